@@ -1,0 +1,1 @@
+//! What must hold of every certificate before it leaves. Pure.

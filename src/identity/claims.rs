@@ -1,0 +1,1 @@
+//! The pure checks of an ID token's claims.

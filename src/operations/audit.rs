@@ -1,0 +1,1 @@
+//! Reading the ledger, for those whom policy lets.
