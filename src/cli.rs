@@ -1,1 +1,83 @@
-//! placeholder
+//! The command line: one file per command. A command prints and exits; what it does lives elsewhere.
+
+pub mod completions;
+pub mod demo;
+pub mod dev;
+pub mod ensure;
+pub mod failure;
+pub mod init;
+pub mod inspect;
+pub mod ledger;
+pub mod login;
+pub mod logout;
+pub mod man;
+pub mod output;
+pub mod pass;
+pub mod policy;
+pub mod roles;
+pub mod serve;
+pub mod ssh;
+pub mod ssh_config;
+pub mod status;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::Failure;
+pub use output::{Format, Global};
+
+/// Short-lived SSH access that lasts as long as the job.
+#[derive(Debug, Parser)]
+#[command(name = "daypass", version, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Login(login::Args),
+    Logout(logout::Args),
+    Status(status::Args),
+    Roles(roles::Args),
+    Pass(pass::Args),
+    Ssh(ssh::Args),
+    Ensure(ensure::Args),
+    SshConfig(ssh_config::Args),
+    Inspect(inspect::Args),
+    Ledger(ledger::Args),
+    Policy(policy::Args),
+    Init(init::Args),
+    Serve(serve::Args),
+    Dev(dev::Args),
+    Demo(demo::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+impl Cli {
+    /// Runs the chosen command.
+    pub async fn run(self) -> Result<(), Failure> {
+        let global = &self.global;
+        match self.command {
+            Command::Login(args) => args.run(global).await,
+            Command::Logout(args) => args.run(global).await,
+            Command::Status(args) => args.run(global).await,
+            Command::Roles(args) => args.run(global).await,
+            Command::Pass(args) => args.run(global).await,
+            Command::Ssh(args) => args.run(global).await,
+            Command::Ensure(args) => args.run(global).await,
+            Command::SshConfig(args) => args.run(global).await,
+            Command::Inspect(args) => args.run(global).await,
+            Command::Ledger(args) => args.run(global).await,
+            Command::Policy(args) => args.run(global).await,
+            Command::Init(args) => args.run(global).await,
+            Command::Serve(args) => args.run(global).await,
+            Command::Dev(args) => args.run(global).await,
+            Command::Demo(args) => args.run(global).await,
+            Command::Completions(args) => args.run(global).await,
+            Command::Man(args) => args.run(global).await,
+        }
+    }
+}

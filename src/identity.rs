@@ -41,29 +41,56 @@ pub struct Identity {
 
 impl Identity {
     /// The `iss` claim, exactly as configured.
-    pub fn issuer(&self) -> &str { &self.issuer }
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
     /// The `sub` claim. `(issuer, subject)` is the identity.
-    pub fn subject(&self) -> &str { &self.subject }
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
     /// A name for people: the verified e-mail, else the subject. Never used to decide.
-    pub fn label(&self) -> &str { &self.label }
+    pub fn label(&self) -> &str {
+        &self.label
+    }
     /// The claims policy may see (`email` is absent unless `email_verified` is the boolean true).
-    pub fn claims(&self) -> &serde_json::Map<String, serde_json::Value> { &self.claims }
+    pub fn claims(&self) -> &serde_json::Map<String, serde_json::Value> {
+        &self.claims
+    }
     /// `auth_time`, where the issuer says it.
-    pub fn authenticated_at(&self) -> Option<OffsetDateTime> { self.authenticated_at }
+    pub fn authenticated_at(&self) -> Option<OffsetDateTime> {
+        self.authenticated_at
+    }
     /// How this identity's issuer binds tokens to keys (None also for a token of the device flow).
-    pub fn binding(&self) -> Binding { self.binding }
+    pub fn binding(&self) -> Binding {
+        self.binding
+    }
     /// SHA-256 of the compact token, for possession proofs and the ledger.
-    pub fn token_hash(&self) -> &[u8; 32] { &self.token_hash }
+    pub fn token_hash(&self) -> &[u8; 32] {
+        &self.token_hash
+    }
     /// The token's `exp`.
-    pub fn expires(&self) -> OffsetDateTime { self.expires }
+    pub fn expires(&self) -> OffsetDateTime {
+        self.expires
+    }
     /// Proves that the caller holds `key`: the token's binding names it and it signed `message`.
     /// `binding_secret` is what the client revealed; `possession` an armored SSHSIG.
-    pub fn hold(self, _key: PublicKey, _binding_secret: &[u8], _message: &[u8], _possession: &str) -> Result<Holder, Error> { todo!() }
+    pub fn hold(
+        self,
+        _key: PublicKey,
+        _binding_secret: &[u8],
+        _message: &[u8],
+        _possession: &str,
+    ) -> Result<Holder, Error> {
+        todo!()
+    }
 }
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("issuer", &self.issuer).field("subject", &self.subject).finish_non_exhaustive()
+        f.debug_struct("Identity")
+            .field("issuer", &self.issuer)
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,9 +103,13 @@ pub struct Holder {
 
 impl Holder {
     /// Who.
-    pub fn identity(&self) -> &Identity { &self.identity }
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
     /// The proven subject key; its comment is empty.
-    pub fn key(&self) -> &PublicKey { &self.key }
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
 }
 
 /// Why somebody has not proven who they are. Each variant has a stable reason code.
@@ -91,7 +122,11 @@ pub enum Error {
 
 impl Error {
     /// The stable code for the wire (`TOKEN_EXPIRED`, `TOKEN_ISSUER`, `KEY_BINDING`, `POSSESSION`, ...).
-    pub fn code(&self) -> &'static str { todo!() }
+    pub fn code(&self) -> &'static str {
+        todo!()
+    }
     /// True where the issuer, not the caller, is at fault (the wire says UNAVAILABLE).
-    pub fn is_unavailable(&self) -> bool { todo!() }
+    pub fn is_unavailable(&self) -> bool {
+        todo!()
+    }
 }

@@ -9,13 +9,22 @@ pub use event::{Event, What};
 /// The proof that an event is durable. Only a committed append makes one (`tests/architecture.rs` holds
 /// [`Receipt::committed`] to `store/writer.rs`); `ca::Ca::sign` takes it by value.
 #[derive(Debug)]
-pub struct Receipt { serial: u64, tbs_hash: [u8; 32] }
+pub struct Receipt {
+    serial: u64,
+    tbs_hash: [u8; 32],
+}
 
 impl Receipt {
     /// For the store's writer alone, after COMMIT.
-    pub(crate) fn committed(serial: u64, tbs_hash: [u8; 32]) -> Self { Self { serial, tbs_hash } }
+    pub(crate) fn committed(serial: u64, tbs_hash: [u8; 32]) -> Self {
+        Self { serial, tbs_hash }
+    }
     /// The event's index, which is the pass's serial. Never 0.
-    pub fn serial(&self) -> u64 { self.serial }
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
     /// SHA-256 of the to-be-signed bytes that the event recorded.
-    pub fn tbs_hash(&self) -> &[u8; 32] { &self.tbs_hash }
+    pub fn tbs_hash(&self) -> &[u8; 32] {
+        &self.tbs_hash
+    }
 }

@@ -3,6 +3,7 @@ pub mod ca;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod daemon;
 pub mod dev;
 pub mod identity;
 pub mod ledger;

@@ -4,9 +4,13 @@ pub mod issue;
 pub mod roles;
 pub mod trust;
 
-use std::sync::Arc;
+use crate::{
+    ca::Ca,
+    policy::{Denial, Policy},
+    store::{self, Store},
+};
 use arc_swap::ArcSwap;
-use crate::{ca::Ca, policy::{Denial, Policy}, store::{self, Store}};
+use std::sync::Arc;
 
 /// All that the operations work on.
 pub struct Authority {
@@ -19,19 +23,32 @@ pub struct Authority {
 
 impl Authority {
     /// Loads a new policy: recorded first, then in force.
-    pub async fn replace_policy(&self, _policy: Policy, _now: time::OffsetDateTime) -> Result<(), Error> { todo!() }
-    pub fn policy(&self) -> Arc<Policy> { self.policy.load_full() }
+    pub async fn replace_policy(
+        &self,
+        _policy: Policy,
+        _now: time::OffsetDateTime,
+    ) -> Result<(), Error> {
+        todo!()
+    }
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
 }
 
 /// By what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The policy says no.
-    #[error("denied: {}", .0.detail)] Denied(Denial),
+    #[error("denied: {}", .0.detail)]
+    Denied(Denial),
     /// The ask itself is malformed.
-    #[error("{0}")] Invalid(String),
-    #[error("{0}")] NotFound(String),
+    #[error("{0}")]
+    Invalid(String),
+    #[error("{0}")]
+    NotFound(String),
     /// Store or key is down; try again.
-    #[error("store: {0}")] Store(#[from] store::Error),
-    #[error("ca: {0}")] Ca(crate::ca::Error),
+    #[error("store: {0}")]
+    Store(#[from] store::Error),
+    #[error("ca: {0}")]
+    Ca(crate::ca::Error),
 }

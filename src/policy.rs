@@ -2,10 +2,14 @@
 
 pub mod approval_placeholder {}
 
-use std::{collections::{BTreeMap, BTreeSet}, net::IpAddr, time::Duration};
-use ipnet::IpNet;
-use time::OffsetDateTime;
 use crate::identity::Identity;
+use ipnet::IpNet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
+use time::OffsetDateTime;
 
 /// What the caller wants.
 #[derive(Clone, Debug, Default)]
@@ -24,16 +28,29 @@ pub struct Ask {
 
 /// What the server knows of the moment of asking.
 #[derive(Clone, Copy, Debug)]
-pub struct Context { pub now: OffsetDateTime, pub caller: Option<IpAddr> }
+pub struct Context {
+    pub now: OffsetDateTime,
+    pub caller: Option<IpAddr>,
+}
 
 /// The extensions of OpenSSH user certificates (all off unless a role names them).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
-pub enum Extension { AgentForwarding, PortForwarding, Pty, UserRc, X11Forwarding }
+pub enum Extension {
+    AgentForwarding,
+    PortForwarding,
+    Pty,
+    UserRc,
+    X11Forwarding,
+}
 
 impl Extension {
     /// The certificate's name for it (`permit-pty`).
-    pub fn name(self) -> &'static str { todo!() }
+    pub fn name(self) -> &'static str {
+        todo!()
+    }
 }
 
 /// What the policy answers. Can only be narrowed.
@@ -48,34 +65,67 @@ pub struct Grant {
 }
 
 impl Grant {
-    pub fn role(&self) -> &str { &self.role }
+    pub fn role(&self) -> &str {
+        &self.role
+    }
     /// Never empty; each within the principal grammar.
-    pub fn principals(&self) -> &BTreeSet<String> { &self.principals }
+    pub fn principals(&self) -> &BTreeSet<String> {
+        &self.principals
+    }
     /// The exact shell-quoted force-command.
-    pub fn command(&self) -> Option<&str> { self.command.as_deref() }
+    pub fn command(&self) -> Option<&str> {
+        self.command.as_deref()
+    }
     /// None: any address. Some: canonical CIDRs, never empty.
-    pub fn source(&self) -> Option<&BTreeSet<IpNet>> { self.source.as_ref() }
-    pub fn extensions(&self) -> &BTreeSet<Extension> { &self.extensions }
-    pub fn ttl(&self) -> Duration { self.ttl }
+    pub fn source(&self) -> Option<&BTreeSet<IpNet>> {
+        self.source.as_ref()
+    }
+    pub fn extensions(&self) -> &BTreeSet<Extension> {
+        &self.extensions
+    }
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
 }
 
 /// The answer to an ask.
 #[derive(Clone, Debug)]
-pub enum Decision { Granted(Grant), Denied(Denial) }
+pub enum Decision {
+    Granted(Grant),
+    Denied(Denial),
+}
 
 /// A refusal: a stable code and a sentence that says what would help.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Denial { pub reason: Reason, pub detail: String }
+pub struct Denial {
+    pub reason: Reason,
+    pub detail: String,
+}
 
 /// Stable reasons of denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason { UnknownRole, NotAllowed, Condition, Parameter, ReasonMissing, Host, Principal, Source, Ttl, Extension }
+pub enum Reason {
+    UnknownRole,
+    NotAllowed,
+    Condition,
+    Parameter,
+    ReasonMissing,
+    Host,
+    Principal,
+    Source,
+    Ttl,
+    Extension,
+}
 
 impl Reason {
     /// `ROLE_UNKNOWN`, `NOT_ALLOWED`, `CONDITION_ERROR`, `PARAMETER`, `REASON_REQUIRED`, `HOST`, `PRINCIPAL`, `SOURCE`, `TTL`, `EXTENSION`.
-    pub fn code(self) -> &'static str { todo!() }
+    pub fn code(self) -> &'static str {
+        todo!()
+    }
     /// The word used in `[[test]] expect = "denied: parameter"`.
-    pub fn word(self) -> &'static str { todo!() }
+    pub fn word(self) -> &'static str {
+        todo!()
+    }
 }
 
 /// One loaded policy file.
@@ -83,50 +133,105 @@ pub struct Policy;
 
 impl Policy {
     /// Reads a policy. `origin` is the file's name, for errors (`origin:line: ...`).
-    pub fn parse(_text: &str, _origin: &str) -> Result<Self, Error> { todo!() }
+    pub fn parse(_text: &str, _origin: &str) -> Result<Self, Error> {
+        todo!()
+    }
     /// Hex SHA-256 of the file's bytes.
-    pub fn hash(&self) -> &str { todo!() }
+    pub fn hash(&self) -> &str {
+        todo!()
+    }
     /// The one way from an identity and an ask to a grant.
-    pub fn decide(&self, _identity: &Identity, _ask: &Ask, _context: Context) -> Decision { todo!() }
+    pub fn decide(&self, _identity: &Identity, _ask: &Ask, _context: Context) -> Decision {
+        todo!()
+    }
     /// Why each role does or does not answer, over bare claims (a file, a past event): never a grant.
-    pub fn explain(&self, _claims: &serde_json::Map<String, serde_json::Value>, _ask: &Ask, _context: Context) -> Vec<explain::Explanation> { todo!() }
+    pub fn explain(
+        &self,
+        _claims: &serde_json::Map<String, serde_json::Value>,
+        _ask: &Ask,
+        _context: Context,
+    ) -> Vec<explain::Explanation> {
+        todo!()
+    }
     /// The roles open to this identity (allow holds), optionally on one host, in file order.
-    pub fn roles_for(&self, _identity: &Identity, _host: Option<&str>) -> Vec<&role::Role> { todo!() }
+    pub fn roles_for(&self, _identity: &Identity, _host: Option<&str>) -> Vec<&role::Role> {
+        todo!()
+    }
     /// `[audit] allow`: who may read the ledger; nobody where it is absent.
-    pub fn may_audit(&self, _identity: &Identity) -> bool { todo!() }
+    pub fn may_audit(&self, _identity: &Identity) -> bool {
+        todo!()
+    }
     /// All host-name patterns of `[hosts]`.
-    pub fn host_patterns(&self) -> Vec<&str> { todo!() }
+    pub fn host_patterns(&self) -> Vec<&str> {
+        todo!()
+    }
     /// `policy check`: what loads but is doubtful.
-    pub fn warnings(&self) -> Vec<String> { todo!() }
+    pub fn warnings(&self) -> Vec<String> {
+        todo!()
+    }
     /// `policy test`: runs the `[[test]]` blocks.
-    pub fn run_tests(&self, _now: OffsetDateTime) -> Vec<explain::TestOutcome> { todo!() }
+    pub fn run_tests(&self, _now: OffsetDateTime) -> Vec<explain::TestOutcome> {
+        todo!()
+    }
 }
 
 /// Why a policy does not load.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{origin}:{line}: {message}")]
-    Invalid { origin: String, line: usize, message: String },
+    Invalid {
+        origin: String,
+        line: usize,
+        message: String,
+    },
 }
 
 pub mod role {
     //! placeholder; move to policy/role.rs
     /// A named entry of the policy.
-    pub struct Role { pub name: String, pub about: String, pub hosts: Vec<String>, pub command: Vec<String>, pub ttl: std::time::Duration, pub pty: bool }
+    pub struct Role {
+        pub name: String,
+        pub about: String,
+        pub hosts: Vec<String>,
+        pub command: Vec<String>,
+        pub ttl: std::time::Duration,
+        pub pty: bool,
+    }
     impl Role {
         /// (name, pattern, one_of)
-        pub fn params(&self) -> Vec<(&str, Option<&str>, &[String])> { todo!() }
-        pub fn reason_pattern(&self) -> Option<&str> { todo!() }
+        pub fn params(&self) -> Vec<(&str, Option<&str>, &[String])> {
+            todo!()
+        }
+        pub fn reason_pattern(&self) -> Option<&str> {
+            todo!()
+        }
         /// Literal and expanded login names for these claims, without host groups.
-        pub fn logins(&self, _claims: &serde_json::Map<String, serde_json::Value>) -> Vec<String> { todo!() }
+        pub fn logins(&self, _claims: &serde_json::Map<String, serde_json::Value>) -> Vec<String> {
+            todo!()
+        }
     }
 }
 pub mod explain {
     //! placeholder; move to policy/explain.rs
     #[derive(Clone, Debug, serde::Serialize)]
-    pub struct Check { pub name: String, pub passed: bool, pub detail: String }
+    pub struct Check {
+        pub name: String,
+        pub passed: bool,
+        pub detail: String,
+    }
     #[derive(Clone, Debug, serde::Serialize)]
-    pub struct Explanation { pub role: String, pub granted: bool, pub summary: String, pub checks: Vec<Check> }
+    pub struct Explanation {
+        pub role: String,
+        pub granted: bool,
+        pub summary: String,
+        pub checks: Vec<Check>,
+    }
     #[derive(Clone, Debug)]
-    pub struct TestOutcome { pub line: usize, pub describe: String, pub expected: String, pub got: String, pub passed: bool }
+    pub struct TestOutcome {
+        pub line: usize,
+        pub describe: String,
+        pub expected: String,
+        pub got: String,
+        pub passed: bool,
+    }
 }

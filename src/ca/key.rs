@@ -3,5 +3,7 @@ pub mod file;
 /// A signing key, wherever it lives.
 pub struct Key;
 impl Key {
-    pub fn public(&self) -> &ssh_key::PublicKey { todo!() }
+    pub fn public(&self) -> &ssh_key::PublicKey {
+        todo!()
+    }
 }

@@ -4,7 +4,11 @@ use time::OffsetDateTime;
 
 /// A signature algorithm of RFC 7518 / RFC 8037 that may be configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-pub enum Algorithm { RS256, ES256, EdDSA }
+pub enum Algorithm {
+    RS256,
+    ES256,
+    EdDSA,
+}
 
 /// One `[[issuer]]` of the configuration.
 #[derive(Clone, Debug)]
@@ -30,10 +34,22 @@ pub struct Settings {
 pub struct Issuers;
 
 impl Issuers {
-    pub fn new(_settings: Vec<Settings>) -> Result<Self, Error> { todo!() }
-    pub fn settings(&self) -> &[Settings] { todo!() }
+    pub fn new(_settings: Vec<Settings>) -> Result<Self, Error> {
+        todo!()
+    }
+    pub fn settings(&self) -> &[Settings] {
+        todo!()
+    }
     /// The full check of one compact ID token. Key binding is checked later, by [`Identity::hold`].
-    pub async fn verify(&self, _unverified_jwt: &str, _now: OffsetDateTime) -> Result<Identity, Error> { todo!() }
+    pub async fn verify(
+        &self,
+        _unverified_jwt: &str,
+        _now: OffsetDateTime,
+    ) -> Result<Identity, Error> {
+        todo!()
+    }
     /// Fetches discovery and keys of every issuer once, for readiness; errors are logged, not fatal.
-    pub async fn warm_up(&self) { todo!() }
+    pub async fn warm_up(&self) {
+        todo!()
+    }
 }

@@ -14,21 +14,33 @@ pub struct Event {
 
 /// Who, as the ledger names them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Who { pub issuer: String, pub subject: String, pub label: String,
+pub struct Who {
+    pub issuer: String,
+    pub subject: String,
+    pub label: String,
     /// The claims the decision was made over (groups and the like), for `explain` and `replay`.
-    pub claims: serde_json::Value }
+    pub claims: serde_json::Value,
+}
 
 /// What was asked, as given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Asked { pub role: String,
-    #[serde(skip_serializing_if = "Option::is_none", default)] pub host: Option<String>,
-    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty", default)] pub params: std::collections::BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Option::is_none", default)] pub reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none", default)] pub ttl_seconds: Option<u64>,
-    #[serde(skip_serializing_if = "Vec::is_empty", default)] pub source_addresses: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty", default)] pub extensions: Vec<String>,
+pub struct Asked {
+    pub role: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub host: Option<String>,
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty", default)]
+    pub params: std::collections::BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ttl_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub source_addresses: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub extensions: Vec<String>,
     /// The caller's address as the server saw it.
-    #[serde(skip_serializing_if = "Option::is_none", default)] pub caller: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub caller: Option<String>,
 }
 
 /// The kinds of event.
@@ -36,16 +48,37 @@ pub struct Asked { pub role: String,
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum What {
     /// A daemon started. Index 0 is always one, so no pass has serial 0.
-    Started { version: String, server: String },
-    PolicyLoaded { policy: String },
+    Started {
+        version: String,
+        server: String,
+    },
+    PolicyLoaded {
+        policy: String,
+    },
     /// A pass was decided; its key is used only after this is durable.
     Issued(Box<Issued>),
     /// Signing failed after `issued`.
-    SigningFailed { serial: u64, cause: String },
-    Denied { who: Who, ask: Asked, key: Option<String>, reason: String, detail: String, policy: String },
-    KeyStaged { key: String },
-    KeyActivated { key: String },
-    KeyRetired { key: String },
+    SigningFailed {
+        serial: u64,
+        cause: String,
+    },
+    Denied {
+        who: Who,
+        ask: Asked,
+        key: Option<String>,
+        reason: String,
+        detail: String,
+        policy: String,
+    },
+    KeyStaged {
+        key: String,
+    },
+    KeyActivated {
+        key: String,
+    },
+    KeyRetired {
+        key: String,
+    },
 }
 
 /// All of a pass but its serial, which is the event's index.
@@ -58,8 +91,10 @@ pub struct Issued {
     pub binding: crate::ledger::event::BindingWord,
     pub key_id: String,
     pub principals: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none", default)] pub command: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none", default)] pub source_addresses: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub command: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source_addresses: Option<Vec<String>>,
     pub extensions: Vec<String>,
     /// Unix seconds.
     pub valid_after: u64,

@@ -1,0 +1,1 @@
+//! Wires a configuration into a running daemon, and ends it in order.
