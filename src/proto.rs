@@ -1,8 +1,21 @@
-//! The generated wire types of `daypass.v1`, and the one encoding of an ask that both sides sign and check.
+//! The wire of `daypass.v1`: its generated types, the one encoding of an ask that both sides sign and check,
+//! and the error details that both sides read.
 
-#![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
+pub mod ask;
+pub mod status;
 
+pub use ask::ask_bytes;
+
+/// The generated types of `proto/daypass/v1`.
 pub mod v1 {
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        reason = "generated code"
+    )]
     tonic::include_proto!("daypass.v1");
 }
 
