@@ -27,7 +27,7 @@ pub use output::{Format, Global};
 
 /// Short-lived SSH access that lasts as long as the job.
 #[derive(Debug, Parser)]
-#[command(name = "daypass", version, propagate_version = true)]
+#[command(name = "daypass", version, propagate_version = true, after_help = failure::HELP)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -57,7 +57,20 @@ enum Command {
 }
 
 impl Cli {
+    /// How results and errors are printed.
+    pub fn format(&self) -> Format {
+        self.global.format
+    }
+
+    /// Whether the command has its own way to end on Ctrl-C, rather than being dropped.
+    pub fn ends_on_its_own_signals(&self) -> bool {
+        matches!(self.command, Command::Serve(_) | Command::Dev(_))
+    }
+
     /// Runs the chosen command.
+    ///
+    /// # Errors
+    /// The command's own failure, with its exit code.
     pub async fn run(self) -> Result<(), Failure> {
         let global = &self.global;
         match self.command {

@@ -1,11 +1,99 @@
-//! The `daypass` binary.
+//! The `daypass` binary: one TLS provider, a runtime whose threads have the stack that CEL needs, and exit codes.
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode, thread};
 
 use clap::Parser;
+use daypass::cli::{Cli, Failure, Format, failure::Code, output};
+
+/// Stack of every thread that may evaluate a policy: CEL's evaluator recurses, and a stack overflow would abort.
+const STACK: usize = 32 * 1024 * 1024;
 
 fn main() -> ExitCode {
-    let cli = daypass::cli::Cli::parse();
-    let _ = cli;
-    ExitCode::SUCCESS
+    // Fails only where a provider is installed already, and this is the first line of the process.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match Cli::try_parse() {
+        Ok(cli) => report(on_big_stack(cli)),
+        Err(error) => usage(&error),
+    }
+}
+
+/// Runs the command on a thread of its own, because the main thread's stack is the system's to choose.
+fn on_big_stack(cli: Cli) -> (Format, Result<(), Failure>) {
+    let format = cli.format();
+    let thread = thread::Builder::new()
+        .name("daypass".into())
+        .stack_size(STACK)
+        .spawn(move || in_runtime(cli));
+    let outcome = match thread.map(thread::JoinHandle::join) {
+        Ok(Ok(outcome)) => outcome,
+        // The panic's own message is on stderr.
+        Ok(Err(_)) => Err(Failure::new(Code::Failure, "")),
+        Err(error) => Err(Failure::new(
+            Code::Failure,
+            format!("failed to start a thread: {error}"),
+        )),
+    };
+    (format, outcome)
+}
+
+fn in_runtime(cli: Cli) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK)
+        .build()
+        .map_err(|error| {
+            Failure::new(
+                Code::Failure,
+                format!("failed to start the runtime: {error}"),
+            )
+        })?;
+    let outcome = runtime.block_on(interruptible(cli));
+    // What still blocks (a read of the terminal, say) must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Ctrl-C drops the command, so that its files and children are cleaned up, and exits with 130. A second one does not wait.
+async fn interruptible(cli: Cli) -> Result<(), Failure> {
+    if cli.ends_on_its_own_signals() {
+        return cli.run().await;
+    }
+    tokio::select! {
+        outcome = cli.run() => outcome,
+        _ = tokio::signal::ctrl_c() => Err(Failure::new(Code::Interrupted, "")),
+    }
+}
+
+fn report((format, outcome): (Format, Result<(), Failure>)) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::print_failure(format, &failure);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Help and version go to stdout with 0, wrong usage to stderr with 2; as a JSON object where JSON was asked for.
+fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && asks_for_json(std::env::args_os()) {
+        let failure = Failure::new(Code::Usage, error.render().to_string().trim_end());
+        return report((Format::Json, Err(failure)));
+    }
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() {
+        Code::Usage as u8
+    } else {
+        0
+    })
+}
+
+/// The arguments did not parse, so they are looked at plainly.
+fn asks_for_json(arguments: impl Iterator<Item = OsString>) -> bool {
+    let arguments: Vec<_> = arguments.collect();
+    let by_flag = arguments.iter().any(|word| word == "--format=json")
+        || arguments
+            .windows(2)
+            .any(|pair| matches!(pair, [flag, value] if flag == "--format" && value == "json"));
+    by_flag || std::env::var_os("DAYPASS_FORMAT").is_some_and(|value| value == "json")
 }

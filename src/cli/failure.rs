@@ -1,20 +1,46 @@
 //! How a command fails: a message for stderr and the documented exit code.
 
+use std::{error::Error, io};
+
 /// The documented exit codes (`daypass help`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Code {
+    /// Something went wrong that no other code names.
     Failure = 1,
+    /// The command line is wrong.
     Usage = 2,
+    /// The server or the policy said no.
     Denied = 3,
+    /// There is no session, or it has ended.
     SignIn = 4,
+    /// A request waits, or the wait timed out.
     Pending = 5,
+    /// The server or an issuer does not answer.
     Unreachable = 6,
+    /// Ctrl-C.
     Interrupted = 130,
 }
 
+/// What `daypass help` says of the exit codes and the variables.
+pub(super) const HELP: &str = "\
+Exit codes:
+  0    done
+  1    failure
+  2    wrong usage
+  3    denied
+  4    sign in needed: daypass login
+  5    pending, or timed out
+  6    server or issuer unreachable
+  130  interrupted
+  `daypass ssh` passes on ssh's own exit code.
+
+Results are printed on stdout, messages and errors on stderr. With --format json, results are one JSON
+document on stdout and an error is one JSON object on stderr: {\"error\":{\"code\":3,\"reason\":...,\"message\":...}}.
+NO_COLOR turns colours off.";
+
 /// A command's failure.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The exit code; `ssh` passes ssh's own through.
     pub code: u8,
@@ -32,5 +58,81 @@ impl Failure {
             message: message.into(),
             reason: None,
         }
+    }
+
+    /// The same failure with the server's stable reason code.
+    #[must_use]
+    pub fn because(self, reason: impl Into<String>) -> Self {
+        Self {
+            reason: Some(reason.into()),
+            ..self
+        }
+    }
+
+    /// Code 1 with the error's whole chain of causes.
+    pub fn from_error(error: &dyn Error) -> Self {
+        Self::new(Code::Failure, chain(error))
+    }
+
+    /// Whoever read our output has gone (`daypass roles | head -1`): end in silence, and not as an error.
+    pub(super) fn reader_gone() -> Self {
+        Self {
+            code: 0,
+            message: String::new(),
+            reason: None,
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::from_error(&error)
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::from_error(&error)
+    }
+}
+
+/// `what: cause: its cause`, leaving out a cause that its parent has already quoted.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("failed to read the file")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn an_error_becomes_code_1_with_its_causes() {
+        let failure = Failure::from_error(&Outer(io::Error::other("disk on fire")));
+        assert_eq!(failure.code, 1);
+        assert_eq!(failure.message, "failed to read the file: disk on fire");
+    }
+
+    #[test]
+    fn a_reason_is_kept_beside_the_message() {
+        let failure = Failure::new(Code::Denied, "no").because("NOT_ALLOWED");
+        assert_eq!(
+            (failure.code, failure.reason.as_deref()),
+            (3, Some("NOT_ALLOWED"))
+        );
     }
 }

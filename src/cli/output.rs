@@ -1,4 +1,15 @@
 //! The options every command has, and how results are printed: JSON on stdout only, messages on stderr.
+//! What a server sent passes [`clean`] before a terminal sees it.
+
+use std::{
+    borrow::Cow,
+    fmt::Write as _,
+    io::{self, IsTerminal, Write},
+};
+
+use serde::Serialize;
+
+use super::{Failure, failure::Code};
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -23,6 +34,206 @@ pub struct Global {
     )]
     pub format: Format,
     /// Never ask anything; fail instead.
-    #[arg(long, global = true, env = "DAYPASS_NO_INPUT")]
+    #[arg(
+        long,
+        global = true,
+        env = "DAYPASS_NO_INPUT",
+        value_parser = clap::builder::FalseyValueParser::new()
+    )]
     pub no_input: bool,
+}
+
+impl Global {
+    /// Whether JSON was asked for.
+    pub fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Prints a result: `value` as one line of JSON, or `text` of it for people. Text from elsewhere must
+    /// have passed [`clean`].
+    ///
+    /// # Errors
+    /// Where stdout cannot be written; silent (and exit code 0) where its reader has gone.
+    pub fn print<T: Serialize>(
+        &self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        match self.format {
+            Format::Json => write_line(&serde_json::to_string(value)?),
+            Format::Text => write_line(&text(value)),
+        }
+    }
+
+    /// A message for people, on stderr, in either format. Control characters are made visible.
+    pub fn say(&self, message: &str) {
+        let _ = writeln!(io::stderr().lock(), "{}", clean_lines(message));
+    }
+}
+
+/// Writes `text` to stdout, ending in one newline; nothing for an empty text.
+///
+/// # Errors
+/// As [`Global::print`].
+pub fn write_line(text: &str) -> Result<(), Failure> {
+    let text = text.trim_end_matches('\n');
+    if text.is_empty() {
+        return Ok(());
+    }
+    write_bytes(format!("{text}\n").as_bytes())
+}
+
+/// Writes bytes to stdout as they are (exports, man pages).
+///
+/// # Errors
+/// As [`Global::print`].
+pub fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::reader_gone()),
+        Err(error) => Err(Failure::new(
+            Code::Failure,
+            format!("failed to write to stdout: {error}"),
+        )),
+    }
+}
+
+/// Prints a failure on stderr, as JSON where that was asked for. An empty message prints nothing.
+pub fn print_failure(format: Format, failure: &Failure) {
+    if failure.message.is_empty() {
+        return;
+    }
+    let line = match format {
+        Format::Text => format!("daypass: {}", clean_lines(&failure.message)),
+        Format::Json => failure_json(failure).to_string(),
+    };
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+fn failure_json(failure: &Failure) -> serde_json::Value {
+    serde_json::json!({
+        "error": { "code": failure.code, "reason": failure.reason, "message": failure.message }
+    })
+}
+
+/// Text from elsewhere (a server, a certificate, a file) for one line of a terminal: control characters, line
+/// and direction marks are shown as `\u{..}` and can do nothing.
+pub fn clean(text: &str) -> Cow<'_, str> {
+    escape(text, is_dangerous)
+}
+
+/// As [`clean`], but newlines and tabs stay.
+pub fn clean_lines(text: &str) -> Cow<'_, str> {
+    escape(text, |c| is_dangerous(c) && c != '\n' && c != '\t')
+}
+
+fn escape(text: &str, dangerous: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&dangerous) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if dangerous(c) {
+            let _ = write!(escaped, "{}", c.escape_unicode());
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Controls (C0, DEL, C1), line and paragraph separators, direction marks and overrides, and what has no width.
+fn is_dangerous(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{061C}' | '\u{FEFF}')
+}
+
+/// `text` in bold where stdout is a terminal that wants colour (NO_COLOR is unset or empty, TERM is not `dumb`).
+pub fn bold(text: &str) -> Cow<'_, str> {
+    if wants_colour() {
+        Cow::Owned(format!("\u{1b}[1m{text}\u{1b}[0m"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+fn wants_colour() -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    io::stdout().is_terminal()
+        && set("NO_COLOR").is_none()
+        && set("TERM").is_some_and(|term| term != "dumb")
+}
+
+/// Columns padded to the widest cell, two spaces apart, without trailing spaces. Cells are cleaned.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<Cow<'_, str>>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| clean(cell)).collect())
+        .collect();
+    let widths = widths(&rows);
+    let lines = rows.iter().map(|row| {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn widths(rows: &[Vec<Cow<'_, str>>]) -> Vec<usize> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    (0..columns)
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_cannot_drive_a_terminal() {
+        let cases = [
+            (
+                "plain text stays as it is",
+                "web-1 (näive)",
+                "web-1 (näive)",
+            ),
+            ("an escape sequence", "\u{1b}[2Jx", "\\u{1b}[2Jx"),
+            ("a C1 control", "a\u{9b}31m", "a\\u{9b}31m"),
+            ("a newline", "a\nb", "a\\u{a}b"),
+            ("a carriage return", "a\rb", "a\\u{d}b"),
+            ("a direction override", "a\u{202e}b", "a\\u{202e}b"),
+            ("a line separator", "a\u{2028}b", "a\\u{2028}b"),
+            ("a zero-width space", "a\u{200b}b", "a\\u{200b}b"),
+        ];
+        for (case, text, expected) in cases {
+            assert_eq!(clean(text), expected, "{case}");
+        }
+        assert_eq!(clean_lines("a\n\tb\u{7}"), "a\n\tb\\u{7}");
+    }
+
+    #[test]
+    fn a_failure_is_one_json_object() {
+        let failure = Failure::new(Code::Denied, "denied: \"x\"\n").because("NOT_ALLOWED");
+        assert_eq!(
+            failure_json(&failure).to_string(),
+            r#"{"error":{"code":3,"message":"denied: \"x\"\n","reason":"NOT_ALLOWED"}}"#
+        );
+    }
+
+    #[test]
+    fn columns_line_up_and_cells_are_cleaned() {
+        let rows = [
+            vec!["a".into(), "bb".into()],
+            vec!["ccc\n".into(), String::new()],
+        ];
+        assert_eq!(table(&rows), "a         bb\nccc\\u{a}");
+    }
 }
