@@ -1,6 +1,9 @@
 //! What a proven identity may have. Pure.
 
-pub mod approval_placeholder {}
+pub mod extension;
+pub mod principal;
+
+pub use extension::Extension;
 
 use crate::identity::Identity;
 use ipnet::IpNet;
@@ -31,26 +34,6 @@ pub struct Ask {
 pub struct Context {
     pub now: OffsetDateTime,
     pub caller: Option<IpAddr>,
-}
-
-/// The extensions of OpenSSH user certificates (all off unless a role names them).
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Extension {
-    AgentForwarding,
-    PortForwarding,
-    Pty,
-    UserRc,
-    X11Forwarding,
-}
-
-impl Extension {
-    /// The certificate's name for it (`permit-pty`).
-    pub fn name(self) -> &'static str {
-        todo!()
-    }
 }
 
 /// What the policy answers. Can only be narrowed.
@@ -115,16 +98,42 @@ pub enum Reason {
     Source,
     Ttl,
     Extension,
+    /// Two restrictions demand different force-commands.
+    Command,
 }
 
 impl Reason {
-    /// `ROLE_UNKNOWN`, `NOT_ALLOWED`, `CONDITION_ERROR`, `PARAMETER`, `REASON_REQUIRED`, `HOST`, `PRINCIPAL`, `SOURCE`, `TTL`, `EXTENSION`.
+    /// The stable code of the wire and the ledger.
     pub fn code(self) -> &'static str {
-        todo!()
+        match self {
+            Self::UnknownRole => "ROLE_UNKNOWN",
+            Self::NotAllowed => "NOT_ALLOWED",
+            Self::Condition => "CONDITION_ERROR",
+            Self::Parameter => "PARAMETER",
+            Self::ReasonMissing => "REASON_REQUIRED",
+            Self::Host => "HOST",
+            Self::Principal => "PRINCIPAL",
+            Self::Source => "SOURCE",
+            Self::Ttl => "TTL",
+            Self::Extension => "EXTENSION",
+            Self::Command => "COMMAND",
+        }
     }
     /// The word used in `[[test]] expect = "denied: parameter"`.
     pub fn word(self) -> &'static str {
-        todo!()
+        match self {
+            Self::UnknownRole => "role",
+            Self::NotAllowed => "allow",
+            Self::Condition => "condition",
+            Self::Parameter => "parameter",
+            Self::ReasonMissing => "reason",
+            Self::Host => "host",
+            Self::Principal => "principal",
+            Self::Source => "source",
+            Self::Ttl => "ttl",
+            Self::Extension => "extension",
+            Self::Command => "command",
+        }
     }
 }
 
