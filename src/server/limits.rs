@@ -1,0 +1,57 @@
+//! What one caller, and all of them together, may use.
+
+use std::time::Duration;
+
+/// Bounds on connections, messages and requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections in all.
+    pub connections: usize,
+    /// Open connections of one address (an IPv6 /64 is one address).
+    pub connections_per_address: usize,
+    /// Concurrent requests on one connection.
+    pub streams: u32,
+    /// The longest message taken, in bytes.
+    pub message_bytes: usize,
+    /// From accept to the end of the TLS handshake.
+    pub handshake: Duration,
+    /// From the end of the handshake to the first complete request head.
+    pub first_byte: Duration,
+    /// Requests of one address, before authentication.
+    pub requests_per_address: Rate,
+    /// Requests of one identity, after authentication.
+    pub requests_per_identity: Rate,
+    /// How long a graceful stop waits for what is in flight.
+    pub drain: Duration,
+}
+
+/// A token bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Sustained requests per second; at least 1.
+    pub per_second: u32,
+    /// Requests at once after a pause; at least 1.
+    pub burst: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            connections_per_address: 256,
+            streams: 64,
+            message_bytes: 64 * 1024,
+            handshake: Duration::from_secs(10),
+            first_byte: Duration::from_secs(10),
+            requests_per_address: Rate {
+                per_second: 100,
+                burst: 200,
+            },
+            requests_per_identity: Rate {
+                per_second: 10,
+                burst: 40,
+            },
+            drain: Duration::from_secs(20),
+        }
+    }
+}
