@@ -29,6 +29,28 @@ pub struct Ask {
     pub extensions: BTreeSet<Extension>,
 }
 
+/// Whose claims are judged. No proof of anything: an [`Identity`] lends one to be explained,
+/// and so do a file of claims, a `[[test]]` block and a past event.
+#[derive(Clone, Copy, Debug)]
+pub struct Person<'a> {
+    /// The `iss` claim.
+    pub issuer: &'a str,
+    /// The `sub` claim.
+    pub subject: &'a str,
+    /// The claims that conditions and templates see.
+    pub claims: &'a serde_json::Map<String, serde_json::Value>,
+}
+
+impl<'a> From<&'a Identity> for Person<'a> {
+    fn from(identity: &'a Identity) -> Self {
+        Self {
+            issuer: identity.issuer(),
+            subject: identity.subject(),
+            claims: identity.claims(),
+        }
+    }
+}
+
 /// What the server knows of the moment of asking.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
@@ -153,10 +175,11 @@ impl Policy {
     pub fn decide(&self, _identity: &Identity, _ask: &Ask, _context: Context) -> Decision {
         todo!()
     }
-    /// Why each role does or does not answer, over bare claims (a file, a past event): never a grant.
+    /// Why each role does or does not answer, over unproven claims (a file, a past event): never a grant.
+    /// An ask without a role explains every role.
     pub fn explain(
         &self,
-        _claims: &serde_json::Map<String, serde_json::Value>,
+        _person: Person<'_>,
         _ask: &Ask,
         _context: Context,
     ) -> Vec<explain::Explanation> {
