@@ -1,17 +1,27 @@
 //! Who is asking, proven.
+//!
+//! [`Issuers::verify`] turns an ID token into an [`Identity`], [`Identity::hold`] an identity and a key into a
+//! [`Holder`]. Neither type has another constructor, so whoever has one has passed every check.
+//! No token text reaches an error, a log line or a Debug output.
 
 pub mod claims;
+mod error;
+mod fetch;
 pub mod issuer;
 pub mod jwks;
+mod possession;
 pub mod proof;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use ssh_key::PublicKey;
 use time::OffsetDateTime;
 
-pub use issuer::{Issuers, Settings};
+pub use error::Error;
+pub use fetch::FetchError;
+pub use issuer::{Algorithm, Issuers, Settings, SettingsError};
 
 /// How a login commits to the SSH key it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,10 +29,21 @@ pub use issuer::{Issuers, Settings};
 pub enum Binding {
     /// The ID token's `nonce` is [`proof::commitment`].
     Nonce,
-    /// One audience is `<audience>#<commitment>`.
+    /// The one audience is `<audience>#<commitment>`.
     Audience,
-    /// The issuer cannot carry a commitment (device flow).
+    /// The token names no key (issuers that cannot carry a commitment, and the device flow).
     None,
+}
+
+/// The commitment that a verified token carries.
+#[derive(Clone)]
+enum Commitment {
+    /// In the `nonce`.
+    Nonce(String),
+    /// Behind the audience.
+    Audience(String),
+    /// Nowhere, and the issuer's configuration allows that.
+    Absent,
 }
 
 /// Verified claims of one ID token. Only [`Issuers::verify`] makes one.
@@ -31,12 +52,11 @@ pub struct Identity {
     issuer: String,
     subject: String,
     label: String,
-    claims: serde_json::Map<String, serde_json::Value>,
+    claims: Map<String, Value>,
     authenticated_at: Option<OffsetDateTime>,
-    binding: Binding,
+    commitment: Commitment,
     token_hash: [u8; 32],
     expires: OffsetDateTime,
-    // + private material for the binding check (nonce, bound audience)
 }
 
 impl Identity {
@@ -44,44 +64,85 @@ impl Identity {
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
+
     /// The `sub` claim. `(issuer, subject)` is the identity.
     pub fn subject(&self) -> &str {
         &self.subject
     }
+
     /// A name for people: the verified e-mail, else the subject. Never used to decide.
     pub fn label(&self) -> &str {
         &self.label
     }
+
     /// The claims policy may see (`email` is absent unless `email_verified` is the boolean true).
-    pub fn claims(&self) -> &serde_json::Map<String, serde_json::Value> {
+    pub fn claims(&self) -> &Map<String, Value> {
         &self.claims
     }
+
     /// `auth_time`, where the issuer says it.
     pub fn authenticated_at(&self) -> Option<OffsetDateTime> {
         self.authenticated_at
     }
-    /// How this identity's issuer binds tokens to keys (None also for a token of the device flow).
+
+    /// How this token is bound to a key ([`Binding::None`] also for a token of the device flow).
     pub fn binding(&self) -> Binding {
-        self.binding
+        match self.commitment {
+            Commitment::Nonce(_) => Binding::Nonce,
+            Commitment::Audience(_) => Binding::Audience,
+            Commitment::Absent => Binding::None,
+        }
     }
+
     /// SHA-256 of the compact token, for possession proofs and the ledger.
     pub fn token_hash(&self) -> &[u8; 32] {
         &self.token_hash
     }
+
     /// The token's `exp`.
     pub fn expires(&self) -> OffsetDateTime {
         self.expires
     }
-    /// Proves that the caller holds `key`: the token's binding names it and it signed `message`.
-    /// `binding_secret` is what the client revealed; `possession` an armored SSHSIG.
+
+    /// Proves that the caller holds `key`: the token's binding names it, and it signed `message`
+    /// ([`proof::possession_message`]).
+    ///
+    /// `binding_secret` is what the client revealed (ignored where the token is not bound), `possession` an armored
+    /// SSHSIG of at most 8 KiB. Errors have the codes `KEY_BINDING` and `POSSESSION`.
     pub fn hold(
         self,
-        _key: PublicKey,
-        _binding_secret: &[u8],
-        _message: &[u8],
-        _possession: &str,
+        key: PublicKey,
+        binding_secret: &[u8],
+        message: &[u8],
+        possession: &str,
     ) -> Result<Holder, Error> {
-        todo!()
+        possession::check_binding(&self.commitment, &key, binding_secret)?;
+        possession::check_proof(&key, message, possession)?;
+        let key = PublicKey::from(key.key_data().clone());
+        Ok(Holder {
+            identity: self,
+            key,
+        })
+    }
+
+    /// An identity out of nothing, for the unit tests of other modules.
+    #[cfg(test)]
+    pub(crate) fn sample(claims: Value) -> Self {
+        let claims = claims.as_object().cloned().unwrap_or_default();
+        let text = |name: &str, otherwise: &str| {
+            let value = claims.get(name).and_then(Value::as_str);
+            value.unwrap_or(otherwise).to_owned()
+        };
+        Self {
+            issuer: text("iss", "https://id.example.com"),
+            subject: text("sub", "alice"),
+            label: text("email", &text("sub", "alice")),
+            authenticated_at: None,
+            commitment: Commitment::Absent,
+            token_hash: [7; 32],
+            expires: OffsetDateTime::UNIX_EPOCH + time::Duration::days(40_000),
+            claims,
+        }
     }
 }
 
@@ -106,27 +167,18 @@ impl Holder {
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
+
     /// The proven subject key; its comment is empty.
     pub fn key(&self) -> &PublicKey {
         &self.key
     }
-}
 
-/// Why somebody has not proven who they are. Each variant has a stable reason code.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// e.g.
-    #[error("token is refused: {0}")]
-    Token(String),
-}
-
-impl Error {
-    /// The stable code for the wire (`TOKEN_EXPIRED`, `TOKEN_ISSUER`, `KEY_BINDING`, `POSSESSION`, ...).
-    pub fn code(&self) -> &'static str {
-        todo!()
-    }
-    /// True where the issuer, not the caller, is at fault (the wire says UNAVAILABLE).
-    pub fn is_unavailable(&self) -> bool {
-        todo!()
+    /// A holder out of nothing, for the unit tests of other modules.
+    #[cfg(test)]
+    pub(crate) fn sample(identity: Identity, key: &PublicKey) -> Self {
+        Self {
+            identity,
+            key: PublicKey::from(key.key_data().clone()),
+        }
     }
 }

@@ -1,20 +1,113 @@
-//! What client and server compute alike: key commitments and possession messages. Pure.
+//! What client and server compute alike: key commitments, possession messages and token hashes. Pure.
+//!
+//! Nothing here decides anything: the server compares in [`super::Identity::hold`].
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
 use ssh_key::PublicKey;
 
-/// The SSHSIG namespace of possession proofs.
+/// The SSHSIG namespace of possession proofs. A signature made for anything else does not count.
 pub const POSSESSION_NAMESPACE: &str = "daypass-issue@v1";
 
-/// What a login commits to: base64url(SHA-256(domain, key blob, secret)).
-pub fn commitment(_key: &PublicKey, _secret: &[u8]) -> String {
-    todo!()
+/// Bytes of the secret behind a [`commitment`]. It is random and is revealed only when a pass is asked for.
+pub const SECRET_LENGTH: usize = 32;
+
+/// Separates commitments from every other SHA-256 anybody computes.
+const COMMITMENT_DOMAIN: &[u8] = b"daypass-binding@v1\0";
+
+/// The first string of a possession message.
+const POSSESSION_DOMAIN: &[u8] = b"daypass-issue@v1";
+
+/// What a login commits to (43 characters): base64url of SHA-256 over the domain, then the key blob (RFC 4253, 6.6)
+/// and the secret, each after its length as u32 big-endian.
+///
+/// Fails only for a key that has no blob.
+pub fn commitment(key: &PublicKey, secret: &[u8]) -> Result<String, ssh_key::Error> {
+    let mut material = COMMITMENT_DOMAIN.to_vec();
+    put_string(&mut material, &key.to_bytes()?);
+    put_string(&mut material, secret);
+    Ok(URL_SAFE_NO_PAD.encode(Sha256::digest(&material)))
 }
 
-/// The bytes a possession proof signs: server name, hash of the token, subject key, the ask's canonical bytes (`proto::ask_bytes`).
+/// The audience that a login under [`super::Binding::Audience`] asks its issuer for.
+pub fn bound_audience(audience: &str, commitment: &str) -> String {
+    format!("{audience}#{commitment}")
+}
+
+/// SHA-256 of a compact token. It stands for the token in possession messages and in the ledger.
+pub fn token_hash(unverified_jwt: &str) -> [u8; 32] {
+    Sha256::digest(unverified_jwt.as_bytes()).into()
+}
+
+/// The bytes that a possession proof signs, as length-prefixed strings (RFC 4251, 5): domain, server name, hash of the
+/// token, key blob, the ask's canonical bytes (`proto::ask_bytes`).
+///
+/// Fails only for a key that has no blob.
 pub fn possession_message(
-    _server_name: &str,
-    _token_hash: &[u8; 32],
-    _key: &PublicKey,
-    _ask: &[u8],
-) -> Vec<u8> {
-    todo!()
+    server_name: &str,
+    token_hash: &[u8; 32],
+    key: &PublicKey,
+    ask: &[u8],
+) -> Result<Vec<u8>, ssh_key::Error> {
+    let mut message = Vec::new();
+    put_string(&mut message, POSSESSION_DOMAIN);
+    put_string(&mut message, server_name.as_bytes());
+    put_string(&mut message, token_hash);
+    put_string(&mut message, &key.to_bytes()?);
+    put_string(&mut message, ask);
+    Ok(message)
+}
+
+/// Appends an SSH string. Lengths beyond u32 cannot be told apart from u32::MAX, and no input here comes near.
+fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+    const OTHER_KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB6dOhWEsCtB6CbXBYKcKGvSw0DhKOQyfVxGuqNcYZhb";
+
+    fn key(text: &str) -> PublicKey {
+        PublicKey::from_openssh(text).unwrap()
+    }
+
+    #[test]
+    fn a_commitment_is_the_same_on_every_machine() {
+        // python3: base64url(sha256(b"daypass-binding@v1\0" + u32(blob) + blob + u32(32) + 32 * b"\x07"))
+        let expected = "FC-IT9i2mfxOAMs4xvbO8pZANO74eVpFZ_RSH0_Bwus";
+        assert_eq!(commitment(&key(KEY), &[7; 32]).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_commitment_ignores_the_comment_and_nothing_else() {
+        let base = commitment(&key(KEY), &[7; 32]).unwrap();
+        let commented = format!("{KEY} alice@laptop");
+        assert_eq!(commitment(&key(&commented), &[7; 32]).unwrap(), base);
+        assert_ne!(commitment(&key(OTHER_KEY), &[7; 32]).unwrap(), base);
+        assert_ne!(commitment(&key(KEY), &[8; 32]).unwrap(), base);
+        assert_ne!(commitment(&key(KEY), &[7; 31]).unwrap(), base);
+    }
+
+    #[test]
+    fn a_possession_message_changes_with_each_of_its_parts() {
+        let base = possession_message("a", &[1; 32], &key(KEY), b"ask").unwrap();
+        let others = [
+            possession_message("b", &[1; 32], &key(KEY), b"ask"),
+            possession_message("a", &[2; 32], &key(KEY), b"ask"),
+            possession_message("a", &[1; 32], &key(OTHER_KEY), b"ask"),
+            possession_message("a", &[1; 32], &key(KEY), b"ask2"),
+        ];
+        for other in others {
+            assert_ne!(other.unwrap(), base);
+        }
+        assert!(base.starts_with(b"\0\0\0\x10daypass-issue@v1\0\0\0\x01a\0\0\0\x20"));
+    }
 }

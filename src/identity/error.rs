@@ -1,0 +1,136 @@
+//! Why somebody has not proven who they are: one variant per cause, one stable code for the wire.
+//!
+//! No variant carries text of a token. What is kept of a parser's error is its kind and its position.
+
+use std::sync::Arc;
+
+use openidconnect::SignatureVerificationError;
+
+use super::fetch::FetchError;
+
+/// Why somebody has not proven who they are.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The call carried no token.
+    #[error("read the token: the call carries none")]
+    Missing,
+    /// The token, or a list within it, is over its bound.
+    #[error("read the token: {0} is too large")]
+    TooLarge(&'static str),
+    /// The token is not three canonical base64url parts with a dot between them.
+    #[error("read the token: {0}")]
+    Shape(&'static str),
+    /// A part of the token is not canonical base64url.
+    #[error("read the token: a part is not canonical base64url")]
+    Base64(#[source] base64::DecodeError),
+    /// A part of the token is not the strict JSON that `identity::json` takes.
+    #[error("read the token: {part} is not a plain JSON object")]
+    Json {
+        /// Which part.
+        part: &'static str,
+        /// Kind and position.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A header parameter is missing, forbidden, or of the wrong type.
+    #[error("read the token's header: `{name}` {problem}")]
+    Header {
+        /// The parameter.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The header's `alg` is not one that the issuer's configuration and the key both name.
+    #[error("check the token's algorithm: it is not one configured for this issuer and key")]
+    Algorithm,
+    /// The token is something else than an ID token.
+    #[error("check the token's type: {0}")]
+    Type(&'static str),
+    /// No issuer of the configuration has exactly this `iss`.
+    #[error("check the token's issuer: it is not a configured one")]
+    Issuer,
+    /// The token is for somebody else, or for several.
+    #[error("check the token's audience: {0}")]
+    Audience(&'static str),
+    /// `exp` has passed.
+    #[error("check the token's times: it has expired")]
+    Expired,
+    /// `nbf` or `iat` is in the future.
+    #[error("check the token's times: `{0}` is in the future")]
+    NotYetValid(&'static str),
+    /// A claim is missing, of the wrong type or out of its bounds.
+    #[error("check the token's claims: `{name}` {problem}")]
+    Claim {
+        /// The claim.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The issuer left the groups out and names a place to fetch them from.
+    #[error("check the token's groups: the issuer left them out because there are too many")]
+    Overage,
+    /// The issuer has no usable key of this `kid`.
+    #[error("find the token's key: the issuer publishes no such signing key")]
+    UnknownKey,
+    /// The signature is not by that key.
+    #[error("verify the token's signature")]
+    Signature(#[source] SignatureVerificationError),
+    /// `openidconnect` refuses what our own checks took; its words may quote claims, so they are not kept.
+    #[error("verify the token: its claims are not those of an ID token")]
+    Protocol,
+    /// The issuer binds tokens to keys and this one carries no commitment.
+    #[error("check the token's key binding: it has none")]
+    Unbound,
+    /// The token commits to another key or secret.
+    #[error("check the token's key binding: it is for another key")]
+    OtherKey,
+    /// The subject key or its proof cannot be read.
+    #[error("read the proof of possession")]
+    ProofMalformed(#[source] ssh_key::Error),
+    /// The proof is well-formed and of a kind that does not count.
+    #[error("check the proof of possession: {0}")]
+    ProofKind(&'static str),
+    /// The proof is not a signature by the subject key over this very message.
+    #[error("verify the proof of possession")]
+    Proof(#[source] ssh_key::Error),
+    /// The issuer's keys cannot be had, and the last ones known are too old (or there are none).
+    #[error("fetch the keys of issuer `{issuer}`")]
+    IssuerUnavailable {
+        /// The configured name.
+        issuer: String,
+        /// The last failure.
+        #[source]
+        source: Arc<FetchError>,
+    },
+}
+
+impl Error {
+    /// The stable code for the wire.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Missing => "TOKEN_MISSING",
+            Self::TooLarge(_) => "TOKEN_TOO_LARGE",
+            Self::Shape(_) | Self::Base64(_) | Self::Json { .. } | Self::Header { .. } => {
+                "TOKEN_MALFORMED"
+            }
+            Self::Algorithm => "TOKEN_ALGORITHM",
+            Self::Type(_) => "TOKEN_TYPE",
+            Self::Issuer => "TOKEN_ISSUER",
+            Self::Audience(_) => "TOKEN_AUDIENCE",
+            Self::Expired => "TOKEN_EXPIRED",
+            Self::NotYetValid(_) => "TOKEN_NOT_YET_VALID",
+            Self::Claim { .. } | Self::Protocol => "TOKEN_CLAIMS",
+            Self::Overage => "TOKEN_OVERAGE",
+            Self::UnknownKey => "TOKEN_KEY",
+            Self::Signature(_) => "TOKEN_SIGNATURE",
+            Self::Unbound | Self::OtherKey => "KEY_BINDING",
+            Self::ProofMalformed(_) | Self::ProofKind(_) | Self::Proof(_) => "POSSESSION",
+            Self::IssuerUnavailable { .. } => "ISSUER_UNAVAILABLE",
+        }
+    }
+
+    /// True where the issuer, not the caller, is at fault (the wire says UNAVAILABLE).
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::IssuerUnavailable { .. })
+    }
+}
