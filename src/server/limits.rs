@@ -13,10 +13,18 @@ pub struct Limits {
     pub streams: u32,
     /// The longest message taken, in bytes.
     pub message_bytes: usize,
+    /// The longest header list of one request, in bytes.
+    pub header_bytes: u32,
     /// From accept to the end of the TLS handshake.
     pub handshake: Duration,
     /// From the end of the handshake to the first complete request head.
     pub first_byte: Duration,
+    /// How long one request may take until its answer starts.
+    pub request: Duration,
+    /// How long a connection may rest between requests.
+    pub idle: Duration,
+    /// How old a connection may get before it is asked to go away.
+    pub age: Duration,
     /// Requests of one address, before authentication.
     pub requests_per_address: Rate,
     /// Requests of one identity, after authentication.
@@ -41,8 +49,12 @@ impl Default for Limits {
             connections_per_address: 256,
             streams: 64,
             message_bytes: 64 * 1024,
+            header_bytes: 32 * 1024,
             handshake: Duration::from_secs(10),
             first_byte: Duration::from_secs(10),
+            request: Duration::from_secs(30),
+            idle: Duration::from_secs(5 * 60),
+            age: Duration::from_secs(60 * 60),
             requests_per_address: Rate {
                 per_second: 100,
                 burst: 200,

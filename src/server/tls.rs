@@ -1,26 +1,78 @@
-//! TLS 1.3 by rustls, with a certificate that can be replaced while serving.
+//! TLS 1.3 by rustls over aws-lc-rs, with a certificate that can be replaced while serving.
 
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use rustls::{
+    ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
+    sign::CertifiedKey,
+    version::TLS13,
+};
+use zeroize::Zeroizing;
 
 /// The server's certificate and key. Cheap to clone; clones share what [`Tls::reload`] loads.
 #[derive(Clone)]
-pub struct Tls;
+pub struct Tls(Arc<Certificate>);
 
 impl Tls {
     /// Reads a PEM certificate chain and its PEM key.
     ///
     /// # Errors
     /// Where a file cannot be read, is not PEM, or the key is not the certificate's.
-    pub fn load(_certificate: &Path, _key: &Path) -> Result<Self, Error> {
-        todo!()
+    pub fn load(certificate: &Path, key: &Path) -> Result<Self, Error> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let current = read(certificate, key, &provider)?;
+        Ok(Self(Arc::new(Certificate {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+            provider,
+            current: ArcSwap::from_pointee(current),
+        })))
     }
 
     /// Reads the same files again; keeps what it has on an error. True where the certificate is another one.
+    /// Connections that are up keep the old one.
     ///
     /// # Errors
     /// As [`Tls::load`].
     pub fn reload(&self) -> Result<bool, Error> {
-        todo!()
+        let fresh = read(&self.0.certificate, &self.0.key, &self.0.provider)?;
+        let old = self.0.current.swap(Arc::new(fresh));
+        Ok(old.cert != self.0.current.load().cert)
+    }
+
+    /// TLS 1.3 only; h2 and HTTP/1.1; no tickets, no resumption, no early data.
+    pub(super) fn acceptor(&self) -> Result<tokio_rustls::TlsAcceptor, rustls::Error> {
+        let mut config = ServerConfig::builder_with_provider(self.0.provider.clone())
+            .with_protocol_versions(&[&TLS13])?
+            .with_no_client_auth()
+            .with_cert_resolver(self.0.clone());
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.max_early_data_size = 0;
+        Ok(Arc::new(config).into())
+    }
+}
+
+#[derive(Debug)]
+struct Certificate {
+    certificate: PathBuf,
+    key: PathBuf,
+    provider: Arc<CryptoProvider>,
+    current: ArcSwap<CertifiedKey>,
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load_full())
     }
 }
 
@@ -32,4 +84,21 @@ pub struct Error {
     pub file: String,
     /// What is wrong with it.
     pub problem: String,
+}
+
+fn read(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
+    let at = |path: &Path, problem: &dyn ToString| Error {
+        file: path.display().to_string(),
+        problem: problem.to_string(),
+    };
+    let bytes = fs::read(certificate).map_err(|error| at(certificate, &error))?;
+    let chain = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| at(certificate, &error))?;
+    if chain.is_empty() {
+        return Err(at(certificate, &"holds no PEM certificate"));
+    }
+    let bytes = Zeroizing::new(fs::read(key).map_err(|error| at(key, &error))?);
+    let private = PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| at(key, &error))?;
+    CertifiedKey::from_der(chain, private, provider).map_err(|error| at(key, &error))
 }

@@ -1,0 +1,141 @@
+//! The program's log: structured lines of text or JSON that nobody can break out of.
+
+use std::io::{self, Write};
+
+use serde::Deserialize;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For people and journald.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A subscriber that writes to `writer`. `level` is a `tracing` filter (`info`, `daypass=debug,warn`).
+pub fn subscriber<W>(
+    format: Format,
+    level: &str,
+    writer: W,
+) -> Result<Box<dyn tracing::Subscriber + Send + Sync>, tracing_subscriber::filter::ParseError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(level)?)
+        .with_ansi(false)
+        .with_writer(OneLine(writer));
+    Ok(match format {
+        Format::Text => Box::new(builder.finish()),
+        Format::Json => Box::new(builder.json().flatten_event(true).finish()),
+    })
+}
+
+/// Makes every event one line of printable characters, whatever its fields hold: line breaks of any script, escape
+/// sequences and text-direction marks come out as `\uXXXX`, which is also what JSON would have.
+struct OneLine<W>(W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLine<W> {
+    type Writer = Escaping<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Escaping(self.0.make_writer())
+    }
+}
+
+struct Escaping<W>(W);
+
+impl<W: Write> Write for Escaping<W> {
+    /// `tracing_subscriber` hands over one whole event, its line break last.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let mut escaped = escape(line);
+        escaped.push('\n');
+        self.0.write_all(escaped.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// `text` with everything that a terminal or a line reader would act on as `\uXXXX`.
+fn escape(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_active(character) {
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
+/// Controls (C0, DEL, C1), line and paragraph separators, bidirectional marks, zero-width characters.
+fn is_active(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: Format, value: &str) -> String {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let subscriber = subscriber(format, "info", move || writer.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(field = %value, debug = ?value, "{value}");
+        });
+        let bytes = buffer.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn hostile_values_stay_within_one_printable_line() {
+        let cases = [
+            ("a newline", "a\nb"),
+            ("a carriage return", "a\rb"),
+            ("an escape sequence", "a\x1b[31mb\x1b]0;title\x07"),
+            ("a C1 control", "a\u{9b}31mb"),
+            ("a line separator", "a\u{2028}b\u{2029}"),
+            ("a right-to-left override", "a\u{202e}b"),
+            ("NUL and DEL", "a\0b\x7f"),
+            ("quotes and braces", "a\"}\\b"),
+        ];
+        for format in [Format::Text, Format::Json] {
+            for (case, value) in cases {
+                let line = logged(format, value);
+                let body = line.strip_suffix('\n').unwrap();
+                assert!(!body.chars().any(is_active), "{case}: {line:?}");
+                if format == Format::Json {
+                    let json: serde_json::Value = serde_json::from_str(body).unwrap();
+                    assert_eq!(json["field"], value, "{case}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What the server counts, and how `/metrics` shows it.
+
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+
+/// Renders what was counted.
+pub type Handle = PrometheusHandle;
+
+/// Upper bounds of the latency histogram, in seconds.
+const SECONDS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+
+/// The process's recorder: installed at the first call, the same one after.
+pub fn install() -> Result<Handle, BuildError> {
+    static HANDLE: OnceLock<Handle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    let recorder = PrometheusBuilder::new()
+        .set_buckets(&SECONDS)?
+        .build_recorder();
+    let handle = HANDLE.get_or_init(|| recorder.handle()).clone();
+    // Lost only to a program that installed a recorder of its own first; `/metrics` is then empty.
+    let _ = metrics::set_global_recorder(recorder);
+    Ok(handle)
+}
