@@ -1,0 +1,203 @@
+//! The state of the two flows: who asked for what, and who has signed in. No HTTP here.
+
+use std::{collections::HashMap, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use url::Url;
+
+use super::CLIENT_ID;
+use crate::dev::random_text;
+
+/// How long a person may take to sign in at either flow.
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How often a device may ask (RFC 8628, 3.2): short, for nobody else uses this issuer.
+pub(super) const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Everything that is under way.
+#[derive(Default)]
+pub(super) struct Flows {
+    waiting: HashMap<String, Authorization>,
+    codes: HashMap<String, (Authorization, &'static str)>,
+    devices: HashMap<String, Device>,
+}
+
+/// A valid authorization request (RFC 6749 4.1.1, RFC 7636).
+#[derive(Clone, Debug)]
+pub(super) struct Authorization {
+    pub(super) redirect: Url,
+    pub(super) state: String,
+    pub(super) nonce: Option<String>,
+    challenge: String,
+    expires: OffsetDateTime,
+}
+
+struct Device {
+    user_code: String,
+    person: Option<&'static str>,
+    expires: OffsetDateTime,
+}
+
+/// An authorization request that is refused.
+pub(super) enum Refusal {
+    /// Nobody can be told but the person: the redirect cannot be trusted.
+    Page(&'static str),
+    /// The client is told by a redirect (RFC 6749, 4.1.2.1).
+    Redirect(Url),
+}
+
+/// Who signed in, and the nonce for the token.
+pub(super) struct SignedIn {
+    pub(super) name: &'static str,
+    pub(super) nonce: Option<String>,
+}
+
+/// The parameters of a query or a form.
+pub(super) type Parameters = HashMap<String, String>;
+
+impl Authorization {
+    /// Checks the request's parameters.
+    pub(super) fn parse(parameters: &Parameters, now: OffsetDateTime) -> Result<Self, Refusal> {
+        let value = |name: &str| parameters.get(name).map_or("", String::as_str);
+        if value("client_id") != CLIENT_ID {
+            return Err(Refusal::Page("unknown client_id"));
+        }
+        let redirect = loopback_redirect(value("redirect_uri"))
+            .ok_or(Refusal::Page("redirect_uri must be http on loopback"))?;
+        let refuse = |code: &str, description: &str| {
+            let mut url = redirect.clone();
+            url.query_pairs_mut()
+                .append_pair("error", code)
+                .append_pair("error_description", description)
+                .append_pair("state", value("state"));
+            Err(Refusal::Redirect(url))
+        };
+        if value("response_type") != "code" {
+            return refuse("unsupported_response_type", "only code is supported");
+        }
+        if !value("scope").split(' ').any(|scope| scope == "openid") {
+            return refuse("invalid_scope", "scope must have openid");
+        }
+        if value("code_challenge_method") != "S256" || value("code_challenge").len() != 43 {
+            return refuse("invalid_request", "PKCE with S256 is required");
+        }
+        Ok(Self {
+            state: value("state").to_owned(),
+            nonce: parameters.get("nonce").cloned(),
+            challenge: value("code_challenge").to_owned(),
+            expires: now + PATIENCE,
+            redirect,
+        })
+    }
+}
+
+impl Flows {
+    /// Remembers a request while its person fills in the form; the answer names it.
+    pub(super) fn wait(&mut self, authorization: Authorization) -> String {
+        let id = random_text();
+        self.waiting.insert(id.clone(), authorization);
+        id
+    }
+
+    /// The person has signed in: where the browser goes next, with the code. `issuer` is RFC 9207's parameter.
+    pub(super) fn approve(
+        &mut self,
+        id: &str,
+        name: &'static str,
+        issuer: &str,
+        now: OffsetDateTime,
+    ) -> Option<Url> {
+        let authorization = self.waiting.remove(id).filter(|it| it.expires > now)?;
+        let code = random_text();
+        let mut url = authorization.redirect.clone();
+        url.query_pairs_mut()
+            .append_pair("code", &code)
+            .append_pair("state", &authorization.state)
+            .append_pair("iss", issuer);
+        self.codes.insert(code, (authorization, name));
+        Some(url)
+    }
+
+    /// Trades a code once; a wrong verifier or redirect spends it too (RFC 6749 4.1.3, RFC 7636 4.6).
+    pub(super) fn redeem_code(
+        &mut self,
+        parameters: &Parameters,
+        now: OffsetDateTime,
+    ) -> Option<SignedIn> {
+        let (authorization, name) = self.codes.remove(parameters.get("code")?)?;
+        let verifier = parameters.get("code_verifier")?;
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
+        let redirect = Url::parse(parameters.get("redirect_uri")?).ok()?;
+        let good = authorization.expires > now
+            && challenge == authorization.challenge
+            && redirect == authorization.redirect;
+        good.then_some(SignedIn {
+            name,
+            nonce: authorization.nonce,
+        })
+    }
+
+    /// Begins a device authorization: (device code, user code).
+    pub(super) fn begin_device(&mut self, now: OffsetDateTime) -> (String, String) {
+        let (device_code, user_code) = (random_text(), user_code());
+        let device = Device {
+            user_code: user_code.clone(),
+            person: None,
+            expires: now + PATIENCE,
+        };
+        self.devices.insert(device_code.clone(), device);
+        (device_code, user_code)
+    }
+
+    /// The person has typed the code and signed in; false where no device waits for it.
+    pub(super) fn approve_device(
+        &mut self,
+        user_code: &str,
+        name: &'static str,
+        now: OffsetDateTime,
+    ) -> bool {
+        let typed = user_code.trim().to_ascii_uppercase();
+        let waiting = self
+            .devices
+            .values_mut()
+            .find(|device| device.user_code == typed && device.expires > now);
+        waiting.map(|device| device.person = Some(name)).is_some()
+    }
+
+    /// A device asks for its token; the error is RFC 8628's (3.5).
+    pub(super) fn poll_device(
+        &mut self,
+        device_code: &str,
+        now: OffsetDateTime,
+    ) -> Result<&'static str, &'static str> {
+        let device = self.devices.get(device_code).ok_or("invalid_grant")?;
+        if device.expires <= now {
+            return Err("expired_token");
+        }
+        let name = device.person.ok_or("authorization_pending")?;
+        self.devices.remove(device_code);
+        Ok(name)
+    }
+}
+
+/// A redirect that stays on this machine, on any port (RFC 8252, 7.3).
+fn loopback_redirect(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let loopback = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
+    (url.scheme() == "http" && loopback && url.fragment().is_none()).then_some(url)
+}
+
+/// Eight letters without vowels (RFC 8628, 6.1): `BCDF-GHJK`.
+fn user_code() -> String {
+    const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
+    let letters: String = random_text()
+        .bytes()
+        .take(8)
+        .filter_map(|byte| LETTERS.get(usize::from(byte) % LETTERS.len()))
+        .map(|letter| char::from(*letter))
+        .collect();
+    let (left, right) = letters.split_at(4);
+    format!("{left}-{right}")
+}
