@@ -41,6 +41,9 @@ pub enum Error {
     /// The policy says no.
     #[error("denied: {}", .0.detail)]
     Denied(Denial),
+    /// The policy's `[audit]` does not let this identity read the ledger.
+    #[error("not allowed to read the ledger: ask for a place in the policy's [audit]")]
+    AuditDenied,
     /// The ask itself is malformed.
     #[error("{0}")]
     Invalid(String),
