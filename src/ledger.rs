@@ -1,4 +1,5 @@
-//! The append-only record. Pure.
+//! The append-only record: events as leaves of a Merkle tree, and its signed head. Pure: no clock, no I/O, nothing of ours.
+
 pub mod checkpoint;
 pub mod event;
 pub mod tree;

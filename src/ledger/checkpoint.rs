@@ -1,55 +1,264 @@
-//! C2SP tlog-checkpoint in a C2SP signed-note, Ed25519. Pure.
+//! The signed head of the ledger: a C2SP tlog-checkpoint in a C2SP signed-note, Ed25519. Pure.
+//!
+//! Strict: what this key did not write in exactly this form does not verify. Signatures of others (witnesses) may follow ours.
+
+use std::fmt;
+
+use aws_lc_rs::signature::{self, Ed25519KeyPair, KeyPair};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use sha2::{Digest, Sha256};
+
 use super::tree::Hash;
 
-/// The signed head of the ledger.
+/// Notes larger than this are refused unread, in bytes. Ours are about 250.
+const NOTE_LIMIT: usize = 64 * 1024;
+
+/// The signature type of Ed25519 in C2SP signed-note.
+const ED25519: u8 = 0x01;
+
+/// What stands before every signature's key name: an em dash and a space.
+const SIGNATURE_MARK: &str = "\u{2014} ";
+
+/// The head of a ledger: which one, how long, and the root over all of its leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
+    /// The ledger's name, `<server>/ledger`; also the name of its key.
     pub origin: String,
+    /// How many leaves the root is over.
     pub size: u64,
+    /// `MTH(D[size])`.
     pub root: Hash,
 }
 
+impl Checkpoint {
+    /// The note's text: three lines (C2SP tlog-checkpoint, without extension lines).
+    fn text(&self) -> String {
+        let root = BASE64_STANDARD.encode(self.root);
+        format!("{}\n{}\n{root}\n", self.origin, self.size)
+    }
+
+    fn parse(text: &str) -> Result<Self, Error> {
+        let malformed = |what: &str| Error::Malformed(what.to_owned());
+        let mut lines = text.split('\n');
+        let (Some(origin), Some(size), Some(root), Some(""), None) = (
+            lines.next(),
+            lines.next(),
+            lines.next(),
+            lines.next(),
+            lines.next(),
+        ) else {
+            return Err(malformed("it does not have exactly three lines"));
+        };
+        Ok(Self {
+            origin: origin.to_owned(),
+            size: decimal(size).ok_or_else(|| malformed("its size is not a number"))?,
+            root: base64(root).ok_or_else(|| malformed("its root is not a hash"))?,
+        })
+    }
+}
+
 /// The ledger's own signing key.
-pub struct Signer;
+pub struct Signer {
+    pair: Ed25519KeyPair,
+    verifier: Verifier,
+}
+
 impl Signer {
-    /// `origin` is the key name; `seed` the Ed25519 private key.
-    pub fn new(_origin: &str, _seed: &[u8; 32]) -> Result<Self, Error> {
-        todo!()
+    /// `origin` is the key's name and every checkpoint's origin; `seed` is the Ed25519 private key.
+    ///
+    /// # Errors
+    /// The origin is empty or has spaces, control characters or `+` in it.
+    pub fn new(origin: &str, seed: &[u8; 32]) -> Result<Self, Error> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed)
+            .map_err(|_| Error::Malformed("the Ed25519 seed is not a key".to_owned()))?;
+        let public = <[u8; 32]>::try_from(pair.public_key().as_ref())
+            .map_err(|_| Error::Malformed("the Ed25519 public key is not 32 bytes".to_owned()))?;
+        let verifier = Verifier::new(origin, public)?;
+        Ok(Self { pair, verifier })
     }
+
+    /// What everyone else checks this key's checkpoints with.
     pub fn verifier(&self) -> Verifier {
-        todo!()
+        self.verifier.clone()
     }
-    /// The signed note's text.
-    pub fn sign(&self, _checkpoint: &Checkpoint) -> String {
-        todo!()
+
+    /// Signs the head of this key's own ledger. Returns the whole note, which ends in a newline.
+    pub fn sign(&self, size: u64, root: Hash) -> String {
+        let origin = self.verifier.name.clone();
+        let text = Checkpoint { origin, size, root }.text();
+        let mut signature = self.verifier.hash().to_vec();
+        signature.extend_from_slice(self.pair.sign(text.as_bytes()).as_ref());
+        let signature = BASE64_STANDARD.encode(signature);
+        format!(
+            "{text}\n{SIGNATURE_MARK}{} {signature}\n",
+            self.verifier.name
+        )
     }
 }
 
-/// A verifier key: `<name>+<hash>+<keydata>`.
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signer({})", self.verifier)
+    }
+}
+
+/// A verifier key, written `<name>+<hash>+<keydata>` (C2SP signed-note).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verifier;
-impl Verifier {
-    pub fn parse(_text: &str) -> Result<Self, Error> {
-        todo!()
-    }
-    pub fn origin(&self) -> &str {
-        todo!()
-    }
-    /// Checks the note's signature and parses the checkpoint; its origin is the verifier's name.
-    pub fn verify(&self, _note: &str) -> Result<Checkpoint, Error> {
-        todo!()
-    }
+pub struct Verifier {
+    name: String,
+    public: [u8; 32],
 }
-impl std::fmt::Display for Verifier {
-    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        todo!()
+
+impl Verifier {
+    fn new(name: &str, public: [u8; 32]) -> Result<Self, Error> {
+        let bad = |c: char| c.is_whitespace() || c.is_control() || c == '+';
+        if name.is_empty() || name.contains(bad) {
+            return Err(Error::Malformed(format!("{name:?} is no name for a key")));
+        }
+        let name = name.to_owned();
+        Ok(Self { name, public })
+    }
+
+    /// Reads the form that [`Verifier`]'s `Display` writes.
+    ///
+    /// # Errors
+    /// Any other form, any other algorithm, a hash that is not this key's.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let malformed = || Error::Malformed("not a verifier key (name+hash+key)".to_owned());
+        let mut parts = text.splitn(3, '+');
+        let (Some(name), Some(hash), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(malformed());
+        };
+        let [ED25519, public @ ..] = base64::<33>(key).ok_or_else(malformed)? else {
+            return Err(Error::Malformed("not an Ed25519 verifier key".to_owned()));
+        };
+        let verifier = Self::new(name, public)?;
+        if hash == hex(&verifier.hash()) {
+            Ok(verifier)
+        } else {
+            Err(Error::Malformed("the hash is not this key's".to_owned()))
+        }
+    }
+
+    /// The key's name, which is the origin of the checkpoints it signs.
+    pub fn origin(&self) -> &str {
+        &self.name
+    }
+
+    /// Checks the note's signature by this key and parses its checkpoint. Signatures by other keys are passed over.
+    ///
+    /// # Errors
+    /// Any other form, another origin, no signature by this key or one that does not hold.
+    pub fn verify(&self, note: &str) -> Result<Checkpoint, Error> {
+        let malformed = |what: &str| Error::Malformed(what.to_owned());
+        if note.len() > NOTE_LIMIT || note.chars().any(|c| c < ' ' && c != '\n') {
+            return Err(malformed("it is too long or has control characters"));
+        }
+        let (text, signatures) = note
+            .rsplit_once("\n\n")
+            .ok_or_else(|| malformed("it has no signature part"))?;
+        let signed = note.get(..=text.len()).unwrap_or_default();
+        self.verify_signatures(signed, signatures)?;
+        let checkpoint = Checkpoint::parse(signed)?;
+        if checkpoint.origin != self.name {
+            return Err(malformed("its origin is not the name of its key"));
+        }
+        Ok(checkpoint)
+    }
+
+    fn verify_signatures(&self, text: &str, signatures: &str) -> Result<(), Error> {
+        let lines = signatures
+            .strip_suffix('\n')
+            .ok_or_else(|| Error::Malformed("its last line does not end".to_owned()))?;
+        let mut verified = false;
+        for line in lines.split('\n') {
+            let signature = NoteSignature::parse(line)
+                .ok_or_else(|| Error::Malformed("a signature line is malformed".to_owned()))?;
+            if signature.name == self.name && signature.hash == self.hash() {
+                self.verify_bytes(text, &signature.bytes)?;
+                verified = true;
+            }
+        }
+        if verified {
+            Ok(())
+        } else {
+            Err(Error::Signature(self.name.clone()))
+        }
+    }
+
+    fn verify_bytes(&self, text: &str, bytes: &[u8]) -> Result<(), Error> {
+        signature::UnparsedPublicKey::new(&signature::ED25519, self.public)
+            .verify(text.as_bytes(), bytes)
+            .map_err(|_| Error::Signature(self.name.clone()))
+    }
+
+    /// The key's short hash: the first 4 bytes of `SHA-256(name || 0x0A || 0x01 || key)`.
+    fn hash(&self) -> [u8; 4] {
+        let [a, b, c, d, ..]: [u8; 32] = Sha256::new_with_prefix(&self.name)
+            .chain_update([b'\n', ED25519])
+            .chain_update(self.public)
+            .finalize()
+            .into();
+        [a, b, c, d]
     }
 }
 
+impl fmt::Display for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut key = vec![ED25519];
+        key.extend_from_slice(&self.public);
+        let key = BASE64_STANDARD.encode(key);
+        write!(f, "{}+{}+{key}", self.name, hex(&self.hash()))
+    }
+}
+
+/// One line of a note's signature part.
+struct NoteSignature<'a> {
+    name: &'a str,
+    hash: [u8; 4],
+    bytes: Vec<u8>,
+}
+
+impl<'a> NoteSignature<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (name, encoded) = line.strip_prefix(SIGNATURE_MARK)?.split_once(' ')?;
+        let decoded = BASE64_STANDARD.decode(encoded).ok()?;
+        let (hash, bytes) = decoded.split_first_chunk::<4>()?;
+        let valid = !name.is_empty() && !bytes.is_empty();
+        valid.then(|| Self {
+            name,
+            hash: *hash,
+            bytes: bytes.to_vec(),
+        })
+    }
+}
+
+/// A decimal number as C2SP writes it: digits only, no leading zero.
+fn decimal(text: &str) -> Option<u64> {
+    let canonical = text == "0" || !text.starts_with('0');
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    (canonical && digits).then(|| text.parse().ok()).flatten()
+}
+
+/// Exactly `N` bytes in canonical, padded base64.
+fn base64<const N: usize>(text: &str) -> Option<[u8; N]> {
+    BASE64_STANDARD.decode(text).ok()?.try_into().ok()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Why a note or key is not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Not in the form of C2SP signed-note and tlog-checkpoint.
     #[error("checkpoint is malformed: {0}")]
     Malformed(String),
+    /// The key of this name has not signed this text.
     #[error("no valid signature by {0}")]
     Signature(String),
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,22 +1,108 @@
-//! What the ledger records. The stored JSON bytes are the leaf.
+//! What the ledger records. An event's stored JSON bytes are the leaf: written once, never re-encoded. Pure.
+//!
+//! The bytes are printable ASCII. Whatever was in a name, a reason or a claim, a leaf is one line of text that neither
+//! breaks a log, nor moves a terminal's cursor, nor reads backwards.
+
+use std::{collections::BTreeMap, io};
+
 use serde::{Deserialize, Serialize};
+use serde_json::ser::{CompactFormatter, Formatter};
 use time::OffsetDateTime;
 
 /// One leaf.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
+    /// The leaf's place in the ledger, from 0. A pass's serial is its event's index.
     pub index: u64,
+    /// When the decision was made.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
+    /// What happened.
     #[serde(flatten)]
     pub what: What,
+}
+
+impl Event {
+    /// The leaf's bytes: JSON on one line, without a newline at its end, all printable ASCII. Time is written in UTC.
+    ///
+    /// # Errors
+    /// `at` is outside the years 0 to 9999.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::with_capacity(1024);
+        let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Ascii);
+        let at = self.at.to_offset(time::UtcOffset::UTC);
+        let (index, what) = (self.index, &self.what);
+        Utc { index, at, what }.serialize(&mut serializer)?;
+        Ok(bytes)
+    }
+
+    /// Reads what [`Event::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// Anything else: another form, an unknown kind of event, bytes that are not printable ASCII.
+    pub fn parse(leaf: &[u8]) -> Result<Self, Error> {
+        match leaf.iter().position(|byte| !matches!(byte, b' '..=b'~')) {
+            Some(at) => Err(Error::NotPrintable(at)),
+            None => Ok(serde_json::from_slice(leaf)?),
+        }
+    }
+}
+
+/// [`Event`], borrowed, with its time in UTC.
+#[derive(Serialize)]
+struct Utc<'a> {
+    index: u64,
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    #[serde(flatten)]
+    what: &'a What,
+}
+
+/// Why bytes are no leaf, or an event cannot be one.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A leaf is printable ASCII.
+    #[error("byte {0} is not printable ASCII")]
+    NotPrintable(usize),
+    /// Not JSON, or not an event.
+    #[error("not an event: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Compact JSON whose strings are printable ASCII.
+struct Ascii;
+
+impl Formatter for Ascii {
+    fn write_string_fragment<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut plain = fragment;
+        while let Some(at) = plain.find(|c: char| !matches!(c, ' '..='~')) {
+            let (before, rest) = plain.split_at(at);
+            CompactFormatter.write_string_fragment(writer, before)?;
+            let mut characters = rest.chars();
+            if let Some(character) = characters.next() {
+                let mut units = [0; 2];
+                for unit in character.encode_utf16(&mut units) {
+                    write!(writer, "\\u{unit:04x}")?;
+                }
+            }
+            plain = characters.as_str();
+        }
+        CompactFormatter.write_string_fragment(writer, plain)
+    }
 }
 
 /// Who, as the ledger names them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Who {
+    /// The `iss` claim.
     pub issuer: String,
+    /// The `sub` claim. `(issuer, subject)` is the identity.
     pub subject: String,
+    /// A name for people: the verified e-mail, else the subject.
     pub label: String,
     /// The claims the decision was made over (groups and the like), for `explain` and `replay`.
     pub claims: serde_json::Value,
@@ -25,17 +111,24 @@ pub struct Who {
 /// What was asked, as given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Asked {
+    /// The role's name.
     pub role: String,
+    /// The host that the pass is for, as the user spelt it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub host: Option<String>,
-    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty", default)]
-    pub params: std::collections::BTreeMap<String, String>,
+    /// Values for the holes in the role's command.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub params: BTreeMap<String, String>,
+    /// Why access was needed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Wished lifetime, in seconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ttl_seconds: Option<u64>,
+    /// Wished source addresses.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub source_addresses: Vec<String>,
+    /// Wished extensions.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub extensions: Vec<String>,
     /// The caller's address as the server saw it.
@@ -49,34 +142,53 @@ pub struct Asked {
 pub enum What {
     /// A daemon started. Index 0 is always one, so no pass has serial 0.
     Started {
+        /// The daemon's version.
         version: String,
+        /// The server's name.
         server: String,
     },
+    /// A policy came into force.
     PolicyLoaded {
+        /// Hash of the policy file.
         policy: String,
     },
     /// A pass was decided; its key is used only after this is durable.
     Issued(Box<Issued>),
     /// Signing failed after `issued`.
     SigningFailed {
+        /// The pass that was not signed: its event's index.
         serial: u64,
+        /// What went wrong.
         cause: String,
     },
+    /// A proven identity was refused.
     Denied {
+        /// Who asked.
         who: Who,
+        /// For what.
         ask: Asked,
+        /// Fingerprint of the subject key, where there was one.
         key: Option<String>,
+        /// The stable reason code.
         reason: String,
+        /// The sentence that the caller got.
         detail: String,
+        /// Hash of the policy file that decided.
         policy: String,
     },
+    /// A CA key is published and not yet used.
     KeyStaged {
+        /// Its fingerprint.
         key: String,
     },
+    /// A CA key signs new passes from now on.
     KeyActivated {
+        /// Its fingerprint.
         key: String,
     },
+    /// A CA key signs no more; it is published until its last pass expires.
     KeyRetired {
+        /// Its fingerprint.
         key: String,
     },
 }
@@ -84,20 +196,29 @@ pub enum What {
 /// All of a pass but its serial, which is the event's index.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Issued {
+    /// Who it is for.
     pub who: Who,
+    /// What was asked.
     pub ask: Asked,
     /// Fingerprint of the subject key (`SHA256:...`).
     pub key: String,
-    pub binding: crate::ledger::event::BindingWord,
+    /// How the token was bound to the key.
+    pub binding: BindingWord,
+    /// The certificate's key id.
     pub key_id: String,
+    /// The certificate's principals.
     pub principals: Vec<String>,
+    /// The exact force-command, where there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub command: Option<String>,
+    /// The certificate's source addresses; absent: any.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source_addresses: Option<Vec<String>>,
+    /// The certificate's extensions.
     pub extensions: Vec<String>,
     /// Unix seconds.
     pub valid_after: u64,
+    /// Unix seconds.
     pub valid_before: u64,
     /// Hash of the policy file that decided.
     pub policy: String,
@@ -109,3 +230,6 @@ pub struct Issued {
 
 /// The binding's word in the ledger: `nonce`, `audience`, `none`.
 pub type BindingWord = String;
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,49 +1,292 @@
-//! RFC 6962 section 2.1: the Merkle tree over the leaves. Pure.
+//! The Merkle tree over the leaves (RFC 6962 section 2.1), its proofs and their verification (RFC 9162 sections 2.1.3
+//! and 2.1.4). Pure: hashes that are not at hand are asked for as [`Node`]s and read by the caller.
+//!
+//! Every leaf closes one or more complete subtrees; [`Frontier::push`] hands out their hashes. Stored next to the leaf, they
+//! are all that any later root or proof needs: at most about 64 of them, whatever the size of the tree.
+
+use sha2::{Digest, Sha256};
 
 /// A SHA-256 hash of the tree.
 pub type Hash = [u8; 32];
 
-/// MTH({d(0)}) = SHA-256(0x00 || d(0)).
-pub fn leaf_hash(_leaf: &[u8]) -> Hash {
-    todo!()
+/// `MTH({})`: the root of the tree without leaves.
+pub fn empty_root() -> Hash {
+    Sha256::digest([]).into()
+}
+
+/// `MTH({d(0)}) = SHA-256(0x00 || d(0))`.
+pub fn leaf_hash(leaf: &[u8]) -> Hash {
+    Sha256::new_with_prefix([0])
+        .chain_update(leaf)
+        .finalize()
+        .into()
+}
+
+/// `SHA-256(0x01 || left || right)`.
+pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    Sha256::new_with_prefix([1])
+        .chain_update(left)
+        .chain_update(right)
+        .finalize()
+        .into()
+}
+
+/// A complete subtree: the leaves `[index << level, (index + 1) << level)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Node {
+    /// The subtree's height; 0 is a leaf.
+    pub level: u32,
+    /// Its place among the subtrees of that height.
+    pub index: u64,
+}
+
+impl Node {
+    /// The leaf whose append completed this subtree.
+    pub fn closed_by(self) -> u64 {
+        (self.index << self.level) + ((1 << self.level) - 1)
+    }
+}
+
+/// The complete subtrees, largest first, that the leaves `[start, end)` consist of. `start` is a multiple of the largest.
+fn cover(start: u64, end: u64) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    let mut at = start;
+    while at < end {
+        let level = at.trailing_zeros().min((end - at).ilog2());
+        nodes.push(Node {
+            level,
+            index: at >> level,
+        });
+        at += 1 << level;
+    }
+    nodes
+}
+
+/// The hash over neighbouring complete subtrees, largest first.
+fn join(peaks: &[Hash]) -> Option<Hash> {
+    peaks
+        .iter()
+        .rev()
+        .copied()
+        .reduce(|right, left| node_hash(&left, &right))
 }
 
 /// The right edge of a growing tree: all that appending and the root need.
-#[derive(Clone, Debug, Default)]
-pub struct Frontier;
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frontier {
+    size: u64,
+    peaks: Vec<Hash>,
+}
+
 impl Frontier {
+    /// The nodes whose hashes [`Frontier::from_peaks`] wants, in order, for a tree of `size` leaves.
+    pub fn nodes(size: u64) -> Vec<Node> {
+        cover(0, size)
+    }
+
+    /// Rebuilds the edge of a tree of `size` leaves; `None` where `peaks` are not as many as [`Frontier::nodes`].
+    pub fn from_peaks(size: u64, peaks: Vec<Hash>) -> Option<Self> {
+        (peaks.len() == size.count_ones() as usize).then_some(Self { size, peaks })
+    }
+
+    /// How many leaves the tree has.
     pub fn size(&self) -> u64 {
-        todo!()
+        self.size
     }
-    pub fn push(&mut self, _leaf: Hash) {
-        todo!()
+
+    /// Appends a leaf by its hash. Returns the hashes of the complete subtrees that it closes, the leaf's own first:
+    /// the n-th is of level n.
+    pub fn push(&mut self, leaf: Hash) -> Vec<Hash> {
+        let mut closed = vec![leaf];
+        let mut hash = leaf;
+        for _ in 0..self.size.trailing_ones() {
+            if let Some(left) = self.peaks.pop() {
+                hash = node_hash(&left, &hash);
+                closed.push(hash);
+            }
+        }
+        self.peaks.push(hash);
+        self.size += 1;
+        closed
     }
+
+    /// The tree's root.
     pub fn root(&self) -> Hash {
-        todo!()
+        join(&self.peaks).unwrap_or_else(empty_root)
     }
 }
-/// Audit path PATH(m, D[n]) over leaf hashes got from `leaves`.
-pub fn inclusion_proof(_index: u64, _leaves: &[Hash]) -> Option<Vec<Hash>> {
-    todo!()
+
+/// What a proof consists of, before any hash is read: for each of its hashes the complete subtrees below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan(Vec<Vec<Node>>);
+
+impl Plan {
+    /// `PATH(index, D[size])` of RFC 6962 section 2.1.1; `None` where the tree has no such leaf.
+    pub fn inclusion(index: u64, size: u64) -> Option<Self> {
+        if index >= size {
+            return None;
+        }
+        let (mut start, mut end, mut path) = (0, size, Vec::new());
+        while end - start > 1 {
+            let middle = split(start, end);
+            if index < middle {
+                path.push(cover(middle, end));
+                end = middle;
+            } else {
+                path.push(cover(start, middle));
+                start = middle;
+            }
+        }
+        path.reverse();
+        Some(Self(path))
+    }
+
+    /// `PROOF(old_size, D[new_size])` of RFC 6962 section 2.1.2; empty where `old_size` is 0 or `new_size`, `None` where
+    /// it is larger.
+    pub fn consistency(old_size: u64, new_size: u64) -> Option<Self> {
+        if old_size > new_size {
+            return None;
+        }
+        if old_size == 0 {
+            return Some(Self(Vec::new()));
+        }
+        let (mut start, mut end, mut path) = (0, new_size, Vec::new());
+        while old_size != end {
+            let middle = split(start, end);
+            if old_size <= middle {
+                path.push(cover(middle, end));
+                end = middle;
+            } else {
+                path.push(cover(start, middle));
+                start = middle;
+            }
+        }
+        if start > 0 {
+            path.push(cover(start, end));
+        }
+        path.reverse();
+        Some(Self(path))
+    }
+
+    /// Every node whose hash [`Plan::proof`] asks for.
+    pub fn nodes(&self) -> impl Iterator<Item = Node> {
+        self.0.iter().flatten().copied()
+    }
+
+    /// The proof's hashes in RFC order; `None` where `hash_of` lacks a node.
+    pub fn proof(&self, hash_of: impl Fn(Node) -> Option<Hash>) -> Option<Vec<Hash>> {
+        self.0
+            .iter()
+            .map(|nodes| {
+                let peaks: Option<Vec<Hash>> = nodes.iter().map(|node| hash_of(*node)).collect();
+                join(&peaks?)
+            })
+            .collect()
+    }
 }
-pub fn consistency_proof(_old_size: u64, _leaves: &[Hash]) -> Option<Vec<Hash>> {
-    todo!()
+
+/// Where RFC 6962 splits `[start, end)`: after the largest power of two smaller than its length (which is over 1).
+fn split(start: u64, end: u64) -> u64 {
+    start + (1 << (end - start - 1).ilog2())
 }
-pub fn verify_inclusion(
-    _leaf: &Hash,
-    _index: u64,
-    _size: u64,
-    _proof: &[Hash],
-    _root: &Hash,
-) -> bool {
-    todo!()
+
+/// Whether `proof` shows that `leaf` is at `index` in the tree of `size` leaves with this root (RFC 9162 section 2.1.3.2).
+pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash], root: &Hash) -> bool {
+    if index >= size {
+        return false;
+    }
+    let mut walk = Walk::new(index, size - 1);
+    let mut hash = *leaf;
+    for sibling in proof {
+        hash = match walk.step() {
+            Some(Side::Left) => node_hash(sibling, &hash),
+            Some(Side::Right) => node_hash(&hash, sibling),
+            None => return false,
+        };
+    }
+    walk.is_at_root() && hash == *root
 }
+
+/// Whether `proof` shows that the tree of `new_size` leaves begins with the one of `old_size` (RFC 9162 section 2.1.4.2).
+/// Any tree begins with the empty one, and equal sizes demand equal roots; the proof is empty for both.
 pub fn verify_consistency(
-    _old_size: u64,
-    _old_root: &Hash,
-    _new_size: u64,
-    _new_root: &Hash,
-    _proof: &[Hash],
+    old_size: u64,
+    old_root: &Hash,
+    new_size: u64,
+    new_root: &Hash,
+    proof: &[Hash],
 ) -> bool {
-    todo!()
+    if old_size == new_size {
+        return proof.is_empty() && old_root == new_root;
+    }
+    if old_size == 0 {
+        return proof.is_empty() && *old_root == empty_root();
+    }
+    if old_size > new_size {
+        return false;
+    }
+    let (first, rest) = match proof.split_first() {
+        Some(_) if old_size.is_power_of_two() => (old_root, proof),
+        Some((first, rest)) => (first, rest),
+        None => return false,
+    };
+    let skipped = (old_size - 1).trailing_ones();
+    let mut walk = Walk::new((old_size - 1) >> skipped, (new_size - 1) >> skipped);
+    let (mut old, mut new) = (*first, *first);
+    for hash in rest {
+        match walk.step() {
+            Some(Side::Left) => {
+                old = node_hash(hash, &old);
+                new = node_hash(hash, &new);
+            }
+            Some(Side::Right) => new = node_hash(&new, hash),
+            None => return false,
+        }
+    }
+    walk.is_at_root() && old == *old_root && new == *new_root
 }
+
+/// On which side of the path the next hash of a proof stands.
+enum Side {
+    Left,
+    Right,
+}
+
+/// The way up from a node to the root: `fn` and `sn` of RFC 9162.
+struct Walk {
+    node: u64,
+    last: u64,
+}
+
+impl Walk {
+    fn new(node: u64, last: u64) -> Self {
+        Self { node, last }
+    }
+
+    /// Goes one level up, over levels where the node has no sibling; `None` above the root.
+    fn step(&mut self) -> Option<Side> {
+        if self.last == 0 {
+            return None;
+        }
+        let side = if self.node & 1 == 1 || self.node == self.last {
+            self.up(self.node.trailing_zeros());
+            Side::Left
+        } else {
+            Side::Right
+        };
+        self.up(1);
+        Some(side)
+    }
+
+    fn up(&mut self, levels: u32) {
+        self.node >>= levels;
+        self.last >>= levels;
+    }
+
+    fn is_at_root(&self) -> bool {
+        self.last == 0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! One event of every kind against its golden bytes, and what hostile text becomes in a leaf.
+#![allow(clippy::unwrap_used, reason = "tests: a panic is the failure")]
+
+use super::*;
+use proptest::prelude::*;
+use serde_json::json;
+use time::macros::datetime;
+
+/// The bytes that every later version must still read and, for these events, still write.
+const GOLDEN: &str = include_str!("../../../tests/golden/events.jsonl");
+
+fn who() -> Who {
+    Who {
+        issuer: "https://id.example.com".to_owned(),
+        subject: "u-4711".to_owned(),
+        label: "alice@example.com".to_owned(),
+        claims: json!({"email": "alice@example.com", "groups": ["oncall", "sre"]}),
+    }
+}
+
+fn asked() -> Asked {
+    Asked {
+        role: "web-logs".to_owned(),
+        host: None,
+        params: BTreeMap::new(),
+        reason: None,
+        ttl_seconds: None,
+        source_addresses: Vec::new(),
+        extensions: Vec::new(),
+        caller: None,
+    }
+}
+
+/// Everything that can be asked for.
+fn asked_in_full() -> Asked {
+    Asked {
+        host: Some("web-1".to_owned()),
+        params: BTreeMap::from([("unit".to_owned(), "nginx".to_owned())]),
+        reason: Some("INC-7: \u{1b}[2J\u{2028}\u{202e}Zürich\n\"🔑\"\u{7f}".to_owned()),
+        ttl_seconds: Some(600),
+        source_addresses: vec!["203.0.113.7/32".to_owned()],
+        extensions: vec!["pty".to_owned()],
+        caller: Some("203.0.113.7".to_owned()),
+        ..asked()
+    }
+}
+
+pub(in crate::ledger) fn issued() -> Issued {
+    Issued {
+        who: who(),
+        ask: asked(),
+        key: "SHA256:subject".to_owned(),
+        binding: "nonce".to_owned(),
+        key_id: "alice@example.com/web-logs".to_owned(),
+        principals: vec!["weblogs@web".to_owned()],
+        command: None,
+        source_addresses: None,
+        extensions: Vec::new(),
+        valid_after: 1_795_361_511,
+        valid_before: 1_795_363_371,
+        policy: "ab".repeat(32),
+        ca: "SHA256:ca".to_owned(),
+        to_be_signed: "cd".repeat(32),
+    }
+}
+
+/// One event of each kind, in an order that a ledger could have.
+pub(in crate::ledger) fn samples() -> Vec<What> {
+    let key = || "SHA256:ca".to_owned();
+    vec![
+        What::Started {
+            version: "0.1.0".to_owned(),
+            server: "daypass.example.com".to_owned(),
+        },
+        What::PolicyLoaded {
+            policy: "ab".repeat(32),
+        },
+        What::KeyStaged { key: key() },
+        What::KeyActivated { key: key() },
+        What::KeyRetired { key: key() },
+        What::Issued(Box::new(issued())),
+        What::Issued(Box::new(Issued {
+            ask: asked_in_full(),
+            command: Some("/usr/bin/journalctl --unit 'nginx'".to_owned()),
+            source_addresses: Some(vec!["203.0.113.7/32".to_owned()]),
+            extensions: vec!["permit-pty".to_owned()],
+            ..issued()
+        })),
+        What::SigningFailed {
+            serial: 6,
+            cause: "agent is gone".to_owned(),
+        },
+        What::Denied {
+            who: who(),
+            ask: asked_in_full(),
+            key: Some("SHA256:subject".to_owned()),
+            reason: "NOT_ALLOWED".to_owned(),
+            detail: "role web-logs is not open to you".to_owned(),
+            policy: "ab".repeat(32),
+        },
+        What::Denied {
+            who: who(),
+            ask: asked(),
+            key: None,
+            reason: "SUBJECT_KEY".to_owned(),
+            detail: "the key is refused".to_owned(),
+            policy: "ab".repeat(32),
+        },
+    ]
+}
+
+/// Ten leaves, with the indices 0 to 9.
+pub(in crate::ledger) fn sample_leaves() -> Vec<Vec<u8>> {
+    let at = datetime!(2026-11-22 15:32:51.123 UTC);
+    (0..)
+        .zip(samples())
+        .map(|(index, what)| Event { index, at, what }.to_bytes().unwrap())
+        .collect()
+}
+
+#[test]
+fn every_kind_of_event_has_its_golden_bytes() {
+    let lines: Vec<_> = GOLDEN.lines().map(|l| l.as_bytes().to_vec()).collect();
+    assert_eq!(sample_leaves().len(), lines.len());
+    for (ours, golden) in sample_leaves().iter().zip(&lines) {
+        let (ours, golden) = (
+            String::from_utf8_lossy(ours),
+            String::from_utf8_lossy(golden),
+        );
+        assert_eq!(ours, golden);
+    }
+}
+
+#[test]
+fn golden_bytes_are_read_back_as_what_they_were() {
+    for ((index, what), line) in (0..).zip(samples()).zip(GOLDEN.lines()) {
+        let at = datetime!(2026-11-22 15:32:51.123 UTC);
+        let event = Event { index, at, what };
+        assert_eq!(Event::parse(line.as_bytes()).unwrap(), event);
+    }
+}
+
+#[test]
+fn time_is_written_in_utc() {
+    let event = |at| Event {
+        index: 3,
+        at,
+        what: What::KeyStaged { key: String::new() },
+    };
+    assert_eq!(
+        event(datetime!(2026-11-22 16:00 +01:00))
+            .to_bytes()
+            .unwrap(),
+        event(datetime!(2026-11-22 15:00 UTC)).to_bytes().unwrap(),
+    );
+}
+
+#[test]
+fn what_is_not_an_event_is_refused() {
+    let good = GOLDEN.lines().next().unwrap();
+    let cases = [
+        ("nothing", String::new()),
+        ("a number", "7".to_owned()),
+        ("cut off", good.trim_end_matches('}').to_owned()),
+        ("something after it", format!("{good}{{}}")),
+        ("a newline in it", good.replacen(',', ",\n", 1)),
+        (
+            "a letter that is not ASCII",
+            good.replace("daypass", "d\u{e4}ypass"),
+        ),
+        ("an unknown kind", good.replace("started", "stopped")),
+        ("no index", good.replace("\"index\":0,", "")),
+        (
+            "two indices",
+            good.replace("\"index\":0,", "\"index\":0,\"index\":0,"),
+        ),
+        ("two kinds", good.replacen('{', "{\"type\":\"started\",", 1)),
+        (
+            "a negative index",
+            good.replace("\"index\":0", "\"index\":-1"),
+        ),
+        (
+            "an index that is text",
+            good.replace("\"index\":0", "\"index\":\"0\""),
+        ),
+        ("no time", good.replace("\"at\"", "\"when\"")),
+        ("deep nesting", "[".repeat(100_000)),
+    ];
+    assert!(Event::parse(good.as_bytes()).is_ok());
+    for (case, text) in cases {
+        assert!(Event::parse(text.as_bytes()).is_err(), "{case}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_survives_and_stays_one_printable_line(text in any::<String>(), other in "\\PC*") {
+        let what = What::Started { version: text, server: other };
+        let event = Event { index: 0, at: datetime!(2026-11-22 15:32:51 UTC), what };
+        let bytes = event.to_bytes().unwrap();
+        prop_assert!(bytes.iter().all(|byte| matches!(byte, b' '..=b'~')));
+        prop_assert_eq!(Event::parse(&bytes).unwrap(), event);
+    }
+}

@@ -1,0 +1,243 @@
+//! A good export, and every way to damage one: each failure names where.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests: a panic is the failure"
+)]
+
+use super::*;
+use crate::ledger::{
+    checkpoint::Signer,
+    event::tests::{sample_leaves, samples},
+};
+use time::macros::datetime;
+
+const ORIGIN: &str = "daypass.example.com/ledger";
+
+fn signer() -> Signer {
+    Signer::new(ORIGIN, &[7; 32]).unwrap()
+}
+
+fn note(leaves: &[Vec<u8>]) -> String {
+    let mut frontier = Frontier::default();
+    for leaf in leaves {
+        frontier.push(leaf_hash(leaf));
+    }
+    signer().sign(frontier.size(), frontier.root())
+}
+
+/// These leaves with this note, whether they belong together or not.
+fn export(leaves: &[Vec<u8>], note: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for leaf in leaves {
+        bytes.extend_from_slice(leaf);
+        bytes.push(b'\n');
+    }
+    bytes.push(b'\n');
+    bytes.extend_from_slice(note.as_bytes());
+    bytes
+}
+
+fn verify(export: &[u8]) -> Result<Report, Error> {
+    verify_export(export, &signer().verifier())
+}
+
+/// The sample ledger after `change`, with the note that was signed before it.
+fn changed(change: impl FnOnce(&mut Vec<Vec<u8>>)) -> String {
+    let mut leaves = sample_leaves();
+    let note = note(&leaves);
+    change(&mut leaves);
+    verify(&export(&leaves, &note)).unwrap_err().to_string()
+}
+
+/// A ledger of these events that was signed as it is.
+fn signed(events: Vec<What>) -> String {
+    let at = datetime!(2026-11-22 15:32:51 UTC);
+    let leaves: Vec<_> = (0..)
+        .zip(events)
+        .map(|(index, what)| Event { index, at, what }.to_bytes().unwrap())
+        .collect();
+    verify(&export(&leaves, &note(&leaves)))
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn a_good_export_verifies() {
+    let leaves = sample_leaves();
+    let report = verify(&export(&leaves, &note(&leaves))).unwrap();
+    assert_eq!((report.events, report.passes), (10, 2));
+    assert_eq!(report.checkpoint.size, 10);
+}
+
+#[test]
+fn an_empty_ledger_verifies() {
+    let report = verify(&export(&[], &note(&[]))).unwrap();
+    assert_eq!((report.events, report.passes), (0, 0));
+}
+
+#[test]
+fn damaged_leaves_are_found_and_named() {
+    let cases = [
+        (
+            "a missing leaf",
+            changed(|l| drop(l.remove(4))),
+            "line 5: the event here must have index 4, and it has 5",
+        ),
+        (
+            "the first leaf missing",
+            changed(|l| drop(l.remove(0))),
+            "line 1: the event here must have index 0, and it has 1",
+        ),
+        (
+            "two leaves swapped",
+            changed(|l| l.swap(2, 3)),
+            "line 3: the event here must have index 2, and it has 3",
+        ),
+        (
+            "a leaf twice",
+            changed(|l| l.insert(6, l[5].clone())),
+            "line 7: the event here must have index 6, and it has 5",
+        ),
+        (
+            "the last leaf missing",
+            changed(|l| drop(l.pop())),
+            "the checkpoint is over 10 events, and lines 1 to 9 hold 9",
+        ),
+        (
+            "a leaf that is no JSON",
+            changed(|l| l[3] = b"{".to_vec()),
+            "line 4: not an event",
+        ),
+        (
+            "a letter that is not ASCII",
+            changed(|l| l[3][20] = 0xe4),
+            "line 4: byte 20 is not printable",
+        ),
+        (
+            "a changed index",
+            changed(|l| l[8] = replace(&l[8], "\"index\":8", "\"index\":80")),
+            "line 9: the event here must have index 8, and it has 80",
+        ),
+        (
+            "a pass with another serial",
+            changed(|l| l[5] = replace(&l[5], "\"index\":5", "\"index\":0")),
+            "line 6: the event here must have index 5, and it has 0",
+        ),
+        (
+            "a changed role",
+            changed(|l| l[5] = replace(&l[5], "web-logs", "prod-sql")),
+            "lines 1 to 10 (events 0 to 9) are not what was signed",
+        ),
+        (
+            "no leaf at all",
+            changed(Vec::clear),
+            "the checkpoint is over 10 events",
+        ),
+    ];
+    for (case, found, expected) in cases {
+        assert!(found.starts_with(expected), "{case}: {found}");
+    }
+}
+
+fn replace(leaf: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let text = String::from_utf8(leaf.to_vec()).unwrap();
+    assert!(text.contains(from), "{from} is not in {text}");
+    text.replace(from, to).into_bytes()
+}
+
+#[test]
+fn what_was_signed_and_cannot_be_is_named() {
+    let first = samples().remove(0);
+    let unsigned = What::Issued(Box::new(crate::ledger::event::Issued {
+        to_be_signed: String::new(),
+        ..crate::ledger::event::tests::issued()
+    }));
+    let failed = |serial| What::SigningFailed {
+        serial,
+        cause: String::new(),
+    };
+    let cases = [
+        (
+            "a pass at index 0",
+            samples().split_off(5),
+            "line 1: event 0 is not `started`",
+        ),
+        (
+            "a pass without a hash",
+            vec![first.clone(), unsigned],
+            "line 2: event 1 is a pass without the hash",
+        ),
+        (
+            "a failure of no pass",
+            vec![first.clone(), failed(0)],
+            "line 2: event 1 speaks of a serial",
+        ),
+        (
+            "a failure before its pass",
+            vec![first, failed(2)],
+            "line 2: event 1 speaks of a serial",
+        ),
+    ];
+    for (case, events, expected) in cases {
+        let found = signed(events);
+        assert!(found.starts_with(expected), "{case}: {found}");
+    }
+}
+
+#[test]
+fn wrong_checkpoints_are_refused() {
+    let leaves = sample_leaves();
+    let other_key = Signer::new(ORIGIN, &[8; 32]).unwrap();
+    let head = signer().verifier().verify(&note(&leaves)).unwrap();
+    let cases = [
+        (
+            "another ledger's key",
+            other_key.sign(head.size, head.root),
+            "line 12: no valid signature",
+        ),
+        (
+            "an older checkpoint",
+            note(&leaves[..7]),
+            "the checkpoint is over 7 events",
+        ),
+        (
+            "another root of the same size",
+            signer().sign(head.size, [1; 32]),
+            "lines 1 to 10",
+        ),
+        ("nothing", String::new(), "line 12: checkpoint is malformed"),
+    ];
+    for (case, note, expected) in cases {
+        let found = verify(&export(&leaves, &note)).unwrap_err().to_string();
+        assert!(found.starts_with(expected), "{case}: {found}");
+    }
+}
+
+#[test]
+fn every_cut_is_found() {
+    let leaves = sample_leaves();
+    let whole = export(&leaves, &note(&leaves));
+    for end in 0..whole.len() {
+        assert!(verify(&whole[..end]).is_err(), "cut at byte {end}");
+    }
+    assert_eq!(
+        verify(&whole[..whole.len() / 2]).unwrap_err().to_string(),
+        format!(
+            "line {}: no checkpoint follows the events; the export is cut off",
+            whole[..whole.len() / 2].split(|b| *b == b'\n').count()
+        )
+    );
+}
+
+#[test]
+fn a_flipped_bit_in_any_byte_is_found() {
+    let leaves = sample_leaves()[..6].to_vec();
+    let whole = export(&leaves, &note(&leaves));
+    for at in 0..whole.len() {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1 << (at % 8);
+        assert!(verify(&flipped).is_err(), "a bit of byte {at} is flipped");
+    }
+}
