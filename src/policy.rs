@@ -1,9 +1,17 @@
 //! What a proven identity may have. Pure.
 
+pub mod command;
+pub mod condition;
 pub mod extension;
+pub mod grant;
+pub mod parameter;
+pub mod pattern;
 pub mod principal;
+pub mod source;
+pub mod template;
 
 pub use extension::Extension;
+pub use grant::{Grant, Restriction};
 
 use crate::identity::Identity;
 use ipnet::IpNet;
@@ -58,41 +66,6 @@ pub struct Context {
     pub caller: Option<IpAddr>,
 }
 
-/// What the policy answers. Can only be narrowed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Grant {
-    role: String,
-    principals: BTreeSet<String>,
-    command: Option<String>,
-    source: Option<BTreeSet<IpNet>>,
-    extensions: BTreeSet<Extension>,
-    ttl: Duration,
-}
-
-impl Grant {
-    pub fn role(&self) -> &str {
-        &self.role
-    }
-    /// Never empty; each within the principal grammar.
-    pub fn principals(&self) -> &BTreeSet<String> {
-        &self.principals
-    }
-    /// The exact shell-quoted force-command.
-    pub fn command(&self) -> Option<&str> {
-        self.command.as_deref()
-    }
-    /// None: any address. Some: canonical CIDRs, never empty.
-    pub fn source(&self) -> Option<&BTreeSet<IpNet>> {
-        self.source.as_ref()
-    }
-    pub fn extensions(&self) -> &BTreeSet<Extension> {
-        &self.extensions
-    }
-    pub fn ttl(&self) -> Duration {
-        self.ttl
-    }
-}
-
 /// The answer to an ask.
 #[derive(Clone, Debug)]
 pub enum Decision {
@@ -105,6 +78,16 @@ pub enum Decision {
 pub struct Denial {
     pub reason: Reason,
     pub detail: String,
+}
+
+impl Denial {
+    /// A refusal with a sentence that says what would help.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self {
+            reason,
+            detail: detail.into(),
+        }
+    }
 }
 
 /// Stable reasons of denial.

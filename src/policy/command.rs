@@ -1,0 +1,180 @@
+//! Typed force-commands: an argv with holes becomes one line for the shell, each word quoted.
+//!
+//! sshd runs `SHELL -c LINE`. The line is made so that every POSIX shell splits it into exactly the words of the
+//! policy: no value can add a word, end a quote or reach the shell's syntax.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::{
+    parameter::{MAX_VALUE, Parameter},
+    template::{self, Part, Template},
+};
+
+/// The most bytes a whole command line may have.
+pub const MAX_LINE: usize = 8 * 1024;
+
+/// The one program that may be named without its path: sshd runs it itself.
+const INTERNAL_SFTP: &str = "internal-sftp";
+
+/// A command whose words may have holes.
+#[derive(Clone, Debug)]
+pub struct Command {
+    words: Vec<Template>,
+}
+
+impl Command {
+    /// A command of these words.
+    ///
+    /// # Errors
+    /// A sentence for the author of the policy: no words, or a program that is not a literal absolute path.
+    pub fn new(words: Vec<Template>) -> Result<Self, String> {
+        let program = words
+            .first()
+            .ok_or("`command` is empty; name the program, or remove the key")?;
+        match program.literal() {
+            Some(path) if path.starts_with('/') || path == INTERNAL_SFTP => Ok(Self { words }),
+            Some(path) => Err(format!(
+                "{path:?} depends on the host's PATH; write the program's absolute path"
+            )),
+            None => Err("the program has a hole; write it as literal text".to_owned()),
+        }
+    }
+
+    /// The words, as the policy file spells them.
+    pub fn words(&self) -> &[Template] {
+        &self.words
+    }
+
+    /// The names of the parameters that its holes take.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().flat_map(Template::parameters)
+    }
+
+    /// The exact line for the shell. `values` must have passed their [`Parameter::check`].
+    ///
+    /// # Errors
+    /// A sentence for the caller: a value missing, one that would become an option, an unusable claim, a line too long.
+    pub fn line(
+        &self,
+        parameters: &BTreeMap<String, Parameter>,
+        values: &BTreeMap<String, String>,
+        claims: &Map<String, Value>,
+    ) -> Result<String, String> {
+        let holes = Holes {
+            parameters,
+            values,
+            claims,
+        };
+        let mut line = String::new();
+        for (index, word) in self.words.iter().enumerate() {
+            if index > 0 {
+                line.push(' ');
+            }
+            quote(&holes.fill(word)?, &mut line);
+        }
+        if line.len() > MAX_LINE {
+            return Err(format!(
+                "the command would have {} bytes; at most {MAX_LINE} are allowed",
+                line.len()
+            ));
+        }
+        Ok(line)
+    }
+}
+
+/// What fills the holes of one ask.
+struct Holes<'a> {
+    parameters: &'a BTreeMap<String, Parameter>,
+    values: &'a BTreeMap<String, String>,
+    claims: &'a Map<String, Value>,
+}
+
+impl Holes<'_> {
+    fn fill(&self, word: &Template) -> Result<String, String> {
+        let mut filled = String::new();
+        for part in word.parts() {
+            match part {
+                Part::Text(text) => filled.push_str(text),
+                Part::Parameter(name) => {
+                    let value = self.parameter(name, filled.is_empty())?;
+                    filled.push_str(value);
+                }
+                Part::Claim(path) => {
+                    let value = self.claim(path, filled.is_empty())?;
+                    filled.push_str(value);
+                }
+            }
+        }
+        Ok(filled)
+    }
+
+    fn parameter(&self, name: &str, opens_word: bool) -> Result<&str, String> {
+        let (Some(parameter), Some(value)) = (self.parameters.get(name), self.values.get(name))
+        else {
+            return Err(format!(
+                "parameter `{name}` is missing; pass --param {name}=VALUE"
+            ));
+        };
+        if opens_word && value.starts_with('-') && !parameter.may_be_option() {
+            return Err(format!(
+                "parameter `{name}` opens a word and may not begin with `-`, which would make it an option"
+            ));
+        }
+        Ok(value)
+    }
+
+    fn claim(&self, path: &[String], opens_word: bool) -> Result<&str, String> {
+        let name = path.join(".");
+        let value = template::lookup(self.claims, path)?
+            .as_str()
+            .ok_or_else(|| format!("claim `{name}` is not a string, and the command needs one"))?;
+        if value.len() > MAX_VALUE || value.chars().any(char::is_control) {
+            return Err(format!(
+                "claim `{name}` is too long for the command or holds control characters"
+            ));
+        }
+        if opens_word && value.starts_with('-') {
+            return Err(format!(
+                "claim `{name}` begins with `-` and would become an option"
+            ));
+        }
+        Ok(value)
+    }
+}
+
+/// Appends `word` to `line` so that a shell reads exactly that word.
+///
+/// Plain characters stand bare. `'` and `\` are escaped outside of quotes, for fish reads backslashes within single
+/// quotes where POSIX shells do not; all the rest stands in single quotes, where nothing has a meaning.
+fn quote(word: &str, line: &mut String) {
+    if word.is_empty() {
+        line.push_str("''");
+    }
+    let bare_word = word.chars().all(is_bare);
+    let mut quoted = false;
+    for c in word.chars() {
+        let escape = matches!(c, '\'' | '\\');
+        let wants_quotes = !bare_word && !escape;
+        if wants_quotes != quoted {
+            line.push('\'');
+            quoted = wants_quotes;
+        }
+        if escape {
+            line.push('\\');
+        }
+        line.push(c);
+    }
+    if quoted {
+        line.push('\'');
+    }
+}
+
+/// Characters that mean themselves in every shell, wherever they stand.
+fn is_bare(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '@' | ',' | '+')
+}
+
+#[cfg(test)]
+mod tests;

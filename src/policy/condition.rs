@@ -1,0 +1,105 @@
+//! Conditions in CEL over verified claims: `"oncall" in claims.groups`.
+//!
+//! A condition sees `claims`, `issuer`, `subject` and `ask` (`role`, `host`, `params`, `reason`; what was not asked is
+//! absent, so `has(ask.host)` tells). All that is not plainly `true` is a refusal: an error, a missing claim, a value
+//! that is no boolean. As everywhere in CEL, `a || b` holds when one side does, whatever the other's error.
+//!
+//! The evaluator recurses and has no budget of its own, so its work is bounded before it starts: the length, nesting
+//! and loops of an expression when it is compiled ([`syntax`]), the size of claims when they are converted ([`facts`]).
+
+pub mod facts;
+pub mod syntax;
+
+use std::{collections::HashMap, sync::Arc};
+
+use cel::{ExecutionError, Value, parser::Expression};
+use regex::Regex;
+
+pub use facts::Facts;
+
+/// The compiled patterns of `matches` calls, by their text.
+pub type Patterns = HashMap<String, Regex>;
+
+/// A compiled condition.
+pub struct Condition {
+    source: String,
+    expression: Expression,
+    patterns: Patterns,
+}
+
+impl Condition {
+    /// Compiles a condition and checks every name in it.
+    ///
+    /// # Errors
+    /// A sentence for the author of the policy.
+    pub fn compile(source: &str) -> Result<Self, String> {
+        let (expression, patterns) = syntax::compile(source)?;
+        Ok(Self {
+            source: source.trim().to_owned(),
+            expression,
+            patterns,
+        })
+    }
+
+    /// As the policy file spells it.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The patterns that [`Facts`] must know to evaluate it.
+    pub fn patterns(&self) -> &Patterns {
+        &self.patterns
+    }
+
+    /// Whether the condition holds.
+    ///
+    /// # Errors
+    /// Why it has no answer: a missing claim, an operation on the wrong type, a result that is no boolean.
+    pub fn evaluate(&self, facts: &Facts<'_>) -> Result<bool, String> {
+        match Value::resolve(&self.expression, facts.context()) {
+            Ok(Value::Bool(holds)) => Ok(holds),
+            Ok(other) => Err(format!("it gives a {}, not true or false", other.type_of())),
+            Err(error) => Err(explain(&error)),
+        }
+    }
+
+    /// The conditions that this one joins with a top-level `||`, or else with `&&`, to say which of them fails.
+    pub fn branches(&self) -> (Join, Vec<Self>) {
+        let (join, texts) = syntax::branches(&self.source);
+        let parts = texts.iter().filter_map(|text| Self::compile(text).ok());
+        (join, parts.collect())
+    }
+}
+
+/// How the branches of a condition are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// It has no branches: it is one comparison.
+    None,
+    /// All must hold.
+    All,
+    /// One must hold.
+    Any,
+}
+
+/// Unites the patterns of many conditions.
+pub fn unite<'a>(conditions: impl Iterator<Item = &'a Condition>) -> Arc<Patterns> {
+    let patterns = conditions.flat_map(|condition| {
+        condition
+            .patterns
+            .iter()
+            .map(|(text, regex)| (text.clone(), regex.clone()))
+    });
+    Arc::new(patterns.collect())
+}
+
+/// The errors an author or a caller meets, in words.
+fn explain(error: &ExecutionError) -> String {
+    match error {
+        ExecutionError::NoSuchKey(name) => format!("there is no `{name}`"),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! What the policy answers, and the one way it changes: [`Grant::narrow`].
+
+use std::{collections::BTreeSet, time::Duration};
+
+use ipnet::IpNet;
+
+use super::{Denial, Extension, Reason, source};
+
+/// What a pass may do. Can only be narrowed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grant {
+    role: String,
+    principals: BTreeSet<String>,
+    command: Option<String>,
+    source: Option<BTreeSet<IpNet>>,
+    extensions: BTreeSet<Extension>,
+    ttl: Duration,
+}
+
+/// What a grant must stay within. Each part that is `None` restricts nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Restriction {
+    /// Only these principals.
+    pub principals: Option<BTreeSet<String>>,
+    /// Exactly this force-command.
+    pub command: Option<String>,
+    /// Only from these networks.
+    pub source: Option<BTreeSet<IpNet>>,
+    /// Only these extensions.
+    pub extensions: Option<BTreeSet<Extension>>,
+    /// At most this long.
+    pub ttl: Option<Duration>,
+}
+
+impl Grant {
+    /// All that `role` gives, before anything narrows it. Only a role makes one.
+    pub(super) fn full(
+        role: &str,
+        principals: BTreeSet<String>,
+        extensions: BTreeSet<Extension>,
+        ttl: Duration,
+    ) -> Self {
+        Self {
+            role: role.to_owned(),
+            principals,
+            command: None,
+            source: None,
+            extensions,
+            ttl,
+        }
+    }
+
+    /// The meet of this grant and `restriction`: whatever both allow, and nothing else.
+    ///
+    /// The order of several restrictions does not matter, and one applied twice changes nothing more. A force-command
+    /// can be added, never replaced or removed (vault#10210); nothing that one restriction demands is lost to the next
+    /// (Teleport PR 14711).
+    ///
+    /// # Errors
+    /// Nothing is left: no principal, no address, no time, or two different force-commands.
+    pub fn narrow(self, restriction: &Restriction) -> Result<Self, Denial> {
+        Ok(Self {
+            principals: narrow_principals(self.principals, restriction.principals.as_ref())?,
+            command: narrow_command(self.command, restriction.command.as_ref())?,
+            source: narrow_source(self.source, restriction.source.as_ref())?,
+            extensions: narrow_extensions(self.extensions, restriction.extensions.as_ref()),
+            ttl: narrow_ttl(self.ttl, restriction.ttl)?,
+            role: self.role,
+        })
+    }
+
+    /// The role that gives it.
+    pub fn role(&self) -> &str {
+        &self.role
+    }
+
+    /// Never empty; each within the grammar of [`super::principal`].
+    pub fn principals(&self) -> &BTreeSet<String> {
+        &self.principals
+    }
+
+    /// The exact shell-quoted force-command.
+    pub fn command(&self) -> Option<&str> {
+        self.command.as_deref()
+    }
+
+    /// None: any address. Some: canonical CIDRs, never empty.
+    pub fn source(&self) -> Option<&BTreeSet<IpNet>> {
+        self.source.as_ref()
+    }
+
+    /// What a session may do beyond running a command.
+    pub fn extensions(&self) -> &BTreeSet<Extension> {
+        &self.extensions
+    }
+
+    /// The lifetime, in whole seconds, at least one.
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+}
+
+fn narrow_principals(
+    held: BTreeSet<String>,
+    allowed: Option<&BTreeSet<String>>,
+) -> Result<BTreeSet<String>, Denial> {
+    let left = match allowed {
+        None => held,
+        Some(allowed) => held.intersection(allowed).cloned().collect(),
+    };
+    if left.is_empty() {
+        return Err(Denial::new(
+            Reason::Principal,
+            "no principal is left, and a pass without principals would be good for every user",
+        ));
+    }
+    Ok(left)
+}
+
+fn narrow_command(
+    held: Option<String>,
+    demanded: Option<&String>,
+) -> Result<Option<String>, Denial> {
+    match (held, demanded) {
+        (held, None) => Ok(held),
+        (None, Some(demanded)) => Ok(Some(demanded.clone())),
+        (Some(held), Some(demanded)) if held == *demanded => Ok(Some(held)),
+        (Some(_), Some(_)) => Err(Denial::new(
+            Reason::Command,
+            "two restrictions demand different force-commands, and one never replaces the other",
+        )),
+    }
+}
+
+fn narrow_source(
+    held: Option<BTreeSet<IpNet>>,
+    allowed: Option<&BTreeSet<IpNet>>,
+) -> Result<Option<BTreeSet<IpNet>>, Denial> {
+    let left = match (held, allowed) {
+        (held, None) => held,
+        (None, Some(allowed)) => Some(source::aggregate(allowed.iter().copied())),
+        (Some(held), Some(allowed)) => Some(source::meet(&held, allowed)),
+    };
+    if left.as_ref().is_some_and(BTreeSet::is_empty) {
+        return Err(Denial::new(
+            Reason::Source,
+            "no address is left: the addresses asked for lie outside those the role allows",
+        ));
+    }
+    Ok(left)
+}
+
+fn narrow_extensions(
+    held: BTreeSet<Extension>,
+    allowed: Option<&BTreeSet<Extension>>,
+) -> BTreeSet<Extension> {
+    match allowed {
+        None => held,
+        Some(allowed) => held.intersection(allowed).copied().collect(),
+    }
+}
+
+/// Certificates count whole seconds, so a lifetime is cut down to them.
+fn narrow_ttl(held: Duration, allowed: Option<Duration>) -> Result<Duration, Denial> {
+    let left = allowed.map_or(held, |allowed| held.min(allowed));
+    let seconds = left.as_secs();
+    if seconds == 0 {
+        return Err(Denial::new(
+            Reason::Ttl,
+            "the lifetime is under a second; ask for a longer one",
+        ));
+    }
+    Ok(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests;

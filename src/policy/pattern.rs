@@ -1,0 +1,135 @@
+//! Regular expressions of the policy file: always over the whole text, always bounded.
+
+use regex::{Regex, RegexBuilder};
+
+/// The most bytes a pattern may have.
+pub const MAX_PATTERN: usize = 512;
+
+/// The most bytes a compiled pattern may take. The `regex` crate matches in linear time.
+const MAX_COMPILED: usize = 256 * 1024;
+
+/// A pattern that must match a whole text.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    source: String,
+    regex: Regex,
+}
+
+impl Pattern {
+    /// Compiles `source`, anchored at both ends.
+    ///
+    /// # Errors
+    /// A sentence for the author of the policy: too long, too big, or not a regular expression.
+    pub fn compile(source: &str) -> Result<Self, String> {
+        // Alone first: `a)|(b` is only balanced by the anchors' own parentheses, and would escape them.
+        compile(source)?;
+        let regex = compile(&format!(r"\A(?:{source})\z"))?;
+        Ok(Self {
+            source: source.to_owned(),
+            regex,
+        })
+    }
+
+    /// As the policy file spells it.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether the whole of `text` matches.
+    pub fn matches(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+}
+
+/// Compiles a regular expression within the bounds, unanchored.
+///
+/// # Errors
+/// A sentence for the author of the policy.
+pub fn compile(source: &str) -> Result<Regex, String> {
+    if source.len() > MAX_PATTERN {
+        return Err(format!(
+            "the pattern has {} bytes; shorten it to {MAX_PATTERN}",
+            source.len()
+        ));
+    }
+    RegexBuilder::new(source)
+        .size_limit(MAX_COMPILED)
+        .dfa_size_limit(MAX_COMPILED)
+        .nest_limit(32)
+        .build()
+        .map_err(|error| explain(source, &error))
+}
+
+/// One line: the crate's own message draws a picture over several.
+fn explain(source: &str, error: &regex::Error) -> String {
+    match error {
+        regex::Error::CompiledTooBig(_) => format!(
+            "the pattern {source:?} is too big; use fewer or smaller counts such as {{1,100}}"
+        ),
+        _ => {
+            let text = error.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            format!(
+                "{source:?} is not a regular expression: {}",
+                last.trim_start_matches("error: ")
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_pattern_matches_whole_texts_only() {
+        let cases = [
+            ("the text", "[a-z]+", "nginx", true),
+            ("a longer text", "[a-z]+", "nginx; reboot", false),
+            ("a text before it", "[a-z]+", " nginx", false),
+            ("a trailing newline", "[a-z]+", "nginx\n", false),
+            ("an alternative", "a|b", "b", true),
+            ("an unanchored alternative", "a|b", "xb", false),
+            ("a shorter alternative first", "a|ab", "ab", true),
+            ("multi-line anchors", "(?m)^a$", "a\nrm", false),
+            ("a newline after its own anchor", "^a$", "a\n", false),
+            ("nothing", "", "", true),
+            ("something for nothing", "", "x", false),
+            (
+                "an added digit of another script",
+                "[0-9]+",
+                "\u{0661}",
+                false,
+            ),
+        ];
+        for (case, pattern, text, expected) in cases {
+            assert_eq!(
+                Pattern::compile(pattern).unwrap().matches(text),
+                expected,
+                "{case}"
+            );
+        }
+    }
+
+    #[test]
+    fn patterns_that_escape_or_exceed_their_bounds_do_not_compile() {
+        let long = "a".repeat(513);
+        let nested = "(".repeat(100) + &")".repeat(100);
+        for (case, pattern) in [
+            ("closes our group", "a)|(b"),
+            ("comments our group away", "(?x)a #"),
+            ("unbalanced", "(a"),
+            ("big counts", "(a{1000}){1000}"),
+            ("too long", long.as_str()),
+            ("too deep", nested.as_str()),
+            ("look-ahead", "(?=a)"),
+        ] {
+            let error = Pattern::compile(pattern).unwrap_err();
+            assert!(
+                !error.contains('\n') && !error.is_empty(),
+                "{case}: {error}"
+            );
+        }
+    }
+}
