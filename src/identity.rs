@@ -4,13 +4,16 @@
 //! [`Holder`]. Neither type has another constructor, so whoever has one has passed every check.
 //! No token text reaches an error, a log line or a Debug output.
 
-pub mod claims;
+mod claims;
 mod error;
 mod fetch;
-pub mod issuer;
-pub mod jwks;
+mod issuer;
+mod json;
+mod jwk;
+mod jwks;
 mod possession;
 pub mod proof;
+mod token;
 
 use std::fmt;
 
@@ -19,9 +22,11 @@ use serde_json::{Map, Value};
 use ssh_key::PublicKey;
 use time::OffsetDateTime;
 
+pub use claims::{LEEWAY, LIFETIME_LIMIT};
 pub use error::Error;
 pub use fetch::FetchError;
 pub use issuer::{Algorithm, Issuers, Settings, SettingsError};
+pub use token::TOKEN_LIMIT;
 
 /// How a login commits to the SSH key it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

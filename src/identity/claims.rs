@@ -1,1 +1,269 @@
-//! The pure checks of an ID token's claims.
+//! The checks of an ID token's claims (OpenID Connect Core, 2 and 3.1.3.7, and stricter). Pure.
+//!
+//! They run before the signature is verified, so that a token that could not be taken costs no key and no fetch.
+//! What they return counts for nothing until the signature is good.
+
+use serde_json::{Map, Value};
+use time::{Duration, OffsetDateTime};
+
+use super::{Binding, Commitment, Error, Settings};
+
+/// How far apart the issuer's clock and ours may be.
+pub const LEEWAY: Duration = Duration::seconds(30);
+
+/// From `iat` to `exp` at most. An ID token is the proof of a login, not a standing credential.
+pub const LIFETIME_LIMIT: Duration = Duration::hours(24);
+
+/// Members of any list or object in the claims at most, so that no condition has to walk more.
+const LIST_LIMIT: usize = 512;
+
+/// Bytes of a `sub` at most. OpenID Connect says 255; Kubernetes' service accounts need 339.
+const SUBJECT_LIMIT: usize = 512;
+
+/// Bytes of an e-mail address at most (RFC 5321, 4.5.3.1.3).
+const EMAIL_LIMIT: usize = 254;
+
+/// What is of this one token and says nothing of the person: not for policy, not for the ledger.
+const HIDDEN: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "sid"];
+
+/// Claims that an issuer's configuration allows; proven once the signature is.
+pub(super) struct Acceptable {
+    pub(super) subject: String,
+    pub(super) label: String,
+    /// What policy may see.
+    pub(super) visible: Map<String, Value>,
+    /// The one audience, as it stands in the token.
+    pub(super) audience: String,
+    pub(super) commitment: Commitment,
+    pub(super) authenticated_at: Option<OffsetDateTime>,
+    pub(super) expires: OffsetDateTime,
+}
+
+/// The `iss` claim, by which the configuration is found.
+pub(super) fn issuer(claims: &Map<String, Value>) -> Result<&str, Error> {
+    match claims.get("iss") {
+        None => Err(missing("iss")),
+        Some(value) => value.as_str().ok_or(Error::Issuer),
+    }
+}
+
+/// All checks but the issuer's.
+pub(super) fn check(
+    claims: &Map<String, Value>,
+    settings: &Settings,
+    now: OffsetDateTime,
+) -> Result<Acceptable, Error> {
+    check_kind(claims)?;
+    check_sizes(claims)?;
+    let expires = check_times(claims, now)?;
+    let (audience, commitment) = audience(claims, settings)?;
+    check_authorized_party(claims, settings)?;
+    let subject = subject(claims)?.to_owned();
+    let email = verified_email(claims);
+    Ok(Acceptable {
+        label: email.unwrap_or(&subject).to_owned(),
+        visible: visible(claims, email.is_some()),
+        subject,
+        audience,
+        commitment,
+        authenticated_at: authenticated_at(claims, now)?,
+        expires,
+    })
+}
+
+fn missing(name: &'static str) -> Error {
+    Error::Claim {
+        name,
+        problem: "is missing",
+    }
+}
+
+/// Other tokens of the same issuer, signed by the same keys: security events and logout (RFC 8417), access and
+/// refresh tokens of Keycloak (`typ`), Cognito (`token_use`), Entra and Okta (`scp`).
+fn check_kind(claims: &Map<String, Value>) -> Result<(), Error> {
+    if claims.contains_key("events") {
+        return Err(Error::Type("it is a security event or logout token"));
+    }
+    let marked = |name: &str, id: &str| match claims.get(name) {
+        None => true,
+        Some(value) => value.as_str().is_some_and(|v| v.eq_ignore_ascii_case(id)),
+    };
+    if !marked("typ", "ID") || !marked("token_use", "id") || claims.contains_key("scp") {
+        return Err(Error::Type("it is an access or refresh token"));
+    }
+    check_overage(claims)
+}
+
+/// Entra replaces too many groups by a place to ask for them. Nobody asks there: without groups nothing is decided.
+fn check_overage(claims: &Map<String, Value>) -> Result<(), Error> {
+    let has_groups = claims.get("hasgroups");
+    let told = has_groups.is_some_and(|value| value != &Value::Bool(false));
+    if told || claims.contains_key("_claim_names") || claims.contains_key("_claim_sources") {
+        return Err(Error::Overage);
+    }
+    Ok(())
+}
+
+fn check_sizes(claims: &Map<String, Value>) -> Result<(), Error> {
+    if claims.len() > LIST_LIMIT || claims.values().any(is_too_long) {
+        return Err(Error::TooLarge("a list in its claims"));
+    }
+    Ok(())
+}
+
+/// Recurses no deeper than [`super::json`] reads.
+fn is_too_long(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.len() > LIST_LIMIT || items.iter().any(is_too_long),
+        Value::Object(members) => members.len() > LIST_LIMIT || members.values().any(is_too_long),
+        _ => false,
+    }
+}
+
+/// Returns `exp`.
+fn check_times(claims: &Map<String, Value>, now: OffsetDateTime) -> Result<OffsetDateTime, Error> {
+    let expires = numeric_date(claims, "exp")?.ok_or_else(|| missing("exp"))?;
+    let issued = numeric_date(claims, "iat")?.ok_or_else(|| missing("iat"))?;
+    let not_before = numeric_date(claims, "nbf")?;
+    if now - expires >= LEEWAY {
+        return Err(Error::Expired);
+    }
+    if issued - now > LEEWAY {
+        return Err(Error::NotYetValid("iat"));
+    }
+    if not_before.is_some_and(|not_before| not_before - now > LEEWAY) {
+        return Err(Error::NotYetValid("nbf"));
+    }
+    if expires <= issued || expires - issued > LIFETIME_LIMIT {
+        return Err(Error::Claim {
+            name: "exp",
+            problem: "is not within a day after `iat`",
+        });
+    }
+    Ok(expires)
+}
+
+fn authenticated_at(
+    claims: &Map<String, Value>,
+    now: OffsetDateTime,
+) -> Result<Option<OffsetDateTime>, Error> {
+    let time = numeric_date(claims, "auth_time")?;
+    if time.is_some_and(|time| time - now > LEEWAY) {
+        return Err(Error::NotYetValid("auth_time"));
+    }
+    Ok(time)
+}
+
+/// RFC 7519, 2, without fractions: seconds since 1970 as an integer, within the years that `time` knows.
+fn numeric_date(
+    claims: &Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<OffsetDateTime>, Error> {
+    let Some(value) = claims.get(name) else {
+        return Ok(None);
+    };
+    value
+        .as_i64()
+        .filter(|seconds| *seconds >= 0)
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .map(Some)
+        .ok_or(Error::Claim {
+            name,
+            problem: "is not a time in whole seconds",
+        })
+}
+
+/// The one audience, and what it or the nonce commits to.
+fn audience(
+    claims: &Map<String, Value>,
+    settings: &Settings,
+) -> Result<(String, Commitment), Error> {
+    let audience = only_audience(claims)?;
+    let is_ours = |text: &str| settings.audiences.iter().any(|ours| ours == text);
+    let foreign = Error::Audience("it is for somebody else");
+    let commitment = match settings.binding {
+        Binding::Audience => match audience.rsplit_once('#') {
+            Some((ours, commitment)) if is_ours(ours) => {
+                Commitment::Audience(commitment.to_owned())
+            }
+            _ if is_ours(audience) => return Err(Error::Unbound),
+            _ => return Err(foreign),
+        },
+        _ if !is_ours(audience) => return Err(foreign),
+        Binding::Nonce => nonce(claims, settings.device_flow)?,
+        Binding::None => Commitment::Absent,
+    };
+    Ok((audience.to_owned(), commitment))
+}
+
+/// Several audiences are refused even where one is ours: each of the others could pass the token on.
+fn only_audience(claims: &Map<String, Value>) -> Result<&str, Error> {
+    let audience = match claims.get("aud") {
+        None => return Err(missing("aud")),
+        Some(Value::String(audience)) => Some(audience.as_str()),
+        Some(Value::Array(audiences)) => match audiences.as_slice() {
+            [Value::String(audience)] => Some(audience.as_str()),
+            _ => None,
+        },
+        Some(_) => None,
+    };
+    audience.ok_or(Error::Audience("it is not exactly one string"))
+}
+
+fn nonce(claims: &Map<String, Value>, device_flow: bool) -> Result<Commitment, Error> {
+    match claims.get("nonce") {
+        Some(Value::String(nonce)) => Ok(Commitment::Nonce(nonce.clone())),
+        Some(_) => Err(Error::Claim {
+            name: "nonce",
+            problem: "is not a string",
+        }),
+        None if device_flow => Ok(Commitment::Absent),
+        None => Err(Error::Unbound),
+    }
+}
+
+/// `azp`, where present, is our client: nobody else's login is ours.
+fn check_authorized_party(claims: &Map<String, Value>, settings: &Settings) -> Result<(), Error> {
+    match claims.get("azp") {
+        None => Ok(()),
+        Some(Value::String(party)) if *party == settings.client_id => Ok(()),
+        Some(_) => Err(Error::Audience("`azp` is another client")),
+    }
+}
+
+/// Visible ASCII and spaces (OpenID Connect Core, 2): it is written to logs, key ids and the ledger.
+fn subject(claims: &Map<String, Value>) -> Result<&str, Error> {
+    let problem = match claims.get("sub") {
+        None => "is missing",
+        Some(Value::String(subject)) if is_subject(subject) => return Ok(subject),
+        Some(_) => "is not a printable ASCII string of at most 512 bytes",
+    };
+    Err(Error::Claim {
+        name: "sub",
+        problem,
+    })
+}
+
+fn is_subject(text: &str) -> bool {
+    (1..=SUBJECT_LIMIT).contains(&text.len())
+        && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// The e-mail address, if the issuer vouches for it with the boolean true and it is plain ASCII (no look-alikes).
+fn verified_email(claims: &Map<String, Value>) -> Option<&str> {
+    if claims.get("email_verified") != Some(&Value::Bool(true)) {
+        return None;
+    }
+    let email = claims.get("email")?.as_str()?;
+    let (local, domain) = email.split_once('@')?;
+    let plain = email.len() <= EMAIL_LIMIT && email.bytes().all(|byte| byte.is_ascii_graphic());
+    (plain && !local.is_empty() && !domain.is_empty() && !domain.contains('@')).then_some(email)
+}
+
+fn visible(claims: &Map<String, Value>, email_verified: bool) -> Map<String, Value> {
+    let is_visible = |name: &str| !HIDDEN.contains(&name) && (email_verified || name != "email");
+    let members = claims.iter().filter(|(name, _)| is_visible(name));
+    members
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}

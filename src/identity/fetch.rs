@@ -1,12 +1,27 @@
 //! Getting an issuer's keys over HTTPS: discovery, then the key set. Every answer is bounded in bytes and time.
 //!
-//! Never asks an address that the configuration, or the discovery document of a configured issuer, did not name.
+//! Asks no address but those in the configuration and in the discovery document of a configured issuer, and follows
+//! no redirect.
+
+use std::time::Duration;
+
+use reqwest::{Client, Response, StatusCode, redirect};
+use serde_json::{Map, Value};
+use url::{Host, Url};
+
+use super::{Settings, SettingsError, json, jwks::KeySet};
+
+/// Bytes of a discovery document or key set at most. Google's and Entra's have 10 KiB.
+const BODY_LIMIT: usize = 256 * 1024;
+
+/// For one request, from connecting to the last byte.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why an issuer's keys could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The request failed.
-    #[error("request {what}")]
+    /// No answer, or not a whole one in time.
+    #[error("request the {what}")]
     Request {
         /// Which document.
         what: &'static str,
@@ -14,4 +29,156 @@ pub enum FetchError {
         #[source]
         source: reqwest::Error,
     },
+    /// Another answer than 200, redirects included.
+    #[error("request the {what}: the answer is {status}")]
+    Status {
+        /// Which document.
+        what: &'static str,
+        /// The answer.
+        status: StatusCode,
+    },
+    /// More than 256 KiB.
+    #[error("read the {what}: it is too large")]
+    TooLarge {
+        /// Which document.
+        what: &'static str,
+    },
+    /// Not a JSON object, or one that has a member twice.
+    #[error("read the {what}")]
+    Json {
+        /// Which document.
+        what: &'static str,
+        /// Kind and position.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The discovery document is another issuer's (OpenID Connect Discovery, 4.3).
+    #[error("check the discovery document: its issuer is not the configured one")]
+    OtherIssuer,
+    /// The discovery document names no address for keys that we would ask.
+    #[error("check the discovery document: jwks_uri {0}")]
+    KeysUrl(&'static str),
+    /// The key set has no `keys`, or far too many.
+    #[error("check the key set: {0}")]
+    KeySet(&'static str),
+}
+
+/// Where one issuer's keys come from.
+pub(super) struct Source {
+    issuer: String,
+    discovery: String,
+    loopback: bool,
+    client: Client,
+}
+
+impl Source {
+    /// Checks the issuer's URL and roots; asks nothing yet.
+    pub(super) fn new(settings: &Settings, timeout: Duration) -> Result<Self, SettingsError> {
+        let url = check_url(&settings.url, true).map_err(|problem| settings.url_error(problem))?;
+        if url.query().is_some() {
+            return Err(settings.url_error("has a query"));
+        }
+        let base = settings.url.strip_suffix('/').unwrap_or(&settings.url);
+        let loopback = url.scheme() == "http";
+        Ok(Self {
+            issuer: settings.url.clone(),
+            discovery: format!("{base}/.well-known/openid-configuration"),
+            loopback,
+            client: client(settings, loopback, timeout)?,
+        })
+    }
+
+    /// Two requests: the discovery document, then the key set that it names.
+    pub(super) async fn keys(&self) -> Result<KeySet, FetchError> {
+        let discovery = self.object("discovery document", &self.discovery).await?;
+        let keys_url = self.keys_url(&discovery)?;
+        KeySet::from_members(&self.object("key set", keys_url).await?)
+    }
+
+    fn keys_url<'a>(&self, discovery: &'a Map<String, Value>) -> Result<&'a str, FetchError> {
+        let text = |name: &str| discovery.get(name).and_then(Value::as_str);
+        if text("issuer") != Some(&self.issuer) {
+            return Err(FetchError::OtherIssuer);
+        }
+        let url = text("jwks_uri").ok_or(FetchError::KeysUrl("is missing"))?;
+        check_url(url, self.loopback).map_err(FetchError::KeysUrl)?;
+        Ok(url)
+    }
+
+    async fn object(
+        &self,
+        what: &'static str,
+        url: &str,
+    ) -> Result<Map<String, Value>, FetchError> {
+        let request = |source| FetchError::Request { what, source };
+        let response = self.client.get(url).send().await.map_err(request)?;
+        let body = body(what, response).await?;
+        json::object(&body).map_err(|source| FetchError::Json { what, source })
+    }
+}
+
+/// Reads no byte more than the bound allows.
+async fn body(what: &'static str, mut response: Response) -> Result<Vec<u8>, FetchError> {
+    if response.status() != StatusCode::OK {
+        let status = response.status();
+        return Err(FetchError::Status { what, status });
+    }
+    let mut body = Vec::new();
+    let request = |source| FetchError::Request { what, source };
+    while let Some(chunk) = response.chunk().await.map_err(request)? {
+        if body.len() + chunk.len() > BODY_LIMIT {
+            return Err(FetchError::TooLarge { what });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// https, or http to this very machine where that is allowed; nothing that two readers could read differently.
+fn check_url(text: &str, loopback_allowed: bool) -> Result<Url, &'static str> {
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("has white space or non-ASCII characters");
+    }
+    let url = Url::parse(text).map_err(|_| "is not a URL")?;
+    match url.scheme() {
+        "https" => {}
+        "http" if loopback_allowed && is_loopback(&url) => {}
+        _ => return Err("is neither https nor (both of issuer and keys) http on loopback"),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has a user name or password");
+    }
+    if url.fragment().is_some() {
+        return Err("has a fragment");
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// A loopback issuer needs neither roots (a bare container has none) nor the proxy of the environment.
+fn client(settings: &Settings, loopback: bool, timeout: Duration) -> Result<Client, SettingsError> {
+    let certificates = |source| SettingsError::Certificates {
+        issuer: settings.name.clone(),
+        source,
+    };
+    let mut builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .timeout(timeout)
+        .https_only(!loopback)
+        .user_agent(concat!("daypass/", env!("CARGO_PKG_VERSION")));
+    if loopback {
+        builder = builder.no_proxy().tls_certs_only([]);
+    } else if let Some(pem) = &settings.ca_certificates {
+        let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(certificates)?;
+        builder = builder.tls_certs_merge(roots);
+    }
+    builder.build().map_err(certificates)
 }

@@ -1,1 +1,232 @@
-//! The key cache.
+//! The keys of one issuer, cached.
+//!
+//! A known, fresh key is answered from memory. Everything else goes through one fetch at a time, and no more than one
+//! per cool-down whatever callers send. A fetch that fails leaves the old set in force, up to a bound; then nothing is
+//! in force. Time is a parameter (monotonic), so that tests can move it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde_json::{Map, Value};
+use tokio::{sync::watch, time::Instant};
+
+use super::{Error, FetchError, fetch::Source, jwk::Key};
+
+/// Keys in a set at most.
+const KEYS_LIMIT: usize = 100;
+
+/// The signing keys of one issuer: never empty, no `kid` twice.
+#[derive(Debug)]
+pub(super) struct KeySet(HashMap<String, Arc<Key>>);
+
+impl KeySet {
+    /// Reads a key set (RFC 7517, 5). Keys that are not for us are ignored; a set without any for us, or in which two
+    /// have one `kid`, is an error.
+    pub(super) fn from_members(members: &Map<String, Value>) -> Result<Self, FetchError> {
+        let keys = members.get("keys").and_then(Value::as_array);
+        let keys = keys.ok_or(FetchError::KeySet("it has no list of keys"))?;
+        if keys.len() > KEYS_LIMIT {
+            return Err(FetchError::KeySet("it has more than 100 keys"));
+        }
+        let mut set = HashMap::new();
+        for key in keys
+            .iter()
+            .filter_map(Value::as_object)
+            .filter_map(Key::from_members)
+        {
+            if set.insert(key.id().to_owned(), Arc::new(key)).is_some() {
+                return Err(FetchError::KeySet("two signing keys have the same kid"));
+            }
+        }
+        if set.is_empty() {
+            return Err(FetchError::KeySet("it has no usable signing key"));
+        }
+        Ok(Self(set))
+    }
+}
+
+/// The rules of the cache.
+#[derive(Clone, Copy)]
+pub(super) struct Rules {
+    /// Up to this age a set is used without asking.
+    pub(super) fresh: Duration,
+    /// Up to this age a set is used while the issuer does not answer.
+    pub(super) stale: Duration,
+    /// From one fetch to the next (the very first, if it succeeds, does not count: a rotation right after is seen).
+    pub(super) cool_down: Duration,
+    /// How long a caller with a stale key waits for the fetch.
+    pub(super) patience: Duration,
+}
+
+impl Rules {
+    /// What daemons run with.
+    pub(super) const DEFAULT: Self = Self {
+        fresh: Duration::from_secs(10 * 60),
+        stale: Duration::from_secs(6 * 60 * 60),
+        cool_down: Duration::from_secs(10),
+        patience: Duration::from_secs(1),
+    };
+}
+
+/// One issuer's keys, and the fetching of them.
+pub(super) struct KeyCache {
+    issuer: String,
+    source: Source,
+    rules: Rules,
+    state: Mutex<State>,
+}
+
+/// Closed when the fetch it stands for has ended.
+type Flight = watch::Receiver<()>;
+
+#[derive(Default)]
+struct State {
+    keys: Option<Fetched>,
+    /// Before this no fetch starts.
+    earliest: Option<Instant>,
+    flight: Option<Flight>,
+    /// Why the last fetch failed, if it did.
+    failure: Option<Arc<FetchError>>,
+}
+
+struct Fetched {
+    set: KeySet,
+    at: Instant,
+}
+
+/// A key that may be used.
+enum Usable {
+    /// Without asking.
+    Fresh(Arc<Key>),
+    /// While the issuer does not answer.
+    Stale(Arc<Key>),
+}
+
+impl KeyCache {
+    /// An empty cache; nothing is fetched yet. `issuer` is the configured name.
+    pub(super) fn new(issuer: &str, source: Source, rules: Rules) -> Arc<Self> {
+        Arc::new(Self {
+            issuer: issuer.to_owned(),
+            source,
+            rules,
+            state: Mutex::default(),
+        })
+    }
+
+    /// The key with this `kid`. Waits for a fetch where one is under way or allowed and could change the answer.
+    pub(super) async fn key(
+        self: &Arc<Self>,
+        key_id: &str,
+        now: Instant,
+    ) -> Result<Arc<Key>, Error> {
+        let usable = self.state().usable(key_id, now, self.rules);
+        match usable {
+            Some(Usable::Fresh(key)) => return Ok(key),
+            Some(Usable::Stale(key)) => match self.refresh(now) {
+                None => return Ok(key),
+                Some(flight) => {
+                    // Too slow is as good as failed: the stale key still counts, and the fetch goes on.
+                    let _ = tokio::time::timeout(self.rules.patience, landed(flight)).await;
+                }
+            },
+            None => {
+                if let Some(flight) = self.refresh(now) {
+                    landed(flight).await;
+                }
+            }
+        }
+        self.settled(key_id, now)
+    }
+
+    /// Starts the fetch, or joins the one under way; None while the cool-down lasts.
+    ///
+    /// The fetch is a task of its own: a caller that goes away does not end it.
+    pub(super) fn refresh(self: &Arc<Self>, now: Instant) -> Option<Flight> {
+        let mut state = self.state();
+        if let Some(flight) = state
+            .flight
+            .as_ref()
+            .filter(|flight| flight.has_changed().is_ok())
+        {
+            return Some(flight.clone());
+        }
+        if state.earliest.is_some_and(|earliest| now < earliest) {
+            return None;
+        }
+        let is_first = state.keys.is_none() && state.failure.is_none();
+        state.earliest = (!is_first).then(|| now + self.rules.cool_down);
+        let (landing, flight) = watch::channel(());
+        state.flight = Some(flight.clone());
+        let cache = Arc::clone(self);
+        tokio::spawn(async move {
+            let outcome = cache.source.keys().await;
+            cache.finish(outcome, now);
+            drop(landing);
+        });
+        Some(flight)
+    }
+
+    fn finish(&self, outcome: Result<KeySet, FetchError>, started: Instant) {
+        let mut state = self.state();
+        state.flight = None;
+        match outcome {
+            Ok(set) => {
+                tracing::info!(
+                    issuer = self.issuer,
+                    keys = set.0.len(),
+                    "fetched the issuer's keys"
+                );
+                state.failure = None;
+                state.keys = Some(Fetched { set, at: started });
+            }
+            Err(error) => {
+                tracing::warn!(
+                    issuer = self.issuer,
+                    error = &error as &dyn std::error::Error,
+                    "failed to fetch the issuer's keys"
+                );
+                state.failure = Some(Arc::new(error));
+                state.earliest = Some(started + self.rules.cool_down);
+            }
+        }
+    }
+
+    /// The answer once there is nothing more to wait for.
+    fn settled(&self, key_id: &str, now: Instant) -> Result<Arc<Key>, Error> {
+        let state = self.state();
+        match (state.usable(key_id, now, self.rules), &state.failure) {
+            (Some(Usable::Fresh(key) | Usable::Stale(key)), _) => Ok(key),
+            (None, None) => Err(Error::UnknownKey),
+            (None, Some(failure)) => Err(Error::IssuerUnavailable {
+                issuer: self.issuer.clone(),
+                source: Arc::clone(failure),
+            }),
+        }
+    }
+
+    /// Every change under the lock is whole, so one that a panic left is as good as any.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn usable(&self, key_id: &str, now: Instant, rules: Rules) -> Option<Usable> {
+        let fetched = self.keys.as_ref()?;
+        let key = Arc::clone(fetched.set.0.get(key_id)?);
+        let age = now.saturating_duration_since(fetched.at);
+        match () {
+            () if age <= rules.fresh => Some(Usable::Fresh(key)),
+            () if age <= rules.stale => Some(Usable::Stale(key)),
+            () => None,
+        }
+    }
+}
+
+/// Waits for a fetch to end, however it ends.
+pub(super) async fn landed(mut flight: Flight) {
+    while flight.changed().await.is_ok() {}
+}

@@ -1,0 +1,110 @@
+//! A compact token's shape and header, checked before anything else reads them. Pure.
+//!
+//! Nothing here is proven: the results say what a token claims to be.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Map, Value};
+
+use super::{Algorithm, Error, json};
+
+/// Bytes of a compact token at most; what is larger is refused unread.
+pub const TOKEN_LIMIT: usize = 16 * 1024;
+
+/// Bytes of a `kid` at most. It is only ever looked up in a map.
+const KEY_ID_LIMIT: usize = 256;
+
+/// Header parameters that would change how the token is read or point at a key of the sender's choice
+/// (RFC 7515, 4.1; RFC 7516, 4.1; RFC 7797). An ID token needs none of them.
+const FORBIDDEN: [&str; 9] = [
+    "crit", "jku", "jwk", "x5u", "x5c", "cty", "zip", "enc", "b64",
+];
+
+/// A token taken apart.
+pub(super) struct Unverified {
+    /// The `alg` it says it was signed with.
+    pub(super) algorithm: Algorithm,
+    /// The `kid` it says it was signed by.
+    pub(super) key_id: String,
+    /// Its payload.
+    pub(super) claims: Map<String, Value>,
+}
+
+/// Takes a compact token apart: three canonical base64url parts, strict JSON, a header without surprises.
+pub(super) fn parse(unverified_jwt: &str) -> Result<Unverified, Error> {
+    if unverified_jwt.len() > TOKEN_LIMIT {
+        return Err(Error::TooLarge("it"));
+    }
+    let [header, payload, signature] = parts(unverified_jwt)?;
+    decode(signature)?;
+    let header = object("header", header)?;
+    check_header(&header)?;
+    Ok(Unverified {
+        algorithm: algorithm(&header)?,
+        key_id: key_id(&header)?.to_owned(),
+        claims: object("payload", payload)?,
+    })
+}
+
+fn parts(unverified_jwt: &str) -> Result<[&str; 3], Error> {
+    let mut parts = unverified_jwt.splitn(4, '.');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(header), Some(payload), Some(signature), None) => Ok([header, payload, signature]),
+        _ => Err(Error::Shape("it has not exactly three parts")),
+    }
+}
+
+/// Refuses padding, other alphabets, white space and non-zero trailing bits.
+fn decode(part: &str) -> Result<Vec<u8>, Error> {
+    URL_SAFE_NO_PAD.decode(part).map_err(Error::Base64)
+}
+
+fn object(part: &'static str, encoded: &str) -> Result<Map<String, Value>, Error> {
+    json::object(&decode(encoded)?).map_err(|source| Error::Json { part, source })
+}
+
+fn check_header(header: &Map<String, Value>) -> Result<(), Error> {
+    if let Some(name) = FORBIDDEN.iter().find(|name| header.contains_key(**name)) {
+        return Err(Error::Header {
+            name,
+            problem: "is not allowed",
+        });
+    }
+    match header.get("typ") {
+        None => Ok(()),
+        Some(Value::String(typ)) if is_id_token_type(typ) => Ok(()),
+        Some(_) => Err(Error::Type("the header's `typ` is another one")),
+    }
+}
+
+/// RFC 7515, 4.1.9: media types are compared without case, `application/` may be left out.
+fn is_id_token_type(typ: &str) -> bool {
+    typ.eq_ignore_ascii_case("JWT") || typ.eq_ignore_ascii_case("application/jwt")
+}
+
+/// Only names we know; compared with the configuration and with the key before use.
+fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, Error> {
+    match header.get("alg").and_then(Value::as_str) {
+        Some("RS256") => Ok(Algorithm::RS256),
+        Some("ES256") => Ok(Algorithm::ES256),
+        Some("EdDSA") => Ok(Algorithm::EdDSA),
+        _ => Err(Error::Algorithm),
+    }
+}
+
+/// A token without `kid` is refused even where the issuer has a single key: after a rotation it would be a guess.
+fn key_id(header: &Map<String, Value>) -> Result<&str, Error> {
+    let problem = match header.get("kid") {
+        None => "is missing",
+        Some(Value::String(key_id)) if is_key_id(key_id) => return Ok(key_id),
+        Some(_) => "is not a short printable string",
+    };
+    Err(Error::Header {
+        name: "kid",
+        problem,
+    })
+}
+
+/// What a `kid` may be, in tokens and key sets alike: 1 to 256 visible ASCII characters.
+pub(super) fn is_key_id(text: &str) -> bool {
+    (1..=KEY_ID_LIMIT).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
