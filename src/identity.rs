@@ -7,7 +7,7 @@
 mod claims;
 mod error;
 mod fetch;
-mod issuer;
+pub mod issuer;
 mod json;
 mod jwk;
 mod jwks;
