@@ -7,6 +7,8 @@ pub mod grant;
 pub mod parameter;
 pub mod pattern;
 pub mod principal;
+#[cfg(test)]
+mod sample;
 pub mod source;
 pub mod template;
 

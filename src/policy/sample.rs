@@ -1,0 +1,26 @@
+//! A grant out of nothing, for the unit tests of other modules.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use super::{Extension, Grant, Restriction};
+
+impl Grant {
+    pub(crate) fn sample(
+        principals: &[&str],
+        command: Option<&str>,
+        source: Option<&[&str]>,
+        extensions: &[Extension],
+    ) -> Self {
+        let principals = principals.iter().map(|&name| name.to_owned()).collect();
+        let extensions = extensions.iter().copied().collect();
+        let restriction = Restriction {
+            command: command.map(str::to_owned),
+            source: source.map(|list| list.iter().map(|net| net.parse().unwrap()).collect()),
+            ..Restriction::default()
+        };
+        Self::full("shell", principals, extensions, Duration::from_secs(3600))
+            .narrow(&restriction)
+            .unwrap()
+    }
+}
