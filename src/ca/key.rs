@@ -1,9 +1,122 @@
-//! The CA's private keys.
+//! The CA's private keys: signing, and the check that it was the right key that signed.
+
 pub mod file;
-/// A signing key, wherever it lives.
-pub struct Key;
+
+use std::fmt;
+
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{
+        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair,
+        Ed25519KeyPair, KeyPair, UnparsedPublicKey,
+    },
+};
+use ssh_key::{
+    Algorithm, EcdsaCurve, Mpint, PublicKey, Signature,
+    public::{EcdsaPublicKey, KeyData},
+};
+
+use super::{Error, wire};
+
+/// A signing key with its public half, which is derived once. Private bytes stay inside aws-lc, which clears them.
+pub struct Key {
+    public: PublicKey,
+    private: Private,
+}
+
+/// Where the private half is.
+enum Private {
+    Ed25519(Box<Ed25519KeyPair>),
+    EcdsaP256(Box<EcdsaKeyPair>),
+}
+
 impl Key {
-    pub fn public(&self) -> &ssh_key::PublicKey {
-        todo!()
+    /// The public half, without a comment.
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// Signs `message`. What comes back is checked by the caller with [`is_signed_by`].
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Signature, Error> {
+        match &self.private {
+            Private::Ed25519(pair) => {
+                Signature::new(Algorithm::Ed25519, pair.sign(message).as_ref())
+                    .map_err(|_| Error::Key)
+            }
+            Private::EcdsaP256(pair) => {
+                let signature = pair
+                    .sign(&SystemRandom::new(), message)
+                    .map_err(|_| Error::Key)?;
+                ecdsa_signature(signature.as_ref()).ok_or(Error::Key)
+            }
+        }
     }
 }
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Key")
+            .field(&super::draft::fingerprint(&self.public))
+            .finish()
+    }
+}
+
+/// Whether `signature` over `message` was made by `key`, an Ed25519 or ECDSA P-256 key.
+pub(super) fn is_signed_by(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
+    match (key.key_data(), signature.algorithm()) {
+        (KeyData::Ed25519(point), Algorithm::Ed25519) => UnparsedPublicKey::new(&ED25519, point.0)
+            .verify(message, signature.as_bytes())
+            .is_ok(),
+        (
+            KeyData::Ecdsa(point @ EcdsaPublicKey::NistP256(_)),
+            Algorithm::Ecdsa {
+                curve: EcdsaCurve::NistP256,
+            },
+        ) => fixed_signature(signature.as_bytes()).is_some_and(|fixed| {
+            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point.as_sec1_bytes())
+                .verify(message, &fixed)
+                .is_ok()
+        }),
+        _ => false,
+    }
+}
+
+/// From r || s to SSH's two integers (RFC 5656 section 3.1.2).
+fn ecdsa_signature(fixed: &[u8]) -> Option<Signature> {
+    let (r, s) = fixed.split_at_checked(32)?;
+    let mut blob = Vec::with_capacity(80);
+    for number in [r, s] {
+        wire::put_string(
+            &mut blob,
+            Mpint::from_positive_bytes(number).ok()?.as_bytes(),
+        );
+    }
+    let curve = EcdsaCurve::NistP256;
+    Signature::new(Algorithm::Ecdsa { curve }, blob).ok()
+}
+
+/// From SSH's two integers to r || s.
+fn fixed_signature(blob: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = wire::Reader::new(blob);
+    let mut fixed = Vec::with_capacity(64);
+    for _ in 0..2 {
+        let number = reader.positive()?;
+        fixed.resize(fixed.len() + 32_usize.checked_sub(number.len())?, 0);
+        fixed.extend_from_slice(number);
+    }
+    reader.is_empty().then_some(fixed)
+}
+
+fn ed25519(seed: &[u8], public: &[u8]) -> Option<Private> {
+    let pair = Ed25519KeyPair::from_seed_and_public_key(seed, public).ok()?;
+    (pair.public_key().as_ref() == public).then(|| Private::Ed25519(Box::new(pair)))
+}
+
+fn ecdsa_p256(scalar: &[u8], public: &[u8]) -> Option<Private> {
+    let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+    let pair = EcdsaKeyPair::from_private_key_and_public_key(algorithm, scalar, public).ok()?;
+    (pair.public_key().as_ref() == public).then(|| Private::EcdsaP256(Box::new(pair)))
+}
+
+#[cfg(test)]
+mod tests;

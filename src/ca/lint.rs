@@ -1,1 +1,239 @@
 //! What must hold of every certificate before it leaves. Pure.
+//!
+//! A second opinion: it reads bytes, knows nothing of grants or drafts, and takes only what Daypass means to issue.
+//! Stock sshd accepts far more (empty principals, options in the wrong section, key ids with newlines).
+
+use ipnet::IpNet;
+use ssh_key::{Certificate, PublicKey, certificate::CertType};
+
+use super::{
+    draft::{USER, certificate_type, is_key_id},
+    subject,
+    wire::Reader,
+};
+use crate::policy::{Extension, principal};
+
+pub(super) const FORCE_COMMAND: &str = "force-command";
+pub(super) const SOURCE_ADDRESS: &str = "source-address";
+
+/// The most bytes a certificate may have; ssh and sshd take four times as much.
+const MAX_SIZE: usize = 64 * 1024;
+
+/// The most bytes a force-command or the list of source addresses may have.
+const MAX_VALUE: usize = 16 * 1024;
+
+/// The longest validity in seconds, 31 days. Whoever needs more needs another kind of credential.
+const MAX_VALIDITY: u64 = 31 * 24 * 60 * 60;
+
+/// What is wrong with a certificate. None of these is the caller's fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// Over 64 KiB.
+    #[error("it has over {MAX_SIZE} bytes")]
+    Size,
+    /// A field is missing, misplaced or followed by others.
+    #[error("its {0} cannot be read")]
+    Layout(&'static str),
+    /// Shorter than 16 bytes.
+    #[error("its nonce is short")]
+    Nonce,
+    /// The subject key is one that no pass is for.
+    #[error("its subject key is refused: {0}")]
+    SubjectKey(subject::Refusal),
+    /// Serial 0 could not be revoked.
+    #[error("its serial is 0")]
+    Serial,
+    /// Not a user certificate.
+    #[error("it is not a user certificate")]
+    Type,
+    /// Outside the grammar of key ids.
+    #[error("its key id is not printable ASCII of the form LABEL/ROLE")]
+    KeyId,
+    /// None (any user), over 256, not in order, or outside the grammar of principals.
+    #[error("its principals are not 1 to 256 names in order, each within the grammar")]
+    Principals,
+    /// Empty, open-ended or over 31 days.
+    #[error("its validity is not a span of at most 31 days")]
+    Validity,
+    /// Unknown, repeated, out of order, or in the wrong section.
+    #[error("it has an option that does not belong where it stands: {0:?}")]
+    Option(String),
+    /// An empty force-command, or one with control characters.
+    #[error("its force-command is empty or not one line")]
+    Command,
+    /// Not canonical CIDRs.
+    #[error("its source addresses are not canonical")]
+    Source,
+    /// Something in the field that has no meaning yet.
+    #[error("its reserved field is not empty")]
+    Reserved,
+    /// Not the configured CA's.
+    #[error("its CA key is not the configured one")]
+    CaKey,
+    /// OpenSSH's reading of it and ours differ.
+    #[error("it does not read back as what it was written from")]
+    NotCanonical,
+}
+
+/// Checks the bytes a CA is to sign.
+///
+/// # Errors
+/// The first [`Problem`] found.
+pub fn to_be_signed(bytes: &[u8], ca: &PublicKey) -> Result<(), Problem> {
+    let mut reader = Reader::new(bytes);
+    walk(&mut reader, bytes.len(), ca)?;
+    end(&reader, "end")
+}
+
+/// Checks a complete certificate and parses it. Its signature is not verified here.
+///
+/// # Errors
+/// The first [`Problem`] found.
+pub fn certificate(bytes: &[u8], ca: &PublicKey) -> Result<Certificate, Problem> {
+    let mut reader = Reader::new(bytes);
+    let serial = walk(&mut reader, bytes.len(), ca)?;
+    reader.string().ok_or(Problem::Layout("signature"))?;
+    end(&reader, "signature")?;
+    let certificate = Certificate::from_bytes(bytes).map_err(|_| Problem::NotCanonical)?;
+    let is_same = certificate.to_bytes().is_ok_and(|again| again == bytes)
+        && certificate.serial() == serial
+        && certificate.cert_type() == CertType::User
+        && !certificate.valid_principals().is_empty()
+        && certificate.signature_key() == ca.key_data();
+    is_same.then_some(certificate).ok_or(Problem::NotCanonical)
+}
+
+/// Walks every field that is signed, strictly; answers with the serial.
+fn walk(reader: &mut Reader<'_>, size: usize, ca: &PublicKey) -> Result<u64, Problem> {
+    if size > MAX_SIZE {
+        return Err(Problem::Size);
+    }
+    let kind = reader.text().ok_or(Problem::Layout("type"))?;
+    if reader.string().is_none_or(|nonce| nonce.len() < 16) {
+        return Err(Problem::Nonce);
+    }
+    check_subject(kind, reader)?;
+    let serial = reader.u64().ok_or(Problem::Layout("serial"))?;
+    if serial == 0 {
+        return Err(Problem::Serial);
+    }
+    if reader.u32() != Some(USER) {
+        return Err(Problem::Type);
+    }
+    if !reader.text().is_some_and(is_key_id) {
+        return Err(Problem::KeyId);
+    }
+    check_principals(reader)?;
+    check_validity(reader)?;
+    check_critical_options(reader)?;
+    check_extensions(reader)?;
+    if reader.string() != Some(b"") {
+        return Err(Problem::Reserved);
+    }
+    if reader.string() != ca.to_bytes().ok().as_deref() {
+        return Err(Problem::CaKey);
+    }
+    Ok(serial)
+}
+
+fn end(reader: &Reader<'_>, field: &'static str) -> Result<(), Problem> {
+    if reader.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::Layout(field))
+    }
+}
+
+/// Reads the subject key's fields, and refuses what [`subject`] refuses.
+fn check_subject(kind: &str, reader: &mut Reader<'_>) -> Result<(), Problem> {
+    let algorithm = subject::ALGORITHMS
+        .into_iter()
+        .find(|algorithm| certificate_type(algorithm) == kind)
+        .ok_or(Problem::Layout("type"))?;
+    subject::check_fields(algorithm, reader).map_err(Problem::SubjectKey)
+}
+
+fn check_principals(reader: &mut Reader<'_>) -> Result<(), Problem> {
+    let mut list = Reader::new(reader.string().ok_or(Problem::Layout("principals"))?);
+    let mut names = Vec::new();
+    while !list.is_empty() {
+        names.push(list.text().ok_or(Problem::Layout("principals"))?);
+    }
+    let is_sound = (1..=principal::MAX_COUNT).contains(&names.len())
+        && names.is_sorted_by(|one, next| one < next)
+        && names.iter().all(|name| principal::is_principal(name));
+    is_sound.then_some(()).ok_or(Problem::Principals)
+}
+
+fn check_validity(reader: &mut Reader<'_>) -> Result<(), Problem> {
+    let after = reader.u64().ok_or(Problem::Layout("validity"))?;
+    let before = reader.u64().ok_or(Problem::Layout("validity"))?;
+    match before.checked_sub(after) {
+        Some(1..=MAX_VALIDITY) if after > 0 => Ok(()),
+        _ => Err(Problem::Validity),
+    }
+}
+
+fn check_critical_options(reader: &mut Reader<'_>) -> Result<(), Problem> {
+    for (name, data) in options(reader, "critical options")? {
+        let mut data = Reader::new(data);
+        let value = data.text().ok_or(Problem::Layout("critical options"))?;
+        end(&data, "critical options")?;
+        match name {
+            FORCE_COMMAND => check_command(value)?,
+            SOURCE_ADDRESS => check_source(value)?,
+            unknown => return Err(Problem::Option(unknown.to_owned())),
+        }
+    }
+    Ok(())
+}
+
+fn check_extensions(reader: &mut Reader<'_>) -> Result<(), Problem> {
+    for (name, data) in options(reader, "extensions")? {
+        let is_known = Extension::ALL.into_iter().any(|known| known.name() == name);
+        if !is_known || !data.is_empty() {
+            return Err(Problem::Option(name.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// A section's names and data, each name once and in the order of their bytes.
+fn options<'a>(
+    reader: &mut Reader<'a>,
+    section: &'static str,
+) -> Result<Vec<(&'a str, &'a [u8])>, Problem> {
+    let mut list = Reader::new(reader.string().ok_or(Problem::Layout(section))?);
+    let mut found: Vec<(&str, &[u8])> = Vec::new();
+    while !list.is_empty() {
+        let name = list.text().ok_or(Problem::Layout(section))?;
+        let data = list.string().ok_or(Problem::Layout(section))?;
+        if found.last().is_some_and(|(previous, _)| *previous >= name) {
+            return Err(Problem::Option(name.to_owned()));
+        }
+        found.push((name, data));
+    }
+    Ok(found)
+}
+
+/// One line for the login shell: sshd would run an empty command, and control characters as several lines.
+fn check_command(command: &str) -> Result<(), Problem> {
+    let is_sound = !command.trim().is_empty()
+        && command.len() <= MAX_VALUE
+        && !command.chars().any(char::is_control);
+    is_sound.then_some(()).ok_or(Problem::Command)
+}
+
+/// Comma-separated CIDRs in the one spelling that every sshd takes: prefix given, no host bits, no v4-mapped v6.
+fn check_source(list: &str) -> Result<(), Problem> {
+    let is_canonical = |text: &str| match text.parse::<IpNet>() {
+        Ok(IpNet::V6(network)) if network.addr().to_ipv4_mapped().is_some() => false,
+        Ok(network) => network.trunc() == network && network.to_string() == text,
+        Err(_) => false,
+    };
+    let is_sound = list.len() <= MAX_VALUE && list.split(',').all(is_canonical);
+    is_sound.then_some(()).ok_or(Problem::Source)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! A draft for the unit tests of later stages. Never compiled into the product.
+
+use super::{Draft, Parts, wire};
+
+impl Draft {
+    /// A draft of no grant; drafts of different nonces differ.
+    pub(crate) fn for_tests(nonce: u8) -> Self {
+        let blob = [wire::string(b"ssh-ed25519"), wire::string(&[9; 32])].concat();
+        let parts = Parts {
+            nonce: &[nonce; 32],
+            subject: &blob,
+            key_id: "alice/shell".to_owned(),
+            principals: vec!["alice"],
+            valid_after: 1_800_000_000,
+            valid_before: 1_800_003_600,
+            critical_options: [].into(),
+            extensions: [].into(),
+            ca: &blob,
+        };
+        match parts.assemble() {
+            Some(draft) => draft,
+            None => unreachable!("the blob is a key's"),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The keys that passes are for, and those that never get one. Pure.
+//!
+//! Everything is refused by size and shape, before any mathematics is done with a stranger's numbers.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ssh_key::PublicKey;
+
+use super::wire::Reader;
+
+/// The longest text that is looked at; an RSA key of 8192 bits takes 1.4 KiB.
+const MAX_TEXT: usize = 8 * 1024;
+
+/// RSA moduli in bits. Shorter ones are weak, longer ones cost every host that verifies them.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 3072..=8192;
+
+/// The smallest public exponent, 65537; every key generator of this century uses it.
+const MIN_RSA_EXPONENT: u64 = 65537;
+
+/// The algorithms of the keys that passes are for, by their names in SSH.
+pub(super) const ALGORITHMS: [&str; 7] = [
+    "ssh-ed25519",
+    "sk-ssh-ed25519@openssh.com",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "ssh-rsa",
+];
+
+/// Why no pass is made for a key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Over 8 KiB of text.
+    #[error("it is longer than any key")]
+    TooLong,
+    /// Not one line of `ALGORITHM BASE64 [COMMENT]`, or not that algorithm's fields exactly.
+    #[error("it is not an OpenSSH public key")]
+    Malformed,
+    /// A certificate in place of a key (CVE-2025-49825).
+    #[error("it is a certificate, not a key")]
+    Certificate,
+    /// DSA, or nothing OpenSSH knows.
+    #[error("its algorithm is not one of Ed25519, ECDSA, RSA and their security-key forms")]
+    Algorithm,
+    /// Under 3072 bits or over 8192.
+    #[error("an RSA key has 3072 to 8192 bits")]
+    RsaSize,
+    /// Even, below 65537, or over 32 bits; or an even modulus.
+    #[error("its RSA numbers are not those of a sound key")]
+    RsaNumbers,
+    /// A point for which anyone can make signatures.
+    #[error("anyone can sign for this key")]
+    Weak,
+    /// A key of the CA itself.
+    #[error("it is a key of this CA")]
+    CaKey,
+}
+
+/// Reads a subject key from its OpenSSH text (`ssh-ed25519 AAAA... comment`). The key's comment is dropped.
+///
+/// # Errors
+/// A [`Refusal`] for every key that no pass is for.
+pub fn parse(text: &str) -> Result<PublicKey, Refusal> {
+    if text.len() > MAX_TEXT {
+        return Err(Refusal::TooLong);
+    }
+    let (algorithm, encoded) = split_line(text.trim_end()).ok_or(Refusal::Malformed)?;
+    let fields = Fields::of(algorithm)?;
+    let blob = STANDARD.decode(encoded).map_err(|_| Refusal::Malformed)?;
+    check_blob(&blob, algorithm, fields)?;
+    let key = PublicKey::from_bytes(&blob).map_err(|_| Refusal::Malformed)?;
+    match key.to_bytes() {
+        Ok(canonical) if canonical == blob => Ok(key),
+        _ => Err(Refusal::Malformed),
+    }
+}
+
+/// The same refusals for a key that is already parsed.
+pub(super) fn check(key: &PublicKey) -> Result<Vec<u8>, Refusal> {
+    let blob = key.to_bytes().map_err(|_| Refusal::Malformed)?;
+    let algorithm = Reader::new(&blob).text().ok_or(Refusal::Malformed)?;
+    check_blob(&blob, algorithm, Fields::of(algorithm)?)?;
+    Ok(blob)
+}
+
+/// Takes the fields of a key of this algorithm off `reader`, or refuses them.
+pub(super) fn check_fields(algorithm: &str, reader: &mut Reader<'_>) -> Result<(), Refusal> {
+    Fields::of(algorithm)?.check(reader)
+}
+
+/// The algorithm's word and the base64 of a one-line public key.
+fn split_line(line: &str) -> Option<(&str, &str)> {
+    if line.chars().any(char::is_control) {
+        return None;
+    }
+    let mut words = line.splitn(3, ' ');
+    Some((words.next()?, words.next()?))
+}
+
+/// What follows the algorithm's name in a key's blob (RFC 4253 section 6.6, RFC 5656, RFC 8709, PROTOCOL.u2f).
+#[derive(Clone, Copy, Debug)]
+enum Fields {
+    Ed25519,
+    SkEd25519,
+    /// The curve's name and the length of one coordinate in bytes.
+    Ecdsa(&'static str, usize),
+    SkEcdsa,
+    Rsa,
+}
+
+impl Fields {
+    fn of(algorithm: &str) -> Result<Self, Refusal> {
+        match algorithm {
+            "ssh-ed25519" => Ok(Self::Ed25519),
+            "sk-ssh-ed25519@openssh.com" => Ok(Self::SkEd25519),
+            "ecdsa-sha2-nistp256" => Ok(Self::Ecdsa("nistp256", 32)),
+            "ecdsa-sha2-nistp384" => Ok(Self::Ecdsa("nistp384", 48)),
+            "ecdsa-sha2-nistp521" => Ok(Self::Ecdsa("nistp521", 66)),
+            "sk-ecdsa-sha2-nistp256@openssh.com" => Ok(Self::SkEcdsa),
+            "ssh-rsa" => Ok(Self::Rsa),
+            other if other.contains("-cert-v") => Err(Refusal::Certificate),
+            _ => Err(Refusal::Algorithm),
+        }
+    }
+
+    fn check(self, reader: &mut Reader<'_>) -> Result<(), Refusal> {
+        match self {
+            Self::Ed25519 => check_edwards_point(reader),
+            Self::SkEd25519 => {
+                check_edwards_point(reader)?;
+                check_application(reader)
+            }
+            Self::Ecdsa(curve, coordinate) => check_curve_point(reader, curve, coordinate),
+            Self::SkEcdsa => {
+                check_curve_point(reader, "nistp256", 32)?;
+                check_application(reader)
+            }
+            Self::Rsa => check_rsa(reader),
+        }
+    }
+}
+
+fn check_blob(blob: &[u8], algorithm: &str, fields: Fields) -> Result<(), Refusal> {
+    let mut reader = Reader::new(blob);
+    match reader.text().ok_or(Refusal::Malformed)? {
+        named if named == algorithm => {}
+        named if named.contains("-cert-v") => return Err(Refusal::Certificate),
+        _ => return Err(Refusal::Malformed),
+    }
+    fields.check(&mut reader)?;
+    if reader.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::Malformed)
+    }
+}
+
+fn check_edwards_point(reader: &mut Reader<'_>) -> Result<(), Refusal> {
+    let point: &[u8; 32] = reader
+        .string()
+        .and_then(|point| point.try_into().ok())
+        .ok_or(Refusal::Malformed)?;
+    let mut ordinate = *point;
+    if let Some(last) = ordinate.last_mut() {
+        *last &= 0x7f;
+    }
+    if is_small_order(&ordinate) {
+        return Err(Refusal::Weak);
+    }
+    Ok(())
+}
+
+fn check_curve_point(
+    reader: &mut Reader<'_>,
+    curve: &str,
+    coordinate: usize,
+) -> Result<(), Refusal> {
+    if reader.text() != Some(curve) {
+        return Err(Refusal::Malformed);
+    }
+    match reader.string() {
+        Some([4, coordinates @ ..]) if coordinates.len() == 2 * coordinate => Ok(()),
+        _ => Err(Refusal::Malformed),
+    }
+}
+
+fn check_application(reader: &mut Reader<'_>) -> Result<(), Refusal> {
+    let application = reader.text().ok_or(Refusal::Malformed)?;
+    let is_sound = application.starts_with("ssh:")
+        && application.len() <= 255
+        && application.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_sound {
+        Ok(())
+    } else {
+        Err(Refusal::Malformed)
+    }
+}
+
+fn check_rsa(reader: &mut Reader<'_>) -> Result<(), Refusal> {
+    let exponent = reader.positive().ok_or(Refusal::Malformed)?;
+    let modulus = reader.positive().ok_or(Refusal::Malformed)?;
+    if !RSA_BITS.contains(&bits(modulus)) {
+        return Err(Refusal::RsaSize);
+    }
+    let is_odd = |number: &[u8]| number.last().is_some_and(|last| last & 1 == 1);
+    let is_sound = is_odd(modulus)
+        && is_odd(exponent)
+        && exponent.len() <= 4
+        && big_endian(exponent) >= MIN_RSA_EXPONENT;
+    if is_sound {
+        Ok(())
+    } else {
+        Err(Refusal::RsaNumbers)
+    }
+}
+
+fn bits(magnitude: &[u8]) -> usize {
+    let leading = magnitude.first().map_or(0, |first| first.leading_zeros());
+    (magnitude.len() * 8).saturating_sub(leading as usize)
+}
+
+fn big_endian(magnitude: &[u8]) -> u64 {
+    magnitude
+        .iter()
+        .fold(0, |number, &byte| (number << 8) | u64::from(byte))
+}
+
+/// Whether a point's y coordinate (without the sign bit) is that of a point whose order divides 8, spelled canonically or not.
+/// Signatures for such points can be made without a private key, and RFC 8032 section 5.1.7 lets verifiers take them.
+fn is_small_order(ordinate: &[u8; 32]) -> bool {
+    match ordinate {
+        [0 | 1, rest @ ..] if *rest == [0; 31] => true,
+        // p - 1, p and p + 1 for p = 2^255 - 19.
+        [0xec..=0xee, middle @ .., 0x7f] if *middle == [0xff; 30] => true,
+        _ => ORDER_EIGHT.contains(ordinate),
+    }
+}
+
+/// The two y coordinates of the four points of order 8.
+const ORDER_EIGHT: [[u8; 32]; 2] = [
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+];
+
+#[cfg(test)]
+mod tests;

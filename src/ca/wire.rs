@@ -1,0 +1,118 @@
+//! SSH's data types (RFC 4251 section 5): an appender and a strict reader over bytes. Pure.
+
+/// Appends `bytes` as an SSH string: big-endian length, then the bytes.
+///
+/// Nothing here comes near 4 GiB; a longer one would be cut at the length field's bound, never misread.
+pub(super) fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend(bytes.iter().take(length as usize));
+}
+
+/// `bytes` as an SSH string.
+pub(super) fn string(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len().saturating_add(4));
+    put_string(&mut out, bytes);
+    out
+}
+
+/// Takes values off the front of a byte string; `None` where they are not there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// What has not been read.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// A string's bytes.
+    pub(super) fn string(&mut self) -> Option<&'a [u8]> {
+        let length = self.u32()?;
+        self.take(usize::try_from(length).ok()?)
+    }
+
+    /// A string that holds UTF-8.
+    pub(super) fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.string()?).ok()
+    }
+
+    /// The magnitude of a multiple-precision integer that is positive and has no needless leading zero.
+    pub(super) fn positive(&mut self) -> Option<&'a [u8]> {
+        match self.string()? {
+            [0, magnitude @ ..] if magnitude.first()? & 0x80 != 0 => Some(magnitude),
+            [0, ..] | [] => None,
+            [first, ..] if first & 0x80 != 0 => None,
+            magnitude => Some(magnitude),
+        }
+    }
+
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        self.take(4)?.try_into().ok().map(u32::from_be_bytes)
+    }
+
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        self.take(8)?.try_into().ok().map(u64::from_be_bytes)
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn what_is_put_is_read() {
+        let mut bytes = string(b"abc");
+        bytes.extend_from_slice(&7_u32.to_be_bytes());
+        bytes.extend_from_slice(&9_u64.to_be_bytes());
+        let mut reader = Reader::new(&bytes);
+        assert_eq!(reader.text(), Some("abc"));
+        assert_eq!(reader.u32(), Some(7));
+        assert_eq!(reader.u64(), Some(9));
+        assert!(reader.is_empty());
+    }
+
+    #[test]
+    fn a_length_beyond_the_end_reads_nothing() {
+        for bytes in [
+            &[0, 0, 0][..],
+            &[0, 0, 0, 2, 1],
+            &[0xff, 0xff, 0xff, 0xff, 1],
+        ] {
+            assert_eq!(Reader::new(bytes).string(), None);
+        }
+    }
+
+    #[test]
+    fn only_canonical_positive_integers_are_read() {
+        let cases: [(&str, &[u8], Option<&[u8]>); 7] = [
+            ("zero", &[], None),
+            ("zero with a byte", &[0], None),
+            ("needless zero", &[0, 1], None),
+            ("negative", &[0x80], None),
+            ("small", &[3], Some(&[3])),
+            ("three bytes", &[1, 0, 1], Some(&[1, 0, 1])),
+            ("high bit", &[0, 0x80], Some(&[0x80])),
+        ];
+        for (case, bytes, expected) in cases {
+            assert_eq!(Reader::new(&string(bytes)).positive(), expected, "{case}");
+        }
+    }
+}
