@@ -1,57 +1,125 @@
 //! What this CA does: one file per verb, each over a proven identity, an ask and the time.
+//!
+//! Start with [`issue`]: the main job. Everything here is reached through [`Authority`]; what wire or command line asked is
+//! unknown to it.
+
 pub mod audit;
 pub mod issue;
+mod record;
 pub mod roles;
 pub mod trust;
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use time::OffsetDateTime;
+
 use crate::{
-    ca::Ca,
+    ca::{self, Ca, KeyState, draft::fingerprint},
+    ledger::What,
     policy::{Denial, Policy},
     store::{self, Store},
 };
-use arc_swap::ArcSwap;
-use std::sync::Arc;
 
 /// All that the operations work on.
 pub struct Authority {
     /// The name possession proofs are made for.
     pub server_name: String,
+    /// The keys.
     pub ca: Ca,
+    /// The policy in force.
     pub policy: ArcSwap<Policy>,
+    /// The ledger and its only writer.
     pub store: Store,
 }
 
 impl Authority {
-    /// Loads a new policy: recorded first, then in force.
-    pub async fn replace_policy(
-        &self,
-        _policy: Policy,
-        _now: time::OffsetDateTime,
-    ) -> Result<(), Error> {
-        todo!()
+    /// Puts the parts to work: the ledger first learns the CA's keys and the policy.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where the ledger cannot be written.
+    pub async fn start(
+        server_name: String,
+        ca: Ca,
+        policy: Policy,
+        store: Store,
+        now: OffsetDateTime,
+    ) -> Result<Self, Error> {
+        for (key, state) in ca.keys() {
+            store
+                .record(key_event(fingerprint(key), state), now)
+                .await?;
+        }
+        store.record(policy_event(&policy), now).await?;
+        Ok(Self {
+            server_name,
+            ca,
+            policy: ArcSwap::from_pointee(policy),
+            store,
+        })
     }
+
+    /// Puts another policy in force, recorded first. Calls follow one another: the ledger's last policy is the one in force.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where the ledger cannot be written; the old policy then stays.
+    pub async fn replace_policy(&self, policy: Policy, now: OffsetDateTime) -> Result<(), Error> {
+        self.store.record(policy_event(&policy), now).await?;
+        self.policy.store(Arc::new(policy));
+        Ok(())
+    }
+
+    /// The policy in force now; one operation decides by one of them.
     pub fn policy(&self) -> Arc<Policy> {
         self.policy.load_full()
+    }
+}
+
+fn policy_event(policy: &Policy) -> What {
+    What::PolicyLoaded {
+        policy: policy.hash().to_owned(),
+    }
+}
+
+fn key_event(key: String, state: KeyState) -> What {
+    match state {
+        KeyState::Staged => What::KeyStaged { key },
+        KeyState::Active => What::KeyActivated { key },
+        KeyState::Retired => What::KeyRetired { key },
     }
 }
 
 /// By what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The policy says no.
+    /// Ask for something else, or meet what the denial says.
     #[error("denied: {}", .0.detail)]
     Denied(Denial),
-    /// The policy's `[audit]` does not let this identity read the ledger.
-    #[error("not allowed to read the ledger: ask for a place in the policy's [audit]")]
+    /// Ask whoever keeps the policy: its `[audit]` does not let this identity read the ledger.
+    #[error("the policy does not let you read the ledger")]
     AuditDenied,
-    /// The ask itself is malformed.
+    /// Sign in with another key.
+    #[error("subject key is refused: {0}")]
+    SubjectKey(ca::subject::Refusal),
+    /// Mend the ask.
     #[error("{0}")]
     Invalid(String),
+    /// Look elsewhere: there is no such entry.
     #[error("{0}")]
     NotFound(String),
-    /// Store or key is down; try again.
+    /// Try again later: the ledger cannot be written or read.
     #[error("store: {0}")]
-    Store(#[from] store::Error),
+    Store(#[source] store::Error),
+    /// Try again later: the CA did not make the pass.
     #[error("ca: {0}")]
-    Ca(crate::ca::Error),
+    Ca(#[source] ca::Error),
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Range { .. } => Self::NotFound(error.to_string()),
+            unavailable => Self::Store(unavailable),
+        }
+    }
 }

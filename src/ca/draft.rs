@@ -243,6 +243,6 @@ fn strings(items: &[&str]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod for_tests;
+mod sample;
 #[cfg(test)]
 mod tests;

@@ -1,56 +1,187 @@
-//! Reading the ledger, for those whom policy lets.
-use super::{Authority, Error};
-use crate::{identity::Identity, ledger::tree::Hash};
+//! Reading the ledger: leaves for those whom the policy lets, checkpoints and proofs for every identity.
+//!
+//! Proofs show hashes, never events; whoever holds a pass may check that it is in the ledger.
 
-/// Some leaves, and the ledger's size when they were read.
+use super::{Authority, Error};
+use crate::{identity::Identity, ledger::tree::Hash, store};
+
+/// The most leaves in one answer, and the size of an export's pages.
+pub const MAX_PAGE: u32 = 1000;
+
+/// How many leaves an answer has where the caller does not say.
+const DEFAULT_PAGE: u32 = 100;
+
+/// A stretch of the ledger.
+#[derive(Clone, Debug)]
 pub struct Page {
-    /// (index, stored bytes), in the order asked for.
+    /// Index and stored bytes, in the order asked for.
     pub entries: Vec<(u64, Vec<u8>)>,
-    /// The ledger's size.
+    /// The ledger's size when this was read.
     pub size: u64,
 }
 
-/// At most `limit` leaves from `from` on; with `newest_first` from `from` (or the head, where it lies beyond) down.
+/// At most `limit` leaves from `from` on (0: 100; never over [`MAX_PAGE`]); `newest_first` from `from` down, or from the
+/// head where `from` lies beyond it.
+///
+/// # Errors
+/// [`Error::AuditDenied`] unless the policy's `[audit]` lets this identity.
 pub async fn list(
-    _authority: &Authority,
-    _identity: &Identity,
-    _from: u64,
-    _limit: u32,
-    _newest_first: bool,
+    authority: &Authority,
+    identity: &Identity,
+    from: u64,
+    limit: u32,
+    newest_first: bool,
 ) -> Result<Page, Error> {
-    todo!()
+    check_may_audit(authority, identity)?;
+    let size = authority.store.size();
+    let (from, count) = stretch(from, limit, newest_first, size);
+    let mut entries = match count {
+        0 => Vec::new(),
+        count => authority.store.entries(from, count).await?,
+    };
+    if newest_first {
+        entries.reverse();
+    }
+    Ok(Page { entries, size })
 }
 
-/// An export under way (the format is `ledger::verify::verify_export`'s): leaves up to the checkpoint taken at its start, then that.
-pub struct Export {}
+/// First index and count of the leaves wanted from a ledger of `size`.
+fn stretch(from: u64, limit: u32, newest_first: bool, size: u64) -> (u64, u32) {
+    let limit = match limit {
+        0 => DEFAULT_PAGE,
+        limit => limit.min(MAX_PAGE),
+    };
+    let (from, end) = if newest_first {
+        let end = from.saturating_add(1).min(size);
+        (end.saturating_sub(u64::from(limit)), end)
+    } else {
+        let from = from.min(size);
+        (from, from.saturating_add(u64::from(limit)).min(size))
+    };
+    (
+        from,
+        u32::try_from(end.saturating_sub(from)).unwrap_or(limit),
+    )
+}
+
+/// An export under way: one line per leaf, an empty line, then the signed checkpoint over exactly these leaves.
+/// [`crate::ledger::verify`] reads it. At most one page of leaves is in memory.
+pub struct Export {
+    next: u64,
+    size: u64,
+    /// Taken when it has been handed out.
+    checkpoint: Option<String>,
+}
 
 impl Export {
-    /// Takes the checkpoint.
-    pub async fn open(_authority: &Authority, _identity: &Identity) -> Result<Self, Error> {
-        todo!()
+    /// Begins an export of the whole ledger as it is now.
+    ///
+    /// # Errors
+    /// [`Error::AuditDenied`] unless the policy's `[audit]` lets this identity.
+    pub async fn open(authority: &Authority, identity: &Identity) -> Result<Self, Error> {
+        check_may_audit(authority, identity)?;
+        let checkpoint = authority.store.checkpoint().await?;
+        let verifier = authority.store.verifier();
+        let head = verifier
+            .verify(&checkpoint)
+            .map_err(|error| Error::Store(store::Error::Tampered(error.to_string())))?;
+        Ok(Self {
+            next: 0,
+            size: head.size,
+            checkpoint: Some(checkpoint),
+        })
     }
-    /// The next chunk (at most 1 MiB); none after the last.
-    pub async fn next(&mut self, _authority: &Authority) -> Result<Option<Vec<u8>>, Error> {
-        todo!()
+
+    /// The next piece, of at most [`MAX_PAGE`] leaves; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where the ledger cannot be read; the export is then incomplete and does not verify.
+    pub async fn next(&mut self, authority: &Authority) -> Result<Option<Vec<u8>>, Error> {
+        if self.next >= self.size {
+            let end = self.checkpoint.take();
+            return Ok(end.map(|checkpoint| format!("\n{checkpoint}").into_bytes()));
+        }
+        let left = self.size.saturating_sub(self.next);
+        let count = u32::try_from(left).unwrap_or(MAX_PAGE).min(MAX_PAGE);
+        let entries = authority.store.entries(self.next, count).await?;
+        let Some((last, _)) = entries.last() else {
+            let cause = format!("leaf {} is missing", self.next);
+            return Err(Error::Store(store::Error::Unavailable(cause)));
+        };
+        self.next = last.saturating_add(1);
+        Ok(Some(lines(&entries)))
     }
 }
 
-/// The audit path of leaf `index` in the tree of `size` leaves. Open to every identity.
+fn lines(entries: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    entries
+        .iter()
+        .flat_map(|(_, event)| event.iter().copied().chain([b'\n']))
+        .collect()
+}
+
+/// That the leaf at `index` is in the tree of `size` leaves (RFC 6962 section 2.1.1).
+///
+/// # Errors
+/// [`Error::NotFound`] outside the ledger.
 pub async fn prove_inclusion(
-    _authority: &Authority,
-    _identity: &Identity,
-    _index: u64,
-    _size: u64,
+    authority: &Authority,
+    _: &Identity,
+    index: u64,
+    size: u64,
 ) -> Result<Vec<Hash>, Error> {
-    todo!()
+    Ok(authority.store.inclusion_proof(index, size).await?)
 }
 
-/// The proof that the tree of `old_size` leaves begins the tree of `new_size`. Open to every identity.
+/// That the tree of `old` leaves is the beginning of the tree of `new` leaves (RFC 6962 section 2.1.2).
+///
+/// # Errors
+/// [`Error::NotFound`] outside the ledger.
 pub async fn prove_consistency(
-    _authority: &Authority,
-    _identity: &Identity,
-    _old_size: u64,
-    _new_size: u64,
+    authority: &Authority,
+    _: &Identity,
+    old: u64,
+    new: u64,
 ) -> Result<Vec<Hash>, Error> {
-    todo!()
+    Ok(authority.store.consistency_proof(old, new).await?)
+}
+
+fn check_may_audit(authority: &Authority, identity: &Identity) -> Result<(), Error> {
+    if authority.policy().may_audit(identity) {
+        Ok(())
+    } else {
+        Err(Error::AuditDenied)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_stay_within_the_ledger() {
+        let cases = [
+            (
+                "a hundred where no limit is said",
+                (0, 0, false),
+                1000,
+                (0, 100),
+            ),
+            ("from an index on", (990, 50, false), 1000, (990, 10)),
+            (
+                "no more than a page",
+                (0, u32::MAX, false),
+                5000,
+                (0, MAX_PAGE),
+            ),
+            ("beyond the end", (u64::MAX, 5, false), 10, (10, 0)),
+            ("from the head down", (u64::MAX, 3, true), 10, (7, 3)),
+            ("from an index down", (4, 3, true), 10, (2, 3)),
+            ("down to the first", (1, 100, true), 10, (0, 2)),
+            ("an empty ledger", (u64::MAX, 0, true), 0, (0, 0)),
+        ];
+        for (case, (from, limit, newest_first), size, expected) in cases {
+            assert_eq!(stretch(from, limit, newest_first, size), expected, "{case}");
+        }
+    }
 }

@@ -1,39 +1,134 @@
 //! Trading a proven identity and an ask for a pass.
-use super::{Authority, Error};
-use crate::{
-    identity::{Holder, Identity},
-    policy::{Ask, Context, Grant},
-};
+
 use ssh_key::{Certificate, PublicKey};
+use time::OffsetDateTime;
+
+use super::{Authority, Error, record};
+use crate::{
+    ca::{self, Draft, draft::fingerprint},
+    identity::{Holder, Identity},
+    ledger::What,
+    policy::{Ask, Context, Decision, Grant},
+};
 
 /// A pass, with the grant it came from.
 #[derive(Debug)]
 pub struct Pass {
+    /// Signed, linted and verified.
     pub certificate: Certificate,
+    /// What the policy answered.
     pub grant: Grant,
 }
 
-/// decide -> draft -> record -> sign. A denial is recorded once and is `Error::Denied`.
+/// Decides, drafts, records, signs, in this order: the event is durable before the key is used.
+///
+/// `nonce` is random and used once.
+///
+/// # Errors
+/// [`Error::Denied`] and [`Error::SubjectKey`] are in the ledger, once. After [`Error::Store`] there is no pass. After
+/// [`Error::Ca`] there is none either, and the ledger says why.
 pub async fn issue(
-    _authority: &Authority,
-    _holder: &Holder,
-    _ask: &Ask,
-    _context: Context,
-    _nonce: [u8; 32],
+    authority: &Authority,
+    holder: &Holder,
+    ask: &Ask,
+    context: Context,
+    nonce: [u8; 32],
 ) -> Result<Pass, Error> {
-    todo!()
+    let policy = authority.policy();
+    let grant = match policy.decide(holder.identity(), ask, context) {
+        Decision::Granted(grant) => grant,
+        Decision::Denied(denial) => {
+            let (code, detail) = (denial.reason.code(), &denial.detail);
+            refuse_holder(authority, holder, ask, context, code, detail).await?;
+            return Err(Error::Denied(denial));
+        }
+    };
+    let draft = match Draft::new(holder, &grant, &authority.ca, nonce, context.now) {
+        Ok(draft) => draft,
+        Err(error) => {
+            let (code, detail) = (draft_code(&error), error.to_string());
+            refuse_holder(authority, holder, ask, context, code, &detail).await?;
+            return Err(error.into());
+        }
+    };
+    let asked = record::asked(ask, context);
+    let issued = record::issued(holder, asked, &grant, &draft, policy.hash());
+    let (draft, receipt) = authority.store.issue(draft, issued, context.now).await?;
+    let serial = receipt.serial();
+    match authority.ca.sign(draft, receipt) {
+        Ok(certificate) => Ok(Pass { certificate, grant }),
+        Err(error) => {
+            record_failure(authority, serial, &error, context.now).await?;
+            Err(Error::Ca(error))
+        }
+    }
 }
 
-/// Records the refusal of a proven identity's ask that never reached the policy: one `denied` event with this `reason`
-/// (`SUBJECT_KEY`, `ASK_MALFORMED`, `KEY_BINDING`, `POSSESSION`). `ask` holds what of it could be read.
+/// Records the refusal of a proven identity's ask that never reached the policy: one `denied` event.
+///
+/// `reason` is a stable code (`SUBJECT_KEY`, `ASK_MALFORMED`, `KEY_BINDING`, `POSSESSION`), `ask` holds what of it could be
+/// read, `detail` is a sentence without any secret or part of a token.
+///
+/// # Errors
+/// [`Error::Store`] where the ledger cannot be written.
 pub async fn refuse(
-    _authority: &Authority,
-    _identity: &Identity,
-    _key: Option<&PublicKey>,
-    _ask: &Ask,
-    _context: Context,
-    _reason: &str,
-    _detail: &str,
+    authority: &Authority,
+    identity: &Identity,
+    key: Option<&PublicKey>,
+    ask: &Ask,
+    context: Context,
+    reason: &str,
+    detail: &str,
 ) -> Result<(), Error> {
-    todo!()
+    let denied = What::Denied {
+        who: record::who(identity),
+        ask: record::asked(ask, context),
+        key: key.map(fingerprint),
+        reason: reason.to_owned(),
+        detail: record::shortened(detail.to_owned()),
+        policy: authority.policy().hash().to_owned(),
+    };
+    authority.store.record(denied, context.now).await?;
+    Ok(())
+}
+
+async fn refuse_holder(
+    authority: &Authority,
+    holder: &Holder,
+    ask: &Ask,
+    context: Context,
+    reason: &str,
+    detail: &str,
+) -> Result<(), Error> {
+    let (identity, key) = (holder.identity(), holder.key());
+    refuse(authority, identity, Some(key), ask, context, reason, detail).await
+}
+
+fn draft_code(error: &ca::Error) -> &'static str {
+    match error {
+        ca::Error::SubjectKey(_) => "SUBJECT_KEY",
+        _ => "NOT_ISSUABLE",
+    }
+}
+
+async fn record_failure(
+    authority: &Authority,
+    serial: u64,
+    error: &ca::Error,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let cause = error.to_string();
+    tracing::error!(serial, cause, "signing failed");
+    let failed = What::SigningFailed { serial, cause };
+    authority.store.record(failed, now).await?;
+    Ok(())
+}
+
+impl From<ca::Error> for Error {
+    fn from(error: ca::Error) -> Self {
+        match error {
+            ca::Error::SubjectKey(refusal) => Self::SubjectKey(refusal),
+            other => Self::Ca(other),
+        }
+    }
 }

@@ -1,32 +1,49 @@
-//! What anyone may know.
-use super::{Authority, Error};
-use crate::{ca::KeyState, ledger::checkpoint::Verifier};
+//! What anyone may know, before they have a token.
+
 use ssh_key::PublicKey;
 
-/// What a client needs before it has a token.
+use super::{Authority, Error};
+use crate::{ca::KeyState, ledger::checkpoint::Verifier};
+
+/// What a client or a host must know to trust this CA's passes and its ledger.
+#[derive(Clone, Debug)]
 pub struct Trust {
-    /// The name possession proofs are made for.
+    /// The name that possession proofs are made for.
     pub server_name: String,
-    /// Every published CA key.
+    /// The CA's keys, the active one first.
     pub keys: Vec<(PublicKey, KeyState)>,
-    /// Who signs the ledger's checkpoints.
+    /// The key that checkpoints are signed with; its name is the ledger's origin.
     pub verifier: Verifier,
-    /// Host-name patterns that the policy knows.
+    /// Host-name patterns that passes are for.
     pub host_patterns: Vec<String>,
 }
 
-/// All of it.
-pub fn trust(_authority: &Authority) -> Trust {
-    todo!()
+/// What anyone may know.
+pub fn trust(authority: &Authority) -> Trust {
+    let policy = authority.policy();
+    let patterns = policy.host_patterns();
+    Trust {
+        server_name: authority.server_name.clone(),
+        keys: authority
+            .ca
+            .keys()
+            .map(|(key, state)| (key.clone(), state))
+            .collect(),
+        verifier: authority.store.verifier(),
+        host_patterns: patterns.into_iter().map(str::to_owned).collect(),
+    }
 }
 
-/// The ledger's head, signed.
-pub async fn checkpoint(_authority: &Authority) -> Result<String, Error> {
-    todo!()
+/// The ledger's head, signed (C2SP tlog-checkpoint).
+///
+/// # Errors
+/// [`Error::Store`] where it cannot be written down before it is shown.
+pub async fn checkpoint(authority: &Authority) -> Result<String, Error> {
+    Ok(authority.store.checkpoint().await?)
 }
 
 /// How this CA is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
     /// Whether events can be recorded now; without that no pass is issued.
     pub store: bool,
@@ -35,6 +52,9 @@ pub struct Health {
 }
 
 /// Asks the store, cheaply.
-pub fn health(_authority: &Authority) -> Health {
-    todo!()
+pub fn health(authority: &Authority) -> Health {
+    Health {
+        store: authority.store.is_ready(),
+        ledger_size: authority.store.size(),
+    }
 }

@@ -4,7 +4,7 @@ use super::{Draft, Parts, wire};
 
 impl Draft {
     /// A draft of no grant; drafts of different nonces differ.
-    pub(crate) fn for_tests(nonce: u8) -> Self {
+    pub(crate) fn sample(nonce: u8) -> Self {
         let blob = [wire::string(b"ssh-ed25519"), wire::string(&[9; 32])].concat();
         let parts = Parts {
             nonce: &[nonce; 32],

@@ -1,0 +1,143 @@
+//! Identities, asks and grants as the ledger names them. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ca::Draft,
+    identity::{Binding, Holder, Identity},
+    ledger::event::{Asked, Issued, Who},
+    policy::{Ask, Context, Extension, Grant},
+};
+
+/// The most bytes of one text of an ask that the ledger keeps: enough for every honest one.
+const MAX_TEXT: usize = 1024;
+
+/// The most parameters, addresses or extensions of an ask that the ledger keeps.
+const MAX_ITEMS: usize = 64;
+
+/// The identity, with the claims that the policy saw.
+pub(super) fn who(identity: &Identity) -> Who {
+    Who {
+        issuer: identity.issuer().to_owned(),
+        subject: identity.subject().to_owned(),
+        label: identity.label().to_owned(),
+        claims: serde_json::Value::Object(identity.claims().clone()),
+    }
+}
+
+/// The ask as it was given, with nothing in it longer than the ledger keeps.
+pub(super) fn asked(ask: &Ask, context: Context) -> Asked {
+    bounded(Asked {
+        role: ask.role.clone(),
+        host: ask.host.clone(),
+        params: ask.params.clone(),
+        reason: ask.reason.clone(),
+        ttl_seconds: ask.ttl.map(|ttl| ttl.as_secs()),
+        source_addresses: ask.source.iter().map(ToString::to_string).collect(),
+        extensions: extension_words(&ask.extensions),
+        caller: context.caller.map(|address| address.to_string()),
+    })
+}
+
+/// `asked` with nothing in it longer than the ledger keeps, so that nobody can fill it with their asks.
+fn bounded(asked: Asked) -> Asked {
+    let items = |list: Vec<String>| list.into_iter().take(MAX_ITEMS).map(shortened).collect();
+    Asked {
+        role: shortened(asked.role),
+        host: asked.host.map(shortened),
+        params: asked
+            .params
+            .into_iter()
+            .take(MAX_ITEMS)
+            .map(|(name, value)| (shortened(name), shortened(value)))
+            .collect::<BTreeMap<_, _>>(),
+        reason: asked.reason.map(shortened),
+        ttl_seconds: asked.ttl_seconds,
+        source_addresses: items(asked.source_addresses),
+        extensions: items(asked.extensions),
+        caller: asked.caller.map(shortened),
+    }
+}
+
+/// All of the pass that `draft` will be. The writer fills in the hash, for it covers the serial.
+pub(super) fn issued(
+    holder: &Holder,
+    asked: Asked,
+    grant: &Grant,
+    draft: &Draft,
+    policy: &str,
+) -> Issued {
+    let networks = |list: &std::collections::BTreeSet<ipnet::IpNet>| {
+        list.iter().map(ToString::to_string).collect()
+    };
+    Issued {
+        who: who(holder.identity()),
+        ask: asked,
+        key: draft.key_fingerprint().to_owned(),
+        binding: binding_word(holder.identity().binding()).to_owned(),
+        key_id: draft.key_id().to_owned(),
+        principals: grant.principals().iter().cloned().collect(),
+        command: grant.command().map(str::to_owned),
+        source_addresses: grant.source().map(networks),
+        extensions: extension_words(grant.extensions()),
+        valid_after: draft.valid_after(),
+        valid_before: draft.valid_before(),
+        policy: policy.to_owned(),
+        ca: draft.ca_fingerprint().to_owned(),
+        to_be_signed: String::new(),
+    }
+}
+
+fn extension_words(extensions: &std::collections::BTreeSet<Extension>) -> Vec<String> {
+    extensions
+        .iter()
+        .map(|extension| extension.word().to_owned())
+        .collect()
+}
+
+fn binding_word(binding: Binding) -> &'static str {
+    match binding {
+        Binding::Nonce => "nonce",
+        Binding::Audience => "audience",
+        Binding::None => "none",
+    }
+}
+
+/// `text`, cut where it is longer than the ledger keeps.
+pub(super) fn shortened(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        text.push_str("...");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_recorded_ask_is_longer_than_the_ledger_keeps() {
+        let long = "\u{20ac}".repeat(20_000);
+        let many = (0..200).map(|n| (format!("p{n:03}"), long.clone()));
+        let asked = bounded(Asked {
+            role: long.clone(),
+            host: Some(long.clone()),
+            params: many.collect(),
+            reason: Some(long.clone()),
+            ttl_seconds: Some(u64::MAX),
+            source_addresses: vec![long.clone(); 100],
+            extensions: vec![long.clone(); 100],
+            caller: None,
+        });
+        assert!(asked.role.len() <= MAX_TEXT + 3);
+        assert!(
+            asked
+                .reason
+                .is_some_and(|reason| reason.len() <= MAX_TEXT + 3)
+        );
+        assert_eq!(asked.params.len(), MAX_ITEMS);
+        assert!(asked.params.values().all(|value| value.ends_with("...")));
+        assert_eq!(asked.source_addresses.len(), MAX_ITEMS);
+    }
+}
