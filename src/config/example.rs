@@ -1,0 +1,65 @@
+//! The commented files that `daypass init` writes. They load as they are.
+
+use std::net::SocketAddr;
+
+/// The server configuration's file name.
+pub const SERVER_FILE: &str = "daypass.toml";
+/// The policy's file name.
+pub const POLICY_FILE: &str = "policy.toml";
+
+const SERVER: &str = include_str!("example/daypass.toml");
+const POLICY: &str = include_str!("example/policy.toml");
+
+/// What differs between one example configuration and another.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// The host that users dial.
+    pub name: String,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The first issuer's URL.
+    pub issuer: String,
+    /// And the client id it gave.
+    pub client_id: String,
+    /// PEM file of the TLS certificate.
+    pub certificate: String,
+    /// PEM file of its key.
+    pub key: String,
+    /// The file with the CA key's passphrase, where it has one.
+    pub passphrase_file: Option<String>,
+}
+
+impl Example {
+    /// `daypass.toml`.
+    pub fn server(&self) -> String {
+        SERVER
+            .replace("@name@", &quoted(&self.name))
+            .replace("@listen@", &quoted(&self.listen.to_string()))
+            .replace("@certificate@", &quoted(&self.certificate))
+            .replace("@key@", &quoted(&self.key))
+            .replace("@passphrase@", &self.passphrase())
+            .replace("@issuer@", &quoted(&self.issuer))
+            .replace("@client_id@", &quoted(&self.client_id))
+    }
+
+    /// `policy.toml`.
+    pub fn policy() -> &'static str {
+        POLICY
+    }
+
+    fn passphrase(&self) -> String {
+        match &self.passphrase_file {
+            Some(file) => format!(
+                "passphrase_file = {}   # or passphrase_credential = \"ca_passphrase\", from systemd",
+                quoted(file)
+            ),
+            None => "# passphrase_file = \"ca_passphrase\"   # where the key is encrypted; or, from systemd:\n\
+                     # passphrase_credential = \"ca_passphrase\""
+                .into(),
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}

@@ -1,0 +1,451 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use super::*;
+
+const GOOD: &str = r#"name = "daypass.example.com"
+listen = "0.0.0.0:7443"
+policy = "policy.toml"
+[tls]
+certificate = "tls.pem"
+key = "/etc/tls.key"
+[[ca.key]]
+file = "ca_key"
+state = "active"
+[ledger]
+key = "ledger_key"
+[[issuer]]
+name = "corp"
+url = "https://id.example.com"
+client_id = "daypass"
+algorithms = ["ES256"]
+binding = "nonce"
+"#;
+
+fn around() -> Surroundings {
+    Surroundings {
+        folder: "/etc/daypass".into(),
+        ..Surroundings::default()
+    }
+}
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(text, "daypass.toml", &around()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_small_file_gets_the_defaults() {
+    let config = parse(GOOD).unwrap();
+    assert_eq!(config.listen.to_string(), "0.0.0.0:7443");
+    assert_eq!(config.state, Path::new("/etc/daypass/state"));
+    assert_eq!(config.policy, Path::new("/etc/daypass/policy.toml"));
+    assert_eq!(config.tls.as_ref().unwrap().key, Path::new("/etc/tls.key"));
+    assert_eq!(config.ca_keys[0].file, Path::new("/etc/daypass/ca_key"));
+    assert_eq!(config.ca_keys[0].passphrase, None);
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.log, Log::default());
+    assert_eq!(config.ledger_origin(), "daypass.example.com/ledger");
+    let issuer = &config.issuers[0];
+    assert_eq!(issuer.audiences, ["daypass"]);
+    assert_eq!(issuer.scopes, ["openid", "email"]);
+    assert!(issuer.interactive && !issuer.device_flow);
+}
+
+/// (what, text to replace, replacement, the exact error)
+const REFUSED: &[(&str, &str, &str, &str)] = &[
+    (
+        "no TOML",
+        "name =",
+        "name",
+        "daypass.toml:1: key with no value, expected `=`",
+    ),
+    (
+        "an unknown key",
+        "listen =",
+        "lisen =",
+        "daypass.toml:2: unknown field `lisen`, expected one of `name`, `listen`, `state`, `policy`, `tls`, `ca`, `ledger`, `issuer`, `limits`, `metrics`, `log`",
+    ),
+    (
+        "an unknown key of an issuer",
+        "binding =",
+        "bindng =",
+        "daypass.toml:17: unknown field `bindng`, expected one of `name`, `url`, `client_id`, `audiences`, `algorithms`, `binding`, `scopes`, `device_flow`, `interactive`, `ca_file`",
+    ),
+    (
+        "a missing key",
+        "client_id = \"daypass\"\n",
+        "",
+        "daypass.toml:12: missing field `client_id`; `daypass init` writes an example with every key",
+    ),
+    (
+        "a wrong type",
+        "\"0.0.0.0:7443\"",
+        "7443",
+        "daypass.toml:2: invalid type: integer `7443`, expected a string",
+    ),
+    (
+        "a key twice",
+        "policy =",
+        "name = \"x\"\npolicy =",
+        "daypass.toml:3: duplicate key",
+    ),
+    (
+        "a name that is a URL",
+        "\"daypass.example.com\"",
+        "\"https://x\"",
+        "daypass.toml:1: name \"https://x\" is not a host name: write the host that users dial, without scheme or port",
+    ),
+    (
+        "an empty name",
+        "\"daypass.example.com\"",
+        "\"\"",
+        "daypass.toml:1: name \"\" is not a host name: write the host that users dial, without scheme or port",
+    ),
+    (
+        "listen on a host name",
+        "\"0.0.0.0:7443\"",
+        "\"localhost:7443\"",
+        "daypass.toml:2: listen \"localhost:7443\" is not an address and a port: write one such as \"0.0.0.0:7443\" or \"[::]:7443\"",
+    ),
+    (
+        "plain text on the network",
+        "[tls]\ncertificate = \"tls.pem\"\nkey = \"/etc/tls.key\"\n",
+        "",
+        "daypass.toml:2: listen \"0.0.0.0:7443\" without [tls] would be plain text on the network: add [tls], or listen on 127.0.0.1",
+    ),
+    (
+        "half of [tls]",
+        "certificate = \"tls.pem\"\n",
+        "",
+        "daypass.toml:4: missing field `certificate`; `daypass init` writes an example with every key",
+    ),
+    (
+        "an empty path",
+        "\"policy.toml\"",
+        "\"\"",
+        "daypass.toml:3: the path is empty: name a file, relative to this one or absolute",
+    ),
+    (
+        "no CA key",
+        "[[ca.key]]\nfile = \"ca_key\"\nstate = \"active\"\n",
+        "[ca]\n",
+        "daypass.toml:7: there is no CA key: add a [[ca.key]] with file and state = \"active\"",
+    ),
+    (
+        "no active CA key",
+        "\"active\"",
+        "\"staged\"",
+        "daypass.toml:9: no CA key is active: exactly one signs new passes, make one state = \"active\"",
+    ),
+    (
+        "two active CA keys",
+        "[ledger]",
+        "[[ca.key]]\nfile = \"other\"\nstate = \"active\"\n[ledger]",
+        "daypass.toml:12: a second CA key is active: exactly one signs new passes, make the others \"staged\" or \"retired\"",
+    ),
+    (
+        "one CA key twice",
+        "[ledger]",
+        "[[ca.key]]\nfile = \"./ca_key\"\nstate = \"retired\"\n[ledger]",
+        "daypass.toml:11: CA key /etc/daypass/./ca_key is listed twice: remove one",
+    ),
+    (
+        "an unknown key state",
+        "\"active\"",
+        "\"live\"",
+        "daypass.toml:9: unknown variant `live`, expected one of `staged`, `active`, `retired`",
+    ),
+    (
+        "two passphrases",
+        "state = \"active\"",
+        "state = \"active\"\npassphrase_file = \"a\"\npassphrase_credential = \"b\"",
+        "daypass.toml:11: passphrase_file and passphrase_credential are both set: keep one",
+    ),
+    (
+        "a credential outside systemd",
+        "state = \"active\"",
+        "state = \"active\"\npassphrase_credential = \"b\"",
+        "daypass.toml:10: credential \"b\" cannot be read, for $CREDENTIALS_DIRECTORY is not set: start by systemd with LoadCredential=b:PATH, or use passphrase_file",
+    ),
+    (
+        "a credential that is a path",
+        "state = \"active\"",
+        "state = \"active\"\npassphrase_credential = \"../b\"",
+        "daypass.toml:10: \"../b\" is not the name of a systemd credential: write the NAME of LoadCredential=NAME:PATH",
+    ),
+    (
+        "the CA key as the ledger's",
+        "\"ledger_key\"",
+        "\"ca_key\"",
+        "daypass.toml:11: the ledger's key is also a CA key: give the ledger a key of its own (`ssh-keygen -t ed25519 -N ''`)",
+    ),
+    (
+        "an issuer name with a space",
+        "\"corp\"",
+        "\"my corp\"",
+        "daypass.toml:13: issuer name \"my corp\" is refused: use 1 to 64 letters, digits, '-', '_' or '.'",
+    ),
+    (
+        "http on the network",
+        "https://id.example.com",
+        "http://id.example.com",
+        "daypass.toml:14: issuer url \"http://id.example.com\" is not https: only an issuer on loopback may use http",
+    ),
+    (
+        "http on a host that looks like loopback",
+        "https://id.example.com",
+        "http://localhost.example.com",
+        "daypass.toml:14: issuer url \"http://localhost.example.com\" is not https: only an issuer on loopback may use http",
+    ),
+    (
+        "an issuer that is no URL",
+        "https://id.example.com",
+        "id.example.com",
+        "daypass.toml:14: issuer url \"id.example.com\" is not a URL: copy the provider's issuer exactly",
+    ),
+    (
+        "a user in an issuer",
+        "https://id.example.com",
+        "https://id@example.com",
+        "daypass.toml:14: issuer url \"https://id@example.com\" holds a user name: remove it",
+    ),
+    (
+        "a query in an issuer",
+        "https://id.example.com",
+        "https://id.example.com?x",
+        "daypass.toml:14: issuer url \"https://id.example.com?x\" has a query or fragment: an issuer has neither",
+    ),
+    (
+        "an empty client id",
+        "client_id = \"daypass\"",
+        "client_id = \"\"",
+        "daypass.toml:15: client_id is empty: write the id that the provider gave this client",
+    ),
+    (
+        "no algorithms",
+        "[\"ES256\"]",
+        "[]",
+        "daypass.toml:16: algorithms is empty: name those that the provider signs with, such as [\"ES256\"]",
+    ),
+    (
+        "no audiences",
+        "binding =",
+        "audiences = []\nbinding =",
+        "daypass.toml:17: audiences is empty: name at least one, or remove the key to use client_id",
+    ),
+    (
+        "an audience with a commitment's mark",
+        "binding =",
+        "audiences = [\"a#b\"]\nbinding =",
+        "daypass.toml:17: audience \"a#b\" is refused: it may not be empty or hold '#'",
+    ),
+    (
+        "scopes without openid",
+        "binding =",
+        "scopes = [\"email\"]\nbinding =",
+        "daypass.toml:17: scopes lack \"openid\": without it no provider gives an ID token",
+    ),
+    (
+        "audience binding for people",
+        "\"nonce\"",
+        "\"audience\"",
+        "daypass.toml:17: binding = \"audience\" is for machines: set interactive = false, or use \"nonce\" for people",
+    ),
+    (
+        "nonce binding for machines",
+        "\"nonce\"",
+        "\"nonce\"\ninteractive = false",
+        "daypass.toml:17: binding = \"nonce\" is for people who sign in: use \"audience\" for machines, or interactive = true",
+    ),
+    (
+        "a device flow for machines",
+        "\"nonce\"",
+        "\"none\"\ninteractive = false\ndevice_flow = true",
+        "daypass.toml:17: device_flow is a way for people to sign in: set interactive = true, or remove it",
+    ),
+    (
+        "a missing ca_file",
+        "\"nonce\"",
+        "\"nonce\"\nca_file = \"/nonexistent/ca.pem\"",
+        "daypass.toml:18: ca_file /nonexistent/ca.pem: No such file or directory (os error 2)",
+    ),
+    (
+        "a ca_file without certificates",
+        "\"nonce\"",
+        "\"nonce\"\nca_file = \"/dev/null\"",
+        "daypass.toml:18: ca_file /dev/null: holds no PEM certificate",
+    ),
+    (
+        "no connections",
+        "[ledger]",
+        "[limits]\nconnections = 0\n[ledger]",
+        "daypass.toml:11: connections = 0 is out of bounds: write 1 to 1000000",
+    ),
+    (
+        "more connections per address than in all",
+        "[ledger]",
+        "[limits]\nconnections = 10\nconnections_per_address = 11\n[ledger]",
+        "daypass.toml:12: connections_per_address = 11 is out of bounds: write 1 to 10",
+    ),
+    (
+        "messages too short for a token",
+        "[ledger]",
+        "[limits]\nmessage_bytes = 1000\n[ledger]",
+        "daypass.toml:11: message_bytes = 1000 is out of bounds: write 32768 to 1048576",
+    ),
+    (
+        "a deadline without a unit",
+        "[ledger]",
+        "[limits]\nhandshake = \"10\"\n[ledger]",
+        "daypass.toml:11: handshake = \"10\" is not a duration from 1s to 60s: write one such as \"10s\"",
+    ),
+    (
+        "an endless deadline",
+        "[ledger]",
+        "[limits]\nfirst_byte = \"1h\"\n[ledger]",
+        "daypass.toml:11: first_byte = \"1h\" is not a duration from 1s to 60s: write one such as \"10s\"",
+    ),
+    (
+        "a rate of nothing",
+        "[ledger]",
+        "[limits]\nrequests_per_address = { per_second = 0, burst = 1 }\n[ledger]",
+        "daypass.toml:11: per_second = 0 is out of bounds: write 1 to 1000000",
+    ),
+    (
+        "a negative number",
+        "[ledger]",
+        "[limits]\nstreams = -1\n[ledger]",
+        "daypass.toml:11: invalid value: integer `-1`, expected u64",
+    ),
+    (
+        "an unknown log format",
+        "[ledger]",
+        "[log]\nformat = \"xml\"\n[ledger]",
+        "daypass.toml:11: unknown variant `xml`, expected `text` or `json`",
+    ),
+];
+
+#[test]
+fn what_is_wrong_is_refused_with_its_line_and_what_to_do() {
+    for (case, from, to, expected) in REFUSED {
+        assert!(
+            GOOD.contains(from),
+            "{case}: {from:?} is not in the good file"
+        );
+        let text = GOOD.replacen(from, to, 1);
+        assert_eq!(
+            parse(&text).map(drop),
+            Err((*expected).to_owned()),
+            "{case}"
+        );
+    }
+}
+
+#[test]
+fn no_issuer_and_equal_issuers_are_refused() {
+    let (head, issuer) = GOOD.split_at(GOOD.find("[[issuer]]").unwrap());
+    assert_eq!(
+        parse(head).map(drop).unwrap_err(),
+        "daypass.toml:1: there is no [[issuer]]: add the OIDC provider whose people may sign in"
+    );
+    assert_eq!(
+        parse(&format!("{GOOD}{issuer}")).map(drop).unwrap_err(),
+        "daypass.toml:19: issuer name \"corp\" is taken by an earlier [[issuer]]: each has its own"
+    );
+    let renamed = issuer.replace("\"corp\"", "\"other\"");
+    assert_eq!(
+        parse(&format!("{GOOD}{renamed}")).map(drop).unwrap_err(),
+        "daypass.toml:20: issuer url \"https://id.example.com\" is taken by an earlier [[issuer]]: each has its own"
+    );
+}
+
+#[test]
+fn what_is_on_loopback_may_be_plain() {
+    let plain = GOOD
+        .replace(
+            "[tls]\ncertificate = \"tls.pem\"\nkey = \"/etc/tls.key\"\n",
+            "",
+        )
+        .replace("https://id.example.com", "http://127.0.0.1:8080");
+    for listen in ["127.0.0.1:0", "[::1]:7443"] {
+        let config = parse(&plain.replace("0.0.0.0:7443", listen)).unwrap();
+        assert!(config.tls.is_none(), "{listen}");
+    }
+}
+
+#[test]
+fn systemd_gives_the_state_folder_and_the_credentials() {
+    let around = Surroundings {
+        state_directory: Some("/var/lib/daypass".into()),
+        credentials_directory: Some("/run/credentials/daypass".into()),
+        ..around()
+    };
+    let text = GOOD.replace(
+        "state = \"active\"",
+        "state = \"active\"\npassphrase_credential = \"ca\"",
+    );
+    let config = Config::parse(&text, "daypass.toml", &around).unwrap();
+    assert_eq!(config.state, Path::new("/var/lib/daypass"));
+    assert_eq!(
+        config.ca_keys[0].passphrase.as_deref(),
+        Some(Path::new("/run/credentials/daypass/ca"))
+    );
+}
+
+#[test]
+fn differences_are_by_section_and_not_by_layout() {
+    let running = parse(GOOD).unwrap();
+    let same = parse(&format!("# a comment\n{GOOD}")).unwrap();
+    assert!(running.differences(&same).is_empty());
+    let text = GOOD.replace("0.0.0.0", "127.0.0.1") + "[log]\nlevel = \"debug\"\n";
+    let other = parse(&text).unwrap();
+    assert_eq!(running.differences(&other), ["listen", "log"]);
+}
+
+#[test]
+fn the_example_loads_whatever_is_put_into_it() {
+    let example = Example {
+        name: "daypass.example.com".into(),
+        listen: "[::]:7443".parse().unwrap(),
+        issuer: "https://id.example.com/a\"b".into(),
+        client_id: "x\\y\nz".into(),
+        certificate: "tls.pem".into(),
+        key: "tls.key".into(),
+        passphrase_file: Some("/run/pass phrase".into()),
+    };
+    let config = parse(&example.server()).unwrap();
+    assert_eq!(config.issuers[0].client_id, "x\\y\nz");
+    assert_eq!(
+        config.ca_keys[0].passphrase.as_deref(),
+        Some(Path::new("/run/pass phrase"))
+    );
+    let plain = Example {
+        passphrase_file: None,
+        ..example
+    };
+    assert_eq!(parse(&plain.server()).unwrap().ca_keys[0].passphrase, None);
+    assert!(!plain.server().contains('@'));
+}
+
+#[test]
+fn the_limits_that_the_example_shows_are_the_defaults() {
+    let example = Example {
+        name: "localhost".into(),
+        listen: "127.0.0.1:7443".parse().unwrap(),
+        issuer: "https://id.example.com".into(),
+        client_id: "daypass".into(),
+        certificate: "tls.pem".into(),
+        key: "tls.key".into(),
+        passphrase_file: None,
+    };
+    let text = example.server();
+    let start = text.find("# [limits]").unwrap();
+    let (head, rest) = text.split_at(start);
+    let (limits, tail) = rest.split_at(rest.find("\n\n").unwrap());
+    let lines = limits.lines().map(|line| line.strip_prefix("# ").unwrap());
+    let shown = lines.collect::<Vec<_>>().join("\n");
+    assert_eq!(shown.matches(" = ").count(), 13 + 2, "{shown}");
+    assert_eq!(
+        parse(&format!("{head}{shown}{tail}")).unwrap().limits,
+        Limits::default()
+    );
+}

@@ -1,0 +1,199 @@
+//! The meaning of `daypass.toml`: each section to its domain type, or the first thing that is wrong with it.
+
+use std::{
+    collections::HashSet,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use toml::Spanned;
+
+use super::{CaKey, Config, Log, Problem, Surroundings, TlsFiles, issuer, limits, raw};
+use crate::ca::KeyState;
+
+pub(super) fn config(
+    file: raw::File,
+    document: toml::Table,
+    origin: PathBuf,
+    around: &Surroundings,
+) -> Result<Config, Problem> {
+    let ca_keys = ca_keys(&file.ca, around)?;
+    let config = Config {
+        name: server_name(&file.name)?,
+        listen: listen(&file.listen, file.tls.is_some())?,
+        state: state(file.state.as_ref(), around)?,
+        policy: path(&file.policy, around)?,
+        tls: file.tls.map(|files| tls(&files, around)).transpose()?,
+        ledger_key: ledger_key(&file.ledger.key, &ca_keys, around)?,
+        ca_keys,
+        issuers: issuer::settings(&file.issuer, around)?,
+        limits: limits::limits(&file.limits)?,
+        metrics_public: file.metrics.public,
+        log: Log {
+            format: file.log.format,
+            level: file.log.level,
+        },
+        origin,
+        document,
+    };
+    Ok(config)
+}
+
+/// A host name or address as users write it after `https://`.
+fn server_name(name: &Spanned<String>) -> Result<String, Problem> {
+    let value = name.get_ref();
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let is_host = value.len() <= 253 && value.split('.').all(label);
+    if is_host || value.parse::<IpAddr>().is_ok() {
+        return Ok(value.clone());
+    }
+    Err(Problem::new(
+        name.span(),
+        format!(
+            "name {value:?} is not a host name: write the host that users dial, without scheme or port"
+        ),
+    ))
+}
+
+fn listen(listen: &Spanned<String>, has_tls: bool) -> Result<SocketAddr, Problem> {
+    let value = listen.get_ref();
+    let address: SocketAddr = value.parse().map_err(|_| {
+        Problem::new(
+            listen.span(),
+            format!("listen {value:?} is not an address and a port: write one such as \"0.0.0.0:7443\" or \"[::]:7443\""),
+        )
+    })?;
+    if !has_tls && !address.ip().is_loopback() {
+        return Err(Problem::new(
+            listen.span(),
+            format!(
+                "listen {value:?} without [tls] would be plain text on the network: add [tls], or listen on 127.0.0.1"
+            ),
+        ));
+    }
+    Ok(address)
+}
+
+/// As written; else the unit's StateDirectory; else the folder `state` beside the file.
+fn state(state: Option<&Spanned<PathBuf>>, around: &Surroundings) -> Result<PathBuf, Problem> {
+    match (state, &around.state_directory) {
+        (Some(written), _) => path(written, around),
+        (None, Some(folder)) => Ok(folder.clone()),
+        (None, None) => Ok(around.path(Path::new("state"))),
+    }
+}
+
+pub(super) fn path(path: &Spanned<PathBuf>, around: &Surroundings) -> Result<PathBuf, Problem> {
+    if path.get_ref().as_os_str().is_empty() {
+        return Err(Problem::new(
+            path.span(),
+            "the path is empty: name a file, relative to this one or absolute",
+        ));
+    }
+    Ok(around.path(path.get_ref()))
+}
+
+fn tls(files: &raw::Tls, around: &Surroundings) -> Result<TlsFiles, Problem> {
+    Ok(TlsFiles {
+        certificate: path(&files.certificate, around)?,
+        key: path(&files.key, around)?,
+    })
+}
+
+fn ca_keys(ca: &Spanned<raw::Ca>, around: &Surroundings) -> Result<Vec<CaKey>, Problem> {
+    let raw_keys = &ca.get_ref().key;
+    if raw_keys.is_empty() {
+        return Err(Problem::new(
+            ca.span(),
+            "there is no CA key: add a [[ca.key]] with file and state = \"active\"",
+        ));
+    }
+    let mut files = HashSet::new();
+    let mut keys = Vec::with_capacity(raw_keys.len());
+    for raw in raw_keys {
+        let key = ca_key(raw, around)?;
+        if !files.insert(key.file.clone()) {
+            let message = format!("CA key {} is listed twice: remove one", key.file.display());
+            return Err(Problem::new(raw.file.span(), message));
+        }
+        keys.push(key);
+    }
+    one_is_active(raw_keys)?;
+    Ok(keys)
+}
+
+fn one_is_active(keys: &[raw::CaKey]) -> Result<(), Problem> {
+    let mut active = keys
+        .iter()
+        .filter(|key| *key.state.get_ref() == KeyState::Active);
+    match (active.next(), active.next(), keys.first()) {
+        (Some(_), Some(second), _) => Err(Problem::new(
+            second.state.span(),
+            "a second CA key is active: exactly one signs new passes, make the others \"staged\" or \"retired\"",
+        )),
+        (None, _, Some(first)) => Err(Problem::new(
+            first.state.span(),
+            "no CA key is active: exactly one signs new passes, make one state = \"active\"",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn ca_key(raw: &raw::CaKey, around: &Surroundings) -> Result<CaKey, Problem> {
+    let passphrase = match (&raw.passphrase_file, &raw.passphrase_credential) {
+        (Some(_), Some(credential)) => {
+            return Err(Problem::new(
+                credential.span(),
+                "passphrase_file and passphrase_credential are both set: keep one",
+            ));
+        }
+        (Some(file), None) => Some(path(file, around)?),
+        (None, Some(name)) => Some(credential(name, around)?),
+        (None, None) => None,
+    };
+    Ok(CaKey {
+        file: path(&raw.file, around)?,
+        passphrase,
+        state: *raw.state.get_ref(),
+    })
+}
+
+/// The file of a systemd credential (systemd.exec(5), LoadCredential=).
+fn credential(name: &Spanned<String>, around: &Surroundings) -> Result<PathBuf, Problem> {
+    let value = name.get_ref();
+    if value.is_empty() || value.starts_with('.') || value.contains('/') {
+        let message = format!(
+            "{value:?} is not the name of a systemd credential: write the NAME of LoadCredential=NAME:PATH"
+        );
+        return Err(Problem::new(name.span(), message));
+    }
+    let Some(folder) = &around.credentials_directory else {
+        let message = format!(
+            "credential {value:?} cannot be read, for $CREDENTIALS_DIRECTORY is not set: start by systemd with LoadCredential={value}:PATH, or use passphrase_file"
+        );
+        return Err(Problem::new(name.span(), message));
+    };
+    Ok(folder.join(value))
+}
+
+fn ledger_key(
+    key: &Spanned<PathBuf>,
+    ca_keys: &[CaKey],
+    around: &Surroundings,
+) -> Result<PathBuf, Problem> {
+    let file = path(key, around)?;
+    if ca_keys.iter().any(|ca| ca.file == file) {
+        return Err(Problem::new(
+            key.span(),
+            "the ledger's key is also a CA key: give the ledger a key of its own (`ssh-keygen -t ed25519 -N ''`)",
+        ));
+    }
+    Ok(file)
+}
