@@ -1,1 +1,359 @@
-//! Wires a configuration into a running daemon, and ends it in order.
+//! Wires a configuration into a running daemon, reloads what may change while it runs, and ends it in order.
+//! [`start`] is all of it but signals and systemd, so that tests and the dev world run the same thing.
+
+mod parts;
+mod service;
+mod systemd;
+
+use std::{
+    fs, io,
+    net::{SocketAddr, TcpListener as StdTcpListener},
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use time::OffsetDateTime;
+use tokio::{
+    net::TcpListener,
+    task::{AbortHandle, JoinHandle},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    ca,
+    config::{self, Config},
+    identity::{Issuers, issuer::SettingsError},
+    ledger::{What, checkpoint},
+    operations::{self, Authority},
+    policy,
+    server::{self, Server, Tls},
+    store::{self, Store},
+};
+
+pub(crate) use parts::passphrase;
+pub use parts::{Summary, check};
+pub use service::run;
+
+/// Starts a daemon: reads keys and policy, opens the store, listens and serves. Issuers are fetched in the background,
+/// so that one that is down delays nobody else's start.
+///
+/// `listener` is a socket that was passed to this process; without one, `config.listen` is bound.
+///
+/// # Errors
+/// Whatever keeps it from serving; nothing is left running.
+pub async fn start(config: Config, listener: Option<StdTcpListener>) -> Result<Running, Error> {
+    let parts = parts::load(&config)?;
+    let store = open_store(&config, parts.signer).await?;
+    let prepared = async {
+        record_policy(&store, &parts.policy).await?;
+        let listener = listen(&config, listener).await?;
+        let address = listener.local_addr().map_err(|source| Error::Listen {
+            address: config.listen,
+            source,
+        })?;
+        Ok::<_, Error>((listener, address))
+    };
+    let (listener, address) = match prepared.await {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            store.close().await;
+            return Err(error);
+        }
+    };
+    let authority = Arc::new(Authority {
+        server_name: config.name.clone(),
+        ca: parts.ca,
+        policy: ArcSwap::from_pointee(parts.policy),
+        store,
+    });
+    let server = Server {
+        authority: authority.clone(),
+        issuers: parts.issuers.clone(),
+        limits: config.limits.clone(),
+        tls: parts.tls.clone(),
+        metrics: parts.metrics,
+        metrics_public: config.metrics_public,
+    };
+    let stop = CancellationToken::new();
+    let running = Running {
+        address,
+        authority,
+        tls: parts.tls,
+        config,
+        warm_up: warm_up(parts.issuers),
+        server: tokio::spawn(server.run(listener, stop.clone())),
+        stop: stop.drop_guard(),
+    };
+    Ok(running)
+}
+
+/// A daemon that serves. Dropping it stops serving; [`Running::stop`] also closes the store in order.
+pub struct Running {
+    address: SocketAddr,
+    authority: Arc<Authority>,
+    tls: Option<Tls>,
+    config: Config,
+    warm_up: AbortHandle,
+    server: JoinHandle<Result<(), server::Error>>,
+    stop: DropGuard,
+}
+
+/// What a reload changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// The new policy's hash; `None` where the file is the one in force.
+    pub policy: Option<String>,
+    /// Whether the certificate is another one.
+    pub certificate: bool,
+    /// The sections of `daypass.toml` that changed and need a restart.
+    pub needs_restart: Vec<String>,
+}
+
+impl Running {
+    /// Where it listens (the port is known even where 0 was configured).
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it was started with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Who signs, decides and records.
+    pub fn authority(&self) -> &Arc<Authority> {
+        &self.authority
+    }
+
+    /// Reads policy and TLS certificate again. Each that is broken stays as it was; the other is replaced all the same.
+    /// `daypass.toml` is only compared: what changed in it is said to need a restart.
+    ///
+    /// # Errors
+    /// [`Error::Reload`] with every reason, joined.
+    pub async fn reload(&self) -> Result<Reloaded, Error> {
+        let mut reasons = Vec::new();
+        let mut keep = |error: Error| reasons.push(chain(&error));
+        let policy = self.reload_policy().await.unwrap_or_else(|error| {
+            keep(error);
+            None
+        });
+        let certificate = self.reload_certificate().unwrap_or_else(|error| {
+            keep(error);
+            false
+        });
+        let needs_restart = self.changed_sections().unwrap_or_else(|error| {
+            keep(error);
+            Vec::new()
+        });
+        if !reasons.is_empty() {
+            return Err(Error::Reload(reasons.join("; ")));
+        }
+        Ok(Reloaded {
+            policy,
+            certificate,
+            needs_restart,
+        })
+    }
+
+    async fn reload_policy(&self) -> Result<Option<String>, Error> {
+        let policy = parts::read_policy(&self.config.policy)?;
+        if policy.hash() == self.authority.policy().hash() {
+            return Ok(None);
+        }
+        let hash = policy.hash().to_owned();
+        self.authority.replace_policy(policy, now()).await?;
+        Ok(Some(hash))
+    }
+
+    fn reload_certificate(&self) -> Result<bool, Error> {
+        Ok(self.tls.as_ref().map_or(Ok(false), Tls::reload)?)
+    }
+
+    fn changed_sections(&self) -> Result<Vec<String>, Error> {
+        Ok(self.config.differences(&self.config.read_again()?))
+    }
+
+    /// Whether appends can work now.
+    pub fn is_ready(&self) -> bool {
+        self.authority.store.is_ready()
+    }
+
+    /// Accepts no more, finishes what is in flight (bounded by `limits.drain`), then commits and closes the store.
+    ///
+    /// # Errors
+    /// Where the server had failed before.
+    pub async fn stop(self) -> Result<(), Error> {
+        let Self {
+            authority,
+            warm_up,
+            server,
+            stop,
+            ..
+        } = self;
+        warm_up.abort();
+        stop.disarm().cancel();
+        let outcome = server.await;
+        authority.store.close().await;
+        outcome.map_err(|_| Error::Panicked)??;
+        Ok(())
+    }
+
+    /// As [`Running::stop`], for a server that has ended.
+    async fn close(self) {
+        self.warm_up.abort();
+        self.authority.store.close().await;
+    }
+
+    /// Resolves when the server ends although nobody stopped it.
+    async fn failed(&mut self) -> Error {
+        match (&mut self.server).await {
+            Ok(Err(error)) => Error::Server(error),
+            Ok(Ok(())) | Err(_) => Error::Panicked,
+        }
+    }
+}
+
+/// The daemon's clock.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the daemon is an edge: below it, the time is a parameter"
+)]
+fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+}
+
+fn warm_up(issuers: Issuers) -> AbortHandle {
+    tokio::spawn(async move { issuers.warm_up().await }).abort_handle()
+}
+
+async fn open_store(config: &Config, signer: checkpoint::Signer) -> Result<Store, Error> {
+    state_folder(&config.state).map_err(|source| Error::State {
+        folder: config.state.display().to_string(),
+        source,
+    })?;
+    let started = What::Started {
+        version: env!("CARGO_PKG_VERSION").into(),
+        server: config.name.clone(),
+    };
+    Ok(Store::open(&config.state, signer, started, now()).await?)
+}
+
+/// Makes the folder where it is missing, for its owner alone.
+fn state_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+}
+
+async fn record_policy(store: &Store, policy: &policy::Policy) -> Result<(), Error> {
+    let policy = policy.hash().to_owned();
+    store.record(What::PolicyLoaded { policy }, now()).await?;
+    Ok(())
+}
+
+async fn listen(config: &Config, passed: Option<StdTcpListener>) -> Result<TcpListener, Error> {
+    let bound = match passed {
+        Some(listener) => listener
+            .set_nonblocking(true)
+            .and_then(|()| TcpListener::from_std(listener)),
+        None => TcpListener::bind(config.listen).await,
+    };
+    bound.map_err(|source| Error::Listen {
+        address: config.listen,
+        source,
+    })
+}
+
+/// Why a daemon does not start, reload or stop.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `daypass.toml`.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The policy file's content.
+    #[error(transparent)]
+    Policy(#[from] policy::Error),
+    /// A file that the configuration names.
+    #[error("failed to read {what} {file}: {problem}")]
+    File {
+        /// What it is for.
+        what: &'static str,
+        /// Its path.
+        file: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The TLS certificate or its key.
+    #[error("failed to load the TLS certificate: {0}")]
+    Tls(#[from] server::tls::Error),
+    /// A CA key file.
+    #[error(transparent)]
+    CaKey(#[from] ca::key::file::Error),
+    /// The CA keys together.
+    #[error(transparent)]
+    Ca(#[from] ca::Error),
+    /// The ledger's name.
+    #[error(transparent)]
+    Ledger(#[from] checkpoint::Error),
+    /// An issuer.
+    #[error(transparent)]
+    Issuers(#[from] SettingsError),
+    /// The state folder.
+    #[error("failed to make the state folder {folder}: {source}")]
+    State {
+        /// Its path.
+        folder: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store.
+    #[error("failed to open the ledger: {0}")]
+    Store(#[from] store::Error),
+    /// The socket.
+    #[error("failed to listen on {address}: {source}; is another program there?")]
+    Listen {
+        /// What was configured.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// systemd's socket, signals.
+    #[error("failed to {0}: {1}")]
+    System(&'static str, io::Error),
+    /// The server.
+    #[error(transparent)]
+    Server(#[from] server::Error),
+    /// The recorder of metrics.
+    #[error("failed to set up metrics: {0}")]
+    Metrics(String),
+    /// Recording a new policy.
+    #[error(transparent)]
+    Operation(#[from] operations::Error),
+    /// What stayed as it was, and why.
+    #[error("kept what was in force: {0}")]
+    Reload(String),
+    /// A bug.
+    #[error("the server ended unexpectedly")]
+    Panicked,
+    /// The reason is in the log.
+    #[error("the daemon failed; its log says why")]
+    Logged,
+}
+
+/// `what: cause: its cause`, leaving out a cause that its parent has already quoted.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -2,6 +2,8 @@
 
 use std::{error::Error, io};
 
+use crate::daemon::chain;
+
 /// The documented exit codes (`daypass help`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -94,21 +96,6 @@ impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
         Self::from_error(&error)
     }
-}
-
-/// `what: cause: its cause`, leaving out a cause that its parent has already quoted.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

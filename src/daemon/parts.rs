@@ -1,0 +1,154 @@
+//! What a daemon is made of, read from the files that the configuration names. Nothing is opened for writing here,
+//! so the same code answers `daypass serve --check`.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use secrecy::SecretString;
+use ssh_key::{HashAlg, PrivateKey, private::KeypairData};
+use zeroize::Zeroizing;
+
+use super::Error;
+use crate::{
+    ca::{Ca, key},
+    config::{CaKey, Config},
+    identity::Issuers,
+    ledger::checkpoint::Signer,
+    policy::Policy,
+    server::{Tls, metrics},
+};
+
+/// A passphrase is one line; more than this is another kind of file.
+const LONGEST_PASSPHRASE: usize = 4096;
+
+pub(super) struct Parts {
+    pub(super) ca: Ca,
+    pub(super) signer: Signer,
+    pub(super) policy: Policy,
+    pub(super) issuers: Issuers,
+    pub(super) tls: Option<Tls>,
+    pub(super) metrics: metrics::Handle,
+}
+
+/// What `daypass serve --check` found in order.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Summary {
+    /// The server's name.
+    pub name: String,
+    /// Where it would listen.
+    pub listen: String,
+    /// Fingerprint of the key that would sign.
+    pub ca_key: String,
+    /// The ledger's verifier key.
+    pub ledger: String,
+    /// Hash of the policy.
+    pub policy: String,
+    /// The issuers' URLs.
+    pub issuers: Vec<String>,
+}
+
+/// Reads all that the daemon would read, and starts nothing.
+///
+/// # Errors
+/// What would keep it from starting.
+pub fn check(config: &Config) -> Result<Summary, Error> {
+    let parts = load(config)?;
+    Ok(Summary {
+        name: config.name.clone(),
+        listen: config.listen.to_string(),
+        ca_key: parts.ca.active().fingerprint(HashAlg::Sha256).to_string(),
+        ledger: parts.signer.verifier().to_string(),
+        policy: parts.policy.hash().to_owned(),
+        issuers: config
+            .issuers
+            .iter()
+            .map(|issuer| issuer.url.clone())
+            .collect(),
+    })
+}
+
+pub(super) fn load(config: &Config) -> Result<Parts, Error> {
+    let tls = config.tls.as_ref();
+    Ok(Parts {
+        ca: ca(&config.ca_keys)?,
+        signer: signer(config)?,
+        policy: read_policy(&config.policy)?,
+        issuers: Issuers::new(config.issuers.clone())?,
+        tls: tls
+            .map(|files| Tls::load(&files.certificate, &files.key))
+            .transpose()?,
+        metrics: metrics::install().map_err(|error| Error::Metrics(error.to_string()))?,
+    })
+}
+
+pub(super) fn read_policy(file: &Path) -> Result<Policy, Error> {
+    let text = fs::read_to_string(file).map_err(|error| unreadable("policy", file, error))?;
+    Ok(Policy::parse(&text, &file.display().to_string())?)
+}
+
+fn ca(keys: &[CaKey]) -> Result<Ca, Error> {
+    let load = |raw: &CaKey| {
+        let passphrase = raw.passphrase.as_deref().map(passphrase).transpose()?;
+        let key = key::file::load(&raw.file, passphrase.as_ref())?;
+        Ok::<_, Error>((key, raw.state))
+    };
+    let keys: Result<Vec<_>, _> = keys.iter().map(load).collect();
+    Ok(Ca::new(keys?)?)
+}
+
+/// The file's one line.
+pub(crate) fn passphrase(file: &Path) -> Result<SecretString, Error> {
+    let what = "passphrase";
+    let text = fs::read_to_string(file).map_err(|error| unreadable(what, file, error))?;
+    let text = Zeroizing::new(text);
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() || line.contains('\n') || line.len() > LONGEST_PASSPHRASE {
+        return Err(unreadable(
+            what,
+            file,
+            "the file must hold exactly one line",
+        ));
+    }
+    Ok(SecretString::from(line))
+}
+
+fn signer(config: &Config) -> Result<Signer, Error> {
+    let seed = ledger_seed(&config.ledger_key)?;
+    Ok(Signer::new(&config.ledger_origin(), &seed)?)
+}
+
+fn ledger_seed(file: &Path) -> Result<Zeroizing<[u8; 32]>, Error> {
+    let what = "ledger key";
+    let metadata = fs::metadata(file).map_err(|error| unreadable(what, file, error))?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        return Err(unreadable(
+            what,
+            file,
+            "others can read it: run `chmod 600` on it",
+        ));
+    }
+    let text = fs::read_to_string(file).map_err(|error| unreadable(what, file, error))?;
+    let key = PrivateKey::from_openssh(Zeroizing::new(text).as_str())
+        .map_err(|_| unreadable(what, file, "not an OpenSSH private key"))?;
+    match key.key_data() {
+        KeypairData::Ed25519(pair) => Ok(Zeroizing::new(pair.private.to_bytes())),
+        KeypairData::Encrypted(_) => Err(unreadable(
+            what,
+            file,
+            "it has a passphrase: the ledger's key takes none, remove it with `ssh-keygen -p`",
+        )),
+        _ => Err(unreadable(
+            what,
+            file,
+            "not an Ed25519 key: make one with `ssh-keygen -t ed25519 -N ''`",
+        )),
+    }
+}
+
+fn unreadable(what: &'static str, file: &Path, problem: impl ToString) -> Error {
+    Error::File {
+        what,
+        file: file.display().to_string(),
+        problem: problem.to_string(),
+    }
+}

@@ -1,0 +1,168 @@
+//! The daemon as a service: log, signals, systemd.
+
+use std::{future::pending, io, path::Path, time::Duration};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Interval, interval},
+};
+
+use super::{Error, Reloaded, Running, chain, start, systemd};
+use crate::{
+    config::{Config, Log},
+    server,
+};
+
+/// Runs the daemon of a configuration file until SIGTERM or SIGINT; SIGHUP reloads. Sets up the process's log.
+///
+/// # Errors
+/// [`Error::Config`] where the file is wrong; [`Error::Logged`] where anything after that failed, for the log has it.
+pub async fn run(config_file: &Path) -> Result<(), Error> {
+    let config = Config::load(config_file)?;
+    log_to_stderr(&config.log);
+    let outcome = serve(config).await;
+    outcome.map_err(|error| {
+        tracing::error!(reason = chain(&error), "stopped");
+        Error::Logged
+    })
+}
+
+/// Lines on stderr, which systemd takes to the journal. A panic is a line too. A second call changes nothing.
+fn log_to_stderr(log: &Log) {
+    // Our own filters parse.
+    let Ok(subscriber) = server::log::subscriber(log.format, log.level.filter(), io::stderr) else {
+        return;
+    };
+    if tracing::subscriber::set_global_default(subscriber).is_ok() {
+        std::panic::set_hook(Box::new(|panic| {
+            tracing::error!(%panic, "a bug: a thread panicked");
+        }));
+    }
+}
+
+async fn serve(config: Config) -> Result<(), Error> {
+    // Before anything slow, so that no signal finds the default action.
+    let mut signals = Signals::install().map_err(|error| Error::System("handle signals", error))?;
+    let listener = systemd::passed_listener()
+        .map_err(|error| Error::System("take systemd's socket", error))?;
+    let running = tokio::select! {
+        started = start(config, listener) => started?,
+        () = signals.stop() => return Ok(()),
+    };
+    let running = until_stopped(running, &mut signals).await?;
+    tracing::info!("stopping: no new connections, finishing what is in flight");
+    systemd::stopping();
+    tokio::select! {
+        stopped = running.stop() => stopped?,
+        // At a terminal, a second Ctrl-C does not wait. The store bears it.
+        _ = signals.interrupt.recv() => tracing::warn!("interrupted while stopping"),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Serves and reloads; gives the daemon back when a signal says stop.
+async fn until_stopped(mut running: Running, signals: &mut Signals) -> Result<Running, Error> {
+    let status = status(&running);
+    tracing::info!(
+        address = %running.address(),
+        server = running.config().name,
+        policy = running.authority().policy().hash(),
+        "ready"
+    );
+    systemd::ready(&status);
+    let mut watchdog = Watchdog::new(systemd::watchdog_period());
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => return Ok(running),
+            _ = signals.interrupt.recv() => return Ok(running),
+            _ = signals.hangup.recv() => reload(&running, &status).await,
+            () = watchdog.tick() => {
+                // A store that cannot append is for systemd to restart.
+                if running.is_ready() {
+                    systemd::alive();
+                }
+            }
+            error = running.failed() => {
+                running.close().await;
+                return Err(error);
+            }
+        }
+    }
+}
+
+fn status(running: &Running) -> String {
+    format!("serving {} on {}", running.config().name, running.address())
+}
+
+async fn reload(running: &Running, status: &str) {
+    systemd::reloading();
+    match running.reload().await {
+        Ok(reloaded) => {
+            log_reload(&reloaded);
+            systemd::ready(status);
+        }
+        Err(error) => {
+            let reason = chain(&error);
+            tracing::error!(reason, "reload failed");
+            systemd::ready(&format!("{status}; the last reload failed: {reason}"));
+        }
+    }
+}
+
+fn log_reload(reloaded: &Reloaded) {
+    match &reloaded.policy {
+        Some(policy) => tracing::info!(policy, "reloaded: a new policy is in force"),
+        None => tracing::info!("reloaded: the policy is unchanged"),
+    }
+    if reloaded.certificate {
+        tracing::info!("reloaded: new connections get the new TLS certificate");
+    }
+    if !reloaded.needs_restart.is_empty() {
+        tracing::warn!(
+            sections = reloaded.needs_restart.join(", "),
+            "daypass.toml has changed; a restart puts that in force"
+        );
+    }
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn install() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Ticks where systemd watches, and never elsewhere.
+struct Watchdog(Option<Interval>);
+
+impl Watchdog {
+    fn new(period: Option<Duration>) -> Self {
+        Self(period.filter(|period| !period.is_zero()).map(interval))
+    }
+
+    async fn tick(&mut self) {
+        match &mut self.0 {
+            Some(interval) => {
+                interval.tick().await;
+            }
+            None => pending().await,
+        }
+    }
+}
