@@ -1,14 +1,27 @@
 //! `daypass completions`.
 
-use super::{Failure, Global};
+use clap::CommandFactory;
 
-/// (what this command does)
+use super::{Cli, Failure, Global, output};
+
+/// Print the completion script of a shell.
+///
+/// For bash: daypass completions bash > ~/.local/share/bash-completion/completions/daypass
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The shell to complete in.
+    #[arg(value_enum)]
+    shell: clap_complete::Shell,
+}
 
 impl Args {
     /// Runs the command.
+    ///
+    /// # Errors
+    /// Where stdout cannot be written.
     pub async fn run(self, _global: &Global) -> Result<(), Failure> {
-        todo!()
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "daypass", &mut script);
+        output::write_bytes(&script)
     }
 }

@@ -1,14 +1,215 @@
-//! `daypass init`.
+//! `daypass init`: keys, and a commented configuration and policy that load as they are.
 
-use super::{Failure, Global};
+mod files;
 
-/// (what this command does)
+use std::{net::SocketAddr, path::PathBuf};
+
+use rand::rngs::OsRng;
+use rcgen::{CertificateParams, DnType, KeyPair};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use ssh_key::{Algorithm, PrivateKey};
+
+use self::files::{File, Privacy};
+use super::{Failure, Global, failure::Code, output};
+use crate::{
+    config::{Config, Example, POLICY_FILE, SERVER_FILE},
+    daemon,
+};
+
+const CA_KEY: &str = "ca_key";
+const LEDGER_KEY: &str = "ledger_key";
+const TLS_CERTIFICATE: &str = "tls.pem";
+const TLS_KEY: &str = "tls.key";
+/// Loads, and answers nobody.
+const EXAMPLE_ISSUER: &str = "https://id.example.com";
+
+/// Make the keys of a new server, and a commented configuration and policy that load as they are.
+///
+/// Nothing is ever overwritten. Without --tls-certificate, a self-signed TLS certificate for ten years is made: clients
+/// trust it by DAYPASS_CA_FILE=tls.pem.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The folder to write to; made where it is missing.
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+    /// The host that users will dial.
+    #[arg(long, value_name = "HOST")]
+    name: String,
+    /// The address and port to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7443")]
+    listen: SocketAddr,
+    /// The OIDC issuer's URL, exactly as in its tokens; without it, an example to edit.
+    #[arg(long, value_name = "URL", requires = "client_id")]
+    issuer: Option<String>,
+    /// The client id that the issuer gave.
+    #[arg(long, value_name = "ID", default_value = "daypass")]
+    client_id: String,
+    /// Encrypt the CA key with the one line of this file; the configuration will name it.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// A TLS certificate chain (PEM) to use, instead of a self-signed one.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The key (PEM) of --tls-certificate.
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+}
+
+/// What was made.
+#[derive(Debug, Serialize)]
+struct Made {
+    dir: PathBuf,
+    files: Vec<&'static str>,
+    ca_key: String,
+    ledger: String,
+    self_signed: bool,
+    example_issuer: bool,
+}
 
 impl Args {
     /// Runs the command.
-    pub async fn run(self, _global: &Global) -> Result<(), Failure> {
-        todo!()
+    ///
+    /// # Errors
+    /// Where a file is there already, cannot be written, or an argument makes no configuration.
+    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+        let files = self.files()?;
+        let names = files.iter().map(|file| file.name).collect();
+        files::write_new(&self.dir, &files)?;
+        let summary = daemon::check(&Config::load(&self.dir.join(SERVER_FILE))?)?;
+        let made = Made {
+            files: names,
+            ca_key: summary.ca_key,
+            ledger: summary.ledger,
+            self_signed: self.tls_certificate.is_none(),
+            example_issuer: self.issuer.is_none(),
+            dir: self.dir,
+        };
+        global.print(&made, next_steps)
+    }
+
+    fn files(&self) -> Result<Vec<File>, Failure> {
+        let ca_key = new_key(&format!("Daypass CA of {}", self.name))?;
+        let ledger_key = new_key(&format!("Daypass ledger of {}", self.name))?;
+        let mut files = vec![
+            File::new(
+                "ca_key.pub",
+                Privacy::Public,
+                ca_key.public_key().to_openssh()?,
+            ),
+            File::private_key(CA_KEY, &self.locked(ca_key)?)?,
+            File::private_key(LEDGER_KEY, &ledger_key)?,
+            File::new(POLICY_FILE, Privacy::Public, Example::policy()),
+        ];
+        if self.tls_certificate.is_none() {
+            files.extend(self_signed(&self.name)?);
+        }
+        // Last, so that where it stands all it names stands too.
+        files.push(File::new(
+            SERVER_FILE,
+            Privacy::Public,
+            self.example()?.server(),
+        ));
+        Ok(files)
+    }
+
+    fn locked(&self, key: PrivateKey) -> Result<PrivateKey, Failure> {
+        let Some(file) = &self.passphrase_file else {
+            return Ok(key);
+        };
+        let passphrase: SecretString = daemon::passphrase(file)?;
+        Ok(key.encrypt(&mut OsRng, passphrase.expose_secret())?)
+    }
+
+    fn example(&self) -> Result<Example, Failure> {
+        let given = |path: &Option<PathBuf>, made: &str| match path {
+            Some(path) => absolute(path),
+            None => Ok(made.to_owned()),
+        };
+        Ok(Example {
+            name: self.name.clone(),
+            listen: self.listen,
+            issuer: self.issuer.clone().unwrap_or_else(|| EXAMPLE_ISSUER.into()),
+            client_id: self.client_id.clone(),
+            certificate: given(&self.tls_certificate, TLS_CERTIFICATE)?,
+            key: given(&self.tls_key, TLS_KEY)?,
+            passphrase_file: self.passphrase_file.as_ref().map(absolute).transpose()?,
+        })
+    }
+}
+
+/// In the configuration, relative paths are relative to itself, not to where `init` ran.
+fn absolute(path: &PathBuf) -> Result<String, Failure> {
+    let path = std::path::absolute(path)?;
+    path.into_os_string().into_string().map_err(|path| {
+        let message = format!(
+            "{} is not UTF-8, so a TOML file cannot name it",
+            path.display()
+        );
+        Failure::new(Code::Usage, message)
+    })
+}
+
+fn new_key(comment: &str) -> Result<PrivateKey, Failure> {
+    let mut key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519)?;
+    key.set_comment(comment);
+    Ok(key)
+}
+
+/// P-256, for every client takes it; it is its own root.
+fn self_signed(name: &str) -> Result<[File; 2], Failure> {
+    let failed = |error: rcgen::Error| {
+        let message = format!("failed to make a TLS certificate for {name:?}: {error}");
+        Failure::new(Code::Failure, message)
+    };
+    let mut params = CertificateParams::new([name.to_owned()]).map_err(failed)?;
+    params.distinguished_name.push(DnType::CommonName, name);
+    #[allow(clippy::disallowed_methods, reason = "the command line is an edge")]
+    let today = time::OffsetDateTime::now_utc();
+    params.not_before = today - time::Duration::days(1);
+    params.not_after = today + time::Duration::days(3650);
+    let key = KeyPair::generate().map_err(failed)?;
+    let certificate = params.self_signed(&key).map_err(failed)?;
+    Ok([
+        File::new(TLS_KEY, Privacy::Private, key.serialize_pem()),
+        File::new(TLS_CERTIFICATE, Privacy::Public, certificate.pem()),
+    ])
+}
+
+fn next_steps(made: &Made) -> String {
+    let dir = made.dir.display().to_string();
+    let dir = output::clean(&dir);
+    let mut steps = Vec::new();
+    if made.example_issuer {
+        steps.push(format!(
+            "Put your OIDC issuer into {dir}/{SERVER_FILE}: url and client_id."
+        ));
+    }
+    steps.push(format!(
+        "Say who gets what in {dir}/{POLICY_FILE}; try it: daypass policy test {dir}/{POLICY_FILE}"
+    ));
+    if made.self_signed {
+        steps.push(format!("Give clients {dir}/{TLS_CERTIFICATE} (DAYPASS_CA_FILE), or put your own certificate under [tls]."));
+    }
+    steps.push(format!("On each host: copy {dir}/ca_key.pub to /etc/ssh/daypass_ca.pub, add the line `TrustedUserCAKeys /etc/ssh/daypass_ca.pub` to sshd_config, and reload sshd."));
+    steps.push(format!(
+        "Check: daypass serve --config {dir}/{SERVER_FILE} --check"
+    ));
+    steps.push(format!("Run:   daypass serve --config {dir}/{SERVER_FILE}"));
+    let mut text = format!(
+        "Made in {dir}: {}\nCA key  {}\nledger  {}\n\nNext:\n",
+        made.files.join(", "),
+        made.ca_key,
+        made.ledger
+    );
+    for (number, step) in steps.iter().enumerate() {
+        text.push_str(&format!("  {}. {step}\n", number + 1));
+    }
+    text + "\nKeep ca_key and ledger_key secret and backed up: whoever has ca_key can log in everywhere."
+}
+
+impl From<ssh_key::Error> for Failure {
+    fn from(error: ssh_key::Error) -> Self {
+        Self::new(Code::Failure, format!("failed to make a key: {error}"))
     }
 }

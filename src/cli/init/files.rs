@@ -1,0 +1,102 @@
+//! Writing new files, all or none, and never over an old one.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+};
+
+use ssh_key::{LineEnding, PrivateKey};
+use zeroize::Zeroizing;
+
+use super::super::{Failure, failure::Code};
+
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Privacy {
+    /// 0600.
+    Private,
+    /// 0644.
+    Public,
+}
+
+/// A file to be.
+pub(super) struct File {
+    pub(super) name: &'static str,
+    privacy: Privacy,
+    text: Zeroizing<String>,
+}
+
+impl File {
+    /// The text gets one newline at its end.
+    pub(super) fn new(name: &'static str, privacy: Privacy, text: impl Into<String>) -> Self {
+        let mut text = Zeroizing::new(text.into());
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        Self {
+            name,
+            privacy,
+            text,
+        }
+    }
+
+    pub(super) fn private_key(name: &'static str, key: &PrivateKey) -> Result<Self, Failure> {
+        let text = key.to_openssh(LineEnding::LF)?;
+        Ok(Self::new(name, Privacy::Private, text.as_str()))
+    }
+
+    fn write(&self, folder: &Path) -> io::Result<()> {
+        let mode = match self.privacy {
+            Privacy::Private => 0o600,
+            Privacy::Public => 0o644,
+        };
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(folder.join(self.name))?;
+        file.write_all(self.text.as_bytes())?;
+        file.sync_all()
+    }
+}
+
+/// Writes them in order. Where one is there already, nothing is written; where one fails, those before it go again.
+pub(super) fn write_new(folder: &Path, files: &[File]) -> Result<(), Failure> {
+    let there: Vec<_> = files
+        .iter()
+        .filter(|file| folder.join(file.name).symlink_metadata().is_ok())
+        .map(|file| file.name)
+        .collect();
+    if !there.is_empty() {
+        let message = format!(
+            "{} already holds {}: nothing was written; choose another folder, or move them away",
+            folder.display(),
+            there.join(", ")
+        );
+        return Err(Failure::new(Code::Failure, message));
+    }
+    let failed = |what: &Path, error: io::Error| {
+        let message = format!("failed to write {}: {error}", what.display());
+        Failure::new(Code::Failure, message)
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| failed(folder, error))?;
+    for (written, file) in files.iter().enumerate() {
+        if let Err(error) = file.write(folder) {
+            remove(folder, files.iter().take(written));
+            return Err(failed(&folder.join(file.name), error));
+        }
+    }
+    Ok(())
+}
+
+fn remove<'a>(folder: &Path, files: impl Iterator<Item = &'a File>) {
+    for file in files {
+        let _ = fs::remove_file(folder.join(file.name));
+    }
+}
