@@ -6,9 +6,12 @@
 //! It never touches the store: what it knows, `operations` told it.
 
 pub mod accept;
+mod connection;
 pub mod limits;
 pub mod log;
 pub mod metrics;
+mod places;
+mod rescue;
 pub mod tls;
 
 use std::{net::SocketAddr, sync::Arc};

@@ -1,0 +1,359 @@
+//! Who is connected: the caps on connections, in all and per address, and which one gives way when a cap is reached.
+//!
+//! At a cap the newcomer takes the place of a connection that rests: first of one that never finished a request's headers,
+//! then of the one that has rested longest. So silent sockets cost their owner's own places and lock nobody out, and a
+//! connection with a request in flight is never closed for another.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Limits;
+
+/// What counts as one address: an IPv4 address, or an IPv6 /64 (what one customer gets).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Network(IpAddr);
+
+impl Network {
+    pub(super) fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => {
+                let prefix = address.to_bits() & !u128::from(u64::MAX);
+                IpAddr::V6(Ipv6Addr::from_bits(prefix))
+            }
+            v4 => v4,
+        })
+    }
+}
+
+/// The table of connections. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Places(Arc<Shared>);
+
+struct Shared {
+    total: usize,
+    per_network: usize,
+    end: CancellationToken,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    taken: usize,
+    last: u64,
+    networks: HashMap<Network, BTreeMap<u64, Entry>>,
+}
+
+struct Entry {
+    activity: Arc<Activity>,
+    evicted: CancellationToken,
+}
+
+impl Places {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self(Arc::new(Shared {
+            total: limits.connections.max(1),
+            per_network: limits.connections_per_address.max(1),
+            end: CancellationToken::new(),
+            table: Mutex::default(),
+        }))
+    }
+
+    /// A place for a new connection; none where a cap is reached and nobody there rests.
+    pub(super) fn take(&self, address: IpAddr) -> Option<Place> {
+        let network = Network::of(address);
+        let mut table = self.table();
+        let own = table.networks.get(&network).map_or(0, BTreeMap::len);
+        if own >= self.0.per_network && !table.evict(network) {
+            return None;
+        }
+        if table.taken >= self.0.total && !table.evict_from_largest() {
+            return None;
+        }
+        let activity = Arc::new(Activity::new());
+        let evicted = self.0.end.child_token();
+        let id = table.insert(network, activity.clone(), evicted.clone());
+        metrics::gauge!("daypass_connections").set(table.taken as f64);
+        Some(Place {
+            places: self.clone(),
+            network,
+            id,
+            activity,
+            evicted,
+        })
+    }
+
+    /// Closes one resting connection, where the process has run out of file descriptors.
+    pub(super) fn shed(&self) -> bool {
+        self.table().evict_from_largest()
+    }
+
+    /// Closes every connection at once.
+    pub(super) fn end_all(&self) {
+        self.0.end.cancel();
+    }
+
+    /// A panic while the table was locked cannot leave it half-changed: nothing in between panics.
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn insert(
+        &mut self,
+        network: Network,
+        activity: Arc<Activity>,
+        evicted: CancellationToken,
+    ) -> u64 {
+        self.taken += 1;
+        self.last += 1;
+        let entry = Entry { activity, evicted };
+        self.networks
+            .entry(network)
+            .or_default()
+            .insert(self.last, entry);
+        self.last
+    }
+
+    fn remove(&mut self, network: Network, id: u64) -> Option<Entry> {
+        let entries = self.networks.get_mut(&network)?;
+        let entry = entries.remove(&id)?;
+        if entries.is_empty() {
+            self.networks.remove(&network);
+        }
+        self.taken -= 1;
+        Some(entry)
+    }
+
+    fn evict_from_largest(&mut self) -> bool {
+        let largest = self.networks.iter().max_by_key(|(_, own)| own.len());
+        largest
+            .map(|(network, _)| *network)
+            .is_some_and(|network| self.evict(network))
+    }
+
+    fn evict(&mut self, network: Network) -> bool {
+        let resting = self.networks.get(&network).and_then(|own| {
+            own.iter()
+                .filter_map(|(id, entry)| Some((entry.activity.rest()?, *id)))
+                .min()
+        });
+        let Some(entry) = resting.and_then(|(_, id)| self.remove(network, id)) else {
+            return false;
+        };
+        entry.evicted.cancel();
+        metrics::counter!("daypass_connections_closed_total", "cause" => "evicted").increment(1);
+        true
+    }
+}
+
+/// One connection's place; free again when dropped.
+pub(super) struct Place {
+    places: Places,
+    network: Network,
+    id: u64,
+    activity: Arc<Activity>,
+    evicted: CancellationToken,
+}
+
+impl Place {
+    pub(super) fn activity(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+
+    /// Resolves when somebody else got this place.
+    pub(super) fn evicted(&self) -> CancellationToken {
+        self.evicted.clone()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut table = self.places.table();
+        table.remove(self.network, self.id);
+        metrics::gauge!("daypass_connections").set(table.taken as f64);
+    }
+}
+
+/// What one connection has been doing.
+pub(super) struct Activity {
+    opened: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Copy)]
+struct State {
+    in_flight: usize,
+    used: bool,
+    since: Instant,
+}
+
+impl Activity {
+    fn new() -> Self {
+        let opened = Instant::now();
+        Self {
+            opened,
+            state: Mutex::new(State {
+                in_flight: 0,
+                used: false,
+                since: opened,
+            }),
+        }
+    }
+
+    /// A request's headers are complete; its answer has been sent, or given up, when the guard is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> InFlight {
+        self.change(|state| {
+            state.in_flight += 1;
+            state.used = true;
+        });
+        InFlight(self.clone())
+    }
+
+    /// Starts the wait for the first request (after the TLS handshake).
+    pub(super) fn ready(&self) {
+        self.change(|_| ());
+    }
+
+    /// Whether a request ever came.
+    pub(super) fn is_used(&self) -> bool {
+        self.state().used
+    }
+
+    /// Resolves when the connection has been silent, idle or alive for too long.
+    pub(super) async fn overdue(&self, limits: &Limits) {
+        loop {
+            let due = self.due(limits);
+            if due <= Instant::now() {
+                return;
+            }
+            tokio::time::sleep_until(due).await;
+        }
+    }
+
+    /// The earliest moment at which it may be overdue, as far as can be said now.
+    fn due(&self, limits: &Limits) -> Instant {
+        let state = self.state();
+        let rest = match (state.used, state.in_flight) {
+            (false, _) => state.since + limits.first_byte,
+            (true, 0) => state.since + limits.idle,
+            (true, _) => Instant::now() + limits.idle.max(Duration::from_millis(1)),
+        };
+        rest.min(self.opened + limits.age)
+    }
+
+    /// How well this connection can be spared (least first); none while a request is in flight.
+    fn rest(&self) -> Option<(bool, Instant)> {
+        let state = self.state();
+        (state.in_flight == 0).then_some((state.used, state.since))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        state.since = Instant::now();
+    }
+
+    fn state(&self) -> State {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One request in flight.
+pub(super) struct InFlight(Arc<Activity>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.change(|state| state.in_flight -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const THERE: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+
+    fn places(connections: usize, connections_per_address: usize) -> Places {
+        Places::new(&Limits {
+            connections,
+            connections_per_address,
+            ..Limits::default()
+        })
+    }
+
+    fn is_evicted(place: &Place) -> bool {
+        place.evicted.is_cancelled()
+    }
+
+    #[test]
+    fn one_address_is_a_v4_address_or_a_v6_64() {
+        let same = [
+            ("10.0.0.1", "::ffff:10.0.0.1"),
+            ("2001:db8::1", "2001:db8::ffff:1"),
+        ];
+        for (one, other) in same {
+            let (one, other) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(Network::of(one), Network::of(other));
+        }
+        let (one, other) = ("2001:db8::1", "2001:db8:0:1::1");
+        assert_ne!(
+            Network::of(one.parse().unwrap()),
+            Network::of(other.parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn a_newcomer_takes_the_place_of_the_oldest_silent_connection_of_its_address() {
+        let places = places(100, 2);
+        let elsewhere = places.take(THERE).unwrap();
+        let silent = places.take(HERE).unwrap();
+        let used = places.take(HERE).unwrap();
+        drop(used.activity().begin());
+        let newcomer = places.take(HERE).unwrap();
+        assert!(is_evicted(&silent));
+        assert!(!is_evicted(&used) && !is_evicted(&newcomer) && !is_evicted(&elsewhere));
+    }
+
+    #[test]
+    fn a_connection_with_a_request_in_flight_never_gives_way() {
+        let places = places(100, 1);
+        let busy = places.take(HERE).unwrap();
+        let request = busy.activity().begin();
+        assert!(places.take(HERE).is_none());
+        drop(request);
+        assert!(places.take(HERE).is_some() && is_evicted(&busy));
+    }
+
+    #[test]
+    fn at_the_total_the_largest_address_gives_way() {
+        let places = places(3, 100);
+        let lone = places.take(THERE).unwrap();
+        let crowd = [places.take(HERE).unwrap(), places.take(HERE).unwrap()];
+        let newcomer = places.take(THERE);
+        assert!(newcomer.is_some() && is_evicted(&crowd[0]) && !is_evicted(&lone));
+    }
+
+    #[test]
+    fn places_come_back() {
+        let places = places(2, 2);
+        for _ in 0..10 {
+            let one = places.take(HERE).unwrap();
+            let _busy = one.activity().begin();
+            let evicted = places.take(HERE).unwrap();
+            let _last = places.take(HERE).unwrap();
+            assert!(is_evicted(&evicted));
+        }
+        assert_eq!(places.table().taken, 0);
+        assert!(places.table().networks.is_empty());
+    }
+}
