@@ -6,23 +6,51 @@
 //! It never touches the store: what it knows, `operations` told it.
 
 pub mod accept;
+mod authenticate;
+mod call;
 mod connection;
+mod convert;
+mod ledger;
 pub mod limits;
 pub mod log;
 pub mod metrics;
+mod passes;
 mod places;
+mod plain;
+mod rate_limit;
 mod rescue;
+mod routes;
+mod status;
 pub mod tls;
+mod trust;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{identity::Issuers, operations::Authority};
+use crate::{
+    identity::Issuers,
+    operations::{Authority, trust as knowledge},
+    proto::v1::{ledger_server, passes_server, trust_server},
+};
+
+use rate_limit::RateLimit;
+use tonic_health::{ServingStatus, server::HealthReporter};
 
 pub use limits::Limits;
 pub use tls::Tls;
+
+/// How often readiness is looked at for the health service.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// What the health service knows: the server as a whole, and each service by name.
+const SERVICES: [&str; 4] = [
+    "",
+    passes_server::SERVICE_NAME,
+    trust_server::SERVICE_NAME,
+    ledger_server::SERVICE_NAME,
+];
 
 /// All that the server serves with.
 pub struct Server {
@@ -47,9 +75,69 @@ impl Server {
     /// # Errors
     /// Where the listener itself cannot be used; errors of single connections end those alone.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> Result<(), Error> {
-        let _ = listener;
-        stop.cancelled().await;
-        Ok(())
+        let services = Arc::new(Services {
+            authority: self.authority,
+            issuers: self.issuers,
+            per_address: RateLimit::new(self.limits.requests_per_address),
+            per_identity: RateLimit::new(self.limits.requests_per_identity),
+        });
+        let health = HealthReporter::new();
+        let router = routes::routes(
+            &services,
+            self.limits.message_bytes,
+            health.clone(),
+            plain::Metrics {
+                handle: self.metrics.clone(),
+                is_public: self.metrics_public,
+            },
+        )?;
+        let watch = tokio::spawn(watch(services, health, self.metrics, stop.clone()));
+        let outcome = accept::run(listener, router, self.limits, self.tls.as_ref(), stop).await;
+        watch.abort();
+        outcome
+    }
+}
+
+/// What the handlers share.
+struct Services {
+    authority: Arc<Authority>,
+    issuers: Issuers,
+    per_address: RateLimit,
+    per_identity: RateLimit,
+}
+
+impl Services {
+    fn is_ready(&self) -> bool {
+        knowledge::health(&self.authority).store
+    }
+}
+
+/// Keeps the health service's answer at what is true, and the histograms small, until `stop`; then says NOT_SERVING.
+async fn watch(
+    services: Arc<Services>,
+    health: HealthReporter,
+    metrics: metrics::Handle,
+    stop: CancellationToken,
+) {
+    let mut ticks = tokio::time::interval(WATCH_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => (),
+            () = stop.cancelled() => break,
+        }
+        report(&health, services.is_ready()).await;
+        metrics.run_upkeep();
+    }
+    report(&health, false).await;
+}
+
+async fn report(health: &HealthReporter, is_ready: bool) {
+    let status = match is_ready {
+        true => ServingStatus::Serving,
+        false => ServingStatus::NotServing,
+    };
+    for service in SERVICES {
+        health.set_service_status(service, status).await;
     }
 }
 

@@ -9,9 +9,9 @@ use std::{
 };
 
 use axum::{Router, body::Body};
-use http::{Request, Response};
+use http::Request;
 use hyper::{
-    body::{Body as _, Frame, Incoming, SizeHint},
+    body::{Frame, Incoming, SizeHint},
     service::service_fn,
 };
 use hyper_util::{

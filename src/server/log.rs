@@ -80,7 +80,7 @@ fn escape(text: &str) -> String {
 }
 
 /// Controls (C0, DEL, C1), line and paragraph separators, bidirectional marks, zero-width characters.
-fn is_active(character: char) -> bool {
+pub(super) fn is_active(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

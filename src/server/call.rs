@@ -1,0 +1,176 @@
+//! One call from its first byte to its one log line: when, from where, by whom, how it came out. Never with a token's text.
+
+use std::{net::IpAddr, time::Duration};
+
+use rand::{RngCore, rngs::OsRng};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+
+use super::{authenticate::unverified_bearer, connection::Peer, places::Network, status::Refusal};
+use crate::{
+    identity::{Error, Identity},
+    policy::Context,
+};
+
+/// A call under way. Dropped without [`Call::close`], it was given up by the caller, or panicked.
+pub(super) struct Call {
+    method: &'static str,
+    now: OffsetDateTime,
+    started: Instant,
+    peer: Option<IpAddr>,
+    metadata: MetadataMap,
+    issuer: String,
+    subject: String,
+    serial: Option<u64>,
+    is_closed: bool,
+}
+
+impl Call {
+    /// Reads the clock, and takes the request apart.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the edge: the one place where the server reads the clock"
+    )]
+    pub(super) fn open<T>(method: &'static str, request: Request<T>) -> (Self, T) {
+        let (metadata, extensions, message) = request.into_parts();
+        let peer = extensions.get::<Peer>();
+        let call = Self {
+            method,
+            now: OffsetDateTime::now_utc(),
+            started: Instant::now(),
+            peer: peer.map(|Peer(address)| address.ip().to_canonical()),
+            metadata,
+            issuer: String::new(),
+            subject: String::new(),
+            serial: None,
+            is_closed: false,
+        };
+        (call, message)
+    }
+
+    /// When the call came in.
+    pub(super) fn now(&self) -> OffsetDateTime {
+        self.now
+    }
+
+    /// What policy may know of this moment.
+    pub(super) fn context(&self) -> Context {
+        Context {
+            now: self.now,
+            caller: self.peer,
+        }
+    }
+
+    /// What rates by address count.
+    pub(super) fn network(&self) -> Option<Network> {
+        self.peer.map(Network::of)
+    }
+
+    /// The token, of which nothing is verified.
+    pub(super) fn bearer(&self) -> Result<&str, Error> {
+        unverified_bearer(&self.metadata)
+    }
+
+    /// Who it is, for the log.
+    pub(super) fn identify(&mut self, identity: &Identity) {
+        identity.issuer().clone_into(&mut self.issuer);
+        identity.subject().clone_into(&mut self.subject);
+    }
+
+    /// Which pass it came to, for the log.
+    pub(super) fn issued(&mut self, serial: u64) {
+        self.serial = Some(serial);
+    }
+
+    /// Logs and counts the outcome, and makes it the wire's.
+    pub(super) fn close<T>(mut self, outcome: Result<T, Refusal>) -> Result<Response<T>, Status> {
+        self.is_closed = true;
+        match outcome {
+            Ok(message) => {
+                self.record("OK", None);
+                Ok(Response::new(message))
+            }
+            Err(refusal) => {
+                self.record(refusal.reason(), Some(&refusal));
+                Err(refusal.to_status())
+            }
+        }
+    }
+
+    fn record(&self, code: &'static str, refusal: Option<&Refusal>) {
+        let took = self.started.elapsed();
+        count(self.method, code, refusal, took);
+        let cause = refusal.map(causes).unwrap_or_default();
+        let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
+        let is_ours = refusal.is_some_and(Refusal::is_ours);
+        macro_rules! line {
+            ($level:expr) => {
+                tracing::event!(
+                    $level,
+                    method = self.method,
+                    code,
+                    issuer = self.issuer,
+                    subject = self.subject,
+                    peer,
+                    serial = self.serial,
+                    micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                    cause,
+                    "call"
+                )
+            };
+        }
+        if is_ours {
+            line!(tracing::Level::ERROR);
+        } else {
+            line!(tracing::Level::INFO);
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.is_closed {
+            self.record("ABANDONED", None);
+        }
+    }
+}
+
+/// 32 bytes from the operating system.
+pub(super) fn nonce() -> Result<[u8; 32], rand::Error> {
+    let mut nonce = [0; 32];
+    OsRng.try_fill_bytes(&mut nonce)?;
+    Ok(nonce)
+}
+
+fn count(method: &'static str, code: &'static str, refusal: Option<&Refusal>, took: Duration) {
+    metrics::counter!("daypass_calls_total", "method" => method, "code" => code).increment(1);
+    metrics::histogram!("daypass_call_seconds", "method" => method).record(took.as_secs_f64());
+    match refusal {
+        None if method == "Passes/Issue" && code == "OK" => {
+            metrics::counter!("daypass_passes_total").increment(1);
+        }
+        Some(Refusal::Identity(_)) => {
+            metrics::counter!("daypass_token_refusals_total", "reason" => code).increment(1);
+        }
+        Some(Refusal::Operation(_) | Refusal::SubjectKey(_) | Refusal::Malformed(_)) => {
+            metrics::counter!("daypass_denials_total", "reason" => code).increment(1);
+        }
+        Some(Refusal::RateLimited(_)) => {
+            metrics::counter!("daypass_rate_limited_total").increment(1);
+        }
+        _ => (),
+    }
+}
+
+/// An error and what lies behind it, in one line.
+fn causes(error: &Refusal) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,335 @@
+//! Between the wire's types and the domain's, with bounds on everything a caller sends. Pure.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use ssh_key::PublicKey;
+
+use super::log::is_active;
+use crate::{
+    ca::KeyState,
+    identity::{self, Binding, Identity},
+    operations::{audit::Page, issue::Pass, trust::Trust},
+    policy::{Ask, explain::Explanation, extension::Extension, role::Role, source},
+    proto::v1::{self, get_trust_response, role_explanation},
+};
+
+const ROLE_BYTES: usize = 128;
+const HOST_BYTES: usize = 253;
+const REASON_BYTES: usize = 1024;
+const PARAMS: usize = 32;
+const PARAM_NAME_BYTES: usize = 64;
+const PARAM_VALUE_BYTES: usize = 4096;
+const SOURCES: usize = 64;
+
+/// Longer wishes are cut to this, which no role reaches: a wish only ever shortens.
+const LONGEST_TTL_SECONDS: u64 = 366 * 24 * 60 * 60;
+
+/// Why a request cannot be read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {problem}")]
+pub(super) struct Malformed {
+    field: &'static str,
+    problem: String,
+}
+
+/// A part of the request that has to be there is not.
+pub(super) fn missing(field: &'static str) -> Malformed {
+    malformed(field, "is missing")
+}
+
+fn malformed(field: &'static str, problem: impl Into<String>) -> Malformed {
+    Malformed {
+        field,
+        problem: problem.into(),
+    }
+}
+
+/// The ask, if every field is within its bounds. Whether anybody may have it is the policy's business.
+pub(super) fn ask(wire: &v1::Ask) -> Result<Ask, Malformed> {
+    if wire.role.is_empty() {
+        return Err(missing("role"));
+    }
+    check_params(wire)?;
+    let mut extensions = BTreeSet::new();
+    for text in &wire.extensions {
+        let unknown = || malformed("extensions", "names one that OpenSSH does not have");
+        extensions.insert(Extension::from_word(text).ok_or_else(unknown)?);
+    }
+    if wire.source_addresses.len() > SOURCES {
+        return Err(malformed("source_addresses", "are too many"));
+    }
+    let source = wire.source_addresses.iter();
+    Ok(Ask {
+        role: text("role", &wire.role, ROLE_BYTES)?.unwrap_or_default(),
+        host: text("host", &wire.host, HOST_BYTES)?,
+        params: wire.params.clone().into_iter().collect(),
+        reason: text("reason", &wire.reason, REASON_BYTES)?,
+        ttl: (wire.ttl_seconds > 0)
+            .then(|| Duration::from_secs(wire.ttl_seconds.min(LONGEST_TTL_SECONDS))),
+        source: source
+            .map(|text| source::parse(text))
+            .collect::<Result<_, _>>()
+            .map_err(|problem| malformed("source_addresses", problem))?,
+        extensions,
+    })
+}
+
+/// What can be kept of an ask that cannot be read, for the ledger.
+pub(super) fn readable(wire: &v1::Ask) -> Ask {
+    Ask {
+        role: text("role", &wire.role, ROLE_BYTES)
+            .ok()
+            .flatten()
+            .unwrap_or_default(),
+        host: text("host", &wire.host, HOST_BYTES).ok().flatten(),
+        reason: text("reason", &wire.reason, REASON_BYTES).ok().flatten(),
+        ..Ask::default()
+    }
+}
+
+/// A host to filter by; none where it is empty.
+pub(super) fn host(wire: &str) -> Result<Option<String>, Malformed> {
+    text("host", wire, HOST_BYTES)
+}
+
+/// One line of printable text; none where it is empty.
+fn text(field: &'static str, value: &str, most: usize) -> Result<Option<String>, Malformed> {
+    if value.len() > most {
+        return Err(malformed(field, format!("is longer than {most} bytes")));
+    }
+    if value.chars().any(is_active) {
+        return Err(malformed(field, "holds control characters"));
+    }
+    Ok((!value.is_empty()).then(|| value.to_owned()))
+}
+
+/// Values may hold anything their role's pattern allows, so only sizes are judged here.
+fn check_params(wire: &v1::Ask) -> Result<(), Malformed> {
+    if wire.params.len() > PARAMS {
+        return Err(malformed("params", "are too many"));
+    }
+    for (name, value) in &wire.params {
+        text("the name of a parameter", name, PARAM_NAME_BYTES)?;
+        if value.len() > PARAM_VALUE_BYTES {
+            let problem = format!("is longer than {PARAM_VALUE_BYTES} bytes");
+            return Err(malformed("the value of a parameter", problem));
+        }
+    }
+    Ok(())
+}
+
+/// A pass as the caller gets it.
+pub(super) fn pass(pass: &Pass) -> Result<v1::IssueResponse, ssh_key::Error> {
+    let (certificate, grant) = (&pass.certificate, &pass.grant);
+    Ok(v1::IssueResponse {
+        certificate: certificate.to_openssh()?,
+        serial: certificate.serial(),
+        key_id: certificate.key_id().to_owned(),
+        role: grant.role().to_owned(),
+        principals: grant.principals().iter().cloned().collect(),
+        force_command: grant.command().unwrap_or_default().to_owned(),
+        source_addresses: grant
+            .source()
+            .into_iter()
+            .flatten()
+            .map(ToString::to_string)
+            .collect(),
+        extensions: grant
+            .extensions()
+            .iter()
+            .map(|extension| extension.word().to_owned())
+            .collect(),
+        valid_after: certificate.valid_after(),
+        valid_before: certificate.valid_before(),
+    })
+}
+
+/// A role as its holder may know it.
+pub(super) fn role(role: &Role, identity: &Identity) -> v1::Role {
+    v1::Role {
+        name: role.name.clone(),
+        about: role.about.clone(),
+        hosts: role.hosts.clone(),
+        logins: role.logins(identity.claims()),
+        command: role.command.clone(),
+        params: role
+            .params()
+            .into_iter()
+            .map(|(name, pattern, one_of)| v1::role::Parameter {
+                name: name.to_owned(),
+                pattern: pattern.unwrap_or_default().to_owned(),
+                one_of: one_of.to_vec(),
+            })
+            .collect(),
+        ttl_seconds: role.ttl.as_secs(),
+        reason_pattern: role.reason_pattern().unwrap_or_default().to_owned(),
+        pty: role.pty,
+    }
+}
+
+/// Why a role answers or does not.
+pub(super) fn explanation(explanation: Explanation) -> v1::RoleExplanation {
+    let checks = explanation.checks.into_iter();
+    v1::RoleExplanation {
+        role: explanation.role,
+        granted: explanation.granted,
+        summary: explanation.summary,
+        checks: checks
+            .map(|check| role_explanation::Check {
+                name: check.name,
+                passed: check.passed,
+                detail: check.detail,
+            })
+            .collect(),
+    }
+}
+
+/// Leaves of the ledger.
+pub(super) fn page(page: Page) -> v1::ListResponse {
+    let entries = page.entries.into_iter();
+    v1::ListResponse {
+        entries: entries
+            .map(|(index, event)| v1::Entry { index, event })
+            .collect(),
+        size: page.size,
+    }
+}
+
+/// What anyone may know.
+pub(super) fn trust(
+    trust: Trust,
+    issuers: &[identity::Settings],
+) -> Result<v1::GetTrustResponse, ssh_key::Error> {
+    let keys = trust.keys.iter();
+    Ok(v1::GetTrustResponse {
+        server_name: trust.server_name,
+        issuers: issuers.iter().map(issuer).collect(),
+        ca_keys: keys.map(ca_key).collect::<Result<_, _>>()?,
+        ledger_origin: trust.verifier.origin().to_owned(),
+        ledger_verifier_key: trust.verifier.to_string(),
+        host_patterns: trust.host_patterns,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+fn ca_key(
+    (key, state): &(PublicKey, KeyState),
+) -> Result<get_trust_response::CaKey, ssh_key::Error> {
+    use get_trust_response::ca_key::State;
+    let state = match state {
+        KeyState::Staged => State::Staged,
+        KeyState::Active => State::Active,
+        KeyState::Retired => State::Retired,
+    };
+    Ok(get_trust_response::CaKey {
+        public_key: key.to_openssh()?,
+        state: state.into(),
+    })
+}
+
+fn issuer(settings: &identity::Settings) -> get_trust_response::Issuer {
+    let binding = match settings.binding {
+        Binding::Nonce => v1::Binding::Nonce,
+        Binding::Audience => v1::Binding::Audience,
+        Binding::None => v1::Binding::None,
+    };
+    get_trust_response::Issuer {
+        url: settings.url.clone(),
+        client_id: settings.client_id.clone(),
+        scopes: settings.scopes.clone(),
+        binding: binding.into(),
+        device_flow: settings.device_flow,
+        interactive: settings.interactive,
+        name: settings.name.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn base() -> v1::Ask {
+        v1::Ask {
+            role: "logs".into(),
+            host: "web-1".into(),
+            params: [("unit".into(), "odd\nvalue\0".into())].into(),
+            reason: "INC-1, naïve café".into(),
+            ttl_seconds: u64::MAX,
+            source_addresses: vec!["10.0.0.0/8".into(), "192.0.2.7".into()],
+            extensions: vec!["pty".into(), "permit-pty".into()],
+        }
+    }
+
+    #[test]
+    fn an_ask_within_its_bounds_is_read() {
+        let ask = ask(&base()).unwrap();
+        assert_eq!(ask.role, "logs");
+        assert_eq!(ask.host.as_deref(), Some("web-1"));
+        assert_eq!(ask.params["unit"], "odd\nvalue\0");
+        assert_eq!(ask.ttl, Some(Duration::from_secs(LONGEST_TTL_SECONDS)));
+        assert_eq!(ask.source.len(), 2);
+        assert_eq!(ask.extensions, BTreeSet::from([Extension::Pty]));
+        let bare = super::ask(&v1::Ask {
+            role: "logs".into(),
+            ..v1::Ask::default()
+        })
+        .unwrap();
+        assert_eq!((bare.host, bare.reason, bare.ttl), (None, None, None));
+    }
+
+    #[test]
+    fn an_ask_out_of_its_bounds_is_refused() {
+        let cases: [(&str, &str, fn(&mut v1::Ask)); 15] = [
+            ("no role", "role", |ask| ask.role.clear()),
+            ("a long role", "role", |ask| ask.role = "r".repeat(129)),
+            ("a role with a newline", "role", |ask| ask.role.push('\n')),
+            ("a host with an escape", "host", |ask| ask.host.push('\x1b')),
+            ("a long host", "host", |ask| ask.host = "h".repeat(254)),
+            ("a reason of two lines", "reason", |ask| {
+                ask.reason.push_str("\nroot logged in")
+            }),
+            ("a reason with a line separator", "reason", |ask| {
+                ask.reason.push('\u{2028}')
+            }),
+            ("a reason written backwards", "reason", |ask| {
+                ask.reason.push('\u{202e}')
+            }),
+            ("a long reason", "reason", |ask| {
+                ask.reason = "r".repeat(1025)
+            }),
+            ("33 parameters", "params", |ask| {
+                ask.params = (0..33).map(|n| (n.to_string(), String::new())).collect();
+            }),
+            ("a huge value", "the value of a parameter", |ask| {
+                ask.params.insert("unit".into(), "v".repeat(4097));
+            }),
+            ("a name with NUL", "the name of a parameter", |ask| {
+                ask.params.insert("a\0".into(), String::new());
+            }),
+            ("65 sources", "source_addresses", |ask| {
+                ask.source_addresses = vec!["10.0.0.0/8".into(); 65];
+            }),
+            ("a source with host bits", "source_addresses", |ask| {
+                ask.source_addresses = vec!["10.0.0.1/8".into()];
+            }),
+            ("an unknown extension", "extensions", |ask| {
+                ask.extensions.push("root".into())
+            }),
+        ];
+        for (case, field, change) in cases {
+            let mut wire = base();
+            change(&mut wire);
+            assert_eq!(ask(&wire).unwrap_err().field, field, "{case}");
+            let kept = readable(&wire);
+            let texts = [Some(kept.role), kept.host, kept.reason];
+            assert!(
+                !texts
+                    .iter()
+                    .flatten()
+                    .any(|text| text.chars().any(is_active)),
+                "{case}"
+            );
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Everything that answers on the port.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, Version};
+use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+use tonic_reflection::server::Builder;
+
+use super::{Error, Services, plain, rescue::is_grpc};
+use crate::proto::{
+    FILE_DESCRIPTOR_SET,
+    v1::{ledger_server::LedgerServer, passes_server::PassesServer, trust_server::TrustServer},
+};
+
+/// gRPC services over HTTP/2, plain answers over either version.
+pub(super) fn routes(
+    services: &Arc<Services>,
+    message_bytes: usize,
+    health: HealthReporter,
+    metrics: plain::Metrics,
+) -> Result<Router, Error> {
+    let passes = PassesServer::from_arc(services.clone()).max_decoding_message_size(message_bytes);
+    let trust = TrustServer::from_arc(services.clone()).max_decoding_message_size(message_bytes);
+    let ledger = LedgerServer::from_arc(services.clone()).max_decoding_message_size(message_bytes);
+    let health = HealthServer::new(HealthService::from_health_reporter(health))
+        .max_decoding_message_size(message_bytes);
+    let grpc = Routes::new(passes)
+        .add_service(trust)
+        .add_service(ledger)
+        .add_service(health)
+        .add_service(
+            reflection()
+                .build_v1()?
+                .max_decoding_message_size(message_bytes),
+        )
+        .add_service(
+            reflection()
+                .build_v1alpha()?
+                .max_decoding_message_size(message_bytes),
+        )
+        .into_axum_router()
+        .layer(from_fn(only_http2));
+    Ok(plain::routes(services.clone(), metrics)
+        .merge(grpc)
+        .fallback(unknown)
+        .with_state(()))
+}
+
+fn reflection() -> Builder<'static> {
+    Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+/// gRPC is HTTP/2's: trailers carry its status.
+async fn only_http2(request: Request, next: Next) -> Response {
+    match request.version() {
+        Version::HTTP_2 => next.run(request).await,
+        _ => (
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            "gRPC needs HTTP/2\n",
+        )
+            .into_response(),
+    }
+}
+
+async fn unknown(request: Request) -> Response {
+    match is_grpc(request.headers()) {
+        true => tonic::Status::unimplemented("no such method").into_http(),
+        false => (StatusCode::NOT_FOUND, "no such page\n").into_response(),
+    }
+}

@@ -1,0 +1,107 @@
+//! Why a call is refused, and the one map from there to the wire. The caller gets a code, a stable reason and words that
+//! help; causes stay in the log and the ledger.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+
+use super::convert::Malformed;
+use crate::{ca::subject, identity, operations, proto::status::Details};
+
+/// Every way a call can fail.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// Too many calls by this address or identity.
+    #[error("too many calls: wait {} ms and try again", .0.as_millis())]
+    RateLimited(Duration),
+    /// Nobody has proven who they are, or that they hold the key.
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
+    /// The request cannot be read.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// No pass is for such a key.
+    #[error("subject key is refused: {0}")]
+    SubjectKey(subject::Refusal),
+    /// What the operation said.
+    #[error(transparent)]
+    Operation(#[from] operations::Error),
+    /// The machine has no randomness to give.
+    #[error("failed to draw a nonce: {0}")]
+    Randomness(#[from] rand::Error),
+    /// A key of ours or of the caller's has no encoding.
+    #[error("failed to encode a key: {0}")]
+    Encoding(#[from] ssh_key::Error),
+}
+
+impl Refusal {
+    /// The stable reason code: `ErrorInfo.reason`, the log's `code`, the metrics' label.
+    pub(super) fn reason(&self) -> &'static str {
+        self.parts().1
+    }
+
+    /// Whether the fault is ours and somebody should look.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(self.parts().0, Code::Internal | Code::Unavailable)
+    }
+
+    /// What the caller gets.
+    pub(super) fn to_status(&self) -> Status {
+        let (code, reason, message) = self.parts();
+        let mut details = Details::new(reason);
+        details.retry_after = match self {
+            Self::RateLimited(wait) => Some(*wait),
+            _ if code == Code::Unavailable => Some(RETRY),
+            _ => None,
+        };
+        details.into_status(code, &message)
+    }
+
+    /// Code, reason and words, for every error of every layer below. No `_`: a new error must find its place here.
+    fn parts(&self) -> (Code, &'static str, String) {
+        use operations::Error as Operation;
+        match self {
+            Self::RateLimited(_) => (Code::ResourceExhausted, "RATE_LIMITED", self.to_string()),
+            Self::Identity(error) if error.is_unavailable() => {
+                (Code::Unavailable, error.code(), error.to_string())
+            }
+            Self::Identity(error) => (Code::Unauthenticated, error.code(), error.to_string()),
+            Self::Malformed(error) => (Code::InvalidArgument, "ASK_MALFORMED", error.to_string()),
+            Self::SubjectKey(problem) | Self::Operation(Operation::SubjectKey(problem)) => {
+                (Code::InvalidArgument, "SUBJECT_KEY", problem.to_string())
+            }
+            Self::Operation(Operation::Denied(denial)) => (
+                Code::PermissionDenied,
+                denial.reason.code(),
+                denial.detail.clone(),
+            ),
+            Self::Operation(error @ Operation::AuditDenied) => {
+                (Code::PermissionDenied, "AUDIT_DENIED", error.to_string())
+            }
+            Self::Operation(Operation::Invalid(problem)) => {
+                (Code::InvalidArgument, "ASK_MALFORMED", problem.clone())
+            }
+            Self::Operation(Operation::NotFound(what)) => {
+                (Code::NotFound, "NO_SUCH_ENTRY", what.clone())
+            }
+            Self::Operation(Operation::Store(_)) => {
+                (Code::Unavailable, "STORE_UNAVAILABLE", words(NO_STORE))
+            }
+            Self::Operation(Operation::Ca(_)) => {
+                (Code::Unavailable, "CA_UNAVAILABLE", words(NO_KEY))
+            }
+            Self::Randomness(_) | Self::Encoding(_) => (Code::Internal, "INTERNAL", words(OURS)),
+        }
+    }
+}
+
+/// How long to wait for a store, key or issuer that is down.
+const RETRY: Duration = Duration::from_secs(2);
+
+const NO_STORE: &str = "the ledger cannot record now, so no pass is issued: try again";
+const NO_KEY: &str = "the CA key could not sign: try again, and tell the operator";
+const OURS: &str = "the server could not finish this call: tell the operator";
+
+fn words(text: &str) -> String {
+    text.to_owned()
+}
