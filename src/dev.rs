@@ -3,8 +3,11 @@
 //! For trying Daypass out and for tests. Everything listens on 127.0.0.1 only, and the people of this world sign in with a
 //! password that lies in the world's own folder: another user of the machine is not one of them.
 
+mod files;
 pub mod issuer;
 pub mod person;
+mod ports;
+pub mod sshd;
 
 use std::{io, path::PathBuf};
 

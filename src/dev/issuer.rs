@@ -188,15 +188,15 @@ impl Drop for Issuer {
 impl Shared {
     fn claims(&self, name: &str, nonce: Option<&str>) -> Value {
         let now = super::now().unix_timestamp();
-        let lifetime = TOKEN_LIFETIME.as_secs();
+        let expires = now.saturating_add_unsigned(TOKEN_LIFETIME.as_secs());
         let mut claims = people::find(name).map_or_else(|| json!({"sub": name}), Account::claims);
-        claims["iss"] = json!(self.url);
-        claims["aud"] = json!(CLIENT_ID);
-        claims["iat"] = json!(now);
-        claims["auth_time"] = json!(now);
-        claims["exp"] = json!(now.saturating_add_unsigned(lifetime));
+        set(&mut claims, "iss", json!(self.url));
+        set(&mut claims, "aud", json!(CLIENT_ID));
+        set(&mut claims, "iat", json!(now));
+        set(&mut claims, "auth_time", json!(now));
+        set(&mut claims, "exp", json!(expires));
         if let Some(nonce) = nonce {
-            claims["nonce"] = json!(nonce);
+            set(&mut claims, "nonce", json!(nonce));
         }
         claims
     }
@@ -225,6 +225,13 @@ impl Shared {
             .map(|algorithm| locked(&self.keys).sign(algorithm, input.as_bytes()))
             .unwrap_or_default();
         format!("{input}.{}", base64url(&signature))
+    }
+}
+
+/// Sets one member of a JSON object.
+fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), value);
     }
 }
 

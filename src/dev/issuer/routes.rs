@@ -17,7 +17,7 @@ use url::form_urlencoded;
 use super::{
     Behaviour, Shared, TOKEN_LIFETIME,
     flows::{Authorization, INTERVAL, PATIENCE, Parameters, Refusal},
-    locked, pages, people,
+    locked, pages, people, set,
 };
 use crate::dev::now;
 
@@ -159,7 +159,7 @@ fn duplicate_kid(mut jwks: Value) -> Value {
 }
 
 fn with(mut document: Value, name: &str, value: &str) -> Value {
-    document[name] = json!(value);
+    set(&mut document, name, json!(value));
     document
 }
 

@@ -1,0 +1,81 @@
+//! The files of a dev world: in folders of 0700, themselves 0600; keys are made once and kept.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use rand::rngs::OsRng;
+use ssh_key::{Algorithm, LineEnding, PrivateKey};
+
+use super::{Error, random_text};
+
+/// Makes a folder, and those above it, for us alone; one that is there becomes ours alone.
+pub(super) fn make_folder(path: &Path) -> Result<(), Error> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o700)))
+        .map_err(failed("make", path))
+}
+
+/// Writes a file that only we can read, replacing what was there.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), Error> {
+    fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(failed("write", path))
+}
+
+/// Reads a text file.
+pub(super) fn read(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(failed("read", path))
+}
+
+/// The Ed25519 key in `path`, made where there is none; its public half in OpenSSH form, which lies beside it in `.pub`.
+pub(super) fn keep_key(path: &Path, comment: &str) -> Result<String, Error> {
+    if !path.exists() {
+        let mut key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519)
+            .map_err(|_| Error::Key("Ed25519"))?;
+        key.set_comment(comment);
+        let text = key
+            .to_openssh(LineEnding::LF)
+            .map_err(|_| Error::Key("Ed25519"))?;
+        write(path, &text)?;
+    }
+    let key = PrivateKey::from_openssh(read(path)?).map_err(|_| Error::File {
+        doing: "parse",
+        path: path.to_owned(),
+        source: io::ErrorKind::InvalidData.into(),
+    })?;
+    let public = key
+        .public_key()
+        .to_openssh()
+        .map_err(|_| Error::Key("Ed25519"))?;
+    write(&path.with_extension("pub"), &format!("{public}\n"))?;
+    Ok(public)
+}
+
+/// The random text in `path`, made where there is none.
+pub(super) fn keep_secret(path: &Path) -> Result<String, Error> {
+    if !path.exists() {
+        write(path, &format!("{}\n", random_text()))?;
+    }
+    Ok(read(path)?.trim().to_owned())
+}
+
+pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path: PathBuf = path.to_owned();
+    move |source| Error::File {
+        doing,
+        path,
+        source,
+    }
+}

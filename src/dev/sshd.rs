@@ -1,0 +1,251 @@
+//! A throw-away sshd for the current user, on loopback: it takes passes of one CA for that user and nothing else.
+//!
+//! It ends with this process, however that ends: a small shell beside it waits for a pipe to close.
+
+use std::{
+    ffi::OsStr,
+    fmt::Write as _,
+    fs, io,
+    io::Write as _,
+    net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
+
+use super::{Error, files, ports};
+
+/// How long a fresh sshd may take until it answers.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two attempts to connect to an sshd that is starting.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Free ports that are tried: another process can take one between our look and sshd's bind.
+const ATTEMPTS: usize = 5;
+
+/// Keeps sshd (which takes the shell's place, and thus its pid) from outliving us: the pipe closes when our process ends.
+/// A line on the pipe says that we end it ourselves.
+const WRAPPER: &str = r#"exec 3<&0 </dev/null; (read -r _ <&3 || kill -TERM $$) & exec "$@" 3<&-"#;
+
+/// A running sshd. Dropping it ends the process; sessions end with their clients.
+pub struct Sshd {
+    child: Child,
+    port: u16,
+    host_key: String,
+    user: String,
+    log: PathBuf,
+}
+
+impl Sshd {
+    /// Where the system's sshd is: it must be started by its absolute path.
+    pub fn find() -> Option<PathBuf> {
+        let usual = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        usual
+            .into_iter()
+            .chain(std::env::split_paths(&path))
+            .map(|folder| folder.join("sshd"))
+            .find(|program| program.is_absolute() && program.is_file())
+    }
+
+    /// Starts `program` with its files in `dir` (the host key there is kept) and waits until it answers.
+    /// `ca_keys` are the trusted user CAs in OpenSSH form, one a line; `port` is taken where it is free.
+    ///
+    /// # Errors
+    /// Where it does not answer within ten seconds; the message has what it logged.
+    pub async fn start(
+        program: &Path,
+        dir: &Path,
+        ca_keys: &str,
+        port: Option<u16>,
+    ) -> Result<Self, Error> {
+        if current_user_id()? == "0" {
+            make_privilege_separation_folder()?;
+        }
+        files::make_folder(dir)?;
+        let host_key = files::keep_key(&dir.join("host_key"), "host")?;
+        files::write(&dir.join("user_ca.pub"), ca_keys)?;
+        let user = current_user()?;
+        let log = dir.join("sshd.log");
+        let mut wish = port;
+        for _ in 0..ATTEMPTS {
+            let port = ports::free(wish.take())?;
+            let config = dir.join("sshd_config");
+            files::write(
+                &config,
+                &configuration(dir, &user, port, has_penalties(program)),
+            )?;
+            files::write(&log, "")?;
+            let child = spawn(program, &config, &log)?;
+            let mut sshd = Self {
+                child,
+                port,
+                host_key: host_key.clone(),
+                user: user.clone(),
+                log: log.clone(),
+            };
+            if sshd.answers().await {
+                return Ok(sshd);
+            }
+        }
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        Err(Error::System("start sshd", io::Error::other(said)))
+    }
+
+    /// Where it listens on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The one login name it takes: the current user's.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// Its host key in OpenSSH form.
+    pub fn host_key(&self) -> &str {
+        &self.host_key
+    }
+
+    /// What it has logged so far: a line per login carries the pass's key id and serial.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits for the banner; false where the process ended (its port was taken, say) or never answers.
+    async fn answers(&mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        while Instant::now() < deadline {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return false;
+            }
+            let mut banner = [0; 4];
+            if let Ok(mut stream) = TcpStream::connect(address).await
+                && stream.read_exact(&mut banner).await.is_ok()
+                && banner == *b"SSH-"
+            {
+                return true;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        false
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        if let Some(pipe) = self.child.stdin.as_mut() {
+            // Where the shell is gone there is nothing to tell.
+            let _ = pipe.write_all(b"\n");
+        }
+        // It is our own child: killing it fails only where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The current user's login name.
+pub(super) fn current_user() -> Result<String, Error> {
+    id("-un")
+}
+
+fn current_user_id() -> Result<String, Error> {
+    id("-u")
+}
+
+fn id(option: &str) -> Result<String, Error> {
+    let output = Command::new("id").arg(option).output();
+    let output = output.map_err(|error| Error::System("ask `id` who we are", error))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// sshd as root refuses to start without it (Debian makes it in its init script, which containers never run).
+fn make_privilege_separation_folder() -> Result<(), Error> {
+    let path = Path::new("/run/sshd");
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path);
+    made.map_err(|source| Error::File {
+        doing: "make",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn spawn(program: &Path, config: &Path, log: &Path) -> Result<Child, Error> {
+    let arguments: [&OsStr; 6] = [
+        program.as_os_str(),
+        "-D".as_ref(),
+        "-E".as_ref(),
+        log.as_os_str(),
+        "-f".as_ref(),
+        config.as_os_str(),
+    ];
+    Command::new("/bin/sh")
+        .args(["-c", WRAPPER, "sh"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| Error::System("start sshd", error))
+}
+
+fn configuration(dir: &Path, user: &str, port: u16, has_penalties: bool) -> String {
+    let file = |name: &str| format!("\"{}\"", dir.join(name).display());
+    let mut text = format!(
+        "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nTrustedUserCAKeys {}\nAllowUsers {user}\n",
+        file("host_key"),
+        file("user_ca.pub"),
+    );
+    text.push_str(
+        "PidFile none\nLogLevel VERBOSE\nAuthorizedKeysFile none\nPasswordAuthentication no\n\
+         KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\nUsePAM no\nStrictModes no\n\
+         PrintMotd no\nSubsystem sftp internal-sftp\n",
+    );
+    if has_penalties {
+        let _ = writeln!(text, "PerSourcePenalties no");
+    }
+    text
+}
+
+/// Whether this sshd punishes addresses for refused logins (since 9.8; older ones refuse the keyword).
+fn has_penalties(program: &Path) -> bool {
+    let output = Command::new(program).arg("-V").output();
+    let said = output
+        .map(|it| [it.stderr, it.stdout].concat())
+        .unwrap_or_default();
+    version(&String::from_utf8_lossy(&said)).is_some_and(|version| version >= (9, 8))
+}
+
+/// The version in `OpenSSH_9.2p1 Debian-2`.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let (_, rest) = text.split_once("OpenSSH_")?;
+    let (major, rest) = rest.split_once('.')?;
+    let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_what_sshd_prints() {
+        for (said, expected) in [
+            (
+                "OpenSSH_9.2p1 Debian-2+deb12u7, OpenSSL 3.0.17",
+                Some((9, 2)),
+            ),
+            ("unknown option -- V\nOpenSSH_8.4p1, OpenSSL", Some((8, 4))),
+            ("OpenSSH_10.0p2", Some((10, 0))),
+            ("something else", None),
+        ] {
+            assert_eq!(version(said), expected, "{said}");
+        }
+    }
+}
