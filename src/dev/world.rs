@@ -1,0 +1,260 @@
+//! Issuer, daemon and sshd together, in one folder.
+//!
+//! Keys, ledger, policy and password in the folder are kept when a world starts there again, and so are the ports where they
+//! are still free; `env` is written last and removed at the end, so whoever sees it can use it.
+
+mod tls;
+mod written;
+
+use std::{
+    fs::{self, File},
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+};
+
+use super::{Error, files, issuer::Issuer, person, ports, sshd::Sshd};
+use crate::{
+    config::Config,
+    daemon::{self, Running},
+};
+
+/// The name of the server, and of its TLS certificate.
+const NAME: &str = "localhost";
+
+/// What one world has that another has not.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The `daypass` program for `ssh_config` and `env`; the running program where it is not given.
+    pub program: Option<PathBuf>,
+    /// Replaces the policy in the folder. Without it, one that is there is kept, and else [`World`] writes its own.
+    pub policy: Option<String>,
+    /// More sections for `daypass.toml` (`[limits]`, say).
+    pub configuration: String,
+    /// Leave sshd out, even where it is installed.
+    pub without_sshd: bool,
+}
+
+/// A running world. Dropping it ends everything it started; [`World::stop`] does so in order.
+pub struct World {
+    files: Files,
+    issuer: Issuer,
+    daemon: Option<Running>,
+    address: std::net::SocketAddr,
+    sshd: Option<Sshd>,
+    variables: Vec<(&'static str, String)>,
+    _lock: File,
+}
+
+/// Where things are in a world's folder.
+#[derive(Clone, Debug)]
+pub struct Files {
+    dir: PathBuf,
+}
+
+impl Files {
+    /// Every file has a name of its own; this is the only place that knows them.
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+    /// The folder itself, as an absolute path.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+    /// Shell exports for another terminal.
+    pub fn env(&self) -> PathBuf {
+        self.at("env")
+    }
+    /// For `ssh -F`: the host `web-1`, and the passes that come by themselves.
+    pub fn ssh_config(&self) -> PathBuf {
+        self.at("ssh_config")
+    }
+    /// The throw-away sshd's host key.
+    pub fn known_hosts(&self) -> PathBuf {
+        self.at("known_hosts")
+    }
+    /// The daemon's configuration.
+    pub fn configuration(&self) -> PathBuf {
+        self.at("daypass.toml")
+    }
+    /// The policy: edit it and reload.
+    pub fn policy(&self) -> PathBuf {
+        self.at("policy.toml")
+    }
+    /// The client's state folder.
+    pub fn client_state(&self) -> PathBuf {
+        self.at("client")
+    }
+    /// The CA that the server's TLS certificate is from (PEM).
+    pub fn tls_ca(&self) -> PathBuf {
+        self.at("tls-ca.pem")
+    }
+    /// The password of everybody in this world.
+    pub fn password(&self) -> PathBuf {
+        self.at(person::PASSWORD_FILE)
+    }
+}
+
+impl World {
+    /// Starts a world in `dir`, which is made where it is not there.
+    ///
+    /// # Errors
+    /// Where another world runs in this folder, a file in it is not as it should be, or a part does not start.
+    pub async fn start(dir: &Path) -> Result<Self, Error> {
+        Self::start_with(dir, Options::default()).await
+    }
+
+    /// Starts a world that differs from the usual one.
+    ///
+    /// # Errors
+    /// As [`World::start`].
+    pub async fn start_with(dir: &Path, options: Options) -> Result<Self, Error> {
+        files::make_folder(dir)?;
+        let dir = fs::canonicalize(dir).map_err(files::failed("find", dir))?;
+        let files = Files { dir };
+        let lock = lock(&files)?;
+        forget(&files.env())?;
+        let ports = ports::Remembered::read(&files.at("ports"));
+
+        let password = files::keep_secret(&files.password())?;
+        let issuer = Issuer::start_on(ports::listen(ports.issuer)?, Some(password)).await?;
+        let ca_key = files::keep_key(&files.at("ca_key"), "daypass dev CA")?;
+        files::keep_key(&files.at("ledger_key"), "daypass dev ledger")?;
+        tls::keep(&files, NAME)?;
+        files::make_folder(&files.client_state())?;
+
+        let listener = ports::listen(ports.server)?;
+        let user = super::sshd::current_user()?;
+        let policy = options.policy.clone();
+        written::policy(&files, policy, &user)?;
+        written::configuration(&files, &issuer, &listener, &options)?;
+        let (daemon, address) = start_daemon(&files, listener).await?;
+        let program = match options.program {
+            Some(program) => program,
+            None => std::env::current_exe()
+                .map_err(|error| Error::System("find our own program", error))?,
+        };
+        let sshd = match Sshd::find() {
+            Some(binary) if !options.without_sshd => {
+                Some(Sshd::start(&binary, &files.at("sshd"), &ca_key, ports.sshd).await?)
+            }
+            _ => None,
+        };
+        ports::Remembered {
+            issuer: issuer.address().map(|it| it.port()),
+            server: Some(address.port()),
+            sshd: sshd.as_ref().map(Sshd::port).or(ports.sshd),
+        }
+        .write(&files.at("ports"))?;
+        let server = format!("https://{NAME}:{}", address.port());
+        let variables = written::variables(&files, &server, sshd.as_ref());
+        written::ssh_files(&files, &program, &variables, sshd.as_ref())?;
+        written::env(&files, &program, &variables)?;
+        Ok(Self {
+            files,
+            issuer,
+            daemon: Some(daemon),
+            address,
+            sshd,
+            variables,
+            _lock: lock,
+        })
+    }
+
+    /// Where its files are.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// The issuer its people sign in at.
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// Where the daemon is dialled, and the CA (PEM) of its TLS certificate.
+    ///
+    /// # Errors
+    /// Where the CA's file cannot be read.
+    pub fn server(&self) -> Result<(String, String), Error> {
+        let url = format!("https://{NAME}:{}", self.address.port());
+        Ok((url, files::read(&self.files.tls_ca())?))
+    }
+
+    /// The daemon; `None` while it is stopped.
+    pub fn daemon(&self) -> Option<&Running> {
+        self.daemon.as_ref()
+    }
+
+    /// The throw-away sshd, where this machine has one.
+    pub fn sshd(&self) -> Option<&Sshd> {
+        self.sshd.as_ref()
+    }
+
+    /// The variables that `env` exports, for commands that are to run in this world.
+    pub fn variables(&self) -> &[(&'static str, String)] {
+        &self.variables
+    }
+
+    /// Stops the daemon in order and starts it again at the same address, over the same ledger.
+    ///
+    /// # Errors
+    /// Where its configuration no longer loads or its port is gone.
+    pub async fn restart_daemon(&mut self) -> Result<(), Error> {
+        self.stop_daemon().await;
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, self.address.port()))
+            .map_err(|error| Error::System("open the server's port again", error))?;
+        let (daemon, _) = start_daemon(&self.files, listener).await?;
+        self.daemon = Some(daemon);
+        Ok(())
+    }
+
+    /// Stops the daemon in order and leaves the rest running.
+    pub async fn stop_daemon(&mut self) {
+        if let Some(daemon) = self.daemon.take() {
+            daemon.stop().await;
+        }
+    }
+
+    /// Ends the world in order: what is under way is answered first.
+    pub async fn stop(mut self) {
+        self.stop_daemon().await;
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // A left-over file misleads nobody: its server does not answer.
+        let _ = forget(&self.files.env());
+    }
+}
+
+async fn start_daemon(
+    files: &Files,
+    listener: std::net::TcpListener,
+) -> Result<(Running, std::net::SocketAddr), Error> {
+    let config =
+        Config::load(&files.configuration()).map_err(|error| Error::Daemon(error.into()))?;
+    let daemon = daemon::start(config, Some(listener))
+        .await
+        .map_err(|error| Error::Daemon(error.into()))?;
+    let address = daemon.address();
+    Ok((daemon, address))
+}
+
+/// One world a folder.
+fn lock(files: &Files) -> Result<File, Error> {
+    let path = files.at("lock");
+    files::write(&path, "")?;
+    let file = File::open(&path).map_err(files::failed("open", &path))?;
+    file.try_lock()
+        .map_err(|_| Error::Taken(files.dir.clone()))?;
+    Ok(file)
+}
+
+fn forget(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(files::failed("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}

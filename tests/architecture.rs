@@ -1,0 +1,381 @@
+//! Reads `src/` and fails where a module imports what it must not, where a pure file reads the clock, randomness or the
+//! world, where somebody but the store's writer makes a receipt, and where a file has no purpose written on it.
+//!
+//! The checks are plain text: comments, strings and test code are taken out first. What each must find is tested here too.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use regex::Regex;
+
+/// What each module may import of ours: a module, or one submodule of it.
+#[rustfmt::skip]
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("ledger", &[]),
+    ("identity", &[]),
+    ("proto", &[]),
+    ("policy", &["identity"]),
+    ("ca", &["identity", "policy", "ledger"]),
+    ("store", &["ca", "policy", "ledger"]),
+    ("operations", &["identity", "policy", "ledger", "ca", "store"]),
+    ("server", &["operations", "identity", "proto", "policy", "ledger", "ca"]),
+    ("client", &["proto", "ledger", "identity::proof"]),
+    ("config", &["identity", "policy", "ca", "server"]),
+    ("daemon", &["config", "identity", "policy", "ledger", "ca", "store", "operations", "server"]),
+    ("dev", &["config", "daemon", "identity"]),
+];
+
+/// They wire the rest together, so they import what they like.
+const WIRING: &[&str] = &["cli", "main", "lib"];
+
+/// Files, and folders of files, that compute and do nothing else.
+const PURE: &[&str] = &[
+    "ledger.rs",
+    "ledger/",
+    "policy.rs",
+    "policy/",
+    "identity/claims.rs",
+    "identity/proof.rs",
+    "ca/draft.rs",
+    "ca/lint.rs",
+];
+
+/// What a pure file has no business with: (what it is, how it looks).
+#[rustfmt::skip]
+const IMPURE: &[(&str, &str)] = &[
+    ("the clock", r"\bnow_utc\b|\bSystemTime\b|\bInstant\b|\bnow_local\b"),
+    ("randomness", r"\bOsRng\b|\bthread_rng\b|\brand::|\bgetrandom\b"),
+    ("files", r"\bstd::fs\b|\bfs::|\bFile::"),
+    ("the network", r"\breqwest\b|\bhyper\b|\btonic\b|\bTcp(Stream|Listener)\b|\bUdpSocket\b"),
+    ("a database", r"\bsqlx\b"),
+    ("the process", r"\bstd::(process|env|thread)\b|\benv::var|\bCommand::new\b"),
+    ("a terminal", r"\be?print(ln)?!|\bdbg!"),
+    ("waiting", r"\btokio\b|\.await\b|\basync\b"),
+];
+
+/// The longest a file may be above its tests.
+const LONGEST: usize = 400;
+
+/// One source file: its path below `src/`, and its code without comments, strings and tests.
+struct Source {
+    path: String,
+    text: String,
+    code: String,
+}
+
+impl Source {
+    fn new(path: &str, text: &str) -> Self {
+        Self {
+            path: path.into(),
+            text: text.into(),
+            code: code_of(text),
+        }
+    }
+
+    /// The module path: `policy/grant.rs` is `[policy, grant]`.
+    fn modules(&self) -> Vec<&str> {
+        self.path.trim_end_matches(".rs").split('/').collect()
+    }
+}
+
+#[test]
+fn modules_import_only_what_is_below_them() {
+    demand_nothing(sources().iter().flat_map(forbidden_imports));
+}
+
+#[test]
+fn pure_files_read_neither_clock_nor_chance_nor_the_world() {
+    demand_nothing(sources().iter().flat_map(impurities));
+}
+
+#[test]
+fn only_the_writer_makes_receipts() {
+    demand_nothing(sources().iter().flat_map(forged_receipts));
+}
+
+#[test]
+fn every_file_says_what_it_is_for_and_stays_readable() {
+    demand_nothing(sources().iter().flat_map(untidiness));
+}
+
+#[test]
+#[rustfmt::skip]
+fn forbidden_imports_are_found_however_they_are_spelled() {
+    for (case, path, text, found) in [
+        ("a plain path", "server/issue.rs", "use crate::store::Store;", 1),
+        ("in a group", "server/issue.rs", "use crate::{identity::Identity, store::{self, Store}};", 1),
+        ("over lines", "server.rs", "use crate::{\n    policy::{Ask, Context},\n    store::Store,\n};", 1),
+        ("inside a function", "policy/grant.rs", "fn f() { let x = crate::ca::Ca::new(); }", 1),
+        ("through super", "policy.rs", "use super::store;", 1),
+        ("through two supers", "policy/grant.rs", "use super::super::{ledger, identity};", 1),
+        ("more than the one submodule", "client/login.rs", "use crate::identity::{proof, Issuers};", 1),
+        ("a whole module for one submodule", "client/login.rs", "use crate::identity;", 1),
+        ("configuration from below", "ca/key.rs", "use crate::config::Config;", 1),
+        ("a module without a rule", "novelty.rs", "", 1),
+        ("what is allowed", "store/writer.rs", "use crate::{ca::Draft, ledger, policy};", 0),
+        ("the one submodule", "client/login.rs", "use crate::identity::proof::commitment;", 0),
+        ("its own module", "policy/grant.rs", "use crate::policy::Ask; use super::template;", 0),
+        ("macros and items of the root", "policy.rs", "use crate::Nothing;", 0),
+        ("a comment", "policy.rs", "// use crate::store::Store;\n/* crate::ca */", 0),
+        ("a string", "policy.rs", r#"const A: &str = "crate::store::Store \" crate::ca";"#, 0),
+        ("tests", "policy.rs", "#[cfg(test)]\nmod tests {\n use crate::store::Store;\n}", 0),
+        ("wiring", "cli/serve.rs", "use crate::{daemon, store, client};", 0),
+    ] {
+        let complaints = forbidden_imports(&Source::new(path, text));
+        assert_eq!(!complaints.is_empty(), found == 1, "{case}: {complaints:?}");
+    }
+}
+
+#[test]
+#[rustfmt::skip]
+fn impurity_is_found_in_pure_files_only() {
+    for (case, path, text, found) in [
+        ("the clock", "policy/explain.rs", "let now = OffsetDateTime::now_utc();", 1),
+        ("randomness", "ca/draft.rs", "OsRng.fill_bytes(&mut nonce);", 1),
+        ("a file", "ledger/verify.rs", "std::fs::read(path)", 1),
+        ("a request", "identity/claims.rs", "reqwest::get(url)", 1),
+        ("waiting", "policy.rs", "async fn decide() {}", 1),
+        ("the edge", "server/issue.rs", "let now = OffsetDateTime::now_utc();", 0),
+        ("an address", "policy.rs", "use std::net::IpAddr;", 0),
+        ("a word in a sentence", "policy.rs", "//! Never reads SystemTime.", 0),
+        ("a variable named like a crate", "policy.rs", "let operand::X = brand::Y;", 0),
+    ] {
+        let complaints = impurities(&Source::new(path, text));
+        assert_eq!(complaints.len(), found, "{case}: {complaints:?}");
+    }
+}
+
+#[test]
+fn a_forged_receipt_is_found() {
+    let forged = "let receipt = Receipt::committed(7, hash);";
+    for (path, found) in [
+        ("operations/issue.rs", 1),
+        ("ca.rs", 1),
+        ("store/writer.rs", 0),
+    ] {
+        let complaints = forged_receipts(&Source::new(path, forged));
+        assert_eq!(complaints.len(), found, "{path}: {complaints:?}");
+    }
+    let renamed = "use crate::ledger::Receipt as Proof; let it = Proof::committed(7, hash);";
+    assert_eq!(forged_receipts(&Source::new("ca.rs", renamed)).len(), 1);
+}
+
+#[test]
+fn untidiness_is_found() {
+    let long = format!("//! Long.\n{}", "fn f() {}\n".repeat(LONGEST));
+    let tested = format!(
+        "//! Tests.\n#[cfg(test)]\nmod tests {{\n{}}}",
+        "fn f() {}\n".repeat(LONGEST)
+    );
+    for (case, text, found) in [
+        ("no purpose", "use std::fmt;", 1),
+        ("too long", long.as_str(), 1),
+        ("long tests", tested.as_str(), 0),
+        ("in order", "//! Adds.\nfn add() {}", 0),
+    ] {
+        let complaints = untidiness(&Source::new("policy.rs", text));
+        assert_eq!(complaints.len(), found, "{case}: {complaints:?}");
+    }
+}
+
+fn forbidden_imports(source: &Source) -> Vec<String> {
+    let home = source.modules()[0];
+    if WIRING.contains(&home) {
+        return Vec::new();
+    }
+    let Some((_, allowed)) = MAY_IMPORT.iter().find(|(module, _)| *module == home) else {
+        return vec![format!(
+            "{}: tests/architecture.rs has no rule for `{home}`",
+            source.path
+        )];
+    };
+    let permitted = |import: &str| {
+        let below = |rule: &&str| *rule == import || import.starts_with(&format!("{rule}::"));
+        allowed.iter().any(|rule| below(rule))
+    };
+    imports(source)
+        .into_iter()
+        .filter(|import| import.split("::").next() != Some(home))
+        .filter(|import| is_ours(import) && !permitted(import))
+        .map(|import| format!("{}: `{home}` must not import `{import}`", source.path))
+        .collect()
+}
+
+/// Whether a path from the root starts with one of our modules.
+fn is_ours(import: &str) -> bool {
+    let first = import.split("::").next().unwrap_or_default();
+    WIRING.contains(&first) || MAY_IMPORT.iter().any(|(module, _)| *module == first)
+}
+
+/// Every path of our crate that the code names, from the root: `store::Store`.
+fn imports(source: &Source) -> Vec<String> {
+    let start = Regex::new(r"\b(crate|(?:super::)*super)::").unwrap();
+    let depth = source.modules().len();
+    let mut found = Vec::new();
+    for hit in start.captures_iter(&source.code) {
+        let supers = hit[1].matches("super").count();
+        if hit[1] == *"crate" || supers >= depth {
+            let rest = &source.code[hit.get(0).unwrap().end()..];
+            expand("", rest, &mut found);
+        }
+    }
+    found
+}
+
+/// Spells out `a::{b, c::d}` at the start of `text`.
+fn expand(prefix: &str, text: &str, found: &mut Vec<String>) {
+    let text = text.trim_start();
+    if let Some(group) = text.strip_prefix('{') {
+        for item in split_group(group) {
+            expand(prefix, item, found);
+        }
+        return;
+    }
+    let end = text
+        .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .unwrap_or(text.len());
+    let name = &text[..end];
+    let path = match (prefix, name) {
+        (_, "self" | "") => prefix.to_owned(),
+        ("", _) => name.to_owned(),
+        _ => format!("{prefix}::{name}"),
+    };
+    match text[end..].strip_prefix("::") {
+        Some(rest) if rest.starts_with(|c: char| c == '{' || c.is_alphabetic()) => {
+            expand(&path, rest, found);
+        }
+        _ => found.push(path),
+    }
+}
+
+/// The items of a group whose `{` is already gone, split at its own commas.
+fn split_group(text: &str) -> Vec<&str> {
+    let (mut items, mut depth, mut start) = (Vec::new(), 0_usize, 0);
+    for (at, character) in text.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                items.push(text[start..at].trim());
+                start = at + 1;
+                if character == '}' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    items.retain(|item| !item.is_empty());
+    items
+}
+
+fn impurities(source: &Source) -> Vec<String> {
+    let listed =
+        |rule: &&str| source.path == *rule || rule.ends_with('/') && source.path.starts_with(rule);
+    if !PURE.iter().copied().any(|rule| listed(&rule)) {
+        return Vec::new();
+    }
+    IMPURE
+        .iter()
+        .filter_map(|(what, pattern)| {
+            let hit = Regex::new(pattern).unwrap().find(&source.code)?;
+            Some(format!(
+                "{}: a pure file knows {what}: `{}`",
+                source.path,
+                hit.as_str()
+            ))
+        })
+        .collect()
+}
+
+fn forged_receipts(source: &Source) -> Vec<String> {
+    let call = Regex::new(r"::\s*committed\s*\(").unwrap();
+    if source.path == "store/writer.rs" || !call.is_match(&source.code) {
+        return Vec::new();
+    }
+    vec![format!(
+        "{}: only store/writer.rs makes a Receipt, after COMMIT",
+        source.path
+    )]
+}
+
+fn untidiness(source: &Source) -> Vec<String> {
+    let mut complaints = Vec::new();
+    if !source.text.starts_with("//!") {
+        complaints.push(format!(
+            "{}: the first line must say what the file is for",
+            source.path
+        ));
+    }
+    let lines = above_tests(&source.text).lines().count();
+    if lines > LONGEST {
+        complaints.push(format!(
+            "{}: {lines} lines are a design question",
+            source.path
+        ));
+    }
+    complaints
+}
+
+/// The code without comments, string literals and tests. Lines stay lines.
+fn code_of(text: &str) -> String {
+    let dull = r##"(?s)//[^\n]*|/\*.*?\*/|r#".*?"#|b?"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])'"##;
+    let bare = Regex::new(dull)
+        .unwrap()
+        .replace_all(text, "\"\"")
+        .into_owned();
+    above_tests(&bare).to_owned()
+}
+
+/// Tests come last in a file, under `#[cfg(test)]`.
+fn above_tests(text: &str) -> &str {
+    let tests = Regex::new(r"(?m)^#\[cfg\(test\)\]\s*(#\[[^\]]*\]\s*)*mod ").unwrap();
+    tests.find(text).map_or(text, |hit| &text[..hit.start()])
+}
+
+/// Every source file but those of tests.
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    assert!(files.len() > 30, "where is src/?");
+    let read = |file: &PathBuf| {
+        let path = file
+            .strip_prefix(&root)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        Source::new(&path, &fs::read_to_string(file).unwrap())
+    };
+    files.iter().map(read).collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap();
+        if name == "tests" {
+            continue;
+        }
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn demand_nothing(complaints: impl Iterator<Item = String>) {
+    let complaints: Vec<String> = complaints.collect();
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
