@@ -9,6 +9,7 @@ pub mod person;
 mod ports;
 pub mod sshd;
 
+
 use std::{io, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -34,6 +35,12 @@ pub enum Error {
     /// A key could not be made.
     #[error("failed to make a key: {0}")]
     Key(&'static str),
+    /// Two worlds cannot share a folder.
+    #[error("another world runs in {}: stop it, or name another folder", .0.display())]
+    Taken(PathBuf),
+    /// The daemon does not start.
+    #[error("failed to start the daemon")]
+    Daemon(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The headless person got stuck.
     #[error("failed to sign in: {0}")]
     Person(String),

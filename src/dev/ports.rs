@@ -1,11 +1,12 @@
 //! Loopback ports for the parts of a world.
 
 use std::{
-    io,
+    fs, io,
     net::{Ipv4Addr, TcpListener},
+    path::Path,
 };
 
-use super::Error;
+use super::{Error, files};
 
 /// A listener on `wish` where that port is free, else on any free port.
 pub(super) fn listen(wish: Option<u16>) -> Result<TcpListener, Error> {
@@ -28,4 +29,41 @@ pub(super) fn of(listener: &TcpListener) -> Result<u16, Error> {
 /// A port that is free now, for a program that opens it itself.
 pub(super) fn free(wish: Option<u16>) -> Result<u16, Error> {
     of(&listen(wish)?)
+}
+
+/// The ports that a world had last time: a terminal that read its `env` then goes on working.
+#[derive(Default)]
+pub(super) struct Remembered {
+    pub(super) issuer: Option<u16>,
+    pub(super) server: Option<u16>,
+    pub(super) sshd: Option<u16>,
+}
+
+impl Remembered {
+    /// What `path` has; nothing where there is no such file.
+    pub(super) fn read(path: &Path) -> Self {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let port = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|value| value.trim().parse().ok())
+        };
+        Self {
+            issuer: port("issuer"),
+            server: port("server"),
+            sshd: port("sshd"),
+        }
+    }
+
+    /// Writes `path`.
+    pub(super) fn write(&self, path: &Path) -> Result<(), Error> {
+        let ports = [
+            ("issuer", self.issuer),
+            ("server", self.server),
+            ("sshd", self.sshd),
+        ];
+        let lines = ports
+            .iter()
+            .filter_map(|(name, port)| Some(format!("{name} {}\n", (*port)?)));
+        files::write(path, &lines.collect::<String>())
+    }
 }
