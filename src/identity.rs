@@ -187,3 +187,6 @@ impl Holder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+//! Signing keys and an issuer on loopback that misbehaves on request.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+
+use aws_lc_rs::{
+    rand::SystemRandom,
+    rsa::KeySize,
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
+        RsaKeyPair,
+    },
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use http_body_util::Full;
+use hyper::{Request, Response, body::Bytes, body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+
+use crate::identity::{Algorithm, Binding, Issuers, Settings, jwks::Rules};
+
+pub(super) const NOW: i64 = 1_800_000_000;
+
+pub(super) fn now() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(NOW).unwrap()
+}
+
+pub(super) fn base64url(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// A key pair of an issuer.
+pub(super) enum Signer {
+    Rsa(RsaKeyPair),
+    Ecdsa(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+}
+
+impl Signer {
+    pub(super) fn new(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::RS256 => Self::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()),
+            Algorithm::ES256 => {
+                Self::Ecdsa(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
+            }
+            Algorithm::EdDSA => Self::Ed25519(Ed25519KeyPair::generate().unwrap()),
+        }
+    }
+
+    /// One of each, made once.
+    pub(super) fn shared(algorithm: Algorithm) -> &'static Self {
+        static ALL: OnceLock<[Signer; 3]> = OnceLock::new();
+        let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
+        let all = ALL.get_or_init(|| algorithms.map(Self::new));
+        let index = algorithms.iter().position(|other| *other == algorithm);
+        &all[index.unwrap()]
+    }
+
+    /// The modulus of a 2048-bit key: its PKCS#1 form is two fixed headers around it.
+    pub(super) fn modulus(&self) -> Vec<u8> {
+        match self {
+            Self::Rsa(pair) => pair.public_key().as_ref()[9..265].to_vec(),
+            _ => panic!("not RSA"),
+        }
+    }
+
+    /// With this `kid`, and neither `use` nor `alg`.
+    pub(super) fn jwk(&self, kid: &str) -> Value {
+        match self {
+            Self::Rsa(_) => {
+                json!({"kty": "RSA", "kid": kid, "n": base64url(self.modulus()), "e": "AQAB"})
+            }
+            Self::Ecdsa(pair) => {
+                let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+                json!({"kty": "EC", "crv": "P-256", "kid": kid, "x": base64url(x), "y": base64url(y)})
+            }
+            Self::Ed25519(pair) => {
+                let x = base64url(pair.public_key());
+                json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": x})
+            }
+        }
+    }
+
+    fn signature(&self, message: &[u8]) -> Vec<u8> {
+        let random = SystemRandom::new();
+        match self {
+            Self::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
+                    .unwrap();
+                signature
+            }
+            Self::Ecdsa(pair) => pair.sign(&random, message).unwrap().as_ref().to_vec(),
+            Self::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
+        }
+    }
+
+    /// Any header, any payload.
+    pub(super) fn compact(&self, header: &str, payload: &str) -> String {
+        let message = format!("{}.{}", base64url(header), base64url(payload));
+        let signature = base64url(self.signature(message.as_bytes()));
+        format!("{message}.{signature}")
+    }
+}
+
+/// ES256 by the key `es`.
+pub(super) fn sign(claims: &Value) -> String {
+    sign_with(&json!({"alg": "ES256", "kid": "es", "typ": "JWT"}), claims)
+}
+
+/// The header is free, the key is `es`.
+pub(super) fn sign_with(header: &Value, claims: &Value) -> String {
+    Signer::shared(Algorithm::ES256).compact(&header.to_string(), &claims.to_string())
+}
+
+/// `base` with one member set, or removed by null.
+pub(super) fn with(base: &Value, name: &str, value: Value) -> Value {
+    let mut changed = base.clone();
+    let members = changed.as_object_mut().unwrap();
+    match value {
+        Value::Null => members.remove(name),
+        value => members.insert(name.to_owned(), value),
+    };
+    changed
+}
+
+/// What the issuer answers to one path.
+#[derive(Clone)]
+pub(super) enum Answer {
+    Body(u16, String),
+    Redirect(String),
+    /// Never.
+    Hang,
+}
+
+/// An issuer on loopback.
+pub(super) struct TestIssuer {
+    pub(super) url: String,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    answers: HashMap<String, Answer>,
+    hits: HashMap<String, usize>,
+}
+
+pub(super) const DISCOVERY: &str = "/.well-known/openid-configuration";
+pub(super) const KEYS: &str = "/keys";
+
+impl TestIssuer {
+    /// With the three shared keys as `rs`, `es` and `ed`.
+    pub(super) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::<Mutex<State>>::default();
+        tokio::spawn(serve(listener, Arc::clone(&state)));
+        let issuer = Self { url, state };
+        let keys = format!("{}{KEYS}", issuer.url);
+        issuer.answer_json(DISCOVERY, &json!({"issuer": issuer.url, "jwks_uri": keys}));
+        issuer.answer_json(KEYS, &shared_key_set());
+        issuer
+    }
+
+    pub(super) fn answer(&self, path: &str, answer: Answer) {
+        let mut state = self.state.lock().unwrap();
+        state.answers.insert(path.to_owned(), answer);
+    }
+
+    pub(super) fn answer_json(&self, path: &str, value: &Value) {
+        self.answer(path, Answer::Body(200, value.to_string()));
+    }
+
+    pub(super) fn hits(&self, path: &str) -> usize {
+        let state = self.state.lock().unwrap();
+        state.hits.get(path).copied().unwrap_or_default()
+    }
+
+    pub(super) fn all_hits(&self) -> usize {
+        self.state.lock().unwrap().hits.values().sum()
+    }
+
+    pub(super) fn settings(&self) -> Settings {
+        settings(&self.url)
+    }
+
+    pub(super) fn issuers(&self) -> Issuers {
+        issuers(vec![self.settings()])
+    }
+
+    /// The base token's claims.
+    pub(super) fn claims(&self) -> Value {
+        json!({
+            "iss": self.url, "sub": "alice-1", "aud": "daypass", "azp": "daypass",
+            "iat": NOW - 10, "exp": NOW + 600, "auth_time": NOW - 20, "nonce": "n-marker",
+            "email": "alice@example.com", "email_verified": true, "groups": ["sre", "oncall"],
+        })
+    }
+}
+
+pub(super) fn shared_key_set() -> Value {
+    let jwk = |algorithm, kid| Signer::shared(algorithm).jwk(kid);
+    json!({"keys": [
+        jwk(Algorithm::RS256, "rs"), jwk(Algorithm::ES256, "es"), jwk(Algorithm::EdDSA, "ed"),
+    ]})
+}
+
+/// Nonce-bound, all algorithms.
+pub(super) fn settings(url: &str) -> Settings {
+    Settings {
+        name: "corp".to_owned(),
+        url: url.to_owned(),
+        client_id: "daypass".to_owned(),
+        audiences: vec!["daypass".to_owned()],
+        scopes: vec!["openid".to_owned()],
+        algorithms: vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA],
+        binding: Binding::Nonce,
+        device_flow: false,
+        interactive: true,
+        ca_certificates: None,
+    }
+}
+
+/// The daemon's rules, but for a short wait on issuers that hang.
+pub(super) fn issuers(settings: Vec<Settings>) -> Issuers {
+    let rules = Rules {
+        patience: Duration::from_millis(50),
+        ..Rules::DEFAULT
+    };
+    Issuers::with_rules(settings, rules, Duration::from_millis(1500)).unwrap()
+}
+
+async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let state = Arc::clone(&state);
+        let service = service_fn(move |request| respond(Arc::clone(&state), request));
+        tokio::spawn(
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service),
+        );
+    }
+}
+
+async fn respond(
+    state: Arc<Mutex<State>>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let answer = {
+        let mut state = state.lock().unwrap();
+        let path = request.uri().path().to_owned();
+        *state.hits.entry(path.clone()).or_default() += 1;
+        state.answers.get(&path).cloned()
+    };
+    let response = Response::builder();
+    let response = match answer {
+        Some(Answer::Body(status, body)) => response.status(status).body(Full::from(body)),
+        Some(Answer::Redirect(to)) => response
+            .status(302)
+            .header("location", to)
+            .body(Full::default()),
+        Some(Answer::Hang) => std::future::pending().await,
+        None => response.status(404).body(Full::default()),
+    };
+    Ok(response.unwrap())
+}
