@@ -1,80 +1,283 @@
-//! Durable state. The only writer of the ledger.
-pub mod ledger;
-pub mod writer;
+//! Durable state, and the only writer of the ledger.
+//!
+//! Appends go to one writer task ([`writer`]) and come back when they are on disk; reads have connections of their own and
+//! see only what is committed. The folder holds `ledger.db`, `checkpoint` (what was last signed) and `lock`.
+
+mod database;
+mod ledger;
+mod lock;
+mod signed;
+mod writer;
+
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use sqlx::{Sqlite, SqlitePool, pool::PoolConnection};
+use time::OffsetDateTime;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     ca::Draft,
-    ledger::{Receipt, What, checkpoint::Signer, event::Issued, tree::Hash},
+    ledger::{
+        Receipt, What,
+        checkpoint::{Signer, Verifier},
+        event::Issued,
+        tree::{Frontier, Hash, Plan},
+    },
 };
-use std::path::Path;
-use time::OffsetDateTime;
+use lock::Lock;
+use signed::Signed;
+use writer::{Job, State, Writer, closed};
+
+/// Writes that may wait before callers have to.
+const QUEUE: usize = 1024;
+
+/// The most leaves that one read returns.
+const ENTRIES_LIMIT: u32 = 1000;
 
 /// The store over one database. Cheap to clone.
-#[derive(Clone)]
-pub struct Store;
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// `None` once closed.
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    state: watch::Receiver<State>,
+    signed: Arc<Signed>,
+    readers: SqlitePool,
+}
 
 impl Store {
     /// Opens `folder/ledger.db` (SQLite), takes the lock against a second daemon, checks the whole ledger against what
     /// was last signed (`folder/checkpoint`), starts the writer and appends `started` as its first event.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] for the second daemon, [`Error::Tampered`] where the ledger is not the one that was signed,
+    /// [`Error::Unavailable`] where the disk does not do its part.
     pub async fn open(
-        _folder: &Path,
-        _signer: Signer,
-        _started: What,
-        _now: OffsetDateTime,
+        folder: &Path,
+        signer: Signer,
+        started: What,
+        now: OffsetDateTime,
     ) -> Result<Self, Error> {
-        todo!()
+        fs::create_dir_all(folder)
+            .map_err(|error| Error::Unavailable(format!("{}: {error}", folder.display())))?;
+        let lock = Lock::take(folder)?;
+        let store = Self::start(folder, lock, signer)
+            .await
+            .map_err(|error| error.with_advice(folder))?;
+        store.record(started, now).await?;
+        store.checkpoint().await?;
+        Ok(store)
     }
-    /// Records the pass that `draft` will be: durable when it returns.
+
+    async fn start(folder: &Path, lock: Lock, signer: Signer) -> Result<Self, Error> {
+        let file = folder.join("ledger.db");
+        let (signed, checkpoint) = Signed::open(folder, signer)?;
+        let mut connection = database::open_writer(&file).await?;
+        let head =
+            ledger::replay(&mut connection, Frontier::default(), checkpoint.as_ref()).await?;
+        match checkpoint {
+            None if head.size() > 0 => return Err(Error::Tampered(NO_CHECKPOINT.to_owned())),
+            None => drop(signed.sign(|| head.clone()).await?),
+            Some(_) => {}
+        }
+        let signed = Arc::new(signed);
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (state, watched) = watch::channel(State { head, fault: None });
+        let readers = database::open_readers(&file);
+        let writer = Writer {
+            file,
+            lock,
+            signed: signed.clone(),
+            jobs: queue,
+            state,
+            connection: Some(connection),
+            inserts: ledger::Inserts::new(),
+            unflushed: 0,
+        };
+        Ok(Self(Arc::new(Inner {
+            jobs: Mutex::new(Some(jobs)),
+            writer: Mutex::new(Some(tokio::spawn(writer.run()))),
+            state: watched,
+            signed,
+            readers,
+        })))
+    }
+
+    /// Records the pass that `draft` will be: durable when it returns. The event is kept even if the caller is gone by then.
+    ///
+    /// # Errors
+    /// Then there is no receipt, so no pass.
     pub async fn issue(
         &self,
-        _draft: Draft,
-        _issued: Issued,
-        _now: OffsetDateTime,
+        draft: Draft,
+        issued: Issued,
+        now: OffsetDateTime,
     ) -> Result<(Draft, Receipt), Error> {
-        todo!()
+        let issued = Box::new(issued);
+        self.submit(|answer| Job::Issue {
+            draft,
+            issued,
+            at: now,
+            answer,
+        })
+        .await
     }
-    /// Records any other event; its index.
-    pub async fn record(&self, _what: What, _now: OffsetDateTime) -> Result<u64, Error> {
-        todo!()
+
+    /// Records any other event, and returns its index when it is durable.
+    ///
+    /// # Errors
+    /// The event may or may not be in the ledger.
+    pub async fn record(&self, what: What, now: OffsetDateTime) -> Result<u64, Error> {
+        let what = Box::new(what);
+        self.submit(|answer| Job::Record {
+            what,
+            at: now,
+            answer,
+        })
+        .await
     }
-    /// The current head, signed; written to disk before it is shown.
+
+    async fn submit<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Job,
+    ) -> Result<T, Error> {
+        let (answer, answered) = oneshot::channel();
+        let jobs = locked(&self.0.jobs).clone().ok_or_else(closed)?;
+        jobs.send(job(answer)).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    /// A signed checkpoint over at least what is committed now; on disk before it is shown.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the file cannot be written.
     pub async fn checkpoint(&self) -> Result<String, Error> {
-        todo!()
+        self.0.signed.sign(|| self.head()).await
     }
+
+    fn head(&self) -> Frontier {
+        self.0.state.borrow().head.clone()
+    }
+
+    /// How many events are committed.
     pub fn size(&self) -> u64 {
-        todo!()
+        self.0.state.borrow().head.size()
     }
-    /// Leaves [from, from+limit) in order: (index, stored bytes).
-    pub async fn entries(&self, _from: u64, _limit: u32) -> Result<Vec<(u64, Vec<u8>)>, Error> {
-        todo!()
+
+    /// Leaves `[from, from + limit)` in order: (index, stored bytes); fewer at the end. At most 1000 at once.
+    ///
+    /// # Errors
+    /// [`Error::Range`] where `from` is over the size.
+    pub async fn entries(&self, from: u64, limit: u32) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        let size = self.size();
+        if from > size {
+            return Err(Error::Range { size });
+        }
+        let to = size.min(from.saturating_add(limit.min(ENTRIES_LIMIT).into()));
+        ledger::entries(&mut *self.reader().await?, from, to).await
     }
-    pub async fn inclusion_proof(&self, _index: u64, _size: u64) -> Result<Vec<Hash>, Error> {
-        todo!()
+
+    /// The audit path of the leaf at `index` in the tree of the first `size` leaves.
+    ///
+    /// # Errors
+    /// [`Error::Range`] where there is no such leaf or no such size.
+    pub async fn inclusion_proof(&self, index: u64, size: u64) -> Result<Vec<Hash>, Error> {
+        self.prove(size, Plan::inclusion(index, size)).await
     }
-    pub async fn consistency_proof(&self, _old: u64, _new: u64) -> Result<Vec<Hash>, Error> {
-        todo!()
+
+    /// The proof that the first `old` leaves are the beginning of the first `new`.
+    ///
+    /// # Errors
+    /// [`Error::Range`] where `old` is over `new` or `new` over the size.
+    pub async fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<Hash>, Error> {
+        self.prove(new, Plan::consistency(old, new)).await
     }
-    pub fn verifier(&self) -> crate::ledger::checkpoint::Verifier {
-        todo!()
+
+    async fn prove(&self, wanted: u64, plan: Option<Plan>) -> Result<Vec<Hash>, Error> {
+        let size = self.size();
+        let plan = plan
+            .filter(|_| wanted <= size)
+            .ok_or(Error::Range { size })?;
+        ledger::proof(&mut *self.reader().await?, plan).await
     }
+
+    async fn reader(&self) -> Result<PoolConnection<Sqlite>, Error> {
+        Ok(self.0.readers.acquire().await?)
+    }
+
+    /// What everyone else checks this ledger's checkpoints with.
+    pub fn verifier(&self) -> Verifier {
+        self.0.signed.verifier()
+    }
+
     /// Whether appends can work now (readiness).
     pub fn is_ready(&self) -> bool {
-        todo!()
+        let writer_lives = self.0.state.has_changed().is_ok();
+        writer_lives && self.0.state.borrow().fault.is_none()
     }
-    /// Commits what waits, checkpoints the WAL, releases the lock.
+
+    /// Takes nothing more, commits what waits, signs the head, moves the log into the database and releases the lock.
     pub async fn close(&self) {
-        todo!()
+        drop(locked(&self.0.jobs).take());
+        self.0.readers.close().await;
+        let writer = locked(&self.0.writer).take();
+        if let Some(Err(error)) = match writer {
+            Some(writer) => Some(writer.await),
+            None => None,
+        } {
+            tracing::error!(%error, "the ledger's writer ended badly");
+        }
     }
 }
 
-#[derive(Debug, thiserror::Error)]
+const NO_CHECKPOINT: &str = "the file `checkpoint` is missing";
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why the store did not do it. Nothing was issued.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
+    /// The disk or the database does not do its part. It may be tried again.
     #[error("database is unavailable: {0}")]
     Unavailable(String),
+    /// Another daemon has the folder.
     #[error("{0} is in use by another daypass daemon")]
     Locked(String),
+    /// Somebody changed or replaced the ledger. Only a person can go on from here.
     #[error("ledger is not the one that was last signed: {0}")]
     Tampered(String),
+    /// There is no such index or size.
     #[error("no such entry: the ledger's size is {size}")]
-    Range { size: u64 },
+    Range {
+        /// The ledger's size.
+        size: u64,
+    },
 }
+
+impl Error {
+    fn with_advice(self, folder: &Path) -> Self {
+        match self {
+            Self::Tampered(what) => Self::Tampered(format!(
+                "{what}. Nothing was changed in {folder}, and nothing is issued. Put back the newest copy of ledger.db and \
+                 checkpoint; where there is none, keep the folder as evidence and start with an empty one",
+                folder = folder.display()
+            )),
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

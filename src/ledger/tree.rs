@@ -94,6 +94,11 @@ impl Frontier {
         self.size
     }
 
+    /// The hash of the smallest complete subtree at the edge: the largest that the last leaf closed. `None` in an empty tree.
+    pub fn edge(&self) -> Option<&Hash> {
+        self.peaks.last()
+    }
+
     /// Appends a leaf by its hash. Returns the hashes of the complete subtrees that it closes, the leaf's own first:
     /// the n-th is of level n.
     pub fn push(&mut self, leaf: Hash) -> Vec<Hash> {

@@ -1,1 +1,361 @@
-//! The single writer with group commit.
+//! The single writer with group commit: takes whatever waits, appends all of it in one transaction, commits once, answers
+//! everyone. The only place that makes a [`Receipt`], and only after COMMIT.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use sha2::{Digest, Sha256};
+use sqlx::{Connection, SqliteConnection};
+use time::OffsetDateTime;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
+
+use super::{
+    Error,
+    database::{self, Flush},
+    ledger::{self, Inserts, Row},
+    lock::Lock,
+    signed::Signed,
+};
+use crate::{
+    ca::Draft,
+    ledger::{
+        Event, Receipt, What,
+        event::Issued,
+        tree::{Frontier, leaf_hash},
+    },
+};
+
+/// How many writes share one commit at most.
+const BATCH: usize = 256;
+
+/// How long nothing must come before the writer tidies up: moves the log into the database and signs the head.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// The log is moved after so many bytes of events even under load, for it must not grow without end.
+const LOG_LIMIT: usize = 32 * 1024 * 1024;
+
+/// A write that waits for its commit. Whether somebody still waits for the answer does not matter.
+#[derive(Debug)]
+pub(super) enum Job {
+    Issue {
+        draft: Draft,
+        issued: Box<Issued>,
+        at: OffsetDateTime,
+        answer: oneshot::Sender<Result<(Draft, Receipt), Error>>,
+    },
+    Record {
+        what: Box<What>,
+        at: OffsetDateTime,
+        answer: oneshot::Sender<Result<u64, Error>>,
+    },
+}
+
+/// What the rest of the store may know of the writer.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    /// The committed head.
+    pub(super) head: Frontier,
+    /// Why nothing can be appended now.
+    pub(super) fault: Option<Error>,
+}
+
+/// The writer; owns the writing connection, the head and the lock.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) file: PathBuf,
+    pub(super) lock: Lock,
+    pub(super) signed: Arc<Signed>,
+    pub(super) jobs: mpsc::Receiver<Job>,
+    pub(super) state: watch::Sender<State>,
+    /// `None` after a failure, until [`Writer::recover`] has read the head anew.
+    pub(super) connection: Option<SqliteConnection>,
+    pub(super) inserts: Inserts,
+    /// Bytes of events since the log was last moved.
+    pub(super) unflushed: usize,
+}
+
+impl Writer {
+    /// Runs until nobody can send any more, then tidies up and releases the lock.
+    pub(super) async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            match self.receive(&mut batch).await {
+                Some(0) => break,
+                Some(_) => self.take(std::mem::take(&mut batch)).await,
+                None => self.rest().await,
+            }
+        }
+        self.finish().await;
+    }
+
+    /// Waits for jobs; `Some(0)` is the end, `None` means that it is quiet and there is something to tidy up.
+    async fn receive(&mut self, batch: &mut Vec<Job>) -> Option<usize> {
+        let jobs = self.jobs.recv_many(batch, BATCH);
+        if self.unflushed == 0 && self.connection.is_some() {
+            return Some(jobs.await);
+        }
+        timeout(QUIET, jobs).await.ok()
+    }
+
+    async fn take(&mut self, batch: Vec<Job>) {
+        if let Err(error) = self.recover().await {
+            batch.into_iter().for_each(|job| job.refuse(&error));
+            return;
+        }
+        self.commit(batch).await;
+        if self.unflushed > LOG_LIMIT {
+            self.flush(Flush::Some).await;
+        }
+    }
+
+    /// Commits the batch and answers it. After any error nobody gets a receipt, and the head is read anew before the next
+    /// batch: the commit may or may not have happened.
+    async fn commit(&mut self, batch: Vec<Job>) {
+        let head = self.state.borrow().head.clone();
+        let mut append = Append::new(head, batch);
+        match self.append(&mut append).await {
+            Ok(()) => {
+                self.unflushed += append.bytes;
+                self.state.send_modify(|state| state.head = append.head);
+                count(append.pending.len());
+                append.pending.into_iter().for_each(Pending::confirm);
+            }
+            Err(error) => {
+                self.fail(&error).await;
+                append.refuse(&error);
+            }
+        }
+    }
+
+    async fn append(&mut self, append: &mut Append) -> Result<(), Error> {
+        let connection = self.connection.as_mut().ok_or_else(closed)?;
+        let mut transaction = database::begin(connection).await?;
+        ledger::expect_head(&mut transaction, &append.head).await?;
+        let rows = append.assign();
+        self.inserts.append(&mut transaction, rows).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn fail(&mut self, error: &Error) {
+        tracing::error!(%error, "the ledger cannot commit; nothing is issued until it can");
+        if let Some(connection) = self.connection.take() {
+            connection.close_hard().await.ok();
+        }
+        self.state
+            .send_modify(|state| state.fault = Some(error.clone()));
+    }
+
+    /// Makes sure that there is a connection. After a failure it opens the database anew, makes what it holds durable, and
+    /// takes over what the failed commit may have left: that must continue the ledger as it was known.
+    async fn recover(&mut self) -> Result<(), Error> {
+        if let Some(error @ Error::Tampered(_)) = &self.state.borrow().fault {
+            return Err(error.clone());
+        }
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        match self.reopen().await {
+            Ok(head) => {
+                tracing::info!(size = head.size(), "the ledger commits again");
+                self.state.send_replace(State { head, fault: None });
+                Ok(())
+            }
+            Err(error) => {
+                self.state
+                    .send_modify(|state| state.fault = Some(error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    async fn reopen(&mut self) -> Result<Frontier, Error> {
+        let known = self.state.borrow().head.clone();
+        let mut connection = database::open_writer(&self.file).await?;
+        let stored = ledger::stored_frontier(&mut connection, known.size()).await?;
+        if stored.as_ref() != Some(&known) {
+            return Err(Error::Tampered(format!(
+                "after an error the database has lost some of the {} events that it had committed. \
+                 Check the disk, then put back the newest copy of ledger.db",
+                known.size()
+            )));
+        }
+        let head = ledger::replay(&mut connection, known, None).await?;
+        self.connection = Some(connection);
+        Ok(head)
+    }
+
+    /// What can wait for a quiet moment.
+    async fn rest(&mut self) {
+        if self.recover().await.is_ok() {
+            self.flush(Flush::Some).await;
+            self.sign().await;
+        }
+    }
+
+    async fn flush(&mut self, how: Flush) {
+        self.unflushed = 0;
+        if let Some(connection) = &mut self.connection
+            && let Err(error) = database::flush(connection, how).await
+        {
+            self.fail(&error).await;
+        }
+    }
+
+    /// Keeps the signed head near the real one, so that an old backup is noticed even if nobody asked for a checkpoint.
+    async fn sign(&self) {
+        let head = || self.state.borrow().head.clone();
+        if let Err(error) = self.signed.sign(head).await {
+            tracing::warn!(%error, "the ledger's head could not be signed");
+        }
+    }
+
+    async fn finish(mut self) {
+        self.sign().await;
+        self.flush(Flush::Whole).await;
+        if let Some(connection) = self.connection.take() {
+            connection.close().await.ok();
+        }
+        self.state.send_modify(|state| state.fault = Some(closed()));
+        drop(self.lock);
+    }
+}
+
+/// What is said once the store is closed.
+pub(super) fn closed() -> Error {
+    Error::Unavailable("the store is closed".to_owned())
+}
+
+fn count(events: usize) {
+    metrics::counter!("daypass_ledger_commits_total").increment(1);
+    metrics::counter!("daypass_ledger_events_total").increment(events as u64);
+}
+
+/// A batch on its way into the ledger.
+struct Append {
+    /// The head that the batch leads to.
+    head: Frontier,
+    /// Not yet in the transaction.
+    waiting: Vec<Job>,
+    /// In the transaction.
+    pending: Vec<Pending>,
+    /// Bytes of events.
+    bytes: usize,
+}
+
+impl Append {
+    fn new(head: Frontier, waiting: Vec<Job>) -> Self {
+        Self {
+            head,
+            pending: Vec::with_capacity(waiting.len()),
+            waiting,
+            bytes: 0,
+        }
+    }
+
+    /// Gives each job its index and makes its row. What cannot be an event is refused here and takes no index.
+    fn assign(&mut self) -> Vec<Row> {
+        let mut rows = Vec::with_capacity(self.waiting.len());
+        for job in std::mem::take(&mut self.waiting) {
+            let index = self.head.size();
+            let (event, pending) = job.into_event(index);
+            match event.to_bytes() {
+                Ok(event) => {
+                    self.bytes += event.len();
+                    self.pending.push(pending);
+                    let hashes = self.head.push(leaf_hash(&event));
+                    rows.push(Row {
+                        index,
+                        event,
+                        hashes,
+                    });
+                }
+                Err(error) => pending.refuse(Error::Unavailable(error.to_string())),
+            }
+        }
+        rows
+    }
+
+    fn refuse(self, error: &Error) {
+        let waiting = self.waiting.into_iter();
+        waiting.for_each(|job| job.refuse(error));
+        let pending = self.pending.into_iter();
+        pending.for_each(|pending| pending.refuse(error.clone()));
+    }
+}
+
+impl Job {
+    /// The event that this job is at `index`. The hash of what will be signed is taken here, for it holds the serial.
+    fn into_event(self, index: u64) -> (Event, Pending) {
+        match self {
+            Self::Issue {
+                draft,
+                mut issued,
+                at,
+                answer,
+            } => {
+                let tbs_hash: [u8; 32] = Sha256::digest(draft.to_be_signed(index)).into();
+                issued.to_be_signed = tbs_hash.iter().map(|byte| format!("{byte:02x}")).collect();
+                let what = What::Issued(issued);
+                let pending = Pending::Pass {
+                    draft,
+                    serial: index,
+                    tbs_hash,
+                    answer,
+                };
+                (Event { index, at, what }, pending)
+            }
+            Self::Record { what, at, answer } => {
+                let what = *what;
+                (Event { index, at, what }, Pending::Event { index, answer })
+            }
+        }
+    }
+
+    fn refuse(self, error: &Error) {
+        match self {
+            Self::Issue { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Record { answer, .. } => drop(answer.send(Err(error.clone()))),
+        }
+    }
+}
+
+/// A job whose event is in the transaction.
+enum Pending {
+    Pass {
+        draft: Draft,
+        serial: u64,
+        tbs_hash: [u8; 32],
+        answer: oneshot::Sender<Result<(Draft, Receipt), Error>>,
+    },
+    Event {
+        index: u64,
+        answer: oneshot::Sender<Result<u64, Error>>,
+    },
+}
+
+impl Pending {
+    /// After COMMIT.
+    fn confirm(self) {
+        match self {
+            Self::Pass {
+                draft,
+                serial,
+                tbs_hash,
+                answer,
+            } => {
+                let receipt = Receipt::committed(serial, tbs_hash);
+                drop(answer.send(Ok((draft, receipt))));
+            }
+            Self::Event { index, answer } => drop(answer.send(Ok(index))),
+        }
+    }
+
+    fn refuse(self, error: Error) {
+        match self {
+            Self::Pass { answer, .. } => drop(answer.send(Err(error))),
+            Self::Event { answer, .. } => drop(answer.send(Err(error))),
+        }
+    }
+}

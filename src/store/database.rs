@@ -1,0 +1,107 @@
+//! The connections to the database file, and how they are set. SQL that is SQLite's alone is here and nowhere else.
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection, SqlitePool,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::Error;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
+
+/// How long a statement waits for somebody else's lock on the file.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many reads run at once.
+const READERS: u32 = 4;
+
+fn options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .busy_timeout(PATIENCE)
+        .disable_statement_logging()
+}
+
+/// Opens the one connection that writes, and brings the tables up to date.
+///
+/// A commit waits for the disk (`synchronous=FULL`). The log is moved into the file when the writer says so
+/// ([`flush`]), never inside a commit.
+pub(super) async fn open_writer(file: &Path) -> Result<SqliteConnection, Error> {
+    let mut connection = options(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("wal_autocheckpoint", "0")
+        .connect()
+        .await?;
+    flush(&mut connection, Flush::Whole).await?;
+    MIGRATIONS
+        .run_direct(None, &mut connection, false)
+        .await
+        .map_err(|error| match error {
+            sqlx::migrate::MigrateError::Execute(error) => error.into(),
+            other => Error::Unavailable(format!("{}: {other}", file.display())),
+        })?;
+    Ok(connection)
+}
+
+/// Opens connections that can only read.
+pub(super) fn open_readers(file: &Path) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(PATIENCE)
+        .connect_lazy_with(options(file).read_only(true))
+}
+
+/// How much of the write-ahead log to move into the database file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flush {
+    /// What no reader still needs; never waits.
+    Some,
+    /// All of it, or an error. Every page of the log is written and synced anew, so what an earlier failed sync may have
+    /// left unwritten is on disk afterwards.
+    Whole,
+}
+
+/// Moves the write-ahead log into the database file.
+pub(super) async fn flush(connection: &mut SqliteConnection, flush: Flush) -> Result<(), Error> {
+    let statement = match flush {
+        Flush::Some => "PRAGMA wal_checkpoint(PASSIVE)",
+        Flush::Whole => "PRAGMA wal_checkpoint(TRUNCATE)",
+    };
+    let (busy, _, _): (i64, i64, i64) = sqlx::query_as(statement).fetch_one(connection).await?;
+    if busy != 0 && flush == Flush::Whole {
+        return Err(Error::Unavailable(
+            "another process holds the database".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Opens a transaction that has the right to write from its first statement on.
+pub(super) async fn begin(
+    connection: &mut SqliteConnection,
+) -> Result<sqlx::Transaction<'_, sqlx::Sqlite>, Error> {
+    Ok(connection.begin_with("BEGIN IMMEDIATE").await?)
+}
+
+impl From<sqlx::Error> for Error {
+    /// `SQLITE_CORRUPT` (11), `SQLITE_NOTADB` (26) and values of a wrong type mean that the file is not what was written.
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|e| e.code());
+        let damaged = match &error {
+            sqlx::Error::ColumnDecode { .. } => true,
+            _ => matches!(code.as_deref(), Some("11" | "26")),
+        };
+        if damaged {
+            Self::Tampered(format!(
+                "the database file is damaged ({error}). Restore it from a backup"
+            ))
+        } else {
+            Self::Unavailable(error.to_string())
+        }
+    }
+}

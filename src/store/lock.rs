@@ -1,0 +1,59 @@
+//! The lock against a second daemon on the same folder.
+
+use std::{
+    fs::{File, TryLockError},
+    io::{Read, Seek, Write},
+    path::Path,
+};
+
+use super::Error;
+
+/// Held for as long as the daemon may write. The system releases it when the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes `folder/lock`, and writes this process's id into it for whoever comes second.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] where another daemon has it, [`Error::Unavailable`] where the file cannot be written.
+    pub(super) fn take(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join("lock");
+        let failed =
+            |error: std::io::Error| Error::Unavailable(format!("{}: {error}", path.display()));
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::Locked(describe(folder, &mut file)));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        write_pid(&mut file).map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn write_pid(file: &mut File) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+/// The folder, and the process that has it where it says so.
+fn describe(folder: &Path, file: &mut File) -> String {
+    let mut text = String::new();
+    let pid = file.take(20).read_to_string(&mut text).ok();
+    match pid.and_then(|_| text.trim().parse::<u32>().ok()) {
+        Some(pid) => format!("{} (process {pid})", folder.display()),
+        None => folder.display().to_string(),
+    }
+}

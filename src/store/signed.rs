@@ -1,0 +1,127 @@
+//! What was last signed: the file `checkpoint` beside the database, on disk before anybody sees it.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use tokio::sync::Mutex;
+
+use super::Error;
+use crate::ledger::{
+    checkpoint::{Checkpoint, Signer, Verifier},
+    tree::Frontier,
+};
+
+/// The ledger's signing key and the newest checkpoint that it made.
+#[derive(Debug)]
+pub(super) struct Signed {
+    signer: Signer,
+    folder: PathBuf,
+    last: Mutex<Option<Note>>,
+}
+
+#[derive(Clone, Debug)]
+struct Note {
+    size: u64,
+    text: String,
+}
+
+impl Signed {
+    /// Reads the newest checkpoint; the second value is what it says, `None` where the folder has none yet.
+    ///
+    /// # Errors
+    /// [`Error::Tampered`] where the file is not one that this key signed.
+    pub(super) fn open(folder: &Path, signer: Signer) -> Result<(Self, Option<Checkpoint>), Error> {
+        let path = folder.join(FILE);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(unavailable(&path, &error)),
+        };
+        let checkpoint = text
+            .as_deref()
+            .map(|text| verify(&path, text, &signer.verifier()))
+            .transpose()?;
+        let last = checkpoint
+            .as_ref()
+            .zip(text)
+            .map(|(checkpoint, text)| Note {
+                size: checkpoint.size,
+                text,
+            });
+        let folder = folder.to_owned();
+        let last = Mutex::new(last);
+        Ok((
+            Self {
+                signer,
+                folder,
+                last,
+            },
+            checkpoint,
+        ))
+    }
+
+    /// The key that checkpoints are checked with.
+    pub(super) fn verifier(&self) -> Verifier {
+        self.signer.verifier()
+    }
+
+    /// A checkpoint over at least what `head` says at the time of the call. Signs only what is not signed yet, so callers who
+    /// waited for each other share one signature and one write. `head` must be durable.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the file cannot be written: then nobody sees the checkpoint.
+    pub(super) async fn sign(&self, head: impl Fn() -> Frontier) -> Result<String, Error> {
+        let wanted = head().size();
+        let mut last = self.last.lock().await;
+        if let Some(note) = last.as_ref().filter(|note| note.size >= wanted) {
+            return Ok(note.text.clone());
+        }
+        let head = head();
+        let text = self.signer.sign(head.size(), head.root());
+        self.save(text.clone()).await?;
+        *last = Some(Note {
+            size: head.size(),
+            text: text.clone(),
+        });
+        Ok(text)
+    }
+
+    async fn save(&self, text: String) -> Result<(), Error> {
+        let folder = self.folder.clone();
+        let path = folder.join(FILE);
+        tokio::task::spawn_blocking(move || replace(&folder, &text))
+            .await
+            .map_err(io::Error::other)
+            .flatten()
+            .map_err(|error| unavailable(&path, &error))
+    }
+}
+
+const FILE: &str = "checkpoint";
+
+/// Writes aside, then renames: after a crash there is the old file or the new one, whole.
+fn replace(folder: &Path, text: &str) -> io::Result<()> {
+    let aside = folder.join("checkpoint.new");
+    let mut file = File::create(&aside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&aside, folder.join(FILE))?;
+    File::open(folder)?.sync_all()
+}
+
+fn verify(path: &Path, text: &str, verifier: &Verifier) -> Result<Checkpoint, Error> {
+    verifier.verify(text).map_err(|error| {
+        Error::Tampered(format!(
+            "{} is not a checkpoint by the configured ledger key ({error}). \
+             If the key was replaced, put the old one back; else restore the file from a backup",
+            path.display()
+        ))
+    })
+}
+
+fn unavailable(path: &Path, error: &io::Error) -> Error {
+    Error::Unavailable(format!("{}: {error}", path.display()))
+}
