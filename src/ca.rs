@@ -3,10 +3,28 @@
 //! What comes in has been decided by policy and recorded by the store; what goes out has been linted and verified with the
 //! configured key. It reads nothing but its keys and asks no clock.
 //!
-//! Skipping a stage does not compile. There is no draft but [`Draft::new`]'s:
+//! Skipping a stage does not compile. There is no holder but the one who proved to hold a key:
 //!
-//! ```compile_fail,E0423
-//! let draft = daypass::ca::Draft { ..todo!() };
+//! ```compile_fail,E0451
+//! fn holder(other: daypass::identity::Holder) -> daypass::identity::Holder {
+//!     daypass::identity::Holder { ..other }
+//! }
+//! ```
+//!
+//! no grant but the policy's:
+//!
+//! ```compile_fail,E0451
+//! fn grant(other: daypass::policy::Grant) -> daypass::policy::Grant {
+//!     daypass::policy::Grant { ..other }
+//! }
+//! ```
+//!
+//! no draft but [`Draft::new`]'s:
+//!
+//! ```compile_fail,E0451
+//! fn draft(other: daypass::ca::Draft) -> daypass::ca::Draft {
+//!     daypass::ca::Draft { ..other }
+//! }
 //! ```
 //!
 //! no receipt but the store's:

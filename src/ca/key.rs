@@ -119,4 +119,6 @@ fn ecdsa_p256(scalar: &[u8], public: &[u8]) -> Option<Private> {
 }
 
 #[cfg(test)]
+pub(in crate::ca) mod sample;
+#[cfg(test)]
 mod tests;

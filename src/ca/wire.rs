@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn only_canonical_positive_integers_are_read() {
-        let cases: [(&str, &[u8], Option<&[u8]>); 7] = [
+        type Case<'a> = (&'a str, &'a [u8], Option<&'a [u8]>);
+        let cases: [Case<'_>; 7] = [
             ("zero", &[], None),
             ("zero with a byte", &[0], None),
             ("needless zero", &[0, 1], None),

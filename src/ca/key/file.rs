@@ -50,7 +50,7 @@ fn read_private(path: &Path) -> Result<Zeroizing<String>, Problem> {
 }
 
 /// Reads a private key from its OpenSSH text.
-fn parse(text: &str, passphrase: Option<&SecretString>) -> Result<Key, Problem> {
+pub(super) fn parse(text: &str, passphrase: Option<&SecretString>) -> Result<Key, Problem> {
     let stored = PrivateKey::from_openssh(text).map_err(|_| Problem::NotAKey)?;
     let private = if stored.is_encrypted() {
         let passphrase = passphrase.ok_or(Problem::Encrypted)?;
@@ -86,7 +86,7 @@ pub struct Error {
 
 /// What is wrong with a key file, and what to do.
 #[derive(Debug, thiserror::Error)]
-enum Problem {
+pub(super) enum Problem {
     #[error("cannot be read: {0}")]
     Read(#[from] io::Error),
     #[error("others can read it (mode {0:03o}); run `chmod 600` on it")]

@@ -1,0 +1,38 @@
+//! Fresh keys, and a key that signs as another, for unit tests.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use ssh_key::{Algorithm, EcdsaCurve, LineEnding, PrivateKey, rand_core::OsRng};
+
+use super::{Key, file};
+
+/// The algorithms CA keys have.
+pub(in crate::ca) const ALGORITHMS: [Algorithm; 2] = [
+    Algorithm::Ed25519,
+    Algorithm::Ecdsa {
+        curve: EcdsaCurve::NistP256,
+    },
+];
+
+impl Key {
+    /// A fresh key.
+    pub(crate) fn sample(algorithm: Algorithm) -> Self {
+        let private = PrivateKey::random(&mut OsRng, algorithm).unwrap();
+        let text = private.to_openssh(LineEnding::LF).unwrap();
+        file::parse(&text, None).unwrap()
+    }
+
+    /// One key, twice.
+    pub(in crate::ca) fn twins() -> [Self; 2] {
+        let private = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+        let text = private.to_openssh(LineEnding::LF).unwrap();
+        [(); 2].map(|()| file::parse(&text, None).unwrap())
+    }
+
+    /// A key that claims this public half and signs with `other`'s private one, as a broken agent or HSM would.
+    pub(in crate::ca) fn answering_with(self, other: Self) -> Self {
+        Self {
+            public: self.public,
+            private: other.private,
+        }
+    }
+}
