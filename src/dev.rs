@@ -9,7 +9,6 @@ pub mod person;
 mod ports;
 pub mod sshd;
 
-
 use std::{io, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -92,7 +92,7 @@ fn a_proof_counts_for_one_key_message_and_namespace() {
     let golden = PublicKey::from_openssh(include_str!("golden/ed25519.pub")).unwrap();
     let other_namespace = include_str!("golden/ed25519-other-namespace.sig");
     let mut changed = good.clone();
-    changed.insert_str(good.len() / 2, "A");
+    changed.insert(good.len() / 2, 'A');
     let cases = [
         ("another namespace", &golden, other_namespace.to_owned()),
         (

@@ -159,6 +159,12 @@ async fn each_claim_is_checked() {
         ("issued in the future", "iat", json!(NOW + 31), early),
         ("issued long ago", "iat", json!(NOW - year), claims),
         ("issue a string", "iat", json!("now"), claims),
+        (
+            "issue in RFC 3339",
+            "iat",
+            json!("2027-01-15T07:59:50Z"),
+            claims,
+        ),
         ("not yet valid", "nbf", json!(NOW + 31), early),
         ("not before a string", "nbf", json!("0"), claims),
         ("not before a float", "nbf", json!(0.5), claims),
@@ -246,6 +252,11 @@ async fn what_is_within_the_rules_is_taken() {
         ("Keycloak's mark", "typ", json!("ID")),
         ("Cognito's mark", "token_use", json!("id")),
         ("no auth_time", "auth_time", Value::Null),
+        (
+            "Auth0's way to write times",
+            "updated_at",
+            json!("2026-11-22T15:00:00.000Z"),
+        ),
     ];
     for (case, name, value) in cases {
         let token = sign(&with(&issuer.claims(), name, value));

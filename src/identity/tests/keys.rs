@@ -6,9 +6,13 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::world::{
-    Answer, DISCOVERY, KEYS, Signer, TestIssuer, now, shared_key_set, sign, sign_with, with,
+    Answer, DISCOVERY, KEYS, Signer, TestIssuer, base64url, now, shared_key_set, sign, sign_with,
+    with,
 };
-use crate::identity::{Algorithm, Error, Issuers, tests::tokens::all_text};
+use crate::identity::{
+    Algorithm, Error, Issuers,
+    tests::tokens::{all_text, assert_refused},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const COOL_DOWN: Duration = Duration::from_secs(10);
@@ -188,11 +192,7 @@ async fn ten_thousand_unknown_kids_cost_one_fetch_and_slow_nobody() {
     let mut flood = tokio::task::JoinSet::new();
     for n in 0..10_000 {
         let header = format!(r#"{{"alg":"ES256","kid":"random-{n}"}}"#);
-        let token = format!(
-            "{}.{}.AAAA",
-            super::world::base64url(header),
-            super::world::base64url(&payload)
-        );
+        let token = format!("{}.{}.AAAA", base64url(header), base64url(&payload));
         let issuers = issuers.clone();
         flood.spawn(async move { code(&issuers, &token, start + SECOND).await });
     }
@@ -299,4 +299,59 @@ async fn two_issuers_are_told_apart() {
         matches!(outcome, Err(Error::UnknownKey)),
         "one's key says nothing of the other"
     );
+}
+
+#[tokio::test]
+async fn keys_that_are_not_for_verifying_by_this_algorithm_do_not_count() {
+    let issuer = TestIssuer::start().await;
+    let es = Signer::shared(Algorithm::ES256).jwk("k");
+    let rs = Signer::shared(Algorithm::RS256).jwk("k");
+    let small = vec![0xff; 128];
+    let cases = [
+        ("for encryption", with(&es, "use", json!("enc"))),
+        ("for deriving", with(&es, "key_ops", json!(["deriveKey"]))),
+        ("of another algorithm", with(&es, "alg", json!("ES384"))),
+        (
+            "with an algorithm that is no string",
+            with(&es, "alg", json!(["ES256"])),
+        ),
+        ("of another curve", with(&es, "crv", json!("P-384"))),
+        ("not on the curve", with(&es, "x", es["y"].clone())),
+        ("with a short coordinate", with(&es, "x", json!("AAAA"))),
+        (
+            "with its private half",
+            with(&es, "d", json!(base64url([7; 32]))),
+        ),
+        (
+            "symmetric",
+            json!({"kty": "oct", "kid": "k", "k": base64url([7; 32])}),
+        ),
+        (
+            "RSA for another algorithm",
+            with(&rs, "alg", json!("RS512")),
+        ),
+        (
+            "RSA with 1024 bits",
+            with(&rs, "n", json!(base64url(small))),
+        ),
+        ("RSA with exponent 1", with(&rs, "e", json!("AQ"))),
+        ("RSA with an even exponent", with(&rs, "e", json!("AQAC"))),
+        (
+            "RSA with 65536 bits",
+            with(&rs, "n", json!(base64url(vec![0xff; 8192]))),
+        ),
+        ("without a kid", with(&es, "kid", Value::Null)),
+    ];
+    for (case, jwk) in cases {
+        let mut set = shared_key_set();
+        set["keys"].as_array_mut().unwrap().push(jwk);
+        issuer.answer_json(KEYS, &set);
+        let issuers = issuer.issuers();
+        let token = sign_with(&json!({"alg": "ES256", "kid": "k"}), &issuer.claims());
+        assert_refused(&issuers, case, &token, "TOKEN_KEY").await;
+        assert!(
+            issuers.verify(&sign(&issuer.claims()), now()).await.is_ok(),
+            "{case}"
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! Configurations that make no sense, and issuers behind TLS.
 
-use super::world::settings;
+use super::world::{TestIssuer, issuers, now, settings, sign};
 use crate::identity::{Algorithm, Binding, Issuers, Settings, SettingsError};
 
 fn message(all: Vec<Settings>) -> String {
@@ -98,4 +98,27 @@ fn settings_that_could_take_no_token_or_anybodys_are_refused() {
     other.name = "other".to_owned();
     other.algorithms = vec![Algorithm::EdDSA];
     assert!(message(vec![base, other]).contains("the same url"));
+}
+
+#[tokio::test]
+async fn an_issuer_behind_tls_counts_only_with_its_own_root() {
+    let (issuer, root) = TestIssuer::start_tls().await;
+    let (_, other_root) = TestIssuer::start_tls().await;
+    let cases = [
+        ("its root", Some(root), true),
+        ("another root", Some(other_root), false),
+        ("the system's roots", None, false),
+    ];
+    for (case, roots, good) in cases {
+        let mut settings = issuer.settings();
+        settings.ca_certificates = roots;
+        let issuers = issuers(vec![settings]);
+        let outcome = issuers.verify(&sign(&issuer.claims()), now()).await;
+        let unavailable = matches!(&outcome, Err(error) if error.is_unavailable());
+        assert_eq!(
+            (outcome.is_ok(), unavailable),
+            (good, !good),
+            "{case}: {outcome:?}"
+        );
+    }
 }

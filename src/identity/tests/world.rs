@@ -19,9 +19,14 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http_body_util::Full;
 use hyper::{Request, Response, body::Bytes, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
+use rustls_pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
+use tokio_rustls::TlsAcceptor;
 
 use crate::identity::{Algorithm, Binding, Issuers, Settings, jwks::Rules};
 
@@ -157,10 +162,30 @@ pub(super) const KEYS: &str = "/keys";
 impl TestIssuer {
     /// With the three shared keys as `rs`, `es` and `ed`.
     pub(super) async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Behind TLS, and the root to trust for it (PEM).
+    pub(super) async fn start_tls() -> (Self, Vec<u8>) {
+        let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(pair.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![pair.cert.der().clone()], key.into())
+            .unwrap();
+        let issuer = Self::start_with(Some(Arc::new(config).into())).await;
+        (issuer, pair.cert.pem().into_bytes())
+    }
+
+    async fn start_with(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let state = Arc::<Mutex<State>>::default();
-        tokio::spawn(serve(listener, Arc::clone(&state)));
+        tokio::spawn(serve(listener, tls, Arc::clone(&state)));
         let issuer = Self { url, state };
         let keys = format!("{}{KEYS}", issuer.url);
         issuer.answer_json(DISCOVERY, &json!({"issuer": issuer.url, "jwks_uri": keys}));
@@ -236,15 +261,32 @@ pub(super) fn issuers(settings: Vec<Settings>) -> Issuers {
     Issuers::with_rules(settings, rules, Duration::from_millis(1500)).unwrap()
 }
 
-async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<Mutex<State>>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let state = Arc::clone(&state);
-        let service = service_fn(move |request| respond(Arc::clone(&state), request));
-        tokio::spawn(
-            hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service),
-        );
+        match &tls {
+            None => drop(tokio::spawn(converse(stream, Arc::clone(&state)))),
+            Some(tls) => {
+                let (handshake, state) = (tls.accept(stream), Arc::clone(&state));
+                tokio::spawn(async move {
+                    if let Ok(stream) = handshake.await {
+                        converse(stream, state).await;
+                    }
+                });
+            }
+        }
     }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    state: Arc<Mutex<State>>,
+) {
+    let service = service_fn(move |request| respond(Arc::clone(&state), request));
+    let connection = hyper::server::conn::http1::Builder::new();
+    // A client that goes away ends its connection, and no test.
+    let _ = connection
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 async fn respond(
