@@ -1,0 +1,79 @@
+//! How the server starts and stops.
+
+use std::time::Duration;
+
+use axum::Router;
+use daypass::server::{Error, Limits, accept};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::world::{start, within};
+
+#[tokio::test]
+async fn plain_text_is_refused_beyond_loopback() {
+    let cases = [
+        ("0.0.0.0:0", false),
+        ("[::]:0", false),
+        ("127.0.0.1:0", true),
+        ("[::1]:0", true),
+    ];
+    for (address, is_served) in cases {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let outcome = accept::run(listener, Router::new(), Limits::default(), None, stop);
+        let outcome = within(outcome).await;
+        assert_eq!(outcome.is_ok(), is_served, "{address}");
+        assert!(
+            matches!(outcome, Ok(()) | Err(Error::PlainText(_))),
+            "{address}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stop_takes_no_newcomers_and_answers_what_is_in_flight() {
+    let world = start(Limits::default()).await;
+    let mut calls = Vec::new();
+    for version in [
+        reqwest::Client::builder().http2_prior_knowledge(),
+        reqwest::Client::builder().http1_only(),
+    ] {
+        let client = version.no_proxy().build().unwrap();
+        calls.push(tokio::spawn(client.get(world.url("/held")).send()));
+        world.inside.entered().await;
+    }
+    world.stop.cancel();
+    within(async {
+        while TcpStream::connect(world.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(!world.served.is_finished());
+    for call in calls {
+        world.inside.release();
+        world.inside.release();
+        let answer = within(call).await.unwrap().unwrap();
+        assert_eq!(answer.text().await.unwrap(), "held");
+    }
+    within(world.served).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_cuts_what_does_not_finish_in_time() {
+    let world = start(Limits {
+        drain: Duration::from_millis(100),
+        ..Limits::default()
+    })
+    .await;
+    let client = reqwest::Client::builder().http2_prior_knowledge();
+    let client = client.no_proxy().build().unwrap();
+    let call = tokio::spawn(client.get(world.url("/held")).send());
+    world.inside.entered().await;
+    let silent = world.connect().await;
+    world.stop.cancel();
+    within(world.served).await.unwrap().unwrap();
+    assert!(within(call).await.unwrap().is_err());
+    drop(silent);
+}
