@@ -139,6 +139,10 @@ pub struct Asked {
 /// The kinds of event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a denial is as common as a pass, and the store boxes every event anyway"
+)]
 pub enum What {
     /// A daemon started. Index 0 is always one, so no pass has serial 0.
     Started {

@@ -8,12 +8,17 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+use tokio::time::{sleep, timeout};
+
 use super::Error;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
 
 /// How long a statement waits for somebody else's lock on the file.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long to leave a busy database alone before it is asked again.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// How many reads run at once.
 const READERS: u32 = 4;
@@ -67,18 +72,38 @@ pub(super) enum Flush {
 }
 
 /// Moves the write-ahead log into the database file.
+///
+/// SQLite does not wait for a checkpoint of somebody else (a connection that closes makes one), so this does.
 pub(super) async fn flush(connection: &mut SqliteConnection, flush: Flush) -> Result<(), Error> {
-    let statement = match flush {
-        Flush::Some => "PRAGMA wal_checkpoint(PASSIVE)",
-        Flush::Whole => "PRAGMA wal_checkpoint(TRUNCATE)",
-    };
-    let (busy, _, _): (i64, i64, i64) = sqlx::query_as(statement).fetch_one(connection).await?;
-    if busy != 0 && flush == Flush::Whole {
-        return Err(Error::Unavailable(
-            "another process holds the database".to_owned(),
-        ));
+    match flush {
+        Flush::Some => {
+            checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
+            Ok(())
+        }
+        Flush::Whole => timeout(PATIENCE, flush_whole(connection))
+            .await
+            .unwrap_or_else(|_| {
+                Err(Error::Unavailable(
+                    "another process holds the database".to_owned(),
+                ))
+            }),
+    }
+}
+
+async fn flush_whole(connection: &mut SqliteConnection) -> Result<(), Error> {
+    while !checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)").await? {
+        sleep(RETRY).await;
     }
     Ok(())
+}
+
+/// Whether the checkpoint got through.
+async fn checkpoint(
+    connection: &mut SqliteConnection,
+    pragma: &'static str,
+) -> Result<bool, Error> {
+    let (busy, _, _): (i64, i64, i64) = sqlx::query_as(pragma).fetch_one(connection).await?;
+    Ok(busy == 0)
 }
 
 /// Opens a transaction that has the right to write from its first statement on.
