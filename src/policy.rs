@@ -1,35 +1,60 @@
-//! What a proven identity may have. Pure.
+//! What a proven identity may have. Pure: no clock, no files, no network.
+//!
+//! One TOML file ([`Policy::parse`]) names roles. [`Policy::decide`] is the one way from an [`Identity`] and an [`Ask`]
+//! to a [`Grant`]; `decision` lists its checks in order. A grant changes only by [`Grant::narrow`]. Everything else
+//! here ([`Policy::explain`], [`Policy::run_tests`], [`Policy::warnings`]) reasons about decisions and grants nothing.
 
+pub mod check;
 pub mod command;
 pub mod condition;
+mod decision;
+pub mod explain;
 pub mod extension;
+mod file;
 pub mod grant;
+pub mod hosts;
+pub mod limits;
 pub mod parameter;
 pub mod pattern;
 pub mod principal;
+pub mod role;
 #[cfg(test)]
 mod sample;
 pub mod source;
 pub mod template;
+pub mod testing;
 
-pub use extension::Extension;
-pub use grant::{Grant, Restriction};
-
-use crate::identity::Identity;
-use ipnet::IpNet;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::Arc,
     time::Duration,
 };
+
+use ipnet::IpNet;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
+
+use crate::identity::Identity;
+use condition::{Condition, Facts, Patterns};
+use decision::Case;
+use file::Text;
+
+pub use extension::Extension;
+pub use grant::{Grant, Restriction};
+pub use role::Role;
 
 /// What the caller wants.
 #[derive(Clone, Debug, Default)]
 pub struct Ask {
+    /// The role's name.
     pub role: String,
+    /// The host as the user spells it.
     pub host: Option<String>,
+    /// Values for the holes of the role's command.
     pub params: BTreeMap<String, String>,
+    /// Why access is needed.
     pub reason: Option<String>,
     /// Wished; only ever shortens.
     pub ttl: Option<Duration>,
@@ -48,7 +73,7 @@ pub struct Person<'a> {
     /// The `sub` claim.
     pub subject: &'a str,
     /// The claims that conditions and templates see.
-    pub claims: &'a serde_json::Map<String, serde_json::Value>,
+    pub claims: &'a Map<String, Value>,
 }
 
 impl<'a> From<&'a Identity> for Person<'a> {
@@ -64,21 +89,27 @@ impl<'a> From<&'a Identity> for Person<'a> {
 /// What the server knows of the moment of asking.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
+    /// The time of asking.
     pub now: OffsetDateTime,
+    /// The caller's address, where there is one.
     pub caller: Option<IpAddr>,
 }
 
 /// The answer to an ask.
 #[derive(Clone, Debug)]
 pub enum Decision {
+    /// Within every restriction that applies.
     Granted(Grant),
+    /// Not at all.
     Denied(Denial),
 }
 
 /// A refusal: a stable code and a sentence that says what would help.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Denial {
+    /// The check that failed.
     pub reason: Reason,
+    /// One line for the caller.
     pub detail: String,
 }
 
@@ -95,21 +126,46 @@ impl Denial {
 /// Stable reasons of denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
+    /// There is no such role.
     UnknownRole,
+    /// The role's condition is false.
     NotAllowed,
+    /// The role's condition has no answer.
     Condition,
+    /// A parameter is missing, unknown or outside its rule.
     Parameter,
+    /// The reason is missing or not of the demanded form.
     ReasonMissing,
+    /// The role does not cover the host.
     Host,
+    /// No principal, or one outside the grammar or the limits.
     Principal,
+    /// No address is left, or one is malformed.
     Source,
+    /// No time is left.
     Ttl,
+    /// The role does not give an extension that was asked for.
     Extension,
     /// Two restrictions demand different force-commands.
     Command,
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 11] = [
+        Self::UnknownRole,
+        Self::NotAllowed,
+        Self::Condition,
+        Self::Parameter,
+        Self::ReasonMissing,
+        Self::Host,
+        Self::Principal,
+        Self::Source,
+        Self::Ttl,
+        Self::Extension,
+        Self::Command,
+    ];
+
     /// The stable code of the wire and the ledger.
     pub fn code(self) -> &'static str {
         match self {
@@ -126,6 +182,7 @@ impl Reason {
             Self::Command => "COMMAND",
         }
     }
+
     /// The word used in `[[test]] expect = "denied: parameter"`.
     pub fn word(self) -> &'static str {
         match self {
@@ -145,110 +202,203 @@ impl Reason {
 }
 
 /// One loaded policy file.
-pub struct Policy;
+pub struct Policy {
+    hash: String,
+    origin: String,
+    limits: limits::Limits,
+    hosts: hosts::Hosts,
+    audit: Option<Condition>,
+    roles: Vec<Role>,
+    tests: Vec<testing::Test>,
+    patterns: Arc<Patterns>,
+}
 
 impl Policy {
     /// Reads a policy. `origin` is the file's name, for errors (`origin:line: ...`).
-    pub fn parse(_text: &str, _origin: &str) -> Result<Self, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// The first fault in the file, with its line and what to do about it.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, Error> {
+        let lines = Text::new(text, origin);
+        let file = lines.read()?;
+        let limits = limits::Limits::load(lines, &file.limits)?;
+        let hosts = hosts::Hosts::load(lines, &file)?;
+        let roles = load_roles(lines, &file, &limits, &hosts)?;
+        let audit = match &file.audit {
+            None => None,
+            Some(audit) => Some(lines.parse(&audit.allow, |allow| Condition::compile(allow))?),
+        };
+        let patterns = condition::unite(roles.iter().map(Role::allow).chain(&audit));
+        let tests = testing::load(lines, file.tests, &roles)?;
+        Ok(Self {
+            hash: format!("{:x}", Sha256::digest(text)),
+            origin: origin.to_owned(),
+            limits,
+            hosts,
+            audit,
+            roles,
+            tests,
+            patterns,
+        })
     }
+
     /// Hex SHA-256 of the file's bytes.
     pub fn hash(&self) -> &str {
-        todo!()
+        &self.hash
     }
+
+    /// The roles, in file order.
+    pub fn roles(&self) -> &[Role] {
+        &self.roles
+    }
+
     /// The one way from an identity and an ask to a grant.
-    pub fn decide(&self, _identity: &Identity, _ask: &Ask, _context: Context) -> Decision {
-        todo!()
+    pub fn decide(&self, identity: &Identity, ask: &Ask, context: Context) -> Decision {
+        match self.judge(identity.into(), ask, context) {
+            Ok(grant) => Decision::Granted(grant),
+            Err(denial) => Decision::Denied(denial),
+        }
     }
-    /// Why each role does or does not answer, over unproven claims (a file, a past event): never a grant.
-    /// An ask without a role explains every role.
-    pub fn explain(
-        &self,
-        _person: Person<'_>,
-        _ask: &Ask,
-        _context: Context,
-    ) -> Vec<explain::Explanation> {
-        todo!()
+
+    /// The roles open to this identity (`allow` holds), optionally on one host, in file order.
+    ///
+    /// A condition that reads `ask.params` or `ask.reason` is judged as if none were given.
+    pub fn roles_for(&self, identity: &Identity, host: Option<&str>) -> Vec<&Role> {
+        self.open_roles(identity.into(), host)
     }
-    /// The roles open to this identity (allow holds), optionally on one host, in file order.
-    pub fn roles_for(&self, _identity: &Identity, _host: Option<&str>) -> Vec<&role::Role> {
-        todo!()
-    }
+
     /// `[audit] allow`: who may read the ledger; nobody where it is absent.
-    pub fn may_audit(&self, _identity: &Identity) -> bool {
-        todo!()
+    pub fn may_audit(&self, identity: &Identity) -> bool {
+        let ask = Ask::default();
+        let facts = Facts::new(identity.into(), &ask, &self.patterns);
+        match (&self.audit, facts) {
+            (Some(audit), Ok(facts)) => audit.evaluate(&facts) == Ok(true),
+            (None, _) | (_, Err(_)) => false,
+        }
     }
+
     /// All host-name patterns of `[hosts]`.
     pub fn host_patterns(&self) -> Vec<&str> {
-        todo!()
+        self.hosts.patterns().collect()
     }
-    /// `policy check`: what loads but is doubtful.
-    pub fn warnings(&self) -> Vec<String> {
-        todo!()
+
+    /// Decides over claims, proven or not. Only [`Policy::decide`] lets the grant out.
+    fn judge(&self, person: Person<'_>, ask: &Ask, context: Context) -> Result<Grant, Denial> {
+        let role = self.role(&ask.role)?;
+        let facts = Facts::new(person, ask, &self.patterns);
+        self.case(role, person, ask, context, &facts).decide()
     }
-    /// `policy test`: runs the `[[test]]` blocks.
-    pub fn run_tests(&self, _now: OffsetDateTime) -> Vec<explain::TestOutcome> {
-        todo!()
+
+    fn open_roles(&self, person: Person<'_>, host: Option<&str>) -> Vec<&Role> {
+        let asks = self.roles.iter().map(|role| Ask {
+            role: role.name.clone(),
+            host: host.map(str::to_owned),
+            ..Ask::default()
+        });
+        let asks: Vec<_> = asks.collect();
+        let mut facts = Facts::new(person, &NOTHING, &self.patterns);
+        let context = Context {
+            now: OffsetDateTime::UNIX_EPOCH,
+            caller: None,
+        };
+        let mut open = Vec::new();
+        for (role, ask) in self.roles.iter().zip(&asks) {
+            if let Ok(facts) = &mut facts {
+                facts.ask(ask);
+            }
+            let case = self.case(role, person, ask, context, &facts);
+            if case.allowed().is_ok() && case.groups().is_ok() {
+                open.push(role);
+            }
+        }
+        open
     }
+
+    fn role(&self, name: &str) -> Result<&Role, Denial> {
+        self.roles
+            .iter()
+            .find(|role| role.name == name)
+            .ok_or_else(|| {
+                Denial::new(
+                    Reason::UnknownRole,
+                    format!(
+                        "there is no role {}; `daypass roles` lists yours",
+                        decision::quoted(name)
+                    ),
+                )
+            })
+    }
+
+    fn case<'a>(
+        &'a self,
+        role: &'a Role,
+        person: Person<'a>,
+        ask: &'a Ask,
+        context: Context,
+        facts: &'a Result<Facts<'a>, String>,
+    ) -> Case<'a> {
+        Case {
+            role,
+            limits: &self.limits,
+            hosts: &self.hosts,
+            person,
+            ask,
+            context,
+            facts,
+        }
+    }
+}
+
+/// An ask for nothing.
+static NOTHING: Ask = Ask {
+    role: String::new(),
+    host: None,
+    params: BTreeMap::new(),
+    reason: None,
+    ttl: None,
+    source: Vec::new(),
+    extensions: BTreeSet::new(),
+};
+
+fn load_roles(
+    text: Text<'_>,
+    file: &file::File,
+    limits: &limits::Limits,
+    hosts: &hosts::Hosts,
+) -> Result<Vec<Role>, Error> {
+    let mut names = BTreeSet::new();
+    file.roles
+        .iter()
+        .map(|raw| {
+            let role = Role::load(text, raw, limits, hosts)?;
+            if !names.insert(role.name.clone()) {
+                return Err(text.error(
+                    raw.name.span(),
+                    format!(
+                        "a second role is called {:?}; rename one of them",
+                        role.name
+                    ),
+                ));
+            }
+            Ok(role)
+        })
+        .collect()
 }
 
 /// Why a policy does not load.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The file says something it may not say.
     #[error("{origin}:{line}: {message}")]
     Invalid {
+        /// The file's name.
         origin: String,
+        /// Its line, from 1.
         line: usize,
+        /// What is wrong, and what to do.
         message: String,
     },
 }
 
-pub mod role {
-    //! placeholder; move to policy/role.rs
-    /// A named entry of the policy.
-    pub struct Role {
-        pub name: String,
-        pub about: String,
-        pub hosts: Vec<String>,
-        pub command: Vec<String>,
-        pub ttl: std::time::Duration,
-        pub pty: bool,
-    }
-    impl Role {
-        /// (name, pattern, one_of)
-        pub fn params(&self) -> Vec<(&str, Option<&str>, &[String])> {
-            todo!()
-        }
-        pub fn reason_pattern(&self) -> Option<&str> {
-            todo!()
-        }
-        /// Literal and expanded login names for these claims, without host groups.
-        pub fn logins(&self, _claims: &serde_json::Map<String, serde_json::Value>) -> Vec<String> {
-            todo!()
-        }
-    }
-}
-pub mod explain {
-    //! placeholder; move to policy/explain.rs
-    #[derive(Clone, Debug, serde::Serialize)]
-    pub struct Check {
-        pub name: String,
-        pub passed: bool,
-        pub detail: String,
-    }
-    #[derive(Clone, Debug, serde::Serialize)]
-    pub struct Explanation {
-        pub role: String,
-        pub granted: bool,
-        pub summary: String,
-        pub checks: Vec<Check>,
-    }
-    #[derive(Clone, Debug)]
-    pub struct TestOutcome {
-        pub line: usize,
-        pub describe: String,
-        pub expected: String,
-        pub got: String,
-        pub passed: bool,
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -56,6 +56,11 @@ impl<'a> Facts<'a> {
         Ok(Self { context })
     }
 
+    /// Turns to another ask by the same person.
+    pub fn ask(&mut self, ask: &'a Ask) {
+        self.context.add_variable_as_val("ask", asked(ask));
+    }
+
     pub(super) fn context(&self) -> &Context<'a, 'a> {
         &self.context
     }

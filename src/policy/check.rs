@@ -1,0 +1,154 @@
+//! `daypass policy check`: what loads, but is broader than an author may think, or can never be reached.
+
+use serde_json::Map;
+
+use super::{
+    Ask, Person, Policy,
+    condition::Facts,
+    parameter::{Parameter, Rule},
+    role::Role,
+    source::{self, Source},
+};
+
+/// A lifetime beyond which a pass is hardly short-lived.
+const LONG: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+impl Policy {
+    /// `policy check`: what loads but is doubtful, as `file:line: message`, in file order.
+    pub fn warnings(&self) -> Vec<String> {
+        if self.roles.is_empty() {
+            return vec![format!(
+                "{}:1: there are no roles, so nobody gets a pass; add a [[role]]",
+                self.origin
+            )];
+        }
+        let warnings = self.roles.iter().flat_map(|role| {
+            self.role_warnings(role).into_iter().map(move |warning| {
+                format!(
+                    "{}:{}: role {:?} {warning}",
+                    self.origin, role.line, role.name
+                )
+            })
+        });
+        warnings.collect()
+    }
+
+    fn role_warnings(&self, role: &Role) -> Vec<String> {
+        let mut warnings = Vec::new();
+        warnings.extend(self.broad_condition(role));
+        warnings.extend(loose_patterns(role));
+        warnings.extend(free_root(role));
+        warnings.extend(self.open_principals(role));
+        warnings.extend(self.beyond_limits(role));
+        warnings.extend(role.parameters.values().filter_map(loose_parameter));
+        warnings
+    }
+
+    /// Judges the condition over an identity that has no claims at all.
+    fn broad_condition(&self, role: &Role) -> Option<String> {
+        let (claims, ask) = (Map::new(), Ask::default());
+        let nobody = Person {
+            issuer: "",
+            subject: "",
+            claims: &claims,
+        };
+        let facts = Facts::new(nobody, &ask, &self.patterns).ok()?;
+        match role.allow.evaluate(&facts) {
+            Ok(true) => Some(
+                "is open to everyone who can sign in, for its condition holds without any claim; name a group"
+                    .to_owned(),
+            ),
+            Ok(false) if role.allow.source() == "false" => {
+                Some("is open to nobody, for its condition is false; remove the role, or name a group".to_owned())
+            }
+            Ok(false) | Err(_) => None,
+        }
+    }
+
+    fn open_principals(&self, role: &Role) -> Option<String> {
+        let template = role
+            .principals
+            .iter()
+            .find(|template| template.holes() > 0)?;
+        (!self.limits.names_logins()).then(|| {
+            format!(
+                "takes principals from {}, and nothing says which: whoever sets that claim can name root; \
+                 list `principals` in [limits]",
+                template.source()
+            )
+        })
+    }
+
+    fn beyond_limits(&self, role: &Role) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let limits = self.limits.restriction();
+        if role.written_ttl > role.ttl {
+            warnings.push(format!(
+                "has a ttl of {}, and [limits] cuts it to {}",
+                humantime::format_duration(role.written_ttl),
+                humantime::format_duration(role.ttl)
+            ));
+        }
+        if role.ttl > LONG {
+            warnings.push(
+                "gives passes for more than a day; a pass should last as long as the job"
+                    .to_owned(),
+            );
+        }
+        if let Some(allowed) = &limits.extensions {
+            for extension in role.extensions.difference(allowed) {
+                warnings.push(format!(
+                    "names {}, which [limits] never gives",
+                    extension.word()
+                ));
+            }
+        }
+        if let (Source::Networks(own), Some(allowed)) = (&role.source, &limits.source) {
+            if source::meet(own, allowed).is_empty() {
+                warnings.push(
+                    "can never be granted: its source lies outside that of [limits]".to_owned(),
+                );
+            }
+        }
+        warnings
+    }
+}
+
+/// Patterns in conditions match anywhere in a text unless they say otherwise (CVE-2026-22772).
+fn loose_patterns(role: &Role) -> Vec<String> {
+    let loose = role.allow.patterns().keys().filter(|pattern| {
+        !(pattern.starts_with('^') || pattern.starts_with(r"\A"))
+            || !(pattern.ends_with('$') || pattern.ends_with(r"\z"))
+    });
+    let mut warnings: Vec<_> = loose
+        .map(|pattern| {
+            format!("matches {pattern:?} anywhere in a text; write '^...$' to match the whole")
+        })
+        .collect();
+    warnings.sort();
+    warnings
+}
+
+fn free_root(role: &Role) -> Option<String> {
+    let is_root = role
+        .principals
+        .iter()
+        .any(|template| template.literal().as_deref() == Some("root"));
+    let is_free =
+        role.typed_command.is_none() && role.source == Source::Any && role.reason.is_none();
+    (is_root && is_free)
+        .then(|| "gives root any command, from any address, without a reason; add `command`, `source` or `reason`".to_owned())
+}
+
+fn loose_parameter(parameter: &Parameter) -> Option<String> {
+    let Rule::Pattern(pattern) = parameter.rule() else {
+        return None;
+    };
+    let taken = ["; reboot", "../../etc/shadow", "\n"]
+        .into_iter()
+        .find(|odd| pattern.matches(odd))?;
+    Some(format!(
+        "lets parameter `{}` be {taken:?}; it reaches the program as one word, but narrow the pattern if it can",
+        parameter.name()
+    ))
+}

@@ -1,0 +1,280 @@
+//! One ask against one role: the checks, in the order in which they refuse.
+//!
+//! 1. `allow`: may this identity have the role at all
+//! 2. `host`: does the role cover the host
+//! 3. `parameter`: is every hole of the command filled, and nothing else sent
+//! 4. `reason`: is there the reason that the role demands
+//! 5. `ttl`, `extension`, `source`: is what the caller wishes well-formed and no more than the role gives
+//! 6. `principal`: do literals and claims give principals within the grammar and the limits
+//! 7. narrowing by the role's own command and addresses, by `[limits]`, and by the wishes: is anything left
+//!
+//! The first check that fails is the reason of the denial. (That the role exists is checked before all of them.)
+
+use std::collections::BTreeSet;
+
+use super::{
+    Ask, Context, Denial, Grant, Person, Reason, Restriction,
+    condition::Facts,
+    hosts::{self, Hosts},
+    limits::Limits,
+    principal::{self, MAX_COUNT},
+    role::Role,
+    source,
+};
+
+/// The most bytes a reason may have.
+pub const MAX_REASON: usize = 1024;
+
+/// One ask against one role.
+pub(super) struct Case<'a> {
+    pub(super) role: &'a Role,
+    pub(super) limits: &'a Limits,
+    pub(super) hosts: &'a Hosts,
+    pub(super) person: Person<'a>,
+    pub(super) ask: &'a Ask,
+    pub(super) context: Context,
+    /// The claims as conditions see them, or why they cannot be judged.
+    pub(super) facts: &'a Result<Facts<'a>, String>,
+}
+
+impl Case<'_> {
+    /// All checks in order, and what is left after all of them.
+    pub(super) fn decide(&self) -> Result<Grant, Denial> {
+        self.allowed()?;
+        let groups = self.groups()?;
+        let command = self.command()?;
+        self.reason()?;
+        let wishes = self.wishes()?;
+        let principals = self.principals(&groups)?;
+        let own = Restriction {
+            command,
+            source: self.source()?,
+            ..Restriction::default()
+        };
+        let role = self.role;
+        Grant::full(&role.name, principals, role.extensions.clone(), role.ttl)
+            .narrow(&own)?
+            .narrow(self.limits.restriction())?
+            .narrow(&wishes)
+    }
+
+    /// Whether the role's condition holds.
+    pub(super) fn allowed(&self) -> Result<(), Denial> {
+        let role = &self.role.name;
+        let outcome = match self.facts {
+            Ok(facts) => self.role.allow.evaluate(facts),
+            Err(error) => Err(error.clone()),
+        };
+        match outcome {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Denial::new(
+                Reason::NotAllowed,
+                format!(
+                    "role {role:?} is for identities with {}",
+                    shorten(self.role.allow.source(), 256)
+                ),
+            )),
+            Err(error) => Err(Denial::new(
+                Reason::Condition,
+                format!(
+                    "the condition of role {role:?} has no answer for this identity: {}",
+                    shorten(&error, 256)
+                ),
+            )),
+        }
+    }
+
+    /// The host groups that the pass is for; empty for a role without hosts.
+    pub(super) fn groups(&self) -> Result<Vec<&str>, Denial> {
+        let groups = self.role.hosts.iter().map(String::as_str);
+        let Some(host) = &self.ask.host else {
+            return Ok(groups.collect());
+        };
+        hosts::check_host(host).map_err(|error| Denial::new(Reason::Host, error))?;
+        let matching: Vec<_> = groups
+            .filter(|group| self.hosts.belongs(host, group))
+            .collect();
+        if matching.is_empty() && !self.role.hosts.is_empty() {
+            return Err(Denial::new(
+                Reason::Host,
+                format!(
+                    "role {:?} is for hosts of {}, and {host} is none; see `daypass roles`",
+                    self.role.name,
+                    self.role.hosts.join(", ")
+                ),
+            ));
+        }
+        Ok(matching)
+    }
+
+    /// The exact force-command, from parameters that were all checked.
+    pub(super) fn command(&self) -> Result<Option<String>, Denial> {
+        let refuse = |detail: String| Denial::new(Reason::Parameter, detail);
+        let parameters = &self.role.parameters;
+        if let Some(unknown) = self
+            .ask
+            .params
+            .keys()
+            .find(|name| !parameters.contains_key(*name))
+        {
+            let known: Vec<_> = parameters.keys().map(String::as_str).collect();
+            let known = if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            };
+            return Err(refuse(format!(
+                "role {:?} has no parameter {}; it has {known}",
+                self.role.name,
+                quoted(unknown)
+            )));
+        }
+        for parameter in parameters.values() {
+            if let Some(value) = self.ask.params.get(parameter.name()) {
+                parameter.check(value).map_err(refuse)?;
+            }
+        }
+        let Some(command) = &self.role.typed_command else {
+            return Ok(None);
+        };
+        command
+            .line(parameters, &self.ask.params, self.person.claims)
+            .map(Some)
+            .map_err(refuse)
+    }
+
+    /// Whether the reason is the one that the role demands.
+    pub(super) fn reason(&self) -> Result<(), Denial> {
+        let refuse = |detail: String| Err(Denial::new(Reason::ReasonMissing, detail));
+        let reason = self.ask.reason.as_deref().unwrap_or_default();
+        if reason.len() > MAX_REASON {
+            return refuse(format!(
+                "the reason has {} bytes; shorten it to {MAX_REASON}",
+                reason.len()
+            ));
+        }
+        match &self.role.reason {
+            Some(pattern) if !pattern.matches(reason) => refuse(format!(
+                "role {:?} demands a reason that matches {} as a whole; pass --reason",
+                self.role.name,
+                pattern.source()
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the caller wishes, as a restriction: none of it can widen anything.
+    pub(super) fn wishes(&self) -> Result<Restriction, Denial> {
+        if self.ask.ttl.is_some_and(|ttl| ttl.as_secs() == 0) {
+            return Err(Denial::new(
+                Reason::Ttl,
+                "the lifetime asked for is under a second; ask for a longer one, or for none to get the role's own",
+            ));
+        }
+        self.wished_extensions()?;
+        Ok(Restriction {
+            ttl: self.ask.ttl,
+            extensions: (!self.ask.extensions.is_empty()).then(|| self.ask.extensions.clone()),
+            source: self.wished_source()?,
+            ..Restriction::default()
+        })
+    }
+
+    fn wished_extensions(&self) -> Result<(), Denial> {
+        match self.ask.extensions.difference(&self.role.extensions).next() {
+            None => Ok(()),
+            Some(extension) => Err(Denial::new(
+                Reason::Extension,
+                format!(
+                    "role {:?} does not give {}; ask without it",
+                    self.role.name,
+                    extension.word()
+                ),
+            )),
+        }
+    }
+
+    fn wished_source(&self) -> Result<Option<BTreeSet<ipnet::IpNet>>, Denial> {
+        let refuse = |detail: String| Denial::new(Reason::Source, detail);
+        let wished = &self.ask.source;
+        if wished.len() > source::MAX_NETWORKS {
+            return Err(refuse(format!(
+                "ask for at most {} source addresses",
+                source::MAX_NETWORKS
+            )));
+        }
+        if wished.is_empty() {
+            return Ok(None);
+        }
+        let networks: Result<Vec<_>, _> = wished
+            .iter()
+            .map(|network| source::canonical(*network))
+            .collect();
+        networks.map(source::aggregate).map(Some).map_err(refuse)
+    }
+
+    /// The principals for these host groups. One that is outside the grammar or the limits refuses the whole ask.
+    pub(super) fn principals(&self, groups: &[&str]) -> Result<BTreeSet<String>, Denial> {
+        let refuse = |detail: String| Denial::new(Reason::Principal, detail);
+        let mut principals = BTreeSet::new();
+        for template in &self.role.principals {
+            for login in template.expand(self.person.claims).map_err(refuse)? {
+                self.check_login(&login, template.source())?;
+                if groups.is_empty() {
+                    principals.insert(login);
+                } else {
+                    principals.extend(groups.iter().map(|group| format!("{login}@{group}")));
+                }
+            }
+        }
+        match principals.len() {
+            0 => Err(refuse(format!(
+                "this identity's claims give role {:?} no principal, and a pass needs at least one",
+                self.role.name
+            ))),
+            1..=MAX_COUNT => Ok(principals),
+            count => Err(refuse(format!(
+                "the pass would have {count} principals; at most {MAX_COUNT} work"
+            ))),
+        }
+    }
+
+    fn check_login(&self, login: &str, template: &str) -> Result<(), Denial> {
+        if !principal::is_login(login) {
+            return Err(Denial::new(
+                Reason::Principal,
+                format!("{} from {template} is no login name", quoted(login)),
+            ));
+        }
+        if !self.limits.allows_login(login) {
+            return Err(Denial::new(
+                Reason::Principal,
+                format!("{login:?} from {template} is not in `principals` of [limits]"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The addresses the role allows.
+    pub(super) fn source(&self) -> Result<Option<BTreeSet<ipnet::IpNet>>, Denial> {
+        self.role
+            .source
+            .networks(self.context.caller)
+            .map_err(|error| Denial::new(Reason::Source, error))
+    }
+}
+
+/// Foreign text for a sentence: escaped and short.
+pub(super) fn quoted(text: &str) -> String {
+    format!("{:?}", shorten(text, 64))
+}
+
+/// At most `most` characters of a text, on one line.
+pub(super) fn shorten(text: &str, most: usize) -> String {
+    let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = words.char_indices().nth(most) {
+        words.truncate(end);
+        words.push_str("...");
+    }
+    words
+}

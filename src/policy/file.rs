@@ -1,0 +1,237 @@
+//! The policy file as written: TOML into raw values that remember their place. Nothing here decides.
+//!
+//! Unknown keys are refused. Keys that this version does not build yet are refused by name, never ignored.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use serde::{Deserialize, de::IgnoredAny};
+use toml::Spanned;
+
+use super::Error;
+
+/// The most bytes a policy file may have.
+const MAX_FILE: usize = 1024 * 1024;
+
+/// The whole file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) hosts: BTreeMap<Spanned<String>, Vec<Spanned<String>>>,
+    pub(super) audit: Option<Audit>,
+    #[serde(default, rename = "role")]
+    pub(super) roles: Vec<Role>,
+    #[serde(default, rename = "test")]
+    pub(super) tests: Vec<Spanned<Test>>,
+}
+
+/// `[limits]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) ttl: Option<Spanned<String>>,
+    pub(super) principals: Option<Vec<Spanned<String>>>,
+    pub(super) extensions: Option<Vec<Spanned<String>>>,
+    pub(super) source: Option<Vec<Spanned<String>>>,
+}
+
+/// `[audit]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Audit {
+    pub(super) allow: Spanned<String>,
+}
+
+/// One `[[role]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Role {
+    pub(super) name: Spanned<String>,
+    #[serde(default)]
+    pub(super) about: Option<Spanned<String>>,
+    pub(super) allow: Spanned<String>,
+    #[serde(default)]
+    pub(super) hosts: Vec<Spanned<String>>,
+    pub(super) principals: Spanned<Vec<Spanned<String>>>,
+    pub(super) command: Option<Spanned<Vec<Spanned<String>>>>,
+    #[serde(default)]
+    pub(super) params: BTreeMap<Spanned<String>, Spanned<Parameter>>,
+    pub(super) source: Option<Spanned<Source>>,
+    #[serde(default)]
+    pub(super) extensions: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) pty: bool,
+    pub(super) ttl: Option<Spanned<String>>,
+    pub(super) reason: Option<Spanned<String>>,
+    approval: Option<Spanned<IgnoredAny>>,
+    emergency: Option<Spanned<IgnoredAny>>,
+    hours: Option<Spanned<IgnoredAny>>,
+    require: Option<Spanned<IgnoredAny>>,
+}
+
+/// `source = "caller"` or a list of networks.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected \"caller\" or a list of networks")]
+pub(super) enum Source {
+    /// A word.
+    Word(String),
+    /// Networks.
+    Networks(Vec<String>),
+}
+
+/// `params.NAME`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Parameter {
+    pub(super) pattern: Option<String>,
+    pub(super) one_of: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) option: bool,
+}
+
+/// One `[[test]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Test {
+    pub(super) name: Option<String>,
+    #[serde(rename = "as", default)]
+    pub(super) person: Person,
+    pub(super) ask: Ask,
+    pub(super) expect: Spanned<String>,
+    pub(super) principals: Option<Vec<String>>,
+    pub(super) command: Option<String>,
+}
+
+/// `as = { claims = { ... } }`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Person {
+    #[serde(default)]
+    pub(super) claims: serde_json::Map<String, serde_json::Value>,
+    pub(super) issuer: Option<String>,
+    pub(super) subject: Option<String>,
+    pub(super) address: Option<Spanned<String>>,
+}
+
+/// `ask = { role = "...", ... }`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ask {
+    pub(super) role: String,
+    pub(super) host: Option<String>,
+    #[serde(default)]
+    pub(super) params: BTreeMap<String, String>,
+    pub(super) reason: Option<String>,
+    pub(super) ttl: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) source: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) extensions: Vec<Spanned<String>>,
+}
+
+/// Turns places in the text into errors with a line.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'a> {
+    text: &'a str,
+    origin: &'a str,
+}
+
+impl<'a> Text<'a> {
+    pub(super) fn new(text: &'a str, origin: &'a str) -> Self {
+        Self { text, origin }
+    }
+
+    /// Reads the file.
+    pub(super) fn read(self) -> Result<File, Error> {
+        if self.text.len() > MAX_FILE {
+            return Err(self.error(
+                0..0,
+                format!("the file is larger than {MAX_FILE} bytes; split it up"),
+            ));
+        }
+        let document = toml::Deserializer::parse(self.text).map_err(|error| {
+            self.error(error.span().unwrap_or_default(), one_line(error.message()))
+        })?;
+        let file: File = serde_path_to_error::deserialize(document).map_err(|error| {
+            let path = error.path().to_string();
+            let inner = error.into_inner();
+            let message = one_line(inner.message());
+            let span = inner.span().unwrap_or_default();
+            self.error(
+                span,
+                if path == "." {
+                    message
+                } else {
+                    format!("{path}: {message}")
+                },
+            )
+        })?;
+        file.roles
+            .iter()
+            .try_for_each(|role| self.refuse_unbuilt(role))?;
+        Ok(file)
+    }
+
+    /// An error about the value at `span`.
+    pub(super) fn error(self, span: Range<usize>, message: impl Into<String>) -> Error {
+        Error::Invalid {
+            origin: self.origin.to_owned(),
+            line: self.line(&span),
+            message: message.into(),
+        }
+    }
+
+    /// The line of a span, from 1.
+    pub(super) fn line(self, span: &Range<usize>) -> usize {
+        let before = self.text.as_bytes().iter().take(span.start);
+        before.filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    /// Reads a value and puts its place before whatever is wrong with it.
+    pub(super) fn parse<T, R>(
+        self,
+        value: &Spanned<T>,
+        read: impl FnOnce(&T) -> Result<R, String>,
+    ) -> Result<R, Error> {
+        read(value.get_ref()).map_err(|message| self.error(value.span(), message))
+    }
+
+    /// As [`Text::parse`], for each value of a list.
+    pub(super) fn parse_all<T, R, C: FromIterator<R>>(
+        self,
+        values: &[Spanned<T>],
+        read: impl Fn(&T) -> Result<R, String>,
+    ) -> Result<C, Error> {
+        values
+            .iter()
+            .map(|value| self.parse(value, &read))
+            .collect()
+    }
+
+    fn refuse_unbuilt(self, role: &Role) -> Result<(), Error> {
+        let unbuilt = [
+            ("approval", &role.approval),
+            ("emergency", &role.emergency),
+            ("hours", &role.hours),
+            ("require", &role.require),
+        ];
+        for (key, value) in unbuilt {
+            if let Some(value) = value {
+                return Err(self.error(
+                    value.span(),
+                    format!(
+                        "`{key}` is not supported by this version; remove it from role {:?}, or the role itself",
+                        role.name.get_ref()
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

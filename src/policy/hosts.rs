@@ -1,0 +1,183 @@
+//! Host groups: which host names belong to which group of `[hosts]`.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Error,
+    file::{File, Text},
+    pattern::Pattern,
+    principal,
+};
+
+/// The most bytes a host name may have.
+const MAX_HOST: usize = 253;
+
+/// The groups of the policy, each with its host-name patterns.
+#[derive(Clone, Debug, Default)]
+pub struct Hosts {
+    groups: BTreeMap<String, Vec<HostPattern>>,
+}
+
+/// Names with `*` for any characters and `?` for one, as a regular expression: linear, however many stars.
+#[derive(Clone, Debug)]
+struct HostPattern {
+    source: String,
+    compiled: Pattern,
+}
+
+impl Hosts {
+    pub(super) fn load(text: Text<'_>, file: &File) -> Result<Self, Error> {
+        let mut groups = BTreeMap::new();
+        for (name, patterns) in &file.hosts {
+            let group = text.parse(name, |name| group(name))?;
+            if patterns.is_empty() {
+                return Err(text.error(
+                    name.span(),
+                    format!("host group {group:?} has no patterns; write one such as \"web-*\""),
+                ));
+            }
+            groups.insert(group, text.parse_all(patterns, |text| pattern(text))?);
+        }
+        Ok(Self { groups })
+    }
+
+    /// Whether there is such a group.
+    pub fn has(&self, group: &str) -> bool {
+        self.groups.contains_key(group)
+    }
+
+    /// The names of all groups.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.keys().map(String::as_str)
+    }
+
+    /// The patterns of all groups, in the order of the groups' names.
+    pub fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.groups
+            .values()
+            .flatten()
+            .map(|pattern| pattern.source.as_str())
+    }
+
+    /// Whether `host`, as the user spells it, belongs to `group`. Case does not matter.
+    pub fn belongs(&self, host: &str, group: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        let mut patterns = self.groups.get(group).into_iter().flatten();
+        patterns.any(|pattern| pattern.compiled.matches(&host))
+    }
+}
+
+/// Whether `host` can be a host name or an address at all.
+///
+/// # Errors
+/// A sentence for the caller.
+pub fn check_host(host: &str) -> Result<(), String> {
+    let fits = !host.is_empty()
+        && host.len() <= MAX_HOST
+        && !host.starts_with('-')
+        && host.bytes().all(is_host_byte);
+    if fits {
+        return Ok(());
+    }
+    Err("the host is no host name; use letters, digits, `.`, `-`, `_` and `:`".to_owned())
+}
+
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-_:%".contains(&byte)
+}
+
+fn group(name: &str) -> Result<String, String> {
+    if principal::is_name(name) {
+        return Ok(name.to_owned());
+    }
+    Err(format!(
+        "{name:?} is no name for a host group; use letters, digits, `.`, `_` and `-`"
+    ))
+}
+
+/// Patterns also go into ssh configurations, so they hold nothing that has a meaning there.
+fn pattern(text: &str) -> Result<HostPattern, String> {
+    let fits = !text.is_empty()
+        && text.len() <= MAX_HOST
+        && !text.starts_with('-')
+        && text
+            .bytes()
+            .all(|byte| (is_host_byte(byte) && byte != b'%') || b"*?".contains(&byte));
+    if fits {
+        let expression = text
+            .to_ascii_lowercase()
+            .replace('.', r"\.")
+            .replace('*', ".*")
+            .replace('?', ".");
+        return Ok(HostPattern {
+            source: text.to_owned(),
+            compiled: Pattern::compile(&expression)?,
+        });
+    }
+    Err(format!(
+        "{text:?} is no host-name pattern; use letters, digits, `.`, `-`, `_`, `:`, and `*` and `?` for what varies"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn hosts_match_patterns() {
+        for (pattern, host, expected) in [
+            ("web-*", "web-1", true),
+            ("web-*", "web-", true),
+            ("web-*", "xweb-1", false),
+            ("*.example.com", "a.b.example.com", true),
+            ("*.example.com", "example.com", false),
+            ("*.example.com", "a.example.com.evil", false),
+            ("db?", "db1", true),
+            ("db?", "db", false),
+            ("WEB-*", "web-1", true),
+            ("web-*", "WEB-1", true),
+            ("10.0.0.*", "10x0x0x1", false),
+            ("a*b*c", "aXbYc", true),
+            ("a*b*c", "aXbY", false),
+            ("**", "x", true),
+        ] {
+            let hosts = Hosts {
+                groups: [("g".to_owned(), vec![super::pattern(pattern).unwrap()])].into(),
+            };
+            assert_eq!(hosts.belongs(host, "g"), expected, "{pattern} {host}");
+            assert!(!hosts.belongs(host, "other"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for host in [
+            "",
+            "-oProxyCommand=x",
+            "web 1",
+            "web\n1",
+            "web,db",
+            "web*",
+            "w\u{e9}b",
+            "web;id",
+            "a/b",
+        ] {
+            assert!(check_host(host).is_err(), "{host:?}");
+        }
+        for host in [
+            "web-1",
+            "192.0.2.1",
+            "2001:db8::1",
+            "fe80::1%eth0",
+            "Web_1.example.com",
+        ] {
+            check_host(host).unwrap();
+        }
+        for text in [
+            "", "!web", "web-*,db", "web db", "-x", "%h", "web\"", "w\u{e9}b",
+        ] {
+            assert!(pattern(text).is_err(), "{text:?}");
+        }
+    }
+}

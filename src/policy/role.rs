@@ -1,0 +1,281 @@
+//! A named entry of the policy, loaded: every name known, every pattern and condition compiled.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use serde_json::{Map, Value};
+use toml::Spanned;
+
+use super::{
+    Error, Extension,
+    command::Command,
+    condition::Condition,
+    file::{self, Text},
+    hosts::Hosts,
+    limits::{self, Limits},
+    parameter::{MAX_VALUE, Parameter, Rule},
+    pattern::Pattern,
+    principal,
+    source::{self, MAX_NETWORKS, Source},
+    template::Template,
+};
+
+/// A named entry of the policy.
+pub struct Role {
+    /// Its name; stands in the key id of its passes.
+    pub name: String,
+    /// What it is for, in the author's words.
+    pub about: String,
+    /// The host groups it is for; empty: not tied to hosts.
+    pub hosts: Vec<String>,
+    /// The words of its command as written, with `{name}` holes; empty for none.
+    pub command: Vec<String>,
+    /// The lifetime of its passes, within `[limits]`.
+    pub ttl: Duration,
+    /// Whether its sessions have a terminal.
+    pub pty: bool,
+    pub(super) line: usize,
+    pub(super) allow: Condition,
+    pub(super) principals: Vec<Template>,
+    pub(super) typed_command: Option<Command>,
+    pub(super) parameters: BTreeMap<String, Parameter>,
+    pub(super) source: Source,
+    pub(super) extensions: BTreeSet<Extension>,
+    pub(super) reason: Option<Pattern>,
+    pub(super) written_ttl: Duration,
+}
+
+impl Role {
+    pub(super) fn load(
+        text: Text<'_>,
+        raw: &file::Role,
+        limits: &Limits,
+        hosts: &Hosts,
+    ) -> Result<Self, Error> {
+        let typed_command = command(text, raw)?;
+        let parameters = parameters(text, raw, typed_command.as_ref())?;
+        let extensions = extensions(text, raw)?;
+        let written_ttl = match &raw.ttl {
+            None => limits.ttl(),
+            Some(ttl) => text.parse(ttl, |ttl| limits::lifetime(ttl))?,
+        };
+        Ok(Self {
+            name: text.parse(&raw.name, |name| role_name(name))?,
+            about: about(text, raw)?,
+            hosts: host_groups(text, raw, hosts)?,
+            command: words(typed_command.as_ref()),
+            ttl: written_ttl.min(limits.ttl()),
+            pty: extensions.contains(&Extension::Pty),
+            line: text.line(&raw.name.span()),
+            allow: text.parse(&raw.allow, |allow| Condition::compile(allow))?,
+            principals: principals(text, raw, limits)?,
+            source: source_of(text, raw)?,
+            reason: match &raw.reason {
+                None => None,
+                Some(reason) => Some(text.parse(reason, |reason| Pattern::compile(reason))?),
+            },
+            typed_command,
+            parameters,
+            extensions,
+            written_ttl,
+        })
+    }
+
+    /// Its parameters: name, pattern and list of values, of which one is the rule.
+    pub fn params(&self) -> Vec<(&str, Option<&str>, &[String])> {
+        self.parameters
+            .values()
+            .map(|parameter| (parameter.name(), parameter.pattern(), parameter.one_of()))
+            .collect()
+    }
+
+    /// The pattern that a reason must match as a whole; `None` where none is demanded.
+    pub fn reason_pattern(&self) -> Option<&str> {
+        self.reason.as_ref().map(Pattern::source)
+    }
+
+    /// The login names that these claims give, without host groups; what does not expand is left out.
+    pub fn logins(&self, claims: &Map<String, Value>) -> Vec<String> {
+        let expanded = self
+            .principals
+            .iter()
+            .filter_map(|template| template.expand(claims).ok());
+        expanded
+            .flatten()
+            .filter(|login| principal::is_login(login))
+            .collect()
+    }
+
+    /// The condition that says who may have it.
+    pub fn allow(&self) -> &Condition {
+        &self.allow
+    }
+}
+
+fn role_name(name: &str) -> Result<String, String> {
+    if principal::is_name(name) {
+        return Ok(name.to_owned());
+    }
+    Err(format!(
+        "{name:?} is no name for a role; use at most 64 letters, digits, `.`, `_` and `-`"
+    ))
+}
+
+fn about(text: Text<'_>, raw: &file::Role) -> Result<String, Error> {
+    let Some(about) = &raw.about else {
+        return Ok(String::new());
+    };
+    text.parse(about, |about| {
+        if about.chars().any(char::is_control) || about.len() > 512 {
+            return Err("`about` is one line of at most 512 bytes; shorten it".to_owned());
+        }
+        Ok(about.clone())
+    })
+}
+
+fn host_groups(text: Text<'_>, raw: &file::Role, hosts: &Hosts) -> Result<Vec<String>, Error> {
+    text.parse_all(&raw.hosts, |group| {
+        if hosts.has(group) {
+            return Ok(group.clone());
+        }
+        Err(format!(
+            "there is no host group {group:?}; add it to [hosts], as in `{group} = [\"{group}-*\"]`"
+        ))
+    })
+}
+
+fn principals(text: Text<'_>, raw: &file::Role, limits: &Limits) -> Result<Vec<Template>, Error> {
+    if raw.principals.get_ref().is_empty() {
+        return Err(text.error(
+            raw.principals.span(),
+            "`principals` is empty, and a pass without principals would be good for every user; name at least one",
+        ));
+    }
+    text.parse_all(raw.principals.get_ref(), |template| {
+        principal_template(template, limits)
+    })
+}
+
+fn principal_template(text: &str, limits: &Limits) -> Result<Template, String> {
+    let template = Template::parse(text)?;
+    if template.parameters().next().is_some() {
+        return Err(format!(
+            "principal {text:?} takes a parameter, but a caller never chooses principals; use a literal or {{claims.NAME}}"
+        ));
+    }
+    if template.holes() > 1 {
+        return Err(format!(
+            "principal {text:?} has several holes; use at most one"
+        ));
+    }
+    match template.literal() {
+        Some(login) if !principal::is_login(&login) => Err(format!(
+            "{login:?} is not a login name; {}",
+            limits::LOGIN_HELP
+        )),
+        Some(login) if !limits.allows_login(&login) => Err(format!(
+            "principal {login:?} is not in `principals` of [limits]; add it there, or remove it here"
+        )),
+        _ => Ok(template),
+    }
+}
+
+fn command(text: Text<'_>, raw: &file::Role) -> Result<Option<Command>, Error> {
+    let Some(words) = &raw.command else {
+        return Ok(None);
+    };
+    let templates = text.parse_all(words.get_ref(), |word| Template::parse(word))?;
+    Command::new(templates)
+        .map(Some)
+        .map_err(|message| text.error(words.span(), message))
+}
+
+fn words(command: Option<&Command>) -> Vec<String> {
+    let words = command.into_iter().flat_map(Command::words);
+    words.map(|word| word.source().to_owned()).collect()
+}
+
+/// Reads `params`, and checks that holes and parameters name each other.
+fn parameters(
+    text: Text<'_>,
+    raw: &file::Role,
+    command: Option<&Command>,
+) -> Result<BTreeMap<String, Parameter>, Error> {
+    let holes: BTreeSet<&str> = command.into_iter().flat_map(Command::parameters).collect();
+    let mut parameters = BTreeMap::new();
+    for (name, raw_parameter) in &raw.params {
+        let known = name.get_ref();
+        if !holes.contains(known.as_str()) {
+            return Err(text.error(
+                name.span(),
+                format!("parameter `{known}` has no hole; put {{{known}}} into `command`, or remove the parameter"),
+            ));
+        }
+        let parameter = text.parse(raw_parameter, |raw| parameter(known, raw))?;
+        parameters.insert(known.clone(), parameter);
+    }
+    match holes.into_iter().find(|hole| !parameters.contains_key(*hole)) {
+        None => Ok(parameters),
+        Some(hole) => Err(text.error(
+            raw.command.as_ref().map(Spanned::span).unwrap_or_default(),
+            format!("the hole {{{hole}}} has no parameter; add `params.{hole} = {{ pattern = \"...\" }}`"),
+        )),
+    }
+}
+
+fn parameter(name: &str, raw: &file::Parameter) -> Result<Parameter, String> {
+    let rule = match (&raw.pattern, &raw.one_of) {
+        (Some(pattern), None) => Rule::Pattern(Pattern::compile(pattern)?),
+        (None, Some(values)) => Rule::OneOf(allowed_values(name, values)?),
+        _ => {
+            return Err(format!(
+                "parameter `{name}` needs either `pattern` or `one_of`, and not both"
+            ));
+        }
+    };
+    Ok(Parameter::new(name.to_owned(), rule, raw.option))
+}
+
+fn allowed_values(name: &str, values: &[String]) -> Result<Vec<String>, String> {
+    let usable = |value: &String| value.len() <= MAX_VALUE && !value.contains('\0');
+    if values.is_empty() || !values.iter().all(usable) {
+        return Err(format!(
+            "parameter `{name}` needs at least one value, each of at most {MAX_VALUE} bytes and without NUL"
+        ));
+    }
+    Ok(values.to_vec())
+}
+
+fn source_of(text: Text<'_>, raw: &file::Role) -> Result<Source, Error> {
+    let Some(source) = &raw.source else {
+        return Ok(Source::Any);
+    };
+    text.parse(source, |source| match source {
+        file::Source::Word(word) if word == "caller" => Ok(Source::Caller),
+        file::Source::Word(word) if word == "bastion" => Err(
+            "`source = \"bastion\"` is not supported by this version; use \"caller\" or a list of networks".to_owned(),
+        ),
+        file::Source::Word(word) => Err(format!(
+            "{word:?} is no source; write \"caller\" or a list of networks such as [\"10.0.0.0/8\"]"
+        )),
+        file::Source::Networks(networks) if networks.is_empty() || networks.len() > MAX_NETWORKS => Err(format!(
+            "`source` names {} networks; name 1 to {MAX_NETWORKS}, or remove it to allow any address",
+            networks.len()
+        )),
+        file::Source::Networks(networks) => {
+            let networks: Result<Vec<_>, _> = networks.iter().map(|network| source::parse(network)).collect();
+            Ok(Source::Networks(source::aggregate(networks?)))
+        }
+    })
+}
+
+fn extensions(text: Text<'_>, raw: &file::Role) -> Result<BTreeSet<Extension>, Error> {
+    let mut extensions: BTreeSet<_> =
+        text.parse_all(&raw.extensions, |word| limits::extension(word))?;
+    if raw.pty {
+        extensions.insert(Extension::Pty);
+    }
+    Ok(extensions)
+}

@@ -1,0 +1,233 @@
+//! `[[test]]` blocks: what the author expects of the policy, run by `daypass policy test`.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use toml::Spanned;
+
+use super::{
+    Ask, Context, Denial, Error, Grant, Person, Policy, Reason,
+    file::{self, Text},
+    limits,
+    role::Role,
+    source,
+};
+
+/// The address tests ask from where they name none (RFC 5737, TEST-NET-1).
+const CALLER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+/// One `[[test]]`, loaded.
+pub(super) struct Test {
+    line: usize,
+    name: Option<String>,
+    claims: Map<String, Value>,
+    issuer: String,
+    subject: String,
+    caller: IpAddr,
+    ask: Ask,
+    expected: Expected,
+    principals: Option<BTreeSet<String>>,
+    command: Option<String>,
+}
+
+/// What a test expects.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Expected {
+    Granted,
+    Denied(Option<Reason>),
+}
+
+/// How one test came out.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct TestOutcome {
+    /// Where the test stands in the file.
+    pub line: usize,
+    /// Its name, or else its ask.
+    pub describe: String,
+    /// What the author expects.
+    pub expected: String,
+    /// What the policy says.
+    pub got: String,
+    /// Whether they agree.
+    pub passed: bool,
+}
+
+impl Policy {
+    /// `policy test`: runs the `[[test]]` blocks in file order.
+    pub fn run_tests(&self, now: OffsetDateTime) -> Vec<TestOutcome> {
+        self.tests
+            .iter()
+            .map(|test| self.run_test(test, now))
+            .collect()
+    }
+
+    fn run_test(&self, test: &Test, now: OffsetDateTime) -> TestOutcome {
+        let person = Person {
+            issuer: &test.issuer,
+            subject: &test.subject,
+            claims: &test.claims,
+        };
+        let context = Context {
+            now,
+            caller: Some(test.caller),
+        };
+        let decision = self.judge(person, &test.ask, context);
+        TestOutcome {
+            line: test.line,
+            describe: test.describe(),
+            expected: test.expected(),
+            got: got(&decision, test),
+            passed: test.passes(&decision),
+        }
+    }
+}
+
+impl Test {
+    fn passes(&self, decision: &Result<Grant, Denial>) -> bool {
+        match (self.expected, decision) {
+            (Expected::Granted, Ok(grant)) => {
+                self.principals
+                    .as_ref()
+                    .is_none_or(|expected| expected == grant.principals())
+                    && self
+                        .command
+                        .as_ref()
+                        .is_none_or(|expected| Some(expected.as_str()) == grant.command())
+            }
+            (Expected::Denied(reason), Err(denial)) => {
+                reason.is_none_or(|reason| reason == denial.reason)
+            }
+            (Expected::Granted, Err(_)) | (Expected::Denied(_), Ok(_)) => false,
+        }
+    }
+
+    fn describe(&self) -> String {
+        self.name.clone().unwrap_or_else(|| {
+            let params = self
+                .ask
+                .params
+                .iter()
+                .map(|(name, value)| format!(" {name}={value:?}"));
+            format!("{}{}", self.ask.role, params.collect::<String>())
+        })
+    }
+
+    fn expected(&self) -> String {
+        match self.expected {
+            Expected::Granted => {
+                let principals = self.principals.as_ref();
+                details(principals, self.command.as_deref())
+            }
+            Expected::Denied(None) => "denied".to_owned(),
+            Expected::Denied(Some(reason)) => format!("denied: {}", reason.word()),
+        }
+    }
+}
+
+fn got(decision: &Result<Grant, Denial>, test: &Test) -> String {
+    match decision {
+        Ok(grant) => details(
+            test.principals.as_ref().map(|_| grant.principals()),
+            test.command.as_ref().and(grant.command()),
+        ),
+        Err(denial) => format!("denied: {}: {}", denial.reason.word(), denial.detail),
+    }
+}
+
+fn details(principals: Option<&BTreeSet<String>>, command: Option<&str>) -> String {
+    let mut text = "granted".to_owned();
+    if let Some(principals) = principals {
+        let principals: Vec<_> = principals.iter().map(String::as_str).collect();
+        text.push_str(&format!(", principals {}", principals.join(" ")));
+    }
+    if let Some(command) = command {
+        text.push_str(&format!(", command {command}"));
+    }
+    text
+}
+
+/// Reads the `[[test]]` blocks; `roles` are those of the file.
+pub(super) fn load(
+    text: Text<'_>,
+    tests: Vec<Spanned<file::Test>>,
+    roles: &[Role],
+) -> Result<Vec<Test>, Error> {
+    tests
+        .into_iter()
+        .map(|test| load_one(text, test, roles))
+        .collect()
+}
+
+fn load_one(text: Text<'_>, spanned: Spanned<file::Test>, roles: &[Role]) -> Result<Test, Error> {
+    let span = spanned.span();
+    let raw = spanned.into_inner();
+    let expected = text.parse(&raw.expect, |expect| expectation(expect))?;
+    let is_known = roles.iter().any(|role| role.name == raw.ask.role);
+    if !is_known && expected != Expected::Denied(Some(Reason::UnknownRole)) {
+        return Err(text.error(
+            span,
+            format!(
+                "the test asks for role {:?}, which is not in this file; name one that is",
+                raw.ask.role
+            ),
+        ));
+    }
+    let caller = match &raw.person.address {
+        None => CALLER,
+        Some(address) => text.parse(address, |address| {
+            address
+                .parse()
+                .map_err(|_| format!("{address:?} is no address; write one such as \"192.0.2.1\""))
+        })?,
+    };
+    Ok(Test {
+        line: text.line(&span),
+        name: raw.name,
+        issuer: raw
+            .person
+            .issuer
+            .unwrap_or_else(|| "https://issuer.example".to_owned()),
+        subject: raw.person.subject.unwrap_or_else(|| "test".to_owned()),
+        claims: raw.person.claims,
+        caller,
+        ask: ask(text, raw.ask)?,
+        expected,
+        principals: raw.principals.map(BTreeSet::from_iter),
+        command: raw.command,
+    })
+}
+
+fn ask(text: Text<'_>, raw: file::Ask) -> Result<Ask, Error> {
+    Ok(Ask {
+        ttl: match &raw.ttl {
+            None => None,
+            Some(ttl) => Some(text.parse(ttl, |ttl| {
+                humantime::parse_duration(ttl)
+                    .map_err(|_| format!("{ttl:?} is no duration; write one such as \"30m\""))
+            })?),
+        },
+        source: text.parse_all(&raw.source, |network| source::parse(network))?,
+        extensions: text.parse_all(&raw.extensions, |word| limits::extension(word))?,
+        role: raw.role,
+        host: raw.host,
+        params: raw.params,
+        reason: raw.reason,
+    })
+}
+
+fn expectation(text: &str) -> Result<Expected, String> {
+    let denied = |word: &str| {
+        let mut reasons = Reason::ALL.into_iter();
+        reasons.find(|reason| reason.word() == word.trim())
+    };
+    match text.split_once(':') {
+        None if text == "granted" => Ok(Expected::Granted),
+        None if text == "denied" => Ok(Expected::Denied(None)),
+        Some(("denied", word)) if denied(word).is_some() => Ok(Expected::Denied(denied(word))),
+        _ => Err(format!(
+            "{text:?} is no expectation; write \"granted\", \"denied\" or \"denied: WORD\" with one of {}",
+            Reason::ALL.map(Reason::word).join(", ")
+        )),
+    }
+}
