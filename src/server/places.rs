@@ -227,7 +227,8 @@ impl Activity {
         self.state().used
     }
 
-    /// Resolves when the connection has been silent, idle or alive for too long.
+    /// Resolves when the connection has been silent, idle or alive for too long. It looks only when a deadline may have
+    /// passed, so that requests cost no wake-up: an idle connection may live up to twice [`Limits::idle`].
     pub(super) async fn overdue(&self, limits: &Limits) {
         loop {
             let due = self.due(limits);

@@ -32,6 +32,8 @@ async fn send(stream: TcpStream, flood: impl Iterator<Item = Vec<u8>>) {
     reading.abort();
 }
 
+type Flood = Box<dyn Iterator<Item = Vec<u8>> + Send>;
+
 fn streams(number: u32) -> impl Iterator<Item = u32> {
     (0..number).map(|n| 2 * n + 1)
 }
@@ -39,7 +41,7 @@ fn streams(number: u32) -> impl Iterator<Item = u32> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_honest_caller_is_served_during_and_after_a_flood() {
     let open = || streams(20_000).map(|stream| frames::post(stream, "/read", END_HEADERS));
-    let floods: [(&str, Box<dyn Iterator<Item = Vec<u8>> + Send>); 5] = [
+    let floods: [(&str, Flood); 5] = [
         ("20,000 streams left open", Box::new(open())),
         (
             "20,000 streams reset at once",

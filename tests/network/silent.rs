@@ -75,6 +75,7 @@ async fn a_connection_without_a_request_is_closed_at_the_first_byte_deadline() {
 async fn a_connection_that_rests_too_long_is_asked_to_go() {
     for (case, idle, age) in [("idle", 100, 60_000), ("old", 60_000, 100)] {
         let world = start(Limits {
+            first_byte: Duration::from_millis(100),
             idle: Duration::from_millis(idle),
             age: Duration::from_millis(age),
             ..Limits::default()
