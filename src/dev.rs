@@ -8,6 +8,9 @@ pub mod issuer;
 pub mod person;
 mod ports;
 pub mod sshd;
+pub mod world;
+
+pub use world::World;
 
 use std::{io, path::PathBuf};
 
@@ -37,9 +40,12 @@ pub enum Error {
     /// Two worlds cannot share a folder.
     #[error("another world runs in {}: stop it, or name another folder", .0.display())]
     Taken(PathBuf),
-    /// The daemon does not start.
-    #[error("failed to start the daemon")]
-    Daemon(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The daemon does not start or had failed.
+    #[error("failed to {0} the daemon")]
+    Daemon(
+        &'static str,
+        #[source] Box<dyn std::error::Error + Send + Sync>,
+    ),
     /// The headless person got stuck.
     #[error("failed to sign in: {0}")]
     Person(String),

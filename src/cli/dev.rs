@@ -1,14 +1,214 @@
 //! `daypass dev`.
 
-use super::{Failure, Global};
+use std::{
+    ffi::OsString,
+    io,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+};
 
-/// (what this command does)
+use tempfile::TempDir;
+use tokio::{
+    process::{Child, Command},
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use super::{Failure, Global, failure::Code};
+use crate::{
+    daemon::chain,
+    dev::{self, World, issuer::PEOPLE},
+};
+
+/// Run a whole world on this machine: an issuer with a few people, the server, and a host where sshd is installed.
+///
+/// Stays until Ctrl-C or SIGTERM. SIGHUP reads DIR/policy.toml again. Everything listens on 127.0.0.1 only.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Where its files go; keys, ledger and policy there are kept for the next time. Without it, a folder that is removed
+    /// at the end.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Run this inside the world, and exit with its code.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
 
 impl Args {
     /// Runs the command.
-    pub async fn run(self, _global: &Global) -> Result<(), Failure> {
-        todo!()
+    ///
+    /// # Errors
+    /// What keeps the world from starting; the inner command's exit code, without a message.
+    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+        let mut signals =
+            Signals::install().map_err(|error| dev::Error::System("handle signals", error))?;
+        let (dir, _removed_at_the_end) = folder(self.dir)?;
+        let world = World::start(&dir).await?;
+        let outcome = match self.command.split_first() {
+            Some((program, arguments)) => inside(&world, program, arguments, &mut signals).await,
+            None => {
+                global.say(&welcome(&world));
+                stay(&world, &mut signals, global).await;
+                Ok(())
+            }
+        };
+        world.stop().await?;
+        outcome
+    }
+}
+
+/// The world's folder; a temporary one lives as long as the second value.
+fn folder(wish: Option<PathBuf>) -> Result<(PathBuf, Option<TempDir>), dev::Error> {
+    if let Some(dir) = wish {
+        return Ok((dir, None));
+    }
+    let made = tempfile::Builder::new().prefix("daypass-dev-").tempdir();
+    let dir = made.map_err(|error| dev::Error::System("make a temporary folder", error))?;
+    Ok((dir.path().to_owned(), Some(dir)))
+}
+
+/// What a person reads when the world has started.
+fn welcome(world: &World) -> String {
+    let files = world.files();
+    let names: Vec<&str> = PEOPLE.iter().map(|account| account.name).collect();
+    let (next, host) = match world.sshd() {
+        Some(sshd) => (
+            "daypass ssh web-1",
+            format!("web-1, an sshd for {} on port {}", sshd.user(), sshd.port()),
+        ),
+        None => (
+            "daypass pass --role shell",
+            "none: sshd is not installed (on Debian: apt-get install openssh-server)".to_owned(),
+        ),
+    };
+    format!(
+        "The world is running. In another terminal:\n\n  . {env}\n  daypass login --as alice\n  {next}\n\n\
+         people    {people}; their password, for a browser, is in {password}\n\
+         policy    {policy} (edit it, then send SIGHUP to process {pid})\n\
+         host      {host}\n\
+         Ctrl-C ends it.",
+        env = files.env().display(),
+        people = names.join(", "),
+        password = files.password().display(),
+        policy = files.policy().display(),
+        pid = std::process::id(),
+    )
+}
+
+/// Until somebody ends it; SIGHUP reloads.
+async fn stay(world: &World, signals: &mut Signals, global: &Global) {
+    loop {
+        tokio::select! {
+            _ = signals.interrupt.recv() => return,
+            _ = signals.terminate.recv() => return,
+            _ = signals.hangup.recv() => global.say(&reload(world).await),
+        }
+    }
+}
+
+async fn reload(world: &World) -> String {
+    let Some(daemon) = world.daemon() else {
+        return "the server is stopped".to_owned();
+    };
+    match daemon.reload().await {
+        Ok(reloaded) if reloaded.policy.is_some() => "a new policy is in force".to_owned(),
+        Ok(_) => "the policy is unchanged".to_owned(),
+        Err(error) => chain(&error),
+    }
+}
+
+/// Runs a command in the world and passes on its exit code. Ctrl-C reaches it by itself, SIGTERM is handed on.
+async fn inside(
+    world: &World,
+    program: &OsString,
+    arguments: &[OsString],
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .envs(world.variables().iter().map(|(name, value)| (*name, value)))
+        .env("PATH", path_with(world.program())?)
+        .stdin(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| not_run(program, &error))?;
+    loop {
+        tokio::select! {
+            ended = child.wait() => return passed_on(ended.map_err(|error| not_run(program, &error))?),
+            _ = signals.interrupt.recv() => {}
+            _ = signals.terminate.recv() => terminate(&child).await,
+            _ = signals.hangup.recv() => {
+                // Whoever runs the command asked for its output only.
+                let _ = reload(world).await;
+            }
+        }
+    }
+}
+
+/// `$PATH` with the folder of `program` first.
+fn path_with(program: &Path) -> Result<OsString, Failure> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let ours = program.parent().map(Path::to_owned);
+    let folders = ours.into_iter().chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).map_err(|error| Failure::new(Code::Failure, error.to_string()))
+}
+
+/// Asks a child of ours to end. The standard library only knows how to kill.
+async fn terminate(child: &Child) {
+    if let Some(id) = child.id() {
+        let mut kill = Command::new("kill");
+        // Where it has ended by now, there is nobody to ask.
+        let _ = kill.arg("-TERM").arg(id.to_string()).status().await;
+    }
+}
+
+fn passed_on(status: ExitStatus) -> Result<(), Failure> {
+    // As shells have it: 128 and the signal's number.
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(1);
+    match u8::try_from(code).unwrap_or(1) {
+        0 => Ok(()),
+        code => Err(Failure {
+            code,
+            ..Failure::new(Code::Failure, "")
+        }),
+    }
+}
+
+/// 127 and 126, as shells have it.
+fn not_run(program: &OsString, error: &io::Error) -> Failure {
+    let message = format!("failed to run {}: {error}", program.display());
+    let code = if error.kind() == io::ErrorKind::NotFound {
+        127
+    } else {
+        126
+    };
+    Failure {
+        code,
+        ..Failure::new(Code::Failure, message)
+    }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn install() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+impl From<dev::Error> for Failure {
+    fn from(error: dev::Error) -> Self {
+        Self::from_error(&error)
     }
 }

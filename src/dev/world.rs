@@ -42,6 +42,7 @@ pub struct World {
     address: std::net::SocketAddr,
     sshd: Option<Sshd>,
     variables: Vec<(&'static str, String)>,
+    program: PathBuf,
     _lock: File,
 }
 
@@ -156,6 +157,7 @@ impl World {
             address,
             sshd,
             variables,
+            program,
             _lock: lock,
         })
     }
@@ -189,6 +191,11 @@ impl World {
         self.sshd.as_ref()
     }
 
+    /// The `daypass` program that `ssh_config` runs.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The variables that `env` exports, for commands that are to run in this world.
     pub fn variables(&self) -> &[(&'static str, String)] {
         &self.variables
@@ -199,7 +206,7 @@ impl World {
     /// # Errors
     /// Where its configuration no longer loads or its port is gone.
     pub async fn restart_daemon(&mut self) -> Result<(), Error> {
-        self.stop_daemon().await;
+        self.stop_daemon().await?;
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, self.address.port()))
             .map_err(|error| Error::System("open the server's port again", error))?;
         let (daemon, _) = start_daemon(&self.files, listener).await?;
@@ -208,15 +215,23 @@ impl World {
     }
 
     /// Stops the daemon in order and leaves the rest running.
-    pub async fn stop_daemon(&mut self) {
-        if let Some(daemon) = self.daemon.take() {
-            daemon.stop().await;
-        }
+    ///
+    /// # Errors
+    /// Where the daemon had failed before.
+    pub async fn stop_daemon(&mut self) -> Result<(), Error> {
+        let Some(daemon) = self.daemon.take() else {
+            return Ok(());
+        };
+        let stopped = daemon.stop().await;
+        stopped.map_err(|error| Error::Daemon("stop", error.into()))
     }
 
     /// Ends the world in order: what is under way is answered first.
-    pub async fn stop(mut self) {
-        self.stop_daemon().await;
+    ///
+    /// # Errors
+    /// Where the daemon had failed before.
+    pub async fn stop(mut self) -> Result<(), Error> {
+        self.stop_daemon().await
     }
 }
 
@@ -231,11 +246,10 @@ async fn start_daemon(
     files: &Files,
     listener: std::net::TcpListener,
 ) -> Result<(Running, std::net::SocketAddr), Error> {
-    let config =
-        Config::load(&files.configuration()).map_err(|error| Error::Daemon(error.into()))?;
-    let daemon = daemon::start(config, Some(listener))
-        .await
-        .map_err(|error| Error::Daemon(error.into()))?;
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| Error::Daemon("start", error);
+    let config = Config::load(&files.configuration()).map_err(|error| failed(error.into()))?;
+    let daemon = daemon::start(config, Some(listener)).await;
+    let daemon = daemon.map_err(|error| failed(error.into()))?;
     let address = daemon.address();
     Ok((daemon, address))
 }
