@@ -1,0 +1,298 @@
+//! The way to the server: an address, TLS by rustls, deadlines.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore, version::TLS13};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
+use tonic::{
+    Request,
+    metadata::MetadataValue,
+    transport::{Channel, Endpoint},
+};
+use tower::service_fn;
+use url::{Host, Url};
+
+use super::Error;
+use crate::proto::v1::{
+    ledger_client::LedgerClient, passes_client::PassesClient, trust_client::TrustClient,
+};
+
+/// From dialling to a finished TLS handshake.
+const DIAL: Duration = Duration::from_secs(10);
+/// One call.
+const CALL: Duration = Duration::from_secs(30);
+
+/// A server's address: `https://HOST[:PORT]`, or `http://` on loopback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address(Url);
+
+impl Address {
+    /// Reads an address; a bare `HOST[:PORT]` means `https://`.
+    ///
+    /// # Errors
+    /// Where it is no such address.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let wrong =
+            |why: &str| Error::Usage(format!("the server's address {text:?} is wrong: {why}"));
+        let full = if text.contains("://") {
+            text.to_owned()
+        } else {
+            format!("https://{text}")
+        };
+        let url = Url::parse(&full).map_err(|error| wrong(&error.to_string()))?;
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong("it has a path"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("it has a user"));
+        }
+        match (url.scheme(), url.host()) {
+            ("https", Some(_)) => Ok(Self(url)),
+            ("http", Some(host)) if is_loopback(&host) => Ok(Self(url)),
+            ("http", _) => Err(wrong("plain http is for loopback only; use https")),
+            _ => Err(wrong("it should read https://HOST:PORT")),
+        }
+    }
+
+    /// As the session keeps it.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The host that is dialled; an IPv6 address without brackets.
+    pub fn host(&self) -> String {
+        match self.0.host() {
+            Some(Host::Ipv6(address)) => address.to_string(),
+            Some(host) => host.to_string(),
+            None => String::new(),
+        }
+    }
+
+    fn port(&self) -> u16 {
+        self.0.port_or_known_default().unwrap_or(443)
+    }
+
+    /// A folder name for what is remembered of this server.
+    pub(super) fn folder(&self) -> String {
+        format!("{}_{}", self.host().replace(':', "-"), self.port())
+    }
+}
+
+/// Whether a URL's host is this machine by definition: `localhost`, 127.0.0.0/8, ::1.
+pub(super) fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+/// A connection to one server.
+#[derive(Clone, Debug)]
+pub struct Server {
+    channel: Channel,
+    /// Where it goes.
+    pub address: Address,
+}
+
+impl Server {
+    /// Dials, with the roots in the PEM file `ca_file`, or the operating system's.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], saying whether it was the network or the certificate.
+    pub async fn connect(address: &Address, ca_file: Option<&Path>) -> Result<Self, Error> {
+        let unreachable = |cause: String| Error::unreachable(address.as_str(), cause);
+        let dialled = tokio::time::timeout(DIAL, dial(address, ca_file)).await;
+        let channel = dialled.map_err(|_| unreachable("it does not answer".to_owned()))??;
+        Ok(Self {
+            channel,
+            address: address.clone(),
+        })
+    }
+
+    /// The `Trust` service.
+    pub fn trust(&self) -> TrustClient<Channel> {
+        TrustClient::new(self.channel.clone())
+    }
+
+    /// The `Passes` service.
+    pub fn passes(&self) -> PassesClient<Channel> {
+        PassesClient::new(self.channel.clone())
+    }
+
+    /// The `Ledger` service.
+    pub fn ledger(&self) -> LedgerClient<Channel> {
+        LedgerClient::new(self.channel.clone())
+    }
+}
+
+/// A call with an ID token; the token is marked as a secret for whoever logs metadata.
+///
+/// # Errors
+/// Where the token holds bytes that no header can.
+pub fn authorized<T>(token: &str, message: T) -> Result<Request<T>, Error> {
+    let mut value = MetadataValue::try_from(format!("Bearer {token}"))
+        .map_err(|_| Error::sign_in("the session's token is damaged"))?;
+    value.set_sensitive(true);
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", value);
+    Ok(request)
+}
+
+async fn dial(address: &Address, ca_file: Option<&Path>) -> Result<Channel, Error> {
+    let host = address.host();
+    let unreachable = |error: std::io::Error| Error::unreachable(address.as_str(), explain(&error));
+    let stream = TcpStream::connect((host.as_str(), address.port()))
+        .await
+        .map_err(unreachable)?;
+    stream.set_nodelay(true).map_err(unreachable)?;
+    if address.0.scheme() == "http" {
+        return over(stream, address).await;
+    }
+    let name = ServerName::try_from(host)
+        .map_err(|_| Error::Usage(format!("{} is no host name", address.host())))?;
+    let tls = TlsConnector::from(Arc::new(tls(ca_file)?));
+    over(
+        tls.connect(name, stream).await.map_err(unreachable)?,
+        address,
+    )
+    .await
+}
+
+/// HTTP/2 over a stream that stands already, so that its errors were ours to name.
+async fn over<S>(stream: S, address: &Address) -> Result<Channel, Error>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let broken = |error: &dyn std::fmt::Display| Error::unreachable(address.as_str(), error);
+    // tonic would refuse https without its own TLS; the origin says what was really dialled.
+    let origin = address
+        .as_str()
+        .parse::<http::Uri>()
+        .map_err(|error| broken(&error))?;
+    let endpoint = Endpoint::from_static("http://daypass.invalid")
+        .origin(origin)
+        .timeout(CALL);
+    let mut stream = Some(TokioIo::new(stream));
+    let once = service_fn(move |_: http::Uri| {
+        let stream = stream.take();
+        async move { stream.ok_or_else(|| std::io::Error::other("the connection was closed")) }
+    });
+    endpoint
+        .connect_with_connector(once)
+        .await
+        .map_err(|error| broken(&error))
+}
+
+fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, Error> {
+    let wrong = |error: rustls::Error| Error::other(format!("failed to set up TLS: {error}"));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .map_err(wrong)?;
+    let mut config = match ca_file {
+        Some(path) => builder.with_root_certificates(roots(path)?),
+        None => builder.with_platform_verifier().map_err(wrong)?,
+    }
+    .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(config)
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, Error> {
+    let wrong = |why: String| {
+        Error::Usage(format!(
+            "{} (DAYPASS_CA_FILE) is no PEM file of certificates: {why}",
+            path.display()
+        ))
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in
+        CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?
+    {
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| wrong(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(wrong("it holds none".to_owned()));
+    }
+    Ok(roots)
+}
+
+/// The certificate's fault is the one a user can mend, so it is named.
+fn explain(error: &std::io::Error) -> String {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    match cause {
+        Some(rustls::Error::InvalidCertificate(fault)) => format!(
+            "its TLS certificate is not trusted ({fault}); DAYPASS_CA_FILE or --ca-file names the CA of a private one"
+        ),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_https_or_loopback() {
+        let cases = [
+            (
+                "https://daypass.example.com:7443",
+                Some("https://daypass.example.com:7443/"),
+            ),
+            (
+                "daypass.example.com:7443",
+                Some("https://daypass.example.com:7443/"),
+            ),
+            (
+                "https://DAYPASS.example.com",
+                Some("https://daypass.example.com/"),
+            ),
+            ("http://127.0.0.1:7443", Some("http://127.0.0.1:7443/")),
+            ("http://[::1]:7443", Some("http://[::1]:7443/")),
+            ("http://localhost:7443/", Some("http://localhost:7443/")),
+            ("http://daypass.example.com", None),
+            ("http://localhost.example.com", None),
+            ("https://u:p@daypass.example.com", None),
+            ("https://daypass.example.com/x", None),
+            ("ftp://daypass.example.com", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            let parsed = Address::parse(text);
+            assert_eq!(
+                parsed.as_ref().ok().map(Address::as_str),
+                expected,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_ipv6_host_has_no_brackets_and_a_folder_name_no_colon() {
+        let address = Address::parse("https://[::1]:7443").unwrap();
+        assert_eq!(address.host(), "::1");
+        assert_eq!(address.folder(), "--1_7443");
+    }
+
+    #[tokio::test]
+    async fn nobody_at_the_address_is_unreachable() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let address = Address::parse(&format!("http://127.0.0.1:{port}")).unwrap();
+        let error = Server::connect(&address, None).await.unwrap_err();
+        assert_eq!(error.exit_code(), 6);
+    }
+}

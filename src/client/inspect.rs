@@ -1,0 +1,284 @@
+//! What a certificate says, and what about it is dangerous. Pure, offline.
+
+use serde::Serialize;
+use ssh_key::{Algorithm, Certificate, HashAlg, certificate::CertType};
+use std::collections::BTreeMap;
+
+/// Longer than any working day, in seconds.
+const LONG: u64 = 24 * 60 * 60;
+const CRITICAL: [&str; 3] = ["force-command", "source-address", "verify-required"];
+
+/// A certificate in plain terms.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Inspection {
+    /// The pass's serial.
+    pub serial: u64,
+    /// `user` or `host`.
+    pub kind: &'static str,
+    /// As sshd logs it.
+    pub key_id: String,
+    /// Login names, or login@group.
+    pub principals: Vec<String>,
+    /// Unix seconds.
+    pub valid_after: u64,
+    /// Unix seconds.
+    pub valid_before: u64,
+    /// Whether it is valid now.
+    pub valid: bool,
+    /// Restrictions.
+    pub critical_options: BTreeMap<String, String>,
+    /// Permissions.
+    pub extensions: Vec<String>,
+    /// Fingerprint of the key it is for.
+    pub key: String,
+    /// Fingerprint of the CA key that signed it.
+    pub ca: String,
+    /// The CA key's algorithm.
+    pub ca_algorithm: String,
+    /// What is dangerous, or will not work.
+    pub warnings: Vec<String>,
+}
+
+/// Looks at a certificate as of `now` (Unix seconds).
+pub fn inspect(certificate: &Certificate, now: u64) -> Inspection {
+    let options = certificate.critical_options();
+    Inspection {
+        serial: certificate.serial(),
+        kind: match certificate.cert_type() {
+            CertType::User => "user",
+            CertType::Host => "host",
+        },
+        key_id: certificate.key_id().to_owned(),
+        principals: certificate.valid_principals().to_vec(),
+        valid_after: certificate.valid_after(),
+        valid_before: certificate.valid_before(),
+        valid: (certificate.valid_after()..certificate.valid_before()).contains(&now),
+        critical_options: options
+            .iter()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect(),
+        extensions: certificate.extensions().keys().cloned().collect(),
+        key: certificate
+            .public_key()
+            .fingerprint(HashAlg::Sha256)
+            .to_string(),
+        ca: certificate
+            .signature_key()
+            .fingerprint(HashAlg::Sha256)
+            .to_string(),
+        ca_algorithm: certificate.signature_key().algorithm().to_string(),
+        warnings: warnings(certificate, now),
+    }
+}
+
+fn warnings(certificate: &Certificate, now: u64) -> Vec<String> {
+    let all = [
+        signature(certificate),
+        validity(certificate, now),
+        names(certificate),
+        options(certificate),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+fn signature(certificate: &Certificate) -> Vec<String> {
+    let ca = certificate.signature_key().fingerprint(HashAlg::Sha256);
+    let middle = certificate.valid_after();
+    let said = [
+        (
+            certificate.validate_at(middle, [&ca]).is_err(),
+            "its signature is wrong, or its validity is empty: nobody accepts it",
+        ),
+        (
+            certificate.signature().algorithm() == Algorithm::Rsa { hash: None },
+            "it is signed with SHA-1 (ssh-rsa): sshd refuses it",
+        ),
+        (
+            certificate.public_key() == certificate.signature_key(),
+            "the CA's own key is the certified key",
+        ),
+    ];
+    chosen(&said)
+}
+
+fn validity(certificate: &Certificate, now: u64) -> Vec<String> {
+    let (after, before) = (certificate.valid_after(), certificate.valid_before());
+    let said = [
+        (before <= now, "it has expired"),
+        (after > now, "it is not valid yet (or a clock is wrong)"),
+        (
+            before.saturating_sub(after) > LONG,
+            "it lives longer than a day: a stolen copy does, too",
+        ),
+        (
+            certificate.serial() == 0,
+            "its serial is 0: it cannot be revoked by serial",
+        ),
+    ];
+    chosen(&said)
+}
+
+fn names(certificate: &Certificate) -> Vec<String> {
+    let principals = certificate.valid_principals();
+    let odd = |text: &String| {
+        text.is_empty()
+            || text.contains([',', '*', '"', '\''])
+            || !text.chars().all(|c| c.is_ascii_graphic())
+    };
+    let key_id = certificate.key_id();
+    let said = [
+        (
+            principals.is_empty(),
+            "it names no principal: where its CA stands in authorized_keys, it opens every account",
+        ),
+        (
+            principals.iter().any(odd),
+            "a principal holds a character that some sshd reads as several names, or cuts off",
+        ),
+        (
+            key_id.chars().any(char::is_control),
+            "its key id holds control characters: it can forge lines in sshd's log",
+        ),
+    ];
+    chosen(&said)
+}
+
+fn options(certificate: &Certificate) -> Vec<String> {
+    let (critical, extensions) = (certificate.critical_options(), certificate.extensions());
+    let mut said = Vec::new();
+    for name in CRITICAL
+        .iter()
+        .filter(|name| extensions.contains_key(**name))
+    {
+        said.push(format!(
+            "{name} stands among the extensions, where sshd ignores it: it restricts nothing"
+        ));
+    }
+    for name in critical
+        .keys()
+        .filter(|name| !CRITICAL.contains(&name.as_str()))
+    {
+        said.push(format!(
+            "the critical option {name} is unknown: sshd refuses it"
+        ));
+    }
+    if critical.contains_key("verify-required")
+        && !matches!(
+            certificate.algorithm(),
+            Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256
+        )
+    {
+        said.push("verify-required on a key that is no FIDO key: sshd ignores it".to_owned());
+    }
+    if critical
+        .get("force-command")
+        .is_some_and(|command| command.chars().any(char::is_control))
+    {
+        said.push(
+            "its force-command holds control characters: it may run as several lines".to_owned(),
+        );
+    }
+    said
+}
+
+fn chosen(said: &[(bool, &str)]) -> Vec<String> {
+    let true_ones = said.iter().filter(|(holds, _)| *holds);
+    true_ones.map(|(_, text)| (*text).to_owned()).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use ssh_key::{PrivateKey, certificate::Builder, rand_core::OsRng};
+
+    fn made(change: impl FnOnce(&mut Builder)) -> Certificate {
+        let key = || PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+        let public = key().public_key().key_data().clone();
+        let mut builder = Builder::new_with_random_nonce(&mut OsRng, public, 1000, 4600).unwrap();
+        change(&mut builder);
+        builder.sign(&key()).unwrap()
+    }
+
+    fn root(builder: &mut Builder) {
+        named(builder, "alice/shell");
+        builder.serial(7).unwrap();
+    }
+
+    fn named(builder: &mut Builder, key_id: &str) {
+        builder.key_id(key_id).unwrap();
+        builder.valid_principal("root").unwrap();
+    }
+
+    #[test]
+    fn a_good_pass_has_no_warnings() {
+        let inspection = inspect(&made(root), 2000);
+        assert!(inspection.valid);
+        assert_eq!(inspection.warnings, Vec::<String>::new());
+        assert_eq!((inspection.serial, inspection.kind), (7, "user"));
+    }
+
+    type Change = fn(&mut Builder);
+
+    #[test]
+    fn what_is_dangerous_is_said() {
+        let cases: [(&str, Change, u64, &str); 8] = [
+            (
+                "every principal",
+                |b| {
+                    b.all_principals_valid().unwrap();
+                },
+                2000,
+                "no principal",
+            ),
+            (
+                "two names in one",
+                |b| {
+                    b.valid_principal("x,root").unwrap();
+                },
+                2000,
+                "several names",
+            ),
+            (
+                "a forged log line",
+                |b| {
+                    named(b, "x\nAccepted");
+                },
+                2000,
+                "forge lines",
+            ),
+            (
+                "no serial",
+                |b| {
+                    named(b, "alice/shell");
+                },
+                2000,
+                "cannot be revoked",
+            ),
+            (
+                "a restriction that is none",
+                |b| {
+                    root(b);
+                    b.extension("force-command", "x").unwrap();
+                },
+                2000,
+                "restricts nothing",
+            ),
+            (
+                "an unknown restriction",
+                |b| {
+                    root(b);
+                    b.critical_option("x@y", "").unwrap();
+                },
+                2000,
+                "unknown",
+            ),
+            ("expired", root, 4600, "expired"),
+            ("too early", root, 999, "not valid yet"),
+        ];
+        for (case, change, now, expected) in cases {
+            let warnings = inspect(&made(change), now).warnings.join("\n");
+            assert!(warnings.contains(expected), "{case}: {warnings}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Authorization code with PKCE (RFC 7636, S256) through a browser on this machine. The nonce is the commitment to the key.
+
+use openidconnect::{
+    AuthenticationFlow, AuthorizationCode, CsrfToken, Nonce, PkceCodeChallenge, RedirectUrl, Scope,
+    TokenResponse, core::CoreResponseType,
+};
+use zeroize::Zeroizing;
+
+use super::{
+    super::{
+        Client, Error,
+        trust::{Binding, Issuer},
+    },
+    PATIENCE, Visit,
+    callback::Callback,
+    check_interactive_binding,
+    oidc::{self, Http},
+};
+
+/// An ID token whose nonce is `commitment`.
+pub(super) async fn token(
+    client: &Client,
+    issuer: &Issuer,
+    commitment: &str,
+    visit: &Visit,
+) -> Result<Zeroizing<String>, Error> {
+    check_interactive_binding(issuer)?;
+    let http = Http::new()?;
+    let metadata = oidc::discover(&http, issuer).await?;
+    let callback = Callback::open().await?;
+    let redirect = RedirectUrl::new(callback.redirect_url())
+        .map_err(|error| Error::other(error.to_string()))?;
+    let oidc = oidc::client(issuer, metadata).set_redirect_uri(redirect);
+    let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+    let nonce = match issuer.binding {
+        Binding::Nonce => Nonce::new(commitment.to_owned()),
+        Binding::Audience | Binding::None => Nonce::new_random(),
+    };
+    let (url, state, nonce) = oidc
+        .authorize_url(
+            AuthenticationFlow::<CoreResponseType>::AuthorizationCode,
+            CsrfToken::new_random,
+            || nonce,
+        )
+        .add_scopes(scopes(issuer))
+        .set_pkce_challenge(challenge)
+        .url();
+    client.say(&format!(
+        "Sign in with your browser. If it does not open, go to:\n{url}"
+    ));
+    let code = code(
+        callback,
+        state.secret(),
+        &issuer.url,
+        visit(url.to_string()),
+    )
+    .await?;
+    let answer = oidc
+        .exchange_code(AuthorizationCode::new(code))
+        .map_err(|error| Error::Untrusted(error.to_string()))?
+        .set_pkce_verifier(verifier)
+        .request_async(&http)
+        .await
+        .map_err(|error| oidc::unreachable(issuer, &error))?;
+    oidc::verified(oidc.id_token_verifier(), answer.id_token(), &nonce)
+}
+
+/// Waits for the browser's hit; that the browser cannot be opened does not end the wait where a person can still type
+/// the URL, so `visit` decides what is an error.
+async fn code(
+    callback: Callback,
+    state: &str,
+    issuer: &str,
+    visit: impl Future<Output = Result<(), String>>,
+) -> Result<String, Error> {
+    let hit = tokio::time::timeout(PATIENCE, callback.wait(state, issuer));
+    tokio::pin!(hit);
+    tokio::select! {
+        biased;
+        hit = &mut hit => return timely(hit),
+        visited = visit => visited.map_err(refused)?,
+    }
+    timely(hit.await)
+}
+
+fn timely(
+    hit: Result<Result<String, Error>, tokio::time::error::Elapsed>,
+) -> Result<String, Error> {
+    hit.map_err(|_| {
+        Error::TimedOut(format!(
+            "nobody signed in within {} minutes; try again with: daypass login",
+            PATIENCE.as_secs() / 60
+        ))
+    })?
+}
+
+/// The person, or the page, said no.
+pub(super) fn refused(message: String) -> Error {
+    Error::Denied {
+        reason: "LOGIN_REFUSED".to_owned(),
+        message,
+    }
+}
+
+/// What the server wants asked for; `openid` is asked for anyway.
+pub(super) fn scopes(issuer: &Issuer) -> impl Iterator<Item = Scope> + use<'_> {
+    let wanted = issuer.scopes.iter().filter(|scope| *scope != "openid");
+    wanted.cloned().map(Scope::new)
+}

@@ -1,0 +1,298 @@
+//! Getting a pass: prove the key, ask, and look hard at what comes back before it is used.
+
+use ssh_key::{Certificate, Fingerprint, PublicKey, certificate::CertType};
+
+use super::{
+    Client, Error, Signed,
+    cache::{self, Place},
+    choose::{Wish, choose},
+    connect::authorized,
+    key::Key,
+    now,
+};
+use crate::{
+    identity::proof,
+    proto::{ask_bytes, v1},
+};
+
+/// A pass that has been checked.
+#[derive(Debug)]
+pub struct Pass {
+    /// The certificate.
+    pub certificate: Certificate,
+    /// Its role.
+    pub role: String,
+    /// The exact force-command; none where the role sets none.
+    pub command: Option<String>,
+}
+
+impl Client {
+    /// A pass for `wish` from disk, or else from the server; then it is on disk. Whoever waited for the lock looks again.
+    ///
+    /// # Errors
+    /// [`Error::SignIn`] where nobody is signed in and no pass is left.
+    pub async fn obtain(&self, wish: &Wish) -> Result<(Place, Certificate), Error> {
+        if let Some(found) = self.cached(wish)? {
+            return Ok(found);
+        }
+        let _lock = self.state.lock().await?;
+        if let Some(found) = self.cached(wish)? {
+            return Ok(found);
+        }
+        let signed = self.signed_in().await?;
+        let key = Key::open(&signed.login.key, &self.state)?;
+        let pass = signed.issue(wish, &key).await?;
+        let place = self.place(wish, &pass.role)?;
+        place.write(&key, &signed.login.key, &pass.certificate, false)?;
+        Ok((place, pass.certificate))
+    }
+
+    /// A pass for `wish` that is on disk already; no network.
+    ///
+    /// # Errors
+    /// Where the host is no host name.
+    pub fn cached(&self, wish: &Wish) -> Result<Option<(Place, Certificate)>, Error> {
+        if wish.role.is_none() && !wish.is_plain() {
+            return Ok(None);
+        }
+        let place = self.place(wish, wish.role.as_deref().unwrap_or_default())?;
+        let found = place.valid(now()).filter(|certificate| {
+            let logins = super::choose::logins(certificate.valid_principals());
+            wish.user
+                .as_deref()
+                .is_none_or(|user| logins.contains(&user))
+        });
+        Ok(found.map(|certificate| (place, certificate)))
+    }
+
+    /// A fresh pass for every wish, in the state folder.
+    ///
+    /// # Errors
+    /// Where one is refused; those before it stay.
+    pub async fn fresh(&self, wishes: &[Wish]) -> Result<Vec<(Place, Pass)>, Error> {
+        let _lock = self.state.lock().await?;
+        let signed = self.signed_in().await?;
+        let key = Key::open(&signed.login.key, &self.state)?;
+        let mut passes = Vec::new();
+        for wish in wishes {
+            let pass = signed.issue(wish, &key).await?;
+            let place = self.place(wish, &pass.role)?;
+            place.write(&key, &signed.login.key, &pass.certificate, false)?;
+            passes.push((place, pass));
+        }
+        Ok(passes)
+    }
+
+    /// A fresh pass at a place of the user's.
+    ///
+    /// # Errors
+    /// Where it is refused, or cannot be written.
+    pub async fn fresh_at(&self, wish: &Wish, place: &Place) -> Result<Pass, Error> {
+        let signed = self.signed_in().await?;
+        let key = Key::open(&signed.login.key, &self.state)?;
+        let pass = signed.issue(wish, &key).await?;
+        place.write(&key, &signed.login.key, &pass.certificate, true)?;
+        Ok(pass)
+    }
+
+    /// A fresh pass in the ssh-agent, for as long as it lives; nothing of it on disk.
+    ///
+    /// # Errors
+    /// Where it is refused, or the agent does not take it.
+    pub async fn fresh_in_agent(&self, wish: &Wish) -> Result<Pass, Error> {
+        let _lock = self.state.lock().await?;
+        let signed = self.signed_in().await?;
+        let key = Key::open(&signed.login.key, &self.state)?;
+        let private = key.private().ok_or_else(|| {
+            Error::Usage(
+                "the session's key lives in the agent already and cannot be added again: use --out, and name the certificate with CertificateFile"
+                    .to_owned(),
+            )
+        })?;
+        let pass = signed.issue(wish, &key).await?;
+        let left = pass.certificate.valid_before().saturating_sub(now());
+        let lifetime = std::time::Duration::from_secs(left);
+        super::agent::add_pass(&self.state, private, &pass.certificate, lifetime).await?;
+        Ok(pass)
+    }
+
+    fn place(&self, wish: &Wish, role: &str) -> Result<Place, Error> {
+        match &wish.host {
+            Some(host) if wish.is_plain() => Place::of_host(&self.state, host),
+            _ => Ok(Place::of_ask(&self.state, &wish.ask(role))),
+        }
+    }
+}
+
+impl Signed {
+    /// Picks the role where none was named, asks for the pass and checks it.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] with the server's reason; [`Error::Untrusted`] where the answer is not what was asked for.
+    pub async fn issue(&self, wish: &Wish, key: &Key) -> Result<Pass, Error> {
+        let role = match &wish.role {
+            Some(role) => role.clone(),
+            None => {
+                let roles = self.roles(wish.host.as_deref()).await?;
+                choose(&roles, wish)?.name.clone()
+            }
+        };
+        let ask = wish.ask(&role);
+        let public = key.public();
+        let message = proof::possession_message(
+            &self.trust.server_name,
+            &self.login.token_hash(),
+            &public,
+            &ask_bytes(&ask),
+        )
+        .map_err(|error| Error::other(format!("failed to encode the key: {error}")))?;
+        let request = v1::IssueRequest {
+            ask: Some(ask),
+            public_key: super::key::public_line(&public)?.trim_end().to_owned(),
+            binding_secret: self.login.secret()?,
+            possession: key.sign(&message).await?,
+        };
+        let request = authorized(&self.login.token, request)?;
+        let answer = self.server.passes().issue(request).await?.into_inner();
+        let certificate = check(
+            &answer,
+            &role,
+            &public,
+            &self.trust.ca_fingerprints(),
+            now(),
+        )
+        .map_err(Error::Untrusted)?;
+        Ok(Pass {
+            certificate,
+            role,
+            command: Some(answer.force_command).filter(|command| !command.is_empty()),
+        })
+    }
+}
+
+/// How far the server's clock may be behind ours before its fresh pass is refused.
+const SKEW: u64 = 60;
+
+/// The certificate in an answer, where it is a user certificate for our key by a CA key we trust, valid now, and says
+/// what the answer says.
+fn check(
+    answer: &v1::IssueResponse,
+    role: &str,
+    key: &PublicKey,
+    trusted: &[Fingerprint],
+    now: u64,
+) -> Result<Certificate, String> {
+    let certificate = Certificate::from_openssh(&answer.certificate)
+        .map_err(|error| format!("the certificate does not parse: {error}"))?;
+    // The start may lie ahead of a clock that is behind; the end may not lie behind it.
+    let at = now.max(certificate.valid_after().min(now.saturating_add(SKEW)));
+    certificate.validate_at(at, trusted).map_err(|_| {
+        "the certificate is not valid now, or not signed by a CA key of this server (is this machine's clock right?)".to_owned()
+    })?;
+    let options = certificate.critical_options();
+    let same_command =
+        options.get("force-command").map_or("", String::as_str) == answer.force_command;
+    let known = ["force-command", "source-address", "verify-required"];
+    let checks = [
+        (cache::is_for(&certificate, key), "it is for another key"),
+        (
+            certificate.cert_type() == CertType::User,
+            "it is no user certificate",
+        ),
+        (answer.role == role, "it is for another role"),
+        (
+            certificate.serial() == answer.serial && answer.serial != 0,
+            "its serial is not the one named",
+        ),
+        (
+            certificate.key_id() == answer.key_id,
+            "its key id is not the one named",
+        ),
+        (
+            !certificate.valid_principals().is_empty(),
+            "it names no principal",
+        ),
+        (
+            certificate.valid_principals() == answer.principals,
+            "its principals are not those named",
+        ),
+        (same_command, "its force-command is not the one named"),
+        (
+            options.keys().all(|name| known.contains(&name.as_str())),
+            "it has an unknown critical option",
+        ),
+        (
+            certificate.valid_after() == answer.valid_after
+                && certificate.valid_before() == answer.valid_before,
+            "its validity is not the one named",
+        ),
+    ];
+    match checks.iter().find(|(good, _)| !good) {
+        Some((_, fault)) => Err(format!("the pass is wrong: {fault}")),
+        None => Ok(certificate),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::client::cache::tests::pass;
+    use ssh_key::HashAlg;
+
+    fn answer(certificate: &Certificate) -> v1::IssueResponse {
+        v1::IssueResponse {
+            certificate: certificate.to_openssh().unwrap(),
+            serial: 7,
+            key_id: "alice@example.com/shell".into(),
+            role: "shell".into(),
+            principals: vec!["root".into()],
+            valid_after: 1000,
+            valid_before: 5000,
+            ..Default::default()
+        }
+    }
+
+    type Change = fn(&mut v1::IssueResponse);
+
+    #[test]
+    fn an_answer_that_is_not_what_was_asked_for_is_refused() {
+        let key = Key::fresh().unwrap();
+        let (certificate, ca) = pass(&key, 1000, 5000);
+        let trusted = [ca.fingerprint(HashAlg::Sha256)];
+        let base = answer(&certificate);
+        check(&base, "shell", &key.public(), &trusted, 2000).unwrap();
+        check(&base, "shell", &key.public(), &trusted, 950).unwrap();
+
+        let differences: [(&str, Change); 8] = [
+            ("garbage", |answer| answer.certificate = "x".into()),
+            ("another serial", |answer| answer.serial = 8),
+            ("another key id", |answer| {
+                answer.key_id = "bob/shell".into()
+            }),
+            ("another role", |answer| answer.role = "logs".into()),
+            ("another principal", |answer| {
+                answer.principals = vec!["bob".into()]
+            }),
+            ("a command that is not in it", |answer| {
+                answer.force_command = "x".into()
+            }),
+            ("another end", |answer| answer.valid_before = 6000),
+            ("another start", |answer| answer.valid_after = 1),
+        ];
+        for (case, change) in differences {
+            let mut answer = base.clone();
+            change(&mut answer);
+            assert!(
+                check(&answer, "shell", &key.public(), &trusted, 2000).is_err(),
+                "{case}"
+            );
+        }
+
+        let other = Key::fresh().unwrap().public();
+        assert!(check(&base, "shell", &other, &trusted, 2000).is_err());
+        assert!(check(&base, "shell", &key.public(), &[], 2000).is_err());
+        assert!(check(&base, "shell", &key.public(), &trusted, 5000).is_err());
+        assert!(check(&base, "shell", &key.public(), &trusted, 900).is_err());
+    }
+}

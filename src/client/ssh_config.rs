@@ -1,0 +1,222 @@
+//! Plain `ssh` through daypass: a file of our own in the state folder, and one `Include` line in `~/.ssh/config`.
+//!
+//! The rest of that file is the user's: it is kept to the byte.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Client, Error,
+    ssh::quote,
+    state::{State, write_atomically},
+    trust::Trust,
+};
+
+/// Our own file, in the state folder.
+const FILE: &str = "ssh_config";
+
+impl Client {
+    /// The block for `ssh_config`, for the hosts the server names, or for `patterns`.
+    ///
+    /// # Errors
+    /// Where no hosts are known, or a path or pattern cannot stand in an ssh configuration.
+    pub async fn ssh_config(&self, program: &Path, patterns: &[String]) -> Result<String, Error> {
+        if !patterns.is_empty() {
+            return block(program, &self.state, patterns);
+        }
+        let cached = match self.address() {
+            Ok(address) => Trust::cached(&self.state, &address)?,
+            Err(error) => return Err(error),
+        };
+        let trust = match self.connect().await {
+            Ok((_, trust)) => trust,
+            // What it said last time will do while it is away.
+            Err(error @ Error::Unreachable { .. }) => cached.ok_or(error)?,
+            Err(error) => return Err(error),
+        };
+        if trust.host_patterns.is_empty() {
+            return Err(Error::Usage(
+                "the server names no hosts; name some with --host PATTERN".to_owned(),
+            ));
+        }
+        block(program, &self.state, &trust.host_patterns)
+    }
+
+    /// Writes our file and makes `config` include it. Says whether `config` was changed.
+    ///
+    /// # Errors
+    /// Where a file cannot be written.
+    pub async fn install_ssh_config(
+        &self,
+        program: &Path,
+        patterns: &[String],
+        config: &Path,
+    ) -> Result<bool, Error> {
+        let text = self.ssh_config(program, patterns).await?;
+        self.state.write(FILE, text.as_bytes())?;
+        edit(config, |old| with_line(old, &include_line(&self.state)?))
+    }
+
+    /// Takes the line out of `config` again and removes our file. Says whether `config` was changed.
+    ///
+    /// # Errors
+    /// Where a file cannot be written.
+    pub fn remove_ssh_config(&self, config: &Path) -> Result<bool, Error> {
+        let changed = edit(config, |old| without_line(old, &include_line(&self.state)?))?;
+        self.state.remove(FILE)?;
+        Ok(changed)
+    }
+}
+
+/// `~/.ssh/config`.
+///
+/// # Errors
+/// Where there is no home folder.
+pub fn users_file() -> Result<PathBuf, Error> {
+    etcetera::home_dir()
+        .map(|home| home.join(".ssh").join("config"))
+        .map_err(|_| {
+            Error::Usage("there is no home folder: name the file with --config".to_owned())
+        })
+}
+
+/// `Match` runs `daypass ensure` before ssh looks at the files, so the first login already has them. The pattern stands
+/// before `exec`, so that other hosts start nothing; a name with a quote in it never reaches the shell.
+fn block(program: &Path, state: &State, patterns: &[String]) -> Result<String, Error> {
+    for pattern in patterns {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "*?._:-".contains(c);
+        if pattern.is_empty() || pattern.starts_with('-') || !pattern.chars().all(plain) {
+            return Err(Error::Untrusted(format!("{pattern:?} is no host pattern")));
+        }
+    }
+    let hosts = patterns.join(",");
+    let folder = state.path("hosts");
+    let file = |name: &str| -> Result<String, Error> {
+        let folder = quote(&folder)?;
+        Ok(format!("{}/%n/{name}\"", folder.trim_end_matches('"')))
+    };
+    let word = |path: &Path| -> Result<String, Error> {
+        Ok(format!("'{}'", quote(path)?.trim_matches('"')))
+    };
+    Ok(format!(
+        "# Written by daypass. `daypass ssh-config remove` takes it away.\n\
+         Match originalhost \"{hosts},!*'*\" exec \"{} ensure --state-dir {} --host '%n'\"\n\
+         \x20   IdentityFile {}\n\
+         \x20   CertificateFile {}\n\
+         \x20   IdentitiesOnly yes\n",
+        word(program)?,
+        word(state.folder())?,
+        file("pass")?,
+        file("pass-cert.pub")?
+    ))
+}
+
+fn include_line(state: &State) -> Result<String, Error> {
+    Ok(format!("Include {}", quote(&state.path(FILE))?))
+}
+
+/// At the very top: below a `Host` or `Match` line an `Include` would be part of that block.
+fn with_line(old: &str, line: &str) -> Result<String, Error> {
+    if old.lines().any(|present| present == line) {
+        return Ok(old.to_owned());
+    }
+    Ok(format!("{line}\n{old}"))
+}
+
+fn without_line(old: &str, line: &str) -> Result<String, Error> {
+    let kept = old
+        .split_inclusive('\n')
+        .filter(|present| present.trim_end_matches(['\n', '\r']) != line);
+    Ok(kept.collect())
+}
+
+/// Changes a file of the user's: through a symbolic link, keeping its mode, by rename.
+fn edit(path: &Path, change: impl Fn(&str) -> Result<String, Error>) -> Result<bool, Error> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let (old, mode) = match fs::read_to_string(&target) {
+        Ok(old) => {
+            let metadata = fs::metadata(&target).map_err(Error::file(&target))?;
+            (old, metadata.permissions().mode() & 0o7777)
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => (String::new(), 0o600),
+        Err(error) => return Err(Error::file(&target)(error)),
+    };
+    let new = change(&old)?;
+    if new == old {
+        return Ok(false);
+    }
+    write_atomically(&target, new.as_bytes(), mode)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        State::new(Path::new("/home/a b/50%/daypass")).unwrap()
+    }
+
+    #[test]
+    fn the_block_quotes_its_paths_and_names_the_program_absolutely() {
+        let block = block(
+            Path::new("/opt/day pass"),
+            &state(),
+            &["web-*".into(), "www".into()],
+        );
+        assert_eq!(
+            block.unwrap(),
+            "# Written by daypass. `daypass ssh-config remove` takes it away.\n\
+             Match originalhost \"web-*,www,!*'*\" exec \"'/opt/day pass' ensure --state-dir '/home/a b/50%%/daypass' --host '%n'\"\n\
+             \x20   IdentityFile \"/home/a b/50%%/daypass/hosts/%n/pass\"\n\
+             \x20   CertificateFile \"/home/a b/50%%/daypass/hosts/%n/pass-cert.pub\"\n\
+             \x20   IdentitiesOnly yes\n"
+        );
+    }
+
+    #[test]
+    fn patterns_and_paths_cannot_add_words() {
+        for pattern in ["", "a b", "a\"b", "a'b", "a\nHost *", "-x", "a,!b", "$(id)"] {
+            assert!(
+                block(Path::new("/d"), &state(), &[pattern.into()]).is_err(),
+                "{pattern}"
+            );
+        }
+        for program in ["/a'b", "/a\"b", "/a\nb", "/a$b"] {
+            assert!(
+                block(Path::new(program), &state(), &["w".into()]).is_err(),
+                "{program}"
+            );
+        }
+    }
+
+    #[test]
+    fn installing_twice_adds_one_line_and_removing_gives_the_old_bytes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = include_line(&state()).unwrap();
+        for old in [
+            "",
+            "Host x\n  User y",
+            "# no newline at the end",
+            "a\r\n\r\n\tb\n\n",
+        ] {
+            let (real, link) = (folder.path().join("real"), folder.path().join("config"));
+            fs::write(&real, old).unwrap();
+            fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+            let _ = std::os::unix::fs::symlink(&real, &link);
+            assert!(edit(&link, |text| with_line(text, &line)).unwrap());
+            assert!(!edit(&link, |text| with_line(text, &line)).unwrap());
+            assert_eq!(fs::read_to_string(&real).unwrap(), format!("{line}\n{old}"));
+            assert!(edit(&link, |text| without_line(text, &line)).unwrap());
+            assert_eq!(fs::read_to_string(&real).unwrap(), old);
+            let mode = fs::metadata(&real).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o640);
+            assert!(link.is_symlink());
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The state folder: 0700, its files 0600, written beside and renamed, with one lock for all who change it.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io::{ErrorKind, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use etcetera::BaseStrategy;
+
+use super::Error;
+
+/// Largest file of ours that is read; none comes near it.
+const LARGEST: u64 = 4 * 1024 * 1024;
+
+/// The folder everything of one user's session is in.
+#[derive(Clone, Debug)]
+pub struct State {
+    folder: PathBuf,
+}
+
+/// The lock on a state folder; dropping it, or dying, releases it.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl State {
+    /// The state in `folder`, which need not exist.
+    ///
+    /// # Errors
+    /// Where the current folder, which a relative path is taken from, cannot be told.
+    pub fn new(folder: &Path) -> Result<Self, Error> {
+        let folder = std::path::absolute(folder).map_err(Error::file(folder))?;
+        Ok(Self { folder })
+    }
+
+    /// `$XDG_STATE_HOME/daypass`, as a rule `~/.local/state/daypass`.
+    ///
+    /// # Errors
+    /// Where there is no home folder.
+    pub fn default_folder() -> Result<PathBuf, Error> {
+        let base = etcetera::choose_base_strategy().map_err(|_| {
+            Error::Usage("there is no home folder: set HOME or DAYPASS_STATE_DIR".to_owned())
+        })?;
+        Ok(base
+            .state_dir()
+            .unwrap_or_else(|| base.data_dir())
+            .join("daypass"))
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A path in it.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Makes the folder private to its user, creating it where it is missing.
+    ///
+    /// # Errors
+    /// Where that cannot be done, or the folder is somebody else's to write.
+    pub fn prepare(&self) -> Result<(), Error> {
+        make_folder(&self.folder)?;
+        let mode = fs::metadata(&self.folder)
+            .map_err(Error::file(&self.folder))?
+            .permissions()
+            .mode();
+        if mode & 0o077 == 0 {
+            return Ok(());
+        }
+        if self.is_ours() {
+            return fs::set_permissions(&self.folder, Permissions::from_mode(0o700))
+                .map_err(Error::file(&self.folder));
+        }
+        if mode & 0o022 != 0 {
+            return Err(Error::Usage(format!(
+                "others can write to {}: choose a private folder with DAYPASS_STATE_DIR",
+                self.folder.display()
+            )));
+        }
+        Ok(())
+    }
+
+    /// An empty folder or one that we have used before may be made private; somebody's home may not.
+    fn is_ours(&self) -> bool {
+        self.path("lock").exists()
+            || fs::read_dir(&self.folder).is_ok_and(|mut entries| entries.next().is_none())
+    }
+
+    /// Waits for the lock. Whoever gets it looks again whether the work is done already.
+    ///
+    /// # Errors
+    /// Where the lock file cannot be made.
+    pub async fn lock(&self) -> Result<Lock, Error> {
+        self.prepare()?;
+        let path = self.path("lock");
+        let open = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path);
+        let file = open.map_err(Error::file(&path))?;
+        let waiting = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
+        match waiting {
+            Ok(file) => Ok(Lock {
+                _file: file.map_err(Error::file(&path))?,
+            }),
+            Err(error) => Err(Error::other(format!(
+                "failed to wait for the lock: {error}"
+            ))),
+        }
+    }
+
+    /// A file's text, or none where there is no such file.
+    ///
+    /// # Errors
+    /// Where it is there and cannot be read, is no UTF-8, or is larger than 4 MiB.
+    pub fn read(&self, name: impl AsRef<Path>) -> Result<Option<String>, Error> {
+        let path = self.path(name);
+        match fs::metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Ok(metadata) if metadata.len() > LARGEST => {
+                return Err(Error::other(format!("{} is too large", path.display())));
+            }
+            _ => {}
+        }
+        fs::read_to_string(&path)
+            .map(Some)
+            .map_err(Error::file(&path))
+    }
+
+    /// Writes a file of ours: 0600, whole or not at all.
+    ///
+    /// # Errors
+    /// Where it cannot be written; the old one stays.
+    pub fn write(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
+        self.prepare()?;
+        write_atomically(&self.path(name), bytes, 0o600)
+    }
+
+    /// Removes a file or folder of ours; that it is not there is fine.
+    ///
+    /// # Errors
+    /// Where it stays.
+    pub fn remove(&self, name: impl AsRef<Path>) -> Result<(), Error> {
+        let path = self.path(name);
+        let removed = match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(&path),
+            Ok(_) => fs::remove_file(&path),
+            Err(error) => Err(error),
+        };
+        match removed {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file(&path)(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes `bytes` to a new file beside `path` and renames it there; missing folders are made 0700.
+///
+/// # Errors
+/// Where that fails; what was at `path` stays.
+pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+    let folder = parent(path);
+    make_folder(folder)?;
+    let write = || {
+        let mut file = tempfile::Builder::new()
+            .prefix(".daypass-")
+            .permissions(Permissions::from_mode(mode))
+            .tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file()
+            .set_permissions(Permissions::from_mode(mode))?;
+        file.persist(path).map_err(|error| error.error)
+    };
+    write().map(|_| ()).map_err(Error::file(path))
+}
+
+fn make_folder(folder: &Path) -> Result<(), Error> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(Error::file(folder))
+}
+
+/// The folder `path` is in; `.` for a bare name.
+pub(super) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn folders_are_0700_and_files_0600() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::new(&folder.path().join("a/b")).unwrap();
+        state.write("passes/x/pass", b"secret").unwrap();
+        assert_eq!(mode(state.folder()), 0o700);
+        assert_eq!(mode(&state.path("passes/x")), 0o700);
+        assert_eq!(mode(&state.path("passes/x/pass")), 0o600);
+        assert_eq!(state.read("passes/x/pass").unwrap().unwrap(), "secret");
+    }
+
+    #[test]
+    fn an_empty_folder_is_made_private_and_a_full_one_that_others_write_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let state = State::new(folder.path()).unwrap();
+        state.prepare().unwrap();
+        assert_eq!(mode(folder.path()), 0o700);
+        fs::write(folder.path().join("theirs"), "").unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(state.prepare(), Err(Error::Usage(_))));
+        assert_eq!(mode(folder.path()), 0o777);
+    }
+
+    #[test]
+    fn what_is_missing_reads_as_none_and_removes_without_complaint() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::new(folder.path()).unwrap();
+        assert_eq!(state.read("session.json").unwrap(), None);
+        state.remove("passes").unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_lock_is_held_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::new(folder.path()).unwrap();
+        let held = state.lock().await.unwrap();
+        let second = OpenOptions::new()
+            .write(true)
+            .open(state.path("lock"))
+            .unwrap();
+        assert!(second.try_lock().is_err());
+        drop(held);
+        second.try_lock().unwrap();
+    }
+}

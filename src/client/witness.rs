@@ -1,0 +1,201 @@
+//! Every client is a witness of the ledger: it remembers the last checkpoint it saw, and the next one must contain it.
+
+use super::{
+    Error,
+    connect::{Server, authorized},
+    state::State,
+    trust::{self, Trust},
+};
+use crate::{
+    ledger::{
+        checkpoint::{Checkpoint, Verifier},
+        tree::{self, Hash},
+    },
+    proto::v1,
+};
+
+/// Fetches the server's checkpoint, verifies it, holds it against the remembered one, and remembers it.
+///
+/// # Errors
+/// [`Error::Fork`] where the two contradict each other; both are then kept as evidence.
+pub async fn check(
+    state: &State,
+    server: &Server,
+    token: &str,
+    trust: &Trust,
+) -> Result<Checkpoint, Error> {
+    let verifier = trust.verifier()?;
+    let request = authorized(token, v1::GetCheckpointRequest {})?;
+    let note = server
+        .ledger()
+        .get_checkpoint(request)
+        .await?
+        .into_inner()
+        .checkpoint;
+    let new = verify(&verifier, &note)?;
+    let file = trust::file(&server.address, "checkpoint");
+    let Some(old_note) = state.read(&file)? else {
+        state.write(&file, note.as_bytes())?;
+        return Ok(new);
+    };
+    let old = remembered(&verifier, &old_note, state, server)?;
+    let proof = if 0 < old.size && old.size < new.size {
+        prove(server, token, old.size, new.size).await?
+    } else {
+        Vec::new()
+    };
+    if let Err(why) = consistent(&old, &new, &proof) {
+        return Err(evidence(state, server, &note, &why));
+    }
+    state.write(&file, note.as_bytes())?;
+    Ok(new)
+}
+
+/// The remembered checkpoint of a server, verified; no network.
+///
+/// # Errors
+/// Where it is there and is not the ledger's.
+pub fn last(
+    state: &State,
+    address: &super::connect::Address,
+    verifier: &Verifier,
+) -> Result<Option<Checkpoint>, Error> {
+    let note = state.read(trust::file(address, "checkpoint"))?;
+    note.map(|note| verify(verifier, &note)).transpose()
+}
+
+/// Whether `new` contains `old` (RFC 6962 section 2.1.2).
+pub(super) fn consistent(old: &Checkpoint, new: &Checkpoint, proof: &[Hash]) -> Result<(), String> {
+    if new.size < old.size {
+        return Err(format!(
+            "it had {} entries and now has {}",
+            old.size, new.size
+        ));
+    }
+    if new.size == old.size && new.root != old.root {
+        return Err(format!(
+            "it has two different histories of {} entries",
+            new.size
+        ));
+    }
+    let proven = old.size == 0
+        || old.size == new.size
+        || tree::verify_consistency(old.size, &old.root, new.size, &new.root, proof);
+    if proven {
+        return Ok(());
+    }
+    Err(format!(
+        "its {} entries do not continue the {} that were there before",
+        new.size, old.size
+    ))
+}
+
+/// SHA-256 hashes as they came over the wire.
+///
+/// # Errors
+/// Where one is of another length.
+pub(super) fn hashes(raw: Vec<Vec<u8>>) -> Result<Vec<Hash>, Error> {
+    raw.into_iter()
+        .map(|hash| Hash::try_from(hash.as_slice()))
+        .collect::<Result<_, _>>()
+        .map_err(|_| Error::Untrusted("a proof holds something that is no SHA-256 hash".to_owned()))
+}
+
+fn verify(verifier: &Verifier, note: &str) -> Result<Checkpoint, Error> {
+    verifier
+        .verify(note)
+        .map_err(|error| Error::Untrusted(format!("its checkpoint: {error}")))
+}
+
+fn remembered(
+    verifier: &Verifier,
+    note: &str,
+    state: &State,
+    server: &Server,
+) -> Result<Checkpoint, Error> {
+    verifier.verify(note).map_err(|error| {
+        let path = state.path(trust::file(&server.address, "checkpoint"));
+        Error::Fork(format!(
+            "the remembered checkpoint {} is not by the server's ledger key ({error})",
+            path.display()
+        ))
+    })
+}
+
+async fn prove(server: &Server, token: &str, old: u64, new: u64) -> Result<Vec<Hash>, Error> {
+    use v1::prove_request::{Consistency, Proof};
+    let request = v1::ProveRequest {
+        proof: Some(Proof::Consistency(Consistency {
+            old_size: old,
+            new_size: new,
+        })),
+    };
+    let answer = server
+        .ledger()
+        .prove(authorized(token, request)?)
+        .await?
+        .into_inner();
+    hashes(answer.hashes)
+}
+
+/// Keeps the contradicting checkpoint beside the remembered one, which stays as it is.
+fn evidence(state: &State, server: &Server, note: &str, why: &str) -> Error {
+    let file = trust::file(&server.address, "checkpoint.contradicting");
+    if let Err(error) = state.write(&file, note.as_bytes()) {
+        return error;
+    }
+    let folder = state.path(trust::file(&server.address, ""));
+    Error::Fork(format!(
+        "{why}. Somebody may have rewritten the record of {}. Both signed checkpoints are kept in {} as evidence: \
+         tell your security team, and do not remove them",
+        server.address.as_str(),
+        folder.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint(size: u64, root: u8) -> Checkpoint {
+        Checkpoint {
+            origin: "x/ledger".into(),
+            size,
+            root: [root; 32],
+        }
+    }
+
+    #[test]
+    fn a_ledger_may_stand_still_but_not_shrink_or_change() {
+        let cases = [
+            (
+                "nothing has happened",
+                checkpoint(3, 1),
+                checkpoint(3, 1),
+                true,
+            ),
+            (
+                "an empty ledger grew",
+                checkpoint(0, 0),
+                checkpoint(3, 1),
+                true,
+            ),
+            ("it shrank", checkpoint(3, 1), checkpoint(2, 1), false),
+            (
+                "it was rewritten",
+                checkpoint(3, 1),
+                checkpoint(3, 2),
+                false,
+            ),
+        ];
+        for (case, old, new, expected) in cases {
+            assert_eq!(consistent(&old, &new, &[]).is_ok(), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_proof_of_odd_hashes_is_refused() {
+        assert!(hashes(vec![vec![0; 32]]).is_ok());
+        assert!(hashes(vec![vec![0; 31]]).is_err());
+    }
+}
