@@ -19,6 +19,7 @@ pub mod serve;
 pub mod ssh;
 pub mod ssh_config;
 pub mod status;
+pub mod target;
 
 use clap::{Parser, Subcommand};
 

@@ -1,14 +1,238 @@
-//! `daypass ledger`.
+//! `daypass ledger`: read the record and verify it.
 
-use super::{Failure, Global};
+use std::path::PathBuf;
 
-/// (what this command does)
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    Failure, Global,
+    failure::Code,
+    output::{clean, table, write_bytes},
+    target::Target,
+};
+use crate::{
+    client::{Error, audit::Entry},
+    ledger::verify::Report,
+};
+
+/// Read the record of every decision, and verify it.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    target: Target,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// List events, newest first.
+    List {
+        /// List from this index on, oldest first.
+        #[arg(long)]
+        from: Option<u64>,
+        /// At most this many.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    /// Show one event, proven to be in the ledger. A pass's serial is its event's index.
+    Show {
+        /// The serial.
+        serial: u64,
+    },
+    /// Verify the server's whole ledger, or an export offline.
+    Verify {
+        /// An export (`-`: standard input); by default the server's ledger is downloaded.
+        file: Option<PathBuf>,
+        /// The ledger's verifier key (NAME+HASH+KEY); by default the one the server named last.
+        #[arg(long, requires = "file")]
+        key: Option<String>,
+    },
+    /// Download the whole ledger, verified, for `ledger verify FILE`.
+    Export {
+        /// The file to write (`-`: standard output).
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+#[derive(Serialize)]
+struct Verified {
+    verified: bool,
+    origin: String,
+    size: u64,
+    passes: u64,
+    root: String,
+}
 
 impl Args {
     /// Runs the command.
-    pub async fn run(self, _global: &Global) -> Result<(), Failure> {
-        todo!()
+    ///
+    /// # Errors
+    /// 3 where the policy does not let this identity read; 1 where the ledger does not verify.
+    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+        let client = self.target.client()?;
+        match self.action {
+            Action::List { from, limit } => {
+                let signed = client.signed_in().await?;
+                list(global, &signed.entries(from, limit).await?)
+            }
+            Action::Show { serial } => {
+                let (entry, checkpoint) = client.entry(serial).await?;
+                let mut event = entry.event()?;
+                if let Value::Object(fields) = &mut event {
+                    fields.insert("serial".to_owned(), serial.into());
+                    fields.insert("proven_in_size".to_owned(), checkpoint.size.into());
+                }
+                global.print(&event, |event| {
+                    format!(
+                        "{}\nproven: in the ledger of {} entries",
+                        lines(event),
+                        checkpoint.size
+                    )
+                })
+            }
+            Action::Verify { file: None, .. } => {
+                let (_, report) = client.verified_export().await?;
+                verified(global, &report)
+            }
+            Action::Verify {
+                file: Some(file),
+                key,
+            } => {
+                let report = client.verify_offline(&read(&file)?, key.as_deref())?;
+                verified(global, &report)
+            }
+            Action::Export { out } => {
+                let (export, report) = client.verified_export().await?;
+                if out.as_os_str() == "-" {
+                    return write_bytes(&export);
+                }
+                crate::client::state::write_atomically(&out, &export, 0o600)?;
+                verified(global, &report)
+            }
+        }
     }
+}
+
+fn list(global: &Global, entries: &[Entry]) -> Result<(), Failure> {
+    let events: Vec<Value> = entries
+        .iter()
+        .map(Entry::event)
+        .collect::<Result<_, Error>>()?;
+    global.print(&serde_json::json!({ "events": events }), |_| {
+        let mut rows = vec![
+            ["INDEX", "AT", "EVENT", "WHO", "ROLE", "WHAT"]
+                .map(str::to_owned)
+                .to_vec(),
+        ];
+        rows.extend(events.iter().map(row));
+        table(&rows)
+    })
+}
+
+fn row(event: &Value) -> Vec<String> {
+    let text = |pointer: &str| {
+        let value = event.pointer(pointer);
+        value.map(plain).unwrap_or_default()
+    };
+    let first = |pointers: &[&str]| {
+        let texts = pointers.iter().map(|pointer| text(pointer));
+        texts
+            .into_iter()
+            .find(|text| !text.is_empty())
+            .unwrap_or_default()
+    };
+    vec![
+        text("/index"),
+        text("/at").chars().take(19).collect(),
+        text("/type"),
+        text("/who/label"),
+        text("/ask/role"),
+        first(&[
+            "/command",
+            "/reason",
+            "/principals",
+            "/cause",
+            "/policy",
+            "/version",
+            "/key",
+        ]),
+    ]
+}
+
+/// A value on one line, without quotes where it is a string.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(all) => all.iter().map(plain).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+/// `name: value` for every field, inner objects indented.
+fn lines(event: &Value) -> String {
+    let mut out = Vec::new();
+    write_lines(event, 0, &mut out);
+    out.join("\n")
+}
+
+/// Events are a few levels deep; a hostile one is printed flat from there on.
+const DEEPEST: usize = 4;
+
+fn write_lines(value: &Value, depth: usize, out: &mut Vec<String>) {
+    let Value::Object(fields) = value else { return };
+    let indent = "  ".repeat(depth);
+    for (name, value) in fields {
+        match value {
+            Value::Object(_) if depth < DEEPEST => {
+                out.push(format!("{indent}{}:", clean(name)));
+                write_lines(value, depth + 1, out);
+            }
+            _ => out.push(format!("{indent}{}: {}", clean(name), clean(&plain(value)))),
+        }
+    }
+}
+
+fn verified(global: &Global, report: &Report) -> Result<(), Failure> {
+    let root: String = report
+        .checkpoint
+        .root
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let verified = Verified {
+        verified: true,
+        origin: report.checkpoint.origin.clone(),
+        size: report.events,
+        passes: report.passes,
+        root,
+    };
+    global.print(&verified, |it| {
+        format!(
+            "The ledger {} verifies: {} events, {} of them passes.\nroot {}",
+            clean(&it.origin),
+            it.size,
+            it.passes,
+            it.root
+        )
+    })
+}
+
+fn read(file: &std::path::Path) -> Result<Vec<u8>, Failure> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    let read = if file.as_os_str() == "-" {
+        std::io::stdin().read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut bytes))
+    };
+    read.map_err(|error| {
+        Failure::new(
+            Code::Usage,
+            format!("failed to read {}: {error}", file.display()),
+        )
+    })?;
+    Ok(bytes)
 }

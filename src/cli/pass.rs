@@ -1,14 +1,204 @@
-//! `daypass pass`.
+//! `daypass pass`, and the options that say which pass is wanted.
 
-use super::{Failure, Global};
+use std::{collections::BTreeMap, path::PathBuf};
 
-/// (what this command does)
+use serde::Serialize;
+
+use super::{
+    Failure, Global,
+    failure::Code,
+    output::clean,
+    target::{Target, left, moment},
+};
+use crate::client::{cache::Place, choose::Wish, now, pass::Pass};
+
+/// Get a pass without ssh, for scripts. Every call asks the server anew.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    target: Target,
+    /// The role; several give several passes, each of one role. By default the one that demands nothing.
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
+    /// The host it is for.
+    #[arg(long)]
+    host: Option<String>,
+    #[command(flatten)]
+    details: Details,
+    /// Only from these addresses (CIDRs); narrows what the role says.
+    #[arg(long = "source-address", value_name = "CIDR")]
+    source_addresses: Vec<String>,
+    /// Write PATH, PATH.pub and PATH-cert.pub; by default they go to the state folder.
+    #[arg(long, value_name = "PATH", conflicts_with = "agent")]
+    out: Option<PathBuf>,
+    /// Put it into the ssh-agent for as long as it lives, and not on disk.
+    #[arg(long)]
+    agent: bool,
+}
+
+/// What a role may demand.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Details {
+    /// A value for the role's command.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub params: Vec<(String, String)>,
+    /// Why access is needed.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// A shorter lifetime than the role's own, such as 10m.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub ttl: Option<std::time::Duration>,
+}
+
+impl Details {
+    /// As a wish for nothing else yet.
+    ///
+    /// # Errors
+    /// 2 where a parameter is given twice, or the lifetime is under a second.
+    pub fn wish(&self) -> Result<Wish, Failure> {
+        let params: BTreeMap<String, String> = self.params.iter().cloned().collect();
+        if params.len() != self.params.len() {
+            return Err(Failure::new(Code::Usage, "a --param is given twice"));
+        }
+        if self.ttl.is_some_and(|ttl| ttl.as_secs() == 0) {
+            return Err(Failure::new(Code::Usage, "--ttl is at least 1s"));
+        }
+        Ok(Wish {
+            params,
+            reason: self.reason.clone(),
+            ttl_seconds: self.ttl.map(|ttl| ttl.as_secs()),
+            ..Wish::default()
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Printed {
+    serial: u64,
+    role: String,
+    key_id: String,
+    principals: Vec<String>,
+    command: Option<String>,
+    source_addresses: Vec<String>,
+    extensions: Vec<String>,
+    valid_after: u64,
+    valid_before: u64,
+    certificate: String,
+    /// Where the key is; none where it is in the agent alone.
+    path: Option<String>,
+}
 
 impl Args {
     /// Runs the command.
-    pub async fn run(self, _global: &Global) -> Result<(), Failure> {
-        todo!()
+    ///
+    /// # Errors
+    /// 3 where it is denied, 4 where nobody is signed in.
+    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+        let client = self.target.client()?;
+        let wishes = self.wishes()?;
+        let mut printed = Vec::new();
+        match (&self.out, self.agent, wishes.as_slice()) {
+            (Some(path), _, [wish]) => {
+                let place = Place::named(path)?;
+                let pass = client.fresh_at(wish, &place).await?;
+                printed.push(Printed::of(&pass, Some(&place))?);
+            }
+            (Some(_), _, _) => {
+                return Err(Failure::new(
+                    Code::Usage,
+                    "--out takes one --role: a pass carries one role",
+                ));
+            }
+            (None, true, wishes) => {
+                for wish in wishes {
+                    printed.push(Printed::of(&client.fresh_in_agent(wish).await?, None)?);
+                }
+            }
+            (None, false, wishes) => {
+                for (place, pass) in client.fresh(wishes).await? {
+                    printed.push(Printed::of(&pass, Some(&place))?);
+                }
+            }
+        }
+        match printed.as_slice() {
+            [one] => global.print(one, text),
+            many => global.print(&many, |many| {
+                many.iter().map(text).collect::<Vec<_>>().join("\n\n")
+            }),
+        }
     }
+
+    fn wishes(&self) -> Result<Vec<Wish>, Failure> {
+        let wish = Wish {
+            host: self.host.clone(),
+            source_addresses: self.source_addresses.clone(),
+            ..self.details.wish()?
+        };
+        if self.roles.is_empty() {
+            return Ok(vec![wish]);
+        }
+        let named = self.roles.iter().map(|role| Wish {
+            role: Some(role.clone()),
+            ..wish.clone()
+        });
+        Ok(named.collect())
+    }
+}
+
+impl Printed {
+    fn of(pass: &Pass, place: Option<&Place>) -> Result<Self, Failure> {
+        let certificate = &pass.certificate;
+        let source = certificate.critical_options().get("source-address");
+        Ok(Self {
+            serial: certificate.serial(),
+            role: pass.role.clone(),
+            key_id: certificate.key_id().to_owned(),
+            principals: certificate.valid_principals().to_vec(),
+            command: pass.command.clone(),
+            source_addresses: source
+                .map(|list| list.split(',').map(str::to_owned).collect())
+                .unwrap_or_default(),
+            extensions: certificate.extensions().keys().cloned().collect(),
+            valid_after: certificate.valid_after(),
+            valid_before: certificate.valid_before(),
+            certificate: certificate
+                .to_openssh()
+                .map_err(|error| Failure::from_error(&error))?,
+            path: place.map(|place| place.key().display().to_string()),
+        })
+    }
+}
+
+fn text(pass: &Printed) -> String {
+    let mut lines = vec![
+        format!("pass {}  {}", pass.serial, clean(&pass.key_id)),
+        format!("  logs in as  {}", clean(&pass.principals.join(", "))),
+        format!(
+            "  valid       {} (until {})",
+            left(now(), pass.valid_before),
+            moment(pass.valid_before)
+        ),
+    ];
+    if let Some(command) = &pass.command {
+        lines.push(format!("  runs        {}", clean(command)));
+    }
+    if !pass.source_addresses.is_empty() {
+        lines.push(format!(
+            "  only from   {}",
+            clean(&pass.source_addresses.join(", "))
+        ));
+    }
+    match &pass.path {
+        Some(path) => lines.push(format!("  files       {path}, .pub, -cert.pub")),
+        None => lines.push("  in the ssh-agent, until it expires".to_owned()),
+    }
+    lines.join("\n")
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it should read NAME=VALUE")?;
+    if name.is_empty() {
+        return Err("it should read NAME=VALUE".to_owned());
+    }
+    Ok((name.to_owned(), value.to_owned()))
 }

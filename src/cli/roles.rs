@@ -1,14 +1,128 @@
 //! `daypass roles`.
 
-use super::{Failure, Global};
+use std::time::Duration;
 
-/// (what this command does)
+use serde::Serialize;
+
+use super::{
+    Failure, Global,
+    output::{bold, clean},
+    target::Target,
+};
+use crate::{client::choose, proto::v1};
+
+/// List the roles that are open to you, with the command that uses each.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    target: Target,
+    /// Only roles that let you into this host.
+    #[arg(long)]
+    host: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Roles {
+    roles: Vec<Role>,
+}
+
+#[derive(Serialize)]
+struct Role {
+    name: String,
+    about: String,
+    hosts: Vec<String>,
+    logins: Vec<String>,
+    command: Vec<String>,
+    params: Vec<Parameter>,
+    ttl_seconds: u64,
+    reason_pattern: Option<String>,
+    pty: bool,
+    usage: String,
+}
+
+#[derive(Serialize)]
+struct Parameter {
+    name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pattern: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    one_of: Vec<String>,
+}
 
 impl Args {
     /// Runs the command.
-    pub async fn run(self, _global: &Global) -> Result<(), Failure> {
-        todo!()
+    ///
+    /// # Errors
+    /// 4 where nobody is signed in.
+    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+        let signed = self.target.client()?.signed_in().await?;
+        let roles = signed.roles(self.host.as_deref()).await?;
+        let host = self.host.as_deref();
+        let roles = Roles {
+            roles: roles.into_iter().map(|role| Role::of(role, host)).collect(),
+        };
+        global.print(&roles, |roles| match roles.roles.as_slice() {
+            [] => "No role is open to you.".to_owned(),
+            roles => roles.iter().map(text).collect::<Vec<_>>().join("\n\n"),
+        })
     }
+}
+
+impl Role {
+    fn of(role: v1::Role, host: Option<&str>) -> Self {
+        Self {
+            usage: choose::command(&role, host),
+            name: role.name,
+            about: role.about,
+            hosts: role.hosts,
+            logins: role.logins,
+            command: role.command,
+            params: role.params.into_iter().map(Parameter::of).collect(),
+            ttl_seconds: role.ttl_seconds,
+            reason_pattern: Some(role.reason_pattern).filter(|pattern| !pattern.is_empty()),
+            pty: role.pty,
+        }
+    }
+}
+
+impl Parameter {
+    fn of(parameter: v1::role::Parameter) -> Self {
+        Self {
+            name: parameter.name,
+            pattern: parameter.pattern,
+            one_of: parameter.one_of,
+        }
+    }
+}
+
+fn text(role: &Role) -> String {
+    let ttl = humantime::format_duration(Duration::from_secs(role.ttl_seconds));
+    let mut lines = vec![format!(
+        "{}  {}",
+        bold(&clean(&role.name)),
+        clean(&role.about)
+    )];
+    lines.push(format!(
+        "  logs in as {} for {ttl}",
+        clean(&role.logins.join(", "))
+    ));
+    if !role.hosts.is_empty() {
+        lines.push(format!("  on hosts   {}", clean(&role.hosts.join(", "))));
+    }
+    if !role.command.is_empty() {
+        lines.push(format!("  runs       {}", clean(&role.command.join(" "))));
+    }
+    for parameter in &role.params {
+        let takes = if parameter.one_of.is_empty() {
+            format!("matches {}", parameter.pattern)
+        } else {
+            format!("is one of {}", parameter.one_of.join(", "))
+        };
+        lines.push(format!("  {} {}", clean(&parameter.name), clean(&takes)));
+    }
+    if let Some(pattern) = &role.reason_pattern {
+        lines.push(format!("  reason     matches {}", clean(pattern)));
+    }
+    lines.push(format!("  $ {}", clean(&role.usage)));
+    lines.join("\n")
 }

@@ -1,14 +1,116 @@
-//! `daypass ssh`.
+//! `daypass ssh`: get what is needed, then become ssh.
 
-use super::{Failure, Global};
+use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::Command};
 
-/// (what this command does)
+use super::{
+    Failure, Global,
+    failure::Code,
+    login::{is_interactive, usual_method},
+    pass::Details,
+    target::Target,
+};
+use crate::client::{
+    Client, Error,
+    cache::Place,
+    choose::Wish,
+    login::Request,
+    ssh::{Destination, arguments, login_name},
+};
+use ssh_key::Certificate;
+
+/// Tells `daypass ensure` inside this ssh that this host is served already.
+pub(super) const SERVED: &str = "DAYPASS_SSH_HOST";
+
+/// Log in to a host: sign in where needed, get a pass (or use one that is still good), run ssh. Exits as ssh does.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    target: Target,
+    /// Where to. The user is by default the one the pass is for.
+    #[arg(value_name = "[USER@]HOST")]
+    destination: String,
+    /// The role; by default the one that demands what was given, an interactive one first.
+    #[arg(long)]
+    role: Option<String>,
+    #[command(flatten)]
+    details: Details,
+    /// An ssh option, as in ssh_config.
+    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    options: Vec<String>,
+    /// An ssh configuration file, instead of ~/.ssh/config.
+    #[arg(
+        short = 'F',
+        long = "ssh-config",
+        env = "DAYPASS_SSH_CONFIG",
+        value_name = "FILE"
+    )]
+    config: Option<PathBuf>,
+    /// A command to run there.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
 
 impl Args {
     /// Runs the command.
-    pub async fn run(self, _global: &Global) -> Result<(), Failure> {
-        todo!()
+    ///
+    /// # Errors
+    /// 3 where it is denied, 4 where nobody is signed in and nobody can be asked; else ssh's own.
+    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+        let client = self.target.client()?;
+        let destination = Destination::parse(&self.destination)?;
+        let wish = Wish {
+            role: self.role.clone(),
+            host: Some(destination.host.clone()),
+            user: destination.user.clone(),
+            ..self.details.wish()?
+        };
+        let (place, certificate) = obtain(&client, &wish, global).await?;
+        let local = std::env::var("USER").ok();
+        let login = login_name(
+            destination.user.as_deref(),
+            certificate.valid_principals(),
+            local.as_deref(),
+        )?;
+        let config = self.config.filter(|path| !path.as_os_str().is_empty());
+        let words = arguments(
+            &destination,
+            login.as_deref(),
+            &place,
+            config.as_deref(),
+            &self.options,
+            &self.command,
+        )?;
+        // Only returns where ssh cannot be started.
+        let error = Command::new("ssh")
+            .args(words)
+            .env(SERVED, &destination.host)
+            .exec();
+        Err(Failure::new(
+            Code::Failure,
+            format!("failed to start ssh: {error}"),
+        ))
     }
+}
+
+/// Where somebody can be asked, an ended session is renewed on the way: once, however many commands wait for it.
+async fn obtain(
+    client: &Client,
+    wish: &Wish,
+    global: &Global,
+) -> Result<(Place, Certificate), Failure> {
+    match client.obtain(wish).await {
+        Err(Error::SignIn { message, .. }) if is_interactive(global) => {
+            client.say(&format!("daypass: {message}"))
+        }
+        done => return Ok(done?),
+    }
+    let request = Request {
+        method: usual_method(),
+        key: None,
+        issuer: None,
+        into_agent: false,
+        loopback_only: false,
+    };
+    client.sign_in_once(&request).await?;
+    Ok(client.obtain(wish).await?)
 }

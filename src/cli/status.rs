@@ -1,14 +1,132 @@
-//! `daypass status`.
+//! `daypass status`: who is signed in and what is on disk; no network.
 
-use super::{Failure, Global};
+use serde::Serialize;
+use ssh_key::Certificate;
 
-/// (what this command does)
+use super::{
+    Failure, Global,
+    failure::Code,
+    output::{clean, table},
+    target::{Target, left, moment},
+};
+use crate::client::{
+    Client,
+    cache::{self, Place},
+    now,
+    session::{Login, Session},
+};
+
+/// Show who is signed in, and the passes that are valid. Exits with 4 where nobody is signed in.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Serialize)]
+struct Status {
+    signed_in: bool,
+    server: Option<String>,
+    issuer: Option<String>,
+    subject: Option<String>,
+    label: Option<String>,
+    expires: Option<u64>,
+    passes: Vec<Pass>,
+}
+
+#[derive(Serialize)]
+struct Pass {
+    serial: u64,
+    role: String,
+    key_id: String,
+    principals: Vec<String>,
+    expires: u64,
+    path: String,
+}
 
 impl Args {
     /// Runs the command.
-    pub async fn run(self, _global: &Global) -> Result<(), Failure> {
-        todo!()
+    ///
+    /// # Errors
+    /// 4 where nobody is signed in.
+    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+        let status = status(&self.target.client()?, now())?;
+        global.print(&status, text)?;
+        if status.signed_in {
+            return Ok(());
+        }
+        let message = match &status.label {
+            Some(_) => "your sign-in has expired; sign in again with: daypass login",
+            None => "you are not signed in; sign in with: daypass login",
+        };
+        Err(Failure::new(Code::SignIn, message))
     }
+}
+
+fn status(client: &Client, now: u64) -> Result<Status, Failure> {
+    let session = Session::load(&client.state)?;
+    let passes = cache::all(&client.state)?;
+    let passes = passes
+        .iter()
+        .filter(|(_, certificate)| certificate.valid_before() > now)
+        .map(|(place, certificate)| pass(place, certificate));
+    let of =
+        |field: fn(&Login) -> &String| session.login.as_ref().map(|login| field(login).clone());
+    Ok(Status {
+        signed_in: client.login().is_ok(),
+        passes: passes.collect(),
+        issuer: of(|login| &login.issuer),
+        subject: of(|login| &login.subject),
+        label: of(|login| &login.label),
+        expires: session.login.as_ref().map(|login| login.expires),
+        server: session.server,
+    })
+}
+
+/// A key id is `LABEL/ROLE`, and a role has no slash.
+fn pass(place: &Place, certificate: &Certificate) -> Pass {
+    let key_id = certificate.key_id();
+    Pass {
+        serial: certificate.serial(),
+        role: key_id.rsplit('/').next().unwrap_or(key_id).to_owned(),
+        key_id: key_id.to_owned(),
+        principals: certificate.valid_principals().to_vec(),
+        expires: certificate.valid_before(),
+        path: place.key().display().to_string(),
+    }
+}
+
+fn text(status: &Status) -> String {
+    let mut lines = Vec::new();
+    if let (Some(label), Some(server), Some(expires)) =
+        (&status.label, &status.server, status.expires)
+    {
+        lines.push(format!(
+            "{} at {}, sign-in: {} ({})",
+            clean(label),
+            clean(server),
+            left(now(), expires),
+            moment(expires)
+        ));
+    }
+    if status.passes.is_empty() {
+        lines.push("No passes.".to_owned());
+        return lines.join("\n");
+    }
+    let mut rows = vec![
+        ["SERIAL", "ROLE", "LOGINS", "LEFT", "PATH"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    rows.extend(status.passes.iter().map(|pass| {
+        vec![
+            pass.serial.to_string(),
+            pass.role.clone(),
+            pass.principals.join(","),
+            left(now(), pass.expires),
+            pass.path.clone(),
+        ]
+    }));
+    lines.push(table(&rows));
+    lines.join("\n")
 }
