@@ -154,7 +154,7 @@ pub(super) fn is_interactive(global: &Global) -> bool {
 
 fn headless(name: &str, device: bool) -> Result<Method, Failure> {
     let person = Person::of_dev_world(name)
-        .map_err(|error| Failure::new(Code::Usage, super::failure::chain(&error)))?;
+        .map_err(|error| Failure::new(Code::Usage, crate::daemon::chain(&error)))?;
     let visit: Visit = Box::new(move |url| {
         let person = person.clone();
         Box::pin(async move {
@@ -163,7 +163,7 @@ fn headless(name: &str, device: bool) -> Result<Method, Failure> {
             } else {
                 person.browse(&url).await
             };
-            visited.map_err(|error| super::failure::chain(&error))
+            visited.map_err(|error| crate::daemon::chain(&error))
         })
     });
     Ok(if device {

@@ -42,7 +42,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self {
             code: error.exit_code(),
-            message: super::failure::chain(&error),
+            message: crate::daemon::chain(&error),
             reason: error.reason().map(str::to_owned),
         }
     }

@@ -241,6 +241,7 @@ fn issuer(settings: &identity::Settings) -> get_trust_response::Issuer {
         device_flow: settings.device_flow,
         interactive: settings.interactive,
         name: settings.name.clone(),
+        audience: settings.audiences.first().cloned().unwrap_or_default(),
     }
 }
 
