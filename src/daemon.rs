@@ -53,7 +53,10 @@ pub async fn start(config: Config, listener: Option<StdTcpListener>) -> Result<R
             address: config.listen,
             source,
         })?;
-        Ok::<_, Error>((listener, address))
+        if config.tls.is_none() && !address.ip().is_loopback() {
+            return Err(server::Error::PlainText(address).into());
+        }
+        Ok((listener, address))
     };
     let (listener, address) = match prepared.await {
         Ok(prepared) => prepared,

@@ -1,0 +1,181 @@
+//! `daypass init` and `daypass serve --check`.
+
+use std::{fs, os::unix::fs::PermissionsExt, process::Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::{Home, daypass, succeed};
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn what_init_makes_loads_as_it_is() {
+    let home = Home::new();
+    let output = home.serve().arg("--check").output().unwrap();
+    let text = String::from_utf8(succeed(output).stdout).unwrap();
+    assert!(text.contains("all of it loads"), "{text}");
+    let output = home.serve().args(["--check", "--format", "json"]).output();
+    let summary: Value = serde_json::from_slice(&succeed(output.unwrap()).stdout).unwrap();
+    assert_eq!(summary["name"], "localhost");
+    assert!(
+        summary["ledger"]
+            .as_str()
+            .unwrap()
+            .starts_with("localhost/ledger+")
+    );
+    assert!(!home.path("state").exists(), "--check starts nothing");
+}
+
+#[test]
+fn its_policy_passes_its_own_tests() {
+    let home = Home::new();
+    let output = daypass()
+        .args(["policy", "test"])
+        .arg(home.path("policy.toml"))
+        .output();
+    succeed(output.unwrap());
+}
+
+#[test]
+fn secrets_are_for_their_owner_alone() {
+    let home = Home::new();
+    for name in ["ca_key", "ledger_key", "tls.key"] {
+        let mode = fs::metadata(home.path(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    let public = fs::read_to_string(home.path("ca_key.pub")).unwrap();
+    assert!(public.starts_with("ssh-ed25519 ") && public.ends_with("Daypass CA of localhost\n"));
+}
+
+#[test]
+fn nothing_is_overwritten() {
+    let home = Home::new();
+    let before = fs::read(home.path("ca_key")).unwrap();
+    fs::remove_file(home.config()).unwrap();
+    let folder = home.path("");
+    let output = daypass()
+        .args(["init", "--name", "localhost"])
+        .arg(&folder)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(
+        said.contains("already holds ca_key.pub, ca_key, ledger_key, policy.toml"),
+        "{said}"
+    );
+    assert_eq!(fs::read(home.path("ca_key")).unwrap(), before);
+    assert!(!home.config().exists());
+}
+
+#[test]
+fn an_encrypted_ca_key_needs_its_passphrase() {
+    let folder = TempDir::new().unwrap();
+    let passphrase = folder.path().join("passphrase");
+    fs::write(&passphrase, "correct horse\n").unwrap();
+    let made = folder.path().join("made");
+    let init = || {
+        let mut command = daypass();
+        command
+            .arg("init")
+            .arg(&made)
+            .args(["--name", "localhost", "--passphrase-file"]);
+        command.arg(&passphrase);
+        command
+    };
+    let output = succeed(init().output().unwrap());
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("horse"));
+    let check = || {
+        let mut command = daypass();
+        command
+            .args(["serve", "--check", "--config"])
+            .arg(made.join("daypass.toml"));
+        command.output().unwrap()
+    };
+    succeed(check());
+    fs::write(&passphrase, "wrong horse\n").unwrap();
+    let output = check();
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(
+        said.contains("passphrase") && !said.contains("horse"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_said_with_its_place() {
+    let cases = [
+        (
+            "an unknown key",
+            "daypass.toml",
+            "policy =",
+            "polcy =",
+            "daypass.toml:6: unknown field `polcy`",
+        ),
+        (
+            "a policy that does not parse",
+            "policy.toml",
+            "[limits]",
+            "[limits",
+            "policy.toml:6: ",
+        ),
+        (
+            "a policy that is not there",
+            "daypass.toml",
+            "\"policy.toml\"",
+            "\"no.toml\"",
+            "no.toml: No such file",
+        ),
+        (
+            "a key that is not there",
+            "daypass.toml",
+            "file  = \"ca_key\"",
+            "file = \"no_key\"",
+            "no_key",
+        ),
+        (
+            "a certificate that is none",
+            "tls.pem",
+            "BEGIN",
+            "BEGUN",
+            "tls.pem",
+        ),
+        (
+            "a ledger key that is none",
+            "ledger_key",
+            "BEGIN",
+            "BEGUN",
+            "ledger_key: not an OpenSSH private key",
+        ),
+    ];
+    for (case, file, from, to, expected) in cases {
+        let home = Home::new();
+        home.edit(file, from, to);
+        for check in [true, false] {
+            let mut command = home.serve();
+            if check {
+                command.arg("--check");
+            }
+            let output = command.output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{case}");
+            let said = stderr(&output);
+            assert!(said.contains(expected), "{case}: {said}");
+            assert!(!home.path("state").exists(), "{case}");
+        }
+    }
+}
+
+#[test]
+fn keys_that_others_can_read_are_refused() {
+    for name in ["ca_key", "ledger_key"] {
+        let home = Home::new();
+        fs::set_permissions(home.path(name), fs::Permissions::from_mode(0o644)).unwrap();
+        let output = home.serve().arg("--check").output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        assert!(stderr(&output).contains(name), "{}", stderr(&output));
+    }
+}

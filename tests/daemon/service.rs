@@ -1,0 +1,151 @@
+//! The real process: signals, systemd's notifications, watchdog and sockets.
+
+use std::{net::TcpListener, os::unix::net::UnixDatagram, path::Path, process::Command};
+
+use crate::process::{Daemon, Home, PATIENCE, get};
+
+/// The manager's end of sd_notify(3).
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn listen(path: &Path) -> Self {
+        let socket = UnixDatagram::bind(path).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self(socket)
+    }
+
+    fn hear(&self) -> String {
+        let mut buffer = [0; 4096];
+        let length = self.0.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    }
+
+    /// The next message that is not the watchdog's.
+    fn hear_news(&self) -> String {
+        loop {
+            let message = self.hear();
+            if message != "WATCHDOG=1\n" {
+                return message;
+            }
+        }
+    }
+}
+
+#[test]
+fn systemd_hears_of_start_reload_life_and_stop() {
+    let home = Home::new();
+    let manager = Manager::listen(&home.path("notify"));
+    let mut command = home.serve();
+    command.env("NOTIFY_SOCKET", home.path("notify"));
+    command.env("WATCHDOG_USEC", "150000");
+    let daemon = Daemon::spawn(&mut command);
+    let status = format!("STATUS=serving localhost on {}", daemon.address);
+    assert_eq!(manager.hear_news(), format!("READY=1\n{status}\n"));
+    for _ in 0..3 {
+        assert_eq!(manager.hear(), "WATCHDOG=1\n");
+    }
+    daemon.signal("HUP");
+    let reloading = manager.hear_news();
+    assert!(
+        reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="),
+        "{reloading}"
+    );
+    assert_eq!(manager.hear_news(), format!("READY=1\n{status}\n"));
+    home.edit("policy.toml", "[limits]", "[limits");
+    daemon.signal("HUP");
+    assert!(manager.hear_news().starts_with("RELOADING=1\n"));
+    let failed = manager.hear_news();
+    assert!(
+        failed.starts_with(&format!("READY=1\n{status}; the last reload failed: ")),
+        "{failed}"
+    );
+    assert!(failed.contains("policy.toml:6: "), "{failed}");
+    daemon.signal("TERM");
+    assert!(manager.hear_news().starts_with("STOPPING=1\n"));
+    assert!(daemon.wait().success());
+}
+
+#[test]
+fn sighup_says_what_it_did() {
+    let home = Home::new();
+    let daemon = home.start();
+    home.edit("policy.toml", "\"8h\"", "\"4h\"");
+    home.edit("daypass.toml", "level  = \"info\"", "level  = \"debug\"");
+    daemon.signal("HUP");
+    daemon.logged("reloaded: a new policy is in force");
+    let warning = daemon.logged("daypass.toml has changed; a restart puts that in force");
+    assert_eq!(warning["sections"], "log");
+    home.edit("policy.toml", "[limits]", "[limits");
+    daemon.signal("HUP");
+    let failure = daemon.logged("reload failed");
+    assert!(
+        failure["reason"]
+            .as_str()
+            .unwrap()
+            .contains("policy.toml:6: "),
+        "{failure}"
+    );
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn both_ways_to_stop_are_in_order_and_it_starts_again() {
+    let home = Home::new();
+    for name in ["INT", "TERM", "INT"] {
+        let daemon = home.start();
+        daemon.signal(name);
+        daemon.logged("stopping: no new connections, finishing what is in flight");
+        daemon.logged("stopped");
+        assert!(daemon.wait().success(), "{name}");
+    }
+}
+
+#[test]
+fn a_second_daemon_on_the_same_ledger_is_refused() {
+    let home = Home::new();
+    let first = home.start();
+    let second = home.serve().output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains("in use by another daypass daemon"), "{said}");
+    assert!(first.stop().success());
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_and_the_ledger_let_go() {
+    let home = Home::new();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    home.edit("daypass.toml", "127.0.0.1:0", &taken);
+    let output = home.serve().output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains(&taken) && said.contains("is another program there?"),
+        "{said}"
+    );
+    drop(other);
+    assert!(home.start().stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_may_hold_the_port() {
+    let home = Home::new();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let mut command = Command::new("systemd-socket-activate");
+    command.arg(format!("--listen={address}"));
+    command.arg(env!("CARGO_BIN_EXE_daypass"));
+    command.args(["serve", "--config"]).arg(home.config());
+    let mut daemon = Daemon::launch(&mut command)
+        .unwrap_or_else(|error| panic!("{error}: apt-get install systemd"));
+    daemon.line_with("Listening on ");
+    // The first connection starts the daemon, and waits for it.
+    let answer = get(address, &home.path("tls.pem"), "/healthz").await;
+    assert!(answer.unwrap().status().is_success());
+    daemon.line_with("Execing ");
+    daemon.wait_until_ready();
+    assert_eq!(daemon.address, address);
+    assert!(daemon.stop().success());
+}
