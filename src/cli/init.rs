@@ -13,7 +13,7 @@ use ssh_key::{Algorithm, PrivateKey};
 use self::files::{File, Privacy};
 use super::{Failure, Global, failure::Code, output};
 use crate::{
-    config::{Config, Example, POLICY_FILE, SERVER_FILE},
+    config::{self, Config, Example, POLICY_FILE, SERVER_FILE, Surroundings},
     daemon,
 };
 
@@ -105,12 +105,18 @@ impl Args {
             files.extend(self_signed(&self.name)?);
         }
         // Last, so that where it stands all it names stands too.
-        files.push(File::new(
-            SERVER_FILE,
-            Privacy::Public,
-            self.example()?.server(),
-        ));
+        files.push(File::new(SERVER_FILE, Privacy::Public, self.server_file()?));
         Ok(files)
+    }
+
+    /// Checked before anything is written, for the arguments may make no configuration.
+    fn server_file(&self) -> Result<String, Failure> {
+        let text = self.example()?.server();
+        match Config::parse(&text, SERVER_FILE, &Surroundings::default()) {
+            Ok(_) => Ok(text),
+            Err(config::Error::Invalid { message, .. }) => Err(Failure::new(Code::Usage, message)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn locked(&self, key: PrivateKey) -> Result<PrivateKey, Failure> {

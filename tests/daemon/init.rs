@@ -2,6 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Output};
 
+use daypass::policy::Policy;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -31,12 +32,15 @@ fn what_init_makes_loads_as_it_is() {
 
 #[test]
 fn its_policy_passes_its_own_tests() {
-    let home = Home::new();
-    let output = daypass()
-        .args(["policy", "test"])
-        .arg(home.path("policy.toml"))
-        .output();
-    succeed(output.unwrap());
+    let text = fs::read_to_string(Home::new().path("policy.toml")).unwrap();
+    let policy = Policy::parse(&text, "policy.toml").unwrap();
+    let outcomes = policy.run_tests(time::OffsetDateTime::UNIX_EPOCH);
+    assert_eq!(outcomes.len(), 3);
+    assert!(
+        outcomes.iter().all(|outcome| outcome.passed),
+        "{outcomes:?}"
+    );
+    assert_eq!(policy.warnings(), Vec::<String>::new());
 }
 
 #[test]
@@ -177,5 +181,37 @@ fn keys_that_others_can_read_are_refused() {
         let output = home.serve().arg("--check").output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{name}");
         assert!(stderr(&output).contains(name), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn arguments_that_make_no_configuration_leave_no_files() {
+    let cases = [
+        (
+            "a name with a port",
+            "x:1",
+            "https://id.example.com",
+            "is not a host name",
+        ),
+        (
+            "an issuer that is not https",
+            "x",
+            "http://id.example.com",
+            "is not https",
+        ),
+    ];
+    for (case, name, issuer, expected) in cases {
+        let folder = TempDir::new().unwrap();
+        let mut init = daypass();
+        init.arg("init").arg(folder.path().join("new"));
+        init.args(["--name", name, "--issuer", issuer, "--client-id", "x"]);
+        let output = init.output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{case}");
+        assert!(
+            stderr(&output).contains(expected),
+            "{case}: {}",
+            stderr(&output)
+        );
+        assert!(!folder.path().join("new").exists(), "{case}");
     }
 }

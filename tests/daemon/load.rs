@@ -1,4 +1,4 @@
-//! A stop under load loses nothing: whoever got a pass finds it in the ledger, and nobody gets half an answer.
+//! A stop under load loses nothing: what the ledger says was issued is exactly what callers got.
 
 use std::{collections::HashSet, fs, sync::mpsc, thread};
 
@@ -23,7 +23,7 @@ const CALLERS: usize = 8;
 const WARM: usize = 100;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_pass_that_came_out_before_a_stop_is_in_the_ledger() {
+async fn what_was_issued_before_a_stop_is_what_callers_got() {
     let issuer = Issuer::start().await.unwrap();
     let home = Home::with_issuer(issuer.url());
     let rate = "{ per_second = 1000000, burst = 1000000 }";
@@ -41,12 +41,16 @@ async fn every_pass_that_came_out_before_a_stop_is_in_the_ledger() {
     let stopping = thread::spawn(move || stop_in_full_work(daemon, &passes));
     for caller in callers {
         let last = caller.await.unwrap();
-        assert_eq!(last.code(), Code::Unavailable, "{last:?}");
+        // Cancelled: the request was not sent, for the connection had ended in order.
+        assert!(
+            matches!(last.code(), Code::Unavailable | Code::Cancelled),
+            "{last:?}"
+        );
     }
     let serials = stopping.join().unwrap();
-    let distinct: HashSet<_> = serials.iter().collect();
+    let distinct: HashSet<_> = serials.iter().copied().collect();
     assert!(serials.len() >= WARM && distinct.len() == serials.len());
-    all_are_recorded(&home, &serials).await;
+    assert_eq!(recorded(&home).await, distinct);
 }
 
 /// The serials of all passes that callers got.
@@ -60,19 +64,28 @@ fn stop_in_full_work(daemon: Daemon, passes: &mpsc::Receiver<u64>) -> Vec<u64> {
     serials
 }
 
-async fn all_are_recorded(home: &Home, serials: &[u64]) {
+/// The serials of all passes in the ledger, by a daemon that starts again on it.
+async fn recorded(home: &Home) -> HashSet<u64> {
     let config = Config::load(&home.config()).unwrap();
     let again = daemon::start(config, None).await.unwrap();
     let store = &again.authority().store;
-    for serial in serials {
-        let entries = store.entries(*serial, 1).await.unwrap();
-        let [(index, event)] = &entries[..] else {
-            panic!("no event {serial}");
-        };
-        let event: serde_json::Value = serde_json::from_slice(event).unwrap();
-        assert_eq!((index, event["type"].as_str()), (serial, Some("issued")));
+    let mut serials = HashSet::new();
+    let mut next = 0;
+    while next < store.size() {
+        let entries = store.entries(next, 1000).await.unwrap();
+        next += entries.len() as u64;
+        let issued = entries
+            .iter()
+            .filter(|(_, event)| event_type(event) == "issued");
+        serials.extend(issued.map(|(index, _)| *index));
     }
     again.stop().await.unwrap();
+    serials
+}
+
+fn event_type(event: &[u8]) -> String {
+    let event: serde_json::Value = serde_json::from_slice(event).unwrap();
+    event["type"].as_str().unwrap().to_owned()
 }
 
 /// Somebody with a session.
