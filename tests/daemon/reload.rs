@@ -10,6 +10,8 @@ use rcgen::{CertificateParams, KeyPair};
 
 use crate::process::{Home, get};
 
+type Break = fn(&Home);
+
 async fn running(home: &Home) -> Running {
     let config = Config::load(&home.config()).unwrap();
     daemon::start(config, None).await.unwrap()
@@ -68,7 +70,7 @@ async fn a_broken_certificate_leaves_the_old_one_serving() {
     let home = Home::new();
     let daemon = running(&home).await;
     fs::copy(home.path("tls.pem"), home.path("old.pem")).unwrap();
-    let broken: [(&str, fn(&Home)); 3] = [
+    let broken: [(&str, Break); 3] = [
         ("no file", |home| {
             fs::remove_file(home.path("tls.pem")).unwrap()
         }),
