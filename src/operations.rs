@@ -123,3 +123,6 @@ impl From<store::Error> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,7 @@ impl Key {
     }
 
     /// A key that claims this public half and signs with `other`'s private one, as a broken agent or HSM would.
-    pub(in crate::ca) fn answering_with(self, other: Self) -> Self {
+    pub(crate) fn answering_with(self, other: Self) -> Self {
         Self {
             public: self.public,
             private: other.private,

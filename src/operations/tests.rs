@@ -1,0 +1,506 @@
+//! The operations over a real store, a real policy and real keys; only the identity is out of nothing.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use ssh_key::{Algorithm, PublicKey};
+use tempfile::TempDir;
+
+use super::{
+    audit::{self, Export},
+    issue::{Pass, issue, refuse},
+    *,
+};
+use crate::{
+    ca::key::Key,
+    identity::{Holder, Identity},
+    ledger::{
+        Event,
+        checkpoint::Signer,
+        tree::{leaf_hash, verify_consistency, verify_inclusion},
+        verify::verify_export,
+    },
+    policy::{Ask, Context, Reason},
+};
+
+const POLICY: &str = r#"
+[limits]
+ttl = "8h"
+principals = ["alice", "root"]
+
+[audit]
+allow = '"security" in claims.groups'
+
+[[role]]
+name = "shell"
+about = "A shell"
+allow = '"sre" in claims.groups'
+principals = ["alice"]
+pty = true
+ttl = "1h"
+
+[[role]]
+name = "logs"
+about = "Logs of one unit"
+allow = '"oncall" in claims.groups'
+principals = ["alice"]
+command = ["/bin/echo", "logs of", "{unit}"]
+params.unit = { pattern = "[a-z][a-z0-9@._-]{0,63}" }
+source = "caller"
+ttl = "30m"
+"#;
+
+struct World {
+    authority: Authority,
+    // Goes last: the store's files are in it.
+    _folder: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::with_key(Key::sample(Algorithm::Ed25519)).await
+    }
+
+    async fn with_key(key: Key) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let signer = Signer::new("ca.example.com/ledger", &[1; 32]).unwrap();
+        let started = What::Started {
+            version: "test".to_owned(),
+            server: "ca.example.com".to_owned(),
+        };
+        let store = Store::open(folder.path(), signer, started, now())
+            .await
+            .unwrap();
+        let ca = Ca::new(vec![(key, KeyState::Active)]).unwrap();
+        let name = "ca.example.com".to_owned();
+        let authority = Authority::start(name, ca, policy(POLICY), store, now())
+            .await
+            .unwrap();
+        Self {
+            authority,
+            _folder: folder,
+        }
+    }
+
+    async fn events(&self) -> Vec<Event> {
+        let entries = self.authority.store.entries(0, 1000).await.unwrap();
+        entries
+            .iter()
+            .map(|(_, leaf)| Event::parse(leaf).unwrap())
+            .collect()
+    }
+
+    /// What `action` left in the ledger.
+    async fn added<T>(&self, action: impl Future<Output = T>) -> (T, Vec<What>) {
+        let before = self.events().await.len();
+        let result = action.await;
+        let added = self.events().await.into_iter().skip(before);
+        (result, added.map(|event| event.what).collect())
+    }
+
+    async fn issue(&self, holder: &Holder, ask: &Ask) -> Result<Pass, Error> {
+        issue(&self.authority, holder, ask, context(), [3; 32]).await
+    }
+}
+
+fn policy(text: &str) -> Policy {
+    Policy::parse(text, "policy.toml").unwrap()
+}
+
+fn now() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
+}
+
+fn context() -> Context {
+    Context {
+        now: now(),
+        caller: Some([192, 0, 2, 7].into()),
+    }
+}
+
+fn identity(groups: &[&str]) -> Identity {
+    Identity::sample(json!({ "sub": "alice", "groups": groups }))
+}
+
+fn alice() -> Holder {
+    Holder::sample(identity(&["sre", "oncall"]), &subject_key())
+}
+
+fn subject_key() -> PublicKey {
+    Key::sample(Algorithm::Ed25519).public().clone()
+}
+
+fn ask(role: &str) -> Ask {
+    Ask {
+        role: role.to_owned(),
+        ..Ask::default()
+    }
+}
+
+fn logs(unit: &str) -> Ask {
+    Ask {
+        params: BTreeMap::from([("unit".to_owned(), unit.to_owned())]),
+        ..ask("logs")
+    }
+}
+
+#[tokio::test]
+async fn a_pass_is_one_event_and_its_serial_is_the_events_index() {
+    let world = World::new().await;
+    let (pass, added) = world.added(world.issue(&alice(), &logs("nginx"))).await;
+    let pass = pass.unwrap();
+    let events = world.events().await;
+    let index = events.last().unwrap().index;
+    assert_eq!(pass.certificate.serial(), index);
+    let [What::Issued(issued)] = &added[..] else {
+        panic!("{added:?}")
+    };
+    assert_eq!(issued.key_id, pass.certificate.key_id());
+    assert_eq!(issued.key_id, "alice/logs");
+    assert_eq!(issued.principals, ["alice"]);
+    assert_eq!(issued.command.as_deref(), pass.grant.command());
+    assert_eq!(
+        issued.source_addresses.as_deref(),
+        Some(&["192.0.2.7/32".to_owned()][..])
+    );
+    assert_eq!(issued.valid_after, pass.certificate.valid_after());
+    assert_eq!(issued.valid_before, pass.certificate.valid_before());
+    assert_eq!(issued.ca, fingerprint(world.authority.ca.active()));
+    assert_eq!(issued.policy, world.authority.policy().hash());
+    assert_eq!(issued.ask.caller.as_deref(), Some("192.0.2.7"));
+    assert_eq!(issued.who.subject, "alice");
+}
+
+#[tokio::test]
+async fn the_event_holds_the_hash_of_the_bytes_that_were_signed() {
+    let world = World::new().await;
+    let (pass, added) = world.added(world.issue(&alice(), &ask("shell"))).await;
+    let certificate = pass.unwrap().certificate;
+    let mut bytes = certificate.to_bytes().unwrap();
+    let signature = Vec::<u8>::try_from(certificate.signature().clone()).unwrap();
+    bytes.truncate(bytes.len() - signature.len() - 4);
+    let hash: String = Sha256::digest(&bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let [What::Issued(issued)] = &added[..] else {
+        panic!("{added:?}")
+    };
+    assert_eq!(issued.to_be_signed, hash);
+}
+
+#[tokio::test]
+async fn a_denial_is_one_event_and_no_pass() {
+    let world = World::new().await;
+    let mallory = Holder::sample(identity(&[]), &subject_key());
+    let cases = [
+        ("unknown role", alice(), ask("root"), Reason::UnknownRole),
+        (
+            "not in the group",
+            mallory,
+            ask("shell"),
+            Reason::NotAllowed,
+        ),
+        (
+            "injected parameter",
+            alice(),
+            logs("nginx; reboot"),
+            Reason::Parameter,
+        ),
+        ("missing parameter", alice(), ask("logs"), Reason::Parameter),
+    ];
+    for (case, holder, ask, expected) in cases {
+        let (result, added) = world.added(world.issue(&holder, &ask)).await;
+        let Err(Error::Denied(denial)) = result else {
+            panic!("{case}: {result:?}")
+        };
+        assert_eq!(denial.reason, expected, "{case}");
+        let [What::Denied { reason, key, .. }] = &added[..] else {
+            panic!("{case}: {added:?}")
+        };
+        assert_eq!(reason, expected.code(), "{case}");
+        assert_eq!(key.as_deref(), Some(&*fingerprint(holder.key())), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn the_cas_own_key_gets_no_pass_and_leaves_one_event() {
+    let world = World::new().await;
+    let holder = Holder::sample(identity(&["sre"]), world.authority.ca.active());
+    let (result, added) = world.added(world.issue(&holder, &ask("shell"))).await;
+    assert!(matches!(result, Err(Error::SubjectKey(_))), "{result:?}");
+    let [What::Denied { reason, .. }] = &added[..] else {
+        panic!("{added:?}")
+    };
+    assert_eq!(reason, "SUBJECT_KEY");
+}
+
+#[tokio::test]
+async fn a_key_that_answers_with_anothers_signature_makes_no_pass_and_the_ledger_says_so() {
+    let broken = Key::sample(Algorithm::Ed25519).answering_with(Key::sample(Algorithm::Ed25519));
+    let world = World::with_key(broken).await;
+    let (result, added) = world.added(world.issue(&alice(), &ask("shell"))).await;
+    assert!(
+        matches!(result, Err(Error::Ca(ca::Error::Signature))),
+        "{result:?}"
+    );
+    let [What::Issued(_), What::SigningFailed { serial, .. }] = &added[..] else {
+        panic!("{added:?}")
+    };
+    assert_eq!(*serial + 1, world.events().await.last().unwrap().index);
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_commit_makes_no_pass() {
+    let world = World::new().await;
+    world.authority.store.close().await;
+    let result = world.issue(&alice(), &ask("shell")).await;
+    assert!(matches!(result, Err(Error::Store(_))), "{result:?}");
+    let denied = world.issue(&alice(), &ask("none")).await;
+    assert!(matches!(denied, Err(Error::Store(_))), "{denied:?}");
+}
+
+#[tokio::test]
+async fn many_at_once_get_a_serial_each() {
+    let world = World::new().await;
+    let world = Arc::new(world);
+    let tasks: Vec<_> = (0..50)
+        .map(|_| {
+            let world = Arc::clone(&world);
+            tokio::spawn(async move { world.issue(&alice(), &ask("shell")).await.unwrap() })
+        })
+        .collect();
+    let mut serials = std::collections::BTreeSet::new();
+    for task in tasks {
+        assert!(serials.insert(task.await.unwrap().certificate.serial()));
+    }
+    assert!(!serials.contains(&0));
+    let issued = world
+        .events()
+        .await
+        .into_iter()
+        .filter_map(|event| match event.what {
+            What::Issued(_) => Some(event.index),
+            _ => None,
+        });
+    assert_eq!(serials, issued.collect());
+}
+
+#[tokio::test]
+async fn what_was_refused_before_the_policy_is_one_event() {
+    let world = World::new().await;
+    let identity = identity(&["sre"]);
+    let long = logs(&"x".repeat(60_000));
+    let refused = refuse(
+        &world.authority,
+        &identity,
+        None,
+        &long,
+        context(),
+        "SUBJECT_KEY",
+        "an RSA key has 3072 to 8192 bits",
+    );
+    let (result, added) = world.added(refused).await;
+    result.unwrap();
+    let [
+        What::Denied {
+            reason, ask, key, ..
+        },
+    ] = &added[..]
+    else {
+        panic!("{added:?}")
+    };
+    assert_eq!((&**reason, key), ("SUBJECT_KEY", &None));
+    assert!(ask.params.values().all(|value| value.len() < 2000));
+}
+
+#[tokio::test]
+async fn a_new_policy_is_recorded_before_it_is_in_force() {
+    let world = World::new().await;
+    let other = POLICY.replace("\"sre\" in", "\"nobody\" in");
+    let hash = policy(&other).hash().to_owned();
+    let replaced = world.authority.replace_policy(policy(&other), now());
+    let (result, added) = world.added(replaced).await;
+    result.unwrap();
+    assert_eq!(
+        added,
+        [What::PolicyLoaded {
+            policy: hash.clone()
+        }]
+    );
+    assert_eq!(world.authority.policy().hash(), hash);
+    let denied = world.issue(&alice(), &ask("shell")).await;
+    assert!(matches!(denied, Err(Error::Denied(_))), "{denied:?}");
+
+    world.authority.store.close().await;
+    let failed = world.authority.replace_policy(policy(POLICY), now()).await;
+    assert!(matches!(failed, Err(Error::Store(_))), "{failed:?}");
+    assert_eq!(world.authority.policy().hash(), hash, "the old one stays");
+}
+
+#[tokio::test]
+async fn the_ledger_names_keys_and_policy_from_the_start() {
+    let world = World::new().await;
+    let key = fingerprint(world.authority.ca.active());
+    let policy = world.authority.policy().hash().to_owned();
+    let events: Vec<What> = world
+        .events()
+        .await
+        .into_iter()
+        .map(|event| event.what)
+        .collect();
+    let [What::Started { .. }, rest @ ..] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        rest,
+        [What::KeyActivated { key }, What::PolicyLoaded { policy }]
+    );
+}
+
+#[tokio::test]
+async fn only_those_whom_the_policy_lets_read_the_ledger() {
+    let world = World::new().await;
+    world.issue(&alice(), &ask("shell")).await.unwrap();
+    for (groups, expected) in [
+        (&["sre", "oncall"][..], false),
+        (&[], false),
+        (&["security"], true),
+    ] {
+        let identity = identity(groups);
+        let list = audit::list(&world.authority, &identity, 0, 0, false).await;
+        let export = Export::open(&world.authority, &identity).await;
+        assert_eq!(list.is_ok(), expected, "{groups:?}");
+        assert_eq!(export.is_ok(), expected, "{groups:?}");
+        if let Err(error) = list {
+            assert!(matches!(error, Error::AuditDenied), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_newest_first_begins_with_the_head() {
+    let world = World::new().await;
+    let auditor = identity(&["security"]);
+    let page = audit::list(&world.authority, &auditor, u64::MAX, 2, true)
+        .await
+        .unwrap();
+    let indexes: Vec<u64> = page.entries.iter().map(|(index, _)| *index).collect();
+    assert_eq!(indexes, [page.size - 1, page.size - 2]);
+}
+
+#[tokio::test]
+async fn an_export_longer_than_a_page_verifies_offline() {
+    let world = World::new().await;
+    for index in 0..2100 {
+        let event = What::PolicyLoaded {
+            policy: index.to_string(),
+        };
+        world.authority.store.record(event, now()).await.unwrap();
+    }
+    world.issue(&alice(), &ask("shell")).await.unwrap();
+    let auditor = identity(&["security"]);
+    let mut export = Export::open(&world.authority, &auditor).await.unwrap();
+    // What is appended while an export is under way is not in it.
+    world.issue(&alice(), &ask("shell")).await.unwrap();
+    let mut bytes = Vec::new();
+    let mut pieces = 0;
+    while let Some(piece) = export.next(&world.authority).await.unwrap() {
+        bytes.extend(piece);
+        pieces += 1;
+    }
+    let report = verify_export(&bytes, &world.authority.store.verifier()).unwrap();
+    assert_eq!((report.events, report.passes, pieces), (2104, 1, 4));
+}
+
+#[tokio::test]
+async fn proofs_are_of_the_tree_the_checkpoint_signs() {
+    let world = World::new().await;
+    let authority = &world.authority;
+    let anyone = identity(&[]);
+    let verifier = authority.store.verifier();
+    let old = verifier
+        .verify(&trust::checkpoint(authority).await.unwrap())
+        .unwrap();
+    let serial = world
+        .issue(&alice(), &ask("shell"))
+        .await
+        .unwrap()
+        .certificate
+        .serial();
+    let new = verifier
+        .verify(&trust::checkpoint(authority).await.unwrap())
+        .unwrap();
+    let (_, leaf) = authority.store.entries(serial, 1).await.unwrap().remove(0);
+
+    let path = audit::prove_inclusion(authority, &anyone, serial, new.size)
+        .await
+        .unwrap();
+    assert!(verify_inclusion(
+        &leaf_hash(&leaf),
+        serial,
+        new.size,
+        &path,
+        &new.root
+    ));
+    let path = audit::prove_consistency(authority, &anyone, old.size, new.size)
+        .await
+        .unwrap();
+    assert!(verify_consistency(
+        old.size, &old.root, new.size, &new.root, &path
+    ));
+
+    for (index, size) in [
+        (new.size, new.size),
+        (0, new.size + 1),
+        (u64::MAX, u64::MAX),
+    ] {
+        let result = audit::prove_inclusion(authority, &anyone, index, size).await;
+        assert!(
+            matches!(result, Err(Error::NotFound(_))),
+            "{index} {size}: {result:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn roles_are_listed_for_those_who_may_have_them() {
+    let world = World::new().await;
+    let policy = world.authority.policy();
+    for (groups, expected) in [
+        (&["sre", "oncall"][..], &["shell", "logs"][..]),
+        (&["oncall"], &["logs"]),
+        (&[], &[]),
+    ] {
+        let listed = roles::list(&policy, &identity(groups), None);
+        let names: Vec<&str> = listed.iter().map(|role| &*role.name).collect();
+        assert_eq!(names, expected);
+    }
+    let explained = roles::explain(
+        &world.authority,
+        &identity(&["oncall"]),
+        &ask("shell"),
+        context(),
+    );
+    let [only] = &explained[..] else {
+        panic!("{explained:?}")
+    };
+    assert!(only.role == "shell" && !only.granted);
+}
+
+#[tokio::test]
+async fn anyone_may_know_keys_and_ledger() {
+    let world = World::new().await;
+    let trust = trust::trust(&world.authority);
+    assert_eq!(trust.server_name, "ca.example.com");
+    assert_eq!(
+        trust.keys,
+        [(world.authority.ca.active().clone(), KeyState::Active)]
+    );
+    assert_eq!(trust.verifier, world.authority.store.verifier());
+    assert!(trust::health(&world.authority).store);
+    world.authority.store.close().await;
+    assert!(!trust::health(&world.authority).store);
+}

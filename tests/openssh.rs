@@ -1,0 +1,237 @@
+//! A real sshd takes our passes and nothing else: every login here goes the whole way, from an ID token of a real loopback
+//! issuer through policy, ledger and CA to `ssh`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+#[path = "support/authority.rs"]
+mod authority;
+#[path = "support/ssh.rs"]
+mod ssh;
+
+use std::collections::BTreeMap;
+
+use authority::World;
+use daypass::policy::Ask;
+use ssh::Host;
+use time::Duration;
+
+/// Roles over the one login name the host takes, which replaces `USER`.
+const POLICY: &str = r#"
+[limits]
+ttl = "8h"
+principals = ["USER", "somebody-else"]
+
+[[role]]
+name = "shell"
+about = "Anything"
+allow = '"sre" in claims.groups'
+principals = ["USER"]
+ttl = "1h"
+
+[[role]]
+name = "terminal"
+about = "Anything, with a terminal"
+allow = '"sre" in claims.groups'
+principals = ["USER"]
+pty = true
+ttl = "1h"
+
+[[role]]
+name = "logs"
+about = "One unit's logs"
+allow = '"oncall" in claims.groups'
+principals = ["USER"]
+command = ["/usr/bin/printf", "<%s>", "logs of", "{unit}"]
+params.unit = { pattern = ".*" }
+ttl = "30m"
+
+[[role]]
+name = "other-login"
+about = "Another login name"
+allow = '"sre" in claims.groups'
+principals = ["somebody-else"]
+ttl = "1h"
+
+[[role]]
+name = "from-here"
+about = "From the loopback only"
+allow = '"sre" in claims.groups'
+principals = ["USER"]
+source = ["127.0.0.0/8"]
+ttl = "1h"
+
+[[role]]
+name = "from-elsewhere"
+about = "From where we are not"
+allow = '"sre" in claims.groups'
+principals = ["USER"]
+source = ["192.0.2.0/24", "2001:db8::/32"]
+ttl = "1h"
+"#;
+
+fn ask(role: &str) -> Ask {
+    Ask {
+        role: role.to_owned(),
+        ..Ask::default()
+    }
+}
+
+fn logs(unit: &str) -> Ask {
+    Ask {
+        params: BTreeMap::from([("unit".to_owned(), unit.to_owned())]),
+        ..ask("logs")
+    }
+}
+
+/// A CA, and a host that trusts it.
+async fn world() -> (World, Host) {
+    let world = World::start(&POLICY.replace("USER", &ssh::current_user())).await;
+    let host = Host::start(&world.ca_key()).await;
+    (world, host)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_lets_in_and_the_hosts_log_names_person_role_and_serial() {
+    let (world, host) = world().await;
+    let pass = world.pass("alice", &ask("shell")).await;
+    let login = host.login(&pass, &["echo", "in"]).await;
+    assert_eq!(
+        (login.status, &*login.stdout),
+        (Some(0), "in\n"),
+        "{login:?}"
+    );
+    let log = host.log();
+    let line = format!("ID alice@example.com/shell (serial {})", pass.serial());
+    assert!(log.contains(&line), "{line} in {log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_subject_key_logs_in_under_every_kind_of_ca_key() {
+    for ca in ["ed25519", "ecdsa"] {
+        let policy = POLICY.replace("USER", &ssh::current_user());
+        let world = World::start_with(&policy, ca).await;
+        let host = Host::start(&world.ca_key()).await;
+        for kind in [
+            &["ed25519"][..],
+            &["ecdsa", "-b", "256"],
+            &["ecdsa", "-b", "384"],
+            &["ecdsa", "-b", "521"],
+            &["rsa", "-b", "3072"],
+        ] {
+            let pass = world.pass_for("alice", &ask("shell"), kind).await;
+            let login = host.login(&pass, &["true"]).await;
+            assert_eq!(login.status, Some(0), "{ca} {kind:?}: {login:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_force_command_runs_whatever_was_asked_for() {
+    let (world, host) = world().await;
+    let pass = world.pass("bob", &logs("nginx")).await;
+    for command in [&[][..], &["id"], &["sh", "-c", "id"], &["internal-sftp"]] {
+        let login = host.login(&pass, command).await;
+        assert_eq!(login.stdout, "<logs of><nginx>", "{command:?}: {login:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_arrives_at_the_command_byte_for_byte() {
+    let (world, host) = world().await;
+    for unit in [
+        "nginx; reboot",
+        "$(id)",
+        "`id`",
+        "it's",
+        "\"quoted\"",
+        "a\\b",
+        "*",
+        "~",
+        "$HOME",
+        "a && b || c > d < e | f",
+        "!!",
+        "#no",
+        "\u{e9}t\u{e9}",
+        "two  spaces",
+    ] {
+        let pass = world.pass("bob", &logs(unit)).await;
+        let login = host.login(&pass, &[]).await;
+        assert_eq!(login.stdout, format!("<logs of><{unit}>"), "{login:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_for_another_login_name_is_refused() {
+    let (world, host) = world().await;
+    let pass = world.pass("alice", &ask("other-login")).await;
+    let log = host.refuses(&pass).await;
+    assert!(log.contains("name is not a listed principal"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_outside_its_time_is_refused() {
+    let (world, host) = world().await;
+    let cases = [
+        ("expired an hour ago", -Duration::hours(2), "expired"),
+        ("valid in an hour", Duration::hours(1), "not yet valid"),
+    ];
+    for (case, shift, expected) in cases {
+        let pass = world.pass_at("alice", &ask("shell"), shift).await;
+        let log = host.refuses(&pass).await;
+        assert!(log.contains(expected), "{case}: {log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_of_another_ca_is_refused() {
+    let (_, host) = world().await;
+    let stranger = World::start(&POLICY.replace("USER", &ssh::current_user())).await;
+    let pass = stranger.pass("alice", &ask("shell")).await;
+    host.refuses(&pass).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_is_good_from_its_addresses_only() {
+    let (world, host) = world().await;
+    let here = world.pass("alice", &ask("from-here")).await;
+    let login = host.login(&here, &["true"]).await;
+    assert_eq!(login.status, Some(0), "{login:?}");
+    let elsewhere = world.pass("alice", &ask("from-elsewhere")).await;
+    let log = host.refuses(&elsewhere).await;
+    assert!(log.contains("not permitted to authenticate from"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_is_of_no_use_with_another_key() {
+    let (world, host) = world().await;
+    let (one, other) = (
+        world.pass("alice", &ask("shell")).await,
+        world.pass("alice", &ask("shell")).await,
+    );
+    host.refuses(&one.with_key_of(&other)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_with_one_bit_changed_is_refused() {
+    let (world, host) = world().await;
+    let pass = world.pass("alice", &ask("shell")).await;
+    for from_the_end in [1, 70, 200, 300] {
+        host.refuses(&pass.with_changed_bit(from_the_end)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_is_had_only_where_the_role_says_so() {
+    let (world, host) = world().await;
+    for (role, expected) in [("shell", false), ("terminal", true)] {
+        let pass = world.pass("alice", &ask(role)).await;
+        let login = host.login_with(&pass, &["-tt"], &["tty"]).await;
+        let has_terminal = login.stdout.contains("/dev/");
+        assert_eq!(has_terminal, expected, "{role}: {login:?}");
+    }
+}

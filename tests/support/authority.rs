@@ -1,0 +1,166 @@
+//! A CA with everything real but the network: issuer, tokens, keys, possession proofs, policy, ledger.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use arc_swap::ArcSwap;
+use daypass::{
+    ca::{Ca, KeyState, draft::parse_subject_key, key::file},
+    dev::issuer::{CLIENT_ID, Issuer},
+    identity::{Algorithm, Binding, Holder, Issuers, Settings, proof},
+    ledger::{What, checkpoint::Signer},
+    operations::{Authority, issue::issue},
+    policy::{Ask, Context, Policy},
+    store::Store,
+};
+use ssh_key::{HashAlg, LineEnding, PrivateKey};
+use time::{Duration, OffsetDateTime};
+
+use super::ssh::Pass;
+
+const SERVER: &str = "ca.example.com";
+
+/// A running CA without a server in front.
+pub struct World {
+    issuer: Issuer,
+    issuers: Issuers,
+    authority: Authority,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    /// A CA with this policy and an Ed25519 key.
+    pub async fn start(policy: &str) -> Self {
+        Self::start_with(policy, "ed25519").await
+    }
+
+    /// A CA with a key of this kind (`ssh-keygen -t`).
+    pub async fn start_with(policy: &str, kind: &str) -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let issuer = Issuer::start().await.unwrap();
+        let issuers = Issuers::new(vec![settings(issuer.url())]).unwrap();
+        let key = file::load(&make_key(folder.path(), "ca", &[kind]), None).unwrap();
+        let signer = Signer::new("ca.example.com/ledger", &[1; 32]).unwrap();
+        let started = What::Started {
+            version: "test".to_owned(),
+            server: SERVER.to_owned(),
+        };
+        let state = folder.path().join("state");
+        let store = Store::open(&state, signer, started, OffsetDateTime::now_utc());
+        let authority = Authority {
+            server_name: SERVER.to_owned(),
+            ca: Ca::new(vec![(key, KeyState::Active)]).unwrap(),
+            policy: ArcSwap::from_pointee(Policy::parse(policy, "policy.toml").unwrap()),
+            store: store.await.unwrap(),
+        };
+        Self {
+            issuer,
+            issuers,
+            authority,
+            folder,
+        }
+    }
+
+    /// The CA's public key in OpenSSH form.
+    pub fn ca_key(&self) -> String {
+        self.authority.ca.active().to_openssh().unwrap()
+    }
+
+    /// A pass for a fresh Ed25519 key.
+    pub async fn pass(&self, person: &str, ask: &Ask) -> Pass {
+        self.pass_for(person, ask, &["ed25519"]).await
+    }
+
+    /// A pass for a fresh key of this kind (`ssh-keygen -t`).
+    pub async fn pass_for(&self, person: &str, ask: &Ask, kind: &[&str]) -> Pass {
+        self.issue(person, ask, kind, Duration::ZERO).await
+    }
+
+    /// A pass that was issued at another time.
+    pub async fn pass_at(&self, person: &str, ask: &Ask, shift: Duration) -> Pass {
+        self.issue(person, ask, &["ed25519"], shift).await
+    }
+
+    async fn issue(&self, person: &str, ask: &Ask, kind: &[&str], shift: Duration) -> Pass {
+        let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
+        let key = make_key(folder.path(), "pass", kind);
+        let holder = self.holder(person, &key).await;
+        let context = Context {
+            now: OffsetDateTime::now_utc() + shift,
+            caller: Some([127, 0, 0, 1].into()),
+        };
+        let pass = issue(&self.authority, &holder, ask, context, rand::random()).await;
+        Pass::new(folder, pass.unwrap().certificate)
+    }
+
+    /// Signs in and proves to hold the key, as the client does.
+    async fn holder(&self, person: &str, key: &Path) -> Holder {
+        let private = PrivateKey::read_openssh_file(key).unwrap();
+        let text = fs::read_to_string(key.with_extension("pub")).unwrap();
+        let public = parse_subject_key(&text).unwrap();
+        let secret: [u8; 32] = rand::random();
+        let nonce = proof::commitment(&public, &secret).unwrap();
+        let token = self.issuer.id_token(person, Some(&nonce));
+        let now = OffsetDateTime::now_utc();
+        let identity = self.issuers.verify(&token, now).await.unwrap();
+        let message =
+            proof::possession_message(SERVER, identity.token_hash(), &public, b"ask").unwrap();
+        let possession = sign(&private, key, &message);
+        identity
+            .hold(public, &secret, &message, &possession)
+            .unwrap()
+    }
+}
+
+/// An SSHSIG; by ssh-keygen for RSA, which the library cannot sign with.
+fn sign(private: &PrivateKey, file: &Path, message: &[u8]) -> String {
+    if private.algorithm().is_rsa() {
+        let text = file.with_extension("message");
+        fs::write(&text, message).unwrap();
+        run(Command::new("ssh-keygen")
+            .args(["-q", "-Y", "sign", "-n", proof::POSSESSION_NAMESPACE, "-f"])
+            .args([file, &text]));
+        return fs::read_to_string(file.with_extension("message.sig")).unwrap();
+    }
+    private
+        .sign(proof::POSSESSION_NAMESPACE, HashAlg::Sha512, message)
+        .unwrap()
+        .to_pem(LineEnding::LF)
+        .unwrap()
+}
+
+fn settings(url: &str) -> Settings {
+    Settings {
+        name: "dev".to_owned(),
+        url: url.to_owned(),
+        client_id: CLIENT_ID.to_owned(),
+        audiences: vec![CLIENT_ID.to_owned()],
+        scopes: vec!["openid".to_owned()],
+        algorithms: vec![Algorithm::ES256],
+        binding: Binding::Nonce,
+        device_flow: false,
+        interactive: true,
+        ca_certificates: None,
+    }
+}
+
+/// Makes a key with the real ssh-keygen.
+fn make_key(folder: &Path, name: &str, kind: &[&str]) -> PathBuf {
+    let path = folder.join(name);
+    run(Command::new("ssh-keygen")
+        .args(["-q", "-N", "", "-C", "", "-f"])
+        .arg(&path)
+        .arg("-t")
+        .args(kind));
+    path
+}
+
+fn run(command: &mut Command) {
+    let output = command
+        .output()
+        .expect("ssh-keygen is missing: apt-get install openssh-client");
+    assert!(output.status.success(), "{command:?}: {output:?}");
+}

@@ -1,0 +1,161 @@
+//! A throw-away sshd and the real `ssh` against it, bounded in time.
+
+use std::{fs, path::PathBuf, process::Stdio, time::Duration};
+
+use daypass::dev::sshd::Sshd;
+use ssh_key::Certificate;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// How long one login may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A private key and its certificate, in files as `ssh -i` wants them.
+pub struct Pass {
+    folder: TempDir,
+    certificate: Certificate,
+}
+
+impl Pass {
+    /// The folder holds the private key `pass`.
+    pub fn new(folder: TempDir, certificate: Certificate) -> Self {
+        let text = certificate.to_openssh().unwrap();
+        fs::write(folder.path().join("pass-cert.pub"), text).unwrap();
+        Self {
+            folder,
+            certificate,
+        }
+    }
+
+    pub fn serial(&self) -> u64 {
+        self.certificate.serial()
+    }
+
+    /// This certificate beside another pass's private key.
+    pub fn with_key_of(&self, other: &Self) -> Self {
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        fs::copy(other.key(), folder.path().join("pass")).unwrap();
+        Self::new(folder, self.certificate.clone())
+    }
+
+    /// The same with one bit of the certificate changed, so many bytes before its end.
+    pub fn with_changed_bit(&self, from_the_end: usize) -> Self {
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        fs::copy(self.key(), folder.path().join("pass")).unwrap();
+        let mut bytes = self.certificate.to_bytes().unwrap();
+        let at = bytes.len() - from_the_end;
+        *bytes.get_mut(at).unwrap() ^= 1;
+        let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
+        let kind = self.certificate.algorithm().to_certificate_type();
+        let text = format!("{kind} {encoded}\n");
+        fs::write(folder.path().join("pass-cert.pub"), text).unwrap();
+        Self {
+            folder,
+            certificate: self.certificate.clone(),
+        }
+    }
+
+    fn key(&self) -> PathBuf {
+        self.folder.path().join("pass")
+    }
+}
+
+/// How a login ended.
+#[derive(Debug)]
+pub struct Login {
+    pub status: Option<i32>,
+    pub stdout: String,
+    /// What `ssh` said; shown where a test fails.
+    #[allow(dead_code, reason = "read through Debug")]
+    pub stderr: String,
+}
+
+/// A host with a real sshd that trusts one CA, for the current user.
+pub struct Host {
+    sshd: Sshd,
+    folder: TempDir,
+}
+
+impl Host {
+    /// Starts it. A missing sshd is a failure, not a skip.
+    pub async fn start(ca_keys: &str) -> Self {
+        let program = Sshd::find().expect("sshd is missing: apt-get install openssh-server");
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let sshd = Sshd::start(&program, folder.path(), ca_keys, None).await;
+        let sshd = sshd.unwrap();
+        let known = format!("[127.0.0.1]:{} {}\n", sshd.port(), sshd.host_key());
+        fs::write(folder.path().join("known_hosts"), known).unwrap();
+        Self { sshd, folder }
+    }
+
+    /// Logs in and runs `command` (a shell where it is empty).
+    pub async fn login(&self, pass: &Pass, command: &[&str]) -> Login {
+        self.login_with(pass, &[], command).await
+    }
+
+    /// The same with further options of `ssh`.
+    pub async fn login_with(&self, pass: &Pass, options: &[&str], command: &[&str]) -> Login {
+        let known_hosts = self.folder.path().join("known_hosts");
+        let mut ssh = Command::new("ssh");
+        ssh.args([
+            "-F",
+            "none",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "IdentitiesOnly=yes",
+        ])
+        .args(["-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=10"])
+        .args([
+            "-o",
+            "IdentityAgent=none",
+            "-o",
+            "GlobalKnownHostsFile=none",
+        ])
+        .arg("-o")
+        .arg(format!("UserKnownHostsFile={}", known_hosts.display()))
+        .arg("-o")
+        .arg(format!("CertificateFile={}-cert.pub", pass.key().display()))
+        .arg("-i")
+        .arg(pass.key())
+        .args(["-p", &self.sshd.port().to_string(), "-l", self.sshd.user()])
+        .args(options)
+        .arg("127.0.0.1")
+        .args(command)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+        let output = tokio::time::timeout(PATIENCE, ssh.output())
+            .await
+            .expect("ssh took too long")
+            .expect("ssh is missing: apt-get install openssh-client");
+        Login {
+            status: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Demands that a login fails for want of a key, and answers with what sshd logged of it.
+    pub async fn refuses(&self, pass: &Pass) -> String {
+        let before = self.log().len();
+        let login = self.login(pass, &["echo", "in"]).await;
+        assert_eq!(login.status, Some(255), "{login:?}");
+        assert!(login.stderr.contains("Permission denied"), "{login:?}");
+        assert_eq!(login.stdout, "");
+        self.log().split_off(before)
+    }
+
+    /// What sshd has logged.
+    pub fn log(&self) -> String {
+        self.sshd.log()
+    }
+}
+
+/// The login name the host takes.
+pub fn current_user() -> String {
+    let output = std::process::Command::new("id")
+        .arg("-un")
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
