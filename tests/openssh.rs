@@ -203,7 +203,7 @@ async fn a_pass_is_good_from_its_addresses_only() {
     assert_eq!(login.status, Some(0), "{login:?}");
     let elsewhere = world.pass("alice", &ask("from-elsewhere")).await;
     let log = host.refuses(&elsewhere).await;
-    assert!(log.contains("not permitted to authenticate from"), "{log}");
+    assert!(log.contains("not from a permitted source address"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
