@@ -14,6 +14,7 @@ pub mod v1 {
         clippy::all,
         clippy::unwrap_used,
         clippy::expect_used,
+        clippy::allow_attributes_without_reason,
         reason = "generated code"
     )]
     tonic::include_proto!("daypass.v1");

@@ -18,6 +18,7 @@ mod passes;
 mod places;
 mod plain;
 mod rate_limit;
+mod readiness;
 mod rescue;
 mod routes;
 mod status;
@@ -26,12 +27,12 @@ mod trust;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     identity::Issuers,
-    operations::{Authority, trust as knowledge},
+    operations::Authority,
     proto::v1::{ledger_server, passes_server, trust_server},
 };
 
@@ -106,13 +107,8 @@ struct Services {
     per_identity: RateLimit,
 }
 
-impl Services {
-    fn is_ready(&self) -> bool {
-        knowledge::health(&self.authority).store
-    }
-}
-
-/// Keeps the health service's answer at what is true, and the histograms small, until `stop`; then says NOT_SERVING.
+/// Keeps the health service's answer at what is true, asks again for issuers' keys that are missing, and keeps the
+/// histograms small, until `stop`; then says NOT_SERVING.
 async fn watch(
     services: Arc<Services>,
     health: HealthReporter,
@@ -120,13 +116,19 @@ async fn watch(
     stop: CancellationToken,
 ) {
     let mut ticks = tokio::time::interval(WATCH_EVERY);
+    let mut fetches = JoinSet::new();
     loop {
         tokio::select! {
             _ = ticks.tick() => (),
             () = stop.cancelled() => break,
         }
-        report(&health, services.is_ready()).await;
+        report(&health, services.readiness().is_ready).await;
         metrics.run_upkeep();
+        while fetches.try_join_next().is_some() {}
+        if fetches.is_empty() && !services.issuers.without_keys().is_empty() {
+            let issuers = services.issuers.clone();
+            fetches.spawn(async move { issuers.warm_up().await });
+        }
     }
     report(&health, false).await;
 }

@@ -218,6 +218,16 @@ impl Issuers {
         })
     }
 
+    /// The configured names of issuers whose keys are not at hand: nobody can sign in with them now, unless a fetch helps.
+    pub fn without_keys(&self) -> Vec<&str> {
+        let now = Instant::now();
+        let issuers = self.0.settings.iter().zip(&self.0.issuers);
+        issuers
+            .filter(|(_, issuer)| !issuer.keys.has_keys(now))
+            .map(|(settings, _)| settings.name.as_str())
+            .collect()
+    }
+
     /// Fetches the keys of every issuer once, for readiness; errors are logged, not fatal.
     pub async fn warm_up(&self) {
         let now = Instant::now();

@@ -169,6 +169,13 @@ impl KeyCache {
         Some(flight)
     }
 
+    /// Whether there are keys that may still be used.
+    pub(super) fn has_keys(&self, now: Instant) -> bool {
+        let state = self.state();
+        let fetched = state.keys.as_ref();
+        fetched.is_some_and(|it| now.saturating_duration_since(it.at) <= self.rules.stale)
+    }
+
     fn finish(&self, outcome: Result<KeySet, FetchError>, started: Instant) {
         let mut state = self.state();
         state.flight = None;

@@ -65,13 +65,12 @@ async fn checkpoint(State(services): State<Arc<Services>>, peer: Extension<Peer>
 }
 
 async fn ready(State(services): State<Arc<Services>>) -> Response {
-    match services.is_ready() {
-        true => text(StatusCode::OK, "ready\n".to_owned()),
-        false => text(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the store cannot record\n".to_owned(),
-        ),
-    }
+    let readiness = services.readiness();
+    let status = match readiness.is_ready {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    text(status, readiness.notes)
 }
 
 async fn render(
