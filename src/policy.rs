@@ -18,8 +18,6 @@ pub mod parameter;
 pub mod pattern;
 pub mod principal;
 pub mod role;
-#[cfg(test)]
-mod sample;
 pub mod source;
 pub mod template;
 pub mod testing;
@@ -400,5 +398,7 @@ pub enum Error {
     },
 }
 
+#[cfg(test)]
+mod sample;
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,174 @@
-//! `daypass policy`.
+//! `daypass policy`: check, test and explain a policy file, offline.
 
-use super::{Failure, Global};
+mod explain;
 
-/// (what this command does)
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::{Failure, Global, failure::Code, output::clean};
+use crate::policy::{Policy, testing::TestOutcome};
+
+/// Check, test and explain a policy file. No server is needed.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Load a policy and warn of roles that are too broad or out of reach.
+    Check(Source),
+    /// Run the policy's `[[test]]` blocks.
+    Test(Source),
+    /// Say which roles answer an ask, which condition decides, and what would have been needed.
+    Explain(explain::Args),
+}
+
+/// Where the policy is.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Source {
+    /// The policy file.
+    file: Option<PathBuf>,
+    /// The policy file.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
 
 impl Args {
     /// Runs the command.
-    pub async fn run(self, _global: &Global) -> Result<(), Failure> {
-        todo!()
+    ///
+    /// # Errors
+    /// 1 where the policy does not load or a test fails.
+    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+        match self.action {
+            Action::Check(source) => check(global, &source.path()),
+            Action::Test(source) => test(global, &source.path()),
+            Action::Explain(args) => args.run(global, now()),
+        }
     }
+}
+
+impl Source {
+    fn path(&self) -> PathBuf {
+        self.file
+            .clone()
+            .or_else(|| self.policy.clone())
+            .unwrap_or_default()
+    }
+}
+
+/// The one look at the clock of these commands.
+fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+}
+
+/// Reads and loads a policy file.
+fn load(path: &Path) -> Result<Policy, Failure> {
+    let text = read(path)?;
+    Policy::parse(&text, &path.display().to_string()).map_err(|error| Failure::from_error(&error))
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(
+            Code::Failure,
+            format!("failed to read {}: {error}", path.display()),
+        )
+    })
+}
+
+#[derive(Serialize)]
+struct Checked {
+    policy: String,
+    hash: String,
+    roles: Vec<String>,
+    warnings: Vec<String>,
+}
+
+fn check(global: &Global, path: &Path) -> Result<(), Failure> {
+    let policy = load(path)?;
+    let checked = Checked {
+        policy: path.display().to_string(),
+        hash: policy.hash().to_owned(),
+        roles: policy
+            .roles()
+            .iter()
+            .map(|role| role.name.clone())
+            .collect(),
+        warnings: policy.warnings(),
+    };
+    global.print(&checked, |checked| {
+        let mut lines: Vec<_> = checked
+            .warnings
+            .iter()
+            .map(|warning| format!("warning: {}", clean(warning)))
+            .collect();
+        lines.push(format!(
+            "{}: loads, with {} and {}",
+            clean(&checked.policy),
+            count(checked.roles.len(), "role"),
+            count(checked.warnings.len(), "warning")
+        ));
+        lines.join("\n")
+    })
+}
+
+#[derive(Serialize)]
+struct Tested {
+    policy: String,
+    passed: usize,
+    failed: usize,
+    tests: Vec<TestOutcome>,
+}
+
+fn test(global: &Global, path: &Path) -> Result<(), Failure> {
+    let tests = load(path)?.run_tests(now());
+    let passed = tests.iter().filter(|test| test.passed).count();
+    let tested = Tested {
+        policy: path.display().to_string(),
+        passed,
+        failed: tests.len() - passed,
+        tests,
+    };
+    global.print(&tested, tested_text)?;
+    match tested.failed {
+        0 => Ok(()),
+        failed => Err(Failure::new(
+            Code::Failure,
+            format!("{} failed in {}", count(failed, "test"), path.display()),
+        )),
+    }
+}
+
+fn tested_text(tested: &Tested) -> String {
+    let mut lines = Vec::new();
+    for test in &tested.tests {
+        let word = if test.passed { "ok  " } else { "FAIL" };
+        lines.push(format!(
+            "{word}  {}:{}  {}  {}",
+            clean(&tested.policy),
+            test.line,
+            clean(&test.describe),
+            clean(&test.expected)
+        ));
+        if !test.passed {
+            lines.push(format!("      got {}", clean(&test.got)));
+        }
+    }
+    lines.push(format!(
+        "{} passed, {} failed",
+        count(tested.passed, "test"),
+        tested.failed
+    ));
+    lines.join("\n")
+}
+
+/// `1 role`, `2 roles`.
+fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }

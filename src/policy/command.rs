@@ -29,7 +29,7 @@ impl Command {
     ///
     /// # Errors
     /// A sentence for the author of the policy: no words, or a program that is not a literal absolute path.
-    pub fn new(words: Vec<Template>) -> Result<Self, String> {
+    pub fn of(words: Vec<Template>) -> Result<Self, String> {
         let program = words
             .first()
             .ok_or("`command` is empty; name the program, or remove the key")?;

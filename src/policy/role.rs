@@ -187,7 +187,7 @@ fn command(text: Text<'_>, raw: &file::Role) -> Result<Option<Command>, Error> {
         return Ok(None);
     };
     let templates = text.parse_all(words.get_ref(), |word| Template::parse(word))?;
-    Command::new(templates)
+    Command::of(templates)
         .map(Some)
         .map_err(|message| text.error(words.span(), message))
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 /// A command of one program and `words`, with parameters `a` and `b` that take anything.
 fn command(words: &[&str]) -> Command {
     let words = ["/usr/bin/printf"].iter().chain(words);
-    Command::new(words.map(|word| Template::parse(word).unwrap()).collect()).unwrap()
+    Command::of(words.map(|word| Template::parse(word).unwrap()).collect()).unwrap()
 }
 
 fn parameters(option: bool) -> BTreeMap<String, Parameter> {
@@ -177,7 +177,7 @@ fn a_program_is_a_literal_absolute_path() {
             .iter()
             .map(|word| Template::parse(word).unwrap())
             .collect();
-        assert_eq!(Command::new(templates).is_ok(), loads, "{words:?}");
+        assert_eq!(Command::of(templates).is_ok(), loads, "{words:?}");
     }
 }
 

@@ -1,0 +1,248 @@
+//! `daypass policy explain`: why an identity does or does not get a role, from a file of claims or a past event.
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use ipnet::IpNet;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+use super::{Failure, Global, load, read};
+use crate::{
+    cli::{failure::Code, output::clean},
+    ledger::event::{Asked, Event, What, Who},
+    policy::{Ask, Context, Extension, Person, explain::Explanation, source},
+};
+
+/// Whose ask of which role, under which policy.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The policy file.
+    #[arg(long, value_name = "FILE")]
+    policy: PathBuf,
+    /// A JSON file with the claims of an ID token.
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "event",
+        conflicts_with = "event"
+    )]
+    claims: Option<PathBuf>,
+    /// A past ask: its index in the ledger (the serial of a pass).
+    #[arg(long, value_name = "INDEX", requires = "export")]
+    event: Option<u64>,
+    /// The ledger's export that holds the event (`daypass ledger export`).
+    #[arg(long, value_name = "FILE", requires = "event")]
+    export: Option<PathBuf>,
+    /// The role; all roles by default.
+    #[arg(long)]
+    role: Option<String>,
+    /// A value for a hole of the role's command.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    params: Vec<(String, String)>,
+    /// The host the pass is for.
+    #[arg(long)]
+    host: Option<String>,
+    /// Why access is needed.
+    #[arg(long)]
+    reason: Option<String>,
+    /// The lifetime asked for.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    ttl: Option<Duration>,
+    /// The address the ask comes from.
+    #[arg(long, value_name = "IP")]
+    source_address: Option<IpAddr>,
+}
+
+/// Who asked what, from where.
+struct Subject {
+    issuer: String,
+    name: String,
+    claims: Map<String, Value>,
+    ask: Ask,
+    caller: Option<IpAddr>,
+}
+
+#[derive(Serialize)]
+struct Explained {
+    issuer: String,
+    subject: String,
+    roles: Vec<Explanation>,
+}
+
+impl Args {
+    pub(super) fn run(self, global: &Global, now: OffsetDateTime) -> Result<(), Failure> {
+        let policy = load(&self.policy)?;
+        let subject = self.subject()?;
+        let person = Person {
+            issuer: &subject.issuer,
+            subject: &subject.name,
+            claims: &subject.claims,
+        };
+        let context = Context {
+            now,
+            caller: subject.caller,
+        };
+        let explained = Explained {
+            roles: policy.explain(person, &subject.ask, context),
+            issuer: subject.issuer.clone(),
+            subject: subject.name.clone(),
+        };
+        global.print(&explained, text)
+    }
+
+    fn subject(&self) -> Result<Subject, Failure> {
+        let mut subject = match (&self.claims, self.event) {
+            (Some(claims), _) => from_claims(&read(claims)?)?,
+            (None, Some(index)) => {
+                let export = self.export.clone().unwrap_or_default();
+                from_event(event_at(&read(&export)?, index)?)?
+            }
+            (None, None) => {
+                return Err(usage(
+                    "name --claims FILE, or --event INDEX with --export FILE",
+                ));
+            }
+        };
+        self.change(&mut subject);
+        Ok(subject)
+    }
+
+    /// What the command line says comes before what the event says.
+    fn change(&self, subject: &mut Subject) {
+        let ask = &mut subject.ask;
+        if let Some(role) = &self.role {
+            ask.role.clone_from(role);
+        }
+        ask.params.extend(self.params.iter().cloned());
+        ask.host = self.host.clone().or_else(|| ask.host.take());
+        ask.reason = self.reason.clone().or_else(|| ask.reason.take());
+        ask.ttl = self.ttl.or(ask.ttl);
+        subject.caller = self.source_address.or(subject.caller);
+    }
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("{text:?} is no parameter; write NAME=VALUE"))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn from_claims(text: &str) -> Result<Subject, Failure> {
+    let claims: Map<String, Value> = serde_json::from_str(text)
+        .map_err(|error| usage(format!("the claims are no JSON object: {error}")))?;
+    let text = |name: &str| {
+        claims
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    Ok(Subject {
+        issuer: text("iss"),
+        name: text("sub"),
+        claims: usable(claims),
+        ask: Ask::default(),
+        caller: None,
+    })
+}
+
+/// As the server does: an e-mail address counts only when the issuer says that it is verified.
+fn usable(mut claims: Map<String, Value>) -> Map<String, Value> {
+    if claims.get("email_verified") != Some(&Value::Bool(true)) {
+        claims.remove("email");
+    }
+    claims
+}
+
+/// The event on its line of an export.
+fn event_at(export: &str, index: u64) -> Result<Event, Failure> {
+    let events = export.lines().take_while(|line| !line.is_empty());
+    let line = usize::try_from(index)
+        .ok()
+        .and_then(|index| events.into_iter().nth(index));
+    let line = line.ok_or_else(|| usage(format!("the export has no event {index}")))?;
+    let event: Event = serde_json::from_str(line).map_err(|error| {
+        usage(format!(
+            "event {index} of the export does not parse: {error}"
+        ))
+    })?;
+    if event.index != index {
+        return Err(usage(format!(
+            "line {} of the export holds event {}; it is cut or reordered (see `daypass ledger verify`)",
+            index + 1,
+            event.index
+        )));
+    }
+    Ok(event)
+}
+
+fn from_event(event: Event) -> Result<Subject, Failure> {
+    match event.what {
+        What::Issued(issued) => past(issued.who, &issued.ask),
+        What::Denied { who, ask, .. } => past(who, &ask),
+        _ => Err(usage(format!(
+            "event {} is no ask; name one that was issued or denied",
+            event.index
+        ))),
+    }
+}
+
+fn past(who: Who, asked: &Asked) -> Result<Subject, Failure> {
+    let Value::Object(claims) = who.claims else {
+        return Err(usage("the event holds no claims"));
+    };
+    let networks: Result<Vec<IpNet>, String> = asked
+        .source_addresses
+        .iter()
+        .map(|text| source::parse(text))
+        .collect();
+    Ok(Subject {
+        issuer: who.issuer,
+        name: who.subject,
+        claims,
+        ask: Ask {
+            role: asked.role.clone(),
+            host: asked.host.clone(),
+            params: asked.params.clone(),
+            reason: asked.reason.clone(),
+            ttl: asked.ttl_seconds.map(Duration::from_secs),
+            source: networks.map_err(usage)?,
+            extensions: asked
+                .extensions
+                .iter()
+                .filter_map(|word| Extension::from_word(word))
+                .collect(),
+        },
+        caller: asked
+            .caller
+            .as_deref()
+            .and_then(|caller| caller.parse().ok()),
+    })
+}
+
+fn usage(message: impl Into<String>) -> Failure {
+    Failure::new(Code::Usage, message)
+}
+
+fn text(explained: &Explained) -> String {
+    let mut lines = Vec::new();
+    for role in &explained.roles {
+        let word = if role.granted { "yes" } else { "no " };
+        lines.push(format!(
+            "{word}  {}  {}",
+            clean(&role.role),
+            clean(&role.summary)
+        ));
+        for check in &role.checks {
+            let mark = if check.passed { "ok  " } else { "FAIL" };
+            lines.push(format!(
+                "     {mark} {:<10} {}",
+                check.name,
+                clean(&check.detail)
+            ));
+        }
+    }
+    lines.join("\n")
+}

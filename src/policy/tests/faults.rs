@@ -1,0 +1,180 @@
+//! What does not load because of its keys, names, conditions and principals.
+
+use super::*;
+
+#[test]
+fn faults_are_refused_with_their_line_and_what_to_do() {
+    let long = role(&format!("allow_ = '{}'", "x".repeat(10)));
+    let parentheses = format!(
+        "[[role]]\nname = \"r\"\nprincipals = [\"a\"]\nallow = '{}true{}'",
+        "(".repeat(10_000),
+        ")".repeat(10_000)
+    );
+    let cases: Vec<(&str, String, usize, &str)> = vec![
+        ("no TOML", "role = [".into(), 1, ""),
+        ("a broken string", "\n\nx = \"".into(), 3, ""),
+        (
+            "an unknown section",
+            "[limit]\nttl = \"1h\"".into(),
+            1,
+            "unknown field `limit`",
+        ),
+        ("an unknown key of a role", role("colour = 1"), 5, "role[0]"),
+        ("a misspelt key", long, 5, "unknown field `allow_`"),
+        (
+            "an unknown key of a parameter",
+            role("command = [\"/x\", \"{u}\"]\nparams.u = { patern = \"a\" }"),
+            6,
+            "patern",
+        ),
+        ("a key twice", role("name = \"s\""), 5, "duplicate"),
+        (
+            "no name",
+            "[[role]]\nallow = 'true'\nprincipals = [\"a\"]".into(),
+            1,
+            "missing field `name`",
+        ),
+        (
+            "no condition",
+            "[[role]]\nname = \"r\"\nprincipals = [\"a\"]".into(),
+            1,
+            "missing field `allow`",
+        ),
+        (
+            "no principals key",
+            "[[role]]\nname = \"r\"\nallow = 'true'".into(),
+            1,
+            "missing field `principals`",
+        ),
+        ("a wrong type", role("ttl = 30"), 5, "expected a string"),
+        ("two roles of one name", role(&role("")), 6, "a second role"),
+        (
+            "approval",
+            role("approval = { count = 2 }"),
+            5,
+            "`approval` is not supported",
+        ),
+        (
+            "0 approvals (openbao#3666)",
+            role("approval = { count = 0, by = 'true' }"),
+            5,
+            "`approval` is not supported",
+        ),
+        (
+            "emergency",
+            role("emergency = { allow = 'true' }"),
+            5,
+            "`emergency` is not supported",
+        ),
+        (
+            "hours",
+            role("hours = { days = \"mon\" }"),
+            5,
+            "`hours` is not supported",
+        ),
+        (
+            "require",
+            role("require = { auth_age = \"15m\" }"),
+            5,
+            "`require` is not supported",
+        ),
+        (
+            "a bastion",
+            role("source = \"bastion\""),
+            5,
+            "not supported",
+        ),
+        ("10,000 parentheses", parentheses, 4, "shorten it to 2048"),
+        (
+            "an unknown name in a condition",
+            role("").replace("'true'", "'\"x\" in claim.groups'"),
+            3,
+            "`claim`",
+        ),
+        (
+            "a role name with a newline",
+            role("").replace("\"r\"", "\"r\\nroot\""),
+            2,
+            "no name for a role",
+        ),
+        (
+            "a role name with an escape",
+            role("").replace("\"r\"", "\"r\\u001b[31m\""),
+            2,
+            "no name for a role",
+        ),
+        (
+            "a role name with a slash",
+            role("").replace("\"r\"", "\"a/b\""),
+            2,
+            "no name for a role",
+        ),
+        (
+            "an empty role name",
+            role("").replace("\"r\"", "\"\""),
+            2,
+            "no name for a role",
+        ),
+        (
+            "a long role name",
+            role("").replace("\"r\"", &format!("\"{}\"", "r".repeat(65))),
+            2,
+            "at most 64",
+        ),
+        (
+            "no principals (CVE-2024-7594)",
+            role("").replace("[\"alice\"]", "[]"),
+            4,
+            "`principals` is empty",
+        ),
+        (
+            "a comma in a principal (CVE-2026-35414)",
+            role("").replace("alice", "x,root"),
+            4,
+            "not a login",
+        ),
+        (
+            "a principal of a host group",
+            role("").replace("alice", "root@web"),
+            4,
+            "not a login",
+        ),
+        (
+            "an empty principal",
+            role("").replace("alice", ""),
+            4,
+            "not a login",
+        ),
+        (
+            "a principal with NUL",
+            role("").replace("alice", "root\\u0000"),
+            4,
+            "printable ASCII",
+        ),
+        (
+            "a caller's principal",
+            role("").replace("alice", "{unit}"),
+            4,
+            "never chooses principals",
+        ),
+        (
+            "two holes in a principal",
+            role("").replace("alice", "{claims.a}{claims.b}"),
+            4,
+            "at most one",
+        ),
+        (
+            "a principal beyond the limits",
+            format!("[limits]\nprincipals = [\"bob\"]\n{}", role("")),
+            6,
+            "[limits]",
+        ),
+        (
+            "a broken limit",
+            "[limits]\nprincipals = [\"*\"]".into(),
+            2,
+            "not a login",
+        ),
+    ];
+    refused(cases);
+}
