@@ -8,6 +8,7 @@ pub mod issuer;
 pub mod person;
 mod ports;
 pub mod sshd;
+pub mod tour;
 pub mod world;
 
 pub use world::World;

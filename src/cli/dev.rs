@@ -62,9 +62,14 @@ fn folder(wish: Option<PathBuf>) -> Result<(PathBuf, Option<TempDir>), dev::Erro
     if let Some(dir) = wish {
         return Ok((dir, None));
     }
-    let made = tempfile::Builder::new().prefix("daypass-dev-").tempdir();
-    let dir = made.map_err(|error| dev::Error::System("make a temporary folder", error))?;
+    let dir = temporary_folder()?;
     Ok((dir.path().to_owned(), Some(dir)))
+}
+
+/// A folder for one world, for us alone, removed when the value is dropped.
+pub(super) fn temporary_folder() -> Result<TempDir, dev::Error> {
+    let made = tempfile::Builder::new().prefix("daypass-dev-").tempdir();
+    made.map_err(|error| dev::Error::System("make a temporary folder", error))
 }
 
 /// What a person reads when the world has started.

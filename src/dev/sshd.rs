@@ -232,7 +232,40 @@ fn version(text: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
     use super::*;
+
+    #[tokio::test]
+    async fn an_sshd_answers_until_it_is_dropped_and_keeps_its_host_key() {
+        let program = Sshd::find().expect("sshd is missing: apt-get install openssh-server");
+        let folder = tempfile::tempdir().unwrap();
+        let ca = files::keep_key(&folder.path().join("ca"), "ca").unwrap();
+        let dir = folder.path().join("with a space");
+        let first = Sshd::start(&program, &dir, &ca, None).await.unwrap();
+        let (port, key) = (first.port(), first.host_key().to_owned());
+        let address = (Ipv4Addr::LOCALHOST, port);
+        assert!(TcpStream::connect(address).await.is_ok());
+        drop(first);
+        assert!(TcpStream::connect(address).await.is_err());
+        let second = Sshd::start(&program, &dir, &ca, Some(port)).await.unwrap();
+        assert_eq!(second.host_key(), key);
+        assert_eq!(second.port(), port);
+    }
+
+    #[tokio::test]
+    async fn an_sshd_that_does_not_start_says_why() {
+        let program = Sshd::find().expect("sshd is missing: apt-get install openssh-server");
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("not\"quotable");
+        let error = Sshd::start(&program, &dir, "no key", None).await;
+        let error = error.err().expect("it started");
+        assert!(
+            std::error::Error::source(&error)
+                .unwrap()
+                .to_string()
+                .contains("quot")
+        );
+    }
 
     #[test]
     fn versions_are_read_from_what_sshd_prints() {

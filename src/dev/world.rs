@@ -43,6 +43,7 @@ pub struct World {
     sshd: Option<Sshd>,
     variables: Vec<(&'static str, String)>,
     program: PathBuf,
+    tls_ca: String,
     _lock: File,
 }
 
@@ -121,6 +122,7 @@ impl World {
         let ca_key = files::keep_key(&files.at("ca_key"), "daypass dev CA")?;
         files::keep_key(&files.at("ledger_key"), "daypass dev ledger")?;
         tls::keep(&files, NAME)?;
+        let tls_ca = files::read(&files.tls_ca())?;
         files::make_folder(&files.client_state())?;
 
         let listener = ports::listen(ports.server)?;
@@ -158,6 +160,7 @@ impl World {
             sshd,
             variables,
             program,
+            tls_ca,
             _lock: lock,
         })
     }
@@ -173,12 +176,9 @@ impl World {
     }
 
     /// Where the daemon is dialled, and the CA (PEM) of its TLS certificate.
-    ///
-    /// # Errors
-    /// Where the CA's file cannot be read.
-    pub fn server(&self) -> Result<(String, String), Error> {
+    pub fn server(&self) -> (String, String) {
         let url = format!("https://{NAME}:{}", self.address.port());
-        Ok((url, files::read(&self.files.tls_ca())?))
+        (url, self.tls_ca.clone())
     }
 
     /// The daemon; `None` while it is stopped.
