@@ -35,9 +35,11 @@ fn bad_answers() -> Vec<(&'static str, Answer)> {
     let es = twice["keys"][1].clone();
     twice["keys"].as_array_mut().unwrap().push(es.clone());
     let encryption = json!({"keys": [with(&es, "use", json!("enc"))]});
-    let fifty_megabytes = format!("{{\"keys\":[\"{}\"]}}", "x".repeat(50 << 20));
-    let many = json!({"keys": vec![json!({}); 101]});
     let good = shared_key_set().to_string();
+    let fifty_megabytes = format!("{good}{}", " ".repeat(50 << 20));
+    let mut many = shared_key_set();
+    let list = many["keys"].as_array_mut().unwrap();
+    list.resize(101, json!({}));
     vec![
         ("down", Answer::Body(503, String::new())),
         ("500 with a good body", Answer::Body(500, good.clone())),
