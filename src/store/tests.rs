@@ -7,6 +7,7 @@
 )]
 
 mod faults;
+mod passes;
 mod tampering;
 
 use std::path::PathBuf;

@@ -3,7 +3,6 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use sha2::{Digest, Sha256};
 use sqlx::{Connection, SqliteConnection};
 use time::OffsetDateTime;
 use tokio::{
@@ -295,7 +294,7 @@ impl Job {
                 at,
                 answer,
             } => {
-                let tbs_hash: [u8; 32] = Sha256::digest(draft.to_be_signed(index)).into();
+                let tbs_hash = draft.to_be_signed_hash(index);
                 issued.to_be_signed = tbs_hash.iter().map(|byte| format!("{byte:02x}")).collect();
                 let what = What::Issued(issued);
                 let pending = Pending::Pass {

@@ -40,6 +40,23 @@ async fn nothing_is_acknowledged_while_commits_fail_and_all_is_well_after() {
 }
 
 #[tokio::test]
+async fn a_pass_whose_commit_fails_has_no_receipt() {
+    for fault in [FAIL, FAIL_AT_COMMIT] {
+        let folder = Folder::new();
+        let store = folder.open().await.unwrap();
+        folder.run_sql(fault).await;
+        let refused = store.issue(Draft::sample(1), passes::issued(), NOW).await;
+        assert!(matches!(refused, Err(Error::Unavailable(_))));
+        folder.run_sql(MEND).await;
+        let (_, receipt) = store
+            .issue(Draft::sample(1), passes::issued(), NOW)
+            .await
+            .unwrap();
+        assert_eq!(receipt.serial(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_whole_batch_fails_together() {
     let folder = Folder::new();
     let store = folder.open().await.unwrap();
