@@ -1,0 +1,240 @@
+//! `daypass dev` and `daypass demo`, as a user starts them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::{Ipv4Addr, TcpStream},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// For what another process has to do; nothing here takes a tenth of it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn daypass(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_daypass"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Runs a shell command in a world in `dir`.
+fn inside(dir: &Path, script: &str) -> Output {
+    let dir = dir.to_str().unwrap();
+    daypass(&["dev", "--dir", dir, "--", "sh", "-c", script])
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A world that runs in a process of its own, killed at the end where it still runs.
+struct Running(Child);
+
+impl Running {
+    /// Returns when it says that it runs.
+    fn start(dir: &Path) -> Self {
+        let mut command = daypass(&["dev", "--dir", dir.to_str().unwrap()]);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(child.stderr.as_mut().unwrap());
+        let ready = said
+            .lines()
+            .map_while(Result::ok)
+            .any(|line| line.starts_with("Ctrl-C ends it"));
+        assert!(ready, "it ended before it was ready");
+        Self(child)
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.0.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.unwrap().success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn listens(port: u16) -> bool {
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// The port on the line of `DIR/ports` that starts with `part`.
+fn port(dir: &Path, part: &str) -> u16 {
+    let ports = std::fs::read_to_string(dir.join("ports")).unwrap();
+    let line = ports.lines().find_map(|line| line.strip_prefix(part));
+    line.unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn a_command_runs_inside_the_world_and_its_exit_code_is_passed_on() {
+    let folder = tempfile::tempdir().unwrap();
+    for (case, script, code, says) in [
+        ("its code", "exit 7", 7, ""),
+        ("a signal", "kill -s KILL $$", 137, ""),
+        ("no such program", "no-such-program", 127, ""),
+        (
+            "the server is there",
+            r#"test -n "$DAYPASS_SERVER" && echo yes"#,
+            0,
+            "yes",
+        ),
+        (
+            "so are its files",
+            r#"test -s "$DAYPASS_CA_FILE" && test -d "$DAYPASS_STATE_DIR" && test -s "$DAYPASS_DEV/env" && echo yes"#,
+            0,
+            "yes",
+        ),
+        (
+            "and the host's",
+            r#"grep -q "127.0.0.1]:$DAYPASS_SSHD_PORT" "$DAYPASS_KNOWN_HOSTS" && test -s "$DAYPASS_SSH_CONFIG" && echo yes"#,
+            0,
+            "yes",
+        ),
+        (
+            "daypass is this one",
+            "command -v daypass",
+            0,
+            env!("CARGO_BIN_EXE_daypass"),
+        ),
+        (
+            "env says the same",
+            r#"a=$(env | grep ^DAYPASS_ | sort); . "$DAYPASS_DEV/env"; b=$(env | grep ^DAYPASS_ | sort); test "$a" = "$b" && echo same"#,
+            0,
+            "same",
+        ),
+    ] {
+        let output = inside(folder.path(), script);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{case}: {}",
+            text(&output.stderr)
+        );
+        assert_eq!(text(&output.stdout).trim(), says, "{case}");
+    }
+}
+
+#[test]
+fn a_reused_folder_keeps_its_keys_its_ledger_and_its_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"cd "$DAYPASS_DEV" && cat ca_key.pub tls-ca.pem password sshd/host_key.pub"#;
+    let first = inside(folder.path(), script);
+    assert!(first.status.success(), "{}", text(&first.stderr));
+    let policy = folder.path().join("policy.toml");
+    let edited = std::fs::read_to_string(&policy).unwrap() + "# edited\n";
+    std::fs::write(&policy, &edited).unwrap();
+    let second = inside(folder.path(), script);
+    assert_eq!(
+        text(&first.stdout),
+        text(&second.stdout),
+        "{}",
+        text(&second.stderr)
+    );
+    assert_eq!(std::fs::read_to_string(&policy).unwrap(), edited);
+}
+
+#[test]
+fn a_folder_has_one_world_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = Running::start(folder.path());
+    let second = inside(folder.path(), "echo never");
+    assert_eq!(second.status.code(), Some(1));
+    assert_eq!(text(&second.stdout), "");
+    let said = text(&second.stderr);
+    assert!(said.contains("another world runs in"), "{said}");
+    assert!(folder.path().join("env").exists(), "the first one's");
+}
+
+#[test]
+fn everything_ends_with_the_world_however_that_ends() {
+    for (signal, code) in [("TERM", Some(0)), ("INT", Some(0)), ("KILL", None)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut world = Running::start(folder.path());
+        let ports = ["issuer", "server", "sshd"].map(|part| port(folder.path(), part));
+        for port in ports {
+            assert!(listens(port), "{signal}");
+        }
+        world.signal(signal);
+        assert_eq!(world.0.wait().unwrap().code(), code, "{signal}");
+        let started = Instant::now();
+        while ports.into_iter().any(listens) {
+            assert!(
+                started.elapsed() < PATIENCE,
+                "{signal}: something still listens"
+            );
+            std::thread::yield_now();
+        }
+        if code.is_some() {
+            assert!(!folder.path().join("env").exists(), "{signal}");
+        }
+    }
+}
+
+#[test]
+fn a_policy_that_is_wrong_keeps_the_world_from_starting_and_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("policy.toml"),
+        "[limits]\nnonsense = 1\n",
+    )
+    .unwrap();
+    let output = inside(folder.path(), "echo never");
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("policy.toml:2"), "{said}");
+    assert_eq!(text(&output.stdout), "");
+}
+
+#[test]
+fn sighup_reads_the_policy_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = Running::start(folder.path());
+    let policy = folder.path().join("policy.toml");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    let mut said = BufReader::new(world.0.stderr.take().unwrap()).lines();
+    for (case, content, expected) in [
+        ("nothing new", text.clone(), "the policy is unchanged"),
+        ("a broken one", "nonsense".to_owned(), "policy.toml:1"),
+        ("a new one", text + "# edited\n", "a new policy is in force"),
+    ] {
+        std::fs::write(&policy, content).unwrap();
+        world.signal("HUP");
+        let line = said.next().unwrap().unwrap();
+        assert!(line.contains(expected), "{case}: {line}");
+    }
+}
+
+#[test]
+fn the_demo_does_what_it_says() {
+    let mut demo = daypass(&["demo"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut said, mut complaints) = (String::new(), String::new());
+    demo.stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    demo.stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut complaints)
+        .unwrap();
+    assert!(demo.wait().unwrap().success(), "{said}\n{complaints}");
+    assert!(!said.contains('\u{1b}'), "no terminal, no escapes");
+    assert!(said.contains("steps did what they said"), "{said}");
+}
