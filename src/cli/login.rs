@@ -177,7 +177,10 @@ fn headless(name: &str, device: bool) -> Result<Method, Failure> {
 fn desktop_browser() -> Visit {
     Box::new(|url| {
         Box::pin(async move {
-            let _ = tokio::task::spawn_blocking(move || webbrowser::open(&url)).await;
+            // Without a display some text browser would take the terminal.
+            if has_browser() {
+                let _ = tokio::task::spawn_blocking(move || webbrowser::open(&url)).await;
+            }
             Ok(())
         })
     })

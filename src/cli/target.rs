@@ -9,13 +9,13 @@ use crate::client::{Client, Error, Settings};
 #[derive(Clone, Debug, clap::Args)]
 pub struct Target {
     /// The server, https://HOST:PORT; by default the one of the last login.
-    #[arg(long, env = "DAYPASS_SERVER", value_name = "URL")]
+    #[arg(long, global = true, env = "DAYPASS_SERVER", value_name = "URL")]
     pub server: Option<String>,
     /// The folder for session, keys and passes; by default $XDG_STATE_HOME/daypass.
-    #[arg(long, env = "DAYPASS_STATE_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = "DAYPASS_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// PEM file of CA certificates for the server's TLS; by default the operating system's.
-    #[arg(long, env = "DAYPASS_CA_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "DAYPASS_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 }
 
