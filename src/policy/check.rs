@@ -103,12 +103,11 @@ impl Policy {
                 ));
             }
         }
-        if let (Source::Networks(own), Some(allowed)) = (&role.source, &limits.source) {
-            if source::meet(own, allowed).is_empty() {
-                warnings.push(
-                    "can never be granted: its source lies outside that of [limits]".to_owned(),
-                );
-            }
+        if let (Source::Networks(own), Some(allowed)) = (&role.source, &limits.source)
+            && source::meet(own, allowed).is_empty()
+        {
+            warnings
+                .push("can never be granted: its source lies outside that of [limits]".to_owned());
         }
         warnings
     }

@@ -23,7 +23,7 @@ use super::{
 };
 
 /// The most bytes a reason may have.
-pub const MAX_REASON: usize = 1024;
+pub(super) const MAX_REASON: usize = 1024;
 
 /// One ask against one role.
 pub(super) struct Case<'a> {

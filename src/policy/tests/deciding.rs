@@ -209,7 +209,7 @@ fn each_refusal_has_its_one_reason() {
             "an extension the role lacks",
             alice(),
             change(ask("shell"), |ask| {
-                drop(ask.extensions.insert(Extension::AgentForwarding))
+                ask.extensions = [Extension::AgentForwarding].into()
             }),
             Reason::Extension,
         ),

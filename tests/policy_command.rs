@@ -1,0 +1,220 @@
+//! `daypass policy check|test|explain` as a user runs it: offline, on files.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::{Value, json};
+
+const POLICY: &str = r#"
+[[role]]
+name = "shell"
+allow = '"sre" in claims.groups'
+principals = ["alice"]
+
+[[role]]
+name = "logs"
+allow = '"oncall" in claims.groups'
+principals = ["alice"]
+command = ["/bin/echo", "logs of", "{unit}"]
+params.unit = { pattern = "[a-z]+" }
+source = "caller"
+
+[[test]]
+as = { claims = { groups = ["oncall"] } }
+ask = { role = "logs", params = { unit = "nginx; reboot" } }
+expect = "denied: parameter"
+"#;
+
+/// What the ledger writes for a denied ask.
+const EVENT: &str = r#"{"index":1,"at":"2026-11-22T12:00:00Z","type":"denied","who":{"issuer":"https://id.example.com","subject":"bob-1","label":"bob@example.com","claims":{"groups":["oncall"]}},"ask":{"role":"shell","caller":"192.0.2.7"},"key":null,"reason":"NOT_ALLOWED","detail":"d","policy":"p"}"#;
+
+fn daypass(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_daypass"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("DAYPASS_FORMAT")
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("policy.toml", POLICY);
+    write(
+        "failing.toml",
+        &POLICY.replace("denied: parameter", "granted"),
+    );
+    write("broken.toml", &POLICY.replace("allow", "alow"));
+    write(
+        "claims.json",
+        r#"{"iss":"https://id.example.com","sub":"bob-1","groups":["oncall"]}"#,
+    );
+    write(
+        "export",
+        &format!(
+            "{{\"index\":0,\"at\":\"2026-11-22T12:00:00Z\",\"type\":\"policy_loaded\",\"policy\":\"p\"}}\n{EVENT}\n\nnote\n"
+        ),
+    );
+    folder
+}
+
+#[test]
+fn check_and_test_end_with_the_documented_codes() {
+    let folder = folder();
+    for (case, arguments, code, out, err) in [
+        (
+            "a policy that loads",
+            vec!["policy", "check", "policy.toml"],
+            0,
+            "loads, with 2 roles",
+            "",
+        ),
+        (
+            "by option",
+            vec!["policy", "check", "--policy", "policy.toml"],
+            0,
+            "loads, with 2 roles",
+            "",
+        ),
+        (
+            "a broken policy",
+            vec!["policy", "check", "broken.toml"],
+            1,
+            "",
+            "broken.toml:",
+        ),
+        (
+            "no such file",
+            vec!["policy", "check", "none.toml"],
+            1,
+            "",
+            "failed to read none.toml",
+        ),
+        ("no file", vec!["policy", "check"], 2, "", "required"),
+        (
+            "tests that pass",
+            vec!["policy", "test", "policy.toml"],
+            0,
+            "1 test passed, 0 failed",
+            "",
+        ),
+        (
+            "tests that fail",
+            vec!["policy", "test", "failing.toml"],
+            1,
+            "got denied: parameter",
+            "1 test failed",
+        ),
+    ] {
+        let output = daypass(folder.path(), &arguments);
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{case}: {stdout}{stderr}");
+        assert!(stdout.contains(out), "{case}: {stdout}");
+        assert!(stderr.contains(err), "{case}: {stderr}");
+    }
+}
+
+#[test]
+fn explain_tells_the_same_of_claims_and_of_a_past_event() {
+    let folder = folder();
+    let explain = |arguments: &[&str]| -> Value {
+        let mut all = vec![
+            "policy",
+            "explain",
+            "--policy",
+            "policy.toml",
+            "--format",
+            "json",
+        ];
+        all.extend(arguments);
+        let output = daypass(folder.path(), &all);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let claims = explain(&["--claims", "claims.json", "--role", "shell"]);
+    let event = explain(&["--event", "1", "--export", "export"]);
+    assert_eq!(claims, event);
+    assert_eq!(claims["subject"], "bob-1");
+    assert_eq!(claims["roles"][0]["granted"], json!(false));
+    assert_eq!(
+        claims["roles"][0]["checks"][0]["detail"],
+        r#"needs "sre" in claims.groups -- here claims.groups is ["oncall"]"#
+    );
+
+    let logs = [
+        "--claims",
+        "claims.json",
+        "--param",
+        "unit=nginx",
+        "--source-address",
+        "192.0.2.7",
+    ];
+    let all = explain(&logs);
+    assert_eq!(all["roles"][1]["role"], "logs");
+    assert_eq!(all["roles"][1]["granted"], json!(true));
+}
+
+#[test]
+fn explain_refuses_what_is_no_ask() {
+    let folder = folder();
+    for (case, arguments, code) in [
+        ("no identity", vec![], 2),
+        ("an event without its export", vec!["--event", "1"], 2),
+        (
+            "claims and an event",
+            vec![
+                "--claims",
+                "claims.json",
+                "--event",
+                "1",
+                "--export",
+                "export",
+            ],
+            2,
+        ),
+        (
+            "an event that is no ask",
+            vec!["--event", "0", "--export", "export"],
+            2,
+        ),
+        (
+            "an event beyond the export",
+            vec!["--event", "2", "--export", "export"],
+            2,
+        ),
+        (
+            "claims that are no JSON",
+            vec!["--claims", "policy.toml"],
+            2,
+        ),
+        (
+            "a parameter without a value",
+            vec!["--claims", "claims.json", "--param", "unit"],
+            2,
+        ),
+    ] {
+        let mut all = vec!["policy", "explain", "--policy", "policy.toml"];
+        all.extend(arguments);
+        let output = daypass(folder.path(), &all);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{case}: {}",
+            text(&output.stderr)
+        );
+    }
+}
