@@ -6,7 +6,6 @@ use std::{
     process::Command,
 };
 
-use arc_swap::ArcSwap;
 use daypass::{
     ca::{Ca, KeyState, draft::parse_subject_key, key::file},
     dev::issuer::{CLIENT_ID, Issuer},
@@ -24,7 +23,7 @@ use super::ssh::Pass;
 const SERVER: &str = "ca.example.com";
 
 /// A running CA without a server in front.
-pub struct World {
+pub(crate) struct World {
     issuer: Issuer,
     issuers: Issuers,
     authority: Authority,
@@ -33,12 +32,12 @@ pub struct World {
 
 impl World {
     /// A CA with this policy and an Ed25519 key.
-    pub async fn start(policy: &str) -> Self {
+    pub(crate) async fn start(policy: &str) -> Self {
         Self::start_with(policy, "ed25519").await
     }
 
     /// A CA with a key of this kind (`ssh-keygen -t`).
-    pub async fn start_with(policy: &str, kind: &str) -> Self {
+    pub(crate) async fn start_with(policy: &str, kind: &str) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let issuer = Issuer::start().await.unwrap();
         let issuers = Issuers::new(vec![settings(issuer.url())]).unwrap();
@@ -50,12 +49,11 @@ impl World {
         };
         let state = folder.path().join("state");
         let store = Store::open(&state, signer, started, OffsetDateTime::now_utc());
-        let authority = Authority {
-            server_name: SERVER.to_owned(),
-            ca: Ca::new(vec![(key, KeyState::Active)]).unwrap(),
-            policy: ArcSwap::from_pointee(Policy::parse(policy, "policy.toml").unwrap()),
-            store: store.await.unwrap(),
-        };
+        let ca = Ca::new(vec![(key, KeyState::Active)]).unwrap();
+        let policy = Policy::parse(policy, "policy.toml").unwrap();
+        let now = OffsetDateTime::now_utc();
+        let authority = Authority::start(SERVER.to_owned(), ca, policy, store.await.unwrap(), now);
+        let authority = authority.await.unwrap();
         Self {
             issuer,
             issuers,
@@ -65,22 +63,22 @@ impl World {
     }
 
     /// The CA's public key in OpenSSH form.
-    pub fn ca_key(&self) -> String {
+    pub(crate) fn ca_key(&self) -> String {
         self.authority.ca.active().to_openssh().unwrap()
     }
 
     /// A pass for a fresh Ed25519 key.
-    pub async fn pass(&self, person: &str, ask: &Ask) -> Pass {
+    pub(crate) async fn pass(&self, person: &str, ask: &Ask) -> Pass {
         self.pass_for(person, ask, &["ed25519"]).await
     }
 
     /// A pass for a fresh key of this kind (`ssh-keygen -t`).
-    pub async fn pass_for(&self, person: &str, ask: &Ask, kind: &[&str]) -> Pass {
+    pub(crate) async fn pass_for(&self, person: &str, ask: &Ask, kind: &[&str]) -> Pass {
         self.issue(person, ask, kind, Duration::ZERO).await
     }
 
     /// A pass that was issued at another time.
-    pub async fn pass_at(&self, person: &str, ask: &Ask, shift: Duration) -> Pass {
+    pub(crate) async fn pass_at(&self, person: &str, ask: &Ask, shift: Duration) -> Pass {
         self.issue(person, ask, &["ed25519"], shift).await
     }
 

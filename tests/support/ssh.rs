@@ -11,14 +11,14 @@ use tokio::process::Command;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A private key and its certificate, in files as `ssh -i` wants them.
-pub struct Pass {
+pub(crate) struct Pass {
     folder: TempDir,
     certificate: Certificate,
 }
 
 impl Pass {
     /// The folder holds the private key `pass`.
-    pub fn new(folder: TempDir, certificate: Certificate) -> Self {
+    pub(crate) fn new(folder: TempDir, certificate: Certificate) -> Self {
         let text = certificate.to_openssh().unwrap();
         fs::write(folder.path().join("pass-cert.pub"), text).unwrap();
         Self {
@@ -27,19 +27,19 @@ impl Pass {
         }
     }
 
-    pub fn serial(&self) -> u64 {
+    pub(crate) fn serial(&self) -> u64 {
         self.certificate.serial()
     }
 
     /// This certificate beside another pass's private key.
-    pub fn with_key_of(&self, other: &Self) -> Self {
+    pub(crate) fn with_key_of(&self, other: &Self) -> Self {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         fs::copy(other.key(), folder.path().join("pass")).unwrap();
         Self::new(folder, self.certificate.clone())
     }
 
     /// The same with one bit of the certificate changed, so many bytes before its end.
-    pub fn with_changed_bit(&self, from_the_end: usize) -> Self {
+    pub(crate) fn with_changed_bit(&self, from_the_end: usize) -> Self {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         fs::copy(self.key(), folder.path().join("pass")).unwrap();
         let mut bytes = self.certificate.to_bytes().unwrap();
@@ -62,7 +62,7 @@ impl Pass {
 
 /// How a login ended.
 #[derive(Debug)]
-pub struct Login {
+pub(crate) struct Login {
     pub status: Option<i32>,
     pub stdout: String,
     /// What `ssh` said; shown where a test fails.
@@ -71,14 +71,14 @@ pub struct Login {
 }
 
 /// A host with a real sshd that trusts one CA, for the current user.
-pub struct Host {
+pub(crate) struct Host {
     sshd: Sshd,
     folder: TempDir,
 }
 
 impl Host {
     /// Starts it. A missing sshd is a failure, not a skip.
-    pub async fn start(ca_keys: &str) -> Self {
+    pub(crate) async fn start(ca_keys: &str) -> Self {
         let program = Sshd::find().expect("sshd is missing: apt-get install openssh-server");
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let sshd = Sshd::start(&program, folder.path(), ca_keys, None).await;
@@ -89,12 +89,17 @@ impl Host {
     }
 
     /// Logs in and runs `command` (a shell where it is empty).
-    pub async fn login(&self, pass: &Pass, command: &[&str]) -> Login {
+    pub(crate) async fn login(&self, pass: &Pass, command: &[&str]) -> Login {
         self.login_with(pass, &[], command).await
     }
 
     /// The same with further options of `ssh`.
-    pub async fn login_with(&self, pass: &Pass, options: &[&str], command: &[&str]) -> Login {
+    pub(crate) async fn login_with(
+        &self,
+        pass: &Pass,
+        options: &[&str],
+        command: &[&str],
+    ) -> Login {
         let known_hosts = self.folder.path().join("known_hosts");
         let mut ssh = Command::new("ssh");
         ssh.args([
@@ -136,7 +141,7 @@ impl Host {
     }
 
     /// Demands that a login fails for want of a key, and answers with what sshd logged of it.
-    pub async fn refuses(&self, pass: &Pass) -> String {
+    pub(crate) async fn refuses(&self, pass: &Pass) -> String {
         let before = self.log().len();
         let login = self.login(pass, &["echo", "in"]).await;
         assert_eq!(login.status, Some(255), "{login:?}");
@@ -146,13 +151,13 @@ impl Host {
     }
 
     /// What sshd has logged.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.sshd.log()
     }
 }
 
 /// The login name the host takes.
-pub fn current_user() -> String {
+pub(crate) fn current_user() -> String {
     let output = std::process::Command::new("id")
         .arg("-un")
         .output()
