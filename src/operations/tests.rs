@@ -226,6 +226,32 @@ async fn a_denial_is_one_event_and_no_pass() {
 }
 
 #[tokio::test]
+async fn what_the_policy_grants_the_linter_takes_whatever_a_pattern_lets_through() {
+    let world = World::new().await;
+    let anything = POLICY.replace("[a-z][a-z0-9@._-]{0,63}", "(?s).*");
+    let replaced = world.authority.replace_policy(policy(&anything), now());
+    replaced.await.unwrap();
+    for unit in [
+        "",
+        "a'b\"c",
+        "$(id)",
+        "\u{e9}\u{2028}\u{202e}",
+        "\u{10ffff}",
+        &"'".repeat(1024),
+    ] {
+        let issued = world.issue(&alice(), &logs(unit)).await;
+        assert!(issued.is_ok(), "{unit:?}: {issued:?}");
+    }
+    for unit in ["a\nb", "\r", "\0", "\t", "\u{1b}[2J", "\u{85}"] {
+        let denied = world.issue(&alice(), &logs(unit)).await;
+        let Err(Error::Denied(denial)) = denied else {
+            panic!("{unit:?}: {denied:?}")
+        };
+        assert_eq!(denial.reason, Reason::Parameter, "{unit:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_cas_own_key_gets_no_pass_and_leaves_one_event() {
     let world = World::new().await;
     let holder = Holder::sample(identity(&["sre"]), world.authority.ca.active());

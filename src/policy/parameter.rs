@@ -71,9 +71,9 @@ impl Parameter {
                 value.len()
             ));
         }
-        if value.contains('\0') {
+        if value.chars().any(char::is_control) {
             return Err(format!(
-                "parameter `{name}` holds a NUL, which no command can take"
+                "parameter `{name}` holds a control character, which no force-command may carry"
             ));
         }
         match &self.rule {

@@ -239,10 +239,10 @@ fn parameter(name: &str, raw: &file::Parameter) -> Result<Parameter, String> {
 }
 
 fn allowed_values(name: &str, values: &[String]) -> Result<Vec<String>, String> {
-    let usable = |value: &String| value.len() <= MAX_VALUE && !value.contains('\0');
+    let usable = |value: &String| value.len() <= MAX_VALUE && !value.chars().any(char::is_control);
     if values.is_empty() || !values.iter().all(usable) {
         return Err(format!(
-            "parameter `{name}` needs at least one value, each of at most {MAX_VALUE} bytes and without NUL"
+            "parameter `{name}` needs at least one value, each of at most {MAX_VALUE} bytes and without control characters"
         ));
     }
     Ok(values.to_vec())
