@@ -1,0 +1,256 @@
+//! Issue: the pass, and every refusal with its one event or none.
+
+use daypass::proto::v1::{self, ledger_client::LedgerClient};
+use ssh_key::{Algorithm, Certificate, PrivateKey, private::Ed25519Keypair};
+use tonic::Code;
+
+use crate::door::{Caller, Door, log, refusal, shell, with_token};
+
+#[tokio::test]
+async fn a_proven_ask_is_one_event_and_one_pass() {
+    let door = Door::open("").await;
+    let alice = door.caller("alice");
+    let size = door.size();
+    let request = alice.signed(alice.request(shell()));
+    let pass = door.passes().issue(request).await.unwrap().into_inner();
+    let certificate = Certificate::from_openssh(&pass.certificate).unwrap();
+    assert_eq!(certificate.public_key(), alice.key.public_key().key_data());
+    assert_eq!((pass.serial, certificate.serial()), (size, size));
+    assert_eq!(door.size(), size + 1);
+    let event = door.last().await;
+    assert_eq!(
+        (&event["type"], &event["index"]),
+        (&"issued".into(), &size.into())
+    );
+    let line = log()
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .find(|line| line["method"] == "Passes/Issue" && line["serial"] == size)
+        .unwrap();
+    assert_eq!(line["subject"], "alice");
+    assert_eq!(line["code"], "OK");
+}
+
+type Change = fn(&mut v1::IssueRequest);
+
+#[tokio::test]
+async fn a_refused_ask_of_a_proven_identity_is_one_event_and_no_pass() {
+    let denied = Code::PermissionDenied;
+    let cases: [(&str, &str, Change, Code, &str); 12] = [
+        (
+            "no ask",
+            "alice",
+            |it| it.ask = None,
+            Code::InvalidArgument,
+            "ASK_MALFORMED",
+        ),
+        (
+            "a reason of two lines",
+            "alice",
+            |it| ask(it).reason = "a\nb".into(),
+            Code::InvalidArgument,
+            "ASK_MALFORMED",
+        ),
+        (
+            "a key that is none",
+            "alice",
+            |it| it.public_key = "ssh-ed25519 AAAA".into(),
+            Code::InvalidArgument,
+            "SUBJECT_KEY",
+        ),
+        (
+            "a key of 20 KB",
+            "alice",
+            |it| it.public_key = format!("ssh-rsa {}", "A".repeat(20_000)),
+            Code::InvalidArgument,
+            "SUBJECT_KEY",
+        ),
+        (
+            "another key",
+            "alice",
+            |it| it.public_key = other_key(),
+            Code::Unauthenticated,
+            "KEY_BINDING",
+        ),
+        (
+            "another secret",
+            "alice",
+            |it| it.binding_secret = vec![1; 32],
+            Code::Unauthenticated,
+            "KEY_BINDING",
+        ),
+        (
+            "no possession",
+            "alice",
+            |it| it.possession.clear(),
+            Code::Unauthenticated,
+            "POSSESSION",
+        ),
+        (
+            "an ask that was not signed",
+            "alice",
+            |it| ask(it).ttl_seconds = 60,
+            Code::Unauthenticated,
+            "POSSESSION",
+        ),
+        ("nobody's role", "mallory", |_| (), denied, "NOT_ALLOWED"),
+        ("somebody else's role", "bob", |_| (), denied, "NOT_ALLOWED"),
+        (
+            "an unknown role",
+            "alice-root",
+            |_| (),
+            denied,
+            "ROLE_UNKNOWN",
+        ),
+        ("an injection", "alice-logs", |_| (), denied, "PARAMETER"),
+    ];
+    let door = Door::open("").await;
+    for (case, who, change, code, reason) in cases {
+        let (caller, wish) = match who {
+            "alice-root" => (door.caller("alice"), named("root", "")),
+            "alice-logs" => (door.caller("alice"), named("logs", "nginx; reboot")),
+            name => (door.caller(name), shell()),
+        };
+        let size = door.size();
+        let mut request = caller.request(wish);
+        change(&mut request);
+        let answer = door.passes().issue(caller.signed(request)).await;
+        assert_eq!(
+            refusal(&answer.unwrap_err()),
+            (code, reason.to_owned()),
+            "{case}"
+        );
+        assert_eq!(door.size(), size + 1, "{case}");
+        let event = door.last().await;
+        assert_eq!(
+            (&event["type"], &event["reason"]),
+            (&"denied".into(), &reason.into()),
+            "{case}"
+        );
+        assert_eq!(
+            event["who"]["subject"],
+            who.split('-').next().unwrap(),
+            "{case}"
+        );
+        assert_secret(&caller, &event.to_string());
+    }
+}
+
+fn ask(request: &mut v1::IssueRequest) -> &mut v1::Ask {
+    request.ask.as_mut().unwrap()
+}
+
+fn named(role: &str, unit: &str) -> v1::Ask {
+    let params = (!unit.is_empty()).then(|| ("unit".to_owned(), unit.to_owned()));
+    v1::Ask {
+        role: role.into(),
+        params: params.into_iter().collect(),
+        ..v1::Ask::default()
+    }
+}
+
+fn other_key() -> String {
+    let key = PrivateKey::from(Ed25519Keypair::from_seed(&[8; 32]));
+    assert_eq!(key.algorithm(), Algorithm::Ed25519);
+    key.public_key().to_openssh().unwrap()
+}
+
+/// Neither the log nor `text` holds any part of the token, or the binding secret.
+fn assert_secret(caller: &Caller, text: &str) {
+    for part in caller.token.split('.').chain(["09090909", "CQkJCQ"]) {
+        assert!(!log().contains(part) && !text.contains(part));
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_not_proven_leaves_no_event() {
+    let door = Door::open("").await;
+    let alice = door.caller("alice");
+    let forged = format!("{}AAAA", &alice.token[..alice.token.len() - 4]);
+    let huge = "a".repeat(17 * 1024);
+    let cases = [
+        ("no token", None, "TOKEN_MISSING"),
+        ("garbage", Some("a.b.c"), "TOKEN_MALFORMED"),
+        (
+            "a forged signature",
+            Some(forged.as_str()),
+            "TOKEN_SIGNATURE",
+        ),
+        ("a huge token", Some(huge.as_str()), "TOKEN_TOO_LARGE"),
+    ];
+    for (case, token, reason) in cases {
+        let size = door.size();
+        let request = alice.request(shell());
+        let request = match token {
+            Some(token) => with_token(token, request),
+            None => tonic::Request::new(request),
+        };
+        let answer = door.passes().issue(request).await.unwrap_err();
+        let expected = (Code::Unauthenticated, reason.to_owned());
+        assert_eq!(refusal(&answer), expected, "{case}");
+        assert_eq!(door.size(), size, "{case}");
+    }
+    assert_secret(&alice, "");
+}
+
+#[tokio::test]
+async fn roles_explanations_and_the_ledger_answer_their_readers() {
+    let door = Door::open("").await;
+    let (alice, mallory) = (door.caller("alice"), door.caller("mallory"));
+    for (caller, names) in [(&alice, vec!["shell", "logs"]), (&mallory, vec![])] {
+        let request = caller.signed(v1::ListRolesRequest::default());
+        let roles = door
+            .passes()
+            .list_roles(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .roles;
+        assert_eq!(
+            roles.iter().map(|role| &role.name).collect::<Vec<_>>(),
+            names
+        );
+        let request = caller.signed(v1::ExplainRequest::default());
+        let explained = door.passes().explain(request).await.unwrap().into_inner();
+        assert_eq!(explained.roles.len(), 2);
+    }
+    let mut ledger = LedgerClient::new(door.channel.clone());
+    let page = ledger
+        .list(alice.signed(v1::ListRequest::default()))
+        .await
+        .unwrap();
+    assert_eq!(page.into_inner().entries.len() as u64, door.size());
+    let refused = ledger
+        .list(mallory.signed(v1::ListRequest::default()))
+        .await;
+    let denied = (Code::PermissionDenied, "AUDIT_DENIED".to_owned());
+    assert_eq!(refusal(&refused.unwrap_err()), denied);
+    let refused = ledger.export(mallory.signed(v1::ExportRequest {})).await;
+    assert_eq!(refusal(&refused.unwrap_err()), denied);
+
+    let request = alice.signed(v1::ExportRequest {});
+    let mut chunks = ledger.export(request).await.unwrap().into_inner();
+    let mut export = Vec::new();
+    while let Some(chunk) = chunks.message().await.unwrap() {
+        export.extend(chunk.chunk);
+    }
+    let verifier = door.world.daemon().unwrap().authority().store.verifier();
+    let report = daypass::ledger::verify::verify_export(&export, &verifier).unwrap();
+    assert_eq!(report.events, door.size());
+    let none = v1::ProveRequest { proof: None };
+    let refused = ledger.prove(mallory.signed(none)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let beyond = v1::ProveRequest {
+        proof: Some(v1::prove_request::Proof::Inclusion(
+            v1::prove_request::Inclusion {
+                index: 9_999,
+                size: 10_000,
+            },
+        )),
+    };
+    let refused = ledger.prove(mallory.signed(beyond)).await.unwrap_err();
+    assert_eq!(
+        refusal(&refused),
+        (Code::NotFound, "NO_SUCH_ENTRY".to_owned())
+    );
+}
