@@ -74,9 +74,11 @@ mod tests {
         assert_eq!(ask_bytes(&base()), expected);
     }
 
+    type Change = fn(&mut Ask);
+
     #[test]
     fn asks_that_differ_anywhere_differ_in_bytes() {
-        let differences: [(&str, fn(&mut Ask)); 9] = [
+        let differences: [(&str, Change); 9] = [
             ("role", |ask| ask.role.push('x')),
             ("host", |ask| ask.host.clear()),
             ("a parameter's value", |ask| {

@@ -247,7 +247,7 @@ fn issuer(settings: &identity::Settings) -> get_trust_response::Issuer {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     fn base() -> v1::Ask {
@@ -279,9 +279,11 @@ mod tests {
         assert_eq!((bare.host, bare.reason, bare.ttl), (None, None, None));
     }
 
+    type Change = fn(&mut v1::Ask);
+
     #[test]
     fn an_ask_out_of_its_bounds_is_refused() {
-        let cases: [(&str, &str, fn(&mut v1::Ask)); 15] = [
+        let cases: [(&str, &str, Change); 15] = [
             ("no role", "role", |ask| ask.role.clear()),
             ("a long role", "role", |ask| ask.role = "r".repeat(129)),
             ("a role with a newline", "role", |ask| ask.role.push('\n')),

@@ -65,7 +65,7 @@ impl Door {
             ..Options::default()
         };
         let world = World::start_with(folder.path(), options).await.unwrap();
-        let (url, ca) = world.server().unwrap();
+        let (url, ca) = world.server();
         let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
         let endpoint = Endpoint::from_shared(url).unwrap().tls_config(tls).unwrap();
         Self {
@@ -81,7 +81,7 @@ impl Door {
 
     /// A plain HTTPS client.
     pub fn plain(&self, builder: reqwest::ClientBuilder) -> reqwest::Client {
-        let (_, ca) = self.world.server().unwrap();
+        let (_, ca) = self.world.server();
         let root = reqwest::Certificate::from_pem(ca.as_bytes()).unwrap();
         builder.tls_certs_only([root]).no_proxy().build().unwrap()
     }

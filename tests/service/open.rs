@@ -118,7 +118,7 @@ async fn health_and_both_reflections_name_every_service() {
 #[tokio::test]
 async fn hosts_and_monitors_are_answered_over_either_http() {
     let door = Door::open("").await;
-    let (url, _) = door.world.server().unwrap();
+    let (url, _) = door.world.server();
     let authority = door.world.daemon().unwrap().authority();
     for builder in [
         reqwest::Client::builder().http1_only(),

@@ -50,7 +50,7 @@ async fn an_address_that_calls_too_often_waits_before_anything_is_verified() {
     assert_limited(&passes.list_roles(request).await.unwrap_err());
     assert_eq!(door.world.issuer().all_hits(), hits);
     let client = door.plain(reqwest::Client::builder());
-    let (url, _) = door.world.server().unwrap();
+    let (url, _) = door.world.server();
     let answer = client.get(format!("{url}/ca.pub")).send().await.unwrap();
     assert_eq!(answer.status(), 429);
 }
