@@ -10,6 +10,7 @@ mod deciding;
 mod faults;
 mod loading;
 mod reasoning;
+mod refusing;
 mod values;
 
 use super::*;
@@ -131,4 +132,13 @@ fn refused(cases: Vec<(&str, String, usize, &str)>) {
         });
     let wrong: Vec<_> = wrong.collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn decide(claims: &Value, ask: &Ask) -> Result<Grant, Denial> {
+    example().judge(person(claims), ask, context())
+}
+
+fn change(mut ask: Ask, change: impl FnOnce(&mut Ask)) -> Ask {
+    change(&mut ask);
+    ask
 }
