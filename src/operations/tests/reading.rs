@@ -1,0 +1,155 @@
+//! Roles, trust and the ledger, as callers read them.
+
+use super::*;
+use crate::{
+    ledger::{
+        tree::{leaf_hash, verify_consistency, verify_inclusion},
+        verify::verify_export,
+    },
+    operations::audit::{self, Export},
+};
+
+#[tokio::test]
+async fn only_those_whom_the_policy_lets_read_the_ledger() {
+    let world = World::new().await;
+    world.issue(&alice(), &ask("shell")).await.unwrap();
+    for (groups, expected) in [
+        (&["sre", "oncall"][..], false),
+        (&[], false),
+        (&["security"], true),
+    ] {
+        let identity = identity(groups);
+        let list = audit::list(&world.authority, &identity, 0, 0, false).await;
+        let export = Export::open(&world.authority, &identity).await;
+        assert_eq!(list.is_ok(), expected, "{groups:?}");
+        assert_eq!(export.is_ok(), expected, "{groups:?}");
+        if let Err(error) = list {
+            assert!(matches!(error, Error::AuditDenied), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_newest_first_begins_with_the_head() {
+    let world = World::new().await;
+    let auditor = identity(&["security"]);
+    let page = audit::list(&world.authority, &auditor, u64::MAX, 2, true)
+        .await
+        .unwrap();
+    let indexes: Vec<u64> = page.entries.iter().map(|(index, _)| *index).collect();
+    assert_eq!(indexes, [page.size - 1, page.size - 2]);
+}
+
+#[tokio::test]
+async fn an_export_longer_than_a_page_verifies_offline() {
+    let world = World::new().await;
+    for index in 0..2100 {
+        let event = What::PolicyLoaded {
+            policy: index.to_string(),
+        };
+        world.authority.store.record(event, now()).await.unwrap();
+    }
+    world.issue(&alice(), &ask("shell")).await.unwrap();
+    let auditor = identity(&["security"]);
+    let mut export = Export::open(&world.authority, &auditor).await.unwrap();
+    // What is appended while an export is under way is not in it.
+    world.issue(&alice(), &ask("shell")).await.unwrap();
+    let mut bytes = Vec::new();
+    let mut pieces = 0;
+    while let Some(piece) = export.next(&world.authority).await.unwrap() {
+        bytes.extend(piece);
+        pieces += 1;
+    }
+    let report = verify_export(&bytes, &world.authority.store.verifier()).unwrap();
+    assert_eq!((report.events, report.passes, pieces), (2104, 1, 4));
+}
+
+#[tokio::test]
+async fn proofs_are_of_the_tree_the_checkpoint_signs() {
+    let world = World::new().await;
+    let authority = &world.authority;
+    let anyone = identity(&[]);
+    let verifier = authority.store.verifier();
+    let old = verifier
+        .verify(&trust::checkpoint(authority).await.unwrap())
+        .unwrap();
+    let serial = world
+        .issue(&alice(), &ask("shell"))
+        .await
+        .unwrap()
+        .certificate
+        .serial();
+    let new = verifier
+        .verify(&trust::checkpoint(authority).await.unwrap())
+        .unwrap();
+    let (_, leaf) = authority.store.entries(serial, 1).await.unwrap().remove(0);
+
+    let path = audit::prove_inclusion(authority, &anyone, serial, new.size)
+        .await
+        .unwrap();
+    assert!(verify_inclusion(
+        &leaf_hash(&leaf),
+        serial,
+        new.size,
+        &path,
+        &new.root
+    ));
+    let path = audit::prove_consistency(authority, &anyone, old.size, new.size)
+        .await
+        .unwrap();
+    assert!(verify_consistency(
+        old.size, &old.root, new.size, &new.root, &path
+    ));
+
+    for (index, size) in [
+        (new.size, new.size),
+        (0, new.size + 1),
+        (u64::MAX, u64::MAX),
+    ] {
+        let result = audit::prove_inclusion(authority, &anyone, index, size).await;
+        assert!(
+            matches!(result, Err(Error::NotFound(_))),
+            "{index} {size}: {result:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn roles_are_listed_for_those_who_may_have_them() {
+    let world = World::new().await;
+    let policy = world.authority.policy();
+    for (groups, expected) in [
+        (&["sre", "oncall"][..], &["shell", "logs"][..]),
+        (&["oncall"], &["logs"]),
+        (&[], &[]),
+    ] {
+        let listed = roles::list(&policy, &identity(groups), None);
+        let names: Vec<&str> = listed.iter().map(|role| &*role.name).collect();
+        assert_eq!(names, expected);
+    }
+    let explained = roles::explain(
+        &world.authority,
+        &identity(&["oncall"]),
+        &ask("shell"),
+        context(),
+    );
+    let [only] = &explained[..] else {
+        panic!("{explained:?}")
+    };
+    assert!(only.role == "shell" && !only.granted);
+}
+
+#[tokio::test]
+async fn anyone_may_know_keys_and_ledger() {
+    let world = World::new().await;
+    let trust = trust::trust(&world.authority);
+    assert_eq!(trust.server_name, "ca.example.com");
+    assert_eq!(
+        trust.keys,
+        [(world.authority.ca.active().clone(), KeyState::Active)]
+    );
+    assert_eq!(trust.verifier, world.authority.store.verifier());
+    assert!(trust::health(&world.authority).store);
+    world.authority.store.close().await;
+    assert!(!trust::health(&world.authority).store);
+}
