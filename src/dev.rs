@@ -47,6 +47,9 @@ pub enum Error {
         &'static str,
         #[source] Box<dyn std::error::Error + Send + Sync>,
     ),
+    /// A path of the world cannot stand in an ssh configuration.
+    #[error("failed to write ssh_config")]
+    Ssh(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The headless person got stuck.
     #[error("failed to sign in: {0}")]
     Person(String),

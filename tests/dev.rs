@@ -14,6 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use daypass::dev::{World, tour, world::Options};
+
 /// For what another process has to do; nothing here takes a tenth of it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -214,6 +216,59 @@ fn sighup_reads_the_policy_again() {
         let line = said.next().unwrap().unwrap();
         assert!(line.contains(expected), "{case}: {line}");
     }
+}
+
+#[test]
+fn plain_ssh_reaches_the_host_also_without_the_worlds_variables() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"daypass login --as alice >&2 &&
+        env -i PATH="$PATH" HOME="$HOME" ssh -F "$DAYPASS_SSH_CONFIG" web-1 'echo hello from $(id -un)'"#;
+    let output = inside(folder.path(), script);
+    let user = text(&Command::new("id").arg("-un").output().unwrap().stdout);
+    let said = text(&output.stdout);
+    assert_eq!(
+        said,
+        format!("hello from {user}"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn nobody_is_signed_in_without_the_worlds_password() {
+    let folder = tempfile::tempdir().unwrap();
+    for (case, script) in [
+        (
+            "another password",
+            r#"echo guess >"$DAYPASS_DEV/password"; daypass login --as alice"#,
+        ),
+        ("nobody of that name", "daypass login --as eve"),
+        (
+            "out of the world",
+            "unset DAYPASS_DEV; daypass login --as alice",
+        ),
+    ] {
+        let output = inside(folder.path(), script);
+        assert_ne!(output.status.code(), Some(0), "{case}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_sshd_the_tour_says_so_and_shows_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        program: Some(env!("CARGO_BIN_EXE_daypass").into()),
+        without_sshd: true,
+        ..Options::default()
+    };
+    let world = World::start_with(folder.path(), options).await.unwrap();
+    let mut said = String::new();
+    let verdict = tour::walk(&world, |lines| said.push_str(lines))
+        .await
+        .unwrap();
+    assert_eq!(verdict.broken, 0, "{said}");
+    assert!(said.contains("This machine has no sshd"), "{said}");
+    assert!(said.contains("/bin/echo 'logs of' nginx"), "{said}");
 }
 
 #[test]

@@ -103,7 +103,7 @@ pub fn arguments(
 ///
 /// # Errors
 /// Where it holds what cannot be quoted there.
-pub(super) fn quote(path: &Path) -> Result<String, Error> {
+pub fn quote(path: &Path) -> Result<String, Error> {
     let text = path.to_str().unwrap_or("\"");
     if text.contains(['"', '\'', '\\', '$']) || text.chars().any(char::is_control) {
         return Err(Error::Usage(format!(

@@ -86,7 +86,10 @@ pub fn users_file() -> Result<PathBuf, Error> {
 
 /// `Match` runs `daypass ensure` before ssh looks at the files, so the first login already has them. The pattern stands
 /// before `exec`, so that other hosts start nothing; a name with a quote in it never reaches the shell.
-fn block(program: &Path, state: &State, patterns: &[String]) -> Result<String, Error> {
+///
+/// # Errors
+/// Where a path or a pattern cannot stand in an ssh configuration.
+pub fn block(program: &Path, state: &State, patterns: &[String]) -> Result<String, Error> {
     for pattern in patterns {
         let plain = |c: char| c.is_ascii_alphanumeric() || "*?._:-".contains(c);
         if pattern.is_empty() || pattern.starts_with('-') || !pattern.chars().all(plain) {

@@ -219,8 +219,12 @@ impl<S: FnMut(&str)> Tour<'_, S> {
         let promise = Promise::says(&["alice@example.com", &serial]);
         self.daypass(Who::Alice, &["ledger", "show", &serial], promise)
             .await?;
-        self.daypass(Who::Alice, &["ledger", "verify"], Promise::default())
-            .await?;
+        self.daypass(
+            Who::Alice,
+            &["ledger", "verify"],
+            Promise::says(&["verifies"]),
+        )
+        .await?;
         self.compare_with_sshd();
         Ok(())
     }
@@ -275,7 +279,9 @@ impl<S: FnMut(&str)> Tour<'_, S> {
             "daypass" => self.world.program().as_os_str(),
             other => OsStr::new(other),
         };
-        let mut command = Command::new(program);
+        // Messages and results in the order in which a terminal would show them.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", r#"exec "$0" "$@" 2>&1"#]).arg(program);
         self.place(&mut command, who);
         command.args(words).stdin(Stdio::null()).kill_on_drop(true);
         let ended = tokio::time::timeout(PATIENCE, command.output()).await;
@@ -284,8 +290,7 @@ impl<S: FnMut(&str)> Tour<'_, S> {
             return Ok(());
         };
         let output = output.map_err(|error| Error::System("run a command of the tour", error))?;
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
+        let said = String::from_utf8_lossy(&output.stdout);
         for line in said.lines() {
             (self.show)(&format!("    | {line}"));
         }

@@ -150,7 +150,7 @@ impl World {
         .write(&files.at("ports"))?;
         let server = format!("https://{NAME}:{}", address.port());
         let variables = written::variables(&files, &server, sshd.as_ref());
-        written::ssh_files(&files, &program, &variables, sshd.as_ref())?;
+        written::ssh_files(&files, &program, sshd.as_ref())?;
         written::env(&files, &program, &variables)?;
         Ok(Self {
             files,

@@ -1,14 +1,17 @@
 //! What a world writes for the daemon, for ssh and for shells.
 
-use std::{collections::BTreeSet, fmt::Write as _, net::TcpListener, path::Path};
+use std::{fmt::Write as _, net::TcpListener, path::Path};
 
 use super::{Files, NAME, Options};
-use crate::dev::{
-    Error, files,
-    issuer::{CLIENT_ID, Issuer},
-    person::WORLD_VARIABLE,
-    ports,
-    sshd::Sshd,
+use crate::{
+    client::{self, state::State},
+    dev::{
+        Error, files,
+        issuer::{CLIENT_ID, Issuer},
+        person::WORLD_VARIABLE,
+        ports,
+        sshd::Sshd,
+    },
 };
 
 /// The host that the throw-away sshd plays.
@@ -92,12 +95,7 @@ pub(super) fn variables(
 }
 
 /// Writes `known_hosts` and `ssh_config`, where there is an sshd.
-pub(super) fn ssh_files(
-    to: &Files,
-    program: &Path,
-    variables: &[(&'static str, String)],
-    sshd: Option<&Sshd>,
-) -> Result<(), Error> {
+pub(super) fn ssh_files(to: &Files, program: &Path, sshd: Option<&Sshd>) -> Result<(), Error> {
     let Some(sshd) = sshd else {
         return Ok(());
     };
@@ -105,43 +103,28 @@ pub(super) fn ssh_files(
     let key = sshd.host_key();
     let known = format!("{HOST},[127.0.0.1]:{port},[localhost]:{port} {key}\n");
     files::write(&to.known_hosts(), &known)?;
-    files::write(&to.ssh_config(), &ssh_config(to, program, variables, sshd))
+    let config = ssh_config(to, program, sshd).map_err(|error| Error::Ssh(error.into()))?;
+    files::write(&to.ssh_config(), &config)
 }
 
-fn ssh_config(
-    of: &Files,
-    program: &Path,
-    variables: &[(&'static str, String)],
-    sshd: &Sshd,
-) -> String {
-    let known_hosts = of.known_hosts().display().to_string().replace('%', "%%");
-    let state = of.client_state().display().to_string().replace('%', "%%");
-    // `ensure` has to find this world also where `env` was not read.
-    let wanted = BTreeSet::from(["DAYPASS_SERVER", "DAYPASS_STATE_DIR", "DAYPASS_CA_FILE"]);
-    let mut ensure = String::new();
-    for (name, value) in variables.iter().filter(|(name, _)| wanted.contains(name)) {
-        let _ = write!(ensure, "{name}={} ", quoted(value));
-    }
-    let _ = write!(ensure, "{}", quoted(&program.display().to_string()));
-    let ensure = ensure.replace('%', "%%");
-    format!(
+fn ssh_config(of: &Files, program: &Path, sshd: &Sshd) -> Result<String, client::Error> {
+    let state = State::new(&of.client_state())?;
+    let block = client::ssh_config::block(program, &state, &["web-*".to_owned()])?;
+    Ok(format!(
         r#"# Written by `daypass dev` at every start.
 Host {HOST}
   HostName 127.0.0.1
   Port {port}
   User {user}
   HostKeyAlias {HOST}
-  UserKnownHostsFile "{known_hosts}"
+  UserKnownHostsFile {known_hosts}
   StrictHostKeyChecking yes
 
-Match originalhost "web-*" exec "{ensure} ensure --host %n"
-  IdentitiesOnly yes
-  IdentityFile "{state}/hosts/%n/pass"
-  CertificateFile "{state}/hosts/%n/pass-cert.pub"
-"#,
+{block}"#,
         port = sshd.port(),
         user = sshd.user(),
-    )
+        known_hosts = client::ssh::quote(&of.known_hosts())?,
+    ))
 }
 
 /// Writes `env`, which must be the last file: who finds it finds a running world.
