@@ -203,7 +203,7 @@ fn forbidden_imports(source: &Source) -> Vec<String> {
     };
     let permitted = |import: &str| {
         let below = |rule: &&str| *rule == import || import.starts_with(&format!("{rule}::"));
-        allowed.iter().any(|rule| below(rule))
+        allowed.iter().any(below)
     };
     imports(source)
         .into_iter()

@@ -6,15 +6,6 @@ import { createServer } from 'node:http';
 
 import Provider from 'oidc-provider';
 
-// oidc-provider wants a newer node; this is all that node 18, which Debian 12 has, lacks for it.
-URL.parse ??= (text, base) => {
-  try {
-    return new URL(text, base);
-  } catch {
-    return null;
-  }
-};
-
 const algorithm = process.argv[2] ?? 'ES256';
 const groups = {
   alice: ['sre', 'oncall'],

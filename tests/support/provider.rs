@@ -21,7 +21,9 @@ impl Provider {
             folder.join("node_modules/oidc-provider").is_dir(),
             "oidc-provider is missing: npm ci --prefix tests/oidc-provider (tests/run does it)"
         );
-        let mut process = Command::new("node")
+        let own = folder.join("node_modules/node/bin/node");
+        let node = if own.is_file() { own } else { "node".into() };
+        let mut process = Command::new(node)
             .arg(folder.join("server.mjs"))
             .arg(algorithm)
             .stdin(Stdio::piped())
