@@ -13,7 +13,6 @@ use std::{
     sync::Arc,
 };
 
-use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use tokio::{
     net::TcpListener,
@@ -32,6 +31,7 @@ use crate::{
     store::{self, Store},
 };
 
+use parts::Parts;
 pub(crate) use parts::passphrase;
 pub use parts::{Summary, check};
 pub use service::run;
@@ -44,33 +44,25 @@ pub use service::run;
 /// # Errors
 /// Whatever keeps it from serving; nothing is left running.
 pub async fn start(config: Config, listener: Option<StdTcpListener>) -> Result<Running, Error> {
-    let parts = parts::load(&config)?;
-    let store = open_store(&config, parts.signer).await?;
-    let prepared = async {
-        record_policy(&store, &parts.policy).await?;
-        let listener = listen(&config, listener).await?;
-        let address = listener.local_addr().map_err(|source| Error::Listen {
-            address: config.listen,
-            source,
-        })?;
-        if config.tls.is_none() && !address.ip().is_loopback() {
-            return Err(server::Error::PlainText(address).into());
-        }
-        Ok((listener, address))
-    };
-    let (listener, address) = match prepared.await {
-        Ok(prepared) => prepared,
-        Err(error) => {
-            store.close().await;
-            return Err(error);
-        }
-    };
-    let authority = Arc::new(Authority {
-        server_name: config.name.clone(),
-        ca: parts.ca,
-        policy: ArcSwap::from_pointee(parts.policy),
-        store,
-    });
+    let (parts, signer) = parts::load(&config)?;
+    let store = open_store(&config, signer).await?;
+    let started = serve(config, parts, store.clone(), listener).await;
+    if started.is_err() {
+        store.close().await;
+    }
+    started
+}
+
+async fn serve(
+    config: Config,
+    parts: Parts,
+    store: Store,
+    passed: Option<StdTcpListener>,
+) -> Result<Running, Error> {
+    let (listener, address) = listen(&config, passed).await?;
+    let name = config.name.clone();
+    let authority = Authority::start(name, parts.ca, parts.policy, store, now()).await?;
+    let authority = Arc::new(authority);
     let server = Server {
         authority: authority.clone(),
         issuers: parts.issuers.clone(),
@@ -80,7 +72,7 @@ pub async fn start(config: Config, listener: Option<StdTcpListener>) -> Result<R
         metrics_public: config.metrics_public,
     };
     let stop = CancellationToken::new();
-    let running = Running {
+    Ok(Running {
         address,
         authority,
         tls: parts.tls,
@@ -88,8 +80,7 @@ pub async fn start(config: Config, listener: Option<StdTcpListener>) -> Result<R
         warm_up: warm_up(parts.issuers),
         server: tokio::spawn(server.run(listener, stop.clone())),
         stop: stop.drop_guard(),
-    };
-    Ok(running)
+    })
 }
 
 /// A daemon that serves. Dropping it stops serving; [`Running::stop`] also closes the store in order.
@@ -251,23 +242,26 @@ fn state_folder(folder: &Path) -> io::Result<()> {
         .create(folder)
 }
 
-async fn record_policy(store: &Store, policy: &policy::Policy) -> Result<(), Error> {
-    let policy = policy.hash().to_owned();
-    store.record(What::PolicyLoaded { policy }, now()).await?;
-    Ok(())
-}
-
-async fn listen(config: &Config, passed: Option<StdTcpListener>) -> Result<TcpListener, Error> {
-    let bound = match passed {
+/// The socket and its address, which must be loopback where there is no TLS, whoever opened it.
+async fn listen(
+    config: &Config,
+    passed: Option<StdTcpListener>,
+) -> Result<(TcpListener, SocketAddr), Error> {
+    let opened = match passed {
         Some(listener) => listener
             .set_nonblocking(true)
             .and_then(|()| TcpListener::from_std(listener)),
         None => TcpListener::bind(config.listen).await,
     };
-    bound.map_err(|source| Error::Listen {
+    let addressed = opened.and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (address, listener) = addressed.map_err(|source| Error::Listen {
         address: config.listen,
         source,
-    })
+    })?;
+    if config.tls.is_none() && !address.ip().is_loopback() {
+        return Err(server::Error::PlainText(address).into());
+    }
+    Ok((listener, address))
 }
 
 /// Why a daemon does not start, reload or stop.

@@ -22,7 +22,6 @@ const LONGEST_PASSPHRASE: usize = 4096;
 
 pub(super) struct Parts {
     pub(super) ca: Ca,
-    pub(super) signer: Signer,
     pub(super) policy: Policy,
     pub(super) issuers: Issuers,
     pub(super) tls: Option<Tls>,
@@ -51,12 +50,12 @@ pub struct Summary {
 /// # Errors
 /// What would keep it from starting.
 pub fn check(config: &Config) -> Result<Summary, Error> {
-    let parts = load(config)?;
+    let (parts, signer) = load(config)?;
     Ok(Summary {
         name: config.name.clone(),
         listen: config.listen.to_string(),
         ca_key: parts.ca.active().fingerprint(HashAlg::Sha256).to_string(),
-        ledger: parts.signer.verifier().to_string(),
+        ledger: signer.verifier().to_string(),
         policy: parts.policy.hash().to_owned(),
         issuers: config
             .issuers
@@ -66,18 +65,19 @@ pub fn check(config: &Config) -> Result<Summary, Error> {
     })
 }
 
-pub(super) fn load(config: &Config) -> Result<Parts, Error> {
+/// The signer apart, for it goes to the store.
+pub(super) fn load(config: &Config) -> Result<(Parts, Signer), Error> {
     let tls = config.tls.as_ref();
-    Ok(Parts {
+    let parts = Parts {
         ca: ca(&config.ca_keys)?,
-        signer: signer(config)?,
         policy: read_policy(&config.policy)?,
         issuers: Issuers::new(config.issuers.clone())?,
         tls: tls
             .map(|files| Tls::load(&files.certificate, &files.key))
             .transpose()?,
         metrics: metrics::install().map_err(|error| Error::Metrics(error.to_string()))?,
-    })
+    };
+    Ok((parts, signer(config)?))
 }
 
 pub(super) fn read_policy(file: &Path) -> Result<Policy, Error> {
