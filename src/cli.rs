@@ -95,3 +95,34 @@ impl Cli {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_option_says_what_it_is_for() {
+        let mut command = Cli::command();
+        command.build();
+        says_what_it_is_for(&command);
+    }
+
+    fn says_what_it_is_for(command: &clap::Command) {
+        let name = command.get_name();
+        assert!(command.get_about().is_some(), "{name} has no help");
+        for argument in command.get_arguments() {
+            let id = argument.get_id();
+            assert!(argument.get_help().is_some(), "{name} {id} has no help");
+        }
+        // clap's own `help` repeats every command without its options.
+        let ours = command.get_subcommands().filter(|c| c.get_name() != "help");
+        ours.for_each(says_what_it_is_for);
+    }
+}

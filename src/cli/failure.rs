@@ -37,8 +37,9 @@ Exit codes:
   130  interrupted
   `daypass ssh` passes on ssh's own exit code.
 
-Results are printed on stdout, messages and errors on stderr. With --format json, results are one JSON
-document on stdout and an error is one JSON object on stderr: {\"error\":{\"code\":3,\"reason\":...,\"message\":...}}.
+Results go to stdout, messages and errors to stderr. With --format json, a
+result is one JSON document, and an error one JSON object on stderr:
+{\"error\":{\"code\":3,\"reason\":\"...\",\"message\":\"...\"}}
 NO_COLOR turns colours off.";
 
 /// A command's failure.

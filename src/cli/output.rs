@@ -10,6 +10,7 @@ use std::{
 use serde::Serialize;
 
 use super::{Failure, failure::Code};
+use crate::server::log::is_active;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -120,12 +121,12 @@ fn failure_json(failure: &Failure) -> serde_json::Value {
 /// Text from elsewhere (a server, a certificate, a file) for one line of a terminal: control characters, line
 /// and direction marks are shown as `\u{..}` and can do nothing.
 pub fn clean(text: &str) -> Cow<'_, str> {
-    escape(text, is_dangerous)
+    escape(text, is_active)
 }
 
 /// As [`clean`], but newlines and tabs stay.
 pub fn clean_lines(text: &str) -> Cow<'_, str> {
-    escape(text, |c| is_dangerous(c) && c != '\n' && c != '\t')
+    escape(text, |c| is_active(c) && c != '\n' && c != '\t')
 }
 
 fn escape(text: &str, dangerous: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -141,12 +142,6 @@ fn escape(text: &str, dangerous: impl Fn(char) -> bool) -> Cow<'_, str> {
         }
     }
     Cow::Owned(escaped)
-}
-
-/// Controls (C0, DEL, C1), line and paragraph separators, direction marks and overrides, and what has no width.
-fn is_dangerous(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{061C}' | '\u{FEFF}')
 }
 
 /// `text` in bold where stdout is a terminal that wants colour (NO_COLOR is unset or empty, TERM is not `dumb`).
