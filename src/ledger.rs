@@ -8,7 +8,7 @@ pub mod verify;
 pub use event::{Event, What};
 
 /// The proof that an event is durable. Only a committed append makes one (`tests/architecture.rs` holds
-/// [`Receipt::committed`] to `store/writer.rs`); `ca::Ca::sign` takes it by value.
+/// `Receipt::committed` to `store/writer.rs`); `ca::Ca::sign` takes it by value.
 #[derive(Debug)]
 pub struct Receipt {
     serial: u64,

@@ -1,6 +1,6 @@
 //! Durable state, and the only writer of the ledger.
 //!
-//! Appends go to one writer task ([`writer`]) and come back when they are on disk; reads have connections of their own and
+//! Appends go to one writer task (`writer`) and come back when they are on disk; reads have connections of their own and
 //! see only what is committed. The folder holds `ledger.db`, `checkpoint` (what was last signed) and `lock`.
 
 mod database;

@@ -1,4 +1,4 @@
-//! `[[issuer]]` -> [`identity::Settings`].
+//! `[[issuer]]` -> [`Settings`].
 
 use std::{collections::HashSet, fs};
 
