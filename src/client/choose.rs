@@ -34,7 +34,7 @@ impl Wish {
             reason: self.reason.clone().unwrap_or_default(),
             ttl_seconds: self.ttl_seconds.unwrap_or_default(),
             source_addresses: self.source_addresses.clone(),
-            extensions: Vec::new(),
+            ..v1::Ask::default()
         }
     }
 

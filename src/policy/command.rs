@@ -28,8 +28,14 @@ impl Command {
     /// A command of these words.
     ///
     /// # Errors
-    /// A sentence for the author of the policy: no words, or a program that is not a literal absolute path.
+    /// A sentence for the author of the policy: no words, a control character (a host would run several lines), or a
+    /// program that is not a literal absolute path.
     pub fn of(words: Vec<Template>) -> Result<Self, String> {
+        if words.iter().flat_map(Template::parts).any(is_several_lines) {
+            return Err(
+                "`command` holds a control character; it must be one line of text".to_owned(),
+            );
+        }
         let program = words
             .first()
             .ok_or("`command` is empty; name the program, or remove the key")?;
@@ -82,6 +88,10 @@ impl Command {
         }
         Ok(line)
     }
+}
+
+fn is_several_lines(part: &Part) -> bool {
+    matches!(part, Part::Text(text) if text.chars().any(char::is_control))
 }
 
 /// What fills the holes of one ask.

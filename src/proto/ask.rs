@@ -8,7 +8,8 @@ use super::v1::Ask;
 
 /// The bytes of `ask` in a possession message, each string behind its length as a big-endian u32:
 /// role, host, count of params, (name, value) sorted by name, reason, lifetime in seconds as a big-endian u64,
-/// count of source addresses, each in order, count of extensions, each in order. Counts are big-endian u32.
+/// count of source addresses, each in order, count of extensions, each in order, the redeemed request as a big-endian u64,
+/// one byte for an emergency. Counts are big-endian u32.
 ///
 /// Every field is framed, so two asks that differ anywhere differ in these bytes.
 pub fn ask_bytes(ask: &Ask) -> Vec<u8> {
@@ -25,6 +26,8 @@ pub fn ask_bytes(ask: &Ask) -> Vec<u8> {
     bytes.extend_from_slice(&ask.ttl_seconds.to_be_bytes());
     put_strings(&mut bytes, &ask.source_addresses);
     put_strings(&mut bytes, &ask.extensions);
+    bytes.extend_from_slice(&ask.request.to_be_bytes());
+    bytes.push(u8::from(ask.emergency));
     bytes
 }
 
@@ -58,6 +61,8 @@ mod tests {
             ttl_seconds: 60,
             source_addresses: vec!["10.0.0.0/8".into()],
             extensions: vec!["pty".into()],
+            request: 9,
+            emergency: true,
         }
     }
 
@@ -69,6 +74,7 @@ mod tests {
             b"\0\0\0\x05INC-1\0\0\0\0\0\0\0\x3c",
             b"\0\0\0\x01\0\0\0\x0a10.0.0.0/8",
             b"\0\0\0\x01\0\0\0\x03pty",
+            b"\0\0\0\0\0\0\0\x09\x01",
         ]
         .concat();
         assert_eq!(ask_bytes(&base()), expected);
@@ -78,7 +84,9 @@ mod tests {
 
     #[test]
     fn asks_that_differ_anywhere_differ_in_bytes() {
-        let differences: [(&str, Change); 9] = [
+        let differences: [(&str, Change); 11] = [
+            ("request", |ask| ask.request = 8),
+            ("no emergency", |ask| ask.emergency = false),
             ("role", |ask| ask.role.push('x')),
             ("host", |ask| ask.host.clear()),
             ("a parameter's value", |ask| {

@@ -49,6 +49,9 @@ pub(super) fn ask(wire: &v1::Ask) -> Result<Ask, Malformed> {
     if wire.role.is_empty() {
         return Err(missing("role"));
     }
+    if wire.request != 0 || wire.emergency {
+        return Err(malformed("request", "and emergencies are not served here"));
+    }
     check_params(wire)?;
     let mut extensions = BTreeSet::new();
     for text in &wire.extensions {
@@ -259,6 +262,7 @@ mod tests {
             ttl_seconds: u64::MAX,
             source_addresses: vec!["10.0.0.0/8".into(), "192.0.2.7".into()],
             extensions: vec!["pty".into(), "permit-pty".into()],
+            ..v1::Ask::default()
         }
     }
 

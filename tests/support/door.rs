@@ -1,0 +1,224 @@
+//! The gRPC door as a hostile or honest caller uses it: every part of an issue request can be made by hand.
+//!
+//! An [`Attempt`] starts honest; a test changes one thing in it.
+
+use std::time::Duration;
+
+use daypass::{
+    identity::proof::{POSSESSION_NAMESPACE, commitment, possession_message},
+    proto::{
+        ask::ask_bytes,
+        status::Details,
+        v1::{
+            Ask, IssueRequest, IssueResponse, ListRequest, ledger_client::LedgerClient,
+            passes_client::PassesClient,
+        },
+    },
+};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey, rand_core::OsRng};
+use tonic::{
+    Code, Request, Status,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+};
+
+/// A channel to a daemon, and the name its possession proofs are made for.
+#[derive(Clone)]
+pub struct Door {
+    channel: Channel,
+    server_name: String,
+}
+
+/// What a caller holds: a key pair and the secret behind its commitment.
+pub struct Caller {
+    pub key: PrivateKey,
+    pub secret: Vec<u8>,
+}
+
+/// One issue request in parts.
+#[derive(Clone)]
+pub struct Attempt {
+    pub token: String,
+    pub public_key: String,
+    pub secret: Vec<u8>,
+    pub possession: String,
+    pub ask: Ask,
+}
+
+/// How the server said no.
+#[derive(Debug)]
+pub struct Refusal {
+    pub code: Code,
+    pub reason: String,
+    pub message: String,
+    pub retry_after: Option<Duration>,
+}
+
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Self {
+        let details = Details::of(&status).unwrap_or_default();
+        Self {
+            code: status.code(),
+            reason: details.reason,
+            message: status.message().to_owned(),
+            retry_after: details.retry_after,
+        }
+    }
+}
+
+impl Caller {
+    /// A fresh Ed25519 key and a fresh secret.
+    pub fn new() -> Self {
+        Self::with_key(PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap())
+    }
+
+    /// The same over a key of the test's choice.
+    pub fn with_key(key: PrivateKey) -> Self {
+        let mut secret = vec![0; 32];
+        ssh_key::rand_core::RngCore::fill_bytes(&mut OsRng, &mut secret);
+        Self { key, secret }
+    }
+
+    /// The nonce that binds a token to this caller's key.
+    pub fn commitment(&self) -> String {
+        commitment(self.key.public_key(), &self.secret).unwrap()
+    }
+
+    /// Good claims of a token bound to this key by its nonce.
+    pub fn claims(&self, issuer: &str, subject: &str, groups: &[&str], now: i64) -> Value {
+        json!({
+            "iss": issuer,
+            "sub": subject,
+            "aud": "daypass",
+            "iat": now,
+            "exp": now + 600,
+            "nonce": self.commitment(),
+            "email": format!("{subject}@example.com"),
+            "email_verified": true,
+            "groups": groups,
+        })
+    }
+
+    /// An honest attempt with this key.
+    pub fn attempt(&self, server_name: &str, token: &str, ask: Ask) -> Attempt {
+        let mut attempt = Attempt {
+            token: token.to_owned(),
+            public_key: self.key.public_key().to_openssh().unwrap(),
+            secret: self.secret.clone(),
+            possession: String::new(),
+            ask,
+        };
+        attempt.sign(&self.key, server_name);
+        attempt
+    }
+}
+
+impl Attempt {
+    /// Makes the possession proof anew, by `key`, over what the attempt holds now.
+    pub fn sign(&mut self, key: &PrivateKey, server_name: &str) {
+        let subject =
+            PublicKey::from_openssh(&self.public_key).unwrap_or_else(|_| key.public_key().clone());
+        let token_hash: [u8; 32] = Sha256::digest(self.token.as_bytes()).into();
+        let message =
+            possession_message(server_name, &token_hash, &subject, &ask_bytes(&self.ask)).unwrap();
+        self.possession = key
+            .sign(POSSESSION_NAMESPACE, HashAlg::Sha512, &message)
+            .unwrap()
+            .to_pem(LineEnding::LF)
+            .unwrap();
+    }
+}
+
+impl Door {
+    /// Opens a TLS channel to `url`, trusting `ca` (PEM) alone.
+    pub async fn open(url: &str, ca: &[u8]) -> Self {
+        Self::try_open(url, ca).await.expect("the server answers")
+    }
+
+    /// The same; none where nobody answers.
+    pub async fn try_open(url: &str, ca: &[u8]) -> Option<Self> {
+        let server_name = url::Url::parse(url).unwrap().host_str().unwrap().to_owned();
+        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
+        let channel = Endpoint::from_shared(url.to_owned())
+            .unwrap()
+            .tls_config(tls)
+            .unwrap()
+            .connect_timeout(Duration::from_secs(10))
+            .timeout(Duration::from_secs(30))
+            .connect()
+            .await
+            .ok()?;
+        Some(Self {
+            channel,
+            server_name,
+        })
+    }
+
+    /// The name possession proofs are made for.
+    pub fn server_name(&self) -> &str {
+        &self.server_name
+    }
+
+    /// The raw channel, for the other services.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// Sends an attempt as it is.
+    pub async fn issue(&self, attempt: &Attempt) -> Result<IssueResponse, Refusal> {
+        let request = IssueRequest {
+            ask: Some(attempt.ask.clone()),
+            public_key: attempt.public_key.clone(),
+            binding_secret: attempt.secret.clone(),
+            possession: attempt.possession.clone(),
+        };
+        let response = PassesClient::new(self.channel())
+            .issue(with_token(request, &attempt.token))
+            .await?;
+        Ok(response.into_inner())
+    }
+
+    /// The ledger's size, as an auditor sees it.
+    pub async fn ledger_size(&self, auditor: &str) -> u64 {
+        self.list(auditor, 0).await.1
+    }
+
+    /// All events from `from` on (at most 1000), as an auditor sees them.
+    pub async fn events(&self, auditor: &str, from: u64) -> Vec<Value> {
+        self.list(auditor, from).await.0
+    }
+
+    async fn list(&self, auditor: &str, from: u64) -> (Vec<Value>, u64) {
+        let request = ListRequest {
+            from,
+            limit: 1000,
+            newest_first: false,
+        };
+        let answer = LedgerClient::new(self.channel())
+            .list(with_token(request, auditor))
+            .await
+            .unwrap()
+            .into_inner();
+        let parse = |entry: daypass::proto::v1::Entry| serde_json::from_slice(&entry.event);
+        let events = answer.entries.into_iter().map(parse);
+        (events.collect::<Result<_, _>>().unwrap(), answer.size)
+    }
+}
+
+/// A request with a bearer token; bytes that no header can hold become a request without one.
+pub fn with_token<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    if let Ok(value) = format!("Bearer {token}").parse() {
+        request.metadata_mut().insert("authorization", value);
+    }
+    request
+}
+
+/// An ask for a role and nothing else.
+pub fn ask(role: &str) -> Ask {
+    Ask {
+        role: role.to_owned(),
+        ..Ask::default()
+    }
+}
