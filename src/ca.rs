@@ -44,6 +44,7 @@
 
 pub mod draft;
 pub mod key;
+pub mod krl;
 pub mod lint;
 pub mod subject;
 mod wire;

@@ -46,6 +46,7 @@ const PURE: &[&str] = &[
     "identity/proof.rs",
     "ca/draft.rs",
     "ca/draft/",
+    "ca/krl.rs",
     "ca/lint.rs",
     "ca/subject.rs",
     "ca/wire.rs",
