@@ -8,6 +8,7 @@ pub mod check;
 pub mod command;
 pub mod condition;
 mod decision;
+mod denial;
 pub mod explain;
 pub mod extension;
 mod file;
@@ -39,6 +40,7 @@ use condition::{Condition, Facts, Patterns};
 use decision::Case;
 use file::Text;
 
+pub use denial::{Denial, Reason};
 pub use extension::Extension;
 pub use grant::{Grant, Restriction};
 pub use role::Role;
@@ -100,103 +102,6 @@ pub enum Decision {
     Granted(Grant),
     /// Not at all.
     Denied(Denial),
-}
-
-/// A refusal: a stable code and a sentence that says what would help.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Denial {
-    /// The check that failed.
-    pub reason: Reason,
-    /// One line for the caller.
-    pub detail: String,
-}
-
-impl Denial {
-    /// A refusal with a sentence that says what would help.
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self {
-            reason,
-            detail: detail.into(),
-        }
-    }
-}
-
-/// Stable reasons of denial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// There is no such role.
-    UnknownRole,
-    /// The role's condition is false.
-    NotAllowed,
-    /// The role's condition has no answer.
-    Condition,
-    /// A parameter is missing, unknown or outside its rule.
-    Parameter,
-    /// The reason is missing or not of the demanded form.
-    ReasonMissing,
-    /// The role does not cover the host.
-    Host,
-    /// No principal, or one outside the grammar or the limits.
-    Principal,
-    /// No address is left, or one is malformed.
-    Source,
-    /// No time is left.
-    Ttl,
-    /// The role does not give an extension that was asked for.
-    Extension,
-    /// Two restrictions demand different force-commands.
-    Command,
-}
-
-impl Reason {
-    /// Every reason.
-    pub const ALL: [Self; 11] = [
-        Self::UnknownRole,
-        Self::NotAllowed,
-        Self::Condition,
-        Self::Parameter,
-        Self::ReasonMissing,
-        Self::Host,
-        Self::Principal,
-        Self::Source,
-        Self::Ttl,
-        Self::Extension,
-        Self::Command,
-    ];
-
-    /// The stable code of the wire and the ledger.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::UnknownRole => "ROLE_UNKNOWN",
-            Self::NotAllowed => "NOT_ALLOWED",
-            Self::Condition => "CONDITION_ERROR",
-            Self::Parameter => "PARAMETER",
-            Self::ReasonMissing => "REASON_REQUIRED",
-            Self::Host => "HOST",
-            Self::Principal => "PRINCIPAL",
-            Self::Source => "SOURCE",
-            Self::Ttl => "TTL",
-            Self::Extension => "EXTENSION",
-            Self::Command => "COMMAND",
-        }
-    }
-
-    /// The word used in `[[test]] expect = "denied: parameter"`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::UnknownRole => "role",
-            Self::NotAllowed => "allow",
-            Self::Condition => "condition",
-            Self::Parameter => "parameter",
-            Self::ReasonMissing => "reason",
-            Self::Host => "host",
-            Self::Principal => "principal",
-            Self::Source => "source",
-            Self::Ttl => "ttl",
-            Self::Extension => "extension",
-            Self::Command => "command",
-        }
-    }
 }
 
 /// One loaded policy file.
