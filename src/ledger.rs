@@ -2,10 +2,12 @@
 
 pub mod checkpoint;
 pub mod event;
+pub mod standing;
 pub mod tree;
 pub mod verify;
 
 pub use event::{Event, What};
+pub use standing::Standing;
 
 /// The proof that an event is durable. Only a committed append makes one (`tests/architecture.rs` holds
 /// `Receipt::committed` to `store/writer.rs`); `ca::Ca::sign` takes it by value.

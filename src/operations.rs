@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 
 use crate::{
     ca::{self, Ca, KeyState, draft::fingerprint},
-    ledger::What,
+    ledger::{What, standing::Objection},
     policy::{Denial, Policy},
     store::{self, Store},
 };
@@ -104,6 +104,9 @@ pub enum Error {
     /// Mend the ask.
     #[error("{0}")]
     Invalid(String),
+    /// Do what the objection says: what stands in the ledger is against it.
+    #[error("refused: {0}")]
+    Objection(Objection),
     /// Look elsewhere: there is no such entry.
     #[error("{0}")]
     NotFound(String),
@@ -119,6 +122,7 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Range { .. } => Self::NotFound(error.to_string()),
+            store::Error::Objection(objection) => Self::Objection(objection),
             unavailable => Self::Store(unavailable),
         }
     }

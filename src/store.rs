@@ -4,6 +4,7 @@
 //! see only what is committed. The folder holds `ledger.db`, `checkpoint` (what was last signed) and `lock`.
 
 mod database;
+mod job;
 mod ledger;
 mod lock;
 mod signed;
@@ -12,7 +13,7 @@ mod writer;
 use std::{
     fs,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use sqlx::{Sqlite, SqlitePool, pool::PoolConnection};
@@ -25,15 +26,17 @@ use tokio::{
 use crate::{
     ca::Draft,
     ledger::{
-        Receipt, What,
+        Event, Receipt, Standing, What,
         checkpoint::{Signer, Verifier},
         event::Issued,
+        standing::Objection,
         tree::{Frontier, Hash, Plan},
     },
 };
+use job::Job;
 use lock::Lock;
 use signed::Signed;
-use writer::{Job, State, Writer, closed};
+use writer::{Shared, State, Writer, closed};
 
 /// Writes that may wait before callers have to.
 const QUEUE: usize = 1024;
@@ -51,6 +54,7 @@ struct Inner {
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     state: watch::Receiver<State>,
+    standing: Shared,
     signed: Arc<Signed>,
     readers: SqlitePool,
 }
@@ -83,8 +87,10 @@ impl Store {
         let file = folder.join("ledger.db");
         let (signed, checkpoint) = Signed::open(folder, signer)?;
         let mut connection = database::open_writer(&file).await?;
+        let mut standing = Standing::default();
+        let empty = Frontier::default();
         let head =
-            ledger::replay(&mut connection, Frontier::default(), checkpoint.as_ref()).await?;
+            ledger::replay(&mut connection, empty, checkpoint.as_ref(), &mut standing).await?;
         match checkpoint {
             None if head.size() > 0 => return Err(Error::Tampered(NO_CHECKPOINT.to_owned())),
             None => drop(signed.sign(|| head.clone()).await?),
@@ -94,12 +100,15 @@ impl Store {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (state, watched) = watch::channel(State { head, fault: None });
         let readers = database::open_readers(&file);
+        let shared = Arc::new(RwLock::new(standing.clone()));
         let writer = Writer {
             file,
             lock,
             signed: signed.clone(),
             jobs: queue,
             state,
+            standing,
+            shared: shared.clone(),
             connection: Some(connection),
             inserts: ledger::Inserts::new(),
             unflushed: 0,
@@ -108,6 +117,7 @@ impl Store {
             jobs: Mutex::new(Some(jobs)),
             writer: Mutex::new(Some(tokio::spawn(writer.run()))),
             state: watched,
+            standing: shared,
             signed,
             readers,
         })))
@@ -116,7 +126,8 @@ impl Store {
     /// Records the pass that `draft` will be: durable when it returns. The event is kept even if the caller is gone by then.
     ///
     /// # Errors
-    /// Then there is no receipt, so no pass.
+    /// Then there is no receipt, so no pass. [`Error::Objection`] where the standing is against it; the event is then its
+    /// refusal.
     pub async fn issue(
         &self,
         draft: Draft,
@@ -136,15 +147,34 @@ impl Store {
     /// Records any other event, and returns its index when it is durable.
     ///
     /// # Errors
-    /// The event may or may not be in the ledger.
+    /// The event may or may not be in the ledger. [`Error::Objection`] where the standing is against it.
     pub async fn record(&self, what: What, now: OffsetDateTime) -> Result<u64, Error> {
-        let what = Box::new(what);
+        let event = self.compose(|_| Ok(what), now).await?;
+        Ok(event.index)
+    }
+
+    /// Records the event that `compose` makes out of what stands just before it, and returns it when it is durable.
+    ///
+    /// # Errors
+    /// As [`Store::record`]; what `compose` is against is [`Error::Objection`] and leaves no event.
+    pub async fn compose(
+        &self,
+        compose: impl FnOnce(&Standing) -> Result<What, Objection> + Send + 'static,
+        now: OffsetDateTime,
+    ) -> Result<Event, Error> {
+        let compose = Box::new(compose);
         self.submit(|answer| Job::Record {
-            what,
+            compose,
             at: now,
             answer,
         })
         .await
+    }
+
+    /// What `look` sees of the standing after the last commit. Writers check it again; this is for showing.
+    pub fn standing<T>(&self, look: impl FnOnce(&Standing) -> T) -> T {
+        let standing = self.0.standing.read();
+        look(&standing.unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn submit<T>(
@@ -258,6 +288,9 @@ pub enum Error {
     /// Somebody changed or replaced the ledger. Only a person can go on from here.
     #[error("ledger is not the one that was last signed: {0}")]
     Tampered(String),
+    /// What stands is against it.
+    #[error(transparent)]
+    Objection(#[from] Objection),
     /// There is no such index or size.
     #[error("no such entry: the ledger's size is {size}")]
     Range {

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::ser::{CompactFormatter, Formatter};
 use time::OffsetDateTime;
 
+use super::standing::Objection;
+
 /// One leaf.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -195,6 +197,24 @@ pub enum What {
         /// Its fingerprint.
         key: String,
     },
+}
+
+impl What {
+    /// The event that stands in the ledger instead of this one where there is an objection to it: an ask's denial. What
+    /// nobody asked for leaves nothing.
+    pub fn refused(self, objection: &Objection) -> Option<Self> {
+        match self {
+            Self::Issued(issued) => Some(Self::Denied {
+                who: issued.who,
+                ask: issued.ask,
+                key: Some(issued.key),
+                reason: objection.rule.code().to_owned(),
+                detail: objection.detail.clone(),
+                policy: issued.policy,
+            }),
+            _ => None,
+        }
+    }
 }
 
 /// All of a pass but its serial, which is the event's index.

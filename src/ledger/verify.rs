@@ -5,9 +5,10 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Event, What,
+    Event, Standing, What,
     checkpoint::{self, Checkpoint, Verifier},
     event,
+    standing::Objection,
     tree::{Frontier, leaf_hash},
 };
 
@@ -67,6 +68,16 @@ pub enum Error {
         /// What is impossible about it.
         what: &'static str,
     },
+    /// An event that could not come there.
+    #[error("line {line}: event {index} could not be: {objection}")]
+    Objection {
+        /// The line.
+        line: u64,
+        /// The event's index.
+        index: u64,
+        /// The rule that was broken.
+        objection: Objection,
+    },
     /// Fewer or more events than were signed.
     #[error("the checkpoint is over {signed} events, and lines 1 to {events} hold {events}")]
     Size {
@@ -118,6 +129,7 @@ fn split(export: &[u8]) -> Result<(&[u8], &[u8]), Error> {
 struct Walk {
     frontier: Frontier,
     passes: BTreeSet<u64>,
+    standing: Standing,
 }
 
 impl Walk {
@@ -136,6 +148,14 @@ impl Walk {
         }
         self.fits(&event.what, index)
             .map_err(|what| Error::Contradiction { line, index, what })?;
+        self.standing
+            .admit(&event)
+            .map_err(|objection| Error::Objection {
+                line,
+                index,
+                objection,
+            })?;
+        self.standing.apply(&event);
         self.frontier.push(leaf_hash(leaf));
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 
 use super::convert::Malformed;
-use crate::{ca::subject, identity, operations, proto::status::Details};
+use crate::{ca::subject, identity, ledger::standing::Rule, operations, proto::status::Details};
 
 /// Every way a call can fail.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,11 @@ impl Refusal {
                 denial.reason.code(),
                 denial.detail.clone(),
             ),
+            Self::Operation(Operation::Objection(objection)) => (
+                objected(objection.rule),
+                objection.rule.code(),
+                objection.detail.clone(),
+            ),
             Self::Operation(error @ Operation::AuditDenied) => {
                 (Code::PermissionDenied, "AUDIT_DENIED", error.to_string())
             }
@@ -92,6 +97,13 @@ impl Refusal {
             }
             Self::Randomness(_) | Self::Encoding(_) => (Code::Internal, "INTERNAL", words(OURS)),
         }
+    }
+}
+
+/// The class of what stands against a call.
+fn objected(rule: Rule) -> Code {
+    match rule {
+        Rule::Locked => Code::PermissionDenied,
     }
 }
 

@@ -7,7 +7,9 @@ use tokio_stream::StreamExt;
 
 use super::Error;
 use crate::ledger::{
+    Event, Standing,
     checkpoint::Checkpoint,
+    event,
     tree::{Frontier, Hash, Node, Plan, leaf_hash},
 };
 
@@ -111,7 +113,7 @@ pub(super) async fn stored_frontier(
 }
 
 /// Reads every leaf after `head` and returns the head that they lead to. Recomputes what is stored beside the leaves, and
-/// on passing the size of `signed` its root.
+/// on passing the size of `signed` its root. `standing` is what stood at `head`, and takes in every leaf.
 ///
 /// # Errors
 /// [`Error::Tampered`] where a leaf is missing, was changed, or the ledger ends before `signed`.
@@ -119,6 +121,7 @@ pub(super) async fn replay(
     connection: &mut SqliteConnection,
     mut head: Frontier,
     signed: Option<&Checkpoint>,
+    standing: &mut Standing,
 ) -> Result<Frontier, Error> {
     let mut rows = sqlx::query_as::<_, (i64, Vec<u8>, Vec<u8>)>(
         "SELECT position, event, hashes FROM ledger WHERE position >= $1 ORDER BY position",
@@ -136,6 +139,7 @@ pub(super) async fn replay(
             )));
         }
         expect_signed(&head, signed)?;
+        standing.apply(&Event::parse(&event).map_err(|error| unknown(at, &error))?);
     }
     match signed {
         Some(signed) if signed.size > head.size() => Err(Error::Tampered(format!(
@@ -145,6 +149,12 @@ pub(super) async fn replay(
         ))),
         _ => Ok(head),
     }
+}
+
+fn unknown(at: i64, error: &event::Error) -> Error {
+    Error::Tampered(format!(
+        "event {at} is none that this version of daypass knows ({error})"
+    ))
 }
 
 fn expect_signed(head: &Frontier, signed: Option<&Checkpoint>) -> Result<(), Error> {

@@ -1,29 +1,29 @@
 //! The single writer with group commit: takes whatever waits, appends all of it in one transaction, commits once, answers
 //! everyone. The only place that makes a [`Receipt`], and only after COMMIT.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use sqlx::{Connection, SqliteConnection};
-use time::OffsetDateTime;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time::timeout,
 };
 
 use super::{
     Error,
     database::{self, Flush},
+    job::{Answer, Job, Pending},
     ledger::{self, Inserts, Row},
     lock::Lock,
     signed::Signed,
 };
-use crate::{
-    ca::Draft,
-    ledger::{
-        Event, Receipt, What,
-        event::Issued,
-        tree::{Frontier, leaf_hash},
-    },
+use crate::ledger::{
+    Receipt, Standing,
+    tree::{Frontier, leaf_hash},
 };
 
 /// How many writes share one commit at most.
@@ -35,21 +35,8 @@ const QUIET: Duration = Duration::from_millis(500);
 /// The log is moved after so many bytes of events even under load, for it must not grow without end.
 const LOG_LIMIT: usize = 32 * 1024 * 1024;
 
-/// A write that waits for its commit. Whether somebody still waits for the answer does not matter.
-#[derive(Debug)]
-pub(super) enum Job {
-    Issue {
-        draft: Draft,
-        issued: Box<Issued>,
-        at: OffsetDateTime,
-        answer: oneshot::Sender<Result<(Draft, Receipt), Error>>,
-    },
-    Record {
-        what: Box<What>,
-        at: OffsetDateTime,
-        answer: oneshot::Sender<Result<u64, Error>>,
-    },
-}
+/// What stands after the last commit, for readers.
+pub(super) type Shared = Arc<RwLock<Standing>>;
 
 /// What the rest of the store may know of the writer.
 #[derive(Clone, Debug)]
@@ -68,6 +55,9 @@ pub(super) struct Writer {
     pub(super) signed: Arc<Signed>,
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) state: watch::Sender<State>,
+    /// What stands after the last event that was given an index.
+    pub(super) standing: Standing,
+    pub(super) shared: Shared,
     /// `None` after a failure, until [`Writer::recover`] has read the head anew.
     pub(super) connection: Option<SqliteConnection>,
     pub(super) inserts: Inserts,
@@ -117,6 +107,7 @@ impl Writer {
         match self.append(&mut append).await {
             Ok(()) => {
                 self.unflushed += append.bytes;
+                self.share(&append.pending);
                 self.state.send_modify(|state| state.head = append.head);
                 count(append.pending.len());
                 append.pending.into_iter().for_each(Pending::confirm);
@@ -132,9 +123,16 @@ impl Writer {
         let connection = self.connection.as_mut().ok_or_else(closed)?;
         let mut transaction = database::begin(connection).await?;
         ledger::expect_head(&mut transaction, &append.head).await?;
-        let rows = append.assign();
+        let rows = append.assign(&mut self.standing);
         self.inserts.append(&mut transaction, rows).await?;
         Ok(transaction.commit().await?)
+    }
+
+    /// Lets readers see what the committed events changed.
+    fn share(&self, committed: &[Pending]) {
+        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        let events = committed.iter().map(|pending| &pending.event);
+        events.for_each(|event| shared.apply(event));
     }
 
     async fn fail(&mut self, error: &Error) {
@@ -180,9 +178,17 @@ impl Writer {
                 known.size()
             )));
         }
-        let head = ledger::replay(&mut connection, known, None).await?;
+        let mut standing = self.committed();
+        let head = ledger::replay(&mut connection, known, None, &mut standing).await?;
+        *self.shared.write().unwrap_or_else(PoisonError::into_inner) = standing.clone();
+        self.standing = standing;
         self.connection = Some(connection);
         Ok(head)
+    }
+
+    fn committed(&self) -> Standing {
+        let shared = self.shared.read();
+        shared.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What can wait for a quiet moment.
@@ -253,14 +259,18 @@ impl Append {
         }
     }
 
-    /// Gives each job its index and makes its row. What cannot be an event is refused here and takes no index.
-    fn assign(&mut self) -> Vec<Row> {
+    /// Gives each job its index and makes its row. What cannot be an event is refused here and takes no index; what the
+    /// standing is against becomes its own refusal, where that is an event.
+    fn assign(&mut self, standing: &mut Standing) -> Vec<Row> {
         let mut rows = Vec::with_capacity(self.waiting.len());
         for job in std::mem::take(&mut self.waiting) {
             let index = self.head.size();
-            let (event, pending) = job.into_event(index);
-            match event.to_bytes() {
+            let Some(pending) = job.prepare(index, standing) else {
+                continue;
+            };
+            match pending.event.to_bytes() {
                 Ok(event) => {
+                    standing.apply(&pending.event);
                     self.bytes += event.len();
                     self.pending.push(pending);
                     let hashes = self.head.push(leaf_hash(&event));
@@ -270,7 +280,7 @@ impl Append {
                         hashes,
                     });
                 }
-                Err(error) => pending.refuse(Error::Unavailable(error.to_string())),
+                Err(error) => pending.answer.refuse(Error::Unavailable(error.to_string())),
             }
         }
         rows
@@ -280,81 +290,20 @@ impl Append {
         let waiting = self.waiting.into_iter();
         waiting.for_each(|job| job.refuse(error));
         let pending = self.pending.into_iter();
-        pending.for_each(|pending| pending.refuse(error.clone()));
+        pending.for_each(|pending| pending.answer.refuse(error.clone()));
     }
-}
-
-impl Job {
-    /// The event that this job is at `index`. The hash of what will be signed is taken here, for it holds the serial.
-    fn into_event(self, index: u64) -> (Event, Pending) {
-        match self {
-            Self::Issue {
-                draft,
-                mut issued,
-                at,
-                answer,
-            } => {
-                let tbs_hash = draft.to_be_signed_hash(index);
-                issued.to_be_signed = tbs_hash.iter().map(|byte| format!("{byte:02x}")).collect();
-                let what = What::Issued(issued);
-                let pending = Pending::Pass {
-                    draft,
-                    serial: index,
-                    tbs_hash,
-                    answer,
-                };
-                (Event { index, at, what }, pending)
-            }
-            Self::Record { what, at, answer } => {
-                let what = *what;
-                (Event { index, at, what }, Pending::Event { index, answer })
-            }
-        }
-    }
-
-    fn refuse(self, error: &Error) {
-        match self {
-            Self::Issue { answer, .. } => drop(answer.send(Err(error.clone()))),
-            Self::Record { answer, .. } => drop(answer.send(Err(error.clone()))),
-        }
-    }
-}
-
-/// A job whose event is in the transaction.
-enum Pending {
-    Pass {
-        draft: Draft,
-        serial: u64,
-        tbs_hash: [u8; 32],
-        answer: oneshot::Sender<Result<(Draft, Receipt), Error>>,
-    },
-    Event {
-        index: u64,
-        answer: oneshot::Sender<Result<u64, Error>>,
-    },
 }
 
 impl Pending {
     /// After COMMIT.
     fn confirm(self) {
-        match self {
-            Self::Pass {
-                draft,
-                serial,
-                tbs_hash,
-                answer,
-            } => {
-                let receipt = Receipt::committed(serial, tbs_hash);
+        match self.answer {
+            Answer::Pass(draft, tbs_hash, answer) => {
+                let receipt = Receipt::committed(self.event.index, tbs_hash);
                 drop(answer.send(Ok((draft, receipt))));
             }
-            Self::Event { index, answer } => drop(answer.send(Ok(index))),
-        }
-    }
-
-    fn refuse(self, error: Error) {
-        match self {
-            Self::Pass { answer, .. } => drop(answer.send(Err(error))),
-            Self::Event { answer, .. } => drop(answer.send(Err(error))),
+            Answer::Event(answer) => drop(answer.send(Ok(self.event))),
+            Answer::Objection(objection, answer) => answer.refuse(Error::Objection(objection)),
         }
     }
 }

@@ -1,0 +1,88 @@
+//! The passes that are out. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use time::OffsetDateTime;
+
+use crate::ledger::{Event, event::Issued};
+
+/// How long a pass is remembered after its end, for hosts whose clocks are behind.
+pub const MARGIN: Duration = Duration::from_secs(3600);
+
+/// What is remembered of a pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// Its event's index.
+    pub serial: u64,
+    /// The `iss` claim of its holder.
+    pub issuer: String,
+    /// The `sub` claim of its holder.
+    pub subject: String,
+    /// A name for people.
+    pub label: String,
+    /// Fingerprint of the subject key.
+    pub key: String,
+    /// The role.
+    pub role: String,
+    /// Fingerprint of the CA key.
+    pub ca: String,
+    /// When it was recorded.
+    pub issued_at: OffsetDateTime,
+    /// Unix seconds: the first second at which it is no longer valid.
+    pub valid_before: u64,
+}
+
+impl Pass {
+    pub(super) fn of(event: &Event, issued: &Issued) -> Self {
+        Self {
+            serial: event.index,
+            issuer: issued.who.issuer.clone(),
+            subject: issued.who.subject.clone(),
+            label: issued.who.label.clone(),
+            key: issued.key.clone(),
+            role: issued.ask.role.clone(),
+            ca: issued.ca.clone(),
+            issued_at: event.at,
+            valid_before: issued.valid_before,
+        }
+    }
+}
+
+/// Passes by serial, and by their end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Passes {
+    by_serial: BTreeMap<u64, Pass>,
+    /// (valid before, serial).
+    by_end: BTreeSet<(u64, u64)>,
+}
+
+impl Passes {
+    pub(super) fn add(&mut self, pass: Pass) {
+        self.by_end.insert((pass.valid_before, pass.serial));
+        self.by_serial.insert(pass.serial, pass);
+    }
+
+    pub(super) fn remove(&mut self, serial: u64) {
+        if let Some(pass) = self.by_serial.remove(&serial) {
+            self.by_end.remove(&(pass.valid_before, serial));
+        }
+    }
+
+    /// Forgets the passes that ended more than [`MARGIN`] before `now`.
+    pub(super) fn forget_before(&mut self, now: OffsetDateTime) {
+        let now = u64::try_from(now.unix_timestamp()).unwrap_or(0);
+        let end = now.saturating_sub(MARGIN.as_secs());
+        while let Some((valid_before, serial)) = self.by_end.first().copied()
+            && valid_before <= end
+        {
+            self.remove(serial);
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Pass> {
+        self.by_serial.values()
+    }
+}

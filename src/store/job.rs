@@ -1,0 +1,117 @@
+//! What waits for the writer, and how it becomes an event: composed, admitted by the standing, given its index.
+
+use time::OffsetDateTime;
+use tokio::sync::oneshot;
+
+use super::Error;
+use crate::{
+    ca::Draft,
+    ledger::{Event, Receipt, Standing, What, event::Issued, standing::Objection},
+};
+
+/// Makes an event out of what stands just before it.
+pub(super) type Compose = Box<dyn FnOnce(&Standing) -> Result<What, Objection> + Send>;
+
+/// A write that waits for its commit. Whether somebody still waits for the answer does not matter.
+pub(super) enum Job {
+    Issue {
+        draft: Draft,
+        issued: Box<Issued>,
+        at: OffsetDateTime,
+        answer: oneshot::Sender<Result<(Draft, Receipt), Error>>,
+    },
+    Record {
+        compose: Compose,
+        at: OffsetDateTime,
+        answer: oneshot::Sender<Result<Event, Error>>,
+    },
+}
+
+impl Job {
+    /// The event that this job is at `index`, if the standing lets it: else the refusal of it, or nothing.
+    pub(super) fn prepare(self, index: u64, standing: &Standing) -> Option<Pending> {
+        let (composed, at, answer) = self.compose(index, standing);
+        let what = match composed {
+            Ok(what) => what,
+            Err(objection) => {
+                answer.refuse(Error::Objection(objection));
+                return None;
+            }
+        };
+        let event = Event { index, at, what };
+        let Err(objection) = standing.admit(&event) else {
+            return Some(Pending { event, answer });
+        };
+        match event.what.refused(&objection) {
+            Some(what) => Some(Pending {
+                event: Event { index, at, what },
+                answer: Answer::Objection(objection, Box::new(answer)),
+            }),
+            None => {
+                answer.refuse(Error::Objection(objection));
+                None
+            }
+        }
+    }
+
+    /// The hash of what will be signed is taken here, for it holds the serial.
+    fn compose(
+        self,
+        index: u64,
+        standing: &Standing,
+    ) -> (Result<What, Objection>, OffsetDateTime, Answer) {
+        match self {
+            Self::Issue {
+                draft,
+                mut issued,
+                at,
+                answer,
+            } => {
+                let tbs_hash = draft.to_be_signed_hash(index);
+                issued.to_be_signed = tbs_hash.iter().map(|byte| format!("{byte:02x}")).collect();
+                let answer = Answer::Pass(draft, tbs_hash, answer);
+                (Ok(What::Issued(issued)), at, answer)
+            }
+            Self::Record {
+                compose,
+                at,
+                answer,
+            } => (compose(standing), at, Answer::Event(answer)),
+        }
+    }
+
+    pub(super) fn refuse(self, error: &Error) {
+        match self {
+            Self::Issue { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Record { answer, .. } => drop(answer.send(Err(error.clone()))),
+        }
+    }
+}
+
+/// An event that is in the transaction, and who waits for it.
+pub(super) struct Pending {
+    pub(super) event: Event,
+    pub(super) answer: Answer,
+}
+
+/// Who waits, and what for.
+pub(super) enum Answer {
+    Pass(
+        Draft,
+        [u8; 32],
+        oneshot::Sender<Result<(Draft, Receipt), Error>>,
+    ),
+    Event(oneshot::Sender<Result<Event, Error>>),
+    /// The event is the refusal of what was wanted.
+    Objection(Objection, Box<Answer>),
+}
+
+impl Answer {
+    pub(super) fn refuse(self, error: Error) {
+        match self {
+            Self::Pass(_, _, answer) => drop(answer.send(Err(error))),
+            Self::Event(answer) => drop(answer.send(Err(error))),
+            Self::Objection(_, answer) => answer.refuse(error),
+        }
+    }
+}
