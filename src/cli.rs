@@ -5,6 +5,7 @@ pub mod demo;
 pub mod dev;
 pub mod ensure;
 pub mod failure;
+pub mod host;
 pub mod init;
 pub mod inspect;
 pub mod ledger;
@@ -48,6 +49,7 @@ enum Command {
     SshConfig(ssh_config::Args),
     Inspect(inspect::Args),
     Ledger(ledger::Args),
+    Host(host::Args),
     Policy(policy::Args),
     Init(init::Args),
     Serve(serve::Args),
@@ -85,6 +87,7 @@ impl Cli {
             Command::SshConfig(args) => args.run(global).await,
             Command::Inspect(args) => args.run(global).await,
             Command::Ledger(args) => args.run(global).await,
+            Command::Host(args) => args.run(global).await,
             Command::Policy(args) => args.run(global).await,
             Command::Init(args) => args.run(global).await,
             Command::Serve(args) => args.run(global).await,

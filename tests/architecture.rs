@@ -29,6 +29,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("operations", &["identity", "policy", "ledger", "ca", "store"]),
     ("server", &["operations", "identity", "proto", "policy", "ledger", "ca"]),
     ("client", &["proto", "ledger", "identity::proof"]),
+    // The grammar of host groups is the policy's, the format of revocation lists the CA's; both are pure.
+    ("host", &["proto", "ledger", "policy::principal", "ca::krl"]),
     ("config", &["identity", "policy", "ca", "server"]),
     ("daemon", &["config", "identity", "policy", "ledger", "ca", "store", "operations", "server"]),
 ];
@@ -51,6 +53,8 @@ const PURE: &[&str] = &[
     "ca/subject.rs",
     "ca/wire.rs",
     "operations/record.rs",
+    "host/drop_in.rs",
+    "host/keys.rs",
 ];
 
 /// What a pure file has no business with: (what it is, how it looks).

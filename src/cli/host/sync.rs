@@ -1,0 +1,49 @@
+//! `daypass host sync`.
+
+use super::{Patience, Place};
+use crate::{
+    cli::{Failure, Global, output::clean},
+    client::now,
+    host::sync::{Report, sync},
+};
+
+/// Fetch CA keys and revocations; a timer runs this every few minutes.
+///
+/// What is empty, broken, older, or not signed by a CA key this host trusts is refused, and sshd goes on with the last
+/// good one. sshd needs no reload.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    patience: Patience,
+}
+
+impl Args {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let layout = self.place.layout()?;
+        let report = sync(&layout, now(), self.patience.timeout).await?;
+        global.print(&report, text)
+    }
+}
+
+fn text(report: &Report) -> String {
+    let changed = if report.changed {
+        "updated"
+    } else {
+        "up to date"
+    };
+    let mut lines = vec![format!(
+        "{changed}: {} revoked (version {}), from {}",
+        report.revoked,
+        report.krl_version,
+        clean(&report.server)
+    )];
+    for key in &report.added_keys {
+        lines.push(format!("new CA key, signed by one that was trusted: {key}"));
+    }
+    for key in &report.removed_keys {
+        lines.push(format!("CA key no longer trusted: {key}"));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,1 @@
+//! Which passes this host would refuse, and why.

@@ -1,0 +1,223 @@
+//! The CA's public keys as this host trusts them, and signatures by them (PROTOCOL.sshsig). Pure.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ssh_encoding::Decode;
+use ssh_key::{Fingerprint, HashAlg, PublicKey, SshSig};
+
+use super::error::Refusal;
+
+/// What the signature of `/ca.pub` is for (the SSHSIG namespace).
+pub const CA_NAMESPACE: &str = "daypass-ca@v1";
+/// What the signature of `/krl` is for (the SSHSIG namespace).
+pub const KRL_NAMESPACE: &str = "daypass-krl@v1";
+
+/// More keys than any CA publishes at once.
+const MOST: usize = 64;
+/// Characters of a signature at most: one by a 16,384-bit RSA key fits.
+const SIGNATURE_LIMIT: usize = 16 * 1024;
+
+/// A non-empty set of CA keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaKeys(Vec<PublicKey>);
+
+impl CaKeys {
+    /// Reads one key a line (`algorithm base64 [comment]`); empty lines and `#` comments are left out.
+    ///
+    /// # Errors
+    /// Where a line is anything else, or there is none.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
+        let wrong = |why: String| Refusal::Keys(why);
+        let text = std::str::from_utf8(bytes).map_err(|_| wrong("it is no text".to_owned()))?;
+        let lines = text.lines().map(str::trim);
+        let mut keys: Vec<PublicKey> = Vec::new();
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let mut key = PublicKey::from_openssh(line)
+                .map_err(|error| wrong(format!("a line is no public key: {error}")))?;
+            key.set_comment("");
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        match keys.len() {
+            0 => Err(wrong("it holds no key".to_owned())),
+            1..=MOST => Ok(Self(keys)),
+            _ => Err(wrong(format!("it holds more than {MOST} keys"))),
+        }
+    }
+
+    /// A file for `TrustedUserCAKeys`: one key a line, without the comments of whoever sent them.
+    ///
+    /// # Errors
+    /// Where a key cannot be written, which one that was read always can.
+    pub fn to_text(&self) -> Result<String, Refusal> {
+        let mut text = String::new();
+        for key in &self.0 {
+            let line = key.to_openssh();
+            let line = line.map_err(|error| Refusal::Keys(error.to_string()))?;
+            let _ = writeln!(text, "{line}");
+        }
+        Ok(text)
+    }
+
+    /// The keys.
+    pub fn iter(&self) -> impl Iterator<Item = &PublicKey> {
+        self.0.iter()
+    }
+
+    /// Their fingerprints.
+    pub fn fingerprints(&self) -> BTreeSet<String> {
+        self.0.iter().map(fingerprint).collect()
+    }
+
+    /// Those of `self` that `fingerprints` lists; none: there is no such key.
+    pub fn only(&self, fingerprints: &[Fingerprint]) -> Option<Self> {
+        let listed = |key: &&PublicKey| fingerprints.contains(&key.fingerprint(HashAlg::Sha256));
+        let keys: Vec<PublicKey> = self.0.iter().filter(listed).cloned().collect();
+        (!keys.is_empty()).then_some(Self(keys))
+    }
+
+    /// Checks that one of these keys signed `body` for `namespace`. `signature` is the base64 of an SSHSIG, bare or armored.
+    ///
+    /// # Errors
+    /// Where there is no signature, or it is not that.
+    pub fn verify(
+        &self,
+        path: &'static str,
+        namespace: &str,
+        body: &[u8],
+        signature: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let signature = signature.ok_or(Refusal::Unsigned { path })?;
+        let wrong = |cause: String| Refusal::Signature { path, cause };
+        let signature = read(signature).ok_or_else(|| wrong("it is no SSHSIG".to_owned()))?;
+        let signer = fingerprint(&PublicKey::from(signature.public_key().clone()));
+        let mut keys = self.0.iter();
+        let key = keys
+            .find(|key| key.key_data() == signature.public_key())
+            .ok_or_else(|| wrong(format!("it is by {signer}")))?;
+        key.verify(namespace, body, &signature)
+            .map_err(|error| wrong(error.to_string()))
+    }
+}
+
+/// `SHA256:...`
+pub fn fingerprint(key: &PublicKey) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
+}
+
+fn read(signature: &str) -> Option<SshSig> {
+    if signature.len() > SIGNATURE_LIMIT {
+        return None;
+    }
+    let bytes = STANDARD.decode(signature.trim()).ok()?;
+    if bytes.starts_with(b"-----BEGIN") {
+        return SshSig::from_pem(bytes).ok();
+    }
+    let mut rest = bytes.as_slice();
+    let signature = SshSig::decode(&mut rest).ok()?;
+    rest.is_empty().then_some(signature)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use ssh_key::{Algorithm, LineEnding, PrivateKey, rand_core::OsRng};
+
+    use super::*;
+
+    fn key() -> PrivateKey {
+        PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap()
+    }
+
+    fn keys(of: &[&PrivateKey]) -> CaKeys {
+        let lines = of.iter().map(|key| key.public_key().to_openssh().unwrap());
+        CaKeys::parse(lines.collect::<Vec<_>>().join("\n").as_bytes()).unwrap()
+    }
+
+    fn signed(key: &PrivateKey, namespace: &str, body: &[u8]) -> String {
+        let signature = key.sign(namespace, HashAlg::Sha512, body).unwrap();
+        STANDARD.encode(signature.to_pem(LineEnding::LF).unwrap())
+    }
+
+    fn bare(key: &PrivateKey, namespace: &str, body: &[u8]) -> String {
+        let signature = key.sign(namespace, HashAlg::Sha512, body).unwrap();
+        let mut bytes = Vec::new();
+        ssh_encoding::Encode::encode(&signature, &mut bytes).unwrap();
+        STANDARD.encode(bytes)
+    }
+
+    #[test]
+    fn only_a_trusted_key_over_these_bytes_for_this_purpose_counts() {
+        let (ca, other) = (key(), key());
+        let trusted = keys(&[&ca]);
+        let good = bare(&ca, KRL_NAMESPACE, b"body");
+        let mut cut = good.clone();
+        cut.truncate(good.len() - 8);
+        for (case, signature, expected) in [
+            ("bare", Some(good), true),
+            ("armored", Some(signed(&ca, KRL_NAMESPACE, b"body")), true),
+            ("none", None, false),
+            ("an empty one", Some(String::new()), false),
+            ("no base64", Some("*".to_owned()), false),
+            ("cut short", Some(cut), false),
+            (
+                "another key's",
+                Some(bare(&other, KRL_NAMESPACE, b"body")),
+                false,
+            ),
+            (
+                "over other bytes",
+                Some(bare(&ca, KRL_NAMESPACE, b"Body")),
+                false,
+            ),
+            (
+                "for another purpose",
+                Some(bare(&ca, CA_NAMESPACE, b"body")),
+                false,
+            ),
+        ] {
+            let checked = trusted.verify("/krl", KRL_NAMESPACE, b"body", signature.as_deref());
+            assert_eq!(checked.is_ok(), expected, "{case}: {checked:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_of_keys_is_refused() {
+        let line = key().public_key().to_openssh().unwrap();
+        let many = (0..=MOST).map(|_| key().public_key().to_openssh().unwrap());
+        let many = many.collect::<Vec<_>>().join("\n");
+        for (case, text, expected) in [
+            ("one key", line.clone(), true),
+            (
+                "a comment beside it",
+                format!("# CA\n\n{line} the ca\n"),
+                true,
+            ),
+            ("nothing", String::new(), false),
+            ("a comment only", "# none".to_owned(), false),
+            ("a page of HTML", "<html></html>".to_owned(), false),
+            (
+                "an option before the key",
+                format!("cert-authority {line}"),
+                false,
+            ),
+            ("garbage after a key", format!("{line}\ngarbage"), false),
+            ("too many", many, false),
+        ] {
+            assert_eq!(CaKeys::parse(text.as_bytes()).is_ok(), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn comments_of_the_server_never_reach_the_file() {
+        let text = format!(
+            "{} a\u{1b}comment\n",
+            key().public_key().to_openssh().unwrap()
+        );
+        let written = CaKeys::parse(text.as_bytes()).unwrap().to_text().unwrap();
+        assert_eq!(written.split(' ').count(), 2, "{written}");
+        assert!(written.ends_with('\n'));
+    }
+}

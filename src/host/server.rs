@@ -1,0 +1,248 @@
+//! Asking the CA over HTTPS: bounded in bytes and time, no redirect followed. What comes back is not believed here.
+
+use std::time::Duration;
+
+use reqwest::{Certificate, Client, Response, StatusCode, redirect};
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
+use url::{Host, Url};
+
+use super::{Error, error::Refusal};
+
+/// The header that carries the base64 of an SSHSIG over the body.
+pub const SIGNATURE: &str = "daypass-signature";
+/// Bytes of `/ca.pub` at most.
+const KEYS_LIMIT: usize = 64 * 1024;
+/// Bytes of `/krl` at most.
+const KRL_LIMIT: usize = 16 * 1024 * 1024;
+
+/// The CA's plain HTTPS side.
+#[derive(Clone, Debug)]
+pub struct Server {
+    url: Url,
+    client: Client,
+}
+
+/// What came back with 200.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// All of it.
+    pub body: Vec<u8>,
+    /// The signature header.
+    pub signature: Option<String>,
+    /// The server's clock, Unix seconds.
+    pub date: Option<i64>,
+}
+
+impl Server {
+    /// The server at `address` (`https://HOST:PORT`; plain http on loopback only). `roots`: PEM, and then the only ones.
+    /// `deadline` is for one request, from connecting to the last byte.
+    ///
+    /// # Errors
+    /// Where the address or the roots are wrong.
+    pub fn new(address: &str, roots: Option<&[u8]>, deadline: Duration) -> Result<Self, Error> {
+        let url = parse(address)?;
+        let wrong = |error: reqwest::Error| {
+            Error::Usage(format!("the TLS roots are wrong: {}", causes(&error)))
+        };
+        let is_plain = url.scheme() == "http";
+        let mut builder = Client::builder()
+            .redirect(redirect::Policy::none())
+            .timeout(deadline)
+            .https_only(!is_plain)
+            .user_agent(concat!("daypass/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&url) {
+            builder = builder.no_proxy();
+        }
+        if is_plain {
+            builder = builder.tls_certs_only([]);
+        } else if let Some(pem) = roots {
+            let roots = Certificate::from_pem_bundle(pem).map_err(wrong)?;
+            if roots.is_empty() {
+                return Err(Error::Usage(
+                    "the file of TLS roots holds no certificate".to_owned(),
+                ));
+            }
+            builder = builder.tls_certs_only(roots);
+        }
+        Ok(Self {
+            url,
+            client: builder.build().map_err(wrong)?,
+        })
+    }
+
+    /// The address in its one spelling.
+    pub fn address(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
+    }
+
+    /// The CA's public keys.
+    ///
+    /// # Errors
+    /// Where they do not come whole, in time, with 200.
+    pub async fn ca_keys(&self) -> Result<Answer, Error> {
+        self.get("/ca.pub", KEYS_LIMIT).await
+    }
+
+    /// The revocation list.
+    ///
+    /// # Errors
+    /// As for the keys.
+    pub async fn krl(&self) -> Result<Answer, Error> {
+        self.get("/krl", KRL_LIMIT).await
+    }
+
+    async fn get(&self, path: &'static str, limit: usize) -> Result<Answer, Error> {
+        let unreachable = |error: reqwest::Error| self.unreachable(&explain(&error));
+        let mut url = self.url.clone();
+        url.set_path(path);
+        let mut response = self.client.get(url).send().await.map_err(unreachable)?;
+        self.check_status(path, response.status())?;
+        let header = |name: &str| {
+            let value = response.headers().get(name)?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        let (signature, date) = (header(SIGNATURE), header("date"));
+        Ok(Answer {
+            body: body(&mut response, path, limit, unreachable).await?,
+            signature,
+            date: date.and_then(|date| {
+                let date = OffsetDateTime::parse(&date, &Rfc2822).ok()?;
+                Some(date.unix_timestamp())
+            }),
+        })
+    }
+
+    fn check_status(&self, path: &'static str, status: StatusCode) -> Result<(), Error> {
+        if status == StatusCode::OK {
+            return Ok(());
+        }
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(self.unreachable(&format!("{path}: the answer is {status}")));
+        }
+        let status = status.as_u16();
+        Err(Refusal::Status { path, status }.into())
+    }
+
+    fn unreachable(&self, cause: &str) -> Error {
+        Error::Unreachable {
+            server: self.address().to_owned(),
+            cause: cause.to_owned(),
+        }
+    }
+}
+
+/// Reads no byte more than the bound allows.
+async fn body(
+    response: &mut Response,
+    path: &'static str,
+    limit: usize,
+    unreachable: impl Fn(reqwest::Error) -> Error,
+) -> Result<Vec<u8>, Error> {
+    let too_large = Refusal::TooLarge { path, limit };
+    let announced = response.content_length().unwrap_or(0);
+    if announced > limit as u64 {
+        return Err(too_large.into());
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(&unreachable)? {
+        if body.len() + chunk.len() > limit {
+            return Err(too_large.into());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn parse(address: &str) -> Result<Url, Error> {
+    let wrong =
+        |why: &str| Error::Usage(format!("the server's address {address:?} is wrong: {why}"));
+    let full = match address.contains("://") {
+        true => address.to_owned(),
+        false => format!("https://{address}"),
+    };
+    let url = Url::parse(&full).map_err(|error| wrong(&error.to_string()))?;
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("it has a path"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("it has a user"));
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
+        "http" => Err(wrong("plain http is for loopback only; use https")),
+        _ => Err(wrong("it should read https://HOST:PORT")),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn explain(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it did not answer in time".to_owned();
+    }
+    let causes = causes(error);
+    if causes.contains("certificate") {
+        return format!(
+            "{causes}; --ca-file of `host setup` names the CA of a private certificate"
+        );
+    }
+    causes
+}
+
+/// The innermost cause is the one to act on; reqwest's own sentences only repeat the address.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_https_or_loopback_without_path_or_user() {
+        for (address, expected) in [
+            (
+                "https://daypass.example.com:7443",
+                Some("https://daypass.example.com:7443"),
+            ),
+            (
+                "daypass.example.com:7443",
+                Some("https://daypass.example.com:7443"),
+            ),
+            ("http://127.0.0.1:1", Some("http://127.0.0.1:1")),
+            ("http://[::1]:1", Some("http://[::1]:1")),
+            ("http://daypass.example.com", None),
+            ("http://127.0.0.1.evil.example", None),
+            ("ftp://daypass.example.com", None),
+            ("https://daypass.example.com/krl", None),
+            ("https://a@daypass.example.com", None),
+            ("https://", None),
+            ("", None),
+        ] {
+            let parsed = parse(address).ok();
+            let parsed = parsed
+                .as_ref()
+                .map(|url| url.as_str().trim_end_matches('/'));
+            assert_eq!(parsed, expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_servers_clock_is_read_as_http_writes_it() {
+        let date = OffsetDateTime::parse("Sun, 22 Nov 2026 16:44:29 GMT", &Rfc2822).unwrap();
+        assert_eq!(date.unix_timestamp(), 1_795_365_869);
+    }
+}

@@ -1,0 +1,181 @@
+//! Asking the real sshd: whether it takes its configuration (`-t`), and what is in force (`-T`). Changes nothing.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use tokio::process::Command;
+
+use super::Error;
+
+/// How long sshd may take to read its configuration.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A program and the configuration it is asked about.
+#[derive(Clone, Debug)]
+pub struct Sshd {
+    program: PathBuf,
+    configuration: PathBuf,
+}
+
+/// For whom `Match` blocks are evaluated.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The login name.
+    pub user: String,
+    /// Where from.
+    pub address: String,
+}
+
+impl Connection {
+    /// Somebody no `Match` block is likely to be about, from nowhere (RFC 5737).
+    pub fn anybody() -> Self {
+        Self {
+            user: "nobody".to_owned(),
+            address: "192.0.2.2".to_owned(),
+        }
+    }
+}
+
+impl Sshd {
+    /// `program`, or the system's sshd.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where there is none.
+    pub fn new(program: Option<&Path>, configuration: &Path) -> Result<Self, Error> {
+        let program = match program {
+            Some(program) => std::path::absolute(program).map_err(Error::file(program))?,
+            None => find().ok_or_else(|| {
+                Error::Usage("sshd is not in the usual places: name it with --sshd".to_owned())
+            })?,
+        };
+        if !program.is_file() {
+            return Err(Error::Usage(format!("{} is no program", program.display())));
+        }
+        Ok(Self {
+            program,
+            configuration: configuration.to_owned(),
+        })
+    }
+
+    /// Whether sshd would start with its configuration and host keys.
+    ///
+    /// # Errors
+    /// [`Error::Sshd`] with its own words.
+    pub async fn test(&self) -> Result<(), Error> {
+        self.ask(&["-t"]).await.map(|_| ())
+    }
+
+    /// What is in force for one connection.
+    ///
+    /// # Errors
+    /// As [`Sshd::test`].
+    pub async fn effective(&self, connection: &Connection) -> Result<Effective, Error> {
+        // All of it, for sshd fails where a `Match` asks for something that was not said.
+        let Connection { user, address } = connection;
+        let specification =
+            format!("user={user},host={address},addr={address},laddr=192.0.2.1,lport=22");
+        let output = self.ask(&["-T", "-C", &specification]).await?;
+        Ok(Effective::parse(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    async fn ask(&self, arguments: &[&str]) -> Result<Output, Error> {
+        let output = Command::new(&self.program)
+            .args(arguments)
+            .arg("-f")
+            .arg(&self.configuration)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = match tokio::time::timeout(PATIENCE, output).await {
+            Ok(output) => output.map_err(Error::file(&self.program))?,
+            Err(_) => return Err(Error::Sshd("sshd did not answer in time".to_owned())),
+        };
+        if output.status.success() {
+            return Ok(output);
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(Error::Sshd(format!(
+            "sshd does not take {}: {}",
+            self.configuration.display(),
+            said.trim().replace("\r\n", "\n")
+        )))
+    }
+}
+
+/// Where the system's sshd is: it must be started by its absolute path.
+fn find() -> Option<PathBuf> {
+    let usual = ["/usr/sbin", "/usr/local/sbin", "/usr/bin"].map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    usual
+        .into_iter()
+        .chain(std::env::split_paths(&path))
+        .map(|folder| folder.join("sshd"))
+        .find(|program| program.is_absolute() && program.is_file())
+}
+
+/// The configuration in force, as `sshd -T` prints it: lower-case keywords; what is unset reads `none`.
+#[derive(Clone, Debug, Default)]
+pub struct Effective(BTreeMap<String, Vec<String>>);
+
+impl Effective {
+    /// Reads what `sshd -T` prints.
+    pub fn parse(text: &str) -> Self {
+        let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (keyword, value) in text.lines().filter_map(|line| line.split_once(' ')) {
+            let known = values.entry(keyword.to_ascii_lowercase()).or_default();
+            known.push(value.trim().to_owned());
+        }
+        Self(values)
+    }
+
+    /// The first value; `none` where there is none.
+    pub fn value(&self, keyword: &str) -> &str {
+        let values = self.0.get(keyword);
+        values
+            .and_then(|values| values.first())
+            .map_or("none", String::as_str)
+    }
+
+    /// Every value (`AllowUsers` has a line for each).
+    pub fn values(&self, keyword: &str) -> &[String] {
+        self.0.get(keyword).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a list of algorithms holds this one; a list that this sshd does not print holds all.
+    pub fn lists(&self, keyword: &str, algorithm: &str) -> bool {
+        match self.value(keyword) {
+            "none" => true,
+            list => list.split(',').any(|listed| listed == algorithm),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_sshd_prints_is_read() {
+        let effective = Effective::parse(
+            "port 22\ntrustedusercakeys /etc/a b/ca\nallowusers x\nallowusers y\n\
+             casignaturealgorithms ssh-ed25519,rsa-sha2-512\n",
+        );
+        assert_eq!(effective.value("trustedusercakeys"), "/etc/a b/ca");
+        assert_eq!(effective.value("revokedkeys"), "none");
+        assert_eq!(effective.values("allowusers"), ["x", "y"]);
+        for (algorithm, expected) in [
+            ("ssh-ed25519", true),
+            ("ssh-rsa", false),
+            ("rsa-sha2-512", true),
+        ] {
+            assert_eq!(
+                effective.lists("casignaturealgorithms", algorithm),
+                expected
+            );
+        }
+    }
+}
