@@ -6,16 +6,19 @@
 //! 4. `reason`: is there the reason that the role demands
 //! 5. `ttl`, `extension`, `source`: is what the caller wishes well-formed and no more than the role gives
 //! 6. `principal`: do literals and claims give principals within the grammar and the limits
-//! 7. narrowing by the role's own command and addresses, by `[limits]`, and by the wishes: is anything left
+//! 7. `hours`: is the role open now
+//! 8. narrowing by the role's own command and addresses, by closing time, by `[limits]`, and by the wishes: is anything left
+//! 9. `require`: is the sign-in new and strong enough. It comes last, so that nobody signs in again in vain
 //!
 //! The first check that fails is the reason of the denial. (That the role exists is checked before all of them.)
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     Ask, Context, Denial, Grant, Person, Reason, Restriction,
     condition::Facts,
     hosts::{self, Hosts},
+    hours,
     limits::Limits,
     principal::{self, MAX_COUNT},
     role::Role,
@@ -49,13 +52,16 @@ impl Case<'_> {
         let own = Restriction {
             command,
             source: self.source()?,
+            ttl: self.open()?,
             ..Restriction::default()
         };
         let role = self.role;
-        Grant::full(&role.name, principals, role.extensions.clone(), role.ttl)
+        let grant = Grant::full(&role.name, principals, role.extensions.clone(), role.ttl)
             .narrow(&own)?
             .narrow(self.limits.restriction())?
-            .narrow(&wishes)
+            .narrow(&wishes)?;
+        self.signed_in_well()?;
+        Ok(grant)
     }
 
     /// Whether the role's condition holds.
@@ -253,6 +259,34 @@ impl Case<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// How long the role stays open; none where it never closes. No pass outlives the hours it is for.
+    pub(super) fn open(&self) -> Result<Option<Duration>, Denial> {
+        let (Some(hours), now) = (&self.role.hours, self.context.now) else {
+            return Ok(None);
+        };
+        if hours.contains(now) {
+            let left = hours.closes(now).map(|closes| closes - now);
+            return Ok(left.and_then(|left| left.try_into().ok()));
+        }
+        let closed = format!("role {:?} is open {hours}", self.role.name);
+        let denial = |detail| Denial::new(Reason::Hours, detail);
+        Err(match hours.opens(now) {
+            None => denial(closed),
+            Some(opens) => {
+                let (day, at) = (hours::weekday(opens), hours::rfc3339(opens));
+                denial(format!("{closed}; it opens next on {day} {at}")).with("opens", at)
+            }
+        })
+    }
+
+    /// Whether the sign-in meets the role's `require`.
+    pub(super) fn signed_in_well(&self) -> Result<(), Denial> {
+        match &self.role.require {
+            None => Ok(()),
+            Some(require) => require.check(&self.role.name, self.person, self.context.now),
+        }
     }
 
     /// The addresses the role allows.

@@ -1,5 +1,7 @@
 //! Why an ask is refused: stable codes for programs, sentences for people.
 
+use std::collections::BTreeMap;
+
 /// A refusal: a stable code and a sentence that says what would help.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Denial {
@@ -7,6 +9,8 @@ pub struct Denial {
     pub reason: Reason,
     /// One line for the caller.
     pub detail: String,
+    /// What a program needs to meet it (`max_age`, `opens`, ...), by stable names; never a secret.
+    pub facts: BTreeMap<&'static str, String>,
 }
 
 impl Denial {
@@ -15,7 +19,15 @@ impl Denial {
         Self {
             reason,
             detail: detail.into(),
+            facts: BTreeMap::new(),
         }
+    }
+
+    /// The same refusal with a fact for programs.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.facts.insert(name, value.into());
+        self
     }
 }
 
@@ -44,11 +56,15 @@ pub enum Reason {
     Extension,
     /// Two restrictions demand different force-commands.
     Command,
+    /// The role is closed now.
+    Hours,
+    /// The sign-in is too old, or too weak.
+    StepUp,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::UnknownRole,
         Self::NotAllowed,
         Self::Condition,
@@ -60,6 +76,8 @@ impl Reason {
         Self::Ttl,
         Self::Extension,
         Self::Command,
+        Self::Hours,
+        Self::StepUp,
     ];
 
     /// The stable code of the wire and the ledger.
@@ -76,6 +94,8 @@ impl Reason {
             Self::Ttl => "TTL",
             Self::Extension => "EXTENSION",
             Self::Command => "COMMAND",
+            Self::Hours => "HOURS",
+            Self::StepUp => "STEP_UP_REQUIRED",
         }
     }
 
@@ -93,6 +113,8 @@ impl Reason {
             Self::Ttl => "ttl",
             Self::Extension => "extension",
             Self::Command => "command",
+            Self::Hours => "hours",
+            Self::StepUp => "require",
         }
     }
 }

@@ -120,7 +120,17 @@ fn checks(case: &Case<'_>, facts: &Result<Facts<'_>, String>) -> Vec<Check> {
             source.as_ref().map_or("any address".to_owned(), list)
         }),
         outcome("principal", &case.principals(covered), list),
+        outcome("hours", &case.open(), |_| {
+            demanded(case.role.hours.as_ref(), "any time")
+        }),
+        outcome("require", &case.signed_in_well(), |()| {
+            demanded(case.role.require.as_ref(), "any sign-in")
+        }),
     ]
+}
+
+fn demanded<T: ToString>(demand: Option<&T>, otherwise: &str) -> String {
+    demand.map_or(otherwise.to_owned(), T::to_string)
 }
 
 fn outcome<T>(name: &str, result: &Result<T, Denial>, passed: impl FnOnce(&T) -> String) -> Check {

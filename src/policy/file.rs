@@ -67,8 +67,40 @@ pub(super) struct Role {
     pub(super) reason: Option<Spanned<String>>,
     approval: Option<Spanned<IgnoredAny>>,
     emergency: Option<Spanned<IgnoredAny>>,
-    hours: Option<Spanned<IgnoredAny>>,
-    require: Option<Spanned<IgnoredAny>>,
+    pub(super) hours: Option<Spanned<Hours>>,
+    pub(super) require: Option<Spanned<Require>>,
+}
+
+/// `hours = { days = "mon-fri", from = "08:00", to = "18:00", zone = "Europe/Berlin" }`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Hours {
+    pub(super) days: Option<Days>,
+    pub(super) from: Option<String>,
+    pub(super) to: Option<String>,
+    pub(super) zone: String,
+}
+
+/// `days = "mon-fri"` or a list.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected days such as \"mon-fri\", or a list of them"
+)]
+pub(super) enum Days {
+    /// One text, with commas.
+    Text(String),
+    /// A list.
+    List(Vec<String>),
+}
+
+/// `require = { auth_age = "15m", amr = ["hwk"], acr = ["phr"] }`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Require {
+    pub(super) auth_age: Option<String>,
+    pub(super) amr: Option<Vec<String>>,
+    pub(super) acr: Option<Vec<String>>,
 }
 
 /// `source = "caller"` or a list of networks.
@@ -98,6 +130,8 @@ pub(super) struct Test {
     pub(super) name: Option<String>,
     #[serde(rename = "as", default)]
     pub(super) person: Person,
+    /// When it is asked (RFC 3339); absent: when the tests run.
+    pub(super) at: Option<Spanned<String>>,
     pub(super) ask: Ask,
     pub(super) expect: Spanned<String>,
     pub(super) principals: Option<Vec<String>>,
@@ -113,6 +147,10 @@ pub(super) struct Person {
     pub(super) issuer: Option<String>,
     pub(super) subject: Option<String>,
     pub(super) address: Option<Spanned<String>>,
+    /// How long before the ask they signed in.
+    pub(super) auth_age: Option<Spanned<String>>,
+    pub(super) amr: Option<Vec<String>>,
+    pub(super) acr: Option<String>,
 }
 
 /// `ask = { role = "...", ... }`.
@@ -211,12 +249,7 @@ impl<'a> Text<'a> {
     }
 
     fn refuse_unbuilt(self, role: &Role) -> Result<(), Error> {
-        let unbuilt = [
-            ("approval", &role.approval),
-            ("emergency", &role.emergency),
-            ("hours", &role.hours),
-            ("require", &role.require),
-        ];
+        let unbuilt = [("approval", &role.approval), ("emergency", &role.emergency)];
         for (key, value) in unbuilt {
             if let Some(value) = value {
                 return Err(self.error(

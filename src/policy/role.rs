@@ -14,10 +14,12 @@ use super::{
     condition::Condition,
     file::{self, Text},
     hosts::Hosts,
+    hours::Hours,
     limits::{self, Limits},
     parameter::{MAX_VALUE, Parameter, Rule},
     pattern::Pattern,
     principal,
+    require::Require,
     source::{self, MAX_NETWORKS, Source},
     template::Template,
 };
@@ -44,6 +46,8 @@ pub struct Role {
     pub(super) source: Source,
     pub(super) extensions: BTreeSet<Extension>,
     pub(super) reason: Option<Pattern>,
+    pub(super) hours: Option<Hours>,
+    pub(super) require: Option<Require>,
     pub(super) written_ttl: Duration,
 }
 
@@ -75,6 +79,14 @@ impl Role {
             reason: match &raw.reason {
                 None => None,
                 Some(reason) => Some(text.parse(reason, |reason| Pattern::compile(reason))?),
+            },
+            hours: match &raw.hours {
+                None => None,
+                Some(hours) => Some(text.parse(hours, Hours::load)?),
+            },
+            require: match &raw.require {
+                None => None,
+                Some(require) => Some(text.parse(require, Require::load)?),
             },
             typed_command,
             parameters,

@@ -1,9 +1,9 @@
 //! `[[test]]` blocks: what the author expects of the policy, run by `daypass policy test`.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
-use serde_json::{Map, Value};
-use time::OffsetDateTime;
+use serde_json::{Map, Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use toml::Spanned;
 
 use super::{
@@ -25,6 +25,8 @@ pub(super) struct Test {
     issuer: String,
     subject: String,
     caller: IpAddr,
+    at: Option<OffsetDateTime>,
+    auth_age: Option<Duration>,
     ask: Ask,
     expected: Expected,
     principals: Option<BTreeSet<String>>,
@@ -63,10 +65,15 @@ impl Policy {
     }
 
     fn run_test(&self, test: &Test, now: OffsetDateTime) -> TestOutcome {
+        let now = test.at.unwrap_or(now);
+        let mut claims = test.claims.clone();
+        if let Some(age) = test.auth_age {
+            claims.insert("auth_time".to_owned(), json!((now - age).unix_timestamp()));
+        }
         let person = Person {
             issuer: &test.issuer,
             subject: &test.subject,
-            claims: &test.claims,
+            claims: &claims,
         };
         let context = Context {
             now,
@@ -189,8 +196,16 @@ fn load_one(text: Text<'_>, spanned: Spanned<file::Test>, roles: &[Role]) -> Res
             .issuer
             .unwrap_or_else(|| "https://issuer.example".to_owned()),
         subject: raw.person.subject.unwrap_or_else(|| "test".to_owned()),
-        claims: raw.person.claims,
+        claims: claims(raw.person.claims, raw.person.amr, raw.person.acr),
         caller,
+        at: match &raw.at {
+            None => None,
+            Some(at) => Some(text.parse(at, |at| moment(at))?),
+        },
+        auth_age: match &raw.person.auth_age {
+            None => None,
+            Some(age) => Some(text.parse(age, |age| duration(age))?),
+        },
         ask: ask(text, raw.ask)?,
         expected,
         principals: raw.principals.map(BTreeSet::from_iter),
@@ -202,10 +217,7 @@ fn ask(text: Text<'_>, raw: file::Ask) -> Result<Ask, Error> {
     Ok(Ask {
         ttl: match &raw.ttl {
             None => None,
-            Some(ttl) => Some(text.parse(ttl, |ttl| {
-                humantime::parse_duration(ttl)
-                    .map_err(|_| format!("{ttl:?} is no duration; write one such as \"30m\""))
-            })?),
+            Some(ttl) => Some(text.parse(ttl, |ttl| duration(ttl))?),
         },
         source: text.parse_all(&raw.source, |network| source::parse(network))?,
         extensions: text.parse_all(&raw.extensions, |word| limits::extension(word))?,
@@ -214,6 +226,27 @@ fn ask(text: Text<'_>, raw: file::Ask) -> Result<Ask, Error> {
         params: raw.params,
         reason: raw.reason,
     })
+}
+
+/// The claims, with what `amr` and `acr` say beside them.
+fn claims(
+    mut claims: Map<String, Value>,
+    amr: Option<Vec<String>>,
+    acr: Option<String>,
+) -> Map<String, Value> {
+    claims.extend(amr.map(|amr| ("amr".to_owned(), json!(amr))));
+    claims.extend(acr.map(|acr| ("acr".to_owned(), json!(acr))));
+    claims
+}
+
+fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| format!("{text:?} is no moment; write one such as \"2026-01-05T09:00:00Z\""))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| format!("{text:?} is no duration; write one such as \"30m\""))
 }
 
 fn expectation(text: &str) -> Result<Expected, String> {

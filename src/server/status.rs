@@ -54,6 +54,12 @@ impl Refusal {
             _ if code == Code::Unavailable => Some(RETRY),
             _ => None,
         };
+        if let Self::Operation(operations::Error::Denied(denial)) = self {
+            let facts = denial.facts.iter();
+            details.metadata = facts
+                .map(|(&name, value)| (name.to_owned(), value.clone()))
+                .collect();
+        }
         details.into_status(code, &message)
     }
 

@@ -70,13 +70,7 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
             "hours",
             role("hours = { days = \"mon\" }"),
             5,
-            "`hours` is not supported",
-        ),
-        (
-            "require",
-            role("require = { auth_age = \"15m\" }"),
-            5,
-            "`require` is not supported",
+            "missing field `zone`",
         ),
         (
             "a bastion",

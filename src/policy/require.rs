@@ -1,0 +1,202 @@
+//! How somebody must have signed in to have a role: how long ago, by which methods, at which level.
+//!
+//! Unmet, it is a denial whose facts are what a client needs to sign in again: `max_age`, `amr`, `acr_values`, and which
+//! of the three were `unmet` (OpenID Connect Core, 2 and 3.1.2.1).
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::{Denial, Person, Reason, file, limits};
+
+/// The most names one list may have, and the most bytes a name.
+const MAX_NAMES: usize = 16;
+const MAX_NAME: usize = 128;
+
+/// How an identity was proven, as its issuer says.
+#[derive(Clone, Copy, Debug)]
+pub struct Authentication<'a>(Person<'a>);
+
+impl<'a> Person<'a> {
+    /// How this person signed in.
+    pub fn authentication(self) -> Authentication<'a> {
+        Authentication(self)
+    }
+}
+
+impl<'a> Authentication<'a> {
+    /// `auth_time`: when somebody last proved to be there.
+    pub fn at(self) -> Option<OffsetDateTime> {
+        let seconds = self.0.claims.get("auth_time")?.as_i64()?;
+        OffsetDateTime::from_unix_timestamp(seconds).ok()
+    }
+
+    /// `amr`: the methods (RFC 8176).
+    pub fn methods(self) -> BTreeSet<&'a str> {
+        let methods = self.0.claims.get("amr").and_then(Value::as_array);
+        methods
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect()
+    }
+
+    /// `acr`: the level.
+    pub fn level(self) -> Option<&'a str> {
+        self.0.claims.get("acr")?.as_str()
+    }
+}
+
+/// `require = { auth_age, amr, acr }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Require {
+    /// At most this long ago.
+    auth_age: Option<Duration>,
+    /// By all of these methods.
+    amr: Vec<String>,
+    /// At one of these levels, the one wanted most first.
+    acr: Vec<String>,
+}
+
+impl Require {
+    /// Reads the key.
+    ///
+    /// # Errors
+    /// A demand for nothing, an age that is none, a name that cannot stand in a request.
+    pub(super) fn load(raw: &file::Require) -> Result<Self, String> {
+        let auth_age = match raw.auth_age.as_deref() {
+            None => None,
+            Some(age) => {
+                Some(limits::lifetime(age).map_err(|error| format!("`auth_age`: {error}"))?)
+            }
+        };
+        let loaded = Self {
+            auth_age,
+            amr: names("amr", raw.amr.as_deref())?,
+            acr: names("acr", raw.acr.as_deref())?,
+        };
+        if loaded.auth_age.is_none() && loaded.amr.is_empty() && loaded.acr.is_empty() {
+            return Err(
+                "`require` demands nothing; name `auth_age`, `amr` or `acr`, or remove it"
+                    .to_owned(),
+            );
+        }
+        Ok(loaded)
+    }
+
+    /// Whether the sign-in is good enough for `role`.
+    ///
+    /// # Errors
+    /// [`Reason::StepUp`] with what would meet it.
+    pub(super) fn check(
+        &self,
+        role: &str,
+        person: Person<'_>,
+        now: OffsetDateTime,
+    ) -> Result<(), Denial> {
+        let authentication = person.authentication();
+        let unmet: Vec<(&str, String)> = [
+            ("auth_age", self.age(authentication, now)),
+            ("amr", self.methods(authentication)),
+            ("acr", self.level(authentication)),
+        ]
+        .into_iter()
+        .filter_map(|(name, fault)| Some((name, fault?)))
+        .collect();
+        if unmet.is_empty() {
+            return Ok(());
+        }
+        let faults: Vec<_> = unmet.iter().map(|(_, fault)| fault.as_str()).collect();
+        let names: Vec<_> = unmet.iter().map(|(name, _)| *name).collect();
+        let denial = Denial::new(
+            Reason::StepUp,
+            format!(
+                "role {role:?} wants a stronger or newer sign-in: {}",
+                faults.join("; ")
+            ),
+        );
+        Err(self.facts().fold(
+            denial.with("unmet", names.join(" ")),
+            |denial, (name, value)| denial.with(name, value),
+        ))
+    }
+
+    /// What a client must ask the issuer for.
+    fn facts(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let age = self
+            .auth_age
+            .map(|age| ("max_age", age.as_secs().to_string()));
+        let list = |name, list: &[String]| (!list.is_empty()).then(|| (name, list.join(" ")));
+        [age, list("amr", &self.amr), list("acr_values", &self.acr)]
+            .into_iter()
+            .flatten()
+    }
+
+    fn age(&self, authentication: Authentication<'_>, now: OffsetDateTime) -> Option<String> {
+        let most = self.auth_age?;
+        let Some(at) = authentication.at() else {
+            return Some(format!(
+                "at most {} old, and the token does not say how old this one is (auth_time)",
+                humantime::format_duration(most)
+            ));
+        };
+        let age = now - at;
+        (age > most).then(|| {
+            format!(
+                "at most {} old, and this one is {}",
+                humantime::format_duration(most),
+                humantime::format_duration(Duration::from_secs(age.whole_seconds().unsigned_abs()))
+            )
+        })
+    }
+
+    fn methods(&self, authentication: Authentication<'_>) -> Option<String> {
+        let used = authentication.methods();
+        let missing: Vec<_> = self
+            .amr
+            .iter()
+            .map(String::as_str)
+            .filter(|method| !used.contains(method))
+            .collect();
+        (!missing.is_empty()).then(|| format!("with {} (amr)", missing.join(" and ")))
+    }
+
+    fn level(&self, authentication: Authentication<'_>) -> Option<String> {
+        let level = authentication.level();
+        let met = self.acr.is_empty() || self.acr.iter().any(|one| Some(one.as_str()) == level);
+        (!met).then(|| format!("at {} (acr)", self.acr.join(" or ")))
+    }
+}
+
+/// As an author would write it: `at most 15m old, with hwk, at phr`.
+impl std::fmt::Display for Require {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let age = self
+            .auth_age
+            .map(|age| format!("at most {} old", humantime::format_duration(age)));
+        let amr = (!self.amr.is_empty()).then(|| format!("with {}", self.amr.join(" and ")));
+        let acr = (!self.acr.is_empty()).then(|| format!("at {}", self.acr.join(" or ")));
+        let parts: Vec<_> = [age, amr, acr].into_iter().flatten().collect();
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// Names travel in a list with spaces between them, and on a command line.
+fn names(key: &str, raw: Option<&[String]>) -> Result<Vec<String>, String> {
+    let Some(names) = raw else {
+        return Ok(Vec::new());
+    };
+    let good = |name: &String| {
+        (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    if !(1..=MAX_NAMES).contains(&names.len()) || !names.iter().all(good) {
+        return Err(format!(
+            "`{key}` needs 1 to {MAX_NAMES} names of printable ASCII without spaces; remove it to demand none"
+        ));
+    }
+    Ok(names.to_vec())
+}
+
+#[cfg(test)]
+mod tests;
