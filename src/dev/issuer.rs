@@ -8,6 +8,7 @@ mod keys;
 mod pages;
 mod people;
 mod routes;
+mod wanted;
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +24,7 @@ pub use people::{Account, PEOPLE};
 
 use super::Error;
 use crate::identity::issuer::Algorithm;
-use flows::Flows;
+use flows::{Flows, SignedIn};
 use keys::{Keys, base64url};
 
 /// The one client that is registered, and the audience of its tokens.
@@ -126,6 +127,12 @@ impl Issuer {
         Ok(())
     }
 
+    /// Lets everybody have a session here that began `age` ago: that is their tokens' `auth_time`, unless a request asks for
+    /// a newer sign-in (`max_age`, `prompt=login`) or a stronger one (`acr_values`).
+    pub fn age_sessions(&self, age: Duration) {
+        locked(&self.shared.flows).age_sessions(age);
+    }
+
     /// Changes how discovery and the key set answer.
     pub fn behave(&self, behaviour: Behaviour) {
         self.shared.behaviour.send_replace(behaviour);
@@ -149,7 +156,8 @@ impl Issuer {
 
     /// The claims of [`Issuer::claims`] with that nonce, signed with the flows' algorithm.
     pub fn id_token(&self, name: &str, nonce: Option<&str>) -> String {
-        self.shared.id_token(name, nonce)
+        let claims = self.shared.claims(name, nonce);
+        self.shared.sign_as_usual(&claims)
     }
 
     /// Signs claims with a proper header.
@@ -201,9 +209,19 @@ impl Shared {
         claims
     }
 
-    fn id_token(&self, name: &str, nonce: Option<&str>) -> String {
+    /// What either flow answers.
+    fn id_token(&self, signed_in: &SignedIn) -> String {
+        let mut claims = self.claims(signed_in.name, signed_in.nonce.as_deref());
+        let how = signed_in.how;
+        set(&mut claims, "auth_time", json!(how.at.unix_timestamp()));
+        set(&mut claims, "acr", json!(how.level));
+        set(&mut claims, "amr", json!(how.methods));
+        self.sign_as_usual(&claims)
+    }
+
+    fn sign_as_usual(&self, claims: &Value) -> String {
         let algorithm = *locked(&self.algorithm);
-        self.sign(algorithm, &self.claims(name, nonce))
+        self.sign(algorithm, claims)
     }
 
     fn sign(&self, algorithm: Algorithm, claims: &Value) -> String {

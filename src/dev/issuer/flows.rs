@@ -7,7 +7,10 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use url::Url;
 
-use super::CLIENT_ID;
+use super::{
+    CLIENT_ID,
+    wanted::{Authentication, Wanted},
+};
 use crate::dev::random_text;
 
 /// How long a person may take to sign in at either flow.
@@ -21,6 +24,8 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Flows {
     waiting: HashMap<String, Authorization>,
     codes: HashMap<String, (Authorization, &'static str)>,
+    /// How long ago everybody's session at the issuer began.
+    session_age: Duration,
     devices: HashMap<String, Device>,
 }
 
@@ -30,11 +35,13 @@ pub(super) struct Authorization {
     pub(super) redirect: Url,
     pub(super) state: String,
     pub(super) nonce: Option<String>,
+    pub(super) wanted: Wanted,
     challenge: String,
     expires: OffsetDateTime,
 }
 
 struct Device {
+    wanted: Wanted,
     user_code: String,
     person: Option<&'static str>,
     expires: OffsetDateTime,
@@ -52,6 +59,8 @@ pub(super) enum Refusal {
 pub(super) struct SignedIn {
     pub(super) name: &'static str,
     pub(super) nonce: Option<String>,
+    /// How, for the token's `auth_time`, `amr` and `acr`.
+    pub(super) how: Authentication,
 }
 
 /// The parameters of a query or a form.
@@ -86,6 +95,7 @@ impl Authorization {
         Ok(Self {
             state: value("state").to_owned(),
             nonce: parameters.get("nonce").cloned(),
+            wanted: Wanted::of(parameters),
             challenge: value("code_challenge").to_owned(),
             expires: now + PATIENCE,
             redirect,
@@ -94,6 +104,11 @@ impl Authorization {
 }
 
 impl Flows {
+    /// Lets everybody's session have begun that long ago.
+    pub(super) fn age_sessions(&mut self, age: Duration) {
+        self.session_age = age;
+    }
+
     /// Remembers a request while its person fills in the form; the answer names it.
     pub(super) fn wait(&mut self, authorization: Authorization) -> String {
         let id = random_text();
@@ -133,16 +148,18 @@ impl Flows {
         let good = authorization.expires > now
             && challenge == authorization.challenge
             && redirect == authorization.redirect;
-        good.then_some(SignedIn {
+        good.then(|| SignedIn {
             name,
+            how: authorization.wanted.authenticate(now, self.session_age),
             nonce: authorization.nonce,
         })
     }
 
     /// Begins a device authorization: (device code, user code).
-    pub(super) fn begin_device(&mut self, now: OffsetDateTime) -> (String, String) {
+    pub(super) fn begin_device(&mut self, wanted: Wanted, now: OffsetDateTime) -> (String, String) {
         let (device_code, user_code) = (random_text(), user_code());
         let device = Device {
+            wanted,
             user_code: user_code.clone(),
             person: None,
             expires: now + PATIENCE,
@@ -171,14 +188,19 @@ impl Flows {
         &mut self,
         device_code: &str,
         now: OffsetDateTime,
-    ) -> Result<&'static str, &'static str> {
+    ) -> Result<SignedIn, &'static str> {
         let device = self.devices.get(device_code).ok_or("invalid_grant")?;
         if device.expires <= now {
             return Err("expired_token");
         }
         let name = device.person.ok_or("authorization_pending")?;
+        let how = device.wanted.authenticate(now, self.session_age);
         self.devices.remove(device_code);
-        Ok(name)
+        Ok(SignedIn {
+            name,
+            nonce: None,
+            how,
+        })
     }
 }
 

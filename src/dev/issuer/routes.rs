@@ -18,6 +18,7 @@ use super::{
     Behaviour, Shared, TOKEN_LIFETIME,
     flows::{Authorization, INTERVAL, PATIENCE, Parameters, Refusal},
     locked, pages, people, set,
+    wanted::{LEVELS, Wanted},
 };
 use crate::dev::now;
 
@@ -143,7 +144,8 @@ fn discovery(shared: &Shared) -> Value {
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "scopes_supported": ["openid", "email", "groups"],
-        "claims_supported": ["sub", "name", "email", "email_verified", "groups", "auth_time", "amr"],
+        "acr_values_supported": LEVELS.map(|(level, _)| level),
+        "claims_supported": ["sub", "name", "email", "email_verified", "groups", "auth_time", "amr", "acr"],
     })
 }
 
@@ -166,8 +168,9 @@ fn with(mut document: Value, name: &str, value: &str) -> Value {
 fn authorize(shared: &Shared, query: &Parameters) -> Answer {
     match Authorization::parse(query, now()) {
         Ok(authorization) => {
+            let asked = authorization.wanted.describe();
             let id = locked(&shared.flows).wait(authorization);
-            html(StatusCode::OK, pages::sign_in(&id, ""))
+            html(StatusCode::OK, pages::sign_in(&id, &asked))
         }
         Err(Refusal::Page(why)) => html(StatusCode::BAD_REQUEST, pages::message(why)),
         Err(Refusal::Redirect(url)) => redirect(url.as_str()),
@@ -208,23 +211,20 @@ const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 fn token(shared: &Shared, form: &Parameters) -> Answer {
     let mut flows = locked(&shared.flows);
     let redeemed = match form.get("grant_type").map(String::as_str) {
-        Some("authorization_code") => flows
-            .redeem_code(form, now())
-            .map(|signed_in| (signed_in.name, signed_in.nonce))
-            .ok_or("invalid_grant"),
+        Some("authorization_code") => flows.redeem_code(form, now()).ok_or("invalid_grant"),
         Some(DEVICE_GRANT) => {
             let code = form.get("device_code").map_or("", String::as_str);
-            flows.poll_device(code, now()).map(|name| (name, None))
+            flows.poll_device(code, now())
         }
         _ => Err("unsupported_grant_type"),
     };
     drop(flows);
     match redeemed {
-        Ok((name, nonce)) => json_answer(&json!({
+        Ok(signed_in) => json_answer(&json!({
             "access_token": crate::dev::random_text(),
             "token_type": "Bearer",
             "expires_in": TOKEN_LIFETIME.as_secs(),
-            "id_token": shared.id_token(name, nonce.as_deref()),
+            "id_token": shared.id_token(&signed_in),
         })),
         Err(code) => oauth_error(code),
     }
@@ -234,7 +234,7 @@ fn device_authorization(shared: &Shared, form: &Parameters) -> Answer {
     if form.get("client_id").map(String::as_str) != Some(super::CLIENT_ID) {
         return oauth_error("invalid_client");
     }
-    let (device_code, user_code) = locked(&shared.flows).begin_device(now());
+    let (device_code, user_code) = locked(&shared.flows).begin_device(Wanted::of(form), now());
     let url = &shared.url;
     json_answer(&json!({
         "device_code": device_code,

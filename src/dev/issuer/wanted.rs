@@ -1,0 +1,77 @@
+//! What a request wants of the sign-in itself (OpenID Connect Core 3.1.2.1: `max_age`, `prompt`, `acr_values`), and how
+//! somebody then signed in. The device flow takes the same parameters.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::flows::Parameters;
+
+/// The levels this issuer knows, with the methods that reach them: a password, a second factor, and the phishing-resistant
+/// `phr` of OpenID Connect's EAP profile.
+pub(super) const LEVELS: [(&str, &[&str]); 3] = [
+    ("pwd", &["pwd"]),
+    ("mfa", &["pwd", "otp", "mfa"]),
+    ("phr", &["hwk", "pin", "mfa"]),
+];
+
+/// What a request says of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    max_age: Option<Duration>,
+    again: bool,
+    levels: Vec<String>,
+}
+
+/// How somebody signed in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Authentication {
+    /// `auth_time`.
+    pub(super) at: OffsetDateTime,
+    /// `acr`.
+    pub(super) level: &'static str,
+    /// `amr`.
+    pub(super) methods: &'static [&'static str],
+}
+
+impl Wanted {
+    pub(super) fn of(parameters: &Parameters) -> Self {
+        let words = |name: &str| {
+            let value = parameters.get(name).map_or("", String::as_str);
+            value.split_ascii_whitespace().map(str::to_owned)
+        };
+        Self {
+            max_age: words("max_age").find_map(|age| age.parse().ok().map(Duration::from_secs)),
+            again: words("prompt").any(|word| word == "login"),
+            levels: words("acr_values").collect(),
+        }
+    }
+
+    /// Somebody with a session of that age signs in: they type their password again where the session will not do, and
+    /// reach the first wanted level that is known.
+    pub(super) fn authenticate(&self, now: OffsetDateTime, session: Duration) -> Authentication {
+        let level = |wanted: &String| LEVELS.into_iter().find(|(level, _)| level == wanted);
+        let reached = self.levels.iter().find_map(level);
+        let is_old = self.max_age.is_some_and(|most| session > most);
+        let [usual, ..] = LEVELS;
+        let (level, methods) = reached.unwrap_or(usual);
+        let fresh = self.again || is_old || level != usual.0;
+        Authentication {
+            at: if fresh { now } else { now - session },
+            level,
+            methods,
+        }
+    }
+
+    /// For the page: what was asked for beyond a name and a password.
+    pub(super) fn describe(&self) -> String {
+        let age = self.max_age.map(|age| format!("max_age {}", age.as_secs()));
+        let again = self.again.then(|| "prompt login".to_owned());
+        let levels = (!self.levels.is_empty()).then(|| format!("acr {}", self.levels.join(" ")));
+        let parts: Vec<String> = [age, again, levels].into_iter().flatten().collect();
+        match parts.as_slice() {
+            [] => String::new(),
+            parts => format!("The client asks for {}.", parts.join(", ")),
+        }
+    }
+}
