@@ -15,6 +15,7 @@ pub mod man;
 pub mod output;
 pub mod pass;
 pub mod policy;
+mod renew;
 pub mod roles;
 pub mod serve;
 pub mod ssh;

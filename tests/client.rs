@@ -228,8 +228,12 @@ async fn twenty_commands_at_once_make_one_login_and_one_pass() {
                 issuer: None,
                 into_agent: false,
                 loopback_only: true,
+                step_up: Default::default(),
             };
-            client.sign_in_once(&request).await.map(|login| login.label)
+            client
+                .sign_in_once(&request, None)
+                .await
+                .map(|login| login.label)
         })
     });
     for login in logins.collect::<Vec<_>>() {

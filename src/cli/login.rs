@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     client::{
-        login::{Method, Request, Source, Visit},
+        login::{Method, Request, Source, StepUp, Visit},
         now,
     },
     dev::person::Person,
@@ -56,6 +56,15 @@ pub struct Args {
     /// The issuer's name, where the server has several.
     #[arg(long, value_name = "NAME")]
     issuer: Option<String>,
+    /// The sign-in may be at most this many seconds old; the issuer asks again where it is older (max_age).
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["token_file", "token_command", "print_audience"])]
+    max_age: Option<u64>,
+    /// How strong the sign-in must be, in the issuer's words; the one wanted most first (acr_values).
+    #[arg(long = "acr", value_name = "LEVEL", value_parser = level, conflicts_with_all = ["token_file", "token_command", "print_audience"])]
+    levels: Vec<String>,
+    /// Prove anew that you are there, even where the issuer remembers you (prompt=login).
+    #[arg(long, conflicts_with_all = ["token_file", "token_command", "print_audience"])]
+    again: bool,
     /// In a dev world: sign in as this person, without a browser.
     #[arg(long = "as", value_name = "NAME", conflicts_with_all = ["token_file", "token_command"])]
     person: Option<String>,
@@ -89,6 +98,11 @@ impl Args {
         }
         let request = Request {
             method: self.method(global)?,
+            step_up: StepUp {
+                max_age: self.max_age,
+                acr_values: self.levels,
+                again: self.again,
+            },
             key: self.key,
             issuer: self.issuer,
             into_agent: self.agent,
@@ -150,6 +164,16 @@ pub(super) fn usual_method() -> Method {
 /// Whether somebody is there to be asked.
 pub(super) fn is_interactive(global: &Global) -> bool {
     !global.no_input && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Levels travel in a list with spaces between them.
+fn level(text: &str) -> Result<String, String> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(
+            "it should be printable ASCII without spaces; give --acr once for each".to_owned(),
+        );
+    }
+    Ok(text.to_owned())
 }
 
 fn headless(name: &str, device: bool) -> Result<Method, Failure> {

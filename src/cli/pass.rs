@@ -8,9 +8,10 @@ use super::{
     Failure, Global,
     failure::Code,
     output::clean,
+    renew::renewing,
     target::{Target, left, moment},
 };
-use crate::client::{cache::Place, choose::Wish, now, pass::Pass};
+use crate::client::{Client, Error, cache::Place, choose::Wish, now, pass::Pass};
 
 /// Get a pass without ssh, for scripts. Every call asks the server anew.
 #[derive(Debug, clap::Args)]
@@ -92,40 +93,55 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 3 where it is denied, 4 where nobody is signed in.
+    /// 3 where it is denied, 4 where nobody is signed in (well enough) and nobody can be asked.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         let wishes = self.wishes()?;
-        let mut printed = Vec::new();
-        match (&self.out, self.agent, wishes.as_slice()) {
-            (Some(path), _, [wish]) => {
-                let place = Place::named(path)?;
-                let pass = client.fresh_at(wish, &place).await?;
-                printed.push(Printed::of(&pass, Some(&place))?);
-            }
-            (Some(_), _, _) => {
+        let target = match (&self.out, wishes.as_slice()) {
+            (Some(_), [_, _, ..]) => {
                 return Err(Failure::new(
                     Code::Usage,
                     "--out takes one --role: a pass carries one role",
                 ));
             }
-            (None, true, wishes) => {
-                for wish in wishes {
-                    printed.push(Printed::of(&client.fresh_in_agent(wish).await?, None)?);
-                }
-            }
-            (None, false, wishes) => {
-                for (place, pass) in client.fresh(wishes).await? {
-                    printed.push(Printed::of(&pass, Some(&place))?);
-                }
-            }
-        }
+            (Some(path), _) => Some(Place::named(path)?),
+            (None, _) => None,
+        };
+        let passes = renewing(&client, global, async || {
+            self.get(&client, &wishes, target.as_ref()).await
+        });
+        let printed = passes.await?;
+        let printed = printed
+            .iter()
+            .map(|(place, pass)| Printed::of(pass, place.as_ref()));
+        let printed = printed.collect::<Result<Vec<_>, _>>()?;
         match printed.as_slice() {
             [one] => global.print(one, text),
             many => global.print(&many, |many| {
                 many.iter().map(text).collect::<Vec<_>>().join("\n\n")
             }),
         }
+    }
+
+    /// One pass for every wish, at `target`, in the agent, or in the state folder.
+    async fn get(
+        &self,
+        client: &Client,
+        wishes: &[Wish],
+        target: Option<&Place>,
+    ) -> Result<Vec<(Option<Place>, Pass)>, Error> {
+        if target.is_none() && !self.agent {
+            let passes = client.fresh(wishes).await?.into_iter();
+            return Ok(passes.map(|(place, pass)| (Some(place), pass)).collect());
+        }
+        let mut passes = Vec::new();
+        for wish in wishes {
+            passes.push(match target {
+                Some(place) => (Some(place.clone()), client.fresh_at(wish, place).await?),
+                None => (None, client.fresh_in_agent(wish).await?),
+            });
+        }
+        Ok(passes)
     }
 
     fn wishes(&self) -> Result<Vec<Wish>, Failure> {

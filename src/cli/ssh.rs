@@ -2,21 +2,11 @@
 
 use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::Command};
 
-use super::{
-    Failure, Global,
-    failure::Code,
-    login::{is_interactive, usual_method},
-    pass::Details,
-    target::Target,
-};
+use super::{Failure, Global, failure::Code, pass::Details, renew::renewing, target::Target};
 use crate::client::{
-    Client, Error,
-    cache::Place,
     choose::Wish,
-    login::Request,
     ssh::{Destination, arguments, login_name},
 };
-use ssh_key::Certificate;
 
 /// Tells `daypass ensure` inside this ssh that this host is served already.
 pub(super) const SERVED: &str = "DAYPASS_SSH_HOST";
@@ -64,7 +54,8 @@ impl Args {
             user: destination.user.clone(),
             ..self.details.wish()?
         };
-        let (place, certificate) = obtain(&client, &wish, global).await?;
+        let (place, certificate) =
+            renewing(&client, global, async || client.obtain(&wish).await).await?;
         let local = std::env::var("USER").ok();
         let login = login_name(
             destination.user.as_deref(),
@@ -90,27 +81,4 @@ impl Args {
             format!("failed to start ssh: {error}"),
         ))
     }
-}
-
-/// Where somebody can be asked, an ended session is renewed on the way: once, however many commands wait for it.
-async fn obtain(
-    client: &Client,
-    wish: &Wish,
-    global: &Global,
-) -> Result<(Place, Certificate), Failure> {
-    match client.obtain(wish).await {
-        Err(Error::SignIn { message, .. }) if is_interactive(global) => {
-            client.say(&format!("daypass: {message}"))
-        }
-        done => return Ok(done?),
-    }
-    let request = Request {
-        method: usual_method(),
-        key: None,
-        issuer: None,
-        into_agent: false,
-        loopback_only: false,
-    };
-    client.sign_in_once(&request).await?;
-    Ok(client.obtain(wish).await?)
 }

@@ -4,6 +4,7 @@ use std::{io, path::PathBuf};
 
 use tonic::Code;
 
+use super::login::{StepUp, step_up};
 use crate::proto::status::Details;
 
 /// A client's failure. [`Error::exit_code`] is the documented exit code.
@@ -25,6 +26,14 @@ pub enum Error {
     SignIn {
         /// The server's stable reason code, where it was the server that refused.
         reason: Option<String>,
+        /// What is wrong and which command helps.
+        message: String,
+    },
+    /// The role wants a newer or stronger sign-in.
+    #[error("{message}")]
+    StepUp {
+        /// What would meet it.
+        wanted: StepUp,
         /// What is wrong and which command helps.
         message: String,
     },
@@ -99,7 +108,7 @@ impl Error {
         match self {
             Self::Usage(_) => 2,
             Self::Denied { .. } => 3,
-            Self::SignIn { .. } => 4,
+            Self::SignIn { .. } | Self::StepUp { .. } => 4,
             Self::TimedOut(_) => 5,
             Self::Unreachable { .. } => 6,
             Self::Untrusted(_) | Self::Fork(_) | Self::File { .. } | Self::Other { .. } => 1,
@@ -113,6 +122,7 @@ impl Error {
             Self::SignIn { reason, .. }
             | Self::Unreachable { reason, .. }
             | Self::Other { reason, .. } => reason.as_deref(),
+            Self::StepUp { .. } => Some(step_up::REASON),
             Self::Fork(_) => Some("LEDGER_FORK"),
             Self::Untrusted(_) => Some("UNTRUSTED_ANSWER"),
             Self::Usage(_) | Self::TimedOut(_) | Self::File { .. } => None,
@@ -133,6 +143,13 @@ impl From<tonic::Status> for Error {
                 ),
                 reason,
             },
+            Code::PermissionDenied if reason.as_deref() == Some(step_up::REASON) => {
+                let wanted = details.as_ref().map(StepUp::of).unwrap_or_default();
+                Self::StepUp {
+                    message: format!("{message}; sign in again with: {}", wanted.command()),
+                    wanted,
+                }
+            }
             Code::PermissionDenied | Code::InvalidArgument => Self::Denied {
                 reason: reason.unwrap_or_else(|| "DENIED".to_owned()),
                 message,

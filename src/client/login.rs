@@ -9,6 +9,7 @@ mod claims;
 mod device;
 mod oidc;
 pub mod pending;
+pub(super) mod step_up;
 mod token;
 
 use std::{future::Future, path::PathBuf, pin::Pin, time::Duration};
@@ -26,6 +27,7 @@ use super::{
 };
 use crate::identity::proof;
 use claims::Claims;
+pub use step_up::StepUp;
 pub use token::Source;
 
 /// How long a person may take.
@@ -59,6 +61,9 @@ pub struct Request {
     pub into_agent: bool,
     /// Only an issuer on this machine will do (`--as`).
     pub loopback_only: bool,
+    /// How new and how strong it must be. One that says anything keeps the key of the session: what waits for that key
+    /// (an approved request) still finds it.
+    pub step_up: StepUp,
 }
 
 /// The key and the secret that one login commits to.
@@ -79,15 +84,20 @@ impl Client {
         self.sign_in_alone(request).await
     }
 
-    /// Signs in unless somebody, perhaps a command that ran beside this one, has done so.
+    /// Signs in unless somebody, perhaps a command that ran beside this one, has done so since the token with the hash
+    /// `seen` (none: since there was none) was found wanting.
     ///
     /// # Errors
     /// As [`Client::sign_in`].
-    pub async fn sign_in_once(&self, request: &Request) -> Result<Login, Error> {
+    pub async fn sign_in_once(
+        &self,
+        request: &Request,
+        seen: Option<[u8; 32]>,
+    ) -> Result<Login, Error> {
         let _lock = self.state.lock().await?;
         match self.login() {
-            Ok(login) => Ok(login),
-            Err(Error::SignIn { .. }) => self.sign_in_alone(request).await,
+            Ok(login) if seen != Some(login.token_hash()) => Ok(login),
+            Ok(_) | Err(Error::SignIn { .. }) => self.sign_in_alone(request).await,
             Err(error) => Err(error),
         }
     }
@@ -159,7 +169,28 @@ impl Client {
         if may_be_prepared && let Some(prepared) = pending::take(&self.state, issuer)? {
             return Ok(prepared);
         }
+        let keeps = !request.step_up.is_any() && request.key.is_none() && !request.into_agent;
+        if keeps && let Some(commitment) = self.recommit()? {
+            return Ok(commitment);
+        }
         Commitment::make(request.key.as_deref()).await
+    }
+
+    /// A fresh secret over the session's key, where both are still there.
+    fn recommit(&self) -> Result<Option<Commitment>, Error> {
+        let login = Session::load(&self.state)?.login;
+        let Some(login) = login.filter(|login| self.is_for(login)) else {
+            return Ok(None);
+        };
+        let Ok(key) = Key::open(&login.key, &self.state) else {
+            return Ok(None);
+        };
+        Commitment::of(key, login.key, fresh_secret()).map(Some)
+    }
+
+    fn is_for(&self, login: &Login) -> bool {
+        let address = self.address();
+        address.is_ok_and(|address| address.as_str() == login.server)
     }
 
     async fn token(
@@ -168,11 +199,18 @@ impl Client {
         issuer: &Issuer,
         commitment: &Commitment,
     ) -> Result<Zeroizing<String>, Error> {
+        let step_up = &request.step_up;
         match &request.method {
-            Method::Browser(visit) => browser::token(self, issuer, &commitment.text, visit).await,
-            Method::Either(_) if issuer.device_flow => device::token(self, issuer, None).await,
-            Method::Either(visit) => browser::token(self, issuer, &commitment.text, visit).await,
-            Method::Device(visit) => device::token(self, issuer, visit.as_ref()).await,
+            Method::Browser(visit) => {
+                browser::token(self, issuer, &commitment.text, step_up, visit).await
+            }
+            Method::Either(_) if issuer.device_flow => {
+                device::token(self, issuer, step_up, None).await
+            }
+            Method::Either(visit) => {
+                browser::token(self, issuer, &commitment.text, step_up, visit).await
+            }
+            Method::Device(visit) => device::token(self, issuer, step_up, visit.as_ref()).await,
             Method::Token(source) => {
                 token::read(
                     source,
@@ -232,13 +270,7 @@ impl Commitment {
             Some(path) => Key::choose(path).await?,
             None => (Key::fresh()?, KeyPlace::Own),
         };
-        let mut secret = Zeroizing::new([0; 32]);
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "the client is an edge: randomness enters here"
-        )]
-        OsRng.fill_bytes(&mut *secret);
-        Self::of(key, place, secret)
+        Self::of(key, place, fresh_secret())
     }
 
     fn of(key: Key, place: KeyPlace, secret: Zeroizing<[u8; 32]>) -> Result<Self, Error> {
@@ -268,6 +300,16 @@ fn no_issuer(trust: &Trust, request: &Request) -> Error {
         "{what}; choose with --issuer NAME from: {}",
         names.join(", ")
     ))
+}
+
+fn fresh_secret() -> Zeroizing<[u8; 32]> {
+    let mut secret = Zeroizing::new([0; 32]);
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the client is an edge: randomness enters here"
+    )]
+    OsRng.fill_bytes(&mut *secret);
+    secret
 }
 
 /// Whether `issuer` can be signed in at with a browser at all.

@@ -11,7 +11,7 @@ use super::{
         Client, Error,
         trust::{Binding, Issuer},
     },
-    PATIENCE, Visit,
+    PATIENCE, StepUp, Visit,
     callback::Callback,
     check_interactive_binding,
     oidc::{self, Http},
@@ -22,6 +22,7 @@ pub(super) async fn token(
     client: &Client,
     issuer: &Issuer,
     commitment: &str,
+    step_up: &StepUp,
     visit: &Visit,
 ) -> Result<Zeroizing<String>, Error> {
     check_interactive_binding(issuer)?;
@@ -36,15 +37,18 @@ pub(super) async fn token(
         Binding::Nonce => Nonce::new(commitment.to_owned()),
         Binding::Audience | Binding::None => Nonce::new_random(),
     };
-    let (url, state, nonce) = oidc
+    let mut request = oidc
         .authorize_url(
             AuthenticationFlow::<CoreResponseType>::AuthorizationCode,
             CsrfToken::new_random,
             || nonce,
         )
         .add_scopes(scopes(issuer))
-        .set_pkce_challenge(challenge)
-        .url();
+        .set_pkce_challenge(challenge);
+    for (name, value) in step_up.parameters() {
+        request = request.add_extra_param(name, value);
+    }
+    let (url, state, nonce) = request.url();
     client.say(&format!(
         "Sign in with your browser. If it does not open, go to:\n{url}"
     ));

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     super::{Client, Error, trust::Issuer},
-    PATIENCE, Visit,
+    PATIENCE, StepUp, Visit,
     browser::{refused, scopes},
     check_interactive_binding,
     oidc::{self, Failed, Http},
@@ -19,6 +19,7 @@ use super::{
 pub(super) async fn token(
     client: &Client,
     issuer: &Issuer,
+    step_up: &StepUp,
     visit: Option<&Visit>,
 ) -> Result<Zeroizing<String>, Error> {
     check_interactive_binding(issuer)?;
@@ -31,9 +32,11 @@ pub(super) async fn token(
     let endpoint = endpoint
         .ok_or_else(|| Error::Usage(format!("{} has no device flow; use --browser", issuer.url)))?;
     let oidc = oidc::client(issuer, metadata).set_device_authorization_url(endpoint);
-    let details: CoreDeviceAuthorizationResponse = oidc
-        .exchange_device_code()
-        .add_scopes(scopes(issuer))
+    let mut request = oidc.exchange_device_code().add_scopes(scopes(issuer));
+    for (name, value) in step_up.parameters() {
+        request = request.add_extra_param(name, value);
+    }
+    let details: CoreDeviceAuthorizationResponse = request
         .request_async::<_, EmptyExtraDeviceAuthorizationFields>(&http)
         .await
         .map_err(|error| oidc::unreachable(issuer, &error))?;
