@@ -51,6 +51,7 @@ async fn no_pass_outlives_its_record_through_a_hundred_kills() {
         let inject = format!("inject=fsync,fdatasync:signal=KILL:when={point}");
         let trace = [
             "strace",
+            "--seccomp-bpf",
             "-f",
             "-qq",
             "-o",

@@ -14,6 +14,7 @@
     clippy::disallowed_methods,
     reason = "it is an edge: it reads the clock"
 )]
+#![allow(unreachable_pub, missing_docs, reason = "shares files with the tests")]
 
 #[path = "../../tests/support/door.rs"]
 #[allow(dead_code, reason = "shared with the tests")]
