@@ -194,17 +194,21 @@ impl Running {
         Ok(())
     }
 
-    /// As [`Running::stop`], for a server that has ended.
+    /// As [`Running::stop`], after [`Running::failed`]: what still runs is cut.
     async fn close(self) {
         self.warm_up.abort();
+        self.server.abort();
         self.authority.store.close().await;
     }
 
-    /// Resolves when the server ends although nobody stopped it.
+    /// Resolves when the server or the ledger's writer ends although nobody stopped it. Neither comes back by itself.
     async fn failed(&mut self) -> Error {
-        match (&mut self.server).await {
-            Ok(Err(error)) => Error::Server(error),
-            Ok(Ok(())) | Err(_) => Error::Panicked,
+        tokio::select! {
+            ended = &mut self.server => match ended {
+                Ok(Err(error)) => Error::Server(error),
+                Ok(Ok(())) | Err(_) => Error::Panicked,
+            },
+            () = self.authority.store.ended() => Error::NoWriter,
         }
     }
 }
@@ -335,6 +339,9 @@ pub enum Error {
     /// A bug.
     #[error("the server ended unexpectedly")]
     Panicked,
+    /// A bug, or the end of the machine's memory.
+    #[error("the ledger's writer ended unexpectedly")]
+    NoWriter,
     /// The reason is in the log.
     #[error("the daemon failed; its log says why")]
     Logged,
@@ -353,4 +360,28 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::dev::world::{Options, World};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_daemon_without_a_writer_ends_so_that_systemd_starts_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            without_sshd: true,
+            ..Options::default()
+        };
+        let mut world = World::start_with(folder.path(), options).await.unwrap();
+        world.stop_daemon().await.unwrap();
+        let config = Config::load(&world.files().configuration()).unwrap();
+        let mut running = start(config, None).await.unwrap();
+        running.authority.store.lose_writer();
+        assert!(matches!(running.failed().await, Error::NoWriter));
+        assert!(!running.is_ready());
+        running.close().await;
+    }
 }

@@ -21,6 +21,7 @@ use time::OffsetDateTime;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
+    time::Instant,
 };
 
 use crate::{
@@ -112,6 +113,7 @@ impl Store {
             connection: Some(connection),
             inserts: ledger::Inserts::new(),
             unflushed: 0,
+            signed_at: Instant::now(),
         };
         Ok(Self(Arc::new(Inner {
             jobs: Mutex::new(Some(jobs)),
@@ -254,6 +256,20 @@ impl Store {
     pub fn is_ready(&self) -> bool {
         let writer_lives = self.0.state.has_changed().is_ok();
         writer_lives && self.0.state.borrow().fault.is_none()
+    }
+
+    /// Resolves when the writer has ended, by [`Store::close`] or by a bug: nothing can be appended from then on.
+    pub async fn ended(&self) {
+        let mut state = self.0.state.clone();
+        while state.changed().await.is_ok() {}
+    }
+
+    /// Ends the writer as a bug in it would.
+    #[cfg(test)]
+    pub(crate) fn lose_writer(&self) {
+        if let Some(writer) = locked(&self.0.writer).as_ref() {
+            writer.abort();
+        }
     }
 
     /// Takes nothing more, commits what waits, signs the head, moves the log into the database and releases the lock.

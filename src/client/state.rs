@@ -97,8 +97,17 @@ impl State {
     /// # Errors
     /// Where the lock file cannot be made.
     pub async fn lock(&self) -> Result<Lock, Error> {
+        self.lock_on("lock").await
+    }
+
+    /// As [`State::lock`], for a smaller matter that `name` stands for. Taken after that one, never before it.
+    ///
+    /// # Errors
+    /// Where the lock file cannot be made.
+    pub(super) async fn lock_on(&self, name: impl AsRef<Path>) -> Result<Lock, Error> {
         self.prepare()?;
-        let path = self.path("lock");
+        let path = self.path(name);
+        make_folder(parent(&path))?;
         let open = OpenOptions::new()
             .create(true)
             .truncate(false)

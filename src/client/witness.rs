@@ -14,7 +14,8 @@ use crate::{
     proto::v1,
 };
 
-/// Fetches the server's checkpoint, verifies it, holds it against the remembered one, and remembers it.
+/// Fetches the server's checkpoint, verifies it, holds it against the remembered one, and remembers it. Commands that run
+/// beside each other take turns: a checkpoint that was fetched before the remembered one would look like a fork.
 ///
 /// # Errors
 /// [`Error::Fork`] where the two contradict each other; both are then kept as evidence.
@@ -25,6 +26,8 @@ pub async fn check(
     trust: &Trust,
 ) -> Result<Checkpoint, Error> {
     let verifier = trust.verifier()?;
+    let file = trust::file(&server.address, "checkpoint");
+    let _turn = state.lock_on(&file.with_extension("lock")).await?;
     let request = authorized(token, v1::GetCheckpointRequest {})?;
     let note = server
         .ledger()
@@ -33,7 +36,6 @@ pub async fn check(
         .into_inner()
         .checkpoint;
     let new = verify(&verifier, &note)?;
-    let file = trust::file(&server.address, "checkpoint");
     let Some(old_note) = state.read(&file)? else {
         state.write(&file, note.as_bytes())?;
         return Ok(new);

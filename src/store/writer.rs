@@ -10,7 +10,7 @@ use std::{
 use sqlx::{Connection, SqliteConnection};
 use tokio::{
     sync::{mpsc, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -31,6 +31,10 @@ const BATCH: usize = 256;
 
 /// How long nothing must come before the writer tidies up: moves the log into the database and signs the head.
 const QUIET: Duration = Duration::from_millis(500);
+
+/// The head is signed this often even where no quiet moment comes. What somebody cuts off the database is noticed from the
+/// last signed head backwards, so this bounds what could go unnoticed.
+const SIGN_EVERY: Duration = Duration::from_secs(1);
 
 /// The log is moved after so many bytes of events even under load, for it must not grow without end.
 const LOG_LIMIT: usize = 32 * 1024 * 1024;
@@ -63,6 +67,8 @@ pub(super) struct Writer {
     pub(super) inserts: Inserts,
     /// Bytes of events since the log was last moved.
     pub(super) unflushed: usize,
+    /// When the head was last given to be signed.
+    pub(super) signed_at: Instant,
 }
 
 impl Writer {
@@ -97,6 +103,7 @@ impl Writer {
         if self.unflushed > LOG_LIMIT {
             self.flush(Flush::Some).await;
         }
+        self.keep_signed();
     }
 
     /// Commits the batch and answers it. After any error nobody gets a receipt, and the head is read anew before the next
@@ -208,12 +215,20 @@ impl Writer {
         }
     }
 
+    /// As [`Writer::sign`], beside the commits of a busy ledger.
+    fn keep_signed(&mut self) {
+        if self.signed_at.elapsed() < SIGN_EVERY {
+            return;
+        }
+        self.signed_at = Instant::now();
+        let (signed, head) = (self.signed.clone(), self.state.borrow().head.clone());
+        tokio::spawn(async move { warn_unsigned(signed.sign(|| head.clone()).await) });
+    }
+
     /// Keeps the signed head near the real one, so that an old backup is noticed even if nobody asked for a checkpoint.
     async fn sign(&self) {
         let head = || self.state.borrow().head.clone();
-        if let Err(error) = self.signed.sign(head).await {
-            tracing::warn!(%error, "the ledger's head could not be signed");
-        }
+        warn_unsigned(self.signed.sign(head).await);
     }
 
     async fn finish(mut self) {
@@ -230,6 +245,12 @@ impl Writer {
 /// What is said once the store is closed.
 pub(super) fn closed() -> Error {
     Error::Unavailable("the store is closed".to_owned())
+}
+
+fn warn_unsigned(outcome: Result<String, Error>) {
+    if let Err(error) = outcome {
+        tracing::warn!(%error, "the ledger's head could not be signed");
+    }
 }
 
 fn count(events: usize) {

@@ -163,3 +163,32 @@ async fn a_checkpoint_that_cannot_be_saved_is_not_shown() {
     fs::remove_dir(folder.file("checkpoint.new")).unwrap();
     assert_eq!(head(&store).await.size, 2);
 }
+
+#[tokio::test]
+async fn a_busy_ledger_is_signed_all_the_same() {
+    let folder = Folder::new();
+    let store = folder.open().await.unwrap();
+    let first = fs::read_to_string(folder.file("checkpoint")).unwrap();
+    let began = std::time::Instant::now();
+    let mut number = 0;
+    while fs::read_to_string(folder.file("checkpoint")).unwrap() == first {
+        number += 1;
+        store.record(staged(number), NOW).await.unwrap();
+        assert!(
+            began.elapsed().as_secs() < 10,
+            "{number} events without a quiet moment, and none signed"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_lost_writer_is_noticed_and_nothing_is_appended_after() {
+    let folder = Folder::new();
+    let store = folder.open().await.unwrap();
+    assert!(store.is_ready());
+    store.lose_writer();
+    store.ended().await;
+    assert!(!store.is_ready());
+    let refused = store.record(staged(1), NOW).await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+}
