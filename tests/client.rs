@@ -27,6 +27,13 @@ use daypass::{
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+/// Tests ask faster than people do.
+const LIMITS: &str = r#"
+[limits]
+requests_per_address = { per_second = 100000, burst = 100000 }
+requests_per_identity = { per_second = 100000, burst = 100000 }
+"#;
+
 /// A user with a terminal in a running world. Tests run as root keep their sshd's files out of /tmp (StrictModes).
 struct Desk {
     world: World,
@@ -54,6 +61,7 @@ impl Desk {
         let folder = tempfile::tempdir_in(base).unwrap();
         let options = daypass::dev::world::Options {
             program: Some(env!("CARGO_BIN_EXE_daypass").into()),
+            configuration: LIMITS.to_owned(),
             ..Default::default()
         };
         let world = World::start_with(&folder.path().join("world"), options)
@@ -536,5 +544,100 @@ async fn ssh_runs_with_the_pass_and_passes_on_its_exit_code() {
         true
     );
     assert_eq!(fs::read(&config).unwrap(), before);
+    desk.world.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_beside_each_other_do_not_take_the_ledgers_growth_for_a_fork() {
+    let desk = Desk::new().await;
+    desk.sign_in("alice").await;
+    let wish = daypass::client::choose::Wish {
+        role: Some("shell".to_owned()),
+        ..Default::default()
+    };
+    let grower = {
+        let client = desk.client();
+        tokio::spawn(async move {
+            for _ in 0..20 {
+                client.fresh(std::slice::from_ref(&wish)).await.unwrap();
+            }
+        })
+    };
+    let witnesses = (0..8).map(|_| {
+        let client = desk.client();
+        tokio::spawn(async move {
+            for _ in 0..10 {
+                client.signed_in().await.map(|_| ()).unwrap();
+            }
+        })
+    });
+    for witness in witnesses.collect::<Vec<_>>() {
+        witness.await.unwrap();
+    }
+    grower.await.unwrap();
+    desk.world.stop().await.unwrap();
+}
+
+/// A browser that hits the callback of a login with this query, whatever the issuer would have said. `{state}` in it is the
+/// right one.
+fn hostile_browser(query: &'static str) -> Visit {
+    Box::new(move |url| {
+        Box::pin(async move {
+            let url = url::Url::parse(&url).unwrap();
+            let value = |name: &str| {
+                let found = url.query_pairs().find(|(key, _)| key == name);
+                found.unwrap().1.into_owned()
+            };
+            let query = query.replace("{state}", &value("state"));
+            let hit = format!("{}?{query}", value("redirect_uri"));
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let page = client.get(&hit).send().await.unwrap().text().await.unwrap();
+            assert!(!page.contains("alert"), "{page}");
+            Ok(())
+        })
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_somebody_else_ends_signs_nobody_in() {
+    let desk = Desk::new().await;
+    // GHSA-7q7g-x6vg-xpc3: a code that another person's login led to is of no use here.
+    let cases = [
+        ("another login's state", "code=stolen&state=other"),
+        ("no state", "code=stolen"),
+        (
+            "a code that the issuer never gave",
+            "code=stolen&state={state}",
+        ),
+        ("two codes", "code=a&code=b&state={state}"),
+        (
+            "a script as the description",
+            "error=access_denied&error_description=<script>alert(1)</script>&state={state}",
+        ),
+        (
+            "another issuer",
+            "code=a&state={state}&iss=https://evil.example",
+        ),
+    ];
+    for (case, query) in cases {
+        let request = Request {
+            method: Method::Browser(hostile_browser(query)),
+            key: None,
+            issuer: None,
+            into_agent: false,
+            loopback_only: true,
+            step_up: Default::default(),
+        };
+        let error = desk.client().sign_in(&request).await.err();
+        let text = error
+            .unwrap_or_else(|| panic!("{case}: signed in"))
+            .to_string();
+        assert!(
+            !text.contains("alert") && !text.contains("stolen"),
+            "{case}: {text}"
+        );
+        assert!(desk.client().login().is_err(), "{case}");
+        assert!(!desk.state().join("key").exists(), "{case}: no key is kept");
+    }
     desk.world.stop().await.unwrap();
 }

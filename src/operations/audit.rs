@@ -11,6 +11,9 @@ pub const MAX_PAGE: u32 = 1000;
 /// How many leaves an answer has where the caller does not say.
 const DEFAULT_PAGE: u32 = 100;
 
+/// The most bytes of leaves in one answer: gRPC clients take 4 MiB, and callers with large claims make large leaves.
+const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
+
 /// A stretch of the ledger.
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -20,7 +23,7 @@ pub struct Page {
     pub size: u64,
 }
 
-/// At most `limit` leaves from `from` on (0: 100; never over [`MAX_PAGE`]); `newest_first` from `from` down, or from the
+/// At most `limit` leaves from `from` on (0: 100; never over [`MAX_PAGE`], fewer where they are large); `newest_first` from `from` down, or from the
 /// head where `from` lies beyond it.
 ///
 /// # Errors
@@ -42,7 +45,19 @@ pub async fn list(
     if newest_first {
         entries.reverse();
     }
+    bound(&mut entries);
     Ok(Page { entries, size })
+}
+
+/// Keeps the first leaf, and those after it that one answer has room for.
+fn bound(entries: &mut Vec<(u64, Vec<u8>)>) {
+    let mut bytes = 0;
+    let fits = |(_, event): &&(u64, Vec<u8>)| {
+        bytes += event.len();
+        bytes <= MAX_PAGE_BYTES
+    };
+    let count = entries.iter().take_while(fits).count();
+    entries.truncate(count.max(1));
 }
 
 /// First index and count of the leaves wanted from a ledger of `size`.
@@ -103,7 +118,8 @@ impl Export {
         }
         let left = self.size.saturating_sub(self.next);
         let count = u32::try_from(left).unwrap_or(MAX_PAGE).min(MAX_PAGE);
-        let entries = authority.store.entries(self.next, count).await?;
+        let mut entries = authority.store.entries(self.next, count).await?;
+        bound(&mut entries);
         let Some((last, _)) = entries.last() else {
             let cause = format!("leaf {} is missing", self.next);
             return Err(Error::Store(store::Error::Unavailable(cause)));

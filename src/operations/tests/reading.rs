@@ -153,3 +153,29 @@ async fn anyone_may_know_keys_and_ledger() {
     world.authority.store.close().await;
     assert!(!trust::health(&world.authority).store);
 }
+
+#[tokio::test]
+async fn large_events_do_not_make_answers_that_no_client_takes() {
+    let world = World::new().await;
+    for _ in 0..300 {
+        let policy = "x".repeat(20_000);
+        let event = What::PolicyLoaded { policy };
+        world.authority.store.record(event, now()).await.unwrap();
+    }
+    let auditor = identity(&["security"]);
+    for newest_first in [false, true] {
+        let page = audit::list(&world.authority, &auditor, 10, 1000, newest_first)
+            .await
+            .unwrap();
+        let bytes: usize = page.entries.iter().map(|(_, event)| event.len()).sum();
+        assert!(!page.entries.is_empty() && bytes < 4 << 20, "{bytes}");
+        assert_eq!(page.entries[0].0, 10);
+    }
+    let mut export = Export::open(&world.authority, &auditor).await.unwrap();
+    let mut bytes = Vec::new();
+    while let Some(piece) = export.next(&world.authority).await.unwrap() {
+        assert!(piece.len() < 4 << 20, "{}", piece.len());
+        bytes.extend(piece);
+    }
+    verify_export(&bytes, &world.authority.store.verifier()).unwrap();
+}
