@@ -19,6 +19,7 @@ pub mod limits;
 pub mod parameter;
 pub mod pattern;
 pub mod principal;
+pub mod replay;
 pub mod require;
 pub mod role;
 pub mod source;

@@ -1,6 +1,7 @@
-//! `daypass policy`: check, test and explain a policy file, offline.
+//! `daypass policy`: check, test and explain a policy file, offline; replay the past against it.
 
 mod explain;
+mod replay;
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use time::OffsetDateTime;
 use super::{Failure, Global, failure::Code, output::clean};
 use crate::policy::{Policy, testing::TestOutcome};
 
-/// Check, test and explain a policy file. No server is needed.
+/// Check, test and explain a policy file, and replay the past against it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -25,6 +26,8 @@ enum Action {
     Test(Source),
     /// Say which roles answer an ask, which condition decides, and what would have been needed.
     Explain(explain::Args),
+    /// Decide every past ask of the ledger again by a new policy, and show each decision that would change.
+    Replay(replay::Args),
 }
 
 /// Where the policy is.
@@ -42,12 +45,13 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 1 where the policy does not load or a test fails.
+    /// 1 where the policy does not load, a test fails, or a past decision would change.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         match self.action {
             Action::Check(source) => check(global, &source.path()),
             Action::Test(source) => test(global, &source.path()),
             Action::Explain(args) => args.run(global, now()),
+            Action::Replay(args) => args.run(global, now()).await,
         }
     }
 }

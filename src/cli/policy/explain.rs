@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Failure, Global, load, read};
 use crate::{
@@ -52,15 +52,20 @@ pub(super) struct Args {
     /// The address the ask comes from.
     #[arg(long, value_name = "IP")]
     source_address: Option<IpAddr>,
+    /// When it is asked (RFC 3339); by default now, or when the event was.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    at: Option<OffsetDateTime>,
 }
 
 /// Who asked what, from where.
-struct Subject {
-    issuer: String,
-    name: String,
-    claims: Map<String, Value>,
-    ask: Ask,
-    caller: Option<IpAddr>,
+pub(super) struct Subject {
+    pub(super) issuer: String,
+    pub(super) name: String,
+    pub(super) claims: Map<String, Value>,
+    pub(super) ask: Ask,
+    pub(super) caller: Option<IpAddr>,
+    /// When, where it is known.
+    at: Option<OffsetDateTime>,
 }
 
 #[derive(Serialize)]
@@ -80,7 +85,7 @@ impl Args {
             claims: &subject.claims,
         };
         let context = Context {
-            now,
+            now: self.at.or(subject.at).unwrap_or(now),
             caller: subject.caller,
         };
         let explained = Explained {
@@ -122,6 +127,11 @@ impl Args {
     }
 }
 
+fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| format!("{text:?} is no moment; write one such as 2026-01-05T09:00:00Z"))
+}
+
 fn parameter(text: &str) -> Result<(String, String), String> {
     let (name, value) = text
         .split_once('=')
@@ -145,6 +155,7 @@ fn from_claims(text: &str) -> Result<Subject, Failure> {
         claims: usable(claims),
         ask: Ask::default(),
         caller: None,
+        at: None,
     })
 }
 
@@ -179,17 +190,24 @@ fn event_at(export: &str, index: u64) -> Result<Event, Failure> {
 }
 
 fn from_event(event: Event) -> Result<Subject, Failure> {
-    match event.what {
-        What::Issued(issued) => past(issued.who, &issued.ask),
-        What::Denied { who, ask, .. } => past(who, &ask),
-        _ => Err(usage(format!(
-            "event {} is no ask; name one that was issued or denied",
-            event.index
-        ))),
-    }
+    let subject = match event.what {
+        What::Issued(issued) => past(issued.who, &issued.ask)?,
+        What::Denied { who, ask, .. } => past(who, &ask)?,
+        _ => {
+            return Err(usage(format!(
+                "event {} is no ask; name one that was issued or denied",
+                event.index
+            )));
+        }
+    };
+    Ok(Subject {
+        at: Some(event.at),
+        ..subject
+    })
 }
 
-fn past(who: Who, asked: &Asked) -> Result<Subject, Failure> {
+/// Who asked what, as an event holds it.
+pub(super) fn past(who: Who, asked: &Asked) -> Result<Subject, Failure> {
     let Value::Object(claims) = who.claims else {
         return Err(usage("the event holds no claims"));
     };
@@ -219,6 +237,7 @@ fn past(who: Who, asked: &Asked) -> Result<Subject, Failure> {
             .caller
             .as_deref()
             .and_then(|caller| caller.parse().ok()),
+        at: None,
     })
 }
 

@@ -1,0 +1,261 @@
+//! `daypass policy replay`: every past ask of the ledger against a new policy file, and each decision that would change.
+
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+use serde::Serialize;
+use time::{
+    Date, OffsetDateTime,
+    format_description::well_known::{Iso8601, Rfc3339},
+};
+
+use super::{Failure, Global, count, explain, load};
+use crate::{
+    cli::{
+        failure::Code,
+        output::{clean, table},
+        target::Target,
+    },
+    ledger::event::{Asked, Event, Issued, What, Who},
+    policy::{
+        Extension, Policy, Reason,
+        replay::{Change, Given, Outcome, Past},
+    },
+};
+
+/// Which past, against which policy.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    target: Target,
+    /// The new policy file.
+    file: PathBuf,
+    /// Only asks since then: a duration back from now (30d), a date, or an RFC 3339 time.
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// A ledger's export (`daypass ledger export`); by default the server's ledger is downloaded and verified.
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Replayed {
+    policy: String,
+    hash: String,
+    judged: usize,
+    changes: Vec<Change>,
+    not_judged: Vec<NotJudged>,
+}
+
+/// An ask that this replay says nothing about.
+#[derive(Serialize)]
+struct NotJudged {
+    index: u64,
+    why: String,
+}
+
+impl Args {
+    pub(super) async fn run(self, global: &Global, now: OffsetDateTime) -> Result<(), Failure> {
+        let policy = load(&self.file)?;
+        let since = self
+            .since
+            .as_deref()
+            .map(|text| since(text, now))
+            .transpose()?;
+        let export = match &self.export {
+            Some(path) => super::read(path)?.into_bytes(),
+            None => self.target.client()?.verified_export().await?.0,
+        };
+        let replayed = replay(&policy, self.file.display().to_string(), &export, since)?;
+        global.print(&replayed, text)?;
+        match replayed.changes.len() {
+            0 => Ok(()),
+            changes => Err(Failure::new(
+                Code::Failure,
+                format!("{} would change", count(changes, "decision")),
+            )),
+        }
+    }
+}
+
+fn since(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, Failure> {
+    let back = humantime::parse_duration(text).ok();
+    let back = back.and_then(|back| now.checked_sub(time::Duration::try_from(back).ok()?));
+    let moment = || OffsetDateTime::parse(text, &Rfc3339).ok();
+    let date = || {
+        Some(
+            Date::parse(text, &Iso8601::DATE)
+                .ok()?
+                .midnight()
+                .assume_utc(),
+        )
+    };
+    back.or_else(moment).or_else(date).ok_or_else(|| {
+        Failure::new(
+            Code::Usage,
+            format!("--since {text:?} is no time; write one such as 30d, 2026-01-05 or 2026-01-05T09:00:00Z"),
+        )
+    })
+}
+
+/// An export's events stand one a line, before the first empty line.
+fn replay(
+    policy: &Policy,
+    name: String,
+    export: &[u8],
+    since: Option<OffsetDateTime>,
+) -> Result<Replayed, Failure> {
+    let mut replayed = Replayed {
+        policy: name,
+        hash: policy.hash().to_owned(),
+        judged: 0,
+        changes: Vec::new(),
+        not_judged: Vec::new(),
+    };
+    let leaves = export
+        .split(|byte| *byte == b'\n')
+        .take_while(|line| !line.is_empty());
+    for (index, leaf) in (0..).zip(leaves) {
+        match Event::parse(leaf) {
+            Err(_) if index == 0 => {
+                return Err(Failure::new(Code::Usage, "this is no export of a ledger"));
+            }
+            Err(error) => replayed.leave(index, error.to_string()),
+            Ok(event) if since.is_some_and(|since| event.at < since) => {}
+            Ok(event) => match past(event) {
+                None => {}
+                Some(Err(why)) => replayed.leave(index, why),
+                Some(Ok(past)) => {
+                    replayed.judged += 1;
+                    replayed.changes.extend(policy.replay(&past));
+                }
+            },
+        }
+    }
+    Ok(replayed)
+}
+
+impl Replayed {
+    fn leave(&mut self, index: u64, why: String) {
+        self.not_judged.push(NotJudged { index, why });
+    }
+}
+
+/// The ask that an event is about, none where it is about none; or why it cannot be judged again.
+fn past(event: Event) -> Option<Result<Past, String>> {
+    let (index, at) = (event.index, event.at);
+    let (who, ask, was) = match event.what {
+        What::Issued(issued) => {
+            let was = Outcome::Granted(given(&issued, at));
+            (issued.who, issued.ask, was)
+        }
+        What::Denied {
+            who, ask, reason, ..
+        } => {
+            if !Reason::ALL.iter().any(|known| known.code() == reason) {
+                return Some(Err(format!(
+                    "it was refused apart from the policy ({reason})"
+                )));
+            }
+            (who, ask, Outcome::Denied(reason))
+        }
+        _ => return None,
+    };
+    Some(recalled(index, at, who, &ask, was))
+}
+
+fn recalled(
+    index: u64,
+    at: OffsetDateTime,
+    who: Who,
+    ask: &Asked,
+    was: Outcome,
+) -> Result<Past, String> {
+    if let Some(word) = ask
+        .extensions
+        .iter()
+        .find(|word| Extension::from_word(word).is_none())
+    {
+        return Err(format!(
+            "it asked for {word:?}, which this version does not know"
+        ));
+    }
+    if is_cut(ask) {
+        return Err("the record holds only the beginning of the ask".to_owned());
+    }
+    let label = who.label.clone();
+    let subject = explain::past(who, ask).map_err(|failure| failure.message)?;
+    Ok(Past {
+        index,
+        at,
+        label,
+        issuer: subject.issuer,
+        subject: subject.name,
+        claims: subject.claims,
+        ask: subject.ask,
+        caller: subject.caller,
+        was,
+    })
+}
+
+/// Whether the ledger kept only part of the ask: it cuts texts after about a KiB and lists after 64 items.
+fn is_cut(ask: &Asked) -> bool {
+    let params = ask.params.iter().flat_map(|(name, value)| [name, value]);
+    let texts = params
+        .chain([&ask.role])
+        .chain(&ask.host)
+        .chain(&ask.reason);
+    let mut texts = texts.chain(&ask.source_addresses);
+    let lists = [
+        ask.params.len(),
+        ask.source_addresses.len(),
+        ask.extensions.len(),
+    ];
+    texts.any(|text| text.len() > 1020 && text.ends_with("..."))
+        || lists.into_iter().any(|items| items >= 64)
+}
+
+fn given(issued: &Issued, at: OffsetDateTime) -> Given {
+    let set = |words: &[String]| words.iter().cloned().collect::<BTreeSet<_>>();
+    let from = u64::try_from(at.unix_timestamp()).unwrap_or_default();
+    Given {
+        principals: set(&issued.principals),
+        command: issued.command.clone(),
+        source: issued.source_addresses.as_deref().map(set),
+        extensions: set(&issued.extensions),
+        ttl: Duration::from_secs(issued.valid_before.saturating_sub(from)).as_secs(),
+    }
+}
+
+fn text(replayed: &Replayed) -> String {
+    let mut lines = Vec::new();
+    if !replayed.changes.is_empty() {
+        let head = ["INDEX", "AT", "WHO", "ROLE", "WAS", "WOULD BE", "WHY"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        rows.extend(replayed.changes.iter().map(row));
+        lines.push(table(&rows));
+    }
+    for left in &replayed.not_judged {
+        lines.push(format!("not judged: {}: {}", left.index, clean(&left.why)));
+    }
+    lines.push(format!(
+        "{}: {} judged, {} would change, {} not judged",
+        clean(&replayed.policy),
+        count(replayed.judged, "ask"),
+        replayed.changes.len(),
+        replayed.not_judged.len()
+    ));
+    lines.join("\n")
+}
+
+fn row(change: &Change) -> Vec<String> {
+    let at: String = change.at.chars().take(19).collect();
+    vec![
+        change.index.to_string(),
+        at,
+        change.who.clone(),
+        change.role.clone(),
+        change.was.clone(),
+        change.would_be.clone(),
+        change.why.clone(),
+    ]
+}

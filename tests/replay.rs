@@ -1,0 +1,342 @@
+//! `daypass policy replay` as a user runs it: over an export, and over a world's own ledger.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use daypass::dev::{World, world::Options};
+use serde_json::{Value, json};
+
+/// What was in force when the export was made.
+const OLD: &str = r#"
+[audit]
+allow = '"oncall" in claims.groups'
+
+[[role]]
+name = "shell"
+allow = '"sre" in claims.groups'
+principals = ["root"]
+ttl = "1h"
+
+[[role]]
+name = "logs"
+allow = '"oncall" in claims.groups'
+principals = ["weblogs"]
+source = "caller"
+ttl = "30m"
+"#;
+
+/// A Monday, 09:00 in Berlin.
+const AT: &str = "2026-01-05T08:00:00Z";
+
+fn who(name: &str, claims: Value) -> Value {
+    json!({"issuer": "https://id.example.com", "subject": name, "label": format!("{name}@example.com"), "claims": claims})
+}
+
+fn denied(index: u64, name: &str, groups: &[&str], ask: Value, reason: &str) -> Value {
+    json!({"index": index, "at": AT, "type": "denied", "who": who(name, json!({"groups": groups})),
+        "ask": ask, "key": null, "reason": reason, "detail": "d", "policy": "p"})
+}
+
+/// A pass from the old policy.
+fn issued(index: u64, at: &str, ask: Value, principal: &str, lifetime: u64) -> Value {
+    let begin = 1_767_600_000_u64;
+    json!({"index": index, "at": at, "type": "issued",
+        "who": who("alice", json!({"groups": ["sre", "oncall"], "auth_time": begin - 1200, "amr": ["pwd"]})),
+        "ask": ask, "key": "SHA256:k", "binding": "nonce", "key_id": "alice@example.com/x",
+        "principals": [principal],
+        "source_addresses": (principal == "weblogs").then(|| ["192.0.2.7/32"]),
+        "extensions": [], "valid_after": begin - 60, "valid_before": begin + lifetime,
+        "policy": "p", "ca": "SHA256:c", "to_be_signed": "00"})
+}
+
+fn export() -> String {
+    let events = [
+        json!({"index": 0, "at": "2025-01-01T00:00:00Z", "type": "started", "version": "0.1.0", "server": "s"}),
+        issued(1, AT, json!({"role": "shell"}), "root", 3600),
+        issued(
+            2,
+            AT,
+            json!({"role": "logs", "caller": "192.0.2.7"}),
+            "weblogs",
+            1800,
+        ),
+        denied(
+            3,
+            "bob",
+            &["oncall"],
+            json!({"role": "shell"}),
+            "NOT_ALLOWED",
+        ),
+        denied(
+            4,
+            "bob",
+            &["oncall"],
+            json!({"role": "none"}),
+            "ROLE_UNKNOWN",
+        ),
+        denied(5, "eve", &[], json!({"role": "shell"}), "POSSESSION"),
+        denied(
+            6,
+            "eve",
+            &[],
+            json!({"role": "shell", "reason": format!("{}...", "x".repeat(1024))}),
+            "NOT_ALLOWED",
+        ),
+        json!({"index": 7, "at": AT, "type": "of_tomorrow"}),
+    ];
+    let lines = events.map(|event| format!("{event}\n"));
+    format!("{}\nnote\n", lines.concat())
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_daypass"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("DAYPASS_FORMAT")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// Index, decision before, decision after and a part of the reason, of every change.
+type Changes<'a> = &'a [(u64, &'a str, &'a str, &'a str)];
+
+#[test]
+fn every_decision_that_would_change_is_shown_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("export", &export());
+    let replace = |from: &str, to: &str| {
+        assert!(OLD.contains(from), "{from}");
+        OLD.replace(from, to)
+    };
+    let shell = |more: &str| {
+        replace(
+            "principals = [\"root\"]",
+            &format!("principals = [\"root\"]\n{more}"),
+        )
+    };
+    let cases: Vec<(&str, String, Changes<'_>)> = vec![
+        ("the same file", OLD.to_owned(), &[]),
+        (
+            "a role is gone",
+            replace("\"logs\"", "\"log\""),
+            &[(
+                2,
+                "granted weblogs",
+                "denied ROLE_UNKNOWN",
+                "no role \"logs\"",
+            )],
+        ),
+        (
+            "more people",
+            replace("'\"sre\" in", "'\"oncall\" in"),
+            &[(3, "denied NOT_ALLOWED", "granted root", "NOT_ALLOWED")],
+        ),
+        (
+            "a shorter life and no source",
+            replace("source = \"caller\"\nttl = \"30m\"", "ttl = \"10m\""),
+            &[(
+                2,
+                "granted weblogs",
+                "granted weblogs",
+                "source 192.0.2.7/32 -> any; lifetime 30m -> 10m",
+            )],
+        ),
+        (
+            "hours, judged at the time of asking",
+            shell(
+                "hours = { days = \"tue-fri\", from = \"08:00\", to = \"18:00\", zone = \"Europe/Berlin\" }",
+            ),
+            &[(
+                1,
+                "granted root",
+                "denied HOURS",
+                "opens next on tue 2026-01-06T08:00:00+01:00",
+            )],
+        ),
+        (
+            "hours that were open",
+            shell(
+                "hours = { days = \"mon-fri\", from = \"08:00\", to = \"18:00\", zone = \"Europe/Berlin\" }",
+            ),
+            &[],
+        ),
+        (
+            "a pass that would end at closing time",
+            shell("hours = { from = \"08:00\", to = \"09:30\", zone = \"Europe/Berlin\" }"),
+            &[(1, "granted root", "granted root", "lifetime 1h -> 30m")],
+        ),
+        (
+            "a sign-in that was 20 minutes old",
+            shell("require = { auth_age = \"15m\" }"),
+            &[(
+                1,
+                "granted root",
+                "denied STEP_UP_REQUIRED",
+                "this one is 20m",
+            )],
+        ),
+        (
+            "one that was new enough",
+            shell("require = { auth_age = \"20m\", amr = [\"pwd\"] }"),
+            &[],
+        ),
+    ];
+    for (case, policy, expected) in cases {
+        write("new.toml", &policy);
+        let output = run(
+            folder.path(),
+            &[
+                "policy", "replay", "new.toml", "--export", "export", "--format", "json",
+            ],
+        );
+        let changed = i32::from(!expected.is_empty());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(changed), "{case}: {said}");
+        let replayed: Value = serde_json::from_slice(&output.stdout).expect(&said);
+        let changes = replayed["changes"].as_array().unwrap();
+        assert_eq!(changes.len(), expected.len(), "{case}: {replayed}");
+        for (change, (index, was, would_be, why)) in changes.iter().zip(expected) {
+            assert_eq!(change["index"], *index, "{case}");
+            assert_eq!(change["was"], *was, "{case}");
+            assert_eq!(change["would_be"], *would_be, "{case}");
+            assert!(
+                change["why"].as_str().unwrap().contains(why),
+                "{case}: {change}"
+            );
+        }
+        assert_eq!(replayed["judged"], 4, "{case}");
+        let left = replayed["not_judged"].as_array().unwrap();
+        let left: Vec<_> = left
+            .iter()
+            .map(|left| left["index"].as_u64().unwrap())
+            .collect();
+        assert_eq!(left, [5, 6, 7], "{case}");
+    }
+}
+
+#[test]
+fn a_person_reads_a_table_and_chooses_since_when() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("export", &export());
+    write("none", "nothing\n");
+    write("new.toml", &OLD.replace("\"sre\"", "\"none\""));
+    let replay = |more: &[&str]| {
+        run(
+            folder.path(),
+            &[&["policy", "replay", "new.toml"][..], more].concat(),
+        )
+    };
+    for (case, more, code, part) in [
+        (
+            "all of it",
+            &["--export", "export"][..],
+            1,
+            "INDEX  AT                   WHO                ROLE   WAS           WOULD BE            WHY\n\
+             1      2026-01-05T08:00:00  alice@example.com  shell  granted root  denied NOT_ALLOWED  allow: role \"shell\" is for",
+        ),
+        (
+            "what was not judged",
+            &["--export", "export"],
+            1,
+            "not judged: 5: it was refused apart from the policy (POSSESSION)",
+        ),
+        (
+            "the sum",
+            &["--export", "export"],
+            1,
+            "new.toml: 4 asks judged, 1 would change, 3 not judged",
+        ),
+        (
+            "since a date",
+            &["--export", "export", "--since", "2026-01-06"],
+            0,
+            "0 asks judged, 0 would change, 1 not judged",
+        ),
+        (
+            "since a moment",
+            &["--export", "export", "--since", "2026-01-05T08:00:00Z"],
+            1,
+            "4 asks judged",
+        ),
+        (
+            "since long ago",
+            &["--export", "export", "--since", "500y"],
+            1,
+            "4 asks judged",
+        ),
+        ("no time", &["--export", "export", "--since", "soon"], 2, ""),
+        ("no export", &["--export", "none"], 2, ""),
+        ("no such file", &["--export", "gone"], 1, ""),
+    ] {
+        let output = replay(more);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{case}: {said}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(part), "{case}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_s_ledger_is_replayed_with_the_session_s_token() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let options = Options {
+        program: Some(env!("CARGO_BIN_EXE_daypass").into()),
+        policy: Some(OLD.to_owned()),
+        without_sshd: true,
+        ..Options::default()
+    };
+    let world = World::start_with(&folder.path().join("world"), options)
+        .await
+        .unwrap();
+    fs::write(folder.path().join("old.toml"), OLD).unwrap();
+    let closed = OLD.replace(
+        "\"oncall\" in claims.groups'\nprincipals",
+        "\"gone\" in claims.groups'\nprincipals",
+    );
+    fs::write(folder.path().join("new.toml"), closed).unwrap();
+    let daypass = |words: &[&str]| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_daypass"));
+        command
+            .args(words)
+            .current_dir(folder.path())
+            .env_remove("SSH_AUTH_SOCK")
+            .envs(world.variables().iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
+        async move {
+            let output = command.output().await.unwrap();
+            (
+                output.status.code(),
+                String::from_utf8(output.stdout).unwrap(),
+            )
+        }
+    };
+    let nobody = daypass(&["policy", "replay", "old.toml"]).await;
+    assert_eq!(nobody.0, Some(4));
+    for words in [&["login", "--as", "bob"][..], &["pass", "--role", "logs"]] {
+        assert_eq!(daypass(words).await.0, Some(0), "{words:?}");
+    }
+    assert_eq!(daypass(&["pass", "--role", "shell"]).await.0, Some(3));
+    let (code, text) = daypass(&["policy", "replay", "old.toml", "--since", "1h"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("2 asks judged, 0 would change"), "{text}");
+    let (code, text) = daypass(&["policy", "replay", "new.toml"]).await;
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("granted weblogs  denied NOT_ALLOWED"),
+        "{text}"
+    );
+    world.stop().await.unwrap();
+}
