@@ -4,6 +4,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use daypass::proto::v1::{Ask, IssueResponse};
 use serde_json::json;
 use ssh_key::{Certificate, certificate::CertType};
@@ -428,6 +429,20 @@ async fn odd_characters_reach_the_command_byte_exact() {
     }
 }
 
+/// A public key's line over fields that no tool would write.
+fn key_line(algorithm: &str, fields: &[&[u8]]) -> String {
+    let mut blob = Vec::new();
+    for field in [&[algorithm.as_bytes()], fields].concat() {
+        blob.extend((field.len() as u32).to_be_bytes());
+        blob.extend(field);
+    }
+    format!("{algorithm} {}", STANDARD.encode(blob))
+}
+
+fn rsa_line(exponent: &[u8], modulus: &[u8]) -> String {
+    key_line("ssh-rsa", &[exponent, modulus])
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn subject_keys_no_pass_is_for_are_refused_and_recorded() {
     let scene = Scene::with_policy(POLICY).await;
@@ -454,6 +469,38 @@ async fn subject_keys_no_pass_is_for_are_refused_and_recorded() {
         (
             "an unknown algorithm",
             "ssh-unknown AAAAC3NzaC1lZDI1NTE5AAAAIA".to_owned(),
+        ),
+        (
+            "an RSA key of 16,384 bits",
+            rsa_line(&[1, 0, 1], &[&[0x00, 0x80][..], &[0x01; 2047]].concat()),
+        ),
+        (
+            "an RSA key with the exponent 3",
+            rsa_line(&[3], &[&[0x00, 0x80][..], &[0x01; 383]].concat()),
+        ),
+        (
+            "an RSA key with an even exponent",
+            rsa_line(&[1, 0, 0], &[&[0x00, 0x80][..], &[0x01; 383]].concat()),
+        ),
+        (
+            "an RSA key with an even modulus",
+            rsa_line(&[1, 0, 1], &[&[0x00, 0x80][..], &[0x02; 383]].concat()),
+        ),
+        (
+            "a key that anyone can sign for",
+            key_line("ssh-ed25519", &[&[0; 32]]),
+        ),
+        (
+            "a key with bytes behind it",
+            key_line("ssh-ed25519", &[&[9; 32], b"more"]),
+        ),
+        (
+            "a key of another algorithm than it says",
+            key_line("ecdsa-sha2-nistp256", &[b"nistp384", &[4; 97]]),
+        ),
+        (
+            "a point at infinity",
+            key_line("ecdsa-sha2-nistp256", &[b"nistp256", &[0]]),
         ),
         ("garbage", "not a key at all".to_owned()),
         ("nothing", String::new()),

@@ -612,3 +612,23 @@ ttl = "5m"
         assert_eq!(answer.is_ok(), *granted, "{case}: {answer:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_email_with_another_subject_is_another_person() {
+    let scene = Scene::start().await;
+    let size = scene.ledger_size().await;
+    for subject in ["alice", "alice2"] {
+        let caller = Caller::new();
+        let mut claims = scene.claims(&caller, subject, &["sre"]);
+        claims["email"] = json!("alice@example.com");
+        let token = scene.sign(claims);
+        let attempt = scene.attempt(&caller, &token);
+        scene.door.issue(&attempt).await.unwrap();
+    }
+    let events = scene.events(size).await;
+    let subjects: Vec<_> = events
+        .iter()
+        .map(|event| event["who"]["subject"].as_str())
+        .collect();
+    assert_eq!(subjects, [Some("alice"), Some("alice2")]);
+}
