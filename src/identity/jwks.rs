@@ -125,13 +125,17 @@ impl KeyCache {
         let usable = self.state().usable(key_id, now, self.rules);
         match usable {
             Some(Usable::Fresh(key)) => return Ok(key),
-            Some(Usable::Stale(key)) => match self.refresh(now) {
-                None => return Ok(key),
-                Some(flight) => {
-                    // Too slow is as good as failed: the stale key still counts, and the fetch goes on.
-                    let _ = tokio::time::timeout(self.rules.patience, landed(flight)).await;
+            Some(Usable::Stale(key)) => {
+                let has_failed = self.state().failure.is_some();
+                match self.refresh(now) {
+                    Some(flight) if !has_failed => {
+                        // Too slow is as good as failed: the stale key still counts, and the fetch goes on.
+                        let _ = tokio::time::timeout(self.rules.patience, landed(flight)).await;
+                    }
+                    // After one that failed nobody waits, or an issuer that hangs would slow every call for hours.
+                    _ => return Ok(key),
                 }
-            },
+            }
             None => {
                 if let Some(flight) = self.refresh(now) {
                     landed(flight).await;

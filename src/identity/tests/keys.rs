@@ -272,6 +272,22 @@ async fn a_stale_set_is_renewed_when_the_issuer_answers() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_hangs_slows_nobody_whose_key_is_known() {
+    let issuer = TestIssuer::start().await;
+    let (issuers, start) = (issuer.issuers(), Instant::now());
+    let good = sign(&issuer.claims());
+    assert_eq!(code(&issuers, &good, start).await, Ok(()));
+    issuer.answer(DISCOVERY, Answer::Hang);
+    let stale = start + FRESH + SECOND;
+    let unknown = by_unknown_key(&issuer, "unknown");
+    let outcome = code(&issuers, &unknown, stale).await;
+    assert_eq!(outcome, Err("ISSUER_UNAVAILABLE"));
+    let at_once = code(&issuers, &good, stale + COOL_DOWN);
+    let outcome = tokio::time::timeout(Duration::ZERO, at_once).await;
+    assert_eq!(outcome, Ok(Ok(())), "the next fetch hangs beside it");
+}
+
+#[tokio::test]
 async fn nothing_is_fetched_for_an_unlisted_issuer() {
     let issuer = TestIssuer::start().await;
     let unlisted = TestIssuer::start().await;
