@@ -1,0 +1,88 @@
+//! A CA key that signs lists and passes, without a server behind it.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use daypass::ca::krl::{Krl, Revoked};
+use ssh_encoding::Encode;
+use ssh_key::{
+    Algorithm, Certificate, HashAlg, LineEnding, PrivateKey, certificate::Builder, rand_core::OsRng,
+};
+use time::OffsetDateTime;
+
+/// A CA.
+pub(crate) struct Ca(PrivateKey);
+
+impl Ca {
+    pub(crate) fn new() -> Self {
+        Self(PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap())
+    }
+
+    /// Its line of `/ca.pub`.
+    pub(crate) fn line(&self) -> String {
+        format!("{}\n", self.0.public_key().to_openssh().unwrap())
+    }
+
+    pub(crate) fn fingerprint(&self) -> String {
+        self.0.fingerprint(HashAlg::Sha256).to_string()
+    }
+
+    /// The value of `daypass-signature`.
+    pub(crate) fn sign(&self, namespace: &str, body: &[u8]) -> String {
+        let signature = self.0.sign(namespace, HashAlg::Sha512, body).unwrap();
+        let mut bytes = Vec::new();
+        signature.encode(&mut bytes).unwrap();
+        STANDARD.encode(bytes)
+    }
+
+    /// A revocation list of this version.
+    pub(crate) fn krl(&self, version: u64, serials: &[u64]) -> Vec<u8> {
+        let ca = self.0.public_key().to_bytes().unwrap();
+        let revoked = serials.iter().map(|serial| Revoked {
+            serial: *serial,
+            valid_before: u64::MAX,
+            ca: ca.clone(),
+        });
+        Krl::new(version, now(), revoked).publish().unwrap()
+    }
+
+    /// A key and a pass for it, valid for an hour.
+    pub(crate) fn pass(&self, serial: u64, principals: &[&str]) -> Pass {
+        self.pass_with(serial, principals, |_| ())
+    }
+
+    pub(crate) fn pass_with(
+        &self,
+        serial: u64,
+        principals: &[&str],
+        change: impl FnOnce(&mut Builder),
+    ) -> Pass {
+        let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+        let public = key.public_key().key_data().clone();
+        let validity = (now() - 60, now() + 3600);
+        let builder = Builder::new_with_random_nonce(&mut OsRng, public, validity.0, validity.1);
+        let mut builder = builder.unwrap();
+        builder
+            .serial(serial)
+            .unwrap()
+            .key_id("alice/shell")
+            .unwrap();
+        for principal in principals {
+            builder.valid_principal(*principal).unwrap();
+        }
+        change(&mut builder);
+        Pass {
+            certificate: builder.sign(&self.0).unwrap(),
+            key: key.to_openssh(LineEnding::LF).unwrap().to_string(),
+        }
+    }
+}
+
+/// A private key and its certificate.
+pub(crate) struct Pass {
+    pub(crate) key: String,
+    pub(crate) certificate: Certificate,
+}
+
+/// Unix seconds.
+pub(crate) fn now() -> u64 {
+    u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap()
+}

@@ -1,0 +1,150 @@
+//! A host in a folder: an sshd configuration of its own, and `daypass host` run on it.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::liar::Liar;
+
+/// How long one command may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The host.
+pub(crate) struct Host {
+    folder: TempDir,
+    /// Under which it has its etc/ssh.
+    pub(crate) root: PathBuf,
+}
+
+impl Host {
+    /// A fresh one, whose sshd listens nowhere yet.
+    pub(crate) async fn new() -> Self {
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        // sshd as root refuses to run without it.
+        let _ = fs::create_dir("/run/sshd");
+        let root = folder.path().join("root");
+        fs::create_dir_all(root.join("etc/ssh/sshd_config.d")).unwrap();
+        let host = Self { folder, root };
+        let key = host.path("host_key");
+        run(
+            "ssh-keygen",
+            &["-q", "-t", "ed25519", "-N", "", "-f", key.to_str().unwrap()],
+        )
+        .await;
+        host.configure("");
+        host
+    }
+
+    /// Writes sshd_config, with `more` below the usual.
+    pub(crate) fn configure(&self, more: &str) {
+        let etc = self.path("");
+        let text = format!(
+            "Include {0}sshd_config.d/*.conf\nHostKey {0}host_key\nListenAddress 127.0.0.1\nPidFile none\n\
+             LogLevel VERBOSE\nAuthorizedKeysFile none\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
+             PermitRootLogin prohibit-password\nUsePAM no\nStrictModes no\n{more}",
+            etc.display()
+        );
+        fs::write(self.path("sshd_config"), text).unwrap();
+    }
+
+    /// A path in etc/ssh.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.join("etc/ssh").join(name)
+    }
+
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    /// Every file in etc/ssh with its mode and bytes.
+    pub(crate) fn everything(&self) -> Vec<(PathBuf, u32, Vec<u8>)> {
+        let mut found = Vec::new();
+        collect(&self.root, &mut found);
+        found.sort();
+        found
+    }
+
+    /// `daypass host ARGUMENTS --root ...`
+    pub(crate) async fn daypass(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_daypass"));
+        command
+            .arg("host")
+            .args(arguments)
+            .arg("--root")
+            .arg(&self.root);
+        for variable in ["DAYPASS_FORMAT", "DAYPASS_SERVER", "DAYPASS_CA_FILE"] {
+            command.env_remove(variable);
+        }
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        let output = tokio::time::timeout(PATIENCE, command.output());
+        output.await.expect("daypass took too long").unwrap()
+    }
+
+    /// As [`Host::daypass`] with JSON; demands success.
+    pub(crate) async fn json(&self, arguments: &[&str]) -> Value {
+        let arguments = [arguments, &["--format", "json"]].concat();
+        let output = self.daypass(&arguments).await;
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// As [`Host::daypass`] with JSON; demands a failure and answers its exit code and reason.
+    pub(crate) async fn fails(&self, arguments: &[&str]) -> (i32, String, String) {
+        let arguments = [arguments, &["--format", "json"]].concat();
+        let output = self.daypass(&arguments).await;
+        assert!(!output.status.success(), "{arguments:?}: {output:?}");
+        let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+        let text = |name: &str| error["error"][name].as_str().unwrap_or_default().to_owned();
+        (
+            output.status.code().unwrap(),
+            text("reason"),
+            text("message"),
+        )
+    }
+
+    /// `host setup` for this server.
+    pub(crate) async fn set_up(&self, server: &Liar, more: &[&str]) -> Value {
+        let roots = self.roots(server);
+        let arguments = setup_arguments(&server.url, &roots, more);
+        self.json(&arguments).await
+    }
+
+    /// Writes the server's TLS roots to a file.
+    pub(crate) fn roots(&self, server: &Liar) -> String {
+        let path = self.folder.path().join("roots.pem");
+        fs::write(&path, &server.roots).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+/// The arguments of `host setup`; sshd runs the principals command as nobody where it can, else as us.
+pub(crate) fn setup_arguments<'a>(url: &'a str, roots: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["setup", "--server", url, "--ca-file", roots], more].concat()
+}
+
+async fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output().await;
+    let output = output.unwrap_or_else(|_| panic!("{program} is missing"));
+    assert!(output.status.success(), "{output:?}");
+}
+
+fn collect(folder: &Path, found: &mut Vec<(PathBuf, u32, Vec<u8>)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        if path.is_dir() {
+            found.push((path.clone(), mode, Vec::new()));
+            collect(&path, found);
+        } else {
+            found.push((path.clone(), mode, fs::read(&path).unwrap()));
+        }
+    }
+}

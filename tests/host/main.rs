@@ -1,0 +1,18 @@
+//! What runs on a host: `daypass host setup`, `sync` and `doctor` as a user starts them, against a server that can lie,
+//! and a real sshd with the files they wrote.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+mod ca;
+mod host;
+mod liar;
+
+mod setup;
+mod sshd;
+mod sync;

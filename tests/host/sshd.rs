@@ -1,0 +1,207 @@
+//! A real sshd with the files that `setup` and `sync` wrote.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use super::{
+    ca::{Ca, Pass},
+    host::Host,
+    liar::{Liar, krl_signed},
+};
+
+/// How long sshd may take to answer, and ssh to log in.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running sshd. Dropping it ends the process.
+struct Sshd {
+    child: Child,
+    port: u16,
+    known_hosts: TempDir,
+}
+
+impl Sshd {
+    /// Starts the system's sshd with the host's configuration.
+    fn start(host: &Host) -> Self {
+        let program = daypass::dev::sshd::Sshd::find();
+        let program = program.expect("sshd is missing: apt-get install openssh-server");
+        for _ in 0..5 {
+            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let port = port.local_addr().unwrap().port();
+            let child = Command::new(&program)
+                .args(["-D", "-E"])
+                .arg(host.path("sshd.log"))
+                .args(["-p", &port.to_string(), "-f"])
+                .arg(host.path("sshd_config"))
+                .stdin(Stdio::null())
+                .spawn()
+                .unwrap();
+            let known_hosts = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+            let key = String::from_utf8(host.read("host_key.pub")).unwrap();
+            let line = format!("[127.0.0.1]:{port} {key}");
+            fs::write(known_hosts.path().join("known_hosts"), line).unwrap();
+            let mut sshd = Self {
+                child,
+                port,
+                known_hosts,
+            };
+            if sshd.answers() {
+                return sshd;
+            }
+        }
+        panic!("sshd does not start: {}", log(host));
+    }
+
+    fn answers(&mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+                return true;
+            }
+            std::thread::yield_now();
+        }
+        false
+    }
+
+    /// Whether this pass logs in as the current user.
+    fn takes(&self, pass: &Pass) -> bool {
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let key = folder.path().join("pass");
+        fs::write(&key, &pass.key).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        let certificate = pass.certificate.to_openssh().unwrap();
+        fs::write(folder.path().join("pass-cert.pub"), certificate).unwrap();
+        let known_hosts = self.known_hosts.path().join("known_hosts");
+        let output = Command::new("ssh")
+            .args([
+                "-F",
+                "none",
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "IdentitiesOnly=yes",
+            ])
+            .args(["-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=20"])
+            .args([
+                "-o",
+                "IdentityAgent=none",
+                "-o",
+                "GlobalKnownHostsFile=none",
+            ])
+            .arg("-o")
+            .arg(format!("UserKnownHostsFile={}", known_hosts.display()))
+            .args(["-p", &self.port.to_string(), "-i"])
+            .arg(&key)
+            .args(["127.0.0.1", "echo in"])
+            .stdin(Stdio::null())
+            .output()
+            .expect("ssh is missing: apt-get install openssh-client");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let is_in = output.stdout == b"in\n";
+        assert!(is_in || said.contains("Permission denied"), "{output:?}");
+        is_in
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn log(host: &Host) -> String {
+    fs::read_to_string(host.path("sshd.log")).unwrap_or_default()
+}
+
+/// The login name everything here is about.
+fn user() -> String {
+    let output = Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// sshd of another than root can run commands only as that one.
+fn principals_user() -> String {
+    match user().as_str() {
+        "root" => "nobody".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_of_group_web_takes_passes_for_web_and_no_other() {
+    let ca = Ca::new();
+    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    let as_user = principals_user();
+    host.set_up(&server, &["--group", "web", "--principals-user", &as_user])
+        .await;
+    let sshd = Sshd::start(&host);
+    let name = |group: &str| format!("{}{group}", user());
+    for (case, principals, expected) in [
+        ("the host's group", vec![name("@web")], true),
+        ("one of two groups", vec![name("@db"), name("@web")], true),
+        ("another group", vec![name("@db")], false),
+        ("no group", vec![name("")], false),
+        (
+            "another login of the group",
+            vec!["somebody-else@web".to_owned()],
+            false,
+        ),
+        (
+            "a group that only begins so",
+            vec![name("@web2"), name("@we")],
+            false,
+        ),
+    ] {
+        let principals: Vec<&str> = principals.iter().map(String::as_str).collect();
+        let pass = ca.pass(3, &principals);
+        assert_eq!(sshd.takes(&pass), expected, "{case}: {}", log(&host));
+    }
+    assert!(
+        !sshd.takes(&Ca::new().pass(3, &[&name("@web")])),
+        "a stranger's"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_of_no_group_takes_login_names() {
+    let ca = Ca::new();
+    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    host.set_up(&server, &[]).await;
+    let sshd = Sshd::start(&host);
+    assert!(sshd.takes(&ca.pass(3, &[&user()])), "{}", log(&host));
+    assert!(!sshd.takes(&ca.pass(3, &[&format!("{}@web", user())])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_sshd_refuses_what_a_sync_revoked_and_nobody_else() {
+    let ca = Ca::new();
+    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    host.set_up(&server, &[]).await;
+    let sshd = Sshd::start(&host);
+    let (bob, alice) = (ca.pass(7, &[&user()]), ca.pass(8, &[&user()]));
+    assert!(sshd.takes(&bob) && sshd.takes(&alice), "{}", log(&host));
+    server.krl(krl_signed(&ca, 5, &[7]));
+    host.json(&["sync"]).await;
+    assert!(!sshd.takes(&bob), "{}", log(&host));
+    assert!(sshd.takes(&alice), "{}", log(&host));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_sshd_takes_a_new_ca_key_after_a_sync() {
+    let (ca, next) = (Ca::new(), Ca::new());
+    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    host.set_up(&server, &[]).await;
+    let sshd = Sshd::start(&host);
+    let pass = next.pass(7, &[&user()]);
+    assert!(!sshd.takes(&pass));
+    server.keys(super::liar::keys_signed(&[&ca, &next], &ca));
+    host.json(&["sync"]).await;
+    assert!(sshd.takes(&pass), "{}", log(&host));
+}

@@ -1,0 +1,179 @@
+//! `host sync`: whatever the server sends, sshd keeps a good list.
+
+use super::{
+    ca::Ca,
+    host::Host,
+    liar::{Liar, Say, keys_signed, krl_signed, signed},
+};
+
+/// A host that has synced version 5, which revokes serial 7.
+async fn world() -> (Ca, Liar, Host) {
+    let ca = Ca::new();
+    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    host.set_up(&server, &[]).await;
+    server.krl(krl_signed(&ca, 5, &[7]));
+    let report = host.json(&["sync"]).await;
+    assert_eq!(
+        (&report["krl_version"], &report["revoked"]),
+        (&5.into(), &1.into())
+    );
+    (ca, server, host)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_list_replaces_and_the_same_one_is_up_to_date() {
+    let (ca, server, host) = world().await;
+    assert_eq!(host.json(&["sync"]).await["changed"], false);
+    server.krl(krl_signed(&ca, 6, &[7, 8]));
+    let report = host.json(&["sync"]).await;
+    assert_eq!(
+        (&report["changed"], &report["krl_version"]),
+        (&true.into(), &6.into())
+    );
+    assert_eq!(
+        host.read("daypass/revoked.krl").len(),
+        ca.krl(6, &[7, 8]).len()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_list_is_refused_and_the_last_good_one_stays() {
+    let (ca, server, host) = world().await;
+    let stranger = Ca::new();
+    let newer = ca.krl(6, &[7]);
+    let signature = |body: &[u8]| Some(ca.sign("daypass-krl@v1", body));
+    let unsigned = Say::Good(newer.clone(), None);
+    let by_a_stranger = Say::Good(newer.clone(), Some(stranger.sign("daypass-krl@v1", &newer)));
+    let for_keys = Say::Good(newer.clone(), Some(ca.sign("daypass-ca@v1", &newer)));
+    let other_bytes = Say::Good(newer.clone(), signature(b"other"));
+    let no_signature = Say::Good(newer.clone(), Some("AAAA".to_owned()));
+    let truncated = newer[..newer.len() - 1].to_vec();
+    let cut = Say::Cut(newer.clone(), signature(&newer).unwrap());
+    for (case, krl, code, reason) in [
+        ("empty", signed(&ca, Vec::new()), 1, "KRL_EMPTY"),
+        (
+            "truncated, and signed so",
+            signed(&ca, truncated.clone()),
+            1,
+            "KRL_MALFORMED",
+        ),
+        (
+            "truncated on the way",
+            Say::Good(truncated, signature(&newer)),
+            1,
+            "SIGNATURE",
+        ),
+        (
+            "garbage, and signed so",
+            signed(&ca, vec![7; 500]),
+            1,
+            "KRL_MALFORMED",
+        ),
+        (
+            "garbage",
+            Say::Good(vec![7; 500], signature(&newer)),
+            1,
+            "SIGNATURE",
+        ),
+        ("older", krl_signed(&ca, 4, &[]), 1, "KRL_OLDER"),
+        ("unsigned", unsigned, 1, "UNSIGNED"),
+        ("signed by a stranger", by_a_stranger, 1, "SIGNATURE"),
+        ("signed for another purpose", for_keys, 1, "SIGNATURE"),
+        ("a signature over other bytes", other_bytes, 1, "SIGNATURE"),
+        ("a signature that is none", no_signature, 1, "SIGNATURE"),
+        (
+            "over 16 MiB",
+            Say::Endless(17 * 1024 * 1024),
+            1,
+            "TOO_LARGE",
+        ),
+        ("a redirect to the right one", Say::Redirect, 1, "STATUS"),
+        ("not found", Say::Status(404), 1, "STATUS"),
+        ("down", Say::Status(503), 6, "UNREACHABLE"),
+        ("a connection that breaks", cut, 6, "UNREACHABLE"),
+        ("a server that hangs", Say::Hang, 6, "UNREACHABLE"),
+    ] {
+        let before = host.everything();
+        server.krl(krl);
+        let failure = host.fails(&["sync", "--timeout", "3s"]).await;
+        assert_eq!(
+            (failure.0, &*failure.1),
+            (code, reason),
+            "{case}: {failure:?}"
+        );
+        let after = host.everything();
+        let files = |all: &[(std::path::PathBuf, u32, Vec<u8>)]| {
+            let others = all
+                .iter()
+                .filter(|(path, ..)| !path.ends_with("daypass/lock"));
+            others.cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(files(&after), files(&before), "{case}");
+    }
+    server.krl(krl_signed(&ca, 6, &[7]));
+    host.json(&["sync"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_gone_is_unreachable() {
+    let (_, server, host) = world().await;
+    drop(server);
+    let failure = host.fails(&["sync", "--timeout", "3s"]).await;
+    assert_eq!((failure.0, &*failure.1), (6, "UNREACHABLE"), "{failure:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_ca_keys_come_only_from_a_key_that_is_trusted() {
+    let (ca, server, host) = world().await;
+    let next = Ca::new();
+    let unsigned = Say::Good((ca.line() + &next.line()).into_bytes(), None);
+    for (case, keys, reason) in [
+        (
+            "signed by itself",
+            keys_signed(&[&ca, &next], &next),
+            "SIGNATURE",
+        ),
+        ("unsigned", unsigned, "UNSIGNED"),
+        (
+            "no keys",
+            Say::Good(Vec::new(), Some(ca.sign("daypass-ca@v1", b""))),
+            "CA_KEYS",
+        ),
+    ] {
+        server.keys(keys);
+        assert_eq!(host.fails(&["sync"]).await.1, reason, "{case}");
+        assert_eq!(
+            host.read("daypass/ca.pub"),
+            ca.line().into_bytes(),
+            "{case}"
+        );
+    }
+    server.keys(keys_signed(&[&ca, &next], &ca));
+    let report = host.json(&["sync"]).await;
+    assert_eq!(report["added_keys"][0], next.fingerprint());
+    // The new key signs from now on, and the old one goes.
+    server.keys(keys_signed(&[&next], &next));
+    server.krl(krl_signed(&next, 6, &[]));
+    let report = host.json(&["sync"]).await;
+    assert_eq!(report["removed_keys"][0], ca.fingerprint());
+    assert_eq!(host.read("daypass/ca.pub"), next.line().into_bytes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_was_damaged_on_disk_is_replaced_but_never_by_an_older_one() {
+    let (ca, server, host) = world().await;
+    for damage in [&b""[..], b"SSHKRL\n\0"] {
+        std::fs::write(host.path("daypass/revoked.krl"), damage).unwrap();
+        server.krl(krl_signed(&ca, 4, &[]));
+        assert_eq!(host.fails(&["sync"]).await.1, "KRL_OLDER");
+        server.krl(krl_signed(&ca, 5, &[7]));
+        assert_eq!(host.json(&["sync"]).await["changed"], true);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_was_never_set_up_says_so() {
+    let host = Host::new().await;
+    let failure = host.fails(&["sync"]).await;
+    assert_eq!((failure.0, &*failure.1), (1, "NOT_SET_UP"), "{failure:?}");
+}
