@@ -1,5 +1,6 @@
 //! `daypass host`.
 
+mod doctor;
 mod setup;
 mod sync;
 
@@ -22,6 +23,7 @@ pub struct Args {
 enum Action {
     Setup(setup::Args),
     Sync(sync::Args),
+    Doctor(doctor::Args),
 }
 
 /// Where the host's files are.
@@ -54,6 +56,7 @@ impl Args {
         match self.action {
             Action::Setup(args) => args.run(global).await,
             Action::Sync(args) => args.run(global).await,
+            Action::Doctor(args) => args.run(global).await,
         }
     }
 }

@@ -13,6 +13,7 @@ mod ca;
 mod host;
 mod liar;
 
+mod doctor;
 mod setup;
 mod sshd;
 mod sync;

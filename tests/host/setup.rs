@@ -71,7 +71,12 @@ async fn where_sshd_says_no_everything_is_as_it_was() {
             "SSHD",
             "even before",
         ),
-        ("no host key", include.clone(), "SSHD", "no hostkeys"),
+        (
+            "no host key",
+            format!("{include}HostKey /nonexistent\n"),
+            "SSHD",
+            "no hostkeys",
+        ),
         (
             "no include",
             "UsePAM no\n".to_owned(),

@@ -121,13 +121,13 @@ fn log(host: &Host) -> String {
 }
 
 /// The login name everything here is about.
-fn user() -> String {
+pub(crate) fn user() -> String {
     let output = Command::new("id").arg("-un").output().unwrap();
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// sshd of another than root can run commands only as that one.
-fn principals_user() -> String {
+pub(crate) fn principals_user() -> String {
     match user().as_str() {
         "root" => "nobody".to_owned(),
         other => other.to_owned(),

@@ -1,0 +1,186 @@
+//! One certificate before this host: whether it would be taken, for which logins, and why not.
+
+use serde::Serialize;
+use ssh_key::{Algorithm, Certificate, PublicKey, certificate::CertType};
+
+use super::{Scene, login};
+use crate::{ca::krl::Krl, host::keys::fingerprint};
+
+/// What sshd understands among critical options.
+const CRITICAL: [&str; 3] = ["force-command", "source-address", "verify-required"];
+
+/// What this host makes of a pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// The pass's serial.
+    pub serial: u64,
+    /// As sshd logs it.
+    pub key_id: String,
+    /// Whether somebody can log in with it here (the user that was asked about, where one was).
+    pub accepted: bool,
+    /// The login names it opens here.
+    pub logins: Vec<String>,
+    /// Why it is refused.
+    pub refusals: Vec<String>,
+    /// What a login with it meets.
+    pub notes: Vec<String>,
+}
+
+/// Judges a pass as sshd would.
+pub(super) fn judge(scene: &Scene<'_>, pass: &Certificate, krl: Option<&Krl>) -> Verdict {
+    let logins = logins(scene, pass);
+    let mut refusals = Vec::new();
+    refusals.extend(kind(pass));
+    refusals.extend(signer(scene, pass));
+    refusals.extend(validity(scene, pass));
+    refusals.extend(revoked(pass, krl));
+    refusals.extend(algorithms(scene, pass));
+    refusals.extend(options(pass));
+    refusals.extend(principals(scene, pass, &logins));
+    if let Some(user) = scene.user {
+        refusals.extend(login::obstacles(scene, user));
+    }
+    Verdict {
+        serial: pass.serial(),
+        key_id: pass.key_id().to_owned(),
+        accepted: refusals.is_empty(),
+        logins,
+        refusals,
+        notes: notes(scene, pass),
+    }
+}
+
+/// The login names whose principals this host asks for, and the pass has.
+fn logins(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
+    let groups = &scene.settings.groups;
+    let opened =
+        pass.valid_principals()
+            .iter()
+            .filter_map(|principal| match principal.split_once('@') {
+                None if groups.is_empty() => Some(principal.as_str()),
+                Some((login, group)) if groups.iter().any(|ours| ours == group) => Some(login),
+                _ => None,
+            });
+    let mut logins: Vec<String> = opened.map(str::to_owned).collect();
+    logins.sort();
+    logins.dedup();
+    logins
+}
+
+fn kind(pass: &Certificate) -> Option<String> {
+    (pass.cert_type() != CertType::User).then(|| "it is a host certificate".to_owned())
+}
+
+fn signer(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
+    let mut said = Vec::new();
+    let ca = PublicKey::from(pass.signature_key().clone());
+    let trusted = scene.keys.is_some_and(|keys| {
+        let mut keys = keys.iter();
+        keys.any(|key| key.key_data() == pass.signature_key())
+    });
+    if !trusted {
+        let name = fingerprint(&ca);
+        said.push(format!(
+            "its CA key {name} is not trusted here; `daypass host sync` fetches new ones"
+        ));
+    }
+    if pass.verify_signature().is_err() {
+        said.push("its signature is wrong: it was changed".to_owned());
+    }
+    said
+}
+
+fn validity(scene: &Scene<'_>, pass: &Certificate) -> Option<String> {
+    let now = scene.now;
+    if now < pass.valid_after() {
+        return Some("it is not yet valid (or this host's clock is behind)".to_owned());
+    }
+    (now >= pass.valid_before())
+        .then(|| "it has expired (or this host's clock is ahead)".to_owned())
+}
+
+fn revoked(pass: &Certificate, krl: Option<&Krl>) -> Option<String> {
+    let Some(krl) = krl else {
+        return Some("the revocation list cannot be read: sshd refuses everybody".to_owned());
+    };
+    let ca = PublicKey::from(pass.signature_key().clone()).to_bytes();
+    let is_revoked = ca.is_ok_and(|ca| krl.revokes(&ca, pass.serial()));
+    is_revoked.then(|| format!("its serial {} is revoked", pass.serial()))
+}
+
+fn algorithms(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
+    let mut said = Vec::new();
+    let signed = pass.signature().algorithm();
+    let signed = match &signed {
+        Algorithm::Rsa { hash: None } => "ssh-rsa",
+        other => other.as_str(),
+    };
+    if !scene.effective.lists("casignaturealgorithms", signed) {
+        said.push(format!(
+            "casignaturealgorithms does not list {signed}, by which it is signed"
+        ));
+    }
+    let kind = pass.algorithm().to_certificate_type();
+    let names = match kind.as_str() {
+        "ssh-rsa-cert-v01@openssh.com" => vec![
+            "rsa-sha2-512-cert-v01@openssh.com",
+            "rsa-sha2-256-cert-v01@openssh.com",
+        ],
+        other => vec![other],
+    };
+    if !names
+        .iter()
+        .any(|name| scene.effective.lists("pubkeyacceptedalgorithms", name))
+    {
+        said.push(format!("pubkeyacceptedalgorithms does not list {kind}"));
+    }
+    if scene.effective.value("pubkeyauthentication") == "no" {
+        said.push("pubkeyauthentication is no".to_owned());
+    }
+    said
+}
+
+fn options(pass: &Certificate) -> Vec<String> {
+    let names = pass.critical_options().keys();
+    let unknown = names.filter(|name| !CRITICAL.contains(&name.as_str()));
+    unknown
+        .map(|name| format!("sshd does not know its critical option {name}"))
+        .collect()
+}
+
+fn principals(scene: &Scene<'_>, pass: &Certificate, logins: &[String]) -> Option<String> {
+    let has = pass.valid_principals().join(", ");
+    match scene.user {
+        Some(user) if logins.iter().any(|login| login == user) => None,
+        None if !logins.is_empty() => None,
+        user => {
+            let user = user.unwrap_or("LOGIN");
+            let asked = match scene.settings.groups.as_slice() {
+                [] => user.to_owned(),
+                groups => {
+                    let asked = groups.iter().map(|group| format!("{user}@{group}"));
+                    asked.collect::<Vec<_>>().join(" or ")
+                }
+            };
+            Some(format!(
+                "its principals are {has}; this host asks for {asked}"
+            ))
+        }
+    }
+}
+
+fn notes(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
+    let mut notes = Vec::new();
+    let forced = scene.effective.value("forcecommand");
+    let options = pass.critical_options();
+    if let Some(command) = options.get("force-command") {
+        notes.push(match forced {
+            "none" => format!("it runs {command}"),
+            forced => format!("sshd's forcecommand {forced:?} runs in place of its {command:?}"),
+        });
+    }
+    if let Some(addresses) = options.get("source-address") {
+        notes.push(format!("it is good from {addresses} only"));
+    }
+    notes
+}
