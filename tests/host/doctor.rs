@@ -71,7 +71,8 @@ async fn a_host_that_is_well_has_nothing_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_refuses_or_takes_passes_wrongly_is_found_in_sshds_configuration() {
     let (_, _, host) = world().await;
-    let drop_in = host.path("sshd_config.d/00-aaa.conf");
+    // sshd takes the first value of a keyword, but the last AuthorizedPrincipalsCommand (9.2).
+    let (first, last) = ("sshd_config.d/00-aaa.conf", "sshd_config.d/99-zzz.conf");
     for (line, check) in [
         ("TrustedUserCAKeys /etc/ssh/other.pub", "trustedusercakeys"),
         ("RevokedKeys /etc/ssh/other.krl", "revokedkeys"),
@@ -87,7 +88,9 @@ async fn what_refuses_or_takes_passes_wrongly_is_found_in_sshds_configuration() 
         ("ForceCommand /bin/false", "forcecommand"),
         ("Nonsense yes", "sshd"),
     ] {
-        fs::write(&drop_in, format!("{line}\n")).unwrap();
+        for name in [first, last] {
+            fs::write(host.path(name), format!("{line}\n")).unwrap();
+        }
         if check == "sshd" {
             assert_eq!(host.fails(&["doctor"]).await.1, "SSHD", "{line}");
         } else {
