@@ -6,12 +6,16 @@ use super::{
     Ask, Person, Policy,
     condition::Facts,
     parameter::{Parameter, Rule},
+    require::Require,
     role::Role,
     source::{self, Source},
 };
 
 /// A lifetime beyond which a pass is hardly short-lived.
 const LONG: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+/// The shortest age of a sign-in that a person can be asked for.
+const HASTE: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl Policy {
     /// `policy check`: what loads but is doubtful, as `file:line: message`, in file order.
@@ -40,6 +44,8 @@ impl Policy {
         warnings.extend(free_root(role));
         warnings.extend(self.open_principals(role));
         warnings.extend(self.beyond_limits(role));
+        warnings.extend(self.clockwork_tests(role));
+        warnings.extend(role.require.as_ref().and_then(hasty));
         warnings.extend(role.parameters.values().filter_map(loose_parameter));
         warnings
     }
@@ -77,6 +83,18 @@ impl Policy {
                 template.source()
             )
         })
+    }
+
+    /// A test of hours that says no time passes on some days and fails on others.
+    fn clockwork_tests(&self, role: &Role) -> Option<String> {
+        role.hours.as_ref()?;
+        let line = self
+            .tests
+            .iter()
+            .find_map(|test| test.undated(&role.name))?;
+        Some(format!(
+            "has hours, and the test on line {line} says no time; add `at = \"2026-01-05T09:00:00Z\"`"
+        ))
     }
 
     fn beyond_limits(&self, role: &Role) -> Vec<String> {
@@ -137,6 +155,15 @@ fn free_root(role: &Role) -> Option<String> {
         role.typed_command.is_none() && role.source == Source::Any && role.reason.is_none();
     (is_root && is_free)
         .then(|| "gives root any command, from any address, without a reason; add `command`, `source` or `reason`".to_owned())
+}
+
+/// Signing in, coming back and asking take a person some time.
+fn hasty(require: &Require) -> Option<String> {
+    let age = require.auth_age().filter(|age| *age < HASTE)?;
+    Some(format!(
+        "wants a sign-in of at most {}, which is over before its pass is asked for; write at least \"1m\"",
+        humantime::format_duration(age)
+    ))
 }
 
 fn loose_parameter(parameter: &Parameter) -> Option<String> {

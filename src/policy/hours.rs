@@ -120,7 +120,7 @@ impl Hours {
             return Vec::new();
         };
         let shown = self.zone.to_ambiguous_timestamp(day.to_datetime(time));
-        let moments = [shown.clone().earlier(), shown.later()];
+        let moments = [shown.earlier(), shown.later()];
         moments.into_iter().filter_map(Result::ok).collect()
     }
 

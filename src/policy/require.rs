@@ -85,6 +85,11 @@ impl Require {
         Ok(loaded)
     }
 
+    /// How old the sign-in may be.
+    pub fn auth_age(&self) -> Option<Duration> {
+        self.auth_age
+    }
+
     /// Whether the sign-in is good enough for `role`.
     ///
     /// # Errors

@@ -91,6 +91,11 @@ impl Policy {
 }
 
 impl Test {
+    /// The line of a test for `role` that says no time.
+    pub(super) fn undated(&self, role: &str) -> Option<usize> {
+        (self.ask.role == role && self.at.is_none()).then_some(self.line)
+    }
+
     fn passes(&self, decision: &Result<Grant, Denial>) -> bool {
         match (self.expected, decision) {
             (Expected::Granted, Ok(grant)) => {

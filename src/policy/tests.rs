@@ -11,6 +11,7 @@ mod faults;
 mod loading;
 mod reasoning;
 mod refusing;
+mod timing;
 mod values;
 
 use super::*;
