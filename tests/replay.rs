@@ -54,7 +54,7 @@ fn issued(index: u64, at: &str, ask: Value, principal: &str, lifetime: u64) -> V
         "who": who("alice", json!({"groups": ["sre", "oncall"], "auth_time": begin - 1200, "amr": ["pwd"]})),
         "ask": ask, "key": "SHA256:k", "binding": "nonce", "key_id": "alice@example.com/x",
         "principals": [principal],
-        "source_addresses": (principal == "weblogs").then(|| ["192.0.2.7/32"]),
+        "source_addresses": (principal == "weblogs").then_some(["192.0.2.7/32"]),
         "extensions": [], "valid_after": begin - 60, "valid_before": begin + lifetime,
         "policy": "p", "ca": "SHA256:c", "to_be_signed": "00"})
 }
