@@ -120,6 +120,8 @@ fn denied() -> What {
             source_addresses: Vec::new(),
             extensions: Vec::new(),
             caller: Some("203.0.113.7".to_owned()),
+            request: None,
+            emergency: false,
         },
         key: Some("SHA256:uNiVztksCsDhcc0u9e8BrFcx9mfs6R2nbDgH7bX0vTg".to_owned()),
         reason: "NOT_ALLOWED".to_owned(),

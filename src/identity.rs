@@ -121,8 +121,21 @@ impl Identity {
         message: &[u8],
         possession: &str,
     ) -> Result<Holder, Error> {
+        let namespace = proof::POSSESSION_NAMESPACE;
+        self.hold_for(namespace, key, binding_secret, message, possession)
+    }
+
+    /// [`Identity::hold`] with a signature in another namespace: the decisions about requests.
+    pub fn hold_for(
+        self,
+        namespace: &str,
+        key: PublicKey,
+        binding_secret: &[u8],
+        message: &[u8],
+        signature: &str,
+    ) -> Result<Holder, Error> {
         possession::check_binding(&self.commitment, &key, binding_secret)?;
-        possession::check_proof(&key, message, possession)?;
+        possession::check_proof(namespace, &key, message, signature)?;
         let key = PublicKey::from(key.key_data().clone());
         Ok(Holder {
             identity: self,

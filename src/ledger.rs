@@ -1,5 +1,6 @@
 //! The append-only record: events as leaves of a Merkle tree, and its signed head. Pure: no clock, no I/O, nothing of ours.
 
+pub mod approval;
 pub mod checkpoint;
 pub mod event;
 pub mod standing;

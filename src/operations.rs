@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod issue;
 mod record;
+pub mod requests;
 pub mod roles;
 pub mod trust;
 

@@ -4,6 +4,7 @@
 //! to a [`Grant`]; `decision` lists its checks in order. A grant changes only by [`Grant::narrow`]. Everything else
 //! here ([`Policy::explain`], [`Policy::run_tests`], [`Policy::warnings`]) reasons about decisions and grants nothing.
 
+pub mod approval;
 pub mod check;
 pub mod command;
 pub mod condition;
@@ -43,6 +44,7 @@ use condition::{Condition, Facts, Patterns};
 use decision::Case;
 use file::Text;
 
+pub use approval::Pending;
 pub use denial::{Denial, Reason};
 pub use extension::Extension;
 pub use grant::{Grant, Restriction};
@@ -65,6 +67,10 @@ pub struct Ask {
     pub source: Vec<IpNet>,
     /// Wished; only ever narrows. Empty: the role's own.
     pub extensions: BTreeSet<Extension>,
+    /// The approved request that this ask redeems.
+    pub request: Option<u64>,
+    /// By the role's `emergency`: no waiting, a reason always, a review afterwards.
+    pub emergency: bool,
 }
 
 /// Whose claims are judged. No proof of anything: an [`Identity`] lends one to be explained,
@@ -103,6 +109,8 @@ pub struct Context {
 pub enum Decision {
     /// Within every restriction that applies.
     Granted(Grant),
+    /// Once somebody else has said yes.
+    NeedsApproval(Pending),
     /// Not at all.
     Denied(Denial),
 }
@@ -134,7 +142,7 @@ impl Policy {
             None => None,
             Some(audit) => Some(lines.parse(&audit.allow, |allow| Condition::compile(allow))?),
         };
-        let patterns = condition::unite(roles.iter().map(Role::allow).chain(&audit));
+        let patterns = condition::unite(roles.iter().flat_map(Role::conditions).chain(&audit));
         let tests = testing::load(lines, file.tests, &roles)?;
         Ok(Self {
             hash: format!("{:x}", Sha256::digest(text)),
@@ -160,9 +168,18 @@ impl Policy {
 
     /// The one way from an identity and an ask to a grant.
     pub fn decide(&self, identity: &Identity, ask: &Ask, context: Context) -> Decision {
-        match self.judge(identity.into(), ask, context) {
-            Ok(grant) => Decision::Granted(grant),
-            Err(denial) => Decision::Denied(denial),
+        let grant = match self.judge(identity.into(), ask, context) {
+            Ok(grant) => grant,
+            Err(denial) => return Decision::Denied(denial),
+        };
+        let role = self.role(&ask.role).ok();
+        match role.and_then(|role| role.approval.as_ref()) {
+            Some(approval) if !ask.emergency => Decision::NeedsApproval(Pending {
+                grant,
+                count: approval.count,
+                within: approval.within,
+            }),
+            _ => Decision::Granted(grant),
         }
     }
 
@@ -264,6 +281,8 @@ static NOTHING: Ask = Ask {
     ttl: None,
     source: Vec::new(),
     extensions: BTreeSet::new(),
+    request: None,
+    emergency: false,
 };
 
 fn load_roles(

@@ -19,6 +19,7 @@ mod places;
 mod plain;
 mod rate_limit;
 mod readiness;
+mod requests;
 mod rescue;
 mod routes;
 mod status;
@@ -33,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     identity::Issuers,
     operations::Authority,
-    proto::v1::{ledger_server, passes_server, trust_server},
+    proto::v1::{ledger_server, passes_server, requests_server, trust_server},
 };
 
 use rate_limit::RateLimit;
@@ -46,11 +47,12 @@ pub use tls::Tls;
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// What the health service knows: the server as a whole, and each service by name.
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "",
     passes_server::SERVICE_NAME,
     trust_server::SERVICE_NAME,
     ledger_server::SERVICE_NAME,
+    requests_server::SERVICE_NAME,
 ];
 
 /// All that the server serves with.
@@ -81,6 +83,7 @@ impl Server {
             issuers: self.issuers,
             per_address: RateLimit::new(self.limits.requests_per_address),
             per_identity: RateLimit::new(self.limits.requests_per_identity),
+            stop: stop.clone(),
         });
         let health = HealthReporter::new();
         let router = routes::routes(
@@ -105,6 +108,8 @@ struct Services {
     issuers: Issuers,
     per_address: RateLimit,
     per_identity: RateLimit,
+    /// Ends the streams that would never end by themselves.
+    stop: CancellationToken,
 }
 
 /// Keeps the health service's answer at what is true, asks again for issuers' keys that are missing, and keeps the

@@ -247,6 +247,17 @@ impl Store {
         Ok(self.0.readers.acquire().await?)
     }
 
+    /// Waits until `holds` after some commit; false where the store was closed before.
+    pub async fn until(&self, holds: impl Fn() -> bool) -> bool {
+        let mut state = self.0.state.clone();
+        while !holds() {
+            if state.changed().await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// What everyone else checks this ledger's checkpoints with.
     pub fn verifier(&self) -> Verifier {
         self.0.signed.verifier()

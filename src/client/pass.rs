@@ -242,6 +242,7 @@ mod tests {
 
     fn answer(certificate: &Certificate) -> v1::IssueResponse {
         v1::IssueResponse {
+            pending: None,
             certificate: certificate.to_openssh().unwrap(),
             serial: 7,
             key_id: "alice@example.com/shell".into(),

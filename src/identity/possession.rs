@@ -5,7 +5,7 @@ use ssh_key::{Algorithm, PublicKey, SshSig};
 
 use super::{
     Commitment, Error,
-    proof::{POSSESSION_NAMESPACE, SECRET_LENGTH, commitment},
+    proof::{SECRET_LENGTH, commitment},
 };
 
 /// Bytes of an armored proof at most: a 16,384-bit RSA key with its signature fits.
@@ -34,15 +34,19 @@ pub(super) fn check_binding(
     verify_slices_are_equal(expected.as_bytes(), actual.as_bytes()).map_err(|_| Error::OtherKey)
 }
 
-/// `armored` is a signature by `key` over `message` in our namespace.
-pub(super) fn check_proof(key: &PublicKey, message: &[u8], armored: &str) -> Result<(), Error> {
+/// `armored` is a signature by `key` over `message` in this namespace.
+pub(super) fn check_proof(
+    namespace: &str,
+    key: &PublicKey,
+    message: &[u8],
+    armored: &str,
+) -> Result<(), Error> {
     if armored.len() > PROOF_LIMIT {
         return Err(Error::ProofKind("it is too large"));
     }
     let proof = SshSig::from_pem(armored).map_err(Error::ProofMalformed)?;
     check_kind(&proof)?;
-    key.verify(POSSESSION_NAMESPACE, message, &proof)
-        .map_err(Error::Proof)
+    key.verify(namespace, message, &proof).map_err(Error::Proof)
 }
 
 /// What ssh-key leaves to its caller: the version from below, reserved bytes, and that a security key was touched.

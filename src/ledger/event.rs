@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::ser::{CompactFormatter, Formatter};
 use time::OffsetDateTime;
 
-use super::standing::Objection;
+use super::standing::{Objection, Rule};
 
 /// One leaf.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,7 +111,7 @@ pub struct Who {
 }
 
 /// What was asked, as given.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Asked {
     /// The role's name.
     pub role: String,
@@ -136,6 +136,12 @@ pub struct Asked {
     /// The caller's address as the server saw it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub caller: Option<String>,
+    /// The approved request that was to be redeemed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub request: Option<u64>,
+    /// Whether it was asked for as an emergency; its pass waits for a review.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub emergency: bool,
 }
 
 /// The kinds of event.
@@ -182,6 +188,16 @@ pub enum What {
         /// Hash of the policy file that decided.
         policy: String,
     },
+    /// An ask waits for somebody else's yes. Its index is the request's id, its leaf hash what approvers sign.
+    Requested(Box<Requested>),
+    /// Somebody approved a request.
+    Approved(Box<Decided>),
+    /// Somebody denied a request.
+    Refused(Box<Decided>),
+    /// Whoever asked took a request back.
+    Cancelled(Box<Decided>),
+    /// Somebody closed the review of an emergency.
+    Reviewed(Box<Decided>),
     /// A CA key is published and not yet used.
     KeyStaged {
         /// Its fingerprint.
@@ -212,6 +228,22 @@ impl What {
                 detail: objection.detail.clone(),
                 policy: issued.policy,
             }),
+            Self::Requested(asked) => Some(Self::Denied {
+                who: asked.who,
+                ask: asked.ask,
+                key: Some(asked.key),
+                reason: objection.rule.code().to_owned(),
+                detail: objection.detail.clone(),
+                policy: asked.policy,
+            }),
+            Self::Approved(decided)
+            | Self::Refused(decided)
+            | Self::Cancelled(decided)
+            | Self::Reviewed(decided)
+                if objection.rule != Rule::NoSuchRequest =>
+            {
+                Some(decided.denied(objection))
+            }
             _ => None,
         }
     }
@@ -250,6 +282,73 @@ pub struct Issued {
     pub ca: String,
     /// Hex SHA-256 of the exact to-be-signed bytes; the writer fills it, for they hold the serial.
     pub to_be_signed: String,
+}
+
+/// An ask that waits, with all that its pass would be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Requested {
+    /// Who asked.
+    pub who: Who,
+    /// What was asked.
+    pub ask: Asked,
+    /// Fingerprint of the subject key that alone may redeem it.
+    pub key: String,
+    /// How many distinct approvers are needed.
+    pub needed: u32,
+    /// Unix seconds: when it ends by itself, approved or not.
+    pub expires_at: u64,
+    /// The principals that the pass would have.
+    pub principals: Vec<String>,
+    /// The exact force-command, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub command: Option<String>,
+    /// The source addresses; absent: any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source_addresses: Option<Vec<String>>,
+    /// The extensions.
+    pub extensions: Vec<String>,
+    /// The pass's lifetime.
+    pub ttl_seconds: u64,
+    /// Hash of the policy file that decided.
+    pub policy: String,
+}
+
+/// Somebody's decision about a request, with their signature ([`super::approval`]).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decided {
+    /// The request's id.
+    pub request: u64,
+    /// The role that it is for.
+    pub role: String,
+    /// Who decided.
+    pub who: Who,
+    /// Their public key in OpenSSH form.
+    pub key: String,
+    /// Their SSHSIG in base64, on one line.
+    pub signature: String,
+    /// Their words, which are signed too.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub comment: String,
+    /// Hash of the policy file that let them decide.
+    pub policy: String,
+}
+
+impl Decided {
+    fn denied(self, objection: &Objection) -> What {
+        let ask = Asked {
+            role: self.role,
+            request: Some(self.request),
+            ..Asked::default()
+        };
+        What::Denied {
+            who: self.who,
+            ask,
+            key: None,
+            reason: objection.rule.code().to_owned(),
+            detail: objection.detail.clone(),
+            policy: self.policy,
+        }
+    }
 }
 
 /// The binding's word in the ledger: `nonce`, `audience`, `none`.

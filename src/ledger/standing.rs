@@ -7,15 +7,23 @@
 //! Time is the events' own. Nothing here is stored: it follows from the ledger.
 
 mod passes;
+mod requests;
 
 pub use passes::{MARGIN, Pass};
+pub use requests::{Decision, Request, State, Verb};
 
-use super::{Event, What};
+use time::OffsetDateTime;
+
+use super::{
+    Event, What,
+    event::{Decided, Who},
+};
 
 /// What stands after some number of events.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Standing {
     passes: passes::Passes,
+    requests: requests::Requests,
 }
 
 impl Standing {
@@ -25,9 +33,14 @@ impl Standing {
     /// The rule that is against it.
     pub fn admit(&self, event: &Event) -> Result<(), Objection> {
         match &event.what {
+            What::Issued(issued) => self.requests.admit_pass(event, issued),
+            What::Requested(asked) => self.requests.admit_request(event, asked),
+            What::Approved(decided) => self.decision(Verb::Approve, event, decided),
+            What::Refused(decided) => self.decision(Verb::Deny, event, decided),
+            What::Cancelled(decided) => self.decision(Verb::Cancel, event, decided),
+            What::Reviewed(decided) => self.decision(Verb::Review, event, decided),
             What::Started { .. }
             | What::PolicyLoaded { .. }
-            | What::Issued(_)
             | What::SigningFailed { .. }
             | What::Denied { .. }
             | What::KeyStaged { .. }
@@ -36,13 +49,23 @@ impl Standing {
         }
     }
 
+    fn decision(&self, verb: Verb, event: &Event, decided: &Decided) -> Result<(), Objection> {
+        self.requests.admit_decision(verb, event, decided)
+    }
+
     /// Takes in the next event of the ledger, and forgets what its time has ended.
     pub fn apply(&mut self, event: &Event) {
         self.passes.forget_before(event.at);
+        self.requests.apply(event);
         match &event.what {
             What::Issued(issued) => self.passes.add(Pass::of(event, issued)),
             What::SigningFailed { serial, .. } => self.passes.remove(*serial),
-            What::Started { .. }
+            What::Requested(_)
+            | What::Approved(_)
+            | What::Refused(_)
+            | What::Cancelled(_)
+            | What::Reviewed(_)
+            | What::Started { .. }
             | What::PolicyLoaded { .. }
             | What::Denied { .. }
             | What::KeyStaged { .. }
@@ -54,6 +77,35 @@ impl Standing {
     /// The passes that may still be good somewhere, by serial: those that ended less than [`MARGIN`] ago too.
     pub fn passes(&self) -> impl Iterator<Item = &Pass> {
         self.passes.iter()
+    }
+
+    /// The request or review of that id, while it is remembered.
+    pub fn request(&self, id: u64) -> Option<&Request> {
+        self.requests.get(id)
+    }
+
+    /// The request `id`, where this identity and key may redeem it at `now`.
+    ///
+    /// # Errors
+    /// The rule that is against it.
+    pub fn redeemable(
+        &self,
+        id: u64,
+        who: &Who,
+        key: &str,
+        now: OffsetDateTime,
+    ) -> Result<&Request, Objection> {
+        self.requests.redeemable(id, who, key, now)
+    }
+
+    /// Requests and reviews by id: all that wait, and what ended within a week.
+    pub fn requests(&self) -> impl Iterator<Item = &Request> {
+        self.requests.iter()
+    }
+
+    /// A number that grows with each change of a request.
+    pub fn revision(&self) -> u64 {
+        self.requests.revision()
     }
 }
 
@@ -82,6 +134,26 @@ impl Objection {
 pub enum Rule {
     /// The identity, key or role is locked.
     Locked,
+    /// There is no such request.
+    NoSuchRequest,
+    /// It is the decider's own.
+    OwnRequest,
+    /// This identity has decided before.
+    AlreadyDecided,
+    /// It has ended, or has all that it needs.
+    NotPending,
+    /// It still waits.
+    NotApproved,
+    /// Its time is over.
+    Expired,
+    /// It was redeemed before.
+    Redeemed,
+    /// It is another identity's, or another key's.
+    OtherHolder,
+    /// The ask is not the one that was approved.
+    OtherAsk,
+    /// This identity has too many open.
+    TooMany,
 }
 
 impl Rule {
@@ -89,6 +161,16 @@ impl Rule {
     pub fn code(self) -> &'static str {
         match self {
             Self::Locked => "LOCKED",
+            Self::NoSuchRequest => "NO_SUCH_REQUEST",
+            Self::OwnRequest => "OWN_REQUEST",
+            Self::AlreadyDecided => "ALREADY_DECIDED",
+            Self::NotPending => "REQUEST_CLOSED",
+            Self::NotApproved => "REQUEST_PENDING",
+            Self::Expired => "REQUEST_EXPIRED",
+            Self::Redeemed => "REQUEST_REDEEMED",
+            Self::OtherHolder => "OTHER_HOLDER",
+            Self::OtherAsk => "OTHER_ASK",
+            Self::TooMany => "TOO_MANY_REQUESTS",
         }
     }
 }

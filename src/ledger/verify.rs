@@ -2,14 +2,14 @@
 //!
 //! The export: one line per leaf (its JSON bytes) from index 0 on, an empty line, then the signed checkpoint to the end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Event, Standing, What,
+    Event, Standing, What, approval,
     checkpoint::{self, Checkpoint, Verifier},
-    event,
-    standing::Objection,
-    tree::{Frontier, leaf_hash},
+    event::{self, Decided},
+    standing::{Objection, Verb},
+    tree::{Frontier, Hash, leaf_hash},
 };
 
 /// What a good export held.
@@ -130,6 +130,9 @@ struct Walk {
     frontier: Frontier,
     passes: BTreeSet<u64>,
     standing: Standing,
+    server: String,
+    /// The digests of what can be decided, by index.
+    digests: BTreeMap<u64, Hash>,
 }
 
 impl Walk {
@@ -145,6 +148,9 @@ impl Walk {
                 expected,
                 found,
             });
+        }
+        if matches!(event.what, What::Requested(_) | What::Issued(_)) {
+            self.digests.insert(index, leaf_hash(leaf));
         }
         self.fits(&event.what, index)
             .map_err(|what| Error::Contradiction { line, index, what })?;
@@ -162,7 +168,10 @@ impl Walk {
 
     fn fits(&mut self, what: &What, index: u64) -> Result<(), &'static str> {
         match what {
-            What::Started { .. } => Ok(()),
+            What::Started { server, .. } => {
+                server.clone_into(&mut self.server);
+                Ok(())
+            }
             _ if index == 0 => Err("is not `started`, as the first one always is"),
             What::Issued(issued) if !is_sha256(&issued.to_be_signed) => {
                 Err("is a pass without the hash of what was signed")
@@ -174,12 +183,29 @@ impl Walk {
             What::SigningFailed { serial, .. } if !self.passes.contains(serial) => {
                 Err("speaks of a serial that is no pass before it")
             }
+            What::Approved(decided) => self.signed(Verb::Approve, decided),
+            What::Refused(decided) => self.signed(Verb::Deny, decided),
+            What::Cancelled(decided) => self.signed(Verb::Cancel, decided),
+            What::Reviewed(decided) => self.signed(Verb::Review, decided),
             What::SigningFailed { .. }
+            | What::Requested(_)
             | What::PolicyLoaded { .. }
             | What::Denied { .. }
             | What::KeyStaged { .. }
             | What::KeyActivated { .. }
             | What::KeyRetired { .. } => Ok(()),
+        }
+    }
+
+    /// A decision carries its maker's signature over exactly the request that it names.
+    fn signed(&self, verb: Verb, decided: &Decided) -> Result<(), &'static str> {
+        let Some(digest) = self.digests.get(&decided.request) else {
+            return Err("decides what is no request before it");
+        };
+        let message = approval::message(verb, &self.server, digest, &decided.comment);
+        match approval::is_signed(&decided.key, &message, &decided.signature) {
+            true => Ok(()),
+            false => Err("is a decision without its maker's signature"),
         }
     }
 

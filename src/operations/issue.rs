@@ -3,12 +3,15 @@
 use ssh_key::{Certificate, PublicKey};
 use time::OffsetDateTime;
 
-use super::{Authority, Error, record};
+use super::{
+    Authority, Error, record,
+    requests::{self, View},
+};
 use crate::{
     ca::{self, Draft, draft::fingerprint},
     identity::{Holder, Identity},
     ledger::What,
-    policy::{Ask, Context, Decision, Grant},
+    policy::{Ask, Context, Decision, Grant, Policy},
 };
 
 /// A pass, with the grant it came from.
@@ -18,6 +21,15 @@ pub struct Pass {
     pub certificate: Certificate,
     /// What the policy answered.
     pub grant: Grant,
+}
+
+/// The answer to an ask that was not refused.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A pass.
+    Pass(Box<Pass>),
+    /// Somebody else must say yes first.
+    Pending(Box<View>),
 }
 
 /// Decides, drafts, records, signs, in this order: the event is durable before the key is used.
@@ -33,17 +45,52 @@ pub async fn issue(
     ask: &Ask,
     context: Context,
     nonce: [u8; 32],
-) -> Result<Pass, Error> {
+) -> Result<Outcome, Error> {
     let policy = authority.policy();
-    let grant = match policy.decide(holder.identity(), ask, context) {
-        Decision::Granted(grant) => grant,
-        Decision::Denied(denial) => {
-            let (code, detail) = (denial.reason.code(), &denial.detail);
-            refuse_holder(authority, holder, ask, context, code, detail).await?;
-            return Err(Error::Denied(denial));
+    let decision = policy.decide(holder.identity(), ask, context);
+    let granted = match (ask.request, decision) {
+        (None, Decision::NeedsApproval(pending)) => {
+            let view = requests::file(authority, &policy, holder, ask, &pending, context).await?;
+            return Ok(Outcome::Pending(Box::new(view)));
         }
+        (Some(id), decision @ (Decision::Granted(_) | Decision::NeedsApproval(_))) => {
+            requests::redeem(authority, &policy, holder, id, decision, context.now)
+        }
+        (None, Decision::Granted(grant)) => Ok(grant),
+        (_, Decision::Denied(denial)) => Err(Error::Denied(denial)),
     };
-    let draft = match Draft::new(holder, &grant, &authority.ca, nonce, context.now) {
+    match granted {
+        Ok(grant) => {
+            let pass = sign(authority, &policy, holder, ask, &grant, context, nonce).await?;
+            let pass = Pass {
+                certificate: pass,
+                grant,
+            };
+            Ok(Outcome::Pass(Box::new(pass)))
+        }
+        Err(refusal) => {
+            let (code, detail) = match &refusal {
+                Error::Denied(denial) => (denial.reason.code(), denial.detail.clone()),
+                Error::Objection(objection) => (objection.rule.code(), objection.detail.clone()),
+                _ => return Err(refusal),
+            };
+            refuse_holder(authority, holder, ask, context, code, &detail).await?;
+            Err(refusal)
+        }
+    }
+}
+
+/// Drafts, records and signs what was granted.
+async fn sign(
+    authority: &Authority,
+    policy: &Policy,
+    holder: &Holder,
+    ask: &Ask,
+    grant: &Grant,
+    context: Context,
+    nonce: [u8; 32],
+) -> Result<Certificate, Error> {
+    let draft = match Draft::new(holder, grant, &authority.ca, nonce, context.now) {
         Ok(draft) => draft,
         Err(error) => {
             let (code, detail) = (draft_code(&error), error.to_string());
@@ -52,11 +99,11 @@ pub async fn issue(
         }
     };
     let asked = record::asked(ask, context);
-    let issued = record::issued(holder, asked, &grant, &draft, policy.hash());
+    let issued = record::issued(holder, asked, grant, &draft, policy.hash());
     let (draft, receipt) = authority.store.issue(draft, issued, context.now).await?;
     let serial = receipt.serial();
     match authority.ca.sign(draft, receipt) {
-        Ok(certificate) => Ok(Pass { certificate, grant }),
+        Ok(certificate) => Ok(certificate),
         Err(error) => {
             record_failure(authority, serial, &error, context.now).await?;
             Err(Error::Ca(error))
@@ -92,7 +139,7 @@ pub async fn refuse(
     Ok(())
 }
 
-async fn refuse_holder(
+pub(super) async fn refuse_holder(
     authority: &Authority,
     holder: &Holder,
     ask: &Ask,

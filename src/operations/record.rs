@@ -1,12 +1,20 @@
 //! Identities, asks and grants as the ledger names them. Pure.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use time::OffsetDateTime;
 
 use crate::{
-    ca::Draft,
+    ca::{Draft, draft::fingerprint},
     identity::{Binding, Holder, Identity},
-    ledger::event::{Asked, Issued, Who},
-    policy::{Ask, Context, Extension, Grant},
+    ledger::{
+        event::{Asked, Issued, Requested, Who},
+        standing::Request,
+    },
+    policy::{Ask, Context, Extension, Grant, Pending, Restriction},
 };
 
 /// The most bytes of one text of an ask that the ledger keeps: enough for every honest one.
@@ -36,6 +44,8 @@ pub(super) fn asked(ask: &Ask, context: Context) -> Asked {
         source_addresses: ask.source.iter().map(ToString::to_string).collect(),
         extensions: extension_words(&ask.extensions),
         caller: context.caller.map(|address| address.to_string()),
+        request: ask.request,
+        emergency: ask.emergency,
     })
 }
 
@@ -56,7 +66,68 @@ fn bounded(asked: Asked) -> Asked {
         source_addresses: items(asked.source_addresses),
         extensions: items(asked.extensions),
         caller: asked.caller.map(shortened),
+        request: asked.request,
+        emergency: asked.emergency,
     }
+}
+
+/// A recorded ask, for the conditions that judge it again.
+pub(super) fn ask(asked: &Asked) -> Ask {
+    Ask {
+        role: asked.role.clone(),
+        host: asked.host.clone(),
+        params: asked.params.clone(),
+        reason: asked.reason.clone(),
+        ..Ask::default()
+    }
+}
+
+/// The request for all that `pending` would grant.
+pub(super) fn requested(
+    holder: &Holder,
+    asked: Asked,
+    pending: &Pending,
+    policy: &str,
+    now: OffsetDateTime,
+) -> Requested {
+    let now = u64::try_from(now.unix_timestamp()).unwrap_or(0);
+    Requested {
+        who: who(holder.identity()),
+        ask: asked,
+        key: fingerprint(holder.key()),
+        needed: pending.count(),
+        expires_at: now.saturating_add(pending.within().as_secs()),
+        principals: pending.principals().iter().cloned().collect(),
+        command: pending.command().map(str::to_owned),
+        source_addresses: pending.source().map(networks),
+        extensions: extension_words(pending.extensions()),
+        ttl_seconds: pending.ttl().as_secs(),
+        policy: policy.to_owned(),
+    }
+}
+
+/// What was approved, as a restriction: a policy that has grown since gives no more.
+pub(super) fn approved(request: &Request) -> Restriction {
+    let Some(asked) = &request.requested else {
+        return Restriction::default();
+    };
+    let words = asked.extensions.iter();
+    let addresses = asked.source_addresses.as_ref();
+    Restriction {
+        principals: Some(asked.principals.iter().cloned().collect()),
+        command: asked.command.clone(),
+        source: addresses.map(|list| list.iter().filter_map(|text| text.parse().ok()).collect()),
+        extensions: Some(
+            words
+                .filter_map(|word| Extension::from_word(word))
+                .collect(),
+        ),
+        ttl: Some(Duration::from_secs(asked.ttl_seconds)),
+    }
+}
+
+fn networks(list: &BTreeSet<ipnet::IpNet>) -> Vec<String> {
+    list.iter().map(ToString::to_string).collect()
 }
 
 /// All of the pass that `draft` will be. The writer fills in the hash, for it covers the serial.
@@ -67,9 +138,6 @@ pub(super) fn issued(
     draft: &Draft,
     policy: &str,
 ) -> Issued {
-    let networks = |list: &std::collections::BTreeSet<ipnet::IpNet>| {
-        list.iter().map(ToString::to_string).collect()
-    };
     Issued {
         who: who(holder.identity()),
         ask: asked,
@@ -88,7 +156,7 @@ pub(super) fn issued(
     }
 }
 
-fn extension_words(extensions: &std::collections::BTreeSet<Extension>) -> Vec<String> {
+fn extension_words(extensions: &BTreeSet<Extension>) -> Vec<String> {
     extensions
         .iter()
         .map(|extension| extension.word().to_owned())
@@ -129,6 +197,8 @@ mod tests {
             source_addresses: vec![long.clone(); 100],
             extensions: vec![long.clone(); 100],
             caller: None,
+            request: None,
+            emergency: false,
         });
         assert!(asked.role.len() <= MAX_TEXT + 3);
         assert!(

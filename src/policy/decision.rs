@@ -6,7 +6,7 @@
 //! 4. `reason`: is there the reason that the role demands
 //! 5. `ttl`, `extension`, `source`: is what the caller wishes well-formed and no more than the role gives
 //! 6. `principal`: do literals and claims give principals within the grammar and the limits
-//! 7. `hours`: is the role open now
+//! 7. `hours`: is the role open now (an emergency does not wait for that, but has a lifetime of its own)
 //! 8. narrowing by the role's own command and addresses, by closing time, by `[limits]`, and by the wishes: is anything left
 //! 9. `require`: is the sign-in new and strong enough. It comes last, so that nobody signs in again in vain
 //!
@@ -16,6 +16,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     Ask, Context, Denial, Grant, Person, Reason, Restriction,
+    approval::Emergency,
     condition::Facts,
     hosts::{self, Hosts},
     hours,
@@ -52,7 +53,10 @@ impl Case<'_> {
         let own = Restriction {
             command,
             source: self.source()?,
-            ttl: self.open()?,
+            ttl: match self.emergency() {
+                Some(emergency) => Some(emergency.ttl),
+                None => self.open()?,
+            },
             ..Restriction::default()
         };
         let role = self.role;
@@ -67,8 +71,18 @@ impl Case<'_> {
     /// Whether the role's condition holds.
     pub(super) fn allowed(&self) -> Result<(), Denial> {
         let role = &self.role.name;
+        let allow = match (self.ask.emergency, self.emergency()) {
+            (false, _) => &self.role.allow,
+            (true, Some(emergency)) => &emergency.allow,
+            (true, None) => {
+                return Err(Denial::new(
+                    Reason::NotAllowed,
+                    format!("role {role:?} has no `emergency`; ask for it as usual"),
+                ));
+            }
+        };
         let outcome = match self.facts {
-            Ok(facts) => self.role.allow.evaluate(facts),
+            Ok(facts) => allow.evaluate(facts),
             Err(error) => Err(error.clone()),
         };
         match outcome {
@@ -77,7 +91,7 @@ impl Case<'_> {
                 Reason::NotAllowed,
                 format!(
                     "role {role:?} is for identities with {}",
-                    shorten(self.role.allow.source(), 256)
+                    shorten(allow.source(), 256)
                 ),
             )),
             Err(error) => Err(Denial::new(
@@ -88,6 +102,12 @@ impl Case<'_> {
                 ),
             )),
         }
+    }
+
+    /// The role's emergency rules, where this ask is by them.
+    fn emergency(&self) -> Option<&Emergency> {
+        let rules = self.role.emergency.as_ref();
+        rules.filter(|_| self.ask.emergency)
     }
 
     /// The host groups that the pass is for; empty for a role without hosts.
@@ -158,6 +178,9 @@ impl Case<'_> {
                 "the reason has {} bytes; shorten it to {MAX_REASON}",
                 reason.len()
             ));
+        }
+        if self.ask.emergency && reason.trim().is_empty() {
+            return refuse("an emergency always has a reason; pass --reason".to_owned());
         }
         match &self.role.reason {
             Some(pattern) if !pattern.matches(reason) => refuse(format!(

@@ -60,11 +60,13 @@ pub enum Reason {
     Hours,
     /// The sign-in is too old, or too weak.
     StepUp,
+    /// The identity may not decide the request, or too few have.
+    Approval,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::UnknownRole,
         Self::NotAllowed,
         Self::Condition,
@@ -78,6 +80,7 @@ impl Reason {
         Self::Command,
         Self::Hours,
         Self::StepUp,
+        Self::Approval,
     ];
 
     /// The stable code of the wire and the ledger.
@@ -96,6 +99,7 @@ impl Reason {
             Self::Command => "COMMAND",
             Self::Hours => "HOURS",
             Self::StepUp => "STEP_UP_REQUIRED",
+            Self::Approval => "APPROVAL",
         }
     }
 
@@ -115,6 +119,7 @@ impl Reason {
             Self::Command => "command",
             Self::Hours => "hours",
             Self::StepUp => "require",
+            Self::Approval => "approval",
         }
     }
 }

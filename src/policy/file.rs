@@ -1,10 +1,10 @@
 //! The policy file as written: TOML into raw values that remember their place. Nothing here decides.
 //!
-//! Unknown keys are refused. Keys that this version does not build yet are refused by name, never ignored.
+//! Unknown keys are refused.
 
 use std::{collections::BTreeMap, ops::Range};
 
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 use toml::Spanned;
 
 use super::Error;
@@ -65,8 +65,8 @@ pub(super) struct Role {
     pub(super) pty: bool,
     pub(super) ttl: Option<Spanned<String>>,
     pub(super) reason: Option<Spanned<String>>,
-    approval: Option<Spanned<IgnoredAny>>,
-    emergency: Option<Spanned<IgnoredAny>>,
+    pub(super) approval: Option<Approval>,
+    pub(super) emergency: Option<Emergency>,
     pub(super) hours: Option<Spanned<Hours>>,
     pub(super) require: Option<Spanned<Require>>,
 }
@@ -101,6 +101,24 @@ pub(super) struct Require {
     pub(super) auth_age: Option<String>,
     pub(super) amr: Option<Vec<String>>,
     pub(super) acr: Option<Vec<String>>,
+}
+
+/// `approval = { count, by, within }`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Approval {
+    pub(super) count: Spanned<i64>,
+    pub(super) by: Spanned<String>,
+    pub(super) within: Spanned<String>,
+}
+
+/// `emergency = { allow, ttl, review }`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Emergency {
+    pub(super) allow: Spanned<String>,
+    pub(super) ttl: Spanned<String>,
+    pub(super) review: Spanned<String>,
 }
 
 /// `source = "caller"` or a list of networks.
@@ -162,6 +180,8 @@ pub(super) struct Ask {
     #[serde(default)]
     pub(super) params: BTreeMap<String, String>,
     pub(super) reason: Option<String>,
+    #[serde(default)]
+    pub(super) emergency: bool,
     pub(super) ttl: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) source: Vec<Spanned<String>>,
@@ -206,9 +226,6 @@ impl<'a> Text<'a> {
                 },
             )
         })?;
-        file.roles
-            .iter()
-            .try_for_each(|role| self.refuse_unbuilt(role))?;
         Ok(file)
     }
 
@@ -246,22 +263,6 @@ impl<'a> Text<'a> {
             .iter()
             .map(|value| self.parse(value, &read))
             .collect()
-    }
-
-    fn refuse_unbuilt(self, role: &Role) -> Result<(), Error> {
-        let unbuilt = [("approval", &role.approval), ("emergency", &role.emergency)];
-        for (key, value) in unbuilt {
-            if let Some(value) = value {
-                return Err(self.error(
-                    value.span(),
-                    format!(
-                        "`{key}` is not supported by this version; remove it from role {:?}, or the role itself",
-                        role.name.get_ref()
-                    ),
-                ));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use super::{
     Error, Extension,
+    approval::{Approval, Emergency},
     command::Command,
     condition::Condition,
     file::{self, Text},
@@ -48,6 +49,8 @@ pub struct Role {
     pub(super) reason: Option<Pattern>,
     pub(super) hours: Option<Hours>,
     pub(super) require: Option<Require>,
+    pub(super) approval: Option<Approval>,
+    pub(super) emergency: Option<Emergency>,
     pub(super) written_ttl: Duration,
 }
 
@@ -88,6 +91,16 @@ impl Role {
                 None => None,
                 Some(require) => Some(text.parse(require, Require::load)?),
             },
+            approval: raw
+                .approval
+                .as_ref()
+                .map(|approval| Approval::load(text, approval))
+                .transpose()?,
+            emergency: raw
+                .emergency
+                .as_ref()
+                .map(|emergency| Emergency::load(text, emergency))
+                .transpose()?,
             typed_command,
             parameters,
             extensions,
@@ -118,6 +131,16 @@ impl Role {
             .flatten()
             .filter(|login| principal::is_login(login))
             .collect()
+    }
+
+    /// Every condition of it.
+    pub(super) fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let by = self.approval.iter().map(|approval| &approval.by);
+        let emergency = self.emergency.iter();
+        [&self.allow]
+            .into_iter()
+            .chain(by)
+            .chain(emergency.flat_map(|emergency| [&emergency.allow, &emergency.review]))
     }
 
     /// The condition that says who may have it.

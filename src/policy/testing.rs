@@ -230,6 +230,8 @@ fn ask(text: Text<'_>, raw: file::Ask) -> Result<Ask, Error> {
         host: raw.host,
         params: raw.params,
         reason: raw.reason,
+        request: None,
+        emergency: raw.emergency,
     })
 }
 

@@ -54,6 +54,12 @@ impl Call {
         self.now
     }
 
+    /// The time from here on, for what outlives the call.
+    pub(super) fn clock(&self) -> impl Fn() -> OffsetDateTime + Send + use<> {
+        let (now, started) = (self.now, self.started);
+        move || now + started.elapsed()
+    }
+
     /// What policy may know of this moment.
     pub(super) fn context(&self) -> Context {
         Context {

@@ -8,7 +8,8 @@ use super::log::is_active;
 use crate::{
     ca::KeyState,
     identity::{self, Binding, Identity},
-    operations::{audit::Page, issue::Pass, trust::Trust},
+    ledger::standing::State,
+    operations::{audit::Page, issue::Pass, requests::View, trust::Trust},
     policy::{Ask, explain::Explanation, extension::Extension, role::Role, source},
     proto::v1::{self, get_trust_response, role_explanation},
 };
@@ -49,8 +50,8 @@ pub(super) fn ask(wire: &v1::Ask) -> Result<Ask, Malformed> {
     if wire.role.is_empty() {
         return Err(missing("role"));
     }
-    if wire.request != 0 || wire.emergency {
-        return Err(malformed("request", "and emergencies are not served here"));
+    if wire.request != 0 && wire.emergency {
+        return Err(malformed("request", "is not for emergencies"));
     }
     check_params(wire)?;
     let mut extensions = BTreeSet::new();
@@ -74,6 +75,8 @@ pub(super) fn ask(wire: &v1::Ask) -> Result<Ask, Malformed> {
             .collect::<Result<_, _>>()
             .map_err(|problem| malformed("source_addresses", problem))?,
         extensions,
+        request: (wire.request != 0).then_some(wire.request),
+        emergency: wire.emergency,
     })
 }
 
@@ -144,7 +147,49 @@ pub(super) fn pass(pass: &Pass) -> Result<v1::IssueResponse, ssh_key::Error> {
             .collect(),
         valid_after: certificate.valid_after(),
         valid_before: certificate.valid_before(),
+        pending: None,
     })
+}
+
+/// A request as one identity sees it.
+pub(super) fn request(view: &View) -> v1::Request {
+    let request = &view.request;
+    let decisions = request.decisions.iter();
+    v1::Request {
+        id: request.id,
+        state: state(view.state).into(),
+        event: view.event.clone(),
+        decisions: decisions
+            .map(|decision| v1::request::Decision {
+                label: decision.who.label.clone(),
+                verb: decision.verb.word().to_owned(),
+                at: u64::try_from(decision.at.unix_timestamp()).unwrap_or(0),
+                comment: decision.comment.clone(),
+            })
+            .collect(),
+        needed: request.needed(),
+        expires_at: request.expires_at(),
+        serial: request.serial,
+        may_decide: view.may_decide,
+    }
+}
+
+fn state(state: State) -> v1::request::State {
+    match state {
+        State::Pending => v1::request::State::Pending,
+        State::Approved => v1::request::State::Approved,
+        State::Denied => v1::request::State::Denied,
+        State::Cancelled => v1::request::State::Cancelled,
+        State::Expired => v1::request::State::Expired,
+        State::Redeemed => v1::request::State::Redeemed,
+        State::ReviewOpen => v1::request::State::ReviewOpen,
+        State::Reviewed => v1::request::State::Reviewed,
+    }
+}
+
+/// A decider's words; none where they are empty.
+pub(super) fn comment(wire: &str) -> Result<Option<String>, Malformed> {
+    text("comment", wire, REASON_BYTES)
 }
 
 /// A role as its holder may know it.

@@ -11,7 +11,10 @@ use super::{
 use crate::{
     ca::subject,
     identity::{Holder, Identity, proof},
-    operations::{issue, roles},
+    operations::{
+        issue::{self, Outcome},
+        roles,
+    },
     policy::Ask,
     proto::{
         ask_bytes,
@@ -61,13 +64,20 @@ impl Services {
             Err(refusal) => return Err(self.refuse(call, &identity, &request, refusal).await),
         };
         let (authority, context) = (&self.authority, call.context());
-        let pass = issue::issue(authority, &holder, &ask, context, nonce()?).await?;
-        call.issued(pass.certificate.serial());
-        Ok(convert::pass(&pass)?)
+        match issue::issue(authority, &holder, &ask, context, nonce()?).await? {
+            Outcome::Pass(pass) => {
+                call.issued(pass.certificate.serial());
+                Ok(convert::pass(&pass)?)
+            }
+            Outcome::Pending(view) => Ok(v1::IssueResponse {
+                pending: Some(convert::request(&view)),
+                ..v1::IssueResponse::default()
+            }),
+        }
     }
 
     /// The ask, and the proof that its subject key is the caller's.
-    fn read(
+    pub(super) fn read(
         &self,
         identity: &Identity,
         request: &v1::IssueRequest,
@@ -89,7 +99,7 @@ impl Services {
     }
 
     /// Records the refusal of a proven identity, once. A store that cannot record is what the caller hears of then.
-    async fn refuse(
+    pub(super) async fn refuse(
         &self,
         call: &Call,
         identity: &Identity,

@@ -17,7 +17,10 @@ use tonic_reflection::server::Builder;
 use super::{Error, Services, plain, rescue::is_grpc};
 use crate::proto::{
     FILE_DESCRIPTOR_SET,
-    v1::{ledger_server::LedgerServer, passes_server::PassesServer, trust_server::TrustServer},
+    v1::{
+        ledger_server::LedgerServer, passes_server::PassesServer, requests_server::RequestsServer,
+        trust_server::TrustServer,
+    },
 };
 
 /// gRPC services over HTTP/2, plain answers over either version.
@@ -30,11 +33,14 @@ pub(super) fn routes(
     let passes = PassesServer::from_arc(services.clone()).max_decoding_message_size(message_bytes);
     let trust = TrustServer::from_arc(services.clone()).max_decoding_message_size(message_bytes);
     let ledger = LedgerServer::from_arc(services.clone()).max_decoding_message_size(message_bytes);
+    let requests =
+        RequestsServer::from_arc(services.clone()).max_decoding_message_size(message_bytes);
     let health = HealthServer::new(HealthService::from_health_reporter(health))
         .max_decoding_message_size(message_bytes);
     let grpc = Routes::new(passes)
         .add_service(trust)
         .add_service(ledger)
+        .add_service(requests)
         .add_service(health)
         .add_service(
             reflection()

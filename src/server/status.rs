@@ -109,7 +109,16 @@ impl Refusal {
 /// The class of what stands against a call.
 fn objected(rule: Rule) -> Code {
     match rule {
-        Rule::Locked => Code::PermissionDenied,
+        Rule::NoSuchRequest => Code::NotFound,
+        Rule::TooMany => Code::ResourceExhausted,
+        Rule::AlreadyDecided
+        | Rule::NotPending
+        | Rule::NotApproved
+        | Rule::Expired
+        | Rule::Redeemed => Code::FailedPrecondition,
+        Rule::Locked | Rule::OwnRequest | Rule::OtherHolder | Rule::OtherAsk => {
+            Code::PermissionDenied
+        }
     }
 }
 

@@ -11,7 +11,10 @@ use daypass::{
     dev::issuer::{CLIENT_ID, Issuer},
     identity::{Algorithm, Binding, Holder, Issuers, Settings, proof},
     ledger::{What, checkpoint::Signer},
-    operations::{Authority, issue::issue},
+    operations::{
+        Authority,
+        issue::{Outcome, issue},
+    },
     policy::{Ask, Context, Policy},
     store::Store,
 };
@@ -91,7 +94,10 @@ impl World {
             caller: Some([127, 0, 0, 1].into()),
         };
         let pass = issue(&self.authority, &holder, ask, context, rand::random()).await;
-        Pass::new(folder, pass.unwrap().certificate)
+        let Outcome::Pass(pass) = pass.unwrap() else {
+            panic!("the role needs approval");
+        };
+        Pass::new(folder, pass.certificate)
     }
 
     /// Signs in and proves to hold the key, as the client does.

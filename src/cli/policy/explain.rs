@@ -232,6 +232,8 @@ pub(super) fn past(who: Who, asked: &Asked) -> Result<Subject, Failure> {
                 .iter()
                 .filter_map(|word| Extension::from_word(word))
                 .collect(),
+            request: asked.request,
+            emergency: asked.emergency,
         },
         caller: asked
             .caller

@@ -28,7 +28,7 @@ fn form(action: &str, fields: &str, message: &str) -> String {
         r#"<p>{}</p>
 <form method="post" action="{action}">
 {fields}
-<p><label>Name <input name="login" required autofocus placeholder="alice, bob, carol or mallory"></label></p>
+<p><label>Name <input name="login" required autofocus placeholder="alice, bob, carol, dave or mallory"></label></p>
 <p><label>Password <input name="password" type="password" required></label></p>
 <p><button type="submit">Sign in</button></p>
 </form>"#,

@@ -12,7 +12,7 @@ pub struct Account {
 }
 
 /// Everybody. `mallory` is in no group, so that a denial can be seen.
-pub const PEOPLE: [Account; 4] = [
+pub const PEOPLE: [Account; 5] = [
     Account {
         name: "alice",
         groups: &["sre", "oncall"],
@@ -24,6 +24,10 @@ pub const PEOPLE: [Account; 4] = [
     Account {
         name: "carol",
         groups: &["sre-lead", "security"],
+    },
+    Account {
+        name: "dave",
+        groups: &["sre-lead"],
     },
     Account {
         name: "mallory",

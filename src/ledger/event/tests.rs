@@ -28,6 +28,8 @@ fn asked() -> Asked {
         source_addresses: Vec::new(),
         extensions: Vec::new(),
         caller: None,
+        request: None,
+        emergency: false,
     }
 }
 

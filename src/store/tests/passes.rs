@@ -25,6 +25,8 @@ pub(super) fn issued() -> Issued {
             source_addresses: Vec::new(),
             extensions: Vec::new(),
             caller: None,
+            request: None,
+            emergency: false,
         },
         key: "SHA256:subject".to_owned(),
         binding: "nonce".to_owned(),

@@ -1,0 +1,45 @@
+//! What deciders of requests sign: SSHSIGs over a request's digest, by their own bound key (PROTOCOL.sshsig). Pure.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ssh_encoding::Decode;
+use ssh_key::{PublicKey, SshSig};
+
+use super::{standing::Verb, tree::Hash};
+
+/// The SSHSIG namespace of decisions. A signature made for anything else does not count.
+pub const NAMESPACE: &str = "daypass-approve@v1";
+
+/// The bytes that a decision signs, as length-prefixed strings (RFC 4251, 5): domain, verb, server name, the request's
+/// digest, comment. The digest is the RFC 6962 leaf hash of the request's event, so it names exactly what was asked.
+pub fn message(verb: Verb, server_name: &str, digest: &Hash, comment: &str) -> Vec<u8> {
+    let mut message = Vec::new();
+    for part in [
+        NAMESPACE.as_bytes(),
+        verb.word().as_bytes(),
+        server_name.as_bytes(),
+        digest,
+        comment.as_bytes(),
+    ] {
+        let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        message.extend_from_slice(&length.to_be_bytes());
+        message.extend_from_slice(part);
+    }
+    message
+}
+
+/// An armored SSHSIG as the ledger keeps it: its base64 on one line.
+pub fn compact(armored: &str) -> String {
+    let lines = armored.lines().map(str::trim);
+    lines.filter(|line| !line.starts_with("-----")).collect()
+}
+
+/// Whether `signature` ([`compact`]) is by `key` (OpenSSH form) over `message`.
+pub fn is_signed(key: &str, message: &[u8], signature: &str) -> bool {
+    let parse = || {
+        let bytes = STANDARD.decode(signature).ok()?;
+        let signature = SshSig::decode(&mut bytes.as_slice()).ok()?;
+        let key = PublicKey::from_openssh(key).ok()?;
+        key.verify(NAMESPACE, message, &signature).ok()
+    };
+    parse().is_some()
+}

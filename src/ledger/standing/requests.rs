@@ -1,0 +1,398 @@
+//! The requests that wait, wait to be redeemed, or ended lately, and the reviews of emergencies. Pure.
+//!
+//! An approval is of one exact request, by somebody else, counted once per identity, and spent once.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use time::OffsetDateTime;
+
+use super::{Objection, Rule};
+use crate::ledger::{
+    Event, What,
+    event::{Asked, Decided, Issued, Requested, Who},
+};
+
+/// How long what has ended is remembered.
+const MEMORY: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How many requests one identity may have waiting at once.
+const MOST_WAITING: usize = 32;
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It waits for approvals.
+    Pending,
+    /// It has all that it needs, and may be redeemed.
+    Approved,
+    /// Somebody said no.
+    Denied,
+    /// Whoever asked took it back.
+    Cancelled,
+    /// Its time is over.
+    Expired,
+    /// It has become a pass.
+    Redeemed,
+    /// An emergency that nobody else has looked at yet.
+    ReviewOpen,
+    /// An emergency that somebody else has looked at.
+    Reviewed,
+}
+
+/// What somebody decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// One more approval.
+    Approve,
+    /// Nobody may redeem it.
+    Deny,
+    /// Whoever asked takes it back.
+    Cancel,
+    /// The emergency was looked at.
+    Review,
+}
+
+impl Verb {
+    /// As it is signed and shown.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Deny => "deny",
+            Self::Cancel => "cancel",
+            Self::Review => "review",
+        }
+    }
+}
+
+/// One decision about a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Who decided.
+    pub who: Who,
+    /// What.
+    pub verb: Verb,
+    /// When.
+    pub at: OffsetDateTime,
+    /// Their words.
+    pub comment: String,
+}
+
+/// An ask that waits, or an emergency whose review is open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// The index of its `requested` event; for a review, of its `issued` event.
+    pub id: u64,
+    /// Who asked.
+    pub who: Who,
+    /// Fingerprint of the subject key.
+    pub key: String,
+    /// For what.
+    pub ask: Asked,
+    /// All of it, where it is a request.
+    pub requested: Option<Box<Requested>>,
+    /// When it was opened.
+    pub at: OffsetDateTime,
+    /// What was decided, in order.
+    pub decisions: Vec<Decision>,
+    /// The pass it was redeemed for, or that is under review; 0 before.
+    pub serial: u64,
+    state: State,
+}
+
+impl Request {
+    /// What it is at `now`.
+    pub fn state(&self, now: OffsetDateTime) -> State {
+        match self.state {
+            State::Pending | State::Approved if self.ends_by(now) => State::Expired,
+            state => state,
+        }
+    }
+
+    /// Unix seconds; when it ends by itself. 0 for a review.
+    pub fn expires_at(&self) -> u64 {
+        self.requested.as_ref().map_or(0, |asked| asked.expires_at)
+    }
+
+    /// How many distinct approvers are needed.
+    pub fn needed(&self) -> u32 {
+        self.requested.as_ref().map_or(0, |asked| asked.needed)
+    }
+
+    /// Whether `who` opened it.
+    pub fn is_by(&self, who: &Who) -> bool {
+        same(&self.who, who)
+    }
+
+    /// Those who approved it, each once.
+    pub fn approvers(&self) -> impl Iterator<Item = &Who> {
+        let decisions = self.decisions.iter();
+        decisions
+            .filter(|decision| decision.verb == Verb::Approve)
+            .map(|decision| &decision.who)
+    }
+
+    fn ends_by(&self, now: OffsetDateTime) -> bool {
+        u64::try_from(now.unix_timestamp()).unwrap_or(0) >= self.expires_at()
+    }
+
+    fn is_forgotten(&self, now: OffsetDateTime) -> bool {
+        let waits = matches!(
+            self.state(now),
+            State::Pending | State::Approved | State::ReviewOpen
+        );
+        !waits && self.at + MEMORY < now
+    }
+}
+
+/// `(issuer, subject)` is the identity, whatever the label.
+fn same(one: &Who, other: &Who) -> bool {
+    one.issuer == other.issuer && one.subject == other.subject
+}
+
+/// Requests and reviews by id.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Requests {
+    by_id: BTreeMap<u64, Request>,
+    /// How many events have changed one.
+    revision: u64,
+}
+
+impl Requests {
+    pub(super) fn get(&self, id: u64) -> Option<&Request> {
+        self.by_id.get(&id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Request> {
+        self.by_id.values()
+    }
+
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Whether a new request may be opened.
+    pub(super) fn admit_request(&self, event: &Event, asked: &Requested) -> Result<(), Objection> {
+        if asked.needed == 0 {
+            return Err(Objection::new(
+                Rule::NotPending,
+                "a request needs at least one approval",
+            ));
+        }
+        let waits = |request: &&Request| {
+            request.is_by(&asked.who)
+                && matches!(request.state(event.at), State::Pending | State::Approved)
+        };
+        if self.iter().filter(waits).count() >= MOST_WAITING {
+            return Err(Objection::new(
+                Rule::TooMany,
+                format!("you have {MOST_WAITING} requests open: cancel one, or wait"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether this decision counts.
+    pub(super) fn admit_decision(
+        &self,
+        verb: Verb,
+        event: &Event,
+        decided: &Decided,
+    ) -> Result<(), Objection> {
+        let request = self.find(decided.request)?;
+        let state = request.state(event.at);
+        let awaited: &[State] = match verb {
+            Verb::Approve => &[State::Pending],
+            Verb::Deny | Verb::Cancel => &[State::Pending, State::Approved],
+            Verb::Review => &[State::ReviewOpen],
+        };
+        let is_own = request.is_by(&decided.who);
+        if is_own != (verb == Verb::Cancel) {
+            return Err(not_theirs(verb));
+        }
+        if !awaited.contains(&state) {
+            return Err(ended(request.id, state));
+        }
+        let again = |decision: &Decision| same(&decision.who, &decided.who);
+        if verb == Verb::Approve && request.decisions.iter().any(again) {
+            return Err(Objection::new(
+                Rule::AlreadyDecided,
+                format!("you have approved request {} already", request.id),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether this pass may redeem the request that it names.
+    pub(super) fn admit_pass(&self, event: &Event, issued: &Issued) -> Result<(), Objection> {
+        let Some(id) = issued.ask.request else {
+            return Ok(());
+        };
+        let request = self.redeemable(id, &issued.who, &issued.key, event.at)?;
+        let within = request.requested.as_ref().is_some_and(|approved| {
+            same_ask(&approved.ask, &issued.ask) && is_within(issued, approved)
+        });
+        if !within {
+            return Err(Objection::new(
+                Rule::OtherAsk,
+                format!("what was approved as request {id} is another ask: open a new one"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The request `id`, where `who` may redeem it with `key` at `now`.
+    pub(super) fn redeemable(
+        &self,
+        id: u64,
+        who: &Who,
+        key: &str,
+        now: OffsetDateTime,
+    ) -> Result<&Request, Objection> {
+        let request = self.find(id)?;
+        if !request.is_by(who) || request.key != key {
+            return Err(Objection::new(
+                Rule::OtherHolder,
+                format!("request {id} is for another identity or key"),
+            ));
+        }
+        match request.state(now) {
+            State::Approved => Ok(request),
+            state => Err(ended(id, state)),
+        }
+    }
+
+    fn find(&self, id: u64) -> Result<&Request, Objection> {
+        self.get(id).ok_or_else(|| {
+            Objection::new(
+                Rule::NoSuchRequest,
+                format!("there is no request {id} now: `daypass requests` lists yours"),
+            )
+        })
+    }
+
+    pub(super) fn apply(&mut self, event: &Event) {
+        match &event.what {
+            What::Requested(asked) => self.open(event, asked),
+            What::Approved(decided) => self.decide(Verb::Approve, event, decided),
+            What::Refused(decided) => self.decide(Verb::Deny, event, decided),
+            What::Cancelled(decided) => self.decide(Verb::Cancel, event, decided),
+            What::Reviewed(decided) => self.decide(Verb::Review, event, decided),
+            What::Issued(issued) => self.redeem(event, issued),
+            _ => return,
+        }
+        self.by_id
+            .retain(|_, request| !request.is_forgotten(event.at));
+    }
+
+    fn open(&mut self, event: &Event, asked: &Requested) {
+        self.revision += 1;
+        let request = Request {
+            id: event.index,
+            who: asked.who.clone(),
+            key: asked.key.clone(),
+            ask: asked.ask.clone(),
+            requested: Some(Box::new(asked.clone())),
+            at: event.at,
+            decisions: Vec::new(),
+            serial: 0,
+            state: State::Pending,
+        };
+        self.by_id.insert(event.index, request);
+    }
+
+    fn decide(&mut self, verb: Verb, event: &Event, decided: &Decided) {
+        self.revision += 1;
+        let Some(request) = self.by_id.get_mut(&decided.request) else {
+            return;
+        };
+        request.decisions.push(Decision {
+            who: decided.who.clone(),
+            verb,
+            at: event.at,
+            comment: decided.comment.clone(),
+        });
+        let approvals = u32::try_from(request.approvers().count()).unwrap_or(u32::MAX);
+        request.state = match verb {
+            Verb::Approve if approvals >= request.needed() => State::Approved,
+            Verb::Approve => request.state,
+            Verb::Deny => State::Denied,
+            Verb::Cancel => State::Cancelled,
+            Verb::Review => State::Reviewed,
+        };
+    }
+
+    fn redeem(&mut self, event: &Event, issued: &Issued) {
+        let redeemed = issued.ask.request.and_then(|id| self.by_id.get_mut(&id));
+        if let Some(request) = redeemed {
+            self.revision += 1;
+            request.state = State::Redeemed;
+            request.serial = event.index;
+        }
+        if issued.ask.emergency {
+            self.revision += 1;
+            let review = Request {
+                id: event.index,
+                who: issued.who.clone(),
+                key: issued.key.clone(),
+                ask: issued.ask.clone(),
+                requested: None,
+                at: event.at,
+                decisions: Vec::new(),
+                serial: event.index,
+                state: State::ReviewOpen,
+            };
+            self.by_id.insert(event.index, review);
+        }
+    }
+}
+
+fn not_theirs(verb: Verb) -> Objection {
+    let (rule, detail) = match verb {
+        Verb::Approve => (Rule::OwnRequest, "nobody approves their own request"),
+        Verb::Deny => (Rule::OwnRequest, "this request is your own: cancel it"),
+        Verb::Review => (Rule::OwnRequest, "nobody reviews their own emergency"),
+        Verb::Cancel => (
+            Rule::OtherHolder,
+            "a request is cancelled by whoever opened it: deny it",
+        ),
+    };
+    Objection::new(rule, detail)
+}
+
+fn ended(id: u64, state: State) -> Objection {
+    let (rule, what) = match state {
+        State::Pending => (Rule::NotApproved, "still waits for approval"),
+        State::Approved => (Rule::NotPending, "has all the approvals that it needs"),
+        State::Denied => (Rule::NotPending, "was denied"),
+        State::Cancelled => (Rule::NotPending, "was cancelled"),
+        State::Expired => (Rule::Expired, "has expired: open a new one"),
+        State::Redeemed => (Rule::Redeemed, "was redeemed already"),
+        State::ReviewOpen => (Rule::NotPending, "is an emergency: review it"),
+        State::Reviewed => (Rule::NotPending, "was reviewed already"),
+    };
+    Objection::new(rule, format!("request {id} {what}"))
+}
+
+/// All but the request that one of them redeems, and where the caller was.
+fn same_ask(approved: &Asked, now: &Asked) -> bool {
+    let bare = |asked: &Asked| Asked {
+        request: None,
+        caller: None,
+        ..asked.clone()
+    };
+    bare(approved) == bare(now)
+}
+
+/// Whether a pass gives no more than was approved. (Addresses are narrowed by the policy's own meet.)
+fn is_within(issued: &Issued, approved: &Requested) -> bool {
+    let all_in = |few: &[String], many: &[String]| few.iter().all(|one| many.contains(one));
+    let lifetime = issued.valid_before.saturating_sub(issued.valid_after);
+    all_in(&issued.principals, &approved.principals)
+        && all_in(&issued.extensions, &approved.extensions)
+        && issued.command == approved.command
+        && (approved.source_addresses.is_none() || issued.source_addresses.is_some())
+        && lifetime <= approved.ttl_seconds.saturating_add(60)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,421 @@
+//! Which decisions count, in every order.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests: a panic is the failure"
+)]
+
+use proptest::prelude::*;
+use time::Duration as Span;
+
+use super::*;
+use crate::ledger::{Standing, event::tests::issued};
+
+const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+const KEY: &str = "SHA256:bob";
+
+fn who(subject: &str) -> Who {
+    Who {
+        issuer: "https://id.example.com".to_owned(),
+        subject: subject.to_owned(),
+        label: format!("{subject}@example.com"),
+        claims: serde_json::json!({}),
+    }
+}
+
+fn asked(role: &str) -> Asked {
+    Asked {
+        role: role.to_owned(),
+        reason: Some("INC-1".to_owned()),
+        ..Asked::default()
+    }
+}
+
+fn requested(by: &str, needed: u32) -> What {
+    What::Requested(Box::new(Requested {
+        who: who(by),
+        ask: asked("prod"),
+        key: KEY.to_owned(),
+        needed,
+        expires_at: 1800,
+        principals: vec!["root".to_owned(), "deploy".to_owned()],
+        command: None,
+        source_addresses: None,
+        extensions: vec!["pty".to_owned()],
+        ttl_seconds: 3600,
+        policy: String::new(),
+    }))
+}
+
+fn decided(who: Who, request: u64) -> Box<Decided> {
+    Box::new(Decided {
+        request,
+        role: "prod".to_owned(),
+        who,
+        key: String::new(),
+        signature: String::new(),
+        comment: String::new(),
+        policy: String::new(),
+    })
+}
+
+fn approved(subject: &str) -> What {
+    What::Approved(decided(who(subject), 0))
+}
+
+fn pass() -> Issued {
+    Issued {
+        who: who("bob"),
+        key: KEY.to_owned(),
+        ask: Asked {
+            request: Some(0),
+            caller: Some("192.0.2.1".to_owned()),
+            ..asked("prod")
+        },
+        principals: vec!["root".to_owned()],
+        extensions: vec!["pty".to_owned()],
+        valid_after: 0,
+        valid_before: 3660,
+        ..issued()
+    }
+}
+
+fn redeemed(change: fn(&mut Issued)) -> What {
+    let mut pass = pass();
+    change(&mut pass);
+    What::Issued(Box::new(pass))
+}
+
+fn emergency(subject: &str) -> What {
+    What::Issued(Box::new(Issued {
+        who: who(subject),
+        ask: Asked {
+            emergency: true,
+            ..asked("prod")
+        },
+        ..issued()
+    }))
+}
+
+/// Takes in these events (second, what), and answers with the last one's objection. The others must have none.
+fn last(events: Vec<(i64, What)>) -> Result<Standing, Rule> {
+    let mut standing = Standing::default();
+    let count = events.len();
+    for (index, (second, what)) in (0..).zip(events) {
+        let at = START + Span::seconds(second);
+        let event = Event { index, at, what };
+        match standing.admit(&event) {
+            Ok(()) => standing.apply(&event),
+            Err(objection) if index + 1 == count as u64 => return Err(objection.rule),
+            Err(objection) => panic!("event {index}: {objection}"),
+        }
+    }
+    Ok(standing)
+}
+
+fn rule(events: Vec<(i64, What)>) -> Option<Rule> {
+    last(events).err()
+}
+
+#[test]
+fn what_does_not_count_is_objected_to() {
+    let ask = |needed| (0, requested("bob", needed));
+    let yes = |subject| (1, approved(subject));
+    let renamed = || Who {
+        label: "carol.smith@example.com".to_owned(),
+        ..who("carol")
+    };
+    let no = || (1, What::Refused(decided(who("dave"), 0)));
+    let back = |subject: &str| (1, What::Cancelled(decided(who(subject), 0)));
+    let use_it = || (2, redeemed(|_| ()));
+    let cases = [
+        ("one approval", vec![ask(1), yes("carol")], None),
+        ("zero approvals", vec![ask(0)], Some(Rule::NotPending)),
+        (
+            "self-approval",
+            vec![ask(1), yes("bob")],
+            Some(Rule::OwnRequest),
+        ),
+        (
+            "the same person twice",
+            vec![ask(2), yes("carol"), yes("carol")],
+            Some(Rule::AlreadyDecided),
+        ),
+        (
+            "the same person under two e-mails",
+            vec![
+                ask(2),
+                yes("carol"),
+                (1, What::Approved(decided(renamed(), 0))),
+            ],
+            Some(Rule::AlreadyDecided),
+        ),
+        (
+            "one more than needed",
+            vec![ask(1), yes("carol"), yes("dave")],
+            Some(Rule::NotPending),
+        ),
+        (
+            "after expiry",
+            vec![ask(1), (1800, approved("carol"))],
+            Some(Rule::Expired),
+        ),
+        (
+            "in the last second",
+            vec![ask(1), (1799, approved("carol"))],
+            None,
+        ),
+        (
+            "after a denial",
+            vec![ask(1), no(), yes("carol")],
+            Some(Rule::NotPending),
+        ),
+        (
+            "a denial after the approval",
+            vec![ask(1), yes("carol"), no()],
+            None,
+        ),
+        (
+            "redeemed although denied later",
+            vec![ask(1), yes("carol"), no(), use_it()],
+            Some(Rule::NotPending),
+        ),
+        (
+            "after it was cancelled",
+            vec![ask(1), back("bob"), yes("carol")],
+            Some(Rule::NotPending),
+        ),
+        (
+            "cancelled by another",
+            vec![ask(1), back("carol")],
+            Some(Rule::OtherHolder),
+        ),
+        (
+            "no such request",
+            vec![ask(1), (1, What::Approved(decided(who("carol"), 7)))],
+            Some(Rule::NoSuchRequest),
+        ),
+        ("redeemed", vec![ask(1), yes("carol"), use_it()], None),
+        (
+            "redeemed without approval",
+            vec![ask(1), use_it()],
+            Some(Rule::NotApproved),
+        ),
+        (
+            "redeemed with one of two",
+            vec![ask(2), yes("carol"), use_it()],
+            Some(Rule::NotApproved),
+        ),
+        (
+            "redeemed twice",
+            vec![ask(1), yes("carol"), use_it(), use_it()],
+            Some(Rule::Redeemed),
+        ),
+        (
+            "approved after it was redeemed",
+            vec![ask(1), yes("carol"), use_it(), yes("dave")],
+            Some(Rule::Redeemed),
+        ),
+        (
+            "redeemed too late",
+            vec![ask(1), yes("carol"), (1800, redeemed(|_| ()))],
+            Some(Rule::Expired),
+        ),
+        (
+            "by another identity",
+            vec![
+                ask(1),
+                yes("carol"),
+                (2, redeemed(|p| p.who.subject = "eve".into())),
+            ],
+            Some(Rule::OtherHolder),
+        ),
+        (
+            "at another issuer",
+            vec![
+                ask(1),
+                yes("carol"),
+                (2, redeemed(|p| p.who.issuer.push('/'))),
+            ],
+            Some(Rule::OtherHolder),
+        ),
+        (
+            "with another key",
+            vec![ask(1), yes("carol"), (2, redeemed(|p| p.key.push('x')))],
+            Some(Rule::OtherHolder),
+        ),
+        (
+            "for another role",
+            vec![
+                ask(1),
+                yes("carol"),
+                (2, redeemed(|p| p.ask.role.push('x'))),
+            ],
+            Some(Rule::OtherAsk),
+        ),
+        (
+            "for another reason",
+            vec![ask(1), yes("carol"), (2, redeemed(|p| p.ask.reason = None))],
+            Some(Rule::OtherAsk),
+        ),
+        (
+            "for another host",
+            vec![
+                ask(1),
+                yes("carol"),
+                (2, redeemed(|p| p.ask.host = Some("db".into()))),
+            ],
+            Some(Rule::OtherAsk),
+        ),
+        (
+            "with a principal more",
+            vec![
+                ask(1),
+                yes("carol"),
+                (2, redeemed(|p| p.principals.push("x".into()))),
+            ],
+            Some(Rule::OtherAsk),
+        ),
+        (
+            "with another command",
+            vec![
+                ask(1),
+                yes("carol"),
+                (2, redeemed(|p| p.command = Some("id".into()))),
+            ],
+            Some(Rule::OtherAsk),
+        ),
+        (
+            "for longer",
+            vec![ask(1), yes("carol"), (2, redeemed(|p| p.valid_before += 1))],
+            Some(Rule::OtherAsk),
+        ),
+        (
+            "a review",
+            vec![
+                (0, emergency("bob")),
+                (1, What::Reviewed(decided(who("carol"), 0))),
+            ],
+            None,
+        ),
+        (
+            "one's own review",
+            vec![
+                (0, emergency("bob")),
+                (1, What::Reviewed(decided(who("bob"), 0))),
+            ],
+            Some(Rule::OwnRequest),
+        ),
+        (
+            "approving an emergency",
+            vec![(0, emergency("bob")), yes("carol")],
+            Some(Rule::NotPending),
+        ),
+        (
+            "reviewing a request",
+            vec![ask(1), (1, What::Reviewed(decided(who("carol"), 0)))],
+            Some(Rule::NotPending),
+        ),
+    ];
+    for (case, events, expected) in cases {
+        assert_eq!(rule(events), expected, "{case}");
+    }
+}
+
+#[test]
+fn an_emergency_is_open_until_somebody_else_reviews_it() {
+    let state = |events| last(events).unwrap().request(0).map(|r| r.state(START));
+    let open = (0, emergency("bob"));
+    assert_eq!(state(vec![open.clone()]), Some(State::ReviewOpen));
+    let month = 31 * 24 * 3600;
+    let later = (month, requested("eve", 1));
+    assert_eq!(state(vec![open.clone(), later]), Some(State::ReviewOpen));
+    let review = (1, What::Reviewed(decided(who("carol"), 0)));
+    assert_eq!(state(vec![open, review]), Some(State::Reviewed));
+}
+
+#[test]
+fn what_ended_is_forgotten_after_a_week() {
+    let week = 7 * 24 * 3600;
+    let after = |second| {
+        let standing = last(vec![
+            (0, requested("bob", 1)),
+            (second, requested("bob", 1)),
+        ]);
+        standing.unwrap().request(0).is_some()
+    };
+    assert!(after(week));
+    assert!(!after(week + 1));
+}
+
+#[test]
+fn nobody_has_more_open_than_the_bound() {
+    let many = |count| vec![(0, requested("bob", 1)); count];
+    assert_eq!(rule(many(MOST_WAITING)), None);
+    assert_eq!(rule(many(MOST_WAITING + 1)), Some(Rule::TooMany));
+}
+
+const PEOPLE: [&str; 4] = ["bob", "carol", "dave", "erin"];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Approve(usize),
+    Deny(usize),
+    Cancel(usize),
+    Redeem,
+    Wait(i64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        5 => (0..4usize).prop_map(Step::Approve),
+        1 => (0..4usize).prop_map(Step::Deny),
+        1 => (0..4usize).prop_map(Step::Cancel),
+        3 => Just(Step::Redeem),
+        1 => (0..900i64).prop_map(Step::Wait),
+    ];
+    prop::collection::vec(step, 0..20)
+}
+
+proptest! {
+    /// Whatever the order: a pass only after `needed` others said yes, at most one, in the window, never after a no.
+    #[test]
+    fn no_order_makes_a_pass_that_was_not_approved(needed in 1..4u32, steps in steps()) {
+        let mut standing = Standing::default();
+        let mut second = 0;
+        let opened = Event { index: 0, at: START, what: requested("bob", needed) };
+        standing.apply(&opened);
+        let (mut yes, mut ended, mut passes) = (std::collections::BTreeSet::new(), false, 0);
+        for (index, step) in (1..).zip(steps) {
+            let what = match step {
+                Step::Approve(n) => approved(PEOPLE[n]),
+                Step::Deny(n) => What::Refused(decided(who(PEOPLE[n]), 0)),
+                Step::Cancel(n) => What::Cancelled(decided(who(PEOPLE[n]), 0)),
+                Step::Redeem => redeemed(|_| ()),
+                Step::Wait(seconds) => { second += seconds; continue }
+            };
+            let event = Event { index, at: START + Span::seconds(second), what };
+            if standing.admit(&event).is_err() {
+                continue;
+            }
+            standing.apply(&event);
+            prop_assert!(!ended, "nothing counts after the end");
+            prop_assert!(second < 1800, "nothing counts after the window");
+            match step {
+                Step::Approve(n) => {
+                    prop_assert!(n != 0, "nobody approves their own");
+                    prop_assert!(yes.insert(n), "each counts once");
+                }
+                Step::Deny(_) | Step::Cancel(_) => ended = true,
+                Step::Redeem => {
+                    prop_assert_eq!(yes.len(), needed as usize);
+                    passes += 1;
+                    ended = true;
+                }
+                Step::Wait(_) => {}
+            }
+        }
+        prop_assert!(passes <= 1);
+    }
+}

@@ -1,0 +1,343 @@
+//! Asks that wait for somebody else's yes: open, show, decide, redeem. And the reviews of emergencies.
+//!
+//! What is checked here is checked for good words; the store's writer admits each event by the standing once more, in
+//! order, so that of two racing approvals or redemptions one counts.
+
+use ssh_key::PublicKey;
+use time::OffsetDateTime;
+
+use super::{Authority, Error, issue, record};
+use crate::{
+    ca::draft::fingerprint,
+    identity::{Holder, Identity},
+    ledger::{
+        What, approval,
+        event::Decided,
+        standing::{Objection, Request, Rule, State, Verb},
+        tree::{Hash, leaf_hash},
+    },
+    policy::{Ask, Context, Decision, Denial, Grant, Pending, Person, Policy, Reason},
+};
+
+/// A request as one identity sees it.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// What stands of it.
+    pub request: Request,
+    /// What it is now.
+    pub state: State,
+    /// Its event's stored bytes, whose leaf hash deciders sign.
+    pub event: Vec<u8>,
+    /// Whether this identity may decide it now.
+    pub may_decide: bool,
+}
+
+/// Files a request, unless the role needs none.
+///
+/// # Errors
+/// As [`issue::issue`]; [`Error::Invalid`] where there is nothing to wait for.
+pub async fn open(
+    authority: &Authority,
+    holder: &Holder,
+    ask: &Ask,
+    context: Context,
+) -> Result<View, Error> {
+    if ask.request.is_some() || ask.emergency {
+        return Err(Error::Invalid(
+            "a request is opened without `request` and `emergency`".to_owned(),
+        ));
+    }
+    let policy = authority.policy();
+    match policy.decide(holder.identity(), ask, context) {
+        Decision::NeedsApproval(pending) => {
+            file(authority, &policy, holder, ask, &pending, context).await
+        }
+        Decision::Granted(_) => Err(Error::Invalid(format!(
+            "role {:?} needs no approval: ask for the pass",
+            ask.role
+        ))),
+        Decision::Denied(denial) => {
+            let (code, detail) = (denial.reason.code(), &denial.detail);
+            issue::refuse_holder(authority, holder, ask, context, code, detail).await?;
+            Err(Error::Denied(denial))
+        }
+    }
+}
+
+/// Records the request that waits for these approvals.
+pub(super) async fn file(
+    authority: &Authority,
+    policy: &Policy,
+    holder: &Holder,
+    ask: &Ask,
+    pending: &Pending,
+    context: Context,
+) -> Result<View, Error> {
+    let asked = record::asked(ask, context);
+    let requested = record::requested(holder, asked, pending, policy.hash(), context.now);
+    let what = What::Requested(Box::new(requested));
+    let id = authority.store.record(what, context.now).await?;
+    get(authority, holder.identity(), id, context.now).await
+}
+
+/// The grant that a redeemed request comes to: within what was approved, by those who may still approve it.
+///
+/// # Errors
+/// The objection or denial, not yet recorded.
+pub(super) fn redeem(
+    authority: &Authority,
+    policy: &Policy,
+    holder: &Holder,
+    id: u64,
+    decision: Decision,
+    now: OffsetDateTime,
+) -> Result<Grant, Error> {
+    let who = record::who(holder.identity());
+    let key = fingerprint(holder.key());
+    let request = authority
+        .store
+        .standing(|standing| standing.redeemable(id, &who, &key, now).cloned())
+        .map_err(Error::Objection)?;
+    let approved = record::approved(&request);
+    let outcome = match decision {
+        Decision::Granted(grant) => grant.narrow(&approved),
+        Decision::NeedsApproval(pending) => {
+            let ask = record::ask(&request.ask);
+            let approvers = request.approvers().filter(|approver| {
+                let claims = approver.claims.as_object();
+                claims.is_some_and(|claims| {
+                    let (issuer, subject) = (&approver.issuer, &approver.subject);
+                    let person = Person {
+                        issuer,
+                        subject,
+                        claims,
+                    };
+                    policy.approves(person, &ask)
+                })
+            });
+            pending.approved(approvers.count(), &approved)
+        }
+        Decision::Denied(denial) => Err(denial),
+    };
+    outcome.map_err(Error::Denied)
+}
+
+/// One request or review.
+///
+/// # Errors
+/// [`Error::Objection`] with [`Rule::NoSuchRequest`] where there is none that this identity may see.
+pub async fn get(
+    authority: &Authority,
+    identity: &Identity,
+    id: u64,
+    now: OffsetDateTime,
+) -> Result<View, Error> {
+    let request = find(authority, id)?;
+    let policy = authority.policy();
+    if !may_see(&policy, identity, &request) {
+        return Err(Error::Objection(unknown(id)));
+    }
+    view(authority, &policy, identity, request, now).await
+}
+
+/// What this identity opened, may decide or may audit, by id: what waits, and with `all` also what ended lately.
+///
+/// # Errors
+/// [`Error::Store`] where the ledger cannot be read.
+pub async fn list(
+    authority: &Authority,
+    identity: &Identity,
+    all: bool,
+    now: OffsetDateTime,
+) -> Result<Vec<View>, Error> {
+    let policy = authority.policy();
+    let waits = |request: &Request| {
+        matches!(
+            request.state(now),
+            State::Pending | State::Approved | State::ReviewOpen
+        )
+    };
+    let requests: Vec<Request> = authority.store.standing(|standing| {
+        let requests = standing.requests();
+        requests
+            .filter(|request| all || waits(request))
+            .cloned()
+            .collect()
+    });
+    let mut views = Vec::new();
+    for request in requests {
+        if may_see(&policy, identity, &request) {
+            views.push(view(authority, &policy, identity, request, now).await?);
+        }
+    }
+    Ok(views)
+}
+
+/// A number that grows with each change of any request.
+pub fn revision(authority: &Authority) -> u64 {
+    authority.store.standing(|standing| standing.revision())
+}
+
+/// Waits until [`revision`] is another than `seen`; false where the store was closed before.
+pub async fn changed(authority: &Authority, seen: u64) -> bool {
+    let other = || revision(authority) != seen;
+    authority.store.until(other).await
+}
+
+/// The digest that deciders of this request sign.
+///
+/// # Errors
+/// [`Error::Objection`] with [`Rule::NoSuchRequest`].
+pub async fn digest(authority: &Authority, id: u64) -> Result<(Request, Hash), Error> {
+    let request = find(authority, id)?;
+    let event = event(authority, id).await?;
+    Ok((request, leaf_hash(&event)))
+}
+
+/// What somebody decides, with the signature that the door has checked.
+pub struct Verdict<'a> {
+    /// The request's id.
+    pub id: u64,
+    /// What they decide.
+    pub verb: Verb,
+    /// Their words.
+    pub comment: &'a str,
+    /// The armored SSHSIG.
+    pub signature: &'a str,
+}
+
+/// Takes a decision of a proven holder about a request.
+///
+/// # Errors
+/// [`Error::Denied`] and [`Error::Objection`] are in the ledger, once, and do not count.
+pub async fn decide(
+    authority: &Authority,
+    holder: &Holder,
+    verdict: &Verdict<'_>,
+    context: Context,
+) -> Result<View, Error> {
+    let request = find(authority, verdict.id)?;
+    let policy = authority.policy();
+    let identity = holder.identity();
+    if let Err(denial) = may_decide(&policy, identity, &request, verdict.verb) {
+        let ask = about(&request);
+        let (code, detail) = (denial.reason.code(), &denial.detail);
+        issue::refuse_holder(authority, holder, &ask, context, code, detail).await?;
+        return Err(Error::Denied(denial));
+    }
+    let decided = Box::new(Decided {
+        request: request.id,
+        role: request.ask.role.clone(),
+        who: record::who(identity),
+        key: openssh(holder.key())?,
+        signature: approval::compact(verdict.signature),
+        comment: verdict.comment.to_owned(),
+        policy: policy.hash().to_owned(),
+    });
+    let what = match verdict.verb {
+        Verb::Approve => What::Approved(decided),
+        Verb::Deny => What::Refused(decided),
+        Verb::Cancel => What::Cancelled(decided),
+        Verb::Review => What::Reviewed(decided),
+    };
+    authority.store.record(what, context.now).await?;
+    let request = find(authority, verdict.id)?;
+    view(authority, &policy, identity, request, context.now).await
+}
+
+/// An ask that names a request and its role, for the record of a decision that does not count.
+pub fn about(request: &Request) -> Ask {
+    Ask {
+        role: request.ask.role.clone(),
+        request: Some(request.id),
+        ..Ask::default()
+    }
+}
+
+/// The policy's side of it; that nobody decides their own is the standing's.
+fn may_decide(
+    policy: &Policy,
+    identity: &Identity,
+    request: &Request,
+    verb: Verb,
+) -> Result<(), Denial> {
+    let ask = record::ask(&request.ask);
+    let own = request.is_by(&record::who(identity));
+    let may = match verb {
+        Verb::Cancel => true,
+        Verb::Approve | Verb::Deny => own || policy.may_approve(identity, &ask),
+        Verb::Review => own || policy.may_review(identity, &ask),
+    };
+    match may {
+        true => Ok(()),
+        false => Err(Denial::new(
+            Reason::Approval,
+            format!(
+                "you are not among those who may {} for role {:?}",
+                verb.word(),
+                request.ask.role
+            ),
+        )),
+    }
+}
+
+fn may_see(policy: &Policy, identity: &Identity, request: &Request) -> bool {
+    let ask: Ask = record::ask(&request.ask);
+    request.is_by(&record::who(identity))
+        || policy.may_approve(identity, &ask)
+        || policy.may_review(identity, &ask)
+        || policy.may_audit(identity)
+}
+
+async fn view(
+    authority: &Authority,
+    policy: &Policy,
+    identity: &Identity,
+    request: Request,
+    now: OffsetDateTime,
+) -> Result<View, Error> {
+    let who = record::who(identity);
+    let state = request.state(now);
+    let again = |decision: &crate::ledger::standing::Decision| {
+        decision.who.issuer == who.issuer && decision.who.subject == who.subject
+    };
+    let verb = match state {
+        State::Pending => Some(Verb::Approve),
+        State::ReviewOpen => Some(Verb::Review),
+        _ => None,
+    };
+    let may_decide = !request.is_by(&who)
+        && !request.decisions.iter().any(again)
+        && verb.is_some_and(|verb| may_decide(policy, identity, &request, verb).is_ok());
+    Ok(View {
+        event: event(authority, request.id).await?,
+        request,
+        state,
+        may_decide,
+    })
+}
+
+fn find(authority: &Authority, id: u64) -> Result<Request, Error> {
+    let found = authority
+        .store
+        .standing(|standing| standing.request(id).cloned());
+    found.ok_or_else(|| Error::Objection(unknown(id)))
+}
+
+fn unknown(id: u64) -> Objection {
+    Objection::new(
+        Rule::NoSuchRequest,
+        format!("there is no request {id} that you may see"),
+    )
+}
+
+async fn event(authority: &Authority, id: u64) -> Result<Vec<u8>, Error> {
+    let mut entries = authority.store.entries(id, 1).await?;
+    let event = entries.pop().map(|(_, event)| event);
+    event.ok_or_else(|| Error::Objection(unknown(id)))
+}
+
+fn openssh(key: &PublicKey) -> Result<String, Error> {
+    key.to_openssh()
+        .map_err(|error| Error::Invalid(format!("the key cannot be written: {error}")))
+}

@@ -1,0 +1,149 @@
+//! `approval` and `emergency`: whose yes a role needs, and when it needs none. Pure.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use ipnet::IpNet;
+
+use super::{
+    Ask, Denial, Error, Extension, Grant, Person, Policy, Reason, Restriction,
+    condition::{Condition, Facts},
+    file::{self, Text},
+    limits,
+};
+use crate::identity::Identity;
+
+/// The most approvals that a role may demand.
+const MOST: u32 = 16;
+
+/// `approval = { count, by, within }`.
+pub(super) struct Approval {
+    pub(super) count: u32,
+    pub(super) by: Condition,
+    pub(super) within: Duration,
+}
+
+/// `emergency = { allow, ttl, review }`.
+pub(super) struct Emergency {
+    pub(super) allow: Condition,
+    pub(super) ttl: Duration,
+    pub(super) review: Condition,
+}
+
+impl Approval {
+    pub(super) fn load(text: Text<'_>, raw: &file::Approval) -> Result<Self, Error> {
+        Ok(Self {
+            count: text.parse(&raw.count, |count| match u32::try_from(*count) {
+                Ok(count @ 1..=MOST) => Ok(count),
+                _ => Err(format!("`count` is {count}; demand 1 to {MOST} approvals")),
+            })?,
+            by: text.parse(&raw.by, |by| somebody(by, "by"))?,
+            within: text.parse(&raw.within, |within| limits::lifetime(within))?,
+        })
+    }
+}
+
+impl Emergency {
+    pub(super) fn load(text: Text<'_>, raw: &file::Emergency) -> Result<Self, Error> {
+        Ok(Self {
+            allow: text.parse(&raw.allow, |allow| somebody(allow, "allow"))?,
+            ttl: text.parse(&raw.ttl, |ttl| limits::lifetime(ttl))?,
+            review: text.parse(&raw.review, |review| somebody(review, "review"))?,
+        })
+    }
+}
+
+/// A condition that is not plainly nobody.
+fn somebody(source: &str, key: &str) -> Result<Condition, String> {
+    let condition = Condition::compile(source)?;
+    match condition.source() {
+        "false" => Err(format!("`{key}` is false, which is nobody; name a group")),
+        _ => Ok(condition),
+    }
+}
+
+/// What an ask would be granted once others have approved it. The grant comes out by [`Pending::approved`] alone.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    pub(super) grant: Grant,
+    pub(super) count: u32,
+    pub(super) within: Duration,
+}
+
+impl Pending {
+    /// How many distinct approvers are needed.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+    /// How long the request lives.
+    pub fn within(&self) -> Duration {
+        self.within
+    }
+    /// The role.
+    pub fn role(&self) -> &str {
+        self.grant.role()
+    }
+    /// The principals that the pass would have.
+    pub fn principals(&self) -> &BTreeSet<String> {
+        self.grant.principals()
+    }
+    /// The force-command that it would have.
+    pub fn command(&self) -> Option<&str> {
+        self.grant.command()
+    }
+    /// The networks that it would work from.
+    pub fn source(&self) -> Option<&BTreeSet<IpNet>> {
+        self.grant.source()
+    }
+    /// The extensions that it would have.
+    pub fn extensions(&self) -> &BTreeSet<Extension> {
+        self.grant.extensions()
+    }
+    /// How long it would last.
+    pub fn ttl(&self) -> Duration {
+        self.grant.ttl()
+    }
+
+    /// The grant, within what `approvers` distinct identities approved. The store's writer counts them again.
+    ///
+    /// # Errors
+    /// They are fewer than the policy demands now, or nothing is left of what they approved.
+    pub fn approved(self, approvers: usize, approved: &Restriction) -> Result<Grant, Denial> {
+        if u32::try_from(approvers).unwrap_or(u32::MAX) < self.count {
+            return Err(Denial::new(
+                Reason::Approval,
+                format!(
+                    "role {:?} needs {} approvals now, and the request has {approvers}",
+                    self.grant.role(),
+                    self.count
+                ),
+            ));
+        }
+        self.grant.narrow(approved)
+    }
+}
+
+impl Policy {
+    /// Whether `identity` may approve or deny such an ask: the role's `approval.by`.
+    pub fn may_approve(&self, identity: &Identity, ask: &Ask) -> bool {
+        self.approves(identity.into(), ask)
+    }
+
+    /// [`Policy::may_approve`] for past claims, so that whoever approved must still be among those who may.
+    pub fn approves(&self, person: Person<'_>, ask: &Ask) -> bool {
+        let role = self.role(&ask.role).ok();
+        let by = role.and_then(|role| role.approval.as_ref());
+        by.is_some_and(|approval| self.holds(&approval.by, person, ask))
+    }
+
+    /// Whether `identity` may close the review of such an emergency: the role's `emergency.review`.
+    pub fn may_review(&self, identity: &Identity, ask: &Ask) -> bool {
+        let role = self.role(&ask.role).ok();
+        let review = role.and_then(|role| role.emergency.as_ref());
+        review.is_some_and(|emergency| self.holds(&emergency.review, identity.into(), ask))
+    }
+
+    fn holds(&self, condition: &Condition, person: Person<'_>, ask: &Ask) -> bool {
+        Facts::new(person, ask, &self.patterns)
+            .is_ok_and(|facts| condition.evaluate(&facts) == Ok(true))
+    }
+}

@@ -1,0 +1,278 @@
+//! `daypass.v1.Requests`: one operation each, and a stream of what changes.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{Services, call::Call, convert, status::Refusal};
+use crate::{
+    ca::subject,
+    identity::{Holder, Identity},
+    ledger::{
+        approval,
+        standing::{self, State, Verb},
+    },
+    operations::{
+        Authority, issue,
+        requests::{self, Verdict, View},
+    },
+    proto::v1::{self, requests_server::Requests},
+};
+
+/// How often a watch looks for what time alone changes.
+const TICK: Duration = Duration::from_secs(1);
+
+type Changes = ReceiverStream<Result<v1::Request, Status>>;
+
+#[async_trait]
+impl Requests for Services {
+    type WatchStream = Changes;
+
+    async fn open(
+        &self,
+        request: Request<v1::IssueRequest>,
+    ) -> Result<Response<v1::Request>, Status> {
+        let (mut call, request) = Call::open("Requests/Open", request);
+        let outcome = self.open_request(&mut call, request).await;
+        call.close(outcome)
+    }
+
+    async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::Request>, Status> {
+        let (mut call, request) = Call::open("Requests/Get", request);
+        let outcome = self.one_request(&mut call, request.id).await;
+        call.close(outcome)
+    }
+
+    async fn list(
+        &self,
+        request: Request<v1::ListRequestsRequest>,
+    ) -> Result<Response<v1::ListRequestsResponse>, Status> {
+        let (mut call, request) = Call::open("Requests/List", request);
+        let outcome = self.open_requests(&mut call, request.all).await;
+        call.close(outcome)
+    }
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Changes>, Status> {
+        let (mut call, request) = Call::open("Requests/Watch", request);
+        let outcome = self.watch_requests(&mut call, request.id).await;
+        call.close(outcome)
+    }
+
+    async fn approve(
+        &self,
+        request: Request<v1::DecideRequest>,
+    ) -> Result<Response<v1::Request>, Status> {
+        let (call, request) = Call::open("Requests/Approve", request);
+        self.decide(call, request, Verb::Approve).await
+    }
+
+    async fn deny(
+        &self,
+        request: Request<v1::DecideRequest>,
+    ) -> Result<Response<v1::Request>, Status> {
+        let (call, request) = Call::open("Requests/Deny", request);
+        self.decide(call, request, Verb::Deny).await
+    }
+
+    async fn cancel(
+        &self,
+        request: Request<v1::DecideRequest>,
+    ) -> Result<Response<v1::Request>, Status> {
+        let (call, request) = Call::open("Requests/Cancel", request);
+        self.decide(call, request, Verb::Cancel).await
+    }
+
+    async fn review(
+        &self,
+        request: Request<v1::DecideRequest>,
+    ) -> Result<Response<v1::Request>, Status> {
+        let (call, request) = Call::open("Requests/Review", request);
+        self.decide(call, request, Verb::Review).await
+    }
+}
+
+impl Services {
+    async fn open_request(
+        &self,
+        call: &mut Call,
+        request: v1::IssueRequest,
+    ) -> Result<v1::Request, Refusal> {
+        let identity = self.authenticate(call).await?;
+        let (holder, ask) = match self.read(&identity, &request) {
+            Ok(read) => read,
+            Err(refusal) => return Err(self.refuse(call, &identity, &request, refusal).await),
+        };
+        let view = requests::open(&self.authority, &holder, &ask, call.context()).await?;
+        Ok(convert::request(&view))
+    }
+
+    async fn one_request(&self, call: &mut Call, id: u64) -> Result<v1::Request, Refusal> {
+        let identity = self.authenticate(call).await?;
+        let view = requests::get(&self.authority, &identity, id, call.now()).await?;
+        Ok(convert::request(&view))
+    }
+
+    async fn open_requests(
+        &self,
+        call: &mut Call,
+        all: bool,
+    ) -> Result<v1::ListRequestsResponse, Refusal> {
+        let identity = self.authenticate(call).await?;
+        let views = requests::list(&self.authority, &identity, all, call.now()).await?;
+        let requests = views.iter().map(convert::request).collect();
+        Ok(v1::ListRequestsResponse { requests })
+    }
+
+    async fn watch_requests(&self, call: &mut Call, id: u64) -> Result<Changes, Refusal> {
+        let identity = self.authenticate(call).await?;
+        if id != 0 {
+            requests::get(&self.authority, &identity, id, call.now()).await?;
+        }
+        let (sender, changes) = mpsc::channel(16);
+        let watch = Watch {
+            authority: self.authority.clone(),
+            identity,
+            only: (id != 0).then_some(id),
+            sent: BTreeMap::new(),
+            sender,
+        };
+        let (clock, stop) = (call.clock(), self.stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = watch.run(clock) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+        Ok(ReceiverStream::new(changes))
+    }
+
+    async fn decide(
+        &self,
+        mut call: Call,
+        request: v1::DecideRequest,
+        verb: Verb,
+    ) -> Result<Response<v1::Request>, Status> {
+        let outcome = self.take_decision(&mut call, &request, verb).await;
+        call.close(outcome)
+    }
+
+    async fn take_decision(
+        &self,
+        call: &mut Call,
+        request: &v1::DecideRequest,
+        verb: Verb,
+    ) -> Result<v1::Request, Refusal> {
+        let identity = self.authenticate(call).await?;
+        let comment = convert::comment(&request.comment)?.unwrap_or_default();
+        let (standing, digest) = requests::digest(&self.authority, request.id).await?;
+        let message = approval::message(verb, &self.authority.server_name, &digest, &comment);
+        let holder = match decider(&identity, request, &message) {
+            Ok(holder) => holder,
+            Err(refusal) => {
+                return Err(self
+                    .refuse_decision(call, &identity, &standing, refusal)
+                    .await);
+            }
+        };
+        let verdict = Verdict {
+            id: request.id,
+            verb,
+            comment: &comment,
+            signature: &request.signature,
+        };
+        let view = requests::decide(&self.authority, &holder, &verdict, call.context()).await?;
+        Ok(convert::request(&view))
+    }
+
+    /// Records a decision without its proof, once.
+    async fn refuse_decision(
+        &self,
+        call: &Call,
+        identity: &Identity,
+        request: &standing::Request,
+        refusal: Refusal,
+    ) -> Refusal {
+        let ask = requests::about(request);
+        let (reason, detail) = (refusal.reason(), refusal.to_string());
+        let context = call.context();
+        let authority = &self.authority;
+        match issue::refuse(authority, identity, None, &ask, context, reason, &detail).await {
+            Ok(()) => refusal,
+            Err(error) => error.into(),
+        }
+    }
+}
+
+/// The proof that the decider holds the key that signed, and that their token is bound to it.
+fn decider(
+    identity: &Identity,
+    request: &v1::DecideRequest,
+    message: &[u8],
+) -> Result<Holder, Refusal> {
+    let key = subject::parse(&request.public_key).map_err(Refusal::SubjectKey)?;
+    let (secret, signature) = (&request.binding_secret, &request.signature);
+    let identity = identity.clone();
+    Ok(identity.hold_for(approval::NAMESPACE, key, secret, message, signature)?)
+}
+
+/// One caller's watch.
+struct Watch {
+    authority: Arc<Authority>,
+    identity: Identity,
+    only: Option<u64>,
+    /// What was sent last of each: its state, and how many had decided.
+    sent: BTreeMap<u64, (State, usize)>,
+    sender: mpsc::Sender<Result<v1::Request, Status>>,
+}
+
+impl Watch {
+    /// Sends what waits, then each change, until the caller goes or the token ends.
+    async fn run(mut self, clock: impl Fn() -> OffsetDateTime) {
+        let mut is_first = true;
+        while clock() < self.identity.expires() {
+            let seen = requests::revision(&self.authority);
+            let views = match requests::list(&self.authority, &self.identity, true, clock()).await {
+                Ok(views) => views,
+                Err(error) => {
+                    let status = Refusal::from(error).to_status();
+                    self.sender.send(Err(status)).await.ok();
+                    return;
+                }
+            };
+            for view in views {
+                if self.is_news(&view, is_first)
+                    && self.sender.send(Ok(convert::request(&view))).await.is_err()
+                {
+                    return;
+                }
+            }
+            is_first = false;
+            let goes_on = tokio::select! {
+                goes_on = requests::changed(&self.authority, seen) => goes_on,
+                () = tokio::time::sleep(TICK) => true,
+                () = self.sender.closed() => false,
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// What has ended before the watch began is no news, unless it was asked for.
+    fn is_news(&mut self, view: &View, is_first: bool) -> bool {
+        let id = view.request.id;
+        if self.only.is_some_and(|only| only != id) {
+            return false;
+        }
+        let now = (view.state, view.request.decisions.len());
+        let is_new = self.sent.insert(id, now) != Some(now);
+        let waits = matches!(
+            view.state,
+            State::Pending | State::Approved | State::ReviewOpen
+        );
+        is_new && (!is_first || waits || self.only.is_some())
+    }
+}
