@@ -41,9 +41,13 @@ async fn what_was_issued_before_a_stop_is_what_callers_got() {
     let stopping = thread::spawn(move || stop_in_full_work(daemon, &passes));
     for caller in callers {
         let last = caller.await.unwrap();
-        // Cancelled: the request was not sent, for the connection had ended in order.
+        // Cancelled: the request was not sent, for the connection had ended in order. Unknown: it was being written when
+        // the connection ended; the comparison with the ledger below says that no such request was issued.
         assert!(
-            matches!(last.code(), Code::Unavailable | Code::Cancelled),
+            matches!(
+                last.code(),
+                Code::Unavailable | Code::Cancelled | Code::Unknown
+            ),
             "{last:?}"
         );
     }
