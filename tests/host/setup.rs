@@ -105,19 +105,27 @@ async fn where_another_file_speaks_first_setup_is_taken_back() {
     let ca = Ca::new();
     let (server, host) = (Liar::start(&ca).await, Host::new().await);
     let roots = host.roots(&server);
-    for (keyword, value) in [
-        ("TrustedUserCAKeys", "/etc/ssh/other.pub"),
-        ("RevokedKeys", "/etc/ssh/other.krl"),
+    // sshd takes the first value of a keyword, but the last AuthorizedPrincipalsCommand (9.2).
+    for (name, keyword, value) in [
+        ("00-aaa.conf", "TrustedUserCAKeys", "/etc/ssh/other.pub"),
+        ("00-aaa.conf", "RevokedKeys", "/etc/ssh/other.krl"),
+        (
+            "99-zzz.conf",
+            "AuthorizedPrincipalsCommandUser nobody\nAuthorizedPrincipalsCommand",
+            "/bin/true",
+        ),
     ] {
-        let other = host.path("sshd_config.d/00-aaa.conf");
+        let other = host.path("sshd_config.d").join(name);
         fs::write(&other, format!("{keyword} {value}\n")).unwrap();
         let before = host.everything();
-        let failure = host.fails(&setup_arguments(&server.url, &roots, &[])).await;
+        let arguments = setup_arguments(&server.url, &roots, &["--group", "web"]);
+        let failure = host.fails(&arguments).await;
         assert!(
             failure.2.contains(value) && failure.2.contains("put back"),
             "{failure:?}"
         );
         assert_eq!(host.everything(), before, "{keyword}");
+        fs::remove_file(&other).unwrap();
     }
 }
 
