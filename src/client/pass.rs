@@ -154,6 +154,12 @@ impl Signed {
         };
         let request = authorized(&self.login.token, request)?;
         let answer = self.server.passes().issue(request).await?.into_inner();
+        if let Some(request) = &answer.pending {
+            return Err(Error::TimedOut(format!(
+                "there is no pass yet: request {} waits for somebody else's approval",
+                request.id
+            )));
+        }
         let certificate = check(
             &answer,
             &role,

@@ -66,7 +66,8 @@ impl Policy {
         let checks = checks(&case, &facts);
         let summary = match &decision {
             Ok(grant) => format!(
-                "granted: {} for {}",
+                "{}: {} for {}",
+                granted(role, ask),
                 list(grant.principals()),
                 humantime::format_duration(grant.ttl())
             ),
@@ -78,6 +79,17 @@ impl Policy {
             summary,
             checks,
         }
+    }
+}
+
+/// Whether others have to say yes first.
+fn granted(role: &Role, ask: &Ask) -> String {
+    match &role.approval {
+        Some(approval) if !ask.emergency => {
+            let by = shorten(approval.by.source(), 256);
+            format!("granted once {} others approve ({by})", approval.count)
+        }
+        _ => "granted".to_owned(),
     }
 }
 

@@ -241,3 +241,64 @@ fn a_flipped_bit_in_any_byte_is_found() {
         assert!(verify(&flipped).is_err(), "a bit of byte {at} is flipped");
     }
 }
+
+#[test]
+fn decisions_and_passes_that_nobody_could_have_made_are_found() {
+    use crate::ledger::event::{Asked, Decided, Issued, Requested, tests::issued};
+    let who = issued().who;
+    let started = || samples().remove(0);
+    let requested = || {
+        What::Requested(Box::new(Requested {
+            who: who.clone(),
+            ask: Asked::default(),
+            key: "SHA256:subject".to_owned(),
+            needed: 1,
+            expires_at: u64::MAX,
+            principals: Vec::new(),
+            command: None,
+            source_addresses: None,
+            extensions: Vec::new(),
+            ttl_seconds: 60,
+            policy: String::new(),
+        }))
+    };
+    let approved = |request| {
+        What::Approved(Box::new(Decided {
+            request,
+            role: String::new(),
+            who: who.clone(),
+            key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti"
+                .to_owned(),
+            signature: "U1NIU0lH".to_owned(),
+            comment: String::new(),
+            policy: String::new(),
+        }))
+    };
+    let redeemed = What::Issued(Box::new(Issued {
+        ask: Asked {
+            request: Some(1),
+            ..Asked::default()
+        },
+        ..issued()
+    }));
+    let cases = [
+        (
+            "an approval that nobody signed",
+            vec![started(), requested(), approved(1)],
+            "line 3: event 2 is a decision without its maker's signature",
+        ),
+        (
+            "an approval of nothing",
+            vec![started(), approved(1)],
+            "line 2: event 1 decides what is no request before it",
+        ),
+        (
+            "a pass for a request that nobody approved",
+            vec![started(), requested(), redeemed],
+            "line 3: event 2 could not be: request 1 still waits for approval",
+        ),
+    ];
+    for (case, events, expected) in cases {
+        assert_eq!(signed(events), expected, "{case}");
+    }
+}
