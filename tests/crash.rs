@@ -1,5 +1,13 @@
 //! kill -9 of the daemon at a hundred commits under load: the ledger verifies after each restart, and every pass that any
 //! client holds is in it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
 
 mod support;
 

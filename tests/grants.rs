@@ -1,4 +1,12 @@
 //! Every row of the table of policies, grants and certificates through the real door.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
 
 mod support;
 

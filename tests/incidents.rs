@@ -1,4 +1,12 @@
 //! What has happened to others, one test each, through the real door. The names are the list.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
 
 mod support;
 

@@ -1,4 +1,12 @@
 //! Every row of the ID-token table through the real door: what is refused, with which reason, and what it leaves behind.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
 
 mod support;
 

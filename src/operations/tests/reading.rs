@@ -169,7 +169,7 @@ async fn large_events_do_not_make_answers_that_no_client_takes() {
             .unwrap();
         let bytes: usize = page.entries.iter().map(|(_, event)| event.len()).sum();
         assert!(!page.entries.is_empty() && bytes < 4 << 20, "{bytes}");
-        assert_eq!(page.entries[0].0, 10);
+        assert_eq!(page.entries.first().unwrap().0, 10);
     }
     let mut export = Export::open(&world.authority, &auditor).await.unwrap();
     let mut bytes = Vec::new();
