@@ -315,7 +315,7 @@ fn what_does_not_count_is_objected_to() {
         (
             "reviewing a request",
             vec![ask(1), (1, What::Reviewed(decided(who("carol"), 0)))],
-            Some(Rule::NotPending),
+            Some(Rule::NotApproved),
         ),
     ];
     for (case, events, expected) in cases {
