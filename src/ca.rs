@@ -46,6 +46,7 @@ pub mod draft;
 pub mod key;
 pub mod krl;
 pub mod lint;
+pub mod statement;
 pub mod subject;
 mod wire;
 

@@ -4,15 +4,11 @@
 //! sshd reads out of some sequential serials, and an unreadable list locks everyone out. What is encoded is parsed back
 //! before it leaves ([`Krl::publish`]), and is never empty bytes, which would revoke nobody.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::wire::{Reader, put_string};
-
-/// How long a revoked pass stays listed after its end, for hosts whose clock is behind.
-pub const MARGIN: Duration = Duration::from_secs(60 * 60);
+/// How long a revoked pass stays listed after its end.
+pub use crate::ledger::standing::MARGIN;
 
 /// `SSHKRL\n\0`.
 const MAGIC: [u8; 8] = *b"SSHKRL\n\0";
