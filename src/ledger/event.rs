@@ -3,6 +3,8 @@
 //! The bytes are printable ASCII. Whatever was in a name, a reason or a claim, a leaf is one line of text that neither
 //! breaks a log, nor moves a terminal's cursor, nor reads backwards.
 
+mod target;
+
 use std::{collections::BTreeMap, io};
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,7 @@ use serde_json::ser::{CompactFormatter, Formatter};
 use time::OffsetDateTime;
 
 use super::standing::{Objection, Rule};
+pub use target::{Applicant, LockTarget, RevokeTarget};
 
 /// One leaf.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -198,6 +201,12 @@ pub enum What {
     Cancelled(Box<Decided>),
     /// Somebody closed the review of an emergency.
     Reviewed(Box<Decided>),
+    /// Hosts must refuse these passes from now on.
+    Revoked(Box<Revoked>),
+    /// Something gets no new pass, and hosts must refuse the ones it has.
+    Locked(Box<Locked>),
+    /// Something gets passes again; what was revoked stays revoked.
+    Unlocked(Box<Unlocked>),
     /// A CA key is published and not yet used.
     KeyStaged {
         /// Its fingerprint.
@@ -247,6 +256,46 @@ impl What {
             _ => None,
         }
     }
+}
+
+/// A revocation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// Who revoked.
+    pub who: Who,
+    /// What it was aimed at.
+    pub target: RevokeTarget,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// The passes that this revoked, in order: those that were out and not revoked before.
+    pub serials: Vec<u64>,
+}
+
+/// A lock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Locked {
+    /// Who locked.
+    pub who: Who,
+    /// What is locked.
+    pub target: LockTarget,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// The passes that this revoked, in order: those that were out and not revoked before.
+    pub serials: Vec<u64>,
+}
+
+/// The end of a lock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unlocked {
+    /// Who unlocked.
+    pub who: Who,
+    /// What is no longer locked.
+    pub target: LockTarget,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
 }
 
 /// All of a pass but its serial, which is the event's index.

@@ -6,9 +6,11 @@
 //!
 //! Time is the events' own. Nothing here is stored: it follows from the ledger.
 
+mod locks;
 mod passes;
 mod requests;
 
+pub use locks::Lock;
 pub use passes::{MARGIN, Pass};
 pub use requests::{Decision, Request, State, Verb};
 
@@ -16,7 +18,7 @@ use time::OffsetDateTime;
 
 use super::{
     Event, What,
-    event::{Decided, Who},
+    event::{Applicant, Decided, Who},
 };
 
 /// What stands after some number of events.
@@ -24,6 +26,7 @@ use super::{
 pub struct Standing {
     passes: passes::Passes,
     requests: requests::Requests,
+    locks: locks::Locks,
 }
 
 impl Standing {
@@ -33,12 +36,23 @@ impl Standing {
     /// The rule that is against it.
     pub fn admit(&self, event: &Event) -> Result<(), Objection> {
         match &event.what {
-            What::Issued(issued) => self.requests.admit_pass(event, issued),
-            What::Requested(asked) => self.requests.admit_request(event, asked),
+            What::Requested(asked) => {
+                let (who, key) = (&asked.who, Some(&*asked.key));
+                self.expect_unlocked(&Applicant::new(who, key, Some(&asked.ask.role)))?;
+                self.requests.admit_request(event, asked)
+            }
             What::Approved(decided) => self.decision(Verb::Approve, event, decided),
             What::Refused(decided) => self.decision(Verb::Deny, event, decided),
             What::Cancelled(decided) => self.decision(Verb::Cancel, event, decided),
             What::Reviewed(decided) => self.decision(Verb::Review, event, decided),
+            What::Issued(issued) => {
+                let (who, key) = (&issued.who, Some(&*issued.key));
+                self.expect_unlocked(&Applicant::new(who, key, Some(&issued.ask.role)))?;
+                self.requests.admit_pass(event, issued)
+            }
+            What::Revoked(revoked) => self.admit_revoked(event, revoked),
+            What::Locked(locked) => self.admit_locked(event, locked),
+            What::Unlocked(unlocked) => self.admit_unlocked(unlocked),
             What::Started { .. }
             | What::PolicyLoaded { .. }
             | What::SigningFailed { .. }
@@ -50,6 +64,7 @@ impl Standing {
     }
 
     fn decision(&self, verb: Verb, event: &Event, decided: &Decided) -> Result<(), Objection> {
+        self.expect_unlocked_decider(decided)?;
         self.requests.admit_decision(verb, event, decided)
     }
 
@@ -64,8 +79,11 @@ impl Standing {
             | What::Approved(_)
             | What::Refused(_)
             | What::Cancelled(_)
-            | What::Reviewed(_)
-            | What::Started { .. }
+            | What::Reviewed(_) => (),
+            What::Revoked(revoked) => self.apply_revoked(event, &revoked.serials),
+            What::Locked(locked) => self.apply_locked(event, locked),
+            What::Unlocked(unlocked) => self.apply_unlocked(unlocked),
+            What::Started { .. }
             | What::PolicyLoaded { .. }
             | What::Denied { .. }
             | What::KeyStaged { .. }
@@ -154,6 +172,12 @@ pub enum Rule {
     OtherAsk,
     /// This identity has too many open.
     TooMany,
+    /// What should be unlocked is not locked.
+    NoSuchLock,
+    /// What should be revoked is no pass, or no longer one.
+    NoSuchPass,
+    /// An event revokes other passes than those it is aimed at.
+    Serials,
 }
 
 impl Rule {
@@ -171,6 +195,9 @@ impl Rule {
             Self::OtherHolder => "OTHER_HOLDER",
             Self::OtherAsk => "OTHER_ASK",
             Self::TooMany => "TOO_MANY_REQUESTS",
+            Self::NoSuchLock => "NO_SUCH_LOCK",
+            Self::NoSuchPass => "NO_SUCH_PASS",
+            Self::Serials => "REVOKED_SERIALS",
         }
     }
 }

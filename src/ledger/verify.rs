@@ -191,6 +191,9 @@ impl Walk {
             | What::Requested(_)
             | What::PolicyLoaded { .. }
             | What::Denied { .. }
+            | What::Revoked(_)
+            | What::Locked(_)
+            | What::Unlocked(_)
             | What::KeyStaged { .. }
             | What::KeyActivated { .. }
             | What::KeyRetired { .. } => Ok(()),

@@ -65,7 +65,33 @@ events = [
     denied(asked_in_full, "SHA256:subject", "NOT_ALLOWED", "role web-logs is not open to you"),
     denied(asked, None, "SUBJECT_KEY", "the key is refused"),
 ]
-with open("events.jsonl", "w", encoding="ascii", newline="\n") as f:
-    for index, event in enumerate(events):
-        leaf = {"index": index, "at": "2026-11-22T15:32:51.123Z", **event}
-        f.write(json.dumps(leaf, separators=(",", ":")).replace("\x7f", "\\u007f") + "\n")
+
+
+def write(name, first, events):
+    with open(name, "w", encoding="ascii", newline="\n") as f:
+        for index, event in enumerate(events, first):
+            leaf = {"index": index, "at": "2026-11-22T15:32:51.123Z", **event}
+            f.write(json.dumps(leaf, separators=(",", ":")).replace("\x7f", "\\u007f") + "\n")
+
+
+def locked(target, serials):
+    return {"type": "locked", "who": who, "target": target, "reason": "laptop stolen", "serials": serials}
+
+
+def revoked(target, serials):
+    return {"type": "revoked", "who": who, "target": target, "serials": serials}
+
+
+bob = {"identity": "bob@example.com"}
+locks = [
+    locked(bob, [5, 6]),
+    locked({"key": "SHA256:subject"}, []),
+    locked({"role": "prod"}, []),
+    {"type": "unlocked", "who": who, "target": bob},
+    revoked({"serial": 7}, [7]),
+    revoked({"key": "SHA256:subject"}, []),
+    revoked(bob, []),
+    revoked({"before": 1795361511}, [8, 9]),
+]
+write("events.jsonl", 0, events)
+write("locks.jsonl", 10, locks)

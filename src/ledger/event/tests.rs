@@ -142,6 +142,56 @@ fn golden_bytes_are_read_back_as_what_they_were() {
     }
 }
 
+/// Locks and revocations, in an order that a ledger could have, with the bytes that every later version must still read.
+#[test]
+fn locks_and_revocations_have_their_golden_bytes() {
+    let golden = include_str!("../../../tests/golden/locks.jsonl");
+    let reason = Some("laptop stolen".to_owned());
+    let locked = |target, serials| {
+        let who = who();
+        let reason = reason.clone();
+        What::Locked(Box::new(Locked {
+            who,
+            target,
+            reason,
+            serials,
+        }))
+    };
+    let revoked = |target, serials| {
+        let (who, reason) = (who(), None);
+        What::Revoked(Box::new(Revoked {
+            who,
+            target,
+            reason,
+            serials,
+        }))
+    };
+    let key = || "SHA256:subject".to_owned();
+    let identity = || "bob@example.com".to_owned();
+    let unlocked = Unlocked {
+        who: who(),
+        target: LockTarget::Identity(identity()),
+        reason: None,
+    };
+    let events = [
+        locked(LockTarget::Identity(identity()), vec![5, 6]),
+        locked(LockTarget::Key(key()), vec![]),
+        locked(LockTarget::Role("prod".to_owned()), vec![]),
+        What::Unlocked(Box::new(unlocked)),
+        revoked(RevokeTarget::Serial(7), vec![7]),
+        revoked(RevokeTarget::Key(key()), vec![]),
+        revoked(RevokeTarget::Identity(identity()), vec![]),
+        revoked(RevokeTarget::Before(1_795_361_511), vec![8, 9]),
+    ];
+    assert_eq!(golden.lines().count(), events.len());
+    for ((index, what), line) in (10..).zip(events).zip(golden.lines()) {
+        let at = datetime!(2026-11-22 15:32:51.123 UTC);
+        let event = Event { index, at, what };
+        assert_eq!(String::from_utf8(event.to_bytes().unwrap()).unwrap(), line);
+        assert_eq!(Event::parse(line.as_bytes()).unwrap(), event);
+    }
+}
+
 #[test]
 fn time_is_written_in_utc() {
     let event = |at| Event {

@@ -7,7 +7,10 @@ use std::{
 
 use time::OffsetDateTime;
 
-use crate::ledger::{Event, event::Issued};
+use crate::ledger::{
+    Event,
+    event::{Applicant, Issued},
+};
 
 /// How long a pass is remembered after its end, for hosts whose clocks are behind.
 pub const MARGIN: Duration = Duration::from_secs(3600);
@@ -33,6 +36,8 @@ pub struct Pass {
     pub issued_at: OffsetDateTime,
     /// Unix seconds: the first second at which it is no longer valid.
     pub valid_before: u64,
+    /// Whether hosts must refuse it.
+    pub is_revoked: bool,
 }
 
 impl Pass {
@@ -47,7 +52,24 @@ impl Pass {
             ca: issued.ca.clone(),
             issued_at: event.at,
             valid_before: issued.valid_before,
+            is_revoked: false,
         }
+    }
+
+    /// Its holder, as far as locks go.
+    pub(super) fn applicant(&self) -> Applicant<'_> {
+        Applicant {
+            subject: &self.subject,
+            label: &self.label,
+            key: Some(&self.key),
+            role: Some(&self.role),
+        }
+    }
+
+    /// Whether no host takes it at `now`, whatever its clock says within [`MARGIN`].
+    pub(super) fn is_over(&self, now: OffsetDateTime) -> bool {
+        let now = u64::try_from(now.unix_timestamp()).unwrap_or(0);
+        self.valid_before.saturating_add(MARGIN.as_secs()) <= now
     }
 }
 
@@ -68,6 +90,14 @@ impl Passes {
     pub(super) fn remove(&mut self, serial: u64) {
         if let Some(pass) = self.by_serial.remove(&serial) {
             self.by_end.remove(&(pass.valid_before, serial));
+        }
+    }
+
+    pub(super) fn revoke(&mut self, serials: &[u64]) {
+        for serial in serials {
+            if let Some(pass) = self.by_serial.get_mut(serial) {
+                pass.is_revoked = true;
+            }
         }
     }
 

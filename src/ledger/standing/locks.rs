@@ -1,0 +1,172 @@
+//! Locks and revocations: who gets no pass, and which passes hosts must refuse. Pure.
+
+use std::collections::BTreeMap;
+
+use ssh_key::{HashAlg, PublicKey};
+use time::OffsetDateTime;
+
+use super::{Objection, Pass, Rule, Standing};
+use crate::ledger::{
+    Event,
+    event::{Applicant, Decided, LockTarget, Locked, RevokeTarget, Revoked, Unlocked, Who},
+};
+
+/// A lock in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// What is locked.
+    pub target: LockTarget,
+    /// Why, where it was said.
+    pub reason: Option<String>,
+    /// Who locked it: their label.
+    pub by: String,
+    /// When.
+    pub at: OffsetDateTime,
+    /// The `locked` event's index.
+    pub index: u64,
+}
+
+/// The locks in force, and how often something was revoked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Locks {
+    by_target: BTreeMap<LockTarget, Lock>,
+    revision: u64,
+}
+
+impl Standing {
+    /// The locks in force.
+    pub fn locks(&self) -> impl Iterator<Item = &Lock> {
+        self.locks.by_target.values()
+    }
+
+    /// Nobody who is locked goes on.
+    ///
+    /// # Errors
+    /// [`Rule::Locked`], naming what is locked.
+    pub fn expect_unlocked(&self, applicant: &Applicant<'_>) -> Result<(), Objection> {
+        let mut targets = self.locks.by_target.keys();
+        match targets.find(|target| target.is_about(applicant)) {
+            None => Ok(()),
+            Some(target) => Err(Objection::new(
+                Rule::Locked,
+                format!("{target} is locked; whoever keeps this CA's locks can say why"),
+            )),
+        }
+    }
+
+    /// The passes that a lock at `at` revokes, by serial: those that are out and not yet revoked.
+    pub fn lockable(&self, target: &LockTarget, at: OffsetDateTime) -> Vec<u64> {
+        self.out(at, |pass| target.is_about(&pass.applicant()))
+    }
+
+    /// The passes that a revocation at `at` revokes, by serial: those that are out and not yet revoked.
+    pub fn revocable(&self, target: &RevokeTarget, at: OffsetDateTime) -> Vec<u64> {
+        self.out(at, |pass| match target {
+            RevokeTarget::Serial(serial) => pass.serial == *serial,
+            RevokeTarget::Key(key) => pass.key == *key,
+            RevokeTarget::Identity(identity) => pass.applicant().is_called(identity),
+            RevokeTarget::Before(time) => pass.issued_at.unix_timestamp().max(0) < signed(*time),
+        })
+    }
+
+    fn out(&self, at: OffsetDateTime, is_hit: impl Fn(&Pass) -> bool) -> Vec<u64> {
+        let is_out = |pass: &&Pass| !pass.is_revoked && !pass.is_over(at) && is_hit(pass);
+        let passes = self.passes().filter(is_out);
+        passes.map(|pass| pass.serial).collect()
+    }
+
+    /// The revoked passes that a host might still take.
+    pub fn revoked(&self) -> impl Iterator<Item = &Pass> {
+        self.passes().filter(|pass| pass.is_revoked)
+    }
+
+    /// Grows whenever something is revoked: one more than the index of the last event that did; 0 before any.
+    pub fn revocation_version(&self) -> u64 {
+        self.locks.revision
+    }
+
+    pub(super) fn admit_revoked(&self, event: &Event, revoked: &Revoked) -> Result<(), Objection> {
+        self.expect_acting(&revoked.who)?;
+        if let RevokeTarget::Serial(serial) = revoked.target
+            && !self.passes().any(|pass| pass.serial == serial)
+        {
+            return Err(Objection::new(
+                Rule::NoSuchPass,
+                format!("no pass that is still valid has serial {serial}"),
+            ));
+        }
+        expect_serials(&revoked.serials, &self.revocable(&revoked.target, event.at))
+    }
+
+    pub(super) fn admit_locked(&self, event: &Event, locked: &Locked) -> Result<(), Objection> {
+        self.expect_acting(&locked.who)?;
+        expect_serials(&locked.serials, &self.lockable(&locked.target, event.at))
+    }
+
+    pub(super) fn admit_unlocked(&self, unlocked: &Unlocked) -> Result<(), Objection> {
+        self.expect_acting(&unlocked.who)?;
+        match self.locks.by_target.contains_key(&unlocked.target) {
+            true => Ok(()),
+            false => Err(Objection::new(
+                Rule::NoSuchLock,
+                format!(
+                    "{} is not locked; `daypass admin locks` lists the locks",
+                    unlocked.target
+                ),
+            )),
+        }
+    }
+
+    /// Whoever is locked themselves neither locks, unlocks nor revokes.
+    fn expect_acting(&self, who: &Who) -> Result<(), Objection> {
+        self.expect_unlocked(&Applicant::new(who, None, None))
+    }
+
+    /// The word of somebody who is locked counts for nothing, nor does a locked key's.
+    pub(super) fn expect_unlocked_decider(&self, decided: &Decided) -> Result<(), Objection> {
+        let key = PublicKey::from_openssh(&decided.key).ok();
+        let key = key.map(|key| key.fingerprint(HashAlg::Sha256).to_string());
+        self.expect_unlocked(&Applicant::new(&decided.who, key.as_deref(), None))
+    }
+
+    pub(super) fn apply_revoked(&mut self, event: &Event, serials: &[u64]) {
+        if !serials.is_empty() {
+            self.passes.revoke(serials);
+            self.locks.revision = event.index.saturating_add(1);
+        }
+    }
+
+    pub(super) fn apply_locked(&mut self, event: &Event, locked: &Locked) {
+        self.apply_revoked(event, &locked.serials);
+        let lock = Lock {
+            target: locked.target.clone(),
+            reason: locked.reason.clone(),
+            by: locked.who.label.clone(),
+            at: event.at,
+            index: event.index,
+        };
+        self.locks.by_target.insert(locked.target.clone(), lock);
+    }
+
+    pub(super) fn apply_unlocked(&mut self, unlocked: &Unlocked) {
+        self.locks.by_target.remove(&unlocked.target);
+    }
+}
+
+/// An event that revokes others than it says it does was not written by us.
+fn expect_serials(stated: &[u64], due: &[u64]) -> Result<(), Objection> {
+    match stated == due {
+        true => Ok(()),
+        false => Err(Objection::new(
+            Rule::Serials,
+            "it does not revoke exactly the passes that it is aimed at",
+        )),
+    }
+}
+
+fn signed(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! What locks and revocations hit, and what no event may do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests: a panic is the failure"
+)]
+
+use time::Duration;
+
+use super::*;
+use crate::ledger::{
+    What,
+    event::{Issued, tests::issued},
+};
+
+const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+/// A pass for `subject` (`subject@example.com`) by this key and role, valid for ten minutes.
+fn pass(index: u64, second: i64, subject: &str, key: &str, role: &str) -> Event {
+    let base = issued();
+    let mut who = base.who.clone();
+    who.subject = subject.to_owned();
+    who.label = format!("{subject}@example.com");
+    let mut ask = base.ask.clone();
+    ask.role = role.to_owned();
+    let issued = Issued {
+        who,
+        ask,
+        key: key.to_owned(),
+        valid_before: u64::try_from(second).unwrap() + 600,
+        ..base
+    };
+    event(index, second, What::Issued(Box::new(issued)))
+}
+
+fn event(index: u64, second: i64, what: What) -> Event {
+    let at = START + Duration::seconds(second);
+    Event { index, at, what }
+}
+
+fn carol() -> Who {
+    let mut who = issued().who;
+    who.subject = "carol".to_owned();
+    who.label = "carol@example.com".to_owned();
+    who
+}
+
+/// Bob has two keys and two roles, alice shares a role with him.
+fn world() -> Standing {
+    let mut standing = Standing::default();
+    for event in [
+        pass(1, 10, "bob", "SHA256:b1", "shell"),
+        pass(2, 20, "bob", "SHA256:b2", "logs"),
+        pass(3, 30, "alice", "SHA256:a", "shell"),
+    ] {
+        take(&mut standing, &event).unwrap();
+    }
+    standing
+}
+
+fn take(standing: &mut Standing, event: &Event) -> Result<(), Objection> {
+    standing.admit(event)?;
+    standing.apply(event);
+    Ok(())
+}
+
+fn lock(standing: &mut Standing, index: u64, target: LockTarget) -> Result<Vec<u64>, Objection> {
+    let at = START + Duration::seconds(40);
+    let serials = standing.lockable(&target, at);
+    let locked = Locked {
+        who: carol(),
+        target,
+        reason: None,
+        serials: serials.clone(),
+    };
+    let event = event(index, 40, What::Locked(Box::new(locked)));
+    take(standing, &event).map(|()| serials)
+}
+
+fn revoke(
+    standing: &mut Standing,
+    second: i64,
+    target: RevokeTarget,
+) -> Result<Vec<u64>, Objection> {
+    let at = START + Duration::seconds(second);
+    let serials = standing.revocable(&target, at);
+    let revoked = Revoked {
+        who: carol(),
+        target,
+        reason: None,
+        serials: serials.clone(),
+    };
+    let event = event(9, second, What::Revoked(Box::new(revoked)));
+    take(standing, &event).map(|()| serials)
+}
+
+fn revoked(standing: &Standing) -> Vec<u64> {
+    standing.revoked().map(|pass| pass.serial).collect()
+}
+
+fn rule(result: Result<(), Objection>) -> Option<Rule> {
+    result.err().map(|objection| objection.rule)
+}
+
+#[test]
+fn a_lock_stops_and_revokes_what_it_is_on_and_nothing_else() {
+    let identity = |name: &str| LockTarget::Identity(name.to_owned());
+    let key = |name: &str| LockTarget::Key(name.to_owned());
+    let role = |name: &str| LockTarget::Role(name.to_owned());
+    for (target, hit, bob_shell, bob_logs, alice_shell) in [
+        (identity("bob"), vec![1, 2], false, false, true),
+        (identity("bob@example.com"), vec![1, 2], false, false, true),
+        (identity("alice"), vec![3], true, true, false),
+        (identity("bo"), vec![], true, true, true),
+        (identity("BOB"), vec![], true, true, true),
+        (identity(""), vec![], true, true, true),
+        (key("SHA256:b1"), vec![1], false, true, true),
+        (key("SHA256:B1"), vec![], true, true, true),
+        (role("shell"), vec![1, 3], false, true, false),
+        (role("logs"), vec![2], true, false, true),
+        (role("bob"), vec![], true, true, true),
+    ] {
+        let mut standing = world();
+        assert_eq!(
+            lock(&mut standing, 4, target.clone()),
+            Ok(hit.clone()),
+            "{target}"
+        );
+        assert_eq!(revoked(&standing), hit, "{target}");
+        assert_eq!(
+            standing.revocation_version(),
+            if hit.is_empty() { 0 } else { 5 },
+            "{target}"
+        );
+        for (event, is_free) in [
+            (pass(5, 50, "bob", "SHA256:b1", "shell"), bob_shell),
+            (pass(5, 50, "bob", "SHA256:b2", "logs"), bob_logs),
+            (pass(5, 50, "alice", "SHA256:a", "shell"), alice_shell),
+        ] {
+            let expected = (!is_free).then_some(Rule::Locked);
+            assert_eq!(rule(standing.admit(&event)), expected, "{target} {event:?}");
+        }
+    }
+}
+
+#[test]
+fn a_lock_ends_with_its_unlock_and_what_was_revoked_stays_so() {
+    let mut standing = world();
+    let target = LockTarget::Identity("bob".to_owned());
+    let unlock = |standing: &mut Standing, target: &LockTarget| {
+        let unlocked = Unlocked {
+            who: carol(),
+            target: target.clone(),
+            reason: None,
+        };
+        let event = event(6, 60, What::Unlocked(Box::new(unlocked)));
+        rule(take(standing, &event))
+    };
+    assert_eq!(unlock(&mut standing, &target), Some(Rule::NoSuchLock));
+    lock(&mut standing, 4, target.clone()).unwrap();
+    let by_label = LockTarget::Identity("bob@example.com".to_owned());
+    assert_eq!(unlock(&mut standing, &by_label), Some(Rule::NoSuchLock));
+    assert_eq!(unlock(&mut standing, &target), None);
+    assert_eq!(standing.locks().count(), 0);
+    let again = pass(7, 70, "bob", "SHA256:b1", "shell");
+    assert_eq!(rule(standing.admit(&again)), None);
+    assert_eq!(revoked(&standing), [1, 2]);
+}
+
+#[test]
+fn a_second_lock_replaces_the_first() {
+    let mut standing = world();
+    let target = LockTarget::Identity("bob".to_owned());
+    assert_eq!(lock(&mut standing, 4, target.clone()), Ok(vec![1, 2]));
+    assert_eq!(lock(&mut standing, 5, target), Ok(vec![]));
+    let indices: Vec<u64> = standing.locks().map(|lock| lock.index).collect();
+    assert_eq!(indices, [5]);
+    assert_eq!(standing.revocation_version(), 5);
+}
+
+#[test]
+fn a_revocation_hits_what_is_out_and_not_yet_revoked() {
+    let key = "SHA256:b1".to_owned();
+    for (target, hit) in [
+        (RevokeTarget::Serial(2), vec![2]),
+        (RevokeTarget::Key(key), vec![1]),
+        (RevokeTarget::Identity("bob".to_owned()), vec![1, 2]),
+        (
+            RevokeTarget::Identity("bob@example.com".to_owned()),
+            vec![1, 2],
+        ),
+        (RevokeTarget::Before(10), vec![]),
+        (RevokeTarget::Before(11), vec![1]),
+        (RevokeTarget::Before(30), vec![1, 2]),
+        (RevokeTarget::Before(u64::MAX), vec![1, 2, 3]),
+    ] {
+        let mut standing = world();
+        assert_eq!(
+            revoke(&mut standing, 40, target.clone()),
+            Ok(hit.clone()),
+            "{target}"
+        );
+        assert_eq!(revoked(&standing), hit, "{target}");
+        assert_eq!(
+            revoke(&mut standing, 41, target.clone()),
+            Ok(vec![]),
+            "{target}"
+        );
+        // Whoever is not locked may have another.
+        let again = pass(10, 50, "bob", "SHA256:b1", "shell");
+        assert_eq!(rule(standing.admit(&again)), None, "{target}");
+    }
+    let none = revoke(&mut world(), 40, RevokeTarget::Serial(4));
+    assert_eq!(rule(none.map(drop)), Some(Rule::NoSuchPass));
+}
+
+#[test]
+fn cve_2021_29653_a_revoked_pass_is_remembered_until_no_host_can_take_it() {
+    let mut standing = world();
+    revoke(&mut standing, 40, RevokeTarget::Serial(1)).unwrap();
+    // Pass 1 ends at 610; hosts may be an hour behind.
+    for (second, listed) in [(609, true), (611, true), (4_209, true), (4_210, false)] {
+        let key = "SHA256:x".to_owned();
+        standing.apply(&event(10, second, What::KeyStaged { key }));
+        assert_eq!(revoked(&standing).contains(&1), listed, "at {second}");
+    }
+}
+
+#[test]
+fn whoever_is_locked_neither_locks_nor_unlocks_nor_revokes() {
+    let mut standing = world();
+    let carol = LockTarget::Identity("carol".to_owned());
+    lock(&mut standing, 4, carol.clone()).unwrap();
+    let bob = LockTarget::Identity("bob".to_owned());
+    assert_eq!(
+        rule(lock(&mut standing, 5, bob).map(drop)),
+        Some(Rule::Locked)
+    );
+    let revoked = revoke(&mut standing, 41, RevokeTarget::Serial(1));
+    assert_eq!(rule(revoked.map(drop)), Some(Rule::Locked));
+    let unlocked = Unlocked {
+        who: super::tests::carol(),
+        target: carol,
+        reason: None,
+    };
+    let unlocked = event(6, 60, What::Unlocked(Box::new(unlocked)));
+    assert_eq!(rule(standing.admit(&unlocked)), Some(Rule::Locked));
+}
+
+#[test]
+fn an_event_that_revokes_others_than_it_is_aimed_at_is_not_admitted() {
+    let standing = world();
+    for serials in [vec![], vec![1], vec![2, 1], vec![1, 2, 3]] {
+        let target = RevokeTarget::Identity("bob".to_owned());
+        let revoked = Revoked {
+            who: carol(),
+            target,
+            reason: None,
+            serials: serials.clone(),
+        };
+        let forged = event(4, 40, What::Revoked(Box::new(revoked)));
+        assert_eq!(
+            rule(standing.admit(&forged)),
+            Some(Rule::Serials),
+            "{serials:?}"
+        );
+        let locked = Locked {
+            who: carol(),
+            target: LockTarget::Identity("bob".to_owned()),
+            reason: None,
+            serials,
+        };
+        let forged = event(4, 40, What::Locked(Box::new(locked)));
+        assert_eq!(rule(standing.admit(&forged)), Some(Rule::Serials));
+    }
+}
