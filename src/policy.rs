@@ -17,6 +17,7 @@ pub mod grant;
 pub mod hosts;
 pub mod hours;
 pub mod limits;
+mod offices;
 pub mod parameter;
 pub mod pattern;
 pub mod principal;
@@ -40,7 +41,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use crate::identity::Identity;
-use condition::{Condition, Facts, Patterns};
+use condition::{Facts, Patterns};
 use decision::Case;
 use file::Text;
 
@@ -121,7 +122,7 @@ pub struct Policy {
     origin: String,
     limits: limits::Limits,
     hosts: hosts::Hosts,
-    audit: Option<Condition>,
+    offices: offices::Offices,
     roles: Vec<Role>,
     tests: Vec<testing::Test>,
     patterns: Arc<Patterns>,
@@ -138,18 +139,16 @@ impl Policy {
         let limits = limits::Limits::load(lines, &file.limits)?;
         let hosts = hosts::Hosts::load(lines, &file)?;
         let roles = load_roles(lines, &file, &limits, &hosts)?;
-        let audit = match &file.audit {
-            None => None,
-            Some(audit) => Some(lines.parse(&audit.allow, |allow| Condition::compile(allow))?),
-        };
-        let patterns = condition::unite(roles.iter().flat_map(Role::conditions).chain(&audit));
+        let offices = offices::Offices::load(lines, &file)?;
+        let conditions = roles.iter().flat_map(Role::conditions);
+        let patterns = condition::unite(conditions.chain(offices.conditions()));
         let tests = testing::load(lines, file.tests, &roles)?;
         Ok(Self {
             hash: format!("{:x}", Sha256::digest(text)),
             origin: origin.to_owned(),
             limits,
             hosts,
-            audit,
+            offices,
             roles,
             tests,
             patterns,
@@ -188,16 +187,6 @@ impl Policy {
     /// A condition that reads `ask.params` or `ask.reason` is judged as if none were given.
     pub fn roles_for(&self, identity: &Identity, host: Option<&str>) -> Vec<&Role> {
         self.open_roles(identity.into(), host)
-    }
-
-    /// `[audit] allow`: who may read the ledger; nobody where it is absent.
-    pub fn may_audit(&self, identity: &Identity) -> bool {
-        let ask = Ask::default();
-        let facts = Facts::new(identity.into(), &ask, &self.patterns);
-        match (&self.audit, facts) {
-            (Some(audit), Ok(facts)) => audit.evaluate(&facts) == Ok(true),
-            (None, _) | (_, Err(_)) => false,
-        }
     }
 
     /// All host-name patterns of `[hosts]`.

@@ -20,7 +20,8 @@ pub(super) struct File {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) hosts: BTreeMap<Spanned<String>, Vec<Spanned<String>>>,
-    pub(super) audit: Option<Audit>,
+    pub(super) audit: Option<Allow>,
+    pub(super) admin: Option<Allow>,
     #[serde(default, rename = "role")]
     pub(super) roles: Vec<Role>,
     #[serde(default, rename = "test")]
@@ -37,10 +38,10 @@ pub(super) struct Limits {
     pub(super) source: Option<Vec<Spanned<String>>>,
 }
 
-/// `[audit]`.
+/// `[audit]` and `[admin]`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Audit {
+pub(super) struct Allow {
     pub(super) allow: Spanned<String>,
 }
 
