@@ -1,5 +1,6 @@
 //! The command line: one file per command. A command prints and exits; what it does lives elsewhere.
 
+pub mod admin;
 pub mod completions;
 pub mod demo;
 pub mod dev;
@@ -51,6 +52,7 @@ enum Command {
     Inspect(inspect::Args),
     Ledger(ledger::Args),
     Host(host::Args),
+    Admin(admin::Args),
     Policy(policy::Args),
     Init(init::Args),
     Serve(serve::Args),
@@ -89,6 +91,7 @@ impl Cli {
             Command::Inspect(args) => args.run(global).await,
             Command::Ledger(args) => args.run(global).await,
             Command::Host(args) => args.run(global).await,
+            Command::Admin(args) => args.run(global).await,
             Command::Policy(args) => args.run(global).await,
             Command::Init(args) => args.run(global).await,
             Command::Serve(args) => args.run(global).await,

@@ -4,6 +4,7 @@
 //! access, and nothing the server says is believed unchecked: a pass is looked at by [`pass`] before it touches the disk,
 //! the ledger's checkpoint by [`witness`].
 
+pub mod admin;
 pub mod agent;
 pub mod audit;
 pub mod cache;

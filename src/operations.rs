@@ -3,8 +3,10 @@
 //! Start with [`issue`]: the main job. Everything here is reached through [`Authority`]; what wire or command line asked is
 //! unknown to it.
 
+pub mod admin;
 pub mod audit;
 pub mod issue;
+pub mod published;
 mod record;
 pub mod requests;
 pub mod roles;
@@ -32,6 +34,8 @@ pub struct Authority {
     pub policy: ArcSwap<Policy>,
     /// The ledger and its only writer.
     pub store: Store,
+    /// What hosts fetched last.
+    published: published::Published,
 }
 
 impl Authority {
@@ -57,6 +61,7 @@ impl Authority {
             ca,
             policy: ArcSwap::from_pointee(policy),
             store,
+            published: published::Published::default(),
         })
     }
 
@@ -99,6 +104,9 @@ pub enum Error {
     /// Ask whoever keeps the policy: its `[audit]` does not let this identity read the ledger.
     #[error("the policy does not let you read the ledger")]
     AuditDenied,
+    /// Ask whoever keeps the policy: its `[admin]` does not let this identity lock or revoke.
+    #[error("the policy does not let you lock or revoke")]
+    AdminDenied,
     /// Sign in with another key.
     #[error("subject key is refused: {0}")]
     SubjectKey(ca::subject::Refusal),
@@ -117,6 +125,9 @@ pub enum Error {
     /// Try again later: the CA did not make the pass.
     #[error("ca: {0}")]
     Ca(#[source] ca::Error),
+    /// Nothing to mend: the list of revoked passes does not read back, and is not published.
+    #[error(transparent)]
+    Krl(#[from] ca::krl::Error),
 }
 
 impl From<store::Error> for Error {

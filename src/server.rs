@@ -6,6 +6,7 @@
 //! It never touches the store: what it knows, `operations` told it.
 
 pub mod accept;
+mod admin;
 mod authenticate;
 mod call;
 mod connection;
@@ -34,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     identity::Issuers,
     operations::Authority,
-    proto::v1::{ledger_server, passes_server, requests_server, trust_server},
+    proto::v1::{admin_server, ledger_server, passes_server, requests_server, trust_server},
 };
 
 use rate_limit::RateLimit;
@@ -47,12 +48,13 @@ pub use tls::Tls;
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// What the health service knows: the server as a whole, and each service by name.
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "",
     passes_server::SERVICE_NAME,
     trust_server::SERVICE_NAME,
     ledger_server::SERVICE_NAME,
     requests_server::SERVICE_NAME,
+    admin_server::SERVICE_NAME,
 ];
 
 /// All that the server serves with.

@@ -152,6 +152,11 @@ fn row(event: &Value) -> Vec<String> {
         text("/ask/role"),
         first(&[
             "/command",
+            "/target/identity",
+            "/target/key",
+            "/target/role",
+            "/target/serial",
+            "/target/before",
             "/reason",
             "/principals",
             "/cause",

@@ -21,7 +21,8 @@ use url::{Host, Url};
 
 use super::Error;
 use crate::proto::v1::{
-    ledger_client::LedgerClient, passes_client::PassesClient, trust_client::TrustClient,
+    admin_client::AdminClient, ledger_client::LedgerClient, passes_client::PassesClient,
+    trust_client::TrustClient,
 };
 
 /// From dialling to a finished TLS handshake.
@@ -125,6 +126,11 @@ impl Server {
     /// The `Passes` service.
     pub fn passes(&self) -> PassesClient<Channel> {
         PassesClient::new(self.channel.clone())
+    }
+
+    /// The `Admin` service.
+    pub fn admin(&self) -> AdminClient<Channel> {
+        AdminClient::new(self.channel.clone())
     }
 
     /// The `Ledger` service.

@@ -28,16 +28,12 @@ pub(super) struct Call {
 
 impl Call {
     /// Reads the clock, and takes the request apart.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the edge: the one place where the server reads the clock"
-    )]
     pub(super) fn open<T>(method: &'static str, request: Request<T>) -> (Self, T) {
         let (metadata, extensions, message) = request.into_parts();
         let peer = extensions.get::<Peer>();
         let call = Self {
             method,
-            now: OffsetDateTime::now_utc(),
+            now: now(),
             started: Instant::now(),
             peer: peer.map(|Peer(address)| address.ip().to_canonical()),
             metadata,
@@ -140,6 +136,15 @@ impl Drop for Call {
             self.record("ABANDONED", None);
         }
     }
+}
+
+/// The server's one look at the clock.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the edge: the one place where the server reads the clock"
+)]
+pub(super) fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
 }
 
 /// 32 bytes from the operating system.

@@ -1,5 +1,7 @@
 //! Between the wire's types and the domain's, with bounds on everything a caller sends. Pure.
 
+pub(super) mod admin;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use ssh_key::PublicKey;

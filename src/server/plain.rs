@@ -1,6 +1,7 @@
-//! The plain HTTPS answers for hosts and monitors, on HTTP/1.1 and HTTP/2: CA keys, checkpoint, health, metrics.
+//! The plain HTTPS answers for hosts and monitors, on HTTP/1.1 and HTTP/2: CA keys, revoked passes, checkpoint, health,
+//! metrics. What hosts fetch is signed, and fetched again only when it has changed.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Extension, Router,
@@ -8,15 +9,27 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::{StatusCode, header::CONTENT_TYPE};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::{
+    HeaderMap, StatusCode,
+    header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH},
+};
 
-use super::{Services, connection::Peer, metrics, places::Network, status::Refusal};
-use crate::operations::trust;
+use super::{Services, call::now, connection::Peer, metrics, places::Network, status::Refusal};
+use crate::operations::{
+    Error,
+    published::{self, Document},
+    trust,
+};
+
+/// Base64 of the SSHSIG blob over the body.
+const SIGNATURE: &str = "daypass-signature";
 
 /// `GET` on a handful of paths, each under the address's rate.
 pub(super) fn routes(services: Arc<Services>, metrics: Metrics) -> Router {
     Router::new()
         .route("/ca.pub", get(ca_keys))
+        .route("/krl", get(krl))
         .route("/checkpoint", get(checkpoint))
         .route(
             "/healthz",
@@ -39,18 +52,63 @@ pub(super) struct Metrics {
 }
 
 /// Every published key, one per line: a file for sshd's `TrustedUserCAKeys`.
-async fn ca_keys(State(services): State<Arc<Services>>, peer: Extension<Peer>) -> Response {
+async fn ca_keys(
+    State(services): State<Arc<Services>>,
+    peer: Extension<Peer>,
+    asked: HeaderMap,
+) -> Response {
     if let Some(wait) = services.too_many(*peer) {
         return wait;
     }
-    let mut lines = String::new();
-    for (key, _) in trust::trust(&services.authority).keys {
-        match key.to_openssh() {
-            Ok(line) => writeln!(lines, "{line}").unwrap_or_default(),
-            Err(error) => return sorry(&error.into()),
-        }
+    let keys = published::ca_keys(&services.authority);
+    document(&asked, TEXT, keys.as_deref())
+}
+
+/// The revoked passes: a file for sshd's `RevokedKeys`.
+async fn krl(
+    State(services): State<Arc<Services>>,
+    peer: Extension<Peer>,
+    asked: HeaderMap,
+) -> Response {
+    if let Some(wait) = services.too_many(*peer) {
+        return wait;
     }
-    text(StatusCode::OK, lines)
+    let revocations = published::revocations(&services.authority, now());
+    let krl = revocations.as_deref().map(|it| &it.document);
+    document(&asked, "application/octet-stream", krl)
+}
+
+/// 304 where the caller has it already.
+fn document(asked: &HeaderMap, kind: &'static str, content: Result<&Document, &Error>) -> Response {
+    let content = match content {
+        Ok(content) => content,
+        Err(error) => return not_published(error),
+    };
+    let tag = format!("\"{}\"", content.digest);
+    let signature = STANDARD.encode(&content.signature);
+    let headers = [(ETAG.as_str(), tag.clone()), (SIGNATURE, signature)];
+    match has(asked, &tag) {
+        true => (StatusCode::NOT_MODIFIED, headers).into_response(),
+        false => (headers, [(CONTENT_TYPE, kind)], content.body.clone()).into_response(),
+    }
+}
+
+/// Whether `If-None-Match` (RFC 9110 section 13.1.2) names this tag.
+fn has(asked: &HeaderMap, tag: &str) -> bool {
+    let values = asked.get_all(IF_NONE_MATCH).iter();
+    let mut tags = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(',').map(str::trim));
+    tags.any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
+}
+
+/// A host keeps what it has; nothing half or unsigned is answered.
+fn not_published(error: &Error) -> Response {
+    tracing::error!(cause = %error, "what hosts fetch could not be published");
+    text(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "CA_UNAVAILABLE\n".to_owned(),
+    )
 }
 
 /// The ledger's head, signed (C2SP tlog-checkpoint).
@@ -104,6 +162,8 @@ fn sorry(refusal: &Refusal) -> Response {
     text(code, format!("{}\n", refusal.reason()))
 }
 
+const TEXT: &str = "text/plain; charset=utf-8";
+
 fn text(status: StatusCode, body: String) -> Response {
-    (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()
+    (status, [(CONTENT_TYPE, TEXT)], body).into_response()
 }

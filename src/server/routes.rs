@@ -18,8 +18,8 @@ use super::{Error, Services, plain, rescue::is_grpc};
 use crate::proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
-        ledger_server::LedgerServer, passes_server::PassesServer, requests_server::RequestsServer,
-        trust_server::TrustServer,
+        admin_server::AdminServer, ledger_server::LedgerServer, passes_server::PassesServer,
+        requests_server::RequestsServer, trust_server::TrustServer,
     },
 };
 
@@ -35,12 +35,14 @@ pub(super) fn routes(
     let ledger = LedgerServer::from_arc(services.clone()).max_decoding_message_size(message_bytes);
     let requests =
         RequestsServer::from_arc(services.clone()).max_decoding_message_size(message_bytes);
+    let admin = AdminServer::from_arc(services.clone()).max_decoding_message_size(message_bytes);
     let health = HealthServer::new(HealthService::from_health_reporter(health))
         .max_decoding_message_size(message_bytes);
     let grpc = Routes::new(passes)
         .add_service(trust)
         .add_service(ledger)
         .add_service(requests)
+        .add_service(admin)
         .add_service(health)
         .add_service(
             reflection()

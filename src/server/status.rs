@@ -89,6 +89,9 @@ impl Refusal {
             Self::Operation(error @ Operation::AuditDenied) => {
                 (Code::PermissionDenied, "AUDIT_DENIED", error.to_string())
             }
+            Self::Operation(error @ Operation::AdminDenied) => {
+                (Code::PermissionDenied, "ADMIN_DENIED", error.to_string())
+            }
             Self::Operation(Operation::Invalid(problem)) => {
                 (Code::InvalidArgument, "ASK_MALFORMED", problem.clone())
             }
@@ -101,7 +104,9 @@ impl Refusal {
             Self::Operation(Operation::Ca(_)) => {
                 (Code::Unavailable, "CA_UNAVAILABLE", words(NO_KEY))
             }
-            Self::Randomness(_) | Self::Encoding(_) => (Code::Internal, "INTERNAL", words(OURS)),
+            Self::Randomness(_) | Self::Encoding(_) | Self::Operation(Operation::Krl(_)) => {
+                (Code::Internal, "INTERNAL", words(OURS))
+            }
         }
     }
 }
@@ -109,7 +114,6 @@ impl Refusal {
 /// The class of what stands against a call.
 fn objected(rule: Rule) -> Code {
     match rule {
-        Rule::NoSuchRequest => Code::NotFound,
         Rule::TooMany => Code::ResourceExhausted,
         Rule::AlreadyDecided
         | Rule::NotPending
@@ -119,6 +123,8 @@ fn objected(rule: Rule) -> Code {
         Rule::Locked | Rule::OwnRequest | Rule::OtherHolder | Rule::OtherAsk => {
             Code::PermissionDenied
         }
+        Rule::NoSuchRequest | Rule::NoSuchLock | Rule::NoSuchPass => Code::NotFound,
+        Rule::Serials => Code::Internal,
     }
 }
 

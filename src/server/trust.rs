@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{Services, call::Call, convert, status::Refusal};
 use crate::{
-    operations::trust,
+    operations::{published, trust},
     proto::v1::{self, trust_server::Trust},
 };
 
@@ -18,6 +18,15 @@ impl Trust for Services {
         let outcome = self.trust(&call);
         call.close(outcome)
     }
+
+    async fn get_revocations(
+        &self,
+        request: Request<v1::GetRevocationsRequest>,
+    ) -> Result<Response<v1::GetRevocationsResponse>, Status> {
+        let (call, _) = Call::open("Trust/GetRevocations", request);
+        let outcome = self.revocations(&call);
+        call.close(outcome)
+    }
 }
 
 impl Services {
@@ -25,5 +34,15 @@ impl Services {
         self.admit(call)?;
         let trust = trust::trust(&self.authority);
         Ok(convert::trust(trust, self.issuers.settings())?)
+    }
+
+    fn revocations(&self, call: &Call) -> Result<v1::GetRevocationsResponse, Refusal> {
+        self.admit(call)?;
+        let revocations = published::revocations(&self.authority, call.now())?;
+        Ok(v1::GetRevocationsResponse {
+            krl: revocations.document.body.clone(),
+            signature: revocations.document.signature.clone(),
+            version: revocations.version,
+        })
     }
 }

@@ -1,0 +1,301 @@
+//! `daypass admin`: lock, unlock, revoke.
+
+use serde::Serialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{
+    Failure, Global,
+    output::{clean, table},
+    target::{Target, moment},
+};
+use crate::{
+    client::now,
+    proto::v1::{self, lock_target, revoke_request},
+};
+
+/// Lock people, keys and roles, and revoke passes. Who may is the policy's [admin].
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    target: Target,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Give no new pass to a person, key or role, and revoke what is out.
+    Lock {
+        #[command(flatten)]
+        on: On,
+        /// Why; it stands in the ledger.
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "",
+            hide_default_value = true
+        )]
+        reason: String,
+    },
+    /// End a lock. What was revoked stays revoked.
+    Unlock {
+        #[command(flatten)]
+        on: On,
+        /// Why; it stands in the ledger.
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "",
+            hide_default_value = true
+        )]
+        reason: String,
+    },
+    /// List the locks in force.
+    Locks,
+    /// Make hosts refuse passes that are out, without locking anything.
+    Revoke {
+        #[command(flatten)]
+        what: What,
+        /// Why; it stands in the ledger.
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "",
+            hide_default_value = true
+        )]
+        reason: String,
+    },
+}
+
+/// Exactly one of these.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct On {
+    /// A person or machine: their subject or label (e-mail address), exactly.
+    identity: Option<String>,
+    /// A subject key's fingerprint, as `ssh-keygen -l` prints it.
+    #[arg(long, value_name = "SHA256:...")]
+    key: Option<String>,
+    /// A role.
+    #[arg(long)]
+    role: Option<String>,
+}
+
+/// Exactly one of these.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct What {
+    /// One pass.
+    serial: Option<u64>,
+    /// Those of a person or machine: their subject or label (e-mail address), exactly.
+    #[arg(long)]
+    identity: Option<String>,
+    /// Those for a subject key's fingerprint.
+    #[arg(long, value_name = "SHA256:...")]
+    key: Option<String>,
+    /// All that were issued before a time (2026-01-31T12:00:00Z), or `now`.
+    #[arg(long, value_name = "TIME", value_parser = time_of)]
+    before: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Lock {
+    target: serde_json::Value,
+    reason: String,
+    by: String,
+    at: u64,
+    index: u64,
+}
+
+#[derive(Serialize)]
+struct Locked {
+    #[serde(flatten)]
+    lock: Lock,
+    serials: Vec<u64>,
+}
+
+#[derive(Serialize)]
+struct Revoked {
+    index: u64,
+    serials: Vec<u64>,
+}
+
+impl Args {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// 3 where the policy does not let this identity; 1 where there is no such lock or pass.
+    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+        let signed = self.target.client()?.signed_in().await?;
+        match self.action {
+            Action::Lock { on, reason } => {
+                let answer = signed.lock(on.target()?, &reason).await?;
+                let locked = Locked {
+                    lock: lock(answer.lock.unwrap_or_default()),
+                    serials: answer.serials,
+                };
+                global.print(&locked, |it| {
+                    let what = words(&it.lock.target);
+                    format!("Locked {what}: no new passes.\n{}", refused(&it.serials))
+                })
+            }
+            Action::Unlock { on, reason } => {
+                let index = signed.unlock(on.target()?, &reason).await?;
+                global.print(&serde_json::json!({ "index": index }), |_| {
+                    "Unlocked. Passes that were revoked stay revoked.".to_owned()
+                })
+            }
+            Action::Locks => {
+                let locks = signed.locks().await?.into_iter().map(lock);
+                let locks: Vec<Lock> = locks.collect();
+                global.print(&serde_json::json!({ "locks": locks }), |_| list(&locks))
+            }
+            Action::Revoke { what, reason } => {
+                let answer = signed.revoke(what.target()?, &reason).await?;
+                let revoked = Revoked {
+                    index: answer.index,
+                    serials: answer.serials,
+                };
+                global.print(&revoked, |it| refused(&it.serials))
+            }
+        }
+    }
+}
+
+impl On {
+    fn target(self) -> Result<lock_target::Target, Failure> {
+        use lock_target::Target;
+        match (self.identity, self.key, self.role) {
+            (Some(identity), ..) => Ok(Target::Identity(identity)),
+            (_, Some(key), _) => Ok(Target::Key(key)),
+            (.., Some(role)) => Ok(Target::Role(role)),
+            _ => Err(nothing_named()),
+        }
+    }
+}
+
+impl What {
+    fn target(self) -> Result<revoke_request::Target, Failure> {
+        use revoke_request::Target;
+        match (self.serial, self.identity, self.key, self.before) {
+            (Some(serial), ..) => Ok(Target::Serial(serial)),
+            (_, Some(identity), ..) => Ok(Target::Identity(identity)),
+            (_, _, Some(key), _) => Ok(Target::Key(key)),
+            (.., Some(time)) => Ok(Target::Before(time)),
+            _ => Err(nothing_named()),
+        }
+    }
+}
+
+/// The command line demands one already.
+fn nothing_named() -> Failure {
+    Failure::new(super::failure::Code::Usage, "nothing is named")
+}
+
+fn time_of(text: &str) -> Result<u64, String> {
+    if text == "now" {
+        // Passes of this very second are meant too.
+        return Ok(now().saturating_add(1));
+    }
+    let time = OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| "write it as 2026-01-31T12:00:00Z, or `now`".to_owned())?;
+    u64::try_from(time.unix_timestamp()).map_err(|_| "that is before 1970".to_owned())
+}
+
+fn lock(wire: v1::Lock) -> Lock {
+    use lock_target::Target;
+    let target = match wire.target.and_then(|it| it.target) {
+        Some(Target::Identity(identity)) => serde_json::json!({ "identity": identity }),
+        Some(Target::Key(key)) => serde_json::json!({ "key": key }),
+        Some(Target::Role(role)) => serde_json::json!({ "role": role }),
+        None => serde_json::Value::Null,
+    };
+    Lock {
+        target,
+        reason: wire.reason,
+        by: wire.by,
+        at: wire.at,
+        index: wire.index,
+    }
+}
+
+/// `identity bob`.
+fn words(target: &serde_json::Value) -> String {
+    let fields = target.as_object().into_iter().flatten();
+    let words = fields.map(|(kind, name)| format!("{kind} {}", name.as_str().unwrap_or_default()));
+    clean(&words.collect::<String>()).into_owned()
+}
+
+fn list(locks: &[Lock]) -> String {
+    if locks.is_empty() {
+        return "Nothing is locked.".to_owned();
+    }
+    let head = ["LOCKED", "SINCE", "BY", "REASON"].map(str::to_owned);
+    let rows = locks.iter().map(|lock| {
+        vec![
+            words(&lock.target),
+            moment(lock.at),
+            lock.by.clone(),
+            lock.reason.clone(),
+        ]
+    });
+    table(
+        &std::iter::once(head.to_vec())
+            .chain(rows)
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// So many serials are printed; JSON has all.
+const SHOWN: usize = 20;
+
+fn refused(serials: &[u64]) -> String {
+    let shown: Vec<String> = serials.iter().take(SHOWN).map(u64::to_string).collect();
+    let more = match serials.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    match serials.len() {
+        0 => "No pass was out.".to_owned(),
+        count => format!(
+            "Revoked {count} {}: {}{more}. Hosts refuse {} from their next sync on.",
+            if count == 1 { "pass" } else { "passes" },
+            shown.join(", "),
+            if count == 1 { "it" } else { "them" },
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339_or_now() {
+        assert_eq!(time_of("1970-01-01T00:01:00Z"), Ok(60));
+        assert_eq!(time_of("1970-01-01T01:01:00+01:00"), Ok(60));
+        assert!(time_of("now").is_ok());
+        for wrong in ["", "yesterday", "60", "1969-12-31T23:59:59Z", "2026-01-31"] {
+            assert!(time_of(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_was_revoked_is_said() {
+        let many: Vec<u64> = (1..=22).collect();
+        for (serials, expected) in [
+            (&[][..], "No pass was out."),
+            (
+                &[7],
+                "Revoked 1 pass: 7. Hosts refuse it from their next sync on.",
+            ),
+            (
+                &[7, 9],
+                "Revoked 2 passes: 7, 9. Hosts refuse them from their next sync on.",
+            ),
+        ] {
+            assert_eq!(refused(serials), expected);
+        }
+        assert!(refused(&many).contains("19, 20 and 2 more."));
+    }
+}

@@ -1,0 +1,182 @@
+//! Locking, unlocking, revoking: for those whom the policy's `[admin]` names.
+//!
+//! All of it is one event each, checked and applied by the store's single writer: once a lock is acknowledged, nobody who
+//! was on the way to a pass gets it, and every pass that went out before is revoked.
+
+use time::OffsetDateTime;
+
+use super::{Authority, Error, issue, record};
+use crate::{
+    identity::Identity,
+    ledger::{
+        What,
+        event::{LockTarget, Locked, RevokeTarget, Revoked, Unlocked},
+        standing::Lock,
+    },
+    policy::{Ask, Context},
+};
+
+/// What a lock or a revocation came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// Its event's index.
+    pub index: u64,
+    /// When it was recorded.
+    pub at: OffsetDateTime,
+    /// The passes that it revoked: those that were out and not revoked before.
+    pub serials: Vec<u64>,
+}
+
+/// Gives no new pass to the target, and revokes those it has. A second lock of the same replaces the first one's reason.
+///
+/// # Errors
+/// [`Error::AdminDenied`], recorded; [`Error::NotFound`] for a role that there is not; [`Error::Objection`] for whoever is
+/// locked themselves.
+pub async fn lock(
+    authority: &Authority,
+    identity: &Identity,
+    target: LockTarget,
+    reason: Option<String>,
+    context: Context,
+) -> Result<Done, Error> {
+    let wanted = || format!("lock {target}");
+    expect_administrator(authority, identity, wanted, &reason, context).await?;
+    expect_known(authority, &target)?;
+    let (who, now) = (record::who(identity), context.now);
+    let compose = authority.store.compose(
+        move |standing| {
+            let serials = standing.lockable(&target, now);
+            Ok(What::Locked(Box::new(Locked {
+                who,
+                target,
+                reason,
+                serials,
+            })))
+        },
+        now,
+    );
+    let event = compose.await?;
+    Ok(Done {
+        index: event.index,
+        at: event.at,
+        serials: revoked_by(event.what),
+    })
+}
+
+/// Gives the target passes again. What was revoked stays revoked. Answers with the event's index.
+///
+/// # Errors
+/// [`Error::AdminDenied`], recorded; [`Error::Objection`] where it is not locked, or whoever unlocks is.
+pub async fn unlock(
+    authority: &Authority,
+    identity: &Identity,
+    target: LockTarget,
+    reason: Option<String>,
+    context: Context,
+) -> Result<u64, Error> {
+    let wanted = || format!("unlock {target}");
+    expect_administrator(authority, identity, wanted, &reason, context).await?;
+    let unlocked = Unlocked {
+        who: record::who(identity),
+        target,
+        reason,
+    };
+    let unlocked = What::Unlocked(Box::new(unlocked));
+    Ok(authority.store.record(unlocked, context.now).await?)
+}
+
+/// Makes hosts refuse passes that are out.
+///
+/// # Errors
+/// [`Error::AdminDenied`], recorded; [`Error::Objection`] for a serial that is no pass, or for whoever is locked.
+pub async fn revoke(
+    authority: &Authority,
+    identity: &Identity,
+    target: RevokeTarget,
+    reason: Option<String>,
+    context: Context,
+) -> Result<Done, Error> {
+    let wanted = || format!("revoke {target}");
+    expect_administrator(authority, identity, wanted, &reason, context).await?;
+    let (who, now) = (record::who(identity), context.now);
+    let compose = authority.store.compose(
+        move |standing| {
+            let serials = standing.revocable(&target, now);
+            Ok(What::Revoked(Box::new(Revoked {
+                who,
+                target,
+                reason,
+                serials,
+            })))
+        },
+        now,
+    );
+    let event = compose.await?;
+    Ok(Done {
+        index: event.index,
+        at: event.at,
+        serials: revoked_by(event.what),
+    })
+}
+
+/// The locks in force.
+///
+/// # Errors
+/// [`Error::AdminDenied`], recorded.
+pub async fn locks(
+    authority: &Authority,
+    identity: &Identity,
+    context: Context,
+) -> Result<Vec<Lock>, Error> {
+    let wanted = || "list locks".to_owned();
+    expect_administrator(authority, identity, wanted, &None, context).await?;
+    let locks = |standing: &crate::ledger::Standing| standing.locks().cloned().collect();
+    Ok(authority.store.standing(locks))
+}
+
+/// Whoever may not leaves one event that says what they wanted.
+async fn expect_administrator(
+    authority: &Authority,
+    identity: &Identity,
+    wanted: impl FnOnce() -> String,
+    reason: &Option<String>,
+    context: Context,
+) -> Result<(), Error> {
+    if authority.policy().may_administer(identity) {
+        return Ok(());
+    }
+    let ask = Ask {
+        reason: reason.clone(),
+        ..Ask::default()
+    };
+    let detail = format!("the policy does not let them {}", wanted());
+    let code = "ADMIN_DENIED";
+    issue::refuse(authority, identity, None, &ask, context, code, &detail).await?;
+    Err(Error::AdminDenied)
+}
+
+/// A lock on a role that there is not would stop nobody: more likely its name is mistyped.
+fn expect_known(authority: &Authority, target: &LockTarget) -> Result<(), Error> {
+    let LockTarget::Role(name) = target else {
+        return Ok(());
+    };
+    let policy = authority.policy();
+    let is_in_policy = policy.roles().iter().any(|role| role.name == *name);
+    let is_out = || {
+        authority
+            .store
+            .standing(|standing| standing.passes().any(|pass| pass.role == *name))
+    };
+    match is_in_policy || is_out() {
+        true => Ok(()),
+        false => Err(Error::NotFound(format!("there is no role {name:?}"))),
+    }
+}
+
+fn revoked_by(what: What) -> Vec<u64> {
+    match what {
+        What::Locked(locked) => locked.serials,
+        What::Revoked(revoked) => revoked.serials,
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,141 @@
+//! What hosts fetch: the CA's keys and the revoked passes, each signed by the active CA key and kept until it changes.
+
+use std::{
+    fmt::Write as _,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+
+use super::{Authority, Error};
+use crate::{
+    ca::{
+        self, Ca,
+        draft::fingerprint,
+        krl::{Krl, MARGIN, Revoked},
+        statement::Statement,
+    },
+    ledger::Standing,
+};
+
+/// A file for hosts.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Its bytes.
+    pub body: Vec<u8>,
+    /// The SSHSIG blob over them by the active CA key.
+    pub signature: Vec<u8>,
+    /// Hex SHA-256 of the bytes.
+    pub digest: String,
+}
+
+/// The revoked passes, for sshd's `RevokedKeys`.
+#[derive(Clone, Debug)]
+pub struct Revocations {
+    /// The list, never empty bytes.
+    pub document: Document,
+    /// Grows with every revocation.
+    pub version: u64,
+    /// From when on there is less to list, in Unix seconds.
+    until: u64,
+}
+
+/// What was published last.
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    revocations: Mutex<Option<Arc<Revocations>>>,
+    keys: Mutex<Option<Arc<Document>>>,
+}
+
+/// The passes that hosts must refuse now. Holds what was acknowledged before the call.
+///
+/// # Errors
+/// [`Error::Ca`] where the key does not sign; [`Error::Krl`] where the list does not read back: nothing is published then.
+pub fn revocations(authority: &Authority, now: OffsetDateTime) -> Result<Arc<Revocations>, Error> {
+    let now = u64::try_from(now.unix_timestamp()).unwrap_or(0);
+    let mut last = locked(&authority.published.revocations);
+    let version = authority.store.standing(Standing::revocation_version);
+    match &*last {
+        Some(last) if last.version == version && now < last.until => Ok(last.clone()),
+        _ => {
+            let fresh = Arc::new(list(authority, now)?);
+            *last = Some(fresh.clone());
+            Ok(fresh)
+        }
+    }
+}
+
+/// Every published key, one per line: a file for sshd's `TrustedUserCAKeys`. They change with a restart only.
+///
+/// # Errors
+/// [`Error::Ca`] where the key does not sign.
+pub fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Error> {
+    let mut last = locked(&authority.published.keys);
+    match &*last {
+        Some(last) => Ok(last.clone()),
+        None => {
+            let lines = key_lines(&authority.ca)?;
+            let fresh = Arc::new(document(&authority.ca, Statement::CaKeys, lines)?);
+            *last = Some(fresh.clone());
+            Ok(fresh)
+        }
+    }
+}
+
+fn list(authority: &Authority, now: u64) -> Result<Revocations, Error> {
+    let blobs = blobs(&authority.ca)?;
+    let blob = |key: &str| {
+        let known = blobs.iter().find(|(fingerprint, _)| fingerprint == key);
+        // A CA key that is no longer configured may still be trusted by a host that is late.
+        known.map(|(_, blob)| blob.clone()).unwrap_or_default()
+    };
+    let (version, passes) = authority.store.standing(|standing| {
+        let passes = standing.revoked().map(|pass| Revoked {
+            serial: pass.serial,
+            valid_before: pass.valid_before,
+            ca: blob(&pass.ca),
+        });
+        (standing.revocation_version(), passes.collect::<Vec<_>>())
+    });
+    let ends = passes
+        .iter()
+        .map(|pass| pass.valid_before.saturating_add(MARGIN.as_secs()));
+    let until = ends.filter(|end| *end > now).min().unwrap_or(u64::MAX);
+    let body = Krl::new(version, now, passes).publish()?;
+    Ok(Revocations {
+        document: document(&authority.ca, Statement::Krl, body)?,
+        version,
+        until,
+    })
+}
+
+fn document(ca: &Ca, statement: Statement, body: Vec<u8>) -> Result<Document, Error> {
+    Ok(Document {
+        signature: ca.state(statement, &body)?,
+        digest: format!("{:x}", Sha256::digest(&body)),
+        body,
+    })
+}
+
+fn key_lines(ca: &Ca) -> Result<Vec<u8>, Error> {
+    let mut lines = String::new();
+    for (key, _) in ca.keys() {
+        let line = key.to_openssh().map_err(|_| ca::Error::Key)?;
+        let _ = writeln!(lines, "{line}");
+    }
+    Ok(lines.into_bytes())
+}
+
+/// Fingerprint and blob of every published key.
+fn blobs(ca: &Ca) -> Result<Vec<(String, Vec<u8>)>, ca::Error> {
+    let blob = |key: &ssh_key::PublicKey| {
+        let blob = key.to_bytes().map_err(|_| ca::Error::Key)?;
+        Ok((fingerprint(key), blob))
+    };
+    ca.keys().map(|(key, _)| blob(key)).collect()
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,109 @@
+//! `daypass.v1.Admin`: one operation each.
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{Services, call::Call, convert::admin as convert, status::Refusal};
+use crate::{
+    ledger::standing::Lock,
+    operations::admin,
+    proto::v1::{self, admin_server::Admin},
+};
+
+#[async_trait]
+impl Admin for Services {
+    async fn revoke(
+        &self,
+        request: Request<v1::RevokeRequest>,
+    ) -> Result<Response<v1::RevokeResponse>, Status> {
+        let (mut call, request) = Call::open("Admin/Revoke", request);
+        let outcome = self.revoke_passes(&mut call, request).await;
+        call.close(outcome)
+    }
+
+    async fn lock(
+        &self,
+        request: Request<v1::LockRequest>,
+    ) -> Result<Response<v1::LockResponse>, Status> {
+        let (mut call, request) = Call::open("Admin/Lock", request);
+        let outcome = self.put_lock(&mut call, request).await;
+        call.close(outcome)
+    }
+
+    async fn unlock(
+        &self,
+        request: Request<v1::UnlockRequest>,
+    ) -> Result<Response<v1::UnlockResponse>, Status> {
+        let (mut call, request) = Call::open("Admin/Unlock", request);
+        let outcome = self.remove_lock(&mut call, request).await;
+        call.close(outcome)
+    }
+
+    async fn list_locks(
+        &self,
+        request: Request<v1::ListLocksRequest>,
+    ) -> Result<Response<v1::ListLocksResponse>, Status> {
+        let (mut call, _) = Call::open("Admin/ListLocks", request);
+        let outcome = self.locks(&mut call).await;
+        call.close(outcome)
+    }
+}
+
+impl Services {
+    async fn revoke_passes(
+        &self,
+        call: &mut Call,
+        request: v1::RevokeRequest,
+    ) -> Result<v1::RevokeResponse, Refusal> {
+        let identity = self.authenticate(call).await?;
+        let target = convert::revoke_target(request.target.as_ref())?;
+        let reason = convert::reason(&request.reason)?;
+        let (authority, context) = (&self.authority, call.context());
+        let done = admin::revoke(authority, &identity, target, reason, context).await?;
+        Ok(convert::revoked(done))
+    }
+
+    async fn put_lock(
+        &self,
+        call: &mut Call,
+        request: v1::LockRequest,
+    ) -> Result<v1::LockResponse, Refusal> {
+        let identity = self.authenticate(call).await?;
+        let target = convert::lock_target(request.target.as_ref())?;
+        let reason = convert::reason(&request.reason)?;
+        let (authority, context) = (&self.authority, call.context());
+        let (to, why) = (target.clone(), reason.clone());
+        let done = admin::lock(authority, &identity, to, why, context).await?;
+        let lock = Lock {
+            target,
+            reason,
+            by: identity.label().to_owned(),
+            at: done.at,
+            index: done.index,
+        };
+        Ok(v1::LockResponse {
+            lock: Some(convert::lock(lock)),
+            serials: done.serials,
+        })
+    }
+
+    async fn remove_lock(
+        &self,
+        call: &mut Call,
+        request: v1::UnlockRequest,
+    ) -> Result<v1::UnlockResponse, Refusal> {
+        let identity = self.authenticate(call).await?;
+        let target = convert::lock_target(request.target.as_ref())?;
+        let reason = convert::reason(&request.reason)?;
+        let (authority, context) = (&self.authority, call.context());
+        let index = admin::unlock(authority, &identity, target, reason, context).await?;
+        Ok(v1::UnlockResponse { index })
+    }
+
+    async fn locks(&self, call: &mut Call) -> Result<v1::ListLocksResponse, Refusal> {
+        let identity = self.authenticate(call).await?;
+        let locks = admin::locks(&self.authority, &identity, call.context()).await?;
+        Ok(v1::ListLocksResponse {
+            locks: locks.into_iter().map(convert::lock).collect(),
+        })
+    }
+}

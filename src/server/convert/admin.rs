@@ -1,0 +1,144 @@
+//! Locks and revocations between the wire's types and the domain's. Pure.
+
+use super::{Malformed, REASON_BYTES, ROLE_BYTES, malformed, missing, text};
+use crate::{
+    ledger::{
+        event::{LockTarget, RevokeTarget},
+        standing::Lock,
+    },
+    operations::admin::Done,
+    proto::v1::{self, lock_target, revoke_request},
+};
+
+/// Longer than any subject (OpenID Connect Core section 2: 255) or e-mail address.
+const IDENTITY_BYTES: usize = 512;
+
+/// `SHA256:` and 32 bytes in base64 without padding.
+const FINGERPRINT_BYTES: usize = 50;
+
+/// What to lock or unlock.
+pub(in crate::server) fn lock_target(
+    wire: Option<&v1::LockTarget>,
+) -> Result<LockTarget, Malformed> {
+    use lock_target::Target;
+    match wire.and_then(|it| it.target.as_ref()) {
+        None => Err(missing("target")),
+        Some(Target::Identity(name)) => Ok(LockTarget::Identity(identity(name)?)),
+        Some(Target::Key(key)) => Ok(LockTarget::Key(fingerprint(key)?)),
+        Some(Target::Role(role)) => Ok(LockTarget::Role(
+            text("role", role, ROLE_BYTES)?.ok_or(missing("role"))?,
+        )),
+    }
+}
+
+/// What to revoke.
+pub(in crate::server) fn revoke_target(
+    wire: Option<&revoke_request::Target>,
+) -> Result<RevokeTarget, Malformed> {
+    use revoke_request::Target;
+    match wire {
+        None => Err(missing("target")),
+        Some(Target::Serial(serial)) => Ok(RevokeTarget::Serial(*serial)),
+        Some(Target::Key(key)) => Ok(RevokeTarget::Key(fingerprint(key)?)),
+        Some(Target::Identity(name)) => Ok(RevokeTarget::Identity(identity(name)?)),
+        Some(Target::Before(time)) => Ok(RevokeTarget::Before(*time)),
+    }
+}
+
+/// Why; none where it is empty.
+pub(in crate::server) fn reason(wire: &str) -> Result<Option<String>, Malformed> {
+    text("reason", wire, REASON_BYTES)
+}
+
+/// A lock as administrators see it.
+pub(in crate::server) fn lock(lock: Lock) -> v1::Lock {
+    v1::Lock {
+        target: Some(wire_target(lock.target)),
+        reason: lock.reason.unwrap_or_default(),
+        by: lock.by,
+        at: u64::try_from(lock.at.unix_timestamp()).unwrap_or(0),
+        index: lock.index,
+    }
+}
+
+/// What a revocation came to.
+pub(in crate::server) fn revoked(done: Done) -> v1::RevokeResponse {
+    v1::RevokeResponse {
+        serials: done.serials,
+        index: done.index,
+    }
+}
+
+fn wire_target(target: LockTarget) -> v1::LockTarget {
+    use lock_target::Target;
+    let target = match target {
+        LockTarget::Identity(identity) => Target::Identity(identity),
+        LockTarget::Key(key) => Target::Key(key),
+        LockTarget::Role(role) => Target::Role(role),
+    };
+    v1::LockTarget {
+        target: Some(target),
+    }
+}
+
+fn identity(wire: &str) -> Result<String, Malformed> {
+    text("identity", wire, IDENTITY_BYTES)?.ok_or(missing("identity"))
+}
+
+/// A fingerprint of another form matches no key, so a lock on it would stop nobody.
+fn fingerprint(wire: &str) -> Result<String, Malformed> {
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    match wire.strip_prefix("SHA256:") {
+        Some(hash) if wire.len() == FINGERPRINT_BYTES && hash.bytes().all(is_base64) => {
+            Ok(wire.to_owned())
+        }
+        _ => Err(malformed(
+            "key",
+            "is no SHA-256 fingerprint (`SHA256:...`, as `ssh-keygen -l` prints it)",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_targets_that_can_hit_something_are_read() {
+        use lock_target::Target;
+        let key = format!("SHA256:{}", "A".repeat(43));
+        let long = "a".repeat(IDENTITY_BYTES + 1);
+        for (case, target, is_read) in [
+            ("a name", Target::Identity("bob".into()), true),
+            ("no name", Target::Identity(String::new()), false),
+            (
+                "a name of two lines",
+                Target::Identity("a\nb".into()),
+                false,
+            ),
+            ("a long name", Target::Identity(long), false),
+            ("a fingerprint", Target::Key(key.clone()), true),
+            (
+                "a padded fingerprint",
+                Target::Key(format!("{key}=")),
+                false,
+            ),
+            ("an MD5 fingerprint", Target::Key("MD5:00:11".into()), false),
+            (
+                "a cut fingerprint",
+                Target::Key("SHA256:AAAA".into()),
+                false,
+            ),
+            ("a role", Target::Role("prod".into()), true),
+            ("no role", Target::Role(String::new()), false),
+        ] {
+            let wire = v1::LockTarget {
+                target: Some(target),
+            };
+            assert_eq!(lock_target(Some(&wire)).is_ok(), is_read, "{case}");
+        }
+        assert!(lock_target(None).is_err());
+        assert!(lock_target(Some(&v1::LockTarget { target: None })).is_err());
+        assert!(revoke_target(None).is_err());
+    }
+}
