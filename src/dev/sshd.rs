@@ -1,4 +1,5 @@
-//! A throw-away sshd for the current user, on loopback: it takes passes of one CA for that user and nothing else.
+//! A throw-away sshd for the current user, on loopback: it takes passes of one CA for that user and nothing else, and none
+//! that its revocation list names.
 //!
 //! It ends with this process, however that ends: a small shell beside it waits for a pipe to close.
 
@@ -17,6 +18,7 @@ use std::{
 use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
 
 use super::{Error, files, ports};
+use crate::ca::krl::Krl;
 
 /// How long a fresh sshd may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,6 +39,7 @@ pub struct Sshd {
     host_key: String,
     user: String,
     log: PathBuf,
+    krl: PathBuf,
 }
 
 impl Sshd {
@@ -69,6 +72,10 @@ impl Sshd {
         let host_key = files::keep_key(&dir.join("host_key"), "host")?;
         files::write(&dir.join("user_ca.pub"), ca_keys)?;
         let user = current_user()?;
+        let krl = dir.join("krl");
+        if !krl.exists() {
+            put_krl(&krl, &nobody()?)?;
+        }
         let log = dir.join("sshd.log");
         let mut wish = port;
         for _ in 0..ATTEMPTS {
@@ -86,6 +93,7 @@ impl Sshd {
                 host_key: host_key.clone(),
                 user: user.clone(),
                 log: log.clone(),
+                krl: krl.clone(),
             };
             if sshd.answers().await {
                 return Ok(sshd);
@@ -115,6 +123,11 @@ impl Sshd {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// The file that says which passes are refused. sshd reads it anew at each login.
+    pub fn krl(&self) -> &Path {
+        &self.krl
+    }
+
     /// Waits for the banner; false where the process ended (its port was taken, say) or never answers.
     async fn answers(&mut self) -> bool {
         let deadline = Instant::now() + PATIENCE;
@@ -134,6 +147,23 @@ impl Sshd {
         }
         false
     }
+}
+
+/// Puts a revocation list in the place of the one that is there, at once and whole: an sshd that found half a list would
+/// refuse everyone.
+///
+/// # Errors
+/// Where the file cannot be written; the old one then stays.
+pub fn put_krl(path: &Path, krl: &[u8]) -> Result<(), Error> {
+    let fresh = path.with_extension("new");
+    fs::write(&fresh, krl).map_err(files::failed("write", &fresh))?;
+    fs::rename(&fresh, path).map_err(files::failed("write", path))
+}
+
+/// A list that refuses no pass; an empty file would too, but no file at all refuses everyone.
+fn nobody() -> Result<Vec<u8>, Error> {
+    let published = Krl::new(0, 0, []).publish();
+    published.map_err(|error| Error::System("make a revocation list", io::Error::other(error)))
 }
 
 impl Drop for Sshd {
@@ -199,9 +229,10 @@ fn spawn(program: &Path, config: &Path, log: &Path) -> Result<Child, Error> {
 fn configuration(dir: &Path, user: &str, port: u16, has_penalties: bool) -> String {
     let file = |name: &str| format!("\"{}\"", dir.join(name).display());
     let mut text = format!(
-        "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nTrustedUserCAKeys {}\nAllowUsers {user}\n",
+        "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nTrustedUserCAKeys {}\nRevokedKeys {}\nAllowUsers {user}\n",
         file("host_key"),
         file("user_ca.pub"),
+        file("krl"),
     );
     text.push_str(
         "PidFile none\nLogLevel VERBOSE\nAuthorizedKeysFile none\nPasswordAuthentication no\n\

@@ -3,6 +3,7 @@
 //! Keys, ledger, policy and password in the folder are kept when a world starts there again, and so are the ports where they
 //! are still free; `env` is written last and removed at the end, so whoever sees it can use it.
 
+mod refusal;
 mod tls;
 mod written;
 
@@ -40,6 +41,8 @@ pub struct World {
     issuer: Issuer,
     daemon: Option<Running>,
     address: std::net::SocketAddr,
+    /// Ends before the daemon does.
+    refusal: Option<refusal::Refusal>,
     sshd: Option<Sshd>,
     variables: Vec<(&'static str, String)>,
     program: PathBuf,
@@ -142,6 +145,7 @@ impl World {
             }
             _ => None,
         };
+        let refusal = start_refusal(&daemon, sshd.as_ref())?;
         ports::Remembered {
             issuer: issuer.address().map(|it| it.port()),
             server: Some(address.port()),
@@ -157,6 +161,7 @@ impl World {
             issuer,
             daemon: Some(daemon),
             address,
+            refusal,
             sshd,
             variables,
             program,
@@ -210,6 +215,7 @@ impl World {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, self.address.port()))
             .map_err(|error| Error::System("open the server's port again", error))?;
         let (daemon, _) = start_daemon(&self.files, listener).await?;
+        self.refusal = start_refusal(&daemon, self.sshd.as_ref())?;
         self.daemon = Some(daemon);
         Ok(())
     }
@@ -222,6 +228,7 @@ impl World {
         let Some(daemon) = self.daemon.take() else {
             return Ok(());
         };
+        self.refusal = None;
         let stopped = daemon.stop().await;
         stopped.map_err(|error| Error::Daemon("stop", error.into()))
     }
@@ -252,6 +259,14 @@ async fn start_daemon(
     let daemon = daemon.map_err(|error| failed(error.into()))?;
     let address = daemon.address();
     Ok((daemon, address))
+}
+
+fn start_refusal(daemon: &Running, sshd: Option<&Sshd>) -> Result<Option<refusal::Refusal>, Error> {
+    let start = |sshd: &Sshd| {
+        let file = sshd.krl().to_owned();
+        refusal::Refusal::start(daemon.authority().clone(), file)
+    };
+    sshd.map(start).transpose()
 }
 
 /// One world a folder.
