@@ -13,12 +13,20 @@ mod authority;
 #[path = "support/ssh.rs"]
 mod ssh;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use authority::World;
-use daypass::policy::Ask;
+use daypass::{
+    ca::krl::{Krl, Revoked},
+    policy::Ask,
+};
 use ssh::Host;
-use time::Duration;
+use ssh_key::{
+    Algorithm, LineEnding, PrivateKey,
+    certificate::{Builder, CertType},
+    rand_core::OsRng,
+};
+use time::{Duration, OffsetDateTime};
 
 /// Roles over the one login name the host takes, which replaces `USER`.
 const POLICY: &str = r#"
@@ -234,4 +242,83 @@ async fn a_terminal_is_had_only_where_the_role_says_so() {
         let has_terminal = login.stdout.contains("/dev/");
         assert_eq!(has_terminal, expected, "{role}: {login:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_20_000_revoked_serials_in_awkward_sequences_sshd_refuses_exactly_those() {
+    let ca = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+    let blob = ca.public_key().to_bytes().unwrap();
+    let host = Host::start(&ca.public_key().to_openssh().unwrap()).await;
+    let revoked = awkward_serials();
+    assert_eq!(revoked.len(), 20_000);
+    let now = OffsetDateTime::now_utc().unix_timestamp().unsigned_abs();
+    let passes = revoked.iter().map(|serial| Revoked {
+        serial: *serial,
+        valid_before: now + 600,
+        ca: blob.clone(),
+    });
+    host.revoke(&Krl::new(1, now, passes).publish().unwrap());
+    let edges = [32, 63].map(|bits| 1_u64 << bits);
+    let near = edges
+        .into_iter()
+        .flat_map(|edge| [edge - 2, edge, edge + 2]);
+    let chosen = [
+        1,
+        5_000,
+        5_001,
+        9_999,
+        10_000,
+        10_001,
+        19_998,
+        20_000,
+        99_999,
+        100_000,
+        u64::MAX,
+    ];
+    for serial in chosen.into_iter().chain(near) {
+        let pass = by_hand(&ca, serial, now);
+        match revoked.contains(&serial) {
+            true => {
+                let log = host.refuses(&pass).await;
+                assert!(log.contains("revoked by file"), "{serial}: {log}");
+            }
+            false => {
+                let login = host.login(&pass, &["true"]).await;
+                assert_eq!(login.status, Some(0), "{serial}: {login:?}");
+            }
+        }
+    }
+}
+
+/// Runs, every second one, steps around a bitmap's widths, and the edges of 32 and 63 bits.
+fn awkward_serials() -> BTreeSet<u64> {
+    let run = 1..=5_000;
+    let alternate = (10_000..20_000).step_by(2);
+    let edges = [32, 63].into_iter().flat_map(|bits| {
+        let edge = 1_u64 << bits;
+        [edge - 1, edge, edge + 1, u64::MAX]
+    });
+    let mut serials: BTreeSet<u64> = run.chain(alternate).chain(edges).collect();
+    let steps = (0_u64..).map(|step| 100_000 + step * 16_384 + (step % 3));
+    for serial in steps {
+        if serials.len() == 20_000 {
+            break;
+        }
+        serials.insert(serial);
+    }
+    serials
+}
+
+/// A certificate of any serial, which our own CA would not make.
+fn by_hand(ca: &PrivateKey, serial: u64, now: u64) -> ssh::Pass {
+    let folder = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+    key.write_openssh_file(&folder.path().join("pass"), LineEnding::LF)
+        .unwrap();
+    let mut builder = Builder::new(vec![1; 32], key.public_key(), now - 60, now + 600).unwrap();
+    builder.cert_type(CertType::User).unwrap();
+    builder.serial(serial).unwrap();
+    builder.key_id("by-hand").unwrap();
+    builder.valid_principal(ssh::current_user()).unwrap();
+    ssh::Pass::new(folder, builder.sign(ca).unwrap())
 }

@@ -37,15 +37,15 @@ impl Offices {
 impl Policy {
     /// `[audit] allow`: who may read the ledger; nobody where it is absent.
     pub fn may_audit(&self, identity: &Identity) -> bool {
-        self.holds(self.offices.audit.as_ref(), identity)
+        self.has_office(self.offices.audit.as_ref(), identity)
     }
 
     /// `[admin] allow`: who may lock, unlock and revoke; nobody where it is absent.
     pub fn may_administer(&self, identity: &Identity) -> bool {
-        self.holds(self.offices.admin.as_ref(), identity)
+        self.has_office(self.offices.admin.as_ref(), identity)
     }
 
-    fn holds(&self, office: Option<&Condition>, identity: &Identity) -> bool {
+    fn has_office(&self, office: Option<&Condition>, identity: &Identity) -> bool {
         let ask = Ask::default();
         let facts = Facts::new(identity.into(), &ask, &self.patterns);
         match (office, facts) {

@@ -28,21 +28,26 @@ pub struct Scene {
 impl Scene {
     /// The dev world's own policy.
     pub async fn start() -> Self {
-        Self::start_with(None).await
+        Self::start_with(None, true).await
     }
 
     /// The dev world with another policy.
     pub async fn with_policy(policy: &str) -> Self {
-        Self::start_with(Some(policy.to_owned())).await
+        Self::start_with(Some(policy.to_owned()), true).await
     }
 
-    async fn start_with(policy: Option<String>) -> Self {
+    /// The dev world with its sshd.
+    pub async fn with_sshd() -> Self {
+        Self::start_with(None, false).await
+    }
+
+    async fn start_with(policy: Option<String>, without_sshd: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = Options {
             program: Some(env!("CARGO_BIN_EXE_daypass").into()),
             policy,
             configuration: LIMITS.to_owned(),
-            without_sshd: true,
+            without_sshd,
         };
         let world = World::start_with(folder.path(), options).await.unwrap();
         let (url, ca) = world.server();

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
-use daypass::dev::sshd::Sshd;
+use daypass::dev::sshd::{Sshd, put_krl};
 use ssh_key::Certificate;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -86,6 +86,11 @@ impl Host {
         let known = format!("[127.0.0.1]:{} {}\n", sshd.port(), sshd.host_key());
         fs::write(folder.path().join("known_hosts"), known).unwrap();
         Self { sshd, folder }
+    }
+
+    /// Gives the host another revocation list.
+    pub(crate) fn revoke(&self, krl: &[u8]) {
+        put_krl(self.sshd.krl(), krl).unwrap();
     }
 
     /// Logs in and runs `command` (a shell where it is empty).
