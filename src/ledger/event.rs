@@ -12,7 +12,7 @@ use serde_json::ser::{CompactFormatter, Formatter};
 use time::OffsetDateTime;
 
 use super::standing::{Objection, Rule};
-pub use target::{Applicant, LockTarget, RevokeTarget};
+pub use target::{Applicant, LockTarget, Locked, RevokeTarget, Revoked, Unlocked};
 
 /// One leaf.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -256,46 +256,6 @@ impl What {
             _ => None,
         }
     }
-}
-
-/// A revocation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Revoked {
-    /// Who revoked.
-    pub who: Who,
-    /// What it was aimed at.
-    pub target: RevokeTarget,
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
-    /// The passes that this revoked, in order: those that were out and not revoked before.
-    pub serials: Vec<u64>,
-}
-
-/// A lock.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Locked {
-    /// Who locked.
-    pub who: Who,
-    /// What is locked.
-    pub target: LockTarget,
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
-    /// The passes that this revoked, in order: those that were out and not revoked before.
-    pub serials: Vec<u64>,
-}
-
-/// The end of a lock.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Unlocked {
-    /// Who unlocked.
-    pub who: Who,
-    /// What is no longer locked.
-    pub target: LockTarget,
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
 }
 
 /// All of a pass but its serial, which is the event's index.

@@ -1,4 +1,4 @@
-//! Whom a lock or a revocation is aimed at. Pure.
+//! Locks and revocations, and whom they are aimed at. Pure.
 
 use std::fmt;
 
@@ -30,6 +30,46 @@ pub enum RevokeTarget {
     Identity(String),
     /// All that were issued before this time, in Unix seconds.
     Before(u64),
+}
+
+/// A revocation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// Who revoked.
+    pub who: Who,
+    /// What it was aimed at.
+    pub target: RevokeTarget,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// The passes that this revoked, in order: those that were out and not revoked before.
+    pub serials: Vec<u64>,
+}
+
+/// A lock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Locked {
+    /// Who locked.
+    pub who: Who,
+    /// What is locked.
+    pub target: LockTarget,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// The passes that this revoked, in order: those that were out and not revoked before.
+    pub serials: Vec<u64>,
+}
+
+/// The end of a lock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unlocked {
+    /// Who unlocked.
+    pub who: Who,
+    /// What is no longer locked.
+    pub target: LockTarget,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
 }
 
 /// Who asks for something, as far as locks go.
