@@ -17,12 +17,15 @@ pub mod output;
 pub mod pass;
 pub mod policy;
 mod renew;
+pub mod request;
+pub mod requests;
 pub mod roles;
 pub mod serve;
 pub mod ssh;
 pub mod ssh_config;
 pub mod status;
 pub mod target;
+mod waiting;
 
 use clap::{Parser, Subcommand};
 
@@ -46,6 +49,8 @@ enum Command {
     Status(status::Args),
     Roles(roles::Args),
     Pass(pass::Args),
+    Request(request::Args),
+    Requests(requests::Args),
     Ssh(ssh::Args),
     Ensure(ensure::Args),
     SshConfig(ssh_config::Args),
@@ -85,6 +90,8 @@ impl Cli {
             Command::Status(args) => args.run(global).await,
             Command::Roles(args) => args.run(global).await,
             Command::Pass(args) => args.run(global).await,
+            Command::Request(args) => args.run(global).await,
+            Command::Requests(args) => args.run(global).await,
             Command::Ssh(args) => args.run(global).await,
             Command::Ensure(args) => args.run(global).await,
             Command::SshConfig(args) => args.run(global).await,

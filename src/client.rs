@@ -15,6 +15,7 @@ pub mod inspect;
 pub mod key;
 pub mod login;
 pub mod pass;
+pub mod requests;
 pub mod session;
 pub mod ssh;
 pub mod ssh_config;

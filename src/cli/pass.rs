@@ -8,8 +8,8 @@ use super::{
     Failure, Global,
     failure::Code,
     output::clean,
-    renew::renewing,
     target::{Target, left, moment},
+    waiting::{AS_LONG_AS_IT_LIVES, redeem, waiting},
 };
 use crate::client::{Client, Error, cache::Place, choose::Wish, now, pass::Pass};
 
@@ -49,6 +49,18 @@ pub struct Details {
     /// A shorter lifetime than the role's own, such as 10m.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub ttl: Option<std::time::Duration>,
+    /// Redeem this approved request; what it was opened for need not be said again.
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    pub request: Option<u64>,
+    /// Where somebody else has to approve, wait this long (by default as long as the request lives).
+    #[arg(
+        long,
+        value_name = "DURATION",
+        num_args = 0..=1,
+        default_missing_value = AS_LONG_AS_IT_LIVES,
+        value_parser = humantime::parse_duration
+    )]
+    pub wait: Option<std::time::Duration>,
 }
 
 impl Details {
@@ -68,6 +80,7 @@ impl Details {
             params,
             reason: self.reason.clone(),
             ttl_seconds: self.ttl.map(|ttl| ttl.as_secs()),
+            request: self.request,
             ..Wish::default()
         })
     }
@@ -107,41 +120,45 @@ impl Args {
             (Some(path), _) => Some(Place::named(path)?),
             (None, _) => None,
         };
-        let passes = renewing(&client, global, async || {
-            self.get(&client, &wishes, target.as_ref()).await
-        });
-        let printed = passes.await?;
-        let printed = printed
-            .iter()
-            .map(|(place, pass)| Printed::of(pass, place.as_ref()));
-        let printed = printed.collect::<Result<Vec<_>, _>>()?;
-        match printed.as_slice() {
-            [one] => global.print(one, text),
-            many => global.print(&many, |many| {
-                many.iter().map(text).collect::<Vec<_>>().join("\n\n")
-            }),
+        if self.details.request.is_some() && wishes.len() > 1 {
+            let message = "--request takes one --role: a request is for one role";
+            return Err(Failure::new(Code::Usage, message));
         }
+        let mut passes = Vec::new();
+        for wish in &wishes {
+            let next = |id| match &wish.role {
+                Some(role) => redeem(role, id),
+                None => format!("daypass pass --request {id}"),
+            };
+            let wait = self.details.wait;
+            let pass = waiting(&client, global, wish, wait, next, async |wish: &Wish| {
+                self.get(&client, wish, target.as_ref()).await
+            });
+            passes.push(pass.await?);
+        }
+        print(
+            global,
+            passes.iter().map(|(place, pass)| (place.as_ref(), pass)),
+        )
     }
 
-    /// One pass for every wish, at `target`, in the agent, or in the state folder.
+    /// The pass for a wish, at `target`, in the agent, or in the state folder.
     async fn get(
         &self,
         client: &Client,
-        wishes: &[Wish],
+        wish: &Wish,
         target: Option<&Place>,
-    ) -> Result<Vec<(Option<Place>, Pass)>, Error> {
-        if target.is_none() && !self.agent {
-            let passes = client.fresh(wishes).await?.into_iter();
-            return Ok(passes.map(|(place, pass)| (Some(place), pass)).collect());
+    ) -> Result<(Option<Place>, Pass), Error> {
+        match target {
+            Some(place) => Ok((Some(place.clone()), client.fresh_at(wish, place).await?)),
+            None if self.agent => Ok((None, client.fresh_in_agent(wish).await?)),
+            None => {
+                let passes = client.fresh(std::slice::from_ref(wish)).await?;
+                let pass = passes.into_iter().next();
+                let (place, pass) = pass.ok_or_else(|| Error::other("no pass came"))?;
+                Ok((Some(place), pass))
+            }
         }
-        let mut passes = Vec::new();
-        for wish in wishes {
-            passes.push(match target {
-                Some(place) => (Some(place.clone()), client.fresh_at(wish, place).await?),
-                None => (None, client.fresh_in_agent(wish).await?),
-            });
-        }
-        Ok(passes)
     }
 
     fn wishes(&self) -> Result<Vec<Wish>, Failure> {
@@ -158,6 +175,21 @@ impl Args {
             ..wish.clone()
         });
         Ok(named.collect())
+    }
+}
+
+/// Prints passes with where they are; one is one object.
+pub(super) fn print<'a>(
+    global: &Global,
+    passes: impl Iterator<Item = (Option<&'a Place>, &'a Pass)>,
+) -> Result<(), Failure> {
+    let printed = passes.map(|(place, pass)| Printed::of(pass, place));
+    let printed = printed.collect::<Result<Vec<_>, _>>()?;
+    match printed.as_slice() {
+        [one] => global.print(one, text),
+        many => global.print(&many, |many| {
+            many.iter().map(text).collect::<Vec<_>>().join("\n\n")
+        }),
     }
 }
 

@@ -2,7 +2,13 @@
 
 use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::Command};
 
-use super::{Failure, Global, failure::Code, pass::Details, renew::renewing, target::Target};
+use super::{
+    Failure, Global,
+    failure::Code,
+    pass::Details,
+    target::Target,
+    waiting::{quoted, waiting},
+};
 use crate::client::{
     choose::Wish,
     ssh::{Destination, arguments, login_name},
@@ -54,8 +60,15 @@ impl Args {
             user: destination.user.clone(),
             ..self.details.wish()?
         };
-        let (place, certificate) =
-            renewing(&client, global, async || client.obtain(&wish).await).await?;
+        let obtained = waiting(
+            &client,
+            global,
+            &wish,
+            self.details.wait,
+            |id| self.again(id),
+            async |wish: &Wish| client.obtain(wish).await,
+        );
+        let (place, certificate) = obtained.await?;
         let local = std::env::var("USER").ok();
         let login = login_name(
             destination.user.as_deref(),
@@ -80,5 +93,21 @@ impl Args {
             Code::Failure,
             format!("failed to start ssh: {error}"),
         ))
+    }
+
+    /// The same command, redeeming a request.
+    fn again(&self, id: u64) -> String {
+        let mut words = format!("daypass ssh {} --request {id}", quoted(&self.destination));
+        if let Some(role) = &self.role {
+            words.push_str(&format!(" --role {}", quoted(role)));
+        }
+        for option in &self.options {
+            words.push_str(&format!(" -o {}", quoted(option)));
+        }
+        for (at, word) in self.command.iter().enumerate() {
+            words.push_str(if at == 0 { " -- " } else { " " });
+            words.push_str(&quoted(&word.to_string_lossy()));
+        }
+        words
     }
 }

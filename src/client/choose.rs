@@ -22,6 +22,10 @@ pub struct Wish {
     pub ttl_seconds: Option<u64>,
     /// CIDRs to narrow to.
     pub source_addresses: Vec<String>,
+    /// The approved request that it redeems.
+    pub request: Option<u64>,
+    /// Without waiting, by the role's `emergency`.
+    pub emergency: bool,
 }
 
 impl Wish {
@@ -34,6 +38,8 @@ impl Wish {
             reason: self.reason.clone().unwrap_or_default(),
             ttl_seconds: self.ttl_seconds.unwrap_or_default(),
             source_addresses: self.source_addresses.clone(),
+            request: self.request.unwrap_or_default(),
+            emergency: self.emergency,
             ..v1::Ask::default()
         }
     }
@@ -45,6 +51,7 @@ impl Wish {
             && self.reason.is_none()
             && self.ttl_seconds.is_none()
             && self.source_addresses.is_empty()
+            && !self.emergency
     }
 }
 

@@ -22,7 +22,7 @@ use url::{Host, Url};
 use super::Error;
 use crate::proto::v1::{
     admin_client::AdminClient, ledger_client::LedgerClient, passes_client::PassesClient,
-    trust_client::TrustClient,
+    requests_client::RequestsClient, trust_client::TrustClient,
 };
 
 /// From dialling to a finished TLS handshake.
@@ -131,6 +131,11 @@ impl Server {
     /// The `Admin` service.
     pub fn admin(&self) -> AdminClient<Channel> {
         AdminClient::new(self.channel.clone())
+    }
+
+    /// The `Requests` service.
+    pub fn requests(&self) -> RequestsClient<Channel> {
+        RequestsClient::new(self.channel.clone())
     }
 
     /// The `Ledger` service.

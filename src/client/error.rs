@@ -37,6 +37,12 @@ pub enum Error {
         /// What is wrong and which command helps.
         message: String,
     },
+    /// A request waits for somebody else's yes.
+    #[error("{}", pending(*id))]
+    Pending {
+        /// The request's id.
+        id: u64,
+    },
     /// Somebody did not do something in time.
     #[error("{0}")]
     TimedOut(String),
@@ -109,7 +115,7 @@ impl Error {
             Self::Usage(_) => 2,
             Self::Denied { .. } => 3,
             Self::SignIn { .. } | Self::StepUp { .. } => 4,
-            Self::TimedOut(_) => 5,
+            Self::TimedOut(_) | Self::Pending { .. } => 5,
             Self::Unreachable { .. } => 6,
             Self::Untrusted(_) | Self::Fork(_) | Self::File { .. } | Self::Other { .. } => 1,
         }
@@ -123,11 +129,18 @@ impl Error {
             | Self::Unreachable { reason, .. }
             | Self::Other { reason, .. } => reason.as_deref(),
             Self::StepUp { .. } => Some(step_up::REASON),
+            Self::Pending { .. } => Some("REQUEST_PENDING"),
             Self::Fork(_) => Some("LEDGER_FORK"),
             Self::Untrusted(_) => Some("UNTRUSTED_ANSWER"),
             Self::Usage(_) | Self::TimedOut(_) | Self::File { .. } => None,
         }
     }
+}
+
+fn pending(id: u64) -> String {
+    format!(
+        "request {id} waits for somebody else's approval; look at it with: daypass requests show {id}"
+    )
 }
 
 /// What a refusal on the wire means to the user.

@@ -114,23 +114,23 @@ impl Key {
     /// # Errors
     /// Where the agent, or the hardware behind it, does not sign.
     pub async fn sign(&self, message: &[u8]) -> Result<String, Error> {
+        self.sign_for(proof::POSSESSION_NAMESPACE, message).await
+    }
+
+    /// An armored SSHSIG over any message, in its namespace.
+    ///
+    /// # Errors
+    /// As [`Key::sign`].
+    pub async fn sign_for(&self, namespace: &str, message: &[u8]) -> Result<String, Error> {
         let failed = |error: ssh_key::Error| Error::other(format!("failed to sign: {error}"));
         let hash = HashAlg::Sha512;
         let signature = match self {
-            Self::Held(private) => private
-                .sign(proof::POSSESSION_NAMESPACE, hash, message)
-                .map_err(failed)?,
+            Self::Held(private) => private.sign(namespace, hash, message).map_err(failed)?,
             Self::Agent(public) => {
-                let data = SshSig::signed_data(proof::POSSESSION_NAMESPACE, hash, message)
-                    .map_err(failed)?;
+                let data = SshSig::signed_data(namespace, hash, message).map_err(failed)?;
                 let signature = agent::sign(public, data).await?;
-                SshSig::new(
-                    public.key_data().clone(),
-                    proof::POSSESSION_NAMESPACE,
-                    hash,
-                    signature,
-                )
-                .map_err(failed)?
+                SshSig::new(public.key_data().clone(), namespace, hash, signature)
+                    .map_err(failed)?
             }
         };
         signature.to_pem(LineEnding::LF).map_err(failed)

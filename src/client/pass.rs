@@ -52,7 +52,8 @@ impl Client {
     /// # Errors
     /// Where the host is no host name.
     pub fn cached(&self, wish: &Wish) -> Result<Option<(Place, Certificate)>, Error> {
-        if wish.role.is_none() && !wish.is_plain() {
+        // A redemption is asked of the server: what lies here may be of another request.
+        if wish.request.is_some() || (wish.role.is_none() && !wish.is_plain()) {
             return Ok(None);
         }
         let place = self.place(wish, wish.role.as_deref().unwrap_or_default())?;
@@ -119,7 +120,14 @@ impl Client {
     fn place(&self, wish: &Wish, role: &str) -> Result<Place, Error> {
         match &wish.host {
             Some(host) if wish.is_plain() => Place::of_host(&self.state, host),
-            _ => Ok(Place::of_ask(&self.state, &wish.ask(role))),
+            // The pass of a redeemed request serves the ask that it was for.
+            _ => {
+                let ask = v1::Ask {
+                    request: 0,
+                    ..wish.ask(role)
+                };
+                Ok(Place::of_ask(&self.state, &ask))
+            }
         }
     }
 }
@@ -130,35 +138,22 @@ impl Signed {
     /// # Errors
     /// [`Error::Denied`] with the server's reason; [`Error::Untrusted`] where the answer is not what was asked for.
     pub async fn issue(&self, wish: &Wish, key: &Key) -> Result<Pass, Error> {
-        let role = match &wish.role {
-            Some(role) => role.clone(),
-            None => {
-                let roles = self.roles(wish.host.as_deref()).await?;
-                choose(&roles, wish)?.name.clone()
+        let ask = match wish.request {
+            Some(id) => {
+                let seen = self.request(id).await?;
+                if !seen.is_approved()? {
+                    return Err(Error::Pending { id });
+                }
+                seen.redemption(wish)?
             }
+            None => wish.ask(&self.role(wish).await?),
         };
-        let ask = wish.ask(&role);
+        let role = ask.role.clone();
         let public = key.public();
-        let message = proof::possession_message(
-            &self.trust.server_name,
-            &self.login.token_hash(),
-            &public,
-            &ask_bytes(&ask),
-        )
-        .map_err(|error| Error::other(format!("failed to encode the key: {error}")))?;
-        let request = v1::IssueRequest {
-            ask: Some(ask),
-            public_key: super::key::public_line(&public)?.trim_end().to_owned(),
-            binding_secret: self.login.secret()?,
-            possession: key.sign(&message).await?,
-        };
-        let request = authorized(&self.login.token, request)?;
+        let request = self.prove(ask, key).await?;
         let answer = self.server.passes().issue(request).await?.into_inner();
         if let Some(request) = &answer.pending {
-            return Err(Error::TimedOut(format!(
-                "there is no pass yet: request {} waits for somebody else's approval",
-                request.id
-            )));
+            return Err(Error::Pending { id: request.id });
         }
         let certificate = check(
             &answer,
@@ -173,6 +168,38 @@ impl Signed {
             role,
             command: Some(answer.force_command).filter(|command| !command.is_empty()),
         })
+    }
+
+    /// The role that was named, or the one that fits.
+    async fn role(&self, wish: &Wish) -> Result<String, Error> {
+        if let Some(role) = &wish.role {
+            return Ok(role.clone());
+        }
+        let roles = self.roles(wish.host.as_deref()).await?;
+        Ok(choose(&roles, wish)?.name.clone())
+    }
+
+    /// An ask with the proof that the login's key asks it.
+    pub(super) async fn prove(
+        &self,
+        ask: v1::Ask,
+        key: &Key,
+    ) -> Result<tonic::Request<v1::IssueRequest>, Error> {
+        let public = key.public();
+        let message = proof::possession_message(
+            &self.trust.server_name,
+            &self.login.token_hash(),
+            &public,
+            &ask_bytes(&ask),
+        )
+        .map_err(|error| Error::other(format!("failed to encode the key: {error}")))?;
+        let request = v1::IssueRequest {
+            ask: Some(ask),
+            public_key: super::key::public_line(&public)?.trim_end().to_owned(),
+            binding_secret: self.login.secret()?,
+            possession: key.sign(&message).await?,
+        };
+        authorized(&self.login.token, request)
     }
 }
 

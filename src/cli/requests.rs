@@ -1,0 +1,144 @@
+//! `daypass requests`: look at requests, and decide them.
+
+pub(super) mod page;
+
+use super::{
+    Failure, Global, failure::Code, login::is_interactive, renew::renewing, target::Target,
+    waiting::asked,
+};
+use crate::{
+    client::{
+        Client,
+        key::Key,
+        requests::{Seen, State},
+    },
+    ledger::standing::Verb,
+};
+
+/// List the requests that you opened or may decide; look at one, approve or deny it.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    target: Target,
+    /// Also those that have ended.
+    #[arg(long)]
+    all: bool,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Print what waits, then each change as it happens (with --format json: one object a line), until Ctrl-C.
+    Watch,
+    /// Show one request: who asks for exactly what, and how it stands.
+    Show {
+        /// The request's number.
+        id: u64,
+    },
+    /// Approve a request, signed by your key. Shows it first, and asks where a terminal is there.
+    Approve(Decision),
+    /// Deny a request. Nobody can approve it then.
+    Deny(Decision),
+    /// Take your own request back.
+    Cancel(Decision),
+    /// Close the review of somebody else's emergency.
+    Review(Decision),
+}
+
+#[derive(Debug, clap::Args)]
+struct Decision {
+    /// The request's number.
+    id: u64,
+    /// Words for the record; they are signed too.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    comment: String,
+    /// Do not ask whether it is meant.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Args {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// 3 where a decision does not count, 4 where nobody is signed in.
+    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+        if self.all && self.action.is_some() {
+            return Err(Failure::new(Code::Usage, "--all is for the list alone"));
+        }
+        let client = self.target.client()?;
+        match self.action {
+            None => list(&client, global, self.all).await,
+            Some(Action::Watch) => watch(&client, global).await,
+            Some(Action::Show { id }) => page::print(global, &one(&client, global, id).await?),
+            Some(Action::Approve(it)) => decide(&client, global, it, Verb::Approve).await,
+            Some(Action::Deny(it)) => decide(&client, global, it, Verb::Deny).await,
+            Some(Action::Cancel(it)) => decide(&client, global, it, Verb::Cancel).await,
+            Some(Action::Review(it)) => decide(&client, global, it, Verb::Review).await,
+        }
+    }
+}
+
+async fn list(client: &Client, global: &Global, all: bool) -> Result<(), Failure> {
+    let seen = renewing(client, global, async || {
+        client.signed_in().await?.requests(all).await
+    });
+    page::print_all(global, &seen.await?)
+}
+
+async fn one(client: &Client, global: &Global, id: u64) -> Result<Seen, Failure> {
+    renewing(client, global, async || {
+        client.signed_in().await?.request(id).await
+    })
+    .await
+}
+
+async fn watch(client: &Client, global: &Global) -> Result<(), Failure> {
+    let changes = renewing(client, global, async || {
+        client.signed_in().await?.watch(0).await
+    });
+    let mut changes = changes.await?;
+    while let Some(seen) = changes.next().await? {
+        page::print_line(global, &seen)?;
+    }
+    let message = "the server ended the watch (your sign-in may have ended); start it again";
+    Err(Failure::new(Code::Unreachable, message))
+}
+
+/// Shows what is decided, from the bytes whose hash is then signed.
+async fn decide(
+    client: &Client,
+    global: &Global,
+    decision: Decision,
+    verb: Verb,
+) -> Result<(), Failure> {
+    let seen = one(client, global, decision.id).await?;
+    fits(&seen, verb)?;
+    global.say(&page::text(&seen));
+    if !decision.yes && is_interactive(global) {
+        let question = format!("{} request {}? [y/N] ", verb.word(), seen.id);
+        if !matches!(asked(&question).await?.as_str(), "y" | "Y" | "yes") {
+            return Err(Failure::new(Code::Failure, "nothing was decided"));
+        }
+    }
+    let decided = renewing(client, global, async || {
+        let signed = client.signed_in().await?;
+        let key = Key::open(&signed.login.key, &client.state)?;
+        signed.decide(&seen, verb, &decision.comment, &key).await
+    });
+    page::print_outcome(global, &decided.await?)
+}
+
+/// A review is no approval, nor the other way round.
+fn fits(seen: &Seen, verb: Verb) -> Result<(), Failure> {
+    let is_review = verb == Verb::Review;
+    if seen.page.is_review == is_review {
+        return Ok(());
+    }
+    let what = match seen.state {
+        State::ReviewOpen | State::Reviewed => "is an emergency: use review",
+        _ => "is no emergency: use approve, deny or cancel",
+    };
+    Err(Failure::new(Code::Usage, format!("{} {what}", seen.id)))
+}

@@ -1,0 +1,227 @@
+//! How requests are printed. What was asked comes from the event's own bytes.
+
+use serde::Serialize;
+
+use super::super::{
+    Failure, Global,
+    output::{clean, table, write_line},
+    target::moment,
+    waiting::life,
+};
+use crate::client::requests::{Seen, State};
+
+#[derive(Serialize)]
+struct Printed<'a> {
+    id: u64,
+    state: &'static str,
+    who: Person<'a>,
+    role: &'a str,
+    host: Option<&'a str>,
+    params: &'a std::collections::BTreeMap<String, String>,
+    reason: Option<&'a str>,
+    principals: &'a [String],
+    command: Option<&'a str>,
+    source_addresses: Option<&'a [String]>,
+    extensions: &'a [String],
+    ttl_seconds: u64,
+    key: &'a str,
+    needed: u32,
+    decisions: Vec<Decision<'a>>,
+    expires_at: Option<u64>,
+    serial: Option<u64>,
+    may_decide: bool,
+    emergency: bool,
+    digest: String,
+}
+
+#[derive(Serialize)]
+struct Person<'a> {
+    issuer: &'a str,
+    subject: &'a str,
+    label: &'a str,
+}
+
+#[derive(Serialize)]
+struct Decision<'a> {
+    label: &'a str,
+    verb: &'a str,
+    at: u64,
+    comment: &'a str,
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    requests: Vec<Printed<'a>>,
+}
+
+/// One request in full.
+pub(in crate::cli) fn print(global: &Global, seen: &Seen) -> Result<(), Failure> {
+    global.print(&printed(seen), |_| text(seen))
+}
+
+/// What a decision came to.
+pub(super) fn print_outcome(global: &Global, seen: &Seen) -> Result<(), Failure> {
+    global.print(&printed(seen), |_| {
+        format!("request {}: {}", seen.id, word(seen.state))
+    })
+}
+
+/// A change, on one line.
+pub(super) fn print_line(global: &Global, seen: &Seen) -> Result<(), Failure> {
+    if global.is_json() {
+        return write_line(&serde_json::to_string(&printed(seen))?);
+    }
+    write_line(&row(seen).map(|cell| clean(&cell).into_owned()).join("  "))
+}
+
+/// A table of requests.
+pub(super) fn print_all(global: &Global, seen: &[Seen]) -> Result<(), Failure> {
+    let listed = Listed {
+        requests: seen.iter().map(printed).collect(),
+    };
+    global.print(&listed, |_| {
+        if seen.is_empty() {
+            return "No requests.".to_owned();
+        }
+        let heads = [
+            "ID", "STATE", "WHO", "ROLE", "HOST", "YES", "LEFT", "REASON",
+        ];
+        let mut rows = vec![heads.map(str::to_owned).to_vec()];
+        rows.extend(seen.iter().map(|seen| row(seen).to_vec()));
+        table(&rows)
+    })
+}
+
+/// One request for people.
+pub(super) fn text(seen: &Seen) -> String {
+    let page = &seen.page;
+    let some = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let params = page.ask.params.iter();
+    let params: Vec<String> = params
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let from = page.source_addresses.as_ref();
+    let from = from.map_or_else(|| "anywhere".to_owned(), |list| list.join(", "));
+    let ttl = humantime::format_duration(std::time::Duration::from_secs(page.ttl_seconds));
+    let who = format!(
+        "{} ({} of {})",
+        page.who.label, page.who.subject, page.who.issuer
+    );
+    let mut rows = vec![
+        ("who", who),
+        ("role", page.ask.role.clone()),
+        ("host", some(&page.ask.host)),
+        ("reason", some(&page.ask.reason)),
+        ("logs in as", page.principals.join(", ")),
+        (
+            "runs",
+            page.command
+                .clone()
+                .unwrap_or_else(|| "anything".to_owned()),
+        ),
+        ("only from", from),
+        ("may", page.extensions.join(", ")),
+        ("lifetime", ttl.to_string()),
+        ("key", page.key.clone()),
+    ];
+    if !params.is_empty() {
+        rows.push(("parameters", params.join(", ")));
+    }
+    if !page.is_review {
+        rows.push(("approvals", format!("{} needed", page.needed)));
+        rows.push((
+            "ends",
+            format!("{} ({})", life(seen), moment(seen.expires_at)),
+        ));
+    }
+    for decision in &seen.decisions {
+        let words = format!(
+            "{} at {} {}",
+            decision.label,
+            moment(decision.at),
+            decision.comment
+        );
+        rows.push((&decision.verb, words.trim_end().to_owned()));
+    }
+    if seen.serial != 0 {
+        rows.push(("pass", seen.serial.to_string()));
+    }
+    let lines = rows
+        .iter()
+        .map(|(name, value)| format!("  {:<12}{}", clean(name), clean(value)));
+    let head = format!("request {}  {}", seen.id, word(seen.state));
+    std::iter::once(head)
+        .chain(lines)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn row(seen: &Seen) -> [String; 8] {
+    let ask = &seen.page.ask;
+    let some = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let yes = seen.decisions.iter().filter(|one| one.verb == "approve");
+    [
+        seen.id.to_string(),
+        word(seen.state).to_owned(),
+        seen.page.who.label.clone(),
+        ask.role.clone(),
+        some(&ask.host),
+        format!("{}/{}", yes.count(), seen.page.needed),
+        life(seen),
+        some(&ask.reason),
+    ]
+}
+
+fn printed(seen: &Seen) -> Printed<'_> {
+    let page = &seen.page;
+    let decisions = seen.decisions.iter().map(|one| Decision {
+        label: &one.label,
+        verb: &one.verb,
+        at: one.at,
+        comment: &one.comment,
+    });
+    Printed {
+        id: seen.id,
+        state: word(seen.state),
+        who: Person {
+            issuer: &page.who.issuer,
+            subject: &page.who.subject,
+            label: &page.who.label,
+        },
+        role: &page.ask.role,
+        host: page.ask.host.as_deref(),
+        params: &page.ask.params,
+        reason: page.ask.reason.as_deref(),
+        principals: &page.principals,
+        command: page.command.as_deref(),
+        source_addresses: page.source_addresses.as_deref(),
+        extensions: &page.extensions,
+        ttl_seconds: page.ttl_seconds,
+        key: &page.key,
+        needed: page.needed,
+        decisions: decisions.collect(),
+        expires_at: (seen.expires_at != 0).then_some(seen.expires_at),
+        serial: (seen.serial != 0).then_some(seen.serial),
+        may_decide: seen.may_decide,
+        emergency: page.is_review,
+        digest: seen
+            .digest
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
+    }
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Pending => "pending",
+        State::Approved => "approved",
+        State::Denied => "denied",
+        State::Cancelled => "cancelled",
+        State::Expired => "expired",
+        State::Redeemed => "redeemed",
+        State::ReviewOpen => "review-open",
+        State::Reviewed => "reviewed",
+        State::Unspecified => "unknown",
+    }
+}

@@ -1,0 +1,209 @@
+//! Waiting on the way: where a role answers with a request, whoever sits there (or said `--wait`) sees the time run
+//! and goes on when it is approved; everybody else gets the exact next command, at once.
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    time::Duration,
+};
+
+use super::{
+    Failure, Global,
+    failure::Code,
+    login::is_interactive,
+    output::{clean, clean_lines},
+    renew::renewing,
+    target::left,
+};
+use crate::client::{Client, Error, choose::Wish, now, requests::Seen};
+
+/// What `--wait` without a duration means: as long as the request itself does.
+pub(super) const AS_LONG_AS_IT_LIVES: &str = "365d";
+
+/// The server's reason code for an ask that should have said why.
+const REASON_REQUIRED: &str = "REASON_REQUIRED";
+
+/// Does `attempt` for `wish`; where that opens a request, waits for its approval and redeems it. `next` is the command
+/// that goes on with a request later.
+///
+/// # Errors
+/// 5 with that command where nobody waits, or nobody approved in time; 3 where somebody said no.
+pub(super) async fn waiting<T>(
+    client: &Client,
+    global: &Global,
+    wish: &Wish,
+    wait: Option<Duration>,
+    next: impl Fn(u64) -> String,
+    attempt: impl AsyncFn(&Wish) -> Result<T, Error>,
+) -> Result<T, Failure> {
+    let mut wish = wish.clone();
+    loop {
+        match once(client, global, &wish, &attempt).await {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(id)) => {
+                let limit = patience(global, wait).ok_or_else(|| pending(id, &next(id)))?;
+                approved(client, global, id, limit, &next(id)).await?;
+                wish.request = Some(id);
+            }
+            Err(failure) if wants_reason(global, &wish, &failure) => {
+                wish.reason = Some(asked("Why do you need it? ").await?);
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+/// Waits for one request's approval, with the time that is left on stderr.
+///
+/// # Errors
+/// As [`waiting`].
+pub(super) async fn approved(
+    client: &Client,
+    global: &Global,
+    id: u64,
+    limit: Duration,
+    next: &str,
+) -> Result<(), Failure> {
+    let waited = renewing(client, global, async || {
+        let signed = client.signed_in().await?;
+        let mut countdown = Countdown::default();
+        match signed
+            .wait(id, limit, |seen, left| countdown.show(seen, left))
+            .await
+        {
+            Err(Error::Pending { .. }) => Ok(false),
+            waited => waited.map(|()| true),
+        }
+    });
+    if waited.await? {
+        return Ok(());
+    }
+    Err(pending(id, next))
+}
+
+/// Exit code 5, and the command that goes on.
+pub(super) fn pending(id: u64, next: &str) -> Failure {
+    let message =
+        format!("request {id} waits for somebody else's approval; when it is approved: {next}");
+    Failure::new(Code::Pending, message).because("REQUEST_PENDING")
+}
+
+/// A line from whoever sits at the terminal.
+///
+/// # Errors
+/// Where nothing can be read.
+pub(super) async fn asked(question: &str) -> Result<String, Failure> {
+    let mut stderr = io::stderr();
+    write!(stderr, "{}", clean_lines(question)).and_then(|()| stderr.flush())?;
+    let read = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).map(|_| line)
+    });
+    let line = read.await.map_err(|error| Failure::from_error(&error))??;
+    Ok(line.trim().to_owned())
+}
+
+/// A word of a command line, as a shell takes it.
+pub(super) fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// One attempt: what it came to, or the request that waits.
+async fn once<T>(
+    client: &Client,
+    global: &Global,
+    wish: &Wish,
+    attempt: &impl AsyncFn(&Wish) -> Result<T, Error>,
+) -> Result<Result<T, u64>, Failure> {
+    renewing(client, global, async || match attempt(wish).await {
+        Err(Error::Pending { id }) => Ok(Err(id)),
+        done => done.map(Ok),
+    })
+    .await
+}
+
+/// How long to wait: as said, or as long as it takes where somebody watches.
+fn patience(global: &Global, wait: Option<Duration>) -> Option<Duration> {
+    let usual = || humantime::parse_duration(AS_LONG_AS_IT_LIVES).ok();
+    wait.or_else(|| is_interactive(global).then(usual).flatten())
+}
+
+fn wants_reason(global: &Global, wish: &Wish, failure: &Failure) -> bool {
+    failure.reason.as_deref() == Some(REASON_REQUIRED)
+        && wish.reason.is_none()
+        && is_interactive(global)
+}
+
+/// The line that says how a request stands: rewritten every second on a terminal, else written where it changes.
+#[derive(Default)]
+struct Countdown {
+    last: Option<usize>,
+}
+
+impl Countdown {
+    fn show(&mut self, seen: &Seen, seconds: u64) {
+        let given = seen.decisions.len();
+        let line = format!(
+            "waiting for approval of request {} ({given} of {}), {} left",
+            seen.id,
+            seen.page.needed,
+            left(0, seconds)
+        );
+        let mut stderr = io::stderr().lock();
+        let written = if stderr.is_terminal() {
+            let clock = format!("{:02}:{:02}", seconds / 60, seconds % 60);
+            write!(stderr, "\r\u{1b}[K{} [{clock}]", clean(&line))
+        } else if self.last == Some(given) {
+            Ok(())
+        } else {
+            writeln!(stderr, "{}", clean(&line))
+        };
+        // A terminal that has gone is no reason to stop waiting.
+        let _ = written.and_then(|()| stderr.flush());
+        self.last = Some(given);
+    }
+}
+
+impl Drop for Countdown {
+    fn drop(&mut self) {
+        let mut stderr = io::stderr().lock();
+        if self.last.is_some() && stderr.is_terminal() {
+            let _ = writeln!(stderr);
+        }
+    }
+}
+
+/// The command that redeems a request without ssh.
+pub(super) fn redeem(role: &str, id: u64) -> String {
+    format!("daypass pass --role {} --request {id}", quoted(role))
+}
+
+/// Whether a pass's request is still of use, for people: `29m`, or nothing for a review.
+pub(super) fn life(seen: &Seen) -> String {
+    match seen.expires_at {
+        0 => "-".to_owned(),
+        end => left(now(), end),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_command_can_be_pasted() {
+        for (word, expected) in [
+            ("root@web-1", "root@web-1"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("it's", "'it'\\''s'"),
+            ("$(id)", "'$(id)'"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
+        assert_eq!(redeem("prod", 7), "daypass pass --role prod --request 7");
+    }
+}

@@ -1,0 +1,222 @@
+//! A request as its own event tells it: the bytes that are shown are the bytes whose hash is signed. Pure.
+
+use super::State;
+use crate::{
+    client::{Error, choose::Wish},
+    ledger::{
+        event::{Asked, Event, What, Who},
+        standing::Verb,
+        tree::{Hash, leaf_hash},
+    },
+    proto::v1,
+};
+
+/// A request, read.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The index of its event.
+    pub id: u64,
+    /// The leaf hash of its event's bytes: what deciders sign.
+    pub digest: Hash,
+    /// How it stands, as the server says.
+    pub state: State,
+    /// What its event says.
+    pub page: Page,
+    /// Who decided what so far, as the server says.
+    pub decisions: Vec<v1::request::Decision>,
+    /// Unix seconds: when it ends by itself; 0 for a review.
+    pub expires_at: u64,
+    /// The pass it was redeemed for; 0 before.
+    pub serial: u64,
+    /// Whether the caller may decide it now, as the server says.
+    pub may_decide: bool,
+}
+
+/// What somebody decides about: everything from the event's bytes.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Who asked.
+    pub who: Who,
+    /// For what, and why.
+    pub ask: Asked,
+    /// Fingerprint of the key the pass is for.
+    pub key: String,
+    /// How many approvals it needs; 0 for a review.
+    pub needed: u32,
+    /// The pass's principals.
+    pub principals: Vec<String>,
+    /// The exact force-command.
+    pub command: Option<String>,
+    /// Where the pass works from; none: from anywhere.
+    pub source_addresses: Option<Vec<String>>,
+    /// The pass's extensions.
+    pub extensions: Vec<String>,
+    /// How long the pass lives.
+    pub ttl_seconds: u64,
+    /// Whether it is the review of an emergency.
+    pub is_review: bool,
+}
+
+impl Seen {
+    /// Reads a request off the wire.
+    ///
+    /// # Errors
+    /// [`Error::Untrusted`] where its event is not the event of a request with its id.
+    pub(super) fn read(wire: v1::Request) -> Result<Self, Error> {
+        let wrong =
+            |why: &str| Error::Untrusted(format!("request {} cannot be shown: {why}", wire.id));
+        let event = Event::parse(&wire.event)
+            .map_err(|error| wrong(&format!("its event does not parse: {error}")))?;
+        if event.index != wire.id {
+            return Err(wrong("its event is another's"));
+        }
+        let (page, expires_at) =
+            page(event.what).ok_or_else(|| wrong("its event is no request's"))?;
+        Ok(Self {
+            id: wire.id,
+            digest: leaf_hash(&wire.event),
+            state: wire.state(),
+            page,
+            expires_at,
+            serial: wire.serial,
+            may_decide: wire.may_decide,
+            decisions: wire.decisions,
+        })
+    }
+
+    /// This request, where it is that one.
+    ///
+    /// # Errors
+    /// [`Error::Untrusted`] otherwise.
+    pub(super) fn which_is(self, id: u64) -> Result<Self, Error> {
+        if self.id == id {
+            return Ok(self);
+        }
+        Err(Error::Untrusted(format!(
+            "it is request {}, and {id} was asked for",
+            self.id
+        )))
+    }
+
+    /// Whether it may be redeemed; no: it waits.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] or [`Error::TimedOut`] where it never will be (again).
+    pub fn is_approved(&self) -> Result<bool, Error> {
+        let ended = |reason: &str, how: &str| {
+            Err(Error::Denied {
+                reason: reason.to_owned(),
+                message: format!("request {} {how}", self.id),
+            })
+        };
+        match self.state {
+            State::Pending => Ok(false),
+            State::Approved => Ok(true),
+            State::Denied => ended("REQUEST_DENIED", &self.denied()),
+            State::Cancelled => ended("REQUEST_CANCELLED", "was taken back"),
+            State::Redeemed => ended("REQUEST_REDEEMED", "has become a pass already"),
+            State::Expired => Err(Error::TimedOut(format!(
+                "request {} was not approved and redeemed in time; open another",
+                self.id
+            ))),
+            State::ReviewOpen | State::Reviewed | State::Unspecified => {
+                ended("NO_SUCH_REQUEST", "waits for no approval")
+            }
+        }
+    }
+
+    fn denied(&self) -> String {
+        let denial = self
+            .decisions
+            .iter()
+            .find(|decision| decision.verb == Verb::Deny.word());
+        match denial {
+            Some(denial) if denial.comment.is_empty() => format!("was denied by {}", denial.label),
+            Some(denial) => format!("was denied by {}: {}", denial.label, denial.comment),
+            None => "was denied".to_owned(),
+        }
+    }
+
+    /// The ask that redeems it, which is its own ask.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where `wish` says something else than what was approved.
+    pub(in crate::client) fn redemption(&self, wish: &Wish) -> Result<v1::Ask, Error> {
+        let asked = &self.page.ask;
+        let differs = |said: &Option<String>, was: Option<&String>| {
+            said.as_ref().is_some_and(|said| Some(said) != was)
+        };
+        let differences = [
+            ("role", differs(&wish.role, Some(&asked.role))),
+            ("host", differs(&wish.host, asked.host.as_ref())),
+            ("reason", differs(&wish.reason, asked.reason.as_ref())),
+            (
+                "parameters",
+                !wish.params.is_empty() && wish.params != asked.params,
+            ),
+            (
+                "lifetime",
+                wish.ttl_seconds.is_some() && wish.ttl_seconds != asked.ttl_seconds,
+            ),
+            (
+                "source addresses",
+                !wish.source_addresses.is_empty()
+                    && wish.source_addresses != asked.source_addresses,
+            ),
+        ];
+        if let Some((what, _)) = differences.iter().find(|(_, differs)| *differs) {
+            return Err(Error::Usage(format!(
+                "request {} is for another {what} than you say",
+                self.id
+            )));
+        }
+        Ok(v1::Ask {
+            role: asked.role.clone(),
+            host: asked.host.clone().unwrap_or_default(),
+            params: asked.params.clone().into_iter().collect(),
+            reason: asked.reason.clone().unwrap_or_default(),
+            ttl_seconds: asked.ttl_seconds.unwrap_or_default(),
+            source_addresses: asked.source_addresses.clone(),
+            extensions: asked.extensions.clone(),
+            request: self.id,
+            emergency: false,
+        })
+    }
+}
+
+/// What a request's event says, and when it ends.
+fn page(what: What) -> Option<(Page, u64)> {
+    match what {
+        What::Requested(asked) => {
+            let page = Page {
+                who: asked.who,
+                ask: asked.ask,
+                key: asked.key,
+                needed: asked.needed,
+                principals: asked.principals,
+                command: asked.command,
+                source_addresses: asked.source_addresses,
+                extensions: asked.extensions,
+                ttl_seconds: asked.ttl_seconds,
+                is_review: false,
+            };
+            Some((page, asked.expires_at))
+        }
+        What::Issued(pass) if pass.ask.emergency => {
+            let page = Page {
+                who: pass.who,
+                ask: pass.ask,
+                key: pass.key,
+                needed: 0,
+                principals: pass.principals,
+                command: pass.command,
+                source_addresses: pass.source_addresses,
+                extensions: pass.extensions,
+                ttl_seconds: pass.valid_before.saturating_sub(pass.valid_after),
+                is_review: true,
+            };
+            Some((page, 0))
+        }
+        _ => None,
+    }
+}
