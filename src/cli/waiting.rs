@@ -147,19 +147,21 @@ impl Countdown {
     fn show(&mut self, seen: &Seen, seconds: u64) {
         let given = seen.decisions.len();
         let line = format!(
-            "waiting for approval of request {} ({given} of {}), {} left",
-            seen.id,
-            seen.page.needed,
-            left(0, seconds)
+            "waiting for approval of request {} ({given} of {}),",
+            seen.id, seen.page.needed
         );
         let mut stderr = io::stderr().lock();
         let written = if stderr.is_terminal() {
-            let clock = format!("{:02}:{:02}", seconds / 60, seconds % 60);
-            write!(stderr, "\r\u{1b}[K{} [{clock}]", clean(&line))
+            let (minutes, seconds) = (seconds / 60, seconds % 60);
+            write!(
+                stderr,
+                "\r\u{1b}[K{} {minutes:02}:{seconds:02} left",
+                clean(&line)
+            )
         } else if self.last == Some(given) {
             Ok(())
         } else {
-            writeln!(stderr, "{}", clean(&line))
+            writeln!(stderr, "{} {} left", clean(&line), left(0, seconds))
         };
         // A terminal that has gone is no reason to stop waiting.
         let _ = written.and_then(|()| stderr.flush());

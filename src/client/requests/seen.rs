@@ -220,3 +220,50 @@ fn page(what: What) -> Option<(Page, u64)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    const REQUESTED: &str = r#"{"index":7,"at":"2026-01-01T00:00:00Z","type":"requested","who":{"issuer":"i","subject":"bob","label":"bob","claims":{}},"ask":{"role":"prod","reason":"INC-7"},"key":"SHA256:x","needed":1,"expires_at":9,"principals":["root"],"extensions":[],"ttl_seconds":60,"policy":"p"}"#;
+
+    fn wire(event: &str) -> v1::Request {
+        v1::Request {
+            id: 7,
+            event: event.into(),
+            ..v1::Request::default()
+        }
+    }
+
+    #[test]
+    fn only_the_requests_own_event_is_shown_and_its_bytes_are_what_is_signed() {
+        let seen = Seen::read(wire(REQUESTED)).unwrap();
+        assert_eq!(seen.digest, leaf_hash(REQUESTED.as_bytes()));
+        assert_eq!(seen.page.ask.reason.as_deref(), Some("INC-7"));
+        let started = r#"{"index":7,"at":"2026-01-01T00:00:00Z","type":"started","version":"1","server":"s"}"#;
+        for (case, event) in [
+            ("nothing", String::new()),
+            ("garbage", "x".to_owned()),
+            ("another's", REQUESTED.replace("\"index\":7", "\"index\":8")),
+            ("no request's", started.to_owned()),
+        ] {
+            assert!(
+                matches!(Seen::read(wire(&event)), Err(Error::Untrusted(_))),
+                "{case}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_redemption_is_the_ask_that_was_approved() {
+        let seen = Seen::read(wire(REQUESTED)).unwrap();
+        let ask = seen.redemption(&Wish::default()).unwrap();
+        assert_eq!((ask.role.as_str(), ask.request), ("prod", 7));
+        let other = Wish {
+            reason: Some("INC-8".to_owned()),
+            ..Wish::default()
+        };
+        assert_eq!(seen.redemption(&other).unwrap_err().exit_code(), 2);
+    }
+}
