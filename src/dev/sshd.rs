@@ -237,6 +237,7 @@ fn configuration(dir: &Path, user: &str, port: u16, has_penalties: bool) -> Stri
     text.push_str(
         "PidFile none\nLogLevel VERBOSE\nAuthorizedKeysFile none\nPasswordAuthentication no\n\
          KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\nUsePAM no\nStrictModes no\n\
+         MaxStartups 200\n\
          PrintMotd no\nSubsystem sftp internal-sftp\n",
     );
     if has_penalties {
