@@ -13,7 +13,7 @@ use crate::{
     proto::v1::{self, lock_target, revoke_request},
 };
 
-/// Lock people, keys and roles, and revoke passes. Who may is the policy's [admin].
+/// Lock people, keys and roles, and revoke passes. Who may do so is what the policy's `admin` section says.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
