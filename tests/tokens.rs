@@ -600,6 +600,51 @@ async fn a_token_of_a_hundred_thousand_groups_is_refused_unread() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_machine_binds_its_key_by_the_audience() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::prepare(folder.path(), MACHINES).await;
+    let file = folder.path().join("daypass.toml");
+    let machines = "binding = \"audience\"\ninteractive = false";
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("binding = \"nonce\"", machines)).unwrap();
+    let mut process = served.spawn(&[]);
+    let door = served.door(&mut process).await.unwrap();
+    let (caller, other) = (Caller::new(), Caller::new());
+    let bound = |to: &Caller| format!("daypass#{}", to.commitment());
+    let cases = [
+        ("bound to this key", bound(&caller), None),
+        ("bound to another key", bound(&other), Some("KEY_BINDING")),
+        ("bound to no key", "daypass".to_owned(), Some("KEY_BINDING")),
+        (
+            "another audience",
+            format!("x{}", bound(&caller)),
+            Some("TOKEN_AUDIENCE"),
+        ),
+    ];
+    for (case, audience, refusal) in cases {
+        let mut claims = caller.claims(served.issuer.url(), "ci", &[], support::now());
+        remove(&mut claims, "nonce");
+        set(&mut claims, "aud", json!(audience));
+        let token = served.issuer.sign(Algorithm::ES256, &claims);
+        let attempt = caller.attempt(door.server_name(), &token, ask("deploy"));
+        let answer = door.issue(&attempt).await;
+        let reason = answer.as_ref().err().map(|refused| refused.reason.as_str());
+        assert_eq!(reason, refusal, "{case}: {answer:?}");
+    }
+}
+
+const MACHINES: &str = r#"
+[limits]
+ttl = "1h"
+principals = ["deploy"]
+[[role]]
+name = "deploy"
+allow = 'subject == "ci"'
+principals = ["deploy"]
+ttl = "5m"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unverified_email_is_not_usable_in_policy() {
     let scene = Scene::with_policy(
         r#"
