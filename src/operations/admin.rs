@@ -9,7 +9,7 @@ use super::{Authority, Error, issue, record};
 use crate::{
     identity::Identity,
     ledger::{
-        What,
+        Event, What,
         event::{LockTarget, Locked, RevokeTarget, Revoked, Unlocked},
         standing::Lock,
     },
@@ -55,12 +55,7 @@ pub async fn lock(
         },
         now,
     );
-    let event = compose.await?;
-    Ok(Done {
-        index: event.index,
-        at: event.at,
-        serials: revoked_by(event.what),
-    })
+    Ok(compose.await?.into())
 }
 
 /// Gives the target passes again. What was revoked stays revoked. Answers with the event's index.
@@ -111,12 +106,7 @@ pub async fn revoke(
         },
         now,
     );
-    let event = compose.await?;
-    Ok(Done {
-        index: event.index,
-        at: event.at,
-        serials: revoked_by(event.what),
-    })
+    Ok(compose.await?.into())
 }
 
 /// The locks in force.
@@ -132,6 +122,16 @@ pub async fn locks(
     expect_administrator(authority, identity, wanted, &None, context).await?;
     let locks = |standing: &crate::ledger::Standing| standing.locks().cloned().collect();
     Ok(authority.store.standing(locks))
+}
+
+impl From<Event> for Done {
+    fn from(event: Event) -> Self {
+        Self {
+            index: event.index,
+            at: event.at,
+            serials: revoked_by(event.what),
+        }
+    }
 }
 
 /// Whoever may not leaves one event that says what they wanted.
