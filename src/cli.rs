@@ -4,6 +4,7 @@ pub mod admin;
 pub mod completions;
 pub mod demo;
 pub mod dev;
+pub mod emergency;
 pub mod ensure;
 pub mod failure;
 pub mod host;
@@ -51,6 +52,12 @@ enum Command {
     Pass(pass::Args),
     Request(request::Args),
     Requests(requests::Args),
+    Show(requests::Show),
+    Approve(requests::Approve),
+    Deny(requests::Deny),
+    Cancel(requests::Cancel),
+    Review(requests::Review),
+    Emergency(emergency::Args),
     Ssh(ssh::Args),
     Ensure(ensure::Args),
     SshConfig(ssh_config::Args),
@@ -92,6 +99,12 @@ impl Cli {
             Command::Pass(args) => args.run(global).await,
             Command::Request(args) => args.run(global).await,
             Command::Requests(args) => args.run(global).await,
+            Command::Show(args) => args.run(global).await,
+            Command::Approve(args) => args.run(global).await,
+            Command::Deny(args) => args.run(global).await,
+            Command::Cancel(args) => args.run(global).await,
+            Command::Review(args) => args.run(global).await,
+            Command::Emergency(args) => args.run(global).await,
             Command::Ssh(args) => args.run(global).await,
             Command::Ensure(args) => args.run(global).await,
             Command::SshConfig(args) => args.run(global).await,

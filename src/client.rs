@@ -10,6 +10,7 @@ pub mod audit;
 pub mod cache;
 pub mod choose;
 pub mod connect;
+pub mod emergency;
 pub mod error;
 pub mod inspect;
 pub mod key;

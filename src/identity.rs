@@ -1,10 +1,12 @@
 //! Who is asking, proven.
 //!
-//! [`Issuers::verify`] turns an ID token into an [`Identity`], [`Identity::hold`] an identity and a key into a
-//! [`Holder`]. Neither type has another constructor, so whoever has one has passed every check.
+//! [`Issuers::verify`] turns an ID token into an [`Identity`], [`emergency::Registry::verify`] signatures by registered keys;
+//! [`Identity::hold`] makes an identity and a key into a [`Holder`]. Neither type has another constructor, so whoever has one
+//! has passed every check.
 //! No token text reaches an error, a log line or a Debug output.
 
 mod claims;
+pub mod emergency;
 mod error;
 mod fetch;
 pub mod issuer;
@@ -15,7 +17,7 @@ mod possession;
 pub mod proof;
 mod token;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -51,7 +53,8 @@ enum Commitment {
     Absent,
 }
 
-/// Verified claims of one ID token. Only [`Issuers::verify`] makes one.
+/// Somebody proven: the verified claims of one ID token, or a registered key's person. Only [`Issuers::verify`] and
+/// [`emergency::Registry::verify`] make one.
 #[derive(Clone)]
 pub struct Identity {
     issuer: String,
@@ -62,6 +65,7 @@ pub struct Identity {
     commitment: Commitment,
     token_hash: [u8; 32],
     expires: OffsetDateTime,
+    emergency: Option<Arc<emergency::Emergency>>,
 }
 
 impl Identity {
@@ -99,7 +103,12 @@ impl Identity {
         }
     }
 
-    /// SHA-256 of the compact token, for possession proofs and the ledger.
+    /// How registered keys proved it, where no token did. Such an identity is for emergencies alone.
+    pub fn emergency(&self) -> Option<&emergency::Emergency> {
+        self.emergency.as_deref()
+    }
+
+    /// SHA-256 of the compact token (or of the challenge that stands for one), for possession proofs and the ledger.
     pub fn token_hash(&self) -> &[u8; 32] {
         &self.token_hash
     }
@@ -159,6 +168,7 @@ impl Identity {
             commitment: Commitment::Absent,
             token_hash: [7; 32],
             expires: OffsetDateTime::UNIX_EPOCH + time::Duration::days(40_000),
+            emergency: None,
             claims,
         }
     }

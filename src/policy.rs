@@ -21,6 +21,7 @@ mod offices;
 pub mod parameter;
 pub mod pattern;
 pub mod principal;
+pub mod registered;
 pub mod replay;
 pub mod require;
 pub mod role;
@@ -40,7 +41,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use crate::identity::Identity;
+use crate::identity::{Identity, emergency::Registry};
 use condition::{Facts, Patterns};
 use decision::Case;
 use file::Text;
@@ -49,6 +50,7 @@ pub use approval::Pending;
 pub use denial::{Denial, Reason};
 pub use extension::Extension;
 pub use grant::{Grant, Restriction};
+pub use registered::Means;
 pub use role::Role;
 
 /// What the caller wants.
@@ -84,6 +86,8 @@ pub struct Person<'a> {
     pub subject: &'a str,
     /// The claims that conditions and templates see.
     pub claims: &'a Map<String, Value>,
+    /// How they were proven.
+    pub means: Means,
 }
 
 impl<'a> From<&'a Identity> for Person<'a> {
@@ -92,6 +96,7 @@ impl<'a> From<&'a Identity> for Person<'a> {
             issuer: identity.issuer(),
             subject: identity.subject(),
             claims: identity.claims(),
+            means: Means::of(identity),
         }
     }
 }
@@ -123,6 +128,7 @@ pub struct Policy {
     limits: limits::Limits,
     hosts: hosts::Hosts,
     offices: offices::Offices,
+    registry: Registry,
     roles: Vec<Role>,
     tests: Vec<testing::Test>,
     patterns: Arc<Patterns>,
@@ -142,6 +148,7 @@ impl Policy {
         let offices = offices::Offices::load(lines, &file)?;
         let conditions = roles.iter().flat_map(Role::conditions);
         let patterns = condition::unite(conditions.chain(offices.conditions()));
+        let registry = registered::load(lines, &file)?;
         let tests = testing::load(lines, file.tests, &roles)?;
         Ok(Self {
             hash: format!("{:x}", Sha256::digest(text)),
@@ -149,6 +156,7 @@ impl Policy {
             limits,
             hosts,
             offices,
+            registry,
             roles,
             tests,
             patterns,
@@ -167,7 +175,11 @@ impl Policy {
 
     /// The one way from an identity and an ask to a grant.
     pub fn decide(&self, identity: &Identity, ask: &Ask, context: Context) -> Decision {
-        let grant = match self.judge(identity.into(), ask, context) {
+        let judged = self
+            .expect_emergency(identity, ask)
+            .and_then(|()| self.judge(identity.into(), ask, context))
+            .and_then(|grant| self.expect_quorum(identity, ask).map(|()| grant));
+        let grant = match judged {
             Ok(grant) => grant,
             Err(denial) => return Decision::Denied(denial),
         };

@@ -11,6 +11,7 @@ mod authenticate;
 mod call;
 mod connection;
 mod convert;
+mod emergency;
 mod ledger;
 pub mod limits;
 pub mod log;
@@ -33,7 +34,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    identity::Issuers,
+    identity::{Issuers, emergency::Challenges},
     operations::Authority,
     proto::v1::{admin_server, ledger_server, passes_server, requests_server, trust_server},
 };
@@ -85,6 +86,7 @@ impl Server {
             issuers: self.issuers,
             per_address: RateLimit::new(self.limits.requests_per_address),
             per_identity: RateLimit::new(self.limits.requests_per_identity),
+            challenges: Challenges::new(&call::random()?),
             stop: stop.clone(),
         });
         let health = HealthReporter::new();
@@ -110,6 +112,7 @@ struct Services {
     issuers: Issuers,
     per_address: RateLimit,
     per_identity: RateLimit,
+    challenges: Challenges,
     /// Ends the streams that would never end by themselves.
     stop: CancellationToken,
 }
@@ -159,6 +162,9 @@ pub enum Error {
     /// The listener is not usable.
     #[error("failed to use the listener: {0}")]
     Listener(#[from] std::io::Error),
+    /// The machine has no randomness to give.
+    #[error("failed to draw a secret: {0}")]
+    Randomness(#[from] rand::Error),
     /// rustls does not take our settings.
     #[error("failed to set up TLS: {0}")]
     Tls(#[from] rustls::Error),

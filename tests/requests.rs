@@ -639,6 +639,7 @@ async fn open_files_a_request_and_never_a_pass() {
             public_key: attempt.public_key,
             binding_secret: attempt.secret,
             possession: attempt.possession,
+            emergency: None,
         };
         let answer = story
             .client()

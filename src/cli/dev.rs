@@ -22,7 +22,8 @@ use crate::{
 
 /// Run a whole world on this machine: an issuer with a few people, the server, and a host where sshd is installed.
 ///
-/// Stays until Ctrl-C or SIGTERM. SIGHUP reads DIR/policy.toml again. Everything listens on 127.0.0.1 only.
+/// Stays until Ctrl-C or SIGTERM. SIGHUP reads DIR/policy.toml again; SIGUSR1 stops the issuer, and starts it again.
+/// Everything listens on 127.0.0.1 only.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Where its files go; keys, ledger and policy there are kept for the next time. Without it, a folder that is removed
@@ -91,6 +92,7 @@ fn welcome(world: &World) -> String {
          people    {people}; their password, for a browser, is in {password}\n\
          policy    {policy} (edit it, then send SIGHUP to process {pid})\n\
          host      {host}\n\
+         outage    kill -USR1 {pid} stops the issuer, and starts it again\n\
          Ctrl-C ends it.",
         env = files.env().display(),
         people = names.join(", "),
@@ -107,7 +109,20 @@ async fn stay(world: &World, signals: &mut Signals, global: &Global) {
             _ = signals.interrupt.recv() => return,
             _ = signals.terminate.recv() => return,
             _ = signals.hangup.recv() => global.say(&reload(world).await),
+            _ = signals.user.recv() => global.say(&outage(world).await),
         }
+    }
+}
+
+/// Ends the issuer's outage, or begins one.
+async fn outage(world: &World) -> String {
+    match world.issuer().resume().await {
+        Ok(true) => "the issuer answers again".to_owned(),
+        Ok(false) => {
+            world.issuer().stop().await;
+            "the issuer is stopped: nobody can sign in now (SIGUSR1 starts it again)".to_owned()
+        }
+        Err(error) => chain(&error),
     }
 }
 
@@ -145,6 +160,9 @@ async fn inside(
             _ = signals.hangup.recv() => {
                 // Whoever runs the command asked for its output only.
                 let _ = reload(world).await;
+            }
+            _ = signals.user.recv() => {
+                let _ = outage(world).await;
             }
         }
     }
@@ -200,6 +218,7 @@ struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+    user: Signal,
 }
 
 impl Signals {
@@ -208,6 +227,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
+            user: signal(SignalKind::user_defined1())?,
         })
     }
 }

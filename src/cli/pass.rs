@@ -11,7 +11,9 @@ use super::{
     target::{Target, left, moment},
     waiting::{AS_LONG_AS_IT_LIVES, redeem, waiting},
 };
-use crate::client::{Client, Error, cache::Place, choose::Wish, now, pass::Pass};
+use crate::client::{
+    Client, Error, cache::Place, choose::Wish, emergency::Signer, now, pass::Pass,
+};
 
 /// Get a pass without ssh, for scripts. Every call asks the server anew.
 #[derive(Debug, clap::Args)]
@@ -37,6 +39,9 @@ pub struct Args {
     agent: bool,
 }
 
+/// The variable that names a registered key.
+pub(super) const KEY_VARIABLE: &str = "DAYPASS_EMERGENCY_KEY";
+
 /// What a role may demand.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Details {
@@ -61,6 +66,13 @@ pub struct Details {
         value_parser = humantime::parse_duration
     )]
     pub wait: Option<std::time::Duration>,
+    /// Do not wait for anybody: a short pass at once, where the role has emergencies; another person reviews it later.
+    #[arg(long, conflicts_with_all = ["wait", "request"])]
+    pub emergency: bool,
+    /// Your registered key, for an emergency while nobody can sign in: a private key file, or a .pub file whose other half
+    /// is in the ssh-agent. With --emergency, DAYPASS_EMERGENCY_KEY names it too.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["wait", "request"])]
+    pub emergency_key: Option<PathBuf>,
 }
 
 impl Details {
@@ -81,9 +93,31 @@ impl Details {
             reason: self.reason.clone(),
             ttl_seconds: self.ttl.map(|ttl| ttl.as_secs()),
             request: self.request,
+            emergency: self.emergency || self.emergency_key.is_some(),
             ..Wish::default()
         })
     }
+
+    /// The registered key that was named. The variable alone makes nothing an emergency.
+    ///
+    /// # Errors
+    /// 2 where it is no key.
+    pub(super) async fn signer(&self, global: &Global) -> Result<Option<Signer>, Failure> {
+        let variable = || std::env::var_os(KEY_VARIABLE).filter(|path| !path.is_empty());
+        let usual = || self.emergency.then(variable).flatten().map(PathBuf::from);
+        match self.emergency_key.clone().or_else(usual) {
+            Some(path) => Ok(Some(Signer::open(&path, !global.no_input).await?)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Whoever had an emergency is told that somebody else looks at it.
+pub(super) fn say_review(global: &Global, pass: &Pass) {
+    global.say(&format!(
+        "an emergency: somebody else has to close its review with: daypass review {}",
+        pass.certificate.serial()
+    ));
 }
 
 #[derive(Serialize)]
@@ -124,6 +158,11 @@ impl Args {
             let message = "--request takes one --role: a request is for one role";
             return Err(Failure::new(Code::Usage, message));
         }
+        if let Some(signer) = self.details.signer(global).await? {
+            return self
+                .by_key(global, &client, &wishes, &signer, target.as_ref())
+                .await;
+        }
         let mut passes = Vec::new();
         for wish in &wishes {
             let next = |id| match &wish.role {
@@ -134,12 +173,39 @@ impl Args {
             let pass = waiting(&client, global, wish, wait, next, async |wish: &Wish| {
                 self.get(&client, wish, target.as_ref()).await
             });
-            passes.push(pass.await?);
+            let (place, pass) = pass.await?;
+            if wish.emergency {
+                say_review(global, &pass);
+            }
+            passes.push((place, pass));
         }
         print(
             global,
             passes.iter().map(|(place, pass)| (place.as_ref(), pass)),
         )
+    }
+
+    /// Emergency passes by a registered key.
+    async fn by_key(
+        &self,
+        global: &Global,
+        client: &Client,
+        wishes: &[Wish],
+        signer: &Signer,
+        target: Option<&Place>,
+    ) -> Result<(), Failure> {
+        if self.agent {
+            let message = "--agent does not go with --emergency-key: use --out";
+            return Err(Failure::new(Code::Usage, message));
+        }
+        let mut passes = Vec::new();
+        for wish in wishes {
+            let (place, pass) = client.fresh_by_key(wish, signer, target).await?;
+            say_review(global, &pass);
+            passes.push((place, pass));
+        }
+        let passes = passes.iter().map(|(place, pass)| (Some(place), pass));
+        print(global, passes)
     }
 
     /// The pass for a wish, at `target`, in the agent, or in the state folder.

@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::{
     Failure, Global,
     failure::Code,
-    pass::{self, Details},
+    pass::{self, Details, say_review},
     renew::renewing,
     requests::page,
     target::Target,
     waiting::{approved, pending, redeem},
 };
-use crate::client::{Client, choose::Wish, key::Key, requests::Seen};
+use crate::client::{Client, choose::Wish, emergency::Signer, key::Key, requests::Seen};
 
 /// Ask for a role that somebody else has to approve. Exits with 5 while it waits, unless --wait is said.
 #[derive(Debug, clap::Args)]
@@ -25,9 +25,6 @@ pub struct Args {
     host: Option<String>,
     #[command(flatten)]
     details: Details,
-    /// Do not wait for anybody: a short pass at once, where the role has emergencies; another person reviews it later.
-    #[arg(long, conflicts_with_all = ["wait", "request"])]
-    emergency: bool,
 }
 
 impl Args {
@@ -44,11 +41,10 @@ impl Args {
         let wish = Wish {
             role: Some(self.role.clone()),
             host: self.host.clone(),
-            emergency: self.emergency,
             ..self.details.wish()?
         };
-        if self.emergency {
-            return urgent(&client, global, wish).await;
+        if wish.emergency {
+            return urgent(&client, global, wish, self.details.signer(global).await?).await;
         }
         let seen = renewing(&client, global, async || {
             let signed = client.signed_in().await?;
@@ -67,16 +63,23 @@ impl Args {
 }
 
 /// A pass now; its review stays open.
-async fn urgent(client: &Client, global: &Global, wish: Wish) -> Result<(), Failure> {
-    let passes = renewing(client, global, async || {
-        client.fresh(std::slice::from_ref(&wish)).await
-    });
-    let passes = passes.await?;
+async fn urgent(
+    client: &Client,
+    global: &Global,
+    wish: Wish,
+    signer: Option<Signer>,
+) -> Result<(), Failure> {
+    let passes = match signer {
+        Some(signer) => vec![client.fresh_by_key(&wish, &signer, None).await?],
+        None => {
+            let passes = renewing(client, global, async || {
+                client.fresh(std::slice::from_ref(&wish)).await
+            });
+            passes.await?
+        }
+    };
     for (_, pass) in &passes {
-        let id = pass.certificate.serial();
-        global.say(&format!(
-            "an emergency: somebody else has to close its review with: daypass requests review {id}"
-        ));
+        say_review(global, pass);
     }
     pass::print(
         global,

@@ -46,6 +46,66 @@ enum Action {
     Review(Decision),
 }
 
+/// Show one request: who asks for exactly what, and how it stands.
+#[derive(Debug, clap::Args)]
+pub struct Show {
+    #[command(flatten)]
+    target: Target,
+    /// The request's number.
+    id: u64,
+}
+
+impl Show {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// 1 where there is none that you may see.
+    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+        page::print(global, &one(&self.target.client()?, global, self.id).await?)
+    }
+}
+
+/// A decision as a command of its own.
+macro_rules! command {
+    ($(#[$help:meta])* $name:ident) => {
+        $(#[$help])*
+        #[derive(Debug, clap::Args)]
+        pub struct $name {
+            #[command(flatten)]
+            target: Target,
+            #[command(flatten)]
+            decision: Decision,
+        }
+
+        impl $name {
+            /// Runs the command.
+            ///
+            /// # Errors
+            /// 3 where the decision does not count, 4 where nobody is signed in.
+            pub async fn run(self, global: &Global) -> Result<(), Failure> {
+                decide(&self.target.client()?, global, self.decision, Verb::$name).await
+            }
+        }
+    };
+}
+
+command! {
+    /// Approve a request, signed by your key. Shows it first, and asks where a terminal is there.
+    Approve
+}
+command! {
+    /// Deny a request. Nobody can approve it then.
+    Deny
+}
+command! {
+    /// Take your own request back.
+    Cancel
+}
+command! {
+    /// Close the review of somebody else's emergency.
+    Review
+}
+
 #[derive(Debug, clap::Args)]
 struct Decision {
     /// The request's number.

@@ -60,15 +60,20 @@ impl Args {
             user: destination.user.clone(),
             ..self.details.wish()?
         };
-        let obtained = waiting(
-            &client,
-            global,
-            &wish,
-            self.details.wait,
-            |id| self.again(id),
-            async |wish: &Wish| client.obtain(wish).await,
-        );
-        let (place, certificate) = obtained.await?;
+        let (place, certificate) = match self.details.signer(global).await? {
+            Some(signer) => client.obtain_by_key(&wish, &signer).await?,
+            None => {
+                let obtained = waiting(
+                    &client,
+                    global,
+                    &wish,
+                    self.details.wait,
+                    |id| self.again(id),
+                    async |wish: &Wish| client.obtain(wish).await,
+                );
+                obtained.await?
+            }
+        };
         let local = std::env::var("USER").ok();
         let login = login_name(
             destination.user.as_deref(),

@@ -138,9 +138,7 @@ impl Error {
 }
 
 fn pending(id: u64) -> String {
-    format!(
-        "request {id} waits for somebody else's approval; look at it with: daypass requests show {id}"
-    )
+    format!("request {id} waits for somebody else's approval; look at it with: daypass show {id}")
 }
 
 /// What a refusal on the wire means to the user.

@@ -56,12 +56,23 @@ impl Key {
     pub fn open(place: &KeyPlace, state: &State) -> Result<Self, Error> {
         match place {
             KeyPlace::Own => match state.read(OWN)? {
-                Some(text) => held(&text, &state.path(OWN)),
+                Some(text) => Self::read(&text, &state.path(OWN)),
                 None => Err(Error::sign_in("the session's key is gone")),
             },
-            KeyPlace::File(path) => held(&read(path)?, path),
+            KeyPlace::File(path) => Self::read(&read(path)?, path),
             KeyPlace::Agent { public_key } => Ok(Self::Agent(Box::new(public(public_key)?))),
         }
+    }
+
+    /// The key in a file's text; `path` names the file in errors.
+    ///
+    /// # Errors
+    /// Where it is no key that we can use.
+    pub(super) fn read(text: &str, path: &Path) -> Result<Self, Error> {
+        let key = PrivateKey::from_openssh(text).ok().filter(signs_in_process);
+        key.map(|key| Self::Held(Box::new(key))).ok_or_else(|| {
+            Error::sign_in(&format!("{} is no longer a key we can use", path.display()))
+        })
     }
 
     /// `--key PATH`: a private key file, or a public key file whose private half is in the agent. A private file
@@ -179,12 +190,6 @@ fn read(path: &Path) -> Result<zeroize::Zeroizing<String>, Error> {
 
 fn public(text: &str) -> Result<PublicKey, Error> {
     PublicKey::from_openssh(text).map_err(|_| Error::sign_in("the session's key is damaged"))
-}
-
-fn held(text: &str, path: &Path) -> Result<Key, Error> {
-    let key = PrivateKey::from_openssh(text).ok().filter(signs_in_process);
-    key.map(|key| Key::Held(Box::new(key)))
-        .ok_or_else(|| Error::sign_in(&format!("{} is no longer a key we can use", path.display())))
 }
 
 /// RSA keys do not sign in ssh-key 0.6 (the crate gets a prime wrong); FIDO handles and encrypted keys need the agent.

@@ -9,6 +9,7 @@ use super::{
     connect::authorized,
     key::Key,
     now,
+    trust::Trust,
 };
 use crate::{
     identity::proof,
@@ -152,22 +153,7 @@ impl Signed {
         let public = key.public();
         let request = self.prove(ask, key).await?;
         let answer = self.server.passes().issue(request).await?.into_inner();
-        if let Some(request) = &answer.pending {
-            return Err(Error::Pending { id: request.id });
-        }
-        let certificate = check(
-            &answer,
-            &role,
-            &public,
-            &self.trust.ca_fingerprints(),
-            now(),
-        )
-        .map_err(Error::Untrusted)?;
-        Ok(Pass {
-            certificate,
-            role,
-            command: Some(answer.force_command).filter(|command| !command.is_empty()),
-        })
+        received(&answer, &role, &public, &self.trust)
     }
 
     /// The role that was named, or the one that fits.
@@ -198,9 +184,32 @@ impl Signed {
             public_key: super::key::public_line(&public)?.trim_end().to_owned(),
             binding_secret: self.login.secret()?,
             possession: key.sign(&message).await?,
+            emergency: None,
         };
         authorized(&self.login.token, request)
     }
+}
+
+/// The pass in an answer, checked.
+///
+/// # Errors
+/// [`Error::Pending`] where it is a request instead; [`Error::Untrusted`] where it is not what was asked for.
+pub(super) fn received(
+    answer: &v1::IssueResponse,
+    role: &str,
+    key: &PublicKey,
+    trust: &Trust,
+) -> Result<Pass, Error> {
+    if let Some(request) = &answer.pending {
+        return Err(Error::Pending { id: request.id });
+    }
+    let certificate =
+        check(answer, role, key, &trust.ca_fingerprints(), now()).map_err(Error::Untrusted)?;
+    Ok(Pass {
+        certificate,
+        role: role.to_owned(),
+        command: Some(answer.force_command.clone()).filter(|command| !command.is_empty()),
+    })
 }
 
 /// How far the server's clock may be behind ours before its fresh pass is refused.

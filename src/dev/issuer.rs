@@ -61,7 +61,7 @@ pub enum Behaviour {
 /// A running issuer. Dropping it closes its port and every connection.
 pub struct Issuer {
     shared: Arc<Shared>,
-    task: JoinHandle<()>,
+    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What the connections share.
@@ -102,7 +102,37 @@ impl Issuer {
             flows: Mutex::default(),
         });
         let task = tokio::spawn(routes::serve(listener, Arc::clone(&shared)));
-        Ok(Self { shared, task })
+        Ok(Self {
+            shared,
+            task: Mutex::new(Some(task)),
+        })
+    }
+
+    /// Closes its port and every connection, as an outage does; [`Issuer::resume`] ends it.
+    pub async fn stop(&self) {
+        let task = locked(&self.task).take();
+        if let Some(task) = task {
+            task.abort();
+            // Cancelled is what it should be; the port is closed when it is.
+            let _ = task.await;
+        }
+    }
+
+    /// Answers again at the same address, with the keys and sessions that it had; says whether it was stopped.
+    ///
+    /// # Errors
+    /// Where the port is somebody else's by now.
+    pub async fn resume(&self) -> Result<bool, Error> {
+        let system = |error| Error::System("open the issuer's port again", error);
+        let Some(address) = self.address().filter(|_| locked(&self.task).is_none()) else {
+            return Ok(false);
+        };
+        let listener = tokio::net::TcpListener::bind(address)
+            .await
+            .map_err(system)?;
+        let task = tokio::spawn(routes::serve(listener, Arc::clone(&self.shared)));
+        *locked(&self.task) = Some(task);
+        Ok(true)
     }
 
     /// The issuer identifier: `http://127.0.0.1:PORT`, without a slash at the end.
@@ -189,7 +219,9 @@ impl Issuer {
 
 impl Drop for Issuer {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = locked(&self.task).take() {
+            task.abort();
+        }
     }
 }
 

@@ -93,6 +93,10 @@ impl Files {
     pub fn tls_ca(&self) -> PathBuf {
         self.at("tls-ca.pem")
     }
+    /// The registered key of alice or bob, for the day without an issuer.
+    pub fn emergency_key(&self, name: &str) -> PathBuf {
+        self.at("emergency").join(name)
+    }
     /// The password of everybody in this world.
     pub fn password(&self) -> PathBuf {
         self.at(person::PASSWORD_FILE)
@@ -131,7 +135,7 @@ impl World {
         let listener = ports::listen(ports.server)?;
         let user = super::sshd::current_user()?;
         let policy = options.policy.clone();
-        written::policy(&files, policy, &user)?;
+        written::policy(&files, policy, &user, &issuer)?;
         written::configuration(&files, &issuer, &listener, &options)?;
         let (daemon, address) = start_daemon(&files, listener).await?;
         let program = match options.program {

@@ -84,6 +84,12 @@ pub enum Error {
     /// The token commits to another key or secret.
     #[error("check the token's key binding: it is for another key")]
     OtherKey,
+    /// The challenge is none of ours, or is over.
+    #[error("check the challenge: {0}")]
+    Challenge(&'static str),
+    /// A key is not registered for emergencies, or did not sign.
+    #[error("check the emergency keys: {0}")]
+    EmergencyKey(&'static str),
     /// The subject key or its proof cannot be read.
     #[error("read the proof of possession")]
     ProofMalformed(#[source] ssh_key::Error),
@@ -124,6 +130,8 @@ impl Error {
             Self::UnknownKey => "TOKEN_KEY",
             Self::Signature(_) => "TOKEN_SIGNATURE",
             Self::Unbound | Self::OtherKey => "KEY_BINDING",
+            Self::Challenge(_) => "CHALLENGE",
+            Self::EmergencyKey(_) => "EMERGENCY_KEY",
             Self::ProofMalformed(_) | Self::ProofKind(_) | Self::Proof(_) => "POSSESSION",
             Self::IssuerUnavailable { .. } => "ISSUER_UNAVAILABLE",
         }

@@ -215,6 +215,7 @@ impl Issuers {
             commitment: acceptable.commitment,
             token_hash: proof::token_hash(unverified_jwt),
             expires: acceptable.expires,
+            emergency: None,
         })
     }
 

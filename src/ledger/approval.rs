@@ -35,11 +35,16 @@ pub fn compact(armored: &str) -> String {
 
 /// Whether `signature` ([`compact`]) is by `key` (OpenSSH form) over `message`.
 pub fn is_signed(key: &str, message: &[u8], signature: &str) -> bool {
+    is_signed_for(NAMESPACE, key, message, signature)
+}
+
+/// [`is_signed`] in another namespace.
+pub(super) fn is_signed_for(namespace: &str, key: &str, message: &[u8], signature: &str) -> bool {
     let parse = || {
         let bytes = STANDARD.decode(signature).ok()?;
         let signature = SshSig::decode(&mut bytes.as_slice()).ok()?;
         let key = PublicKey::from_openssh(key).ok()?;
-        key.verify(NAMESPACE, message, &signature).ok()
+        key.verify(namespace, message, &signature).ok()
     };
     parse().is_some()
 }

@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::ser::{CompactFormatter, Formatter};
 use time::OffsetDateTime;
 
-use super::standing::{Objection, Rule};
+use super::{
+    emergency,
+    standing::{Objection, Rule},
+};
 pub use target::{Applicant, LockTarget, Locked, RevokeTarget, Revoked, Unlocked};
 
 /// One leaf.
@@ -291,6 +294,9 @@ pub struct Issued {
     pub ca: String,
     /// Hex SHA-256 of the exact to-be-signed bytes; the writer fills it, for they hold the serial.
     pub to_be_signed: String,
+    /// The signatures by registered keys, where no token was shown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub emergency_proof: Option<Box<emergency::Proof>>,
 }
 
 /// An ask that waits, with all that its pass would be.
@@ -360,7 +366,7 @@ impl Decided {
     }
 }
 
-/// The binding's word in the ledger: `nonce`, `audience`, `none`.
+/// The binding's word in the ledger: `nonce`, `audience`, `none`; `emergency` where registered keys stand for a token.
 pub type BindingWord = String;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //!
 //! Time is the events' own. Nothing here is stored: it follows from the ledger.
 
+mod challenges;
 mod locks;
 mod passes;
 mod requests;
@@ -27,6 +28,7 @@ pub struct Standing {
     passes: passes::Passes,
     requests: requests::Requests,
     locks: locks::Locks,
+    challenges: challenges::Challenges,
 }
 
 impl Standing {
@@ -48,6 +50,7 @@ impl Standing {
             What::Issued(issued) => {
                 let (who, key) = (&issued.who, Some(&*issued.key));
                 self.expect_unlocked(&Applicant::new(who, key, Some(&issued.ask.role)))?;
+                self.admit_emergency(issued)?;
                 self.requests.admit_pass(event, issued)
             }
             What::Revoked(revoked) => self.admit_revoked(event, revoked),
@@ -73,7 +76,10 @@ impl Standing {
         self.passes.forget_before(event.at);
         self.requests.apply(event);
         match &event.what {
-            What::Issued(issued) => self.passes.add(Pass::of(event, issued)),
+            What::Issued(issued) => {
+                self.passes.add(Pass::of(event, issued));
+                self.challenges.apply(event, issued);
+            }
             What::SigningFailed { serial, .. } => self.passes.remove(*serial),
             What::Requested(_)
             | What::Approved(_)
@@ -178,6 +184,8 @@ pub enum Rule {
     NoSuchPass,
     /// An event revokes other passes than those it is aimed at.
     Serials,
+    /// A challenge was answered before.
+    ChallengeUsed,
 }
 
 impl Rule {
@@ -198,6 +206,7 @@ impl Rule {
             Self::NoSuchLock => "NO_SUCH_LOCK",
             Self::NoSuchPass => "NO_SUCH_PASS",
             Self::Serials => "REVOKED_SERIALS",
+            Self::ChallengeUsed => "CHALLENGE_USED",
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Event, Standing, What, approval,
     checkpoint::{self, Checkpoint, Verifier},
+    emergency,
     event::{self, Decided},
     standing::{Objection, Verb},
     tree::{Frontier, Hash, leaf_hash},
@@ -176,9 +177,9 @@ impl Walk {
             What::Issued(issued) if !is_sha256(&issued.to_be_signed) => {
                 Err("is a pass without the hash of what was signed")
             }
-            What::Issued(_) => {
+            What::Issued(issued) => {
                 self.passes.insert(index);
-                Ok(())
+                emergency::check(&self.server, issued)
             }
             What::SigningFailed { serial, .. } if !self.passes.contains(serial) => {
                 Err("speaks of a serial that is no pass before it")

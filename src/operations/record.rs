@@ -5,12 +5,14 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use time::OffsetDateTime;
 
 use crate::{
     ca::{Draft, draft::fingerprint},
-    identity::{Binding, Holder, Identity},
+    identity::{self, Binding, Holder, Identity},
     ledger::{
+        approval, emergency,
         event::{Asked, Issued, Requested, Who},
         standing::Request,
     },
@@ -142,7 +144,7 @@ pub(super) fn issued(
         who: who(holder.identity()),
         ask: asked,
         key: draft.key_fingerprint().to_owned(),
-        binding: binding_word(holder.identity().binding()).to_owned(),
+        binding: binding_word(holder.identity()).to_owned(),
         key_id: draft.key_id().to_owned(),
         principals: grant.principals().iter().cloned().collect(),
         command: grant.command().map(str::to_owned),
@@ -153,7 +155,31 @@ pub(super) fn issued(
         policy: policy.to_owned(),
         ca: draft.ca_fingerprint().to_owned(),
         to_be_signed: String::new(),
+        emergency_proof: holder.identity().emergency().map(emergency_proof),
     }
+}
+
+/// What registered keys signed, so that the ledger alone shows it.
+fn emergency_proof(proven: &identity::emergency::Emergency) -> Box<emergency::Proof> {
+    let signatures = proven.signers().iter().map(|signer| {
+        let person = &signer.person;
+        emergency::Signature {
+            who: Who {
+                issuer: person.issuer.clone(),
+                subject: person.subject.clone(),
+                label: person.label.clone(),
+                claims: serde_json::Value::Object(person.claims.clone()),
+            },
+            // A registered key was read from this very form.
+            key: signer.key.to_openssh().unwrap_or_default(),
+            signature: approval::compact(&signer.signature),
+        }
+    });
+    Box::new(emergency::Proof {
+        challenge: proven.challenge().to_owned(),
+        message: STANDARD.encode(proven.message()),
+        signatures: signatures.collect(),
+    })
 }
 
 fn extension_words(extensions: &BTreeSet<Extension>) -> Vec<String> {
@@ -163,8 +189,11 @@ fn extension_words(extensions: &BTreeSet<Extension>) -> Vec<String> {
         .collect()
 }
 
-fn binding_word(binding: Binding) -> &'static str {
-    match binding {
+fn binding_word(identity: &Identity) -> &'static str {
+    if identity.emergency().is_some() {
+        return emergency::BINDING;
+    }
+    match identity.binding() {
         Binding::Nonce => "nonce",
         Binding::Audience => "audience",
         Binding::None => "none",

@@ -16,7 +16,7 @@ use crate::{
         standing::{Objection, Request, Rule, State, Verb},
         tree::{Hash, leaf_hash},
     },
-    policy::{Ask, Context, Decision, Denial, Grant, Pending, Person, Policy, Reason},
+    policy::{Ask, Context, Decision, Denial, Grant, Means, Pending, Person, Policy, Reason},
 };
 
 /// A request as one identity sees it.
@@ -111,6 +111,7 @@ pub(super) fn redeem(
                         issuer,
                         subject,
                         claims,
+                        means: Means::Token,
                     };
                     policy.approves(person, &ask)
                 })

@@ -8,7 +8,7 @@ use super::{
     Ask, Denial, Error, Extension, Grant, Person, Policy, Reason, Restriction,
     condition::{Condition, Facts},
     file::{self, Text},
-    limits,
+    limits, registered,
 };
 use crate::identity::Identity;
 
@@ -22,11 +22,13 @@ pub(super) struct Approval {
     pub(super) within: Duration,
 }
 
-/// `emergency = { allow, ttl, review }`.
+/// `emergency = { allow, ttl, review, keys }`.
 pub(super) struct Emergency {
     pub(super) allow: Condition,
     pub(super) ttl: Duration,
     pub(super) review: Condition,
+    /// How many people's registered keys it takes where there is no token.
+    pub(super) keys: u32,
 }
 
 impl Approval {
@@ -48,6 +50,10 @@ impl Emergency {
             allow: text.parse(&raw.allow, |allow| somebody(allow, "allow"))?,
             ttl: text.parse(&raw.ttl, |ttl| limits::lifetime(ttl))?,
             review: text.parse(&raw.review, |review| somebody(review, "review"))?,
+            keys: match &raw.keys {
+                None => 1,
+                Some(keys) => text.parse(keys, |keys| registered::quorum(*keys))?,
+            },
         })
     }
 }
@@ -142,7 +148,7 @@ impl Policy {
         review.is_some_and(|emergency| self.holds(&emergency.review, identity.into(), ask))
     }
 
-    fn holds(&self, condition: &Condition, person: Person<'_>, ask: &Ask) -> bool {
+    pub(super) fn holds(&self, condition: &Condition, person: Person<'_>, ask: &Ask) -> bool {
         Facts::new(person, ask, &self.patterns)
             .is_ok_and(|facts| condition.evaluate(&facts) == Ok(true))
     }

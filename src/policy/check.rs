@@ -3,7 +3,7 @@
 use serde_json::Map;
 
 use super::{
-    Ask, Person, Policy,
+    Ask, Means, Person, Policy,
     condition::Facts,
     parameter::{Parameter, Rule},
     require::Require,
@@ -57,6 +57,7 @@ impl Policy {
             issuer: "",
             subject: "",
             claims: &claims,
+            means: Means::Token,
         };
         let facts = Facts::new(nobody, &ask, &self.patterns).ok()?;
         match role.allow.evaluate(&facts) {

@@ -62,11 +62,15 @@ pub enum Reason {
     StepUp,
     /// The identity may not decide the request, or too few have.
     Approval,
+    /// A registered key asks for something else than an emergency.
+    EmergencyOnly,
+    /// Too few registered people signed.
+    Quorum,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::UnknownRole,
         Self::NotAllowed,
         Self::Condition,
@@ -81,6 +85,8 @@ impl Reason {
         Self::Hours,
         Self::StepUp,
         Self::Approval,
+        Self::EmergencyOnly,
+        Self::Quorum,
     ];
 
     /// The stable code of the wire and the ledger.
@@ -100,6 +106,8 @@ impl Reason {
             Self::Hours => "HOURS",
             Self::StepUp => "STEP_UP_REQUIRED",
             Self::Approval => "APPROVAL",
+            Self::EmergencyOnly => "EMERGENCY_ONLY",
+            Self::Quorum => "QUORUM",
         }
     }
 
@@ -120,6 +128,8 @@ impl Reason {
             Self::Hours => "hours",
             Self::StepUp => "require",
             Self::Approval => "approval",
+            Self::EmergencyOnly => "emergency",
+            Self::Quorum => "keys",
         }
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct File {
     pub(super) admin: Option<Allow>,
     #[serde(default, rename = "role")]
     pub(super) roles: Vec<Role>,
+    #[serde(default, rename = "emergency_identity")]
+    pub(super) emergency_identities: Vec<EmergencyIdentity>,
     #[serde(default, rename = "test")]
     pub(super) tests: Vec<Spanned<Test>>,
 }
@@ -113,13 +115,26 @@ pub(super) struct Approval {
     pub(super) within: Spanned<String>,
 }
 
-/// `emergency = { allow, ttl, review }`.
+/// `emergency = { allow, ttl, review, keys }`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Emergency {
     pub(super) allow: Spanned<String>,
     pub(super) ttl: Spanned<String>,
     pub(super) review: Spanned<String>,
+    pub(super) keys: Option<Spanned<i64>>,
+}
+
+/// One `[[emergency_identity]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EmergencyIdentity {
+    pub(super) issuer: Spanned<String>,
+    pub(super) subject: Spanned<String>,
+    pub(super) label: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) claims: serde_json::Map<String, serde_json::Value>,
+    pub(super) keys: Spanned<Vec<Spanned<String>>>,
 }
 
 /// `source = "caller"` or a list of networks.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::{Ask, Context, Denial, Grant, Person, Policy, hours};
+use super::{Ask, Context, Denial, Grant, Means, Person, Policy, hours};
 
 /// A past ask, as its event holds it.
 #[derive(Clone, Debug)]
@@ -89,6 +89,7 @@ impl Policy {
             issuer: &past.issuer,
             subject: &past.subject,
             claims: &past.claims,
+            means: Means::Token,
         };
         let context = Context {
             now: past.at,

@@ -7,7 +7,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use toml::Spanned;
 
 use super::{
-    Ask, Context, Denial, Error, Grant, Person, Policy, Reason,
+    Ask, Context, Denial, Error, Grant, Means, Person, Policy, Reason,
     file::{self, Text},
     limits,
     role::Role,
@@ -74,6 +74,7 @@ impl Policy {
             issuer: &test.issuer,
             subject: &test.subject,
             claims: &claims,
+            means: Means::Token,
         };
         let context = Context {
             now,

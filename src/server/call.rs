@@ -74,6 +74,11 @@ impl Call {
         unverified_bearer(&self.metadata)
     }
 
+    /// Whether it carries a token, whatever that is worth.
+    pub(super) fn has_token(&self) -> bool {
+        self.metadata.contains_key("authorization")
+    }
+
     /// Who it is, for the log.
     pub(super) fn identify(&mut self, identity: &Identity) {
         identity.issuer().clone_into(&mut self.issuer);
@@ -147,11 +152,11 @@ pub(super) fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
 }
 
-/// 32 bytes from the operating system.
-pub(super) fn nonce() -> Result<[u8; 32], rand::Error> {
-    let mut nonce = [0; 32];
-    OsRng.try_fill_bytes(&mut nonce)?;
-    Ok(nonce)
+/// Bytes from the operating system.
+pub(super) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], rand::Error> {
+    let mut bytes = [0; LENGTH];
+    OsRng.try_fill_bytes(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn count(method: &'static str, code: &'static str, refusal: Option<&Refusal>, took: Duration) {

@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     Services,
-    call::{Call, nonce},
+    call::{Call, random},
     convert,
     status::Refusal,
 };
@@ -50,6 +50,15 @@ impl Passes for Services {
         let outcome = self.roles(&mut call, request).await;
         call.close(outcome)
     }
+
+    async fn emergency_challenge(
+        &self,
+        request: Request<v1::EmergencyChallengeRequest>,
+    ) -> Result<Response<v1::EmergencyChallengeResponse>, Status> {
+        let (call, _) = Call::open("Passes/EmergencyChallenge", request);
+        let outcome = self.challenge(&call);
+        call.close(outcome)
+    }
 }
 
 impl Services {
@@ -58,13 +67,16 @@ impl Services {
         call: &mut Call,
         request: v1::IssueRequest,
     ) -> Result<v1::IssueResponse, Refusal> {
-        let identity = self.authenticate(call).await?;
+        let identity = match &request.emergency {
+            None => self.authenticate(call).await?,
+            Some(proof) => self.authenticate_by_keys(call, &request, proof)?,
+        };
         let (holder, ask) = match self.read(&identity, &request) {
             Ok(read) => read,
             Err(refusal) => return Err(self.refuse(call, &identity, &request, refusal).await),
         };
         let (authority, context) = (&self.authority, call.context());
-        match issue::issue(authority, &holder, &ask, context, nonce()?).await? {
+        match issue::issue(authority, &holder, &ask, context, random()?).await? {
             Outcome::Pass(pass) => {
                 call.issued(pass.certificate.serial());
                 Ok(convert::pass(&pass)?)

@@ -120,9 +120,11 @@ fn objected(rule: Rule) -> Code {
         | Rule::NotApproved
         | Rule::Expired
         | Rule::Redeemed => Code::FailedPrecondition,
-        Rule::Locked | Rule::OwnRequest | Rule::OtherHolder | Rule::OtherAsk => {
-            Code::PermissionDenied
-        }
+        Rule::Locked
+        | Rule::OwnRequest
+        | Rule::OtherHolder
+        | Rule::OtherAsk
+        | Rule::ChallengeUsed => Code::PermissionDenied,
         Rule::NoSuchRequest | Rule::NoSuchLock | Rule::NoSuchPass => Code::NotFound,
         Rule::Serials => Code::Internal,
     }

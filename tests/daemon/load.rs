@@ -154,6 +154,7 @@ impl Caller {
             public_key: public.to_openssh().unwrap(),
             binding_secret: self.secret.to_vec(),
             possession: possession.to_pem(LineEnding::LF).unwrap(),
+            emergency: None,
         });
         let bearer = format!("Bearer {}", self.token).parse().unwrap();
         request.metadata_mut().insert("authorization", bearer);

@@ -133,6 +133,7 @@ impl Caller {
             public_key: public.to_openssh().unwrap(),
             binding_secret: self.secret.clone(),
             possession: possession.to_pem(LineEnding::LF).unwrap(),
+            emergency: None,
         }
     }
 

@@ -172,6 +172,7 @@ impl Door {
             public_key: attempt.public_key.clone(),
             binding_secret: attempt.secret.clone(),
             possession: attempt.possession.clone(),
+            emergency: None,
         };
         let response = PassesClient::new(self.channel())
             .issue(with_token(request, &attempt.token))

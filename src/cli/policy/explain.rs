@@ -83,6 +83,7 @@ impl Args {
             issuer: &subject.issuer,
             subject: &subject.name,
             claims: &subject.claims,
+            means: crate::policy::Means::Token,
         };
         let context = Context {
             now: self.at.or(subject.at).unwrap_or(now),

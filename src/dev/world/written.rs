@@ -19,15 +19,33 @@ const HOST: &str = "web-1";
 
 const POLICY: &str = include_str!("policy.toml");
 
-/// Writes `policy.toml`: `wish`, else what is there, else the usual one with `@user@` filled in.
-pub(super) fn policy(to: &Files, wish: Option<String>, user: &str) -> Result<(), Error> {
+/// Writes `policy.toml`: `wish`, else what is there, else the usual one. `@user@`, `@issuer@` and the registered keys of
+/// whoever has one (`@alice_key@`, `@bob_key@`) are filled in.
+pub(super) fn policy(
+    to: &Files,
+    wish: Option<String>,
+    user: &str,
+    issuer: &Issuer,
+) -> Result<(), Error> {
     let path = to.policy();
-    match wish {
-        Some(text) => files::write(&path, &text),
-        None if path.exists() => Ok(()),
-        None => files::write(&path, &POLICY.replace("@user@", user)),
+    let mut text = match wish {
+        Some(text) => text,
+        None if path.exists() => return Ok(()),
+        None => POLICY.to_owned(),
+    };
+    text = text
+        .replace("@user@", user)
+        .replace("@issuer@", issuer.url());
+    files::make_folder(&to.at("emergency"))?;
+    for name in REGISTERED {
+        let key = files::keep_key(&to.emergency_key(name), &format!("{name} in an emergency"))?;
+        text = text.replace(&format!("@{name}_key@"), &key);
     }
+    files::write(&path, &text)
 }
+
+/// Whose keys are registered for the day without an issuer.
+const REGISTERED: [&str; 2] = ["alice", "bob"];
 
 /// Writes `daypass.toml`.
 pub(super) fn configuration(

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::*;
-use crate::policy::{Ask, Person};
+use crate::policy::{Ask, Means, Person};
 use serde_json::json;
 
 fn evaluate(source: &str) -> Result<bool, String> {
@@ -19,6 +19,7 @@ fn evaluate(source: &str) -> Result<bool, String> {
         issuer: "https://id.example.com",
         subject: "alice-1",
         claims: claims.as_object().unwrap(),
+        means: Means::Token,
     };
     let condition = Condition::compile(source)?;
     let patterns = unite([&condition].into_iter());
@@ -210,6 +211,7 @@ fn claims_too_large_to_judge_are_refused() {
             issuer: "i",
             subject: "s",
             claims: claims.as_object().unwrap(),
+            means: Means::Token,
         };
         let ask = Ask::default();
         let facts = Facts::new(person, &ask, &Arc::default());

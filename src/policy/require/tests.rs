@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::policy::Means;
 
 fn require(text: &str) -> Result<Require, String> {
     let raw: file::Require = toml::from_str(text).map_err(|error| error.to_string())?;
@@ -15,6 +16,7 @@ fn check(text: &str, claims: &Value) -> Result<(), Denial> {
         issuer: "https://id.example.com",
         subject: "alice",
         claims: claims.as_object().unwrap(),
+        means: Means::Token,
     };
     let now = OffsetDateTime::from_unix_timestamp(10_000).unwrap();
     require(text).unwrap().check("prod", person, now)

@@ -1,0 +1,336 @@
+//! The second way to an [`Identity`], for when the issuer is down: registered keys sign a fresh challenge. Pure.
+//!
+//! There is no token, so the challenge stands where its hash would: in the possession message, which the subject key signs
+//! and every registered key too, each in its own SSHSIG namespace. A challenge is good for [`CHALLENGE_LIFE`]; that it is
+//! used once is the ledger's rule. Whoever comes this way is known to policy as such, and gets emergencies only.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use aws_lc_rs::hmac;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use ssh_key::PublicKey;
+use time::OffsetDateTime;
+
+use super::{Commitment, Error, Identity, possession};
+
+/// How long a challenge may be answered: long enough for several people to sign the same one.
+pub const CHALLENGE_LIFE: Duration = Duration::from_secs(15 * 60);
+
+/// The most signatures that are looked at.
+pub const MAX_SIGNATURES: usize = 16;
+
+/// Separates challenges from every other MAC.
+const DOMAIN: &[u8] = b"daypass-challenge@v1";
+
+/// Bytes of a challenge: when it was made (Unix seconds, u64 big-endian), what makes it unique, the MAC.
+const TIME: usize = 8;
+const UNIQUE: usize = 16;
+const MAC: usize = 32;
+
+/// Somebody whose keys are registered for emergencies, as the policy file names them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registered {
+    /// The issuer whose person this is: `(issuer, subject)` is the identity, the same as by a token.
+    pub issuer: String,
+    /// The `sub` claim that a token of theirs would have.
+    pub subject: String,
+    /// A name for people.
+    pub label: String,
+    /// What the policy's conditions see.
+    pub claims: Map<String, Value>,
+}
+
+/// Whose key is whose.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    by_key: BTreeMap<Vec<u8>, Arc<Registered>>,
+}
+
+impl Registry {
+    /// Registers one more key; false where it is somebody's already, or has no encoding.
+    pub fn add(&mut self, key: &PublicKey, person: &Arc<Registered>) -> bool {
+        let Ok(blob) = PublicKey::from(key.key_data().clone()).to_bytes() else {
+            return false;
+        };
+        let is_new = !self.by_key.contains_key(&blob);
+        if is_new {
+            self.by_key.insert(blob, Arc::clone(person));
+        }
+        is_new
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Whether nobody can come this way.
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    fn find(&self, key: &PublicKey) -> Option<&Registered> {
+        let blob = PublicKey::from(key.key_data().clone()).to_bytes().ok()?;
+        self.by_key.get(&blob).map(Arc::as_ref)
+    }
+
+    /// The identity of whoever signed first, with everybody else who signed the same message.
+    ///
+    /// `message` is [`super::proof::possession_message`] over the challenge's hash, `namespace` that of emergency signatures.
+    /// Each person counts once.
+    ///
+    /// # Errors
+    /// `EMERGENCY_KEY` where a key is not registered or a signature is not by its key over this very message.
+    pub fn verify(
+        &self,
+        challenge: &Challenge,
+        namespace: &str,
+        message: &[u8],
+        unverified: &[Unverified],
+    ) -> Result<Identity, Error> {
+        if unverified.len() > MAX_SIGNATURES {
+            return Err(Error::TooLarge("the list of emergency signatures"));
+        }
+        let mut signers: Vec<Signer> = Vec::with_capacity(unverified.len());
+        for one in unverified {
+            let signer = self.signer(namespace, message, one)?;
+            if !signers.iter().any(|other| other.is_same_person(&signer)) {
+                signers.push(signer);
+            }
+        }
+        let first = signers
+            .first()
+            .ok_or(Error::EmergencyKey("nobody signed"))?
+            .person
+            .clone();
+        Ok(Identity {
+            issuer: first.issuer,
+            subject: first.subject,
+            label: first.label,
+            claims: first.claims,
+            authenticated_at: None,
+            commitment: Commitment::Absent,
+            token_hash: challenge.hash,
+            expires: challenge.ends,
+            emergency: Some(Arc::new(Emergency {
+                challenge: challenge.text.clone(),
+                message: message.to_vec(),
+                signers,
+            })),
+        })
+    }
+
+    fn signer(
+        &self,
+        namespace: &str,
+        message: &[u8],
+        unverified: &Unverified,
+    ) -> Result<Signer, Error> {
+        let (key, signature) = (&unverified.key, &unverified.signature);
+        let person = self
+            .find(key)
+            .ok_or(Error::EmergencyKey("a key is not registered"))?;
+        possession::check_proof(namespace, key, message, signature)
+            .map_err(|_| Error::EmergencyKey("a signature is not by its key over this ask"))?;
+        Ok(Signer {
+            person: person.clone(),
+            key: PublicKey::from(key.key_data().clone()),
+            signature: signature.clone(),
+        })
+    }
+}
+
+/// A signature off the wire, of which nothing is proven.
+#[derive(Clone, Debug)]
+pub struct Unverified {
+    /// Whose it is said to be.
+    pub key: PublicKey,
+    /// The armored SSHSIG.
+    pub signature: String,
+}
+
+/// How an emergency identity was proven.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Emergency {
+    challenge: String,
+    message: Vec<u8>,
+    signers: Vec<Signer>,
+}
+
+impl Emergency {
+    /// The challenge's text.
+    pub fn challenge(&self) -> &str {
+        &self.challenge
+    }
+
+    /// What everybody signed.
+    pub fn message(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// Who signed, each person once; the first is the identity itself.
+    pub fn signers(&self) -> &[Signer] {
+        &self.signers
+    }
+}
+
+/// One registered person who signed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signer {
+    /// Who.
+    pub person: Registered,
+    /// The registered key.
+    pub key: PublicKey,
+    /// Their armored SSHSIG.
+    pub signature: String,
+}
+
+impl Signer {
+    fn is_same_person(&self, other: &Self) -> bool {
+        let (one, other) = (&self.person, &other.person);
+        (&one.issuer, &one.subject) == (&other.issuer, &other.subject)
+    }
+}
+
+/// What makes challenges that only this server can have made. Nothing is remembered of them.
+pub struct Challenges {
+    key: hmac::Key,
+}
+
+/// A challenge of ours that is still good. Only [`Challenges::check`] makes one.
+#[derive(Clone, Debug)]
+pub struct Challenge {
+    text: String,
+    hash: [u8; 32],
+    ends: OffsetDateTime,
+}
+
+impl Challenge {
+    /// SHA-256 of its text: what possession messages cover.
+    pub fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+}
+
+impl Challenges {
+    /// `secret` is random and this server's alone.
+    pub fn new(secret: &[u8; 32]) -> Self {
+        Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, secret),
+        }
+    }
+
+    /// A fresh challenge and its end; `unique` is random and used once.
+    pub fn make(&self, unique: [u8; 16], now: OffsetDateTime) -> (String, OffsetDateTime) {
+        let seconds = u64::try_from(now.unix_timestamp()).unwrap_or(0);
+        let mut bytes = seconds.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&unique);
+        let mac = hmac::sign(&self.key, &[DOMAIN, &bytes].concat());
+        bytes.extend_from_slice(mac.as_ref());
+        (URL_SAFE_NO_PAD.encode(bytes), now + CHALLENGE_LIFE)
+    }
+
+    /// Whether a text is a challenge of this server that may be answered at `now`.
+    ///
+    /// # Errors
+    /// `CHALLENGE`, with what to do.
+    pub fn check(&self, unverified: &str, now: OffsetDateTime) -> Result<Challenge, Error> {
+        let strange = || Error::Challenge("it is not one of this server: ask for a new one");
+        if unverified.len() > 2 * (TIME + UNIQUE + MAC) {
+            return Err(strange());
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(unverified).map_err(|_| strange())?;
+        let (made, mac) = bytes
+            .split_at_checked(TIME + UNIQUE)
+            .filter(|(_, mac)| mac.len() == MAC)
+            .ok_or_else(strange)?;
+        hmac::verify(&self.key, &[DOMAIN, made].concat(), mac).map_err(|_| strange())?;
+        let seconds = made.first_chunk::<TIME>().copied().unwrap_or_default();
+        let made = i64::try_from(u64::from_be_bytes(seconds)).ok();
+        let made = made.and_then(|made| OffsetDateTime::from_unix_timestamp(made).ok());
+        let made = made.ok_or_else(strange)?;
+        if now + super::LEEWAY < made || made + CHALLENGE_LIFE <= now {
+            return Err(Error::Challenge("its time is over: ask for a new one"));
+        }
+        Ok(Challenge {
+            text: unverified.to_owned(),
+            hash: Sha256::digest(unverified.as_bytes()).into(),
+            ends: made + CHALLENGE_LIFE,
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use time::{Duration, macros::datetime};
+
+    const NOW: OffsetDateTime = datetime!(2026-11-28 03:00 UTC);
+
+    #[test]
+    fn a_challenge_is_good_from_when_it_was_made_until_its_end() {
+        let challenges = Challenges::new(&[7; 32]);
+        let (text, ends) = challenges.make([1; 16], NOW);
+        assert_eq!(ends, NOW + CHALLENGE_LIFE);
+        for (case, after, good) in [
+            ("at once", Duration::ZERO, true),
+            (
+                "by a clock that is a little behind",
+                -Duration::seconds(30),
+                true,
+            ),
+            (
+                "by a clock that is far behind",
+                -Duration::seconds(31),
+                false,
+            ),
+            ("in the last second", Duration::seconds(899), true),
+            ("at its end", Duration::seconds(900), false),
+            ("an hour later", Duration::hours(1), false),
+        ] {
+            assert_eq!(challenges.check(&text, NOW + after).is_ok(), good, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_challenge_of_another_secret_or_with_any_bit_changed_is_none() {
+        let challenges = Challenges::new(&[7; 32]);
+        let (other, _) = Challenges::new(&[8; 32]).make([1; 16], NOW);
+        assert!(challenges.check(&other, NOW).is_err());
+        let (text, _) = challenges.make([1; 16], NOW);
+        let bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            if let Some(byte) = changed.get_mut(bit / 8) {
+                *byte ^= 1 << (bit % 8);
+            }
+            let changed = URL_SAFE_NO_PAD.encode(changed);
+            assert!(challenges.check(&changed, NOW).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_one_persons_once() {
+        let key = |name: &str| {
+            let seed = [name.len() as u8; 32];
+            let pair = ssh_key::private::Ed25519Keypair::from_seed(&seed);
+            PublicKey::new(pair.public.into(), name)
+        };
+        let person = Arc::new(Registered {
+            issuer: "https://id.example.com".into(),
+            subject: "bob".into(),
+            label: "bob".into(),
+            claims: Map::new(),
+        });
+        let mut registry = Registry::default();
+        assert!(registry.is_empty());
+        assert!(registry.add(&key("one"), &person));
+        // The comment is no part of a key.
+        assert!(!registry.add(&key("two"), &person));
+        assert!(registry.add(&key("three"), &person));
+        assert_eq!(registry.len(), 2);
+    }
+}

@@ -1,0 +1,70 @@
+//! The challenges that were answered. One is good for one pass. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use time::OffsetDateTime;
+
+use super::{Objection, Rule, Standing};
+use crate::ledger::{
+    Event,
+    emergency::Proof,
+    event::{Applicant, Issued},
+};
+
+/// How long an answered challenge is remembered: far longer than one can be answered at all
+/// (`identity::emergency::CHALLENGE_LIFE`).
+const MEMORY: Duration = Duration::from_secs(3600);
+
+/// Answered challenges, each with when that was.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Challenges {
+    answered: BTreeMap<String, OffsetDateTime>,
+    by_time: BTreeSet<(OffsetDateTime, String)>,
+}
+
+impl Challenges {
+    pub(super) fn apply(&mut self, event: &Event, issued: &Issued) {
+        self.forget_before(event.at);
+        if let Some(proof) = &issued.emergency_proof {
+            let challenge = &proof.challenge;
+            self.answered.insert(challenge.clone(), event.at);
+            self.by_time.insert((event.at, challenge.clone()));
+        }
+    }
+
+    fn forget_before(&mut self, now: OffsetDateTime) {
+        while let Some((at, challenge)) = self.by_time.first()
+            && *at + MEMORY < now
+        {
+            self.answered.remove(challenge);
+            self.by_time.pop_first();
+        }
+    }
+
+    fn expect_fresh(&self, proof: &Proof) -> Result<(), Objection> {
+        match self.answered.contains_key(&proof.challenge) {
+            false => Ok(()),
+            true => Err(Objection::new(
+                Rule::ChallengeUsed,
+                "this challenge was answered before: ask for a new one, and have that signed",
+            )),
+        }
+    }
+}
+
+impl Standing {
+    /// An emergency by registered keys answers a fresh challenge, and nobody who signed it is locked, nor is their key.
+    pub(super) fn admit_emergency(&self, issued: &Issued) -> Result<(), Objection> {
+        let Some(proof) = &issued.emergency_proof else {
+            return Ok(());
+        };
+        for one in &proof.signatures {
+            let key = one.fingerprint();
+            self.expect_unlocked(&Applicant::new(&one.who, key.as_deref(), None))?;
+        }
+        self.challenges.expect_fresh(proof)
+    }
+}

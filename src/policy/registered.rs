@@ -1,0 +1,170 @@
+//! `[[emergency_identity]]`: whose registered keys get them in while the issuer is down, and how many of them it takes. Pure.
+//!
+//! Such an identity is the person's own `(issuer, subject)`, so locks, reviews and "nobody their own" hold across both ways
+//! in. It gets a role's `emergency` and nothing else, and `require` does not ask it how it signed in: it did not.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use ssh_key::{Algorithm, PublicKey};
+use toml::Spanned;
+
+use super::{
+    Ask, Denial, Error, Person, Policy, Reason,
+    approval::Emergency,
+    file::{self, Text},
+};
+use crate::identity::{
+    Identity,
+    emergency::{MAX_SIGNATURES, Registered, Registry, Signer},
+};
+
+/// The most bytes of a subject, issuer or label.
+const MAX_TEXT: usize = 256;
+
+/// How a person was proven.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Means {
+    /// By an ID token, or as if by one.
+    #[default]
+    Token,
+    /// By a registered key, without a token.
+    RegisteredKey,
+}
+
+impl Means {
+    /// That of an identity.
+    pub(super) fn of(identity: &Identity) -> Self {
+        match identity.emergency() {
+            None => Self::Token,
+            Some(_) => Self::RegisteredKey,
+        }
+    }
+}
+
+/// Reads the `[[emergency_identity]]` tables.
+pub(super) fn load(text: Text<'_>, file: &file::File) -> Result<Registry, Error> {
+    let mut registry = Registry::default();
+    for raw in &file.emergency_identities {
+        let person = Arc::new(person(text, raw)?);
+        if raw.keys.get_ref().is_empty() {
+            return Err(text.error(
+                raw.keys.span(),
+                "`keys` is empty; write the person's public keys, as in a .pub file",
+            ));
+        }
+        for line in raw.keys.get_ref() {
+            let key = text.parse(line, |line| key(line))?;
+            if !registry.add(&key, &person) {
+                return Err(text.error(
+                    line.span(),
+                    "this key is registered already; a key is one person's, once",
+                ));
+            }
+        }
+    }
+    Ok(registry)
+}
+
+fn person(text: Text<'_>, raw: &file::EmergencyIdentity) -> Result<Registered, Error> {
+    let field = |value: &Spanned<String>, name: &str| {
+        text.parse(value, |value| {
+            let is_good = (1..=MAX_TEXT).contains(&value.len())
+                && !value.chars().any(char::is_control);
+            is_good.then(|| value.clone()).ok_or_else(|| {
+                format!("`{name}` is one line of 1 to {MAX_TEXT} bytes; write it as the person's ID token has it")
+            })
+        })
+    };
+    let subject = field(&raw.subject, "subject")?;
+    let mut claims: Map<String, Value> = raw.claims.clone();
+    claims.insert("sub".to_owned(), Value::String(subject.clone()));
+    Ok(Registered {
+        issuer: field(&raw.issuer, "issuer")?,
+        label: match &raw.label {
+            None => subject.clone(),
+            Some(label) => field(label, "label")?,
+        },
+        subject,
+        claims,
+    })
+}
+
+fn key(line: &str) -> Result<PublicKey, String> {
+    let wrong =
+        |why: &str| format!("this is no key for emergencies: {why}; write one line of a .pub file");
+    let key = PublicKey::from_openssh(line.trim()).map_err(|_| wrong("it does not parse"))?;
+    match key.algorithm() {
+        Algorithm::Ed25519
+        | Algorithm::Ecdsa { .. }
+        | Algorithm::SkEd25519
+        | Algorithm::SkEcdsaSha2NistP256
+        | Algorithm::Rsa { .. } => Ok(key),
+        _ => Err(wrong("its algorithm is too old, or unknown")),
+    }
+}
+
+/// `keys` of a role's `emergency`: how many registered people must sign.
+pub(super) fn quorum(count: i64) -> Result<u32, String> {
+    match u32::try_from(count) {
+        Ok(count) if count >= 1 && usize::try_from(count).is_ok_and(|it| it <= MAX_SIGNATURES) => {
+            Ok(count)
+        }
+        _ => Err(format!(
+            "`keys` is {count}; demand 1 to {MAX_SIGNATURES} people's registered keys"
+        )),
+    }
+}
+
+impl Policy {
+    /// Whose keys are registered for emergencies.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// An identity by registered keys gets emergencies only.
+    pub(super) fn expect_emergency(&self, identity: &Identity, ask: &Ask) -> Result<(), Denial> {
+        match identity.emergency().is_none() || ask.emergency {
+            true => Ok(()),
+            false => Err(Denial::new(
+                Reason::EmergencyOnly,
+                "a registered key gets somebody in by a role's `emergency` only; ask with --emergency, or sign in",
+            )),
+        }
+    }
+
+    /// Whether as many registered people signed as the role wants, each of whom might have asked themselves.
+    pub(super) fn expect_quorum(&self, identity: &Identity, ask: &Ask) -> Result<(), Denial> {
+        let role = self.role(&ask.role)?;
+        let (Some(proof), Some(rules)) = (identity.emergency(), &role.emergency) else {
+            return Ok(());
+        };
+        let signers = proof.signers().iter();
+        let count = signers
+            .filter(|signer| self.counts(rules, signer, ask))
+            .count();
+        let (wanted, count) = (rules.keys, u32::try_from(count).unwrap_or(u32::MAX));
+        if count >= wanted {
+            return Ok(());
+        }
+        let detail = format!(
+            "an emergency of role {:?} needs the registered keys of {wanted} people who may have it, and {count} signed; \
+             `daypass emergency prepare` collects them",
+            role.name
+        );
+        Err(Denial::new(Reason::Quorum, detail)
+            .with("keys", wanted.to_string())
+            .with("signed", count.to_string()))
+    }
+
+    fn counts(&self, rules: &Emergency, signer: &Signer, ask: &Ask) -> bool {
+        let registered = &signer.person;
+        let person = Person {
+            issuer: &registered.issuer,
+            subject: &registered.subject,
+            claims: &registered.claims,
+            means: Means::RegisteredKey,
+        };
+        self.holds(&rules.allow, person, ask)
+    }
+}

@@ -1,0 +1,80 @@
+//! The way in while the issuer is down: challenges, and callers who are proven by registered keys instead of a token.
+
+use super::{
+    Services,
+    call::{Call, random},
+    status::Refusal,
+};
+use crate::{
+    ca::subject,
+    identity::{
+        Error, Identity,
+        emergency::{MAX_SIGNATURES, Unverified},
+        proof,
+    },
+    ledger::emergency,
+    proto::{ask_bytes, v1},
+};
+
+impl Services {
+    /// A fresh challenge, where anybody could answer one.
+    pub(super) fn challenge(&self, call: &Call) -> Result<v1::EmergencyChallengeResponse, Refusal> {
+        self.admit(call)?;
+        if self.authority.policy().registry().is_empty() {
+            return Err(Error::EmergencyKey("none is registered here; sign in").into());
+        }
+        let (challenge, ends) = self.challenges.make(random()?, call.now());
+        Ok(v1::EmergencyChallengeResponse {
+            challenge,
+            expires_at: u64::try_from(ends.unix_timestamp()).unwrap_or(0),
+        })
+    }
+
+    /// Rate by address, then the challenge and the signatures over it, then rate by identity.
+    pub(super) fn authenticate_by_keys(
+        &self,
+        call: &mut Call,
+        request: &v1::IssueRequest,
+        proof: &v1::EmergencyProof,
+    ) -> Result<Identity, Refusal> {
+        self.admit(call)?;
+        if call.has_token() {
+            return Err(
+                Error::EmergencyKey("they come without a token; send one of the two").into(),
+            );
+        }
+        let challenge = self.challenges.check(&proof.challenge, call.now())?;
+        let key = subject::parse(&request.public_key).map_err(Refusal::SubjectKey)?;
+        let ask = request.ask.clone().unwrap_or_default();
+        let message = proof::possession_message(
+            &self.authority.server_name,
+            challenge.hash(),
+            &key,
+            &ask_bytes(&ask),
+        )?;
+        let policy = self.authority.policy();
+        let signatures = unverified(proof)?;
+        let registry = policy.registry();
+        let identity = registry.verify(&challenge, emergency::NAMESPACE, &message, &signatures)?;
+        call.identify(&identity);
+        self.per_identity
+            .check((identity.issuer(), identity.subject()))
+            .map_err(Refusal::RateLimited)?;
+        Ok(identity)
+    }
+}
+
+fn unverified(proof: &v1::EmergencyProof) -> Result<Vec<Unverified>, Refusal> {
+    if proof.signatures.len() > MAX_SIGNATURES {
+        return Err(Error::TooLarge("the list of emergency signatures").into());
+    }
+    let read = |one: &v1::emergency_proof::Signature| {
+        let key = subject::parse(&one.public_key)
+            .map_err(|_| Error::EmergencyKey("one of them is no key"))?;
+        Ok(Unverified {
+            key,
+            signature: one.signature.clone(),
+        })
+    };
+    proof.signatures.iter().map(read).collect()
+}

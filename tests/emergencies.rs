@@ -1,0 +1,570 @@
+//! The way in while the issuer is down, through the real door: registered keys, a fresh challenge, k of n, and all that is
+//! refused.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod support;
+
+use daypass::{
+    identity::proof::{POSSESSION_NAMESPACE, possession_message},
+    ledger::{
+        Standing, What, approval,
+        checkpoint::Verifier,
+        emergency::NAMESPACE,
+        event::{LockTarget, Locked, Who},
+        standing::Verb,
+        tree, verify,
+    },
+    proto::{
+        ask_bytes,
+        v1::{
+            Ask, DecideRequest, EmergencyChallengeRequest, EmergencyProof, ExportRequest,
+            GetRequest, GetTrustRequest, IssueRequest, IssueResponse, ListRequestsRequest, Request,
+            emergency_proof::Signature, ledger_client::LedgerClient, passes_client::PassesClient,
+            request::State, requests_client::RequestsClient, trust_client::TrustClient,
+        },
+    },
+};
+use sha2::{Digest, Sha256};
+use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, rand_core::OsRng};
+use support::{
+    door::{Caller, Refusal, with_token},
+    scene::Scene,
+};
+use tonic::Code;
+
+/// `two` wants two people's keys. Mallory is registered and on call for nothing; eve's key is nobody's.
+const POLICY: &str = r#"
+[limits]
+ttl = "8h"
+principals = ["deploy"]
+[audit]
+allow = '"security" in claims.groups'
+[admin]
+allow = '"security" in claims.groups'
+[[role]]
+name = "prod"
+allow = '"oncall" in claims.groups'
+principals = ["deploy"]
+ttl = "1h"
+require = { auth_age = "1m", amr = ["hwk"] }
+approval = { count = 1, by = '"sre-lead" in claims.groups', within = "30m" }
+emergency = { allow = '"oncall" in claims.groups', ttl = "15m", review = '"security" in claims.groups' }
+[[role]]
+name = "two"
+allow = '"oncall" in claims.groups'
+principals = ["deploy"]
+emergency = { allow = '"oncall" in claims.groups', ttl = "15m", review = '"security" in claims.groups', keys = 2 }
+[[role]]
+name = "plain"
+allow = '"oncall" in claims.groups'
+principals = ["deploy"]
+"#;
+
+/// A world in which some keys are registered.
+struct Outage {
+    scene: Scene,
+    alice: PrivateKey,
+    bob: PrivateKey,
+    bobs_other: PrivateKey,
+    mallory: PrivateKey,
+}
+
+/// One emergency issue in parts; a test changes one of them.
+#[derive(Clone)]
+struct Attempt {
+    challenge: String,
+    server: String,
+    namespace: &'static str,
+    subject: PrivateKey,
+    ask: Ask,
+}
+
+fn key() -> PrivateKey {
+    PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap()
+}
+
+fn registered(name: &str, groups: &str, keys: &[&PrivateKey]) -> String {
+    let keys = keys
+        .iter()
+        .map(|key| format!("{:?}", key.public_key().to_openssh().unwrap()));
+    let keys: Vec<_> = keys.collect();
+    format!(
+        "[[emergency_identity]]\nissuer = \"@issuer@\"\nsubject = \"{name}\"\nlabel = \"{name}@example.com\"\n\
+         claims = {{ groups = [{groups}] }}\nkeys = [{}]\n",
+        keys.join(", ")
+    )
+}
+
+fn ask(role: &str) -> Ask {
+    Ask {
+        role: role.to_owned(),
+        reason: "INC-7".to_owned(),
+        emergency: true,
+        ..Ask::default()
+    }
+}
+
+impl Outage {
+    async fn start() -> Self {
+        let [alice, bob, bobs_other, mallory] = [key(), key(), key(), key()];
+        let policy = [
+            POLICY,
+            &registered("alice", "\"oncall\"", &[&alice]),
+            &registered("bob", "\"oncall\"", &[&bob, &bobs_other]),
+            &registered("mallory", "", &[&mallory]),
+        ];
+        let scene = Scene::with_policy(&policy.concat()).await;
+        scene.world.issuer().stop().await;
+        Self {
+            scene,
+            alice,
+            bob,
+            bobs_other,
+            mallory,
+        }
+    }
+
+    fn passes(&self) -> PassesClient<tonic::transport::Channel> {
+        PassesClient::new(self.scene.door.channel())
+    }
+
+    async fn challenge(&self) -> String {
+        let answer = self
+            .passes()
+            .emergency_challenge(EmergencyChallengeRequest {})
+            .await;
+        answer.unwrap().into_inner().challenge
+    }
+
+    async fn attempt(&self, role: &str) -> Attempt {
+        Attempt {
+            challenge: self.challenge().await,
+            server: self.scene.door.server_name().to_owned(),
+            namespace: NAMESPACE,
+            subject: key(),
+            ask: ask(role),
+        }
+    }
+
+    async fn issue(&self, request: IssueRequest) -> Result<IssueResponse, Refusal> {
+        Ok(self.passes().issue(request).await?.into_inner())
+    }
+
+    async fn try_keys(&self, role: &str, keys: &[&PrivateKey]) -> Result<IssueResponse, Refusal> {
+        let attempt = self.attempt(role).await;
+        self.issue(attempt.by(keys)).await
+    }
+
+    /// This is refused, with so many events, and nobody has a pass for it.
+    async fn refused(&self, case: &str, reason: &str, events: usize, request: IssueRequest) {
+        let before = self.scene.ledger_size().await;
+        let refusal = self.issue(request).await.expect_err(case);
+        assert_eq!(refusal.reason, reason, "{case}: {refusal:?}");
+        let left = self.scene.events(before).await;
+        assert_eq!(left.len(), events, "{case}: {left:?}");
+        for event in left {
+            assert_eq!(
+                (&event["type"], &event["reason"]),
+                (&"denied".into(), &reason.into())
+            );
+        }
+    }
+
+    /// Somebody whose token was made before the outage.
+    fn person(&self, name: &str, groups: &[&str]) -> (Caller, String) {
+        let caller = Caller::new();
+        let token = self.scene.sign(self.scene.claims(&caller, name, groups));
+        (caller, token)
+    }
+
+    async fn review(&self, name: &str, groups: &[&str], id: u64) -> Result<Request, Refusal> {
+        let (caller, token) = self.person(name, groups);
+        let mut requests = RequestsClient::new(self.scene.door.channel());
+        let seen = requests.get(with_token(GetRequest { id }, &token)).await?;
+        let digest = tree::leaf_hash(&seen.into_inner().event);
+        let name = self.scene.door.server_name();
+        let message = approval::message(Verb::Review, name, &digest, "");
+        let signature = caller
+            .key
+            .sign(approval::NAMESPACE, HashAlg::Sha512, &message);
+        let decision = DecideRequest {
+            id,
+            public_key: caller.key.public_key().to_openssh().unwrap(),
+            binding_secret: caller.secret.clone(),
+            signature: signature.unwrap().to_pem(LineEnding::LF).unwrap(),
+            comment: String::new(),
+        };
+        let answer = requests.review(with_token(decision, &token)).await?;
+        Ok(answer.into_inner())
+    }
+
+    async fn lock(&self, target: LockTarget) {
+        let authority = self.scene.world.daemon().unwrap().authority();
+        let at = time::OffsetDateTime::from_unix_timestamp(self.scene.now()).unwrap();
+        let who = Who {
+            issuer: self.scene.world.issuer().url().to_owned(),
+            subject: "carol".to_owned(),
+            label: "carol@example.com".to_owned(),
+            claims: serde_json::json!({}),
+        };
+        let compose = move |standing: &Standing| {
+            let serials = standing.lockable(&target, at);
+            Ok(What::Locked(Box::new(Locked {
+                who,
+                target,
+                reason: None,
+                serials,
+            })))
+        };
+        authority.store.compose(compose, at).await.unwrap();
+    }
+}
+
+impl Attempt {
+    fn message(&self) -> Vec<u8> {
+        let hash: [u8; 32] = Sha256::digest(self.challenge.as_bytes()).into();
+        let key = self.subject.public_key();
+        possession_message(&self.server, &hash, key, &ask_bytes(&self.ask)).unwrap()
+    }
+
+    fn sign(&self, key: &PrivateKey, namespace: &str) -> String {
+        let signature = key.sign(namespace, HashAlg::Sha512, &self.message());
+        signature.unwrap().to_pem(LineEnding::LF).unwrap()
+    }
+
+    /// Signed by these registered keys.
+    fn by(&self, keys: &[&PrivateKey]) -> IssueRequest {
+        let signatures = keys.iter().map(|key| Signature {
+            public_key: key.public_key().to_openssh().unwrap(),
+            signature: self.sign(key, self.namespace),
+        });
+        IssueRequest {
+            ask: Some(self.ask.clone()),
+            public_key: self.subject.public_key().to_openssh().unwrap(),
+            binding_secret: Vec::new(),
+            possession: self.sign(&self.subject, POSSESSION_NAMESPACE),
+            emergency: Some(EmergencyProof {
+                challenge: self.challenge.clone(),
+                signatures: signatures.collect(),
+            }),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registered_key_gets_a_short_pass_whose_proof_is_in_the_ledger_and_whose_review_stays_open()
+ {
+    let outage = Outage::start().await;
+    let pass = outage.try_keys("prod", &[&outage.bob]).await.unwrap();
+    assert_eq!(
+        (pass.principals, &*pass.key_id),
+        (vec!["deploy".to_owned()], "bob@example.com/prod")
+    );
+    assert!(pass.valid_before - pass.valid_after <= 15 * 60 + 60);
+    let event = outage.scene.events(pass.serial).await.remove(0);
+    assert_eq!(
+        (&event["type"], &event["binding"]),
+        (&"issued".into(), &"emergency".into())
+    );
+    assert_eq!(event["who"]["subject"], "bob");
+    let signatures = event["emergency_proof"]["signatures"].as_array().unwrap();
+    assert_eq!(signatures.len(), 1);
+
+    // By his token bob is the same person, so he does not review it himself.
+    let own = outage
+        .review("bob", &["oncall", "security"], pass.serial)
+        .await;
+    assert_eq!(own.unwrap_err().reason, "OWN_REQUEST");
+    let (_, carol) = outage.person("carol", &["security"]);
+    let mut requests = RequestsClient::new(outage.scene.door.channel());
+    let open = requests
+        .list(with_token(ListRequestsRequest { all: false }, &carol))
+        .await;
+    let open = open.unwrap().into_inner().requests;
+    assert_eq!((open.len(), open[0].state()), (1, State::ReviewOpen));
+    let reviewed = outage
+        .review("carol", &["security"], pass.serial)
+        .await
+        .unwrap();
+    assert_eq!(reviewed.state(), State::Reviewed);
+
+    let mut ledger = LedgerClient::new(outage.scene.door.channel());
+    let mut chunks = ledger
+        .export(with_token(ExportRequest {}, &carol))
+        .await
+        .unwrap()
+        .into_inner();
+    let mut export = Vec::new();
+    while let Some(chunk) = chunks.message().await.unwrap() {
+        export.extend(chunk.chunk);
+    }
+    let mut trust = TrustClient::new(outage.scene.door.channel());
+    let trust = trust
+        .get_trust(GetTrustRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    let verifier = Verifier::parse(&trust.ledger_verifier_key).unwrap();
+    verify::verify_export(&export, &verifier).unwrap();
+}
+
+type Change = fn(&mut Attempt);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_signed_by_a_registered_key_for_this_very_ask_gets_nothing() {
+    let outage = Outage::start().await;
+    // What the keys signed differs from what is sent.
+    let changes: [(&str, Change); 6] = [
+        ("another role", |it| it.ask.role = "two".into()),
+        ("another reason", |it| it.ask.reason.push('2')),
+        ("another host", |it| it.ask.host = "web-2".into()),
+        ("another server", |it| it.server = "evil.example.com".into()),
+        ("another pass key", |it| it.subject = key()),
+        ("another namespace", |it| {
+            it.namespace = POSSESSION_NAMESPACE
+        }),
+    ];
+    for (case, change) in changes {
+        let honest = outage.attempt("prod").await;
+        let mut other = honest.clone();
+        change(&mut other);
+        let mut request = honest.by(&[]);
+        request.emergency.as_mut().unwrap().signatures =
+            other.by(&[&outage.bob]).emergency.unwrap().signatures;
+        outage.refused(case, "EMERGENCY_KEY", 0, request).await;
+    }
+    let eve = key();
+    let base = outage.attempt("prod").await;
+    outage
+        .refused(
+            "a key that nobody registered",
+            "EMERGENCY_KEY",
+            0,
+            base.by(&[&eve]),
+        )
+        .await;
+    outage
+        .refused("nobody", "EMERGENCY_KEY", 0, base.by(&[]))
+        .await;
+    outage
+        .refused(
+            "a registered key beside a stranger's",
+            "EMERGENCY_KEY",
+            0,
+            base.by(&[&outage.bob, &eve]),
+        )
+        .await;
+    outage
+        .refused(
+            "17 signatures",
+            "TOKEN_TOO_LARGE",
+            0,
+            base.by(&[&outage.bob; 17]),
+        )
+        .await;
+    let mut borrowed = base.by(&[&eve]);
+    let proof = borrowed.emergency.as_mut().unwrap();
+    proof.signatures[0].public_key = outage.bob.public_key().to_openssh().unwrap();
+    outage
+        .refused(
+            "a registered key's name over a stranger's signature",
+            "EMERGENCY_KEY",
+            0,
+            borrowed,
+        )
+        .await;
+    let mut stolen = base.by(&[&outage.bob]);
+    stolen.possession = base.sign(&eve, POSSESSION_NAMESPACE);
+    outage
+        .refused("a pass key that is not held", "POSSESSION", 1, stolen)
+        .await;
+    // After all that the same challenge still serves whoever is honest.
+    outage.issue(base.by(&[&outage.bob])).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_challenge_is_this_servers_and_is_answered_once() {
+    let outage = Outage::start().await;
+    let good = outage.attempt("prod").await;
+    let flipped = {
+        let mut text = good.challenge.clone().into_bytes();
+        text[0] = if text[0] == b'A' { b'B' } else { b'A' };
+        String::from_utf8(text).unwrap()
+    };
+    let strange = [
+        "",
+        "x",
+        &flipped,
+        &good.challenge[1..],
+        &"A".repeat(75),
+        &"A".repeat(4096),
+    ];
+    for challenge in strange {
+        let attempt = Attempt {
+            challenge: challenge.to_owned(),
+            ..good.clone()
+        };
+        outage
+            .refused(challenge, "CHALLENGE", 0, attempt.by(&[&outage.bob]))
+            .await;
+    }
+    let pass = outage.issue(good.by(&[&outage.bob])).await.unwrap();
+    outage
+        .refused(
+            "the same request again",
+            "CHALLENGE_USED",
+            1,
+            good.by(&[&outage.bob]),
+        )
+        .await;
+    let other = Attempt {
+        subject: key(),
+        ..good.clone()
+    };
+    outage
+        .refused(
+            "its challenge for another key",
+            "CHALLENGE_USED",
+            1,
+            other.by(&[&outage.alice]),
+        )
+        .await;
+    assert!(pass.serial > 0);
+
+    // Ten at once over one challenge: one of them.
+    let raced = outage.attempt("prod").await;
+    let mut tries = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let (mut passes, request) = (outage.passes(), raced.by(&[&outage.bob]));
+        tries.spawn(async move { passes.issue(request).await.is_ok() });
+    }
+    let outcomes = tries.join_all().await;
+    assert_eq!(outcomes.into_iter().filter(|is_ok| *is_ok).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registered_key_is_for_emergencies_of_roles_that_have_them_and_for_nothing_else() {
+    let outage = Outage::start().await;
+    for (case, reason, change) in [
+        (
+            "no emergency",
+            "EMERGENCY_ONLY",
+            (|it| it.ask.emergency = false) as Change,
+        ),
+        ("a role without any", "NOT_ALLOWED", |it| {
+            it.ask.role = "plain".into()
+        }),
+        ("no such role", "ROLE_UNKNOWN", |it| {
+            it.ask.role = "nothing".into()
+        }),
+        ("no reason", "REASON_REQUIRED", |it| it.ask.reason.clear()),
+    ] {
+        let mut attempt = outage.attempt("prod").await;
+        change(&mut attempt);
+        outage
+            .refused(case, reason, 1, attempt.by(&[&outage.bob]))
+            .await;
+    }
+    let not_on_call = outage.attempt("prod").await.by(&[&outage.mallory]);
+    outage
+        .refused("not on call", "NOT_ALLOWED", 1, not_on_call)
+        .await;
+
+    // Both ways in at once are none.
+    let (_, token) = outage.person("bob", &["oncall"]);
+    let before = outage.scene.ledger_size().await;
+    let request = outage.attempt("prod").await.by(&[&outage.bob]);
+    let status = outage
+        .passes()
+        .issue(with_token(request, &token))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert_eq!(outage.scene.ledger_size().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn k_of_n_counts_people_who_may_have_it_each_once() {
+    let outage = Outage::start().await;
+    for (case, keys) in [
+        ("one", vec![&outage.bob]),
+        (
+            "one person's two keys",
+            vec![&outage.bob, &outage.bobs_other],
+        ),
+        ("one key twice", vec![&outage.bob, &outage.bob]),
+        (
+            "somebody who may not have it",
+            vec![&outage.bob, &outage.mallory],
+        ),
+    ] {
+        let request = outage.attempt("two").await.by(&keys);
+        outage.refused(case, "QUORUM", 1, request).await;
+    }
+    let pass = outage
+        .try_keys("two", &[&outage.bob, &outage.alice])
+        .await
+        .unwrap();
+    let event = outage.scene.events(pass.serial).await.remove(0);
+    assert_eq!(event["who"]["subject"], "bob");
+    let signatures = event["emergency_proof"]["signatures"].as_array().unwrap();
+    let people: Vec<_> = signatures
+        .iter()
+        .map(|one| &one["who"]["subject"])
+        .collect();
+    assert_eq!(people, ["bob", "alice"]);
+    // One that signed first is the one who gets in.
+    let pass = outage
+        .try_keys("two", &[&outage.alice, &outage.bob])
+        .await
+        .unwrap();
+    assert_eq!(pass.key_id, "alice@example.com/two");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_who_is_locked_gets_in_or_lets_in() {
+    let fingerprint = |key: &PrivateKey| key.fingerprint(HashAlg::Sha256).to_string();
+    for (case, target) in [
+        ("the one who asks", LockTarget::Identity("bob".to_owned())),
+        (
+            "the one who seconds",
+            LockTarget::Identity("alice@example.com".to_owned()),
+        ),
+        ("the role", LockTarget::Role("two".to_owned())),
+    ] {
+        let outage = Outage::start().await;
+        outage.lock(target).await;
+        let request = outage
+            .attempt("two")
+            .await
+            .by(&[&outage.bob, &outage.alice]);
+        outage.refused(case, "LOCKED", 1, request).await;
+    }
+    let outage = Outage::start().await;
+    outage.lock(LockTarget::Key(fingerprint(&outage.bob))).await;
+    let request = outage.attempt("prod").await.by(&[&outage.bob]);
+    outage
+        .refused("the registered key", "LOCKED", 1, request)
+        .await;
+    outage
+        .try_keys("prod", &[&outage.bobs_other])
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_key_is_registered_there_is_no_challenge() {
+    let scene = Scene::with_policy(POLICY).await;
+    let mut passes = PassesClient::new(scene.door.channel());
+    let status = passes
+        .emergency_challenge(EmergencyChallengeRequest {})
+        .await
+        .unwrap_err();
+    assert_eq!(Refusal::from(status).reason, "EMERGENCY_KEY");
+}
