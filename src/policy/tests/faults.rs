@@ -103,6 +103,50 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
             "unknown field `page`",
         ),
         (
+            "an emergency by nobody's keys",
+            role("emergency = { allow = 'true', ttl = '5m', review = 'true', keys = 0 }"),
+            5,
+            "demand 1 to 16 people's registered keys",
+        ),
+        (
+            "a registered identity without keys",
+            registered("keys = []"),
+            9,
+            "`keys` is empty",
+        ),
+        (
+            "a registered key that is none",
+            registered("keys = [\"ssh-ed25519 AAAA\"]"),
+            9,
+            "it does not parse",
+        ),
+        (
+            "a DSA key",
+            registered(concat!(
+                "keys = [\"ssh-dss AAAAB3NzaC1kc3MAAAABAwAAAAEDAAAAAQMAAAABAw==\"]"
+            )),
+            9,
+            "no key for emergencies",
+        ),
+        (
+            "a key twice",
+            registered(&format!("keys = [\"{KEY}\", \"{KEY} again\"]")),
+            9,
+            "registered already",
+        ),
+        (
+            "an unknown key of the table",
+            registered(&format!("keys = [\"{KEY}\"]\ngroups = []")),
+            10,
+            "unknown field `groups`",
+        ),
+        (
+            "an empty subject",
+            registered(&format!("keys = [\"{KEY}\"]")).replace("\"bob\"", "\"\""),
+            8,
+            "`subject` is one line",
+        ),
+        (
             "hours",
             role("hours = { days = \"mon\" }"),
             5,
@@ -207,4 +251,14 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
         ),
     ];
     refused(cases);
+}
+
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+
+/// A policy whose `[[emergency_identity]]` begins on line 6.
+fn registered(keys: &str) -> String {
+    role(&format!(
+        "\n[[emergency_identity]]\nissuer = \"https://id.example.com\"\nsubject = \"bob\"\n{keys}\n"
+    ))
 }
