@@ -7,96 +7,19 @@
     reason = "tests"
 )]
 
-use std::{path::Path, process::Stdio};
+mod support;
 
-use daypass::dev::World;
 use serde_json::Value;
-use tokio::process::Command;
+use support::office::Office;
 
-/// Tests ask faster than people do.
-const LIMITS: &str = r#"
-[limits]
-requests_per_address = { per_second = 100000, burst = 100000 }
-requests_per_identity = { per_second = 100000, burst = 100000 }
-"#;
-
-/// A running world in which everybody has a state folder of their own.
-struct Office {
-    world: World,
-    folder: tempfile::TempDir,
+/// What this story says again and again.
+trait Story {
+    /// Bob asks and does not wait.
+    async fn asked(&self) -> String;
+    async fn events(&self) -> Vec<Value>;
 }
 
-#[derive(Debug)]
-struct Done {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Done {
-    /// The one JSON document on stdout, whatever the exit code.
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    fn exits(self, case: &str, code: i32) -> Self {
-        assert_eq!(self.code, code, "{case}: {self:?}");
-        self
-    }
-}
-
-impl Office {
-    async fn open() -> Self {
-        let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let folder = tempfile::tempdir_in(base).unwrap();
-        let options = daypass::dev::world::Options {
-            program: Some(env!("CARGO_BIN_EXE_daypass").into()),
-            configuration: LIMITS.to_owned(),
-            ..Default::default()
-        };
-        let world = World::start_with(&folder.path().join("world"), options)
-            .await
-            .unwrap();
-        let office = Self { world, folder };
-        for person in ["bob", "carol"] {
-            let done = office.run(person, "login --as", &[person]).await;
-            done.exits("login", 0);
-        }
-        office
-    }
-
-    fn command(&self, person: &str, words: &str, more: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_daypass"));
-        let variables = self.world.variables();
-        command
-            .args(words.split_whitespace())
-            .args(more)
-            .args(["--format", "json"])
-            .env_remove("SSH_AUTH_SOCK")
-            .env_remove("DISPLAY")
-            .env("HOME", self.folder.path())
-            .envs(variables.iter().map(|(name, value)| (name, value)))
-            .env("DAYPASS_STATE_DIR", self.folder.path().join(person))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        command
-    }
-
-    async fn run(&self, person: &str, words: &str, more: &[&str]) -> Done {
-        let output = self.command(person, words, more).output().await.unwrap();
-        Done {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    async fn daypass(&self, person: &str, words: impl AsRef<str>) -> Done {
-        self.run(person, words.as_ref(), &[]).await
-    }
-
+impl Story for Office {
     /// Bob asks and does not wait.
     async fn asked(&self) -> String {
         let done = self.daypass("bob", "request prod --reason INC-7").await;
@@ -117,15 +40,11 @@ impl Office {
             .unwrap()
             .clone()
     }
-
-    async fn close(self) {
-        self.world.stop().await.unwrap();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bob_asks_carol_approves_and_bob_redeems_one_pass() {
-    let office = Office::open().await;
+    let office = Office::open(&["bob", "carol"]).await;
     let id = office.asked().await;
     let early = office.daypass("bob", format!("pass --role prod --request {id}"));
     early.await.exits("nobody approved yet", 5);
@@ -176,7 +95,7 @@ async fn bob_asks_carol_approves_and_bob_redeems_one_pass() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_goes_on_when_approved_and_hears_a_denial() {
-    let office = Office::open().await;
+    let office = Office::open(&["bob", "carol"]).await;
     for (verb, code) in [("approve", 0), ("deny", 3)] {
         let waiting = office.command("bob", "request prod --reason INC-8 --wait 2m", &[]);
         let waiting = tokio::spawn({
@@ -206,7 +125,7 @@ async fn who_waits_goes_on_when_approved_and_hears_a_denial() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_that_a_request_ends_has_its_exit_code() {
-    let office = Office::open().await;
+    let office = Office::open(&["bob", "carol"]).await;
     let reason = office.daypass("bob", "request prod").await;
     reason.exits("a reason is demanded", 3);
     let plain = office

@@ -1,4 +1,6 @@
-//! `daypass status`: who is signed in and what is on disk; no network.
+//! `daypass status`: who is signed in, what is on disk, and which requests and reviews wait, where the server answers.
+
+use std::time::Duration;
 
 use serde::Serialize;
 use ssh_key::Certificate;
@@ -7,16 +9,19 @@ use super::{
     Failure, Global,
     failure::Code,
     output::{clean, table},
+    requests::page,
     target::{Target, left, moment},
 };
 use crate::client::{
     Client,
     cache::{self, Place},
     now,
+    requests::Seen,
     session::{Login, Session},
 };
 
-/// Show who is signed in, and the passes that are valid. Exits with 4 where nobody is signed in.
+/// Show who is signed in, the passes that are valid, and the requests and reviews that wait. Exits with 4 where nobody is
+/// signed in.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -32,6 +37,18 @@ struct Status {
     label: Option<String>,
     expires: Option<u64>,
     passes: Vec<Pass>,
+    /// None where the server was not asked, or did not answer.
+    requests: Option<Vec<Waiting>>,
+}
+
+/// A request or review that waits.
+#[derive(Serialize)]
+struct Waiting {
+    id: u64,
+    state: &'static str,
+    who: String,
+    role: String,
+    may_decide: bool,
 }
 
 #[derive(Serialize)]
@@ -50,7 +67,11 @@ impl Args {
     /// # Errors
     /// 4 where nobody is signed in.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
-        let status = status(&self.target.client()?, now())?;
+        let client = self.target.client()?;
+        let mut status = status(&client, now())?;
+        if status.signed_in {
+            status.requests = waiting(&client, global).await;
+        }
         global.print(&status, text)?;
         if status.signed_in {
             return Ok(());
@@ -80,7 +101,56 @@ fn status(client: &Client, now: u64) -> Result<Status, Failure> {
         label: of(|login| &login.label),
         expires: session.login.as_ref().map(|login| login.expires),
         server: session.server,
+        requests: None,
     })
+}
+
+/// What waits for this identity. A server that is away is no reason not to say the rest.
+async fn waiting(client: &Client, global: &Global) -> Option<Vec<Waiting>> {
+    let asked = async { client.signed_in().await?.requests(false).await };
+    let asked = tokio::time::timeout(PATIENCE, asked).await;
+    let why = match asked {
+        Ok(Ok(seen)) => return Some(seen.iter().map(Waiting::of).collect()),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it does not answer".to_owned(),
+    };
+    global.say(&format!(
+        "daypass: the server was not asked what waits: {why}"
+    ));
+    None
+}
+
+/// How long the server may take to say what waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Waiting {
+    fn of(seen: &Seen) -> Self {
+        Self {
+            id: seen.id,
+            state: page::word(seen.state),
+            who: seen.page.who.label.clone(),
+            role: seen.page.ask.role.clone(),
+            may_decide: seen.may_decide,
+        }
+    }
+
+    fn text(&self) -> String {
+        let next = match (self.state, self.may_decide) {
+            ("review-open", true) => format!("; look at it: daypass review {}", self.id),
+            ("pending", true) => format!("; look at it: daypass approve {}", self.id),
+            _ => String::new(),
+        };
+        let what = match self.state {
+            "review-open" => "emergency, its review is open",
+            other => other,
+        };
+        format!(
+            "request {}  {}  {}: {what}{next}",
+            self.id,
+            clean(&self.who),
+            clean(&self.role)
+        )
+    }
 }
 
 /// A key id is `LABEL/ROLE`, and a role has no slash.
@@ -109,9 +179,14 @@ fn text(status: &Status) -> String {
             moment(expires)
         ));
     }
+    lines.push(passes(status));
+    lines.extend(status.requests.iter().flatten().map(Waiting::text));
+    lines.join("\n")
+}
+
+fn passes(status: &Status) -> String {
     if status.passes.is_empty() {
-        lines.push("No passes.".to_owned());
-        return lines.join("\n");
+        return "No passes.".to_owned();
     }
     let mut rows = vec![
         ["SERIAL", "ROLE", "LOGINS", "LEFT", "PATH"]
@@ -127,6 +202,5 @@ fn text(status: &Status) -> String {
             pass.path.clone(),
         ]
     }));
-    lines.push(table(&rows));
-    lines.join("\n")
+    table(&rows)
 }

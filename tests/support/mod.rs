@@ -16,6 +16,7 @@
 )]
 
 pub mod door;
+pub mod office;
 pub mod scene;
 pub mod served;
 

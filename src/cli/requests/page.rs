@@ -212,7 +212,7 @@ fn printed(seen: &Seen) -> Printed<'_> {
     }
 }
 
-fn word(state: State) -> &'static str {
+pub(in crate::cli) fn word(state: State) -> &'static str {
     match state {
         State::Pending => "pending",
         State::Approved => "approved",

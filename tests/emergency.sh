@@ -1,0 +1,28 @@
+#!/bin/sh
+# Runs a command on a host in an emergency, with nobody at the keyboard: no prompts, JSON, exit codes.
+#
+#   emergency.sh HOST ROLE REASON COMMAND...
+#
+# DAYPASS_SERVER (and DAYPASS_CA_FILE for a private CA) say where to ask. DAYPASS_EMERGENCY_KEY names a registered key, for
+# the day when nobody can sign in; without it the session of `daypass login` is used.
+# Exits as the command does, or 3 denied, 4 sign in needed, 6 server unreachable (or nobody could be paged).
+set -eu
+
+host=$1 role=$2 reason=$3
+shift 3
+
+job=$(mktemp -d)
+trap 'rm -rf "$job"' EXIT
+
+code=0
+daypass pass --emergency --no-input --format json \
+    --host "$host" --role "$role" --reason "$reason" --out "$job/pass" >"$job/pass.json" || code=$?
+[ "$code" -eq 0 ] || exit "$code" # the reason is on stderr, as one JSON object
+
+# The serial is the pass's line in the ledger, and the number of the review that somebody else has to close.
+sed -n 's/.*"serial": *\([0-9]*\).*/emergency.sh: pass \1/p' "$job/pass.json" >&2
+
+set -- -o BatchMode=yes -o IdentitiesOnly=yes -i "$job/pass" -o CertificateFile="$job/pass-cert.pub" "$host" "$@"
+[ -z "${DAYPASS_SSH_CONFIG:-}" ] || set -- -F "$DAYPASS_SSH_CONFIG" "$@"
+ssh "$@" || code=$?
+exit "$code"
