@@ -116,7 +116,7 @@ impl Args {
                 };
                 let sheet = client.prepare(&wish, &signer).await?;
                 sheet.write(&it.file)?;
-                print(global, &it.file, &sheet)
+                print(global, &it.file, &sheet, &next(&it.file, &sheet))
             }
             Action::Sign(it) => sign(global, it).await,
             Action::Redeem(it) => {
@@ -142,10 +142,13 @@ async fn sign(global: &Global, args: Sign) -> Result<(), Failure> {
     }
     sheet.sign(&signer).await?;
     sheet.write(&args.file)?;
-    print(global, &args.file, &sheet)
+    let count = sheet.signatures.len();
+    let plural = if count == 1 { "" } else { "s" };
+    let said = format!("signed; the file has {count} signature{plural} now");
+    print(global, &args.file, &sheet, &said)
 }
 
-fn print(global: &Global, file: &Path, sheet: &Sheet) -> Result<(), Failure> {
+fn print(global: &Global, file: &Path, sheet: &Sheet, text: &str) -> Result<(), Failure> {
     let ask = &sheet.ask;
     let printed = Printed {
         file: file.display().to_string(),
@@ -158,7 +161,7 @@ fn print(global: &Global, file: &Path, sheet: &Sheet) -> Result<(), Failure> {
         signed_by: sheet.signers(),
         expires_at: sheet.expires_at,
     };
-    global.print(&printed, |_| text(file, sheet))
+    global.print(&printed, |_| text.to_owned())
 }
 
 fn text(file: &Path, sheet: &Sheet) -> String {
@@ -188,13 +191,18 @@ fn text(file: &Path, sheet: &Sheet) -> String {
     let lines = rows.iter().filter(|(_, value)| !value.is_empty());
     let lines = lines.map(|(name, value)| format!("  {:<12}{}", name, clean(value)));
     let head = format!("emergency in {}", clean(&name));
-    let next = [
-        format!("others sign it:  daypass emergency sign {}", clean(&name)),
-        format!("then:            daypass emergency redeem {}", clean(&name)),
-    ];
     std::iter::once(head)
         .chain(lines)
-        .chain(next)
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// What it says, and what everybody does with it.
+fn next(file: &Path, sheet: &Sheet) -> String {
+    let name = quoted(&file.display().to_string());
+    let name = clean(&name);
+    format!(
+        "{}\nothers sign it:  daypass emergency sign {name}\nthen:            daypass emergency redeem {name}",
+        text(file, sheet)
+    )
 }

@@ -148,6 +148,15 @@ impl From<tonic::Status> for Error {
         let reason = details.as_ref().map(|details| details.reason.clone());
         let message = said(&status);
         match status.code() {
+            // No sign-in mends these: the caller came by a registered key.
+            Code::Unauthenticated
+                if matches!(reason.as_deref(), Some("EMERGENCY_KEY" | "CHALLENGE")) =>
+            {
+                Self::Denied {
+                    reason: reason.unwrap_or_default(),
+                    message,
+                }
+            }
             Code::Unauthenticated => Self::SignIn {
                 message: format!(
                     "the server refused your sign-in: {message}; sign in again with: daypass login"
@@ -209,6 +218,8 @@ mod tests {
     fn every_refusal_has_the_documented_exit_code_and_keeps_its_reason() {
         let cases = [
             (Code::Unauthenticated, "TOKEN_EXPIRED", 4),
+            (Code::Unauthenticated, "EMERGENCY_KEY", 3),
+            (Code::Unauthenticated, "CHALLENGE", 3),
             (Code::PermissionDenied, "NOT_ALLOWED", 3),
             (Code::InvalidArgument, "SUBJECT_KEY", 3),
             (Code::ResourceExhausted, "RATE_LIMITED", 1),

@@ -85,10 +85,10 @@ pub enum Error {
     #[error("check the token's key binding: it is for another key")]
     OtherKey,
     /// The challenge is none of ours, or is over.
-    #[error("check the challenge: {0}")]
+    #[error("the challenge is refused: {0}")]
     Challenge(&'static str),
     /// A key is not registered for emergencies, or did not sign.
-    #[error("check the emergency keys: {0}")]
+    #[error("the emergency keys are refused: {0}")]
     EmergencyKey(&'static str),
     /// The subject key or its proof cannot be read.
     #[error("read the proof of possession")]

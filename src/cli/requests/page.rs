@@ -166,7 +166,10 @@ fn row(seen: &Seen) -> [String; 8] {
         seen.page.who.label.clone(),
         ask.role.clone(),
         some(&ask.host),
-        format!("{}/{}", yes.count(), seen.page.needed),
+        match seen.page.is_review {
+            true => "-".to_owned(),
+            false => format!("{}/{}", yes.count(), seen.page.needed),
+        },
         life(seen),
         some(&ask.reason),
     ]

@@ -1,0 +1,86 @@
+//! What people and programs see: each file of `tests/screens/` is a story with every screen of it, in a world of its own.
+//!
+//! A line `$ bob daypass ...` runs as bob, in a state folder of his. What changes from run to run stands there as `[..]`, or
+//! by name. `TRYCMD=overwrite cargo test --test screens` writes the stories anew: look at the difference before you keep it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod support;
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use support::office::Office;
+
+/// Everybody of the dev world, and somebody who never signs in.
+const PEOPLE: [&str; 6] = ["alice", "bob", "carol", "dave", "mallory", "nobody"];
+
+/// Runs its arguments as one person, from the world's folder.
+fn write_person(office: &Office, name: &str) {
+    let folder = office.folder.path();
+    let script = format!(
+        "#!/bin/sh\ncd {world}\n. ./env\nexport DAYPASS_STATE_DIR={state} HOME={folder} NO_COLOR=1 COLUMNS=100\n\
+         unset SSH_AUTH_SOCK DISPLAY DAYPASS_FORMAT\nexec \"$@\" </dev/null\n",
+        world = office.world.files().dir().display(),
+        state = office.state(name).display(),
+        folder = folder.display(),
+    );
+    let path = folder.join(format!("{name}.sh"));
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+async fn tell(story: &'static str) {
+    let office = Office::open(&[]).await;
+    let cases = trycmd::TestCases::new();
+    for name in PEOPLE {
+        write_person(&office, name);
+        let script = office.folder.path().join(format!("{name}.sh"));
+        cases.register_bin(name, trycmd::schema::Bin::Path(script));
+    }
+    let (server, _) = office.world.server();
+    let variables = [
+        ("[SERVER]", server.trim_end_matches('/').to_owned()),
+        ("[ISSUER]", office.world.issuer().url().to_owned()),
+        ("[WORLD]", office.world.files().dir().display().to_string()),
+        ("[STATE]", office.folder.path().display().to_string()),
+    ];
+    for (name, value) in variables {
+        cases.insert_var(name, value).unwrap();
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/screens")
+        .join(story);
+    assert!(path.exists(), "{}", path.display());
+    let told = tokio::task::spawn_blocking(move || {
+        cases.timeout(std::time::Duration::from_secs(60));
+        cases.case(path);
+        cases.run();
+    });
+    told.await.unwrap();
+    office.close().await;
+}
+
+macro_rules! stories {
+    ($($name:ident => $file:literal),* $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                tell($file).await;
+            }
+        )*
+    };
+}
+
+stories! {
+    requests_from_the_ask_to_the_pass => "requests.md",
+    emergencies_and_their_reviews => "emergencies.md",
+    locks_and_revocations => "admin.md",
+    passes_and_what_is_refused => "passes.md",
+    the_record => "ledger.md",
+    the_policy_and_its_tools => "policy.md",
+}
