@@ -9,6 +9,8 @@ pub mod failure;
 pub mod host;
 pub mod init;
 pub mod inspect;
+mod jump;
+mod jumped;
 pub mod ledger;
 pub mod login;
 pub mod logout;
@@ -53,6 +55,8 @@ enum Command {
     Requests(requests::Args),
     Ssh(ssh::Args),
     Ensure(ensure::Args),
+    #[command(hide = true)]
+    Jump(jump::Args),
     SshConfig(ssh_config::Args),
     Inspect(inspect::Args),
     Ledger(ledger::Args),
@@ -94,6 +98,7 @@ impl Cli {
             Command::Requests(args) => args.run(global).await,
             Command::Ssh(args) => args.run(global).await,
             Command::Ensure(args) => args.run(global).await,
+            Command::Jump(args) => args.run(global).await,
             Command::SshConfig(args) => args.run(global).await,
             Command::Inspect(args) => args.run(global).await,
             Command::Ledger(args) => args.run(global).await,

@@ -12,6 +12,7 @@ pub mod choose;
 pub mod connect;
 pub mod error;
 pub mod inspect;
+pub mod jump;
 pub mod key;
 pub mod login;
 pub mod pass;

@@ -5,6 +5,7 @@
 //! here ([`Policy::explain`], [`Policy::run_tests`], [`Policy::warnings`]) reasons about decisions and grants nothing.
 
 pub mod approval;
+pub mod bastion;
 pub mod check;
 pub mod command;
 pub mod condition;
@@ -122,6 +123,7 @@ pub struct Policy {
     origin: String,
     limits: limits::Limits,
     hosts: hosts::Hosts,
+    bastions: bastion::Bastions,
     offices: offices::Offices,
     roles: Vec<Role>,
     tests: Vec<testing::Test>,
@@ -138,16 +140,18 @@ impl Policy {
         let file = lines.read()?;
         let limits = limits::Limits::load(lines, &file.limits)?;
         let hosts = hosts::Hosts::load(lines, &file)?;
-        let roles = load_roles(lines, &file, &limits, &hosts)?;
+        let bastions = bastion::Bastions::load(lines, &file, &limits, &hosts)?;
+        let roles = load_roles(lines, &file, &limits, &hosts, &bastions)?;
         let offices = offices::Offices::load(lines, &file)?;
         let conditions = roles.iter().flat_map(Role::conditions);
         let patterns = condition::unite(conditions.chain(offices.conditions()));
-        let tests = testing::load(lines, file.tests, &roles)?;
+        let tests = testing::load(lines, file.tests, &roles, &bastions)?;
         Ok(Self {
             hash: format!("{:x}", Sha256::digest(text)),
             origin: origin.to_owned(),
             limits,
             hosts,
+            bastions,
             offices,
             roles,
             tests,
@@ -192,6 +196,11 @@ impl Policy {
     /// All host-name patterns of `[hosts]`.
     pub fn host_patterns(&self) -> Vec<&str> {
         self.hosts.patterns().collect()
+    }
+
+    /// The bastions, in file order.
+    pub fn bastions(&self) -> &[bastion::Bastion] {
+        self.bastions.all()
     }
 
     /// Decides over claims, proven or not. Only [`Policy::decide`] lets the grant out.
@@ -253,6 +262,7 @@ impl Policy {
             role,
             limits: &self.limits,
             hosts: &self.hosts,
+            bastions: &self.bastions,
             person,
             ask,
             context,
@@ -279,12 +289,13 @@ fn load_roles(
     file: &file::File,
     limits: &limits::Limits,
     hosts: &hosts::Hosts,
+    bastions: &bastion::Bastions,
 ) -> Result<Vec<Role>, Error> {
     let mut names = BTreeSet::new();
     file.roles
         .iter()
         .map(|raw| {
-            let role = Role::load(text, raw, limits, hosts)?;
+            let role = Role::load(text, raw, limits, hosts, bastions)?;
             if !names.insert(role.name.clone()) {
                 return Err(text.error(
                     raw.name.span(),

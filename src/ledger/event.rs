@@ -3,6 +3,7 @@
 //! The bytes are printable ASCII. Whatever was in a name, a reason or a claim, a leaf is one line of text that neither
 //! breaks a log, nor moves a terminal's cursor, nor reads backwards.
 
+mod jump;
 mod target;
 
 use std::{collections::BTreeMap, io};
@@ -12,6 +13,7 @@ use serde_json::ser::{CompactFormatter, Formatter};
 use time::OffsetDateTime;
 
 use super::standing::{Objection, Rule};
+pub use jump::{Jump, Through};
 pub use target::{Applicant, LockTarget, Locked, RevokeTarget, Revoked, Unlocked};
 
 /// One leaf.
@@ -291,6 +293,9 @@ pub struct Issued {
     pub ca: String,
     /// Hex SHA-256 of the exact to-be-signed bytes; the writer fills it, for they hold the serial.
     pub to_be_signed: String,
+    /// Of a jump pass: what it is for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub jump: Option<Jump>,
 }
 
 /// An ask that waits, with all that its pass would be.
@@ -320,6 +325,9 @@ pub struct Requested {
     pub ttl_seconds: u64,
     /// Hash of the policy file that decided.
     pub policy: String,
+    /// The bastion that it would go through.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub through: Option<Through>,
 }
 
 /// Somebody's decision about a request, with their signature ([`super::approval`]).

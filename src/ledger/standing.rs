@@ -6,6 +6,7 @@
 //!
 //! Time is the events' own. Nothing here is stored: it follows from the ledger.
 
+mod jumps;
 mod locks;
 mod passes;
 mod requests;
@@ -48,7 +49,10 @@ impl Standing {
             What::Issued(issued) => {
                 let (who, key) = (&issued.who, Some(&*issued.key));
                 self.expect_unlocked(&Applicant::new(who, key, Some(&issued.ask.role)))?;
-                self.requests.admit_pass(event, issued)
+                match &issued.jump {
+                    None => self.requests.admit_pass(event, issued),
+                    Some(jump) => self.admit_jump(issued, jump),
+                }
             }
             What::Revoked(revoked) => self.admit_revoked(event, revoked),
             What::Locked(locked) => self.admit_locked(event, locked),
@@ -178,6 +182,8 @@ pub enum Rule {
     NoSuchPass,
     /// An event revokes other passes than those it is aimed at.
     Serials,
+    /// A jump pass does not belong to the pass that it names.
+    Jump,
 }
 
 impl Rule {
@@ -198,6 +204,7 @@ impl Rule {
             Self::NoSuchLock => "NO_SUCH_LOCK",
             Self::NoSuchPass => "NO_SUCH_PASS",
             Self::Serials => "REVOKED_SERIALS",
+            Self::Jump => "JUMP",
         }
     }
 }

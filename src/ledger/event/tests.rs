@@ -63,6 +63,7 @@ pub(in crate::ledger) fn issued() -> Issued {
         policy: "ab".repeat(32),
         ca: "SHA256:ca".to_owned(),
         to_be_signed: "cd".repeat(32),
+        jump: None,
     }
 }
 

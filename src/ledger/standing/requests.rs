@@ -261,6 +261,14 @@ impl Requests {
         }
     }
 
+    /// The request that became the pass `serial`.
+    pub(super) fn redeemed_by(&self, serial: u64) -> Option<&Requested> {
+        let mut requests = self.iter();
+        let is_it =
+            |request: &&Request| request.serial == serial && request.state == State::Redeemed;
+        requests.find(is_it)?.requested.as_deref()
+    }
+
     fn find(&self, id: u64) -> Result<&Request, Objection> {
         self.get(id).ok_or_else(|| {
             Objection::new(
@@ -321,7 +329,11 @@ impl Requests {
         };
     }
 
+    /// A jump pass redeems nothing and opens no review: the pass that it belongs to does.
     fn redeem(&mut self, event: &Event, issued: &Issued) {
+        if issued.jump.is_some() {
+            return;
+        }
         let redeemed = issued.ask.request.and_then(|id| self.by_id.get_mut(&id));
         if let Some(request) = redeemed {
             self.revision += 1;

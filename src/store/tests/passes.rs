@@ -40,6 +40,7 @@ pub(super) fn issued() -> Issued {
         policy: "ab".repeat(32),
         ca: "SHA256:ca".to_owned(),
         to_be_signed: String::new(),
+        jump: None,
     }
 }
 
