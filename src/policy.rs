@@ -186,7 +186,8 @@ impl Policy {
         }
     }
 
-    /// The roles open to this identity (`allow` holds), optionally on one host, in file order.
+    /// The roles open to this identity (`allow` holds), optionally on one host (which they cover, and to which there is a
+    /// way), in file order.
     ///
     /// A condition that reads `ask.params` or `ask.reason` is judged as if none were given.
     pub fn roles_for(&self, identity: &Identity, host: Option<&str>) -> Vec<&Role> {
@@ -228,7 +229,7 @@ impl Policy {
                 facts.ask(ask);
             }
             let case = self.case(role, person, ask, context, &facts);
-            if case.allowed().is_ok() && case.groups().is_ok() {
+            if case.allowed().is_ok() && case.groups().is_ok() && case.has_way() {
                 open.push(role);
             }
         }

@@ -336,6 +336,11 @@ impl Case<'_> {
         self.bastions.to(&self.role.name, host).map(Some)
     }
 
+    /// Whether some bastion leads to the host that is named, where the role needs one.
+    pub(super) fn has_way(&self) -> bool {
+        self.ask.host.is_none() || self.bastion().is_ok()
+    }
+
     /// The way through that bastion.
     fn way(&self, grant: &Grant) -> Result<Option<Way>, Denial> {
         let (role, caller) = (&self.role.name, self.context.caller);
