@@ -229,3 +229,191 @@ pub(super) fn check(
         None => Ok(Jump { via, certificate }),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::client::key::Key;
+    use ssh_key::{
+        Algorithm, HashAlg, PrivateKey,
+        certificate::{Builder, CertType},
+        rand_core::OsRng,
+    };
+
+    const KEY_ID: &str = "alice@example.com/db";
+
+    /// A certificate of this serial, with one difference.
+    fn certificate(
+        key: &PublicKey,
+        ca: &PrivateKey,
+        serial: u64,
+        change: impl FnOnce(&mut Builder),
+    ) -> Certificate {
+        let mut builder = Builder::new(vec![7; 32], key, 1000, 5000).unwrap();
+        builder.cert_type(CertType::User).unwrap();
+        builder.serial(serial).unwrap();
+        builder.key_id(KEY_ID).unwrap();
+        change(&mut builder);
+        builder.sign(ca).unwrap()
+    }
+
+    fn only_forwards(builder: &mut Builder) {
+        builder.valid_principal("jump@edge").unwrap();
+        builder.critical_option("force-command", "exit 1").unwrap();
+        builder.extension("permit-port-forwarding", "").unwrap();
+    }
+
+    fn answer(certificate: &Certificate) -> v1::Jump {
+        v1::Jump {
+            bastion: "edge".into(),
+            host: "bastion.example.com".into(),
+            port: 22,
+            login: "jump".into(),
+            certificate: certificate.to_openssh().unwrap(),
+            serial: certificate.serial(),
+            key_id: KEY_ID.into(),
+            valid_after: 1000,
+            valid_before: 5000,
+            principals: certificate.valid_principals().to_vec(),
+            force_command: "exit 1".into(),
+            ..v1::Jump::default()
+        }
+    }
+
+    type Change = fn(&mut v1::Jump);
+    type Build = fn(&mut Builder);
+
+    #[test]
+    fn a_jump_pass_that_is_not_what_it_should_be_is_refused() {
+        let key = Key::fresh().unwrap().public();
+        let ca = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+        let trusted = [ca.fingerprint(HashAlg::Sha256)];
+        let main = certificate(&key, &ca, 7, |it| {
+            it.valid_principal("root").unwrap();
+        });
+        let checked = |jump: &v1::Jump| check(jump, &main, "db", &key, &trusted, 2000);
+        let good = answer(&certificate(&key, &ca, 8, only_forwards));
+        assert_eq!(checked(&good).unwrap().via.port, 22);
+
+        let said: [(&str, Change); 11] = [
+            ("garbage", |it| it.certificate = "x".into()),
+            ("another serial", |it| it.serial = 9),
+            ("another end", |it| it.valid_before = 6000),
+            ("another principal", |it| {
+                it.principals = vec!["root".into()]
+            }),
+            ("another command", |it| it.force_command = "id".into()),
+            ("another login", |it| it.login = "root".into()),
+            ("addresses that are not in it", |it| {
+                it.source_addresses = vec!["192.0.2.0/24".into()];
+            }),
+            ("an option for a host", |it| {
+                it.host = "-oProxyCommand=id".into()
+            }),
+            ("a shell for a host", |it| it.host = "$(id)".into()),
+            ("an option for a login", |it| it.login = "-l".into()),
+            ("a port out of range", |it| it.port = 65_558),
+        ];
+        for (case, change) in said {
+            let mut jump = good.clone();
+            change(&mut jump);
+            assert!(checked(&jump).is_err(), "{case}");
+        }
+
+        let signed: [(&str, u64, Build); 4] = [
+            ("the same pass again", 7, only_forwards),
+            ("a terminal too", 8, |it| {
+                only_forwards(it);
+                it.extension("permit-pty", "").unwrap();
+            }),
+            ("no forwarding", 8, |it| {
+                it.valid_principal("jump").unwrap();
+                it.critical_option("force-command", "exit 1").unwrap();
+            }),
+            ("a second login", 8, |it| {
+                only_forwards(it);
+                it.valid_principal("root@edge").unwrap();
+            }),
+        ];
+        for (case, serial, build) in signed {
+            let jump = answer(&certificate(&key, &ca, serial, build));
+            assert!(checked(&jump).is_err(), "{case}");
+        }
+        let free = answer(&certificate(&key, &ca, 8, |it| {
+            it.valid_principal("jump").unwrap();
+            it.extension("permit-port-forwarding", "").unwrap();
+        }));
+        let free = v1::Jump {
+            force_command: String::new(),
+            ..free
+        };
+        assert!(checked(&free).is_err(), "a shell");
+
+        let other = Key::fresh().unwrap().public();
+        let theirs = answer(&certificate(&other, &ca, 8, only_forwards));
+        assert!(checked(&theirs).is_err(), "for another key");
+        let stranger = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+        let forged = answer(&certificate(&key, &stranger, 8, only_forwards));
+        assert!(checked(&forged).is_err(), "of another CA");
+    }
+
+    #[test]
+    fn a_file_that_names_what_is_no_bastion_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("jump.json");
+        let good = Via {
+            bastion: "edge".into(),
+            host: "2001:db8::10".into(),
+            port: 22,
+            login: "jump".into(),
+        };
+        good.write(&path).unwrap();
+        assert_eq!(Via::read(&path), Some(good.clone()));
+        let bad: [(&str, fn(&mut Via)); 4] = [
+            ("an option", |via| via.host = "-oProxyCommand=id".into()),
+            ("no host", |via| via.host.clear()),
+            ("port 0", |via| via.port = 0),
+            ("no login", |via| via.login.clear()),
+        ];
+        for (case, change) in bad {
+            let mut via = good.clone();
+            change(&mut via);
+            via.write(&path).unwrap();
+            assert_eq!(Via::read(&path), None, "{case}");
+        }
+    }
+
+    #[test]
+    fn the_ssh_to_a_bastion_has_its_own_key_and_every_word_in_its_place() {
+        let jump = Place::at(Path::new("/a b/50%/jump")).unwrap();
+        let via = Via {
+            bastion: "edge".into(),
+            host: "bastion.example.com".into(),
+            port: 2222,
+            login: "jump".into(),
+        };
+        let words = via.arguments(&jump, Some(Path::new("/c")), "[db-1]:22");
+        let expected = [
+            "-F",
+            "/c",
+            "-o",
+            "IdentityFile=\"/a b/50%%/jump\"",
+            "-o",
+            "CertificateFile=\"/a b/50%%/jump-cert.pub\"",
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "ControlPath=none",
+            "-l",
+            "jump",
+            "-p",
+            "2222",
+            "-W",
+            "[db-1]:22",
+            "--",
+            "bastion.example.com",
+        ];
+        assert_eq!(words.unwrap(), expected);
+    }
+}

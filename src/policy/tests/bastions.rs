@@ -244,6 +244,20 @@ fn the_jump_pass_forwards_and_does_nothing_else() {
 }
 
 #[test]
+fn a_role_behind_bastions_is_open_on_the_hosts_they_lead_to() {
+    let policy = parse(BEHIND).unwrap();
+    for (host, expected) in [
+        (None, vec!["db", "direct"]),
+        (Some("db-1"), vec!["db", "direct"]),
+        (Some("web-1"), vec!["direct"]),
+    ] {
+        let open = policy.open_roles(person(&dba()), host);
+        let names: Vec<_> = open.iter().map(|role| role.name.as_str()).collect();
+        assert_eq!(names, expected, "{host:?}");
+    }
+}
+
+#[test]
 fn what_shortens_the_pass_shortens_its_jump_pass() {
     let ttl = |ask: &Ask| judged(BEHIND, ask).unwrap().jump().unwrap().1.ttl();
     assert_eq!(ttl(&db("db-1")), Duration::from_secs(1800));
