@@ -13,7 +13,6 @@ use ssh_key::{Certificate, PublicKey};
 use super::{
     Error,
     key::{Key, KeyPlace, private_text, public_line},
-    pass::Pass,
     state::{State, write_atomically},
 };
 use crate::proto::{ask_bytes, v1};
@@ -133,27 +132,6 @@ impl Place {
         serves.then_some(certificate)
     }
 
-    /// Writes a pass as [`Place::write`] does, and its jump pass before it; where it has none, an older one goes.
-    ///
-    /// # Errors
-    /// Where a file cannot be written or removed.
-    pub fn keep(&self, key: &Key, place: &KeyPlace, pass: &Pass, copy: bool) -> Result<(), Error> {
-        let (jump, via) = (self.jump(), self.via_file());
-        match &pass.jump {
-            Some(new) => {
-                jump.write(key, place, &new.certificate, copy)?;
-                new.via.write(&via)?;
-            }
-            None if via.exists() => {
-                for old in [&via, &jump.certificate(), &jump.public(), &jump.key] {
-                    remove(old)?;
-                }
-            }
-            None => {}
-        }
-        self.write(key, place, &pass.certificate, copy)
-    }
-
     /// Writes a pass. A key of ours is copied, so that a later login leaves this pass usable; a file of the user's
     /// is linked unless `copy`; a key in the agent has only its public half here.
     ///
@@ -265,7 +243,7 @@ fn is_plain_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
 }
 
-fn remove(path: &Path) -> Result<(), Error> {
+pub(super) fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file(path)(error)),
         _ => Ok(()),

@@ -16,7 +16,8 @@ use ssh_key::{Certificate, Fingerprint, PublicKey};
 use super::{
     Error,
     cache::{self, Place, lives},
-    pass,
+    key::{Key, KeyPlace},
+    pass::{self, Pass},
     ssh::quote,
     state::write_atomically,
 };
@@ -106,6 +107,32 @@ impl Via {
 }
 
 impl Place {
+    /// Writes a pass as [`Place::write`] does, and its jump pass before it; where it has none, an older one goes.
+    ///
+    /// # Errors
+    /// Where a file cannot be written or removed.
+    pub fn keep(&self, key: &Key, place: &KeyPlace, pass: &Pass, copy: bool) -> Result<(), Error> {
+        let (jump, via) = (self.jump(), self.via_file());
+        match &pass.jump {
+            Some(new) => {
+                jump.write(key, place, &new.certificate, copy)?;
+                new.via.write(&via)?;
+            }
+            None if via.exists() => {
+                for old in [
+                    &via,
+                    &jump.certificate(),
+                    &jump.public(),
+                    &jump.key().to_owned(),
+                ] {
+                    cache::remove(old)?;
+                }
+            }
+            None => {}
+        }
+        self.write(key, place, &pass.certificate, copy)
+    }
+
     /// The way that the pass here takes, where that is through a bastion.
     pub fn via(&self) -> Option<Via> {
         Via::read(&self.via_file())
@@ -234,7 +261,6 @@ pub(super) fn check(
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::client::key::Key;
     use ssh_key::{
         Algorithm, HashAlg, PrivateKey,
         certificate::{Builder, CertType},
@@ -283,6 +309,7 @@ mod tests {
 
     type Change = fn(&mut v1::Jump);
     type Build = fn(&mut Builder);
+    type Spoil = fn(&mut Via);
 
     #[test]
     fn a_jump_pass_that_is_not_what_it_should_be_is_refused() {
@@ -370,7 +397,7 @@ mod tests {
         };
         good.write(&path).unwrap();
         assert_eq!(Via::read(&path), Some(good.clone()));
-        let bad: [(&str, fn(&mut Via)); 4] = [
+        let bad: [(&str, Spoil); 4] = [
             ("an option", |via| via.host = "-oProxyCommand=id".into()),
             ("no host", |via| via.host.clear()),
             ("port 0", |via| via.port = 0),

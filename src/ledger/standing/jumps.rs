@@ -17,13 +17,19 @@ impl Standing {
             .or_else(|| has_one().then_some("which has one already"))
             .or_else(|| fault_of_rights(issued))
             .or_else(|| {
-                let approved = self.requests.redeemed_by(serial)?;
+                let approved = self.redeemed_as(serial)?;
                 (!is_within(issued, jump, approved)).then_some("and was not approved with it")
             });
         match fault {
             None => Ok(()),
             Some(fault) => Err(refused(serial, fault)),
         }
+    }
+
+    /// The request that became the pass `serial`.
+    fn redeemed_as(&self, serial: u64) -> Option<&Requested> {
+        let mut requests = self.requests().filter(|request| request.serial == serial);
+        requests.find_map(|request| request.requested.as_deref())
     }
 }
 

@@ -261,14 +261,6 @@ impl Requests {
         }
     }
 
-    /// The request that became the pass `serial`.
-    pub(super) fn redeemed_by(&self, serial: u64) -> Option<&Requested> {
-        let mut requests = self.iter();
-        let is_it =
-            |request: &&Request| request.serial == serial && request.state == State::Redeemed;
-        requests.find(is_it)?.requested.as_deref()
-    }
-
     fn find(&self, id: u64) -> Result<&Request, Objection> {
         self.get(id).ok_or_else(|| {
             Objection::new(
