@@ -13,7 +13,7 @@ use super::{
 /// Everybody is root here, and host groups part the machines.
 const POLICY: &str = r#"
 [limits]
-principals = ["root"]
+principals = ["root", "nobody"]
 
 [hosts]
 db = ["db-*"]
@@ -38,10 +38,10 @@ source = "bastion"
 ttl = "30m"
 "#;
 
-/// As the README has it for a bastion.
-const BASTION: &str = "AuthorizedPrincipalsCommand /usr/bin/printf %%s\\n %u@edge\nAllowTcpForwarding local\n\
-    AllowStreamLocalForwarding no\nAllowAgentForwarding no\nX11Forwarding no\nPermitTunnel no\nPermitTTY no\n\
-    GatewayPorts no\nPermitOpen 192.0.2.20:22 [2001:db8::20]:22\n";
+/// As the README has it for a bastion whose login is `LOGIN`.
+const BASTION: &str = "AuthorizedPrincipalsCommand /usr/bin/printf %%s\\n %u@edge\nMatch User LOGIN\n    \
+    AllowTcpForwarding local\n    PermitOpen *:22\n    PermitTTY no\n    X11Forwarding no\n    \
+    AllowAgentForwarding no\n    AllowStreamLocalForwarding no\n    PermitTunnel no\n";
 
 const HOST: &str = "AuthorizedPrincipalsCommand /usr/bin/printf %%s\\n %u@db\n";
 
@@ -64,12 +64,18 @@ struct Site {
 impl Site {
     /// Alice has passes for `db-1` and `db-6`.
     async fn start() -> Self {
-        let desk = Desk::start(POLICY).await;
+        Self::with_login("root").await
+    }
+
+    /// The same with another login at the bastion.
+    async fn with_login(login: &str) -> Self {
         let lan = Lan::new(&[("client", 2), ("bastion", 10), ("host", 20)]);
-        let ca = fs::read_to_string(desk.world.files().dir().join("ca_key.pub"));
-        let ca = ca.unwrap_or_else(|_| public_half(&desk));
+        let policy = POLICY.replace("login = \"root\"", &format!("login = {login:?}"));
+        let desk = Desk::start(&policy).await;
+        let ca = public_half(&desk);
+        let restricted = BASTION.replace("LOGIN", login);
         let folder = |name: &str| desk.folder.path().join(name);
-        let bastion = lan.sshd("bastion", 2222, &ca, &folder("bastion"), BASTION);
+        let bastion = lan.sshd("bastion", 2222, &ca, &folder("bastion"), &restricted);
         let host = lan.sshd("host", 22, &ca, &folder("host"), HOST);
         let known = format!(
             "[192.0.2.10]:2222 {}\n192.0.2.20,2001:db8::20 {}\n",
@@ -260,7 +266,7 @@ async fn the_jump_pass_forwards_to_hosts_and_does_nothing_else() {
     );
 
     let elsewhere = site
-        .ssh("jump", &[&["-W", "192.0.2.2:22"], &bastion[..]].concat())
+        .ssh("jump", &[&["-W", "192.0.2.20:80"], &bastion[..]].concat())
         .await;
     assert!(
         elsewhere.stderr.contains("administratively prohibited"),
@@ -317,5 +323,24 @@ async fn the_printed_command_line_goes_through_by_ssh_alone() {
         (login.code, &*login.stdout),
         (0, "in\n"),
         "{line}\n{login:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_without_a_shell_is_enough_at_the_bastion() {
+    let site = Site::with_login("nobody").await;
+    let words = [DAYPASS, "ssh", "db-1", "-F", site.own(), "--", "echo in"];
+    let login = site.run(&words).await;
+    assert_eq!(
+        (login.code, &*login.stdout),
+        (0, "in\n"),
+        "{login:?}\n{}",
+        site.bastion.log()
+    );
+    let words = ["-p", "2222", "-l", "nobody", "bastion.example.com", "id"];
+    let command = site.ssh("jump", &words).await;
+    assert!(
+        command.code != 0 && !command.stdout.contains("uid="),
+        "{command:?}"
     );
 }
