@@ -10,6 +10,8 @@ pub mod failure;
 pub mod host;
 pub mod init;
 pub mod inspect;
+mod jump;
+mod jumped;
 pub mod ledger;
 pub mod login;
 pub mod logout;
@@ -60,6 +62,8 @@ enum Command {
     Emergency(emergency::Args),
     Ssh(ssh::Args),
     Ensure(ensure::Args),
+    #[command(hide = true)]
+    Jump(jump::Args),
     SshConfig(ssh_config::Args),
     Inspect(inspect::Args),
     Ledger(ledger::Args),
@@ -107,6 +111,7 @@ impl Cli {
             Command::Emergency(args) => args.run(global).await,
             Command::Ssh(args) => args.run(global).await,
             Command::Ensure(args) => args.run(global).await,
+            Command::Jump(args) => args.run(global).await,
             Command::SshConfig(args) => args.run(global).await,
             Command::Inspect(args) => args.run(global).await,
             Command::Ledger(args) => args.run(global).await,

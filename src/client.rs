@@ -13,6 +13,7 @@ pub mod connect;
 pub mod emergency;
 pub mod error;
 pub mod inspect;
+pub mod jump;
 pub mod key;
 pub mod login;
 pub mod pass;

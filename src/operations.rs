@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod audit;
 pub mod issue;
+mod jump;
 pub mod published;
 mod record;
 pub mod requests;

@@ -5,6 +5,7 @@
 //! here ([`Policy::explain`], [`Policy::run_tests`], [`Policy::warnings`]) reasons about decisions and grants nothing.
 
 pub mod approval;
+pub mod bastion;
 pub mod check;
 pub mod command;
 pub mod condition;
@@ -127,6 +128,7 @@ pub struct Policy {
     origin: String,
     limits: limits::Limits,
     hosts: hosts::Hosts,
+    bastions: bastion::Bastions,
     offices: offices::Offices,
     registry: Registry,
     roles: Vec<Role>,
@@ -144,17 +146,19 @@ impl Policy {
         let file = lines.read()?;
         let limits = limits::Limits::load(lines, &file.limits)?;
         let hosts = hosts::Hosts::load(lines, &file)?;
-        let roles = load_roles(lines, &file, &limits, &hosts)?;
+        let bastions = bastion::Bastions::load(lines, &file, &limits, &hosts)?;
+        let roles = load_roles(lines, &file, &limits, &hosts, &bastions)?;
         let offices = offices::Offices::load(lines, &file)?;
         let conditions = roles.iter().flat_map(Role::conditions);
         let patterns = condition::unite(conditions.chain(offices.conditions()));
         let registry = registered::load(lines, &file)?;
-        let tests = testing::load(lines, file.tests, &roles)?;
+        let tests = testing::load(lines, file.tests, &roles, &bastions)?;
         Ok(Self {
             hash: format!("{:x}", Sha256::digest(text)),
             origin: origin.to_owned(),
             limits,
             hosts,
+            bastions,
             offices,
             registry,
             roles,
@@ -194,7 +198,8 @@ impl Policy {
         }
     }
 
-    /// The roles open to this identity (`allow` holds), optionally on one host, in file order.
+    /// The roles open to this identity (`allow` holds), optionally on one host (which they cover, and to which there is a
+    /// way), in file order.
     ///
     /// A condition that reads `ask.params` or `ask.reason` is judged as if none were given.
     pub fn roles_for(&self, identity: &Identity, host: Option<&str>) -> Vec<&Role> {
@@ -204,6 +209,11 @@ impl Policy {
     /// All host-name patterns of `[hosts]`.
     pub fn host_patterns(&self) -> Vec<&str> {
         self.hosts.patterns().collect()
+    }
+
+    /// The bastions, in file order.
+    pub fn bastions(&self) -> &[bastion::Bastion] {
+        self.bastions.all()
     }
 
     /// Decides over claims, proven or not. Only [`Policy::decide`] lets the grant out.
@@ -231,7 +241,7 @@ impl Policy {
                 facts.ask(ask);
             }
             let case = self.case(role, person, ask, context, &facts);
-            if case.allowed().is_ok() && case.groups().is_ok() {
+            if case.allowed().is_ok() && case.groups().is_ok() && case.has_way() {
                 open.push(role);
             }
         }
@@ -265,6 +275,7 @@ impl Policy {
             role,
             limits: &self.limits,
             hosts: &self.hosts,
+            bastions: &self.bastions,
             person,
             ask,
             context,
@@ -291,12 +302,13 @@ fn load_roles(
     file: &file::File,
     limits: &limits::Limits,
     hosts: &hosts::Hosts,
+    bastions: &bastion::Bastions,
 ) -> Result<Vec<Role>, Error> {
     let mut names = BTreeSet::new();
     file.roles
         .iter()
         .map(|raw| {
-            let role = Role::load(text, raw, limits, hosts)?;
+            let role = Role::load(text, raw, limits, hosts, bastions)?;
             if !names.insert(role.name.clone()) {
                 return Err(text.error(
                     raw.name.span(),

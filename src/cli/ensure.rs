@@ -13,26 +13,40 @@ pub struct Args {
     /// The host, as ssh's user spelt it.
     #[arg(long)]
     host: String,
+    /// Get nothing: only say, by the exit code, whether the pass on disk goes through a bastion.
+    #[arg(long)]
+    through_bastion: bool,
 }
 
 impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 3 where it is denied, 4 where nobody is signed in; 1, in silence, inside a `daypass ssh` to the same host.
+    /// 3 where it is denied, 4 where nobody is signed in; 1, in silence, inside a `daypass ssh` to the same host, and where
+    /// the pass on disk goes through no bastion.
     pub async fn run(self, _global: &Global) -> Result<(), Failure> {
         if std::env::var_os(SERVED).is_some_and(|host| *host == *self.host) {
-            return Err(Failure {
-                code: 1,
-                message: String::new(),
-                reason: None,
-            });
+            return Err(silent());
         }
         let wish = Wish {
             host: Some(self.host),
             ..Wish::default()
         };
-        self.target.client()?.obtain(&wish).await?;
+        let client = self.target.client()?;
+        if self.through_bastion {
+            let found = client.cached(&wish)?;
+            let via = found.and_then(|(place, _)| place.via());
+            return via.map(|_| ()).ok_or_else(silent);
+        }
+        client.obtain(&wish).await?;
         Ok(())
+    }
+}
+
+fn silent() -> Failure {
+    Failure {
+        code: 1,
+        message: String::new(),
+        reason: None,
     }
 }

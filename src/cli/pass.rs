@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     Failure, Global,
     failure::Code,
+    jumped::Jumped,
     output::clean,
     target::{Target, left, moment},
     waiting::{AS_LONG_AS_IT_LIVES, redeem, waiting},
@@ -134,6 +135,8 @@ struct Printed {
     certificate: String,
     /// Where the key is; none where it is in the agent alone.
     path: Option<String>,
+    /// The jump pass, where the way goes through a bastion.
+    jump: Option<Jumped>,
 }
 
 impl Args {
@@ -279,6 +282,7 @@ impl Printed {
                 .to_openssh()
                 .map_err(|error| Failure::from_error(&error))?,
             path: place.map(|place| place.key().display().to_string()),
+            jump: Jumped::of(pass, place)?,
         })
     }
 }
@@ -306,6 +310,7 @@ fn text(pass: &Printed) -> String {
         Some(path) => lines.push(format!("  files       {path}, .pub, -cert.pub")),
         None => lines.push("  in the ssh-agent, until it expires".to_owned()),
     }
+    lines.extend(pass.jump.iter().flat_map(Jumped::lines));
     lines.join("\n")
 }
 

@@ -17,6 +17,9 @@ use crate::client::{
 /// Tells `daypass ensure` inside this ssh that this host is served already.
 pub(super) const SERVED: &str = "DAYPASS_SSH_HOST";
 
+/// Names an ssh configuration file to whatever ssh is started.
+pub(super) const CONFIG: &str = "DAYPASS_SSH_CONFIG";
+
 /// Log in to a host: sign in where needed, get a pass (or use one that is still good), run ssh. Exits as ssh does.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -37,7 +40,7 @@ pub struct Args {
     #[arg(
         short = 'F',
         long = "ssh-config",
-        env = "DAYPASS_SSH_CONFIG",
+        env = CONFIG,
         value_name = "FILE"
     )]
     config: Option<PathBuf>,
@@ -81,19 +84,26 @@ impl Args {
             local.as_deref(),
         )?;
         let config = self.config.filter(|path| !path.as_os_str().is_empty());
+        let mut options = self.options;
+        if place.via().is_some() {
+            options.push(place.proxy_command(&std::env::current_exe()?)?);
+        }
         let words = arguments(
             &destination,
             login.as_deref(),
             &place,
             config.as_deref(),
-            &self.options,
+            &options,
             &self.command,
         )?;
+        let mut ssh = Command::new("ssh");
+        ssh.args(words).env(SERVED, &destination.host);
+        // The ssh to a bastion reads the same file.
+        if let Some(config) = config {
+            ssh.env(CONFIG, config);
+        }
         // Only returns where ssh cannot be started.
-        let error = Command::new("ssh")
-            .args(words)
-            .env(SERVED, &destination.host)
-            .exec();
+        let error = ssh.exec();
         Err(Failure::new(
             Code::Failure,
             format!("failed to start ssh: {error}"),

@@ -59,6 +59,18 @@ struct Pass {
     principals: Vec<String>,
     expires: u64,
     path: String,
+    /// The bastion that its way goes through, and the jump pass for it.
+    jump: Option<Jump>,
+}
+
+#[derive(Serialize)]
+struct Jump {
+    bastion: String,
+    host: String,
+    port: u16,
+    login: String,
+    serial: u64,
+    expires: u64,
 }
 
 impl Args {
@@ -163,6 +175,14 @@ fn pass(place: &Place, certificate: &Certificate) -> Pass {
         principals: certificate.valid_principals().to_vec(),
         expires: certificate.valid_before(),
         path: place.key().display().to_string(),
+        jump: place.jump_pass().map(|(via, certificate)| Jump {
+            bastion: via.bastion,
+            host: via.host,
+            port: via.port,
+            login: via.login,
+            serial: certificate.serial(),
+            expires: certificate.valid_before(),
+        }),
     }
 }
 
@@ -189,7 +209,7 @@ fn passes(status: &Status) -> String {
         return "No passes.".to_owned();
     }
     let mut rows = vec![
-        ["SERIAL", "ROLE", "LOGINS", "LEFT", "PATH"]
+        ["SERIAL", "ROLE", "LOGINS", "LEFT", "THROUGH", "PATH"]
             .map(str::to_owned)
             .to_vec(),
     ];
@@ -199,8 +219,17 @@ fn passes(status: &Status) -> String {
             pass.role.clone(),
             pass.principals.join(","),
             left(now(), pass.expires),
+            way(pass),
             pass.path.clone(),
         ]
     }));
     table(&rows)
+}
+
+/// The bastion, with the serial of the jump pass.
+fn way(pass: &Pass) -> String {
+    match &pass.jump {
+        None => "-".to_owned(),
+        Some(jump) => format!("{} ({})", jump.bastion, jump.serial),
+    }
 }

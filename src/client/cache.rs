@@ -20,9 +20,13 @@ use crate::proto::{ask_bytes, v1};
 /// A pass with less life left is not used again. Short passes count as used up in their last tenth.
 const ENOUGH: u64 = 60;
 
-/// The three files of a pass: `P` (private key), `P.pub`, `P-cert.pub`.
+/// The three files of a pass: `P` (private key), `P.pub`, `P-cert.pub`. Where its way goes through a bastion, the three of
+/// the jump pass are beside it, and a small one that says which bastion.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place(PathBuf);
+pub struct Place {
+    key: PathBuf,
+    jump: PathBuf,
+}
 
 impl Place {
     /// For plain ssh to `host`, as its user spelt it.
@@ -31,7 +35,7 @@ impl Place {
     /// Where that is no host name.
     pub fn of_host(state: &State, host: &str) -> Result<Self, Error> {
         check_host(host)?;
-        Ok(Self(state.path("hosts").join(host).join("pass")))
+        Ok(Self::within(&state.path("hosts").join(host)))
     }
 
     /// For one ask: `passes/ROLE`, with a digest where the ask says more than the role.
@@ -53,7 +57,37 @@ impl Place {
                 .collect();
             format!("{role}~{digest}")
         };
-        Self(state.path("passes").join(name).join("pass"))
+        Self::within(&state.path("passes").join(name))
+    }
+
+    /// In a folder of its own.
+    fn within(folder: &Path) -> Self {
+        Self {
+            key: folder.join("pass"),
+            jump: folder.join("jump"),
+        }
+    }
+
+    /// By the path of the key.
+    pub(super) fn at(path: &Path) -> Result<Self, Error> {
+        let key = std::path::absolute(path).map_err(Error::file(path))?;
+        Ok(Self {
+            jump: with(&key, "-jump"),
+            key,
+        })
+    }
+
+    /// Where the jump pass is: `jump` in the state folder, `P-jump` beside a path of the user's.
+    pub fn jump(&self) -> Self {
+        Self {
+            key: self.jump.clone(),
+            jump: with(&self.jump, "-jump"),
+        }
+    }
+
+    /// The file that says which bastion the way goes through.
+    pub(super) fn via_file(&self) -> PathBuf {
+        with(&self.jump, ".json")
     }
 
     /// A path that the user named.
@@ -61,30 +95,32 @@ impl Place {
     /// # Errors
     /// Where something else than a pass is there: nobody's own key is overwritten.
     pub fn named(path: &Path) -> Result<Self, Error> {
-        let place = Self(std::path::absolute(path).map_err(Error::file(path))?);
-        let taken = place.key().exists() || place.public().exists();
-        if taken && !place.certificate().exists() {
-            return Err(Error::Usage(format!(
-                "{} exists and is no pass: choose another name",
-                path.display()
-            )));
+        let place = Self::at(path)?;
+        for place in [&place, &place.jump()] {
+            let taken = place.key().exists() || place.public().exists();
+            if taken && !place.certificate().exists() {
+                return Err(Error::Usage(format!(
+                    "{} exists and is no pass: choose another name",
+                    place.key().display()
+                )));
+            }
         }
         Ok(place)
     }
 
     /// `P`: for `IdentityFile`.
     pub fn key(&self) -> &Path {
-        &self.0
+        &self.key
     }
 
     /// `P.pub`.
     pub fn public(&self) -> PathBuf {
-        self.with(".pub")
+        with(&self.key, ".pub")
     }
 
     /// `P-cert.pub`: for `CertificateFile`.
     pub fn certificate(&self) -> PathBuf {
-        self.with("-cert.pub")
+        with(&self.key, "-cert.pub")
     }
 
     /// The pass here, where it is good at `now` (Unix seconds) and for long enough after.
@@ -92,7 +128,8 @@ impl Place {
         let text = fs::read_to_string(self.certificate()).ok()?;
         let certificate = Certificate::from_openssh(text.trim()).ok()?;
         let has_key = self.key().exists() || self.public().exists();
-        (has_key && lives(&certificate, now)).then_some(certificate)
+        let serves = has_key && lives(&certificate, now) && self.is_open(now);
+        serves.then_some(certificate)
     }
 
     /// Writes a pass. A key of ours is copied, so that a later login leaves this pass usable; a file of the user's
@@ -127,12 +164,12 @@ impl Place {
         )?;
         write_atomically(&self.certificate(), format!("{line}\n").as_bytes(), 0o600)
     }
+}
 
-    fn with(&self, suffix: &str) -> PathBuf {
-        let mut path = self.0.clone().into_os_string();
-        path.push(suffix);
-        path.into()
-    }
+fn with(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.to_owned().into_os_string();
+    path.push(suffix);
+    path.into()
 }
 
 /// Every pass in the state folder, good or not, with its place.
@@ -147,7 +184,7 @@ pub fn all(state: &State) -> Result<Vec<(Place, Certificate)>, Error> {
             entries => entries.map_err(Error::file(&folder))?,
         };
         for entry in entries.flatten() {
-            let place = Place(entry.path().join("pass"));
+            let place = Place::within(&entry.path());
             let text = fs::read_to_string(place.certificate()).unwrap_or_default();
             if let Ok(certificate) = Certificate::from_openssh(text.trim()) {
                 passes.push((place, certificate));
@@ -206,7 +243,7 @@ fn is_plain_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
 }
 
-fn remove(path: &Path) -> Result<(), Error> {
+pub(super) fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file(path)(error)),
         _ => Ok(()),

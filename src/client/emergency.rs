@@ -205,7 +205,7 @@ impl Client {
         let pass = received(&answer.into_inner(), &ask.role, &key.public(), &trust)?;
         let place = target.cloned();
         let place = place.unwrap_or_else(|| Place::of_ask(&self.state, &ask));
-        place.write(key, &KeyPlace::Own, &pass.certificate, target.is_some())?;
+        place.keep(key, &KeyPlace::Own, &pass, target.is_some())?;
         Ok((place, pass))
     }
 }

@@ -7,6 +7,7 @@ use super::{
     cache::{self, Place},
     choose::{Wish, choose},
     connect::authorized,
+    jump::{self, Jump},
     key::Key,
     now,
     trust::Trust,
@@ -25,6 +26,8 @@ pub struct Pass {
     pub role: String,
     /// The exact force-command; none where the role sets none.
     pub command: Option<String>,
+    /// The jump pass, where its way goes through a bastion.
+    pub jump: Option<Jump>,
 }
 
 impl Client {
@@ -44,7 +47,7 @@ impl Client {
         let key = Key::open(&signed.login.key, &self.state)?;
         let pass = signed.issue(wish, &key).await?;
         let place = self.place(wish, &pass.role)?;
-        place.write(&key, &signed.login.key, &pass.certificate, false)?;
+        place.keep(&key, &signed.login.key, &pass, false)?;
         Ok((place, pass.certificate))
     }
 
@@ -79,7 +82,7 @@ impl Client {
         for wish in wishes {
             let pass = signed.issue(wish, &key).await?;
             let place = self.place(wish, &pass.role)?;
-            place.write(&key, &signed.login.key, &pass.certificate, false)?;
+            place.keep(&key, &signed.login.key, &pass, false)?;
             passes.push((place, pass));
         }
         Ok(passes)
@@ -93,7 +96,7 @@ impl Client {
         let signed = self.signed_in().await?;
         let key = Key::open(&signed.login.key, &self.state)?;
         let pass = signed.issue(wish, &key).await?;
-        place.write(&key, &signed.login.key, &pass.certificate, true)?;
+        place.keep(&key, &signed.login.key, &pass, true)?;
         Ok(pass)
     }
 
@@ -112,9 +115,12 @@ impl Client {
             )
         })?;
         let pass = signed.issue(wish, &key).await?;
-        let left = pass.certificate.valid_before().saturating_sub(now());
-        let lifetime = std::time::Duration::from_secs(left);
-        super::agent::add_pass(&self.state, private, &pass.certificate, lifetime).await?;
+        let jump = pass.jump.iter().map(|jump| &jump.certificate);
+        for certificate in jump.chain([&pass.certificate]) {
+            let left = certificate.valid_before().saturating_sub(now());
+            let lifetime = std::time::Duration::from_secs(left);
+            super::agent::add_pass(&self.state, private, certificate, lifetime).await?;
+        }
         Ok(pass)
     }
 
@@ -203,9 +209,13 @@ pub(super) fn received(
     if let Some(request) = &answer.pending {
         return Err(Error::Pending { id: request.id });
     }
-    let certificate =
-        check(answer, role, key, &trust.ca_fingerprints(), now()).map_err(Error::Untrusted)?;
+    let (trusted, now) = (trust.ca_fingerprints(), now());
+    let certificate = check(answer, role, key, &trusted, now).map_err(Error::Untrusted)?;
+    let jump = answer.jump.as_ref().map(|jump| {
+        jump::check(jump, &certificate, role, key, &trusted, now).map_err(Error::Untrusted)
+    });
     Ok(Pass {
+        jump: jump.transpose()?,
         certificate,
         role: role.to_owned(),
         command: Some(answer.force_command.clone()).filter(|command| !command.is_empty()),
@@ -217,7 +227,7 @@ const SKEW: u64 = 60;
 
 /// The certificate in an answer, where it is a user certificate for our key by a CA key we trust, valid now, and says
 /// what the answer says.
-fn check(
+pub(super) fn check(
     answer: &v1::IssueResponse,
     role: &str,
     key: &PublicKey,

@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     Client, Error,
+    jump::word,
     ssh::quote,
     state::{State, write_atomically},
     trust::Trust,
@@ -38,12 +39,13 @@ impl Client {
             Err(error @ Error::Unreachable { .. }) => cached.ok_or(error)?,
             Err(error) => return Err(error),
         };
-        if trust.host_patterns.is_empty() {
+        let patterns = trust.all_patterns();
+        if patterns.is_empty() {
             return Err(Error::Usage(
                 "the server names no hosts; name some with --host PATTERN".to_owned(),
             ));
         }
-        block(program, &self.state, &trust.host_patterns)
+        block(program, &self.state, &patterns)
     }
 
     /// Writes our file and makes `config` include it. Says whether `config` was changed.
@@ -85,7 +87,8 @@ pub fn users_file() -> Result<PathBuf, Error> {
 }
 
 /// `Match` runs `daypass ensure` before ssh looks at the files, so the first login already has them. The pattern stands
-/// before `exec`, so that other hosts start nothing; a name with a quote in it never reaches the shell.
+/// before `exec`, so that other hosts start nothing; a name with a quote in it never reaches the shell. The second `Match`
+/// applies where the pass that is there by then goes through a bastion.
 ///
 /// # Errors
 /// Where a path or a pattern cannot stand in an ssh configuration.
@@ -102,19 +105,18 @@ pub fn block(program: &Path, state: &State, patterns: &[String]) -> Result<Strin
         let folder = quote(&folder)?;
         Ok(format!("{}/%n/{name}\"", folder.trim_end_matches('"')))
     };
-    let word = |path: &Path| -> Result<String, Error> {
-        Ok(format!("'{}'", quote(path)?.trim_matches('"')))
-    };
+    let (program, state) = (word(program)?, word(state.folder())?);
     Ok(format!(
         "# Written by daypass. `daypass ssh-config remove` takes it away.\n\
-         Match originalhost \"{hosts},!*'*\" exec \"{} ensure --state-dir {} --host '%n'\"\n\
+         Match originalhost \"{hosts},!*'*\" exec \"{program} ensure --state-dir {state} --host '%n'\"\n\
          \x20   IdentityFile {}\n\
          \x20   CertificateFile {}\n\
-         \x20   IdentitiesOnly yes\n",
-        word(program)?,
-        word(state.folder())?,
+         \x20   IdentitiesOnly yes\n\
+         Match originalhost \"{hosts},!*'*\" exec \"{program} ensure --state-dir {state} --host '%n' --through-bastion\"\n\
+         \x20   ProxyCommand {program} jump --pass '{}' '%h' '%p'\n",
         file("pass")?,
-        file("pass-cert.pub")?
+        file("pass-cert.pub")?,
+        file("jump")?.trim_matches('"'),
     ))
 }
 
@@ -178,7 +180,9 @@ mod tests {
              Match originalhost \"web-*,www,!*'*\" exec \"'/opt/day pass' ensure --state-dir '/home/a b/50%%/daypass' --host '%n'\"\n\
              \x20   IdentityFile \"/home/a b/50%%/daypass/hosts/%n/pass\"\n\
              \x20   CertificateFile \"/home/a b/50%%/daypass/hosts/%n/pass-cert.pub\"\n\
-             \x20   IdentitiesOnly yes\n"
+             \x20   IdentitiesOnly yes\n\
+             Match originalhost \"web-*,www,!*'*\" exec \"'/opt/day pass' ensure --state-dir '/home/a b/50%%/daypass' --host '%n' --through-bastion\"\n\
+             \x20   ProxyCommand '/opt/day pass' jump --pass '/home/a b/50%%/daypass/hosts/%n/jump' '%h' '%p'\n"
         );
     }
 

@@ -58,6 +58,9 @@ pub struct Trust {
     pub ledger_verifier_key: String,
     /// Host-name patterns that passes are for.
     pub host_patterns: Vec<String>,
+    /// Patterns of the hosts behind bastions.
+    #[serde(default)]
+    pub behind_bastions: Vec<String>,
 }
 
 impl Trust {
@@ -93,6 +96,17 @@ impl Trust {
     pub fn cached(state: &State, address: &Address) -> Result<Option<Self>, Error> {
         let text = state.read(file(address, "trust.json"))?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Every pattern of host names that passes are for, each once.
+    pub fn all_patterns(&self) -> Vec<String> {
+        let mut patterns = self.host_patterns.clone();
+        for pattern in &self.behind_bastions {
+            if !patterns.contains(pattern) {
+                patterns.push(pattern.clone());
+            }
+        }
+        patterns
     }
 
     /// The ledger's verifier.
@@ -138,6 +152,11 @@ impl Trust {
             ca_keys,
             ledger_verifier_key: answer.ledger_verifier_key,
             host_patterns: answer.host_patterns,
+            behind_bastions: answer
+                .bastions
+                .into_iter()
+                .flat_map(|bastion| bastion.hosts)
+                .collect(),
         })
     }
 

@@ -3,6 +3,7 @@
 //! The bytes are printable ASCII. Whatever was in a name, a reason or a claim, a leaf is one line of text that neither
 //! breaks a log, nor moves a terminal's cursor, nor reads backwards.
 
+mod jump;
 mod target;
 
 use std::{collections::BTreeMap, io};
@@ -15,6 +16,7 @@ use super::{
     emergency,
     standing::{Objection, Rule},
 };
+pub use jump::{Jump, Through};
 pub use target::{Applicant, LockTarget, Locked, RevokeTarget, Revoked, Unlocked};
 
 /// One leaf.
@@ -297,6 +299,9 @@ pub struct Issued {
     /// The signatures by registered keys, where no token was shown.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub emergency_proof: Option<Box<emergency::Proof>>,
+    /// Of a jump pass: what it is for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub jump: Option<Jump>,
 }
 
 /// An ask that waits, with all that its pass would be.
@@ -326,6 +331,9 @@ pub struct Requested {
     pub ttl_seconds: u64,
     /// Hash of the policy file that decided.
     pub policy: String,
+    /// The bastion that it would go through.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub through: Option<Through>,
 }
 
 /// Somebody's decision about a request, with their signature ([`super::approval`]).

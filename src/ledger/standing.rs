@@ -7,6 +7,7 @@
 //! Time is the events' own. Nothing here is stored: it follows from the ledger.
 
 mod challenges;
+mod jumps;
 mod locks;
 mod passes;
 mod requests;
@@ -50,8 +51,16 @@ impl Standing {
             What::Issued(issued) => {
                 let (who, key) = (&issued.who, Some(&*issued.key));
                 self.expect_unlocked(&Applicant::new(who, key, Some(&issued.ask.role)))?;
-                self.admit_emergency(issued)?;
-                self.requests.admit_pass(event, issued)
+                match &issued.jump {
+                    None => {
+                        self.admit_emergency(issued)?;
+                        self.requests.admit_pass(event, issued)
+                    }
+                    Some(jump) => {
+                        self.expect_signers_unlocked(issued)?;
+                        self.admit_jump(issued, jump)
+                    }
+                }
             }
             What::Revoked(revoked) => self.admit_revoked(event, revoked),
             What::Locked(locked) => self.admit_locked(event, locked),
@@ -186,6 +195,8 @@ pub enum Rule {
     Serials,
     /// A challenge was answered before.
     ChallengeUsed,
+    /// A jump pass does not belong to the pass that it names.
+    Jump,
 }
 
 impl Rule {
@@ -207,6 +218,7 @@ impl Rule {
             Self::NoSuchPass => "NO_SUCH_PASS",
             Self::Serials => "REVOKED_SERIALS",
             Self::ChallengeUsed => "CHALLENGE_USED",
+            Self::Jump => "JUMP",
         }
     }
 }

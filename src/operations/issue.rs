@@ -4,15 +4,17 @@ use ssh_key::{Certificate, PublicKey};
 use time::OffsetDateTime;
 
 use super::{
-    Authority, Error, record,
+    Authority, Error, jump, record,
     requests::{self, View},
 };
 use crate::{
     ca::{self, Draft, draft::fingerprint},
     identity::{Holder, Identity},
-    ledger::What,
+    ledger::{What, event},
     policy::{Ask, Context, Decision, Grant, Policy},
 };
+
+pub use super::jump::Jump;
 
 /// A pass, with the grant it came from.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub struct Pass {
     pub certificate: Certificate,
     /// What the policy answered.
     pub grant: Grant,
+    /// The jump pass, where the way goes through a bastion.
+    pub jump: Option<Jump>,
 }
 
 /// The answer to an ask that was not refused.
@@ -38,7 +42,8 @@ pub enum Outcome {
 ///
 /// # Errors
 /// [`Error::Denied`] and [`Error::SubjectKey`] are in the ledger, once. After [`Error::Store`] there is no pass. After
-/// [`Error::Ca`] there is none either, and the ledger says why.
+/// [`Error::Ca`] there is none either, and the ledger says why. (Where only the jump pass fails, the pass that it belongs to is
+/// in the ledger too; it never leaves, and a request that it redeemed is spent.)
 pub async fn issue(
     authority: &Authority,
     holder: &Holder,
@@ -61,11 +66,14 @@ pub async fn issue(
     };
     match granted {
         Ok(grant) => {
-            let pass = sign(authority, &policy, holder, ask, &grant, context, nonce).await?;
-            let pass = Pass {
-                certificate: pass,
-                grant,
+            let order = Order {
+                authority,
+                policy: &policy,
+                holder,
+                ask,
+                context,
             };
+            let pass = order.fill(grant, nonce).await?;
             Ok(Outcome::Pass(Box::new(pass)))
         }
         Err(refusal) => {
@@ -80,33 +88,74 @@ pub async fn issue(
     }
 }
 
-/// Drafts, records and signs what was granted.
-async fn sign(
-    authority: &Authority,
-    policy: &Policy,
-    holder: &Holder,
-    ask: &Ask,
-    grant: &Grant,
-    context: Context,
-    nonce: [u8; 32],
-) -> Result<Certificate, Error> {
-    let draft = match Draft::new(holder, grant, &authority.ca, nonce, context.now) {
-        Ok(draft) => draft,
-        Err(error) => {
-            let (code, detail) = (draft_code(&error), error.to_string());
-            refuse_holder(authority, holder, ask, context, code, &detail).await?;
-            return Err(error.into());
+/// What was granted, on its way to be signed.
+pub(super) struct Order<'a> {
+    pub(super) authority: &'a Authority,
+    pub(super) policy: &'a Policy,
+    pub(super) holder: &'a Holder,
+    pub(super) ask: &'a Ask,
+    pub(super) context: Context,
+}
+
+impl Order<'_> {
+    /// The pass, and then its jump pass where it has one. What cannot be drafted is found before anything is recorded.
+    async fn fill(&self, grant: Grant, nonce: [u8; 32]) -> Result<Pass, Error> {
+        let draft = self.draft(&grant, nonce).await?;
+        let jump = match grant.jump() {
+            None => None,
+            Some((way, rights)) => {
+                let draft = self.draft(&rights, jump::nonce(&nonce)).await?;
+                Some((way.clone(), rights, draft))
+            }
+        };
+        let certificate = self.sign(&grant, draft, None).await?;
+        let jump = match jump {
+            None => None,
+            Some((way, rights, draft)) => {
+                let main = certificate.serial();
+                Some(jump::issue(self, way, rights, draft, main).await?)
+            }
+        };
+        Ok(Pass {
+            certificate,
+            grant,
+            jump,
+        })
+    }
+
+    async fn draft(&self, grant: &Grant, nonce: [u8; 32]) -> Result<Draft, Error> {
+        let (authority, holder, context) = (self.authority, self.holder, self.context);
+        match Draft::new(holder, grant, &authority.ca, nonce, context.now) {
+            Ok(draft) => Ok(draft),
+            Err(error) => {
+                let (code, detail) = (draft_code(&error), error.to_string());
+                refuse_holder(authority, holder, self.ask, context, code, &detail).await?;
+                Err(error.into())
+            }
         }
-    };
-    let asked = record::asked(ask, context);
-    let issued = record::issued(holder, asked, grant, &draft, policy.hash());
-    let (draft, receipt) = authority.store.issue(draft, issued, context.now).await?;
-    let serial = receipt.serial();
-    match authority.ca.sign(draft, receipt) {
-        Ok(certificate) => Ok(certificate),
-        Err(error) => {
-            record_failure(authority, serial, &error, context.now).await?;
-            Err(Error::Ca(error))
+    }
+
+    /// Records and signs.
+    pub(super) async fn sign(
+        &self,
+        grant: &Grant,
+        draft: Draft,
+        jump: Option<event::Jump>,
+    ) -> Result<Certificate, Error> {
+        let (authority, now) = (self.authority, self.context.now);
+        let asked = record::asked(self.ask, self.context);
+        let issued = event::Issued {
+            jump,
+            ..record::issued(self.holder, asked, grant, &draft, self.policy.hash())
+        };
+        let (draft, receipt) = authority.store.issue(draft, issued, now).await?;
+        let serial = receipt.serial();
+        match authority.ca.sign(draft, receipt) {
+            Ok(certificate) => Ok(certificate),
+            Err(error) => {
+                record_failure(authority, serial, &error, now).await?;
+                Err(Error::Ca(error))
+            }
         }
     }
 }

@@ -13,10 +13,13 @@ use crate::{
     identity::{self, Binding, Holder, Identity},
     ledger::{
         approval, emergency,
-        event::{Asked, Issued, Requested, Who},
+        event::{Asked, Issued, Requested, Through, Who},
         standing::Request,
     },
-    policy::{Ask, Context, Extension, Grant, Pending, Restriction},
+    policy::{
+        Ask, Context, Extension, Grant, Pending, Restriction,
+        bastion::{Passage, Way},
+    },
 };
 
 /// The most bytes of one text of an ask that the ledger keeps: enough for every honest one.
@@ -105,6 +108,7 @@ pub(super) fn requested(
         extensions: extension_words(pending.extensions()),
         ttl_seconds: pending.ttl().as_secs(),
         policy: policy.to_owned(),
+        through: pending.way().map(through),
     }
 }
 
@@ -118,14 +122,39 @@ pub(super) fn approved(request: &Request) -> Restriction {
     Restriction {
         principals: Some(asked.principals.iter().cloned().collect()),
         command: asked.command.clone(),
-        source: addresses.map(|list| list.iter().filter_map(|text| text.parse().ok()).collect()),
+        source: addresses.map(|list| parsed(list)),
         extensions: Some(
             words
                 .filter_map(|word| Extension::from_word(word))
                 .collect(),
         ),
         ttl: Some(Duration::from_secs(asked.ttl_seconds)),
+        passage: passage(asked.through.as_ref()),
     }
+}
+
+fn through(way: &Way) -> Through {
+    Through {
+        bastion: way.bastion.clone(),
+        principals: way.principals().iter().cloned().collect(),
+        source_addresses: way.source().map(networks),
+    }
+}
+
+/// A request that was approved without a bastion opens no way through one.
+fn passage(through: Option<&Through>) -> Passage {
+    let Some(through) = through else {
+        return Passage::Direct;
+    };
+    Passage::Through {
+        bastion: through.bastion.clone(),
+        principals: through.principals.iter().cloned().collect(),
+        source: through.source_addresses.as_deref().map(parsed),
+    }
+}
+
+fn parsed(list: &[String]) -> BTreeSet<ipnet::IpNet> {
+    list.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
 fn networks(list: &BTreeSet<ipnet::IpNet>) -> Vec<String> {
@@ -156,6 +185,7 @@ pub(super) fn issued(
         ca: draft.ca_fingerprint().to_owned(),
         to_be_signed: String::new(),
         emergency_proof: holder.identity().emergency().map(emergency_proof),
+        jump: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use ssh_key::PublicKey;
 
 use super::{Authority, Error};
-use crate::{ca::KeyState, ledger::checkpoint::Verifier};
+use crate::{ca::KeyState, ledger::checkpoint::Verifier, policy::bastion::Bastion};
 
 /// What a client or a host must know to trust this CA's passes and its ledger.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Trust {
     pub verifier: Verifier,
     /// Host-name patterns that passes are for.
     pub host_patterns: Vec<String>,
+    /// The bastions, in the policy's order.
+    pub bastions: Vec<Bastion>,
 }
 
 /// What anyone may know.
@@ -31,6 +33,7 @@ pub fn trust(authority: &Authority) -> Trust {
             .collect(),
         verifier: authority.store.verifier(),
         host_patterns: patterns.into_iter().map(str::to_owned).collect(),
+        bastions: policy.bastions().to_vec(),
     }
 }
 

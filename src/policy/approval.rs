@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::{
     Ask, Denial, Error, Extension, Grant, Person, Policy, Reason, Restriction,
+    bastion::Way,
     condition::{Condition, Facts},
     file::{self, Text},
     limits, registered,
@@ -103,6 +104,10 @@ impl Pending {
     /// The extensions that it would have.
     pub fn extensions(&self) -> &BTreeSet<Extension> {
         self.grant.extensions()
+    }
+    /// The way through a bastion that it would take.
+    pub fn way(&self) -> Option<&Way> {
+        self.grant.way()
     }
     /// How long it would last.
     pub fn ttl(&self) -> Duration {

@@ -3,7 +3,7 @@
 use serde_json::Map;
 
 use super::{
-    Ask, Means, Person, Policy,
+    Ask, Extension, Means, Person, Policy,
     condition::Facts,
     parameter::{Parameter, Rule},
     require::Require,
@@ -26,13 +26,28 @@ impl Policy {
                 self.origin
             )];
         }
-        let warnings = self.roles.iter().flat_map(|role| {
+        let roles = self.roles.iter().flat_map(|role| {
             self.role_warnings(role).into_iter().map(move |warning| {
                 format!(
                     "{}:{}: role {:?} {warning}",
                     self.origin, role.line, role.name
                 )
             })
+        });
+        roles.chain(self.idle_bastions()).collect()
+    }
+
+    /// Bastions that no role sends anybody through.
+    fn idle_bastions(&self) -> Vec<String> {
+        if self.roles.iter().any(|role| role.source == Source::Bastion) {
+            return Vec::new();
+        }
+        let bastions = self.bastions().iter();
+        let warnings = bastions.map(|bastion| {
+            format!(
+                "{}:{}: bastion {:?} is of no use: no role has `source = \"bastion\"`",
+                self.origin, bastion.line, bastion.name
+            )
         });
         warnings.collect()
     }
@@ -115,6 +130,12 @@ impl Policy {
             );
         }
         if let Some(allowed) = &limits.extensions {
+            if role.source == Source::Bastion && !allowed.contains(&Extension::PortForwarding) {
+                warnings.push(
+                    "can never be granted: its way through a bastion needs port-forwarding, which [limits] never gives"
+                        .to_owned(),
+                );
+            }
             for extension in role.extensions.difference(allowed) {
                 warnings.push(format!(
                     "names {}, which [limits] never gives",

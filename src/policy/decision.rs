@@ -7,7 +7,8 @@
 //! 5. `ttl`, `extension`, `source`: is what the caller wishes well-formed and no more than the role gives
 //! 6. `principal`: do literals and claims give principals within the grammar and the limits
 //! 7. `hours`: is the role open now (an emergency does not wait for that, but has a lifetime of its own)
-//! 8. narrowing by the role's own command and addresses, by closing time, by `[limits]`, and by the wishes: is anything left
+//! 8. narrowing by the role's own command and addresses (those of the bastion before the host, where it goes through one),
+//!    by closing time, by `[limits]`, and by the wishes: is anything left; and is there a way through the bastion
 //! 9. `require`: is the sign-in new and strong enough. It comes last, so that nobody signs in again in vain
 //!
 //! The first check that fails is the reason of the denial. (That the role exists is checked before all of them.)
@@ -17,13 +18,14 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{
     Ask, Context, Denial, Grant, Means, Person, Reason, Restriction,
     approval::Emergency,
+    bastion::{Bastion, Bastions, Way},
     condition::Facts,
     hosts::{self, Hosts},
     hours,
     limits::Limits,
     principal::{self, MAX_COUNT},
     role::Role,
-    source,
+    source::{self, Source},
 };
 
 /// The most bytes a reason may have.
@@ -34,6 +36,7 @@ pub(super) struct Case<'a> {
     pub(super) role: &'a Role,
     pub(super) limits: &'a Limits,
     pub(super) hosts: &'a Hosts,
+    pub(super) bastions: &'a Bastions,
     pub(super) person: Person<'a>,
     pub(super) ask: &'a Ask,
     pub(super) context: Context,
@@ -64,8 +67,9 @@ impl Case<'_> {
             .narrow(&own)?
             .narrow(self.limits.restriction())?
             .narrow(&wishes)?;
+        let way = self.way(&grant)?;
         self.signed_in_well()?;
-        Ok(grant)
+        Ok(grant.through(way))
     }
 
     /// Whether the role's condition holds.
@@ -316,10 +320,35 @@ impl Case<'_> {
 
     /// The addresses the role allows.
     pub(super) fn source(&self) -> Result<Option<BTreeSet<ipnet::IpNet>>, Denial> {
+        if let Some(bastion) = self.bastion()? {
+            return Ok(Some(bastion.addresses().clone()));
+        }
         self.role
             .source
             .networks(self.context.caller)
             .map_err(|error| Denial::new(Reason::Source, error))
+    }
+
+    /// The bastion that the pass goes through, where the role says so.
+    pub(super) fn bastion(&self) -> Result<Option<&Bastion>, Denial> {
+        if self.role.source != Source::Bastion {
+            return Ok(None);
+        }
+        let host = self.ask.host.as_deref();
+        self.bastions.to(&self.role.name, host).map(Some)
+    }
+
+    /// Whether some bastion leads to the host that is named, where the role needs one.
+    pub(super) fn has_way(&self) -> bool {
+        self.ask.host.is_none() || self.bastion().is_ok()
+    }
+
+    /// The way through that bastion.
+    fn way(&self, grant: &Grant) -> Result<Option<Way>, Denial> {
+        let (role, caller) = (&self.role.name, self.context.caller);
+        let bastion = self.bastion()?;
+        let way = bastion.map(|bastion| bastion.way(role, grant.ttl(), caller, self.limits));
+        way.transpose()
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
     Ask, Context, Denial, Person, Policy,
+    bastion::Way,
     condition::{Condition, Facts, Join},
     decision::{Case, shorten},
     role::Role,
@@ -66,10 +68,11 @@ impl Policy {
         let checks = checks(&case, &facts);
         let summary = match &decision {
             Ok(grant) => format!(
-                "{}: {} for {}",
+                "{}: {} for {}{}",
                 granted(role, ask),
                 list(grant.principals()),
-                humantime::format_duration(grant.ttl())
+                humantime::format_duration(grant.ttl()),
+                grant.way().map(through).unwrap_or_default()
             ),
             Err(denial) => format!("denied: {}: {}", denial.reason.word(), denial.detail),
         };
@@ -128,9 +131,7 @@ fn checks(case: &Case<'_>, facts: &Result<Facts<'_>, String>) -> Vec<Check> {
         outcome("wishes", &case.wishes(), |_| {
             format!("up to {}", humantime::format_duration(case.role.ttl))
         }),
-        outcome("source", &case.source(), |source| {
-            source.as_ref().map_or("any address".to_owned(), list)
-        }),
+        outcome("source", &case.source(), |source| from_where(case, source)),
         outcome("principal", &case.principals(covered), list),
         outcome("hours", &case.open(), |_| {
             demanded(case.role.hours.as_ref(), "any time")
@@ -139,6 +140,23 @@ fn checks(case: &Case<'_>, facts: &Result<Facts<'_>, String>) -> Vec<Check> {
             demanded(case.role.require.as_ref(), "any sign-in")
         }),
     ]
+}
+
+/// Whose login at which bastion.
+fn through(way: &Way) -> String {
+    format!(
+        ", through bastion {} as {}",
+        way.bastion,
+        list(way.principals())
+    )
+}
+
+fn from_where(case: &Case<'_>, source: &Option<BTreeSet<IpNet>>) -> String {
+    let networks = source.as_ref().map_or("any address".to_owned(), list);
+    match case.bastion() {
+        Ok(Some(bastion)) => format!("{networks}, which is bastion {}", bastion.name),
+        _ => networks,
+    }
 }
 
 fn demanded<T: ToString>(demand: Option<&T>, otherwise: &str) -> String {

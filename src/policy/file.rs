@@ -28,6 +28,8 @@ pub(super) struct File {
     pub(super) emergency_identities: Vec<EmergencyIdentity>,
     #[serde(default, rename = "test")]
     pub(super) tests: Vec<Spanned<Test>>,
+    #[serde(default, rename = "bastion")]
+    pub(super) bastions: Vec<Bastion>,
 }
 
 /// `[limits]`.
@@ -137,9 +139,12 @@ pub(super) struct EmergencyIdentity {
     pub(super) keys: Spanned<Vec<Spanned<String>>>,
 }
 
-/// `source = "caller"` or a list of networks.
+/// `source = "caller"`, `"bastion"` or a list of networks.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "expected \"caller\" or a list of networks")]
+#[serde(
+    untagged,
+    expecting = "expected \"caller\", \"bastion\" or a list of networks"
+)]
 pub(super) enum Source {
     /// A word.
     Word(String),
@@ -170,6 +175,7 @@ pub(super) struct Test {
     pub(super) expect: Spanned<String>,
     pub(super) principals: Option<Vec<String>>,
     pub(super) command: Option<String>,
+    pub(super) bastion: Option<Spanned<String>>,
 }
 
 /// `as = { claims = { ... } }`.
@@ -203,6 +209,20 @@ pub(super) struct Ask {
     pub(super) source: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) extensions: Vec<Spanned<String>>,
+}
+
+/// One `[[bastion]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Bastion {
+    pub(super) name: Spanned<String>,
+    pub(super) host: Spanned<String>,
+    pub(super) port: Option<Spanned<i64>>,
+    pub(super) login: Spanned<String>,
+    pub(super) group: Option<Spanned<String>>,
+    pub(super) addresses: Spanned<Vec<Spanned<String>>>,
+    pub(super) hosts: Spanned<Vec<Spanned<String>>>,
+    pub(super) source: Option<Spanned<Source>>,
 }
 
 /// Turns places in the text into errors with a line.

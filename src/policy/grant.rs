@@ -4,7 +4,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use ipnet::IpNet;
 
-use super::{Denial, Extension, Reason, source};
+use super::{
+    Denial, Extension, Reason,
+    bastion::{Passage, Way},
+    source,
+};
 
 /// What a pass may do. Can only be narrowed.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +19,7 @@ pub struct Grant {
     source: Option<BTreeSet<IpNet>>,
     extensions: BTreeSet<Extension>,
     ttl: Duration,
+    way: Option<Box<Way>>,
 }
 
 /// What a grant must stay within. Each part that is `None` restricts nothing.
@@ -30,6 +35,8 @@ pub struct Restriction {
     pub extensions: Option<BTreeSet<Extension>>,
     /// At most this long.
     pub ttl: Option<Duration>,
+    /// Only this way.
+    pub passage: Passage,
 }
 
 impl Grant {
@@ -47,6 +54,15 @@ impl Grant {
             source: None,
             extensions,
             ttl,
+            way: None,
+        }
+    }
+
+    /// The same, by the way through a bastion.
+    pub(super) fn through(self, way: Option<Way>) -> Self {
+        Self {
+            way: way.map(Box::new),
+            ..self
         }
     }
 
@@ -57,7 +73,7 @@ impl Grant {
     /// (Teleport PR 14711).
     ///
     /// # Errors
-    /// Nothing is left: no principal, no address, no time, or two different force-commands.
+    /// Nothing is left: no principal, no address, no time, no way, or two different force-commands.
     pub fn narrow(self, restriction: &Restriction) -> Result<Self, Denial> {
         Ok(Self {
             principals: narrow_principals(self.principals, restriction.principals.as_ref())?,
@@ -65,8 +81,28 @@ impl Grant {
             source: narrow_source(self.source, restriction.source.as_ref())?,
             extensions: narrow_extensions(self.extensions, restriction.extensions.as_ref()),
             ttl: narrow_ttl(self.ttl, restriction.ttl)?,
+            way: match self.way {
+                None => None,
+                Some(way) => Some(Box::new(way.narrow(&restriction.passage)?)),
+            },
             role: self.role,
         })
+    }
+
+    /// What the jump pass may do that belongs to a pass through a bastion; it ends when that one does.
+    pub fn jump(&self) -> Option<(&Way, Self)> {
+        let way = self.way.as_deref()?;
+        let ttl = way.jump.ttl.min(self.ttl);
+        let jump = Self {
+            ttl,
+            ..way.jump.clone()
+        };
+        Some((way, jump))
+    }
+
+    /// The way through a bastion, where the pass has to go through one.
+    pub fn way(&self) -> Option<&Way> {
+        self.way.as_deref()
     }
 
     /// The role that gives it.

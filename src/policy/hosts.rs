@@ -20,9 +20,9 @@ pub struct Hosts {
 
 /// Names with `*` for any characters and `?` for one, as a regular expression: linear, however many stars.
 #[derive(Clone, Debug)]
-struct HostPattern {
-    source: String,
-    compiled: Pattern,
+pub(super) struct HostPattern {
+    pub(super) source: String,
+    pub(super) compiled: Pattern,
 }
 
 impl Hosts {
@@ -44,6 +44,16 @@ impl Hosts {
     /// Whether there is such a group.
     pub fn has(&self, group: &str) -> bool {
         self.groups.contains_key(group)
+    }
+
+    /// The name of a group that there is.
+    pub(super) fn known(&self, group: &str) -> Result<String, String> {
+        if self.has(group) {
+            return Ok(group.to_owned());
+        }
+        Err(format!(
+            "there is no host group {group:?}; add it to [hosts], as in `{group} = [\"{group}-*\"]`"
+        ))
     }
 
     /// The names of all groups.
@@ -96,7 +106,7 @@ fn group(name: &str) -> Result<String, String> {
 }
 
 /// Patterns also go into ssh configurations, so they hold nothing that has a meaning there.
-fn pattern(text: &str) -> Result<HostPattern, String> {
+pub(super) fn pattern(text: &str) -> Result<HostPattern, String> {
     let fits = !text.is_empty()
         && text.len() <= MAX_HOST
         && !text.starts_with('-')

@@ -31,6 +31,17 @@ pub struct Past {
     pub caller: Option<IpAddr>,
     /// How it was decided.
     pub was: Outcome,
+    /// Which of the passes that an ask gives this is about.
+    pub pass: Which,
+}
+
+/// One of the passes that an ask gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The one for the host.
+    Main,
+    /// The one for the bastion before it.
+    Jump,
 }
 
 /// How an ask was decided.
@@ -102,10 +113,16 @@ impl Policy {
                 format!("nothing refuses it any more ({code})"),
             ),
             (Outcome::Granted(_), Err(denial)) => (denied(denial.reason.code()), because(&denial)),
-            (Outcome::Granted(was), Ok(grant)) => {
-                let now = given(&grant);
-                (granted(&now), differences(was, &now)?)
-            }
+            (Outcome::Granted(was), Ok(grant)) => match past.pass.of(grant) {
+                Some(grant) => {
+                    let now = given(&grant);
+                    (granted(&now), differences(was, &now)?)
+                }
+                None => (
+                    "no jump pass".to_owned(),
+                    "the way goes through no bastion any more".to_owned(),
+                ),
+            },
         };
         Some(Change {
             index: past.index,
@@ -121,6 +138,15 @@ impl Policy {
             would_be,
             why,
         })
+    }
+}
+
+impl Which {
+    fn of(self, grant: Grant) -> Option<Grant> {
+        match self {
+            Self::Main => Some(grant),
+            Self::Jump => grant.jump().map(|(_, jump)| jump),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::{
     Error, Extension,
     approval::{Approval, Emergency},
+    bastion::Bastions,
     command::Command,
     condition::Condition,
     file::{self, Text},
@@ -60,6 +61,7 @@ impl Role {
         raw: &file::Role,
         limits: &Limits,
         hosts: &Hosts,
+        bastions: &Bastions,
     ) -> Result<Self, Error> {
         let typed_command = command(text, raw)?;
         let parameters = parameters(text, raw, typed_command.as_ref())?;
@@ -78,7 +80,7 @@ impl Role {
             line: text.line(&raw.name.span()),
             allow: text.parse(&raw.allow, |allow| Condition::compile(allow))?,
             principals: principals(text, raw, limits)?,
-            source: source_of(text, raw)?,
+            source: source_of(text, raw.source.as_ref(), || behind(bastions))?,
             reason: match &raw.reason {
                 None => None,
                 Some(reason) => Some(text.parse(reason, |reason| Pattern::compile(reason))?),
@@ -171,14 +173,7 @@ fn about(text: Text<'_>, raw: &file::Role) -> Result<String, Error> {
 }
 
 fn host_groups(text: Text<'_>, raw: &file::Role, hosts: &Hosts) -> Result<Vec<String>, Error> {
-    text.parse_all(&raw.hosts, |group| {
-        if hosts.has(group) {
-            return Ok(group.clone());
-        }
-        Err(format!(
-            "there is no host group {group:?}; add it to [hosts], as in `{group} = [\"{group}-*\"]`"
-        ))
-    })
+    text.parse_all(&raw.hosts, |group| hosts.known(group))
 }
 
 fn principals(text: Text<'_>, raw: &file::Role, limits: &Limits) -> Result<Vec<Template>, Error> {
@@ -283,15 +278,18 @@ fn allowed_values(name: &str, values: &[String]) -> Result<Vec<String>, String> 
     Ok(values.to_vec())
 }
 
-fn source_of(text: Text<'_>, raw: &file::Role) -> Result<Source, Error> {
-    let Some(source) = &raw.source else {
+/// Reads `source`; `bastion` says what that word means here.
+pub(super) fn source_of(
+    text: Text<'_>,
+    raw: Option<&Spanned<file::Source>>,
+    bastion: impl Fn() -> Result<Source, String>,
+) -> Result<Source, Error> {
+    let Some(source) = raw else {
         return Ok(Source::Any);
     };
     text.parse(source, |source| match source {
         file::Source::Word(word) if word == "caller" => Ok(Source::Caller),
-        file::Source::Word(word) if word == "bastion" => Err(
-            "`source = \"bastion\"` is not supported by this version; use \"caller\" or a list of networks".to_owned(),
-        ),
+        file::Source::Word(word) if word == "bastion" => bastion(),
         file::Source::Word(word) => Err(format!(
             "{word:?} is no source; write \"caller\" or a list of networks such as [\"10.0.0.0/8\"]"
         )),
@@ -304,6 +302,15 @@ fn source_of(text: Text<'_>, raw: &file::Role) -> Result<Source, Error> {
             Ok(Source::Networks(source::aggregate(networks?)))
         }
     })
+}
+
+fn behind(bastions: &Bastions) -> Result<Source, String> {
+    if bastions.all().is_empty() {
+        return Err(
+            "`source = \"bastion\"` needs a bastion to come from; add a [[bastion]]".to_owned(),
+        );
+    }
+    Ok(Source::Bastion)
 }
 
 fn extensions(text: Text<'_>, raw: &file::Role) -> Result<BTreeSet<Extension>, Error> {

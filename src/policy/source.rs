@@ -1,4 +1,4 @@
-//! From where a pass works: any address, the caller's own, or networks.
+//! From where a pass works: any address, the caller's own, networks, or a bastion.
 //!
 //! sshd refuses a certificate whose `source-address` has host bits, host names or IPv4-mapped addresses, everywhere.
 //! So only canonical networks get this far.
@@ -22,18 +22,24 @@ pub enum Source {
     Caller,
     /// These networks.
     Networks(BTreeSet<IpNet>),
+    /// The addresses of the bastion before the host that is asked for.
+    Bastion,
 }
 
 impl Source {
     /// The networks for a pass asked for by `caller`; `None` for any address.
     ///
     /// # Errors
-    /// The role pins its passes to the caller's address, and that is not known.
+    /// The role pins its passes to the caller's address, and that is not known; or to a bastion's, which [`super::bastion`]
+    /// knows.
     pub fn networks(&self, caller: Option<IpAddr>) -> Result<Option<BTreeSet<IpNet>>, String> {
         match (self, caller) {
             (Self::Any, _) => Ok(None),
             (Self::Networks(networks), _) => Ok(Some(networks.clone())),
             (Self::Caller, Some(caller)) => Ok(Some(BTreeSet::from([host(caller)]))),
+            (Self::Bastion, _) => {
+                Err("the role ties its passes to a bastion, which only a host decides".to_owned())
+            }
             (Self::Caller, None) => Err(
                 "the role ties its passes to the caller's address, which is not known here"
                     .to_owned(),

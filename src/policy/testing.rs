@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::{
     Ask, Context, Denial, Error, Grant, Means, Person, Policy, Reason,
+    bastion::Bastions,
     file::{self, Text},
     limits,
     role::Role,
@@ -31,6 +32,7 @@ pub(super) struct Test {
     expected: Expected,
     principals: Option<BTreeSet<String>>,
     command: Option<String>,
+    bastion: Option<String>,
 }
 
 /// What a test expects.
@@ -107,6 +109,10 @@ impl Test {
                         .command
                         .as_ref()
                         .is_none_or(|expected| Some(expected.as_str()) == grant.command())
+                    && self
+                        .bastion
+                        .as_ref()
+                        .is_none_or(|expected| Some(expected.as_str()) == through(grant))
             }
             (Expected::Denied(reason), Err(denial)) => {
                 reason.is_none_or(|reason| reason == denial.reason)
@@ -130,7 +136,7 @@ impl Test {
         match self.expected {
             Expected::Granted => {
                 let principals = self.principals.as_ref();
-                details(principals, self.command.as_deref())
+                details(principals, self.command.as_deref(), self.bastion.as_deref())
             }
             Expected::Denied(None) => "denied".to_owned(),
             Expected::Denied(Some(reason)) => format!("denied: {}", reason.word()),
@@ -143,12 +149,21 @@ fn got(decision: &Result<Grant, Denial>, test: &Test) -> String {
         Ok(grant) => details(
             test.principals.as_ref().map(|_| grant.principals()),
             test.command.as_ref().and(grant.command()),
+            test.bastion.as_ref().and(through(grant)),
         ),
         Err(denial) => format!("denied: {}: {}", denial.reason.word(), denial.detail),
     }
 }
 
-fn details(principals: Option<&BTreeSet<String>>, command: Option<&str>) -> String {
+fn through(grant: &Grant) -> Option<&str> {
+    grant.way().map(|way| way.bastion.as_str())
+}
+
+fn details(
+    principals: Option<&BTreeSet<String>>,
+    command: Option<&str>,
+    bastion: Option<&str>,
+) -> String {
     let mut text = "granted".to_owned();
     if let Some(principals) = principals {
         let principals: Vec<_> = principals.iter().map(String::as_str).collect();
@@ -157,22 +172,31 @@ fn details(principals: Option<&BTreeSet<String>>, command: Option<&str>) -> Stri
     if let Some(command) = command {
         text.push_str(&format!(", command {command}"));
     }
+    if let Some(bastion) = bastion {
+        text.push_str(&format!(", through bastion {bastion}"));
+    }
     text
 }
 
-/// Reads the `[[test]]` blocks; `roles` are those of the file.
+/// Reads the `[[test]]` blocks; `roles` and `bastions` are those of the file.
 pub(super) fn load(
     text: Text<'_>,
     tests: Vec<Spanned<file::Test>>,
     roles: &[Role],
+    bastions: &Bastions,
 ) -> Result<Vec<Test>, Error> {
     tests
         .into_iter()
-        .map(|test| load_one(text, test, roles))
+        .map(|test| load_one(text, test, roles, bastions))
         .collect()
 }
 
-fn load_one(text: Text<'_>, spanned: Spanned<file::Test>, roles: &[Role]) -> Result<Test, Error> {
+fn load_one(
+    text: Text<'_>,
+    spanned: Spanned<file::Test>,
+    roles: &[Role],
+    bastions: &Bastions,
+) -> Result<Test, Error> {
     let span = spanned.span();
     let raw = spanned.into_inner();
     let expected = text.parse(&raw.expect, |expect| expectation(expect))?;
@@ -216,7 +240,20 @@ fn load_one(text: Text<'_>, spanned: Spanned<file::Test>, roles: &[Role]) -> Res
         expected,
         principals: raw.principals.map(BTreeSet::from_iter),
         command: raw.command,
+        bastion: match &raw.bastion {
+            None => None,
+            Some(bastion) => Some(text.parse(bastion, |name| known(name, bastions))?),
+        },
     })
+}
+
+fn known(name: &str, bastions: &Bastions) -> Result<String, String> {
+    match bastions.has(name) {
+        true => Ok(name.to_owned()),
+        false => Err(format!(
+            "the test goes through bastion {name:?}, which is not in this file; name one that is"
+        )),
+    }
 }
 
 fn ask(text: Text<'_>, raw: file::Ask) -> Result<Ask, Error> {

@@ -6,6 +6,7 @@
     reason = "tests"
 )]
 
+mod bastions;
 mod deciding;
 mod faults;
 mod loading;

@@ -1,6 +1,7 @@
 //! Between the wire's types and the domain's, with bounds on everything a caller sends. Pure.
 
 pub(super) mod admin;
+mod bastion;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,7 +13,7 @@ use crate::{
     identity::{self, Binding, Identity},
     ledger::standing::State,
     operations::{audit::Page, issue::Pass, requests::View, trust::Trust},
-    policy::{Ask, explain::Explanation, extension::Extension, role::Role, source},
+    policy::{Ask, Grant, explain::Explanation, extension::Extension, role::Role, source},
     proto::v1::{self, get_trust_response, role_explanation},
 };
 
@@ -136,21 +137,25 @@ pub(super) fn pass(pass: &Pass) -> Result<v1::IssueResponse, ssh_key::Error> {
         role: grant.role().to_owned(),
         principals: grant.principals().iter().cloned().collect(),
         force_command: grant.command().unwrap_or_default().to_owned(),
-        source_addresses: grant
-            .source()
-            .into_iter()
-            .flatten()
-            .map(ToString::to_string)
-            .collect(),
-        extensions: grant
-            .extensions()
-            .iter()
-            .map(|extension| extension.word().to_owned())
-            .collect(),
+        source_addresses: networks(grant),
+        extensions: words(grant),
         valid_after: certificate.valid_after(),
         valid_before: certificate.valid_before(),
         pending: None,
+        jump: pass.jump.as_ref().map(bastion::jump).transpose()?,
     })
+}
+
+fn networks(grant: &Grant) -> Vec<String> {
+    let networks = grant.source().into_iter().flatten();
+    networks.map(ToString::to_string).collect()
+}
+
+fn words(grant: &Grant) -> Vec<String> {
+    let extensions = grant.extensions().iter();
+    extensions
+        .map(|extension| extension.word().to_owned())
+        .collect()
 }
 
 /// A request as one identity sees it.
@@ -259,6 +264,7 @@ pub(super) fn trust(
         ledger_verifier_key: trust.verifier.to_string(),
         host_patterns: trust.host_patterns,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        bastions: trust.bastions.iter().map(bastion::bastion).collect(),
     })
 }
 

@@ -119,7 +119,8 @@ fn objected(rule: Rule) -> Code {
         | Rule::NotPending
         | Rule::NotApproved
         | Rule::Expired
-        | Rule::Redeemed => Code::FailedPrecondition,
+        | Rule::Redeemed
+        | Rule::Jump => Code::FailedPrecondition,
         Rule::Locked
         | Rule::OwnRequest
         | Rule::OtherHolder

@@ -18,7 +18,7 @@ use crate::{
     ledger::event::{Asked, Event, Issued, What, Who},
     policy::{
         Extension, Policy, Reason,
-        replay::{Change, Given, Outcome, Past},
+        replay::{Change, Given, Outcome, Past, Which},
     },
 };
 
@@ -143,9 +143,13 @@ impl Replayed {
 /// The ask that an event is about, none where it is about none; or why it cannot be judged again.
 fn past(event: Event) -> Option<Result<Past, String>> {
     let (index, at) = (event.index, event.at);
+    let mut pass = Which::Main;
     let (who, ask, was) = match event.what {
         What::Issued(issued) => {
             let was = Outcome::Granted(given(&issued, at));
+            if issued.jump.is_some() {
+                pass = Which::Jump;
+            }
             (issued.who, issued.ask, was)
         }
         What::Denied {
@@ -160,7 +164,8 @@ fn past(event: Event) -> Option<Result<Past, String>> {
         }
         _ => return None,
     };
-    Some(recalled(index, at, who, &ask, was))
+    let recalled = recalled(index, at, who, &ask, was);
+    Some(recalled.map(|past| Past { pass, ..past }))
 }
 
 fn recalled(
@@ -194,6 +199,7 @@ fn recalled(
         ask: subject.ask,
         caller: subject.caller,
         was,
+        pass: Which::Main,
     })
 }
 

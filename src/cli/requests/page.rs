@@ -8,7 +8,10 @@ use super::super::{
     target::moment,
     waiting::life,
 };
-use crate::client::requests::{Seen, State};
+use crate::{
+    client::requests::{Seen, State},
+    ledger::event::Through,
+};
 
 #[derive(Serialize)]
 struct Printed<'a> {
@@ -32,6 +35,7 @@ struct Printed<'a> {
     may_decide: bool,
     emergency: bool,
     digest: String,
+    through: Option<&'a Through>,
 }
 
 #[derive(Serialize)]
@@ -127,6 +131,13 @@ pub(super) fn text(seen: &Seen) -> String {
     if !params.is_empty() {
         rows.push(("parameters", params.join(", ")));
     }
+    if let Some(through) = &page.through {
+        let logins = through.principals.join(", ");
+        rows.push((
+            "through",
+            format!("bastion {} as {logins}", through.bastion),
+        ));
+    }
     if !page.is_review {
         rows.push(("approvals", format!("{} needed", page.needed)));
         rows.push((
@@ -212,6 +223,7 @@ fn printed(seen: &Seen) -> Printed<'_> {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect(),
+        through: page.through.as_ref(),
     }
 }
 

@@ -4,7 +4,7 @@ use super::State;
 use crate::{
     client::{Error, choose::Wish},
     ledger::{
-        event::{Asked, Event, What, Who},
+        event::{Asked, Event, Through, What, Who},
         standing::Verb,
         tree::{Hash, leaf_hash},
     },
@@ -55,6 +55,8 @@ pub struct Page {
     pub ttl_seconds: u64,
     /// Whether it is the review of an emergency.
     pub is_review: bool,
+    /// The bastion that the pass goes through, and what its jump pass would be.
+    pub through: Option<Through>,
 }
 
 impl Seen {
@@ -199,6 +201,7 @@ fn page(what: What) -> Option<(Page, u64)> {
                 extensions: asked.extensions,
                 ttl_seconds: asked.ttl_seconds,
                 is_review: false,
+                through: asked.through,
             };
             Some((page, asked.expires_at))
         }
@@ -214,6 +217,7 @@ fn page(what: What) -> Option<(Page, u64)> {
                 extensions: pass.extensions,
                 ttl_seconds: pass.valid_before.saturating_sub(pass.valid_after),
                 is_review: true,
+                through: None,
             };
             Some((page, 0))
         }

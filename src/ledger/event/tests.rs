@@ -64,6 +64,7 @@ pub(in crate::ledger) fn issued() -> Issued {
         ca: "SHA256:ca".to_owned(),
         to_be_signed: "cd".repeat(32),
         emergency_proof: None,
+        jump: None,
     }
 }
 

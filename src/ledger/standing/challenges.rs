@@ -56,15 +56,22 @@ impl Challenges {
 }
 
 impl Standing {
-    /// An emergency by registered keys answers a fresh challenge, and nobody who signed it is locked, nor is their key.
+    /// An emergency by registered keys answers a fresh challenge.
     pub(super) fn admit_emergency(&self, issued: &Issued) -> Result<(), Objection> {
-        let Some(proof) = &issued.emergency_proof else {
-            return Ok(());
-        };
-        for one in &proof.signatures {
+        self.expect_signers_unlocked(issued)?;
+        match &issued.emergency_proof {
+            None => Ok(()),
+            Some(proof) => self.challenges.expect_fresh(proof),
+        }
+    }
+
+    /// Nobody who signed for it is locked, nor is their key.
+    pub(super) fn expect_signers_unlocked(&self, issued: &Issued) -> Result<(), Objection> {
+        let proof = issued.emergency_proof.iter();
+        for one in proof.flat_map(|proof| &proof.signatures) {
             let key = one.fingerprint();
             self.expect_unlocked(&Applicant::new(&one.who, key.as_deref(), None))?;
         }
-        self.challenges.expect_fresh(proof)
+        Ok(())
     }
 }

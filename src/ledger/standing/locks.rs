@@ -59,10 +59,11 @@ impl Standing {
         self.out(at, |pass| target.is_about(&pass.applicant()))
     }
 
-    /// The passes that a revocation at `at` revokes, by serial: those that are out and not yet revoked.
+    /// The passes that a revocation at `at` revokes, by serial: those that are out and not yet revoked. A jump pass goes
+    /// with the pass that it belongs to.
     pub fn revocable(&self, target: &RevokeTarget, at: OffsetDateTime) -> Vec<u64> {
         self.out(at, |pass| match target {
-            RevokeTarget::Serial(serial) => pass.serial == *serial,
+            RevokeTarget::Serial(serial) => pass.serial == *serial || pass.jump_of == Some(*serial),
             RevokeTarget::Key(key) => pass.key == *key,
             RevokeTarget::Identity(identity) => pass.applicant().is_called(identity),
             RevokeTarget::Before(time) => pass.issued_at.unix_timestamp().max(0) < signed(*time),

@@ -38,6 +38,8 @@ pub struct Pass {
     pub valid_before: u64,
     /// Whether hosts must refuse it.
     pub is_revoked: bool,
+    /// Of a jump pass: the serial of the pass that it belongs to.
+    pub jump_of: Option<u64>,
 }
 
 impl Pass {
@@ -53,6 +55,7 @@ impl Pass {
             issued_at: event.at,
             valid_before: issued.valid_before,
             is_revoked: false,
+            jump_of: issued.jump.as_ref().map(|jump| jump.pass),
         }
     }
 
@@ -110,6 +113,10 @@ impl Passes {
         {
             self.remove(serial);
         }
+    }
+
+    pub(super) fn get(&self, serial: u64) -> Option<&Pass> {
+        self.by_serial.get(&serial)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Pass> {

@@ -321,7 +321,11 @@ impl Requests {
         };
     }
 
+    /// A jump pass redeems nothing and opens no review: the pass that it belongs to does.
     fn redeem(&mut self, event: &Event, issued: &Issued) {
+        if issued.jump.is_some() {
+            return;
+        }
         let redeemed = issued.ask.request.and_then(|id| self.by_id.get_mut(&id));
         if let Some(request) = redeemed {
             self.revision += 1;

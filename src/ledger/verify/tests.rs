@@ -260,6 +260,7 @@ fn decisions_and_passes_that_nobody_could_have_made_are_found() {
             extensions: Vec::new(),
             ttl_seconds: 60,
             policy: String::new(),
+            through: None,
         }))
     };
     let approved = |request| {

@@ -125,6 +125,7 @@ fn restriction() -> impl Strategy<Value = Restriction> {
                 source,
                 extensions,
                 ttl,
+                ..Restriction::default()
             },
         )
 }

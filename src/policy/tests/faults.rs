@@ -153,10 +153,10 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
             "missing field `zone`",
         ),
         (
-            "a bastion",
+            "behind a bastion that there is not",
             role("source = \"bastion\""),
             5,
-            "not supported",
+            "add a [[bastion]]",
         ),
         ("10,000 parentheses", parentheses, 4, "shorten it to 2048"),
         (

@@ -41,6 +41,7 @@ pub(super) fn issued() -> Issued {
         ca: "SHA256:ca".to_owned(),
         to_be_signed: String::new(),
         emergency_proof: None,
+        jump: None,
     }
 }
 

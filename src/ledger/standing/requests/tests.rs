@@ -45,6 +45,7 @@ fn requested(by: &str, needed: u32) -> What {
         extensions: vec!["pty".to_owned()],
         ttl_seconds: 3600,
         policy: String::new(),
+        through: None,
     }))
 }
 

@@ -1,0 +1,106 @@
+//! How the jump pass of a pass is printed, and the command line for scripts that goes through the bastion.
+
+use serde::Serialize;
+
+use super::{Failure, output::clean, waiting::quoted};
+use crate::client::{
+    cache::Place,
+    choose::logins,
+    jump::{Jump, Via},
+    pass::Pass,
+    ssh::quote,
+};
+
+/// Where the target of the printed command line is left open.
+const HOST: &str = "HOST";
+
+/// A jump pass as `daypass pass` prints it.
+#[derive(Serialize)]
+pub(super) struct Jumped {
+    bastion: String,
+    host: String,
+    port: u16,
+    login: String,
+    serial: u64,
+    key_id: String,
+    principals: Vec<String>,
+    valid_after: u64,
+    valid_before: u64,
+    certificate: String,
+    /// Where its key is; none where it is in the agent alone.
+    path: Option<String>,
+    /// A command line that goes through; HOST is to be replaced.
+    ssh: String,
+}
+
+impl Jumped {
+    /// That of `pass`, where it has one.
+    pub(super) fn of(pass: &Pass, place: Option<&Place>) -> Result<Option<Self>, Failure> {
+        let Some(jump) = &pass.jump else {
+            return Ok(None);
+        };
+        let (via, certificate) = (&jump.via, &jump.certificate);
+        let login = logins(pass.certificate.valid_principals());
+        let login = login.first().copied().unwrap_or_default();
+        Ok(Some(Self {
+            bastion: via.bastion.clone(),
+            host: via.host.clone(),
+            port: via.port,
+            login: via.login.clone(),
+            serial: certificate.serial(),
+            key_id: certificate.key_id().to_owned(),
+            principals: certificate.valid_principals().to_vec(),
+            valid_after: certificate.valid_after(),
+            valid_before: certificate.valid_before(),
+            certificate: encoded(jump)?,
+            path: place.map(|place| place.jump().key().display().to_string()),
+            ssh: match place {
+                Some(place) => command(via, place, login)?,
+                None => agents_command(via, login),
+            },
+        }))
+    }
+
+    /// For people.
+    pub(super) fn lines(&self) -> [String; 2] {
+        let (bastion, at) = (clean(&self.bastion), clean(&self.host));
+        [
+            format!(
+                "  through     bastion {bastion} ({}@{at}:{}), by pass {}",
+                clean(&self.login),
+                self.port,
+                self.serial
+            ),
+            format!("  by hand     {}", clean(&self.ssh)),
+        ]
+    }
+}
+
+fn encoded(jump: &Jump) -> Result<String, Failure> {
+    let certificate = jump.certificate.to_openssh();
+    certificate.map_err(|error| Failure::from_error(&error))
+}
+
+/// With both passes in files: `ssh -J` could not be told the bastion's.
+fn command(via: &Via, place: &Place, login: &str) -> Result<String, Failure> {
+    let words = via.arguments(&place.jump(), None, "[%h]:%p")?;
+    let words = words.iter().map(|word| quoted(&word.to_string_lossy()));
+    let proxy = format!("ssh {}", words.collect::<Vec<_>>().join(" "));
+    let options = [
+        format!("IdentityFile={}", quote(place.key())?),
+        format!("CertificateFile={}", quote(&place.certificate())?),
+        "IdentitiesOnly=yes".to_owned(),
+        format!("ProxyCommand={proxy}"),
+    ];
+    let options = options.map(|option| format!("-o {}", quoted(&option)));
+    Ok(format!("ssh {} {login}@{HOST}", options.join(" ")))
+}
+
+/// The agent has both.
+fn agents_command(via: &Via, login: &str) -> String {
+    let bastion = match via.host.contains(':') {
+        true => format!("[{}]", via.host),
+        false => via.host.clone(),
+    };
+    format!("ssh -J {}@{bastion}:{} {login}@{HOST}", via.login, via.port)
+}
