@@ -42,7 +42,7 @@ use tonic::Code;
 const POLICY: &str = r#"
 [limits]
 ttl = "8h"
-principals = ["deploy"]
+principals = ["deploy", "jump"]
 [audit]
 allow = '"security" in claims.groups'
 [admin]
@@ -60,6 +60,18 @@ name = "two"
 allow = '"oncall" in claims.groups'
 principals = ["deploy"]
 emergency = { allow = '"oncall" in claims.groups', ttl = "15m", review = '"security" in claims.groups', keys = 2 }
+[[bastion]]
+name = "edge"
+host = "bastion.example.com"
+login = "jump"
+addresses = ["192.0.2.10"]
+hosts = ["db-*"]
+[[role]]
+name = "db"
+allow = '"oncall" in claims.groups'
+principals = ["deploy"]
+source = "bastion"
+emergency = { allow = '"oncall" in claims.groups', ttl = "15m", review = '"security" in claims.groups' }
 [[role]]
 name = "plain"
 allow = '"oncall" in claims.groups'
@@ -293,6 +305,17 @@ async fn a_registered_key_gets_a_short_pass_whose_proof_is_in_the_ledger_and_who
         .await
         .unwrap();
     assert_eq!(reviewed.state(), State::Reviewed);
+
+    // Through a bastion it is two passes and one review.
+    let mut attempt = outage.attempt("db").await;
+    attempt.ask.host = "db-1".into();
+    let pass = outage.issue(attempt.by(&[&outage.bob])).await.unwrap();
+    assert_eq!(pass.jump.unwrap().serial, pass.serial + 1);
+    let all = requests
+        .list(with_token(ListRequestsRequest { all: false }, &carol))
+        .await;
+    let open: Vec<_> = all.unwrap().into_inner().requests;
+    assert_eq!((open.len(), open[0].id), (1, pass.serial));
 
     let mut ledger = LedgerClient::new(outage.scene.door.channel());
     let mut chunks = ledger
