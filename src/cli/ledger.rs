@@ -149,22 +149,42 @@ fn row(event: &Value) -> Vec<String> {
         text("/at").chars().take(19).collect(),
         text("/type"),
         text("/who/label"),
-        text("/ask/role"),
-        first(&[
-            "/command",
-            "/target/identity",
-            "/target/key",
-            "/target/role",
-            "/target/serial",
-            "/target/before",
-            "/reason",
-            "/principals",
-            "/cause",
-            "/policy",
-            "/version",
-            "/key",
-        ]),
+        first(&["/ask/role", "/role"]),
+        what(event).unwrap_or_else(|| {
+            first(&[
+                "/command",
+                "/target/identity",
+                "/target/key",
+                "/target/role",
+                "/target/serial",
+                "/target/before",
+                "/reason",
+                "/principals",
+                "/cause",
+                "/policy",
+                "/version",
+                "/key",
+            ])
+        }),
     ]
+}
+
+/// What an event is about, where that is not one field of it.
+fn what(event: &Value) -> Option<String> {
+    let text = |pointer: &str| event.pointer(pointer).map(plain);
+    if let Some(request) = text("/request") {
+        let words = text("/comment").map(|words| format!(": {words}"));
+        return Some(format!("request {request}{}", words.unwrap_or_default()));
+    }
+    if let Some(bastion) = text("/jump/bastion") {
+        return Some(format!("jump through {bastion}"));
+    }
+    let is_emergency = event.pointer("/ask/emergency") == Some(&Value::Bool(true));
+    let is_pass = text("/type").as_deref() == Some("issued");
+    let redeemed = text("/ask/request").map(|id| format!("request {id}"));
+    let why = is_emergency.then(|| "emergency".to_owned()).or(redeemed);
+    let gives = text("/command").or_else(|| text("/principals"))?;
+    Some(format!("{} ({})", gives, why.filter(|_| is_pass)?))
 }
 
 /// A value on one line, without quotes where it is a string.

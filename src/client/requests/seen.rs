@@ -72,8 +72,7 @@ impl Seen {
         if event.index != wire.id {
             return Err(wrong("its event is another's"));
         }
-        let (page, expires_at) =
-            page(event.what).ok_or_else(|| wrong("its event is no request's"))?;
+        let (page, expires_at) = page(event).ok_or_else(|| wrong("its event is no request's"))?;
         Ok(Self {
             id: wire.id,
             digest: leaf_hash(&wire.event),
@@ -187,8 +186,10 @@ impl Seen {
 }
 
 /// What a request's event says, and when it ends.
-fn page(what: What) -> Option<(Page, u64)> {
-    match what {
+fn page(event: Event) -> Option<(Page, u64)> {
+    // Passes are valid from a little before they are made; their life counts from then.
+    let made = u64::try_from(event.at.unix_timestamp()).unwrap_or(0);
+    match event.what {
         What::Requested(asked) => {
             let page = Page {
                 who: asked.who,
@@ -205,7 +206,7 @@ fn page(what: What) -> Option<(Page, u64)> {
             };
             Some((page, asked.expires_at))
         }
-        What::Issued(pass) if pass.ask.emergency => {
+        What::Issued(pass) if pass.ask.emergency && pass.jump.is_none() => {
             let page = Page {
                 who: pass.who,
                 ask: pass.ask,
@@ -215,7 +216,7 @@ fn page(what: What) -> Option<(Page, u64)> {
                 command: pass.command,
                 source_addresses: pass.source_addresses,
                 extensions: pass.extensions,
-                ttl_seconds: pass.valid_before.saturating_sub(pass.valid_after),
+                ttl_seconds: pass.valid_before.saturating_sub(made),
                 is_review: true,
                 through: None,
             };
