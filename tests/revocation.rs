@@ -17,9 +17,13 @@ use std::collections::BTreeSet;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use daypass::{
     ca::{krl::Krl, statement::Statement},
-    proto::v1::{
-        self, GetRevocationsRequest, IssueResponse, LockRequest, RevokeRequest, UnlockRequest,
-        admin_client::AdminClient, lock_target::Target, revoke_request, trust_client::TrustClient,
+    proto::{
+        order::Order,
+        v1::{
+            self, GetRevocationsRequest, IssueResponse, LockRequest, RevokeRequest, UnlockRequest,
+            admin_client::AdminClient, lock_target::Target, revoke_request,
+            trust_client::TrustClient,
+        },
     },
 };
 use serde_json::json;
@@ -66,19 +70,33 @@ impl Town {
     }
 
     async fn lock(&self, by: &Person, target: Target) -> Result<v1::LockResponse, Refusal> {
-        let request = LockRequest {
+        let mut request = LockRequest {
             target: wire(target),
             reason: "laptop stolen".into(),
+            ..LockRequest::default()
         };
+        let proof = self.prove(by, Order::Lock(&request));
+        (
+            request.public_key,
+            request.binding_secret,
+            request.signature,
+        ) = proof;
         let answer = self.admin().lock(with_token(request, &by.token)).await?;
         Ok(answer.into_inner())
     }
 
     async fn unlock(&self, by: &Person, target: Target) -> Result<u64, Refusal> {
-        let request = UnlockRequest {
+        let mut request = UnlockRequest {
             target: wire(target),
             reason: String::new(),
+            ..UnlockRequest::default()
         };
+        let proof = self.prove(by, Order::Unlock(&request));
+        (
+            request.public_key,
+            request.binding_secret,
+            request.signature,
+        ) = proof;
         let answer = self.admin().unlock(with_token(request, &by.token)).await?;
         Ok(answer.into_inner().index)
     }
@@ -88,12 +106,24 @@ impl Town {
         by: &Person,
         target: revoke_request::Target,
     ) -> Result<Vec<u64>, Refusal> {
-        let request = RevokeRequest {
+        let mut request = RevokeRequest {
             target: Some(target),
             reason: String::new(),
+            ..RevokeRequest::default()
         };
+        let proof = self.prove(by, Order::Revoke(&request));
+        (
+            request.public_key,
+            request.binding_secret,
+            request.signature,
+        ) = proof;
         let answer = self.admin().revoke(with_token(request, &by.token)).await?;
         Ok(answer.into_inner().serials)
+    }
+
+    fn prove(&self, by: &Person, order: Order<'_>) -> (String, Vec<u8>, String) {
+        let name = self.scene.door.server_name();
+        by.caller.prove(name, &by.token, order)
     }
 
     async fn locks(&self, by: &Person) -> Result<Vec<v1::Lock>, Refusal> {
@@ -490,4 +520,180 @@ async fn locks_and_revocations_outlive_a_restart_and_verify_in_the_ledger() {
     assert_eq!(lock["who"]["subject"], "carol");
     assert_eq!(lock["reason"], "laptop stolen");
     town.scene.assert_no_secret_in_events().await;
+}
+
+type Forgery = fn(&mut LockRequest, &Theft<'_>);
+
+/// Whoever has carol's token and not her key.
+struct Theft<'a> {
+    thief: &'a Caller,
+    carol: &'a Person,
+    name: &'a str,
+}
+
+impl Theft<'_> {
+    /// The proof by `key` over what the request is, changed.
+    fn sign(&self, request: &mut LockRequest, key: &Caller, change: impl Fn(&mut LockRequest)) {
+        let mut other = request.clone();
+        change(&mut other);
+        self.put(request, key, self.name, Order::Lock(&other));
+    }
+
+    fn put(&self, request: &mut LockRequest, key: &Caller, name: &str, order: Order<'_>) {
+        let proof = key.prove(name, &self.carol.token, order);
+        (
+            request.public_key,
+            request.binding_secret,
+            request.signature,
+        ) = proof;
+    }
+}
+
+const FORGERIES: [(&str, &str, Forgery); 11] = [
+    ("no proof at all", "POSSESSION", |_, _| ()),
+    ("another key", "KEY_BINDING", |it, theft| {
+        theft.sign(it, theft.thief, |_| ());
+    }),
+    (
+        "her public key, their signature",
+        "POSSESSION",
+        |it, theft| {
+            theft.sign(it, theft.thief, |_| ());
+            it.public_key = theft.carol.caller.key.public_key().to_openssh().unwrap();
+            it.binding_secret.clone_from(&theft.carol.caller.secret);
+        },
+    ),
+    ("her key without the secret", "KEY_BINDING", |it, theft| {
+        theft.sign(it, &theft.carol.caller, |_| ());
+        it.binding_secret.clear();
+    }),
+    ("her key with another secret", "KEY_BINDING", |it, theft| {
+        theft.sign(it, &theft.carol.caller, |_| ());
+        it.binding_secret = vec![0; 32];
+    }),
+    ("no signature", "POSSESSION", |it, theft| {
+        theft.sign(it, &theft.carol.caller, |_| ());
+        it.signature.clear();
+    }),
+    ("another target", "POSSESSION", |it, theft| {
+        theft.sign(it, &theft.carol.caller, |it| {
+            it.target = wire(Target::Identity("dave".into()));
+        });
+    }),
+    ("another kind of target", "POSSESSION", |it, theft| {
+        theft.sign(it, &theft.carol.caller, |it| {
+            it.target = wire(Target::Role("bob".into()));
+        });
+    }),
+    ("another reason", "POSSESSION", |it, theft| {
+        theft.sign(it, &theft.carol.caller, |it| it.reason.push('!'));
+    }),
+    ("another verb", "POSSESSION", |it, theft| {
+        let unlock = UnlockRequest {
+            target: it.target.clone(),
+            reason: it.reason.clone(),
+            ..UnlockRequest::default()
+        };
+        let carol = &theft.carol.caller;
+        theft.put(it, carol, theft.name, Order::Unlock(&unlock));
+    }),
+    ("another server", "POSSESSION", |it, theft| {
+        let same = it.clone();
+        let carol = &theft.carol.caller;
+        theft.put(it, carol, "ca.example.com", Order::Lock(&same));
+    }),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrators_stolen_token_locks_nobody() {
+    let town = Town::start().await;
+    let thief = Caller::new();
+    let theft = Theft {
+        thief: &thief,
+        carol: &town.carol,
+        name: town.scene.door.server_name(),
+    };
+    for (case, expected, forge) in FORGERIES {
+        let mut request = LockRequest {
+            target: wire(bob()),
+            reason: "laptop stolen".into(),
+            ..LockRequest::default()
+        };
+        forge(&mut request, &theft);
+        let size = town.scene.ledger_size().await;
+        let message = with_token(request, &town.carol.token);
+        let refused = town.admin().lock(message).await.map_err(Refusal::from);
+        let expected = (Code::Unauthenticated, expected.to_owned());
+        assert_eq!(reason(refused), expected, "{case}");
+        let events = town.scene.events(size).await;
+        assert_eq!(events.len(), 1, "{case}: {events:?}");
+        assert_eq!(events[0]["type"], "denied", "{case}");
+        assert_eq!(events[0]["reason"], expected.1, "{case}");
+        let detail = events[0]["detail"].as_str().unwrap();
+        assert!(
+            detail.starts_with("lock identity bob: "),
+            "{case}: {detail}"
+        );
+    }
+    assert!(town.locks(&town.carol).await.unwrap().is_empty());
+    town.scene.assert_no_secret_in_events().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stolen_token_neither_unlocks_nor_revokes_and_a_new_sign_in_needs_a_new_proof() {
+    let town = Town::start().await;
+    let pass = town.issue(&town.person("alice")).await.unwrap();
+    town.lock(&town.carol, bob()).await.unwrap();
+    let stolen = Person {
+        caller: Caller::new(),
+        token: town.carol.token.clone(),
+    };
+    let other_key = (Code::Unauthenticated, "KEY_BINDING".to_owned());
+    assert_eq!(reason(town.unlock(&stolen, bob()).await), other_key);
+    let serial = revoke_request::Target::Serial(pass.serial);
+    assert_eq!(reason(town.revoke(&stolen, serial).await), other_key);
+    assert!(!town.is_revoked(pass.serial).await);
+
+    // The same key and secret under a newer token: what was signed for the older one is not hers to say again.
+    let mut claims = town
+        .scene
+        .claims(&town.carol.caller, "carol", &["security"]);
+    claims["jti"] = json!("newer");
+    let newer = town.scene.sign(claims);
+    let mut request = UnlockRequest {
+        target: wire(bob()),
+        ..UnlockRequest::default()
+    };
+    let proof = town.prove(&town.carol, Order::Unlock(&request));
+    (
+        request.public_key,
+        request.binding_secret,
+        request.signature,
+    ) = proof;
+    let replayed = town.admin().unlock(with_token(request, &newer)).await;
+    let no_proof = (Code::Unauthenticated, "POSSESSION".to_owned());
+    assert_eq!(reason(replayed.map_err(Refusal::from)), no_proof);
+    assert_eq!(
+        town.locks(&town.carol).await.unwrap().len(),
+        1,
+        "ListLocks takes a token alone"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrators_locked_key_does_not_unlock_itself() {
+    let town = Town::start().await;
+    let key = Target::Key(fingerprint(&town.carol));
+    town.lock(&town.carol, key.clone()).await.unwrap();
+    assert_eq!(
+        reason(town.unlock(&town.carol, key.clone()).await),
+        locked()
+    );
+    assert_eq!(reason(town.lock(&town.carol, bob()).await), locked());
+    let fresh = person(&town.scene, "carol", &["security"]);
+    town.unlock(&fresh, key).await.unwrap();
+    assert!(town.lock(&town.carol, bob()).await.is_ok());
+    let events = town.scene.events(0).await;
+    let lock = events.iter().find(|event| event["type"] == "locked");
+    assert_eq!(lock.unwrap()["key"], fingerprint(&town.carol));
 }

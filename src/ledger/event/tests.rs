@@ -155,6 +155,7 @@ fn locks_and_revocations_have_their_golden_bytes() {
             target,
             reason,
             serials,
+            key: None,
         }))
     };
     let revoked = |target, serials| {
@@ -164,6 +165,7 @@ fn locks_and_revocations_have_their_golden_bytes() {
             target,
             reason,
             serials,
+            key: None,
         }))
     };
     let key = || "SHA256:subject".to_owned();
@@ -172,6 +174,7 @@ fn locks_and_revocations_have_their_golden_bytes() {
         who: who(),
         target: LockTarget::Identity(identity()),
         reason: None,
+        key: None,
     };
     let events = [
         locked(LockTarget::Identity(identity()), vec![5, 6]),
