@@ -16,6 +16,7 @@
 )]
 
 pub mod door;
+pub mod person;
 pub mod scene;
 pub mod served;
 
