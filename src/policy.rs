@@ -167,7 +167,12 @@ impl Policy {
 
     /// The one way from an identity and an ask to a grant.
     pub fn decide(&self, identity: &Identity, ask: &Ask, context: Context) -> Decision {
-        let grant = match self.judge(identity.into(), ask, context) {
+        self.consider(identity.into(), ask, context)
+    }
+
+    /// [`Policy::judge`], and whether the grant waits for others.
+    fn consider(&self, person: Person<'_>, ask: &Ask, context: Context) -> Decision {
+        let grant = match self.judge(person, ask, context) {
             Ok(grant) => grant,
             Err(denial) => return Decision::Denied(denial),
         };
