@@ -51,10 +51,10 @@ impl Authority {
         store: Store,
         now: OffsetDateTime,
     ) -> Result<Self, Error> {
+        let mut keys_version = 0;
         for (key, state) in ca.keys() {
-            store
-                .record(key_event(fingerprint(key), state), now)
-                .await?;
+            let event = key_event(fingerprint(key), state);
+            keys_version = store.record(event, now).await?;
         }
         store.record(policy_event(&policy), now).await?;
         Ok(Self {
@@ -62,7 +62,7 @@ impl Authority {
             ca,
             policy: ArcSwap::from_pointee(policy),
             store,
-            published: published::Published::default(),
+            published: published::Published::new(keys_version),
         })
     }
 

@@ -179,11 +179,21 @@ impl Policy {
 
     /// The one way from an identity and an ask to a grant.
     pub fn decide(&self, identity: &Identity, ask: &Ask, context: Context) -> Decision {
-        let judged = self
-            .expect_emergency(identity, ask)
-            .and_then(|()| self.judge(identity.into(), ask, context))
-            .and_then(|grant| self.expect_quorum(identity, ask).map(|()| grant));
-        let grant = match judged {
+        if let Err(denial) = self.expect_emergency(identity, ask) {
+            return Decision::Denied(denial);
+        }
+        match (
+            self.consider(identity.into(), ask, context),
+            self.expect_quorum(identity, ask),
+        ) {
+            (Decision::Denied(denial), _) | (_, Err(denial)) => Decision::Denied(denial),
+            (decision, Ok(())) => decision,
+        }
+    }
+
+    /// [`Policy::judge`], and whether the grant waits for others.
+    fn consider(&self, person: Person<'_>, ask: &Ask, context: Context) -> Decision {
+        let grant = match self.judge(person, ask, context) {
             Ok(grant) => grant,
             Err(denial) => return Decision::Denied(denial),
         };

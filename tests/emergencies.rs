@@ -231,6 +231,7 @@ impl Outage {
                 who,
                 target,
                 reason: None,
+                key: None,
                 serials,
             })))
         };

@@ -226,6 +226,234 @@ fn every_decision_that_would_change_is_shown_with_its_reason() {
     }
 }
 
+/// One role whose asks wait, with an emergency.
+const WAITING: &str = r#"
+[limits]
+ttl = "8h"
+principals = ["root", "web"]
+
+[[role]]
+name = "prod"
+allow = '"oncall" in claims.groups'
+principals = ["root"]
+ttl = "1h"
+reason = '.+'
+approval = { count = 1, by = '"sre-lead" in claims.groups', within = "30m" }
+emergency = { allow = '"oncall" in claims.groups', ttl = "15m", review = '"security" in claims.groups' }
+
+[[role]]
+name = "plain"
+allow = '"oncall" in claims.groups'
+principals = ["web"]
+ttl = "1h"
+"#;
+
+fn prod(more: Value) -> Value {
+    let mut ask = json!({"role": "prod", "reason": "INC-7"});
+    ask.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    ask
+}
+
+/// A request, its approval and redemption; an emergency; a plain pass; two denials; and somebody who may not approve.
+fn waiting() -> String {
+    let begin = 1_767_600_000_u64;
+    let requested = json!({"index": 1, "at": AT, "type": "requested",
+        "who": who("alice", json!({"groups": ["oncall"]})), "ask": prod(json!({})), "key": "SHA256:k",
+        "needed": 1, "expires_at": begin + 1800, "principals": ["root"], "extensions": [], "ttl_seconds": 3600,
+        "policy": "p"});
+    let approved = json!({"index": 3, "at": AT, "type": "approved", "request": 1, "role": "prod",
+        "who": who("carol", json!({"groups": ["sre-lead"]})), "key": "ssh-ed25519 A", "signature": "S", "policy": "p"});
+    let events = [
+        json!({"index": 0, "at": "2025-01-01T00:00:00Z", "type": "started", "version": "0.1.0", "server": "s"}),
+        requested,
+        denied(
+            2,
+            "alice",
+            &["oncall"],
+            prod(json!({"request": 1})),
+            "APPROVAL",
+        ),
+        approved,
+        issued(4, AT, prod(json!({"request": 1})), "root", 3600),
+        issued(5, AT, prod(json!({"emergency": true})), "root", 900),
+        issued(6, AT, json!({"role": "plain"}), "web", 3600),
+        denied(7, "bob", &["dev"], prod(json!({})), "NOT_ALLOWED"),
+        denied(
+            8,
+            "mallory",
+            &["oncall"],
+            prod(json!({"request": 1})),
+            "APPROVAL",
+        ),
+        issued(9, AT, prod(json!({"request": 77})), "root", 3600),
+    ];
+    let lines = events.map(|event| format!("{event}\n"));
+    format!("{}\nnote\n", lines.concat())
+}
+
+#[test]
+fn waiting_for_others_is_a_decision_that_can_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("export", &waiting());
+    let replace = |from: &str, to: &str| {
+        assert!(WAITING.contains(from), "{from}");
+        WAITING.replace(from, to)
+    };
+    let approval =
+        "approval = { count = 1, by = '\"sre-lead\" in claims.groups', within = \"30m\" }\n";
+    let emergency = WAITING
+        .lines()
+        .find(|line| line.starts_with("emergency"))
+        .unwrap();
+    let without = replace(approval, "").replace(emergency, "");
+    let plain = "principals = [\"web\"]\n";
+    let cases: Vec<(&str, String, Changes<'_>)> = vec![
+        ("the same file", WAITING.to_owned(), &[]),
+        (
+            "nobody must approve any more",
+            without,
+            &[
+                (
+                    1,
+                    "needs 1 approval",
+                    "granted root",
+                    "nobody must approve it any more",
+                ),
+                (
+                    2,
+                    "denied APPROVAL",
+                    "granted root",
+                    "nothing refuses it any more (APPROVAL)",
+                ),
+                (
+                    4,
+                    "approved root",
+                    "granted root",
+                    "nobody must approve it any more",
+                ),
+                (
+                    5,
+                    "emergency root",
+                    "denied NOT_ALLOWED",
+                    "has no `emergency`",
+                ),
+            ],
+        ),
+        (
+            "a plain role waits now",
+            replace(plain, &format!("{plain}{approval}")),
+            &[(
+                6,
+                "granted web",
+                "needs 1 approval",
+                "others must approve it now",
+            )],
+        ),
+        (
+            "two must approve",
+            replace("count = 1", "count = 2"),
+            &[
+                (
+                    1,
+                    "needs 1 approval",
+                    "needs 2 approvals",
+                    "approvals 1 -> 2",
+                ),
+                (
+                    4,
+                    "approved root",
+                    "denied APPROVAL",
+                    "needs 2 approvals now, and the request has 1",
+                ),
+            ],
+        ),
+        (
+            "others approve",
+            replace("\"sre-lead\" in", "\"security\" in"),
+            &[(4, "approved root", "denied APPROVAL", "the request has 0")],
+        ),
+        (
+            "a shorter wait",
+            replace("within = \"30m\"", "within = \"10m\""),
+            &[(
+                1,
+                "needs 1 approval",
+                "needs 1 approval",
+                "waits for 30m -> 10m",
+            )],
+        ),
+        (
+            "a shorter life",
+            replace("ttl = \"1h\"\nreason", "ttl = \"20m\"\nreason"),
+            &[
+                (
+                    1,
+                    "needs 1 approval",
+                    "needs 1 approval",
+                    "lifetime 1h -> 20m",
+                ),
+                (4, "approved root", "approved root", "lifetime 1h -> 20m"),
+            ],
+        ),
+        (
+            "a longer life, of which a request has only what was approved",
+            replace("ttl = \"1h\"\nreason", "ttl = \"2h\"\nreason"),
+            &[(
+                1,
+                "needs 1 approval",
+                "needs 1 approval",
+                "lifetime 1h -> 2h",
+            )],
+        ),
+        (
+            "more people",
+            replace(
+                "'\"oncall\" in claims.groups'\nprincipals = [\"root\"]",
+                "'true'\nprincipals = [\"root\"]",
+            ),
+            &[(7, "denied NOT_ALLOWED", "needs 1 approval", "NOT_ALLOWED")],
+        ),
+    ];
+    for (case, policy, expected) in cases {
+        write("new.toml", &policy);
+        let arguments = [
+            "policy", "replay", "new.toml", "--export", "export", "--format", "json",
+        ];
+        let output = run(folder.path(), &arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let code = i32::from(!expected.is_empty());
+        assert_eq!(output.status.code(), Some(code), "{case}: {said}");
+        let replayed: Value = serde_json::from_slice(&output.stdout).expect(&said);
+        let changes = replayed["changes"].as_array().unwrap();
+        assert_eq!(changes.len(), expected.len(), "{case}: {replayed}");
+        for (change, (index, was, would_be, why)) in changes.iter().zip(expected) {
+            assert_eq!(change["index"], *index, "{case}");
+            assert_eq!(
+                (&change["was"], &change["would_be"]),
+                (&json!(was), &json!(would_be)),
+                "{case}"
+            );
+            assert!(
+                change["why"].as_str().unwrap().contains(why),
+                "{case}: {change}"
+            );
+        }
+        let left = replayed["not_judged"].as_array().unwrap();
+        let left: Vec<_> = left
+            .iter()
+            .map(|left| left["index"].as_u64().unwrap())
+            .collect();
+        assert_eq!(
+            (left, &replayed["judged"]),
+            (vec![8, 9], &json!(6)),
+            "{case}"
+        );
+    }
+}
+
 #[test]
 fn a_person_reads_a_table_and_chooses_since_when() {
     let folder = tempfile::tempdir().unwrap();

@@ -17,26 +17,24 @@ use std::collections::BTreeSet;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use daypass::{
     ca::{krl::Krl, statement::Statement},
-    proto::v1::{
-        self, GetRevocationsRequest, IssueResponse, LockRequest, RevokeRequest, UnlockRequest,
-        admin_client::AdminClient, lock_target::Target, revoke_request, trust_client::TrustClient,
+    proto::{
+        order::Order,
+        v1::{
+            self, GetRevocationsRequest, IssueResponse, LockRequest, UnlockRequest,
+            lock_target::Target, revoke_request, trust_client::TrustClient,
+        },
     },
 };
 use serde_json::json;
 use ssh::{Host, Pass};
 use ssh_encoding::Decode;
-use ssh_key::{Certificate, HashAlg, LineEnding, PublicKey, SshSig};
+use ssh_key::{Certificate, LineEnding, PublicKey, SshSig};
 use support::{
     door::{Caller, Refusal, ask, with_token},
+    person::{self, Person, wire},
     scene::Scene,
 };
 use tonic::Code;
-
-/// Somebody signed in with a key.
-struct Person {
-    caller: Caller,
-    token: String,
-}
 
 /// A world, and who may lock in it.
 struct Town {
@@ -47,40 +45,24 @@ struct Town {
 impl Town {
     async fn start() -> Self {
         let scene = Scene::start().await;
-        let carol = person(&scene, "carol", &["security"]);
+        let carol = Person::new(&scene, "carol", &["security"]);
         Self { scene, carol }
     }
 
     fn person(&self, name: &str) -> Person {
-        person(&self.scene, name, &["sre", "oncall"])
+        Person::new(&self.scene, name, &["sre", "oncall"])
     }
 
     async fn issue(&self, person: &Person) -> Result<IssueResponse, Refusal> {
-        let name = self.scene.door.server_name();
-        let attempt = person.caller.attempt(name, &person.token, ask("shell"));
-        self.scene.door.issue(&attempt).await
-    }
-
-    fn admin(&self) -> AdminClient<tonic::transport::Channel> {
-        AdminClient::new(self.scene.door.channel())
+        person.issue(&self.scene, ask("shell")).await
     }
 
     async fn lock(&self, by: &Person, target: Target) -> Result<v1::LockResponse, Refusal> {
-        let request = LockRequest {
-            target: wire(target),
-            reason: "laptop stolen".into(),
-        };
-        let answer = self.admin().lock(with_token(request, &by.token)).await?;
-        Ok(answer.into_inner())
+        by.lock(&self.scene, target).await
     }
 
     async fn unlock(&self, by: &Person, target: Target) -> Result<u64, Refusal> {
-        let request = UnlockRequest {
-            target: wire(target),
-            reason: String::new(),
-        };
-        let answer = self.admin().unlock(with_token(request, &by.token)).await?;
-        Ok(answer.into_inner().index)
+        by.unlock(&self.scene, target).await
     }
 
     async fn revoke(
@@ -88,17 +70,11 @@ impl Town {
         by: &Person,
         target: revoke_request::Target,
     ) -> Result<Vec<u64>, Refusal> {
-        let request = RevokeRequest {
-            target: Some(target),
-            reason: String::new(),
-        };
-        let answer = self.admin().revoke(with_token(request, &by.token)).await?;
-        Ok(answer.into_inner().serials)
+        by.revoke(&self.scene, target).await
     }
 
     async fn locks(&self, by: &Person) -> Result<Vec<v1::Lock>, Refusal> {
-        let request = with_token(v1::ListLocksRequest {}, &by.token);
-        Ok(self.admin().list_locks(request).await?.into_inner().locks)
+        by.locks(&self.scene).await
     }
 
     /// `GET path` as a host does it, with this `If-None-Match`.
@@ -127,24 +103,8 @@ impl Town {
     }
 }
 
-fn person(scene: &Scene, name: &str, groups: &[&str]) -> Person {
-    let caller = Caller::new();
-    let token = scene.sign(scene.claims(&caller, name, groups));
-    Person { caller, token }
-}
-
-fn wire(target: Target) -> Option<v1::LockTarget> {
-    Some(v1::LockTarget {
-        target: Some(target),
-    })
-}
-
 fn bob() -> Target {
     Target::Identity("bob".into())
-}
-
-fn fingerprint(person: &Person) -> String {
-    person.caller.key.fingerprint(HashAlg::Sha256).to_string()
 }
 
 /// Puts a pass into files.
@@ -213,7 +173,7 @@ async fn a_locked_person_gets_no_pass_and_sshd_refuses_the_one_they_have() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_dev_worlds_own_sshd_refuses_a_revoked_pass_by_itself() {
     let scene = Scene::with_sshd().await;
-    let carol = person(&scene, "carol", &["security"]);
+    let carol = Person::new(&scene, "carol", &["security"]);
     let town = Town { scene, carol };
     let alice = town.person("alice");
     let pass = town.issue(&alice).await.unwrap();
@@ -291,7 +251,7 @@ async fn nobody_but_an_administrator_locks_unlocks_or_revokes() {
         Revoke::Serial(other),
         Revoke::Serial(own),
         Revoke::Identity("bob".into()),
-        Revoke::Key(fingerprint(&bob_person)),
+        Revoke::Key(bob_person.fingerprint()),
         Revoke::Before(u64::MAX),
     ] {
         assert_eq!(reason(town.revoke(&alice, target).await), denied);
@@ -311,7 +271,9 @@ async fn nobody_but_an_administrator_locks_unlocks_or_revokes() {
     assert!(!town.is_revoked(other).await && !town.is_revoked(own).await);
 
     let size = town.scene.ledger_size().await;
-    let unsigned = town.admin().list_locks(v1::ListLocksRequest {}).await;
+    let unsigned = person::admin(&town.scene)
+        .list_locks(v1::ListLocksRequest {})
+        .await;
     assert_eq!(unsigned.unwrap_err().code(), Code::Unauthenticated);
     assert_eq!(town.scene.ledger_size().await, size);
 }
@@ -321,7 +283,7 @@ async fn locks_by_key_and_role_stop_everyone_they_are_about_and_nobody_else() {
     let town = Town::start().await;
     let (one, other) = (town.person("alice"), town.person("alice"));
     let pass = town.issue(&one).await.unwrap();
-    let key = Target::Key(fingerprint(&one));
+    let key = Target::Key(one.fingerprint());
     let answer = town.lock(&town.carol, key.clone()).await.unwrap();
     assert_eq!(answer.serials, [pass.serial]);
     let lock = answer.lock.unwrap();
@@ -363,7 +325,7 @@ async fn locks_by_key_and_role_stop_everyone_they_are_about_and_nobody_else() {
 async fn a_locked_administrator_cannot_unlock_themselves() {
     let town = Town::start().await;
     let carol = Target::Identity("carol".into());
-    let erin = person(&town.scene, "erin", &["sre-lead"]);
+    let erin = Person::new(&town.scene, "erin", &["sre-lead"]);
     town.lock(&erin, carol.clone()).await.unwrap();
     assert_eq!(
         reason(town.unlock(&town.carol, carol.clone()).await),
@@ -382,7 +344,7 @@ async fn revocations_hit_exactly_what_they_are_aimed_at() {
     let (alice, bob_person) = (town.person("alice"), town.person("bob"));
     use revoke_request::Target as Revoke;
     let targets = [
-        Revoke::Key(fingerprint(&alice)),
+        Revoke::Key(alice.fingerprint()),
         Revoke::Identity("alice@example.com".into()),
         Revoke::Identity("alice".into()),
     ];
@@ -490,4 +452,185 @@ async fn locks_and_revocations_outlive_a_restart_and_verify_in_the_ledger() {
     assert_eq!(lock["who"]["subject"], "carol");
     assert_eq!(lock["reason"], "laptop stolen");
     town.scene.assert_no_secret_in_events().await;
+}
+
+type Forgery = fn(&mut LockRequest, &Theft<'_>);
+
+/// Whoever has carol's token and not her key.
+struct Theft<'a> {
+    thief: &'a Caller,
+    carol: &'a Person,
+    name: &'a str,
+}
+
+impl Theft<'_> {
+    /// The proof by `key` over what the request is, changed.
+    fn sign(&self, request: &mut LockRequest, key: &Caller, change: impl Fn(&mut LockRequest)) {
+        let mut other = request.clone();
+        change(&mut other);
+        self.put(request, key, self.name, Order::Lock(&other));
+    }
+
+    fn put(&self, request: &mut LockRequest, key: &Caller, name: &str, order: Order<'_>) {
+        let proof = key.prove(name, &self.carol.token, order);
+        (
+            request.public_key,
+            request.binding_secret,
+            request.signature,
+        ) = proof;
+    }
+}
+
+const FORGERIES: [(&str, &str, Forgery); 11] = [
+    ("no proof at all", "POSSESSION", |_, _| ()),
+    ("another key", "KEY_BINDING", |it, theft| {
+        theft.sign(it, theft.thief, |_| ());
+    }),
+    (
+        "her public key, their signature",
+        "POSSESSION",
+        |it, theft| {
+            theft.sign(it, theft.thief, |_| ());
+            it.public_key = theft.carol.caller.key.public_key().to_openssh().unwrap();
+            it.binding_secret.clone_from(&theft.carol.caller.secret);
+        },
+    ),
+    ("her key without the secret", "KEY_BINDING", |it, theft| {
+        theft.sign(it, &theft.carol.caller, |_| ());
+        it.binding_secret.clear();
+    }),
+    ("her key with another secret", "KEY_BINDING", |it, theft| {
+        theft.sign(it, &theft.carol.caller, |_| ());
+        it.binding_secret = vec![0; 32];
+    }),
+    ("no signature", "POSSESSION", |it, theft| {
+        theft.sign(it, &theft.carol.caller, |_| ());
+        it.signature.clear();
+    }),
+    ("another target", "POSSESSION", |it, theft| {
+        theft.sign(it, &theft.carol.caller, |it| {
+            it.target = wire(Target::Identity("dave".into()));
+        });
+    }),
+    ("another kind of target", "POSSESSION", |it, theft| {
+        theft.sign(it, &theft.carol.caller, |it| {
+            it.target = wire(Target::Role("bob".into()));
+        });
+    }),
+    ("another reason", "POSSESSION", |it, theft| {
+        theft.sign(it, &theft.carol.caller, |it| it.reason.push('!'));
+    }),
+    ("another verb", "POSSESSION", |it, theft| {
+        let unlock = UnlockRequest {
+            target: it.target.clone(),
+            reason: it.reason.clone(),
+            ..UnlockRequest::default()
+        };
+        let carol = &theft.carol.caller;
+        theft.put(it, carol, theft.name, Order::Unlock(&unlock));
+    }),
+    ("another server", "POSSESSION", |it, theft| {
+        let same = it.clone();
+        let carol = &theft.carol.caller;
+        theft.put(it, carol, "ca.example.com", Order::Lock(&same));
+    }),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrators_stolen_token_locks_nobody() {
+    let town = Town::start().await;
+    let thief = Caller::new();
+    let theft = Theft {
+        thief: &thief,
+        carol: &town.carol,
+        name: town.scene.door.server_name(),
+    };
+    for (case, expected, forge) in FORGERIES {
+        let mut request = LockRequest {
+            target: wire(bob()),
+            reason: "laptop stolen".into(),
+            ..LockRequest::default()
+        };
+        forge(&mut request, &theft);
+        let size = town.scene.ledger_size().await;
+        let message = with_token(request, &town.carol.token);
+        let refused = person::admin(&town.scene)
+            .lock(message)
+            .await
+            .map_err(Refusal::from);
+        let expected = (Code::Unauthenticated, expected.to_owned());
+        assert_eq!(reason(refused), expected, "{case}");
+        let events = town.scene.events(size).await;
+        assert_eq!(events.len(), 1, "{case}: {events:?}");
+        assert_eq!(events[0]["type"], "denied", "{case}");
+        assert_eq!(events[0]["reason"], expected.1, "{case}");
+        let detail = events[0]["detail"].as_str().unwrap();
+        assert!(
+            detail.starts_with("lock identity bob: "),
+            "{case}: {detail}"
+        );
+    }
+    assert!(town.locks(&town.carol).await.unwrap().is_empty());
+    town.scene.assert_no_secret_in_events().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stolen_token_neither_unlocks_nor_revokes_and_a_new_sign_in_needs_a_new_proof() {
+    let town = Town::start().await;
+    let pass = town.issue(&town.person("alice")).await.unwrap();
+    town.lock(&town.carol, bob()).await.unwrap();
+    let stolen = Person {
+        caller: Caller::new(),
+        token: town.carol.token.clone(),
+    };
+    let other_key = (Code::Unauthenticated, "KEY_BINDING".to_owned());
+    assert_eq!(reason(town.unlock(&stolen, bob()).await), other_key);
+    let serial = revoke_request::Target::Serial(pass.serial);
+    assert_eq!(reason(town.revoke(&stolen, serial).await), other_key);
+    assert!(!town.is_revoked(pass.serial).await);
+
+    // The same key and secret under a newer token: what was signed for the older one is not hers to say again.
+    let mut claims = town
+        .scene
+        .claims(&town.carol.caller, "carol", &["security"]);
+    claims["jti"] = json!("newer");
+    let newer = town.scene.sign(claims);
+    let mut request = UnlockRequest {
+        target: wire(bob()),
+        ..UnlockRequest::default()
+    };
+    let proof = town.carol.prove(&town.scene, Order::Unlock(&request));
+    (
+        request.public_key,
+        request.binding_secret,
+        request.signature,
+    ) = proof;
+    let replayed = person::admin(&town.scene)
+        .unlock(with_token(request, &newer))
+        .await;
+    let no_proof = (Code::Unauthenticated, "POSSESSION".to_owned());
+    assert_eq!(reason(replayed.map_err(Refusal::from)), no_proof);
+    assert_eq!(
+        town.locks(&town.carol).await.unwrap().len(),
+        1,
+        "ListLocks takes a token alone"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrators_locked_key_does_not_unlock_itself() {
+    let town = Town::start().await;
+    let key = Target::Key(town.carol.fingerprint());
+    town.lock(&town.carol, key.clone()).await.unwrap();
+    assert_eq!(
+        reason(town.unlock(&town.carol, key.clone()).await),
+        locked()
+    );
+    assert_eq!(reason(town.lock(&town.carol, bob()).await), locked());
+    let fresh = Person::new(&town.scene, "carol", &["security"]);
+    town.unlock(&fresh, key).await.unwrap();
+    assert!(town.lock(&town.carol, bob()).await.is_ok());
+    let events = town.scene.events(0).await;
+    let lock = events.iter().find(|event| event["type"] == "locked");
+    assert_eq!(lock.unwrap()["key"], town.carol.fingerprint());
 }

@@ -9,7 +9,7 @@ use super::{
     target::{Target, moment},
 };
 use crate::{
-    client::now,
+    client::{key::Key, now},
     proto::v1::{self, lock_target, revoke_request},
 };
 
@@ -126,10 +126,12 @@ impl Args {
     /// # Errors
     /// 3 where the policy does not let this identity; 1 where there is no such lock or pass.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
-        let signed = self.target.client()?.signed_in().await?;
+        let client = self.target.client()?;
+        let signed = client.signed_in().await?;
+        let key = || Key::open(&signed.login.key, &client.state);
         match self.action {
             Action::Lock { on, reason } => {
-                let answer = signed.lock(on.target()?, &reason).await?;
+                let answer = signed.lock(on.target()?, &reason, &key()?).await?;
                 let locked = Locked {
                     lock: lock(answer.lock.unwrap_or_default()),
                     serials: answer.serials,
@@ -140,7 +142,7 @@ impl Args {
                 })
             }
             Action::Unlock { on, reason } => {
-                let index = signed.unlock(on.target()?, &reason).await?;
+                let index = signed.unlock(on.target()?, &reason, &key()?).await?;
                 global.print(&serde_json::json!({ "index": index }), |_| {
                     "Unlocked. Passes that were revoked stay revoked.".to_owned()
                 })
@@ -151,7 +153,7 @@ impl Args {
                 global.print(&serde_json::json!({ "locks": locks }), |_| list(&locks))
             }
             Action::Revoke { what, reason } => {
-                let answer = signed.revoke(what.target()?, &reason).await?;
+                let answer = signed.revoke(what.target()?, &reason, &key()?).await?;
                 let revoked = Revoked {
                     index: answer.index,
                     serials: answer.serials,

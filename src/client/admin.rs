@@ -1,18 +1,38 @@
-//! Locking and revoking, for those whom the server's policy lets.
+//! Locking and revoking, for those whom the server's policy lets. Each call that changes something is signed by the session's
+//! key.
 
-use super::{Error, Signed, connect::authorized};
-use crate::proto::v1::{self, lock_target::Target, revoke_request};
+use super::{
+    Error, Signed,
+    connect::authorized,
+    key::{self, Key},
+};
+use crate::proto::{
+    order::{self, Order},
+    v1::{self, lock_target::Target, revoke_request},
+};
 
 impl Signed {
     /// Gives no new pass to the target, and revokes those it has.
     ///
     /// # Errors
     /// [`Error::Denied`] where the policy does not let this identity.
-    pub async fn lock(&self, target: Target, reason: &str) -> Result<v1::LockResponse, Error> {
-        let request = v1::LockRequest {
+    pub async fn lock(
+        &self,
+        target: Target,
+        reason: &str,
+        key: &Key,
+    ) -> Result<v1::LockResponse, Error> {
+        let mut request = v1::LockRequest {
             target: wire(target),
             reason: reason.to_owned(),
+            ..v1::LockRequest::default()
         };
+        let proof = self.prove_order(Order::Lock(&request), key).await?;
+        (
+            request.public_key,
+            request.binding_secret,
+            request.signature,
+        ) = proof;
         let request = authorized(&self.login.token, request)?;
         Ok(self.server.admin().lock(request).await?.into_inner())
     }
@@ -21,11 +41,18 @@ impl Signed {
     ///
     /// # Errors
     /// [`Error::Denied`] where the policy does not let this identity.
-    pub async fn unlock(&self, target: Target, reason: &str) -> Result<u64, Error> {
-        let request = v1::UnlockRequest {
+    pub async fn unlock(&self, target: Target, reason: &str, key: &Key) -> Result<u64, Error> {
+        let mut request = v1::UnlockRequest {
             target: wire(target),
             reason: reason.to_owned(),
+            ..v1::UnlockRequest::default()
         };
+        let proof = self.prove_order(Order::Unlock(&request), key).await?;
+        (
+            request.public_key,
+            request.binding_secret,
+            request.signature,
+        ) = proof;
         let request = authorized(&self.login.token, request)?;
         Ok(self
             .server
@@ -59,13 +86,33 @@ impl Signed {
         &self,
         target: revoke_request::Target,
         reason: &str,
+        key: &Key,
     ) -> Result<v1::RevokeResponse, Error> {
-        let request = v1::RevokeRequest {
+        let mut request = v1::RevokeRequest {
             target: Some(target),
             reason: reason.to_owned(),
+            ..v1::RevokeRequest::default()
         };
+        let proof = self.prove_order(Order::Revoke(&request), key).await?;
+        (
+            request.public_key,
+            request.binding_secret,
+            request.signature,
+        ) = proof;
         let request = authorized(&self.login.token, request)?;
         Ok(self.server.admin().revoke(request).await?.into_inner())
+    }
+
+    /// Public key, binding secret and signature: the proof that the session's key gives this order.
+    async fn prove_order(
+        &self,
+        order: Order<'_>,
+        key: &Key,
+    ) -> Result<(String, Vec<u8>, String), Error> {
+        let message = order.message(&self.trust.server_name, &self.login.token_hash());
+        let public = key::public_line(&key.public())?.trim_end().to_owned();
+        let signature = key.sign_for(order::NAMESPACE, &message).await?;
+        Ok((public, self.login.secret()?, signature))
     }
 }
 

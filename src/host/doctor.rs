@@ -78,6 +78,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Whether the pass would be taken.
     pub pass: Option<Verdict>,
+    /// When the server made the revocation list, Unix seconds; none where it cannot be read.
+    pub krl_made_at: Option<u64>,
 }
 
 impl Finding {
@@ -149,6 +151,7 @@ pub async fn examine(layout: &Layout, question: &Question, now: u64) -> Result<R
         healthy: !is_wrong && pass.as_ref().is_none_or(|pass| pass.accepted),
         krl_version: krl.as_ref().map(crate::ca::krl::Krl::version),
         synced_ago: state::age(layout, now)?,
+        krl_made_at: krl.as_ref().map(crate::ca::krl::Krl::made_at),
         server: settings.server.clone(),
         groups: settings.groups.clone(),
         findings,

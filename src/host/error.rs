@@ -80,6 +80,16 @@ pub enum Refusal {
     /// Not a revocation list that we would hand to sshd.
     #[error("/krl: {0}")]
     Krl(#[from] crate::ca::krl::Error),
+    /// Other keys, of an older version than those on disk: somebody replays a list that was good once.
+    #[error(
+        "/ca.pub: its version {sent} is older than {kept}, which is on disk, and it has other keys"
+    )]
+    OlderKeys {
+        /// The server's.
+        sent: u64,
+        /// On disk.
+        kept: u64,
+    },
     /// Older than what is on disk: somebody replays it, or the server lost its ledger.
     #[error("/krl: its version {sent} is older than {kept}, which is on disk")]
     Older {
@@ -122,6 +132,7 @@ impl Refusal {
             Self::Pin(_) => "CA_PIN",
             Self::Empty => "KRL_EMPTY",
             Self::Krl(_) => "KRL_MALFORMED",
+            Self::OlderKeys { .. } => "CA_KEYS_OLDER",
             Self::Older { .. } => "KRL_OLDER",
         }
     }

@@ -13,6 +13,8 @@ pub const CA_NAMESPACE: &str = "daypass-ca@v1";
 /// What the signature of `/krl` is for (the SSHSIG namespace).
 pub const KRL_NAMESPACE: &str = "daypass-krl@v1";
 
+/// Before the version, on a line of its own. It is signed with the keys; sshd takes it for a comment.
+const VERSION: &str = "# daypass CA keys, version ";
 /// More keys than any CA publishes at once.
 const MOST: usize = 64;
 /// Characters of a signature at most: one by a 16,384-bit RSA key fits.
@@ -20,7 +22,11 @@ const SIGNATURE_LIMIT: usize = 16 * 1024;
 
 /// A non-empty set of CA keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CaKeys(Vec<PublicKey>);
+pub struct CaKeys {
+    /// Grows with each set that the server publishes; 0 where the list does not say.
+    pub version: u64,
+    keys: Vec<PublicKey>,
+}
 
 impl CaKeys {
     /// Reads one key a line (`algorithm base64 [comment]`); empty lines and `#` comments are left out.
@@ -42,18 +48,24 @@ impl CaKeys {
         }
         match keys.len() {
             0 => Err(wrong("it holds no key".to_owned())),
-            1..=MOST => Ok(Self(keys)),
+            1..=MOST => Ok(Self {
+                version: version(text),
+                keys,
+            }),
             _ => Err(wrong(format!("it holds more than {MOST} keys"))),
         }
     }
 
-    /// A file for `TrustedUserCAKeys`: one key a line, without the comments of whoever sent them.
+    /// A file for `TrustedUserCAKeys`: the version and one key a line, without the comments of whoever sent them.
     ///
     /// # Errors
     /// Where a key cannot be written, which one that was read always can.
     pub fn to_text(&self) -> Result<String, Refusal> {
-        let mut text = String::new();
-        for key in &self.0 {
+        let mut text = match self.version {
+            0 => String::new(),
+            version => format!("{VERSION}{version}\n"),
+        };
+        for key in &self.keys {
             let line = key.to_openssh();
             let line = line.map_err(|error| Refusal::Keys(error.to_string()))?;
             let _ = writeln!(text, "{line}");
@@ -63,19 +75,20 @@ impl CaKeys {
 
     /// The keys.
     pub fn iter(&self) -> impl Iterator<Item = &PublicKey> {
-        self.0.iter()
+        self.keys.iter()
     }
 
     /// Their fingerprints.
     pub fn fingerprints(&self) -> BTreeSet<String> {
-        self.0.iter().map(fingerprint).collect()
+        self.keys.iter().map(fingerprint).collect()
     }
 
     /// Those of `self` that `fingerprints` lists; none: there is no such key.
     pub fn only(&self, fingerprints: &[Fingerprint]) -> Option<Self> {
         let listed = |key: &&PublicKey| fingerprints.contains(&key.fingerprint(HashAlg::Sha256));
-        let keys: Vec<PublicKey> = self.0.iter().filter(listed).cloned().collect();
-        (!keys.is_empty()).then_some(Self(keys))
+        let keys: Vec<PublicKey> = self.keys.iter().filter(listed).cloned().collect();
+        let version = self.version;
+        (!keys.is_empty()).then_some(Self { version, keys })
     }
 
     /// Checks that one of these keys signed `body` for `namespace`. `signature` is the base64 of an SSHSIG, bare or armored.
@@ -93,13 +106,19 @@ impl CaKeys {
         let wrong = |cause: String| Refusal::Signature { path, cause };
         let signature = read(signature).ok_or_else(|| wrong("it is no SSHSIG".to_owned()))?;
         let signer = fingerprint(&PublicKey::from(signature.public_key().clone()));
-        let mut keys = self.0.iter();
+        let mut keys = self.keys.iter();
         let key = keys
             .find(|key| key.key_data() == signature.public_key())
             .ok_or_else(|| wrong(format!("it is by {signer}")))?;
         key.verify(namespace, body, &signature)
             .map_err(|error| wrong(error.to_string()))
     }
+}
+
+fn version(text: &str) -> u64 {
+    let versions = text.lines().filter_map(|line| line.strip_prefix(VERSION));
+    let versions = versions.filter_map(|version| version.parse().ok());
+    versions.max().unwrap_or(0)
 }
 
 /// `SHA256:...`
@@ -207,6 +226,23 @@ mod tests {
             ("too many", many, false),
         ] {
             assert_eq!(CaKeys::parse(text.as_bytes()).is_ok(), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_read_and_written_and_nothing_else_is_one() {
+        let line = key().public_key().to_openssh().unwrap();
+        for (case, comment, expected) in [
+            ("none", String::new(), 0),
+            ("a version", format!("{VERSION}17\n"), 17),
+            ("no number", format!("{VERSION}17a\n"), 0),
+            ("another comment", "# version 17\n".to_owned(), 0),
+            ("behind a key", format!("{line} {VERSION}17\n"), 0),
+        ] {
+            let keys = CaKeys::parse(format!("{comment}{line}\n").as_bytes()).unwrap();
+            assert_eq!(keys.version, expected, "{case}");
+            let again = CaKeys::parse(keys.to_text().unwrap().as_bytes()).unwrap();
+            assert_eq!(again, keys, "{case}");
         }
     }
 

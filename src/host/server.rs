@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Response, StatusCode, redirect};
+use reqwest::{Certificate, Client, Response, StatusCode, header::IF_NONE_MATCH, redirect};
+use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use url::{Host, Url};
 
@@ -22,9 +23,11 @@ pub struct Server {
     client: Client,
 }
 
-/// What came back with 200.
+/// What came back with 200, or stands for it.
 #[derive(Clone, Debug)]
 pub struct Answer {
+    /// Whether these are the caller's own bytes, which the server still has.
+    pub is_kept: bool,
     /// All of it.
     pub body: Vec<u8>,
     /// The signature header.
@@ -80,30 +83,47 @@ impl Server {
     /// # Errors
     /// Where they do not come whole, in time, with 200.
     pub async fn ca_keys(&self) -> Result<Answer, Error> {
-        self.get("/ca.pub", KEYS_LIMIT).await
+        self.get("/ca.pub", KEYS_LIMIT, None).await
     }
 
-    /// The revocation list.
+    /// The revocation list; not sent again where it is the one that was `kept`.
     ///
     /// # Errors
     /// As for the keys.
-    pub async fn krl(&self) -> Result<Answer, Error> {
-        self.get("/krl", KRL_LIMIT).await
+    pub async fn krl(&self, kept: Option<&[u8]>) -> Result<Answer, Error> {
+        self.get("/krl", KRL_LIMIT, kept).await
     }
 
-    async fn get(&self, path: &'static str, limit: usize) -> Result<Answer, Error> {
+    async fn get(
+        &self,
+        path: &'static str,
+        limit: usize,
+        kept: Option<&[u8]>,
+    ) -> Result<Answer, Error> {
         let unreachable = |error: reqwest::Error| self.unreachable(&explain(&error));
         let mut url = self.url.clone();
         url.set_path(path);
-        let mut response = self.client.get(url).send().await.map_err(unreachable)?;
-        self.check_status(path, response.status())?;
+        let mut request = self.client.get(url);
+        if let Some(kept) = kept {
+            request = request.header(IF_NONE_MATCH, tag(kept));
+        }
+        let mut response = request.send().await.map_err(unreachable)?;
+        let kept = kept.filter(|_| response.status() == StatusCode::NOT_MODIFIED);
+        if kept.is_none() {
+            self.check_status(path, response.status())?;
+        }
         let header = |name: &str| {
             let value = response.headers().get(name)?;
             value.to_str().ok().map(str::to_owned)
         };
         let (signature, date) = (header(SIGNATURE), header("date"));
+        let body = match kept {
+            Some(kept) => kept.to_vec(),
+            None => body(&mut response, path, limit, unreachable).await?,
+        };
         Ok(Answer {
-            body: body(&mut response, path, limit, unreachable).await?,
+            is_kept: kept.is_some(),
+            body,
             signature,
             date: date.and_then(|date| {
                 let date = OffsetDateTime::parse(&date, &Rfc2822).ok()?;
@@ -129,6 +149,11 @@ impl Server {
             cause: cause.to_owned(),
         }
     }
+}
+
+/// The server's entity tag for these bytes (RFC 9110 section 8.8.3).
+fn tag(bytes: &[u8]) -> String {
+    format!("\"{:x}\"", Sha256::digest(bytes))
 }
 
 /// Reads no byte more than the bound allows.

@@ -31,6 +31,10 @@ pub struct Report {
     pub removed_keys: Vec<String>,
     /// Unix seconds.
     pub synced: u64,
+    /// When the server made the revocation list, Unix seconds.
+    pub krl_made_at: u64,
+    /// Seconds since the sync before this one; none: this is the first.
+    pub synced_before: Option<u64>,
 }
 
 /// When the last sync succeeded: `sync.json`.
@@ -61,7 +65,9 @@ pub async fn sync(layout: &Layout, now: u64, deadline: Duration) -> Result<Repor
     let settings = Settings::load(layout)?;
     let roots = settings.roots(layout)?;
     let server = Server::new(&settings.server, roots.as_deref(), deadline)?;
-    let (unverified_keys, unverified_krl) = (server.ca_keys().await?, server.krl().await?);
+    let held = read(&layout.krl())?.filter(|bytes| Krl::parse(bytes).is_ok());
+    let unverified_keys = server.ca_keys().await?;
+    let unverified_krl = server.krl(held.as_deref()).await?;
 
     let _lock = lock(layout).await?;
     let trusted = trusted(layout)?;
@@ -76,6 +82,7 @@ pub async fn sync(layout: &Layout, now: u64, deadline: Duration) -> Result<Repor
     // The list first: passes by a new key must not count before their revocations do.
     let mut changed = put(&layout.krl(), &unverified_krl.body)?;
     changed |= put(&layout.ca_keys(), keys.to_text()?.as_bytes())?;
+    let before = LastSync::load(layout)?;
     let last = LastSync {
         synced: now,
         krl_version: krl.version(),
@@ -86,6 +93,7 @@ pub async fn sync(layout: &Layout, now: u64, deadline: Duration) -> Result<Repor
         changed,
         &krl,
         (&trusted, &keys),
+        before,
         now,
     ))
 }
@@ -104,19 +112,28 @@ pub fn trusted(layout: &Layout) -> Result<CaKeys, Error> {
     CaKeys::parse(&bytes).map_err(|error| again(format!("is broken ({error})")))
 }
 
-/// New keys come only from a key that is trusted already.
+/// New keys come only from a key that is trusted already, and never from a list that another has replaced.
 fn check_keys(trusted: &CaKeys, answer: &Answer) -> Result<CaKeys, Refusal> {
-    let keys = CaKeys::parse(&answer.body)?;
+    let mut keys = CaKeys::parse(&answer.body)?;
     trusted.verify(
         "/ca.pub",
         CA_NAMESPACE,
         &answer.body,
         answer.signature.as_deref(),
     )?;
+    let (sent, kept) = (keys.version, trusted.version);
+    if sent < kept && keys.fingerprints() != trusted.fingerprints() {
+        return Err(Refusal::OlderKeys { sent, kept });
+    }
+    keys.version = sent.max(kept);
     Ok(keys)
 }
 
 fn check_krl(keys: &CaKeys, answer: &Answer) -> Result<Krl, Refusal> {
+    // Its signature was checked when it came.
+    if answer.is_kept {
+        return Ok(Krl::parse(&answer.body)?);
+    }
     // Said first, for it is the one that would be worst to take.
     if answer.body.is_empty() {
         return Err(Refusal::Empty);
@@ -157,6 +174,7 @@ fn report(
     changed: bool,
     krl: &Krl,
     (before, after): (&CaKeys, &CaKeys),
+    last: Option<LastSync>,
     now: u64,
 ) -> Report {
     let (before, after) = (before.fingerprints(), after.fingerprints());
@@ -168,5 +186,7 @@ fn report(
         added_keys: after.difference(&before).cloned().collect(),
         removed_keys: before.difference(&after).cloned().collect(),
         synced: now,
+        krl_made_at: krl.made_at(),
+        synced_before: last.map(|last| now.saturating_sub(last.synced)),
     }
 }

@@ -1,13 +1,15 @@
 //! Locking, unlocking, revoking: for those whom the policy's `[admin]` names.
 //!
-//! All of it is one event each, checked and applied by the store's single writer: once a lock is acknowledged, nobody who
+//! What changes something takes a [`Holder`]: a token that was stolen without its key does nothing. All of it is one event each, checked and applied by the store's single writer: once a lock is acknowledged, nobody who
 //! was on the way to a pass gets it, and every pass that went out before is revoked.
 
+use ssh_key::PublicKey;
 use time::OffsetDateTime;
 
 use super::{Authority, Error, issue, record};
 use crate::{
-    identity::Identity,
+    ca::draft::fingerprint,
+    identity::{Holder, Identity},
     ledger::{
         Event, What,
         event::{LockTarget, Locked, RevokeTarget, Revoked, Unlocked},
@@ -34,13 +36,22 @@ pub struct Done {
 /// locked themselves.
 pub async fn lock(
     authority: &Authority,
-    identity: &Identity,
+    holder: &Holder,
     target: LockTarget,
     reason: Option<String>,
     context: Context,
 ) -> Result<Done, Error> {
+    let (identity, key) = (holder.identity(), Some(fingerprint(holder.key())));
     let wanted = || format!("lock {target}");
-    expect_administrator(authority, identity, wanted, &reason, context).await?;
+    expect_administrator(
+        authority,
+        identity,
+        Some(holder.key()),
+        wanted,
+        &reason,
+        context,
+    )
+    .await?;
     expect_known(authority, &target)?;
     let (who, now) = (record::who(identity), context.now);
     let compose = authority.store.compose(
@@ -51,6 +62,7 @@ pub async fn lock(
                 target,
                 reason,
                 serials,
+                key,
             })))
         },
         now,
@@ -64,17 +76,27 @@ pub async fn lock(
 /// [`Error::AdminDenied`], recorded; [`Error::Objection`] where it is not locked, or whoever unlocks is.
 pub async fn unlock(
     authority: &Authority,
-    identity: &Identity,
+    holder: &Holder,
     target: LockTarget,
     reason: Option<String>,
     context: Context,
 ) -> Result<u64, Error> {
+    let (identity, key) = (holder.identity(), Some(fingerprint(holder.key())));
     let wanted = || format!("unlock {target}");
-    expect_administrator(authority, identity, wanted, &reason, context).await?;
+    expect_administrator(
+        authority,
+        identity,
+        Some(holder.key()),
+        wanted,
+        &reason,
+        context,
+    )
+    .await?;
     let unlocked = Unlocked {
         who: record::who(identity),
         target,
         reason,
+        key,
     };
     let unlocked = What::Unlocked(Box::new(unlocked));
     Ok(authority.store.record(unlocked, context.now).await?)
@@ -86,13 +108,22 @@ pub async fn unlock(
 /// [`Error::AdminDenied`], recorded; [`Error::Objection`] for a serial that is no pass, or for whoever is locked.
 pub async fn revoke(
     authority: &Authority,
-    identity: &Identity,
+    holder: &Holder,
     target: RevokeTarget,
     reason: Option<String>,
     context: Context,
 ) -> Result<Done, Error> {
+    let (identity, key) = (holder.identity(), Some(fingerprint(holder.key())));
     let wanted = || format!("revoke {target}");
-    expect_administrator(authority, identity, wanted, &reason, context).await?;
+    expect_administrator(
+        authority,
+        identity,
+        Some(holder.key()),
+        wanted,
+        &reason,
+        context,
+    )
+    .await?;
     let (who, now) = (record::who(identity), context.now);
     let compose = authority.store.compose(
         move |standing| {
@@ -102,6 +133,7 @@ pub async fn revoke(
                 target,
                 reason,
                 serials,
+                key,
             })))
         },
         now,
@@ -119,7 +151,7 @@ pub async fn locks(
     context: Context,
 ) -> Result<Vec<Lock>, Error> {
     let wanted = || "list locks".to_owned();
-    expect_administrator(authority, identity, wanted, &None, context).await?;
+    expect_administrator(authority, identity, None, wanted, &None, context).await?;
     let locks = |standing: &crate::ledger::Standing| standing.locks().cloned().collect();
     Ok(authority.store.standing(locks))
 }
@@ -138,6 +170,7 @@ impl From<Event> for Done {
 async fn expect_administrator(
     authority: &Authority,
     identity: &Identity,
+    key: Option<&PublicKey>,
     wanted: impl FnOnce() -> String,
     reason: &Option<String>,
     context: Context,
@@ -151,7 +184,7 @@ async fn expect_administrator(
     };
     let detail = format!("the policy does not let them {}", wanted());
     let code = "ADMIN_DENIED";
-    issue::refuse(authority, identity, None, &ask, context, code, &detail).await?;
+    issue::refuse(authority, identity, key, &ask, context, code, &detail).await?;
     Err(Error::AdminDenied)
 }
 

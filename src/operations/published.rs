@@ -42,10 +42,22 @@ pub struct Revocations {
 }
 
 /// What was published last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Published {
+    keys_version: u64,
     revocations: Mutex<Option<Arc<Revocations>>>,
     keys: Mutex<Option<Arc<Document>>>,
+}
+
+impl Published {
+    /// Nothing yet. `keys_version` grows with each set of keys: the index of the event that named the last of this one.
+    pub(super) fn new(keys_version: u64) -> Self {
+        Self {
+            keys_version,
+            revocations: Mutex::default(),
+            keys: Mutex::default(),
+        }
+    }
 }
 
 /// The passes that hosts must refuse now. Holds what was acknowledged before the call.
@@ -66,7 +78,8 @@ pub fn revocations(authority: &Authority, now: OffsetDateTime) -> Result<Arc<Rev
     }
 }
 
-/// Every published key, one per line: a file for sshd's `TrustedUserCAKeys`. They change with a restart only.
+/// Every published key, one per line below a comment with the list's version: a file for sshd's `TrustedUserCAKeys`. They
+/// change with a restart only.
 ///
 /// # Errors
 /// [`Error::Ca`] where the key does not sign.
@@ -75,7 +88,7 @@ pub fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Error> {
     match &*last {
         Some(last) => Ok(last.clone()),
         None => {
-            let lines = key_lines(&authority.ca)?;
+            let lines = key_lines(&authority.ca, authority.published.keys_version)?;
             let fresh = Arc::new(document(&authority.ca, Statement::CaKeys, lines)?);
             *last = Some(fresh.clone());
             Ok(fresh)
@@ -118,8 +131,9 @@ fn document(ca: &Ca, statement: Statement, body: Vec<u8>) -> Result<Document, Er
     })
 }
 
-fn key_lines(ca: &Ca) -> Result<Vec<u8>, Error> {
-    let mut lines = String::new();
+/// The version is signed with the keys, so that no host goes back to a list that was good once.
+fn key_lines(ca: &Ca, version: u64) -> Result<Vec<u8>, Error> {
+    let mut lines = format!("# daypass CA keys, version {version}\n");
     for (key, _) in ca.keys() {
         let line = key.to_openssh().map_err(|_| ca::Error::Key)?;
         let _ = writeln!(lines, "{line}");

@@ -114,9 +114,12 @@ pub(super) fn requested(
 
 /// What was approved, as a restriction: a policy that has grown since gives no more.
 pub(super) fn approved(request: &Request) -> Restriction {
-    let Some(asked) = &request.requested else {
-        return Restriction::default();
-    };
+    let asked = request.requested.as_deref();
+    asked.map(rights).unwrap_or_default()
+}
+
+/// What a request's pass would be, as a restriction.
+pub(super) fn rights(asked: &Requested) -> Restriction {
     let words = asked.extensions.iter();
     let addresses = asked.source_addresses.as_ref();
     Restriction {

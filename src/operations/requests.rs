@@ -12,11 +12,13 @@ use crate::{
     identity::{Holder, Identity},
     ledger::{
         What, approval,
-        event::Decided,
+        event::{Decided, Requested},
         standing::{Objection, Request, Rule, State, Verb},
         tree::{Hash, leaf_hash},
     },
-    policy::{Ask, Context, Decision, Denial, Grant, Means, Pending, Person, Policy, Reason},
+    policy::{
+        Ask, Context, Decision, Denial, Grant, Means, Pending, Person, Policy, Reason, Restriction,
+    },
 };
 
 /// A request as one identity sees it.
@@ -253,6 +255,11 @@ pub fn about(request: &Request) -> Ask {
         request: Some(request.id),
         ..Ask::default()
     }
+}
+
+/// What a request's pass would be at most: what its approvers approved.
+pub fn rights(asked: &Requested) -> Restriction {
+    record::rights(asked)
 }
 
 /// The policy's side of it; that nobody decides their own is the standing's.

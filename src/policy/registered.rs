@@ -16,7 +16,7 @@ use super::{
 };
 use crate::identity::{
     Identity,
-    emergency::{MAX_SIGNATURES, Registered, Registry, Signer},
+    emergency::{MAX_SIGNATURES, Registered, Registry},
 };
 
 /// The most bytes of a subject, issuer or label.
@@ -135,36 +135,45 @@ impl Policy {
 
     /// Whether as many registered people signed as the role wants, each of whom might have asked themselves.
     pub(super) fn expect_quorum(&self, identity: &Identity, ask: &Ask) -> Result<(), Denial> {
-        let role = self.role(&ask.role)?;
-        let (Some(proof), Some(rules)) = (identity.emergency(), &role.emergency) else {
+        let (Some(proof), Some((role, rules))) = (identity.emergency(), self.emergency_of(ask))
+        else {
             return Ok(());
         };
-        let signers = proof.signers().iter();
-        let count = signers
-            .filter(|signer| self.counts(rules, signer, ask))
-            .count();
-        let (wanted, count) = (rules.keys, u32::try_from(count).unwrap_or(u32::MAX));
-        if count >= wanted {
+        let people = proof.signers().iter().map(|signer| Person {
+            issuer: &signer.person.issuer,
+            subject: &signer.person.subject,
+            claims: &signer.person.claims,
+            means: Means::RegisteredKey,
+        });
+        self.quorum(role, rules, people, ask)
+    }
+
+    /// The role of an ask with its emergency rules, where it has any.
+    pub(super) fn emergency_of(&self, ask: &Ask) -> Option<(&str, &Emergency)> {
+        let role = self.role(&ask.role).ok()?;
+        Some((&role.name, role.emergency.as_ref()?))
+    }
+
+    /// Whether enough of these distinct people count.
+    pub(super) fn quorum<'a>(
+        &self,
+        role: &str,
+        rules: &Emergency,
+        people: impl Iterator<Item = Person<'a>>,
+        ask: &'a Ask,
+    ) -> Result<(), Denial> {
+        let counting = people.filter(|person| self.holds(&rules.allow, *person, ask));
+        let count = u32::try_from(counting.count()).unwrap_or(u32::MAX);
+        if count >= rules.keys {
             return Ok(());
         }
+        let wanted = rules.keys;
         let detail = format!(
-            "an emergency of role {:?} needs the registered keys of {wanted} people who may have it, and {count} signed; \
-             `daypass emergency prepare` collects them",
-            role.name
+            "an emergency of role {role:?} needs the registered keys of {wanted} people who may have it, and {count} signed; \
+             `daypass emergency prepare` collects them"
         );
         Err(Denial::new(Reason::Quorum, detail)
             .with("keys", wanted.to_string())
             .with("signed", count.to_string()))
-    }
-
-    fn counts(&self, rules: &Emergency, signer: &Signer, ask: &Ask) -> bool {
-        let registered = &signer.person;
-        let person = Person {
-            issuer: &registered.issuer,
-            subject: &registered.subject,
-            claims: &registered.claims,
-            means: Means::RegisteredKey,
-        };
-        self.holds(&rules.allow, person, ask)
     }
 }

@@ -1,14 +1,18 @@
 //! Past asks against another policy: which decisions would change. Grants nothing.
 //!
-//! Each ask is decided with the facts of its own event: the claims, the ask, the caller's address and the time.
+//! Each ask is decided with the facts of its own event: the claims, the ask, the caller's address and the time. The
+//! redemption of a request is decided by those who had approved it, as far as they still may.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::{Ask, Context, Denial, Grant, Means, Person, Policy, hours};
+use super::{
+    Ask, Context, Decision, Denial, Grant, Means, Pending, Person, Policy, Reason, Restriction,
+    hours,
+};
 
 /// A past ask, as its event holds it.
 #[derive(Clone, Debug)]
@@ -33,6 +37,10 @@ pub struct Past {
     pub was: Outcome,
     /// Which of the passes that an ask gives this is about.
     pub pass: Which,
+    /// What had been approved, where it was to redeem a request.
+    pub approved: Option<Approved>,
+    /// The people whose registered keys signed, where no token was shown; the first is the one who asked.
+    pub signers: Vec<Approver>,
 }
 
 /// One of the passes that an ask gives.
@@ -44,13 +52,46 @@ pub enum Which {
     Jump,
 }
 
+/// A request as it stood when it was to be redeemed.
+#[derive(Clone, Debug, Default)]
+pub struct Approved {
+    /// What its pass would be.
+    pub rights: Restriction,
+    /// Who had approved it.
+    pub by: Vec<Approver>,
+}
+
+/// Somebody who approved.
+#[derive(Clone, Debug)]
+pub struct Approver {
+    /// The `iss` claim.
+    pub issuer: String,
+    /// The `sub` claim.
+    pub subject: String,
+    /// The claims they approved with.
+    pub claims: Map<String, Value>,
+}
+
 /// How an ask was decided.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// A pass.
+    /// A pass at once.
     Granted(Given),
+    /// A request, for as many approvals.
+    Waits(Given, Wait),
+    /// A pass after others approved it.
+    Approved(Given),
     /// None, and the stable code that says why.
     Denied(String),
+}
+
+/// What a request waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// How many approvals.
+    pub count: u32,
+    /// For how many seconds at most.
+    pub within: u64,
 }
 
 /// What a pass gave.
@@ -94,36 +135,21 @@ pub struct Change {
 impl Policy {
     /// How this policy would decide a past ask otherwise; none where it would decide the same.
     ///
-    /// A denial for another reason is the same decision. A pass with other rights is another.
+    /// A denial for another reason is the same decision. A pass with other rights is another, and so is one that needs
+    /// others' approval now, or none any more.
     pub fn replay(&self, past: &Past) -> Option<Change> {
-        let person = Person {
-            issuer: &past.issuer,
-            subject: &past.subject,
-            claims: &past.claims,
-            means: Means::Token,
-        };
-        let context = Context {
-            now: past.at,
-            caller: past.caller,
-        };
-        let (would_be, why) = match (&past.was, self.judge(person, &past.ask, context)) {
-            (Outcome::Denied(_), Err(_)) => return None,
-            (Outcome::Denied(code), Ok(grant)) => (
-                granted(&given(&grant)),
-                format!("nothing refuses it any more ({code})"),
+        let (would_be, why) = match self.again(past) {
+            Err(_) if matches!(past.was, Outcome::Denied(_)) => return None,
+            Err(denial) => (
+                Outcome::Denied(denial.reason.code().to_owned()),
+                because(&denial),
             ),
-            (Outcome::Granted(_), Err(denial)) => (denied(denial.reason.code()), because(&denial)),
-            (Outcome::Granted(was), Ok(grant)) => match past.pass.of(grant) {
-                Some(grant) => {
-                    let now = given(&grant);
-                    (granted(&now), differences(was, &now)?)
-                }
-                None => (
-                    "no jump pass".to_owned(),
-                    "the way goes through no bastion any more".to_owned(),
-                ),
-            },
+            Ok(would_be) => {
+                let why = difference(&past.was, &would_be)?;
+                (would_be, why)
+            }
         };
+        let words = |outcome: &Outcome| words(outcome, past.ask.emergency);
         Some(Change {
             index: past.index,
             at: hours::rfc3339(past.at),
@@ -131,35 +157,152 @@ impl Policy {
             subject: past.subject.clone(),
             who: past.label.clone(),
             role: past.ask.role.clone(),
-            was: match &past.was {
-                Outcome::Granted(given) => granted(given),
-                Outcome::Denied(code) => denied(code),
-            },
-            would_be,
+            was: words(&past.was),
+            would_be: words(&would_be),
             why,
         })
     }
+
+    /// The decision by this policy. A redemption is within what was approved, as [`crate::policy`] narrows everything.
+    fn again(&self, past: &Past) -> Result<Outcome, Denial> {
+        let person = Person {
+            issuer: &past.issuer,
+            subject: &past.subject,
+            claims: &past.claims,
+            means: match past.signers.is_empty() {
+                true => Means::Token,
+                false => Means::RegisteredKey,
+            },
+        };
+        let context = Context {
+            now: past.at,
+            caller: past.caller,
+        };
+        let approved = past.approved.as_ref();
+        if let Some((role, rules)) = self.emergency_of(&past.ask)
+            && !past.signers.is_empty()
+        {
+            let people = past.signers.iter().map(Approver::by_key);
+            self.quorum(role, rules, people, &past.ask)?;
+        }
+        match (self.consider(person, &past.ask, context), approved) {
+            (Decision::Denied(denial), _) => Err(denial),
+            (Decision::Granted(grant), None) => past
+                .pass
+                .of(grant)
+                .map(|grant| Outcome::Granted(given(&grant))),
+            (Decision::Granted(grant), Some(approved)) => {
+                let grant = past.pass.of(grant.narrow(&approved.rights)?)?;
+                Ok(Outcome::Granted(given(&grant)))
+            }
+            (Decision::NeedsApproval(pending), None) => {
+                let wait = wait(&pending);
+                Ok(Outcome::Waits(given(&pending.grant), wait))
+            }
+            (Decision::NeedsApproval(pending), Some(approved)) => {
+                let count = self.approvers(&past.ask, &approved.by);
+                let grant = past.pass.of(pending.approved(count, &approved.rights)?)?;
+                Ok(Outcome::Approved(given(&grant)))
+            }
+        }
+    }
+
+    /// How many of them may still approve such an ask.
+    fn approvers(&self, ask: &Ask, by: &[Approver]) -> usize {
+        let may = |approver: &&Approver| {
+            let person = Person {
+                issuer: &approver.issuer,
+                subject: &approver.subject,
+                claims: &approver.claims,
+                means: Means::Token,
+            };
+            self.approves(person, ask)
+        };
+        by.iter().filter(may).count()
+    }
 }
 
-impl Which {
-    fn of(self, grant: Grant) -> Option<Grant> {
-        match self {
-            Self::Main => Some(grant),
-            Self::Jump => grant.jump().map(|(_, jump)| jump),
+impl Approver {
+    fn by_key(&self) -> Person<'_> {
+        Person {
+            issuer: &self.issuer,
+            subject: &self.subject,
+            claims: &self.claims,
+            means: Means::RegisteredKey,
         }
     }
 }
 
-fn granted(given: &Given) -> String {
-    format!("granted {}", list(&given.principals))
+impl Which {
+    /// The one of the two that it is about.
+    fn of(self, grant: Grant) -> Result<Grant, Denial> {
+        match self {
+            Self::Main => Ok(grant),
+            Self::Jump => grant.jump().map(|(_, jump)| jump).ok_or_else(|| {
+                Denial::new(
+                    Reason::Source,
+                    "the way goes through no bastion any more, so there is no jump pass",
+                )
+            }),
+        }
+    }
 }
 
-fn denied(code: &str) -> String {
-    format!("denied {code}")
+fn wait(pending: &Pending) -> Wait {
+    Wait {
+        count: pending.count(),
+        within: pending.within().as_secs(),
+    }
+}
+
+/// What an outcome is called in the table.
+fn words(outcome: &Outcome, emergency: bool) -> String {
+    match outcome {
+        Outcome::Granted(given) if emergency => format!("emergency {}", list(&given.principals)),
+        Outcome::Granted(given) => format!("granted {}", list(&given.principals)),
+        Outcome::Approved(given) => format!("approved {}", list(&given.principals)),
+        Outcome::Waits(_, wait) => format!("needs {}", approvals(wait.count)),
+        Outcome::Denied(code) => format!("denied {code}"),
+    }
+}
+
+fn approvals(count: u32) -> String {
+    match count {
+        1 => "1 approval".to_owned(),
+        more => format!("{more} approvals"),
+    }
 }
 
 fn because(denial: &Denial) -> String {
     format!("{}: {}", denial.reason.word(), denial.detail)
+}
+
+/// Why an ask that is not denied is decided otherwise; none where it is not.
+fn difference(was: &Outcome, now: &Outcome) -> Option<String> {
+    use Outcome::{Approved, Denied, Granted, Waits};
+    let (mut changes, before, after) = match (was, now) {
+        // It is denied before it is compared.
+        (_, Denied(_)) => return None,
+        (Denied(code), _) => return Some(format!("nothing refuses it any more ({code})")),
+        (Granted(was), Granted(now)) | (Approved(was), Approved(now)) => (Vec::new(), was, now),
+        (Waits(was, before), Waits(now, after)) => (waits(*before, *after), was, now),
+        (Granted(was), Waits(now, _) | Approved(now)) => {
+            (vec!["others must approve it now".to_owned()], was, now)
+        }
+        (Waits(was, _) | Approved(was), Granted(now)) => {
+            (vec!["nobody must approve it any more".to_owned()], was, now)
+        }
+        (Waits(was, _), Approved(now)) | (Approved(was), Waits(now, _)) => (Vec::new(), was, now),
+    };
+    changes.extend(differences(before, after));
+    (!changes.is_empty()).then(|| changes.join("; "))
+}
+
+fn waits(was: Wait, now: Wait) -> Vec<String> {
+    changed([
+        ("approvals", was.count.to_string(), now.count.to_string()),
+        ("waits for", spoken(was.within), spoken(now.within)),
+    ])
 }
 
 fn given(grant: &Grant) -> Given {
@@ -174,25 +317,29 @@ fn given(grant: &Grant) -> Given {
     }
 }
 
-/// Each right that is not the same; none where all are.
-fn differences(was: &Given, now: &Given) -> Option<String> {
+/// Each right that is not the same.
+fn differences(was: &Given, now: &Given) -> Vec<String> {
     let any = |source: &Option<BTreeSet<String>>| source.as_ref().map_or("any".to_owned(), list);
     let command = |given: &Given| given.command.clone().unwrap_or_else(|| "none".to_owned());
-    let time = |given: &Given| {
-        humantime::format_duration(std::time::Duration::from_secs(given.ttl)).to_string()
-    };
-    let differences: Vec<String> = [
+    changed([
         ("principals", list(&was.principals), list(&now.principals)),
         ("command", command(was), command(now)),
         ("source", any(&was.source), any(&now.source)),
         ("extensions", list(&was.extensions), list(&now.extensions)),
-        ("lifetime", time(was), time(now)),
-    ]
-    .into_iter()
-    .filter(|(_, was, now)| was != now)
-    .map(|(name, was, now)| format!("{name} {was} -> {now}"))
-    .collect();
-    (!differences.is_empty()).then(|| differences.join("; "))
+        ("lifetime", spoken(was.ttl), spoken(now.ttl)),
+    ])
+}
+
+/// A name, what it was and what it would be: those that are not the same.
+fn changed<const N: usize>(values: [(&str, String, String); N]) -> Vec<String> {
+    let others = values.into_iter().filter(|(_, was, now)| was != now);
+    others
+        .map(|(name, was, now)| format!("{name} {was} -> {now}"))
+        .collect()
+}
+
+fn spoken(seconds: u64) -> String {
+    humantime::format_duration(Duration::from_secs(seconds)).to_string()
 }
 
 fn list(words: &BTreeSet<String>) -> String {

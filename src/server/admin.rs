@@ -4,9 +4,15 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{Services, call::Call, convert::admin as convert, status::Refusal};
 use crate::{
+    ca::subject,
+    identity::{self, Holder, Identity},
     ledger::standing::Lock,
-    operations::admin,
-    proto::v1::{self, admin_server::Admin},
+    operations::{admin, issue},
+    policy::Ask,
+    proto::{
+        order::{self, Order},
+        v1::{self, admin_server::Admin},
+    },
 };
 
 #[async_trait]
@@ -57,8 +63,11 @@ impl Services {
         let identity = self.authenticate(call).await?;
         let target = convert::revoke_target(request.target.as_ref())?;
         let reason = convert::reason(&request.reason)?;
+        let wanted = format!("revoke {target}");
+        let order = Order::Revoke(&request);
+        let holder = self.holder(call, identity, order, &wanted).await?;
         let (authority, context) = (&self.authority, call.context());
-        let done = admin::revoke(authority, &identity, target, reason, context).await?;
+        let done = admin::revoke(authority, &holder, target, reason, context).await?;
         Ok(convert::revoked(done))
     }
 
@@ -70,13 +79,16 @@ impl Services {
         let identity = self.authenticate(call).await?;
         let target = convert::lock_target(request.target.as_ref())?;
         let reason = convert::reason(&request.reason)?;
+        let wanted = format!("lock {target}");
+        let order = Order::Lock(&request);
+        let holder = self.holder(call, identity, order, &wanted).await?;
         let (authority, context) = (&self.authority, call.context());
         let (to, why) = (target.clone(), reason.clone());
-        let done = admin::lock(authority, &identity, to, why, context).await?;
+        let done = admin::lock(authority, &holder, to, why, context).await?;
         let lock = Lock {
             target,
             reason,
-            by: identity.label().to_owned(),
+            by: holder.identity().label().to_owned(),
             at: done.at,
             index: done.index,
         };
@@ -94,8 +106,11 @@ impl Services {
         let identity = self.authenticate(call).await?;
         let target = convert::lock_target(request.target.as_ref())?;
         let reason = convert::reason(&request.reason)?;
+        let wanted = format!("unlock {target}");
+        let order = Order::Unlock(&request);
+        let holder = self.holder(call, identity, order, &wanted).await?;
         let (authority, context) = (&self.authority, call.context());
-        let index = admin::unlock(authority, &identity, target, reason, context).await?;
+        let index = admin::unlock(authority, &holder, target, reason, context).await?;
         Ok(v1::UnlockResponse { index })
     }
 
@@ -106,4 +121,36 @@ impl Services {
             locks: locks.into_iter().map(convert::lock).collect(),
         })
     }
+
+    /// The proof that this call is of the token's bound key. One without it is recorded, once.
+    async fn holder(
+        &self,
+        call: &Call,
+        identity: Identity,
+        order: Order<'_>,
+        wanted: &str,
+    ) -> Result<Holder, Refusal> {
+        let message = order.message(&self.authority.server_name, identity.token_hash());
+        let refusal = match hold(&identity, order, &message) {
+            Ok(holder) => return Ok(holder),
+            Err(refusal) => refusal,
+        };
+        let key = subject::parse(order.proof().public_key).ok();
+        let (reason, detail) = (refusal.reason(), format!("{wanted}: {refusal}"));
+        let (authority, ask, context) = (&self.authority, Ask::default(), call.context());
+        let key = key.as_ref();
+        issue::refuse(authority, &identity, key, &ask, context, reason, &detail).await?;
+        Err(refusal)
+    }
+}
+
+fn hold(identity: &Identity, order: Order<'_>, message: &[u8]) -> Result<Holder, Refusal> {
+    let proof = order.proof();
+    if proof.public_key.is_empty() {
+        return Err(identity::Error::ProofKind("the call carries none").into());
+    }
+    let key = subject::parse(proof.public_key).map_err(Refusal::SubjectKey)?;
+    let (secret, signature) = (proof.binding_secret, proof.signature);
+    let identity = identity.clone();
+    Ok(identity.hold_for(order::NAMESPACE, key, secret, message, signature)?)
 }

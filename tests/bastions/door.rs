@@ -6,10 +6,9 @@ use daypass::{
     },
     policy::Policy,
     proto::v1::{
-        Ask, DecideRequest, ExportRequest, GetTrustRequest, IssueResponse, LockRequest, LockTarget,
-        Request, RevokeRequest, admin_client::AdminClient, ledger_client::LedgerClient,
-        lock_target, requests_client::RequestsClient, revoke_request::Target,
-        trust_client::TrustClient,
+        Ask, DecideRequest, ExportRequest, GetTrustRequest, IssueResponse, Request,
+        ledger_client::LedgerClient, lock_target, requests_client::RequestsClient,
+        revoke_request::Target, trust_client::TrustClient,
     },
 };
 use serde_json::{Value, json};
@@ -18,7 +17,8 @@ use time::OffsetDateTime;
 use tonic::transport::Channel;
 
 use super::support::{
-    door::{Caller, Refusal, with_token},
+    door::{Refusal, with_token},
+    person::Person,
     scene::Scene,
 };
 
@@ -59,11 +59,6 @@ approval = { count = 1, by = '"security" in claims.groups', within = "10m" }
 emergency = { allow = '"sre" in claims.groups', ttl = "5m", review = '"security" in claims.groups' }
 "#;
 
-struct Person {
-    caller: Caller,
-    token: String,
-}
-
 struct Story {
     scene: Scene,
     alice: Person,
@@ -85,11 +80,7 @@ impl Story {
 
     async fn with(policy: &str) -> Self {
         let scene = Scene::with_policy(policy).await;
-        let person = |name: &str, groups: &[&str]| {
-            let caller = Caller::new();
-            let token = scene.sign(scene.claims(&caller, name, groups));
-            Person { caller, token }
-        };
+        let person = |name: &str, groups: &[&str]| Person::new(&scene, name, groups);
         let (alice, carol) = (person("alice", &["sre"]), person("carol", &["security"]));
         Self {
             scene,
@@ -144,13 +135,7 @@ impl Story {
     }
 
     async fn revoke(&self, target: Target) -> Vec<u64> {
-        let request = RevokeRequest {
-            target: Some(target),
-            reason: String::new(),
-        };
-        let mut admin = AdminClient::new(self.channel());
-        let answer = admin.revoke(with_token(request, &self.carol.token)).await;
-        answer.unwrap().into_inner().serials
+        self.carol.revoke(&self.scene, target).await.unwrap()
     }
 
     /// Puts the policy with one difference in force.
@@ -327,15 +312,8 @@ async fn revoking_a_pass_revokes_its_jump_pass_and_so_do_wider_targets_and_locks
     let answer = story.issue(ask("db")).await.unwrap();
     let both = vec![answer.serial, answer.jump.unwrap().serial];
     let target = lock_target::Target::Role("db".into());
-    let request = LockRequest {
-        target: Some(LockTarget {
-            target: Some(target),
-        }),
-        reason: String::new(),
-    };
-    let mut admin = AdminClient::new(story.channel());
-    let locked = admin.lock(with_token(request, &story.carol.token)).await;
-    assert_eq!(locked.unwrap().into_inner().serials, both);
+    let locked = story.carol.lock(&story.scene, target).await;
+    assert_eq!(locked.unwrap().serials, both);
     let refusal = story.issue(ask("db")).await.unwrap_err();
     assert_eq!(refusal.reason, "LOCKED");
     story.assert_verifies().await;

@@ -112,15 +112,23 @@ impl Host {
 
     /// `host setup` for this server.
     pub(crate) async fn set_up(&self, server: &Liar, more: &[&str]) -> Value {
-        let roots = self.roots(server);
-        let arguments = setup_arguments(&server.url, &roots, more);
-        self.json(&arguments).await
+        self.set_up_at(&server.url, &server.roots, more).await
+    }
+
+    /// `host setup` for whoever is at this address, with these TLS roots (PEM).
+    pub(crate) async fn set_up_at(&self, url: &str, roots: &str, more: &[&str]) -> Value {
+        let roots = self.keep_roots(roots);
+        self.json(&setup_arguments(url, &roots, more)).await
     }
 
     /// Writes the server's TLS roots to a file.
     pub(crate) fn roots(&self, server: &Liar) -> String {
+        self.keep_roots(&server.roots)
+    }
+
+    fn keep_roots(&self, roots: &str) -> String {
         let path = self.folder.path().join("roots.pem");
-        fs::write(&path, &server.roots).unwrap();
+        fs::write(&path, roots).unwrap();
         path.to_str().unwrap().to_owned()
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::body::{Body, Bytes};
@@ -15,6 +16,7 @@ use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
+use tokio_stream::StreamExt;
 
 use super::ca::Ca;
 
@@ -33,6 +35,12 @@ pub(crate) enum Say {
     Cut(Vec<u8>, String),
     /// This many bytes, without saying so before.
     Endless(usize),
+    /// This many bytes, as announced.
+    Announced(usize),
+    /// One byte now and then, for ever.
+    Drip,
+    /// A page for people.
+    Html,
 }
 
 /// The server.
@@ -172,6 +180,20 @@ async fn answer<B>(request: &Request<B>, says: Says) -> Response<Body> {
             let chunks =
                 (0..length.div_ceil(chunk.len())).map(move |_| Ok::<_, Infallible>(chunk.clone()));
             Response::new(Body::from_stream(tokio_stream::iter(chunks)))
+        }
+        Say::Announced(length) => Response::new(Body::from(vec![0; length])),
+        Say::Drip => {
+            let drops = tokio_stream::iter(std::iter::repeat(()));
+            let drops = drops.throttle(Duration::from_millis(100));
+            let drops = drops.map(|()| Ok::<_, Infallible>(Bytes::from_static(b"S")));
+            Response::new(Body::from_stream(drops))
+        }
+        Say::Html => {
+            let page = "<!DOCTYPE html><html><body>Please sign in to the Wi-Fi</body></html>";
+            let mut response = Response::new(Body::from(page));
+            let kind = HeaderValue::from_static("text/html");
+            response.headers_mut().insert("content-type", kind);
+            response
         }
     }
 }

@@ -12,8 +12,12 @@
 mod ca;
 mod host;
 mod liar;
+#[path = "../support/mod.rs"]
+mod support;
 
+mod daemon;
 mod doctor;
+mod scale;
 mod setup;
 mod sshd;
 mod sync;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpListener},
     os::unix::fs::PermissionsExt,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -20,7 +20,7 @@ use super::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running sshd. Dropping it ends the process.
-struct Sshd {
+pub(crate) struct Sshd {
     child: Child,
     port: u16,
     known_hosts: TempDir,
@@ -28,12 +28,11 @@ struct Sshd {
 
 impl Sshd {
     /// Starts the system's sshd with the host's configuration.
-    fn start(host: &Host) -> Self {
+    pub(crate) fn start(host: &Host) -> Self {
         let program = daypass::dev::sshd::Sshd::find();
         let program = program.expect("sshd is missing: apt-get install openssh-server");
         for _ in 0..5 {
-            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            let port = port.local_addr().unwrap().port();
+            let port = free_port();
             let child = Command::new(&program)
                 .args(["-D", "-E"])
                 .arg(host.path("sshd.log"))
@@ -51,17 +50,20 @@ impl Sshd {
                 port,
                 known_hosts,
             };
-            if sshd.answers() {
+            if sshd.listens(host) {
                 return sshd;
             }
         }
         panic!("sshd does not start: {}", log(host));
     }
 
-    fn answers(&mut self) -> bool {
+    /// Waits until it says that it listens; false where it ended, for another may have taken its port. (Whoever only
+    /// connects may meet that other, or, port by port, itself.)
+    fn listens(&mut self, host: &Host) -> bool {
+        let line = format!("Server listening on 127.0.0.1 port {}.", self.port);
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+            if log(host).contains(&line) {
                 return true;
             }
             std::thread::yield_now();
@@ -70,7 +72,7 @@ impl Sshd {
     }
 
     /// Whether this pass logs in as the current user.
-    fn takes(&self, pass: &Pass) -> bool {
+    pub(crate) fn takes(&self, pass: &Pass) -> bool {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let key = folder.path().join("pass");
         fs::write(&key, &pass.key).unwrap();
@@ -116,7 +118,13 @@ impl Drop for Sshd {
     }
 }
 
-fn log(host: &Host) -> String {
+/// A port that is free once this has returned.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+pub(crate) fn log(host: &Host) -> String {
     fs::read_to_string(host.path("sshd.log")).unwrap_or_default()
 }
 

@@ -87,11 +87,14 @@ async fn a_bad_list_is_refused_and_the_last_good_one_stays() {
             1,
             "TOO_LARGE",
         ),
+        ("50 MB", Say::Announced(50_000_000), 1, "TOO_LARGE"),
+        ("a page of HTML", Say::Html, 1, "UNSIGNED"),
         ("a redirect to the right one", Say::Redirect, 1, "STATUS"),
         ("not found", Say::Status(404), 1, "STATUS"),
         ("down", Say::Status(503), 6, "UNREACHABLE"),
         ("a connection that breaks", cut, 6, "UNREACHABLE"),
         ("a server that hangs", Say::Hang, 6, "UNREACHABLE"),
+        ("a byte now and then", Say::Drip, 6, "UNREACHABLE"),
     ] {
         let before = host.everything();
         server.krl(krl);
@@ -101,17 +104,137 @@ async fn a_bad_list_is_refused_and_the_last_good_one_stays() {
             (code, reason),
             "{case}: {failure:?}"
         );
-        let after = host.everything();
-        let files = |all: &[(std::path::PathBuf, u32, Vec<u8>)]| {
-            let others = all
-                .iter()
-                .filter(|(path, ..)| !path.ends_with("daypass/lock"));
-            others.cloned().collect::<Vec<_>>()
-        };
-        assert_eq!(files(&after), files(&before), "{case}");
+        assert!(
+            failure.2.contains(reason_words(reason)),
+            "{case}: {failure:?}"
+        );
+        assert_eq!(
+            but_the_lock(&host.everything()),
+            but_the_lock(&before),
+            "{case}"
+        );
     }
     server.krl(krl_signed(&ca, 6, &[7]));
     host.json(&["sync"]).await;
+}
+
+/// A file with its mode and bytes.
+type Kept = (std::path::PathBuf, u32, Vec<u8>);
+
+fn but_the_lock(all: &[Kept]) -> Vec<Kept> {
+    let others = all
+        .iter()
+        .filter(|(path, ..)| !path.ends_with("daypass/lock"));
+    others.cloned().collect()
+}
+
+/// What a person is told, besides the code.
+fn reason_words(reason: &str) -> &'static str {
+    match reason {
+        "UNREACHABLE" => "failed to reach https://localhost:",
+        _ => "refused what the server sent: /",
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_keys_are_refused_and_the_last_good_ones_stay() {
+    let (ca, server, host) = world().await;
+    server.krl(krl_signed(&ca, 6, &[7, 8]));
+    let signed = |body: &[u8]| Say::Good(body.to_vec(), Some(ca.sign("daypass-ca@v1", body)));
+    let line = ca.line();
+    let cut = Say::Cut(
+        line.clone().into_bytes(),
+        ca.sign("daypass-ca@v1", line.as_bytes()),
+    );
+    for (case, keys, code, reason) in [
+        ("empty", signed(b""), 1, "CA_KEYS"),
+        ("half a key", signed(&line.as_bytes()[..40]), 1, "CA_KEYS"),
+        ("garbage", signed(&[0xff; 90]), 1, "CA_KEYS"),
+        ("a page of HTML", Say::Html, 1, "CA_KEYS"),
+        ("over 64 KiB", Say::Endless(65 * 1024), 1, "TOO_LARGE"),
+        ("50 MB", Say::Announced(50_000_000), 1, "TOO_LARGE"),
+        ("a redirect", Say::Redirect, 1, "STATUS"),
+        (
+            "nothing new, though nobody asked so",
+            Say::Status(304),
+            1,
+            "STATUS",
+        ),
+        ("a connection that breaks", cut, 6, "UNREACHABLE"),
+        ("a server that hangs", Say::Hang, 6, "UNREACHABLE"),
+        ("a byte now and then", Say::Drip, 6, "UNREACHABLE"),
+    ] {
+        let before = host.everything();
+        server.keys(keys);
+        let failure = host.fails(&["sync", "--timeout", "3s"]).await;
+        assert_eq!(
+            (failure.0, &*failure.1),
+            (code, reason),
+            "{case}: {failure:?}"
+        );
+        assert_eq!(
+            but_the_lock(&host.everything()),
+            but_the_lock(&before),
+            "{case}"
+        );
+    }
+    server.keys(keys_signed(&[&ca], &ca));
+    assert_eq!(host.json(&["sync"]).await["revoked"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_keys_that_was_good_once_does_not_come_back() {
+    let (ca, server, host) = world().await;
+    let stolen = Ca::new();
+    let list = |version: u64, keys: &[&Ca]| {
+        let lines: String = keys.iter().map(|ca| ca.line()).collect();
+        let body = format!("# daypass CA keys, version {version}\n{lines}").into_bytes();
+        let signature = ca.sign("daypass-ca@v1", &body);
+        Say::Good(body, Some(signature))
+    };
+    server.keys(list(4, &[&ca, &stolen]));
+    let report = host.json(&["sync"]).await;
+    assert_eq!(report["added_keys"][0], stolen.fingerprint());
+    server.keys(list(9, &[&ca]));
+    let report = host.json(&["sync"]).await;
+    assert_eq!(report["removed_keys"][0], stolen.fingerprint());
+    for (case, keys) in [
+        ("the older list", list(4, &[&ca, &stolen])),
+        ("one of no version", keys_signed(&[&ca, &stolen], &ca)),
+    ] {
+        server.keys(keys);
+        let failure = host.fails(&["sync"]).await;
+        assert_eq!(
+            (failure.0, &*failure.1),
+            (1, "CA_KEYS_OLDER"),
+            "{case}: {failure:?}"
+        );
+    }
+    // Another daemon of the same CA started earlier, and has the same keys.
+    server.keys(list(7, &[&ca]));
+    assert_eq!(host.json(&["sync"]).await["changed"], false);
+    let kept = String::from_utf8(host.read("daypass/ca.pub")).unwrap();
+    assert!(kept.starts_with("# daypass CA keys, version 9\n"), "{kept}");
+    server.keys(list(8, &[&ca, &stolen]));
+    assert_eq!(host.fails(&["sync"]).await.1, "CA_KEYS_OLDER");
+    let roots = host.roots(&server);
+    // Whoever sets the host up again decides anew.
+    server.keys(list(4, &[&ca, &stolen]));
+    host.json(&["setup", "--server", &server.url, "--ca-file", &roots])
+        .await;
+    assert_eq!(host.json(&["sync"]).await["changed"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_reads_how_old_the_list_is() {
+    let (_ca, _server, host) = world().await;
+    let said = host.daypass(&["sync"]).await;
+    let text = String::from_utf8(said.stdout).unwrap();
+    let start = "up to date: 1 revoked (version 5, made ";
+    assert!(text.starts_with(start), "{text}");
+    assert!(text.contains("\nthe sync before was "), "{text}");
+    let doctor = host.json(&["doctor"]).await;
+    assert!(doctor["krl_made_at"].as_u64() > Some(0) && doctor["synced_ago"].as_u64() < Some(60));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,11 @@
 //! What answers without a token, and that nothing else does.
 
-use daypass::proto::v1::{self, ledger_client::LedgerClient, trust_client::TrustClient};
+use daypass::proto::{
+    FILE_DESCRIPTOR_SET,
+    v1::{self, trust_client::TrustClient},
+};
+use prost::Message;
+use prost_types::ServiceDescriptorProto;
 use ssh_key::PublicKey;
 use tonic::{Code, Status};
 use tonic_health::pb::{
@@ -8,46 +13,61 @@ use tonic_health::pb::{
 };
 use tonic_reflection::pb::{v1 as reflection, v1alpha};
 
-use crate::door::{Door, refusal};
+use crate::door::{Door, refusal, with_token};
+
+/// Every method of our services that are not `Trust`, as the descriptors that reflection serves list them.
+fn methods() -> Vec<String> {
+    let files = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET)
+        .unwrap()
+        .file;
+    let ours = files
+        .into_iter()
+        .filter(|file| file.package() == "daypass.v1");
+    let services = ours.flat_map(|file| file.service);
+    let guarded = services.filter(|service| service.name() != "Trust");
+    let named = |service: ServiceDescriptorProto| {
+        let name = service.name().to_owned();
+        let methods = service.method.into_iter();
+        methods.map(move |method| format!("/daypass.v1.{name}/{}", method.name()))
+    };
+    guarded.flat_map(named).collect()
+}
+
+/// The answer to a call of `method` with a message that says nothing: every field of ours may be left out.
+async fn call(door: &Door, method: &str, token: Option<&str>) -> Option<Status> {
+    let mut client = tonic::client::Grpc::new(door.channel.clone());
+    client.ready().await.unwrap();
+    let nothing = v1::GetTrustRequest {};
+    let request = match token {
+        Some(token) => with_token(token, nothing),
+        None => tonic::Request::new(nothing),
+    };
+    let codec = tonic_prost::ProstCodec::<_, v1::GetTrustRequest>::default();
+    let path = http::uri::PathAndQuery::try_from(method).unwrap();
+    client.server_streaming(request, path, codec).await.err()
+}
 
 #[tokio::test]
 async fn every_other_method_demands_a_token() {
     let door = Door::open("").await;
-    let mut passes = door.passes();
-    let mut ledger = LedgerClient::new(door.channel.clone());
-    let answers: [(&str, Option<Status>); 7] = [
-        (
-            "Issue",
-            passes.issue(v1::IssueRequest::default()).await.err(),
-        ),
-        (
-            "Explain",
-            passes.explain(v1::ExplainRequest::default()).await.err(),
-        ),
-        (
-            "ListRoles",
-            passes
-                .list_roles(v1::ListRolesRequest::default())
-                .await
-                .err(),
-        ),
-        ("List", ledger.list(v1::ListRequest::default()).await.err()),
-        ("Export", ledger.export(v1::ExportRequest {}).await.err()),
-        (
-            "GetCheckpoint",
-            ledger
-                .get_checkpoint(v1::GetCheckpointRequest {})
-                .await
-                .err(),
-        ),
-        (
-            "Prove",
-            ledger.prove(v1::ProveRequest::default()).await.err(),
-        ),
-    ];
-    for (method, status) in answers {
-        let expected = (Code::Unauthenticated, "TOKEN_MISSING".to_owned());
-        assert_eq!(refusal(&status.unwrap()), expected, "{method}");
+    let methods = methods();
+    for service in ["Passes", "Requests", "Ledger", "Admin"] {
+        let prefix = format!("/daypass.v1.{service}/");
+        assert!(
+            methods.iter().any(|method| method.starts_with(&prefix)),
+            "{service}"
+        );
+    }
+    assert!(methods.len() >= 19, "{methods:?}");
+    for method in methods {
+        for (token, reason) in [(None, "TOKEN_MISSING"), (Some("a.b.c"), "TOKEN_MALFORMED")] {
+            let size = door.size();
+            let status = call(&door, &method, token).await;
+            let status = status.unwrap_or_else(|| panic!("{method} answers"));
+            let expected = (Code::Unauthenticated, reason.to_owned());
+            assert_eq!(refusal(&status), expected, "{method}");
+            assert_eq!(door.size(), size, "{method}");
+        }
     }
     let mut trust = TrustClient::new(door.channel.clone());
     let trust = trust
@@ -131,7 +151,12 @@ async fn hosts_and_monitors_are_answered_over_either_http() {
         };
         let (status, keys) = get("/ca.pub").await;
         assert_eq!(status, 200);
-        let key = PublicKey::from_openssh(keys.trim_end()).unwrap();
+        let (version, key) = keys.trim_end().split_once('\n').unwrap();
+        assert!(
+            version.starts_with("# daypass CA keys, version "),
+            "{version}"
+        );
+        let key = PublicKey::from_openssh(key).unwrap();
         assert_eq!(key.key_data(), authority.ca.active().key_data());
         let (_, checkpoint) = get("/checkpoint").await;
         let head = authority.store.verifier().verify(&checkpoint).unwrap();

@@ -8,6 +8,7 @@ use daypass::{
     identity::proof::{POSSESSION_NAMESPACE, commitment, possession_message},
     proto::{
         ask::ask_bytes,
+        order::{self, Order},
         status::Details,
         v1::{
             Ask, IssueRequest, IssueResponse, ListRequest, ledger_client::LedgerClient,
@@ -111,6 +112,23 @@ impl Caller {
         };
         attempt.sign(&self.key, server_name);
         attempt
+    }
+
+    /// An order's public key, binding secret and signature.
+    pub fn prove(
+        &self,
+        server_name: &str,
+        token: &str,
+        order: Order<'_>,
+    ) -> (String, Vec<u8>, String) {
+        let token_hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let message = order.message(server_name, &token_hash);
+        let signature = self.key.sign(order::NAMESPACE, HashAlg::Sha512, &message);
+        (
+            self.key.public_key().to_openssh().unwrap(),
+            self.secret.clone(),
+            signature.unwrap().to_pem(LineEnding::LF).unwrap(),
+        )
     }
 }
 

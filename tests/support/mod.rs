@@ -17,6 +17,7 @@
 
 pub mod door;
 pub mod office;
+pub mod person;
 pub mod scene;
 pub mod served;
 

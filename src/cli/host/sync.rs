@@ -1,5 +1,7 @@
 //! `daypass host sync`.
 
+use std::time::Duration;
+
 use super::{Patience, Place};
 use crate::{
     cli::{Failure, Global, output::clean},
@@ -27,6 +29,10 @@ impl Args {
     }
 }
 
+fn spoken(seconds: u64) -> String {
+    humantime::format_duration(Duration::from_secs(seconds)).to_string()
+}
+
 fn text(report: &Report) -> String {
     let changed = if report.changed {
         "updated"
@@ -34,11 +40,15 @@ fn text(report: &Report) -> String {
         "up to date"
     };
     let mut lines = vec![format!(
-        "{changed}: {} revoked (version {}), from {}",
+        "{changed}: {} revoked (version {}, made {} ago), from {}",
         report.revoked,
         report.krl_version,
+        spoken(report.synced.saturating_sub(report.krl_made_at)),
         clean(&report.server)
     )];
+    if let Some(seconds) = report.synced_before {
+        lines.push(format!("the sync before was {} ago", spoken(seconds)));
+    }
     for key in &report.added_keys {
         lines.push(format!("new CA key, signed by one that was trusted: {key}"));
     }

@@ -1,6 +1,8 @@
 //! `daypass policy replay`: every past ask of the ledger against a new policy file, and each decision that would change.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+mod recall;
+
+use std::path::PathBuf;
 
 use serde::Serialize;
 use time::{
@@ -8,19 +10,20 @@ use time::{
     format_description::well_known::{Iso8601, Rfc3339},
 };
 
-use super::{Failure, Global, count, explain, load};
+use super::{Failure, Global, count, load};
 use crate::{
     cli::{
         failure::Code,
         output::{clean, table},
         target::Target,
     },
-    ledger::event::{Asked, Event, Issued, What, Who},
+    ledger::event::Event,
     policy::{
-        Extension, Policy, Reason,
-        replay::{Change, Given, Outcome, Past, Which},
+        Policy,
+        replay::{Change, Past},
     },
 };
+use recall::{Requests, past};
 
 /// Which past, against which policy.
 #[derive(Debug, clap::Args)]
@@ -111,6 +114,7 @@ fn replay(
         changes: Vec::new(),
         not_judged: Vec::new(),
     };
+    let mut requests = Requests::default();
     let leaves = export
         .split(|byte| *byte == b'\n')
         .take_while(|line| !line.is_empty());
@@ -120,115 +124,31 @@ fn replay(
                 return Err(Failure::new(Code::Usage, "this is no export of a ledger"));
             }
             Err(error) => replayed.leave(index, error.to_string()),
-            Ok(event) if since.is_some_and(|since| event.at < since) => {}
-            Ok(event) => match past(event) {
-                None => {}
-                Some(Err(why)) => replayed.leave(index, why),
-                Some(Ok(past)) => {
-                    replayed.judged += 1;
-                    replayed.changes.extend(policy.replay(&past));
+            Ok(event) => {
+                requests.note(&event);
+                if since.is_none_or(|since| event.at >= since) {
+                    replayed.judge(policy, index, past(event, &requests));
                 }
-            },
+            }
         }
     }
     Ok(replayed)
 }
 
 impl Replayed {
+    fn judge(&mut self, policy: &Policy, index: u64, past: Option<Result<Past, String>>) {
+        match past {
+            None => {}
+            Some(Err(why)) => self.leave(index, why),
+            Some(Ok(past)) => {
+                self.judged += 1;
+                self.changes.extend(policy.replay(&past));
+            }
+        }
+    }
+
     fn leave(&mut self, index: u64, why: String) {
         self.not_judged.push(NotJudged { index, why });
-    }
-}
-
-/// The ask that an event is about, none where it is about none; or why it cannot be judged again.
-fn past(event: Event) -> Option<Result<Past, String>> {
-    let (index, at) = (event.index, event.at);
-    let mut pass = Which::Main;
-    let (who, ask, was) = match event.what {
-        What::Issued(issued) => {
-            let was = Outcome::Granted(given(&issued, at));
-            if issued.jump.is_some() {
-                pass = Which::Jump;
-            }
-            (issued.who, issued.ask, was)
-        }
-        What::Denied {
-            who, ask, reason, ..
-        } => {
-            if !Reason::ALL.iter().any(|known| known.code() == reason) {
-                return Some(Err(format!(
-                    "it was refused apart from the policy ({reason})"
-                )));
-            }
-            (who, ask, Outcome::Denied(reason))
-        }
-        _ => return None,
-    };
-    let recalled = recalled(index, at, who, &ask, was);
-    Some(recalled.map(|past| Past { pass, ..past }))
-}
-
-fn recalled(
-    index: u64,
-    at: OffsetDateTime,
-    who: Who,
-    ask: &Asked,
-    was: Outcome,
-) -> Result<Past, String> {
-    if let Some(word) = ask
-        .extensions
-        .iter()
-        .find(|word| Extension::from_word(word).is_none())
-    {
-        return Err(format!(
-            "it asked for {word:?}, which this version does not know"
-        ));
-    }
-    if is_cut(ask) {
-        return Err("the record holds only the beginning of the ask".to_owned());
-    }
-    let label = who.label.clone();
-    let subject = explain::past(who, ask).map_err(|failure| failure.message)?;
-    Ok(Past {
-        index,
-        at,
-        label,
-        issuer: subject.issuer,
-        subject: subject.name,
-        claims: subject.claims,
-        ask: subject.ask,
-        caller: subject.caller,
-        was,
-        pass: Which::Main,
-    })
-}
-
-/// Whether the ledger kept only part of the ask: it cuts texts after about a KiB and lists after 64 items.
-fn is_cut(ask: &Asked) -> bool {
-    let params = ask.params.iter().flat_map(|(name, value)| [name, value]);
-    let texts = params
-        .chain([&ask.role])
-        .chain(&ask.host)
-        .chain(&ask.reason);
-    let mut texts = texts.chain(&ask.source_addresses);
-    let lists = [
-        ask.params.len(),
-        ask.source_addresses.len(),
-        ask.extensions.len(),
-    ];
-    texts.any(|text| text.len() > 1020 && text.ends_with("..."))
-        || lists.into_iter().any(|items| items >= 64)
-}
-
-fn given(issued: &Issued, at: OffsetDateTime) -> Given {
-    let set = |words: &[String]| words.iter().cloned().collect::<BTreeSet<_>>();
-    let from = u64::try_from(at.unix_timestamp()).unwrap_or_default();
-    Given {
-        principals: set(&issued.principals),
-        command: issued.command.clone(),
-        source: issued.source_addresses.as_deref().map(set),
-        extensions: set(&issued.extensions),
-        ttl: Duration::from_secs(issued.valid_before.saturating_sub(from)).as_secs(),
     }
 }
 

@@ -66,7 +66,9 @@ fn revocations(scene: &Scene<'_>) -> Result<(Option<Krl>, Finding), Error> {
         )),
         Ok(krl) => {
             let (count, version) = (krl.len(), krl.version());
-            let message = format!("{count} passes are revoked (version {version})");
+            let made = spoken(scene.now.saturating_sub(krl.made_at()));
+            let message =
+                format!("{count} passes are revoked (version {version}, made {made} ago)");
             Ok((Some(krl), Finding::good("revocations", message)))
         }
     }

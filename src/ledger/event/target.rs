@@ -44,6 +44,9 @@ pub struct Revoked {
     pub reason: Option<String>,
     /// The passes that this revoked, in order: those that were out and not revoked before.
     pub serials: Vec<u64>,
+    /// Fingerprint of the key that they proved (`SHA256:...`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<String>,
 }
 
 /// A lock.
@@ -58,6 +61,9 @@ pub struct Locked {
     pub reason: Option<String>,
     /// The passes that this revoked, in order: those that were out and not revoked before.
     pub serials: Vec<u64>,
+    /// Fingerprint of the key that they proved (`SHA256:...`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<String>,
 }
 
 /// The end of a lock.
@@ -70,6 +76,9 @@ pub struct Unlocked {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Fingerprint of the key that they proved (`SHA256:...`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<String>,
 }
 
 /// Who asks for something, as far as locks go.

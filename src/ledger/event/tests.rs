@@ -157,6 +157,7 @@ fn locks_and_revocations_have_their_golden_bytes() {
             target,
             reason,
             serials,
+            key: None,
         }))
     };
     let revoked = |target, serials| {
@@ -166,6 +167,7 @@ fn locks_and_revocations_have_their_golden_bytes() {
             target,
             reason,
             serials,
+            key: None,
         }))
     };
     let key = || "SHA256:subject".to_owned();
@@ -174,6 +176,7 @@ fn locks_and_revocations_have_their_golden_bytes() {
         who: who(),
         target: LockTarget::Identity(identity()),
         reason: None,
+        key: None,
     };
     let events = [
         locked(LockTarget::Identity(identity()), vec![5, 6]),

@@ -87,7 +87,7 @@ impl Standing {
     }
 
     pub(super) fn admit_revoked(&self, event: &Event, revoked: &Revoked) -> Result<(), Objection> {
-        self.expect_acting(&revoked.who)?;
+        self.expect_acting(&revoked.who, revoked.key.as_deref())?;
         if let RevokeTarget::Serial(serial) = revoked.target
             && !self.passes().any(|pass| pass.serial == serial)
         {
@@ -100,12 +100,12 @@ impl Standing {
     }
 
     pub(super) fn admit_locked(&self, event: &Event, locked: &Locked) -> Result<(), Objection> {
-        self.expect_acting(&locked.who)?;
+        self.expect_acting(&locked.who, locked.key.as_deref())?;
         expect_serials(&locked.serials, &self.lockable(&locked.target, event.at))
     }
 
     pub(super) fn admit_unlocked(&self, unlocked: &Unlocked) -> Result<(), Objection> {
-        self.expect_acting(&unlocked.who)?;
+        self.expect_acting(&unlocked.who, unlocked.key.as_deref())?;
         match self.locks.by_target.contains_key(&unlocked.target) {
             true => Ok(()),
             false => Err(Objection::new(
@@ -118,9 +118,9 @@ impl Standing {
         }
     }
 
-    /// Whoever is locked themselves neither locks, unlocks nor revokes.
-    fn expect_acting(&self, who: &Who) -> Result<(), Objection> {
-        self.expect_unlocked(&Applicant::new(who, None, None))
+    /// Whoever is locked themselves neither locks, unlocks nor revokes, nor does a locked key.
+    fn expect_acting(&self, who: &Who, key: Option<&str>) -> Result<(), Objection> {
+        self.expect_unlocked(&Applicant::new(who, key, None))
     }
 
     /// The word of somebody who is locked counts for nothing, nor does a locked key's.

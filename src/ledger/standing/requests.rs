@@ -118,7 +118,8 @@ impl Request {
         self.requested.as_ref().map_or(0, |asked| asked.needed)
     }
 
-    /// Whether `who` opened it.
+    /// Whether `who` opened it. The same subject at another issuer is somebody else, for nothing says that they are one:
+    /// where one person has two issuers, `approval.by` names those of one (`issuer`).
     pub fn is_by(&self, who: &Who) -> bool {
         same(&self.who, who)
     }

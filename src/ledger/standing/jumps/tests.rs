@@ -77,6 +77,7 @@ fn revoked(standing: &Standing, target: RevokeTarget) -> What {
         target,
         reason: None,
         serials,
+        key: None,
     }))
 }
 
@@ -191,6 +192,7 @@ fn after_a_revocation_or_a_lock_no_jump_pass_comes() {
             target,
             reason: None,
             serials,
+            key: None,
         }));
         take(&mut standing, &event(3, lock)).unwrap();
         let refused = standing.admit(&event(4, pass(jump_pass()))).unwrap_err();

@@ -73,6 +73,7 @@ fn lock(standing: &mut Standing, index: u64, target: LockTarget) -> Result<Vec<u
         target,
         reason: None,
         serials: serials.clone(),
+        key: None,
     };
     let event = event(index, 40, What::Locked(Box::new(locked)));
     take(standing, &event).map(|()| serials)
@@ -90,6 +91,7 @@ fn revoke(
         target,
         reason: None,
         serials: serials.clone(),
+        key: None,
     };
     let event = event(9, second, What::Revoked(Box::new(revoked)));
     take(standing, &event).map(|()| serials)
@@ -153,6 +155,7 @@ fn a_lock_ends_with_its_unlock_and_what_was_revoked_stays_so() {
             who: carol(),
             target: target.clone(),
             reason: None,
+            key: None,
         };
         let event = event(6, 60, What::Unlocked(Box::new(unlocked)));
         rule(take(standing, &event))
@@ -228,6 +231,27 @@ fn cve_2021_29653_a_revoked_pass_is_remembered_until_no_host_can_take_it() {
 }
 
 #[test]
+fn a_locked_key_does_not_unlock_itself() {
+    let mut standing = world();
+    let key = LockTarget::Key("SHA256:stolen".to_owned());
+    lock(&mut standing, 4, key.clone()).unwrap();
+    for (proven, expected) in [
+        (Some("SHA256:stolen"), Some(Rule::Locked)),
+        (Some("SHA256:other"), None),
+        (None, None),
+    ] {
+        let unlocked = Unlocked {
+            who: carol(),
+            target: key.clone(),
+            reason: None,
+            key: proven.map(str::to_owned),
+        };
+        let unlocked = event(6, 60, What::Unlocked(Box::new(unlocked)));
+        assert_eq!(rule(standing.admit(&unlocked)), expected, "{proven:?}");
+    }
+}
+
+#[test]
 fn whoever_is_locked_neither_locks_nor_unlocks_nor_revokes() {
     let mut standing = world();
     let carol = LockTarget::Identity("carol".to_owned());
@@ -243,6 +267,7 @@ fn whoever_is_locked_neither_locks_nor_unlocks_nor_revokes() {
         who: super::tests::carol(),
         target: carol,
         reason: None,
+        key: None,
     };
     let unlocked = event(6, 60, What::Unlocked(Box::new(unlocked)));
     assert_eq!(rule(standing.admit(&unlocked)), Some(Rule::Locked));
@@ -258,6 +283,7 @@ fn an_event_that_revokes_others_than_it_is_aimed_at_is_not_admitted() {
             target,
             reason: None,
             serials: serials.clone(),
+            key: None,
         };
         let forged = event(4, 40, What::Revoked(Box::new(revoked)));
         assert_eq!(
@@ -270,6 +296,7 @@ fn an_event_that_revokes_others_than_it_is_aimed_at_is_not_admitted() {
             target: LockTarget::Identity("bob".to_owned()),
             reason: None,
             serials,
+            key: None,
         };
         let forged = event(4, 40, What::Locked(Box::new(locked)));
         assert_eq!(rule(standing.admit(&forged)), Some(Rule::Serials));

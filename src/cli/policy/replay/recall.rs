@@ -1,0 +1,209 @@
+//! What an event of the ledger says of an ask: its facts, how it was decided, and the request that it was to redeem.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use time::OffsetDateTime;
+
+use crate::{
+    cli::policy::explain,
+    ledger::event::{Asked, Event, Issued, Requested, What, Who},
+    operations::requests::rights,
+    policy::{
+        Extension, Reason,
+        replay::{Approved, Approver, Given, Outcome, Past, Wait, Which},
+    },
+};
+
+/// The requests of an export so far, with those who have approved them.
+#[derive(Default)]
+pub(super) struct Requests(BTreeMap<u64, Noted>);
+
+struct Noted {
+    issuer: String,
+    subject: String,
+    approved: Approved,
+}
+
+impl Requests {
+    /// Takes in the next event.
+    pub(super) fn note(&mut self, event: &Event) {
+        match &event.what {
+            What::Requested(asked) => {
+                let noted = Noted {
+                    issuer: asked.who.issuer.clone(),
+                    subject: asked.who.subject.clone(),
+                    approved: Approved {
+                        rights: rights(asked),
+                        by: Vec::new(),
+                    },
+                };
+                self.0.insert(event.index, noted);
+            }
+            What::Approved(decided) => {
+                let noted = self.0.get_mut(&decided.request);
+                let by = noted.map(|noted| &mut noted.approved.by);
+                by.into_iter().for_each(|by| by.push(person(&decided.who)));
+            }
+            _ => {}
+        }
+    }
+
+    /// What had been approved for this ask; none where it redeems nothing, or why it cannot be told.
+    fn of(&self, who: &Who, ask: &Asked) -> Result<Option<Approved>, String> {
+        let Some(id) = ask.request else {
+            return Ok(None);
+        };
+        match self.0.get(&id) {
+            None => Err(format!("the export does not hold request {id}")),
+            Some(noted) if (&noted.issuer, &noted.subject) != (&who.issuer, &who.subject) => {
+                Err(format!("it is about request {id}, which is another's"))
+            }
+            Some(noted) => Ok(Some(noted.approved.clone())),
+        }
+    }
+}
+
+fn person(who: &Who) -> Approver {
+    Approver {
+        issuer: who.issuer.clone(),
+        subject: who.subject.clone(),
+        claims: who.claims.as_object().cloned().unwrap_or_default(),
+    }
+}
+
+/// The ask that an event is about, none where it is about none; or why it cannot be judged again.
+pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<Past, String>> {
+    let (index, at) = (event.index, event.at);
+    let (mut pass, mut signers) = (Which::Main, Vec::new());
+    let (who, ask, was) = match event.what {
+        What::Issued(issued) => {
+            let given = given(&issued, at);
+            if issued.jump.is_some() {
+                pass = Which::Jump;
+            }
+            let proof = issued.emergency_proof.iter();
+            let signed = proof.flat_map(|proof| &proof.signatures);
+            signers = signed.map(|one| person(&one.who)).collect();
+            let was = match issued.ask.request {
+                Some(_) => Outcome::Approved(given),
+                None => Outcome::Granted(given),
+            };
+            (issued.who, issued.ask, was)
+        }
+        What::Requested(asked) => {
+            let (given, wait) = (wished(&asked), wait(&asked, at));
+            (asked.who, asked.ask, Outcome::Waits(given, wait))
+        }
+        What::Denied {
+            who, ask, reason, ..
+        } => {
+            if !Reason::ALL.iter().any(|known| known.code() == reason) {
+                return Some(Err(format!(
+                    "it was refused apart from the policy ({reason})"
+                )));
+            }
+            (who, ask, Outcome::Denied(reason))
+        }
+        _ => return None,
+    };
+    let approved = match requests.of(&who, &ask) {
+        Ok(approved) => approved,
+        Err(why) => return Some(Err(why)),
+    };
+    let recalled = recalled(index, at, who, &ask, was);
+    Some(recalled.map(|past| Past {
+        approved,
+        pass,
+        signers,
+        ..past
+    }))
+}
+
+fn recalled(
+    index: u64,
+    at: OffsetDateTime,
+    who: Who,
+    ask: &Asked,
+    was: Outcome,
+) -> Result<Past, String> {
+    if let Some(word) = ask
+        .extensions
+        .iter()
+        .find(|word| Extension::from_word(word).is_none())
+    {
+        return Err(format!(
+            "it asked for {word:?}, which this version does not know"
+        ));
+    }
+    if is_cut(ask) {
+        return Err("the record holds only the beginning of the ask".to_owned());
+    }
+    let label = who.label.clone();
+    let subject = explain::past(who, ask).map_err(|failure| failure.message)?;
+    Ok(Past {
+        index,
+        at,
+        label,
+        issuer: subject.issuer,
+        subject: subject.name,
+        claims: subject.claims,
+        ask: subject.ask,
+        caller: subject.caller,
+        was,
+        approved: None,
+        pass: Which::Main,
+        signers: Vec::new(),
+    })
+}
+
+/// Whether the ledger kept only part of the ask: it cuts texts after about a KiB and lists after 64 items.
+fn is_cut(ask: &Asked) -> bool {
+    let params = ask.params.iter().flat_map(|(name, value)| [name, value]);
+    let texts = params
+        .chain([&ask.role])
+        .chain(&ask.host)
+        .chain(&ask.reason);
+    let mut texts = texts.chain(&ask.source_addresses);
+    let lists = [
+        ask.params.len(),
+        ask.source_addresses.len(),
+        ask.extensions.len(),
+    ];
+    texts.any(|text| text.len() > 1020 && text.ends_with("..."))
+        || lists.into_iter().any(|items| items >= 64)
+}
+
+fn given(issued: &Issued, at: OffsetDateTime) -> Given {
+    let set = |words: &[String]| words.iter().cloned().collect::<BTreeSet<_>>();
+    let from = u64::try_from(at.unix_timestamp()).unwrap_or_default();
+    Given {
+        principals: set(&issued.principals),
+        command: issued.command.clone(),
+        source: issued.source_addresses.as_deref().map(set),
+        extensions: set(&issued.extensions),
+        ttl: Duration::from_secs(issued.valid_before.saturating_sub(from)).as_secs(),
+    }
+}
+
+/// What a request's pass would give.
+fn wished(asked: &Requested) -> Given {
+    let set = |words: &[String]| words.iter().cloned().collect::<BTreeSet<_>>();
+    Given {
+        principals: set(&asked.principals),
+        command: asked.command.clone(),
+        source: asked.source_addresses.as_deref().map(set),
+        extensions: set(&asked.extensions),
+        ttl: asked.ttl_seconds,
+    }
+}
+
+fn wait(asked: &Requested, at: OffsetDateTime) -> Wait {
+    let from = u64::try_from(at.unix_timestamp()).unwrap_or_default();
+    Wait {
+        count: asked.needed,
+        within: asked.expires_at.saturating_sub(from),
+    }
+}
