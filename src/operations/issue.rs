@@ -4,14 +4,14 @@ use ssh_key::{Certificate, PublicKey};
 use time::OffsetDateTime;
 
 use super::{
-    Authority, Error, record,
+    Authority, Error, page, record,
     requests::{self, View},
 };
 use crate::{
     ca::{self, Draft, draft::fingerprint},
     identity::{Holder, Identity},
     ledger::What,
-    policy::{Ask, Context, Decision, Grant, Policy},
+    policy::{Ask, Context, Decision, Grant, Page, Policy},
 };
 
 /// A pass, with the grant it came from.
@@ -32,12 +32,13 @@ pub enum Outcome {
     Pending(Box<View>),
 }
 
-/// Decides, drafts, records, signs, in this order: the event is durable before the key is used.
+/// Decides, drafts, records, signs, in this order: the event is durable before the key is used. Where the role demands a
+/// page before its emergencies, that comes between draft and record.
 ///
 /// `nonce` is random and used once.
 ///
 /// # Errors
-/// [`Error::Denied`] and [`Error::SubjectKey`] are in the ledger, once. After [`Error::Store`] there is no pass. After
+/// [`Error::Denied`], [`Error::SubjectKey`] and [`Error::PageFailed`] are in the ledger, once. After [`Error::Store`] there is no pass. After
 /// [`Error::Ca`] there is none either, and the ledger says why.
 pub async fn issue(
     authority: &Authority,
@@ -100,6 +101,9 @@ async fn sign(
     };
     let asked = record::asked(ask, context);
     let issued = record::issued(holder, asked, grant, &draft, policy.hash());
+    if policy.page(ask) == Some(Page::Before) {
+        page::before(authority, &issued, context, &nonce).await?;
+    }
     let (draft, receipt) = authority.store.issue(draft, issued, context.now).await?;
     let serial = receipt.serial();
     match authority.ca.sign(draft, receipt) {

@@ -9,6 +9,7 @@ use super::{
     condition::{Condition, Facts},
     file::{self, Text},
     limits,
+    paging::Page,
 };
 use crate::identity::Identity;
 
@@ -22,11 +23,12 @@ pub(super) struct Approval {
     pub(super) within: Duration,
 }
 
-/// `emergency = { allow, ttl, review }`.
+/// `emergency = { allow, ttl, review, page }`.
 pub(super) struct Emergency {
     pub(super) allow: Condition,
     pub(super) ttl: Duration,
     pub(super) review: Condition,
+    pub(super) page: Page,
 }
 
 impl Approval {
@@ -48,6 +50,7 @@ impl Emergency {
             allow: text.parse(&raw.allow, |allow| somebody(allow, "allow"))?,
             ttl: text.parse(&raw.ttl, |ttl| limits::lifetime(ttl))?,
             review: text.parse(&raw.review, |review| somebody(review, "review"))?,
+            page: raw.page,
         })
     }
 }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, ops::Range};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Error;
+use super::{Error, paging::Page};
 
 /// The most bytes a policy file may have.
 const MAX_FILE: usize = 1024 * 1024;
@@ -113,13 +113,15 @@ pub(super) struct Approval {
     pub(super) within: Spanned<String>,
 }
 
-/// `emergency = { allow, ttl, review }`.
+/// `emergency = { allow, ttl, review, page }`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Emergency {
     pub(super) allow: Spanned<String>,
     pub(super) ttl: Spanned<String>,
     pub(super) review: Spanned<String>,
+    #[serde(default)]
+    pub(super) page: Page,
 }
 
 /// `source = "caller"` or a list of networks.
