@@ -1,6 +1,7 @@
 //! Between the wire's types and the domain's, with bounds on everything a caller sends. Pure.
 
 pub(super) mod admin;
+pub(super) mod webhooks;
 
 use std::{collections::BTreeSet, time::Duration};
 
