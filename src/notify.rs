@@ -148,7 +148,10 @@ impl Notifier {
     /// Nobody did: why, for each.
     pub async fn page(&self, server: &str, page: Page) -> Result<String, Unanswered> {
         let receivers = self.receivers.iter();
-        let receivers: Vec<_> = receivers.filter(|it| it.takes(Kind::Emergency)).cloned().collect();
+        let receivers: Vec<_> = receivers
+            .filter(|it| it.takes(Kind::Emergency))
+            .cloned()
+            .collect();
         let permit = tokio::time::timeout(pager::WITHIN, self.pages.acquire()).await;
         let Ok(Ok(_permit)) = permit else {
             let names = receivers.iter().map(|it| it.name().to_owned());

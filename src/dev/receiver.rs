@@ -43,7 +43,7 @@ pub enum Behaviour {
     Normal,
     /// This status.
     Status(u16),
-    /// No answer until the behaviour changes.
+    /// No answer until the behaviour changes: then 204 where that is normal, else 503.
     Hang,
     /// A redirect to this URL, with this status.
     Redirect(u16, String),
@@ -66,7 +66,7 @@ pub struct Delivery {
     pub json: Value,
     /// Whether the signature is by the secret that this receiver shares.
     pub is_signed: bool,
-    /// Whether it was answered with a 2xx.
+    /// Whether it was answered with a 2xx at once.
     pub is_taken: bool,
 }
 
@@ -267,7 +267,9 @@ async fn answer(
 ) -> Response<BoxBody<Bytes, Infallible>> {
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, BODY_LIMIT).collect().await;
-    let body = body.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
+    let body = body
+        .map(|body| body.to_bytes().to_vec())
+        .unwrap_or_default();
     let behaviour = shared.behaviour.borrow().clone();
     let is_taken = matches!(behaviour, Behaviour::Normal | Behaviour::Huge);
     let delivery = shared.read(parts.headers, body, is_taken);
@@ -279,8 +281,11 @@ async fn answer(
         Behaviour::Huge => (200, None, 10_000_000),
         Behaviour::Hang => {
             let mut changes = shared.behaviour.subscribe();
-            let _ = changes.wait_for(|now| *now != Behaviour::Hang).await;
-            (503, None, 0)
+            let changed = changes.wait_for(|now| *now != Behaviour::Hang).await;
+            match changed.as_deref() {
+                Ok(Behaviour::Normal) => (204, None, 0),
+                _ => (503, None, 0),
+            }
         }
     };
     let mut response = Response::new(Full::new(Bytes::from(vec![b'x'; size])).boxed());

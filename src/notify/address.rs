@@ -33,7 +33,9 @@ pub enum Refusal {
         what: &'static str,
     },
     /// Plain text may not leave this machine.
-    #[error("{host} is at {address}, which is not this machine, and http:// is for loopback only: use https://")]
+    #[error(
+        "{host} is at {address}, which is not this machine, and http:// is for loopback only: use https://"
+    )]
     PlainText {
         /// The URL's host.
         host: String,
@@ -188,10 +190,17 @@ mod tests {
 
     #[test]
     fn a_special_address_must_be_named() {
-        let networks: Vec<IpNet> = ["10.1.0.0/16", "::1/128"].map(|n| n.parse().unwrap()).into();
+        let networks: Vec<IpNet> = ["10.1.0.0/16", "::1/128"]
+            .map(|n| n.parse().unwrap())
+            .into();
         for (case, at, transport, refusal) in [
             ("named", "10.1.2.3", Transport::Tls, ""),
-            ("named, as v6 writes it", "::ffff:10.1.2.3", Transport::Tls, ""),
+            (
+                "named, as v6 writes it",
+                "::ffff:10.1.2.3",
+                Transport::Tls,
+                "",
+            ),
             ("public", "1.1.1.1 2606:4700::1111", Transport::Tls, ""),
             (
                 "another one",
@@ -199,7 +208,12 @@ mod tests {
                 Transport::Tls,
                 "h is at 10.2.0.1, which is private: put it into `networks`",
             ),
-            ("one of two", "10.1.2.3 10.2.0.1", Transport::Tls, "h is at 10.2.0.1"),
+            (
+                "one of two",
+                "10.1.2.3 10.2.0.1",
+                Transport::Tls,
+                "h is at 10.2.0.1",
+            ),
             (
                 "the cloud's secrets",
                 "169.254.169.254",

@@ -183,7 +183,11 @@ mod tests {
             ("plain", "INC-4711", "`INC-4711`"),
             ("an address", "bob@example.com", "`bob@example.com`"),
             ("lines", "a\nb\r\u{2028}c", "`a b  c`"),
-            ("a broadcast", "<!channel> <@U1>", "`&lt;!channel&gt; &lt;(at)U1&gt;`"),
+            (
+                "a broadcast",
+                "<!channel> <@U1>",
+                "`&lt;!channel&gt; &lt;(at)U1&gt;`",
+            ),
             ("mentions", "@here x.@all", "`(at)here x.(at)all`"),
             ("ways out of the quotes", "` *x* `", "`' *x* '`"),
             ("entities", "&lt;!here&gt;", "`&amp;lt;!here&amp;gt;`"),

@@ -335,7 +335,14 @@ mod tests {
             let notice = Notice::of(&event, sample::SERVER).unwrap();
             let text = [notice.json().unwrap(), notice.chat()].concat();
             let text = String::from_utf8(text).unwrap();
-            for word in ["groups", "claims", "SHA256", "signature", "c2lnbmF0dXJl", "policy"] {
+            for word in [
+                "groups",
+                "claims",
+                "SHA256",
+                "signature",
+                "c2lnbmF0dXJl",
+                "policy",
+            ] {
                 assert!(!text.contains(word), "{word}: {text}");
             }
         }

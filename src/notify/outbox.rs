@@ -73,7 +73,11 @@ impl Outbox {
     }
 
     /// Changes a mailbox; [`Outbox::save`] makes it durable.
-    pub(super) fn change<T>(&self, name: &str, change: impl FnOnce(&mut Mailbox) -> T) -> Option<T> {
+    pub(super) fn change<T>(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut Mailbox) -> T,
+    ) -> Option<T> {
         let mut boxes = self.locked();
         let mailbox = boxes.by_name.get_mut(name)?;
         let changed = change(mailbox);
@@ -164,7 +168,11 @@ mod tests {
         assert_eq!(outbox.look("pager", |it| it.cursor), None);
         drop(outbox);
         let outbox = Outbox::open(folder.path(), &["pager"], 9).unwrap();
-        assert_eq!(outbox.look("pager", |it| it.cursor), Some(9), "it was dropped");
+        assert_eq!(
+            outbox.look("pager", |it| it.cursor),
+            Some(9),
+            "it was dropped"
+        );
         assert!(forget(folder.path()).is_ok() && forget(folder.path()).is_ok());
     }
 

@@ -24,7 +24,9 @@ impl Unanswered {
 
 impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let each = self.receivers().map(|(name, why)| format!("{name} ({why})"));
+        let each = self
+            .receivers()
+            .map(|(name, why)| format!("{name} ({why})"));
         f.write_str(&each.collect::<Vec<_>>().join(", "))
     }
 }
@@ -58,7 +60,14 @@ pub(super) async fn page(
                 Ok(outcome) => outcome.map_err(|failure| failure.to_string()),
                 Err(_) => Err(too_late()),
             };
-            count(receiver.name(), if outcome.is_ok() { "delivered" } else { "failed" });
+            count(
+                receiver.name(),
+                if outcome.is_ok() {
+                    "delivered"
+                } else {
+                    "failed"
+                },
+            );
             (receiver.name().to_owned(), outcome)
         });
     }
@@ -75,7 +84,9 @@ pub(super) async fn page(
         }
     }
     // Whoever is missing panicked.
-    let missing = missing.into_iter().map(|name| (name, "it failed".to_owned()));
+    let missing = missing
+        .into_iter()
+        .map(|name| (name, "it failed".to_owned()));
     unanswered.0.extend(missing);
     unanswered.0.sort();
     Err(unanswered)

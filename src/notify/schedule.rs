@@ -58,7 +58,10 @@ mod tests {
         let schedule = Schedule::default();
         let waits: Vec<Duration> = (1..).map_while(|n| schedule.wait(n, "chat")).collect();
         assert_eq!(waits.len(), 41);
-        for (wait, expected) in waits.iter().zip([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]) {
+        for (wait, expected) in waits
+            .iter()
+            .zip([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900])
+        {
             let expected = Duration::from_secs(expected);
             assert!(*wait >= expected.mul_f64(0.8) && *wait <= expected.mul_f64(1.2));
         }

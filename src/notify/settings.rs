@@ -147,7 +147,10 @@ mod tests {
             ("http://[::1]:8080/x", ""),
             ("http://localhost:8080/x", ""),
             ("http://10.0.0.1/x", "is http and not on this machine"),
-            ("http://[::ffff:10.0.0.1]/x", "is http and not on this machine"),
+            (
+                "http://[::ffff:10.0.0.1]/x",
+                "is http and not on this machine",
+            ),
             ("ftp://example.com/", "is neither https nor http"),
             ("https://u:p@example.com/", "holds a user name"),
             ("https://example.com/#x", "has a fragment"),

@@ -86,8 +86,13 @@ mod tests {
         let (id, at) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330);
         let body = br#"{"test": 2432232314}"#;
         let expected = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
-        assert_eq!(header(std::slice::from_ref(&secret), id, at, body), expected);
-        let tag = STANDARD.decode(expected.split_once(',').unwrap().1).unwrap();
+        assert_eq!(
+            header(std::slice::from_ref(&secret), id, at, body),
+            expected
+        );
+        let tag = STANDARD
+            .decode(expected.split_once(',').unwrap().1)
+            .unwrap();
         assert!(secret.verifies(id, at, body, &tag));
         assert!(!secret.verifies(id, at + 1, body, &tag));
         let two = header(&[secret.clone(), secret], id, at, body);
