@@ -450,7 +450,7 @@ fn the_limits_that_the_example_shows_are_the_defaults() {
     );
 }
 
-/// A webhook over files that `folder` has, after the good file's 18 lines; `change` is (from, to) in it.
+/// A webhook over files that `folder` has, after the good file's 17 lines; `change` is (from, to) in it.
 fn webhook(folder: &Path, change: (&str, &str)) -> Result<Config, String> {
     let section = "[[webhook]]\nname = \"chat\"\nurl_file = \"url\"\nsecret_file = \"secret\"\nevents = [\"emergency\"]\n\
                    networks = [\"10.1.2.3/32\"]\ntimeout = \"2s\"\n";
@@ -502,32 +502,32 @@ fn a_webhook_is_read_with_its_secrets_and_shows_none_of_them() {
         (
             "no url",
             ("url_file = \"url\"\n", ""),
-            ":20: webhook \"chat\" needs exactly one of url, url_file and",
+            ":19: webhook \"chat\" needs exactly one of url, url_file and",
         ),
         (
             "two urls",
             ("url_file", "url = \"https://x.example\"\nurl_file"),
-            ":20: webhook \"chat\" needs exactly one",
+            ":19: webhook \"chat\" needs exactly one",
         ),
         (
             "plain text",
             ("url_file = \"url\"", "url = \"http://10.0.0.1/\""),
-            ":21: webhook url is http and not on this",
+            ":20: webhook url is http and not on this",
         ),
         (
             "a url that is none",
             ("\"url\"", "\"odd\""),
-            ":21: webhook url is not a URL",
+            ":20: webhook url is not a URL",
         ),
         (
             "no secret",
             ("secret_file = \"secret\"\n", ""),
-            ":20: webhook \"chat\" has no secret: add secret_file",
+            ":19: webhook \"chat\" has no secret: add secret_file",
         ),
         (
             "a secret that is none",
             ("\"secret\"", "\"odd\""),
-            ":22: secret_file line 1 does not begin with `whsec_`",
+            ":21: secret_file line 1 does not begin with `whsec_`",
         ),
         (
             "a secret that all can read",
@@ -537,48 +537,48 @@ fn a_webhook_is_read_with_its_secrets_and_shows_none_of_them() {
         (
             "a secret that is not there",
             ("\"secret\"", "\"none\""),
-            ":22: secret_file ",
+            ":21: secret_file ",
         ),
         (
             "two secrets",
             ("events", "secret_credential = \"x\"\nevents"),
-            ":23: secret_file and secret_credential are both set",
+            ":22: secret_file and secret_credential are both set",
         ),
         (
             "no such event",
             ("emergency", "issued"),
-            ":23: unknown variant `issued`, expected one of `requested`",
+            ":22: unknown variant `issued`, expected one of `requested`",
         ),
-        ("no event", ("\"emergency\"", ""), ":23: events is empty"),
+        ("no event", ("\"emergency\"", ""), ":22: events is empty"),
         (
             "host bits",
             ("3/32", "3/24"),
-            ":24: network \"10.1.2.3/24\" has host bits: write 10.1.2.0/24",
+            ":23: network \"10.1.2.3/24\" has host bits: write 10.1.2.0/24",
         ),
         (
             "every address",
             ("10.1.2.3/32", "0.0.0.0/0"),
-            ":24: network \"0.0.0.0/0\" is every address",
+            ":23: network \"0.0.0.0/0\" is every address",
         ),
         (
             "no network",
             ("10.1.2.3/32", "here"),
-            ":24: network \"here\" is no network",
+            ":23: network \"here\" is no network",
         ),
         (
             "no time",
             ("2s", "100ms"),
-            ":25: timeout = \"100ms\" is not a duration from 1s to 30s",
+            ":24: timeout = \"100ms\" is not a duration from 1s to 30s",
         ),
         (
             "a name of two words",
             ("\"chat\"", "\"a b\""),
-            ":20: webhook name \"a b\" is refused",
+            ":19: webhook name \"a b\" is refused",
         ),
         (
             "an unknown key",
             ("timeout", "timeouts"),
-            ":25: unknown field `timeouts`",
+            ":24: unknown field `timeouts`",
         ),
     ] {
         let said = webhook(folder.path(), change).map(drop).unwrap_err();

@@ -176,22 +176,26 @@ impl Drop for Receiver {
 impl Delivery {
     /// `type` of the JSON.
     pub fn kind(&self) -> &str {
-        self.json["type"].as_str().unwrap_or_default()
+        self.text("/type").unwrap_or_default()
+    }
+
+    fn text(&self, pointer: &str) -> Option<&str> {
+        self.json.pointer(pointer).and_then(Value::as_str)
     }
 
     /// `webhook  requested  bob@example.com asks for prod on web-1: INC-4711`
     pub fn line(&self) -> String {
-        let data = &self.json["data"];
-        let text = |name: &str| data[name].as_str().unwrap_or_default();
-        let who = data["who"]["label"].as_str().unwrap_or("somebody");
+        let text = |name: &str| self.text(&format!("/data/{name}")).unwrap_or_default();
+        let value = |name: &str| self.json.pointer(name).unwrap_or(&Value::Null);
+        let who = self.text("/data/who/label").unwrap_or("somebody");
         let what = match self.kind() {
             "requested" => "asks for".to_owned(),
             "emergency" => "has an emergency pass for".to_owned(),
             "page" => "is about to get an emergency pass for".to_owned(),
             "revoked" | "locked" | "unlocked" => {
-                format!("{} {}", self.kind(), target(&data["target"]))
+                format!("{} {}", self.kind(), target(value("/data/target")))
             }
-            kind => format!("{kind} {} for", data["id"]),
+            kind => format!("{kind} request {} for", value("/data/id")),
         };
         let mut line = format!("webhook  {}  {who} {what}", self.kind());
         for (before, text) in [

@@ -74,7 +74,7 @@ mod tests {
     fn two_deliveries_do_not_wait_alike() {
         let schedule = Schedule::default();
         let waits: Vec<_> = (0..20).map(|index| schedule.wait(9, &index)).collect();
-        assert!(waits.iter().any(|wait| *wait != waits[0]));
+        assert!(waits.iter().any(|wait| Some(wait) != waits.first()));
         assert_eq!(schedule.wait(9, &1), schedule.wait(9, &1));
     }
 }
