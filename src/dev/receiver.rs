@@ -66,7 +66,7 @@ pub struct Delivery {
     pub json: Value,
     /// Whether the signature is by the secret that this receiver shares.
     pub is_signed: bool,
-    /// Whether it was answered with a 2xx at once.
+    /// Whether it was answered with a 2xx.
     pub is_taken: bool,
 }
 
@@ -277,7 +277,11 @@ async fn answer(
     let behaviour = shared.behaviour.borrow().clone();
     let is_taken = matches!(behaviour, Behaviour::Normal | Behaviour::Huge);
     let delivery = shared.read(parts.headers, body, is_taken);
-    shared.deliveries.send_modify(|all| all.push(delivery));
+    let mut place = 0;
+    shared.deliveries.send_modify(|all| {
+        place = all.len();
+        all.push(delivery);
+    });
     let (status, location, size) = match behaviour {
         Behaviour::Normal | Behaviour::Drip => (204, None, 0),
         Behaviour::Status(status) => (status, None, 0),
@@ -287,7 +291,10 @@ async fn answer(
             let mut changes = shared.behaviour.subscribe();
             let changed = changes.wait_for(|now| *now != Behaviour::Hang).await;
             match changed.as_deref() {
-                Ok(Behaviour::Normal) => (204, None, 0),
+                Ok(Behaviour::Normal) => {
+                    shared.take(place);
+                    (204, None, 0)
+                }
                 _ => (503, None, 0),
             }
         }
@@ -302,6 +309,15 @@ async fn answer(
 }
 
 impl Shared {
+    /// Notes that a delivery that hung was taken after all.
+    fn take(&self, place: usize) {
+        self.deliveries.send_modify(|all| {
+            if let Some(delivery) = all.get_mut(place) {
+                delivery.is_taken = true;
+            }
+        });
+    }
+
     fn read(&self, headers: HeaderMap, body: Vec<u8>, is_taken: bool) -> Delivery {
         let text = |name: &str| {
             let value = headers.get(name).and_then(|value| value.to_str().ok());
