@@ -6,6 +6,7 @@ mod issuer;
 mod limits;
 mod raw;
 mod validate;
+mod webhook;
 
 use std::{
     fs, io,
@@ -18,7 +19,7 @@ use serde::Deserialize;
 
 use crate::{
     ca::KeyState,
-    identity,
+    identity, notify,
     server::{Limits, log::Format},
 };
 
@@ -49,6 +50,10 @@ pub struct Config {
     pub metrics_public: bool,
     /// What is logged, and how.
     pub log: Log,
+    /// Who is told what the ledger records; with distinct names.
+    pub webhooks: Vec<notify::Settings>,
+    /// When what failed is told again. The file does not say; tests do.
+    pub webhook_schedule: notify::Schedule,
     origin: PathBuf,
     document: toml::Table,
 }
@@ -182,6 +187,12 @@ impl Config {
     /// The ledger's name in its checkpoints.
     pub fn ledger_origin(&self) -> String {
         format!("{}/ledger", self.name)
+    }
+
+    /// Whether anybody is paged in an emergency.
+    pub fn can_page(&self) -> bool {
+        let takes = |webhook: &notify::Settings| webhook.events.contains(&notify::Kind::Emergency);
+        self.webhooks.iter().any(takes)
     }
 
     /// The top-level keys and sections in which `other` differs. Comments and layout do not count.

@@ -25,6 +25,7 @@ use crate::{
     config::{self, Config},
     identity::{Issuers, issuer::SettingsError},
     ledger::{What, checkpoint},
+    notify::{self, Deliveries, Notifier},
     operations::{self, Authority},
     policy,
     server::{self, Server, Tls},
@@ -61,8 +62,12 @@ async fn serve(
 ) -> Result<Running, Error> {
     let (listener, address) = listen(&config, passed).await?;
     let name = config.name.clone();
+    let notifier = Notifier::open(parts.receivers, &config.state, store.size())
+        .map_err(|error| Error::Webhooks(config.state.display().to_string(), error))?;
     let authority = Authority::start(name, parts.ca, parts.policy, store, now()).await?;
-    let authority = Arc::new(authority);
+    let authority = Arc::new(authority.notifying(notifier.clone()));
+    let schedule = config.webhook_schedule;
+    let deliveries = notifier.deliver(&authority.store, &config.name, schedule, now);
     let server = Server {
         authority: authority.clone(),
         issuers: parts.issuers.clone(),
@@ -80,6 +85,7 @@ async fn serve(
         warm_up: warm_up(parts.issuers),
         server: tokio::spawn(server.run(listener, stop.clone())),
         stop: stop.drop_guard(),
+        deliveries,
     })
 }
 
@@ -92,6 +98,7 @@ pub struct Running {
     warm_up: AbortHandle,
     server: JoinHandle<Result<(), server::Error>>,
     stop: DropGuard,
+    deliveries: Deliveries,
 }
 
 /// What a reload changed.
@@ -152,7 +159,7 @@ impl Running {
     }
 
     async fn reload_policy(&self) -> Result<Option<String>, Error> {
-        let policy = parts::read_policy(&self.config.policy)?;
+        let policy = parts::read_policy(&self.config)?;
         if policy.hash() == self.authority.policy().hash() {
             return Ok(None);
         }
@@ -174,7 +181,8 @@ impl Running {
         self.authority.store.is_ready()
     }
 
-    /// Accepts no more, finishes what is in flight (bounded by `limits.drain`), then commits and closes the store.
+    /// Accepts no more, finishes what is in flight (bounded by `limits.drain`), then leaves what webhooks have
+    /// still to be told to the next start, commits and closes the store.
     ///
     /// # Errors
     /// Where the server had failed before.
@@ -184,11 +192,13 @@ impl Running {
             warm_up,
             server,
             stop,
+            deliveries,
             ..
         } = self;
         warm_up.abort();
         stop.disarm().cancel();
         let outcome = server.await;
+        deliveries.stop().await;
         authority.store.close().await;
         outcome.map_err(|_| Error::Panicked)??;
         Ok(())
@@ -198,6 +208,7 @@ impl Running {
     async fn close(self) {
         self.warm_up.abort();
         self.server.abort();
+        self.deliveries.stop().await;
         self.authority.store.close().await;
     }
 
@@ -310,6 +321,12 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A webhook.
+    #[error(transparent)]
+    Webhook(#[from] notify::SetUpError),
+    /// What webhooks have still to be told.
+    #[error("failed to open webhooks.json in {0}: {1}")]
+    Webhooks(String, #[source] io::Error),
     /// The store.
     #[error("failed to open the ledger: {0}")]
     Store(#[from] store::Error),

@@ -1,4 +1,4 @@
-//! The whole world on one machine: a loopback OIDC issuer, the daemon, a throw-away sshd, and a person without a browser.
+//! The whole world on one machine: a loopback OIDC issuer, the daemon, a throw-away sshd, a receiver of webhooks, and a person without a browser.
 //!
 //! For trying Daypass out and for tests. Everything listens on 127.0.0.1 only, and the people of this world sign in with a
 //! password that lies in the world's own folder: another user of the machine is not one of them.
@@ -7,6 +7,7 @@ mod files;
 pub mod issuer;
 pub mod person;
 mod ports;
+pub mod receiver;
 pub mod sshd;
 pub mod tour;
 pub mod world;

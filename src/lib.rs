@@ -48,7 +48,7 @@
 //! # Rooms
 //!
 //! [`identity`], [`policy`], [`ledger`] and most of [`ca`] are pure: no clock, no randomness, no I/O. [`store`] owns the
-//! database, [`server`] the network, [`client`] the user's files and agent, [`host`] a host's. [`operations`] lists what this CA does.
+//! database, [`notify`] tells webhooks what the ledger has, [`server`] owns the network, [`client`] the user's files and agent, [`host`] a host's. [`operations`] lists what this CA does.
 //! [`config`] and [`daemon`] wire it; [`cli`] prints; [`dev`] is the whole world on one machine.
 //! `tests/architecture.rs` holds every module to its imports.
 
@@ -61,6 +61,7 @@ pub mod dev;
 pub mod host;
 pub mod identity;
 pub mod ledger;
+pub mod notify;
 pub mod operations;
 pub mod policy;
 pub mod proto;

@@ -7,11 +7,13 @@ pub mod admin;
 pub mod audit;
 pub mod issue;
 mod jump;
+pub mod page;
 pub mod published;
 mod record;
 pub mod requests;
 pub mod roles;
 pub mod trust;
+pub mod webhooks;
 
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use time::OffsetDateTime;
 use crate::{
     ca::{self, Ca, KeyState, draft::fingerprint},
     ledger::{What, standing::Objection},
+    notify::Notifier,
     policy::{Denial, Policy},
     store::{self, Store},
 };
@@ -37,6 +40,8 @@ pub struct Authority {
     pub store: Store,
     /// What hosts fetched last.
     published: published::Published,
+    /// Who is told of it.
+    notifier: Notifier,
 }
 
 impl Authority {
@@ -63,7 +68,14 @@ impl Authority {
             policy: ArcSwap::from_pointee(policy),
             store,
             published: published::Published::new(keys_version),
+            notifier: Notifier::default(),
         })
+    }
+
+    /// The same, with somebody to page before emergencies. Without it nobody is.
+    #[must_use]
+    pub fn notifying(self, notifier: Notifier) -> Self {
+        Self { notifier, ..self }
     }
 
     /// Puts another policy in force, recorded first. Calls follow one another: the ledger's last policy is the one in force.
@@ -105,8 +117,8 @@ pub enum Error {
     /// Ask whoever keeps the policy: its `[audit]` does not let this identity read the ledger.
     #[error("the policy does not let you read the ledger")]
     AuditDenied,
-    /// Ask whoever keeps the policy: its `[admin]` does not let this identity lock or revoke.
-    #[error("the policy does not let you lock or revoke")]
+    /// Ask whoever keeps the policy: its `[admin]` does not name this identity.
+    #[error("the policy does not let you administer this server")]
     AdminDenied,
     /// Sign in with another key.
     #[error("subject key is refused: {0}")]
@@ -123,6 +135,9 @@ pub enum Error {
     /// Try again later: the ledger cannot be written or read.
     #[error("store: {0}")]
     Store(#[source] store::Error),
+    /// Try again later, or call somebody: the role demands a page before an emergency, and nobody acknowledged it.
+    #[error("page: {0}")]
+    PageFailed(String),
     /// Try again later: the CA did not make the pass.
     #[error("ca: {0}")]
     Ca(#[source] ca::Error),

@@ -19,6 +19,7 @@ pub mod hosts;
 pub mod hours;
 pub mod limits;
 mod offices;
+pub mod paging;
 pub mod parameter;
 pub mod pattern;
 pub mod principal;
@@ -51,6 +52,7 @@ pub use approval::Pending;
 pub use denial::{Denial, Reason};
 pub use extension::Extension;
 pub use grant::{Grant, Restriction};
+pub use paging::Page;
 pub use registered::Means;
 pub use role::Role;
 

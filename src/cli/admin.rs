@@ -1,4 +1,6 @@
-//! `daypass admin`: lock, unlock, revoke.
+//! `daypass admin`: lock, unlock, revoke; and what became of webhooks.
+
+mod webhooks;
 
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -13,7 +15,7 @@ use crate::{
     proto::v1::{self, lock_target, revoke_request},
 };
 
-/// Lock people, keys and roles, and revoke passes. Who may do so is what the policy's `admin` section says.
+/// Lock people, keys and roles, revoke passes, and look after webhooks. Who may do so is what the policy's `admin` section says.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -52,6 +54,8 @@ enum Action {
     },
     /// List the locks in force.
     Locks,
+    /// List webhooks and what became of their deliveries.
+    Webhooks(webhooks::Args),
     /// Make hosts refuse passes that are out, without locking anything.
     Revoke {
         #[command(flatten)]
@@ -147,6 +151,7 @@ impl Args {
                     "Unlocked. Passes that were revoked stay revoked.".to_owned()
                 })
             }
+            Action::Webhooks(webhooks) => webhooks.run(&signed, global).await,
             Action::Locks => {
                 let locks = signed.locks().await?.into_iter().map(lock);
                 let locks: Vec<Lock> = locks.collect();

@@ -14,7 +14,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use super::{Failure, Global, failure::Code};
+use super::{Failure, Global, failure::Code, output::clean};
 use crate::{
     daemon::chain,
     dev::{self, World, issuer::PEOPLE},
@@ -93,6 +93,7 @@ fn welcome(world: &World) -> String {
          policy    {policy} (edit it, then send SIGHUP to process {pid})\n\
          host      {host}\n\
          outage    kill -USR1 {pid} stops the issuer, and starts it again\n\
+         webhooks  what the server tells its receiver is shown here\n\
          Ctrl-C ends it.",
         env = files.env().display(),
         people = names.join(", "),
@@ -102,10 +103,17 @@ fn welcome(world: &World) -> String {
     )
 }
 
-/// Until somebody ends it; SIGHUP reloads.
+/// Until somebody ends it; SIGHUP reloads. What the world's receiver is told meanwhile is shown.
 async fn stay(world: &World, signals: &mut Signals, global: &Global) {
+    let mut shown = 0;
     loop {
         tokio::select! {
+            deliveries = world.receiver().until(|all| all.len() > shown) => {
+                for delivery in deliveries.iter().skip(shown) {
+                    global.say(&clean(&delivery.line()));
+                }
+                shown = deliveries.len();
+            }
             _ = signals.interrupt.recv() => return,
             _ = signals.terminate.recv() => return,
             _ = signals.hangup.recv() => global.say(&reload(world).await),

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::proto::{
     order::{self, Order},
-    v1::{self, lock_target::Target, revoke_request},
+    v1::{self, lock_target::Target, retry_webhooks_request, revoke_request},
 };
 
 impl Signed {
@@ -76,6 +76,34 @@ impl Signed {
             .await?
             .into_inner()
             .locks)
+    }
+
+    /// What became of webhooks.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] where the policy does not let this identity.
+    pub async fn webhooks(&self) -> Result<Vec<v1::Webhook>, Error> {
+        let request = authorized(&self.login.token, v1::ListWebhooksRequest {})?;
+        let answer = self.server.admin().list_webhooks(request).await?;
+        Ok(answer.into_inner().webhooks)
+    }
+
+    /// Lets dead letters be tried again; how many those are.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] where the policy does not let this identity.
+    pub async fn retry_webhooks(
+        &self,
+        name: &str,
+        which: retry_webhooks_request::Which,
+    ) -> Result<u64, Error> {
+        let request = v1::RetryWebhooksRequest {
+            name: name.to_owned(),
+            which: Some(which),
+        };
+        let request = authorized(&self.login.token, request)?;
+        let answer = self.server.admin().retry_webhooks(request).await?;
+        Ok(answer.into_inner().count)
     }
 
     /// Makes hosts refuse passes that are out.

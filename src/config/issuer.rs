@@ -182,7 +182,7 @@ fn algorithms(raw: &raw::Issuer) -> Result<Vec<crate::identity::issuer::Algorith
     Ok(algorithms.clone())
 }
 
-fn ca_certificates(
+pub(super) fn ca_certificates(
     file: &Spanned<std::path::PathBuf>,
     around: &Surroundings,
 ) -> Result<Vec<u8>, Problem> {

@@ -97,7 +97,7 @@ fn within<T: TryFrom<u64>>(
 }
 
 /// `bounds` in seconds.
-fn duration(
+pub(super) fn duration(
     key: &str,
     raw: &Option<Spanned<String>>,
     default: Duration,

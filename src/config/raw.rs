@@ -29,6 +29,8 @@ pub(super) struct File {
     pub(super) metrics: Metrics,
     #[serde(default)]
     pub(super) log: Log,
+    #[serde(default)]
+    pub(super) webhook: Vec<super::webhook::Webhook>,
 }
 
 #[derive(Deserialize)]

@@ -62,7 +62,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "an unknown key",
         "listen =",
         "lisen =",
-        "daypass.toml:2: unknown field `lisen`, expected one of `name`, `listen`, `state`, `policy`, `tls`, `ca`, `ledger`, `issuer`, `limits`, `metrics`, `log`",
+        "daypass.toml:2: unknown field `lisen`, expected one of `name`, `listen`, `state`, `policy`, `tls`, `ca`, `ledger`, `issuer`, `limits`, `metrics`, `log`, `webhook`",
     ),
     (
         "an unknown key of an issuer",
@@ -448,4 +448,141 @@ fn the_limits_that_the_example_shows_are_the_defaults() {
         parse(&format!("{head}{shown}{tail}")).unwrap().limits,
         Limits::default()
     );
+}
+
+/// A webhook over files that `folder` has, after the good file's 17 lines; `change` is (from, to) in it.
+fn webhook(folder: &Path, change: (&str, &str)) -> Result<Config, String> {
+    let section = "[[webhook]]\nname = \"chat\"\nurl_file = \"url\"\nsecret_file = \"secret\"\nevents = [\"emergency\"]\n\
+                   networks = [\"10.1.2.3/32\"]\ntimeout = \"2s\"\n";
+    assert!(section.contains(change.0), "{change:?}");
+    let text = format!("{GOOD}{}", section.replacen(change.0, change.1, 1));
+    let around = Surroundings {
+        folder: folder.to_owned(),
+        ..Surroundings::default()
+    };
+    Config::parse(&text, "daypass.toml", &around).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_webhook_is_read_with_its_secrets_and_shows_none_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str, mode| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    put("url", "https://chat.example.com/hooks/HIDDEN\n", 0o600);
+    put("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n", 0o600);
+    put("open", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n", 0o644);
+    put("odd", "HIDDEN", 0o600);
+    let config = webhook(folder.path(), ("chat", "chat")).unwrap();
+    let chat = &config.webhooks[0];
+    assert_eq!(chat.name, "chat");
+    assert_eq!(chat.endpoint.host(), "chat.example.com");
+    assert_eq!(chat.timeout, std::time::Duration::from_secs(2));
+    assert!(config.can_page());
+    let shown = format!("{config:?}");
+    assert!(
+        !shown.contains("HIDDEN") && !shown.contains("MfKQ"),
+        "{shown}"
+    );
+    let all = webhook(folder.path(), ("events = [\"emergency\"]\n", "")).unwrap();
+    assert_eq!(all.webhooks[0].events.len(), crate::notify::Kind::ALL.len());
+    let locks = webhook(folder.path(), ("emergency", "locked")).unwrap();
+    assert!(!locks.can_page());
+    assert!(
+        webhook(
+            folder.path(),
+            ("secret_file = \"secret\"", "format = \"chat\"")
+        )
+        .is_ok()
+    );
+
+    for (case, change, expected) in [
+        (
+            "no url",
+            ("url_file = \"url\"\n", ""),
+            ":19: webhook \"chat\" needs exactly one of url, url_file and",
+        ),
+        (
+            "two urls",
+            ("url_file", "url = \"https://x.example\"\nurl_file"),
+            ":19: webhook \"chat\" needs exactly one",
+        ),
+        (
+            "plain text",
+            ("url_file = \"url\"", "url = \"http://10.0.0.1/\""),
+            ":20: webhook url is http and not on this",
+        ),
+        (
+            "a url that is none",
+            ("\"url\"", "\"odd\""),
+            ":20: webhook url is not a URL",
+        ),
+        (
+            "no secret",
+            ("secret_file = \"secret\"\n", ""),
+            ":19: webhook \"chat\" has no secret: add secret_file",
+        ),
+        (
+            "a secret that is none",
+            ("\"secret\"", "\"odd\""),
+            ":21: secret_file line 1 does not begin with `whsec_`",
+        ),
+        (
+            "a secret that all can read",
+            ("\"secret\"", "\"open\""),
+            "others can read it: run `chmod 600` on it",
+        ),
+        (
+            "a secret that is not there",
+            ("\"secret\"", "\"none\""),
+            ":21: secret_file ",
+        ),
+        (
+            "two secrets",
+            ("events", "secret_credential = \"x\"\nevents"),
+            ":22: secret_file and secret_credential are both set",
+        ),
+        (
+            "no such event",
+            ("emergency", "issued"),
+            ":22: unknown variant `issued`, expected one of `requested`",
+        ),
+        ("no event", ("\"emergency\"", ""), ":22: events is empty"),
+        (
+            "host bits",
+            ("3/32", "3/24"),
+            ":23: network \"10.1.2.3/24\" has host bits: write 10.1.2.0/24",
+        ),
+        (
+            "every address",
+            ("10.1.2.3/32", "0.0.0.0/0"),
+            ":23: network \"0.0.0.0/0\" is every address",
+        ),
+        (
+            "no network",
+            ("10.1.2.3/32", "here"),
+            ":23: network \"here\" is no network",
+        ),
+        (
+            "no time",
+            ("2s", "100ms"),
+            ":24: timeout = \"100ms\" is not a duration from 1s to 30s",
+        ),
+        (
+            "a name of two words",
+            ("\"chat\"", "\"a b\""),
+            ":19: webhook name \"a b\" is refused",
+        ),
+        (
+            "an unknown key",
+            ("timeout", "timeouts"),
+            ":24: unknown field `timeouts`",
+        ),
+    ] {
+        let said = webhook(folder.path(), change).map(drop).unwrap_err();
+        assert!(said.contains(expected), "{case}: {said}");
+        assert!(!said.contains("HIDDEN"), "{case}: {said}");
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use toml::Spanned;
 
-use super::{CaKey, Config, Log, Problem, Surroundings, TlsFiles, issuer, limits, raw};
+use super::{CaKey, Config, Log, Problem, Surroundings, TlsFiles, issuer, limits, raw, webhook};
 use crate::ca::KeyState;
 
 pub(super) fn config(
@@ -33,6 +33,8 @@ pub(super) fn config(
             format: file.log.format,
             level: file.log.level,
         },
+        webhooks: webhook::settings(&file.webhook, around)?,
+        webhook_schedule: crate::notify::Schedule::default(),
         origin,
         document,
     };
@@ -155,7 +157,7 @@ fn ca_key(raw: &raw::CaKey, around: &Surroundings) -> Result<CaKey, Problem> {
             ));
         }
         (Some(file), None) => Some(path(file, around)?),
-        (None, Some(name)) => Some(credential(name, around)?),
+        (None, Some(name)) => Some(credential(name, "passphrase_file", around)?),
         (None, None) => None,
     };
     Ok(CaKey {
@@ -165,8 +167,12 @@ fn ca_key(raw: &raw::CaKey, around: &Surroundings) -> Result<CaKey, Problem> {
     })
 }
 
-/// The file of a systemd credential (systemd.exec(5), LoadCredential=).
-fn credential(name: &Spanned<String>, around: &Surroundings) -> Result<PathBuf, Problem> {
+/// The file of a systemd credential (systemd.exec(5), LoadCredential=); `instead` is the key for those without systemd.
+pub(super) fn credential(
+    name: &Spanned<String>,
+    instead: &str,
+    around: &Surroundings,
+) -> Result<PathBuf, Problem> {
     let value = name.get_ref();
     if value.is_empty() || value.starts_with('.') || value.contains('/') {
         let message = format!(
@@ -176,7 +182,7 @@ fn credential(name: &Spanned<String>, around: &Surroundings) -> Result<PathBuf, 
     }
     let Some(folder) = &around.credentials_directory else {
         let message = format!(
-            "credential {value:?} cannot be read, for $CREDENTIALS_DIRECTORY is not set: start by systemd with LoadCredential={value}:PATH, or use passphrase_file"
+            "credential {value:?} cannot be read, for $CREDENTIALS_DIRECTORY is not set: start by systemd with LoadCredential={value}:PATH, or use {instead}"
         );
         return Err(Problem::new(name.span(), message));
     };

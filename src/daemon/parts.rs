@@ -13,6 +13,7 @@ use crate::{
     config::{CaKey, Config},
     identity::Issuers,
     ledger::checkpoint::Signer,
+    notify::Receiver,
     policy::Policy,
     server::{Tls, metrics},
 };
@@ -26,6 +27,7 @@ pub(super) struct Parts {
     pub(super) issuers: Issuers,
     pub(super) tls: Option<Tls>,
     pub(super) metrics: metrics::Handle,
+    pub(super) receivers: Vec<Receiver>,
 }
 
 /// What `daypass serve --check` found in order.
@@ -70,19 +72,31 @@ pub(super) fn load(config: &Config) -> Result<(Parts, Signer), Error> {
     let tls = config.tls.as_ref();
     let parts = Parts {
         ca: ca(&config.ca_keys)?,
-        policy: read_policy(&config.policy)?,
+        policy: read_policy(config)?,
         issuers: Issuers::new(config.issuers.clone())?,
         tls: tls
             .map(|files| Tls::load(&files.certificate, &files.key))
             .transpose()?,
         metrics: metrics::install().map_err(|error| Error::Metrics(error.to_string()))?,
+        receivers: receivers(config)?,
     };
     Ok((parts, signer(config)?))
 }
 
-pub(super) fn read_policy(file: &Path) -> Result<Policy, Error> {
+/// The policy, unless it demands pages where nobody would get them.
+pub(super) fn read_policy(config: &Config) -> Result<Policy, Error> {
+    let file = &*config.policy;
     let text = fs::read_to_string(file).map_err(|error| unreadable("policy", file, error))?;
-    Ok(Policy::parse(&text, &file.display().to_string())?)
+    let policy = Policy::parse(&text, &file.display().to_string())?;
+    if !config.can_page() {
+        policy.expect_no_page_before()?;
+    }
+    Ok(policy)
+}
+
+fn receivers(config: &Config) -> Result<Vec<Receiver>, Error> {
+    let webhooks = config.webhooks.iter().cloned();
+    Ok(webhooks.map(Receiver::new).collect::<Result<_, _>>()?)
 }
 
 fn ca(keys: &[CaKey]) -> Result<Ca, Error> {

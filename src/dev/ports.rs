@@ -37,6 +37,7 @@ pub(super) struct Remembered {
     pub(super) issuer: Option<u16>,
     pub(super) server: Option<u16>,
     pub(super) sshd: Option<u16>,
+    pub(super) receiver: Option<u16>,
 }
 
 impl Remembered {
@@ -51,6 +52,7 @@ impl Remembered {
             issuer: port("issuer"),
             server: port("server"),
             sshd: port("sshd"),
+            receiver: port("receiver"),
         }
     }
 
@@ -60,6 +62,7 @@ impl Remembered {
             ("issuer", self.issuer),
             ("server", self.server),
             ("sshd", self.sshd),
+            ("receiver", self.receiver),
         ];
         let lines = ports
             .iter()

@@ -13,10 +13,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Error, files, issuer::Issuer, person, ports, sshd::Sshd};
+use super::{Error, files, issuer::Issuer, person, ports, receiver::Receiver, sshd::Sshd};
 use crate::{
     config::Config,
     daemon::{self, Running},
+    notify::Schedule,
 };
 
 /// The name of the server, and of its TLS certificate.
@@ -33,12 +34,16 @@ pub struct Options {
     pub configuration: String,
     /// Leave sshd out, even where it is installed.
     pub without_sshd: bool,
+    /// When webhooks that failed are told again; the daemon's own rule where it is not given.
+    pub webhook_schedule: Option<Schedule>,
 }
 
 /// A running world. Dropping it ends everything it started; [`World::stop`] does so in order.
 pub struct World {
     files: Files,
     issuer: Issuer,
+    receiver: Receiver,
+    webhook_schedule: Option<Schedule>,
     daemon: Option<Running>,
     address: std::net::SocketAddr,
     /// Ends before the daemon does.
@@ -97,6 +102,10 @@ impl Files {
     pub fn emergency_key(&self, name: &str) -> PathBuf {
         self.at("emergency").join(name)
     }
+    /// What the daemon signs webhooks with.
+    pub fn webhook_secret(&self) -> PathBuf {
+        self.at("webhook.secret")
+    }
     /// The password of everybody in this world.
     pub fn password(&self) -> PathBuf {
         self.at(person::PASSWORD_FILE)
@@ -126,6 +135,8 @@ impl World {
 
         let password = files::keep_secret(&files.password())?;
         let issuer = Issuer::start_on(ports::listen(ports.issuer)?, Some(password)).await?;
+        let secret = written::webhook_secret(&files)?;
+        let receiver = Receiver::start_on(ports::listen(ports.receiver)?, &secret).await?;
         let ca_key = files::keep_key(&files.at("ca_key"), "daypass dev CA")?;
         files::keep_key(&files.at("ledger_key"), "daypass dev ledger")?;
         tls::keep(&files, NAME)?;
@@ -136,8 +147,9 @@ impl World {
         let user = super::sshd::current_user()?;
         let policy = options.policy.clone();
         written::policy(&files, policy, &user, &issuer)?;
-        written::configuration(&files, &issuer, &listener, &options)?;
-        let (daemon, address) = start_daemon(&files, listener).await?;
+        written::configuration(&files, &issuer, &receiver, &listener, &options)?;
+        let webhook_schedule = options.webhook_schedule;
+        let (daemon, address) = start_daemon(&files, listener, webhook_schedule).await?;
         let program = match options.program {
             Some(program) => program,
             None => std::env::current_exe()
@@ -154,6 +166,7 @@ impl World {
             issuer: issuer.address().map(|it| it.port()),
             server: Some(address.port()),
             sshd: sshd.as_ref().map(Sshd::port).or(ports.sshd),
+            receiver: Some(receiver.port()),
         }
         .write(&files.at("ports"))?;
         let server = format!("https://{NAME}:{}", address.port());
@@ -163,6 +176,8 @@ impl World {
         Ok(Self {
             files,
             issuer,
+            receiver,
+            webhook_schedule,
             daemon: Some(daemon),
             address,
             refusal,
@@ -182,6 +197,11 @@ impl World {
     /// The issuer its people sign in at.
     pub fn issuer(&self) -> &Issuer {
         &self.issuer
+    }
+
+    /// Who is told what the ledger records.
+    pub fn receiver(&self) -> &Receiver {
+        &self.receiver
     }
 
     /// Where the daemon is dialled, and the CA (PEM) of its TLS certificate.
@@ -218,7 +238,7 @@ impl World {
         self.stop_daemon().await?;
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, self.address.port()))
             .map_err(|error| Error::System("open the server's port again", error))?;
-        let (daemon, _) = start_daemon(&self.files, listener).await?;
+        let (daemon, _) = start_daemon(&self.files, listener, self.webhook_schedule).await?;
         self.refusal = start_refusal(&daemon, self.sshd.as_ref())?;
         self.daemon = Some(daemon);
         Ok(())
@@ -256,9 +276,11 @@ impl Drop for World {
 async fn start_daemon(
     files: &Files,
     listener: std::net::TcpListener,
+    webhook_schedule: Option<Schedule>,
 ) -> Result<(Running, std::net::SocketAddr), Error> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| Error::Daemon("start", error);
-    let config = Config::load(&files.configuration()).map_err(|error| failed(error.into()))?;
+    let mut config = Config::load(&files.configuration()).map_err(|error| failed(error.into()))?;
+    config.webhook_schedule = webhook_schedule.unwrap_or(config.webhook_schedule);
     let daemon = daemon::start(config, Some(listener)).await;
     let daemon = daemon.map_err(|error| failed(error.into()))?;
     let address = daemon.address();

@@ -58,6 +58,18 @@ impl Event {
     }
 }
 
+/// Any value as JSON on one line, all printable ASCII.
+///
+/// # Errors
+/// Where the value itself cannot be written.
+pub fn ascii_json(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut bytes = Vec::new();
+    value.serialize(&mut serde_json::Serializer::with_formatter(
+        &mut bytes, Ascii,
+    ))?;
+    Ok(bytes)
+}
+
 /// [`Event`], borrowed, with its time in UTC.
 #[derive(Serialize)]
 struct Utc<'a> {

@@ -167,7 +167,7 @@ impl From<Event> for Done {
 }
 
 /// Whoever may not leaves one event that says what they wanted.
-async fn expect_administrator(
+pub(super) async fn expect_administrator(
     authority: &Authority,
     identity: &Identity,
     key: Option<&PublicKey>,

@@ -4,14 +4,14 @@ use ssh_key::{Certificate, PublicKey};
 use time::OffsetDateTime;
 
 use super::{
-    Authority, Error, jump, record,
+    Authority, Error, jump, page, record,
     requests::{self, View},
 };
 use crate::{
     ca::{self, Draft, draft::fingerprint},
     identity::{Holder, Identity},
     ledger::{What, event},
-    policy::{Ask, Context, Decision, Grant, Policy},
+    policy::{Ask, Context, Decision, Grant, Page, Policy},
 };
 
 pub use super::jump::Jump;
@@ -36,13 +36,14 @@ pub enum Outcome {
     Pending(Box<View>),
 }
 
-/// Decides, drafts, records, signs, in this order: the event is durable before the key is used.
+/// Decides, drafts, records, signs, in this order: the event is durable before the key is used. Where the role demands a
+/// page before its emergencies, that comes between draft and record.
 ///
 /// `nonce` is random and used once.
 ///
 /// # Errors
-/// [`Error::Denied`] and [`Error::SubjectKey`] are in the ledger, once. After [`Error::Store`] there is no pass. After
-/// [`Error::Ca`] there is none either, and the ledger says why. (Where only the jump pass fails, the pass that it belongs to is
+/// [`Error::Denied`], [`Error::SubjectKey`] and [`Error::PageFailed`] are in the ledger, once. After [`Error::Store`] there
+/// is no pass. After [`Error::Ca`] there is none either, and the ledger says why. (Where only the jump pass fails, the pass that it belongs to is
 /// in the ledger too; it never leaves, and a request that it redeemed is spent.)
 pub async fn issue(
     authority: &Authority,
@@ -108,12 +109,12 @@ impl Order<'_> {
                 Some((way.clone(), rights, draft))
             }
         };
-        let certificate = self.sign(&grant, draft, None).await?;
+        let certificate = self.sign(&grant, draft, None, &nonce).await?;
         let jump = match jump {
             None => None,
             Some((way, rights, draft)) => {
                 let main = certificate.serial();
-                Some(jump::issue(self, way, rights, draft, main).await?)
+                Some(jump::issue(self, way, rights, draft, (main, &nonce)).await?)
             }
         };
         Ok(Pass {
@@ -135,12 +136,13 @@ impl Order<'_> {
         }
     }
 
-    /// Records and signs.
+    /// Pages where the role wants that first, then records and signs.
     pub(super) async fn sign(
         &self,
         grant: &Grant,
         draft: Draft,
         jump: Option<event::Jump>,
+        nonce: &[u8; 32],
     ) -> Result<Certificate, Error> {
         let (authority, now) = (self.authority, self.context.now);
         let asked = record::asked(self.ask, self.context);
@@ -148,6 +150,9 @@ impl Order<'_> {
             jump,
             ..record::issued(self.holder, asked, grant, &draft, self.policy.hash())
         };
+        if issued.jump.is_none() && self.policy.page(self.ask) == Some(Page::Before) {
+            page::before(authority, &issued, self.context, nonce).await?;
+        }
         let (draft, receipt) = authority.store.issue(draft, issued, now).await?;
         let serial = receipt.serial();
         match authority.ca.sign(draft, receipt) {

@@ -24,19 +24,19 @@ pub struct Jump {
     pub grant: Grant,
 }
 
-/// Records and signs the jump pass of the pass `main`.
+/// Records and signs the jump pass of the pass `main`, whose nonce that was.
 pub(super) async fn issue(
     order: &Order<'_>,
     way: Way,
     grant: Grant,
     draft: Draft,
-    main: u64,
+    (main, nonce): (u64, &[u8; 32]),
 ) -> Result<Jump, Error> {
     let jump = event::Jump {
         bastion: way.bastion.clone(),
         pass: main,
     };
-    let certificate = order.sign(&grant, draft, Some(jump)).await?;
+    let certificate = order.sign(&grant, draft, Some(jump), nonce).await?;
     Ok(Jump {
         way,
         certificate,

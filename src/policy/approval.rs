@@ -9,7 +9,9 @@ use super::{
     bastion::Way,
     condition::{Condition, Facts},
     file::{self, Text},
-    limits, registered,
+    limits,
+    paging::Page,
+    registered,
 };
 use crate::identity::Identity;
 
@@ -23,13 +25,14 @@ pub(super) struct Approval {
     pub(super) within: Duration,
 }
 
-/// `emergency = { allow, ttl, review, keys }`.
+/// `emergency = { allow, ttl, review, keys, page }`.
 pub(super) struct Emergency {
     pub(super) allow: Condition,
     pub(super) ttl: Duration,
     pub(super) review: Condition,
     /// How many people's registered keys it takes where there is no token.
     pub(super) keys: u32,
+    pub(super) page: Page,
 }
 
 impl Approval {
@@ -55,6 +58,7 @@ impl Emergency {
                 None => 1,
                 Some(keys) => text.parse(keys, |keys| registered::quorum(*keys))?,
             },
+            page: raw.page,
         })
     }
 }

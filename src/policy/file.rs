@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, ops::Range};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Error;
+use super::{Error, paging::Page};
 
 /// The most bytes a policy file may have.
 const MAX_FILE: usize = 1024 * 1024;
@@ -117,7 +117,7 @@ pub(super) struct Approval {
     pub(super) within: Spanned<String>,
 }
 
-/// `emergency = { allow, ttl, review, keys }`.
+/// `emergency = { allow, ttl, review, keys, page }`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Emergency {
@@ -125,6 +125,8 @@ pub(super) struct Emergency {
     pub(super) ttl: Spanned<String>,
     pub(super) review: Spanned<String>,
     pub(super) keys: Option<Spanned<i64>>,
+    #[serde(default)]
+    pub(super) page: Page,
 }
 
 /// One `[[emergency_identity]]`.

@@ -2,12 +2,17 @@
 
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Services, call::Call, convert::admin as convert, status::Refusal};
+use super::{
+    Services,
+    call::Call,
+    convert::{admin as convert, webhooks as deliveries},
+    status::Refusal,
+};
 use crate::{
     ca::subject,
     identity::{self, Holder, Identity},
     ledger::standing::Lock,
-    operations::{admin, issue},
+    operations::{admin, issue, webhooks},
     policy::Ask,
     proto::{
         order::{self, Order},
@@ -50,6 +55,24 @@ impl Admin for Services {
     ) -> Result<Response<v1::ListLocksResponse>, Status> {
         let (mut call, _) = Call::open("Admin/ListLocks", request);
         let outcome = self.locks(&mut call).await;
+        call.close(outcome)
+    }
+
+    async fn list_webhooks(
+        &self,
+        request: Request<v1::ListWebhooksRequest>,
+    ) -> Result<Response<v1::ListWebhooksResponse>, Status> {
+        let (mut call, _) = Call::open("Admin/ListWebhooks", request);
+        let outcome = self.webhooks(&mut call).await;
+        call.close(outcome)
+    }
+
+    async fn retry_webhooks(
+        &self,
+        request: Request<v1::RetryWebhooksRequest>,
+    ) -> Result<Response<v1::RetryWebhooksResponse>, Status> {
+        let (mut call, request) = Call::open("Admin/RetryWebhooks", request);
+        let outcome = self.retry_dead(&mut call, request).await;
         call.close(outcome)
     }
 }
@@ -141,6 +164,26 @@ impl Services {
         let key = key.as_ref();
         issue::refuse(authority, &identity, key, &ask, context, reason, &detail).await?;
         Err(refusal)
+    }
+
+    async fn webhooks(&self, call: &mut Call) -> Result<v1::ListWebhooksResponse, Refusal> {
+        let identity = self.authenticate(call).await?;
+        let reports = webhooks::list(&self.authority, &identity, call.context()).await?;
+        Ok(v1::ListWebhooksResponse {
+            webhooks: reports.into_iter().map(deliveries::webhook).collect(),
+        })
+    }
+
+    async fn retry_dead(
+        &self,
+        call: &mut Call,
+        request: v1::RetryWebhooksRequest,
+    ) -> Result<v1::RetryWebhooksResponse, Refusal> {
+        let identity = self.authenticate(call).await?;
+        let (name, which) = deliveries::retry(&request)?;
+        let (authority, context) = (&self.authority, call.context());
+        let count = webhooks::retry(authority, &identity, &name, which, context).await?;
+        Ok(v1::RetryWebhooksResponse { count })
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod admin;
 mod bastion;
+pub(super) mod webhooks;
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -6,7 +6,13 @@ use std::time::Duration;
 use tonic::{Code, Status};
 
 use super::convert::Malformed;
-use crate::{ca::subject, identity, ledger::standing::Rule, operations, proto::status::Details};
+use crate::{
+    ca::subject,
+    identity,
+    ledger::standing::Rule,
+    operations::{self, page},
+    proto::status::Details,
+};
 
 /// Every way a call can fail.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +106,9 @@ impl Refusal {
             }
             Self::Operation(Operation::Store(_)) => {
                 (Code::Unavailable, "STORE_UNAVAILABLE", words(NO_STORE))
+            }
+            Self::Operation(Operation::PageFailed(problem)) => {
+                (Code::Unavailable, page::PAGE_FAILED, problem.clone())
             }
             Self::Operation(Operation::Ca(_)) => {
                 (Code::Unavailable, "CA_UNAVAILABLE", words(NO_KEY))

@@ -48,6 +48,7 @@ impl Scene {
             policy,
             configuration: LIMITS.to_owned(),
             without_sshd,
+            ..Options::default()
         };
         let world = World::start_with(folder.path(), options).await.unwrap();
         let (url, ca) = world.server();

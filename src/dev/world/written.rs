@@ -10,6 +10,7 @@ use crate::{
         issuer::{CLIENT_ID, Issuer},
         person::WORLD_VARIABLE,
         ports,
+        receiver::{Receiver, fresh_secret},
         sshd::Sshd,
     },
 };
@@ -51,6 +52,7 @@ const REGISTERED: [&str; 2] = ["alice", "bob"];
 pub(super) fn configuration(
     to: &Files,
     issuer: &Issuer,
+    receiver: &Receiver,
     listener: &TcpListener,
     options: &Options,
 ) -> Result<(), Error> {
@@ -81,12 +83,28 @@ algorithms = ["ES256", "EdDSA", "RS256"]
 binding = "nonce"
 device_flow = true
 
+[[webhook]]
+name = "dev"
+url = "{receiver}"
+secret_file = "webhook.secret"
+networks = ["127.0.0.1/32"]
+
 {more}"#,
+        receiver = receiver.url(),
         url = issuer.url(),
         more = options.configuration,
     );
     files::make_folder(&to.at("state"))?;
     files::write(&to.configuration(), &text)
+}
+
+/// The secret that the daemon and the world's receiver share, made once and kept.
+pub(super) fn webhook_secret(of: &Files) -> Result<String, Error> {
+    let path = of.webhook_secret();
+    if !path.exists() {
+        files::write(&path, &format!("{}\n", fresh_secret()))?;
+    }
+    Ok(files::read(&path)?.trim().to_owned())
 }
 
 /// What a process needs to be in this world.

@@ -56,8 +56,11 @@ impl Challenges {
 }
 
 impl Standing {
-    /// An emergency by registered keys answers a fresh challenge.
-    pub(super) fn admit_emergency(&self, issued: &Issued) -> Result<(), Objection> {
+    /// An emergency by registered keys answers a fresh challenge, and nobody who signed for it is locked.
+    ///
+    /// # Errors
+    /// The rule that is against it.
+    pub fn admit_emergency(&self, issued: &Issued) -> Result<(), Objection> {
         self.expect_signers_unlocked(issued)?;
         match &issued.emergency_proof {
             None => Ok(()),

@@ -97,10 +97,10 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
             "missing field `ttl`",
         ),
         (
-            "a page, which is not built",
-            role("emergency = { allow = 'true', ttl = '5m', review = 'true', page = 'before' }"),
+            "a page at another time",
+            role("emergency = { allow = 'true', ttl = '5m', review = 'true', page = 'never' }"),
             5,
-            "unknown field `page`",
+            "unknown variant `never`, expected `after` or `before`",
         ),
         (
             "an emergency by nobody's keys",

@@ -1,0 +1,150 @@
+//! `daypass admin webhooks`: what became of deliveries, and letting dead letters be tried again.
+
+use serde::Serialize;
+
+use crate::{
+    cli::{Failure, Global, failure::Code, output::table, target::moment},
+    client::Signed,
+    proto::v1::{self, retry_webhooks_request::Which},
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// List the deliveries that were given up.
+    Dead {
+        /// Of this webhook alone.
+        name: Option<String>,
+    },
+    /// Let deliveries that were given up be tried again.
+    Retry {
+        /// The webhook.
+        name: String,
+        #[command(flatten)]
+        which: Chosen,
+    },
+}
+
+/// Exactly one of these.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Chosen {
+    /// The event's index.
+    index: Option<u64>,
+    /// Everything that was given up.
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Serialize)]
+struct Webhook {
+    name: String,
+    delivered: u64,
+    pending: u64,
+    dead: usize,
+    last_error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Dead {
+    webhook: String,
+    index: u64,
+    #[serde(rename = "type")]
+    kind: String,
+    attempts: u32,
+    error: String,
+    at: u64,
+}
+
+impl Args {
+    pub(super) async fn run(self, signed: &Signed, global: &Global) -> Result<(), Failure> {
+        match self.action {
+            None => print_all(global, signed.webhooks().await?),
+            Some(Action::Dead { name }) => print_dead(global, signed.webhooks().await?, name),
+            Some(Action::Retry { name, which }) => {
+                let which = which.index.map_or(Which::All(true), Which::Index);
+                let count = signed.retry_webhooks(&name, which).await?;
+                global.print(&serde_json::json!({ "count": count }), |_| match count {
+                    1 => "1 delivery is tried again.".to_owned(),
+                    _ => format!("{count} deliveries are tried again."),
+                })
+            }
+        }
+    }
+}
+
+fn print_all(global: &Global, webhooks: Vec<v1::Webhook>) -> Result<(), Failure> {
+    let webhooks = webhooks.into_iter().map(|it| Webhook {
+        name: it.name,
+        delivered: it.delivered,
+        pending: it.pending,
+        dead: it.dead.len(),
+        last_error: Some(it.last_error).filter(|error| !error.is_empty()),
+    });
+    let webhooks: Vec<Webhook> = webhooks.collect();
+    global.print(&serde_json::json!({ "webhooks": webhooks }), |_| {
+        if webhooks.is_empty() {
+            return "No webhooks are configured.".to_owned();
+        }
+        let head = ["NAME", "DELIVERED", "PENDING", "DEAD", "LAST ERROR"].map(str::to_owned);
+        let rows = webhooks.iter().map(|it| {
+            vec![
+                it.name.clone(),
+                it.delivered.to_string(),
+                it.pending.to_string(),
+                it.dead.to_string(),
+                it.last_error.clone().unwrap_or_else(|| "-".to_owned()),
+            ]
+        });
+        let rows: Vec<_> = std::iter::once(head.to_vec()).chain(rows).collect();
+        table(&rows)
+    })
+}
+
+fn print_dead(
+    global: &Global,
+    webhooks: Vec<v1::Webhook>,
+    name: Option<String>,
+) -> Result<(), Failure> {
+    let is_wanted = |it: &v1::Webhook| name.as_ref().is_none_or(|name| *name == it.name);
+    let wanted: Vec<_> = webhooks.into_iter().filter(is_wanted).collect();
+    if let (Some(name), true) = (&name, wanted.is_empty()) {
+        let message = format!("there is no webhook {name:?}; see: daypass admin webhooks");
+        return Err(Failure::new(Code::Failure, message));
+    }
+    let dead = wanted.into_iter().flat_map(|webhook| {
+        let name = webhook.name;
+        webhook.dead.into_iter().map(move |dead| Dead {
+            webhook: name.clone(),
+            index: dead.index,
+            kind: dead.r#type,
+            attempts: dead.attempts,
+            error: dead.error,
+            at: dead.at,
+        })
+    });
+    let dead: Vec<Dead> = dead.collect();
+    global.print(&serde_json::json!({ "dead": dead }), |_| {
+        if dead.is_empty() {
+            return "Nothing was given up.".to_owned();
+        }
+        let head = ["NAME", "INDEX", "TYPE", "GIVEN UP", "ATTEMPTS", "ERROR"].map(str::to_owned);
+        let rows = dead.iter().map(|it| {
+            vec![
+                it.webhook.clone(),
+                it.index.to_string(),
+                it.kind.clone(),
+                moment(it.at),
+                it.attempts.to_string(),
+                it.error.clone(),
+            ]
+        });
+        let rows: Vec<_> = std::iter::once(head.to_vec()).chain(rows).collect();
+        table(&rows)
+    })
+}

@@ -1,0 +1,220 @@
+//! `[[webhook]]` -> [`notify::Settings`](crate::notify::Settings). Secrets are read here, so that a file that does not hold
+//! one is refused with its line; what is in them is in no error.
+
+use std::{collections::HashSet, fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use toml::Spanned;
+use zeroize::Zeroizing;
+
+use super::{Problem, Surroundings, issuer, limits, validate};
+use crate::notify::{
+    Kind, Settings,
+    settings::{DEFAULT_TIMEOUT, Endpoint, Format, MOST},
+    signature::Secret,
+};
+
+/// A URL or a few secrets; more than this is another kind of file.
+const LONGEST: u64 = 16 * 1024;
+
+/// `[[webhook]]` as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Webhook {
+    name: Spanned<String>,
+    url: Option<Spanned<String>>,
+    url_file: Option<Spanned<PathBuf>>,
+    url_credential: Option<Spanned<String>>,
+    secret_file: Option<Spanned<PathBuf>>,
+    secret_credential: Option<Spanned<String>>,
+    events: Option<Spanned<Vec<Kind>>>,
+    #[serde(default)]
+    format: Format,
+    #[serde(default)]
+    networks: Vec<Spanned<String>>,
+    timeout: Option<Spanned<String>>,
+    ca_file: Option<Spanned<PathBuf>>,
+}
+
+pub(super) fn settings(
+    webhooks: &[Webhook],
+    around: &Surroundings,
+) -> Result<Vec<Settings>, Problem> {
+    let mut names = HashSet::new();
+    let mut all = Vec::with_capacity(webhooks.len());
+    for raw in webhooks {
+        if !names.insert(raw.name.get_ref()) {
+            let message = format!(
+                "webhook name {:?} is taken by an earlier [[webhook]]: each has its own",
+                raw.name.get_ref()
+            );
+            return Err(Problem::new(raw.name.span(), message));
+        }
+        if names.len() > MOST {
+            let message = format!("there are more than {MOST} webhooks: let one pass on to others");
+            return Err(Problem::new(raw.name.span(), message));
+        }
+        all.push(one(raw, around)?);
+    }
+    Ok(all)
+}
+
+fn one(raw: &Webhook, around: &Surroundings) -> Result<Settings, Problem> {
+    Ok(Settings {
+        name: name(&raw.name)?,
+        endpoint: endpoint(raw, around)?,
+        secrets: secrets(raw, around)?,
+        events: events(raw)?.into_iter().collect(),
+        format: raw.format,
+        networks: raw.networks.iter().map(network).collect::<Result<_, _>>()?,
+        timeout: timeout(raw)?,
+        ca_certificates: raw
+            .ca_file
+            .as_ref()
+            .map(|file| issuer::ca_certificates(file, around))
+            .transpose()?,
+    })
+}
+
+/// It is a label in metrics and a word on the command line.
+fn name(name: &Spanned<String>) -> Result<String, Problem> {
+    let value = name.get_ref();
+    let fits = (1..=64).contains(&value.len())
+        && value.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if fits {
+        return Ok(value.clone());
+    }
+    Err(Problem::new(
+        name.span(),
+        format!(
+            "webhook name {value:?} is refused: use 1 to 64 letters, digits, '-', '_' or '.', a letter or digit first"
+        ),
+    ))
+}
+
+fn endpoint(raw: &Webhook, around: &Surroundings) -> Result<Endpoint, Problem> {
+    let parse = |at, text: &str| {
+        Endpoint::parse(text).map_err(|problem| Problem::new(at, format!("webhook url {problem}")))
+    };
+    match (&raw.url, &raw.url_file, &raw.url_credential) {
+        (Some(url), None, None) => parse(url.span(), url.get_ref()),
+        (None, Some(file), None) => {
+            let text = private_file(file, "url_file", around)?;
+            parse(file.span(), text.trim())
+        }
+        (None, None, Some(name)) => {
+            let text = credential(name, "url_file", around)?;
+            parse(name.span(), text.trim())
+        }
+        _ => Err(Problem::new(
+            raw.name.span(),
+            format!(
+                "webhook {:?} needs exactly one of url, url_file and url_credential",
+                raw.name.get_ref()
+            ),
+        )),
+    }
+}
+
+fn secrets(raw: &Webhook, around: &Surroundings) -> Result<Vec<Secret>, Problem> {
+    let (at, key, text) = match (&raw.secret_file, &raw.secret_credential) {
+        (Some(_), Some(credential)) => {
+            return Err(Problem::new(
+                credential.span(),
+                "secret_file and secret_credential are both set: keep one",
+            ));
+        }
+        (Some(file), None) => {
+            let text = private_file(file, "secret_file", around)?;
+            (file.span(), "secret_file", text)
+        }
+        (None, Some(name)) => {
+            let text = credential(name, "secret_file", around)?;
+            (name.span(), "secret_credential", text)
+        }
+        (None, None) if raw.format == Format::Chat => return Ok(Vec::new()),
+        (None, None) => {
+            let message = format!(
+                "webhook {:?} has no secret: add secret_file with a line made by `echo whsec_$(openssl rand -base64 32)`, \
+                 or use format = \"chat\"",
+                raw.name.get_ref()
+            );
+            return Err(Problem::new(raw.name.span(), message));
+        }
+    };
+    Secret::parse_lines(&text).map_err(|problem| Problem::new(at, format!("{key} {problem}")))
+}
+
+fn events(raw: &Webhook) -> Result<Vec<Kind>, Problem> {
+    match &raw.events {
+        None => Ok(Kind::ALL.to_vec()),
+        Some(events) if events.get_ref().is_empty() => Err(Problem::new(
+            events.span(),
+            "events is empty: name what this webhook is told, or remove the key for all of it",
+        )),
+        Some(events) => Ok(events.get_ref().clone()),
+    }
+}
+
+fn network(text: &Spanned<String>) -> Result<IpNet, Problem> {
+    let value = text.get_ref();
+    let refuse = |why: &str| {
+        let message = format!("network {value:?} {why}");
+        Err(Problem::new(text.span(), message))
+    };
+    match value.parse::<IpNet>() {
+        Ok(network) if network.prefix_len() == 0 => {
+            refuse("is every address: name those that the receiver may have")
+        }
+        Ok(network) if network.trunc() != network => {
+            refuse(&format!("has host bits: write {}", network.trunc()))
+        }
+        Ok(network) => Ok(network),
+        Err(_) => refuse("is no network: write one such as \"10.1.2.3/32\""),
+    }
+}
+
+fn timeout(raw: &Webhook) -> Result<Duration, Problem> {
+    limits::duration("timeout", &raw.timeout, DEFAULT_TIMEOUT, 1..=30)
+}
+
+/// A file of ours that nobody else may read.
+fn private_file(
+    file: &Spanned<PathBuf>,
+    key: &str,
+    around: &Surroundings,
+) -> Result<Zeroizing<String>, Problem> {
+    let path = validate::path(file, around)?;
+    let refuse =
+        |why: String| Problem::new(file.span(), format!("{key} {}: {why}", path.display()));
+    let metadata = fs::metadata(&path).map_err(|error| refuse(error.to_string()))?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        return Err(refuse(
+            "others can read it: run `chmod 600` on it".to_owned(),
+        ));
+    }
+    read(&path).map_err(refuse)
+}
+
+/// systemd has seen to who may read it.
+fn credential(
+    name: &Spanned<String>,
+    instead: &str,
+    around: &Surroundings,
+) -> Result<Zeroizing<String>, Problem> {
+    let path = validate::credential(name, instead, around)?;
+    read(&path).map_err(|why| Problem::new(name.span(), format!("credential {why}")))
+}
+
+fn read(path: &std::path::Path) -> Result<Zeroizing<String>, String> {
+    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+    if metadata.len() > LONGEST {
+        return Err("it is far too large".to_owned());
+    }
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    Ok(Zeroizing::new(text))
+}

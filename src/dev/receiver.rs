@@ -1,0 +1,342 @@
+//! A real receiver of webhooks on loopback. It serves `daypass dev` and every test that needs one, and can be told to
+//! misbehave as receivers do ([`Behaviour`]).
+
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::HeaderMap;
+use http_body_util::{BodyExt, Full, Limited, combinators::BoxBody};
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    header,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use rand::{RngCore, rngs::OsRng};
+use serde_json::Value;
+use tokio::{
+    io::AsyncWriteExt,
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+
+use super::Error;
+use crate::notify::signature::Secret;
+
+/// More than any delivery.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// How deliveries are answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Behaviour {
+    /// 204.
+    #[default]
+    Normal,
+    /// This status.
+    Status(u16),
+    /// No answer until the behaviour changes: then 204 where that is normal, else 503.
+    Hang,
+    /// A redirect to this URL, with this status.
+    Redirect(u16, String),
+    /// 200, and 10 MB with it.
+    Huge,
+    /// The beginning of an answer, one byte at a time.
+    Drip,
+}
+
+/// One delivery.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// `webhook-id`.
+    pub id: String,
+    /// Every header, by its name.
+    pub headers: HeaderMap,
+    /// The body's bytes.
+    pub body: Vec<u8>,
+    /// The body as JSON; null where it is none.
+    pub json: Value,
+    /// Whether the signature is by the secret that this receiver shares.
+    pub is_signed: bool,
+    /// Whether it was answered with a 2xx.
+    pub is_taken: bool,
+}
+
+/// A running receiver. Dropping it closes its port and every connection.
+pub struct Receiver {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    secret: String,
+    task: JoinHandle<()>,
+}
+
+struct Shared {
+    secret: Secret,
+    behaviour: watch::Sender<Behaviour>,
+    deliveries: watch::Sender<Vec<Delivery>>,
+    connections: AtomicUsize,
+}
+
+/// A fresh secret in the form that webhooks have.
+pub fn fresh_secret() -> String {
+    let mut bytes = [0; 32];
+    OsRng.fill_bytes(&mut bytes);
+    format!("whsec_{}", STANDARD.encode(bytes))
+}
+
+impl Receiver {
+    /// Starts a receiver on a free loopback port, with a fresh secret.
+    ///
+    /// # Errors
+    /// Where no port is free.
+    pub async fn start() -> Result<Self, Error> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .map_err(|error| Error::System("open a port", error))?;
+        Self::start_on(listener, &fresh_secret()).await
+    }
+
+    /// Starts a receiver on `listener` that shares `secret`.
+    ///
+    /// # Errors
+    /// Where the listener cannot be used, or the secret is none.
+    pub async fn start_on(listener: TcpListener, secret: &str) -> Result<Self, Error> {
+        let system = |error| Error::System("listen for webhooks", error);
+        listener.set_nonblocking(true).map_err(system)?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(system)?;
+        let address = listener.local_addr().map_err(system)?;
+        let shared = Arc::new(Shared {
+            secret: Secret::parse(secret).map_err(|_| Error::Key("webhook"))?,
+            behaviour: watch::Sender::new(Behaviour::Normal),
+            deliveries: watch::Sender::new(Vec::new()),
+            connections: AtomicUsize::new(0),
+        });
+        let task = tokio::spawn(serve(listener, shared.clone()));
+        Ok(Self {
+            shared,
+            address,
+            secret: secret.to_owned(),
+            task,
+        })
+    }
+
+    /// Where it takes deliveries.
+    pub fn url(&self) -> String {
+        format!("http://{}/webhook", self.address)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The secret that it shares.
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// Changes how deliveries are answered, those that hang too.
+    pub fn behave(&self, behaviour: Behaviour) {
+        self.shared.behaviour.send_replace(behaviour);
+    }
+
+    /// What came in, refused or taken, in order.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.shared.deliveries.borrow().clone()
+    }
+
+    /// How many connections were opened.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// What came in, once that is enough.
+    pub async fn until(&self, is_enough: impl Fn(&[Delivery]) -> bool) -> Vec<Delivery> {
+        let mut deliveries = self.shared.deliveries.subscribe();
+        match deliveries.wait_for(|all| is_enough(all)).await {
+            Ok(all) => all.clone(),
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Delivery {
+    /// `type` of the JSON.
+    pub fn kind(&self) -> &str {
+        self.text("/type").unwrap_or_default()
+    }
+
+    fn text(&self, pointer: &str) -> Option<&str> {
+        self.json.pointer(pointer).and_then(Value::as_str)
+    }
+
+    /// `webhook  requested  bob@example.com asks for prod on web-1: INC-4711`
+    pub fn line(&self) -> String {
+        let text = |name: &str| self.text(&format!("/data/{name}")).unwrap_or_default();
+        let value = |name: &str| self.json.pointer(name).unwrap_or(&Value::Null);
+        let who = self.text("/data/who/label").unwrap_or("somebody");
+        let what = match self.kind() {
+            "requested" => "asks for".to_owned(),
+            "emergency" => "has an emergency pass for".to_owned(),
+            "page" => "is about to get an emergency pass for".to_owned(),
+            "revoked" | "locked" | "unlocked" => {
+                format!("{} {}", self.kind(), target(value("/data/target")))
+            }
+            kind => format!("{kind} request {} for", value("/data/id")),
+        };
+        let mut line = format!("webhook  {}  {who} {what}", self.kind());
+        for (before, text) in [
+            (" ", text("role")),
+            (" on ", text("host")),
+            (": ", text("reason")),
+            (": ", text("comment")),
+        ] {
+            if !text.is_empty() {
+                line.push_str(before);
+                line.push_str(text);
+            }
+        }
+        if !self.is_signed {
+            line.push_str("  (BAD SIGNATURE)");
+        }
+        line
+    }
+}
+
+fn target(target: &Value) -> String {
+    let members = target.as_object().into_iter().flatten();
+    let words = members.map(|(kind, value)| match value.as_str() {
+        Some(text) => format!("{kind} {text}"),
+        None => format!("{kind} {value}"),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+async fn serve(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
+        shared.connections.fetch_add(1, Ordering::SeqCst);
+        let shared = shared.clone();
+        connections.spawn(async move {
+            let is_dripping = *shared.behaviour.borrow() == Behaviour::Drip;
+            if is_dripping {
+                drip(stream).await;
+                return;
+            }
+            let service = service_fn(move |request| {
+                let shared = shared.clone();
+                async move { Ok::<_, Infallible>(answer(&shared, request).await) }
+            });
+            // A peer that hangs up is no news.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// A header that never ends.
+async fn drip(mut stream: tokio::net::TcpStream) {
+    let mut text = "HTTP/1.1 200 OK\r\nx-drip: ".bytes();
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        ticks.tick().await;
+        let byte = text.next().unwrap_or(b'x');
+        if stream.write_all(&[byte]).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn answer(
+    shared: &Shared,
+    request: Request<Incoming>,
+) -> Response<BoxBody<Bytes, Infallible>> {
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, BODY_LIMIT).collect().await;
+    let body = body
+        .map(|body| body.to_bytes().to_vec())
+        .unwrap_or_default();
+    let behaviour = shared.behaviour.borrow().clone();
+    let is_taken = matches!(behaviour, Behaviour::Normal | Behaviour::Huge);
+    let delivery = shared.read(parts.headers, body, is_taken);
+    let mut place = 0;
+    shared.deliveries.send_modify(|all| {
+        place = all.len();
+        all.push(delivery);
+    });
+    let (status, location, size) = match behaviour {
+        Behaviour::Normal | Behaviour::Drip => (204, None, 0),
+        Behaviour::Status(status) => (status, None, 0),
+        Behaviour::Redirect(status, to) => (status, Some(to), 0),
+        Behaviour::Huge => (200, None, 10_000_000),
+        Behaviour::Hang => {
+            let mut changes = shared.behaviour.subscribe();
+            let changed = changes.wait_for(|now| *now != Behaviour::Hang).await;
+            match changed.as_deref() {
+                Ok(Behaviour::Normal) => {
+                    shared.take(place);
+                    (204, None, 0)
+                }
+                _ => (503, None, 0),
+            }
+        }
+    };
+    let mut response = Response::new(Full::new(Bytes::from(vec![b'x'; size])).boxed());
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if let Some(to) = location.and_then(|to| to.parse().ok()) {
+        response.headers_mut().insert(header::LOCATION, to);
+    }
+    response
+}
+
+impl Shared {
+    /// Notes that a delivery that hung was taken after all.
+    fn take(&self, place: usize) {
+        self.deliveries.send_modify(|all| {
+            if let Some(delivery) = all.get_mut(place) {
+                delivery.is_taken = true;
+            }
+        });
+    }
+
+    fn read(&self, headers: HeaderMap, body: Vec<u8>, is_taken: bool) -> Delivery {
+        let text = |name: &str| {
+            let value = headers.get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        let id = text("webhook-id");
+        let at = text("webhook-timestamp").parse().unwrap_or(0);
+        let is_ours = |signature: &str| {
+            let tag = signature.strip_prefix("v1,");
+            let tag = tag.and_then(|tag| STANDARD.decode(tag).ok());
+            tag.is_some_and(|tag| self.secret.verifies(&id, at, &body, &tag))
+        };
+        Delivery {
+            is_signed: text("webhook-signature").split(' ').any(is_ours),
+            json: serde_json::from_slice(&body).unwrap_or(Value::Null),
+            id,
+            headers,
+            body,
+            is_taken,
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Telling people and programs outside what the ledger has recorded: webhooks, signed and retried; and the page that some
+//! roles demand before an emergency. Chat notifies, it never decides.
+//!
+//! **The ledger is the queue.** Nothing is put anywhere on the way to a pass. A worker per webhook follows the ledger from
+//! a cursor of its own and delivers at least once; [`outbox`] keeps cursor, pending deliveries and dead letters through a
+//! crash. A receiver that is slow or dead costs nobody anything but itself.
+//!
+//! [`address`] keeps deliveries away from what only this machine can reach, [`signature`] lets receivers know them.
+
+pub mod address;
+mod chat;
+mod delivery;
+mod kind;
+mod notice;
+mod outbox;
+mod pager;
+mod schedule;
+pub mod settings;
+pub mod signature;
+mod worker;
+
+use std::{io, path::Path, sync::Arc};
+
+use time::OffsetDateTime;
+use tokio::{sync::Semaphore, task::JoinSet};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub use delivery::{Failure, Receiver, SetUpError};
+pub use kind::Kind;
+pub use outbox::{DeadLetter, Which};
+pub use pager::{Page, Unanswered};
+pub use schedule::Schedule;
+pub use settings::Settings;
+
+use crate::store::Store;
+use outbox::Outbox;
+use worker::Worker;
+
+/// Pages that may be on their way at a time.
+const PAGES: usize = 16;
+
+/// Everybody who is told something. Without a webhook it does nothing. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Notifier {
+    receivers: Arc<[Arc<Receiver>]>,
+    outbox: Option<Arc<Outbox>>,
+    pages: Arc<Semaphore>,
+}
+
+/// Deliveries that are being made. Dropping it ends them at once; nothing is lost by that.
+#[derive(Debug)]
+pub struct Deliveries {
+    workers: JoinSet<()>,
+    stop: DropGuard,
+}
+
+impl Deliveries {
+    /// Starts no more, notes what is answered within a second, and leaves the rest for the next start.
+    pub async fn stop(self) {
+        let Self { mut workers, stop } = self;
+        stop.disarm().cancel();
+        while workers.join_next().await.is_some() {}
+    }
+}
+
+/// How things stand with one webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Its name.
+    pub name: String,
+    /// How many events it was told.
+    pub delivered: u64,
+    /// How many it has still to be told.
+    pub pending: u64,
+    /// What was given up, oldest first.
+    pub dead: Vec<DeadLetter>,
+    /// The last failure, where nothing was delivered since.
+    pub last_error: Option<String>,
+}
+
+impl Default for Notifier {
+    fn default() -> Self {
+        Self {
+            receivers: Arc::new([]),
+            outbox: None,
+            pages: Arc::new(Semaphore::new(PAGES)),
+        }
+    }
+}
+
+impl Notifier {
+    /// Takes up what was left in `folder`; a new webhook starts at `head`, the ledger's size.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read or written.
+    pub fn open(receivers: Vec<Receiver>, folder: &Path, head: u64) -> io::Result<Self> {
+        let receivers: Arc<[_]> = receivers.into_iter().map(Arc::new).collect();
+        let names: Vec<&str> = receivers.iter().map(|receiver| receiver.name()).collect();
+        let outbox = match names.is_empty() {
+            true => outbox::forget(folder).map(|()| None)?,
+            false => Some(Arc::new(Outbox::open(folder, &names, head)?)),
+        };
+        Ok(Self {
+            receivers,
+            outbox,
+            ..Self::default()
+        })
+    }
+
+    /// Delivers until that is stopped, which must be before `store` is closed.
+    pub fn deliver(
+        &self,
+        store: &Store,
+        server: &str,
+        schedule: Schedule,
+        clock: fn() -> OffsetDateTime,
+    ) -> Deliveries {
+        let server = Arc::<str>::from(server);
+        let stop = CancellationToken::new();
+        let mut workers = JoinSet::new();
+        if let Some(outbox) = &self.outbox {
+            for receiver in self.receivers.iter() {
+                workers.spawn(watched(Worker {
+                    receiver: receiver.clone(),
+                    outbox: outbox.clone(),
+                    store: store.clone(),
+                    server: server.clone(),
+                    schedule,
+                    clock,
+                    stop: stop.clone(),
+                }));
+            }
+        }
+        Deliveries {
+            workers,
+            stop: stop.drop_guard(),
+        }
+    }
+
+    /// Whether anybody would be paged.
+    pub fn can_page(&self) -> bool {
+        self.receivers.iter().any(|it| it.takes(Kind::Emergency))
+    }
+
+    /// Pages everybody who takes emergencies and waits until one acknowledges, ten seconds at most; says who did.
+    ///
+    /// # Errors
+    /// Nobody did: why, for each.
+    pub async fn page(&self, server: &str, page: Page) -> Result<String, Unanswered> {
+        let receivers = self.receivers.iter();
+        let receivers: Vec<_> = receivers
+            .filter(|it| it.takes(Kind::Emergency))
+            .cloned()
+            .collect();
+        let permit = tokio::time::timeout(pager::WITHIN, self.pages.acquire()).await;
+        let Ok(Ok(_permit)) = permit else {
+            let names = receivers.iter().map(|it| it.name().to_owned());
+            let waiting = names.map(|name| (name, "too many pages are on their way".to_owned()));
+            return Err(Unanswered(waiting.collect()));
+        };
+        let outcome = pager::page(receivers, server, page).await;
+        if let (Err(unanswered), Some(outbox)) = (&outcome, &self.outbox) {
+            for (name, why) in unanswered.receivers() {
+                outbox.change(name, |it| it.last_error = Some(format!("page: {why}")));
+            }
+        }
+        outcome
+    }
+
+    /// How things stand, by the order of the configuration.
+    pub fn reports(&self) -> Vec<Report> {
+        let report = |receiver: &Arc<Receiver>| {
+            let name = receiver.name();
+            self.outbox.as_ref()?.look(name, |mailbox| Report {
+                name: name.to_owned(),
+                delivered: mailbox.delivered,
+                pending: mailbox.pending.len() as u64,
+                dead: mailbox.dead.iter().cloned().collect(),
+                last_error: mailbox.last_error.clone(),
+            })
+        };
+        self.receivers.iter().filter_map(report).collect()
+    }
+
+    /// Lets dead letters be tried again; how many those are. None where there is no such webhook.
+    pub fn revive(&self, name: &str, which: Which, now: OffsetDateTime) -> Option<u64> {
+        let outbox = self.outbox.as_ref()?;
+        let count = outbox.change(name, |mailbox| mailbox.revive(which, now))?;
+        outbox.wake(name);
+        Some(count)
+    }
+}
+
+/// A worker that panics is a bug; another takes over what its mailbox has.
+async fn watched(worker: Worker) {
+    while let Err(panic) = tokio::spawn(worker.clone().run()).await {
+        tracing::error!(%panic, webhook = worker.receiver.name(), "a bug: a webhook's worker panicked");
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+}
+
+#[cfg(test)]
+mod sample;

@@ -1,0 +1,207 @@
+//! A notice as one line for people, `{"text": "..."}`. Pure.
+//!
+//! What a caller or an issuer wrote stands in backticks and can do nothing: no mention, no link, no markup, no second line,
+//! and no more than [`LONGEST`] characters of it.
+
+use std::{borrow::Cow, time::Duration};
+
+use super::notice::{Decision, News, Notice};
+use crate::ledger::event::{Asked, LockTarget, RevokeTarget, Who, ascii_json};
+
+/// The most characters of one text that somebody else wrote.
+const LONGEST: usize = 200;
+
+impl Notice<'_> {
+    /// `{"text": "..."}`.
+    pub(super) fn chat(&self) -> Vec<u8> {
+        let text = format!("Daypass {}: {}", self.server, self.line());
+        // A map of one text is always written.
+        ascii_json(&serde_json::json!({ "text": text })).unwrap_or_default()
+    }
+
+    fn line(&self) -> String {
+        let next = format!("`{}`", self.next());
+        match self.news {
+            News::Requested(id, asked) => format!(
+                "{} asks for {}. Request {id} needs {}: {next}",
+                name(&asked.who),
+                wish(&asked.ask, asked.command.as_deref()),
+                match asked.needed {
+                    1 => "a yes".to_owned(),
+                    many => format!("{many} yes"),
+                },
+            ),
+            News::Emergency(_, issued) => format!(
+                "EMERGENCY: {} has a pass for {}. It needs a review: {next}",
+                name(&issued.who),
+                wish(&issued.ask, issued.command.as_deref()),
+            ),
+            News::Page(issued) => format!(
+                "EMERGENCY: {} is about to get a pass for {}. A review follows: {next}",
+                name(&issued.who),
+                wish(&issued.ask, issued.command.as_deref()),
+            ),
+            News::Decided(decision, _, decided) => format!(
+                "{} {} {} (role {}){}. See {next}",
+                name(&decided.who),
+                match decision {
+                    Decision::Approved => "approved request",
+                    Decision::Refused => "denied request",
+                    Decision::Cancelled => "took back request",
+                    Decision::Reviewed => "closed the review of emergency",
+                },
+                decided.request,
+                quoted(&decided.role),
+                because(Some(&decided.comment)),
+            ),
+            News::Revoked(_, revoked) => format!(
+                "{} revoked {} ({}){}. See {next}",
+                name(&revoked.who),
+                passes(&revoked.serials),
+                revocation(&revoked.target),
+                because(revoked.reason.as_deref()),
+            ),
+            News::Locked(_, locked) => format!(
+                "{} locked {} and revoked {}{}. See {next}",
+                name(&locked.who),
+                target(&locked.target),
+                passes(&locked.serials),
+                because(locked.reason.as_deref()),
+            ),
+            News::Unlocked(_, unlocked) => format!(
+                "{} unlocked {}{}. See {next}",
+                name(&unlocked.who),
+                target(&unlocked.target),
+                because(unlocked.reason.as_deref()),
+            ),
+        }
+    }
+}
+
+fn name(who: &Who) -> String {
+    quoted(&who.label)
+}
+
+/// `prod` on `web-1`, running `uptime`: `INC-4711`
+fn wish(ask: &Asked, command: Option<&str>) -> String {
+    let host = ask.host.as_deref();
+    format!(
+        "{}{}{}{}",
+        quoted(&ask.role),
+        host.map(|host| format!(" on {}", quoted(host)))
+            .unwrap_or_default(),
+        command
+            .map(|command| format!(", running {}", quoted(command)))
+            .unwrap_or_default(),
+        because(ask.reason.as_deref()),
+    )
+}
+
+fn because(reason: Option<&str>) -> String {
+    let reason = reason.filter(|reason| !reason.is_empty());
+    reason
+        .map(|reason| format!(": {}", quoted(reason)))
+        .unwrap_or_default()
+}
+
+fn passes(serials: &[u64]) -> String {
+    match serials.len() {
+        0 => "no pass".to_owned(),
+        1 => "1 pass".to_owned(),
+        many => format!("{many} passes"),
+    }
+}
+
+fn target(target: &LockTarget) -> String {
+    match target {
+        LockTarget::Identity(identity) => format!("identity {}", quoted(identity)),
+        LockTarget::Key(_) => "a key".to_owned(),
+        LockTarget::Role(role) => format!("role {}", quoted(role)),
+    }
+}
+
+fn revocation(target: &RevokeTarget) -> String {
+    match target {
+        RevokeTarget::Serial(serial) => format!("serial {serial}"),
+        RevokeTarget::Key(_) => "those of a key".to_owned(),
+        RevokeTarget::Identity(identity) => format!("those of {}", quoted(identity)),
+        RevokeTarget::Before(time) => {
+            let since = Duration::from_secs(*time);
+            let time = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since);
+            format!("all before {time}")
+        }
+    }
+}
+
+/// Text from elsewhere in backticks: one line of bounded length that no chat acts on.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    let mut before = ' ';
+    for character in text.chars().take(LONGEST) {
+        quoted.push_str(&harmless(character, before));
+        before = character;
+    }
+    if text.chars().nth(LONGEST).is_some() {
+        quoted.push_str("...");
+    }
+    if quoted.trim().is_empty() {
+        return "(nothing)".to_owned();
+    }
+    format!("`{quoted}`")
+}
+
+/// What stands for a character that comes after `before`. `&`, `<` and `>` are Slack's own escapes; a mention is an `@`
+/// that does not stand in an e-mail address.
+fn harmless(character: char, before: char) -> Cow<'static, str> {
+    match character {
+        '`' => "'".into(),
+        '&' => "&amp;".into(),
+        '<' => "&lt;".into(),
+        '>' => "&gt;".into(),
+        '@' if !before.is_ascii_alphanumeric() => "(at)".into(),
+        _ if is_invisible(character) => " ".into(),
+        _ => character.to_string().into(),
+    }
+}
+
+/// Control characters, line and paragraph separators, and what changes the direction or width of text.
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_elsewhere_does_nothing_in_a_chat() {
+        for (case, text, expected) in [
+            ("plain", "INC-4711", "`INC-4711`"),
+            ("an address", "bob@example.com", "`bob@example.com`"),
+            ("lines", "a\nb\r\u{2028}c", "`a b  c`"),
+            (
+                "a broadcast",
+                "<!channel> <@U1>",
+                "`&lt;!channel&gt; &lt;(at)U1&gt;`",
+            ),
+            ("mentions", "@here x.@all", "`(at)here x.(at)all`"),
+            ("ways out of the quotes", "` *x* `", "`' *x* '`"),
+            ("entities", "&lt;!here&gt;", "`&amp;lt;!here&amp;gt;`"),
+            ("a terminal", "\u{1b}[2J\u{202e}x", "` [2J x`"),
+            ("nothing", "\n", "(nothing)"),
+        ] {
+            assert_eq!(quoted(text), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        let long = quoted(&"\u{20ac}".repeat(10_000));
+        assert_eq!(long.chars().count(), LONGEST + 5);
+        assert!(long.ends_with("...`"));
+    }
+}

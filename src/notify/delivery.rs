@@ -1,0 +1,176 @@
+//! One attempt to tell one receiver something: an HTTPS request of bounded time, to an address that may be asked.
+//!
+//! No redirect is followed, no proxy of the environment is used, no byte of an answer's body is read: its status says all.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use reqwest::{
+    Client, StatusCode,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::CONTENT_TYPE,
+    redirect, retry,
+};
+use time::OffsetDateTime;
+
+use super::{
+    address::Transport,
+    kind::Kind,
+    notice::Notice,
+    settings::{Format, Settings},
+    signature,
+};
+
+/// The most characters of a failure that are kept.
+const LONGEST: usize = 160;
+
+/// A webhook that can be told things.
+#[derive(Debug)]
+pub struct Receiver {
+    settings: Arc<Settings>,
+    client: Client,
+}
+
+/// Why a webhook cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to set up webhook {name:?}: {problem}")]
+pub struct SetUpError {
+    name: String,
+    problem: String,
+}
+
+/// Why a receiver was not told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It takes too long.
+    #[error("no answer within {}", humantime::format_duration(*.0))]
+    Timeout(Duration),
+    /// It wants to be asked elsewhere.
+    #[error("answered {0}, and redirects are not followed: configure the address that it has now")]
+    Redirect(StatusCode),
+    /// It did not take it.
+    #[error("answered {0}")]
+    Status(StatusCode),
+    /// Nobody was reached, or nobody who may be.
+    #[error("{0}")]
+    Connection(String),
+    /// The event could not be read or written.
+    #[error("failed to read the ledger: {0}")]
+    Ledger(String),
+}
+
+impl Receiver {
+    /// Sets up TLS and the rules for addresses; asks nothing yet.
+    ///
+    /// # Errors
+    /// Where the roots are not usable.
+    pub fn new(settings: Settings) -> Result<Self, SetUpError> {
+        let settings = Arc::new(settings);
+        let client = client(&settings).map_err(|error| SetUpError {
+            name: settings.name.clone(),
+            problem: cause(&error),
+        })?;
+        Ok(Self { settings, client })
+    }
+
+    /// The webhook's name.
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// Whether it is told such events.
+    pub fn takes(&self, kind: Kind) -> bool {
+        self.settings.events.contains(&kind)
+    }
+
+    /// Delivers a notice once. `id` is the same at every attempt.
+    ///
+    /// # Errors
+    /// Any answer but a 2xx, and none in time.
+    pub(super) async fn tell(
+        &self,
+        id: &str,
+        notice: &Notice<'_>,
+        now: OffsetDateTime,
+    ) -> Result<(), Failure> {
+        let body = match self.settings.format {
+            Format::Daypass => notice
+                .json()
+                .map_err(|error| Failure::Ledger(error.to_string()))?,
+            Format::Chat => notice.chat(),
+        };
+        let timestamp = now.unix_timestamp();
+        let mut request = self
+            .client
+            .post(self.settings.endpoint.url().clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", timestamp);
+        if !self.settings.secrets.is_empty() {
+            let signature = signature::header(&self.settings.secrets, id, timestamp, &body);
+            request = request.header("webhook-signature", signature);
+        }
+        let answer = request.body(body).send().await;
+        match answer.map(|answer| answer.status()) {
+            Ok(status) if status.is_success() => Ok(()),
+            Ok(status) if status.is_redirection() => Err(Failure::Redirect(status)),
+            Ok(status) => Err(Failure::Status(status)),
+            Err(error) if error.is_timeout() => Err(Failure::Timeout(self.settings.timeout)),
+            Err(error) => Err(Failure::Connection(cause(&error))),
+        }
+    }
+}
+
+fn client(settings: &Arc<Settings>) -> Result<Client, reqwest::Error> {
+    let mut builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .no_proxy()
+        .http1_only()
+        .pool_max_idle_per_host(0)
+        .timeout(settings.timeout)
+        .dns_resolver(Arc::new(Guarded(settings.clone())))
+        .user_agent(concat!("daypass/", env!("CARGO_PKG_VERSION")));
+    builder = match (settings.endpoint.transport(), &settings.ca_certificates) {
+        (Transport::Plain, _) => builder.tls_certs_only([]),
+        (Transport::Tls, None) => builder.https_only(true),
+        (Transport::Tls, Some(pem)) => {
+            let roots = reqwest::Certificate::from_pem_bundle(pem)?;
+            builder.https_only(true).tls_certs_merge(roots)
+        }
+    };
+    builder.build()
+}
+
+/// Resolves a receiver's name, and lets nobody connect where the settings forbid it. An address that stands in the URL
+/// itself is not resolved: whoever wrote it has named it.
+struct Guarded(Arc<Settings>);
+
+impl Resolve for Guarded {
+    fn resolve(&self, name: Name) -> Resolving {
+        let settings = self.0.clone();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found: Vec<SocketAddr> = found.collect();
+            let addresses: Vec<_> = found.iter().map(SocketAddr::ip).collect();
+            settings.judge(&addresses)?;
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// The innermost cause, which names no URL, on one bounded line.
+fn cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    let text = match std::ptr::eq(
+        std::ptr::from_ref(cause).cast::<u8>(),
+        std::ptr::from_ref(error).cast::<u8>(),
+    ) {
+        true => "the connection broke".to_owned(),
+        false => cause.to_string(),
+    };
+    let printable = text.chars().filter(|character| !character.is_control());
+    printable.take(LONGEST).collect()
+}

@@ -1,0 +1,145 @@
+//! What of the ledger is told outside, by the words of the ledger. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::What;
+
+/// A kind of event that webhooks take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// An ask waits for somebody else's yes.
+    Requested,
+    /// Somebody approved a request.
+    Approved,
+    /// Somebody denied one.
+    Refused,
+    /// Whoever asked took one back.
+    Cancelled,
+    /// A pass was issued as an emergency. Whoever takes these is also paged before one is.
+    Emergency,
+    /// Somebody closed the review of an emergency.
+    Reviewed,
+    /// Passes were revoked.
+    Revoked,
+    /// Something was locked.
+    Locked,
+    /// And unlocked.
+    Unlocked,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::Requested,
+        Self::Approved,
+        Self::Refused,
+        Self::Cancelled,
+        Self::Emergency,
+        Self::Reviewed,
+        Self::Revoked,
+        Self::Locked,
+        Self::Unlocked,
+    ];
+
+    /// Its word in `events`, in payloads and in the outbox.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Approved => "approved",
+            Self::Refused => "refused",
+            Self::Cancelled => "cancelled",
+            Self::Emergency => "emergency",
+            Self::Reviewed => "reviewed",
+            Self::Revoked => "revoked",
+            Self::Locked => "locked",
+            Self::Unlocked => "unlocked",
+        }
+    }
+
+    /// The kind with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// The kind of an event; none where nobody is told of it.
+    pub fn of(what: &What) -> Option<Self> {
+        match what {
+            What::Requested(_) => Some(Self::Requested),
+            What::Approved(_) => Some(Self::Approved),
+            What::Refused(_) => Some(Self::Refused),
+            What::Cancelled(_) => Some(Self::Cancelled),
+            // Its jump pass is part of it.
+            What::Issued(issued) if issued.ask.emergency && issued.jump.is_none() => {
+                Some(Self::Emergency)
+            }
+            What::Reviewed(_) => Some(Self::Reviewed),
+            What::Revoked(_) => Some(Self::Revoked),
+            What::Locked(_) => Some(Self::Locked),
+            What::Unlocked(_) => Some(Self::Unlocked),
+            What::Issued(_)
+            | What::Started { .. }
+            | What::PolicyLoaded { .. }
+            | What::SigningFailed { .. }
+            | What::Denied { .. }
+            | What::KeyStaged { .. }
+            | What::KeyActivated { .. }
+            | What::KeyRetired { .. } => None,
+        }
+    }
+}
+
+/// Whether a leaf may hold something to tell. Most leaves are passes, which need no parsing then.
+pub(super) fn may_be_told(leaf: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(leaf) else {
+        return false;
+    };
+    // An event's type comes before anything in it that a caller or an issuer wrote.
+    let Some((_, rest)) = text.split_once(r#""type":""#) else {
+        return false;
+    };
+    match rest.split('"').next() {
+        Some("issued") => rest.contains(r#""emergency":true"#),
+        Some(word) => Kind::from_word(word).is_some(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::{ledger::Event, notify::sample};
+
+    #[test]
+    fn words_are_the_ledgers_and_come_back() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_word(kind.word()), Some(kind));
+            let json = serde_json::to_string(&kind).unwrap();
+            assert_eq!(json, format!("\"{}\"", kind.word()));
+        }
+        assert_eq!(Kind::from_word("issued"), None);
+    }
+
+    #[test]
+    fn a_glance_at_a_leaf_misses_nothing_that_is_told() {
+        for event in sample::events() {
+            let leaf = event.to_bytes().unwrap();
+            assert!(may_be_told(&leaf), "{event:?}");
+            assert!(Kind::of(&Event::parse(&leaf).unwrap().what).is_some());
+        }
+        for leaf in include_bytes!("../../tests/golden/events.jsonl").split(|b| *b == b'\n') {
+            assert!(!may_be_told(leaf), "{}", String::from_utf8_lossy(leaf));
+        }
+    }
+
+    #[test]
+    fn claims_that_look_like_an_event_hide_none() {
+        let mut event = sample::requested();
+        let What::Requested(asked) = &mut event.what else {
+            unreachable!()
+        };
+        asked.who.claims = serde_json::json!({ "type": "issued", "at": "\"type\":\"issued\"" });
+        assert!(may_be_told(&event.to_bytes().unwrap()));
+    }
+}

@@ -1,0 +1,352 @@
+//! What is told: an event, or an emergency that is about to be one. Pure.
+//!
+//! [`Notice::json`] is for programs, [`Notice::chat`](super::chat) for people. Neither ever holds claims, tokens, keys or
+//! signatures. `tests/golden/webhooks/` has one of each kind.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+
+use crate::ledger::{
+    Event, What,
+    event::{
+        Asked, Decided, Issued, LockTarget, Locked, Requested, RevokeTarget, Revoked, Unlocked,
+        Who, ascii_json,
+    },
+};
+
+/// Something to tell, and by whom.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Notice<'a> {
+    pub(super) server: &'a str,
+    pub(super) at: OffsetDateTime,
+    pub(super) news: News<'a>,
+}
+
+/// What there is to tell.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum News<'a> {
+    Requested(u64, &'a Requested),
+    Decided(Decision, u64, &'a Decided),
+    Emergency(u64, &'a Issued),
+    /// Before an emergency's pass is recorded: there is no serial yet.
+    Page(&'a Issued),
+    Revoked(u64, &'a Revoked),
+    Locked(u64, &'a Locked),
+    Unlocked(u64, &'a Unlocked),
+}
+
+/// What somebody decided about a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Decision {
+    Approved,
+    Refused,
+    Cancelled,
+    Reviewed,
+}
+
+impl<'a> Notice<'a> {
+    /// What an event tells; none where nobody is told of it.
+    pub(super) fn of(event: &'a Event, server: &'a str) -> Option<Self> {
+        let index = event.index;
+        let decided = |decision, decided| News::Decided(decision, index, decided);
+        let news = match &event.what {
+            What::Requested(asked) => News::Requested(index, asked),
+            What::Approved(it) => decided(Decision::Approved, it),
+            What::Refused(it) => decided(Decision::Refused, it),
+            What::Cancelled(it) => decided(Decision::Cancelled, it),
+            What::Reviewed(it) => decided(Decision::Reviewed, it),
+            What::Issued(issued) if issued.ask.emergency && issued.jump.is_none() => {
+                News::Emergency(index, issued)
+            }
+            What::Revoked(revoked) => News::Revoked(index, revoked),
+            What::Locked(locked) => News::Locked(index, locked),
+            What::Unlocked(unlocked) => News::Unlocked(index, unlocked),
+            _ => return None,
+        };
+        let at = event.at;
+        Some(Self { server, at, news })
+    }
+
+    /// The page before an emergency.
+    pub(super) fn page(issued: &'a Issued, server: &'a str, at: OffsetDateTime) -> Self {
+        let news = News::Page(issued);
+        Self { server, at, news }
+    }
+
+    /// `type` of the JSON.
+    pub(super) fn word(&self) -> &'static str {
+        match self.news {
+            News::Requested(..) => "requested",
+            News::Decided(decision, ..) => decision.word(),
+            News::Emergency(..) => "emergency",
+            News::Page(_) => "page",
+            News::Revoked(..) => "revoked",
+            News::Locked(..) => "locked",
+            News::Unlocked(..) => "unlocked",
+        }
+    }
+
+    /// The command that helps whoever reads it. Holds nothing that a caller wrote.
+    pub(super) fn next(&self) -> String {
+        match self.news {
+            News::Requested(id, _) => format!("daypass approve {id}"),
+            News::Decided(_, _, decided) => format!("daypass show {}", decided.request),
+            News::Emergency(serial, _) => format!("daypass review {serial}"),
+            News::Page(_) => "daypass requests".to_owned(),
+            News::Revoked(index, _) | News::Unlocked(index, _) => {
+                format!("daypass ledger show {index}")
+            }
+            News::Locked(..) => "daypass admin locks".to_owned(),
+        }
+    }
+
+    /// One JSON object of printable ASCII: `{"type":"...","timestamp":"RFC 3339","data":{...}}`.
+    ///
+    /// # Errors
+    /// None that an event can cause: its time was written before.
+    pub(super) fn json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let at = self.at.to_offset(UtcOffset::UTC).format(&Rfc3339);
+        ascii_json(&Message {
+            kind: self.word(),
+            timestamp: at.map_err(serde::ser::Error::custom)?,
+            data: self.data(),
+        })
+    }
+
+    fn data(&self) -> Data<'a> {
+        let who = |who: &'a Who| {
+            Some(Person {
+                issuer: &who.issuer,
+                subject: &who.subject,
+                label: &who.label,
+            })
+        };
+        let base = Data {
+            server: self.server,
+            next: self.next(),
+            ..Data::default()
+        };
+        match self.news {
+            News::Requested(id, asked) => Data {
+                id: Some(id),
+                who: who(&asked.who),
+                command: asked.command.as_deref(),
+                principals: Some(&asked.principals),
+                source_addresses: asked.source_addresses.as_deref(),
+                ttl_seconds: Some(asked.ttl_seconds),
+                needed: Some(asked.needed),
+                expires_at: Some(asked.expires_at),
+                ..base.asked(&asked.ask)
+            },
+            News::Emergency(serial, issued) => Data {
+                serial: Some(serial),
+                expires_at: Some(issued.valid_before),
+                ..base.issued(issued, self.at, who(&issued.who))
+            },
+            News::Page(issued) => Data {
+                note: Some(PAGE_NOTE),
+                ..base.issued(issued, self.at, who(&issued.who))
+            },
+            News::Decided(_, index, decided) => Data {
+                id: Some(decided.request),
+                index: Some(index),
+                who: who(&decided.who),
+                role: Some(&decided.role),
+                comment: Some(decided.comment.as_str()).filter(|comment| !comment.is_empty()),
+                ..base
+            },
+            News::Revoked(index, revoked) => Data {
+                index: Some(index),
+                who: who(&revoked.who),
+                target: Some(Target::Revoked(&revoked.target)),
+                reason: revoked.reason.as_deref(),
+                serials: Some(&revoked.serials),
+                ..base
+            },
+            News::Locked(index, locked) => Data {
+                index: Some(index),
+                who: who(&locked.who),
+                target: Some(Target::Locked(&locked.target)),
+                reason: locked.reason.as_deref(),
+                serials: Some(&locked.serials),
+                ..base
+            },
+            News::Unlocked(index, unlocked) => Data {
+                index: Some(index),
+                who: who(&unlocked.who),
+                target: Some(Target::Locked(&unlocked.target)),
+                reason: unlocked.reason.as_deref(),
+                ..base
+            },
+        }
+    }
+}
+
+const PAGE_NOTE: &str =
+    "an emergency pass is issued as soon as this is acknowledged; a review follows";
+
+impl Decision {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Refused => "refused",
+            Self::Cancelled => "cancelled",
+            Self::Reviewed => "reviewed",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    timestamp: String,
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct Person<'a> {
+    issuer: &'a str,
+    subject: &'a str,
+    label: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Target<'a> {
+    Revoked(&'a RevokeTarget),
+    Locked(&'a LockTarget),
+}
+
+/// Every field that some kind has, in their order. Times are Unix seconds.
+#[derive(Default, Serialize)]
+struct Data<'a> {
+    /// The request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u64>,
+    /// The pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<u64>,
+    /// The event, where it is neither request nor pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u64>,
+    server: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    who: Option<Person<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<&'a BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<Target<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principals: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_addresses: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needed: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serials: Option<&'a [u64]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
+    next: String,
+}
+
+impl<'a> Data<'a> {
+    fn asked(self, ask: &'a Asked) -> Self {
+        Self {
+            role: Some(&ask.role),
+            host: ask.host.as_deref(),
+            params: Some(&ask.params),
+            reason: ask.reason.as_deref(),
+            ..self
+        }
+    }
+
+    fn issued(self, issued: &'a Issued, at: OffsetDateTime, who: Option<Person<'a>>) -> Self {
+        Self {
+            who,
+            command: issued.command.as_deref(),
+            principals: Some(&issued.principals),
+            source_addresses: issued.source_addresses.as_deref(),
+            ttl_seconds: Some(lifetime(issued, at)),
+            ..self.asked(&issued.ask)
+        }
+    }
+}
+
+/// Seconds from being issued at `at`.
+fn lifetime(issued: &Issued, at: OffsetDateTime) -> u64 {
+    let at = u64::try_from(at.unix_timestamp()).unwrap_or(0);
+    issued.valid_before.saturating_sub(at)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::notify::sample;
+
+    /// `DAYPASS_WRITE_GOLDEN=1` writes what a change is meant to change.
+    fn golden(name: &str, bytes: &[u8]) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/webhooks");
+        let file = folder.join(name);
+        let text = format!("{}\n", std::str::from_utf8(bytes).unwrap());
+        if std::env::var_os("DAYPASS_WRITE_GOLDEN").is_some() {
+            fs::write(&file, &text).unwrap();
+        }
+        let expected = fs::read_to_string(&file).unwrap_or_default();
+        assert_eq!(text, expected, "{name}");
+    }
+
+    #[test]
+    fn every_kind_has_its_golden_file_in_both_formats() {
+        let events = sample::events();
+        let notices = events.iter().map(|event| Notice::of(event, sample::SERVER));
+        let mut notices: Vec<_> = notices.map(Option::unwrap).collect();
+        let emergency = sample::emergency();
+        let What::Issued(issued) = &emergency.what else {
+            unreachable!()
+        };
+        notices.push(Notice::page(issued, sample::SERVER, emergency.at));
+        for notice in notices {
+            golden(&format!("{}.json", notice.word()), &notice.json().unwrap());
+            golden(&format!("{}.chat.json", notice.word()), &notice.chat());
+        }
+    }
+
+    #[test]
+    fn claims_keys_and_signatures_are_not_told() {
+        for event in sample::events() {
+            let notice = Notice::of(&event, sample::SERVER).unwrap();
+            let text = [notice.json().unwrap(), notice.chat()].concat();
+            let text = String::from_utf8(text).unwrap();
+            for word in [
+                "groups",
+                "claims",
+                "SHA256",
+                "signature",
+                "c2lnbmF0dXJl",
+                "policy",
+            ] {
+                assert!(!text.contains(word), "{word}: {text}");
+            }
+        }
+    }
+}

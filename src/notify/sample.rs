@@ -1,0 +1,137 @@
+//! One event of every kind that is told, for tests.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use time::macros::datetime;
+
+use super::kind::Kind;
+use crate::ledger::{
+    Event, What,
+    event::{
+        Asked, Decided, Issued, LockTarget, Locked, Requested, RevokeTarget, Revoked, Unlocked, Who,
+    },
+};
+
+pub(super) const SERVER: &str = "ca.example.com";
+
+fn who(label: &str) -> Who {
+    Who {
+        issuer: "https://id.example.com".to_owned(),
+        subject: format!("u-{label}"),
+        label: format!("{label}@example.com"),
+        claims: json!({"email": "x", "groups": ["oncall"]}),
+    }
+}
+
+fn asked() -> Asked {
+    Asked {
+        role: "prod".to_owned(),
+        host: Some("web-1".to_owned()),
+        params: BTreeMap::from([("unit".to_owned(), "nginx".to_owned())]),
+        reason: Some("INC-7 \u{1b}[2J\n<!channel> `@here` \u{202e}Z\u{fc}rich".to_owned()),
+        ..Asked::default()
+    }
+}
+
+fn event(index: u64, what: What) -> Event {
+    let at = datetime!(2026-11-22 15:32:51.123 UTC);
+    Event { index, at, what }
+}
+
+pub(super) fn requested() -> Event {
+    let requested = Requested {
+        who: who("bob"),
+        ask: asked(),
+        key: "SHA256:subject".to_owned(),
+        needed: 2,
+        expires_at: 1_795_363_371,
+        principals: vec!["deploy@web".to_owned()],
+        command: Some("/bin/systemctl restart nginx".to_owned()),
+        source_addresses: Some(vec!["203.0.113.7/32".to_owned()]),
+        extensions: vec!["permit-pty".to_owned()],
+        ttl_seconds: 1800,
+        policy: "ab".repeat(32),
+        through: None,
+    };
+    event(12, What::Requested(Box::new(requested)))
+}
+
+pub(super) fn emergency() -> Event {
+    let issued = Issued {
+        who: who("bob"),
+        ask: Asked {
+            emergency: true,
+            ..asked()
+        },
+        key: "SHA256:subject".to_owned(),
+        binding: "nonce".to_owned(),
+        key_id: "bob@example.com/prod".to_owned(),
+        principals: vec!["deploy".to_owned()],
+        command: None,
+        source_addresses: None,
+        extensions: Vec::new(),
+        valid_after: 1_795_361_511,
+        valid_before: 1_795_362_471,
+        policy: "ab".repeat(32),
+        ca: "SHA256:ca".to_owned(),
+        to_be_signed: "cd".repeat(32),
+        emergency_proof: None,
+        jump: None,
+    };
+    event(17, What::Issued(Box::new(issued)))
+}
+
+fn decided(comment: &str) -> Box<Decided> {
+    Box::new(Decided {
+        request: 12,
+        role: "prod".to_owned(),
+        who: who("carol"),
+        key: "ssh-ed25519 AAAA".to_owned(),
+        signature: "c2lnbmF0dXJl".to_owned(),
+        comment: comment.to_owned(),
+        policy: "ab".repeat(32),
+    })
+}
+
+/// One of each kind.
+pub(super) fn events() -> Vec<Event> {
+    let all = |kind| match kind {
+        Kind::Requested => requested(),
+        Kind::Approved => event(13, What::Approved(decided("go ahead"))),
+        Kind::Refused => event(14, What::Refused(decided("not today"))),
+        Kind::Cancelled => event(15, What::Cancelled(decided(""))),
+        Kind::Emergency => emergency(),
+        Kind::Reviewed => event(18, What::Reviewed(decided(""))),
+        Kind::Revoked => event(
+            19,
+            What::Revoked(Box::new(Revoked {
+                who: who("carol"),
+                target: RevokeTarget::Serial(17),
+                reason: None,
+                key: None,
+                serials: vec![17],
+            })),
+        ),
+        Kind::Locked => event(
+            20,
+            What::Locked(Box::new(Locked {
+                who: who("carol"),
+                target: LockTarget::Identity("bob@example.com".to_owned()),
+                reason: Some("laptop stolen".to_owned()),
+                key: None,
+                serials: vec![16, 17],
+            })),
+        ),
+        Kind::Unlocked => event(
+            21,
+            What::Unlocked(Box::new(Unlocked {
+                who: who("carol"),
+                target: LockTarget::Role("prod".to_owned()),
+                reason: None,
+                key: None,
+            })),
+        ),
+    };
+    Kind::ALL.into_iter().map(all).collect()
+}

@@ -1,0 +1,276 @@
+//! Follows the ledger for one webhook and delivers what it is to be told. Each webhook has a worker of its own, so a dead
+//! receiver delays nobody else; none is waited for by those who append.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use time::OffsetDateTime;
+use tokio::{
+    task::{Id, JoinError, JoinSet},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    delivery::{Failure, Receiver},
+    kind::{self, Kind},
+    notice::Notice,
+    outbox::{Next, Outbox, Settled},
+    schedule::Schedule,
+};
+use crate::{
+    ledger::{Event, tree::leaf_hash},
+    store::Store,
+};
+
+/// Deliveries to one receiver at a time.
+const AT_ONCE: usize = 4;
+
+/// Leaves read at a time.
+const BATCH: u32 = 1000;
+
+/// After the ledger has grown, so long is waited for more: many passes cost one reading.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// After a failure to read or write, so long nothing is tried.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A cursor that moved further than this is saved even where nothing else happened.
+const UNSAVED: u64 = 10_000;
+
+/// When the daemon stops, so long deliveries under way may still be answered. Those that are not come again.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What a worker works with.
+#[derive(Clone)]
+pub(super) struct Worker {
+    pub(super) receiver: Arc<Receiver>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) store: Store,
+    pub(super) server: Arc<str>,
+    pub(super) schedule: Schedule,
+    pub(super) clock: fn() -> OffsetDateTime,
+    pub(super) stop: CancellationToken,
+}
+
+/// Deliveries that are on their way.
+#[derive(Default)]
+struct UnderWay {
+    tasks: JoinSet<Result<(), Failure>>,
+    indices: HashMap<Id, u64>,
+}
+
+type Ended = Result<(Id, Result<(), Failure>), JoinError>;
+
+impl Worker {
+    /// Works until it is stopped or the store is closed.
+    pub(super) async fn run(self) {
+        let mut under_way = UnderWay::default();
+        let mut saved_cursor = self.cursor();
+        let mut is_dirty = false;
+        loop {
+            is_dirty |= self.take_in().await;
+            let wait = self.start_due(&mut under_way);
+            let cursor = self.cursor();
+            if is_dirty || cursor >= saved_cursor.saturating_add(UNSAVED) {
+                self.save().await;
+                (is_dirty, saved_cursor) = (false, cursor);
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                Some(ended) = under_way.tasks.join_next_with_id() => {
+                    self.settle(&mut under_way, ended);
+                    is_dirty = true;
+                }
+                () = self.outbox.woken(self.name()) => is_dirty = true,
+                () = sleep(wait.unwrap_or(PAUSE)), if wait.is_some() => (),
+                is_open = self.grown(), if self.has_room() => {
+                    if !is_open {
+                        break;
+                    }
+                }
+            }
+        }
+        self.finish(under_way).await;
+    }
+
+    fn name(&self) -> &str {
+        self.receiver.name()
+    }
+
+    fn cursor(&self) -> u64 {
+        let cursor = self.outbox.look(self.name(), |mailbox| mailbox.cursor);
+        cursor.unwrap_or(u64::MAX)
+    }
+
+    fn has_room(&self) -> bool {
+        let room = self.outbox.look(self.name(), |mailbox| mailbox.has_room());
+        room.unwrap_or(false)
+    }
+
+    /// Waits until there is more in the ledger; false where it was closed.
+    async fn grown(&self) -> bool {
+        let cursor = self.cursor();
+        let is_open = self.store.until(|| self.store.size() > cursor).await;
+        sleep(BREATH).await;
+        is_open
+    }
+
+    /// Puts what the ledger has for this webhook into the mailbox; whether there was anything.
+    async fn take_in(&self) -> bool {
+        let mut has_taken = false;
+        while self.has_room() && self.cursor() < self.store.size() && !self.stop.is_cancelled() {
+            let entries = match self.store.entries(self.cursor(), BATCH).await {
+                Ok(entries) => entries,
+                Err(error) => {
+                    tracing::warn!(webhook = self.name(), %error, "failed to read the ledger");
+                    sleep(PAUSE).await;
+                    break;
+                }
+            };
+            for (index, leaf) in entries {
+                let told = self.told(&leaf);
+                let now = (self.clock)();
+                let taken = self.outbox.change(self.name(), |mailbox| match told {
+                    _ if !mailbox.has_room() => None,
+                    Some(kind) => {
+                        mailbox.take(index, kind, now);
+                        Some(true)
+                    }
+                    None => {
+                        mailbox.pass_by(index);
+                        Some(false)
+                    }
+                });
+                match taken.flatten() {
+                    Some(taken) => has_taken |= taken,
+                    None => break,
+                }
+            }
+        }
+        has_taken
+    }
+
+    /// The kind of an event that this webhook is told.
+    fn told(&self, leaf: &[u8]) -> Option<Kind> {
+        if !kind::may_be_told(leaf) {
+            return None;
+        }
+        let event = Event::parse(leaf).ok()?;
+        Kind::of(&event.what).filter(|kind| self.receiver.takes(*kind))
+    }
+
+    /// Starts what is due; how long until something else is.
+    fn start_due(&self, under_way: &mut UnderWay) -> Option<Duration> {
+        while under_way.tasks.len() < AT_ONCE {
+            let indices: BTreeSet<u64> = under_way.indices.values().copied().collect();
+            let now = (self.clock)();
+            let next = self.outbox.look(self.name(), |mailbox| {
+                mailbox.next(now, &self.schedule, &indices)
+            });
+            match next {
+                Some(Next::Due(index)) => {
+                    let delivery = self.clone().deliver(index);
+                    let task = under_way.tasks.spawn(delivery);
+                    under_way.indices.insert(task.id(), index);
+                }
+                Some(Next::In(wait)) => return Some(wait),
+                Some(Next::Never) | None => return None,
+            }
+        }
+        None
+    }
+
+    async fn deliver(self, index: u64) -> Result<(), Failure> {
+        let unreadable = |error: String| Failure::Ledger(error);
+        let entries = self.store.entries(index, 1).await;
+        let entries = entries.map_err(|error| unreadable(error.to_string()))?;
+        let Some((_, leaf)) = entries.into_iter().next() else {
+            return Err(unreadable("the event is not there".to_owned()));
+        };
+        let event = Event::parse(&leaf).map_err(|error| unreadable(error.to_string()))?;
+        match Notice::of(&event, &self.server) {
+            Some(notice) => {
+                let id = event_id(index, &leaf);
+                self.receiver.tell(&id, &notice, (self.clock)()).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Notes what an attempt came to.
+    fn settle(&self, under_way: &mut UnderWay, ended: Ended) {
+        let (task, outcome) = match ended {
+            Ok(ended) => ended,
+            Err(panicked) => {
+                let failure = Failure::Connection("the delivery panicked".to_owned());
+                (panicked.id(), Err(failure))
+            }
+        };
+        let Some(index) = under_way.indices.remove(&task) else {
+            return;
+        };
+        let (name, now) = (self.name(), (self.clock)());
+        let settled = match &outcome {
+            Ok(()) => {
+                self.outbox.change(name, |mailbox| mailbox.deliver(index));
+                "delivered"
+            }
+            Err(failure) => {
+                let error = failure.to_string();
+                let settled = self.outbox.change(name, |mailbox| {
+                    mailbox.fail(index, &error, &self.schedule, name, now)
+                });
+                match settled {
+                    Some(Settled::Dead) => {
+                        tracing::error!(webhook = name, index, error, "a webhook was given up");
+                        "dead"
+                    }
+                    _ => {
+                        tracing::warn!(webhook = name, index, error, "a webhook failed");
+                        "failed"
+                    }
+                }
+            }
+        };
+        count(name, settled);
+    }
+
+    /// What is answered soon is noted; the rest comes again.
+    async fn finish(&self, mut under_way: UnderWay) {
+        let answers = async {
+            while let Some(ended) = under_way.tasks.join_next_with_id().await {
+                self.settle(&mut under_way, ended);
+            }
+        };
+        // Those that are too late are still pending.
+        let _ = tokio::time::timeout(GRACE, answers).await;
+        self.save().await;
+    }
+
+    async fn save(&self) {
+        if let Err(error) = self.outbox.save().await {
+            tracing::error!(%error, "failed to write webhooks.json: a crash now would deliver some webhooks twice");
+        }
+    }
+}
+
+/// The same for an event at every attempt and after every restart: the beginning of its leaf hash, and its index.
+fn event_id(index: u64, leaf: &[u8]) -> String {
+    let hash = leaf_hash(leaf);
+    let hash: String = hash
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("evt_{hash}_{index}")
+}
+
+pub(super) fn count(webhook: &str, outcome: &'static str) {
+    let webhook = webhook.to_owned();
+    metrics::counter!("daypass_webhook_deliveries_total", "webhook" => webhook, "outcome" => outcome)
+        .increment(1);
+}

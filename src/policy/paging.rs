@@ -1,0 +1,114 @@
+//! `emergency = { ..., page = "before" }`: who is told of an emergency, and when. Pure: that somebody can be told is for
+//! whoever has the webhooks to say.
+
+use serde::Deserialize;
+
+use super::{Ask, Error, Policy};
+
+/// When the page of an emergency goes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Page {
+    /// At once when the pass is recorded; nobody waits for it.
+    #[default]
+    After,
+    /// Before the pass is recorded: without an acknowledgement there is none.
+    Before,
+}
+
+impl Policy {
+    /// When the page of this ask goes out; none where it is no emergency.
+    pub fn page(&self, ask: &Ask) -> Option<Page> {
+        let role = self.role(&ask.role).ok().filter(|_| ask.emergency)?;
+        role.emergency.as_ref().map(|emergency| emergency.page)
+    }
+
+    /// For a server on which nobody can be paged.
+    ///
+    /// # Errors
+    /// Where a role demands a page before its emergencies: its line, and what to add.
+    pub fn expect_no_page_before(&self) -> Result<(), Error> {
+        let demands = |role: &&super::Role| {
+            let page = role.emergency.as_ref().map(|emergency| emergency.page);
+            page == Some(Page::Before)
+        };
+        match self.roles.iter().find(demands) {
+            None => Ok(()),
+            Some(role) => Err(Error::Invalid {
+                origin: self.origin.clone(),
+                line: role.line,
+                message: format!(
+                    "role {:?} has page = \"before\", and no webhook takes \"emergency\": add a [[webhook]] with \
+                     events = [\"emergency\"] to daypass.toml and restart, or write page = \"after\"",
+                    role.name
+                ),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn policy(page: &str) -> Result<Policy, Error> {
+        let text = format!(
+            r#"
+[limits]
+principals = ["root"]
+
+[[role]]
+name = "prod"
+allow = '"oncall" in claims.groups'
+principals = ["root"]
+emergency = {{ allow = '"oncall" in claims.groups', ttl = "15m", review = '"security" in claims.groups'{page} }}
+
+[[role]]
+name = "plain"
+allow = '"oncall" in claims.groups'
+principals = ["root"]
+"#
+        );
+        Policy::parse(&text, "policy.toml")
+    }
+
+    fn ask(role: &str, emergency: bool) -> Ask {
+        Ask {
+            role: role.to_owned(),
+            emergency,
+            ..Ask::default()
+        }
+    }
+
+    #[test]
+    fn the_page_is_the_emergencys_alone() {
+        let after = policy("").unwrap();
+        let before = policy(r#", page = "before""#).unwrap();
+        for (case, policy, ask, expected) in [
+            ("the default", &after, ask("prod", true), Some(Page::After)),
+            ("as written", &before, ask("prod", true), Some(Page::Before)),
+            ("no emergency", &before, ask("prod", false), None),
+            ("none in the role", &before, ask("plain", true), None),
+            ("no role", &before, ask("x", true), None),
+        ] {
+            assert_eq!(policy.page(&ask), expected, "{case}");
+        }
+        assert!(after.expect_no_page_before().is_ok());
+    }
+
+    #[test]
+    fn a_page_that_reaches_nobody_is_refused_with_its_line() {
+        let error = policy(r#", page = "before""#).unwrap();
+        let error = error.expect_no_page_before().unwrap_err().to_string();
+        assert!(
+            error.starts_with("policy.toml:6: role \"prod\" has page = \"before\""),
+            "{error}"
+        );
+        assert!(error.contains("add a [[webhook]]"), "{error}");
+        let Err(error) = policy(r#", page = "never""#) else {
+            unreachable!()
+        };
+        assert!(error.to_string().contains("policy.toml:9: "), "{error}");
+    }
+}

@@ -1,0 +1,43 @@
+//! Webhooks between the wire's types and the domain's. Pure.
+
+use super::{Malformed, missing, text};
+use crate::{
+    operations::webhooks::{DeadLetter, Report, Which},
+    proto::v1::{self, retry_webhooks_request},
+};
+
+/// Longer than any configured name.
+const NAME_BYTES: usize = 128;
+
+/// Which dead letters of which webhook.
+pub(in crate::server) fn retry(
+    wire: &v1::RetryWebhooksRequest,
+) -> Result<(String, Which), Malformed> {
+    let name = text("name", &wire.name, NAME_BYTES)?.ok_or(missing("name"))?;
+    match wire.which {
+        Some(retry_webhooks_request::Which::Index(index)) => Ok((name, Which::Index(index))),
+        Some(retry_webhooks_request::Which::All(true)) => Ok((name, Which::All)),
+        Some(retry_webhooks_request::Which::All(false)) | None => Err(missing("which")),
+    }
+}
+
+/// How things stand with a webhook.
+pub(in crate::server) fn webhook(report: Report) -> v1::Webhook {
+    v1::Webhook {
+        name: report.name,
+        delivered: report.delivered,
+        pending: report.pending,
+        last_error: report.last_error.unwrap_or_default(),
+        dead: report.dead.into_iter().map(dead_letter).collect(),
+    }
+}
+
+fn dead_letter(dead: DeadLetter) -> v1::DeadLetter {
+    v1::DeadLetter {
+        index: dead.index,
+        r#type: dead.kind.word().to_owned(),
+        attempts: dead.attempts,
+        error: dead.error,
+        at: u64::try_from(dead.at.unix_timestamp()).unwrap_or(0),
+    }
+}
