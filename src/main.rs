@@ -4,6 +4,7 @@ use std::{ffi::OsString, process::ExitCode, thread};
 
 use clap::Parser;
 use daypass::cli::{Cli, Failure, Format, failure::Code, output};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Stack of every thread that may evaluate a policy: CEL's evaluator recurses, and a stack overflow would abort.
 const STACK: usize = 32 * 1024 * 1024;
@@ -58,9 +59,11 @@ async fn interruptible(cli: Cli) -> Result<(), Failure> {
     if cli.ends_on_its_own_signals() {
         return cli.run().await;
     }
+    // From here on, and not from when it is first waited for.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         outcome = cli.run() => outcome,
-        _ = tokio::signal::ctrl_c() => Err(Failure::new(Code::Interrupted, "")),
+        _ = interrupt.recv() => Err(Failure::new(Code::Interrupted, "")),
     }
 }
 

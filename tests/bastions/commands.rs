@@ -298,7 +298,8 @@ async fn status_requests_and_replay_know_the_way() {
             "another address",
             "192.0.2.10",
             "192.0.2.11",
-            vec!["source 192.0.2.10/32 -> 192.0.2.11/32"],
+            // The pass, and the request for the other role.
+            vec!["source 192.0.2.10/32 -> 192.0.2.11/32"; 2],
         ),
         (
             "no bastion any more",
@@ -306,7 +307,7 @@ async fn status_requests_and_replay_know_the_way() {
             "principals = [\"root\"]\npty",
             vec![
                 "source 192.0.2.10/32 -> any",
-                "the way goes through no bastion any more",
+                "source: the way goes through no bastion any more, so there is no jump pass",
             ],
         ),
     ] {

@@ -197,7 +197,10 @@ async fn whoever_is_not_proven_leaves_no_event() {
 async fn roles_explanations_and_the_ledger_answer_their_readers() {
     let door = Door::open("").await;
     let (alice, mallory) = (door.caller("alice"), door.caller("mallory"));
-    for (caller, names) in [(&alice, vec!["shell", "logs", "prod"]), (&mallory, vec![])] {
+    for (caller, names) in [
+        (&alice, vec!["shell", "logs", "prod", "prod-root"]),
+        (&mallory, vec![]),
+    ] {
         let request = caller.signed(v1::ListRolesRequest::default());
         let roles = door
             .passes()
@@ -212,7 +215,7 @@ async fn roles_explanations_and_the_ledger_answer_their_readers() {
         );
         let request = caller.signed(v1::ExplainRequest::default());
         let explained = door.passes().explain(request).await.unwrap().into_inner();
-        assert_eq!(explained.roles.len(), 3);
+        assert_eq!(explained.roles.len(), 4);
     }
     let mut ledger = LedgerClient::new(door.channel.clone());
     let page = ledger

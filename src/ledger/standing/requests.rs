@@ -2,9 +2,13 @@
 //!
 //! An approval is of one exact request, by somebody else, counted once per identity, and spent once.
 
+mod state;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use time::OffsetDateTime;
+
+pub use state::{State, Verb};
 
 use super::{Objection, Rule};
 use crate::ledger::{
@@ -17,52 +21,6 @@ const MEMORY: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How many requests one identity may have waiting at once.
 const MOST_WAITING: usize = 32;
-
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It waits for approvals.
-    Pending,
-    /// It has all that it needs, and may be redeemed.
-    Approved,
-    /// Somebody said no.
-    Denied,
-    /// Whoever asked took it back.
-    Cancelled,
-    /// Its time is over.
-    Expired,
-    /// It has become a pass.
-    Redeemed,
-    /// An emergency that nobody else has looked at yet.
-    ReviewOpen,
-    /// An emergency that somebody else has looked at.
-    Reviewed,
-}
-
-/// What somebody decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// One more approval.
-    Approve,
-    /// Nobody may redeem it.
-    Deny,
-    /// Whoever asked takes it back.
-    Cancel,
-    /// The emergency was looked at.
-    Review,
-}
-
-impl Verb {
-    /// As it is signed and shown.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Approve => "approve",
-            Self::Deny => "deny",
-            Self::Cancel => "cancel",
-            Self::Review => "review",
-        }
-    }
-}
 
 /// One decision about a request.
 #[derive(Clone, Debug, PartialEq)]
