@@ -10,7 +10,7 @@
 //!
 //! | stage | the only way in | what comes out |
 //! |---|---|---|
-//! | [`identity`] | [`identity::Issuers::verify`] over a compact ID token, then [`identity::Identity::hold`] over a signature by the subject key | [`identity::Holder`] |
+//! | [`identity`] | [`identity::Issuers::verify`] over a compact ID token (or, while the issuer is down, [`identity::emergency::Registry::verify`] over registered keys' signatures), then [`identity::Identity::hold`] over a signature by the subject key | [`identity::Holder`] |
 //! | [`policy`] | [`policy::Policy::decide`] | [`policy::Grant`], or a denial with its reason |
 //! | [`ca::draft`] | [`ca::Draft::new`] | [`ca::Draft`]: everything but serial and signature |
 //! | [`store`] | [`store::Store::issue`], one commit for whoever waits | [`ledger::Receipt`]: the event is durable, the serial is its index |
@@ -48,7 +48,7 @@
 //! # Rooms
 //!
 //! [`identity`], [`policy`], [`ledger`] and most of [`ca`] are pure: no clock, no randomness, no I/O. [`store`] owns the
-//! database, [`notify`] tells webhooks what the ledger has, [`server`] owns the network, [`client`] the user's files and agent, [`host`] a host's. [`operations`] lists what this CA does.
+//! database, [`notify`] tells webhooks what the ledger has, [`server`] owns the network, [`client`] the user's files and agent, [`host`] a host's, [`notify`] the way to webhooks. [`operations`] lists what this CA does.
 //! [`config`] and [`daemon`] wire it; [`cli`] prints; [`dev`] is the whole world on one machine.
 //! `tests/architecture.rs` holds every module to its imports.
 

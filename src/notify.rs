@@ -2,10 +2,10 @@
 //! roles demand before an emergency. Chat notifies, it never decides.
 //!
 //! **The ledger is the queue.** Nothing is put anywhere on the way to a pass. A worker per webhook follows the ledger from
-//! a cursor of its own and delivers at least once; [`outbox`] keeps cursor, pending deliveries and dead letters through a
+//! a cursor of its own and delivers at least once; `outbox` keeps cursor, pending deliveries and dead letters through a
 //! crash. A receiver that is slow or dead costs nobody anything but itself.
 //!
-//! [`address`] keeps deliveries away from what only this machine can reach, [`signature`] lets receivers know them.
+//! [`address`] keeps deliveries away from what only this machine can reach, `signature` lets receivers know them.
 
 pub mod address;
 mod chat;

@@ -83,4 +83,5 @@ stories! {
     passes_and_what_is_refused => "passes.md",
     the_record => "ledger.md",
     the_policy_and_its_tools => "policy.md",
+    what_help_says => "help.md",
 }

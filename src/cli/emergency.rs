@@ -22,8 +22,8 @@ use crate::client::{
 
 /// Get in by the registered keys of several people, while nobody can sign in.
 ///
-/// Where one key is enough: daypass ssh (or pass) HOST --role ROLE --reason TEXT --emergency-key FILE. Where the role wants
-/// several: `prepare` writes a file and signs it, everybody else signs it with `sign` on their own machine, and `redeem`
+/// Where one key is enough: daypass ssh HOST --role ROLE --reason TEXT --emergency-key FILE. Where the role wants several:
+/// `prepare` writes a file and signs it, everybody else signs it with `sign` on their own machine, and `redeem`
 /// makes the pass where it was prepared. The file holds no secret; its challenge is good for 15 minutes and for one pass.
 #[derive(Debug, clap::Args)]
 pub struct Args {

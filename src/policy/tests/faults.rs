@@ -122,9 +122,7 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
         ),
         (
             "a DSA key",
-            registered(concat!(
-                "keys = [\"ssh-dss AAAAB3NzaC1kc3MAAAABAwAAAAEDAAAAAQMAAAABAw==\"]"
-            )),
+            registered("keys = [\"ssh-dss AAAAB3NzaC1kc3MAAAABAwAAAAEDAAAAAQMAAAABAw==\"]"),
             9,
             "no key for emergencies",
         ),
