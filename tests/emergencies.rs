@@ -15,8 +15,8 @@ use daypass::{
     ledger::{
         Standing, What, approval,
         checkpoint::Verifier,
-        emergency::NAMESPACE,
-        event::{LockTarget, Locked, Who},
+        emergency::{self, NAMESPACE},
+        event::{LockTarget, Locked, RevokeTarget, Who},
         standing::Verb,
         tree, verify,
     },
@@ -99,6 +99,11 @@ struct Attempt {
 
 fn key() -> PrivateKey {
     PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap()
+}
+
+fn armored(key: &PrivateKey, namespace: &str, message: &[u8]) -> String {
+    let signature = key.sign(namespace, HashAlg::Sha512, message);
+    signature.unwrap().to_pem(LineEnding::LF).unwrap()
 }
 
 fn registered(name: &str, groups: &str, keys: &[&PrivateKey]) -> String {
@@ -246,22 +251,23 @@ impl Attempt {
         possession_message(&self.server, &hash, key, &ask_bytes(&self.ask)).unwrap()
     }
 
-    fn sign(&self, key: &PrivateKey, namespace: &str) -> String {
-        let signature = key.sign(namespace, HashAlg::Sha512, &self.message());
-        signature.unwrap().to_pem(LineEnding::LF).unwrap()
+    fn possession(&self, key: &PrivateKey) -> String {
+        armored(key, POSSESSION_NAMESPACE, &self.message())
     }
 
     /// Signed by these registered keys.
     fn by(&self, keys: &[&PrivateKey]) -> IssueRequest {
+        let holder = keys.first().map(|key| key.public_key().to_bytes().unwrap());
+        let message = emergency::message(&holder.unwrap_or_default(), &self.message());
         let signatures = keys.iter().map(|key| Signature {
             public_key: key.public_key().to_openssh().unwrap(),
-            signature: self.sign(key, self.namespace),
+            signature: armored(key, self.namespace, &message),
         });
         IssueRequest {
             ask: Some(self.ask.clone()),
             public_key: self.subject.public_key().to_openssh().unwrap(),
             binding_secret: Vec::new(),
-            possession: self.sign(&self.subject, POSSESSION_NAMESPACE),
+            possession: self.possession(&self.subject),
             emergency: Some(EmergencyProof {
                 challenge: self.challenge.clone(),
                 signatures: signatures.collect(),
@@ -404,7 +410,7 @@ async fn what_was_not_signed_by_a_registered_key_for_this_very_ask_gets_nothing(
         )
         .await;
     let mut stolen = base.by(&[&outage.bob]);
-    stolen.possession = base.sign(&eve, POSSESSION_NAMESPACE);
+    stolen.possession = base.possession(&eve);
     outage
         .refused("a pass key that is not held", "POSSESSION", 1, stolen)
         .await;
@@ -543,7 +549,35 @@ async fn k_of_n_counts_people_who_may_have_it_each_once() {
         .map(|one| &one["who"]["subject"])
         .collect();
     assert_eq!(people, ["bob", "alice"]);
-    // One that signed first is the one who gets in.
+    // The pass is its signers' too: whoever locks or revokes one of them gets it, and none of them reviews it.
+    let fingerprint = outage.alice.fingerprint(HashAlg::Sha256).to_string();
+    let authority = outage.scene.world.daemon().unwrap().authority();
+    let at = time::OffsetDateTime::from_unix_timestamp(outage.scene.now()).unwrap();
+    authority.store.standing(|standing| {
+        for target in [
+            LockTarget::Identity("alice".to_owned()),
+            LockTarget::Key(fingerprint.clone()),
+        ] {
+            assert_eq!(standing.lockable(&target, at), [pass.serial], "{target}");
+        }
+        let key = RevokeTarget::Key(fingerprint.clone());
+        assert_eq!(standing.revocable(&key, at), [pass.serial]);
+    });
+    let second = outage.review("alice", &["security"], pass.serial).await;
+    assert_eq!(second.unwrap_err().reason, "OWN_REQUEST");
+
+    // Whoever seconds lets in the one that they signed for, and nobody else.
+    let attempt = outage.attempt("two").await;
+    let mut reversed = attempt.by(&[&outage.bob, &outage.alice]);
+    reversed.emergency.as_mut().unwrap().signatures.reverse();
+    outage
+        .refused("their order is changed", "EMERGENCY_KEY", 0, reversed)
+        .await;
+    let mut alone = attempt.by(&[&outage.bob, &outage.alice]);
+    alone.emergency.as_mut().unwrap().signatures.remove(0);
+    outage
+        .refused("the second one alone", "EMERGENCY_KEY", 0, alone)
+        .await;
     let pass = outage
         .try_keys("two", &[&outage.alice, &outage.bob])
         .await

@@ -326,6 +326,19 @@ async fn whoever_is_locked_neither_approves_nor_redeems() {
         .refused("a locked requester", "LOCKED", story.redeem(&request))
         .await;
     story.admin.unlock(&story.scene, lock("bob")).await.unwrap();
+    story.admin.lock(&story.scene, lock("dave")).await.unwrap();
+    story
+        .refused(
+            "approved by somebody who was locked since",
+            "LOCKED",
+            story.redeem(&request),
+        )
+        .await;
+    story
+        .admin
+        .unlock(&story.scene, lock("dave"))
+        .await
+        .unwrap();
     let role = Target::Role("one".to_owned());
     story.admin.lock(&story.scene, role.clone()).await.unwrap();
     story

@@ -87,6 +87,7 @@ struct Printed<'a> {
     params: &'a std::collections::BTreeMap<String, String>,
     reason: &'a str,
     public_key: &'a str,
+    holder: &'a str,
     signed_by: Vec<String>,
     expires_at: u64,
 }
@@ -122,6 +123,7 @@ impl Args {
             Action::Redeem(it) => {
                 let target = it.out.as_deref().map(Place::named).transpose()?;
                 let sheet = Sheet::read(&it.file)?;
+                sheet.verify()?;
                 let (place, pass) = client.redeem(&sheet, target.as_ref()).await?;
                 pass::say_review(global, &pass);
                 pass::print(global, std::iter::once((Some(&place), &pass)))
@@ -132,6 +134,7 @@ impl Args {
 
 async fn sign(global: &Global, args: Sign) -> Result<(), Failure> {
     let mut sheet = Sheet::read(&args.file)?;
+    sheet.verify()?;
     let signer = Signer::open(&args.emergency_key, !global.no_input).await?;
     global.say(&text(&args.file, &sheet));
     if !args.yes && is_interactive(global) {
@@ -158,6 +161,7 @@ fn print(global: &Global, file: &Path, sheet: &Sheet, text: &str) -> Result<(), 
         params: &ask.params,
         reason: &ask.reason,
         public_key: &sheet.public_key,
+        holder: &sheet.holder,
         signed_by: sheet.signers(),
         expires_at: sheet.expires_at,
     };
@@ -178,6 +182,11 @@ fn text(file: &Path, sheet: &Sheet) -> String {
         ("host", ask.host.clone()),
         ("parameters", params.join(", ")),
         ("reason", ask.reason.clone()),
+        (
+            "lets in",
+            sheet.signers().into_iter().next().unwrap_or_default(),
+        ),
+        ("pass key", sheet.key()),
         ("signed by", sheet.signers().join(", ")),
         (
             "ends",

@@ -105,6 +105,13 @@ impl Place {
                 )));
             }
         }
+        let via = place.via_file();
+        if via.exists() && place.via().is_none() {
+            return Err(Error::Usage(format!(
+                "{} exists and is none of ours: choose another name",
+                via.display()
+            )));
+        }
         Ok(place)
     }
 

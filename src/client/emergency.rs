@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use ssh_key::PublicKey;
+use ssh_key::{PublicKey, SshSig};
 use tonic::Request;
 
 use super::{
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     identity::proof,
-    ledger::emergency::NAMESPACE,
+    ledger::emergency::{self, NAMESPACE},
     proto::{ask_bytes, v1},
 };
 
@@ -46,6 +46,8 @@ pub struct Sheet {
     pub ask: Asked,
     /// The key that the pass will be for, in OpenSSH form.
     pub public_key: String,
+    /// The registered key of whoever is let in, in OpenSSH form.
+    pub holder: String,
     /// Who has signed; the first is the one who asks.
     #[serde(default)]
     pub signatures: Vec<Signature>,
@@ -113,7 +115,7 @@ impl Client {
     ) -> Result<(Place, Pass), Error> {
         let _lock = self.state.lock().await?;
         let key = Key::fresh()?;
-        let mut sheet = self.challenged(wish, &key).await?;
+        let mut sheet = self.challenged(wish, &key, signer).await?;
         sheet.sign(signer).await?;
         self.answered(&sheet, &key, target).await
     }
@@ -126,7 +128,7 @@ impl Client {
     pub async fn prepare(&self, wish: &Wish, signer: &Signer) -> Result<Sheet, Error> {
         let _lock = self.state.lock().await?;
         let key = Key::fresh()?;
-        let mut sheet = self.challenged(wish, &key).await?;
+        let mut sheet = self.challenged(wish, &key, signer).await?;
         sheet.sign(signer).await?;
         key.keep(&self.state, &sheet.key_name())?;
         Ok(sheet)
@@ -157,7 +159,7 @@ impl Client {
     }
 
     /// An unsigned sheet over a fresh challenge.
-    async fn challenged(&self, wish: &Wish, key: &Key) -> Result<Sheet, Error> {
+    async fn challenged(&self, wish: &Wish, key: &Key, signer: &Signer) -> Result<Sheet, Error> {
         let role = wish.role.clone().ok_or_else(|| {
             Error::Usage(
                 "name the role: with a registered key nobody can be asked which ones are yours"
@@ -181,6 +183,7 @@ impl Client {
                 source_addresses: wish.source_addresses.clone(),
             },
             public_key: public_line(&key.public())?.trim_end().to_owned(),
+            holder: public_line(&signer.public())?.trim_end().to_owned(),
             signatures: Vec::new(),
         })
     }
@@ -195,7 +198,7 @@ impl Client {
         let (server, trust) = self.connect().await?;
         let ask = sheet.ask.wire();
         let request = v1::IssueRequest {
-            possession: key.sign(&sheet.message()?).await?,
+            possession: key.sign(&sheet.possession()?).await?,
             public_key: sheet.public_key.clone(),
             binding_secret: Vec::new(),
             ask: Some(ask.clone()),
@@ -289,8 +292,45 @@ impl Sheet {
             .collect()
     }
 
-    /// What everybody signs.
+    /// Whether everybody whose signature is here signed what the sheet says.
+    ///
+    /// # Errors
+    /// [`Error::Untrusted`] otherwise: somebody has changed it, or pretends that others signed.
+    pub fn verify(&self) -> Result<(), Error> {
+        for one in &self.signatures {
+            let verified = || {
+                let key = PublicKey::from_openssh(&one.public_key).ok()?;
+                let signature = SshSig::from_pem(&one.signature).ok()?;
+                let message = self.message().ok()?;
+                key.verify(NAMESPACE, &message, &signature).ok()
+            };
+            if verified().is_none() {
+                return Err(Error::Untrusted(
+                    "the file holds a signature that is not over what it says: do not sign it, and prepare another"
+                        .to_owned(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What everybody signs: whom it lets in is part of it.
     fn message(&self) -> Result<Vec<u8>, Error> {
+        let wrong = |_| Error::Usage("the sheet's holder is no key".to_owned());
+        let holder = PublicKey::from_openssh(&self.holder).map_err(wrong)?;
+        let holder = holder.to_bytes().map_err(wrong)?;
+        Ok(emergency::message(&holder, &self.possession()?))
+    }
+
+    /// Fingerprint of the key that the pass will be for.
+    pub fn key(&self) -> String {
+        let key = PublicKey::from_openssh(&self.public_key);
+        key.map(|key| key.fingerprint(ssh_key::HashAlg::Sha256).to_string())
+            .unwrap_or_default()
+    }
+
+    /// What the pass's own key signs.
+    fn possession(&self) -> Result<Vec<u8>, Error> {
         let wrong = |_| Error::Usage("the sheet's public key is none".to_owned());
         let key = PublicKey::from_openssh(&self.public_key).map_err(wrong)?;
         let hash: [u8; 32] = Sha256::digest(self.challenge.as_bytes()).into();

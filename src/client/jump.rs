@@ -118,7 +118,8 @@ impl Place {
                 jump.write(key, place, &new.certificate, copy)?;
                 new.via.write(&via)?;
             }
-            None if via.exists() => {
+            // Somebody else's file of that name is not ours to remove.
+            None if Via::read(&via).is_some() => {
                 for old in [
                     &via,
                     &jump.certificate(),

@@ -1,7 +1,7 @@
 //! The second way to an [`Identity`], for when the issuer is down: registered keys sign a fresh challenge. Pure.
 //!
-//! There is no token, so the challenge stands where its hash would: in the possession message, which the subject key signs
-//! and every registered key too, each in its own SSHSIG namespace. A challenge is good for [`CHALLENGE_LIFE`]; that it is
+//! There is no token, so the challenge stands where its hash would: in the possession message. The subject key signs that;
+//! every registered key signs it together with the key of the one who is let in, in an SSHSIG namespace of its own. A challenge is good for [`CHALLENGE_LIFE`]; that it is
 //! used once is the ledger's rule. Whoever comes this way is known to policy as such, and gets emergencies only.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -78,8 +78,8 @@ impl Registry {
 
     /// The identity of whoever signed first, with everybody else who signed the same message.
     ///
-    /// `message` is [`super::proof::possession_message`] over the challenge's hash, `namespace` that of emergency signatures.
-    /// Each person counts once.
+    /// `message` holds the first one's key and [`super::proof::possession_message`] over the challenge's hash, `namespace` is
+    /// that of emergency signatures. Each person counts once.
     ///
     /// # Errors
     /// `EMERGENCY_KEY` where a key is not registered or a signature is not by its key over this very message.

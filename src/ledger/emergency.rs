@@ -10,18 +10,30 @@ use ssh_key::{HashAlg, PublicKey};
 
 use super::{
     approval,
-    event::{Issued, Who},
+    event::{Asked, Issued, Who},
 };
 
 /// The SSHSIG namespace of emergency signatures. A signature made for anything else does not count.
 pub const NAMESPACE: &str = "daypass-emergency@v1";
+
+/// What registered keys sign, as length-prefixed strings (RFC 4251, 5): the namespace, the registered key of whoever is let in
+/// (its blob), the possession message. So nobody's signature lets in anybody else than the one they signed for.
+pub fn message(holder: &[u8], possession: &[u8]) -> Vec<u8> {
+    let mut message = Vec::new();
+    for part in [NAMESPACE.as_bytes(), holder, possession] {
+        let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        message.extend_from_slice(&length.to_be_bytes());
+        message.extend_from_slice(part);
+    }
+    message
+}
 
 /// The proof behind an emergency pass that no token was shown for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Proof {
     /// The server's challenge. It is spent with this event.
     pub challenge: String,
-    /// What everybody signed, base64: the possession message, with the challenge's hash where a token's would stand.
+    /// What everybody signed ([`message`]), base64.
     pub message: String,
     /// Who signed; the first is the pass's own.
     pub signatures: Vec<Signature>,
@@ -83,27 +95,90 @@ pub(super) fn check(server: &str, issued: &Issued) -> Result<(), &'static str> {
 /// How the ledger names this way in, where others say how their token is bound.
 pub const BINDING: &str = "emergency";
 
-/// The message's parts (`identity::proof::possession_message`): domain, server, hash of the challenge, key, ask.
+/// Whether the message names this server, this pass's key and ask, the challenge, and the first signer as the one let in.
 fn is_about(message: &[u8], server: &str, issued: &Issued, proof: &Proof) -> bool {
-    let Some([_, name, hash, key, _]) = parts(message) else {
+    let Some([domain, holder, possession]) = parts(message) else {
         return false;
     };
-    let fingerprint = PublicKey::from_bytes(key)
-        .map(|key| key.fingerprint(HashAlg::Sha256).to_string())
-        .unwrap_or_default();
-    name == server.as_bytes()
+    let Some([_, name, hash, key, ask]) = parts(possession) else {
+        return false;
+    };
+    let first = proof.signatures.first();
+    domain == NAMESPACE.as_bytes()
+        && fingerprint(holder) == first.and_then(Signature::fingerprint)
+        && name == server.as_bytes()
         && hash == Sha256::digest(proof.challenge.as_bytes()).as_slice()
-        && fingerprint == issued.key
+        && fingerprint(key).as_ref() == Some(&issued.key)
+        && is_asked(ask, &issued.ask)
 }
 
-/// Exactly five SSH strings (RFC 4251, 5).
-fn parts(message: &[u8]) -> Option<[&[u8]; 5]> {
+fn fingerprint(blob: &[u8]) -> Option<String> {
+    let key = PublicKey::from_bytes(blob).ok()?;
+    Some(key.fingerprint(HashAlg::Sha256).to_string())
+}
+
+/// Whether the ask's canonical bytes (`proto::ask_bytes`) are those of what the event says was asked: role, host, parameters,
+/// reason, and an emergency that redeems nothing. What the ledger has cut is compared as far as it goes.
+fn is_asked(mut ask: &[u8], asked: &Asked) -> bool {
+    if !ask.ends_with(&[0, 0, 0, 0, 0, 0, 0, 0, 1]) {
+        return false;
+    }
+    let mut next = || -> Option<String> {
+        let (text, rest) = string(ask)?;
+        ask = rest;
+        String::from_utf8(text.to_vec()).ok()
+    };
+    let (role, host) = (next(), next());
+    let Some((count, rest)) = ask.split_first_chunk::<4>() else {
+        return false;
+    };
+    ask = rest;
+    let mut params = Vec::new();
+    for _ in 0..u32::from_be_bytes(*count).min(MOST_PARAMS) {
+        let Some((name, rest)) = string(ask) else {
+            return false;
+        };
+        let Some((value, rest)) = string(rest) else {
+            return false;
+        };
+        ask = rest;
+        params.push((name, value));
+    }
+    let reason = string(ask).map(|(reason, _)| reason);
+    let same = |signed: Option<&[u8]>, said: &str| {
+        signed.is_some_and(|signed| match said.strip_suffix("...") {
+            Some(start) if said.len() > LONG => signed.starts_with(start.as_bytes()),
+            _ => signed == said.as_bytes(),
+        })
+    };
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let said = asked.params.iter();
+    same(role.as_deref().map(str::as_bytes), &asked.role)
+        && same(host.as_deref().map(str::as_bytes), &text(&asked.host))
+        && same(reason, &text(&asked.reason))
+        && params.len() >= asked.params.len()
+        && said.zip(params).all(|((name, value), (key, signed))| {
+            same(Some(key), name) && same(Some(signed), value)
+        })
+}
+
+/// No ask has more parameters.
+const MOST_PARAMS: u32 = 64;
+
+/// Texts this long may have been cut.
+const LONG: usize = 1000;
+
+fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
+}
+
+/// Exactly so many SSH strings (RFC 4251, 5).
+fn parts<const COUNT: usize>(message: &[u8]) -> Option<[&[u8]; COUNT]> {
     let mut rest = message;
-    let mut parts = [[].as_slice(); 5];
+    let mut parts = [[].as_slice(); COUNT];
     for part in &mut parts {
-        let (length, after) = rest.split_first_chunk::<4>()?;
-        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-        (*part, rest) = after.split_at_checked(length)?;
+        (*part, rest) = string(rest)?;
     }
     rest.is_empty().then_some(parts)
 }
@@ -118,12 +193,19 @@ mod tests {
 
     const SERVER: &str = "daypass.example.com";
 
-    fn string(bytes: &[u8]) -> Vec<u8> {
+    fn text(bytes: &[u8]) -> Vec<u8> {
         [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
     }
 
-    fn signed(message: &[u8], subject: &str) -> Signature {
-        let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+    fn key() -> PrivateKey {
+        PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap()
+    }
+
+    fn blob(key: &PrivateKey) -> Vec<u8> {
+        key.public_key().to_bytes().unwrap()
+    }
+
+    fn signed(key: &PrivateKey, message: &[u8], subject: &str) -> Signature {
         let signature = key.sign(NAMESPACE, HashAlg::Sha512, message).unwrap();
         let armored = signature.to_pem(ssh_key::LineEnding::LF).unwrap();
         Signature {
@@ -138,23 +220,39 @@ mod tests {
 
     /// An emergency of `u-4711`, seconded by `bob`.
     fn good() -> Issued {
-        let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
-        let message = [
-            string(b"daypass-issue@v1"),
-            string(SERVER.as_bytes()),
-            string(&Sha256::digest("challenge")),
-            string(&key.public_key().to_bytes().unwrap()),
-            string(b"ask"),
-        ]
-        .concat();
+        let (subject, holder, second) = (key(), key(), key());
+        let ask = [
+            text(b"web-logs"),
+            text(b"web-1"),
+            1_u32.to_be_bytes().to_vec(),
+            text(b"unit"),
+            text(b"nginx"),
+            text(b"INC-7"),
+            vec![0; 24],
+            vec![1],
+        ];
+        let possession = [
+            text(b"daypass-issue@v1"),
+            text(SERVER.as_bytes()),
+            text(&Sha256::digest("challenge")),
+            text(&blob(&subject)),
+            text(&ask.concat()),
+        ];
+        let message = message(&blob(&holder), &possession.concat());
         let mut issued = issued();
         issued.ask.emergency = true;
+        issued.ask.host = Some("web-1".into());
+        issued.ask.params = [("unit".into(), "nginx".into())].into();
+        issued.ask.reason = Some("INC-7".into());
         Issued {
-            key: key.fingerprint(HashAlg::Sha256).to_string(),
+            key: subject.fingerprint(HashAlg::Sha256).to_string(),
             binding: BINDING.to_owned(),
             emergency_proof: Some(Box::new(Proof {
                 challenge: "challenge".to_owned(),
-                signatures: vec![signed(&message, "u-4711"), signed(&message, "bob")],
+                signatures: vec![
+                    signed(&holder, &message, "u-4711"),
+                    signed(&second, &message, "bob"),
+                ],
                 message: STANDARD.encode(message),
             })),
             ..issued
@@ -171,11 +269,23 @@ mod tests {
             check("other.example.com", &good()).is_err(),
             "another server"
         );
-        let changes: [(&str, Change); 9] = [
+        let changes: [(&str, Change); 14] = [
             ("another challenge", |_, proof| proof.challenge.push('x')),
             ("another pass key", |pass, _| pass.key.push('x')),
             ("no emergency", |pass, _| pass.ask.emergency = false),
             ("bound by a token", |pass, _| pass.binding = "nonce".into()),
+            ("another role", |pass, _| pass.ask.role = "prod-root".into()),
+            ("another host", |pass, _| {
+                pass.ask.host = Some("db-1".into())
+            }),
+            ("another reason", |pass, _| pass.ask.reason = None),
+            ("another parameter", |pass, _| {
+                pass.ask.params.insert("unit".into(), "sshd".into());
+            }),
+            ("the one who seconded as the one let in", |pass, proof| {
+                proof.signatures.reverse();
+                pass.who.subject = "bob".into();
+            }),
             ("another message", |_, proof| {
                 proof.message = STANDARD.encode(b"x")
             }),

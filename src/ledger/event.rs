@@ -4,6 +4,7 @@
 //! breaks a log, nor moves a terminal's cursor, nor reads backwards.
 
 mod jump;
+mod refused;
 mod target;
 
 use std::{collections::BTreeMap, io};
@@ -12,10 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::ser::{CompactFormatter, Formatter};
 use time::OffsetDateTime;
 
-use super::{
-    emergency,
-    standing::{Objection, Rule},
-};
+use super::emergency;
 pub use jump::{Jump, Through};
 pub use target::{Applicant, LockTarget, Locked, RevokeTarget, Revoked, Unlocked};
 
@@ -241,40 +239,6 @@ pub enum What {
     },
 }
 
-impl What {
-    /// The event that stands in the ledger instead of this one where there is an objection to it: an ask's denial. What
-    /// nobody asked for leaves nothing.
-    pub fn refused(self, objection: &Objection) -> Option<Self> {
-        match self {
-            Self::Issued(issued) => Some(Self::Denied {
-                who: issued.who,
-                ask: issued.ask,
-                key: Some(issued.key),
-                reason: objection.rule.code().to_owned(),
-                detail: objection.detail.clone(),
-                policy: issued.policy,
-            }),
-            Self::Requested(asked) => Some(Self::Denied {
-                who: asked.who,
-                ask: asked.ask,
-                key: Some(asked.key),
-                reason: objection.rule.code().to_owned(),
-                detail: objection.detail.clone(),
-                policy: asked.policy,
-            }),
-            Self::Approved(decided)
-            | Self::Refused(decided)
-            | Self::Cancelled(decided)
-            | Self::Reviewed(decided)
-                if objection.rule != Rule::NoSuchRequest =>
-            {
-                Some(decided.denied(objection))
-            }
-            _ => None,
-        }
-    }
-}
-
 /// All of a pass but its serial, which is the event's index.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Issued {
@@ -366,24 +330,6 @@ pub struct Decided {
     pub comment: String,
     /// Hash of the policy file that let them decide.
     pub policy: String,
-}
-
-impl Decided {
-    fn denied(self, objection: &Objection) -> What {
-        let ask = Asked {
-            role: self.role,
-            request: Some(self.request),
-            ..Asked::default()
-        };
-        What::Denied {
-            who: self.who,
-            ask,
-            key: None,
-            reason: objection.rule.code().to_owned(),
-            detail: objection.detail.clone(),
-            policy: self.policy,
-        }
-    }
 }
 
 /// The binding's word in the ledger: `nonce`, `audience`, `none`; `emergency` where registered keys stand for a token.

@@ -13,7 +13,7 @@ mod passes;
 mod requests;
 
 pub use locks::Lock;
-pub use passes::{MARGIN, Pass};
+pub use passes::{MARGIN, Pass, Signer};
 pub use requests::{Decision, Request, State, Verb};
 
 use time::OffsetDateTime;
@@ -51,8 +51,10 @@ impl Standing {
             What::Issued(issued) => {
                 let (who, key) = (&issued.who, Some(&*issued.key));
                 self.expect_unlocked(&Applicant::new(who, key, Some(&issued.ask.role)))?;
+                self.expect_later(event)?;
                 match &issued.jump {
                     None => {
+                        self.expect_unlocked_approvers(issued)?;
                         self.admit_emergency(issued)?;
                         self.requests.admit_pass(event, issued)
                     }
@@ -95,7 +97,10 @@ impl Standing {
             | What::Refused(_)
             | What::Cancelled(_)
             | What::Reviewed(_) => (),
-            What::Revoked(revoked) => self.apply_revoked(event, &revoked.serials),
+            What::Revoked(revoked) => {
+                self.apply_before(event, &revoked.target);
+                self.apply_revoked(event, &revoked.serials);
+            }
             What::Locked(locked) => self.apply_locked(event, locked),
             What::Unlocked(unlocked) => self.apply_unlocked(unlocked),
             What::Started { .. }
@@ -195,6 +200,8 @@ pub enum Rule {
     Serials,
     /// A challenge was answered before.
     ChallengeUsed,
+    /// Everything of its time was revoked before it was recorded.
+    RevokedMeanwhile,
     /// A jump pass does not belong to the pass that it names.
     Jump,
 }
@@ -218,6 +225,7 @@ impl Rule {
             Self::NoSuchPass => "NO_SUCH_PASS",
             Self::Serials => "REVOKED_SERIALS",
             Self::ChallengeUsed => "CHALLENGE_USED",
+            Self::RevokedMeanwhile => "REVOKED_MEANWHILE",
             Self::Jump => "JUMP",
         }
     }

@@ -45,24 +45,38 @@ pub async fn open(
     context: Context,
 ) -> Result<View, Error> {
     if ask.request.is_some() || ask.emergency {
-        return Err(Error::Invalid(
-            "a request is opened without `request` and `emergency`".to_owned(),
-        ));
+        let problem = "a request is opened without `request` and `emergency`".to_owned();
+        return Err(invalid(authority, holder, ask, context, problem).await);
     }
     let policy = authority.policy();
     match policy.decide(holder.identity(), ask, context) {
         Decision::NeedsApproval(pending) => {
             file(authority, &policy, holder, ask, &pending, context).await
         }
-        Decision::Granted(_) => Err(Error::Invalid(format!(
-            "role {:?} needs no approval: ask for the pass",
-            ask.role
-        ))),
+        Decision::Granted(_) => {
+            let problem = format!("role {:?} needs no approval: ask for the pass", ask.role);
+            Err(invalid(authority, holder, ask, context, problem).await)
+        }
         Decision::Denied(denial) => {
             let (code, detail) = (denial.reason.code(), &denial.detail);
             issue::refuse_holder(authority, holder, ask, context, code, detail).await?;
             Err(Error::Denied(denial))
         }
+    }
+}
+
+/// The refusal of an ask that is none, recorded.
+async fn invalid(
+    authority: &Authority,
+    holder: &Holder,
+    ask: &Ask,
+    context: Context,
+    problem: String,
+) -> Error {
+    let code = "ASK_MALFORMED";
+    match issue::refuse_holder(authority, holder, ask, context, code, &problem).await {
+        Ok(()) => Error::Invalid(problem),
+        Err(error) => error,
     }
 }
 
@@ -314,7 +328,7 @@ async fn view(
         State::ReviewOpen => Some(Verb::Review),
         _ => None,
     };
-    let may_decide = !request.is_by(&who)
+    let may_decide = !request.is_of(&who)
         && !request.decisions.iter().any(again)
         && verb.is_some_and(|verb| may_decide(policy, identity, &request, verb).is_ok());
     Ok(View {

@@ -135,7 +135,7 @@ pub(super) struct Emergency {
 pub(super) struct EmergencyIdentity {
     pub(super) issuer: Spanned<String>,
     pub(super) subject: Spanned<String>,
-    pub(super) label: Option<Spanned<String>>,
+    pub(super) label: Spanned<String>,
     #[serde(default)]
     pub(super) claims: serde_json::Map<String, serde_json::Value>,
     pub(super) keys: Spanned<Vec<Spanned<String>>>,

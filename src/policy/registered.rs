@@ -1,7 +1,7 @@
 //! `[[emergency_identity]]`: whose registered keys get them in while the issuer is down, and how many of them it takes. Pure.
 //!
-//! Such an identity is the person's own `(issuer, subject)`, so locks, reviews and "nobody their own" hold across both ways
-//! in. It gets a role's `emergency` and nothing else, and `require` does not ask it how it signed in: it did not.
+//! Such an identity is the person's own `(issuer, subject)` and label (the verified e-mail of their tokens, else the subject),
+//! so locks, reviews and "nobody their own" hold across both ways in. It gets a role's `emergency` and nothing else, and `require` does not ask it how it signed in: it did not.
 
 use std::sync::Arc;
 
@@ -81,10 +81,7 @@ fn person(text: Text<'_>, raw: &file::EmergencyIdentity) -> Result<Registered, E
     claims.insert("sub".to_owned(), Value::String(subject.clone()));
     Ok(Registered {
         issuer: field(&raw.issuer, "issuer")?,
-        label: match &raw.label {
-            None => subject.clone(),
-            Some(label) => field(label, "label")?,
-        },
+        label: field(&raw.label, "label")?,
         subject,
         claims,
     })
@@ -95,6 +92,9 @@ fn key(line: &str) -> Result<PublicKey, String> {
         |why: &str| format!("this is no key for emergencies: {why}; write one line of a .pub file");
     let key = PublicKey::from_openssh(line.trim()).map_err(|_| wrong("it does not parse"))?;
     match key.algorithm() {
+        Algorithm::Rsa { .. } if rsa_bits(&key) < RSA_BITS => {
+            Err(wrong(&format!("an RSA key has at least {RSA_BITS} bits")))
+        }
         Algorithm::Ed25519
         | Algorithm::Ecdsa { .. }
         | Algorithm::SkEd25519
@@ -102,6 +102,17 @@ fn key(line: &str) -> Result<PublicKey, String> {
         | Algorithm::Rsa { .. } => Ok(key),
         _ => Err(wrong("its algorithm is too old, or unknown")),
     }
+}
+
+/// What the CA takes of RSA keys; a shorter one would be refused on the day it is needed.
+const RSA_BITS: usize = 3072;
+
+fn rsa_bits(key: &PublicKey) -> usize {
+    let modulus = key
+        .key_data()
+        .rsa()
+        .and_then(|key| key.n.as_positive_bytes());
+    modulus.map_or(0, |bytes| bytes.len().saturating_mul(8))
 }
 
 /// `keys` of a role's `emergency`: how many registered people must sign.

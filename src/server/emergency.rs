@@ -46,7 +46,7 @@ impl Services {
         let challenge = self.challenges.check(&proof.challenge, call.now())?;
         let key = subject::parse(&request.public_key).map_err(Refusal::SubjectKey)?;
         let ask = request.ask.clone().unwrap_or_default();
-        let message = proof::possession_message(
+        let possession = proof::possession_message(
             &self.authority.server_name,
             challenge.hash(),
             &key,
@@ -54,6 +54,12 @@ impl Services {
         )?;
         let policy = self.authority.policy();
         let signatures = unverified(proof)?;
+        let first = signatures.first();
+        let holder = first
+            .ok_or(Error::EmergencyKey("nobody signed"))?
+            .key
+            .to_bytes()?;
+        let message = emergency::message(&holder, &possession);
         let registry = policy.registry();
         let identity = registry.verify(&challenge, emergency::NAMESPACE, &message, &signatures)?;
         call.identify(&identity);
@@ -70,7 +76,7 @@ fn unverified(proof: &v1::EmergencyProof) -> Result<Vec<Unverified>, Refusal> {
     }
     let read = |one: &v1::emergency_proof::Signature| {
         let key = subject::parse(&one.public_key)
-            .map_err(|_| Error::EmergencyKey("one of them is no key"))?;
+            .map_err(|_| Error::EmergencyKey("one of them is a key that nothing here takes"))?;
         Ok(Unverified {
             key,
             signature: one.signature.clone(),

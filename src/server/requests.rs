@@ -16,7 +16,7 @@ use crate::{
         standing::{self, State, Verb},
     },
     operations::{
-        Authority, issue,
+        self, Authority, issue,
         requests::{self, Verdict, View},
     },
     proto::v1::{self, requests_server::Requests},
@@ -234,7 +234,7 @@ impl Watch {
         let mut is_first = true;
         while clock() < self.identity.expires() {
             let seen = requests::revision(&self.authority);
-            let views = match requests::list(&self.authority, &self.identity, true, clock()).await {
+            let views = match self.views(clock()).await {
                 Ok(views) => views,
                 Err(error) => {
                     let status = Refusal::from(error).to_status();
@@ -258,6 +258,17 @@ impl Watch {
             if !goes_on {
                 return;
             }
+        }
+    }
+
+    /// All that is watched.
+    async fn views(&self, now: OffsetDateTime) -> Result<Vec<View>, operations::Error> {
+        match self.only {
+            Some(id) => {
+                let view = requests::get(&self.authority, &self.identity, id, now).await?;
+                Ok(vec![view])
+            }
+            None => requests::list(&self.authority, &self.identity, true, now).await,
         }
     }
 

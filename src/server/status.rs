@@ -129,7 +129,8 @@ fn objected(rule: Rule) -> Code {
         | Rule::NotApproved
         | Rule::Expired
         | Rule::Redeemed
-        | Rule::Jump => Code::FailedPrecondition,
+        | Rule::Jump
+        | Rule::RevokedMeanwhile => Code::FailedPrecondition,
         Rule::Locked
         | Rule::OwnRequest
         | Rule::OtherHolder

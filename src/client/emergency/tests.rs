@@ -5,8 +5,13 @@ use ssh_key::SshSig;
 
 use super::*;
 
+fn line(key: &Key) -> String {
+    public_line(&key.public()).unwrap().trim_end().to_owned()
+}
+
 fn sheet() -> Sheet {
     Sheet {
+        holder: line(&Key::fresh().unwrap()),
         server: "daypass.example.com".into(),
         challenge: "challenge".into(),
         expires_at: u64::MAX,
@@ -32,7 +37,8 @@ async fn a_signature_is_over_everything_that_the_sheet_says() {
     let public = signer.public();
     let holds = |sheet: &Sheet| public.verify(NAMESPACE, &sheet.message().unwrap(), &signature);
     holds(&base).unwrap();
-    let changes: [(&str, Change); 8] = [
+    base.verify().unwrap();
+    let changes: [(&str, Change); 9] = [
         ("another server", |it| it.server.push('x')),
         ("another challenge", |it| it.challenge.push('x')),
         ("another role", |it| it.ask.role = "root".into()),
@@ -42,6 +48,9 @@ async fn a_signature_is_over_everything_that_the_sheet_says() {
         ("another parameter", |it| {
             it.ask.params.insert("unit".into(), "x".into());
         }),
+        ("another one let in", |it| {
+            it.holder = line(&Key::fresh().unwrap());
+        }),
         ("another key", |it| {
             it.public_key = public_line(&Key::fresh().unwrap().public()).unwrap();
         }),
@@ -50,6 +59,7 @@ async fn a_signature_is_over_everything_that_the_sheet_says() {
         let mut other = base.clone();
         change(&mut other);
         assert!(holds(&other).is_err(), "{case}");
+        assert!(other.verify().is_err(), "{case}");
     }
 }
 

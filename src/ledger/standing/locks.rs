@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use ssh_key::{HashAlg, PublicKey};
 use time::OffsetDateTime;
 
-use super::{Objection, Pass, Rule, Standing};
+use super::{Objection, Pass, Rule, Standing, Verb};
 use crate::ledger::{
     Event,
-    event::{Applicant, Decided, LockTarget, Locked, RevokeTarget, Revoked, Unlocked, Who},
+    event::{Applicant, Decided, Issued, LockTarget, Locked, RevokeTarget, Revoked, Unlocked, Who},
 };
 
 /// A lock in force.
@@ -31,6 +31,8 @@ pub struct Lock {
 pub(super) struct Locks {
     by_target: BTreeMap<LockTarget, Lock>,
     revision: u64,
+    /// Unix seconds: whatever was asked for before has been revoked, also what is recorded only now.
+    before: u64,
 }
 
 impl Standing {
@@ -54,9 +56,14 @@ impl Standing {
         }
     }
 
-    /// The passes that a lock at `at` revokes, by serial: those that are out and not yet revoked.
+    /// The passes that a lock at `at` revokes, by serial: those that are out and not yet revoked. An emergency's pass is also
+    /// its signers'.
     pub fn lockable(&self, target: &LockTarget, at: OffsetDateTime) -> Vec<u64> {
-        self.out(at, |pass| target.is_about(&pass.applicant()))
+        self.out(at, |pass| {
+            let mut signers = pass.signers.iter();
+            target.is_about(&pass.applicant())
+                || signers.any(|signer| target.is_about(&signer.applicant()))
+        })
     }
 
     /// The passes that a revocation at `at` revokes, by serial: those that are out and not yet revoked. A jump pass goes
@@ -64,8 +71,14 @@ impl Standing {
     pub fn revocable(&self, target: &RevokeTarget, at: OffsetDateTime) -> Vec<u64> {
         self.out(at, |pass| match target {
             RevokeTarget::Serial(serial) => pass.serial == *serial || pass.jump_of == Some(*serial),
-            RevokeTarget::Key(key) => pass.key == *key,
-            RevokeTarget::Identity(identity) => pass.applicant().is_called(identity),
+            RevokeTarget::Key(key) => {
+                pass.key == *key || pass.signers.iter().any(|signer| signer.key == *key)
+            }
+            RevokeTarget::Identity(identity) => {
+                let mut signers = pass.signers.iter();
+                pass.applicant().is_called(identity)
+                    || signers.any(|signer| signer.applicant().is_called(identity))
+            }
             RevokeTarget::Before(time) => pass.issued_at.unix_timestamp().max(0) < signed(*time),
         })
     }
@@ -123,11 +136,46 @@ impl Standing {
         self.expect_unlocked(&Applicant::new(who, key, None))
     }
 
+    /// A request that somebody who is locked by now has approved is no longer redeemed.
+    pub(super) fn expect_unlocked_approvers(&self, issued: &Issued) -> Result<(), Objection> {
+        let request = issued.ask.request.and_then(|id| self.request(id));
+        let decisions = request.iter().flat_map(|request| &request.decisions);
+        for decision in decisions.filter(|decision| decision.verb == Verb::Approve) {
+            let key = fingerprint(&decision.key);
+            let approver = Applicant::new(&decision.who, key.as_deref(), None);
+            self.expect_unlocked(&approver).map_err(|objection| {
+                let detail =
+                    format!("an approver was locked since: {objection}; open a new request");
+                Objection::new(objection.rule, detail)
+            })?;
+        }
+        Ok(())
+    }
+
     /// The word of somebody who is locked counts for nothing, nor does a locked key's.
     pub(super) fn expect_unlocked_decider(&self, decided: &Decided) -> Result<(), Objection> {
-        let key = PublicKey::from_openssh(&decided.key).ok();
-        let key = key.map(|key| key.fingerprint(HashAlg::Sha256).to_string());
+        let key = fingerprint(&decided.key);
         self.expect_unlocked(&Applicant::new(&decided.who, key.as_deref(), None))
+    }
+
+    /// A pass that was asked for before "all before" were revoked, and is recorded after (somebody was paged meanwhile), is
+    /// one of them.
+    pub(super) fn expect_later(&self, event: &Event) -> Result<(), Objection> {
+        match event.at.unix_timestamp().max(0) < signed(self.locks.before) {
+            false => Ok(()),
+            true => Err(Objection::new(
+                Rule::RevokedMeanwhile,
+                "all that was asked for until now was revoked meanwhile: ask again",
+            )),
+        }
+    }
+
+    /// Takes in a revocation of all before a time; one that lies ahead says nothing of what is asked for until then.
+    pub(super) fn apply_before(&mut self, event: &Event, target: &RevokeTarget) {
+        let now = u64::try_from(event.at.unix_timestamp()).unwrap_or(0);
+        if let RevokeTarget::Before(time) = target {
+            self.locks.before = self.locks.before.max((*time).min(now));
+        }
     }
 
     pub(super) fn apply_revoked(&mut self, event: &Event, serials: &[u64]) {
@@ -152,6 +200,11 @@ impl Standing {
     pub(super) fn apply_unlocked(&mut self, unlocked: &Unlocked) {
         self.locks.by_target.remove(&unlocked.target);
     }
+}
+
+fn fingerprint(key: &str) -> Option<String> {
+    let key = PublicKey::from_openssh(key).ok()?;
+    Some(key.fingerprint(HashAlg::Sha256).to_string())
 }
 
 /// An event that revokes others than it says it does was not written by us.

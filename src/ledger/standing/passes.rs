@@ -38,6 +38,8 @@ pub struct Pass {
     pub valid_before: u64,
     /// Whether hosts must refuse it.
     pub is_revoked: bool,
+    /// Whose registered keys let it out, where no token did.
+    pub signers: Vec<Signer>,
     /// Of a jump pass: the serial of the pass that it belongs to.
     pub jump_of: Option<u64>,
 }
@@ -55,6 +57,7 @@ impl Pass {
             issued_at: event.at,
             valid_before: issued.valid_before,
             is_revoked: false,
+            signers: signers(issued),
             jump_of: issued.jump.as_ref().map(|jump| jump.pass),
         }
     }
@@ -74,6 +77,41 @@ impl Pass {
         let now = u64::try_from(now.unix_timestamp()).unwrap_or(0);
         self.valid_before.saturating_add(MARGIN.as_secs()) <= now
     }
+}
+
+/// Somebody whose registered key signed for a pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signer {
+    /// The `sub` claim.
+    pub subject: String,
+    /// A name for people.
+    pub label: String,
+    /// Fingerprint of the registered key.
+    pub key: String,
+}
+
+impl Signer {
+    /// They, as far as locks go.
+    pub(super) fn applicant(&self) -> Applicant<'_> {
+        Applicant {
+            subject: &self.subject,
+            label: &self.label,
+            key: Some(&self.key),
+            role: None,
+        }
+    }
+}
+
+fn signers(issued: &Issued) -> Vec<Signer> {
+    let proof = issued.emergency_proof.iter();
+    let signatures = proof.flat_map(|proof| &proof.signatures);
+    signatures
+        .map(|one| Signer {
+            subject: one.who.subject.clone(),
+            label: one.who.label.clone(),
+            key: one.fingerprint().unwrap_or_default(),
+        })
+        .collect()
 }
 
 /// Passes by serial, and by their end.

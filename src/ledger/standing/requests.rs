@@ -33,6 +33,8 @@ pub struct Decision {
     pub at: OffsetDateTime,
     /// Their words.
     pub comment: String,
+    /// Their key in OpenSSH form.
+    pub key: String,
 }
 
 /// An ask that waits, or an emergency whose review is open.
@@ -54,6 +56,8 @@ pub struct Request {
     pub decisions: Vec<Decision>,
     /// The pass it was redeemed for, or that is under review; 0 before.
     pub serial: u64,
+    /// Who else signed for it, where registered keys let somebody in.
+    pub signers: Vec<Who>,
     state: State,
 }
 
@@ -80,6 +84,11 @@ impl Request {
     /// where one person has two issuers, `approval.by` names those of one (`issuer`).
     pub fn is_by(&self, who: &Who) -> bool {
         same(&self.who, who)
+    }
+
+    /// Whether `who` opened it, or signed that it may be.
+    pub fn is_of(&self, who: &Who) -> bool {
+        self.is_by(who) || self.signers.iter().any(|signer| same(signer, who))
     }
 
     /// Those who approved it, each once.
@@ -164,7 +173,10 @@ impl Requests {
             Verb::Deny | Verb::Cancel => &[State::Pending, State::Approved],
             Verb::Review => &[State::ReviewOpen],
         };
-        let is_own = request.is_by(&decided.who);
+        let is_own = match verb {
+            Verb::Review => request.is_of(&decided.who),
+            Verb::Approve | Verb::Deny | Verb::Cancel => request.is_by(&decided.who),
+        };
         if is_own != (verb == Verb::Cancel) {
             return Err(not_theirs(verb));
         }
@@ -254,6 +266,7 @@ impl Requests {
             at: event.at,
             decisions: Vec::new(),
             serial: 0,
+            signers: Vec::new(),
             state: State::Pending,
         };
         self.by_id.insert(event.index, request);
@@ -269,6 +282,7 @@ impl Requests {
             verb,
             at: event.at,
             comment: decided.comment.clone(),
+            key: decided.key.clone(),
         });
         let approvals = u32::try_from(request.approvers().count()).unwrap_or(u32::MAX);
         request.state = match verb {
@@ -302,6 +316,7 @@ impl Requests {
                 at: event.at,
                 decisions: Vec::new(),
                 serial: event.index,
+                signers: signers(issued),
                 state: State::ReviewOpen,
             };
             self.by_id.insert(event.index, review);
@@ -309,11 +324,20 @@ impl Requests {
     }
 }
 
+fn signers(issued: &Issued) -> Vec<Who> {
+    let proof = issued.emergency_proof.iter();
+    let signatures = proof.flat_map(|proof| &proof.signatures);
+    signatures.map(|one| one.who.clone()).collect()
+}
+
 fn not_theirs(verb: Verb) -> Objection {
     let (rule, detail) = match verb {
         Verb::Approve => (Rule::OwnRequest, "nobody approves their own request"),
         Verb::Deny => (Rule::OwnRequest, "this request is your own: cancel it"),
-        Verb::Review => (Rule::OwnRequest, "nobody reviews their own emergency"),
+        Verb::Review => (
+            Rule::OwnRequest,
+            "nobody reviews an emergency that is their own, or that they signed for",
+        ),
         Verb::Cancel => (
             Rule::OtherHolder,
             "a request is cancelled by whoever opened it: deny it",

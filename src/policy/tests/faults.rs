@@ -111,31 +111,31 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
         (
             "a registered identity without keys",
             registered("keys = []"),
-            9,
+            10,
             "`keys` is empty",
         ),
         (
             "a registered key that is none",
             registered("keys = [\"ssh-ed25519 AAAA\"]"),
-            9,
+            10,
             "it does not parse",
         ),
         (
             "a DSA key",
             registered("keys = [\"ssh-dss AAAAB3NzaC1kc3MAAAABAwAAAAEDAAAAAQMAAAABAw==\"]"),
-            9,
+            10,
             "no key for emergencies",
         ),
         (
             "a key twice",
             registered(&format!("keys = [\"{KEY}\", \"{KEY} again\"]")),
-            9,
+            10,
             "registered already",
         ),
         (
             "an unknown key of the table",
             registered(&format!("keys = [\"{KEY}\"]\ngroups = []")),
-            10,
+            11,
             "unknown field `groups`",
         ),
         (
@@ -257,6 +257,6 @@ const KEY: &str =
 /// A policy whose `[[emergency_identity]]` begins on line 6.
 fn registered(keys: &str) -> String {
     role(&format!(
-        "\n[[emergency_identity]]\nissuer = \"https://id.example.com\"\nsubject = \"bob\"\n{keys}\n"
+        "\n[[emergency_identity]]\nissuer = \"https://id.example.com\"\nsubject = \"bob\"\nlabel = \"bob@example.com\"\n{keys}\n"
     ))
 }

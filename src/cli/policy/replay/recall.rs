@@ -105,6 +105,11 @@ pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<Past, Str
                     "it was refused apart from the policy ({reason})"
                 )));
             }
+            // By registered keys; a denial does not say whose.
+            let by_keys = [Reason::Quorum, Reason::EmergencyOnly];
+            if by_keys.iter().any(|known| known.code() == reason) {
+                return Some(Err("the record does not say who signed".to_owned()));
+            }
             (who, ask, Outcome::Denied(reason))
         }
         _ => return None,

@@ -302,3 +302,22 @@ fn an_event_that_revokes_others_than_it_is_aimed_at_is_not_admitted() {
         assert_eq!(rule(standing.admit(&forged)), Some(Rule::Serials));
     }
 }
+
+#[test]
+fn what_was_asked_for_before_all_was_revoked_is_not_recorded_after_it() {
+    let mut standing = world();
+    let target = RevokeTarget::Before(35);
+    let serials = standing.revocable(&target, START + Duration::seconds(40));
+    assert_eq!(serials, [1, 2, 3]);
+    let revoked = What::Revoked(Box::new(Revoked {
+        who: carol(),
+        target,
+        reason: None,
+        serials,
+        key: None,
+    }));
+    take(&mut standing, &event(4, 40, revoked)).unwrap();
+    let late = take(&mut standing, &pass(5, 34, "bob", "SHA256:b1", "shell"));
+    assert_eq!(late.unwrap_err().rule, Rule::RevokedMeanwhile);
+    take(&mut standing, &pass(5, 36, "bob", "SHA256:b1", "shell")).unwrap();
+}

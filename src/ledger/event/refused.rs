@@ -1,0 +1,86 @@
+//! What stands in the ledger instead of an event that the standing is against. Pure.
+
+use super::{Asked, Decided, What, Who};
+use crate::ledger::standing::{Objection, Rule};
+
+impl What {
+    /// The event that stands in the ledger instead of this one where there is an objection to it: an ask's denial. What
+    /// nobody asked for leaves nothing.
+    pub fn refused(self, objection: &Objection) -> Option<Self> {
+        match self {
+            Self::Issued(issued) => Some(Self::Denied {
+                who: issued.who,
+                ask: issued.ask,
+                key: Some(issued.key),
+                reason: objection.rule.code().to_owned(),
+                detail: objection.detail.clone(),
+                policy: issued.policy,
+            }),
+            Self::Requested(asked) => Some(Self::Denied {
+                who: asked.who,
+                ask: asked.ask,
+                key: Some(asked.key),
+                reason: objection.rule.code().to_owned(),
+                detail: objection.detail.clone(),
+                policy: asked.policy,
+            }),
+            Self::Approved(decided)
+            | Self::Refused(decided)
+            | Self::Cancelled(decided)
+            | Self::Reviewed(decided)
+                if objection.rule != Rule::NoSuchRequest =>
+            {
+                Some(decided.denied(objection))
+            }
+            Self::Locked(it) => Some(order(
+                it.who,
+                it.key,
+                format!("lock {}", it.target),
+                objection,
+            )),
+            Self::Unlocked(it) => Some(order(
+                it.who,
+                it.key,
+                format!("unlock {}", it.target),
+                objection,
+            )),
+            Self::Revoked(it) => Some(order(
+                it.who,
+                it.key,
+                format!("revoke {}", it.target),
+                objection,
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// The denial of what an administrator wanted.
+fn order(who: Who, key: Option<String>, wanted: String, objection: &Objection) -> What {
+    What::Denied {
+        who,
+        ask: Asked::default(),
+        key,
+        reason: objection.rule.code().to_owned(),
+        detail: format!("{wanted}: {objection}"),
+        policy: String::new(),
+    }
+}
+
+impl Decided {
+    fn denied(self, objection: &Objection) -> What {
+        let ask = Asked {
+            role: self.role,
+            request: Some(self.request),
+            ..Asked::default()
+        };
+        What::Denied {
+            who: self.who,
+            ask,
+            key: None,
+            reason: objection.rule.code().to_owned(),
+            detail: objection.detail.clone(),
+            policy: self.policy,
+        }
+    }
+}
