@@ -149,6 +149,9 @@ impl Running {
             Vec::new()
         });
         if !reasons.is_empty() {
+            if policy.is_some() {
+                reasons.push("the new policy is in force all the same".to_owned());
+            }
             return Err(Error::Reload(reasons.join("; ")));
         }
         Ok(Reloaded {
@@ -351,7 +354,7 @@ pub enum Error {
     #[error(transparent)]
     Operation(#[from] operations::Error),
     /// What stayed as it was, and why.
-    #[error("kept what was in force: {0}")]
+    #[error("kept what does not load as it was: {0}")]
     Reload(String),
     /// A bug.
     #[error("the server ended unexpectedly")]

@@ -197,7 +197,14 @@ fn next_steps(made: &Made) -> String {
     if made.self_signed {
         steps.push(format!("Give clients {dir}/{TLS_CERTIFICATE} (DAYPASS_CA_FILE), or put your own certificate under [tls]."));
     }
-    steps.push(format!("On each host: copy {dir}/ca_key.pub to /etc/ssh/daypass_ca.pub, add the line `TrustedUserCAKeys /etc/ssh/daypass_ca.pub` to sshd_config, and reload sshd."));
+    let roots = match made.self_signed {
+        true => format!(" --ca-file {dir}/{TLS_CERTIFICATE}"),
+        false => String::new(),
+    };
+    steps.push(format!(
+        "On each host: daypass host setup --server https://HOST:PORT --ca-fingerprint {}{roots} (and --group NAME for a host group), then daypass-sync.timer.",
+        made.ca_key
+    ));
     steps.push(format!(
         "Check: daypass serve --config {dir}/{SERVER_FILE} --check"
     ));

@@ -188,6 +188,12 @@ fn private_file(
     key: &str,
     around: &Surroundings,
 ) -> Result<Zeroizing<String>, Problem> {
+    // A value in a path's place is not said again: it may be the secret itself.
+    let written = file.get_ref().to_string_lossy();
+    if written.starts_with("whsec_") || written.contains("://") {
+        let message = format!("{key} names a file: put the value into one, and its path here");
+        return Err(Problem::new(file.span(), message));
+    }
     let path = validate::path(file, around)?;
     let refuse =
         |why: String| Problem::new(file.span(), format!("{key} {}: {why}", path.display()));

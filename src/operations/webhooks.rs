@@ -1,8 +1,8 @@
 //! What became of webhooks, for those whom the policy's `[admin]` names.
 
-use super::{Authority, Error, admin};
+use super::{Authority, Error, admin, record};
 pub use crate::notify::{DeadLetter, Report, Which};
-use crate::{identity::Identity, policy::Context};
+use crate::{identity::Identity, ledger::event::Applicant, policy::Context};
 
 /// How things stand with each webhook.
 ///
@@ -31,6 +31,11 @@ pub async fn retry(
 ) -> Result<u64, Error> {
     let wanted = || format!("retry webhook {name}");
     admin::expect_administrator(authority, identity, None, wanted, &None, context).await?;
+    let who = record::who(identity);
+    authority
+        .store
+        .standing(|standing| standing.expect_unlocked(&Applicant::new(&who, None, None)))
+        .map_err(Error::Objection)?;
     match (authority.notifier.revive(name, which, context.now), which) {
         (None, _) => Err(Error::NotFound(format!("there is no webhook {name:?}"))),
         (Some(0), Which::Index(index)) => Err(Error::NotFound(format!(

@@ -52,7 +52,8 @@ async fn a_broken_policy_changes_nothing_but_the_certificate_is_replaced_all_the
     new_certificate(&home);
     let error = daemon.reload().await.unwrap_err().to_string();
     assert!(
-        error.starts_with("kept what was in force: ") && error.contains("policy.toml:6: "),
+        error.starts_with("kept what does not load as it was: ")
+            && error.contains("policy.toml:6: "),
         "{error}"
     );
     assert_eq!(daemon.authority().policy().hash(), before);

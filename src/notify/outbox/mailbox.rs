@@ -10,6 +10,9 @@ use crate::notify::{kind::Kind, schedule::Schedule};
 /// So many deliveries wait at most; more stay in the ledger, before the cursor.
 const WINDOW: usize = 1000;
 
+/// After so many attempts (a few minutes) a delivery is given up early where it keeps new ones out of a full window.
+const ENOUGH: u32 = 8;
+
 /// So many dead letters are kept: the newest.
 const DEAD: usize = 1000;
 
@@ -120,7 +123,8 @@ impl Mailbox {
         self.pass_by(index);
     }
 
-    /// The oldest delivery that is due and not `under_way`, or how long until one is.
+    /// The delivery that is due, not `under_way` and tried least often (of these the oldest), or how long until one is: what a
+    /// receiver refuses again and again holds up nothing new.
     pub(in crate::notify) fn next(
         &self,
         now: OffsetDateTime,
@@ -128,17 +132,23 @@ impl Mailbox {
         under_way: &BTreeSet<u64>,
     ) -> Next {
         let mut soonest = None;
+        let mut due: Option<(u32, u64)> = None;
         for (index, pending) in &self.pending {
             if under_way.contains(index) {
                 continue;
             }
             let wait = std::time::Duration::try_from(pending.next - now).unwrap_or_default();
             if wait.is_zero() || wait > schedule.longest() {
-                return Next::Due(*index);
+                let this = (pending.attempts, *index);
+                due = Some(due.map_or(this, |least| least.min(this)));
+                continue;
             }
             soonest = Some(soonest.map_or(wait, |least: std::time::Duration| least.min(wait)));
         }
-        soonest.map_or(Next::Never, Next::In)
+        match due {
+            Some((_, index)) => Next::Due(index),
+            None => soonest.map_or(Next::Never, Next::In),
+        }
     }
 
     /// An attempt that was taken.
@@ -159,11 +169,13 @@ impl Mailbox {
         now: OffsetDateTime,
     ) -> Settled {
         self.last_error = Some(error.to_owned());
+        let is_full = !self.has_room();
         let Some(pending) = self.pending.get_mut(&index) else {
             return Settled::Again;
         };
         pending.attempts += 1;
-        if let Some(wait) = schedule.wait(pending.attempts, &(of, index)) {
+        let blocks_others = is_full && pending.attempts >= ENOUGH;
+        if !blocks_others && let Some(wait) = schedule.wait(pending.attempts, &(of, index)) {
             pending.next = now + wait;
             return Settled::Again;
         }
@@ -288,5 +300,26 @@ mod tests {
         mailbox.take(8, Kind::Locked, NOW);
         mailbox.keep_below(5);
         assert_eq!(mailbox, Mailbox::starting_at(5));
+    }
+
+    #[test]
+    fn what_is_refused_for_long_makes_room_in_a_full_window_and_new_ones_go_first() {
+        let mut mailbox = Mailbox::starting_at(0);
+        for index in 0..WINDOW as u64 {
+            mailbox.take(index, Kind::Locked, NOW);
+        }
+        let schedule = Schedule::default();
+        for attempt in 1..ENOUGH {
+            let settled = mailbox.fail(0, "answered 403", &schedule, "chat", NOW);
+            assert_eq!(settled, Settled::Again, "{attempt}");
+        }
+        let later = NOW + Duration::from_secs(900);
+        assert_eq!(
+            mailbox.next(later, &schedule, &BTreeSet::new()),
+            Next::Due(1)
+        );
+        let settled = mailbox.fail(0, "answered 403", &schedule, "chat", later);
+        assert_eq!(settled, Settled::Dead);
+        assert!(mailbox.has_room());
     }
 }
