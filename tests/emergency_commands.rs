@@ -78,6 +78,14 @@ async fn the_issuer_is_stopped_and_an_engineer_with_a_registered_key_gets_in_and
         size
     );
 
+    // Whoever is paged has heard of it.
+    let told = office.world.receiver().until(|all| {
+        let mut all = all.iter();
+        all.any(|one| one.kind() == "emergency" && one.is_taken)
+    });
+    let told = tokio::time::timeout(std::time::Duration::from_secs(30), told).await;
+    assert!(told.is_ok(), "the page arrives");
+
     let What::Issued(issued) = last(&office).await else {
         panic!("the last event is the pass");
     };
