@@ -84,4 +84,5 @@ stories! {
     the_record => "ledger.md",
     the_policy_and_its_tools => "policy.md",
     what_help_says => "help.md",
+    hosts_and_certificates => "host.md",
 }

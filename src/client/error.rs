@@ -188,10 +188,13 @@ impl From<tonic::Status> for Error {
                 message: format!("the server cannot answer now: {message}"),
                 reason,
             },
-            Code::Unknown | Code::Cancelled if reason.is_none() => Self::Unreachable {
-                message: format!("the connection to the server broke: {message}"),
-                reason,
-            },
+            // Without a reason of ours it is the transport's word: the connection ended under the call.
+            Code::Unknown | Code::Cancelled | Code::Internal if reason.is_none() => {
+                Self::Unreachable {
+                    message: format!("the connection to the server broke: {message}"),
+                    reason,
+                }
+            }
             Code::Unimplemented => Self::Other {
                 message: "the server is older than this client and does not know this command"
                     .to_owned(),
@@ -236,6 +239,7 @@ mod tests {
     #[test]
     fn a_broken_connection_is_unreachable() {
         assert_eq!(Error::from(tonic::Status::unknown("reset")).exit_code(), 6);
+        assert_eq!(Error::from(tonic::Status::internal("h2")).exit_code(), 6);
         assert_eq!(
             Error::from(tonic::Status::deadline_exceeded("")).exit_code(),
             6
