@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ssh_encoding::Decode;
-use ssh_key::{PublicKey, SshSig};
+use ssh_key::{HashAlg, PublicKey, SshSig};
 
 use super::{standing::Verb, tree::Hash};
 
@@ -31,6 +31,12 @@ pub fn message(verb: Verb, server_name: &str, digest: &Hash, comment: &str) -> V
 pub fn compact(armored: &str) -> String {
     let lines = armored.lines().map(str::trim);
     lines.filter(|line| !line.starts_with("-----")).collect()
+}
+
+/// The fingerprint (`SHA256:...`) of a key in OpenSSH form; none where it is no key.
+pub(super) fn fingerprint(key: &str) -> Option<String> {
+    let key = PublicKey::from_openssh(key).ok()?;
+    Some(key.fingerprint(HashAlg::Sha256).to_string())
 }
 
 /// Whether `signature` ([`compact`]) is by `key` (OpenSSH form) over `message`.

@@ -53,8 +53,7 @@ pub struct Signature {
 impl Signature {
     /// The registered key's fingerprint (`SHA256:...`); none where it is no key.
     pub fn fingerprint(&self) -> Option<String> {
-        let key = PublicKey::from_openssh(&self.key).ok()?;
-        Some(key.fingerprint(HashAlg::Sha256).to_string())
+        approval::fingerprint(&self.key)
     }
 }
 

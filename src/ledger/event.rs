@@ -280,6 +280,14 @@ pub struct Issued {
     pub jump: Option<Jump>,
 }
 
+impl Issued {
+    /// Who signed for it with registered keys; nobody where a token was shown.
+    pub fn signatures(&self) -> impl Iterator<Item = &emergency::Signature> {
+        let proof = self.emergency_proof.iter();
+        proof.flat_map(|proof| &proof.signatures)
+    }
+}
+
 /// An ask that waits, with all that its pass would be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Requested {

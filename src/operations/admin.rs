@@ -43,15 +43,7 @@ pub async fn lock(
 ) -> Result<Done, Error> {
     let (identity, key) = (holder.identity(), Some(fingerprint(holder.key())));
     let wanted = || format!("lock {target}");
-    expect_administrator(
-        authority,
-        identity,
-        Some(holder.key()),
-        wanted,
-        &reason,
-        context,
-    )
-    .await?;
+    expect_signed(authority, holder, wanted, &reason, context).await?;
     expect_known(authority, &target)?;
     let (who, now) = (record::who(identity), context.now);
     let compose = authority.store.compose(
@@ -83,15 +75,7 @@ pub async fn unlock(
 ) -> Result<u64, Error> {
     let (identity, key) = (holder.identity(), Some(fingerprint(holder.key())));
     let wanted = || format!("unlock {target}");
-    expect_administrator(
-        authority,
-        identity,
-        Some(holder.key()),
-        wanted,
-        &reason,
-        context,
-    )
-    .await?;
+    expect_signed(authority, holder, wanted, &reason, context).await?;
     let unlocked = Unlocked {
         who: record::who(identity),
         target,
@@ -115,15 +99,7 @@ pub async fn revoke(
 ) -> Result<Done, Error> {
     let (identity, key) = (holder.identity(), Some(fingerprint(holder.key())));
     let wanted = || format!("revoke {target}");
-    expect_administrator(
-        authority,
-        identity,
-        Some(holder.key()),
-        wanted,
-        &reason,
-        context,
-    )
-    .await?;
+    expect_signed(authority, holder, wanted, &reason, context).await?;
     let (who, now) = (record::who(identity), context.now);
     let compose = authority.store.compose(
         move |standing| {
@@ -164,6 +140,18 @@ impl From<Event> for Done {
             serials: revoked_by(event.what),
         }
     }
+}
+
+/// [`expect_administrator`] for a call that the caller's key has signed.
+async fn expect_signed(
+    authority: &Authority,
+    holder: &Holder,
+    wanted: impl FnOnce() -> String,
+    reason: &Option<String>,
+    context: Context,
+) -> Result<(), Error> {
+    let (identity, key) = (holder.identity(), Some(holder.key()));
+    expect_administrator(authority, identity, key, wanted, reason, context).await
 }
 
 /// Whoever may not leaves one event that says what they wanted.

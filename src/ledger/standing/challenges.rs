@@ -70,8 +70,7 @@ impl Standing {
 
     /// Nobody who signed for it is locked, nor is their key.
     pub(super) fn expect_signers_unlocked(&self, issued: &Issued) -> Result<(), Objection> {
-        let proof = issued.emergency_proof.iter();
-        for one in proof.flat_map(|proof| &proof.signatures) {
+        for one in issued.signatures() {
             let key = one.fingerprint();
             self.expect_unlocked(&Applicant::new(&one.who, key.as_deref(), None))?;
         }

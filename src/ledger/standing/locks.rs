@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use ssh_key::{HashAlg, PublicKey};
 use time::OffsetDateTime;
 
 use super::{Objection, Pass, Rule, Standing, Verb};
 use crate::ledger::{
     Event,
+    approval::fingerprint,
     event::{Applicant, Decided, Issued, LockTarget, Locked, RevokeTarget, Revoked, Unlocked, Who},
 };
 
@@ -200,11 +200,6 @@ impl Standing {
     pub(super) fn apply_unlocked(&mut self, unlocked: &Unlocked) {
         self.locks.by_target.remove(&unlocked.target);
     }
-}
-
-fn fingerprint(key: &str) -> Option<String> {
-    let key = PublicKey::from_openssh(key).ok()?;
-    Some(key.fingerprint(HashAlg::Sha256).to_string())
 }
 
 /// An event that revokes others than it says it does was not written by us.

@@ -103,9 +103,8 @@ impl Signer {
 }
 
 fn signers(issued: &Issued) -> Vec<Signer> {
-    let proof = issued.emergency_proof.iter();
-    let signatures = proof.flat_map(|proof| &proof.signatures);
-    signatures
+    issued
+        .signatures()
         .map(|one| Signer {
             subject: one.who.subject.clone(),
             label: one.who.label.clone(),

@@ -316,18 +316,12 @@ impl Requests {
                 at: event.at,
                 decisions: Vec::new(),
                 serial: event.index,
-                signers: signers(issued),
+                signers: issued.signatures().map(|one| one.who.clone()).collect(),
                 state: State::ReviewOpen,
             };
             self.by_id.insert(event.index, review);
         }
     }
-}
-
-fn signers(issued: &Issued) -> Vec<Who> {
-    let proof = issued.emergency_proof.iter();
-    let signatures = proof.flat_map(|proof| &proof.signatures);
-    signatures.map(|one| one.who.clone()).collect()
 }
 
 fn not_theirs(verb: Verb) -> Objection {

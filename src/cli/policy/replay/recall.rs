@@ -84,9 +84,7 @@ pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<Past, Str
             if issued.jump.is_some() {
                 pass = Which::Jump;
             }
-            let proof = issued.emergency_proof.iter();
-            let signed = proof.flat_map(|proof| &proof.signatures);
-            signers = signed.map(|one| person(&one.who)).collect();
+            signers = issued.signatures().map(|one| person(&one.who)).collect();
             let was = match issued.ask.request {
                 Some(_) => Outcome::Approved(given),
                 None => Outcome::Granted(given),
