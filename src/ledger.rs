@@ -4,6 +4,7 @@ pub mod approval;
 pub mod checkpoint;
 pub mod emergency;
 pub mod event;
+pub mod judge;
 pub mod standing;
 pub mod tree;
 pub mod verify;

@@ -2,15 +2,12 @@
 //!
 //! The export: one line per leaf (its JSON bytes) from index 0 on, an empty line, then the signed checkpoint to the end.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::{
-    Event, Standing, What, approval,
     checkpoint::{self, Checkpoint, Verifier},
-    emergency,
-    event::{self, Decided},
-    standing::{Objection, Verb},
-    tree::{Frontier, Hash, leaf_hash},
+    event,
+    judge::{Fault, Judge},
+    standing::Objection,
+    tree::{Frontier, leaf_hash},
 };
 
 /// What a good export held.
@@ -129,88 +126,29 @@ fn split(export: &[u8]) -> Result<(&[u8], &[u8]), Error> {
 #[derive(Default)]
 struct Walk {
     frontier: Frontier,
-    passes: BTreeSet<u64>,
-    standing: Standing,
-    server: String,
-    /// The digests of what can be decided, by index.
-    digests: BTreeMap<u64, Hash>,
+    judge: Judge,
 }
 
 impl Walk {
     fn take(&mut self, leaf: &[u8]) -> Result<(), Error> {
-        let expected = self.frontier.size();
-        let line = expected + 1;
-        let event = Event::parse(leaf).map_err(|source| Error::Event { line, source })?;
-        let index = event.index;
-        if index != expected {
-            let found = index;
-            return Err(Error::Index {
+        let index = self.frontier.size();
+        let line = index + 1;
+        self.judge.take(leaf).map_err(|fault| match fault {
+            Fault::Event(source) => Error::Event { line, source },
+            Fault::Index { expected, found } => Error::Index {
                 line,
                 expected,
                 found,
-            });
-        }
-        if matches!(event.what, What::Requested(_) | What::Issued(_)) {
-            self.digests.insert(index, leaf_hash(leaf));
-        }
-        self.fits(&event.what, index)
-            .map_err(|what| Error::Contradiction { line, index, what })?;
-        self.standing
-            .admit(&event)
-            .map_err(|objection| Error::Objection {
+            },
+            Fault::Contradiction(what) => Error::Contradiction { line, index, what },
+            Fault::Objection(objection) => Error::Objection {
                 line,
                 index,
                 objection,
-            })?;
-        self.standing.apply(&event);
+            },
+        })?;
         self.frontier.push(leaf_hash(leaf));
         Ok(())
-    }
-
-    fn fits(&mut self, what: &What, index: u64) -> Result<(), &'static str> {
-        match what {
-            What::Started { server, .. } => {
-                server.clone_into(&mut self.server);
-                Ok(())
-            }
-            _ if index == 0 => Err("is not `started`, as the first one always is"),
-            What::Issued(issued) if !is_sha256(&issued.to_be_signed) => {
-                Err("is a pass without the hash of what was signed")
-            }
-            What::Issued(issued) => {
-                self.passes.insert(index);
-                emergency::check(&self.server, issued)
-            }
-            What::SigningFailed { serial, .. } if !self.passes.contains(serial) => {
-                Err("speaks of a serial that is no pass before it")
-            }
-            What::Approved(decided) => self.signed(Verb::Approve, decided),
-            What::Refused(decided) => self.signed(Verb::Deny, decided),
-            What::Cancelled(decided) => self.signed(Verb::Cancel, decided),
-            What::Reviewed(decided) => self.signed(Verb::Review, decided),
-            What::SigningFailed { .. }
-            | What::Requested(_)
-            | What::PolicyLoaded { .. }
-            | What::Denied { .. }
-            | What::Revoked(_)
-            | What::Locked(_)
-            | What::Unlocked(_)
-            | What::KeyStaged { .. }
-            | What::KeyActivated { .. }
-            | What::KeyRetired { .. } => Ok(()),
-        }
-    }
-
-    /// A decision carries its maker's signature over exactly the request that it names.
-    fn signed(&self, verb: Verb, decided: &Decided) -> Result<(), &'static str> {
-        let Some(digest) = self.digests.get(&decided.request) else {
-            return Err("decides what is no request before it");
-        };
-        let message = approval::message(verb, &self.server, digest, &decided.comment);
-        match approval::is_signed(&decided.key, &message, &decided.signature) {
-            true => Ok(()),
-            false => Err("is a decision without its maker's signature"),
-        }
     }
 
     fn finish(self, note: &[u8], verifier: &Verifier) -> Result<Report, Error> {
@@ -227,18 +165,13 @@ impl Walk {
         if checkpoint.root != self.frontier.root() {
             return Err(Error::Root { events });
         }
-        let passes = self.passes.len() as u64;
+        let passes = self.judge.passes();
         Ok(Report {
             checkpoint,
             events,
             passes,
         })
     }
-}
-
-/// A SHA-256 hash in lower-case hex.
-fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]

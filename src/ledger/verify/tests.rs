@@ -8,6 +8,7 @@
 
 use super::*;
 use crate::ledger::{
+    Event, What,
     checkpoint::Signer,
     event::tests::{sample_leaves, samples},
 };
