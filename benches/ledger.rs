@@ -127,5 +127,6 @@ fn denied() -> What {
         reason: "NOT_ALLOWED".to_owned(),
         detail: "role web-logs is not open to you".to_owned(),
         policy: "ab".repeat(32),
+        cut: false,
     }
 }

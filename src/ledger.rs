@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod checkpoint;
+pub mod denials;
 pub mod emergency;
 pub mod event;
 pub mod judge;

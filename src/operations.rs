@@ -88,6 +88,14 @@ impl Authority {
         Ok(())
     }
 
+    /// Records the counts of denials whose window is over (`ledger::denials`). To be called every few seconds.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the ledger cannot be written; the denials are counted on.
+    pub async fn record_denials(&self, now: OffsetDateTime) -> Result<(), Error> {
+        Ok(self.store.record_denials(now).await?)
+    }
+
     /// The policy in force now; one operation decides by one of them.
     pub fn policy(&self) -> Arc<Policy> {
         self.policy.load_full()

@@ -218,6 +218,12 @@ impl Policy {
         self.open_roles(identity.into(), host)
     }
 
+    /// Whether there is such a role, and it has such a parameter.
+    pub fn has_parameter(&self, role: &str, parameter: &str) -> bool {
+        let mut roles = self.roles.iter();
+        roles.any(|it| it.name == role && it.parameters.contains_key(parameter))
+    }
+
     /// All host-name patterns of `[hosts]`.
     pub fn host_patterns(&self) -> Vec<&str> {
         self.hosts.patterns().collect()

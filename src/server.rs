@@ -134,6 +134,8 @@ async fn watch(
         }
         report(&health, services.readiness().is_ready).await;
         metrics.run_upkeep();
+        // What cannot be recorded now is counted on; the store has logged why.
+        let _ = services.authority.record_denials(call::now()).await;
         while fetches.try_join_next().is_some() {}
         if fetches.is_empty() && !services.issuers.without_keys().is_empty() {
             let issuers = services.issuers.clone();

@@ -4,6 +4,7 @@
 //! see only what is committed. The folder holds `ledger.db`, `checkpoint` (what was last signed) and `lock`.
 
 mod database;
+mod denials;
 mod job;
 mod ledger;
 mod lock;
@@ -29,6 +30,7 @@ use crate::{
     ledger::{
         Event, Receipt, Standing, What,
         checkpoint::{Signer, Verifier},
+        denials::DenialRate,
         event::Issued,
         standing::Objection,
         tree::{Frontier, Hash, Plan},
@@ -57,6 +59,7 @@ struct Inner {
     state: watch::Receiver<State>,
     standing: Shared,
     signed: Arc<Signed>,
+    denials: Arc<Mutex<DenialRate>>,
     readers: SqlitePool,
 }
 
@@ -102,6 +105,7 @@ impl Store {
         let (state, watched) = watch::channel(State { head, fault: None });
         let readers = database::open_readers(&file);
         let shared = Arc::new(RwLock::new(standing.clone()));
+        let denials = Arc::new(Mutex::default());
         let writer = Writer {
             file,
             lock,
@@ -110,6 +114,7 @@ impl Store {
             state,
             standing,
             shared: shared.clone(),
+            denials: Arc::clone(&denials),
             connection: Some(connection),
             inserts: ledger::Inserts::new(),
             unflushed: 0,
@@ -121,6 +126,7 @@ impl Store {
             state: watched,
             standing: shared,
             signed,
+            denials,
             readers,
         })))
     }
@@ -283,8 +289,9 @@ impl Store {
         }
     }
 
-    /// Takes nothing more, commits what waits, signs the head, moves the log into the database and releases the lock.
+    /// Records the denials that are only counted so far, takes nothing more, commits what waits, signs the head, moves the log into the database and releases the lock.
     pub async fn close(&self) {
+        self.record_last_denials().await;
         drop(locked(&self.0.jobs).take());
         self.0.readers.close().await;
         let writer = locked(&self.0.writer).take();

@@ -176,6 +176,9 @@ fn what(event: &Value) -> Option<String> {
         let words = text("/comment").map(|words| format!(": {words}"));
         return Some(format!("request {request}{}", words.unwrap_or_default()));
     }
+    if text("/type").as_deref() == Some("denials") {
+        return Some(more_denials(event));
+    }
     if let Some(bastion) = text("/jump/bastion") {
         return Some(format!("jump through {bastion}"));
     }
@@ -185,6 +188,23 @@ fn what(event: &Value) -> Option<String> {
     let why = is_emergency.then(|| "emergency".to_owned()).or(redeemed);
     let gives = text("/command").or_else(|| text("/principals"))?;
     Some(format!("{} ({})", gives, why.filter(|_| is_pass)?))
+}
+
+/// `36 more denials: NOT_ALLOWED 30, HOST 6`, of how many identities if it is more than one.
+fn more_denials(event: &Value) -> String {
+    let number = |name: &str| event.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let of = match number("identities") {
+        0 | 1 => String::new(),
+        many => format!(" of {many} identities"),
+    };
+    let reasons = event.get("reasons").and_then(Value::as_object);
+    let reasons = reasons.into_iter().flatten();
+    let reasons: Vec<_> = reasons.map(|(code, n)| format!("{code} {n}")).collect();
+    format!(
+        "{} more denials{of}: {}",
+        number("count"),
+        reasons.join(", ")
+    )
 }
 
 /// A value on one line, without quotes where it is a string.

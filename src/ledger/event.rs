@@ -3,6 +3,8 @@
 //! The bytes are printable ASCII. Whatever was in a name, a reason or a claim, a leaf is one line of text that neither
 //! breaks a log, nor moves a terminal's cursor, nor reads backwards.
 
+pub mod bounds;
+mod denials;
 mod jump;
 mod refused;
 mod target;
@@ -14,6 +16,7 @@ use serde_json::ser::{CompactFormatter, Formatter};
 use time::OffsetDateTime;
 
 use super::emergency;
+pub use denials::Denials;
 pub use jump::{Jump, Through};
 pub use target::{Applicant, LockTarget, Locked, RevokeTarget, Revoked, Unlocked};
 
@@ -205,7 +208,12 @@ pub enum What {
         detail: String,
         /// Hash of the policy file that decided.
         policy: String,
+        /// Whether something of ask, claims or sentence was too long and was left out ([`What::bounded`]).
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        cut: bool,
     },
+    /// So many more denials, beyond the rate at which each gets an event of its own.
+    Denials(Box<Denials>),
     /// An ask waits for somebody else's yes. Its index is the request's id, its leaf hash what approvers sign.
     Requested(Box<Requested>),
     /// Somebody approved a request.

@@ -102,6 +102,9 @@ impl Judge {
             What::SigningFailed { serial, .. } if !self.passes.contains(serial) => {
                 Err("speaks of a serial that is no pass before it")
             }
+            What::Denials(denials) if !denials.is_sound() => {
+                Err("counts denials that do not add up")
+            }
             What::Approved(decided) => self.signed(Verb::Approve, decided),
             What::Refused(decided) => self.signed(Verb::Deny, decided),
             What::Cancelled(decided) => self.signed(Verb::Cancel, decided),
@@ -110,6 +113,7 @@ impl Judge {
             | What::Requested(_)
             | What::PolicyLoaded { .. }
             | What::Denied { .. }
+            | What::Denials(_)
             | What::Revoked(_)
             | What::Locked(_)
             | What::Unlocked(_)

@@ -71,6 +71,7 @@ impl Standing {
             | What::PolicyLoaded { .. }
             | What::SigningFailed { .. }
             | What::Denied { .. }
+            | What::Denials(_)
             | What::KeyStaged { .. }
             | What::KeyActivated { .. }
             | What::KeyRetired { .. } => Ok(()),
@@ -106,6 +107,7 @@ impl Standing {
             What::Started { .. }
             | What::PolicyLoaded { .. }
             | What::Denied { .. }
+            | What::Denials(_)
             | What::KeyStaged { .. }
             | What::KeyActivated { .. }
             | What::KeyRetired { .. } => (),

@@ -82,6 +82,7 @@ impl Kind {
             | What::PolicyLoaded { .. }
             | What::SigningFailed { .. }
             | What::Denied { .. }
+            | What::Denials(_)
             | What::KeyStaged { .. }
             | What::KeyActivated { .. }
             | What::KeyRetired { .. } => None,

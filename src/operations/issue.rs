@@ -52,6 +52,9 @@ pub async fn issue(
     context: Context,
     nonce: [u8; 32],
 ) -> Result<Outcome, Error> {
+    if let Err(problem) = record::expect_recordable(holder.identity(), ask, context) {
+        return Err(invalid(authority, holder, ask, context, problem).await);
+    }
     let policy = authority.policy();
     let decision = policy.decide(holder.identity(), ask, context);
     let granted = match (ask.request, decision) {
@@ -101,6 +104,10 @@ pub(super) struct Order<'a> {
 impl Order<'_> {
     /// The pass, and then its jump pass where it has one. What cannot be drafted is found before anything is recorded.
     async fn fill(&self, grant: Grant, nonce: [u8; 32]) -> Result<Pass, Error> {
+        if let Err(problem) = record::expect_recordable_command(grant.command()) {
+            let (authority, holder) = (self.authority, self.holder);
+            return Err(invalid(authority, holder, self.ask, self.context, problem).await);
+        }
         let draft = self.draft(&grant, nonce).await?;
         let jump = match grant.jump() {
             None => None,
@@ -165,7 +172,8 @@ impl Order<'_> {
     }
 }
 
-/// Records the refusal of a proven identity's ask that never reached the policy: one `denied` event.
+/// Records the refusal of a proven identity's ask: one `denied` event, or beyond the rate of those, one more in a count
+/// (`ledger::denials`). Parameters that the role does not have are left out, names and values.
 ///
 /// `reason` is a stable code (`SUBJECT_KEY`, `ASK_MALFORMED`, `KEY_BINDING`, `POSSESSION`), `ask` holds what of it could be
 /// read, `detail` is a sentence without any secret or part of a token.
@@ -181,15 +189,22 @@ pub async fn refuse(
     reason: &str,
     detail: &str,
 ) -> Result<(), Error> {
+    let policy = authority.policy();
+    let mut asked = record::asked(ask, context);
+    let all = asked.params.len();
+    asked
+        .params
+        .retain(|name, _| policy.has_parameter(&ask.role, name));
     let denied = What::Denied {
+        cut: asked.params.len() < all,
         who: record::who(identity),
-        ask: record::asked(ask, context),
+        ask: asked,
         key: key.map(fingerprint),
         reason: reason.to_owned(),
-        detail: record::shortened(detail.to_owned()),
-        policy: authority.policy().hash().to_owned(),
+        detail: detail.to_owned(),
+        policy: policy.hash().to_owned(),
     };
-    authority.store.record(denied, context.now).await?;
+    authority.store.refuse(denied, context.now).await?;
     Ok(())
 }
 
@@ -203,6 +218,20 @@ pub(super) async fn refuse_holder(
 ) -> Result<(), Error> {
     let (identity, key) = (holder.identity(), holder.key());
     refuse(authority, identity, Some(key), ask, context, reason, detail).await
+}
+
+/// The refusal of an ask that is none, recorded.
+pub(super) async fn invalid(
+    authority: &Authority,
+    holder: &Holder,
+    ask: &Ask,
+    context: Context,
+    problem: String,
+) -> Error {
+    match refuse_holder(authority, holder, ask, context, "ASK_MALFORMED", &problem).await {
+        Ok(()) => Error::Invalid(problem),
+        Err(error) => error,
+    }
 }
 
 fn draft_code(error: &ca::Error) -> &'static str {

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
-use super::{Authority, Error, record};
+use super::{Authority, Error};
 use crate::{
     ledger::{
         What,
@@ -45,13 +45,13 @@ pub(super) async fn before(
                 if answer.send(Ok(())).is_err() {
                     let gone = "the caller was gone when the page was acknowledged".to_owned();
                     // Nobody is there to hear of an error; the store has logged it.
-                    let _ = store.record(denial.with(gone), now).await;
+                    let _ = store.refuse(denial.with(gone), now).await;
                 }
             }
             Err(unanswered) => {
                 let words = words(&unanswered);
-                let recorded = store.record(denial.with(words.clone()), now).await;
-                let error = recorded.map_or_else(Error::from, |_| Error::PageFailed(words));
+                let recorded = store.refuse(denial.with(words.clone()), now).await;
+                let error = recorded.map_or_else(Error::from, |()| Error::PageFailed(words));
                 let _ = answer.send(Err(error));
             }
         }
@@ -76,7 +76,7 @@ async fn expect_unlocked(
     };
     let denial = What::Issued(Box::new(issued.clone())).refused(&objection);
     if let Some(denial) = denial {
-        authority.store.record(denial, context.now).await?;
+        authority.store.refuse(denial, context.now).await?;
     }
     Err(Error::Objection(objection))
 }
@@ -96,8 +96,9 @@ impl Denial {
             ask: issued.ask,
             key: Some(issued.key),
             reason: PAGE_FAILED.to_owned(),
-            detail: record::shortened(detail),
+            detail,
             policy: issued.policy,
+            cut: false,
         }
     }
 }

@@ -1,9 +1,6 @@
 //! Identities, asks and grants as the ledger names them. Pure.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use time::OffsetDateTime;
@@ -13,7 +10,7 @@ use crate::{
     identity::{self, Binding, Holder, Identity},
     ledger::{
         approval, emergency,
-        event::{Asked, Issued, Requested, Through, Who},
+        event::{Asked, Issued, Requested, Through, Who, bounds},
         standing::Request,
     },
     policy::{
@@ -21,12 +18,6 @@ use crate::{
         bastion::{Passage, Way},
     },
 };
-
-/// The most bytes of one text of an ask that the ledger keeps: enough for every honest one.
-const MAX_TEXT: usize = 1024;
-
-/// The most parameters, addresses or extensions of an ask that the ledger keeps.
-const MAX_ITEMS: usize = 64;
 
 /// The identity, with the claims that the policy saw.
 pub(super) fn who(identity: &Identity) -> Who {
@@ -38,9 +29,9 @@ pub(super) fn who(identity: &Identity) -> Who {
     }
 }
 
-/// The ask as it was given, with nothing in it longer than the ledger keeps.
+/// The ask as it was given.
 pub(super) fn asked(ask: &Ask, context: Context) -> Asked {
-    bounded(Asked {
+    Asked {
         role: ask.role.clone(),
         host: ask.host.clone(),
         params: ask.params.clone(),
@@ -51,28 +42,48 @@ pub(super) fn asked(ask: &Ask, context: Context) -> Asked {
         caller: context.caller.map(|address| address.to_string()),
         request: ask.request,
         emergency: ask.emergency,
-    })
+    }
 }
 
-/// `asked` with nothing in it longer than the ledger keeps, so that nobody can fill it with their asks.
-fn bounded(asked: Asked) -> Asked {
-    let items = |list: Vec<String>| list.into_iter().take(MAX_ITEMS).map(shortened).collect();
-    Asked {
-        role: shortened(asked.role),
-        host: asked.host.map(shortened),
-        params: asked
-            .params
-            .into_iter()
-            .take(MAX_ITEMS)
-            .map(|(name, value)| (shortened(name), shortened(value)))
-            .collect::<BTreeMap<_, _>>(),
-        reason: asked.reason.map(shortened),
-        ttl_seconds: asked.ttl_seconds,
-        source_addresses: items(asked.source_addresses),
-        extensions: items(asked.extensions),
-        caller: asked.caller.map(shortened),
-        request: asked.request,
-        emergency: asked.emergency,
+/// Refuses what the ledger could not hold whole: an ask that takes more than [`bounds::ASK_BYTES`] there, or claims that
+/// take more than [`bounds::CLAIMS_BYTES`].
+///
+/// # Errors
+/// A sentence for the caller.
+pub(super) fn expect_recordable(
+    identity: &Identity,
+    ask: &Ask,
+    context: Context,
+) -> Result<(), String> {
+    let size = bounds::stored(&asked(ask, context));
+    if size > bounds::ASK_BYTES {
+        return Err(format!(
+            "the ask takes {size} bytes in the ledger, and at most {} are kept: shorten its reason and parameters",
+            bounds::ASK_BYTES
+        ));
+    }
+    let size = bounds::stored(identity.claims());
+    if size > bounds::CLAIMS_BYTES {
+        return Err(format!(
+            "the claims of your token take {size} bytes in the ledger, and at most {} are kept: let the issuer send fewer",
+            bounds::CLAIMS_BYTES
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a force-command that takes more than [`bounds::COMMAND_BYTES`] in the ledger.
+///
+/// # Errors
+/// A sentence for the caller.
+pub(super) fn expect_recordable_command(command: Option<&str>) -> Result<(), String> {
+    let size = command.map_or(0, |command| bounds::stored(&command));
+    match size > bounds::COMMAND_BYTES {
+        true => Err(format!(
+            "the command takes {size} bytes in the ledger, and at most {} are kept: shorten the parameters",
+            bounds::COMMAND_BYTES
+        )),
+        false => Ok(()),
     }
 }
 
@@ -230,46 +241,5 @@ fn binding_word(identity: &Identity) -> &'static str {
         Binding::Nonce => "nonce",
         Binding::Audience => "audience",
         Binding::None => "none",
-    }
-}
-
-/// `text`, cut where it is longer than the ledger keeps.
-pub(super) fn shortened(mut text: String) -> String {
-    if text.len() > MAX_TEXT {
-        text.truncate(text.floor_char_boundary(MAX_TEXT));
-        text.push_str("...");
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_in_a_recorded_ask_is_longer_than_the_ledger_keeps() {
-        let long = "\u{20ac}".repeat(20_000);
-        let many = (0..200).map(|n| (format!("p{n:03}"), long.clone()));
-        let asked = bounded(Asked {
-            role: long.clone(),
-            host: Some(long.clone()),
-            params: many.collect(),
-            reason: Some(long.clone()),
-            ttl_seconds: Some(u64::MAX),
-            source_addresses: vec![long.clone(); 100],
-            extensions: vec![long.clone(); 100],
-            caller: None,
-            request: None,
-            emergency: false,
-        });
-        assert!(asked.role.len() <= MAX_TEXT + 3);
-        assert!(
-            asked
-                .reason
-                .is_some_and(|reason| reason.len() <= MAX_TEXT + 3)
-        );
-        assert_eq!(asked.params.len(), MAX_ITEMS);
-        assert!(asked.params.values().all(|value| value.ends_with("...")));
-        assert_eq!(asked.source_addresses.len(), MAX_ITEMS);
     }
 }

@@ -46,7 +46,10 @@ pub async fn open(
 ) -> Result<View, Error> {
     if ask.request.is_some() || ask.emergency {
         let problem = "a request is opened without `request` and `emergency`".to_owned();
-        return Err(invalid(authority, holder, ask, context, problem).await);
+        return Err(issue::invalid(authority, holder, ask, context, problem).await);
+    }
+    if let Err(problem) = record::expect_recordable(holder.identity(), ask, context) {
+        return Err(issue::invalid(authority, holder, ask, context, problem).await);
     }
     let policy = authority.policy();
     match policy.decide(holder.identity(), ask, context) {
@@ -55,28 +58,13 @@ pub async fn open(
         }
         Decision::Granted(_) => {
             let problem = format!("role {:?} needs no approval: ask for the pass", ask.role);
-            Err(invalid(authority, holder, ask, context, problem).await)
+            Err(issue::invalid(authority, holder, ask, context, problem).await)
         }
         Decision::Denied(denial) => {
             let (code, detail) = (denial.reason.code(), &denial.detail);
             issue::refuse_holder(authority, holder, ask, context, code, detail).await?;
             Err(Error::Denied(denial))
         }
-    }
-}
-
-/// The refusal of an ask that is none, recorded.
-async fn invalid(
-    authority: &Authority,
-    holder: &Holder,
-    ask: &Ask,
-    context: Context,
-    problem: String,
-) -> Error {
-    let code = "ASK_MALFORMED";
-    match issue::refuse_holder(authority, holder, ask, context, code, &problem).await {
-        Ok(()) => Error::Invalid(problem),
-        Err(error) => error,
     }
 }
 
@@ -89,6 +77,9 @@ pub(super) async fn file(
     pending: &Pending,
     context: Context,
 ) -> Result<View, Error> {
+    if let Err(problem) = record::expect_recordable_command(pending.command()) {
+        return Err(issue::invalid(authority, holder, ask, context, problem).await);
+    }
     let asked = record::asked(ask, context);
     let requested = record::requested(holder, asked, pending, policy.hash(), context.now);
     let what = What::Requested(Box::new(requested));
@@ -236,6 +227,9 @@ pub async fn decide(
     let request = find(authority, verdict.id)?;
     let policy = authority.policy();
     let identity = holder.identity();
+    if let Err(problem) = record::expect_recordable(identity, &about(&request), context) {
+        return Err(issue::invalid(authority, holder, &about(&request), context, problem).await);
+    }
     if let Err(denial) = may_decide(&policy, identity, &request, verdict.verb) {
         let ask = about(&request);
         let (code, detail) = (denial.reason.code(), &denial.detail);

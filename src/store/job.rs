@@ -1,12 +1,16 @@
 //! What waits for the writer, and how it becomes an event: composed, admitted by the standing, given its index.
 
+use std::sync::Mutex;
+
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
-use super::Error;
+use super::{Error, denials};
 use crate::{
     ca::Draft,
-    ledger::{Event, Receipt, Standing, What, event::Issued, standing::Objection},
+    ledger::{
+        Event, Receipt, Standing, What, denials::DenialRate, event::Issued, standing::Objection,
+    },
 };
 
 /// Makes an event out of what stands just before it.
@@ -28,8 +32,14 @@ pub(super) enum Job {
 }
 
 impl Job {
-    /// The event that this job is at `index`, if the standing lets it: else the refusal of it, or nothing.
-    pub(super) fn prepare(self, index: u64, standing: &Standing) -> Option<Pending> {
+    /// The event that this job is at `index`, if the standing lets it: else the refusal of it, or nothing if that is only
+    /// counted.
+    pub(super) fn prepare(
+        self,
+        index: u64,
+        standing: &Standing,
+        denials: &Mutex<DenialRate>,
+    ) -> Option<Pending> {
         let (composed, at, answer) = self.compose(index, standing);
         let what = match composed {
             Ok(what) => what,
@@ -42,7 +52,8 @@ impl Job {
         let Err(objection) = standing.admit(&event) else {
             return Some(Pending { event, answer });
         };
-        match event.what.refused(&objection) {
+        let refused = event.what.refused(&objection);
+        match refused.filter(|what| denials::is_recorded(denials, what, at)) {
             Some(what) => Some(Pending {
                 event: Event { index, at, what },
                 answer: Answer::Objection(objection, Box::new(answer)),

@@ -3,7 +3,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::ledger::{
     Receipt, Standing,
+    denials::DenialRate,
     tree::{Frontier, leaf_hash},
 };
 
@@ -62,6 +63,8 @@ pub(super) struct Writer {
     /// What stands after the last event that was given an index.
     pub(super) standing: Standing,
     pub(super) shared: Shared,
+    /// What stands against an ask is recorded as its denial as long as this has room.
+    pub(super) denials: Arc<Mutex<DenialRate>>,
     /// `None` after a failure, until [`Writer::recover`] has read the head anew.
     pub(super) connection: Option<SqliteConnection>,
     pub(super) inserts: Inserts,
@@ -130,7 +133,7 @@ impl Writer {
         let connection = self.connection.as_mut().ok_or_else(closed)?;
         let mut transaction = database::begin(connection).await?;
         ledger::expect_head(&mut transaction, &append.head).await?;
-        let rows = append.assign(&mut self.standing);
+        let rows = append.assign(&mut self.standing, &self.denials);
         self.inserts.append(&mut transaction, rows).await?;
         Ok(transaction.commit().await?)
     }
@@ -281,12 +284,12 @@ impl Append {
     }
 
     /// Gives each job its index and makes its row. What cannot be an event is refused here and takes no index; what the
-    /// standing is against becomes its own refusal, where that is an event.
-    fn assign(&mut self, standing: &mut Standing) -> Vec<Row> {
+    /// standing is against becomes its own refusal, if that is an event and not only counted.
+    fn assign(&mut self, standing: &mut Standing, denials: &Mutex<DenialRate>) -> Vec<Row> {
         let mut rows = Vec::with_capacity(self.waiting.len());
         for job in std::mem::take(&mut self.waiting) {
             let index = self.head.size();
-            let Some(pending) = job.prepare(index, standing) else {
+            let Some(pending) = job.prepare(index, standing, denials) else {
                 continue;
             };
             match pending.event.to_bytes() {

@@ -193,6 +193,12 @@ fn event_at(export: &str, index: u64) -> Result<Event, Failure> {
 fn from_event(event: Event) -> Result<Subject, Failure> {
     let subject = match event.what {
         What::Issued(issued) => past(issued.who, &issued.ask)?,
+        What::Denied { cut: true, .. } => {
+            return Err(usage(format!(
+                "event {} holds only a part of its ask or claims, so it cannot be explained",
+                event.index
+            )));
+        }
         What::Denied { who, ask, .. } => past(who, &ask)?,
         _ => {
             return Err(usage(format!(

@@ -7,7 +7,7 @@ impl What {
     /// The event that stands in the ledger instead of this one where there is an objection to it: an ask's denial. What
     /// nobody asked for leaves nothing.
     pub fn refused(self, objection: &Objection) -> Option<Self> {
-        match self {
+        let denial = match self {
             Self::Issued(issued) => Some(Self::Denied {
                 who: issued.who,
                 ask: issued.ask,
@@ -15,6 +15,7 @@ impl What {
                 reason: objection.rule.code().to_owned(),
                 detail: objection.detail.clone(),
                 policy: issued.policy,
+                cut: false,
             }),
             Self::Requested(asked) => Some(Self::Denied {
                 who: asked.who,
@@ -23,6 +24,7 @@ impl What {
                 reason: objection.rule.code().to_owned(),
                 detail: objection.detail.clone(),
                 policy: asked.policy,
+                cut: false,
             }),
             Self::Approved(decided)
             | Self::Refused(decided)
@@ -51,7 +53,8 @@ impl What {
                 objection,
             )),
             _ => None,
-        }
+        };
+        denial.map(Self::bounded)
     }
 }
 
@@ -64,6 +67,7 @@ fn order(who: Who, key: Option<String>, wanted: String, objection: &Objection) -
         reason: objection.rule.code().to_owned(),
         detail: format!("{wanted}: {objection}"),
         policy: String::new(),
+        cut: false,
     }
 }
 
@@ -81,6 +85,7 @@ impl Decided {
             reason: objection.rule.code().to_owned(),
             detail: objection.detail.clone(),
             policy: self.policy,
+            cut: false,
         }
     }
 }

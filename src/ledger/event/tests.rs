@@ -101,6 +101,7 @@ pub(in crate::ledger) fn samples() -> Vec<What> {
             reason: "NOT_ALLOWED".to_owned(),
             detail: "role web-logs is not open to you".to_owned(),
             policy: "ab".repeat(32),
+            cut: false,
         },
         What::Denied {
             who: who(),
@@ -109,6 +110,7 @@ pub(in crate::ledger) fn samples() -> Vec<What> {
             reason: "SUBJECT_KEY".to_owned(),
             detail: "the key is refused".to_owned(),
             policy: "ab".repeat(32),
+            cut: false,
         },
     ]
 }
@@ -187,6 +189,48 @@ fn locks_and_revocations_have_their_golden_bytes() {
         revoked(RevokeTarget::Key(key()), vec![]),
         revoked(RevokeTarget::Identity(identity()), vec![]),
         revoked(RevokeTarget::Before(1_795_361_511), vec![8, 9]),
+    ];
+    assert_eq!(golden.lines().count(), events.len());
+    for ((index, what), line) in (10..).zip(events).zip(golden.lines()) {
+        let at = datetime!(2026-11-22 15:32:51.123 UTC);
+        let event = Event { index, at, what };
+        assert_eq!(String::from_utf8(event.to_bytes().unwrap()).unwrap(), line);
+        assert_eq!(Event::parse(line.as_bytes()).unwrap(), event);
+    }
+}
+
+/// What a flood of denials leaves, with the bytes that every later version must still read.
+#[test]
+fn cut_denials_and_counts_of_denials_have_their_golden_bytes() {
+    let golden = include_str!("../../../tests/golden/denials.jsonl");
+    let bare = Who {
+        claims: json!({}),
+        ..who()
+    };
+    let count = Denials {
+        who: Some(bare.clone()),
+        identities: 1,
+        count: 36,
+        reasons: BTreeMap::from([("HOST".to_owned(), 6), ("NOT_ALLOWED".to_owned(), 30)]),
+        since: 1_795_361_511,
+        until: 1_795_362_000,
+    };
+    let events = [
+        What::Denied {
+            who: bare,
+            ask: asked(),
+            key: None,
+            reason: "PARAMETER".to_owned(),
+            detail: "role \"web-logs\" has no parameter \"x\"; it has none".to_owned(),
+            policy: "ab".repeat(32),
+            cut: true,
+        },
+        What::Denials(Box::new(count.clone())),
+        What::Denials(Box::new(Denials {
+            who: None,
+            identities: 20,
+            ..count
+        })),
     ];
     assert_eq!(golden.lines().count(), events.len());
     for ((index, what), line) in (10..).zip(events).zip(golden.lines()) {

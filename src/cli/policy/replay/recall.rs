@@ -95,6 +95,11 @@ pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<Past, Str
             let (given, wait) = (wished(&asked), wait(&asked, at));
             (asked.who, asked.ask, Outcome::Waits(given, wait))
         }
+        What::Denied { cut: true, .. } => {
+            return Some(Err(
+                "the record holds only a part of the ask or its claims".to_owned()
+            ));
+        }
         What::Denied {
             who, ask, reason, ..
         } => {
@@ -162,7 +167,8 @@ fn recalled(
     })
 }
 
-/// Whether the ledger kept only part of the ask: it cuts texts after about a KiB and lists after 64 items.
+/// Whether an event of version 0.1.0 holds only part of the ask: that version cut texts after about a KiB and lists after
+/// 64 items. Later ones say `cut`.
 fn is_cut(ask: &Asked) -> bool {
     let params = ask.params.iter().flat_map(|(name, value)| [name, value]);
     let texts = params

@@ -1,0 +1,311 @@
+//! Rate of recorded denials. Pure: time is a parameter.
+//!
+//! A refused ask of a proven identity gets an event of its own as long as its identity, and all identities together, stay
+//! within a rate. Beyond it the denial is counted, and [`DenialRate::due`] turns the counts into [`Denials`] events, once
+//! per [`WINDOW`]. So one identity writes at most [`BURST`] + 144 denials and 144 counts a day: with at most 12 KiB for a
+//! denial and 6 KiB for a count, 3 MiB. All identities together write at most 1,024 + 14,400 denials and 144 times
+//! [`MOST_COUNTS`] + 1 counts a day: 240 MiB.
+//!
+//! Only the rate is lost with the process. Counts are recorded before the store closes; `kill -9` loses those of one window.
+
+use std::collections::{BTreeMap, btree_map::Entry as MapEntry};
+
+use time::{Duration, OffsetDateTime};
+
+use super::event::{Denials, Who};
+
+/// How many denials of one identity are recorded at once after a pause.
+pub const BURST: u32 = 32;
+
+/// Time after which one more denial of an identity is recorded.
+const EVERY: Duration = Duration::minutes(10);
+
+/// How many denials of all identities together are recorded at once after a pause.
+const BURST_OF_ALL: u32 = 1024;
+
+/// Time after which one more denial of any identity is recorded.
+const EVERY_OF_ALL: Duration = Duration::seconds(6);
+
+/// Time from the first counted denial to the events that tell of it and of those after it.
+pub const WINDOW: Duration = Duration::minutes(10);
+
+/// How many identities get a count of their own per window: those with the most denials. The others share one.
+pub const MOST_COUNTS: usize = 64;
+
+/// How many identities are told apart at once. Denials of further ones share one count until a window ends.
+const MOST_IDENTITIES: usize = 8192;
+
+/// Which denials are recorded, and the counts of those that are not.
+#[derive(Debug)]
+pub struct DenialRate {
+    all: Bucket,
+    identities: BTreeMap<(String, String), Identity>,
+    /// Of identities that are not told apart.
+    others: Option<Denials>,
+    /// When the first denial was counted that no event tells of yet, and when the last one was.
+    counted: Option<(OffsetDateTime, OffsetDateTime)>,
+}
+
+#[derive(Debug)]
+struct Identity {
+    bucket: Bucket,
+    count: Option<Denials>,
+}
+
+impl Default for DenialRate {
+    fn default() -> Self {
+        Self {
+            all: Bucket::new(BURST_OF_ALL, EVERY_OF_ALL),
+            identities: BTreeMap::new(),
+            others: None,
+            counted: None,
+        }
+    }
+}
+
+impl DenialRate {
+    /// Whether a denial of `who` at `now` gets an event of its own; if not, it was counted.
+    pub fn take(&mut self, who: &Who, reason: &str, now: OffsetDateTime) -> bool {
+        let is_full = self.identities.len() >= MOST_IDENTITIES;
+        let identity = match self
+            .identities
+            .entry((who.issuer.clone(), who.subject.clone()))
+        {
+            MapEntry::Occupied(entry) => entry.into_mut(),
+            MapEntry::Vacant(_) if is_full => {
+                add(&mut self.others, one(None, reason, now));
+                self.note(now);
+                return false;
+            }
+            MapEntry::Vacant(entry) => entry.insert(Identity {
+                bucket: Bucket::new(BURST, EVERY),
+                count: None,
+            }),
+        };
+        if identity.bucket.has_room(now) && self.all.has_room(now) {
+            identity.bucket.fill(now);
+            self.all.fill(now);
+            return true;
+        }
+        let bare = Who {
+            claims: serde_json::Value::Object(serde_json::Map::new()),
+            ..who.clone()
+        };
+        add(&mut identity.count, one(Some(bare), reason, now));
+        self.note(now);
+        false
+    }
+
+    fn note(&mut self, now: OffsetDateTime) {
+        let since = self.counted.map_or(now, |(since, _)| since);
+        self.counted = Some((since, now));
+    }
+
+    /// The counts that are to be recorded now, if their window is over. They are forgotten here: give back what could not
+    /// be recorded ([`DenialRate::give_back`]).
+    pub fn due(&mut self, now: OffsetDateTime) -> Vec<Denials> {
+        match self.counted {
+            // A clock that was set back ends the window too.
+            Some((since, _)) if now >= since + WINDOW || now < since => self.take_counts(now),
+            _ => Vec::new(),
+        }
+    }
+
+    /// All counts, whether their window is over or not, and the time of the last one: for a store that is closed.
+    pub fn rest(&mut self) -> Option<(OffsetDateTime, Vec<Denials>)> {
+        let (_, last) = self.counted?;
+        Some((last, self.take_counts(last)))
+    }
+
+    /// Takes back counts that could not be recorded, as one.
+    pub fn give_back(&mut self, counts: Vec<Denials>, now: OffsetDateTime) {
+        for count in counts {
+            add(&mut self.others, count);
+            self.note(now);
+        }
+    }
+
+    fn take_counts(&mut self, now: OffsetDateTime) -> Vec<Denials> {
+        self.counted = None;
+        let counts = self.identities.values_mut();
+        let mut counts: Vec<Denials> = counts.filter_map(|one| one.count.take()).collect();
+        self.identities.retain(|_, one| !one.bucket.is_empty(now));
+        counts.sort_by_key(|one| std::cmp::Reverse(one.count));
+        let mut others = self.others.take();
+        for count in counts.split_off(counts.len().min(MOST_COUNTS)) {
+            add(&mut others, count);
+        }
+        counts.extend(others);
+        counts
+    }
+}
+
+fn one(who: Option<Who>, reason: &str, now: OffsetDateTime) -> Denials {
+    let now = u64::try_from(now.unix_timestamp()).unwrap_or(0);
+    Denials {
+        who,
+        identities: 1,
+        count: 1,
+        reasons: BTreeMap::from([(reason.to_owned(), 1)]),
+        since: now,
+        until: now,
+    }
+}
+
+/// Adds `more`, which is of the same identity if `count` is of one.
+fn add(count: &mut Option<Denials>, more: Denials) {
+    let Some(sum) = count else {
+        *count = Some(more);
+        return;
+    };
+    let (who, identities) = (sum.who.take(), sum.identities);
+    let is_same = who.is_some() && who == more.who;
+    sum.merge(more);
+    if is_same {
+        (sum.who, sum.identities) = (who, identities);
+    }
+}
+
+/// A token bucket, as the time at which it will be empty again (GCRA).
+#[derive(Clone, Debug)]
+struct Bucket {
+    burst: u32,
+    every: Duration,
+    empty_at: OffsetDateTime,
+}
+
+impl Bucket {
+    fn new(burst: u32, every: Duration) -> Self {
+        Self {
+            burst,
+            every,
+            empty_at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn has_room(&mut self, now: OffsetDateTime) -> bool {
+        self.empty_at = now + self.filled(now);
+        self.filled(now) + self.every <= self.every * self.burst
+    }
+
+    fn fill(&mut self, now: OffsetDateTime) {
+        self.empty_at = now + self.filled(now) + self.every;
+    }
+
+    fn is_empty(&self, now: OffsetDateTime) -> bool {
+        self.filled(now) <= Duration::ZERO
+    }
+
+    /// How long it takes to become empty: never more than a whole bucket, though a clock was set back.
+    fn filled(&self, now: OffsetDateTime) -> Duration {
+        (self.empty_at - now).clamp(Duration::ZERO, self.every * self.burst)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use serde_json::json;
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-22 15:32:51 UTC);
+
+    fn who(subject: &str) -> Who {
+        Who {
+            issuer: "https://id.example.com".to_owned(),
+            subject: subject.to_owned(),
+            label: subject.to_owned(),
+            claims: json!({"groups": ["oncall"]}),
+        }
+    }
+
+    /// Asks `count` times in vain at `now`: how many of them get events.
+    fn refuse(rate: &mut DenialRate, subject: &str, count: u32, now: OffsetDateTime) -> u32 {
+        let recorded = (0..count).filter(|_| rate.take(&who(subject), "NOT_ALLOWED", now));
+        u32::try_from(recorded.count()).unwrap()
+    }
+
+    #[test]
+    fn a_flood_of_denials_is_a_burst_and_then_one_count() {
+        let mut rate = DenialRate::default();
+        assert_eq!(refuse(&mut rate, "mallory", 10_000, NOW), BURST);
+        assert_eq!(refuse(&mut rate, "alice", 1, NOW), 1, "another identity");
+        assert_eq!(rate.due(NOW + WINDOW - Duration::SECOND), []);
+        let counts = rate.due(NOW + WINDOW);
+        let [count] = &counts[..] else {
+            panic!("{counts:?}")
+        };
+        assert_eq!(
+            (count.count, count.identities),
+            (u64::from(10_000 - BURST), 1)
+        );
+        assert_eq!(count.who.as_ref().unwrap().subject, "mallory");
+        assert_eq!(count.who.as_ref().unwrap().claims, json!({}));
+        assert!(count.is_sound());
+        assert_eq!(rate.due(NOW + WINDOW * 2), [], "told once");
+    }
+
+    #[test]
+    fn one_identity_writes_no_more_than_the_stated_number_a_day() {
+        let (mut rate, mut recorded, mut counts) = (DenialRate::default(), 0, 0);
+        for second in 0..24 * 3600 {
+            let now = NOW + Duration::seconds(second);
+            recorded += refuse(&mut rate, "mallory", 1, now);
+            counts += rate.due(now).len();
+        }
+        assert!((150..=BURST + 144).contains(&recorded), "{recorded}");
+        assert!((100..=144).contains(&counts), "{counts}");
+    }
+
+    #[test]
+    fn any_number_of_identities_share_a_rate_and_few_counts() {
+        let mut rate = DenialRate::default();
+        let mut recorded = 0;
+        for n in 0..20_000 {
+            recorded += refuse(&mut rate, &format!("u-{n}"), 1, NOW);
+        }
+        assert_eq!(recorded, BURST_OF_ALL);
+        assert!(rate.identities.len() <= MOST_IDENTITIES);
+        let counts = rate.due(NOW + WINDOW);
+        assert_eq!(counts.len(), MOST_COUNTS + 1);
+        assert!(counts.iter().all(Denials::is_sound));
+        let sum: u64 = counts.iter().map(|count| count.count).sum();
+        assert_eq!(sum, 20_000 - u64::from(BURST_OF_ALL));
+    }
+
+    #[test]
+    fn identities_that_rest_are_forgotten() {
+        let mut rate = DenialRate::default();
+        refuse(&mut rate, "mallory", BURST + 1, NOW);
+        refuse(&mut rate, "alice", 1, NOW);
+        rate.due(NOW + WINDOW);
+        assert_eq!(rate.identities.len(), 1, "alice's bucket is empty again");
+        refuse(&mut rate, "bob", BURST + 1, NOW + Duration::days(1));
+        rate.due(NOW + Duration::days(2));
+        assert_eq!(rate.identities.len(), 0);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_neither_stops_recording_for_long_nor_loses_counts() {
+        let mut rate = DenialRate::default();
+        refuse(&mut rate, "mallory", BURST + 5, NOW);
+        let past = NOW - Duration::days(365);
+        assert_eq!(rate.due(past).len(), 1);
+        assert_eq!(refuse(&mut rate, "mallory", 1, past), 0);
+        assert_eq!(refuse(&mut rate, "mallory", 1, past + EVERY), 1);
+    }
+
+    #[test]
+    fn what_could_not_be_recorded_is_counted_again() {
+        let mut rate = DenialRate::default();
+        refuse(&mut rate, "mallory", BURST + 5, NOW);
+        let counts = rate.due(NOW + WINDOW);
+        rate.give_back(counts, NOW + WINDOW);
+        let (last, counts) = rate.rest().unwrap();
+        assert_eq!((last, counts.len()), (NOW + WINDOW, 1));
+        assert_eq!(counts.first().unwrap().count, 5);
+        assert_eq!(rate.rest(), None);
+    }
+}

@@ -1,0 +1,277 @@
+//! Bounds on what a caller's text may take in the ledger, counted as stored. Pure.
+//!
+//! A leaf is printable ASCII, so one character of a caller can take twelve bytes (`\udbff\udfff`). What is granted or waits
+//! for approval is recorded whole or refused ([`stored`] tells its size). A denial is cut to its bounds and says so (`cut`).
+
+use std::io;
+
+use serde::Serialize;
+use serde_json::{Serializer, Value};
+
+use super::{Ascii, Asked, What, Who};
+
+/// The most bytes that an ask may take in the ledger if it is granted or waits for approval.
+pub const ASK_BYTES: usize = 4096;
+
+/// The most bytes that an exact force-command may take in the ledger.
+pub const COMMAND_BYTES: usize = 8192;
+
+/// The most bytes that the claims of a token may take in the ledger if it is granted something or decides something. A
+/// token has 16 KiB at most, so only one that is full of escaped characters is beyond it.
+pub const CLAIMS_BYTES: usize = 16 * 1024;
+
+/// The most bytes of a denial's ask. With [`DENIED_DETAIL_BYTES`]: 4 KiB of the caller's text.
+const DENIED_ASK_BYTES: usize = 3072;
+
+/// The most bytes of a denial's sentence.
+const DENIED_DETAIL_BYTES: usize = 1024;
+
+/// The most bytes of a denial's claims. Larger ones are left out as a whole: a part would decide something else.
+const DENIED_CLAIMS_BYTES: usize = 4096;
+
+/// The most bytes of a subject or a label. Tokens with longer ones are refused; a label follows the subject's bound.
+const NAME_BYTES: usize = 1536;
+
+/// How many bytes `value` takes in the ledger.
+pub fn stored(value: &impl Serialize) -> usize {
+    let mut count = Count(0);
+    let mut serializer = Serializer::with_formatter(&mut count, Ascii);
+    match value.serialize(&mut serializer) {
+        Ok(()) => count.0,
+        // Cannot be written, so it is too large for every bound.
+        Err(_) => usize::MAX,
+    }
+}
+
+/// Counts what would be written.
+struct Count(usize);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl What {
+    /// A denial within its bounds; any other event as it is.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        if let Self::Denied {
+            who,
+            ask,
+            detail,
+            cut,
+            ..
+        } = &mut self
+        {
+            let mut scissors = Scissors::default();
+            scissors.who(who);
+            scissors.ask(ask);
+            scissors.text(detail, DENIED_DETAIL_BYTES);
+            *cut |= scissors.has_cut;
+        }
+        self
+    }
+}
+
+/// Cuts texts, and remembers whether anything was cut.
+#[derive(Default)]
+struct Scissors {
+    has_cut: bool,
+}
+
+impl Scissors {
+    fn who(&mut self, who: &mut Who) {
+        self.text(&mut who.subject, NAME_BYTES);
+        self.text(&mut who.label, NAME_BYTES);
+        if stored(&who.claims) > DENIED_CLAIMS_BYTES {
+            who.claims = Value::Object(serde_json::Map::new());
+            self.has_cut = true;
+        }
+    }
+
+    /// Names first, then the reason, then lists, then parameters: as far as there is room.
+    fn ask(&mut self, ask: &mut Asked) {
+        self.text(&mut ask.role, 256);
+        if let Some(host) = &mut ask.host {
+            self.text(host, 512);
+        }
+        if let Some(caller) = &mut ask.caller {
+            self.text(caller, 64);
+        }
+        if let Some(reason) = &mut ask.reason {
+            self.text(reason, 768);
+        }
+        self.list(&mut ask.source_addresses, 384);
+        self.list(&mut ask.extensions, 384);
+        let params = std::mem::take(&mut ask.params);
+        let mut room = DENIED_ASK_BYTES
+            .saturating_sub(stored(ask))
+            .saturating_sub(PARAMS_FRAME);
+        for (name, value) in params {
+            let size = stored(&name)
+                .saturating_add(stored(&value))
+                .saturating_add(2);
+            match room.checked_sub(size) {
+                Some(left) => {
+                    room = left;
+                    ask.params.insert(name, value);
+                }
+                None => self.has_cut = true,
+            }
+        }
+    }
+
+    /// Keeps the items that fit into `most` bytes, in their order.
+    fn list(&mut self, items: &mut Vec<String>, most: usize) {
+        let mut room = most;
+        items.retain(
+            |item| match room.checked_sub(stored(item).saturating_add(1)) {
+                Some(left) => {
+                    room = left;
+                    true
+                }
+                None => {
+                    self.has_cut = true;
+                    false
+                }
+            },
+        );
+    }
+
+    fn text(&mut self, text: &mut String, most: usize) {
+        let mut size = 0_usize;
+        let fits = |(_, character): &(usize, char)| {
+            size = size.saturating_add(stored_character(*character));
+            size <= most
+        };
+        let kept = text.char_indices().take_while(fits).last();
+        let end = kept.map_or(0, |(at, character)| at + character.len_utf8());
+        self.has_cut |= end < text.len();
+        text.truncate(end);
+    }
+}
+
+/// `"params":{},`
+const PARAMS_FRAME: usize = 12;
+
+/// How many bytes one character of a text takes in the ledger.
+fn stored_character(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\u{8}' | '\u{c}' | '\n' | '\r' | '\t' => 2,
+        ' '..='~' => 1,
+        other => 6 * other.len_utf16(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use proptest::{collection, prelude::*};
+    use serde_json::json;
+    use time::macros::datetime;
+
+    use super::{super::Event, *};
+
+    /// 4 KiB of the caller's text, 4 KiB of claims, two names, and a frame of our own words.
+    const DENIED_BYTES: usize = 12 * 1024;
+
+    fn denied(text: &str, count: usize) -> What {
+        let many = |n: usize| format!("{n:03}{text}");
+        What::Denied {
+            who: Who {
+                issuer: "https://id.example.com".to_owned(),
+                subject: text.chars().take(512).collect(),
+                label: text.chars().take(512).collect(),
+                claims: json!({"groups": vec![text; count]}),
+            },
+            ask: Asked {
+                role: text.to_owned(),
+                host: Some(text.to_owned()),
+                params: (0..count).map(|n| (many(n), many(n))).collect(),
+                reason: Some(text.to_owned()),
+                ttl_seconds: Some(u64::MAX),
+                source_addresses: (0..count).map(many).collect(),
+                extensions: (0..count).map(many).collect(),
+                caller: Some(text.to_owned()),
+                request: Some(u64::MAX),
+                emergency: true,
+            },
+            key: Some("SHA256:0123456789012345678901234567890123456789012".to_owned()),
+            reason: "SUBJECT_KEY".to_owned(),
+            detail: text.to_owned(),
+            policy: "ab".repeat(32),
+            cut: false,
+        }
+    }
+
+    fn size(what: What) -> usize {
+        let at = datetime!(2026-11-22 15:32:51.123456789 UTC);
+        let index = u64::MAX;
+        Event { index, at, what }.to_bytes().unwrap().len()
+    }
+
+    #[test]
+    fn a_denial_of_the_worst_characters_stays_within_its_bound() {
+        let texts = [
+            "\u{10ffff}",
+            "\0",
+            "\"",
+            "\\",
+            "\u{7f}",
+            "\u{20ac}",
+            "x",
+            "\n",
+        ];
+        for text in texts {
+            for (length, count) in [(20_000, 0), (4096, 32), (1024, 64), (3, 512)] {
+                let what = denied(&text.repeat(length), count).bounded();
+                let What::Denied { ask, cut, .. } = &what else {
+                    unreachable!()
+                };
+                assert!(*cut, "{text:?} {length} {count}");
+                assert!(stored(ask) <= DENIED_ASK_BYTES, "{text:?} {length} {count}");
+                let size = size(what);
+                assert!(size <= DENIED_BYTES, "{text:?} {length} {count}: {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_usual_denial_is_recorded_whole() {
+        let what = denied("na\u{ef}ve caf\u{e9} \"7\"", 2);
+        assert_eq!(what.clone().bounded(), what);
+    }
+
+    #[test]
+    fn other_events_are_left_alone() {
+        for what in super::super::tests::samples() {
+            assert_eq!(what.clone().bounded(), what);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_denial_is_larger_than_its_bound(
+            text in "(?s).{0,200}",
+            repeat in 0_usize..60,
+            count in 0_usize..80,
+        ) {
+            let what = denied(&text.repeat(repeat), count).bounded();
+            prop_assert!(size(what.clone()) <= DENIED_BYTES);
+            prop_assert_eq!(what.clone().bounded(), what, "cutting twice changes nothing");
+        }
+
+        #[test]
+        fn a_characters_size_is_the_serializers(text in "(?s).{0,40}", odd in collection::vec(0_u8..128, 0..20)) {
+            let text: String = text.chars().chain(odd.into_iter().map(char::from)).collect();
+            let expected: usize = text.chars().map(stored_character).sum();
+            prop_assert_eq!(stored(&text), expected + 2);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Denials: recorded one by one within a rate, counted beyond it (`ledger::denials`).
+
+use std::sync::Mutex;
+
+use time::OffsetDateTime;
+
+use super::{Error, Store, locked};
+use crate::ledger::{What, denials::DenialRate, event::Denials};
+
+impl Store {
+    /// Records a denial, cut to its bounds, or counts it beyond the rate. The count is recorded by
+    /// [`Store::record_denials`].
+    ///
+    /// # Errors
+    /// As [`Store::record`].
+    pub async fn refuse(&self, denial: What, now: OffsetDateTime) -> Result<(), Error> {
+        let denial = denial.bounded();
+        if is_recorded(&self.0.denials, &denial, now) {
+            self.record(denial, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Records the counts of denials whose window is over. To be called every few seconds.
+    ///
+    /// # Errors
+    /// As [`Store::record`]; what was not recorded is counted on.
+    pub async fn record_denials(&self, now: OffsetDateTime) -> Result<(), Error> {
+        let due = locked(&self.0.denials).due(now);
+        self.record_counts(due, now).await
+    }
+
+    /// Records all counts before the store closes.
+    pub(super) async fn record_last_denials(&self) {
+        let rest = locked(&self.0.denials).rest();
+        let Some((last, counts)) = rest else { return };
+        if let Err(error) = self.record_counts(counts, last).await {
+            tracing::warn!(%error, "the last counts of denials could not be recorded");
+        }
+    }
+
+    async fn record_counts(&self, counts: Vec<Denials>, now: OffsetDateTime) -> Result<(), Error> {
+        let mut counts = counts.into_iter();
+        while let Some(count) = counts.next() {
+            let what = What::Denials(Box::new(count.clone()));
+            if let Err(error) = self.record(what, now).await {
+                let lost = std::iter::once(count).chain(counts).collect();
+                locked(&self.0.denials).give_back(lost, now);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether this event is recorded: every one but a denial beyond the rate, which is counted here.
+pub(super) fn is_recorded(rate: &Mutex<DenialRate>, what: &What, now: OffsetDateTime) -> bool {
+    let What::Denied { who, reason, .. } = what else {
+        return true;
+    };
+    locked(rate).take(who, reason, now)
+}
