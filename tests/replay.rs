@@ -92,10 +92,20 @@ fn export() -> String {
             json!({"role": "shell", "reason": format!("{}...", "x".repeat(1024))}),
             "NOT_ALLOWED",
         ),
-        json!({"index": 7, "at": AT, "type": "of_tomorrow"}),
+        cut(7),
+        json!({"index": 8, "at": AT, "type": "denials", "who": who("eve", json!({})), "identities": 1,
+            "count": 3, "reasons": {"NOT_ALLOWED": 3}, "since": 1, "until": 2}),
+        json!({"index": 9, "at": AT, "type": "of_tomorrow"}),
     ];
     let lines = events.map(|event| format!("{event}\n"));
     format!("{}\nnote\n", lines.concat())
+}
+
+/// A denial whose claims were left out: by what is left of it, nobody would be let in.
+fn cut(index: u64) -> Value {
+    let mut event = denied(index, "eve", &[], json!({"role": "logs"}), "PARAMETER");
+    event["cut"] = true.into();
+    event
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {
@@ -222,7 +232,7 @@ fn every_decision_that_would_change_is_shown_with_its_reason() {
             .iter()
             .map(|left| left["index"].as_u64().unwrap())
             .collect();
-        assert_eq!(left, [5, 6, 7], "{case}");
+        assert_eq!(left, [5, 6, 7, 8, 9], "{case}");
     }
 }
 
@@ -482,10 +492,22 @@ fn a_person_reads_a_table_and_chooses_since_when() {
             "not judged: 5: it was refused apart from the policy (POSSESSION)",
         ),
         (
+            "what was cut",
+            &["--export", "export"],
+            1,
+            "not judged: 7: the record holds only a part of the ask or its claims",
+        ),
+        (
+            "what was counted",
+            &["--export", "export"],
+            1,
+            "not judged: 8: 3 denials were counted without their asks",
+        ),
+        (
             "the sum",
             &["--export", "export"],
             1,
-            "new.toml: 4 asks judged, 1 would change, 3 not judged",
+            "new.toml: 4 asks judged, 1 would change, 5 not judged",
         ),
         (
             "since a date",

@@ -281,3 +281,21 @@ fn read(file: &std::path::Path) -> Result<Vec<u8>, Failure> {
     })?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_denials_read_as_a_sentence() {
+        let golden = include_str!("../../tests/golden/denials.jsonl").lines();
+        let rows: Vec<_> = golden
+            .map(|line| row(&serde_json::from_str(line).unwrap()))
+            .collect();
+        let count = "36 more denials: HOST 6, NOT_ALLOWED 30";
+        assert_eq!(rows[1][2..], ["denials", "alice@example.com", "", count]);
+        let count = "36 more denials of 20 identities: HOST 6, NOT_ALLOWED 30";
+        assert_eq!(rows[2][2..], ["denials", "", "", count]);
+    }
+}

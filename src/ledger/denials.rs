@@ -82,7 +82,8 @@ impl DenialRate {
                 count: None,
             }),
         };
-        if identity.bucket.has_room(now) && self.all.has_room(now) {
+        let (own, all) = (identity.bucket.has_room(now), self.all.has_room(now));
+        if own && all {
             identity.bucket.fill(now);
             self.all.fill(now);
             return true;
@@ -183,6 +184,7 @@ impl Bucket {
         }
     }
 
+    /// A clock that was set back counts from now on: at most a whole bucket is full then.
     fn has_room(&mut self, now: OffsetDateTime) -> bool {
         self.empty_at = now + self.filled(now);
         self.filled(now) + self.every <= self.every * self.burst

@@ -115,6 +115,12 @@ pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<Past, Str
             }
             (who, ask, Outcome::Denied(reason))
         }
+        What::Denials(it) => {
+            return Some(Err(format!(
+                "{} denials were counted without their asks",
+                it.count
+            )));
+        }
         _ => return None,
     };
     let approved = match requests.of(&who, &ask) {
