@@ -205,7 +205,7 @@ impl Bucket {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
     use serde_json::json;
     use time::macros::datetime;
