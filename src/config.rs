@@ -9,7 +9,6 @@ mod validate;
 mod webhook;
 
 use std::{
-    fs, io,
     net::SocketAddr,
     ops::Range,
     path::{Path, PathBuf},
@@ -19,11 +18,14 @@ use serde::Deserialize;
 
 use crate::{
     ca::KeyState,
-    identity, notify,
+    identity, modes, notify,
     server::{Limits, log::Format},
 };
 
 pub use example::{Example, POLICY_FILE, SERVER_FILE};
+
+/// The most bytes of a configuration file.
+const LONGEST: u64 = 1024 * 1024;
 
 /// A whole, valid server configuration.
 #[derive(Clone, Debug)]
@@ -151,7 +153,7 @@ impl Config {
     /// # Errors
     /// [`Error::Read`] where it cannot be read, [`Error::Invalid`] for anything wrong in it.
     pub fn load(file: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(file).map_err(|source| Error::Read {
+        let text = modes::read_trusted_text(file, LONGEST).map_err(|source| Error::Read {
             file: file.display().to_string(),
             source,
         })?;
@@ -217,7 +219,7 @@ pub enum Error {
         /// Its path.
         file: String,
         /// Why.
-        source: io::Error,
+        source: modes::Problem,
     },
     /// What is in it.
     #[error("{file}:{line}: {message}")]

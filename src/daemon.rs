@@ -25,6 +25,7 @@ use crate::{
     config::{self, Config},
     identity::{Issuers, issuer::SettingsError},
     ledger::{What, checkpoint},
+    modes,
     notify::{self, Deliveries, Notifier},
     operations::{self, Authority},
     policy,
@@ -241,10 +242,7 @@ fn warm_up(issuers: Issuers) -> AbortHandle {
 }
 
 async fn open_store(config: &Config, signer: checkpoint::Signer) -> Result<Store, Error> {
-    state_folder(&config.state).map_err(|source| Error::State {
-        folder: config.state.display().to_string(),
-        source,
-    })?;
+    state_folder(&config.state).map_err(Error::state(&config.state))?;
     let started = What::Started {
         version: env!("CARGO_PKG_VERSION").into(),
         server: config.name.clone(),
@@ -252,12 +250,13 @@ async fn open_store(config: &Config, signer: checkpoint::Signer) -> Result<Store
     Ok(Store::open(&config.state, signer, started, now()).await?)
 }
 
-/// Makes the folder where it is missing, for its owner alone.
-fn state_folder(folder: &Path) -> io::Result<()> {
+/// Makes the folder if it is missing, for its owner alone.
+fn state_folder(folder: &Path) -> Result<(), modes::Problem> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(folder)
+        .create(folder)?;
+    modes::expect_own_folder(folder)
 }
 
 /// The socket and its address, which must be loopback where there is no TLS, whoever opened it.
@@ -317,12 +316,12 @@ pub enum Error {
     #[error(transparent)]
     Issuers(#[from] SettingsError),
     /// The state folder.
-    #[error("failed to make the state folder {folder}: {source}")]
+    #[error("failed to open the state folder {folder}: {source}")]
     State {
         /// Its path.
         folder: String,
         /// Why.
-        source: io::Error,
+        source: modes::Problem,
     },
     /// A webhook.
     #[error(transparent)]
@@ -365,6 +364,15 @@ pub enum Error {
     /// The reason is in the log.
     #[error("the daemon failed; its log says why")]
     Logged,
+}
+
+impl Error {
+    fn state(folder: &Path) -> impl Fn(modes::Problem) -> Self {
+        move |source| Self::State {
+            folder: folder.display().to_string(),
+            source,
+        }
+    }
 }
 
 /// `what: cause: its cause`, leaving out a cause that its parent has already quoted.

@@ -61,6 +61,7 @@ pub mod dev;
 pub mod host;
 pub mod identity;
 pub mod ledger;
+pub mod modes;
 pub mod notify;
 pub mod operations;
 pub mod policy;

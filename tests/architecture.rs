@@ -21,20 +21,21 @@ use regex::Regex;
 #[rustfmt::skip]
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ledger", &[]),
+    ("modes", &[]),
     ("identity", &[]),
     ("proto", &[]),
     ("policy", &["identity"]),
-    ("ca", &["identity", "policy", "ledger"]),
-    ("store", &["ca", "policy", "ledger"]),
+    ("ca", &["identity", "policy", "ledger", "modes"]),
+    ("store", &["ca", "policy", "ledger", "modes"]),
     // It tells what the ledger has, and reads it from the store; who may do what is not its business.
-    ("notify", &["ledger", "store"]),
+    ("notify", &["ledger", "store", "modes"]),
     ("operations", &["identity", "policy", "ledger", "ca", "store", "notify"]),
-    ("server", &["operations", "identity", "proto", "policy", "ledger", "ca"]),
+    ("server", &["operations", "identity", "proto", "policy", "ledger", "ca", "modes"]),
     ("client", &["proto", "ledger", "identity::proof"]),
     // The grammar of host groups is the policy's, the format of revocation lists the CA's; both are pure.
     ("host", &["proto", "ledger", "policy::principal", "ca::krl"]),
-    ("config", &["identity", "policy", "ca", "server", "notify"]),
-    ("daemon", &["config", "identity", "policy", "ledger", "ca", "store", "notify", "operations", "server"]),
+    ("config", &["identity", "policy", "ca", "server", "notify", "modes"]),
+    ("daemon", &["config", "identity", "policy", "ledger", "ca", "store", "notify", "operations", "server", "modes"]),
 ];
 
 /// They wire the rest together, so they import what they like.

@@ -1,13 +1,16 @@
 //! `[[issuer]]` -> [`Settings`].
 
-use std::{collections::HashSet, fs};
+use std::collections::HashSet;
 
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use toml::Spanned;
 use url::{Host, Url};
 
 use super::{Problem, Surroundings, raw, validate};
-use crate::identity::{Binding, Settings};
+use crate::{
+    identity::{Binding, Settings},
+    modes,
+};
 
 /// What a person's sign-in asks for where the file does not say.
 const DEFAULT_SCOPES: [&str; 2] = ["openid", "email"];
@@ -182,6 +185,9 @@ fn algorithms(raw: &raw::Issuer) -> Result<Vec<crate::identity::issuer::Algorith
     Ok(algorithms.clone())
 }
 
+/// The most bytes of a file of CA certificates: the system's whole bundle has a quarter of it.
+const LONGEST_PEM: u64 = 1024 * 1024;
+
 pub(super) fn ca_certificates(
     file: &Spanned<std::path::PathBuf>,
     around: &Surroundings,
@@ -189,7 +195,8 @@ pub(super) fn ca_certificates(
     let path = validate::path(file, around)?;
     let refuse =
         |why: String| Problem::new(file.span(), format!("ca_file {}: {why}", path.display()));
-    let pem = fs::read(&path).map_err(|error| refuse(error.to_string()))?;
+    let pem =
+        modes::read_trusted(&path, LONGEST_PEM).map_err(|problem| refuse(problem.to_string()))?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match certificates {
         Ok(found) if !found.is_empty() => Ok(pem),

@@ -468,8 +468,8 @@ fn a_webhook_is_read_with_its_secrets_and_shows_none_of_them() {
     let folder = tempfile::tempdir().unwrap();
     let put = |name: &str, text: &str, mode| {
         let path = folder.path().join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
     };
     put("url", "https://chat.example.com/hooks/HIDDEN\n", 0o600);
     put("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n", 0o600);
@@ -532,7 +532,7 @@ fn a_webhook_is_read_with_its_secrets_and_shows_none_of_them() {
         (
             "a secret that all can read",
             ("\"secret\"", "\"open\""),
-            "others can read it: run `chmod 600` on it",
+            ": others can read it (mode 644): run `chmod 600 ",
         ),
         (
             "a secret that is not there",

@@ -1,7 +1,7 @@
 //! `[[webhook]]` -> [`notify::Settings`](crate::notify::Settings). Secrets are read here, so that a file that does not hold
 //! one is refused with its line; what is in them is in no error.
 
-use std::{collections::HashSet, fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
+use std::{collections::HashSet, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -9,10 +9,13 @@ use toml::Spanned;
 use zeroize::Zeroizing;
 
 use super::{Problem, Surroundings, issuer, limits, validate};
-use crate::notify::{
-    Kind, Settings,
-    settings::{DEFAULT_TIMEOUT, Endpoint, Format, MOST},
-    signature::Secret,
+use crate::{
+    modes,
+    notify::{
+        Kind, Settings,
+        settings::{DEFAULT_TIMEOUT, Endpoint, Format, MOST},
+        signature::Secret,
+    },
 };
 
 /// A URL or a few secrets; more than this is another kind of file.
@@ -197,13 +200,7 @@ fn private_file(
     let path = validate::path(file, around)?;
     let refuse =
         |why: String| Problem::new(file.span(), format!("{key} {}: {why}", path.display()));
-    let metadata = fs::metadata(&path).map_err(|error| refuse(error.to_string()))?;
-    if metadata.permissions().mode() & 0o077 != 0 {
-        return Err(refuse(
-            "others can read it: run `chmod 600` on it".to_owned(),
-        ));
-    }
-    read(&path).map_err(refuse)
+    modes::read_secret(&path, LONGEST).map_err(|problem| refuse(problem.to_string()))
 }
 
 /// systemd has seen to who may read it.
@@ -213,14 +210,6 @@ fn credential(
     around: &Surroundings,
 ) -> Result<Zeroizing<String>, Problem> {
     let path = validate::credential(name, instead, around)?;
-    read(&path).map_err(|why| Problem::new(name.span(), format!("credential {why}")))
-}
-
-fn read(path: &std::path::Path) -> Result<Zeroizing<String>, String> {
-    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
-    if metadata.len() > LONGEST {
-        return Err("it is far too large".to_owned());
-    }
-    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-    Ok(Zeroizing::new(text))
+    modes::read_secret(&path, LONGEST)
+        .map_err(|problem| Problem::new(name.span(), format!("credential {problem}")))
 }

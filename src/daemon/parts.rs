@@ -1,7 +1,7 @@
 //! What a daemon is made of, read from the files that the configuration names. Nothing is opened for writing here,
 //! so the same code answers `daypass serve --check`.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::path::Path;
 
 use secrecy::SecretString;
 use ssh_key::{HashAlg, PrivateKey, private::KeypairData};
@@ -13,13 +13,20 @@ use crate::{
     config::{CaKey, Config},
     identity::Issuers,
     ledger::checkpoint::Signer,
+    modes,
     notify::Receiver,
     policy::Policy,
     server::{Tls, metrics},
 };
 
-/// A passphrase is one line; more than this is another kind of file.
-const LONGEST_PASSPHRASE: usize = 4096;
+/// A passphrase is one line; more bytes than this are another kind of file.
+const LONGEST_PASSPHRASE: u64 = 4096;
+
+/// The most bytes of the ledger key's file.
+const LONGEST_KEY: u64 = 16 * 1024;
+
+/// The most bytes of a policy file.
+const LONGEST_POLICY: u64 = 4 * 1024 * 1024;
 
 pub(super) struct Parts {
     pub(super) ca: Ca,
@@ -53,6 +60,9 @@ pub struct Summary {
 /// What would keep it from starting.
 pub fn check(config: &Config) -> Result<Summary, Error> {
     let (parts, signer) = load(config)?;
+    if config.state.exists() {
+        modes::expect_own_folder(&config.state).map_err(Error::state(&config.state))?;
+    }
     Ok(Summary {
         name: config.name.clone(),
         listen: config.listen.to_string(),
@@ -86,7 +96,8 @@ pub(super) fn load(config: &Config) -> Result<(Parts, Signer), Error> {
 /// The policy, unless it demands pages where nobody would get them.
 pub(super) fn read_policy(config: &Config) -> Result<Policy, Error> {
     let file = &*config.policy;
-    let text = fs::read_to_string(file).map_err(|error| unreadable("policy", file, error))?;
+    let text = modes::read_trusted_text(file, LONGEST_POLICY)
+        .map_err(|problem| unreadable("policy", file, problem))?;
     let policy = Policy::parse(&text, &file.display().to_string())?;
     if !config.can_page() {
         policy.expect_no_page_before()?;
@@ -112,11 +123,11 @@ fn ca(keys: &[CaKey]) -> Result<Ca, Error> {
 /// The file's one line.
 pub(crate) fn passphrase(file: &Path) -> Result<SecretString, Error> {
     let what = "passphrase";
-    let text = fs::read_to_string(file).map_err(|error| unreadable(what, file, error))?;
-    let text = Zeroizing::new(text);
+    let text = modes::read_secret(file, LONGEST_PASSPHRASE)
+        .map_err(|problem| unreadable(what, file, problem))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
-    if line.is_empty() || line.contains('\n') || line.len() > LONGEST_PASSPHRASE {
+    if line.is_empty() || line.contains('\n') {
         return Err(unreadable(
             what,
             file,
@@ -133,16 +144,9 @@ fn signer(config: &Config) -> Result<Signer, Error> {
 
 fn ledger_seed(file: &Path) -> Result<Zeroizing<[u8; 32]>, Error> {
     let what = "ledger key";
-    let metadata = fs::metadata(file).map_err(|error| unreadable(what, file, error))?;
-    if metadata.permissions().mode() & 0o077 != 0 {
-        return Err(unreadable(
-            what,
-            file,
-            "others can read it: run `chmod 600` on it",
-        ));
-    }
-    let text = fs::read_to_string(file).map_err(|error| unreadable(what, file, error))?;
-    let key = PrivateKey::from_openssh(Zeroizing::new(text).as_str())
+    let text =
+        modes::read_secret(file, LONGEST_KEY).map_err(|problem| unreadable(what, file, problem))?;
+    let key = PrivateKey::from_openssh(text.as_str())
         .map_err(|_| unreadable(what, file, "not an OpenSSH private key"))?;
     match key.key_data() {
         KeypairData::Ed25519(pair) => Ok(Zeroizing::new(pair.private.to_bytes())),

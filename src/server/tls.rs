@@ -1,11 +1,11 @@
 //! TLS 1.3 by rustls over aws-lc-rs, with a certificate that can be replaced while serving.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use crate::modes;
 use arc_swap::ArcSwap;
 use rustls::{
     ServerConfig,
@@ -15,7 +15,9 @@ use rustls::{
     sign::CertifiedKey,
     version::TLS13,
 };
-use zeroize::Zeroizing;
+
+/// The most bytes of a PEM file: a chain of many certificates.
+const LONGEST: u64 = 1024 * 1024;
 
 /// The server's certificate and key. Cheap to clone; clones share what [`Tls::reload`] loads.
 #[derive(Clone)]
@@ -91,14 +93,15 @@ fn read(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result<Cer
         file: path.display().to_string(),
         problem: problem.to_string(),
     };
-    let bytes = fs::read(certificate).map_err(|error| at(certificate, &error))?;
-    let chain = CertificateDer::pem_slice_iter(&bytes)
+    let pem =
+        modes::read_trusted(certificate, LONGEST).map_err(|problem| at(certificate, &problem))?;
+    let chain = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| at(certificate, &error))?;
     if chain.is_empty() {
         return Err(at(certificate, &"holds no PEM certificate"));
     }
-    let bytes = Zeroizing::new(fs::read(key).map_err(|error| at(key, &error))?);
-    let private = PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| at(key, &error))?;
+    let pem = modes::read_secret(key, LONGEST).map_err(|problem| at(key, &problem))?;
+    let private = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| at(key, &error))?;
     CertifiedKey::from_der(chain, private, provider).map_err(|error| at(key, &error))
 }

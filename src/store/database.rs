@@ -1,6 +1,9 @@
 //! The connections to the database file, and how they are set. SQL that is SQLite's alone is here and nowhere else.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection, SqlitePool,
@@ -11,6 +14,7 @@ use sqlx::{
 use tokio::time::{sleep, timeout};
 
 use super::Error;
+use crate::modes;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
 
@@ -35,8 +39,8 @@ fn options(file: &Path) -> SqliteConnectOptions {
 /// A commit waits for the disk (`synchronous=FULL`). The log is moved into the file when the writer says so
 /// ([`flush`]), never inside a commit.
 pub(super) async fn open_writer(file: &Path) -> Result<SqliteConnection, Error> {
+    make_private(file)?;
     let mut connection = options(file)
-        .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("wal_autocheckpoint", "0")
@@ -51,6 +55,21 @@ pub(super) async fn open_writer(file: &Path) -> Result<SqliteConnection, Error> 
             other => Error::Unavailable(format!("{}: {other}", file.display())),
         })?;
     Ok(connection)
+}
+
+/// SQLite would make its files by the umask. The log and its index take the database's mode.
+fn make_private(file: &Path) -> Result<(), Error> {
+    let beside = ["-wal", "-shm"].map(|suffix| {
+        let mut path = file.as_os_str().to_owned();
+        path.push(suffix);
+        PathBuf::from(path)
+    });
+    let beside = beside.iter().map(PathBuf::as_path);
+    for path in std::iter::once(file).chain(beside.filter(|path| path.exists())) {
+        modes::make_own(path)
+            .map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))?;
+    }
+    Ok(())
 }
 
 /// Opens connections that can only read.

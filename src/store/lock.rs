@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::Error;
+use crate::modes::{self, IfThere};
 
 /// Held for as long as the daemon may write. The system releases it when the process ends, however it ends.
 #[derive(Debug)]
@@ -23,13 +24,7 @@ impl Lock {
         let path = folder.join("lock");
         let failed =
             |error: std::io::Error| Error::Unavailable(format!("{}: {error}", path.display()));
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed)?;
+        let mut file = modes::create_own(&path, IfThere::Keep).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -9,9 +9,12 @@ use std::{
 use tokio::sync::Mutex;
 
 use super::Error;
-use crate::ledger::{
-    checkpoint::{Checkpoint, Signer, Verifier},
-    tree::Frontier,
+use crate::{
+    ledger::{
+        checkpoint::{Checkpoint, Signer, Verifier},
+        tree::Frontier,
+    },
+    modes::{self, IfThere},
 };
 
 /// The ledger's signing key and the newest checkpoint that it made.
@@ -105,7 +108,7 @@ const FILE: &str = "checkpoint";
 /// Writes aside, then renames: after a crash there is the old file or the new one, whole.
 fn replace(folder: &Path, text: &str) -> io::Result<()> {
     let aside = folder.join("checkpoint.new");
-    let mut file = File::create(&aside)?;
+    let mut file = modes::create_own(&aside, IfThere::Empty)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&aside, folder.join(FILE))?;

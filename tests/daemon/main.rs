@@ -10,6 +10,7 @@
 
 mod init;
 mod load;
+mod modes;
 mod process;
 mod reload;
 mod service;

@@ -1,9 +1,7 @@
 //! Ed25519 and ECDSA P-256 private keys in OpenSSH files, encrypted ones with their passphrase.
 
 use std::{
-    fs::File,
-    io::{self, Read},
-    os::unix::fs::PermissionsExt,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +14,7 @@ use ssh_key::{
 use zeroize::Zeroizing;
 
 use super::{Key, ecdsa_p256, ed25519};
+use crate::modes;
 
 /// The most bytes a key file may have.
 const MAX_FILE: u64 = 16 * 1024;
@@ -33,20 +32,17 @@ pub fn load(path: &Path, passphrase: Option<&SecretString>) -> Result<Key, Error
     parse(&text, passphrase).map_err(fail)
 }
 
-/// The file's text, if it is a file that nobody but its owner can read.
+/// The file's text, if no other user can read it.
 fn read_private(path: &Path) -> Result<Zeroizing<String>, Problem> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.len() > MAX_FILE {
+    if !fs::metadata(path).map_err(modes::Problem::Io)?.is_file() {
         return Err(Problem::NotAKey);
     }
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(Problem::Exposed(mode));
-    }
-    let mut text = Zeroizing::new(String::with_capacity(MAX_FILE as usize));
-    file.take(MAX_FILE).read_to_string(&mut text)?;
-    Ok(text)
+    modes::read_secret(path, MAX_FILE).map_err(|problem| match problem {
+        modes::Problem::TooLarge(_) | modes::Problem::NotText => Problem::NotAKey,
+        modes::Problem::Io(_)
+        | modes::Problem::Readable { .. }
+        | modes::Problem::Writable { .. } => Problem::File(problem),
+    })
 }
 
 /// Reads a private key from its OpenSSH text.
@@ -87,10 +83,8 @@ pub struct Error {
 /// What is wrong with a key file, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
-    #[error("cannot be read: {0}")]
-    Read(#[from] io::Error),
-    #[error("others can read it (mode {0:03o}); run `chmod 600` on it")]
-    Exposed(u32),
+    #[error(transparent)]
+    File(#[from] modes::Problem),
     #[error("is not an OpenSSH private key file; make one with `ssh-keygen -t ed25519`")]
     NotAKey,
     #[error("is encrypted; give its passphrase with `passphrase_file` or `passphrase_credential`")]

@@ -4,13 +4,13 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::mailbox::Mailbox;
+use crate::modes::{self, IfThere};
 
 pub(super) const NAME: &str = "webhooks.json";
 
@@ -52,9 +52,7 @@ pub(super) fn bytes(webhooks: &BTreeMap<String, Mailbox>) -> io::Result<Vec<u8>>
 /// After a crash there is the old file or the new one, whole.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let aside = path.with_extension("json.new");
-    let mut options = File::options();
-    let options = options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(&aside)?;
+    let mut file = modes::create_own(&aside, IfThere::Empty)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&aside, path)?;
