@@ -12,6 +12,7 @@ pub mod choose;
 pub mod connect;
 pub mod emergency;
 pub mod error;
+pub mod host_config;
 pub mod inspect;
 pub mod jump;
 pub mod key;

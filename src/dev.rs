@@ -3,6 +3,7 @@
 //! For trying Daypass out and for tests. Everything listens on 127.0.0.1 only, and the people of this world sign in with a
 //! password that lies in the world's own folder: another user of the machine is not one of them.
 
+mod account;
 mod files;
 pub mod issuer;
 pub mod person;

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daypass::dev::{World, tour, world::Options};
+use daypass::dev::{World, sshd::Sshd, tour, world::Options};
 
 /// For what another process has to do; nothing here takes a tenth of it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -224,11 +224,11 @@ fn plain_ssh_reaches_the_host_also_without_the_worlds_variables() {
     let script = r#"daypass login --as alice >&2 &&
         env -i PATH="$PATH" HOME="$HOME" ssh -F "$DAYPASS_SSH_CONFIG" web-1 'echo hello from $(id -un)'"#;
     let output = inside(folder.path(), script);
-    let user = text(&Command::new("id").arg("-un").output().unwrap().stdout);
+    let login = Sshd::login().unwrap();
     let said = text(&output.stdout);
     assert_eq!(
         said,
-        format!("hello from {user}"),
+        format!("hello from {login}\n"),
         "{}",
         text(&output.stderr)
     );

@@ -19,10 +19,15 @@ daypass pass --emergency --no-input --format json \
     --host "$host" --role "$role" --reason "$reason" --out "$job/pass" >"$job/pass.json" || code=$?
 [ "$code" -eq 0 ] || exit "$code" # the reason is on stderr, as one JSON object
 
+# Without the jump pass, which has a serial and a login of its own.
+pass=$(sed 's/"jump": *{.*//' "$job/pass.json")
 # The serial is the pass's line in the ledger, and the number of the review that somebody else has to close.
-sed -n 's/.*"serial": *\([0-9]*\).*/emergency.sh: pass \1/p' "$job/pass.json" >&2
+printf '%s\n' "$pass" | sed -n 's/.*"serial": *\([0-9]*\).*/emergency.sh: pass \1/p' >&2
+# The login that the pass is for: your name on this machine may be another one.
+login=$(printf '%s\n' "$pass" | sed -n 's/.*"login": *"\([^"]*\)".*/\1/p')
 
-set -- -o BatchMode=yes -o IdentitiesOnly=yes -i "$job/pass" -o CertificateFile="$job/pass-cert.pub" "$host" "$@"
+set -- -o BatchMode=yes -o IdentitiesOnly=yes -i "$job/pass" -o CertificateFile="$job/pass-cert.pub" -l "$login" "$host" "$@"
+[ ! -e "$job/pass-jump" ] || set -- -o ProxyCommand="daypass jump --pass '$job/pass-jump' '%h' '%p'" "$@" # through a bastion
 [ -z "${DAYPASS_SSH_CONFIG:-}" ] || set -- -F "$DAYPASS_SSH_CONFIG" "$@"
 ssh "$@" || code=$?
 exit "$code"

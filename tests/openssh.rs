@@ -98,7 +98,7 @@ fn logs(unit: &str) -> Ask {
 
 /// A CA, and a host that trusts it.
 async fn world() -> (World, Host) {
-    let world = World::start(&POLICY.replace("USER", &ssh::current_user())).await;
+    let world = World::start(&POLICY.replace("USER", &ssh::login())).await;
     let host = Host::start(&world.ca_key()).await;
     (world, host)
 }
@@ -121,7 +121,7 @@ async fn a_pass_lets_in_and_the_hosts_log_names_person_role_and_serial() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_subject_key_logs_in_under_every_kind_of_ca_key() {
     for ca in ["ed25519", "ecdsa"] {
-        let policy = POLICY.replace("USER", &ssh::current_user());
+        let policy = POLICY.replace("USER", &ssh::login());
         let world = World::start_with(&policy, ca).await;
         let host = Host::start(&world.ca_key()).await;
         for kind in [
@@ -198,7 +198,7 @@ async fn a_pass_outside_its_time_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pass_of_another_ca_is_refused() {
     let (_, host) = world().await;
-    let stranger = World::start(&POLICY.replace("USER", &ssh::current_user())).await;
+    let stranger = World::start(&POLICY.replace("USER", &ssh::login())).await;
     let pass = stranger.pass("alice", &ask("shell")).await;
     host.refuses(&pass).await;
 }
@@ -319,6 +319,6 @@ fn by_hand(ca: &PrivateKey, serial: u64, now: u64) -> ssh::Pass {
     builder.cert_type(CertType::User).unwrap();
     builder.serial(serial).unwrap();
     builder.key_id("by-hand").unwrap();
-    builder.valid_principal(ssh::current_user()).unwrap();
+    builder.valid_principal(ssh::login()).unwrap();
     ssh::Pass::new(folder, builder.sign(ca).unwrap())
 }

@@ -2,10 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Failure, output::clean, waiting::quoted};
+use super::{Failure, output::clean, pass::login_of, waiting::quoted};
 use crate::client::{
     cache::Place,
-    choose::logins,
     jump::{Jump, Via},
     pass::Pass,
     ssh::quote,
@@ -40,8 +39,8 @@ impl Jumped {
             return Ok(None);
         };
         let (via, certificate) = (&jump.via, &jump.certificate);
-        let login = logins(pass.certificate.valid_principals());
-        let login = login.first().copied().unwrap_or_default();
+        let login = login_of(&pass.certificate)?.unwrap_or_default();
+        let login = login.as_str();
         Ok(Some(Self {
             bastion: via.bastion.clone(),
             host: via.host.clone(),

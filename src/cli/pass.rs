@@ -3,17 +3,19 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Serialize;
+use ssh_key::Certificate;
 
 use super::{
     Failure, Global,
     failure::Code,
     jumped::Jumped,
     output::clean,
+    ssh::local_user,
     target::{Target, left, moment},
     waiting::{AS_LONG_AS_IT_LIVES, redeem, waiting},
 };
 use crate::client::{
-    Client, Error, cache::Place, choose::Wish, emergency::Signer, now, pass::Pass,
+    Client, Error, cache::Place, choose::Wish, emergency::Signer, now, pass::Pass, ssh::login_name,
 };
 
 /// Get a pass without ssh, for scripts. Every call asks the server anew.
@@ -127,6 +129,8 @@ struct Printed {
     role: String,
     key_id: String,
     principals: Vec<String>,
+    /// The login name to use: your local one if the pass has it, else its first.
+    login: Option<String>,
     command: Option<String>,
     source_addresses: Vec<String>,
     extensions: Vec<String>,
@@ -271,6 +275,7 @@ impl Printed {
             role: pass.role.clone(),
             key_id: certificate.key_id().to_owned(),
             principals: certificate.valid_principals().to_vec(),
+            login: login_of(certificate)?,
             command: pass.command.clone(),
             source_addresses: source
                 .map(|list| list.split(',').map(str::to_owned).collect())
@@ -285,6 +290,12 @@ impl Printed {
             jump: Jumped::of(pass, place)?,
         })
     }
+}
+
+/// The login name that `daypass ssh` uses with this pass.
+pub(super) fn login_of(certificate: &Certificate) -> Result<Option<String>, Failure> {
+    let principals = certificate.valid_principals();
+    Ok(login_name(None, principals, local_user().as_deref())?)
 }
 
 fn text(pass: &Printed) -> String {

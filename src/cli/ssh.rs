@@ -20,6 +20,11 @@ pub(super) const SERVED: &str = "DAYPASS_SSH_HOST";
 /// Names an ssh configuration file to whatever ssh is started.
 pub(super) const CONFIG: &str = "DAYPASS_SSH_CONFIG";
 
+/// The user's name on this machine.
+pub(super) fn local_user() -> Option<String> {
+    std::env::var("USER").ok()
+}
+
 /// Log in to a host: sign in where needed, get a pass (or use one that is still good), run ssh. Exits as ssh does.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -28,6 +33,9 @@ pub struct Args {
     /// Where to. The user is by default the one the pass is for.
     #[arg(value_name = "[USER@]HOST")]
     destination: String,
+    /// The login name there, as in USER@HOST.
+    #[arg(short = 'l', long = "login", value_name = "USER")]
+    login: Option<String>,
     /// The role; by default the one that demands what was given, an interactive one first.
     #[arg(long)]
     role: Option<String>,
@@ -56,7 +64,7 @@ impl Args {
     /// 3 where it is denied, 4 where nobody is signed in and nobody can be asked; else ssh's own.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
-        let destination = Destination::parse(&self.destination)?;
+        let destination = Destination::parse(&self.destination)?.with_login(self.login.clone())?;
         let wish = Wish {
             role: self.role.clone(),
             host: Some(destination.host.clone()),
@@ -77,16 +85,16 @@ impl Args {
                 obtained.await?
             }
         };
-        let local = std::env::var("USER").ok();
         let login = login_name(
             destination.user.as_deref(),
             certificate.valid_principals(),
-            local.as_deref(),
+            local_user().as_deref(),
         )?;
         let config = self.config.filter(|path| !path.as_os_str().is_empty());
         let mut options = self.options;
         if place.via().is_some() {
-            options.push(place.proxy_command(&std::env::current_exe()?)?);
+            let (name, command) = place.proxy_command(&std::env::current_exe()?)?;
+            options.push(format!("{name}={command}"));
         }
         let words = arguments(
             &destination,
@@ -115,6 +123,9 @@ impl Args {
         let mut words = format!("daypass ssh {} --request {id}", quoted(&self.destination));
         if let Some(role) = &self.role {
             words.push_str(&format!(" --role {}", quoted(role)));
+        }
+        if let Some(login) = &self.login {
+            words.push_str(&format!(" -l {}", quoted(login)));
         }
         for option in &self.options {
             words.push_str(&format!(" -o {}", quoted(option)));

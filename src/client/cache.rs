@@ -12,6 +12,7 @@ use ssh_key::{Certificate, PublicKey};
 
 use super::{
     Error,
+    host_config::HOSTS,
     key::{Key, KeyPlace, private_text, public_line},
     state::{State, write_atomically},
 };
@@ -29,13 +30,19 @@ pub struct Place {
 }
 
 impl Place {
-    /// For plain ssh to `host`, as its user spelt it.
+    /// For plain ssh to `host`. Case does not matter in a host's name, neither to ssh nor to the policy: one folder.
     ///
     /// # Errors
-    /// Where that is no host name.
+    /// If that is no host name.
     pub fn of_host(state: &State, host: &str) -> Result<Self, Error> {
         check_host(host)?;
-        Ok(Self::within(&state.path("hosts").join(host)))
+        let folder = state.path(HOSTS).join(host.to_ascii_lowercase());
+        Ok(Self::within(&folder))
+    }
+
+    /// Another file in the folder of the pass.
+    pub(super) fn sibling(&self, name: &str) -> PathBuf {
+        self.key.with_file_name(name)
     }
 
     /// For one ask: `passes/ROLE`, with a digest where the ask says more than the role.
@@ -185,7 +192,7 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
 /// Where a folder of ours cannot be read.
 pub fn all(state: &State) -> Result<Vec<(Place, Certificate)>, Error> {
     let mut passes = Vec::new();
-    for folder in ["passes", "hosts"].map(|name| state.path(name)) {
+    for folder in ["passes", HOSTS].map(|name| state.path(name)) {
         let entries = match fs::read_dir(&folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             entries => entries.map_err(Error::file(&folder))?,
@@ -208,7 +215,7 @@ pub fn all(state: &State) -> Result<Vec<(Place, Certificate)>, Error> {
 /// Where one stays.
 pub fn clear(state: &State) -> Result<(), Error> {
     state.remove("passes")?;
-    state.remove("hosts")
+    state.remove(HOSTS)
 }
 
 /// Whether a certificate is valid at `now` and has enough life left to be worth using.

@@ -18,7 +18,7 @@ use super::{
     cache::{self, Place, lives},
     key::{Key, KeyPlace},
     pass::{self, Pass},
-    ssh::quote,
+    ssh::{is_login, quote},
     state::write_atomically,
 };
 use crate::proto::v1;
@@ -64,12 +64,7 @@ impl Via {
 
     /// Whether all of it may stand on a command line.
     fn is_sound(&self) -> bool {
-        let mut login = self.login.chars();
-        let opens_well = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        cache::check_host(&self.host).is_ok()
-            && self.port > 0
-            && login.next().is_some_and(opens_well)
-            && login.all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
+        cache::check_host(&self.host).is_ok() && self.port > 0 && is_login(&self.login)
     }
 
     /// The arguments for an `ssh` that forwards to `target` (`[HOST]:PORT`) with the jump pass at `jump`.
@@ -155,15 +150,14 @@ impl Place {
                 .is_some_and(|(_, certificate)| has_key() && lives(&certificate, now))
     }
 
-    /// `ProxyCommand=...` for the way that the pass here takes.
+    /// The name and the value of the ssh option for the way that the pass here takes: `ProxyCommand`, and what it runs.
     ///
     /// # Errors
-    /// Where a path cannot be written into an ssh option.
-    pub fn proxy_command(&self, program: &Path) -> Result<String, Error> {
+    /// If a path cannot be written into an ssh option.
+    pub fn proxy_command(&self, program: &Path) -> Result<(&'static str, String), Error> {
         let (program, jump) = (word(program)?, word(self.jump().key())?);
-        Ok(format!(
-            "ProxyCommand={program} jump --pass {jump} '%h' '%p'"
-        ))
+        let command = format!("{program} jump --pass {jump} '%h' '%p'");
+        Ok(("ProxyCommand", command))
     }
 }
 

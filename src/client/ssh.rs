@@ -24,14 +24,7 @@ impl Destination {
             None => (None, text),
         };
         super::cache::check_host(host)?;
-        let good = |user: &String| {
-            !user.is_empty()
-                && !user.starts_with('-')
-                && user
-                    .chars()
-                    .all(|c| c.is_ascii_graphic() && !"'\"`$\\;&<>|(){}".contains(c))
-        };
-        if user.as_ref().is_some_and(|user| !good(user)) {
+        if user.as_deref().is_some_and(|user| !is_word(user)) {
             return Err(Error::Usage(format!("{text:?} is no [USER@]HOST")));
         }
         Ok(Self {
@@ -39,6 +32,38 @@ impl Destination {
             host: host.to_owned(),
         })
     }
+
+    /// The same destination with the login of `-l`, if one was given.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is invalid, or the destination names another one.
+    pub fn with_login(self, login: Option<String>) -> Result<Self, Error> {
+        let Some(login) = login else {
+            return Ok(self);
+        };
+        if !is_word(&login) {
+            return Err(Error::Usage(format!("invalid login name {login:?}")));
+        }
+        match &self.user {
+            Some(user) if *user != login => Err(Error::Usage(format!(
+                "two logins, -l {login} and {user}@{}: give one",
+                self.host
+            ))),
+            _ => Ok(Self {
+                user: Some(login),
+                host: self.host,
+            }),
+        }
+    }
+}
+
+/// Whether `user` is one word for a command line, and for the shells behind it.
+fn is_word(user: &str) -> bool {
+    !user.is_empty()
+        && !user.starts_with('-')
+        && user
+            .chars()
+            .all(|c| c.is_ascii_graphic() && !"'\"`$\\;&<>|(){}".contains(c))
 }
 
 /// The login name for a pass: the one said, else its only one, else the local user's own where the pass has it.
@@ -62,6 +87,14 @@ pub fn login_name(
     }
     let own = logins.iter().find(|login| Some(**login) == local);
     Ok(own.or(logins.first()).map(|login| (*login).to_owned()))
+}
+
+/// Whether `text` is a login name that may stand on a command line and in an ssh configuration.
+pub(super) fn is_login(text: &str) -> bool {
+    let mut login = text.chars();
+    let opens_well = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    login.next().is_some_and(opens_well)
+        && login.all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
 }
 
 /// The arguments for `ssh`: only this pass is offered; what `config`, `options` and the user's own file say stays.
@@ -138,6 +171,26 @@ mod tests {
                 .as_ref()
                 .map(|d| (d.user.as_deref(), d.host.as_str()));
             assert_eq!(parsed, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_login_by_option_is_the_same_as_one_before_the_host() {
+        let cases = [
+            ("web-1", Some("root"), Some(Some("root"))),
+            ("root@web-1", Some("root"), Some(Some("root"))),
+            ("root@web-1", None, Some(Some("root"))),
+            ("web-1", None, Some(None)),
+            ("root@web-1", Some("deploy"), None),
+            ("web-1", Some(""), None),
+            ("web-1", Some("-oProxyCommand=x"), None),
+            ("web-1", Some("$(id)"), None),
+        ];
+        for (text, login, expected) in cases {
+            let destination = Destination::parse(text).unwrap();
+            let destination = destination.with_login(login.map(str::to_owned)).ok();
+            let user = destination.as_ref().map(|it| it.user.as_deref());
+            assert_eq!(user, expected, "{text} -l {login:?}");
         }
     }
 

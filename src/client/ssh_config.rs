@@ -10,9 +10,8 @@ use std::{
 };
 
 use super::{
-    Client, Error,
+    Client, Error, host_config,
     jump::word,
-    ssh::quote,
     state::{State, write_atomically},
     trust::Trust,
 };
@@ -86,12 +85,11 @@ pub fn users_file() -> Result<PathBuf, Error> {
         })
 }
 
-/// `Match` runs `daypass ensure` before ssh looks at the files, so the first login already has them. The pattern stands
-/// before `exec`, so that other hosts start nothing; a name with a quote in it never reaches the shell. The second `Match`
-/// applies where the pass that is there by then goes through a bastion.
+/// `Match` runs `daypass ensure` before ssh reads on, so the first login already has the files that it writes. The pattern
+/// stands before `exec`, so that other hosts start nothing; a name with a quote in it never reaches the shell.
 ///
 /// # Errors
-/// Where a path or a pattern cannot stand in an ssh configuration.
+/// If a path or a pattern cannot stand in an ssh configuration.
 pub fn block(program: &Path, state: &State, patterns: &[String]) -> Result<String, Error> {
     for pattern in patterns {
         let plain = |c: char| c.is_ascii_alphanumeric() || "*?._:-".contains(c);
@@ -100,28 +98,19 @@ pub fn block(program: &Path, state: &State, patterns: &[String]) -> Result<Strin
         }
     }
     let hosts = patterns.join(",");
-    let folder = state.path("hosts");
-    let file = |name: &str| -> Result<String, Error> {
-        let folder = quote(&folder)?;
-        Ok(format!("{}/%n/{name}\"", folder.trim_end_matches('"')))
-    };
+    let include = host_config::include(state)?;
     let (program, state) = (word(program)?, word(state.folder())?);
     Ok(format!(
         "# Written by daypass. `daypass ssh-config remove` takes it away.\n\
+         # A `User` line of your own counts if it stands before this one, and so does `ssh USER@HOST`.\n\
          Match originalhost \"{hosts},!*'*\" exec \"{program} ensure --state-dir {state} --host '%n'\"\n\
-         \x20   IdentityFile {}\n\
-         \x20   CertificateFile {}\n\
-         \x20   IdentitiesOnly yes\n\
-         Match originalhost \"{hosts},!*'*\" exec \"{program} ensure --state-dir {state} --host '%n' --through-bastion\"\n\
-         \x20   ProxyCommand {program} jump --pass '{}' '%h' '%p'\n",
-        file("pass")?,
-        file("pass-cert.pub")?,
-        file("jump")?.trim_matches('"'),
+         \x20   {include}\n",
     ))
 }
 
 fn include_line(state: &State) -> Result<String, Error> {
-    Ok(format!("Include {}", quote(&state.path(FILE))?))
+    let file = host_config::included(&state.path(FILE), state)?;
+    Ok(format!("Include {file}"))
 }
 
 /// At the very top: below a `Host` or `Match` line an `Include` would be part of that block.
@@ -164,7 +153,7 @@ mod tests {
     use super::*;
 
     fn state() -> State {
-        State::new(Path::new("/home/a b/50%/daypass")).unwrap()
+        State::new(Path::new("/home/a b/daypass")).unwrap()
     }
 
     #[test]
@@ -177,13 +166,20 @@ mod tests {
         assert_eq!(
             block.unwrap(),
             "# Written by daypass. `daypass ssh-config remove` takes it away.\n\
-             Match originalhost \"web-*,www,!*'*\" exec \"'/opt/day pass' ensure --state-dir '/home/a b/50%%/daypass' --host '%n'\"\n\
-             \x20   IdentityFile \"/home/a b/50%%/daypass/hosts/%n/pass\"\n\
-             \x20   CertificateFile \"/home/a b/50%%/daypass/hosts/%n/pass-cert.pub\"\n\
-             \x20   IdentitiesOnly yes\n\
-             Match originalhost \"web-*,www,!*'*\" exec \"'/opt/day pass' ensure --state-dir '/home/a b/50%%/daypass' --host '%n' --through-bastion\"\n\
-             \x20   ProxyCommand '/opt/day pass' jump --pass '/home/a b/50%%/daypass/hosts/%n/jump' '%h' '%p'\n"
+             # A `User` line of your own counts if it stands before this one, and so does `ssh USER@HOST`.\n\
+             Match originalhost \"web-*,www,!*'*\" exec \"'/opt/day pass' ensure --state-dir '/home/a b/daypass' --host '%n'\"\n\
+             \x20   Include \"/home/a b/daypass/hosts/*/ssh_config\"\n"
         );
+    }
+
+    #[test]
+    fn a_state_folder_that_include_reads_as_a_pattern_is_refused() {
+        for folder in ["/home/50%/d", "/home/*/d", "/home/a?/d", "/home/[a]/d"] {
+            let state = State::new(Path::new(folder)).unwrap();
+            let refused = block(Path::new("/d"), &state, &["w".into()]);
+            assert_eq!(refused.unwrap_err().exit_code(), 2, "{folder}");
+            assert!(include_line(&state).is_err(), "{folder}");
+        }
     }
 
     #[test]

@@ -1,15 +1,14 @@
-//! A throw-away sshd for the current user, on loopback: it takes passes of one CA for that user and nothing else, and none
-//! that its revocation list names.
+//! A throw-away sshd on loopback: it takes passes of one CA for one login and nothing else, and none that its revocation
+//! list names. The login is `deploy` for root on Linux, an account that this host alone has; else the current user.
 //!
 //! It ends with this process, however that ends: a small shell beside it waits for a pipe to close.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fmt::Write as _,
     fs, io,
     io::Write as _,
     net::{Ipv4Addr, SocketAddr},
-    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -17,7 +16,11 @@ use std::{
 
 use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
 
-use super::{Error, files, ports};
+use super::{
+    Error,
+    account::{self, Account},
+    files, ports,
+};
 use crate::ca::krl::Krl;
 
 /// How long a fresh sshd may take until it answers.
@@ -27,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Free ports that are tried: another process can take one between our look and sshd's bind.
 const ATTEMPTS: usize = 5;
 
-/// Keeps sshd (which takes the shell's place, and thus its pid) from outliving us: the pipe closes when our process ends.
+/// Keeps sshd (which takes the shell's place, through all that leads to it, and thus its pid) from outliving us: the pipe closes when our process ends.
 /// A line on the pipe says that we end it ourselves.
 const WRAPPER: &str = r#"exec 3<&0 </dev/null; (read -r _ <&3 || kill -TERM $$) & exec "$@" 3<&-"#;
 
@@ -65,13 +68,15 @@ impl Sshd {
         ca_keys: &str,
         port: Option<u16>,
     ) -> Result<Self, Error> {
-        if current_user_id()? == "0" {
-            make_privilege_separation_folder()?;
+        if account::id("-u")? == "0" {
+            // sshd as root refuses to start without it (Debian makes it in its init script, which containers never run).
+            account::make_public_folder(Path::new("/run/sshd"))?;
         }
         files::make_folder(dir)?;
         let host_key = files::keep_key(&dir.join("host_key"), "host")?;
         files::write(&dir.join("user_ca.pub"), ca_keys)?;
-        let user = current_user()?;
+        let account = Account::find()?;
+        let (user, enter) = (account.name().to_owned(), account.words(dir)?);
         let krl = dir.join("krl");
         if !krl.exists() {
             put_krl(&krl, &nobody()?)?;
@@ -86,7 +91,7 @@ impl Sshd {
                 &configuration(dir, &user, port, has_penalties(program)),
             )?;
             files::write(&log, "")?;
-            let child = spawn(program, &config, &log)?;
+            let child = spawn(&enter, program, &config, &log)?;
             let mut sshd = Self {
                 child,
                 port,
@@ -108,7 +113,15 @@ impl Sshd {
         self.port
     }
 
-    /// The one login name it takes: the current user's.
+    /// The login name that a host started by this process takes.
+    ///
+    /// # Errors
+    /// If the system does not say who we are.
+    pub fn login() -> Result<String, Error> {
+        Ok(Account::find()?.name().to_owned())
+    }
+
+    /// The one login name it takes.
     pub fn user(&self) -> &str {
         &self.user
     }
@@ -178,36 +191,7 @@ impl Drop for Sshd {
     }
 }
 
-/// The current user's login name.
-pub(super) fn current_user() -> Result<String, Error> {
-    id("-un")
-}
-
-fn current_user_id() -> Result<String, Error> {
-    id("-u")
-}
-
-fn id(option: &str) -> Result<String, Error> {
-    let output = Command::new("id").arg(option).output();
-    let output = output.map_err(|error| Error::System("ask `id` who we are", error))?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// sshd as root refuses to start without it (Debian makes it in its init script, which containers never run).
-fn make_privilege_separation_folder() -> Result<(), Error> {
-    let path = Path::new("/run/sshd");
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(path);
-    made.map_err(|source| Error::File {
-        doing: "make",
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn spawn(program: &Path, config: &Path, log: &Path) -> Result<Child, Error> {
+fn spawn(enter: &[OsString], program: &Path, config: &Path, log: &Path) -> Result<Child, Error> {
     let arguments: [&OsStr; 6] = [
         program.as_os_str(),
         "-D".as_ref(),
@@ -218,6 +202,7 @@ fn spawn(program: &Path, config: &Path, log: &Path) -> Result<Child, Error> {
     ];
     Command::new("/bin/sh")
         .args(["-c", WRAPPER, "sh"])
+        .args(enter)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

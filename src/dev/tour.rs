@@ -157,7 +157,7 @@ impl<S: FnMut(&str)> Tour<'_, S> {
         let words = ["ssh", "web-1", "--", greeting];
         self.daypass(Who::Alice, &words, Promise::says(&[&here]))
             .await?;
-        self.tell("Plain ssh does it too: a line in its configuration fetches the pass when there is none.");
+        self.tell("Plain ssh does it too: a line in its configuration fetches the pass when there is none, and logs in as the pass says.");
         let config = self.world.files().ssh_config().display().to_string();
         let words = ["-F", &config, "web-1", greeting];
         self.run(Who::Alice, "ssh", &words, Promise::says(&[&here]))

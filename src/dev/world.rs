@@ -144,7 +144,7 @@ impl World {
         files::make_folder(&files.client_state())?;
 
         let listener = ports::listen(ports.server)?;
-        let user = super::sshd::current_user()?;
+        let user = Sshd::login()?;
         let policy = options.policy.clone();
         written::policy(&files, policy, &user, &issuer)?;
         written::configuration(&files, &issuer, &receiver, &listener, &options)?;

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::support;
 use daypass::dev::sshd::Sshd;
 use ssh_key::{Algorithm, LineEnding, PrivateKey, rand_core::OsRng};
 
@@ -112,8 +113,13 @@ impl Lan {
         );
         fs::write(file("sshd_config"), config).unwrap();
         let program = Sshd::find().expect("sshd is missing: apt-get install openssh-server");
+        let accounts = support::accounts::write(folder, &["deploy", "jump"]);
+        // `ip netns exec` gives the program a mount namespace, too.
+        let enter = r#"mount --bind "$0" /etc/passwd && exec "$@""#;
         let child = Command::new("ip")
             .args(self.at(name))
+            .args(["sh", "-c", enter])
+            .arg(accounts)
             .arg(program)
             .args(["-D", "-E", &file("log"), "-f", &file("sshd_config")])
             .stdin(Stdio::null())

@@ -10,10 +10,10 @@ use super::{
     lan::{Lan, Server},
 };
 
-/// Everybody is root here, and host groups part the machines.
+/// The logins are accounts of the machines, and no name of the user's who runs the tests. Host groups part the machines.
 const POLICY: &str = r#"
 [limits]
-principals = ["root", "nobody"]
+principals = ["deploy", "jump", "nobody"]
 
 [hosts]
 db = ["db-*"]
@@ -23,7 +23,7 @@ edge = ["bastion.example.com"]
 name = "edge"
 host = "bastion.example.com"
 port = 2222
-login = "root"
+login = "jump"
 group = "edge"
 addresses = ["192.0.2.10", "2001:db8::10"]
 hosts = ["db-*"]
@@ -33,9 +33,19 @@ source = ["192.0.2.2", "2001:db8::2"]
 name = "db"
 allow = '"sre" in claims.groups'
 hosts = ["db"]
-principals = ["root"]
+principals = ["deploy"]
 source = "bastion"
 ttl = "30m"
+
+[[role]]
+name = "outage"
+allow = '"sre" in claims.groups'
+hosts = ["db"]
+principals = ["deploy"]
+source = "bastion"
+reason = "INC-[0-9]+"
+approval = { count = 1, by = '"sre-lead" in claims.groups', within = "10m" }
+emergency = { allow = '"sre" in claims.groups', ttl = "10m", review = '"security" in claims.groups' }
 "#;
 
 /// As the README has it for a bastion whose login is `LOGIN`.
@@ -64,13 +74,13 @@ struct Site {
 impl Site {
     /// Alice has passes for `db-1` and `db-6`.
     async fn start() -> Self {
-        Self::with_login("root").await
+        Self::with_login("jump").await
     }
 
     /// The same with another login at the bastion.
     async fn with_login(login: &str) -> Self {
         let lan = Lan::new(&[("client", 2), ("bastion", 10), ("host", 20)]);
-        let policy = POLICY.replace("login = \"root\"", &format!("login = {login:?}"));
+        let policy = POLICY.replace("login = \"jump\"", &format!("login = {login:?}"));
         let desk = Desk::start(&policy).await;
         let ca = public_half(&desk);
         let restricted = BASTION.replace("LOGIN", login);
@@ -163,7 +173,7 @@ async fn through_the_bastion_and_only_through_it() {
             "-F",
             site.own(),
             "--",
-            "echo in as $SSH_CONNECTION",
+            "echo in as $(id -un) from $SSH_CONNECTION",
         ];
         let login = site.run(&words).await;
         assert_eq!(
@@ -179,18 +189,20 @@ async fn through_the_bastion_and_only_through_it() {
             "2001:db8::10 "
         };
         assert!(
-            login.stdout.starts_with(&format!("in as {from}")),
+            login
+                .stdout
+                .starts_with(&format!("in as deploy from {from}")),
             "{login:?}"
         );
 
         let plain = site.desk.folder.path().join("plain_config");
         let plain = plain.to_str().unwrap();
-        let mut command = site.command(&["ssh", "-F", plain, &format!("root@{host}"), "echo in"]);
+        let mut command = site.command(&["ssh", "-F", plain, host, "echo in as $(id -un)"]);
         command.env("DAYPASS_SSH_CONFIG", plain);
         let login = done(command).await;
         assert_eq!(
             (login.code, &*login.stdout),
-            (0, "in\n"),
+            (0, "in as deploy\n"),
             "ssh {host}: {login:?}"
         );
     }
@@ -209,7 +221,7 @@ async fn through_the_bastion_and_only_through_it() {
 
     for host in ["db-1", "192.0.2.20", "2001:db8::20"] {
         let before = site.host.log().len();
-        let direct = site.ssh("pass", &["-l", "root", host, "echo in"]).await;
+        let direct = site.ssh("pass", &["-l", "deploy", host, "echo in"]).await;
         assert_eq!(
             (direct.code, &*direct.stdout),
             (255, ""),
@@ -236,7 +248,7 @@ async fn through_the_bastion_and_only_through_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_jump_pass_forwards_to_hosts_and_does_nothing_else() {
     let site = Site::start().await;
-    let bastion = ["-p", "2222", "-l", "root", "bastion.example.com"];
+    let bastion = ["-p", "2222", "-l", "jump", "bastion.example.com"];
     for (case, words) in [
         ("a shell", &[][..]),
         ("a command", &["id"]),
@@ -275,7 +287,7 @@ async fn the_jump_pass_forwards_to_hosts_and_does_nothing_else() {
 
     // At the host: directly, and through the bastion.
     let before = site.host.log().len();
-    let direct = site.ssh("jump", &["-l", "root", "db-1", "id"]).await;
+    let direct = site.ssh("jump", &["-l", "deploy", "db-1", "id"]).await;
     assert_eq!((direct.code, &*direct.stdout), (255, ""), "{direct:?}");
     let jump = site.desk.of_host("db-1").join("jump");
     let proxy = format!(
@@ -284,7 +296,7 @@ async fn the_jump_pass_forwards_to_hosts_and_does_nothing_else() {
         site.own()
     );
     let through = site
-        .ssh("jump", &["-o", &proxy, "-l", "root", "db-1", "id"])
+        .ssh("jump", &["-o", &proxy, "-l", "deploy", "db-1", "id"])
         .await;
     assert_eq!((through.code, &*through.stdout), (255, ""), "{through:?}");
     let log = site.host.log();
@@ -295,7 +307,7 @@ async fn the_jump_pass_forwards_to_hosts_and_does_nothing_else() {
     );
     assert!(!log.contains("Accepted"), "{log}");
     let good = site
-        .ssh("pass", &["-o", &proxy, "-l", "root", "db-1", "echo in"])
+        .ssh("pass", &["-o", &proxy, "-l", "deploy", "db-1", "echo in"])
         .await;
     assert_eq!((good.code, &*good.stdout), (0, "in\n"), "{good:?}");
 }

@@ -15,6 +15,7 @@
     reason = "tests"
 )]
 
+pub mod accounts;
 pub mod door;
 pub mod office;
 pub mod person;

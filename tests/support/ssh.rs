@@ -70,7 +70,7 @@ pub(crate) struct Login {
     pub stderr: String,
 }
 
-/// A host with a real sshd that trusts one CA, for the current user.
+/// A host with a real sshd that trusts one CA, for one login.
 pub(crate) struct Host {
     sshd: Sshd,
     folder: TempDir,
@@ -162,10 +162,6 @@ impl Host {
 }
 
 /// The login name the host takes.
-pub(crate) fn current_user() -> String {
-    let output = std::process::Command::new("id")
-        .arg("-un")
-        .output()
-        .unwrap();
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+pub(crate) fn login() -> String {
+    Sshd::login().unwrap()
 }

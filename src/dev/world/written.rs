@@ -151,14 +151,12 @@ fn ssh_config(of: &Files, program: &Path, sshd: &Sshd) -> Result<String, client:
 Host {HOST}
   HostName 127.0.0.1
   Port {port}
-  User {user}
   HostKeyAlias {HOST}
   UserKnownHostsFile {known_hosts}
   StrictHostKeyChecking yes
 
 {block}"#,
         port = sshd.port(),
-        user = sshd.user(),
         known_hosts = client::ssh::quote(&of.known_hosts())?,
     ))
 }

@@ -1,0 +1,173 @@
+//! The ssh configuration of one host, written by `daypass ensure` for the `ssh` that runs it.
+//!
+//! The block of [`super::ssh_config`] includes the files of all hosts after its `exec`; each one counts for its own host
+//! only. `ssh` reads an included file after the `exec` before it has ended, so the first login has it already (OpenSSH
+//! 9.2). If `ensure` fails, the `Match` does not apply, and neither login nor key of an older pass is used.
+
+use std::{fmt::Write as _, path::Path};
+
+use super::{
+    Client, Error,
+    cache::Place,
+    choose::Wish,
+    ssh::{is_login, login_name, quote},
+    state::State,
+};
+
+/// The file, in the folder of the host's pass.
+const FILE: &str = "ssh_config";
+
+/// The folder with one folder per host.
+pub(super) const HOSTS: &str = "hosts";
+
+impl Client {
+    /// Makes sure that a pass for `host` is on disk, and beside it the configuration that `ssh` uses it by: the login
+    /// name (by the rule of [`login_name`]), key, certificate and, through a bastion, the `ProxyCommand`.
+    ///
+    /// # Errors
+    /// As [`Client::obtain`]; also if the configuration cannot be written.
+    pub async fn ensure(
+        &self,
+        host: &str,
+        program: &Path,
+        local: Option<&str>,
+    ) -> Result<(), Error> {
+        let wish = Wish {
+            host: Some(host.to_owned()),
+            ..Wish::default()
+        };
+        let (place, certificate) = self.obtain(&wish).await?;
+        let login = login_name(None, certificate.valid_principals(), local)?;
+        let text = text(host, login.as_deref(), &place, program)?;
+        let path = place.sibling(FILE);
+        if self.state.read(&path)?.as_deref() == Some(&*text) {
+            return Ok(());
+        }
+        self.state.write(&path, text.as_bytes())
+    }
+}
+
+/// The line that includes the files of all hosts.
+///
+/// # Errors
+/// [`Error::Usage`] if the state folder's path has a meaning of its own in an `Include`.
+pub(super) fn include(state: &State) -> Result<String, Error> {
+    Ok(format!(
+        "Include {}",
+        included(&state.path(HOSTS).join("*").join(FILE), state)?
+    ))
+}
+
+/// A path for `Include`, in quotes. `Include` expands wildcards always and `%` in newer versions only, so a folder with
+/// one of these cannot be named in a way that every version reads alike.
+///
+/// # Errors
+/// [`Error::Usage`] if the state folder has one.
+pub(super) fn included(path: &Path, state: &State) -> Result<String, Error> {
+    let folder = state.folder();
+    if folder.to_string_lossy().contains(['%', '*', '?', '[', ']']) {
+        return Err(Error::Usage(format!(
+            "the path {folder:?} cannot stand in an `Include` of ssh: choose another with DAYPASS_STATE_DIR"
+        )));
+    }
+    quote(path)
+}
+
+/// The file's text for the pass at `place`.
+///
+/// # Errors
+/// If the host, the login or a path cannot stand in an ssh configuration.
+fn text(host: &str, login: Option<&str>, place: &Place, program: &Path) -> Result<String, Error> {
+    super::cache::check_host(host)?;
+    let login = login.filter(|login| is_login(login)).ok_or_else(|| {
+        Error::Untrusted(format!(
+            "the pass for {host} is for no login that can stand in an ssh configuration"
+        ))
+    })?;
+    let mut text = format!(
+        "# Written by `daypass ensure`.\nMatch originalhost \"{host}\"\n    User {login}\n    \
+         IdentityFile {}\n    CertificateFile {}\n    IdentitiesOnly yes\n",
+        quote(place.key())?,
+        quote(&place.certificate())?,
+    );
+    if place.via().is_some() {
+        let (name, command) = place.proxy_command(program)?;
+        let _ = writeln!(text, "    {name} {command}");
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn written(host: &str, login: Option<&str>) -> Result<String, Error> {
+        let state = State::new(Path::new("/home/a b/daypass")).unwrap();
+        let place = Place::of_host(&state, host)?;
+        text(host, login, &place, Path::new("/opt/day pass"))
+    }
+
+    #[test]
+    fn the_login_and_the_files_are_named_for_this_host_alone() {
+        assert_eq!(
+            written("Web-1.example.com", Some("deploy")).unwrap(),
+            "# Written by `daypass ensure`.\n\
+             Match originalhost \"Web-1.example.com\"\n\
+             \x20   User deploy\n\
+             \x20   IdentityFile \"/home/a b/daypass/hosts/web-1.example.com/pass\"\n\
+             \x20   CertificateFile \"/home/a b/daypass/hosts/web-1.example.com/pass-cert.pub\"\n\
+             \x20   IdentitiesOnly yes\n"
+        );
+    }
+
+    #[test]
+    fn a_host_of_any_spelling_stays_in_its_folder_and_in_its_line() {
+        let longest = "a".repeat(255);
+        for (host, folder) in [
+            ("::1", "hosts/::1/pass\""),
+            ("2001:DB8::10", "hosts/2001:db8::10/pass\""),
+            ("fe80::1%eth0", "hosts/fe80::1%%eth0/pass\""),
+            ("192.0.2.1", "hosts/192.0.2.1/pass\""),
+            ("WEB_1", "hosts/web_1/pass\""),
+            (&longest, "a/pass\""),
+        ] {
+            let text = written(host, Some("deploy")).unwrap();
+            assert!(text.contains(folder), "{host}: {text}");
+            assert_eq!(text.lines().count(), 6, "{host}: {text}");
+        }
+        for host in [
+            "../x",
+            "..",
+            ".ssh",
+            "a/b",
+            "/etc",
+            "-oProxyCommand=x",
+            "a\nUser root",
+            "a\"b",
+            "web-*",
+            "web-?",
+            "a,b",
+            "!a",
+            "",
+            &"a".repeat(256),
+        ] {
+            assert!(written(host, Some("deploy")).is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_login_that_would_be_more_than_a_login_is_refused() {
+        for login in [
+            None,
+            Some(""),
+            Some("a b"),
+            Some("a\nUser root"),
+            Some("%r"),
+            Some("-x"),
+        ] {
+            let refused = written("web-1", login);
+            assert!(matches!(refused, Err(Error::Untrusted(_))), "{login:?}");
+        }
+    }
+}
