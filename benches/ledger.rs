@@ -76,10 +76,7 @@ async fn measure(folder: &Path, callers: usize, alone: bool) -> Outcome<()> {
 
 async fn open(folder: &Path) -> Outcome<Store> {
     let signer = Signer::new("bench.example.com/ledger", &[7; 32])?;
-    let started = What::Started {
-        version: "bench".to_owned(),
-        server: "bench.example.com".to_owned(),
-    };
+    let started = What::started("bench", "bench.example.com");
     Ok(Store::open(folder, signer, started, OffsetDateTime::UNIX_EPOCH).await?)
 }
 

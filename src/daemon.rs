@@ -243,10 +243,7 @@ fn warm_up(issuers: Issuers) -> AbortHandle {
 
 async fn open_store(config: &Config, signer: checkpoint::Signer) -> Result<Store, Error> {
     state_folder(&config.state).map_err(Error::state(&config.state))?;
-    let started = What::Started {
-        version: env!("CARGO_PKG_VERSION").into(),
-        server: config.name.clone(),
-    };
+    let started = What::started(env!("CARGO_PKG_VERSION"), &*config.name);
     Ok(Store::open(&config.state, signer, started, now()).await?)
 }
 

@@ -8,6 +8,9 @@ mod denials;
 mod job;
 mod ledger;
 mod lock;
+mod opening;
+mod replay;
+mod schema;
 mod signed;
 mod writer;
 
@@ -32,12 +35,14 @@ use crate::{
         checkpoint::{Signer, Verifier},
         denials::DenialRate,
         event::Issued,
+        judge::Judge,
         standing::Objection,
         tree::{Frontier, Hash, Plan},
     },
 };
 use job::Job;
 use lock::Lock;
+use replay::{Replayed, Unsigned};
 use signed::Signed;
 use writer::{Shared, State, Writer, closed};
 
@@ -57,7 +62,7 @@ struct Inner {
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     state: watch::Receiver<State>,
-    standing: Shared,
+    shared: Shared,
     signed: Arc<Signed>,
     denials: Arc<Mutex<DenialRate>>,
     readers: SqlitePool,
@@ -79,32 +84,59 @@ impl Store {
         fs::create_dir_all(folder)
             .map_err(|error| Error::Unavailable(format!("{}: {error}", folder.display())))?;
         let lock = Lock::take(folder)?;
-        let store = Self::start(folder, lock, signer)
+        let (store, unsigned) = Self::start(folder, lock, signer, &|_| ())
             .await
             .map_err(|error| error.with_advice(folder))?;
-        store.record(started, now).await?;
+        store
+            .record(opening::filled_in(started, unsigned), now)
+            .await?;
         store.checkpoint().await?;
         Ok(store)
     }
 
-    async fn start(folder: &Path, lock: Lock, signer: Signer) -> Result<Self, Error> {
+    async fn start(
+        folder: &Path,
+        lock: Lock,
+        signer: Signer,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(Self, Vec<Unsigned>), Error> {
         let file = folder.join("ledger.db");
         let (signed, checkpoint) = Signed::open(folder, signer)?;
         let mut connection = database::open_writer(&file).await?;
-        let mut standing = Standing::default();
-        let empty = Frontier::default();
-        let head =
-            ledger::replay(&mut connection, empty, checkpoint.as_ref(), &mut standing).await?;
-        match checkpoint {
-            None if head.size() > 0 => return Err(Error::Tampered(NO_CHECKPOINT.to_owned())),
+        if database::is_older(&mut connection).await? {
+            opening::expect_no_tail(&mut connection, checkpoint.as_ref()).await?;
+        }
+        database::migrate(&mut connection, &file).await?;
+        let marks = replay::Signed {
+            head: ledger::signed_head(&mut connection, &signed.verifier()).await?,
+            checkpoint,
+        };
+        let Replayed {
+            head,
+            judge,
+            judged,
+            unsigned,
+        } = replay::replay(
+            &mut connection,
+            Frontier::default(),
+            Judge::default(),
+            &marks,
+            progress,
+        )
+        .await?;
+        match marks.checkpoint {
+            None if head.size() > 0 => {
+                return Err(Error::Tampered(opening::NO_CHECKPOINT.to_owned()));
+            }
             None => drop(signed.sign(|| head.clone()).await?),
             Some(_) => {}
         }
+        opening::report(judged, head.size(), &unsigned);
         let signed = Arc::new(signed);
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (state, watched) = watch::channel(State { head, fault: None });
         let readers = database::open_readers(&file);
-        let shared = Arc::new(RwLock::new(standing.clone()));
+        let shared = Arc::new(RwLock::new(judge.clone()));
         let denials = Arc::new(Mutex::default());
         let writer = Writer {
             file,
@@ -112,7 +144,7 @@ impl Store {
             signed: signed.clone(),
             jobs: queue,
             state,
-            standing,
+            judge,
             shared: shared.clone(),
             denials: Arc::clone(&denials),
             connection: Some(connection),
@@ -120,15 +152,16 @@ impl Store {
             unflushed: 0,
             signed_at: Instant::now(),
         };
-        Ok(Self(Arc::new(Inner {
+        let store = Self(Arc::new(Inner {
             jobs: Mutex::new(Some(jobs)),
             writer: Mutex::new(Some(tokio::spawn(writer.run()))),
             state: watched,
-            standing: shared,
+            shared,
             signed,
             denials,
             readers,
-        })))
+        }));
+        Ok((store, unsigned))
     }
 
     /// Records the pass that `draft` will be: durable when it returns. The event is kept even if the caller is gone by then.
@@ -181,8 +214,8 @@ impl Store {
 
     /// What `look` sees of the standing after the last commit. Writers check it again; this is for showing.
     pub fn standing<T>(&self, look: impl FnOnce(&Standing) -> T) -> T {
-        let standing = self.0.standing.read();
-        look(&standing.unwrap_or_else(PoisonError::into_inner))
+        let judge = self.0.shared.read();
+        look(judge.unwrap_or_else(PoisonError::into_inner).standing())
     }
 
     async fn submit<T>(
@@ -303,8 +336,6 @@ impl Store {
         }
     }
 }
-
-const NO_CHECKPOINT: &str = "the file `checkpoint` is missing";
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

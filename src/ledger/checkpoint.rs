@@ -84,15 +84,22 @@ impl Signer {
 
     /// Signs the head of this key's own ledger. Returns the whole note, which ends in a newline.
     pub fn sign(&self, size: u64, root: Hash) -> String {
-        let origin = self.verifier.name.clone();
+        self.note(&self.verifier, size, root)
+    }
+
+    /// Signs the head that a commit leads to, for the database alone. It has a name of its own, so that what was never
+    /// committed cannot be shown as a checkpoint.
+    pub fn sign_head(&self, size: u64, root: Hash) -> String {
+        self.note(&self.verifier.of_heads(), size, root)
+    }
+
+    fn note(&self, name: &Verifier, size: u64, root: Hash) -> String {
+        let origin = name.name.clone();
         let text = Checkpoint { origin, size, root }.text();
-        let mut signature = self.verifier.hash().to_vec();
+        let mut signature = name.hash().to_vec();
         signature.extend_from_slice(self.pair.sign(text.as_bytes()).as_ref());
         let signature = BASE64_STANDARD.encode(signature);
-        format!(
-            "{text}\n{SIGNATURE_MARK}{} {signature}\n",
-            self.verifier.name
-        )
+        format!("{text}\n{SIGNATURE_MARK}{} {signature}\n", name.name)
     }
 }
 
@@ -137,6 +144,22 @@ impl Verifier {
             Ok(verifier)
         } else {
             Err(Error::Malformed("the hash is not this key's".to_owned()))
+        }
+    }
+
+    /// Checks a note of [`Signer::sign_head`]; a checkpoint is none.
+    ///
+    /// # Errors
+    /// As [`Verifier::verify`].
+    pub fn verify_head(&self, note: &str) -> Result<Checkpoint, Error> {
+        self.of_heads().verify(note)
+    }
+
+    /// The same key under the name that it signs the database's heads with.
+    fn of_heads(&self) -> Self {
+        Self {
+            name: format!("{}#head", self.name),
+            public: self.public,
         }
     }
 

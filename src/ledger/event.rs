@@ -6,6 +6,7 @@
 pub mod bounds;
 mod denials;
 mod jump;
+mod kinds;
 mod refused;
 mod target;
 
@@ -179,6 +180,13 @@ pub enum What {
         version: String,
         /// The server's name.
         server: String,
+        /// Whether each commit signs its head in the database from here on.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        signed_heads: bool,
+        /// Events that this start found after the signed head: not written by a daemon with this ledger's key. They
+        /// changed nothing.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        unsigned: Vec<u64>,
     },
     /// A policy came into force.
     PolicyLoaded {

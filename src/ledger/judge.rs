@@ -2,7 +2,7 @@
 //!
 //! `ledger verify` judges a whole export by it, and the store what it finds after the last signed head.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{
     Event, Standing, What, approval, emergency,
@@ -11,16 +11,22 @@ use super::{
     tree::{Hash, leaf_hash},
 };
 
-/// The judge of one ledger, after some number of its events.
+/// The judge of one ledger, after some number of its events. Its memory is bounded by what the standing remembers.
 #[derive(Clone, Debug, Default)]
 pub struct Judge {
     size: u64,
-    passes: BTreeSet<u64>,
+    passes: u64,
     standing: Standing,
     server: String,
+    signs_heads: bool,
     /// The digests of what can be decided, by index.
     digests: BTreeMap<u64, Hash>,
+    /// At this many digests, those that the standing has forgotten are dropped.
+    digests_limit: usize,
 }
+
+/// The fewest digests that are worth a look for forgotten ones.
+const FEWEST_DIGESTS: usize = 64;
 
 /// What is wrong with an event in its place.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +60,51 @@ impl Judge {
         self.fits(&event.what, event.index)
             .map_err(Fault::Contradiction)?;
         self.standing.admit(&event)?;
-        self.accept(leaf, event)
+        self.accept(leaf_hash(leaf), &event);
+        Ok(event)
+    }
+
+    /// Takes in the next leaf without a look at its signatures and rules, because a signed head covers it.
+    ///
+    /// # Errors
+    /// [`Fault::Event`] or [`Fault::Index`] if it is not the next event at all.
+    pub fn take_covered(&mut self, leaf: &[u8], digest: Hash) -> Result<(), Fault> {
+        let event = self.parse(leaf)?;
+        self.accept(digest, &event);
+        Ok(())
+    }
+
+    /// Takes in the next event, which was admitted by [`Judge::standing`]; `digest` is its leaf's hash.
+    pub fn accept(&mut self, digest: Hash, event: &Event) {
+        match &event.what {
+            What::Started {
+                server,
+                signed_heads,
+                ..
+            } => {
+                server.clone_into(&mut self.server);
+                self.signs_heads |= signed_heads;
+            }
+            What::Issued(_) => self.passes += 1,
+            What::PolicyLoaded { .. }
+            | What::SigningFailed { .. }
+            | What::Denied { .. }
+            | What::Denials(_)
+            | What::Requested(_)
+            | What::Approved(_)
+            | What::Refused(_)
+            | What::Cancelled(_)
+            | What::Reviewed(_)
+            | What::Revoked(_)
+            | What::Locked(_)
+            | What::Unlocked(_)
+            | What::KeyStaged { .. }
+            | What::KeyActivated { .. }
+            | What::KeyRetired { .. } => (),
+        }
+        self.standing.apply(event);
+        self.remember(event.index, digest);
+        self.size += 1;
     }
 
     /// How many events were taken in.
@@ -64,7 +114,31 @@ impl Judge {
 
     /// How many of them are passes.
     pub fn passes(&self) -> u64 {
-        self.passes.len() as u64
+        self.passes
+    }
+
+    /// What stands after them.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// Whether one of them says that the head of each commit is signed from there on.
+    pub fn signs_heads(&self) -> bool {
+        self.signs_heads
+    }
+
+    /// Keeps the digest of what can be decided: a request, or a pass under review.
+    fn remember(&mut self, index: u64, digest: Hash) {
+        if self.standing.request(index).is_none() {
+            return;
+        }
+        self.digests.insert(index, digest);
+        if self.digests.len() > self.digests_limit {
+            let standing = &self.standing;
+            self.digests
+                .retain(|index, _| standing.request(*index).is_some());
+            self.digests_limit = FEWEST_DIGESTS.max(self.digests.len() * 2);
+        }
     }
 
     fn parse(&self, leaf: &[u8]) -> Result<Event, Fault> {
@@ -76,21 +150,6 @@ impl Judge {
         }
     }
 
-    fn accept(&mut self, leaf: &[u8], event: Event) -> Result<Event, Fault> {
-        match &event.what {
-            What::Started { server, .. } => server.clone_into(&mut self.server),
-            What::Requested(_) => drop(self.digests.insert(event.index, leaf_hash(leaf))),
-            What::Issued(_) => {
-                self.digests.insert(event.index, leaf_hash(leaf));
-                self.passes.insert(event.index);
-            }
-            _ => (),
-        }
-        self.standing.apply(&event);
-        self.size += 1;
-        Ok(event)
-    }
-
     fn fits(&self, what: &What, index: u64) -> Result<(), &'static str> {
         match what {
             What::Started { .. } => Ok(()),
@@ -99,7 +158,7 @@ impl Judge {
                 Err("is a pass without the hash of what was signed")
             }
             What::Issued(issued) => emergency::check(&self.server, issued),
-            What::SigningFailed { serial, .. } if !self.passes.contains(serial) => {
+            What::SigningFailed { serial, .. } if !self.standing.has_pass(*serial) => {
                 Err("speaks of a serial that is no pass before it")
             }
             What::Denials(denials) if !denials.is_sound() => {

@@ -119,6 +119,11 @@ impl Standing {
         self.passes.iter()
     }
 
+    /// Whether `serial` is one of [`Standing::passes`].
+    pub fn has_pass(&self, serial: u64) -> bool {
+        self.passes.get(serial).is_some()
+    }
+
     /// The request or review of that id, while it is remembered.
     pub fn request(&self, id: u64) -> Option<&Request> {
         self.requests.get(id)

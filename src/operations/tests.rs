@@ -62,10 +62,7 @@ impl World {
     async fn with_key(key: Key) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let signer = Signer::new("ca.example.com/ledger", &[1; 32]).unwrap();
-        let started = What::Started {
-            version: "test".to_owned(),
-            server: "ca.example.com".to_owned(),
-        };
+        let started = What::started("test", "ca.example.com");
         let store = Store::open(folder.path(), signer, started, now())
             .await
             .unwrap();

@@ -13,10 +13,10 @@ use sqlx::{
 
 use tokio::time::{sleep, timeout};
 
-use super::Error;
+use super::{Error, schema};
 use crate::modes;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
 
 /// How long a statement waits for somebody else's lock on the file.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,26 +34,26 @@ fn options(file: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// Opens the one connection that writes, and brings the tables up to date.
+/// Opens the one connection that writes. The tables are there and as this version makes them, or were made by an older
+/// one and are not yet brought up to date ([`migrate`]).
 ///
 /// A commit waits for the disk (`synchronous=FULL`). The log is moved into the file when the writer says so
 /// ([`flush`]), never inside a commit.
+///
+/// # Errors
+/// [`Error::Unavailable`] naming what is in the database and not by daypass.
 pub(super) async fn open_writer(file: &Path) -> Result<SqliteConnection, Error> {
     make_private(file)?;
     let mut connection = options(file)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("wal_autocheckpoint", "0")
+        .pragma("trusted_schema", "OFF")
+        .pragma("cell_size_check", "ON")
         .connect()
         .await?;
+    schema::expect_nothing_foreign(&mut connection, file).await?;
     flush(&mut connection, Flush::Whole).await?;
-    MIGRATIONS
-        .run_direct(None, &mut connection, false)
-        .await
-        .map_err(|error| match error {
-            sqlx::migrate::MigrateError::Execute(error) => error.into(),
-            other => Error::Unavailable(format!("{}: {other}", file.display())),
-        })?;
     Ok(connection)
 }
 
@@ -70,6 +70,29 @@ fn make_private(file: &Path) -> Result<(), Error> {
             .map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))?;
     }
     Ok(())
+}
+
+/// Whether the database has the table of an older version, without the head that commits sign.
+pub(super) async fn is_older(connection: &mut SqliteConnection) -> Result<bool, Error> {
+    schema::is_older(connection).await
+}
+
+/// Brings the tables up to date.
+pub(super) async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), Error> {
+    let migrated = MIGRATIONS.run_direct(None, connection, false).await;
+    migrated.map_err(|error| match error {
+        sqlx::migrate::MigrateError::Execute(error)
+        | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => {
+            match code(&error).as_deref() {
+                // SQLITE_ERROR: the statements are good, so what they find is not.
+                Some("1") => {
+                    Error::Tampered(format!("its tables are of no version of daypass ({error})"))
+                }
+                _ => error.into(),
+            }
+        }
+        other => Error::Unavailable(format!("{}: {other}", file.display())),
+    })
 }
 
 /// Opens connections that can only read.
@@ -132,13 +155,18 @@ pub(super) async fn begin(
     Ok(connection.begin_with("BEGIN IMMEDIATE").await?)
 }
 
+/// SQLite's result code.
+fn code(error: &sqlx::Error) -> Option<String> {
+    let code = error.as_database_error()?.code()?;
+    Some(code.into_owned())
+}
+
 impl From<sqlx::Error> for Error {
     /// `SQLITE_CORRUPT` (11), `SQLITE_NOTADB` (26) and values of a wrong type mean that the file is not what was written.
     fn from(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(|e| e.code());
         let damaged = match &error {
             sqlx::Error::ColumnDecode { .. } => true,
-            _ => matches!(code.as_deref(), Some("11" | "26")),
+            _ => matches!(code(&error).as_deref(), Some("11" | "26")),
         };
         if damaged {
             Self::Tampered(format!(

@@ -10,6 +10,7 @@ use crate::{
     ca::Draft,
     ledger::{
         Event, Receipt, Standing, What, denials::DenialRate, event::Issued, standing::Objection,
+        tree::Hash,
     },
 };
 
@@ -50,14 +51,14 @@ impl Job {
         };
         let event = Event { index, at, what };
         let Err(objection) = standing.admit(&event) else {
-            return Some(Pending { event, answer });
+            return Some(Pending::new(event, answer));
         };
         let refused = event.what.refused(&objection);
         match refused.filter(|what| denials::is_recorded(denials, what, at)) {
-            Some(what) => Some(Pending {
-                event: Event { index, at, what },
-                answer: Answer::Objection(objection, Box::new(answer)),
-            }),
+            Some(what) => Some(Pending::new(
+                Event { index, at, what },
+                Answer::Objection(objection, Box::new(answer)),
+            )),
             None => {
                 answer.refuse(Error::Objection(objection));
                 None
@@ -102,7 +103,20 @@ impl Job {
 /// An event that is in the transaction, and who waits for it.
 pub(super) struct Pending {
     pub(super) event: Event,
+    /// Its leaf's hash, once it has its bytes.
+    pub(super) digest: Hash,
     pub(super) answer: Answer,
+}
+
+impl Pending {
+    fn new(event: Event, answer: Answer) -> Self {
+        let digest = Hash::default();
+        Self {
+            event,
+            digest,
+            answer,
+        }
+    }
 }
 
 /// Who waits, and what for.

@@ -1,16 +1,14 @@
-//! The ledger table: appending, reading, and replaying it against what it must be.
+//! The tables: appending and reading events, and the signed head.
 
 use std::{collections::HashMap, sync::Arc};
 
 use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteConnection};
-use tokio_stream::StreamExt;
+use tokio_stream::{Stream, StreamExt};
 
 use super::Error;
 use crate::ledger::{
-    Event, Standing,
-    checkpoint::Checkpoint,
-    event,
-    tree::{Frontier, Hash, Node, Plan, leaf_hash},
+    checkpoint::{Checkpoint, Verifier},
+    tree::{Frontier, Hash, Node, Plan},
 };
 
 /// A row to be: its place, the leaf, and the hashes of the subtrees that it closes.
@@ -66,6 +64,7 @@ async fn insert(
     statement: Arc<str>,
     rows: Vec<Row>,
 ) -> Result<(), Error> {
+    let count = rows.len() as u64;
     let mut query = sqlx::query(AssertSqlSafe(statement));
     for row in rows {
         query = query
@@ -73,8 +72,8 @@ async fn insert(
             .bind(row.event)
             .bind(row.hashes.concat());
     }
-    query.execute(connection).await?;
-    Ok(())
+    let written = query.execute(connection).await?;
+    expect_written(written.rows_affected(), count)
 }
 
 /// Refuses unless the last row is the one that `head` ends in: nobody else has written or removed anything.
@@ -112,60 +111,75 @@ pub(super) async fn stored_frontier(
     Ok(peaks.and_then(|peaks| Frontier::from_peaks(size, peaks)))
 }
 
-/// Reads every leaf after `head` and returns the head that they lead to. Recomputes what is stored beside the leaves, and
-/// on passing the size of `signed` its root. `standing` is what stood at `head`, and takes in every leaf.
-///
-/// # Errors
-/// [`Error::Tampered`] where a leaf is missing, was changed, or the ledger ends before `signed`.
-pub(super) async fn replay(
+/// Every row from `from` on, in order: index, leaf, and the hashes beside it.
+pub(super) fn rows(
     connection: &mut SqliteConnection,
-    mut head: Frontier,
-    signed: Option<&Checkpoint>,
-    standing: &mut Standing,
-) -> Result<Frontier, Error> {
-    let mut rows = sqlx::query_as::<_, (i64, Vec<u8>, Vec<u8>)>(
+    from: u64,
+) -> impl Stream<Item = Result<(u64, Vec<u8>, Vec<u8>), Error>> + '_ {
+    sqlx::query_as::<_, (i64, Vec<u8>, Vec<u8>)>(
         "SELECT position, event, hashes FROM ledger WHERE position >= $1 ORDER BY position",
     )
-    .bind(position(head.size()))
-    .fetch(connection);
-    expect_signed(&head, signed)?;
-    while let Some((at, event, hashes)) = rows.try_next().await? {
-        if index(at) != head.size() {
-            return Err(Error::Tampered(format!("event {} is missing", head.size())));
-        }
-        if head.push(leaf_hash(&event)).concat() != hashes {
-            return Err(Error::Tampered(format!(
-                "event {at} was changed after it was written"
-            )));
-        }
-        expect_signed(&head, signed)?;
-        standing.apply(&Event::parse(&event).map_err(|error| unknown(at, &error))?);
-    }
-    match signed {
-        Some(signed) if signed.size > head.size() => Err(Error::Tampered(format!(
-            "it has {} events, and {} were signed",
-            head.size(),
-            signed.size
+    .bind(position(from))
+    .fetch(connection)
+    .map(|row| {
+        let (at, event, hashes) = row?;
+        Ok((index(at), event, hashes))
+    })
+}
+
+/// How many rows there are.
+pub(super) async fn count(connection: &mut SqliteConnection) -> Result<u64, Error> {
+    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM ledger")
+        .fetch_one(connection)
+        .await?;
+    Ok(index(count))
+}
+
+/// Keeps the note that signs the head which this transaction leads to.
+pub(super) async fn put_head(connection: &mut SqliteConnection, note: String) -> Result<(), Error> {
+    let written = sqlx::query(
+        "INSERT INTO head (id, note) VALUES (0, $1) ON CONFLICT (id) DO UPDATE SET note = excluded.note",
+    )
+    .bind(note)
+    .execute(connection)
+    .await?;
+    expect_written(written.rows_affected(), 1)
+}
+
+/// The head that the last commit signed; none before the first one.
+///
+/// # Errors
+/// [`Error::Tampered`] if it is not by `verifier`.
+pub(super) async fn signed_head(
+    connection: &mut SqliteConnection,
+    verifier: &Verifier,
+) -> Result<Option<Checkpoint>, Error> {
+    let note: Option<String> = sqlx::query_scalar("SELECT note FROM head")
+        .fetch_optional(connection)
+        .await?;
+    let head = note.map(|note| verifier.verify_head(&note)).transpose();
+    head.map_err(|error| {
+        Error::Tampered(format!(
+            "the head in its table `head` is not signed by the configured ledger key ({error})"
+        ))
+    })
+}
+
+/// What to do about events that no head covers, in a database of a version that signed none.
+pub(super) fn unsigned_tail(count: u64) -> String {
+    format!(
+        "its last {count} events are in no signed head: the database is of a version of daypass that signed only \
+         checkpoints, and was not stopped in order. Start and stop that version once, then this one"
+    )
+}
+
+/// A trigger can make a statement write less than it says.
+fn expect_written(written: u64, expected: u64) -> Result<(), Error> {
+    match written == expected {
+        true => Ok(()),
+        false => Err(Error::Unavailable(format!(
+            "the database wrote {written} rows instead of {expected}"
         ))),
-        _ => Ok(head),
-    }
-}
-
-fn unknown(at: i64, error: &event::Error) -> Error {
-    Error::Tampered(format!(
-        "event {at} is none that this version of daypass knows ({error})"
-    ))
-}
-
-fn expect_signed(head: &Frontier, signed: Option<&Checkpoint>) -> Result<(), Error> {
-    match signed {
-        Some(signed) if signed.size == head.size() && signed.root != head.root() => {
-            Err(Error::Tampered(format!(
-                "its first {} events are not the ones that were signed",
-                signed.size
-            )))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -92,6 +92,20 @@ impl Signed {
         Ok(text)
     }
 
+    /// A head that this process knows, as if it were signed.
+    pub(super) fn checkpoint_of(&self, head: &Frontier) -> Checkpoint {
+        Checkpoint {
+            origin: self.verifier().origin().to_owned(),
+            size: head.size(),
+            root: head.root(),
+        }
+    }
+
+    /// The note over the head that a commit will lead to, for the database alone.
+    pub(super) fn sign_head(&self, head: &Frontier) -> String {
+        self.signer.sign_head(head.size(), head.root())
+    }
+
     async fn save(&self, text: String) -> Result<(), Error> {
         let folder = self.folder.clone();
         let path = folder.join(FILE);

@@ -7,12 +7,13 @@
 )]
 
 mod faults;
+mod forged;
 mod passes;
 mod tampering;
 
 use std::path::PathBuf;
 
-use sqlx::{AssertSqlSafe, ConnectOptions, sqlite::SqliteConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use super::*;
@@ -30,10 +31,7 @@ fn signer() -> Signer {
 }
 
 fn started() -> What {
-    What::Started {
-        version: "0.1.0".to_owned(),
-        server: "daypass.example.com".to_owned(),
-    }
+    What::started("0.1.0", "daypass.example.com")
 }
 
 fn staged(number: u64) -> What {
@@ -69,14 +67,18 @@ impl Folder {
         folder
     }
 
-    /// What somebody else with access to the file does to it.
-    async fn run_sql(&self, sql: &str) {
-        let mut connection = SqliteConnectOptions::new()
+    async fn connection(&self) -> SqliteConnection {
+        SqliteConnectOptions::new()
             .filename(self.file("ledger.db"))
             .foreign_keys(false)
             .connect()
             .await
-            .unwrap();
+            .unwrap()
+    }
+
+    /// What somebody else with access to the file does to it.
+    async fn run_sql(&self, sql: &str) {
+        let mut connection = self.connection().await;
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
             .execute(&mut connection)
             .await
@@ -116,7 +118,15 @@ async fn the_first_event_is_started_and_the_next_follow_it() {
         .iter()
         .map(|(_, leaf)| Event::parse(leaf).unwrap())
         .collect();
-    assert_eq!(events[0].what, started());
+    let What::Started {
+        signed_heads: true,
+        unsigned,
+        ..
+    } = &events[0].what
+    else {
+        panic!("{:?}", events[0]);
+    };
+    assert!(unsigned.is_empty());
     assert_eq!(events[2].what, staged(2));
     for ((at, event), index) in entries.iter().zip(&events).map(|(e, v)| (e.0, v)).zip(0..) {
         assert_eq!((at, event.index), (index, index));

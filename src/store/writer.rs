@@ -19,11 +19,13 @@ use super::{
     job::{Answer, Job, Pending},
     ledger::{self, Inserts, Row},
     lock::Lock,
+    replay,
     signed::Signed,
 };
 use crate::ledger::{
-    Receipt, Standing,
+    Receipt,
     denials::DenialRate,
+    judge::Judge,
     tree::{Frontier, leaf_hash},
 };
 
@@ -40,8 +42,8 @@ const SIGN_EVERY: Duration = Duration::from_secs(1);
 /// The log is moved after so many bytes of events even under load, for it must not grow without end.
 const LOG_LIMIT: usize = 32 * 1024 * 1024;
 
-/// What stands after the last commit, for readers.
-pub(super) type Shared = Arc<RwLock<Standing>>;
+/// The judge after the last commit, whose standing readers see.
+pub(super) type Shared = Arc<RwLock<Judge>>;
 
 /// What the rest of the store may know of the writer.
 #[derive(Clone, Debug)]
@@ -60,8 +62,8 @@ pub(super) struct Writer {
     pub(super) signed: Arc<Signed>,
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) state: watch::Sender<State>,
-    /// What stands after the last event that was given an index.
-    pub(super) standing: Standing,
+    /// The judge after the last event that was given an index.
+    pub(super) judge: Judge,
     pub(super) shared: Shared,
     /// What stands against an ask is recorded as its denial as long as this has room.
     pub(super) denials: Arc<Mutex<DenialRate>>,
@@ -133,16 +135,21 @@ impl Writer {
         let connection = self.connection.as_mut().ok_or_else(closed)?;
         let mut transaction = database::begin(connection).await?;
         ledger::expect_head(&mut transaction, &append.head).await?;
-        let rows = append.assign(&mut self.standing, &self.denials);
-        self.inserts.append(&mut transaction, rows).await?;
+        let rows = append.assign(&mut self.judge, &self.denials);
+        if !rows.is_empty() {
+            let note = self.signed.sign_head(&append.head);
+            self.inserts.append(&mut transaction, rows).await?;
+            ledger::put_head(&mut transaction, note).await?;
+        }
         Ok(transaction.commit().await?)
     }
 
     /// Lets readers see what the committed events changed.
     fn share(&self, committed: &[Pending]) {
         let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
-        let events = committed.iter().map(|pending| &pending.event);
-        events.for_each(|event| shared.apply(event));
+        for pending in committed {
+            shared.accept(pending.digest, &pending.event);
+        }
     }
 
     async fn fail(&mut self, error: &Error) {
@@ -188,15 +195,22 @@ impl Writer {
                 known.size()
             )));
         }
-        let mut standing = self.committed();
-        let head = ledger::replay(&mut connection, known, None, &mut standing).await?;
-        *self.shared.write().unwrap_or_else(PoisonError::into_inner) = standing.clone();
-        self.standing = standing;
+        let signed = replay::Signed {
+            checkpoint: Some(self.signed.checkpoint_of(&known)),
+            head: ledger::signed_head(&mut connection, &self.signed.verifier()).await?,
+        };
+        let judge = self.committed();
+        let replayed = replay::replay(&mut connection, known, judge, &signed, &|_| ()).await?;
+        if let Some(event) = replayed.unsigned.first() {
+            return Err(event.tampered());
+        }
+        *self.shared.write().unwrap_or_else(PoisonError::into_inner) = replayed.judge.clone();
+        self.judge = replayed.judge;
         self.connection = Some(connection);
-        Ok(head)
+        Ok(replayed.head)
     }
 
-    fn committed(&self) -> Standing {
+    fn committed(&self) -> Judge {
         let shared = self.shared.read();
         shared.unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -285,19 +299,20 @@ impl Append {
 
     /// Gives each job its index and makes its row. What cannot be an event is refused here and takes no index; what the
     /// standing is against becomes its own refusal, if that is an event and not only counted.
-    fn assign(&mut self, standing: &mut Standing, denials: &Mutex<DenialRate>) -> Vec<Row> {
+    fn assign(&mut self, judge: &mut Judge, denials: &Mutex<DenialRate>) -> Vec<Row> {
         let mut rows = Vec::with_capacity(self.waiting.len());
         for job in std::mem::take(&mut self.waiting) {
             let index = self.head.size();
-            let Some(pending) = job.prepare(index, standing, denials) else {
+            let Some(mut pending) = job.prepare(index, judge.standing(), denials) else {
                 continue;
             };
             match pending.event.to_bytes() {
                 Ok(event) => {
-                    standing.apply(&pending.event);
+                    pending.digest = leaf_hash(&event);
+                    judge.accept(pending.digest, &pending.event);
                     self.bytes += event.len();
+                    let hashes = self.head.push(pending.digest);
                     self.pending.push(pending);
-                    let hashes = self.head.push(leaf_hash(&event));
                     rows.push(Row {
                         index,
                         event,

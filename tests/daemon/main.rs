@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod forged;
 mod init;
 mod load;
 mod modes;

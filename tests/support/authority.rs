@@ -46,10 +46,7 @@ impl World {
         let issuers = Issuers::new(vec![settings(issuer.url())]).unwrap();
         let key = file::load(&make_key(folder.path(), "ca", &[kind]), None).unwrap();
         let signer = Signer::new("ca.example.com/ledger", &[1; 32]).unwrap();
-        let started = What::Started {
-            version: "test".to_owned(),
-            server: SERVER.to_owned(),
-        };
+        let started = What::started("test", SERVER);
         let state = folder.path().join("state");
         let store = Store::open(&state, signer, started, OffsetDateTime::now_utc());
         let ca = Ca::new(vec![(key, KeyState::Active)]).unwrap();

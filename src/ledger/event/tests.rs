@@ -72,10 +72,7 @@ pub(in crate::ledger) fn issued() -> Issued {
 pub(in crate::ledger) fn samples() -> Vec<What> {
     let key = || "SHA256:ca".to_owned();
     vec![
-        What::Started {
-            version: "0.1.0".to_owned(),
-            server: "daypass.example.com".to_owned(),
-        },
+        What::started("0.1.0", "daypass.example.com"),
         What::PolicyLoaded {
             policy: "ab".repeat(32),
         },
@@ -296,7 +293,7 @@ fn what_is_not_an_event_is_refused() {
 proptest! {
     #[test]
     fn any_text_survives_and_stays_one_printable_line(text in any::<String>(), other in "\\PC*") {
-        let what = What::Started { version: text, server: other };
+        let what = What::started(text, other);
         let event = Event { index: 0, at: datetime!(2026-11-22 15:32:51 UTC), what };
         let bytes = event.to_bytes().unwrap();
         prop_assert!(bytes.iter().all(|byte| matches!(byte, b' '..=b'~')));

@@ -5,7 +5,7 @@ use super::*;
 /// Every insert fails as on a full disk, for as long as the trigger is there.
 const FAIL: &str =
     "CREATE TRIGGER full BEFORE INSERT ON ledger BEGIN SELECT RAISE(ABORT, 'disk is full'); END";
-const MEND: &str = "DROP TRIGGER full";
+const MEND: &str = "DROP TRIGGER full; DROP TABLE IF EXISTS child; DROP TABLE IF EXISTS parent";
 
 /// Inserts succeed and COMMIT itself fails: a deferred foreign key that nothing satisfies.
 const FAIL_AT_COMMIT: &str = "CREATE TABLE parent (id BIGINT PRIMARY KEY); \
@@ -120,7 +120,8 @@ async fn a_commit_whose_answer_was_lost_is_taken_over() {
     store.record(staged(7), NOW).await.unwrap_err();
     folder.run_sql(MEND).await;
     let adopt = format!(
-        "ATTACH '{}' AS twin; INSERT INTO ledger SELECT * FROM twin.ledger WHERE position = 1",
+        "ATTACH '{}' AS twin; INSERT INTO ledger SELECT * FROM twin.ledger WHERE position = 1; \
+         INSERT OR REPLACE INTO head SELECT * FROM twin.head",
         other.file("ledger.db").display()
     );
     folder.run_sql(&adopt).await;

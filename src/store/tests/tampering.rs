@@ -71,9 +71,29 @@ async fn every_change_to_the_rows_is_noticed() {
             "event 9 is missing",
         ),
         (
-            "the table dropped",
-            "DROP TABLE ledger; DROP TABLE _sqlx_migrations",
+            "all tables dropped",
+            "DROP TABLE ledger; DROP TABLE head; DROP TABLE _sqlx_migrations",
             "it has 0 events, and 10 were signed",
+        ),
+        (
+            "the ledger's table dropped",
+            "DROP TABLE ledger; DROP TABLE _sqlx_migrations",
+            "its tables are of no version of daypass",
+        ),
+        (
+            "no signed head",
+            "DELETE FROM head",
+            "the head that the last commit signed is missing",
+        ),
+        (
+            "a database made to look older",
+            "DROP TABLE head; DELETE FROM _sqlx_migrations WHERE version = 2",
+            "the head that the last commit signed is missing",
+        ),
+        (
+            "a head that is no note",
+            "UPDATE head SET note = 'x'",
+            "is not signed by the configured ledger key",
         ),
     ];
     for (case, sql, expected) in cases {

@@ -1,0 +1,61 @@
+//! The kinds of event: how one is made, and which of them change nothing. Pure.
+
+use super::What;
+
+impl What {
+    /// The start of a daemon. The store fills in what it found.
+    pub fn started(version: impl Into<String>, server: impl Into<String>) -> Self {
+        Self::Started {
+            version: version.into(),
+            server: server.into(),
+            signed_heads: false,
+            unsigned: Vec::new(),
+        }
+    }
+
+    /// The kind's word, as in the leaf's `type`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::PolicyLoaded { .. } => "policy_loaded",
+            Self::Issued(_) => "issued",
+            Self::SigningFailed { .. } => "signing_failed",
+            Self::Denied { .. } => "denied",
+            Self::Denials(_) => "denials",
+            Self::Requested(_) => "requested",
+            Self::Approved(_) => "approved",
+            Self::Refused(_) => "refused",
+            Self::Cancelled(_) => "cancelled",
+            Self::Reviewed(_) => "reviewed",
+            Self::Revoked(_) => "revoked",
+            Self::Locked(_) => "locked",
+            Self::Unlocked(_) => "unlocked",
+            Self::KeyStaged { .. } => "key_staged",
+            Self::KeyActivated { .. } => "key_activated",
+            Self::KeyRetired { .. } => "key_retired",
+        }
+    }
+
+    /// Whether an event of this kind gives, takes and decides nothing.
+    pub fn is_inert(&self) -> bool {
+        match self {
+            Self::Started { .. }
+            | Self::PolicyLoaded { .. }
+            | Self::Denied { .. }
+            | Self::Denials(_)
+            | Self::KeyStaged { .. }
+            | Self::KeyActivated { .. }
+            | Self::KeyRetired { .. } => true,
+            Self::Issued(_)
+            | Self::SigningFailed { .. }
+            | Self::Requested(_)
+            | Self::Approved(_)
+            | Self::Refused(_)
+            | Self::Cancelled(_)
+            | Self::Reviewed(_)
+            | Self::Revoked(_)
+            | Self::Locked(_)
+            | Self::Unlocked(_) => false,
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Reading the ledger at the start and after a failure: against its own hashes, against what was signed, and from the
+//! last checkpoint on event by event, as `ledger verify` does.
+
+use sqlx::SqliteConnection;
+use tokio_stream::StreamExt;
+
+use super::{Error, ledger};
+use crate::ledger::{
+    checkpoint::Checkpoint,
+    judge::Judge,
+    tree::{Frontier, leaf_hash},
+};
+
+/// The most events without a signed head that a start goes on with; each is named in the log and in `started`.
+const MOST_UNSIGNED: usize = 32;
+
+/// Progress is reported after so many events.
+const STRIDE: u64 = 4096;
+
+/// What a ledger must agree with.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Signed {
+    /// The newest checkpoint of the file.
+    pub(super) checkpoint: Option<Checkpoint>,
+    /// The head that the last commit signed.
+    pub(super) head: Option<Checkpoint>,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(super) struct Replayed {
+    /// The head that all events lead to.
+    pub(super) head: Frontier,
+    /// After all events.
+    pub(super) judge: Judge,
+    /// How many events had to be judged.
+    pub(super) judged: u64,
+    /// The events after the signed head, and their kinds. All are inert.
+    pub(super) unsigned: Vec<Unsigned>,
+}
+
+/// An event that is in no signed head: no daemon with this ledger's key has committed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unsigned {
+    pub(super) index: u64,
+    pub(super) kind: &'static str,
+}
+
+impl Unsigned {
+    /// The refusal, if it is not to be borne.
+    pub(super) fn tampered(&self) -> Error {
+        let Self { index, kind } = self;
+        Error::Tampered(format!(
+            "event {index} (`{kind}`) is not in the head that the last commit signed: no daemon with this ledger's key \
+             wrote it"
+        ))
+    }
+}
+
+/// Reads every leaf after `head`, which `judge` knows, and returns what they lead to. Leaves that the checkpoint covers are
+/// hashed and taken in; all that follow are judged; those after the signed head must be inert.
+///
+/// # Errors
+/// [`Error::Tampered`] if a leaf is missing, was changed or could not be, or the ledger is not what was signed.
+pub(super) async fn replay(
+    connection: &mut SqliteConnection,
+    head: Frontier,
+    judge: Judge,
+    signed: &Signed,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<Replayed, Error> {
+    let mut walk = Walk::new(head, judge, signed);
+    walk.expect_signed()?;
+    let mut rows = ledger::rows(connection, walk.head.size());
+    while let Some((at, event, hashes)) = rows.try_next().await? {
+        walk.take(at, &event, &hashes)?;
+        if walk.head.size().is_multiple_of(STRIDE) {
+            progress(walk.head.size());
+        }
+    }
+    walk.finish()
+}
+
+struct Walk<'a> {
+    signed: &'a Signed,
+    head: Frontier,
+    judge: Judge,
+    /// The size that the checkpoint covers.
+    covered: u64,
+    judged: u64,
+    unsigned: Vec<Unsigned>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(head: Frontier, judge: Judge, signed: &'a Signed) -> Self {
+        let checkpoint = signed.checkpoint.as_ref();
+        Self {
+            signed,
+            head,
+            judge,
+            covered: checkpoint.map_or(0, |checkpoint| checkpoint.size),
+            judged: 0,
+            unsigned: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, at: u64, leaf: &[u8], hashes: &[u8]) -> Result<(), Error> {
+        if at != self.head.size() {
+            return Err(Error::Tampered(format!(
+                "event {} is missing",
+                self.head.size()
+            )));
+        }
+        let digest = leaf_hash(leaf);
+        if self.head.push(digest).concat() != hashes {
+            return Err(Error::Tampered(format!(
+                "event {at} was changed after it was written"
+            )));
+        }
+        self.expect_signed()?;
+        if at < self.covered {
+            let taken = self.judge.take_covered(leaf, digest);
+            return taken.map_err(|fault| Error::Tampered(format!("event {at}: {fault}")));
+        }
+        self.judge(at, leaf)
+    }
+
+    fn judge(&mut self, at: u64, leaf: &[u8]) -> Result<(), Error> {
+        let event = self
+            .judge
+            .take(leaf)
+            .map_err(|fault| Error::Tampered(format!("event {at} {fault}")))?;
+        self.judged += 1;
+        let signed = self.signed.head.as_ref();
+        if signed.is_none_or(|signed| at < signed.size) {
+            return Ok(());
+        }
+        let unsigned = Unsigned {
+            index: at,
+            kind: event.what.kind(),
+        };
+        if !event.what.is_inert() {
+            return Err(unsigned.tampered());
+        }
+        if self.unsigned.len() >= MOST_UNSIGNED {
+            return Err(Error::Tampered(format!(
+                "more than {MOST_UNSIGNED} events are not in the head that the last commit signed"
+            )));
+        }
+        self.unsigned.push(unsigned);
+        Ok(())
+    }
+
+    /// The root, at each size that was signed.
+    fn expect_signed(&self) -> Result<(), Error> {
+        let size = self.head.size();
+        let marks = [&self.signed.checkpoint, &self.signed.head];
+        let mut here = marks.into_iter().flatten().filter(|mark| mark.size == size);
+        match here.any(|mark| mark.root != self.head.root()) {
+            false => Ok(()),
+            true => Err(Error::Tampered(format!(
+                "its first {size} events are not the ones that were signed"
+            ))),
+        }
+    }
+
+    fn finish(self) -> Result<Replayed, Error> {
+        let size = self.head.size();
+        let marks = [&self.signed.checkpoint, &self.signed.head];
+        let longest = marks.into_iter().flatten().map(|mark| mark.size).max();
+        if let Some(signed) = longest.filter(|signed| *signed > size) {
+            return Err(Error::Tampered(format!(
+                "it has {size} events, and {signed} were signed"
+            )));
+        }
+        self.expect_a_head()?;
+        Ok(Replayed {
+            head: self.head,
+            judge: self.judge,
+            judged: self.judged,
+            unsigned: self.unsigned,
+        })
+    }
+
+    /// Only a database of a version that signed no heads is without one, and then nothing may follow its checkpoint.
+    fn expect_a_head(&self) -> Result<(), Error> {
+        let both = self
+            .signed
+            .checkpoint
+            .as_ref()
+            .zip(self.signed.head.as_ref());
+        let is_older = both.is_some_and(|(checkpoint, head)| head.size < checkpoint.size);
+        if is_older {
+            return Err(Error::Tampered(
+                "the head that the last commit signed is older than the file `checkpoint`"
+                    .to_owned(),
+            ));
+        }
+        match self.signed.head {
+            None if self.judge.signs_heads() => Err(Error::Tampered(
+                "the head that the last commit signed is missing (table `head`)".to_owned(),
+            )),
+            None if self.judged > 0 => Err(Error::Tampered(ledger::unsigned_tail(self.judged))),
+            None | Some(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Whether the database holds what our migrations make, and nothing else. SQL that is SQLite's alone.
+//!
+//! A trigger, a view or another shape of a table would change what statements do, below all checks.
+
+use std::{collections::BTreeMap, path::Path};
+
+use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use super::{Error, database::MIGRATIONS};
+
+/// sqlx's own table. Its text is sqlx's, so only that it is a table is ours to say.
+const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
+
+/// Type and name of a thing in the schema.
+type Name = (String, String);
+
+/// The table it belongs to, and how it was made.
+type Made = (String, Option<String>);
+
+/// Refuses what our migrations do not make. Fewer things than they make are those of a new or older database.
+///
+/// # Errors
+/// [`Error::Unavailable`] with its name and what to do.
+pub(super) async fn expect_nothing_foreign(
+    connection: &mut SqliteConnection,
+    file: &Path,
+) -> Result<(), Error> {
+    let expected = ours().await?;
+    let found = read(connection).await?;
+    for ((kind, name), made) in &found {
+        let known = expected.get(&(kind.clone(), name.clone()));
+        let problem = match known {
+            None => "which daypass does not make",
+            Some(known) if known != made && name != MIGRATIONS_TABLE => {
+                "in another form than daypass makes it"
+            }
+            Some(_) => continue,
+        };
+        return Err(Error::Unavailable(format!(
+            "{} holds the {kind} {name:?}, {problem}: another program changed the database. Find out which; then remove \
+             it (sqlite3: DROP {} {name:?}), or put back the newest copy of the file",
+            file.display(),
+            kind.to_uppercase()
+        )));
+    }
+    Ok(())
+}
+
+/// Whether there is a ledger without the table of its signed head.
+pub(super) async fn is_older(connection: &mut SqliteConnection) -> Result<bool, Error> {
+    let found = read(connection).await?;
+    let has = |name: &str| found.contains_key(&("table".to_owned(), name.to_owned()));
+    Ok(has("ledger") && !has("head"))
+}
+
+/// What the migrations make of an empty database.
+async fn ours() -> Result<BTreeMap<Name, Made>, Error> {
+    let memory = SqliteConnectOptions::new().in_memory(true);
+    let mut connection = memory.disable_statement_logging().connect().await?;
+    let migrated = MIGRATIONS.run_direct(None, &mut connection, false).await;
+    migrated.map_err(|error| Error::Unavailable(error.to_string()))?;
+    let ours = read(&mut connection).await?;
+    connection.close().await?;
+    Ok(ours)
+}
+
+async fn read(connection: &mut SqliteConnection) -> Result<BTreeMap<Name, Made>, Error> {
+    let rows: Vec<(String, String, String, Option<String>)> =
+        sqlx::query_as("SELECT type, name, tbl_name, sql FROM sqlite_master")
+            .fetch_all(connection)
+            .await?;
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|(kind, name, table, sql)| ((kind, name), (table, sql)))
+        .collect())
+}
