@@ -1,6 +1,8 @@
 //! `daypass init`: keys, and a commented configuration and policy that load as they are.
 
 mod files;
+mod next;
+mod owner;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -10,8 +12,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use ssh_key::{Algorithm, PrivateKey};
 
-use self::files::{File, Privacy};
-use super::{Failure, Global, failure::Code, output};
+use self::{
+    files::{File, Privacy},
+    owner::Owner,
+};
+use super::{Failure, Global, failure::Code};
 use crate::{
     config::{self, Config, Example, POLICY_FILE, SERVER_FILE, Surroundings},
     daemon,
@@ -26,7 +31,8 @@ const EXAMPLE_ISSUER: &str = "https://id.example.com";
 
 /// Make the keys of a new server, and a commented configuration and policy that load as they are.
 ///
-/// Nothing is ever overwritten. Without --tls-certificate, a self-signed TLS certificate for ten years is made: clients
+/// Nothing is ever overwritten. As root, say with --owner whose the files are: the account that the server runs as must be
+/// able to read them. Without --tls-certificate, a self-signed TLS certificate for ten years is made: clients
 /// trust it by DAYPASS_CA_FILE=tls.pem.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -45,6 +51,9 @@ pub struct Args {
     /// The client id that the issuer gave.
     #[arg(long, value_name = "ID", default_value = "daypass")]
     client_id: String,
+    /// The account that the files are for, such as the service's `daypass`; only root can give them away.
+    #[arg(long, value_name = "USER")]
+    owner: Option<String>,
     /// Encrypt the CA key with the one line of this file; the configuration will name it.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
@@ -63,6 +72,8 @@ struct Made {
     files: Vec<&'static str>,
     ca_key: String,
     ledger: String,
+    server: String,
+    owner: Option<String>,
     self_signed: bool,
     example_issuer: bool,
 }
@@ -73,19 +84,25 @@ impl Args {
     /// # Errors
     /// Where a file is there already, cannot be written, or an argument makes no configuration.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
+        let owner = self.owner.as_deref().map(Owner::find).transpose()?;
         let files = self.files()?;
         let names = files.iter().map(|file| file.name).collect();
-        files::write_new(&self.dir, &files)?;
+        if let Some(owner) = &owner {
+            owner.expect_entry(&self.dir)?;
+        }
+        files::write_new(&self.dir, &files, owner.as_ref())?;
         let summary = daemon::check(&Config::load(&self.dir.join(SERVER_FILE))?)?;
         let made = Made {
             files: names,
             ca_key: summary.ca_key,
             ledger: summary.ledger,
+            server: format!("https://{}:{}", self.name, self.listen.port()),
+            owner: self.owner,
             self_signed: self.tls_certificate.is_none(),
             example_issuer: self.issuer.is_none(),
             dir: self.dir,
         };
-        global.print(&made, next_steps)
+        global.print(&made, next::steps)
     }
 
     fn files(&self) -> Result<Vec<File>, Failure> {
@@ -180,45 +197,6 @@ fn self_signed(name: &str) -> Result<[File; 2], Failure> {
         File::new(TLS_KEY, Privacy::Private, key.serialize_pem()),
         File::new(TLS_CERTIFICATE, Privacy::Public, certificate.pem()),
     ])
-}
-
-fn next_steps(made: &Made) -> String {
-    let dir = made.dir.display().to_string();
-    let dir = output::clean(&dir);
-    let mut steps = Vec::new();
-    if made.example_issuer {
-        steps.push(format!(
-            "Put your OIDC issuer into {dir}/{SERVER_FILE}: url and client_id."
-        ));
-    }
-    steps.push(format!(
-        "Say who gets what in {dir}/{POLICY_FILE}; try it: daypass policy test {dir}/{POLICY_FILE}"
-    ));
-    if made.self_signed {
-        steps.push(format!("Give clients {dir}/{TLS_CERTIFICATE} (DAYPASS_CA_FILE), or put your own certificate under [tls]."));
-    }
-    let roots = match made.self_signed {
-        true => format!(" --ca-file {dir}/{TLS_CERTIFICATE}"),
-        false => String::new(),
-    };
-    steps.push(format!(
-        "On each host: daypass host setup --server https://HOST:PORT --ca-fingerprint {}{roots} (and --group NAME for a host group), then daypass-sync.timer.",
-        made.ca_key
-    ));
-    steps.push(format!(
-        "Check: daypass serve --config {dir}/{SERVER_FILE} --check"
-    ));
-    steps.push(format!("Run:   daypass serve --config {dir}/{SERVER_FILE}"));
-    let mut text = format!(
-        "Made in {dir}: {}\nCA key  {}\nledger  {}\n\nNext:\n",
-        made.files.join(", "),
-        made.ca_key,
-        made.ledger
-    );
-    for (number, step) in steps.iter().enumerate() {
-        text.push_str(&format!("  {}. {step}\n", number + 1));
-    }
-    text + "\nKeep ca_key and ledger_key secret and backed up: whoever has ca_key can log in everywhere."
 }
 
 impl From<ssh_key::Error> for Failure {

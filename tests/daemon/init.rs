@@ -1,6 +1,10 @@
 //! `daypass init` and `daypass serve --check`.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Output};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    process::Output,
+};
 
 use daypass::policy::Policy;
 use serde_json::Value;
@@ -203,5 +207,102 @@ fn arguments_that_make_no_configuration_leave_no_files() {
             stderr(&output)
         );
         assert!(!folder.path().join("new").exists(), "{case}");
+    }
+}
+
+fn id(words: &[&str]) -> String {
+    let output = std::process::Command::new("id").args(words).output();
+    let text = String::from_utf8(output.unwrap().stdout).unwrap();
+    text.trim().to_owned()
+}
+
+/// Another account if we are root, who alone can give files away; else our own.
+fn account() -> String {
+    match id(&["-un"]) {
+        me if me == "root" => "nobody".to_owned(),
+        me => me,
+    }
+}
+
+#[test]
+fn what_root_makes_for_the_service_is_the_services() {
+    let folder = TempDir::new().unwrap();
+    let made = folder.path().join("made");
+    let owner = account();
+    let mut init = daypass();
+    init.arg("init").arg(&made);
+    let output = init
+        .args(["--name", "localhost", "--owner", &owner])
+        .output();
+    let said = String::from_utf8(succeed(output.unwrap()).stdout).unwrap();
+    let uid: u32 = id(&["-u", &owner]).parse().unwrap();
+    let entries = fs::read_dir(&made)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    for path in entries.chain([made.clone()]) {
+        let found = fs::metadata(&path).unwrap();
+        assert_eq!(found.uid(), uid, "{}", path.display());
+        assert_eq!(found.permissions().mode() & 0o022, 0, "{}", path.display());
+    }
+    assert!(!said.contains("chown"), "{said}");
+    if id(&["-u"]) == "0" {
+        assert!(
+            said.contains("runuser -u nobody -- daypass serve"),
+            "{said}"
+        );
+        let output = daypass()
+            .args(["init", "--name", "localhost"])
+            .arg(folder.path().join("roots"))
+            .output();
+        let said = String::from_utf8(succeed(output.unwrap()).stdout).unwrap();
+        assert!(said.contains("chown -R daypass: "), "{said}");
+    }
+}
+
+#[test]
+fn an_owner_who_is_not_there_or_not_let_in_gets_no_files() {
+    let folder = TempDir::new().unwrap();
+    let init = |dir: &str, owner: &str| {
+        let mut init = daypass();
+        init.arg("init").arg(folder.path().join(dir));
+        init.args(["--name", "localhost", "--owner", owner]);
+        init.output().unwrap()
+    };
+    let output = init("new", "no-such-account");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("useradd --system"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(!folder.path().join("new").exists());
+
+    // A folder of ours that is there already, and closed to the other account.
+    let other = if id(&["-un"]) == "root" {
+        "nobody"
+    } else {
+        "root"
+    };
+    if other == "nobody" {
+        fs::create_dir(folder.path().join("closed")).unwrap();
+        fs::set_permissions(
+            folder.path().join("closed"),
+            fs::Permissions::from_mode(0o700),
+        )
+        .unwrap();
+        let output = init("closed", other);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("chown nobody: "),
+            "{}",
+            stderr(&output)
+        );
+        let left = fs::read_dir(folder.path().join("closed")).unwrap().count();
+        assert_eq!(left, 0);
+    } else {
+        // Only root can give files away.
+        let output = init("given", other);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(!folder.path().join("given/ca_key").exists());
     }
 }

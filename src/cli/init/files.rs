@@ -10,7 +10,10 @@ use std::{
 use ssh_key::{LineEnding, PrivateKey};
 use zeroize::Zeroizing;
 
-use super::super::{Failure, failure::Code};
+use super::{
+    super::{Failure, failure::Code},
+    owner::Owner,
+};
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +50,7 @@ impl File {
         Ok(Self::new(name, Privacy::Private, text.as_str()))
     }
 
-    fn write(&self, folder: &Path) -> io::Result<()> {
+    fn write(&self, folder: &Path, owner: Option<&Owner>) -> io::Result<()> {
         let mode = match self.privacy {
             Privacy::Private => 0o600,
             Privacy::Public => 0o644,
@@ -58,12 +61,20 @@ impl File {
             .mode(mode)
             .open(folder.join(self.name))?;
         file.write_all(self.text.as_bytes())?;
+        if let Some(owner) = owner {
+            owner.own(&file)?;
+        }
         file.sync_all()
     }
 }
 
-/// Writes them in order. Where one is there already, nothing is written; where one fails, those before it go again.
-pub(super) fn write_new(folder: &Path, files: &[File]) -> Result<(), Failure> {
+/// Writes them in order, for `owner` if one is named. If one is there already, nothing is written; if one fails, those
+/// before it are removed again.
+pub(super) fn write_new(
+    folder: &Path,
+    files: &[File],
+    owner: Option<&Owner>,
+) -> Result<(), Failure> {
     let there: Vec<_> = files
         .iter()
         .filter(|file| folder.join(file.name).symlink_metadata().is_ok())
@@ -81,18 +92,29 @@ pub(super) fn write_new(folder: &Path, files: &[File]) -> Result<(), Failure> {
         let message = format!("failed to write {}: {error}", what.display());
         Failure::new(Code::Failure, message)
     };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| failed(folder, error))?;
+    make_folder(folder, owner).map_err(|error| failed(folder, error))?;
     for (written, file) in files.iter().enumerate() {
-        if let Err(error) = file.write(folder) {
+        if let Err(error) = file.write(folder, owner) {
             remove(folder, files.iter().take(written));
             return Err(failed(&folder.join(file.name), error));
         }
     }
     Ok(())
+}
+
+/// A folder that is there stays as it is.
+fn make_folder(folder: &Path, owner: Option<&Owner>) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    DirBuilder::new().mode(0o700).create(folder)?;
+    match owner {
+        Some(owner) => owner.own(&fs::File::open(folder)?),
+        None => Ok(()),
+    }
 }
 
 fn remove<'a>(folder: &Path, files: impl Iterator<Item = &'a File>) {

@@ -1,0 +1,97 @@
+//! What `daypass init` says is to be done next. Each command stands on a line of its own and works as it is printed.
+
+use super::{
+    Made, SERVER_FILE, TLS_CERTIFICATE,
+    owner::{UNITS_USER, is_root},
+};
+use crate::{
+    cli::{output, waiting::quoted},
+    config::POLICY_FILE,
+};
+
+/// For people.
+pub(super) fn steps(made: &Made) -> String {
+    let dir = output::clean(&made.dir.display().to_string()).into_owned();
+    let file = |name: &str| quoted(&format!("{}/{name}", dir.trim_end_matches('/')));
+    let mut text = format!(
+        "Made in {dir}: {}\nCA key  {}\nledger  {}\n\nNext:\n",
+        made.files.join(", "),
+        made.ca_key,
+        made.ledger
+    );
+    for (number, step) in all(made, &dir, file).iter().enumerate() {
+        text.push_str(&format!("  {}. {}\n", number + 1, step.join("\n       ")));
+    }
+    text + "\nKeep ca_key and ledger_key secret and backed up: with ca_key, anyone can log in everywhere."
+}
+
+/// Each step: what it is, then its commands.
+fn all(made: &Made, dir: &str, file: impl Fn(&str) -> String) -> Vec<Vec<String>> {
+    let (server, policy, certificate) =
+        (file(SERVER_FILE), file(POLICY_FILE), file(TLS_CERTIFICATE));
+    let mut steps = Vec::new();
+    if made.example_issuer {
+        steps.push(vec![format!(
+            "Put your OIDC issuer into {server}: url and client_id."
+        )]);
+    }
+    steps.push(vec![
+        format!("Say in {policy} who gets what; the tests at its end say what must stay so:"),
+        format!("daypass policy test {policy}"),
+    ]);
+    // Its files are for one account: the check must not be made by another.
+    let run_as = match &made.owner {
+        Some(owner) if is_root() => format!("runuser -u {owner} -- "),
+        _ => String::new(),
+    };
+    steps.push(vec![
+        "Check all of it:".to_owned(),
+        format!("{run_as}daypass serve --config {server} --check"),
+    ]);
+    steps.push(run(made, dir, &server, &run_as));
+    if made.self_signed {
+        steps.push(vec![format!(
+            "Give users and hosts {certificate} (DAYPASS_CA_FILE), or put your own certificate under [tls]."
+        )]);
+    }
+    let roots = match made.self_signed {
+        true => format!(" --ca-file {TLS_CERTIFICATE}"),
+        false => String::new(),
+    };
+    steps.push(vec![
+        format!(
+            "On each host of the policy's group `web`{}:",
+            match made.self_signed {
+                true => format!(", with {TLS_CERTIFICATE} in the current folder"),
+                false => String::new(),
+            }
+        ),
+        format!(
+            "daypass host setup --server {} --group web --ca-fingerprint {}{roots}",
+            made.server, made.ca_key
+        ),
+    ]);
+    steps
+}
+
+/// How the server is started: by the unit, whose account must own the files, or by hand.
+fn run(made: &Made, dir: &str, server: &str, run_as: &str) -> Vec<String> {
+    let by_hand = format!("{run_as}daypass serve --config {server}");
+    match &made.owner {
+        Some(owner) if owner == UNITS_USER => vec![
+            "Run it by the units in systemd/:".to_owned(),
+            "systemctl enable --now daypass.socket daypass.service".to_owned(),
+        ],
+        None if is_root() => vec![
+            format!(
+                "Run it. These files are root's; the units in systemd/ run as {UNITS_USER}, who cannot read them:"
+            ),
+            by_hand,
+            format!(
+                "chown -R {UNITS_USER}: {}    # before the units",
+                quoted(dir)
+            ),
+        ],
+        Some(_) | None => vec!["Run it:".to_owned(), by_hand],
+    }
+}

@@ -1,0 +1,85 @@
+//! Whose the files are: by default the user's who runs `init`; with `--owner`, another account's.
+
+use std::{
+    io,
+    os::unix::fs::{MetadataExt, PermissionsExt, fchown},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use super::super::{Failure, failure::Code, output::clean};
+
+/// The account of `systemd/daypass.service`.
+pub(super) const UNITS_USER: &str = "daypass";
+
+/// An account of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) name: String,
+    user: u32,
+    group: u32,
+}
+
+impl Owner {
+    /// The account of this name, with its first group.
+    ///
+    /// # Errors
+    /// 2 if there is no such account.
+    pub(super) fn find(name: &str) -> Result<Self, Failure> {
+        let id = |option: &str| id(&[option, "--", name]);
+        match (id("-u"), id("-g")) {
+            (Some(user), Some(group)) => Ok(Self {
+                name: name.to_owned(),
+                user,
+                group,
+            }),
+            _ => {
+                let message = format!(
+                    "there is no account {name:?} for --owner; make it first: useradd --system \
+                     --home-dir /var/lib/daypass --shell /usr/sbin/nologin {}",
+                    clean(name)
+                );
+                Err(Failure::new(Code::Usage, message))
+            }
+        }
+    }
+
+    /// Gives an open file or folder to the account.
+    pub(super) fn own(&self, file: &std::fs::File) -> io::Result<()> {
+        fchown(file, Some(self.user), Some(self.group))
+    }
+
+    /// Checks that the account can read what is in a folder that is there already.
+    ///
+    /// # Errors
+    /// With the line that mends it.
+    pub(super) fn expect_entry(&self, folder: &Path) -> Result<(), Failure> {
+        let Ok(metadata) = folder.metadata() else {
+            return Ok(());
+        };
+        let everyone = metadata.permissions().mode() & 0o005 == 0o005;
+        if metadata.uid() == self.user || self.user == 0 || everyone {
+            return Ok(());
+        }
+        let (folder, name) = (folder.display(), &self.name);
+        let message = format!(
+            "{folder} is not open to {name}: nothing was written; run `chown {name}: {folder}`"
+        );
+        Err(Failure::new(Code::Failure, message))
+    }
+}
+
+/// Whether root runs this.
+pub(super) fn is_root() -> bool {
+    id(&["-u"]) == Some(0)
+}
+
+fn id(words: &[&str]) -> Option<u32> {
+    let output = Command::new("id")
+        .args(words)
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.trim().parse().ok()
+}
