@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use authority::World;
 use daypass::{
     ca::krl::{Krl, Revoked},
-    policy::Ask,
+    policy::{Ask, Policy},
 };
 use ssh::Host;
 use ssh_key::{
@@ -321,4 +321,78 @@ fn by_hand(ca: &PrivateKey, serial: u64, now: u64) -> ssh::Pass {
     builder.key_id("by-hand").unwrap();
     builder.valid_principal(ssh::login()).unwrap();
     ssh::Pass::new(folder, builder.sign(ca).unwrap())
+}
+
+/// A certificate made by hand that runs `command`.
+fn forced(ca: &PrivateKey, command: &str) -> ssh::Pass {
+    let now = u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+    key.write_openssh_file(&folder.path().join("pass"), LineEnding::LF)
+        .unwrap();
+    let mut builder = Builder::new(vec![1; 32], key.public_key(), now - 60, now + 600).unwrap();
+    builder.cert_type(CertType::User).unwrap();
+    builder.valid_principal(ssh::current_user()).unwrap();
+    builder.critical_option("force-command", command).unwrap();
+    ssh::Pass::new(folder, builder.sign(ca).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_with_blanks_does_not_send_internal_sftp_elsewhere() {
+    // What sshd does with such a line, which is why none is issued: it splits at blanks and forgets what comes late.
+    let ca = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+    let host = Host::start(&ca.public_key().to_openssh().unwrap()).await;
+    for (line, lands_in_etc) in [
+        ("internal-sftp -d /etc", true),
+        ("internal-sftp -d 'x -d /etc -u 000 y'", true),
+        ("internal-sftp -u 027 -l INFO -f AUTH -d /etc", true),
+        ("internal-sftp -R -u 027 -l INFO -f AUTH -e -d /etc", false),
+    ] {
+        let login = host.sftp(&forced(&ca, line), "pwd\n").await;
+        assert_eq!(login.status, Some(0), "{line}: {login:?}");
+        let lands = login.stdout.contains("directory: /etc\n");
+        assert_eq!(lands, lands_in_etc, "{line}: {login:?}");
+    }
+
+    const UPLOAD: &str = r#"
+[limits]
+principals = ["USER"]
+[[role]]
+name = "upload"
+allow = 'true'
+principals = ["USER"]
+command = ["internal-sftp", "-d", "DIR"]
+params.dir = { pattern = "PATTERN" }
+"#;
+    let policy = |dir: &str, pattern: &str| {
+        let policy = UPLOAD.replace("USER", &ssh::current_user());
+        policy.replace("DIR", dir).replace("PATTERN", pattern)
+    };
+    for (dir, pattern) in [
+        ("{dir}", ".+"),
+        ("{dir}", "[a-z ]+"),
+        ("/srv/{dir} x", "[a-z]+"),
+    ] {
+        let error = Policy::parse(&policy(dir, pattern), "policy.toml").err();
+        let error = error.expect("it does not load").to_string();
+        assert!(error.contains("internal-sftp"), "{error}");
+    }
+    let world = World::start(&policy("{dir}", "[A-Za-z0-9/._-]+")).await;
+    let host = Host::start(&world.ca_key()).await;
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let dir = folder.path().display().to_string();
+    let upload = |dir: &str| Ask {
+        params: BTreeMap::from([("dir".to_owned(), dir.to_owned())]),
+        ..ask("upload")
+    };
+    let pass = world.pass("alice", &upload(&dir)).await;
+    let login = host.sftp(&pass, "pwd\n").await;
+    assert!(
+        login.stdout.contains(&format!("directory: {dir}\n")),
+        "{login:?}"
+    );
+    assert!(
+        world.refuses("alice", &upload("x -d /etc -u 000 y")).await,
+        "no pass for another folder"
+    );
 }

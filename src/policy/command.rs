@@ -1,7 +1,9 @@
 //! Typed force-commands: an argv with holes becomes one line for the shell, each word quoted.
 //!
 //! sshd runs `SHELL -c LINE`. The line is made so that every POSIX shell splits it into exactly the words of the
-//! policy: no value can add a word, end a quote or reach the shell's syntax.
+//! policy: no value can add a word, end a quote or reach the shell's syntax. Only `internal-sftp` never meets a shell.
+
+mod internal_sftp;
 
 use std::collections::BTreeMap;
 
@@ -15,7 +17,7 @@ use super::{
 /// The most bytes a whole command line may have.
 pub const MAX_LINE: usize = 8 * 1024;
 
-/// The one program that may be named without its path: sshd runs it itself.
+/// The one program that may be named without its path: sshd runs it itself (session.c, `IS_INTERNAL_SFTP`), without a shell.
 const INTERNAL_SFTP: &str = "internal-sftp";
 
 /// A command whose words may have holes.
@@ -40,12 +42,32 @@ impl Command {
             .first()
             .ok_or("`command` is empty; name the program, or remove the key")?;
         match program.literal() {
-            Some(path) if path.starts_with('/') || path == INTERNAL_SFTP => Ok(Self { words }),
+            Some(path) if path.starts_with('/') => Ok(Self { words }),
+            Some(path) if path == INTERNAL_SFTP => {
+                internal_sftp::check_words(&words)?;
+                Ok(Self { words })
+            }
             Some(path) => Err(format!(
                 "{path:?} depends on the host's PATH; write the program's absolute path"
             )),
             None => Err("the program has a hole; write it as literal text".to_owned()),
         }
+    }
+
+    /// Checks that the values which its parameters allow can be words of its program.
+    ///
+    /// # Errors
+    /// A sentence for the author of the policy.
+    pub fn check_parameters(&self, parameters: &BTreeMap<String, Parameter>) -> Result<(), String> {
+        match self.is_internal_sftp() {
+            true => internal_sftp::check_parameters(&self.words, parameters),
+            false => Ok(()),
+        }
+    }
+
+    fn is_internal_sftp(&self) -> bool {
+        let program = self.words.first().and_then(Template::literal);
+        program.is_some_and(|program| program == INTERNAL_SFTP)
     }
 
     /// The words, as the policy file spells them.
@@ -73,12 +95,17 @@ impl Command {
             values,
             claims,
         };
+        let is_internal_sftp = self.is_internal_sftp();
         let mut line = String::new();
         for (index, word) in self.words.iter().enumerate() {
             if index > 0 {
                 line.push(' ');
             }
-            quote(&holes.fill(word)?, &mut line);
+            let word = holes.fill(word)?;
+            if is_internal_sftp {
+                internal_sftp::check_word(&word)?;
+            }
+            quote(&word, &mut line);
         }
         if line.len() > MAX_LINE {
             return Err(format!(

@@ -1,12 +1,19 @@
 //! Regular expressions of the policy file: always over the whole text, always bounded.
 
 use regex::{Regex, RegexBuilder};
+use regex_syntax::{
+    ParserBuilder,
+    hir::{Class, Hir, HirKind},
+};
 
 /// The most bytes a pattern may have.
 pub const MAX_PATTERN: usize = 512;
 
 /// The most bytes a compiled pattern may take. The `regex` crate matches in linear time.
 const MAX_COMPILED: usize = 256 * 1024;
+
+/// The deepest that groups and repetitions may be nested.
+const NEST_LIMIT: u32 = 32;
 
 /// A pattern that must match a whole text.
 #[derive(Clone, Debug)]
@@ -39,6 +46,51 @@ impl Pattern {
     pub fn matches(&self, text: &str) -> bool {
         self.regex.is_match(text)
     }
+
+    /// A character of a text that could match, for which `is_allowed` says no. Looks at each part of the pattern alone,
+    /// so it may name one that the whole pattern rules out, and misses none.
+    pub fn beyond(&self, is_allowed: impl Fn(char) -> bool) -> Option<char> {
+        self.parsed()
+            .map_or(Some(char::REPLACEMENT_CHARACTER), |hir| {
+                beyond(&hir, &is_allowed)
+            })
+    }
+
+    /// Whether the empty text could match.
+    pub fn may_be_empty(&self) -> bool {
+        self.matches("")
+    }
+
+    fn parsed(&self) -> Option<Hir> {
+        let mut parser = ParserBuilder::new().nest_limit(NEST_LIMIT).build();
+        parser.parse(&self.source).ok()
+    }
+}
+
+fn beyond(hir: &Hir, is_allowed: &impl Fn(char) -> bool) -> Option<char> {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => None,
+        HirKind::Literal(literal) => {
+            let text = String::from_utf8_lossy(&literal.0);
+            text.chars().find(|c| !is_allowed(*c))
+        }
+        HirKind::Class(Class::Unicode(class)) => {
+            let ranges = class.ranges().iter();
+            let mut all = ranges.flat_map(|range| range.start()..=range.end());
+            all.find(|c| !is_allowed(*c))
+        }
+        HirKind::Class(Class::Bytes(class)) => {
+            let ranges = class.ranges().iter();
+            let mut all = ranges.flat_map(|range| range.start()..=range.end());
+            all.find_map(|byte| Some(char::from(byte)).filter(|c| !is_allowed(*c)))
+        }
+        HirKind::Repetition(repeated) if repeated.max == Some(0) => None,
+        HirKind::Repetition(repeated) => beyond(&repeated.sub, is_allowed),
+        HirKind::Capture(group) => beyond(&group.sub, is_allowed),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().find_map(|part| beyond(part, is_allowed))
+        }
+    }
 }
 
 /// Compiles a regular expression within the bounds, unanchored.
@@ -55,7 +107,7 @@ pub fn compile(source: &str) -> Result<Regex, String> {
     RegexBuilder::new(source)
         .size_limit(MAX_COMPILED)
         .dfa_size_limit(MAX_COMPILED)
-        .nest_limit(32)
+        .nest_limit(NEST_LIMIT)
         .build()
         .map_err(|error| explain(source, &error))
 }
@@ -130,6 +182,32 @@ mod tests {
                 !error.contains('\n') && !error.is_empty(),
                 "{case}: {error}"
             );
+        }
+    }
+
+    #[test]
+    fn characters_beyond_the_allowed_ones_are_found_wherever_a_pattern_has_them() {
+        for (pattern, expected) in [
+            ("[a-z]+", None),
+            ("a|bc", None),
+            ("(a(b[c-e]){2,3})?", None),
+            ("^[a-z]$", None),
+            ("[a-z ]{0}a", None),
+            ("", None),
+            ("[a-z ]+", Some(' ')),
+            ("a|b c", Some(' ')),
+            ("(a( [c-e]){2,3})?", Some(' ')),
+            (".", Some('\0')),
+            ("[^a]", Some('\0')),
+            (r"\s", Some('\t')),
+            (r"[a-z]\w", Some('0')),
+            ("a\u{e9}", Some('\u{e9}')),
+            ("(?i)[a-k]", Some('A')),
+        ] {
+            let found = Pattern::compile(pattern)
+                .unwrap()
+                .beyond(|c| c.is_ascii_lowercase());
+            assert_eq!(found, expected, "{pattern}");
         }
     }
 }

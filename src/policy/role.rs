@@ -246,10 +246,15 @@ fn parameters(
         let parameter = text.parse(raw_parameter, |raw| parameter(known, raw))?;
         parameters.insert(known.clone(), parameter);
     }
+    let command_span = || raw.command.as_ref().map(Spanned::span).unwrap_or_default();
+    if let Some(command) = command {
+        let checked = command.check_parameters(&parameters);
+        checked.map_err(|message| text.error(command_span(), message))?;
+    }
     match holes.into_iter().find(|hole| !parameters.contains_key(*hole)) {
         None => Ok(parameters),
         Some(hole) => Err(text.error(
-            raw.command.as_ref().map(Spanned::span).unwrap_or_default(),
+            command_span(),
             format!("the hole {{{hole}}} has no parameter; add `params.{hole} = {{ pattern = \"...\" }}`"),
         )),
     }

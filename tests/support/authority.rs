@@ -82,6 +82,20 @@ impl World {
         self.issue(person, ask, &["ed25519"], shift).await
     }
 
+    /// Whether this ask is denied.
+    #[allow(dead_code, reason = "one of the test programs uses it")]
+    pub(crate) async fn refuses(&self, person: &str, ask: &Ask) -> bool {
+        let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
+        let key = make_key(folder.path(), "pass", &["ed25519"]);
+        let holder = self.holder(person, &key).await;
+        let context = Context {
+            now: OffsetDateTime::now_utc(),
+            caller: Some([127, 0, 0, 1].into()),
+        };
+        let answer = issue(&self.authority, &holder, ask, context, rand::random()).await;
+        answer.is_err()
+    }
+
     async fn issue(&self, person: &str, ask: &Ask, kind: &[&str], shift: Duration) -> Pass {
         let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
         let key = make_key(folder.path(), "pass", kind);

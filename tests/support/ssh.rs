@@ -105,44 +105,46 @@ impl Host {
         options: &[&str],
         command: &[&str],
     ) -> Login {
-        let known_hosts = self.folder.path().join("known_hosts");
         let mut ssh = Command::new("ssh");
-        ssh.args([
-            "-F",
-            "none",
-            "-o",
-            "BatchMode=yes",
-            "-o",
-            "IdentitiesOnly=yes",
-        ])
-        .args(["-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=10"])
-        .args([
-            "-o",
-            "IdentityAgent=none",
-            "-o",
-            "GlobalKnownHostsFile=none",
-        ])
-        .arg("-o")
-        .arg(format!("UserKnownHostsFile={}", known_hosts.display()))
-        .arg("-o")
-        .arg(format!("CertificateFile={}-cert.pub", pass.key().display()))
-        .arg("-i")
-        .arg(pass.key())
-        .args(["-p", &self.sshd.port().to_string(), "-l", self.sshd.user()])
-        .args(options)
-        .arg("127.0.0.1")
-        .args(command)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-        let output = tokio::time::timeout(PATIENCE, ssh.output())
-            .await
-            .expect("ssh took too long")
-            .expect("ssh is missing: apt-get install openssh-client");
-        Login {
-            status: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        ssh.args(self.options(pass))
+            .args(["-p", &self.sshd.port().to_string(), "-l", self.sshd.user()])
+            .args(options)
+            .arg("127.0.0.1")
+            .args(command);
+        finished(ssh).await
+    }
+
+    /// Runs an sftp batch.
+    #[allow(dead_code, reason = "one of the test programs uses it")]
+    pub(crate) async fn sftp(&self, pass: &Pass, batch: &str) -> Login {
+        let file = pass.folder.path().join("batch");
+        fs::write(&file, batch).unwrap();
+        let mut sftp = Command::new("sftp");
+        sftp.args(self.options(pass))
+            .arg("-b")
+            .arg(file)
+            .args(["-P", &self.sshd.port().to_string()])
+            .arg(format!("{}@127.0.0.1", self.sshd.user()));
+        finished(sftp).await
+    }
+
+    /// Options of `ssh` and `sftp`: this host, this pass and nothing of the user's own.
+    fn options(&self, pass: &Pass) -> Vec<String> {
+        let known_hosts = self.folder.path().join("known_hosts");
+        let options = [
+            "BatchMode=yes".to_owned(),
+            "IdentitiesOnly=yes".to_owned(),
+            "StrictHostKeyChecking=yes".to_owned(),
+            "ConnectTimeout=10".to_owned(),
+            "IdentityAgent=none".to_owned(),
+            "GlobalKnownHostsFile=none".to_owned(),
+            format!("UserKnownHostsFile={}", known_hosts.display()),
+            format!("CertificateFile={}-cert.pub", pass.key().display()),
+        ];
+        let mut words = vec!["-F".to_owned(), "none".to_owned()];
+        words.extend(["-i".to_owned(), pass.key().display().to_string()]);
+        words.extend(options.into_iter().flat_map(|it| ["-o".to_owned(), it]));
+        words
     }
 
     /// Demands that a login fails for want of a key, and answers with what sshd logged of it.
@@ -158,6 +160,20 @@ impl Host {
     /// What sshd has logged.
     pub(crate) fn log(&self) -> String {
         self.sshd.log()
+    }
+}
+
+/// Runs it to its end, bounded in time.
+async fn finished(mut command: Command) -> Login {
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output())
+        .await
+        .expect("ssh took too long")
+        .expect("ssh is missing: apt-get install openssh-client");
+    Login {
+        status: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
 

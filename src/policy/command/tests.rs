@@ -181,6 +181,109 @@ fn a_program_is_a_literal_absolute_path() {
     }
 }
 
+fn internal_sftp(words: &[&str]) -> Result<Command, String> {
+    let words = ["internal-sftp"].iter().chain(words);
+    Command::of(words.map(|word| Template::parse(word).unwrap()).collect())
+}
+
+#[test]
+fn literals_that_internal_sftp_would_split_do_not_load() {
+    for (words, loads) in [
+        (vec![], true),
+        (vec!["-R"], true),
+        (vec!["-d", "/srv/upload"], true),
+        (vec!["-d", "/srv/{a}"], true),
+        (vec!["-d", "{claims.dir}"], true),
+        (
+            vec!["-u", "027", "-l", "INFO", "-f", "AUTH", "-d", "/x"],
+            true,
+        ),
+        (
+            vec!["-u", "027", "-l", "INFO", "-f", "AUTH", "-d", "/x", "-R"],
+            false,
+        ),
+        (vec!["-d", "/srv/my files"], false),
+        (vec!["-d", "/srv/my files{a}"], false),
+        (vec!["-d", "/srv/'x'"], false),
+        (vec!["-d", "\"/srv\""], false),
+        (vec!["-d", "/srv/a\\b"], false),
+        (vec!["-d", "%h"], false),
+        (vec!["-d", "~root"], false),
+        (vec!["-d", "#x"], false),
+        (vec!["-d", ""], false),
+    ] {
+        assert_eq!(internal_sftp(&words).is_ok(), loads, "{words:?}");
+    }
+}
+
+#[test]
+fn values_that_internal_sftp_would_split_are_refused_at_load_or_at_issue() {
+    let command = internal_sftp(&["-d", "{a}"]).unwrap();
+    let pattern = |source: &str| Rule::Pattern(Pattern::compile(source).unwrap());
+    let one_of = |values: &[&str]| {
+        let values = values.iter().map(|&value| value.to_owned());
+        Rule::OneOf(values.collect())
+    };
+    for (case, rule, loads) in [
+        ("a plain pattern", pattern("/srv/[a-z0-9_-]+"), true),
+        ("plain values", one_of(&["/srv/a", "/srv/b"]), true),
+        ("anything", pattern(".+"), false),
+        ("blanks", pattern("[a-z ]+"), false),
+        ("tabs", pattern("[a-z\t]+"), false),
+        ("white space", pattern(r"[a-z]+(\s[a-z]+)?"), false),
+        ("a quote", pattern("[a-z']+"), false),
+        ("an expansion", pattern("/srv/%?u"), false),
+        ("nothing", pattern("[a-z]*"), false),
+        (
+            "a value with a blank",
+            one_of(&["/srv/a", "x -d /etc"]),
+            false,
+        ),
+        ("an empty value", one_of(&["/srv/a", ""]), false),
+    ] {
+        let parameter = Parameter::new("a".to_owned(), rule, false);
+        let parameters = BTreeMap::from([("a".to_owned(), parameter)]);
+        let checked = command.check_parameters(&parameters);
+        assert_eq!(checked.is_ok(), loads, "{case}");
+    }
+    for (command, loads) in [
+        (internal_sftp(&["-d", "/srv/{a}"]).unwrap(), true),
+        (internal_sftp(&["-d", "{a}{a}"]).unwrap(), false),
+    ] {
+        let parameter = Parameter::new("a".to_owned(), pattern("[a-z]*"), false);
+        let parameters = BTreeMap::from([("a".to_owned(), parameter)]);
+        let checked = command.check_parameters(&parameters);
+        assert_eq!(
+            checked.is_ok(),
+            loads,
+            "an empty value beside text, or alone"
+        );
+    }
+
+    let command = internal_sftp(&["-d", "{claims.dir}"]).unwrap();
+    for (dir, issued) in [
+        ("/srv/web", true),
+        ("x -d /etc -u 000 y", false),
+        ("it's", false),
+        ("%d", false),
+        ("~root", false),
+        ("a\\b", false),
+        ("", false),
+        ("-R", false),
+    ] {
+        let claims = json!({ "dir": dir });
+        let line = command.line(
+            &BTreeMap::new(),
+            &BTreeMap::new(),
+            claims.as_object().unwrap(),
+        );
+        assert_eq!(line.is_ok(), issued, "{dir}: {line:?}");
+        if issued {
+            assert_eq!(line.unwrap(), format!("internal-sftp -d {dir}"));
+        }
+    }
+}
+
 #[test]
 fn a_line_has_its_bound() {
     let long = "x".repeat(MAX_VALUE);
