@@ -16,6 +16,7 @@ mod jwks;
 mod possession;
 pub mod proof;
 mod token;
+pub mod web_url;
 
 use std::{fmt, sync::Arc};
 

@@ -31,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("notify", &["ledger", "store", "modes"]),
     ("operations", &["identity", "policy", "ledger", "ca", "store", "notify"]),
     ("server", &["operations", "identity", "proto", "policy", "ledger", "ca", "modes"]),
-    ("client", &["proto", "ledger", "identity::proof"]),
+    ("client", &["proto", "ledger", "identity::proof", "identity::web_url"]),
     // The grammar of host groups is the policy's, the format of revocation lists the CA's; both are pure.
     ("host", &["proto", "ledger", "policy::principal", "ca::krl"]),
     ("config", &["identity", "policy", "ca", "server", "notify", "modes"]),
@@ -49,6 +49,7 @@ const PURE: &[&str] = &[
     "policy/",
     "identity/claims.rs",
     "identity/proof.rs",
+    "identity/web_url.rs",
     "ca/draft.rs",
     "ca/draft/",
     "ca/krl.rs",

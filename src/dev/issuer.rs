@@ -56,6 +56,8 @@ pub enum Behaviour {
     PlainKeys,
     /// A redirect to `/elsewhere/...`, where the right answer is.
     Redirect,
+    /// Discovery, or the answer to a device, holds this text under this name.
+    Names(&'static str, &'static str),
 }
 
 /// A running issuer. Dropping it closes its port and every connection.

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use reqwest::{Client, Response, StatusCode, redirect};
 use serde_json::{Map, Value};
-use url::{Host, Url};
 
-use super::{Settings, SettingsError, json, jwks::KeySet};
+use super::{Settings, SettingsError, json, jwks::KeySet, web_url::check_endpoint};
 
 /// Bytes of a discovery document or key set at most. Google's and Entra's have 10 KiB.
 const BODY_LIMIT: usize = 256 * 1024;
@@ -74,7 +73,8 @@ pub(super) struct Source {
 impl Source {
     /// Checks the issuer's URL and roots; asks nothing yet.
     pub(super) fn new(settings: &Settings, timeout: Duration) -> Result<Self, SettingsError> {
-        let url = check_url(&settings.url, true).map_err(|problem| settings.url_error(problem))?;
+        let url =
+            check_endpoint(&settings.url, true).map_err(|problem| settings.url_error(problem))?;
         if url.query().is_some() {
             return Err(settings.url_error("has a query"));
         }
@@ -101,7 +101,7 @@ impl Source {
             return Err(FetchError::OtherIssuer);
         }
         let url = text("jwks_uri").ok_or(FetchError::KeysUrl("is missing"))?;
-        check_url(url, self.loopback).map_err(FetchError::KeysUrl)?;
+        check_endpoint(url, self.loopback).map_err(FetchError::KeysUrl)?;
         Ok(url)
     }
 
@@ -132,35 +132,6 @@ async fn body(what: &'static str, mut response: Response) -> Result<Vec<u8>, Fet
         body.extend_from_slice(&chunk);
     }
     Ok(body)
-}
-
-/// https, or http to this very machine where that is allowed; nothing that two readers could read differently.
-fn check_url(text: &str, loopback_allowed: bool) -> Result<Url, &'static str> {
-    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("has white space or non-ASCII characters");
-    }
-    let url = Url::parse(text).map_err(|_| "is not a URL")?;
-    match url.scheme() {
-        "https" => {}
-        "http" if loopback_allowed && is_loopback(&url) => {}
-        _ => return Err("is neither https nor (both of issuer and keys) http on loopback"),
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("has a user name or password");
-    }
-    if url.fragment().is_some() {
-        return Err("has a fragment");
-    }
-    Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 /// A loopback issuer needs neither roots (a bare container has none) nor the proxy of the environment.

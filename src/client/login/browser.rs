@@ -26,7 +26,7 @@ pub(super) async fn token(
     visit: &Visit,
 ) -> Result<Zeroizing<String>, Error> {
     check_interactive_binding(issuer)?;
-    let http = Http::new()?;
+    let http = Http::new(issuer)?;
     let metadata = oidc::discover(&http, issuer).await?;
     let callback = Callback::open().await?;
     let redirect = RedirectUrl::new(callback.redirect_url())
@@ -49,16 +49,11 @@ pub(super) async fn token(
         request = request.add_extra_param(name, value);
     }
     let (url, state, nonce) = request.url();
+    let url = http.page(issuer, url.as_str())?;
     client.say(&format!(
         "Sign in with your browser. If it does not open, go to:\n{url}"
     ));
-    let code = code(
-        callback,
-        state.secret(),
-        &issuer.url,
-        visit(url.to_string()),
-    )
-    .await?;
+    let code = code(callback, state.secret(), &issuer.url, visit(url)).await?;
     let answer = oidc
         .exchange_code(AuthorizationCode::new(code))
         .map_err(|error| Error::Untrusted(error.to_string()))?

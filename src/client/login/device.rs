@@ -23,7 +23,7 @@ pub(super) async fn token(
     visit: Option<&Visit>,
 ) -> Result<Zeroizing<String>, Error> {
     check_interactive_binding(issuer)?;
-    let http = Http::new()?;
+    let http = Http::new(issuer)?;
     let metadata = oidc::discover(&http, issuer).await?;
     let endpoint = metadata
         .additional_metadata()
@@ -40,14 +40,15 @@ pub(super) async fn token(
         .request_async::<_, EmptyExtraDeviceAuthorizationFields>(&http)
         .await
         .map_err(|error| oidc::unreachable(issuer, &error))?;
-    tell(client, &details);
+    let pages = Pages::check(&http, issuer, &details)?;
+    pages.tell(client);
     let polling = oidc
         .exchange_device_access_token(&details)
         .map_err(|error| Error::Untrusted(error.to_string()))?
         .request_async(&http, tokio::time::sleep, Some(PATIENCE));
     let visiting = async {
-        match (visit, details.verification_uri_complete()) {
-            (Some(visit), Some(url)) => visit(url.secret().clone()).await,
+        match (visit, &pages.complete) {
+            (Some(visit), Some(url)) => visit(url.clone()).await,
             (Some(_), None) => Err("the issuer gives no complete URL".to_owned()),
             (None, _) => Ok(()),
         }
@@ -62,19 +63,54 @@ pub(super) async fn token(
     )
 }
 
-fn tell(client: &Client, details: &CoreDeviceAuthorizationResponse) {
-    client.say(&format!(
-        "To sign in, open this page in a browser on any device:\n  {}\nand enter the code:\n  {}",
-        details.verification_uri().as_str(),
-        details.user_code().secret()
-    ));
-    if let Some(url) = details.verification_uri_complete() {
+/// What a person is shown: the page to open, and the code to enter there.
+struct Pages {
+    page: String,
+    complete: Option<String>,
+    code: String,
+}
+
+impl Pages {
+    /// Takes pages that may be opened, and a code that can be typed.
+    ///
+    /// # Errors
+    /// [`Error::Untrusted`] otherwise.
+    fn check(
+        http: &Http,
+        issuer: &Issuer,
+        details: &CoreDeviceAuthorizationResponse,
+    ) -> Result<Self, Error> {
+        let complete = details.verification_uri_complete();
+        let code = details.user_code().secret();
+        let can_be_typed = |c: char| c == ' ' || c.is_ascii_graphic();
+        if !(1..=LONGEST_CODE).contains(&code.len()) || !code.chars().all(can_be_typed) {
+            return Err(Error::Untrusted(format!(
+                "its issuer {} sent a device code that cannot be typed",
+                issuer.url
+            )));
+        }
+        Ok(Self {
+            page: http.page(issuer, details.verification_uri().as_str())?,
+            complete: complete
+                .map(|url| http.page(issuer, url.secret()))
+                .transpose()?,
+            code: code.clone(),
+        })
+    }
+
+    fn tell(&self, client: &Client) {
         client.say(&format!(
-            "or open, with the code in it:\n  {}",
-            url.secret()
+            "To sign in, open this page in a browser on any device:\n  {}\nand enter the code:\n  {}",
+            self.page, self.code
         ));
+        if let Some(url) = &self.complete {
+            client.say(&format!("or open, with the code in it:\n  {url}"));
+        }
     }
 }
+
+/// Characters of a code at most. Issuers send eight or nine.
+const LONGEST_CODE: usize = 64;
 
 type Refusal = RequestTokenError<Failed, openidconnect::DeviceCodeErrorResponse>;
 

@@ -14,10 +14,10 @@ use openidconnect::{
     },
 };
 use serde::{Deserialize, Serialize};
-use url::Url;
 use zeroize::Zeroizing;
 
-use super::super::{Error, connect, trust::Issuer};
+use super::super::{Error, trust::Issuer};
+use crate::identity::web_url;
 
 const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(30);
@@ -66,31 +66,55 @@ pub(super) enum Failed {
     Answer(#[from] http::Error),
     #[error("the answer is larger than {LARGEST} bytes")]
     TooLarge,
-    #[error("it sends its client to {0}, which is not https")]
-    PlainText(String),
+    #[error("{url:?} {problem}")]
+    Url { url: String, problem: &'static str },
 }
 
-/// An HTTP client for issuers: no redirects, bounded in time and size.
+/// An HTTP client for one issuer: no redirects, bounded in time and size, and no URL but those that the issuer may name.
 #[derive(Clone, Debug)]
-pub(super) struct Http(reqwest::Client);
+pub(super) struct Http {
+    client: reqwest::Client,
+    /// Whether the issuer itself is on this machine. Only such a one may send its callers to this machine.
+    loopback: bool,
+}
 
 impl Http {
-    pub(super) fn new() -> Result<Self, Error> {
+    pub(super) fn new(issuer: &Issuer) -> Result<Self, Error> {
+        let url = web_url::check_endpoint(&issuer.url, true).map_err(|problem| {
+            Error::Untrusted(format!("its issuer {:?} {problem}", issuer.url))
+        })?;
         reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
             .timeout(ANSWER)
             .build()
-            .map(Self)
+            .map(|client| Self {
+                client,
+                loopback: url.scheme() == "http",
+            })
             .map_err(|error| Error::other(format!("failed to set up HTTPS: {error}")))
+    }
+
+    /// A page that `issuer` wants opened in a browser, if it may be.
+    ///
+    /// # Errors
+    /// [`Error::Untrusted`] with what is wrong about its URL.
+    pub(super) fn page(&self, issuer: &Issuer, text: &str) -> Result<String, Error> {
+        web_url::check(text, self.loopback)
+            .map(|url| url.to_string())
+            .map_err(|problem| refused(issuer, text, problem))
+    }
+
+    fn endpoint(&self, text: &str) -> Result<(), &'static str> {
+        web_url::check_endpoint(text, self.loopback).map(|_| ())
     }
 
     async fn send(self, request: HttpRequest) -> Result<HttpResponse, Failed> {
         let url = request.uri().to_string();
-        if !is_safe(&url) {
-            return Err(Failed::PlainText(url));
+        if let Err(problem) = self.endpoint(&url) {
+            return Err(Failed::Url { url, problem });
         }
-        let mut answer = self.0.execute(request.try_into()?).await?;
+        let mut answer = self.client.execute(request.try_into()?).await?;
         let mut response = Response::builder().status(answer.status());
         for (name, value) in answer.headers() {
             response = response.header(name, value);
@@ -117,17 +141,23 @@ impl<'c> openidconnect::AsyncHttpClient<'c> for Http {
 
 /// The issuer's own description and its keys.
 pub(super) async fn discover(http: &Http, issuer: &Issuer) -> Result<Metadata, Error> {
-    if !is_safe(&issuer.url) {
-        return Err(Error::Untrusted(format!(
-            "its issuer {} is not https",
-            issuer.url
-        )));
-    }
     let url = IssuerUrl::new(issuer.url.clone())
         .map_err(|error| Error::Untrusted(format!("its issuer {}: {error}", issuer.url)))?;
-    Metadata::discover_async(url, http)
+    let metadata = Metadata::discover_async(url, http)
         .await
-        .map_err(|error| unreachable(issuer, &error))
+        .map_err(|error| unreachable(issuer, &error))?;
+    let device = &metadata.additional_metadata().device_authorization_endpoint;
+    // Before anyone is sent anywhere: a wrong one would only show when the person has signed in.
+    let named = [
+        Some(metadata.authorization_endpoint().as_str()),
+        metadata.token_endpoint().map(|url| url.as_str()),
+        device.as_ref().map(|url| url.as_str()),
+    ];
+    for text in named.into_iter().flatten() {
+        http.endpoint(text)
+            .map_err(|problem| refused(issuer, text, problem))?;
+    }
+    Ok(metadata)
 }
 
 /// A public client at the issuer.
@@ -153,43 +183,28 @@ pub(super) fn verified(
     Ok(Zeroizing::new(token.to_string()))
 }
 
-/// An issuer that does not answer as one, with its whole chain of causes.
-pub(super) fn unreachable(issuer: &Issuer, error: &dyn std::error::Error) -> Error {
+/// An issuer that does not answer as one, with its whole chain of causes; or one that names a URL which is not called.
+pub(super) fn unreachable(issuer: &Issuer, error: &(dyn std::error::Error + 'static)) -> Error {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
+        if let Some(Failed::Url { url, problem }) = cause.downcast_ref() {
+            return refused(issuer, url, problem);
+        }
         text = format!("{text}: {cause}");
         source = cause.source();
     }
     Error::unreachable(&issuer.url, text)
 }
 
+fn refused(issuer: &Issuer, url: &str, problem: &str) -> Error {
+    Error::Untrusted(format!(
+        "its issuer {} names {url:?}, which {problem}; it was not opened: tell the operators of that issuer",
+        issuer.url
+    ))
+}
+
 /// Plain http on this machine.
 pub(super) fn is_loopback(url: &str) -> bool {
-    Url::parse(url).is_ok_and(|url| {
-        url.scheme() == "http" && url.host().is_some_and(|host| connect::is_loopback(&host))
-    })
-}
-
-fn is_safe(url: &str) -> bool {
-    url.starts_with("https://") || is_loopback(url)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn issuers_are_https_or_on_this_machine() {
-        for (url, safe) in [
-            ("https://id.example.com", true),
-            ("http://127.0.0.1:8080", true),
-            ("http://localhost:8080/x", true),
-            ("http://id.example.com", false),
-            ("http://127.0.0.1.example.com", false),
-            ("file:///etc/passwd", false),
-        ] {
-            assert_eq!(is_safe(url), safe, "{url}");
-        }
-    }
+    web_url::check_endpoint(url, true).is_ok_and(|url| url.scheme() == "http")
 }

@@ -120,6 +120,7 @@ async fn metadata(shared: &Shared, path: &str) -> Answer {
         Behaviour::PlainKeys if path == DISCOVERY => {
             json_answer(&with(proper(), "jwks_uri", "http://issuer.example/jwks"))
         }
+        Behaviour::Names(name, text) => json_answer(&renamed(proper(), name, text)),
         Behaviour::Redirect => redirect(&format!("{}/elsewhere{path}", shared.url)),
         Behaviour::Empty
         | Behaviour::DuplicateKid
@@ -163,6 +164,14 @@ fn duplicate_kid(mut jwks: Value) -> Value {
 fn with(mut document: Value, name: &str, value: &str) -> Value {
     set(&mut document, name, json!(value));
     document
+}
+
+/// The document with another text under a name that it has.
+fn renamed(document: Value, name: &str, text: &str) -> Value {
+    match document.get(name) {
+        Some(_) => with(document, name, text),
+        None => document,
+    }
 }
 
 fn authorize(shared: &Shared, query: &Parameters) -> Answer {
@@ -236,14 +245,18 @@ fn device_authorization(shared: &Shared, form: &Parameters) -> Answer {
     }
     let (device_code, user_code) = locked(&shared.flows).begin_device(Wanted::of(form), now());
     let url = &shared.url;
-    json_answer(&json!({
+    let answer = json!({
         "device_code": device_code,
         "user_code": user_code,
         "verification_uri": format!("{url}/device"),
         "verification_uri_complete": format!("{url}/device?user_code={user_code}"),
         "expires_in": PATIENCE.as_secs(),
         "interval": INTERVAL.as_secs(),
-    }))
+    });
+    if let Behaviour::Names(name, text) = *shared.behaviour.borrow() {
+        return json_answer(&renamed(answer, name, text));
+    }
+    json_answer(&answer)
 }
 
 fn device(shared: &Shared, form: &Parameters) -> Answer {
