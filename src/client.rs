@@ -25,6 +25,7 @@ pub mod ssh_config;
 pub mod state;
 pub mod trust;
 pub mod witness;
+mod writable;
 
 use std::path::PathBuf;
 
@@ -77,16 +78,15 @@ impl Client {
     /// Opens the state folder; no network, nothing written.
     ///
     /// # Errors
-    /// Where there is no home folder and none was named.
+    /// If there is no home folder and none was named, or if other users can write to the folder.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let folder = match &settings.state_dir {
             Some(folder) => folder.clone(),
             None => State::default_folder()?,
         };
-        Ok(Self {
-            state: State::new(&folder)?,
-            settings,
-        })
+        let state = State::new(&folder)?;
+        state.check()?;
+        Ok(Self { state, settings })
     }
 
     /// Tells the user something.

@@ -1,8 +1,12 @@
 //! `daypass emergency`: several people's registered keys for one pass, while the issuer is down.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
+use ssh_key::{HashAlg, PublicKey};
 
 use super::{
     Failure, Global,
@@ -13,11 +17,14 @@ use super::{
     target::{Target, left, moment},
     waiting::{asked, quoted},
 };
-use crate::client::{
-    cache::Place,
-    choose::Wish,
-    emergency::{Sheet, Signer},
-    now,
+use crate::{
+    client::{
+        cache::Place,
+        choose::Wish,
+        emergency::{Sheet, Signer},
+        now,
+    },
+    ledger::emergency::Signed,
 };
 
 /// Get in by the registered keys of several people, while nobody can sign in.
@@ -84,10 +91,14 @@ struct Printed<'a> {
     server: &'a str,
     role: &'a str,
     host: &'a str,
-    params: &'a std::collections::BTreeMap<String, String>,
+    params: BTreeMap<String, String>,
     reason: &'a str,
+    ttl_seconds: u64,
+    source_addresses: &'a [String],
     public_key: &'a str,
     holder: &'a str,
+    /// The holder's fingerprint.
+    lets_in: String,
     signed_by: Vec<String>,
     expires_at: u64,
 }
@@ -115,9 +126,10 @@ impl Args {
                     host: it.host,
                     ..details.wish()?
                 };
-                let sheet = client.prepare(&wish, &signer).await?;
-                sheet.write(&it.file)?;
-                print(global, &it.file, &sheet, &next(&it.file, &sheet))
+                let sheet = client.prepare(&wish, &signer, &it.file).await?;
+                let signed = sheet.verify()?;
+                let said = next(&it.file, &sheet, &signed);
+                print(global, &it.file, &sheet, &signed, &said)
             }
             Action::Sign(it) => sign(global, it).await,
             Action::Redeem(it) => {
@@ -134,9 +146,10 @@ impl Args {
 
 async fn sign(global: &Global, args: Sign) -> Result<(), Failure> {
     let mut sheet = Sheet::read(&args.file)?;
-    sheet.verify()?;
+    let signed = sheet.verify()?;
+    Sheet::check_place(&args.file)?;
     let signer = Signer::open(&args.emergency_key, !global.no_input).await?;
-    global.say(&text(&args.file, &sheet));
+    global.say(&text(&args.file, &sheet, &signed));
     if !args.yes && is_interactive(global) {
         let question = "sign it? [y/N] ";
         if !matches!(asked(question).await?.as_str(), "y" | "Y" | "yes") {
@@ -148,70 +161,111 @@ async fn sign(global: &Global, args: Sign) -> Result<(), Failure> {
     let count = sheet.signatures.len();
     let plural = if count == 1 { "" } else { "s" };
     let said = format!("signed; the file has {count} signature{plural} now");
-    print(global, &args.file, &sheet, &said)
+    print(global, &args.file, &sheet, &signed, &said)
 }
 
-fn print(global: &Global, file: &Path, sheet: &Sheet, text: &str) -> Result<(), Failure> {
-    let ask = &sheet.ask;
+fn print(
+    global: &Global,
+    file: &Path,
+    sheet: &Sheet,
+    signed: &Signed,
+    text: &str,
+) -> Result<(), Failure> {
     let printed = Printed {
         file: file.display().to_string(),
-        server: &sheet.server,
-        role: &ask.role,
-        host: &ask.host,
-        params: &ask.params,
-        reason: &ask.reason,
+        server: &signed.server,
+        role: &signed.role,
+        host: &signed.host,
+        params: signed.params.iter().cloned().collect(),
+        reason: &signed.reason,
+        ttl_seconds: signed.ttl_seconds,
+        source_addresses: &signed.source_addresses,
         public_key: &sheet.public_key,
         holder: &sheet.holder,
+        lets_in: fingerprint(&signed.holder),
         signed_by: sheet.signers(),
         expires_at: sheet.expires_at,
     };
     global.print(&printed, |_| text.to_owned())
 }
 
-fn text(file: &Path, sheet: &Sheet) -> String {
-    let ask = &sheet.ask;
-    let params = ask
-        .params
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"));
-    let params: Vec<String> = params.collect();
+/// What is signed, from the signed bytes alone; besides, who has signed and when the challenge ends.
+fn text(file: &Path, sheet: &Sheet, signed: &Signed) -> String {
+    let mut rows = what(signed);
+    let ends = format!(
+        "{} ({})",
+        left(now(), sheet.expires_at),
+        moment(sheet.expires_at)
+    );
+    rows.extend([("signed by", sheet.signers().join(", ")), ("ends", ends)]);
     let name = quoted(&file.display().to_string());
-    let rows = [
-        ("server", sheet.server.clone()),
-        ("role", ask.role.clone()),
-        ("host", ask.host.clone()),
-        ("parameters", params.join(", ")),
-        ("reason", ask.reason.clone()),
-        (
-            "lets in",
-            sheet.signers().into_iter().next().unwrap_or_default(),
-        ),
-        ("pass key", sheet.key()),
-        ("signed by", sheet.signers().join(", ")),
-        (
-            "ends",
-            format!(
-                "{} ({})",
-                left(now(), sheet.expires_at),
-                moment(sheet.expires_at)
-            ),
-        ),
-    ];
-    let lines = rows.iter().filter(|(_, value)| !value.is_empty());
-    let lines = lines.map(|(name, value)| format!("  {:<12}{}", name, clean(value)));
     let head = format!("emergency in {}", clean(&name));
+    let lines = rows
+        .iter()
+        .map(|(name, value)| format!("  {name:<12}{}", one_line(value)));
     std::iter::once(head)
         .chain(lines)
         .collect::<Vec<_>>()
         .join("\n")
 }
 
-/// What it says, and what everybody does with it.
-fn next(file: &Path, sheet: &Sheet) -> String {
+/// Who is let in where, and what the pass may do.
+fn what(signed: &Signed) -> Vec<(&'static str, String)> {
+    let of_the_role = || "as the role says".to_owned();
+    let host = match signed.host.as_str() {
+        "" => "none named".to_owned(),
+        host => host.to_owned(),
+    };
+    let lifetime = match signed.ttl_seconds {
+        0 => of_the_role(),
+        seconds => format!("at most {}", left(0, seconds)),
+    };
+    let addresses = match signed.source_addresses.as_slice() {
+        [] => of_the_role(),
+        addresses => format!("at most {}", addresses.join(", ")),
+    };
+    let command = match signed.params.as_slice() {
+        [] => of_the_role(),
+        _ => "as the role says, with the parameters below".to_owned(),
+    };
+    let mut rows = vec![
+        ("lets in", fingerprint(&signed.holder)),
+        ("server", signed.server.clone()),
+        ("host", host),
+        ("role", signed.role.clone()),
+        ("logins", of_the_role()),
+        ("command", command),
+    ];
+    let params = signed.params.iter();
+    rows.extend(params.map(|(name, value)| ("parameter", format!("{name}={value}"))));
+    rows.extend([
+        ("reason", signed.reason.clone()),
+        ("lifetime", lifetime),
+        ("addresses", addresses),
+        ("pass key", fingerprint(&signed.key)),
+    ]);
+    rows
+}
+
+/// A text of another person's that cannot look like more rows: what would wrap, or is spaced out, stands in quotes.
+fn one_line(text: &str) -> String {
+    let is_plain = text.trim() == text && !text.contains("  ") && text.chars().count() <= 100;
+    match is_plain {
+        true => clean(text).into_owned(),
+        false => clean(&format!("{text:?}")).into_owned(),
+    }
+}
+
+fn fingerprint(key: &PublicKey) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
+}
+
+/// What it says, and what each person does with it.
+fn next(file: &Path, sheet: &Sheet, signed: &Signed) -> String {
     let name = quoted(&file.display().to_string());
     let name = clean(&name);
     format!(
         "{}\nothers sign it:  daypass emergency sign {name}\nthen:            daypass emergency redeem {name}",
-        text(file, sheet)
+        text(file, sheet, signed)
     )
 }

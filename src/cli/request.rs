@@ -46,6 +46,9 @@ impl Args {
         if wish.emergency {
             return urgent(&client, global, wish, self.details.signer(global).await?).await;
         }
+        if self.details.wait.is_some() {
+            client.prepare_place(&wish)?;
+        }
         let seen = renewing(&client, global, async || {
             let signed = client.signed_in().await?;
             let key = Key::open(&signed.login.key, &client.state)?;

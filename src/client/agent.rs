@@ -13,8 +13,10 @@ use ssh_agent_lib::{
     },
 };
 use ssh_key::{
-    Certificate, PrivateKey, PublicKey, Signature,
+    Algorithm, Certificate, PrivateKey, PublicKey, Signature,
+    certificate::Builder,
     private::{EcdsaKeypair, KeypairData},
+    rand_core::OsRng,
 };
 use tokio::net::UnixStream;
 
@@ -81,7 +83,11 @@ pub async fn add_key(state: &State, key: &PrivateKey, lifetime: Duration) -> Res
     };
     add(credential, lifetime).await?;
     let line = super::key::public_line(key.public_key())?;
-    remember(state, |ours| ours.keys.push(line))
+    remember(state, |ours| {
+        if !ours.keys.contains(&line) {
+            ours.keys.push(line);
+        }
+    })
 }
 
 /// Adds a pass with its key for `lifetime`.
@@ -105,6 +111,34 @@ pub async fn add_pass(
         .to_openssh()
         .map_err(|error| Error::other(error.to_string()))?;
     remember(state, |ours| ours.certificates.push(line))
+}
+
+/// Finds out whether the agent would take a pass with this key, by a certificate that no server accepts and that is taken
+/// out again at once. Comes before the server is asked for the pass, which would be lost.
+///
+/// # Errors
+/// As [`add_pass`].
+pub async fn rehearse(state: &State, key: &PrivateKey) -> Result<(), Error> {
+    private_half(key)?;
+    super::writable::check(&[state.path(FILE)])?;
+    let failed =
+        |error: ssh_key::Error| Error::other(format!("failed to make a certificate: {error}"));
+    let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).map_err(failed)?;
+    let public = key.public_key().key_data().clone();
+    let mut builder = Builder::new_with_random_nonce(&mut OsRng, public, 1, 2).map_err(failed)?;
+    builder.valid_principal("nobody").map_err(failed)?;
+    let certificate = builder.sign(&key).map_err(failed)?;
+    let credential = PrivateCredential::Cert {
+        algorithm: certificate.algorithm(),
+        certificate: Box::new(certificate.clone()),
+        privkey: private_half(&key)?,
+        comment: "daypass tries the agent".to_owned(),
+    };
+    add(credential, PROMPT).await?;
+    let credential = PublicCredential::Cert(Box::new(certificate));
+    let removed = RemoveIdentity { credential };
+    let mut agent = connect().await?;
+    within(PROMPT, "give a key back", agent.remove_identity(removed)).await
 }
 
 /// Takes out whatever we put in. What the agent dropped by itself is fine, and so is an agent that is gone.

@@ -1,9 +1,10 @@
 //! Where passes lie on disk, and whether the one that lies there still serves. No network.
 
+mod named;
+
 use std::{
     fs,
     io::ErrorKind,
-    os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
 
@@ -13,8 +14,9 @@ use ssh_key::{Certificate, PublicKey};
 use super::{
     Error,
     host_config::HOSTS,
-    key::{Key, KeyPlace, private_text, public_line},
-    state::{State, write_atomically},
+    key::{Key, KeyPlace, private_text},
+    state::{State, link_atomically, write_atomically},
+    writable,
 };
 use crate::proto::{ask_bytes, v1};
 
@@ -97,29 +99,26 @@ impl Place {
         with(&self.jump, ".json")
     }
 
-    /// A path that the user named.
+    /// Makes sure that a pass can be written here. Comes before the server is asked for one, which would be lost.
     ///
     /// # Errors
-    /// Where something else than a pass is there: nobody's own key is overwritten.
-    pub fn named(path: &Path) -> Result<Self, Error> {
-        let place = Self::at(path)?;
-        for place in [&place, &place.jump()] {
-            let taken = place.key().exists() || place.public().exists();
-            if taken && !place.certificate().exists() {
-                return Err(Error::Usage(format!(
-                    "{} exists and is no pass: choose another name",
-                    place.key().display()
-                )));
-            }
-        }
-        let via = place.via_file();
-        if via.exists() && place.via().is_none() {
-            return Err(Error::Usage(format!(
-                "{} exists and is none of ours: choose another name",
-                via.display()
-            )));
-        }
-        Ok(place)
+    /// [`Error::Unwritable`] if it cannot.
+    pub fn prepare(&self) -> Result<(), Error> {
+        writable::check(&self.files())
+    }
+
+    /// Every file that a pass may have here.
+    fn files(&self) -> [PathBuf; 7] {
+        let jump = self.jump();
+        [
+            self.key.clone(),
+            self.public(),
+            self.certificate(),
+            jump.key.clone(),
+            jump.public(),
+            jump.certificate(),
+            self.via_file(),
+        ]
     }
 
     /// `P`: for `IdentityFile`.
@@ -147,7 +146,7 @@ impl Place {
     }
 
     /// Writes a pass. A key of ours is copied, so that a later login leaves this pass usable; a file of the user's
-    /// is linked unless `copy`; a key in the agent has only its public half here.
+    /// is linked unless `copy`; a key in the agent has only its public half here. Each file is replaced by rename.
     ///
     /// # Errors
     /// Where a file cannot be written.
@@ -158,25 +157,18 @@ impl Place {
         certificate: &Certificate,
         copy: bool,
     ) -> Result<(), Error> {
-        let line = certificate
-            .to_openssh()
-            .map_err(|error| Error::other(format!("failed to encode the pass: {error}")))?;
-        remove(self.key())?;
+        let write = |path: &Path, text: &str| write_atomically(path, text.as_bytes(), 0o600);
         match (key.private(), place) {
-            (Some(_), KeyPlace::File(path)) if !copy => {
-                symlink(path, self.key()).map_err(Error::file(self.key()))?;
-            }
+            (Some(_), KeyPlace::File(path)) if !copy => link_atomically(path, self.key())?,
             (Some(private), _) => {
-                write_atomically(self.key(), private_text(private)?.as_bytes(), 0o600)?;
+                let mut private = private.clone();
+                private.set_comment(named::MARK);
+                write(self.key(), &private_text(&private)?)?;
             }
-            (None, _) => {}
+            (None, _) => remove(self.key())?,
         }
-        write_atomically(
-            &self.public(),
-            public_line(&key.public())?.as_bytes(),
-            0o600,
-        )?;
-        write_atomically(&self.certificate(), format!("{line}\n").as_bytes(), 0o600)
+        write(&self.public(), &named::public_line(&key.public())?)?;
+        write(&self.certificate(), &named::certificate_line(certificate)?)
     }
 }
 

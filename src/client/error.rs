@@ -68,6 +68,18 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The place for an answer cannot be written, which was found before anything was asked for.
+    #[error(
+        "cannot write {}: {cause}; nothing was asked for yet: make it writable, or choose another place with --out or \
+         DAYPASS_STATE_DIR",
+        path.display()
+    )]
+    Unwritable {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
     /// Anything else.
     #[error("{message}")]
     Other {
@@ -117,7 +129,11 @@ impl Error {
             Self::SignIn { .. } | Self::StepUp { .. } => 4,
             Self::TimedOut(_) | Self::Pending { .. } => 5,
             Self::Unreachable { .. } => 6,
-            Self::Untrusted(_) | Self::Fork(_) | Self::File { .. } | Self::Other { .. } => 1,
+            Self::Untrusted(_)
+            | Self::Fork(_)
+            | Self::File { .. }
+            | Self::Unwritable { .. }
+            | Self::Other { .. } => 1,
         }
     }
 
@@ -132,7 +148,9 @@ impl Error {
             Self::Pending { .. } => Some("REQUEST_PENDING"),
             Self::Fork(_) => Some("LEDGER_FORK"),
             Self::Untrusted(_) => Some("UNTRUSTED_ANSWER"),
-            Self::Usage(_) | Self::TimedOut(_) | Self::File { .. } => None,
+            Self::Usage(_) | Self::TimedOut(_) | Self::File { .. } | Self::Unwritable { .. } => {
+                None
+            }
         }
     }
 }

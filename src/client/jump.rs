@@ -103,10 +103,14 @@ impl Via {
 
 impl Place {
     /// Writes a pass as [`Place::write`] does, and its jump pass before it; where it has none, an older one goes.
+    /// With `copy` it is a place of the user's, where another file may have come meanwhile.
     ///
     /// # Errors
     /// Where a file cannot be written or removed.
     pub fn keep(&self, key: &Key, place: &KeyPlace, pass: &Pass, copy: bool) -> Result<(), Error> {
+        if copy {
+            self.check_named()?;
+        }
         let (jump, via) = (self.jump(), self.via_file());
         match &pass.jump {
             Some(new) => {

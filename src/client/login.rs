@@ -24,6 +24,7 @@ use super::{
     now,
     session::{Login, Session},
     trust::{Binding, Issuer, Trust},
+    writable,
 };
 use crate::identity::proof;
 use claims::Claims;
@@ -103,9 +104,13 @@ impl Client {
     }
 
     async fn sign_in_alone(&self, request: &Request) -> Result<Login, Error> {
+        writable::check(&Session::files(&self.state))?;
         let (server, trust) = self.connect().await?;
         let issuer = self.issuer(&trust, request)?;
         let commitment = self.commit(request, issuer).await?;
+        if request.into_agent {
+            self.offer(&commitment).await?;
+        }
         let token = self.token(request, issuer, &commitment).await?;
         let claims = Claims::read(&token)?;
         if claims.issuer != issuer.url {
@@ -218,6 +223,14 @@ impl Client {
                 )
                 .await
             }
+        }
+    }
+
+    /// Puts a key that the agent shall keep into it before anyone signs in, for as long as that may take.
+    async fn offer(&self, commitment: &Commitment) -> Result<(), Error> {
+        match (&commitment.place, commitment.key.private()) {
+            (KeyPlace::Own, Some(private)) => agent::add_key(&self.state, private, PATIENCE).await,
+            (KeyPlace::Own | KeyPlace::File(_) | KeyPlace::Agent { .. }, _) => Ok(()),
         }
     }
 

@@ -45,8 +45,10 @@ impl Client {
         }
         let signed = self.signed_in().await?;
         let key = Key::open(&signed.login.key, &self.state)?;
-        let pass = signed.issue(wish, &key).await?;
-        let place = self.place(wish, &pass.role)?;
+        let ask = signed.ask(wish).await?;
+        let place = self.place(wish, &ask.role)?;
+        place.prepare()?;
+        let pass = signed.issue(ask, &key).await?;
         place.keep(&key, &signed.login.key, &pass, false)?;
         Ok((place, pass.certificate))
     }
@@ -80,8 +82,10 @@ impl Client {
         let key = Key::open(&signed.login.key, &self.state)?;
         let mut passes = Vec::new();
         for wish in wishes {
-            let pass = signed.issue(wish, &key).await?;
-            let place = self.place(wish, &pass.role)?;
+            let ask = signed.ask(wish).await?;
+            let place = self.place(wish, &ask.role)?;
+            place.prepare()?;
+            let pass = signed.issue(ask, &key).await?;
             place.keep(&key, &signed.login.key, &pass, false)?;
             passes.push((place, pass));
         }
@@ -95,7 +99,10 @@ impl Client {
     pub async fn fresh_at(&self, wish: &Wish, place: &Place) -> Result<Pass, Error> {
         let signed = self.signed_in().await?;
         let key = Key::open(&signed.login.key, &self.state)?;
-        let pass = signed.issue(wish, &key).await?;
+        let ask = signed.ask(wish).await?;
+        place.check_named()?;
+        place.prepare()?;
+        let pass = signed.issue(ask, &key).await?;
         place.keep(&key, &signed.login.key, &pass, true)?;
         Ok(pass)
     }
@@ -114,7 +121,9 @@ impl Client {
                     .to_owned(),
             )
         })?;
-        let pass = signed.issue(wish, &key).await?;
+        let ask = signed.ask(wish).await?;
+        super::agent::rehearse(&self.state, private).await?;
+        let pass = signed.issue(ask, &key).await?;
         let jump = pass.jump.iter().map(|jump| &jump.certificate);
         for certificate in jump.chain([&pass.certificate]) {
             let left = certificate.valid_before().saturating_sub(now());
@@ -122,6 +131,15 @@ impl Client {
             super::agent::add_pass(&self.state, private, certificate, lifetime).await?;
         }
         Ok(pass)
+    }
+
+    /// Makes sure that the pass for `wish`, which names its role, can be written down when it comes.
+    ///
+    /// # Errors
+    /// [`Error::Unwritable`] if it cannot.
+    pub fn prepare_place(&self, wish: &Wish) -> Result<(), Error> {
+        let role = wish.role.as_deref().unwrap_or_default();
+        self.place(wish, role)?.prepare()
     }
 
     fn place(&self, wish: &Wish, role: &str) -> Result<Place, Error> {
@@ -140,21 +158,27 @@ impl Client {
 }
 
 impl Signed {
-    /// Picks the role where none was named, asks for the pass and checks it.
+    /// The ask that `wish` comes to: that of the request which it redeems, or with a role picked if none was named.
+    /// The server decides nothing yet.
+    ///
+    /// # Errors
+    /// [`Error::Pending`] if the request is not approved; [`Error::Usage`] if no role, or more than one, fits.
+    pub async fn ask(&self, wish: &Wish) -> Result<v1::Ask, Error> {
+        let Some(id) = wish.request else {
+            return Ok(wish.ask(&self.role(wish).await?));
+        };
+        let seen = self.request(id).await?;
+        if !seen.is_approved()? {
+            return Err(Error::Pending { id });
+        }
+        seen.redemption(wish)
+    }
+
+    /// Asks for the pass and checks it. The place that it will be written to has been prepared.
     ///
     /// # Errors
     /// [`Error::Denied`] with the server's reason; [`Error::Untrusted`] where the answer is not what was asked for.
-    pub async fn issue(&self, wish: &Wish, key: &Key) -> Result<Pass, Error> {
-        let ask = match wish.request {
-            Some(id) => {
-                let seen = self.request(id).await?;
-                if !seen.is_approved()? {
-                    return Err(Error::Pending { id });
-                }
-                seen.redemption(wish)?
-            }
-            None => wish.ask(&self.role(wish).await?),
-        };
+    pub async fn issue(&self, ask: v1::Ask, key: &Key) -> Result<Pass, Error> {
         let role = ask.role.clone();
         let public = key.public();
         let request = self.prove(ask, key).await?;

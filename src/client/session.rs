@@ -58,6 +58,11 @@ impl Session {
         })
     }
 
+    /// The files that a sign-in writes.
+    pub(super) fn files(state: &State) -> [PathBuf; 4] {
+        [FILE, "key", "key.pub", "agent.json"].map(|name| state.path(name))
+    }
+
     /// Writes it.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
 
@@ -60,36 +60,46 @@ impl State {
         self.folder.join(name)
     }
 
-    /// Makes the folder private to its user, creating it where it is missing.
+    /// Makes the folder if it is missing, private to its user. One that is there is never changed.
     ///
     /// # Errors
-    /// Where that cannot be done, or the folder is somebody else's to write.
+    /// As [`State::check`], or if it cannot be made.
     pub fn prepare(&self) -> Result<(), Error> {
-        make_folder(&self.folder)?;
-        let mode = fs::metadata(&self.folder)
-            .map_err(Error::file(&self.folder))?
-            .permissions()
-            .mode();
-        if mode & 0o077 == 0 {
-            return Ok(());
+        self.check()?;
+        make_folder(&self.folder)
+    }
+
+    /// Checks that no other user can put files into the folder. One that is missing is fine.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if another user owns it or may write to it, or if it is no folder.
+    pub fn check(&self) -> Result<(), Error> {
+        let metadata = match fs::metadata(&self.folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            metadata => metadata.map_err(Error::file(&self.folder))?,
+        };
+        let folder = self.folder.display();
+        if !metadata.is_dir() {
+            return Err(Error::Usage(format!(
+                "{folder} is not a folder: name another one with DAYPASS_STATE_DIR"
+            )));
         }
-        if self.is_ours() {
-            return fs::set_permissions(&self.folder, Permissions::from_mode(0o700))
-                .map_err(Error::file(&self.folder));
+        let is_foreign = |me: u32| me != 0 && ![0, me].contains(&metadata.uid());
+        if our_uid().is_some_and(is_foreign) {
+            return Err(Error::Usage(format!(
+                "{folder} belongs to another user (uid {}): name a folder of your own with DAYPASS_STATE_DIR",
+                metadata.uid()
+            )));
         }
+        let mode = metadata.mode() & 0o7777;
         if mode & 0o022 != 0 {
             return Err(Error::Usage(format!(
-                "others can write to {}: choose a private folder with DAYPASS_STATE_DIR",
-                self.folder.display()
+                "other users can write to {folder} (mode {mode:04o}), and Daypass does not change a folder that it \
+                 did not make: name one that does not exist yet, such as DAYPASS_STATE_DIR={folder}/daypass, or, if \
+                 the folder is yours alone, run: chmod go-w {folder}"
             )));
         }
         Ok(())
-    }
-
-    /// An empty folder or one that we have used before may be made private; somebody's home may not.
-    fn is_ours(&self) -> bool {
-        self.path("lock").exists()
-            || fs::read_dir(&self.folder).is_ok_and(|mut entries| entries.next().is_none())
     }
 
     /// Waits for the lock. Whoever gets it looks again whether the work is done already.
@@ -191,7 +201,31 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Erro
     write().map(|_| ()).map_err(Error::file(path))
 }
 
-fn make_folder(folder: &Path) -> Result<(), Error> {
+/// Makes `path` a symbolic link to `target`, replacing a file that is there.
+///
+/// # Errors
+/// If that fails; what was at `path` stays.
+pub(super) fn link_atomically(target: &Path, path: &Path) -> Result<(), Error> {
+    let folder = parent(path);
+    make_folder(folder)?;
+    let link = || {
+        let made = tempfile::Builder::new()
+            .prefix(".daypass-")
+            .make_in(folder, |aside| symlink(target, aside))?;
+        made.persist(path).map_err(|error| error.error)
+    };
+    link().map_err(Error::file(path))
+}
+
+/// The user this process runs as, if the system says so.
+fn our_uid() -> Option<u32> {
+    fs::metadata("/proc/self")
+        .ok()
+        .map(|metadata| metadata.uid())
+}
+
+/// Makes a folder and those above it, each that is missing with 0700.
+pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -228,16 +262,36 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_folder_is_made_private_and_a_full_one_that_others_write_is_refused() {
+    fn a_folder_that_was_there_keeps_its_mode_and_one_that_others_write_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-        let state = State::new(folder.path()).unwrap();
-        state.prepare().unwrap();
-        assert_eq!(mode(folder.path()), 0o700);
-        fs::write(folder.path().join("theirs"), "").unwrap();
-        fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
-        assert!(matches!(state.prepare(), Err(Error::Usage(_))));
-        assert_eq!(mode(folder.path()), 0o777);
+        for (case, content, folder_mode, taken) in [
+            ("empty and shared", None, 0o1777, false),
+            ("empty and readable", None, 0o755, true),
+            ("with a lock file and shared", Some("lock"), 0o1777, false),
+            (
+                "with a lock file and writable by its group",
+                Some("lock"),
+                0o770,
+                false,
+            ),
+            ("with files and readable", Some("theirs"), 0o755, true),
+        ] {
+            let path = folder.path().join(case);
+            fs::create_dir(&path).unwrap();
+            if let Some(name) = content {
+                fs::write(path.join(name), "").unwrap();
+            }
+            fs::set_permissions(&path, Permissions::from_mode(folder_mode)).unwrap();
+            let state = State::new(&path).unwrap();
+            assert_eq!(state.prepare().is_ok(), taken, "{case}");
+            assert_eq!(state.write("x", b"x").is_ok(), taken, "{case}");
+            let after = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+            assert_eq!(after, folder_mode, "{case}");
+        }
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let refused = State::new(&file).unwrap().prepare();
+        assert!(matches!(refused, Err(Error::Usage(_))));
     }
 
     #[test]

@@ -12,14 +12,22 @@ use ssh_key::{Algorithm, LineEnding, PrivateKey};
 
 use super::{Error, random_text};
 
-/// Makes a folder, and those above it, for us alone; one that is there becomes ours alone.
+/// Makes a folder, and those above it, for us alone; one that is there is not changed.
+///
+/// # Errors
+/// If it cannot be made, or if other users can write to the one that is there.
 pub(super) fn make_folder(path: &Path) -> Result<(), Error> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o700)))
-        .map_err(failed("make", path))
+        .map_err(failed("make", path))?;
+    let metadata = fs::metadata(path).map_err(failed("read", path))?;
+    if metadata.permissions().mode() & 0o022 != 0 {
+        let why = "other users can write to it; name a folder that does not exist yet";
+        return Err(failed("use", path)(io::Error::other(why)));
+    }
+    Ok(())
 }
 
 /// Writes a file that only we can read, replacing what was there.

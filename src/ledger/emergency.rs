@@ -1,6 +1,8 @@
 //! What registered keys sign to get somebody in while the issuer is down, kept with the pass and checked again from the
 //! ledger alone. Pure.
 
+mod signed;
+
 use std::collections::BTreeSet;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -12,6 +14,8 @@ use super::{
     approval,
     event::{Asked, Issued, Who},
 };
+
+pub use signed::Signed;
 
 /// The SSHSIG namespace of emergency signatures. A signature made for anything else does not count.
 pub const NAMESPACE: &str = "daypass-emergency@v1";
@@ -307,5 +311,26 @@ mod tests {
         let mut bare = good();
         bare.emergency_proof = None;
         assert!(check(SERVER, &bare).is_err(), "no proof at all");
+    }
+
+    #[test]
+    fn what_was_signed_is_read_back_and_nothing_may_follow_or_be_missing() {
+        let pass = good();
+        let proof = pass.emergency_proof.unwrap();
+        let message = STANDARD.decode(&proof.message).unwrap();
+        let signed = Signed::read(&message).unwrap();
+        let fingerprint = |key: &PublicKey| key.fingerprint(HashAlg::Sha256).to_string();
+        assert_eq!(
+            proof.signatures[0].fingerprint(),
+            Some(fingerprint(&signed.holder))
+        );
+        assert_eq!(fingerprint(&signed.key), pass.key);
+        let texts = (&*signed.role, &*signed.host, &*signed.reason);
+        assert_eq!(texts, ("web-logs", "web-1", "INC-7"));
+        assert_eq!(signed.params, [("unit".to_owned(), "nginx".to_owned())]);
+        assert_eq!(Signed::read(&[&message[..], b"x"].concat()), None);
+        for length in 0..message.len() {
+            assert_eq!(Signed::read(&message[..length]), None, "{length}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 use ssh_key::SshSig;
 
 use super::*;
+use crate::ledger::emergency::NAMESPACE;
 
 fn line(key: &Key) -> String {
     public_line(&key.public()).unwrap().trim_end().to_owned()
@@ -31,13 +32,18 @@ type Change = fn(&mut Sheet);
 #[tokio::test]
 async fn a_signature_is_over_everything_that_the_sheet_says() {
     let signer = Signer::Key(Key::fresh().unwrap());
-    let mut base = sheet();
+    let mut base = Sheet {
+        holder: public_line(&signer.public()).unwrap(),
+        ..sheet()
+    };
     base.sign(&signer).await.unwrap();
     let signature = SshSig::from_pem(&base.signatures.first().unwrap().signature).unwrap();
     let public = signer.public();
     let holds = |sheet: &Sheet| public.verify(NAMESPACE, &sheet.message().unwrap(), &signature);
     holds(&base).unwrap();
-    base.verify().unwrap();
+    let signed = base.verify().unwrap();
+    assert_eq!(signed.holder.key_data(), public.key_data());
+    assert_eq!((&*signed.role, &*signed.host), ("prod", "web-1"));
     let changes: [(&str, Change); 9] = [
         ("another server", |it| it.server.push('x')),
         ("another challenge", |it| it.challenge.push('x')),
@@ -61,6 +67,36 @@ async fn a_signature_is_over_everything_that_the_sheet_says() {
         assert!(holds(&other).is_err(), "{case}");
         assert!(other.verify().is_err(), "{case}");
     }
+}
+
+#[tokio::test]
+async fn a_sheet_that_its_holder_did_not_sign_first_is_refused() {
+    let (holder, other) = (
+        Signer::Key(Key::fresh().unwrap()),
+        Signer::Key(Key::fresh().unwrap()),
+    );
+    let base = Sheet {
+        holder: public_line(&holder.public()).unwrap(),
+        ..sheet()
+    };
+    for (case, signers, good) in [
+        ("no signature", vec![], false),
+        ("another person's alone", vec![&other], false),
+        ("another person's first", vec![&other, &holder], false),
+        ("the holder's", vec![&holder], true),
+        ("the holder's first", vec![&holder, &other], true),
+    ] {
+        let mut sheet = base.clone();
+        for signer in signers {
+            sheet.sign(signer).await.unwrap();
+        }
+        assert_eq!(sheet.verify().is_ok(), good, "{case}");
+    }
+    let mut sheet = base;
+    sheet.sign(&holder).await.unwrap();
+    let again = sheet.signatures.first().unwrap().clone();
+    sheet.signatures.push(again);
+    assert!(sheet.verify().is_err(), "one key twice");
 }
 
 #[tokio::test]
@@ -93,8 +129,11 @@ fn a_sheet_comes_back_from_its_file_until_its_challenge_is_over() {
     };
     over.write(&path).unwrap();
     assert_eq!(Sheet::read(&path).unwrap_err().exit_code(), 5);
-    for text in ["", "{}", "null", "{\"server\":\"x\"}"] {
+    let long = " ".repeat(300_000);
+    for text in ["", "{}", "null", "{\"server\":\"x\"}", &long] {
         std::fs::write(&path, text).unwrap();
-        assert_eq!(Sheet::read(&path).unwrap_err().exit_code(), 2, "{text}");
+        assert_eq!(Sheet::read(&path).unwrap_err().exit_code(), 2);
+        let refused = Sheet::check_place(&path).unwrap_err();
+        assert_eq!(refused.exit_code(), 2, "another file is not replaced");
     }
 }

@@ -1,0 +1,88 @@
+//! What an emergency's signers signed, read back from the bytes: the only source for what is shown to them.
+
+use ssh_key::PublicKey;
+
+use super::{MOST_PARAMS, NAMESPACE, parts, string};
+
+/// The most addresses or extensions that are read; no ask has more.
+const MOST: u32 = 256;
+
+/// An emergency as its signers signed it ([`super::message`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signed {
+    /// The registered key of the person who is let in.
+    pub holder: PublicKey,
+    /// The server that it is for.
+    pub server: String,
+    /// The key that the pass will be for.
+    pub key: PublicKey,
+    /// The role.
+    pub role: String,
+    /// The host; empty for none.
+    pub host: String,
+    /// Values for the role's parameters.
+    pub params: Vec<(String, String)>,
+    /// Why.
+    pub reason: String,
+    /// Wished lifetime; 0 for the role's own.
+    pub ttl_seconds: u64,
+    /// Wished source addresses; none for the role's own.
+    pub source_addresses: Vec<String>,
+    /// Wished extensions; none for the role's own.
+    pub extensions: Vec<String>,
+}
+
+impl Signed {
+    /// Reads the message that is signed; none if it is not an emergency's, whole and without anything behind it.
+    pub fn read(message: &[u8]) -> Option<Self> {
+        let [domain, holder, possession] = parts(message)?;
+        let [_, server, _challenge, key, ask] = parts(possession)?;
+        let mut ask = Ask(ask);
+        let signed = Self {
+            holder: PublicKey::from_bytes(holder).ok()?,
+            server: String::from_utf8(server.to_vec()).ok()?,
+            key: PublicKey::from_bytes(key).ok()?,
+            role: ask.text()?,
+            host: ask.text()?,
+            params: ask.many(MOST_PARAMS, |ask| Some((ask.text()?, ask.text()?)))?,
+            reason: ask.text()?,
+            ttl_seconds: ask.number()?,
+            source_addresses: ask.many(MOST, Ask::text)?,
+            extensions: ask.many(MOST, Ask::text)?,
+        };
+        let redeems = ask.number()?;
+        let is_emergency = ask.0 == [1];
+        (domain == NAMESPACE.as_bytes() && redeems == 0 && is_emergency).then_some(signed)
+    }
+}
+
+/// The rest of an ask's canonical bytes (`proto::ask_bytes`).
+struct Ask<'a>(&'a [u8]);
+
+impl Ask<'_> {
+    fn text(&mut self) -> Option<String> {
+        let (text, rest) = string(self.0)?;
+        self.0 = rest;
+        String::from_utf8(text.to_vec()).ok()
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let (number, rest) = self.0.split_first_chunk::<8>()?;
+        self.0 = rest;
+        Some(u64::from_be_bytes(*number))
+    }
+
+    fn many<T>(
+        &mut self,
+        most: u32,
+        mut one: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let (count, rest) = self.0.split_first_chunk::<4>()?;
+        self.0 = rest;
+        let count = u32::from_be_bytes(*count);
+        if count > most {
+            return None;
+        }
+        (0..count).map(|_| one(self)).collect()
+    }
+}

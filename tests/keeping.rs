@@ -1,0 +1,641 @@
+//! The client keeps its user's things: no answer of the server is lost for want of a place, no file or folder that Daypass
+//! did not make is changed, no URL is opened but a sign-in page, and nothing is signed that was not shown.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod support;
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use daypass::dev::issuer::Behaviour;
+use ssh_agent_lib::{agent::Session, client::Client};
+use ssh_key::{Algorithm, LineEnding, PrivateKey, certificate::Builder, rand_core::OsRng};
+use support::office::{Done, Office};
+use tokio::{net::UnixStream, process::Command};
+
+/// How many events the ledger has.
+fn size(office: &Office) -> u64 {
+    office.world.daemon().unwrap().authority().store.size()
+}
+
+async fn run(mut command: Command) -> Done {
+    let output = command.output().await.unwrap();
+    Done {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// An Ed25519 key as ssh-keygen leaves it; answers with the private key's text.
+fn user_key(path: &Path) -> String {
+    let mut key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+    key.set_comment("alice@laptop");
+    key.write_openssh_file(path, LineEnding::LF).unwrap();
+    let public = key.public_key().to_openssh().unwrap();
+    fs::write(format!("{}.pub", path.display()), public).unwrap();
+    fs::read_to_string(path).unwrap()
+}
+
+/// A certificate for the key at `path` by a CA that Daypass has nothing to do with.
+fn foreign_certificate(path: &Path) -> String {
+    let ca = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+    let key = PrivateKey::read_openssh_file(path).unwrap();
+    let mut builder = Builder::new(vec![7; 32], key.public_key(), 0, 9).unwrap();
+    builder.valid_principal("alice").unwrap();
+    builder.sign(&ca).unwrap().to_openssh().unwrap()
+}
+
+/// A real ssh-agent, ended by id.
+struct Agent {
+    process: std::process::Child,
+    socket: PathBuf,
+}
+
+impl Agent {
+    async fn start(folder: &Path) -> Self {
+        let socket = folder.join("agent");
+        let process = std::process::Command::new("ssh-agent")
+            .args(["-D", "-a"])
+            .arg(&socket)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("ssh-agent is missing: apt-get install openssh-client");
+        let agent = Self { process, socket };
+        tokio::time::timeout(Duration::from_secs(30), async {
+            while agent.client().await.is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+        .expect("the agent starts");
+        agent
+    }
+
+    async fn client(&self) -> Option<Client<UnixStream>> {
+        UnixStream::connect(&self.socket)
+            .await
+            .ok()
+            .map(Client::new)
+    }
+
+    async fn keys(&self) -> usize {
+        let mut client = self.client().await.unwrap();
+        client.request_identities().await.unwrap().len()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_file_of_the_users_gives_passes_from_an_empty_state_folder() {
+    let office = Office::open(&[]).await;
+    let key = office.folder.path().join("id_ed25519");
+    let text = user_key(&key);
+    let words = [key.to_str().unwrap()];
+    office
+        .run("alice", "login --as alice --key", &words)
+        .await
+        .exits("alice signs in with a key of hers", 0);
+    for words in [
+        "ssh web-1 -- true",
+        "ensure --host web-1",
+        "pass --role shell",
+        "pass --role shell --host web-1",
+    ] {
+        for folder in ["hosts", "passes"] {
+            let _ = fs::remove_dir_all(office.state("alice").join(folder));
+        }
+        let before = size(&office);
+        office.daypass("alice", words).await.exits(words, 0);
+        assert_eq!(size(&office) - before, 1, "{words}: one pass");
+    }
+    assert_eq!(fs::read_to_string(&key).unwrap(), text);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_cannot_be_written_is_found_before_the_server_is_asked() {
+    let office = Office::open(&["alice"]).await;
+    let state = office.state("alice");
+    let at = |name: &str| office.folder.path().join(name);
+    fs::write(at("file"), "mine").unwrap();
+    fs::create_dir_all(state.join("passes/shell/pass")).unwrap();
+    fs::create_dir_all(state.join("hosts")).unwrap();
+    fs::write(state.join("hosts/web-1"), "").unwrap();
+    symlink("nothing", state.join("hosts/web-2")).unwrap();
+    fs::create_dir_all(state.join("hosts/web-3/pass-cert.pub")).unwrap();
+    let in_file = at("file/pass").display().to_string();
+    let before = size(&office);
+    for (case, words, more, code) in [
+        (
+            "a folder in the key's place",
+            "pass --role shell",
+            vec![],
+            1,
+        ),
+        (
+            "a file in the folder's place",
+            "ensure --host web-1",
+            vec![],
+            1,
+        ),
+        ("the same for ssh", "ssh web-1 -- true", vec![], 1),
+        ("a link to nothing", "ensure --host web-2", vec![], 1),
+        (
+            "a folder in the certificate's place",
+            "ssh web-3 -- true",
+            vec![],
+            1,
+        ),
+        (
+            "no such folder",
+            "pass --role shell --out /proc/x/pass",
+            vec![],
+            1,
+        ),
+        (
+            "a file for a folder",
+            "pass --role shell --out",
+            vec![&*in_file],
+            1,
+        ),
+        ("no agent", "pass --role shell --agent", vec![], 2),
+        (
+            "a request that waits",
+            "request prod --reason INC-7 --host web-1 --wait 1s",
+            vec![],
+            5,
+        ),
+    ] {
+        let done = office.run("alice", words, &more).await;
+        assert_eq!(done.code, code, "{case}: {done:?}");
+        if code == 1 {
+            assert!(
+                done.stderr.contains("nothing was asked for yet"),
+                "{case}: {done:?}"
+            );
+        }
+        if code != 5 {
+            assert_eq!(size(&office), before, "{case}: no pass was made and lost");
+        }
+    }
+    fs::remove_dir_all(state.join("passes")).unwrap();
+    office
+        .daypass("alice", "pass --role shell")
+        .await
+        .exits("all else was in order", 0);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_a_read_only_one_and_a_pinned_file_are_found_before_the_server_is_asked() {
+    let office = Office::open(&["alice"]).await;
+    let folder = office.folder.path().join("out");
+    fs::create_dir(&folder).unwrap();
+    let out = folder.join("pass").display().to_string();
+    let daypass = env!("CARGO_BIN_EXE_daypass");
+    let pass = format!("'{daypass}' pass --role shell --out '{out}'");
+    let mount = format!("mount -t tmpfs -o size=4k none '{}'", folder.display());
+    let before = size(&office);
+    for (case, script, made) in [
+        ("a full disk", format!("{mount} && {pass}"), 0),
+        (
+            "a read-only one",
+            format!("mount -t tmpfs -o ro none '{}' && {pass}", folder.display()),
+            0,
+        ),
+        (
+            "a file that another one is mounted over",
+            format!("{pass} && mount --bind '{out}.pub' '{out}.pub' && {pass}"),
+            1,
+        ),
+    ] {
+        let mut command = office.command("alice", "", &[]);
+        let inner = command.as_std_mut();
+        let mut unshare = Command::new("unshare");
+        // An ordinary user mounts as the root of a namespace.
+        if fs::metadata("/proc/self").unwrap().uid() != 0 {
+            unshare.args(["--user", "--map-root-user"]);
+        }
+        unshare
+            .args(["--mount", "sh", "-c", &script])
+            .envs(
+                inner
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .env_remove("SSH_AUTH_SOCK")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let done = run(unshare).await;
+        assert_eq!(done.code, 1, "{case}: {done:?}");
+        assert!(
+            done.stderr.contains("nothing was asked for yet"),
+            "{case}: {done:?}"
+        );
+        assert_eq!(
+            size(&office) - before,
+            made,
+            "{case}: no pass was made and lost"
+        );
+    }
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_takes_no_pass_is_found_before_the_server_is_asked() {
+    let office = Office::open(&["alice"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut agent = Agent::start(folder.path()).await;
+    let socket = agent.socket.clone();
+    let put = async |words: &str| {
+        let mut command = office.command("alice", words, &[]);
+        command.env("SSH_AUTH_SOCK", &socket);
+        run(command).await
+    };
+    let before = size(&office);
+    let mut client = agent.client().await.unwrap();
+    client.lock("secret".to_owned()).await.unwrap();
+    let words = "pass --role shell --agent";
+    put(words).await.exits("the agent is locked", 1);
+    assert_eq!(size(&office), before, "no pass was made and lost");
+    let tokens = office.world.issuer().hits("/token");
+    put("login --as alice --agent")
+        .await
+        .exits("a sign-in too", 1);
+    assert_eq!(office.world.issuer().hits("/token"), tokens);
+    client.unlock("secret".to_owned()).await.unwrap();
+    fs::create_dir(office.state("alice").join("agent.json")).unwrap();
+    put(words).await.exits("its list cannot be written", 1);
+    assert_eq!(size(&office), before, "no pass was made and lost");
+    fs::remove_dir(office.state("alice").join("agent.json")).unwrap();
+    assert_eq!(agent.keys().await, 0, "no try is left over");
+    put(words).await.exits("the agent is open", 0);
+    assert_eq!(agent.keys().await, 1);
+    agent.process.kill().unwrap();
+    agent.process.wait().unwrap();
+    put(words).await.exits("the agent is gone", 1);
+    assert_eq!(size(&office) - before, 1);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_that_cannot_be_kept_is_not_begun() {
+    let office = Office::open(&[]).await;
+    for name in ["session.json", "key", "key.pub"] {
+        let person = format!("state-{name}");
+        let path = office.state(&person).join(name);
+        fs::create_dir_all(&path).unwrap();
+        let mode = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(office.state(&person), mode).unwrap();
+        let done = office.daypass(&person, "login --as alice").await;
+        let done = done.exits(name, 1);
+        assert!(done.stderr.contains(name), "{done:?}");
+        assert_eq!(office.world.issuer().hits("/token"), 0, "{name}");
+        assert_eq!(office.world.issuer().hits("/authorize"), 0, "{name}");
+        fs::remove_dir(&path).unwrap();
+    }
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_or_an_emergency_is_not_spent_for_a_pass_that_cannot_be_kept() {
+    let office = Office::open(&["bob", "carol"]).await;
+    let opened = office.daypass("bob", "request prod --reason INC-7").await;
+    let id = opened.exits("bob asks", 5).json()["id"].to_string();
+    office
+        .daypass("carol", format!("approve {id} --yes"))
+        .await
+        .exits("carol approves", 0);
+    let passes = office.state("bob").join("passes");
+    fs::write(&passes, "").unwrap();
+    let words = format!("pass --request {id}");
+    let before = size(&office);
+    office.daypass("bob", &words).await.exits("no place", 1);
+    assert_eq!(size(&office), before);
+    fs::remove_file(&passes).unwrap();
+    office
+        .daypass("bob", &words)
+        .await
+        .exits("it is still his", 0);
+
+    let key = |name: &str| office.world.files().emergency_key(name);
+    let (alice, bob) = (key("alice"), key("bob"));
+    let (alice, bob) = (alice.to_str().unwrap(), bob.to_str().unwrap());
+    let at = |name: &str| office.folder.path().join(name).display().to_string();
+    let mine = at("mine");
+    fs::write(&mine, "mine").unwrap();
+    let prepare = "emergency prepare prod-root --reason INC-7";
+    let words = ["--emergency-key", bob, "--file", &mine];
+    let refused = office.run("bob", prepare, &words).await;
+    refused.exits("another file is not replaced", 2);
+    assert_eq!(fs::read_to_string(&mine).unwrap(), "mine");
+    let sheet = at("sheet.json");
+    let words = ["--emergency-key", bob, "--file", &sheet];
+    office
+        .run("bob", prepare, &words)
+        .await
+        .exits("bob prepares", 0);
+    let words = [&*sheet, "--emergency-key", alice];
+    let signed = office.run("alice", "emergency sign", &words).await;
+    signed.exits("alice signs", 0);
+    let before = size(&office);
+    for (case, out, code) in [
+        ("no such folder", "/proc/x/pass".to_owned(), 1),
+        ("a file of his", mine.clone(), 2),
+    ] {
+        let words = [&*sheet, "--out", &out];
+        let refused = office.run("bob", "emergency redeem", &words).await;
+        refused.exits(case, code);
+        assert_eq!(size(&office), before, "{case}");
+    }
+    let out = at("pass");
+    let words = [&*sheet, "--out", &out];
+    let redeemed = office.run("bob", "emergency redeem", &words).await;
+    redeemed.exits("the emergency is still his", 0);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn out_never_replaces_a_file_that_daypass_did_not_make() {
+    let office = Office::open(&["alice"]).await;
+    let at = |name: &str| office.folder.path().join(name);
+    let pass = async |out: &Path| {
+        let out = out.to_str().unwrap();
+        office.run("alice", "pass --role shell --out", &[out]).await
+    };
+    let mine = at("id_ed25519");
+    let text = user_key(&mine);
+    let certificate = at("id_ed25519-cert.pub");
+    fs::write(&certificate, foreign_certificate(&mine)).unwrap();
+    let before = size(&office);
+    let refused = pass(&mine)
+        .await
+        .exits("another CA's certificate is beside it", 2);
+    assert!(
+        refused.stderr.contains("choose another name"),
+        "{refused:?}"
+    );
+    fs::remove_file(&certificate).unwrap();
+    pass(&mine).await.exits("no certificate", 2);
+    symlink(&mine, at("link")).unwrap();
+    pass(&at("link")).await.exits("a link to it", 2);
+    pass(office.folder.path()).await.exits("a folder", 2);
+    assert_eq!(size(&office), before, "the server was not asked");
+    assert_eq!(fs::read_to_string(&mine).unwrap(), text);
+
+    let out = at("out");
+    for case in ["the first time", "again"] {
+        pass(&out).await.exits(case, 0);
+        for name in ["out", "out.pub", "out-cert.pub"] {
+            assert_eq!(fs::metadata(at(name)).unwrap().mode() & 0o777, 0o600);
+        }
+    }
+    let key = PrivateKey::read_openssh_file(&out).unwrap();
+    // The user's key comes into the place of one that was ours, and Daypass' certificate stays beside it.
+    fs::copy(&mine, &out).unwrap();
+    pass(&out)
+        .await
+        .exits("another key beside our certificate", 2);
+    assert_eq!(fs::read_to_string(&out).unwrap(), text);
+    fs::write(&out, key.to_openssh(LineEnding::LF).unwrap()).unwrap();
+    // A hard link elsewhere keeps what it had.
+    fs::hard_link(&out, at("hard")).unwrap();
+    let kept = fs::read(at("hard")).unwrap();
+    office.daypass("alice", "login --as alice --again").await;
+    pass(&out).await.exits("our own with a second name", 0);
+    assert_eq!(fs::read(at("hard")).unwrap(), kept);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_daypass_did_not_make_keeps_its_mode() {
+    let office = Office::open(&[]).await;
+    for (case, mode, content, code) in [
+        ("a shared folder", 0o1777, None, 2),
+        ("a shared one with a lock in it", 0o1777, Some("lock"), 2),
+        ("a group's folder", 0o2775, None, 2),
+        ("a readable one", 0o755, None, 0),
+        ("a private one", 0o700, Some("notes"), 0),
+    ] {
+        let person = case.replace(' ', "-");
+        let folder = office.state(&person);
+        fs::create_dir(&folder).unwrap();
+        if let Some(name) = content {
+            fs::write(folder.join(name), "").unwrap();
+        }
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+        let done = office.daypass(&person, "login --as alice").await;
+        let done = done.exits(case, code);
+        let after = fs::metadata(&folder).unwrap().mode() & 0o7777;
+        assert_eq!(after, mode, "{case}");
+        if code == 0 {
+            let session = fs::metadata(folder.join("session.json")).unwrap();
+            assert_eq!(session.mode() & 0o777, 0o600, "{case}");
+            continue;
+        }
+        assert!(
+            done.stderr.contains("DAYPASS_STATE_DIR="),
+            "{case}: {done:?}"
+        );
+        let status = office.daypass(&person, "status").await;
+        status.exits("it is not read either", 2);
+        // What the message says to do.
+        let inside = format!("{person}/daypass");
+        let done = office.daypass(&inside, "login --as alice").await;
+        done.exits("a folder inside it", 0);
+        let made = fs::metadata(office.state(&inside)).unwrap();
+        assert_eq!(made.mode() & 0o777, 0o700, "{case}");
+    }
+    office.close().await;
+}
+
+/// A browser that writes down what it is told to open.
+fn browser(folder: &Path) -> (PathBuf, PathBuf) {
+    let (program, opened) = (folder.join("xdg-open"), folder.join("opened"));
+    let script = format!(
+        "#!/bin/sh\nprintf '%s\\n' \"$@\" >> '{}'\n",
+        opened.display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    (program, opened)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn login_opens_a_sign_in_page_and_no_other_url_that_the_issuer_names() {
+    let office = Office::open(&[]).await;
+    let (program, opened) = browser(office.folder.path());
+    let login = |words: &str| {
+        let mut command = office.command("alice", words, &[]);
+        command
+            .env("DISPLAY", ":0")
+            .env("BROWSER", &program)
+            .env_remove("SSH_CONNECTION")
+            .env("DAYPASS_FORMAT", "text");
+        command
+    };
+    let issuer = office.world.issuer();
+    let wrong = [
+        "file:///etc/passwd",
+        "smb://evil.example/share",
+        "x-evil:run",
+        "javascript:alert(1)",
+        "http://evil.example/authorize",
+        "https://alice@evil.example/authorize",
+        "https://evil.example/a b\u{1b}[2J",
+    ];
+    for url in wrong {
+        for (name, words) in [
+            ("authorization_endpoint", "login --browser"),
+            ("verification_uri", "login --device"),
+            ("verification_uri_complete", "login --device"),
+            ("device_authorization_endpoint", "login --device"),
+            ("token_endpoint", "login --device"),
+        ] {
+            issuer.behave(Behaviour::Names(name, url));
+            let done = tokio::time::timeout(Duration::from_secs(120), run(login(words)));
+            let done = done.await.expect("it ends by itself");
+            assert!([1, 6].contains(&done.code), "{name} {url}: {done:?}");
+            let shown = done.stderr.matches("evil").count() + done.stderr.matches("passwd").count();
+            assert!(
+                shown <= 2,
+                "{name} {url} is named once, in the refusal: {done:?}"
+            );
+            assert!(!done.stderr.contains('\u{1b}'), "{name} {url}: {done:?}");
+            assert!(!opened.exists(), "{name} {url}: nothing is opened");
+        }
+    }
+    issuer.behave(Behaviour::Names("user_code", "AB\nCD: now run x"));
+    run(login("login --device"))
+        .await
+        .exits("a code with a line break", 1);
+
+    issuer.behave(Behaviour::Normal);
+    let mut waiting = login("login --browser").spawn().unwrap();
+    let seen = tokio::time::timeout(Duration::from_secs(120), async {
+        loop {
+            match fs::read_to_string(&opened) {
+                Ok(text) if text.ends_with('\n') => return text,
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    });
+    let seen = seen.await.expect("the browser is opened");
+    let expected = format!("{}/authorize?", issuer.url());
+    assert!(seen.starts_with(&expected), "{seen}");
+    waiting.kill().await.unwrap();
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_emergency_sheet_shows_is_what_is_signed_and_whom_it_lets_in() {
+    let office = Office::open(&[]).await;
+    let key = |name: &str| office.world.files().emergency_key(name);
+    let fingerprint = |name: &str| {
+        let key = PrivateKey::read_openssh_file(&key(name)).unwrap();
+        key.fingerprint(ssh_key::HashAlg::Sha256).to_string()
+    };
+    let at = |name: &str| office.folder.path().join(name).display().to_string();
+    let sheet = at("sheet.json");
+    let bob = key("bob").display().to_string();
+    let alice = key("alice").display().to_string();
+    let reason = "INC-7\u{1b}[2J\n  lets in     alice";
+    let words = [
+        "--reason",
+        reason,
+        "--emergency-key",
+        &bob,
+        "--file",
+        &sheet,
+    ];
+    office
+        .run(
+            "bob",
+            "emergency prepare prod-root --host web-1 --ttl 5m",
+            &words,
+        )
+        .await
+        .exits("bob prepares", 0);
+    let text = fs::read_to_string(&sheet).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let sign = async |document: &serde_json::Value| {
+        fs::write(&sheet, document.to_string()).unwrap();
+        let words = [&*sheet, "--emergency-key", &alice];
+        office.run("alice", "emergency sign", &words).await
+    };
+
+    let signed = sign(&document).await.exits("alice signs", 0);
+    let rows: Vec<Vec<&str>> = signed
+        .stderr
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let row = |name: &str| {
+        let rows = rows.iter().filter(|row| row.join(" ").starts_with(name));
+        rows.map(|row| row.join(" ")).collect::<Vec<_>>()
+    };
+    assert_eq!(row("lets in"), [format!("lets in {}", fingerprint("bob"))]);
+    for (name, expected) in [
+        ("host", "host web-1"),
+        ("role", "role prod-root"),
+        ("lifetime", "lifetime at most 5m"),
+        ("addresses", "addresses as the role says"),
+        ("command", "command as the role says"),
+        ("server", "server localhost"),
+    ] {
+        assert_eq!(row(name), [expected], "{signed:?}");
+    }
+    assert!(!signed.stderr.contains('\u{1b}'), "{signed:?}");
+    assert_eq!(signed.json()["lets_in"], fingerprint("bob"));
+    let both: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&sheet).unwrap()).unwrap();
+
+    // Who signed second is not let in, whatever order the file has; nor is a holder who has not signed.
+    let mut swapped = both.clone();
+    swapped["signatures"].as_array_mut().unwrap().reverse();
+    let mut unsigned = document.clone();
+    unsigned["signatures"] = serde_json::json!([]);
+    let mut anothers = both.clone();
+    anothers["holder"] = both["signatures"][1]["public_key"].clone();
+    let mut alone = both.clone();
+    alone["signatures"].as_array_mut().unwrap().remove(0);
+    let mut longer = document.clone();
+    longer["ask"]["ttl_seconds"] = 3600.into();
+    let mut elsewhere = document.clone();
+    elsewhere["server"] = "other.example.com".into();
+    for (case, document) in [
+        ("the second signer first", swapped),
+        ("no signature", unsigned),
+        ("another holder", anothers),
+        ("the second signer alone", alone),
+        ("another lifetime", longer),
+        ("another server", elsewhere),
+    ] {
+        let refused = sign(&document).await.exits(case, 1);
+        assert!(
+            refused.stderr.contains("do not sign it"),
+            "{case}: {refused:?}"
+        );
+        let redeemed = office.run("bob", "emergency redeem", &[&sheet]).await;
+        redeemed.exits(case, 1);
+    }
+    office.close().await;
+}
