@@ -332,7 +332,7 @@ fn forced(ca: &PrivateKey, command: &str) -> ssh::Pass {
         .unwrap();
     let mut builder = Builder::new(vec![1; 32], key.public_key(), now - 60, now + 600).unwrap();
     builder.cert_type(CertType::User).unwrap();
-    builder.valid_principal(ssh::current_user()).unwrap();
+    builder.valid_principal(ssh::login()).unwrap();
     builder.critical_option("force-command", command).unwrap();
     ssh::Pass::new(folder, builder.sign(ca).unwrap())
 }
@@ -365,7 +365,7 @@ command = ["internal-sftp", "-d", "DIR"]
 params.dir = { pattern = "PATTERN" }
 "#;
     let policy = |dir: &str, pattern: &str| {
-        let policy = UPLOAD.replace("USER", &ssh::current_user());
+        let policy = UPLOAD.replace("USER", &ssh::login());
         policy.replace("DIR", dir).replace("PATTERN", pattern)
     };
     for (dir, pattern) in [

@@ -84,8 +84,8 @@ impl State {
                 "{folder} is not a folder: name another one with DAYPASS_STATE_DIR"
             )));
         }
-        let is_foreign = |me: u32| me != 0 && ![0, me].contains(&metadata.uid());
-        if our_uid().is_some_and(is_foreign) {
+        let me = rustix::process::geteuid().as_raw();
+        if me != 0 && ![0, me].contains(&metadata.uid()) {
             return Err(Error::Usage(format!(
                 "{folder} belongs to another user (uid {}): name a folder of your own with DAYPASS_STATE_DIR",
                 metadata.uid()
@@ -215,13 +215,6 @@ pub(super) fn link_atomically(target: &Path, path: &Path) -> Result<(), Error> {
         made.persist(path).map_err(|error| error.error)
     };
     link().map_err(Error::file(path))
-}
-
-/// The user this process runs as, if the system says so.
-fn our_uid() -> Option<u32> {
-    fs::metadata("/proc/self")
-        .ok()
-        .map(|metadata| metadata.uid())
 }
 
 /// Makes a folder and those above it, each that is missing with 0700.
