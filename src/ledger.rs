@@ -6,6 +6,7 @@ pub mod denials;
 pub mod emergency;
 pub mod event;
 pub mod judge;
+pub mod order;
 pub mod standing;
 pub mod tree;
 pub mod verify;

@@ -1,8 +1,7 @@
-//! The wire of `daypass.v1`: its generated types, the encodings of an ask and an order that both sides sign and check,
-//! and the error details that both sides read.
+//! The wire of `daypass.v1`: its generated types, the encoding of an ask that both sides sign and check, and the error
+//! details that both sides read.
 
 pub mod ask;
-pub mod order;
 pub mod status;
 
 pub use ask::ask_bytes;

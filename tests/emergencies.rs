@@ -17,6 +17,7 @@ use daypass::{
         checkpoint::Verifier,
         emergency::{self, NAMESPACE},
         event::{LockTarget, Locked, RevokeTarget, Who},
+        order::{Proof, Target},
         standing::Verb,
         tree, verify,
     },
@@ -232,12 +233,15 @@ impl Outage {
         };
         let compose = move |standing: &Standing| {
             let serials = standing.lockable(&target, at);
+            let about = Target::from(&target);
+            let proof = Proof::new(String::new(), "", &[0; 32], standing.after(&about));
             Ok(What::Locked(Box::new(Locked {
+                covers: standing.covered(&about, &who),
                 who,
                 target,
                 reason: None,
-                key: None,
                 serials,
+                proof: Some(proof),
             })))
         };
         authority.store.compose(compose, at).await.unwrap();

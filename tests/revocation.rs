@@ -17,12 +17,10 @@ use std::collections::BTreeSet;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use daypass::{
     ca::{krl::Krl, statement::Statement},
-    proto::{
-        order::Order,
-        v1::{
-            self, GetRevocationsRequest, IssueResponse, LockRequest, UnlockRequest,
-            lock_target::Target, revoke_request, trust_client::TrustClient,
-        },
+    ledger::order::{self, LATEST, Verb},
+    proto::v1::{
+        self, GetRevocationsRequest, IssueResponse, LockRequest, lock_target::Target,
+        revoke_request, trust_client::TrustClient,
     },
 };
 use serde_json::json;
@@ -252,7 +250,7 @@ async fn nobody_but_an_administrator_locks_unlocks_or_revokes() {
         Revoke::Serial(own),
         Revoke::Identity("bob".into()),
         Revoke::Key(bob_person.fingerprint()),
-        Revoke::Before(u64::MAX),
+        Revoke::Before(LATEST),
     ] {
         assert_eq!(reason(town.revoke(&alice, target).await), denied);
     }
@@ -332,7 +330,7 @@ async fn a_locked_administrator_cannot_unlock_themselves() {
         locked()
     );
     assert_eq!(reason(town.lock(&town.carol, bob()).await), locked());
-    let everything = revoke_request::Target::Before(u64::MAX);
+    let everything = revoke_request::Target::Before(LATEST);
     assert_eq!(reason(town.revoke(&town.carol, everything).await), locked());
     town.unlock(&erin, carol).await.unwrap();
     assert!(town.lock(&town.carol, bob()).await.is_ok());
@@ -364,7 +362,7 @@ async fn revocations_hit_exactly_what_they_are_aimed_at() {
     let long_ago = town.revoke(&town.carol, Revoke::Before(1)).await.unwrap();
     assert_eq!(long_ago, [0_u64; 0]);
     let all = town
-        .revoke(&town.carol, Revoke::Before(u64::MAX))
+        .revoke(&town.carol, Revoke::Before(LATEST))
         .await
         .unwrap();
     assert_eq!(all.len(), 4, "bob's three and {last}");
@@ -463,16 +461,27 @@ struct Theft<'a> {
     name: &'a str,
 }
 
+/// An order in parts: verb, target, reason, and what it follows.
+type Parts = (Verb, order::Target, String, u64);
+
 impl Theft<'_> {
     /// The proof by `key` over what the request is, changed.
-    fn sign(&self, request: &mut LockRequest, key: &Caller, change: impl Fn(&mut LockRequest)) {
-        let mut other = request.clone();
-        change(&mut other);
-        self.put(request, key, self.name, Order::Lock(&other));
+    fn sign(&self, request: &mut LockRequest, key: &Caller, change: impl Fn(&mut Parts)) {
+        let target = request.target.clone().unwrap().target.unwrap();
+        let mut parts = (
+            Verb::Lock,
+            person::about(&target),
+            request.reason.clone(),
+            request.after,
+        );
+        change(&mut parts);
+        self.put(request, key, self.name, &parts);
     }
 
-    fn put(&self, request: &mut LockRequest, key: &Caller, name: &str, order: Order<'_>) {
-        let proof = key.prove(name, &self.carol.token, order);
+    fn put(&self, request: &mut LockRequest, key: &Caller, name: &str, parts: &Parts) {
+        let (verb, target, reason, after) = parts;
+        let signed = (*verb, target, reason.as_str(), *after);
+        let proof = key.prove(name, &self.carol.token, signed);
         (
             request.public_key,
             request.binding_secret,
@@ -481,7 +490,7 @@ impl Theft<'_> {
     }
 }
 
-const FORGERIES: [(&str, &str, Forgery); 11] = [
+const FORGERIES: [(&str, &str, Forgery); 12] = [
     ("no proof at all", "POSSESSION", |_, _| ()),
     ("another key", "KEY_BINDING", |it, theft| {
         theft.sign(it, theft.thief, |_| ());
@@ -509,30 +518,32 @@ const FORGERIES: [(&str, &str, Forgery); 11] = [
     }),
     ("another target", "POSSESSION", |it, theft| {
         theft.sign(it, &theft.carol.caller, |it| {
-            it.target = wire(Target::Identity("dave".into()));
+            it.1 = order::Target::Identity("dave".into());
         });
     }),
     ("another kind of target", "POSSESSION", |it, theft| {
         theft.sign(it, &theft.carol.caller, |it| {
-            it.target = wire(Target::Role("bob".into()));
+            it.1 = order::Target::Role("bob".into());
         });
     }),
     ("another reason", "POSSESSION", |it, theft| {
-        theft.sign(it, &theft.carol.caller, |it| it.reason.push('!'));
+        theft.sign(it, &theft.carol.caller, |it| it.2.push('!'));
     }),
     ("another verb", "POSSESSION", |it, theft| {
-        let unlock = UnlockRequest {
-            target: it.target.clone(),
-            reason: it.reason.clone(),
-            ..UnlockRequest::default()
-        };
-        let carol = &theft.carol.caller;
-        theft.put(it, carol, theft.name, Order::Unlock(&unlock));
+        theft.sign(it, &theft.carol.caller, |it| it.0 = Verb::Unlock);
+    }),
+    ("another place among orders", "POSSESSION", |it, theft| {
+        theft.sign(it, &theft.carol.caller, |it| it.3 += 1);
     }),
     ("another server", "POSSESSION", |it, theft| {
-        let same = it.clone();
+        let parts = (
+            Verb::Lock,
+            person::about(&bob()),
+            it.reason.clone(),
+            it.after,
+        );
         let carol = &theft.carol.caller;
-        theft.put(it, carol, "ca.example.com", Order::Lock(&same));
+        theft.put(it, carol, "ca.example.com", &parts);
     }),
 ];
 
@@ -595,16 +606,8 @@ async fn a_stolen_token_neither_unlocks_nor_revokes_and_a_new_sign_in_needs_a_ne
         .claims(&town.carol.caller, "carol", &["security"]);
     claims["jti"] = json!("newer");
     let newer = town.scene.sign(claims);
-    let mut request = UnlockRequest {
-        target: wire(bob()),
-        ..UnlockRequest::default()
-    };
-    let proof = town.carol.prove(&town.scene, Order::Unlock(&request));
-    (
-        request.public_key,
-        request.binding_secret,
-        request.signature,
-    ) = proof;
+    let after = Person::after(&town.scene, &person::about(&bob()));
+    let request = town.carol.unlock_request(&town.scene, bob(), after);
     let replayed = person::admin(&town.scene)
         .unlock(with_token(request, &newer))
         .await;
@@ -632,5 +635,8 @@ async fn an_administrators_locked_key_does_not_unlock_itself() {
     assert!(town.lock(&town.carol, bob()).await.is_ok());
     let events = town.scene.events(0).await;
     let lock = events.iter().find(|event| event["type"] == "locked");
-    assert_eq!(lock.unwrap()["key"], town.carol.fingerprint());
+    let key = lock.unwrap()["proof"]["key"].as_str().unwrap();
+    let key = PublicKey::from_openssh(key).unwrap();
+    let fingerprint = key.fingerprint(ssh_key::HashAlg::Sha256).to_string();
+    assert_eq!(fingerprint, town.carol.fingerprint());
 }

@@ -25,10 +25,10 @@ use daypass::{
         world::{Options, World},
     },
     identity::issuer::Algorithm,
+    ledger::order::{Target, Verb},
     notify::Schedule,
-    proto::{
-        order::Order,
-        v1::{Ask, IssueResponse, LockRequest, LockTarget, admin_client::AdminClient, lock_target},
+    proto::v1::{
+        Ask, IssueResponse, LockRequest, LockTarget, admin_client::AdminClient, lock_target,
     },
 };
 use serde_json::{Value, json};
@@ -158,21 +158,24 @@ impl Stage {
     }
 
     async fn lock(&self, identity: &str) {
+        let about = Target::Identity(identity.to_owned());
+        let authority = self.world.daemon().unwrap().authority();
+        let after = authority.store.standing(|standing| standing.after(&about));
+        let carol = Caller::new();
+        let token = self.token(&carol, "carol", &["security"]);
+        let signed = (Verb::Lock, &about, "", after);
+        let proof = carol.prove(self.door.server_name(), &token, signed);
         let target = LockTarget {
             target: Some(lock_target::Target::Identity(identity.to_owned())),
         };
-        let mut request = LockRequest {
+        let request = LockRequest {
             target: Some(target),
-            ..LockRequest::default()
+            reason: String::new(),
+            public_key: proof.0,
+            binding_secret: proof.1,
+            signature: proof.2,
+            after,
         };
-        let carol = Caller::new();
-        let token = self.token(&carol, "carol", &["security"]);
-        let proof = carol.prove(self.door.server_name(), &token, Order::Lock(&request));
-        (
-            request.public_key,
-            request.binding_secret,
-            request.signature,
-        ) = proof;
         let mut admin = AdminClient::new(self.door.channel());
         admin.lock(with_token(request, &token)).await.unwrap();
     }

@@ -1,6 +1,9 @@
 //! `daypass admin`: lock, unlock, revoke; and what became of webhooks.
 
+mod asking;
 mod webhooks;
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -11,9 +14,14 @@ use super::{
     target::{Target, moment},
 };
 use crate::{
-    client::{key::Key, now},
-    proto::v1::{self, lock_target, revoke_request},
+    client::{Signed, key::Key, now},
+    ledger::{
+        event::{Covered, LockTarget, RevokeTarget},
+        order::{self, LATEST, Verb},
+    },
+    proto::v1::{self, lock_target},
 };
+use asking::Wanted;
 
 /// Lock people, keys and roles, revoke passes, and look after webhooks. Who may do so is what the policy's `admin` section says.
 #[derive(Debug, clap::Args)]
@@ -26,7 +34,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Give no new pass to a person, key or role, and revoke what is out.
+    /// Give no new pass to a person, key or role, and revoke what is out. Says first whom a name covers.
     Lock {
         #[command(flatten)]
         on: On,
@@ -38,6 +46,9 @@ enum Action {
             hide_default_value = true
         )]
         reason: String,
+        /// Do it without asking, also for a name that no identity has, and for your own.
+        #[arg(long)]
+        yes: bool,
     },
     /// End a lock. What was revoked stays revoked.
     Unlock {
@@ -68,6 +79,9 @@ enum Action {
             hide_default_value = true
         )]
         reason: String,
+        /// Do it without asking, also for a name that no identity has, and for your own.
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -75,7 +89,8 @@ enum Action {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct On {
-    /// A person or machine: their subject or label (e-mail address), exactly.
+    /// A person or machine: their subject or label (e-mail address), exactly. Covers every identity
+    /// that the ledger has seen under it.
     identity: Option<String>,
     /// A subject key's fingerprint, as `ssh-keygen -l` prints it.
     #[arg(long, value_name = "SHA256:...")]
@@ -91,7 +106,8 @@ struct On {
 struct What {
     /// One pass.
     serial: Option<u64>,
-    /// Those of a person or machine: their subject or label (e-mail address), exactly.
+    /// Those of a person or machine: their subject or label (e-mail address), exactly. Covers every
+    /// identity that the ledger has seen under it.
     #[arg(long)]
     identity: Option<String>,
     /// Those for a subject key's fingerprint.
@@ -109,6 +125,7 @@ struct Lock {
     by: String,
     at: u64,
     index: u64,
+    covers: Vec<Covered>,
 }
 
 #[derive(Serialize)]
@@ -122,6 +139,7 @@ struct Locked {
 struct Revoked {
     index: u64,
     serials: Vec<u64>,
+    covers: Vec<Covered>,
 }
 
 impl Args {
@@ -134,19 +152,13 @@ impl Args {
         let signed = client.signed_in().await?;
         let key = || Key::open(&signed.login.key, &client.state);
         match self.action {
-            Action::Lock { on, reason } => {
-                let answer = signed.lock(on.target()?, &reason, &key()?).await?;
-                let locked = Locked {
-                    lock: lock(answer.lock.unwrap_or_default()),
-                    serials: answer.serials,
-                };
-                global.print(&locked, |it| {
-                    let what = words(&it.lock.target);
-                    format!("Locked {what}: no new passes.\n{}", refused(&it.serials))
-                })
+            Action::Lock { on, reason, yes } => {
+                put_lock(&signed, on.target()?, &reason, yes, &key()?, global).await
             }
             Action::Unlock { on, reason } => {
-                let index = signed.unlock(on.target()?, &reason, &key()?).await?;
+                let target = on.target()?;
+                let seen = signed.preview(&(&target).into()).await?;
+                let index = signed.unlock(&target, &reason, &seen, &key()?).await?;
                 global.print(&serde_json::json!({ "index": index }), |_| {
                     "Unlocked. Passes that were revoked stay revoked.".to_owned()
                 })
@@ -157,38 +169,87 @@ impl Args {
                 let locks: Vec<Lock> = locks.collect();
                 global.print(&serde_json::json!({ "locks": locks }), |_| list(&locks))
             }
-            Action::Revoke { what, reason } => {
-                let answer = signed.revoke(what.target()?, &reason, &key()?).await?;
-                let revoked = Revoked {
-                    index: answer.index,
-                    serials: answer.serials,
-                };
-                global.print(&revoked, |it| refused(&it.serials))
+            Action::Revoke { what, reason, yes } => {
+                revoke(&signed, what.target()?, &reason, yes, &key()?, global).await
             }
         }
     }
 }
 
+async fn put_lock(
+    signed: &Signed,
+    target: LockTarget,
+    reason: &str,
+    yes: bool,
+    key: &Key,
+    global: &Global,
+) -> Result<(), Failure> {
+    let about = order::Target::from(&target);
+    let seen = signed.preview(&about).await?;
+    let wanted = Wanted {
+        verb: Verb::Lock,
+        target: &about,
+        reason,
+        is_own_key: about == order::Target::Key(key.fingerprint()),
+        yes,
+    };
+    wanted.agree(global, &seen).await?;
+    let answer = signed.lock(&target, reason, &seen, key).await?;
+    let locked = Locked {
+        lock: lock(answer.lock.unwrap_or_default()),
+        serials: answer.serials,
+    };
+    global.print(&locked, |it| {
+        let what = words(&it.lock.target);
+        format!("Locked {what}: no new passes.\n{}", refused(&it.serials))
+    })
+}
+
+async fn revoke(
+    signed: &Signed,
+    target: RevokeTarget,
+    reason: &str,
+    yes: bool,
+    key: &Key,
+    global: &Global,
+) -> Result<(), Failure> {
+    let about = order::Target::from(&target);
+    let seen = signed.preview(&about).await?;
+    let wanted = Wanted {
+        verb: Verb::Revoke,
+        target: &about,
+        reason,
+        is_own_key: false,
+        yes,
+    };
+    wanted.agree(global, &seen).await?;
+    let answer = signed.revoke(&target, reason, &seen, key).await?;
+    let revoked = Revoked {
+        index: answer.index,
+        serials: answer.serials,
+        covers: answer.covers.into_iter().map(covered).collect(),
+    };
+    global.print(&revoked, |it| refused(&it.serials))
+}
+
 impl On {
-    fn target(self) -> Result<lock_target::Target, Failure> {
-        use lock_target::Target;
+    fn target(self) -> Result<LockTarget, Failure> {
         match (self.identity, self.key, self.role) {
-            (Some(identity), ..) => Ok(Target::Identity(identity)),
-            (_, Some(key), _) => Ok(Target::Key(key)),
-            (.., Some(role)) => Ok(Target::Role(role)),
+            (Some(identity), ..) => Ok(LockTarget::Identity(identity)),
+            (_, Some(key), _) => Ok(LockTarget::Key(key)),
+            (.., Some(role)) => Ok(LockTarget::Role(role)),
             _ => Err(nothing_named()),
         }
     }
 }
 
 impl What {
-    fn target(self) -> Result<revoke_request::Target, Failure> {
-        use revoke_request::Target;
+    fn target(self) -> Result<RevokeTarget, Failure> {
         match (self.serial, self.identity, self.key, self.before) {
-            (Some(serial), ..) => Ok(Target::Serial(serial)),
-            (_, Some(identity), ..) => Ok(Target::Identity(identity)),
-            (_, _, Some(key), _) => Ok(Target::Key(key)),
-            (.., Some(time)) => Ok(Target::Before(time)),
+            (Some(serial), ..) => Ok(RevokeTarget::Serial(serial)),
+            (_, Some(identity), ..) => Ok(RevokeTarget::Identity(identity)),
+            (_, _, Some(key), _) => Ok(RevokeTarget::Key(key)),
+            (.., Some(time)) => Ok(RevokeTarget::Before(time)),
             _ => Err(nothing_named()),
         }
     }
@@ -206,7 +267,12 @@ fn time_of(text: &str) -> Result<u64, String> {
     }
     let time = OffsetDateTime::parse(text, &Rfc3339)
         .map_err(|_| "write it as 2026-01-31T12:00:00Z, or `now`".to_owned())?;
-    u64::try_from(time.unix_timestamp()).map_err(|_| "that is before 1970".to_owned())
+    let seconds =
+        u64::try_from(time.unix_timestamp()).map_err(|_| "that is before 1970".to_owned())?;
+    match seconds <= LATEST {
+        true => Ok(seconds),
+        false => Err("that is after the year 9999".to_owned()),
+    }
 }
 
 fn lock(wire: v1::Lock) -> Lock {
@@ -223,6 +289,15 @@ fn lock(wire: v1::Lock) -> Lock {
         by: wire.by,
         at: wire.at,
         index: wire.index,
+        covers: wire.covers.into_iter().map(covered).collect(),
+    }
+}
+
+fn covered(wire: v1::Covered) -> Covered {
+    Covered {
+        issuer: wire.issuer,
+        subject: wire.subject,
+        label: wire.label,
     }
 }
 
@@ -237,10 +312,11 @@ fn list(locks: &[Lock]) -> String {
     if locks.is_empty() {
         return "Nothing is locked.".to_owned();
     }
-    let head = ["LOCKED", "SINCE", "BY", "REASON"].map(str::to_owned);
+    let head = ["LOCKED", "COVERS", "SINCE", "BY", "REASON"].map(str::to_owned);
     let rows = locks.iter().map(|lock| {
         vec![
             words(&lock.target),
+            labels(&lock.covers),
             moment(lock.at),
             lock.by.clone(),
             lock.reason.clone(),
@@ -251,6 +327,20 @@ fn list(locks: &[Lock]) -> String {
             .chain(rows)
             .collect::<Vec<_>>(),
     )
+}
+
+/// So many labels are printed for a lock; JSON has all.
+const LABELS: usize = 3;
+
+/// `bob, bob@example.com and 2 more`; `-` if no identity is known.
+fn labels(covers: &[Covered]) -> String {
+    let labels: BTreeSet<&str> = covers.iter().map(|one| one.label.as_str()).collect();
+    let shown: Vec<&str> = labels.iter().take(LABELS).copied().collect();
+    match labels.len().saturating_sub(LABELS) {
+        _ if labels.is_empty() => "-".to_owned(),
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// So many serials are printed; JSON has all.

@@ -6,61 +6,107 @@ use super::{
     connect::authorized,
     key::{self, Key},
 };
-use crate::proto::{
-    order::{self, Order},
-    v1::{self, lock_target::Target, retry_webhooks_request, revoke_request},
+use crate::{
+    ledger::{
+        event::{LockTarget, RevokeTarget},
+        order::{self, Order, Target, Verb},
+    },
+    proto::v1::{
+        self, PreviewResponse as Preview, lock_target, preview_request, retry_webhooks_request,
+        revoke_request,
+    },
 };
 
+/// How often an order is given again if another one about the same target came first.
+const RETRIES: usize = 3;
+
+/// The server's code for an order that another one overtook.
+const STALE: &str = "ORDER_STALE";
+
+/// Public key, binding secret and signature.
+type Proof = (String, Vec<u8>, String);
+
 impl Signed {
-    /// Gives no new pass to the target, and revokes those it has.
+    /// What an order about the target would meet. It changes nothing.
     ///
     /// # Errors
-    /// [`Error::Denied`] where the policy does not let this identity.
-    pub async fn lock(
-        &self,
-        target: Target,
-        reason: &str,
-        key: &Key,
-    ) -> Result<v1::LockResponse, Error> {
-        let mut request = v1::LockRequest {
-            target: wire(target),
-            reason: reason.to_owned(),
-            ..v1::LockRequest::default()
+    /// [`Error::Denied`] if the policy does not let this identity.
+    pub async fn preview(&self, target: &Target) -> Result<Preview, Error> {
+        use preview_request::Target as Wire;
+        let target = match target.clone() {
+            Target::Identity(name) => Wire::Identity(name),
+            Target::Key(key) => Wire::Key(key),
+            Target::Role(role) => Wire::Role(role),
+            Target::Serial(serial) => Wire::Serial(serial),
+            Target::Before(time) => Wire::Before(time),
         };
-        let proof = self.prove_order(Order::Lock(&request), key).await?;
-        (
-            request.public_key,
-            request.binding_secret,
-            request.signature,
-        ) = proof;
-        let request = authorized(&self.login.token, request)?;
-        Ok(self.server.admin().lock(request).await?.into_inner())
+        let target = Some(target);
+        let request = authorized(&self.login.token, v1::PreviewRequest { target })?;
+        Ok(self.server.admin().preview(request).await?.into_inner())
     }
 
-    /// Gives the target passes again; answers with the event's index.
+    /// Gives no new pass to the target, and revokes those it has. `seen` is what the user was shown.
     ///
     /// # Errors
-    /// [`Error::Denied`] where the policy does not let this identity.
-    pub async fn unlock(&self, target: Target, reason: &str, key: &Key) -> Result<u64, Error> {
-        let mut request = v1::UnlockRequest {
-            target: wire(target),
-            reason: reason.to_owned(),
-            ..v1::UnlockRequest::default()
-        };
-        let proof = self.prove_order(Order::Unlock(&request), key).await?;
-        (
-            request.public_key,
-            request.binding_secret,
-            request.signature,
-        ) = proof;
-        let request = authorized(&self.login.token, request)?;
-        Ok(self
-            .server
-            .admin()
-            .unlock(request)
-            .await?
-            .into_inner()
-            .index)
+    /// [`Error::Denied`] if the policy does not let this identity.
+    pub async fn lock(
+        &self,
+        target: &LockTarget,
+        reason: &str,
+        seen: &Preview,
+        key: &Key,
+    ) -> Result<v1::LockResponse, Error> {
+        let about = Target::from(target);
+        self.repeat(&about, seen, is_same_people, async |after| {
+            let proof = self
+                .prove_order(Verb::Lock, &about, reason, after, key)
+                .await?;
+            let (public_key, binding_secret, signature) = proof;
+            let request = v1::LockRequest {
+                target: wire(target),
+                reason: reason.to_owned(),
+                public_key,
+                binding_secret,
+                signature,
+                after,
+            };
+            let request = authorized(&self.login.token, request)?;
+            Ok(self.server.admin().lock(request).await?.into_inner())
+        })
+        .await
+    }
+
+    /// Gives the target passes again; answers with the event's index. `seen` is what the user was
+    /// shown.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] if the policy does not let this identity.
+    pub async fn unlock(
+        &self,
+        target: &LockTarget,
+        reason: &str,
+        seen: &Preview,
+        key: &Key,
+    ) -> Result<u64, Error> {
+        let about = Target::from(target);
+        self.repeat(&about, seen, is_same_lock, async |after| {
+            let proof = self
+                .prove_order(Verb::Unlock, &about, reason, after, key)
+                .await?;
+            let (public_key, binding_secret, signature) = proof;
+            let request = v1::UnlockRequest {
+                target: wire(target),
+                reason: reason.to_owned(),
+                public_key,
+                binding_secret,
+                signature,
+                after,
+            };
+            let request = authorized(&self.login.token, request)?;
+            let answer = self.server.admin().unlock(request).await?;
+            Ok(answer.into_inner().index)
+        })
+        .await
     }
 
     /// The locks in force.
@@ -106,45 +152,116 @@ impl Signed {
         Ok(answer.into_inner().count)
     }
 
-    /// Makes hosts refuse passes that are out.
+    /// Makes hosts refuse passes that are out. `seen` is what the user was shown.
     ///
     /// # Errors
-    /// [`Error::Denied`] where the policy does not let this identity.
+    /// [`Error::Denied`] if the policy does not let this identity.
     pub async fn revoke(
         &self,
-        target: revoke_request::Target,
+        target: &RevokeTarget,
         reason: &str,
+        seen: &Preview,
         key: &Key,
     ) -> Result<v1::RevokeResponse, Error> {
-        let mut request = v1::RevokeRequest {
-            target: Some(target),
-            reason: reason.to_owned(),
-            ..v1::RevokeRequest::default()
+        use revoke_request::Target as Wire;
+        let about = Target::from(target);
+        let to = match target.clone() {
+            RevokeTarget::Serial(serial) => Wire::Serial(serial),
+            RevokeTarget::Key(key) => Wire::Key(key),
+            RevokeTarget::Identity(name) => Wire::Identity(name),
+            RevokeTarget::Before(time) => Wire::Before(time),
         };
-        let proof = self.prove_order(Order::Revoke(&request), key).await?;
-        (
-            request.public_key,
-            request.binding_secret,
-            request.signature,
-        ) = proof;
-        let request = authorized(&self.login.token, request)?;
-        Ok(self.server.admin().revoke(request).await?.into_inner())
+        self.repeat(&about, seen, is_same_people, async |after| {
+            let proof = self
+                .prove_order(Verb::Revoke, &about, reason, after, key)
+                .await?;
+            let (public_key, binding_secret, signature) = proof;
+            let request = v1::RevokeRequest {
+                target: Some(to.clone()),
+                reason: reason.to_owned(),
+                public_key,
+                binding_secret,
+                signature,
+                after,
+            };
+            let request = authorized(&self.login.token, request)?;
+            Ok(self.server.admin().revoke(request).await?.into_inner())
+        })
+        .await
     }
 
-    /// Public key, binding secret and signature: the proof that the session's key gives this order.
+    /// Gives an order again if another administrator's came first, as long as that changed nothing
+    /// that the user was shown.
+    async fn repeat<T>(
+        &self,
+        target: &Target,
+        seen: &Preview,
+        is_same: fn(&Preview, &Preview) -> bool,
+        attempt: impl AsyncFn(u64) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut after = seen.after;
+        for _ in 0..RETRIES {
+            match attempt(after).await {
+                Err(error) if error.reason() == Some(STALE) => {
+                    let now = self.preview(target).await?;
+                    if !is_same(seen, &now) {
+                        return Err(Error::Other {
+                            reason: Some(STALE.to_owned()),
+                            message: "another order about the same came first and changed what it \
+                                      means: nothing was done; run the command again"
+                                .to_owned(),
+                        });
+                    }
+                    after = now.after;
+                }
+                done => return done,
+            }
+        }
+        attempt(after).await
+    }
+
+    /// The proof that the session's key gives this order.
     async fn prove_order(
         &self,
-        order: Order<'_>,
+        verb: Verb,
+        target: &Target,
+        reason: &str,
+        after: u64,
         key: &Key,
-    ) -> Result<(String, Vec<u8>, String), Error> {
-        let message = order.message(&self.trust.server_name, &self.login.token_hash());
+    ) -> Result<Proof, Error> {
+        let message = Order {
+            server: &self.trust.server_name,
+            issuer: &self.login.issuer,
+            subject: &self.login.subject,
+            token: &self.login.token_hash(),
+            verb,
+            target,
+            reason,
+            after,
+        }
+        .message();
         let public = key::public_line(&key.public())?.trim_end().to_owned();
         let signature = key.sign_for(order::NAMESPACE, &message).await?;
         Ok((public, self.login.secret()?, signature))
     }
 }
 
-fn wire(target: Target) -> Option<v1::LockTarget> {
+fn is_same_people(seen: &Preview, now: &Preview) -> bool {
+    (&seen.covers, seen.covers_caller) == (&now.covers, now.covers_caller)
+}
+
+fn is_same_lock(seen: &Preview, now: &Preview) -> bool {
+    let index = |preview: &Preview| preview.lock.as_ref().map(|lock| lock.index);
+    index(seen) == index(now)
+}
+
+fn wire(target: &LockTarget) -> Option<v1::LockTarget> {
+    use lock_target::Target as Wire;
+    let target = match target.clone() {
+        LockTarget::Identity(name) => Wire::Identity(name),
+        LockTarget::Key(key) => Wire::Key(key),
+        LockTarget::Role(role) => Wire::Role(role),
+    };
     Some(v1::LockTarget {
         target: Some(target),
     })

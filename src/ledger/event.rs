@@ -7,6 +7,7 @@ pub mod bounds;
 mod denials;
 mod jump;
 mod kinds;
+mod people;
 mod refused;
 mod target;
 
@@ -19,7 +20,7 @@ use time::OffsetDateTime;
 use super::emergency;
 pub use denials::Denials;
 pub use jump::{Jump, Through};
-pub use target::{Applicant, LockTarget, Locked, RevokeTarget, Revoked, Unlocked};
+pub use target::{Applicant, Covered, LockTarget, Locked, RevokeTarget, Revoked, Unlocked};
 
 /// One leaf.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

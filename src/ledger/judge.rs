@@ -168,14 +168,15 @@ impl Judge {
             What::Refused(decided) => self.signed(Verb::Deny, decided),
             What::Cancelled(decided) => self.signed(Verb::Cancel, decided),
             What::Reviewed(decided) => self.signed(Verb::Review, decided),
+            What::Revoked(_) | What::Locked(_) | What::Unlocked(_) => {
+                let order = what.order();
+                order.map_or(Ok(()), |order| order.check(&self.server))
+            }
             What::SigningFailed { .. }
             | What::Requested(_)
             | What::PolicyLoaded { .. }
             | What::Denied { .. }
             | What::Denials(_)
-            | What::Revoked(_)
-            | What::Locked(_)
-            | What::Unlocked(_)
             | What::KeyStaged { .. }
             | What::KeyActivated { .. }
             | What::KeyRetired { .. } => Ok(()),

@@ -9,10 +9,13 @@
 mod challenges;
 mod jumps;
 mod locks;
+mod orders;
 mod passes;
+mod people;
 mod requests;
 
 pub use locks::Lock;
+pub use orders::Preview;
 pub use passes::{MARGIN, Pass, Signer};
 pub use requests::{Decision, Request, State, Verb};
 
@@ -21,6 +24,7 @@ use time::OffsetDateTime;
 use super::{
     Event, What,
     event::{Applicant, Decided, Who},
+    order::Target,
 };
 
 /// What stands after some number of events.
@@ -30,6 +34,8 @@ pub struct Standing {
     requests: requests::Requests,
     locks: locks::Locks,
     challenges: challenges::Challenges,
+    people: people::People,
+    orders: orders::Orders,
 }
 
 impl Standing {
@@ -38,6 +44,9 @@ impl Standing {
     /// # Errors
     /// The rule that is against it.
     pub fn admit(&self, event: &Event) -> Result<(), Objection> {
+        if let Some(order) = event.what.order() {
+            self.admit_order(&order)?;
+        }
         match &event.what {
             What::Requested(asked) => {
                 let (who, key) = (&asked.who, Some(&*asked.key));
@@ -87,6 +96,7 @@ impl Standing {
     pub fn apply(&mut self, event: &Event) {
         self.passes.forget_before(event.at);
         self.requests.apply(event);
+        self.learn(event);
         match &event.what {
             What::Issued(issued) => {
                 self.passes.add(Pass::of(event, issued));
@@ -101,9 +111,11 @@ impl Standing {
             What::Revoked(revoked) => {
                 self.apply_before(event, &revoked.target);
                 self.apply_revoked(event, &revoked.serials);
+                self.orders
+                    .apply(&Target::from(&revoked.target), event.index);
             }
             What::Locked(locked) => self.apply_locked(event, locked),
-            What::Unlocked(unlocked) => self.apply_unlocked(unlocked),
+            What::Unlocked(unlocked) => self.apply_unlocked(event, unlocked),
             What::Started { .. }
             | What::PolicyLoaded { .. }
             | What::Denied { .. }
@@ -211,6 +223,14 @@ pub enum Rule {
     RevokedMeanwhile,
     /// A jump pass does not belong to the pass that it names.
     Jump,
+    /// An administrator's order has no signature.
+    Unsigned,
+    /// An administrator's order does not follow the last one about the same target.
+    Stale,
+    /// An administrator's order covers other identities than it states.
+    Covers,
+    /// An administrator's order names a time that there is not.
+    Time,
 }
 
 impl Rule {
@@ -234,6 +254,10 @@ impl Rule {
             Self::ChallengeUsed => "CHALLENGE_USED",
             Self::RevokedMeanwhile => "REVOKED_MEANWHILE",
             Self::Jump => "JUMP",
+            Self::Unsigned => "ORDER_UNSIGNED",
+            Self::Stale => "ORDER_STALE",
+            Self::Covers => "ORDER_COVERS",
+            Self::Time => "ORDER_TIME",
         }
     }
 }

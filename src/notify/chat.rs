@@ -3,7 +3,9 @@
 //! What a caller or an issuer wrote stands in backticks and can do nothing: no mention, no link, no markup, no second line,
 //! and no more than [`LONGEST`] characters of it.
 
-use std::{borrow::Cow, time::Duration};
+use std::borrow::Cow;
+
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::notice::{Decision, News, Notice};
 use crate::ledger::event::{Asked, LockTarget, RevokeTarget, Who, ascii_json};
@@ -125,12 +127,18 @@ fn revocation(target: &RevokeTarget) -> String {
         RevokeTarget::Serial(serial) => format!("serial {serial}"),
         RevokeTarget::Key(_) => "those of a key".to_owned(),
         RevokeTarget::Identity(identity) => format!("those of {}", quoted(identity)),
-        RevokeTarget::Before(time) => {
-            let since = Duration::from_secs(*time);
-            let time = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since);
-            format!("all before {time}")
-        }
+        RevokeTarget::Before(time) => match moment(*time) {
+            Some(time) => format!("all before {time}"),
+            None => "all".to_owned(),
+        },
     }
+}
+
+/// Unix seconds as RFC 3339; none after the year 9999, which an old ledger may hold.
+fn moment(seconds: u64) -> Option<String> {
+    let seconds = i64::try_from(seconds).ok()?;
+    let time = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
+    time.format(&Rfc3339).ok()
 }
 
 /// Text from elsewhere in backticks: one line of bounded length that no chat acts on.

@@ -11,8 +11,8 @@ use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 use crate::ledger::{
     Event, What,
     event::{
-        Asked, Decided, Issued, LockTarget, Locked, Requested, RevokeTarget, Revoked, Unlocked,
-        Who, ascii_json,
+        Asked, Covered, Decided, Issued, LockTarget, Locked, Requested, RevokeTarget, Revoked,
+        Unlocked, Who, ascii_json,
     },
 };
 
@@ -161,6 +161,7 @@ impl<'a> Notice<'a> {
                 index: Some(index),
                 who: who(&revoked.who),
                 target: Some(Target::Revoked(&revoked.target)),
+                covers: covers(&revoked.covers),
                 reason: revoked.reason.as_deref(),
                 serials: Some(&revoked.serials),
                 ..base
@@ -169,6 +170,7 @@ impl<'a> Notice<'a> {
                 index: Some(index),
                 who: who(&locked.who),
                 target: Some(Target::Locked(&locked.target)),
+                covers: covers(&locked.covers),
                 reason: locked.reason.as_deref(),
                 serials: Some(&locked.serials),
                 ..base
@@ -245,6 +247,9 @@ struct Data<'a> {
     command: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<Target<'a>>,
+    /// Whom the target's name stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    covers: Option<&'a [Covered]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -288,6 +293,15 @@ impl<'a> Data<'a> {
         }
     }
 }
+
+/// The first of those whom a target's name stands for; none for a target of another kind.
+fn covers(covers: &[Covered]) -> Option<&[Covered]> {
+    let few = covers.get(..MOST_COVERED).unwrap_or(covers);
+    (!few.is_empty()).then_some(few)
+}
+
+/// The most identities that are told; the ledger has all.
+const MOST_COVERED: usize = 20;
 
 /// Seconds from being issued at `at`.
 fn lifetime(issued: &Issued, at: OffsetDateTime) -> u64 {

@@ -9,7 +9,8 @@ use super::kind::Kind;
 use crate::ledger::{
     Event, What,
     event::{
-        Asked, Decided, Issued, LockTarget, Locked, Requested, RevokeTarget, Revoked, Unlocked, Who,
+        Asked, Covered, Decided, Issued, LockTarget, Locked, Requested, RevokeTarget, Revoked,
+        Unlocked, Who,
     },
 };
 
@@ -109,8 +110,9 @@ pub(super) fn events() -> Vec<Event> {
                 who: who("carol"),
                 target: RevokeTarget::Serial(17),
                 reason: None,
-                key: None,
                 serials: vec![17],
+                covers: Vec::new(),
+                proof: None,
             })),
         ),
         Kind::Locked => event(
@@ -119,8 +121,13 @@ pub(super) fn events() -> Vec<Event> {
                 who: who("carol"),
                 target: LockTarget::Identity("bob@example.com".to_owned()),
                 reason: Some("laptop stolen".to_owned()),
-                key: None,
                 serials: vec![16, 17],
+                covers: vec![Covered {
+                    issuer: "https://id.example.com".to_owned(),
+                    subject: "u-bob".to_owned(),
+                    label: "bob@example.com".to_owned(),
+                }],
+                proof: None,
             })),
         ),
         Kind::Unlocked => event(
@@ -129,7 +136,7 @@ pub(super) fn events() -> Vec<Event> {
                 who: who("carol"),
                 target: LockTarget::Role("prod".to_owned()),
                 reason: None,
-                key: None,
+                proof: None,
             })),
         ),
     };

@@ -8,12 +8,12 @@ use time::OffsetDateTime;
 
 use super::{Authority, Error, issue, record};
 use crate::{
-    ca::draft::fingerprint,
     identity::{Holder, Identity},
     ledger::{
         Event, What,
-        event::{LockTarget, Locked, RevokeTarget, Revoked, Unlocked},
-        standing::Lock,
+        event::{Covered, LockTarget, Locked, RevokeTarget, Revoked, Unlocked},
+        order::{Proof, Target},
+        standing::{Lock, Preview},
     },
     policy::{Ask, Context},
 };
@@ -27,6 +27,17 @@ pub struct Done {
     pub at: OffsetDateTime,
     /// The passes that it revoked: those that were out and not revoked before.
     pub serials: Vec<u64>,
+    /// Everyone whom its target's name stands for.
+    pub covers: Vec<Covered>,
+}
+
+/// The part of an order that its event keeps besides the target.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// The administrator's reason, if one was given.
+    pub reason: Option<String>,
+    /// The administrator's signature over the order.
+    pub proof: Proof,
 }
 
 /// Gives no new pass to the target, and revokes those it has. A second lock of the same replaces the first one's reason.
@@ -38,23 +49,24 @@ pub async fn lock(
     authority: &Authority,
     holder: &Holder,
     target: LockTarget,
-    reason: Option<String>,
+    order: Signed,
     context: Context,
 ) -> Result<Done, Error> {
-    let (identity, key) = (holder.identity(), Some(fingerprint(holder.key())));
     let wanted = || format!("lock {target}");
-    expect_signed(authority, holder, wanted, &reason, context).await?;
+    expect_signed(authority, holder, wanted, &order.reason, context).await?;
     expect_known(authority, &target)?;
-    let (who, now) = (record::who(identity), context.now);
+    let (who, now) = (record::who(holder.identity()), context.now);
     let compose = authority.store.compose(
         move |standing| {
             let serials = standing.lockable(&target, now);
+            let covers = standing.covered(&Target::from(&target), &who);
             Ok(What::Locked(Box::new(Locked {
                 who,
                 target,
-                reason,
+                reason: order.reason,
                 serials,
-                key,
+                covers,
+                proof: Some(order.proof),
             })))
         },
         now,
@@ -70,17 +82,16 @@ pub async fn unlock(
     authority: &Authority,
     holder: &Holder,
     target: LockTarget,
-    reason: Option<String>,
+    order: Signed,
     context: Context,
 ) -> Result<u64, Error> {
-    let (identity, key) = (holder.identity(), Some(fingerprint(holder.key())));
     let wanted = || format!("unlock {target}");
-    expect_signed(authority, holder, wanted, &reason, context).await?;
+    expect_signed(authority, holder, wanted, &order.reason, context).await?;
     let unlocked = Unlocked {
-        who: record::who(identity),
+        who: record::who(holder.identity()),
         target,
-        reason,
-        key,
+        reason: order.reason,
+        proof: Some(order.proof),
     };
     let unlocked = What::Unlocked(Box::new(unlocked));
     Ok(authority.store.record(unlocked, context.now).await?)
@@ -94,22 +105,23 @@ pub async fn revoke(
     authority: &Authority,
     holder: &Holder,
     target: RevokeTarget,
-    reason: Option<String>,
+    order: Signed,
     context: Context,
 ) -> Result<Done, Error> {
-    let (identity, key) = (holder.identity(), Some(fingerprint(holder.key())));
     let wanted = || format!("revoke {target}");
-    expect_signed(authority, holder, wanted, &reason, context).await?;
-    let (who, now) = (record::who(identity), context.now);
+    expect_signed(authority, holder, wanted, &order.reason, context).await?;
+    let (who, now) = (record::who(holder.identity()), context.now);
     let compose = authority.store.compose(
         move |standing| {
             let serials = standing.revocable(&target, now);
+            let covers = standing.covered(&Target::from(&target), &who);
             Ok(What::Revoked(Box::new(Revoked {
                 who,
                 target,
-                reason,
+                reason: order.reason,
                 serials,
-                key,
+                covers,
+                proof: Some(order.proof),
             })))
         },
         now,
@@ -128,16 +140,36 @@ pub async fn locks(
 ) -> Result<Vec<Lock>, Error> {
     let wanted = || "list locks".to_owned();
     expect_administrator(authority, identity, None, wanted, &None, context).await?;
-    let locks = |standing: &crate::ledger::Standing| standing.locks().cloned().collect();
+    let locks = |standing: &crate::ledger::Standing| standing.locks().collect();
     Ok(authority.store.standing(locks))
+}
+
+/// What an order by this administrator about `target` would meet. It changes nothing.
+///
+/// # Errors
+/// [`Error::AdminDenied`], recorded.
+pub async fn preview(
+    authority: &Authority,
+    identity: &Identity,
+    target: &Target,
+    context: Context,
+) -> Result<Preview, Error> {
+    let wanted = || format!("look at what an order about {target} would do");
+    expect_administrator(authority, identity, None, wanted, &None, context).await?;
+    let who = record::who(identity);
+    let look = |standing: &crate::ledger::Standing| standing.preview(target, &who, context.now);
+    Ok(authority.store.standing(look))
 }
 
 impl From<Event> for Done {
     fn from(event: Event) -> Self {
+        let (index, at) = (event.index, event.at);
+        let (serials, covers) = came_to(event.what);
         Self {
-            index: event.index,
-            at: event.at,
-            serials: revoked_by(event.what),
+            index,
+            at,
+            serials,
+            covers,
         }
     }
 }
@@ -194,10 +226,11 @@ fn expect_known(authority: &Authority, target: &LockTarget) -> Result<(), Error>
     }
 }
 
-fn revoked_by(what: What) -> Vec<u64> {
+/// The passes that an order revoked, and whom it covers.
+fn came_to(what: What) -> (Vec<u64>, Vec<Covered>) {
     match what {
-        What::Locked(locked) => locked.serials,
-        What::Revoked(revoked) => revoked.serials,
-        _ => Vec::new(),
+        What::Locked(locked) => (locked.serials, locked.covers),
+        What::Revoked(revoked) => (revoked.serials, revoked.covers),
+        _ => (Vec::new(), Vec::new()),
     }
 }

@@ -11,13 +11,16 @@ use super::{
 use crate::{
     ca::subject,
     identity::{self, Holder, Identity},
-    ledger::standing::Lock,
-    operations::{admin, issue, webhooks},
-    policy::Ask,
-    proto::{
-        order::{self, Order},
-        v1::{self, admin_server::Admin},
+    ledger::{
+        order::{self, Order, Proof, Target, Verb},
+        standing::Lock,
     },
+    operations::{
+        admin::{self, Signed},
+        issue, webhooks,
+    },
+    policy::Ask,
+    proto::v1::{self, admin_server::Admin},
 };
 
 #[async_trait]
@@ -58,6 +61,15 @@ impl Admin for Services {
         call.close(outcome)
     }
 
+    async fn preview(
+        &self,
+        request: Request<v1::PreviewRequest>,
+    ) -> Result<Response<v1::PreviewResponse>, Status> {
+        let (mut call, request) = Call::open("Admin/Preview", request);
+        let outcome = self.preview_order(&mut call, request).await;
+        call.close(outcome)
+    }
+
     async fn list_webhooks(
         &self,
         request: Request<v1::ListWebhooksRequest>,
@@ -85,12 +97,19 @@ impl Services {
     ) -> Result<v1::RevokeResponse, Refusal> {
         let identity = self.authenticate(call).await?;
         let target = convert::revoke_target(request.target.as_ref())?;
-        let reason = convert::reason(&request.reason)?;
         let wanted = format!("revoke {target}");
-        let order = Order::Revoke(&request);
-        let holder = self.holder(call, identity, order, &wanted).await?;
+        let brought = Brought {
+            verb: Verb::Revoke,
+            target: Target::from(&target),
+            reason: &request.reason,
+            after: request.after,
+            public_key: &request.public_key,
+            binding_secret: &request.binding_secret,
+            signature: &request.signature,
+        };
+        let (holder, order) = self.signed(call, identity, &brought, &wanted).await?;
         let (authority, context) = (&self.authority, call.context());
-        let done = admin::revoke(authority, &holder, target, reason, context).await?;
+        let done = admin::revoke(authority, &holder, target, order, context).await?;
         Ok(convert::revoked(done))
     }
 
@@ -101,19 +120,27 @@ impl Services {
     ) -> Result<v1::LockResponse, Refusal> {
         let identity = self.authenticate(call).await?;
         let target = convert::lock_target(request.target.as_ref())?;
-        let reason = convert::reason(&request.reason)?;
         let wanted = format!("lock {target}");
-        let order = Order::Lock(&request);
-        let holder = self.holder(call, identity, order, &wanted).await?;
+        let brought = Brought {
+            verb: Verb::Lock,
+            target: Target::from(&target),
+            reason: &request.reason,
+            after: request.after,
+            public_key: &request.public_key,
+            binding_secret: &request.binding_secret,
+            signature: &request.signature,
+        };
+        let (holder, order) = self.signed(call, identity, &brought, &wanted).await?;
         let (authority, context) = (&self.authority, call.context());
-        let (to, why) = (target.clone(), reason.clone());
-        let done = admin::lock(authority, &holder, to, why, context).await?;
+        let (to, reason) = (target.clone(), order.reason.clone());
+        let done = admin::lock(authority, &holder, to, order, context).await?;
         let lock = Lock {
             target,
             reason,
             by: holder.identity().label().to_owned(),
             at: done.at,
             index: done.index,
+            covers: done.covers,
         };
         Ok(v1::LockResponse {
             lock: Some(convert::lock(lock)),
@@ -128,13 +155,32 @@ impl Services {
     ) -> Result<v1::UnlockResponse, Refusal> {
         let identity = self.authenticate(call).await?;
         let target = convert::lock_target(request.target.as_ref())?;
-        let reason = convert::reason(&request.reason)?;
         let wanted = format!("unlock {target}");
-        let order = Order::Unlock(&request);
-        let holder = self.holder(call, identity, order, &wanted).await?;
+        let brought = Brought {
+            verb: Verb::Unlock,
+            target: Target::from(&target),
+            reason: &request.reason,
+            after: request.after,
+            public_key: &request.public_key,
+            binding_secret: &request.binding_secret,
+            signature: &request.signature,
+        };
+        let (holder, order) = self.signed(call, identity, &brought, &wanted).await?;
         let (authority, context) = (&self.authority, call.context());
-        let index = admin::unlock(authority, &holder, target, reason, context).await?;
+        let index = admin::unlock(authority, &holder, target, order, context).await?;
         Ok(v1::UnlockResponse { index })
+    }
+
+    async fn preview_order(
+        &self,
+        call: &mut Call,
+        request: v1::PreviewRequest,
+    ) -> Result<v1::PreviewResponse, Refusal> {
+        let identity = self.authenticate(call).await?;
+        let target = convert::preview_target(request.target.as_ref())?;
+        let (authority, context) = (&self.authority, call.context());
+        let preview = admin::preview(authority, &identity, &target, context).await?;
+        Ok(convert::preview(preview))
     }
 
     async fn locks(&self, call: &mut Call) -> Result<v1::ListLocksResponse, Refusal> {
@@ -145,20 +191,20 @@ impl Services {
         })
     }
 
-    /// The proof that this call is of the token's bound key. One without it is recorded, once.
-    async fn holder(
+    /// The proof that this order is of the token's bound key. An order without it is recorded, once.
+    async fn signed(
         &self,
         call: &Call,
         identity: Identity,
-        order: Order<'_>,
+        brought: &Brought<'_>,
         wanted: &str,
-    ) -> Result<Holder, Refusal> {
-        let message = order.message(&self.authority.server_name, identity.token_hash());
-        let refusal = match hold(&identity, order, &message) {
-            Ok(holder) => return Ok(holder),
+    ) -> Result<(Holder, Signed), Refusal> {
+        let reason = convert::reason(brought.reason)?;
+        let refusal = match brought.hold(&identity, &self.authority.server_name) {
+            Ok((holder, proof)) => return Ok((holder, Signed { reason, proof })),
             Err(refusal) => refusal,
         };
-        let key = subject::parse(order.proof().public_key).ok();
+        let key = subject::parse(brought.public_key).ok();
         let (reason, detail) = (refusal.reason(), format!("{wanted}: {refusal}"));
         let (authority, ask, context) = (&self.authority, Ask::default(), call.context());
         let key = key.as_ref();
@@ -187,13 +233,40 @@ impl Services {
     }
 }
 
-fn hold(identity: &Identity, order: Order<'_>, message: &[u8]) -> Result<Holder, Refusal> {
-    let proof = order.proof();
-    if proof.public_key.is_empty() {
-        return Err(identity::Error::ProofKind("the call carries none").into());
+/// An order as it came, with the proof of the caller's key.
+struct Brought<'a> {
+    verb: Verb,
+    target: Target,
+    reason: &'a str,
+    after: u64,
+    public_key: &'a str,
+    binding_secret: &'a [u8],
+    signature: &'a str,
+}
+
+impl Brought<'_> {
+    fn hold(&self, identity: &Identity, server: &str) -> Result<(Holder, Proof), Refusal> {
+        if self.public_key.is_empty() {
+            return Err(identity::Error::ProofKind("the call carries none").into());
+        }
+        let message = Order {
+            server,
+            issuer: identity.issuer(),
+            subject: identity.subject(),
+            token: identity.token_hash(),
+            verb: self.verb,
+            target: &self.target,
+            reason: self.reason,
+            after: self.after,
+        }
+        .message();
+        let key = subject::parse(self.public_key).map_err(Refusal::SubjectKey)?;
+        let (secret, signature) = (self.binding_secret, self.signature);
+        let token = *identity.token_hash();
+        let identity = identity.clone();
+        let holder = identity.hold_for(order::NAMESPACE, key, secret, &message, signature)?;
+        let key = holder.key().to_openssh()?;
+        let proof = Proof::new(key, signature, &token, self.after);
+        Ok((holder, proof))
     }
-    let key = subject::parse(proof.public_key).map_err(Refusal::SubjectKey)?;
-    let (secret, signature) = (proof.binding_secret, proof.signature);
-    let identity = identity.clone();
-    Ok(identity.hold_for(order::NAMESPACE, key, secret, message, signature)?)
 }

@@ -130,14 +130,16 @@ fn objected(rule: Rule) -> Code {
         | Rule::Expired
         | Rule::Redeemed
         | Rule::Jump
-        | Rule::RevokedMeanwhile => Code::FailedPrecondition,
+        | Rule::RevokedMeanwhile
+        | Rule::Stale => Code::FailedPrecondition,
         Rule::Locked
         | Rule::OwnRequest
         | Rule::OtherHolder
         | Rule::OtherAsk
         | Rule::ChallengeUsed => Code::PermissionDenied,
         Rule::NoSuchRequest | Rule::NoSuchLock | Rule::NoSuchPass => Code::NotFound,
-        Rule::Serials => Code::Internal,
+        Rule::Time => Code::InvalidArgument,
+        Rule::Serials | Rule::Covers | Rule::Unsigned => Code::Internal,
     }
 }
 

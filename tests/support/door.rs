@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use daypass::{
     identity::proof::{POSSESSION_NAMESPACE, commitment, possession_message},
+    ledger::order::{self, Order, Target, Verb},
     proto::{
         ask::ask_bytes,
-        order::{self, Order},
         status::Details,
         v1::{
             Ask, IssueRequest, IssueResponse, ListRequest, ledger_client::LedgerClient,
@@ -114,15 +115,27 @@ impl Caller {
         attempt
     }
 
-    /// An order's public key, binding secret and signature.
+    /// An order's public key, binding secret and signature, for the identity that the token names.
     pub fn prove(
         &self,
         server_name: &str,
         token: &str,
-        order: Order<'_>,
+        (verb, target, reason, after): (Verb, &Target, &str, u64),
     ) -> (String, Vec<u8>, String) {
-        let token_hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let message = order.message(server_name, &token_hash);
+        let claims = token.split('.').nth(1).unwrap();
+        let claims: Value =
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+        let message = Order {
+            server: server_name,
+            issuer: claims["iss"].as_str().unwrap(),
+            subject: claims["sub"].as_str().unwrap(),
+            token: &Sha256::digest(token.as_bytes()).into(),
+            verb,
+            target,
+            reason,
+            after,
+        }
+        .message();
         let signature = self.key.sign(order::NAMESPACE, HashAlg::Sha512, &message);
         (
             self.key.public_key().to_openssh().unwrap(),

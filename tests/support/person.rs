@@ -1,10 +1,11 @@
 //! Somebody signed in with a key: what they ask for, and what they do to locks and passes.
 
-use daypass::proto::{
-    order::Order,
-    v1::{
+use daypass::{
+    ledger::order::{Target, Verb},
+    proto::v1::{
         Ask, IssueResponse, ListLocksRequest, Lock, LockRequest, LockResponse, LockTarget,
-        RevokeRequest, UnlockRequest, admin_client::AdminClient, lock_target, revoke_request,
+        PreviewRequest, PreviewResponse, RevokeRequest, UnlockRequest, admin_client::AdminClient,
+        lock_target, preview_request, revoke_request,
     },
 };
 use ssh_key::HashAlg;
@@ -41,10 +42,70 @@ impl Person {
         scene.door.issue(&attempt).await
     }
 
-    /// Public key, binding secret and signature of an order.
-    pub fn prove(&self, scene: &Scene, order: Order<'_>) -> (String, Vec<u8>, String) {
+    /// What an order about the target has to name now.
+    pub fn after(scene: &Scene, target: &Target) -> u64 {
+        let authority = scene.world.daemon().unwrap().authority();
+        authority.store.standing(|standing| standing.after(target))
+    }
+
+    /// A lock that was signed by this person, to be sent as often as a test likes.
+    pub fn lock_request(
+        &self,
+        scene: &Scene,
+        target: lock_target::Target,
+        after: u64,
+    ) -> LockRequest {
+        let (name, reason) = (scene.door.server_name(), "laptop stolen");
+        let signed = (Verb::Lock, &about(&target), reason, after);
+        let (public_key, binding_secret, signature) = self.caller.prove(name, &self.token, signed);
+        LockRequest {
+            target: wire(target),
+            reason: reason.into(),
+            public_key,
+            binding_secret,
+            signature,
+            after,
+        }
+    }
+
+    /// The same for an unlock.
+    pub fn unlock_request(
+        &self,
+        scene: &Scene,
+        target: lock_target::Target,
+        after: u64,
+    ) -> UnlockRequest {
         let name = scene.door.server_name();
-        self.caller.prove(name, &self.token, order)
+        let signed = (Verb::Unlock, &about(&target), "", after);
+        let (public_key, binding_secret, signature) = self.caller.prove(name, &self.token, signed);
+        UnlockRequest {
+            target: wire(target),
+            reason: String::new(),
+            public_key,
+            binding_secret,
+            signature,
+            after,
+        }
+    }
+
+    /// The same for a revocation.
+    pub fn revoke_request(
+        &self,
+        scene: &Scene,
+        target: revoke_request::Target,
+        after: u64,
+    ) -> RevokeRequest {
+        let name = scene.door.server_name();
+        let signed = (Verb::Revoke, &revoked(&target), "", after);
+        let (public_key, binding_secret, signature) = self.caller.prove(name, &self.token, signed);
+        RevokeRequest {
+            target: Some(target),
+            reason: String::new(),
+            public_key,
+            binding_secret,
+            signature,
+            after,
+        }
     }
 
     pub async fn lock(
@@ -52,32 +113,27 @@ impl Person {
         scene: &Scene,
         target: lock_target::Target,
     ) -> Result<LockResponse, Refusal> {
-        let mut request = LockRequest {
-            target: wire(target),
-            reason: "laptop stolen".into(),
-            ..LockRequest::default()
-        };
-        let proof = self.prove(scene, Order::Lock(&request));
-        (
-            request.public_key,
-            request.binding_secret,
-            request.signature,
-        ) = proof;
+        let after = Self::after(scene, &about(&target));
+        let request = self.lock_request(scene, target, after);
+        self.send_lock(scene, request).await
+    }
+
+    pub async fn send_lock(
+        &self,
+        scene: &Scene,
+        request: LockRequest,
+    ) -> Result<LockResponse, Refusal> {
         let answer = admin(scene).lock(with_token(request, &self.token)).await?;
         Ok(answer.into_inner())
     }
 
     pub async fn unlock(&self, scene: &Scene, target: lock_target::Target) -> Result<u64, Refusal> {
-        let mut request = UnlockRequest {
-            target: wire(target),
-            ..UnlockRequest::default()
-        };
-        let proof = self.prove(scene, Order::Unlock(&request));
-        (
-            request.public_key,
-            request.binding_secret,
-            request.signature,
-        ) = proof;
+        let after = Self::after(scene, &about(&target));
+        let request = self.unlock_request(scene, target, after);
+        self.send_unlock(scene, request).await
+    }
+
+    pub async fn send_unlock(&self, scene: &Scene, request: UnlockRequest) -> Result<u64, Refusal> {
         let answer = admin(scene)
             .unlock(with_token(request, &self.token))
             .await?;
@@ -89,20 +145,22 @@ impl Person {
         scene: &Scene,
         target: revoke_request::Target,
     ) -> Result<Vec<u64>, Refusal> {
-        let mut request = RevokeRequest {
-            target: Some(target),
-            ..RevokeRequest::default()
-        };
-        let proof = self.prove(scene, Order::Revoke(&request));
-        (
-            request.public_key,
-            request.binding_secret,
-            request.signature,
-        ) = proof;
+        let after = Self::after(scene, &revoked(&target));
+        let request = self.revoke_request(scene, target, after);
         let answer = admin(scene)
             .revoke(with_token(request, &self.token))
             .await?;
         Ok(answer.into_inner().serials)
+    }
+
+    pub async fn preview(
+        &self,
+        scene: &Scene,
+        target: preview_request::Target,
+    ) -> Result<PreviewResponse, Refusal> {
+        let target = Some(target);
+        let request = with_token(PreviewRequest { target }, &self.token);
+        Ok(admin(scene).preview(request).await?.into_inner())
     }
 
     pub async fn locks(&self, scene: &Scene) -> Result<Vec<Lock>, Refusal> {
@@ -121,4 +179,23 @@ pub fn wire(target: lock_target::Target) -> Option<LockTarget> {
     Some(LockTarget {
         target: Some(target),
     })
+}
+
+/// A lock's target as orders name it.
+pub fn about(target: &lock_target::Target) -> Target {
+    match target.clone() {
+        lock_target::Target::Identity(name) => Target::Identity(name),
+        lock_target::Target::Key(key) => Target::Key(key),
+        lock_target::Target::Role(role) => Target::Role(role),
+    }
+}
+
+/// A revocation's target as orders name it.
+pub fn revoked(target: &revoke_request::Target) -> Target {
+    match target.clone() {
+        revoke_request::Target::Serial(serial) => Target::Serial(serial),
+        revoke_request::Target::Key(key) => Target::Key(key),
+        revoke_request::Target::Identity(name) => Target::Identity(name),
+        revoke_request::Target::Before(time) => Target::Before(time),
+    }
 }

@@ -1,7 +1,10 @@
 //! What stands in the ledger instead of an event that the standing is against. Pure.
 
 use super::{Asked, Decided, What, Who};
-use crate::ledger::standing::{Objection, Rule};
+use crate::ledger::{
+    order::Proof,
+    standing::{Objection, Rule},
+};
 
 impl What {
     /// The event that stands in the ledger instead of this one where there is an objection to it: an ask's denial. What
@@ -36,19 +39,19 @@ impl What {
             }
             Self::Locked(it) => Some(order(
                 it.who,
-                it.key,
+                it.proof,
                 format!("lock {}", it.target),
                 objection,
             )),
             Self::Unlocked(it) => Some(order(
                 it.who,
-                it.key,
+                it.proof,
                 format!("unlock {}", it.target),
                 objection,
             )),
             Self::Revoked(it) => Some(order(
                 it.who,
-                it.key,
+                it.proof,
                 format!("revoke {}", it.target),
                 objection,
             )),
@@ -59,11 +62,11 @@ impl What {
 }
 
 /// The denial of what an administrator wanted.
-fn order(who: Who, key: Option<String>, wanted: String, objection: &Objection) -> What {
+fn order(who: Who, proof: Option<Proof>, wanted: String, objection: &Objection) -> What {
     What::Denied {
         who,
         ask: Asked::default(),
-        key,
+        key: proof.and_then(|proof| proof.fingerprint()),
         reason: objection.rule.code().to_owned(),
         detail: format!("{wanted}: {objection}"),
         policy: String::new(),

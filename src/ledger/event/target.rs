@@ -5,12 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Who;
+use crate::ledger::order::{Proof, Target};
 
 /// What gets no new pass while it is locked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LockTarget {
-    /// A subject or a label, exactly, whichever issuer it is of.
+    /// A subject or a label, exactly, at any issuer, and everyone whom the ledger has seen under it.
     Identity(String),
     /// A subject key's fingerprint (`SHA256:...`).
     Key(String),
@@ -26,7 +27,8 @@ pub enum RevokeTarget {
     Serial(u64),
     /// Those for a subject key's fingerprint (`SHA256:...`).
     Key(String),
-    /// Those of a subject or a label, exactly, whichever issuer it is of.
+    /// Those of a subject or a label, exactly, at any issuer, and of everyone whom the ledger has
+    /// seen under it.
     Identity(String),
     /// All that were issued before this time, in Unix seconds.
     Before(u64),
@@ -44,9 +46,12 @@ pub struct Revoked {
     pub reason: Option<String>,
     /// The passes that this revoked, in order: those that were out and not revoked before.
     pub serials: Vec<u64>,
-    /// Fingerprint of the key that they proved (`SHA256:...`).
+    /// Everyone whom the ledger knew under the target's name, in order; empty for other targets.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub covers: Vec<Covered>,
+    /// The administrator's signature. An event without one is not admitted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub key: Option<String>,
+    pub proof: Option<Proof>,
 }
 
 /// A lock.
@@ -61,9 +66,12 @@ pub struct Locked {
     pub reason: Option<String>,
     /// The passes that this revoked, in order: those that were out and not revoked before.
     pub serials: Vec<u64>,
-    /// Fingerprint of the key that they proved (`SHA256:...`).
+    /// Everyone whom the ledger knew under the target's name, in order; empty for other targets.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub covers: Vec<Covered>,
+    /// The administrator's signature. An event without one is not admitted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub key: Option<String>,
+    pub proof: Option<Proof>,
 }
 
 /// The end of a lock.
@@ -76,14 +84,27 @@ pub struct Unlocked {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// Fingerprint of the key that they proved (`SHA256:...`).
+    /// The administrator's signature. An event without one is not admitted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub key: Option<String>,
+    pub proof: Option<Proof>,
+}
+
+/// An identity that the name of a target stands for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Covered {
+    /// The `iss` claim.
+    pub issuer: String,
+    /// The `sub` claim.
+    pub subject: String,
+    /// The name for people that the ledger saw last.
+    pub label: String,
 }
 
 /// Who asks for something, as far as locks go.
 #[derive(Clone, Copy, Debug)]
 pub struct Applicant<'a> {
+    /// The `iss` claim.
+    pub issuer: &'a str,
     /// The `sub` claim.
     pub subject: &'a str,
     /// The name for people.
@@ -95,50 +116,26 @@ pub struct Applicant<'a> {
 }
 
 impl<'a> Applicant<'a> {
-    /// Whoever the ledger names so, with this key, about this role.
+    /// The identity that the ledger names so, with this key, about this role.
     pub fn new(who: &'a Who, key: Option<&'a str>, role: Option<&'a str>) -> Self {
         Self {
+            issuer: &who.issuer,
             subject: &who.subject,
             label: &who.label,
             key,
             role,
         }
     }
-
-    /// Whether a subject or label is theirs.
-    pub fn is_called(&self, identity: &str) -> bool {
-        self.subject == identity || self.label == identity
-    }
-}
-
-impl LockTarget {
-    /// Whether this is one of the things that a lock on `self` stops.
-    pub fn is_about(&self, applicant: &Applicant<'_>) -> bool {
-        match self {
-            Self::Identity(identity) => applicant.is_called(identity),
-            Self::Key(key) => applicant.key == Some(key),
-            Self::Role(role) => applicant.role == Some(role),
-        }
-    }
 }
 
 impl fmt::Display for LockTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Identity(identity) => write!(f, "identity {identity}"),
-            Self::Key(key) => write!(f, "key {key}"),
-            Self::Role(role) => write!(f, "role {role}"),
-        }
+        Target::from(self).fmt(f)
     }
 }
 
 impl fmt::Display for RevokeTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Serial(serial) => write!(f, "serial {serial}"),
-            Self::Key(key) => write!(f, "key {key}"),
-            Self::Identity(identity) => write!(f, "identity {identity}"),
-            Self::Before(time) => write!(f, "all before {time}"),
-        }
+        Target::from(self).fmt(f)
     }
 }

@@ -143,12 +143,19 @@ fn golden_bytes_are_read_back_as_what_they_were() {
     }
 }
 
-/// Locks and revocations, in an order that a ledger could have, with the bytes that every later version must still read.
-#[test]
-fn locks_and_revocations_have_their_golden_bytes() {
-    let golden = include_str!("../../../tests/golden/locks.jsonl");
+/// Bob as the orders of the golden file cover him.
+fn bob() -> Vec<Covered> {
+    vec![Covered {
+        issuer: "https://id.example.com".to_owned(),
+        subject: "u-4712".to_owned(),
+        label: "bob@example.com".to_owned(),
+    }]
+}
+
+/// Locks and revocations with the number that each has to name. `golden/events.py` signs them by itself.
+fn orders() -> Vec<(What, u64)> {
     let reason = Some("laptop stolen".to_owned());
-    let locked = |target, serials| {
+    let locked = |target, serials, covers| {
         let who = who();
         let reason = reason.clone();
         What::Locked(Box::new(Locked {
@@ -156,17 +163,19 @@ fn locks_and_revocations_have_their_golden_bytes() {
             target,
             reason,
             serials,
-            key: None,
+            covers,
+            proof: None,
         }))
     };
-    let revoked = |target, serials| {
+    let revoked = |target, serials, covers| {
         let (who, reason) = (who(), None);
         What::Revoked(Box::new(Revoked {
             who,
             target,
             reason,
             serials,
-            key: None,
+            covers,
+            proof: None,
         }))
     };
     let key = || "SHA256:subject".to_owned();
@@ -175,24 +184,46 @@ fn locks_and_revocations_have_their_golden_bytes() {
         who: who(),
         target: LockTarget::Identity(identity()),
         reason: None,
-        key: None,
+        proof: None,
     };
-    let events = [
-        locked(LockTarget::Identity(identity()), vec![5, 6]),
-        locked(LockTarget::Key(key()), vec![]),
-        locked(LockTarget::Role("prod".to_owned()), vec![]),
-        What::Unlocked(Box::new(unlocked)),
-        revoked(RevokeTarget::Serial(7), vec![7]),
-        revoked(RevokeTarget::Key(key()), vec![]),
-        revoked(RevokeTarget::Identity(identity()), vec![]),
-        revoked(RevokeTarget::Before(1_795_361_511), vec![8, 9]),
-    ];
-    assert_eq!(golden.lines().count(), events.len());
-    for ((index, what), line) in (10..).zip(events).zip(golden.lines()) {
+    vec![
+        (
+            locked(LockTarget::Identity(identity()), vec![5, 6], bob()),
+            0,
+        ),
+        (locked(LockTarget::Key(key()), vec![], vec![]), 0),
+        (
+            locked(LockTarget::Role("prod".to_owned()), vec![], vec![]),
+            0,
+        ),
+        (What::Unlocked(Box::new(unlocked)), 11),
+        (revoked(RevokeTarget::Serial(7), vec![7], vec![]), 0),
+        (revoked(RevokeTarget::Key(key()), vec![], vec![]), 12),
+        (
+            revoked(RevokeTarget::Identity(identity()), vec![], bob()),
+            14,
+        ),
+        (
+            revoked(RevokeTarget::Before(1_795_361_511), vec![8, 9], vec![]),
+            0,
+        ),
+    ]
+}
+
+/// Locks and revocations, with the bytes that every later version must still read, and with signatures that hold.
+#[test]
+fn locks_and_revocations_have_their_golden_bytes() {
+    use crate::ledger::order::tests::{SERVER, signed};
+    let golden = include_str!("../../../tests/golden/locks.jsonl");
+    assert_eq!(golden.lines().count(), orders().len());
+    for ((index, (what, after)), line) in (10..).zip(orders()).zip(golden.lines()) {
         let at = datetime!(2026-11-22 15:32:51.123 UTC);
+        let what = signed(what, SERVER, 1, after);
         let event = Event { index, at, what };
         assert_eq!(String::from_utf8(event.to_bytes().unwrap()).unwrap(), line);
         assert_eq!(Event::parse(line.as_bytes()).unwrap(), event);
+        let order = event.what.order().unwrap();
+        assert_eq!(order.check(SERVER), Ok(()), "{line}");
     }
 }
 
@@ -236,6 +267,14 @@ fn cut_denials_and_counts_of_denials_have_their_golden_bytes() {
         assert_eq!(String::from_utf8(event.to_bytes().unwrap()).unwrap(), line);
         assert_eq!(Event::parse(line.as_bytes()).unwrap(), event);
     }
+}
+
+/// Earlier versions wrote orders without a signature. They are read, and `ledger verify` names them.
+#[test]
+fn an_order_of_an_earlier_version_is_still_read() {
+    let line = r#"{"index":3,"at":"2026-11-22T15:32:51.123Z","type":"unlocked","who":{"issuer":"i","subject":"s","label":"l","claims":{}},"target":{"role":"prod"},"key":"SHA256:x"}"#;
+    let event = Event::parse(line.as_bytes()).unwrap();
+    assert!(event.what.order().unwrap().check("a").is_err());
 }
 
 #[test]

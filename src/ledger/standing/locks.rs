@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
 
-use super::{Objection, Pass, Rule, Standing, Verb};
+use super::{Objection, Pass, Rule, Standing, Verb, people};
 use crate::ledger::{
     Event,
     approval::fingerprint,
-    event::{Applicant, Decided, Issued, LockTarget, Locked, RevokeTarget, Revoked, Unlocked, Who},
+    event::{
+        Applicant, Covered, Decided, Issued, LockTarget, Locked, RevokeTarget, Revoked, Unlocked,
+    },
+    order::Target,
 };
 
 /// A lock in force.
@@ -24,6 +27,8 @@ pub struct Lock {
     pub at: OffsetDateTime,
     /// The `locked` event's index.
     pub index: u64,
+    /// Everyone whom it covers by now.
+    pub covers: Vec<Covered>,
 }
 
 /// The locks in force, and how often something was revoked.
@@ -37,17 +42,47 @@ pub(super) struct Locks {
 
 impl Standing {
     /// The locks in force.
-    pub fn locks(&self) -> impl Iterator<Item = &Lock> {
-        self.locks.by_target.values()
+    pub fn locks(&self) -> impl Iterator<Item = Lock> {
+        let locks = self.locks.by_target.values();
+        locks.map(|lock| self.with_covers(lock))
     }
 
-    /// Nobody who is locked goes on.
+    /// The lock on exactly this target.
+    pub fn lock(&self, target: &LockTarget) -> Option<Lock> {
+        let lock = self.locks.by_target.get(target)?;
+        Some(self.with_covers(lock))
+    }
+
+    fn with_covers(&self, lock: &Lock) -> Lock {
+        let called = match &lock.target {
+            LockTarget::Identity(name) => self.people.called(name),
+            LockTarget::Key(_) | LockTarget::Role(_) => BTreeMap::new(),
+        };
+        Lock {
+            covers: people::covered(called),
+            ..lock.clone()
+        }
+    }
+
+    /// Whether exactly this is locked.
+    pub(super) fn is_locked(&self, target: &LockTarget) -> bool {
+        self.locks.by_target.contains_key(target)
+    }
+
+    /// Checks that no lock is on the applicant: on any name that the ledger has seen them under, on
+    /// the key or on the role.
     ///
     /// # Errors
     /// [`Rule::Locked`], naming what is locked.
     pub fn expect_unlocked(&self, applicant: &Applicant<'_>) -> Result<(), Objection> {
-        let mut targets = self.locks.by_target.keys();
-        match targets.find(|target| target.is_about(applicant)) {
+        if self.locks.by_target.is_empty() {
+            return Ok(());
+        }
+        let names = self.people.names(applicant);
+        let names = names.map(|name| LockTarget::Identity(name.to_owned()));
+        let key = applicant.key.map(|key| LockTarget::Key(key.to_owned()));
+        let role = applicant.role.map(|role| LockTarget::Role(role.to_owned()));
+        match names.chain(key).chain(role).find(|it| self.is_locked(it)) {
             None => Ok(()),
             Some(target) => Err(Objection::new(
                 Rule::Locked,
@@ -59,10 +94,10 @@ impl Standing {
     /// The passes that a lock at `at` revokes, by serial: those that are out and not yet revoked. An emergency's pass is also
     /// its signers'.
     pub fn lockable(&self, target: &LockTarget, at: OffsetDateTime) -> Vec<u64> {
-        self.out(at, |pass| {
-            let mut signers = pass.signers.iter();
-            target.is_about(&pass.applicant())
-                || signers.any(|signer| target.is_about(&signer.applicant()))
+        self.out(at, |pass| match target {
+            LockTarget::Identity(name) => self.is_of(pass, name),
+            LockTarget::Key(key) => is_by(pass, key),
+            LockTarget::Role(role) => pass.role == *role,
         })
     }
 
@@ -71,16 +106,17 @@ impl Standing {
     pub fn revocable(&self, target: &RevokeTarget, at: OffsetDateTime) -> Vec<u64> {
         self.out(at, |pass| match target {
             RevokeTarget::Serial(serial) => pass.serial == *serial || pass.jump_of == Some(*serial),
-            RevokeTarget::Key(key) => {
-                pass.key == *key || pass.signers.iter().any(|signer| signer.key == *key)
-            }
-            RevokeTarget::Identity(identity) => {
-                let mut signers = pass.signers.iter();
-                pass.applicant().is_called(identity)
-                    || signers.any(|signer| signer.applicant().is_called(identity))
-            }
+            RevokeTarget::Key(key) => is_by(pass, key),
+            RevokeTarget::Identity(name) => self.is_of(pass, name),
             RevokeTarget::Before(time) => pass.issued_at.unix_timestamp().max(0) < signed(*time),
         })
+    }
+
+    /// Whether the pass is that of an identity that is or was called `name`, or was signed for by one.
+    fn is_of(&self, pass: &Pass, name: &str) -> bool {
+        let mut signers = pass.signers.iter();
+        self.people.is_called(&pass.applicant(), name)
+            || signers.any(|signer| self.people.is_called(&signer.applicant(), name))
     }
 
     fn out(&self, at: OffsetDateTime, is_hit: impl Fn(&Pass) -> bool) -> Vec<u64> {
@@ -100,9 +136,8 @@ impl Standing {
     }
 
     pub(super) fn admit_revoked(&self, event: &Event, revoked: &Revoked) -> Result<(), Objection> {
-        self.expect_acting(&revoked.who, revoked.key.as_deref())?;
         if let RevokeTarget::Serial(serial) = revoked.target
-            && !self.passes().any(|pass| pass.serial == serial)
+            && self.passes.get(serial).is_none()
         {
             return Err(Objection::new(
                 Rule::NoSuchPass,
@@ -113,13 +148,11 @@ impl Standing {
     }
 
     pub(super) fn admit_locked(&self, event: &Event, locked: &Locked) -> Result<(), Objection> {
-        self.expect_acting(&locked.who, locked.key.as_deref())?;
         expect_serials(&locked.serials, &self.lockable(&locked.target, event.at))
     }
 
     pub(super) fn admit_unlocked(&self, unlocked: &Unlocked) -> Result<(), Objection> {
-        self.expect_acting(&unlocked.who, unlocked.key.as_deref())?;
-        match self.locks.by_target.contains_key(&unlocked.target) {
+        match self.is_locked(&unlocked.target) {
             true => Ok(()),
             false => Err(Objection::new(
                 Rule::NoSuchLock,
@@ -129,11 +162,6 @@ impl Standing {
                 ),
             )),
         }
-    }
-
-    /// Whoever is locked themselves neither locks, unlocks nor revokes, nor does a locked key.
-    fn expect_acting(&self, who: &Who, key: Option<&str>) -> Result<(), Objection> {
-        self.expect_unlocked(&Applicant::new(who, key, None))
     }
 
     /// A request that somebody who is locked by now has approved is no longer redeemed.
@@ -193,13 +221,23 @@ impl Standing {
             by: locked.who.label.clone(),
             at: event.at,
             index: event.index,
+            covers: Vec::new(),
         };
+        self.orders
+            .apply(&Target::from(&locked.target), event.index);
         self.locks.by_target.insert(locked.target.clone(), lock);
     }
 
-    pub(super) fn apply_unlocked(&mut self, unlocked: &Unlocked) {
+    pub(super) fn apply_unlocked(&mut self, event: &Event, unlocked: &Unlocked) {
+        self.orders
+            .apply(&Target::from(&unlocked.target), event.index);
         self.locks.by_target.remove(&unlocked.target);
     }
+}
+
+/// Whether the pass is for the key of this fingerprint, or was signed for by it.
+fn is_by(pass: &Pass, key: &str) -> bool {
+    pass.key == key || pass.signers.iter().any(|signer| signer.key == key)
 }
 
 /// An event that revokes others than it says it does was not written by us.

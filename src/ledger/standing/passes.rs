@@ -65,6 +65,7 @@ impl Pass {
     /// Its holder, as far as locks go.
     pub(super) fn applicant(&self) -> Applicant<'_> {
         Applicant {
+            issuer: &self.issuer,
             subject: &self.subject,
             label: &self.label,
             key: Some(&self.key),
@@ -82,6 +83,8 @@ impl Pass {
 /// Somebody whose registered key signed for a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signer {
+    /// The `iss` claim.
+    pub issuer: String,
     /// The `sub` claim.
     pub subject: String,
     /// A name for people.
@@ -94,6 +97,7 @@ impl Signer {
     /// They, as far as locks go.
     pub(super) fn applicant(&self) -> Applicant<'_> {
         Applicant {
+            issuer: &self.issuer,
             subject: &self.subject,
             label: &self.label,
             key: Some(&self.key),
@@ -106,6 +110,7 @@ fn signers(issued: &Issued) -> Vec<Signer> {
     issued
         .signatures()
         .map(|one| Signer {
+            issuer: one.who.issuer.clone(),
             subject: one.who.subject.clone(),
             label: one.who.label.clone(),
             key: one.fingerprint().unwrap_or_default(),

@@ -3,11 +3,12 @@
 use super::{Malformed, REASON_BYTES, ROLE_BYTES, malformed, missing, text};
 use crate::{
     ledger::{
-        event::{LockTarget, RevokeTarget},
-        standing::Lock,
+        event::{Covered, LockTarget, RevokeTarget},
+        order::{self, LATEST},
+        standing::{Lock, Preview},
     },
     operations::admin::Done,
-    proto::v1::{self, lock_target, revoke_request},
+    proto::v1::{self, lock_target, preview_request, revoke_request},
 };
 
 /// Longer than any subject (OpenID Connect Core section 2: 255) or e-mail address.
@@ -25,9 +26,7 @@ pub(in crate::server) fn lock_target(
         None => Err(missing("target")),
         Some(Target::Identity(name)) => Ok(LockTarget::Identity(identity(name)?)),
         Some(Target::Key(key)) => Ok(LockTarget::Key(fingerprint(key)?)),
-        Some(Target::Role(role)) => Ok(LockTarget::Role(
-            text("role", role, ROLE_BYTES)?.ok_or(missing("role"))?,
-        )),
+        Some(Target::Role(name)) => Ok(LockTarget::Role(role(name)?)),
     }
 }
 
@@ -41,7 +40,34 @@ pub(in crate::server) fn revoke_target(
         Some(Target::Serial(serial)) => Ok(RevokeTarget::Serial(*serial)),
         Some(Target::Key(key)) => Ok(RevokeTarget::Key(fingerprint(key)?)),
         Some(Target::Identity(name)) => Ok(RevokeTarget::Identity(identity(name)?)),
-        Some(Target::Before(time)) => Ok(RevokeTarget::Before(*time)),
+        Some(Target::Before(time)) => Ok(RevokeTarget::Before(before(*time)?)),
+    }
+}
+
+/// The target of an order to come.
+pub(in crate::server) fn preview_target(
+    wire: Option<&preview_request::Target>,
+) -> Result<order::Target, Malformed> {
+    use preview_request::Target;
+    match wire {
+        None => Err(missing("target")),
+        Some(Target::Identity(name)) => Ok(order::Target::Identity(identity(name)?)),
+        Some(Target::Key(key)) => Ok(order::Target::Key(fingerprint(key)?)),
+        Some(Target::Role(name)) => Ok(order::Target::Role(role(name)?)),
+        Some(Target::Serial(serial)) => Ok(order::Target::Serial(*serial)),
+        Some(Target::Before(time)) => Ok(order::Target::Before(before(*time)?)),
+    }
+}
+
+/// What an order would meet, as administrators see it.
+pub(in crate::server) fn preview(preview: Preview) -> v1::PreviewResponse {
+    v1::PreviewResponse {
+        covers: covered(preview.covers),
+        covers_caller: preview.covers_caller,
+        passes: preview.passes as u64,
+        near: preview.near,
+        lock: preview.lock.map(lock),
+        after: preview.after,
     }
 }
 
@@ -58,7 +84,19 @@ pub(in crate::server) fn lock(lock: Lock) -> v1::Lock {
         by: lock.by,
         at: u64::try_from(lock.at.unix_timestamp()).unwrap_or(0),
         index: lock.index,
+        covers: covered(lock.covers),
     }
+}
+
+fn covered(covers: Vec<Covered>) -> Vec<v1::Covered> {
+    let covers = covers.into_iter();
+    covers
+        .map(|one| v1::Covered {
+            issuer: one.issuer,
+            subject: one.subject,
+            label: one.label,
+        })
+        .collect()
 }
 
 /// What a revocation came to.
@@ -66,6 +104,7 @@ pub(in crate::server) fn revoked(done: Done) -> v1::RevokeResponse {
     v1::RevokeResponse {
         serials: done.serials,
         index: done.index,
+        covers: covered(done.covers),
     }
 }
 
@@ -83,6 +122,18 @@ fn wire_target(target: LockTarget) -> v1::LockTarget {
 
 fn identity(wire: &str) -> Result<String, Malformed> {
     text("identity", wire, IDENTITY_BYTES)?.ok_or(missing("identity"))
+}
+
+fn role(wire: &str) -> Result<String, Malformed> {
+    text("role", wire, ROLE_BYTES)?.ok_or(missing("role"))
+}
+
+/// No calendar has a later second, so no page and no log could show it.
+fn before(wire: u64) -> Result<u64, Malformed> {
+    match wire <= LATEST {
+        true => Ok(wire),
+        false => Err(malformed("before", "is later than 9999-12-31T23:59:59Z")),
+    }
 }
 
 /// A fingerprint of another form matches no key, so a lock on it would stop nobody.

@@ -10,7 +10,8 @@ use time::{Duration, OffsetDateTime};
 use super::*;
 use crate::ledger::{
     Event, What,
-    event::{LockTarget, Locked, RevokeTarget, Revoked, Through, Who, tests::issued},
+    event::{LockTarget, RevokeTarget, Through, Who, tests::issued},
+    order,
 };
 
 const COMMAND: &str = "echo 'this pass only forwards' >&2; exit 1";
@@ -71,14 +72,7 @@ fn carol() -> Who {
 }
 
 fn revoked(standing: &Standing, target: RevokeTarget) -> What {
-    let serials = standing.revocable(&target, OffsetDateTime::UNIX_EPOCH);
-    What::Revoked(Box::new(Revoked {
-        who: carol(),
-        target,
-        reason: None,
-        serials,
-        key: None,
-    }))
+    order::tests::revoked(standing, &carol(), target, OffsetDateTime::UNIX_EPOCH)
 }
 
 #[test]
@@ -187,13 +181,7 @@ fn after_a_revocation_or_a_lock_no_jump_pass_comes() {
         take(&mut standing, &event(2, pass(jump_pass()))).unwrap();
         let serials = standing.lockable(&target, OffsetDateTime::UNIX_EPOCH);
         assert_eq!(serials, [1, 2], "{target}");
-        let lock = What::Locked(Box::new(Locked {
-            who: carol(),
-            target,
-            reason: None,
-            serials,
-            key: None,
-        }));
+        let lock = order::tests::locked(&standing, &carol(), target, OffsetDateTime::UNIX_EPOCH);
         take(&mut standing, &event(3, lock)).unwrap();
         let refused = standing.admit(&event(4, pass(jump_pass()))).unwrap_err();
         assert_eq!(refused.rule, Rule::Locked);

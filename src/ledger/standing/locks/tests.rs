@@ -11,7 +11,8 @@ use time::Duration;
 use super::*;
 use crate::ledger::{
     What,
-    event::{Issued, tests::issued},
+    event::{Issued, Who, tests::issued},
+    order::{LATEST, tests as order},
 };
 
 const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
@@ -68,14 +69,7 @@ fn take(standing: &mut Standing, event: &Event) -> Result<(), Objection> {
 fn lock(standing: &mut Standing, index: u64, target: LockTarget) -> Result<Vec<u64>, Objection> {
     let at = START + Duration::seconds(40);
     let serials = standing.lockable(&target, at);
-    let locked = Locked {
-        who: carol(),
-        target,
-        reason: None,
-        serials: serials.clone(),
-        key: None,
-    };
-    let event = event(index, 40, What::Locked(Box::new(locked)));
+    let event = event(index, 40, order::locked(standing, &carol(), target, at));
     take(standing, &event).map(|()| serials)
 }
 
@@ -86,14 +80,7 @@ fn revoke(
 ) -> Result<Vec<u64>, Objection> {
     let at = START + Duration::seconds(second);
     let serials = standing.revocable(&target, at);
-    let revoked = Revoked {
-        who: carol(),
-        target,
-        reason: None,
-        serials: serials.clone(),
-        key: None,
-    };
-    let event = event(9, second, What::Revoked(Box::new(revoked)));
+    let event = event(9, second, order::revoked(standing, &carol(), target, at));
     take(standing, &event).map(|()| serials)
 }
 
@@ -151,14 +138,8 @@ fn a_lock_ends_with_its_unlock_and_what_was_revoked_stays_so() {
     let mut standing = world();
     let target = LockTarget::Identity("bob".to_owned());
     let unlock = |standing: &mut Standing, target: &LockTarget| {
-        let unlocked = Unlocked {
-            who: carol(),
-            target: target.clone(),
-            reason: None,
-            key: None,
-        };
-        let event = event(6, 60, What::Unlocked(Box::new(unlocked)));
-        rule(take(standing, &event))
+        let unlocked = order::unlocked(standing, &carol(), target.clone());
+        rule(take(standing, &event(6, 60, unlocked)))
     };
     assert_eq!(unlock(&mut standing, &target), Some(Rule::NoSuchLock));
     lock(&mut standing, 4, target.clone()).unwrap();
@@ -196,7 +177,7 @@ fn a_revocation_hits_what_is_out_and_not_yet_revoked() {
         (RevokeTarget::Before(10), vec![]),
         (RevokeTarget::Before(11), vec![1]),
         (RevokeTarget::Before(30), vec![1, 2]),
-        (RevokeTarget::Before(u64::MAX), vec![1, 2, 3]),
+        (RevokeTarget::Before(LATEST), vec![1, 2, 3]),
     ] {
         let mut standing = world();
         assert_eq!(
@@ -233,21 +214,15 @@ fn cve_2021_29653_a_revoked_pass_is_remembered_until_no_host_can_take_it() {
 #[test]
 fn a_locked_key_does_not_unlock_itself() {
     let mut standing = world();
-    let key = LockTarget::Key("SHA256:stolen".to_owned());
+    let fingerprint = order::key(1).fingerprint(ssh_key::HashAlg::Sha256);
+    let key = LockTarget::Key(fingerprint.to_string());
     lock(&mut standing, 4, key.clone()).unwrap();
-    for (proven, expected) in [
-        (Some("SHA256:stolen"), Some(Rule::Locked)),
-        (Some("SHA256:other"), None),
-        (None, None),
-    ] {
-        let unlocked = Unlocked {
-            who: carol(),
-            target: key.clone(),
-            reason: None,
-            key: proven.map(str::to_owned),
-        };
-        let unlocked = event(6, 60, What::Unlocked(Box::new(unlocked)));
-        assert_eq!(rule(standing.admit(&unlocked)), expected, "{proven:?}");
+    for (seed, expected) in [(1, Some(Rule::Locked)), (2, None)] {
+        let after = standing.after(&Target::from(&key));
+        let unlocked = order::unlocked(&standing, &carol(), key.clone());
+        let unlocked = order::signed(unlocked, order::SERVER, seed, after);
+        let unlocked = event(6, 60, unlocked);
+        assert_eq!(rule(standing.admit(&unlocked)), expected, "{seed}");
     }
 }
 
@@ -263,42 +238,35 @@ fn whoever_is_locked_neither_locks_nor_unlocks_nor_revokes() {
     );
     let revoked = revoke(&mut standing, 41, RevokeTarget::Serial(1));
     assert_eq!(rule(revoked.map(drop)), Some(Rule::Locked));
-    let unlocked = Unlocked {
-        who: super::tests::carol(),
-        target: carol,
-        reason: None,
-        key: None,
-    };
-    let unlocked = event(6, 60, What::Unlocked(Box::new(unlocked)));
+    let unlocked = order::unlocked(&standing, &super::tests::carol(), carol);
+    let unlocked = event(6, 60, unlocked);
     assert_eq!(rule(standing.admit(&unlocked)), Some(Rule::Locked));
 }
 
 #[test]
 fn an_event_that_revokes_others_than_it_is_aimed_at_is_not_admitted() {
     let standing = world();
+    let at = START + Duration::seconds(40);
     for serials in [vec![], vec![1], vec![2, 1], vec![1, 2, 3]] {
-        let target = RevokeTarget::Identity("bob".to_owned());
-        let revoked = Revoked {
-            who: carol(),
-            target,
-            reason: None,
-            serials: serials.clone(),
-            key: None,
+        let bob = "bob".to_owned();
+        let mut forged =
+            order::revoked(&standing, &carol(), RevokeTarget::Identity(bob.clone()), at);
+        let What::Revoked(revoked) = &mut forged else {
+            panic!()
         };
-        let forged = event(4, 40, What::Revoked(Box::new(revoked)));
+        revoked.serials.clone_from(&serials);
+        let forged = event(4, 40, forged);
         assert_eq!(
             rule(standing.admit(&forged)),
             Some(Rule::Serials),
             "{serials:?}"
         );
-        let locked = Locked {
-            who: carol(),
-            target: LockTarget::Identity("bob".to_owned()),
-            reason: None,
-            serials,
-            key: None,
+        let mut forged = order::locked(&standing, &carol(), LockTarget::Identity(bob), at);
+        let What::Locked(locked) = &mut forged else {
+            panic!()
         };
-        let forged = event(4, 40, What::Locked(Box::new(locked)));
+        locked.serials = serials;
+        let forged = event(4, 40, forged);
         assert_eq!(rule(standing.admit(&forged)), Some(Rule::Serials));
     }
 }
@@ -309,13 +277,8 @@ fn what_was_asked_for_before_all_was_revoked_is_not_recorded_after_it() {
     let target = RevokeTarget::Before(35);
     let serials = standing.revocable(&target, START + Duration::seconds(40));
     assert_eq!(serials, [1, 2, 3]);
-    let revoked = What::Revoked(Box::new(Revoked {
-        who: carol(),
-        target,
-        reason: None,
-        serials,
-        key: None,
-    }));
+    let at = START + Duration::seconds(40);
+    let revoked = order::revoked(&standing, &carol(), target, at);
     take(&mut standing, &event(4, 40, revoked)).unwrap();
     let late = take(&mut standing, &pass(5, 34, "bob", "SHA256:b1", "shell"));
     assert_eq!(late.unwrap_err().rule, Rule::RevokedMeanwhile);

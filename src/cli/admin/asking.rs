@@ -1,0 +1,129 @@
+//! What an administrator is told and asked before an order: whom a name covers, and whether it is meant.
+
+use std::fmt::Write as _;
+
+use crate::{
+    cli::{
+        Failure, Global,
+        failure::Code,
+        login::is_interactive,
+        output::{clean, table},
+        waiting::{asked, quoted},
+    },
+    ledger::order::{Target, Verb},
+    proto::v1::{Covered, PreviewResponse as Preview},
+};
+
+/// So many covered identities are shown; JSON has all.
+const SHOWN: usize = 20;
+
+/// An order that the user wants.
+pub(super) struct Wanted<'a> {
+    pub(super) verb: Verb,
+    pub(super) target: &'a Target,
+    pub(super) reason: &'a str,
+    /// Whether the session's own key is the target.
+    pub(super) is_own_key: bool,
+    /// `--yes`
+    pub(super) yes: bool,
+}
+
+impl Wanted<'_> {
+    /// Says whom the order covers. Asks if its name is not known or is the administrator's own.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] if it has to ask and there is no terminal; [`Code::Failure`] after a no.
+    pub(super) async fn agree(&self, global: &Global, preview: &Preview) -> Result<(), Failure> {
+        if !global.is_json() && !preview.covers.is_empty() {
+            global.say(&format!(
+                "{} covers:\n{}",
+                self.target,
+                rows(&preview.covers)
+            ));
+        }
+        let Some(doubt) = self.doubt(preview) else {
+            return Ok(());
+        };
+        if self.yes {
+            return Ok(());
+        }
+        let verb = word(self.verb);
+        if !is_interactive(global) {
+            let message = format!(
+                "{doubt}; to {verb} it all the same, type: {}",
+                self.command()
+            );
+            return Err(Failure::new(Code::Usage, message).because("CONFIRMATION_NEEDED"));
+        }
+        let answer = asked(&format!("{doubt}. To {verb} it all the same, type yes: ")).await?;
+        match answer.eq_ignore_ascii_case("yes") {
+            true => Ok(()),
+            false => Err(Failure::new(Code::Failure, "nothing was changed")),
+        }
+    }
+
+    /// Why the order may not be meant.
+    fn doubt(&self, preview: &Preview) -> Option<String> {
+        if preview.covers_caller || self.is_own_key {
+            return Some(match self.verb {
+                Verb::Revoke => format!("{} covers you", self.target),
+                Verb::Lock | Verb::Unlock => {
+                    format!(
+                        "{} covers you, and you cannot end a lock on yourself",
+                        self.target
+                    )
+                }
+            });
+        }
+        let Target::Identity(name) = self.target else {
+            return None;
+        };
+        if !preview.covers.is_empty() {
+            return None;
+        }
+        let mut doubt = format!("no identity in the ledger is called {name:?}");
+        if !preview.near.is_empty() {
+            let near = preview.near.iter().map(|name| quoted(&clean(name)));
+            let near: Vec<String> = near.collect();
+            let _ = write!(doubt, " (near: {})", near.join(", "));
+        }
+        Some(doubt)
+    }
+
+    /// The command that does not ask.
+    fn command(&self) -> String {
+        let reason = match self.reason {
+            "" => String::new(),
+            reason => format!(" --reason {}", quoted(reason)),
+        };
+        let target = match (self.verb, self.target) {
+            (Verb::Revoke, Target::Identity(name)) => format!("--identity={}", quoted(name)),
+            (_, Target::Key(key)) => format!("--key {}", quoted(key)),
+            (_, Target::Identity(name)) if name.starts_with('-') => format!("-- {}", quoted(name)),
+            (_, Target::Identity(name)) => quoted(name),
+            // Of these nothing is asked.
+            (_, Target::Role(_) | Target::Serial(_) | Target::Before(_)) => String::new(),
+        };
+        format!("daypass admin {}{reason} --yes {target}", word(self.verb))
+    }
+}
+
+fn word(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Lock => "lock",
+        Verb::Unlock => "unlock",
+        Verb::Revoke => "revoke",
+    }
+}
+
+fn rows(covers: &[Covered]) -> String {
+    let rows = covers.iter().take(SHOWN).map(|one| {
+        let (label, issuer, subject) = (&one.label, &one.issuer, &one.subject);
+        vec![format!("  {label}"), subject.clone(), issuer.clone()]
+    });
+    let mut text = table(&rows.collect::<Vec<_>>());
+    if let more @ 1.. = covers.len().saturating_sub(SHOWN) {
+        let _ = write!(text, "\n  and {more} more");
+    }
+    text
+}
