@@ -287,4 +287,4 @@ fn token_hash(hex: &str) -> Option<[u8; 32]> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -17,12 +17,12 @@ use crate::ledger::{
 const TOKEN: [u8; 32] = [7; 32];
 
 /// The administrator's key of sample orders: its seed is this byte, 32 times.
-pub(in crate::ledger) fn key(seed: u8) -> PrivateKey {
+pub(crate) fn key(seed: u8) -> PrivateKey {
     PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32]))
 }
 
 /// `what`, signed by the key of `seed` for `server`, following `after`.
-pub(in crate::ledger) fn signed(mut what: What, server: &str, seed: u8, after: u64) -> What {
+pub(crate) fn signed(mut what: What, server: &str, seed: u8, after: u64) -> What {
     let order = what.order().unwrap();
     let message = Order {
         server,
@@ -44,10 +44,10 @@ pub(in crate::ledger) fn signed(mut what: What, server: &str, seed: u8, after: u
 }
 
 /// The server of sample orders.
-pub(in crate::ledger) const SERVER: &str = "daypass.example.com";
+pub(crate) const SERVER: &str = "daypass.example.com";
 
 /// The lock that the server would record after `standing`, signed by the key of seed 1.
-pub(in crate::ledger) fn locked(
+pub(crate) fn locked(
     standing: &Standing,
     who: &Who,
     target: LockTarget,
@@ -66,7 +66,7 @@ pub(in crate::ledger) fn locked(
 }
 
 /// The same for an unlock.
-pub(in crate::ledger) fn unlocked(standing: &Standing, who: &Who, target: LockTarget) -> What {
+pub(crate) fn unlocked(standing: &Standing, who: &Who, target: LockTarget) -> What {
     let about = Target::from(&target);
     let unlocked = What::Unlocked(Box::new(Unlocked {
         who: who.clone(),
@@ -78,7 +78,7 @@ pub(in crate::ledger) fn unlocked(standing: &Standing, who: &Who, target: LockTa
 }
 
 /// The same for a revocation.
-pub(in crate::ledger) fn revoked(
+pub(crate) fn revoked(
     standing: &Standing,
     who: &Who,
     target: RevokeTarget,
@@ -97,7 +97,7 @@ pub(in crate::ledger) fn revoked(
 }
 
 /// The place of an order's proof.
-pub(in crate::ledger) fn proof(what: &mut What) -> &mut Option<Proof> {
+pub(crate) fn proof(what: &mut What) -> &mut Option<Proof> {
     match what {
         What::Locked(it) => &mut it.proof,
         What::Unlocked(it) => &mut it.proof,

@@ -9,6 +9,7 @@ use super::*;
 use crate::ledger::{
     approval,
     event::{Asked, Decided, LockTarget, Locked, Requested, Unlocked, Who},
+    order::tests as order,
     standing::{State, Verb},
 };
 
@@ -76,6 +77,7 @@ async fn waiting() -> Folder {
         who: who("admin"),
         ..lock_of_role()
     }));
+    let lock = order::signed(lock, SERVER, 1, 0);
     store.record(lock, NOW).await.unwrap();
     store.close().await;
     folder
@@ -118,7 +120,11 @@ async fn a_forged_approval_unlock_or_pass_stops_the_start_and_is_named() {
             approved(&key, "AAAA".to_owned()),
             "event 3 is a decision without its maker's signature",
         ),
-        ("a hand-written unlock", unlocked(), "event 3 "),
+        (
+            "a hand-written unlock",
+            unlocked(),
+            "event 3 is an order without its administrator's signature",
+        ),
         (
             "a pass",
             What::Issued(Box::new(passes::issued())),
@@ -237,7 +243,8 @@ async fn what_was_committed_after_the_last_checkpoint_is_taken() {
     let early = fs::read(folder.file("checkpoint")).unwrap();
     let store = folder.open().await.unwrap();
     store.record(denied(), NOW).await.unwrap();
-    store.record(unlocked(), NOW).await.unwrap();
+    let unlock = order::signed(unlocked(), SERVER, 1, 3);
+    store.record(unlock, NOW).await.unwrap();
     store.close().await;
     fs::write(folder.file("checkpoint"), early).unwrap();
     let store = folder.open().await.unwrap();
