@@ -10,7 +10,7 @@ use super::{
 ///
 /// Never asks anything. Only a role that demands no parameter and no reason is used. Beside the pass, a small ssh
 /// configuration names its login and its files for the ssh that runs this; of several logins, it is your local name if the
-/// pass has it, else the first.
+/// pass has it, else the first by the alphabet.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

@@ -129,7 +129,7 @@ struct Printed {
     role: String,
     key_id: String,
     principals: Vec<String>,
-    /// The login name to use: your local one if the pass has it, else its first.
+    /// The login name to use: your local one if the pass has it, else the first by the alphabet.
     login: Option<String>,
     command: Option<String>,
     source_addresses: Vec<String>,

@@ -60,6 +60,14 @@ impl Account {
         }
     }
 
+    /// The logins that the host lets in: a pass decides which of them its holder has.
+    pub(super) fn logins(&self) -> Vec<&str> {
+        match self {
+            Self::Current(name) => vec![name],
+            Self::Own => vec![NAME, "root"],
+        }
+    }
+
     /// The words that come before a program so that it runs where the account is known; its files go to `dir`.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
-//! A throw-away sshd on loopback: it takes passes of one CA for one login and nothing else, and none that its revocation
-//! list names. The login is `deploy` for root on Linux, an account that this host alone has; else the current user.
+//! A throw-away sshd on loopback: it takes passes of one CA and nothing else, and none that its revocation
+//! list names. For root on Linux the login is `deploy`, an account that this host alone has (`root` is let in too, with a
+//! pass for it); else it is the current user.
 //!
 //! It ends with this process, however that ends: a small shell beside it waits for a pipe to close.
 
@@ -88,7 +89,7 @@ impl Sshd {
             let config = dir.join("sshd_config");
             files::write(
                 &config,
-                &configuration(dir, &user, port, has_penalties(program)),
+                &configuration(dir, &account.logins(), port, has_penalties(program)),
             )?;
             files::write(&log, "")?;
             let child = spawn(&enter, program, &config, &log)?;
@@ -113,7 +114,7 @@ impl Sshd {
         self.port
     }
 
-    /// The login name that a host started by this process takes.
+    /// The login name for passes to a host that this process starts.
     ///
     /// # Errors
     /// If the system does not say who we are.
@@ -121,7 +122,7 @@ impl Sshd {
         Ok(Account::find()?.name().to_owned())
     }
 
-    /// The one login name it takes.
+    /// The login name for passes to it.
     pub fn user(&self) -> &str {
         &self.user
     }
@@ -211,13 +212,14 @@ fn spawn(enter: &[OsString], program: &Path, config: &Path, log: &Path) -> Resul
         .map_err(|error| Error::System("start sshd", error))
 }
 
-fn configuration(dir: &Path, user: &str, port: u16, has_penalties: bool) -> String {
+fn configuration(dir: &Path, logins: &[&str], port: u16, has_penalties: bool) -> String {
     let file = |name: &str| format!("\"{}\"", dir.join(name).display());
     let mut text = format!(
-        "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nTrustedUserCAKeys {}\nRevokedKeys {}\nAllowUsers {user}\n",
+        "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nTrustedUserCAKeys {}\nRevokedKeys {}\nAllowUsers {}\n",
         file("host_key"),
         file("user_ca.pub"),
         file("krl"),
+        logins.join(" "),
     );
     text.push_str(
         "PidFile none\nLogLevel VERBOSE\nAuthorizedKeysFile none\nPasswordAuthentication no\n\

@@ -32,3 +32,19 @@ pub fn write_with_homes(folder: &Path, accounts: &[(&str, &Path)]) -> PathBuf {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     path
 }
+
+/// The words before a program that is to run with these accounts: in a mount namespace, which only root can make.
+pub fn enter(passwd: &Path) -> Vec<String> {
+    let script = r#"mount --bind "$0" /etc/passwd && exec "$@""#;
+    let words = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        script,
+    ];
+    let words = words.into_iter().map(str::to_owned);
+    words.chain([passwd.display().to_string()]).collect()
+}

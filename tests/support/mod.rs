@@ -17,6 +17,7 @@
 
 pub mod accounts;
 pub mod door;
+pub mod laptop;
 pub mod office;
 pub mod person;
 pub mod scene;

@@ -1,0 +1,181 @@
+//! A user whose name is no login of any host, with plain ssh, scp and sftp after `daypass ssh-config install`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod support;
+
+use std::{fs, path::Path};
+
+use daypass::dev::world::{Options, World};
+use support::laptop::{HOME, Laptop, NAME};
+
+const POLICY: &str = r#"
+[limits]
+principals = ["deploy", "root", "aaron", "ada"]
+
+[hosts]
+web = ["web-*"]
+
+[[role]]
+name = "shell"
+allow = '"sre" in claims.groups'
+principals = [LOGINS]
+pty = true
+ttl = "1h"
+"#;
+
+/// A world whose one host is in no group, and a laptop where alice has signed in.
+async fn signed_in(logins: &str) -> (World, tempfile::TempDir, Laptop) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        program: Some(env!("CARGO_BIN_EXE_daypass").into()),
+        policy: Some(POLICY.replace("LOGINS", logins)),
+        ..Options::default()
+    };
+    let world = World::start_with(folder.path(), options).await.unwrap();
+    let laptop = Laptop::new(&world);
+    laptop.says("daypass login --as alice").await;
+    laptop.says("daypass ssh-config install").await;
+    (world, folder, laptop)
+}
+
+/// What ssh makes of its configuration for a host.
+async fn setting(laptop: &Laptop, words: &str, name: &str) -> Vec<String> {
+    let said = laptop.says(&format!("ssh -G {words}")).await;
+    let name = format!("{name} ");
+    let lines = said.lines().filter_map(|line| line.strip_prefix(&name));
+    lines.map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_ssh_and_all_that_run_it_log_in_at_the_first_try_as_the_pass_says() {
+    let (world, _folder, laptop) = signed_in(r#""deploy""#).await;
+    assert_eq!(laptop.says("id -un").await, NAME);
+    assert_eq!(laptop.says("ssh web-1 id -un").await, "deploy");
+    assert_eq!(setting(&laptop, "WEB-1", "user").await, ["deploy"]);
+    assert_eq!(laptop.says("daypass ssh web-2 -- id -un").await, "deploy");
+
+    laptop.put("letter", "dear deploy\n");
+    laptop.says("scp -q letter web-1:").await;
+    laptop.says("scp -q -O letter web-1:by-scp").await;
+    laptop.put("batch", "put letter by-sftp\nls\n");
+    let listed = laptop.says("sftp -q -b batch web-1").await;
+    assert!(listed.contains("by-sftp"), "{listed}");
+    assert_eq!(
+        laptop.says("ssh web-1 cat letter by-scp by-sftp").await,
+        "dear deploy\ndear deploy\ndear deploy"
+    );
+
+    // As ansible runs it, with a connection that stays open for the next one.
+    let options = format!(
+        "-C -o ControlMaster=auto -o ControlPersist=60s -o ControlPath={HOME}/cp -o KbdInteractiveAuthentication=no \
+         -o PreferredAuthentications=gssapi-with-mic,gssapi-keyex,hostbased,publickey -o PasswordAuthentication=no \
+         -o ConnectTimeout=10"
+    );
+    for _ in 0..2 {
+        let line = format!("ssh {options} -tt web-1 '/bin/sh -c '\"'\"'id -un && sleep 0'\"'\"''");
+        assert_eq!(laptop.says(&line).await, "deploy");
+    }
+    laptop.says(&format!("ssh {options} -O exit web-1")).await;
+    world.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_the_user_names_wins_over_the_passes() {
+    let (world, _folder, laptop) = signed_in(r#""deploy", "root""#).await;
+    for (line, login) in [
+        ("ssh web-1 id -un", "deploy"),
+        ("ssh root@web-1 id -un", "root"),
+        ("ssh -l root web-1 id -un", "root"),
+        ("ssh -o User=root web-1 id -un", "root"),
+        ("daypass ssh -l root web-1 -- id -un", "root"),
+        ("daypass ssh root@web-1 -- id -un", "root"),
+        ("daypass ssh web-1 -- id -un", "deploy"),
+    ] {
+        assert_eq!(laptop.says(line).await, login, "{line}");
+    }
+    let config = fs::read_to_string(laptop.home().join(".ssh/config")).unwrap();
+    let own = "Host web-*\n    User root\n";
+    laptop.put(".ssh/config", &format!("{own}Host *\n{config}"));
+    assert_eq!(laptop.says("ssh web-1 id -un").await, "root", "above");
+    laptop.put(".ssh/config", &format!("{config}{own}"));
+    assert_eq!(laptop.says("ssh web-1 id -un").await, "deploy", "below");
+    let denied = laptop.sh("daypass ssh -l mallory web-1").await;
+    assert_eq!(denied.code, 2, "no role has it: {denied:?}");
+    world.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_logins_it_is_the_users_own_name_else_the_first_by_the_alphabet() {
+    for (logins, expected) in [
+        (r#""root", "deploy""#, "deploy"),
+        (r#""deploy", "aaron", "ada""#, "ada"),
+    ] {
+        let (world, _folder, laptop) = signed_in(logins).await;
+        assert_eq!(setting(&laptop, "web-1", "user").await, [expected]);
+        let pass = laptop.says("daypass pass --host web-1 --format json").await;
+        let pass: serde_json::Value = serde_json::from_str(&pass).unwrap();
+        assert_eq!(pass["login"], expected, "{pass}");
+        world.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_no_pass_can_be_had_neither_login_nor_key_of_an_older_one_is_used() {
+    let (world, _folder, laptop) = signed_in(r#""deploy""#).await;
+    let state = laptop.home().join(".local/state/daypass");
+    let (folder, session) = (state.join("hosts/web-1"), state.join("session.json"));
+    let ours = |files: &[String]| files.iter().any(|file| file.contains("daypass"));
+    assert_eq!(setting(&laptop, "web-1", "user").await, ["deploy"]);
+    assert!(ours(&setting(&laptop, "web-1", "identityfile").await));
+
+    let cases = [
+        (
+            "the session is over and the pass gone",
+            folder.join("pass-cert.pub"),
+        ),
+        ("its file cannot be written", folder.join("ssh_config")),
+    ];
+    for (case, gone) in cases {
+        let kept = (fs::read(&session).unwrap(), fs::read(&gone).unwrap());
+        fs::remove_file(&gone).unwrap();
+        if gone.ends_with("ssh_config") {
+            fs::create_dir(&gone).unwrap();
+        } else {
+            fs::write(&session, "{}").unwrap();
+        }
+        assert_eq!(setting(&laptop, "web-1", "user").await, [NAME], "{case}");
+        let files = setting(&laptop, "web-1", "identityfile").await;
+        assert!(!ours(&files), "{case}: {files:?}");
+        let refused = laptop.sh("ssh web-1 id -un").await;
+        assert_eq!(refused.code, 255, "{case}: {refused:?}");
+        assert!(refused.stderr.contains("daypass: "), "{case}: {refused:?}");
+        let _ = fs::remove_dir(&gone);
+        put_back(&session, &kept.0);
+        put_back(&gone, &kept.1);
+        assert_eq!(
+            setting(&laptop, "web-1", "user").await,
+            ["deploy"],
+            "{case}"
+        );
+    }
+
+    laptop.says("daypass logout").await;
+    assert_eq!(setting(&laptop, "web-1", "user").await, [NAME]);
+    assert!(!state.join("hosts").exists());
+    world.stop().await.unwrap();
+}
+
+/// Root writes for the user, whose folder it is.
+fn put_back(path: &Path, bytes: &[u8]) {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    fs::write(path, bytes).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    let folder = fs::metadata(path.parent().unwrap()).unwrap();
+    chown(path, Some(folder.uid()), Some(folder.gid())).unwrap();
+}
