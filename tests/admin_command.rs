@@ -221,3 +221,75 @@ async fn everyone_else_and_every_mistake_has_its_exit_code() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_is_asked_about_names_that_are_not_known_or_their_own() {
+    let desks = Desks::new().await;
+    let serial = desks.pass().await.json()["serial"].as_u64().unwrap();
+    for (case, words, expected) in [
+        ("a slip", &["lock", "alise"][..], "(near: alice)"),
+        (
+            "a slip of an address",
+            &["lock", "alice@exmaple.com"],
+            "alice@example.com",
+        ),
+        ("no one", &["lock", "mallory"], "is called \"mallory\";"),
+        ("their own", &["lock", "carol"], "covers you"),
+        (
+            "their own address",
+            &["lock", "carol@example.com"],
+            "covers you",
+        ),
+        (
+            "to revoke a slip",
+            &["revoke", "--identity", "alise"],
+            "(near: alice)",
+        ),
+        (
+            "to revoke their own",
+            &["revoke", "--identity", "carol"],
+            "covers you",
+        ),
+    ] {
+        let words = [&["admin"], words].concat();
+        let done = desks.run("carol", &words).await;
+        assert_eq!(done.code, 2, "{case}: {done:?}");
+        assert!(done.stderr.contains(expected), "{case}: {done:?}");
+        let line = done.stderr.trim().rsplit_once("type: daypass ").unwrap().1;
+        assert!(line.contains("--yes"), "{case}: {line}");
+        let mistaken: Vec<&str> = line.split(' ').collect();
+        let inputless = [&["--no-input"], &words[..]].concat();
+        assert_eq!(desks.run("carol", &inputless).await.code, 2, "{case}");
+        if case != "their own" && case != "their own address" {
+            assert_eq!(
+                desks.run("carol", &mistaken).await.code,
+                0,
+                "{case}: {line}"
+            );
+        }
+    }
+    let locked = desks
+        .json("carol", &["admin", "lock", "alice@example.com"])
+        .await;
+    assert_eq!(locked["serials"], json!([serial]));
+    assert_eq!(locked["covers"][0]["subject"], "alice");
+    assert_eq!(locked["covers"][0]["label"], "alice@example.com");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn administrators_who_order_at_once_are_all_served() {
+    let desks = Desks::new().await;
+    desks.pass().await.json();
+    let lock = ["admin", "lock", "alice"];
+    let revoke = ["admin", "revoke", "--identity", "alice"];
+    let (one, two, three) = tokio::join!(
+        desks.run("carol", &lock),
+        desks.run("carol", &revoke),
+        desks.run("carol", &lock),
+    );
+    for done in [one, two, three] {
+        assert_eq!(done.code, 0, "{done:?}");
+    }
+    let locks = desks.json("carol", &["admin", "locks"]).await;
+    assert_eq!(locks["locks"].as_array().unwrap().len(), 1);
+}

@@ -207,6 +207,21 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_no_calendar_has_is_told_too() {
+        for (time, expected) in [
+            (0, "all before 1970-01-01T00:00:00Z"),
+            (1_795_361_511, "all before 2026-11-22T15:31:51Z"),
+            (253_402_300_799, "all before 9999-12-31T23:59:59Z"),
+            (253_402_300_800, "all"),
+            (i64::MAX as u64, "all"),
+            (i64::MAX as u64 + 1, "all"),
+            (u64::MAX, "all"),
+        ] {
+            assert_eq!(revocation(&RevokeTarget::Before(time)), expected, "{time}");
+        }
+    }
+
+    #[test]
     fn a_long_text_is_cut() {
         let long = quoted(&"\u{20ac}".repeat(10_000));
         assert_eq!(long.chars().count(), LONGEST + 5);

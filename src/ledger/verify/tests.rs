@@ -304,3 +304,132 @@ fn decisions_and_passes_that_nobody_could_have_made_are_found() {
         assert_eq!(signed(events), expected, "{case}");
     }
 }
+
+/// Lock, unlock and lock again of one name, as a server records them, after `started` and a pass of the person.
+fn ordered() -> Vec<What> {
+    use crate::ledger::{
+        Standing,
+        event::{LockTarget, tests::issued},
+        order::tests as order,
+    };
+    let at = datetime!(2026-11-22 15:32:51 UTC);
+    let admin = crate::ledger::event::Who {
+        subject: "u-1".to_owned(),
+        label: "carol@example.com".to_owned(),
+        ..issued().who
+    };
+    let target = || LockTarget::Identity("alice@example.com".to_owned());
+    let mut standing = Standing::default();
+    let mut events = Vec::new();
+    let steps: [&dyn Fn(&Standing) -> What; 5] = [
+        &|_| samples().remove(0),
+        &|_| What::Issued(Box::new(issued())),
+        &|standing| order::locked(standing, &admin, target(), at),
+        &|standing| order::unlocked(standing, &admin, target()),
+        &|standing| order::locked(standing, &admin, target(), at),
+    ];
+    for (index, step) in (0..).zip(steps) {
+        let what = step(&standing);
+        let event = Event { index, at, what };
+        standing.admit(&event).unwrap();
+        standing.apply(&event);
+        events.push(event.what);
+    }
+    events
+}
+
+/// What verification says of [`ordered`] after `change`, signed as it then is.
+fn doctored(change: impl FnOnce(&mut Vec<What>)) -> Result<Report, Error> {
+    let mut events = ordered();
+    change(&mut events);
+    let at = datetime!(2026-11-22 15:32:51 UTC);
+    let leaves: Vec<_> = (0..)
+        .zip(events)
+        .map(|(index, what)| Event { index, at, what }.to_bytes().unwrap())
+        .collect();
+    verify(&export(&leaves, &note(&leaves)))
+}
+
+type Doctor = fn(&mut Vec<What>);
+
+#[test]
+fn an_order_that_no_administrator_gave_is_found() {
+    use crate::ledger::{
+        event::Locked,
+        order::tests::{SERVER, key, proof, signed},
+    };
+    fn lock(events: &mut [What], index: usize) -> &mut Locked {
+        match &mut events[index] {
+            What::Locked(locked) => locked,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(doctored(|_| ()).is_ok());
+    let cases: [(&str, Doctor, &str); 11] = [
+        (
+            "no signature",
+            |events| *proof(&mut events[3]) = None,
+            "line 4: event 3 is an order without its administrator's signature",
+        ),
+        (
+            "another administrator",
+            |events| lock(events, 2).who.subject.push('x'),
+            "line 3: event 2 is an order whose signature is not its administrator's",
+        ),
+        (
+            "another key",
+            |events| {
+                let other = key(2).public_key().to_openssh().unwrap();
+                lock(events, 2).proof.as_mut().unwrap().key = other;
+            },
+            "line 3: event 2 is an order whose signature is not its administrator's",
+        ),
+        (
+            "another target",
+            |events| {
+                lock(events, 2).target =
+                    crate::ledger::event::LockTarget::Identity("bob".to_owned());
+            },
+            "line 3: event 2 is an order whose signature is not its administrator's",
+        ),
+        (
+            "for another server",
+            |events| events[2] = signed(events[2].clone(), "ca.example.com", 1, 0),
+            "line 3: event 2 is an order whose signature is not its administrator's",
+        ),
+        (
+            "fewer identities",
+            |events| lock(events, 2).covers.clear(),
+            "line 3: event 2 could not be: it does not name exactly the identities",
+        ),
+        (
+            "another identity",
+            |events| lock(events, 2).covers[0].subject.push('x'),
+            "line 3: event 2 could not be: it does not name exactly the identities",
+        ),
+        (
+            "fewer passes",
+            |events| lock(events, 2).serials.clear(),
+            "line 3: event 2 could not be: it does not revoke exactly the passes",
+        ),
+        (
+            "a copied lock",
+            |events| events.insert(3, events[2].clone()),
+            "line 4: event 3 could not be: another order about the same came first",
+        ),
+        (
+            "a copied unlock",
+            |events| events.push(events[3].clone()),
+            "line 6: event 5 could not be: another order about the same came first",
+        ),
+        (
+            "an order that follows none",
+            |events| events[2] = signed(events[2].clone(), SERVER, 1, 9),
+            "line 3: event 2 could not be: another order about the same came first",
+        ),
+    ];
+    for (case, doctor, expected) in cases {
+        let found = doctored(doctor).unwrap_err().to_string();
+        assert!(found.starts_with(expected), "{case}: {found}");
+    }
+}

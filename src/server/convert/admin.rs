@@ -192,4 +192,20 @@ mod tests {
         assert!(lock_target(Some(&v1::LockTarget { target: None })).is_err());
         assert!(revoke_target(None).is_err());
     }
+
+    #[test]
+    fn a_time_that_no_calendar_has_is_refused() {
+        for (time, is_read) in [
+            (0, true),
+            (LATEST, true),
+            (LATEST + 1, false),
+            (i64::MAX as u64, false),
+            (u64::MAX, false),
+        ] {
+            let before = revoke_request::Target::Before(time);
+            assert_eq!(revoke_target(Some(&before)).is_ok(), is_read, "{time}");
+            let before = preview_request::Target::Before(time);
+            assert_eq!(preview_target(Some(&before)).is_ok(), is_read, "{time}");
+        }
+    }
 }

@@ -15,7 +15,8 @@ use time::Duration;
 use super::*;
 use crate::ledger::{
     What,
-    event::{Asked, Issued, tests::issued},
+    emergency::{Proof, Signature},
+    event::{Asked, Decided, Issued, Requested, tests::issued},
     order::tests::{self as order, proof},
 };
 
@@ -199,6 +200,95 @@ fn an_administrator_under_another_spelling_is_locked_too() {
     let target = RevokeTarget::Before(1);
     let what = order::revoked(&story.standing, &bare, target, story.at());
     assert_eq!(story.take(what), Err(Rule::Locked));
+}
+
+#[test]
+fn an_approver_under_another_spelling_counts_for_nothing() {
+    let [with, without] = bob();
+    let decided = |request| {
+        What::Approved(Box::new(Decided {
+            request,
+            role: String::new(),
+            who: without.clone(),
+            key: String::new(),
+            signature: String::new(),
+            comment: String::new(),
+            policy: String::new(),
+        }))
+    };
+    let open = |story: &mut Story| {
+        let requested = Requested {
+            who: carol(),
+            ask: issued().ask,
+            key: issued().key,
+            needed: 1,
+            expires_at: u64::MAX,
+            principals: issued().principals,
+            command: None,
+            source_addresses: None,
+            extensions: Vec::new(),
+            ttl_seconds: 2_000_000,
+            policy: String::new(),
+            through: None,
+        };
+        story.take(What::Requested(Box::new(requested))).unwrap()
+    };
+    let redeem = |story: &mut Story, request| {
+        let mut pass = issued();
+        pass.who = carol();
+        pass.ask.request = Some(request);
+        (pass.valid_after, pass.valid_before) = (story.next, story.next + 600);
+        story.take(What::Issued(Box::new(pass)))
+    };
+    let mut story = Story::default();
+    story.pass(&with).unwrap();
+    let approved = open(&mut story);
+    story.take(decided(approved)).unwrap();
+    let mut free = story.standing.clone();
+    redeem(&mut story, approved).unwrap();
+    std::mem::swap(&mut story.standing, &mut free);
+    story.lock(name(MAIL)).unwrap();
+    assert_eq!(
+        redeem(&mut story, approved),
+        Err(Rule::Locked),
+        "approved before the lock"
+    );
+    let late = open(&mut story);
+    assert_eq!(
+        story.take(decided(late)),
+        Err(Rule::Locked),
+        "approves after it"
+    );
+}
+
+#[test]
+fn an_emergencys_signer_under_another_spelling_is_locked_too() {
+    let [with, without] = bob();
+    let emergency = |story: &Story, challenge: &str| {
+        let signature = |who: Who| Signature {
+            who,
+            key: String::new(),
+            signature: String::new(),
+        };
+        let mut pass = issued();
+        pass.who = who("i", "u-2", "u-2");
+        pass.ask.emergency = true;
+        pass.valid_before = story.next + 600;
+        pass.emergency_proof = Some(Box::new(Proof {
+            challenge: challenge.to_owned(),
+            message: String::new(),
+            signatures: vec![signature(pass.who.clone()), signature(without.clone())],
+        }));
+        What::Issued(Box::new(pass))
+    };
+    let mut story = Story::default();
+    story.pass(&with).unwrap();
+    let seconded = emergency(&story, "one");
+    let seconded = story.take(seconded).unwrap();
+    story.lock(name(MAIL)).unwrap();
+    assert!(story.revoked().contains(&seconded), "he signed for it");
+    let again = emergency(&story, "two");
+    assert_eq!(story.take(again), Err(Rule::Locked));
 }
 
 #[test]
