@@ -27,6 +27,7 @@ pub mod registered;
 pub mod replay;
 pub mod require;
 pub mod role;
+pub mod sight;
 pub mod source;
 pub mod template;
 pub mod testing;

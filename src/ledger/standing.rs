@@ -155,9 +155,28 @@ impl Standing {
         self.requests.redeemable(id, who, key, now)
     }
 
-    /// Requests and reviews by id: all that wait, and what ended within a week.
+    /// Requests and reviews by id: all that wait, and those that ended last.
     pub fn requests(&self) -> impl Iterator<Item = &Request> {
         self.requests.iter()
+    }
+
+    /// Those with larger ids than `id`.
+    pub fn requests_after(&self, id: u64) -> impl Iterator<Item = &Request> {
+        self.requests.after(id)
+    }
+
+    /// The requests and reviews that changed after this revision, in the order of their last changes.
+    pub fn changed_after(&self, revision: u64) -> impl Iterator<Item = &Request> {
+        self.requests.changed_after(revision)
+    }
+
+    /// The requests whose time ended after `from`, up to `to`, before any event ended them.
+    pub fn ended_between(
+        &self,
+        from: OffsetDateTime,
+        to: OffsetDateTime,
+    ) -> impl Iterator<Item = &Request> {
+        self.requests.ended_between(from, to)
     }
 
     /// A number that grows with each change of a request.

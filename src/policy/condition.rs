@@ -10,7 +10,10 @@
 pub mod facts;
 pub mod syntax;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use cel::{ExecutionError, Value, parser::Expression};
 use regex::Regex;
@@ -25,6 +28,8 @@ pub struct Condition {
     source: String,
     expression: Expression,
     patterns: Patterns,
+    reads_ask: bool,
+    branches: OnceLock<(Join, Vec<Condition>)>,
 }
 
 impl Condition {
@@ -33,11 +38,13 @@ impl Condition {
     /// # Errors
     /// A sentence for the author of the policy.
     pub fn compile(source: &str) -> Result<Self, String> {
-        let (expression, patterns) = syntax::compile(source)?;
+        let compiled = syntax::compile(source)?;
         Ok(Self {
             source: source.trim().to_owned(),
-            expression,
-            patterns,
+            expression: compiled.expression,
+            patterns: compiled.patterns,
+            reads_ask: compiled.reads_ask,
+            branches: OnceLock::new(),
         })
     }
 
@@ -49,6 +56,11 @@ impl Condition {
     /// The patterns that [`Facts`] must know to evaluate it.
     pub fn patterns(&self) -> &Patterns {
         &self.patterns
+    }
+
+    /// Whether it reads `ask`: if not, its answer for a person is the same for every ask.
+    pub fn reads_ask(&self) -> bool {
+        self.reads_ask
     }
 
     /// Whether the condition holds.
@@ -64,10 +76,14 @@ impl Condition {
     }
 
     /// The conditions that this one joins with a top-level `||`, or else with `&&`, to say which of them fails.
-    pub fn branches(&self) -> (Join, Vec<Self>) {
-        let (join, texts) = syntax::branches(&self.source);
-        let parts = texts.iter().filter_map(|text| Self::compile(text).ok());
-        (join, parts.collect())
+    /// They are compiled once, at the first use.
+    pub fn branches(&self) -> (Join, &[Self]) {
+        let (join, parts) = self.branches.get_or_init(|| {
+            let (join, texts) = syntax::branches(&self.source);
+            let parts = texts.iter().filter_map(|text| Self::compile(text).ok());
+            (join, parts.collect())
+        });
+        (*join, parts)
     }
 }
 

@@ -28,6 +28,12 @@ impl Offices {
         })
     }
 
+    /// Whether `[audit] allow` holds for these facts.
+    pub(super) fn may_audit(&self, facts: &Facts<'_>) -> bool {
+        let audit = self.audit.as_ref();
+        audit.is_some_and(|allow| allow.evaluate(facts) == Ok(true))
+    }
+
     /// For the patterns that they use.
     pub(super) fn conditions(&self) -> impl Iterator<Item = &Condition> {
         self.audit.iter().chain(&self.admin)

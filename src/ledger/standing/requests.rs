@@ -3,12 +3,12 @@
 //! An approval is of one exact request, by somebody else, counted once per identity, and spent once.
 
 mod state;
-
-use std::{collections::BTreeMap, time::Duration};
+mod table;
 
 use time::OffsetDateTime;
 
 pub use state::{State, Verb};
+use table::Table;
 
 use super::{Objection, Rule};
 use crate::ledger::{
@@ -16,16 +16,13 @@ use crate::ledger::{
     event::{Asked, Decided, Issued, Requested, Who},
 };
 
-/// How long what has ended is remembered.
-const MEMORY: Duration = Duration::from_secs(7 * 24 * 3600);
-
 /// How many requests one identity may have waiting at once.
 const MOST_WAITING: usize = 32;
 
 /// One decision about a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// Who decided.
+    /// Who decided; without their claims once the request has ended.
     pub who: Who,
     /// What.
     pub verb: Verb,
@@ -42,13 +39,13 @@ pub struct Decision {
 pub struct Request {
     /// The index of its `requested` event; for a review, of its `issued` event.
     pub id: u64,
-    /// Who asked.
+    /// Who asked, without their claims.
     pub who: Who,
     /// Fingerprint of the subject key.
     pub key: String,
     /// For what.
     pub ask: Asked,
-    /// All of it, where it is a request.
+    /// All that its pass would be, if it is a request that may still become one, or has.
     pub requested: Option<Box<Requested>>,
     /// When it was opened.
     pub at: OffsetDateTime,
@@ -56,8 +53,12 @@ pub struct Request {
     pub decisions: Vec<Decision>,
     /// The pass it was redeemed for, or that is under review; 0 before.
     pub serial: u64,
-    /// Who else signed for it, where registered keys let somebody in.
+    /// Who else signed for it, where registered keys let somebody in; without their claims.
     pub signers: Vec<Who>,
+    /// The number of its last change, counted over all requests.
+    pub revision: u64,
+    needed: u32,
+    expires_at: u64,
     state: State,
 }
 
@@ -72,12 +73,12 @@ impl Request {
 
     /// Unix seconds; when it ends by itself. 0 for a review.
     pub fn expires_at(&self) -> u64 {
-        self.requested.as_ref().map_or(0, |asked| asked.expires_at)
+        self.expires_at
     }
 
     /// How many distinct approvers are needed.
     pub fn needed(&self) -> u32 {
-        self.requested.as_ref().map_or(0, |asked| asked.needed)
+        self.needed
     }
 
     /// Whether `who` opened it. The same subject at another issuer is somebody else, for nothing says that they are one:
@@ -100,15 +101,45 @@ impl Request {
     }
 
     fn ends_by(&self, now: OffsetDateTime) -> bool {
-        u64::try_from(now.unix_timestamp()).unwrap_or(0) >= self.expires_at()
+        seconds(now) >= self.expires_at
     }
 
-    fn is_forgotten(&self, now: OffsetDateTime) -> bool {
-        let waits = matches!(
-            self.state(now),
-            State::Pending | State::Approved | State::ReviewOpen
-        );
-        !waits && self.at + MEMORY < now
+    /// Whether an event has ended it. Time may have, too.
+    fn has_ended(&self) -> bool {
+        match self.state {
+            State::Pending | State::Approved | State::ReviewOpen => false,
+            State::Denied
+            | State::Cancelled
+            | State::Expired
+            | State::Redeemed
+            | State::Reviewed => true,
+        }
+    }
+
+    /// Drops what is of no use once it has ended. What a redeemed request allowed is kept for its jump pass.
+    fn shrink(&mut self) {
+        for decision in &mut self.decisions {
+            decision.who = bare(&decision.who);
+        }
+        match &mut self.requested {
+            Some(asked) if self.state == State::Redeemed => asked.ask = Asked::default(),
+            _ => self.requested = None,
+        }
+    }
+}
+
+/// Unix seconds.
+fn seconds(time: OffsetDateTime) -> u64 {
+    u64::try_from(time.unix_timestamp()).unwrap_or(0)
+}
+
+/// An identity without its claims, which may be large.
+fn bare(who: &Who) -> Who {
+    Who {
+        issuer: who.issuer.clone(),
+        subject: who.subject.clone(),
+        label: who.label.clone(),
+        claims: serde_json::Value::Null,
     }
 }
 
@@ -119,23 +150,35 @@ fn same(one: &Who, other: &Who) -> bool {
 
 /// Requests and reviews by id.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Requests {
-    by_id: BTreeMap<u64, Request>,
-    /// How many events have changed one.
-    revision: u64,
-}
+pub(super) struct Requests(Table);
 
 impl Requests {
     pub(super) fn get(&self, id: u64) -> Option<&Request> {
-        self.by_id.get(&id)
+        self.0.get(id)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Request> {
-        self.by_id.values()
+        self.0.iter()
+    }
+
+    pub(super) fn after(&self, id: u64) -> impl Iterator<Item = &Request> {
+        self.0.after(id)
     }
 
     pub(super) fn revision(&self) -> u64 {
-        self.revision
+        self.0.revision()
+    }
+
+    pub(super) fn changed_after(&self, revision: u64) -> impl Iterator<Item = &Request> {
+        self.0.changed_after(revision)
+    }
+
+    pub(super) fn ended_between(
+        &self,
+        from: OffsetDateTime,
+        to: OffsetDateTime,
+    ) -> impl Iterator<Item = &Request> {
+        self.0.ended_between(seconds(from), seconds(to))
     }
 
     /// Whether a new request may be opened.
@@ -146,11 +189,7 @@ impl Requests {
                 "a request needs at least one approval",
             ));
         }
-        let waits = |request: &&Request| {
-            request.is_by(&asked.who)
-                && matches!(request.state(event.at), State::Pending | State::Approved)
-        };
-        if self.iter().filter(waits).count() >= MOST_WAITING {
+        if self.0.waiting(&asked.who, event.at) >= MOST_WAITING {
             return Err(Objection::new(
                 Rule::TooMany,
                 format!("you have {MOST_WAITING} requests open: cancel one, or wait"),
@@ -236,7 +275,10 @@ impl Requests {
         self.get(id).ok_or_else(|| {
             Objection::new(
                 Rule::NoSuchRequest,
-                format!("there is no request {id} now: `daypass requests` lists yours"),
+                format!(
+                    "there is no request {id} now: `daypass requests` lists yours, and `daypass ledger show {id}` has one \
+                     that ended long ago"
+                ),
             )
         })
     }
@@ -249,49 +291,51 @@ impl Requests {
             What::Cancelled(decided) => self.decide(Verb::Cancel, event, decided),
             What::Reviewed(decided) => self.decide(Verb::Review, event, decided),
             What::Issued(issued) => self.redeem(event, issued),
-            _ => return,
+            _ => (),
         }
-        self.by_id
-            .retain(|_, request| !request.is_forgotten(event.at));
     }
 
     fn open(&mut self, event: &Event, asked: &Requested) {
-        self.revision += 1;
+        let requested = Requested {
+            who: bare(&asked.who),
+            ..asked.clone()
+        };
         let request = Request {
             id: event.index,
-            who: asked.who.clone(),
+            who: bare(&asked.who),
             key: asked.key.clone(),
             ask: asked.ask.clone(),
-            requested: Some(Box::new(asked.clone())),
+            requested: Some(Box::new(requested)),
             at: event.at,
             decisions: Vec::new(),
             serial: 0,
             signers: Vec::new(),
+            revision: 0,
+            needed: asked.needed,
+            expires_at: asked.expires_at,
             state: State::Pending,
         };
-        self.by_id.insert(event.index, request);
+        self.0.insert(request, event.at);
     }
 
     fn decide(&mut self, verb: Verb, event: &Event, decided: &Decided) {
-        self.revision += 1;
-        let Some(request) = self.by_id.get_mut(&decided.request) else {
-            return;
-        };
-        request.decisions.push(Decision {
-            who: decided.who.clone(),
-            verb,
-            at: event.at,
-            comment: decided.comment.clone(),
-            key: decided.key.clone(),
+        self.0.change(decided.request, |request| {
+            request.decisions.push(Decision {
+                who: decided.who.clone(),
+                verb,
+                at: event.at,
+                comment: decided.comment.clone(),
+                key: decided.key.clone(),
+            });
+            let approvals = u32::try_from(request.approvers().count()).unwrap_or(u32::MAX);
+            request.state = match verb {
+                Verb::Approve if approvals >= request.needed() => State::Approved,
+                Verb::Approve => request.state,
+                Verb::Deny => State::Denied,
+                Verb::Cancel => State::Cancelled,
+                Verb::Review => State::Reviewed,
+            };
         });
-        let approvals = u32::try_from(request.approvers().count()).unwrap_or(u32::MAX);
-        request.state = match verb {
-            Verb::Approve if approvals >= request.needed() => State::Approved,
-            Verb::Approve => request.state,
-            Verb::Deny => State::Denied,
-            Verb::Cancel => State::Cancelled,
-            Verb::Review => State::Reviewed,
-        };
     }
 
     /// A jump pass redeems nothing and opens no review: the pass that it belongs to does.
@@ -299,27 +343,29 @@ impl Requests {
         if issued.jump.is_some() {
             return;
         }
-        let redeemed = issued.ask.request.and_then(|id| self.by_id.get_mut(&id));
-        if let Some(request) = redeemed {
-            self.revision += 1;
-            request.state = State::Redeemed;
-            request.serial = event.index;
+        if let Some(id) = issued.ask.request {
+            self.0.change(id, |request| {
+                request.state = State::Redeemed;
+                request.serial = event.index;
+            });
         }
         if issued.ask.emergency {
-            self.revision += 1;
             let review = Request {
                 id: event.index,
-                who: issued.who.clone(),
+                who: bare(&issued.who),
                 key: issued.key.clone(),
                 ask: issued.ask.clone(),
                 requested: None,
                 at: event.at,
                 decisions: Vec::new(),
                 serial: event.index,
-                signers: issued.signatures().map(|one| one.who.clone()).collect(),
+                signers: issued.signatures().map(|one| bare(&one.who)).collect(),
+                revision: 0,
+                needed: 0,
+                expires_at: 0,
                 state: State::ReviewOpen,
             };
-            self.by_id.insert(event.index, review);
+            self.0.insert(review, event.at);
         }
     }
 }

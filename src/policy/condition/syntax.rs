@@ -68,7 +68,7 @@ const FUNCTIONS: [&str; 25] = [
 ///
 /// # Errors
 /// A sentence for the author of the policy.
-pub fn compile(source: &str) -> Result<(Expression, Patterns), String> {
+pub fn compile(source: &str) -> Result<Compiled, String> {
     bound(source)?;
     let mut expression = Env::stdlib()
         .with_optional_support(false)
@@ -84,7 +84,21 @@ pub fn compile(source: &str) -> Result<(Expression, Patterns), String> {
         })?;
     let mut check = Check::default();
     check.expression(&mut expression, MAX_DEPTH)?;
-    Ok((expression, check.patterns))
+    Ok(Compiled {
+        expression,
+        patterns: check.patterns,
+        reads_ask: check.reads_ask,
+    })
+}
+
+/// A checked expression, and what it needs.
+pub struct Compiled {
+    /// The expression.
+    pub expression: Expression,
+    /// The patterns of its `matches` calls.
+    pub patterns: Patterns,
+    /// Whether it reads `ask`: if not, its answer for a person is the same for every ask.
+    pub reads_ask: bool,
 }
 
 /// Refuses what would cost the parser too much, by looking at the text alone.
@@ -124,6 +138,7 @@ struct Check {
     scope: Vec<String>,
     loops: usize,
     patterns: Patterns,
+    reads_ask: bool,
 }
 
 impl Check {
@@ -157,7 +172,9 @@ impl Check {
         }
     }
 
-    fn name(&self, name: &str) -> Result<(), String> {
+    fn name(&mut self, name: &str) -> Result<(), String> {
+        // No loop variable is called so.
+        self.reads_ask |= name == "ask";
         let known = VARIABLES.contains(&name)
             || TYPES.contains(&name)
             || self.scope.iter().any(|inner| inner == name);

@@ -336,18 +336,156 @@ fn an_emergency_is_open_until_somebody_else_reviews_it() {
     assert_eq!(state(vec![open, review]), Some(State::Reviewed));
 }
 
-#[test]
-fn what_ended_is_forgotten_after_a_week() {
-    let week = 7 * 24 * 3600;
-    let after = |second| {
-        let standing = last(vec![
-            (0, requested("bob", 1)),
-            (second, requested("bob", 1)),
-        ]);
-        standing.unwrap().request(0).is_some()
+/// As [`requested`], until another second.
+fn until(by: &str, second: u64) -> What {
+    let What::Requested(mut asked) = requested(by, 1) else {
+        unreachable!()
     };
-    assert!(after(week));
-    assert!(!after(week + 1));
+    asked.expires_at = second;
+    What::Requested(asked)
+}
+
+/// Takes in these events (second, what), whatever stands against them.
+fn after(events: Vec<(i64, What)>) -> Standing {
+    let mut standing = Standing::default();
+    for (index, (second, what)) in (0..).zip(events) {
+        let at = START + Span::seconds(second);
+        standing.apply(&Event { index, at, what });
+    }
+    standing
+}
+
+fn ids(standing: &Standing) -> Vec<u64> {
+    standing.requests().map(|request| request.id).collect()
+}
+
+/// Opens and cancels `count` requests.
+fn opened_and_cancelled(by: &str, count: u64) -> Vec<(i64, What)> {
+    let pair = |id| {
+        [
+            (0, requested(by, 1)),
+            (0, What::Cancelled(decided(who(by), id))),
+        ]
+    };
+    (0..count).flat_map(|n| pair(2 * n)).collect()
+}
+
+#[test]
+fn cancelled_requests_do_not_stay_in_memory() {
+    let standing = after(opened_and_cancelled("bob", 1000));
+    let expected: Vec<u64> = (1000 - table::MOST_ENDED as u64..1000)
+        .map(|n| 2 * n)
+        .collect();
+    assert_eq!(ids(&standing), expected, "the last ones");
+    assert_eq!(standing.revision(), 2000);
+}
+
+#[test]
+fn one_identity_pushes_out_only_its_own() {
+    let mut events = vec![
+        (0, requested("carol", 1)),
+        (0, What::Cancelled(decided(who("carol"), 0))),
+    ];
+    let pair = |n: u64| {
+        [
+            (0, requested("bob", 1)),
+            (0, What::Cancelled(decided(who("bob"), 2 * n))),
+        ]
+    };
+    events.extend((1..1000).flat_map(pair));
+    let standing = after(events);
+    assert_eq!(ids(&standing).len(), table::MOST_ENDED + 1);
+    assert!(standing.request(0).is_some());
+}
+
+#[test]
+fn an_ended_request_holds_no_claims() {
+    let mut dave = who("dave");
+    dave.claims = serde_json::json!({"groups": ["x".repeat(10_000)]});
+    let What::Requested(mut asked) = requested("bob", 2) else {
+        unreachable!()
+    };
+    asked.who.claims = dave.claims.clone();
+    let mut events = vec![
+        (0, What::Requested(asked)),
+        (1, What::Approved(decided(dave, 0))),
+    ];
+    let waits = after(events.clone());
+    let waits = format!("{:?}", waits.request(0).unwrap());
+    assert!(
+        waits.len() < 15_000,
+        "the approver's claims only: {}",
+        waits.len()
+    );
+    events.push((2, What::Cancelled(decided(who("bob"), 0))));
+    let ended = after(events);
+    let ended = ended.request(0).unwrap();
+    assert!(format!("{ended:?}").len() < 2000, "{ended:?}");
+    assert_eq!((ended.needed(), ended.expires_at()), (2, 1800));
+}
+
+#[test]
+fn requests_that_expire_are_forgotten_in_the_order_of_their_ends() {
+    let events = (0..1000).map(|n| (n, until("bob", n as u64 + 1)));
+    let standing = after(events.collect());
+    let expected: Vec<u64> = (1000 - table::MOST_OPEN as u64..1000).collect();
+    assert_eq!(ids(&standing), expected);
+}
+
+/// A clock that was far ahead for one event makes nothing forgotten that waits when it is right again.
+#[test]
+fn one_event_with_a_wrong_time_forgets_nothing_that_waits() {
+    let year = 365 * 24 * 3600;
+    let mut events: Vec<_> = (0..MOST_WAITING)
+        .map(|_| (0, requested("bob", 1)))
+        .collect();
+    events.push((1, emergency("carol")));
+    events.push((year, requested("dave", 1)));
+    events.push((year, until("bob", year as u64 + 1800)));
+    let standing = after(events);
+    assert_eq!(ids(&standing).len(), MOST_WAITING + 3);
+    let pending = standing.request(0).unwrap();
+    assert_eq!(pending.state(START + Span::seconds(2)), State::Pending);
+}
+
+#[test]
+fn changes_are_told_by_revision_and_ends_by_time() {
+    let standing = after(vec![
+        (0, requested("bob", 1)),
+        (0, until("bob", 60)),
+        (0, emergency("carol")),
+        (
+            1,
+            What::Denied {
+                who: who("eve"),
+                ask: asked("prod"),
+                key: None,
+                reason: String::new(),
+                detail: String::new(),
+                policy: String::new(),
+                cut: false,
+            },
+        ),
+        (1, approved("dave")),
+    ]);
+    let changed = |revision| -> Vec<u64> {
+        let changed = standing.changed_after(revision);
+        changed.map(|request| request.id).collect()
+    };
+    assert_eq!(standing.revision(), 4);
+    assert_eq!(changed(0), [1, 2, 0]);
+    assert_eq!(changed(3), [0]);
+    assert!(changed(4).is_empty() && changed(u64::MAX).is_empty());
+    let ended = |from, to| -> Vec<u64> {
+        let [from, to] = [from, to].map(|second| START + Span::seconds(second));
+        let ended = standing.ended_between(from, to);
+        ended.map(|request| request.id).collect()
+    };
+    assert_eq!(ended(0, 59), [0; 0]);
+    assert_eq!(ended(59, 60), [1]);
+    assert_eq!(ended(60, 61), [0; 0]);
+    assert_eq!(ended(0, 1800), [1, 0]);
+    assert_eq!(ended(1800, 0), [0; 0], "a clock that was set back");
 }
 
 #[test]
