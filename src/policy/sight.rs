@@ -108,7 +108,10 @@ approval = { count = 1, by = 'claims.hosts.exists(h, has(ask.host) && h == ask.h
             ..none.clone()
         };
         assert_eq!(sight(json!({"groups": ["lead"]})), lead);
-        assert_eq!(sight(json!({"groups": ["security"]})), Sight { all: true, ..lead });
+        assert_eq!(
+            sight(json!({"groups": ["security"]})),
+            Sight { all: true, ..lead }
+        );
         let many = vec!["g"; 1000];
         assert_eq!(sight(json!({"groups": many})), Sight::default());
     }
