@@ -27,6 +27,7 @@ mod routes;
 mod status;
 pub mod tls;
 mod trust;
+mod watches;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -41,6 +42,7 @@ use crate::{
 
 use rate_limit::RateLimit;
 use tonic_health::{ServingStatus, server::HealthReporter};
+use watches::Watches;
 
 pub use limits::Limits;
 pub use tls::Tls;
@@ -87,8 +89,11 @@ impl Server {
             per_address: RateLimit::new(self.limits.requests_per_address),
             per_identity: RateLimit::new(self.limits.requests_per_identity),
             challenges: Challenges::new(&call::random()?),
+            watches: Watches::default(),
             stop: stop.clone(),
         });
+        let teller = services.watches.clone();
+        let teller = tokio::spawn(teller.run(services.authority.clone(), stop.clone()));
         let health = HealthReporter::new();
         let router = routes::routes(
             &services,
@@ -102,6 +107,7 @@ impl Server {
         let watch = tokio::spawn(watch(services, health, self.metrics, stop.clone()));
         let outcome = accept::run(listener, router, self.limits, self.tls.as_ref(), stop).await;
         watch.abort();
+        teller.abort();
         outcome
     }
 }
@@ -113,6 +119,7 @@ struct Services {
     per_address: RateLimit,
     per_identity: RateLimit,
     challenges: Challenges,
+    watches: Watches,
     /// Ends the streams that would never end by themselves.
     stop: CancellationToken,
 }

@@ -307,7 +307,7 @@ async fn a_registered_key_gets_a_short_pass_whose_proof_is_in_the_ledger_and_who
     let (_, carol) = outage.person("carol", &["security"]);
     let mut requests = RequestsClient::new(outage.scene.door.channel());
     let open = requests
-        .list(with_token(ListRequestsRequest { all: false }, &carol))
+        .list(with_token(ListRequestsRequest::default(), &carol))
         .await;
     let open = open.unwrap().into_inner().requests;
     assert_eq!((open.len(), open[0].state()), (1, State::ReviewOpen));
@@ -323,7 +323,7 @@ async fn a_registered_key_gets_a_short_pass_whose_proof_is_in_the_ledger_and_who
     let pass = outage.issue(attempt.by(&[&outage.bob])).await.unwrap();
     assert_eq!(pass.jump.unwrap().serial, pass.serial + 1);
     let all = requests
-        .list(with_token(ListRequestsRequest { all: false }, &carol))
+        .list(with_token(ListRequestsRequest::default(), &carol))
         .await;
     let open: Vec<_> = all.unwrap().into_inner().requests;
     assert_eq!((open.len(), open[0].id), (1, pass.serial));

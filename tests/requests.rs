@@ -594,7 +594,7 @@ async fn each_sees_what_concerns_them() {
         ("an auditor and lead", &story.carol, true, true),
         ("anybody else", &mallory, false, false),
     ] {
-        let message = with_token(ListRequestsRequest { all: false }, &person.token);
+        let message = with_token(ListRequestsRequest::default(), &person.token);
         let seen = story
             .client()
             .list(message)
@@ -607,7 +607,13 @@ async fn each_sees_what_concerns_them() {
         let message = with_token(GetRequest { id: request.id }, &person.token);
         assert_eq!(story.client().get(message).await.is_ok(), sees, "{case}");
     }
-    let bare = story.client().list(ListRequestsRequest { all: true }).await;
+    let bare = story
+        .client()
+        .list(ListRequestsRequest {
+            all: true,
+            ..Default::default()
+        })
+        .await;
     assert_eq!(Refusal::from(bare.unwrap_err()).reason, "TOKEN_MISSING");
 }
 

@@ -15,14 +15,20 @@ use crate::{
     ledger::standing::Verb,
 };
 
+/// How many requests are listed if `--limit` does not say.
+const LIMIT: u32 = 1000;
+
 /// List the requests that you opened or may decide; look at one, approve or deny it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     target: Target,
-    /// Also those that have ended.
+    /// Also those that ended lately.
     #[arg(long)]
     all: bool,
+    /// List at most so many, the oldest first.
+    #[arg(long, default_value_t = LIMIT, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -129,7 +135,7 @@ impl Args {
         }
         let client = self.target.client()?;
         match self.action {
-            None => list(&client, global, self.all).await,
+            None => list(&client, global, self.all, self.limit).await,
             Some(Action::Watch) => watch(&client, global).await,
             Some(Action::Show { id }) => page::print(global, &one(&client, global, id).await?),
             Some(Action::Approve(it)) => decide(&client, global, it, Verb::Approve).await,
@@ -140,11 +146,19 @@ impl Args {
     }
 }
 
-async fn list(client: &Client, global: &Global, all: bool) -> Result<(), Failure> {
-    let seen = renewing(client, global, async || {
-        client.signed_in().await?.requests(all).await
+async fn list(client: &Client, global: &Global, all: bool, limit: u32) -> Result<(), Failure> {
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let listed = renewing(client, global, async || {
+        client.signed_in().await?.requests(all, most).await
     });
-    page::print_all(global, &seen.await?)
+    let (seen, is_more) = listed.await?;
+    page::print_all(global, &seen)?;
+    if is_more {
+        global.say(&format!(
+            "These are the first {limit}. List more with --limit."
+        ));
+    }
+    Ok(())
 }
 
 async fn one(client: &Client, global: &Global, id: u64) -> Result<Seen, Failure> {

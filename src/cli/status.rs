@@ -20,6 +20,9 @@ use crate::client::{
     session::{Login, Session},
 };
 
+/// How many waiting requests are asked for.
+const WAITING: usize = 100;
+
 /// Show who is signed in, the passes that are valid, and the requests and reviews that wait. Exits with 4 where nobody is
 /// signed in.
 #[derive(Debug, clap::Args)]
@@ -119,10 +122,10 @@ fn status(client: &Client, now: u64) -> Result<Status, Failure> {
 
 /// What waits for this identity. A server that is away is no reason not to say the rest.
 async fn waiting(client: &Client, global: &Global) -> Option<Vec<Waiting>> {
-    let asked = async { client.signed_in().await?.requests(false).await };
+    let asked = async { client.signed_in().await?.requests(false, WAITING).await };
     let asked = tokio::time::timeout(PATIENCE, asked).await;
     let why = match asked {
-        Ok(Ok(seen)) => return Some(seen.iter().map(Waiting::of).collect()),
+        Ok(Ok((seen, _))) => return Some(seen.iter().map(Waiting::of).collect()),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "it does not answer".to_owned(),
     };

@@ -54,14 +54,38 @@ impl Signed {
         Seen::read(answer)?.which_is(id)
     }
 
-    /// The requests that this identity opened or may decide; those that have ended too where `all`.
+    /// The first `limit` requests that this identity opened or may decide, those that ended lately too if `all`; and whether
+    /// there are more.
     ///
     /// # Errors
-    /// As the server answers.
-    pub async fn requests(&self, all: bool) -> Result<Vec<Seen>, Error> {
-        let request = authorized(&self.login.token, v1::ListRequestsRequest { all })?;
-        let answer = self.server.requests().list(request).await?.into_inner();
-        answer.requests.into_iter().map(Seen::read).collect()
+    /// As the server answers; [`Error::Untrusted`] if it gives the same page again.
+    pub async fn requests(&self, all: bool, limit: usize) -> Result<(Vec<Seen>, bool), Error> {
+        let (mut seen, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let left = limit.saturating_sub(seen.len());
+            let request = v1::ListRequestsRequest {
+                all,
+                page_size: u32::try_from(left).unwrap_or(u32::MAX),
+                page_token: page_token.clone(),
+            };
+            let request = authorized(&self.login.token, request)?;
+            let answer = self.server.requests().list(request).await?.into_inner();
+            for request in answer.requests {
+                seen.push(Seen::read(request)?);
+            }
+            // A server that knows no pages answers with all of them.
+            let is_more = seen.len() > limit || !answer.next_page_token.is_empty();
+            if seen.len() >= limit || !is_more {
+                seen.truncate(limit);
+                return Ok((seen, is_more));
+            }
+            if answer.next_page_token == page_token {
+                return Err(Error::Untrusted(
+                    "the server gives the same page of requests again".to_owned(),
+                ));
+            }
+            page_token = answer.next_page_token;
+        }
     }
 
     /// Each change of one request, or of all that this identity may see where `id` is 0.

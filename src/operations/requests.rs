@@ -3,6 +3,8 @@
 //! What is checked here is checked for good words; the store's writer admits each event by the standing once more, in
 //! order, so that of two racing approvals or redemptions one counts.
 
+mod viewing;
+
 use ssh_key::PublicKey;
 use time::OffsetDateTime;
 
@@ -13,13 +15,16 @@ use crate::{
     ledger::{
         What, approval,
         event::{Decided, Requested},
-        standing::{Objection, Request, Rule, State, Verb},
+        standing::{Objection, Rule, State, Verb},
         tree::{Hash, leaf_hash},
     },
     policy::{
         Ask, Context, Decision, Denial, Grant, Means, Pending, Person, Policy, Reason, Restriction,
     },
 };
+
+pub use crate::ledger::standing::Request;
+pub use viewing::{Change, PAGE, Page, Viewer, changes, list};
 
 /// A request as one identity sees it.
 #[derive(Clone, Debug)]
@@ -146,39 +151,6 @@ pub async fn get(
         return Err(Error::Objection(unknown(id)));
     }
     view(authority, &policy, identity, request, now).await
-}
-
-/// What this identity opened, may decide or may audit, by id: what waits, and with `all` also what ended lately.
-///
-/// # Errors
-/// [`Error::Store`] where the ledger cannot be read.
-pub async fn list(
-    authority: &Authority,
-    identity: &Identity,
-    all: bool,
-    now: OffsetDateTime,
-) -> Result<Vec<View>, Error> {
-    let policy = authority.policy();
-    let waits = |request: &Request| {
-        matches!(
-            request.state(now),
-            State::Pending | State::Approved | State::ReviewOpen
-        )
-    };
-    let requests: Vec<Request> = authority.store.standing(|standing| {
-        let requests = standing.requests();
-        requests
-            .filter(|request| all || waits(request))
-            .cloned()
-            .collect()
-    });
-    let mut views = Vec::new();
-    for request in requests {
-        if may_see(&policy, identity, &request) {
-            views.push(view(authority, &policy, identity, request, now).await?);
-        }
-    }
-    Ok(views)
 }
 
 /// A number that grows with each change of any request.
@@ -312,6 +284,17 @@ async fn view(
     request: Request,
     now: OffsetDateTime,
 ) -> Result<View, Error> {
+    let event = event(authority, request.id).await?;
+    Ok(view_of(policy, identity, request, event, now))
+}
+
+fn view_of(
+    policy: &Policy,
+    identity: &Identity,
+    request: Request,
+    event: Vec<u8>,
+    now: OffsetDateTime,
+) -> View {
     let who = record::who(identity);
     let state = request.state(now);
     let again = |decision: &crate::ledger::standing::Decision| {
@@ -325,12 +308,12 @@ async fn view(
     let may_decide = !request.is_of(&who)
         && !request.decisions.iter().any(again)
         && verb.is_some_and(|verb| may_decide(policy, identity, &request, verb).is_ok());
-    Ok(View {
-        event: event(authority, request.id).await?,
+    View {
+        event,
         request,
         state,
         may_decide,
-    })
+    }
 }
 
 fn find(authority: &Authority, id: u64) -> Result<Request, Error> {
@@ -343,7 +326,9 @@ fn find(authority: &Authority, id: u64) -> Result<Request, Error> {
 fn unknown(id: u64) -> Objection {
     Objection::new(
         Rule::NoSuchRequest,
-        format!("there is no request {id} that you may see"),
+        format!(
+            "there is no request {id} that you may see (`daypass ledger show {id}` has one that ended long ago)"
+        ),
     )
 }
 

@@ -13,7 +13,12 @@ use crate::{
     ca::KeyState,
     identity::{self, Binding, Identity},
     ledger::standing::State,
-    operations::{audit::Page, issue::Pass, requests::View, trust::Trust},
+    operations::{
+        audit,
+        issue::Pass,
+        requests::{self, Page, View},
+        trust::Trust,
+    },
     policy::{Ask, Grant, explain::Explanation, extension::Extension, role::Role, source},
     proto::v1::{self, get_trust_response, role_explanation},
 };
@@ -159,6 +164,24 @@ fn words(grant: &Grant) -> Vec<String> {
         .collect()
 }
 
+/// Which page of requests is asked for.
+pub(super) fn requests_page(wire: &v1::ListRequestsRequest) -> Result<Page, Malformed> {
+    let after = match wire.page_token.as_str() {
+        "" => 0,
+        token => token
+            .parse()
+            .map_err(|_| malformed("page_token", "is not from an answer before"))?,
+    };
+    Ok(Page {
+        all: wire.all,
+        after,
+        size: match wire.page_size {
+            0 => requests::PAGE,
+            size => usize::try_from(size).unwrap_or(usize::MAX),
+        },
+    })
+}
+
 /// A request as one identity sees it.
 pub(super) fn request(view: &View) -> v1::Request {
     let request = &view.request;
@@ -241,7 +264,7 @@ pub(super) fn explanation(explanation: Explanation) -> v1::RoleExplanation {
 }
 
 /// Leaves of the ledger.
-pub(super) fn page(page: Page) -> v1::ListResponse {
+pub(super) fn page(page: audit::Page) -> v1::ListResponse {
     let entries = page.entries.into_iter();
     v1::ListResponse {
         entries: entries

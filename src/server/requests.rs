@@ -1,8 +1,9 @@
 //! `daypass.v1.Requests`: one operation each, and a stream of what changes.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod watch;
 
-use time::OffsetDateTime;
+use std::collections::BTreeMap;
+
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
@@ -13,17 +14,16 @@ use crate::{
     identity::{Holder, Identity},
     ledger::{
         approval,
-        standing::{self, State, Verb},
+        standing::{self, Verb},
     },
     operations::{
-        self, Authority, issue,
-        requests::{self, Verdict, View},
+        issue,
+        requests::{self, Verdict, Viewer},
     },
     proto::v1::{self, requests_server::Requests},
 };
 
-/// How often a watch looks for what time alone changes.
-const TICK: Duration = Duration::from_secs(1);
+use watch::Watch;
 
 type Changes = ReceiverStream<Result<v1::Request, Status>>;
 
@@ -51,7 +51,7 @@ impl Requests for Services {
         request: Request<v1::ListRequestsRequest>,
     ) -> Result<Response<v1::ListRequestsResponse>, Status> {
         let (mut call, request) = Call::open("Requests/List", request);
-        let outcome = self.open_requests(&mut call, request.all).await;
+        let outcome = self.open_requests(&mut call, request).await;
         call.close(outcome)
     }
 
@@ -118,12 +118,16 @@ impl Services {
     async fn open_requests(
         &self,
         call: &mut Call,
-        all: bool,
+        request: v1::ListRequestsRequest,
     ) -> Result<v1::ListRequestsResponse, Refusal> {
         let identity = self.authenticate(call).await?;
-        let views = requests::list(&self.authority, &identity, all, call.now()).await?;
-        let requests = views.iter().map(convert::request).collect();
-        Ok(v1::ListRequestsResponse { requests })
+        let page = convert::requests_page(&request)?;
+        let viewer = Viewer::new(&self.authority, &identity);
+        let (views, next) = requests::list(&self.authority, &viewer, page, call.now()).await?;
+        Ok(v1::ListRequestsResponse {
+            requests: views.iter().map(convert::request).collect(),
+            next_page_token: next.map(|id| id.to_string()).unwrap_or_default(),
+        })
     }
 
     async fn watch_requests(&self, call: &mut Call, id: u64) -> Result<Changes, Refusal> {
@@ -131,18 +135,23 @@ impl Services {
         if id != 0 {
             requests::get(&self.authority, &identity, id, call.now()).await?;
         }
+        let viewer = Viewer::new(&self.authority, &identity);
+        let only = (id != 0).then_some(id);
+        let (place, news) = self.watches.open(&identity, only, viewer.sight().clone())?;
         let (sender, changes) = mpsc::channel(16);
         let watch = Watch {
             authority: self.authority.clone(),
             identity,
-            only: (id != 0).then_some(id),
-            sent: BTreeMap::new(),
+            viewer,
+            only,
+            told: BTreeMap::new(),
+            place,
             sender,
         };
         let (clock, stop) = (call.clock(), self.stop.clone());
         tokio::spawn(async move {
             tokio::select! {
-                () = watch.run(clock) => {}
+                () = watch.run(news, clock) => {}
                 () = stop.cancelled() => {}
             }
         });
@@ -216,74 +225,4 @@ fn decider(
     let (secret, signature) = (&request.binding_secret, &request.signature);
     let identity = identity.clone();
     Ok(identity.hold_for(approval::NAMESPACE, key, secret, message, signature)?)
-}
-
-/// One caller's watch.
-struct Watch {
-    authority: Arc<Authority>,
-    identity: Identity,
-    only: Option<u64>,
-    /// What was sent last of each: its state, and how many had decided.
-    sent: BTreeMap<u64, (State, usize)>,
-    sender: mpsc::Sender<Result<v1::Request, Status>>,
-}
-
-impl Watch {
-    /// Sends what waits, then each change, until the caller goes or the token ends.
-    async fn run(mut self, clock: impl Fn() -> OffsetDateTime) {
-        let mut is_first = true;
-        while clock() < self.identity.expires() {
-            let seen = requests::revision(&self.authority);
-            let views = match self.views(clock()).await {
-                Ok(views) => views,
-                Err(error) => {
-                    let status = Refusal::from(error).to_status();
-                    self.sender.send(Err(status)).await.ok();
-                    return;
-                }
-            };
-            for view in views {
-                if self.is_news(&view, is_first)
-                    && self.sender.send(Ok(convert::request(&view))).await.is_err()
-                {
-                    return;
-                }
-            }
-            is_first = false;
-            let goes_on = tokio::select! {
-                goes_on = requests::changed(&self.authority, seen) => goes_on,
-                () = tokio::time::sleep(TICK) => true,
-                () = self.sender.closed() => false,
-            };
-            if !goes_on {
-                return;
-            }
-        }
-    }
-
-    /// All that is watched.
-    async fn views(&self, now: OffsetDateTime) -> Result<Vec<View>, operations::Error> {
-        match self.only {
-            Some(id) => {
-                let view = requests::get(&self.authority, &self.identity, id, now).await?;
-                Ok(vec![view])
-            }
-            None => requests::list(&self.authority, &self.identity, true, now).await,
-        }
-    }
-
-    /// What has ended before the watch began is no news, unless it was asked for.
-    fn is_news(&mut self, view: &View, is_first: bool) -> bool {
-        let id = view.request.id;
-        if self.only.is_some_and(|only| only != id) {
-            return false;
-        }
-        let now = (view.state, view.request.decisions.len());
-        let is_new = self.sent.insert(id, now) != Some(now);
-        let waits = matches!(
-            view.state,
-            State::Pending | State::Approved | State::ReviewOpen
-        );
-        is_new && (!is_first || waits || self.only.is_some())
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 
-use super::convert::Malformed;
+use super::{convert::Malformed, watches};
 use crate::{
     ca::subject,
     identity,
@@ -20,6 +20,16 @@ pub(super) enum Refusal {
     /// Too many calls by this address or identity.
     #[error("too many calls: wait {} ms and try again", .0.as_millis())]
     RateLimited(Duration),
+    /// This identity, or all together, watch as many as they may.
+    #[error(
+        "you have {} watches of requests open, or the server has too many: close one, or watch all requests at once with \
+         `daypass requests watch`",
+        watches::MOST_PER_IDENTITY
+    )]
+    TooManyWatches,
+    /// A watch did not take its changes, or made room for another.
+    #[error("the watch fell behind, or made room for another: start it again")]
+    WatchEnded,
     /// Nobody has proven who they are, or that they hold the key.
     #[error(transparent)]
     Identity(#[from] identity::Error),
@@ -74,6 +84,12 @@ impl Refusal {
         use operations::Error as Operation;
         match self {
             Self::RateLimited(_) => (Code::ResourceExhausted, "RATE_LIMITED", self.to_string()),
+            Self::TooManyWatches => (
+                Code::ResourceExhausted,
+                "TOO_MANY_WATCHES",
+                self.to_string(),
+            ),
+            Self::WatchEnded => (Code::ResourceExhausted, "WATCH_ENDED", self.to_string()),
             Self::Identity(error) if error.is_unavailable() => {
                 (Code::Unavailable, error.code(), error.to_string())
             }

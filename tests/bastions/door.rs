@@ -422,7 +422,10 @@ async fn an_emergency_gives_both_passes_and_one_review() {
     assert_eq!(jump.valid_before, answer.valid_before);
     assert_eq!(story.issued(before).await.len(), 2);
     let mut requests = RequestsClient::new(story.channel());
-    let list = daypass::proto::v1::ListRequestsRequest { all: true };
+    let list = daypass::proto::v1::ListRequestsRequest {
+        all: true,
+        ..Default::default()
+    };
     let listed = requests
         .list(with_token(list, &story.carol.token))
         .await

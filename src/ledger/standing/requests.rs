@@ -2,11 +2,14 @@
 //!
 //! An approval is of one exact request, by somebody else, counted once per identity, and spent once.
 
+mod request;
 mod state;
 mod table;
 
 use time::OffsetDateTime;
 
+pub use request::{Decision, Request};
+use request::{bare, same, seconds};
 pub use state::{State, Verb};
 use table::Table;
 
@@ -18,135 +21,6 @@ use crate::ledger::{
 
 /// How many requests one identity may have waiting at once.
 const MOST_WAITING: usize = 32;
-
-/// One decision about a request.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
-    /// Who decided; without their claims once the request has ended.
-    pub who: Who,
-    /// What.
-    pub verb: Verb,
-    /// When.
-    pub at: OffsetDateTime,
-    /// Their words.
-    pub comment: String,
-    /// Their key in OpenSSH form.
-    pub key: String,
-}
-
-/// An ask that waits, or an emergency whose review is open.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Request {
-    /// The index of its `requested` event; for a review, of its `issued` event.
-    pub id: u64,
-    /// Who asked, without their claims.
-    pub who: Who,
-    /// Fingerprint of the subject key.
-    pub key: String,
-    /// For what.
-    pub ask: Asked,
-    /// All that its pass would be, if it is a request that may still become one, or has.
-    pub requested: Option<Box<Requested>>,
-    /// When it was opened.
-    pub at: OffsetDateTime,
-    /// What was decided, in order.
-    pub decisions: Vec<Decision>,
-    /// The pass it was redeemed for, or that is under review; 0 before.
-    pub serial: u64,
-    /// Who else signed for it, where registered keys let somebody in; without their claims.
-    pub signers: Vec<Who>,
-    /// The number of its last change, counted over all requests.
-    pub revision: u64,
-    needed: u32,
-    expires_at: u64,
-    state: State,
-}
-
-impl Request {
-    /// What it is at `now`.
-    pub fn state(&self, now: OffsetDateTime) -> State {
-        match self.state {
-            State::Pending | State::Approved if self.ends_by(now) => State::Expired,
-            state => state,
-        }
-    }
-
-    /// Unix seconds; when it ends by itself. 0 for a review.
-    pub fn expires_at(&self) -> u64 {
-        self.expires_at
-    }
-
-    /// How many distinct approvers are needed.
-    pub fn needed(&self) -> u32 {
-        self.needed
-    }
-
-    /// Whether `who` opened it. The same subject at another issuer is somebody else, for nothing says that they are one:
-    /// where one person has two issuers, `approval.by` names those of one (`issuer`).
-    pub fn is_by(&self, who: &Who) -> bool {
-        same(&self.who, who)
-    }
-
-    /// Whether `who` opened it, or signed that it may be.
-    pub fn is_of(&self, who: &Who) -> bool {
-        self.is_by(who) || self.signers.iter().any(|signer| same(signer, who))
-    }
-
-    /// Those who approved it, each once.
-    pub fn approvers(&self) -> impl Iterator<Item = &Who> {
-        let decisions = self.decisions.iter();
-        decisions
-            .filter(|decision| decision.verb == Verb::Approve)
-            .map(|decision| &decision.who)
-    }
-
-    fn ends_by(&self, now: OffsetDateTime) -> bool {
-        seconds(now) >= self.expires_at
-    }
-
-    /// Whether an event has ended it. Time may have, too.
-    fn has_ended(&self) -> bool {
-        match self.state {
-            State::Pending | State::Approved | State::ReviewOpen => false,
-            State::Denied
-            | State::Cancelled
-            | State::Expired
-            | State::Redeemed
-            | State::Reviewed => true,
-        }
-    }
-
-    /// Drops what is of no use once it has ended. What a redeemed request allowed is kept for its jump pass.
-    fn shrink(&mut self) {
-        for decision in &mut self.decisions {
-            decision.who = bare(&decision.who);
-        }
-        match &mut self.requested {
-            Some(asked) if self.state == State::Redeemed => asked.ask = Asked::default(),
-            _ => self.requested = None,
-        }
-    }
-}
-
-/// Unix seconds.
-fn seconds(time: OffsetDateTime) -> u64 {
-    u64::try_from(time.unix_timestamp()).unwrap_or(0)
-}
-
-/// An identity without its claims, which may be large.
-fn bare(who: &Who) -> Who {
-    Who {
-        issuer: who.issuer.clone(),
-        subject: who.subject.clone(),
-        label: who.label.clone(),
-        claims: serde_json::Value::Null,
-    }
-}
-
-/// `(issuer, subject)` is the identity, whatever the label.
-fn same(one: &Who, other: &Who) -> bool {
-    one.issuer == other.issuer && one.subject == other.subject
-}
 
 /// Requests and reviews by id.
 #[derive(Clone, Debug, Default, PartialEq)]

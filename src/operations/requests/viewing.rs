@@ -1,0 +1,228 @@
+//! What one identity sees of the requests: in pages, or change by change. Its cost is bounded for every caller.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::{View, event, may_see, view_of};
+use crate::{
+    identity::Identity,
+    ledger::{
+        event::Who,
+        standing::{Request, State},
+    },
+    operations::{Authority, Error, record},
+    policy::{Policy, sight::Sight},
+};
+
+/// How many requests a page has if the caller does not say.
+pub const PAGE: usize = 100;
+
+/// The most requests of one page.
+const MOST: usize = 500;
+
+/// The most bytes of events in one page; gRPC clients take 4 MiB.
+const MOST_BYTES: usize = 2 * 1024 * 1024;
+
+/// How many requests of one page are judged one by one, because a condition reads their asks.
+const MOST_JUDGED: usize = 500;
+
+/// Which requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// Also those that have ended.
+    pub all: bool,
+    /// Those with larger ids than this one.
+    pub after: u64,
+    /// How many, at most 500.
+    pub size: usize,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            all: false,
+            after: 0,
+            size: PAGE,
+        }
+    }
+}
+
+/// An identity with what it may see by the policy in force.
+pub struct Viewer {
+    identity: Identity,
+    who: Who,
+    policy: Arc<Policy>,
+    sight: Sight,
+}
+
+/// Whether a request is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Yes,
+    No,
+    /// A condition that reads the ask decides.
+    Perhaps,
+}
+
+impl Viewer {
+    /// What `identity` may see now.
+    pub fn new(authority: &Authority, identity: &Identity) -> Self {
+        let policy = authority.policy();
+        Self {
+            who: record::who(identity),
+            sight: policy.sight(identity.into()),
+            identity: identity.clone(),
+            policy,
+        }
+    }
+
+    /// What it may see besides its own requests.
+    pub fn sight(&self) -> &Sight {
+        &self.sight
+    }
+
+    /// A change as this identity sees it; none if it may not.
+    pub fn view(&self, change: &Change) -> Option<View> {
+        let request = &change.request;
+        let event = change.event.clone();
+        self.may_see(request).then(|| {
+            view_of(
+                &self.policy,
+                &self.identity,
+                request.clone(),
+                event,
+                change.at,
+            )
+        })
+    }
+
+    fn may_see(&self, request: &Request) -> bool {
+        match self.glance(request) {
+            Seen::Yes => true,
+            Seen::No => false,
+            Seen::Perhaps => may_see(&self.policy, &self.identity, request),
+        }
+    }
+
+    fn glance(&self, request: &Request) -> Seen {
+        let role = &request.ask.role;
+        if self.sight.all || self.sight.roles.contains(role) || request.is_by(&self.who) {
+            Seen::Yes
+        } else if self.sight.perhaps.contains(role) {
+            Seen::Perhaps
+        } else {
+            Seen::No
+        }
+    }
+}
+
+/// One page of what this identity opened, may decide or may audit, by id; and the id after which the next one goes on, if
+/// there is one. A page may be short although another one follows.
+///
+/// # Errors
+/// [`Error::Store`] if the ledger cannot be read.
+pub async fn list(
+    authority: &Authority,
+    viewer: &Viewer,
+    page: Page,
+    now: OffsetDateTime,
+) -> Result<(Vec<View>, Option<u64>), Error> {
+    let (candidates, mut next) = candidates(authority, viewer, page, now);
+    let (mut views, mut bytes) = (Vec::new(), 0_usize);
+    for request in candidates {
+        if !viewer.may_see(&request) {
+            continue;
+        }
+        let (id, event) = (request.id, event(authority, request.id).await?);
+        bytes = bytes.saturating_add(event.len());
+        if bytes > MOST_BYTES && !views.is_empty() {
+            next = Some(id.saturating_sub(1));
+            break;
+        }
+        views.push(view_of(
+            &viewer.policy,
+            &viewer.identity,
+            request,
+            event,
+            now,
+        ));
+    }
+    Ok((views, next))
+}
+
+/// The requests of a page that may be seen as far as a glance tells, and after which id there are more.
+fn candidates(
+    authority: &Authority,
+    viewer: &Viewer,
+    page: Page,
+    now: OffsetDateTime,
+) -> (Vec<Request>, Option<u64>) {
+    let size = page.size.clamp(1, MOST);
+    authority.store.standing(|standing| {
+        let (mut found, mut judged) = (Vec::new(), 0);
+        let mut last = page.after;
+        for request in standing.requests_after(page.after) {
+            if found.len() - judged >= size || judged >= MOST_JUDGED {
+                return (found, Some(last));
+            }
+            last = request.id;
+            if !page.all && !waits(request, now) {
+                continue;
+            }
+            match viewer.glance(request) {
+                Seen::Yes => found.push(request.clone()),
+                Seen::Perhaps => {
+                    judged += 1;
+                    found.push(request.clone());
+                }
+                Seen::No => (),
+            }
+        }
+        (found, None)
+    })
+}
+
+fn waits(request: &Request, now: OffsetDateTime) -> bool {
+    matches!(
+        request.state(now),
+        State::Pending | State::Approved | State::ReviewOpen
+    )
+}
+
+/// A request just after it changed, or after its time ended.
+#[derive(Clone, Debug)]
+pub struct Change {
+    request: Request,
+    event: Vec<u8>,
+    at: OffsetDateTime,
+}
+
+impl Change {
+    /// The change with the request's event.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the ledger cannot be read.
+    pub async fn read(
+        authority: &Authority,
+        request: Request,
+        at: OffsetDateTime,
+    ) -> Result<Self, Error> {
+        let event = event(authority, request.id).await?;
+        Ok(Self { request, event, at })
+    }
+}
+
+/// The requests that changed after `revision`, and those whose time ended between two moments; and the revision up to which
+/// these are all changes.
+pub fn changes(
+    authority: &Authority,
+    revision: u64,
+    (from, to): (OffsetDateTime, OffsetDateTime),
+) -> (u64, Vec<Request>) {
+    authority.store.standing(|standing| {
+        let changed = standing.changed_after(revision);
+        let requests = changed.chain(standing.ended_between(from, to));
+        (standing.revision(), requests.cloned().collect())
+    })
+}

@@ -1,0 +1,152 @@
+//! One caller's watch of requests: what waits, then each change.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use time::OffsetDateTime;
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+use tonic::Status;
+
+use super::super::{
+    convert,
+    status::Refusal,
+    watches::{News, Place},
+};
+use crate::{
+    identity::Identity,
+    ledger::standing::State,
+    operations::{
+        self, Authority,
+        requests::{self, View, Viewer},
+    },
+    proto::v1,
+};
+
+/// How long a caller may leave a change unread.
+const STALL: Duration = Duration::from_secs(30);
+
+/// A watch, and what it has told.
+pub(super) struct Watch {
+    pub(super) authority: Arc<Authority>,
+    pub(super) identity: Identity,
+    pub(super) viewer: Viewer,
+    pub(super) only: Option<u64>,
+    /// Of each request that waits: the number of its last change that was told, and its state then.
+    pub(super) told: BTreeMap<u64, (u64, State)>,
+    pub(super) place: Place,
+    pub(super) sender: mpsc::Sender<Result<v1::Request, Status>>,
+}
+
+/// Why a watch ends.
+enum End {
+    /// The caller is gone, or does not read.
+    Gone,
+    /// For a reason that the caller is told.
+    Refused(Refusal),
+}
+
+impl From<operations::Error> for End {
+    fn from(error: operations::Error) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl Watch {
+    /// Tells what waits, then each change, until the caller goes or the token ends.
+    pub(super) async fn run(
+        mut self,
+        news: mpsc::Receiver<News>,
+        clock: impl Fn() -> OffsetDateTime,
+    ) {
+        let left = self.identity.expires() - clock();
+        let left = Duration::try_from(left).unwrap_or_default();
+        let sender = self.sender.clone();
+        tokio::select! {
+            end = self.tell_all(news, clock) => {
+                if let Err(End::Refused(refusal)) = end {
+                    let _ = timeout(STALL, sender.send(Err(refusal.to_status()))).await;
+                }
+            }
+            () = sleep(left) => {}
+            () = sender.closed() => {}
+        }
+    }
+
+    async fn tell_all(
+        &mut self,
+        mut news: mpsc::Receiver<News>,
+        clock: impl Fn() -> OffsetDateTime,
+    ) -> Result<(), End> {
+        self.tell_waiting(clock()).await?;
+        loop {
+            match news.recv().await {
+                Some(News::Change(change)) => {
+                    if let Some(view) = self.viewer.view(&change) {
+                        self.tell(view).await?;
+                    }
+                }
+                Some(News::Policy) => {
+                    self.viewer = Viewer::new(&self.authority, &self.identity);
+                    self.place.see(self.viewer.sight().clone());
+                    self.tell_waiting(clock()).await?;
+                }
+                None => return Err(End::Refused(Refusal::WatchEnded)),
+            }
+        }
+    }
+
+    /// Tells the one request that is watched, or all that wait.
+    async fn tell_waiting(&mut self, now: OffsetDateTime) -> Result<(), End> {
+        if let Some(id) = self.only {
+            let view = requests::get(&self.authority, &self.identity, id, now).await?;
+            return self.tell(view).await;
+        }
+        let mut after = 0;
+        loop {
+            let page = requests::Page {
+                after,
+                ..requests::Page::default()
+            };
+            let (views, next) = requests::list(&self.authority, &self.viewer, page, now).await?;
+            for view in views {
+                self.tell(view).await?;
+            }
+            match next {
+                Some(next) => after = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn tell(&mut self, view: View) -> Result<(), End> {
+        let id = view.request.id;
+        let (revision, state) = (view.request.revision, view.state);
+        let is_news = match self.told.get(&id) {
+            None => true,
+            Some(&(told, before)) => revision > told || (revision == told && state != before),
+        };
+        if !is_news {
+            return Ok(());
+        }
+        match state {
+            State::Pending | State::Approved | State::ReviewOpen => {
+                self.told.insert(id, (revision, state));
+            }
+            // Nothing comes after its end.
+            State::Denied
+            | State::Cancelled
+            | State::Expired
+            | State::Redeemed
+            | State::Reviewed => {
+                self.told.remove(&id);
+            }
+        }
+        let sent = self.sender.send(Ok(convert::request(&view)));
+        match timeout(STALL, sent).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(End::Gone),
+        }
+    }
+}
