@@ -426,6 +426,46 @@ async fn out_never_replaces_a_file_that_daypass_did_not_make() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_export_and_a_dev_world_replace_their_own_files_alone() {
+    let office = Office::open(&["carol"]).await;
+    let at = |name: &str| office.folder.path().join(name);
+    let export = async |out: &Path| {
+        let out = out.to_str().unwrap();
+        office.run("carol", "ledger export --out", &[out]).await
+    };
+    fs::write(at("empty"), "").unwrap();
+    for case in ["new", "new", "empty"] {
+        export(&at(case)).await.exits(case, 0);
+    }
+    let mine = at("id_ed25519");
+    let text = user_key(&mine);
+    symlink(&mine, at("link")).unwrap();
+    for (case, out) in [("a key", &mine), ("a link", &at("link"))] {
+        export(out).await.exits(case, 2);
+    }
+    assert_eq!(fs::read_to_string(&mine).unwrap(), text);
+
+    let folder = at("mine");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("daypass.toml"), "mine").unwrap();
+    let folder_text = folder.to_str().unwrap();
+    let refused = office.run("carol", "dev --dir", &[folder_text]).await;
+    let refused = refused.exits("a folder with other files", 1);
+    assert!(
+        refused.stderr.contains("name an empty folder"),
+        "{refused:?}"
+    );
+    let names = fs::read_dir(&folder).unwrap();
+    assert_eq!(names.count(), 1, "nothing was written");
+    fs::remove_file(folder.join("daypass.toml")).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let refused = office.run("carol", "dev --dir", &[folder_text]).await;
+    refused.exits("a folder that others can write to", 1);
+    assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o777);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_daypass_did_not_make_keeps_its_mode() {
     let office = Office::open(&[]).await;
     for (case, mode, content, code) in [
@@ -464,6 +504,44 @@ async fn a_folder_that_daypass_did_not_make_keeps_its_mode() {
         let made = fs::metadata(office.state(&inside)).unwrap();
         assert_eq!(made.mode() & 0o777, 0o700, "{case}");
     }
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_folder_of_another_user_is_not_used() {
+    let office = Office::open(&[]).await;
+    let folder = office.state("mallory");
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+    let chown = |to: u32| std::os::unix::fs::chown(&folder, Some(to), Some(to));
+    // Only root can give a folder away. An ordinary user becomes the root of a namespace, in which the real root is another.
+    let command = office.command("mallory", "login --as alice", &[]);
+    let command = match chown(65534) {
+        Ok(()) => command,
+        Err(_) => {
+            let inner = command.as_std();
+            let mut unshare = Command::new("unshare");
+            unshare
+                .args(["--user", "--map-root-user"])
+                .arg(inner.get_program())
+                .args(inner.get_args())
+                .envs(
+                    inner
+                        .get_envs()
+                        .filter_map(|(name, value)| Some((name, value?))),
+                )
+                .env("DAYPASS_STATE_DIR", "/usr")
+                .stdin(Stdio::null());
+            unshare
+        }
+    };
+    let refused = run(command).await.exits("another user's", 2);
+    assert!(
+        refused.stderr.contains("belongs to another user"),
+        "{refused:?}"
+    );
+    let names = fs::read_dir(&folder).map_or(0, Iterator::count);
+    assert_eq!(names, 0, "nothing was written: {refused:?}");
     office.close().await;
 }
 

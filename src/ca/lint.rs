@@ -58,8 +58,10 @@ pub enum Problem {
     /// Unknown, repeated, out of order, or in the wrong section.
     #[error("it has an option that does not belong where it stands: {0:?}")]
     Option(String),
-    /// An empty force-command, or one with control characters.
-    #[error("its force-command is empty or not one line")]
+    /// An empty force-command, one with control characters, or one that sshd would split otherwise than it is written.
+    #[error(
+        "its force-command is empty, not one line, or has quotes that internal-sftp does not know"
+    )]
     Command,
     /// Not canonical CIDRs.
     #[error("its source addresses are not canonical")]
@@ -220,8 +222,23 @@ fn options<'a>(
 fn check_command(command: &str) -> Result<(), Problem> {
     let is_sound = !command.trim().is_empty()
         && command.len() <= MAX_VALUE
-        && !command.chars().any(char::is_control);
+        && !command.chars().any(char::is_control)
+        && (!is_internal_sftp(command) || is_plain(command));
     is_sound.then_some(()).ok_or(Problem::Command)
+}
+
+/// As sshd matches it (session.c, `IS_INTERNAL_SFTP`).
+fn is_internal_sftp(command: &str) -> bool {
+    let rest = command.strip_prefix("internal-sftp");
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
+}
+
+/// Whether splitting at blanks gives the words that were meant: none is quoted, empty, or behind the ninth.
+fn is_plain(command: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@,+".contains(c);
+    let words: Vec<&str> = command.split(' ').collect();
+    let is_word = |word: &&str| !word.is_empty() && word.chars().all(is_plain);
+    words.len() <= 9 && words.iter().all(is_word)
 }
 
 /// Comma-separated CIDRs in the one spelling that every sshd takes: prefix given, no host bits, no v4-mapped v6.

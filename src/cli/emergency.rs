@@ -12,7 +12,7 @@ use super::{
     Failure, Global,
     failure::Code,
     login::is_interactive,
-    output::clean,
+    output::{clean, one_line},
     pass::{self, Details, KEY_VARIABLE},
     target::{Target, left, moment},
     waiting::{asked, quoted},
@@ -245,15 +245,6 @@ fn what(signed: &Signed) -> Vec<(&'static str, String)> {
         ("pass key", fingerprint(&signed.key)),
     ]);
     rows
-}
-
-/// A text of another person's that cannot look like more rows: what would wrap, or is spaced out, stands in quotes.
-fn one_line(text: &str) -> String {
-    let is_plain = text.trim() == text && !text.contains("  ") && text.chars().count() <= 100;
-    match is_plain {
-        true => clean(text).into_owned(),
-        false => clean(&format!("{text:?}")).into_owned(),
-    }
 }
 
 fn fingerprint(key: &PublicKey) -> String {

@@ -1,6 +1,10 @@
 //! `daypass ledger`: read the record and verify it.
 
-use std::path::PathBuf;
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -105,8 +109,12 @@ impl Args {
                 verified(global, &report)
             }
             Action::Export { out } => {
+                let is_stdout = out.as_os_str() == "-";
+                if !is_stdout {
+                    check_place(&out)?;
+                }
                 let (export, report) = client.verified_export().await?;
-                if out.as_os_str() == "-" {
+                if is_stdout {
                     return write_bytes(&export);
                 }
                 crate::client::state::write_atomically(&out, &export, 0o600)?;
@@ -115,6 +123,33 @@ impl Args {
         }
     }
 }
+
+/// Checks that nothing but an older export, or an empty file, is replaced.
+///
+/// # Errors
+/// 2 if another file is there.
+fn check_place(out: &Path) -> Result<(), Failure> {
+    let mut start = [0; EXPORT.len()];
+    let is_free = match std::fs::symlink_metadata(out) {
+        Err(_) => true,
+        Ok(metadata) if !metadata.is_file() => false,
+        Ok(metadata) if metadata.len() == 0 => true,
+        Ok(_) => File::open(out)
+            .and_then(|mut file| file.read_exact(&mut start))
+            .is_ok_and(|()| start == EXPORT),
+    };
+    if is_free {
+        return Ok(());
+    }
+    let message = format!(
+        "{} exists and is not an export of a ledger: choose another name with --out",
+        out.display()
+    );
+    Err(Failure::new(Code::Usage, message))
+}
+
+/// How each export begins.
+const EXPORT: [u8; 11] = *b"{\"index\":0,";
 
 fn list(global: &Global, entries: &[Entry]) -> Result<(), Failure> {
     let events: Vec<Value> = entries

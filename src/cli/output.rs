@@ -144,6 +144,19 @@ fn escape(text: &str, dangerous: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// A text of another person's for one row, which cannot look like more rows: what would wrap, or is spaced out, stands in
+/// quotes.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    let is_spaced = text.trim() != text || text.contains("  ");
+    if !is_spaced && text.chars().count() <= LONGEST_ROW {
+        return clean(text);
+    }
+    Cow::Owned(clean(&format!("{text:?}")).into_owned())
+}
+
+/// Characters that a row holds without quotes.
+const LONGEST_ROW: usize = 100;
+
 /// `text` in bold where stdout is a terminal that wants colour (NO_COLOR is unset or empty, TERM is not `dumb`).
 pub fn bold(text: &str) -> Cow<'_, str> {
     if wants_colour() {
@@ -212,6 +225,22 @@ mod tests {
             assert_eq!(clean(text), expected, "{case}");
         }
         assert_eq!(clean_lines("a\n\tb\u{7}"), "a\n\tb\\u{7}");
+    }
+
+    #[test]
+    fn a_row_cannot_look_like_two() {
+        let spaced = format!("INC-7{}  lets in     bob", " ".repeat(200));
+        let long = "x".repeat(101);
+        for (text, expected) in [
+            ("INC-7: web is slow", "INC-7: web is slow".to_owned()),
+            (&*spaced, format!("\"{spaced}\"")),
+            ("a  b", "\"a  b\"".to_owned()),
+            (" a", "\" a\"".to_owned()),
+            (&*long, format!("\"{long}\"")),
+            ("a\nb", "a\\u{a}b".to_owned()),
+        ] {
+            assert_eq!(one_line(text), expected);
+        }
     }
 
     #[test]

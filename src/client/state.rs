@@ -85,7 +85,8 @@ impl State {
             )));
         }
         let me = rustix::process::geteuid().as_raw();
-        if me != 0 && ![0, me].contains(&metadata.uid()) {
+        // As ssh does with its configuration; for root too, who may be led into a folder that another user has put there.
+        if ![0, me].contains(&metadata.uid()) {
             return Err(Error::Usage(format!(
                 "{folder} belongs to another user (uid {}): name a folder of your own with DAYPASS_STATE_DIR",
                 metadata.uid()

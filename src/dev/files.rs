@@ -30,6 +30,30 @@ pub(super) fn make_folder(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// The file that says whose folder it is.
+const MARK: &str = ".daypass-dev";
+
+/// Makes a world's folder, or takes one that was a world's before, or holds nothing but a policy, which is kept: nothing
+/// of the user's is replaced.
+///
+/// # Errors
+/// As [`make_folder`], or if it holds other files.
+pub(super) fn claim(path: &Path) -> Result<(), Error> {
+    make_folder(path)?;
+    let mark = path.join(MARK);
+    let entries = fs::read_dir(path).map_err(failed("read", path))?;
+    let mut others = entries.filter(|entry| !entry.as_ref().is_ok_and(is_policy));
+    if !mark.exists() && others.next().is_some() {
+        let why = "it holds files that are not a world's; name an empty folder, or one that does not exist yet";
+        return Err(failed("use", path)(io::Error::other(why)));
+    }
+    write(&mark, "A world of `daypass dev` is kept here.\n")
+}
+
+fn is_policy(entry: &fs::DirEntry) -> bool {
+    entry.file_name() == "policy.toml"
+}
+
 /// Writes a file that only we can read, replacing what was there.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::OpenOptions::new()

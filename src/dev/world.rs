@@ -126,7 +126,7 @@ impl World {
     /// # Errors
     /// As [`World::start`].
     pub async fn start_with(dir: &Path, options: Options) -> Result<Self, Error> {
-        files::make_folder(dir)?;
+        files::claim(dir)?;
         let dir = fs::canonicalize(dir).map_err(files::failed("find", dir))?;
         let files = Files { dir };
         let lock = lock(&files)?;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::super::{
     Failure, Global,
-    output::{clean, table, write_line},
+    output::{clean, one_line, table, write_line},
     target::moment,
     waiting::life,
 };
@@ -102,7 +102,7 @@ pub(super) fn text(seen: &Seen) -> String {
     let some = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let params = page.ask.params.iter();
     let params: Vec<String> = params
-        .map(|(name, value)| format!("{name}={value}"))
+        .map(|(name, value)| one_line(&format!("{name}={value}")).into_owned())
         .collect();
     let from = page.source_addresses.as_ref();
     let from = from.map_or_else(|| "anywhere".to_owned(), |list| list.join(", "));
@@ -115,7 +115,7 @@ pub(super) fn text(seen: &Seen) -> String {
         ("who", who),
         ("role", page.ask.role.clone()),
         ("host", some(&page.ask.host)),
-        ("reason", some(&page.ask.reason)),
+        ("reason", one_line(&some(&page.ask.reason)).into_owned()),
         ("logs in as", page.principals.join(", ")),
         (
             "runs",
@@ -150,7 +150,7 @@ pub(super) fn text(seen: &Seen) -> String {
             "{} at {} {}",
             decision.label,
             moment(decision.at),
-            decision.comment
+            one_line(&decision.comment)
         );
         rows.push((&decision.verb, words.trim_end().to_owned()));
     }

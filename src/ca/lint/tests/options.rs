@@ -153,3 +153,23 @@ fn source_addresses_that_no_sshd_would_match_are_found() {
         assert_eq!(check(&fields, &ca), Err(Problem::Source), "{list:?}");
     }
 }
+
+#[test]
+fn a_line_that_internal_sftp_would_split_otherwise_is_found() {
+    for (command, is_sound) in [
+        ("internal-sftp", true),
+        ("internal-sftp -d /srv/upload -u 027", true),
+        ("internal-sftp -d 'x -d /etc -u 000 y'", false),
+        ("internal-sftp -d ''", false),
+        ("internal-sftp  -R", false),
+        ("internal-sftp ", false),
+        ("internal-sftp -d %d", false),
+        ("internal-sftp -d \"/srv\"", false),
+        ("internal-sftp -R -u 027 -l INFO -f AUTH -e -d /srv", false),
+        ("internal-sftp-wrapper 'a b'", true),
+        ("/usr/lib/openssh/sftp-server -d 'a b'", true),
+        ("/usr/bin/printf '%s' 'a b'", true),
+    ] {
+        assert_eq!(check_command(command).is_ok(), is_sound, "{command}");
+    }
+}
