@@ -210,7 +210,8 @@ async fn a_key_of_the_users_beside_the_place_is_not_overwritten() {
         .await;
     assert_eq!(done.code, 2, "{done:?}");
     assert!(
-        done.stderr.contains("mine-jump exists and is no pass"),
+        done.stderr
+            .contains("mine-jump exists and was not made by Daypass"),
         "{done:?}"
     );
 }

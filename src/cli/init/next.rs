@@ -1,5 +1,7 @@
 //! What `daypass init` says is to be done next. Each command stands on a line of its own and works as it is printed.
 
+use std::path::Path;
+
 use super::{
     Made, SERVER_FILE, TLS_CERTIFICATE,
     owner::{UNITS_USER, is_root},
@@ -74,17 +76,24 @@ fn all(made: &Made, dir: &str, file: impl Fn(&str) -> String) -> Vec<Vec<String>
     steps
 }
 
-/// How the server is started: by the unit, whose account must own the files, or by hand.
+/// The folder whose configuration the units in systemd/ read.
+const UNITS_FOLDER: &str = "/etc/daypass";
+
+/// How the server is started: by the units, whose account must own the files, or by hand.
 fn run(made: &Made, dir: &str, server: &str, run_as: &str) -> Vec<String> {
     let by_hand = format!("{run_as}daypass serve --config {server}");
+    let is_units = std::path::absolute(&made.dir).is_ok_and(|dir| dir == Path::new(UNITS_FOLDER));
     match &made.owner {
-        Some(owner) if owner == UNITS_USER => vec![
-            "Run it by the units in systemd/:".to_owned(),
-            "systemctl enable --now daypass.socket daypass.service".to_owned(),
+        Some(owner) if owner == UNITS_USER && is_units => vec![
+            "Run it by its units, in a checkout of Daypass:".to_owned(),
+            "install -m 644 systemd/daypass.service systemd/daypass.socket /etc/systemd/system/"
+                .to_owned(),
+            "systemctl daemon-reload && systemctl enable --now daypass.socket daypass.service"
+                .to_owned(),
         ],
         None if is_root() => vec![
             format!(
-                "Run it. These files are root's; the units in systemd/ run as {UNITS_USER}, who cannot read them:"
+                "Run it. These files are root's; for the units in systemd/, which run as {UNITS_USER}, give them away first:"
             ),
             by_hand,
             format!(
