@@ -37,7 +37,7 @@ impl Challenges {
 
     fn forget_before(&mut self, now: OffsetDateTime) {
         while let Some((at, challenge)) = self.by_time.first()
-            && *at + MEMORY < now
+            && now - *at > MEMORY
         {
             self.answered.remove(challenge);
             self.by_time.pop_first();

@@ -59,3 +59,48 @@ fn a_pass_that_was_not_signed_does_not_stand() {
     assert_eq!(standing.passes, passes::Passes::default());
     assert_eq!(standing.requests().count(), 0);
 }
+
+/// The times of an export's events are its writer's: none of them may break the one who verifies it.
+#[test]
+fn no_time_of_an_event_panics() {
+    use time::macros::datetime;
+    let times = [
+        datetime!(0000-01-01 00:00:00 UTC),
+        START,
+        datetime!(9999-12-31 23:59:59.999_999_999 UTC),
+        datetime!(9999-12-31 23:59:59 -23:59),
+    ];
+    let emergency = || {
+        let mut issued = issued();
+        issued.ask.emergency = true;
+        issued.valid_before = u64::MAX;
+        issued.emergency_proof = Some(Box::new(crate::ledger::emergency::Proof {
+            challenge: "c".to_owned(),
+            message: String::new(),
+            signatures: Vec::new(),
+        }));
+        What::Issued(Box::new(issued))
+    };
+    let reviewed = || {
+        What::Reviewed(Box::new(Decided {
+            request: 1,
+            role: String::new(),
+            who: issued().who,
+            key: String::new(),
+            signature: String::new(),
+            comment: String::new(),
+            policy: String::new(),
+        }))
+    };
+    for first in times {
+        for second in times {
+            let mut standing = Standing::default();
+            let events = [emergency(), reviewed(), emergency(), reviewed()];
+            for ((index, what), at) in (1..).zip(events).zip([first, first, second, second]) {
+                let event = Event { index, at, what };
+                let _ = standing.admit(&event);
+                standing.apply(&event);
+            }
+        }
+    }
+}
