@@ -156,12 +156,38 @@ impl Standing {
             true => Ok(()),
             false => Err(Objection::new(
                 Rule::NoSuchLock,
-                format!(
-                    "{} is not locked; `daypass admin locks` lists the locks",
-                    unlocked.target
-                ),
+                match self.covering(&unlocked.target) {
+                    Some(other) => format!(
+                        "{} is not locked by that name; {other} is, and covers it: unlock that",
+                        unlocked.target
+                    ),
+                    None => format!(
+                        "{} is not locked; `daypass admin locks` lists the locks",
+                        unlocked.target
+                    ),
+                },
             )),
         }
+    }
+
+    /// A lock by another name on one of those who are called as `target` says.
+    fn covering(&self, target: &LockTarget) -> Option<LockTarget> {
+        let LockTarget::Identity(name) = target else {
+            return None;
+        };
+        let called = self.people.called(name);
+        called.iter().find_map(|((issuer, subject), label)| {
+            let one = Applicant {
+                issuer,
+                subject,
+                label,
+                key: None,
+                role: None,
+            };
+            let names = self.people.names(&one);
+            let mut names = names.map(|name| LockTarget::Identity(name.to_owned()));
+            names.find(|it| self.is_locked(it))
+        })
     }
 
     /// A request that somebody who is locked by now has approved is no longer redeemed.

@@ -156,6 +156,30 @@ fn a_lock_by_label_is_on_the_person_who_comes_back_without_it() {
 }
 
 #[test]
+fn an_unlock_by_another_name_says_which_lock_it_is() {
+    let mut story = Story::default();
+    story.pass(&bob()[0]).unwrap();
+    story.lock(name(MAIL)).unwrap();
+    for (by, expected) in [
+        (
+            "u-1",
+            "identity u-1 is not locked by that name; identity bob@example.com is, and covers it: unlock that",
+        ),
+        (
+            "eve",
+            "identity eve is not locked; `daypass admin locks` lists the locks",
+        ),
+    ] {
+        let unlock = story.event(order::unlocked(&story.standing, &carol(), name(by)));
+        let refused = story.standing.admit(&unlock).unwrap_err();
+        assert_eq!(
+            (refused.rule, &*refused.detail),
+            (Rule::NoSuchLock, expected)
+        );
+    }
+}
+
+#[test]
 fn a_lock_reaches_one_who_turns_out_to_have_its_name() {
     let mut story = Story::default();
     let [with, without] = bob();
