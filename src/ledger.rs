@@ -1,6 +1,7 @@
 //! The append-only record: events as leaves of a Merkle tree, and its signed head. Pure: no clock, no I/O, nothing of ours.
 
 pub mod approval;
+pub mod bucket;
 pub mod checkpoint;
 pub mod denials;
 pub mod emergency;

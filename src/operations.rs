@@ -15,14 +15,14 @@ pub mod roles;
 pub mod trust;
 pub mod webhooks;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 
 use crate::{
     ca::{self, Ca, KeyState, draft::fingerprint},
-    ledger::{What, standing::Objection},
+    ledger::{What, bucket::Buckets, standing::Objection},
     notify::Notifier,
     policy::{Denial, Policy},
     store::{self, Store},
@@ -42,6 +42,8 @@ pub struct Authority {
     published: published::Published,
     /// Who is told of it.
     notifier: Notifier,
+    /// How many requests each identity has opened lately.
+    opened: Mutex<Buckets>,
 }
 
 impl Authority {
@@ -69,6 +71,7 @@ impl Authority {
             store,
             published: published::Published::new(keys_version),
             notifier: Notifier::default(),
+            opened: Mutex::new(requests::opening_rate()),
         })
     }
 

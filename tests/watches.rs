@@ -13,12 +13,14 @@ mod support;
 use std::time::{Duration, Instant};
 
 use daypass::{
+    ledger::{approval, standing::Verb, tree::leaf_hash},
     policy::Policy,
     proto::v1::{
-        Ask, ListRequestsRequest, Request, WatchRequest, request::State,
+        Ask, DecideRequest, ListRequestsRequest, Request, WatchRequest, request::State,
         requests_client::RequestsClient,
     },
 };
+use ssh_key::{HashAlg, LineEnding};
 use support::{
     door::{Attempt, Caller, Refusal, ask, with_token},
     scene::Scene,
@@ -91,6 +93,27 @@ impl Town {
     async fn open(&self, person: &Person, ask: Ask) -> Request {
         let answer = self.scene.door.issue(&self.attempt(person, ask)).await;
         answer.unwrap().pending.expect("the role needs approval")
+    }
+
+    async fn cancel(&self, person: &Person, request: &Request) {
+        let digest = leaf_hash(&request.event);
+        let name = self.scene.door.server_name();
+        let key = &person.caller.key;
+        let public_key = key.public_key().to_openssh().unwrap();
+        let message = approval::message(Verb::Cancel, name, &digest, "");
+        let signature = key.sign(approval::NAMESPACE, HashAlg::Sha512, &message);
+        let decision = DecideRequest {
+            id: request.id,
+            public_key,
+            binding_secret: person.caller.secret.clone(),
+            signature: signature.unwrap().to_pem(LineEnding::LF).unwrap(),
+            comment: String::new(),
+        };
+        let cancelled = self
+            .client()
+            .cancel(with_token(decision, &person.token))
+            .await;
+        assert_eq!(cancelled.unwrap().into_inner().state(), State::Cancelled);
     }
 
     async fn watch(&self, person: &Person, id: u64) -> Result<Streaming<Request>, Refusal> {
@@ -290,6 +313,43 @@ async fn a_list_comes_in_pages_that_leave_nothing_out() {
     };
     let bad = town.client().list(with_token(bad, &lead.token)).await;
     assert_eq!(bad.unwrap_err().code(), Code::InvalidArgument);
+}
+
+/// An identity that may open requests opens and cancels them without end.
+#[tokio::test(flavor = "multi_thread")]
+async fn opened_and_cancelled_requests_fill_neither_ledger_nor_list() {
+    let town = Town::start().await;
+    let bob = town.person("bob", &["oncall"]);
+    let before = town.scene.ledger_size().await;
+    let (mut opened, mut refused) = (0, 0);
+    for _ in 0..150 {
+        let answer = town
+            .scene
+            .door
+            .issue(&town.attempt(&bob, ask("prod")))
+            .await;
+        match answer {
+            Ok(answer) => {
+                town.cancel(&bob, &answer.pending.unwrap()).await;
+                opened += 1;
+            }
+            Err(refusal) => {
+                assert_eq!(refusal.code, Code::ResourceExhausted);
+                assert_eq!(refusal.reason, "TOO_MANY_REQUESTS");
+                assert!(refusal.message.contains("wait"), "{}", refusal.message);
+                refused += 1;
+            }
+        }
+    }
+    // One more for each minute that this took.
+    assert!((64..70).contains(&opened), "{opened}");
+    assert_eq!(opened + refused, 150);
+    let grown = town.scene.ledger_size().await - before;
+    assert!(grown <= 2 * opened + 32, "{grown} events");
+    let (ids, _) = list(&town, &bob, 0, "").await;
+    assert_eq!(ids.len(), 16, "the last ones that ended");
+    let alice = town.person("alice", &["oncall"]);
+    town.open(&alice, ask("prod")).await;
 }
 
 /// What is forgotten is not said to be unknown.

@@ -12,7 +12,10 @@ use std::collections::{BTreeMap, btree_map::Entry as MapEntry};
 
 use time::{Duration, OffsetDateTime};
 
-use super::event::{Denials, Who};
+use super::{
+    bucket::Bucket,
+    event::{Denials, Who},
+};
 
 /// How many denials of one identity are recorded at once after a pause.
 pub const BURST: u32 = 32;
@@ -164,43 +167,6 @@ fn add(count: &mut Option<Denials>, more: Denials) {
     sum.merge(more);
     if is_same {
         (sum.who, sum.identities) = (who, identities);
-    }
-}
-
-/// A token bucket, as the time at which it will be empty again (GCRA).
-#[derive(Clone, Debug)]
-struct Bucket {
-    burst: u32,
-    every: Duration,
-    empty_at: OffsetDateTime,
-}
-
-impl Bucket {
-    fn new(burst: u32, every: Duration) -> Self {
-        Self {
-            burst,
-            every,
-            empty_at: OffsetDateTime::UNIX_EPOCH,
-        }
-    }
-
-    /// A clock that was set back counts from now on: at most a whole bucket is full then.
-    fn has_room(&mut self, now: OffsetDateTime) -> bool {
-        self.empty_at = now + self.filled(now);
-        self.filled(now) + self.every <= self.every * self.burst
-    }
-
-    fn fill(&mut self, now: OffsetDateTime) {
-        self.empty_at = now + self.filled(now) + self.every;
-    }
-
-    fn is_empty(&self, now: OffsetDateTime) -> bool {
-        self.filled(now) <= Duration::ZERO
-    }
-
-    /// How long it takes to become empty: never more than a whole bucket, though a clock was set back.
-    fn filled(&self, now: OffsetDateTime) -> Duration {
-        (self.empty_at - now).clamp(Duration::ZERO, self.every * self.burst)
     }
 }
 

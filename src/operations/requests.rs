@@ -5,6 +5,8 @@
 
 mod viewing;
 
+use std::sync::PoisonError;
+
 use ssh_key::PublicKey;
 use time::OffsetDateTime;
 
@@ -14,6 +16,7 @@ use crate::{
     identity::{Holder, Identity},
     ledger::{
         What, approval,
+        bucket::Buckets,
         event::{Decided, Requested},
         standing::{Objection, Rule, State, Verb},
         tree::{Hash, leaf_hash},
@@ -73,6 +76,39 @@ pub async fn open(
     }
 }
 
+/// How many requests one identity may open at once after a pause.
+const OPENED_AT_ONCE: u32 = 64;
+
+/// Time after which it may open one more. With the burst: 1,504 requests a day, and as many cancellations.
+const OPENED_EVERY: time::Duration = time::Duration::MINUTE;
+
+/// The rate at which each identity may open requests.
+pub(super) fn opening_rate() -> Buckets {
+    Buckets::new(OPENED_AT_ONCE, OPENED_EVERY)
+}
+
+/// Refuses an identity that opens requests without end, recorded.
+async fn expect_rate(
+    authority: &Authority,
+    holder: &Holder,
+    ask: &Ask,
+    context: Context,
+) -> Result<(), Error> {
+    let identity = holder.identity();
+    let is_within = {
+        let opened = authority.opened.lock();
+        let mut opened = opened.unwrap_or_else(PoisonError::into_inner);
+        opened.take(identity.issuer(), identity.subject(), context.now)
+    };
+    if is_within {
+        return Ok(());
+    }
+    let detail = "you have opened many requests lately: wait a minute, and try again";
+    let code = Rule::TooMany.code();
+    issue::refuse_holder(authority, holder, ask, context, code, detail).await?;
+    Err(Error::Objection(Objection::new(Rule::TooMany, detail)))
+}
+
 /// Records the request that waits for these approvals.
 pub(super) async fn file(
     authority: &Authority,
@@ -85,6 +121,7 @@ pub(super) async fn file(
     if let Err(problem) = record::expect_recordable_command(pending.command()) {
         return Err(issue::invalid(authority, holder, ask, context, problem).await);
     }
+    expect_rate(authority, holder, ask, context).await?;
     let asked = record::asked(ask, context);
     let requested = record::requested(holder, asked, pending, policy.hash(), context.now);
     let what = What::Requested(Box::new(requested));

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Ask, Context, Denial, Person, Policy,
+    Ask, Context, Denial, NOTHING, Person, Policy,
     bastion::Way,
     condition::{Condition, Facts, Join},
     decision::{Case, shorten},
@@ -49,23 +49,35 @@ impl Policy {
                 ..ask.clone()
             });
             let asks: Vec<_> = asks.collect();
-            return asks
-                .iter()
-                .map(|ask| self.explain_one(person, ask, context))
-                .collect();
+            let mut explanations = Vec::new();
+            // The claims are converted once for all roles.
+            let mut facts = Facts::new(person, &NOTHING, &self.patterns);
+            for ask in &asks {
+                if let Ok(facts) = &mut facts {
+                    facts.ask(ask);
+                }
+                explanations.push(self.explain_one(person, ask, context, &facts));
+            }
+            return explanations;
         }
-        vec![self.explain_one(person, ask, context)]
+        let facts = Facts::new(person, ask, &self.patterns);
+        vec![self.explain_one(person, ask, context, &facts)]
     }
 
-    fn explain_one(&self, person: Person<'_>, ask: &Ask, context: Context) -> Explanation {
+    fn explain_one<'a>(
+        &'a self,
+        person: Person<'a>,
+        ask: &'a Ask,
+        context: Context,
+        facts: &'a Result<Facts<'a>, String>,
+    ) -> Explanation {
         let role = match self.role(&ask.role) {
             Ok(role) => role,
             Err(denial) => return unknown(&ask.role, &denial, &self.roles),
         };
-        let facts = Facts::new(person, ask, &self.patterns);
-        let case = self.case(role, person, ask, context, &facts);
+        let case = self.case(role, person, ask, context, facts);
         let decision = case.decide();
-        let checks = checks(&case, &facts);
+        let checks = checks(&case, facts);
         let summary = match &decision {
             Ok(grant) => format!(
                 "{}: {} for {}{}",

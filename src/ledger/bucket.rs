@@ -1,0 +1,114 @@
+//! Token buckets whose time is a parameter. Pure.
+
+use std::collections::BTreeMap;
+
+use time::{Duration, OffsetDateTime};
+
+/// How many identities have buckets at once. Beyond it, those that rest are forgotten; if none rests, the newcomer is free.
+const MOST_IDENTITIES: usize = 8192;
+
+/// A token bucket for each identity.
+#[derive(Debug)]
+pub struct Buckets {
+    new: Bucket,
+    identities: BTreeMap<(String, String), Bucket>,
+}
+
+impl Buckets {
+    /// Buckets for so many calls at once, and one more after each `every`.
+    pub fn new(burst: u32, every: Duration) -> Self {
+        Self {
+            new: Bucket::new(burst, every),
+            identities: BTreeMap::new(),
+        }
+    }
+
+    /// Whether this identity may call at `now`.
+    pub fn take(&mut self, issuer: &str, subject: &str, now: OffsetDateTime) -> bool {
+        if self.identities.len() >= MOST_IDENTITIES {
+            self.identities.retain(|_, bucket| !bucket.is_empty(now));
+            if self.identities.len() >= MOST_IDENTITIES {
+                return true;
+            }
+        }
+        let identity = (issuer.to_owned(), subject.to_owned());
+        let new = || self.new.clone();
+        let bucket = self.identities.entry(identity).or_insert_with(new);
+        let has_room = bucket.has_room(now);
+        if has_room {
+            bucket.fill(now);
+        }
+        has_room
+    }
+}
+
+/// A token bucket, as the time at which it will be empty again (GCRA).
+#[derive(Clone, Debug)]
+pub(super) struct Bucket {
+    burst: u32,
+    every: Duration,
+    empty_at: OffsetDateTime,
+}
+
+impl Bucket {
+    pub(super) fn new(burst: u32, every: Duration) -> Self {
+        Self {
+            burst,
+            every,
+            empty_at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+
+    /// A clock that was set back counts from now on: at most a whole bucket is full then.
+    pub(super) fn has_room(&mut self, now: OffsetDateTime) -> bool {
+        self.empty_at = now + self.filled(now);
+        self.filled(now) + self.every <= self.every * self.burst
+    }
+
+    pub(super) fn fill(&mut self, now: OffsetDateTime) {
+        self.empty_at = now + self.filled(now) + self.every;
+    }
+
+    pub(super) fn is_empty(&self, now: OffsetDateTime) -> bool {
+        self.filled(now) <= Duration::ZERO
+    }
+
+    /// How long it takes to become empty: never more than a whole bucket, though a clock was set back.
+    fn filled(&self, now: OffsetDateTime) -> Duration {
+        (self.empty_at - now).clamp(Duration::ZERO, self.every * self.burst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-22 15:32:51 UTC);
+
+    #[test]
+    fn an_identity_has_a_burst_and_then_a_rate_of_its_own() {
+        let mut buckets = Buckets::new(3, Duration::MINUTE);
+        let mut take =
+            |who: &str, seconds| buckets.take("issuer", who, NOW + Duration::seconds(seconds));
+        assert_eq!(
+            [0; 5].map(|at| take("bob", at)),
+            [true, true, true, false, false]
+        );
+        assert!(take("alice", 0));
+        assert!(!take("bob", 59));
+        assert!(take("bob", 60) && !take("bob", 60));
+    }
+
+    #[test]
+    fn identities_that_rest_are_forgotten_and_nobody_is_locked_out() {
+        let mut buckets = Buckets::new(1, Duration::MINUTE);
+        for n in 0..MOST_IDENTITIES {
+            assert!(buckets.take("issuer", &n.to_string(), NOW));
+        }
+        assert!(buckets.take("issuer", "newcomer", NOW));
+        assert!(buckets.take("issuer", "newcomer", NOW + Duration::HOUR));
+        assert_eq!(buckets.identities.len(), 1);
+    }
+}
