@@ -6,6 +6,7 @@
 //! It never touches the store: what it knows, `operations` told it.
 
 pub mod accept;
+mod activity;
 mod admin;
 mod authenticate;
 mod call;
@@ -27,7 +28,9 @@ mod routes;
 mod status;
 pub mod tls;
 mod trust;
+mod unproven;
 mod watches;
+mod work;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

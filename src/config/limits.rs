@@ -9,6 +9,9 @@ use crate::server::{Limits, limits::Rate};
 
 /// A full-size token with what goes with it does not fit in less.
 const LEAST_MESSAGE: u64 = 32 * 1024;
+/// Some sixteen requests of the longest message at once.
+const LEAST_UNPROVEN: u64 = 1024 * 1024;
+const MOST_UNPROVEN: u64 = 16 * 1024 * 1024 * 1024;
 const RATES: RangeInclusive<u64> = 1..=1_000_000;
 const DAY: u64 = 24 * 60 * 60;
 const DEADLINES: RangeInclusive<u64> = 1..=60;
@@ -22,6 +25,12 @@ pub(super) fn limits(raw: &raw::Limits) -> Result<Limits, Problem> {
         1..=1_000_000,
     )?;
     let per_address = default.connections_per_address.min(connections);
+    let unproven = number(
+        "unproven_bytes",
+        &raw.unproven_bytes,
+        default.unproven_bytes,
+        LEAST_UNPROVEN..=MOST_UNPROVEN,
+    )?;
     Ok(Limits {
         connections,
         connections_per_address: number(
@@ -42,6 +51,13 @@ pub(super) fn limits(raw: &raw::Limits) -> Result<Limits, Problem> {
             &raw.header_bytes,
             default.header_bytes,
             LEAST_MESSAGE..=1024 * 1024,
+        )?,
+        unproven_bytes: unproven,
+        unproven_bytes_per_address: number(
+            "unproven_bytes_per_address",
+            &raw.unproven_bytes_per_address,
+            default.unproven_bytes_per_address.min(unproven),
+            LEAST_UNPROVEN..=unproven as u64,
         )?,
         handshake: duration("handshake", &raw.handshake, default.handshake, DEADLINES)?,
         first_byte: duration("first_byte", &raw.first_byte, default.first_byte, DEADLINES)?,

@@ -91,6 +91,8 @@ pub(super) struct Limits {
     pub(super) streams: Option<Spanned<u64>>,
     pub(super) message_bytes: Option<Spanned<u64>>,
     pub(super) header_bytes: Option<Spanned<u64>>,
+    pub(super) unproven_bytes: Option<Spanned<u64>>,
+    pub(super) unproven_bytes_per_address: Option<Spanned<u64>>,
     pub(super) handshake: Option<Spanned<String>>,
     pub(super) first_byte: Option<Spanned<String>>,
     pub(super) request: Option<Spanned<String>>,

@@ -293,6 +293,18 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "daypass.toml:11: message_bytes = 1000 is out of bounds: write 32768 to 1048576",
     ),
     (
+        "a budget that one message fills",
+        "[ledger]",
+        "[limits]\nunproven_bytes_per_address = 65536\n[ledger]",
+        "daypass.toml:11: unproven_bytes_per_address = 65536 is out of bounds: write 1048576 to 67108864",
+    ),
+    (
+        "a budget of an address over that of all",
+        "[ledger]",
+        "[limits]\nunproven_bytes = 2000000\nunproven_bytes_per_address = 4000000\n[ledger]",
+        "daypass.toml:12: unproven_bytes_per_address = 4000000 is out of bounds: write 1048576 to 2000000",
+    ),
+    (
         "a deadline without a unit",
         "[ledger]",
         "[limits]\nhandshake = \"10\"\n[ledger]",
@@ -443,7 +455,7 @@ fn the_limits_that_the_example_shows_are_the_defaults() {
     let (limits, tail) = rest.split_at(rest.find("\n\n").unwrap());
     let lines = limits.lines().map(|line| line.strip_prefix("# ").unwrap());
     let shown = lines.collect::<Vec<_>>().join("\n");
-    assert_eq!(shown.matches(" = ").count(), 13 + 4, "{shown}");
+    assert_eq!(shown.matches(" = ").count(), 15 + 4, "{shown}");
     assert_eq!(
         parse(&format!("{head}{shown}{tail}")).unwrap().limits,
         Limits::default()

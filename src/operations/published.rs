@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
@@ -22,8 +23,8 @@ use crate::{
 /// A file for hosts.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// Its bytes.
-    pub body: Vec<u8>,
+    /// Its bytes, one copy for all who fetch it.
+    pub body: Bytes,
     /// The SSHSIG blob over them by the active CA key.
     pub signature: Vec<u8>,
     /// Hex SHA-256 of the bytes.
@@ -127,7 +128,7 @@ fn document(ca: &Ca, statement: Statement, body: Vec<u8>) -> Result<Document, Er
     Ok(Document {
         signature: ca.state(statement, &body)?,
         digest: format!("{:x}", Sha256::digest(&body)),
-        body,
+        body: body.into(),
     })
 }
 

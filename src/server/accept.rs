@@ -10,6 +10,7 @@ use super::{
     Error, Limits, Tls,
     connection::{self, Door},
     places::Places,
+    unproven::Unproven,
 };
 
 /// How long to leave `accept` alone after it failed for want of resources: doubled each time, up to the most.
@@ -36,6 +37,7 @@ pub async fn run(
     let drain = limits.drain;
     let door = Arc::new(Door {
         router,
+        unproven: Unproven::new(&limits),
         limits,
         tls: tls.map(Tls::acceptor).transpose()?,
         stop: stop.clone(),

@@ -14,6 +14,7 @@ impl Services {
         self.per_identity
             .check((identity.issuer(), identity.subject()))
             .map_err(Refusal::RateLimited)?;
+        call.prove();
         Ok(identity)
     }
 

@@ -1,13 +1,15 @@
 //! One call from its first byte to its one log line: when, from where, by whom, how it came out. Never with a token's text.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use rand::{RngCore, rngs::OsRng};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
-use super::{authenticate::unverified_bearer, connection::Peer, places::Network, status::Refusal};
+use super::{
+    authenticate::unverified_bearer, connection::Peer, places::Network, status::Refusal, work::Work,
+};
 use crate::{
     identity::{Error, Identity},
     policy::Context,
@@ -19,6 +21,7 @@ pub(super) struct Call {
     now: OffsetDateTime,
     started: Instant,
     peer: Option<IpAddr>,
+    work: Option<Arc<Work>>,
     metadata: MetadataMap,
     issuer: String,
     subject: String,
@@ -36,6 +39,7 @@ impl Call {
             now: now(),
             started: Instant::now(),
             peer: peer.map(|Peer(address)| address.ip().to_canonical()),
+            work: extensions.get::<Arc<Work>>().cloned(),
             metadata,
             issuer: String::new(),
             subject: String::new(),
@@ -83,6 +87,13 @@ impl Call {
     pub(super) fn identify(&mut self, identity: &Identity) {
         identity.issuer().clone_into(&mut self.issuer);
         identity.subject().clone_into(&mut self.subject);
+    }
+
+    /// Its caller has proven who it is, and is within its rate: it counts as an identity's, no longer as its address's.
+    pub(super) fn prove(&self) {
+        if let Some(work) = &self.work {
+            work.prove();
+        }
     }
 
     /// Which pass it came to, for the log.

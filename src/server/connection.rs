@@ -1,19 +1,10 @@
 //! One connection: its TLS handshake, its HTTP (1.1 or 2, whichever it speaks), its deadlines.
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    pin::{Pin, pin},
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::{Router, body::Body};
 use http::Request;
-use hyper::{
-    body::{Frame, Incoming, SizeHint},
-    service::service_fn,
-};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -29,8 +20,10 @@ use tower::ServiceExt;
 
 use super::{
     Limits,
-    places::{InFlight, Place},
+    places::Place,
     rescue,
+    unproven::Unproven,
+    work::{Receiving, Work},
 };
 
 /// How long a connection that only rested may take over saying good-bye.
@@ -45,6 +38,10 @@ const PONG_WITHIN: Duration = Duration::from_secs(10);
 const PENDING_RESETS: usize = 32;
 const LOCAL_RESETS: usize = 64;
 
+/// What an HTTP/2 peer may send ahead of what is read, on one stream and in all: the protocol's least. Messages are read as
+/// they come, so more would hold bytes for peers that send to handlers that do not read.
+const WINDOW: u32 = 65_535;
+
 /// Headers of one HTTP/1.1 request.
 const HEADERS: usize = 64;
 
@@ -52,6 +49,7 @@ const HEADERS: usize = 64;
 pub(super) struct Door {
     pub(super) router: Router,
     pub(super) limits: Limits,
+    pub(super) unproven: Unproven,
     pub(super) tls: Option<TlsAcceptor>,
     /// Cancelled when the server stops: finish what is in flight.
     pub(super) stop: CancellationToken,
@@ -94,17 +92,21 @@ where
     let activity = place.activity();
     activity.ready();
     let service = service_fn(|mut request: Request<Incoming>| {
-        let in_flight = activity.begin();
+        let (work, end) = Work::begin(place, &door.unproven, &request);
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(work.clone());
         let is_grpc = rescue::is_grpc(request.headers());
+        let most = door.limits.message_bytes;
+        let request = request.map(|body| Body::new(Receiving::new(body, work.clone(), most)));
         let call = door.router.clone().oneshot(request);
         let within = door.limits.request;
         async move {
-            let response = rescue::rescue(within, is_grpc, call).await;
-            Ok::<_, Infallible>(response.map(|body| Sending {
-                body,
-                _in_flight: in_flight,
-            }))
+            let answer = tokio::select! {
+                biased;
+                () = end.cancelled() => rescue::exhausted(is_grpc),
+                answer = rescue::rescue(within, is_grpc, call) => answer,
+            };
+            Ok::<_, Infallible>(answer.map(|body| work.answer(body)))
         }
     });
     let builder = http(&door.limits);
@@ -137,6 +139,8 @@ fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
         .max_header_list_size(limits.header_bytes)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(LOCAL_RESETS)
@@ -148,30 +152,4 @@ fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
 
 fn closed(cause: &'static str) {
     metrics::counter!("daypass_connections_closed_total", "cause" => cause).increment(1);
-}
-
-/// An answer on its way out; its request is in flight until it is sent or given up.
-struct Sending {
-    body: Body,
-    _in_flight: InFlight,
-}
-
-impl hyper::body::Body for Sending {
-    type Data = <Body as hyper::body::Body>::Data;
-    type Error = <Body as hyper::body::Body>::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

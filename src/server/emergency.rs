@@ -66,6 +66,7 @@ impl Services {
         self.per_identity
             .check((identity.issuer(), identity.subject()))
             .map_err(Refusal::RateLimited)?;
+        call.prove();
         Ok(identity)
     }
 }

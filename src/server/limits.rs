@@ -15,11 +15,15 @@ pub struct Limits {
     pub message_bytes: usize,
     /// The longest header list of one request, in bytes.
     pub header_bytes: u32,
+    /// What unfinished requests of callers without a proven identity may hold in all, in bytes.
+    pub unproven_bytes: usize,
+    /// And those of one address.
+    pub unproven_bytes_per_address: usize,
     /// From accept to the end of the TLS handshake.
     pub handshake: Duration,
     /// From the end of the handshake to the first complete request head.
     pub first_byte: Duration,
-    /// How long one request may take until its answer starts.
+    /// How long one request may take until its answer starts, and how long its answer may wait for a caller to read more.
     pub request: Duration,
     /// How long a connection may rest between requests.
     pub idle: Duration,
@@ -50,6 +54,8 @@ impl Default for Limits {
             streams: 64,
             message_bytes: 64 * 1024,
             header_bytes: 32 * 1024,
+            unproven_bytes: 64 * 1024 * 1024,
+            unproven_bytes_per_address: 4 * 1024 * 1024,
             handshake: Duration::from_secs(10),
             first_byte: Duration::from_secs(10),
             request: Duration::from_secs(30),

@@ -1,20 +1,19 @@
 //! Who is connected: the caps on connections, in all and per address, and which one gives way when a cap is reached.
 //!
-//! At a cap the newcomer takes the place of a connection that rests: first of one that never finished a request's headers,
-//! then of the one that has rested longest. So silent sockets cost their owner's own places and lock nobody out, and a
-//! connection with a request in flight is never closed for another.
+//! At a cap the newcomer takes the place of the connection that can best be spared ([`Activity::spare`]), of its own address
+//! or of the one with the most connections. So silent sockets, open streams without a token and answers that are not read
+//! cost their owner's own places and lock no other caller out; a connection on which the server works for a proven identity
+//! is never closed for another.
 
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Limits;
+use super::{Limits, activity::Activity};
 
 /// What counts as one address: an IPv4 address, or an IPv6 /64 (what one customer gets).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,7 +64,7 @@ impl Places {
         }))
     }
 
-    /// A place for a new connection; none where a cap is reached and nobody there rests.
+    /// A place for a new connection; none if a cap is reached and no connection there can be spared.
     pub(super) fn take(&self, address: IpAddr) -> Option<Place> {
         let network = Network::of(address);
         let mut table = self.table();
@@ -140,12 +139,12 @@ impl Table {
     }
 
     fn evict(&mut self, network: Network) -> bool {
-        let resting = self.networks.get(&network).and_then(|own| {
+        let spared = self.networks.get(&network).and_then(|own| {
             own.iter()
-                .filter_map(|(id, entry)| Some((entry.activity.rest()?, *id)))
+                .filter_map(|(id, entry)| Some((entry.activity.spare()?, *id)))
                 .min()
         });
-        let Some(entry) = resting.and_then(|(_, id)| self.remove(network, id)) else {
+        let Some(entry) = spared.and_then(|(_, id)| self.remove(network, id)) else {
             return false;
         };
         entry.evicted.cancel();
@@ -164,11 +163,15 @@ pub(super) struct Place {
 }
 
 impl Place {
+    pub(super) fn network(&self) -> Network {
+        self.network
+    }
+
     pub(super) fn activity(&self) -> &Arc<Activity> {
         &self.activity
     }
 
-    /// Resolves when somebody else got this place.
+    /// Resolves when another connection got this place, or the server ends this one.
     pub(super) fn evicted(&self) -> CancellationToken {
         self.evicted.clone()
     }
@@ -179,100 +182,6 @@ impl Drop for Place {
         let mut table = self.places.table();
         table.remove(self.network, self.id);
         metrics::gauge!("daypass_connections").set(table.taken as f64);
-    }
-}
-
-/// What one connection has been doing.
-pub(super) struct Activity {
-    opened: Instant,
-    state: Mutex<State>,
-}
-
-#[derive(Clone, Copy)]
-struct State {
-    in_flight: usize,
-    used: bool,
-    since: Instant,
-}
-
-impl Activity {
-    fn new() -> Self {
-        let opened = Instant::now();
-        Self {
-            opened,
-            state: Mutex::new(State {
-                in_flight: 0,
-                used: false,
-                since: opened,
-            }),
-        }
-    }
-
-    /// A request's headers are complete; its answer has been sent, or given up, when the guard is dropped.
-    pub(super) fn begin(self: &Arc<Self>) -> InFlight {
-        self.change(|state| {
-            state.in_flight += 1;
-            state.used = true;
-        });
-        InFlight(self.clone())
-    }
-
-    /// Starts the wait for the first request (after the TLS handshake).
-    pub(super) fn ready(&self) {
-        self.change(|_| ());
-    }
-
-    /// Whether a request ever came.
-    pub(super) fn is_used(&self) -> bool {
-        self.state().used
-    }
-
-    /// Resolves when the connection has been silent, idle or alive for too long. It looks only when a deadline may have
-    /// passed, so that requests cost no wake-up: an idle connection may live up to twice [`Limits::idle`].
-    pub(super) async fn overdue(&self, limits: &Limits) {
-        loop {
-            let due = self.due(limits);
-            if due <= Instant::now() {
-                return;
-            }
-            tokio::time::sleep_until(due).await;
-        }
-    }
-
-    /// The earliest moment at which it may be overdue, as far as can be said now.
-    fn due(&self, limits: &Limits) -> Instant {
-        let state = self.state();
-        let rest = match (state.used, state.in_flight) {
-            (false, _) => state.since + limits.first_byte,
-            (true, 0) => state.since + limits.idle,
-            (true, _) => Instant::now() + limits.idle.max(Duration::from_millis(1)),
-        };
-        rest.min(self.opened + limits.age)
-    }
-
-    /// How well this connection can be spared (least first); none while a request is in flight.
-    fn rest(&self) -> Option<(bool, Instant)> {
-        let state = self.state();
-        (state.in_flight == 0).then_some((state.used, state.since))
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut state);
-        state.since = Instant::now();
-    }
-
-    fn state(&self) -> State {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One request in flight.
-pub(super) struct InFlight(Arc<Activity>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.change(|state| state.in_flight -= 1);
     }
 }
 
@@ -294,6 +203,11 @@ mod tests {
 
     fn is_evicted(place: &Place) -> bool {
         place.evicted.is_cancelled()
+    }
+
+    fn use_once(place: &Place) {
+        let activity = place.activity();
+        activity.end(activity.begin());
     }
 
     #[test]
@@ -319,20 +233,37 @@ mod tests {
         let elsewhere = places.take(THERE).unwrap();
         let silent = places.take(HERE).unwrap();
         let used = places.take(HERE).unwrap();
-        drop(used.activity().begin());
+        use_once(&used);
         let newcomer = places.take(HERE).unwrap();
         assert!(is_evicted(&silent));
         assert!(!is_evicted(&used) && !is_evicted(&newcomer) && !is_evicted(&elsewhere));
     }
 
     #[test]
-    fn a_connection_with_a_request_in_flight_never_gives_way() {
+    fn a_connection_with_work_for_a_proven_identity_never_gives_way() {
         let places = places(100, 1);
         let busy = places.take(HERE).unwrap();
         let request = busy.activity().begin();
+        busy.activity().prove(request);
         assert!(places.take(HERE).is_none());
-        drop(request);
+        busy.activity().end(request);
         assert!(places.take(HERE).is_some() && is_evicted(&busy));
+    }
+
+    #[test]
+    fn open_requests_without_a_proven_identity_give_way_the_oldest_first() {
+        let places = places(3, 3);
+        let known = places.take(HERE).unwrap();
+        let request = known.activity().begin();
+        known.activity().prove(request);
+        known.activity().end(request);
+        let watches = [places.take(HERE).unwrap(), places.take(HERE).unwrap()];
+        for watch in &watches {
+            watch.activity().begin();
+        }
+        let newcomer = places.take(HERE);
+        assert!(newcomer.is_some() && is_evicted(&watches[0]));
+        assert!(!is_evicted(&watches[1]) && !is_evicted(&known));
     }
 
     #[test]
@@ -349,7 +280,8 @@ mod tests {
         let places = places(2, 2);
         for _ in 0..10 {
             let one = places.take(HERE).unwrap();
-            let _busy = one.activity().begin();
+            let busy = one.activity().begin();
+            one.activity().prove(busy);
             let evicted = places.take(HERE).unwrap();
             let _last = places.take(HERE).unwrap();
             assert!(is_evicted(&evicted));

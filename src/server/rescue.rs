@@ -42,6 +42,16 @@ where
     }
 }
 
+/// The answer to a request that had to give way: unfinished, its caller unknown, and others need the memory.
+pub(super) fn exhausted(is_grpc: bool) -> Response<Body> {
+    sorry(
+        is_grpc,
+        StatusCode::SERVICE_UNAVAILABLE,
+        Code::ResourceExhausted,
+        "RATE_LIMITED",
+    )
+}
+
 /// Whether the caller reads a gRPC status, not an HTTP one.
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     headers

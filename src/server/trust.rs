@@ -40,7 +40,7 @@ impl Services {
         self.admit(call)?;
         let revocations = published::revocations(&self.authority, call.now())?;
         Ok(v1::GetRevocationsResponse {
-            krl: revocations.document.body.clone(),
+            krl: revocations.document.body.to_vec(),
             signature: revocations.document.signature.clone(),
             version: revocations.version,
         })

@@ -110,30 +110,22 @@ async fn a_request_whose_body_never_comes_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_full_house_refuses_newcomers_and_recovers() {
+async fn open_requests_of_unknown_callers_make_room_for_newcomers() {
     let world = start(Limits {
         connections_per_address: 2,
         ..Limits::default()
     })
     .await;
-    let mut busy = Vec::new();
+    let mut holding = Vec::new();
     for _ in 0..2 {
         let mut stream = world.connect().await;
         let head = b"GET /held HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
         stream.write_all(head).await.unwrap();
         world.inside.entered().await;
-        busy.push(stream);
+        holding.push(stream);
     }
-    let mut refused = world.connect().await;
-    assert!(closed(&mut refused).await.is_empty());
-    for stream in &mut busy {
-        world.inside.release();
-        // Whichever of the two was let go.
-        let _ = stream.writable().await;
-    }
-    for stream in &mut busy {
-        assert!(closed(stream).await.starts_with(b"HTTP/1.1 200"));
-    }
+    // One newcomer over HTTP/2 and one over HTTP/1.1.
     world.honest().await;
+    assert!(closed(&mut holding[0]).await.is_empty());
     world.end().await;
 }

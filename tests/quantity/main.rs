@@ -1,0 +1,95 @@
+//! Quantity as an attack: floods from other loopback addresses against a daemon in a process of its own. Each flood's row says
+//! what the daemon's memory did, how many newcomers were served, and what became of an honest caller's calls. It is printed,
+//! and asserted with wide margins; what is measured here, a busy machine measures too.
+//!
+//! `cargo test --test quantity` runs the short form. `DAYPASS_QUANTITY=long` opens as many connections as the defaults of
+//! `[limits]` allow to four addresses, and keeps them for longer.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "tests"
+)]
+
+mod flood;
+mod network;
+mod subject;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use flood::{Flood, Kind};
+use subject::{Row, Subject};
+
+/// How much of each there is.
+pub struct Scale {
+    /// `connections` of `[limits]`; each flood but the first opens as many, from four addresses.
+    connections: usize,
+    /// How long a flood lasts once it is up.
+    lasts: Duration,
+    newcomers: usize,
+    calls: usize,
+}
+
+impl Scale {
+    fn chosen() -> Self {
+        match std::env::var("DAYPASS_QUANTITY").as_deref() {
+            Ok("long") => Self {
+                connections: 1000,
+                lasts: Duration::from_secs(30),
+                newcomers: 50,
+                calls: 200,
+            },
+            Ok(other) => panic!("DAYPASS_QUANTITY={other}: write long, or leave it out"),
+            Err(_) => Self {
+                connections: 300,
+                lasts: Duration::from_secs(2),
+                newcomers: 10,
+                calls: 20,
+            },
+        }
+    }
+}
+
+/// The daemon's resident memory may grow by this much in any one flood, in KiB: three times what is promised, for a test
+/// build on a busy machine holds more. Without the budget of `[limits]` it grew by 1,250 MB.
+const GROWTH: u64 = 150 * 1024;
+
+/// An honest caller's median under attack: seconds mean that calls starve; milliseconds are the machine's.
+const MEDIAN: Duration = Duration::from_secs(3);
+
+fn address(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 0, last)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floods_without_a_token_cost_their_owners_alone() {
+    let scale = Scale::chosen();
+    let four = [address(2), address(3), address(4), address(5)];
+    let subject = Subject::start(&scale).await;
+    let mut rows = Vec::new();
+    Row::print_head();
+    let kind = Kind::UnfinishedMessages;
+    // As many as the defaults of [limits] allow to one address.
+    let one = Flood::new(kind, vec![address(2)], 256, kind.streams());
+    rows.push(subject.under(&scale, one).await);
+    for kind in [
+        Kind::HealthWatches,
+        Kind::ReflectionStreams,
+        Kind::UnreadAnswers,
+    ] {
+        let flood = Flood::new(kind, four.to_vec(), scale.connections, kind.streams());
+        rows.push(subject.under(&scale, flood).await);
+    }
+    for row in &rows {
+        assert!(row.growth() < GROWTH, "memory: {row}");
+        assert_eq!(row.served, scale.newcomers, "newcomers: {row}");
+        assert!(row.same >= scale.newcomers / 2, "the same address: {row}");
+        assert!(row.under < MEDIAN, "an honest caller: {row}");
+    }
+}

@@ -1,0 +1,205 @@
+//! The daemon that is flooded, its honest callers, and one flood's row of figures.
+
+use std::{
+    fmt, fs,
+    io::{self, Write as _},
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
+
+use daypass::identity::issuer::Algorithm;
+use http::Request;
+use http_body_util::BodyExt;
+use tempfile::TempDir;
+
+use crate::{
+    Scale,
+    flood::Flood,
+    network::{Network, Part},
+    support::{
+        self,
+        door::{Caller, Door, ask},
+        served::{Process, Served},
+    },
+};
+
+/// An address that takes part in no flood.
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+
+/// How long a newcomer waits: the machine is busy, and then as long as a person does.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const POLICY: &str = r#"
+[limits]
+ttl = "1h"
+principals = ["root"]
+[[role]]
+name = "shell"
+allow = '"sre" in claims.groups'
+principals = ["root"]
+"#;
+
+/// The daemon in its process.
+pub struct Subject {
+    served: Served,
+    process: Process,
+    pub network: Network,
+    door: Door,
+    _folder: TempDir,
+}
+
+impl Subject {
+    pub async fn start(scale: &Scale) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let served = Served::prepare(folder.path(), POLICY).await;
+        let file = folder.path().join("daypass.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let limits = format!("[limits]\nconnections = {}\n", scale.connections);
+        fs::write(&file, text.replace("[limits]\n", &limits)).unwrap();
+        let mut process = served.spawn(&[]);
+        let door = served.door(&mut process).await.expect("it starts");
+        Self {
+            network: Network::new(&served.url(), served.tls_ca()),
+            served,
+            process,
+            door,
+            _folder: folder,
+        }
+    }
+
+    /// What a flood does to it.
+    pub async fn under(&self, scale: &Scale, mut flood: Flood) -> Row {
+        let quiet = self.median(scale.calls).await;
+        let before = self.resident();
+        flood.open(&self.network).await;
+        let mut peak = self.resident();
+        let started = Instant::now();
+        let (mut served, mut same) = (0, 0);
+        for _ in 0..scale.newcomers {
+            served += usize::from(self.serves(ELSEWHERE).await);
+            same += usize::from(self.serves(flood.address()).await);
+            peak = peak.max(self.resident());
+        }
+        let under = self.median(scale.calls).await;
+        while started.elapsed() < scale.lasts {
+            peak = peak.max(self.resident());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let row = Row {
+            name: flood.name(),
+            before,
+            peak: peak.max(self.resident()),
+            served,
+            same,
+            newcomers: scale.newcomers,
+            quiet,
+            under,
+        };
+        row.print();
+        row
+    }
+
+    /// Whether a newcomer from there gets the CA's keys on a connection of its own.
+    async fn serves(&self, from: Ipv4Addr) -> bool {
+        let asked = async {
+            let mut connection = self.network.http2(from, 65_535).await?;
+            let request = Request::get("https://localhost/ca.pub").body(Part::new(&[], true));
+            let answer = connection.requests.send_request(request.unwrap()).await;
+            let answer = answer.map_err(io::Error::other)?;
+            let is_ok = answer.status().is_success();
+            let body = answer
+                .into_body()
+                .collect()
+                .await
+                .map_err(io::Error::other)?;
+            Ok::<_, io::Error>(is_ok && !body.to_bytes().is_empty())
+        };
+        matches!(tokio::time::timeout(PATIENCE, asked).await, Ok(Ok(true)))
+    }
+
+    /// The median of an honest caller's passes, on a connection that is kept.
+    async fn median(&self, calls: usize) -> Duration {
+        let caller = Caller::new();
+        let issuer = &self.served.issuer;
+        let claims = caller.claims(issuer.url(), "alice", &["sre"], support::now());
+        let token = issuer.sign(Algorithm::ES256, &claims);
+        let attempt = caller.attempt(self.door.server_name(), &token, ask("shell"));
+        let mut took = Vec::new();
+        for _ in 0..calls {
+            let started = Instant::now();
+            self.door.issue(&attempt).await.expect("an honest caller");
+            took.push(started.elapsed());
+        }
+        took.sort();
+        took[took.len() / 2]
+    }
+
+    /// Resident memory in KiB.
+    fn resident(&self) -> u64 {
+        let file = format!("/proc/{}/status", self.process.0.id());
+        let text = fs::read_to_string(file).expect("the daemon goes on");
+        let line = text.lines().find(|line| line.starts_with("VmRSS:"));
+        line.unwrap()
+            .split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+}
+
+/// Prints a line past the capture of a test's output.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// One flood's figures.
+pub struct Row {
+    name: String,
+    /// Resident memory in KiB.
+    before: u64,
+    peak: u64,
+    /// Newcomers that were served, from an address without a part in the flood, and from one with.
+    pub served: usize,
+    pub same: usize,
+    newcomers: usize,
+    /// An honest caller's median without the flood, and under it.
+    quiet: Duration,
+    pub under: Duration,
+}
+
+impl Row {
+    /// What the flood added to the daemon's memory, in KiB.
+    pub fn growth(&self) -> u64 {
+        self.peak.saturating_sub(self.before)
+    }
+
+    /// What the columns are.
+    pub fn print_head() {
+        say(&format!(
+            "\n{:<44} {:>8} {:>8} {:>10} {:>10} {:>8} {:>8}",
+            "flood", "RSS MB", "peak MB", "newcomers", "same addr", "p50 ms", "under ms"
+        ));
+    }
+
+    fn print(&self) {
+        say(&self.to_string());
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ratio = |number| format!("{number} / {}", self.newcomers);
+        write!(
+            formatter,
+            "{:<44} {:>8.1} {:>8.1} {:>10} {:>10} {:>8.1} {:>8.1}",
+            self.name,
+            self.before as f64 / 1024.0,
+            self.peak as f64 / 1024.0,
+            ratio(self.served),
+            ratio(self.same),
+            self.quiet.as_secs_f64() * 1000.0,
+            self.under.as_secs_f64() * 1000.0,
+        )
+    }
+}
