@@ -1,6 +1,6 @@
 //! TLS: versions, half hellos, and a certificate that is replaced while serving.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 
 use daypass::server::{Limits, Tls};
 use rustls::{
@@ -17,7 +17,9 @@ use crate::world::{World, closed, start_with, within};
 fn write_certificate(folder: &Path) -> Vec<u8> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(folder.join("tls.pem"), made.cert.pem()).unwrap();
-    std::fs::write(folder.join("tls.key"), made.signing_key.serialize_pem()).unwrap();
+    let key = folder.join("tls.key");
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     made.cert.der().to_vec()
 }
 
