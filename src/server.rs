@@ -15,6 +15,7 @@ mod convert;
 mod emergency;
 mod ledger;
 pub mod limits;
+pub mod lines;
 pub mod log;
 pub mod metrics;
 mod passes;
@@ -144,6 +145,7 @@ async fn watch(
         }
         report(&health, services.readiness().is_ready).await;
         metrics.run_upkeep();
+        lines::LOG.tell();
         // What cannot be recorded now is counted on; the store has logged why.
         let _ = services.authority.record_denials(call::now()).await;
         while fetches.try_join_next().is_some() {}
@@ -152,6 +154,7 @@ async fn watch(
             fetches.spawn(async move { issuers.warm_up().await });
         }
     }
+    lines::LOG.tell();
     report(&health, false).await;
 }
 

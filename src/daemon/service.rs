@@ -35,7 +35,9 @@ fn log_to_stderr(log: &Log) {
     };
     if tracing::subscriber::set_global_default(subscriber).is_ok() {
         std::panic::set_hook(Box::new(|panic| {
-            tracing::error!(%panic, "a bug: a thread panicked");
+            if server::lines::LOG.admit("THREAD_PANIC") {
+                tracing::error!(%panic, "a bug: a thread panicked");
+            }
         }));
     }
 }

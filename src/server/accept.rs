@@ -9,6 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Error, Limits, Tls,
     connection::{self, Door},
+    lines::LOG,
     places::Places,
     unproven::Unproven,
 };
@@ -68,7 +69,9 @@ async fn accept(
             Err(error) if is_of_one_connection(&error) => (),
             Err(error) => {
                 metrics::counter!("daypass_accept_errors_total").increment(1);
-                tracing::warn!(%error, "accept failed; going on");
+                if LOG.admit("ACCEPT") {
+                    tracing::warn!(%error, "accept failed; going on");
+                }
                 // Out of file descriptors, most likely: a resting connection gives one back.
                 places.shed();
                 tokio::time::sleep(pause).await;

@@ -1,4 +1,5 @@
 //! One call from its first byte to its one log line: when, from where, by whom, how it came out. Never with a token's text.
+//! Of calls without a proven identity a few lines a second are written, and then how many more there were.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -8,7 +9,8 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{
-    authenticate::unverified_bearer, connection::Peer, places::Network, status::Refusal, work::Work,
+    authenticate::unverified_bearer, connection::Peer, lines::LOG, places::Network,
+    status::Refusal, work::Work,
 };
 use crate::{
     identity::{Error, Identity},
@@ -26,6 +28,7 @@ pub(super) struct Call {
     issuer: String,
     subject: String,
     serial: Option<u64>,
+    is_proven: bool,
     is_closed: bool,
 }
 
@@ -44,6 +47,7 @@ impl Call {
             issuer: String::new(),
             subject: String::new(),
             serial: None,
+            is_proven: false,
             is_closed: false,
         };
         (call, message)
@@ -90,7 +94,8 @@ impl Call {
     }
 
     /// Its caller has proven who it is, and is within its rate: it counts as an identity's, no longer as its address's.
-    pub(super) fn prove(&self) {
+    pub(super) fn prove(&mut self) {
+        self.is_proven = true;
         if let Some(work) = &self.work {
             work.prove();
         }
@@ -119,6 +124,10 @@ impl Call {
     fn record(&self, code: &'static str, refusal: Option<&Refusal>) {
         let took = self.started.elapsed();
         count(self.method, code, refusal, took);
+        // The rates of identities bound the lines of the rest.
+        if !self.is_proven && !LOG.admit(code) {
+            return;
+        }
         let cause = refusal.map(causes).unwrap_or_default();
         let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
         let is_ours = refusal.is_some_and(Refusal::is_ours);

@@ -20,6 +20,7 @@ use tower::ServiceExt;
 
 use super::{
     Limits,
+    lines::LOG,
     places::Place,
     rescue,
     unproven::Unproven,
@@ -79,7 +80,9 @@ async fn secure(door: &Door, stream: TcpStream, peer: Peer, place: &Place) {
         Ok(Ok(stream)) => converse(door, stream, peer, place).await,
         Ok(Err(error)) => {
             closed("handshake");
-            tracing::debug!(peer = %peer.0, %error, "TLS handshake failed");
+            if tracing::enabled!(tracing::Level::DEBUG) && LOG.admit("HANDSHAKE") {
+                tracing::debug!(peer = %peer.0, %error, "TLS handshake failed");
+            }
         }
         Err(_) => closed("handshake_timeout"),
     }

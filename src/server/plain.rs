@@ -15,7 +15,9 @@ use http::{
     header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH},
 };
 
-use super::{Services, call::now, connection::Peer, metrics, places::Network, status::Refusal};
+use super::{
+    Services, call::now, connection::Peer, lines::LOG, metrics, places::Network, status::Refusal,
+};
 use crate::operations::{
     Error,
     published::{self, Document},
@@ -104,7 +106,9 @@ fn has(asked: &HeaderMap, tag: &str) -> bool {
 
 /// A host keeps what it has; nothing half or unsigned is answered.
 fn not_published(error: &Error) -> Response {
-    tracing::error!(cause = %error, "what hosts fetch could not be published");
+    if LOG.admit("NOT_PUBLISHED") {
+        tracing::error!(cause = %error, "what hosts fetch could not be published");
+    }
     text(
         StatusCode::SERVICE_UNAVAILABLE,
         "CA_UNAVAILABLE\n".to_owned(),
@@ -158,8 +162,11 @@ fn sorry(refusal: &Refusal) -> Response {
         Refusal::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
-    tracing::warn!(code = refusal.reason(), cause = %refusal, "a plain request was not answered");
-    text(code, format!("{}\n", refusal.reason()))
+    let reason = refusal.reason();
+    if LOG.admit(reason) {
+        tracing::warn!(code = reason, cause = %refusal, "a plain request was not answered");
+    }
+    text(code, format!("{reason}\n"))
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";

@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use tokio::time::timeout;
 use tonic::Code;
 
+use super::lines::LOG;
 use crate::proto::status::Details;
 
 /// The call's answer, or one that says it panicked or ran over `within`.
@@ -25,7 +26,9 @@ where
         Ok(Some(Ok(response))) => response,
         Ok(None) => {
             metrics::counter!("daypass_panics_total").increment(1);
-            tracing::error!("a handler panicked; the call was answered INTERNAL");
+            if LOG.admit("PANIC") {
+                tracing::error!("a handler panicked; the call was answered INTERNAL");
+            }
             sorry(
                 is_grpc,
                 StatusCode::INTERNAL_SERVER_ERROR,

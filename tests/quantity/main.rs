@@ -24,7 +24,9 @@ mod support;
 use std::{net::Ipv4Addr, time::Duration};
 
 use flood::{Flood, Kind};
-use subject::{Row, Subject};
+use regex::Regex;
+use subject::{Row, Subject, say};
+use tokio::time::Instant;
 
 /// How much of each there is.
 pub struct Scale {
@@ -92,4 +94,40 @@ async fn floods_without_a_token_cost_their_owners_alone() {
         assert!(row.same >= scale.newcomers / 2, "the same address: {row}");
         assert!(row.under < MEDIAN, "an honest caller: {row}");
     }
+}
+
+/// Lines about refused calls, and how many more calls the other lines count.
+fn told(log: &str) -> (usize, usize) {
+    let refused = |line: &&str| line.contains("TOKEN_MISSING");
+    let more = Regex::new(r"not logged one by one.* calls=(\d+)").unwrap();
+    let (mut lines, mut calls) = (0, 0);
+    for line in log.lines().filter(refused) {
+        match more.captures(line) {
+            Some(found) => calls += found[1].parse::<usize>().unwrap(),
+            None => lines += 1,
+        }
+    }
+    (lines, calls)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_calls_are_counted_and_not_logged_one_by_one() {
+    const CALLS: usize = 3_000;
+    let subject = Subject::start(&Scale::chosen()).await;
+    let started = Instant::now();
+    subject.refuse(CALLS).await;
+    let took = started.elapsed();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let (mut lines, mut more) = told(&subject.log());
+    while lines + more < CALLS {
+        assert!(Instant::now() < deadline, "{lines} lines, and {more} calls");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        (lines, more) = told(&subject.log());
+    }
+    say(&format!(
+        "{CALLS} refused calls in {took:.1?}: {lines} lines, {more} calls in sums"
+    ));
+    assert_eq!(lines + more, CALLS);
+    let seconds = usize::try_from(took.as_secs()).unwrap() + 2;
+    assert!(lines <= 10 * seconds, "{lines} lines in {took:?}");
 }

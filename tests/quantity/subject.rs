@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daypass::identity::issuer::Algorithm;
+use daypass::{
+    identity::issuer::Algorithm,
+    proto::v1::{IssueRequest, passes_client::PassesClient},
+};
 use http::Request;
 use http_body_util::BodyExt;
 use tempfile::TempDir;
@@ -45,7 +48,7 @@ pub struct Subject {
     process: Process,
     pub network: Network,
     door: Door,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Subject {
@@ -63,7 +66,7 @@ impl Subject {
             served,
             process,
             door,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -132,6 +135,20 @@ impl Subject {
         }
         took.sort();
         took[took.len() / 2]
+    }
+
+    /// Calls for a pass without a token, one after the other on one connection.
+    pub async fn refuse(&self, calls: usize) {
+        let mut passes = PassesClient::new(self.door.channel());
+        for _ in 0..calls {
+            let refused = passes.issue(IssueRequest::default()).await;
+            assert_eq!(refused.unwrap_err().code(), tonic::Code::Unauthenticated);
+        }
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("daemon.log")).unwrap()
     }
 
     /// Resident memory in KiB.

@@ -1,0 +1,126 @@
+//! How many log lines callers without a proven identity may cause: a few a second of each kind, and one line that says how
+//! many more there were. Each call is counted in the metrics all the same.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// Lines of one kind in one second: enough to see what kind of caller it is.
+const LINES: u32 = 10;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The process has one log, so it has one of these.
+pub static LOG: Lines = Lines::new();
+
+/// Counts lines by kind. Kinds are names in the code, so there are few.
+pub struct Lines(Mutex<BTreeMap<&'static str, Kind>>);
+
+struct Kind {
+    second: Instant,
+    written: u32,
+    /// What was not written, and since when.
+    more: u64,
+    since: Instant,
+}
+
+/// Lines that were not written.
+#[derive(Debug, PartialEq, Eq)]
+struct More {
+    kind: &'static str,
+    lines: u64,
+    within: Duration,
+}
+
+impl Lines {
+    const fn new() -> Self {
+        Self(Mutex::new(BTreeMap::new()))
+    }
+
+    /// Whether another line of this kind may be written now. If not, it is counted.
+    pub fn admit(&self, kind: &'static str) -> bool {
+        let is_admitted = self.admit_at(kind, Instant::now());
+        if !is_admitted {
+            metrics::counter!("daypass_log_lines_left_out_total", "kind" => kind).increment(1);
+        }
+        is_admitted
+    }
+
+    /// Logs how many lines were left out since the last time.
+    pub(super) fn tell(&self) {
+        for more in self.take(Instant::now()) {
+            let seconds = more.within.as_secs_f64().ceil();
+            tracing::info!(
+                code = more.kind,
+                calls = more.lines,
+                seconds,
+                "more of these, not logged one by one"
+            );
+        }
+    }
+
+    fn admit_at(&self, kind: &'static str, now: Instant) -> bool {
+        let mut kinds = self.kinds();
+        let kind = kinds.entry(kind).or_insert(Kind {
+            second: now,
+            written: 0,
+            more: 0,
+            since: now,
+        });
+        if now.duration_since(kind.second) >= SECOND {
+            kind.second = now;
+            kind.written = 0;
+        }
+        if kind.written < LINES {
+            kind.written += 1;
+            return true;
+        }
+        if kind.more == 0 {
+            kind.since = now;
+        }
+        kind.more += 1;
+        false
+    }
+
+    fn take(&self, now: Instant) -> Vec<More> {
+        let mut kinds = self.kinds();
+        let left_out = kinds.iter_mut().filter(|(_, kind)| kind.more > 0);
+        left_out
+            .map(|(name, kind)| More {
+                kind: name,
+                lines: std::mem::take(&mut kind.more),
+                within: now.duration_since(kind.since),
+            })
+            .collect()
+    }
+
+    /// A panic while it was locked cannot leave it half-changed: nothing in between panics.
+    fn kinds(&self) -> MutexGuard<'_, BTreeMap<&'static str, Kind>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_writes_a_few_lines_a_second_and_the_number_of_the_rest() {
+        let lines = Lines::new();
+        let start = Instant::now();
+        let written = |at| (0..4_000).filter(|_| lines.admit_at("A", at)).count();
+        assert_eq!(written(start), LINES as usize);
+        assert!(lines.admit_at("B", start), "another kind has its own");
+        let expected = More {
+            kind: "A",
+            lines: 4_000 - u64::from(LINES),
+            within: SECOND,
+        };
+        assert_eq!(lines.take(start + SECOND), [expected]);
+        assert_eq!(lines.take(start + SECOND), []);
+        assert_eq!(written(start + SECOND), LINES as usize);
+    }
+}
