@@ -16,8 +16,8 @@ use daypass::{
     ledger::{approval, standing::Verb, tree::leaf_hash},
     policy::Policy,
     proto::v1::{
-        Ask, DecideRequest, ListRequestsRequest, Request, WatchRequest, request::State,
-        requests_client::RequestsClient,
+        Ask, DecideRequest, ExplainRequest, ListRequestsRequest, ListRolesRequest, Request,
+        WatchRequest, passes_client::PassesClient, request::State, requests_client::RequestsClient,
     },
 };
 use ssh_key::{HashAlg, LineEnding};
@@ -71,7 +71,11 @@ struct Person {
 
 impl Town {
     async fn start() -> Self {
-        let scene = Scene::with_policy(POLICY).await;
+        Self::with_policy(POLICY).await
+    }
+
+    async fn with_policy(policy: &str) -> Self {
+        let scene = Scene::with_policy(policy).await;
         Self { scene }
     }
 
@@ -188,6 +192,74 @@ async fn six_hundred_watches_of_one_identity_cost_an_honest_caller_nothing() {
         assert!(Instant::now() < deadline, "the places do not come back");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// A hundred roles that all need approval.
+fn roles() -> String {
+    let role = |n: u32| {
+        format!(
+            "[[role]]\nname = \"r{n}\"\nprincipals = [\"deploy\"]\n\
+             allow = '\"a\" in claims.groups && \"b{n}\" in claims.groups'\n\
+             approval = {{ count = 1, by = '\"lead-{n}\" in claims.groups', within = \"30m\" }}\n"
+        )
+    };
+    (0..100).map(role).collect()
+}
+
+/// Explanations and lists by an identity without a role, as often as the usual limits let it: ten a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn explanations_and_lists_without_end_cost_an_honest_caller_little() {
+    let town = Town::with_policy(&format!("{POLICY}{}", roles())).await;
+    let alice = town.person("alice", &["sre"]);
+    let attempt = town.attempt(&alice, ask("shell"));
+    town.p50(&attempt).await;
+    let quiet = town.p50(&attempt).await;
+    let mallory = town.person("mallory", &["x"]);
+    let (channel, token) = (town.scene.door.channel(), mallory.token);
+    let attack = tokio::spawn(async move {
+        let (mut passes, mut requests) = (
+            PassesClient::new(channel.clone()),
+            RequestsClient::new(channel),
+        );
+        let mut pace = tokio::time::interval(Duration::from_millis(100));
+        let mut slowest = Duration::ZERO;
+        loop {
+            for kind in 0..3 {
+                pace.tick().await;
+                let begun = Instant::now();
+                match kind {
+                    0 => {
+                        let message = with_token(ExplainRequest::default(), &token);
+                        let answer = passes.explain(message).await.unwrap().into_inner();
+                        assert!(answer.roles.len() > 100);
+                    }
+                    1 => {
+                        let message = with_token(ListRolesRequest::default(), &token);
+                        passes.list_roles(message).await.unwrap();
+                    }
+                    _ => {
+                        let message = with_token(ListRequestsRequest::default(), &token);
+                        requests.list(message).await.unwrap();
+                    }
+                }
+                if begun.elapsed() > slowest {
+                    slowest = begun.elapsed();
+                    println!("kind {kind} took {slowest:?}");
+                }
+            }
+        }
+    });
+    let attacked = town.p50(&attempt).await;
+    assert!(
+        !attack.is_finished(),
+        "the attacker is served as often as its rate"
+    );
+    attack.abort();
+    println!("p50 quiet {quiet:?}, beside ten reads a second {attacked:?}");
+    assert!(
+        attacked < quiet * 3 + Duration::from_millis(20),
+        "{quiet:?} {attacked:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
