@@ -1,14 +1,15 @@
 //! Wires a configuration into a running daemon, reloads what may change while it runs, and ends it in order.
 //! [`start`] is all of it but signals and systemd, so that tests and the dev world run the same thing.
 
+mod clock;
 mod parts;
 mod service;
+mod state;
 mod systemd;
 
 use std::{
-    fs, io,
+    io,
     net::{SocketAddr, TcpListener as StdTcpListener},
-    os::unix::fs::DirBuilderExt,
     path::Path,
     sync::Arc,
 };
@@ -24,7 +25,7 @@ use crate::{
     ca,
     config::{self, Config},
     identity::{Issuers, issuer::SettingsError},
-    ledger::{What, checkpoint},
+    ledger::checkpoint,
     modes,
     notify::{self, Deliveries, Notifier},
     operations::{self, Authority},
@@ -36,7 +37,9 @@ use crate::{
 use parts::Parts;
 pub(crate) use parts::passphrase;
 pub use parts::{Summary, check};
-pub use service::run;
+pub use service::{Options, run};
+pub use state::prepare;
+pub use store::{Beginning, Opening};
 
 /// Starts a daemon: reads keys and policy, opens the store, listens and serves. Issuers are fetched in the background,
 /// so that one that is down delays nobody else's start.
@@ -46,8 +49,20 @@ pub use service::run;
 /// # Errors
 /// Whatever keeps it from serving; nothing is left running.
 pub async fn start(config: Config, listener: Option<StdTcpListener>) -> Result<Running, Error> {
+    start_with(config, listener, Opening::default()).await
+}
+
+/// [`start`], with what the operator says of this start.
+///
+/// # Errors
+/// And a ledger that is not there, or that the clock is behind.
+pub async fn start_with(
+    config: Config,
+    listener: Option<StdTcpListener>,
+    opening: Opening<'_>,
+) -> Result<Running, Error> {
     let (parts, signer) = parts::load(&config)?;
-    let store = open_store(&config, signer).await?;
+    let store = state::open(&config, signer, opening).await?;
     let started = serve(config, parts, store.clone(), listener).await;
     if started.is_err() {
         store.close().await;
@@ -239,21 +254,6 @@ fn now() -> OffsetDateTime {
 
 fn warm_up(issuers: Issuers) -> AbortHandle {
     tokio::spawn(async move { issuers.warm_up().await }).abort_handle()
-}
-
-async fn open_store(config: &Config, signer: checkpoint::Signer) -> Result<Store, Error> {
-    state_folder(&config.state).map_err(Error::state(&config.state))?;
-    let started = What::started(env!("CARGO_PKG_VERSION"), &*config.name);
-    Ok(Store::open(&config.state, signer, started, now()).await?)
-}
-
-/// Makes the folder if it is missing, for its owner alone.
-fn state_folder(folder: &Path) -> Result<(), modes::Problem> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    modes::expect_own_folder(folder)
 }
 
 /// The socket and its address, which must be loopback where there is no TLS, whoever opened it.

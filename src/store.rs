@@ -42,6 +42,7 @@ use crate::{
 };
 use job::Job;
 use lock::Lock;
+pub use opening::{Beginning, Opening, prepare};
 use replay::{Replayed, Unsigned};
 use signed::Signed;
 use writer::{Shared, State, Writer, closed};
@@ -81,10 +82,25 @@ impl Store {
         started: What,
         now: OffsetDateTime,
     ) -> Result<Self, Error> {
+        Self::open_with(folder, signer, started, now, Opening::default()).await
+    }
+
+    /// [`Store::open`], with what the operator says of this start.
+    ///
+    /// # Errors
+    /// And [`Error::Start`] if the ledger is lost, or the clock is behind it.
+    pub async fn open_with(
+        folder: &Path,
+        signer: Signer,
+        started: What,
+        now: OffsetDateTime,
+        opening: Opening<'_>,
+    ) -> Result<Self, Error> {
+        opening.expect_ledger(folder)?;
         fs::create_dir_all(folder)
             .map_err(|error| Error::Unavailable(format!("{}: {error}", folder.display())))?;
         let lock = Lock::take(folder)?;
-        let (store, unsigned) = Self::start(folder, lock, signer, &|_| ())
+        let (store, unsigned) = Self::start(folder, lock, signer, now, opening)
             .await
             .map_err(|error| error.with_advice(folder))?;
         store
@@ -98,7 +114,8 @@ impl Store {
         folder: &Path,
         lock: Lock,
         signer: Signer,
-        progress: &(dyn Fn(u64) + Send + Sync),
+        now: OffsetDateTime,
+        opening: Opening<'_>,
     ) -> Result<(Self, Vec<Unsigned>), Error> {
         let file = folder.join("ledger.db");
         let (signed, checkpoint) = Signed::open(folder, signer)?;
@@ -121,7 +138,7 @@ impl Store {
             Frontier::default(),
             Judge::default(),
             &marks,
-            progress,
+            opening.progress,
         )
         .await?;
         match marks.checkpoint {
@@ -131,6 +148,7 @@ impl Store {
             None => drop(signed.sign(|| head.clone()).await?),
             Some(_) => {}
         }
+        opening.expect_clock(&judge, now)?;
         opening::report(judged, head.size(), &unsigned);
         let signed = Arc::new(signed);
         let (jobs, queue) = mpsc::channel(QUEUE);
@@ -350,6 +368,9 @@ pub enum Error {
     /// Another daemon has the folder.
     #[error("{0} is in use by another daypass daemon")]
     Locked(String),
+    /// The operator has to say something first, or to set the clock.
+    #[error("{0}")]
+    Start(String),
     /// Somebody changed or replaced the ledger. Only a person can go on from here.
     #[error("ledger is not the one that was last signed: {0}")]
     Tampered(String),

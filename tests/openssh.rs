@@ -254,7 +254,6 @@ async fn of_20_000_revoked_serials_in_awkward_sequences_sshd_refuses_exactly_tho
     let now = OffsetDateTime::now_utc().unix_timestamp().unsigned_abs();
     let passes = revoked.iter().map(|serial| Revoked {
         serial: *serial,
-        valid_before: now + 600,
         ca: blob.clone(),
     });
     host.revoke(&Krl::new(1, now, passes).publish().unwrap());

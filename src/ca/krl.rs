@@ -7,8 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::wire::{Reader, put_string};
-/// How long a revoked pass stays listed after its end.
-pub use crate::ledger::standing::MARGIN;
 
 /// `SSHKRL\n\0`.
 const MAGIC: [u8; 8] = *b"SSHKRL\n\0";
@@ -30,8 +28,6 @@ const COMMENT: &[u8] = b"daypass";
 pub struct Revoked {
     /// Its serial; 0 cannot be revoked, and no pass has it.
     pub serial: u64,
-    /// When it ends, in Unix seconds.
-    pub valid_before: u64,
     /// The blob of the CA key that signed it (RFC 4253 section 6.6). Empty: of whatever key, for a CA key that is no
     /// longer known; the pass is then still refused.
     pub ca: Vec<u8>,
@@ -46,24 +42,21 @@ pub struct Krl {
 }
 
 impl Krl {
-    /// The passes of `revoked` that hosts might still take at `now` (Unix seconds): not before [`MARGIN`] after its end is
-    /// one left out. `version` grows with every revocation, so that a host knows an older list.
-    pub fn new(version: u64, now: u64, revoked: impl IntoIterator<Item = Revoked>) -> Self {
+    /// These passes. `version` grows with every change of the list, so that a host knows an older one; `made_at` (Unix
+    /// seconds) only dates it.
+    pub fn new(version: u64, made_at: u64, revoked: impl IntoIterator<Item = Revoked>) -> Self {
         let mut serials = BTreeMap::<_, BTreeSet<_>>::new();
-        for pass in revoked {
-            let listed_until = pass.valid_before.saturating_add(MARGIN.as_secs());
-            if pass.serial != 0 && now < listed_until {
-                serials.entry(pass.ca).or_default().insert(pass.serial);
-            }
+        for pass in revoked.into_iter().filter(|pass| pass.serial != 0) {
+            serials.entry(pass.ca).or_default().insert(pass.serial);
         }
         Self {
             version,
-            made_at: now,
+            made_at,
             serials,
         }
     }
 
-    /// Grows with every revocation.
+    /// Grows with every change of the list.
     pub fn version(&self) -> u64 {
         self.version
     }

@@ -1,6 +1,7 @@
 //! `daypass init`: keys, and a commented configuration and policy that load as they are.
 
 mod files;
+mod ledger;
 mod next;
 mod owner;
 
@@ -14,7 +15,7 @@ use ssh_key::{Algorithm, PrivateKey};
 
 use self::{
     files::{File, Privacy},
-    owner::Owner,
+    owner::{Owner, UNITS_STATE, UNITS_USER},
 };
 use super::{Failure, Global, failure::Code};
 use crate::{
@@ -54,6 +55,10 @@ pub struct Args {
     /// The account that the files are for, such as the service's `daypass`; only root can give them away.
     #[arg(long, value_name = "USER")]
     owner: Option<String>,
+    /// The folder for the ledger; an empty one is begun there. [default: the units' /var/lib/daypass for the owner
+    /// `daypass`, else `state` beside the configuration]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
     /// Encrypt the CA key with the one line of this file; the configuration will name it.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
@@ -90,8 +95,13 @@ impl Args {
         if let Some(owner) = &owner {
             owner.expect_entry(&self.dir)?;
         }
+        let state = self.state().unwrap_or_else(|| self.dir.join("state"));
+        files::expect_none(&self.dir, &files)?;
+        ledger::expect_none(&state)?;
         files::write_new(&self.dir, &files, owner.as_ref())?;
-        let summary = daemon::check(&Config::load(&self.dir.join(SERVER_FILE))?)?;
+        let config = Config::load(&self.dir.join(SERVER_FILE))?;
+        let summary = daemon::check(&config)?;
+        ledger::begin(&config, owner.as_ref()).await?;
         let made = Made {
             files: names,
             ca_key: summary.ca_key,
@@ -144,6 +154,14 @@ impl Args {
         Ok(key.encrypt(&mut OsRng, passphrase.expose_secret())?)
     }
 
+    /// Where the ledger is to be, if the configuration has to say so.
+    fn state(&self) -> Option<PathBuf> {
+        let units = self.owner.as_deref() == Some(UNITS_USER);
+        self.state
+            .clone()
+            .or_else(|| units.then(|| PathBuf::from(UNITS_STATE)))
+    }
+
     fn example(&self) -> Result<Example, Failure> {
         let given = |path: &Option<PathBuf>, made: &str| match path {
             Some(path) => absolute(path),
@@ -157,6 +175,7 @@ impl Args {
             certificate: given(&self.tls_certificate, TLS_CERTIFICATE)?,
             key: given(&self.tls_key, TLS_KEY)?,
             passphrase_file: self.passphrase_file.as_ref().map(absolute).transpose()?,
+            state: self.state().as_ref().map(absolute).transpose()?,
         })
     }
 }

@@ -20,6 +20,13 @@ pub struct Args {
     /// Read configuration, keys, certificate and policy, say what is wrong with them, and start nothing.
     #[arg(long)]
     check: bool,
+    /// Begin a new, empty ledger. Only for a server that has never run, or whose ledger is lost for good: locks and
+    /// revocations of the old one are gone, and clients and hosts that know it refuse the new one.
+    #[arg(long, conflicts_with = "check")]
+    new_ledger: bool,
+    /// Start although the clock is behind the ledger, because the ledger's times are the wrong ones.
+    #[arg(long, conflicts_with = "check")]
+    accept_clock: bool,
 }
 
 impl Args {
@@ -32,7 +39,11 @@ impl Args {
             let summary = daemon::check(&Config::load(&self.config)?)?;
             return global.print(&summary, describe);
         }
-        Ok(daemon::run(&self.config).await?)
+        let options = daemon::Options {
+            new_ledger: self.new_ledger,
+            accept_clock: self.accept_clock,
+        };
+        Ok(daemon::run(&self.config, options).await?)
     }
 }
 

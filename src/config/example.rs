@@ -27,6 +27,8 @@ pub struct Example {
     pub key: String,
     /// The file with the CA key's passphrase, where it has one.
     pub passphrase_file: Option<String>,
+    /// The state folder, if it is not left to systemd or beside the file.
+    pub state: Option<String>,
 }
 
 impl Example {
@@ -38,6 +40,7 @@ impl Example {
             .replace("@certificate@", &quoted(&self.certificate))
             .replace("@key@", &quoted(&self.key))
             .replace("@passphrase@", &self.passphrase())
+            .replace("@state@", &self.state())
             .replace("@issuer@", &quoted(&self.issuer))
             .replace("@client_id@", &quoted(&self.client_id))
     }
@@ -45,6 +48,15 @@ impl Example {
     /// `policy.toml`.
     pub fn policy() -> &'static str {
         POLICY
+    }
+
+    fn state(&self) -> String {
+        match &self.state {
+            Some(folder) => format!("state  = {} # ledger and lock", quoted(folder)),
+            None => "# state = \"/var/lib/daypass\" # ledger and lock; default: systemd's StateDirectory, else \
+                     `state` beside this file"
+                .into(),
+        }
     }
 
     fn passphrase(&self) -> String {

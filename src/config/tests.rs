@@ -422,6 +422,7 @@ fn the_example_loads_whatever_is_put_into_it() {
         client_id: "x\\y\nz".into(),
         certificate: "tls.pem".into(),
         key: "tls.key".into(),
+        state: None,
         passphrase_file: Some("/run/pass phrase".into()),
     };
     let config = parse(&example.server()).unwrap();
@@ -431,6 +432,7 @@ fn the_example_loads_whatever_is_put_into_it() {
         Some(Path::new("/run/pass phrase"))
     );
     let plain = Example {
+        state: None,
         passphrase_file: None,
         ..example
     };
@@ -447,6 +449,7 @@ fn the_limits_that_the_example_shows_are_the_defaults() {
         client_id: "daypass".into(),
         certificate: "tls.pem".into(),
         key: "tls.key".into(),
+        state: None,
         passphrase_file: None,
     };
     let text = example.server();

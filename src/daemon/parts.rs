@@ -137,7 +137,7 @@ pub(crate) fn passphrase(file: &Path) -> Result<SecretString, Error> {
     Ok(SecretString::from(line))
 }
 
-fn signer(config: &Config) -> Result<Signer, Error> {
+pub(super) fn signer(config: &Config) -> Result<Signer, Error> {
     let seed = ledger_seed(&config.ledger_key)?;
     Ok(Signer::new(&config.ledger_origin(), &seed)?)
 }

@@ -1,26 +1,40 @@
 //! The daemon as a service: log, signals, systemd.
 
-use std::{future::pending, io, path::Path, time::Duration};
+use std::{
+    future::pending,
+    io,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Interval, interval},
 };
 
-use super::{Error, Reloaded, Running, chain, start, systemd};
+use super::{Beginning, Error, Opening, Reloaded, Running, chain, clock, now, start_with, systemd};
 use crate::{
     config::{Config, Log},
     server,
 };
 
+/// What the operator says of a start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Begin a new ledger, instead of going on with the one that is there.
+    pub new_ledger: bool,
+    /// Start although the clock is behind the ledger.
+    pub accept_clock: bool,
+}
+
 /// Runs the daemon of a configuration file until SIGTERM or SIGINT; SIGHUP reloads. Sets up the process's log.
 ///
 /// # Errors
 /// [`Error::Config`] where the file is wrong; [`Error::Logged`] where anything after that failed, for the log has it.
-pub async fn run(config_file: &Path) -> Result<(), Error> {
+pub async fn run(config_file: &Path, options: Options) -> Result<(), Error> {
     let config = Config::load(config_file)?;
     log_to_stderr(&config.log);
-    let outcome = serve(config).await;
+    let outcome = serve(config, options).await;
     outcome.map_err(|error| {
         tracing::error!(reason = chain(&error), "stopped");
         Error::Logged
@@ -42,13 +56,23 @@ fn log_to_stderr(log: &Log) {
     }
 }
 
-async fn serve(config: Config) -> Result<(), Error> {
+async fn serve(config: Config, options: Options) -> Result<(), Error> {
     // Before anything slow, so that no signal finds the default action.
     let mut signals = Signals::install().map_err(|error| Error::System("handle signals", error))?;
     let listener = systemd::passed_listener()
         .map_err(|error| Error::System("take systemd's socket", error))?;
+    let progress = systemd::Progress::default();
+    let progress = |events| progress.extend_timeout(events);
+    let opening = Opening {
+        beginning: match options.new_ledger {
+            true => Beginning::New,
+            false => Beginning::Existing,
+        },
+        accept_clock: options.accept_clock,
+        progress: &progress,
+    };
     let running = tokio::select! {
-        started = start(config, listener) => started?,
+        started = start_with(config, listener, opening) => started?,
         () = signals.stop() => return Ok(()),
     };
     let running = until_stopped(running, &mut signals).await?;
@@ -74,6 +98,8 @@ async fn until_stopped(mut running: Running, signals: &mut Signals) -> Result<Ru
     );
     systemd::ready(&status);
     let mut watchdog = Watchdog::new(systemd::watchdog_period());
+    let mut looks = interval(clock::PERIOD);
+    let mut clocks = clock::Watch::new(now(), Instant::now());
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => return Ok(running),
@@ -83,6 +109,11 @@ async fn until_stopped(mut running: Running, signals: &mut Signals) -> Result<Ru
                 // A store that cannot append is for systemd to restart.
                 if running.is_ready() {
                     systemd::alive();
+                }
+            }
+            _ = looks.tick() => {
+                if let Some(jump) = clocks.jump(now(), Instant::now()) {
+                    clock::warn(jump);
                 }
             }
             error = running.failed() => {

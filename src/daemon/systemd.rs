@@ -1,6 +1,11 @@
 //! What the service manager is told, and what it passes in. Without systemd all of it does nothing.
 
-use std::{io, net::TcpListener, time::Duration};
+use std::{
+    io,
+    net::TcpListener,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
@@ -25,6 +30,33 @@ pub(super) fn passed_listener() -> io::Result<Option<TcpListener>> {
 /// How often the watchdog wants to hear of us: thrice in the time after which it would kill.
 pub(super) fn watchdog_period() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|within| within / 3)
+}
+
+/// Keeps a long start from running into the manager's time limit, for as long as it goes on.
+#[derive(Debug, Default)]
+pub(super) struct Progress(Mutex<Option<Instant>>);
+
+/// How long the manager is asked to wait for the next sign of progress.
+const EXTENSION: Duration = Duration::from_secs(60);
+
+/// How often it is told at most.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+impl Progress {
+    /// So many events of the ledger were checked.
+    pub(super) fn extend_timeout(&self, events: u64) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
+            return;
+        }
+        *told = Some(Instant::now());
+        let microseconds = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
+        let status = format!("checking the ledger: {events} events so far");
+        notify(&[
+            NotifyState::ExtendTimeoutUsec(microseconds),
+            NotifyState::Status(&status),
+        ]);
+    }
 }
 
 pub(super) fn ready(status: &str) {

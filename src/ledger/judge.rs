@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use time::OffsetDateTime;
+
 use super::{
     Event, Standing, What, approval, emergency,
     event::{self, Decided},
@@ -19,6 +21,7 @@ pub struct Judge {
     standing: Standing,
     server: String,
     signs_heads: bool,
+    last_at: Option<OffsetDateTime>,
     /// The digests of what can be decided, by index.
     digests: BTreeMap<u64, Hash>,
     /// At this many digests, those that the standing has forgotten are dropped.
@@ -104,6 +107,7 @@ impl Judge {
         }
         self.standing.apply(event);
         self.remember(event.index, digest);
+        self.last_at = Some(event.at);
         self.size += 1;
     }
 
@@ -120,6 +124,11 @@ impl Judge {
     /// What stands after them.
     pub fn standing(&self) -> &Standing {
         &self.standing
+    }
+
+    /// The time of the last one.
+    pub fn last_at(&self) -> Option<OffsetDateTime> {
+        self.last_at
     }
 
     /// Whether one of them says that the head of each commit is signed from there on.

@@ -4,8 +4,10 @@
 //! event before it gives it an index; `ledger::verify` does the same over an export. So whatever the rules here forbid can
 //! neither be recorded nor, by somebody with the database in hands, be slipped in unseen.
 //!
-//! Time is the events' own. Nothing here is stored: it follows from the ledger.
+//! Rules go by the events' own time; what is forgotten, by a time that no single clock decides ([`Standing::agreed_time`]).
+//! Nothing here is stored: it follows from the ledger.
 
+mod agreed;
 mod challenges;
 mod jumps;
 mod locks;
@@ -36,6 +38,7 @@ pub struct Standing {
     challenges: challenges::Challenges,
     people: people::People,
     orders: orders::Orders,
+    agreed: agreed::Agreed,
 }
 
 impl Standing {
@@ -92,17 +95,27 @@ impl Standing {
         self.requests.admit_decision(verb, event, decided)
     }
 
-    /// Takes in the next event of the ledger, and forgets what its time has ended.
+    /// Takes in the next event of the ledger, and forgets what the agreed time has ended.
     pub fn apply(&mut self, event: &Event) {
-        self.passes.forget_before(event.at);
+        self.agreed.hear(event);
+        let agreed = self.agreed.seconds();
+        if self.passes.forget_before(agreed) {
+            self.changed_revocations(event);
+        }
+        self.challenges.forget_before(agreed);
         self.requests.apply(event);
         self.learn(event);
         match &event.what {
             What::Issued(issued) => {
                 self.passes.add(Pass::of(event, issued));
-                self.challenges.apply(event, issued);
+                self.challenges.apply(event, issued, agreed);
             }
-            What::SigningFailed { serial, .. } => self.passes.remove(*serial),
+            What::SigningFailed { serial, .. } => {
+                let removed = self.passes.remove(*serial);
+                if removed.is_some_and(|pass| pass.is_revoked) {
+                    self.changed_revocations(event);
+                }
+            }
             What::Requested(_)
             | What::Approved(_)
             | What::Refused(_)
@@ -116,8 +129,8 @@ impl Standing {
             }
             What::Locked(locked) => self.apply_locked(event, locked),
             What::Unlocked(unlocked) => self.apply_unlocked(event, unlocked),
-            What::Started { .. }
-            | What::PolicyLoaded { .. }
+            What::Started { .. } => self.apply_started(),
+            What::PolicyLoaded { .. }
             | What::Denied { .. }
             | What::Denials(_)
             | What::KeyStaged { .. }
@@ -126,7 +139,13 @@ impl Standing {
         }
     }
 
-    /// The passes that may still be good somewhere, by serial: those that ended less than [`MARGIN`] ago too.
+    /// What the daemon's clock and the issuers' clocks agreed on last: it is at least so late. `None` before the first token.
+    pub fn agreed_time(&self) -> Option<OffsetDateTime> {
+        self.agreed.time()
+    }
+
+    /// The passes that may still be good somewhere, by serial: all but those that ended more than [`MARGIN`] before
+    /// [`Standing::agreed_time`].
     pub fn passes(&self) -> impl Iterator<Item = &Pass> {
         self.passes.iter()
     }

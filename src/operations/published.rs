@@ -14,7 +14,7 @@ use crate::{
     ca::{
         self, Ca,
         draft::fingerprint,
-        krl::{Krl, MARGIN, Revoked},
+        krl::{Krl, Revoked},
         statement::Statement,
     },
     ledger::Standing,
@@ -36,10 +36,8 @@ pub struct Document {
 pub struct Revocations {
     /// The list, never empty bytes.
     pub document: Document,
-    /// Grows with every revocation.
+    /// Grows with every change of the list.
     pub version: u64,
-    /// From when on there is less to list, in Unix seconds.
-    until: u64,
 }
 
 /// What was published last.
@@ -61,7 +59,8 @@ impl Published {
     }
 }
 
-/// The passes that hosts must refuse now. Holds what was acknowledged before the call.
+/// The passes that hosts must refuse now. Holds what was acknowledged before the call. What is listed follows from the
+/// ledger alone: `now` only dates the list, for the clock may be wrong.
 ///
 /// # Errors
 /// [`Error::Ca`] where the key does not sign; [`Error::Krl`] where the list does not read back: nothing is published then.
@@ -70,7 +69,7 @@ pub fn revocations(authority: &Authority, now: OffsetDateTime) -> Result<Arc<Rev
     let mut last = locked(&authority.published.revocations);
     let version = authority.store.standing(Standing::revocation_version);
     match &*last {
-        Some(last) if last.version == version && now < last.until => Ok(last.clone()),
+        Some(last) if last.version == version => Ok(last.clone()),
         _ => {
             let fresh = Arc::new(list(authority, now)?);
             *last = Some(fresh.clone());
@@ -107,20 +106,14 @@ fn list(authority: &Authority, now: u64) -> Result<Revocations, Error> {
     let (version, passes) = authority.store.standing(|standing| {
         let passes = standing.revoked().map(|pass| Revoked {
             serial: pass.serial,
-            valid_before: pass.valid_before,
             ca: blob(&pass.ca),
         });
         (standing.revocation_version(), passes.collect::<Vec<_>>())
     });
-    let ends = passes
-        .iter()
-        .map(|pass| pass.valid_before.saturating_add(MARGIN.as_secs()));
-    let until = ends.filter(|end| *end > now).min().unwrap_or(u64::MAX);
     let body = Krl::new(version, now, passes).publish()?;
     Ok(Revocations {
         document: document(&authority.ca, Statement::Krl, body)?,
         version,
-        until,
     })
 }
 

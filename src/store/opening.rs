@@ -1,9 +1,158 @@
 //! What a start looks at before the ledger is written to, and what it says about it.
 
-use sqlx::SqliteConnection;
+use std::path::Path;
 
-use super::{Error, ledger, replay::Unsigned};
-use crate::ledger::{What, checkpoint::Checkpoint};
+use sqlx::SqliteConnection;
+use time::{Duration, OffsetDateTime};
+
+use super::{Error, ledger, lock::Lock, replay::Unsigned, signed::Signed};
+use crate::ledger::{
+    What,
+    checkpoint::{Checkpoint, Signer},
+    judge::Judge,
+    tree::Frontier,
+};
+
+/// How far the clock may be behind the ledger before a start is refused.
+const BEHIND: Duration = Duration::hours(1);
+
+/// How far the clock may be ahead of the last event before a start says so.
+const AHEAD: Duration = Duration::days(1);
+
+/// What the operator says of a start, and who hears of its progress.
+#[derive(Clone, Copy)]
+pub struct Opening<'a> {
+    /// Which ledger there must be.
+    pub beginning: Beginning,
+    /// Start although the clock is behind the ledger.
+    pub accept_clock: bool,
+    /// Called now and then with the number of events read.
+    pub progress: &'a (dyn Fn(u64) + Send + Sync),
+}
+
+/// Which ledger a start expects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Beginning {
+    /// The folder's, or a new one if it has none.
+    #[default]
+    Any,
+    /// The folder's. One that was lost is not replaced by an empty one.
+    Existing,
+    /// A new one; the folder must have none.
+    New,
+}
+
+impl Default for Opening<'_> {
+    fn default() -> Self {
+        Self {
+            beginning: Beginning::Any,
+            accept_clock: false,
+            progress: &|_| (),
+        }
+    }
+}
+
+impl Opening<'_> {
+    /// Whether the folder has the ledger that is expected, or none.
+    pub(super) fn expect_ledger(&self, folder: &Path) -> Result<(), Error> {
+        let has = |name: &str| folder.join(name).symlink_metadata().is_ok();
+        let is_there = has("ledger.db") || has("checkpoint");
+        match (self.beginning, is_there) {
+            (Beginning::Existing, false) => Err(Error::Start(format!(
+                "there is no ledger in {}. If this server has run before, its ledger is lost: put back the newest copy of \
+                 the folder (ledger.db and checkpoint). If it has never run, or the ledger cannot be restored, run the same \
+                 command once with --new-ledger: the new ledger knows no lock and no revocation of the old one, and every \
+                 client and host that knows the old one refuses the new",
+                folder.display()
+            ))),
+            (Beginning::New, true) => Err(Error::Start(format!(
+                "there is a ledger in {} already: start without --new-ledger, or move the folder away first",
+                folder.display()
+            ))),
+            (Beginning::Any, _) | (Beginning::Existing, true) | (Beginning::New, false) => Ok(()),
+        }
+    }
+
+    /// Compares the clock with the times that the ledger knows. Behind what a token and this server agreed on before, it is
+    /// certainly wrong; anything else is only said, for a server may have stood still or have run with a wrong clock before.
+    pub(super) fn expect_clock(&self, judge: &Judge, now: OffsetDateTime) -> Result<(), Error> {
+        let agreed = judge.standing().agreed_time();
+        if let Some(agreed) = agreed.filter(|agreed| *agreed - now > BEHIND) {
+            let behind = spoken(agreed - now);
+            if !self.accept_clock {
+                return Err(Error::Start(format!(
+                    "the clock says {now}, and the ledger was written at {agreed} by the clock of an issuer too: the clock \
+                     is {behind} behind. Set it (timedatectl). If the ledger's times are the wrong ones, start once with \
+                     --accept-clock",
+                    now = shown(now),
+                    agreed = shown(agreed)
+                )));
+            }
+            tracing::warn!(
+                behind,
+                "started with a clock that is behind the ledger, as --accept-clock says"
+            );
+        }
+        let Some(last) = judge.last_at() else {
+            return Ok(());
+        };
+        if last - now > BEHIND {
+            tracing::warn!(
+                behind = spoken(last - now),
+                last_event = shown(last),
+                "the clock is behind the last event of the ledger: check it; the clock of the run before may have been wrong"
+            );
+        }
+        let latest = agreed.map_or(last, |agreed| agreed.max(last));
+        if now - latest > AHEAD {
+            tracing::warn!(
+                ahead = spoken(now - latest),
+                last_event = shown(last),
+                "the clock is far ahead of the last event of the ledger: check it, unless the server was stopped for so long"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Makes an empty ledger in `folder`, so that its first start is not taken for one that has lost its ledger. Nothing is
+/// changed if there is one.
+///
+/// # Errors
+/// [`Error::Unavailable`] if the folder cannot be written.
+pub async fn prepare(folder: &Path, signer: Signer) -> Result<(), Error> {
+    let _lock = Lock::take(folder)?;
+    if folder.join("ledger.db").exists() {
+        return Ok(());
+    }
+    let (signed, checkpoint) = Signed::open(folder, signer)?;
+    if checkpoint.is_none() {
+        signed.sign(Frontier::default).await?;
+    }
+    Ok(())
+}
+
+/// A time for people, to the second.
+fn shown(time: OffsetDateTime) -> String {
+    let format =
+        time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    let utc = time.to_offset(time::UtcOffset::UTC);
+    utc.format(&format).unwrap_or_else(|_| utc.to_string())
+}
+
+/// A duration for people: its two largest units.
+fn spoken(duration: Duration) -> String {
+    let (days, hours, minutes) = (
+        duration.whole_days(),
+        duration.whole_hours() % 24,
+        duration.whole_minutes() % 60,
+    );
+    match (days, hours) {
+        (0, 0) => format!("{minutes} min"),
+        (0, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
 
 pub(super) const NO_CHECKPOINT: &str = "the file `checkpoint` is missing";
 

@@ -31,7 +31,10 @@ fn what_init_makes_loads_as_it_is() {
             .unwrap()
             .starts_with("localhost/ledger+")
     );
-    assert!(!home.path("state").exists(), "--check starts nothing");
+    assert!(
+        !home.path("state/ledger.db").exists(),
+        "--check starts nothing"
+    );
 }
 
 #[test]
@@ -173,7 +176,7 @@ fn what_keeps_it_from_starting_is_said_with_its_place() {
             assert_eq!(output.status.code(), Some(1), "{case}");
             let said = stderr(&output);
             assert!(said.contains(expected), "{case}: {said}");
-            assert!(!home.path("state").exists(), "{case}");
+            assert!(!home.path("state/ledger.db").exists(), "{case}");
         }
     }
 }

@@ -11,6 +11,7 @@
 mod forged;
 mod init;
 mod load;
+mod lost;
 mod modes;
 mod process;
 mod reload;

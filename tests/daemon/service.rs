@@ -1,6 +1,12 @@
 //! The real process: signals, systemd's notifications, watchdog and sockets.
 
-use std::{net::TcpListener, os::unix::net::UnixDatagram, path::Path, process::Command};
+use std::{fs, net::TcpListener, os::unix::net::UnixDatagram, path::Path, process::Command};
+
+use daypass::{
+    ledger::{What, checkpoint::Signer},
+    store::Store,
+};
+use ssh_key::PrivateKey;
 
 use crate::process::{Daemon, Home, PATIENCE, get};
 
@@ -63,6 +69,39 @@ fn systemd_hears_of_start_reload_life_and_stop() {
     daemon.signal("TERM");
     assert!(manager.hear_news().starts_with("STOPPING=1\n"));
     assert!(daemon.wait().success());
+}
+
+/// A start that checks a long ledger is not cut off by the unit's TimeoutStartSec.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_ledger_asks_systemd_for_more_time() {
+    let home = Home::new();
+    let key = fs::read_to_string(home.path("ledger_key")).unwrap();
+    let key = PrivateKey::from_openssh(key).unwrap();
+    let seed = key.key_data().ed25519().unwrap().private.to_bytes();
+    let signer = Signer::new("localhost/ledger", &seed).unwrap();
+    let started = What::started("test", "localhost");
+    let now = time::OffsetDateTime::now_utc();
+    let store = Store::open(&home.path("state"), signer, started, now).await;
+    let store = store.unwrap();
+    let mut writes = tokio::task::JoinSet::new();
+    for number in 0..5000 {
+        let store = store.clone();
+        let key = format!("SHA256:{number}");
+        writes.spawn(async move { store.record(What::KeyStaged { key }, now).await.unwrap() });
+    }
+    writes.join_all().await;
+    store.close().await;
+
+    let manager = Manager::listen(&home.path("notify"));
+    let mut command = home.serve();
+    command.env("NOTIFY_SOCKET", home.path("notify"));
+    let daemon = Daemon::spawn(&mut command);
+    assert_eq!(
+        manager.hear(),
+        "EXTEND_TIMEOUT_USEC=60000000\nSTATUS=checking the ledger: 4096 events so far\n"
+    );
+    assert!(manager.hear_news().starts_with("READY=1\n"));
+    assert!(daemon.stop().success());
 }
 
 #[test]

@@ -38,7 +38,6 @@ impl Ca {
         let ca = self.0.public_key().to_bytes().unwrap();
         let revoked = serials.iter().map(|serial| Revoked {
             serial: *serial,
-            valid_before: u64::MAX,
             ca: ca.clone(),
         });
         Krl::new(version, now(), revoked).publish().unwrap()

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daypass::dev::issuer::Issuer;
+use daypass::{config::Config, dev::issuer::Issuer};
 use ssh_key::{Algorithm, LineEnding, PrivateKey, rand_core::OsRng};
 
 use super::door::Door;
@@ -61,7 +61,8 @@ impl Served {
             configuration(port, issuer.url()),
         )
         .unwrap();
-        fs::create_dir(folder.join("state")).unwrap();
+        let config = Config::load(&folder.join("daypass.toml")).unwrap();
+        daypass::daemon::prepare(&config).await.unwrap();
         Self {
             folder: folder.to_owned(),
             port,
@@ -72,6 +73,11 @@ impl Served {
 
     /// Starts the daemon behind `prefix` (strace and its options, or nothing).
     pub fn spawn(&self, prefix: &[&str]) -> Process {
+        self.spawn_with(prefix, &[])
+    }
+
+    /// The same with more options.
+    pub fn spawn_with(&self, prefix: &[&str], options: &[&str]) -> Process {
         let daypass = env!("CARGO_BIN_EXE_daypass");
         let words: Vec<&str> = prefix
             .iter()
@@ -86,6 +92,7 @@ impl Served {
         let child = Command::new(words[0])
             .args(&words[1..])
             .arg(self.folder.join("daypass.toml"))
+            .args(options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

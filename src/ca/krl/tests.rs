@@ -24,7 +24,6 @@ const NOW: u64 = 1_800_000_000;
 fn pass(ca: &[u8], serial: u64) -> Revoked {
     Revoked {
         serial,
-        valid_before: NOW + 60,
         ca: ca.to_vec(),
     }
 }
@@ -53,25 +52,6 @@ fn the_bytes_are_those_of_protocol_krl() {
         &5_u64.to_be_bytes(),
     ];
     assert_eq!(bytes, expected.concat());
-}
-
-#[test]
-fn a_revoked_pass_is_listed_until_an_hour_after_its_end_and_never_less() {
-    let margin = MARGIN.as_secs();
-    for (case, valid_before, listed) in [
-        ("still valid", NOW + 60, true),
-        ("ends now", NOW, true),
-        ("ended within the margin", NOW - margin + 1, true),
-        ("ended before the margin", NOW - margin, false),
-        ("ended long ago", 0, false),
-        ("without end", u64::MAX, true),
-    ] {
-        let passes = [Revoked {
-            valid_before,
-            ..pass(b"ca", 5)
-        }];
-        assert_eq!(list(&passes).revokes(b"ca", 5), listed, "{case}");
-    }
 }
 
 #[test]

@@ -68,26 +68,33 @@ impl File {
     }
 }
 
-/// Writes them in order, for `owner` if one is named. If one is there already, nothing is written; if one fails, those
-/// before it are removed again.
-pub(super) fn write_new(
-    folder: &Path,
-    files: &[File],
-    owner: Option<&Owner>,
-) -> Result<(), Failure> {
+/// Refuses a folder that holds one of them.
+///
+/// # Errors
+/// With their names.
+pub(super) fn expect_none(folder: &Path, files: &[File]) -> Result<(), Failure> {
     let there: Vec<_> = files
         .iter()
         .filter(|file| folder.join(file.name).symlink_metadata().is_ok())
         .map(|file| file.name)
         .collect();
-    if !there.is_empty() {
-        let message = format!(
-            "{} already holds {}: nothing was written; choose another folder, or move them away",
-            folder.display(),
-            there.join(", ")
-        );
-        return Err(Failure::new(Code::Failure, message));
+    if there.is_empty() {
+        return Ok(());
     }
+    let message = format!(
+        "{} already holds {}: nothing was written; choose another folder, or move them away",
+        folder.display(),
+        there.join(", ")
+    );
+    Err(Failure::new(Code::Failure, message))
+}
+
+/// Writes them in order, for `owner` if one is named. If one fails, those before it are removed again.
+pub(super) fn write_new(
+    folder: &Path,
+    files: &[File],
+    owner: Option<&Owner>,
+) -> Result<(), Failure> {
     let failed = |what: &Path, error: io::Error| {
         let message = format!("failed to write {}: {error}", what.display());
         Failure::new(Code::Failure, message)

@@ -12,6 +12,9 @@ use super::super::{Failure, failure::Code, output::clean};
 /// The account of `systemd/daypass.service`.
 pub(super) const UNITS_USER: &str = "daypass";
 
+/// Its `StateDirectory`.
+pub(super) const UNITS_STATE: &str = "/var/lib/daypass";
+
 /// An account of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Owner {

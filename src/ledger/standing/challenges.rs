@@ -1,13 +1,8 @@
 //! The challenges that were answered. One is good for one pass. Pure.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
-use time::OffsetDateTime;
-
-use super::{Objection, Rule, Standing};
+use super::{Objection, Rule, Standing, agreed::unix};
 use crate::ledger::{
     Event,
     emergency::Proof,
@@ -21,23 +16,25 @@ const MEMORY: Duration = Duration::from_secs(3600);
 /// Answered challenges, each with when that was.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Challenges {
-    answered: BTreeMap<String, OffsetDateTime>,
-    by_time: BTreeSet<(OffsetDateTime, String)>,
+    answered: BTreeSet<String>,
+    by_time: BTreeSet<(u64, String)>,
 }
 
 impl Challenges {
-    pub(super) fn apply(&mut self, event: &Event, issued: &Issued) {
-        self.forget_before(event.at);
+    /// Remembers the challenge by the later of the event's and the `agreed` time, for the clock may be behind.
+    pub(super) fn apply(&mut self, event: &Event, issued: &Issued, agreed: u64) {
         if let Some(proof) = &issued.emergency_proof {
             let challenge = &proof.challenge;
-            self.answered.insert(challenge.clone(), event.at);
-            self.by_time.insert((event.at, challenge.clone()));
+            let at = unix(event.at).max(agreed);
+            self.answered.insert(challenge.clone());
+            self.by_time.insert((at, challenge.clone()));
         }
     }
 
-    fn forget_before(&mut self, now: OffsetDateTime) {
+    /// Forgets what was answered [`MEMORY`] before `agreed` (Unix seconds).
+    pub(super) fn forget_before(&mut self, agreed: u64) {
         while let Some((at, challenge)) = self.by_time.first()
-            && now - *at > MEMORY
+            && at.saturating_add(MEMORY.as_secs()) < agreed
         {
             self.answered.remove(challenge);
             self.by_time.pop_first();
@@ -45,7 +42,7 @@ impl Challenges {
     }
 
     fn expect_fresh(&self, proof: &Proof) -> Result<(), Objection> {
-        match self.answered.contains_key(&proof.challenge) {
+        match self.answered.contains(&proof.challenge) {
             false => Ok(()),
             true => Err(Objection::new(
                 Rule::ChallengeUsed,

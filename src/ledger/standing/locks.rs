@@ -119,7 +119,10 @@ impl Standing {
             || signers.any(|signer| self.people.is_called(&signer.applicant(), name))
     }
 
+    /// The clock at `at` may be ahead: a pass is over only if it is over by the agreed time too.
     fn out(&self, at: OffsetDateTime, is_hit: impl Fn(&Pass) -> bool) -> Vec<u64> {
+        let agreed = self.agreed_time().unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let at = at.min(agreed);
         let is_out = |pass: &&Pass| !pass.is_revoked && !pass.is_over(at) && is_hit(pass);
         let passes = self.passes().filter(is_out);
         passes.map(|pass| pass.serial).collect()
@@ -130,9 +133,45 @@ impl Standing {
         self.passes().filter(|pass| pass.is_revoked)
     }
 
-    /// Grows whenever something is revoked: one more than the index of the last event that did; 0 before any.
+    /// Grows whenever [`Standing::revoked`] changes, and it changes with events only: one more than the index of the last
+    /// event that did; 0 before any.
     pub fn revocation_version(&self) -> u64 {
         self.locks.revision
+    }
+
+    /// An event revokes exactly what it is aimed at; those that ended by its own time it may leave out, as older versions
+    /// of daypass did.
+    fn expect_serials(&self, event: &Event, stated: &[u64], due: &[u64]) -> Result<(), Objection> {
+        let is_over = |serial: u64| {
+            let pass = self.passes.get(serial);
+            pass.is_none_or(|pass| pass.is_over(event.at))
+        };
+        let mut due = due.iter().copied().peekable();
+        let mut is_exact = true;
+        for serial in stated {
+            while due
+                .next_if(|next| next < serial && is_over(*next))
+                .is_some()
+            {}
+            is_exact &= due.next() == Some(*serial);
+        }
+        match is_exact && due.all(is_over) {
+            true => Ok(()),
+            false => Err(Objection::new(
+                Rule::Serials,
+                "it does not revoke exactly the passes that it is aimed at",
+            )),
+        }
+    }
+
+    /// Takes in that what revokes or is revoked changed: the published list is another one from here on.
+    pub(super) fn changed_revocations(&mut self, event: &Event) {
+        self.locks.revision = event.index.saturating_add(1);
+    }
+
+    /// Takes in a start: nothing that was asked for before it can still be recorded.
+    pub(super) fn apply_started(&mut self) {
+        self.locks.before = 0;
     }
 
     pub(super) fn admit_revoked(&self, event: &Event, revoked: &Revoked) -> Result<(), Objection> {
@@ -144,11 +183,13 @@ impl Standing {
                 format!("no pass that is still valid has serial {serial}"),
             ));
         }
-        expect_serials(&revoked.serials, &self.revocable(&revoked.target, event.at))
+        let due = self.revocable(&revoked.target, event.at);
+        self.expect_serials(event, &revoked.serials, &due)
     }
 
     pub(super) fn admit_locked(&self, event: &Event, locked: &Locked) -> Result<(), Objection> {
-        expect_serials(&locked.serials, &self.lockable(&locked.target, event.at))
+        let due = self.lockable(&locked.target, event.at);
+        self.expect_serials(event, &locked.serials, &due)
     }
 
     pub(super) fn admit_unlocked(&self, unlocked: &Unlocked) -> Result<(), Objection> {
@@ -235,7 +276,7 @@ impl Standing {
     pub(super) fn apply_revoked(&mut self, event: &Event, serials: &[u64]) {
         if !serials.is_empty() {
             self.passes.revoke(serials);
-            self.locks.revision = event.index.saturating_add(1);
+            self.changed_revocations(event);
         }
     }
 
@@ -264,17 +305,6 @@ impl Standing {
 /// Whether the pass is for the key of this fingerprint, or was signed for by it.
 fn is_by(pass: &Pass, key: &str) -> bool {
     pass.key == key || pass.signers.iter().any(|signer| signer.key == key)
-}
-
-/// An event that revokes others than it says it does was not written by us.
-fn expect_serials(stated: &[u64], due: &[u64]) -> Result<(), Objection> {
-    match stated == due {
-        true => Ok(()),
-        false => Err(Objection::new(
-            Rule::Serials,
-            "it does not revoke exactly the passes that it is aimed at",
-        )),
-    }
 }
 
 fn signed(seconds: u64) -> i64 {

@@ -132,10 +132,10 @@ impl Passes {
         self.by_serial.insert(pass.serial, pass);
     }
 
-    pub(super) fn remove(&mut self, serial: u64) {
-        if let Some(pass) = self.by_serial.remove(&serial) {
-            self.by_end.remove(&(pass.valid_before, serial));
-        }
+    pub(super) fn remove(&mut self, serial: u64) -> Option<Pass> {
+        let pass = self.by_serial.remove(&serial)?;
+        self.by_end.remove(&(pass.valid_before, serial));
+        Some(pass)
     }
 
     pub(super) fn revoke(&mut self, serials: &[u64]) {
@@ -146,15 +146,16 @@ impl Passes {
         }
     }
 
-    /// Forgets the passes that ended more than [`MARGIN`] before `now`.
-    pub(super) fn forget_before(&mut self, now: OffsetDateTime) {
-        let now = u64::try_from(now.unix_timestamp()).unwrap_or(0);
-        let end = now.saturating_sub(MARGIN.as_secs());
+    /// Forgets the passes that ended [`MARGIN`] before `agreed` (Unix seconds); whether a revoked one was among them.
+    pub(super) fn forget_before(&mut self, agreed: u64) -> bool {
+        let mut has_revoked = false;
         while let Some((valid_before, serial)) = self.by_end.first().copied()
-            && valid_before <= end
+            && valid_before.saturating_add(MARGIN.as_secs()) <= agreed
         {
-            self.remove(serial);
+            let forgotten = self.remove(serial);
+            has_revoked |= forgotten.is_some_and(|pass| pass.is_revoked);
         }
+        has_revoked
     }
 
     pub(super) fn get(&self, serial: u64) -> Option<&Pass> {

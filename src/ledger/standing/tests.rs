@@ -7,7 +7,7 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::*;
+use super::{agreed::tests::seen, *};
 use crate::ledger::event::tests::issued;
 
 const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
@@ -37,14 +37,14 @@ fn passes_stand_until_an_hour_after_their_end() {
     standing.apply(&pass(2, 0, 60));
     assert_eq!(serials(&standing), [1, 2]);
     for (second, expected) in [
+        (0, vec![1, 2]),
         (59, vec![1, 2]),
         (3659, vec![1, 2]),
         (3660, vec![1]),
         (4199, vec![1]),
         (4200, vec![]),
     ] {
-        let key = "SHA256:x".to_owned();
-        standing.apply(&event(3, second, What::KeyStaged { key }));
+        standing.apply(&event(3, second, seen(second)));
         assert_eq!(serials(&standing), expected, "after {second} s");
     }
 }

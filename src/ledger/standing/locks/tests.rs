@@ -8,7 +8,7 @@
 
 use time::Duration;
 
-use super::*;
+use super::{super::agreed::tests::seen, *};
 use crate::ledger::{
     What,
     event::{Issued, Who, tests::issued},
@@ -205,8 +205,7 @@ fn cve_2021_29653_a_revoked_pass_is_remembered_until_no_host_can_take_it() {
     revoke(&mut standing, 40, RevokeTarget::Serial(1)).unwrap();
     // Pass 1 ends at 610; hosts may be an hour behind.
     for (second, listed) in [(609, true), (611, true), (4_209, true), (4_210, false)] {
-        let key = "SHA256:x".to_owned();
-        standing.apply(&event(10, second, What::KeyStaged { key }));
+        standing.apply(&event(10, second, seen(second)));
         assert_eq!(revoked(&standing).contains(&1), listed, "at {second}");
     }
 }

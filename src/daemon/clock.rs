@@ -1,0 +1,81 @@
+//! Whether the wall clock goes on as the monotonic one does.
+
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+/// What a slow correction (NTP slew, leap seconds) may amount to between two looks.
+const TOLERANCE: time::Duration = time::Duration::seconds(60);
+
+/// How often to look.
+pub(super) const PERIOD: Duration = Duration::from_secs(10);
+
+/// Both clocks, when they were last looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watch {
+    wall: OffsetDateTime,
+    monotonic: Instant,
+}
+
+impl Watch {
+    pub(super) fn new(wall: OffsetDateTime, monotonic: Instant) -> Self {
+        Self { wall, monotonic }
+    }
+
+    /// Looks again: how far the wall clock jumped meanwhile, ahead or back (negative), if it did.
+    pub(super) fn jump(
+        &mut self,
+        wall: OffsetDateTime,
+        monotonic: Instant,
+    ) -> Option<time::Duration> {
+        let elapsed = monotonic.saturating_duration_since(self.monotonic);
+        let elapsed = time::Duration::try_from(elapsed).unwrap_or(time::Duration::MAX);
+        let jump = (wall - self.wall).saturating_sub(elapsed);
+        *self = Self::new(wall, monotonic);
+        (jump.abs() > TOLERANCE).then_some(jump)
+    }
+}
+
+/// Tells the operator of a jump: decisions in between were made by a wrong clock, before or after it.
+pub(super) fn warn(jump: time::Duration) {
+    let seconds = jump.whole_seconds();
+    let direction = match seconds > 0 {
+        true => "ahead",
+        false => "back",
+    };
+    tracing::error!(
+        seconds = seconds.unsigned_abs(),
+        direction,
+        "the clock jumped while the server ran: check it; passes of the wrong time end at a wrong time, and what was revoked \
+         stays revoked"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jump_of_the_wall_clock_is_found_in_both_directions_and_once() {
+        let (wall, monotonic) = (OffsetDateTime::UNIX_EPOCH, Instant::now());
+        let after = |seconds| monotonic + Duration::from_secs(seconds);
+        let at = |seconds| wall + time::Duration::seconds(seconds);
+        for (case, second, expected) in [
+            ("as it should", 10, None),
+            ("a little fast", 69, None),
+            ("an hour ahead", 3610, Some(3600)),
+            ("two days ahead", 172_810, Some(172_800)),
+            ("an hour back", -3590, Some(-3600)),
+            ("standing still for long", 0, None),
+        ] {
+            let mut watch = Watch::new(wall, monotonic);
+            let jump = watch.jump(at(second), after(10));
+            assert_eq!(jump.map(time::Duration::whole_seconds), expected, "{case}");
+            assert_eq!(
+                watch.jump(at(second + 10), after(20)),
+                None,
+                "{case}, later"
+            );
+        }
+    }
+}

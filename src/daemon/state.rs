@@ -1,0 +1,45 @@
+//! The state folder: made for a server that has never run, and opened.
+
+use std::{fs, os::unix::fs::DirBuilderExt, path::Path};
+
+use super::{Beginning, Error, Opening, now, parts};
+use crate::{
+    config::Config,
+    ledger::{What, checkpoint},
+    modes,
+    store::{self, Store},
+};
+
+/// Makes the state folder of a server that has never run, with an empty ledger in it; [`Beginning::Existing`] takes that.
+/// A ledger that is there stays as it is.
+///
+/// # Errors
+/// What keeps the ledger key from being read or the folder from being written.
+pub async fn prepare(config: &Config) -> Result<(), Error> {
+    let signer = parts::signer(config)?;
+    folder(&config.state).map_err(Error::state(&config.state))?;
+    Ok(store::prepare(&config.state, signer).await?)
+}
+
+/// Opens the ledger.
+pub(super) async fn open(
+    config: &Config,
+    signer: checkpoint::Signer,
+    opening: Opening<'_>,
+) -> Result<Store, Error> {
+    // A folder that is missing is not made where a ledger is expected in it.
+    if opening.beginning != Beginning::Existing || config.state.exists() {
+        folder(&config.state).map_err(Error::state(&config.state))?;
+    }
+    let started = What::started(env!("CARGO_PKG_VERSION"), &*config.name);
+    Ok(Store::open_with(&config.state, signer, started, now(), opening).await?)
+}
+
+/// Makes the folder if it is missing, for its owner alone.
+fn folder(path: &Path) -> Result<(), modes::Problem> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)?;
+    modes::expect_own_folder(path)
+}
