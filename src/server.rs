@@ -9,6 +9,7 @@ pub mod accept;
 mod activity;
 mod admin;
 mod authenticate;
+mod budget;
 mod call;
 mod connection;
 mod convert;
@@ -29,7 +30,6 @@ mod routes;
 mod status;
 pub mod tls;
 mod trust;
-mod unproven;
 mod watches;
 mod work;
 

@@ -8,10 +8,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Error, Limits, Tls,
+    budget::Budget,
     connection::{self, Door},
     lines::LOG,
     places::Places,
-    unproven::Unproven,
 };
 
 /// How long to leave `accept` alone after it failed for want of resources: doubled each time, up to the most.
@@ -38,7 +38,8 @@ pub async fn run(
     let drain = limits.drain;
     let door = Arc::new(Door {
         router,
-        unproven: Unproven::new(&limits),
+        unproven: Budget::unproven(&limits),
+        unread: Budget::unread(),
         limits,
         tls: tls.map(Tls::acceptor).transpose()?,
         stop: stop.clone(),

@@ -20,10 +20,10 @@ use tower::ServiceExt;
 
 use super::{
     Limits,
+    budget::Budget,
     lines::LOG,
     places::Place,
     rescue,
-    unproven::Unproven,
     work::{Receiving, Work},
 };
 
@@ -50,7 +50,8 @@ const HEADERS: usize = 64;
 pub(super) struct Door {
     pub(super) router: Router,
     pub(super) limits: Limits,
-    pub(super) unproven: Unproven,
+    pub(super) unproven: Budget,
+    pub(super) unread: Budget,
     pub(super) tls: Option<TlsAcceptor>,
     /// Cancelled when the server stops: finish what is in flight.
     pub(super) stop: CancellationToken,
@@ -95,7 +96,7 @@ where
     let activity = place.activity();
     activity.ready();
     let service = service_fn(|mut request: Request<Incoming>| {
-        let (work, end) = Work::begin(place, &door.unproven, &request);
+        let (work, end) = Work::begin(place, door, &request);
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(work.clone());
         let is_grpc = rescue::is_grpc(request.headers());

@@ -133,9 +133,19 @@ impl Table {
 
     fn evict_from_largest(&mut self) -> bool {
         let largest = self.networks.iter().max_by_key(|(_, own)| own.len());
-        largest
-            .map(|(network, _)| *network)
-            .is_some_and(|network| self.evict(network))
+        let largest = largest.map(|(network, _)| *network);
+        if largest.is_some_and(|network| self.evict(network)) {
+            return true;
+        }
+        // All of that one are at work for proven identities.
+        let can_spare = |own: &BTreeMap<u64, Entry>| {
+            let mut spared = own.values().filter_map(|entry| entry.activity.spare());
+            spared.next().is_some()
+        };
+        let others = self.networks.iter().filter(|(_, own)| can_spare(own));
+        let largest = others.max_by_key(|(_, own)| own.len());
+        let largest = largest.map(|(network, _)| *network);
+        largest.is_some_and(|network| self.evict(network))
     }
 
     fn evict(&mut self, network: Network) -> bool {
@@ -273,6 +283,18 @@ mod tests {
         let crowd = [places.take(HERE).unwrap(), places.take(HERE).unwrap()];
         let newcomer = places.take(THERE);
         assert!(newcomer.is_some() && is_evicted(&crowd[0]) && !is_evicted(&lone));
+    }
+
+    #[test]
+    fn where_the_largest_address_works_for_identities_the_next_gives_way() {
+        let places = places(3, 100);
+        let silent = places.take(THERE).unwrap();
+        let busy = [places.take(HERE).unwrap(), places.take(HERE).unwrap()];
+        for place in &busy {
+            let request = place.activity().begin();
+            place.activity().prove(request);
+        }
+        assert!(places.take(HERE).is_some() && is_evicted(&silent));
     }
 
     #[test]

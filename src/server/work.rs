@@ -3,7 +3,7 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 
@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     activity::Activity,
-    places::Place,
-    unproven::{Charge, REQUEST, Unproven},
+    budget::{Budget, Charge, REQUEST},
+    connection::Door,
+    places::{Network, Place},
 };
 
 /// What a header costs beside its text (RFC 9113, 6.5.2).
@@ -29,7 +30,10 @@ const PIECE: usize = 16 * 1024;
 pub(super) struct Work {
     activity: Arc<Activity>,
     id: u64,
+    network: Network,
     charge: Charge,
+    /// What its answer is charged to once its caller has proven an identity.
+    unread: (Budget, OnceLock<Charge>),
     connection: CancellationToken,
 }
 
@@ -38,15 +42,19 @@ impl Work {
     /// from there on its connection does.
     pub(super) fn begin(
         place: &Place,
-        unproven: &Unproven,
+        door: &Door,
         request: &Request<Incoming>,
     ) -> (Arc<Self>, CancellationToken) {
         let activity = place.activity().clone();
         let end = CancellationToken::new();
+        let network = place.network();
+        let bytes = REQUEST + head(request);
         let work = Self {
             id: activity.begin(),
             activity,
-            charge: unproven.charge(place.network(), REQUEST + head(request), end.clone()),
+            network,
+            charge: door.unproven.charge(network, bytes, end.clone()),
+            unread: (door.unread.clone(), OnceLock::new()),
             connection: place.evicted(),
         };
         (Arc::new(work), end)
@@ -54,8 +62,15 @@ impl Work {
 
     /// The caller has proven an identity, and is within its rate.
     pub(super) fn prove(&self) {
-        self.charge.prove();
+        self.charge.end();
+        let (unread, charge) = &self.unread;
+        charge.get_or_init(|| unread.charge(self.network, 0, self.connection.clone()));
         self.activity.prove(self.id);
+    }
+
+    /// What holds its answer's bytes.
+    fn answer_charge(&self) -> &Charge {
+        self.unread.1.get().unwrap_or(&self.charge)
     }
 
     /// The answer begins: from here on hyper has it, and only the connection's end takes it back.
@@ -213,7 +228,7 @@ impl Held {
             true => data.len(),
             false => 0,
         };
-        work.charge.grow(bytes);
+        work.answer_charge().grow(bytes);
         Self {
             work: work.clone(),
             bytes,
@@ -223,7 +238,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.work.charge.shrink(self.bytes);
+        self.work.answer_charge().shrink(self.bytes);
     }
 }
 

@@ -50,6 +50,12 @@ pub fn settings() -> Vec<u8> {
     frame(SETTINGS, 0, 0, &[])
 }
 
+/// The preface, and settings that let the peer send nothing of an answer.
+pub fn hello_without_window() -> Vec<u8> {
+    let initial_window_size = [0, 4, 0, 0, 0, 0];
+    [PREFACE, &frame(SETTINGS, 0, 0, &initial_window_size)].concat()
+}
+
 /// More of a header block: a literal field of `size` bytes.
 pub fn continuation(stream: u32, size: usize) -> Vec<u8> {
     let name = b"\x00\x01x\x7f";

@@ -129,3 +129,51 @@ async fn open_requests_of_unknown_callers_make_room_for_newcomers() {
     assert!(closed(&mut holding[0]).await.is_empty());
     world.end().await;
 }
+
+#[tokio::test]
+async fn the_oldest_unfinished_message_gives_way_to_the_newest() {
+    let world = start(Limits {
+        unproven_bytes_per_address: 100 * 1024,
+        ..Limits::default()
+    })
+    .await;
+    let mut unfinished = Vec::new();
+    for _ in 0..4 {
+        let mut stream = world.connect().await;
+        let head =
+            "POST /read HTTP/1.1\r\nhost: x\r\ncontent-length: 40000\r\nconnection: close\r\n\r\n";
+        let part = [head.as_bytes(), &[0; 30_000]].concat();
+        stream.write_all(&part).await.unwrap();
+        world.inside.entered().await;
+        unfinished.push(stream);
+    }
+    // Some 46 KiB each, and the oldest two are too many.
+    for stream in &mut unfinished[..2] {
+        assert!(closed(stream).await.starts_with(b"HTTP/1.1 503"));
+    }
+    let newest = &mut unfinished[3];
+    newest.write_all(&[0; 10_000]).await.unwrap();
+    assert!(closed(newest).await.starts_with(b"HTTP/1.1 200"));
+    world.honest().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_connection_whose_answer_is_not_read_is_asked_to_go() {
+    let world = start(Limits {
+        request: Duration::from_millis(200),
+        ..Limits::default()
+    })
+    .await;
+    let mut stream = world.connect().await;
+    let flags = frames::END_HEADERS | frames::END_STREAM;
+    let request = [
+        frames::hello_without_window(),
+        frames::post(1, "/read", flags),
+    ];
+    stream.write_all(&request.concat()).await.unwrap();
+    let said = frames::kinds(&closed(&mut stream).await);
+    assert!(said.contains(&frames::GOAWAY), "{said:?}");
+    world.honest().await;
+    world.end().await;
+}

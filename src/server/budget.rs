@@ -1,12 +1,13 @@
-//! What requests of callers who have not proven an identity may hold: a budget in bytes, for each address and in all.
+//! What requests may hold in memory: budgets in bytes, for each address and in all.
 //!
-//! A request is charged from its head on: a fixed cost, its head, its message as it comes, and its answer until that is
-//! written. The charge ends with the request, or when its caller has proven who it is (from there on the rates and caps of
-//! identities hold). If a budget is exceeded, the oldest request gives way, of this address or of the one that holds the
-//! most: so unfinished messages, open streams and unread answers cost their owner's own, and a request that comes whole is
-//! served among them.
+//! A request of a caller without a proven identity is charged from its head on: a fixed cost, its head, its message as it
+//! comes, and its answer until that is written. If a budget is exceeded, the oldest request gives way, of this address or of
+//! the one that holds the most: so unfinished messages, open streams and unread answers cost their owner's own, and a request
+//! that comes whole is served among them. From the proof on the rates and caps of identities hold, and only what is not read
+//! of answers is charged, to a budget of its own.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -18,14 +19,49 @@ use super::{Limits, places::Network};
 /// What a request holds beside its bytes: its stream, its handler, and the 8 KiB that a message is first read into.
 pub(super) const REQUEST: usize = 16 * 1024;
 
+/// No request of default size holds more, so one address with one request does not count as larger than another.
+const ONE: usize = 128 * 1024;
+
+/// What proven callers may leave unread in all, and those of one address: some pages of the ledger (4 MB at most) or
+/// exports on slow lines. It is written down nowhere, for a caller that reads is never near it.
+const UNREAD: usize = 256 * 1024 * 1024;
+const UNREAD_PER_ADDRESS: usize = 32 * 1024 * 1024;
+
 /// The table of charges. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Unproven(Arc<Shared>);
+pub(super) struct Budget(Arc<Shared>);
 
 struct Shared {
     total: usize,
     per_network: usize,
+    first: First,
     table: Mutex<Table>,
+}
+
+/// Which of an address's requests gives way first, and what the metrics call it.
+#[derive(Clone, Copy)]
+enum First {
+    Oldest,
+    Largest,
+}
+
+impl First {
+    fn cause(self) -> &'static str {
+        match self {
+            Self::Oldest => "unproven_bytes",
+            Self::Largest => "unread_answers",
+        }
+    }
+
+    fn of(self, own: &Own) -> Option<u64> {
+        match self {
+            Self::Oldest => own.requests.keys().next().copied(),
+            Self::Largest => {
+                let largest = own.requests.iter().max_by_key(|(_, held)| held.bytes);
+                largest.map(|(id, _)| *id)
+            }
+        }
+    }
 }
 
 #[derive(Default)]
@@ -48,11 +84,23 @@ struct Held {
     end: CancellationToken,
 }
 
-impl Unproven {
-    pub(super) fn new(limits: &Limits) -> Self {
+impl Budget {
+    /// Of requests whose callers have not proven an identity.
+    pub(super) fn unproven(limits: &Limits) -> Self {
+        let per_network = limits.unproven_bytes_per_address;
+        Self::new(limits.unproven_bytes, per_network, First::Oldest)
+    }
+
+    /// Of what the others do not read.
+    pub(super) fn unread() -> Self {
+        Self::new(UNREAD, UNREAD_PER_ADDRESS, First::Largest)
+    }
+
+    fn new(total: usize, per_network: usize, first: First) -> Self {
         Self(Arc::new(Shared {
-            total: limits.unproven_bytes,
-            per_network: limits.unproven_bytes_per_address,
+            total,
+            per_network,
+            first,
             table: Mutex::default(),
         }))
     }
@@ -68,7 +116,7 @@ impl Unproven {
         table.fit(network, &self.0);
         drop(table);
         Charge {
-            unproven: self.clone(),
+            budget: self.clone(),
             network,
             id,
         }
@@ -118,31 +166,40 @@ impl Table {
     fn fit(&mut self, network: Network, bounds: &Shared) {
         // One alone stays, however long its answer is: there is none to make room for.
         let is_over = |own: &Own| own.bytes > bounds.per_network && own.requests.len() > 1;
-        while self.networks.get(&network).is_some_and(is_over) && self.end_oldest(network) {}
+        while self.networks.get(&network).is_some_and(is_over) && self.end(network, bounds.first) {}
         while self.bytes > bounds.total {
-            let largest = self.networks.iter().max_by_key(|(_, own)| own.bytes);
+            // Of addresses that hold about as much, the one that holds it longest: else a whole request would give way to
+            // many addresses with a little less each.
+            let holds = |own: &Own| {
+                (
+                    own.bytes / ONE,
+                    Reverse(own.requests.keys().next().copied()),
+                )
+            };
+            let largest = self.networks.iter().max_by_key(|(_, own)| holds(own));
             let Some((&largest, _)) = largest else { break };
-            if !self.end_oldest(largest) {
+            if !self.end(largest, bounds.first) {
                 break;
             }
         }
     }
 
-    fn end_oldest(&mut self, network: Network) -> bool {
+    fn end(&mut self, network: Network, first: First) -> bool {
         let own = self.networks.get(&network);
-        let oldest = own.and_then(|own| own.requests.keys().next().copied());
-        let Some(held) = oldest.and_then(|id| self.remove(network, id)) else {
+        let chosen = own.and_then(|own| first.of(own));
+        let Some(held) = chosen.and_then(|id| self.remove(network, id)) else {
             return false;
         };
         held.end.cancel();
-        metrics::counter!("daypass_requests_ended_total", "cause" => "unproven_bytes").increment(1);
+        let cause = first.cause();
+        metrics::counter!("daypass_requests_ended_total", "cause" => cause).increment(1);
         true
     }
 }
 
 /// One request's charge; given back when dropped.
 pub(super) struct Charge {
-    unproven: Unproven,
+    budget: Budget,
     network: Network,
     id: u64,
 }
@@ -150,34 +207,34 @@ pub(super) struct Charge {
 impl Charge {
     /// It holds more.
     pub(super) fn grow(&self, bytes: usize) {
-        let mut table = self.unproven.table();
+        let mut table = self.budget.table();
         table.grow(self.network, self.id, bytes);
-        table.fit(self.network, &self.unproven.0);
+        table.fit(self.network, &self.budget.0);
     }
 
     /// It holds less.
     pub(super) fn shrink(&self, bytes: usize) {
-        self.unproven.table().shrink(self.network, self.id, bytes);
+        self.budget.table().shrink(self.network, self.id, bytes);
     }
 
     /// From here on `end` is cancelled if it has to give way.
     pub(super) fn end_by(&self, end: CancellationToken) {
-        let mut table = self.unproven.table();
+        let mut table = self.budget.table();
         let own = table.networks.get_mut(&self.network);
         if let Some(held) = own.and_then(|own| own.requests.get_mut(&self.id)) {
             held.end = end;
         }
     }
 
-    /// Its caller has proven an identity: no more charge.
-    pub(super) fn prove(&self) {
-        self.unproven.table().remove(self.network, self.id);
+    /// No more charge.
+    pub(super) fn end(&self) {
+        self.budget.table().remove(self.network, self.id);
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.prove();
+        self.end();
     }
 }
 
@@ -186,12 +243,8 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
-    fn unproven(total: usize, per_address: usize) -> Unproven {
-        Unproven::new(&Limits {
-            unproven_bytes: total,
-            unproven_bytes_per_address: per_address,
-            ..Limits::default()
-        })
+    fn unproven(total: usize, per_address: usize) -> Budget {
+        Budget::new(total, per_address, First::Oldest)
     }
 
     struct Request {
@@ -199,10 +252,10 @@ mod tests {
         end: CancellationToken,
     }
 
-    fn request(unproven: &Unproven, address: &str, bytes: usize) -> Request {
+    fn request(budget: &Budget, address: &str, bytes: usize) -> Request {
         let end = CancellationToken::new();
         let network = Network::of(address.parse().unwrap());
-        let charge = unproven.charge(network, bytes, end.clone());
+        let charge = budget.charge(network, bytes, end.clone());
         Request { charge, end }
     }
 
@@ -223,12 +276,23 @@ mod tests {
 
     #[test]
     fn in_all_the_address_that_holds_the_most_gives_way() {
-        let unproven = unproven(100, 100);
-        let small = request(&unproven, "10.0.0.1", 20);
-        let large = request(&unproven, "10.0.0.2", 50);
-        let newcomer = request(&unproven, "10.0.0.3", 40);
+        let unproven = unproven(10 * ONE, 10 * ONE);
+        let small = request(&unproven, "10.0.0.1", 2 * ONE);
+        let large = request(&unproven, "10.0.0.2", 5 * ONE);
+        let newcomer = request(&unproven, "10.0.0.3", 4 * ONE);
         assert!(large.end.is_cancelled());
         assert!(!small.end.is_cancelled() && !newcomer.end.is_cancelled());
+    }
+
+    #[test]
+    fn a_request_that_comes_whole_does_not_give_way_to_many_addresses_with_less() {
+        let unproven = unproven(10 * ONE, 5 * ONE);
+        let address = |n: usize| format!("10.0.{}.{}", n / 250, n % 250);
+        let crowd: Vec<_> = (0..20)
+            .map(|n| request(&unproven, &address(n), ONE / 2))
+            .collect();
+        let honest = request(&unproven, "10.1.0.1", ONE / 2 + 9_000);
+        assert!(crowd[0].end.is_cancelled() && !honest.end.is_cancelled());
     }
 
     #[test]
@@ -236,7 +300,7 @@ mod tests {
         let unproven = unproven(1000, 100);
         let proven = request(&unproven, "10.0.0.1", 10);
         proven.charge.grow(80);
-        proven.charge.prove();
+        proven.charge.end();
         proven.charge.grow(80);
         let other = request(&unproven, "10.0.0.1", 10);
         other.charge.grow(80);
@@ -245,6 +309,17 @@ mod tests {
         newest.charge.grow(1);
         assert!(other.end.is_cancelled());
         assert!(!newest.end.is_cancelled() && !proven.end.is_cancelled());
+    }
+
+    #[test]
+    fn of_unread_answers_the_largest_gives_way_and_a_quiet_watch_never() {
+        let unread = Budget::new(1000, 100, First::Largest);
+        let watch = request(&unread, "10.0.0.1", 0);
+        let small = request(&unread, "10.0.0.1", 30);
+        let large = request(&unread, "10.0.0.1", 60);
+        small.charge.grow(20);
+        assert!(large.end.is_cancelled());
+        assert!(!watch.end.is_cancelled() && !small.end.is_cancelled());
     }
 
     #[test]
