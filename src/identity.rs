@@ -166,7 +166,10 @@ impl Identity {
             subject: text("sub", "alice"),
             label: text("email", &text("sub", "alice")),
             authenticated_at: None,
-            commitment: Commitment::Absent,
+            commitment: match claims.get("unbound") {
+                None => Commitment::Nonce("sample".to_owned()),
+                Some(_) => Commitment::Absent,
+            },
             token_hash: [7; 32],
             expires: OffsetDateTime::UNIX_EPOCH + time::Duration::days(40_000),
             emergency: None,

@@ -22,7 +22,11 @@ use time::OffsetDateTime;
 
 use crate::{
     ca::{self, Ca, KeyState, draft::fingerprint},
-    ledger::{What, bucket::Buckets, standing::Objection},
+    ledger::{
+        Standing, What,
+        bucket::Buckets,
+        standing::{Objection, Rule},
+    },
     notify::Notifier,
     policy::{Denial, Policy},
     store::{self, Store},
@@ -38,6 +42,8 @@ pub struct Authority {
     pub policy: ArcSwap<Policy>,
     /// The ledger and its only writer.
     pub store: Store,
+    /// Held while the policy is replaced, from its record to its use.
+    replacing: tokio::sync::Mutex<()>,
     /// What hosts fetched last.
     published: published::Published,
     /// Who is told of it.
@@ -69,6 +75,7 @@ impl Authority {
             ca,
             policy: ArcSwap::from_pointee(policy),
             store,
+            replacing: tokio::sync::Mutex::new(()),
             published: published::Published::new(keys_version),
             notifier: Notifier::default(),
             opened: Mutex::new(requests::opening_rate()),
@@ -86,6 +93,7 @@ impl Authority {
     /// # Errors
     /// [`Error::Store`] where the ledger cannot be written; the old policy then stays.
     pub async fn replace_policy(&self, policy: Policy, now: OffsetDateTime) -> Result<(), Error> {
+        let _replacing = self.replacing.lock().await;
         self.store.record(policy_event(&policy), now).await?;
         self.policy.store(Arc::new(policy));
         Ok(())
@@ -97,6 +105,19 @@ impl Authority {
     /// [`Error::Store`] if the ledger cannot be written; the denials are counted on.
     pub async fn record_denials(&self, now: OffsetDateTime) -> Result<(), Error> {
         Ok(self.store.record_denials(now).await?)
+    }
+
+    /// Waits until the policy in use is the one that the ledger names. If the ledger has another
+    /// although none is being replaced (its record came through, and the answer to it was lost),
+    /// the one in use is recorded once more.
+    pub(crate) async fn settle_policy(&self, now: OffsetDateTime) -> Result<(), Error> {
+        let _replacing = self.replacing.lock().await;
+        let policy = self.policy();
+        let is_in_force = |standing: &Standing| standing.policy() == Some(policy.hash());
+        if !self.store.standing(is_in_force) {
+            self.store.record(policy_event(&policy), now).await?;
+        }
+        Ok(())
     }
 
     /// The policy in force now; one operation decides by one of them.
@@ -155,6 +176,14 @@ pub enum Error {
     /// Nothing to mend: the list of revoked passes does not read back, and is not published.
     #[error(transparent)]
     Krl(#[from] ca::krl::Error),
+}
+
+impl Error {
+    /// Whether it was decided by a policy that was replaced before the decision was recorded:
+    /// nothing was recorded, and it can be decided again.
+    fn is_policy_changed(&self) -> bool {
+        matches!(self, Self::Objection(objection) if objection.rule == Rule::PolicyChanged)
+    }
 }
 
 impl From<store::Error> for Error {

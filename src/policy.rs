@@ -55,6 +55,7 @@ pub use extension::Extension;
 pub use grant::{Grant, Restriction};
 pub use paging::Page;
 pub use registered::Means;
+pub use require::expect_bound;
 pub use role::Role;
 
 /// What the caller wants.
@@ -134,6 +135,7 @@ pub struct Policy {
     bastions: bastion::Bastions,
     offices: offices::Offices,
     registry: Registry,
+    named_issuers: Vec<registered::NamedIssuer>,
     roles: Vec<Role>,
     tests: Vec<testing::Test>,
     patterns: Arc<Patterns>,
@@ -155,6 +157,7 @@ impl Policy {
         let conditions = roles.iter().flat_map(Role::conditions);
         let patterns = condition::unite(conditions.chain(offices.conditions()));
         let registry = registered::load(lines, &file)?;
+        let named_issuers = registered::issuers(lines, &file);
         let tests = testing::load(lines, file.tests, &roles, &bastions)?;
         Ok(Self {
             hash: format!("{:x}", Sha256::digest(text)),
@@ -164,6 +167,7 @@ impl Policy {
             bastions,
             offices,
             registry,
+            named_issuers,
             roles,
             tests,
             patterns,

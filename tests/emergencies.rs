@@ -35,6 +35,7 @@ use sha2::{Digest, Sha256};
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, rand_core::OsRng};
 use support::{
     door::{Caller, Refusal, with_token},
+    person,
     scene::Scene,
 };
 use tonic::Code;
@@ -207,7 +208,7 @@ impl Outage {
         let seen = requests.get(with_token(GetRequest { id }, &token)).await?;
         let digest = tree::leaf_hash(&seen.into_inner().event);
         let name = self.scene.door.server_name();
-        let message = approval::message(Verb::Review, name, &digest, "");
+        let message = person::decision(&token, Verb::Review, name, &digest, "");
         let signature = caller
             .key
             .sign(approval::NAMESPACE, HashAlg::Sha512, &message);

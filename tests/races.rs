@@ -22,7 +22,7 @@ use daypass::{
 use ssh_key::{HashAlg, LineEnding};
 use support::{
     door::{Door, Refusal, with_token},
-    person::Person,
+    person::{Person, decision},
     scene::Scene,
 };
 
@@ -84,7 +84,7 @@ impl Story {
         server: &str,
         (signed, sent): (&Request, &Request),
     ) -> DecideRequest {
-        let message = approval::message(verb, server, &leaf_hash(&signed.event), "");
+        let message = decision(&by.token, verb, server, &leaf_hash(&signed.event), "");
         let key = &by.caller.key;
         let signature = key.sign(approval::NAMESPACE, HashAlg::Sha512, &message);
         DecideRequest {

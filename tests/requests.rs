@@ -20,6 +20,7 @@ use daypass::{
 use ssh_key::{HashAlg, LineEnding};
 use support::{
     door::{Caller, Refusal, with_token},
+    person,
     scene::Scene,
 };
 use tonic::transport::Channel;
@@ -122,7 +123,7 @@ impl Story {
     fn decision(&self, person: &Person, verb: Verb, request: &Request) -> DecideRequest {
         let digest = leaf_hash(&request.event);
         let name = self.scene.door.server_name();
-        let message = approval::message(verb, name, &digest, "looked at");
+        let message = person::decision(&person.token, verb, name, &digest, "looked at");
         let key = &person.caller.key;
         let signature = key
             .sign(approval::NAMESPACE, HashAlg::Sha512, &message)
@@ -359,6 +360,111 @@ async fn approvals_that_do_not_count() {
         .await
         .unwrap();
     story.assert_verifies().await;
+}
+
+/// With `count = 2`, a second lead whose token commits to the first lead's public key repeats the
+/// first lead's signature; then one that holds the key itself; then one that holds bob's.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_signature_is_one_approval_and_one_key_too() {
+    let story = Story::start().await;
+    let (bob, carol) = (&story.bob, &story.carol);
+    let with_key_of = |other: &Person, name: &str| {
+        let caller = Caller {
+            key: other.caller.key.clone(),
+            ..Caller::new()
+        };
+        let claims = story.scene.claims(&caller, name, &["sre-lead"]);
+        let token = story.scene.sign(claims);
+        Person { caller, token }
+    };
+    let request = story.ask("two").await;
+    let first = story.decision(carol, Verb::Approve, &request);
+    story
+        .send(carol, Verb::Approve, first.clone())
+        .await
+        .unwrap();
+    let dave = with_key_of(carol, "dave");
+    let repeated = DecideRequest {
+        binding_secret: dave.caller.secret.clone(),
+        ..first
+    };
+    story
+        .refused(
+            "the first lead's signature",
+            "POSSESSION",
+            story.send(&dave, Verb::Approve, repeated),
+        )
+        .await;
+    story
+        .refused(
+            "the first lead's key",
+            "KEY_USED",
+            story.approve(&dave, &request),
+        )
+        .await;
+    let erin = with_key_of(bob, "erin");
+    story
+        .refused(
+            "the requester's key",
+            "KEY_USED",
+            story.approve(&erin, &request),
+        )
+        .await;
+    story
+        .refused(
+            "with one of two",
+            "REQUEST_PENDING",
+            story.issue(bob, Story::redemption(&request, "two")),
+        )
+        .await;
+    story.approve(&story.dave, &request).await.unwrap();
+    story
+        .issue(bob, Story::redemption(&request, "two"))
+        .await
+        .unwrap();
+    story.assert_verifies().await;
+}
+
+/// A token of the device flow has no nonce: who stole it could sign with a key of their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stolen_device_flow_token_approves_denies_and_reviews_nothing() {
+    let story = Story::start().await;
+    let caller = Caller::new();
+    let mut claims = story
+        .scene
+        .claims(&caller, "carol", &["sre-lead", "security"]);
+    claims.as_object_mut().unwrap().remove("nonce");
+    let token = story.scene.sign(claims);
+    let stolen = Person { caller, token };
+    let request = story.ask("prod").await;
+    for verb in [Verb::Approve, Verb::Deny] {
+        story
+            .refused(
+                "decided by an unbound token",
+                "UNBOUND_TOKEN",
+                story.decide(&stolen, verb, &request),
+            )
+            .await;
+    }
+    let emergency = Ask {
+        emergency: true,
+        ..ask("prod")
+    };
+    let serial = story.issue(&story.bob, emergency).await.unwrap().serial;
+    let message = with_token(GetRequest { id: serial }, &story.carol.token);
+    let review = story.client().get(message).await.unwrap().into_inner();
+    story
+        .refused(
+            "reviewed by an unbound token",
+            "UNBOUND_TOKEN",
+            story.decide(&stolen, Verb::Review, &review),
+        )
+        .await;
+    story.approve(&story.carol, &request).await.unwrap();
+    story
+        .decide(&story.carol, Verb::Review, &review)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -633,6 +633,60 @@ async fn an_acknowledged_page_comes_before_the_pass_and_one_receiver_is_enough()
     assert_eq!(all[1].json["data"]["next"], next);
 }
 
+/// Bob's page is on its way, and a policy without him (or with less for him) comes into force. What
+/// he gets is what that policy gives, and no more than the page was about.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_replaced_during_the_page_decides() {
+    let narrower = POLICY.replace("ttl = \"15m\"", "ttl = \"5m\"").replace(
+        "principals = [\"root\"]",
+        "principals = [\"root\", \"jump\"]",
+    );
+    let without = POLICY.replace(
+        "emergency = { allow = '\"oncall\"",
+        "emergency = { allow = '\"sre\"",
+    );
+    for (case, policy, expected) in [
+        ("less, and another login", narrower, Some(5 * 60)),
+        ("nothing for him", without, None),
+    ] {
+        assert_ne!(policy, POLICY, "{case}");
+        let stage = Stage::new(QUICK).await;
+        stage.receiver.behave(Behaviour::Hang);
+        stage.world.receiver().behave(Behaviour::Status(500));
+        let size = stage.size().await;
+        let (outcome, ()) = tokio::join!(stage.emergency(), async {
+            stage.got(|all| all.len() == 1).await;
+            fs::write(stage.world.files().policy(), &policy).unwrap();
+            let reloaded = stage.world.daemon().unwrap().reload().await.unwrap();
+            assert!(reloaded.policy.is_some(), "{case}");
+            stage.receiver.behave(Behaviour::Normal);
+        });
+        let pages = stage.got(|all| !all.is_empty()).await;
+        let pages = pages.iter().filter(|it| it.kind() == "page" && it.is_taken);
+        assert_eq!(pages.count(), 1, "{case}: people are paged once");
+        let events = stage.events(size).await;
+        let (loaded, last) = (&events[0], &events[1]);
+        assert_eq!(events.len(), 2, "{case}: {events:?}");
+        assert_eq!(loaded["type"], "policy_loaded", "{case}");
+        assert_eq!(last["policy"], loaded["policy"], "{case}");
+        match expected {
+            Some(seconds) => {
+                let pass = outcome.unwrap();
+                assert!(
+                    pass.valid_before - pass.valid_after <= seconds + 60,
+                    "{case}"
+                );
+                assert_eq!(pass.principals, ["root"], "{case}: what the page was about");
+                assert_eq!(last["type"], "issued", "{case}");
+            }
+            None => {
+                assert_eq!(outcome.unwrap_err().reason, "NOT_ALLOWED", "{case}");
+                assert_eq!(last["type"], "denied", "{case}");
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_denied_or_locked_pages_nobody() {
     let stage = Stage::new(QUICK).await;

@@ -9,7 +9,10 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{Failure, Global, failure::Code, output::clean};
-use crate::policy::{Policy, testing::TestOutcome};
+use crate::{
+    config::{Config, SERVER_FILE},
+    policy::{Policy, testing::TestOutcome},
+};
 
 /// Check, test and explain a policy file, and replay the past against it.
 #[derive(Debug, clap::Args)]
@@ -21,7 +24,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Load a policy and warn of roles that are too broad or out of reach.
-    Check(Source),
+    Check(Check),
     /// Run the policy's `[[test]]` blocks.
     Test(Source),
     /// Say which roles answer an ask, which condition decides, and what would have been needed.
@@ -41,6 +44,16 @@ struct Source {
     policy: Option<PathBuf>,
 }
 
+#[derive(Debug, clap::Args)]
+struct Check {
+    #[command(flatten)]
+    source: Source,
+    /// The server's configuration, whose issuers and webhooks the policy must fit; if there is a
+    /// `daypass.toml` beside the policy, it is that one.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
 impl Args {
     /// Runs the command.
     ///
@@ -48,7 +61,7 @@ impl Args {
     /// 1 where the policy does not load, a test fails, or a past decision would change.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         match self.action {
-            Action::Check(source) => check(global, &source.path()),
+            Action::Check(args) => args.run(global),
             Action::Test(source) => test(global, &source.path()),
             Action::Explain(args) => args.run(global, now()),
             Action::Replay(args) => args.run(global, now()).await,
@@ -97,8 +110,52 @@ struct Checked {
     warnings: Vec<String>,
 }
 
-fn check(global: &Global, path: &Path) -> Result<(), Failure> {
-    let policy = load(path)?;
+impl Check {
+    fn run(self, global: &Global) -> Result<(), Failure> {
+        let path = self.source.path();
+        let policy = load(&path)?;
+        let beside = path.with_file_name(SERVER_FILE);
+        let mut warnings = policy.warnings();
+        match self.config {
+            Some(config) => {
+                let config = Config::load(&config).map_err(|error| Failure::from_error(&error))?;
+                fit(&policy, &config)?;
+            }
+            None if beside.exists() => match Config::load(&beside) {
+                Ok(config) => fit(&policy, &config)?,
+                Err(error) => warnings.push(format!(
+                    "was not compared with a configuration that does not load: {error}"
+                )),
+            },
+            None if !policy.registry().is_empty() => warnings.push(
+                "names issuers in [[emergency_identity]] that were not compared with the \
+                 configuration; add --config daypass.toml"
+                    .to_owned(),
+            ),
+            None => {}
+        }
+        check(global, &path, &policy, warnings)
+    }
+}
+
+/// What the daemon would refuse of this policy beside this configuration.
+fn fit(policy: &Policy, config: &Config) -> Result<(), Failure> {
+    let issuers = config.issuers.iter().map(|issuer| issuer.url.as_str());
+    policy
+        .expect_issuers(&issuers.collect::<Vec<_>>())
+        .and_then(|()| match config.can_page() {
+            true => Ok(()),
+            false => policy.expect_no_page_before(),
+        })
+        .map_err(|error| Failure::from_error(&error))
+}
+
+fn check(
+    global: &Global,
+    path: &Path,
+    policy: &Policy,
+    warnings: Vec<String>,
+) -> Result<(), Failure> {
     let checked = Checked {
         policy: path.display().to_string(),
         hash: policy.hash().to_owned(),
@@ -107,7 +164,7 @@ fn check(global: &Global, path: &Path) -> Result<(), Failure> {
             .iter()
             .map(|role| role.name.clone())
             .collect(),
-        warnings: policy.warnings(),
+        warnings,
     };
     global.print(&checked, |checked| {
         let mut lines: Vec<_> = checked

@@ -109,14 +109,23 @@ impl Signed {
         comment: &str,
         key: &Key,
     ) -> Result<Seen, Error> {
-        let message = approval::message(verb, &self.trust.server_name, &seen.digest, comment);
+        let message = approval::Message {
+            verb,
+            server_name: &self.trust.server_name,
+            issuer: &self.login.issuer,
+            subject: &self.login.subject,
+            digest: &seen.digest,
+            comment,
+        };
         let request = v1::DecideRequest {
             id: seen.id,
             public_key: super::key::public_line(&key.public())?
                 .trim_end()
                 .to_owned(),
             binding_secret: self.login.secret()?,
-            signature: key.sign_for(approval::NAMESPACE, &message).await?,
+            signature: key
+                .sign_for(approval::NAMESPACE, &message.to_bytes())
+                .await?,
             comment: comment.to_owned(),
         };
         let request = authorized(&self.login.token, request)?;

@@ -99,6 +99,8 @@ pub(super) fn read_policy(config: &Config) -> Result<Policy, Error> {
     let text = modes::read_trusted_text(file, LONGEST_POLICY)
         .map_err(|problem| unreadable("policy", file, problem))?;
     let policy = Policy::parse(&text, &file.display().to_string())?;
+    let issuers: Vec<&str> = config.issuers.iter().map(|it| it.url.as_str()).collect();
+    policy.expect_issuers(&issuers)?;
     if !config.can_page() {
         policy.expect_no_page_before()?;
     }

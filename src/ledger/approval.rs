@@ -9,22 +9,46 @@ use super::{standing::Verb, tree::Hash};
 /// The SSHSIG namespace of decisions. A signature made for anything else does not count.
 pub const NAMESPACE: &str = "daypass-approve@v1";
 
-/// The bytes that a decision signs, as length-prefixed strings (RFC 4251, 5): domain, verb, server name, the request's
-/// digest, comment. The digest is the RFC 6962 leaf hash of the request's event, so it names exactly what was asked.
-pub fn message(verb: Verb, server_name: &str, digest: &Hash, comment: &str) -> Vec<u8> {
-    let mut message = Vec::new();
-    for part in [
-        NAMESPACE.as_bytes(),
-        verb.word().as_bytes(),
-        server_name.as_bytes(),
-        digest,
-        comment.as_bytes(),
-    ] {
-        let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
-        message.extend_from_slice(&length.to_be_bytes());
-        message.extend_from_slice(part);
+/// What a decision signs.
+///
+/// It names the decider: a signature that one person made does not count as another's, also if
+/// both sign with the same key.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// The decision.
+    pub verb: Verb,
+    /// The server's name.
+    pub server_name: &'a str,
+    /// The `iss` claim of the decider.
+    pub issuer: &'a str,
+    /// The `sub` claim of the decider.
+    pub subject: &'a str,
+    /// The RFC 6962 leaf hash of the request's event, so it names exactly what was asked.
+    pub digest: &'a Hash,
+    /// The decider's words.
+    pub comment: &'a str,
+}
+
+impl Message<'_> {
+    /// The signed bytes, as length-prefixed strings (RFC 4251, 5): domain, verb, server name,
+    /// issuer, subject, digest, comment.
+    pub fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for part in [
+            NAMESPACE.as_bytes(),
+            self.verb.word().as_bytes(),
+            self.server_name.as_bytes(),
+            self.issuer.as_bytes(),
+            self.subject.as_bytes(),
+            self.digest,
+            self.comment.as_bytes(),
+        ] {
+            let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+            bytes.extend_from_slice(&length.to_be_bytes());
+            bytes.extend_from_slice(part);
+        }
+        bytes
     }
-    message
 }
 
 /// An armored SSHSIG as the ledger keeps it: its base64 on one line.

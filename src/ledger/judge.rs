@@ -197,8 +197,15 @@ impl Judge {
         let Some(digest) = self.digests.get(&decided.request) else {
             return Err("decides what is no request before it");
         };
-        let message = approval::message(verb, &self.server, digest, &decided.comment);
-        match approval::is_signed(&decided.key, &message, &decided.signature) {
+        let message = approval::Message {
+            verb,
+            server_name: &self.server,
+            issuer: &decided.who.issuer,
+            subject: &decided.who.subject,
+            digest,
+            comment: &decided.comment,
+        };
+        match approval::is_signed(&decided.key, &message.to_bytes(), &decided.signature) {
             true => Ok(()),
             false => Err("is a decision without its maker's signature"),
         }

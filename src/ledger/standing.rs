@@ -14,6 +14,7 @@ mod locks;
 mod orders;
 mod passes;
 mod people;
+mod policies;
 mod requests;
 
 pub use locks::Lock;
@@ -39,6 +40,7 @@ pub struct Standing {
     people: people::People,
     orders: orders::Orders,
     agreed: agreed::Agreed,
+    policies: policies::Policies,
 }
 
 impl Standing {
@@ -52,6 +54,7 @@ impl Standing {
         }
         match &event.what {
             What::Requested(asked) => {
+                self.policies.expect_in_force(&asked.policy)?;
                 let (who, key) = (&asked.who, Some(&*asked.key));
                 self.expect_unlocked(&Applicant::new(who, key, Some(&asked.ask.role)))?;
                 self.requests.admit_request(event, asked)
@@ -66,6 +69,7 @@ impl Standing {
                 self.expect_later(event)?;
                 match &issued.jump {
                     None => {
+                        self.policies.expect_in_force(&issued.policy)?;
                         self.expect_unlocked_approvers(issued)?;
                         self.admit_emergency(issued)?;
                         self.requests.admit_pass(event, issued)
@@ -91,6 +95,7 @@ impl Standing {
     }
 
     fn decision(&self, verb: Verb, event: &Event, decided: &Decided) -> Result<(), Objection> {
+        self.policies.expect_in_force(&decided.policy)?;
         self.expect_unlocked_decider(decided)?;
         self.requests.admit_decision(verb, event, decided)
     }
@@ -107,7 +112,8 @@ impl Standing {
         self.learn(event);
         match &event.what {
             What::Issued(issued) => {
-                self.passes.add(Pass::of(event, issued));
+                self.passes
+                    .add(Pass::of(event, issued, self.policies.current()));
                 self.challenges.apply(event, issued, agreed);
             }
             What::SigningFailed { serial, .. } => {
@@ -130,13 +136,18 @@ impl Standing {
             What::Locked(locked) => self.apply_locked(event, locked),
             What::Unlocked(unlocked) => self.apply_unlocked(event, unlocked),
             What::Started { .. } => self.apply_started(),
-            What::PolicyLoaded { .. }
-            | What::Denied { .. }
+            What::PolicyLoaded { policy } => self.policies.load(policy),
+            What::Denied { .. }
             | What::Denials(_)
             | What::KeyStaged { .. }
             | What::KeyActivated { .. }
             | What::KeyRetired { .. } => (),
         }
+    }
+
+    /// The hash of the policy in force, by what is recorded; `None` before the first.
+    pub fn policy(&self) -> Option<&str> {
+        self.policies.current().map(|hash| &**hash)
     }
 
     /// What the daemon's clock and the issuers' clocks agreed on last: it is at least so late. `None` before the first token.
@@ -269,6 +280,10 @@ pub enum Rule {
     Covers,
     /// An administrator's order names a time that there is not.
     Time,
+    /// A key decides what it asked for, or decides it again.
+    KeyUsed,
+    /// Another policy came into force since it was decided.
+    PolicyChanged,
 }
 
 impl Rule {
@@ -296,6 +311,8 @@ impl Rule {
             Self::Stale => "ORDER_STALE",
             Self::Covers => "ORDER_COVERS",
             Self::Time => "ORDER_TIME",
+            Self::KeyUsed => "KEY_USED",
+            Self::PolicyChanged => "POLICY_CHANGED",
         }
     }
 }

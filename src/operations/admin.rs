@@ -15,7 +15,7 @@ use crate::{
         order::{Proof, Target},
         standing::{Lock, Preview},
     },
-    policy::{Ask, Context},
+    policy::{self, Ask, Context},
 };
 
 /// What a lock or a revocation came to.
@@ -195,13 +195,19 @@ pub(super) async fn expect_administrator(
     reason: &Option<String>,
     context: Context,
 ) -> Result<(), Error> {
-    if authority.policy().may_administer(identity) {
-        return Ok(());
-    }
     let ask = Ask {
         reason: reason.clone(),
         ..Ask::default()
     };
+    if authority.policy().may_administer(identity) {
+        let Err(denial) = policy::expect_bound(identity) else {
+            return Ok(());
+        };
+        let detail = format!("{}: {}", wanted(), denial.detail);
+        let code = denial.reason.code();
+        issue::refuse(authority, identity, key, &ask, context, code, &detail).await?;
+        return Err(Error::Denied(denial));
+    }
     let detail = format!("the policy does not let them {}", wanted());
     let code = "ADMIN_DENIED";
     issue::refuse(authority, identity, key, &ask, context, code, &detail).await?;

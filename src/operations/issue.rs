@@ -10,8 +10,8 @@ use super::{
 use crate::{
     ca::{self, Draft, draft::fingerprint},
     identity::{Holder, Identity},
-    ledger::{What, event},
-    policy::{Ask, Context, Decision, Grant, Page, Policy},
+    ledger::{What, event, standing::Objection},
+    policy::{Ask, Context, Decision, Grant, Page, Policy, Restriction},
 };
 
 pub use super::jump::Jump;
@@ -36,8 +36,10 @@ pub enum Outcome {
     Pending(Box<View>),
 }
 
-/// Decides, drafts, records, signs, in this order: the event is durable before the key is used. Where the role demands a
-/// page before its emergencies, that comes between draft and record.
+/// Decides, drafts, records, signs, in this order: the event is durable before the key is used. An
+/// ask is decided again once its page was acknowledged (if the role demands one before its
+/// emergencies), and if the policy was replaced before the pass was recorded: it is given by the
+/// policy that is in force at its place in the ledger.
 ///
 /// `nonce` is random and used once.
 ///
@@ -55,42 +57,46 @@ pub async fn issue(
     if let Err(problem) = record::expect_recordable(holder.identity(), ask, context) {
         return Err(invalid(authority, holder, ask, context, problem).await);
     }
-    let policy = authority.policy();
-    let decision = policy.decide(holder.identity(), ask, context);
-    let granted = match (ask.request, decision) {
-        (None, Decision::NeedsApproval(pending)) => {
-            let view = requests::file(authority, &policy, holder, ask, &pending, context).await?;
-            return Ok(Outcome::Pending(Box::new(view)));
-        }
-        (Some(id), decision @ (Decision::Granted(_) | Decision::NeedsApproval(_))) => {
-            requests::redeem(authority, &policy, holder, id, decision, context.now)
-        }
-        (None, Decision::Granted(grant)) => Ok(grant),
-        (_, Decision::Denied(denial)) => Err(Error::Denied(denial)),
-    };
-    match granted {
-        Ok(grant) => {
-            let order = Order {
-                authority,
-                policy: &policy,
-                holder,
-                ask,
-                context,
-            };
-            let pass = order.fill(grant, nonce).await?;
-            Ok(Outcome::Pass(Box::new(pass)))
-        }
-        Err(refusal) => {
-            let (code, detail) = match &refusal {
-                Error::Denied(denial) => (denial.reason.code(), denial.detail.clone()),
-                Error::Objection(objection) => (objection.rule.code(), objection.detail.clone()),
-                _ => return Err(refusal),
-            };
-            refuse_holder(authority, holder, ask, context, code, &detail).await?;
-            Err(refusal)
+    let mut paged = None;
+    for _ in 0..MOST_DECISIONS {
+        let policy = authority.policy();
+        let order = Order {
+            authority,
+            policy: &policy,
+            holder,
+            ask,
+            context,
+        };
+        match order.attempt(nonce, &mut paged).await {
+            Ok(Some(outcome)) => return Ok(outcome),
+            Ok(None) => {}
+            Err(error) if error.is_policy_changed() => {
+                authority.settle_policy(context.now).await?;
+            }
+            Err(error) => return Err(error),
         }
     }
+    Err(replaced_too_often(authority, holder, ask, context).await)
 }
+
+/// The refusal of what the policy was replaced under each time that it was decided, recorded.
+pub(super) async fn replaced_too_often(
+    authority: &Authority,
+    holder: &Holder,
+    ask: &Ask,
+    context: Context,
+) -> Error {
+    let objection = Objection::policy_changed();
+    let (code, detail) = (objection.rule.code(), &objection.detail);
+    match refuse_holder(authority, holder, ask, context, code, detail).await {
+        Ok(()) => Error::Objection(objection),
+        Err(error) => error,
+    }
+}
+
+/// How often an ask is decided at most: once, once more after its page, and again each time that
+/// the policy is replaced on the way.
+pub(super) const MOST_DECISIONS: usize = 8;
 
 /// What was granted, on its way to be signed.
 pub(super) struct Order<'a> {
@@ -102,12 +108,68 @@ pub(super) struct Order<'a> {
 }
 
 impl Order<'_> {
-    /// The pass, and then its jump pass where it has one. What cannot be drafted is found before anything is recorded.
-    async fn fill(&self, grant: Grant, nonce: [u8; 32]) -> Result<Pass, Error> {
+    /// Decides by the policy of this order, and does what follows; `None`: a page was acknowledged,
+    /// and all of it is to be decided again.
+    ///
+    /// `paged` is what an acknowledged page was about: the pass is within it, too.
+    async fn attempt(
+        &self,
+        nonce: [u8; 32],
+        paged: &mut Option<Restriction>,
+    ) -> Result<Option<Outcome>, Error> {
+        let (authority, holder, ask, context) =
+            (self.authority, self.holder, self.ask, self.context);
+        let decision = self.policy.decide(holder.identity(), ask, context);
+        let granted = match (ask.request, decision) {
+            (None, Decision::NeedsApproval(pending)) => {
+                let view =
+                    requests::file(authority, self.policy, holder, ask, &pending, context).await?;
+                return Ok(Some(Outcome::Pending(Box::new(view))));
+            }
+            (Some(id), decision @ (Decision::Granted(_) | Decision::NeedsApproval(_))) => {
+                requests::redeem(authority, self.policy, holder, id, decision, context.now)
+            }
+            (None, Decision::Granted(grant)) => Ok(grant),
+            (_, Decision::Denied(denial)) => Err(Error::Denied(denial)),
+        };
+        let granted = granted.and_then(|grant| match &*paged {
+            Some(limit) => grant.narrow(limit).map_err(Error::Denied),
+            None => Ok(grant),
+        });
+        let grant = match granted {
+            Ok(grant) => grant,
+            Err(refusal) => return Err(self.refuse(refusal).await),
+        };
         if let Err(problem) = record::expect_recordable_command(grant.command()) {
-            let (authority, holder) = (self.authority, self.holder);
-            return Err(invalid(authority, holder, self.ask, self.context, problem).await);
+            return Err(invalid(authority, holder, ask, context, problem).await);
         }
+        if paged.is_none() && self.policy.page(ask) == Some(Page::Before) {
+            let draft = self.draft(&grant, nonce).await?;
+            page::before(authority, &self.issued(&grant, &draft), context, &nonce).await?;
+            *paged = Some(grant.as_restriction());
+            return Ok(None);
+        }
+        let pass = self.fill(grant, nonce).await?;
+        Ok(Some(Outcome::Pass(Box::new(pass))))
+    }
+
+    /// The refusal, once it is recorded.
+    async fn refuse(&self, refusal: Error) -> Error {
+        let (code, detail) = match &refusal {
+            Error::Denied(denial) => (denial.reason.code(), denial.detail.clone()),
+            Error::Objection(objection) => (objection.rule.code(), objection.detail.clone()),
+            _ => return refusal,
+        };
+        let (authority, holder, context) = (self.authority, self.holder, self.context);
+        match refuse_holder(authority, holder, self.ask, context, code, &detail).await {
+            Ok(()) => refusal,
+            Err(error) => error,
+        }
+    }
+
+    /// The pass, and then its jump pass if it has one. What cannot be drafted is found before
+    /// anything is recorded.
+    async fn fill(&self, grant: Grant, nonce: [u8; 32]) -> Result<Pass, Error> {
         let draft = self.draft(&grant, nonce).await?;
         let jump = match grant.jump() {
             None => None,
@@ -116,12 +178,12 @@ impl Order<'_> {
                 Some((way.clone(), rights, draft))
             }
         };
-        let certificate = self.sign(&grant, draft, None, &nonce).await?;
+        let issued = self.issued(&grant, &draft);
+        let certificate = self.sign(draft, issued).await?;
         let jump = match jump {
             None => None,
             Some((way, rights, draft)) => {
-                let main = certificate.serial();
-                Some(jump::issue(self, way, rights, draft, (main, &nonce)).await?)
+                Some(jump::issue(self, way, rights, draft, certificate.serial()).await?)
             }
         };
         Ok(Pass {
@@ -143,23 +205,19 @@ impl Order<'_> {
         }
     }
 
-    /// Pages where the role wants that first, then records and signs.
+    /// The event of the pass that `draft` will be.
+    pub(super) fn issued(&self, grant: &Grant, draft: &Draft) -> event::Issued {
+        let asked = record::asked(self.ask, self.context);
+        record::issued(self.holder, asked, grant, draft, self.policy.hash())
+    }
+
+    /// Records, then signs.
     pub(super) async fn sign(
         &self,
-        grant: &Grant,
         draft: Draft,
-        jump: Option<event::Jump>,
-        nonce: &[u8; 32],
+        issued: event::Issued,
     ) -> Result<Certificate, Error> {
         let (authority, now) = (self.authority, self.context.now);
-        let asked = record::asked(self.ask, self.context);
-        let issued = event::Issued {
-            jump,
-            ..record::issued(self.holder, asked, grant, &draft, self.policy.hash())
-        };
-        if issued.jump.is_none() && self.policy.page(self.ask) == Some(Page::Before) {
-            page::before(authority, &issued, self.context, nonce).await?;
-        }
         let (draft, receipt) = authority.store.issue(draft, issued, now).await?;
         let serial = receipt.serial();
         match authority.ca.sign(draft, receipt) {

@@ -24,19 +24,23 @@ pub struct Jump {
     pub grant: Grant,
 }
 
-/// Records and signs the jump pass of the pass `main`, whose nonce that was.
+/// Records and signs the jump pass of the pass `main`.
 pub(super) async fn issue(
     order: &Order<'_>,
     way: Way,
     grant: Grant,
     draft: Draft,
-    (main, nonce): (u64, &[u8; 32]),
+    main: u64,
 ) -> Result<Jump, Error> {
     let jump = event::Jump {
         bastion: way.bastion.clone(),
         pass: main,
     };
-    let certificate = order.sign(&grant, draft, Some(jump), nonce).await?;
+    let issued = event::Issued {
+        jump: Some(jump),
+        ..order.issued(&grant, &draft)
+    };
+    let certificate = order.sign(draft, issued).await?;
     Ok(Jump {
         way,
         certificate,

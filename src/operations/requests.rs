@@ -10,7 +10,11 @@ use std::sync::PoisonError;
 use ssh_key::PublicKey;
 use time::OffsetDateTime;
 
-use super::{Authority, Error, issue, record};
+use super::{
+    Authority, Error,
+    issue::{self, MOST_DECISIONS},
+    record,
+};
 use crate::{
     ca::draft::fingerprint,
     identity::{Holder, Identity},
@@ -22,7 +26,8 @@ use crate::{
         tree::{Hash, leaf_hash},
     },
     policy::{
-        Ask, Context, Decision, Denial, Grant, Means, Pending, Person, Policy, Reason, Restriction,
+        self, Ask, Context, Decision, Denial, Grant, Means, Pending, Person, Policy, Reason,
+        Restriction,
     },
 };
 
@@ -59,6 +64,23 @@ pub async fn open(
     if let Err(problem) = record::expect_recordable(holder.identity(), ask, context) {
         return Err(issue::invalid(authority, holder, ask, context, problem).await);
     }
+    for _ in 0..MOST_DECISIONS {
+        match decide_ask(authority, holder, ask, context).await {
+            Err(error) if error.is_policy_changed() => {
+                authority.settle_policy(context.now).await?;
+            }
+            outcome => return outcome,
+        }
+    }
+    Err(issue::replaced_too_often(authority, holder, ask, context).await)
+}
+
+async fn decide_ask(
+    authority: &Authority,
+    holder: &Holder,
+    ask: &Ask,
+    context: Context,
+) -> Result<View, Error> {
     let policy = authority.policy();
     match policy.decide(holder.identity(), ask, context) {
         Decision::NeedsApproval(pending) => {
@@ -233,6 +255,24 @@ pub async fn decide(
     verdict: &Verdict<'_>,
     context: Context,
 ) -> Result<View, Error> {
+    for _ in 0..MOST_DECISIONS {
+        match decide_once(authority, holder, verdict, context).await {
+            Err(error) if error.is_policy_changed() => {
+                authority.settle_policy(context.now).await?;
+            }
+            outcome => return outcome,
+        }
+    }
+    let ask = about(&find(authority, verdict.id)?);
+    Err(issue::replaced_too_often(authority, holder, &ask, context).await)
+}
+
+async fn decide_once(
+    authority: &Authority,
+    holder: &Holder,
+    verdict: &Verdict<'_>,
+    context: Context,
+) -> Result<View, Error> {
     let request = find(authority, verdict.id)?;
     let policy = authority.policy();
     let identity = holder.identity();
@@ -286,6 +326,9 @@ fn may_decide(
     request: &Request,
     verb: Verb,
 ) -> Result<(), Denial> {
+    if verb != Verb::Cancel {
+        policy::expect_bound(identity)?;
+    }
     let ask = record::ask(&request.ask);
     let own = request.is_by(&record::who(identity));
     let may = match verb {

@@ -19,6 +19,7 @@ use crate::{
     policy::{Ask, Context, Reason},
 };
 
+mod policies;
 mod reading;
 
 const POLICY: &str = r#"

@@ -66,11 +66,13 @@ pub enum Reason {
     EmergencyOnly,
     /// Too few registered people signed.
     Quorum,
+    /// The token is bound to no key, and a decision or an administrator's call needs one that is.
+    Unbound,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::UnknownRole,
         Self::NotAllowed,
         Self::Condition,
@@ -87,6 +89,7 @@ impl Reason {
         Self::Approval,
         Self::EmergencyOnly,
         Self::Quorum,
+        Self::Unbound,
     ];
 
     /// The stable code of the wire and the ledger.
@@ -108,6 +111,7 @@ impl Reason {
             Self::Approval => "APPROVAL",
             Self::EmergencyOnly => "EMERGENCY_ONLY",
             Self::Quorum => "QUORUM",
+            Self::Unbound => "UNBOUND_TOKEN",
         }
     }
 
@@ -130,6 +134,7 @@ impl Reason {
             Self::Approval => "approval",
             Self::EmergencyOnly => "emergency",
             Self::Quorum => "keys",
+            Self::Unbound => "bound",
         }
     }
 }

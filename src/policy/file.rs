@@ -99,13 +99,14 @@ pub(super) enum Days {
     List(Vec<String>),
 }
 
-/// `require = { auth_age = "15m", amr = ["hwk"], acr = ["phr"] }`.
+/// `require = { auth_age = "15m", amr = ["hwk"], acr = ["phr"], bound = true }`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Require {
     pub(super) auth_age: Option<String>,
     pub(super) amr: Option<Vec<String>>,
     pub(super) acr: Option<Vec<String>>,
+    pub(super) bound: Option<bool>,
 }
 
 /// `approval = { count, by, within }`.
@@ -193,6 +194,8 @@ pub(super) struct Person {
     pub(super) auth_age: Option<Spanned<String>>,
     pub(super) amr: Option<Vec<String>>,
     pub(super) acr: Option<String>,
+    /// Whether their token is bound to their key; left out, it is.
+    pub(super) bound: Option<bool>,
 }
 
 /// `ask = { role = "...", ... }`.

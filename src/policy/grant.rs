@@ -89,6 +89,26 @@ impl Grant {
         })
     }
 
+    /// This grant as a restriction: what is narrowed by it gives no more than this grant does.
+    pub fn as_restriction(&self) -> Restriction {
+        let passage = match self.way() {
+            None => Passage::Direct,
+            Some(way) => Passage::Through {
+                bastion: way.bastion.clone(),
+                principals: way.principals().clone(),
+                source: way.source().cloned(),
+            },
+        };
+        Restriction {
+            principals: Some(self.principals.clone()),
+            command: self.command.clone(),
+            source: self.source.clone(),
+            extensions: Some(self.extensions.clone()),
+            ttl: Some(self.ttl),
+            passage,
+        }
+    }
+
     /// What the jump pass may do that belongs to a pass through a bastion; it ends when that one does.
     pub fn jump(&self) -> Option<(&Way, Self)> {
         let way = self.way.as_deref()?;

@@ -15,7 +15,7 @@ use super::{
     file::{self, Text},
 };
 use crate::identity::{
-    Identity,
+    Binding, Identity,
     emergency::{MAX_SIGNATURES, Registered, Registry},
 };
 
@@ -25,21 +25,41 @@ const MAX_TEXT: usize = 256;
 /// How a person was proven.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Means {
-    /// By an ID token, or as if by one.
+    /// By an ID token that is bound to their key, or as if by one.
     #[default]
     Token,
+    /// By an ID token that is bound to no key (device flow, `binding = "none"`): with a stolen one
+    /// another person signs in as well.
+    UnboundToken,
     /// By a registered key, without a token.
     RegisteredKey,
 }
 
 impl Means {
     /// That of an identity.
-    pub(super) fn of(identity: &Identity) -> Self {
-        match identity.emergency() {
-            None => Self::Token,
-            Some(_) => Self::RegisteredKey,
+    pub fn of(identity: &Identity) -> Self {
+        match (identity.emergency(), identity.binding()) {
+            (Some(_), _) => Self::RegisteredKey,
+            (None, Binding::Nonce | Binding::Audience) => Self::Token,
+            (None, Binding::None) => Self::UnboundToken,
         }
     }
+}
+
+/// The issuer that a registered person is of, and the line that says so.
+#[derive(Clone, Debug)]
+pub(super) struct NamedIssuer {
+    issuer: String,
+    line: usize,
+}
+
+/// The issuers that `[[emergency_identity]]` tables name, in file order.
+pub(super) fn issuers(text: Text<'_>, file: &file::File) -> Vec<NamedIssuer> {
+    let named = |raw: &file::EmergencyIdentity| NamedIssuer {
+        issuer: raw.issuer.get_ref().clone(),
+        line: text.line(&raw.issuer.span()),
+    };
+    file.emergency_identities.iter().map(named).collect()
 }
 
 /// Reads the `[[emergency_identity]]` tables.
@@ -131,6 +151,35 @@ impl Policy {
     /// Whose keys are registered for emergencies.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Refuses registered people of an issuer that the server does not know. `(issuer, subject)` is
+    /// the identity: with an issuer spelled otherwise than in tokens, a person who comes by a
+    /// registered key is another one than the person who signs in, and reviews their own emergency.
+    ///
+    /// # Errors
+    /// The first such table's line, and the issuers that there are.
+    pub fn expect_issuers(&self, configured: &[&str]) -> Result<(), Error> {
+        let is_unknown = |named: &&NamedIssuer| !configured.contains(&named.issuer.as_str());
+        let Some(named) = self.named_issuers.iter().find(is_unknown) else {
+            return Ok(());
+        };
+        let bare = |url: &str| url.trim_end_matches('/').to_ascii_lowercase();
+        let meant = configured
+            .iter()
+            .find(|url| bare(url) == bare(&named.issuer));
+        let advice = match meant {
+            Some(url) => format!("write {url:?}"),
+            None => format!("write one of {}", configured.join(", ")),
+        };
+        Err(Error::Invalid {
+            origin: self.origin.clone(),
+            line: named.line,
+            message: format!(
+                "issuer {:?} is not the url of an [[issuer]] in daypass.toml: {advice}, exactly",
+                named.issuer
+            ),
+        })
     }
 
     /// An identity by registered keys gets emergencies only.

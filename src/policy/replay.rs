@@ -41,6 +41,8 @@ pub struct Past {
     pub approved: Option<Approved>,
     /// The people whose registered keys signed, where no token was shown; the first is the one who asked.
     pub signers: Vec<Approver>,
+    /// Whether the token that was shown was bound to no key.
+    pub is_unbound: bool,
 }
 
 /// One of the passes that an ask gives.
@@ -169,9 +171,10 @@ impl Policy {
             issuer: &past.issuer,
             subject: &past.subject,
             claims: &past.claims,
-            means: match past.signers.is_empty() {
-                true => Means::Token,
-                false => Means::RegisteredKey,
+            means: match (past.signers.is_empty(), past.is_unbound) {
+                (true, false) => Means::Token,
+                (true, true) => Means::UnboundToken,
+                (false, _) => Means::RegisteredKey,
             },
         };
         let context = Context {

@@ -8,7 +8,9 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{Denial, Person, Reason, file, limits};
+use crate::identity::Identity;
+
+use super::{Denial, Means, Person, Reason, file, limits};
 
 /// The most names one list may have, and the most bytes a name.
 const MAX_NAMES: usize = 16;
@@ -48,7 +50,7 @@ impl<'a> Authentication<'a> {
     }
 }
 
-/// `require = { auth_age, amr, acr }`.
+/// `require = { auth_age, amr, acr, bound }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Require {
     /// At most this long ago.
@@ -57,6 +59,8 @@ pub struct Require {
     amr: Vec<String>,
     /// At one of these levels, the one wanted most first.
     acr: Vec<String>,
+    /// With a token that is bound to the caller's key.
+    bound: bool,
 }
 
 impl Require {
@@ -75,10 +79,18 @@ impl Require {
             auth_age,
             amr: names("amr", raw.amr.as_deref())?,
             acr: names("acr", raw.acr.as_deref())?,
+            bound: raw.bound.unwrap_or_default(),
         };
-        if loaded.auth_age.is_none() && loaded.amr.is_empty() && loaded.acr.is_empty() {
+        if raw.bound == Some(false) {
+            return Err("`bound` is true or left out; remove it to demand none".to_owned());
+        }
+        let is_for_nothing = loaded.auth_age.is_none()
+            && loaded.amr.is_empty()
+            && loaded.acr.is_empty()
+            && !loaded.bound;
+        if is_for_nothing {
             return Err(
-                "`require` demands nothing; name `auth_age`, `amr` or `acr`, or remove it"
+                "`require` demands nothing; name `auth_age`, `amr`, `acr` or `bound`, or remove it"
                     .to_owned(),
             );
         }
@@ -105,6 +117,7 @@ impl Require {
             ("auth_age", self.age(authentication, now)),
             ("amr", self.methods(authentication)),
             ("acr", self.level(authentication)),
+            ("bound", self.binding(person.means)),
         ]
         .into_iter()
         .filter_map(|(name, fault)| Some((name, fault?)))
@@ -133,9 +146,15 @@ impl Require {
             .auth_age
             .map(|age| ("max_age", age.as_secs().to_string()));
         let list = |name, list: &[String]| (!list.is_empty()).then(|| (name, list.join(" ")));
-        [age, list("amr", &self.amr), list("acr_values", &self.acr)]
-            .into_iter()
-            .flatten()
+        let bound = self.bound.then(|| ("bound", "true".to_owned()));
+        [
+            age,
+            list("amr", &self.amr),
+            list("acr_values", &self.acr),
+            bound,
+        ]
+        .into_iter()
+        .flatten()
     }
 
     fn age(&self, authentication: Authentication<'_>, now: OffsetDateTime) -> Option<String> {
@@ -172,9 +191,14 @@ impl Require {
         let met = self.acr.is_empty() || self.acr.iter().any(|one| Some(one.as_str()) == level);
         (!met).then(|| format!("at {} (acr)", self.acr.join(" or ")))
     }
+
+    fn binding(&self, means: Means) -> Option<String> {
+        let is_unbound = means == Means::UnboundToken;
+        (self.bound && is_unbound).then(|| UNBOUND.to_owned())
+    }
 }
 
-/// As an author would write it: `at most 15m old, with hwk, at phr`.
+/// As an author would write it: `at most 15m old, with hwk, at phr, bound to the key`.
 impl std::fmt::Display for Require {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let age = self
@@ -182,8 +206,28 @@ impl std::fmt::Display for Require {
             .map(|age| format!("at most {} old", humantime::format_duration(age)));
         let amr = (!self.amr.is_empty()).then(|| format!("with {}", self.amr.join(" and ")));
         let acr = (!self.acr.is_empty()).then(|| format!("at {}", self.acr.join(" or ")));
-        let parts: Vec<_> = [age, amr, acr].into_iter().flatten().collect();
+        let bound = self.bound.then(|| "bound to the key".to_owned());
+        let parts: Vec<_> = [age, amr, acr, bound].into_iter().flatten().collect();
         f.write_str(&parts.join(", "))
+    }
+}
+
+/// What is wrong with a token that is bound to no key, and what to do.
+const UNBOUND: &str = "with a token that is bound to your key: sign in in a browser \
+    (`daypass login` without --device), at an issuer whose binding is not \"none\"";
+
+/// Refuses an identity whose token is bound to no key: a stolen one decides nothing and administers
+/// nothing.
+///
+/// # Errors
+/// [`Reason::Unbound`].
+pub fn expect_bound(identity: &Identity) -> Result<(), Denial> {
+    match Means::of(identity) {
+        Means::Token | Means::RegisteredKey => Ok(()),
+        Means::UnboundToken => Err(Denial::new(
+            Reason::Unbound,
+            format!("decisions and administration are only taken {UNBOUND}"),
+        )),
     }
 }
 

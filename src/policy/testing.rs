@@ -28,6 +28,7 @@ pub(super) struct Test {
     caller: IpAddr,
     at: Option<OffsetDateTime>,
     auth_age: Option<Duration>,
+    means: Means,
     ask: Ask,
     expected: Expected,
     principals: Option<BTreeSet<String>>,
@@ -76,7 +77,7 @@ impl Policy {
             issuer: &test.issuer,
             subject: &test.subject,
             claims: &claims,
-            means: Means::Token,
+            means: test.means,
         };
         let context = Context {
             now,
@@ -235,6 +236,10 @@ fn load_one(
         auth_age: match &raw.person.auth_age {
             None => None,
             Some(age) => Some(text.parse(age, |age| duration(age))?),
+        },
+        means: match raw.person.bound {
+            Some(true) | None => Means::Token,
+            Some(false) => Means::UnboundToken,
         },
         ask: ask(text, raw.ask)?,
         expected,

@@ -177,8 +177,15 @@ impl Services {
         let identity = self.authenticate(call).await?;
         let comment = convert::comment(&request.comment)?.unwrap_or_default();
         let (standing, digest) = requests::digest(&self.authority, request.id).await?;
-        let message = approval::message(verb, &self.authority.server_name, &digest, &comment);
-        let holder = match decider(&identity, request, &message) {
+        let message = approval::Message {
+            verb,
+            server_name: &self.authority.server_name,
+            issuer: identity.issuer(),
+            subject: identity.subject(),
+            digest: &digest,
+            comment: &comment,
+        };
+        let holder = match decider(&identity, request, &message.to_bytes()) {
             Ok(holder) => holder,
             Err(refusal) => {
                 return Err(self

@@ -148,7 +148,10 @@ fn objected(rule: Rule) -> Code {
         | Rule::Jump
         | Rule::RevokedMeanwhile
         | Rule::Stale => Code::FailedPrecondition,
+        // The same call again is judged by the new policy.
+        Rule::PolicyChanged => Code::Unavailable,
         Rule::Locked
+        | Rule::KeyUsed
         | Rule::OwnRequest
         | Rule::OtherHolder
         | Rule::OtherAsk

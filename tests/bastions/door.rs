@@ -18,7 +18,7 @@ use tonic::transport::Channel;
 
 use super::support::{
     door::{Refusal, with_token},
-    person::Person,
+    person::{Person, decision},
     scene::Scene,
 };
 
@@ -104,7 +104,8 @@ impl Story {
         let answer = self.issue(ask("guarded")).await.unwrap();
         let request = answer.pending.expect("the role needs approval");
         let digest = leaf_hash(&request.event);
-        let message = approval::message(
+        let message = decision(
+            &self.carol.token,
             Verb::Approve,
             self.scene.door.server_name(),
             &digest,

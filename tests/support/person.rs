@@ -1,7 +1,13 @@
 //! Somebody signed in with a key: what they ask for, and what they do to locks and passes.
 
+use base64::prelude::*;
 use daypass::{
-    ledger::order::{Target, Verb},
+    ledger::{
+        approval,
+        order::{Target, Verb},
+        standing,
+        tree::Hash,
+    },
     proto::v1::{
         Ask, IssueResponse, ListLocksRequest, Lock, LockRequest, LockResponse, LockTarget,
         PreviewRequest, PreviewResponse, RevokeRequest, UnlockRequest, admin_client::AdminClient,
@@ -167,6 +173,28 @@ impl Person {
         let request = with_token(ListLocksRequest {}, &self.token);
         Ok(admin(scene).list_locks(request).await?.into_inner().locks)
     }
+}
+
+/// What the person with this token signs to decide about a request with that digest.
+pub fn decision(
+    token: &str,
+    verb: standing::Verb,
+    server_name: &str,
+    digest: &Hash,
+    comment: &str,
+) -> Vec<u8> {
+    let payload = token.split('.').nth(1).unwrap();
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+    let message = approval::Message {
+        verb,
+        server_name,
+        issuer: claims["iss"].as_str().unwrap(),
+        subject: claims["sub"].as_str().unwrap(),
+        digest,
+        comment,
+    };
+    message.to_bytes()
 }
 
 /// The service, for calls that are made by hand.

@@ -10,6 +10,10 @@ impl What {
     /// The event that stands in the ledger instead of this one where there is an objection to it: an ask's denial. What
     /// nobody asked for leaves nothing.
     pub fn refused(self, objection: &Objection) -> Option<Self> {
+        if objection.rule == Rule::PolicyChanged {
+            // It is decided again by the new policy, and that decision is recorded.
+            return None;
+        }
         let denial = match self {
             Self::Issued(issued) => Some(Self::Denied {
                 who: issued.who,

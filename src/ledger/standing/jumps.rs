@@ -1,6 +1,6 @@
 //! Jump passes: each belongs to one pass that stands, and gives nothing but the way to it. Pure.
 
-use super::{Objection, Pass, Rule, Standing};
+use super::{Objection, Pass, Rule, Standing, requests::addresses_within};
 use crate::ledger::event::{Issued, Jump, Requested};
 
 /// All that a jump pass may do, as the ledger names extensions.
@@ -51,6 +51,10 @@ fn fault_of_pass(main: &Pass, issued: &Issued) -> Option<&'static str> {
         (main.is_revoked, "which is revoked"),
         (!is_theirs, "which is for another identity, key or role"),
         (
+            (main.policy.as_deref()).is_some_and(|policy| policy != issued.policy),
+            "which another policy gave",
+        ),
+        (
             main.valid_before < issued.valid_before,
             "which ends before it",
         ),
@@ -65,13 +69,16 @@ fn fault_of_rights(issued: &Issued) -> Option<&'static str> {
     (!only_forwards).then_some("and does more than forward")
 }
 
-/// Whether it gives no more than was approved. (Addresses are narrowed by the policy's own meet.)
+/// Whether it gives no more than was approved.
 fn is_within(issued: &Issued, jump: &Jump, approved: &Requested) -> bool {
     approved.through.as_ref().is_some_and(|through| {
         let mut principals = issued.principals.iter();
         through.bastion == jump.bastion
             && principals.all(|principal| through.principals.contains(principal))
-            && (through.source_addresses.is_none() || issued.source_addresses.is_some())
+            && addresses_within(
+                issued.source_addresses.as_deref(),
+                through.source_addresses.as_deref(),
+            )
     })
 }
 

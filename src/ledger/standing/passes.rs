@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -42,10 +43,12 @@ pub struct Pass {
     pub signers: Vec<Signer>,
     /// Of a jump pass: the serial of the pass that it belongs to.
     pub jump_of: Option<u64>,
+    /// Hash of the policy that was in force; `None` if no policy was recorded before.
+    pub(super) policy: Option<Arc<str>>,
 }
 
 impl Pass {
-    pub(super) fn of(event: &Event, issued: &Issued) -> Self {
+    pub(super) fn of(event: &Event, issued: &Issued, policy: Option<&Arc<str>>) -> Self {
         Self {
             serial: event.index,
             issuer: issued.who.issuer.clone(),
@@ -59,6 +62,7 @@ impl Pass {
             is_revoked: false,
             signers: signers(issued),
             jump_of: issued.jump.as_ref().map(|jump| jump.pass),
+            policy: policy.cloned(),
         }
     }
 

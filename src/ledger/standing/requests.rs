@@ -5,6 +5,7 @@
 mod request;
 mod state;
 mod table;
+mod within;
 
 use time::OffsetDateTime;
 
@@ -12,10 +13,12 @@ pub use request::{Decision, Request};
 use request::{bare, same, seconds};
 pub use state::{State, Verb};
 use table::Table;
+pub(super) use within::addresses_within;
 
 use super::{Objection, Rule};
 use crate::ledger::{
-    Event, What,
+    Event, What, approval,
+    emergency::Signature,
     event::{Asked, Decided, Issued, Requested, Who},
 };
 
@@ -103,7 +106,7 @@ impl Requests {
                 format!("you have approved request {} already", request.id),
             ));
         }
-        Ok(())
+        expect_own_key(request, verb, &decided.key)
     }
 
     /// Whether this pass may redeem the request that it names.
@@ -184,6 +187,7 @@ impl Requests {
             decisions: Vec::new(),
             serial: 0,
             signers: Vec::new(),
+            signers_keys: Vec::new(),
             revision: 0,
             needed: asked.needed,
             expires_at: asked.expires_at,
@@ -234,6 +238,10 @@ impl Requests {
                 decisions: Vec::new(),
                 serial: event.index,
                 signers: issued.signatures().map(|one| bare(&one.who)).collect(),
+                signers_keys: issued
+                    .signatures()
+                    .filter_map(Signature::fingerprint)
+                    .collect(),
                 revision: 0,
                 needed: 0,
                 expires_at: 0,
@@ -242,6 +250,35 @@ impl Requests {
             self.0.insert(review, event.at);
         }
     }
+}
+
+/// A key is one person's: it counts once for a request, and neither approves what it asked for nor
+/// reviews what it signed for, also if another identity shows it.
+fn expect_own_key(request: &Request, verb: Verb, key: &str) -> Result<(), Objection> {
+    let Some(fingerprint) = approval::fingerprint(key) else {
+        // Not a key: its signature is not one either, and is refused for that.
+        return Ok(());
+    };
+    let is_deciding = matches!(verb, Verb::Approve | Verb::Review);
+    if is_deciding && request.is_of_key(&fingerprint) {
+        return Err(Objection::new(
+            Rule::KeyUsed,
+            format!(
+                "request {} was made with this very key: decide it with a key of your own",
+                request.id
+            ),
+        ));
+    }
+    if verb == Verb::Approve && request.is_approved_with(&fingerprint) {
+        return Err(Objection::new(
+            Rule::KeyUsed,
+            format!(
+                "request {} was approved with this very key: sign in with a key of your own",
+                request.id
+            ),
+        ));
+    }
+    Ok(())
 }
 
 fn not_theirs(verb: Verb) -> Objection {
@@ -284,14 +321,17 @@ fn same_ask(approved: &Asked, now: &Asked) -> bool {
     bare(approved) == bare(now)
 }
 
-/// Whether a pass gives no more than was approved. (Addresses are narrowed by the policy's own meet.)
+/// Whether a pass gives no more than was approved.
 fn is_within(issued: &Issued, approved: &Requested) -> bool {
     let all_in = |few: &[String], many: &[String]| few.iter().all(|one| many.contains(one));
     let lifetime = issued.valid_before.saturating_sub(issued.valid_after);
     all_in(&issued.principals, &approved.principals)
         && all_in(&issued.extensions, &approved.extensions)
         && issued.command == approved.command
-        && (approved.source_addresses.is_none() || issued.source_addresses.is_some())
+        && addresses_within(
+            issued.source_addresses.as_deref(),
+            approved.source_addresses.as_deref(),
+        )
         && lifetime <= approved.ttl_seconds.saturating_add(60)
 }
 

@@ -44,8 +44,8 @@ async fn a_page_newest_first_begins_with_the_head() {
 async fn an_export_longer_than_a_page_verifies_offline() {
     let world = World::new().await;
     for index in 0..2100 {
-        let event = What::PolicyLoaded {
-            policy: index.to_string(),
+        let event = What::KeyStaged {
+            key: index.to_string(),
         };
         world.authority.store.record(event, now()).await.unwrap();
     }

@@ -161,7 +161,16 @@ async fn an_approval_signed_with_the_forgers_own_key_stops_the_start() {
     let leaf = store.entries(1, 1).await.unwrap().remove(0).1;
     store.close().await;
     let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
-    let message = approval::message(Verb::Approve, SERVER, &leaf_hash(&leaf), "");
+    let digest = leaf_hash(&leaf);
+    let message = approval::Message {
+        verb: Verb::Approve,
+        server_name: SERVER,
+        issuer: &who("lead").issuer,
+        subject: &who("lead").subject,
+        digest: &digest,
+        comment: "",
+    };
+    let message = message.to_bytes();
     let signature = key
         .sign(approval::NAMESPACE, HashAlg::Sha512, &message)
         .unwrap();

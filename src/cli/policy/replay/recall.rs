@@ -77,7 +77,7 @@ fn person(who: &Who) -> Approver {
 /// The ask that an event is about, none where it is about none; or why it cannot be judged again.
 pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<Past, String>> {
     let (index, at) = (event.index, event.at);
-    let (mut pass, mut signers) = (Which::Main, Vec::new());
+    let (mut pass, mut signers, mut is_unbound) = (Which::Main, Vec::new(), false);
     let (who, ask, was) = match event.what {
         What::Issued(issued) => {
             let given = given(&issued, at);
@@ -85,6 +85,7 @@ pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<Past, Str
                 pass = Which::Jump;
             }
             signers = issued.signatures().map(|one| person(&one.who)).collect();
+            is_unbound = issued.binding == "none";
             let was = match issued.ask.request {
                 Some(_) => Outcome::Approved(given),
                 None => Outcome::Granted(given),
@@ -132,6 +133,7 @@ pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<Past, Str
         approved,
         pass,
         signers,
+        is_unbound,
         ..past
     }))
 }
@@ -170,6 +172,7 @@ fn recalled(
         approved: None,
         pass: Which::Main,
         signers: Vec::new(),
+        is_unbound: false,
     })
 }
 

@@ -3,7 +3,10 @@
 use time::OffsetDateTime;
 
 use super::{State, Verb};
-use crate::ledger::event::{Asked, Requested, Who};
+use crate::ledger::{
+    approval,
+    event::{Asked, Requested, Who},
+};
 
 /// One decision about a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +44,8 @@ pub struct Request {
     pub serial: u64,
     /// Who else signed for it, where registered keys let somebody in; without their claims.
     pub signers: Vec<Who>,
+    /// Fingerprints of the registered keys that signed for it.
+    pub signers_keys: Vec<String>,
     /// The number of its last change, counted over all requests.
     pub revision: u64,
     pub(super) needed: u32,
@@ -84,6 +89,20 @@ impl Request {
         decisions
             .filter(|decision| decision.verb == Verb::Approve)
             .map(|decision| &decision.who)
+    }
+
+    /// Whether this key asked for it, or signed that it may be.
+    pub(super) fn is_of_key(&self, fingerprint: &str) -> bool {
+        self.key == fingerprint || self.signers_keys.iter().any(|key| key == fingerprint)
+    }
+
+    /// Whether this key has approved it.
+    pub(super) fn is_approved_with(&self, fingerprint: &str) -> bool {
+        let mut decisions = self.decisions.iter();
+        decisions.any(|decision| {
+            decision.verb == Verb::Approve
+                && approval::fingerprint(&decision.key).as_deref() == Some(fingerprint)
+        })
     }
 
     fn ends_by(&self, now: OffsetDateTime) -> bool {
