@@ -221,7 +221,7 @@ async fn a_role_may_demand_a_bound_token() {
         panic!("{refused:?}")
     };
     assert_eq!(denial.reason, Reason::StepUp);
-    assert_eq!(denial.facts["unmet"], "bound");
+    assert_eq!(denial.facts.get("unmet").map(String::as_str), Some("bound"));
     assert!(
         denial.detail.contains("without --device"),
         "{}",
