@@ -104,7 +104,7 @@ impl Town {
         let name = self.scene.door.server_name();
         let key = &person.caller.key;
         let public_key = key.public_key().to_openssh().unwrap();
-        let message = approval::message(Verb::Cancel, name, &digest, "");
+        let message = support::person::decision(&person.token, Verb::Cancel, name, &digest, "");
         let signature = key.sign(approval::NAMESPACE, HashAlg::Sha512, &message);
         let decision = DecideRequest {
             id: request.id,
