@@ -17,6 +17,9 @@ use tonic::Code;
 use super::lines::LOG;
 use crate::proto::status::Details;
 
+/// When to try again what had to give way: the oldest does, so a request that comes whole by then is served.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// The call's answer, or one that says it panicked or ran over `within`.
 pub(super) async fn rescue<F>(within: Duration, is_grpc: bool, call: F) -> Response<Body>
 where
@@ -76,9 +79,13 @@ async fn caught<F: Future>(call: F) -> Option<F::Output> {
 
 fn sorry(is_grpc: bool, plain: StatusCode, code: Code, reason: &str) -> Response<Body> {
     if is_grpc {
-        return Details::new(reason)
-            .into_status(code, "the server could not finish this call")
-            .into_http();
+        let mut details = Details::new(reason);
+        details.retry_after = (code == Code::ResourceExhausted).then_some(RETRY);
+        let words = match details.retry_after {
+            Some(_) => "too many calls are unfinished: try again",
+            None => "the server could not finish this call",
+        };
+        return details.into_status(code, words).into_http();
     }
     let mut response = Response::new(Body::from("the server could not finish this request\n"));
     *response.status_mut() = plain;

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 
 /// How much of each there is.
 pub struct Scale {
-    /// `connections` of `[limits]`; each flood but the first opens as many, from four addresses.
+    /// `connections` of `[limits]`; each flood but the first opens more, from four addresses.
     connections: usize,
     /// How long a flood lasts once it is up.
     lasts: Duration,
@@ -85,7 +85,9 @@ async fn floods_without_a_token_cost_their_owners_alone() {
         Kind::ReflectionStreams,
         Kind::UnreadAnswers,
     ] {
-        let flood = Flood::new(kind, four.to_vec(), scale.connections, kind.streams());
+        // More than there are places: without eviction none is left for a newcomer.
+        let connections = scale.connections + scale.connections / 5;
+        let flood = Flood::new(kind, four.to_vec(), connections, kind.streams());
         rows.push(subject.under(&scale, flood).await);
     }
     for row in &rows {
