@@ -23,6 +23,9 @@ use crate::network::{Connection, Network, Part};
 /// handshakes the machine can do.
 const AGAIN: Duration = Duration::from_secs(10);
 
+/// And when it got no connection: soon, so that a place that comes free is not a newcomer's by waiting.
+const REFUSED: Duration = Duration::from_secs(1);
+
 /// What the flood's requests hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -138,10 +141,14 @@ impl Flood {
                     if std::mem::take(&mut is_first) {
                         up.fetch_add(1, Ordering::SeqCst);
                     }
-                    if let Ok(holding) = held {
-                        holding.ended().await;
-                    }
-                    tokio::time::sleep(AGAIN).await;
+                    let pause = match held {
+                        Ok(holding) => {
+                            holding.ended().await;
+                            AGAIN
+                        }
+                        Err(_) => REFUSED,
+                    };
+                    tokio::time::sleep(pause).await;
                 }
             });
         }

@@ -6,7 +6,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
 };
 
@@ -14,15 +14,16 @@ use bytes::Bytes;
 use hyper::{
     body::{Body, Frame},
     client::conn::http2,
+    rt::Executor,
 };
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use tokio::{
     net::{TcpSocket, TcpStream},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -37,11 +38,26 @@ pub struct Network {
 pub struct Connection {
     pub requests: http2::SendRequest<Part>,
     pub driver: JoinHandle<hyper::Result<()>>,
+    tasks: Tasks,
+}
+
+/// What hyper does beside the driver; a body that never ends would keep its connection open.
+#[derive(Clone, Default)]
+struct Tasks(Arc<Mutex<JoinSet<()>>>);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tasks {
+    fn execute(&self, future: F) {
+        let future = async {
+            let _ = future.await;
+        };
+        self.0.lock().unwrap().spawn(future);
+    }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         self.driver.abort();
+        self.tasks.0.lock().unwrap().abort_all();
     }
 }
 
@@ -75,13 +91,15 @@ impl Network {
     /// HTTP/2; the peer may send `window` bytes of each answer ahead of what is read.
     pub async fn http2(&self, from: Ipv4Addr, window: u32) -> io::Result<Connection> {
         let stream = TokioIo::new(self.connect(from).await?);
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let tasks = Tasks::default();
+        let mut builder = http2::Builder::new(tasks.clone());
         builder.initial_stream_window_size(window);
         let shaken = builder.handshake(stream).await.map_err(io::Error::other);
         let (requests, connection) = shaken?;
         Ok(Connection {
             requests,
             driver: tokio::spawn(connection),
+            tasks,
         })
     }
 }

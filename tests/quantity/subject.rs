@@ -13,6 +13,7 @@ use daypass::{
 };
 use http::Request;
 use http_body_util::BodyExt;
+use regex::Regex;
 use tempfile::TempDir;
 
 use crate::{
@@ -72,6 +73,7 @@ impl Subject {
 
     /// What a flood does to it.
     pub async fn under(&self, scale: &Scale, mut flood: Flood) -> Row {
+        self.settled().await;
         let quiet = self.median(scale.calls).await;
         let before = self.resident();
         flood.open(&self.network).await;
@@ -104,20 +106,42 @@ impl Subject {
 
     /// Whether a newcomer from there gets the CA's keys on a connection of its own.
     async fn serves(&self, from: Ipv4Addr) -> bool {
+        self.get(from, "/ca.pub").await.is_some()
+    }
+
+    /// What it answers to a newcomer from there; none if it does not, or with an error.
+    async fn get(&self, from: Ipv4Addr, path: &str) -> Option<String> {
         let asked = async {
             let mut connection = self.network.http2(from, 65_535).await?;
-            let request = Request::get("https://localhost/ca.pub").body(Part::new(&[], true));
+            let url = format!("https://localhost{path}");
+            let request = Request::get(url).body(Part::new(&[], true));
             let answer = connection.requests.send_request(request.unwrap()).await;
             let answer = answer.map_err(io::Error::other)?;
             let is_ok = answer.status().is_success();
-            let body = answer
-                .into_body()
-                .collect()
-                .await
-                .map_err(io::Error::other)?;
-            Ok::<_, io::Error>(is_ok && !body.to_bytes().is_empty())
+            let body = answer.into_body().collect().await;
+            let body = body.map_err(io::Error::other)?.to_bytes();
+            let text = String::from_utf8_lossy(&body).into_owned();
+            Ok::<_, io::Error>(is_ok.then_some(text))
         };
-        matches!(tokio::time::timeout(PATIENCE, asked).await, Ok(Ok(true)))
+        let answer = tokio::time::timeout(PATIENCE, asked).await;
+        answer.ok()?.ok()?
+    }
+
+    /// Waits until the last flood's connections are gone: those that end now would leave places free.
+    async fn settled(&self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let open = Regex::new(r"(?m)^daypass_connections (\d+)$").unwrap();
+        loop {
+            let metrics = self.get(ELSEWHERE, "/metrics").await.unwrap_or_default();
+            let found = open.captures(&metrics);
+            let number = found.map(|it| it[1].parse::<usize>().unwrap());
+            // The honest caller's, this one, and one that is just closed.
+            if number.is_some_and(|number| number <= 3) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{number:?} connections stay");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// The median of an honest caller's passes, on a connection that is kept.
