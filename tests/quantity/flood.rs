@@ -35,7 +35,7 @@ pub enum Kind {
     HealthWatches,
     /// Streams in both directions, of which the caller's stays open.
     ReflectionStreams,
-    /// Answers of 60 KB to a caller with a window of one byte.
+    /// Answers of 60 KB to a caller whose window is nothing.
     UnreadAnswers,
 }
 
@@ -51,7 +51,7 @@ impl Kind {
 
     fn window(self) -> u32 {
         match self {
-            Self::UnreadAnswers => 1,
+            Self::UnreadAnswers => 0,
             Self::UnfinishedMessages | Self::HealthWatches | Self::ReflectionStreams => 65_535,
         }
     }
