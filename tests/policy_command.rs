@@ -218,3 +218,65 @@ fn explain_refuses_what_is_no_ask() {
         );
     }
 }
+
+/// `policy check` beside or with a configuration refuses what the daemon would: an issuer with one
+/// slash too many, and a page that nobody would get.
+#[test]
+fn a_check_compares_the_policy_with_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new(env!("CARGO_BIN_EXE_daypass"))
+        .arg("init")
+        .arg(folder.path())
+        .args(["--name", "localhost", "--issuer", "https://id.example.com"])
+        .args(["--client-id", "daypass"])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let key = fs::read_to_string(folder.path().join("ca_key.pub")).unwrap();
+    let registered = |issuer: &str| {
+        format!(
+            "{POLICY}\n[[emergency_identity]]\nissuer = \"{issuer}\"\nsubject = \"bob\"\n\
+             label = \"bob@example.com\"\nkeys = [\"{}\"]\n",
+            key.trim()
+        )
+    };
+    let policy = folder.path().join("policy.toml");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let alone = elsewhere.path().join("policy.toml");
+    let config = folder.path().join("daypass.toml");
+    let config = config.to_str().unwrap();
+    let (policy_path, alone_path) = (policy.to_str().unwrap(), alone.to_str().unwrap());
+    let serve = || {
+        let serve = ["serve", "--check", "--config", config];
+        daypass(folder.path(), &serve)
+    };
+    for (issuer, is_known) in [
+        ("https://id.example.com", true),
+        ("https://id.example.com/", false),
+        ("https://id.example.org", false),
+    ] {
+        for path in [&policy, &alone] {
+            fs::write(path, registered(issuer)).unwrap();
+        }
+        let said = |output: Output| {
+            assert_eq!(output.status.success(), is_known, "{issuer}: {output:?}");
+            String::from_utf8(output.stderr).unwrap()
+        };
+        for output in [
+            daypass(folder.path(), &["policy", "check", policy_path]),
+            daypass(
+                folder.path(),
+                &["policy", "check", alone_path, "--config", config],
+            ),
+            serve(),
+        ] {
+            let said = said(output);
+            let expected = format!("issuer {issuer:?} is not the url of an [[issuer]]");
+            assert!(is_known || said.contains(&expected), "{said}");
+        }
+        let output = daypass(folder.path(), &["policy", "check", alone_path]);
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("were not compared"), "{text}");
+    }
+}

@@ -85,11 +85,17 @@ pub(super) fn check(server: &str, issued: &Issued) -> Result<(), &'static str> {
     let people: BTreeSet<_> = people
         .map(|one| (&one.who.issuer, &one.who.subject))
         .collect();
+    let keys: BTreeSet<_> = proof
+        .signatures
+        .iter()
+        .map(Signature::fingerprint)
+        .collect();
     let first = proof.signatures.first().map(|one| &one.who);
     let is_first = first.is_some_and(|who| {
         (&who.issuer, &who.subject) == (&issued.who.issuer, &issued.who.subject)
     });
-    match is_first && people.len() == proof.signatures.len() {
+    let count = proof.signatures.len();
+    match is_first && people.len() == count && keys.len() == count {
         true => Ok(()),
         false => Err("counts somebody's signature twice, or not its holder's"),
     }
@@ -272,7 +278,7 @@ mod tests {
             check("other.example.com", &good()).is_err(),
             "another server"
         );
-        let changes: [(&str, Change); 14] = [
+        let changes: [(&str, Change); 15] = [
             ("another challenge", |_, proof| proof.challenge.push('x')),
             ("another pass key", |pass, _| pass.key.push('x')),
             ("no emergency", |pass, _| pass.ask.emergency = false),
@@ -293,6 +299,14 @@ mod tests {
                 proof.message = STANDARD.encode(b"x")
             }),
             ("another holder", |pass, _| pass.who.subject = "bob".into()),
+            ("one key as two people", |_, proof| {
+                let (key, signature) = {
+                    let first = &proof.signatures[0];
+                    (first.key.clone(), first.signature.clone())
+                };
+                proof.signatures[1].key = key;
+                proof.signatures[1].signature = signature;
+            }),
             ("one person twice", |_, proof| {
                 proof.signatures[1].who.subject = "u-4711".into();
             }),

@@ -305,6 +305,142 @@ fn decisions_and_passes_that_nobody_could_have_made_are_found() {
     }
 }
 
+/// A request that needs two, and approvals of it that were made with real keys.
+mod approvals {
+    use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, rand_core::OsRng};
+
+    use super::*;
+    use crate::ledger::{
+        approval,
+        event::{Asked, Decided, Requested, Who, tests::issued},
+        standing::Verb,
+    };
+
+    fn who(subject: &str) -> Who {
+        Who {
+            subject: subject.to_owned(),
+            label: format!("{subject}@example.com"),
+            ..issued().who
+        }
+    }
+
+    fn key() -> PrivateKey {
+        PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap()
+    }
+
+    fn requested(key: &PrivateKey) -> What {
+        What::Requested(Box::new(Requested {
+            who: who("bob"),
+            ask: Asked::default(),
+            key: key.fingerprint(HashAlg::Sha256).to_string(),
+            needed: 2,
+            expires_at: u64::MAX,
+            principals: Vec::new(),
+            command: None,
+            source_addresses: None,
+            extensions: Vec::new(),
+            ttl_seconds: 60,
+            policy: String::new(),
+            through: None,
+        }))
+    }
+
+    /// The approval of event 1 by this person with this key, in a ledger that begins so.
+    fn approved(before: &[What], key: &PrivateKey, subject: &str) -> Box<Decided> {
+        let at = datetime!(2026-11-22 15:32:51 UTC);
+        let (index, what) = (1, before[1].clone());
+        let digest = leaf_hash(&Event { index, at, what }.to_bytes().unwrap());
+        let started = match &before[0] {
+            What::Started { server, .. } => server.clone(),
+            other => panic!("{other:?}"),
+        };
+        let message = approval::Message {
+            verb: Verb::Approve,
+            server_name: &started,
+            issuer: &who(subject).issuer,
+            subject,
+            digest: &digest,
+            comment: "",
+        };
+        let signature = key
+            .sign(approval::NAMESPACE, HashAlg::Sha512, &message.to_bytes())
+            .unwrap();
+        Box::new(Decided {
+            request: 1,
+            role: String::new(),
+            who: who(subject),
+            key: key.public_key().to_openssh().unwrap(),
+            signature: approval::compact(&signature.to_pem(LineEnding::LF).unwrap()),
+            comment: String::new(),
+            policy: String::new(),
+        })
+    }
+
+    #[test]
+    fn one_signature_under_two_names_and_one_key_of_two_people_are_found() {
+        let (subject_key, lead, second) = (key(), key(), key());
+        let before = vec![samples().remove(0), requested(&subject_key)];
+        let by = |key: &PrivateKey, subject| approved(&before, key, subject);
+        let with = |more: Vec<Box<Decided>>| {
+            let more = more.into_iter().map(What::Approved);
+            before.iter().cloned().chain(more).collect::<Vec<_>>()
+        };
+        let renamed = Decided {
+            who: who("dave"),
+            ..*by(&lead, "carol")
+        };
+        let cases = [
+            (
+                "the signature of another person",
+                with(vec![by(&lead, "carol"), Box::new(renamed)]),
+                "line 4: event 3 is a decision without its maker's signature",
+            ),
+            (
+                "the key of another person",
+                with(vec![by(&lead, "carol"), by(&lead, "dave")]),
+                "line 4: event 3 could not be: request 1 was approved with this very key: \
+                 sign in with a key of your own",
+            ),
+            (
+                "the key of the requester",
+                with(vec![by(&subject_key, "carol")]),
+                "line 3: event 2 could not be: request 1 was made with this very key: \
+                 decide it with a key of your own",
+            ),
+        ];
+        for (case, events, expected) in cases {
+            assert_eq!(signed(events), expected, "{case}");
+        }
+        let good = with(vec![by(&lead, "carol"), by(&second, "dave")]);
+        let at = datetime!(2026-11-22 15:32:51 UTC);
+        let leaves: Vec<_> = (0..)
+            .zip(good)
+            .map(|(index, what)| Event { index, at, what }.to_bytes().unwrap())
+            .collect();
+        verify(&export(&leaves, &note(&leaves))).unwrap();
+    }
+
+    #[test]
+    fn what_another_policy_gave_than_the_one_in_force_is_found() {
+        let loaded = |policy: &str| What::PolicyLoaded {
+            policy: policy.to_owned(),
+        };
+        let pass = What::Issued(Box::new(issued()));
+        let in_force = issued().policy;
+        let events = vec![
+            samples().remove(0),
+            loaded(&in_force),
+            pass.clone(),
+            loaded(&"ef".repeat(32)),
+            pass,
+        ];
+        assert_eq!(
+            signed(events),
+            "line 5: event 4 could not be: the policy was replaced meanwhile: ask again"
+        );
+    }
+}
+
 /// Lock, unlock and lock again of one name, as a server records them, after `started` and a pass of the person.
 fn ordered() -> Vec<What> {
     use crate::ledger::{

@@ -12,11 +12,15 @@ fn require(text: &str) -> Result<Require, String> {
 }
 
 fn check(text: &str, claims: &Value) -> Result<(), Denial> {
+    check_by(Means::Token, text, claims)
+}
+
+fn check_by(means: Means, text: &str, claims: &Value) -> Result<(), Denial> {
     let person = Person {
         issuer: "https://id.example.com",
         subject: "alice",
         claims: claims.as_object().unwrap(),
-        means: Means::Token,
+        means,
     };
     let now = OffsetDateTime::from_unix_timestamp(10_000).unwrap();
     require(text).unwrap().check("prod", person, now)
@@ -93,6 +97,30 @@ fn only_what_is_demanded_is_told() {
 }
 
 #[test]
+fn a_token_that_is_bound_to_no_key_is_told_how_to_get_one_that_is() {
+    let check = |means, text| check_by(means, text, &json!({}));
+    for means in [Means::Token, Means::RegisteredKey] {
+        assert_eq!(check(means, "bound = true"), Ok(()), "{means:?}");
+    }
+    let denial = check(Means::UnboundToken, "bound = true").unwrap_err();
+    assert_eq!(denial.reason, Reason::StepUp);
+    let expected = [("bound", "true".to_owned()), ("unmet", "bound".to_owned())];
+    assert_eq!(denial.facts, expected.into());
+    assert!(
+        denial.detail.contains("`daypass login` without --device"),
+        "{}",
+        denial.detail
+    );
+    assert_eq!(
+        require("bound = true").unwrap().to_string(),
+        "bound to the key"
+    );
+    // Other demands do not ask for it.
+    let denial = check(Means::UnboundToken, "acr = ['phr']").unwrap_err();
+    assert_eq!(denial.facts.get("unmet").map(String::as_str), Some("acr"));
+}
+
+#[test]
 fn demands_that_mean_nothing_do_not_load() {
     for (case, text, part) in [
         ("nothing", "", "demands nothing"),
@@ -107,6 +135,12 @@ fn demands_that_mean_nothing_do_not_load() {
             "1 to 16 names",
         ),
         ("a text", "amr = 'hwk'", "invalid type"),
+        (
+            "a demand for no binding",
+            "bound = false",
+            "`bound` is true or left out",
+        ),
+        ("a binding as text", "bound = 'nonce'", "invalid type"),
         ("an unknown key", "age = '1m'", "age"),
     ] {
         let error = require(text).unwrap_err();

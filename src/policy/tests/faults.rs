@@ -254,6 +254,36 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 
+/// An identity by a registered key of an issuer with one slash too many is another person than the
+/// one who signs in, and reviews their own emergency.
+#[test]
+fn registered_people_are_of_an_issuer_that_the_server_has() {
+    let policy = parse(&registered(&format!("keys = [\"{KEY}\"]"))).unwrap();
+    let check = |issuers: &[&str]| policy.expect_issuers(issuers).map_err(|it| it.to_string());
+    assert_eq!(check(&["https://other", "https://id.example.com"]), Ok(()));
+    for (issuers, advice) in [
+        (
+            &["https://id.example.com/"][..],
+            "write \"https://id.example.com/\", exactly",
+        ),
+        (
+            &["https://ID.example.com"],
+            "write \"https://ID.example.com\", exactly",
+        ),
+        (
+            &["https://a", "https://b"],
+            "write one of https://a, https://b, exactly",
+        ),
+    ] {
+        let said = check(issuers).unwrap_err();
+        assert!(
+            said.contains(":7: issuer \"https://id.example.com\" is not the url"),
+            "{said}"
+        );
+        assert!(said.ends_with(advice), "{said}");
+    }
+}
+
 /// A policy whose `[[emergency_identity]]` begins on line 6.
 fn registered(keys: &str) -> String {
     role(&format!(

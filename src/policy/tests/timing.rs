@@ -19,6 +19,14 @@ reason = 'INC-[0-9]+'
 require = { auth_age = "15m", amr = ["hwk"], acr = ["phr"] }
 "#;
 
+const BOUND: &str = r#"
+[[role]]
+name = "bound"
+allow = '"sre" in claims.groups'
+principals = ["alice"]
+require = { bound = true }
+"#;
+
 #[test]
 fn a_test_says_when_it_asks_and_how_somebody_signed_in() {
     let blocks = [
@@ -46,6 +54,14 @@ fn a_test_says_when_it_asks_and_how_somebody_signed_in() {
             "as = { claims = { groups = ['sre'] }, auth_age = '1m', amr = ['pwd'], acr = 'phr' }\nask = { role = 'prod', reason = 'INC-1' }\nexpect = 'denied: require'",
             true,
         ),
+        (
+            "as = { claims = { groups = ['sre'] } }\nask = { role = 'bound' }\nexpect = 'granted'",
+            true,
+        ),
+        (
+            "as = { claims = { groups = ['sre'] }, bound = false }\nask = { role = 'bound' }\nexpect = 'denied: require'",
+            true,
+        ),
         // Nobody signs in again for an ask that would be refused all the same.
         (
             "as = { claims = { groups = ['sre'] } }\nask = { role = 'prod' }\nexpect = 'denied: reason'",
@@ -56,9 +72,11 @@ fn a_test_says_when_it_asks_and_how_somebody_signed_in() {
             false,
         ),
     ];
-    let text = blocks.iter().fold(TIMED.to_owned(), |text, (block, _)| {
-        format!("{text}\n[[test]]\n{block}\n")
-    });
+    let text = blocks
+        .iter()
+        .fold(format!("{TIMED}{BOUND}"), |text, (block, _)| {
+            format!("{text}\n[[test]]\n{block}\n")
+        });
     let outcomes = parse(&text).unwrap().run_tests(OffsetDateTime::UNIX_EPOCH);
     for (outcome, (block, passed)) in outcomes.iter().zip(blocks) {
         assert_eq!(outcome.passed, passed, "{block}: {outcome:?}");
