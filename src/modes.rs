@@ -103,7 +103,7 @@ pub fn read_trusted_text(path: &Path, limit: u64) -> Result<String, Problem> {
     String::from_utf8(read_trusted(path, limit)?).map_err(|_| Problem::NotText)
 }
 
-/// Opens a file of the daemon's own for writing, readable by its owner alone whatever the umask.
+/// Opens a file of the daemon's own for writing, readable by its owner alone under any umask.
 ///
 /// # Errors
 /// The system's.

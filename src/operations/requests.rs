@@ -3,11 +3,11 @@
 //! What is checked here is checked for good words; the store's writer admits each event by the standing once more, in
 //! order, so that of two racing approvals or redemptions one counts.
 
+mod deciding;
 mod viewing;
 
 use std::sync::PoisonError;
 
-use ssh_key::PublicKey;
 use time::OffsetDateTime;
 
 use super::{
@@ -15,23 +15,23 @@ use super::{
     issue::{self, MOST_DECISIONS},
     record,
 };
+use deciding::may_decide;
+
 use crate::{
     ca::draft::fingerprint,
     identity::{Holder, Identity},
     ledger::{
-        What, approval,
+        What,
         bucket::Buckets,
-        event::{Decided, Requested},
+        event::Requested,
         standing::{Objection, Rule, State, Verb},
         tree::{Hash, leaf_hash},
     },
-    policy::{
-        self, Ask, Context, Decision, Denial, Grant, Means, Pending, Person, Policy, Reason,
-        Restriction,
-    },
+    policy::{Ask, Context, Decision, Grant, Means, Pending, Person, Policy, Restriction},
 };
 
 pub use crate::ledger::standing::Request;
+pub use deciding::{Verdict, decide};
 pub use viewing::{Change, PAGE, Page, Viewer, changes, list};
 
 /// A request as one identity sees it.
@@ -233,78 +233,6 @@ pub async fn digest(authority: &Authority, id: u64) -> Result<(Request, Hash), E
     Ok((request, leaf_hash(&event)))
 }
 
-/// What somebody decides, with the signature that the door has checked.
-pub struct Verdict<'a> {
-    /// The request's id.
-    pub id: u64,
-    /// What they decide.
-    pub verb: Verb,
-    /// Their words.
-    pub comment: &'a str,
-    /// The armored SSHSIG.
-    pub signature: &'a str,
-}
-
-/// Takes a decision of a proven holder about a request.
-///
-/// # Errors
-/// [`Error::Denied`] and [`Error::Objection`] are in the ledger, once, and do not count.
-pub async fn decide(
-    authority: &Authority,
-    holder: &Holder,
-    verdict: &Verdict<'_>,
-    context: Context,
-) -> Result<View, Error> {
-    for _ in 0..MOST_DECISIONS {
-        match decide_once(authority, holder, verdict, context).await {
-            Err(error) if error.is_policy_changed() => {
-                authority.settle_policy(context.now).await?;
-            }
-            outcome => return outcome,
-        }
-    }
-    let ask = about(&find(authority, verdict.id)?);
-    Err(issue::replaced_too_often(authority, holder, &ask, context).await)
-}
-
-async fn decide_once(
-    authority: &Authority,
-    holder: &Holder,
-    verdict: &Verdict<'_>,
-    context: Context,
-) -> Result<View, Error> {
-    let request = find(authority, verdict.id)?;
-    let policy = authority.policy();
-    let identity = holder.identity();
-    if let Err(problem) = record::expect_recordable(identity, &about(&request), context) {
-        return Err(issue::invalid(authority, holder, &about(&request), context, problem).await);
-    }
-    if let Err(denial) = may_decide(&policy, identity, &request, verdict.verb) {
-        let ask = about(&request);
-        let (code, detail) = (denial.reason.code(), &denial.detail);
-        issue::refuse_holder(authority, holder, &ask, context, code, detail).await?;
-        return Err(Error::Denied(denial));
-    }
-    let decided = Box::new(Decided {
-        request: request.id,
-        role: request.ask.role.clone(),
-        who: record::who(identity),
-        key: openssh(holder.key())?,
-        signature: approval::compact(verdict.signature),
-        comment: verdict.comment.to_owned(),
-        policy: policy.hash().to_owned(),
-    });
-    let what = match verdict.verb {
-        Verb::Approve => What::Approved(decided),
-        Verb::Deny => What::Refused(decided),
-        Verb::Cancel => What::Cancelled(decided),
-        Verb::Review => What::Reviewed(decided),
-    };
-    authority.store.record(what, context.now).await?;
-    let request = find(authority, verdict.id)?;
-    view(authority, &policy, identity, request, context.now).await
-}
-
 /// An ask that names a request and its role, for the record of a decision that does not count.
 pub fn about(request: &Request) -> Ask {
     Ask {
@@ -317,36 +245,6 @@ pub fn about(request: &Request) -> Ask {
 /// What a request's pass would be at most: what its approvers approved.
 pub fn rights(asked: &Requested) -> Restriction {
     record::rights(asked)
-}
-
-/// The policy's side of it; that nobody decides their own is the standing's.
-fn may_decide(
-    policy: &Policy,
-    identity: &Identity,
-    request: &Request,
-    verb: Verb,
-) -> Result<(), Denial> {
-    if verb != Verb::Cancel {
-        policy::expect_bound(identity)?;
-    }
-    let ask = record::ask(&request.ask);
-    let own = request.is_by(&record::who(identity));
-    let may = match verb {
-        Verb::Cancel => true,
-        Verb::Approve | Verb::Deny => own || policy.may_approve(identity, &ask),
-        Verb::Review => own || policy.may_review(identity, &ask),
-    };
-    match may {
-        true => Ok(()),
-        false => Err(Denial::new(
-            Reason::Approval,
-            format!(
-                "you are not among those who may {} for role {:?}",
-                verb.word(),
-                request.ask.role
-            ),
-        )),
-    }
 }
 
 fn may_see(policy: &Policy, identity: &Identity, request: &Request) -> bool {
@@ -416,9 +314,4 @@ async fn event(authority: &Authority, id: u64) -> Result<Vec<u8>, Error> {
     let mut entries = authority.store.entries(id, 1).await?;
     let event = entries.pop().map(|(_, event)| event);
     event.ok_or_else(|| Error::Objection(unknown(id)))
-}
-
-fn openssh(key: &PublicKey) -> Result<String, Error> {
-    key.to_openssh()
-        .map_err(|error| Error::Invalid(format!("the key cannot be written: {error}")))
 }

@@ -113,7 +113,7 @@ fn a_passphrase_that_others_can_read_opens_no_key() {
 }
 
 #[test]
-fn files_of_the_state_folder_are_their_owners_whatever_the_umask() {
+fn files_of_the_state_folder_are_their_owners_under_any_umask() {
     let home = Home::new();
     let mut serve = Command::new("sh");
     serve.args(["-c", "umask 0; exec \"$@\"", "sh"]);

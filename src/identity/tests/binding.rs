@@ -40,7 +40,7 @@ fn prove(key: &PrivateKey, message: &[u8]) -> String {
 
 /// An identity that needs no commitment.
 fn unbound() -> Identity {
-    Identity::sample(json!({}))
+    Identity::sample(json!({"unbound": true}))
 }
 
 fn code(
