@@ -212,7 +212,8 @@ async fn a_key_that_only_ssh_keygen_can_use_signs_through_it() {
     let policy = office.world.files().policy();
     let text = fs::read_to_string(&policy).unwrap();
     let more = format!(
-        "[[emergency_identity]]\nissuer = \"x\"\nsubject = \"rsa\"\nlabel = \"rsa\"\nclaims = {{ groups = [\"oncall\"] }}\nkeys = [{:?}]\n",
+        "[[emergency_identity]]\nissuer = {:?}\nsubject = \"rsa\"\nlabel = \"rsa\"\nclaims = {{ groups = [\"oncall\"] }}\nkeys = [{:?}]\n",
+        office.world.issuer().url(),
         public.trim()
     );
     fs::write(&policy, text + &more).unwrap();

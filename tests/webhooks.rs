@@ -104,9 +104,8 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let receiver = Receiver::start().await.unwrap();
         let dir = folder.path().join("world");
-        fs::create_dir(&dir).unwrap();
-        write_secret(&dir.join("test.secret"), receiver.secret());
-        write_secret(&dir.join("test.url"), &receiver.url());
+        write_secret(&folder.path().join("test.secret"), receiver.secret());
+        write_secret(&folder.path().join("test.url"), &receiver.url());
         let options = Options {
             program: Some(env!("CARGO_BIN_EXE_daypass").into()),
             policy: Some(POLICY.to_owned()),
@@ -249,7 +248,7 @@ async fn got(receiver: &Receiver, is_enough: impl Fn(&[Delivery]) -> bool) -> Ve
 /// A section for the test's receiver on this machine.
 fn webhook(url: &str, more: &str) -> String {
     format!(
-        "[[webhook]]\nname = \"test\"\nurl = \"{url}\"\nsecret_file = \"test.secret\"\n\
+        "[[webhook]]\nname = \"test\"\nurl = \"{url}\"\nsecret_file = \"../test.secret\"\n\
          networks = [\"127.0.0.1/32\"]\ntimeout = \"1s\"\n{more}\n"
     )
 }
@@ -421,7 +420,7 @@ async fn dead_letters_are_listed_and_tried_again_by_administrators() {
     let section = |receiver: &Receiver| {
         webhook(&receiver.url(), "").replace(
             &format!("url = \"{}\"", receiver.url()),
-            "url_file = \"test.url\"",
+            "url_file = \"../test.url\"",
         )
     };
     let stage = Stage::with(IMPATIENT, section).await;
@@ -503,7 +502,8 @@ async fn a_kill_between_event_and_delivery_loses_nothing() {
     write_secret(&folder.path().join("test.secret"), receiver.secret());
     let file = folder.path().join("daypass.toml");
     let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, format!("{text}\n{}", webhook(&receiver.url(), ""))).unwrap();
+    let section = webhook(&receiver.url(), "").replace("../", "");
+    fs::write(&file, format!("{text}\n{section}")).unwrap();
 
     let mut process = served.spawn(&[]);
     let door = served.door(&mut process).await.expect("it starts");
