@@ -89,4 +89,22 @@ mod tests {
         assert!(check("https://id.example.com/#a", false).is_ok());
         assert!(check_endpoint("https://id.example.com/#a", false).is_err());
     }
+
+    proptest::proptest! {
+        /// What is opened begins with https, or with http and this machine, however it is written.
+        #[test]
+        fn no_text_opens_another_scheme(
+            scheme in "(https?|HTTPS?|file|smb|x-evil|javascript)?",
+            middle in "[:/@\\\\#?.a-z0-9\\[\\] %-]{0,12}",
+            host in "(localhost|127\\.0\\.0\\.1|\\[::1\\]|evil\\.example|0x7f\\.1)?",
+            rest in "[ -~\u{a0}\u{202e}]{0,12}",
+        ) {
+            let text = format!("{scheme}{middle}{host}{rest}");
+            if let Ok(url) = check(&text, true) {
+                let is_here = url.scheme() == "http" && is_loopback(&url);
+                proptest::prop_assert!(url.scheme() == "https" || is_here, "{text:?}");
+                proptest::prop_assert!(url.username().is_empty() && url.password().is_none());
+            }
+        }
+    }
 }

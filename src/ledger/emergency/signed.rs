@@ -86,3 +86,36 @@ impl Ask<'_> {
         (0..count).map(|_| one(self)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection, prelude::*};
+
+    use super::*;
+
+    /// Bytes of a message that is nearly right: its strings in their places, with other lengths.
+    fn nearly() -> impl Strategy<Value = Vec<u8>> {
+        let text = || collection::vec(any::<u8>(), 0..40);
+        let length = prop_oneof![4 => Just(None), 1 => any::<u32>().prop_map(Some)];
+        let string = (text(), length).prop_map(|(text, length)| {
+            let own = u32::try_from(text.len()).unwrap_or(u32::MAX);
+            [&length.unwrap_or(own).to_be_bytes(), text.as_slice()].concat()
+        });
+        let ask = collection::vec(string.clone(), 0..8).prop_map(|parts| parts.concat());
+        (collection::vec(string, 0..8), ask, text()).prop_map(|(parts, ask, rest)| {
+            let domain = u32::try_from(NAMESPACE.len()).unwrap_or(0).to_be_bytes();
+            let (parts, domain) = (parts.concat(), [&domain, NAMESPACE.as_bytes()].concat());
+            [domain, parts, ask, rest].concat()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic_or_are_read_as_more_than_they_hold(message in nearly()) {
+            if let Some(signed) = Signed::read(&message) {
+                let texts = signed.server.len() + signed.role.len() + signed.reason.len();
+                prop_assert!(texts <= message.len());
+            }
+        }
+    }
+}
