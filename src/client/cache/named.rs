@@ -21,7 +21,7 @@ impl Place {
     /// A path that the user named.
     ///
     /// # Errors
-    /// As [`Place::check_named`].
+    /// As `Place::check_named`.
     pub fn named(path: &Path) -> Result<Self, Error> {
         let place = Self::at(path)?;
         place.check_named()?;
