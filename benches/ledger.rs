@@ -125,5 +125,6 @@ fn denied() -> What {
         detail: "role web-logs is not open to you".to_owned(),
         policy: "ab".repeat(32),
         cut: false,
+        unbound: false,
     }
 }

@@ -280,3 +280,54 @@ fn a_check_compares_the_policy_with_the_configuration() {
         assert!(text.contains("were not compared"), "{text}");
     }
 }
+
+/// An ask that was refused because its token was bound to no key: the ledger says that it was, so
+/// the same policy explains it, and a replay finds that nothing changes.
+#[test]
+fn a_past_ask_with_an_unbound_token_is_judged_as_one() {
+    let folder = folder();
+    let policy = POLICY.replacen(
+        "principals = [\"alice\"]",
+        "principals = [\"alice\"]\nrequire = { bound = true }",
+        1,
+    );
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("bound.toml", &policy);
+    let event = EVENT
+        .replace("NOT_ALLOWED", "STEP_UP_REQUIRED")
+        .replace("oncall", "sre");
+    let unbound = event.replace("\"policy\":\"p\"}", "\"policy\":\"p\",\"unbound\":true}");
+    for (case, event, more, is_refused) in [
+        ("unbound", &unbound, &[][..], true),
+        ("bound", &event, &[], false),
+        ("what if it were unbound", &event, &["--unbound"], true),
+    ] {
+        write(
+            "export",
+            &format!(
+                "{{\"index\":0,\"at\":\"2026-11-22T12:00:00Z\",\"type\":\"policy_loaded\",\
+                 \"policy\":\"p\"}}\n{event}\n\nnote\n"
+            ),
+        );
+        let explain = [
+            "policy",
+            "explain",
+            "--policy",
+            "bound.toml",
+            "--role",
+            "shell",
+        ];
+        let explain = [&explain[..], &["--event", "1", "--export", "export"], more].concat();
+        let output = daypass(folder.path(), &explain);
+        let said = text(&output.stdout);
+        assert_eq!(
+            said.contains("bound to your key"),
+            is_refused,
+            "{case}: {said}"
+        );
+        let replay = ["policy", "replay", "bound.toml", "--export", "export"];
+        let output = daypass(folder.path(), &replay);
+        let changes = output.status.code() == Some(1);
+        assert_eq!(changes, !event.contains("unbound"), "{case}: {output:?}");
+    }
+}

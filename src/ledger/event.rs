@@ -220,6 +220,9 @@ pub enum What {
         /// Whether something of ask, claims or sentence was too long and was left out ([`What::bounded`]).
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         cut: bool,
+        /// Whether the token that was shown was bound to no key.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        unbound: bool,
     },
     /// So many more denials, beyond the rate at which each gets an event of its own.
     Denials(Box<Denials>),

@@ -11,7 +11,7 @@ use crate::{
     ca::{self, Draft, draft::fingerprint},
     identity::{Holder, Identity},
     ledger::{What, event, standing::Objection},
-    policy::{Ask, Context, Decision, Grant, Page, Policy, Restriction},
+    policy::{Ask, Context, Decision, Grant, Means, Page, Policy, Restriction},
 };
 
 pub use super::jump::Jump;
@@ -255,6 +255,7 @@ pub async fn refuse(
         .retain(|name, _| policy.has_parameter(&ask.role, name));
     let denied = What::Denied {
         cut: asked.params.len() < all,
+        unbound: Means::of(identity) == Means::UnboundToken,
         who: record::who(identity),
         ask: asked,
         key: key.map(fingerprint),

@@ -99,6 +99,7 @@ impl Denial {
             detail,
             policy: issued.policy,
             cut: false,
+            unbound: false,
         }
     }
 }

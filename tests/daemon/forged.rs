@@ -25,6 +25,7 @@ fn denied() -> What {
         ask: Asked::default(),
         key: None,
         cut: false,
+        unbound: false,
         reason: "NOT_ALLOWED".to_owned(),
         detail: "no".to_owned(),
         policy: "ab".repeat(32),

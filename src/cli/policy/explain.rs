@@ -11,7 +11,7 @@ use super::{Failure, Global, load, read};
 use crate::{
     cli::{failure::Code, output::clean},
     ledger::event::{Asked, Event, What, Who},
-    policy::{Ask, Context, Extension, Person, explain::Explanation, source},
+    policy::{Ask, Context, Extension, Means, Person, explain::Explanation, source},
 };
 
 /// Whose ask of which role, under which policy.
@@ -55,6 +55,9 @@ pub(super) struct Args {
     /// When it is asked (RFC 3339); by default now, or when the event was.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     at: Option<OffsetDateTime>,
+    /// The token is bound to no key (device flow); for a past ask, the ledger says.
+    #[arg(long)]
+    unbound: bool,
 }
 
 /// Who asked what, from where.
@@ -66,6 +69,8 @@ pub(super) struct Subject {
     pub(super) caller: Option<IpAddr>,
     /// When, where it is known.
     at: Option<OffsetDateTime>,
+    /// Whether the token was bound to no key.
+    is_unbound: bool,
 }
 
 #[derive(Serialize)]
@@ -83,7 +88,10 @@ impl Args {
             issuer: &subject.issuer,
             subject: &subject.name,
             claims: &subject.claims,
-            means: crate::policy::Means::Token,
+            means: match subject.is_unbound || self.unbound {
+                true => Means::UnboundToken,
+                false => Means::Token,
+            },
         };
         let context = Context {
             now: self.at.or(subject.at).unwrap_or(now),
@@ -157,6 +165,7 @@ fn from_claims(text: &str) -> Result<Subject, Failure> {
         ask: Ask::default(),
         caller: None,
         at: None,
+        is_unbound: false,
     })
 }
 
@@ -191,15 +200,17 @@ fn event_at(export: &str, index: u64) -> Result<Event, Failure> {
 }
 
 fn from_event(event: Event) -> Result<Subject, Failure> {
-    let subject = match event.what {
-        What::Issued(issued) => past(issued.who, &issued.ask)?,
+    let (subject, is_unbound) = match event.what {
+        What::Issued(issued) => (past(issued.who, &issued.ask)?, issued.binding == "none"),
         What::Denied { cut: true, .. } => {
             return Err(usage(format!(
                 "event {} holds only a part of its ask or claims, so it cannot be explained",
                 event.index
             )));
         }
-        What::Denied { who, ask, .. } => past(who, &ask)?,
+        What::Denied {
+            who, ask, unbound, ..
+        } => (past(who, &ask)?, unbound),
         _ => {
             return Err(usage(format!(
                 "event {} is no ask; name one that was issued or denied",
@@ -209,6 +220,7 @@ fn from_event(event: Event) -> Result<Subject, Failure> {
     };
     Ok(Subject {
         at: Some(event.at),
+        is_unbound,
         ..subject
     })
 }
@@ -247,6 +259,7 @@ pub(super) fn past(who: Who, asked: &Asked) -> Result<Subject, Failure> {
             .as_deref()
             .and_then(|caller| caller.parse().ok()),
         at: None,
+        is_unbound: false,
     })
 }
 

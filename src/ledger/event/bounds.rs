@@ -207,6 +207,7 @@ mod tests {
             detail: text.to_owned(),
             policy: "ab".repeat(32),
             cut: false,
+            unbound: false,
         }
     }
 

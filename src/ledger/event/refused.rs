@@ -23,6 +23,7 @@ impl What {
                 detail: objection.detail.clone(),
                 policy: issued.policy,
                 cut: false,
+                unbound: issued.binding == "none",
             }),
             Self::Requested(asked) => Some(Self::Denied {
                 who: asked.who,
@@ -32,6 +33,7 @@ impl What {
                 detail: objection.detail.clone(),
                 policy: asked.policy,
                 cut: false,
+                unbound: false,
             }),
             Self::Approved(decided)
             | Self::Refused(decided)
@@ -75,6 +77,7 @@ fn order(who: Who, proof: Option<Proof>, wanted: String, objection: &Objection) 
         detail: format!("{wanted}: {objection}"),
         policy: String::new(),
         cut: false,
+        unbound: false,
     }
 }
 
@@ -93,6 +96,7 @@ impl Decided {
             detail: objection.detail.clone(),
             policy: self.policy,
             cut: false,
+            unbound: false,
         }
     }
 }

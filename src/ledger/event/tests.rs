@@ -99,6 +99,7 @@ pub(in crate::ledger) fn samples() -> Vec<What> {
             detail: "role web-logs is not open to you".to_owned(),
             policy: "ab".repeat(32),
             cut: false,
+            unbound: false,
         },
         What::Denied {
             who: who(),
@@ -108,6 +109,7 @@ pub(in crate::ledger) fn samples() -> Vec<What> {
             detail: "the key is refused".to_owned(),
             policy: "ab".repeat(32),
             cut: false,
+            unbound: false,
         },
     ]
 }
@@ -252,6 +254,7 @@ fn cut_denials_and_counts_of_denials_have_their_golden_bytes() {
             detail: "role \"web-logs\" has no parameter \"x\"; it has none".to_owned(),
             policy: "ab".repeat(32),
             cut: true,
+            unbound: false,
         },
         What::Denials(Box::new(count.clone())),
         What::Denials(Box::new(Denials {

@@ -102,9 +102,15 @@ pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<Past, Str
             ));
         }
         What::Denied {
-            who, ask, reason, ..
+            who,
+            ask,
+            reason,
+            unbound,
+            ..
         } => {
-            if !Reason::ALL.iter().any(|known| known.code() == reason) {
+            is_unbound = unbound;
+            let is_policys = |known: &&Reason| known.code() == reason && **known != Reason::Unbound;
+            if !Reason::ALL.iter().any(|known| is_policys(&known)) {
                 return Some(Err(format!(
                     "it was refused apart from the policy ({reason})"
                 )));

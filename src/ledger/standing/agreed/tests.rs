@@ -49,6 +49,7 @@ fn denied(iat: i64) -> What {
         ask: Asked::default(),
         key: None,
         cut: false,
+        unbound: false,
         reason: "NOT_ALLOWED".to_owned(),
         detail: "no".to_owned(),
         policy: String::new(),

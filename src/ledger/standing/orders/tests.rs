@@ -88,6 +88,7 @@ impl Story {
             detail: String::new(),
             policy: String::new(),
             cut: false,
+            unbound: false,
         };
         self.take(denied).unwrap();
     }

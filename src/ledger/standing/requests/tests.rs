@@ -464,6 +464,7 @@ fn changes_are_told_by_revision_and_ends_by_time() {
                 detail: String::new(),
                 policy: String::new(),
                 cut: false,
+                unbound: false,
             },
         ),
         (1, approved("dave")),
