@@ -686,7 +686,7 @@ async fn what_an_emergency_sheet_shows_is_what_is_signed_and_whom_it_lets_in() {
     let both: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(&sheet).unwrap()).unwrap();
 
-    // Who signed second is not let in, whatever order the file has; nor is a holder who has not signed.
+    // Who signed second is not let in, in no order of the file; nor is a holder who has not signed.
     let mut swapped = both.clone();
     swapped["signatures"].as_array_mut().unwrap().reverse();
     let mut unsigned = document.clone();

@@ -220,7 +220,7 @@ fn explain_refuses_what_is_no_ask() {
 }
 
 /// `policy check` beside or with a configuration refuses what the daemon would: an issuer with one
-/// slash too many, and a page that nobody would get.
+/// slash too many, and a page without a receiver.
 #[test]
 fn a_check_compares_the_policy_with_the_configuration() {
     let folder = tempfile::tempdir().unwrap();

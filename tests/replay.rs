@@ -101,7 +101,7 @@ fn export() -> String {
     format!("{}\nnote\n", lines.concat())
 }
 
-/// A denial whose claims were left out: by what is left of it, nobody would be let in.
+/// A denial whose claims were left out: what is left of it would let no one in.
 fn cut(index: u64) -> Value {
     let mut event = denied(index, "eve", &[], json!({"role": "logs"}), "PARAMETER");
     event["cut"] = true.into();

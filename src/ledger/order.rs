@@ -77,8 +77,8 @@ impl From<&RevokeTarget> for Target {
 }
 
 impl Target {
-    /// Orders about the same thing follow one another. "All before a time" is one thing, whatever
-    /// the time.
+    /// Orders about the same thing follow one another. "All before a time" is one thing at
+    /// any time.
     pub(super) fn chain(&self) -> Self {
         match self {
             Self::Before(_) => Self::Before(0),

@@ -76,7 +76,7 @@ impl Folder {
             .unwrap()
     }
 
-    /// What somebody else with access to the file does to it.
+    /// What another process with access to the file does to it.
     async fn run_sql(&self, sql: &str) {
         let mut connection = self.connection().await;
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))

@@ -34,7 +34,7 @@ pub struct Network {
     tls: TlsConnector,
 }
 
-/// An HTTP/2 connection. Dropping it closes it, whatever streams are open.
+/// An HTTP/2 connection. Dropping it closes it and its streams.
 pub struct Connection {
     pub requests: http2::SendRequest<Part>,
     pub driver: JoinHandle<hyper::Result<()>>,

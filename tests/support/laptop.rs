@@ -43,7 +43,7 @@ pub struct Laptop {
 }
 
 impl Laptop {
-    /// Nobody is signed in. The user's own ssh configuration says where `web-1` is, and whose key it has.
+    /// No user is signed in. The user's own ssh configuration says where `web-1` is, and whose key it has.
     pub fn new(world: &World) -> Self {
         let folder = tempfile::tempdir().unwrap();
         accounts::write_with_homes(folder.path(), &[(NAME, Path::new(HOME))]);

@@ -37,7 +37,7 @@ pub struct Sheet {
     pub ask: Asked,
     /// The key that the pass will be for, in OpenSSH form.
     pub public_key: String,
-    /// The registered key of whoever is let in, in OpenSSH form.
+    /// The registered key of the person who is let in, in OpenSSH form.
     pub holder: String,
     /// Who has signed; the first is the one who asks.
     #[serde(default)]
@@ -85,7 +85,7 @@ impl Asked {
     pub(super) fn of(wish: &Wish) -> Result<Self, Error> {
         let role = wish.role.clone().ok_or_else(|| {
             Error::Usage(
-                "name the role: with a registered key nobody can be asked which ones are yours"
+                "name the role: with a registered key the server cannot say which ones are yours"
                     .to_owned(),
             )
         })?;

@@ -42,7 +42,7 @@ pub struct Request {
     pub decisions: Vec<Decision>,
     /// The pass it was redeemed for, or that is under review; 0 before.
     pub serial: u64,
-    /// Who else signed for it, where registered keys let somebody in; without their claims.
+    /// Who else signed for it, if registered keys let a person in; without their claims.
     pub signers: Vec<Who>,
     /// Fingerprints of the registered keys that signed for it.
     pub signers_keys: Vec<String>,
@@ -72,7 +72,7 @@ impl Request {
         self.needed
     }
 
-    /// Whether `who` opened it. The same subject at another issuer is somebody else, for nothing says that they are one:
+    /// Whether `who` opened it. The same subject at another issuer is another person, for nothing says that they are one:
     /// where one person has two issuers, `approval.by` names those of one (`issuer`).
     pub fn is_by(&self, who: &Who) -> bool {
         same(&self.who, who)
@@ -148,7 +148,7 @@ pub(super) fn bare(who: &Who) -> Who {
     }
 }
 
-/// `(issuer, subject)` is the identity, whatever the label.
+/// `(issuer, subject)` is the identity; the label is not part of it.
 pub(super) fn same(one: &Who, other: &Who) -> bool {
     one.issuer == other.issuer && one.subject == other.subject
 }

@@ -345,7 +345,7 @@ fn until(by: &str, second: u64) -> What {
     What::Requested(asked)
 }
 
-/// Takes in these events (second, what), whatever stands against them.
+/// Takes in these events (second, what), also those that a rule is against.
 fn after(events: Vec<(i64, What)>) -> Standing {
     let mut standing = Standing::default();
     for (index, (second, what)) in (0..).zip(events) {
