@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use toml::Spanned;
-use url::{Host, Url};
+use url::Url;
 
 use super::{Problem, Surroundings, raw, validate};
 use crate::{
-    identity::{Binding, Settings},
+    identity::{Binding, Settings, web_url},
     modes,
 };
 
@@ -110,19 +110,10 @@ fn url(url: &Spanned<String>) -> Result<String, Problem> {
     }
     match parsed.scheme() {
         "https" => Ok(value.clone()),
-        "http" if is_loopback(&parsed) => Ok(value.clone()),
+        "http" if web_url::is_loopback(&parsed) => Ok(value.clone()),
         _ => Err(refuse(
             "is not https: only an issuer on loopback may use http",
         )),
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 
