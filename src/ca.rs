@@ -44,16 +44,16 @@
 
 pub mod draft;
 pub mod key;
-pub mod krl;
 pub mod lint;
 pub mod statement;
-pub mod subject;
-mod wire;
 
 use serde::Deserialize;
 use ssh_key::{Certificate, PublicKey};
 
-use crate::ledger::Receipt;
+use crate::{
+    ledger::Receipt,
+    ssh::{self, wire},
+};
 pub use draft::Draft;
 use key::Key;
 
@@ -140,7 +140,7 @@ impl Ca {
 pub enum Error {
     /// The caller's key is one that no pass is for; another key would do.
     #[error("subject key is refused: {0}")]
-    SubjectKey(#[from] subject::Refusal),
+    SubjectKey(#[from] ssh::key::Refusal),
     /// What was drafted or signed is not fit to leave.
     #[error("certificate does not pass the linter: {0}")]
     Lint(#[from] lint::Problem),

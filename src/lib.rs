@@ -67,4 +67,5 @@ pub mod operations;
 pub mod policy;
 pub mod proto;
 pub mod server;
+pub mod ssh;
 pub mod store;

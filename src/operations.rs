@@ -29,6 +29,7 @@ use crate::{
     },
     notify::Notifier,
     policy::{Denial, Policy},
+    ssh::{key, krl},
     store::{self, Store},
 };
 
@@ -154,7 +155,7 @@ pub enum Error {
     AdminDenied,
     /// Sign in with another key.
     #[error("subject key is refused: {0}")]
-    SubjectKey(ca::subject::Refusal),
+    SubjectKey(key::Refusal),
     /// Mend the ask.
     #[error("{0}")]
     Invalid(String),
@@ -175,7 +176,7 @@ pub enum Error {
     Ca(#[source] ca::Error),
     /// Nothing to mend: the list of revoked passes does not read back, and is not published.
     #[error(transparent)]
-    Krl(#[from] ca::krl::Error),
+    Krl(#[from] krl::Error),
 }
 
 impl Error {

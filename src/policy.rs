@@ -12,7 +12,6 @@ pub mod condition;
 mod decision;
 mod denial;
 pub mod explain;
-pub mod extension;
 mod file;
 pub mod grant;
 pub mod hosts;
@@ -22,7 +21,6 @@ mod offices;
 pub mod paging;
 pub mod parameter;
 pub mod pattern;
-pub mod principal;
 pub mod registered;
 pub mod replay;
 pub mod require;
@@ -44,14 +42,16 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use crate::identity::{Identity, emergency::Registry};
+use crate::{
+    identity::{Identity, emergency::Registry},
+    ssh::options::Extension,
+};
 use condition::{Facts, Patterns};
 use decision::Case;
 use file::Text;
 
 pub use approval::Pending;
 pub use denial::{Denial, Reason};
-pub use extension::Extension;
 pub use grant::{Grant, Restriction};
 pub use paging::Page;
 pub use registered::Means;

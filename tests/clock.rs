@@ -13,13 +13,13 @@ mod support;
 use std::process::Command;
 
 use daypass::{
-    ca::krl::Krl,
     identity::issuer::Algorithm,
     ledger::order::{Target, Verb},
     proto::v1::{
         GetTrustRequest, RevokeRequest, admin_client::AdminClient, revoke_request,
         trust_client::TrustClient,
     },
+    ssh::krl::Krl,
 };
 use ssh_key::PublicKey;
 use support::{

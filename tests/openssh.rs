@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use authority::World;
 use daypass::{
-    ca::krl::{Krl, Revoked},
     policy::{Ask, Policy},
+    ssh::krl::{Krl, Revoked},
 };
 use ssh::Host;
 use ssh_key::{

@@ -16,12 +16,13 @@ use std::collections::BTreeSet;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use daypass::{
-    ca::{krl::Krl, statement::Statement},
+    ca::statement::Statement,
     ledger::order::{self, LATEST, Verb},
     proto::v1::{
         self, GetRevocationsRequest, IssueResponse, LockRequest, lock_target::Target,
         revoke_request, trust_client::TrustClient,
     },
+    ssh::krl::Krl,
 };
 use serde_json::json;
 use ssh::{Host, Pass};

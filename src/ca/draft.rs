@@ -13,13 +13,15 @@ use time::OffsetDateTime;
 
 pub(super) use key_id::is_key_id;
 
-use super::{
-    Ca, Error, lint, subject,
-    wire::{self, Reader, put_string},
-};
+use super::{Ca, Error, lint};
 use crate::{
     identity::Holder,
-    policy::{Extension, Grant},
+    policy::Grant,
+    ssh::{
+        self,
+        options::Extension,
+        wire::{self, Reader, put_string},
+    },
 };
 
 /// How far a pass's validity reaches back, for hosts whose clock is behind.
@@ -55,12 +57,12 @@ impl Draft {
         nonce: [u8; 32],
         now: OffsetDateTime,
     ) -> Result<Self, Error> {
-        let subject = subject::check(holder.key())?;
+        let subject = ssh::key::check(holder.key())?;
         if ca
             .keys()
             .any(|(key, _)| key.key_data() == holder.key().key_data())
         {
-            return Err(subject::Refusal::CaKey.into());
+            return Err(ssh::key::Refusal::CaKey.into());
         }
         let now = u64::try_from(now.unix_timestamp()).unwrap_or(0);
         let parts = Parts {
@@ -79,7 +81,7 @@ impl Draft {
                 .collect(),
             ca: &ca.active().to_bytes().map_err(|_| lint::Problem::CaKey)?,
         };
-        let draft = parts.assemble().ok_or(subject::Refusal::Malformed)?;
+        let draft = parts.assemble().ok_or(ssh::key::Refusal::Malformed)?;
         lint::to_be_signed(&draft.to_be_signed(1), ca.active())?;
         Ok(Self {
             key_fingerprint: fingerprint(holder.key()),
@@ -134,7 +136,7 @@ impl Draft {
 /// # Errors
 /// [`Error::SubjectKey`] for keys no pass is for, before any mathematics.
 pub fn parse_subject_key(text: &str) -> Result<PublicKey, Error> {
-    Ok(subject::parse(text)?)
+    Ok(ssh::key::parse(text)?)
 }
 
 /// A key as the ledger names it (`SHA256:...`).

@@ -16,7 +16,8 @@ use ssh_key::{
     public::{EcdsaPublicKey, KeyData},
 };
 
-use super::{Error, wire};
+use super::Error;
+use crate::ssh::wire;
 
 /// A signing key with its public half, which is derived once. Private bytes stay inside aws-lc, which clears them.
 pub struct Key {

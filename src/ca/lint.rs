@@ -6,12 +6,8 @@
 use ipnet::IpNet;
 use ssh_key::{Certificate, PublicKey, certificate::CertType};
 
-use super::{
-    draft::{USER, certificate_type, is_key_id},
-    subject,
-    wire::Reader,
-};
-use crate::policy::{Extension, principal};
+use super::draft::{USER, certificate_type, is_key_id};
+use crate::ssh::{self, options::Extension, principal, wire::Reader};
 
 pub(super) const FORCE_COMMAND: &str = "force-command";
 pub(super) const SOURCE_ADDRESS: &str = "source-address";
@@ -39,7 +35,7 @@ pub enum Problem {
     Nonce,
     /// The subject key is one that no pass is for.
     #[error("its subject key is refused: {0}")]
-    SubjectKey(subject::Refusal),
+    SubjectKey(ssh::key::Refusal),
     /// Serial 0 could not be revoked.
     #[error("its serial is 0")]
     Serial,
@@ -146,13 +142,13 @@ fn end(reader: &Reader<'_>, field: &'static str) -> Result<(), Problem> {
     }
 }
 
-/// Reads the subject key's fields, and refuses what [`subject`] refuses.
+/// Reads the subject key's fields, and refuses what [`ssh::key`] refuses.
 fn check_subject(kind: &str, reader: &mut Reader<'_>) -> Result<(), Problem> {
-    let algorithm = subject::ALGORITHMS
+    let algorithm = ssh::key::ALGORITHMS
         .into_iter()
         .find(|algorithm| certificate_type(algorithm) == kind)
         .ok_or(Problem::Layout("type"))?;
-    subject::check_fields(algorithm, reader).map_err(Problem::SubjectKey)
+    ssh::key::check_fields(algorithm, reader).map_err(Problem::SubjectKey)
 }
 
 fn check_principals(reader: &mut Reader<'_>) -> Result<(), Problem> {

@@ -22,7 +22,7 @@ use super::{
     account::{self, Account},
     files, ports,
 };
-use crate::ca::krl::Krl;
+use crate::ssh::krl::Krl;
 
 /// How long a fresh sshd may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(10);

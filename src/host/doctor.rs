@@ -149,9 +149,9 @@ pub async fn examine(layout: &Layout, question: &Question, now: u64) -> Result<R
     let is_wrong = findings.iter().any(|finding| finding.level == Level::Wrong);
     Ok(Report {
         healthy: !is_wrong && pass.as_ref().is_none_or(|pass| pass.accepted),
-        krl_version: krl.as_ref().map(crate::ca::krl::Krl::version),
+        krl_version: krl.as_ref().map(crate::ssh::krl::Krl::version),
         synced_ago: state::age(layout, now)?,
-        krl_made_at: krl.as_ref().map(crate::ca::krl::Krl::made_at),
+        krl_made_at: krl.as_ref().map(crate::ssh::krl::Krl::made_at),
         server: settings.server.clone(),
         groups: settings.groups.clone(),
         findings,

@@ -79,7 +79,7 @@ pub enum Refusal {
     Empty,
     /// Not a revocation list that we would hand to sshd.
     #[error("/krl: {0}")]
-    Krl(#[from] crate::ca::krl::Error),
+    Krl(#[from] crate::ssh::krl::Error),
     /// Other keys, of an older version than those on disk: somebody replays a list that was good once.
     #[error(
         "/ca.pub: its version {sent} is older than {kept}, which is on disk, and it has other keys"

@@ -18,7 +18,7 @@ use super::{
     sshd::{Connection, Effective, Sshd},
     sync::to_json,
 };
-use crate::{ca::krl::Krl, policy::principal};
+use crate::ssh::{krl::Krl, principal};
 
 /// What the administrator asks for.
 #[derive(Clone, Debug)]

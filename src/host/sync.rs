@@ -12,7 +12,7 @@ use super::{
     keys::{CA_NAMESPACE, CaKeys, KRL_NAMESPACE},
     server::{Answer, Server},
 };
-use crate::ca::krl::Krl;
+use crate::ssh::krl::Krl;
 
 /// What one sync did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

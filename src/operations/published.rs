@@ -11,13 +11,9 @@ use time::OffsetDateTime;
 
 use super::{Authority, Error};
 use crate::{
-    ca::{
-        self, Ca,
-        draft::fingerprint,
-        krl::{Krl, Revoked},
-        statement::Statement,
-    },
+    ca::{self, Ca, draft::fingerprint, statement::Statement},
     ledger::Standing,
+    ssh::krl::{Krl, Revoked},
 };
 
 /// A file for hosts.

@@ -14,9 +14,10 @@ use crate::{
         standing::Request,
     },
     policy::{
-        Ask, Context, Extension, Grant, Pending, Restriction,
+        Ask, Context, Grant, Pending, Restriction,
         bastion::{Passage, Way},
     },
+    ssh::options::Extension,
 };
 
 /// The identity, with the claims that the policy saw.

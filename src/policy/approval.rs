@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use ipnet::IpNet;
 
 use super::{
-    Ask, Denial, Error, Extension, Grant, Person, Policy, Reason, Restriction,
+    Ask, Denial, Error, Grant, Person, Policy, Reason, Restriction,
     bastion::Way,
     condition::{Condition, Facts},
     file::{self, Text},
@@ -14,6 +14,7 @@ use super::{
     registered,
 };
 use crate::identity::Identity;
+use crate::ssh::options::Extension;
 
 /// The most approvals that a role may demand.
 const MOST: u32 = 16;

@@ -13,13 +13,14 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    Denial, Error, Extension, Grant, Reason, Restriction,
+    Denial, Error, Grant, Reason, Restriction,
     file::{self, Text},
     hosts::{self, HostPattern, Hosts},
     limits::{self, Limits},
-    principal, role,
+    role,
     source::{self, MAX_NETWORKS, Source},
 };
+use crate::ssh::{options::Extension, principal};
 
 /// The force-command of every jump pass. sshd runs it where a session is asked for, which forwarding never does.
 const ONLY_FORWARDS: &str = "echo 'this pass only forwards' >&2; exit 1";

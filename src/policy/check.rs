@@ -3,13 +3,14 @@
 use serde_json::Map;
 
 use super::{
-    Ask, Extension, Means, Person, Policy,
+    Ask, Means, Person, Policy,
     condition::Facts,
     parameter::{Parameter, Rule},
     require::Require,
     role::Role,
     source::{self, Source},
 };
+use crate::ssh::options::Extension;
 
 /// A lifetime beyond which a pass is hardly short-lived.
 const LONG: std::time::Duration = std::time::Duration::from_secs(24 * 3600);

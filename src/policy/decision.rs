@@ -23,10 +23,10 @@ use super::{
     hosts::{self, Hosts},
     hours,
     limits::Limits,
-    principal::{self, MAX_COUNT},
     role::Role,
     source::{self, Source},
 };
+use crate::ssh::principal::{self, MAX_COUNT};
 
 /// The most bytes a reason may have.
 pub(super) const MAX_REASON: usize = 1024;

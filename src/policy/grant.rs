@@ -5,10 +5,11 @@ use std::{collections::BTreeSet, time::Duration};
 use ipnet::IpNet;
 
 use super::{
-    Denial, Extension, Reason,
+    Denial, Reason,
     bastion::{Passage, Way},
     source,
 };
+use crate::ssh::options::Extension;
 
 /// What a pass may do. Can only be narrowed.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,8 +6,8 @@ use super::{
     Error,
     file::{File, Text},
     pattern::Pattern,
-    principal,
 };
+use crate::ssh::principal;
 
 /// The most bytes a host name may have.
 const MAX_HOST: usize = 253;

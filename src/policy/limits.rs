@@ -3,10 +3,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    Error, Extension, Restriction,
+    Error, Restriction,
     file::{self, Text},
-    principal, source,
+    source,
 };
+use crate::ssh::{options::Extension, principal};
 
 /// The longest lifetime any policy can name.
 pub const MAX_TTL: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use toml::Spanned;
 
 use super::{
-    Error, Extension,
+    Error,
     approval::{Approval, Emergency},
     bastion::Bastions,
     command::Command,
@@ -20,11 +20,11 @@ use super::{
     limits::{self, Limits},
     parameter::{MAX_VALUE, Parameter, Rule},
     pattern::Pattern,
-    principal,
     require::Require,
     source::{self, MAX_NETWORKS, Source},
     template::Template,
 };
+use crate::ssh::{options::Extension, principal};
 
 /// A named entry of the policy.
 pub struct Role {

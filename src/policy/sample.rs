@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::{Extension, Grant, Restriction};
+use super::{Grant, Restriction};
+use crate::ssh::options::Extension;
 
 impl Grant {
     pub(crate) fn sample(

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::principal::{MAX_COUNT, is_name};
+use crate::ssh::principal::{MAX_COUNT, is_name};
 
 /// Literal text with holes.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,7 +9,6 @@ use super::{
     status::Refusal,
 };
 use crate::{
-    ca::subject,
     identity::{self, Holder, Identity},
     ledger::{
         order::{self, Order, Proof, Target, Verb},
@@ -21,6 +20,7 @@ use crate::{
     },
     policy::Ask,
     proto::v1::{self, admin_server::Admin},
+    ssh::key,
 };
 
 #[async_trait]
@@ -204,7 +204,7 @@ impl Services {
             Ok((holder, proof)) => return Ok((holder, Signed { reason, proof })),
             Err(refusal) => refusal,
         };
-        let key = subject::parse(brought.public_key).ok();
+        let key = key::parse(brought.public_key).ok();
         let (reason, detail) = (refusal.reason(), format!("{wanted}: {refusal}"));
         let (authority, ask, context) = (&self.authority, Ask::default(), call.context());
         let key = key.as_ref();
@@ -260,7 +260,7 @@ impl Brought<'_> {
             after: self.after,
         }
         .message();
-        let key = subject::parse(self.public_key).map_err(Refusal::SubjectKey)?;
+        let key = key::parse(self.public_key).map_err(Refusal::SubjectKey)?;
         let (secret, signature) = (self.binding_secret, self.signature);
         let token = *identity.token_hash();
         let identity = identity.clone();

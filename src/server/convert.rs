@@ -19,8 +19,9 @@ use crate::{
         requests::{self, Page, View},
         trust::Trust,
     },
-    policy::{Ask, Grant, explain::Explanation, extension::Extension, role::Role, source},
+    policy::{Ask, Grant, explain::Explanation, role::Role, source},
     proto::v1::{self, get_trust_response, role_explanation},
+    ssh::options::Extension,
 };
 
 const ROLE_BYTES: usize = 128;

@@ -6,7 +6,6 @@ use super::{
     status::Refusal,
 };
 use crate::{
-    ca::subject,
     identity::{
         Error, Identity,
         emergency::{MAX_SIGNATURES, Unverified},
@@ -14,6 +13,7 @@ use crate::{
     },
     ledger::emergency,
     proto::{ask_bytes, v1},
+    ssh::key,
 };
 
 impl Services {
@@ -44,7 +44,7 @@ impl Services {
             );
         }
         let challenge = self.challenges.check(&proof.challenge, call.now())?;
-        let key = subject::parse(&request.public_key).map_err(Refusal::SubjectKey)?;
+        let key = key::parse(&request.public_key).map_err(Refusal::SubjectKey)?;
         let ask = request.ask.clone().unwrap_or_default();
         let possession = proof::possession_message(
             &self.authority.server_name,
@@ -76,7 +76,7 @@ fn unverified(proof: &v1::EmergencyProof) -> Result<Vec<Unverified>, Refusal> {
         return Err(Error::TooLarge("the list of emergency signatures").into());
     }
     let read = |one: &v1::emergency_proof::Signature| {
-        let key = subject::parse(&one.public_key)
+        let key = key::parse(&one.public_key)
             .map_err(|_| Error::EmergencyKey("one of them is a key that nothing here takes"))?;
         Ok(Unverified {
             key,

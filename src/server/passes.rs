@@ -9,7 +9,6 @@ use super::{
     status::Refusal,
 };
 use crate::{
-    ca::subject,
     identity::{Holder, Identity, proof},
     operations::{
         issue::{self, Outcome},
@@ -20,6 +19,7 @@ use crate::{
         ask_bytes,
         v1::{self, passes_server::Passes},
     },
+    ssh::key,
 };
 
 #[async_trait]
@@ -96,7 +96,7 @@ impl Services {
     ) -> Result<(Holder, Ask), Refusal> {
         let wire = request.ask.clone().unwrap_or_default();
         let ask = convert::ask(&wire)?;
-        let key = subject::parse(&request.public_key).map_err(Refusal::SubjectKey)?;
+        let key = key::parse(&request.public_key).map_err(Refusal::SubjectKey)?;
         let message = proof::possession_message(
             &self.authority.server_name,
             identity.token_hash(),
@@ -120,7 +120,7 @@ impl Services {
     ) -> Refusal {
         let wire = request.ask.clone().unwrap_or_default();
         let ask = convert::ask(&wire).unwrap_or_else(|_| convert::readable(&wire));
-        let key = subject::parse(&request.public_key).ok();
+        let key = key::parse(&request.public_key).ok();
         let detail = refusal.to_string();
         let recorded = issue::refuse(
             &self.authority,

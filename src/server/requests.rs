@@ -10,7 +10,6 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{Services, call::Call, convert, status::Refusal};
 use crate::{
-    ca::subject,
     identity::{Holder, Identity},
     ledger::{
         approval,
@@ -21,6 +20,7 @@ use crate::{
         requests::{self, Verdict, Viewer},
     },
     proto::v1::{self, requests_server::Requests},
+    ssh::key,
 };
 
 use watch::Watch;
@@ -228,7 +228,7 @@ fn decider(
     request: &v1::DecideRequest,
     message: &[u8],
 ) -> Result<Holder, Refusal> {
-    let key = subject::parse(&request.public_key).map_err(Refusal::SubjectKey)?;
+    let key = key::parse(&request.public_key).map_err(Refusal::SubjectKey)?;
     let (secret, signature) = (&request.binding_secret, &request.signature);
     let identity = identity.clone();
     Ok(identity.hold_for(approval::NAMESPACE, key, secret, message, signature)?)

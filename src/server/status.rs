@@ -7,11 +7,11 @@ use tonic::{Code, Status};
 
 use super::{convert::Malformed, watches};
 use crate::{
-    ca::subject,
     identity,
     ledger::standing::Rule,
     operations::{self, page},
     proto::status::Details,
+    ssh::key,
 };
 
 /// Every way a call can fail.
@@ -38,7 +38,7 @@ pub(super) enum Refusal {
     Malformed(#[from] Malformed),
     /// No pass is for such a key.
     #[error("subject key is refused: {0}")]
-    SubjectKey(subject::Refusal),
+    SubjectKey(key::Refusal),
     /// What the operation said.
     #[error(transparent)]
     Operation(#[from] operations::Error),

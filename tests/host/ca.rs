@@ -1,7 +1,7 @@
 //! A CA key that signs lists and passes, without a server behind it.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use daypass::ca::krl::{Krl, Revoked};
+use daypass::ssh::krl::{Krl, Revoked};
 use ssh_encoding::Encode;
 use ssh_key::{
     Algorithm, Certificate, HashAlg, LineEnding, PrivateKey, certificate::Builder, rand_core::OsRng,

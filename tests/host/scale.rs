@@ -9,7 +9,7 @@ use std::{
 };
 
 use daypass::{
-    ca::{Draft, krl::Krl},
+    ca::Draft,
     identity::{Algorithm, Binding, Holder, Issuers, Settings, proof},
     ledger::{
         Receipt, What,
@@ -18,6 +18,7 @@ use daypass::{
     operations::Authority,
     policy::{Ask, Context, Decision, Grant},
     proto::v1::{lock_target::Target, revoke_request},
+    ssh::krl::Krl,
 };
 use ssh_key::{HashAlg, LineEnding, PublicKey};
 use time::OffsetDateTime;

@@ -11,9 +11,10 @@ use ssh_key::{Algorithm, Certificate};
 
 use super::*;
 use crate::{
-    ca::{KeyState, key::Key, subject::Refusal},
+    ca::{KeyState, key::Key},
     identity::Identity,
     ledger::Receipt,
+    ssh::key::Refusal,
 };
 
 const NOW: u64 = 1_800_000_000;
@@ -24,7 +25,7 @@ fn golden(name: &str) -> String {
 }
 
 fn key(name: &str) -> PublicKey {
-    subject::parse(&golden(name)).unwrap()
+    ssh::key::parse(&golden(name)).unwrap()
 }
 
 fn now() -> OffsetDateTime {

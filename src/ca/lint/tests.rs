@@ -155,12 +155,12 @@ fn fields_out_of_bounds_are_found() {
         (
             "no subject key",
             Box::new(|f| f.subject = string(b"")),
-            Problem::SubjectKey(subject::Refusal::Malformed),
+            Problem::SubjectKey(ssh::key::Refusal::Malformed),
         ),
         (
             "anybody's subject key",
             Box::new(|f| f.subject = string(&[0; 32])),
-            Problem::SubjectKey(subject::Refusal::Weak),
+            Problem::SubjectKey(ssh::key::Refusal::Weak),
         ),
         (
             "reserved field in use",

@@ -11,7 +11,8 @@ use super::{Failure, Global, load, read};
 use crate::{
     cli::{failure::Code, output::clean},
     ledger::event::{Asked, Event, What, Who},
-    policy::{Ask, Context, Extension, Means, Person, explain::Explanation, source},
+    policy::{Ask, Context, Means, Person, explain::Explanation, source},
+    ssh::options::Extension,
 };
 
 /// Whose ask of which role, under which policy.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use ssh_key::{Algorithm, Certificate, PublicKey, certificate::CertType};
 
 use super::{Scene, login};
-use crate::{ca::krl::Krl, host::keys::fingerprint};
+use crate::{host::keys::fingerprint, ssh::krl::Krl};
 
 /// What sshd understands among critical options.
 const CRITICAL: [&str; 3] = ["force-command", "source-address", "verify-required"];

@@ -4,7 +4,6 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use super::{Finding, Scene};
 use crate::{
-    ca::krl::Krl,
     host::{
         Error,
         files::{Layout, read},
@@ -12,6 +11,7 @@ use crate::{
         server::Answer,
         sync::LastSync,
     },
+    ssh::krl::Krl,
 };
 
 /// Passes are backdated by a minute; half of it is left for the way.

@@ -12,9 +12,10 @@ use crate::{
     ledger::event::{Asked, Event, Issued, Requested, What, Who},
     operations::requests::rights,
     policy::{
-        Extension, Reason,
+        Reason,
         replay::{Approved, Approver, Given, Outcome, Past, Wait, Which},
     },
+    ssh::options::Extension,
 };
 
 /// The requests of an export so far, with those who have approved them.

@@ -17,7 +17,7 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 3072..=8192;
 const MIN_RSA_EXPONENT: u64 = 65537;
 
 /// The algorithms of the keys that passes are for, by their names in SSH.
-pub(super) const ALGORITHMS: [&str; 7] = [
+pub(crate) const ALGORITHMS: [&str; 7] = [
     "ssh-ed25519",
     "sk-ssh-ed25519@openssh.com",
     "ecdsa-sha2-nistp256",
@@ -76,7 +76,7 @@ pub fn parse(text: &str) -> Result<PublicKey, Refusal> {
 }
 
 /// The same refusals for a key that is already parsed.
-pub(super) fn check(key: &PublicKey) -> Result<Vec<u8>, Refusal> {
+pub(crate) fn check(key: &PublicKey) -> Result<Vec<u8>, Refusal> {
     let blob = key.to_bytes().map_err(|_| Refusal::Malformed)?;
     let algorithm = Reader::new(&blob).text().ok_or(Refusal::Malformed)?;
     check_blob(&blob, algorithm, Fields::of(algorithm)?)?;
@@ -84,7 +84,7 @@ pub(super) fn check(key: &PublicKey) -> Result<Vec<u8>, Refusal> {
 }
 
 /// Takes the fields of a key of this algorithm off `reader`, or refuses them.
-pub(super) fn check_fields(algorithm: &str, reader: &mut Reader<'_>) -> Result<(), Refusal> {
+pub(crate) fn check_fields(algorithm: &str, reader: &mut Reader<'_>) -> Result<(), Refusal> {
     Fields::of(algorithm)?.check(reader)
 }
 

@@ -1,0 +1,18 @@
+//! OpenSSH's own formats: the ground floor, which imports nothing of Daypass.
+//!
+//! Every other module may use it. It reads and writes bytes and text; it decides nothing about
+//! identities, roles or the ledger, and knows neither clock nor randomness nor I/O.
+//!
+//! | module | format | source |
+//! |---|---|---|
+//! | `wire` | length-prefixed strings and integers | RFC 4251 section 5 |
+//! | [`key`] | public keys, and the rules for the keys that are accepted | RFC 4253 section 6.6, RFC 5656, RFC 8709, PROTOCOL.u2f |
+//! | [`krl`] | key revocation lists | PROTOCOL.krl |
+//! | [`principal`] | principals: `login` or `login@group` | `sshd_config(5)`, `AuthorizedPrincipalsFile` |
+//! | [`options`] | critical options and extensions of certificates | PROTOCOL.certkeys |
+
+pub mod key;
+pub mod krl;
+pub mod options;
+pub mod principal;
+pub(crate) mod wire;
