@@ -25,7 +25,7 @@
 //! 2. [`server`]'s accept loop has bounded the connection; the handler takes a place in the address's rate limit, verifies the
 //!    token against the *configured* issuer and algorithms, takes a place in the identity's rate limit, parses the subject
 //!    key, and has the [`identity::Holder`] proven: the token's nonce commits to this key, and this key signed this ask.
-//! 3. [`operations::issue`] asks the policy. A denial is appended to the ledger and answered with its stable reason code.
+//! 3. [`operations::issuance`] asks the policy. A denial is appended to the ledger and answered with its stable reason code.
 //! 4. A grant becomes a [`ca::Draft`]. [`store`]'s single writer gives it the next index as its serial, appends the `issued`
 //!    event with the hash of the exact bytes to be signed, commits (with everyone else who waited), and answers a receipt.
 //! 5. [`ca::Ca::sign`] rebuilds those bytes, compares the hash, signs, lints the result and verifies the signature.

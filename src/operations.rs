@@ -1,11 +1,11 @@
 //! What this CA does: one file per verb, each over a proven identity, an ask and the time.
 //!
-//! Start with [`issue`]: the main job. Everything here is reached through [`Authority`]; what wire or command line asked is
+//! Start with [`issuance`]: the main job. Everything here is reached through [`Authority`]; what wire or command line asked is
 //! unknown to it.
 
 pub mod admin;
 pub mod audit;
-pub mod issue;
+pub mod issuance;
 mod jump;
 pub mod page;
 pub mod published;

@@ -6,7 +6,7 @@
 use ssh_key::PublicKey;
 use time::OffsetDateTime;
 
-use super::{Authority, Error, issue, record};
+use super::{Authority, Error, issuance, record};
 use crate::{
     identity::{Holder, Identity},
     ledger::{
@@ -205,12 +205,12 @@ pub(super) async fn expect_administrator(
         };
         let detail = format!("{}: {}", wanted(), denial.detail);
         let code = denial.reason.code();
-        issue::refuse(authority, identity, key, &ask, context, code, &detail).await?;
+        issuance::refuse(authority, identity, key, &ask, context, code, &detail).await?;
         return Err(Error::Denied(denial));
     }
     let detail = format!("the policy does not let them {}", wanted());
     let code = "ADMIN_DENIED";
-    issue::refuse(authority, identity, key, &ask, context, code, &detail).await?;
+    issuance::refuse(authority, identity, key, &ask, context, code, &detail).await?;
     Err(Error::AdminDenied)
 }
 

@@ -6,7 +6,7 @@
 use sha2::{Digest, Sha256};
 use ssh_key::Certificate;
 
-use super::{Error, issue::Order};
+use super::{Error, issuance::Order};
 use crate::{
     ca::Draft,
     ledger::event,

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use super::{
     Authority, Error,
-    issue::{self, MOST_DECISIONS},
+    issuance::{self, MOST_DECISIONS},
     record,
 };
 use deciding::may_decide;
@@ -50,7 +50,7 @@ pub struct View {
 /// Files a request, unless the role needs none.
 ///
 /// # Errors
-/// As [`issue::issue`]; [`Error::Invalid`] where there is nothing to wait for.
+/// As [`issuance::issue`]; [`Error::Invalid`] where there is nothing to wait for.
 pub async fn open(
     authority: &Authority,
     holder: &Holder,
@@ -59,10 +59,10 @@ pub async fn open(
 ) -> Result<View, Error> {
     if ask.request.is_some() || ask.emergency {
         let problem = "a request is opened without `request` and `emergency`".to_owned();
-        return Err(issue::invalid(authority, holder, ask, context, problem).await);
+        return Err(issuance::invalid(authority, holder, ask, context, problem).await);
     }
     if let Err(problem) = record::expect_recordable(holder.identity(), ask, context) {
-        return Err(issue::invalid(authority, holder, ask, context, problem).await);
+        return Err(issuance::invalid(authority, holder, ask, context, problem).await);
     }
     for _ in 0..MOST_DECISIONS {
         match decide_ask(authority, holder, ask, context).await {
@@ -72,7 +72,7 @@ pub async fn open(
             outcome => return outcome,
         }
     }
-    Err(issue::replaced_too_often(authority, holder, ask, context).await)
+    Err(issuance::replaced_too_often(authority, holder, ask, context).await)
 }
 
 async fn decide_ask(
@@ -88,11 +88,11 @@ async fn decide_ask(
         }
         Decision::Granted(_) => {
             let problem = format!("role {:?} needs no approval: ask for the pass", ask.role);
-            Err(issue::invalid(authority, holder, ask, context, problem).await)
+            Err(issuance::invalid(authority, holder, ask, context, problem).await)
         }
         Decision::Denied(denial) => {
             let (code, detail) = (denial.reason.code(), &denial.detail);
-            issue::refuse_holder(authority, holder, ask, context, code, detail).await?;
+            issuance::refuse_holder(authority, holder, ask, context, code, detail).await?;
             Err(Error::Denied(denial))
         }
     }
@@ -127,7 +127,7 @@ async fn expect_rate(
     }
     let detail = "you have opened many requests lately: wait a minute, and try again";
     let code = Rule::TooMany.code();
-    issue::refuse_holder(authority, holder, ask, context, code, detail).await?;
+    issuance::refuse_holder(authority, holder, ask, context, code, detail).await?;
     Err(Error::Objection(Objection::new(Rule::TooMany, detail)))
 }
 
@@ -141,7 +141,7 @@ pub(super) async fn file(
     context: Context,
 ) -> Result<View, Error> {
     if let Err(problem) = record::expect_recordable_command(pending.command()) {
-        return Err(issue::invalid(authority, holder, ask, context, problem).await);
+        return Err(issuance::invalid(authority, holder, ask, context, problem).await);
     }
     expect_rate(authority, holder, ask, context).await?;
     let asked = record::asked(ask, context);

@@ -9,7 +9,7 @@ use ssh_key::{Algorithm, PublicKey};
 use tempfile::TempDir;
 
 use super::{
-    issue::{Outcome, Pass, issue, refuse},
+    issuance::{Outcome, Pass, issue, refuse},
     *,
 };
 use crate::{

@@ -16,7 +16,7 @@ use crate::{
     },
     operations::{
         admin::{self, Signed},
-        issue, webhooks,
+        issuance, webhooks,
     },
     policy::Ask,
     proto::v1::{self, admin_server::Admin},
@@ -208,7 +208,7 @@ impl Services {
         let (reason, detail) = (refusal.reason(), format!("{wanted}: {refusal}"));
         let (authority, ask, context) = (&self.authority, Ask::default(), call.context());
         let key = key.as_ref();
-        issue::refuse(authority, &identity, key, &ask, context, reason, &detail).await?;
+        issuance::refuse(authority, &identity, key, &ask, context, reason, &detail).await?;
         Err(refusal)
     }
 

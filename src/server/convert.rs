@@ -15,7 +15,7 @@ use crate::{
     ledger::standing::State,
     operations::{
         audit,
-        issue::Pass,
+        issuance::Pass,
         requests::{self, Page, View},
         trust::Trust,
     },

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     identity::{Holder, Identity, proof},
     operations::{
-        issue::{self, Outcome},
+        issuance::{self, Outcome},
         roles,
     },
     policy::Ask,
@@ -76,7 +76,7 @@ impl Services {
             Err(refusal) => return Err(self.refuse(call, &identity, &request, refusal).await),
         };
         let (authority, context) = (&self.authority, call.context());
-        match issue::issue(authority, &holder, &ask, context, random()?).await? {
+        match issuance::issue(authority, &holder, &ask, context, random()?).await? {
             Outcome::Pass(pass) => {
                 call.issued(pass.certificate.serial());
                 Ok(convert::pass(&pass)?)
@@ -122,7 +122,7 @@ impl Services {
         let ask = convert::ask(&wire).unwrap_or_else(|_| convert::readable(&wire));
         let key = key::parse(&request.public_key).ok();
         let detail = refusal.to_string();
-        let recorded = issue::refuse(
+        let recorded = issuance::refuse(
             &self.authority,
             identity,
             key.as_ref(),

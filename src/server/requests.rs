@@ -16,7 +16,7 @@ use crate::{
         standing::{self, Verb},
     },
     operations::{
-        issue,
+        issuance,
         requests::{self, Verdict, Viewer},
     },
     proto::v1::{self, requests_server::Requests},
@@ -215,7 +215,7 @@ impl Services {
         let (reason, detail) = (refusal.reason(), refusal.to_string());
         let context = call.context();
         let authority = &self.authority;
-        match issue::refuse(authority, identity, None, &ask, context, reason, &detail).await {
+        match issuance::refuse(authority, identity, None, &ask, context, reason, &detail).await {
             Ok(()) => refusal,
             Err(error) => error.into(),
         }

@@ -1,7 +1,7 @@
 //! Twenty thousand revoked passes, in the sequences that break revocation lists of other makes: the real daemon publishes
 //! them, `host sync` fetches them, and OpenSSH refuses exactly those.
 //!
-//! The passes are drafted and recorded as [`daypass::operations::issue`] does it, in one process with the daemon and without
+//! The passes are drafted and recorded as [`daypass::operations::issuance`] does it, in one process with the daemon and without
 //! the wire in between; those that OpenSSH is shown are signed too. Revoked they are through the door.
 
 use std::{
@@ -118,7 +118,7 @@ impl Somebody {
         }
     }
 
-    /// The next pass, as [`daypass::operations::issue`] drafts and records it.
+    /// The next pass, as [`daypass::operations::issuance`] drafts and records it.
     async fn record(&self, authority: &Authority) -> (Draft, Receipt) {
         let (holder, grant, now) = (&self.holder, &self.grant, now());
         let draft = Draft::new(holder, grant, &authority.ca, rand::random(), now).unwrap();

@@ -13,7 +13,7 @@ use daypass::{
     ledger::{What, checkpoint::Signer},
     operations::{
         Authority,
-        issue::{Outcome, issue},
+        issuance::{Outcome, issue},
     },
     policy::{Ask, Context, Policy},
     store::Store,

@@ -5,7 +5,7 @@ use ssh_key::PublicKey;
 use super::{
     super::{
         Authority, Error,
-        issue::{self, MOST_DECISIONS},
+        issuance::{self, MOST_DECISIONS},
         record,
     },
     Request, View, about, find, view,
@@ -47,7 +47,7 @@ pub async fn decide(
         }
     }
     let ask = about(&find(authority, verdict.id)?);
-    Err(issue::replaced_too_often(authority, holder, &ask, context).await)
+    Err(issuance::replaced_too_often(authority, holder, &ask, context).await)
 }
 
 async fn decide_once(
@@ -60,12 +60,12 @@ async fn decide_once(
     let policy = authority.policy();
     let identity = holder.identity();
     if let Err(problem) = record::expect_recordable(identity, &about(&request), context) {
-        return Err(issue::invalid(authority, holder, &about(&request), context, problem).await);
+        return Err(issuance::invalid(authority, holder, &about(&request), context, problem).await);
     }
     if let Err(denial) = may_decide(&policy, identity, &request, verdict.verb) {
         let ask = about(&request);
         let (code, detail) = (denial.reason.code(), &denial.detail);
-        issue::refuse_holder(authority, holder, &ask, context, code, detail).await?;
+        issuance::refuse_holder(authority, holder, &ask, context, code, detail).await?;
         return Err(Error::Denied(denial));
     }
     let decided = Box::new(Decided {

@@ -1,7 +1,7 @@
 //! Bastions and jump passes for the wire. Pure.
 
 use super::{networks, words};
-use crate::{operations::issue::Jump, policy, proto::v1};
+use crate::{operations::issuance::Jump, policy, proto::v1};
 
 /// A jump pass as the caller gets it.
 pub(super) fn jump(jump: &Jump) -> Result<v1::Jump, ssh_key::Error> {
