@@ -66,6 +66,7 @@ pub mod notify;
 pub mod operations;
 pub mod policy;
 pub mod proto;
+pub mod reason;
 pub mod server;
 pub mod ssh;
 pub mod store;

@@ -20,19 +20,20 @@ use regex::Regex;
 /// What each module may import of ours: a module, or one submodule of it.
 #[rustfmt::skip]
 const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("reason", &[]),
     ("ssh", &[]),
-    ("ledger", &["ssh"]),
+    ("ledger", &["ssh", "reason"]),
     ("modes", &[]),
-    ("identity", &["ssh"]),
+    ("identity", &["ssh", "reason"]),
     ("proto", &["ssh"]),
-    ("policy", &["identity", "ssh"]),
+    ("policy", &["identity", "ssh", "reason"]),
     ("ca", &["identity", "policy", "ledger", "modes", "ssh"]),
     ("store", &["ca", "policy", "ledger", "modes", "ssh"]),
     // It tells what the ledger has, and reads it from the store; who may do what is not its business.
     ("notify", &["ledger", "store", "modes", "ssh"]),
-    ("operations", &["identity", "policy", "ledger", "ca", "store", "notify", "ssh"]),
-    ("server", &["operations", "identity", "proto", "policy", "ledger", "ca", "modes", "ssh"]),
-    ("client", &["proto", "ledger", "identity::proof", "identity::web_url", "ssh"]),
+    ("operations", &["identity", "policy", "ledger", "ca", "store", "notify", "ssh", "reason"]),
+    ("server", &["operations", "identity", "proto", "policy", "ledger", "ca", "modes", "ssh", "reason"]),
+    ("client", &["proto", "ledger", "identity::proof", "identity::web_url", "ssh", "reason"]),
     ("host", &["proto", "ledger", "ssh"]),
     ("config", &["identity", "policy", "ca", "server", "notify", "modes", "ssh"]),
     ("daemon", &["config", "identity", "policy", "ledger", "ca", "store", "notify", "operations", "server", "modes", "ssh"]),

@@ -14,13 +14,13 @@ use super::{
     renew::renewing,
     target::left,
 };
-use crate::client::{Client, Error, choose::Wish, now, requests::Seen};
+use crate::{
+    client::{Client, Error, choose::Wish, now, requests::Seen},
+    reason,
+};
 
 /// What `--wait` without a duration means: as long as the request itself does.
 pub(super) const AS_LONG_AS_IT_LIVES: &str = "365d";
-
-/// The server's reason code for an ask that should have said why.
-const REASON_REQUIRED: &str = "REASON_REQUIRED";
 
 /// Does `attempt` for `wish`; where that opens a request, waits for its approval and redeems it. `next` is the command
 /// that goes on with a request later.
@@ -84,7 +84,7 @@ pub(super) async fn approved(
 pub(super) fn pending(id: u64, next: &str) -> Failure {
     let message =
         format!("request {id} waits for somebody else's approval; when it is approved: {next}");
-    Failure::new(Code::Pending, message).because("REQUEST_PENDING")
+    Failure::new(Code::Pending, message).because(reason::REQUEST_PENDING)
 }
 
 /// A line from whoever sits at the terminal.
@@ -132,7 +132,7 @@ fn patience(global: &Global, wait: Option<Duration>) -> Option<Duration> {
 }
 
 fn wants_reason(global: &Global, wish: &Wish, failure: &Failure) -> bool {
-    failure.reason.as_deref() == Some(REASON_REQUIRED)
+    failure.reason.as_deref() == Some(reason::REASON_REQUIRED)
         && wish.reason.is_none()
         && is_interactive(global)
 }

@@ -15,13 +15,11 @@ use crate::{
         self, PreviewResponse as Preview, lock_target, preview_request, retry_webhooks_request,
         revoke_request,
     },
+    reason,
 };
 
 /// How often an order is given again if another one about the same target came first.
 const RETRIES: usize = 3;
-
-/// The server's code for an order that another one overtook.
-const STALE: &str = "ORDER_STALE";
 
 /// Public key, binding secret and signature.
 type Proof = (String, Vec<u8>, String);
@@ -202,11 +200,11 @@ impl Signed {
         let mut after = seen.after;
         for _ in 0..RETRIES {
             match attempt(after).await {
-                Err(error) if error.reason() == Some(STALE) => {
+                Err(error) if error.reason() == Some(reason::ORDER_STALE) => {
                     let now = self.preview(target).await?;
                     if !is_same(seen, &now) {
                         return Err(Error::Other {
-                            reason: Some(STALE.to_owned()),
+                            reason: Some(reason::ORDER_STALE.to_owned()),
                             message: "another order about the same came first and changed what it \
                                       means: nothing was done; run the command again"
                                 .to_owned(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Error;
-use crate::proto::v1;
+use crate::{proto::v1, reason};
 
 /// What the user said.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +73,7 @@ pub fn choose<'a>(roles: &'a [v1::Role], wish: &Wish) -> Result<&'a v1::Role, Er
         .unwrap_or_default();
     if roles.is_empty() {
         return Err(Error::Denied {
-            reason: "NOT_ALLOWED".to_owned(),
+            reason: reason::NOT_ALLOWED.to_owned(),
             message: format!("no role{place} is open to you"),
         });
     }

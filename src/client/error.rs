@@ -4,8 +4,8 @@ use std::{io, path::PathBuf};
 
 use tonic::Code;
 
-use super::login::{StepUp, step_up};
-use crate::proto::status::Details;
+use super::login::StepUp;
+use crate::{proto::status::Details, reason};
 
 /// A client's failure. [`Error::exit_code`] is the documented exit code.
 #[derive(Debug, thiserror::Error)]
@@ -144,10 +144,10 @@ impl Error {
             Self::SignIn { reason, .. }
             | Self::Unreachable { reason, .. }
             | Self::Other { reason, .. } => reason.as_deref(),
-            Self::StepUp { .. } => Some(step_up::REASON),
-            Self::Pending { .. } => Some("REQUEST_PENDING"),
-            Self::Fork(_) => Some("LEDGER_FORK"),
-            Self::Untrusted(_) => Some("UNTRUSTED_ANSWER"),
+            Self::StepUp { .. } => Some(reason::STEP_UP_REQUIRED),
+            Self::Pending { .. } => Some(reason::REQUEST_PENDING),
+            Self::Fork(_) => Some(reason::LEDGER_FORK),
+            Self::Untrusted(_) => Some(reason::UNTRUSTED_ANSWER),
             Self::Usage(_) | Self::TimedOut(_) | Self::File { .. } | Self::Unwritable { .. } => {
                 None
             }
@@ -168,7 +168,10 @@ impl From<tonic::Status> for Error {
         match status.code() {
             // No sign-in mends these: the caller came by a registered key.
             Code::Unauthenticated
-                if matches!(reason.as_deref(), Some("EMERGENCY_KEY" | "CHALLENGE")) =>
+                if matches!(
+                    reason.as_deref(),
+                    Some(reason::EMERGENCY_KEY | reason::CHALLENGE)
+                ) =>
             {
                 Self::Denied {
                     reason: reason.unwrap_or_default(),
@@ -181,7 +184,7 @@ impl From<tonic::Status> for Error {
                 ),
                 reason,
             },
-            Code::PermissionDenied if reason.as_deref() == Some(step_up::REASON) => {
+            Code::PermissionDenied if reason.as_deref() == Some(reason::STEP_UP_REQUIRED) => {
                 let wanted = details.as_ref().map(StepUp::of).unwrap_or_default();
                 Self::StepUp {
                     message: format!("{message}; sign in again with: {}", wanted.command()),
@@ -189,7 +192,7 @@ impl From<tonic::Status> for Error {
                 }
             }
             Code::PermissionDenied | Code::InvalidArgument => Self::Denied {
-                reason: reason.unwrap_or_else(|| "DENIED".to_owned()),
+                reason: reason.unwrap_or_else(|| reason::DENIED.to_owned()),
                 message,
             },
             Code::ResourceExhausted => Self::Other {

@@ -3,6 +3,7 @@
 use std::{ffi::OsString, path::Path};
 
 use super::{Error, cache::Place, choose::logins};
+use crate::reason;
 
 /// Where to, as the user said it: `[USER@]HOST`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +82,7 @@ pub fn login_name(
             return Ok(Some(said.to_owned()));
         }
         return Err(Error::Denied {
-            reason: "PRINCIPAL".to_owned(),
+            reason: reason::PRINCIPAL.to_owned(),
             message: format!("the pass is not for {said}, but for {}", logins.join(", ")),
         });
     }

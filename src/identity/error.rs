@@ -7,6 +7,7 @@ use std::sync::Arc;
 use openidconnect::SignatureVerificationError;
 
 use super::fetch::FetchError;
+use crate::reason;
 
 /// Why somebody has not proven who they are.
 #[derive(Debug, thiserror::Error)]
@@ -114,26 +115,26 @@ impl Error {
     /// The stable code for the wire.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Missing => "TOKEN_MISSING",
-            Self::TooLarge(_) => "TOKEN_TOO_LARGE",
+            Self::Missing => reason::TOKEN_MISSING,
+            Self::TooLarge(_) => reason::TOKEN_TOO_LARGE,
             Self::Shape(_) | Self::Base64(_) | Self::Json { .. } | Self::Header { .. } => {
-                "TOKEN_MALFORMED"
+                reason::TOKEN_MALFORMED
             }
-            Self::Algorithm => "TOKEN_ALGORITHM",
-            Self::Type(_) => "TOKEN_TYPE",
-            Self::Issuer => "TOKEN_ISSUER",
-            Self::Audience(_) => "TOKEN_AUDIENCE",
-            Self::Expired => "TOKEN_EXPIRED",
-            Self::NotYetValid(_) => "TOKEN_NOT_YET_VALID",
-            Self::Claim { .. } | Self::Protocol => "TOKEN_CLAIMS",
-            Self::Overage => "TOKEN_OVERAGE",
-            Self::UnknownKey => "TOKEN_KEY",
-            Self::Signature(_) => "TOKEN_SIGNATURE",
-            Self::Unbound | Self::OtherKey => "KEY_BINDING",
-            Self::Challenge(_) => "CHALLENGE",
-            Self::EmergencyKey(_) => "EMERGENCY_KEY",
-            Self::ProofMalformed(_) | Self::ProofKind(_) | Self::Proof(_) => "POSSESSION",
-            Self::IssuerUnavailable { .. } => "ISSUER_UNAVAILABLE",
+            Self::Algorithm => reason::TOKEN_ALGORITHM,
+            Self::Type(_) => reason::TOKEN_TYPE,
+            Self::Issuer => reason::TOKEN_ISSUER,
+            Self::Audience(_) => reason::TOKEN_AUDIENCE,
+            Self::Expired => reason::TOKEN_EXPIRED,
+            Self::NotYetValid(_) => reason::TOKEN_NOT_YET_VALID,
+            Self::Claim { .. } | Self::Protocol => reason::TOKEN_CLAIMS,
+            Self::Overage => reason::TOKEN_OVERAGE,
+            Self::UnknownKey => reason::TOKEN_KEY,
+            Self::Signature(_) => reason::TOKEN_SIGNATURE,
+            Self::Unbound | Self::OtherKey => reason::KEY_BINDING,
+            Self::Challenge(_) => reason::CHALLENGE,
+            Self::EmergencyKey(_) => reason::EMERGENCY_KEY,
+            Self::ProofMalformed(_) | Self::ProofKind(_) | Self::Proof(_) => reason::POSSESSION,
+            Self::IssuerUnavailable { .. } => reason::ISSUER_UNAVAILABLE,
         }
     }
 

@@ -29,6 +29,7 @@ use super::{
     event::{Applicant, Decided, Who},
     order::Target,
 };
+use crate::reason;
 
 /// What stands after some number of events.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -290,29 +291,29 @@ impl Rule {
     /// The stable code of the wire and the ledger.
     pub fn code(self) -> &'static str {
         match self {
-            Self::Locked => "LOCKED",
-            Self::NoSuchRequest => "NO_SUCH_REQUEST",
-            Self::OwnRequest => "OWN_REQUEST",
-            Self::AlreadyDecided => "ALREADY_DECIDED",
-            Self::NotPending => "REQUEST_CLOSED",
-            Self::NotApproved => "REQUEST_PENDING",
-            Self::Expired => "REQUEST_EXPIRED",
-            Self::Redeemed => "REQUEST_REDEEMED",
-            Self::OtherHolder => "OTHER_HOLDER",
-            Self::OtherAsk => "OTHER_ASK",
-            Self::TooMany => "TOO_MANY_REQUESTS",
-            Self::NoSuchLock => "NO_SUCH_LOCK",
-            Self::NoSuchPass => "NO_SUCH_PASS",
-            Self::Serials => "REVOKED_SERIALS",
-            Self::ChallengeUsed => "CHALLENGE_USED",
-            Self::RevokedMeanwhile => "REVOKED_MEANWHILE",
-            Self::Jump => "JUMP",
-            Self::Unsigned => "ORDER_UNSIGNED",
-            Self::Stale => "ORDER_STALE",
-            Self::Covers => "ORDER_COVERS",
-            Self::Time => "ORDER_TIME",
-            Self::KeyUsed => "KEY_USED",
-            Self::PolicyChanged => "POLICY_CHANGED",
+            Self::Locked => reason::LOCKED,
+            Self::NoSuchRequest => reason::NO_SUCH_REQUEST,
+            Self::OwnRequest => reason::OWN_REQUEST,
+            Self::AlreadyDecided => reason::ALREADY_DECIDED,
+            Self::NotPending => reason::REQUEST_CLOSED,
+            Self::NotApproved => reason::REQUEST_PENDING,
+            Self::Expired => reason::REQUEST_EXPIRED,
+            Self::Redeemed => reason::REQUEST_REDEEMED,
+            Self::OtherHolder => reason::OTHER_HOLDER,
+            Self::OtherAsk => reason::OTHER_ASK,
+            Self::TooMany => reason::TOO_MANY_REQUESTS,
+            Self::NoSuchLock => reason::NO_SUCH_LOCK,
+            Self::NoSuchPass => reason::NO_SUCH_PASS,
+            Self::Serials => reason::REVOKED_SERIALS,
+            Self::ChallengeUsed => reason::CHALLENGE_USED,
+            Self::RevokedMeanwhile => reason::REVOKED_MEANWHILE,
+            Self::Jump => reason::JUMP,
+            Self::Unsigned => reason::ORDER_UNSIGNED,
+            Self::Stale => reason::ORDER_STALE,
+            Self::Covers => reason::ORDER_COVERS,
+            Self::Time => reason::ORDER_TIME,
+            Self::KeyUsed => reason::KEY_USED,
+            Self::PolicyChanged => reason::POLICY_CHANGED,
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
         standing::{Lock, Preview},
     },
     policy::{self, Ask, Context},
+    reason,
 };
 
 /// What a lock or a revocation came to.
@@ -209,7 +210,7 @@ pub(super) async fn expect_administrator(
         return Err(Error::Denied(denial));
     }
     let detail = format!("the policy does not let them {}", wanted());
-    let code = "ADMIN_DENIED";
+    let code = reason::ADMIN_DENIED;
     issuance::refuse(authority, identity, key, &ask, context, code, &detail).await?;
     Err(Error::AdminDenied)
 }

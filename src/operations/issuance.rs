@@ -12,6 +12,7 @@ use crate::{
     identity::{Holder, Identity},
     ledger::{What, event, standing::Objection},
     policy::{Ask, Context, Decision, Grant, Means, Page, Policy, Restriction},
+    reason,
 };
 
 pub use super::jump::Jump;
@@ -287,7 +288,16 @@ pub(super) async fn invalid(
     context: Context,
     problem: String,
 ) -> Error {
-    match refuse_holder(authority, holder, ask, context, "ASK_MALFORMED", &problem).await {
+    match refuse_holder(
+        authority,
+        holder,
+        ask,
+        context,
+        reason::ASK_MALFORMED,
+        &problem,
+    )
+    .await
+    {
         Ok(()) => Error::Invalid(problem),
         Err(error) => error,
     }
@@ -295,8 +305,8 @@ pub(super) async fn invalid(
 
 fn draft_code(error: &ca::Error) -> &'static str {
     match error {
-        ca::Error::SubjectKey(_) => "SUBJECT_KEY",
-        _ => "NOT_ISSUABLE",
+        ca::Error::SubjectKey(_) => reason::SUBJECT_KEY,
+        _ => reason::NOT_ISSUABLE,
     }
 }
 

@@ -11,10 +11,8 @@ use crate::{
     },
     notify::{Page, Unanswered},
     policy::Context,
+    reason,
 };
-
-/// The stable code of an emergency that nobody was told of.
-pub const PAGE_FAILED: &str = "PAGE_FAILED";
 
 /// Pages, and comes back once somebody has acknowledged it. `nonce` is the pass's own.
 ///
@@ -95,7 +93,7 @@ impl Denial {
             who: issued.who,
             ask: issued.ask,
             key: Some(issued.key),
-            reason: PAGE_FAILED.to_owned(),
+            reason: reason::PAGE_FAILED.to_owned(),
             detail,
             policy: issued.policy,
             cut: false,

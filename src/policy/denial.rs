@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::reason;
+
 /// A refusal: a stable code and a sentence that says what would help.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Denial {
@@ -95,23 +97,23 @@ impl Reason {
     /// The stable code of the wire and the ledger.
     pub fn code(self) -> &'static str {
         match self {
-            Self::UnknownRole => "ROLE_UNKNOWN",
-            Self::NotAllowed => "NOT_ALLOWED",
-            Self::Condition => "CONDITION_ERROR",
-            Self::Parameter => "PARAMETER",
-            Self::ReasonMissing => "REASON_REQUIRED",
-            Self::Host => "HOST",
-            Self::Principal => "PRINCIPAL",
-            Self::Source => "SOURCE",
-            Self::Ttl => "TTL",
-            Self::Extension => "EXTENSION",
-            Self::Command => "COMMAND",
-            Self::Hours => "HOURS",
-            Self::StepUp => "STEP_UP_REQUIRED",
-            Self::Approval => "APPROVAL",
-            Self::EmergencyOnly => "EMERGENCY_ONLY",
-            Self::Quorum => "QUORUM",
-            Self::Unbound => "UNBOUND_TOKEN",
+            Self::UnknownRole => reason::ROLE_UNKNOWN,
+            Self::NotAllowed => reason::NOT_ALLOWED,
+            Self::Condition => reason::CONDITION_ERROR,
+            Self::Parameter => reason::PARAMETER,
+            Self::ReasonMissing => reason::REASON_REQUIRED,
+            Self::Host => reason::HOST,
+            Self::Principal => reason::PRINCIPAL,
+            Self::Source => reason::SOURCE,
+            Self::Ttl => reason::TTL,
+            Self::Extension => reason::EXTENSION,
+            Self::Command => reason::COMMAND,
+            Self::Hours => reason::HOURS,
+            Self::StepUp => reason::STEP_UP_REQUIRED,
+            Self::Approval => reason::APPROVAL,
+            Self::EmergencyOnly => reason::EMERGENCY_ONLY,
+            Self::Quorum => reason::QUORUM,
+            Self::Unbound => reason::UNBOUND_TOKEN,
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tonic::Code;
 
 use super::lines::LOG;
-use crate::proto::status::Details;
+use crate::{proto::status::Details, reason};
 
 /// When to try again what had to give way: the oldest does, so a request that comes whole by then is served.
 const RETRY: Duration = Duration::from_secs(1);
@@ -36,14 +36,14 @@ where
                 is_grpc,
                 StatusCode::INTERNAL_SERVER_ERROR,
                 Code::Internal,
-                "INTERNAL",
+                reason::INTERNAL,
             )
         }
         Err(_) => sorry(
             is_grpc,
             StatusCode::SERVICE_UNAVAILABLE,
             Code::DeadlineExceeded,
-            "TIMEOUT",
+            reason::TIMEOUT,
         ),
     }
 }
@@ -54,7 +54,7 @@ pub(super) fn exhausted(is_grpc: bool) -> Response<Body> {
         is_grpc,
         StatusCode::SERVICE_UNAVAILABLE,
         Code::ResourceExhausted,
-        "RATE_LIMITED",
+        reason::RATE_LIMITED,
     )
 }
 

@@ -7,11 +7,7 @@ use tonic::{Code, Status};
 
 use super::{convert::Malformed, watches};
 use crate::{
-    identity,
-    ledger::standing::Rule,
-    operations::{self, page},
-    proto::status::Details,
-    ssh::key,
+    identity, ledger::standing::Rule, operations, proto::status::Details, reason, ssh::key,
 };
 
 /// Every way a call can fail.
@@ -83,21 +79,35 @@ impl Refusal {
     fn parts(&self) -> (Code, &'static str, String) {
         use operations::Error as Operation;
         match self {
-            Self::RateLimited(_) => (Code::ResourceExhausted, "RATE_LIMITED", self.to_string()),
-            Self::TooManyWatches => (
+            Self::RateLimited(_) => (
                 Code::ResourceExhausted,
-                "TOO_MANY_WATCHES",
+                reason::RATE_LIMITED,
                 self.to_string(),
             ),
-            Self::WatchEnded => (Code::ResourceExhausted, "WATCH_ENDED", self.to_string()),
+            Self::TooManyWatches => (
+                Code::ResourceExhausted,
+                reason::TOO_MANY_WATCHES,
+                self.to_string(),
+            ),
+            Self::WatchEnded => (
+                Code::ResourceExhausted,
+                reason::WATCH_ENDED,
+                self.to_string(),
+            ),
             Self::Identity(error) if error.is_unavailable() => {
                 (Code::Unavailable, error.code(), error.to_string())
             }
             Self::Identity(error) => (Code::Unauthenticated, error.code(), error.to_string()),
-            Self::Malformed(error) => (Code::InvalidArgument, "ASK_MALFORMED", error.to_string()),
-            Self::SubjectKey(problem) | Self::Operation(Operation::SubjectKey(problem)) => {
-                (Code::InvalidArgument, "SUBJECT_KEY", problem.to_string())
-            }
+            Self::Malformed(error) => (
+                Code::InvalidArgument,
+                reason::ASK_MALFORMED,
+                error.to_string(),
+            ),
+            Self::SubjectKey(problem) | Self::Operation(Operation::SubjectKey(problem)) => (
+                Code::InvalidArgument,
+                reason::SUBJECT_KEY,
+                problem.to_string(),
+            ),
             Self::Operation(Operation::Denied(denial)) => (
                 Code::PermissionDenied,
                 denial.reason.code(),
@@ -108,29 +118,37 @@ impl Refusal {
                 objection.rule.code(),
                 objection.detail.clone(),
             ),
-            Self::Operation(error @ Operation::AuditDenied) => {
-                (Code::PermissionDenied, "AUDIT_DENIED", error.to_string())
-            }
-            Self::Operation(error @ Operation::AdminDenied) => {
-                (Code::PermissionDenied, "ADMIN_DENIED", error.to_string())
-            }
-            Self::Operation(Operation::Invalid(problem)) => {
-                (Code::InvalidArgument, "ASK_MALFORMED", problem.clone())
-            }
+            Self::Operation(error @ Operation::AuditDenied) => (
+                Code::PermissionDenied,
+                reason::AUDIT_DENIED,
+                error.to_string(),
+            ),
+            Self::Operation(error @ Operation::AdminDenied) => (
+                Code::PermissionDenied,
+                reason::ADMIN_DENIED,
+                error.to_string(),
+            ),
+            Self::Operation(Operation::Invalid(problem)) => (
+                Code::InvalidArgument,
+                reason::ASK_MALFORMED,
+                problem.clone(),
+            ),
             Self::Operation(Operation::NotFound(what)) => {
-                (Code::NotFound, "NO_SUCH_ENTRY", what.clone())
+                (Code::NotFound, reason::NO_SUCH_ENTRY, what.clone())
             }
-            Self::Operation(Operation::Store(_)) => {
-                (Code::Unavailable, "STORE_UNAVAILABLE", words(NO_STORE))
-            }
+            Self::Operation(Operation::Store(_)) => (
+                Code::Unavailable,
+                reason::STORE_UNAVAILABLE,
+                words(NO_STORE),
+            ),
             Self::Operation(Operation::PageFailed(problem)) => {
-                (Code::Unavailable, page::PAGE_FAILED, problem.clone())
+                (Code::Unavailable, reason::PAGE_FAILED, problem.clone())
             }
             Self::Operation(Operation::Ca(_)) => {
-                (Code::Unavailable, "CA_UNAVAILABLE", words(NO_KEY))
+                (Code::Unavailable, reason::CA_UNAVAILABLE, words(NO_KEY))
             }
             Self::Randomness(_) | Self::Encoding(_) | Self::Operation(Operation::Krl(_)) => {
-                (Code::Internal, "INTERNAL", words(OURS))
+                (Code::Internal, reason::INTERNAL, words(OURS))
             }
         }
     }

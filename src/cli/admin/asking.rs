@@ -12,6 +12,7 @@ use crate::{
     },
     ledger::order::{Target, Verb},
     proto::v1::{Covered, PreviewResponse as Preview},
+    reason,
 };
 
 /// So many covered identities are shown; JSON has all.
@@ -53,7 +54,7 @@ impl Wanted<'_> {
                 "{doubt}; to {verb} it all the same, type: {}",
                 self.command()
             );
-            return Err(Failure::new(Code::Usage, message).because("CONFIRMATION_NEEDED"));
+            return Err(Failure::new(Code::Usage, message).because(reason::CONFIRMATION_NEEDED));
         }
         let answer = asked(&format!("{doubt}. To {verb} it all the same, type yes: ")).await?;
         match answer.eq_ignore_ascii_case("yes") {

@@ -16,6 +16,7 @@ use super::{
     check_interactive_binding,
     oidc::{self, Http},
 };
+use crate::reason;
 
 /// An ID token whose nonce is `commitment`.
 pub(super) async fn token(
@@ -96,7 +97,7 @@ fn timely(
 /// The person, or the page, said no.
 pub(super) fn refused(message: String) -> Error {
     Error::Denied {
-        reason: "LOGIN_REFUSED".to_owned(),
+        reason: reason::LOGIN_REFUSED.to_owned(),
         message,
     }
 }

@@ -11,6 +11,7 @@ use tokio::{
 use url::form_urlencoded;
 
 use super::super::Error;
+use crate::reason;
 
 const PATH: &str = "/callback";
 /// A request's head; browsers send less than 4 KiB.
@@ -88,7 +89,7 @@ fn finish(outcome: Option<Outcome>) -> Result<String, Error> {
     match outcome {
         Some(Outcome::Code(code)) => Ok(code),
         Some(Outcome::Refused(message)) => Err(Error::Denied {
-            reason: "LOGIN_REFUSED".to_owned(),
+            reason: reason::LOGIN_REFUSED.to_owned(),
             message,
         }),
         None => Err(Error::other("the login's listener ended")),

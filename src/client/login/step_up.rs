@@ -5,9 +5,6 @@ use std::borrow::Cow;
 
 use crate::proto::status::Details;
 
-/// The reason code of a refusal that a better sign-in meets.
-pub(in crate::client) const REASON: &str = "STEP_UP_REQUIRED";
-
 /// What a sign-in must be, beyond whose it is. The default is any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepUp {
@@ -80,6 +77,7 @@ fn word(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
     use crate::client::Error;
+    use crate::reason;
 
     fn refusal(facts: &[(&str, &str)]) -> Details {
         let facts = facts
@@ -87,7 +85,7 @@ mod tests {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Details {
             metadata: facts.collect(),
-            ..Details::new(REASON)
+            ..Details::new(reason::STEP_UP_REQUIRED)
         }
     }
 
@@ -134,7 +132,7 @@ mod tests {
             let status = refusal(facts).into_status(tonic::Code::PermissionDenied, "no.");
             let error = Error::from(status);
             assert_eq!(error.exit_code(), 4, "{case}");
-            assert_eq!(error.reason(), Some(REASON), "{case}");
+            assert_eq!(error.reason(), Some(reason::STEP_UP_REQUIRED), "{case}");
             let message = error.to_string();
             assert!(
                 message.ends_with(&format!(": {command}")),

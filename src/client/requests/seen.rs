@@ -9,6 +9,7 @@ use crate::{
         tree::{Hash, leaf_hash},
     },
     proto::v1,
+    reason,
 };
 
 /// A request, read.
@@ -113,15 +114,15 @@ impl Seen {
         match self.state {
             State::Pending => Ok(false),
             State::Approved => Ok(true),
-            State::Denied => ended("REQUEST_DENIED", &self.denied()),
-            State::Cancelled => ended("REQUEST_CANCELLED", "was taken back"),
-            State::Redeemed => ended("REQUEST_REDEEMED", "has become a pass already"),
+            State::Denied => ended(reason::REQUEST_DENIED, &self.denied()),
+            State::Cancelled => ended(reason::REQUEST_CANCELLED, "was taken back"),
+            State::Redeemed => ended(reason::REQUEST_REDEEMED, "has become a pass already"),
             State::Expired => Err(Error::TimedOut(format!(
                 "request {} was not approved and redeemed in time; open another",
                 self.id
             ))),
             State::ReviewOpen | State::Reviewed | State::Unspecified => {
-                ended("NO_SUCH_REQUEST", "waits for no approval")
+                ended(reason::NO_SUCH_REQUEST, "waits for no approval")
             }
         }
     }
