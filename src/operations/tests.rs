@@ -1,22 +1,24 @@
 //! The operations over a real store, a real policy and real keys; only the identity is out of nothing.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use ssh_key::{Algorithm, PublicKey};
 use tempfile::TempDir;
+use time::OffsetDateTime;
 
 use super::{
     issuance::{Outcome, Pass, issue, refuse},
     *,
 };
 use crate::{
-    ca::key::Key,
+    ca::{self, Ca, KeyState, draft::fingerprint, key::Key},
     identity::{Holder, Identity},
-    ledger::{Event, checkpoint::Signer},
-    policy::{Ask, Context, Reason},
+    ledger::{Event, What, checkpoint::Signer},
+    policy::{Ask, Context, Policy, Reason},
+    store::Store,
 };
 
 mod policies;
