@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod audit;
 mod authority;
+mod documents;
 mod error;
 pub mod issuance;
 mod jump;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 
-use super::{error::Error, published, requests};
+use super::{documents, error::Error, requests};
 use crate::{
     ca::{Ca, KeyState, draft::fingerprint},
     ledger::{Standing, What, bucket::Buckets},
@@ -27,7 +27,7 @@ pub struct Authority {
     /// Held while the policy is replaced, from its record to its use.
     replacing: tokio::sync::Mutex<()>,
     /// What hosts fetched last.
-    pub(super) published: published::Published,
+    pub(super) published: documents::Published,
     /// Who is told of it.
     pub(super) notifier: Notifier,
     /// How many requests each identity has opened lately.
@@ -58,7 +58,7 @@ impl Authority {
             policy: ArcSwap::from_pointee(policy),
             store,
             replacing: tokio::sync::Mutex::new(()),
-            published: published::Published::new(keys_version),
+            published: documents::Published::new(keys_version),
             notifier: Notifier::default(),
             opened: Mutex::new(requests::opening_rate()),
         })

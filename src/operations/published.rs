@@ -5,55 +5,16 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
+pub use super::documents::{Document, Revocations};
 use super::{Authority, Error};
 use crate::{
     ca::{self, Ca, draft::fingerprint, statement::Statement},
     ledger::Standing,
     ssh::krl::{Krl, Revoked},
 };
-
-/// A file for hosts.
-#[derive(Clone, Debug)]
-pub struct Document {
-    /// Its bytes, one copy for all who fetch it.
-    pub body: Bytes,
-    /// The SSHSIG blob over them by the active CA key.
-    pub signature: Vec<u8>,
-    /// Hex SHA-256 of the bytes.
-    pub digest: String,
-}
-
-/// The revoked passes, for sshd's `RevokedKeys`.
-#[derive(Clone, Debug)]
-pub struct Revocations {
-    /// The list, never empty bytes.
-    pub document: Document,
-    /// Grows with every change of the list.
-    pub version: u64,
-}
-
-/// What was published last.
-#[derive(Debug)]
-pub(super) struct Published {
-    keys_version: u64,
-    revocations: Mutex<Option<Arc<Revocations>>>,
-    keys: Mutex<Option<Arc<Document>>>,
-}
-
-impl Published {
-    /// Nothing yet. `keys_version` grows with each set of keys: the index of the event that named the last of this one.
-    pub(super) fn new(keys_version: u64) -> Self {
-        Self {
-            keys_version,
-            revocations: Mutex::default(),
-            keys: Mutex::default(),
-        }
-    }
-}
 
 /// The passes that hosts must refuse now. Holds what was acknowledged before the call. What is listed follows from the
 /// ledger alone: `now` only dates the list, for the clock may be wrong.

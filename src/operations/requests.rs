@@ -4,6 +4,7 @@
 //! order, so that of two racing approvals or redemptions one counts.
 
 mod deciding;
+mod view;
 mod viewing;
 
 use std::sync::PoisonError;
@@ -15,7 +16,7 @@ use super::{
     issuance::{self, MOST_DECISIONS},
     record,
 };
-use deciding::may_decide;
+use view::{event, find, may_see, unknown, view};
 
 use crate::{
     ca::draft::fingerprint,
@@ -24,7 +25,7 @@ use crate::{
         What,
         bucket::Buckets,
         event::Requested,
-        standing::{Objection, Rule, State, Verb},
+        standing::{Objection, Rule},
         tree::{Hash, leaf_hash},
     },
     policy::{Ask, Context, Decision, Grant, Means, Pending, Person, Policy, Restriction},
@@ -32,20 +33,8 @@ use crate::{
 
 pub use crate::ledger::standing::Request;
 pub use deciding::{Verdict, decide};
+pub use view::{View, about};
 pub use viewing::{Change, PAGE, Page, Viewer, changes, list};
-
-/// A request as one identity sees it.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// What stands of it.
-    pub request: Request,
-    /// What it is now.
-    pub state: State,
-    /// Its event's stored bytes, whose leaf hash deciders sign.
-    pub event: Vec<u8>,
-    /// Whether this identity may decide it now.
-    pub may_decide: bool,
-}
 
 /// Files a request, unless the role needs none.
 ///
@@ -233,85 +222,7 @@ pub async fn digest(authority: &Authority, id: u64) -> Result<(Request, Hash), E
     Ok((request, leaf_hash(&event)))
 }
 
-/// An ask that names a request and its role, for the record of a decision that does not count.
-pub fn about(request: &Request) -> Ask {
-    Ask {
-        role: request.ask.role.clone(),
-        request: Some(request.id),
-        ..Ask::default()
-    }
-}
-
 /// What a request's pass would be at most: what its approvers approved.
 pub fn rights(asked: &Requested) -> Restriction {
     record::rights(asked)
-}
-
-fn may_see(policy: &Policy, identity: &Identity, request: &Request) -> bool {
-    let ask: Ask = record::ask(&request.ask);
-    request.is_by(&record::who(identity))
-        || policy.may_approve(identity, &ask)
-        || policy.may_review(identity, &ask)
-        || policy.may_audit(identity)
-}
-
-async fn view(
-    authority: &Authority,
-    policy: &Policy,
-    identity: &Identity,
-    request: Request,
-    now: OffsetDateTime,
-) -> Result<View, Error> {
-    let event = event(authority, request.id).await?;
-    Ok(view_of(policy, identity, request, event, now))
-}
-
-fn view_of(
-    policy: &Policy,
-    identity: &Identity,
-    request: Request,
-    event: Vec<u8>,
-    now: OffsetDateTime,
-) -> View {
-    let who = record::who(identity);
-    let state = request.state(now);
-    let again = |decision: &crate::ledger::standing::Decision| {
-        decision.who.issuer == who.issuer && decision.who.subject == who.subject
-    };
-    let verb = match state {
-        State::Pending => Some(Verb::Approve),
-        State::ReviewOpen => Some(Verb::Review),
-        _ => None,
-    };
-    let may_decide = !request.is_of(&who)
-        && !request.decisions.iter().any(again)
-        && verb.is_some_and(|verb| may_decide(policy, identity, &request, verb).is_ok());
-    View {
-        event,
-        request,
-        state,
-        may_decide,
-    }
-}
-
-fn find(authority: &Authority, id: u64) -> Result<Request, Error> {
-    let found = authority
-        .store
-        .standing(|standing| standing.request(id).cloned());
-    found.ok_or_else(|| Error::Objection(unknown(id)))
-}
-
-fn unknown(id: u64) -> Objection {
-    Objection::new(
-        Rule::NoSuchRequest,
-        format!(
-            "there is no request {id} that you may see (`daypass ledger show {id}` has one that ended long ago)"
-        ),
-    )
-}
-
-async fn event(authority: &Authority, id: u64) -> Result<Vec<u8>, Error> {
-    let mut entries = authority.store.entries(id, 1).await?;
-    let event = entries.pop().map(|(_, event)| event);
-    event.ok_or_else(|| Error::Objection(unknown(id)))
 }

@@ -8,12 +8,12 @@ use super::{
         issuance::{self, MOST_DECISIONS},
         record,
     },
-    Request, View, about, find, view,
+    view::{View, about, find, may_decide, view},
 };
 use crate::{
-    identity::{Holder, Identity},
+    identity::Holder,
     ledger::{What, approval, event::Decided, standing::Verb},
-    policy::{self, Context, Denial, Policy, Reason},
+    policy::Context,
 };
 
 /// A decision, with the signature that the door has checked.
@@ -86,36 +86,6 @@ async fn decide_once(
     authority.store.record(what, context.now).await?;
     let request = find(authority, verdict.id)?;
     view(authority, &policy, identity, request, context.now).await
-}
-
-/// The policy's side of it; that people do not decide their own is the standing's.
-pub(super) fn may_decide(
-    policy: &Policy,
-    identity: &Identity,
-    request: &Request,
-    verb: Verb,
-) -> Result<(), Denial> {
-    if verb != Verb::Cancel {
-        policy::expect_bound(identity)?;
-    }
-    let ask = record::ask(&request.ask);
-    let own = request.is_by(&record::who(identity));
-    let may = match verb {
-        Verb::Cancel => true,
-        Verb::Approve | Verb::Deny => own || policy.may_approve(identity, &ask),
-        Verb::Review => own || policy.may_review(identity, &ask),
-    };
-    match may {
-        true => Ok(()),
-        false => Err(Denial::new(
-            Reason::Approval,
-            format!(
-                "you are not among those who may {} for role {:?}",
-                verb.word(),
-                request.ask.role
-            ),
-        )),
-    }
 }
 
 fn openssh(key: &PublicKey) -> Result<String, Error> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::{View, event, may_see, view_of};
+use super::view::{View, event, may_see, view_of};
 use crate::{
     identity::Identity,
     ledger::{
