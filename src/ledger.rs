@@ -15,7 +15,7 @@ pub mod verify;
 pub use event::{Event, What};
 pub use standing::Standing;
 
-/// The proof that an event is durable. Only a committed append makes one (`tests/architecture.rs` holds
+/// The proof that an event is durable. Only a committed append makes one (`tests/architecture` holds
 /// `Receipt::committed` to `store/writer.rs`); `ca::Ca::sign` takes it by value.
 #[derive(Debug)]
 pub struct Receipt {

@@ -50,7 +50,7 @@
 //! [`identity`], [`policy`], [`ledger`] and most of [`ca`] are pure: no clock, no randomness, no I/O. [`store`] owns the
 //! database, [`notify`] tells webhooks what the ledger has, [`server`] owns the network, [`client`] the user's files and agent, [`host`] a host's, [`notify`] the way to webhooks. [`operations`] lists what this CA does.
 //! [`config`] and [`daemon`] wire it; [`cli`] prints; [`dev`] is the whole world on one machine.
-//! `tests/architecture.rs` holds every module to its imports.
+//! `tests/architecture` holds every module to its imports.
 
 pub mod ca;
 pub mod cli;

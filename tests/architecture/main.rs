@@ -215,7 +215,7 @@ fn forbidden_imports(source: &Source) -> Vec<String> {
     }
     let Some((_, allowed)) = MAY_IMPORT.iter().find(|(module, _)| *module == home) else {
         return vec![format!(
-            "{}: tests/architecture.rs has no rule for `{home}`",
+            "{}: tests/architecture has no rule for `{home}`",
             source.path
         )];
     };
