@@ -1,7 +1,7 @@
-//! Reads `src/` and fails where a module imports what it must not, where a pure file reads the clock, randomness or the
-//! world, where somebody but the store's writer makes a receipt, and where a file has no purpose written on it.
+//! Holds the structure of `src/`: what a module may import, which files are pure, what makes a
+//! receipt, how long a file may be, that no files use each other in a loop, and the language.
 //!
-//! The checks are plain text: comments, strings and test code are taken out first. What each must find is tested here too.
+//! The checks read plain text. Each has a test here of what it must find.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,12 +10,17 @@
     reason = "tests"
 )]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+mod circles;
+mod source;
+mod tidy;
+
+use std::env;
 
 use regex::Regex;
+
+use circles::{WITHOUT_CIRCLES, circles};
+use source::{Source, above_tests, imports, sources};
+use tidy::{TIDY, covers, untidy};
 
 /// What each module may import of ours: a module, or one submodule of it.
 #[rustfmt::skip]
@@ -29,7 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("policy", &["identity", "ssh", "reason"]),
     ("ca", &["identity", "policy", "ledger", "modes", "ssh"]),
     ("store", &["ca", "policy", "ledger", "modes", "ssh"]),
-    // It tells what the ledger has, and reads it from the store; who may do what is not its business.
+    // It reads the ledger from the store and tells it. It decides nothing, so it needs no policy.
     ("notify", &["ledger", "store", "modes", "ssh"]),
     ("operations", &["identity", "policy", "ledger", "ca", "store", "notify", "ssh", "reason"]),
     ("server", &["operations", "identity", "proto", "policy", "ledger", "ca", "modes", "ssh", "reason"]),
@@ -56,7 +61,7 @@ const PURE: &[&str] = &[
     "ca/draft.rs",
     "ca/draft/",
     "ca/lint.rs",
-    // What a webhook says, how it is signed, where it may be sent and when again: all testable without sending one.
+    // A webhook's text, signature, address and schedule are tested without sending one.
     "notify/address.rs",
     "notify/chat.rs",
     "notify/kind.rs",
@@ -86,28 +91,6 @@ const IMPURE: &[(&str, &str)] = &[
 /// The longest a file may be above its tests.
 const LONGEST: usize = 400;
 
-/// One source file: its path below `src/`, and its code without comments, strings and tests.
-struct Source {
-    path: String,
-    text: String,
-    code: String,
-}
-
-impl Source {
-    fn new(path: &str, text: &str) -> Self {
-        Self {
-            path: path.into(),
-            text: text.into(),
-            code: code_of(text),
-        }
-    }
-
-    /// The module path: `policy/grant.rs` is `[policy, grant]`.
-    fn modules(&self) -> Vec<&str> {
-        self.path.trim_end_matches(".rs").split('/').collect()
-    }
-}
-
 #[test]
 fn modules_import_only_what_is_below_them() {
     demand_nothing(sources().iter().flat_map(forbidden_imports));
@@ -126,6 +109,26 @@ fn only_the_writer_makes_receipts() {
 #[test]
 fn every_file_says_what_it_is_for_and_stays_readable() {
     demand_nothing(sources().iter().flat_map(untidiness));
+}
+
+#[test]
+fn files_of_a_module_form_no_circles() {
+    let wanted = env::var("CIRCLES");
+    let listed = |module: &str| match &wanted {
+        Ok(wanted) => module == wanted,
+        Err(_) => WITHOUT_CIRCLES.contains(&module),
+    };
+    demand_nothing(circles(&sources(), listed).into_iter());
+}
+
+#[test]
+fn comments_are_tidy_and_sentences_say_who() {
+    let wanted = env::var("TIDY");
+    let listed = |path: &str| match &wanted {
+        Ok(wanted) => covers(wanted, path),
+        Err(_) => TIDY.iter().any(|entry| covers(entry, path)),
+    };
+    demand_nothing(untidy(listed).into_iter());
 }
 
 #[test]
@@ -237,68 +240,6 @@ fn is_ours(import: &str) -> bool {
     WIRING.contains(&first) || MAY_IMPORT.iter().any(|(module, _)| *module == first)
 }
 
-/// Every path of our crate that the code names, from the root: `store::Store`.
-fn imports(source: &Source) -> Vec<String> {
-    let start = Regex::new(r"\b(crate|(?:super::)*super)::").unwrap();
-    let depth = source.modules().len();
-    let mut found = Vec::new();
-    for hit in start.captures_iter(&source.code) {
-        let supers = hit[1].matches("super").count();
-        if hit[1] == *"crate" || supers >= depth {
-            let rest = &source.code[hit.get(0).unwrap().end()..];
-            expand("", rest, &mut found);
-        }
-    }
-    found
-}
-
-/// Spells out `a::{b, c::d}` at the start of `text`.
-fn expand(prefix: &str, text: &str, found: &mut Vec<String>) {
-    let text = text.trim_start();
-    if let Some(group) = text.strip_prefix('{') {
-        for item in split_group(group) {
-            expand(prefix, item, found);
-        }
-        return;
-    }
-    let end = text
-        .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-        .unwrap_or(text.len());
-    let name = &text[..end];
-    let path = match (prefix, name) {
-        (_, "self" | "") => prefix.to_owned(),
-        ("", _) => name.to_owned(),
-        _ => format!("{prefix}::{name}"),
-    };
-    match text[end..].strip_prefix("::") {
-        Some(rest) if rest.starts_with(|c: char| c == '{' || c.is_alphabetic()) => {
-            expand(&path, rest, found);
-        }
-        _ => found.push(path),
-    }
-}
-
-/// The items of a group whose `{` is already gone, split at its own commas.
-fn split_group(text: &str) -> Vec<&str> {
-    let (mut items, mut depth, mut start) = (Vec::new(), 0_usize, 0);
-    for (at, character) in text.char_indices() {
-        match character {
-            '{' => depth += 1,
-            '}' if depth > 0 => depth -= 1,
-            ',' | '}' if depth == 0 => {
-                items.push(text[start..at].trim());
-                start = at + 1;
-                if character == '}' {
-                    break;
-                }
-            }
-            _ => {}
-        }
-    }
-    items.retain(|item| !item.is_empty());
-    items
-}
-
 fn impurities(source: &Source) -> Vec<String> {
     let listed =
         |rule: &&str| source.path == *rule || rule.ends_with('/') && source.path.starts_with(rule);
@@ -345,55 +286,6 @@ fn untidiness(source: &Source) -> Vec<String> {
         ));
     }
     complaints
-}
-
-/// The code without comments, string literals and tests. Lines stay lines.
-fn code_of(text: &str) -> String {
-    let dull = r##"(?s)//[^\n]*|/\*.*?\*/|r#".*?"#|b?"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])'"##;
-    let bare = Regex::new(dull)
-        .unwrap()
-        .replace_all(text, "\"\"")
-        .into_owned();
-    above_tests(&bare).to_owned()
-}
-
-/// Tests come last in a file, under `#[cfg(test)]`.
-fn above_tests(text: &str) -> &str {
-    let tests = Regex::new(r"(?m)^#\[cfg\(test\)\]\s*(#\[[^\]]*\]\s*)*mod ").unwrap();
-    tests.find(text).map_or(text, |hit| &text[..hit.start()])
-}
-
-/// Every source file but those of tests.
-fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    collect(&root, &mut files);
-    assert!(files.len() > 30, "where is src/?");
-    let read = |file: &PathBuf| {
-        let path = file
-            .strip_prefix(&root)
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
-        Source::new(&path, &fs::read_to_string(file).unwrap())
-    };
-    files.iter().map(read).collect()
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_stem().unwrap();
-        if name == "tests" {
-            continue;
-        }
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
 }
 
 fn demand_nothing(complaints: impl Iterator<Item = String>) {

@@ -1,0 +1,163 @@
+//! Holds the language: no comment line over 100 columns, and none of five words that do not say who.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
+use regex::Regex;
+
+/// The files and folders that must stay tidy. The others follow; in the end this list goes.
+///
+/// To see what is left in one: `TIDY=src/store cargo test --test architecture`.
+pub(crate) const TIDY: &[&str] = &["tests/architecture"];
+
+/// All that people read: code with its comments and messages, documents, units, examples.
+const READ: &[&str] = &[
+    ".ci",
+    "benches",
+    "build.rs",
+    "CHANGELOG.md",
+    "Cargo.toml",
+    "proto",
+    "README.md",
+    "src",
+    "systemd",
+    "tests",
+];
+
+/// Written by tools, or from elsewhere.
+const FOREIGN: &[&str] = &["node_modules", "package-lock.json"];
+
+/// This file must spell the words.
+const SELF: &str = "tests/architecture/tidy.rs";
+
+/// The longest a comment line may be, in characters.
+const COLUMNS: usize = 100;
+
+/// Each hides who does something: a caller, a client, an approver, another process.
+const WORDS: &str = r"(?i)(?:^|[^a-z])(somebody|nobody|whoever|anybody|whatever)(?:[^a-z]|$)";
+
+/// Where `nobody` is the name of a system account: (file, the text with the name).
+#[rustfmt::skip]
+const ACCOUNT: &[(&str, &str)] = &[
+    ("README.md", "AuthorizedPrincipalsCommandUser nobody"),
+    ("src/cli/host/setup.rs", r#"default_value = "nobody""#),
+    ("src/host/drop_in.rs", r#"principals_user: "nobody""#),
+    ("src/host/drop_in.rs", "AuthorizedPrincipalsCommandUser nobody"),
+    ("src/host/sshd.rs", r#"user: "nobody""#),
+    ("tests/daemon/init.rs", r#""nobody""#),
+    ("tests/daemon/init.rs", "runuser -u nobody"),
+    ("tests/daemon/init.rs", "chown nobody:"),
+];
+
+/// The complaints about every file that `listed` selects.
+pub(crate) fn untidy(listed: impl Fn(&str) -> bool) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    READ.iter()
+        .for_each(|name| collect(&root.join(name), &mut files));
+    let mut complaints = Vec::new();
+    for file in files {
+        let path = file.strip_prefix(root).unwrap().to_str().unwrap();
+        if path != SELF && listed(path) {
+            // A file that is not text has no language.
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            complaints.extend(complain(path, &text));
+        }
+    }
+    complaints
+}
+
+/// Whether an entry of the list covers a path: the file, the folder, or the module of both.
+pub(crate) fn covers(entry: &str, path: &str) -> bool {
+    path.strip_prefix(entry)
+        .is_some_and(|rest| rest.is_empty() || rest == ".rs" || rest.starts_with('/'))
+}
+
+fn complain(path: &str, text: &str) -> Vec<String> {
+    static FOUND: LazyLock<Regex> = LazyLock::new(|| Regex::new(WORDS).unwrap());
+    let mut complaints = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let columns = line.chars().count();
+        if columns > COLUMNS && is_comment(path, line) {
+            complaints.push(format!("{path}:{number}: {columns} columns"));
+        }
+        let mut rest = line.to_owned();
+        for (_, account) in ACCOUNT.iter().filter(|(file, _)| *file == path) {
+            rest = rest.replace(account, "");
+        }
+        if let Some(hit) = FOUND.captures(&rest) {
+            complaints.push(format!("{path}:{number}: say who, not `{}`", &hit[1]));
+        }
+    }
+    complaints
+}
+
+/// Whether a line is a comment and nothing else.
+fn is_comment(path: &str, line: &str) -> bool {
+    let line = line.trim_start();
+    match path.rsplit_once('.').map_or("", |(_, ending)| ending) {
+        "rs" | "proto" | "mjs" => line.starts_with("//"),
+        "sql" => line.starts_with("--"),
+        "md" | "pub" | "json" | "jsonl" => false,
+        _ => line.starts_with('#'),
+    }
+}
+
+fn collect(path: &Path, files: &mut Vec<PathBuf>) {
+    let name = path.file_name().unwrap_or_default();
+    if FOREIGN.iter().any(|foreign| name == *foreign) {
+        return;
+    }
+    if !path.is_dir() {
+        return files.push(path.to_owned());
+    }
+    let mut entries: Vec<PathBuf> = fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    entries.sort();
+    entries.iter().for_each(|entry| collect(entry, files));
+}
+
+#[test]
+fn untidy_language_is_found() {
+    let long = format!("    // {}", "x".repeat(COLUMNS));
+    let string = format!("    \"{}\"", "x".repeat(COLUMNS));
+    let umlauts = format!("// {}", "ä".repeat(COLUMNS - 3));
+    for (case, path, text, found) in [
+        ("a word in a comment", "src/a.rs", "/// If nobody asks.", 1),
+        ("a word in a message", "src/a.rs", r#""whoever asks""#, 1),
+        ("a word in a name", "src/a.rs", "fn nobody_asks() {}", 1),
+        ("a capital", "README.md", "Nobody's business.", 1),
+        ("a longer word", "README.md", "whatevers", 0),
+        (
+            "the account",
+            "README.md",
+            "AuthorizedPrincipalsCommandUser nobody",
+            0,
+        ),
+        (
+            "the account and more",
+            "src/host/sshd.rs",
+            r#"user: "nobody", // nobody"#,
+            1,
+        ),
+        ("the account elsewhere", "src/a.rs", r#"user: "nobody""#, 1),
+        ("a long comment", "src/a.rs", &long, 1),
+        ("a long string", "src/a.rs", &string, 0),
+        ("characters, not bytes", "src/a.rs", &umlauts, 0),
+        ("a heading", "README.md", &long.replace("//", "#"), 0),
+        (
+            "a long comment of a script",
+            "tests/run",
+            &long.replace("//", "#"),
+            1,
+        ),
+    ] {
+        let complaints = complain(path, text);
+        assert_eq!(complaints.len(), found, "{case}: {complaints:?}");
+    }
+}
