@@ -23,8 +23,8 @@ use daypass::{
 };
 use ssh_key::PublicKey;
 use support::{
-    door::{Caller, Door, ask, with_token},
-    served::{Process, Served},
+    api::{Api, Caller, ask, with_token},
+    server::{Process, ServerFiles},
 };
 
 const POLICY: &str = r#"
@@ -56,7 +56,7 @@ fn clock(offset: &str) -> Vec<String> {
     ]
 }
 
-async fn start(served: &Served, prefix: &[String]) -> (Process, Door) {
+async fn start(served: &ServerFiles, prefix: &[String]) -> (Process, Api) {
     let prefix: Vec<&str> = prefix.iter().map(String::as_str).collect();
     let mut process = served.spawn(&prefix);
     let door = served.door(&mut process).await;
@@ -73,12 +73,12 @@ async fn stop(mut process: Process) {
     assert!(process.ended().await.success());
 }
 
-fn token(served: &Served, caller: &Caller, subject: &str, group: &str) -> String {
+fn token(served: &ServerFiles, caller: &Caller, subject: &str, group: &str) -> String {
     let claims = caller.claims(served.issuer.url(), subject, &[group], support::now());
     served.issuer.sign(Algorithm::ES256, &claims)
 }
 
-async fn pass(served: &Served, door: &Door) -> u64 {
+async fn pass(served: &ServerFiles, door: &Api) -> u64 {
     let caller = Caller::new();
     let token = token(served, &caller, "bob", "sre");
     let attempt = caller.attempt(door.server_name(), &token, ask("shell"));
@@ -86,7 +86,7 @@ async fn pass(served: &Served, door: &Door) -> u64 {
 }
 
 /// The serials that it revoked.
-async fn revoke(served: &Served, door: &Door, serial: u64) -> Vec<u64> {
+async fn revoke(served: &ServerFiles, door: &Api, serial: u64) -> Vec<u64> {
     let caller = Caller::new();
     let token = token(served, &caller, "carol", "security");
     let signed = (Verb::Revoke, &Target::Serial(serial), "", 0);
@@ -106,7 +106,7 @@ async fn revoke(served: &Served, door: &Door, serial: u64) -> Vec<u64> {
 }
 
 /// The list's version, and which of these passes it revokes.
-async fn krl(served: &Served, door: &Door, serials: &[u64]) -> (u64, Vec<u64>) {
+async fn krl(served: &ServerFiles, door: &Api, serials: &[u64]) -> (u64, Vec<u64>) {
     let root = reqwest::Certificate::from_pem(served.tls_ca().as_bytes()).unwrap();
     let client = reqwest::Client::builder().tls_certs_only([root]).no_proxy();
     let url = format!("{}/krl", served.url());
@@ -129,7 +129,7 @@ async fn krl(served: &Served, door: &Door, serials: &[u64]) -> (u64, Vec<u64>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_two_days_ahead_undoes_no_revocation_and_loses_no_pass() {
     let folder = tempfile::tempdir().unwrap();
-    let served = Served::prepare(folder.path(), POLICY).await;
+    let served = ServerFiles::prepare(folder.path(), POLICY).await;
     let (process, door) = start(&served, &[]).await;
     let (gone, out) = (pass(&served, &door).await, pass(&served, &door).await);
     assert_eq!(revoke(&served, &door, gone).await, [gone]);
@@ -161,7 +161,7 @@ async fn a_start_two_days_ahead_undoes_no_revocation_and_loses_no_pass() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_with_a_clock_behind_the_ledger_is_refused_unless_told() {
     let folder = tempfile::tempdir().unwrap();
-    let served = Served::prepare(folder.path(), POLICY).await;
+    let served = ServerFiles::prepare(folder.path(), POLICY).await;
     let (process, door) = start(&served, &[]).await;
     pass(&served, &door).await;
     stop(process).await;

@@ -23,8 +23,8 @@ use daypass::{
 use sha2::{Digest, Sha256};
 use ssh_key::Certificate;
 use support::{
-    door::{Caller, Door, ask, with_token},
-    served::Served,
+    api::{Api, Caller, ask, with_token},
+    server::ServerFiles,
 };
 use tokio::sync::Mutex;
 
@@ -52,7 +52,7 @@ type Held = Arc<Mutex<BTreeMap<u64, String>>>;
 #[tokio::test(flavor = "multi_thread")]
 async fn no_pass_outlives_its_record_through_a_hundred_kills() {
     let folder = tempfile::tempdir().unwrap();
-    let served = Served::prepare(folder.path(), POLICY).await;
+    let served = ServerFiles::prepare(folder.path(), POLICY).await;
     let held = Held::default();
     let mut killed_under_load = 0;
     for point in 1..=POINTS {
@@ -90,7 +90,7 @@ async fn no_pass_outlives_its_record_through_a_hundred_kills() {
 }
 
 /// Issues from several callers until the daemon is gone.
-async fn load(served: &Served, door: &Door, held: &Held) {
+async fn load(served: &ServerFiles, door: &Api, held: &Held) {
     let callers = (0..CALLERS).map(|_| {
         let (door, held, caller) = (door.clone(), held.clone(), Caller::new());
         let token = token(served, &caller, "alice", "sre");
@@ -114,7 +114,7 @@ async fn load(served: &Served, door: &Door, held: &Held) {
 }
 
 /// The whole ledger verifies, and each held pass is the event of its serial.
-async fn check(served: &Served, door: &Door, held: &Held) {
+async fn check(served: &ServerFiles, door: &Api, held: &Held) {
     let verifier = TrustClient::new(door.channel())
         .get_trust(GetTrustRequest {})
         .await
@@ -142,7 +142,7 @@ async fn check(served: &Served, door: &Door, held: &Held) {
     }
 }
 
-async fn export(served: &Served, door: &Door) -> Vec<u8> {
+async fn export(served: &ServerFiles, door: &Api) -> Vec<u8> {
     let caller = Caller::new();
     let auditor = token(served, &caller, "carol", "security");
     let request = with_token(ExportRequest {}, &auditor);
@@ -158,7 +158,7 @@ async fn export(served: &Served, door: &Door) -> Vec<u8> {
     bytes
 }
 
-fn token(served: &Served, caller: &Caller, subject: &str, group: &str) -> String {
+fn token(served: &ServerFiles, caller: &Caller, subject: &str, group: &str) -> String {
     let claims = caller.claims(served.issuer.url(), subject, &[group], support::now());
     served.issuer.sign(Algorithm::ES256, &claims)
 }

@@ -17,9 +17,9 @@ use daypass::{
 };
 use serde_json::Value;
 use support::{
-    door::{Caller, ask, with_token},
-    scene::Scene,
-    served::Served,
+    api::{Caller, ask, with_token},
+    env::TestEnv,
+    server::ServerFiles,
 };
 use tonic::Code;
 
@@ -66,7 +66,7 @@ fn full(role: &str, text: &str) -> Ask {
 
 #[tokio::test]
 async fn one_denial_is_not_117_kib_in_the_ledger() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
     let mut claims = scene.claims(&caller, "mallory", &["nobody"]);
     claims["groups"] = vec!["\u{10fffd}".repeat(8); 64].into();
@@ -95,7 +95,7 @@ async fn one_denial_is_not_117_kib_in_the_ledger() {
 
 #[tokio::test]
 async fn parameters_that_the_role_does_not_have_are_not_recorded() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
     let token = scene.sign(scene.claims(&caller, "mallory", &["nobody"]));
     let before = scene.ledger_size().await;
@@ -118,7 +118,7 @@ async fn parameters_that_the_role_does_not_have_are_not_recorded() {
 
 #[tokio::test]
 async fn what_the_ledger_could_not_hold_whole_is_refused_and_not_cut() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
     let token = scene.sign(scene.claims(&caller, "alice", &["oncall"]));
     let ask = |value: &str| Ask {
@@ -149,7 +149,7 @@ async fn what_the_ledger_could_not_hold_whole_is_refused_and_not_cut() {
 }
 
 /// Denies `count` asks of one identity: every caller gets the same answer.
-async fn flood(scene: &Scene, subject: &str, count: u32) {
+async fn flood(scene: &TestEnv, subject: &str, count: u32) {
     let caller = Caller::new();
     let token = scene.sign(scene.claims(&caller, subject, &["nobody"]));
     let attempt = caller.attempt(scene.door.server_name(), &token, ask("logs"));
@@ -162,7 +162,7 @@ async fn flood(scene: &Scene, subject: &str, count: u32) {
 
 #[tokio::test]
 async fn one_identity_does_not_fill_the_ledger_with_denials() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let before = scene.ledger_size().await;
     flood(&scene, "mallory", 200).await;
     assert_eq!(scene.ledger_size().await - before, u64::from(BURST));
@@ -173,7 +173,7 @@ async fn one_identity_does_not_fill_the_ledger_with_denials() {
 /// What the writer refuses, because the ledger is against it, has the same rate.
 #[tokio::test]
 async fn objections_of_the_ledger_do_not_fill_it_either() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
     let token = scene.sign(scene.claims(&caller, "alice", &["oncall"]));
     let attempt = caller.attempt(scene.door.server_name(), &token, ask("prod"));
@@ -195,7 +195,7 @@ async fn objections_of_the_ledger_do_not_fill_it_either() {
 #[tokio::test]
 async fn counted_denials_are_in_the_ledger_after_a_restart_and_verify() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let served = Served::prepare(folder.path(), POLICY).await;
+    let served = ServerFiles::prepare(folder.path(), POLICY).await;
     let mut process = served.spawn(&[]);
     let door = served.door(&mut process).await.unwrap();
     let caller = Caller::new();

@@ -34,9 +34,9 @@ use daypass::{
 use sha2::{Digest, Sha256};
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, rand_core::OsRng};
 use support::{
-    door::{Caller, Refusal, with_token},
-    person,
-    scene::Scene,
+    api::{Caller, Refusal, with_token},
+    env::TestEnv,
+    user,
 };
 use tonic::Code;
 
@@ -82,7 +82,7 @@ principals = ["deploy"]
 
 /// A world in which some keys are registered.
 struct Outage {
-    scene: Scene,
+    scene: TestEnv,
     alice: PrivateKey,
     bob: PrivateKey,
     bobs_other: PrivateKey,
@@ -138,7 +138,7 @@ impl Outage {
             &registered("bob", "\"oncall\"", &[&bob, &bobs_other]),
             &registered("mallory", "", &[&mallory]),
         ];
-        let scene = Scene::with_policy(&policy.concat()).await;
+        let scene = TestEnv::with_policy(&policy.concat()).await;
         scene.world.issuer().stop().await;
         Self {
             scene,
@@ -208,7 +208,7 @@ impl Outage {
         let seen = requests.get(with_token(GetRequest { id }, &token)).await?;
         let digest = tree::leaf_hash(&seen.into_inner().event);
         let name = self.scene.door.server_name();
-        let message = person::decision(&token, Verb::Review, name, &digest, "");
+        let message = user::decision(&token, Verb::Review, name, &digest, "");
         let signature = caller
             .key
             .sign(approval::NAMESPACE, HashAlg::Sha512, &message);
@@ -623,7 +623,7 @@ async fn nobody_who_is_locked_gets_in_or_lets_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_no_key_is_registered_there_is_no_challenge() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let mut passes = PassesClient::new(scene.door.channel());
     let status = passes
         .emergency_challenge(EmergencyChallengeRequest {})

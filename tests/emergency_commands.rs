@@ -13,7 +13,7 @@ mod support;
 use std::{fs, path::Path, process::Stdio};
 
 use daypass::ledger::event::{Event, What};
-use support::office::{Done, Office};
+use support::command::{Done, Office};
 use tokio::process::Command;
 
 fn key(office: &Office, name: &str) -> String {

@@ -17,8 +17,8 @@ use daypass::proto::v1::{Ask, IssueResponse};
 use serde_json::json;
 use ssh_key::{Certificate, certificate::CertType};
 use support::{
-    door::{Caller, Refusal, ask},
-    scene::Scene,
+    api::{Caller, Refusal, ask},
+    env::TestEnv,
 };
 use tonic::Code;
 
@@ -89,7 +89,7 @@ ttl = "5m"
 "#;
 
 async fn issue(
-    scene: &Scene,
+    scene: &TestEnv,
     caller: &Caller,
     groups: &[&str],
     ask: Ask,
@@ -103,7 +103,7 @@ async fn issue(
 
 /// Refused with this code and reason, leaving exactly one event.
 async fn expect_denied(
-    scene: &Scene,
+    scene: &TestEnv,
     case: &str,
     ask: Ask,
     groups: &[&str],
@@ -136,7 +136,7 @@ fn logs(host: &str, unit: &str) -> Ask {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parameters_that_do_not_fit_are_denied_once_each() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let values = [
         ("a second command", "nginx; reboot"),
         ("a substitution", "$(reboot)"),
@@ -188,7 +188,7 @@ async fn parameters_that_do_not_fit_are_denied_once_each() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parameters_with_a_nul_or_a_megabyte_never_reach_the_policy() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let nul = issue(&scene, &Caller::new(), &["oncall"], logs("web-1", "a\0b"))
         .await
         .unwrap_err();
@@ -218,7 +218,7 @@ async fn parameters_with_a_nul_or_a_megabyte_never_reach_the_policy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn asks_outside_the_policy_are_denied_with_their_reason() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let with = |role: &str, change: fn(&mut Ask)| {
         let mut wanted = ask(role);
         change(&mut wanted);
@@ -290,7 +290,7 @@ async fn asks_outside_the_policy_are_denied_with_their_reason() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn principals_from_claims_are_refused_never_rewritten() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let cases = [
         (
             "a comma (CVE-2026-35414, GHSA-59w7-v8rr-pr4p)",
@@ -343,7 +343,7 @@ async fn principals_from_claims_are_refused_never_rewritten() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wish_narrows_and_never_widens() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let whole = issue(&scene, &Caller::new(), &["sre"], ask("shell"))
         .await
         .unwrap();
@@ -385,7 +385,7 @@ async fn a_wish_narrows_and_never_widens() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mandated_force_command_stands_whatever_the_caller_sends() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let pass = issue(&scene, &Caller::new(), &["oncall"], logs("web-1", "nginx"))
         .await
         .unwrap();
@@ -408,7 +408,7 @@ async fn a_mandated_force_command_stands_whatever_the_caller_sends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn odd_characters_reach_the_command_byte_exact() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     for text in [
         "a'b\"c",
         "$(reboot) `id`",
@@ -453,7 +453,7 @@ fn rsa_line(exponent: &[u8], modulus: &[u8]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn subject_keys_no_pass_is_for_are_refused_and_recorded() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
     let pass = issue(&scene, &caller, &["sre"], ask("shell"))
         .await
@@ -538,7 +538,7 @@ async fn subject_keys_no_pass_is_for_are_refused_and_recorded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_id_stays_printable_whatever_the_subject_is() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     for subject in [
         "a\nb",
         "a\u{1b}[31mb",
@@ -574,7 +574,7 @@ async fn a_key_id_stays_printable_whatever_the_subject_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pass_pinned_to_its_caller_names_the_address_the_server_saw() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let pass = issue(&scene, &Caller::new(), &[], ask("here"))
         .await
         .unwrap();
@@ -588,7 +588,7 @@ async fn a_pass_pinned_to_its_caller_names_the_address_the_server_saw() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_pass_is_the_ledger_entry_of_its_serial() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let first = scene.ledger_size().await;
     let callers: Vec<_> = (0..24).map(|_| Caller::new()).collect();
     let passes = futures(

@@ -17,9 +17,9 @@ use daypass::{
 use serde_json::{Value, json};
 use ssh_key::{Certificate, certificate::CertType};
 use support::{
-    door::{Attempt, Caller, Refusal, ask},
-    scene::Scene,
-    served::Served,
+    api::{Attempt, Caller, Refusal, ask},
+    env::TestEnv,
+    server::ServerFiles,
 };
 use tokio::io::AsyncWriteExt;
 
@@ -62,14 +62,14 @@ fn logs() -> Ask {
     }
 }
 
-fn attempt(scene: &Scene, caller: &Caller, claims: Value, wanted: Ask) -> Attempt {
+fn attempt(scene: &TestEnv, caller: &Caller, claims: Value, wanted: Ask) -> Attempt {
     let token = scene.sign(claims);
     caller.attempt(scene.door.server_name(), &token, wanted)
 }
 
 /// An ask of a good sre with one claim changed.
 async fn issue_with(
-    scene: &Scene,
+    scene: &TestEnv,
     claim: &str,
     value: Value,
     wanted: Ask,
@@ -82,11 +82,11 @@ async fn issue_with(
 }
 
 /// An honest sre's pass.
-async fn issue(scene: &Scene, wanted: Ask) -> Result<IssueResponse, Refusal> {
+async fn issue(scene: &TestEnv, wanted: Ask) -> Result<IssueResponse, Refusal> {
     issue_with(scene, "azp", json!("daypass"), wanted).await
 }
 
-async fn refused_for(scene: &Scene, claim: &str, value: Value, wanted: Ask, reason: &str) {
+async fn refused_for(scene: &TestEnv, claim: &str, value: Value, wanted: Ask, reason: &str) {
     let case = value.to_string();
     let answer = issue_with(scene, claim, value, wanted).await;
     let refusal = answer.expect_err(&case);
@@ -95,7 +95,7 @@ async fn refused_for(scene: &Scene, claim: &str, value: Value, wanted: Ask, reas
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2024_7594_no_principal_is_every_user() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     for nobody in [json!([]), json!(""), json!([""]), json!(null)] {
         refused_for(&scene, "login", nobody, ask("own"), "PRINCIPAL").await;
     }
@@ -106,7 +106,7 @@ async fn cve_2024_7594_no_principal_is_every_user() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2026_35414_a_comma_in_a_principal_is_two_of_them() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     for login in [
         json!("alice,root"),
         json!(["alice,root"]),
@@ -118,7 +118,7 @@ async fn cve_2026_35414_a_comma_in_a_principal_is_two_of_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ghsa_59w7_v8rr_pr4p_a_claim_with_separators_in_a_template() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     for login in [
         "alice\nroot",
         "alice root",
@@ -134,7 +134,7 @@ async fn ghsa_59w7_v8rr_pr4p_a_claim_with_separators_in_a_template() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2025_49825_a_certificate_in_place_of_a_key() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
     let claims = scene.claims(&caller, "alice", &["sre"]);
     let mut attempt = attempt(&scene, &caller, claims, ask("shell"));
@@ -151,7 +151,7 @@ async fn cve_2025_49825_a_certificate_in_place_of_a_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn vault_10210_the_caller_replaces_a_mandated_force_command() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let mandated = issue(&scene, logs()).await.unwrap().force_command;
     let mut extension = logs();
     extension.extensions = vec!["force-command".to_owned()];
@@ -175,7 +175,7 @@ async fn vault_10210_the_caller_replaces_a_mandated_force_command() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2025_4658_a_crafted_jws_skips_the_signature() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
     let good = scene.sign(scene.claims(&caller, "alice", &["sre"]));
     let parts: Vec<_> = good.split('.').collect();
@@ -199,7 +199,7 @@ async fn cve_2025_4658_a_crafted_jws_skips_the_signature() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2024_5798_an_audience_of_one_string_goes_unchecked() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     for audience in [
         json!("vault"),
         json!(["vault"]),
@@ -212,7 +212,7 @@ async fn cve_2024_5798_an_audience_of_one_string_goes_unchecked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2026_22772_an_issuer_that_only_contains_ours() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let ours = scene.world.issuer().url().to_owned();
     for issuer in [
         format!("{ours}.evil.example"),
@@ -227,7 +227,7 @@ async fn cve_2026_22772_an_issuer_that_only_contains_ours() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ghsa_f83f_xpx7_ffpw_a_malformed_token_takes_all_memory() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
     for token in [
         ".".repeat(15_000),
@@ -243,7 +243,7 @@ async fn ghsa_f83f_xpx7_ffpw_a_malformed_token_takes_all_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2026_30836_an_unknown_kind_of_request_skips_authorization() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let mut redeemed = ask("own");
     redeemed.request = u64::MAX;
     let mut emergency = ask("own");
@@ -288,7 +288,7 @@ async fn openbao_3666_an_approval_by_nobody_passes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn teleport_14711_a_restriction_is_lost_where_two_meet() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let mut wanted = logs();
     wanted.source_addresses = vec!["127.0.0.1/32".to_owned(), "10.1.0.0/16".to_owned()];
     wanted.extensions = vec!["pty".to_owned()];
@@ -318,7 +318,7 @@ async fn teleport_14711_a_restriction_is_lost_where_two_meet() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2026_46405_a_credential_comes_with_the_error() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let refusals = [
         issue(&scene, ask("nothing")).await,
         issue_with(&scene, "groups", json!([]), ask("shell")).await,
@@ -335,7 +335,7 @@ async fn cve_2026_46405_a_credential_comes_with_the_error() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rustsec_2025_0055_what_a_caller_sends_writes_the_log() {
     let folder = tempfile::tempdir().unwrap();
-    let served = Served::prepare(folder.path(), POLICY).await;
+    let served = ServerFiles::prepare(folder.path(), POLICY).await;
     let file = folder.path().join("daypass.toml");
     let configuration = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, configuration + "[log]\nformat = \"json\"\n").unwrap();
@@ -383,7 +383,7 @@ async fn rustsec_2025_0055_what_a_caller_sends_writes_the_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rustsec_2024_0376_a_bad_connection_ends_the_accept_loop() {
-    let scene = Scene::with_policy(POLICY).await;
+    let scene = TestEnv::with_policy(POLICY).await;
     let (url, _) = scene.world.server();
     let address = url.replace("https://", "");
     for hello in [
@@ -398,7 +398,7 @@ async fn rustsec_2024_0376_a_bad_connection_ends_the_accept_loop() {
         drop(stream);
     }
     let (url, ca) = scene.world.server();
-    let other = support::door::Door::open(&url, ca.as_bytes()).await;
+    let other = support::api::Api::open(&url, ca.as_bytes()).await;
     let caller = Caller::new();
     let claims = scene.claims(&caller, "alice", &["sre"]);
     let attempt = attempt(&scene, &caller, claims, ask("shell"));

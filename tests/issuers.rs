@@ -20,9 +20,9 @@ use daypass::{
 };
 use serde_json::{Value, json};
 use support::{
-    door::{Attempt, Caller, Door, Refusal, ask, with_token},
-    scene::Scene,
-    served::Served,
+    api::{Api, Attempt, Caller, Refusal, ask, with_token},
+    env::TestEnv,
+    server::ServerFiles,
 };
 use tokio::task::JoinSet;
 use tonic::Code;
@@ -55,12 +55,12 @@ const MISBEHAVIOURS: [(&str, Behaviour); 9] = [
 /// From one fetch of an issuer's keys to the next.
 const COOL_DOWN: Duration = Duration::from_secs(10);
 
-fn token(served: &Served, caller: &Caller, subject: &str, group: &str) -> String {
+fn token(served: &ServerFiles, caller: &Caller, subject: &str, group: &str) -> String {
     let claims = caller.claims(served.issuer.url(), subject, &[group], support::now());
     served.issuer.sign(Algorithm::ES256, &claims)
 }
 
-fn honest(served: &Served, door: &Door) -> Attempt {
+fn honest(served: &ServerFiles, door: &Api) -> Attempt {
     let caller = Caller::new();
     let token = token(served, &caller, "alice", "sre");
     caller.attempt(door.server_name(), &token, ask("shell"))
@@ -79,7 +79,7 @@ async fn an_issuer_without_good_keys_lets_nobody_in_until_it_has_them() {
 
 async fn closed_until_it_answers(case: &'static str, behaviour: Behaviour) {
     let folder = tempfile::tempdir().unwrap();
-    let served = Served::prepare(folder.path(), POLICY).await;
+    let served = ServerFiles::prepare(folder.path(), POLICY).await;
     served.issuer.behave(behaviour);
     let mut process = served.spawn(&[]);
     let door = served.door(&mut process).await.unwrap();
@@ -112,7 +112,7 @@ async fn closed_until_it_answers(case: &'static str, behaviour: Behaviour) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_are_known_serve_on_while_the_issuer_fails() {
-    let scene = Scene::start().await;
+    let scene = TestEnv::start().await;
     scene.assert_honest().await;
     for (case, behaviour) in MISBEHAVIOURS {
         let issuer = scene.world.issuer();
@@ -132,7 +132,7 @@ async fn keys_that_are_known_serve_on_while_the_issuer_fails() {
 }
 
 /// A token whose `kid` the issuer never had; its signature is by a good key.
-async fn by_unknown_key(scene: &Scene, kid: &str) -> Result<(), Refusal> {
+async fn by_unknown_key(scene: &TestEnv, kid: &str) -> Result<(), Refusal> {
     let kid = kid.replace(' ', "-");
     let header = json!({"alg": "ES256", "typ": "JWT", "kid": kid});
     let claims = scene.claims(&Caller::new(), "alice", &["sre"]).to_string();
@@ -145,7 +145,7 @@ async fn by_unknown_key(scene: &Scene, kid: &str) -> Result<(), Refusal> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotated_key_is_found_at_once_and_the_old_one_no_longer_counts() {
-    let scene = Scene::start().await;
+    let scene = TestEnv::start().await;
     scene.assert_honest().await;
     let caller = Caller::new();
     let old = scene.sign(scene.claims(&caller, "alice", &["sre"]));
@@ -157,7 +157,7 @@ async fn a_rotated_key_is_found_at_once_and_the_old_one_no_longer_counts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_unknown_kids_cost_one_fetch_and_known_ones_keep_verifying() {
-    let scene = std::sync::Arc::new(Scene::start().await);
+    let scene = std::sync::Arc::new(TestEnv::start().await);
     scene.assert_honest().await;
     let before = scene.world.issuer().hits("/jwks");
     let began = Instant::now();
@@ -187,7 +187,7 @@ async fn a_thousand_unknown_kids_cost_one_fetch_and_known_ones_keep_verifying() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_a_token_names_is_asked() {
-    let scene = Scene::start().await;
+    let scene = TestEnv::start().await;
     scene.assert_honest().await;
     let trap = format!("{}/elsewhere/jwks", scene.world.issuer().url());
     let before = scene.world.issuer().all_hits();
@@ -223,13 +223,13 @@ async fn nothing_that_a_token_names_is_asked() {
     assert_eq!(scene.world.issuer().hits("/elsewhere/jwks"), 0);
 }
 
-fn good_header(scene: &Scene) -> Value {
+fn good_header(scene: &TestEnv) -> Value {
     json!({"alg": "ES256", "typ": "JWT", "kid": scene.world.issuer().key_id(Algorithm::ES256)})
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_public_key_is_no_secret_to_sign_with() {
-    let scene = Scene::start().await;
+    let scene = TestEnv::start().await;
     for algorithm in [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA] {
         let caller = Caller::new();
         let issuer = scene.world.issuer();
@@ -253,7 +253,7 @@ async fn a_public_key_is_no_secret_to_sign_with() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_algorithm_is_not_verified_with_anothers_key() {
-    let scene = Scene::start().await;
+    let scene = TestEnv::start().await;
     scene.assert_honest().await;
     let all = [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA];
     for (said, key) in all

@@ -21,7 +21,7 @@ use std::{
 use daypass::dev::issuer::Behaviour;
 use ssh_agent_lib::{agent::Session, client::Client};
 use ssh_key::{Algorithm, LineEnding, PrivateKey, certificate::Builder, rand_core::OsRng};
-use support::office::{Done, Office};
+use support::command::{Done, Office};
 use tokio::{net::UnixStream, process::Command};
 
 /// How many events the ledger has.

@@ -24,8 +24,8 @@ use daypass::{
 };
 use serde_json::Value;
 use support::{
-    door::{Caller, Door, Refusal, ask, with_token},
-    served::{Process, Served},
+    api::{Api, Caller, Refusal, ask, with_token},
+    server::{Process, ServerFiles},
 };
 use tonic::{Code, transport::Channel};
 
@@ -48,9 +48,9 @@ const MAIL: &str = "bob@example.com";
 
 /// A daemon with its files, and a door to it.
 struct Town {
-    served: Served,
+    served: ServerFiles,
     process: Process,
-    door: Door,
+    door: Api,
     _folder: tempfile::TempDir,
 }
 
@@ -63,7 +63,7 @@ struct Session {
 impl Town {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let served = Served::prepare(folder.path(), POLICY).await;
+        let served = ServerFiles::prepare(folder.path(), POLICY).await;
         let mut process = served.spawn(&[]);
         let door = served.door(&mut process).await.expect("the daemon runs");
         Self {

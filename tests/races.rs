@@ -21,9 +21,9 @@ use daypass::{
 };
 use ssh_key::{HashAlg, LineEnding};
 use support::{
-    door::{Door, Refusal, with_token},
-    person::{Person, decision},
-    scene::Scene,
+    api::{Api, Refusal, with_token},
+    env::TestEnv,
+    user::{TestUser, decision},
 };
 
 const POLICY: &str = r#"
@@ -52,21 +52,21 @@ principals = ["deploy"]
 
 /// A world, and whom the tests are about.
 struct Story {
-    scene: Scene,
-    bob: Person,
-    carol: Person,
-    dave: Person,
-    admin: Person,
+    scene: TestEnv,
+    bob: TestUser,
+    carol: TestUser,
+    dave: TestUser,
+    admin: TestUser,
 }
 
 impl Story {
     async fn start() -> Self {
-        let scene = Scene::with_policy(POLICY).await;
+        let scene = TestEnv::with_policy(POLICY).await;
         Self {
-            bob: Person::new(&scene, "bob", &["oncall"]),
-            carol: Person::new(&scene, "carol", &["sre-lead"]),
-            dave: Person::new(&scene, "dave", &["sre-lead"]),
-            admin: Person::new(&scene, "root-admin", &["security"]),
+            bob: TestUser::new(&scene, "bob", &["oncall"]),
+            carol: TestUser::new(&scene, "carol", &["sre-lead"]),
+            dave: TestUser::new(&scene, "dave", &["sre-lead"]),
+            admin: TestUser::new(&scene, "root-admin", &["security"]),
             scene,
         }
     }
@@ -79,7 +79,7 @@ impl Story {
     /// The digest is of `signed`, the call about `sent`.
     fn decision(
         &self,
-        by: &Person,
+        by: &TestUser,
         verb: Verb,
         server: &str,
         (signed, sent): (&Request, &Request),
@@ -99,8 +99,8 @@ impl Story {
     /// Over this connection.
     async fn approve_at(
         &self,
-        door: &Door,
-        by: &Person,
+        door: &Api,
+        by: &TestUser,
         request: &Request,
     ) -> Result<Request, Refusal> {
         let name = self.scene.door.server_name();
@@ -110,11 +110,11 @@ impl Story {
         Ok(answer.into_inner())
     }
 
-    async fn approve(&self, by: &Person, request: &Request) -> Result<Request, Refusal> {
+    async fn approve(&self, by: &TestUser, request: &Request) -> Result<Request, Refusal> {
         self.approve_at(&self.scene.door, by, request).await
     }
 
-    async fn redeem_at(&self, door: &Door, request: &Request) -> Result<IssueResponse, Refusal> {
+    async fn redeem_at(&self, door: &Api, request: &Request) -> Result<IssueResponse, Refusal> {
         let name = self.scene.door.server_name();
         let ask = Ask {
             request: request.id,
@@ -129,9 +129,9 @@ impl Story {
     }
 
     /// Another connection to the same daemon.
-    async fn another_door(&self) -> Door {
+    async fn another_door(&self) -> Api {
         let (url, ca) = self.scene.world.server();
-        Door::open(&url, ca.as_bytes()).await
+        Api::open(&url, ca.as_bytes()).await
     }
 
     /// This is refused for that reason, and leaves one denial.
@@ -166,7 +166,7 @@ impl Story {
 fn ask(role: &str) -> Ask {
     Ask {
         reason: "INC-7".to_owned(),
-        ..support::door::ask(role)
+        ..support::api::ask(role)
     }
 }
 
@@ -183,8 +183,8 @@ fn lock(name: &str) -> Target {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_who_race_for_the_last_place_one_gets_it() {
     let story = Story::start().await;
-    let leads: Vec<Person> = (0..4)
-        .map(|at| Person::new(&story.scene, &format!("lead{at}"), &["sre-lead"]))
+    let leads: Vec<TestUser> = (0..4)
+        .map(|at| TestUser::new(&story.scene, &format!("lead{at}"), &["sre-lead"]))
         .collect();
     let doors = [story.another_door().await, story.another_door().await];
     for round in 0..15 {
@@ -214,7 +214,7 @@ async fn of_many_who_race_for_the_last_place_one_gets_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_person_who_races_with_themselves_counts_once() {
     let story = Story::start().await;
-    let other_key = Person::new(&story.scene, "carol", &["sre-lead"]);
+    let other_key = TestUser::new(&story.scene, "carol", &["sre-lead"]);
     let doors = [story.another_door().await, story.another_door().await];
     for round in 0..10 {
         let request = story.ask("three").await;
@@ -263,7 +263,7 @@ async fn a_lock_that_lands_while_many_ask_leaves_nobody_a_pass_that_works() {
         let racers = (0..8).map(|_| {
             let (story, name) = (story.clone(), name.clone());
             tokio::spawn(async move {
-                let racer = Person::new(&story.scene, &name, &["oncall"]);
+                let racer = TestUser::new(&story.scene, &name, &["oncall"]);
                 let mut serials = Vec::new();
                 loop {
                     match racer.issue(&story.scene, ask("plain")).await {
@@ -312,7 +312,7 @@ async fn whoever_is_locked_neither_approves_nor_redeems() {
             story.approve(&story.carol, &request),
         )
         .await;
-    let other_key = Person::new(&story.scene, "carol", &["sre-lead"]);
+    let other_key = TestUser::new(&story.scene, "carol", &["sre-lead"]);
     story
         .refused(
             "with another key",
@@ -399,7 +399,7 @@ async fn an_approver_gains_nothing_by_what_they_approve() {
             story.scene.door.issue(&theirs),
         )
         .await;
-    let both = Person::new(&story.scene, "erin", &["sre-lead", "oncall"]);
+    let both = TestUser::new(&story.scene, "erin", &["sre-lead", "oncall"]);
     let request = story.ask("one").await;
     story.approve(&both, &request).await.unwrap();
     let redemption = Ask {

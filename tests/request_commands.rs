@@ -10,7 +10,7 @@
 mod support;
 
 use serde_json::Value;
-use support::office::Office;
+use support::command::Office;
 
 /// What this story says again and again.
 trait Story {

@@ -19,9 +19,9 @@ use daypass::{
 };
 use ssh_key::{HashAlg, LineEnding};
 use support::{
-    door::{Caller, Refusal, with_token},
-    person,
-    scene::Scene,
+    api::{Caller, Refusal, with_token},
+    env::TestEnv,
+    user,
 };
 use tonic::transport::Channel;
 
@@ -63,7 +63,7 @@ struct Person {
 }
 
 struct Story {
-    scene: Scene,
+    scene: TestEnv,
     bob: Person,
     carol: Person,
     dave: Person,
@@ -79,7 +79,7 @@ fn ask(role: &str) -> Ask {
 
 impl Story {
     async fn start() -> Self {
-        let scene = Scene::with_policy(POLICY).await;
+        let scene = TestEnv::with_policy(POLICY).await;
         let person = |name: &str, groups: &[&str]| {
             let caller = Caller::new();
             let token = scene.sign(scene.claims(&caller, name, groups));
@@ -123,7 +123,7 @@ impl Story {
     fn decision(&self, person: &Person, verb: Verb, request: &Request) -> DecideRequest {
         let digest = leaf_hash(&request.event);
         let name = self.scene.door.server_name();
-        let message = person::decision(&person.token, verb, name, &digest, "looked at");
+        let message = user::decision(&person.token, verb, name, &digest, "looked at");
         let key = &person.caller.key;
         let signature = key
             .sign(approval::NAMESPACE, HashAlg::Sha512, &message)

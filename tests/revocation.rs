@@ -29,50 +29,50 @@ use ssh::{Host, Pass};
 use ssh_encoding::Decode;
 use ssh_key::{Certificate, LineEnding, PublicKey, SshSig};
 use support::{
-    door::{Caller, Refusal, ask, with_token},
-    person::{self, Person, wire},
-    scene::Scene,
+    api::{Caller, Refusal, ask, with_token},
+    env::TestEnv,
+    user::{self, TestUser, wire},
 };
 use tonic::Code;
 
 /// A world, and who may lock in it.
 struct Town {
-    scene: Scene,
-    carol: Person,
+    scene: TestEnv,
+    carol: TestUser,
 }
 
 impl Town {
     async fn start() -> Self {
-        let scene = Scene::start().await;
-        let carol = Person::new(&scene, "carol", &["security"]);
+        let scene = TestEnv::start().await;
+        let carol = TestUser::new(&scene, "carol", &["security"]);
         Self { scene, carol }
     }
 
-    fn person(&self, name: &str) -> Person {
-        Person::new(&self.scene, name, &["sre", "oncall"])
+    fn person(&self, name: &str) -> TestUser {
+        TestUser::new(&self.scene, name, &["sre", "oncall"])
     }
 
-    async fn issue(&self, person: &Person) -> Result<IssueResponse, Refusal> {
+    async fn issue(&self, person: &TestUser) -> Result<IssueResponse, Refusal> {
         person.issue(&self.scene, ask("shell")).await
     }
 
-    async fn lock(&self, by: &Person, target: Target) -> Result<v1::LockResponse, Refusal> {
+    async fn lock(&self, by: &TestUser, target: Target) -> Result<v1::LockResponse, Refusal> {
         by.lock(&self.scene, target).await
     }
 
-    async fn unlock(&self, by: &Person, target: Target) -> Result<u64, Refusal> {
+    async fn unlock(&self, by: &TestUser, target: Target) -> Result<u64, Refusal> {
         by.unlock(&self.scene, target).await
     }
 
     async fn revoke(
         &self,
-        by: &Person,
+        by: &TestUser,
         target: revoke_request::Target,
     ) -> Result<Vec<u64>, Refusal> {
         by.revoke(&self.scene, target).await
     }
 
-    async fn locks(&self, by: &Person) -> Result<Vec<v1::Lock>, Refusal> {
+    async fn locks(&self, by: &TestUser) -> Result<Vec<v1::Lock>, Refusal> {
         by.locks(&self.scene).await
     }
 
@@ -107,7 +107,7 @@ fn bob() -> Target {
 }
 
 /// Puts a pass into files.
-fn on_disk(person: &Person, issued: &IssueResponse) -> Pass {
+fn on_disk(person: &TestUser, issued: &IssueResponse) -> Pass {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let key = folder.path().join("pass");
@@ -171,8 +171,8 @@ async fn a_locked_person_gets_no_pass_and_sshd_refuses_the_one_they_have() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_dev_worlds_own_sshd_refuses_a_revoked_pass_by_itself() {
-    let scene = Scene::with_sshd().await;
-    let carol = Person::new(&scene, "carol", &["security"]);
+    let scene = TestEnv::with_sshd().await;
+    let carol = TestUser::new(&scene, "carol", &["security"]);
     let town = Town { scene, carol };
     let alice = town.person("alice");
     let pass = town.issue(&alice).await.unwrap();
@@ -270,7 +270,7 @@ async fn nobody_but_an_administrator_locks_unlocks_or_revokes() {
     assert!(!town.is_revoked(other).await && !town.is_revoked(own).await);
 
     let size = town.scene.ledger_size().await;
-    let unsigned = person::admin(&town.scene)
+    let unsigned = user::admin(&town.scene)
         .list_locks(v1::ListLocksRequest {})
         .await;
     assert_eq!(unsigned.unwrap_err().code(), Code::Unauthenticated);
@@ -324,7 +324,7 @@ async fn locks_by_key_and_role_stop_everyone_they_are_about_and_nobody_else() {
 async fn a_locked_administrator_cannot_unlock_themselves() {
     let town = Town::start().await;
     let carol = Target::Identity("carol".into());
-    let erin = Person::new(&town.scene, "erin", &["sre-lead"]);
+    let erin = TestUser::new(&town.scene, "erin", &["sre-lead"]);
     town.lock(&erin, carol.clone()).await.unwrap();
     assert_eq!(
         reason(town.unlock(&town.carol, carol.clone()).await),
@@ -438,7 +438,7 @@ async fn locks_and_revocations_outlive_a_restart_and_verify_in_the_ledger() {
     town.lock(&town.carol, bob()).await.unwrap();
     town.scene.world.restart_daemon().await.unwrap();
     let (url, ca) = town.scene.world.server();
-    town.scene.door = support::door::Door::open(&url, ca.as_bytes()).await;
+    town.scene.door = support::api::Api::open(&url, ca.as_bytes()).await;
     assert_eq!(reason(town.issue(&bob_person).await), locked());
     assert!(town.is_revoked(pass.serial).await);
     let events = town.scene.events(0).await;
@@ -458,7 +458,7 @@ type Forgery = fn(&mut LockRequest, &Theft<'_>);
 /// Whoever has carol's token and not her key.
 struct Theft<'a> {
     thief: &'a Caller,
-    carol: &'a Person,
+    carol: &'a TestUser,
     name: &'a str,
 }
 
@@ -471,7 +471,7 @@ impl Theft<'_> {
         let target = request.target.clone().unwrap().target.unwrap();
         let mut parts = (
             Verb::Lock,
-            person::about(&target),
+            user::about(&target),
             request.reason.clone(),
             request.after,
         );
@@ -537,12 +537,7 @@ const FORGERIES: [(&str, &str, Forgery); 12] = [
         theft.sign(it, &theft.carol.caller, |it| it.3 += 1);
     }),
     ("another server", "POSSESSION", |it, theft| {
-        let parts = (
-            Verb::Lock,
-            person::about(&bob()),
-            it.reason.clone(),
-            it.after,
-        );
+        let parts = (Verb::Lock, user::about(&bob()), it.reason.clone(), it.after);
         let carol = &theft.carol.caller;
         theft.put(it, carol, "ca.example.com", &parts);
     }),
@@ -566,7 +561,7 @@ async fn an_administrators_stolen_token_locks_nobody() {
         forge(&mut request, &theft);
         let size = town.scene.ledger_size().await;
         let message = with_token(request, &town.carol.token);
-        let refused = person::admin(&town.scene)
+        let refused = user::admin(&town.scene)
             .lock(message)
             .await
             .map_err(Refusal::from);
@@ -591,7 +586,7 @@ async fn a_stolen_token_neither_unlocks_nor_revokes_and_a_new_sign_in_needs_a_ne
     let town = Town::start().await;
     let pass = town.issue(&town.person("alice")).await.unwrap();
     town.lock(&town.carol, bob()).await.unwrap();
-    let stolen = Person {
+    let stolen = TestUser {
         caller: Caller::new(),
         token: town.carol.token.clone(),
     };
@@ -607,9 +602,9 @@ async fn a_stolen_token_neither_unlocks_nor_revokes_and_a_new_sign_in_needs_a_ne
         .claims(&town.carol.caller, "carol", &["security"]);
     claims["jti"] = json!("newer");
     let newer = town.scene.sign(claims);
-    let after = Person::after(&town.scene, &person::about(&bob()));
+    let after = TestUser::after(&town.scene, &user::about(&bob()));
     let request = town.carol.unlock_request(&town.scene, bob(), after);
-    let replayed = person::admin(&town.scene)
+    let replayed = user::admin(&town.scene)
         .unlock(with_token(request, &newer))
         .await;
     let no_proof = (Code::Unauthenticated, "POSSESSION".to_owned());
@@ -631,7 +626,7 @@ async fn an_administrators_locked_key_does_not_unlock_itself() {
         locked()
     );
     assert_eq!(reason(town.lock(&town.carol, bob()).await), locked());
-    let fresh = Person::new(&town.scene, "carol", &["security"]);
+    let fresh = TestUser::new(&town.scene, "carol", &["security"]);
     town.unlock(&fresh, key).await.unwrap();
     assert!(town.lock(&town.carol, bob()).await.is_ok());
     let events = town.scene.events(0).await;

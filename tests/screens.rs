@@ -14,7 +14,7 @@ mod support;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use support::office::Office;
+use support::command::Office;
 
 /// Everybody of the dev world, and somebody who never signs in.
 const PEOPLE: [&str; 6] = ["alice", "bob", "carol", "dave", "mallory", "nobody"];

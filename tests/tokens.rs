@@ -13,9 +13,9 @@ mod support;
 use daypass::identity::issuer::Algorithm;
 use serde_json::{Value, json};
 use support::{
-    door::{Attempt, Caller, Refusal, ask},
-    scene::Scene,
-    served::Served,
+    api::{Attempt, Caller, Refusal, ask},
+    env::TestEnv,
+    server::ServerFiles,
 };
 use tonic::Code;
 
@@ -208,7 +208,7 @@ fn refused(case: &str, answer: Result<daypass::proto::v1::IssueResponse, Refusal
     }
 }
 
-async fn expect_refusal(scene: &Scene, case: &str, attempt: &Attempt, reason: &str, events: u64) {
+async fn expect_refusal(scene: &TestEnv, case: &str, attempt: &Attempt, reason: &str, events: u64) {
     let before = scene.ledger_size().await;
     let refusal = refused(case, scene.door.issue(attempt).await);
     assert_eq!(
@@ -229,7 +229,7 @@ async fn expect_refusal(scene: &Scene, case: &str, attempt: &Attempt, reason: &s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_that_are_wrong_are_refused_with_their_reason() {
-    let scene = Scene::start().await;
+    let scene = TestEnv::start().await;
     scene.assert_honest().await;
     for (case, change, reason) in CLAIMS {
         let now = scene.now();
@@ -333,7 +333,7 @@ const HEADERS: &[HeaderCase] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_that_are_wrong_are_refused_with_their_reason() {
-    let scene = Scene::start().await;
+    let scene = TestEnv::start().await;
     for (case, change, reason) in HEADERS {
         let caller = Caller::new();
         let claims = scene.claims(&caller, "alice", &["sre"]);
@@ -409,7 +409,7 @@ const TEXTS: &[TextCase] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn texts_that_are_no_token_are_refused_with_their_reason() {
-    let scene = Scene::start().await;
+    let scene = TestEnv::start().await;
     for (case, change, reasons) in TEXTS {
         let caller = Caller::new();
         let good = scene.sign(scene.claims(&caller, "alice", &["sre"]));
@@ -427,7 +427,7 @@ async fn texts_that_are_no_token_are_refused_with_their_reason() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn payloads_that_json_readers_disagree_on_are_refused() {
-    let scene = Scene::start().await;
+    let scene = TestEnv::start().await;
     let caller = Caller::new();
     let claims = scene.claims(&caller, "alice", &["sre"]).to_string();
     let inside = claims.trim_start_matches('{').trim_end_matches('}');
@@ -480,7 +480,7 @@ async fn payloads_that_json_readers_disagree_on_are_refused() {
 /// A change to an honest attempt of a proven identity, and the reason: these leave exactly one event.
 type ProofCase = (
     &'static str,
-    fn(&Scene, &Caller, &mut Attempt),
+    fn(&TestEnv, &Caller, &mut Attempt),
     &'static str,
 );
 
@@ -546,7 +546,7 @@ const PROOFS: &[ProofCase] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn proofs_that_are_wrong_are_refused_and_recorded_once() {
-    let scene = Scene::start().await;
+    let scene = TestEnv::start().await;
     for (case, change, reason) in PROOFS {
         let caller = Caller::new();
         let token = scene.sign(scene.claims(&caller, "alice", &["sre"]));
@@ -560,7 +560,7 @@ async fn proofs_that_are_wrong_are_refused_and_recorded_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_without_a_nonce_is_refused_where_binding_is_on() {
     let folder = tempfile::tempdir().unwrap();
-    let served = Served::prepare(folder.path(), "").await;
+    let served = ServerFiles::prepare(folder.path(), "").await;
     let mut process = served.spawn(&[]);
     let door = served.door(&mut process).await.unwrap();
     let caller = Caller::new();
@@ -576,7 +576,7 @@ async fn a_token_without_a_nonce_is_refused_where_binding_is_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_of_a_hundred_thousand_groups_is_refused_unread() {
-    let scene = Scene::start().await;
+    let scene = TestEnv::start().await;
     let caller = Caller::new();
     let groups = vec!["sre"; 100_000];
     let token = scene.sign(scene.claims(&caller, "alice", &groups));
@@ -585,7 +585,7 @@ async fn a_token_of_a_hundred_thousand_groups_is_refused_unread() {
         "too large",
         scene.door.issue(&scene.attempt(&caller, &token)).await,
     );
-    let honest = Scene::attempt(
+    let honest = TestEnv::attempt(
         &scene,
         &caller,
         &scene.sign(scene.claims(&caller, "alice", &["sre"])),
@@ -602,7 +602,7 @@ async fn a_token_of_a_hundred_thousand_groups_is_refused_unread() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_binds_its_key_by_the_audience() {
     let folder = tempfile::tempdir().unwrap();
-    let served = Served::prepare(folder.path(), MACHINES).await;
+    let served = ServerFiles::prepare(folder.path(), MACHINES).await;
     let file = folder.path().join("daypass.toml");
     let machines = "binding = \"audience\"\ninteractive = false";
     let text = std::fs::read_to_string(&file).unwrap();
@@ -646,7 +646,7 @@ ttl = "5m"
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unverified_email_is_not_usable_in_policy() {
-    let scene = Scene::with_policy(
+    let scene = TestEnv::with_policy(
         r#"
 [limits]
 ttl = "1h"
@@ -693,7 +693,7 @@ ttl = "5m"
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_email_with_another_subject_is_another_person() {
-    let scene = Scene::start().await;
+    let scene = TestEnv::start().await;
     let size = scene.ledger_size().await;
     for subject in ["alice", "alice2"] {
         let caller = Caller::new();

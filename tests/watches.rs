@@ -22,8 +22,8 @@ use daypass::{
 };
 use ssh_key::{HashAlg, LineEnding};
 use support::{
-    door::{Attempt, Caller, Refusal, ask, with_token},
-    scene::Scene,
+    api::{Attempt, Caller, Refusal, ask, with_token},
+    env::TestEnv,
 };
 use tokio::time::timeout;
 use tonic::{Code, Streaming, transport::Channel};
@@ -60,7 +60,7 @@ principals = ["deploy"]
 "#;
 
 struct Town {
-    scene: Scene,
+    scene: TestEnv,
 }
 
 /// A caller with a token.
@@ -75,7 +75,7 @@ impl Town {
     }
 
     async fn with_policy(policy: &str) -> Self {
-        let scene = Scene::with_policy(policy).await;
+        let scene = TestEnv::with_policy(policy).await;
         Self { scene }
     }
 
@@ -104,7 +104,7 @@ impl Town {
         let name = self.scene.door.server_name();
         let key = &person.caller.key;
         let public_key = key.public_key().to_openssh().unwrap();
-        let message = support::person::decision(&person.token, Verb::Cancel, name, &digest, "");
+        let message = support::user::decision(&person.token, Verb::Cancel, name, &digest, "");
         let signature = key.sign(approval::NAMESPACE, HashAlg::Sha512, &message);
         let decision = DecideRequest {
             id: request.id,

@@ -33,8 +33,8 @@ use daypass::{
 };
 use serde_json::{Value, json};
 use support::{
-    door::{Caller, Door, Refusal, ask, with_token},
-    served::Served,
+    api::{Api, Caller, Refusal, ask, with_token},
+    server::ServerFiles,
 };
 use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 
@@ -89,7 +89,7 @@ const IMPATIENT: Schedule = Schedule {
 /// A daemon that tells two receivers: the world's own, and the test's.
 struct Stage {
     world: World,
-    door: Door,
+    door: Api,
     receiver: Receiver,
     folder: tempfile::TempDir,
 }
@@ -115,7 +115,7 @@ impl Stage {
         };
         let world = World::start_with(&dir, options).await.unwrap();
         let (url, ca) = world.server();
-        let door = Door::open(&url, ca.as_bytes()).await;
+        let door = Api::open(&url, ca.as_bytes()).await;
         Self {
             world,
             door,
@@ -498,7 +498,7 @@ async fn a_kill_between_event_and_delivery_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await.unwrap();
     receiver.behave(Behaviour::Hang);
-    let served = Served::prepare(folder.path(), POLICY).await;
+    let served = ServerFiles::prepare(folder.path(), POLICY).await;
     write_secret(&folder.path().join("test.secret"), receiver.secret());
     let file = folder.path().join("daypass.toml");
     let text = fs::read_to_string(&file).unwrap();
@@ -713,7 +713,7 @@ async fn who_is_denied_or_locked_pages_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_reaches_nobody_is_refused_at_start_check_and_reload() {
     let folder = tempfile::tempdir().unwrap();
-    let served = Served::prepare(folder.path(), POLICY).await;
+    let served = ServerFiles::prepare(folder.path(), POLICY).await;
     let check = |folder: &Path| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_daypass"));
         command.args(["serve", "--check", "--config"]);

@@ -17,12 +17,8 @@
 )]
 #![allow(unreachable_pub, missing_docs, reason = "shares files with the tests")]
 
-#[path = "../../tests/support/door.rs"]
-#[allow(dead_code, reason = "shared with the tests")]
-mod door;
-#[path = "../../tests/support/served.rs"]
-#[allow(dead_code, reason = "shared with the tests")]
-mod served;
+#[path = "../../tests/support/mod.rs"]
+mod support;
 
 use std::{
     env, fs,
@@ -30,8 +26,10 @@ use std::{
 };
 
 use daypass::identity::issuer::Algorithm;
-use door::{Attempt, Caller, Door, ask};
-use served::Served;
+use support::{
+    api::{Api, Attempt, Caller, ask},
+    server::ServerFiles,
+};
 use time::OffsetDateTime;
 
 const POLICY: &str = r#"
@@ -67,7 +65,7 @@ async fn main() {
     let seconds = Duration::from_secs(numbers.next().unwrap_or(5).clamp(1, 60));
 
     let folder = tempfile::tempdir().unwrap();
-    let served = Served::prepare(folder.path(), POLICY).await;
+    let served = ServerFiles::prepare(folder.path(), POLICY).await;
     let mut process = served.spawn(&[]);
     served.door(&mut process).await.unwrap();
     let daemon = process.0.id();
@@ -86,7 +84,7 @@ async fn main() {
 }
 
 async fn measure(
-    served: &Served,
+    served: &ServerFiles,
     daemon: u32,
     algorithm: Algorithm,
     kept: bool,
@@ -115,7 +113,7 @@ async fn measure(
 
 /// One caller with its own key and token, until the deadline; the latency of each pass it got.
 fn call(
-    served: &Served,
+    served: &ServerFiles,
     algorithm: Algorithm,
     kept: bool,
     deadline: Instant,
@@ -130,11 +128,11 @@ fn call(
     let (url, ca) = (served.url(), served.tls_ca().to_owned());
     async move {
         let mut latencies = Vec::new();
-        let mut door = Door::open(&url, ca.as_bytes()).await;
+        let mut door = Api::open(&url, ca.as_bytes()).await;
         while Instant::now() < deadline {
             let start = Instant::now();
             if !kept {
-                door = Door::open(&url, ca.as_bytes()).await;
+                door = Api::open(&url, ca.as_bytes()).await;
             }
             door.issue(&attempt)
                 .await

@@ -17,9 +17,9 @@ use time::OffsetDateTime;
 use tonic::transport::Channel;
 
 use super::support::{
-    door::{Refusal, with_token},
-    person::{Person, decision},
-    scene::Scene,
+    api::{Refusal, with_token},
+    env::TestEnv,
+    user::{TestUser, decision},
 };
 
 const POLICY: &str = r#"
@@ -60,9 +60,9 @@ emergency = { allow = '"sre" in claims.groups', ttl = "5m", review = '"security"
 "#;
 
 struct Story {
-    scene: Scene,
-    alice: Person,
-    carol: Person,
+    scene: TestEnv,
+    alice: TestUser,
+    carol: TestUser,
 }
 
 fn ask(role: &str) -> Ask {
@@ -79,8 +79,8 @@ impl Story {
     }
 
     async fn with(policy: &str) -> Self {
-        let scene = Scene::with_policy(policy).await;
-        let person = |name: &str, groups: &[&str]| Person::new(&scene, name, groups);
+        let scene = TestEnv::with_policy(policy).await;
+        let person = |name: &str, groups: &[&str]| TestUser::new(&scene, name, groups);
         let (alice, carol) = (person("alice", &["sre"]), person("carol", &["security"]));
         Self {
             scene,

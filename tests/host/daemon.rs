@@ -7,26 +7,26 @@ use super::{
     ca::Pass,
     host::Host,
     sshd::{Sshd, log},
-    support::{door::ask, person::Person, scene::Scene},
+    support::{api::ask, env::TestEnv, user::TestUser},
 };
 
 /// A daemon, who may lock in it, and a host that was set up for it.
 pub(crate) struct Town {
-    pub(crate) scene: Scene,
-    pub(crate) carol: Person,
+    pub(crate) scene: TestEnv,
+    pub(crate) carol: TestUser,
     pub(crate) host: Host,
 }
 
 impl Town {
     pub(crate) async fn start() -> Self {
-        let (scene, host) = (Scene::start().await, Host::new().await);
+        let (scene, host) = (TestEnv::start().await, Host::new().await);
         let (url, roots) = scene.world.server();
         host.set_up_at(&url, &roots, &[]).await;
-        let carol = Person::new(&scene, "carol", &["security"]);
+        let carol = TestUser::new(&scene, "carol", &["security"]);
         Self { scene, carol, host }
     }
 
-    async fn issue(&self, person: &Person) -> (u64, Pass) {
+    async fn issue(&self, person: &TestUser) -> (u64, Pass) {
         let issued = person.issue(&self.scene, ask("shell")).await.unwrap();
         (issued.serial, pass(person, &issued))
     }
@@ -38,7 +38,7 @@ impl Town {
     }
 }
 
-fn pass(person: &Person, issued: &IssueResponse) -> Pass {
+fn pass(person: &TestUser, issued: &IssueResponse) -> Pass {
     Pass {
         key: person
             .caller
@@ -54,8 +54,8 @@ fn pass(person: &Person, issued: &IssueResponse) -> Pass {
 async fn one_sync_after_a_lock_sshd_refuses_the_locked_one_and_takes_everybody_else() {
     let town = Town::start().await;
     let (alice, bob) = (
-        Person::new(&town.scene, "alice", &["sre"]),
-        Person::new(&town.scene, "bob", &["sre"]),
+        TestUser::new(&town.scene, "alice", &["sre"]),
+        TestUser::new(&town.scene, "bob", &["sre"]),
     );
     let ((_, alices), (serial, bobs)) = (town.issue(&alice).await, town.issue(&bob).await);
     town.host.json(&["sync"]).await;
@@ -84,7 +84,7 @@ async fn one_sync_after_a_lock_sshd_refuses_the_locked_one_and_takes_everybody_e
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unchanged_list_is_not_sent_again_and_a_newer_one_is() {
     let town = Town::start().await;
-    let alice = Person::new(&town.scene, "alice", &["sre"]);
+    let alice = TestUser::new(&town.scene, "alice", &["sre"]);
     let ((one, _), (other, _)) = (town.issue(&alice).await, town.issue(&alice).await);
     town.revoke(one).await;
     let first = town.host.json(&["sync"]).await;
@@ -131,8 +131,8 @@ async fn the_daemons_keys_carry_a_version_that_grows_with_each_start() {
     assert!(version(&town.host) > before);
     let sshd = Sshd::start(&town.host);
     let (url, roots) = town.scene.world.server();
-    town.scene.door = super::support::door::Door::open(&url, roots.as_bytes()).await;
-    let alice = Person::new(&town.scene, "alice", &["sre"]);
+    town.scene.door = super::support::api::Api::open(&url, roots.as_bytes()).await;
+    let alice = TestUser::new(&town.scene, "alice", &["sre"]);
     let (_, pass) = town.issue(&alice).await;
     assert!(
         sshd.takes(&pass),

@@ -27,7 +27,7 @@ use super::{
     ca::Pass,
     daemon::Town,
     sshd::{Sshd, log},
-    support::door::Caller,
+    support::api::Caller,
 };
 
 /// Whose pass an index of the ledger is.

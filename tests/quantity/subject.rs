@@ -22,8 +22,8 @@ use crate::{
     network::{Network, Part},
     support::{
         self,
-        door::{Caller, Door, ask},
-        served::{Process, Served},
+        api::{Api, Caller, ask},
+        server::{Process, ServerFiles},
     },
 };
 
@@ -45,17 +45,17 @@ principals = ["root"]
 
 /// The daemon in its process.
 pub struct Subject {
-    served: Served,
+    served: ServerFiles,
     process: Process,
     pub network: Network,
-    door: Door,
+    door: Api,
     folder: TempDir,
 }
 
 impl Subject {
     pub async fn start(scale: &Scale) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let served = Served::prepare(folder.path(), POLICY).await;
+        let served = ServerFiles::prepare(folder.path(), POLICY).await;
         let file = folder.path().join("daypass.toml");
         let text = fs::read_to_string(&file).unwrap();
         let limits = format!("[limits]\nconnections = {}\n", scale.connections);

@@ -12,7 +12,7 @@ use std::{
 use daypass::dev::World;
 use tokio::process::Command;
 
-use super::{accounts, office::Done};
+use super::{accounts, command::Done};
 
 /// How long one command may take.
 const PATIENCE: Duration = Duration::from_secs(60);

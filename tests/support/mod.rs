@@ -16,12 +16,12 @@
 )]
 
 pub mod accounts;
-pub mod door;
+pub mod api;
+pub mod command;
+pub mod env;
 pub mod laptop;
-pub mod office;
-pub mod person;
-pub mod scene;
-pub mod served;
+pub mod server;
+pub mod user;
 
 /// Unix seconds.
 pub fn now() -> i64 {

@@ -27,7 +27,7 @@ use tonic::{
 
 /// A channel to a daemon, and the name its possession proofs are made for.
 #[derive(Clone)]
-pub struct Door {
+pub struct Api {
     channel: Channel,
     server_name: String,
 }
@@ -161,7 +161,7 @@ impl Attempt {
     }
 }
 
-impl Door {
+impl Api {
     /// Opens a TLS channel to `url`, trusting `ca` (PEM) alone.
     pub async fn open(url: &str, ca: &[u8]) -> Self {
         Self::try_open(url, ca).await.expect("the server answers")

@@ -8,7 +8,7 @@ use daypass::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::door::{Attempt, Caller, Door, ask};
+use super::api::{Api, Attempt, Caller, ask};
 
 /// Tests ask faster than people do.
 const LIMITS: &str = r#"
@@ -18,14 +18,14 @@ requests_per_identity = { per_second = 100000, burst = 100000 }
 "#;
 
 /// A running world, its door and an auditor's token.
-pub struct Scene {
+pub struct TestEnv {
     pub world: World,
-    pub door: Door,
+    pub door: Api,
     auditor: String,
     _folder: TempDir,
 }
 
-impl Scene {
+impl TestEnv {
     /// The dev world's own policy.
     pub async fn start() -> Self {
         Self::start_with(None, true).await
@@ -52,7 +52,7 @@ impl Scene {
         };
         let world = World::start_with(folder.path(), options).await.unwrap();
         let (url, ca) = world.server();
-        let door = Door::open(&url, ca.as_bytes()).await;
+        let door = Api::open(&url, ca.as_bytes()).await;
         let mut scene = Self {
             world,
             door,

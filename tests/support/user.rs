@@ -18,19 +18,19 @@ use ssh_key::HashAlg;
 use tonic::transport::Channel;
 
 use super::{
-    door::{Caller, Refusal, with_token},
-    scene::Scene,
+    api::{Caller, Refusal, with_token},
+    env::TestEnv,
 };
 
 /// A key with a token that is bound to it.
-pub struct Person {
+pub struct TestUser {
     pub caller: Caller,
     pub token: String,
 }
 
-impl Person {
+impl TestUser {
     /// Signs in with a fresh key.
-    pub fn new(scene: &Scene, name: &str, groups: &[&str]) -> Self {
+    pub fn new(scene: &TestEnv, name: &str, groups: &[&str]) -> Self {
         let caller = Caller::new();
         let token = scene.sign(scene.claims(&caller, name, groups));
         Self { caller, token }
@@ -42,14 +42,14 @@ impl Person {
     }
 
     /// Asks for a pass.
-    pub async fn issue(&self, scene: &Scene, ask: Ask) -> Result<IssueResponse, Refusal> {
+    pub async fn issue(&self, scene: &TestEnv, ask: Ask) -> Result<IssueResponse, Refusal> {
         let name = scene.door.server_name();
         let attempt = self.caller.attempt(name, &self.token, ask);
         scene.door.issue(&attempt).await
     }
 
     /// What an order about the target has to name now.
-    pub fn after(scene: &Scene, target: &Target) -> u64 {
+    pub fn after(scene: &TestEnv, target: &Target) -> u64 {
         let authority = scene.world.daemon().unwrap().authority();
         authority.store.standing(|standing| standing.after(target))
     }
@@ -57,7 +57,7 @@ impl Person {
     /// A lock that was signed by this person, to be sent as often as a test likes.
     pub fn lock_request(
         &self,
-        scene: &Scene,
+        scene: &TestEnv,
         target: lock_target::Target,
         after: u64,
     ) -> LockRequest {
@@ -77,7 +77,7 @@ impl Person {
     /// The same for an unlock.
     pub fn unlock_request(
         &self,
-        scene: &Scene,
+        scene: &TestEnv,
         target: lock_target::Target,
         after: u64,
     ) -> UnlockRequest {
@@ -97,7 +97,7 @@ impl Person {
     /// The same for a revocation.
     pub fn revoke_request(
         &self,
-        scene: &Scene,
+        scene: &TestEnv,
         target: revoke_request::Target,
         after: u64,
     ) -> RevokeRequest {
@@ -116,7 +116,7 @@ impl Person {
 
     pub async fn lock(
         &self,
-        scene: &Scene,
+        scene: &TestEnv,
         target: lock_target::Target,
     ) -> Result<LockResponse, Refusal> {
         let after = Self::after(scene, &about(&target));
@@ -126,20 +126,28 @@ impl Person {
 
     pub async fn send_lock(
         &self,
-        scene: &Scene,
+        scene: &TestEnv,
         request: LockRequest,
     ) -> Result<LockResponse, Refusal> {
         let answer = admin(scene).lock(with_token(request, &self.token)).await?;
         Ok(answer.into_inner())
     }
 
-    pub async fn unlock(&self, scene: &Scene, target: lock_target::Target) -> Result<u64, Refusal> {
+    pub async fn unlock(
+        &self,
+        scene: &TestEnv,
+        target: lock_target::Target,
+    ) -> Result<u64, Refusal> {
         let after = Self::after(scene, &about(&target));
         let request = self.unlock_request(scene, target, after);
         self.send_unlock(scene, request).await
     }
 
-    pub async fn send_unlock(&self, scene: &Scene, request: UnlockRequest) -> Result<u64, Refusal> {
+    pub async fn send_unlock(
+        &self,
+        scene: &TestEnv,
+        request: UnlockRequest,
+    ) -> Result<u64, Refusal> {
         let answer = admin(scene)
             .unlock(with_token(request, &self.token))
             .await?;
@@ -148,7 +156,7 @@ impl Person {
 
     pub async fn revoke(
         &self,
-        scene: &Scene,
+        scene: &TestEnv,
         target: revoke_request::Target,
     ) -> Result<Vec<u64>, Refusal> {
         let after = Self::after(scene, &revoked(&target));
@@ -161,7 +169,7 @@ impl Person {
 
     pub async fn preview(
         &self,
-        scene: &Scene,
+        scene: &TestEnv,
         target: preview_request::Target,
     ) -> Result<PreviewResponse, Refusal> {
         let target = Some(target);
@@ -169,7 +177,7 @@ impl Person {
         Ok(admin(scene).preview(request).await?.into_inner())
     }
 
-    pub async fn locks(&self, scene: &Scene) -> Result<Vec<Lock>, Refusal> {
+    pub async fn locks(&self, scene: &TestEnv) -> Result<Vec<Lock>, Refusal> {
         let request = with_token(ListLocksRequest {}, &self.token);
         Ok(admin(scene).list_locks(request).await?.into_inner().locks)
     }
@@ -198,7 +206,7 @@ pub fn decision(
 }
 
 /// The service, for calls that are made by hand.
-pub fn admin(scene: &Scene) -> AdminClient<Channel> {
+pub fn admin(scene: &TestEnv) -> AdminClient<Channel> {
     AdminClient::new(scene.door.channel())
 }
 

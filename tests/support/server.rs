@@ -12,10 +12,10 @@ use std::{
 use daypass::{config::Config, dev::issuer::Issuer};
 use ssh_key::{Algorithm, LineEnding, PrivateKey, rand_core::OsRng};
 
-use super::door::Door;
+use super::api::Api;
 
 /// The files of one daemon, and the issuer it trusts.
-pub struct Served {
+pub struct ServerFiles {
     folder: PathBuf,
     port: u16,
     tls_ca: String,
@@ -47,7 +47,7 @@ impl Process {
     }
 }
 
-impl Served {
+impl ServerFiles {
     /// Writes configuration, policy, keys and TLS certificate into `folder`.
     pub async fn prepare(folder: &Path, policy: &str) -> Self {
         let issuer = Issuer::start().await.unwrap();
@@ -102,10 +102,10 @@ impl Served {
     }
 
     /// A door to it once it is ready; none where it ended first.
-    pub async fn door(&self, process: &mut Process) -> Option<Door> {
+    pub async fn door(&self, process: &mut Process) -> Option<Api> {
         let deadline = Instant::now() + Duration::from_secs(30);
         while process.0.try_wait().unwrap().is_none() {
-            if let Some(door) = Door::try_open(&self.url(), self.tls_ca.as_bytes()).await {
+            if let Some(door) = Api::try_open(&self.url(), self.tls_ca.as_bytes()).await {
                 return Some(door);
             }
             assert!(
