@@ -10,9 +10,11 @@
 //! | [`krl`] | key revocation lists | PROTOCOL.krl |
 //! | [`principal`] | principals: `login` or `login@group` | `sshd_config(5)`, `AuthorizedPrincipalsFile` |
 //! | [`options`] | critical options and extensions of certificates | PROTOCOL.certkeys |
+//! | [`permissions`] | what a certificate allows, in one type | PROTOCOL.certkeys |
 
 pub mod key;
 pub mod krl;
 pub mod options;
+pub mod permissions;
 pub mod principal;
 pub(crate) mod wire;

@@ -5,7 +5,7 @@
 
 mod key_id;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use sha2::{Digest, Sha256};
 use ssh_key::{HashAlg, PublicKey};
@@ -19,7 +19,7 @@ use crate::{
     policy::Grant,
     ssh::{
         self,
-        options::Extension,
+        permissions::Permissions,
         wire::{self, Reader, put_string},
     },
 };
@@ -69,16 +69,9 @@ impl Draft {
             nonce: &nonce,
             subject: &subject,
             key_id: key_id::compose(holder.identity().label(), grant.role()),
-            principals: grant.principals().iter().map(String::as_str).collect(),
             valid_after: now.saturating_sub(BACKDATE.as_secs()),
             valid_before: now.saturating_add(grant.ttl().as_secs()),
-            critical_options: critical_options(grant),
-            extensions: grant
-                .extensions()
-                .iter()
-                .copied()
-                .map(Extension::name)
-                .collect(),
+            permissions: &permissions(grant),
             ca: &ca.active().to_bytes().map_err(|_| lint::Problem::CaKey)?,
         };
         let draft = parts.assemble().ok_or(ssh::key::Refusal::Malformed)?;
@@ -144,15 +137,13 @@ pub fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
 }
 
-fn critical_options(grant: &Grant) -> BTreeMap<&'static str, String> {
-    let command = grant
-        .command()
-        .map(|command| (lint::FORCE_COMMAND, command.to_owned()));
-    let source = grant.source().map(|networks| {
-        let list: Vec<String> = networks.iter().map(ToString::to_string).collect();
-        (lint::SOURCE_ADDRESS, list.join(","))
-    });
-    command.into_iter().chain(source).collect()
+fn permissions(grant: &Grant) -> Permissions {
+    Permissions {
+        principals: grant.principals().clone(),
+        force_command: grant.command().map(str::to_owned),
+        source_addresses: grant.source().cloned(),
+        extensions: grant.extensions().clone(),
+    }
 }
 
 /// Every field of a certificate but its serial.
@@ -161,12 +152,9 @@ struct Parts<'a> {
     /// The subject key's blob.
     subject: &'a [u8],
     key_id: String,
-    principals: Vec<&'a str>,
     valid_after: u64,
     valid_before: u64,
-    critical_options: BTreeMap<&'a str, String>,
-    /// Sorted by their bytes, as the certificate wants them (`permit-X11-forwarding` comes first).
-    extensions: std::collections::BTreeSet<&'a str>,
+    permissions: &'a Permissions,
     /// The CA key's blob.
     ca: &'a [u8],
 }
@@ -199,7 +187,7 @@ impl Parts<'_> {
         let mut tail = Vec::with_capacity(512);
         tail.extend_from_slice(&USER.to_be_bytes());
         put_string(&mut tail, self.key_id.as_bytes());
-        put_string(&mut tail, &strings(&self.principals));
+        put_string(&mut tail, &strings(&self.permissions.principals));
         tail.extend_from_slice(&self.valid_after.to_be_bytes());
         tail.extend_from_slice(&self.valid_before.to_be_bytes());
         put_string(&mut tail, &self.encoded_critical_options());
@@ -212,8 +200,8 @@ impl Parts<'_> {
     /// Each value is a string within a string.
     fn encoded_critical_options(&self) -> Vec<u8> {
         let mut section = Vec::new();
-        for (name, value) in &self.critical_options {
-            put_string(&mut section, name.as_bytes());
+        for (option, value) in self.permissions.critical_options() {
+            put_string(&mut section, option.name().as_bytes());
             put_string(&mut section, &wire::string(value.as_bytes()));
         }
         section
@@ -222,7 +210,7 @@ impl Parts<'_> {
     /// A permission's value is empty.
     fn encoded_extensions(&self) -> Vec<u8> {
         let mut section = Vec::new();
-        for name in &self.extensions {
+        for name in self.permissions.extension_names() {
             put_string(&mut section, name.as_bytes());
             put_string(&mut section, b"");
         }
@@ -236,7 +224,7 @@ pub(super) fn certificate_type(algorithm: &str) -> String {
     format!("{name}-cert-v01@openssh.com")
 }
 
-fn strings(items: &[&str]) -> Vec<u8> {
+fn strings(items: &BTreeSet<String>) -> Vec<u8> {
     let mut out = Vec::new();
     for item in items {
         put_string(&mut out, item.as_bytes());

@@ -7,10 +7,12 @@ use ipnet::IpNet;
 use ssh_key::{Certificate, PublicKey, certificate::CertType};
 
 use super::draft::{USER, certificate_type, is_key_id};
-use crate::ssh::{self, options::Extension, principal, wire::Reader};
-
-pub(super) const FORCE_COMMAND: &str = "force-command";
-pub(super) const SOURCE_ADDRESS: &str = "source-address";
+use crate::ssh::{
+    self,
+    options::{CriticalOption, Extension},
+    principal,
+    wire::Reader,
+};
 
 /// The most bytes a certificate may have; ssh and sshd take four times as much.
 const MAX_SIZE: usize = 64 * 1024;
@@ -177,10 +179,12 @@ fn check_critical_options(reader: &mut Reader<'_>) -> Result<(), Problem> {
         let mut data = Reader::new(data);
         let value = data.text().ok_or(Problem::Layout("critical options"))?;
         end(&data, "critical options")?;
-        match name {
-            FORCE_COMMAND => check_command(value)?,
-            SOURCE_ADDRESS => check_source(value)?,
-            unknown => return Err(Problem::Option(unknown.to_owned())),
+        match CriticalOption::from_name(name) {
+            Some(CriticalOption::ForceCommand) => check_command(value)?,
+            Some(CriticalOption::SourceAddress) => check_source(value)?,
+            Some(CriticalOption::VerifyRequired) | None => {
+                return Err(Problem::Option(name.to_owned()));
+            }
         }
     }
     Ok(())

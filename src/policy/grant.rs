@@ -213,7 +213,7 @@ fn narrow_extensions(
 ) -> BTreeSet<Extension> {
     match allowed {
         None => held,
-        Some(allowed) => held.intersection(allowed).copied().collect(),
+        Some(allowed) => held.intersection(allowed).cloned().collect(),
     }
 }
 

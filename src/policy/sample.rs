@@ -14,7 +14,7 @@ impl Grant {
         extensions: &[Extension],
     ) -> Self {
         let principals = principals.iter().map(|&name| name.to_owned()).collect();
-        let extensions = extensions.iter().copied().collect();
+        let extensions = extensions.iter().cloned().collect();
         let restriction = Restriction {
             command: command.map(str::to_owned),
             source: source.map(|list| list.iter().map(|net| net.parse().unwrap()).collect()),

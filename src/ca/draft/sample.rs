@@ -1,6 +1,6 @@
 //! A draft for the unit tests of later stages. Never compiled into the product.
 
-use super::{Draft, Parts, wire};
+use super::{Draft, Parts, Permissions, wire};
 
 impl Draft {
     /// A draft of no grant; drafts of different nonces differ.
@@ -10,11 +10,12 @@ impl Draft {
             nonce: &[nonce; 32],
             subject: &blob,
             key_id: "alice/shell".to_owned(),
-            principals: vec!["alice"],
             valid_after: 1_800_000_000,
             valid_before: 1_800_003_600,
-            critical_options: [].into(),
-            extensions: [].into(),
+            permissions: &Permissions {
+                principals: ["alice".to_owned()].into(),
+                ..Permissions::default()
+            },
             ca: &blob,
         };
         match parts.assemble() {

@@ -14,7 +14,7 @@ use crate::{
     ca::{KeyState, key::Key},
     identity::Identity,
     ledger::Receipt,
-    ssh::key::Refusal,
+    ssh::{key::Refusal, options::Extension},
 };
 
 const NOW: u64 = 1_800_000_000;
@@ -48,85 +48,90 @@ fn signed_part(certificate: &Certificate) -> Vec<u8> {
     bytes
 }
 
+/// What the golden certificates have in common.
+fn golden_permissions() -> Permissions {
+    Permissions {
+        principals: ["alice", "deploy@web", "root"].map(str::to_owned).into(),
+        extensions: [Extension::Pty].into(),
+        ..Permissions::default()
+    }
+}
+
+fn from_networks(networks: &[&str]) -> Option<BTreeSet<ipnet::IpNet>> {
+    Some(networks.iter().map(|text| text.parse().unwrap()).collect())
+}
+
 #[test]
 fn ssh_keygen_encodes_the_same_fields_to_the_same_bytes() {
-    let (force, source) = ("force-command", "source-address");
-    let networks = "10.0.0.0/8,192.0.2.7/32,2001:db8::/32";
-    let all: Vec<&str> = Extension::ALL.into_iter().map(Extension::name).collect();
-    let pty = vec!["permit-pty"];
+    let base = golden_permissions;
+    let nothing = || Permissions {
+        extensions: [].into(),
+        ..base()
+    };
     let cases = [
+        ("subject-ed25519", "ed25519", "ca-ed25519", base()),
+        ("subject-p256", "p256", "ca-ed25519", base()),
+        ("subject-p384", "p384", "ca-ed25519", base()),
+        ("subject-p521", "p521", "ca-ed25519", base()),
+        ("subject-rsa3072", "rsa3072", "ca-ed25519", base()),
+        ("subject-sk-ed25519", "sk-ed25519", "ca-ed25519", base()),
+        ("subject-sk-p256", "sk-p256", "ca-ed25519", base()),
+        ("signed-by-p256", "ed25519", "ca-p256", base()),
+        ("nothing-allowed", "ed25519", "ca-ed25519", nothing()),
         (
-            "subject-ed25519",
+            "all-extensions",
             "ed25519",
             "ca-ed25519",
-            vec![],
-            pty.clone(),
+            Permissions {
+                extensions: Extension::ALL.into(),
+                ..base()
+            },
         ),
-        ("subject-p256", "p256", "ca-ed25519", vec![], pty.clone()),
-        ("subject-p384", "p384", "ca-ed25519", vec![], pty.clone()),
-        ("subject-p521", "p521", "ca-ed25519", vec![], pty.clone()),
-        (
-            "subject-rsa3072",
-            "rsa3072",
-            "ca-ed25519",
-            vec![],
-            pty.clone(),
-        ),
-        (
-            "subject-sk-ed25519",
-            "sk-ed25519",
-            "ca-ed25519",
-            vec![],
-            pty.clone(),
-        ),
-        (
-            "subject-sk-p256",
-            "sk-p256",
-            "ca-ed25519",
-            vec![],
-            pty.clone(),
-        ),
-        ("signed-by-p256", "ed25519", "ca-p256", vec![], pty.clone()),
-        ("nothing-allowed", "ed25519", "ca-ed25519", vec![], vec![]),
-        ("all-extensions", "ed25519", "ca-ed25519", vec![], all),
         (
             "force-command",
             "ed25519",
             "ca-ed25519",
-            vec![(force, "/bin/echo 'logs of' 'nginx'")],
-            pty,
+            Permissions {
+                force_command: Some("/bin/echo 'logs of' 'nginx'".to_owned()),
+                ..base()
+            },
         ),
         (
             "source-address",
             "ed25519",
             "ca-ed25519",
-            vec![(source, networks)],
-            vec![],
+            Permissions {
+                source_addresses: from_networks(&["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]),
+                ..nothing()
+            },
         ),
         (
             "both-options",
             "ed25519",
             "ca-ed25519",
-            vec![(source, "127.0.0.1/32"), (force, "/usr/bin/true")],
-            vec![],
+            Permissions {
+                force_command: Some("/usr/bin/true".to_owned()),
+                source_addresses: from_networks(&["127.0.0.1/32"]),
+                ..nothing()
+            },
         ),
     ];
-    for (name, subject, ca, critical, extensions) in cases {
+    for (name, subject, ca, permissions) in cases {
         let theirs = Certificate::from_openssh(&golden(&format!("{name}-cert.pub"))).unwrap();
         let ca = key(&format!("{ca}.pub"));
+        assert_eq!(
+            Permissions::of(&theirs).as_ref(),
+            Ok(&permissions),
+            "{name}"
+        );
         let parts = Parts {
             nonce: theirs.nonce(),
             subject: &key(&format!("{subject}.pub")).to_bytes().unwrap(),
             key_id: "alice@example.com/shell".to_owned(),
-            principals: vec!["alice", "deploy@web", "root"],
             // 2027-01-01 00:00:00 to 08:01:00 UTC.
             valid_after: 1_798_761_600,
             valid_before: 1_798_790_460,
-            critical_options: critical
-                .into_iter()
-                .map(|(name, value)| (name, value.to_owned()))
-                .collect(),
-            extensions: extensions.into_iter().collect(),
+            permissions: &permissions,
             ca: &ca.to_bytes().unwrap(),
         };
         let ours = parts.assemble().unwrap().to_be_signed(4242);

@@ -3,7 +3,11 @@
 use ssh_key::Algorithm;
 
 use super::*;
-use crate::ca::{key::Key, wire::string};
+use crate::{ca::key::Key, ssh::wire::string};
+
+// Written out: the names that sshd knows, whatever the tables of `ssh::options` say.
+const FORCE_COMMAND: &str = "force-command";
+const SOURCE_ADDRESS: &str = "source-address";
 
 /// The fields of a certificate as bytes, each of them sound until a test changes it.
 #[derive(Clone)]
