@@ -2,7 +2,6 @@
 
 use std::{ffi::OsString, process::ExitCode, thread};
 
-use clap::Parser;
 use daypass::cli::{Cli, Failure, Format, failure::Code, output};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,7 +11,7 @@ const STACK: usize = 32 * 1024 * 1024;
 fn main() -> ExitCode {
     // Fails only where a provider is installed already, and this is the first line of the process.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    match Cli::try_parse() {
+    match Cli::of_process() {
         Ok(cli) => report(on_big_stack(cli)),
         Err(error) => usage(&error),
     }

@@ -238,13 +238,14 @@ async fn a_key_that_only_ssh_keygen_can_use_signs_through_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_script_of_the_readme_runs_as_it_stands() {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+async fn the_script_of_the_manual_runs_as_it_stands() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/manual/emergency.md");
+    let page = fs::read_to_string(page).unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/emergency.sh");
     let shown = format!("```sh\n{}```\n", fs::read_to_string(script).unwrap());
     assert!(
-        readme.contains(&shown),
-        "the README shows tests/emergency.sh as it is"
+        page.contains(&shown),
+        "the manual shows tests/emergency.sh as it is"
     );
 
     let office = Office::open(&["bob"]).await;

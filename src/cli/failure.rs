@@ -24,24 +24,6 @@ pub enum Code {
     Interrupted = 130,
 }
 
-/// What `daypass help` says of the exit codes and the variables.
-pub(super) const HELP: &str = "\
-Exit codes:
-  0    done
-  1    failure
-  2    wrong usage
-  3    denied
-  4    sign in needed: daypass login
-  5    pending, or timed out
-  6    server or issuer unreachable
-  130  interrupted
-  `daypass ssh` passes on ssh's own exit code.
-
-Results go to stdout, messages and errors to stderr. With --format json, a
-result is one JSON document, and an error one JSON object on stderr:
-{\"error\":{\"code\":3,\"reason\":\"...\",\"message\":\"...\"}}
-NO_COLOR turns colours off.";
-
 /// A command's failure.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Failure {

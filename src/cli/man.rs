@@ -7,8 +7,9 @@ use std::{
 
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
+use roff::{Roff, roman};
 
-use super::{Cli, Failure, Global, failure::Code, output};
+use super::{Cli, Failure, Global, failure::Code, manual, output};
 
 /// Print the manual pages, or write them to a folder.
 ///
@@ -47,12 +48,16 @@ fn write(folder: &Path, pages: &[(String, Vec<u8>)]) -> io::Result<()> {
 }
 
 /// File name and text of every page, the program's own first.
-fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut command = Cli::command().disable_help_subcommand(true);
+fn pages() -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let mut command = Cli::command();
     // Built, a command knows its full name and the options that it shares.
     command.build();
     let mut pages = Vec::new();
     collect(&command, &mut pages)?;
+    for topic in manual::TOPICS {
+        let (name, page) = topic.man_page()?;
+        pages.push((name, page.into_bytes()));
+    }
     Ok(pages)
 }
 
@@ -60,6 +65,7 @@ fn collect(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<
     let man = Man::new(command.clone()).manual("Daypass");
     let mut page = Vec::new();
     man.render(&mut page)?;
+    page.extend(see_also(command).into_bytes());
     pages.push((man.get_filename(), page));
     let visible = |command: &&Command| !command.is_hide_set();
     command
@@ -68,9 +74,31 @@ fn collect(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<
         .try_for_each(|subcommand| collect(subcommand, pages))
 }
 
+/// The program's own page names the topics, and a command's page the program and the topic of the same name.
+fn see_also(command: &Command) -> String {
+    let name = command.get_name();
+    let is_program = name == "daypass";
+    let topics = manual::TOPICS.iter().map(|topic| topic.name);
+    let topics = topics.filter(|topic| is_program || *topic == name);
+    let topics = topics.map(|topic| format!("daypass-{topic}(7)"));
+    let program = (!is_program).then(|| "daypass(1)".to_owned());
+    let pages: Vec<_> = program.into_iter().chain(topics).collect();
+    let mut roff = Roff::new();
+    roff.control("SH", ["SEE ALSO"])
+        .text([roman(pages.join(", "))]);
+    roff.to_roff()
+}
+
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 mod tests {
+    use std::process;
+
     use super::*;
 
     #[test]
@@ -84,9 +112,45 @@ mod tests {
         distinct.sort_unstable();
         distinct.dedup();
         assert_eq!(distinct.len(), names.len());
-        for (name, page) in &pages {
+        let commands = pages.iter().filter(|(name, _)| name.ends_with(".1"));
+        for (name, page) in commands {
             let text = String::from_utf8(page.clone()).unwrap();
             assert!(text.contains(".SH SYNOPSIS"), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_topic_has_its_page_and_the_program_names_them_all() {
+        let pages = pages().unwrap();
+        let text = |name: &str| {
+            let found = pages.iter().find(|(it, _)| it == name);
+            let (_, page) = found.unwrap_or_else(|| panic!("no {name}"));
+            String::from_utf8(page.clone()).unwrap()
+        };
+        let program = text("daypass.1");
+        for topic in manual::TOPICS {
+            assert!(text(&format!("daypass-{}.7", topic.name)).contains(".SH DESCRIPTION"));
+            let named = format!("daypass\\-{}(7)", topic.name.replace('-', "\\-"));
+            assert!(program.contains(&named), "{named}");
+        }
+        assert!(text("daypass-host.1").contains("daypass(1), daypass\\-host(7)"));
+    }
+
+    #[test]
+    fn groff_accepts_every_page_without_a_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, page) in pages().unwrap() {
+            let file = folder.path().join(&name);
+            fs::write(&file, page).unwrap();
+            let output = process::Command::new("groff")
+                .args(["-man", "-ww", "-Tascii", "-rHY=0"])
+                .arg(&file)
+                .stdin(process::Stdio::null())
+                .output()
+                .expect("groff is missing: apt-get install groff-base");
+            let complaints = String::from_utf8_lossy(&output.stderr);
+            let is_clean = output.status.success() && complaints.is_empty();
+            assert!(is_clean, "{name}: {complaints}");
         }
     }
 }

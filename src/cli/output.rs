@@ -22,16 +22,22 @@ pub enum Format {
     Json,
 }
 
+/// Heading of these options in the help of a command, below the command's own.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Options every command has.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Global {
-    /// Print results as text or JSON.
+    /// Print results as `text`, or as one `json` document.
     #[arg(
         long,
         global = true,
         value_enum,
         default_value_t,
-        env = "DAYPASS_FORMAT"
+        hide_possible_values = true,
+        env = "DAYPASS_FORMAT",
+        hide_env_values = true,
+        help_heading = EVERYWHERE
     )]
     pub format: Format,
     /// Never ask anything; fail instead.
@@ -39,6 +45,8 @@ pub struct Global {
         long,
         global = true,
         env = "DAYPASS_NO_INPUT",
+        hide_env_values = true,
+        help_heading = EVERYWHERE,
         value_parser = clap::builder::FalseyValueParser::new()
     )]
     pub no_input: bool,

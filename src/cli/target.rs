@@ -5,17 +5,20 @@ use std::{io::Write as _, path::PathBuf};
 use super::{Failure, output};
 use crate::client::{Client, Error, Settings};
 
+/// Heading of these options in the help of a command.
+const HEADING: &str = "Server and session";
+
 /// Which server, and where this user's session is.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Target {
     /// The server, https://HOST:PORT; by default the one of the last login.
-    #[arg(long, global = true, env = "DAYPASS_SERVER", value_name = "URL")]
+    #[arg(long, global = true, env = "DAYPASS_SERVER", hide_env_values = true, value_name = "URL", help_heading = HEADING)]
     pub server: Option<String>,
     /// The folder for session, keys and passes; by default $XDG_STATE_HOME/daypass.
-    #[arg(long, global = true, env = "DAYPASS_STATE_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = "DAYPASS_STATE_DIR", hide_env_values = true, value_name = "DIR", help_heading = HEADING)]
     pub state_dir: Option<PathBuf>,
     /// PEM file of CA certificates for the server's TLS; by default the operating system's.
-    #[arg(long, global = true, env = "DAYPASS_CA_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "DAYPASS_CA_FILE", hide_env_values = true, value_name = "FILE", help_heading = HEADING)]
     pub ca_file: Option<PathBuf>,
 }
 

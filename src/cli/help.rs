@@ -1,0 +1,133 @@
+//! `daypass help`, and the first page of `daypass --help`.
+
+use std::fmt::Write as _;
+
+use clap::{Command, CommandFactory};
+
+use super::{Cli, Failure, Global, failure::Code, manual, output::write_line};
+
+/// Print this page, a topic of the manual, or the options of a command.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A topic, or a command such as `host setup`.
+    #[arg(value_name = "TOPIC|COMMAND")]
+    words: Vec<String>,
+}
+
+impl Args {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Returns code 2 if there is no such topic or command.
+    pub async fn run(self, _global: &Global) -> Result<(), Failure> {
+        let mut command = first_page(Cli::command());
+        command.build();
+        if let [word] = &*self.words
+            && let Some(topic) = manual::find(word)
+        {
+            let mut text = topic.text()?;
+            if command.find_subcommand(word).is_some() {
+                let _ = write!(
+                    text,
+                    "\nThe options of the command: daypass {word} --help\n"
+                );
+            }
+            return write_line(&text);
+        }
+        let mut found = &mut command;
+        for word in &self.words {
+            found = found.find_subcommand_mut(word).ok_or_else(|| {
+                let message =
+                    format!("no topic or command {word:?}; `daypass help` lists all of them");
+                Failure::new(Code::Usage, message)
+            })?;
+        }
+        write_line(&found.render_long_help().to_string())
+    }
+}
+
+/// The commands by what a user wants to do. A test compares them with those that there are.
+const GROUPS: &[(&str, &[&str])] = &[
+    (
+        "Sign in and log in",
+        &[
+            "login",
+            "ssh",
+            "ssh-config",
+            "pass",
+            "roles",
+            "status",
+            "logout",
+        ],
+    ),
+    (
+        "Ask and approve",
+        &[
+            "request",
+            "requests",
+            "show",
+            "approve",
+            "deny",
+            "cancel",
+            "review",
+            "emergency",
+        ],
+    ),
+    ("Look back", &["ledger", "inspect"]),
+    ("Hosts", &["host"]),
+    ("The server", &["init", "serve", "policy", "admin"]),
+    ("Try it on this machine", &["demo", "dev"]),
+    (
+        "For other programs",
+        &["ensure", "completions", "man", "help"],
+    ),
+];
+
+/// `command` with the commands in groups, and the topics of the manual, in its help.
+pub(super) fn first_page(command: Command) -> Command {
+    let groups = groups(&command);
+    let template = format!(
+        "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}{{after-help}}"
+    );
+    command.help_template(template).after_help(format!(
+        "Topics of the manual (daypass help TOPIC):\n{}\n\
+         Exit codes: 0 done, 1 failure, 2 wrong usage, 3 denied, 4 sign in needed,\n\
+         5 pending or timed out, 6 unreachable, 130 interrupted.",
+        manual::list()
+    ))
+}
+
+fn groups(command: &Command) -> String {
+    let mut text = String::new();
+    for (title, names) in GROUPS {
+        let _ = writeln!(text, "{title}:");
+        for name in *names {
+            let about = command.find_subcommand(name).and_then(Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            text.push_str(&manual::wrapped(&format!("  {name:11}  "), &about));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_command_is_in_one_group() {
+        let command = Cli::command();
+        let shown = command.get_subcommands().filter(|it| !it.is_hide_set());
+        let commands: BTreeSet<_> = shown.map(Command::get_name).collect();
+        let grouped: Vec<_> = GROUPS
+            .iter()
+            .flat_map(|(_, names)| *names)
+            .copied()
+            .collect();
+        assert_eq!(grouped.len(), commands.len());
+        assert_eq!(grouped.into_iter().collect::<BTreeSet<_>>(), commands);
+    }
+}
