@@ -7,6 +7,7 @@ pub mod dev;
 pub mod emergency;
 pub mod ensure;
 pub mod failure;
+pub mod help;
 pub mod host;
 pub mod init;
 pub mod inspect;
@@ -16,6 +17,7 @@ pub mod ledger;
 pub mod login;
 pub mod logout;
 pub mod man;
+mod manual;
 pub mod output;
 pub mod pass;
 pub mod policy;
@@ -30,14 +32,19 @@ pub mod status;
 pub mod target;
 mod waiting;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use failure::Failure;
 pub use output::{Format, Global};
 
 /// Short-lived SSH access that lasts as long as the job.
 #[derive(Debug, Parser)]
-#[command(name = "daypass", version, propagate_version = true, after_help = failure::HELP)]
+#[command(
+    name = "daypass",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -76,9 +83,19 @@ enum Command {
     Demo(demo::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Help(help::Args),
 }
 
 impl Cli {
+    /// Reads this process's command line.
+    ///
+    /// # Errors
+    /// Returns wrong usage, or help or version if they were asked for, for the caller to print.
+    pub fn of_process() -> Result<Self, clap::Error> {
+        let matches = help::first_page(Self::command()).try_get_matches()?;
+        Self::from_arg_matches(&matches)
+    }
+
     /// How results and errors are printed.
     pub fn format(&self) -> Format {
         self.global.format
@@ -124,6 +141,7 @@ impl Cli {
             Command::Demo(args) => args.run(global).await,
             Command::Completions(args) => args.run(global).await,
             Command::Man(args) => args.run(global).await,
+            Command::Help(args) => args.run(global).await,
         }
     }
 }
