@@ -28,7 +28,7 @@ use crate::{
     ledger::checkpoint,
     modes,
     notify::{self, Deliveries, Notifier},
-    operations::{self, Authority},
+    operations::{self, Authority, authority},
     policy,
     server::{self, Server, Tls},
     store::{self, Store},
@@ -80,7 +80,16 @@ async fn serve(
     let name = config.name.clone();
     let notifier = Notifier::open(parts.receivers, &config.state, store.size())
         .map_err(|error| Error::Webhooks(config.state.display().to_string(), error))?;
-    let authority = Authority::start(name, parts.ca, parts.policy, store, now()).await?;
+    let authority = Authority::start(
+        authority::Parts {
+            server_name: name,
+            ca: parts.ca,
+            policy: parts.policy,
+            store,
+        },
+        now(),
+    )
+    .await?;
     let authority = Arc::new(authority.notifying(notifier.clone()));
     let schedule = config.webhook_schedule;
     let deliveries = notifier.deliver(&authority.store, &config.name, schedule, now);

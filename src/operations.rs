@@ -1,16 +1,31 @@
 //! What this CA does: one file per verb, each over a proven identity, an ask and the time.
 //!
-//! Start with [`issuance`]: the main job. Everything here is reached through [`Authority`]; what wire or command line asked is
-//! unknown to it.
+//! Start with [`issuance`], the main job. What the caller's wire or command line looks like is
+//! unknown here.
+//!
+//! | file | verbs |
+//! |---|---|
+//! | [`issuance`] | issue a pass; open and redeem a request |
+//! | [`attempt`] | refuse what a proven identity attempted |
+//! | [`requests`] | show requests, decide them, follow their changes |
+//! | [`admin`] | lock, unlock, revoke |
+//! | [`audit`] | read, export and prove the ledger |
+//! | [`roles`] | list and explain roles |
+//! | [`trust`], [`published`] | what every client and host may know: keys, checkpoint, revocations |
+//! | [`webhooks`] | list and retry deliveries |
+//!
+//! All of them work on one [`Authority`]: the CA's keys, the policy in force and the store.
+//! `record` translates between their types and the ledger's events.
 
 pub mod admin;
+pub mod attempt;
 pub mod audit;
-mod authority;
+pub mod authority;
 mod documents;
 mod error;
 pub mod issuance;
 mod jump;
-pub mod page;
+mod page;
 pub mod published;
 mod record;
 pub mod requests;

@@ -1,16 +1,16 @@
-//! Locking, unlocking, revoking: for those whom the policy's `[admin]` names.
+//! Locking, unlocking and revoking, for the administrators whom the policy's `[admin]` names.
 //!
-//! What changes something takes a [`Holder`]: a token that was stolen without its key does nothing. All of it is one event each, checked and applied by the store's single writer: once a lock is acknowledged, nobody who
-//! was on the way to a pass gets it, and every pass that went out before is revoked.
+//! An order takes a key holder: a token that was stolen without its key orders nothing. Each order
+//! is one event, checked and applied by the store's single writer. Once a lock is acknowledged, no
+//! caller that was about to get a pass gets it, and every earlier pass is revoked.
 
-use ssh_key::PublicKey;
 use time::OffsetDateTime;
 
-use super::{Authority, Error, issuance, record};
+use super::{attempt::Attempt, authority::Authority, error::Error, record};
 use crate::{
     identity::{Holder, Identity},
     ledger::{
-        Event, What,
+        Event, Standing, What,
         event::{Covered, LockTarget, Locked, RevokeTarget, Revoked, Unlocked},
         order::{Proof, Target},
         standing::{Lock, Preview},
@@ -19,7 +19,7 @@ use crate::{
     reason,
 };
 
-/// What a lock or a revocation came to.
+/// The result of a lock or a revocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
     /// Its event's index.
@@ -28,7 +28,7 @@ pub struct Done {
     pub at: OffsetDateTime,
     /// The passes that it revoked: those that were out and not revoked before.
     pub serials: Vec<u64>,
-    /// Everyone whom its target's name stands for.
+    /// The identities that its target's name stands for.
     pub covers: Vec<Covered>,
 }
 
@@ -41,124 +41,131 @@ pub struct Signed {
     pub proof: Proof,
 }
 
-/// Gives no new pass to the target, and revokes those it has. A second lock of the same replaces the first one's reason.
-///
-/// # Errors
-/// [`Error::AdminDenied`], recorded; [`Error::NotFound`] for a role that there is not; [`Error::Objection`] for whoever is
-/// locked themselves.
-pub async fn lock(
-    authority: &Authority,
-    holder: &Holder,
-    target: LockTarget,
-    order: Signed,
-    context: Context,
-) -> Result<Done, Error> {
-    let wanted = || format!("lock {target}");
-    expect_signed(authority, holder, wanted, &order.reason, context).await?;
-    expect_known(authority, &target)?;
-    let (who, now) = (record::who(holder.identity()), context.now);
-    let compose = authority.store.compose(
-        move |standing| {
-            let serials = standing.lockable(&target, now);
-            let covers = standing.covered(&Target::from(&target), &who);
-            Ok(What::Locked(Box::new(Locked {
-                who,
-                target,
-                reason: order.reason,
-                serials,
-                covers,
-                proof: Some(order.proof),
-            })))
-        },
-        now,
-    );
-    Ok(compose.await?.into())
+/// One order of a proven key holder.
+pub struct SignedOrder<'a> {
+    /// The CA that the order is for.
+    pub authority: &'a Authority,
+    /// The administrator.
+    pub holder: &'a Holder,
+    /// The reason and the signature.
+    pub signed: Signed,
+    /// When, and from where.
+    pub context: Context,
 }
 
-/// Gives the target passes again. What was revoked stays revoked. Answers with the event's index.
-///
-/// # Errors
-/// [`Error::AdminDenied`], recorded; [`Error::Objection`] where it is not locked, or whoever unlocks is.
-pub async fn unlock(
-    authority: &Authority,
-    holder: &Holder,
-    target: LockTarget,
-    order: Signed,
-    context: Context,
-) -> Result<u64, Error> {
-    let wanted = || format!("unlock {target}");
-    expect_signed(authority, holder, wanted, &order.reason, context).await?;
-    let unlocked = Unlocked {
-        who: record::who(holder.identity()),
-        target,
-        reason: order.reason,
-        proof: Some(order.proof),
-    };
-    let unlocked = What::Unlocked(Box::new(unlocked));
-    Ok(authority.store.record(unlocked, context.now).await?)
-}
+impl SignedOrder<'_> {
+    /// Gives the target no new pass, and revokes the passes that it has. A second lock of the same
+    /// target replaces the first one's reason.
+    ///
+    /// # Errors
+    /// Returns [`Error::AdminDenied`] if the policy does not name this identity, and
+    /// [`Error::Objection`] if the administrator is locked; both are recorded. Returns
+    /// [`Error::NotFound`] if there is no such role.
+    pub async fn lock(self, target: LockTarget) -> Result<Done, Error> {
+        self.expect_permitted(&format!("lock {target}")).await?;
+        expect_known(self.authority, &target)?;
+        let (who, now) = (record::who(self.holder.identity()), self.context.now);
+        let compose = self.authority.store.compose(
+            move |standing| {
+                let serials = standing.lockable(&target, now);
+                let covers = standing.covered(&Target::from(&target), &who);
+                Ok(What::Locked(Box::new(Locked {
+                    who,
+                    target,
+                    reason: self.signed.reason,
+                    serials,
+                    covers,
+                    proof: Some(self.signed.proof),
+                })))
+            },
+            now,
+        );
+        Ok(compose.await?.into())
+    }
 
-/// Makes hosts refuse passes that are out.
-///
-/// # Errors
-/// [`Error::AdminDenied`], recorded; [`Error::Objection`] for a serial that is no pass, or for whoever is locked.
-pub async fn revoke(
-    authority: &Authority,
-    holder: &Holder,
-    target: RevokeTarget,
-    order: Signed,
-    context: Context,
-) -> Result<Done, Error> {
-    let wanted = || format!("revoke {target}");
-    expect_signed(authority, holder, wanted, &order.reason, context).await?;
-    let (who, now) = (record::who(holder.identity()), context.now);
-    let compose = authority.store.compose(
-        move |standing| {
-            let serials = standing.revocable(&target, now);
-            let covers = standing.covered(&Target::from(&target), &who);
-            Ok(What::Revoked(Box::new(Revoked {
-                who,
-                target,
-                reason: order.reason,
-                serials,
-                covers,
-                proof: Some(order.proof),
-            })))
-        },
-        now,
-    );
-    Ok(compose.await?.into())
+    /// Gives the target passes again. What was revoked stays revoked. Returns the event's index.
+    ///
+    /// # Errors
+    /// Returns [`Error::AdminDenied`] if the policy does not name this identity, and
+    /// [`Error::Objection`] if the target is not locked or the administrator is; all are recorded.
+    pub async fn unlock(self, target: LockTarget) -> Result<u64, Error> {
+        self.expect_permitted(&format!("unlock {target}")).await?;
+        let unlocked = Unlocked {
+            who: record::who(self.holder.identity()),
+            target,
+            reason: self.signed.reason,
+            proof: Some(self.signed.proof),
+        };
+        let unlocked = What::Unlocked(Box::new(unlocked));
+        let store = &self.authority.store;
+        Ok(store.record(unlocked, self.context.now).await?)
+    }
+
+    /// Makes hosts refuse passes that are out.
+    ///
+    /// # Errors
+    /// Returns [`Error::AdminDenied`] if the policy does not name this identity, and
+    /// [`Error::Objection`] if the serial is no pass's or the administrator is locked; all are
+    /// recorded.
+    pub async fn revoke(self, target: RevokeTarget) -> Result<Done, Error> {
+        self.expect_permitted(&format!("revoke {target}")).await?;
+        let (who, now) = (record::who(self.holder.identity()), self.context.now);
+        let compose = self.authority.store.compose(
+            move |standing| {
+                let serials = standing.revocable(&target, now);
+                let covers = standing.covered(&Target::from(&target), &who);
+                Ok(What::Revoked(Box::new(Revoked {
+                    who,
+                    target,
+                    reason: self.signed.reason,
+                    serials,
+                    covers,
+                    proof: Some(self.signed.proof),
+                })))
+            },
+            now,
+        );
+        Ok(compose.await?.into())
+    }
+
+    async fn expect_permitted(&self, wanted: &str) -> Result<(), Error> {
+        let ask = Ask {
+            reason: self.signed.reason.clone(),
+            ..Ask::default()
+        };
+        let attempt = Attempt::of(self.holder, &ask, self.context);
+        expect_administrator(self.authority, attempt, wanted).await
+    }
 }
 
 /// The locks in force.
 ///
 /// # Errors
-/// [`Error::AdminDenied`], recorded.
+/// Returns [`Error::AdminDenied`], recorded, if the policy does not name this identity.
 pub async fn locks(
     authority: &Authority,
     identity: &Identity,
     context: Context,
 ) -> Result<Vec<Lock>, Error> {
-    let wanted = || "list locks".to_owned();
-    expect_administrator(authority, identity, None, wanted, &None, context).await?;
-    let locks = |standing: &crate::ledger::Standing| standing.locks().collect();
+    expect_reader(authority, identity, context, "list locks").await?;
+    let locks = |standing: &Standing| standing.locks().collect();
     Ok(authority.store.standing(locks))
 }
 
-/// What an order by this administrator about `target` would meet. It changes nothing.
+/// The effect that an order about `target` by this administrator would have. Changes nothing.
 ///
 /// # Errors
-/// [`Error::AdminDenied`], recorded.
+/// Returns [`Error::AdminDenied`], recorded, if the policy does not name this identity.
 pub async fn preview(
     authority: &Authority,
     identity: &Identity,
     target: &Target,
     context: Context,
 ) -> Result<Preview, Error> {
-    let wanted = || format!("look at what an order about {target} would do");
-    expect_administrator(authority, identity, None, wanted, &None, context).await?;
+    let wanted = format!("look at what an order about {target} would do");
+    expect_reader(authority, identity, context, &wanted).await?;
     let who = record::who(identity);
-    let look = |standing: &crate::ledger::Standing| standing.preview(target, &who, context.now);
+    let look = |standing: &Standing| standing.preview(target, &who, context.now);
     Ok(authority.store.standing(look))
 }
 
@@ -175,47 +182,48 @@ impl From<Event> for Done {
     }
 }
 
-/// [`expect_administrator`] for a call that the caller's key has signed.
-async fn expect_signed(
-    authority: &Authority,
-    holder: &Holder,
-    wanted: impl FnOnce() -> String,
-    reason: &Option<String>,
-    context: Context,
-) -> Result<(), Error> {
-    let (identity, key) = (holder.identity(), Some(holder.key()));
-    expect_administrator(authority, identity, key, wanted, reason, context).await
-}
-
-/// Whoever may not leaves one event that says what they wanted.
-pub(super) async fn expect_administrator(
+/// [`expect_administrator`] for a call that changes no pass, and is not signed.
+pub(super) async fn expect_reader(
     authority: &Authority,
     identity: &Identity,
-    key: Option<&PublicKey>,
-    wanted: impl FnOnce() -> String,
-    reason: &Option<String>,
     context: Context,
+    wanted: &str,
 ) -> Result<(), Error> {
-    let ask = Ask {
-        reason: reason.clone(),
-        ..Ask::default()
+    let attempt = Attempt {
+        identity,
+        key: None,
+        ask: &Ask::default(),
+        context,
     };
-    if authority.policy().may_administer(identity) {
-        let Err(denial) = policy::expect_bound(identity) else {
-            return Ok(());
-        };
-        let detail = format!("{}: {}", wanted(), denial.detail);
-        let code = denial.reason.code();
-        issuance::refuse(authority, identity, key, &ask, context, code, &detail).await?;
-        return Err(Error::Denied(denial));
-    }
-    let detail = format!("the policy does not let them {}", wanted());
-    let code = reason::ADMIN_DENIED;
-    issuance::refuse(authority, identity, key, &ask, context, code, &detail).await?;
-    Err(Error::AdminDenied)
+    expect_administrator(authority, attempt, wanted).await
 }
 
-/// A lock on a role that there is not would stop nobody: more likely its name is mistyped.
+/// Refuses, and records what was `wanted`, if the policy's `[admin]` does not name this identity or
+/// its token is bound to no key.
+async fn expect_administrator(
+    authority: &Authority,
+    attempt: Attempt<'_>,
+    wanted: &str,
+) -> Result<(), Error> {
+    if !authority.policy().may_administer(attempt.identity) {
+        let detail = format!("the policy does not let them {wanted}");
+        attempt
+            .refuse(authority, reason::ADMIN_DENIED, &detail)
+            .await?;
+        return Err(Error::AdminDenied);
+    }
+    let Err(denial) = policy::expect_bound(attempt.identity) else {
+        return Ok(());
+    };
+    let detail = format!("{wanted}: {}", denial.detail);
+    attempt
+        .refuse(authority, denial.reason.code(), &detail)
+        .await?;
+    Err(Error::Denied(denial))
+}
+
+/// Refuses a role that is neither in the policy nor on a pass: its name is probably mistyped, and
+/// the lock would stop no caller.
 fn expect_known(authority: &Authority, target: &LockTarget) -> Result<(), Error> {
     let LockTarget::Role(name) = target else {
         return Ok(());
@@ -233,11 +241,25 @@ fn expect_known(authority: &Authority, target: &LockTarget) -> Result<(), Error>
     }
 }
 
-/// The passes that an order revoked, and whom it covers.
+/// The passes that an order revoked, and the identities that it covers.
 fn came_to(what: What) -> (Vec<u64>, Vec<Covered>) {
     match what {
         What::Locked(locked) => (locked.serials, locked.covers),
         What::Revoked(revoked) => (revoked.serials, revoked.covers),
-        _ => (Vec::new(), Vec::new()),
+        What::Started { .. }
+        | What::PolicyLoaded { .. }
+        | What::Issued(_)
+        | What::SigningFailed { .. }
+        | What::Denied { .. }
+        | What::Denials(_)
+        | What::Requested(_)
+        | What::Approved(_)
+        | What::Refused(_)
+        | What::Cancelled(_)
+        | What::Reviewed(_)
+        | What::Unlocked(_)
+        | What::KeyStaged { .. }
+        | What::KeyActivated { .. }
+        | What::KeyRetired { .. } => (Vec::new(), Vec::new()),
     }
 }

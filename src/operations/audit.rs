@@ -1,20 +1,34 @@
-//! Reading the ledger: leaves for those whom the policy lets, checkpoints and proofs for every identity.
+//! Reads the ledger: leaves for the auditors whom the policy's `[audit]` names, proofs for every
+//! identity.
 //!
-//! Proofs show hashes, never events; whoever holds a pass may check that it is in the ledger.
+//! Proofs show hashes, never events. With them every client checks that its pass is in the ledger.
 
-use super::{Authority, Error};
+use super::{authority::Authority, error::Error};
 use crate::{identity::Identity, ledger::tree::Hash, store};
 
 /// The most leaves in one answer, and the size of an export's pages.
 pub const MAX_PAGE: u32 = 1000;
 
-/// How many leaves an answer has where the caller does not say.
+/// Leaves in an answer if the caller names no limit.
 const DEFAULT_PAGE: u32 = 100;
 
-/// The most bytes of leaves in one answer: gRPC clients take 4 MiB, and callers with large claims make large leaves.
+/// The most bytes of leaves in one answer: gRPC clients take 4 MiB, and large claims make large
+/// leaves.
 const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
 
-/// A stretch of the ledger.
+/// The leaves that a caller asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Range {
+    /// The first index. Newest first: the highest index, or the ledger's last one if it is beyond
+    /// that.
+    pub from: u64,
+    /// At most this many. 0: 100.
+    pub limit: u32,
+    /// Whether to go down from `from`.
+    pub newest_first: bool,
+}
+
+/// Some of the ledger's leaves.
 #[derive(Clone, Debug)]
 pub struct Page {
     /// Index and stored bytes, in the order asked for.
@@ -23,33 +37,26 @@ pub struct Page {
     pub size: u64,
 }
 
-/// At most `limit` leaves from `from` on (0: 100; never over [`MAX_PAGE`], fewer where they are large); `newest_first` from `from` down, or from the
-/// head where `from` lies beyond it.
+/// The leaves of `range`: never more than [`MAX_PAGE`], fewer if they are large.
 ///
 /// # Errors
-/// [`Error::AuditDenied`] unless the policy's `[audit]` lets this identity.
-pub async fn list(
-    authority: &Authority,
-    identity: &Identity,
-    from: u64,
-    limit: u32,
-    newest_first: bool,
-) -> Result<Page, Error> {
+/// Returns [`Error::AuditDenied`] if the policy's `[audit]` does not name this identity.
+pub async fn list(authority: &Authority, identity: &Identity, range: Range) -> Result<Page, Error> {
     check_may_audit(authority, identity)?;
     let size = authority.store.size();
-    let (from, count) = stretch(from, limit, newest_first, size);
+    let (from, count) = stretch(range, size);
     let mut entries = match count {
         0 => Vec::new(),
         count => authority.store.entries(from, count).await?,
     };
-    if newest_first {
+    if range.newest_first {
         entries.reverse();
     }
     bound(&mut entries);
     Ok(Page { entries, size })
 }
 
-/// Keeps the first leaf, and those after it that one answer has room for.
+/// Keeps the first leaf, and as many after it as one answer may hold.
 fn bound(entries: &mut Vec<(u64, Vec<u8>)>) {
     let mut bytes = 0;
     let fits = |(_, event): &&(u64, Vec<u8>)| {
@@ -60,13 +67,14 @@ fn bound(entries: &mut Vec<(u64, Vec<u8>)>) {
     entries.truncate(count.max(1));
 }
 
-/// First index and count of the leaves wanted from a ledger of `size`.
-fn stretch(from: u64, limit: u32, newest_first: bool, size: u64) -> (u64, u32) {
-    let limit = match limit {
+/// First index and count of the leaves that `range` means in a ledger of `size`.
+fn stretch(range: Range, size: u64) -> (u64, u32) {
+    let from = range.from;
+    let limit = match range.limit {
         0 => DEFAULT_PAGE,
         limit => limit.min(MAX_PAGE),
     };
-    let (from, end) = if newest_first {
+    let (from, end) = if range.newest_first {
         let end = from.saturating_add(1).min(size);
         (end.saturating_sub(u64::from(limit)), end)
     } else {
@@ -79,12 +87,12 @@ fn stretch(from: u64, limit: u32, newest_first: bool, size: u64) -> (u64, u32) {
     )
 }
 
-/// An export under way: one line per leaf, an empty line, then the signed checkpoint over exactly these leaves.
-/// [`crate::ledger::verify`] reads it. At most one page of leaves is in memory.
+/// An export under way: one line per leaf, an empty line, then the signed checkpoint over exactly
+/// these leaves. [`crate::ledger::verify`] reads it. At most one page of leaves is in memory.
 pub struct Export {
     next: u64,
     size: u64,
-    /// Taken when it has been handed out.
+    /// `None` once it was handed out.
     checkpoint: Option<String>,
 }
 
@@ -92,7 +100,7 @@ impl Export {
     /// Begins an export of the whole ledger as it is now.
     ///
     /// # Errors
-    /// [`Error::AuditDenied`] unless the policy's `[audit]` lets this identity.
+    /// Returns [`Error::AuditDenied`] if the policy's `[audit]` does not name this identity.
     pub async fn open(authority: &Authority, identity: &Identity) -> Result<Self, Error> {
         check_may_audit(authority, identity)?;
         let checkpoint = authority.store.checkpoint().await?;
@@ -107,10 +115,11 @@ impl Export {
         })
     }
 
-    /// The next piece, of at most [`MAX_PAGE`] leaves; `None` at the end.
+    /// The next piece, of at most [`MAX_PAGE`] leaves. `None`: the export is complete.
     ///
     /// # Errors
-    /// [`Error::Store`] where the ledger cannot be read; the export is then incomplete and does not verify.
+    /// Returns [`Error::Store`] if the ledger cannot be read. The export is then incomplete and does
+    /// not verify.
     pub async fn next(&mut self, authority: &Authority) -> Result<Option<Vec<u8>>, Error> {
         if self.next >= self.size {
             let end = self.checkpoint.take();
@@ -136,10 +145,10 @@ fn lines(entries: &[(u64, Vec<u8>)]) -> Vec<u8> {
         .collect()
 }
 
-/// That the leaf at `index` is in the tree of `size` leaves (RFC 6962 section 2.1.1).
+/// Proves that the leaf at `index` is in the tree of `size` leaves (RFC 6962 section 2.1.1).
 ///
 /// # Errors
-/// [`Error::NotFound`] outside the ledger.
+/// Returns [`Error::NotFound`] if an argument lies outside the ledger.
 pub async fn prove_inclusion(
     authority: &Authority,
     _: &Identity,
@@ -149,10 +158,11 @@ pub async fn prove_inclusion(
     Ok(authority.store.inclusion_proof(index, size).await?)
 }
 
-/// That the tree of `old` leaves is the beginning of the tree of `new` leaves (RFC 6962 section 2.1.2).
+/// Proves that the tree of `old` leaves is the beginning of the tree of `new` leaves (RFC 6962
+/// section 2.1.2).
 ///
 /// # Errors
-/// [`Error::NotFound`] outside the ledger.
+/// Returns [`Error::NotFound`] if an argument lies outside the ledger.
 pub async fn prove_consistency(
     authority: &Authority,
     _: &Identity,
@@ -178,7 +188,7 @@ mod tests {
     fn ranges_stay_within_the_ledger() {
         let cases = [
             (
-                "a hundred where no limit is said",
+                "a hundred if no limit is named",
                 (0, 0, false),
                 1000,
                 (0, 100),
@@ -197,7 +207,12 @@ mod tests {
             ("an empty ledger", (u64::MAX, 0, true), 0, (0, 0)),
         ];
         for (case, (from, limit, newest_first), size, expected) in cases {
-            assert_eq!(stretch(from, limit, newest_first, size), expected, "{case}");
+            let range = Range {
+                from,
+                limit,
+                newest_first,
+            };
+            assert_eq!(stretch(range, size), expected, "{case}");
         }
     }
 }

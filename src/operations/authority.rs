@@ -1,24 +1,32 @@
 //! What the operations work on: the keys, the policy in force and the ledger.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
-use super::{documents, error::Error, requests};
+use super::{documents::Published, error::Error};
 use crate::{
     ca::{Ca, KeyState, draft::fingerprint},
+    identity::Identity,
     ledger::{Standing, What, bucket::Buckets},
     notify::Notifier,
     policy::Policy,
     store::Store,
 };
 
-/// All that the operations work on.
+/// Requests that one identity may open at once after a pause.
+const OPENED_AT_ONCE: u32 = 64;
+
+/// Time after which it may open one more. With the burst: 1,504 requests a day, and as many
+/// cancellations.
+const OPENED_EVERY: Duration = Duration::MINUTE;
+
+/// Everything that the operations work on.
 pub struct Authority {
-    /// The name possession proofs are made for.
+    /// The name that possession proofs are made for.
     pub server_name: String,
-    /// The keys.
+    /// The CA's keys.
     pub ca: Ca,
     /// The policy in force.
     pub policy: ArcSwap<Policy>,
@@ -26,26 +34,38 @@ pub struct Authority {
     pub store: Store,
     /// Held while the policy is replaced, from its record to its use.
     replacing: tokio::sync::Mutex<()>,
-    /// What hosts fetched last.
-    pub(super) published: documents::Published,
-    /// Who is told of it.
+    /// What was published last for hosts.
+    pub(super) published: Published,
+    /// The webhooks that are paged before emergencies.
     pub(super) notifier: Notifier,
     /// How many requests each identity has opened lately.
-    pub(super) opened: Mutex<Buckets>,
+    opened: Mutex<Buckets>,
+}
+
+/// What an authority is made of.
+pub struct Parts {
+    /// The name that possession proofs are made for.
+    pub server_name: String,
+    /// The CA's keys.
+    pub ca: Ca,
+    /// The first policy.
+    pub policy: Policy,
+    /// The ledger and its only writer.
+    pub store: Store,
 }
 
 impl Authority {
-    /// Puts the parts to work: the ledger first learns the CA's keys and the policy.
+    /// Starts to work with these parts: records the CA's keys and the policy.
     ///
     /// # Errors
-    /// [`Error::Store`] where the ledger cannot be written.
-    pub async fn start(
-        server_name: String,
-        ca: Ca,
-        policy: Policy,
-        store: Store,
-        now: OffsetDateTime,
-    ) -> Result<Self, Error> {
+    /// Returns [`Error::Store`] if the ledger cannot be written.
+    pub async fn start(parts: Parts, now: OffsetDateTime) -> Result<Self, Error> {
+        let Parts {
+            server_name,
+            ca,
+            policy,
+            store,
+        } = parts;
         let mut keys_version = 0;
         for (key, state) in ca.keys() {
             let event = key_event(fingerprint(key), state);
@@ -58,22 +78,24 @@ impl Authority {
             policy: ArcSwap::from_pointee(policy),
             store,
             replacing: tokio::sync::Mutex::new(()),
-            published: documents::Published::new(keys_version),
+            published: Published::new(keys_version),
             notifier: Notifier::default(),
-            opened: Mutex::new(requests::opening_rate()),
+            opened: Mutex::new(Buckets::new(OPENED_AT_ONCE, OPENED_EVERY)),
         })
     }
 
-    /// The same, with somebody to page before emergencies. Without it nobody is.
+    /// The same authority, with webhooks to page before emergencies. Without them, a role that
+    /// demands a page gives no emergency pass.
     #[must_use]
     pub fn notifying(self, notifier: Notifier) -> Self {
         Self { notifier, ..self }
     }
 
-    /// Puts another policy in force, recorded first. Calls follow one another: the ledger's last policy is the one in force.
+    /// Puts another policy in force. It is recorded first; calls wait for one another, so that the
+    /// ledger's last policy is the one in force.
     ///
     /// # Errors
-    /// [`Error::Store`] where the ledger cannot be written; the old policy then stays.
+    /// Returns [`Error::Store`] if the ledger cannot be written. The old policy then stays.
     pub async fn replace_policy(&self, policy: Policy, now: OffsetDateTime) -> Result<(), Error> {
         let _replacing = self.replacing.lock().await;
         self.store.record(policy_event(&policy), now).await?;
@@ -81,18 +103,19 @@ impl Authority {
         Ok(())
     }
 
-    /// Records the counts of denials whose window is over (`ledger::denials`). To be called every few seconds.
+    /// Records the counts of denials whose window is over (`ledger::denials`). The daemon calls it
+    /// every few seconds.
     ///
     /// # Errors
-    /// [`Error::Store`] if the ledger cannot be written; the denials are counted on.
+    /// Returns [`Error::Store`] if the ledger cannot be written. The counts then go on.
     pub async fn record_denials(&self, now: OffsetDateTime) -> Result<(), Error> {
         Ok(self.store.record_denials(now).await?)
     }
 
-    /// Waits until the policy in use is the one that the ledger names. If the ledger has another
-    /// although none is being replaced (its record came through, and the answer to it was lost),
-    /// the one in use is recorded once more.
-    pub(crate) async fn settle_policy(&self, now: OffsetDateTime) -> Result<(), Error> {
+    /// Waits until the policy in use is the one that the ledger names. If the ledger names another
+    /// although no replacement is under way (the replacement was recorded and the answer to it was
+    /// lost), records the policy in use once more.
+    pub(super) async fn settle_policy(&self, now: OffsetDateTime) -> Result<(), Error> {
         let _replacing = self.replacing.lock().await;
         let policy = self.policy();
         let is_in_force = |standing: &Standing| standing.policy() == Some(policy.hash());
@@ -102,9 +125,15 @@ impl Authority {
         Ok(())
     }
 
-    /// The policy in force now; one operation decides by one of them.
+    /// The policy in force now. A decision uses one from its beginning to its end.
     pub fn policy(&self) -> Arc<Policy> {
         self.policy.load_full()
+    }
+
+    /// Counts one more request of this identity. Returns false if it has opened too many lately.
+    pub(super) fn may_open(&self, identity: &Identity, now: OffsetDateTime) -> bool {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.take(identity.issuer(), identity.subject(), now)
     }
 }
 

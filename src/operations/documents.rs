@@ -1,13 +1,13 @@
 //! What was published last for hosts, kept until it changes.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 /// A file for hosts.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// Its bytes, one copy for all who fetch it.
+    /// Its bytes. All callers share one copy.
     pub body: Bytes,
     /// The SSHSIG blob over them by the active CA key.
     pub signature: Vec<u8>,
@@ -27,13 +27,14 @@ pub struct Revocations {
 /// What was published last.
 #[derive(Debug)]
 pub(super) struct Published {
+    /// Grows with each set of CA keys: the index of the event that named the last key of this set.
     pub(super) keys_version: u64,
-    pub(super) revocations: Mutex<Option<Arc<Revocations>>>,
-    pub(super) keys: Mutex<Option<Arc<Document>>>,
+    revocations: Mutex<Option<Arc<Revocations>>>,
+    keys: Mutex<Option<Arc<Document>>>,
 }
 
 impl Published {
-    /// Nothing yet. `keys_version` grows with each set of keys: the index of the event that named the last of this one.
+    /// Nothing is published yet.
     pub(super) fn new(keys_version: u64) -> Self {
         Self {
             keys_version,
@@ -41,4 +42,18 @@ impl Published {
             keys: Mutex::default(),
         }
     }
+
+    /// The list of revoked passes. Callers wait while one of them renews it.
+    pub(super) fn revocations(&self) -> MutexGuard<'_, Option<Arc<Revocations>>> {
+        locked(&self.revocations)
+    }
+
+    /// The file of CA keys.
+    pub(super) fn keys(&self) -> MutexGuard<'_, Option<Arc<Document>>> {
+        locked(&self.keys)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,29 +4,30 @@ use crate::{
     ca,
     ledger::standing::{Objection, Rule},
     policy::Denial,
+    reason,
     ssh::{key, krl},
     store,
 };
 
-/// By what the caller can do about it.
+/// Each variant says what the caller can do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Ask for something else, or meet what the denial says.
+    /// Ask for something else, or meet what the denial demands.
     #[error("denied: {}", .0.detail)]
     Denied(Denial),
-    /// Ask whoever keeps the policy: its `[audit]` does not let this identity read the ledger.
+    /// Ask the policy's author: its `[audit]` does not let this identity read the ledger.
     #[error("the policy does not let you read the ledger")]
     AuditDenied,
-    /// Ask whoever keeps the policy: its `[admin]` does not name this identity.
+    /// Ask the policy's author: its `[admin]` does not name this identity.
     #[error("the policy does not let you administer this server")]
     AdminDenied,
     /// Sign in with another key.
     #[error("subject key is refused: {0}")]
     SubjectKey(key::Refusal),
-    /// Mend the ask.
+    /// Correct the ask.
     #[error("{0}")]
     Invalid(String),
-    /// Do what the objection says: what stands in the ledger is against it.
+    /// Do what the objection says: the ledger holds something against it.
     #[error("refused: {0}")]
     Objection(Objection),
     /// Look elsewhere: there is no such entry.
@@ -35,22 +36,55 @@ pub enum Error {
     /// Try again later: the ledger cannot be written or read.
     #[error("store: {0}")]
     Store(#[source] store::Error),
-    /// Try again later, or call somebody: the role demands a page before an emergency, and nobody acknowledged it.
+    /// Try again later, or call the people on duty: the role demands a page before an emergency,
+    /// and no receiver acknowledged it.
     #[error("page: {0}")]
     PageFailed(String),
     /// Try again later: the CA did not make the pass.
     #[error("ca: {0}")]
     Ca(#[source] ca::Error),
-    /// Nothing to mend: the list of revoked passes does not read back, and is not published.
+    /// Tell the operator: the list of revoked passes does not read back, and is not published.
     #[error(transparent)]
     Krl(#[from] krl::Error),
 }
 
 impl Error {
-    /// Whether it was decided by a policy that was replaced before the decision was recorded:
-    /// nothing was recorded, and it can be decided again.
+    /// Whether the policy was replaced before the decision was recorded: nothing was recorded, and
+    /// the policy in force must decide.
     pub(super) fn is_policy_changed(&self) -> bool {
         matches!(self, Self::Objection(objection) if objection.rule == Rule::PolicyChanged)
+    }
+
+    /// The code and the sentence of a `denied` event. `None`: not a refusal of the ask, or one that
+    /// is recorded elsewhere.
+    pub(super) fn denial(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Denied(denial) => Some((denial.reason.code(), denial.detail.clone())),
+            Self::Objection(objection) => Some((objection.rule.code(), objection.detail.clone())),
+            Self::Invalid(problem) => Some((reason::ASK_MALFORMED, problem.clone())),
+            Self::SubjectKey(_) => Some((reason::SUBJECT_KEY, self.to_string())),
+            Self::Ca(error) => Some((reason::NOT_ISSUABLE, error.to_string())),
+            Self::AuditDenied
+            | Self::AdminDenied
+            | Self::NotFound(_)
+            | Self::Store(_)
+            | Self::PageFailed(_)
+            | Self::Krl(_) => None,
+        }
+    }
+}
+
+impl From<ca::Error> for Error {
+    fn from(error: ca::Error) -> Self {
+        match error {
+            ca::Error::SubjectKey(refusal) => Self::SubjectKey(refusal),
+            ca::Error::Lint(_)
+            | ca::Error::Receipt
+            | ca::Error::Keys(_)
+            | ca::Error::File(_)
+            | ca::Error::Key
+            | ca::Error::Signature => Self::Ca(error),
+        }
     }
 }
 
@@ -59,7 +93,10 @@ impl From<store::Error> for Error {
         match error {
             store::Error::Range { .. } => Self::NotFound(error.to_string()),
             store::Error::Objection(objection) => Self::Objection(objection),
-            unavailable => Self::Store(unavailable),
+            store::Error::Unavailable(_)
+            | store::Error::Locked(_)
+            | store::Error::Start(_)
+            | store::Error::Tampered(_) => Self::Store(error),
         }
     }
 }

@@ -1,30 +1,47 @@
-//! Trading a proven identity and an ask for a pass.
+//! One issuance: from the ask of a proven key holder to a pass.
+//!
+//! ```text
+//! Issuance::new ─▶ issue ─▶ Policy::decide ─┬─▶ refuse        one `denied` event
+//!                                           ├─▶ file          a request that waits for approval
+//!                                           └─▶ draft ─▶ sign  a pass
+//! ```
+//!
+//! `redeem` turns an approved request into a grant. Emergencies and jump passes take the same way.
+//! Nothing here knows the wire, and nothing here grants: grants come from [`Policy::decide`] and
+//! are only narrowed.
 
-use ssh_key::{Certificate, PublicKey};
-use time::OffsetDateTime;
+use std::sync::Arc;
 
-use super::{
-    Authority, Error, jump, page, record,
-    requests::{self, View},
-};
-use crate::{
-    ca::{self, Draft, draft::fingerprint},
-    identity::{Holder, Identity},
-    ledger::{What, event, standing::Objection},
-    policy::{Ask, Context, Decision, Grant, Means, Page, Policy, Restriction},
-    reason,
-};
+use ssh_key::Certificate;
 
 pub use super::jump::Jump;
+use super::{
+    attempt::Attempt,
+    authority::Authority,
+    error::Error,
+    jump, page,
+    record::{self, Basis},
+    requests::view::{self, View},
+};
+use crate::{
+    ca::{Draft, draft::fingerprint},
+    identity::Holder,
+    ledger::{
+        What,
+        event::{self, Issued},
+        standing::{Objection, Request, Rule},
+    },
+    policy::{Ask, Context, Decision, Grant, Page, Pending, Policy, Restriction},
+};
 
 /// A pass, with the grant it came from.
 #[derive(Debug)]
 pub struct Pass {
     /// Signed, linted and verified.
     pub certificate: Certificate,
-    /// What the policy answered.
+    /// The policy's answer.
     pub grant: Grant,
-    /// The jump pass, where the way goes through a bastion.
+    /// The jump pass, if the host is reached through a bastion.
     pub jump: Option<Jump>,
 }
 
@@ -33,158 +50,252 @@ pub struct Pass {
 pub enum Outcome {
     /// A pass.
     Pass(Box<Pass>),
-    /// Somebody else must say yes first.
+    /// A request: other people must approve first.
     Pending(Box<View>),
 }
 
-/// Decides, drafts, records, signs, in this order: the event is durable before the key is used. An
-/// ask is decided again once its page was acknowledged (if the role demands one before its
-/// emergencies), and if the policy was replaced before the pass was recorded: it is given by the
-/// policy that is in force at its place in the ledger.
+/// Decisions about one ask at most: the first, one more after its page, and one after each
+/// replacement of the policy.
+const MAX_DECISIONS: usize = 8;
+
+/// One ask of one key holder, from the start of the request to its answer.
 ///
-/// `nonce` is random and used once.
-///
-/// # Errors
-/// [`Error::Denied`], [`Error::SubjectKey`] and [`Error::PageFailed`] are in the ledger, once. After [`Error::Store`] there
-/// is no pass. After [`Error::Ca`] there is none either, and the ledger says why. (Where only the jump pass fails, the pass that it belongs to is
-/// in the ledger too; it never leaves, and a request that it redeemed is spent.)
-pub async fn issue(
-    authority: &Authority,
-    holder: &Holder,
-    ask: &Ask,
-    context: Context,
-    nonce: [u8; 32],
-) -> Result<Outcome, Error> {
-    if let Err(problem) = record::expect_recordable(holder.identity(), ask, context) {
-        return Err(invalid(authority, holder, ask, context, problem).await);
-    }
-    let mut paged = None;
-    for _ in 0..MOST_DECISIONS {
-        let policy = authority.policy();
-        let order = Order {
-            authority,
-            policy: &policy,
-            holder,
-            ask,
-            context,
-        };
-        match order.attempt(nonce, &mut paged).await {
-            Ok(Some(outcome)) => return Ok(outcome),
-            Ok(None) => {}
-            Err(error) if error.is_policy_changed() => {
-                authority.settle_policy(context.now).await?;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Err(replaced_too_often(authority, holder, ask, context).await)
-}
-
-/// The refusal of what the policy was replaced under each time that it was decided, recorded.
-pub(super) async fn replaced_too_often(
-    authority: &Authority,
-    holder: &Holder,
-    ask: &Ask,
-    context: Context,
-) -> Error {
-    let objection = Objection::policy_changed();
-    let (code, detail) = (objection.rule.code(), &objection.detail);
-    match refuse_holder(authority, holder, ask, context, code, detail).await {
-        Ok(()) => Error::Objection(objection),
-        Err(error) => error,
-    }
-}
-
-/// How often an ask is decided at most: once, once more after its page, and again each time that
-/// the policy is replaced on the way.
-pub(super) const MOST_DECISIONS: usize = 8;
-
-/// What was granted, on its way to be signed.
-pub(super) struct Order<'a> {
+/// Decisions about requests ([`super::requests::decide`]) are steps of it, too.
+pub struct Issuance<'a> {
     pub(super) authority: &'a Authority,
-    pub(super) policy: &'a Policy,
+    /// The policy that decides: the one in force when the current decision began.
+    pub(super) policy: Arc<Policy>,
     pub(super) holder: &'a Holder,
     pub(super) ask: &'a Ask,
     pub(super) context: Context,
 }
 
-impl Order<'_> {
-    /// Decides by the policy of this order, and does what follows; `None`: a page was acknowledged,
-    /// and all of it is to be decided again.
-    ///
-    /// `paged` is what an acknowledged page was about: the pass is within it, too.
-    async fn attempt(
-        &self,
-        nonce: [u8; 32],
-        paged: &mut Option<Restriction>,
-    ) -> Result<Option<Outcome>, Error> {
-        let (authority, holder, ask, context) =
-            (self.authority, self.holder, self.ask, self.context);
-        let decision = self.policy.decide(holder.identity(), ask, context);
-        let granted = match (ask.request, decision) {
+/// A draft, and the event that must be durable before the draft is signed.
+struct Drafted {
+    draft: Draft,
+    issued: Issued,
+}
+
+/// What an issuance does with one decision of the policy.
+pub(super) trait Step: Send {
+    /// Its result.
+    type Outcome: Send;
+
+    /// Decides and records. `None`: the policy must decide again.
+    fn take(
+        &mut self,
+        issuance: &Issuance<'_>,
+    ) -> impl Future<Output = Result<Option<Self::Outcome>, Error>> + Send;
+}
+
+/// Answers with a pass or a request.
+struct Issue {
+    nonce: [u8; 32],
+    /// The grant that an acknowledged page was about: the pass stays within it.
+    paged: Option<Restriction>,
+}
+
+impl Step for Issue {
+    type Outcome = Outcome;
+
+    async fn take(&mut self, it: &Issuance<'_>) -> Result<Option<Outcome>, Error> {
+        let granted = match (it.ask.request, it.decision()) {
+            (Some(id), decision) => it.redeem(id, decision),
+            (None, Decision::Granted(grant)) => Ok(grant),
+            (None, Decision::Denied(denial)) => Err(Error::Denied(denial)),
             (None, Decision::NeedsApproval(pending)) => {
-                let view =
-                    requests::file(authority, self.policy, holder, ask, &pending, context).await?;
+                let view = it.file(&pending).await?;
                 return Ok(Some(Outcome::Pending(Box::new(view))));
             }
-            (Some(id), decision @ (Decision::Granted(_) | Decision::NeedsApproval(_))) => {
-                requests::redeem(authority, self.policy, holder, id, decision, context.now)
-            }
-            (None, Decision::Granted(grant)) => Ok(grant),
-            (_, Decision::Denied(denial)) => Err(Error::Denied(denial)),
         };
-        let granted = granted.and_then(|grant| match &*paged {
-            Some(limit) => grant.narrow(limit).map_err(Error::Denied),
-            None => Ok(grant),
-        });
-        let grant = match granted {
+        let grant = match granted.and_then(|grant| within(grant, self.paged.as_ref())) {
             Ok(grant) => grant,
-            Err(refusal) => return Err(self.refuse(refusal).await),
+            Err(refusal) => return it.refuse(refusal).await,
         };
-        if let Err(problem) = record::expect_recordable_command(grant.command()) {
-            return Err(invalid(authority, holder, ask, context, problem).await);
-        }
-        if paged.is_none() && self.policy.page(ask) == Some(Page::Before) {
-            let draft = self.draft(&grant, nonce).await?;
-            page::before(authority, &self.issued(&grant, &draft), context, &nonce).await?;
-            *paged = Some(grant.as_restriction());
+        if self.paged.is_none() && it.policy.page(it.ask) == Some(Page::Before) {
+            let drafted = it.draft(&grant, self.nonce).await?;
+            page::before(it.authority, &drafted.issued, it.context, &self.nonce).await?;
+            self.paged = Some(grant.as_restriction());
             return Ok(None);
         }
-        let pass = self.fill(grant, nonce).await?;
+        let pass = it.pass(grant, self.nonce).await?;
         Ok(Some(Outcome::Pass(Box::new(pass))))
     }
+}
 
-    /// The refusal, once it is recorded.
-    async fn refuse(&self, refusal: Error) -> Error {
-        let (code, detail) = match &refusal {
-            Error::Denied(denial) => (denial.reason.code(), denial.detail.clone()),
-            Error::Objection(objection) => (objection.rule.code(), objection.detail.clone()),
-            _ => return refusal,
-        };
-        let (authority, holder, context) = (self.authority, self.holder, self.context);
-        match refuse_holder(authority, holder, self.ask, context, code, &detail).await {
-            Ok(()) => refusal,
-            Err(error) => error,
+/// Opens a request, and nothing else.
+struct Open;
+
+impl Step for Open {
+    type Outcome = View;
+
+    async fn take(&mut self, it: &Issuance<'_>) -> Result<Option<View>, Error> {
+        match it.decision() {
+            Decision::NeedsApproval(pending) => it.file(&pending).await.map(Some),
+            Decision::Denied(denial) => it.refuse(Error::Denied(denial)).await,
+            Decision::Granted(_) => {
+                let role = &it.ask.role;
+                let problem = format!("role {role:?} needs no approval: ask for the pass");
+                it.refuse(Error::Invalid(problem)).await
+            }
+        }
+    }
+}
+
+impl<'a> Issuance<'a> {
+    /// Begins to answer `ask`. Nothing is decided or recorded yet.
+    pub fn new(
+        authority: &'a Authority,
+        holder: &'a Holder,
+        ask: &'a Ask,
+        context: Context,
+    ) -> Self {
+        Self {
+            authority,
+            policy: authority.policy(),
+            holder,
+            ask,
+            context,
         }
     }
 
-    /// The pass, and then its jump pass if it has one. What cannot be drafted is found before
-    /// anything is recorded.
-    async fn fill(&self, grant: Grant, nonce: [u8; 32]) -> Result<Pass, Error> {
-        let draft = self.draft(&grant, nonce).await?;
+    /// Answers with a pass, or with a request if the role needs approval.
+    ///
+    /// `nonce` is random and used once.
+    ///
+    /// # Errors
+    /// Returns [`Error::Denied`], [`Error::Invalid`], [`Error::Objection`], [`Error::SubjectKey`]
+    /// or [`Error::PageFailed`] if the ask is refused; the ledger holds that refusal once. Returns
+    /// [`Error::Store`] if the ledger cannot be written, and [`Error::Ca`] if the key fails; the
+    /// ledger says why. No pass leaves in either case: if only the jump pass fails, the ledger
+    /// lists the main pass, and a redeemed request is spent.
+    pub async fn issue(self, nonce: [u8; 32]) -> Result<Outcome, Error> {
+        self.expect_recordable().await?;
+        self.decide(Issue { nonce, paged: None }).await
+    }
+
+    /// Opens a request, and never issues a pass.
+    ///
+    /// # Errors
+    /// As [`Issuance::issue`]. Returns [`Error::Invalid`] if the role needs no approval.
+    pub async fn open(self) -> Result<View, Error> {
+        if self.ask.request.is_some() || self.ask.emergency {
+            let problem = "a request is opened without `request` and `emergency`".to_owned();
+            return self.refuse(Error::Invalid(problem)).await;
+        }
+        self.expect_recordable().await?;
+        self.decide(Open).await
+    }
+
+    /// Takes `step` under the policy in force. Takes it again if it answers `None`, or if the policy
+    /// was replaced before the ledger had the decision: each event is decided by the policy in
+    /// force at its place in the ledger.
+    pub(super) async fn decide<S: Step>(mut self, mut step: S) -> Result<S::Outcome, Error> {
+        for _ in 0..MAX_DECISIONS {
+            self.policy = self.authority.policy();
+            match step.take(&self).await {
+                Ok(Some(outcome)) => return Ok(outcome),
+                Ok(None) => {}
+                Err(error) if error.is_policy_changed() => {
+                    self.authority.settle_policy(self.context.now).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let objection = Objection::policy_changed();
+        self.refuse(Error::Objection(objection)).await
+    }
+
+    fn decision(&self) -> Decision {
+        let identity = self.holder.identity();
+        self.policy.decide(identity, self.ask, self.context)
+    }
+
+    /// Records `refusal` if it is one of the ask, and returns it. Returns [`Error::Store`] instead
+    /// if it cannot be recorded.
+    pub(super) async fn refuse<T>(&self, refusal: Error) -> Result<T, Error> {
+        if let Some((code, detail)) = refusal.denial() {
+            let attempt = Attempt::of(self.holder, self.ask, self.context);
+            attempt.refuse(self.authority, code, &detail).await?;
+        }
+        Err(refusal)
+    }
+
+    /// Refuses an ask or claims that the ledger cannot hold whole.
+    pub(super) async fn expect_recordable(&self) -> Result<(), Error> {
+        let identity = self.holder.identity();
+        match record::expect_recordable(identity, self.ask, self.context) {
+            Ok(()) => Ok(()),
+            Err(problem) => self.refuse(Error::Invalid(problem)).await,
+        }
+    }
+
+    /// Records a request that waits for `pending`'s approvals.
+    async fn file(&self, pending: &Pending) -> Result<View, Error> {
+        let (identity, now) = (self.holder.identity(), self.context.now);
+        if let Err(problem) = record::expect_recordable_command(pending.command()) {
+            return self.refuse(Error::Invalid(problem)).await;
+        }
+        if !self.authority.may_open(identity, now) {
+            let detail = "you have opened many requests lately: wait a minute, and try again";
+            let objection = Objection::new(Rule::TooMany, detail);
+            return self.refuse(Error::Objection(objection)).await;
+        }
+        let requested = What::Requested(Box::new(self.basis().requested(pending)));
+        let id = self.authority.store.record(requested, now).await?;
+        view::get(self.authority, identity, id, now).await
+    }
+
+    /// Narrows the decision to what request `id` was approved for. If the role still needs
+    /// approval, only approvers count who may still approve.
+    fn redeem(&self, id: u64, decision: Decision) -> Result<Grant, Error> {
+        let grant = match decision {
+            Decision::Denied(denial) => Err(denial),
+            Decision::Granted(grant) => grant.narrow(&record::approved(&self.redeemable(id)?)),
+            Decision::NeedsApproval(pending) => {
+                let request = self.redeemable(id)?;
+                let ask = record::ask(&request.ask);
+                let people = request.approvers().filter_map(record::person);
+                let approvers = people.filter(|person| self.policy.approves(*person, &ask));
+                pending.approved(approvers.count(), &record::approved(&request))
+            }
+        };
+        grant.map_err(Error::Denied)
+    }
+
+    fn redeemable(&self, id: u64) -> Result<Request, Error> {
+        let who = record::who(self.holder.identity());
+        let (key, now) = (fingerprint(self.holder.key()), self.context.now);
+        let request = self
+            .authority
+            .store
+            .standing(|standing| standing.redeemable(id, &who, &key, now).cloned());
+        request.map_err(Error::Objection)
+    }
+
+    /// Makes the pass and its jump pass, if it has one. Both are drafted before either is recorded:
+    /// a grant that makes no certificate leaves no `issued` event.
+    async fn pass(&self, grant: Grant, nonce: [u8; 32]) -> Result<Pass, Error> {
+        let drafted = self.draft(&grant, nonce).await?;
         let jump = match grant.jump() {
             None => None,
             Some((way, rights)) => {
-                let draft = self.draft(&rights, jump::nonce(&nonce)).await?;
-                Some((way.clone(), rights, draft))
+                let drafted = self.draft(&rights, jump::nonce(&nonce)).await?;
+                Some((way.clone(), rights, drafted))
             }
         };
-        let issued = self.issued(&grant, &draft);
-        let certificate = self.sign(draft, issued).await?;
+        let certificate = self.sign(drafted).await?;
         let jump = match jump {
             None => None,
-            Some((way, rights, draft)) => {
-                Some(jump::issue(self, way, rights, draft, certificate.serial()).await?)
+            Some((way, grant, mut drafted)) => {
+                let (bastion, pass) = (way.bastion.clone(), certificate.serial());
+                drafted.issued.jump = Some(event::Jump { bastion, pass });
+                let certificate = self.sign(drafted).await?;
+                Some(Jump {
+                    way,
+                    certificate,
+                    grant,
+                })
             }
         };
         Ok(Pass {
@@ -194,140 +305,51 @@ impl Order<'_> {
         })
     }
 
-    async fn draft(&self, grant: &Grant, nonce: [u8; 32]) -> Result<Draft, Error> {
-        let (authority, holder, context) = (self.authority, self.holder, self.context);
-        match Draft::new(holder, grant, &authority.ca, nonce, context.now) {
-            Ok(draft) => Ok(draft),
-            Err(error) => {
-                let (code, detail) = (draft_code(&error), error.to_string());
-                refuse_holder(authority, holder, self.ask, context, code, &detail).await?;
-                Err(error.into())
+    async fn draft(&self, grant: &Grant, nonce: [u8; 32]) -> Result<Drafted, Error> {
+        let (ca, now) = (&self.authority.ca, self.context.now);
+        match Draft::new(self.holder, grant, ca, nonce, now) {
+            Err(error) => self.refuse(error.into()).await,
+            Ok(draft) => {
+                let issued = self.basis().issued(grant, &draft);
+                Ok(Drafted { draft, issued })
             }
         }
     }
 
-    /// The event of the pass that `draft` will be.
-    pub(super) fn issued(&self, grant: &Grant, draft: &Draft) -> event::Issued {
-        let asked = record::asked(self.ask, self.context);
-        record::issued(self.holder, asked, grant, draft, self.policy.hash())
-    }
-
-    /// Records, then signs.
-    pub(super) async fn sign(
-        &self,
-        draft: Draft,
-        issued: event::Issued,
-    ) -> Result<Certificate, Error> {
-        let (authority, now) = (self.authority, self.context.now);
-        let (draft, receipt) = authority.store.issue(draft, issued, now).await?;
+    /// Records, then signs: the event is durable before the key is used.
+    async fn sign(&self, drafted: Drafted) -> Result<Certificate, Error> {
+        let (store, now) = (&self.authority.store, self.context.now);
+        let (draft, receipt) = store.issue(drafted.draft, drafted.issued, now).await?;
         let serial = receipt.serial();
-        match authority.ca.sign(draft, receipt) {
+        match self.authority.ca.sign(draft, receipt) {
             Ok(certificate) => Ok(certificate),
             Err(error) => {
-                record_failure(authority, serial, &error, now).await?;
+                let cause = error.to_string();
+                tracing::error!(serial, cause, "signing failed");
+                store
+                    .record(What::SigningFailed { serial, cause }, now)
+                    .await?;
                 Err(Error::Ca(error))
             }
         }
     }
-}
 
-/// Records the refusal of a proven identity's ask: one `denied` event, or beyond the rate of those, one more in a count
-/// (`ledger::denials`). Parameters that the role does not have are left out, names and values.
-///
-/// `reason` is a stable code (`SUBJECT_KEY`, `ASK_MALFORMED`, `KEY_BINDING`, `POSSESSION`), `ask` holds what of it could be
-/// read, `detail` is a sentence without any secret or part of a token.
-///
-/// # Errors
-/// [`Error::Store`] where the ledger cannot be written.
-pub async fn refuse(
-    authority: &Authority,
-    identity: &Identity,
-    key: Option<&PublicKey>,
-    ask: &Ask,
-    context: Context,
-    reason: &str,
-    detail: &str,
-) -> Result<(), Error> {
-    let policy = authority.policy();
-    let mut asked = record::asked(ask, context);
-    let all = asked.params.len();
-    asked
-        .params
-        .retain(|name, _| policy.has_parameter(&ask.role, name));
-    let denied = What::Denied {
-        cut: asked.params.len() < all,
-        unbound: Means::of(identity) == Means::UnboundToken,
-        who: record::who(identity),
-        ask: asked,
-        key: key.map(fingerprint),
-        reason: reason.to_owned(),
-        detail: detail.to_owned(),
-        policy: policy.hash().to_owned(),
-    };
-    authority.store.refuse(denied, context.now).await?;
-    Ok(())
-}
-
-pub(super) async fn refuse_holder(
-    authority: &Authority,
-    holder: &Holder,
-    ask: &Ask,
-    context: Context,
-    reason: &str,
-    detail: &str,
-) -> Result<(), Error> {
-    let (identity, key) = (holder.identity(), holder.key());
-    refuse(authority, identity, Some(key), ask, context, reason, detail).await
-}
-
-/// The refusal of an ask that is none, recorded.
-pub(super) async fn invalid(
-    authority: &Authority,
-    holder: &Holder,
-    ask: &Ask,
-    context: Context,
-    problem: String,
-) -> Error {
-    match refuse_holder(
-        authority,
-        holder,
-        ask,
-        context,
-        reason::ASK_MALFORMED,
-        &problem,
-    )
-    .await
-    {
-        Ok(()) => Error::Invalid(problem),
-        Err(error) => error,
-    }
-}
-
-fn draft_code(error: &ca::Error) -> &'static str {
-    match error {
-        ca::Error::SubjectKey(_) => reason::SUBJECT_KEY,
-        _ => reason::NOT_ISSUABLE,
-    }
-}
-
-async fn record_failure(
-    authority: &Authority,
-    serial: u64,
-    error: &ca::Error,
-    now: OffsetDateTime,
-) -> Result<(), Error> {
-    let cause = error.to_string();
-    tracing::error!(serial, cause, "signing failed");
-    let failed = What::SigningFailed { serial, cause };
-    authority.store.record(failed, now).await?;
-    Ok(())
-}
-
-impl From<ca::Error> for Error {
-    fn from(error: ca::Error) -> Self {
-        match error {
-            ca::Error::SubjectKey(refusal) => Self::SubjectKey(refusal),
-            other => Self::Ca(other),
+    fn basis(&self) -> Basis<'_> {
+        Basis {
+            holder: self.holder,
+            ask: self.ask,
+            context: self.context,
+            policy: self.policy.hash(),
         }
     }
+}
+
+/// Narrows the grant to `limit`. Refuses a force-command that the ledger cannot hold whole.
+fn within(grant: Grant, limit: Option<&Restriction>) -> Result<Grant, Error> {
+    let grant = match limit {
+        None => grant,
+        Some(limit) => grant.narrow(limit).map_err(Error::Denied)?,
+    };
+    record::expect_recordable_command(grant.command()).map_err(Error::Invalid)?;
+    Ok(grant)
 }

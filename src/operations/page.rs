@@ -1,12 +1,12 @@
-//! The page before an emergency: no acknowledgement, no pass.
+//! The page before an emergency: without an acknowledgement there is no pass.
 
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
-use super::{Authority, Error};
+use super::{authority::Authority, error::Error};
 use crate::{
     ledger::{
-        What,
+        Standing, What,
         event::{Applicant, Issued},
     },
     notify::{Page, Unanswered},
@@ -14,12 +14,13 @@ use crate::{
     reason,
 };
 
-/// Pages, and comes back once somebody has acknowledged it. `nonce` is the pass's own.
+/// Pages, and returns once a receiver has acknowledged it. `nonce` is the pass's own.
 ///
-/// Whoever hangs up meanwhile has paged people all the same: that too is in the ledger.
+/// If the caller disconnects meanwhile, the page goes on all the same, and the ledger says so.
 ///
 /// # Errors
-/// [`Error::PageFailed`] and [`Error::Objection`], each recorded once.
+/// Returns [`Error::PageFailed`] if no receiver acknowledges, and [`Error::Objection`] if the
+/// caller is locked; each is recorded once.
 pub(super) async fn before(
     authority: &Authority,
     issued: &Issued,
@@ -42,7 +43,7 @@ pub(super) async fn before(
                 tracing::info!(by, "an emergency's page was acknowledged");
                 if answer.send(Ok(())).is_err() {
                     let gone = "the caller was gone when the page was acknowledged".to_owned();
-                    // Nobody is there to hear of an error; the store has logged it.
+                    // The caller is gone, and the store has logged its own error.
                     let _ = store.refuse(denial.with(gone), now).await;
                 }
             }
@@ -58,14 +59,15 @@ pub(super) async fn before(
     answered.await.map_err(|_| gone())?
 }
 
-/// Whoever is locked out, or comes with a challenge that was answered before, pages nobody. The store's writer looks again when the pass is recorded.
+/// Refuses callers who are locked, and challenges that were answered before: neither may page. The
+/// store's writer checks again when the pass is recorded.
 async fn expect_unlocked(
     authority: &Authority,
     issued: &Issued,
     context: Context,
 ) -> Result<(), Error> {
     let applicant = Applicant::new(&issued.who, Some(&issued.key), Some(&issued.ask.role));
-    let standing = |standing: &crate::ledger::Standing| {
+    let standing = |standing: &Standing| {
         standing.expect_unlocked(&applicant)?;
         standing.admit_emergency(issued)
     };
@@ -79,7 +81,7 @@ async fn expect_unlocked(
     Err(Error::Objection(objection))
 }
 
-/// The `denied` event of an ask whose page failed, less its sentence.
+/// The `denied` event of an ask whose page failed, without its sentence.
 struct Denial(Box<Issued>);
 
 impl Denial {
@@ -104,12 +106,13 @@ impl Denial {
 
 fn words(unanswered: &Unanswered) -> String {
     format!(
-        "nobody acknowledged the page, so there is no pass: {unanswered}. Try again, call the people who would have been \
+        "no receiver acknowledged the page, so there is no pass: {unanswered}. Try again, call the people who would have been \
          paged, and let an administrator look at `daypass admin webhooks`"
     )
 }
 
-/// The certificate shows the nonce itself; the id does not give it away before that.
+/// Derives the page's id. It is a hash, because the nonce stays secret until the certificate shows
+/// it.
 fn page_id(nonce: &[u8; 32]) -> String {
     let hash = Sha256::new()
         .chain_update(b"daypass page")

@@ -1,33 +1,33 @@
-//! What hosts fetch: the CA's keys and the revoked passes, each signed by the active CA key and kept until it changes.
+//! Publishes what hosts fetch: the CA's keys and the revoked passes, each signed by the active CA
+//! key and kept until it changes.
 
-use std::{
-    fmt::Write as _,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt::Write as _, sync::Arc};
 
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 pub use super::documents::{Document, Revocations};
-use super::{Authority, Error};
+use super::{authority::Authority, error::Error};
 use crate::{
     ca::{self, Ca, draft::fingerprint, statement::Statement},
     ledger::Standing,
     ssh::krl::{Krl, Revoked},
 };
 
-/// The passes that hosts must refuse now. Holds what was acknowledged before the call. What is listed follows from the
-/// ledger alone: `now` only dates the list, for the clock may be wrong.
+/// The passes that hosts must refuse now. Includes every revocation that was acknowledged before
+/// the call. The list follows from the ledger alone: `now` only dates it, because the clock may be
+/// wrong.
 ///
 /// # Errors
-/// [`Error::Ca`] where the key does not sign; [`Error::Krl`] where the list does not read back: nothing is published then.
+/// Returns [`Error::Ca`] if the key does not sign, and [`Error::Krl`] if the list does not read
+/// back. Nothing is published then.
 pub fn revocations(authority: &Authority, now: OffsetDateTime) -> Result<Arc<Revocations>, Error> {
     let now = u64::try_from(now.unix_timestamp()).unwrap_or(0);
-    let mut last = locked(&authority.published.revocations);
+    let mut last = authority.published.revocations();
     let version = authority.store.standing(Standing::revocation_version);
     match &*last {
         Some(last) if last.version == version => Ok(last.clone()),
-        _ => {
+        Some(_) | None => {
             let fresh = Arc::new(list(authority, now)?);
             *last = Some(fresh.clone());
             Ok(fresh)
@@ -35,13 +35,13 @@ pub fn revocations(authority: &Authority, now: OffsetDateTime) -> Result<Arc<Rev
     }
 }
 
-/// Every published key, one per line below a comment with the list's version: a file for sshd's `TrustedUserCAKeys`. They
-/// change with a restart only.
+/// Every published key, one per line below a comment with the list's version: a file for sshd's
+/// `TrustedUserCAKeys`. It changes with a restart only.
 ///
 /// # Errors
-/// [`Error::Ca`] where the key does not sign.
+/// Returns [`Error::Ca`] if the key does not sign.
 pub fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Error> {
-    let mut last = locked(&authority.published.keys);
+    let mut last = authority.published.keys();
     match &*last {
         Some(last) => Ok(last.clone()),
         None => {
@@ -82,7 +82,7 @@ fn document(ca: &Ca, statement: Statement, body: Vec<u8>) -> Result<Document, Er
     })
 }
 
-/// The version is signed with the keys, so that no host goes back to a list that was good once.
+/// The version is signed with the keys, so that no host accepts an older list again.
 fn key_lines(ca: &Ca, version: u64) -> Result<Vec<u8>, Error> {
     let mut lines = format!("# daypass CA keys, version {version}\n");
     for (key, _) in ca.keys() {
@@ -99,8 +99,4 @@ fn blobs(ca: &Ca) -> Result<Vec<(String, Vec<u8>)>, ca::Error> {
         Ok((fingerprint(key), blob))
     };
     ca.keys().map(|(key, _)| blob(key)).collect()
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use time::OffsetDateTime;
 
 use crate::{
     ca::{Draft, draft::fingerprint},
@@ -14,11 +13,65 @@ use crate::{
         standing::Request,
     },
     policy::{
-        Ask, Context, Grant, Pending, Restriction,
+        Ask, Context, Grant, Means, Pending, Person, Restriction,
         bastion::{Passage, Way},
     },
     ssh::options::Extension,
 };
+
+/// What the events of one issuance share.
+pub(super) struct Basis<'a> {
+    pub(super) holder: &'a Holder,
+    pub(super) ask: &'a Ask,
+    pub(super) context: Context,
+    /// The hash of the policy that decided.
+    pub(super) policy: &'a str,
+}
+
+impl Basis<'_> {
+    /// The request for everything that `pending` would grant.
+    pub(super) fn requested(&self, pending: &Pending) -> Requested {
+        let now = u64::try_from(self.context.now.unix_timestamp()).unwrap_or(0);
+        Requested {
+            who: who(self.holder.identity()),
+            ask: asked(self.ask, self.context),
+            key: fingerprint(self.holder.key()),
+            needed: pending.count(),
+            expires_at: now.saturating_add(pending.within().as_secs()),
+            principals: pending.principals().iter().cloned().collect(),
+            command: pending.command().map(str::to_owned),
+            source_addresses: pending.source().map(networks),
+            extensions: extension_words(pending.extensions()),
+            ttl_seconds: pending.ttl().as_secs(),
+            policy: self.policy.to_owned(),
+            through: pending.way().map(through),
+        }
+    }
+
+    /// The event of the pass that `draft` will be. The store's writer fills in the hash of the
+    /// bytes to be signed, because it covers the serial.
+    pub(super) fn issued(&self, grant: &Grant, draft: &Draft) -> Issued {
+        let identity = self.holder.identity();
+        Issued {
+            who: who(identity),
+            ask: asked(self.ask, self.context),
+            key: draft.key_fingerprint().to_owned(),
+            binding: binding_word(identity).to_owned(),
+            key_id: draft.key_id().to_owned(),
+            principals: grant.principals().iter().cloned().collect(),
+            command: grant.command().map(str::to_owned),
+            source_addresses: grant.source().map(networks),
+            extensions: extension_words(grant.extensions()),
+            valid_after: draft.valid_after(),
+            valid_before: draft.valid_before(),
+            policy: self.policy.to_owned(),
+            ca: draft.ca_fingerprint().to_owned(),
+            to_be_signed: String::new(),
+            emergency_proof: identity.emergency().map(emergency_proof),
+            jump: None,
+        }
+    }
+}
 
 /// The identity, with the claims that the policy saw.
 pub(super) fn who(identity: &Identity) -> Who {
@@ -88,6 +141,16 @@ pub(super) fn expect_recordable_command(command: Option<&str>) -> Result<(), Str
     }
 }
 
+/// The approver of a request, with the claims of that time. `None` if the ledger has no claims.
+pub(super) fn person(approver: &Who) -> Option<Person<'_>> {
+    Some(Person {
+        issuer: &approver.issuer,
+        subject: &approver.subject,
+        claims: approver.claims.as_object()?,
+        means: Means::Token,
+    })
+}
+
 /// A recorded ask, for the conditions that judge it again.
 pub(super) fn ask(asked: &Asked) -> Ask {
     Ask {
@@ -96,31 +159,6 @@ pub(super) fn ask(asked: &Asked) -> Ask {
         params: asked.params.clone(),
         reason: asked.reason.clone(),
         ..Ask::default()
-    }
-}
-
-/// The request for all that `pending` would grant.
-pub(super) fn requested(
-    holder: &Holder,
-    asked: Asked,
-    pending: &Pending,
-    policy: &str,
-    now: OffsetDateTime,
-) -> Requested {
-    let now = u64::try_from(now.unix_timestamp()).unwrap_or(0);
-    Requested {
-        who: who(holder.identity()),
-        ask: asked,
-        key: fingerprint(holder.key()),
-        needed: pending.count(),
-        expires_at: now.saturating_add(pending.within().as_secs()),
-        principals: pending.principals().iter().cloned().collect(),
-        command: pending.command().map(str::to_owned),
-        source_addresses: pending.source().map(networks),
-        extensions: extension_words(pending.extensions()),
-        ttl_seconds: pending.ttl().as_secs(),
-        policy: policy.to_owned(),
-        through: pending.way().map(through),
     }
 }
 
@@ -174,34 +212,6 @@ fn parsed(list: &[String]) -> BTreeSet<ipnet::IpNet> {
 
 fn networks(list: &BTreeSet<ipnet::IpNet>) -> Vec<String> {
     list.iter().map(ToString::to_string).collect()
-}
-
-/// All of the pass that `draft` will be. The writer fills in the hash, for it covers the serial.
-pub(super) fn issued(
-    holder: &Holder,
-    asked: Asked,
-    grant: &Grant,
-    draft: &Draft,
-    policy: &str,
-) -> Issued {
-    Issued {
-        who: who(holder.identity()),
-        ask: asked,
-        key: draft.key_fingerprint().to_owned(),
-        binding: binding_word(holder.identity()).to_owned(),
-        key_id: draft.key_id().to_owned(),
-        principals: grant.principals().iter().cloned().collect(),
-        command: grant.command().map(str::to_owned),
-        source_addresses: grant.source().map(networks),
-        extensions: extension_words(grant.extensions()),
-        valid_after: draft.valid_after(),
-        valid_before: draft.valid_before(),
-        policy: policy.to_owned(),
-        ca: draft.ca_fingerprint().to_owned(),
-        to_be_signed: String::new(),
-        emergency_proof: holder.identity().emergency().map(emergency_proof),
-        jump: None,
-    }
 }
 
 /// What registered keys signed, so that the ledger alone shows it.

@@ -1,17 +1,17 @@
-//! Listing and explaining roles. Grants nothing, records nothing.
+//! Lists and explains roles. Grants and records nothing.
 
-use super::Authority;
+use super::authority::Authority;
 use crate::{
     identity::Identity,
     policy::{Ask, Context, Policy, explain::Explanation, role::Role},
 };
 
-/// The roles open to `identity`, in the policy's order; with a host, those usable there.
+/// The roles open to `identity`, in the policy's order. With a host: the roles usable there.
 pub fn list<'a>(policy: &'a Policy, identity: &Identity, host: Option<&str>) -> Vec<&'a Role> {
     policy.roles_for(identity, host)
 }
 
-/// Why each role does or does not answer this ask; only the ask's own role where it names one.
+/// Says for each role why it does or does not answer this ask; for one role if the ask names it.
 pub fn explain(
     authority: &Authority,
     identity: &Identity,

@@ -10,7 +10,9 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 
 use super::{
-    issuance::{Outcome, Pass, issue, refuse},
+    attempt::Attempt,
+    authority::Parts,
+    issuance::{Issuance, Outcome, Pass},
     *,
 };
 use crate::{
@@ -70,10 +72,13 @@ impl World {
             .await
             .unwrap();
         let ca = Ca::new(vec![(key, KeyState::Active)]).unwrap();
-        let name = "ca.example.com".to_owned();
-        let authority = Authority::start(name, ca, policy(POLICY), store, now())
-            .await
-            .unwrap();
+        let parts = Parts {
+            server_name: "ca.example.com".to_owned(),
+            ca,
+            policy: policy(POLICY),
+            store,
+        };
+        let authority = Authority::start(parts, now()).await.unwrap();
         Self {
             authority,
             _folder: folder,
@@ -97,7 +102,8 @@ impl World {
     }
 
     async fn issue(&self, holder: &Holder, ask: &Ask) -> Result<Pass, Error> {
-        match issue(&self.authority, holder, ask, context(), [3; 32]).await? {
+        let issuance = Issuance::new(&self.authority, holder, ask, context());
+        match issuance.issue([3; 32]).await? {
             Outcome::Pass(pass) => Ok(*pass),
             Outcome::Pending(view) => panic!("no pass, but request {}", view.request.id),
         }
@@ -318,15 +324,14 @@ async fn what_was_refused_before_the_policy_is_one_event() {
     let world = World::new().await;
     let identity = identity(&["sre"]);
     let long = logs(&"x".repeat(60_000));
-    let refused = refuse(
-        &world.authority,
-        &identity,
-        None,
-        &long,
-        context(),
-        "SUBJECT_KEY",
-        "an RSA key has 3072 to 8192 bits",
-    );
+    let attempt = Attempt {
+        identity: &identity,
+        key: None,
+        ask: &long,
+        context: context(),
+    };
+    let problem = "an RSA key has 3072 to 8192 bits";
+    let refused = attempt.refuse(&world.authority, "SUBJECT_KEY", problem);
     let (result, added) = world.added(refused).await;
     result.unwrap();
     let [

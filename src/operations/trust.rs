@@ -1,8 +1,8 @@
-//! What anyone may know, before they have a token.
+//! What every client and host may know, without a token.
 
 use ssh_key::PublicKey;
 
-use super::{Authority, Error};
+use super::{authority::Authority, error::Error};
 use crate::{ca::KeyState, ledger::checkpoint::Verifier, policy::bastion::Bastion};
 
 /// What a client or a host must know to trust this CA's passes and its ledger.
@@ -20,7 +20,7 @@ pub struct Trust {
     pub bastions: Vec<Bastion>,
 }
 
-/// What anyone may know.
+/// Answers every caller.
 pub fn trust(authority: &Authority) -> Trust {
     let policy = authority.policy();
     let patterns = policy.host_patterns();
@@ -40,21 +40,21 @@ pub fn trust(authority: &Authority) -> Trust {
 /// The ledger's head, signed (C2SP tlog-checkpoint).
 ///
 /// # Errors
-/// [`Error::Store`] where it cannot be written down before it is shown.
+/// Returns [`Error::Store`] if it cannot be stored before it is shown.
 pub async fn checkpoint(authority: &Authority) -> Result<String, Error> {
     Ok(authority.store.checkpoint().await?)
 }
 
-/// How this CA is.
+/// The state of this CA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// Whether events can be recorded now; without that no pass is issued.
+    /// Whether events can be recorded now. If not, no pass is issued.
     pub store: bool,
     /// The ledger's size.
     pub ledger_size: u64,
 }
 
-/// Asks the store, cheaply.
+/// Asks the store. Reads no database.
 pub fn health(authority: &Authority) -> Health {
     Health {
         store: authority.store.is_ready(),

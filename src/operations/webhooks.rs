@@ -1,45 +1,55 @@
-//! What became of webhooks, for those whom the policy's `[admin]` names.
+//! Deliveries to webhooks, for the administrators whom the policy's `[admin]` names.
 
-use super::{Authority, Error, admin, record};
+use super::{admin::expect_reader, authority::Authority, error::Error, record};
 pub use crate::notify::{DeadLetter, Report, Which};
 use crate::{identity::Identity, ledger::event::Applicant, policy::Context};
 
-/// How things stand with each webhook.
+/// Dead letters of one webhook.
+#[derive(Clone, Copy, Debug)]
+pub struct DeadLetters<'a> {
+    /// The webhook's name.
+    pub webhook: &'a str,
+    /// One of them, or all.
+    pub which: Which,
+}
+
+/// The state of each webhook.
 ///
 /// # Errors
-/// [`Error::AdminDenied`], recorded.
+/// Returns [`Error::AdminDenied`], recorded, if the policy does not name this identity.
 pub async fn list(
     authority: &Authority,
     identity: &Identity,
     context: Context,
 ) -> Result<Vec<Report>, Error> {
-    let wanted = || "list webhooks".to_owned();
-    admin::expect_administrator(authority, identity, None, wanted, &None, context).await?;
+    expect_reader(authority, identity, context, "list webhooks").await?;
     Ok(authority.notifier.reports())
 }
 
-/// Lets dead letters of a webhook be tried again from the start; how many those are.
+/// Delivers dead letters again, from the first attempt. Returns how many those are.
 ///
 /// # Errors
-/// [`Error::AdminDenied`], recorded; [`Error::NotFound`] where there is no such webhook or dead letter.
+/// Returns [`Error::AdminDenied`], recorded, if the policy does not name this identity, and
+/// [`Error::NotFound`] if there is no such webhook or dead letter.
 pub async fn retry(
     authority: &Authority,
     identity: &Identity,
-    name: &str,
-    which: Which,
+    letters: DeadLetters<'_>,
     context: Context,
 ) -> Result<u64, Error> {
-    let wanted = || format!("retry webhook {name}");
-    admin::expect_administrator(authority, identity, None, wanted, &None, context).await?;
+    let DeadLetters { webhook, which } = letters;
+    let wanted = format!("retry webhook {webhook}");
+    expect_reader(authority, identity, context, &wanted).await?;
     let who = record::who(identity);
     authority
         .store
         .standing(|standing| standing.expect_unlocked(&Applicant::new(&who, None, None)))
         .map_err(Error::Objection)?;
-    match (authority.notifier.revive(name, which, context.now), which) {
-        (None, _) => Err(Error::NotFound(format!("there is no webhook {name:?}"))),
+    let revived = authority.notifier.revive(webhook, which, context.now);
+    match (revived, which) {
+        (None, _) => Err(Error::NotFound(format!("there is no webhook {webhook:?}"))),
         (Some(0), Which::Index(index)) => Err(Error::NotFound(format!(
-            "webhook {name:?} has no dead letter {index}"
+            "webhook {webhook:?} has no dead letter {index}"
         ))),
         (Some(count), _) => Ok(count),
     }

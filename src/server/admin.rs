@@ -15,8 +15,9 @@ use crate::{
         standing::Lock,
     },
     operations::{
-        admin::{self, Signed},
-        issuance, webhooks,
+        admin::{self, Signed, SignedOrder},
+        attempt::Attempt,
+        webhooks::{self, DeadLetters},
     },
     policy::Ask,
     proto::v1::{self, admin_server::Admin},
@@ -107,9 +108,14 @@ impl Services {
             binding_secret: &request.binding_secret,
             signature: &request.signature,
         };
-        let (holder, order) = self.signed(call, identity, &brought, &wanted).await?;
-        let (authority, context) = (&self.authority, call.context());
-        let done = admin::revoke(authority, &holder, target, order, context).await?;
+        let (holder, signed) = self.signed(call, identity, &brought, &wanted).await?;
+        let order = SignedOrder {
+            authority: &self.authority,
+            holder: &holder,
+            signed,
+            context: call.context(),
+        };
+        let done = order.revoke(target).await?;
         Ok(convert::revoked(done))
     }
 
@@ -130,10 +136,15 @@ impl Services {
             binding_secret: &request.binding_secret,
             signature: &request.signature,
         };
-        let (holder, order) = self.signed(call, identity, &brought, &wanted).await?;
-        let (authority, context) = (&self.authority, call.context());
-        let (to, reason) = (target.clone(), order.reason.clone());
-        let done = admin::lock(authority, &holder, to, order, context).await?;
+        let (holder, signed) = self.signed(call, identity, &brought, &wanted).await?;
+        let order = SignedOrder {
+            authority: &self.authority,
+            holder: &holder,
+            signed,
+            context: call.context(),
+        };
+        let (to, reason) = (target.clone(), order.signed.reason.clone());
+        let done = order.lock(to).await?;
         let lock = Lock {
             target,
             reason,
@@ -165,9 +176,14 @@ impl Services {
             binding_secret: &request.binding_secret,
             signature: &request.signature,
         };
-        let (holder, order) = self.signed(call, identity, &brought, &wanted).await?;
-        let (authority, context) = (&self.authority, call.context());
-        let index = admin::unlock(authority, &holder, target, order, context).await?;
+        let (holder, signed) = self.signed(call, identity, &brought, &wanted).await?;
+        let order = SignedOrder {
+            authority: &self.authority,
+            holder: &holder,
+            signed,
+            context: call.context(),
+        };
+        let index = order.unlock(target).await?;
         Ok(v1::UnlockResponse { index })
     }
 
@@ -206,9 +222,13 @@ impl Services {
         };
         let key = key::parse(brought.public_key).ok();
         let (reason, detail) = (refusal.reason(), format!("{wanted}: {refusal}"));
-        let (authority, ask, context) = (&self.authority, Ask::default(), call.context());
-        let key = key.as_ref();
-        issuance::refuse(authority, &identity, key, &ask, context, reason, &detail).await?;
+        let attempt = Attempt {
+            identity: &identity,
+            key: key.as_ref(),
+            ask: &Ask::default(),
+            context: call.context(),
+        };
+        attempt.refuse(&self.authority, reason, &detail).await?;
         Err(refusal)
     }
 
@@ -226,9 +246,13 @@ impl Services {
         request: v1::RetryWebhooksRequest,
     ) -> Result<v1::RetryWebhooksResponse, Refusal> {
         let identity = self.authenticate(call).await?;
-        let (name, which) = deliveries::retry(&request)?;
+        let (webhook, which) = deliveries::retry(&request)?;
+        let letters = DeadLetters {
+            webhook: &webhook,
+            which,
+        };
         let (authority, context) = (&self.authority, call.context());
-        let count = webhooks::retry(authority, &identity, &name, which, context).await?;
+        let count = webhooks::retry(authority, &identity, letters, context).await?;
         Ok(v1::RetryWebhooksResponse { count })
     }
 }

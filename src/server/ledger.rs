@@ -10,7 +10,7 @@ use super::{Services, call::Call, convert, status::Refusal};
 use crate::{
     operations::{
         Authority,
-        audit::{self, Export},
+        audit::{self, Export, Range},
         trust,
     },
     proto::v1::{self, ledger_server::Ledger, prove_request::Proof},
@@ -74,8 +74,12 @@ impl Services {
             0 => ENTRIES,
             limit => limit.min(MOST_ENTRIES),
         };
-        let (from, newest_first) = (request.from, request.newest_first);
-        let page = audit::list(&self.authority, &identity, from, limit, newest_first).await?;
+        let range = Range {
+            from: request.from,
+            limit,
+            newest_first: request.newest_first,
+        };
+        let page = audit::list(&self.authority, &identity, range).await?;
         Ok(convert::page(page))
     }
 

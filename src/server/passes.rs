@@ -11,7 +11,8 @@ use super::{
 use crate::{
     identity::{Holder, Identity, proof},
     operations::{
-        issuance::{self, Outcome},
+        attempt::Attempt,
+        issuance::{Issuance, Outcome},
         roles,
     },
     policy::Ask,
@@ -76,7 +77,8 @@ impl Services {
             Err(refusal) => return Err(self.refuse(call, &identity, &request, refusal).await),
         };
         let (authority, context) = (&self.authority, call.context());
-        match issuance::issue(authority, &holder, &ask, context, random()?).await? {
+        let issuance = Issuance::new(authority, &holder, &ask, context);
+        match issuance.issue(random()?).await? {
             Outcome::Pass(pass) => {
                 call.issued(pass.certificate.serial());
                 Ok(convert::pass(&pass)?)
@@ -122,15 +124,13 @@ impl Services {
         let ask = convert::ask(&wire).unwrap_or_else(|_| convert::readable(&wire));
         let key = key::parse(&request.public_key).ok();
         let detail = refusal.to_string();
-        let recorded = issuance::refuse(
-            &self.authority,
+        let attempt = Attempt {
             identity,
-            key.as_ref(),
-            &ask,
-            call.context(),
-            refusal.reason(),
-            &detail,
-        );
+            key: key.as_ref(),
+            ask: &ask,
+            context: call.context(),
+        };
+        let recorded = attempt.refuse(&self.authority, refusal.reason(), &detail);
         match recorded.await {
             Ok(()) => refusal,
             Err(error) => error.into(),

@@ -16,7 +16,8 @@ use crate::{
         standing::{self, Verb},
     },
     operations::{
-        issuance,
+        attempt::Attempt,
+        issuance::Issuance,
         requests::{self, Verdict, Viewer},
     },
     proto::v1::{self, requests_server::Requests},
@@ -105,7 +106,8 @@ impl Services {
             Ok(read) => read,
             Err(refusal) => return Err(self.refuse(call, &identity, &request, refusal).await),
         };
-        let view = requests::open(&self.authority, &holder, &ask, call.context()).await?;
+        let issuance = Issuance::new(&self.authority, &holder, &ask, call.context());
+        let view = issuance.open().await?;
         Ok(convert::request(&view))
     }
 
@@ -213,9 +215,13 @@ impl Services {
     ) -> Refusal {
         let ask = requests::about(request);
         let (reason, detail) = (refusal.reason(), refusal.to_string());
-        let context = call.context();
-        let authority = &self.authority;
-        match issuance::refuse(authority, identity, None, &ask, context, reason, &detail).await {
+        let attempt = Attempt {
+            identity,
+            key: None,
+            ask: &ask,
+            context: call.context(),
+        };
+        match attempt.refuse(&self.authority, reason, &detail).await {
             Ok(()) => refusal,
             Err(error) => error.into(),
         }

@@ -13,7 +13,8 @@ use daypass::{
     ledger::{What, checkpoint::Signer},
     operations::{
         Authority,
-        issuance::{Outcome, issue},
+        authority::Parts,
+        issuance::{Issuance, Outcome},
     },
     policy::{Ask, Context, Policy},
     store::Store,
@@ -52,8 +53,13 @@ impl World {
         let ca = Ca::new(vec![(key, KeyState::Active)]).unwrap();
         let policy = Policy::parse(policy, "policy.toml").unwrap();
         let now = OffsetDateTime::now_utc();
-        let authority = Authority::start(SERVER.to_owned(), ca, policy, store.await.unwrap(), now);
-        let authority = authority.await.unwrap();
+        let parts = Parts {
+            server_name: SERVER.to_owned(),
+            ca,
+            policy,
+            store: store.await.unwrap(),
+        };
+        let authority = Authority::start(parts, now).await.unwrap();
         Self {
             issuer,
             issuers,
@@ -92,8 +98,8 @@ impl World {
             now: OffsetDateTime::now_utc(),
             caller: Some([127, 0, 0, 1].into()),
         };
-        let answer = issue(&self.authority, &holder, ask, context, rand::random()).await;
-        answer.is_err()
+        let issuance = Issuance::new(&self.authority, &holder, ask, context);
+        issuance.issue(rand::random()).await.is_err()
     }
 
     async fn issue(&self, person: &str, ask: &Ask, kind: &[&str], shift: Duration) -> Pass {
@@ -104,8 +110,8 @@ impl World {
             now: OffsetDateTime::now_utc() + shift,
             caller: Some([127, 0, 0, 1].into()),
         };
-        let pass = issue(&self.authority, &holder, ask, context, rand::random()).await;
-        let Outcome::Pass(pass) = pass.unwrap() else {
+        let issuance = Issuance::new(&self.authority, &holder, ask, context);
+        let Outcome::Pass(pass) = issuance.issue(rand::random()).await.unwrap() else {
             panic!("the role needs approval");
         };
         Pass::new(folder, pass.certificate)

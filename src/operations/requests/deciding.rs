@@ -2,21 +2,20 @@
 
 use ssh_key::PublicKey;
 
-use super::{
-    super::{
-        Authority, Error,
-        issuance::{self, MOST_DECISIONS},
-        record,
-    },
-    view::{View, about, find, may_decide, view},
-};
+use super::view::{Reader, View, about, find};
 use crate::{
     identity::Holder,
     ledger::{What, approval, event::Decided, standing::Verb},
+    operations::{
+        authority::Authority,
+        error::Error,
+        issuance::{Issuance, Step},
+        record,
+    },
     policy::Context,
 };
 
-/// A decision, with the signature that the door has checked.
+/// A decision, with the signature that the server has verified.
 pub struct Verdict<'a> {
     /// The request's id.
     pub id: u64,
@@ -28,64 +27,55 @@ pub struct Verdict<'a> {
     pub signature: &'a str,
 }
 
-/// Takes a decision of a proven holder about a request.
+/// Takes a decision of a proven key holder about a request.
 ///
 /// # Errors
-/// [`Error::Denied`] and [`Error::Objection`] are in the ledger, once, and do not count.
+/// Returns [`Error::Denied`] or [`Error::Objection`] if the decision does not count; the ledger
+/// holds that refusal once. Returns [`Error::Store`] if the ledger cannot be written.
 pub async fn decide(
     authority: &Authority,
     holder: &Holder,
     verdict: &Verdict<'_>,
     context: Context,
 ) -> Result<View, Error> {
-    for _ in 0..MOST_DECISIONS {
-        match decide_once(authority, holder, verdict, context).await {
-            Err(error) if error.is_policy_changed() => {
-                authority.settle_policy(context.now).await?;
-            }
-            outcome => return outcome,
-        }
-    }
     let ask = about(&find(authority, verdict.id)?);
-    Err(issuance::replaced_too_often(authority, holder, &ask, context).await)
+    let issuance = Issuance::new(authority, holder, &ask, context);
+    issuance.expect_recordable().await?;
+    issuance.decide(verdict).await
 }
 
-async fn decide_once(
-    authority: &Authority,
-    holder: &Holder,
-    verdict: &Verdict<'_>,
-    context: Context,
-) -> Result<View, Error> {
-    let request = find(authority, verdict.id)?;
-    let policy = authority.policy();
-    let identity = holder.identity();
-    if let Err(problem) = record::expect_recordable(identity, &about(&request), context) {
-        return Err(issuance::invalid(authority, holder, &about(&request), context, problem).await);
+impl Step for &Verdict<'_> {
+    type Outcome = View;
+
+    async fn take(&mut self, it: &Issuance<'_>) -> Result<Option<View>, Error> {
+        let (authority, now) = (it.authority, it.context.now);
+        let request = find(authority, self.id)?;
+        let reader = Reader {
+            policy: &it.policy,
+            identity: it.holder.identity(),
+        };
+        if let Err(denial) = reader.expect_decider(&request, self.verb) {
+            return it.refuse(Error::Denied(denial)).await;
+        }
+        let decided = Box::new(Decided {
+            request: request.id,
+            role: request.ask.role,
+            who: record::who(it.holder.identity()),
+            key: openssh(it.holder.key())?,
+            signature: approval::compact(self.signature),
+            comment: self.comment.to_owned(),
+            policy: it.policy.hash().to_owned(),
+        });
+        let what = match self.verb {
+            Verb::Approve => What::Approved(decided),
+            Verb::Deny => What::Refused(decided),
+            Verb::Cancel => What::Cancelled(decided),
+            Verb::Review => What::Reviewed(decided),
+        };
+        authority.store.record(what, now).await?;
+        let request = find(authority, self.id)?;
+        reader.read(authority, request, now).await.map(Some)
     }
-    if let Err(denial) = may_decide(&policy, identity, &request, verdict.verb) {
-        let ask = about(&request);
-        let (code, detail) = (denial.reason.code(), &denial.detail);
-        issuance::refuse_holder(authority, holder, &ask, context, code, detail).await?;
-        return Err(Error::Denied(denial));
-    }
-    let decided = Box::new(Decided {
-        request: request.id,
-        role: request.ask.role.clone(),
-        who: record::who(identity),
-        key: openssh(holder.key())?,
-        signature: approval::compact(verdict.signature),
-        comment: verdict.comment.to_owned(),
-        policy: policy.hash().to_owned(),
-    });
-    let what = match verdict.verb {
-        Verb::Approve => What::Approved(decided),
-        Verb::Deny => What::Refused(decided),
-        Verb::Cancel => What::Cancelled(decided),
-        Verb::Review => What::Reviewed(decided),
-    };
-    authority.store.record(what, context.now).await?;
-    let request = find(authority, verdict.id)?;
-    view(authority, &policy, identity, request, context.now).await
 }
 
 fn openssh(key: &PublicKey) -> Result<String, Error> {

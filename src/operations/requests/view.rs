@@ -12,14 +12,123 @@ use crate::{
 /// A request as one identity sees it.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// What stands of it.
+    /// The request, as the ledger has it.
     pub request: Request,
-    /// What it is now.
+    /// Its state at the time of the call.
     pub state: State,
-    /// Its event's stored bytes, whose leaf hash deciders sign.
+    /// Its event's stored bytes. Deciders sign their leaf hash.
     pub event: Vec<u8>,
     /// Whether this identity may decide it now.
     pub may_decide: bool,
+}
+
+/// An identity under one policy: what it may see, and what it may decide.
+pub(in crate::operations) struct Reader<'a> {
+    pub(in crate::operations) policy: &'a Policy,
+    pub(in crate::operations) identity: &'a Identity,
+}
+
+impl Reader<'_> {
+    /// Whether the identity opened the request, may decide it, or may read the ledger.
+    pub(in crate::operations) fn may_see(&self, request: &Request) -> bool {
+        let (policy, identity) = (self.policy, self.identity);
+        let ask = record::ask(&request.ask);
+        request.is_by(&record::who(identity))
+            || policy.may_approve(identity, &ask)
+            || policy.may_review(identity, &ask)
+            || policy.may_audit(identity)
+    }
+
+    /// Refuses a decision that the policy does not give this identity. That people do not decide
+    /// their own requests is checked by the ledger, and allowed here.
+    pub(in crate::operations) fn expect_decider(
+        &self,
+        request: &Request,
+        verb: Verb,
+    ) -> Result<(), Denial> {
+        let (policy, identity) = (self.policy, self.identity);
+        if verb != Verb::Cancel {
+            policy::expect_bound(identity)?;
+        }
+        let ask = record::ask(&request.ask);
+        let own = request.is_by(&record::who(identity));
+        let may = match verb {
+            Verb::Cancel => true,
+            Verb::Approve | Verb::Deny => own || policy.may_approve(identity, &ask),
+            Verb::Review => own || policy.may_review(identity, &ask),
+        };
+        if may {
+            return Ok(());
+        }
+        let (verb, role) = (verb.word(), &request.ask.role);
+        let detail = format!("you are not among those who may {verb} for role {role:?}");
+        Err(Denial::new(Reason::Approval, detail))
+    }
+
+    /// The view of `request`, whose event's bytes are `event`.
+    pub(in crate::operations) fn view(
+        &self,
+        request: Request,
+        event: Vec<u8>,
+        now: OffsetDateTime,
+    ) -> View {
+        let state = request.state(now);
+        View {
+            may_decide: self.may_decide(&request, state),
+            event,
+            request,
+            state,
+        }
+    }
+
+    fn may_decide(&self, request: &Request, state: State) -> bool {
+        let verb = match state {
+            State::Pending => Verb::Approve,
+            State::ReviewOpen => Verb::Review,
+            State::Approved
+            | State::Denied
+            | State::Cancelled
+            | State::Expired
+            | State::Redeemed
+            | State::Reviewed => return false,
+        };
+        let who = record::who(self.identity);
+        let has_decided = request.decisions.iter().any(|decision| {
+            decision.who.issuer == who.issuer && decision.who.subject == who.subject
+        });
+        !request.is_of(&who) && !has_decided && self.expect_decider(request, verb).is_ok()
+    }
+
+    /// [`Reader::view`], with the event read from the ledger.
+    pub(in crate::operations) async fn read(
+        &self,
+        authority: &Authority,
+        request: Request,
+        now: OffsetDateTime,
+    ) -> Result<View, Error> {
+        let event = event(authority, request.id).await?;
+        Ok(self.view(request, event, now))
+    }
+}
+
+/// One request or review.
+///
+/// # Errors
+/// Returns [`Error::Objection`] with [`Rule::NoSuchRequest`] if there is no such request that this
+/// identity may see.
+pub async fn get(
+    authority: &Authority,
+    identity: &Identity,
+    id: u64,
+    now: OffsetDateTime,
+) -> Result<View, Error> {
+    let request = find(authority, id)?;
+    let policy = &authority.policy();
+    let reader = Reader { policy, identity };
+    if !reader.may_see(&request) {
+        return Err(Error::Objection(unknown(id)));
+    }
+    reader.read(authority, request, now).await
 }
 
 /// An ask that names a request and its role, for the record of a decision that does not count.
@@ -31,57 +140,7 @@ pub fn about(request: &Request) -> Ask {
     }
 }
 
-pub(in crate::operations) fn may_see(
-    policy: &Policy,
-    identity: &Identity,
-    request: &Request,
-) -> bool {
-    let ask: Ask = record::ask(&request.ask);
-    request.is_by(&record::who(identity))
-        || policy.may_approve(identity, &ask)
-        || policy.may_review(identity, &ask)
-        || policy.may_audit(identity)
-}
-
-pub(in crate::operations) async fn view(
-    authority: &Authority,
-    policy: &Policy,
-    identity: &Identity,
-    request: Request,
-    now: OffsetDateTime,
-) -> Result<View, Error> {
-    let event = event(authority, request.id).await?;
-    Ok(view_of(policy, identity, request, event, now))
-}
-
-pub(in crate::operations) fn view_of(
-    policy: &Policy,
-    identity: &Identity,
-    request: Request,
-    event: Vec<u8>,
-    now: OffsetDateTime,
-) -> View {
-    let who = record::who(identity);
-    let state = request.state(now);
-    let again = |decision: &crate::ledger::standing::Decision| {
-        decision.who.issuer == who.issuer && decision.who.subject == who.subject
-    };
-    let verb = match state {
-        State::Pending => Some(Verb::Approve),
-        State::ReviewOpen => Some(Verb::Review),
-        _ => None,
-    };
-    let may_decide = !request.is_of(&who)
-        && !request.decisions.iter().any(again)
-        && verb.is_some_and(|verb| may_decide(policy, identity, &request, verb).is_ok());
-    View {
-        event,
-        request,
-        state,
-        may_decide,
-    }
-}
-
+/// The request as the ledger has it now.
 pub(in crate::operations) fn find(authority: &Authority, id: u64) -> Result<Request, Error> {
     let found = authority
         .store
@@ -89,47 +148,18 @@ pub(in crate::operations) fn find(authority: &Authority, id: u64) -> Result<Requ
     found.ok_or_else(|| Error::Objection(unknown(id)))
 }
 
-pub(in crate::operations) fn unknown(id: u64) -> Objection {
-    Objection::new(
-        Rule::NoSuchRequest,
-        format!(
-            "there is no request {id} that you may see (`daypass ledger show {id}` has one that ended long ago)"
-        ),
-    )
-}
-
+/// The stored bytes of a request's event.
 pub(in crate::operations) async fn event(authority: &Authority, id: u64) -> Result<Vec<u8>, Error> {
     let mut entries = authority.store.entries(id, 1).await?;
     let event = entries.pop().map(|(_, event)| event);
     event.ok_or_else(|| Error::Objection(unknown(id)))
 }
 
-/// The policy's side of it; that people do not decide their own is the standing's.
-pub(in crate::operations) fn may_decide(
-    policy: &Policy,
-    identity: &Identity,
-    request: &Request,
-    verb: Verb,
-) -> Result<(), Denial> {
-    if verb != Verb::Cancel {
-        policy::expect_bound(identity)?;
-    }
-    let ask = record::ask(&request.ask);
-    let own = request.is_by(&record::who(identity));
-    let may = match verb {
-        Verb::Cancel => true,
-        Verb::Approve | Verb::Deny => own || policy.may_approve(identity, &ask),
-        Verb::Review => own || policy.may_review(identity, &ask),
-    };
-    match may {
-        true => Ok(()),
-        false => Err(Denial::new(
-            Reason::Approval,
-            format!(
-                "you are not among those who may {} for role {:?}",
-                verb.word(),
-                request.ask.role
-            ),
-        )),
-    }
+fn unknown(id: u64) -> Objection {
+    Objection::new(
+        Rule::NoSuchRequest,
+        format!(
+            "there is no request {id} that you may see (`daypass ledger show {id}` has one that ended long ago)"
+        ),
+    )
 }

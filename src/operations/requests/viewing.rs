@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::view::{View, event, may_see, view_of};
+use super::view::{Reader, View, event};
 use crate::{
     identity::Identity,
     ledger::{
         event::Who,
         standing::{Request, State},
     },
-    operations::{Authority, Error, record},
+    operations::{authority::Authority, error::Error, record},
     policy::{Policy, sight::Sight},
 };
 
@@ -84,24 +84,25 @@ impl Viewer {
 
     /// A change as this identity sees it; none if it may not.
     pub fn view(&self, change: &Change) -> Option<View> {
-        let request = &change.request;
-        let event = change.event.clone();
+        let (request, event) = (&change.request, &change.event);
         self.may_see(request).then(|| {
-            view_of(
-                &self.policy,
-                &self.identity,
-                request.clone(),
-                event,
-                change.at,
-            )
+            self.reader()
+                .view(request.clone(), event.clone(), change.at)
         })
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader {
+            policy: &self.policy,
+            identity: &self.identity,
+        }
     }
 
     fn may_see(&self, request: &Request) -> bool {
         match self.glance(request) {
             Seen::Yes => true,
             Seen::No => false,
-            Seen::Perhaps => may_see(&self.policy, &self.identity, request),
+            Seen::Perhaps => self.reader().may_see(request),
         }
     }
 
@@ -140,13 +141,7 @@ pub async fn list(
             next = Some(id.saturating_sub(1));
             break;
         }
-        views.push(view_of(
-            &viewer.policy,
-            &viewer.identity,
-            request,
-            event,
-            now,
-        ));
+        views.push(viewer.reader().view(request, event, now));
     }
     Ok((views, next))
 }

@@ -60,8 +60,9 @@ impl World {
 
     /// The id of the request that this ask becomes.
     async fn request(&self, holder: &Holder) -> u64 {
-        let outcome = issue(&self.authority, holder, &ask("prod"), context(), [3; 32]).await;
-        match outcome.unwrap() {
+        let ask = ask("prod");
+        let issuance = Issuance::new(&self.authority, holder, &ask, context());
+        match issuance.issue([3; 32]).await.unwrap() {
             Outcome::Pending(view) => view.request.id,
             Outcome::Pass(_) => panic!("the role needs approval"),
         }

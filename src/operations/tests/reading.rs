@@ -6,7 +6,7 @@ use crate::{
         tree::{leaf_hash, verify_consistency, verify_inclusion},
         verify::verify_export,
     },
-    operations::audit::{self, Export},
+    operations::audit::{self, Export, Range},
 };
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn only_those_whom_the_policy_lets_read_the_ledger() {
         (&["security"], true),
     ] {
         let identity = identity(groups);
-        let list = audit::list(&world.authority, &identity, 0, 0, false).await;
+        let list = audit::list(&world.authority, &identity, Range::default()).await;
         let export = Export::open(&world.authority, &identity).await;
         assert_eq!(list.is_ok(), expected, "{groups:?}");
         assert_eq!(export.is_ok(), expected, "{groups:?}");
@@ -33,7 +33,12 @@ async fn only_those_whom_the_policy_lets_read_the_ledger() {
 async fn a_page_newest_first_begins_with_the_head() {
     let world = World::new().await;
     let auditor = identity(&["security"]);
-    let page = audit::list(&world.authority, &auditor, u64::MAX, 2, true)
+    let range = Range {
+        from: u64::MAX,
+        limit: 2,
+        newest_first: true,
+    };
+    let page = audit::list(&world.authority, &auditor, range)
         .await
         .unwrap();
     let indexes: Vec<u64> = page.entries.iter().map(|(index, _)| *index).collect();
@@ -164,7 +169,12 @@ async fn large_events_do_not_make_answers_that_no_client_takes() {
     }
     let auditor = identity(&["security"]);
     for newest_first in [false, true] {
-        let page = audit::list(&world.authority, &auditor, 10, 1000, newest_first)
+        let range = Range {
+            from: 10,
+            limit: 1000,
+            newest_first,
+        };
+        let page = audit::list(&world.authority, &auditor, range)
             .await
             .unwrap();
         let bytes: usize = page.entries.iter().map(|(_, event)| event.len()).sum();
