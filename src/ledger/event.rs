@@ -3,24 +3,30 @@
 //! The bytes are printable ASCII. Whatever was in a name, a reason or a claim, a leaf is one line of text that neither
 //! breaks a log, nor moves a terminal's cursor, nor reads backwards.
 
+mod actor;
+mod asked;
 pub mod bounds;
 mod denials;
 mod jump;
 mod kinds;
+mod locks;
 mod people;
 mod refused;
 mod target;
 
-use std::{collections::BTreeMap, io};
+use std::io;
 
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{CompactFormatter, Formatter};
 use time::OffsetDateTime;
 
 use super::emergency;
+pub use actor::Who;
+pub use asked::Asked;
 pub use denials::Denials;
 pub use jump::{Jump, Through};
-pub use target::{Applicant, Covered, LockTarget, Locked, RevokeTarget, Revoked, Unlocked};
+pub use locks::{Locked, Revoked, Unlocked};
+pub use target::{Applicant, Covered, LockTarget, RevokeTarget, Target};
 
 /// One leaf.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,53 +124,6 @@ impl Formatter for Ascii {
         }
         CompactFormatter.write_string_fragment(writer, plain)
     }
-}
-
-/// Who, as the ledger names them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Who {
-    /// The `iss` claim.
-    pub issuer: String,
-    /// The `sub` claim. `(issuer, subject)` is the identity.
-    pub subject: String,
-    /// A name for people: the verified e-mail, else the subject.
-    pub label: String,
-    /// The claims the decision was made over (groups and the like), for `explain` and `replay`.
-    pub claims: serde_json::Value,
-}
-
-/// What was asked, as given.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Asked {
-    /// The role's name.
-    pub role: String,
-    /// The host that the pass is for, as the user spelt it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub host: Option<String>,
-    /// Values for the holes in the role's command.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub params: BTreeMap<String, String>,
-    /// Why access was needed.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
-    /// Wished lifetime, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub ttl_seconds: Option<u64>,
-    /// Wished source addresses.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub source_addresses: Vec<String>,
-    /// Wished extensions.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub extensions: Vec<String>,
-    /// The caller's address as the server saw it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub caller: Option<String>,
-    /// The approved request that was to be redeemed.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub request: Option<u64>,
-    /// Whether it was asked for as an emergency; its pass waits for a review.
-    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
-    pub emergency: bool,
 }
 
 /// The kinds of event.

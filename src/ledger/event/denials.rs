@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Who;
+use super::actor::Who;
 
 /// So many more denials: of one identity, or of many together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,8 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Who;
-use crate::ledger::order::{Proof, Target};
+use super::actor::Who;
 
 /// What gets no new pass while it is locked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,59 +33,85 @@ pub enum RevokeTarget {
     Before(u64),
 }
 
-/// A revocation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Revoked {
-    /// Who revoked.
-    pub who: Who,
-    /// What it was aimed at.
-    pub target: RevokeTarget,
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
-    /// The passes that this revoked, in order: those that were out and not revoked before.
-    pub serials: Vec<u64>,
-    /// Everyone whom the ledger knew under the target's name, in order; empty for other targets.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub covers: Vec<Covered>,
-    /// The administrator's signature. An event without one is not admitted.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub proof: Option<Proof>,
+/// The target of an order of any kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// A subject or label, and everyone whom the ledger has seen under it.
+    Identity(String),
+    /// A subject key's fingerprint (`SHA256:...`).
+    Key(String),
+    /// A role's name.
+    Role(String),
+    /// One pass.
+    Serial(u64),
+    /// All passes that were issued before this time, in Unix seconds.
+    Before(u64),
 }
 
-/// A lock.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Locked {
-    /// Who locked.
-    pub who: Who,
-    /// What is locked.
-    pub target: LockTarget,
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
-    /// The passes that this revoked, in order: those that were out and not revoked before.
-    pub serials: Vec<u64>,
-    /// Everyone whom the ledger knew under the target's name, in order; empty for other targets.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub covers: Vec<Covered>,
-    /// The administrator's signature. An event without one is not admitted.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub proof: Option<Proof>,
+impl From<&LockTarget> for Target {
+    fn from(target: &LockTarget) -> Self {
+        match target {
+            LockTarget::Identity(name) => Self::Identity(name.clone()),
+            LockTarget::Key(key) => Self::Key(key.clone()),
+            LockTarget::Role(role) => Self::Role(role.clone()),
+        }
+    }
 }
 
-/// The end of a lock.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Unlocked {
-    /// Who unlocked.
-    pub who: Who,
-    /// What is no longer locked.
-    pub target: LockTarget,
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
-    /// The administrator's signature. An event without one is not admitted.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub proof: Option<Proof>,
+impl From<&RevokeTarget> for Target {
+    fn from(target: &RevokeTarget) -> Self {
+        match target {
+            RevokeTarget::Serial(serial) => Self::Serial(*serial),
+            RevokeTarget::Key(key) => Self::Key(key.clone()),
+            RevokeTarget::Identity(name) => Self::Identity(name.clone()),
+            RevokeTarget::Before(time) => Self::Before(*time),
+        }
+    }
+}
+
+impl Target {
+    /// Orders about the same thing follow one another. "All before a time" is one thing at
+    /// any time.
+    pub(in crate::ledger) fn chain(&self) -> Self {
+        match self {
+            Self::Before(_) => Self::Before(0),
+            Self::Identity(_) | Self::Key(_) | Self::Role(_) | Self::Serial(_) => self.clone(),
+        }
+    }
+
+    pub(in crate::ledger) fn encoded(&self) -> (&'static str, Vec<u8>) {
+        match self {
+            Self::Identity(name) => ("identity", name.clone().into_bytes()),
+            Self::Key(key) => ("key", key.clone().into_bytes()),
+            Self::Role(role) => ("role", role.clone().into_bytes()),
+            Self::Serial(serial) => ("serial", serial.to_be_bytes().to_vec()),
+            Self::Before(time) => ("before", time.to_be_bytes().to_vec()),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Identity(name) => write!(f, "identity {name}"),
+            Self::Key(key) => write!(f, "key {key}"),
+            Self::Role(role) => write!(f, "role {role}"),
+            Self::Serial(serial) => write!(f, "serial {serial}"),
+            Self::Before(time) => write!(f, "all before {time}"),
+        }
+    }
+}
+
+impl fmt::Display for LockTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Target::from(self).fmt(f)
+    }
+}
+
+impl fmt::Display for RevokeTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Target::from(self).fmt(f)
+    }
 }
 
 /// An identity that the name of a target stands for.
@@ -125,17 +150,5 @@ impl<'a> Applicant<'a> {
             key,
             role,
         }
-    }
-}
-
-impl fmt::Display for LockTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Target::from(self).fmt(f)
-    }
-}
-
-impl fmt::Display for RevokeTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Target::from(self).fmt(f)
     }
 }

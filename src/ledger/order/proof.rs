@@ -1,0 +1,107 @@
+//! The message that an administrator signs, and the signature as an event keeps it. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::{approval, event::Target};
+
+/// The SSHSIG namespace of administrators' orders. A signature made for anything else does not count.
+pub const NAMESPACE: &str = "daypass-admin@v1";
+
+/// The kinds of order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// No new passes; passes that are out are revoked.
+    Lock,
+    /// The end of a lock.
+    Unlock,
+    /// Passes that are out are revoked.
+    Revoke,
+}
+
+impl Verb {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Lock => "lock",
+            Self::Unlock => "unlock",
+            Self::Revoke => "revoke",
+        }
+    }
+}
+
+/// An order and who gives it to which server.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// The server's name.
+    pub server: &'a str,
+    /// The administrator's `iss` claim.
+    pub issuer: &'a str,
+    /// The administrator's `sub` claim.
+    pub subject: &'a str,
+    /// SHA-256 of the administrator's token.
+    pub token: &'a [u8; 32],
+    /// The kind of order.
+    pub verb: Verb,
+    /// The target.
+    pub target: &'a Target,
+    /// The reason; empty if none was given.
+    pub reason: &'a str,
+    /// One more than the index of the last order about the same target; 0 if there is none.
+    pub after: u64,
+}
+
+impl Order<'_> {
+    /// The bytes that are signed, as length-prefixed strings (RFC 4251, 5): domain, verb, server
+    /// name, SHA-256 of the token, `iss`, `sub`, kind of target, target (a text, or a number as a
+    /// big-endian u64), reason, `after` as a big-endian u64.
+    pub fn message(&self) -> Vec<u8> {
+        let (kind, target) = self.target.encoded();
+        let mut message = Vec::new();
+        for part in [
+            NAMESPACE.as_bytes(),
+            self.verb.word().as_bytes(),
+            self.server.as_bytes(),
+            self.token,
+            self.issuer.as_bytes(),
+            self.subject.as_bytes(),
+            kind.as_bytes(),
+            &target,
+            self.reason.as_bytes(),
+            &self.after.to_be_bytes(),
+        ] {
+            let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+            message.extend_from_slice(&length.to_be_bytes());
+            message.extend_from_slice(part);
+        }
+        message
+    }
+}
+
+/// An administrator's signature, as the order's event keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The administrator's public key in OpenSSH form.
+    pub key: String,
+    /// The SSHSIG over [`Order::message`] in base64, on one line.
+    pub signature: String,
+    /// SHA-256 of the administrator's token, in hex.
+    pub token: String,
+    /// [`Order::after`].
+    pub after: u64,
+}
+
+impl Proof {
+    /// The proof of an order whose signature was checked.
+    pub fn new(key: String, armored: &str, token: &[u8; 32], after: u64) -> Self {
+        Self {
+            key,
+            signature: approval::compact(armored),
+            token: token.iter().map(|byte| format!("{byte:02x}")).collect(),
+            after,
+        }
+    }
+
+    /// The key's fingerprint (`SHA256:...`); none if it is not a key.
+    pub fn fingerprint(&self) -> Option<String> {
+        approval::fingerprint(&self.key)
+    }
+}
