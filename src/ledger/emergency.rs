@@ -3,6 +3,7 @@
 
 mod proof;
 mod signed;
+mod strings;
 
 use std::collections::BTreeSet;
 
@@ -14,9 +15,11 @@ use super::{
     approval,
     event::{Asked, Issued},
 };
+use crate::ssh::wire::Reader;
 
 pub use proof::{NAMESPACE, Proof, Signature, message};
 pub use signed::Signed;
+use strings::{MOST_PARAMS, strings};
 
 /// Whether `issued` at `server` has the proof that it needs: one for an emergency without a token, and none for anything else.
 pub(super) fn check(server: &str, issued: &Issued) -> Result<(), &'static str> {
@@ -63,10 +66,10 @@ pub const BINDING: &str = "emergency";
 
 /// Whether the message names this server, this pass's key and ask, the challenge, and the first signer as the one let in.
 fn is_about(message: &[u8], server: &str, issued: &Issued, proof: &Proof) -> bool {
-    let Some([domain, holder, possession]) = parts(message) else {
+    let Some([domain, holder, possession]) = strings(message) else {
         return false;
     };
-    let Some([_, name, hash, key, ask]) = parts(possession) else {
+    let Some([_, name, hash, key, ask]) = strings(possession) else {
         return false;
     };
     let first = proof.signatures.first();
@@ -85,32 +88,23 @@ fn fingerprint(blob: &[u8]) -> Option<String> {
 
 /// Whether the ask's canonical bytes (`proto::ask_bytes`) are those of what the event says was asked: role, host, parameters,
 /// reason, and an emergency that redeems nothing. What the ledger has cut is compared as far as it goes.
-fn is_asked(mut ask: &[u8], asked: &Asked) -> bool {
+fn is_asked(ask: &[u8], asked: &Asked) -> bool {
     if !ask.ends_with(&[0, 0, 0, 0, 0, 0, 0, 0, 1]) {
         return false;
     }
-    let mut next = || -> Option<String> {
-        let (text, rest) = string(ask)?;
-        ask = rest;
-        String::from_utf8(text.to_vec()).ok()
-    };
-    let (role, host) = (next(), next());
-    let Some((count, rest)) = ask.split_first_chunk::<4>() else {
+    let mut ask = Reader::new(ask);
+    let (role, host) = (ask.text(), ask.text());
+    let Some(count) = ask.u32() else {
         return false;
     };
-    ask = rest;
     let mut params = Vec::new();
-    for _ in 0..u32::from_be_bytes(*count).min(MOST_PARAMS) {
-        let Some((name, rest)) = string(ask) else {
+    for _ in 0..count.min(MOST_PARAMS) {
+        let (Some(name), Some(value)) = (ask.string(), ask.string()) else {
             return false;
         };
-        let Some((value, rest)) = string(rest) else {
-            return false;
-        };
-        ask = rest;
         params.push((name, value));
     }
-    let reason = string(ask).map(|(reason, _)| reason);
+    let reason = ask.string();
     let same = |signed: Option<&[u8]>, said: &str| {
         signed.is_some_and(|signed| match said.strip_suffix("...") {
             Some(start) if said.len() > LONG => signed.starts_with(start.as_bytes()),
@@ -119,8 +113,8 @@ fn is_asked(mut ask: &[u8], asked: &Asked) -> bool {
     };
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let said = asked.params.iter();
-    same(role.as_deref().map(str::as_bytes), &asked.role)
-        && same(host.as_deref().map(str::as_bytes), &text(&asked.host))
+    same(role.map(str::as_bytes), &asked.role)
+        && same(host.map(str::as_bytes), &text(&asked.host))
         && same(reason, &text(&asked.reason))
         && params.len() >= asked.params.len()
         && said.zip(params).all(|((name, value), (key, signed))| {
@@ -128,26 +122,8 @@ fn is_asked(mut ask: &[u8], asked: &Asked) -> bool {
         })
 }
 
-/// No ask has more parameters.
-const MOST_PARAMS: u32 = 64;
-
 /// Texts this long may have been cut.
 const LONG: usize = 1000;
-
-fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
-}
-
-/// Exactly so many SSH strings (RFC 4251, 5).
-fn parts<const COUNT: usize>(message: &[u8]) -> Option<[&[u8]; COUNT]> {
-    let mut rest = message;
-    let mut parts = [[].as_slice(); COUNT];
-    for part in &mut parts {
-        (*part, rest) = string(rest)?;
-    }
-    rest.is_empty().then_some(parts)
-}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
@@ -155,7 +131,7 @@ mod tests {
     use ssh_key::{Algorithm, PrivateKey, rand_core::OsRng};
 
     use super::*;
-    use crate::ledger::event::tests::issued;
+    use crate::ledger::event::{Who, tests::issued};
 
     const SERVER: &str = "daypass.example.com";
 

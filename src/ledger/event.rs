@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::ser::{CompactFormatter, Formatter};
 use time::OffsetDateTime;
 
-use super::emergency;
+use super::emergency::{Proof, Signature};
 pub use actor::Who;
 pub use asked::Asked;
 pub use denials::Denials;
@@ -253,7 +253,7 @@ pub struct Issued {
     pub to_be_signed: String,
     /// The signatures by registered keys, where no token was shown.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub emergency_proof: Option<Box<emergency::Proof>>,
+    pub emergency_proof: Option<Box<Proof>>,
     /// Of a jump pass: what it is for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub jump: Option<Jump>,
@@ -261,7 +261,7 @@ pub struct Issued {
 
 impl Issued {
     /// Who signed for it with registered keys; nobody where a token was shown.
-    pub fn signatures(&self) -> impl Iterator<Item = &emergency::Signature> {
+    pub fn signatures(&self) -> impl Iterator<Item = &Signature> {
         let proof = self.emergency_proof.iter();
         proof.flat_map(|proof| &proof.signatures)
     }

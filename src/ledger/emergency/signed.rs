@@ -2,7 +2,11 @@
 
 use ssh_key::PublicKey;
 
-use super::{MOST_PARAMS, NAMESPACE, parts, string};
+use super::{
+    NAMESPACE,
+    strings::{MOST_PARAMS, strings},
+};
+use crate::ssh::wire::Reader;
 
 /// The most addresses or extensions that are read; no ask has more.
 const MOST: u32 = 256;
@@ -35,9 +39,9 @@ pub struct Signed {
 impl Signed {
     /// Reads the message that is signed; none if it is not an emergency's, whole and without anything behind it.
     pub fn read(message: &[u8]) -> Option<Self> {
-        let [domain, holder, possession] = parts(message)?;
-        let [_, server, _challenge, key, ask] = parts(possession)?;
-        let mut ask = Ask(ask);
+        let [domain, holder, possession] = strings(message)?;
+        let [_, server, _challenge, key, ask] = strings(possession)?;
+        let mut ask = Ask(Reader::new(ask));
         let signed = Self {
             holder: PublicKey::from_bytes(holder).ok()?,
             server: String::from_utf8(server.to_vec()).ok()?,
@@ -46,30 +50,22 @@ impl Signed {
             host: ask.text()?,
             params: ask.many(MOST_PARAMS, |ask| Some((ask.text()?, ask.text()?)))?,
             reason: ask.text()?,
-            ttl_seconds: ask.number()?,
+            ttl_seconds: ask.0.u64()?,
             source_addresses: ask.many(MOST, Ask::text)?,
             extensions: ask.many(MOST, Ask::text)?,
         };
-        let redeems = ask.number()?;
-        let is_emergency = ask.0 == [1];
+        let redeems = ask.0.u64()?;
+        let is_emergency = ask.0.rest() == [1];
         (domain == NAMESPACE.as_bytes() && redeems == 0 && is_emergency).then_some(signed)
     }
 }
 
 /// The rest of an ask's canonical bytes (`proto::ask_bytes`).
-struct Ask<'a>(&'a [u8]);
+struct Ask<'a>(Reader<'a>);
 
 impl Ask<'_> {
     fn text(&mut self) -> Option<String> {
-        let (text, rest) = string(self.0)?;
-        self.0 = rest;
-        String::from_utf8(text.to_vec()).ok()
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        let (number, rest) = self.0.split_first_chunk::<8>()?;
-        self.0 = rest;
-        Some(u64::from_be_bytes(*number))
+        self.0.text().map(str::to_owned)
     }
 
     fn many<T>(
@@ -77,9 +73,7 @@ impl Ask<'_> {
         most: u32,
         mut one: impl FnMut(&mut Self) -> Option<T>,
     ) -> Option<Vec<T>> {
-        let (count, rest) = self.0.split_first_chunk::<4>()?;
-        self.0 = rest;
-        let count = u32::from_be_bytes(*count);
+        let count = self.0.u32()?;
         if count > most {
             return None;
         }

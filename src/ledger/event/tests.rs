@@ -1,6 +1,8 @@
 //! One event of every kind against its golden bytes, and what hostile text becomes in a leaf.
 #![allow(clippy::unwrap_used, reason = "tests: a panic is the failure")]
 
+use std::collections::BTreeMap;
+
 use super::*;
 use proptest::prelude::*;
 use serde_json::json;

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::*;
 use crate::ledger::{
     Standing,
-    event::{Locked, Revoked, Unlocked, tests::issued},
+    event::{LockTarget, Locked, RevokeTarget, Revoked, Unlocked, tests::issued},
 };
 
 /// The token that sample orders are given with.

@@ -2,12 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Objection, Rule, Standing, agreed::unix};
-use crate::ledger::{
-    Event,
-    emergency::Proof,
-    event::{Applicant, Issued},
-};
+use super::{Objection, Rule, agreed::unix};
+use crate::ledger::{Event, emergency::Proof, event::Issued};
 
 /// How long an answered challenge is remembered: far longer than one can be answered at all
 /// (`identity::emergency::CHALLENGE_LIFE`).
@@ -41,7 +37,7 @@ impl Challenges {
         }
     }
 
-    fn expect_fresh(&self, proof: &Proof) -> Result<(), Objection> {
+    pub(super) fn expect_fresh(&self, proof: &Proof) -> Result<(), Objection> {
         match self.answered.contains(&proof.challenge) {
             false => Ok(()),
             true => Err(Objection::new(
@@ -49,28 +45,5 @@ impl Challenges {
                 "this challenge was answered before: ask for a new one, and have that signed",
             )),
         }
-    }
-}
-
-impl Standing {
-    /// An emergency by registered keys answers a fresh challenge, and nobody who signed for it is locked.
-    ///
-    /// # Errors
-    /// The rule that is against it.
-    pub fn admit_emergency(&self, issued: &Issued) -> Result<(), Objection> {
-        self.expect_signers_unlocked(issued)?;
-        match &issued.emergency_proof {
-            None => Ok(()),
-            Some(proof) => self.challenges.expect_fresh(proof),
-        }
-    }
-
-    /// Nobody who signed for it is locked, nor is their key.
-    pub(super) fn expect_signers_unlocked(&self, issued: &Issued) -> Result<(), Objection> {
-        for one in issued.signatures() {
-            let key = one.fingerprint();
-            self.expect_unlocked(&Applicant::new(&one.who, key.as_deref(), None))?;
-        }
-        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 pub use request::{Decision, Request};
 use request::{bare, same, seconds};
 pub use state::{State, Verb};
-use table::Table;
+use table::{MOST_WAITING, Table};
 pub(super) use within::addresses_within;
 
 use super::{Objection, Rule};
@@ -21,9 +21,6 @@ use crate::ledger::{
     emergency::Signature,
     event::{Asked, Decided, Issued, Requested, Who},
 };
-
-/// How many requests one identity may have waiting at once.
-const MOST_WAITING: usize = 32;
 
 /// Requests and reviews by id.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -8,7 +8,10 @@
 use time::{Duration, OffsetDateTime};
 
 use super::{agreed::tests::seen, *};
-use crate::ledger::event::tests::issued;
+use crate::ledger::{
+    Event, What,
+    event::{Decided, tests::issued},
+};
 
 const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 

@@ -9,7 +9,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use time::OffsetDateTime;
 
-use super::{MOST_WAITING, Request, State, Who, seconds};
+use super::{Request, State, Who, seconds};
+
+/// How many requests one identity may have waiting at once.
+pub(super) const MOST_WAITING: usize = 32;
 
 /// How many ended requests of one identity are remembered.
 pub(super) const MOST_ENDED: usize = 16;

@@ -6,12 +6,12 @@
     reason = "tests: a panic is the failure"
 )]
 
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 use super::{super::agreed::tests::seen, *};
 use crate::ledger::{
     What,
-    event::{Issued, Who, tests::issued},
+    event::{Issued, RevokeTarget, Who, tests::issued},
     order::{LATEST, tests as order},
 };
 
