@@ -1,31 +1,44 @@
-//! The details of a refusal on the wire: `google.rpc.Status` in `grpc-status-details-bin`, holding a
-//! `google.rpc.ErrorInfo` with a stable reason and, where waiting helps, a `google.rpc.RetryInfo`. Pure.
+//! The details of a refusal on the wire, by Google's error model: `google.rpc.Status` in
+//! `grpc-status-details-bin`. It holds an `ErrorInfo` with a stable reason code, a `RetryInfo` if
+//! waiting helps, and a `BadRequest` if a field is at fault. Pure.
 //!
 //! Server and client use this one file, so they cannot disagree.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
-use prost::Message;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 
-/// `ErrorInfo.domain` of every reason of ours.
+/// `ErrorInfo.domain` of every reason code of Daypass.
 pub const DOMAIN: &str = "daypass";
-
-const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
-const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 
 /// What a caller's program may act on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
-    /// The stable reason code (`TOKEN_EXPIRED`, `NOT_ALLOWED`, ...).
+    /// A reason code of [`crate::reason`].
     pub reason: String,
     /// Further facts by name; never secrets.
     pub metadata: BTreeMap<String, String>,
     /// How long to wait before trying again.
     pub retry_after: Option<Duration>,
+    /// The field of the request that is at fault.
+    pub field: Option<Field>,
+}
+
+/// A field of a request that is missing or invalid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name in the request message.
+    pub name: String,
+    /// What is wrong with it.
+    pub problem: String,
 }
 
 impl Details {
-    /// Details that hold a reason and nothing more.
+    /// Details that hold a reason code only.
     pub fn new(reason: &str) -> Self {
         Self {
             reason: reason.to_owned(),
@@ -33,110 +46,74 @@ impl Details {
         }
     }
 
-    /// Asks the caller to wait.
+    /// Tells the caller to wait before trying again.
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }
 
     /// The gRPC status that carries these details.
-    pub fn into_status(self, code: tonic::Code, message: &str) -> tonic::Status {
-        let details = Status {
-            code: code as i32,
-            message: message.to_owned(),
-            details: self.into_any(),
-        };
-        tonic::Status::with_details(code, message, details.encode_to_vec().into())
+    pub fn into_status(self, code: Code, message: &str) -> Status {
+        let metadata: HashMap<_, _> = self.metadata.into_iter().collect();
+        let mut details = ErrorDetails::with_error_info(self.reason, DOMAIN, metadata);
+        if let Some(wait) = self.retry_after {
+            details.set_retry_info(Some(wait));
+        }
+        if let Some(field) = self.field {
+            details.add_bad_request_violation(field.name, field.problem);
+        }
+        Status::with_error_details(code, message, details)
     }
 
-    /// The details a server of ours put into `status`; none where it came from somewhere else (a proxy, the transport).
-    pub fn of(status: &tonic::Status) -> Option<Self> {
-        let details = Status::decode(status.details()).ok()?.details;
-        let info: ErrorInfo = find(&details, ERROR_INFO)?;
-        let retry: Option<RetryInfo> = find(&details, RETRY_INFO);
-        (info.domain == DOMAIN).then(|| Self {
-            reason: info.reason,
-            metadata: info.metadata,
-            retry_after: retry
-                .and_then(|info| info.retry_delay)
-                .and_then(|delay| delay.try_into().ok()),
+    /// The details that a Daypass server put into `status`. `None` if the status came from
+    /// elsewhere (a proxy, the transport).
+    pub fn of(status: &Status) -> Option<Self> {
+        let details = status.check_error_details().ok()?;
+        let info = details.error_info().filter(|info| info.domain == DOMAIN)?;
+        let violations = details.bad_request().map(|bad| &bad.field_violations);
+        let field = violations.and_then(|violations| violations.first());
+        Some(Self {
+            reason: info.reason.clone(),
+            metadata: info.metadata.clone().into_iter().collect(),
+            retry_after: details.retry_info().and_then(|info| info.retry_delay),
+            field: field.map(|field| Field {
+                name: field.field.clone(),
+                problem: field.description.clone(),
+            }),
         })
     }
-
-    fn into_any(self) -> Vec<prost_types::Any> {
-        let info = ErrorInfo {
-            reason: self.reason,
-            domain: DOMAIN.to_owned(),
-            metadata: self.metadata,
-        };
-        let retry = self.retry_after.map(|wait| RetryInfo {
-            retry_delay: wait.try_into().ok(),
-        });
-        std::iter::once(pack(ERROR_INFO, &info))
-            .chain(retry.map(|info| pack(RETRY_INFO, &info)))
-            .collect()
-    }
-}
-
-/// `google.rpc.Status` (google/rpc/status.proto).
-#[derive(Clone, PartialEq, Message)]
-struct Status {
-    #[prost(int32, tag = "1")]
-    code: i32,
-    #[prost(string, tag = "2")]
-    message: String,
-    #[prost(message, repeated, tag = "3")]
-    details: Vec<prost_types::Any>,
-}
-
-/// `google.rpc.ErrorInfo` (google/rpc/error_details.proto).
-#[derive(Clone, PartialEq, Message)]
-struct ErrorInfo {
-    #[prost(string, tag = "1")]
-    reason: String,
-    #[prost(string, tag = "2")]
-    domain: String,
-    #[prost(btree_map = "string, string", tag = "3")]
-    metadata: BTreeMap<String, String>,
-}
-
-/// `google.rpc.RetryInfo` (google/rpc/error_details.proto).
-#[derive(Clone, PartialEq, Message)]
-struct RetryInfo {
-    #[prost(message, optional, tag = "1")]
-    retry_delay: Option<prost_types::Duration>,
-}
-
-fn pack(type_url: &str, message: &impl Message) -> prost_types::Any {
-    prost_types::Any {
-        type_url: type_url.to_owned(),
-        value: message.encode_to_vec(),
-    }
-}
-
-fn find<M: Message + Default>(details: &[prost_types::Any], type_url: &str) -> Option<M> {
-    let any = details.iter().find(|any| any.type_url == type_url)?;
-    M::decode(any.value.as_slice()).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use tonic::Code;
+    use crate::reason;
+    use base64::{Engine, prelude::BASE64_STANDARD};
 
     #[test]
     fn details_come_back_as_they_were_sent() {
         let cases = [
-            ("a bare reason", Details::new("TOKEN_EXPIRED")),
+            ("a bare reason", Details::new(reason::TOKEN_EXPIRED)),
             (
                 "a wait",
-                Details::new("RATE_LIMITED").retry_after(Duration::from_millis(1500)),
+                Details::new(reason::RATE_LIMITED).retry_after(Duration::from_millis(1500)),
             ),
             (
                 "metadata",
                 Details {
                     metadata: [("serial".to_owned(), "7".to_owned())].into(),
-                    ..Details::new("CA_UNAVAILABLE")
+                    ..Details::new(reason::CA_UNAVAILABLE)
+                },
+            ),
+            (
+                "a field",
+                Details {
+                    field: Some(Field {
+                        name: "role".to_owned(),
+                        problem: "is missing".to_owned(),
+                    }),
+                    ..Details::new(reason::ASK_MALFORMED)
                 },
             ),
         ];
@@ -147,24 +124,41 @@ mod tests {
         }
     }
 
+    const GOLDEN: &str = "CAgSCXRyeSBhZ2FpbhpQCih0eXBlLmdvb2dsZWFwaXMuY29tL2dvb2dsZS5ycGMu\
+        RXJyb3JJbmZvEiQKDFJBVEVfTElNSVRFRBIHZGF5cGFzcxoLCgZzZXJpYWwSATca\
+        NgoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxIKCggI\
+        ARCAyrXuAQ==";
+
+    /// The bytes that Daypass sent before it used `tonic-types`: older clients read the same.
     #[test]
-    fn what_is_not_ours_has_no_details() {
-        let foreign = ErrorInfo {
-            reason: "NOT_ALLOWED".into(),
-            domain: "example.com".into(),
-            metadata: BTreeMap::new(),
+    fn the_encoding_stays_as_it_was() {
+        let details = Details {
+            metadata: [("serial".to_owned(), "7".to_owned())].into(),
+            ..Details::new(reason::RATE_LIMITED)
         };
-        let foreign = Status {
-            details: vec![pack(ERROR_INFO, &foreign)],
-            ..Status::default()
-        };
+        let status = details
+            .retry_after(Duration::from_millis(1500))
+            .into_status(Code::ResourceExhausted, "try again");
+        let mut kept = BASE64_STANDARD.decode(GOLDEN).unwrap();
+        let mut sent = status.details().to_vec();
+        // The order of the details is free.
+        kept.sort_unstable();
+        sent.sort_unstable();
+        assert_eq!(sent, kept);
+    }
+
+    #[test]
+    fn details_of_another_server_are_not_read() {
+        let metadata = HashMap::<String, String>::new();
+        let foreign = ErrorDetails::with_error_info(reason::NOT_ALLOWED, "example.com", metadata);
+        let foreign = Status::with_error_details(Code::Unknown, "", foreign);
         let cases = [
             ("no details", Vec::new()),
             ("garbage", vec![0xff; 9]),
-            ("another domain", foreign.encode_to_vec()),
+            ("another domain", foreign.details().to_vec()),
         ];
         for (case, bytes) in cases {
-            let status = tonic::Status::with_details(Code::Unknown, "", bytes.into());
+            let status = Status::with_details(Code::Unknown, "", bytes.into());
             assert_eq!(Details::of(&status), None, "{case}");
         }
     }

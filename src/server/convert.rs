@@ -20,7 +20,10 @@ use crate::{
         trust::Trust,
     },
     policy::{Ask, Grant, explain::Explanation, role::Role, source},
-    proto::v1::{self, get_trust_response, role_explanation},
+    proto::{
+        status::Field,
+        v1::{self, get_trust_response, role_explanation},
+    },
     ssh::options::Extension,
 };
 
@@ -41,6 +44,16 @@ const LONGEST_TTL_SECONDS: u64 = 366 * 24 * 60 * 60;
 pub(super) struct Malformed {
     field: &'static str,
     problem: String,
+}
+
+impl Malformed {
+    /// The field, for the error's details.
+    pub(super) fn to_field(&self) -> Field {
+        Field {
+            name: self.field.to_owned(),
+            problem: self.problem.clone(),
+        }
+    }
 }
 
 /// A part of the request that has to be there is not.

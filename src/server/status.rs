@@ -66,6 +66,9 @@ impl Refusal {
             _ if code == Code::Unavailable => Some(RETRY),
             _ => None,
         };
+        if let Self::Malformed(malformed) = self {
+            details.field = Some(malformed.to_field());
+        }
         if let Self::Operation(operations::Error::Denied(denial)) = self {
             let facts = denial.facts.iter();
             details.metadata = facts

@@ -30,7 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ledger", &["ssh", "reason"]),
     ("modes", &[]),
     ("identity", &["ssh", "reason"]),
-    ("proto", &["ssh"]),
+    ("proto", &["ssh", "reason"]),
     ("policy", &["identity", "ssh", "reason"]),
     ("ca", &["identity", "policy", "ledger", "modes", "ssh"]),
     ("store", &["ca", "policy", "ledger", "modes", "ssh"]),
