@@ -1,12 +1,13 @@
 //! What a proven identity may have. Pure: no clock, no files, no network.
 //!
 //! One TOML file ([`Policy::parse`]) names roles. [`Policy::decide`] is the one way from an [`Identity`] and an [`Ask`]
-//! to a [`Grant`]; `decision` lists its checks in order. A grant changes only by [`Grant::narrow`]. Everything else
+//! to a [`Grant`]; `checks` lists its checks in order. A grant changes only by [`Grant::narrow`]. Everything else
 //! here ([`Policy::explain`], [`Policy::run_tests`], [`Policy::warnings`]) reasons about decisions and grants nothing.
 
 pub mod approval;
 pub mod bastion;
 pub mod check;
+mod checks;
 pub mod command;
 pub mod condition;
 mod decision;
@@ -243,7 +244,7 @@ impl Policy {
     fn judge(&self, person: Person<'_>, ask: &Ask, context: Context) -> Result<Grant, Denial> {
         let role = self.role(&ask.role)?;
         let facts = Facts::new(person, ask, &self.patterns);
-        self.case(role, person, ask, context, &facts).decide()
+        checks::decide(&self.case(role, person, ask, context, &facts))
     }
 
     fn open_roles(&self, person: Person<'_>, host: Option<&str>) -> Vec<&Role> {

@@ -1,17 +1,6 @@
-//! One ask against one role: the checks, in the order in which they refuse.
+//! One ask against one role: what each check looks at, and why it refuses.
 //!
-//! 1. `allow`: may this identity have the role at all
-//! 2. `host`: does the role cover the host
-//! 3. `parameter`: is every hole of the command filled, and nothing else sent
-//! 4. `reason`: is there the reason that the role demands
-//! 5. `ttl`, `extension`, `source`: is what the caller wishes well-formed and no more than the role gives
-//! 6. `principal`: do literals and claims give principals within the grammar and the limits
-//! 7. `hours`: is the role open now (an emergency does not wait for that, but has a lifetime of its own)
-//! 8. narrowing by the role's own command and addresses (those of the bastion before the host, where it goes through one),
-//!    by closing time, by `[limits]`, and by the wishes: is anything left; and is there a way through the bastion
-//! 9. `require`: is the sign-in new and strong enough. It comes last, so that nobody signs in again in vain
-//!
-//! The first check that fails is the reason of the denial. (That the role exists is checked before all of them.)
+//! [`super::checks`] puts them in order. None of them grants anything.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -19,7 +8,7 @@ use super::{
     Ask, Context, Denial, Grant, Means, Person, Reason, Restriction,
     approval::Emergency,
     bastion::{Bastion, Bastions, Way},
-    condition::Facts,
+    condition::{Condition, Facts},
     hosts::{self, Hosts},
     hours,
     limits::Limits,
@@ -44,47 +33,25 @@ pub(super) struct Case<'a> {
     pub(super) facts: &'a Result<Facts<'a>, String>,
 }
 
-impl Case<'_> {
-    /// All checks in order, and what is left after all of them.
-    pub(super) fn decide(&self) -> Result<Grant, Denial> {
-        self.allowed()?;
-        let groups = self.groups()?;
-        let command = self.command()?;
-        self.reason()?;
-        let wishes = self.wishes()?;
-        let principals = self.principals(&groups)?;
-        let own = Restriction {
-            command,
-            source: self.source()?,
-            ttl: match self.emergency() {
-                Some(emergency) => Some(emergency.ttl),
-                None => self.open()?,
-            },
-            ..Restriction::default()
-        };
-        let role = self.role;
-        let grant = Grant::full(&role.name, principals, role.extensions.clone(), role.ttl)
-            .narrow(&own)?
-            .narrow(self.limits.restriction())?
-            .narrow(&wishes)?;
-        let way = self.way(&grant)?;
-        self.signed_in_well()?;
-        Ok(grant.through(way))
+impl<'a> Case<'a> {
+    /// The condition that says who may have the role. An emergency has one of its own.
+    pub(super) fn condition(&self) -> Result<&'a Condition, Denial> {
+        match (self.ask.emergency, self.emergency()) {
+            (false, _) => Ok(&self.role.allow),
+            (true, Some(emergency)) => Ok(&emergency.allow),
+            (true, None) => Err(Denial::new(
+                Reason::NotAllowed,
+                format!(
+                    "role {:?} has no `emergency`; ask for it as usual",
+                    self.role.name
+                ),
+            )),
+        }
     }
 
-    /// Whether the role's condition holds.
+    /// Refuses an identity for which that condition does not hold.
     pub(super) fn allowed(&self) -> Result<(), Denial> {
-        let role = &self.role.name;
-        let allow = match (self.ask.emergency, self.emergency()) {
-            (false, _) => &self.role.allow,
-            (true, Some(emergency)) => &emergency.allow,
-            (true, None) => {
-                return Err(Denial::new(
-                    Reason::NotAllowed,
-                    format!("role {role:?} has no `emergency`; ask for it as usual"),
-                ));
-            }
-        };
+        let (role, allow) = (&self.role.name, self.condition()?);
         let outcome = match self.facts {
             Ok(facts) => allow.evaluate(facts),
             Err(error) => Err(error.clone()),
@@ -109,13 +76,13 @@ impl Case<'_> {
     }
 
     /// The role's emergency rules, where this ask is by them.
-    fn emergency(&self) -> Option<&Emergency> {
+    fn emergency(&self) -> Option<&'a Emergency> {
         let rules = self.role.emergency.as_ref();
         rules.filter(|_| self.ask.emergency)
     }
 
     /// The host groups that the pass is for; empty for a role without hosts.
-    pub(super) fn groups(&self) -> Result<Vec<&str>, Denial> {
+    pub(super) fn groups(&self) -> Result<Vec<&'a str>, Denial> {
         let groups = self.role.hosts.iter().map(String::as_str);
         let Some(host) = &self.ask.host else {
             return Ok(groups.collect());
@@ -288,8 +255,13 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// How long the role stays open; none where it never closes. No pass outlives the hours it is for.
-    pub(super) fn open(&self) -> Result<Option<Duration>, Denial> {
+    /// Time until the role closes. No pass outlives the role's hours. `None`: it never closes.
+    ///
+    /// An emergency does not wait for the hours; it has a lifetime of its own.
+    pub(super) fn closes_in(&self) -> Result<Option<Duration>, Denial> {
+        if let Some(emergency) = self.emergency() {
+            return Ok(Some(emergency.ttl));
+        }
         let (Some(hours), now) = (&self.role.hours, self.context.now) else {
             return Ok(None);
         };
@@ -344,7 +316,7 @@ impl Case<'_> {
     }
 
     /// The way through that bastion.
-    fn way(&self, grant: &Grant) -> Result<Option<Way>, Denial> {
+    pub(super) fn way(&self, grant: &Grant) -> Result<Option<Way>, Denial> {
         let (role, caller) = (&self.role.name, self.context.caller);
         let bastion = self.bastion()?;
         let way = bastion.map(|bastion| bastion.way(role, grant.ttl(), caller, self.limits));

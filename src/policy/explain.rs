@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
     Ask, Context, Denial, NOTHING, Person, Policy,
     bastion::Way,
+    checks::{self, list},
     condition::{Condition, Facts, Join},
     decision::{Case, shorten},
     role::Role,
@@ -76,8 +76,10 @@ impl Policy {
             Err(denial) => return unknown(&ask.role, &denial, &self.roles),
         };
         let case = self.case(role, person, ask, context, facts);
-        let decision = case.decide();
-        let checks = checks(&case, facts);
+        let mut rows = Vec::new();
+        let decision = checks::explain(&case, |check, findings, outcome| {
+            rows.extend(row(&case, check, findings, outcome));
+        });
         let summary = match &decision {
             Ok(grant) => format!(
                 "{}: {} for {}{}",
@@ -92,7 +94,7 @@ impl Policy {
             role: role.name.clone(),
             granted: decision.is_ok(),
             summary,
-            checks,
+            checks: rows,
         }
     }
 }
@@ -122,36 +124,29 @@ fn unknown(name: &str, denial: &Denial, roles: &[Role]) -> Explanation {
     }
 }
 
-fn checks(case: &Case<'_>, facts: &Result<Facts<'_>, String>) -> Vec<Check> {
-    let groups = case.groups();
-    let covered = groups.as_ref().map(Vec::as_slice).unwrap_or_default();
-    vec![
-        allow(case, facts),
-        outcome("host", &groups, |groups| match groups.as_slice() {
-            [] => "any host".to_owned(),
-            groups => format!("hosts of {}", groups.join(", ")),
-        }),
-        outcome("parameter", &case.command(), |command| {
-            command.clone().unwrap_or_else(|| "no command".to_owned())
-        }),
-        outcome("reason", &case.reason(), |()| {
-            let pattern = case.role.reason_pattern();
-            pattern.map_or("none demanded".to_owned(), |pattern| {
-                format!("matches {pattern}")
-            })
-        }),
-        outcome("wishes", &case.wishes(), |_| {
-            format!("up to {}", humantime::format_duration(case.role.ttl))
-        }),
-        outcome("source", &case.source(), |source| from_where(case, source)),
-        outcome("principal", &case.principals(covered), list),
-        outcome("hours", &case.open(), |_| {
-            demanded(case.role.hours.as_ref(), "any time")
-        }),
-        outcome("require", &case.signed_in_well(), |()| {
-            demanded(case.role.require.as_ref(), "any sign-in")
-        }),
-    ]
+/// A check and how it came out. `None`: the summary says it.
+fn row(
+    case: &Case<'_>,
+    check: &checks::Check,
+    findings: &checks::Findings<'_>,
+    outcome: &Result<(), Denial>,
+) -> Option<Check> {
+    let (name, detail) = match (outcome, case.facts) {
+        (Ok(()), _) => (check.name, (check.passed)(case, findings)?),
+        (Err(denial), facts) if check.name == "allow" => {
+            let detail = match (case.condition(), facts) {
+                (Ok(condition), Ok(facts)) => near_miss(condition, facts, case.person.claims),
+                (Err(_), _) | (_, Err(_)) => denial.detail.clone(),
+            };
+            (check.name, detail)
+        }
+        (Err(denial), _) => (denial.reason.word(), denial.detail.clone()),
+    };
+    Some(Check {
+        name: name.to_owned(),
+        passed: outcome.is_ok(),
+        detail,
+    })
 }
 
 /// Whose login at which bastion.
@@ -161,49 +156,6 @@ fn through(way: &Way) -> String {
         way.bastion,
         list(way.principals())
     )
-}
-
-fn from_where(case: &Case<'_>, source: &Option<BTreeSet<IpNet>>) -> String {
-    let networks = source.as_ref().map_or("any address".to_owned(), list);
-    match case.bastion() {
-        Ok(Some(bastion)) => format!("{networks}, which is bastion {}", bastion.name),
-        _ => networks,
-    }
-}
-
-fn demanded<T: ToString>(demand: Option<&T>, otherwise: &str) -> String {
-    demand.map_or(otherwise.to_owned(), T::to_string)
-}
-
-fn outcome<T>(name: &str, result: &Result<T, Denial>, passed: impl FnOnce(&T) -> String) -> Check {
-    Check {
-        name: result
-            .as_ref()
-            .err()
-            .map_or(name, |denial| denial.reason.word())
-            .to_owned(),
-        passed: result.is_ok(),
-        detail: match result {
-            Ok(value) => passed(value),
-            Err(denial) => denial.detail.clone(),
-        },
-    }
-}
-
-/// The condition, and where it fails the parts that failed beside the claims they read.
-fn allow(case: &Case<'_>, facts: &Result<Facts<'_>, String>) -> Check {
-    let condition = case.role.allow();
-    let result = case.allowed();
-    let detail = match (&result, facts) {
-        (Ok(()), _) => format!("{} holds", shorten(condition.source(), 256)),
-        (Err(_), Ok(facts)) => near_miss(condition, facts, case.person.claims),
-        (Err(denial), Err(_)) => denial.detail.clone(),
-    };
-    Check {
-        name: "allow".to_owned(),
-        passed: result.is_ok(),
-        detail,
-    }
 }
 
 fn near_miss(condition: &Condition, facts: &Facts<'_>, claims: &Map<String, Value>) -> String {
@@ -251,9 +203,4 @@ fn read_claims(source: &str, claims: &Map<String, Value>) -> Vec<String> {
         }
     });
     shown.collect()
-}
-
-fn list<T: ToString>(values: &BTreeSet<T>) -> String {
-    let values: Vec<_> = values.iter().map(T::to_string).collect();
-    values.join(", ")
 }

@@ -144,11 +144,6 @@ impl Role {
             .chain(by)
             .chain(emergency.flat_map(|emergency| [&emergency.allow, &emergency.review]))
     }
-
-    /// The condition that says who may have it.
-    pub fn allow(&self) -> &Condition {
-        &self.allow
-    }
 }
 
 fn role_name(name: &str) -> Result<String, String> {

@@ -69,6 +69,72 @@ fn an_explanation_of_one_role_agrees_with_the_decision() {
     assert!(!unknown.granted && unknown.checks[0].detail.contains("shell, logs"));
 }
 
+/// One role that is closed at the time of [`context`], and has an emergency for others.
+const CLOSED: &str = r#"
+[[role]]
+name = "prod"
+allow = '"sre" in claims.groups'
+principals = ["deploy"]
+source = ["10.0.0.0/8"]
+hours = { days = "mon-sun", from = "08:00", to = "09:00", zone = "UTC" }
+emergency = { allow = '"oncall" in claims.groups', ttl = "15m", review = '"sec" in claims.groups' }
+"#;
+
+/// The name and the outcome of each check of [`CLOSED`]'s role.
+fn checks_of(ask: &Ask, groups: &[&str]) -> (String, Vec<(String, bool)>) {
+    let claims = json!({ "groups": groups });
+    let policy = parse(CLOSED).unwrap();
+    let [explanation] = policy
+        .explain(person(&claims), ask, context())
+        .try_into()
+        .unwrap();
+    let checks = explanation.checks.into_iter();
+    let checks = checks.map(|check| (check.name, check.passed)).collect();
+    (explanation.summary, checks)
+}
+
+#[test]
+fn an_explanation_shows_the_checks_of_a_decision_in_its_order() {
+    let ask = Ask {
+        source: vec!["192.0.2.0/24".parse().unwrap()],
+        emergency: true,
+        reason: Some("the site is down".to_owned()),
+        ..ask("prod")
+    };
+    let usual = Ask {
+        emergency: false,
+        ..ask.clone()
+    };
+    let names = |failing: &[&str], last: Option<&str>| {
+        let names = [
+            "allow",
+            "host",
+            "parameter",
+            "reason",
+            "wishes",
+            "principal",
+            "source",
+            "hours",
+        ];
+        let names = names.into_iter().chain(last).chain(["require"]);
+        let named = names.map(|name| (name.to_owned(), !failing.contains(&name)));
+        named.collect::<Vec<_>>()
+    };
+    let (summary, checks) = checks_of(&usual, &[]);
+    assert!(summary.starts_with("denied: allow: "), "{summary}");
+    assert_eq!(checks, names(&["allow", "hours"], None));
+    let (summary, checks) = checks_of(&usual, &["sre"]);
+    assert!(summary.starts_with("denied: hours: "), "{summary}");
+    assert_eq!(checks, names(&["hours"], None));
+    // An emergency has its own condition, and does not wait for the hours. What is left of the
+    // addresses is a check, too.
+    let (summary, checks) = checks_of(&ask, &["oncall"]);
+    assert!(summary.starts_with("denied: source: "), "{summary}");
+    let mut expected = names(&[], Some("source"));
+    expected[8].1 = false;
+    assert_eq!(checks, expected);
+}
+
 #[test]
 fn tests_in_the_file_pass_or_say_what_they_got() {
     let blocks = [
