@@ -14,12 +14,9 @@ mod schema;
 mod signed;
 mod writer;
 
-use std::{
-    fs,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError, RwLock},
-};
+use std::{fs, path::Path, sync::Arc};
 
+use parking_lot::{Mutex, RwLock};
 use sqlx::{Sqlite, SqlitePool, pool::PoolConnection};
 use time::OffsetDateTime;
 use tokio::{
@@ -232,8 +229,7 @@ impl Store {
 
     /// What `look` sees of the standing after the last commit. Writers check it again; this is for showing.
     pub fn standing<T>(&self, look: impl FnOnce(&Standing) -> T) -> T {
-        let judge = self.0.shared.read();
-        look(judge.unwrap_or_else(PoisonError::into_inner).standing())
+        look(self.0.shared.read().standing())
     }
 
     async fn submit<T>(
@@ -241,7 +237,7 @@ impl Store {
         job: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Job,
     ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
-        let jobs = locked(&self.0.jobs).clone().ok_or_else(closed)?;
+        let jobs = self.0.jobs.lock().clone().ok_or_else(closed)?;
         jobs.send(job(answer)).await.map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
     }
@@ -335,7 +331,7 @@ impl Store {
     /// Ends the writer as a bug in it would.
     #[cfg(test)]
     pub(crate) fn lose_writer(&self) {
-        if let Some(writer) = locked(&self.0.writer).as_ref() {
+        if let Some(writer) = self.0.writer.lock().as_ref() {
             writer.abort();
         }
     }
@@ -343,9 +339,9 @@ impl Store {
     /// Records the denials that are only counted so far, takes nothing more, commits what waits, signs the head, moves the log into the database and releases the lock.
     pub async fn close(&self) {
         self.record_last_denials().await;
-        drop(locked(&self.0.jobs).take());
+        drop(self.0.jobs.lock().take());
         self.0.readers.close().await;
-        let writer = locked(&self.0.writer).take();
+        let writer = self.0.writer.lock().take();
         if let Some(Err(error)) = match writer {
             Some(writer) => Some(writer.await),
             None => None,
@@ -353,10 +349,6 @@ impl Store {
             tracing::error!(%error, "the ledger's writer ended badly");
         }
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why the store did not do it. Nothing was issued.

@@ -3,11 +3,11 @@
 use std::{
     io,
     net::TcpListener,
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use listenfd::ListenFd;
+use parking_lot::Mutex;
 use sd_notify::NotifyState;
 
 /// The socket of `daypass.socket`, where one was passed (sd_listen_fds(3)).
@@ -45,7 +45,7 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 impl Progress {
     /// So many events of the ledger were checked.
     pub(super) fn extend_timeout(&self, events: u64) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.0.lock();
         if told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
             return;
         }

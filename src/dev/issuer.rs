@@ -13,10 +13,11 @@ mod wanted;
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -112,7 +113,7 @@ impl Issuer {
 
     /// Closes its port and every connection, as an outage does; [`Issuer::resume`] ends it.
     pub async fn stop(&self) {
-        let task = locked(&self.task).take();
+        let task = self.task.lock().take();
         if let Some(task) = task {
             task.abort();
             // Cancelled is what it should be; the port is closed when it is.
@@ -126,14 +127,14 @@ impl Issuer {
     /// Where the port is somebody else's by now.
     pub async fn resume(&self) -> Result<bool, Error> {
         let system = |error| Error::System("open the issuer's port again", error);
-        let Some(address) = self.address().filter(|_| locked(&self.task).is_none()) else {
+        let Some(address) = self.address().filter(|_| self.task.lock().is_none()) else {
             return Ok(false);
         };
         let listener = tokio::net::TcpListener::bind(address)
             .await
             .map_err(system)?;
         let task = tokio::spawn(routes::serve(listener, Arc::clone(&self.shared)));
-        *locked(&self.task) = Some(task);
+        *self.task.lock() = Some(task);
         Ok(true)
     }
 
@@ -149,12 +150,12 @@ impl Issuer {
 
     /// The algorithm that both flows sign ID tokens with from now on (ES256 at the start).
     pub fn use_algorithm(&self, algorithm: Algorithm) {
-        *locked(&self.shared.algorithm) = algorithm;
+        *self.shared.algorithm.lock() = algorithm;
     }
 
     /// Replaces every key: tokens signed before are no longer verifiable with what `/jwks` answers.
     pub fn rotate(&self) -> Result<(), Error> {
-        let mut keys = locked(&self.shared.keys);
+        let mut keys = self.shared.keys.lock();
         *keys = keys.next()?;
         Ok(())
     }
@@ -162,7 +163,7 @@ impl Issuer {
     /// Lets everybody have a session here that began `age` ago: that is their tokens' `auth_time`, unless a request asks for
     /// a newer sign-in (`max_age`, `prompt=login`) or a stronger one (`acr_values`).
     pub fn age_sessions(&self, age: Duration) {
-        locked(&self.shared.flows).age_sessions(age);
+        self.shared.flows.lock().age_sessions(age);
     }
 
     /// Changes how discovery and the key set answer.
@@ -172,12 +173,12 @@ impl Issuer {
 
     /// How often a path (`/jwks`, `/.well-known/openid-configuration`, ...) was asked for.
     pub fn hits(&self, path: &str) -> usize {
-        locked(&self.shared.hits).get(path).copied().unwrap_or(0)
+        self.shared.hits.lock().get(path).copied().unwrap_or(0)
     }
 
     /// How many requests came in all.
     pub fn all_hits(&self) -> usize {
-        locked(&self.shared.hits).values().sum()
+        self.shared.hits.lock().values().sum()
     }
 
     /// Valid claims of an ID token for one of [`PEOPLE`] (or a stranger in no group), issued now, without a nonce:
@@ -205,23 +206,23 @@ impl Issuer {
 
     /// The bare signature over any bytes, for tokens put together by hand.
     pub fn signature(&self, algorithm: Algorithm, input: &[u8]) -> Vec<u8> {
-        locked(&self.shared.keys).sign(algorithm, input)
+        self.shared.keys.lock().sign(algorithm, input)
     }
 
     /// The `kid` of the present key.
     pub fn key_id(&self, algorithm: Algorithm) -> String {
-        locked(&self.shared.keys).id(algorithm)
+        self.shared.keys.lock().id(algorithm)
     }
 
     /// The present public key as SubjectPublicKeyInfo DER (some verifiers were tricked into using it as an HMAC secret).
     pub fn public_der(&self, algorithm: Algorithm) -> Vec<u8> {
-        locked(&self.shared.keys).public_der(algorithm)
+        self.shared.keys.lock().public_der(algorithm)
     }
 }
 
 impl Drop for Issuer {
     fn drop(&mut self) {
-        if let Some(task) = locked(&self.task).take() {
+        if let Some(task) = self.task.lock().take() {
             task.abort();
         }
     }
@@ -254,12 +255,12 @@ impl Shared {
     }
 
     fn sign_as_usual(&self, claims: &Value) -> String {
-        let algorithm = *locked(&self.algorithm);
+        let algorithm = *self.algorithm.lock();
         self.sign(algorithm, claims)
     }
 
     fn sign(&self, algorithm: Algorithm, claims: &Value) -> String {
-        let kid = locked(&self.keys).id(algorithm);
+        let kid = self.keys.lock().id(algorithm);
         let header = json!({"alg": format!("{algorithm:?}"), "kid": kid, "typ": "JWT"});
         self.sign_raw(&header, claims.to_string().as_bytes())
     }
@@ -274,7 +275,7 @@ impl Shared {
             _ => None,
         };
         let signature = algorithm
-            .map(|algorithm| locked(&self.keys).sign(algorithm, input.as_bytes()))
+            .map(|algorithm| self.keys.lock().sign(algorithm, input.as_bytes()))
             .unwrap_or_default();
         format!("{input}.{}", base64url(&signature))
     }
@@ -285,11 +286,6 @@ fn set(object: &mut Value, name: &str, value: Value) {
     if let Some(members) = object.as_object_mut() {
         members.insert(name.to_owned(), value);
     }
-}
-
-/// The lock, also after a panic of another holder: this state is for trying things out.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

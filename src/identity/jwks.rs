@@ -4,12 +4,9 @@
 //! per cool-down whatever callers send. A fetch that fails leaves the old set in force, up to a bound; then nothing is
 //! in force. Time is a parameter (monotonic), so that tests can move it.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Map, Value};
 use tokio::{sync::watch, time::Instant};
 
@@ -220,7 +217,7 @@ impl KeyCache {
 
     /// Every change under the lock is whole, so one that a panic left is as good as any.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -10,9 +10,10 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 pub use mailbox::{DeadLetter, Which};
@@ -125,7 +126,7 @@ impl Outbox {
     }
 
     fn locked(&self) -> MutexGuard<'_, Boxes> {
-        self.boxes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.boxes.lock()
     }
 }
 

@@ -1,8 +1,9 @@
 //! What the operations work on: the keys, the policy in force and the ledger.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use time::{Duration, OffsetDateTime};
 
 use super::{documents::Published, error::Error};
@@ -132,7 +133,7 @@ impl Authority {
 
     /// Counts one more request of this identity. Returns false if it has opened too many lately.
     pub(super) fn may_open(&self, identity: &Identity, now: OffsetDateTime) -> bool {
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = self.opened.lock();
         opened.take(identity.issuer(), identity.subject(), now)
     }
 }

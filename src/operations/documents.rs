@@ -1,8 +1,9 @@
 //! What was published last for hosts, kept until it changes.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 
 /// A file for hosts.
 #[derive(Clone, Debug)]
@@ -45,15 +46,11 @@ impl Published {
 
     /// The list of revoked passes. Callers wait while one of them renews it.
     pub(super) fn revocations(&self) -> MutexGuard<'_, Option<Arc<Revocations>>> {
-        locked(&self.revocations)
+        self.revocations.lock()
     }
 
     /// The file of CA keys.
     pub(super) fn keys(&self) -> MutexGuard<'_, Option<Arc<Document>>> {
-        locked(&self.keys)
+        self.keys.lock()
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,9 @@
 //! What one connection has been doing: which of its requests the server works on, which answers are not taken, since when
 //! it rests. This decides when it is closed, and how well it can be spared.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::Limits;
@@ -235,7 +232,7 @@ impl Activity {
 
     /// A panic while it was locked cannot leave it half-changed: nothing in between panics.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

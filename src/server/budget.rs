@@ -9,9 +9,10 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use super::{Limits, places::Network};
@@ -124,7 +125,7 @@ impl Budget {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         // A panic while it was locked cannot leave it half-changed: nothing in between panics.
-        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.table.lock()
     }
 }
 

@@ -1,12 +1,9 @@
 //! How many log lines callers without a proven identity may cause: a few a second of each kind, and one line that says how
 //! many more there were. Each call is counted in the metrics all the same.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 /// Lines of one kind in one second: enough to see what kind of caller it is.
@@ -99,7 +96,7 @@ impl Lines {
 
     /// A panic while it was locked cannot leave it half-changed: nothing in between panics.
     fn kinds(&self) -> MutexGuard<'_, BTreeMap<&'static str, Kind>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,10 +1,9 @@
 //! Denials: recorded one by one within a rate, counted beyond it (`ledger::denials`).
 
-use std::sync::Mutex;
-
+use parking_lot::Mutex;
 use time::OffsetDateTime;
 
-use super::{Error, Store, locked};
+use super::{Error, Store};
 use crate::ledger::{What, denials::DenialRate, event::Denials};
 
 impl Store {
@@ -26,13 +25,13 @@ impl Store {
     /// # Errors
     /// As [`Store::record`]; what was not recorded is counted on.
     pub async fn record_denials(&self, now: OffsetDateTime) -> Result<(), Error> {
-        let due = locked(&self.0.denials).due(now);
+        let due = self.0.denials.lock().due(now);
         self.record_counts(due, now).await
     }
 
     /// Records all counts before the store closes.
     pub(super) async fn record_last_denials(&self) {
-        let rest = locked(&self.0.denials).rest();
+        let rest = self.0.denials.lock().rest();
         let Some((last, counts)) = rest else { return };
         if let Err(error) = self.record_counts(counts, last).await {
             tracing::warn!(%error, "the last counts of denials could not be recorded");
@@ -45,7 +44,7 @@ impl Store {
             let what = What::Denials(Box::new(count.clone()));
             if let Err(error) = self.record(what, now).await {
                 let lost = std::iter::once(count).chain(counts).collect();
-                locked(&self.0.denials).give_back(lost, now);
+                self.0.denials.lock().give_back(lost, now);
                 return Err(error);
             }
         }
@@ -58,5 +57,5 @@ pub(super) fn is_recorded(rate: &Mutex<DenialRate>, what: &What, now: OffsetDate
     let What::Denied { who, reason, .. } = what else {
         return true;
     };
-    locked(rate).take(who, reason, now)
+    rate.lock().take(who, reason, now)
 }

@@ -1,7 +1,6 @@
 //! What waits for the writer, and how it becomes an event: composed, admitted by the standing, given its index.
 
-use std::sync::Mutex;
-
+use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 

@@ -1,12 +1,9 @@
 //! The single writer with group commit: takes whatever waits, appends all of it in one transaction, commits once, answers
 //! everyone. The only place that makes a [`Receipt`], and only after COMMIT.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use parking_lot::{Mutex, RwLock};
 use sqlx::{Connection, SqliteConnection};
 use tokio::{
     sync::{mpsc, watch},
@@ -146,7 +143,7 @@ impl Writer {
 
     /// Lets readers see what the committed events changed.
     fn share(&self, committed: &[Pending]) {
-        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.shared.write();
         for pending in committed {
             shared.accept(pending.digest, &pending.event);
         }
@@ -204,15 +201,14 @@ impl Writer {
         if let Some(event) = replayed.unsigned.first() {
             return Err(event.tampered());
         }
-        *self.shared.write().unwrap_or_else(PoisonError::into_inner) = replayed.judge.clone();
+        *self.shared.write() = replayed.judge.clone();
         self.judge = replayed.judge;
         self.connection = Some(connection);
         Ok(replayed.head)
     }
 
     fn committed(&self) -> Judge {
-        let shared = self.shared.read();
-        shared.unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.read().clone()
     }
 
     /// What can wait for a quiet moment.

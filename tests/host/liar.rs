@@ -1,10 +1,6 @@
 //! A CA's HTTPS side on loopback that says what a test tells it to, the truth included.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::body::{Body, Bytes};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
@@ -12,6 +8,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto::Builder,
 };
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -83,11 +80,11 @@ impl Liar {
     }
 
     pub(crate) fn keys(&self, say: Say) {
-        self.says.lock().unwrap().keys = say;
+        self.says.lock().keys = say;
     }
 
     pub(crate) fn krl(&self, say: Say) {
-        self.says.lock().unwrap().krl = say;
+        self.says.lock().krl = say;
     }
 }
 
@@ -135,7 +132,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, says: Arc<Mutex<Say
                 return;
             };
             let service = hyper::service::service_fn(move |request| {
-                let says = says.lock().unwrap().clone();
+                let says = says.lock().clone();
                 async move { Ok::<_, Infallible>(answer(&request, says).await) }
             });
             let builder = Builder::new(TokioExecutor::new());

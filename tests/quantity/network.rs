@@ -6,7 +6,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -17,6 +17,7 @@ use hyper::{
     rt::Executor,
 };
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
@@ -50,14 +51,14 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tasks {
         let future = async {
             let _ = future.await;
         };
-        self.0.lock().unwrap().spawn(future);
+        self.0.lock().spawn(future);
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         self.driver.abort();
-        self.tasks.0.lock().unwrap().abort_all();
+        self.tasks.0.lock().abort_all();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     io::{self, Write},
     str::FromStr,
-    sync::{Arc, LazyLock, Mutex},
+    sync::{Arc, LazyLock},
 };
 
 use daypass::{
@@ -16,6 +16,7 @@ use daypass::{
     },
     server::log::{Format, subscriber},
 };
+use parking_lot::Mutex;
 use ssh_key::{HashAlg, LineEnding, PrivateKey, private::Ed25519Keypair};
 use tempfile::TempDir;
 use tonic::{
@@ -37,7 +38,7 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        self.0.lock().write(bytes)
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
@@ -45,7 +46,7 @@ impl Write for Log {
 }
 
 pub fn log() -> String {
-    String::from_utf8(LOG.0.lock().unwrap().clone()).unwrap()
+    String::from_utf8(LOG.0.lock().clone()).unwrap()
 }
 
 pub struct Door {

@@ -17,7 +17,7 @@ use url::form_urlencoded;
 use super::{
     Behaviour, Shared, TOKEN_LIFETIME,
     flows::{Authorization, INTERVAL, PATIENCE, Parameters, Refusal},
-    locked, pages, people, set,
+    pages, people, set,
     wanted::{LEVELS, Wanted},
 };
 use crate::dev::now;
@@ -55,7 +55,7 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn answer(shared: &Shared, request: Request<Incoming>) -> Answer {
     let path = request.uri().path().to_owned();
-    *locked(&shared.hits).entry(path.clone()).or_default() += 1;
+    *shared.hits.lock().entry(path.clone()).or_default() += 1;
     let method = request.method().clone();
     let query = parameters(request.uri().query().unwrap_or_default().as_bytes());
     if method == Method::GET {
@@ -151,7 +151,7 @@ fn discovery(shared: &Shared) -> Value {
 }
 
 fn jwks(shared: &Shared) -> Value {
-    json!({"keys": locked(&shared.keys).jwks()})
+    json!({"keys": shared.keys.lock().jwks()})
 }
 
 fn duplicate_kid(mut jwks: Value) -> Value {
@@ -178,7 +178,7 @@ fn authorize(shared: &Shared, query: &Parameters) -> Answer {
     match Authorization::parse(query, now()) {
         Ok(authorization) => {
             let asked = authorization.wanted.describe();
-            let id = locked(&shared.flows).wait(authorization);
+            let id = shared.flows.lock().wait(authorization);
             html(StatusCode::OK, pages::sign_in(&id, &asked))
         }
         Err(Refusal::Page(why)) => html(StatusCode::BAD_REQUEST, pages::message(why)),
@@ -191,7 +191,10 @@ fn login(shared: &Shared, form: &Parameters) -> Answer {
     let Some(account) = authenticate(shared, form) else {
         return html(StatusCode::FORBIDDEN, pages::sign_in(id, WRONG));
     };
-    let next = locked(&shared.flows).approve(id, account.name, &shared.url, now());
+    let next = shared
+        .flows
+        .lock()
+        .approve(id, account.name, &shared.url, now());
     match next {
         Some(url) => redirect(url.as_str()),
         None => html(
@@ -218,7 +221,7 @@ fn authenticate(shared: &Shared, form: &Parameters) -> Option<&'static people::A
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 fn token(shared: &Shared, form: &Parameters) -> Answer {
-    let mut flows = locked(&shared.flows);
+    let mut flows = shared.flows.lock();
     let redeemed = match form.get("grant_type").map(String::as_str) {
         Some("authorization_code") => flows.redeem_code(form, now()).ok_or("invalid_grant"),
         Some(DEVICE_GRANT) => {
@@ -243,7 +246,7 @@ fn device_authorization(shared: &Shared, form: &Parameters) -> Answer {
     if form.get("client_id").map(String::as_str) != Some(super::CLIENT_ID) {
         return oauth_error("invalid_client");
     }
-    let (device_code, user_code) = locked(&shared.flows).begin_device(Wanted::of(form), now());
+    let (device_code, user_code) = shared.flows.lock().begin_device(Wanted::of(form), now());
     let url = &shared.url;
     let answer = json!({
         "device_code": device_code,
@@ -264,7 +267,11 @@ fn device(shared: &Shared, form: &Parameters) -> Answer {
     let Some(account) = authenticate(shared, form) else {
         return html(StatusCode::FORBIDDEN, pages::device(code, WRONG));
     };
-    if locked(&shared.flows).approve_device(code, account.name, now()) {
+    if shared
+        .flows
+        .lock()
+        .approve_device(code, account.name, now())
+    {
         html(
             StatusCode::OK,
             pages::message("Done: go back to your device"),

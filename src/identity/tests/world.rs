@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     convert::Infallible,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http_body_util::Full;
 use hyper::{Request, Response, body::Bytes, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -194,7 +195,7 @@ impl TestIssuer {
     }
 
     pub(super) fn answer(&self, path: &str, answer: Answer) {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state.lock();
         state.answers.insert(path.to_owned(), answer);
     }
 
@@ -203,12 +204,12 @@ impl TestIssuer {
     }
 
     pub(super) fn hits(&self, path: &str) -> usize {
-        let state = self.state.lock().unwrap();
+        let state = self.state.lock();
         state.hits.get(path).copied().unwrap_or_default()
     }
 
     pub(super) fn all_hits(&self) -> usize {
-        self.state.lock().unwrap().hits.values().sum()
+        self.state.lock().hits.values().sum()
     }
 
     pub(super) fn settings(&self) -> Settings {
@@ -294,7 +295,7 @@ async fn respond(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let answer = {
-        let mut state = state.lock().unwrap();
+        let mut state = state.lock();
         let path = request.uri().path().to_owned();
         *state.hits.entry(path.clone()).or_default() += 1;
         state.answers.get(&path).cloned()
