@@ -161,7 +161,7 @@ impl Policy {
         let named_issuers = registered::issuers(lines, &file);
         let tests = testing::load(lines, file.tests, &roles, &bastions)?;
         Ok(Self {
-            hash: format!("{:x}", Sha256::digest(text)),
+            hash: base16ct::lower::encode_string(&Sha256::digest(text)),
             origin: origin.to_owned(),
             limits,
             hosts,

@@ -168,10 +168,7 @@ fn signed_hash(certificate: &Certificate) -> String {
     let bytes = certificate.to_bytes().unwrap();
     let signature = ssh_key_signature_length(certificate);
     let body = &bytes[..bytes.len() - 4 - signature];
-    Sha256::digest(body)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    base16ct::lower::encode_string(&Sha256::digest(body))
 }
 
 fn ssh_key_signature_length(certificate: &Certificate) -> usize {

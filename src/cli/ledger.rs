@@ -276,12 +276,7 @@ fn write_lines(value: &Value, depth: usize, out: &mut Vec<String>) {
 }
 
 fn verified(global: &Global, report: &Report) -> Result<(), Failure> {
-    let root: String = report
-        .checkpoint
-        .root
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let root = base16ct::lower::encode_string(&report.checkpoint.root);
     let verified = Verified {
         verified: true,
         origin: report.checkpoint.origin.clone(),

@@ -57,7 +57,8 @@ impl Place {
             ask.role.clone()
         } else {
             let digest = Sha256::digest(ask_bytes(ask));
-            let digest: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
+            let mut digest = base16ct::lower::encode_string(&digest);
+            digest.truncate(16);
             let role: String = ask
                 .role
                 .chars()

@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
@@ -26,7 +27,7 @@ pub use people::{Account, PEOPLE};
 use super::Error;
 use crate::identity::issuer::Algorithm;
 use flows::{Flows, SignedIn};
-use keys::{Keys, base64url};
+use keys::Keys;
 
 /// The one client that is registered, and the audience of its tokens.
 pub const CLIENT_ID: &str = "daypass";
@@ -266,8 +267,8 @@ impl Shared {
     }
 
     fn sign_raw(&self, header: &Value, payload: &[u8]) -> String {
-        let header_text = base64url(header.to_string().as_bytes());
-        let input = format!("{header_text}.{}", base64url(payload));
+        let header_text = URL_SAFE_NO_PAD.encode(header.to_string().as_bytes());
+        let input = format!("{header_text}.{}", URL_SAFE_NO_PAD.encode(payload));
         let algorithm = match header.get("alg").and_then(Value::as_str) {
             Some("RS256") => Some(Algorithm::RS256),
             Some("ES256") => Some(Algorithm::ES256),
@@ -277,7 +278,7 @@ impl Shared {
         let signature = algorithm
             .map(|algorithm| self.keys.lock().sign(algorithm, input.as_bytes()))
             .unwrap_or_default();
-        format!("{input}.{}", base64url(&signature))
+        format!("{input}.{}", URL_SAFE_NO_PAD.encode(&signature))
     }
 }
 

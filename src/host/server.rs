@@ -153,7 +153,10 @@ impl Server {
 
 /// The server's entity tag for these bytes (RFC 9110 section 8.8.3).
 fn tag(bytes: &[u8]) -> String {
-    format!("\"{:x}\"", Sha256::digest(bytes))
+    format!(
+        "\"{}\"",
+        base16ct::lower::encode_string(&Sha256::digest(bytes))
+    )
 }
 
 /// Reads no byte more than the bound allows.

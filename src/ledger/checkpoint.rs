@@ -5,7 +5,7 @@
 use std::fmt;
 
 use aws_lc_rs::signature::{self, Ed25519KeyPair, KeyPair};
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 
 use super::tree::Hash;
@@ -33,7 +33,7 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The note's text: three lines (C2SP tlog-checkpoint, without extension lines).
     fn text(&self) -> String {
-        let root = BASE64_STANDARD.encode(self.root);
+        let root = STANDARD.encode(self.root);
         format!("{}\n{}\n{root}\n", self.origin, self.size)
     }
 
@@ -98,7 +98,7 @@ impl Signer {
         let text = Checkpoint { origin, size, root }.text();
         let mut signature = name.hash().to_vec();
         signature.extend_from_slice(self.pair.sign(text.as_bytes()).as_ref());
-        let signature = BASE64_STANDARD.encode(signature);
+        let signature = STANDARD.encode(signature);
         format!("{text}\n{SIGNATURE_MARK}{} {signature}\n", name.name)
     }
 }
@@ -140,7 +140,7 @@ impl Verifier {
             return Err(Error::Malformed("not an Ed25519 verifier key".to_owned()));
         };
         let verifier = Self::new(name, public)?;
-        if hash == hex(&verifier.hash()) {
+        if hash == base16ct::lower::encode_string(&verifier.hash()) {
             Ok(verifier)
         } else {
             Err(Error::Malformed("the hash is not this key's".to_owned()))
@@ -230,8 +230,13 @@ impl fmt::Display for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut key = vec![ED25519];
         key.extend_from_slice(&self.public);
-        let key = BASE64_STANDARD.encode(key);
-        write!(f, "{}+{}+{key}", self.name, hex(&self.hash()))
+        let key = STANDARD.encode(key);
+        write!(
+            f,
+            "{}+{}+{key}",
+            self.name,
+            base16ct::lower::encode_string(&self.hash())
+        )
     }
 }
 
@@ -245,7 +250,7 @@ struct NoteSignature<'a> {
 impl<'a> NoteSignature<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         let (name, encoded) = line.strip_prefix(SIGNATURE_MARK)?.split_once(' ')?;
-        let decoded = BASE64_STANDARD.decode(encoded).ok()?;
+        let decoded = STANDARD.decode(encoded).ok()?;
         let (hash, bytes) = decoded.split_first_chunk::<4>()?;
         let valid = !name.is_empty() && !bytes.is_empty();
         valid.then(|| Self {
@@ -265,11 +270,7 @@ fn decimal(text: &str) -> Option<u64> {
 
 /// Exactly `N` bytes in canonical, padded base64.
 fn base64<const N: usize>(text: &str) -> Option<[u8; N]> {
-    BASE64_STANDARD.decode(text).ok()?.try_into().ok()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    STANDARD.decode(text).ok()?.try_into().ok()
 }
 
 /// Why a note or key is not taken.

@@ -214,7 +214,7 @@ impl Judge {
 
 /// A SHA-256 hash in lower-case hex.
 fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() == 64 && base16ct::lower::decode_vec(text).is_ok()
 }
 
 #[cfg(test)]

@@ -104,16 +104,7 @@ impl Given<'_> {
 
 /// 32 bytes from lower-case hex.
 fn token_hash(hex: &str) -> Option<[u8; 32]> {
-    let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    if hex.len() != 64 || !hex.bytes().all(is_hex) {
-        return None;
-    }
-    let mut hash = [0; 32];
-    for (byte, digits) in hash.iter_mut().zip(hex.as_bytes().chunks(2)) {
-        let digits = std::str::from_utf8(digits).ok()?;
-        *byte = u8::from_str_radix(digits, 16).ok()?;
-    }
-    Some(hash)
+    base16ct::lower::decode_vec(hex).ok()?.try_into().ok()
 }
 
 #[cfg(test)]

@@ -260,12 +260,8 @@ impl Worker {
 
 /// The same for an event at every attempt and after every restart: the beginning of its leaf hash, and its index.
 fn event_id(index: u64, leaf: &[u8]) -> String {
-    let hash = leaf_hash(leaf);
-    let hash: String = hash
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut hash = base16ct::lower::encode_string(&leaf_hash(leaf));
+    hash.truncate(16);
     format!("evt_{hash}_{index}")
 }
 

@@ -118,10 +118,7 @@ fn page_id(nonce: &[u8; 32]) -> String {
         .chain_update(b"daypass page")
         .chain_update(nonce)
         .finalize();
-    let hash: String = hash
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut hash = base16ct::lower::encode_string(&hash);
+    hash.truncate(32);
     format!("page_{hash}")
 }

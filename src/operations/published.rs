@@ -77,7 +77,7 @@ fn list(authority: &Authority, now: u64) -> Result<Revocations, Error> {
 fn document(ca: &Ca, statement: Statement, body: Vec<u8>) -> Result<Document, Error> {
     Ok(Document {
         signature: ca.state(statement, &body)?,
-        digest: format!("{:x}", Sha256::digest(&body)),
+        digest: base16ct::lower::encode_string(&Sha256::digest(&body)),
         body: body.into(),
     })
 }

@@ -186,10 +186,7 @@ async fn the_event_holds_the_hash_of_the_bytes_that_were_signed() {
     let mut bytes = certificate.to_bytes().unwrap();
     let signature = Vec::<u8>::try_from(certificate.signature().clone()).unwrap();
     bytes.truncate(bytes.len() - signature.len() - 4);
-    let hash: String = Sha256::digest(&bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = base16ct::lower::encode_string(&Sha256::digest(&bytes));
     let [What::Issued(issued)] = &added[..] else {
         panic!("{added:?}")
     };

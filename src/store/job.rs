@@ -79,7 +79,7 @@ impl Job {
                 answer,
             } => {
                 let tbs_hash = draft.to_be_signed_hash(index);
-                issued.to_be_signed = tbs_hash.iter().map(|byte| format!("{byte:02x}")).collect();
+                issued.to_be_signed = base16ct::lower::encode_string(&tbs_hash);
                 let answer = Answer::Pass(draft, tbs_hash, answer);
                 (Ok(What::Issued(issued)), at, answer)
             }

@@ -18,11 +18,8 @@ pub(super) fn compose(label: &str, role: &str) -> String {
     if kept == label && !label.is_empty() && label.len() <= room {
         return format!("{label}/{role}");
     }
-    let digest: String = Sha256::digest(label)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .take(DIGEST / 2)
-        .collect();
+    let mut digest = base16ct::lower::encode_string(&Sha256::digest(label));
+    digest.truncate(DIGEST);
     let short: String = kept.chars().take(room.saturating_sub(DIGEST + 1)).collect();
     format!("{short}~{digest}/{role}")
 }

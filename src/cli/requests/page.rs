@@ -218,11 +218,7 @@ fn printed(seen: &Seen) -> Printed<'_> {
         serial: (seen.serial != 0).then_some(seen.serial),
         may_decide: seen.may_decide,
         emergency: page.is_review,
-        digest: seen
-            .digest
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
+        digest: base16ct::lower::encode_string(&seen.digest),
         through: page.through.as_ref(),
     }
 }

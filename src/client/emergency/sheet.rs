@@ -264,7 +264,8 @@ impl Sheet {
     /// Where the pass's private key waits.
     pub(super) fn key_name(&self) -> String {
         let digest = Sha256::digest(self.challenge.as_bytes());
-        let digest: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
+        let mut digest = base16ct::lower::encode_string(&digest);
+        digest.truncate(16);
         format!("emergencies/{digest}")
     }
 }

@@ -86,7 +86,7 @@ impl Keys {
         let modulus = self.rsa.public_key().as_ref().get(9..265);
         json!({
             "kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.id(Algorithm::RS256),
-            "n": base64url(modulus.unwrap_or_default()), "e": "AQAB",
+            "n": URL_SAFE_NO_PAD.encode(modulus.unwrap_or_default()), "e": "AQAB",
         })
     }
 
@@ -95,20 +95,15 @@ impl Keys {
         let point = self.p256.public_key().as_ref();
         json!({
             "kty": "EC", "use": "sig", "alg": "ES256", "kid": self.id(Algorithm::ES256), "crv": "P-256",
-            "x": base64url(point.get(1..33).unwrap_or_default()),
-            "y": base64url(point.get(33..65).unwrap_or_default()),
+            "x": URL_SAFE_NO_PAD.encode(point.get(1..33).unwrap_or_default()),
+            "y": URL_SAFE_NO_PAD.encode(point.get(33..65).unwrap_or_default()),
         })
     }
 
     fn ed25519_jwk(&self) -> Value {
         json!({
             "kty": "OKP", "use": "sig", "alg": "EdDSA", "kid": self.id(Algorithm::EdDSA), "crv": "Ed25519",
-            "x": base64url(self.ed25519.public_key().as_ref()),
+            "x": URL_SAFE_NO_PAD.encode(self.ed25519.public_key().as_ref()),
         })
     }
-}
-
-/// Base64url without padding (RFC 7515, section 2).
-pub(super) fn base64url(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
 }

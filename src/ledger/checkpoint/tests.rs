@@ -79,13 +79,13 @@ fn signed(text: &str) -> String {
     let signer = signer();
     let mut bytes = signer.verifier.hash().to_vec();
     bytes.extend_from_slice(signer.pair.sign(text.as_bytes()).as_ref());
-    let signature = BASE64_STANDARD.encode(bytes);
+    let signature = STANDARD.encode(bytes);
     format!("{text}\n{SIGNATURE_MARK}{ORIGIN} {signature}\n")
 }
 
 #[test]
 fn truly_signed_texts_of_another_form_are_refused() {
-    let root = BASE64_STANDARD.encode([7; 32]);
+    let root = STANDARD.encode([7; 32]);
     assert!(
         signer()
             .verifier()

@@ -95,7 +95,7 @@ impl Proof {
         Self {
             key,
             signature: approval::compact(armored),
-            token: token.iter().map(|byte| format!("{byte:02x}")).collect(),
+            token: base16ct::lower::encode_string(token),
             after,
         }
     }

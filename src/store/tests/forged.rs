@@ -1,7 +1,7 @@
 //! Rows that another program with the database, and without the ledger's key, adds to a stopped ledger: consistent in
 //! themselves, and found all the same.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, rand_core::OsRng};
 
@@ -176,7 +176,7 @@ async fn an_approval_signed_with_the_forgers_own_key_stops_the_start() {
         .sign(approval::NAMESPACE, HashAlg::Sha512, &message)
         .unwrap();
     let signature = approval::compact(&signature.to_pem(LineEnding::LF).unwrap());
-    assert!(BASE64_STANDARD.decode(&signature).is_ok());
+    assert!(STANDARD.decode(&signature).is_ok());
     folder.forge(vec![approved(&key, signature)]).await;
     let said = refusal(&folder).await;
     assert!(
@@ -340,8 +340,8 @@ impl Folder {
             self.run_sql(&format!(
                 "INSERT INTO ledger VALUES ({}, x'{}', x'{}')",
                 event.index,
-                hex(&leaf),
-                hex(&hashes)
+                base16ct::lower::encode_string(&leaf),
+                base16ct::lower::encode_string(&hashes)
             ))
             .await;
         }
@@ -386,8 +386,4 @@ impl Folder {
             .await
             .unwrap()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -45,10 +45,6 @@ pub(super) fn issued() -> Issued {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Checks a receipt against its draft and against the event that the ledger has.
 async fn check(store: &Store, draft: &Draft, receipt: &Receipt) {
     let serial = receipt.serial();
@@ -58,7 +54,7 @@ async fn check(store: &Store, draft: &Draft, receipt: &Receipt) {
     let event = Event::parse(&leaf).unwrap();
     assert_eq!((index, event.index), (serial, serial));
     let expected = Issued {
-        to_be_signed: hex(&hash),
+        to_be_signed: base16ct::lower::encode_string(&hash),
         ..issued()
     };
     assert_eq!(event.what, What::Issued(Box::new(expected)));
