@@ -38,7 +38,7 @@ use session::{Login, Session};
 use state::State;
 use trust::Trust;
 
-use crate::proto::v1;
+use crate::{proto::v1, unix_seconds::UnixSeconds};
 
 /// How a message reaches the user while a command still runs.
 pub type Say = fn(&str);
@@ -205,5 +205,5 @@ impl Signed {
     reason = "the client is an edge: time enters here"
 )]
 pub fn now() -> u64 {
-    u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap_or(0)
+    UnixSeconds::from(OffsetDateTime::now_utc()).get()
 }

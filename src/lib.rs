@@ -70,3 +70,4 @@ pub mod reason;
 pub mod server;
 pub mod ssh;
 pub mod store;
+pub mod unix_seconds;

@@ -22,6 +22,7 @@ use crate::{
         permissions::Permissions,
         wire::{self, Reader, put_string},
     },
+    unix_seconds::UnixSeconds,
 };
 
 /// How far a pass's validity reaches back, for hosts whose clock is behind.
@@ -64,7 +65,7 @@ impl Draft {
         {
             return Err(ssh::key::Refusal::CaKey.into());
         }
-        let now = u64::try_from(now.unix_timestamp()).unwrap_or(0);
+        let now = UnixSeconds::from(now).get();
         let parts = Parts {
             nonce: &nonce,
             subject: &subject,

@@ -3,7 +3,10 @@
 use std::{io::Write as _, path::PathBuf};
 
 use super::{Failure, output};
-use crate::client::{Client, Error, Settings};
+use crate::{
+    client::{Client, Error, Settings},
+    unix_seconds::UnixSeconds,
+};
 
 /// Heading of these options in the help of a command.
 const HEADING: &str = "Server and session";
@@ -60,9 +63,8 @@ fn say(message: &str) {
 pub fn moment(seconds: u64) -> String {
     let format =
         time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
-    i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| time::OffsetDateTime::from_unix_timestamp(seconds).ok())
+    UnixSeconds(seconds)
+        .to_utc()
         .and_then(|time| time.format(format).ok())
         .unwrap_or_else(|| "the end of time".to_owned())
 }

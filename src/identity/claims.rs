@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
 
 use super::{Binding, Commitment, Error, Settings};
+use crate::unix_seconds::UnixSeconds;
 
 /// How far apart the issuer's clock and ours may be.
 pub const LEEWAY: Duration = Duration::seconds(30);
@@ -163,9 +164,8 @@ fn numeric_date(
         return Ok(None);
     };
     value
-        .as_i64()
-        .filter(|seconds| *seconds >= 0)
-        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .as_u64()
+        .and_then(|seconds| UnixSeconds(seconds).to_utc())
         .map(Some)
         .ok_or(Error::Claim {
             name,

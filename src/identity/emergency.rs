@@ -14,6 +14,7 @@ use ssh_key::PublicKey;
 use time::OffsetDateTime;
 
 use super::{Commitment, Error, Identity, possession};
+use crate::unix_seconds::UnixSeconds;
 
 /// How long a challenge may be answered: long enough for several people to sign the same one.
 pub const CHALLENGE_LIFE: Duration = Duration::from_secs(15 * 60);
@@ -224,7 +225,7 @@ impl Challenges {
 
     /// A fresh challenge and its end; `unique` is random and used once.
     pub fn make(&self, unique: [u8; 16], now: OffsetDateTime) -> (String, OffsetDateTime) {
-        let seconds = u64::try_from(now.unix_timestamp()).unwrap_or(0);
+        let seconds = UnixSeconds::from(now).get();
         let mut bytes = seconds.to_be_bytes().to_vec();
         bytes.extend_from_slice(&unique);
         let mac = hmac::sign(&self.key, &[DOMAIN, &bytes].concat());
@@ -248,8 +249,7 @@ impl Challenges {
             .ok_or_else(strange)?;
         hmac::verify(&self.key, &[DOMAIN, made].concat(), mac).map_err(|_| strange())?;
         let seconds = made.first_chunk::<TIME>().copied().unwrap_or_default();
-        let made = i64::try_from(u64::from_be_bytes(seconds)).ok();
-        let made = made.and_then(|made| OffsetDateTime::from_unix_timestamp(made).ok());
+        let made = UnixSeconds(u64::from_be_bytes(seconds)).to_utc();
         let made = made.ok_or_else(strange)?;
         if now + super::LEEWAY < made || made + CHALLENGE_LIFE <= now {
             return Err(Error::Challenge("its time is over: ask for a new one"));

@@ -16,6 +16,7 @@ use super::{
     bucket::Bucket,
     event::{Denials, Who},
 };
+use crate::unix_seconds::UnixSeconds;
 
 /// How many denials of one identity are recorded at once after a pause.
 pub const BURST: u32 = 32;
@@ -145,7 +146,7 @@ impl DenialRate {
 }
 
 fn one(who: Option<Who>, reason: &str, now: OffsetDateTime) -> Denials {
-    let now = u64::try_from(now.unix_timestamp()).unwrap_or(0);
+    let now = UnixSeconds::from(now).get();
     Denials {
         who,
         identities: 1,

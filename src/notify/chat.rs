@@ -5,10 +5,13 @@
 
 use std::borrow::Cow;
 
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::format_description::well_known::Rfc3339;
 
 use super::notice::{Decision, News, Notice};
-use crate::ledger::event::{Asked, LockTarget, RevokeTarget, Who, ascii_json};
+use crate::{
+    ledger::event::{Asked, LockTarget, RevokeTarget, Who, ascii_json},
+    unix_seconds::UnixSeconds,
+};
 
 /// The most characters of one text that somebody else wrote.
 const LONGEST: usize = 200;
@@ -136,9 +139,7 @@ fn revocation(target: &RevokeTarget) -> String {
 
 /// Unix seconds as RFC 3339; none after the year 9999, which an old ledger may hold.
 fn moment(seconds: u64) -> Option<String> {
-    let seconds = i64::try_from(seconds).ok()?;
-    let time = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
-    time.format(&Rfc3339).ok()
+    UnixSeconds(seconds).to_utc()?.format(&Rfc3339).ok()
 }
 
 /// Text from elsewhere in backticks: one line of bounded length that no chat acts on.

@@ -8,12 +8,15 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
-use crate::ledger::{
-    Event, What,
-    event::{
-        Asked, Covered, Decided, Issued, LockTarget, Locked, Requested, RevokeTarget, Revoked,
-        Unlocked, Who, ascii_json,
+use crate::{
+    ledger::{
+        Event, What,
+        event::{
+            Asked, Covered, Decided, Issued, LockTarget, Locked, Requested, RevokeTarget, Revoked,
+            Unlocked, Who, ascii_json,
+        },
     },
+    unix_seconds::UnixSeconds,
 };
 
 /// Something to tell, and by whom.
@@ -305,7 +308,7 @@ const MOST_COVERED: usize = 20;
 
 /// Seconds from being issued at `at`.
 fn lifetime(issued: &Issued, at: OffsetDateTime) -> u64 {
-    let at = u64::try_from(at.unix_timestamp()).unwrap_or(0);
+    let at = UnixSeconds::from(at).get();
     issued.valid_before.saturating_sub(at)
 }
 

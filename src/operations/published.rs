@@ -12,6 +12,7 @@ use crate::{
     ca::{self, Ca, draft::fingerprint, statement::Statement},
     ledger::Standing,
     ssh::krl::{Krl, Revoked},
+    unix_seconds::UnixSeconds,
 };
 
 /// The passes that hosts must refuse now. Includes every revocation that was acknowledged before
@@ -22,7 +23,7 @@ use crate::{
 /// Returns [`Error::Ca`] if the key does not sign, and [`Error::Krl`] if the list does not read
 /// back. Nothing is published then.
 pub fn revocations(authority: &Authority, now: OffsetDateTime) -> Result<Arc<Revocations>, Error> {
-    let now = u64::try_from(now.unix_timestamp()).unwrap_or(0);
+    let now = UnixSeconds::from(now).get();
     let mut last = authority.published.revocations();
     let version = authority.store.standing(Standing::revocation_version);
     match &*last {

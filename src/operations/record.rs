@@ -17,6 +17,7 @@ use crate::{
         bastion::{Passage, Way},
     },
     ssh::options::Extension,
+    unix_seconds::UnixSeconds,
 };
 
 /// What the events of one issuance share.
@@ -31,7 +32,7 @@ pub(super) struct Basis<'a> {
 impl Basis<'_> {
     /// The request for everything that `pending` would grant.
     pub(super) fn requested(&self, pending: &Pending) -> Requested {
-        let now = u64::try_from(self.context.now.unix_timestamp()).unwrap_or(0);
+        let now = UnixSeconds::from(self.context.now).get();
         Requested {
             who: who(self.holder.identity()),
             ask: asked(self.ask, self.context),

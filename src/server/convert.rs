@@ -25,6 +25,7 @@ use crate::{
         v1::{self, get_trust_response, role_explanation},
     },
     ssh::options::Extension,
+    unix_seconds::UnixSeconds,
 };
 
 const ROLE_BYTES: usize = 128;
@@ -208,7 +209,7 @@ pub(super) fn request(view: &View) -> v1::Request {
             .map(|decision| v1::request::Decision {
                 label: decision.who.label.clone(),
                 verb: decision.verb.word().to_owned(),
-                at: u64::try_from(decision.at.unix_timestamp()).unwrap_or(0),
+                at: UnixSeconds::from(decision.at).get(),
                 comment: decision.comment.clone(),
             })
             .collect(),

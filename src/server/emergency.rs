@@ -14,6 +14,7 @@ use crate::{
     ledger::emergency,
     proto::{ask_bytes, v1},
     ssh::key,
+    unix_seconds::UnixSeconds,
 };
 
 impl Services {
@@ -26,7 +27,7 @@ impl Services {
         let (challenge, ends) = self.challenges.make(random()?, call.now());
         Ok(v1::EmergencyChallengeResponse {
             challenge,
-            expires_at: u64::try_from(ends.unix_timestamp()).unwrap_or(0),
+            expires_at: UnixSeconds::from(ends).get(),
         })
     }
 

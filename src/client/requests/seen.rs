@@ -10,6 +10,7 @@ use crate::{
     },
     proto::v1,
     reason,
+    unix_seconds::UnixSeconds,
 };
 
 /// A request, read.
@@ -189,7 +190,7 @@ impl Seen {
 /// What a request's event says, and when it ends.
 fn page(event: Event) -> Option<(Page, u64)> {
     // Passes are valid from a little before they are made; their life counts from then.
-    let made = u64::try_from(event.at.unix_timestamp()).unwrap_or(0);
+    let made = UnixSeconds::from(event.at).get();
     match event.what {
         What::Requested(asked) => {
             let page = Page {

@@ -6,7 +6,10 @@
 
 use time::OffsetDateTime;
 
-use crate::ledger::{Event, What, event::Who};
+use crate::{
+    ledger::{Event, What, event::Who},
+    unix_seconds::UnixSeconds,
+};
 
 /// As far as the time may be ahead of an event, in seconds.
 const LEEWAY: u64 = 3600;
@@ -33,13 +36,12 @@ impl Agreed {
     }
 
     pub(super) fn time(&self) -> Option<OffsetDateTime> {
-        let seconds = i64::try_from(self.time?).ok()?;
-        OffsetDateTime::from_unix_timestamp(seconds).ok()
+        UnixSeconds(self.time?).to_utc()
     }
 
     /// Takes in the next event.
     pub(super) fn hear(&mut self, event: &Event) {
-        let at = unix(event.at);
+        let at = UnixSeconds::from(event.at).get();
         self.time = self.time.map(|time| time.min(at.saturating_add(LEEWAY)));
         if let Some(issued_at) = witness(&event.what).and_then(issued_at) {
             self.raise(at.min(issued_at));
@@ -65,11 +67,6 @@ impl Agreed {
             None => self.leap = Some(seen),
         }
     }
-}
-
-/// Unix seconds; 0 for times before 1970.
-pub(super) fn unix(time: OffsetDateTime) -> u64 {
-    u64::try_from(time.unix_timestamp()).unwrap_or(0)
 }
 
 /// The identity whose token this event took. A denial takes none: it must change nothing.

@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Objection, Rule, agreed::unix};
-use crate::ledger::{Event, emergency::Proof, event::Issued};
+use super::{Objection, Rule};
+use crate::{
+    ledger::{Event, emergency::Proof, event::Issued},
+    unix_seconds::UnixSeconds,
+};
 
 /// How long an answered challenge is remembered: far longer than one can be answered at all
 /// (`identity::emergency::CHALLENGE_LIFE`).
@@ -21,7 +24,7 @@ impl Challenges {
     pub(super) fn apply(&mut self, event: &Event, issued: &Issued, agreed: u64) {
         if let Some(proof) = &issued.emergency_proof {
             let challenge = &proof.challenge;
-            let at = unix(event.at).max(agreed);
+            let at = UnixSeconds::from(event.at).get().max(agreed);
             self.answered.insert(challenge.clone());
             self.by_time.insert((at, challenge.clone()));
         }

@@ -8,9 +8,12 @@ use std::{
 
 use time::OffsetDateTime;
 
-use crate::ledger::{
-    Event,
-    event::{Applicant, Issued},
+use crate::{
+    ledger::{
+        Event,
+        event::{Applicant, Issued},
+    },
+    unix_seconds::UnixSeconds,
 };
 
 /// How long a pass is remembered after its end, for hosts whose clocks are behind.
@@ -79,7 +82,7 @@ impl Pass {
 
     /// Whether no host takes it at `now`, whatever its clock says within [`MARGIN`].
     pub(super) fn is_over(&self, now: OffsetDateTime) -> bool {
-        let now = u64::try_from(now.unix_timestamp()).unwrap_or(0);
+        let now = UnixSeconds::from(now).get();
         self.valid_before.saturating_add(MARGIN.as_secs()) <= now
     }
 }

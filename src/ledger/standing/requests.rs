@@ -10,16 +10,19 @@ mod within;
 use time::OffsetDateTime;
 
 pub use request::{Decision, Request};
-use request::{bare, same, seconds};
+use request::{bare, same};
 pub use state::{State, Verb};
 use table::{MOST_WAITING, Table};
 pub(super) use within::addresses_within;
 
 use super::{Objection, Rule};
-use crate::ledger::{
-    Event, What, approval,
-    emergency::Signature,
-    event::{Asked, Decided, Issued, Requested, Who},
+use crate::{
+    ledger::{
+        Event, What, approval,
+        emergency::Signature,
+        event::{Asked, Decided, Issued, Requested, Who},
+    },
+    unix_seconds::UnixSeconds,
 };
 
 /// Requests and reviews by id.
@@ -52,7 +55,8 @@ impl Requests {
         from: OffsetDateTime,
         to: OffsetDateTime,
     ) -> impl Iterator<Item = &Request> {
-        self.0.ended_between(seconds(from), seconds(to))
+        self.0
+            .ended_between(UnixSeconds::from(from).get(), UnixSeconds::from(to).get())
     }
 
     /// Whether a new request may be opened.

@@ -3,9 +3,12 @@
 use time::OffsetDateTime;
 
 use super::{Objection, Pass, Rule, Standing};
-use crate::ledger::{
-    Event,
-    event::{LockTarget, RevokeTarget, Revoked},
+use crate::{
+    ledger::{
+        Event,
+        event::{LockTarget, RevokeTarget, Revoked},
+    },
+    unix_seconds::UnixSeconds,
 };
 
 impl Standing {
@@ -26,7 +29,7 @@ impl Standing {
             RevokeTarget::Serial(serial) => pass.serial == *serial || pass.jump_of == Some(*serial),
             RevokeTarget::Key(key) => is_by(pass, key),
             RevokeTarget::Identity(name) => self.is_of(pass, name),
-            RevokeTarget::Before(time) => pass.issued_at.unix_timestamp().max(0) < signed(*time),
+            RevokeTarget::Before(time) => UnixSeconds::from(pass.issued_at).get() < *time,
         })
     }
 
@@ -113,7 +116,7 @@ impl Standing {
     /// A pass that was asked for before "all before" were revoked, and is recorded after (somebody was paged meanwhile), is
     /// one of them.
     pub(super) fn expect_later(&self, event: &Event) -> Result<(), Objection> {
-        match event.at.unix_timestamp().max(0) < signed(self.locks.before) {
+        match UnixSeconds::from(event.at).get() < self.locks.before {
             false => Ok(()),
             true => Err(Objection::new(
                 Rule::RevokedMeanwhile,
@@ -124,7 +127,7 @@ impl Standing {
 
     /// Takes in a revocation of all before a time; one that lies ahead says nothing of what is asked for until then.
     pub(super) fn apply_before(&mut self, event: &Event, target: &RevokeTarget) {
-        let now = u64::try_from(event.at.unix_timestamp()).unwrap_or(0);
+        let now = UnixSeconds::from(event.at).get();
         if let RevokeTarget::Before(time) = target {
             self.locks.before = self.locks.before.max((*time).min(now));
         }
@@ -141,8 +144,4 @@ impl Standing {
 /// Whether the pass is for the key of this fingerprint, or was signed for by it.
 fn is_by(pass: &Pass, key: &str) -> bool {
     pass.key == key || pass.signers.iter().any(|signer| signer.key == key)
-}
-
-fn signed(seconds: u64) -> i64 {
-    i64::try_from(seconds).unwrap_or(i64::MAX)
 }

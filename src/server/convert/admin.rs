@@ -9,6 +9,7 @@ use crate::{
     },
     operations::admin::Done,
     proto::v1::{self, lock_target, preview_request, revoke_request},
+    unix_seconds::UnixSeconds,
 };
 
 /// Longer than any subject (OpenID Connect Core section 2: 255) or e-mail address.
@@ -82,7 +83,7 @@ pub(in crate::server) fn lock(lock: Lock) -> v1::Lock {
         target: Some(wire_target(lock.target)),
         reason: lock.reason.unwrap_or_default(),
         by: lock.by,
-        at: u64::try_from(lock.at.unix_timestamp()).unwrap_or(0),
+        at: UnixSeconds::from(lock.at).get(),
         index: lock.index,
         covers: covered(lock.covers),
     }

@@ -4,6 +4,7 @@ use super::{Malformed, missing, text};
 use crate::{
     operations::webhooks::{DeadLetter, Report, Which},
     proto::v1::{self, retry_webhooks_request},
+    unix_seconds::UnixSeconds,
 };
 
 /// Longer than any configured name.
@@ -38,6 +39,6 @@ fn dead_letter(dead: DeadLetter) -> v1::DeadLetter {
         r#type: dead.kind.word().to_owned(),
         attempts: dead.attempts,
         error: dead.error,
-        at: u64::try_from(dead.at.unix_timestamp()).unwrap_or(0),
+        at: UnixSeconds::from(dead.at).get(),
     }
 }

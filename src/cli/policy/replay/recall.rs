@@ -16,6 +16,7 @@ use crate::{
         replay::{Approved, Approver, Given, Outcome, Past, Wait, Which},
     },
     ssh::options::Extension,
+    unix_seconds::UnixSeconds,
 };
 
 /// The requests of an export so far, with those who have approved them.
@@ -203,7 +204,7 @@ fn is_cut(ask: &Asked) -> bool {
 
 fn given(issued: &Issued, at: OffsetDateTime) -> Given {
     let set = |words: &[String]| words.iter().cloned().collect::<BTreeSet<_>>();
-    let from = u64::try_from(at.unix_timestamp()).unwrap_or_default();
+    let from = UnixSeconds::from(at).get();
     Given {
         principals: set(&issued.principals),
         command: issued.command.clone(),
@@ -226,7 +227,7 @@ fn wished(asked: &Requested) -> Given {
 }
 
 fn wait(asked: &Requested, at: OffsetDateTime) -> Wait {
-    let from = u64::try_from(at.unix_timestamp()).unwrap_or_default();
+    let from = UnixSeconds::from(at).get();
     Wait {
         count: asked.needed,
         within: asked.expires_at.saturating_sub(from),

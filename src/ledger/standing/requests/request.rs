@@ -3,9 +3,12 @@
 use time::OffsetDateTime;
 
 use super::{State, Verb};
-use crate::ledger::{
-    approval,
-    event::{Asked, Requested, Who},
+use crate::{
+    ledger::{
+        approval,
+        event::{Asked, Requested, Who},
+    },
+    unix_seconds::UnixSeconds,
 };
 
 /// One decision about a request.
@@ -106,7 +109,7 @@ impl Request {
     }
 
     fn ends_by(&self, now: OffsetDateTime) -> bool {
-        seconds(now) >= self.expires_at
+        UnixSeconds::from(now).get() >= self.expires_at
     }
 
     /// Whether an event has ended it. Time may have, too.
@@ -131,11 +134,6 @@ impl Request {
             _ => self.requested = None,
         }
     }
-}
-
-/// Unix seconds.
-pub(super) fn seconds(time: OffsetDateTime) -> u64 {
-    u64::try_from(time.unix_timestamp()).unwrap_or(0)
 }
 
 /// An identity without its claims, which may be large.

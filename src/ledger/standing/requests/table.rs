@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use time::OffsetDateTime;
 
-use super::{Request, State, Who, seconds};
+use super::{Request, State, Who};
+use crate::unix_seconds::UnixSeconds;
 
 /// How many requests one identity may have waiting at once.
 pub(super) const MOST_WAITING: usize = 32;
@@ -88,7 +89,7 @@ impl Table {
 
     /// How many requests of `who` wait, for approvals or to be redeemed, at `now`.
     pub(super) fn waiting(&self, who: &Who, now: OffsetDateTime) -> usize {
-        let later = (seconds(now).saturating_add(1), 0);
+        let later = (UnixSeconds::from(now).get().saturating_add(1), 0);
         let owned = self.owners.get(&owner(who));
         owned.map_or(0, |owned| owned.open.range(later..).count())
     }
@@ -146,7 +147,7 @@ impl Table {
 
     /// Forgets requests whose time is over, those that ended first, as long as there are too many.
     fn forget_expired(&mut self, who: &Owner, now: OffsetDateTime) {
-        let is_over = |end: &&(u64, u64)| end.0 <= seconds(now);
+        let is_over = |end: &&(u64, u64)| end.0 <= UnixSeconds::from(now).get();
         let own = self
             .owners
             .get(who)
