@@ -5,6 +5,8 @@
 //! here ([`Policy::explain`], [`Policy::run_tests`], [`Policy::warnings`]) reasons about decisions and grants nothing.
 
 pub mod approval;
+mod approving;
+mod ask;
 pub mod bastion;
 pub mod check;
 mod checks;
@@ -12,6 +14,7 @@ pub mod command;
 pub mod condition;
 mod decision;
 mod denial;
+mod error;
 pub mod explain;
 mod file;
 pub mod grant;
@@ -22,6 +25,8 @@ mod offices;
 pub mod paging;
 pub mod parameter;
 pub mod pattern;
+mod person;
+mod quorum;
 pub mod registered;
 pub mod replay;
 pub mod require;
@@ -31,90 +36,26 @@ pub mod source;
 pub mod template;
 pub mod testing;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use ipnet::IpNet;
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use crate::{
-    identity::{Identity, emergency::Registry},
-    ssh::options::Extension,
-};
-use condition::{Facts, Patterns};
+use crate::identity::{Identity, emergency::Registry};
+use condition::{Condition, Facts, Patterns};
 use decision::Case;
 use file::Text;
 
 pub use approval::Pending;
+use ask::NOTHING;
+pub use ask::{Ask, Context};
 pub use denial::{Denial, Reason};
+pub use error::Error;
 pub use grant::{Grant, Restriction};
-pub use paging::Page;
-pub use registered::Means;
+pub use paging::timing::Page;
+pub use person::{Means, Person};
 pub use require::expect_bound;
 pub use role::Role;
-
-/// What the caller wants.
-#[derive(Clone, Debug, Default)]
-pub struct Ask {
-    /// The role's name.
-    pub role: String,
-    /// The host as the user spells it.
-    pub host: Option<String>,
-    /// Values for the holes of the role's command.
-    pub params: BTreeMap<String, String>,
-    /// Why access is needed.
-    pub reason: Option<String>,
-    /// Wished; only ever shortens.
-    pub ttl: Option<Duration>,
-    /// Wished; only ever narrows. Empty: the role's own.
-    pub source: Vec<IpNet>,
-    /// Wished; only ever narrows. Empty: the role's own.
-    pub extensions: BTreeSet<Extension>,
-    /// The approved request that this ask redeems.
-    pub request: Option<u64>,
-    /// By the role's `emergency`: no waiting, a reason always, a review afterwards.
-    pub emergency: bool,
-}
-
-/// Whose claims are judged. No proof of anything: an [`Identity`] lends one to be explained,
-/// and so do a file of claims, a `[[test]]` block and a past event.
-#[derive(Clone, Copy, Debug)]
-pub struct Person<'a> {
-    /// The `iss` claim.
-    pub issuer: &'a str,
-    /// The `sub` claim.
-    pub subject: &'a str,
-    /// The claims that conditions and templates see.
-    pub claims: &'a Map<String, Value>,
-    /// How they were proven.
-    pub means: Means,
-}
-
-impl<'a> From<&'a Identity> for Person<'a> {
-    fn from(identity: &'a Identity) -> Self {
-        Self {
-            issuer: identity.issuer(),
-            subject: identity.subject(),
-            claims: identity.claims(),
-            means: Means::of(identity),
-        }
-    }
-}
-
-/// What the server knows of the moment of asking.
-#[derive(Clone, Copy, Debug)]
-pub struct Context {
-    /// The time of asking.
-    pub now: OffsetDateTime,
-    /// The caller's address, where there is one.
-    pub caller: Option<IpAddr>,
-}
 
 /// The answer to an ask.
 #[derive(Clone, Debug)]
@@ -138,7 +79,7 @@ pub struct Policy {
     registry: Registry,
     named_issuers: Vec<registered::NamedIssuer>,
     roles: Vec<Role>,
-    tests: Vec<testing::Test>,
+    tests: Vec<testing::block::Test>,
     patterns: Arc<Patterns>,
 }
 
@@ -159,7 +100,7 @@ impl Policy {
         let patterns = condition::unite(conditions.chain(offices.conditions()));
         let registry = registered::load(lines, &file)?;
         let named_issuers = registered::issuers(lines, &file);
-        let tests = testing::load(lines, file.tests, &roles, &bastions)?;
+        let tests = testing::block::load(lines, file.tests, &roles, &bastions)?;
         Ok(Self {
             hash: base16ct::lower::encode_string(&Sha256::digest(text)),
             origin: origin.to_owned(),
@@ -247,6 +188,25 @@ impl Policy {
         checks::decide(&self.case(role, person, ask, context, &facts))
     }
 
+    /// `[audit] allow`: who may read the ledger; nobody where it is absent.
+    pub fn may_audit(&self, identity: &Identity) -> bool {
+        self.has_office(self.offices.audit.as_ref(), identity)
+    }
+
+    /// `[admin] allow`: who may lock, unlock and revoke; nobody where it is absent.
+    pub fn may_administer(&self, identity: &Identity) -> bool {
+        self.has_office(self.offices.admin.as_ref(), identity)
+    }
+
+    fn has_office(&self, office: Option<&Condition>, identity: &Identity) -> bool {
+        let ask = Ask::default();
+        let facts = Facts::new(identity.into(), &ask, &self.patterns);
+        match (office, facts) {
+            (Some(allow), Ok(facts)) => allow.evaluate(&facts) == Ok(true),
+            (None, _) | (_, Err(_)) => false,
+        }
+    }
+
     fn open_roles(&self, person: Person<'_>, host: Option<&str>) -> Vec<&Role> {
         let asks = self.roles.iter().map(|role| Ask {
             role: role.name.clone(),
@@ -308,19 +268,6 @@ impl Policy {
     }
 }
 
-/// An ask for nothing.
-static NOTHING: Ask = Ask {
-    role: String::new(),
-    host: None,
-    params: BTreeMap::new(),
-    reason: None,
-    ttl: None,
-    source: Vec::new(),
-    extensions: BTreeSet::new(),
-    request: None,
-    emergency: false,
-};
-
 fn load_roles(
     text: Text<'_>,
     file: &file::File,
@@ -345,21 +292,6 @@ fn load_roles(
             Ok(role)
         })
         .collect()
-}
-
-/// Why a policy does not load.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The file says something it may not say.
-    #[error("{origin}:{line}: {message}")]
-    Invalid {
-        /// The file's name.
-        origin: String,
-        /// Its line, from 1.
-        line: usize,
-        /// What is wrong, and what to do.
-        message: String,
-    },
 }
 
 #[cfg(test)]

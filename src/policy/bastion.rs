@@ -12,12 +12,12 @@ use std::{
 
 use ipnet::IpNet;
 
+pub use super::grant::{Passage, Way};
 use super::{
     Denial, Error, Grant, Reason, Restriction,
     file::{self, Text},
     hosts::{self, HostPattern, Hosts},
     limits::{self, Limits},
-    role,
     source::{self, MAX_NETWORKS, Source},
 };
 use crate::ssh::{options::Extension, principal};
@@ -127,7 +127,7 @@ impl Bastion {
             },
             addresses: addresses(text, raw)?,
             hosts: patterns(text, raw)?,
-            source: role::source_of(text, raw.source.as_ref(), || {
+            source: source::load(text, raw.source.as_ref(), || {
                 Err(
                     "a bastion stands before others, not behind one; use \"caller\" or a list of networks"
                         .to_owned(),
@@ -200,81 +200,6 @@ impl Bastion {
     fn refuse(&self, reason: Reason, detail: impl std::fmt::Display) -> Denial {
         Denial::new(reason, format!("bastion {:?}: {detail}", self.name))
     }
-}
-
-/// The way through one bastion that belongs to a grant.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Way {
-    /// The bastion's name.
-    pub bastion: String,
-    /// What to dial.
-    pub host: String,
-    /// The port there.
-    pub port: u16,
-    /// The login name there.
-    pub login: String,
-    pub(super) jump: Grant,
-}
-
-impl Way {
-    /// The principals of the jump pass.
-    pub fn principals(&self) -> &BTreeSet<String> {
-        self.jump.principals()
-    }
-
-    /// From where the jump pass works; `None` for anywhere.
-    pub fn source(&self) -> Option<&BTreeSet<IpNet>> {
-        self.jump.source()
-    }
-
-    /// What of this way `passage` leaves.
-    ///
-    /// # Errors
-    /// Nothing.
-    pub(super) fn narrow(self, passage: &Passage) -> Result<Self, Denial> {
-        let refuse = |detail: String| Err(Denial::new(Reason::Source, detail));
-        match passage {
-            Passage::Any => Ok(self),
-            Passage::Direct => refuse(format!(
-                "the way goes through bastion {:?} now, and what was approved goes through none; ask anew",
-                self.bastion
-            )),
-            Passage::Through { bastion, .. } if *bastion != self.bastion => refuse(format!(
-                "the way goes through bastion {:?} now, and what was approved through {bastion:?}; ask anew",
-                self.bastion
-            )),
-            Passage::Through {
-                principals, source, ..
-            } => {
-                let allowed = Restriction {
-                    principals: Some(principals.clone()),
-                    source: source.clone(),
-                    ..Restriction::default()
-                };
-                let jump = self.jump.narrow(&allowed)?;
-                Ok(Self { jump, ..self })
-            }
-        }
-    }
-}
-
-/// Which way a pass may go, as a part of a [`Restriction`].
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Passage {
-    /// Any.
-    #[default]
-    Any,
-    /// Without a bastion: no jump pass comes with it.
-    Direct,
-    /// Through this bastion, by a jump pass within these.
-    Through {
-        /// The bastion's name.
-        bastion: String,
-        /// The principals that the jump pass may have.
-        principals: BTreeSet<String>,
-        /// From where it may work; `None` for anywhere.
-        source: Option<BTreeSet<IpNet>>,
-    },
 }
 
 fn bastion_name(name: &str) -> Result<String, String> {

@@ -8,20 +8,14 @@
 //! and loops of an expression when it is compiled ([`syntax`]), the size of claims when they are converted ([`facts`]).
 
 pub mod facts;
+mod patterns;
 pub mod syntax;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use cel::{ExecutionError, Value, parser::Expression};
-use regex::Regex;
-
 pub use facts::Facts;
-
-/// The compiled patterns of `matches` calls, by their text.
-pub type Patterns = HashMap<String, Regex>;
+pub use patterns::{Join, Patterns};
 
 /// A compiled condition.
 pub struct Condition {
@@ -85,17 +79,6 @@ impl Condition {
         });
         (*join, parts)
     }
-}
-
-/// How the branches of a condition are joined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Join {
-    /// It has no branches: it is one comparison.
-    None,
-    /// All must hold.
-    All,
-    /// One must hold.
-    Any,
 }
 
 /// Unites the patterns of many conditions.

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, ops::Range};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Error, paging::Page};
+use super::{Error, paging::timing::Page};
 
 /// The most bytes a policy file may have.
 const MAX_FILE: usize = 1024 * 1024;

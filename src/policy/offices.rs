@@ -1,17 +1,16 @@
 //! Who may do what is not for everyone: read the ledger (`[audit]`), lock and revoke (`[admin]`). Pure.
 
 use super::{
-    Ask, Error, Policy,
+    Error,
     condition::{Condition, Facts},
     file::{self, Text},
 };
-use crate::identity::Identity;
 
 /// The conditions of the two; nobody where one is absent.
 #[derive(Default)]
 pub(super) struct Offices {
-    audit: Option<Condition>,
-    admin: Option<Condition>,
+    pub(super) audit: Option<Condition>,
+    pub(super) admin: Option<Condition>,
 }
 
 impl Offices {
@@ -37,26 +36,5 @@ impl Offices {
     /// For the patterns that they use.
     pub(super) fn conditions(&self) -> impl Iterator<Item = &Condition> {
         self.audit.iter().chain(&self.admin)
-    }
-}
-
-impl Policy {
-    /// `[audit] allow`: who may read the ledger; nobody where it is absent.
-    pub fn may_audit(&self, identity: &Identity) -> bool {
-        self.has_office(self.offices.audit.as_ref(), identity)
-    }
-
-    /// `[admin] allow`: who may lock, unlock and revoke; nobody where it is absent.
-    pub fn may_administer(&self, identity: &Identity) -> bool {
-        self.has_office(self.offices.admin.as_ref(), identity)
-    }
-
-    fn has_office(&self, office: Option<&Condition>, identity: &Identity) -> bool {
-        let ask = Ask::default();
-        let facts = Facts::new(identity.into(), &ask, &self.patterns);
-        match (office, facts) {
-            (Some(allow), Ok(facts)) => allow.evaluate(&facts) == Ok(true),
-            (None, _) | (_, Err(_)) => false,
-        }
     }
 }

@@ -1,20 +1,9 @@
 //! `emergency = { ..., page = "before" }`: who is told of an emergency, and when. Pure: that somebody can be told is for
 //! whoever has the webhooks to say.
 
-use serde::Deserialize;
+pub(super) mod timing;
 
-use super::{Ask, Error, Policy};
-
-/// When the page of an emergency goes out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Page {
-    /// At once when the pass is recorded; nobody waits for it.
-    #[default]
-    After,
-    /// Before the pass is recorded: without an acknowledgement there is none.
-    Before,
-}
+use super::{Ask, Error, Page, Policy};
 
 impl Policy {
     /// When the page of this ask goes out; none where it is no emergency.

@@ -21,7 +21,7 @@ use super::{
     parameter::{MAX_VALUE, Parameter, Rule},
     pattern::Pattern,
     require::Require,
-    source::{self, MAX_NETWORKS, Source},
+    source::{self, Source},
     template::Template,
 };
 use crate::ssh::{options::Extension, principal};
@@ -80,7 +80,7 @@ impl Role {
             line: text.line(&raw.name.span()),
             allow: text.parse(&raw.allow, |allow| Condition::compile(allow))?,
             principals: principals(text, raw, limits)?,
-            source: source_of(text, raw.source.as_ref(), || behind(bastions))?,
+            source: source::load(text, raw.source.as_ref(), || behind(bastions))?,
             reason: match &raw.reason {
                 None => None,
                 Some(reason) => Some(text.parse(reason, |reason| Pattern::compile(reason))?),
@@ -276,32 +276,6 @@ fn allowed_values(name: &str, values: &[String]) -> Result<Vec<String>, String> 
         ));
     }
     Ok(values.to_vec())
-}
-
-/// Reads `source`; `bastion` says what that word means here.
-pub(super) fn source_of(
-    text: Text<'_>,
-    raw: Option<&Spanned<file::Source>>,
-    bastion: impl Fn() -> Result<Source, String>,
-) -> Result<Source, Error> {
-    let Some(source) = raw else {
-        return Ok(Source::Any);
-    };
-    text.parse(source, |source| match source {
-        file::Source::Word(word) if word == "caller" => Ok(Source::Caller),
-        file::Source::Word(word) if word == "bastion" => bastion(),
-        file::Source::Word(word) => Err(format!(
-            "{word:?} is no source; write \"caller\" or a list of networks such as [\"10.0.0.0/8\"]"
-        )),
-        file::Source::Networks(networks) if networks.is_empty() || networks.len() > MAX_NETWORKS => Err(format!(
-            "`source` names {} networks; name 1 to {MAX_NETWORKS}, or remove it to allow any address",
-            networks.len()
-        )),
-        file::Source::Networks(networks) => {
-            let networks: Result<Vec<_>, _> = networks.iter().map(|network| source::parse(network)).collect();
-            Ok(Source::Networks(source::aggregate(networks?)))
-        }
-    })
 }
 
 fn behind(bastions: &Bastions) -> Result<Source, String> {

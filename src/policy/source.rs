@@ -9,6 +9,12 @@ use std::{
 };
 
 use ipnet::IpNet;
+use toml::Spanned;
+
+use super::{
+    Error,
+    file::{self, Text},
+};
 
 /// The most networks one role or ask may name.
 pub const MAX_NETWORKS: usize = 64;
@@ -24,6 +30,32 @@ pub enum Source {
     Networks(BTreeSet<IpNet>),
     /// The addresses of the bastion before the host that is asked for.
     Bastion,
+}
+
+/// Reads `source`; `bastion` says what that word means here.
+pub(super) fn load(
+    text: Text<'_>,
+    raw: Option<&Spanned<file::Source>>,
+    bastion: impl Fn() -> Result<Source, String>,
+) -> Result<Source, Error> {
+    let Some(source) = raw else {
+        return Ok(Source::Any);
+    };
+    text.parse(source, |source| match source {
+        file::Source::Word(word) if word == "caller" => Ok(Source::Caller),
+        file::Source::Word(word) if word == "bastion" => bastion(),
+        file::Source::Word(word) => Err(format!(
+            "{word:?} is no source; write \"caller\" or a list of networks such as [\"10.0.0.0/8\"]"
+        )),
+        file::Source::Networks(networks) if networks.is_empty() || networks.len() > MAX_NETWORKS => Err(format!(
+            "`source` names {} networks; name 1 to {MAX_NETWORKS}, or remove it to allow any address",
+            networks.len()
+        )),
+        file::Source::Networks(networks) => {
+            let networks: Result<Vec<_>, _> = networks.iter().map(|network| parse(network)).collect();
+            Ok(Source::Networks(aggregate(networks?)))
+        }
+    })
 }
 
 impl Source {

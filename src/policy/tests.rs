@@ -15,8 +15,13 @@ mod refusing;
 mod timing;
 mod values;
 
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde_json::{Map, Value, json};
+
 use super::*;
-use serde_json::json;
+use crate::ssh::options::Extension;
 
 /// A policy that uses most of what there is.
 const EXAMPLE: &str = r#"

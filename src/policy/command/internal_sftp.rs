@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{is_bare, template::Part};
+use super::quote::is_bare;
 use crate::policy::{
     parameter::{Parameter, Rule},
-    template::Template,
+    template::{Part, Template},
 };
 
 /// Words that sshd passes on, the program's name included.

@@ -1,0 +1,33 @@
+//! Who may approve an ask, and who may review an emergency. Pure.
+
+use super::{
+    Ask, Person, Policy,
+    condition::{Condition, Facts},
+};
+use crate::identity::Identity;
+
+impl Policy {
+    /// Whether `identity` may approve or deny such an ask: the role's `approval.by`.
+    pub fn may_approve(&self, identity: &Identity, ask: &Ask) -> bool {
+        self.approves(identity.into(), ask)
+    }
+
+    /// [`Policy::may_approve`] for past claims, so that whoever approved must still be among those who may.
+    pub fn approves(&self, person: Person<'_>, ask: &Ask) -> bool {
+        let role = self.role(&ask.role).ok();
+        let by = role.and_then(|role| role.approval.as_ref());
+        by.is_some_and(|approval| self.holds(&approval.by, person, ask))
+    }
+
+    /// Whether `identity` may close the review of such an emergency: the role's `emergency.review`.
+    pub fn may_review(&self, identity: &Identity, ask: &Ask) -> bool {
+        let role = self.role(&ask.role).ok();
+        let review = role.and_then(|role| role.emergency.as_ref());
+        review.is_some_and(|emergency| self.holds(&emergency.review, identity.into(), ask))
+    }
+
+    pub(super) fn holds(&self, condition: &Condition, person: Person<'_>, ask: &Ask) -> bool {
+        Facts::new(person, ask, &self.patterns)
+            .is_ok_and(|facts| condition.evaluate(&facts) == Ok(true))
+    }
+}
