@@ -11,9 +11,9 @@ use std::{
 
 use daypass::{
     ledger::{
-        What,
+        EventKind,
         checkpoint::Signer,
-        event::{Asked, Who},
+        event::{Actor, RequestDetails},
     },
     store::Store,
 };
@@ -76,7 +76,7 @@ async fn measure(folder: &Path, callers: usize, alone: bool) -> Outcome<()> {
 
 async fn open(folder: &Path) -> Outcome<Store> {
     let signer = Signer::new("bench.example.com/ledger", &[7; 32])?;
-    let started = What::started("bench", "bench.example.com");
+    let started = EventKind::started("bench", "bench.example.com");
     Ok(Store::open(folder, signer, started, OffsetDateTime::UNIX_EPOCH).await?)
 }
 
@@ -100,15 +100,15 @@ async fn append(
 }
 
 /// An event of the usual size, about 600 bytes.
-fn denied() -> What {
-    What::Denied {
-        who: Who {
+fn denied() -> EventKind {
+    EventKind::Denied {
+        who: Actor {
             issuer: "https://id.example.com".to_owned(),
             subject: "00u1a2b3c4d5e6f7g8h9".to_owned(),
             label: "alice@example.com".to_owned(),
             claims: json!({"email": "alice@example.com", "groups": ["oncall", "sre", "everyone"]}),
         },
-        ask: Asked {
+        ask: RequestDetails {
             role: "web-logs".to_owned(),
             host: Some("web-1.example.com".to_owned()),
             params: [("unit".to_owned(), "nginx".to_owned())].into(),

@@ -42,10 +42,10 @@
 //! }
 //! ```
 
+pub mod document;
 pub mod draft;
 pub mod key;
 pub mod lint;
-pub mod statement;
 
 use serde::Deserialize;
 use ssh_key::{Certificate, PublicKey};
@@ -140,7 +140,7 @@ impl Ca {
 pub enum Error {
     /// The caller's key is one that no pass is for; another key would do.
     #[error("subject key is refused: {0}")]
-    SubjectKey(#[from] ssh::key::Refusal),
+    SubjectKey(#[from] ssh::key::InvalidKey),
     /// What was drafted or signed is not fit to leave.
     #[error("certificate does not pass the linter: {0}")]
     Lint(#[from] lint::Problem),

@@ -19,11 +19,11 @@ pub mod key;
 pub mod login;
 pub mod pass;
 pub mod requests;
+pub mod server_info;
 pub mod session;
 pub mod ssh;
 pub mod ssh_config;
 pub mod state;
-pub mod trust;
 pub mod witness;
 mod writable;
 
@@ -34,9 +34,9 @@ use time::OffsetDateTime;
 pub use error::Error;
 
 use connect::{Address, Server, authorized};
+use server_info::ServerInfo;
 use session::{Login, Session};
 use state::State;
-use trust::Trust;
 
 use crate::{proto::v1, unix_seconds::UnixSeconds};
 
@@ -69,7 +69,7 @@ pub struct Signed {
     /// The connection.
     pub server: Server,
     /// What the server says of itself, checked just now.
-    pub trust: Trust,
+    pub server_info: ServerInfo,
     /// Who.
     pub login: Login,
 }
@@ -116,12 +116,12 @@ impl Client {
     ///
     /// # Errors
     /// Where it does not answer, or is not who it should be.
-    pub async fn connect(&self) -> Result<(Server, Trust), Error> {
+    pub async fn connect(&self) -> Result<(Server, ServerInfo), Error> {
         let address = self.address()?;
         let ca_file = self.ca_file(&Session::load(&self.state)?)?;
         let server = Server::connect(&address, ca_file.as_deref()).await?;
-        let trust = Trust::refresh(&self.state, &server, self.settings.say).await?;
-        Ok((server, trust))
+        let server_info = ServerInfo::refresh(&self.state, &server, self.settings.say).await?;
+        Ok((server, server_info))
     }
 
     /// Dials the server as whoever is signed in, and witnesses its ledger.
@@ -130,11 +130,11 @@ impl Client {
     /// [`Error::SignIn`] before anything is dialled where nobody is; [`Error::Fork`] where the ledger was rewritten.
     pub async fn signed_in(&self) -> Result<Signed, Error> {
         let login = self.login()?;
-        let (server, trust) = self.connect().await?;
-        witness::check(&self.state, &server, &login.token, &trust).await?;
+        let (server, server_info) = self.connect().await?;
+        witness::check(&self.state, &server, &login.token, &server_info).await?;
         Ok(Signed {
             server,
-            trust,
+            server_info,
             login,
         })
     }

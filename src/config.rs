@@ -193,7 +193,11 @@ impl Config {
 
     /// Whether anybody is paged in an emergency.
     pub fn can_page(&self) -> bool {
-        let takes = |webhook: &notify::Settings| webhook.events.contains(&notify::Kind::Emergency);
+        let takes = |webhook: &notify::Settings| {
+            webhook
+                .events
+                .contains(&notify::NotificationKind::Emergency)
+        };
         self.webhooks.iter().any(takes)
     }
 

@@ -107,7 +107,7 @@ async fn serve(
         authority,
         tls: parts.tls,
         config,
-        warm_up: warm_up(parts.issuers),
+        prefetch: prefetch(parts.issuers),
         server: tokio::spawn(server.run(listener, stop.clone())),
         stop: stop.drop_guard(),
         deliveries,
@@ -120,7 +120,7 @@ pub struct Running {
     authority: Arc<Authority>,
     tls: Option<Tls>,
     config: Config,
-    warm_up: AbortHandle,
+    prefetch: AbortHandle,
     server: JoinHandle<Result<(), server::Error>>,
     stop: DropGuard,
     deliveries: Deliveries,
@@ -217,13 +217,13 @@ impl Running {
     pub async fn stop(self) -> Result<(), Error> {
         let Self {
             authority,
-            warm_up,
+            prefetch,
             server,
             stop,
             deliveries,
             ..
         } = self;
-        warm_up.abort();
+        prefetch.abort();
         stop.disarm().cancel();
         let outcome = server.await;
         deliveries.stop().await;
@@ -234,7 +234,7 @@ impl Running {
 
     /// As [`Running::stop`], after [`Running::failed`]: what still runs is cut.
     async fn close(self) {
-        self.warm_up.abort();
+        self.prefetch.abort();
         self.server.abort();
         self.deliveries.stop().await;
         self.authority.store.close().await;
@@ -261,8 +261,8 @@ fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
 }
 
-fn warm_up(issuers: Issuers) -> AbortHandle {
-    tokio::spawn(async move { issuers.warm_up().await }).abort_handle()
+fn prefetch(issuers: Issuers) -> AbortHandle {
+    tokio::spawn(async move { issuers.prefetch().await }).abort_handle()
 }
 
 /// The socket and its address, which must be loopback where there is no TLS, whoever opened it.

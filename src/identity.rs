@@ -1,7 +1,7 @@
 //! Who is asking, proven.
 //!
 //! [`Issuers::verify`] turns an ID token into an [`Identity`], [`emergency::Registry::verify`] signatures by registered keys;
-//! [`Identity::hold`] makes an identity and a key into a [`Holder`]. Neither type has another constructor, so whoever has one
+//! [`Identity::hold`] makes an identity and a key into a [`KeyHolder`]. Neither type has another constructor, so whoever has one
 //! has passed every check.
 //! No token text reaches an error, a log line or a Debug output.
 
@@ -130,7 +130,7 @@ impl Identity {
         binding_secret: &[u8],
         message: &[u8],
         possession: &str,
-    ) -> Result<Holder, Error> {
+    ) -> Result<KeyHolder, Error> {
         let namespace = proof::POSSESSION_NAMESPACE;
         self.hold_for(namespace, key, binding_secret, message, possession)
     }
@@ -143,11 +143,11 @@ impl Identity {
         binding_secret: &[u8],
         message: &[u8],
         signature: &str,
-    ) -> Result<Holder, Error> {
+    ) -> Result<KeyHolder, Error> {
         possession::check_binding(&self.commitment, &key, binding_secret)?;
         possession::check_proof(namespace, &key, message, signature)?;
         let key = PublicKey::from(key.key_data().clone());
-        Ok(Holder {
+        Ok(KeyHolder {
             identity: self,
             key,
         })
@@ -189,12 +189,12 @@ impl fmt::Debug for Identity {
 
 /// An identity with the SSH key it has proven to hold. Only [`Identity::hold`] makes one; passes are only issued to one.
 #[derive(Clone, Debug)]
-pub struct Holder {
+pub struct KeyHolder {
     identity: Identity,
     key: PublicKey,
 }
 
-impl Holder {
+impl KeyHolder {
     /// Who.
     pub fn identity(&self) -> &Identity {
         &self.identity

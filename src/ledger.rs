@@ -8,12 +8,12 @@ pub mod emergency;
 pub mod event;
 pub mod judge;
 pub mod order;
-pub mod standing;
+pub mod state;
 pub mod tree;
 pub mod verify;
 
-pub use event::{Event, What};
-pub use standing::Standing;
+pub use event::{Event, EventKind};
+pub use state::LedgerState;
 
 /// The proof that an event is durable. Only a committed append makes one (`tests/architecture` holds
 /// `Receipt::committed` to `store/writer.rs`); `ca::Ca::sign` takes it by value.

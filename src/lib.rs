@@ -10,7 +10,7 @@
 //!
 //! | stage | the only way in | what comes out |
 //! |---|---|---|
-//! | [`identity`] | [`identity::Issuers::verify`] over a compact ID token (or, while the issuer is down, [`identity::emergency::Registry::verify`] over registered keys' signatures), then [`identity::Identity::hold`] over a signature by the subject key | [`identity::Holder`] |
+//! | [`identity`] | [`identity::Issuers::verify`] over a compact ID token (or, while the issuer is down, [`identity::emergency::Registry::verify`] over registered keys' signatures), then [`identity::Identity::hold`] over a signature by the subject key | [`identity::KeyHolder`] |
 //! | [`policy`] | [`policy::Policy::decide`] | [`policy::Grant`], or a denial with its reason |
 //! | [`ca::draft`] | [`ca::Draft::new`] | [`ca::Draft`]: everything but serial and signature |
 //! | [`store`] | [`store::Store::issue`], one commit for whoever waits | [`ledger::Receipt`]: the event is durable, the serial is its index |
@@ -24,7 +24,7 @@
 //!    ([`identity::proof::possession_message`]) and calls `Passes.Issue`.
 //! 2. [`server`]'s accept loop has bounded the connection; the handler takes a place in the address's rate limit, verifies the
 //!    token against the *configured* issuer and algorithms, takes a place in the identity's rate limit, parses the subject
-//!    key, and has the [`identity::Holder`] proven: the token's nonce commits to this key, and this key signed this ask.
+//!    key, and has the [`identity::KeyHolder`] proven: the token's nonce commits to this key, and this key signed this ask.
 //! 3. [`operations::issuance`] asks the policy. A denial is appended to the ledger and answered with its stable reason code.
 //! 4. A grant becomes a [`ca::Draft`]. [`store`]'s single writer gives it the next index as its serial, appends the `issued`
 //!    event with the hash of the exact bytes to be signed, commits (with everyone else who waited), and answers a receipt.

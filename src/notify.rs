@@ -11,7 +11,7 @@ pub mod address;
 mod chat;
 mod delivery;
 mod kind;
-mod notice;
+mod notification;
 mod outbox;
 mod pager;
 mod schedule;
@@ -26,7 +26,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use delivery::{Failure, Receiver, SetUpError};
-pub use kind::Kind;
+pub use kind::NotificationKind;
 pub use outbox::{DeadLetter, Which};
 pub use pager::{Page, Unanswered};
 pub use schedule::Schedule;
@@ -65,7 +65,7 @@ impl Deliveries {
 
 /// How things stand with one webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct DeliveryReport {
     /// Its name.
     pub name: String,
     /// How many events it was told.
@@ -139,7 +139,9 @@ impl Notifier {
 
     /// Whether anybody would be paged.
     pub fn can_page(&self) -> bool {
-        self.receivers.iter().any(|it| it.takes(Kind::Emergency))
+        self.receivers
+            .iter()
+            .any(|it| it.takes(NotificationKind::Emergency))
     }
 
     /// Pages everybody who takes emergencies and waits until one acknowledges, ten seconds at most; says who did.
@@ -149,7 +151,7 @@ impl Notifier {
     pub async fn page(&self, server: &str, page: Page) -> Result<String, Unanswered> {
         let receivers = self.receivers.iter();
         let receivers: Vec<_> = receivers
-            .filter(|it| it.takes(Kind::Emergency))
+            .filter(|it| it.takes(NotificationKind::Emergency))
             .cloned()
             .collect();
         let permit = tokio::time::timeout(pager::WITHIN, self.pages.acquire()).await;
@@ -168,10 +170,10 @@ impl Notifier {
     }
 
     /// How things stand, by the order of the configuration.
-    pub fn reports(&self) -> Vec<Report> {
+    pub fn reports(&self) -> Vec<DeliveryReport> {
         let report = |receiver: &Arc<Receiver>| {
             let name = receiver.name();
-            self.outbox.as_ref()?.look(name, |mailbox| Report {
+            self.outbox.as_ref()?.look(name, |mailbox| DeliveryReport {
                 name: name.to_owned(),
                 delivered: mailbox.delivered,
                 pending: mailbox.pending.len() as u64,

@@ -21,11 +21,11 @@ pub mod grant;
 pub mod hosts;
 pub mod hours;
 pub mod limits;
-mod offices;
 pub mod paging;
 pub mod parameter;
 pub mod pattern;
 mod person;
+mod privileges;
 mod quorum;
 pub mod registered;
 pub mod replay;
@@ -42,8 +42,8 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use crate::identity::{Identity, emergency::Registry};
-use condition::{Condition, Facts, Patterns};
-use decision::Case;
+use condition::{Condition, EvalContext, Patterns};
+use decision::Evaluation;
 use file::Text;
 
 pub use approval::Pending;
@@ -52,8 +52,8 @@ pub use ask::{Ask, Context};
 pub use denial::{Denial, Reason};
 pub use error::Error;
 pub use grant::{Grant, Restriction};
-pub use paging::timing::Page;
-pub use person::{Means, Person};
+pub use paging::timing::PageTiming;
+pub use person::{AuthMethod, Person};
 pub use require::expect_bound;
 pub use role::Role;
 
@@ -75,7 +75,7 @@ pub struct Policy {
     limits: limits::Limits,
     hosts: hosts::Hosts,
     bastions: bastion::Bastions,
-    offices: offices::Offices,
+    privileges: privileges::Privileges,
     registry: Registry,
     named_issuers: Vec<registered::NamedIssuer>,
     roles: Vec<Role>,
@@ -95,9 +95,9 @@ impl Policy {
         let hosts = hosts::Hosts::load(lines, &file)?;
         let bastions = bastion::Bastions::load(lines, &file, &limits, &hosts)?;
         let roles = load_roles(lines, &file, &limits, &hosts, &bastions)?;
-        let offices = offices::Offices::load(lines, &file)?;
+        let privileges = privileges::Privileges::load(lines, &file)?;
         let conditions = roles.iter().flat_map(Role::conditions);
-        let patterns = condition::unite(conditions.chain(offices.conditions()));
+        let patterns = condition::unite(conditions.chain(privileges.conditions()));
         let registry = registered::load(lines, &file)?;
         let named_issuers = registered::issuers(lines, &file);
         let tests = testing::block::load(lines, file.tests, &roles, &bastions)?;
@@ -107,7 +107,7 @@ impl Policy {
             limits,
             hosts,
             bastions,
-            offices,
+            privileges,
             registry,
             named_issuers,
             roles,
@@ -184,25 +184,25 @@ impl Policy {
     /// Decides over claims, proven or not. Only [`Policy::decide`] lets the grant out.
     fn judge(&self, person: Person<'_>, ask: &Ask, context: Context) -> Result<Grant, Denial> {
         let role = self.role(&ask.role)?;
-        let facts = Facts::new(person, ask, &self.patterns);
-        checks::decide(&self.case(role, person, ask, context, &facts))
+        let eval_context = EvalContext::new(person, ask, &self.patterns);
+        checks::decide(&self.case(role, person, ask, context, &eval_context))
     }
 
     /// `[audit] allow`: who may read the ledger; nobody where it is absent.
     pub fn may_audit(&self, identity: &Identity) -> bool {
-        self.has_office(self.offices.audit.as_ref(), identity)
+        self.is_permitted(self.privileges.audit.as_ref(), identity)
     }
 
     /// `[admin] allow`: who may lock, unlock and revoke; nobody where it is absent.
     pub fn may_administer(&self, identity: &Identity) -> bool {
-        self.has_office(self.offices.admin.as_ref(), identity)
+        self.is_permitted(self.privileges.admin.as_ref(), identity)
     }
 
-    fn has_office(&self, office: Option<&Condition>, identity: &Identity) -> bool {
+    fn is_permitted(&self, privilege: Option<&Condition>, identity: &Identity) -> bool {
         let ask = Ask::default();
-        let facts = Facts::new(identity.into(), &ask, &self.patterns);
-        match (office, facts) {
-            (Some(allow), Ok(facts)) => allow.evaluate(&facts) == Ok(true),
+        let eval_context = EvalContext::new(identity.into(), &ask, &self.patterns);
+        match (privilege, eval_context) {
+            (Some(allow), Ok(eval_context)) => allow.evaluate(&eval_context) == Ok(true),
             (None, _) | (_, Err(_)) => false,
         }
     }
@@ -214,17 +214,17 @@ impl Policy {
             ..Ask::default()
         });
         let asks: Vec<_> = asks.collect();
-        let mut facts = Facts::new(person, &NOTHING, &self.patterns);
+        let mut eval_context = EvalContext::new(person, &NOTHING, &self.patterns);
         let context = Context {
             now: OffsetDateTime::UNIX_EPOCH,
             caller: None,
         };
         let mut open = Vec::new();
         for (role, ask) in self.roles.iter().zip(&asks) {
-            if let Ok(facts) = &mut facts {
-                facts.ask(ask);
+            if let Ok(eval_context) = &mut eval_context {
+                eval_context.ask(ask);
             }
-            let case = self.case(role, person, ask, context, &facts);
+            let case = self.case(role, person, ask, context, &eval_context);
             if case.allowed().is_ok() && case.groups().is_ok() && case.has_way() {
                 open.push(role);
             }
@@ -253,9 +253,9 @@ impl Policy {
         person: Person<'a>,
         ask: &'a Ask,
         context: Context,
-        facts: &'a Result<Facts<'a>, String>,
-    ) -> Case<'a> {
-        Case {
+        eval_context: &'a Result<EvalContext<'a>, String>,
+    ) -> Evaluation<'a> {
+        Evaluation {
             role,
             limits: &self.limits,
             hosts: &self.hosts,
@@ -263,7 +263,7 @@ impl Policy {
             person,
             ask,
             context,
-            facts,
+            eval_context,
         }
     }
 }

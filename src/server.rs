@@ -14,18 +14,18 @@ mod call;
 mod connection;
 mod convert;
 mod emergency;
+mod isolation;
 mod ledger;
+mod limiter;
 pub mod limits;
 pub mod lines;
 pub mod log;
 pub mod metrics;
 mod passes;
-mod places;
 mod plain;
 mod rate_limit;
 mod readiness;
 mod requests;
-mod rescue;
 mod routes;
 mod status;
 pub mod tls;
@@ -151,7 +151,7 @@ async fn watch(
         while fetches.try_join_next().is_some() {}
         if fetches.is_empty() && !services.issuers.without_keys().is_empty() {
             let issuers = services.issuers.clone();
-            fetches.spawn(async move { issuers.warm_up().await });
+            fetches.spawn(async move { issuers.prefetch().await });
         }
     }
     lines::LOG.tell();

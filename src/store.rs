@@ -28,12 +28,12 @@ use tokio::{
 use crate::{
     ca::Draft,
     ledger::{
-        Event, Receipt, Standing, What,
+        Event, EventKind, LedgerState, Receipt,
         checkpoint::{Signer, Verifier},
         denials::DenialRate,
         event::Issued,
         judge::Judge,
-        standing::Objection,
+        state::Rejection,
         tree::{Frontier, Hash, Plan},
     },
 };
@@ -76,7 +76,7 @@ impl Store {
     pub async fn open(
         folder: &Path,
         signer: Signer,
-        started: What,
+        started: EventKind,
         now: OffsetDateTime,
     ) -> Result<Self, Error> {
         Self::open_with(folder, signer, started, now, Opening::default()).await
@@ -89,7 +89,7 @@ impl Store {
     pub async fn open_with(
         folder: &Path,
         signer: Signer,
-        started: What,
+        started: EventKind,
         now: OffsetDateTime,
         opening: Opening<'_>,
     ) -> Result<Self, Error> {
@@ -182,7 +182,7 @@ impl Store {
     /// Records the pass that `draft` will be: durable when it returns. The event is kept even if the caller is gone by then.
     ///
     /// # Errors
-    /// Then there is no receipt, so no pass. [`Error::Objection`] where the standing is against it; the event is then its
+    /// Then there is no receipt, so no pass. [`Error::Rejection`] where the standing is against it; the event is then its
     /// refusal.
     pub async fn issue(
         &self,
@@ -203,8 +203,8 @@ impl Store {
     /// Records any other event, and returns its index when it is durable.
     ///
     /// # Errors
-    /// The event may or may not be in the ledger. [`Error::Objection`] where the standing is against it.
-    pub async fn record(&self, what: What, now: OffsetDateTime) -> Result<u64, Error> {
+    /// The event may or may not be in the ledger. [`Error::Rejection`] where the standing is against it.
+    pub async fn record(&self, what: EventKind, now: OffsetDateTime) -> Result<u64, Error> {
         let event = self.compose(|_| Ok(what), now).await?;
         Ok(event.index)
     }
@@ -212,10 +212,10 @@ impl Store {
     /// Records the event that `compose` makes out of what stands just before it, and returns it when it is durable.
     ///
     /// # Errors
-    /// As [`Store::record`]; what `compose` is against is [`Error::Objection`] and leaves no event.
+    /// As [`Store::record`]; what `compose` is against is [`Error::Rejection`] and leaves no event.
     pub async fn compose(
         &self,
-        compose: impl FnOnce(&Standing) -> Result<What, Objection> + Send + 'static,
+        compose: impl FnOnce(&LedgerState) -> Result<EventKind, Rejection> + Send + 'static,
         now: OffsetDateTime,
     ) -> Result<Event, Error> {
         let compose = Box::new(compose);
@@ -228,8 +228,8 @@ impl Store {
     }
 
     /// What `look` sees of the standing after the last commit. Writers check it again; this is for showing.
-    pub fn standing<T>(&self, look: impl FnOnce(&Standing) -> T) -> T {
-        look(self.0.shared.read().standing())
+    pub fn state<T>(&self, look: impl FnOnce(&LedgerState) -> T) -> T {
+        look(self.0.shared.read().state())
     }
 
     async fn submit<T>(
@@ -368,7 +368,7 @@ pub enum Error {
     Tampered(String),
     /// What stands is against it.
     #[error(transparent)]
-    Objection(#[from] Objection),
+    Rejection(#[from] Rejection),
     /// There is no such index or size.
     #[error("no such entry: the ledger's size is {size}")]
     Range {

@@ -551,7 +551,7 @@ async fn ssh_runs_with_the_pass_and_passes_on_its_exit_code() {
 async fn commands_beside_each_other_do_not_take_the_ledgers_growth_for_a_fork() {
     let desk = Desk::new().await;
     desk.sign_in("alice").await;
-    let wish = daypass::client::choose::Wish {
+    let wish = daypass::client::choose::PassRequest {
         role: Some("shell".to_owned()),
         ..Default::default()
     };

@@ -13,12 +13,12 @@ mod support;
 use daypass::{
     identity::proof::{POSSESSION_NAMESPACE, possession_message},
     ledger::{
-        Standing, What, approval,
+        EventKind, LedgerState, approval,
         checkpoint::Verifier,
         emergency::{self, NAMESPACE},
-        event::{LockTarget, Locked, RevokeTarget, Who},
+        event::{Actor, LockTarget, Locked, RevokeTarget},
         order::{Proof, Target},
-        standing::Verb,
+        state::Verb,
         tree, verify,
     },
     proto::{
@@ -226,18 +226,18 @@ impl Outage {
     async fn lock(&self, target: LockTarget) {
         let authority = self.scene.world.daemon().unwrap().authority();
         let at = time::OffsetDateTime::from_unix_timestamp(self.scene.now()).unwrap();
-        let who = Who {
+        let who = Actor {
             issuer: self.scene.world.issuer().url().to_owned(),
             subject: "carol".to_owned(),
             label: "carol@example.com".to_owned(),
             claims: serde_json::json!({}),
         };
-        let compose = move |standing: &Standing| {
-            let serials = standing.lockable(&target, at);
+        let compose = move |state: &LedgerState| {
+            let serials = state.lockable(&target, at);
             let about = Target::from(&target);
-            let proof = Proof::new(String::new(), "", &[0; 32], standing.after(&about));
-            Ok(What::Locked(Box::new(Locked {
-                covers: standing.covered(&about, &who),
+            let proof = Proof::new(String::new(), "", &[0; 32], state.after(&about));
+            Ok(EventKind::Locked(Box::new(Locked {
+                covers: state.covered(&about, &who),
                 who,
                 target,
                 reason: None,
@@ -558,15 +558,15 @@ async fn k_of_n_counts_people_who_may_have_it_each_once() {
     let fingerprint = outage.alice.fingerprint(HashAlg::Sha256).to_string();
     let authority = outage.scene.world.daemon().unwrap().authority();
     let at = time::OffsetDateTime::from_unix_timestamp(outage.scene.now()).unwrap();
-    authority.store.standing(|standing| {
+    authority.store.state(|state| {
         for target in [
             LockTarget::Identity("alice".to_owned()),
             LockTarget::Key(fingerprint.clone()),
         ] {
-            assert_eq!(standing.lockable(&target, at), [pass.serial], "{target}");
+            assert_eq!(state.lockable(&target, at), [pass.serial], "{target}");
         }
         let key = RevokeTarget::Key(fingerprint.clone());
-        assert_eq!(standing.revocable(&key, at), [pass.serial]);
+        assert_eq!(state.revocable(&key, at), [pass.serial]);
     });
     let second = outage.review("alice", &["security"], pass.serial).await;
     assert_eq!(second.unwrap_err().reason, "OWN_REQUEST");

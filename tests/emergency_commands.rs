@@ -12,7 +12,7 @@ mod support;
 
 use std::{fs, path::Path, process::Stdio};
 
-use daypass::ledger::event::{Event, What};
+use daypass::ledger::event::{Event, EventKind};
 use support::command::{Done, Office};
 use tokio::process::Command;
 
@@ -27,7 +27,7 @@ async fn nobody(office: &Office, words: &str, more: &[&str]) -> Done {
 }
 
 /// The last event's words.
-async fn last(office: &Office) -> What {
+async fn last(office: &Office) -> EventKind {
     let store = &office.world.daemon().unwrap().authority().store;
     let entries = store.entries(store.size() - 1, 1).await.unwrap();
     Event::parse(&entries[0].1).unwrap().what
@@ -86,7 +86,7 @@ async fn the_issuer_is_stopped_and_an_engineer_with_a_registered_key_gets_in_and
     let told = tokio::time::timeout(std::time::Duration::from_secs(30), told).await;
     assert!(told.is_ok(), "the page arrives");
 
-    let What::Issued(issued) = last(&office).await else {
+    let EventKind::Issued(issued) = last(&office).await else {
         panic!("the last event is the pass");
     };
     assert_eq!(

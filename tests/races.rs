@@ -12,7 +12,7 @@ mod support;
 use std::{collections::BTreeSet, sync::Arc};
 
 use daypass::{
-    ledger::{approval, standing::Verb, tree::leaf_hash},
+    ledger::{approval, state::Verb, tree::leaf_hash},
     policy::Policy,
     proto::v1::{
         Ask, DecideRequest, IssueResponse, Request, lock_target::Target, request::State,

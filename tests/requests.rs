@@ -10,7 +10,7 @@
 mod support;
 
 use daypass::{
-    ledger::{approval, checkpoint::Verifier, standing::Verb, tree::leaf_hash, verify},
+    ledger::{approval, checkpoint::Verifier, state::Verb, tree::leaf_hash, verify},
     proto::v1::{
         Ask, DecideRequest, ExportRequest, GetRequest, GetTrustRequest, IssueRequest,
         IssueResponse, ListRequestsRequest, Request, WatchRequest, ledger_client::LedgerClient,

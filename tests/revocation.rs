@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use daypass::{
-    ca::statement::Statement,
+    ca::document::HostDocument,
     ledger::order::{self, LATEST, Verb},
     proto::v1::{
         self, GetRevocationsRequest, IssueResponse, LockRequest, lock_target::Target,
@@ -375,7 +375,10 @@ async fn hosts_fetch_signed_files_again_only_when_they_changed() {
     let town = Town::start().await;
     let alice = town.person("alice");
     let pass = town.issue(&alice).await.unwrap();
-    for (path, statement) in [("/krl", Statement::Krl), ("/ca.pub", Statement::CaKeys)] {
+    for (path, statement) in [
+        ("/krl", HostDocument::Krl),
+        ("/ca.pub", HostDocument::CaKeys),
+    ] {
         let answer = town.get(path, None).await;
         assert_eq!(answer.status(), 200);
         let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();

@@ -13,7 +13,7 @@ use std::{fs, path::Path, process::Stdio, time::Duration};
 use daypass::{
     client::{
         Client, Error, Settings,
-        choose::Wish,
+        choose::PassRequest,
         login::{Method, Request, StepUp, Visit},
     },
     dev::{World, person::Person, world::Options},
@@ -160,10 +160,10 @@ impl Desk {
     }
 }
 
-fn wish(role: &str) -> Wish {
-    Wish {
+fn wish(role: &str) -> PassRequest {
+    PassRequest {
         role: Some(role.to_owned()),
-        ..Wish::default()
+        ..PassRequest::default()
     }
 }
 

@@ -13,7 +13,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use daypass::{
-    ledger::{approval, standing::Verb, tree::leaf_hash},
+    ledger::{approval, state::Verb, tree::leaf_hash},
     policy::Policy,
     proto::v1::{
         Ask, DecideRequest, ExplainRequest, ListRequestsRequest, ListRolesRequest, Request,

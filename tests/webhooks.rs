@@ -159,7 +159,7 @@ impl Stage {
     async fn lock(&self, identity: &str) {
         let about = Target::Identity(identity.to_owned());
         let authority = self.world.daemon().unwrap().authority();
-        let after = authority.store.standing(|standing| standing.after(&about));
+        let after = authority.store.state(|state| state.after(&about));
         let carol = Caller::new();
         let token = self.token(&carol, "carol", &["security"]);
         let signed = (Verb::Lock, &about, "", after);

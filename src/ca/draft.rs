@@ -15,7 +15,7 @@ pub(super) use key_id::is_key_id;
 
 use super::{Ca, Error, lint};
 use crate::{
-    identity::Holder,
+    identity::KeyHolder,
     policy::Grant,
     ssh::{
         self,
@@ -52,7 +52,7 @@ impl Draft {
     /// [`Error::SubjectKey`] for a key no pass is for, the CA's own among them; [`Error::Lint`] where the grant does not
     /// make a sound certificate, so that nothing unsound is ever recorded.
     pub fn new(
-        holder: &Holder,
+        holder: &KeyHolder,
         grant: &Grant,
         ca: &Ca,
         nonce: [u8; 32],
@@ -63,7 +63,7 @@ impl Draft {
             .keys()
             .any(|(key, _)| key.key_data() == holder.key().key_data())
         {
-            return Err(ssh::key::Refusal::CaKey.into());
+            return Err(ssh::key::InvalidKey::CaKey.into());
         }
         let now = UnixSeconds::from(now).get();
         let parts = Parts {
@@ -75,7 +75,7 @@ impl Draft {
             permissions: &permissions(grant),
             ca: &ca.active().to_bytes().map_err(|_| lint::Problem::CaKey)?,
         };
-        let draft = parts.assemble().ok_or(ssh::key::Refusal::Malformed)?;
+        let draft = parts.assemble().ok_or(ssh::key::InvalidKey::Malformed)?;
         lint::to_be_signed(&draft.to_be_signed(1), ca.active())?;
         Ok(Self {
             key_fingerprint: fingerprint(holder.key()),

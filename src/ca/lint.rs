@@ -37,7 +37,7 @@ pub enum Problem {
     Nonce,
     /// The subject key is one that no pass is for.
     #[error("its subject key is refused: {0}")]
-    SubjectKey(ssh::key::Refusal),
+    SubjectKey(ssh::key::InvalidKey),
     /// Serial 0 could not be revoked.
     #[error("its serial is 0")]
     Serial,
@@ -159,10 +159,10 @@ fn check_principals(reader: &mut Reader<'_>) -> Result<(), Problem> {
     while !list.is_empty() {
         names.push(list.text().ok_or(Problem::Layout("principals"))?);
     }
-    let is_sound = (1..=principal::MAX_COUNT).contains(&names.len())
+    let is_valid = (1..=principal::MAX_COUNT).contains(&names.len())
         && names.is_sorted_by(|one, next| one < next)
         && names.iter().all(|name| principal::is_principal(name));
-    is_sound.then_some(()).ok_or(Problem::Principals)
+    is_valid.then_some(()).ok_or(Problem::Principals)
 }
 
 fn check_validity(reader: &mut Reader<'_>) -> Result<(), Problem> {
@@ -220,11 +220,11 @@ fn options<'a>(
 
 /// One line for the login shell: sshd would run an empty command, and control characters as several lines.
 fn check_command(command: &str) -> Result<(), Problem> {
-    let is_sound = !command.trim().is_empty()
+    let is_valid = !command.trim().is_empty()
         && command.len() <= MAX_VALUE
         && !command.chars().any(char::is_control)
         && (!is_internal_sftp(command) || is_plain(command));
-    is_sound.then_some(()).ok_or(Problem::Command)
+    is_valid.then_some(()).ok_or(Problem::Command)
 }
 
 /// As sshd matches it (session.c, `IS_INTERNAL_SFTP`).
@@ -248,8 +248,8 @@ fn check_source(list: &str) -> Result<(), Problem> {
         Ok(network) => network.trunc() == network && network.to_string() == text,
         Err(_) => false,
     };
-    let is_sound = list.len() <= MAX_VALUE && list.split(',').all(is_canonical);
-    is_sound.then_some(()).ok_or(Problem::Source)
+    let is_valid = list.len() <= MAX_VALUE && list.split(',').all(is_canonical);
+    is_valid.then_some(()).ok_or(Problem::Source)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::{key::sample::ALGORITHMS, *};
 use crate::{
-    identity::{Holder, Identity},
+    identity::{Identity, KeyHolder},
     policy::Grant,
 };
 
@@ -15,7 +15,7 @@ fn ca_of(key: Key) -> Ca {
 
 fn draft(ca: &Ca, nonce: u8) -> Draft {
     let identity = Identity::sample(serde_json::json!({ "sub": "alice" }));
-    let holder = Holder::sample(identity, Key::sample(Algorithm::Ed25519).public());
+    let holder = KeyHolder::sample(identity, Key::sample(Algorithm::Ed25519).public());
     let grant = Grant::sample(&["alice"], None, None, &[]);
     let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
     Draft::new(&holder, &grant, ca, [nonce; 32], now).unwrap()

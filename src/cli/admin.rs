@@ -70,7 +70,7 @@ enum Action {
     /// Make hosts refuse passes that are out, without locking anything.
     Revoke {
         #[command(flatten)]
-        what: What,
+        what: RevokeSelection,
         /// Why; it stands in the ledger.
         #[arg(
             long,
@@ -103,7 +103,7 @@ struct On {
 /// Exactly one of these.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
-struct What {
+struct RevokeSelection {
     /// One pass.
     serial: Option<u64>,
     /// Those of a person or machine: their subject or label (e-mail address), exactly. Covers every
@@ -243,7 +243,7 @@ impl On {
     }
 }
 
-impl What {
+impl RevokeSelection {
     fn target(self) -> Result<RevokeTarget, Failure> {
         match (self.serial, self.identity, self.key, self.before) {
             (Some(serial), ..) => Ok(RevokeTarget::Serial(serial)),

@@ -59,8 +59,8 @@ impl Args {
 }
 
 /// The world's folder; a temporary one lives as long as the second value.
-fn folder(wish: Option<PathBuf>) -> Result<(PathBuf, Option<TempDir>), dev::Error> {
-    if let Some(dir) = wish {
+fn folder(pass_request: Option<PathBuf>) -> Result<(PathBuf, Option<TempDir>), dev::Error> {
+    if let Some(dir) = pass_request {
         return Ok((dir, None));
     }
     let dir = temporary_folder()?;

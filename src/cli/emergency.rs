@@ -20,8 +20,8 @@ use super::{
 use crate::{
     client::{
         cache::Place,
-        choose::Wish,
-        emergency::{Sheet, Signer},
+        choose::PassRequest,
+        emergency::{SignatureRequest, Signer},
         now,
     },
     ledger::emergency::Signed,
@@ -121,22 +121,22 @@ impl Args {
                         format!("name your registered key with --emergency-key, or {KEY_VARIABLE}");
                     Failure::new(Code::Usage, message)
                 })?;
-                let wish = Wish {
+                let pass_request = PassRequest {
                     role: Some(it.role),
                     host: it.host,
-                    ..details.wish()?
+                    ..details.pass_request()?
                 };
-                let sheet = client.prepare(&wish, &signer, &it.file).await?;
-                let signed = sheet.verify()?;
-                let said = next(&it.file, &sheet, &signed);
-                print(global, &it.file, &sheet, &signed, &said)
+                let signature_request = client.prepare(&pass_request, &signer, &it.file).await?;
+                let signed = signature_request.verify()?;
+                let said = next(&it.file, &signature_request, &signed);
+                print(global, &it.file, &signature_request, &signed, &said)
             }
             Action::Sign(it) => sign(global, it).await,
             Action::Redeem(it) => {
                 let target = it.out.as_deref().map(Place::named).transpose()?;
-                let sheet = Sheet::read(&it.file)?;
-                sheet.verify()?;
-                let (place, pass) = client.redeem(&sheet, target.as_ref()).await?;
+                let signature_request = SignatureRequest::read(&it.file)?;
+                signature_request.verify()?;
+                let (place, pass) = client.redeem(&signature_request, target.as_ref()).await?;
                 pass::say_review(global, &pass);
                 pass::print(global, std::iter::once((Some(&place), &pass)))
             }
@@ -145,29 +145,29 @@ impl Args {
 }
 
 async fn sign(global: &Global, args: Sign) -> Result<(), Failure> {
-    let mut sheet = Sheet::read(&args.file)?;
-    let signed = sheet.verify()?;
-    Sheet::check_place(&args.file)?;
+    let mut signature_request = SignatureRequest::read(&args.file)?;
+    let signed = signature_request.verify()?;
+    SignatureRequest::check_place(&args.file)?;
     let signer = Signer::open(&args.emergency_key, !global.no_input).await?;
-    global.say(&text(&args.file, &sheet, &signed));
+    global.say(&text(&args.file, &signature_request, &signed));
     if !args.yes && is_interactive(global) {
         let question = "sign it? [y/N] ";
         if !matches!(asked(question).await?.as_str(), "y" | "Y" | "yes") {
             return Err(Failure::new(Code::Failure, "nothing was signed"));
         }
     }
-    sheet.sign(&signer).await?;
-    sheet.write(&args.file)?;
-    let count = sheet.signatures.len();
+    signature_request.sign(&signer).await?;
+    signature_request.write(&args.file)?;
+    let count = signature_request.signatures.len();
     let plural = if count == 1 { "" } else { "s" };
     let said = format!("signed; the file has {count} signature{plural} now");
-    print(global, &args.file, &sheet, &signed, &said)
+    print(global, &args.file, &signature_request, &signed, &said)
 }
 
 fn print(
     global: &Global,
     file: &Path,
-    sheet: &Sheet,
+    signature_request: &SignatureRequest,
     signed: &Signed,
     text: &str,
 ) -> Result<(), Failure> {
@@ -180,24 +180,27 @@ fn print(
         reason: &signed.reason,
         ttl_seconds: signed.ttl_seconds,
         source_addresses: &signed.source_addresses,
-        public_key: &sheet.public_key,
-        holder: &sheet.holder,
+        public_key: &signature_request.public_key,
+        holder: &signature_request.holder,
         lets_in: fingerprint(&signed.holder),
-        signed_by: sheet.signers(),
-        expires_at: sheet.expires_at,
+        signed_by: signature_request.signers(),
+        expires_at: signature_request.expires_at,
     };
     global.print(&printed, |_| text.to_owned())
 }
 
 /// What is signed, from the signed bytes alone; besides, who has signed and when the challenge ends.
-fn text(file: &Path, sheet: &Sheet, signed: &Signed) -> String {
+fn text(file: &Path, signature_request: &SignatureRequest, signed: &Signed) -> String {
     let mut rows = what(signed);
     let ends = format!(
         "{} ({})",
-        left(now(), sheet.expires_at),
-        moment(sheet.expires_at)
+        left(now(), signature_request.expires_at),
+        moment(signature_request.expires_at)
     );
-    rows.extend([("signed by", sheet.signers().join(", ")), ("ends", ends)]);
+    rows.extend([
+        ("signed by", signature_request.signers().join(", ")),
+        ("ends", ends),
+    ]);
     let name = quoted(&file.display().to_string());
     let head = format!("emergency in {}", clean(&name));
     let lines = rows
@@ -252,11 +255,11 @@ fn fingerprint(key: &PublicKey) -> String {
 }
 
 /// What it says, and what each person does with it.
-fn next(file: &Path, sheet: &Sheet, signed: &Signed) -> String {
+fn next(file: &Path, signature_request: &SignatureRequest, signed: &Signed) -> String {
     let name = quoted(&file.display().to_string());
     let name = clean(&name);
     format!(
         "{}\nothers sign it:  daypass emergency sign {name}\nthen:            daypass emergency redeem {name}",
-        text(file, sheet, signed)
+        text(file, signature_request, signed)
     )
 }

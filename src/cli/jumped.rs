@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Failure, output::clean, pass::login_of, waiting::quoted};
 use crate::client::{
     cache::Place,
-    jump::{Jump, Via},
+    jump::{Jump, JumpHostAddress},
     pass::Pass,
     ssh::quote,
 };
@@ -81,7 +81,7 @@ fn encoded(jump: &Jump) -> Result<String, Failure> {
 }
 
 /// With both passes in files: `ssh -J` could not be told the bastion's.
-fn command(via: &Via, place: &Place, login: &str) -> Result<String, Failure> {
+fn command(via: &JumpHostAddress, place: &Place, login: &str) -> Result<String, Failure> {
     let words = via.arguments(&place.jump(), None, "[%h]:%p")?;
     let words = words.iter().map(|word| quoted(&word.to_string_lossy()));
     let proxy = format!("ssh {}", words.collect::<Vec<_>>().join(" "));
@@ -96,7 +96,7 @@ fn command(via: &Via, place: &Place, login: &str) -> Result<String, Failure> {
 }
 
 /// The agent has both.
-fn agents_command(via: &Via, login: &str) -> String {
+fn agents_command(via: &JumpHostAddress, login: &str) -> String {
     let bastion = match via.host.contains(':') {
         true => format!("[{}]", via.host),
         false => via.host.clone(),

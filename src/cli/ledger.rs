@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     client::{Error, audit::Entry},
-    ledger::verify::Report,
+    ledger::verify::VerifyReport,
 };
 
 /// Read the record of every decision, and verify it.
@@ -275,7 +275,7 @@ fn write_lines(value: &Value, depth: usize, out: &mut Vec<String>) {
     }
 }
 
-fn verified(global: &Global, report: &Report) -> Result<(), Failure> {
+fn verified(global: &Global, report: &VerifyReport) -> Result<(), Failure> {
     let root = base16ct::lower::encode_string(&report.checkpoint.root);
     let verified = Verified {
         verified: true,

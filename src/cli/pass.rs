@@ -15,7 +15,8 @@ use super::{
     waiting::{AS_LONG_AS_IT_LIVES, redeem, waiting},
 };
 use crate::client::{
-    Client, Error, cache::Place, choose::Wish, emergency::Signer, now, pass::Pass, ssh::login_name,
+    Client, Error, cache::Place, choose::PassRequest, emergency::Signer, now, pass::Pass,
+    ssh::login_name,
 };
 
 /// Get a pass without ssh, for scripts. Every call asks the server anew.
@@ -83,7 +84,7 @@ impl Details {
     ///
     /// # Errors
     /// 2 where a parameter is given twice, or the lifetime is under a second.
-    pub fn wish(&self) -> Result<Wish, Failure> {
+    pub fn pass_request(&self) -> Result<PassRequest, Failure> {
         let params: BTreeMap<String, String> = self.params.iter().cloned().collect();
         if params.len() != self.params.len() {
             return Err(Failure::new(Code::Usage, "a --param is given twice"));
@@ -91,13 +92,13 @@ impl Details {
         if self.ttl.is_some_and(|ttl| ttl.as_secs() == 0) {
             return Err(Failure::new(Code::Usage, "--ttl is at least 1s"));
         }
-        Ok(Wish {
+        Ok(PassRequest {
             params,
             reason: self.reason.clone(),
             ttl_seconds: self.ttl.map(|ttl| ttl.as_secs()),
             request: self.request,
             emergency: self.emergency || self.emergency_key.is_some(),
-            ..Wish::default()
+            ..PassRequest::default()
         })
     }
 
@@ -171,17 +172,24 @@ impl Args {
                 .await;
         }
         let mut passes = Vec::new();
-        for wish in &wishes {
-            let next = |id| match &wish.role {
+        for pass_request in &wishes {
+            let next = |id| match &pass_request.role {
                 Some(role) => redeem(role, id),
                 None => format!("daypass pass --request {id}"),
             };
             let wait = self.details.wait;
-            let pass = waiting(&client, global, wish, wait, next, async |wish: &Wish| {
-                self.get(&client, wish, target.as_ref()).await
-            });
+            let pass = waiting(
+                &client,
+                global,
+                pass_request,
+                wait,
+                next,
+                async |pass_request: &PassRequest| {
+                    self.get(&client, pass_request, target.as_ref()).await
+                },
+            );
             let (place, pass) = pass.await?;
-            if wish.emergency {
+            if pass_request.emergency {
                 say_review(global, &pass);
             }
             passes.push((place, pass));
@@ -197,7 +205,7 @@ impl Args {
         &self,
         global: &Global,
         client: &Client,
-        wishes: &[Wish],
+        wishes: &[PassRequest],
         signer: &Signer,
         target: Option<&Place>,
     ) -> Result<(), Failure> {
@@ -206,8 +214,8 @@ impl Args {
             return Err(Failure::new(Code::Usage, message));
         }
         let mut passes = Vec::new();
-        for wish in wishes {
-            let (place, pass) = client.fresh_by_key(wish, signer, target).await?;
+        for pass_request in wishes {
+            let (place, pass) = client.fresh_by_key(pass_request, signer, target).await?;
             say_review(global, &pass);
             passes.push((place, pass));
         }
@@ -219,14 +227,17 @@ impl Args {
     async fn get(
         &self,
         client: &Client,
-        wish: &Wish,
+        pass_request: &PassRequest,
         target: Option<&Place>,
     ) -> Result<(Option<Place>, Pass), Error> {
         match target {
-            Some(place) => Ok((Some(place.clone()), client.fresh_at(wish, place).await?)),
-            None if self.agent => Ok((None, client.fresh_in_agent(wish).await?)),
+            Some(place) => Ok((
+                Some(place.clone()),
+                client.fresh_at(pass_request, place).await?,
+            )),
+            None if self.agent => Ok((None, client.fresh_in_agent(pass_request).await?)),
             None => {
-                let passes = client.fresh(std::slice::from_ref(wish)).await?;
+                let passes = client.fresh(std::slice::from_ref(pass_request)).await?;
                 let pass = passes.into_iter().next();
                 let (place, pass) = pass.ok_or_else(|| Error::other("no pass came"))?;
                 Ok((Some(place), pass))
@@ -234,18 +245,18 @@ impl Args {
         }
     }
 
-    fn wishes(&self) -> Result<Vec<Wish>, Failure> {
-        let wish = Wish {
+    fn wishes(&self) -> Result<Vec<PassRequest>, Failure> {
+        let pass_request = PassRequest {
             host: self.host.clone(),
             source_addresses: self.source_addresses.clone(),
-            ..self.details.wish()?
+            ..self.details.pass_request()?
         };
         if self.roles.is_empty() {
-            return Ok(vec![wish]);
+            return Ok(vec![pass_request]);
         }
-        let named = self.roles.iter().map(|role| Wish {
+        let named = self.roles.iter().map(|role| PassRequest {
             role: Some(role.clone()),
-            ..wish.clone()
+            ..pass_request.clone()
         });
         Ok(named.collect())
     }

@@ -11,7 +11,9 @@ use super::{
     target::Target,
     waiting::{approved, pending, redeem},
 };
-use crate::client::{Client, choose::Wish, emergency::Signer, key::Key, requests::Seen};
+use crate::client::{
+    Client, choose::PassRequest, emergency::Signer, key::Key, requests::RequestView,
+};
 
 /// Ask for a role that somebody else has to approve. Exits with 5 while it waits, unless --wait is said.
 #[derive(Debug, clap::Args)]
@@ -38,28 +40,34 @@ impl Args {
             return Err(Failure::new(Code::Usage, message));
         }
         let client = self.target.client()?;
-        let wish = Wish {
+        let pass_request = PassRequest {
             role: Some(self.role.clone()),
             host: self.host.clone(),
-            ..self.details.wish()?
+            ..self.details.pass_request()?
         };
-        if wish.emergency {
-            return urgent(&client, global, wish, self.details.signer(global).await?).await;
+        if pass_request.emergency {
+            return urgent(
+                &client,
+                global,
+                pass_request,
+                self.details.signer(global).await?,
+            )
+            .await;
         }
         if self.details.wait.is_some() {
-            client.prepare_place(&wish)?;
+            client.prepare_place(&pass_request)?;
         }
-        let seen = renewing(&client, global, async || {
+        let view = renewing(&client, global, async || {
             let signed = client.signed_in().await?;
             let key = Key::open(&signed.login.key, &client.state)?;
-            signed.open_request(&wish, &key).await
+            signed.open_request(&pass_request, &key).await
         });
-        let seen = seen.await?;
+        let view = view.await?;
         match self.details.wait {
-            Some(limit) => redeemed(&client, global, wish, &seen, limit).await,
+            Some(limit) => redeemed(&client, global, pass_request, &view, limit).await,
             None => {
-                page::print(global, &seen)?;
-                Err(pending(seen.id, &redeem(&self.role, seen.id)))
+                page::print(global, &view)?;
+                Err(pending(view.id, &redeem(&self.role, view.id)))
             }
         }
     }
@@ -69,14 +77,14 @@ impl Args {
 async fn urgent(
     client: &Client,
     global: &Global,
-    wish: Wish,
+    pass_request: PassRequest,
     signer: Option<Signer>,
 ) -> Result<(), Failure> {
     let passes = match signer {
-        Some(signer) => vec![client.fresh_by_key(&wish, &signer, None).await?],
+        Some(signer) => vec![client.fresh_by_key(&pass_request, &signer, None).await?],
         None => {
             let passes = renewing(client, global, async || {
-                client.fresh(std::slice::from_ref(&wish)).await
+                client.fresh(std::slice::from_ref(&pass_request)).await
             });
             passes.await?
         }
@@ -94,19 +102,19 @@ async fn urgent(
 async fn redeemed(
     client: &Client,
     global: &Global,
-    wish: Wish,
-    seen: &Seen,
+    pass_request: PassRequest,
+    view: &RequestView,
     limit: Duration,
 ) -> Result<(), Failure> {
-    let next = redeem(&seen.page.ask.role, seen.id);
-    global.say(&format!("request {} is open", seen.id));
-    approved(client, global, seen.id, limit, &next).await?;
-    let wish = Wish {
-        request: Some(seen.id),
-        ..wish
+    let next = redeem(&view.page.ask.role, view.id);
+    global.say(&format!("request {} is open", view.id));
+    approved(client, global, view.id, limit, &next).await?;
+    let pass_request = PassRequest {
+        request: Some(view.id),
+        ..pass_request
     };
     let passes = renewing(client, global, async || {
-        client.fresh(std::slice::from_ref(&wish)).await
+        client.fresh(std::slice::from_ref(&pass_request)).await
     });
     let passes = passes.await?;
     pass::print(

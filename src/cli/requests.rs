@@ -10,9 +10,9 @@ use crate::{
     client::{
         Client,
         key::Key,
-        requests::{Seen, State},
+        requests::{RequestView, State},
     },
-    ledger::standing::Verb,
+    ledger::state::Verb,
 };
 
 /// How many requests are listed if `--limit` does not say.
@@ -151,8 +151,8 @@ async fn list(client: &Client, global: &Global, all: bool, limit: u32) -> Result
     let listed = renewing(client, global, async || {
         client.signed_in().await?.requests(all, most).await
     });
-    let (seen, is_more) = listed.await?;
-    page::print_all(global, &seen)?;
+    let (view, is_more) = listed.await?;
+    page::print_all(global, &view)?;
     if is_more {
         global.say(&format!(
             "These are the first {limit}. List more with --limit."
@@ -161,7 +161,7 @@ async fn list(client: &Client, global: &Global, all: bool, limit: u32) -> Result
     Ok(())
 }
 
-async fn one(client: &Client, global: &Global, id: u64) -> Result<Seen, Failure> {
+async fn one(client: &Client, global: &Global, id: u64) -> Result<RequestView, Failure> {
     renewing(client, global, async || {
         client.signed_in().await?.request(id).await
     })
@@ -173,8 +173,8 @@ async fn watch(client: &Client, global: &Global) -> Result<(), Failure> {
         client.signed_in().await?.watch(0).await
     });
     let mut changes = changes.await?;
-    while let Some(seen) = changes.next().await? {
-        page::print_line(global, &seen)?;
+    while let Some(view) = changes.next().await? {
+        page::print_line(global, &view)?;
     }
     let message = "the server ended the watch (your sign-in may have ended); start it again";
     Err(Failure::new(Code::Unreachable, message))
@@ -187,11 +187,11 @@ async fn decide(
     decision: Decision,
     verb: Verb,
 ) -> Result<(), Failure> {
-    let seen = one(client, global, decision.id).await?;
-    fits(&seen, verb)?;
-    global.say(&page::text(&seen));
+    let view = one(client, global, decision.id).await?;
+    fits(&view, verb)?;
+    global.say(&page::text(&view));
     if !decision.yes && is_interactive(global) {
-        let question = format!("{} request {}? [y/N] ", verb.word(), seen.id);
+        let question = format!("{} request {}? [y/N] ", verb.as_str(), view.id);
         if !matches!(asked(&question).await?.as_str(), "y" | "Y" | "yes") {
             return Err(Failure::new(Code::Failure, "nothing was decided"));
         }
@@ -199,20 +199,20 @@ async fn decide(
     let decided = renewing(client, global, async || {
         let signed = client.signed_in().await?;
         let key = Key::open(&signed.login.key, &client.state)?;
-        signed.decide(&seen, verb, &decision.comment, &key).await
+        signed.decide(&view, verb, &decision.comment, &key).await
     });
     page::print_outcome(global, &decided.await?)
 }
 
 /// A review is no approval, nor the other way round.
-fn fits(seen: &Seen, verb: Verb) -> Result<(), Failure> {
+fn fits(view: &RequestView, verb: Verb) -> Result<(), Failure> {
     let is_review = verb == Verb::Review;
-    if seen.page.is_review == is_review {
+    if view.page.is_review == is_review {
         return Ok(());
     }
-    let what = match seen.state {
+    let what = match view.state {
         State::ReviewOpen | State::Reviewed => "is an emergency: use review",
         _ => "is no emergency: use approve, deny or cancel",
     };
-    Err(Failure::new(Code::Usage, format!("{} {what}", seen.id)))
+    Err(Failure::new(Code::Usage, format!("{} {what}", view.id)))
 }

@@ -10,7 +10,7 @@ use super::{
     waiting::{quoted, waiting},
 };
 use crate::client::{
-    choose::Wish,
+    choose::PassRequest,
     ssh::{Destination, arguments, login_name},
 };
 
@@ -65,22 +65,22 @@ impl Args {
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         let destination = Destination::parse(&self.destination)?.with_login(self.login.clone())?;
-        let wish = Wish {
+        let pass_request = PassRequest {
             role: self.role.clone(),
             host: Some(destination.host.clone()),
             user: destination.user.clone(),
-            ..self.details.wish()?
+            ..self.details.pass_request()?
         };
         let (place, certificate) = match self.details.signer(global).await? {
-            Some(signer) => client.obtain_by_key(&wish, &signer).await?,
+            Some(signer) => client.obtain_by_key(&pass_request, &signer).await?,
             None => {
                 let obtained = waiting(
                     &client,
                     global,
-                    &wish,
+                    &pass_request,
                     self.details.wait,
                     |id| self.again(id),
-                    async |wish: &Wish| client.obtain(wish).await,
+                    async |pass_request: &PassRequest| client.obtain(pass_request).await,
                 );
                 obtained.await?
             }

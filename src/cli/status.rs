@@ -16,7 +16,7 @@ use crate::client::{
     Client,
     cache::{self, Place},
     now,
-    requests::Seen,
+    requests::RequestView,
     session::{Login, Session},
 };
 
@@ -39,7 +39,7 @@ struct Status {
     subject: Option<String>,
     label: Option<String>,
     expires: Option<u64>,
-    passes: Vec<Pass>,
+    passes: Vec<PassRow>,
     /// None where the server was not asked, or did not answer.
     requests: Option<Vec<Waiting>>,
 }
@@ -55,7 +55,7 @@ struct Waiting {
 }
 
 #[derive(Serialize)]
-struct Pass {
+struct PassRow {
     serial: u64,
     role: String,
     key_id: String,
@@ -125,7 +125,7 @@ async fn waiting(client: &Client, global: &Global) -> Option<Vec<Waiting>> {
     let asked = async { client.signed_in().await?.requests(false, WAITING).await };
     let asked = tokio::time::timeout(PATIENCE, asked).await;
     let why = match asked {
-        Ok(Ok((seen, _))) => return Some(seen.iter().map(Waiting::of).collect()),
+        Ok(Ok((view, _))) => return Some(view.iter().map(Waiting::of).collect()),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "it does not answer".to_owned(),
     };
@@ -139,13 +139,13 @@ async fn waiting(client: &Client, global: &Global) -> Option<Vec<Waiting>> {
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Waiting {
-    fn of(seen: &Seen) -> Self {
+    fn of(view: &RequestView) -> Self {
         Self {
-            id: seen.id,
-            state: page::word(seen.state),
-            who: seen.page.who.label.clone(),
-            role: seen.page.ask.role.clone(),
-            may_decide: seen.may_decide,
+            id: view.id,
+            state: page::word(view.state),
+            who: view.page.who.label.clone(),
+            role: view.page.ask.role.clone(),
+            may_decide: view.may_decide,
         }
     }
 
@@ -169,9 +169,9 @@ impl Waiting {
 }
 
 /// A key id is `LABEL/ROLE`, and a role has no slash.
-fn pass(place: &Place, certificate: &Certificate) -> Pass {
+fn pass(place: &Place, certificate: &Certificate) -> PassRow {
     let key_id = certificate.key_id();
-    Pass {
+    PassRow {
         serial: certificate.serial(),
         role: key_id.rsplit('/').next().unwrap_or(key_id).to_owned(),
         key_id: key_id.to_owned(),
@@ -230,7 +230,7 @@ fn passes(status: &Status) -> String {
 }
 
 /// The bastion, with the serial of the jump pass.
-fn way(pass: &Pass) -> String {
+fn way(pass: &PassRow) -> String {
     match &pass.jump {
         None => "-".to_owned(),
         Some(jump) => format!("{} ({})", jump.bastion, jump.serial),

@@ -15,14 +15,14 @@ use super::{
     target::left,
 };
 use crate::{
-    client::{Client, Error, choose::Wish, now, requests::Seen},
+    client::{Client, Error, choose::PassRequest, now, requests::RequestView},
     reason,
 };
 
 /// What `--wait` without a duration means: as long as the request itself does.
 pub(super) const AS_LONG_AS_IT_LIVES: &str = "365d";
 
-/// Does `attempt` for `wish`; where that opens a request, waits for its approval and redeems it. `next` is the command
+/// Does `attempt` for `pass_request`; where that opens a request, waits for its approval and redeems it. `next` is the command
 /// that goes on with a request later.
 ///
 /// # Errors
@@ -30,22 +30,22 @@ pub(super) const AS_LONG_AS_IT_LIVES: &str = "365d";
 pub(super) async fn waiting<T>(
     client: &Client,
     global: &Global,
-    wish: &Wish,
+    pass_request: &PassRequest,
     wait: Option<Duration>,
     next: impl Fn(u64) -> String,
-    attempt: impl AsyncFn(&Wish) -> Result<T, Error>,
+    attempt: impl AsyncFn(&PassRequest) -> Result<T, Error>,
 ) -> Result<T, Failure> {
-    let mut wish = wish.clone();
+    let mut pass_request = pass_request.clone();
     loop {
-        match once(client, global, &wish, &attempt).await {
+        match once(client, global, &pass_request, &attempt).await {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(id)) => {
                 let limit = patience(global, wait).ok_or_else(|| pending(id, &next(id)))?;
                 approved(client, global, id, limit, &next(id)).await?;
-                wish.request = Some(id);
+                pass_request.request = Some(id);
             }
-            Err(failure) if wants_reason(global, &wish, &failure) => {
-                wish.reason = Some(asked("Why do you need it? ").await?);
+            Err(failure) if wants_reason(global, &pass_request, &failure) => {
+                pass_request.reason = Some(asked("Why do you need it? ").await?);
             }
             Err(failure) => return Err(failure),
         }
@@ -67,7 +67,7 @@ pub(super) async fn approved(
         let signed = client.signed_in().await?;
         let mut countdown = Countdown::default();
         match signed
-            .wait(id, limit, |seen, left| countdown.show(seen, left))
+            .wait(id, limit, |view, left| countdown.show(view, left))
             .await
         {
             Err(Error::Pending { .. }) => Ok(false),
@@ -115,10 +115,10 @@ pub(super) fn quoted(word: &str) -> String {
 async fn once<T>(
     client: &Client,
     global: &Global,
-    wish: &Wish,
-    attempt: &impl AsyncFn(&Wish) -> Result<T, Error>,
+    pass_request: &PassRequest,
+    attempt: &impl AsyncFn(&PassRequest) -> Result<T, Error>,
 ) -> Result<Result<T, u64>, Failure> {
-    renewing(client, global, async || match attempt(wish).await {
+    renewing(client, global, async || match attempt(pass_request).await {
         Err(Error::Pending { id }) => Ok(Err(id)),
         done => done.map(Ok),
     })
@@ -131,9 +131,9 @@ fn patience(global: &Global, wait: Option<Duration>) -> Option<Duration> {
     wait.or_else(|| is_interactive(global).then(usual).flatten())
 }
 
-fn wants_reason(global: &Global, wish: &Wish, failure: &Failure) -> bool {
+fn wants_reason(global: &Global, pass_request: &PassRequest, failure: &Failure) -> bool {
     failure.reason.as_deref() == Some(reason::REASON_REQUIRED)
-        && wish.reason.is_none()
+        && pass_request.reason.is_none()
         && is_interactive(global)
 }
 
@@ -144,11 +144,11 @@ struct Countdown {
 }
 
 impl Countdown {
-    fn show(&mut self, seen: &Seen, seconds: u64) {
-        let given = seen.decisions.len();
+    fn show(&mut self, view: &RequestView, seconds: u64) {
+        let given = view.decisions.len();
         let line = format!(
             "waiting for approval of request {} ({given} of {}),",
-            seen.id, seen.page.needed
+            view.id, view.page.needed
         );
         let mut stderr = io::stderr().lock();
         let written = if stderr.is_terminal() {
@@ -184,8 +184,8 @@ pub(super) fn redeem(role: &str, id: u64) -> String {
 }
 
 /// Whether a pass's request is still of use, for people: `29m`, or nothing for a review.
-pub(super) fn life(seen: &Seen) -> String {
-    match seen.expires_at {
+pub(super) fn life(view: &RequestView) -> String {
+    match view.expires_at {
         0 => "-".to_owned(),
         end => left(now(), end),
     }

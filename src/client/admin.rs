@@ -9,7 +9,7 @@ use super::{
 use crate::{
     ledger::{
         event::{LockTarget, RevokeTarget},
-        order::{self, Order, Target, Verb},
+        order::{self, AdminOrder, Target, Verb},
     },
     proto::v1::{
         self, PreviewResponse as Preview, lock_target, preview_request, retry_webhooks_request,
@@ -227,8 +227,8 @@ impl Signed {
         after: u64,
         key: &Key,
     ) -> Result<Proof, Error> {
-        let message = Order {
-            server: &self.trust.server_name,
+        let message = AdminOrder {
+            server: &self.server_info.server_name,
             issuer: &self.login.issuer,
             subject: &self.login.subject,
             token: &self.login.token_hash(),

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::{Client, Error, Signed, connect::authorized, trust::Trust, witness};
+use super::{Client, Error, Signed, connect::authorized, server_info::ServerInfo, witness};
 use crate::{
     ledger::{
         checkpoint::{Checkpoint, Verifier},
         tree::{self, Frontier},
-        verify::{Report, verify_export},
+        verify::{VerifyReport, verify_export},
     },
     proto::v1,
 };
@@ -92,7 +92,7 @@ impl Client {
             &self.state,
             &signed.server,
             &signed.login.token,
-            &signed.trust,
+            &signed.server_info,
         )
         .await?;
         let proof = signed.inclusion(serial, checkpoint.size).await?;
@@ -109,10 +109,10 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Fork`] where it does not contain what was seen before.
-    pub async fn verified_export(&self) -> Result<(Vec<u8>, Report), Error> {
+    pub async fn verified_export(&self) -> Result<(Vec<u8>, VerifyReport), Error> {
         let signed = self.signed_in().await?;
         let export = signed.export().await?;
-        let verifier = signed.trust.verifier()?;
+        let verifier = signed.server_info.verifier()?;
         let report = verify(&export, &verifier)?;
         self.against_remembered(&export, &report, &verifier)?;
         Ok((export, report))
@@ -123,7 +123,7 @@ impl Client {
     ///
     /// # Errors
     /// Where the export is wrong, or no key is known.
-    pub fn verify_offline(&self, export: &[u8], key: Option<&str>) -> Result<Report, Error> {
+    pub fn verify_offline(&self, export: &[u8], key: Option<&str>) -> Result<VerifyReport, Error> {
         let verifier = match key {
             Some(key) => Verifier::parse(key)
                 .map_err(|error| Error::Usage(format!("--key is no verifier key: {error}")))?,
@@ -142,15 +142,15 @@ impl Client {
             )
         };
         let address = self.address().map_err(|_| unknown())?;
-        let trust = Trust::cached(&self.state, &address)?;
-        trust.ok_or_else(unknown)?.verifier()
+        let server_info = ServerInfo::cached(&self.state, &address)?;
+        server_info.ok_or_else(unknown)?.verifier()
     }
 
     /// Both are signed by the same key, so where they contradict each other the ledger was forked.
     fn against_remembered(
         &self,
         export: &[u8],
-        report: &Report,
+        report: &VerifyReport,
         verifier: &Verifier,
     ) -> Result<(), Error> {
         let Ok(address) = self.address() else {
@@ -178,7 +178,7 @@ impl Client {
     }
 }
 
-fn verify(export: &[u8], verifier: &Verifier) -> Result<Report, Error> {
+fn verify(export: &[u8], verifier: &Verifier) -> Result<VerifyReport, Error> {
     verify_export(export, verifier)
         .map_err(|error| Error::other(format!("the ledger does not verify: {error}")))
 }

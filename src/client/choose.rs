@@ -7,7 +7,7 @@ use crate::{proto::v1, reason};
 
 /// What the user said.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
+pub struct PassRequest {
     /// The role, where it was named.
     pub role: Option<String>,
     /// The host, as spelt.
@@ -28,7 +28,7 @@ pub struct Wish {
     pub emergency: bool,
 }
 
-impl Wish {
+impl PassRequest {
     /// The ask for `role`.
     pub fn ask(&self, role: &str) -> v1::Ask {
         v1::Ask {
@@ -60,13 +60,19 @@ impl Wish {
 ///
 /// # Errors
 /// [`Error::Denied`] where no role is open; [`Error::Usage`] where each demands something else, saying what.
-pub fn choose<'a>(roles: &'a [v1::Role], wish: &Wish) -> Result<&'a v1::Role, Error> {
-    let fitting: Vec<&v1::Role> = roles.iter().filter(|role| fits(role, wish)).collect();
+pub fn choose<'a>(
+    roles: &'a [v1::Role],
+    pass_request: &PassRequest,
+) -> Result<&'a v1::Role, Error> {
+    let fitting: Vec<&v1::Role> = roles
+        .iter()
+        .filter(|role| fits(role, pass_request))
+        .collect();
     let interactive = fitting.iter().find(|role| is_interactive(role));
     if let Some(role) = interactive.or(fitting.first()) {
         return Ok(role);
     }
-    let place = wish
+    let place = pass_request
         .host
         .as_deref()
         .map(|host| format!(" for {host}"))
@@ -79,7 +85,7 @@ pub fn choose<'a>(roles: &'a [v1::Role], wish: &Wish) -> Result<&'a v1::Role, Er
     }
     let commands: Vec<String> = roles
         .iter()
-        .map(|role| format!("  {}", command(role, wish.host.as_deref())))
+        .map(|role| format!("  {}", command(role, pass_request.host.as_deref())))
         .collect();
     Err(Error::Usage(format!(
         "no role{place} fits what you said; say one of these:\n{}",
@@ -122,12 +128,12 @@ fn is_interactive(role: &v1::Role) -> bool {
     role.pty && role.command.is_empty()
 }
 
-fn fits(role: &v1::Role, wish: &Wish) -> bool {
+fn fits(role: &v1::Role, pass_request: &PassRequest) -> bool {
     let demanded: BTreeSet<&str> = role.params.iter().map(|p| p.name.as_str()).collect();
-    let given: BTreeSet<&str> = wish.params.keys().map(String::as_str).collect();
-    let user = wish.user.as_ref();
+    let given: BTreeSet<&str> = pass_request.params.keys().map(String::as_str).collect();
+    let user = pass_request.user.as_ref();
     demanded == given
-        && (role.reason_pattern.is_empty() || wish.reason.is_some())
+        && (role.reason_pattern.is_empty() || pass_request.reason.is_some())
         && user.is_none_or(|user| role.logins.is_empty() || role.logins.contains(user))
 }
 
@@ -182,15 +188,15 @@ mod tests {
 
     #[test]
     fn the_role_that_demands_what_was_given_is_chosen() {
-        let unit = || Wish {
+        let unit = || PassRequest {
             params: [("unit".to_owned(), "nginx".to_owned())].into(),
-            ..Wish::default()
+            ..PassRequest::default()
         };
         let cases = [
             (
                 "an interactive one goes first",
                 vec![role("copy"), shell()],
-                Wish::default(),
+                PassRequest::default(),
                 Some("shell"),
             ),
             (
@@ -202,43 +208,45 @@ mod tests {
             (
                 "one that needs a reason waits for it",
                 vec![guarded(), role("copy")],
-                Wish::default(),
+                PassRequest::default(),
                 Some("copy"),
             ),
             (
                 "a reason opens it",
                 vec![guarded()],
-                Wish {
+                PassRequest {
                     reason: Some("INC-1".into()),
-                    ..Wish::default()
+                    ..PassRequest::default()
                 },
                 Some("guarded"),
             ),
             (
                 "the login name counts",
                 vec![shell()],
-                Wish {
+                PassRequest {
                     user: Some("bob".into()),
-                    ..Wish::default()
+                    ..PassRequest::default()
                 },
                 None,
             ),
-            ("nothing fits", vec![logs()], Wish::default(), None),
+            ("nothing fits", vec![logs()], PassRequest::default(), None),
         ];
-        for (case, roles, wish, expected) in cases {
-            let chosen = choose(&roles, &wish).ok().map(|role| role.name.as_str());
+        for (case, roles, pass_request, expected) in cases {
+            let chosen = choose(&roles, &pass_request)
+                .ok()
+                .map(|role| role.name.as_str());
             assert_eq!(chosen, expected, "{case}");
         }
     }
 
     #[test]
     fn no_role_at_all_is_a_denial_and_no_fitting_one_says_what_to_type() {
-        let wish = Wish {
+        let pass_request = PassRequest {
             host: Some("web-1".into()),
-            ..Wish::default()
+            ..PassRequest::default()
         };
-        assert_eq!(choose(&[], &wish).unwrap_err().exit_code(), 3);
-        let error = choose(&[logs()], &wish).unwrap_err();
+        assert_eq!(choose(&[], &pass_request).unwrap_err().exit_code(), 3);
+        let error = choose(&[logs()], &pass_request).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(
             error

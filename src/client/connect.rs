@@ -118,8 +118,8 @@ impl Server {
         })
     }
 
-    /// The `Trust` service.
-    pub fn trust(&self) -> TrustClient<Channel> {
+    /// The `ServerInfo` service.
+    pub fn trust_service(&self) -> TrustClient<Channel> {
         TrustClient::new(self.channel.clone())
     }
 

@@ -1,9 +1,9 @@
 //! Getting in while the issuer is down: registered keys sign a challenge of the server's, one person's or several.
 //!
-//! What is signed is a [`Sheet`]: an ask, a challenge and the key that the pass will be for. Whoever signs computes the bytes
+//! What is signed is a [`SignatureRequest`]: an ask, a challenge and the key that the pass will be for. Whoever signs computes the bytes
 //! from what they were shown. The pass's own private key never leaves this machine; the sheet can go anywhere.
 
-mod sheet;
+mod signature_request;
 mod signer;
 
 use std::path::Path;
@@ -13,30 +13,30 @@ use tonic::Request;
 use super::{
     Client, Error,
     cache::Place,
-    choose::Wish,
+    choose::PassRequest,
     key::{Key, KeyPlace, public_line},
     pass::{Pass, received},
     writable,
 };
 use crate::proto::v1;
 
-pub use sheet::{Asked, Sheet, Signature};
+pub use signature_request::{EmergencyAsk, Signature, SignatureRequest};
 pub use signer::Signer;
 
 impl Client {
-    /// A pass for `wish` that lies here already, or one by the registered key of `signer`, kept where `obtain` would.
+    /// A pass for `pass_request` that lies here already, or one by the registered key of `signer`, kept where `obtain` would.
     ///
     /// # Errors
     /// [`Error::Denied`] where the policy refuses, `QUORUM` where others have to sign too.
     pub async fn obtain_by_key(
         &self,
-        wish: &Wish,
+        pass_request: &PassRequest,
         signer: &Signer,
     ) -> Result<(Place, ssh_key::Certificate), Error> {
-        if let Some(found) = self.cached(wish)? {
+        if let Some(found) = self.cached(pass_request)? {
             return Ok(found);
         }
-        let (place, pass) = self.fresh_by_key(wish, signer, None).await?;
+        let (place, pass) = self.fresh_by_key(pass_request, signer, None).await?;
         Ok((place, pass.certificate))
     }
 
@@ -46,17 +46,17 @@ impl Client {
     /// As [`Client::obtain_by_key`].
     pub async fn fresh_by_key(
         &self,
-        wish: &Wish,
+        pass_request: &PassRequest,
         signer: &Signer,
         target: Option<&Place>,
     ) -> Result<(Place, Pass), Error> {
         let _lock = self.state.lock().await?;
         let key = Key::fresh()?;
-        let asked = Asked::of(wish)?;
+        let asked = EmergencyAsk::of(pass_request)?;
         self.prepared_place(&asked.wire(), target)?;
-        let mut sheet = self.challenged(asked, &key, signer).await?;
-        sheet.sign(signer).await?;
-        self.answered(&sheet, &key, target).await
+        let mut signature_request = self.challenged(asked, &key, signer).await?;
+        signature_request.sign(signer).await?;
+        self.answered(&signature_request, &key, target).await
     }
 
     /// Begins an emergency that others have to sign too, in a sheet at `file`. The pass's private key stays in the
@@ -64,17 +64,22 @@ impl Client {
     ///
     /// # Errors
     /// If the server gives no challenge, or key or sheet cannot be kept; [`Error::Usage`] if `file` is another one.
-    pub async fn prepare(&self, wish: &Wish, signer: &Signer, file: &Path) -> Result<Sheet, Error> {
+    pub async fn prepare(
+        &self,
+        pass_request: &PassRequest,
+        signer: &Signer,
+        file: &Path,
+    ) -> Result<SignatureRequest, Error> {
         let _lock = self.state.lock().await?;
         let key = Key::fresh()?;
-        let asked = Asked::of(wish)?;
-        Sheet::check_place(file)?;
+        let asked = EmergencyAsk::of(pass_request)?;
+        SignatureRequest::check_place(file)?;
         writable::check(&[self.state.path("emergencies/new")])?;
-        let mut sheet = self.challenged(asked, &key, signer).await?;
-        sheet.sign(signer).await?;
-        key.keep(&self.state, &sheet.key_name())?;
-        sheet.write(file)?;
-        Ok(sheet)
+        let mut signature_request = self.challenged(asked, &key, signer).await?;
+        signature_request.sign(signer).await?;
+        key.keep(&self.state, &signature_request.key_name())?;
+        signature_request.write(file)?;
+        Ok(signature_request)
     }
 
     /// The pass that a signed sheet becomes, at `target` or in the state folder.
@@ -83,11 +88,11 @@ impl Client {
     /// [`Error::Usage`] where it was prepared elsewhere; as the server answers.
     pub async fn redeem(
         &self,
-        sheet: &Sheet,
+        signature_request: &SignatureRequest,
         target: Option<&Place>,
     ) -> Result<(Place, Pass), Error> {
         let _lock = self.state.lock().await?;
-        let name = sheet.key_name();
+        let name = signature_request.key_name();
         let text = self.state.read(&name)?.ok_or_else(|| {
             Error::Usage(
                 "this emergency was not prepared here, or is over: redeem it where `daypass emergency prepare` ran"
@@ -95,7 +100,7 @@ impl Client {
             )
         })?;
         let key = Key::read(&text, &self.state.path(&name))?;
-        let redeemed = self.answered(sheet, &key, target).await?;
+        let redeemed = self.answered(signature_request, &key, target).await?;
         for name in [format!("{name}.pub"), name] {
             // The pass is there; a key that is left over serves no other one.
             if let Err(error) = self.state.remove(&name) {
@@ -119,13 +124,18 @@ impl Client {
     }
 
     /// An unsigned sheet over a fresh challenge.
-    async fn challenged(&self, ask: Asked, key: &Key, signer: &Signer) -> Result<Sheet, Error> {
-        let (server, trust) = self.connect().await?;
+    async fn challenged(
+        &self,
+        ask: EmergencyAsk,
+        key: &Key,
+        signer: &Signer,
+    ) -> Result<SignatureRequest, Error> {
+        let (server, server_info) = self.connect().await?;
         let request = v1::EmergencyChallengeRequest {};
         let answer = server.passes().emergency_challenge(request).await?;
         let answer = answer.into_inner();
-        Ok(Sheet {
-            server: trust.server_name,
+        Ok(SignatureRequest {
+            server: server_info.server_name,
             challenge: answer.challenge,
             expires_at: answer.expires_at,
             ask,
@@ -138,28 +148,28 @@ impl Client {
     /// The pass for a signed sheet.
     async fn answered(
         &self,
-        sheet: &Sheet,
+        signature_request: &SignatureRequest,
         key: &Key,
         target: Option<&Place>,
     ) -> Result<(Place, Pass), Error> {
-        let ask = sheet.ask.wire();
+        let ask = signature_request.ask.wire();
         let place = self.prepared_place(&ask, target)?;
-        let (server, trust) = self.connect().await?;
-        if sheet.server != trust.server_name {
+        let (server, server_info) = self.connect().await?;
+        if signature_request.server != server_info.server_name {
             return Err(Error::Usage(format!(
                 "the emergency was prepared at {}, and this is {}: name the right one with --server",
-                sheet.server, trust.server_name
+                signature_request.server, server_info.server_name
             )));
         }
         let request = v1::IssueRequest {
-            possession: key.sign(&sheet.possession()?).await?,
-            public_key: sheet.public_key.clone(),
+            possession: key.sign(&signature_request.possession()?).await?,
+            public_key: signature_request.public_key.clone(),
             binding_secret: Vec::new(),
             ask: Some(ask.clone()),
-            emergency: Some(sheet.proof()),
+            emergency: Some(signature_request.proof()),
         };
         let answer = server.passes().issue(Request::new(request)).await?;
-        let pass = received(&answer.into_inner(), &ask.role, &key.public(), &trust)?;
+        let pass = received(&answer.into_inner(), &ask.role, &key.public(), &server_info)?;
         place.keep(key, &KeyPlace::Own, &pass, target.is_some())?;
         Ok((place, pass))
     }

@@ -9,7 +9,7 @@ use std::{fmt::Write as _, path::Path};
 use super::{
     Client, Error,
     cache::Place,
-    choose::Wish,
+    choose::PassRequest,
     ssh::{is_login, login_name, quote},
     state::State,
 };
@@ -32,11 +32,11 @@ impl Client {
         program: &Path,
         local: Option<&str>,
     ) -> Result<(), Error> {
-        let wish = Wish {
+        let pass_request = PassRequest {
             host: Some(host.to_owned()),
-            ..Wish::default()
+            ..PassRequest::default()
         };
-        let (place, certificate) = self.obtain(&wish).await?;
+        let (place, certificate) = self.obtain(&pass_request).await?;
         let login = login_name(None, certificate.valid_principals(), local)?;
         let text = text(host, login.as_deref(), &place, program)?;
         let path = place.sibling(FILE);

@@ -25,7 +25,7 @@ use crate::proto::v1;
 
 /// Which bastion, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Via {
+pub struct JumpHostAddress {
     /// Its name in the policy.
     pub bastion: String,
     /// What to dial.
@@ -40,17 +40,17 @@ pub struct Via {
 #[derive(Clone, Debug)]
 pub struct Jump {
     /// Where it leads through.
-    pub via: Via,
+    pub via: JumpHostAddress,
     /// The certificate.
     pub certificate: Certificate,
 }
 
-impl Via {
+impl JumpHostAddress {
     /// What the file at `path` says, where it is one of ours.
     pub fn read(path: &Path) -> Option<Self> {
         let text = fs::read_to_string(path).ok()?;
         let via: Self = serde_json::from_str(&text).ok()?;
-        via.is_sound().then_some(via)
+        via.is_valid().then_some(via)
     }
 
     /// Writes the file.
@@ -63,7 +63,7 @@ impl Via {
     }
 
     /// Whether all of it may stand on a command line.
-    fn is_sound(&self) -> bool {
+    fn is_valid(&self) -> bool {
         cache::check_host(&self.host).is_ok() && self.port > 0 && is_login(&self.login)
     }
 
@@ -118,7 +118,7 @@ impl Place {
                 new.via.write(&via)?;
             }
             // Somebody else's file of that name is not ours to remove.
-            None if Via::read(&via).is_some() => {
+            None if JumpHostAddress::read(&via).is_some() => {
                 for old in [
                     &via,
                     &jump.certificate(),
@@ -134,12 +134,12 @@ impl Place {
     }
 
     /// The way that the pass here takes, where that is through a bastion.
-    pub fn via(&self) -> Option<Via> {
-        Via::read(&self.via_file())
+    pub fn via(&self) -> Option<JumpHostAddress> {
+        JumpHostAddress::read(&self.via_file())
     }
 
     /// The jump pass here.
-    pub fn jump_pass(&self) -> Option<(Via, Certificate)> {
+    pub fn jump_pass(&self) -> Option<(JumpHostAddress, Certificate)> {
         let text = fs::read_to_string(self.jump().certificate()).ok()?;
         let certificate = Certificate::from_openssh(text.trim()).ok()?;
         Some((self.via()?, certificate))
@@ -174,11 +174,11 @@ pub(super) fn word(path: &Path) -> Result<String, Error> {
 }
 
 /// The jump pass beside the place of a host's pass, by the path of its key.
-pub fn place(path: &Path) -> Result<(Place, Via), Error> {
+pub fn place(path: &Path) -> Result<(Place, JumpHostAddress), Error> {
     let jump = Place::at(path)?;
     let mut file: OsString = path.into();
     file.push(".json");
-    let via = Via::read(&PathBuf::from(file));
+    let via = JumpHostAddress::read(&PathBuf::from(file));
     let via = via.ok_or_else(|| {
         Error::Usage(format!(
             "{} is no jump pass: get the pass for the host anew",
@@ -213,7 +213,7 @@ pub(super) fn check(
     };
     let certificate = pass::check(&answer, role, key, trusted, now)
         .map_err(|fault| format!("on the way through the bastion, {fault}"))?;
-    let via = Via {
+    let via = JumpHostAddress {
         bastion: jump.bastion.clone(),
         host: jump.host.clone(),
         port: u16::try_from(jump.port).unwrap_or(0),
@@ -227,7 +227,7 @@ pub(super) fn check(
         .map(String::as_str)
         .collect();
     let checks = [
-        (via.is_sound(), "the bastion's address or login is none"),
+        (via.is_valid(), "the bastion's address or login is none"),
         (
             super::choose::logins(principals) == [via.login.as_str()],
             "it is not for the login named",
@@ -308,7 +308,7 @@ mod tests {
 
     type Change = fn(&mut v1::Jump);
     type Build = fn(&mut Builder);
-    type Spoil = fn(&mut Via);
+    type Spoil = fn(&mut JumpHostAddress);
 
     #[test]
     fn a_jump_pass_that_is_not_what_it_should_be_is_refused() {
@@ -388,14 +388,14 @@ mod tests {
     fn a_file_that_names_what_is_no_bastion_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("jump.json");
-        let good = Via {
+        let good = JumpHostAddress {
             bastion: "edge".into(),
             host: "2001:db8::10".into(),
             port: 22,
             login: "jump".into(),
         };
         good.write(&path).unwrap();
-        assert_eq!(Via::read(&path), Some(good.clone()));
+        assert_eq!(JumpHostAddress::read(&path), Some(good.clone()));
         let bad: [(&str, Spoil); 4] = [
             ("an option", |via| via.host = "-oProxyCommand=id".into()),
             ("no host", |via| via.host.clear()),
@@ -406,14 +406,14 @@ mod tests {
             let mut via = good.clone();
             change(&mut via);
             via.write(&path).unwrap();
-            assert_eq!(Via::read(&path), None, "{case}");
+            assert_eq!(JumpHostAddress::read(&path), None, "{case}");
         }
     }
 
     #[test]
     fn the_ssh_to_a_bastion_has_its_own_key_and_every_word_in_its_place() {
         let jump = Place::at(Path::new("/a b/50%/jump")).unwrap();
-        let via = Via {
+        let via = JumpHostAddress {
             bastion: "edge".into(),
             host: "bastion.example.com".into(),
             port: 2222,

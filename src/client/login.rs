@@ -22,8 +22,8 @@ use super::{
     connect::Address,
     key::{Key, KeyPlace},
     now,
+    server_info::{Binding, Issuer, ServerInfo},
     session::{Login, Session},
-    trust::{Binding, Issuer, Trust},
     writable,
 };
 use crate::identity::proof;
@@ -105,8 +105,8 @@ impl Client {
 
     async fn sign_in_alone(&self, request: &Request) -> Result<Login, Error> {
         writable::check(&Session::files(&self.state))?;
-        let (server, trust) = self.connect().await?;
-        let issuer = self.issuer(&trust, request)?;
+        let (server, server_info) = self.connect().await?;
+        let issuer = self.issuer(&server_info, request)?;
         let commitment = self.commit(request, issuer).await?;
         if request.into_agent {
             self.offer(&commitment).await?;
@@ -141,17 +141,24 @@ impl Client {
     }
 
     /// The issuer that was named, or the only one that fits how the token comes.
-    fn issuer<'a>(&self, trust: &'a Trust, request: &Request) -> Result<&'a Issuer, Error> {
+    fn issuer<'a>(
+        &self,
+        server_info: &'a ServerInfo,
+        request: &Request,
+    ) -> Result<&'a Issuer, Error> {
         let fits = |issuer: &&Issuer| match &request.method {
             Method::Browser(_) | Method::Either(_) => issuer.interactive,
             Method::Device(_) => issuer.interactive && issuer.device_flow,
             Method::Token(_) => true,
         };
         let issuer = match &request.issuer {
-            Some(name) => trust.issuers.iter().find(|issuer| issuer.name == *name),
-            None => only(trust.issuers.iter().filter(fits)),
+            Some(name) => server_info
+                .issuers
+                .iter()
+                .find(|issuer| issuer.name == *name),
+            None => only(server_info.issuers.iter().filter(fits)),
         };
-        let issuer = issuer.ok_or_else(|| no_issuer(trust, request))?;
+        let issuer = issuer.ok_or_else(|| no_issuer(server_info, request))?;
         if !fits(&issuer) {
             return Err(Error::Usage(format!(
                 "the server does not let people sign in that way at {}",
@@ -302,8 +309,12 @@ fn only<'a>(mut issuers: impl Iterator<Item = &'a Issuer>) -> Option<&'a Issuer>
     issuers.next().filter(|_| issuers.next().is_none())
 }
 
-fn no_issuer(trust: &Trust, request: &Request) -> Error {
-    let names: Vec<&str> = trust.issuers.iter().map(|i| i.name.as_str()).collect();
+fn no_issuer(server_info: &ServerInfo, request: &Request) -> Error {
+    let names: Vec<&str> = server_info
+        .issuers
+        .iter()
+        .map(|i| i.name.as_str())
+        .collect();
     let what = match (&request.issuer, &request.method) {
         (Some(name), _) => format!("the server has no issuer {name:?}"),
         (None, Method::Device(_)) => "no issuer, or more than one, takes device codes".to_owned(),

@@ -5,12 +5,12 @@ use ssh_key::{Certificate, Fingerprint, PublicKey, certificate::CertType};
 use super::{
     Client, Error, Signed,
     cache::{self, Place},
-    choose::{Wish, choose},
+    choose::{PassRequest, choose},
     connect::authorized,
     jump::{self, Jump},
     key::Key,
     now,
-    trust::Trust,
+    server_info::ServerInfo,
 };
 use crate::{
     identity::proof,
@@ -31,41 +31,50 @@ pub struct Pass {
 }
 
 impl Client {
-    /// A pass for `wish` from disk, or else from the server; then it is on disk. Whoever waited for the lock looks again.
+    /// A pass for `pass_request` from disk, or else from the server; then it is on disk. Whoever waited for the lock looks again.
     ///
     /// # Errors
     /// [`Error::SignIn`] where nobody is signed in and no pass is left.
-    pub async fn obtain(&self, wish: &Wish) -> Result<(Place, Certificate), Error> {
-        if let Some(found) = self.cached(wish)? {
+    pub async fn obtain(&self, pass_request: &PassRequest) -> Result<(Place, Certificate), Error> {
+        if let Some(found) = self.cached(pass_request)? {
             return Ok(found);
         }
         let _lock = self.state.lock().await?;
-        if let Some(found) = self.cached(wish)? {
+        if let Some(found) = self.cached(pass_request)? {
             return Ok(found);
         }
         let signed = self.signed_in().await?;
         let key = Key::open(&signed.login.key, &self.state)?;
-        let ask = signed.ask(wish).await?;
-        let place = self.place(wish, &ask.role)?;
+        let ask = signed.ask(pass_request).await?;
+        let place = self.place(pass_request, &ask.role)?;
         place.prepare()?;
         let pass = signed.issue(ask, &key).await?;
         place.keep(&key, &signed.login.key, &pass, false)?;
         Ok((place, pass.certificate))
     }
 
-    /// A pass for `wish` that is on disk already; no network.
+    /// A pass for `pass_request` that is on disk already; no network.
     ///
     /// # Errors
     /// Where the host is no host name.
-    pub fn cached(&self, wish: &Wish) -> Result<Option<(Place, Certificate)>, Error> {
+    pub fn cached(
+        &self,
+        pass_request: &PassRequest,
+    ) -> Result<Option<(Place, Certificate)>, Error> {
         // A redemption is asked of the server: what lies here may be of another request.
-        if wish.request.is_some() || (wish.role.is_none() && !wish.is_plain()) {
+        if pass_request.request.is_some()
+            || (pass_request.role.is_none() && !pass_request.is_plain())
+        {
             return Ok(None);
         }
-        let place = self.place(wish, wish.role.as_deref().unwrap_or_default())?;
+        let place = self.place(
+            pass_request,
+            pass_request.role.as_deref().unwrap_or_default(),
+        )?;
         let found = place.valid(now()).filter(|certificate| {
             let logins = super::choose::logins(certificate.valid_principals());
-            wish.user
+            pass_request
+                .user
                 .as_deref()
                 .is_none_or(|user| logins.contains(&user))
         });
@@ -76,14 +85,14 @@ impl Client {
     ///
     /// # Errors
     /// Where one is refused; those before it stay.
-    pub async fn fresh(&self, wishes: &[Wish]) -> Result<Vec<(Place, Pass)>, Error> {
+    pub async fn fresh(&self, wishes: &[PassRequest]) -> Result<Vec<(Place, Pass)>, Error> {
         let _lock = self.state.lock().await?;
         let signed = self.signed_in().await?;
         let key = Key::open(&signed.login.key, &self.state)?;
         let mut passes = Vec::new();
-        for wish in wishes {
-            let ask = signed.ask(wish).await?;
-            let place = self.place(wish, &ask.role)?;
+        for pass_request in wishes {
+            let ask = signed.ask(pass_request).await?;
+            let place = self.place(pass_request, &ask.role)?;
             place.prepare()?;
             let pass = signed.issue(ask, &key).await?;
             place.keep(&key, &signed.login.key, &pass, false)?;
@@ -96,10 +105,10 @@ impl Client {
     ///
     /// # Errors
     /// Where it is refused, or cannot be written.
-    pub async fn fresh_at(&self, wish: &Wish, place: &Place) -> Result<Pass, Error> {
+    pub async fn fresh_at(&self, pass_request: &PassRequest, place: &Place) -> Result<Pass, Error> {
         let signed = self.signed_in().await?;
         let key = Key::open(&signed.login.key, &self.state)?;
-        let ask = signed.ask(wish).await?;
+        let ask = signed.ask(pass_request).await?;
         place.check_named()?;
         place.prepare()?;
         let pass = signed.issue(ask, &key).await?;
@@ -111,7 +120,7 @@ impl Client {
     ///
     /// # Errors
     /// Where it is refused, or the agent does not take it.
-    pub async fn fresh_in_agent(&self, wish: &Wish) -> Result<Pass, Error> {
+    pub async fn fresh_in_agent(&self, pass_request: &PassRequest) -> Result<Pass, Error> {
         let _lock = self.state.lock().await?;
         let signed = self.signed_in().await?;
         let key = Key::open(&signed.login.key, &self.state)?;
@@ -121,7 +130,7 @@ impl Client {
                     .to_owned(),
             )
         })?;
-        let ask = signed.ask(wish).await?;
+        let ask = signed.ask(pass_request).await?;
         super::agent::rehearse(&self.state, private).await?;
         let pass = signed.issue(ask, &key).await?;
         let jump = pass.jump.iter().map(|jump| &jump.certificate);
@@ -133,23 +142,23 @@ impl Client {
         Ok(pass)
     }
 
-    /// Makes sure that the pass for `wish`, which names its role, can be written down when it comes.
+    /// Makes sure that the pass for `pass_request`, which names its role, can be written down when it comes.
     ///
     /// # Errors
     /// [`Error::Unwritable`] if it cannot.
-    pub fn prepare_place(&self, wish: &Wish) -> Result<(), Error> {
-        let role = wish.role.as_deref().unwrap_or_default();
-        self.place(wish, role)?.prepare()
+    pub fn prepare_place(&self, pass_request: &PassRequest) -> Result<(), Error> {
+        let role = pass_request.role.as_deref().unwrap_or_default();
+        self.place(pass_request, role)?.prepare()
     }
 
-    fn place(&self, wish: &Wish, role: &str) -> Result<Place, Error> {
-        match &wish.host {
-            Some(host) if wish.is_plain() => Place::of_host(&self.state, host),
+    fn place(&self, pass_request: &PassRequest, role: &str) -> Result<Place, Error> {
+        match &pass_request.host {
+            Some(host) if pass_request.is_plain() => Place::of_host(&self.state, host),
             // The pass of a redeemed request serves the ask that it was for.
             _ => {
                 let ask = v1::Ask {
                     request: 0,
-                    ..wish.ask(role)
+                    ..pass_request.ask(role)
                 };
                 Ok(Place::of_ask(&self.state, &ask))
             }
@@ -158,20 +167,20 @@ impl Client {
 }
 
 impl Signed {
-    /// The ask that `wish` comes to: that of the request which it redeems, or with a role picked if none was named.
+    /// The ask that `pass_request` comes to: that of the request which it redeems, or with a role picked if none was named.
     /// The server decides nothing yet.
     ///
     /// # Errors
     /// [`Error::Pending`] if the request is not approved; [`Error::Usage`] if no role, or more than one, fits.
-    pub async fn ask(&self, wish: &Wish) -> Result<v1::Ask, Error> {
-        let Some(id) = wish.request else {
-            return Ok(wish.ask(&self.role(wish).await?));
+    pub async fn ask(&self, pass_request: &PassRequest) -> Result<v1::Ask, Error> {
+        let Some(id) = pass_request.request else {
+            return Ok(pass_request.ask(&self.role(pass_request).await?));
         };
         let seen = self.request(id).await?;
         if !seen.is_approved()? {
             return Err(Error::Pending { id });
         }
-        seen.redemption(wish)
+        seen.redemption(pass_request)
     }
 
     /// Asks for the pass and checks it. The place that it will be written to has been prepared.
@@ -183,16 +192,16 @@ impl Signed {
         let public = key.public();
         let request = self.prove(ask, key).await?;
         let answer = self.server.passes().issue(request).await?.into_inner();
-        received(&answer, &role, &public, &self.trust)
+        received(&answer, &role, &public, &self.server_info)
     }
 
     /// The role that was named, or the one that fits.
-    async fn role(&self, wish: &Wish) -> Result<String, Error> {
-        if let Some(role) = &wish.role {
+    async fn role(&self, pass_request: &PassRequest) -> Result<String, Error> {
+        if let Some(role) = &pass_request.role {
             return Ok(role.clone());
         }
-        let roles = self.roles(wish.host.as_deref()).await?;
-        Ok(choose(&roles, wish)?.name.clone())
+        let roles = self.roles(pass_request.host.as_deref()).await?;
+        Ok(choose(&roles, pass_request)?.name.clone())
     }
 
     /// An ask with the proof that the login's key asks it.
@@ -203,7 +212,7 @@ impl Signed {
     ) -> Result<tonic::Request<v1::IssueRequest>, Error> {
         let public = key.public();
         let message = proof::possession_message(
-            &self.trust.server_name,
+            &self.server_info.server_name,
             &self.login.token_hash(),
             &public,
             &ask_bytes(&ask),
@@ -228,12 +237,12 @@ pub(super) fn received(
     answer: &v1::IssueResponse,
     role: &str,
     key: &PublicKey,
-    trust: &Trust,
+    server_info: &ServerInfo,
 ) -> Result<Pass, Error> {
     if let Some(request) = &answer.pending {
         return Err(Error::Pending { id: request.id });
     }
-    let (trusted, now) = (trust.ca_fingerprints(), now());
+    let (trusted, now) = (server_info.ca_fingerprints(), now());
     let certificate = check(answer, role, key, &trusted, now).map_err(Error::Untrusted)?;
     let jump = answer.jump.as_ref().map(|jump| {
         jump::check(jump, &certificate, role, key, &trusted, now).map_err(Error::Untrusted)

@@ -1,21 +1,21 @@
 //! Requests: ask for somebody else's yes, wait for it, give it. What a decision signs is computed from the very bytes
 //! that were shown, never from what the server says about them.
 
-mod seen;
+mod view;
 
 use std::time::Duration;
 
 use tokio::time::{Instant, interval, sleep_until};
 use tonic::Streaming;
 
-use super::{Error, Signed, choose::Wish, connect::authorized, key::Key, now};
+use super::{Error, Signed, choose::PassRequest, connect::authorized, key::Key, now};
 use crate::{
-    ledger::{approval, standing::Verb},
+    ledger::{approval, state::Verb},
     proto::v1,
 };
 
 pub use crate::proto::v1::request::State;
-pub use seen::{Page, Seen};
+pub use view::{RequestContent, RequestView};
 
 /// How often whoever waits sees the clock move.
 const BEAT: Duration = Duration::from_secs(1);
@@ -28,30 +28,34 @@ impl Changes {
     ///
     /// # Errors
     /// Where the connection breaks, or the server sends what is no request.
-    pub async fn next(&mut self) -> Result<Option<Seen>, Error> {
-        self.0.message().await?.map(Seen::read).transpose()
+    pub async fn next(&mut self) -> Result<Option<RequestView>, Error> {
+        self.0.message().await?.map(RequestView::read).transpose()
     }
 }
 
 impl Signed {
-    /// Opens a request for `wish`, whose role is named.
+    /// Opens a request for `pass_request`, whose role is named.
     ///
     /// # Errors
     /// [`Error::Denied`] where the policy refuses, or the role needs nobody's approval.
-    pub async fn open_request(&self, wish: &Wish, key: &Key) -> Result<Seen, Error> {
-        let ask = wish.ask(wish.role.as_deref().unwrap_or_default());
+    pub async fn open_request(
+        &self,
+        pass_request: &PassRequest,
+        key: &Key,
+    ) -> Result<RequestView, Error> {
+        let ask = pass_request.ask(pass_request.role.as_deref().unwrap_or_default());
         let request = self.prove(ask, key).await?;
-        Seen::read(self.server.requests().open(request).await?.into_inner())
+        RequestView::read(self.server.requests().open(request).await?.into_inner())
     }
 
     /// One request.
     ///
     /// # Errors
     /// As the server answers; [`Error::Untrusted`] where that is another request.
-    pub async fn request(&self, id: u64) -> Result<Seen, Error> {
+    pub async fn request(&self, id: u64) -> Result<RequestView, Error> {
         let request = authorized(&self.login.token, v1::GetRequest { id })?;
         let answer = self.server.requests().get(request).await?.into_inner();
-        Seen::read(answer)?.which_is(id)
+        RequestView::read(answer)?.which_is(id)
     }
 
     /// The first `limit` requests that this identity opened or may decide, those that ended lately too if `all`; and whether
@@ -59,10 +63,14 @@ impl Signed {
     ///
     /// # Errors
     /// As the server answers; [`Error::Untrusted`] if it gives the same page again.
-    pub async fn requests(&self, all: bool, limit: usize) -> Result<(Vec<Seen>, bool), Error> {
-        let (mut seen, mut page_token) = (Vec::new(), String::new());
+    pub async fn requests(
+        &self,
+        all: bool,
+        limit: usize,
+    ) -> Result<(Vec<RequestView>, bool), Error> {
+        let (mut view, mut page_token) = (Vec::new(), String::new());
         loop {
-            let left = limit.saturating_sub(seen.len());
+            let left = limit.saturating_sub(view.len());
             let request = v1::ListRequestsRequest {
                 all,
                 page_size: u32::try_from(left).unwrap_or(u32::MAX),
@@ -71,13 +79,13 @@ impl Signed {
             let request = authorized(&self.login.token, request)?;
             let answer = self.server.requests().list(request).await?.into_inner();
             for request in answer.requests {
-                seen.push(Seen::read(request)?);
+                view.push(RequestView::read(request)?);
             }
             // A server that knows no pages answers with all of them.
-            let is_more = seen.len() > limit || !answer.next_page_token.is_empty();
-            if seen.len() >= limit || !is_more {
-                seen.truncate(limit);
-                return Ok((seen, is_more));
+            let is_more = view.len() > limit || !answer.next_page_token.is_empty();
+            if view.len() >= limit || !is_more {
+                view.truncate(limit);
+                return Ok((view, is_more));
             }
             if answer.next_page_token == page_token {
                 return Err(Error::Untrusted(
@@ -98,27 +106,27 @@ impl Signed {
         Ok(Changes(changes))
     }
 
-    /// Signs a decision about what was `seen`, and sends it.
+    /// Signs a decision about what was `view`, and sends it.
     ///
     /// # Errors
     /// [`Error::Denied`] where it does not count.
     pub async fn decide(
         &self,
-        seen: &Seen,
+        view: &RequestView,
         verb: Verb,
         comment: &str,
         key: &Key,
-    ) -> Result<Seen, Error> {
+    ) -> Result<RequestView, Error> {
         let message = approval::Message {
             verb,
-            server_name: &self.trust.server_name,
+            server_name: &self.server_info.server_name,
             issuer: &self.login.issuer,
             subject: &self.login.subject,
-            digest: &seen.digest,
+            digest: &view.digest,
             comment,
         };
         let request = v1::DecideRequest {
-            id: seen.id,
+            id: view.id,
             public_key: super::key::public_line(&key.public())?
                 .trim_end()
                 .to_owned(),
@@ -136,7 +144,7 @@ impl Signed {
             Verb::Cancel => requests.cancel(request).await,
             Verb::Review => requests.review(request).await,
         };
-        Seen::read(answer?.into_inner())?.which_is(seen.id)
+        RequestView::read(answer?.into_inner())?.which_is(view.id)
     }
 
     /// Waits until a request is approved, at most for `limit`; `beat` is told every second, and at each change, how
@@ -148,17 +156,17 @@ impl Signed {
         &self,
         id: u64,
         limit: Duration,
-        mut beat: impl FnMut(&Seen, u64),
+        mut beat: impl FnMut(&RequestView, u64),
     ) -> Result<(), Error> {
-        let mut seen = self.request(id).await?;
-        let ends = now().saturating_add(limit.as_secs()).min(seen.expires_at);
+        let mut view = self.request(id).await?;
+        let ends = now().saturating_add(limit.as_secs()).min(view.expires_at);
         let deadline = Instant::now() + limit.min(LONGEST);
         let (mut changes, mut clock) = (self.watch(id).await?, interval(BEAT));
-        while !seen.is_approved()? {
-            beat(&seen, ends.saturating_sub(now()));
+        while !view.is_approved()? {
+            beat(&view, ends.saturating_sub(now()));
             tokio::select! {
                 change = changes.next() => match change? {
-                    Some(change) => seen = change.which_is(id)?,
+                    Some(change) => view = change.which_is(id)?,
                     None => return Err(self.ended()),
                 },
                 _ = clock.tick() => {}

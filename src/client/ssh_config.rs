@@ -12,8 +12,8 @@ use std::{
 use super::{
     Client, Error, host_config,
     jump::word,
+    server_info::ServerInfo,
     state::{State, write_atomically},
-    trust::Trust,
 };
 
 /// Our own file, in the state folder.
@@ -29,16 +29,16 @@ impl Client {
             return block(program, &self.state, patterns);
         }
         let cached = match self.address() {
-            Ok(address) => Trust::cached(&self.state, &address)?,
+            Ok(address) => ServerInfo::cached(&self.state, &address)?,
             Err(error) => return Err(error),
         };
-        let trust = match self.connect().await {
-            Ok((_, trust)) => trust,
+        let server_info = match self.connect().await {
+            Ok((_, server_info)) => server_info,
             // What it said last time will do while it is away.
             Err(error @ Error::Unreachable { .. }) => cached.ok_or(error)?,
             Err(error) => return Err(error),
         };
-        let patterns = trust.all_patterns();
+        let patterns = server_info.all_patterns();
         if patterns.is_empty() {
             return Err(Error::Usage(
                 "the server names no hosts; name some with --host PATTERN".to_owned(),

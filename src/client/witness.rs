@@ -3,8 +3,8 @@
 use super::{
     Error,
     connect::{Server, authorized},
+    server_info::{self, ServerInfo},
     state::State,
-    trust::{self, Trust},
 };
 use crate::{
     ledger::{
@@ -23,10 +23,10 @@ pub async fn check(
     state: &State,
     server: &Server,
     token: &str,
-    trust: &Trust,
+    server_info: &ServerInfo,
 ) -> Result<Checkpoint, Error> {
-    let verifier = trust.verifier()?;
-    let file = trust::file(&server.address, "checkpoint");
+    let verifier = server_info.verifier()?;
+    let file = server_info::file(&server.address, "checkpoint");
     let _turn = state.lock_on(&file.with_extension("lock")).await?;
     let request = authorized(token, v1::GetCheckpointRequest {})?;
     let note = server
@@ -62,7 +62,7 @@ pub fn last(
     address: &super::connect::Address,
     verifier: &Verifier,
 ) -> Result<Option<Checkpoint>, Error> {
-    let note = state.read(trust::file(address, "checkpoint"))?;
+    let note = state.read(server_info::file(address, "checkpoint"))?;
     note.map(|note| verify(verifier, &note)).transpose()
 }
 
@@ -116,7 +116,7 @@ fn remembered(
     server: &Server,
 ) -> Result<Checkpoint, Error> {
     verifier.verify(note).map_err(|error| {
-        let path = state.path(trust::file(&server.address, "checkpoint"));
+        let path = state.path(server_info::file(&server.address, "checkpoint"));
         Error::Fork(format!(
             "the remembered checkpoint {} is not by the server's ledger key ({error})",
             path.display()
@@ -142,11 +142,11 @@ async fn prove(server: &Server, token: &str, old: u64, new: u64) -> Result<Vec<H
 
 /// Keeps the contradicting checkpoint beside the remembered one, which stays as it is.
 fn evidence(state: &State, server: &Server, note: &str, why: &str) -> Error {
-    let file = trust::file(&server.address, "checkpoint.contradicting");
+    let file = server_info::file(&server.address, "checkpoint.contradicting");
     if let Err(error) = state.write(&file, note.as_bytes()) {
         return error;
     }
-    let folder = state.path(trust::file(&server.address, ""));
+    let folder = state.path(server_info::file(&server.address, ""));
     Error::Fork(format!(
         "{why}. Somebody may have rewritten the record of {}. Both signed checkpoints are kept in {} as evidence: \
          tell your security team, and do not remove them",

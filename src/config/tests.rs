@@ -502,7 +502,10 @@ fn a_webhook_is_read_with_its_secrets_and_shows_none_of_them() {
         "{shown}"
     );
     let all = webhook(folder.path(), ("events = [\"emergency\"]\n", "")).unwrap();
-    assert_eq!(all.webhooks[0].events.len(), crate::notify::Kind::ALL.len());
+    assert_eq!(
+        all.webhooks[0].events.len(),
+        crate::notify::NotificationKind::ALL.len()
+    );
     let locks = webhook(folder.path(), ("emergency", "locked")).unwrap();
     assert!(!locks.can_page());
     assert!(

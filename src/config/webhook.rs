@@ -12,7 +12,7 @@ use super::{Problem, Surroundings, issuer, limits, validate};
 use crate::{
     modes,
     notify::{
-        Kind, Settings,
+        NotificationKind, Settings,
         settings::{DEFAULT_TIMEOUT, Endpoint, Format, MOST},
         signature::Secret,
     },
@@ -31,7 +31,7 @@ pub(super) struct Webhook {
     url_credential: Option<Spanned<String>>,
     secret_file: Option<Spanned<PathBuf>>,
     secret_credential: Option<Spanned<String>>,
-    events: Option<Spanned<Vec<Kind>>>,
+    events: Option<Spanned<Vec<NotificationKind>>>,
     #[serde(default)]
     format: Format,
     #[serde(default)]
@@ -152,9 +152,9 @@ fn secrets(raw: &Webhook, around: &Surroundings) -> Result<Vec<Secret>, Problem>
     Secret::parse_lines(&text).map_err(|problem| Problem::new(at, format!("{key} {problem}")))
 }
 
-fn events(raw: &Webhook) -> Result<Vec<Kind>, Problem> {
+fn events(raw: &Webhook) -> Result<Vec<NotificationKind>, Problem> {
     match &raw.events {
-        None => Ok(Kind::ALL.to_vec()),
+        None => Ok(NotificationKind::ALL.to_vec()),
         Some(events) if events.get_ref().is_empty() => Err(Problem::new(
             events.span(),
             "events is empty: name what this webhook is told, or remove the key for all of it",

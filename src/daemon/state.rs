@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::DirBuilderExt, path::Path};
 use super::{Beginning, Error, Opening, now, parts};
 use crate::{
     config::Config,
-    ledger::{What, checkpoint},
+    ledger::{EventKind, checkpoint},
     modes,
     store::{self, Store},
 };
@@ -31,7 +31,7 @@ pub(super) async fn open(
     if opening.beginning != Beginning::Existing || config.state.exists() {
         folder(&config.state).map_err(Error::state(&config.state))?;
     }
-    let started = What::started(env!("CARGO_PKG_VERSION"), &*config.name);
+    let started = EventKind::started(env!("CARGO_PKG_VERSION"), &*config.name);
     Ok(Store::open_with(&config.state, signer, started, now(), opening).await?)
 }
 

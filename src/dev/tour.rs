@@ -79,7 +79,7 @@ struct Tour<'a, S> {
 
 /// Who runs a command; each person has a laptop, that is a state folder, of their own.
 #[derive(Clone, Copy)]
-enum Who {
+enum Speaker {
     Alice,
     Mallory,
 }
@@ -113,11 +113,11 @@ impl<S: FnMut(&str)> Tour<'_, S> {
              Her ID token commits to an SSH key that was made just now: stolen, it is of no use with another key.",
         );
         let words = ["login", "--as", "alice"];
-        self.daypass(Who::Alice, &words, Promise::says(&["alice"]))
+        self.daypass(Speaker::Alice, &words, Promise::says(&["alice"]))
             .await?;
         self.chapter("What may she do?", "One policy file on the server says so.");
         let promise = Promise::says(&["shell", "logs"]);
-        self.daypass(Who::Alice, &["roles"], promise).await
+        self.daypass(Speaker::Alice, &["roles"], promise).await
     }
 
     /// The certificate file.
@@ -131,10 +131,10 @@ impl<S: FnMut(&str)> Tour<'_, S> {
         let out = out.display().to_string();
         let words = ["pass", "--role", "shell", "--out", &out];
         let promise = Promise::says(&["alice@example.com/shell"]);
-        self.daypass(Who::Alice, &words, promise).await?;
+        self.daypass(Speaker::Alice, &words, promise).await?;
         let certificate = format!("{out}-cert.pub");
         let promise = Promise::says(&["alice@example.com/shell", "permit-pty"]);
-        self.daypass(Who::Alice, &["inspect", &certificate], promise)
+        self.daypass(Speaker::Alice, &["inspect", &certificate], promise)
             .await?;
         Ok(certificate.into())
     }
@@ -155,12 +155,12 @@ impl<S: FnMut(&str)> Tour<'_, S> {
         );
         let greeting = "echo this is $(id -un) on web-1";
         let words = ["ssh", "web-1", "--", greeting];
-        self.daypass(Who::Alice, &words, Promise::says(&[&here]))
+        self.daypass(Speaker::Alice, &words, Promise::says(&[&here]))
             .await?;
         self.tell("Plain ssh does it too: a line in its configuration fetches the pass when there is none, and logs in as the pass says.");
         let config = self.world.files().ssh_config().display().to_string();
         let words = ["-F", &config, "web-1", greeting];
-        self.run(Who::Alice, "ssh", &words, Promise::says(&[&here]))
+        self.run(Speaker::Alice, "ssh", &words, Promise::says(&[&here]))
             .await
     }
 
@@ -183,11 +183,11 @@ impl<S: FnMut(&str)> Tour<'_, S> {
             words = vec!["pass", "--role", "logs", "--param", "unit=nginx"];
         }
         let promise = Promise::says(&["logs of"]).never_says("uid=");
-        self.daypass(Who::Alice, &words, promise).await?;
+        self.daypass(Speaker::Alice, &words, promise).await?;
         self.tell("What goes into the hole is checked, and quoted. This is refused:");
         let words = ["pass", "--role", "logs", "--param", "unit=nginx; reboot"];
         let promise = Promise::says(&["unit"]).exits(3);
-        self.daypass(Who::Alice, &words, promise).await
+        self.daypass(Speaker::Alice, &words, promise).await
     }
 
     async fn refuse(&mut self) -> Result<(), Error> {
@@ -196,10 +196,10 @@ impl<S: FnMut(&str)> Tour<'_, S> {
             "Anybody may sign in; what counts is the policy. Mallory is in no group, and is told why not.",
         );
         let words = ["login", "--as", "mallory"];
-        self.daypass(Who::Mallory, &words, Promise::says(&["mallory"]))
+        self.daypass(Speaker::Mallory, &words, Promise::says(&["mallory"]))
             .await?;
         let promise = Promise::says(&["shell"]).exits(3);
-        self.daypass(Who::Mallory, &["pass", "--role", "shell"], promise)
+        self.daypass(Speaker::Mallory, &["pass", "--role", "shell"], promise)
             .await
     }
 
@@ -214,13 +214,13 @@ impl<S: FnMut(&str)> Tour<'_, S> {
         };
         let serial = certificate.serial().to_string();
         let promise = Promise::says(&["alice", "mallory", "shell"]);
-        self.daypass(Who::Alice, &["ledger", "list"], promise)
+        self.daypass(Speaker::Alice, &["ledger", "list"], promise)
             .await?;
         let promise = Promise::says(&["alice@example.com", &serial]);
-        self.daypass(Who::Alice, &["ledger", "show", &serial], promise)
+        self.daypass(Speaker::Alice, &["ledger", "show", &serial], promise)
             .await?;
         self.daypass(
-            Who::Alice,
+            Speaker::Alice,
             &["ledger", "verify"],
             Promise::says(&["verifies"]),
         )
@@ -261,14 +261,19 @@ impl<S: FnMut(&str)> Tour<'_, S> {
         );
     }
 
-    async fn daypass(&mut self, who: Who, words: &[&str], promise: Promise) -> Result<(), Error> {
+    async fn daypass(
+        &mut self,
+        who: Speaker,
+        words: &[&str],
+        promise: Promise,
+    ) -> Result<(), Error> {
         self.run(who, "daypass", words, promise).await
     }
 
     /// Shows the command, runs it, shows what it printed and judges it.
     async fn run(
         &mut self,
-        who: Who,
+        who: Speaker,
         name: &str,
         words: &[&str],
         promise: Promise,
@@ -299,7 +304,7 @@ impl<S: FnMut(&str)> Tour<'_, S> {
     }
 
     /// The world's variables and nobody else's.
-    fn place(&self, command: &mut Command, who: Who) {
+    fn place(&self, command: &mut Command, who: Speaker) {
         for (name, _) in std::env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"DAYPASS_") {
                 command.env_remove(name);
@@ -308,7 +313,7 @@ impl<S: FnMut(&str)> Tour<'_, S> {
         let variables = self.world.variables().iter();
         command.envs(variables.map(|(name, value)| (*name, value)));
         command.env("NO_COLOR", "1").env_remove("SSH_AUTH_SOCK");
-        if let Who::Mallory = who {
+        if let Speaker::Mallory = who {
             let laptop = self.world.files().dir().join("mallory");
             command.env("DAYPASS_STATE_DIR", laptop);
         }

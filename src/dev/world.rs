@@ -3,7 +3,7 @@
 //! Keys, ledger, policy and password in the folder are kept when a world starts there again, and so are the ports where they
 //! are still free; `env` is written last and removed at the end, so whoever sees it can use it.
 
-mod refusal;
+mod krl;
 mod tls;
 mod written;
 
@@ -47,7 +47,7 @@ pub struct World {
     daemon: Option<Running>,
     address: std::net::SocketAddr,
     /// Ends before the daemon does.
-    refusal: Option<refusal::Refusal>,
+    krl: Option<krl::KrlRefresher>,
     sshd: Option<Sshd>,
     variables: Vec<(&'static str, String)>,
     program: PathBuf,
@@ -161,7 +161,7 @@ impl World {
             }
             _ => None,
         };
-        let refusal = start_refusal(&daemon, sshd.as_ref())?;
+        let krl = start_refusal(&daemon, sshd.as_ref())?;
         ports::Remembered {
             issuer: issuer.address().map(|it| it.port()),
             server: Some(address.port()),
@@ -180,7 +180,7 @@ impl World {
             webhook_schedule,
             daemon: Some(daemon),
             address,
-            refusal,
+            krl,
             sshd,
             variables,
             program,
@@ -239,7 +239,7 @@ impl World {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, self.address.port()))
             .map_err(|error| Error::System("open the server's port again", error))?;
         let (daemon, _) = start_daemon(&self.files, listener, self.webhook_schedule).await?;
-        self.refusal = start_refusal(&daemon, self.sshd.as_ref())?;
+        self.krl = start_refusal(&daemon, self.sshd.as_ref())?;
         self.daemon = Some(daemon);
         Ok(())
     }
@@ -252,7 +252,7 @@ impl World {
         let Some(daemon) = self.daemon.take() else {
             return Ok(());
         };
-        self.refusal = None;
+        self.krl = None;
         let stopped = daemon.stop().await;
         stopped.map_err(|error| Error::Daemon("stop", error.into()))
     }
@@ -287,10 +287,13 @@ async fn start_daemon(
     Ok((daemon, address))
 }
 
-fn start_refusal(daemon: &Running, sshd: Option<&Sshd>) -> Result<Option<refusal::Refusal>, Error> {
+fn start_refusal(
+    daemon: &Running,
+    sshd: Option<&Sshd>,
+) -> Result<Option<krl::KrlRefresher>, Error> {
     let start = |sshd: &Sshd| {
         let file = sshd.krl().to_owned();
-        refusal::Refusal::start(daemon.authority().clone(), file)
+        krl::KrlRefresher::start(daemon.authority().clone(), file)
     };
     sshd.map(start).transpose()
 }

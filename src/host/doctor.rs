@@ -63,7 +63,7 @@ pub struct Finding {
 
 /// Everything that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct DoctorReport {
     /// Nothing is wrong, and the pass, if one was given, would be taken.
     pub healthy: bool,
     /// The CA.
@@ -120,7 +120,11 @@ struct Scene<'a> {
 ///
 /// # Errors
 /// Where this host was never set up, or sshd cannot be asked. What is wrong otherwise is in the report.
-pub async fn examine(layout: &Layout, question: &Question, now: u64) -> Result<Report, Error> {
+pub async fn examine(
+    layout: &Layout,
+    question: &Question,
+    now: u64,
+) -> Result<DoctorReport, Error> {
     let settings = Settings::load(layout)?;
     let sshd = Sshd::new(question.sshd.as_deref(), &layout.sshd_config())?;
     let mut findings = vec![configuration::starts(sshd.test().await)];
@@ -147,7 +151,7 @@ pub async fn examine(layout: &Layout, question: &Question, now: u64) -> Result<R
     let pass = question.pass.as_ref();
     let pass = pass.map(|pass| pass::judge(&scene, pass, krl.as_ref()));
     let is_wrong = findings.iter().any(|finding| finding.level == Level::Wrong);
-    Ok(Report {
+    Ok(DoctorReport {
         healthy: !is_wrong && pass.as_ref().is_none_or(|pass| pass.accepted),
         krl_version: krl.as_ref().map(crate::ssh::krl::Krl::version),
         synced_ago: state::age(layout, now)?,

@@ -21,7 +21,7 @@ pub enum Error {
     },
     /// What the server sent is not taken; what was on disk stays.
     #[error("refused what the server sent: {0}")]
-    Refused(#[from] Refusal),
+    Refused(#[from] InvalidAnswer),
     /// sshd does not take its configuration. Whatever was changed has been put back.
     #[error("{0}")]
     Sshd(String),
@@ -37,7 +37,7 @@ pub enum Error {
 
 /// Why something the server sent is not taken.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum Refusal {
+pub enum InvalidAnswer {
     /// An answer that is no 200 and no fault of the server's.
     #[error("{path}: the answer is {status}")]
     Status {
@@ -120,7 +120,7 @@ impl Error {
     }
 }
 
-impl Refusal {
+impl InvalidAnswer {
     /// The stable reason code for scripts.
     pub fn reason(&self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use ssh_encoding::Decode;
 use ssh_key::{Fingerprint, HashAlg, PublicKey, SshSig};
 
-use super::error::Refusal;
+use super::error::InvalidAnswer;
 
 /// What the signature of `/ca.pub` is for (the SSHSIG namespace).
 pub const CA_NAMESPACE: &str = "daypass-ca@v1";
@@ -33,8 +33,8 @@ impl CaKeys {
     ///
     /// # Errors
     /// Where a line is anything else, or there is none.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
-        let wrong = |why: String| Refusal::Keys(why);
+    pub fn parse(bytes: &[u8]) -> Result<Self, InvalidAnswer> {
+        let wrong = |why: String| InvalidAnswer::Keys(why);
         let text = std::str::from_utf8(bytes).map_err(|_| wrong("it is no text".to_owned()))?;
         let lines = text.lines().map(str::trim);
         let mut keys: Vec<PublicKey> = Vec::new();
@@ -60,14 +60,14 @@ impl CaKeys {
     ///
     /// # Errors
     /// Where a key cannot be written, which one that was read always can.
-    pub fn to_text(&self) -> Result<String, Refusal> {
+    pub fn to_text(&self) -> Result<String, InvalidAnswer> {
         let mut text = match self.version {
             0 => String::new(),
             version => format!("{VERSION}{version}\n"),
         };
         for key in &self.keys {
             let line = key.to_openssh();
-            let line = line.map_err(|error| Refusal::Keys(error.to_string()))?;
+            let line = line.map_err(|error| InvalidAnswer::Keys(error.to_string()))?;
             let _ = writeln!(text, "{line}");
         }
         Ok(text)
@@ -101,9 +101,9 @@ impl CaKeys {
         namespace: &str,
         body: &[u8],
         signature: Option<&str>,
-    ) -> Result<(), Refusal> {
-        let signature = signature.ok_or(Refusal::Unsigned { path })?;
-        let wrong = |cause: String| Refusal::Signature { path, cause };
+    ) -> Result<(), InvalidAnswer> {
+        let signature = signature.ok_or(InvalidAnswer::Unsigned { path })?;
+        let wrong = |cause: String| InvalidAnswer::Signature { path, cause };
         let signature = read(signature).ok_or_else(|| wrong("it is no SSHSIG".to_owned()))?;
         let signer = fingerprint(&PublicKey::from(signature.public_key().clone()));
         let mut keys = self.keys.iter();

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use url::{Host, Url};
 
-use super::{Error, error::Refusal};
+use super::{Error, error::InvalidAnswer};
 
 /// The header that carries the base64 of an SSHSIG over the body.
 pub const SIGNATURE: &str = "daypass-signature";
@@ -140,7 +140,7 @@ impl Server {
             return Err(self.unreachable(&format!("{path}: the answer is {status}")));
         }
         let status = status.as_u16();
-        Err(Refusal::Status { path, status }.into())
+        Err(InvalidAnswer::Status { path, status }.into())
     }
 
     fn unreachable(&self, cause: &str) -> Error {
@@ -166,7 +166,7 @@ async fn body(
     limit: usize,
     unreachable: impl Fn(reqwest::Error) -> Error,
 ) -> Result<Vec<u8>, Error> {
-    let too_large = Refusal::TooLarge { path, limit };
+    let too_large = InvalidAnswer::TooLarge { path, limit };
     let announced = response.content_length().unwrap_or(0);
     if announced > limit as u64 {
         return Err(too_large.into());

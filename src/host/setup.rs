@@ -11,7 +11,7 @@ use ssh_key::Fingerprint;
 
 use super::{
     Error, Settings, drop_in,
-    error::Refusal,
+    error::InvalidAnswer,
     files::{Changes, Layout, read},
     keys::{CA_NAMESPACE, CaKeys, fingerprint},
     server::{Answer, Server},
@@ -22,7 +22,7 @@ use crate::ssh::{krl::Krl, principal};
 
 /// What the administrator asks for.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct SetupOptions {
     /// `https://HOST:PORT`.
     pub server: String,
     /// Host groups; none: plain login names.
@@ -41,7 +41,7 @@ pub struct Wish {
 
 /// What was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct SetupReport {
     /// The CA.
     pub server: String,
     /// Host groups.
@@ -90,20 +90,24 @@ pub struct Written {
 ///
 /// # Errors
 /// Where something is wrong; everything on disk is then as it was.
-pub async fn setup(layout: &Layout, wish: &Wish, now: u64) -> Result<Report, Error> {
-    check_words(wish)?;
-    let sshd = Sshd::new(wish.sshd.as_deref(), &layout.sshd_config())?;
+pub async fn setup(
+    layout: &Layout,
+    options: &SetupOptions,
+    now: u64,
+) -> Result<SetupReport, Error> {
+    check_words(options)?;
+    let sshd = Sshd::new(options.sshd.as_deref(), &layout.sshd_config())?;
     check_include(layout)?;
     sshd.test()
         .await
         .map_err(|error| Error::Sshd(format!("nothing was changed, for even before, {error}")))?;
-    let roots = wish.ca_file.as_deref().map(read_roots).transpose()?;
-    let server = Server::new(&wish.server, roots.as_deref(), wish.deadline)?;
-    let (keys, trusted_by) = check_keys(&server.ca_keys().await?, &wish.pins)?;
+    let roots = options.ca_file.as_deref().map(read_roots).transpose()?;
+    let server = Server::new(&options.server, roots.as_deref(), options.deadline)?;
+    let (keys, trusted_by) = check_keys(&server.ca_keys().await?, &options.pins)?;
     let settings = Settings {
         server: server.address().to_owned(),
-        groups: wish.groups.clone(),
-        principals_user: wish.principals_user.clone(),
+        groups: options.groups.clone(),
+        principals_user: options.principals_user.clone(),
         own_tls_ca: roots.is_some(),
     };
     let mut changes = Changes::default();
@@ -118,7 +122,7 @@ pub async fn setup(layout: &Layout, wish: &Wish, now: u64) -> Result<Report, Err
         return Err(take_back(changes, &error));
     }
     changes.keep();
-    Ok(Report {
+    Ok(SetupReport {
         server: settings.server,
         groups: settings.groups,
         trusted_by,
@@ -138,17 +142,21 @@ impl Key {
 }
 
 /// What goes into sshd's configuration as it is must not add a word to it.
-fn check_words(wish: &Wish) -> Result<(), Error> {
-    if let Some(group) = wish.groups.iter().find(|group| !principal::is_name(group)) {
+fn check_words(options: &SetupOptions) -> Result<(), Error> {
+    if let Some(group) = options
+        .groups
+        .iter()
+        .find(|group| !principal::is_name(group))
+    {
         return Err(Error::Usage(format!(
             "{group:?} is no host group; use letters, digits, `.`, `_` and `-`"
         )));
     }
-    if !principal::is_login(&wish.principals_user) {
-        let user = &wish.principals_user;
+    if !principal::is_login(&options.principals_user) {
+        let user = &options.principals_user;
         return Err(Error::Usage(format!("{user:?} is no user")));
     }
-    if !wish.groups.is_empty() && !Path::new(drop_in::PRINTF).is_file() {
+    if !options.groups.is_empty() && !Path::new(drop_in::PRINTF).is_file() {
         let printf = drop_in::PRINTF;
         return Err(Error::Usage(format!(
             "host groups need {printf}, which is missing"
@@ -183,7 +191,7 @@ fn read_roots(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 /// With pins, every key must be pinned, or a pinned one must have signed them all.
-fn check_keys(answer: &Answer, pins: &[Fingerprint]) -> Result<(CaKeys, TrustedBy), Refusal> {
+fn check_keys(answer: &Answer, pins: &[Fingerprint]) -> Result<(CaKeys, TrustedBy), InvalidAnswer> {
     let keys = CaKeys::parse(&answer.body)?;
     if pins.is_empty() {
         return Ok((keys, TrustedBy::Tls));
@@ -194,7 +202,7 @@ fn check_keys(answer: &Answer, pins: &[Fingerprint]) -> Result<(CaKeys, TrustedB
         .collect::<Vec<_>>()
         .join(", ");
     let pinned = keys.only(pins).ok_or_else(|| {
-        Refusal::Pin(format!(
+        InvalidAnswer::Pin(format!(
             "none of its keys is the one of --ca-fingerprint; they are {served}"
         ))
     })?;
@@ -208,7 +216,7 @@ fn check_keys(answer: &Answer, pins: &[Fingerprint]) -> Result<(CaKeys, TrustedB
         answer.signature.as_deref(),
     );
     signed.map_err(|error| {
-        Refusal::Pin(format!(
+        InvalidAnswer::Pin(format!(
             "not all of its keys are pinned ({served}), and {error}"
         ))
     })?;
@@ -256,7 +264,9 @@ fn revocations(layout: &Layout, now: u64) -> Result<Vec<u8>, Error> {
     let on_disk = read(&layout.krl())?.filter(|bytes| Krl::parse(bytes).is_ok());
     match on_disk {
         Some(bytes) => Ok(bytes),
-        None => Ok(Krl::new(0, now, []).publish().map_err(Refusal::from)?),
+        None => Ok(Krl::new(0, now, [])
+            .publish()
+            .map_err(InvalidAnswer::from)?),
     }
 }
 

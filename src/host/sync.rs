@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Settings,
-    error::Refusal,
+    error::InvalidAnswer,
     files::{Layout, lock, read, replace},
     keys::{CA_NAMESPACE, CaKeys, KRL_NAMESPACE},
     server::{Answer, Server},
@@ -16,7 +16,7 @@ use crate::ssh::krl::Krl;
 
 /// What one sync did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct SyncReport {
     /// Whom it asked.
     pub server: String,
     /// Whether a file was replaced.
@@ -61,7 +61,7 @@ impl LastSync {
 ///
 /// # Errors
 /// Where a step fails; each file on disk is then as it was or already the newer good one.
-pub async fn sync(layout: &Layout, now: u64, deadline: Duration) -> Result<Report, Error> {
+pub async fn sync(layout: &Layout, now: u64, deadline: Duration) -> Result<SyncReport, Error> {
     let settings = Settings::load(layout)?;
     let roots = settings.roots(layout)?;
     let server = Server::new(&settings.server, roots.as_deref(), deadline)?;
@@ -77,7 +77,7 @@ pub async fn sync(layout: &Layout, now: u64, deadline: Duration) -> Result<Repor
     let kept = kept_version(layout)?;
     if krl.version() < kept {
         let sent = krl.version();
-        return Err(Refusal::Older { sent, kept }.into());
+        return Err(InvalidAnswer::Older { sent, kept }.into());
     }
     // The list first: passes by a new key must not count before their revocations do.
     let mut changed = put(&layout.krl(), &unverified_krl.body)?;
@@ -113,7 +113,7 @@ pub fn trusted(layout: &Layout) -> Result<CaKeys, Error> {
 }
 
 /// New keys come only from a key that is trusted already, and never from a list that another has replaced.
-fn check_keys(trusted: &CaKeys, answer: &Answer) -> Result<CaKeys, Refusal> {
+fn check_keys(trusted: &CaKeys, answer: &Answer) -> Result<CaKeys, InvalidAnswer> {
     let mut keys = CaKeys::parse(&answer.body)?;
     trusted.verify(
         "/ca.pub",
@@ -123,20 +123,20 @@ fn check_keys(trusted: &CaKeys, answer: &Answer) -> Result<CaKeys, Refusal> {
     )?;
     let (sent, kept) = (keys.version, trusted.version);
     if sent < kept && keys.fingerprints() != trusted.fingerprints() {
-        return Err(Refusal::OlderKeys { sent, kept });
+        return Err(InvalidAnswer::OlderKeys { sent, kept });
     }
     keys.version = sent.max(kept);
     Ok(keys)
 }
 
-fn check_krl(keys: &CaKeys, answer: &Answer) -> Result<Krl, Refusal> {
+fn check_krl(keys: &CaKeys, answer: &Answer) -> Result<Krl, InvalidAnswer> {
     // Its signature was checked when it came.
     if answer.is_kept {
         return Ok(Krl::parse(&answer.body)?);
     }
     // Said first, for it is the one that would be worst to take.
     if answer.body.is_empty() {
-        return Err(Refusal::Empty);
+        return Err(InvalidAnswer::Empty);
     }
     keys.verify(
         "/krl",
@@ -176,9 +176,9 @@ fn report(
     (before, after): (&CaKeys, &CaKeys),
     last: Option<LastSync>,
     now: u64,
-) -> Report {
+) -> SyncReport {
     let (before, after) = (before.fingerprints(), after.fingerprints());
-    Report {
+    SyncReport {
         server: server.to_owned(),
         changed,
         krl_version: krl.version(),

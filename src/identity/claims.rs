@@ -28,7 +28,7 @@ const EMAIL_LIMIT: usize = 254;
 const HIDDEN: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "sid"];
 
 /// Claims that an issuer's configuration allows; proven once the signature is.
-pub(super) struct Acceptable {
+pub(super) struct ValidatedClaims {
     pub(super) subject: String,
     pub(super) label: String,
     /// What policy may see.
@@ -53,7 +53,7 @@ pub(super) fn check(
     claims: &Map<String, Value>,
     settings: &Settings,
     now: OffsetDateTime,
-) -> Result<Acceptable, Error> {
+) -> Result<ValidatedClaims, Error> {
     check_kind(claims)?;
     check_sizes(claims)?;
     let expires = check_times(claims, now)?;
@@ -61,7 +61,7 @@ pub(super) fn check(
     check_authorized_party(claims, settings)?;
     let subject = subject(claims)?.to_owned();
     let email = verified_email(claims);
-    Ok(Acceptable {
+    Ok(ValidatedClaims {
         label: email.unwrap_or(&subject).to_owned(),
         visible: visible(claims, email.is_some()),
         subject,
@@ -100,7 +100,7 @@ fn check_overage(claims: &Map<String, Value>) -> Result<(), Error> {
     let has_groups = claims.get("hasgroups");
     let told = has_groups.is_some_and(|value| value != &Value::Bool(false));
     if told || claims.contains_key("_claim_names") || claims.contains_key("_claim_sources") {
-        return Err(Error::Overage);
+        return Err(Error::GroupsOverage);
     }
     Ok(())
 }

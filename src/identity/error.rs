@@ -69,7 +69,7 @@ pub enum Error {
     },
     /// The issuer left the groups out and names a place to fetch them from.
     #[error("check the token's groups: the issuer left them out because there are too many")]
-    Overage,
+    GroupsOverage,
     /// The issuer has no usable key of this `kid`.
     #[error("find the token's key: the issuer publishes no such signing key")]
     UnknownKey,
@@ -127,7 +127,7 @@ impl Error {
             Self::Expired => reason::TOKEN_EXPIRED,
             Self::NotYetValid(_) => reason::TOKEN_NOT_YET_VALID,
             Self::Claim { .. } | Self::Protocol => reason::TOKEN_CLAIMS,
-            Self::Overage => reason::TOKEN_OVERAGE,
+            Self::GroupsOverage => reason::TOKEN_OVERAGE,
             Self::UnknownKey => reason::TOKEN_KEY,
             Self::Signature(_) => reason::TOKEN_SIGNATURE,
             Self::Unbound | Self::OtherKey => reason::KEY_BINDING,

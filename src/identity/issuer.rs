@@ -230,12 +230,12 @@ impl Issuers {
     }
 
     /// Fetches the keys of every issuer once, for readiness; errors are logged, not fatal.
-    pub async fn warm_up(&self) {
+    pub async fn prefetch(&self) {
         let now = Instant::now();
         let start = |issuer: &Issuer| issuer.keys.refresh(now);
         let flights: Vec<_> = self.0.issuers.iter().filter_map(start).collect();
-        for flight in flights {
-            jwks::landed(flight).await;
+        for in_flight in flights {
+            jwks::wait_for(in_flight).await;
         }
     }
 

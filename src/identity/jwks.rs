@@ -77,14 +77,14 @@ pub(super) struct KeyCache {
 }
 
 /// Closed when the fetch it stands for has ended.
-type Flight = watch::Receiver<()>;
+type InFlightFetch = watch::Receiver<()>;
 
 #[derive(Default)]
 struct State {
     keys: Option<Fetched>,
     /// Before this no fetch starts.
     earliest: Option<Instant>,
-    flight: Option<Flight>,
+    in_flight: Option<InFlightFetch>,
     /// Why the last fetch failed, if it did.
     failure: Option<Arc<FetchError>>,
 }
@@ -125,17 +125,18 @@ impl KeyCache {
             Some(Usable::Stale(key)) => {
                 let has_failed = self.state().failure.is_some();
                 match self.refresh(now) {
-                    Some(flight) if !has_failed => {
+                    Some(in_flight) if !has_failed => {
                         // Too slow is as good as failed: the stale key still counts, and the fetch goes on.
-                        let _ = tokio::time::timeout(self.rules.patience, landed(flight)).await;
+                        let _ =
+                            tokio::time::timeout(self.rules.patience, wait_for(in_flight)).await;
                     }
                     // After one that failed nobody waits, or an issuer that hangs would slow every call for hours.
                     _ => return Ok(key),
                 }
             }
             None => {
-                if let Some(flight) = self.refresh(now) {
-                    landed(flight).await;
+                if let Some(in_flight) = self.refresh(now) {
+                    wait_for(in_flight).await;
                 }
             }
         }
@@ -145,29 +146,29 @@ impl KeyCache {
     /// Starts the fetch, or joins the one under way; None while the cool-down lasts.
     ///
     /// The fetch is a task of its own: a caller that goes away does not end it.
-    pub(super) fn refresh(self: &Arc<Self>, now: Instant) -> Option<Flight> {
+    pub(super) fn refresh(self: &Arc<Self>, now: Instant) -> Option<InFlightFetch> {
         let mut state = self.state();
-        if let Some(flight) = state
-            .flight
+        if let Some(in_flight) = state
+            .in_flight
             .as_ref()
-            .filter(|flight| flight.has_changed().is_ok())
+            .filter(|in_flight| in_flight.has_changed().is_ok())
         {
-            return Some(flight.clone());
+            return Some(in_flight.clone());
         }
         if state.earliest.is_some_and(|earliest| now < earliest) {
             return None;
         }
         let is_first = state.keys.is_none() && state.failure.is_none();
         state.earliest = (!is_first).then(|| now + self.rules.cool_down);
-        let (landing, flight) = watch::channel(());
-        state.flight = Some(flight.clone());
+        let (landing, in_flight) = watch::channel(());
+        state.in_flight = Some(in_flight.clone());
         let cache = Arc::clone(self);
         tokio::spawn(async move {
             let outcome = cache.source.keys().await;
             cache.finish(outcome, now);
             drop(landing);
         });
-        Some(flight)
+        Some(in_flight)
     }
 
     /// Whether there are keys that may still be used.
@@ -179,7 +180,7 @@ impl KeyCache {
 
     fn finish(&self, outcome: Result<KeySet, FetchError>, started: Instant) {
         let mut state = self.state();
-        state.flight = None;
+        state.in_flight = None;
         match outcome {
             Ok(set) => {
                 tracing::info!(
@@ -235,6 +236,6 @@ impl State {
 }
 
 /// Waits for a fetch to end, however it ends.
-pub(super) async fn landed(mut flight: Flight) {
-    while flight.changed().await.is_ok() {}
+pub(super) async fn wait_for(mut in_flight: InFlightFetch) {
+    while in_flight.changed().await.is_ok() {}
 }

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use ssh_encoding::Decode;
 use ssh_key::{HashAlg, PublicKey, SshSig};
 
-use super::{standing::Verb, tree::Hash};
+use super::{state::Verb, tree::Hash};
 
 /// The SSHSIG namespace of decisions. A signature made for anything else does not count.
 pub const NAMESPACE: &str = "daypass-approve@v1";
@@ -36,7 +36,7 @@ impl Message<'_> {
         let mut bytes = Vec::new();
         for part in [
             NAMESPACE.as_bytes(),
-            self.verb.word().as_bytes(),
+            self.verb.as_str().as_bytes(),
             self.server_name.as_bytes(),
             self.issuer.as_bytes(),
             self.subject.as_bytes(),

@@ -14,7 +14,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{
     bucket::Bucket,
-    event::{Denials, Who},
+    event::{Actor, Denials},
 };
 use crate::unix_seconds::UnixSeconds;
 
@@ -69,7 +69,7 @@ impl Default for DenialRate {
 
 impl DenialRate {
     /// Whether a denial of `who` at `now` gets an event of its own; if not, it was counted.
-    pub fn take(&mut self, who: &Who, reason: &str, now: OffsetDateTime) -> bool {
+    pub fn take(&mut self, who: &Actor, reason: &str, now: OffsetDateTime) -> bool {
         let is_full = self.identities.len() >= MOST_IDENTITIES;
         let identity = match self
             .identities
@@ -92,7 +92,7 @@ impl DenialRate {
             self.all.fill(now);
             return true;
         }
-        let bare = Who {
+        let bare = Actor {
             claims: serde_json::Value::Object(serde_json::Map::new()),
             ..who.clone()
         };
@@ -145,7 +145,7 @@ impl DenialRate {
     }
 }
 
-fn one(who: Option<Who>, reason: &str, now: OffsetDateTime) -> Denials {
+fn one(who: Option<Actor>, reason: &str, now: OffsetDateTime) -> Denials {
     let now = UnixSeconds::from(now).get();
     Denials {
         who,
@@ -181,8 +181,8 @@ mod tests {
 
     const NOW: OffsetDateTime = datetime!(2026-11-22 15:32:51 UTC);
 
-    fn who(subject: &str) -> Who {
-        Who {
+    fn who(subject: &str) -> Actor {
+        Actor {
             issuer: "https://id.example.com".to_owned(),
             subject: subject.to_owned(),
             label: subject.to_owned(),
@@ -212,7 +212,7 @@ mod tests {
         );
         assert_eq!(count.who.as_ref().unwrap().subject, "mallory");
         assert_eq!(count.who.as_ref().unwrap().claims, json!({}));
-        assert!(count.is_sound());
+        assert!(count.is_valid());
         assert_eq!(rate.due(NOW + WINDOW * 2), [], "told once");
     }
 
@@ -239,7 +239,7 @@ mod tests {
         assert!(rate.identities.len() <= MOST_IDENTITIES);
         let counts = rate.due(NOW + WINDOW);
         assert_eq!(counts.len(), MOST_COUNTS + 1);
-        assert!(counts.iter().all(Denials::is_sound));
+        assert!(counts.iter().all(Denials::is_valid));
         let sum: u64 = counts.iter().map(|count| count.count).sum();
         assert_eq!(sum, 20_000 - u64::from(BURST_OF_ALL));
     }

@@ -13,7 +13,7 @@ use ssh_key::{HashAlg, PublicKey};
 
 use super::{
     approval,
-    event::{Asked, Issued},
+    event::{Issued, RequestDetails},
 };
 use crate::ssh::wire::Reader;
 
@@ -88,7 +88,7 @@ fn fingerprint(blob: &[u8]) -> Option<String> {
 
 /// Whether the ask's canonical bytes (`proto::ask_bytes`) are those of what the event says was asked: role, host, parameters,
 /// reason, and an emergency that redeems nothing. What the ledger has cut is compared as far as it goes.
-fn is_asked(ask: &[u8], asked: &Asked) -> bool {
+fn is_asked(ask: &[u8], asked: &RequestDetails) -> bool {
     if !ask.ends_with(&[0, 0, 0, 0, 0, 0, 0, 0, 1]) {
         return false;
     }
@@ -131,7 +131,7 @@ mod tests {
     use ssh_key::{Algorithm, PrivateKey, rand_core::OsRng};
 
     use super::*;
-    use crate::ledger::event::{Who, tests::issued};
+    use crate::ledger::event::{Actor, tests::issued};
 
     const SERVER: &str = "daypass.example.com";
 
@@ -151,7 +151,7 @@ mod tests {
         let signature = key.sign(NAMESPACE, HashAlg::Sha512, message).unwrap();
         let armored = signature.to_pem(ssh_key::LineEnding::LF).unwrap();
         Signature {
-            who: Who {
+            who: Actor {
                 subject: subject.to_owned(),
                 ..issued().who
             },

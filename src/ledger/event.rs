@@ -21,10 +21,10 @@ use serde_json::ser::{CompactFormatter, Formatter};
 use time::OffsetDateTime;
 
 use super::emergency::{Proof, Signature};
-pub use actor::Who;
-pub use asked::Asked;
+pub use actor::Actor;
+pub use asked::RequestDetails;
 pub use denials::Denials;
-pub use jump::{Jump, Through};
+pub use jump::{Jump, RequestedJumpHost};
 pub use locks::{Locked, Revoked, Unlocked};
 pub use target::{Applicant, Covered, LockTarget, RevokeTarget, Target};
 
@@ -38,7 +38,7 @@ pub struct Event {
     pub at: OffsetDateTime,
     /// What happened.
     #[serde(flatten)]
-    pub what: What,
+    pub what: EventKind,
 }
 
 impl Event {
@@ -86,7 +86,7 @@ struct Utc<'a> {
     #[serde(with = "time::serde::rfc3339")]
     at: OffsetDateTime,
     #[serde(flatten)]
-    what: &'a What,
+    what: &'a EventKind,
 }
 
 /// Why bytes are no leaf, or an event cannot be one.
@@ -133,7 +133,7 @@ impl Formatter for Ascii {
     clippy::large_enum_variant,
     reason = "a denial is as common as a pass, and the store boxes every event anyway"
 )]
-pub enum What {
+pub enum EventKind {
     /// A daemon started. Index 0 is always one, so no pass has serial 0.
     Started {
         /// The daemon's version.
@@ -165,9 +165,9 @@ pub enum What {
     /// A proven identity was refused.
     Denied {
         /// Who asked.
-        who: Who,
+        who: Actor,
         /// For what.
-        ask: Asked,
+        ask: RequestDetails,
         /// Fingerprint of the subject key, where there was one.
         key: Option<String>,
         /// The stable reason code.
@@ -176,7 +176,7 @@ pub enum What {
         detail: String,
         /// Hash of the policy file that decided.
         policy: String,
-        /// Whether something of ask, claims or sentence was too long and was left out ([`What::bounded`]).
+        /// Whether something of ask, claims or sentence was too long and was left out ([`EventKind::bounded`]).
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         cut: bool,
         /// Whether the token that was shown was bound to no key.
@@ -188,13 +188,13 @@ pub enum What {
     /// An ask waits for somebody else's yes. Its index is the request's id, its leaf hash what approvers sign.
     Requested(Box<Requested>),
     /// Somebody approved a request.
-    Approved(Box<Decided>),
+    Approved(Box<RequestDecision>),
     /// Somebody denied a request.
-    Refused(Box<Decided>),
+    Refused(Box<RequestDecision>),
     /// Whoever asked took a request back.
-    Cancelled(Box<Decided>),
+    Cancelled(Box<RequestDecision>),
     /// Somebody closed the review of an emergency.
-    Reviewed(Box<Decided>),
+    Reviewed(Box<RequestDecision>),
     /// Hosts must refuse these passes from now on.
     Revoked(Box<Revoked>),
     /// Something gets no new pass, and hosts must refuse the ones it has.
@@ -222,9 +222,9 @@ pub enum What {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Issued {
     /// Who it is for.
-    pub who: Who,
+    pub who: Actor,
     /// What was asked.
-    pub ask: Asked,
+    pub ask: RequestDetails,
     /// Fingerprint of the subject key (`SHA256:...`).
     pub key: String,
     /// How the token was bound to the key.
@@ -271,9 +271,9 @@ impl Issued {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Requested {
     /// Who asked.
-    pub who: Who,
+    pub who: Actor,
     /// What was asked.
-    pub ask: Asked,
+    pub ask: RequestDetails,
     /// Fingerprint of the subject key that alone may redeem it.
     pub key: String,
     /// How many distinct approvers are needed.
@@ -296,18 +296,18 @@ pub struct Requested {
     pub policy: String,
     /// The bastion that it would go through.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub through: Option<Through>,
+    pub through: Option<RequestedJumpHost>,
 }
 
 /// Somebody's decision about a request, with their signature ([`super::approval`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Decided {
+pub struct RequestDecision {
     /// The request's id.
     pub request: u64,
     /// The role that it is for.
     pub role: String,
     /// Who decided.
-    pub who: Who,
+    pub who: Actor,
     /// Their public key in OpenSSH form.
     pub key: String,
     /// Their SSHSIG in base64, on one line.

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 use super::{
-    Event, Standing, What, approval, emergency,
-    event::{self, Decided},
-    standing::{Objection, Verb},
+    Event, EventKind, LedgerState, approval, emergency,
+    event::{self, RequestDecision},
+    state::{Rejection, Verb},
     tree::{Hash, leaf_hash},
 };
 
@@ -18,7 +18,7 @@ use super::{
 pub struct Judge {
     size: u64,
     passes: u64,
-    standing: Standing,
+    state: LedgerState,
     server: String,
     signs_heads: bool,
     last_at: Option<OffsetDateTime>,
@@ -50,7 +50,7 @@ pub enum Fault {
     Contradiction(&'static str),
     /// A rule of the standing is against it.
     #[error("could not be: {0}")]
-    Objection(#[from] Objection),
+    Rejection(#[from] Rejection),
 }
 
 impl Judge {
@@ -62,7 +62,7 @@ impl Judge {
         let event = self.parse(leaf)?;
         self.fits(&event.what, event.index)
             .map_err(Fault::Contradiction)?;
-        self.standing.admit(&event)?;
+        self.state.admit(&event)?;
         self.accept(leaf_hash(leaf), &event);
         Ok(event)
     }
@@ -77,10 +77,10 @@ impl Judge {
         Ok(())
     }
 
-    /// Takes in the next event, which was admitted by [`Judge::standing`]; `digest` is its leaf's hash.
+    /// Takes in the next event, which was admitted by [`Judge::state`]; `digest` is its leaf's hash.
     pub fn accept(&mut self, digest: Hash, event: &Event) {
         match &event.what {
-            What::Started {
+            EventKind::Started {
                 server,
                 signed_heads,
                 ..
@@ -88,24 +88,24 @@ impl Judge {
                 server.clone_into(&mut self.server);
                 self.signs_heads |= signed_heads;
             }
-            What::Issued(_) => self.passes += 1,
-            What::PolicyLoaded { .. }
-            | What::SigningFailed { .. }
-            | What::Denied { .. }
-            | What::Denials(_)
-            | What::Requested(_)
-            | What::Approved(_)
-            | What::Refused(_)
-            | What::Cancelled(_)
-            | What::Reviewed(_)
-            | What::Revoked(_)
-            | What::Locked(_)
-            | What::Unlocked(_)
-            | What::KeyStaged { .. }
-            | What::KeyActivated { .. }
-            | What::KeyRetired { .. } => (),
+            EventKind::Issued(_) => self.passes += 1,
+            EventKind::PolicyLoaded { .. }
+            | EventKind::SigningFailed { .. }
+            | EventKind::Denied { .. }
+            | EventKind::Denials(_)
+            | EventKind::Requested(_)
+            | EventKind::Approved(_)
+            | EventKind::Refused(_)
+            | EventKind::Cancelled(_)
+            | EventKind::Reviewed(_)
+            | EventKind::Revoked(_)
+            | EventKind::Locked(_)
+            | EventKind::Unlocked(_)
+            | EventKind::KeyStaged { .. }
+            | EventKind::KeyActivated { .. }
+            | EventKind::KeyRetired { .. } => (),
         }
-        self.standing.apply(event);
+        self.state.apply(event);
         self.remember(event.index, digest);
         self.last_at = Some(event.at);
         self.size += 1;
@@ -122,8 +122,8 @@ impl Judge {
     }
 
     /// What stands after them.
-    pub fn standing(&self) -> &Standing {
-        &self.standing
+    pub fn state(&self) -> &LedgerState {
+        &self.state
     }
 
     /// The time of the last one.
@@ -138,14 +138,14 @@ impl Judge {
 
     /// Keeps the digest of what can be decided: a request, or a pass under review.
     fn remember(&mut self, index: u64, digest: Hash) {
-        if self.standing.request(index).is_none() {
+        if self.state.request(index).is_none() {
             return;
         }
         self.digests.insert(index, digest);
         if self.digests.len() > self.digests_limit {
-            let standing = &self.standing;
+            let state = &self.state;
             self.digests
-                .retain(|index, _| standing.request(*index).is_some());
+                .retain(|index, _| state.request(*index).is_some());
             self.digests_limit = FEWEST_DIGESTS.max(self.digests.len() * 2);
         }
     }
@@ -159,41 +159,41 @@ impl Judge {
         }
     }
 
-    fn fits(&self, what: &What, index: u64) -> Result<(), &'static str> {
+    fn fits(&self, what: &EventKind, index: u64) -> Result<(), &'static str> {
         match what {
-            What::Started { .. } => Ok(()),
+            EventKind::Started { .. } => Ok(()),
             _ if index == 0 => Err("is not `started`, as the first one always is"),
-            What::Issued(issued) if !is_sha256(&issued.to_be_signed) => {
+            EventKind::Issued(issued) if !is_sha256(&issued.to_be_signed) => {
                 Err("is a pass without the hash of what was signed")
             }
-            What::Issued(issued) => emergency::check(&self.server, issued),
-            What::SigningFailed { serial, .. } if !self.standing.has_pass(*serial) => {
+            EventKind::Issued(issued) => emergency::check(&self.server, issued),
+            EventKind::SigningFailed { serial, .. } if !self.state.has_pass(*serial) => {
                 Err("speaks of a serial that is no pass before it")
             }
-            What::Denials(denials) if !denials.is_sound() => {
+            EventKind::Denials(denials) if !denials.is_valid() => {
                 Err("counts denials that do not add up")
             }
-            What::Approved(decided) => self.signed(Verb::Approve, decided),
-            What::Refused(decided) => self.signed(Verb::Deny, decided),
-            What::Cancelled(decided) => self.signed(Verb::Cancel, decided),
-            What::Reviewed(decided) => self.signed(Verb::Review, decided),
-            What::Revoked(_) | What::Locked(_) | What::Unlocked(_) => {
+            EventKind::Approved(decided) => self.signed(Verb::Approve, decided),
+            EventKind::Refused(decided) => self.signed(Verb::Deny, decided),
+            EventKind::Cancelled(decided) => self.signed(Verb::Cancel, decided),
+            EventKind::Reviewed(decided) => self.signed(Verb::Review, decided),
+            EventKind::Revoked(_) | EventKind::Locked(_) | EventKind::Unlocked(_) => {
                 let order = what.order();
                 order.map_or(Ok(()), |order| order.check(&self.server))
             }
-            What::SigningFailed { .. }
-            | What::Requested(_)
-            | What::PolicyLoaded { .. }
-            | What::Denied { .. }
-            | What::Denials(_)
-            | What::KeyStaged { .. }
-            | What::KeyActivated { .. }
-            | What::KeyRetired { .. } => Ok(()),
+            EventKind::SigningFailed { .. }
+            | EventKind::Requested(_)
+            | EventKind::PolicyLoaded { .. }
+            | EventKind::Denied { .. }
+            | EventKind::Denials(_)
+            | EventKind::KeyStaged { .. }
+            | EventKind::KeyActivated { .. }
+            | EventKind::KeyRetired { .. } => Ok(()),
         }
     }
 
     /// A decision carries its maker's signature over exactly the request that it names.
-    fn signed(&self, verb: Verb, decided: &Decided) -> Result<(), &'static str> {
+    fn signed(&self, verb: Verb, decided: &RequestDecision) -> Result<(), &'static str> {
         let Some(digest) = self.digests.get(&decided.request) else {
             return Err("decides what is no request before it");
         };

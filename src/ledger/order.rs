@@ -1,27 +1,27 @@
 //! The bytes that an administrator signs to lock, unlock or revoke, and their check from the ledger alone. Pure.
 //!
 //! A stolen token alone orders nothing, and a recorded order is good once: it names the last order
-//! about the same target ([`Order::after`]), so neither a copy of it nor one that was held back is
+//! about the same target ([`AdminOrder::after`]), so neither a copy of it nor one that was held back is
 //! accepted after that.
 
 mod proof;
 
 use super::{
-    What, approval,
-    event::{Covered, Who},
+    EventKind, approval,
+    event::{Actor, Covered},
 };
 
 pub use super::event::Target;
-pub use proof::{NAMESPACE, Order, Proof, Verb};
+pub use proof::{AdminOrder, NAMESPACE, Proof, Verb};
 
 /// The last second that an order may name: 9999-12-31T23:59:59Z, the end of RFC 3339.
 pub const LATEST: u64 = 253_402_300_799;
 
 /// An order as an event records it.
 #[derive(Clone, Debug)]
-pub(super) struct Given<'a> {
+pub(super) struct RecordedOrder<'a> {
     pub(super) verb: Verb,
-    pub(super) who: &'a Who,
+    pub(super) who: &'a Actor,
     pub(super) target: Target,
     pub(super) reason: Option<&'a str>,
     pub(super) proof: Option<&'a Proof>,
@@ -29,11 +29,11 @@ pub(super) struct Given<'a> {
     pub(super) covers: Option<&'a [Covered]>,
 }
 
-impl What {
+impl EventKind {
     /// The order that this event records, if it is one.
-    pub(super) fn order(&self) -> Option<Given<'_>> {
+    pub(super) fn order(&self) -> Option<RecordedOrder<'_>> {
         match self {
-            Self::Locked(it) => Some(Given {
+            Self::Locked(it) => Some(RecordedOrder {
                 verb: Verb::Lock,
                 who: &it.who,
                 target: Target::from(&it.target),
@@ -41,7 +41,7 @@ impl What {
                 proof: it.proof.as_ref(),
                 covers: Some(&it.covers),
             }),
-            Self::Unlocked(it) => Some(Given {
+            Self::Unlocked(it) => Some(RecordedOrder {
                 verb: Verb::Unlock,
                 who: &it.who,
                 target: Target::from(&it.target),
@@ -49,7 +49,7 @@ impl What {
                 proof: it.proof.as_ref(),
                 covers: None,
             }),
-            Self::Revoked(it) => Some(Given {
+            Self::Revoked(it) => Some(RecordedOrder {
                 verb: Verb::Revoke,
                 who: &it.who,
                 target: Target::from(&it.target),
@@ -75,7 +75,7 @@ impl What {
     }
 }
 
-impl Given<'_> {
+impl RecordedOrder<'_> {
     /// Checks that the order at `server` carries its administrator's signature.
     pub(super) fn check(&self, server: &str) -> Result<(), &'static str> {
         let Some(proof) = self.proof else {
@@ -84,7 +84,7 @@ impl Given<'_> {
         let Some(token) = token_hash(&proof.token) else {
             return Err("is an order without the hash of its administrator's token");
         };
-        let order = Order {
+        let order = AdminOrder {
             server,
             issuer: &self.who.issuer,
             subject: &self.who.subject,

@@ -6,13 +6,13 @@ use super::{
     checkpoint::{self, Checkpoint, Verifier},
     event,
     judge::{Fault, Judge},
-    standing::Objection,
+    state::Rejection,
     tree::{Frontier, leaf_hash},
 };
 
 /// What a good export held.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct VerifyReport {
     /// The head that all of it adds up to.
     pub checkpoint: Checkpoint,
     /// How many events there are.
@@ -67,14 +67,14 @@ pub enum Error {
         what: &'static str,
     },
     /// An event that could not come there.
-    #[error("line {line}: event {index} could not be: {objection}")]
-    Objection {
+    #[error("line {line}: event {index} could not be: {rejection}")]
+    Rejection {
         /// The line.
         line: u64,
         /// The event's index.
         index: u64,
         /// The rule that was broken.
-        objection: Objection,
+        rejection: Rejection,
     },
     /// Fewer or more events than were signed.
     #[error("the checkpoint is over {signed} events, and lines 1 to {events} hold {events}")]
@@ -100,7 +100,7 @@ pub enum Error {
 ///
 /// # Errors
 /// The first thing that is wrong, and where.
-pub fn verify_export(export: &[u8], verifier: &Verifier) -> Result<Report, Error> {
+pub fn verify_export(export: &[u8], verifier: &Verifier) -> Result<VerifyReport, Error> {
     let (leaves, note) = split(export)?;
     let mut walk = Walk::default();
     for leaf in leaves.split_inclusive(|byte| *byte == b'\n') {
@@ -141,17 +141,17 @@ impl Walk {
                 found,
             },
             Fault::Contradiction(what) => Error::Contradiction { line, index, what },
-            Fault::Objection(objection) => Error::Objection {
+            Fault::Rejection(rejection) => Error::Rejection {
                 line,
                 index,
-                objection,
+                rejection,
             },
         })?;
         self.frontier.push(leaf_hash(leaf));
         Ok(())
     }
 
-    fn finish(self, note: &[u8], verifier: &Verifier) -> Result<Report, Error> {
+    fn finish(self, note: &[u8], verifier: &Verifier) -> Result<VerifyReport, Error> {
         let events = self.frontier.size();
         let line = events + 2;
         let note = String::from_utf8_lossy(note);
@@ -166,7 +166,7 @@ impl Walk {
             return Err(Error::Root { events });
         }
         let passes = self.judge.passes();
-        Ok(Report {
+        Ok(VerifyReport {
             checkpoint,
             events,
             passes,

@@ -19,7 +19,7 @@ pub enum Reach {
 
 /// An address that a webhook may not be sent to, and what would help.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum InvalidAddress {
     /// It is none of the internet's, and nobody named it.
     #[error(
         "{host} is at {address}, which is {what}: put it into `networks` of this [[webhook]] if the receiver is there"
@@ -69,10 +69,10 @@ pub fn judge(
     addresses: &[IpAddr],
     networks: &[IpNet],
     transport: Transport,
-) -> Result<(), Refusal> {
+) -> Result<(), InvalidAddress> {
     if addresses.is_empty() {
         let host = host.to_owned();
-        return Err(Refusal::None { host });
+        return Err(InvalidAddress::None { host });
     }
     addresses
         .iter()
@@ -84,15 +84,15 @@ fn judge_one(
     address: IpAddr,
     networks: &[IpNet],
     transport: Transport,
-) -> Result<(), Refusal> {
+) -> Result<(), InvalidAddress> {
     let canonical = address.to_canonical();
     if transport == Transport::Plain && !canonical.is_loopback() {
         let host = host.to_owned();
-        return Err(Refusal::PlainText { host, address });
+        return Err(InvalidAddress::PlainText { host, address });
     }
     let is_named = |network: &IpNet| network.contains(&canonical) || network.contains(&address);
     match reach(address) {
-        Reach::Special(what) if !networks.iter().any(is_named) => Err(Refusal::Special {
+        Reach::Special(what) if !networks.iter().any(is_named) => Err(InvalidAddress::Special {
             host: host.to_owned(),
             address,
             what,

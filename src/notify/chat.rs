@@ -7,16 +7,16 @@ use std::borrow::Cow;
 
 use time::format_description::well_known::Rfc3339;
 
-use super::notice::{Decision, News, Notice};
+use super::notification::{DecisionKind, Notification, NotificationBody};
 use crate::{
-    ledger::event::{Asked, LockTarget, RevokeTarget, Who, ascii_json},
+    ledger::event::{Actor, LockTarget, RequestDetails, RevokeTarget, ascii_json},
     unix_seconds::UnixSeconds,
 };
 
 /// The most characters of one text that somebody else wrote.
 const LONGEST: usize = 200;
 
-impl Notice<'_> {
+impl Notification<'_> {
     /// `{"text": "..."}`.
     pub(super) fn chat(&self) -> Vec<u8> {
         let text = format!("Daypass {}: {}", self.server, self.line());
@@ -27,7 +27,7 @@ impl Notice<'_> {
     fn line(&self) -> String {
         let next = format!("`{}`", self.next());
         match self.news {
-            News::Requested(id, asked) => format!(
+            NotificationBody::Requested(id, asked) => format!(
                 "{} asks for {}. Request {id} needs {}: {next}",
                 name(&asked.who),
                 wish(&asked.ask, asked.command.as_deref()),
@@ -36,44 +36,44 @@ impl Notice<'_> {
                     many => format!("{many} yes"),
                 },
             ),
-            News::Emergency(_, issued) => format!(
+            NotificationBody::Emergency(_, issued) => format!(
                 "EMERGENCY: {} has a pass for {}. It needs a review: {next}",
                 name(&issued.who),
                 wish(&issued.ask, issued.command.as_deref()),
             ),
-            News::Page(issued) => format!(
+            NotificationBody::Page(issued) => format!(
                 "EMERGENCY: {} is about to get a pass for {}. A review follows: {next}",
                 name(&issued.who),
                 wish(&issued.ask, issued.command.as_deref()),
             ),
-            News::Decided(decision, _, decided) => format!(
+            NotificationBody::RequestDecision(decision, _, decided) => format!(
                 "{} {} {} (role {}){}. See {next}",
                 name(&decided.who),
                 match decision {
-                    Decision::Approved => "approved request",
-                    Decision::Refused => "denied request",
-                    Decision::Cancelled => "took back request",
-                    Decision::Reviewed => "closed the review of emergency",
+                    DecisionKind::Approved => "approved request",
+                    DecisionKind::Refused => "denied request",
+                    DecisionKind::Cancelled => "took back request",
+                    DecisionKind::Reviewed => "closed the review of emergency",
                 },
                 decided.request,
                 quoted(&decided.role),
                 because(Some(&decided.comment)),
             ),
-            News::Revoked(_, revoked) => format!(
+            NotificationBody::Revoked(_, revoked) => format!(
                 "{} revoked {} ({}){}. See {next}",
                 name(&revoked.who),
                 passes(&revoked.serials),
                 revocation(&revoked.target),
                 because(revoked.reason.as_deref()),
             ),
-            News::Locked(_, locked) => format!(
+            NotificationBody::Locked(_, locked) => format!(
                 "{} locked {} and revoked {}{}. See {next}",
                 name(&locked.who),
                 target(&locked.target),
                 passes(&locked.serials),
                 because(locked.reason.as_deref()),
             ),
-            News::Unlocked(_, unlocked) => format!(
+            NotificationBody::Unlocked(_, unlocked) => format!(
                 "{} unlocked {}{}. See {next}",
                 name(&unlocked.who),
                 target(&unlocked.target),
@@ -83,12 +83,12 @@ impl Notice<'_> {
     }
 }
 
-fn name(who: &Who) -> String {
+fn name(who: &Actor) -> String {
     quoted(&who.label)
 }
 
 /// `prod` on `web-1`, running `uptime`: `INC-4711`
-fn wish(ask: &Asked, command: Option<&str>) -> String {
+fn wish(ask: &RequestDetails, command: Option<&str>) -> String {
     let host = ask.host.as_deref();
     format!(
         "{}{}{}{}",

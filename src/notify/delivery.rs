@@ -14,8 +14,8 @@ use time::OffsetDateTime;
 
 use super::{
     address::Transport,
-    kind::Kind,
-    notice::Notice,
+    kind::NotificationKind,
+    notification::Notification,
     settings::{Format, Settings},
     signature,
 };
@@ -78,7 +78,7 @@ impl Receiver {
     }
 
     /// Whether it is told such events.
-    pub fn takes(&self, kind: Kind) -> bool {
+    pub fn takes(&self, kind: NotificationKind) -> bool {
         self.settings.events.contains(&kind)
     }
 
@@ -89,14 +89,14 @@ impl Receiver {
     pub(super) async fn tell(
         &self,
         id: &str,
-        notice: &Notice<'_>,
+        notification: &Notification<'_>,
         now: OffsetDateTime,
     ) -> Result<(), Failure> {
         let body = match self.settings.format {
-            Format::Daypass => notice
+            Format::Daypass => notification
                 .json()
                 .map_err(|error| Failure::Ledger(error.to_string()))?,
-            Format::Chat => notice.chat(),
+            Format::Chat => notification.chat(),
         };
         let timestamp = now.unix_timestamp();
         let mut request = self

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::What;
+use crate::ledger::EventKind;
 
 /// A kind of event that webhooks take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum NotificationKind {
     /// An ask waits for somebody else's yes.
     Requested,
     /// Somebody approved a request.
@@ -28,7 +28,7 @@ pub enum Kind {
     Unlocked,
 }
 
-impl Kind {
+impl NotificationKind {
     /// Every kind.
     pub const ALL: [Self; 9] = [
         Self::Requested,
@@ -43,7 +43,7 @@ impl Kind {
     ];
 
     /// Its word in `events`, in payloads and in the outbox.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Requested => "requested",
             Self::Approved => "approved",
@@ -59,33 +59,33 @@ impl Kind {
 
     /// The kind with this word.
     pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.word() == word)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
     /// The kind of an event; none where nobody is told of it.
-    pub fn of(what: &What) -> Option<Self> {
+    pub fn of(what: &EventKind) -> Option<Self> {
         match what {
-            What::Requested(_) => Some(Self::Requested),
-            What::Approved(_) => Some(Self::Approved),
-            What::Refused(_) => Some(Self::Refused),
-            What::Cancelled(_) => Some(Self::Cancelled),
+            EventKind::Requested(_) => Some(Self::Requested),
+            EventKind::Approved(_) => Some(Self::Approved),
+            EventKind::Refused(_) => Some(Self::Refused),
+            EventKind::Cancelled(_) => Some(Self::Cancelled),
             // Its jump pass is part of it.
-            What::Issued(issued) if issued.ask.emergency && issued.jump.is_none() => {
+            EventKind::Issued(issued) if issued.ask.emergency && issued.jump.is_none() => {
                 Some(Self::Emergency)
             }
-            What::Reviewed(_) => Some(Self::Reviewed),
-            What::Revoked(_) => Some(Self::Revoked),
-            What::Locked(_) => Some(Self::Locked),
-            What::Unlocked(_) => Some(Self::Unlocked),
-            What::Issued(_)
-            | What::Started { .. }
-            | What::PolicyLoaded { .. }
-            | What::SigningFailed { .. }
-            | What::Denied { .. }
-            | What::Denials(_)
-            | What::KeyStaged { .. }
-            | What::KeyActivated { .. }
-            | What::KeyRetired { .. } => None,
+            EventKind::Reviewed(_) => Some(Self::Reviewed),
+            EventKind::Revoked(_) => Some(Self::Revoked),
+            EventKind::Locked(_) => Some(Self::Locked),
+            EventKind::Unlocked(_) => Some(Self::Unlocked),
+            EventKind::Issued(_)
+            | EventKind::Started { .. }
+            | EventKind::PolicyLoaded { .. }
+            | EventKind::SigningFailed { .. }
+            | EventKind::Denied { .. }
+            | EventKind::Denials(_)
+            | EventKind::KeyStaged { .. }
+            | EventKind::KeyActivated { .. }
+            | EventKind::KeyRetired { .. } => None,
         }
     }
 }
@@ -101,7 +101,7 @@ pub(super) fn may_be_told(leaf: &[u8]) -> bool {
     };
     match rest.split('"').next() {
         Some("issued") => rest.contains(r#""emergency":true"#),
-        Some(word) => Kind::from_word(word).is_some(),
+        Some(word) => NotificationKind::from_word(word).is_some(),
         None => false,
     }
 }
@@ -114,12 +114,12 @@ mod tests {
 
     #[test]
     fn words_are_the_ledgers_and_come_back() {
-        for kind in Kind::ALL {
-            assert_eq!(Kind::from_word(kind.word()), Some(kind));
+        for kind in NotificationKind::ALL {
+            assert_eq!(NotificationKind::from_word(kind.as_str()), Some(kind));
             let json = serde_json::to_string(&kind).unwrap();
-            assert_eq!(json, format!("\"{}\"", kind.word()));
+            assert_eq!(json, format!("\"{}\"", kind.as_str()));
         }
-        assert_eq!(Kind::from_word("issued"), None);
+        assert_eq!(NotificationKind::from_word("issued"), None);
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
         for event in sample::events() {
             let leaf = event.to_bytes().unwrap();
             assert!(may_be_told(&leaf), "{event:?}");
-            assert!(Kind::of(&Event::parse(&leaf).unwrap().what).is_some());
+            assert!(NotificationKind::of(&Event::parse(&leaf).unwrap().what).is_some());
         }
         for leaf in include_bytes!("../../tests/golden/events.jsonl").split(|b| *b == b'\n') {
             assert!(!may_be_told(leaf), "{}", String::from_utf8_lossy(leaf));
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn claims_that_look_like_an_event_hide_none() {
         let mut event = sample::requested();
-        let What::Requested(asked) = &mut event.what else {
+        let EventKind::Requested(asked) = &mut event.what else {
             unreachable!()
         };
         asked.who.claims = serde_json::json!({ "type": "issued", "at": "\"type\":\"issued\"" });

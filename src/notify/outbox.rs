@@ -149,7 +149,7 @@ fn gauge(name: &str, mailbox: &Mailbox) {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::notify::kind::Kind;
+    use crate::notify::kind::NotificationKind;
     use time::macros::datetime;
 
     const NOW: time::OffsetDateTime = datetime!(2026-11-22 15:32:51 UTC);
@@ -158,9 +158,9 @@ mod tests {
     async fn what_was_saved_is_there_again_and_new_webhooks_start_at_the_head() {
         let folder = tempfile::tempdir().unwrap();
         let outbox = Outbox::open(folder.path(), &["chat", "pager"], 5).unwrap();
-        outbox.change("chat", |it| it.take(7, Kind::Locked, NOW));
+        outbox.change("chat", |it| it.take(7, NotificationKind::Locked, NOW));
         outbox.save().await.unwrap();
-        outbox.change("chat", |it| it.take(8, Kind::Locked, NOW));
+        outbox.change("chat", |it| it.take(8, NotificationKind::Locked, NOW));
         drop(outbox);
         let outbox = Outbox::open(folder.path(), &["chat", "other"], 9).unwrap();
         let chat = outbox.look("chat", Clone::clone).unwrap();

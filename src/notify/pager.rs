@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
-use super::{delivery::Receiver, notice::Notice, worker::count};
+use super::{delivery::Receiver, notification::Notification, worker::count};
 use crate::ledger::event::Issued;
 
 /// All attempts together, for somebody waits for their pass.
@@ -54,8 +54,8 @@ pub(super) async fn page(
     for receiver in receivers {
         let (page, server) = (page.clone(), server.clone());
         attempts.spawn(async move {
-            let notice = Notice::page(&page.issued, &server, page.at);
-            let told = receiver.tell(&page.id, &notice, page.at);
+            let notification = Notification::page(&page.issued, &server, page.at);
+            let told = receiver.tell(&page.id, &notification, page.at);
             let outcome = match tokio::time::timeout(WITHIN, told).await {
                 Ok(outcome) => outcome.map_err(|failure| failure.to_string()),
                 Err(_) => Err(too_late()),

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use time::macros::datetime;
 
-use super::kind::Kind;
+use super::kind::NotificationKind;
 use crate::ledger::{
-    Event, What,
+    Event, EventKind,
     event::{
-        Asked, Covered, Decided, Issued, LockTarget, Locked, Requested, RevokeTarget, Revoked,
-        Unlocked, Who,
+        Actor, Covered, Issued, LockTarget, Locked, RequestDecision, RequestDetails, Requested,
+        RevokeTarget, Revoked, Unlocked,
     },
 };
 
 pub(super) const SERVER: &str = "ca.example.com";
 
-fn who(label: &str) -> Who {
-    Who {
+fn who(label: &str) -> Actor {
+    Actor {
         issuer: "https://id.example.com".to_owned(),
         subject: format!("u-{label}"),
         label: format!("{label}@example.com"),
@@ -25,17 +25,17 @@ fn who(label: &str) -> Who {
     }
 }
 
-fn asked() -> Asked {
-    Asked {
+fn asked() -> RequestDetails {
+    RequestDetails {
         role: "prod".to_owned(),
         host: Some("web-1".to_owned()),
         params: BTreeMap::from([("unit".to_owned(), "nginx".to_owned())]),
         reason: Some("INC-7 \u{1b}[2J\n<!channel> `@here` \u{202e}Z\u{fc}rich".to_owned()),
-        ..Asked::default()
+        ..RequestDetails::default()
     }
 }
 
-fn event(index: u64, what: What) -> Event {
+fn event(index: u64, what: EventKind) -> Event {
     let at = datetime!(2026-11-22 15:32:51.123 UTC);
     Event { index, at, what }
 }
@@ -55,13 +55,13 @@ pub(super) fn requested() -> Event {
         policy: "ab".repeat(32),
         through: None,
     };
-    event(12, What::Requested(Box::new(requested)))
+    event(12, EventKind::Requested(Box::new(requested)))
 }
 
 pub(super) fn emergency() -> Event {
     let issued = Issued {
         who: who("bob"),
-        ask: Asked {
+        ask: RequestDetails {
             emergency: true,
             ..asked()
         },
@@ -80,11 +80,11 @@ pub(super) fn emergency() -> Event {
         emergency_proof: None,
         jump: None,
     };
-    event(17, What::Issued(Box::new(issued)))
+    event(17, EventKind::Issued(Box::new(issued)))
 }
 
-fn decided(comment: &str) -> Box<Decided> {
-    Box::new(Decided {
+fn decided(comment: &str) -> Box<RequestDecision> {
+    Box::new(RequestDecision {
         request: 12,
         role: "prod".to_owned(),
         who: who("carol"),
@@ -98,15 +98,15 @@ fn decided(comment: &str) -> Box<Decided> {
 /// One of each kind.
 pub(super) fn events() -> Vec<Event> {
     let all = |kind| match kind {
-        Kind::Requested => requested(),
-        Kind::Approved => event(13, What::Approved(decided("go ahead"))),
-        Kind::Refused => event(14, What::Refused(decided("not today"))),
-        Kind::Cancelled => event(15, What::Cancelled(decided(""))),
-        Kind::Emergency => emergency(),
-        Kind::Reviewed => event(18, What::Reviewed(decided(""))),
-        Kind::Revoked => event(
+        NotificationKind::Requested => requested(),
+        NotificationKind::Approved => event(13, EventKind::Approved(decided("go ahead"))),
+        NotificationKind::Refused => event(14, EventKind::Refused(decided("not today"))),
+        NotificationKind::Cancelled => event(15, EventKind::Cancelled(decided(""))),
+        NotificationKind::Emergency => emergency(),
+        NotificationKind::Reviewed => event(18, EventKind::Reviewed(decided(""))),
+        NotificationKind::Revoked => event(
             19,
-            What::Revoked(Box::new(Revoked {
+            EventKind::Revoked(Box::new(Revoked {
                 who: who("carol"),
                 target: RevokeTarget::Serial(17),
                 reason: None,
@@ -115,9 +115,9 @@ pub(super) fn events() -> Vec<Event> {
                 proof: None,
             })),
         ),
-        Kind::Locked => event(
+        NotificationKind::Locked => event(
             20,
-            What::Locked(Box::new(Locked {
+            EventKind::Locked(Box::new(Locked {
                 who: who("carol"),
                 target: LockTarget::Identity("bob@example.com".to_owned()),
                 reason: Some("laptop stolen".to_owned()),
@@ -130,9 +130,9 @@ pub(super) fn events() -> Vec<Event> {
                 proof: None,
             })),
         ),
-        Kind::Unlocked => event(
+        NotificationKind::Unlocked => event(
             21,
-            What::Unlocked(Box::new(Unlocked {
+            EventKind::Unlocked(Box::new(Unlocked {
                 who: who("carol"),
                 target: LockTarget::Role("prod".to_owned()),
                 reason: None,
@@ -140,5 +140,5 @@ pub(super) fn events() -> Vec<Event> {
             })),
         ),
     };
-    Kind::ALL.into_iter().map(all).collect()
+    NotificationKind::ALL.into_iter().map(all).collect()
 }

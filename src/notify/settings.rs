@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::{
     address::{self, Transport},
-    kind::Kind,
+    kind::NotificationKind,
     signature::Secret,
 };
 
@@ -28,7 +28,7 @@ pub struct Settings {
     /// What deliveries are signed with; may be empty for [`Format::Chat`].
     pub secrets: Vec<Secret>,
     /// What it is told.
-    pub events: BTreeSet<Kind>,
+    pub events: BTreeSet<NotificationKind>,
     /// How.
     pub format: Format,
     /// Addresses beyond those of the internet that it may have.
@@ -127,7 +127,7 @@ impl Settings {
     ///
     /// # Errors
     /// The first that may not.
-    pub(super) fn judge(&self, addresses: &[IpAddr]) -> Result<(), address::Refusal> {
+    pub(super) fn judge(&self, addresses: &[IpAddr]) -> Result<(), address::InvalidAddress> {
         let (host, transport) = (&self.endpoint.host, self.endpoint.transport);
         address::judge(host, addresses, &self.networks, transport)
     }

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     delivery::{Failure, Receiver},
-    kind::{self, Kind},
-    notice::Notice,
+    kind::{self, NotificationKind},
+    notification::Notification,
     outbox::{Next, Outbox, Settled},
     schedule::Schedule,
 };
@@ -155,12 +155,12 @@ impl Worker {
     }
 
     /// The kind of an event that this webhook is told.
-    fn told(&self, leaf: &[u8]) -> Option<Kind> {
+    fn told(&self, leaf: &[u8]) -> Option<NotificationKind> {
         if !kind::may_be_told(leaf) {
             return None;
         }
         let event = Event::parse(leaf).ok()?;
-        Kind::of(&event.what).filter(|kind| self.receiver.takes(*kind))
+        NotificationKind::of(&event.what).filter(|kind| self.receiver.takes(*kind))
     }
 
     /// Starts what is due; how long until something else is.
@@ -192,10 +192,10 @@ impl Worker {
             return Err(unreadable("the event is not there".to_owned()));
         };
         let event = Event::parse(&leaf).map_err(|error| unreadable(error.to_string()))?;
-        match Notice::of(&event, &self.server) {
-            Some(notice) => {
+        match Notification::of(&event, &self.server) {
+            Some(notification) => {
                 let id = event_id(index, &leaf);
-                self.receiver.tell(&id, &notice, (self.clock)()).await
+                self.receiver.tell(&id, &notification, (self.clock)()).await
             }
             None => Ok(()),
         }

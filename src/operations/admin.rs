@@ -8,12 +8,12 @@ use time::OffsetDateTime;
 
 use super::{attempt::Attempt, authority::Authority, error::Error, record};
 use crate::{
-    identity::{Holder, Identity},
+    identity::{Identity, KeyHolder},
     ledger::{
-        Event, Standing, What,
+        Event, EventKind, LedgerState,
         event::{Covered, LockTarget, Locked, RevokeTarget, Revoked, Unlocked},
         order::{Proof, Target},
-        standing::{Lock, Preview},
+        state::{Lock, Preview},
     },
     policy::{self, Ask, Context},
     reason,
@@ -46,7 +46,7 @@ pub struct SignedOrder<'a> {
     /// The CA that the order is for.
     pub authority: &'a Authority,
     /// The administrator.
-    pub holder: &'a Holder,
+    pub holder: &'a KeyHolder,
     /// The reason and the signature.
     pub signed: Signed,
     /// When, and from where.
@@ -59,17 +59,17 @@ impl SignedOrder<'_> {
     ///
     /// # Errors
     /// Returns [`Error::AdminDenied`] if the policy does not name this identity, and
-    /// [`Error::Objection`] if the administrator is locked; both are recorded. Returns
+    /// [`Error::Rejection`] if the administrator is locked; both are recorded. Returns
     /// [`Error::NotFound`] if there is no such role.
     pub async fn lock(self, target: LockTarget) -> Result<Done, Error> {
         self.expect_permitted(&format!("lock {target}")).await?;
         expect_known(self.authority, &target)?;
         let (who, now) = (record::who(self.holder.identity()), self.context.now);
         let compose = self.authority.store.compose(
-            move |standing| {
-                let serials = standing.lockable(&target, now);
-                let covers = standing.covered(&Target::from(&target), &who);
-                Ok(What::Locked(Box::new(Locked {
+            move |state| {
+                let serials = state.lockable(&target, now);
+                let covers = state.covered(&Target::from(&target), &who);
+                Ok(EventKind::Locked(Box::new(Locked {
                     who,
                     target,
                     reason: self.signed.reason,
@@ -87,7 +87,7 @@ impl SignedOrder<'_> {
     ///
     /// # Errors
     /// Returns [`Error::AdminDenied`] if the policy does not name this identity, and
-    /// [`Error::Objection`] if the target is not locked or the administrator is; all are recorded.
+    /// [`Error::Rejection`] if the target is not locked or the administrator is; all are recorded.
     pub async fn unlock(self, target: LockTarget) -> Result<u64, Error> {
         self.expect_permitted(&format!("unlock {target}")).await?;
         let unlocked = Unlocked {
@@ -96,7 +96,7 @@ impl SignedOrder<'_> {
             reason: self.signed.reason,
             proof: Some(self.signed.proof),
         };
-        let unlocked = What::Unlocked(Box::new(unlocked));
+        let unlocked = EventKind::Unlocked(Box::new(unlocked));
         let store = &self.authority.store;
         Ok(store.record(unlocked, self.context.now).await?)
     }
@@ -105,16 +105,16 @@ impl SignedOrder<'_> {
     ///
     /// # Errors
     /// Returns [`Error::AdminDenied`] if the policy does not name this identity, and
-    /// [`Error::Objection`] if the serial is no pass's or the administrator is locked; all are
+    /// [`Error::Rejection`] if the serial is no pass's or the administrator is locked; all are
     /// recorded.
     pub async fn revoke(self, target: RevokeTarget) -> Result<Done, Error> {
         self.expect_permitted(&format!("revoke {target}")).await?;
         let (who, now) = (record::who(self.holder.identity()), self.context.now);
         let compose = self.authority.store.compose(
-            move |standing| {
-                let serials = standing.revocable(&target, now);
-                let covers = standing.covered(&Target::from(&target), &who);
-                Ok(What::Revoked(Box::new(Revoked {
+            move |state| {
+                let serials = state.revocable(&target, now);
+                let covers = state.covered(&Target::from(&target), &who);
+                Ok(EventKind::Revoked(Box::new(Revoked {
                     who,
                     target,
                     reason: self.signed.reason,
@@ -148,8 +148,8 @@ pub async fn locks(
     context: Context,
 ) -> Result<Vec<Lock>, Error> {
     expect_reader(authority, identity, context, "list locks").await?;
-    let locks = |standing: &Standing| standing.locks().collect();
-    Ok(authority.store.standing(locks))
+    let locks = |state: &LedgerState| state.locks().collect();
+    Ok(authority.store.state(locks))
 }
 
 /// The effect that an order about `target` by this administrator would have. Changes nothing.
@@ -165,8 +165,8 @@ pub async fn preview(
     let wanted = format!("look at what an order about {target} would do");
     expect_reader(authority, identity, context, &wanted).await?;
     let who = record::who(identity);
-    let look = |standing: &Standing| standing.preview(target, &who, context.now);
-    Ok(authority.store.standing(look))
+    let look = |state: &LedgerState| state.preview(target, &who, context.now);
+    Ok(authority.store.state(look))
 }
 
 impl From<Event> for Done {
@@ -233,7 +233,7 @@ fn expect_known(authority: &Authority, target: &LockTarget) -> Result<(), Error>
     let is_out = || {
         authority
             .store
-            .standing(|standing| standing.passes().any(|pass| pass.role == *name))
+            .state(|state| state.passes().any(|pass| pass.role == *name))
     };
     match is_in_policy || is_out() {
         true => Ok(()),
@@ -242,24 +242,24 @@ fn expect_known(authority: &Authority, target: &LockTarget) -> Result<(), Error>
 }
 
 /// The passes that an order revoked, and the identities that it covers.
-fn came_to(what: What) -> (Vec<u64>, Vec<Covered>) {
+fn came_to(what: EventKind) -> (Vec<u64>, Vec<Covered>) {
     match what {
-        What::Locked(locked) => (locked.serials, locked.covers),
-        What::Revoked(revoked) => (revoked.serials, revoked.covers),
-        What::Started { .. }
-        | What::PolicyLoaded { .. }
-        | What::Issued(_)
-        | What::SigningFailed { .. }
-        | What::Denied { .. }
-        | What::Denials(_)
-        | What::Requested(_)
-        | What::Approved(_)
-        | What::Refused(_)
-        | What::Cancelled(_)
-        | What::Reviewed(_)
-        | What::Unlocked(_)
-        | What::KeyStaged { .. }
-        | What::KeyActivated { .. }
-        | What::KeyRetired { .. } => (Vec::new(), Vec::new()),
+        EventKind::Locked(locked) => (locked.serials, locked.covers),
+        EventKind::Revoked(revoked) => (revoked.serials, revoked.covers),
+        EventKind::Started { .. }
+        | EventKind::PolicyLoaded { .. }
+        | EventKind::Issued(_)
+        | EventKind::SigningFailed { .. }
+        | EventKind::Denied { .. }
+        | EventKind::Denials(_)
+        | EventKind::Requested(_)
+        | EventKind::Approved(_)
+        | EventKind::Refused(_)
+        | EventKind::Cancelled(_)
+        | EventKind::Reviewed(_)
+        | EventKind::Unlocked(_)
+        | EventKind::KeyStaged { .. }
+        | EventKind::KeyActivated { .. }
+        | EventKind::KeyRetired { .. } => (Vec::new(), Vec::new()),
     }
 }

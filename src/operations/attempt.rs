@@ -5,9 +5,9 @@ use ssh_key::PublicKey;
 use super::{authority::Authority, error::Error, record};
 use crate::{
     ca::draft::fingerprint,
-    identity::{Holder, Identity},
-    ledger::What,
-    policy::{Ask, Context, Means},
+    identity::{Identity, KeyHolder},
+    ledger::EventKind,
+    policy::{Ask, AuthMethod, Context},
 };
 
 /// An attempt of a proven identity.
@@ -25,7 +25,7 @@ pub struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     /// The attempt of a key holder.
-    pub fn of(holder: &'a Holder, ask: &'a Ask, context: Context) -> Self {
+    pub fn of(holder: &'a KeyHolder, ask: &'a Ask, context: Context) -> Self {
         Self {
             identity: holder.identity(),
             key: Some(holder.key()),
@@ -55,9 +55,9 @@ impl<'a> Attempt<'a> {
         asked
             .params
             .retain(|name, _| policy.has_parameter(&self.ask.role, name));
-        let denied = What::Denied {
+        let denied = EventKind::Denied {
             cut: asked.params.len() < all,
-            unbound: Means::of(self.identity) == Means::UnboundToken,
+            unbound: AuthMethod::of(self.identity) == AuthMethod::UnboundToken,
             who: record::who(self.identity),
             ask: asked,
             key: self.key.map(fingerprint),

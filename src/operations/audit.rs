@@ -30,7 +30,7 @@ pub struct Range {
 
 /// Some of the ledger's leaves.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub struct LeafRange {
     /// Index and stored bytes, in the order asked for.
     pub entries: Vec<(u64, Vec<u8>)>,
     /// The ledger's size when this was read.
@@ -41,7 +41,11 @@ pub struct Page {
 ///
 /// # Errors
 /// Returns [`Error::AuditDenied`] if the policy's `[audit]` does not name this identity.
-pub async fn list(authority: &Authority, identity: &Identity, range: Range) -> Result<Page, Error> {
+pub async fn list(
+    authority: &Authority,
+    identity: &Identity,
+    range: Range,
+) -> Result<LeafRange, Error> {
     check_may_audit(authority, identity)?;
     let size = authority.store.size();
     let (from, count) = stretch(range, size);
@@ -53,7 +57,7 @@ pub async fn list(authority: &Authority, identity: &Identity, range: Range) -> R
         entries.reverse();
     }
     bound(&mut entries);
-    Ok(Page { entries, size })
+    Ok(LeafRange { entries, size })
 }
 
 /// Keeps the first leaf, and as many after it as one answer may hold.

@@ -10,7 +10,7 @@ use super::{documents::Published, error::Error};
 use crate::{
     ca::{Ca, KeyState, draft::fingerprint},
     identity::Identity,
-    ledger::{Standing, What, bucket::Buckets},
+    ledger::{EventKind, LedgerState, bucket::Buckets},
     notify::Notifier,
     policy::Policy,
     store::Store,
@@ -119,8 +119,8 @@ impl Authority {
     pub(super) async fn settle_policy(&self, now: OffsetDateTime) -> Result<(), Error> {
         let _replacing = self.replacing.lock().await;
         let policy = self.policy();
-        let is_in_force = |standing: &Standing| standing.policy() == Some(policy.hash());
-        if !self.store.standing(is_in_force) {
+        let is_in_force = |state: &LedgerState| state.policy() == Some(policy.hash());
+        if !self.store.state(is_in_force) {
             self.store.record(policy_event(&policy), now).await?;
         }
         Ok(())
@@ -138,16 +138,16 @@ impl Authority {
     }
 }
 
-fn policy_event(policy: &Policy) -> What {
-    What::PolicyLoaded {
+fn policy_event(policy: &Policy) -> EventKind {
+    EventKind::PolicyLoaded {
         policy: policy.hash().to_owned(),
     }
 }
 
-fn key_event(key: String, state: KeyState) -> What {
+fn key_event(key: String, state: KeyState) -> EventKind {
     match state {
-        KeyState::Staged => What::KeyStaged { key },
-        KeyState::Active => What::KeyActivated { key },
-        KeyState::Retired => What::KeyRetired { key },
+        KeyState::Staged => EventKind::KeyStaged { key },
+        KeyState::Active => EventKind::KeyActivated { key },
+        KeyState::Retired => EventKind::KeyRetired { key },
     }
 }

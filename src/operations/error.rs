@@ -2,7 +2,7 @@
 
 use crate::{
     ca,
-    ledger::standing::{Objection, Rule},
+    ledger::state::{Rejection, Rule},
     policy::Denial,
     reason,
     ssh::{key, krl},
@@ -23,13 +23,13 @@ pub enum Error {
     AdminDenied,
     /// Sign in with another key.
     #[error("subject key is refused: {0}")]
-    SubjectKey(key::Refusal),
+    SubjectKey(key::InvalidKey),
     /// Correct the ask.
     #[error("{0}")]
     Invalid(String),
     /// Do what the objection says: the ledger holds something against it.
     #[error("refused: {0}")]
-    Objection(Objection),
+    Rejection(Rejection),
     /// Look elsewhere: there is no such entry.
     #[error("{0}")]
     NotFound(String),
@@ -52,7 +52,7 @@ impl Error {
     /// Whether the policy was replaced before the decision was recorded: nothing was recorded, and
     /// the policy in force must decide.
     pub(super) fn is_policy_changed(&self) -> bool {
-        matches!(self, Self::Objection(objection) if objection.rule == Rule::PolicyChanged)
+        matches!(self, Self::Rejection(rejection) if rejection.rule == Rule::PolicyChanged)
     }
 
     /// The code and the sentence of a `denied` event. `None`: not a refusal of the ask, or one that
@@ -60,7 +60,7 @@ impl Error {
     pub(super) fn denial(&self) -> Option<(&'static str, String)> {
         match self {
             Self::Denied(denial) => Some((denial.reason.code(), denial.detail.clone())),
-            Self::Objection(objection) => Some((objection.rule.code(), objection.detail.clone())),
+            Self::Rejection(rejection) => Some((rejection.rule.code(), rejection.detail.clone())),
             Self::Invalid(problem) => Some((reason::ASK_MALFORMED, problem.clone())),
             Self::SubjectKey(_) => Some((reason::SUBJECT_KEY, self.to_string())),
             Self::Ca(error) => Some((reason::NOT_ISSUABLE, error.to_string())),
@@ -92,7 +92,7 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Range { .. } => Self::NotFound(error.to_string()),
-            store::Error::Objection(objection) => Self::Objection(objection),
+            store::Error::Rejection(rejection) => Self::Rejection(rejection),
             store::Error::Unavailable(_)
             | store::Error::Locked(_)
             | store::Error::Start(_)

@@ -25,13 +25,13 @@ use super::{
 };
 use crate::{
     ca::{Draft, draft::fingerprint},
-    identity::Holder,
+    identity::KeyHolder,
     ledger::{
-        What,
+        EventKind,
         event::{self, Issued},
-        standing::{Objection, Request, Rule},
+        state::{Rejection, Request, Rule},
     },
-    policy::{Ask, Context, Decision, Grant, Page, Pending, Policy, Restriction},
+    policy::{Ask, Context, Decision, Grant, PageTiming, Pending, Policy, Restriction},
 };
 
 /// A pass, with the grant it came from.
@@ -65,7 +65,7 @@ pub struct Issuance<'a> {
     pub(super) authority: &'a Authority,
     /// The policy that decides: the one in force when the current decision began.
     pub(super) policy: Arc<Policy>,
-    pub(super) holder: &'a Holder,
+    pub(super) holder: &'a KeyHolder,
     pub(super) ask: &'a Ask,
     pub(super) context: Context,
 }
@@ -112,7 +112,7 @@ impl Step for Issue {
             Ok(grant) => grant,
             Err(refusal) => return it.refuse(refusal).await,
         };
-        if self.paged.is_none() && it.policy.page(it.ask) == Some(Page::Before) {
+        if self.paged.is_none() && it.policy.page(it.ask) == Some(PageTiming::Before) {
             let drafted = it.draft(&grant, self.nonce).await?;
             page::before(it.authority, &drafted.issued, it.context, &self.nonce).await?;
             self.paged = Some(grant.as_restriction());
@@ -146,7 +146,7 @@ impl<'a> Issuance<'a> {
     /// Begins to answer `ask`. Nothing is decided or recorded yet.
     pub fn new(
         authority: &'a Authority,
-        holder: &'a Holder,
+        holder: &'a KeyHolder,
         ask: &'a Ask,
         context: Context,
     ) -> Self {
@@ -164,7 +164,7 @@ impl<'a> Issuance<'a> {
     /// `nonce` is random and used once.
     ///
     /// # Errors
-    /// Returns [`Error::Denied`], [`Error::Invalid`], [`Error::Objection`], [`Error::SubjectKey`]
+    /// Returns [`Error::Denied`], [`Error::Invalid`], [`Error::Rejection`], [`Error::SubjectKey`]
     /// or [`Error::PageFailed`] if the ask is refused; the ledger holds that refusal once. Returns
     /// [`Error::Store`] if the ledger cannot be written, and [`Error::Ca`] if the key fails; the
     /// ledger says why. No pass leaves in either case: if only the jump pass fails, the ledger
@@ -202,8 +202,8 @@ impl<'a> Issuance<'a> {
                 Err(error) => return Err(error),
             }
         }
-        let objection = Objection::policy_changed();
-        self.refuse(Error::Objection(objection)).await
+        let rejection = Rejection::policy_changed();
+        self.refuse(Error::Rejection(rejection)).await
     }
 
     fn decision(&self) -> Decision {
@@ -238,10 +238,10 @@ impl<'a> Issuance<'a> {
         }
         if !self.authority.may_open(identity, now) {
             let detail = "you have opened many requests lately: wait a minute, and try again";
-            let objection = Objection::new(Rule::TooMany, detail);
-            return self.refuse(Error::Objection(objection)).await;
+            let rejection = Rejection::new(Rule::TooMany, detail);
+            return self.refuse(Error::Rejection(rejection)).await;
         }
-        let requested = What::Requested(Box::new(self.basis().requested(pending)));
+        let requested = EventKind::Requested(Box::new(self.basis().requested(pending)));
         let id = self.authority.store.record(requested, now).await?;
         view::get(self.authority, identity, id, now).await
     }
@@ -269,8 +269,8 @@ impl<'a> Issuance<'a> {
         let request = self
             .authority
             .store
-            .standing(|standing| standing.redeemable(id, &who, &key, now).cloned());
-        request.map_err(Error::Objection)
+            .state(|state| state.redeemable(id, &who, &key, now).cloned());
+        request.map_err(Error::Rejection)
     }
 
     /// Makes the pass and its jump pass, if it has one. Both are drafted before either is recorded:
@@ -279,20 +279,20 @@ impl<'a> Issuance<'a> {
         let drafted = self.draft(&grant, nonce).await?;
         let jump = match grant.jump() {
             None => None,
-            Some((way, rights)) => {
+            Some((jump_host, rights)) => {
                 let drafted = self.draft(&rights, jump::nonce(&nonce)).await?;
-                Some((way.clone(), rights, drafted))
+                Some((jump_host.clone(), rights, drafted))
             }
         };
         let certificate = self.sign(drafted).await?;
         let jump = match jump {
             None => None,
-            Some((way, grant, mut drafted)) => {
-                let (bastion, pass) = (way.bastion.clone(), certificate.serial());
+            Some((jump_host, grant, mut drafted)) => {
+                let (bastion, pass) = (jump_host.bastion.clone(), certificate.serial());
                 drafted.issued.jump = Some(event::Jump { bastion, pass });
                 let certificate = self.sign(drafted).await?;
                 Some(Jump {
-                    way,
+                    jump_host,
                     certificate,
                     grant,
                 })
@@ -327,7 +327,7 @@ impl<'a> Issuance<'a> {
                 let cause = error.to_string();
                 tracing::error!(serial, cause, "signing failed");
                 store
-                    .record(What::SigningFailed { serial, cause }, now)
+                    .record(EventKind::SigningFailed { serial, cause }, now)
                     .await?;
                 Err(Error::Ca(error))
             }

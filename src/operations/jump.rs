@@ -6,13 +6,13 @@
 use sha2::{Digest, Sha256};
 use ssh_key::Certificate;
 
-use crate::policy::{Grant, bastion::Way};
+use crate::policy::{Grant, bastion::JumpHost};
 
 /// A jump pass.
 #[derive(Debug)]
 pub struct Jump {
     /// The bastion, and the login there.
-    pub way: Way,
+    pub jump_host: JumpHost,
     /// Signed, linted and verified.
     pub certificate: Certificate,
     /// The policy's answer.

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use super::{authority::Authority, error::Error};
 use crate::{
     ledger::{
-        Standing, What,
+        EventKind, LedgerState,
         event::{Applicant, Issued},
     },
     notify::{Page, Unanswered},
@@ -19,7 +19,7 @@ use crate::{
 /// If the caller disconnects meanwhile, the page goes on all the same, and the ledger says so.
 ///
 /// # Errors
-/// Returns [`Error::PageFailed`] if no receiver acknowledges, and [`Error::Objection`] if the
+/// Returns [`Error::PageFailed`] if no receiver acknowledges, and [`Error::Rejection`] if the
 /// caller is locked; each is recorded once.
 pub(super) async fn before(
     authority: &Authority,
@@ -67,18 +67,18 @@ async fn expect_unlocked(
     context: Context,
 ) -> Result<(), Error> {
     let applicant = Applicant::new(&issued.who, Some(&issued.key), Some(&issued.ask.role));
-    let standing = |standing: &Standing| {
-        standing.expect_unlocked(&applicant)?;
-        standing.admit_emergency(issued)
+    let state = |state: &LedgerState| {
+        state.expect_unlocked(&applicant)?;
+        state.admit_emergency(issued)
     };
-    let Err(objection) = authority.store.standing(standing) else {
+    let Err(rejection) = authority.store.state(state) else {
         return Ok(());
     };
-    let denial = What::Issued(Box::new(issued.clone())).refused(&objection);
+    let denial = EventKind::Issued(Box::new(issued.clone())).refused(&rejection);
     if let Some(denial) = denial {
         authority.store.refuse(denial, context.now).await?;
     }
-    Err(Error::Objection(objection))
+    Err(Error::Rejection(rejection))
 }
 
 /// The `denied` event of an ask whose page failed, without its sentence.
@@ -89,9 +89,9 @@ impl Denial {
         Self(Box::new(issued.clone()))
     }
 
-    fn with(self, detail: String) -> What {
+    fn with(self, detail: String) -> EventKind {
         let issued = self.0;
-        What::Denied {
+        EventKind::Denied {
             who: issued.who,
             ask: issued.ask,
             key: Some(issued.key),

@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 pub use super::documents::{Document, Revocations};
 use super::{authority::Authority, error::Error};
 use crate::{
-    ca::{self, Ca, draft::fingerprint, statement::Statement},
-    ledger::Standing,
+    ca::{self, Ca, document::HostDocument, draft::fingerprint},
+    ledger::LedgerState,
     ssh::krl::{Krl, Revoked},
     unix_seconds::UnixSeconds,
 };
@@ -25,7 +25,7 @@ use crate::{
 pub fn revocations(authority: &Authority, now: OffsetDateTime) -> Result<Arc<Revocations>, Error> {
     let now = UnixSeconds::from(now).get();
     let mut last = authority.published.revocations();
-    let version = authority.store.standing(Standing::revocation_version);
+    let version = authority.store.state(LedgerState::revocation_version);
     match &*last {
         Some(last) if last.version == version => Ok(last.clone()),
         Some(_) | None => {
@@ -47,7 +47,7 @@ pub fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Error> {
         Some(last) => Ok(last.clone()),
         None => {
             let lines = key_lines(&authority.ca, authority.published.keys_version)?;
-            let fresh = Arc::new(document(&authority.ca, Statement::CaKeys, lines)?);
+            let fresh = Arc::new(document(&authority.ca, HostDocument::CaKeys, lines)?);
             *last = Some(fresh.clone());
             Ok(fresh)
         }
@@ -61,23 +61,23 @@ fn list(authority: &Authority, now: u64) -> Result<Revocations, Error> {
         // A CA key that is no longer configured may still be trusted by a host that is late.
         known.map(|(_, blob)| blob.clone()).unwrap_or_default()
     };
-    let (version, passes) = authority.store.standing(|standing| {
-        let passes = standing.revoked().map(|pass| Revoked {
+    let (version, passes) = authority.store.state(|state| {
+        let passes = state.revoked().map(|pass| Revoked {
             serial: pass.serial,
             ca: blob(&pass.ca),
         });
-        (standing.revocation_version(), passes.collect::<Vec<_>>())
+        (state.revocation_version(), passes.collect::<Vec<_>>())
     });
     let body = Krl::new(version, now, passes).publish()?;
     Ok(Revocations {
-        document: document(&authority.ca, Statement::Krl, body)?,
+        document: document(&authority.ca, HostDocument::Krl, body)?,
         version,
     })
 }
 
-fn document(ca: &Ca, statement: Statement, body: Vec<u8>) -> Result<Document, Error> {
+fn document(ca: &Ca, document: HostDocument, body: Vec<u8>) -> Result<Document, Error> {
     Ok(Document {
-        signature: ca.state(statement, &body)?,
+        signature: ca.sign_document(document, &body)?,
         digest: base16ct::lower::encode_string(&Sha256::digest(&body)),
         body: body.into(),
     })

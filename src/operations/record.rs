@@ -6,15 +6,15 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use crate::{
     ca::{Draft, draft::fingerprint},
-    identity::{self, Binding, Holder, Identity},
+    identity::{self, Binding, Identity, KeyHolder},
     ledger::{
         approval, emergency,
-        event::{Asked, Issued, Requested, Through, Who, bounds},
-        standing::Request,
+        event::{Actor, Issued, RequestDetails, Requested, RequestedJumpHost, bounds},
+        state::Request,
     },
     policy::{
-        Ask, Context, Grant, Means, Pending, Person, Restriction,
-        bastion::{Passage, Way},
+        Ask, AuthMethod, Context, Grant, Pending, Person, Restriction,
+        bastion::{JumpHost, JumpHostLimit},
     },
     ssh::options::Extension,
     unix_seconds::UnixSeconds,
@@ -22,7 +22,7 @@ use crate::{
 
 /// What the events of one issuance share.
 pub(super) struct Basis<'a> {
-    pub(super) holder: &'a Holder,
+    pub(super) holder: &'a KeyHolder,
     pub(super) ask: &'a Ask,
     pub(super) context: Context,
     /// The hash of the policy that decided.
@@ -45,7 +45,7 @@ impl Basis<'_> {
             extensions: extension_words(pending.extensions()),
             ttl_seconds: pending.ttl().as_secs(),
             policy: self.policy.to_owned(),
-            through: pending.way().map(through),
+            through: pending.jump_host().map(through),
         }
     }
 
@@ -75,8 +75,8 @@ impl Basis<'_> {
 }
 
 /// The identity, with the claims that the policy saw.
-pub(super) fn who(identity: &Identity) -> Who {
-    Who {
+pub(super) fn who(identity: &Identity) -> Actor {
+    Actor {
         issuer: identity.issuer().to_owned(),
         subject: identity.subject().to_owned(),
         label: identity.label().to_owned(),
@@ -85,8 +85,8 @@ pub(super) fn who(identity: &Identity) -> Who {
 }
 
 /// The ask as it was given.
-pub(super) fn asked(ask: &Ask, context: Context) -> Asked {
-    Asked {
+pub(super) fn asked(ask: &Ask, context: Context) -> RequestDetails {
+    RequestDetails {
         role: ask.role.clone(),
         host: ask.host.clone(),
         params: ask.params.clone(),
@@ -143,17 +143,17 @@ pub(super) fn expect_recordable_command(command: Option<&str>) -> Result<(), Str
 }
 
 /// The approver of a request, with the claims of that time. `None` if the ledger has no claims.
-pub(super) fn person(approver: &Who) -> Option<Person<'_>> {
+pub(super) fn person(approver: &Actor) -> Option<Person<'_>> {
     Some(Person {
         issuer: &approver.issuer,
         subject: &approver.subject,
         claims: approver.claims.as_object()?,
-        means: Means::Token,
+        auth_method: AuthMethod::Token,
     })
 }
 
 /// A recorded ask, for the conditions that judge it again.
-pub(super) fn ask(asked: &Asked) -> Ask {
+pub(super) fn ask(asked: &RequestDetails) -> Ask {
     Ask {
         role: asked.role.clone(),
         host: asked.host.clone(),
@@ -183,24 +183,24 @@ pub(super) fn rights(asked: &Requested) -> Restriction {
                 .collect(),
         ),
         ttl: Some(Duration::from_secs(asked.ttl_seconds)),
-        passage: passage(asked.through.as_ref()),
+        jump_host: jump_host(asked.through.as_ref()),
     }
 }
 
-fn through(way: &Way) -> Through {
-    Through {
-        bastion: way.bastion.clone(),
-        principals: way.principals().iter().cloned().collect(),
-        source_addresses: way.source().map(networks),
+fn through(jump_host: &JumpHost) -> RequestedJumpHost {
+    RequestedJumpHost {
+        bastion: jump_host.bastion.clone(),
+        principals: jump_host.principals().iter().cloned().collect(),
+        source_addresses: jump_host.source().map(networks),
     }
 }
 
 /// A request that was approved without a bastion opens no way through one.
-fn passage(through: Option<&Through>) -> Passage {
+fn jump_host(through: Option<&RequestedJumpHost>) -> JumpHostLimit {
     let Some(through) = through else {
-        return Passage::Direct;
+        return JumpHostLimit::Direct;
     };
-    Passage::Through {
+    JumpHostLimit::Through {
         bastion: through.bastion.clone(),
         principals: through.principals.iter().cloned().collect(),
         source: through.source_addresses.as_deref().map(parsed),
@@ -220,7 +220,7 @@ fn emergency_proof(proven: &identity::emergency::Emergency) -> Box<emergency::Pr
     let signatures = proven.signers().iter().map(|signer| {
         let person = &signer.person;
         emergency::Signature {
-            who: Who {
+            who: Actor {
                 issuer: person.issuer.clone(),
                 subject: person.subject.clone(),
                 label: person.label.clone(),
@@ -241,7 +241,7 @@ fn emergency_proof(proven: &identity::emergency::Emergency) -> Box<emergency::Pr
 fn extension_words(extensions: &BTreeSet<Extension>) -> Vec<String> {
     extensions
         .iter()
-        .map(|extension| extension.word().to_owned())
+        .map(|extension| extension.as_str().to_owned())
         .collect()
 }
 

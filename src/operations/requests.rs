@@ -17,14 +17,14 @@ use crate::{
     policy::Restriction,
 };
 
-pub use crate::ledger::standing::Request;
+pub use crate::ledger::state::Request;
 pub use deciding::{Verdict, decide};
 pub use view::{View, about, get};
-pub use viewing::{Change, PAGE, Page, Viewer, changes, list};
+pub use viewing::{Change, ListOptions, PAGE, Viewer, changes, list};
 
 /// A number that grows with each change of any request.
 pub fn revision(authority: &Authority) -> u64 {
-    authority.store.standing(|standing| standing.revision())
+    authority.store.state(|state| state.revision())
 }
 
 /// Waits until [`revision`] differs from `seen`. Returns false if the store was closed before.
@@ -36,7 +36,7 @@ pub async fn changed(authority: &Authority, seen: u64) -> bool {
 /// The digest that deciders of this request sign.
 ///
 /// # Errors
-/// Returns [`Error::Objection`] with the rule `NoSuchRequest` if there is no such request.
+/// Returns [`Error::Rejection`] with the rule `NoSuchRequest` if there is no such request.
 pub async fn digest(authority: &Authority, id: u64) -> Result<(Request, Hash), Error> {
     let request = view::find(authority, id)?;
     let event = view::event(authority, id).await?;

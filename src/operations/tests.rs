@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     ca::{self, Ca, KeyState, draft::fingerprint, key::Key},
-    identity::{Holder, Identity},
-    ledger::{Event, What, checkpoint::Signer},
+    identity::{Identity, KeyHolder},
+    ledger::{Event, EventKind, checkpoint::Signer},
     policy::{Ask, Context, Policy, Reason},
     store::Store,
 };
@@ -67,7 +67,7 @@ impl World {
     async fn with_key(key: Key) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let signer = Signer::new("ca.example.com/ledger", &[1; 32]).unwrap();
-        let started = What::started("test", "ca.example.com");
+        let started = EventKind::started("test", "ca.example.com");
         let store = Store::open(folder.path(), signer, started, now())
             .await
             .unwrap();
@@ -94,14 +94,14 @@ impl World {
     }
 
     /// What `action` left in the ledger.
-    async fn added<T>(&self, action: impl Future<Output = T>) -> (T, Vec<What>) {
+    async fn added<T>(&self, action: impl Future<Output = T>) -> (T, Vec<EventKind>) {
         let before = self.events().await.len();
         let result = action.await;
         let added = self.events().await.into_iter().skip(before);
         (result, added.map(|event| event.what).collect())
     }
 
-    async fn issue(&self, holder: &Holder, ask: &Ask) -> Result<Pass, Error> {
+    async fn issue(&self, holder: &KeyHolder, ask: &Ask) -> Result<Pass, Error> {
         let issuance = Issuance::new(&self.authority, holder, ask, context());
         match issuance.issue([3; 32]).await? {
             Outcome::Pass(pass) => Ok(*pass),
@@ -129,8 +129,8 @@ fn identity(groups: &[&str]) -> Identity {
     Identity::sample(json!({ "sub": "alice", "groups": groups }))
 }
 
-fn alice() -> Holder {
-    Holder::sample(identity(&["sre", "oncall"]), &subject_key())
+fn alice() -> KeyHolder {
+    KeyHolder::sample(identity(&["sre", "oncall"]), &subject_key())
 }
 
 fn subject_key() -> PublicKey {
@@ -159,7 +159,7 @@ async fn a_pass_is_one_event_and_its_serial_is_the_events_index() {
     let events = world.events().await;
     let index = events.last().unwrap().index;
     assert_eq!(pass.certificate.serial(), index);
-    let [What::Issued(issued)] = &added[..] else {
+    let [EventKind::Issued(issued)] = &added[..] else {
         panic!("{added:?}")
     };
     assert_eq!(issued.key_id, pass.certificate.key_id());
@@ -187,7 +187,7 @@ async fn the_event_holds_the_hash_of_the_bytes_that_were_signed() {
     let signature = Vec::<u8>::try_from(certificate.signature().clone()).unwrap();
     bytes.truncate(bytes.len() - signature.len() - 4);
     let hash = base16ct::lower::encode_string(&Sha256::digest(&bytes));
-    let [What::Issued(issued)] = &added[..] else {
+    let [EventKind::Issued(issued)] = &added[..] else {
         panic!("{added:?}")
     };
     assert_eq!(issued.to_be_signed, hash);
@@ -196,7 +196,7 @@ async fn the_event_holds_the_hash_of_the_bytes_that_were_signed() {
 #[tokio::test]
 async fn a_denial_is_one_event_and_no_pass() {
     let world = World::new().await;
-    let mallory = Holder::sample(identity(&[]), &subject_key());
+    let mallory = KeyHolder::sample(identity(&[]), &subject_key());
     let cases = [
         ("unknown role", alice(), ask("root"), Reason::UnknownRole),
         (
@@ -219,7 +219,7 @@ async fn a_denial_is_one_event_and_no_pass() {
             panic!("{case}: {result:?}")
         };
         assert_eq!(denial.reason, expected, "{case}");
-        let [What::Denied { reason, key, .. }] = &added[..] else {
+        let [EventKind::Denied { reason, key, .. }] = &added[..] else {
             panic!("{case}: {added:?}")
         };
         assert_eq!(reason, expected.code(), "{case}");
@@ -256,10 +256,10 @@ async fn what_the_policy_grants_the_linter_takes_whatever_a_pattern_lets_through
 #[tokio::test]
 async fn the_cas_own_key_gets_no_pass_and_leaves_one_event() {
     let world = World::new().await;
-    let holder = Holder::sample(identity(&["sre"]), world.authority.ca.active());
+    let holder = KeyHolder::sample(identity(&["sre"]), world.authority.ca.active());
     let (result, added) = world.added(world.issue(&holder, &ask("shell"))).await;
     assert!(matches!(result, Err(Error::SubjectKey(_))), "{result:?}");
-    let [What::Denied { reason, .. }] = &added[..] else {
+    let [EventKind::Denied { reason, .. }] = &added[..] else {
         panic!("{added:?}")
     };
     assert_eq!(reason, "SUBJECT_KEY");
@@ -274,7 +274,11 @@ async fn a_key_that_answers_with_anothers_signature_makes_no_pass_and_the_ledger
         matches!(result, Err(Error::Ca(ca::Error::Signature))),
         "{result:?}"
     );
-    let [What::Issued(_), What::SigningFailed { serial, .. }] = &added[..] else {
+    let [
+        EventKind::Issued(_),
+        EventKind::SigningFailed { serial, .. },
+    ] = &added[..]
+    else {
         panic!("{added:?}")
     };
     assert_eq!(*serial + 1, world.events().await.last().unwrap().index);
@@ -310,7 +314,7 @@ async fn many_at_once_get_a_serial_each() {
         .await
         .into_iter()
         .filter_map(|event| match event.what {
-            What::Issued(_) => Some(event.index),
+            EventKind::Issued(_) => Some(event.index),
             _ => None,
         });
     assert_eq!(serials, issued.collect());
@@ -332,7 +336,7 @@ async fn what_was_refused_before_the_policy_is_one_event() {
     let (result, added) = world.added(refused).await;
     result.unwrap();
     let [
-        What::Denied {
+        EventKind::Denied {
             reason, ask, key, ..
         },
     ] = &added[..]
@@ -353,7 +357,7 @@ async fn a_new_policy_is_recorded_before_it_is_in_force() {
     result.unwrap();
     assert_eq!(
         added,
-        [What::PolicyLoaded {
+        [EventKind::PolicyLoaded {
             policy: hash.clone()
         }]
     );
@@ -372,17 +376,20 @@ async fn the_ledger_names_keys_and_policy_from_the_start() {
     let world = World::new().await;
     let key = fingerprint(world.authority.ca.active());
     let policy = world.authority.policy().hash().to_owned();
-    let events: Vec<What> = world
+    let events: Vec<EventKind> = world
         .events()
         .await
         .into_iter()
         .map(|event| event.what)
         .collect();
-    let [What::Started { .. }, rest @ ..] = &events[..] else {
+    let [EventKind::Started { .. }, rest @ ..] = &events[..] else {
         panic!("{events:?}")
     };
     assert_eq!(
         rest,
-        [What::KeyActivated { key }, What::PolicyLoaded { policy }]
+        [
+            EventKind::KeyActivated { key },
+            EventKind::PolicyLoaded { policy }
+        ]
     );
 }

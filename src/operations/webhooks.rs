@@ -1,7 +1,7 @@
 //! Deliveries to webhooks, for the administrators whom the policy's `[admin]` names.
 
 use super::{admin::expect_reader, authority::Authority, error::Error, record};
-pub use crate::notify::{DeadLetter, Report, Which};
+pub use crate::notify::{DeadLetter, DeliveryReport, Which};
 use crate::{identity::Identity, ledger::event::Applicant, policy::Context};
 
 /// Dead letters of one webhook.
@@ -21,7 +21,7 @@ pub async fn list(
     authority: &Authority,
     identity: &Identity,
     context: Context,
-) -> Result<Vec<Report>, Error> {
+) -> Result<Vec<DeliveryReport>, Error> {
     expect_reader(authority, identity, context, "list webhooks").await?;
     Ok(authority.notifier.reports())
 }
@@ -43,8 +43,8 @@ pub async fn retry(
     let who = record::who(identity);
     authority
         .store
-        .standing(|standing| standing.expect_unlocked(&Applicant::new(&who, None, None)))
-        .map_err(Error::Objection)?;
+        .state(|state| state.expect_unlocked(&Applicant::new(&who, None, None)))
+        .map_err(Error::Rejection)?;
     let revived = authority.notifier.revive(webhook, which, context.now);
     match (revived, which) {
         (None, _) => Err(Error::NotFound(format!("there is no webhook {webhook:?}"))),

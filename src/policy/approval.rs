@@ -8,9 +8,9 @@ use super::{
     Denial, Error, Grant, Reason, Restriction,
     condition::Condition,
     file::{self, Text},
-    grant::Way,
+    grant::JumpHost,
     limits,
-    paging::timing::Page,
+    paging::timing::PageTiming,
     registered,
 };
 use crate::ssh::options::Extension;
@@ -32,7 +32,7 @@ pub(super) struct Emergency {
     pub(super) review: Condition,
     /// How many people's registered keys it takes where there is no token.
     pub(super) keys: u32,
-    pub(super) page: Page,
+    pub(super) page: PageTiming,
 }
 
 impl Approval {
@@ -110,8 +110,8 @@ impl Pending {
         self.grant.extensions()
     }
     /// The way through a bastion that it would take.
-    pub fn way(&self) -> Option<&Way> {
-        self.grant.way()
+    pub fn jump_host(&self) -> Option<&JumpHost> {
+        self.grant.jump_host()
     }
     /// How long it would last.
     pub fn ttl(&self) -> Duration {

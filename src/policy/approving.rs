@@ -2,7 +2,7 @@
 
 use super::{
     Ask, Person, Policy,
-    condition::{Condition, Facts},
+    condition::{Condition, EvalContext},
 };
 use crate::identity::Identity;
 
@@ -27,7 +27,7 @@ impl Policy {
     }
 
     pub(super) fn holds(&self, condition: &Condition, person: Person<'_>, ask: &Ask) -> bool {
-        Facts::new(person, ask, &self.patterns)
-            .is_ok_and(|facts| condition.evaluate(&facts) == Ok(true))
+        EvalContext::new(person, ask, &self.patterns)
+            .is_ok_and(|eval_context| condition.evaluate(&eval_context) == Ok(true))
     }
 }

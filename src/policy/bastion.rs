@@ -12,7 +12,7 @@ use std::{
 
 use ipnet::IpNet;
 
-pub use super::grant::{Passage, Way};
+pub use super::grant::{JumpHost, JumpHostLimit};
 use super::{
     Denial, Error, Grant, Reason, Restriction,
     file::{self, Text},
@@ -163,13 +163,13 @@ impl Bastion {
     ///
     /// # Errors
     /// The limits give no forwarding, or leave no address to come from.
-    pub(super) fn way(
+    pub(super) fn jump_host(
         &self,
         role: &str,
         ttl: Duration,
         caller: Option<IpAddr>,
         limits: &Limits,
-    ) -> Result<Way, Denial> {
+    ) -> Result<JumpHost, Denial> {
         let own = Restriction {
             command: Some(ONLY_FORWARDS.to_owned()),
             source: self
@@ -188,7 +188,7 @@ impl Bastion {
             let never = "[limits] never gives port-forwarding, without which nobody gets through";
             return Err(self.refuse(Reason::Extension, never));
         }
-        Ok(Way {
+        Ok(JumpHost {
             bastion: self.name.clone(),
             host: self.host.clone(),
             port: self.port,

@@ -3,8 +3,8 @@
 use serde_json::Map;
 
 use super::{
-    Ask, Means, Person, Policy,
-    condition::Facts,
+    Ask, AuthMethod, Person, Policy,
+    condition::EvalContext,
     parameter::{Parameter, Rule},
     require::Require,
     role::Role,
@@ -73,10 +73,10 @@ impl Policy {
             issuer: "",
             subject: "",
             claims: &claims,
-            means: Means::Token,
+            auth_method: AuthMethod::Token,
         };
-        let facts = Facts::new(nobody, &ask, &self.patterns).ok()?;
-        match role.allow.evaluate(&facts) {
+        let eval_context = EvalContext::new(nobody, &ask, &self.patterns).ok()?;
+        match role.allow.evaluate(&eval_context) {
             Ok(true) => Some(
                 "is open to everyone who can sign in, for its condition holds without any claim; name a group"
                     .to_owned(),
@@ -140,7 +140,7 @@ impl Policy {
             for extension in role.extensions.difference(allowed) {
                 warnings.push(format!(
                     "names {}, which [limits] never gives",
-                    extension.word()
+                    extension.as_str()
                 ));
             }
         }

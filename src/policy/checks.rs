@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Denial, Grant, Reason, Restriction,
-    decision::{Case, shorten},
+    decision::{Evaluation, shorten},
 };
 
 /// One check.
@@ -15,9 +15,9 @@ pub(super) struct Check {
     /// Its word in explanations.
     pub(super) name: &'static str,
     /// Refuses the ask, or adds to the findings.
-    pub(super) run: for<'a> fn(&Case<'a>, &mut Findings<'a>) -> Result<(), Denial>,
+    pub(super) run: for<'a> fn(&Evaluation<'a>, &mut Findings<'a>) -> Result<(), Denial>,
     /// Says what the ask passed. `None`: the explanation's summary says it.
-    pub(super) passed: fn(&Case<'_>, &Findings<'_>) -> Option<String>,
+    pub(super) passed: fn(&Evaluation<'_>, &Findings<'_>) -> Option<String>,
 }
 
 /// The results of the checks so far, which later checks need.
@@ -65,7 +65,7 @@ pub(super) const CHECKS: [Check; 10] = [
 ];
 
 /// Runs the checks up to the first refusal.
-pub(super) fn decide(case: &Case<'_>) -> Result<Grant, Denial> {
+pub(super) fn decide(case: &Evaluation<'_>) -> Result<Grant, Denial> {
     let mut findings = Findings::default();
     for check in &CHECKS {
         (check.run)(case, &mut findings)?;
@@ -75,7 +75,7 @@ pub(super) fn decide(case: &Case<'_>) -> Result<Grant, Denial> {
 
 /// Runs every check, and tells `show` each outcome. Decides as [`decide`] does.
 pub(super) fn explain<'a>(
-    case: &Case<'a>,
+    case: &Evaluation<'a>,
     mut show: impl FnMut(&Check, &Findings<'a>, &Result<(), Denial>),
 ) -> Result<Grant, Denial> {
     let (mut findings, mut refusal) = (Findings::default(), None);
@@ -99,37 +99,37 @@ impl Findings<'_> {
     }
 }
 
-fn host<'a>(case: &Case<'a>, findings: &mut Findings<'a>) -> Result<(), Denial> {
+fn host<'a>(case: &Evaluation<'a>, findings: &mut Findings<'a>) -> Result<(), Denial> {
     findings.groups = case.groups()?;
     Ok(())
 }
 
-fn parameter(case: &Case<'_>, findings: &mut Findings<'_>) -> Result<(), Denial> {
+fn parameter(case: &Evaluation<'_>, findings: &mut Findings<'_>) -> Result<(), Denial> {
     findings.own.command = case.command()?;
     Ok(())
 }
 
-fn wishes(case: &Case<'_>, findings: &mut Findings<'_>) -> Result<(), Denial> {
+fn wishes(case: &Evaluation<'_>, findings: &mut Findings<'_>) -> Result<(), Denial> {
     findings.wishes = case.wishes()?;
     Ok(())
 }
 
-fn principal(case: &Case<'_>, findings: &mut Findings<'_>) -> Result<(), Denial> {
+fn principal(case: &Evaluation<'_>, findings: &mut Findings<'_>) -> Result<(), Denial> {
     findings.principals = case.principals(&findings.groups)?;
     Ok(())
 }
 
-fn source(case: &Case<'_>, findings: &mut Findings<'_>) -> Result<(), Denial> {
+fn source(case: &Evaluation<'_>, findings: &mut Findings<'_>) -> Result<(), Denial> {
     findings.own.source = case.source()?;
     Ok(())
 }
 
-fn hours(case: &Case<'_>, findings: &mut Findings<'_>) -> Result<(), Denial> {
+fn hours(case: &Evaluation<'_>, findings: &mut Findings<'_>) -> Result<(), Denial> {
     findings.own.ttl = case.closes_in()?;
     Ok(())
 }
 
-fn narrow(case: &Case<'_>, findings: &mut Findings<'_>) -> Result<(), Denial> {
+fn narrow(case: &Evaluation<'_>, findings: &mut Findings<'_>) -> Result<(), Denial> {
     if findings.is_denied {
         return Ok(());
     }
@@ -138,45 +138,45 @@ fn narrow(case: &Case<'_>, findings: &mut Findings<'_>) -> Result<(), Denial> {
         .narrow(&findings.own)?
         .narrow(case.limits.restriction())?
         .narrow(&findings.wishes)?;
-    let way = case.way(&grant)?;
-    findings.grant = Some(grant.through(way));
+    let jump_host = case.jump_host(&grant)?;
+    findings.grant = Some(grant.through(jump_host));
     Ok(())
 }
 
-fn allow(case: &Case<'_>, _: &Findings<'_>) -> Option<String> {
+fn allow(case: &Evaluation<'_>, _: &Findings<'_>) -> Option<String> {
     let condition = case.condition().ok()?;
     Some(format!("{} holds", shorten(condition.source(), 256)))
 }
 
-fn groups(_: &Case<'_>, findings: &Findings<'_>) -> Option<String> {
+fn groups(_: &Evaluation<'_>, findings: &Findings<'_>) -> Option<String> {
     Some(match findings.groups.as_slice() {
         [] => "any host".to_owned(),
         groups => format!("hosts of {}", groups.join(", ")),
     })
 }
 
-fn command(_: &Case<'_>, findings: &Findings<'_>) -> Option<String> {
+fn command(_: &Evaluation<'_>, findings: &Findings<'_>) -> Option<String> {
     let command = findings.own.command.as_deref();
     Some(command.unwrap_or("no command").to_owned())
 }
 
-fn reason(case: &Case<'_>, _: &Findings<'_>) -> Option<String> {
+fn reason(case: &Evaluation<'_>, _: &Findings<'_>) -> Option<String> {
     Some(match case.role.reason_pattern() {
         None => "none demanded".to_owned(),
         Some(pattern) => format!("matches {pattern}"),
     })
 }
 
-fn lifetime(case: &Case<'_>, _: &Findings<'_>) -> Option<String> {
+fn lifetime(case: &Evaluation<'_>, _: &Findings<'_>) -> Option<String> {
     let ttl = humantime::format_duration(case.role.ttl);
     Some(format!("up to {ttl}"))
 }
 
-fn principals(_: &Case<'_>, findings: &Findings<'_>) -> Option<String> {
+fn principals(_: &Evaluation<'_>, findings: &Findings<'_>) -> Option<String> {
     Some(list(&findings.principals))
 }
 
-fn networks(case: &Case<'_>, findings: &Findings<'_>) -> Option<String> {
+fn networks(case: &Evaluation<'_>, findings: &Findings<'_>) -> Option<String> {
     let networks = findings.own.source.as_ref();
     let networks = networks.map_or("any address".to_owned(), list);
     Some(match case.bastion() {
@@ -185,11 +185,11 @@ fn networks(case: &Case<'_>, findings: &Findings<'_>) -> Option<String> {
     })
 }
 
-fn opening(case: &Case<'_>, _: &Findings<'_>) -> Option<String> {
+fn opening(case: &Evaluation<'_>, _: &Findings<'_>) -> Option<String> {
     Some(demanded(case.role.hours.as_ref(), "any time"))
 }
 
-fn require(case: &Case<'_>, _: &Findings<'_>) -> Option<String> {
+fn require(case: &Evaluation<'_>, _: &Findings<'_>) -> Option<String> {
     Some(demanded(case.role.require.as_ref(), "any sign-in"))
 }
 

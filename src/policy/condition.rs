@@ -5,16 +5,16 @@
 //! that is no boolean. As everywhere in CEL, `a || b` holds when one side does, whatever the other's error.
 //!
 //! The evaluator recurses and has no budget of its own, so its work is bounded before it starts: the length, nesting
-//! and loops of an expression when it is compiled ([`syntax`]), the size of claims when they are converted ([`facts`]).
+//! and loops of an expression when it is compiled ([`syntax`]), the size of claims when they are converted ([`eval_context`]).
 
-pub mod facts;
+pub mod eval_context;
 mod patterns;
 pub mod syntax;
 
 use std::sync::{Arc, OnceLock};
 
 use cel::{ExecutionError, Value, parser::Expression};
-pub use facts::Facts;
+pub use eval_context::EvalContext;
 pub use patterns::{Join, Patterns};
 
 /// A compiled condition.
@@ -47,7 +47,7 @@ impl Condition {
         &self.source
     }
 
-    /// The patterns that [`Facts`] must know to evaluate it.
+    /// The patterns that [`EvalContext`] must know to evaluate it.
     pub fn patterns(&self) -> &Patterns {
         &self.patterns
     }
@@ -61,8 +61,8 @@ impl Condition {
     ///
     /// # Errors
     /// Why it has no answer: a missing claim, an operation on the wrong type, a result that is no boolean.
-    pub fn evaluate(&self, facts: &Facts<'_>) -> Result<bool, String> {
-        match Value::resolve(&self.expression, facts.context()) {
+    pub fn evaluate(&self, eval_context: &EvalContext<'_>) -> Result<bool, String> {
+        match Value::resolve(&self.expression, eval_context.context()) {
             Ok(Value::Bool(holds)) => Ok(holds),
             Ok(other) => Err(format!("it gives a {}, not true or false", other.type_of())),
             Err(error) => Err(explain(&error)),

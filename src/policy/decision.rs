@@ -5,10 +5,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    Ask, Context, Denial, Grant, Means, Person, Reason, Restriction,
+    Ask, AuthMethod, Context, Denial, Grant, Person, Reason, Restriction,
     approval::Emergency,
-    bastion::{Bastion, Bastions, Way},
-    condition::{Condition, Facts},
+    bastion::{Bastion, Bastions, JumpHost},
+    condition::{Condition, EvalContext},
     hosts::{self, Hosts},
     hours,
     limits::Limits,
@@ -21,7 +21,7 @@ use crate::ssh::principal::{self, MAX_COUNT};
 pub(super) const MAX_REASON: usize = 1024;
 
 /// One ask against one role.
-pub(super) struct Case<'a> {
+pub(super) struct Evaluation<'a> {
     pub(super) role: &'a Role,
     pub(super) limits: &'a Limits,
     pub(super) hosts: &'a Hosts,
@@ -30,10 +30,10 @@ pub(super) struct Case<'a> {
     pub(super) ask: &'a Ask,
     pub(super) context: Context,
     /// The claims as conditions see them, or why they cannot be judged.
-    pub(super) facts: &'a Result<Facts<'a>, String>,
+    pub(super) eval_context: &'a Result<EvalContext<'a>, String>,
 }
 
-impl<'a> Case<'a> {
+impl<'a> Evaluation<'a> {
     /// The condition that says who may have the role. An emergency has one of its own.
     pub(super) fn condition(&self) -> Result<&'a Condition, Denial> {
         match (self.ask.emergency, self.emergency()) {
@@ -52,8 +52,8 @@ impl<'a> Case<'a> {
     /// Refuses an identity for which that condition does not hold.
     pub(super) fn allowed(&self) -> Result<(), Denial> {
         let (role, allow) = (&self.role.name, self.condition()?);
-        let outcome = match self.facts {
-            Ok(facts) => allow.evaluate(facts),
+        let outcome = match self.eval_context {
+            Ok(eval_context) => allow.evaluate(eval_context),
             Err(error) => Err(error.clone()),
         };
         match outcome {
@@ -188,7 +188,7 @@ impl<'a> Case<'a> {
                 format!(
                     "role {:?} does not give {}; ask without it",
                     self.role.name,
-                    extension.word()
+                    extension.as_str()
                 ),
             )),
         }
@@ -284,7 +284,7 @@ impl<'a> Case<'a> {
     pub(super) fn signed_in_well(&self) -> Result<(), Denial> {
         match &self.role.require {
             // Whoever comes by a registered key has no token that could say.
-            _ if self.person.means == Means::RegisteredKey => Ok(()),
+            _ if self.person.auth_method == AuthMethod::RegisteredKey => Ok(()),
             None => Ok(()),
             Some(require) => require.check(&self.role.name, self.person, self.context.now),
         }
@@ -316,11 +316,12 @@ impl<'a> Case<'a> {
     }
 
     /// The way through that bastion.
-    pub(super) fn way(&self, grant: &Grant) -> Result<Option<Way>, Denial> {
+    pub(super) fn jump_host(&self, grant: &Grant) -> Result<Option<JumpHost>, Denial> {
         let (role, caller) = (&self.role.name, self.context.caller);
         let bastion = self.bastion()?;
-        let way = bastion.map(|bastion| bastion.way(role, grant.ttl(), caller, self.limits));
-        way.transpose()
+        let jump_host =
+            bastion.map(|bastion| bastion.jump_host(role, grant.ttl(), caller, self.limits));
+        jump_host.transpose()
     }
 }
 

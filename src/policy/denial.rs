@@ -12,7 +12,7 @@ pub struct Denial {
     /// One line for the caller.
     pub detail: String,
     /// What a program needs to meet it (`max_age`, `opens`, ...), by stable names; never a secret.
-    pub facts: BTreeMap<&'static str, String>,
+    pub eval_context: BTreeMap<&'static str, String>,
 }
 
 impl Denial {
@@ -21,14 +21,14 @@ impl Denial {
         Self {
             reason,
             detail: detail.into(),
-            facts: BTreeMap::new(),
+            eval_context: BTreeMap::new(),
         }
     }
 
     /// The same refusal with a fact for programs.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.facts.insert(name, value.into());
+        self.eval_context.insert(name, value.into());
         self
     }
 }
@@ -118,7 +118,7 @@ impl Reason {
     }
 
     /// The word used in `[[test]] expect = "denied: parameter"`.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::UnknownRole => "role",
             Self::NotAllowed => "allow",

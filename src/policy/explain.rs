@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use super::{
     Ask, Context, Denial, NOTHING, Person, Policy,
-    bastion::Way,
+    bastion::JumpHost,
     checks::{self, list},
-    condition::{Condition, Facts, Join},
-    decision::{Case, shorten},
+    condition::{Condition, EvalContext, Join},
+    decision::{Evaluation, shorten},
     role::Role,
     template,
 };
@@ -18,7 +18,7 @@ use super::{
 /// One check of a role and how it came out.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Check {
-    /// Its word, as in [`super::Reason::word`].
+    /// Its word, as in [`super::Reason::as_str`].
     pub name: String,
     /// Whether the ask passes it.
     pub passed: bool,
@@ -51,17 +51,17 @@ impl Policy {
             let asks: Vec<_> = asks.collect();
             let mut explanations = Vec::new();
             // The claims are converted once for all roles.
-            let mut facts = Facts::new(person, &NOTHING, &self.patterns);
+            let mut eval_context = EvalContext::new(person, &NOTHING, &self.patterns);
             for ask in &asks {
-                if let Ok(facts) = &mut facts {
-                    facts.ask(ask);
+                if let Ok(eval_context) = &mut eval_context {
+                    eval_context.ask(ask);
                 }
-                explanations.push(self.explain_one(person, ask, context, &facts));
+                explanations.push(self.explain_one(person, ask, context, &eval_context));
             }
             return explanations;
         }
-        let facts = Facts::new(person, ask, &self.patterns);
-        vec![self.explain_one(person, ask, context, &facts)]
+        let eval_context = EvalContext::new(person, ask, &self.patterns);
+        vec![self.explain_one(person, ask, context, &eval_context)]
     }
 
     fn explain_one<'a>(
@@ -69,13 +69,13 @@ impl Policy {
         person: Person<'a>,
         ask: &'a Ask,
         context: Context,
-        facts: &'a Result<Facts<'a>, String>,
+        eval_context: &'a Result<EvalContext<'a>, String>,
     ) -> Explanation {
         let role = match self.role(&ask.role) {
             Ok(role) => role,
             Err(denial) => return unknown(&ask.role, &denial, &self.roles),
         };
-        let case = self.case(role, person, ask, context, facts);
+        let case = self.case(role, person, ask, context, eval_context);
         let mut rows = Vec::new();
         let decision = checks::explain(&case, |check, findings, outcome| {
             rows.extend(row(&case, check, findings, outcome));
@@ -86,9 +86,9 @@ impl Policy {
                 granted(role, ask),
                 list(grant.principals()),
                 humantime::format_duration(grant.ttl()),
-                grant.way().map(through).unwrap_or_default()
+                grant.jump_host().map(through).unwrap_or_default()
             ),
-            Err(denial) => format!("denied: {}: {}", denial.reason.word(), denial.detail),
+            Err(denial) => format!("denied: {}: {}", denial.reason.as_str(), denial.detail),
         };
         Explanation {
             role: role.name.clone(),
@@ -126,21 +126,23 @@ fn unknown(name: &str, denial: &Denial, roles: &[Role]) -> Explanation {
 
 /// A check and how it came out. `None`: the summary says it.
 fn row(
-    case: &Case<'_>,
+    case: &Evaluation<'_>,
     check: &checks::Check,
     findings: &checks::Findings<'_>,
     outcome: &Result<(), Denial>,
 ) -> Option<Check> {
-    let (name, detail) = match (outcome, case.facts) {
+    let (name, detail) = match (outcome, case.eval_context) {
         (Ok(()), _) => (check.name, (check.passed)(case, findings)?),
-        (Err(denial), facts) if check.name == "allow" => {
-            let detail = match (case.condition(), facts) {
-                (Ok(condition), Ok(facts)) => near_miss(condition, facts, case.person.claims),
+        (Err(denial), eval_context) if check.name == "allow" => {
+            let detail = match (case.condition(), eval_context) {
+                (Ok(condition), Ok(eval_context)) => {
+                    near_miss(condition, eval_context, case.person.claims)
+                }
                 (Err(_), _) | (_, Err(_)) => denial.detail.clone(),
             };
             (check.name, detail)
         }
-        (Err(denial), _) => (denial.reason.word(), denial.detail.clone()),
+        (Err(denial), _) => (denial.reason.as_str(), denial.detail.clone()),
     };
     Some(Check {
         name: name.to_owned(),
@@ -150,19 +152,23 @@ fn row(
 }
 
 /// Whose login at which bastion.
-fn through(way: &Way) -> String {
+fn through(jump_host: &JumpHost) -> String {
     format!(
         ", through bastion {} as {}",
-        way.bastion,
-        list(way.principals())
+        jump_host.bastion,
+        list(jump_host.principals())
     )
 }
 
-fn near_miss(condition: &Condition, facts: &Facts<'_>, claims: &Map<String, Value>) -> String {
+fn near_miss(
+    condition: &Condition,
+    eval_context: &EvalContext<'_>,
+    claims: &Map<String, Value>,
+) -> String {
     let (join, branches) = condition.branches();
     let failing: Vec<_> = branches
         .iter()
-        .map(|branch| (branch, branch.evaluate(facts)))
+        .map(|branch| (branch, branch.evaluate(eval_context)))
         .filter(|(_, outcome)| *outcome != Ok(true))
         .map(|(branch, outcome)| match outcome {
             Err(error) => format!("{} ({})", branch.source(), shorten(&error, 128)),

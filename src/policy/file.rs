@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, ops::Range};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Error, paging::timing::Page};
+use super::{Error, paging::timing::PageTiming};
 
 /// The most bytes a policy file may have.
 const MAX_FILE: usize = 1024 * 1024;
@@ -127,7 +127,7 @@ pub(super) struct Emergency {
     pub(super) review: Spanned<String>,
     pub(super) keys: Option<Spanned<i64>>,
     #[serde(default)]
-    pub(super) page: Page,
+    pub(super) page: PageTiming,
 }
 
 /// One `[[emergency_identity]]`.
@@ -171,7 +171,7 @@ pub(super) struct Parameter {
 pub(super) struct Test {
     pub(super) name: Option<String>,
     #[serde(rename = "as", default)]
-    pub(super) person: Person,
+    pub(super) person: TestPerson,
     /// When it is asked (RFC 3339); absent: when the tests run.
     pub(super) at: Option<Spanned<String>>,
     pub(super) ask: Ask,
@@ -184,7 +184,7 @@ pub(super) struct Test {
 /// `as = { claims = { ... } }`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Person {
+pub(super) struct TestPerson {
     #[serde(default)]
     pub(super) claims: serde_json::Map<String, serde_json::Value>,
     pub(super) issuer: Option<String>,

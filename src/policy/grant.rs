@@ -16,7 +16,7 @@ pub struct Grant {
     source: Option<BTreeSet<IpNet>>,
     extensions: BTreeSet<Extension>,
     ttl: Duration,
-    way: Option<Box<Way>>,
+    jump_host: Option<Box<JumpHost>>,
 }
 
 /// What a grant must stay within. Each part that is `None` restricts nothing.
@@ -33,7 +33,7 @@ pub struct Restriction {
     /// At most this long.
     pub ttl: Option<Duration>,
     /// Only this way.
-    pub passage: Passage,
+    pub jump_host: JumpHostLimit,
 }
 
 impl Grant {
@@ -51,14 +51,14 @@ impl Grant {
             source: None,
             extensions,
             ttl,
-            way: None,
+            jump_host: None,
         }
     }
 
     /// The same, by the way through a bastion.
-    pub(super) fn through(self, way: Option<Way>) -> Self {
+    pub(super) fn through(self, jump_host: Option<JumpHost>) -> Self {
         Self {
-            way: way.map(Box::new),
+            jump_host: jump_host.map(Box::new),
             ..self
         }
     }
@@ -78,9 +78,9 @@ impl Grant {
             source: narrow_source(self.source, restriction.source.as_ref())?,
             extensions: narrow_extensions(self.extensions, restriction.extensions.as_ref()),
             ttl: narrow_ttl(self.ttl, restriction.ttl)?,
-            way: match self.way {
+            jump_host: match self.jump_host {
                 None => None,
-                Some(way) => Some(Box::new(way.narrow(&restriction.passage)?)),
+                Some(jump_host) => Some(Box::new(jump_host.narrow(&restriction.jump_host)?)),
             },
             role: self.role,
         })
@@ -88,12 +88,12 @@ impl Grant {
 
     /// This grant as a restriction: what is narrowed by it gives no more than this grant does.
     pub fn as_restriction(&self) -> Restriction {
-        let passage = match self.way() {
-            None => Passage::Direct,
-            Some(way) => Passage::Through {
-                bastion: way.bastion.clone(),
-                principals: way.principals().clone(),
-                source: way.source().cloned(),
+        let jump_host = match self.jump_host() {
+            None => JumpHostLimit::Direct,
+            Some(jump_host) => JumpHostLimit::Through {
+                bastion: jump_host.bastion.clone(),
+                principals: jump_host.principals().clone(),
+                source: jump_host.source().cloned(),
             },
         };
         Restriction {
@@ -102,24 +102,24 @@ impl Grant {
             source: self.source.clone(),
             extensions: Some(self.extensions.clone()),
             ttl: Some(self.ttl),
-            passage,
+            jump_host,
         }
     }
 
     /// What the jump pass may do that belongs to a pass through a bastion; it ends when that one does.
-    pub fn jump(&self) -> Option<(&Way, Self)> {
-        let way = self.way.as_deref()?;
-        let ttl = way.jump.ttl.min(self.ttl);
+    pub fn jump(&self) -> Option<(&JumpHost, Self)> {
+        let jump_host = self.jump_host.as_deref()?;
+        let ttl = jump_host.jump.ttl.min(self.ttl);
         let jump = Self {
             ttl,
-            ..way.jump.clone()
+            ..jump_host.jump.clone()
         };
-        Some((way, jump))
+        Some((jump_host, jump))
     }
 
     /// The way through a bastion, where the pass has to go through one.
-    pub fn way(&self) -> Option<&Way> {
-        self.way.as_deref()
+    pub fn jump_host(&self) -> Option<&JumpHost> {
+        self.jump_host.as_deref()
     }
 
     /// The role that gives it.
@@ -155,7 +155,7 @@ impl Grant {
 
 /// The way through one bastion that belongs to a grant.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Way {
+pub struct JumpHost {
     /// The bastion's name.
     pub bastion: String,
     /// What to dial.
@@ -167,7 +167,7 @@ pub struct Way {
     pub(super) jump: Grant,
 }
 
-impl Way {
+impl JumpHost {
     /// The principals of the jump pass.
     pub fn principals(&self) -> &BTreeSet<String> {
         self.jump.principals()
@@ -178,23 +178,23 @@ impl Way {
         self.jump.source()
     }
 
-    /// What of this way `passage` leaves.
+    /// What of this way `jump_host` leaves.
     ///
     /// # Errors
     /// Nothing.
-    pub(super) fn narrow(self, passage: &Passage) -> Result<Self, Denial> {
+    pub(super) fn narrow(self, jump_host: &JumpHostLimit) -> Result<Self, Denial> {
         let refuse = |detail: String| Err(Denial::new(Reason::Source, detail));
-        match passage {
-            Passage::Any => Ok(self),
-            Passage::Direct => refuse(format!(
+        match jump_host {
+            JumpHostLimit::Any => Ok(self),
+            JumpHostLimit::Direct => refuse(format!(
                 "the way goes through bastion {:?} now, and what was approved goes through none; ask anew",
                 self.bastion
             )),
-            Passage::Through { bastion, .. } if *bastion != self.bastion => refuse(format!(
+            JumpHostLimit::Through { bastion, .. } if *bastion != self.bastion => refuse(format!(
                 "the way goes through bastion {:?} now, and what was approved through {bastion:?}; ask anew",
                 self.bastion
             )),
-            Passage::Through {
+            JumpHostLimit::Through {
                 principals, source, ..
             } => {
                 let allowed = Restriction {
@@ -211,7 +211,7 @@ impl Way {
 
 /// Which way a pass may go, as a part of a [`Restriction`].
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Passage {
+pub enum JumpHostLimit {
     /// Any.
     #[default]
     Any,

@@ -98,11 +98,11 @@ pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
 pub(super) fn extension(word: &str) -> Result<Extension, String> {
     Extension::ALL
         .into_iter()
-        .find(|extension| extension.word() == word)
+        .find(|extension| extension.as_str() == word)
         .ok_or_else(|| {
             let known: Vec<_> = Extension::ALL
                 .iter()
-                .map(|extension| extension.word())
+                .map(|extension| extension.as_str())
                 .collect();
             format!("{word:?} is no extension; known are {}", known.join(", "))
         })

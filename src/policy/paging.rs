@@ -3,11 +3,11 @@
 
 pub(super) mod timing;
 
-use super::{Ask, Error, Page, Policy};
+use super::{Ask, Error, PageTiming, Policy};
 
 impl Policy {
     /// When the page of this ask goes out; none where it is no emergency.
-    pub fn page(&self, ask: &Ask) -> Option<Page> {
+    pub fn page(&self, ask: &Ask) -> Option<PageTiming> {
         let role = self.role(&ask.role).ok().filter(|_| ask.emergency)?;
         role.emergency.as_ref().map(|emergency| emergency.page)
     }
@@ -19,7 +19,7 @@ impl Policy {
     pub fn expect_no_page_before(&self) -> Result<(), Error> {
         let demands = |role: &&super::Role| {
             let page = role.emergency.as_ref().map(|emergency| emergency.page);
-            page == Some(Page::Before)
+            page == Some(PageTiming::Before)
         };
         match self.roles.iter().find(demands) {
             None => Ok(()),
@@ -75,8 +75,18 @@ principals = ["root"]
         let after = policy("").unwrap();
         let before = policy(r#", page = "before""#).unwrap();
         for (case, policy, ask, expected) in [
-            ("the default", &after, ask("prod", true), Some(Page::After)),
-            ("as written", &before, ask("prod", true), Some(Page::Before)),
+            (
+                "the default",
+                &after,
+                ask("prod", true),
+                Some(PageTiming::After),
+            ),
+            (
+                "as written",
+                &before,
+                ask("prod", true),
+                Some(PageTiming::Before),
+            ),
             ("no emergency", &before, ask("prod", false), None),
             ("none in the role", &before, ask("plain", true), None),
             ("no role", &before, ask("x", true), None),

@@ -15,7 +15,7 @@ pub struct Person<'a> {
     /// The claims that conditions and templates see.
     pub claims: &'a Map<String, Value>,
     /// How they were proven.
-    pub means: Means,
+    pub auth_method: AuthMethod,
 }
 
 impl<'a> From<&'a Identity> for Person<'a> {
@@ -24,14 +24,14 @@ impl<'a> From<&'a Identity> for Person<'a> {
             issuer: identity.issuer(),
             subject: identity.subject(),
             claims: identity.claims(),
-            means: Means::of(identity),
+            auth_method: AuthMethod::of(identity),
         }
     }
 }
 
 /// How a person was proven.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Means {
+pub enum AuthMethod {
     /// By an ID token that is bound to their key, or as if by one.
     #[default]
     Token,
@@ -42,7 +42,7 @@ pub enum Means {
     RegisteredKey,
 }
 
-impl Means {
+impl AuthMethod {
     /// That of an identity.
     pub fn of(identity: &Identity) -> Self {
         match (identity.emergency(), identity.binding()) {

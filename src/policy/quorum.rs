@@ -1,7 +1,8 @@
 //! Emergencies by registered keys: whose keys count, and how many it takes. Pure.
 
 use super::{
-    Ask, Denial, Error, Means, Person, Policy, Reason, approval::Emergency, registered::NamedIssuer,
+    Ask, AuthMethod, Denial, Error, Person, Policy, Reason, approval::Emergency,
+    registered::NamedIssuer,
 };
 use crate::identity::{Identity, emergency::Registry};
 
@@ -61,7 +62,7 @@ impl Policy {
             issuer: &signer.person.issuer,
             subject: &signer.person.subject,
             claims: &signer.person.claims,
-            means: Means::RegisteredKey,
+            auth_method: AuthMethod::RegisteredKey,
         });
         self.quorum(role, rules, people, ask)
     }

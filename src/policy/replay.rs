@@ -10,13 +10,13 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::{
-    Ask, Context, Decision, Denial, Grant, Means, Pending, Person, Policy, Reason, Restriction,
-    hours,
+    Ask, AuthMethod, Context, Decision, Denial, Grant, Pending, Person, Policy, Reason,
+    Restriction, hours,
 };
 
 /// A past ask, as its event holds it.
 #[derive(Clone, Debug)]
-pub struct Past {
+pub struct RecordedAsk {
     /// The event's index; a pass's serial.
     pub index: u64,
     /// When it was asked.
@@ -78,11 +78,11 @@ pub struct Approver {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// A pass at once.
-    Granted(Given),
+    Granted(Rights),
     /// A request, for as many approvals.
-    Waits(Given, Wait),
+    Waits(Rights, Wait),
     /// A pass after others approved it.
-    Approved(Given),
+    Approved(Rights),
     /// None, and the stable code that says why.
     Denied(String),
 }
@@ -98,7 +98,7 @@ pub struct Wait {
 
 /// What a pass gave.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Given {
+pub struct Rights {
     /// Its principals.
     pub principals: BTreeSet<String>,
     /// Its force-command.
@@ -139,7 +139,7 @@ impl Policy {
     ///
     /// A denial for another reason is the same decision. A pass with other rights is another, and so is one that needs
     /// others' approval now, or none any more.
-    pub fn replay(&self, past: &Past) -> Option<Change> {
+    pub fn replay(&self, past: &RecordedAsk) -> Option<Change> {
         let (would_be, why) = match self.again(past) {
             Err(_) if matches!(past.was, Outcome::Denied(_)) => return None,
             Err(denial) => (
@@ -166,15 +166,15 @@ impl Policy {
     }
 
     /// The decision by this policy. A redemption is within what was approved, as [`crate::policy`] narrows everything.
-    fn again(&self, past: &Past) -> Result<Outcome, Denial> {
+    fn again(&self, past: &RecordedAsk) -> Result<Outcome, Denial> {
         let person = Person {
             issuer: &past.issuer,
             subject: &past.subject,
             claims: &past.claims,
-            means: match (past.signers.is_empty(), past.is_unbound) {
-                (true, false) => Means::Token,
-                (true, true) => Means::UnboundToken,
-                (false, _) => Means::RegisteredKey,
+            auth_method: match (past.signers.is_empty(), past.is_unbound) {
+                (true, false) => AuthMethod::Token,
+                (true, true) => AuthMethod::UnboundToken,
+                (false, _) => AuthMethod::RegisteredKey,
             },
         };
         let context = Context {
@@ -217,7 +217,7 @@ impl Policy {
                 issuer: &approver.issuer,
                 subject: &approver.subject,
                 claims: &approver.claims,
-                means: Means::Token,
+                auth_method: AuthMethod::Token,
             };
             self.approves(person, ask)
         };
@@ -231,7 +231,7 @@ impl Approver {
             issuer: &self.issuer,
             subject: &self.subject,
             claims: &self.claims,
-            means: Means::RegisteredKey,
+            auth_method: AuthMethod::RegisteredKey,
         }
     }
 }
@@ -277,7 +277,7 @@ fn approvals(count: u32) -> String {
 }
 
 fn because(denial: &Denial) -> String {
-    format!("{}: {}", denial.reason.word(), denial.detail)
+    format!("{}: {}", denial.reason.as_str(), denial.detail)
 }
 
 /// Why an ask that is not denied is decided otherwise; none where it is not.
@@ -308,22 +308,24 @@ fn waits(was: Wait, now: Wait) -> Vec<String> {
     ])
 }
 
-fn given(grant: &Grant) -> Given {
+fn given(grant: &Grant) -> Rights {
     let words = grant.extensions().iter();
     let source = grant.source();
-    Given {
+    Rights {
         principals: grant.principals().clone(),
         command: grant.command().map(str::to_owned),
         source: source.map(|networks| networks.iter().map(ToString::to_string).collect()),
-        extensions: words.map(|extension| extension.word().to_owned()).collect(),
+        extensions: words
+            .map(|extension| extension.as_str().to_owned())
+            .collect(),
         ttl: grant.ttl().as_secs(),
     }
 }
 
 /// Each right that is not the same.
-fn differences(was: &Given, now: &Given) -> Vec<String> {
+fn differences(was: &Rights, now: &Rights) -> Vec<String> {
     let any = |source: &Option<BTreeSet<String>>| source.as_ref().map_or("any".to_owned(), list);
-    let command = |given: &Given| given.command.clone().unwrap_or_else(|| "none".to_owned());
+    let command = |given: &Rights| given.command.clone().unwrap_or_else(|| "none".to_owned());
     changed([
         ("principals", list(&was.principals), list(&now.principals)),
         ("command", command(was), command(now)),

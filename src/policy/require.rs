@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use crate::identity::Identity;
 
-use super::{Denial, Means, Person, Reason, file, limits};
+use super::{AuthMethod, Denial, Person, Reason, file, limits};
 
 /// The most names one list may have, and the most bytes a name.
 const MAX_NAMES: usize = 16;
@@ -117,7 +117,7 @@ impl Require {
             ("auth_age", self.age(authentication, now)),
             ("amr", self.methods(authentication)),
             ("acr", self.level(authentication)),
-            ("bound", self.binding(person.means)),
+            ("bound", self.binding(person.auth_method)),
         ]
         .into_iter()
         .filter_map(|(name, fault)| Some((name, fault?)))
@@ -134,14 +134,14 @@ impl Require {
                 faults.join("; ")
             ),
         );
-        Err(self.facts().fold(
+        Err(self.eval_context().fold(
             denial.with("unmet", names.join(" ")),
             |denial, (name, value)| denial.with(name, value),
         ))
     }
 
     /// What a client must ask the issuer for.
-    fn facts(&self) -> impl Iterator<Item = (&'static str, String)> {
+    fn eval_context(&self) -> impl Iterator<Item = (&'static str, String)> {
         let age = self
             .auth_age
             .map(|age| ("max_age", age.as_secs().to_string()));
@@ -192,8 +192,8 @@ impl Require {
         (!met).then(|| format!("at {} (acr)", self.acr.join(" or ")))
     }
 
-    fn binding(&self, means: Means) -> Option<String> {
-        let is_unbound = means == Means::UnboundToken;
+    fn binding(&self, auth_method: AuthMethod) -> Option<String> {
+        let is_unbound = auth_method == AuthMethod::UnboundToken;
         (self.bound && is_unbound).then(|| UNBOUND.to_owned())
     }
 }
@@ -222,9 +222,9 @@ const UNBOUND: &str = "with a token that is bound to your key: sign in in a brow
 /// # Errors
 /// [`Reason::Unbound`].
 pub fn expect_bound(identity: &Identity) -> Result<(), Denial> {
-    match Means::of(identity) {
-        Means::Token | Means::RegisteredKey => Ok(()),
-        Means::UnboundToken => Err(Denial::new(
+    match AuthMethod::of(identity) {
+        AuthMethod::Token | AuthMethod::RegisteredKey => Ok(()),
+        AuthMethod::UnboundToken => Err(Denial::new(
             Reason::Unbound,
             format!("decisions and administration are only taken {UNBOUND}"),
         )),

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Ask, Person, Policy, condition::Condition, condition::Facts};
+use super::{Ask, Person, Policy, condition::Condition, condition::EvalContext};
 
 /// What a person may see besides their own requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,11 +22,11 @@ impl Policy {
     /// What this person may see.
     pub fn sight(&self, person: Person<'_>) -> Sight {
         let nothing = Ask::default();
-        let Ok(facts) = Facts::new(person, &nothing, &self.patterns) else {
+        let Ok(eval_context) = EvalContext::new(person, &nothing, &self.patterns) else {
             return Sight::default();
         };
         let mut sight = Sight {
-            all: self.offices.may_audit(&facts),
+            all: self.privileges.may_audit(&eval_context),
             ..Sight::default()
         };
         for role in &self.roles {
@@ -35,7 +35,10 @@ impl Policy {
             let conditions: Vec<&Condition> = by.chain(review).collect();
             let (reads, fixed): (Vec<_>, Vec<_>) =
                 conditions.into_iter().partition(|it| it.reads_ask());
-            if fixed.iter().any(|it| it.evaluate(&facts) == Ok(true)) {
+            if fixed
+                .iter()
+                .any(|it| it.evaluate(&eval_context) == Ok(true))
+            {
                 sight.roles.insert(role.name.clone());
             } else if !reads.is_empty() {
                 sight.perhaps.insert(role.name.clone());
@@ -51,7 +54,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::policy::Means;
+    use crate::policy::AuthMethod;
 
     const POLICY: &str = r#"
 [limits]
@@ -86,7 +89,7 @@ approval = { count = 1, by = 'claims.hosts.exists(h, has(ask.host) && h == ask.h
             issuer: "https://id.example.com",
             subject: "u-1",
             claims: claims.as_object().unwrap(),
-            means: Means::Token,
+            auth_method: AuthMethod::Token,
         })
     }
 

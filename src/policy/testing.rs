@@ -42,7 +42,7 @@ impl Policy {
             issuer: &test.issuer,
             subject: &test.subject,
             claims: &claims,
-            means: test.means,
+            auth_method: test.auth_method,
         };
         let context = Context {
             now,

@@ -95,7 +95,7 @@ fn person(claims: &Value) -> Person<'_> {
         issuer: "https://id.example.com",
         subject: "alice-1",
         claims: claims.as_object().unwrap(),
-        means: Means::Token,
+        auth_method: AuthMethod::Token,
     }
 }
 

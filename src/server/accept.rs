@@ -10,8 +10,8 @@ use super::{
     Error, Limits, Tls,
     budget::Budget,
     connection::{self, Door},
+    limiter::ConnectionLimiter,
     lines::LOG,
-    places::Places,
 };
 
 /// How long to leave `accept` alone after it failed for want of resources: doubled each time, up to the most.
@@ -34,7 +34,7 @@ pub async fn run(
     if tls.is_none() && !address.ip().to_canonical().is_loopback() {
         return Err(Error::PlainText(address));
     }
-    let places = Places::new(&limits);
+    let limiter = ConnectionLimiter::new(&limits);
     let drain = limits.drain;
     let door = Arc::new(Door {
         router,
@@ -47,17 +47,17 @@ pub async fn run(
     let connections = TaskTracker::new();
     tokio::select! {
         () = stop.cancelled() => (),
-        () = accept(&listener, &door, &places, &connections) => (),
+        () = accept(&listener, &door, &limiter, &connections) => (),
     }
     drop(listener);
-    finish(&connections, &places, drain).await;
+    finish(&connections, &limiter, drain).await;
     Ok(())
 }
 
 async fn accept(
     listener: &TcpListener,
     door: &Arc<Door>,
-    places: &Places,
+    limiter: &ConnectionLimiter,
     connections: &TaskTracker,
 ) {
     let mut pause = LEAST_PAUSE;
@@ -65,7 +65,7 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, peer)) => {
                 pause = LEAST_PAUSE;
-                open(door, places, connections, stream, peer);
+                open(door, limiter, connections, stream, peer);
             }
             Err(error) if is_of_one_connection(&error) => (),
             Err(error) => {
@@ -74,7 +74,7 @@ async fn accept(
                     tracing::warn!(%error, "accept failed; going on");
                 }
                 // Out of file descriptors, most likely: a resting connection gives one back.
-                places.shed();
+                limiter.shed();
                 tokio::time::sleep(pause).await;
                 pause = MOST_PAUSE.min(pause * 2);
             }
@@ -84,13 +84,13 @@ async fn accept(
 
 fn open(
     door: &Arc<Door>,
-    places: &Places,
+    limiter: &ConnectionLimiter,
     connections: &TaskTracker,
     stream: tokio::net::TcpStream,
     peer: SocketAddr,
 ) {
     metrics::counter!("daypass_connections_total").increment(1);
-    let Some(place) = places.take(peer.ip()) else {
+    let Some(place) = limiter.take(peer.ip()) else {
         metrics::counter!("daypass_connections_closed_total", "cause" => "full").increment(1);
         return;
     };
@@ -110,7 +110,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Every connection has seen `stop` and bounds itself by `drain`; what is left after that is cut.
-async fn finish(connections: &TaskTracker, places: &Places, drain: Duration) {
+async fn finish(connections: &TaskTracker, limiter: &ConnectionLimiter, drain: Duration) {
     connections.close();
     tracing::info!(
         connections = connections.len(),
@@ -121,7 +121,7 @@ async fn finish(connections: &TaskTracker, places: &Places, drain: Duration) {
             connections = connections.len(),
             "cutting connections that did not finish"
         );
-        places.end_all();
+        limiter.end_all();
         connections.wait().await;
     }
 }

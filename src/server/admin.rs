@@ -6,13 +6,13 @@ use super::{
     Services,
     call::Call,
     convert::{admin as convert, webhooks as deliveries},
-    status::Refusal,
+    status::CallError,
 };
 use crate::{
-    identity::{self, Holder, Identity},
+    identity::{self, Identity, KeyHolder},
     ledger::{
-        order::{self, Order, Proof, Target, Verb},
-        standing::Lock,
+        order::{self, AdminOrder, Proof, Target, Verb},
+        state::Lock,
     },
     operations::{
         admin::{self, Signed, SignedOrder},
@@ -95,7 +95,7 @@ impl Services {
         &self,
         call: &mut Call,
         request: v1::RevokeRequest,
-    ) -> Result<v1::RevokeResponse, Refusal> {
+    ) -> Result<v1::RevokeResponse, CallError> {
         let identity = self.authenticate(call).await?;
         let target = convert::revoke_target(request.target.as_ref())?;
         let wanted = format!("revoke {target}");
@@ -123,7 +123,7 @@ impl Services {
         &self,
         call: &mut Call,
         request: v1::LockRequest,
-    ) -> Result<v1::LockResponse, Refusal> {
+    ) -> Result<v1::LockResponse, CallError> {
         let identity = self.authenticate(call).await?;
         let target = convert::lock_target(request.target.as_ref())?;
         let wanted = format!("lock {target}");
@@ -163,7 +163,7 @@ impl Services {
         &self,
         call: &mut Call,
         request: v1::UnlockRequest,
-    ) -> Result<v1::UnlockResponse, Refusal> {
+    ) -> Result<v1::UnlockResponse, CallError> {
         let identity = self.authenticate(call).await?;
         let target = convert::lock_target(request.target.as_ref())?;
         let wanted = format!("unlock {target}");
@@ -191,7 +191,7 @@ impl Services {
         &self,
         call: &mut Call,
         request: v1::PreviewRequest,
-    ) -> Result<v1::PreviewResponse, Refusal> {
+    ) -> Result<v1::PreviewResponse, CallError> {
         let identity = self.authenticate(call).await?;
         let target = convert::preview_target(request.target.as_ref())?;
         let (authority, context) = (&self.authority, call.context());
@@ -199,7 +199,7 @@ impl Services {
         Ok(convert::preview(preview))
     }
 
-    async fn locks(&self, call: &mut Call) -> Result<v1::ListLocksResponse, Refusal> {
+    async fn locks(&self, call: &mut Call) -> Result<v1::ListLocksResponse, CallError> {
         let identity = self.authenticate(call).await?;
         let locks = admin::locks(&self.authority, &identity, call.context()).await?;
         Ok(v1::ListLocksResponse {
@@ -214,7 +214,7 @@ impl Services {
         identity: Identity,
         brought: &Brought<'_>,
         wanted: &str,
-    ) -> Result<(Holder, Signed), Refusal> {
+    ) -> Result<(KeyHolder, Signed), CallError> {
         let reason = convert::reason(brought.reason)?;
         let refusal = match brought.hold(&identity, &self.authority.server_name) {
             Ok((holder, proof)) => return Ok((holder, Signed { reason, proof })),
@@ -232,7 +232,7 @@ impl Services {
         Err(refusal)
     }
 
-    async fn webhooks(&self, call: &mut Call) -> Result<v1::ListWebhooksResponse, Refusal> {
+    async fn webhooks(&self, call: &mut Call) -> Result<v1::ListWebhooksResponse, CallError> {
         let identity = self.authenticate(call).await?;
         let reports = webhooks::list(&self.authority, &identity, call.context()).await?;
         Ok(v1::ListWebhooksResponse {
@@ -244,7 +244,7 @@ impl Services {
         &self,
         call: &mut Call,
         request: v1::RetryWebhooksRequest,
-    ) -> Result<v1::RetryWebhooksResponse, Refusal> {
+    ) -> Result<v1::RetryWebhooksResponse, CallError> {
         let identity = self.authenticate(call).await?;
         let (webhook, which) = deliveries::retry(&request)?;
         let letters = DeadLetters {
@@ -269,11 +269,11 @@ struct Brought<'a> {
 }
 
 impl Brought<'_> {
-    fn hold(&self, identity: &Identity, server: &str) -> Result<(Holder, Proof), Refusal> {
+    fn hold(&self, identity: &Identity, server: &str) -> Result<(KeyHolder, Proof), CallError> {
         if self.public_key.is_empty() {
             return Err(identity::Error::ProofKind("the call carries none").into());
         }
-        let message = Order {
+        let message = AdminOrder {
             server,
             issuer: identity.issuer(),
             subject: identity.subject(),
@@ -284,7 +284,7 @@ impl Brought<'_> {
             after: self.after,
         }
         .message();
-        let key = key::parse(self.public_key).map_err(Refusal::SubjectKey)?;
+        let key = key::parse(self.public_key).map_err(CallError::SubjectKey)?;
         let (secret, signature) = (self.binding_secret, self.signature);
         let token = *identity.token_hash();
         let identity = identity.clone();

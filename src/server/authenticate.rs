@@ -2,29 +2,29 @@
 
 use tonic::metadata::MetadataMap;
 
-use super::{Services, call::Call, status::Refusal};
+use super::{Services, call::Call, status::CallError};
 use crate::identity::{Error, Identity};
 
 impl Services {
     /// Rate by address, then the token, then rate by identity.
-    pub(super) async fn authenticate(&self, call: &mut Call) -> Result<Identity, Refusal> {
+    pub(super) async fn authenticate(&self, call: &mut Call) -> Result<Identity, CallError> {
         self.admit(call)?;
         let identity = self.issuers.verify(call.bearer()?, call.now()).await?;
         call.identify(&identity);
         self.per_identity
             .check((identity.issuer(), identity.subject()))
-            .map_err(Refusal::RateLimited)?;
+            .map_err(CallError::RateLimited)?;
         call.prove();
         Ok(identity)
     }
 
     /// Rate by address alone, for calls that need no token.
-    pub(super) fn admit(&self, call: &Call) -> Result<(), Refusal> {
+    pub(super) fn admit(&self, call: &Call) -> Result<(), CallError> {
         match call.network() {
             Some(network) => self
                 .per_address
                 .check(network)
-                .map_err(Refusal::RateLimited),
+                .map_err(CallError::RateLimited),
             None => Ok(()),
         }
     }

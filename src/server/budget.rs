@@ -15,7 +15,7 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
-use super::{Limits, places::Network};
+use super::{Limits, limiter::Network};
 
 /// What a request holds beside its bytes: its stream, its handler, and the 8 KiB that a message is first read into.
 pub(super) const REQUEST: usize = 16 * 1024;

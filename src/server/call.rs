@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{
-    authenticate::unverified_bearer, connection::Peer, lines::LOG, places::Network,
-    status::Refusal, work::Work,
+    authenticate::unverified_bearer, connection::Peer, limiter::Network, lines::LOG,
+    status::CallError, work::Work,
 };
 use crate::{
     identity::{Error, Identity},
@@ -107,7 +107,7 @@ impl Call {
     }
 
     /// Logs and counts the outcome, and makes it the wire's.
-    pub(super) fn close<T>(mut self, outcome: Result<T, Refusal>) -> Result<Response<T>, Status> {
+    pub(super) fn close<T>(mut self, outcome: Result<T, CallError>) -> Result<Response<T>, Status> {
         self.is_closed = true;
         match outcome {
             Ok(message) => {
@@ -121,7 +121,7 @@ impl Call {
         }
     }
 
-    fn record(&self, code: &'static str, refusal: Option<&Refusal>) {
+    fn record(&self, code: &'static str, refusal: Option<&CallError>) {
         let took = self.started.elapsed();
         count(self.method, code, refusal, took);
         // The rates of identities bound the lines of the rest.
@@ -130,7 +130,7 @@ impl Call {
         }
         let cause = refusal.map(causes).unwrap_or_default();
         let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
-        let is_ours = refusal.is_some_and(Refusal::is_ours);
+        let is_ours = refusal.is_some_and(CallError::is_ours);
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(
@@ -179,20 +179,20 @@ pub(super) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], rand::Error>
     Ok(bytes)
 }
 
-fn count(method: &'static str, code: &'static str, refusal: Option<&Refusal>, took: Duration) {
+fn count(method: &'static str, code: &'static str, refusal: Option<&CallError>, took: Duration) {
     metrics::counter!("daypass_calls_total", "method" => method, "code" => code).increment(1);
     metrics::histogram!("daypass_call_seconds", "method" => method).record(took.as_secs_f64());
     match refusal {
         None if method == "Passes/Issue" && code == "OK" => {
             metrics::counter!("daypass_passes_total").increment(1);
         }
-        Some(Refusal::Identity(_)) => {
+        Some(CallError::Identity(_)) => {
             metrics::counter!("daypass_token_refusals_total", "reason" => code).increment(1);
         }
-        Some(Refusal::Operation(_) | Refusal::SubjectKey(_) | Refusal::Malformed(_)) => {
+        Some(CallError::Operation(_) | CallError::SubjectKey(_) | CallError::Malformed(_)) => {
             metrics::counter!("daypass_denials_total", "reason" => code).increment(1);
         }
-        Some(Refusal::RateLimited(_)) => {
+        Some(CallError::RateLimited(_)) => {
             metrics::counter!("daypass_rate_limited_total").increment(1);
         }
         _ => (),
@@ -200,7 +200,7 @@ fn count(method: &'static str, code: &'static str, refusal: Option<&Refusal>, to
 }
 
 /// An error and what lies behind it, in one line.
-fn causes(error: &Refusal) -> String {
+fn causes(error: &CallError) -> String {
     let mut text = error.to_string();
     let mut next = std::error::Error::source(error);
     while let Some(cause) = next {

@@ -21,9 +21,9 @@ use tower::ServiceExt;
 use super::{
     Limits,
     budget::Budget,
+    isolation,
+    limiter::ConnectionSlot,
     lines::LOG,
-    places::Place,
-    rescue,
     work::{Receiving, Work},
 };
 
@@ -62,7 +62,7 @@ pub(super) struct Door {
 pub(super) struct Peer(pub(super) SocketAddr);
 
 /// Serves one connection to its end.
-pub(super) async fn serve(door: &Door, stream: TcpStream, peer: SocketAddr, place: Place) {
+pub(super) async fn serve(door: &Door, stream: TcpStream, peer: SocketAddr, place: ConnectionSlot) {
     let evicted = place.evicted();
     tokio::select! {
         biased;
@@ -71,7 +71,7 @@ pub(super) async fn serve(door: &Door, stream: TcpStream, peer: SocketAddr, plac
     }
 }
 
-async fn secure(door: &Door, stream: TcpStream, peer: Peer, place: &Place) {
+async fn secure(door: &Door, stream: TcpStream, peer: Peer, place: &ConnectionSlot) {
     // Answers are small and whole: waiting to fill a segment only costs the caller time.
     let _ = stream.set_nodelay(true);
     let Some(acceptor) = &door.tls else {
@@ -89,7 +89,7 @@ async fn secure(door: &Door, stream: TcpStream, peer: Peer, place: &Place) {
     }
 }
 
-async fn converse<S>(door: &Door, stream: S, peer: Peer, place: &Place)
+async fn converse<S>(door: &Door, stream: S, peer: Peer, place: &ConnectionSlot)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -99,7 +99,7 @@ where
         let (work, end) = Work::begin(place, door, &request);
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(work.clone());
-        let is_grpc = rescue::is_grpc(request.headers());
+        let is_grpc = isolation::is_grpc(request.headers());
         let most = door.limits.message_bytes;
         let request = request.map(|body| Body::new(Receiving::new(body, work.clone(), most)));
         let call = door.router.clone().oneshot(request);
@@ -107,8 +107,8 @@ where
         async move {
             let answer = tokio::select! {
                 biased;
-                () = end.cancelled() => rescue::exhausted(is_grpc),
-                answer = rescue::rescue(within, is_grpc, call) => answer,
+                () = end.cancelled() => isolation::exhausted(is_grpc),
+                answer = isolation::isolation(within, is_grpc, call) => answer,
             };
             Ok::<_, Infallible>(answer.map(|body| work.answer(body)))
         }

@@ -12,11 +12,11 @@ use super::log::is_active;
 use crate::{
     ca::KeyState,
     identity::{self, Binding, Identity},
-    ledger::standing::State,
+    ledger::state::State,
     operations::{
         audit,
         issuance::Pass,
-        requests::{self, Page, View},
+        requests::{self, ListOptions, View},
         trust::Trust,
     },
     policy::{Ask, Grant, explain::Explanation, role::Role, source},
@@ -175,19 +175,19 @@ fn networks(grant: &Grant) -> Vec<String> {
 fn words(grant: &Grant) -> Vec<String> {
     let extensions = grant.extensions().iter();
     extensions
-        .map(|extension| extension.word().to_owned())
+        .map(|extension| extension.as_str().to_owned())
         .collect()
 }
 
 /// Which page of requests is asked for.
-pub(super) fn requests_page(wire: &v1::ListRequestsRequest) -> Result<Page, Malformed> {
+pub(super) fn requests_page(wire: &v1::ListRequestsRequest) -> Result<ListOptions, Malformed> {
     let after = match wire.page_token.as_str() {
         "" => 0,
         token => token
             .parse()
             .map_err(|_| malformed("page_token", "is not from an answer before"))?,
     };
-    Ok(Page {
+    Ok(ListOptions {
         all: wire.all,
         after,
         size: match wire.page_size {
@@ -208,7 +208,7 @@ pub(super) fn request(view: &View) -> v1::Request {
         decisions: decisions
             .map(|decision| v1::request::Decision {
                 label: decision.who.label.clone(),
-                verb: decision.verb.word().to_owned(),
+                verb: decision.verb.as_str().to_owned(),
                 at: UnixSeconds::from(decision.at).get(),
                 comment: decision.comment.clone(),
             })
@@ -279,7 +279,7 @@ pub(super) fn explanation(explanation: Explanation) -> v1::RoleExplanation {
 }
 
 /// Leaves of the ledger.
-pub(super) fn page(page: audit::Page) -> v1::ListResponse {
+pub(super) fn page(page: audit::LeafRange) -> v1::ListResponse {
     let entries = page.entries.into_iter();
     v1::ListResponse {
         entries: entries

@@ -3,7 +3,7 @@
 use super::{
     Services,
     call::{Call, random},
-    status::Refusal,
+    status::CallError,
 };
 use crate::{
     identity::{
@@ -19,7 +19,10 @@ use crate::{
 
 impl Services {
     /// A fresh challenge, where anybody could answer one.
-    pub(super) fn challenge(&self, call: &Call) -> Result<v1::EmergencyChallengeResponse, Refusal> {
+    pub(super) fn challenge(
+        &self,
+        call: &Call,
+    ) -> Result<v1::EmergencyChallengeResponse, CallError> {
         self.admit(call)?;
         if self.authority.policy().registry().is_empty() {
             return Err(Error::EmergencyKey("none is registered here; sign in").into());
@@ -37,7 +40,7 @@ impl Services {
         call: &mut Call,
         request: &v1::IssueRequest,
         proof: &v1::EmergencyProof,
-    ) -> Result<Identity, Refusal> {
+    ) -> Result<Identity, CallError> {
         self.admit(call)?;
         if call.has_token() {
             return Err(
@@ -45,7 +48,7 @@ impl Services {
             );
         }
         let challenge = self.challenges.check(&proof.challenge, call.now())?;
-        let key = key::parse(&request.public_key).map_err(Refusal::SubjectKey)?;
+        let key = key::parse(&request.public_key).map_err(CallError::SubjectKey)?;
         let ask = request.ask.clone().unwrap_or_default();
         let possession = proof::possession_message(
             &self.authority.server_name,
@@ -66,13 +69,13 @@ impl Services {
         call.identify(&identity);
         self.per_identity
             .check((identity.issuer(), identity.subject()))
-            .map_err(Refusal::RateLimited)?;
+            .map_err(CallError::RateLimited)?;
         call.prove();
         Ok(identity)
     }
 }
 
-fn unverified(proof: &v1::EmergencyProof) -> Result<Vec<Unverified>, Refusal> {
+fn unverified(proof: &v1::EmergencyProof) -> Result<Vec<Unverified>, CallError> {
     if proof.signatures.len() > MAX_SIGNATURES {
         return Err(Error::TooLarge("the list of emergency signatures").into());
     }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Services, call::Call, convert, status::Refusal};
+use super::{Services, call::Call, convert, status::CallError};
 use crate::{
     operations::{
         Authority,
@@ -68,7 +68,7 @@ impl Services {
         &self,
         call: &mut Call,
         request: v1::ListRequest,
-    ) -> Result<v1::ListResponse, Refusal> {
+    ) -> Result<v1::ListResponse, CallError> {
         let identity = self.authenticate(call).await?;
         let limit = match request.limit {
             0 => ENTRIES,
@@ -83,7 +83,7 @@ impl Services {
         Ok(convert::page(page))
     }
 
-    async fn export_all(&self, call: &mut Call) -> Result<Chunks, Refusal> {
+    async fn export_all(&self, call: &mut Call) -> Result<Chunks, CallError> {
         let identity = self.authenticate(call).await?;
         let export = Export::open(&self.authority, &identity).await?;
         let (sender, chunks) = mpsc::channel(1);
@@ -91,7 +91,7 @@ impl Services {
         Ok(ReceiverStream::new(chunks))
     }
 
-    async fn head(&self, call: &mut Call) -> Result<v1::GetCheckpointResponse, Refusal> {
+    async fn head(&self, call: &mut Call) -> Result<v1::GetCheckpointResponse, CallError> {
         self.authenticate(call).await?;
         let checkpoint = trust::checkpoint(&self.authority).await?;
         Ok(v1::GetCheckpointResponse { checkpoint })
@@ -101,7 +101,7 @@ impl Services {
         &self,
         call: &mut Call,
         request: v1::ProveRequest,
-    ) -> Result<v1::ProveResponse, Refusal> {
+    ) -> Result<v1::ProveResponse, CallError> {
         let identity = self.authenticate(call).await?;
         let authority = &self.authority;
         let hashes = match request.proof {
@@ -128,7 +128,7 @@ async fn send(
         let chunk = match export.next(&authority).await {
             Ok(None) => return,
             Ok(Some(chunk)) => Ok(v1::ExportResponse { chunk }),
-            Err(error) => Err(Refusal::from(error).to_status()),
+            Err(error) => Err(CallError::from(error).to_status()),
         };
         let is_last = chunk.is_err();
         if sender.send(chunk).await.is_err() || is_last {

@@ -14,9 +14,9 @@ const SECOND: Duration = Duration::from_secs(1);
 pub static LOG: Lines = Lines::new();
 
 /// Counts lines by kind. Kinds are names in the code, so there are few.
-pub struct Lines(Mutex<BTreeMap<&'static str, Kind>>);
+pub struct Lines(Mutex<BTreeMap<&'static str, LineCount>>);
 
-struct Kind {
+struct LineCount {
     second: Instant,
     written: u32,
     /// What was not written, and since when.
@@ -61,7 +61,7 @@ impl Lines {
 
     fn admit_at(&self, kind: &'static str, now: Instant) -> bool {
         let mut kinds = self.kinds();
-        let kind = kinds.entry(kind).or_insert(Kind {
+        let kind = kinds.entry(kind).or_insert(LineCount {
             second: now,
             written: 0,
             more: 0,
@@ -95,7 +95,7 @@ impl Lines {
     }
 
     /// A panic while it was locked cannot leave it half-changed: nothing in between panics.
-    fn kinds(&self) -> MutexGuard<'_, BTreeMap<&'static str, Kind>> {
+    fn kinds(&self) -> MutexGuard<'_, BTreeMap<&'static str, LineCount>> {
         self.0.lock()
     }
 }

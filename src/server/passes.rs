@@ -6,10 +6,10 @@ use super::{
     Services,
     call::{Call, random},
     convert,
-    status::Refusal,
+    status::CallError,
 };
 use crate::{
-    identity::{Holder, Identity, proof},
+    identity::{Identity, KeyHolder, proof},
     operations::{
         attempt::Attempt,
         issuance::{Issuance, Outcome},
@@ -67,7 +67,7 @@ impl Services {
         &self,
         call: &mut Call,
         request: v1::IssueRequest,
-    ) -> Result<v1::IssueResponse, Refusal> {
+    ) -> Result<v1::IssueResponse, CallError> {
         let identity = match &request.emergency {
             None => self.authenticate(call).await?,
             Some(proof) => self.authenticate_by_keys(call, &request, proof)?,
@@ -95,10 +95,10 @@ impl Services {
         &self,
         identity: &Identity,
         request: &v1::IssueRequest,
-    ) -> Result<(Holder, Ask), Refusal> {
+    ) -> Result<(KeyHolder, Ask), CallError> {
         let wire = request.ask.clone().unwrap_or_default();
         let ask = convert::ask(&wire)?;
-        let key = key::parse(&request.public_key).map_err(Refusal::SubjectKey)?;
+        let key = key::parse(&request.public_key).map_err(CallError::SubjectKey)?;
         let message = proof::possession_message(
             &self.authority.server_name,
             identity.token_hash(),
@@ -118,8 +118,8 @@ impl Services {
         call: &Call,
         identity: &Identity,
         request: &v1::IssueRequest,
-        refusal: Refusal,
-    ) -> Refusal {
+        refusal: CallError,
+    ) -> CallError {
         let wire = request.ask.clone().unwrap_or_default();
         let ask = convert::ask(&wire).unwrap_or_else(|_| convert::readable(&wire));
         let key = key::parse(&request.public_key).ok();
@@ -141,7 +141,7 @@ impl Services {
         &self,
         call: &mut Call,
         request: v1::ExplainRequest,
-    ) -> Result<v1::ExplainResponse, Refusal> {
+    ) -> Result<v1::ExplainResponse, CallError> {
         let identity = self.authenticate(call).await?;
         let wire = request.ask.unwrap_or_default();
         let ask = match wire.role.is_empty() {
@@ -157,7 +157,7 @@ impl Services {
         &self,
         call: &mut Call,
         request: v1::ListRolesRequest,
-    ) -> Result<v1::ListRolesResponse, Refusal> {
+    ) -> Result<v1::ListRolesResponse, CallError> {
         let identity = self.authenticate(call).await?;
         let host = convert::host(&request.host)?;
         let policy = self.authority.policy();

@@ -16,7 +16,7 @@ use http::{
 };
 
 use super::{
-    Services, call::now, connection::Peer, lines::LOG, metrics, places::Network, status::Refusal,
+    Services, call::now, connection::Peer, limiter::Network, lines::LOG, metrics, status::CallError,
 };
 use crate::operations::{
     Error,
@@ -153,13 +153,15 @@ async fn render(
 impl Services {
     fn too_many(&self, Peer(peer): Peer) -> Option<Response> {
         let checked = self.per_address.check(Network::of(peer.ip()));
-        checked.err().map(|wait| sorry(&Refusal::RateLimited(wait)))
+        checked
+            .err()
+            .map(|wait| sorry(&CallError::RateLimited(wait)))
     }
 }
 
-fn sorry(refusal: &Refusal) -> Response {
+fn sorry(refusal: &CallError) -> Response {
     let code = match refusal {
-        Refusal::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+        CallError::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     let reason = refusal.reason();

@@ -8,12 +8,12 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Services, call::Call, convert, status::Refusal};
+use super::{Services, call::Call, convert, status::CallError};
 use crate::{
-    identity::{Holder, Identity},
+    identity::{Identity, KeyHolder},
     ledger::{
         approval,
-        standing::{self, Verb},
+        state::{self, Verb},
     },
     operations::{
         attempt::Attempt,
@@ -100,7 +100,7 @@ impl Services {
         &self,
         call: &mut Call,
         request: v1::IssueRequest,
-    ) -> Result<v1::Request, Refusal> {
+    ) -> Result<v1::Request, CallError> {
         let identity = self.authenticate(call).await?;
         let (holder, ask) = match self.read(&identity, &request) {
             Ok(read) => read,
@@ -111,7 +111,7 @@ impl Services {
         Ok(convert::request(&view))
     }
 
-    async fn one_request(&self, call: &mut Call, id: u64) -> Result<v1::Request, Refusal> {
+    async fn one_request(&self, call: &mut Call, id: u64) -> Result<v1::Request, CallError> {
         let identity = self.authenticate(call).await?;
         let view = requests::get(&self.authority, &identity, id, call.now()).await?;
         Ok(convert::request(&view))
@@ -121,7 +121,7 @@ impl Services {
         &self,
         call: &mut Call,
         request: v1::ListRequestsRequest,
-    ) -> Result<v1::ListRequestsResponse, Refusal> {
+    ) -> Result<v1::ListRequestsResponse, CallError> {
         let identity = self.authenticate(call).await?;
         let page = convert::requests_page(&request)?;
         let viewer = Viewer::new(&self.authority, &identity);
@@ -132,7 +132,7 @@ impl Services {
         })
     }
 
-    async fn watch_requests(&self, call: &mut Call, id: u64) -> Result<Changes, Refusal> {
+    async fn watch_requests(&self, call: &mut Call, id: u64) -> Result<Changes, CallError> {
         let identity = self.authenticate(call).await?;
         if id != 0 {
             requests::get(&self.authority, &identity, id, call.now()).await?;
@@ -175,10 +175,10 @@ impl Services {
         call: &mut Call,
         request: &v1::DecideRequest,
         verb: Verb,
-    ) -> Result<v1::Request, Refusal> {
+    ) -> Result<v1::Request, CallError> {
         let identity = self.authenticate(call).await?;
         let comment = convert::comment(&request.comment)?.unwrap_or_default();
-        let (standing, digest) = requests::digest(&self.authority, request.id).await?;
+        let (state, digest) = requests::digest(&self.authority, request.id).await?;
         let message = approval::Message {
             verb,
             server_name: &self.authority.server_name,
@@ -190,9 +190,7 @@ impl Services {
         let holder = match decider(&identity, request, &message.to_bytes()) {
             Ok(holder) => holder,
             Err(refusal) => {
-                return Err(self
-                    .refuse_decision(call, &identity, &standing, refusal)
-                    .await);
+                return Err(self.refuse_decision(call, &identity, &state, refusal).await);
             }
         };
         let verdict = Verdict {
@@ -210,9 +208,9 @@ impl Services {
         &self,
         call: &Call,
         identity: &Identity,
-        request: &standing::Request,
-        refusal: Refusal,
-    ) -> Refusal {
+        request: &state::Request,
+        refusal: CallError,
+    ) -> CallError {
         let ask = requests::about(request);
         let (reason, detail) = (refusal.reason(), refusal.to_string());
         let attempt = Attempt {
@@ -233,8 +231,8 @@ fn decider(
     identity: &Identity,
     request: &v1::DecideRequest,
     message: &[u8],
-) -> Result<Holder, Refusal> {
-    let key = key::parse(&request.public_key).map_err(Refusal::SubjectKey)?;
+) -> Result<KeyHolder, CallError> {
+    let key = key::parse(&request.public_key).map_err(CallError::SubjectKey)?;
     let (secret, signature) = (&request.binding_secret, &request.signature);
     let identity = identity.clone();
     Ok(identity.hold_for(approval::NAMESPACE, key, secret, message, signature)?)

@@ -6,13 +6,11 @@ use std::time::Duration;
 use tonic::{Code, Status};
 
 use super::{convert::Malformed, watches};
-use crate::{
-    identity, ledger::standing::Rule, operations, proto::status::Details, reason, ssh::key,
-};
+use crate::{identity, ledger::state::Rule, operations, proto::status::Details, reason, ssh::key};
 
 /// Every way a call can fail.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum CallError {
     /// Too many calls by this address or identity.
     #[error("too many calls: wait {} ms and try again", .0.as_millis())]
     RateLimited(Duration),
@@ -34,7 +32,7 @@ pub(super) enum Refusal {
     Malformed(#[from] Malformed),
     /// No pass is for such a key.
     #[error("subject key is refused: {0}")]
-    SubjectKey(key::Refusal),
+    SubjectKey(key::InvalidKey),
     /// What the operation said.
     #[error(transparent)]
     Operation(#[from] operations::Error),
@@ -46,7 +44,7 @@ pub(super) enum Refusal {
     Encoding(#[from] ssh_key::Error),
 }
 
-impl Refusal {
+impl CallError {
     /// The stable reason code: `ErrorInfo.reason`, the log's `code`, the metrics' label.
     pub(super) fn reason(&self) -> &'static str {
         self.parts().1
@@ -70,8 +68,8 @@ impl Refusal {
             details.field = Some(malformed.to_field());
         }
         if let Self::Operation(operations::Error::Denied(denial)) = self {
-            let facts = denial.facts.iter();
-            details.metadata = facts
+            let eval_context = denial.eval_context.iter();
+            details.metadata = eval_context
                 .map(|(&name, value)| (name.to_owned(), value.clone()))
                 .collect();
         }
@@ -116,10 +114,10 @@ impl Refusal {
                 denial.reason.code(),
                 denial.detail.clone(),
             ),
-            Self::Operation(Operation::Objection(objection)) => (
-                objected(objection.rule),
-                objection.rule.code(),
-                objection.detail.clone(),
+            Self::Operation(Operation::Rejection(rejection)) => (
+                objected(rejection.rule),
+                rejection.rule.code(),
+                rejection.detail.clone(),
             ),
             Self::Operation(error @ Operation::AuditDenied) => (
                 Code::PermissionDenied,

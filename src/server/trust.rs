@@ -2,7 +2,7 @@
 
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Services, call::Call, convert, status::Refusal};
+use super::{Services, call::Call, convert, status::CallError};
 use crate::{
     operations::{published, trust},
     proto::v1::{self, trust_server::Trust},
@@ -30,13 +30,13 @@ impl Trust for Services {
 }
 
 impl Services {
-    fn trust(&self, call: &Call) -> Result<v1::GetTrustResponse, Refusal> {
+    fn trust(&self, call: &Call) -> Result<v1::GetTrustResponse, CallError> {
         self.admit(call)?;
         let trust = trust::trust(&self.authority);
         Ok(convert::trust(trust, self.issuers.settings())?)
     }
 
-    fn revocations(&self, call: &Call) -> Result<v1::GetRevocationsResponse, Refusal> {
+    fn revocations(&self, call: &Call) -> Result<v1::GetRevocationsResponse, CallError> {
         self.admit(call)?;
         let revocations = published::revocations(&self.authority, call.now())?;
         Ok(v1::GetRevocationsResponse {

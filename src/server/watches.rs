@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 
-use super::{call::now, status::Refusal};
+use super::{call::now, status::CallError};
 use crate::{
     identity::Identity,
     operations::{
@@ -40,7 +40,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// What a watch is told.
 #[derive(Clone, Debug)]
-pub(super) enum News {
+pub(super) enum WatchEvent {
     /// A request changed, or its time ended.
     Change(Arc<Change>),
     /// Another policy is in force: what may be seen may be something else now.
@@ -69,11 +69,11 @@ struct Entry {
     /// The one request that is watched.
     only: Option<u64>,
     sight: Sight,
-    queue: mpsc::Sender<News>,
+    queue: mpsc::Sender<WatchEvent>,
 }
 
 /// A watch's place in the table; free again when dropped.
-pub(super) struct Place {
+pub(super) struct WatchSlot {
     watches: Watches,
     id: u64,
 }
@@ -83,13 +83,13 @@ impl Watches {
     /// it does not take them.
     ///
     /// # Errors
-    /// [`Refusal::TooManyWatches`].
+    /// [`CallError::TooManyWatches`].
     pub(super) fn open(
         &self,
         identity: &Identity,
         only: Option<u64>,
         sight: Sight,
-    ) -> Result<(Place, mpsc::Receiver<News>), Refusal> {
+    ) -> Result<(WatchSlot, mpsc::Receiver<WatchEvent>), CallError> {
         let owner = (identity.issuer().to_owned(), identity.subject().to_owned());
         let (queue, news) = mpsc::channel(QUEUE);
         let entry = Entry {
@@ -98,9 +98,9 @@ impl Watches {
             sight,
             queue,
         };
-        let id = self.table().open(entry).ok_or(Refusal::TooManyWatches)?;
+        let id = self.table().open(entry).ok_or(CallError::TooManyWatches)?;
         let watches = self.clone();
-        Ok((Place { watches, id }, news))
+        Ok((WatchSlot { watches, id }, news))
     }
 
     /// Tells the watches of every change until the store closes or `stop` is cancelled.
@@ -118,7 +118,7 @@ impl Watches {
             }
             if authority.policy().hash() != policy {
                 authority.policy().hash().clone_into(&mut policy);
-                self.table().tell_all(&News::Policy);
+                self.table().tell_all(&WatchEvent::Policy);
             }
             let (since, to) = (looked, now());
             looked = to;
@@ -138,7 +138,7 @@ impl Watches {
         }
         match Change::read(authority, request, at).await {
             Ok(change) => {
-                let news = News::Change(Arc::new(change));
+                let news = WatchEvent::Change(Arc::new(change));
                 self.table().tell(&concerned, &news);
             }
             Err(error) => tracing::warn!(%error, "a change of a request could not be told"),
@@ -150,7 +150,7 @@ impl Watches {
     }
 }
 
-impl Place {
+impl WatchSlot {
     /// The watch may see something else from now on.
     pub(super) fn see(&self, sight: Sight) {
         let mut table = self.watches.table();
@@ -160,7 +160,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for WatchSlot {
     fn drop(&mut self) {
         self.watches.table().remove(self.id);
     }
@@ -234,7 +234,7 @@ impl Table {
     }
 
     /// Ends the watches that do not take their news.
-    fn tell(&mut self, ids: &BTreeSet<u64>, news: &News) {
+    fn tell(&mut self, ids: &BTreeSet<u64>, news: &WatchEvent) {
         for id in ids {
             let Some(entry) = self.watches.get(id) else {
                 continue;
@@ -246,7 +246,7 @@ impl Table {
         }
     }
 
-    fn tell_all(&mut self, news: &News) {
+    fn tell_all(&mut self, news: &WatchEvent) {
         let ids = self.watches.keys().copied().collect();
         self.tell(&ids, news);
     }
@@ -274,7 +274,11 @@ fn take<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeSet<u64>>, key: &K,
 mod tests {
     use super::*;
 
-    fn entry(owner: &str, only: Option<u64>, roles: &[&str]) -> (Entry, mpsc::Receiver<News>) {
+    fn entry(
+        owner: &str,
+        only: Option<u64>,
+        roles: &[&str],
+    ) -> (Entry, mpsc::Receiver<WatchEvent>) {
         let (queue, news) = mpsc::channel(QUEUE);
         let roles = roles.iter().map(|role| (*role).to_owned()).collect();
         let entry = Entry {
@@ -333,7 +337,7 @@ mod tests {
         let (quick, mut quick_news) = entry("quick", None, &["prod"]);
         let quick = table.open(quick).unwrap();
         for _ in 0..=QUEUE {
-            table.tell_all(&News::Policy);
+            table.tell_all(&WatchEvent::Policy);
             quick_news.try_recv().unwrap();
         }
         assert!(!table.watches.contains_key(&id) && table.watches.contains_key(&quick));

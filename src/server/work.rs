@@ -17,7 +17,7 @@ use super::{
     activity::Activity,
     budget::{Budget, Charge, REQUEST},
     connection::Door,
-    places::{Network, Place},
+    limiter::{ConnectionSlot, Network},
 };
 
 /// What a header costs beside its text (RFC 9113, 6.5.2).
@@ -41,7 +41,7 @@ impl Work {
     /// The head of `request` is complete. The token is cancelled if the request has to give way before its answer begins;
     /// from there on its connection does.
     pub(super) fn begin(
-        place: &Place,
+        place: &ConnectionSlot,
         door: &Door,
         request: &Request<Incoming>,
     ) -> (Arc<Self>, CancellationToken) {

@@ -29,7 +29,7 @@ pub(crate) const ALGORITHMS: [&str; 7] = [
 
 /// Why no pass is made for a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum InvalidKey {
     /// Over 8 KiB of text.
     #[error("it is longer than any key")]
     TooLong,
@@ -59,32 +59,34 @@ pub enum Refusal {
 /// Reads a subject key from its OpenSSH text (`ssh-ed25519 AAAA... comment`). The key's comment is dropped.
 ///
 /// # Errors
-/// A [`Refusal`] for every key that no pass is for.
-pub fn parse(text: &str) -> Result<PublicKey, Refusal> {
+/// A [`InvalidKey`] for every key that no pass is for.
+pub fn parse(text: &str) -> Result<PublicKey, InvalidKey> {
     if text.len() > MAX_TEXT {
-        return Err(Refusal::TooLong);
+        return Err(InvalidKey::TooLong);
     }
-    let (algorithm, encoded) = split_line(text.trim_end()).ok_or(Refusal::Malformed)?;
+    let (algorithm, encoded) = split_line(text.trim_end()).ok_or(InvalidKey::Malformed)?;
     let fields = Fields::of(algorithm)?;
-    let blob = STANDARD.decode(encoded).map_err(|_| Refusal::Malformed)?;
+    let blob = STANDARD
+        .decode(encoded)
+        .map_err(|_| InvalidKey::Malformed)?;
     check_blob(&blob, algorithm, fields)?;
-    let key = PublicKey::from_bytes(&blob).map_err(|_| Refusal::Malformed)?;
+    let key = PublicKey::from_bytes(&blob).map_err(|_| InvalidKey::Malformed)?;
     match key.to_bytes() {
         Ok(canonical) if canonical == blob => Ok(key),
-        _ => Err(Refusal::Malformed),
+        _ => Err(InvalidKey::Malformed),
     }
 }
 
 /// The same refusals for a key that is already parsed.
-pub(crate) fn check(key: &PublicKey) -> Result<Vec<u8>, Refusal> {
-    let blob = key.to_bytes().map_err(|_| Refusal::Malformed)?;
-    let algorithm = Reader::new(&blob).text().ok_or(Refusal::Malformed)?;
+pub(crate) fn check(key: &PublicKey) -> Result<Vec<u8>, InvalidKey> {
+    let blob = key.to_bytes().map_err(|_| InvalidKey::Malformed)?;
+    let algorithm = Reader::new(&blob).text().ok_or(InvalidKey::Malformed)?;
     check_blob(&blob, algorithm, Fields::of(algorithm)?)?;
     Ok(blob)
 }
 
 /// Takes the fields of a key of this algorithm off `reader`, or refuses them.
-pub(crate) fn check_fields(algorithm: &str, reader: &mut Reader<'_>) -> Result<(), Refusal> {
+pub(crate) fn check_fields(algorithm: &str, reader: &mut Reader<'_>) -> Result<(), InvalidKey> {
     Fields::of(algorithm)?.check(reader)
 }
 
@@ -109,7 +111,7 @@ enum Fields {
 }
 
 impl Fields {
-    fn of(algorithm: &str) -> Result<Self, Refusal> {
+    fn of(algorithm: &str) -> Result<Self, InvalidKey> {
         match algorithm {
             "ssh-ed25519" => Ok(Self::Ed25519),
             "sk-ssh-ed25519@openssh.com" => Ok(Self::SkEd25519),
@@ -118,12 +120,12 @@ impl Fields {
             "ecdsa-sha2-nistp521" => Ok(Self::Ecdsa("nistp521", 66)),
             "sk-ecdsa-sha2-nistp256@openssh.com" => Ok(Self::SkEcdsa),
             "ssh-rsa" => Ok(Self::Rsa),
-            other if other.contains("-cert-v") => Err(Refusal::Certificate),
-            _ => Err(Refusal::Algorithm),
+            other if other.contains("-cert-v") => Err(InvalidKey::Certificate),
+            _ => Err(InvalidKey::Algorithm),
         }
     }
 
-    fn check(self, reader: &mut Reader<'_>) -> Result<(), Refusal> {
+    fn check(self, reader: &mut Reader<'_>) -> Result<(), InvalidKey> {
         match self {
             Self::Ed25519 => check_edwards_point(reader),
             Self::SkEd25519 => {
@@ -140,32 +142,32 @@ impl Fields {
     }
 }
 
-fn check_blob(blob: &[u8], algorithm: &str, fields: Fields) -> Result<(), Refusal> {
+fn check_blob(blob: &[u8], algorithm: &str, fields: Fields) -> Result<(), InvalidKey> {
     let mut reader = Reader::new(blob);
-    match reader.text().ok_or(Refusal::Malformed)? {
+    match reader.text().ok_or(InvalidKey::Malformed)? {
         named if named == algorithm => {}
-        named if named.contains("-cert-v") => return Err(Refusal::Certificate),
-        _ => return Err(Refusal::Malformed),
+        named if named.contains("-cert-v") => return Err(InvalidKey::Certificate),
+        _ => return Err(InvalidKey::Malformed),
     }
     fields.check(&mut reader)?;
     if reader.is_empty() {
         Ok(())
     } else {
-        Err(Refusal::Malformed)
+        Err(InvalidKey::Malformed)
     }
 }
 
-fn check_edwards_point(reader: &mut Reader<'_>) -> Result<(), Refusal> {
+fn check_edwards_point(reader: &mut Reader<'_>) -> Result<(), InvalidKey> {
     let point: &[u8; 32] = reader
         .string()
         .and_then(|point| point.try_into().ok())
-        .ok_or(Refusal::Malformed)?;
+        .ok_or(InvalidKey::Malformed)?;
     let mut ordinate = *point;
     if let Some(last) = ordinate.last_mut() {
         *last &= 0x7f;
     }
     if is_small_order(&ordinate) {
-        return Err(Refusal::Weak);
+        return Err(InvalidKey::Weak);
     }
     Ok(())
 }
@@ -174,43 +176,43 @@ fn check_curve_point(
     reader: &mut Reader<'_>,
     curve: &str,
     coordinate: usize,
-) -> Result<(), Refusal> {
+) -> Result<(), InvalidKey> {
     if reader.text() != Some(curve) {
-        return Err(Refusal::Malformed);
+        return Err(InvalidKey::Malformed);
     }
     match reader.string() {
         Some([4, coordinates @ ..]) if coordinates.len() == 2 * coordinate => Ok(()),
-        _ => Err(Refusal::Malformed),
+        _ => Err(InvalidKey::Malformed),
     }
 }
 
-fn check_application(reader: &mut Reader<'_>) -> Result<(), Refusal> {
-    let application = reader.text().ok_or(Refusal::Malformed)?;
-    let is_sound = application.starts_with("ssh:")
+fn check_application(reader: &mut Reader<'_>) -> Result<(), InvalidKey> {
+    let application = reader.text().ok_or(InvalidKey::Malformed)?;
+    let is_valid = application.starts_with("ssh:")
         && application.len() <= 255
         && application.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_sound {
+    if is_valid {
         Ok(())
     } else {
-        Err(Refusal::Malformed)
+        Err(InvalidKey::Malformed)
     }
 }
 
-fn check_rsa(reader: &mut Reader<'_>) -> Result<(), Refusal> {
-    let exponent = reader.positive().ok_or(Refusal::Malformed)?;
-    let modulus = reader.positive().ok_or(Refusal::Malformed)?;
+fn check_rsa(reader: &mut Reader<'_>) -> Result<(), InvalidKey> {
+    let exponent = reader.positive().ok_or(InvalidKey::Malformed)?;
+    let modulus = reader.positive().ok_or(InvalidKey::Malformed)?;
     if !RSA_BITS.contains(&bits(modulus)) {
-        return Err(Refusal::RsaSize);
+        return Err(InvalidKey::RsaSize);
     }
     let is_odd = |number: &[u8]| number.last().is_some_and(|last| last & 1 == 1);
-    let is_sound = is_odd(modulus)
+    let is_valid = is_odd(modulus)
         && is_odd(exponent)
         && exponent.len() <= 4
         && big_endian(exponent) >= MIN_RSA_EXPONENT;
-    if is_sound {
+    if is_valid {
         Ok(())
     } else {
-        Err(Refusal::RsaNumbers)
+        Err(InvalidKey::RsaNumbers)
     }
 }
 

@@ -58,7 +58,7 @@ impl CriticalOption {
 /// use daypass::ssh::options::Extension;
 ///
 /// assert_eq!(Extension::from_word("permit-pty"), Some(Extension::Pty));
-/// assert_eq!(Extension::Pty.word(), "pty");
+/// assert_eq!(Extension::Pty.as_str(), "pty");
 /// assert_eq!(Extension::Pty.name(), "permit-pty");
 /// assert_eq!(Extension::from_word("no-touch-required"), None);
 /// ```
@@ -91,7 +91,7 @@ impl Extension {
     ];
 
     /// The word of the policy file, the ledger and the API (`pty`).
-    pub fn word(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::AgentForwarding => "agent-forwarding",
             Self::PortForwarding => "port-forwarding",
@@ -118,7 +118,7 @@ impl Extension {
     pub fn from_word(text: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
-            .find(|extension| text == extension.word() || text == extension.name())
+            .find(|extension| text == extension.as_str() || text == extension.name())
     }
 
     /// Reads the name of a certificate's extension.
@@ -131,7 +131,7 @@ impl Extension {
 
     /// The extension that a stored text means: events may hold either spelling.
     pub(super) fn meaning(&self) -> Option<Self> {
-        Self::from_word(self.word())
+        Self::from_word(self.as_str())
     }
 }
 
@@ -140,14 +140,14 @@ impl From<String> for Extension {
     fn from(text: String) -> Self {
         Self::ALL
             .into_iter()
-            .find(|extension| text == extension.word())
+            .find(|extension| text == extension.as_str())
             .unwrap_or_else(|| Self::Unknown(text.into()))
     }
 }
 
 impl From<Extension> for String {
     fn from(extension: Extension) -> Self {
-        extension.word().to_owned()
+        extension.as_str().to_owned()
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
     fn every_spelling_reads_back_and_serde_agrees_with_it() {
         for extension in Extension::ALL {
             assert_eq!(
-                Extension::from_word(extension.word()),
+                Extension::from_word(extension.as_str()),
                 Some(extension.clone())
             );
             assert_eq!(
@@ -169,7 +169,7 @@ mod tests {
             );
             assert_eq!(Extension::from_name(extension.name()), extension);
             let json = serde_json::to_value(&extension).unwrap();
-            assert_eq!(json, extension.word());
+            assert_eq!(json, extension.as_str());
             assert_eq!(
                 serde_json::from_value::<Extension>(json).unwrap(),
                 extension

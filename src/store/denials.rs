@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use time::OffsetDateTime;
 
 use super::{Error, Store};
-use crate::ledger::{What, denials::DenialRate, event::Denials};
+use crate::ledger::{EventKind, denials::DenialRate, event::Denials};
 
 impl Store {
     /// Records a denial, cut to its bounds, or counts it beyond the rate. The count is recorded by
@@ -12,7 +12,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::record`].
-    pub async fn refuse(&self, denial: What, now: OffsetDateTime) -> Result<(), Error> {
+    pub async fn refuse(&self, denial: EventKind, now: OffsetDateTime) -> Result<(), Error> {
         let denial = denial.bounded();
         if is_recorded(&self.0.denials, &denial, now) {
             self.record(denial, now).await?;
@@ -41,7 +41,7 @@ impl Store {
     async fn record_counts(&self, counts: Vec<Denials>, now: OffsetDateTime) -> Result<(), Error> {
         let mut counts = counts.into_iter();
         while let Some(count) = counts.next() {
-            let what = What::Denials(Box::new(count.clone()));
+            let what = EventKind::Denials(Box::new(count.clone()));
             if let Err(error) = self.record(what, now).await {
                 let lost = std::iter::once(count).chain(counts).collect();
                 self.0.denials.lock().give_back(lost, now);
@@ -53,8 +53,8 @@ impl Store {
 }
 
 /// Whether this event is recorded: every one but a denial beyond the rate, which is counted here.
-pub(super) fn is_recorded(rate: &Mutex<DenialRate>, what: &What, now: OffsetDateTime) -> bool {
-    let What::Denied { who, reason, .. } = what else {
+pub(super) fn is_recorded(rate: &Mutex<DenialRate>, what: &EventKind, now: OffsetDateTime) -> bool {
+    let EventKind::Denied { who, reason, .. } = what else {
         return true;
     };
     rate.lock().take(who, reason, now)

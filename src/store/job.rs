@@ -8,13 +8,13 @@ use super::{Error, denials};
 use crate::{
     ca::Draft,
     ledger::{
-        Event, Receipt, Standing, What, denials::DenialRate, event::Issued, standing::Objection,
-        tree::Hash,
+        Event, EventKind, LedgerState, Receipt, denials::DenialRate, event::Issued,
+        state::Rejection, tree::Hash,
     },
 };
 
 /// Makes an event out of what stands just before it.
-pub(super) type Compose = Box<dyn FnOnce(&Standing) -> Result<What, Objection> + Send>;
+pub(super) type Compose = Box<dyn FnOnce(&LedgerState) -> Result<EventKind, Rejection> + Send>;
 
 /// A write that waits for its commit. Whether somebody still waits for the answer does not matter.
 pub(super) enum Job {
@@ -37,29 +37,29 @@ impl Job {
     pub(super) fn prepare(
         self,
         index: u64,
-        standing: &Standing,
+        state: &LedgerState,
         denials: &Mutex<DenialRate>,
-    ) -> Option<Pending> {
-        let (composed, at, answer) = self.compose(index, standing);
+    ) -> Option<QueuedEvent> {
+        let (composed, at, answer) = self.compose(index, state);
         let what = match composed {
             Ok(what) => what,
-            Err(objection) => {
-                answer.refuse(Error::Objection(objection));
+            Err(rejection) => {
+                answer.refuse(Error::Rejection(rejection));
                 return None;
             }
         };
         let event = Event { index, at, what };
-        let Err(objection) = standing.admit(&event) else {
-            return Some(Pending::new(event, answer));
+        let Err(rejection) = state.admit(&event) else {
+            return Some(QueuedEvent::new(event, answer));
         };
-        let refused = event.what.refused(&objection);
+        let refused = event.what.refused(&rejection);
         match refused.filter(|what| denials::is_recorded(denials, what, at)) {
-            Some(what) => Some(Pending::new(
+            Some(what) => Some(QueuedEvent::new(
                 Event { index, at, what },
-                Answer::Objection(objection, Box::new(answer)),
+                Answer::Rejection(rejection, Box::new(answer)),
             )),
             None => {
-                answer.refuse(Error::Objection(objection));
+                answer.refuse(Error::Rejection(rejection));
                 None
             }
         }
@@ -69,8 +69,8 @@ impl Job {
     fn compose(
         self,
         index: u64,
-        standing: &Standing,
-    ) -> (Result<What, Objection>, OffsetDateTime, Answer) {
+        state: &LedgerState,
+    ) -> (Result<EventKind, Rejection>, OffsetDateTime, Answer) {
         match self {
             Self::Issue {
                 draft,
@@ -81,13 +81,13 @@ impl Job {
                 let tbs_hash = draft.to_be_signed_hash(index);
                 issued.to_be_signed = base16ct::lower::encode_string(&tbs_hash);
                 let answer = Answer::Pass(draft, tbs_hash, answer);
-                (Ok(What::Issued(issued)), at, answer)
+                (Ok(EventKind::Issued(issued)), at, answer)
             }
             Self::Record {
                 compose,
                 at,
                 answer,
-            } => (compose(standing), at, Answer::Event(answer)),
+            } => (compose(state), at, Answer::Event(answer)),
         }
     }
 
@@ -100,14 +100,14 @@ impl Job {
 }
 
 /// An event that is in the transaction, and who waits for it.
-pub(super) struct Pending {
+pub(super) struct QueuedEvent {
     pub(super) event: Event,
     /// Its leaf's hash, once it has its bytes.
     pub(super) digest: Hash,
     pub(super) answer: Answer,
 }
 
-impl Pending {
+impl QueuedEvent {
     fn new(event: Event, answer: Answer) -> Self {
         let digest = Hash::default();
         Self {
@@ -127,7 +127,7 @@ pub(super) enum Answer {
     ),
     Event(oneshot::Sender<Result<Event, Error>>),
     /// The event is the refusal of what was wanted.
-    Objection(Objection, Box<Answer>),
+    Rejection(Rejection, Box<Answer>),
 }
 
 impl Answer {
@@ -135,7 +135,7 @@ impl Answer {
         match self {
             Self::Pass(_, _, answer) => drop(answer.send(Err(error))),
             Self::Event(answer) => drop(answer.send(Err(error))),
-            Self::Objection(_, answer) => answer.refuse(error),
+            Self::Rejection(_, answer) => answer.refuse(error),
         }
     }
 }

@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Error, ledger, lock::Lock, replay::Unsigned, signed::Signed};
 use crate::ledger::{
-    What,
+    EventKind,
     checkpoint::{Checkpoint, Signer},
     judge::Judge,
     tree::Frontier,
@@ -76,7 +76,7 @@ impl Opening<'_> {
     /// Compares the clock with the times that the ledger knows. Behind what a token and this server agreed on before, it is
     /// certainly wrong; anything else is only said, for a server may have stood still or have run with a wrong clock before.
     pub(super) fn expect_clock(&self, judge: &Judge, now: OffsetDateTime) -> Result<(), Error> {
-        let agreed = judge.standing().agreed_time();
+        let agreed = judge.state().agreed_time();
         if let Some(agreed) = agreed.filter(|agreed| *agreed - now > BEHIND) {
             let behind = spoken(agreed - now);
             if !self.accept_clock {
@@ -157,11 +157,11 @@ fn spoken(duration: Duration) -> String {
 pub(super) const NO_CHECKPOINT: &str = "the file `checkpoint` is missing";
 
 /// `started`, with what the store has to say of itself.
-pub(super) fn filled_in(started: What, found: Vec<Unsigned>) -> What {
+pub(super) fn filled_in(started: EventKind, found: Vec<Unsigned>) -> EventKind {
     match started {
-        What::Started {
+        EventKind::Started {
             version, server, ..
-        } => What::Started {
+        } => EventKind::Started {
             version,
             server,
             signed_heads: true,

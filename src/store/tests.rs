@@ -30,12 +30,12 @@ fn signer() -> Signer {
     Signer::new(ORIGIN, &[7; 32]).unwrap()
 }
 
-fn started() -> What {
-    What::started("0.1.0", "daypass.example.com")
+fn started() -> EventKind {
+    EventKind::started("0.1.0", "daypass.example.com")
 }
 
-fn staged(number: u64) -> What {
-    What::KeyStaged {
+fn staged(number: u64) -> EventKind {
+    EventKind::KeyStaged {
         key: format!("SHA256:{number}"),
     }
 }
@@ -118,7 +118,7 @@ async fn the_first_event_is_started_and_the_next_follow_it() {
         .iter()
         .map(|(_, leaf)| Event::parse(leaf).unwrap())
         .collect();
-    let What::Started {
+    let EventKind::Started {
         signed_heads: true,
         unsigned,
         ..

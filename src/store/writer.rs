@@ -13,7 +13,7 @@ use tokio::{
 use super::{
     Error,
     database::{self, Flush},
-    job::{Answer, Job, Pending},
+    job::{Answer, Job, QueuedEvent},
     ledger::{self, Inserts, Row},
     lock::Lock,
     replay,
@@ -119,7 +119,7 @@ impl Writer {
                 self.share(&append.pending);
                 self.state.send_modify(|state| state.head = append.head);
                 count(append.pending.len());
-                append.pending.into_iter().for_each(Pending::confirm);
+                append.pending.into_iter().for_each(QueuedEvent::confirm);
             }
             Err(error) => {
                 self.fail(&error).await;
@@ -142,7 +142,7 @@ impl Writer {
     }
 
     /// Lets readers see what the committed events changed.
-    fn share(&self, committed: &[Pending]) {
+    fn share(&self, committed: &[QueuedEvent]) {
         let mut shared = self.shared.write();
         for pending in committed {
             shared.accept(pending.digest, &pending.event);
@@ -278,7 +278,7 @@ struct Append {
     /// Not yet in the transaction.
     waiting: Vec<Job>,
     /// In the transaction.
-    pending: Vec<Pending>,
+    pending: Vec<QueuedEvent>,
     /// Bytes of events.
     bytes: usize,
 }
@@ -299,7 +299,7 @@ impl Append {
         let mut rows = Vec::with_capacity(self.waiting.len());
         for job in std::mem::take(&mut self.waiting) {
             let index = self.head.size();
-            let Some(mut pending) = job.prepare(index, judge.standing(), denials) else {
+            let Some(mut pending) = job.prepare(index, judge.state(), denials) else {
                 continue;
             };
             match pending.event.to_bytes() {
@@ -329,7 +329,7 @@ impl Append {
     }
 }
 
-impl Pending {
+impl QueuedEvent {
     /// After COMMIT.
     fn confirm(self) {
         match self.answer {
@@ -338,7 +338,7 @@ impl Pending {
                 drop(answer.send(Ok((draft, receipt))));
             }
             Answer::Event(answer) => drop(answer.send(Ok(self.event))),
-            Answer::Objection(objection, answer) => answer.refuse(Error::Objection(objection)),
+            Answer::Rejection(rejection, answer) => answer.refuse(Error::Rejection(rejection)),
         }
     }
 }

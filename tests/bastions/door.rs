@@ -1,9 +1,7 @@
 //! Both passes through the real door: events, approvals, emergencies, revocations.
 
 use daypass::{
-    ledger::{
-        approval, checkpoint::Verifier, standing::Verb, tree::leaf_hash, verify::verify_export,
-    },
+    ledger::{approval, checkpoint::Verifier, state::Verb, tree::leaf_hash, verify::verify_export},
     policy::Policy,
     proto::v1::{
         Ask, DecideRequest, ExportRequest, GetTrustRequest, IssueResponse, Request,

@@ -1,8 +1,8 @@
 //! Rows that another program wrote into a stopped daemon's database: what the next start says of them.
 
 use daypass::ledger::{
-    Event, What,
-    event::{Asked, Decided, Who},
+    Event, EventKind,
+    event::{Actor, RequestDecision, RequestDetails},
     tree::{Frontier, leaf_hash},
 };
 use serde_json::json;
@@ -10,8 +10,8 @@ use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::process::{Daemon, Home};
 
-fn mallory() -> Who {
-    Who {
+fn mallory() -> Actor {
+    Actor {
         issuer: "https://id.example.com".to_owned(),
         subject: "mallory".to_owned(),
         label: "mallory@example.com".to_owned(),
@@ -19,10 +19,10 @@ fn mallory() -> Who {
     }
 }
 
-fn denied() -> What {
-    What::Denied {
+fn denied() -> EventKind {
+    EventKind::Denied {
         who: mallory(),
-        ask: Asked::default(),
+        ask: RequestDetails::default(),
         key: None,
         cut: false,
         unbound: false,
@@ -32,8 +32,8 @@ fn denied() -> What {
     }
 }
 
-fn approved() -> What {
-    What::Approved(Box::new(Decided {
+fn approved() -> EventKind {
+    EventKind::Approved(Box::new(RequestDecision {
         request: 1,
         role: "prod-root".to_owned(),
         who: mallory(),
@@ -50,7 +50,7 @@ async fn open(home: &Home) -> SqliteConnection {
 }
 
 /// Appends the event as a program does that knows the format and has no key; its index.
-async fn forge(home: &Home, what: What) -> u64 {
+async fn forge(home: &Home, what: EventKind) -> u64 {
     let mut connection = open(home).await;
     let leaves: Vec<Vec<u8>> = sqlx::query_scalar("SELECT event FROM ledger ORDER BY position")
         .fetch_all(&mut connection)

@@ -3,7 +3,7 @@
 use std::{fs, net::TcpListener, os::unix::net::UnixDatagram, path::Path, process::Command};
 
 use daypass::{
-    ledger::{What, checkpoint::Signer},
+    ledger::{EventKind, checkpoint::Signer},
     store::Store,
 };
 use ssh_key::PrivateKey;
@@ -79,7 +79,7 @@ async fn a_long_ledger_asks_systemd_for_more_time() {
     let key = PrivateKey::from_openssh(key).unwrap();
     let seed = key.key_data().ed25519().unwrap().private.to_bytes();
     let signer = Signer::new("localhost/ledger", &seed).unwrap();
-    let started = What::started("test", "localhost");
+    let started = EventKind::started("test", "localhost");
     let now = time::OffsetDateTime::now_utc();
     let store = Store::open(&home.path("state"), signer, started, now).await;
     let store = store.unwrap();
@@ -87,7 +87,12 @@ async fn a_long_ledger_asks_systemd_for_more_time() {
     for number in 0..5000 {
         let store = store.clone();
         let key = format!("SHA256:{number}");
-        writes.spawn(async move { store.record(What::KeyStaged { key }, now).await.unwrap() });
+        writes.spawn(async move {
+            store
+                .record(EventKind::KeyStaged { key }, now)
+                .await
+                .unwrap()
+        });
     }
     writes.join_all().await;
     store.close().await;

@@ -10,10 +10,10 @@ use std::{
 
 use daypass::{
     ca::Draft,
-    identity::{Algorithm, Binding, Holder, Issuers, Settings, proof},
+    identity::{Algorithm, Binding, Issuers, KeyHolder, Settings, proof},
     ledger::{
-        Receipt, What,
-        event::{Asked, Issued, Who},
+        EventKind, Receipt,
+        event::{Actor, Issued, RequestDetails},
     },
     operations::Authority,
     policy::{Ask, Context, Decision, Grant},
@@ -80,7 +80,7 @@ fn sequences() -> Vec<(&'static str, Vec<Slot>)> {
 /// Somebody with a proven key, and what the policy grants them.
 struct Somebody {
     caller: Caller,
-    holder: Holder,
+    holder: KeyHolder,
     grant: Grant,
 }
 
@@ -124,9 +124,9 @@ impl Somebody {
         let draft = Draft::new(holder, grant, &authority.ca, rand::random(), now).unwrap();
         let issued = Issued {
             who: who(holder),
-            ask: Asked {
+            ask: RequestDetails {
                 role: "shell".into(),
-                ..Asked::default()
+                ..RequestDetails::default()
             },
             key: draft.key_fingerprint().to_owned(),
             binding: "nonce".into(),
@@ -186,7 +186,10 @@ impl Crowd {
     async fn record(&self, authority: &Authority, slot: Slot) -> Entry {
         let Some(somebody) = self.of(slot) else {
             let key = "SHA256:gap".to_owned();
-            let serial = authority.store.record(What::KeyStaged { key }, now()).await;
+            let serial = authority
+                .store
+                .record(EventKind::KeyStaged { key }, now())
+                .await;
             return Entry {
                 serial: serial.unwrap(),
                 slot,
@@ -409,9 +412,9 @@ fn authority(town: &Town) -> &Authority {
     town.scene.world.daemon().unwrap().authority()
 }
 
-fn who(holder: &Holder) -> Who {
+fn who(holder: &KeyHolder) -> Actor {
     let identity = holder.identity();
-    Who {
+    Actor {
         issuer: identity.issuer().to_owned(),
         subject: identity.subject().to_owned(),
         label: identity.label().to_owned(),

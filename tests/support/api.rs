@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use daypass::{
     identity::proof::{POSSESSION_NAMESPACE, commitment, possession_message},
-    ledger::order::{self, Order, Target, Verb},
+    ledger::order::{self, AdminOrder, Target, Verb},
     proto::{
         ask::ask_bytes,
         status::Details,
@@ -125,7 +125,7 @@ impl Caller {
         let claims = token.split('.').nth(1).unwrap();
         let claims: Value =
             serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
-        let message = Order {
+        let message = AdminOrder {
             server: server_name,
             issuer: claims["iss"].as_str().unwrap(),
             subject: claims["sub"].as_str().unwrap(),

@@ -9,8 +9,8 @@ use std::{
 use daypass::{
     ca::{Ca, KeyState, draft::parse_subject_key, key::file},
     dev::issuer::{CLIENT_ID, Issuer},
-    identity::{Algorithm, Binding, Holder, Issuers, Settings, proof},
-    ledger::{What, checkpoint::Signer},
+    identity::{Algorithm, Binding, Issuers, KeyHolder, Settings, proof},
+    ledger::{EventKind, checkpoint::Signer},
     operations::{
         Authority,
         authority::Parts,
@@ -47,7 +47,7 @@ impl World {
         let issuers = Issuers::new(vec![settings(issuer.url())]).unwrap();
         let key = file::load(&make_key(folder.path(), "ca", &[kind]), None).unwrap();
         let signer = Signer::new("ca.example.com/ledger", &[1; 32]).unwrap();
-        let started = What::started("test", SERVER);
+        let started = EventKind::started("test", SERVER);
         let state = folder.path().join("state");
         let store = Store::open(&state, signer, started, OffsetDateTime::now_utc());
         let ca = Ca::new(vec![(key, KeyState::Active)]).unwrap();
@@ -118,7 +118,7 @@ impl World {
     }
 
     /// Signs in and proves to hold the key, as the client does.
-    async fn holder(&self, person: &str, key: &Path) -> Holder {
+    async fn holder(&self, person: &str, key: &Path) -> KeyHolder {
         let private = PrivateKey::read_openssh_file(key).unwrap();
         let text = fs::read_to_string(key.with_extension("pub")).unwrap();
         let public = parse_subject_key(&text).unwrap();

@@ -5,7 +5,7 @@ use daypass::{
     ledger::{
         approval,
         order::{Target, Verb},
-        standing,
+        state,
         tree::Hash,
     },
     proto::v1::{
@@ -51,7 +51,7 @@ impl TestUser {
     /// What an order about the target has to name now.
     pub fn after(scene: &TestEnv, target: &Target) -> u64 {
         let authority = scene.world.daemon().unwrap().authority();
-        authority.store.standing(|standing| standing.after(target))
+        authority.store.state(|state| state.after(target))
     }
 
     /// A lock that was signed by this person, to be sent as often as a test likes.
@@ -186,7 +186,7 @@ impl TestUser {
 /// What the person with this token signs to decide about a request with that digest.
 pub fn decision(
     token: &str,
-    verb: standing::Verb,
+    verb: state::Verb,
     server_name: &str,
     digest: &Hash,
     comment: &str,

@@ -14,7 +14,7 @@ use crate::{
     ca::{KeyState, key::Key},
     identity::Identity,
     ledger::Receipt,
-    ssh::{key::Refusal, options::Extension},
+    ssh::{key::InvalidKey, options::Extension},
 };
 
 const NOW: u64 = 1_800_000_000;
@@ -36,8 +36,8 @@ fn ca() -> Ca {
     Ca::new(vec![(Key::sample(Algorithm::Ed25519), KeyState::Active)]).unwrap()
 }
 
-fn holder(label: &str, key: &PublicKey) -> Holder {
-    Holder::sample(Identity::sample(serde_json::json!({ "sub": label })), key)
+fn holder(label: &str, key: &PublicKey) -> KeyHolder {
+    KeyHolder::sample(Identity::sample(serde_json::json!({ "sub": label })), key)
 }
 
 /// What the signature of `certificate` is over.
@@ -222,7 +222,7 @@ fn every_key_of_the_ca_is_refused_as_a_subject() {
     for (key, state) in ca.keys() {
         let draft = Draft::new(&holder("alice", key), &grant, &ca, [1; 32], now());
         assert!(
-            matches!(draft, Err(Error::SubjectKey(Refusal::CaKey))),
+            matches!(draft, Err(Error::SubjectKey(InvalidKey::CaKey))),
             "{state:?}"
         );
     }
@@ -233,7 +233,7 @@ fn a_subject_key_that_was_parsed_elsewhere_is_refused_alike() {
     let weak = PublicKey::from_openssh(&golden("rsa2048.pub")).unwrap();
     let grant = Grant::sample(&["alice"], None, None, &[]);
     let draft = Draft::new(&holder("alice", &weak), &grant, &ca(), [1; 32], now());
-    assert!(matches!(draft, Err(Error::SubjectKey(Refusal::RsaSize))));
+    assert!(matches!(draft, Err(Error::SubjectKey(InvalidKey::RsaSize))));
 }
 
 #[test]

@@ -159,12 +159,12 @@ fn fields_out_of_bounds_are_found() {
         (
             "no subject key",
             Box::new(|f| f.subject = string(b"")),
-            Problem::SubjectKey(ssh::key::Refusal::Malformed),
+            Problem::SubjectKey(ssh::key::InvalidKey::Malformed),
         ),
         (
             "anybody's subject key",
             Box::new(|f| f.subject = string(&[0; 32])),
-            Problem::SubjectKey(ssh::key::Refusal::Weak),
+            Problem::SubjectKey(ssh::key::InvalidKey::Weak),
         ),
         (
             "reserved field in use",

@@ -12,7 +12,7 @@ use crate::{
         output::{bold, clean},
     },
     client::now,
-    host::doctor::{Level, Question, Report, Verdict, examine},
+    host::doctor::{DoctorReport, Level, Question, Verdict, examine},
 };
 
 /// More than any certificate.
@@ -91,7 +91,7 @@ fn read_pass(path: &PathBuf) -> Result<Certificate, Failure> {
     Certificate::from_openssh(text.trim()).map_err(|error| wrong(&error))
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &DoctorReport) -> String {
     let mut lines: Vec<String> = Vec::new();
     for finding in &report.findings {
         let mark = match finding.level {

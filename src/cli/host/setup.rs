@@ -11,7 +11,7 @@ use crate::{
         output::{clean, table},
     },
     client::now,
-    host::setup::{Report, TrustedBy, Wish, setup},
+    host::setup::{SetupOptions, SetupReport, TrustedBy, setup},
 };
 
 /// Make sshd trust the CA: keys, an empty revocation list, and a file in sshd_config.d.
@@ -47,7 +47,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let layout = self.place.layout()?;
-        let wish = Wish {
+        let options = SetupOptions {
             server: self.server,
             groups: self.groups,
             ca_file: self.ca_file.filter(|path| !path.as_os_str().is_empty()),
@@ -56,12 +56,12 @@ impl Args {
             principals_user: self.principals_user,
             deadline: self.patience.timeout,
         };
-        let report = setup(&layout, &wish, now()).await?;
+        let report = setup(&layout, &options, now()).await?;
         global.print(&report, text)
     }
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &SetupReport) -> String {
     let mut text = format!("This host takes passes of {}", clean(&report.server));
     match report.groups.as_slice() {
         [] => text.push_str(" for plain login names.\n\n"),

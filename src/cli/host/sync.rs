@@ -6,7 +6,7 @@ use super::{Patience, Place};
 use crate::{
     cli::{Failure, Global, output::clean},
     client::now,
-    host::sync::{Report, sync},
+    host::sync::{SyncReport, sync},
 };
 
 /// Fetch CA keys and revocations; a timer runs this every few minutes.
@@ -33,7 +33,7 @@ fn spoken(seconds: u64) -> String {
     humantime::format_duration(Duration::from_secs(seconds)).to_string()
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &SyncReport) -> String {
     let changed = if report.changed {
         "updated"
     } else {

@@ -10,8 +10,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{Failure, Global, load, read};
 use crate::{
     cli::{failure::Code, output::clean},
-    ledger::event::{Asked, Event, What, Who},
-    policy::{Ask, Context, Means, Person, explain::Explanation, source},
+    ledger::event::{Actor, Event, EventKind, RequestDetails},
+    policy::{Ask, AuthMethod, Context, Person, explain::Explanation, source},
     ssh::options::Extension,
 };
 
@@ -89,9 +89,9 @@ impl Args {
             issuer: &subject.issuer,
             subject: &subject.name,
             claims: &subject.claims,
-            means: match subject.is_unbound || self.unbound {
-                true => Means::UnboundToken,
-                false => Means::Token,
+            auth_method: match subject.is_unbound || self.unbound {
+                true => AuthMethod::UnboundToken,
+                false => AuthMethod::Token,
             },
         };
         let context = Context {
@@ -202,14 +202,14 @@ fn event_at(export: &str, index: u64) -> Result<Event, Failure> {
 
 fn from_event(event: Event) -> Result<Subject, Failure> {
     let (subject, is_unbound) = match event.what {
-        What::Issued(issued) => (past(issued.who, &issued.ask)?, issued.binding == "none"),
-        What::Denied { cut: true, .. } => {
+        EventKind::Issued(issued) => (past(issued.who, &issued.ask)?, issued.binding == "none"),
+        EventKind::Denied { cut: true, .. } => {
             return Err(usage(format!(
                 "event {} holds only a part of its ask or claims, so it cannot be explained",
                 event.index
             )));
         }
-        What::Denied {
+        EventKind::Denied {
             who, ask, unbound, ..
         } => (past(who, &ask)?, unbound),
         _ => {
@@ -227,7 +227,7 @@ fn from_event(event: Event) -> Result<Subject, Failure> {
 }
 
 /// Who asked what, as an event holds it.
-pub(super) fn past(who: Who, asked: &Asked) -> Result<Subject, Failure> {
+pub(super) fn past(who: Actor, asked: &RequestDetails) -> Result<Subject, Failure> {
     let Value::Object(claims) = who.claims else {
         return Err(usage("the event holds no claims"));
     };

@@ -1,6 +1,6 @@
 //! `daypass policy replay`: every past ask of the ledger against a new policy file, and each decision that would change.
 
-mod recall;
+mod history;
 
 use std::path::PathBuf;
 
@@ -20,10 +20,10 @@ use crate::{
     ledger::event::Event,
     policy::{
         Policy,
-        replay::{Change, Past},
+        replay::{Change, RecordedAsk},
     },
 };
-use recall::{Requests, past};
+use history::{Requests, past};
 
 /// Which past, against which policy.
 #[derive(Debug, clap::Args)]
@@ -136,7 +136,7 @@ fn replay(
 }
 
 impl Replayed {
-    fn judge(&mut self, policy: &Policy, index: u64, past: Option<Result<Past, String>>) {
+    fn judge(&mut self, policy: &Policy, index: u64, past: Option<Result<RecordedAsk, String>>) {
         match past {
             None => {}
             Some(Err(why)) => self.leave(index, why),

@@ -9,15 +9,15 @@ use super::super::{
     waiting::life,
 };
 use crate::{
-    client::requests::{Seen, State},
-    ledger::event::Through,
+    client::requests::{RequestView, State},
+    ledger::event::RequestedJumpHost,
 };
 
 #[derive(Serialize)]
 struct Printed<'a> {
     id: u64,
     state: &'static str,
-    who: Person<'a>,
+    who: PersonJson<'a>,
     role: &'a str,
     host: Option<&'a str>,
     params: &'a std::collections::BTreeMap<String, String>,
@@ -35,11 +35,11 @@ struct Printed<'a> {
     may_decide: bool,
     emergency: bool,
     digest: String,
-    through: Option<&'a Through>,
+    through: Option<&'a RequestedJumpHost>,
 }
 
 #[derive(Serialize)]
-struct Person<'a> {
+struct PersonJson<'a> {
     issuer: &'a str,
     subject: &'a str,
     label: &'a str,
@@ -59,46 +59,46 @@ struct Listed<'a> {
 }
 
 /// One request in full.
-pub(in crate::cli) fn print(global: &Global, seen: &Seen) -> Result<(), Failure> {
-    global.print(&printed(seen), |_| text(seen))
+pub(in crate::cli) fn print(global: &Global, view: &RequestView) -> Result<(), Failure> {
+    global.print(&printed(view), |_| text(view))
 }
 
 /// What a decision came to.
-pub(super) fn print_outcome(global: &Global, seen: &Seen) -> Result<(), Failure> {
-    global.print(&printed(seen), |_| {
-        format!("request {}: {}", seen.id, word(seen.state))
+pub(super) fn print_outcome(global: &Global, view: &RequestView) -> Result<(), Failure> {
+    global.print(&printed(view), |_| {
+        format!("request {}: {}", view.id, word(view.state))
     })
 }
 
 /// A change, on one line.
-pub(super) fn print_line(global: &Global, seen: &Seen) -> Result<(), Failure> {
+pub(super) fn print_line(global: &Global, view: &RequestView) -> Result<(), Failure> {
     if global.is_json() {
-        return write_line(&serde_json::to_string(&printed(seen))?);
+        return write_line(&serde_json::to_string(&printed(view))?);
     }
-    write_line(&row(seen).map(|cell| clean(&cell).into_owned()).join("  "))
+    write_line(&row(view).map(|cell| clean(&cell).into_owned()).join("  "))
 }
 
 /// A table of requests.
-pub(super) fn print_all(global: &Global, seen: &[Seen]) -> Result<(), Failure> {
+pub(super) fn print_all(global: &Global, view: &[RequestView]) -> Result<(), Failure> {
     let listed = Listed {
-        requests: seen.iter().map(printed).collect(),
+        requests: view.iter().map(printed).collect(),
     };
     global.print(&listed, |_| {
-        if seen.is_empty() {
+        if view.is_empty() {
             return "No requests.".to_owned();
         }
         let heads = [
             "ID", "STATE", "WHO", "ROLE", "HOST", "YES", "LEFT", "REASON",
         ];
         let mut rows = vec![heads.map(str::to_owned).to_vec()];
-        rows.extend(seen.iter().map(|seen| row(seen).to_vec()));
+        rows.extend(view.iter().map(|view| row(view).to_vec()));
         table(&rows)
     })
 }
 
 /// One request for people.
-pub(super) fn text(seen: &Seen) -> String {
-    let page = &seen.page;
+pub(super) fn text(view: &RequestView) -> String {
+    let page = &view.page;
     let some = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let params = page.ask.params.iter();
     let params: Vec<String> = params
@@ -142,10 +142,10 @@ pub(super) fn text(seen: &Seen) -> String {
         rows.push(("approvals", format!("{} needed", page.needed)));
         rows.push((
             "ends",
-            format!("{} ({})", life(seen), moment(seen.expires_at)),
+            format!("{} ({})", life(view), moment(view.expires_at)),
         ));
     }
-    for decision in &seen.decisions {
+    for decision in &view.decisions {
         let words = format!(
             "{} at {} {}",
             decision.label,
@@ -154,50 +154,50 @@ pub(super) fn text(seen: &Seen) -> String {
         );
         rows.push((&decision.verb, words.trim_end().to_owned()));
     }
-    if seen.serial != 0 {
-        rows.push(("pass", seen.serial.to_string()));
+    if view.serial != 0 {
+        rows.push(("pass", view.serial.to_string()));
     }
     let lines = rows
         .iter()
         .map(|(name, value)| format!("  {:<12}{}", clean(name), clean(value)));
-    let head = format!("request {}  {}", seen.id, word(seen.state));
+    let head = format!("request {}  {}", view.id, word(view.state));
     std::iter::once(head)
         .chain(lines)
         .collect::<Vec<_>>()
         .join("\n")
 }
 
-fn row(seen: &Seen) -> [String; 8] {
-    let ask = &seen.page.ask;
+fn row(view: &RequestView) -> [String; 8] {
+    let ask = &view.page.ask;
     let some = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    let yes = seen.decisions.iter().filter(|one| one.verb == "approve");
+    let yes = view.decisions.iter().filter(|one| one.verb == "approve");
     [
-        seen.id.to_string(),
-        word(seen.state).to_owned(),
-        seen.page.who.label.clone(),
+        view.id.to_string(),
+        word(view.state).to_owned(),
+        view.page.who.label.clone(),
         ask.role.clone(),
         some(&ask.host),
-        match seen.page.is_review {
+        match view.page.is_review {
             true => "-".to_owned(),
-            false => format!("{}/{}", yes.count(), seen.page.needed),
+            false => format!("{}/{}", yes.count(), view.page.needed),
         },
-        life(seen),
+        life(view),
         some(&ask.reason),
     ]
 }
 
-fn printed(seen: &Seen) -> Printed<'_> {
-    let page = &seen.page;
-    let decisions = seen.decisions.iter().map(|one| Decision {
+fn printed(view: &RequestView) -> Printed<'_> {
+    let page = &view.page;
+    let decisions = view.decisions.iter().map(|one| Decision {
         label: &one.label,
         verb: &one.verb,
         at: one.at,
         comment: &one.comment,
     });
     Printed {
-        id: seen.id,
-        state: word(seen.state),
-        who: Person {
+        id: view.id,
+        state: word(view.state),
+        who: PersonJson {
             issuer: &page.who.issuer,
             subject: &page.who.subject,
             label: &page.who.label,
@@ -214,11 +214,11 @@ fn printed(seen: &Seen) -> Printed<'_> {
         key: &page.key,
         needed: page.needed,
         decisions: decisions.collect(),
-        expires_at: (seen.expires_at != 0).then_some(seen.expires_at),
-        serial: (seen.serial != 0).then_some(seen.serial),
-        may_decide: seen.may_decide,
+        expires_at: (view.expires_at != 0).then_some(view.expires_at),
+        serial: (view.serial != 0).then_some(view.serial),
+        may_decide: view.may_decide,
         emergency: page.is_review,
-        digest: base16ct::lower::encode_string(&seen.digest),
+        digest: base16ct::lower::encode_string(&view.digest),
         through: page.through.as_ref(),
     }
 }

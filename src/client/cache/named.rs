@@ -9,7 +9,7 @@ use std::{
 use ssh_key::{Certificate, PrivateKey, PublicKey};
 
 use super::{Error, Place};
-use crate::client::jump::Via;
+use crate::client::jump::JumpHostAddress;
 
 /// The comment in every key and certificate file that Daypass writes for a pass.
 pub(super) const MARK: &str = "daypass-pass";
@@ -35,7 +35,7 @@ impl Place {
     pub(in crate::client) fn check_named(&self) -> Result<(), Error> {
         let (files, via) = (self.files(), self.via_file());
         let has_mark = |path: &PathBuf| match *path == via {
-            true => Via::read(path).is_some(),
+            true => JumpHostAddress::read(path).is_some(),
             false => is_marked(path),
         };
         let is_free = |path: &PathBuf| is_missing(path) || (is_regular(path) && has_mark(path));

@@ -10,36 +10,38 @@ fn line(key: &Key) -> String {
     public_line(&key.public()).unwrap().trim_end().to_owned()
 }
 
-fn sheet() -> Sheet {
-    Sheet {
+fn signature_request() -> SignatureRequest {
+    SignatureRequest {
         holder: line(&Key::fresh().unwrap()),
         server: "daypass.example.com".into(),
         challenge: "challenge".into(),
         expires_at: u64::MAX,
-        ask: Asked {
+        ask: EmergencyAsk {
             role: "prod".into(),
             host: "web-1".into(),
             reason: "INC-1".into(),
-            ..Asked::default()
+            ..EmergencyAsk::default()
         },
         public_key: public_line(&Key::fresh().unwrap().public()).unwrap(),
         signatures: Vec::new(),
     }
 }
 
-type Change = fn(&mut Sheet);
+type Change = fn(&mut SignatureRequest);
 
 #[tokio::test]
 async fn a_signature_is_over_everything_that_the_sheet_says() {
     let signer = Signer::Key(Key::fresh().unwrap());
-    let mut base = Sheet {
+    let mut base = SignatureRequest {
         holder: public_line(&signer.public()).unwrap(),
-        ..sheet()
+        ..signature_request()
     };
     base.sign(&signer).await.unwrap();
     let signature = SshSig::from_pem(&base.signatures.first().unwrap().signature).unwrap();
     let public = signer.public();
-    let holds = |sheet: &Sheet| public.verify(NAMESPACE, &sheet.message().unwrap(), &signature);
+    let holds = |signature_request: &SignatureRequest| {
+        public.verify(NAMESPACE, &signature_request.message().unwrap(), &signature)
+    };
     holds(&base).unwrap();
     let signed = base.verify().unwrap();
     assert_eq!(signed.holder.key_data(), public.key_data());
@@ -75,9 +77,9 @@ async fn a_sheet_that_its_holder_did_not_sign_first_is_refused() {
         Signer::Key(Key::fresh().unwrap()),
         Signer::Key(Key::fresh().unwrap()),
     );
-    let base = Sheet {
+    let base = SignatureRequest {
         holder: public_line(&holder.public()).unwrap(),
-        ..sheet()
+        ..signature_request()
     };
     for (case, signers, good) in [
         ("no signature", vec![], false),
@@ -86,54 +88,57 @@ async fn a_sheet_that_its_holder_did_not_sign_first_is_refused() {
         ("the holder's", vec![&holder], true),
         ("the holder's first", vec![&holder, &other], true),
     ] {
-        let mut sheet = base.clone();
+        let mut signature_request = base.clone();
         for signer in signers {
-            sheet.sign(signer).await.unwrap();
+            signature_request.sign(signer).await.unwrap();
         }
-        assert_eq!(sheet.verify().is_ok(), good, "{case}");
+        assert_eq!(signature_request.verify().is_ok(), good, "{case}");
     }
-    let mut sheet = base;
-    sheet.sign(&holder).await.unwrap();
-    let again = sheet.signatures.first().unwrap().clone();
-    sheet.signatures.push(again);
-    assert!(sheet.verify().is_err(), "one key twice");
+    let mut signature_request = base;
+    signature_request.sign(&holder).await.unwrap();
+    let again = signature_request.signatures.first().unwrap().clone();
+    signature_request.signatures.push(again);
+    assert!(signature_request.verify().is_err(), "one key twice");
 }
 
 #[tokio::test]
 async fn a_key_signs_a_sheet_once() {
-    let mut sheet = sheet();
+    let mut signature_request = signature_request();
     let (one, two) = (
         Signer::Key(Key::fresh().unwrap()),
         Signer::Key(Key::fresh().unwrap()),
     );
     for signer in [&one, &two, &one] {
-        sheet.sign(signer).await.unwrap();
+        signature_request.sign(signer).await.unwrap();
     }
     let fingerprint = |signer: &Signer| {
         let hash = ssh_key::HashAlg::Sha256;
         signer.public().fingerprint(hash).to_string()
     };
-    assert_eq!(sheet.signers(), [fingerprint(&one), fingerprint(&two)]);
+    assert_eq!(
+        signature_request.signers(),
+        [fingerprint(&one), fingerprint(&two)]
+    );
 }
 
 #[test]
 fn a_sheet_comes_back_from_its_file_until_its_challenge_is_over() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("emergency.json");
-    sheet().write(&path).unwrap();
-    let read = Sheet::read(&path).unwrap();
-    assert_eq!(read.ask, sheet().ask);
-    let over = Sheet {
+    signature_request().write(&path).unwrap();
+    let read = SignatureRequest::read(&path).unwrap();
+    assert_eq!(read.ask, signature_request().ask);
+    let over = SignatureRequest {
         expires_at: 1,
-        ..sheet()
+        ..signature_request()
     };
     over.write(&path).unwrap();
-    assert_eq!(Sheet::read(&path).unwrap_err().exit_code(), 5);
+    assert_eq!(SignatureRequest::read(&path).unwrap_err().exit_code(), 5);
     let long = " ".repeat(300_000);
     for text in ["", "{}", "null", "{\"server\":\"x\"}", &long] {
         std::fs::write(&path, text).unwrap();
-        assert_eq!(Sheet::read(&path).unwrap_err().exit_code(), 2);
-        let refused = Sheet::check_place(&path).unwrap_err();
+        assert_eq!(SignatureRequest::read(&path).unwrap_err().exit_code(), 2);
+        let refused = SignatureRequest::check_place(&path).unwrap_err();
         assert_eq!(refused.exit_code(), 2, "another file is not replaced");
     }
 }

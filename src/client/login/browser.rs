@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::{
     super::{
         Client, Error,
-        trust::{Binding, Issuer},
+        server_info::{Binding, Issuer},
     },
     PATIENCE, StepUp, Visit,
     callback::Callback,

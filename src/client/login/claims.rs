@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::{
     Error,
-    trust::{Binding, Issuer},
+    server_info::{Binding, Issuer},
 };
 use crate::identity::proof;
 

@@ -8,7 +8,7 @@ use openidconnect::{
 use zeroize::Zeroizing;
 
 use super::{
-    super::{Client, Error, trust::Issuer},
+    super::{Client, Error, server_info::Issuer},
     PATIENCE, StepUp, Visit,
     browser::{refused, scopes},
     check_interactive_binding,
@@ -112,9 +112,9 @@ impl Pages {
 /// Characters of a code at most. Issuers send eight or nine.
 const LONGEST_CODE: usize = 64;
 
-type Refusal = RequestTokenError<Failed, openidconnect::DeviceCodeErrorResponse>;
+type DeviceError = RequestTokenError<Failed, openidconnect::DeviceCodeErrorResponse>;
 
-fn failed(issuer: &Issuer, error: &Refusal) -> Error {
+fn failed(issuer: &Issuer, error: &DeviceError) -> Error {
     use openidconnect::core::CoreErrorResponseType;
     let RequestTokenError::ServerResponse(response) = error else {
         return oidc::unreachable(issuer, error);

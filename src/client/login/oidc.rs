@@ -16,7 +16,7 @@ use openidconnect::{
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::super::{Error, trust::Issuer};
+use super::super::{Error, server_info::Issuer};
 use crate::identity::web_url;
 
 const CONNECT: Duration = Duration::from_secs(10);

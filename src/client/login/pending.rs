@@ -7,9 +7,9 @@ use super::{
     super::{
         Client, Error,
         key::{Key, KeyPlace},
+        server_info::{Binding, Issuer},
         session::Login,
         state::State,
-        trust::{Binding, Issuer},
     },
     Commitment,
 };
@@ -21,7 +21,7 @@ const FILE: &str = "pending.json";
 const KEY: &str = "pending-key";
 
 #[derive(Serialize, Deserialize)]
-struct Pending {
+struct PendingLogin {
     issuer: String,
     key: KeyPlace,
     secret: String,
@@ -50,13 +50,17 @@ impl Client {
         issuer: Option<&str>,
     ) -> Result<Prepared, Error> {
         let _lock = self.state.lock().await?;
-        let (_, trust) = self.connect().await?;
-        let mut fitting = trust.issuers.iter().filter(|candidate| match issuer {
+        let (_, server_info) = self.connect().await?;
+        let mut fitting = server_info.issuers.iter().filter(|candidate| match issuer {
             Some(name) => candidate.name == name,
-            None => candidate.binding == Binding::Audience || trust.issuers.len() == 1,
+            None => candidate.binding == Binding::Audience || server_info.issuers.len() == 1,
         });
         let (Some(issuer), None) = (fitting.next(), fitting.next()) else {
-            let names: Vec<&str> = trust.issuers.iter().map(|i| i.name.as_str()).collect();
+            let names: Vec<&str> = server_info
+                .issuers
+                .iter()
+                .map(|i| i.name.as_str())
+                .collect();
             return Err(Error::Usage(format!(
                 "choose with --issuer NAME from: {}",
                 names.join(", ")
@@ -73,7 +77,7 @@ pub(super) fn take(state: &State, issuer: &Issuer) -> Result<Option<Commitment>,
     let Some(text) = state.read(FILE)? else {
         return Ok(None);
     };
-    let pending: Option<Pending> = serde_json::from_str(&text).ok();
+    let pending: Option<PendingLogin> = serde_json::from_str(&text).ok();
     let Some(pending) = pending.filter(|pending| pending.issuer == issuer.url) else {
         return Ok(None);
     };
@@ -101,7 +105,7 @@ fn keep(state: &State, issuer: &Issuer, commitment: &Commitment) -> Result<(), E
     if commitment.place == KeyPlace::Own {
         commitment.key.keep(state, KEY)?;
     }
-    let pending = Pending {
+    let pending = PendingLogin {
         issuer: issuer.url.clone(),
         key: commitment.place.clone(),
         secret: Login::encode_secret(&*commitment.secret),

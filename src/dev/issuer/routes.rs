@@ -16,7 +16,7 @@ use url::form_urlencoded;
 
 use super::{
     Behaviour, Shared, TOKEN_LIFETIME,
-    flows::{Authorization, INTERVAL, PATIENCE, Parameters, Refusal},
+    flows::{Authorization, INTERVAL, InvalidAuthorization, PATIENCE, Parameters},
     pages, people, set,
     wanted::{LEVELS, Wanted},
 };
@@ -181,8 +181,8 @@ fn authorize(shared: &Shared, query: &Parameters) -> Answer {
             let id = shared.flows.lock().wait(authorization);
             html(StatusCode::OK, pages::sign_in(&id, &asked))
         }
-        Err(Refusal::Page(why)) => html(StatusCode::BAD_REQUEST, pages::message(why)),
-        Err(Refusal::Redirect(url)) => redirect(url.as_str()),
+        Err(InvalidAuthorization::Page(why)) => html(StatusCode::BAD_REQUEST, pages::message(why)),
+        Err(InvalidAuthorization::Redirect(url)) => redirect(url.as_str()),
     }
 }
 

@@ -314,7 +314,7 @@ async fn two_issuers_are_told_apart() {
     let mut second = two.settings();
     second.name = "other".to_owned();
     let issuers = super::world::issuers(vec![one.settings(), second]);
-    issuers.warm_up().await;
+    issuers.prefetch().await;
     assert!(issuers.verify(&sign(&one.claims()), now()).await.is_ok());
     let outcome = issuers.verify(&sign(&two.claims()), now()).await;
     assert!(

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::{approval, event::Who};
+use crate::ledger::{approval, event::Actor};
 
 /// The SSHSIG namespace of emergency signatures. A signature made for anything else does not count.
 pub const NAMESPACE: &str = "daypass-emergency@v1";
@@ -34,7 +34,7 @@ pub struct Proof {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Signature {
     /// Who signed.
-    pub who: Who,
+    pub who: Actor,
     /// Their registered key in OpenSSH form.
     pub key: String,
     /// Their SSHSIG in base64, on one line.

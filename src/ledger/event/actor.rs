@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Who, as the ledger names them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Who {
+pub struct Actor {
     /// The `iss` claim.
     pub issuer: String,
     /// The `sub` claim. `(issuer, subject)` is the identity.

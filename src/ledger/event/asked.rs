@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What was asked, as given.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct RequestDetails {
     /// The role's name.
     pub role: String,
     /// The host that the pass is for, as the user spelt it.

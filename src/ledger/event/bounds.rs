@@ -8,7 +8,7 @@ use std::io;
 use serde::Serialize;
 use serde_json::{Serializer, Value};
 
-use super::{Ascii, Asked, What, Who};
+use super::{Actor, Ascii, EventKind, RequestDetails};
 
 /// The most bytes that an ask may take in the ledger if it is granted or waits for approval.
 pub const ASK_BYTES: usize = 4096;
@@ -57,7 +57,7 @@ impl io::Write for Count {
     }
 }
 
-impl What {
+impl EventKind {
     /// A denial within its bounds; any other event as it is.
     #[must_use]
     pub fn bounded(mut self) -> Self {
@@ -86,7 +86,7 @@ struct Scissors {
 }
 
 impl Scissors {
-    fn who(&mut self, who: &mut Who) {
+    fn who(&mut self, who: &mut Actor) {
         self.text(&mut who.subject, NAME_BYTES);
         self.text(&mut who.label, NAME_BYTES);
         if stored(&who.claims) > DENIED_CLAIMS_BYTES {
@@ -96,7 +96,7 @@ impl Scissors {
     }
 
     /// Names first, then the reason, then lists, then parameters: as far as there is room.
-    fn ask(&mut self, ask: &mut Asked) {
+    fn ask(&mut self, ask: &mut RequestDetails) {
         self.text(&mut ask.role, 256);
         if let Some(host) = &mut ask.host {
             self.text(host, 512);
@@ -181,16 +181,16 @@ mod tests {
     /// 4 KiB of the caller's text, 4 KiB of claims, two names, and a frame of our own words.
     const DENIED_BYTES: usize = 12 * 1024;
 
-    fn denied(text: &str, count: usize) -> What {
+    fn denied(text: &str, count: usize) -> EventKind {
         let many = |n: usize| format!("{n:03}{text}");
-        What::Denied {
-            who: Who {
+        EventKind::Denied {
+            who: Actor {
                 issuer: "https://id.example.com".to_owned(),
                 subject: text.chars().take(512).collect(),
                 label: text.chars().take(512).collect(),
                 claims: json!({"groups": vec![text; count]}),
             },
-            ask: Asked {
+            ask: RequestDetails {
                 role: text.to_owned(),
                 host: Some(text.to_owned()),
                 params: (0..count).map(|n| (many(n), many(n))).collect(),
@@ -211,7 +211,7 @@ mod tests {
         }
     }
 
-    fn size(what: What) -> usize {
+    fn size(what: EventKind) -> usize {
         let at = datetime!(2026-11-22 15:32:51.123456789 UTC);
         let index = u64::MAX;
         Event { index, at, what }.to_bytes().unwrap().len()
@@ -232,7 +232,7 @@ mod tests {
         for text in texts {
             for (length, count) in [(20_000, 0), (4096, 32), (1024, 64), (3, 512)] {
                 let what = denied(&text.repeat(length), count).bounded();
-                let What::Denied { ask, cut, .. } = &what else {
+                let EventKind::Denied { ask, cut, .. } = &what else {
                     unreachable!()
                 };
                 assert!(*cut, "{text:?} {length} {count}");

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::actor::Who;
+use super::actor::Actor;
 
 /// So many more denials: of one identity, or of many together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Denials {
     /// The identity that was refused, without its claims; absent: several.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub who: Option<Who>,
+    pub who: Option<Actor>,
     /// How many identities were refused. One that comes again after it was forgotten counts again.
     pub identities: u64,
     /// How many denials these are, beside those with events of their own.
@@ -26,7 +26,7 @@ pub struct Denials {
 
 impl Denials {
     /// Whether it counts something, and the reasons add up to it.
-    pub fn is_sound(&self) -> bool {
+    pub fn is_valid(&self) -> bool {
         let sum = self
             .reasons
             .values()

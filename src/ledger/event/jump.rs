@@ -13,7 +13,7 @@ pub struct Jump {
 
 /// The bastion that the pass of a request would go through, and what its jump pass would be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Through {
+pub struct RequestedJumpHost {
     /// The bastion's name.
     pub bastion: String,
     /// The jump pass's principals.

@@ -1,8 +1,8 @@
 //! The kinds of event: how one is made, and which of them change nothing. Pure.
 
-use super::What;
+use super::EventKind;
 
-impl What {
+impl EventKind {
     /// The start of a daemon. The store fills in what it found.
     pub fn started(version: impl Into<String>, server: impl Into<String>) -> Self {
         Self::Started {

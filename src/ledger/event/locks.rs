@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    actor::Who,
+    actor::Actor,
     target::{Covered, LockTarget, RevokeTarget},
 };
 use crate::ledger::order::Proof;
@@ -12,7 +12,7 @@ use crate::ledger::order::Proof;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Revoked {
     /// Who revoked.
-    pub who: Who,
+    pub who: Actor,
     /// What it was aimed at.
     pub target: RevokeTarget,
     /// Why.
@@ -32,7 +32,7 @@ pub struct Revoked {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Locked {
     /// Who locked.
-    pub who: Who,
+    pub who: Actor,
     /// What is locked.
     pub target: LockTarget,
     /// Why.
@@ -52,7 +52,7 @@ pub struct Locked {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Unlocked {
     /// Who unlocked.
-    pub who: Who,
+    pub who: Actor,
     /// What is no longer locked.
     pub target: LockTarget,
     /// Why.

@@ -1,10 +1,10 @@
 //! The identities that an event names. Pure.
 
-use super::{What, Who};
+use super::{Actor, EventKind};
 
-impl What {
+impl EventKind {
     /// Every proven identity in the event: who acted, and who signed for an emergency.
-    pub fn people(&self) -> impl Iterator<Item = &Who> {
+    pub fn people(&self) -> impl Iterator<Item = &Actor> {
         let who = match self {
             Self::Issued(issued) => Some(&issued.who),
             Self::Denied { who, .. } => Some(who),

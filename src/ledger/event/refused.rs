@@ -1,16 +1,16 @@
 //! What stands in the ledger instead of an event that the standing is against. Pure.
 
-use super::{Asked, Decided, What, Who};
+use super::{Actor, EventKind, RequestDecision, RequestDetails};
 use crate::ledger::{
     order::Proof,
-    standing::{Objection, Rule},
+    state::{Rejection, Rule},
 };
 
-impl What {
+impl EventKind {
     /// The event that stands in the ledger instead of this one where there is an objection to it: an ask's denial. What
     /// nobody asked for leaves nothing.
-    pub fn refused(self, objection: &Objection) -> Option<Self> {
-        if objection.rule == Rule::PolicyChanged {
+    pub fn refused(self, rejection: &Rejection) -> Option<Self> {
+        if rejection.rule == Rule::PolicyChanged {
             // It is decided again by the new policy, and that decision is recorded.
             return None;
         }
@@ -19,8 +19,8 @@ impl What {
                 who: issued.who,
                 ask: issued.ask,
                 key: Some(issued.key),
-                reason: objection.rule.code().to_owned(),
-                detail: objection.detail.clone(),
+                reason: rejection.rule.code().to_owned(),
+                detail: rejection.detail.clone(),
                 policy: issued.policy,
                 cut: false,
                 unbound: issued.binding == "none",
@@ -29,8 +29,8 @@ impl What {
                 who: asked.who,
                 ask: asked.ask,
                 key: Some(asked.key),
-                reason: objection.rule.code().to_owned(),
-                detail: objection.detail.clone(),
+                reason: rejection.rule.code().to_owned(),
+                detail: rejection.detail.clone(),
                 policy: asked.policy,
                 cut: false,
                 unbound: false,
@@ -39,27 +39,27 @@ impl What {
             | Self::Refused(decided)
             | Self::Cancelled(decided)
             | Self::Reviewed(decided)
-                if objection.rule != Rule::NoSuchRequest =>
+                if rejection.rule != Rule::NoSuchRequest =>
             {
-                Some(decided.denied(objection))
+                Some(decided.denied(rejection))
             }
             Self::Locked(it) => Some(order(
                 it.who,
                 it.proof,
                 format!("lock {}", it.target),
-                objection,
+                rejection,
             )),
             Self::Unlocked(it) => Some(order(
                 it.who,
                 it.proof,
                 format!("unlock {}", it.target),
-                objection,
+                rejection,
             )),
             Self::Revoked(it) => Some(order(
                 it.who,
                 it.proof,
                 format!("revoke {}", it.target),
-                objection,
+                rejection,
             )),
             _ => None,
         };
@@ -68,32 +68,32 @@ impl What {
 }
 
 /// The denial of what an administrator wanted.
-fn order(who: Who, proof: Option<Proof>, wanted: String, objection: &Objection) -> What {
-    What::Denied {
+fn order(who: Actor, proof: Option<Proof>, wanted: String, rejection: &Rejection) -> EventKind {
+    EventKind::Denied {
         who,
-        ask: Asked::default(),
+        ask: RequestDetails::default(),
         key: proof.and_then(|proof| proof.fingerprint()),
-        reason: objection.rule.code().to_owned(),
-        detail: format!("{wanted}: {objection}"),
+        reason: rejection.rule.code().to_owned(),
+        detail: format!("{wanted}: {rejection}"),
         policy: String::new(),
         cut: false,
         unbound: false,
     }
 }
 
-impl Decided {
-    fn denied(self, objection: &Objection) -> What {
-        let ask = Asked {
+impl RequestDecision {
+    fn denied(self, rejection: &Rejection) -> EventKind {
+        let ask = RequestDetails {
             role: self.role,
             request: Some(self.request),
-            ..Asked::default()
+            ..RequestDetails::default()
         };
-        What::Denied {
+        EventKind::Denied {
             who: self.who,
             ask,
             key: None,
-            reason: objection.rule.code().to_owned(),
-            detail: objection.detail.clone(),
+            reason: rejection.rule.code().to_owned(),
+            detail: rejection.detail.clone(),
             policy: self.policy,
             cut: false,
             unbound: false,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::actor::Who;
+use super::actor::Actor;
 
 /// What gets no new pass while it is locked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -142,7 +142,7 @@ pub struct Applicant<'a> {
 
 impl<'a> Applicant<'a> {
     /// The identity that the ledger names so, with this key, about this role.
-    pub fn new(who: &'a Who, key: Option<&'a str>, role: Option<&'a str>) -> Self {
+    pub fn new(who: &'a Actor, key: Option<&'a str>, role: Option<&'a str>) -> Self {
         Self {
             issuer: &who.issuer,
             subject: &who.subject,

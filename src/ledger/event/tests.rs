@@ -11,8 +11,8 @@ use time::macros::datetime;
 /// The bytes that every later version must still read and, for these events, still write.
 const GOLDEN: &str = include_str!("../../../tests/golden/events.jsonl");
 
-fn who() -> Who {
-    Who {
+fn who() -> Actor {
+    Actor {
         issuer: "https://id.example.com".to_owned(),
         subject: "u-4711".to_owned(),
         label: "alice@example.com".to_owned(),
@@ -20,8 +20,8 @@ fn who() -> Who {
     }
 }
 
-fn asked() -> Asked {
-    Asked {
+fn asked() -> RequestDetails {
+    RequestDetails {
         role: "web-logs".to_owned(),
         host: None,
         params: BTreeMap::new(),
@@ -36,8 +36,8 @@ fn asked() -> Asked {
 }
 
 /// Everything that can be asked for.
-fn asked_in_full() -> Asked {
-    Asked {
+fn asked_in_full() -> RequestDetails {
+    RequestDetails {
         host: Some("web-1".to_owned()),
         params: BTreeMap::from([("unit".to_owned(), "nginx".to_owned())]),
         reason: Some("INC-7: \u{1b}[2J\u{2028}\u{202e}Zürich\n\"🔑\"\u{7f}".to_owned()),
@@ -71,29 +71,29 @@ pub(in crate::ledger) fn issued() -> Issued {
 }
 
 /// One event of each kind, in an order that a ledger could have.
-pub(in crate::ledger) fn samples() -> Vec<What> {
+pub(in crate::ledger) fn samples() -> Vec<EventKind> {
     let key = || "SHA256:ca".to_owned();
     vec![
-        What::started("0.1.0", "daypass.example.com"),
-        What::PolicyLoaded {
+        EventKind::started("0.1.0", "daypass.example.com"),
+        EventKind::PolicyLoaded {
             policy: "ab".repeat(32),
         },
-        What::KeyStaged { key: key() },
-        What::KeyActivated { key: key() },
-        What::KeyRetired { key: key() },
-        What::Issued(Box::new(issued())),
-        What::Issued(Box::new(Issued {
+        EventKind::KeyStaged { key: key() },
+        EventKind::KeyActivated { key: key() },
+        EventKind::KeyRetired { key: key() },
+        EventKind::Issued(Box::new(issued())),
+        EventKind::Issued(Box::new(Issued {
             ask: asked_in_full(),
             command: Some("/usr/bin/journalctl --unit 'nginx'".to_owned()),
             source_addresses: Some(vec!["203.0.113.7/32".to_owned()]),
             extensions: vec!["permit-pty".to_owned()],
             ..issued()
         })),
-        What::SigningFailed {
+        EventKind::SigningFailed {
             serial: 6,
             cause: "agent is gone".to_owned(),
         },
-        What::Denied {
+        EventKind::Denied {
             who: who(),
             ask: asked_in_full(),
             key: Some("SHA256:subject".to_owned()),
@@ -103,7 +103,7 @@ pub(in crate::ledger) fn samples() -> Vec<What> {
             cut: false,
             unbound: false,
         },
-        What::Denied {
+        EventKind::Denied {
             who: who(),
             ask: asked(),
             key: None,
@@ -157,12 +157,12 @@ fn bob() -> Vec<Covered> {
 }
 
 /// Locks and revocations with the number that each has to name. `golden/events.py` signs them by itself.
-fn orders() -> Vec<(What, u64)> {
+fn orders() -> Vec<(EventKind, u64)> {
     let reason = Some("laptop stolen".to_owned());
     let locked = |target, serials, covers| {
         let who = who();
         let reason = reason.clone();
-        What::Locked(Box::new(Locked {
+        EventKind::Locked(Box::new(Locked {
             who,
             target,
             reason,
@@ -173,7 +173,7 @@ fn orders() -> Vec<(What, u64)> {
     };
     let revoked = |target, serials, covers| {
         let (who, reason) = (who(), None);
-        What::Revoked(Box::new(Revoked {
+        EventKind::Revoked(Box::new(Revoked {
             who,
             target,
             reason,
@@ -200,7 +200,7 @@ fn orders() -> Vec<(What, u64)> {
             locked(LockTarget::Role("prod".to_owned()), vec![], vec![]),
             0,
         ),
-        (What::Unlocked(Box::new(unlocked)), 11),
+        (EventKind::Unlocked(Box::new(unlocked)), 11),
         (revoked(RevokeTarget::Serial(7), vec![7], vec![]), 0),
         (revoked(RevokeTarget::Key(key()), vec![], vec![]), 12),
         (
@@ -235,7 +235,7 @@ fn locks_and_revocations_have_their_golden_bytes() {
 #[test]
 fn cut_denials_and_counts_of_denials_have_their_golden_bytes() {
     let golden = include_str!("../../../tests/golden/denials.jsonl");
-    let bare = Who {
+    let bare = Actor {
         claims: json!({}),
         ..who()
     };
@@ -248,7 +248,7 @@ fn cut_denials_and_counts_of_denials_have_their_golden_bytes() {
         until: 1_795_362_000,
     };
     let events = [
-        What::Denied {
+        EventKind::Denied {
             who: bare,
             ask: asked(),
             key: None,
@@ -258,8 +258,8 @@ fn cut_denials_and_counts_of_denials_have_their_golden_bytes() {
             cut: true,
             unbound: false,
         },
-        What::Denials(Box::new(count.clone())),
-        What::Denials(Box::new(Denials {
+        EventKind::Denials(Box::new(count.clone())),
+        EventKind::Denials(Box::new(Denials {
             who: None,
             identities: 20,
             ..count
@@ -287,7 +287,7 @@ fn time_is_written_in_utc() {
     let event = |at| Event {
         index: 3,
         at,
-        what: What::KeyStaged { key: String::new() },
+        what: EventKind::KeyStaged { key: String::new() },
     };
     assert_eq!(
         event(datetime!(2026-11-22 16:00 +01:00))
@@ -337,7 +337,7 @@ fn what_is_not_an_event_is_refused() {
 proptest! {
     #[test]
     fn any_text_survives_and_stays_one_printable_line(text in any::<String>(), other in "\\PC*") {
-        let what = What::started(text, other);
+        let what = EventKind::started(text, other);
         let event = Event { index: 0, at: datetime!(2026-11-22 15:32:51 UTC), what };
         let bytes = event.to_bytes().unwrap();
         prop_assert!(bytes.iter().all(|byte| matches!(byte, b' '..=b'~')));

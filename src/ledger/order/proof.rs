@@ -19,7 +19,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Lock => "lock",
             Self::Unlock => "unlock",
@@ -30,7 +30,7 @@ impl Verb {
 
 /// An order and who gives it to which server.
 #[derive(Clone, Copy, Debug)]
-pub struct Order<'a> {
+pub struct AdminOrder<'a> {
     /// The server's name.
     pub server: &'a str,
     /// The administrator's `iss` claim.
@@ -49,7 +49,7 @@ pub struct Order<'a> {
     pub after: u64,
 }
 
-impl Order<'_> {
+impl AdminOrder<'_> {
     /// The bytes that are signed, as length-prefixed strings (RFC 4251, 5): domain, verb, server
     /// name, SHA-256 of the token, `iss`, `sub`, kind of target, target (a text, or a number as a
     /// big-endian u64), reason, `after` as a big-endian u64.
@@ -58,7 +58,7 @@ impl Order<'_> {
         let mut message = Vec::new();
         for part in [
             NAMESPACE.as_bytes(),
-            self.verb.word().as_bytes(),
+            self.verb.as_str().as_bytes(),
             self.server.as_bytes(),
             self.token,
             self.issuer.as_bytes(),
@@ -81,11 +81,11 @@ impl Order<'_> {
 pub struct Proof {
     /// The administrator's public key in OpenSSH form.
     pub key: String,
-    /// The SSHSIG over [`Order::message`] in base64, on one line.
+    /// The SSHSIG over [`AdminOrder::message`] in base64, on one line.
     pub signature: String,
     /// SHA-256 of the administrator's token, in hex.
     pub token: String,
-    /// [`Order::after`].
+    /// [`AdminOrder::after`].
     pub after: u64,
 }
 

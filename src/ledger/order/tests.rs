@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::ledger::{
-    Standing,
+    LedgerState,
     event::{LockTarget, Locked, RevokeTarget, Revoked, Unlocked, tests::issued},
 };
 
@@ -22,9 +22,9 @@ pub(crate) fn key(seed: u8) -> PrivateKey {
 }
 
 /// `what`, signed by the key of `seed` for `server`, following `after`.
-pub(crate) fn signed(mut what: What, server: &str, seed: u8, after: u64) -> What {
+pub(crate) fn signed(mut what: EventKind, server: &str, seed: u8, after: u64) -> EventKind {
     let order = what.order().unwrap();
-    let message = Order {
+    let message = AdminOrder {
         server,
         issuer: &order.who.issuer,
         subject: &order.who.subject,
@@ -46,68 +46,68 @@ pub(crate) fn signed(mut what: What, server: &str, seed: u8, after: u64) -> What
 /// The server of sample orders.
 pub(crate) const SERVER: &str = "daypass.example.com";
 
-/// The lock that the server would record after `standing`, signed by the key of seed 1.
+/// The lock that the server would record after `state`, signed by the key of seed 1.
 pub(crate) fn locked(
-    standing: &Standing,
-    who: &Who,
+    state: &LedgerState,
+    who: &Actor,
     target: LockTarget,
     at: OffsetDateTime,
-) -> What {
+) -> EventKind {
     let about = Target::from(&target);
-    let locked = What::Locked(Box::new(Locked {
+    let locked = EventKind::Locked(Box::new(Locked {
         who: who.clone(),
-        serials: standing.lockable(&target, at),
-        covers: standing.covered(&about, who),
+        serials: state.lockable(&target, at),
+        covers: state.covered(&about, who),
         target,
         reason: None,
         proof: None,
     }));
-    signed(locked, SERVER, 1, standing.after(&about))
+    signed(locked, SERVER, 1, state.after(&about))
 }
 
 /// The same for an unlock.
-pub(crate) fn unlocked(standing: &Standing, who: &Who, target: LockTarget) -> What {
+pub(crate) fn unlocked(state: &LedgerState, who: &Actor, target: LockTarget) -> EventKind {
     let about = Target::from(&target);
-    let unlocked = What::Unlocked(Box::new(Unlocked {
+    let unlocked = EventKind::Unlocked(Box::new(Unlocked {
         who: who.clone(),
         target,
         reason: None,
         proof: None,
     }));
-    signed(unlocked, SERVER, 1, standing.after(&about))
+    signed(unlocked, SERVER, 1, state.after(&about))
 }
 
 /// The same for a revocation.
 pub(crate) fn revoked(
-    standing: &Standing,
-    who: &Who,
+    state: &LedgerState,
+    who: &Actor,
     target: RevokeTarget,
     at: OffsetDateTime,
-) -> What {
+) -> EventKind {
     let about = Target::from(&target);
-    let revoked = What::Revoked(Box::new(Revoked {
+    let revoked = EventKind::Revoked(Box::new(Revoked {
         who: who.clone(),
-        serials: standing.revocable(&target, at),
-        covers: standing.covered(&about, who),
+        serials: state.revocable(&target, at),
+        covers: state.covered(&about, who),
         target,
         reason: None,
         proof: None,
     }));
-    signed(revoked, SERVER, 1, standing.after(&about))
+    signed(revoked, SERVER, 1, state.after(&about))
 }
 
 /// The place of an order's proof.
-pub(crate) fn proof(what: &mut What) -> &mut Option<Proof> {
+pub(crate) fn proof(what: &mut EventKind) -> &mut Option<Proof> {
     match what {
-        What::Locked(it) => &mut it.proof,
-        What::Unlocked(it) => &mut it.proof,
-        What::Revoked(it) => &mut it.proof,
+        EventKind::Locked(it) => &mut it.proof,
+        EventKind::Unlocked(it) => &mut it.proof,
+        EventKind::Revoked(it) => &mut it.proof,
         other => unreachable!("{other:?}"),
     }
 }
 
-fn lock(target: LockTarget, reason: Option<&str>) -> What {
-    What::Locked(Box::new(Locked {
+fn lock(target: LockTarget, reason: Option<&str>) -> EventKind {
+    EventKind::Locked(Box::new(Locked {
         who: issued().who,
         target,
         reason: reason.map(str::to_owned),
@@ -121,8 +121,8 @@ fn bob() -> LockTarget {
     LockTarget::Identity("bob".to_owned())
 }
 
-fn sample<'a>(target: &'a Target) -> Order<'a> {
-    Order {
+fn sample<'a>(target: &'a Target) -> AdminOrder<'a> {
+    AdminOrder {
         server: "a",
         issuer: "i",
         subject: "s",
@@ -167,85 +167,85 @@ fn orders_that_differ_anywhere_differ_in_bytes() {
     let base = sample(&bob);
     let messages = [
         base.message(),
-        Order {
+        AdminOrder {
             server: "b",
             ..base
         }
         .message(),
-        Order {
+        AdminOrder {
             issuer: "is",
             subject: "",
             ..base
         }
         .message(),
-        Order {
+        AdminOrder {
             subject: "t",
             ..base
         }
         .message(),
-        Order {
+        AdminOrder {
             token: &[8; 32],
             ..base
         }
         .message(),
-        Order {
+        AdminOrder {
             verb: Verb::Unlock,
             ..base
         }
         .message(),
-        Order {
+        AdminOrder {
             verb: Verb::Revoke,
             ..base
         }
         .message(),
-        Order {
+        AdminOrder {
             target: &bobw,
             reason: "NC-1",
             ..base
         }
         .message(),
-        Order {
+        AdminOrder {
             target: &role,
             ..base
         }
         .message(),
-        Order {
+        AdminOrder {
             target: &key,
             ..base
         }
         .message(),
-        Order {
+        AdminOrder {
             target: &serial,
             ..base
         }
         .message(),
-        Order {
+        AdminOrder {
             target: &before,
             ..base
         }
         .message(),
-        Order { reason: "", ..base }.message(),
-        Order { after: 259, ..base }.message(),
+        AdminOrder { reason: "", ..base }.message(),
+        AdminOrder { after: 259, ..base }.message(),
     ];
     let distinct: BTreeSet<_> = messages.iter().collect();
     assert_eq!(distinct.len(), messages.len());
 }
 
 /// Whether the event is its administrator's order at `server`.
-fn check(what: &What, server: &str) -> Result<(), &'static str> {
+fn check(what: &EventKind, server: &str) -> Result<(), &'static str> {
     what.order().unwrap().check(server)
 }
 
 #[test]
 fn an_order_is_checked_from_its_event_alone() {
-    let unlock = What::Unlocked(Box::new(Unlocked {
+    let unlock = EventKind::Unlocked(Box::new(Unlocked {
         who: issued().who,
         target: bob(),
         reason: None,
         proof: None,
     }));
     let revoke = |target| {
-        What::Revoked(Box::new(Revoked {
+        EventKind::Revoked(Box::new(Revoked {
             who: issued().who,
             target,
             reason: Some("r".to_owned()),
@@ -302,16 +302,16 @@ fn an_event_that_its_administrator_did_not_sign_is_found() {
     let good = signed(lock(bob(), Some("why")), "a", 1, 4);
     assert_eq!(check(&good, "a"), Ok(()));
     for (case, change) in changes {
-        let What::Locked(mut changed) = good.clone() else {
+        let EventKind::Locked(mut changed) = good.clone() else {
             unreachable!()
         };
         change(&mut changed);
-        assert!(check(&What::Locked(changed), "a").is_err(), "{case}");
+        assert!(check(&EventKind::Locked(changed), "a").is_err(), "{case}");
     }
-    let What::Locked(locked) = good else {
+    let EventKind::Locked(locked) = good else {
         unreachable!()
     };
-    let as_unlock = What::Unlocked(Box::new(Unlocked {
+    let as_unlock = EventKind::Unlocked(Box::new(Unlocked {
         who: locked.who,
         target: locked.target,
         reason: locked.reason,

@@ -8,7 +8,7 @@
 
 use super::*;
 use crate::ledger::{
-    Event, What,
+    Event, EventKind,
     checkpoint::Signer,
     event::tests::{sample_leaves, samples},
 };
@@ -40,7 +40,7 @@ fn export(leaves: &[Vec<u8>], note: &str) -> Vec<u8> {
     bytes
 }
 
-fn verify(export: &[u8]) -> Result<Report, Error> {
+fn verify(export: &[u8]) -> Result<VerifyReport, Error> {
     verify_export(export, &signer().verifier())
 }
 
@@ -53,7 +53,7 @@ fn changed(change: impl FnOnce(&mut Vec<Vec<u8>>)) -> String {
 }
 
 /// A ledger of these events that was signed as it is.
-fn signed(events: Vec<What>) -> String {
+fn signed(events: Vec<EventKind>) -> String {
     let at = datetime!(2026-11-22 15:32:51 UTC);
     let leaves: Vec<_> = (0..)
         .zip(events)
@@ -151,11 +151,11 @@ fn replace(leaf: &[u8], from: &str, to: &str) -> Vec<u8> {
 #[test]
 fn what_was_signed_and_cannot_be_is_named() {
     let first = samples().remove(0);
-    let unsigned = What::Issued(Box::new(crate::ledger::event::Issued {
+    let unsigned = EventKind::Issued(Box::new(crate::ledger::event::Issued {
         to_be_signed: String::new(),
         ..crate::ledger::event::tests::issued()
     }));
-    let failed = |serial| What::SigningFailed {
+    let failed = |serial| EventKind::SigningFailed {
         serial,
         cause: String::new(),
     };
@@ -245,13 +245,13 @@ fn a_flipped_bit_in_any_byte_is_found() {
 
 #[test]
 fn decisions_and_passes_that_nobody_could_have_made_are_found() {
-    use crate::ledger::event::{Asked, Decided, Issued, Requested, tests::issued};
+    use crate::ledger::event::{Issued, RequestDecision, RequestDetails, Requested, tests::issued};
     let who = issued().who;
     let started = || samples().remove(0);
     let requested = || {
-        What::Requested(Box::new(Requested {
+        EventKind::Requested(Box::new(Requested {
             who: who.clone(),
-            ask: Asked::default(),
+            ask: RequestDetails::default(),
             key: "SHA256:subject".to_owned(),
             needed: 1,
             expires_at: u64::MAX,
@@ -265,7 +265,7 @@ fn decisions_and_passes_that_nobody_could_have_made_are_found() {
         }))
     };
     let approved = |request| {
-        What::Approved(Box::new(Decided {
+        EventKind::Approved(Box::new(RequestDecision {
             request,
             role: String::new(),
             who: who.clone(),
@@ -276,10 +276,10 @@ fn decisions_and_passes_that_nobody_could_have_made_are_found() {
             policy: String::new(),
         }))
     };
-    let redeemed = What::Issued(Box::new(Issued {
-        ask: Asked {
+    let redeemed = EventKind::Issued(Box::new(Issued {
+        ask: RequestDetails {
             request: Some(1),
-            ..Asked::default()
+            ..RequestDetails::default()
         },
         ..issued()
     }));
@@ -312,12 +312,12 @@ mod approvals {
     use super::*;
     use crate::ledger::{
         approval,
-        event::{Asked, Decided, Requested, Who, tests::issued},
-        standing::Verb,
+        event::{Actor, RequestDecision, RequestDetails, Requested, tests::issued},
+        state::Verb,
     };
 
-    fn who(subject: &str) -> Who {
-        Who {
+    fn who(subject: &str) -> Actor {
+        Actor {
             subject: subject.to_owned(),
             label: format!("{subject}@example.com"),
             ..issued().who
@@ -328,10 +328,10 @@ mod approvals {
         PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap()
     }
 
-    fn requested(key: &PrivateKey) -> What {
-        What::Requested(Box::new(Requested {
+    fn requested(key: &PrivateKey) -> EventKind {
+        EventKind::Requested(Box::new(Requested {
             who: who("bob"),
-            ask: Asked::default(),
+            ask: RequestDetails::default(),
             key: key.fingerprint(HashAlg::Sha256).to_string(),
             needed: 2,
             expires_at: u64::MAX,
@@ -346,12 +346,12 @@ mod approvals {
     }
 
     /// The approval of event 1 by this person with this key, in a ledger that begins so.
-    fn approved(before: &[What], key: &PrivateKey, subject: &str) -> Box<Decided> {
+    fn approved(before: &[EventKind], key: &PrivateKey, subject: &str) -> Box<RequestDecision> {
         let at = datetime!(2026-11-22 15:32:51 UTC);
         let (index, what) = (1, before[1].clone());
         let digest = leaf_hash(&Event { index, at, what }.to_bytes().unwrap());
         let started = match &before[0] {
-            What::Started { server, .. } => server.clone(),
+            EventKind::Started { server, .. } => server.clone(),
             other => panic!("{other:?}"),
         };
         let message = approval::Message {
@@ -365,7 +365,7 @@ mod approvals {
         let signature = key
             .sign(approval::NAMESPACE, HashAlg::Sha512, &message.to_bytes())
             .unwrap();
-        Box::new(Decided {
+        Box::new(RequestDecision {
             request: 1,
             role: String::new(),
             who: who(subject),
@@ -381,11 +381,11 @@ mod approvals {
         let (subject_key, lead, second) = (key(), key(), key());
         let before = vec![samples().remove(0), requested(&subject_key)];
         let by = |key: &PrivateKey, subject| approved(&before, key, subject);
-        let with = |more: Vec<Box<Decided>>| {
-            let more = more.into_iter().map(What::Approved);
+        let with = |more: Vec<Box<RequestDecision>>| {
+            let more = more.into_iter().map(EventKind::Approved);
             before.iter().cloned().chain(more).collect::<Vec<_>>()
         };
-        let renamed = Decided {
+        let renamed = RequestDecision {
             who: who("dave"),
             ..*by(&lead, "carol")
         };
@@ -422,10 +422,10 @@ mod approvals {
 
     #[test]
     fn what_another_policy_gave_than_the_one_in_force_is_found() {
-        let loaded = |policy: &str| What::PolicyLoaded {
+        let loaded = |policy: &str| EventKind::PolicyLoaded {
             policy: policy.to_owned(),
         };
-        let pass = What::Issued(Box::new(issued()));
+        let pass = EventKind::Issued(Box::new(issued()));
         let in_force = issued().policy;
         let events = vec![
             samples().remove(0),
@@ -442,40 +442,40 @@ mod approvals {
 }
 
 /// Lock, unlock and lock again of one name, as a server records them, after `started` and a pass of the person.
-fn ordered() -> Vec<What> {
+fn ordered() -> Vec<EventKind> {
     use crate::ledger::{
-        Standing,
+        LedgerState,
         event::{LockTarget, tests::issued},
         order::tests as order,
     };
     let at = datetime!(2026-11-22 15:32:51 UTC);
-    let admin = crate::ledger::event::Who {
+    let admin = crate::ledger::event::Actor {
         subject: "u-1".to_owned(),
         label: "carol@example.com".to_owned(),
         ..issued().who
     };
     let target = || LockTarget::Identity("alice@example.com".to_owned());
-    let mut standing = Standing::default();
+    let mut state = LedgerState::default();
     let mut events = Vec::new();
-    let steps: [&dyn Fn(&Standing) -> What; 5] = [
+    let steps: [&dyn Fn(&LedgerState) -> EventKind; 5] = [
         &|_| samples().remove(0),
-        &|_| What::Issued(Box::new(issued())),
-        &|standing| order::locked(standing, &admin, target(), at),
-        &|standing| order::unlocked(standing, &admin, target()),
-        &|standing| order::locked(standing, &admin, target(), at),
+        &|_| EventKind::Issued(Box::new(issued())),
+        &|state| order::locked(state, &admin, target(), at),
+        &|state| order::unlocked(state, &admin, target()),
+        &|state| order::locked(state, &admin, target(), at),
     ];
     for (index, step) in (0..).zip(steps) {
-        let what = step(&standing);
+        let what = step(&state);
         let event = Event { index, at, what };
-        standing.admit(&event).unwrap();
-        standing.apply(&event);
+        state.admit(&event).unwrap();
+        state.apply(&event);
         events.push(event.what);
     }
     events
 }
 
 /// What verification says of [`ordered`] after `change`, signed as it then is.
-fn doctored(change: impl FnOnce(&mut Vec<What>)) -> Result<Report, Error> {
+fn doctored(change: impl FnOnce(&mut Vec<EventKind>)) -> Result<VerifyReport, Error> {
     let mut events = ordered();
     change(&mut events);
     let at = datetime!(2026-11-22 15:32:51 UTC);
@@ -486,7 +486,7 @@ fn doctored(change: impl FnOnce(&mut Vec<What>)) -> Result<Report, Error> {
     verify(&export(&leaves, &note(&leaves)))
 }
 
-type Doctor = fn(&mut Vec<What>);
+type Doctor = fn(&mut Vec<EventKind>);
 
 #[test]
 fn an_order_that_no_administrator_gave_is_found() {
@@ -494,9 +494,9 @@ fn an_order_that_no_administrator_gave_is_found() {
         event::Locked,
         order::tests::{SERVER, key, proof, signed},
     };
-    fn lock(events: &mut [What], index: usize) -> &mut Locked {
+    fn lock(events: &mut [EventKind], index: usize) -> &mut Locked {
         match &mut events[index] {
-            What::Locked(locked) => locked,
+            EventKind::Locked(locked) => locked,
             other => panic!("{other:?}"),
         }
     }

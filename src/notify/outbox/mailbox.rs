@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::notify::{kind::Kind, schedule::Schedule};
+use crate::notify::{kind::NotificationKind, schedule::Schedule};
 
 /// So many deliveries wait at most; more stay in the ledger, before the cursor.
 const WINDOW: usize = 1000;
@@ -24,7 +24,7 @@ pub(in crate::notify) struct Mailbox {
     /// How many were delivered.
     pub(in crate::notify) delivered: u64,
     /// What waits, by the event's index.
-    pub(in crate::notify) pending: BTreeMap<u64, Pending>,
+    pub(in crate::notify) pending: BTreeMap<u64, QueuedDelivery>,
     /// What was given up, oldest first.
     pub(in crate::notify) dead: VecDeque<DeadLetter>,
     /// The last failure, until the next success.
@@ -33,9 +33,9 @@ pub(in crate::notify) struct Mailbox {
 
 /// A delivery that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::notify) struct Pending {
+pub(in crate::notify) struct QueuedDelivery {
     #[serde(rename = "type")]
-    kind: Kind,
+    kind: NotificationKind,
     attempts: u32,
     #[serde(with = "time::serde::rfc3339")]
     next: OffsetDateTime,
@@ -48,7 +48,7 @@ pub struct DeadLetter {
     pub index: u64,
     /// Its kind.
     #[serde(rename = "type")]
-    pub kind: Kind,
+    pub kind: NotificationKind,
     /// How often it was tried.
     pub attempts: u32,
     /// How the last attempt failed.
@@ -113,8 +113,13 @@ impl Mailbox {
     }
 
     /// Takes in an event that is.
-    pub(in crate::notify) fn take(&mut self, index: u64, kind: Kind, now: OffsetDateTime) {
-        let pending = Pending {
+    pub(in crate::notify) fn take(
+        &mut self,
+        index: u64,
+        kind: NotificationKind,
+        now: OffsetDateTime,
+    ) {
+        let pending = QueuedDelivery {
             kind,
             attempts: 0,
             next: now,
@@ -204,7 +209,7 @@ impl Mailbox {
         self.dead = kept;
         let count = chosen.len() as u64;
         for DeadLetter { index, kind, .. } in chosen {
-            let pending = Pending {
+            let pending = QueuedDelivery {
                 kind,
                 attempts: 0,
                 next: now,
@@ -241,7 +246,7 @@ mod tests {
         let mut mailbox = Mailbox::starting_at(3);
         assert_eq!(next(&mailbox, NOW), Next::Never);
         mailbox.pass_by(3);
-        mailbox.take(4, Kind::Locked, NOW);
+        mailbox.take(4, NotificationKind::Locked, NOW);
         assert_eq!((mailbox.cursor, next(&mailbox, NOW)), (5, Next::Due(4)));
         let under_way = BTreeSet::from([4]);
         assert_eq!(mailbox.next(NOW, &schedule(), &under_way), Next::Never);
@@ -271,9 +276,9 @@ mod tests {
     #[test]
     fn one_that_waits_long_delays_no_other() {
         let mut mailbox = Mailbox::default();
-        mailbox.take(1, Kind::Locked, NOW);
+        mailbox.take(1, NotificationKind::Locked, NOW);
         mailbox.fail(1, "no", &schedule(), "chat", NOW);
-        mailbox.take(2, Kind::Locked, NOW);
+        mailbox.take(2, NotificationKind::Locked, NOW);
         assert_eq!(next(&mailbox, NOW), Next::Due(2));
     }
 
@@ -285,7 +290,7 @@ mod tests {
             ..Schedule::default()
         };
         for index in 0..DEAD as u64 + 5 {
-            mailbox.take(index, Kind::Locked, NOW);
+            mailbox.take(index, NotificationKind::Locked, NOW);
             mailbox.fail(index, "no", &once, "chat", NOW);
         }
         assert_eq!(mailbox.dead.len(), DEAD);
@@ -297,7 +302,7 @@ mod tests {
     #[test]
     fn what_another_ledger_had_is_forgotten() {
         let mut mailbox = Mailbox::starting_at(9);
-        mailbox.take(8, Kind::Locked, NOW);
+        mailbox.take(8, NotificationKind::Locked, NOW);
         mailbox.keep_below(5);
         assert_eq!(mailbox, Mailbox::starting_at(5));
     }
@@ -306,7 +311,7 @@ mod tests {
     fn what_is_refused_for_long_makes_room_in_a_full_window_and_new_ones_go_first() {
         let mut mailbox = Mailbox::starting_at(0);
         for index in 0..WINDOW as u64 {
-            mailbox.take(index, Kind::Locked, NOW);
+            mailbox.take(index, NotificationKind::Locked, NOW);
         }
         let schedule = Schedule::default();
         for attempt in 1..ENOUGH {

@@ -4,8 +4,8 @@ use ssh_key::PublicKey;
 
 use super::view::{Reader, View, about, find};
 use crate::{
-    identity::Holder,
-    ledger::{What, approval, event::Decided, standing::Verb},
+    identity::KeyHolder,
+    ledger::{EventKind, approval, event::RequestDecision, state::Verb},
     operations::{
         authority::Authority,
         error::Error,
@@ -30,11 +30,11 @@ pub struct Verdict<'a> {
 /// Takes a decision of a proven key holder about a request.
 ///
 /// # Errors
-/// Returns [`Error::Denied`] or [`Error::Objection`] if the decision does not count; the ledger
+/// Returns [`Error::Denied`] or [`Error::Rejection`] if the decision does not count; the ledger
 /// holds that refusal once. Returns [`Error::Store`] if the ledger cannot be written.
 pub async fn decide(
     authority: &Authority,
-    holder: &Holder,
+    holder: &KeyHolder,
     verdict: &Verdict<'_>,
     context: Context,
 ) -> Result<View, Error> {
@@ -57,7 +57,7 @@ impl Step for &Verdict<'_> {
         if let Err(denial) = reader.expect_decider(&request, self.verb) {
             return it.refuse(Error::Denied(denial)).await;
         }
-        let decided = Box::new(Decided {
+        let decided = Box::new(RequestDecision {
             request: request.id,
             role: request.ask.role,
             who: record::who(it.holder.identity()),
@@ -67,10 +67,10 @@ impl Step for &Verdict<'_> {
             policy: it.policy.hash().to_owned(),
         });
         let what = match self.verb {
-            Verb::Approve => What::Approved(decided),
-            Verb::Deny => What::Refused(decided),
-            Verb::Cancel => What::Cancelled(decided),
-            Verb::Review => What::Reviewed(decided),
+            Verb::Approve => EventKind::Approved(decided),
+            Verb::Deny => EventKind::Refused(decided),
+            Verb::Cancel => EventKind::Cancelled(decided),
+            Verb::Review => EventKind::Reviewed(decided),
         };
         authority.store.record(what, now).await?;
         let request = find(authority, self.id)?;

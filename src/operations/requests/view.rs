@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use crate::{
     identity::Identity,
-    ledger::standing::{Objection, Request, Rule, State, Verb},
+    ledger::state::{Rejection, Request, Rule, State, Verb},
     operations::{authority::Authority, error::Error, record},
     policy::{self, Ask, Denial, Policy, Reason},
 };
@@ -60,7 +60,7 @@ impl Reader<'_> {
         if may {
             return Ok(());
         }
-        let (verb, role) = (verb.word(), &request.ask.role);
+        let (verb, role) = (verb.as_str(), &request.ask.role);
         let detail = format!("you are not among those who may {verb} for role {role:?}");
         Err(Denial::new(Reason::Approval, detail))
     }
@@ -114,7 +114,7 @@ impl Reader<'_> {
 /// One request or review.
 ///
 /// # Errors
-/// Returns [`Error::Objection`] with [`Rule::NoSuchRequest`] if there is no such request that this
+/// Returns [`Error::Rejection`] with [`Rule::NoSuchRequest`] if there is no such request that this
 /// identity may see.
 pub async fn get(
     authority: &Authority,
@@ -126,7 +126,7 @@ pub async fn get(
     let policy = &authority.policy();
     let reader = Reader { policy, identity };
     if !reader.may_see(&request) {
-        return Err(Error::Objection(unknown(id)));
+        return Err(Error::Rejection(unknown(id)));
     }
     reader.read(authority, request, now).await
 }
@@ -142,21 +142,19 @@ pub fn about(request: &Request) -> Ask {
 
 /// The request as the ledger has it now.
 pub(in crate::operations) fn find(authority: &Authority, id: u64) -> Result<Request, Error> {
-    let found = authority
-        .store
-        .standing(|standing| standing.request(id).cloned());
-    found.ok_or_else(|| Error::Objection(unknown(id)))
+    let found = authority.store.state(|state| state.request(id).cloned());
+    found.ok_or_else(|| Error::Rejection(unknown(id)))
 }
 
 /// The stored bytes of a request's event.
 pub(in crate::operations) async fn event(authority: &Authority, id: u64) -> Result<Vec<u8>, Error> {
     let mut entries = authority.store.entries(id, 1).await?;
     let event = entries.pop().map(|(_, event)| event);
-    event.ok_or_else(|| Error::Objection(unknown(id)))
+    event.ok_or_else(|| Error::Rejection(unknown(id)))
 }
 
-fn unknown(id: u64) -> Objection {
-    Objection::new(
+fn unknown(id: u64) -> Rejection {
+    Rejection::new(
         Rule::NoSuchRequest,
         format!(
             "there is no request {id} that you may see (`daypass ledger show {id}` has one that ended long ago)"

@@ -8,8 +8,8 @@ use super::view::{Reader, View, event};
 use crate::{
     identity::Identity,
     ledger::{
-        event::Who,
-        standing::{Request, State},
+        event::Actor,
+        state::{Request, State},
     },
     operations::{authority::Authority, error::Error, record},
     policy::{Policy, sight::Sight},
@@ -29,7 +29,7 @@ const MOST_JUDGED: usize = 500;
 
 /// Which requests.
 #[derive(Clone, Copy, Debug)]
-pub struct Page {
+pub struct ListOptions {
     /// Also those that have ended.
     pub all: bool,
     /// Those with larger ids than this one.
@@ -38,7 +38,7 @@ pub struct Page {
     pub size: usize,
 }
 
-impl Default for Page {
+impl Default for ListOptions {
     fn default() -> Self {
         Self {
             all: false,
@@ -51,14 +51,14 @@ impl Default for Page {
 /// An identity with what it may see by the policy in force.
 pub struct Viewer {
     identity: Identity,
-    who: Who,
+    who: Actor,
     policy: Arc<Policy>,
     sight: Sight,
 }
 
 /// Whether a request is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
+enum Visibility {
     Yes,
     No,
     /// A condition that reads the ask decides.
@@ -100,20 +100,20 @@ impl Viewer {
 
     fn may_see(&self, request: &Request) -> bool {
         match self.glance(request) {
-            Seen::Yes => true,
-            Seen::No => false,
-            Seen::Perhaps => self.reader().may_see(request),
+            Visibility::Yes => true,
+            Visibility::No => false,
+            Visibility::Perhaps => self.reader().may_see(request),
         }
     }
 
-    fn glance(&self, request: &Request) -> Seen {
+    fn glance(&self, request: &Request) -> Visibility {
         let role = &request.ask.role;
         if self.sight.all || self.sight.roles.contains(role) || request.is_by(&self.who) {
-            Seen::Yes
+            Visibility::Yes
         } else if self.sight.perhaps.contains(role) {
-            Seen::Perhaps
+            Visibility::Perhaps
         } else {
-            Seen::No
+            Visibility::No
         }
     }
 }
@@ -126,7 +126,7 @@ impl Viewer {
 pub async fn list(
     authority: &Authority,
     viewer: &Viewer,
-    page: Page,
+    page: ListOptions,
     now: OffsetDateTime,
 ) -> Result<(Vec<View>, Option<u64>), Error> {
     let (candidates, mut next) = candidates(authority, viewer, page, now);
@@ -150,14 +150,14 @@ pub async fn list(
 fn candidates(
     authority: &Authority,
     viewer: &Viewer,
-    page: Page,
+    page: ListOptions,
     now: OffsetDateTime,
 ) -> (Vec<Request>, Option<u64>) {
     let size = page.size.clamp(1, MOST);
-    authority.store.standing(|standing| {
+    authority.store.state(|state| {
         let (mut found, mut judged) = (Vec::new(), 0);
         let mut last = page.after;
-        for request in standing.requests_after(page.after) {
+        for request in state.requests_after(page.after) {
             if found.len() - judged >= size || judged >= MOST_JUDGED {
                 return (found, Some(last));
             }
@@ -166,12 +166,12 @@ fn candidates(
                 continue;
             }
             match viewer.glance(request) {
-                Seen::Yes => found.push(request.clone()),
-                Seen::Perhaps => {
+                Visibility::Yes => found.push(request.clone()),
+                Visibility::Perhaps => {
                     judged += 1;
                     found.push(request.clone());
                 }
-                Seen::No => (),
+                Visibility::No => (),
             }
         }
         (found, None)
@@ -215,9 +215,9 @@ pub fn changes(
     revision: u64,
     (from, to): (OffsetDateTime, OffsetDateTime),
 ) -> (u64, Vec<Request>) {
-    authority.store.standing(|standing| {
-        let changed = standing.changed_after(revision);
-        let requests = changed.chain(standing.ended_between(from, to));
-        (standing.revision(), requests.cloned().collect())
+    authority.store.state(|state| {
+        let changed = state.changed_after(revision);
+        let requests = changed.chain(state.ended_between(from, to));
+        (state.revision(), requests.cloned().collect())
     })
 }

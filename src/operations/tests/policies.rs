@@ -4,7 +4,7 @@ use std::{sync::atomic::AtomicBool, time::Duration};
 
 use super::*;
 use crate::{
-    ledger::standing::Verb,
+    ledger::state::Verb,
     operations::requests::{Verdict, decide},
 };
 
@@ -31,17 +31,17 @@ ttl = "{ttl}"
 
 const APPROVAL: &str = r#"approval = { count = 1, by = '"lead" in claims.groups', within = "1h" }"#;
 
-fn person(subject: &str, groups: &[&str]) -> Holder {
+fn person(subject: &str, groups: &[&str]) -> KeyHolder {
     let claims = json!({"sub": subject, "groups": groups});
-    Holder::sample(
+    KeyHolder::sample(
         Identity::sample(claims),
         Key::sample(Algorithm::Ed25519).public(),
     )
 }
 
-fn unbound(subject: &str, groups: &[&str]) -> Holder {
+fn unbound(subject: &str, groups: &[&str]) -> KeyHolder {
     let claims = json!({"sub": subject, "groups": groups, "unbound": true});
-    Holder::sample(
+    KeyHolder::sample(
         Identity::sample(claims),
         Key::sample(Algorithm::Ed25519).public(),
     )
@@ -59,7 +59,7 @@ impl World {
     }
 
     /// The id of the request that this ask becomes.
-    async fn request(&self, holder: &Holder) -> u64 {
+    async fn request(&self, holder: &KeyHolder) -> u64 {
         let ask = ask("prod");
         let issuance = Issuance::new(&self.authority, holder, &ask, context());
         match issuance.issue([3; 32]).await.unwrap() {
@@ -68,7 +68,7 @@ impl World {
         }
     }
 
-    async fn decide(&self, holder: &Holder, id: u64, verb: Verb) -> Result<(), Error> {
+    async fn decide(&self, holder: &KeyHolder, id: u64, verb: Verb) -> Result<(), Error> {
         let verdict = Verdict {
             id,
             verb,
@@ -138,8 +138,10 @@ async fn every_pass_names_the_policy_in_force_at_its_place() {
     let mut in_force = String::new();
     for event in world.events().await {
         match event.what {
-            What::PolicyLoaded { policy } => in_force = policy,
-            What::Issued(issued) => assert_eq!(issued.policy, in_force, "event {}", event.index),
+            EventKind::PolicyLoaded { policy } => in_force = policy,
+            EventKind::Issued(issued) => {
+                assert_eq!(issued.policy, in_force, "event {}", event.index)
+            }
             _ => (),
         }
     }
@@ -150,7 +152,7 @@ async fn every_pass_names_the_policy_in_force_at_its_place() {
 #[tokio::test]
 async fn a_policy_that_the_ledger_has_and_the_daemon_does_not_stops_nobody() {
     let world = World::under(with_role("", r#"["alice"]"#, "1h")).await;
-    let lost = What::PolicyLoaded {
+    let lost = EventKind::PolicyLoaded {
         policy: "ef".repeat(32),
     };
     world.authority.store.record(lost, now()).await.unwrap();
@@ -158,7 +160,11 @@ async fn a_policy_that_the_ledger_has_and_the_daemon_does_not_stops_nobody() {
     let bob = person("bob", &["sre"]);
     let (result, added) = world.added(world.issue(&bob, &ask("prod"))).await;
     result.unwrap();
-    let [What::PolicyLoaded { policy }, What::Issued(issued)] = &added[..] else {
+    let [
+        EventKind::PolicyLoaded { policy },
+        EventKind::Issued(issued),
+    ] = &added[..]
+    else {
         panic!("{added:?}")
     };
     assert_eq!((policy, &issued.policy), (&in_use, &in_use));
@@ -177,7 +183,7 @@ async fn a_token_that_is_bound_to_no_key_decides_nothing() {
         };
         assert_eq!(denial.reason.code(), "UNBOUND_TOKEN", "{verb:?}");
         assert!(denial.detail.contains("daypass login"), "{}", denial.detail);
-        let [What::Denied { reason, .. }] = &added[..] else {
+        let [EventKind::Denied { reason, .. }] = &added[..] else {
             panic!("{added:?}")
         };
         assert_eq!(reason, "UNBOUND_TOKEN");
@@ -198,7 +204,7 @@ async fn a_token_that_is_bound_to_no_key_administers_nothing() {
         .added(admin::locks(authority, mallory.identity(), context()))
         .await;
     assert!(matches!(result, Err(Error::Denied(_))), "{result:?}");
-    let [What::Denied { reason, .. }] = &added[..] else {
+    let [EventKind::Denied { reason, .. }] = &added[..] else {
         panic!("{added:?}")
     };
     assert_eq!(reason, "UNBOUND_TOKEN");
@@ -222,7 +228,10 @@ async fn a_role_may_demand_a_bound_token() {
         panic!("{refused:?}")
     };
     assert_eq!(denial.reason, Reason::StepUp);
-    assert_eq!(denial.facts.get("unmet").map(String::as_str), Some("bound"));
+    assert_eq!(
+        denial.eval_context.get("unmet").map(String::as_str),
+        Some("bound")
+    );
     assert!(
         denial.detail.contains("without --device"),
         "{}",

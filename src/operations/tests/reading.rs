@@ -49,7 +49,7 @@ async fn a_page_newest_first_begins_with_the_head() {
 async fn an_export_longer_than_a_page_verifies_offline() {
     let world = World::new().await;
     for index in 0..2100 {
-        let event = What::KeyStaged {
+        let event = EventKind::KeyStaged {
             key: index.to_string(),
         };
         world.authority.store.record(event, now()).await.unwrap();
@@ -164,7 +164,7 @@ async fn large_events_do_not_make_answers_that_no_client_takes() {
     let world = World::new().await;
     for _ in 0..300 {
         let policy = "x".repeat(20_000);
-        let event = What::PolicyLoaded { policy };
+        let event = EventKind::PolicyLoaded { policy };
         world.authority.store.record(event, now()).await.unwrap();
     }
     let auditor = identity(&["security"]);

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::*;
-use crate::policy::{Ask, Means, Person};
+use crate::policy::{Ask, AuthMethod, Person};
 use serde_json::json;
 
 fn evaluate(source: &str) -> Result<bool, String> {
@@ -19,11 +19,11 @@ fn evaluate(source: &str) -> Result<bool, String> {
         issuer: "https://id.example.com",
         subject: "alice-1",
         claims: claims.as_object().unwrap(),
-        means: Means::Token,
+        auth_method: AuthMethod::Token,
     };
     let condition = Condition::compile(source)?;
     let patterns = unite([&condition].into_iter());
-    condition.evaluate(&Facts::new(person, &ask, &patterns).unwrap())
+    condition.evaluate(&EvalContext::new(person, &ask, &patterns).unwrap())
 }
 
 #[test]
@@ -211,11 +211,11 @@ fn claims_too_large_to_judge_are_refused() {
             issuer: "i",
             subject: "s",
             claims: claims.as_object().unwrap(),
-            means: Means::Token,
+            auth_method: AuthMethod::Token,
         };
         let ask = Ask::default();
-        let facts = Facts::new(person, &ask, &Arc::default());
-        assert!(facts.is_err(), "{case}");
+        let eval_context = EvalContext::new(person, &ask, &Arc::default());
+        assert!(eval_context.is_err(), "{case}");
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 /// When the page of an emergency goes out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Page {
+pub enum PageTiming {
     /// At once when the pass is recorded; nobody waits for it.
     #[default]
     After,

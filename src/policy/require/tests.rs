@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::policy::Means;
+use crate::policy::AuthMethod;
 
 fn require(text: &str) -> Result<Require, String> {
     let raw: file::Require = toml::from_str(text).map_err(|error| error.to_string())?;
@@ -12,15 +12,15 @@ fn require(text: &str) -> Result<Require, String> {
 }
 
 fn check(text: &str, claims: &Value) -> Result<(), Denial> {
-    check_by(Means::Token, text, claims)
+    check_by(AuthMethod::Token, text, claims)
 }
 
-fn check_by(means: Means, text: &str, claims: &Value) -> Result<(), Denial> {
+fn check_by(auth_method: AuthMethod, text: &str, claims: &Value) -> Result<(), Denial> {
     let person = Person {
         issuer: "https://id.example.com",
         subject: "alice",
         claims: claims.as_object().unwrap(),
-        means,
+        auth_method,
     };
     let now = OffsetDateTime::from_unix_timestamp(10_000).unwrap();
     require(text).unwrap().check("prod", person, now)
@@ -64,12 +64,12 @@ fn a_sign_in_meets_all_of_a_demand_or_is_told_what_would() {
         ("nothing at all", json!({}), "auth_age amr acr"),
     ] {
         let got = check(ALL, &claims).err();
-        let facts = got.map(|denial| {
+        let eval_context = got.map(|denial| {
             assert_eq!(denial.reason, Reason::StepUp, "{case}");
-            denial.facts
+            denial.eval_context
         });
         if unmet.is_empty() {
-            assert_eq!(facts, None, "{case}");
+            assert_eq!(eval_context, None, "{case}");
             continue;
         }
         let expected = [
@@ -79,7 +79,7 @@ fn a_sign_in_meets_all_of_a_demand_or_is_told_what_would() {
             ("unmet", unmet),
         ];
         let expected = expected.map(|(name, value)| (name, value.to_owned()));
-        assert_eq!(facts, Some(expected.into()), "{case}");
+        assert_eq!(eval_context, Some(expected.into()), "{case}");
     }
 }
 
@@ -87,7 +87,7 @@ fn a_sign_in_meets_all_of_a_demand_or_is_told_what_would() {
 fn only_what_is_demanded_is_told() {
     let denial = check("acr = ['phr']", &json!({})).unwrap_err();
     assert_eq!(
-        denial.facts.keys().copied().collect::<Vec<_>>(),
+        denial.eval_context.keys().copied().collect::<Vec<_>>(),
         ["acr_values", "unmet"]
     );
     assert_eq!(
@@ -98,14 +98,18 @@ fn only_what_is_demanded_is_told() {
 
 #[test]
 fn a_token_that_is_bound_to_no_key_is_told_how_to_get_one_that_is() {
-    let check = |means, text| check_by(means, text, &json!({}));
-    for means in [Means::Token, Means::RegisteredKey] {
-        assert_eq!(check(means, "bound = true"), Ok(()), "{means:?}");
+    let check = |auth_method, text| check_by(auth_method, text, &json!({}));
+    for auth_method in [AuthMethod::Token, AuthMethod::RegisteredKey] {
+        assert_eq!(
+            check(auth_method, "bound = true"),
+            Ok(()),
+            "{auth_method:?}"
+        );
     }
-    let denial = check(Means::UnboundToken, "bound = true").unwrap_err();
+    let denial = check(AuthMethod::UnboundToken, "bound = true").unwrap_err();
     assert_eq!(denial.reason, Reason::StepUp);
     let expected = [("bound", "true".to_owned()), ("unmet", "bound".to_owned())];
-    assert_eq!(denial.facts, expected.into());
+    assert_eq!(denial.eval_context, expected.into());
     assert!(
         denial.detail.contains("`daypass login` without --device"),
         "{}",
@@ -116,8 +120,11 @@ fn a_token_that_is_bound_to_no_key_is_told_how_to_get_one_that_is() {
         "bound to the key"
     );
     // Other demands do not ask for it.
-    let denial = check(Means::UnboundToken, "acr = ['phr']").unwrap_err();
-    assert_eq!(denial.facts.get("unmet").map(String::as_str), Some("acr"));
+    let denial = check(AuthMethod::UnboundToken, "acr = ['phr']").unwrap_err();
+    assert_eq!(
+        denial.eval_context.get("unmet").map(String::as_str),
+        Some("acr")
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use toml::Spanned;
 
 use crate::policy::{
-    Ask, Denial, Error, Grant, Means, Reason,
+    Ask, AuthMethod, Denial, Error, Grant, Reason,
     bastion::Bastions,
     file::{self, Text},
     limits,
@@ -28,7 +28,7 @@ pub(in crate::policy) struct Test {
     pub(super) caller: IpAddr,
     pub(super) at: Option<OffsetDateTime>,
     pub(super) auth_age: Option<Duration>,
-    pub(super) means: Means,
+    pub(super) auth_method: AuthMethod,
     pub(super) ask: Ask,
     expected: Expected,
     pub(super) principals: Option<BTreeSet<String>>,
@@ -89,7 +89,7 @@ impl Test {
                 details(principals, self.command.as_deref(), self.bastion.as_deref())
             }
             Expected::Denied(None) => "denied".to_owned(),
-            Expected::Denied(Some(reason)) => format!("denied: {}", reason.word()),
+            Expected::Denied(Some(reason)) => format!("denied: {}", reason.as_str()),
         }
     }
 }
@@ -101,12 +101,14 @@ pub(super) fn got(decision: &Result<Grant, Denial>, test: &Test) -> String {
             test.command.as_ref().and(grant.command()),
             test.bastion.as_ref().and(through(grant)),
         ),
-        Err(denial) => format!("denied: {}: {}", denial.reason.word(), denial.detail),
+        Err(denial) => format!("denied: {}: {}", denial.reason.as_str(), denial.detail),
     }
 }
 
 fn through(grant: &Grant) -> Option<&str> {
-    grant.way().map(|way| way.bastion.as_str())
+    grant
+        .jump_host()
+        .map(|jump_host| jump_host.bastion.as_str())
 }
 
 fn details(
@@ -186,9 +188,9 @@ fn load_one(
             None => None,
             Some(age) => Some(text.parse(age, |age| duration(age))?),
         },
-        means: match raw.person.bound {
-            Some(true) | None => Means::Token,
-            Some(false) => Means::UnboundToken,
+        auth_method: match raw.person.bound {
+            Some(true) | None => AuthMethod::Token,
+            Some(false) => AuthMethod::UnboundToken,
         },
         ask: ask(text, raw.ask)?,
         expected,
@@ -251,7 +253,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn expectation(text: &str) -> Result<Expected, String> {
     let denied = |word: &str| {
         let mut reasons = Reason::ALL.into_iter();
-        reasons.find(|reason| reason.word() == word.trim())
+        reasons.find(|reason| reason.as_str() == word.trim())
     };
     match text.split_once(':') {
         None if text == "granted" => Ok(Expected::Granted),
@@ -259,7 +261,7 @@ fn expectation(text: &str) -> Result<Expected, String> {
         Some(("denied", word)) if denied(word).is_some() => Ok(Expected::Denied(denied(word))),
         _ => Err(format!(
             "{text:?} is no expectation; write \"granted\", \"denied\" or \"denied: WORD\" with one of {}",
-            Reason::ALL.map(Reason::word).join(", ")
+            Reason::ALL.map(Reason::as_str).join(", ")
         )),
     }
 }

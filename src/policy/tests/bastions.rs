@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::bastion::Passage;
+use crate::policy::bastion::JumpHostLimit;
 
 const BEHIND: &str = r#"
 [limits]
@@ -211,19 +211,23 @@ fn the_first_bastion_that_leads_to_the_host_is_the_only_way_there() {
         ("cache-1", "west", vec!["198.51.100.0/28"]),
     ] {
         let grant = judged(BEHIND, &db(host)).unwrap();
-        assert_eq!(grant.way().unwrap().bastion, bastion, "{host}");
+        assert_eq!(grant.jump_host().unwrap().bastion, bastion, "{host}");
         assert_eq!(networks(&grant), expected, "{host}");
     }
     let direct = judged(BEHIND, &ask("direct")).unwrap();
-    assert!(direct.way().is_none() && direct.jump().is_none());
+    assert!(direct.jump_host().is_none() && direct.jump().is_none());
 }
 
 #[test]
 fn the_jump_pass_forwards_and_does_nothing_else() {
     let grant = judged(BEHIND, &db("db-1")).unwrap();
-    let (way, jump) = grant.jump().unwrap();
+    let (jump_host, jump) = grant.jump().unwrap();
     assert_eq!(
-        (way.host.as_str(), way.port, way.login.as_str()),
+        (
+            jump_host.host.as_str(),
+            jump_host.port,
+            jump_host.login.as_str()
+        ),
         ("bastion.example.com", 22, "jump")
     );
     assert_eq!(principals(&jump), ["jump@edge"]);
@@ -238,8 +242,8 @@ fn the_jump_pass_forwards_and_does_nothing_else() {
     assert!(jump.jump().is_none());
 
     let grant = judged(BEHIND, &db("cache-1")).unwrap();
-    let (way, jump) = grant.jump().unwrap();
-    assert_eq!((way.port, principals(&jump)), (2222, vec!["hop"]));
+    let (jump_host, jump) = grant.jump().unwrap();
+    assert_eq!((jump_host.port, principals(&jump)), (2222, vec!["hop"]));
     assert_eq!(jump.source(), None);
 }
 
@@ -374,7 +378,7 @@ fn tests_warnings_and_explanations_know_bastions() {
 
 fn through(bastion: &str, principals: &[&str], source: Option<&str>) -> Restriction {
     Restriction {
-        passage: Passage::Through {
+        jump_host: JumpHostLimit::Through {
             bastion: bastion.to_owned(),
             principals: principals.iter().map(|&name| name.to_owned()).collect(),
             source: source.map(|network| BTreeSet::from([network.parse().unwrap()])),
@@ -387,7 +391,7 @@ fn through(bastion: &str, principals: &[&str], source: Option<&str>) -> Restrict
 fn a_bastion_that_changed_since_the_approval_gives_no_more() {
     let grant = || judged(BEHIND, &db("db-1")).unwrap();
     let direct = Restriction {
-        passage: Passage::Direct,
+        jump_host: JumpHostLimit::Direct,
         ..Restriction::default()
     };
     for (case, approved, expected) in [
@@ -436,23 +440,23 @@ fn network() -> impl Strategy<Value = IpNet> {
 fn restriction() -> impl Strategy<Value = Restriction> {
     let source = prop::option::of(prop::collection::btree_set(network(), 1..4));
     let ttl = prop::option::of((1u64..7200).prop_map(Duration::from_secs));
-    let passage = prop_oneof![
-        Just(Passage::Any),
-        Just(Passage::Direct),
+    let jump_host = prop_oneof![
+        Just(JumpHostLimit::Any),
+        Just(JumpHostLimit::Direct),
         (
             prop::sample::select(vec!["edge", "west"]),
             prop::option::of(network())
         )
-            .prop_map(|(bastion, source)| Passage::Through {
+            .prop_map(|(bastion, source)| JumpHostLimit::Through {
                 bastion: bastion.to_owned(),
                 principals: BTreeSet::from(["jump@edge".to_owned()]),
                 source: source.map(|network| BTreeSet::from([network])),
             }),
     ];
-    (source, ttl, passage).prop_map(|(source, ttl, passage)| Restriction {
+    (source, ttl, jump_host).prop_map(|(source, ttl, jump_host)| Restriction {
         source,
         ttl,
-        passage,
+        jump_host,
         ..Restriction::default()
     })
 }
@@ -488,10 +492,10 @@ proptest! {
             for restriction in &restrictions {
                 prop_assert!(lies_in(grant.source(), restriction.source.as_ref()));
                 prop_assert!(restriction.ttl.is_none_or(|most| jump.ttl() <= most));
-                match &restriction.passage {
-                    Passage::Any => {}
-                    Passage::Direct => prop_assert!(false, "a way through a bastion is not direct"),
-                    Passage::Through { bastion, source, .. } => {
+                match &restriction.jump_host {
+                    JumpHostLimit::Any => {}
+                    JumpHostLimit::Direct => prop_assert!(false, "a way through a bastion is not direct"),
+                    JumpHostLimit::Through { bastion, source, .. } => {
                         prop_assert_eq!(bastion, "edge");
                         prop_assert!(lies_in(jump.source(), source.as_ref()));
                     }

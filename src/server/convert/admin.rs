@@ -5,7 +5,7 @@ use crate::{
     ledger::{
         event::{Covered, LockTarget, RevokeTarget},
         order::{self, LATEST},
-        standing::{Lock, Preview},
+        state::{Lock, Preview},
     },
     operations::admin::Done,
     proto::v1::{self, lock_target, preview_request, revoke_request},

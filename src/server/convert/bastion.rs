@@ -5,12 +5,12 @@ use crate::{operations::issuance::Jump, policy, proto::v1};
 
 /// A jump pass as the caller gets it.
 pub(super) fn jump(jump: &Jump) -> Result<v1::Jump, ssh_key::Error> {
-    let (way, certificate, grant) = (&jump.way, &jump.certificate, &jump.grant);
+    let (jump_host, certificate, grant) = (&jump.jump_host, &jump.certificate, &jump.grant);
     Ok(v1::Jump {
-        bastion: way.bastion.clone(),
-        host: way.host.clone(),
-        port: way.port.into(),
-        login: way.login.clone(),
+        bastion: jump_host.bastion.clone(),
+        host: jump_host.host.clone(),
+        port: jump_host.port.into(),
+        login: jump_host.login.clone(),
         certificate: certificate.to_openssh()?,
         serial: certificate.serial(),
         key_id: certificate.key_id().to_owned(),

@@ -2,7 +2,7 @@
 
 use super::{Malformed, missing, text};
 use crate::{
-    operations::webhooks::{DeadLetter, Report, Which},
+    operations::webhooks::{DeadLetter, DeliveryReport, Which},
     proto::v1::{self, retry_webhooks_request},
     unix_seconds::UnixSeconds,
 };
@@ -23,7 +23,7 @@ pub(in crate::server) fn retry(
 }
 
 /// How things stand with a webhook.
-pub(in crate::server) fn webhook(report: Report) -> v1::Webhook {
+pub(in crate::server) fn webhook(report: DeliveryReport) -> v1::Webhook {
     v1::Webhook {
         name: report.name,
         delivered: report.delivered,
@@ -36,7 +36,7 @@ pub(in crate::server) fn webhook(report: Report) -> v1::Webhook {
 fn dead_letter(dead: DeadLetter) -> v1::DeadLetter {
     v1::DeadLetter {
         index: dead.index,
-        r#type: dead.kind.word().to_owned(),
+        r#type: dead.kind.as_str().to_owned(),
         attempts: dead.attempts,
         error: dead.error,
         at: UnixSeconds::from(dead.at).get(),

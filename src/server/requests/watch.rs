@@ -11,12 +11,12 @@ use tonic::Status;
 
 use super::super::{
     convert,
-    status::Refusal,
-    watches::{News, Place},
+    status::CallError,
+    watches::{WatchEvent, WatchSlot},
 };
 use crate::{
     identity::Identity,
-    ledger::standing::State,
+    ledger::state::State,
     operations::{
         self, Authority,
         requests::{self, View, Viewer},
@@ -35,7 +35,7 @@ pub(super) struct Watch {
     pub(super) only: Option<u64>,
     /// Of each request that waits: the number of its last change that was told, and its state then.
     pub(super) told: BTreeMap<u64, (u64, State)>,
-    pub(super) place: Place,
+    pub(super) place: WatchSlot,
     pub(super) sender: mpsc::Sender<Result<v1::Request, Status>>,
 }
 
@@ -44,7 +44,7 @@ enum End {
     /// The caller is gone, or does not read.
     Gone,
     /// For a reason that the caller is told.
-    Refused(Refusal),
+    Refused(CallError),
 }
 
 impl From<operations::Error> for End {
@@ -57,7 +57,7 @@ impl Watch {
     /// Tells what waits, then each change, until the caller goes or the token ends.
     pub(super) async fn run(
         mut self,
-        news: mpsc::Receiver<News>,
+        news: mpsc::Receiver<WatchEvent>,
         clock: impl Fn() -> OffsetDateTime,
     ) {
         let left = self.identity.expires() - clock();
@@ -76,23 +76,23 @@ impl Watch {
 
     async fn tell_all(
         &mut self,
-        mut news: mpsc::Receiver<News>,
+        mut news: mpsc::Receiver<WatchEvent>,
         clock: impl Fn() -> OffsetDateTime,
     ) -> Result<(), End> {
         self.tell_waiting(clock()).await?;
         loop {
             match news.recv().await {
-                Some(News::Change(change)) => {
+                Some(WatchEvent::Change(change)) => {
                     if let Some(view) = self.viewer.view(&change) {
                         self.tell(view).await?;
                     }
                 }
-                Some(News::Policy) => {
+                Some(WatchEvent::Policy) => {
                     self.viewer = Viewer::new(&self.authority, &self.identity);
                     self.place.see(self.viewer.sight().clone());
                     self.tell_waiting(clock()).await?;
                 }
-                None => return Err(End::Refused(Refusal::WatchEnded)),
+                None => return Err(End::Refused(CallError::WatchEnded)),
             }
         }
     }
@@ -105,9 +105,9 @@ impl Watch {
         }
         let mut after = 0;
         loop {
-            let page = requests::Page {
+            let page = requests::ListOptions {
                 after,
-                ..requests::Page::default()
+                ..requests::ListOptions::default()
             };
             let (views, next) = requests::list(&self.authority, &self.viewer, page, now).await?;
             for view in views {

@@ -53,44 +53,52 @@ fn rsa_keys_are_refused_by_size_and_shape() {
         (
             "ssh-keygen's 2048 bits",
             golden("rsa2048.pub"),
-            Refusal::RsaSize,
+            InvalidKey::RsaSize,
         ),
-        ("1024 bits", rsa(F4, 1024), Refusal::RsaSize),
-        ("3064 bits", rsa(F4, 3064), Refusal::RsaSize),
+        ("1024 bits", rsa(F4, 1024), InvalidKey::RsaSize),
+        ("3064 bits", rsa(F4, 3064), InvalidKey::RsaSize),
         (
             "a bit short of 3072",
             rsa_with(F4, &[vec![0x7f], vec![0xff; 383]].concat()),
-            Refusal::Malformed,
+            InvalidKey::Malformed,
         ),
-        ("16k", rsa(F4, 16_384), Refusal::RsaSize),
-        ("9 bytes over 8192 bits", rsa(F4, 8264), Refusal::RsaSize),
-        ("no modulus", rsa_with(F4, &[]), Refusal::Malformed),
-        ("exponent 1", rsa(&[1], 3072), Refusal::RsaNumbers),
-        ("exponent 2", rsa(&[2], 3072), Refusal::RsaNumbers),
-        ("exponent 3", rsa(&[3], 3072), Refusal::RsaNumbers),
-        ("exponent 65536", rsa(&[1, 0, 0], 3072), Refusal::RsaNumbers),
-        ("exponent 65538", rsa(&[1, 0, 2], 3072), Refusal::RsaNumbers),
+        ("16k", rsa(F4, 16_384), InvalidKey::RsaSize),
+        ("9 bytes over 8192 bits", rsa(F4, 8264), InvalidKey::RsaSize),
+        ("no modulus", rsa_with(F4, &[]), InvalidKey::Malformed),
+        ("exponent 1", rsa(&[1], 3072), InvalidKey::RsaNumbers),
+        ("exponent 2", rsa(&[2], 3072), InvalidKey::RsaNumbers),
+        ("exponent 3", rsa(&[3], 3072), InvalidKey::RsaNumbers),
+        (
+            "exponent 65536",
+            rsa(&[1, 0, 0], 3072),
+            InvalidKey::RsaNumbers,
+        ),
+        (
+            "exponent 65538",
+            rsa(&[1, 0, 2], 3072),
+            InvalidKey::RsaNumbers,
+        ),
         (
             "exponent of 40 bits",
             rsa(&[1, 0, 0, 0, 1], 3072),
-            Refusal::RsaNumbers,
+            InvalidKey::RsaNumbers,
         ),
-        ("exponent 0", rsa(&[], 3072), Refusal::Malformed),
+        ("exponent 0", rsa(&[], 3072), InvalidKey::Malformed),
         (
             "negative exponent",
             rsa(&[0x81, 0, 1], 3072),
-            Refusal::Malformed,
+            InvalidKey::Malformed,
         ),
         (
             "exponent with a needless zero",
             rsa(&[0, 1, 0, 1], 3072),
-            Refusal::Malformed,
+            InvalidKey::Malformed,
         ),
-        ("even modulus", rsa_with(F4, &even), Refusal::RsaNumbers),
+        ("even modulus", rsa_with(F4, &even), InvalidKey::RsaNumbers),
         (
             "negative modulus",
             line("ssh-rsa", &[string(F4), string(&[0xff; 384])]),
-            Refusal::Malformed,
+            InvalidKey::Malformed,
         ),
     ];
     for (case, text, expected) in cases {
@@ -111,7 +119,7 @@ fn certificates_are_never_subject_keys() {
     for text in [certificate, disguised, rsa, sk, future] {
         assert_eq!(
             parse(&text),
-            Err(Refusal::Certificate),
+            Err(InvalidKey::Certificate),
             "CVE-2025-49825: {text}"
         );
     }
@@ -132,7 +140,7 @@ fn unknown_algorithms_are_refused_before_their_bytes_are_read() {
         "",
     ] {
         let text = format!("{algorithm} not base64 at all");
-        assert_eq!(parse(&text), Err(Refusal::Algorithm), "{algorithm:?}");
+        assert_eq!(parse(&text), Err(InvalidKey::Algorithm), "{algorithm:?}");
     }
 }
 
@@ -198,7 +206,7 @@ fn whatever_is_not_one_key_exactly_is_malformed() {
     ];
     for (case, text) in cases {
         let refusal = parse(&text).unwrap_err();
-        let expected = [Refusal::Malformed, Refusal::Algorithm];
+        let expected = [InvalidKey::Malformed, InvalidKey::Algorithm];
         assert!(expected.contains(&refusal), "{case}: {refusal:?}");
     }
 }
@@ -210,8 +218,8 @@ fn size_is_looked_at_first() {
         golden("ed25519.pub").trim_end(),
         "x".repeat(MAX_TEXT)
     );
-    assert_eq!(parse(&long), Err(Refusal::TooLong));
-    assert_eq!(parse(&"A".repeat(1 << 20)), Err(Refusal::TooLong));
+    assert_eq!(parse(&long), Err(InvalidKey::TooLong));
+    assert_eq!(parse(&"A".repeat(1 << 20)), Err(InvalidKey::TooLong));
 }
 
 #[test]
@@ -226,11 +234,11 @@ fn points_for_which_anyone_can_sign_are_refused() {
     let [first, second] = ORDER_EIGHT;
     for point in [[0; 32], minus_one, one_with_sign, first, second] {
         let plain = line("ssh-ed25519", &[string(&point)]);
-        assert_eq!(parse(&plain), Err(Refusal::Weak), "{point:02x?}");
+        assert_eq!(parse(&plain), Err(InvalidKey::Weak), "{point:02x?}");
         let sk = line(
             "sk-ssh-ed25519@openssh.com",
             &[string(&point), string(b"ssh:")],
         );
-        assert_eq!(parse(&sk), Err(Refusal::Weak), "{point:02x?}");
+        assert_eq!(parse(&sk), Err(InvalidKey::Weak), "{point:02x?}");
     }
 }

@@ -8,15 +8,15 @@ use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, rand_core::OsRng};
 use super::*;
 use crate::ledger::{
     approval,
-    event::{Asked, Decided, LockTarget, Locked, Requested, Unlocked, Who},
+    event::{Actor, LockTarget, Locked, RequestDecision, RequestDetails, Requested, Unlocked},
     order::tests as order,
-    standing::{State, Verb},
+    state::{State, Verb},
 };
 
 const SERVER: &str = "daypass.example.com";
 
-fn who(subject: &str) -> Who {
-    Who {
+fn who(subject: &str) -> Actor {
+    Actor {
         issuer: "https://id.example.com".to_owned(),
         subject: subject.to_owned(),
         label: format!("{subject}@example.com"),
@@ -24,12 +24,12 @@ fn who(subject: &str) -> Who {
     }
 }
 
-fn requested() -> What {
-    What::Requested(Box::new(Requested {
+fn requested() -> EventKind {
+    EventKind::Requested(Box::new(Requested {
         who: who("mallory"),
-        ask: Asked {
+        ask: RequestDetails {
             role: "prod-root".to_owned(),
-            ..Asked::default()
+            ..RequestDetails::default()
         },
         key: "SHA256:mallory".to_owned(),
         needed: 1,
@@ -44,8 +44,8 @@ fn requested() -> What {
     }))
 }
 
-fn approved(key: &PrivateKey, signature: String) -> What {
-    What::Approved(Box::new(Decided {
+fn approved(key: &PrivateKey, signature: String) -> EventKind {
+    EventKind::Approved(Box::new(RequestDecision {
         request: 1,
         role: "prod-root".to_owned(),
         who: who("lead"),
@@ -56,10 +56,10 @@ fn approved(key: &PrivateKey, signature: String) -> What {
     }))
 }
 
-fn denied() -> What {
-    What::Denied {
+fn denied() -> EventKind {
+    EventKind::Denied {
         who: who("mallory"),
-        ask: Asked::default(),
+        ask: RequestDetails::default(),
         key: None,
         cut: false,
         unbound: false,
@@ -74,7 +74,7 @@ async fn waiting() -> Folder {
     let folder = Folder::new();
     let store = folder.open().await.unwrap();
     store.record(requested(), NOW).await.unwrap();
-    let lock = What::Locked(Box::new(Locked {
+    let lock = EventKind::Locked(Box::new(Locked {
         who: who("admin"),
         ..lock_of_role()
     }));
@@ -94,14 +94,14 @@ fn lock_of_role() -> Locked {
     .unwrap()
 }
 
-fn unlocked() -> What {
+fn unlocked() -> EventKind {
     let unlocked: Unlocked = serde_json::from_value(json!({
         "who": who("admin"),
         "target": LockTarget::Role("db-admin".to_owned()),
         "policy": "ab",
     }))
     .unwrap();
-    What::Unlocked(Box::new(unlocked))
+    EventKind::Unlocked(Box::new(unlocked))
 }
 
 async fn refusal(folder: &Folder) -> String {
@@ -128,7 +128,7 @@ async fn a_forged_approval_unlock_or_pass_stops_the_start_and_is_named() {
         ),
         (
             "a pass",
-            What::Issued(Box::new(passes::issued())),
+            EventKind::Issued(Box::new(passes::issued())),
             "event 3 ",
         ),
         (
@@ -138,7 +138,7 @@ async fn a_forged_approval_unlock_or_pass_stops_the_start_and_is_named() {
         ),
         (
             "a failed signature of no pass",
-            What::SigningFailed {
+            EventKind::SigningFailed {
                 serial: 1,
                 cause: "x".to_owned(),
             },
@@ -189,20 +189,20 @@ async fn an_approval_signed_with_the_forgers_own_key_stops_the_start() {
 async fn forged_events_that_change_nothing_are_named_in_started() {
     let folder = waiting().await;
     let before = folder.open().await.unwrap();
-    let state = before.standing(Clone::clone);
+    let state = before.state(Clone::clone);
     before.close().await;
     folder.forge(vec![denied(), started(), staged(9)]).await;
     let store = folder.open().await.unwrap();
     let last = store.entries(7, 1).await.unwrap().remove(0).1;
-    let What::Started { unsigned, .. } = Event::parse(&last).unwrap().what else {
+    let EventKind::Started { unsigned, .. } = Event::parse(&last).unwrap().what else {
         panic!("not `started`");
     };
     assert_eq!(unsigned, [4, 5, 6]);
-    assert_eq!(store.standing(Clone::clone), state);
+    assert_eq!(store.state(Clone::clone), state);
     store.close().await;
     let store = folder.open().await.unwrap();
     let last = store.entries(8, 1).await.unwrap().remove(0).1;
-    let What::Started { unsigned, .. } = Event::parse(&last).unwrap().what else {
+    let EventKind::Started { unsigned, .. } = Event::parse(&last).unwrap().what else {
         panic!("not `started`");
     };
     assert_eq!(unsigned, [0; 0], "they are signed by now");
@@ -259,7 +259,7 @@ async fn what_was_committed_after_the_last_checkpoint_is_taken() {
     fs::write(folder.file("checkpoint"), early).unwrap();
     let store = folder.open().await.unwrap();
     assert_eq!(store.size(), 7);
-    let request = store.standing(|standing| standing.request(1).map(|request| request.state(NOW)));
+    let request = store.state(|state| state.request(1).map(|request| request.state(NOW)));
     assert_eq!(request, Some(State::Pending));
 }
 
@@ -323,7 +323,7 @@ async fn a_database_without_signed_heads_is_taken_if_it_was_stopped_in_order() {
 
 impl Folder {
     /// Adds rows as a program does that knows the format and has no key.
-    async fn forge(&self, events: Vec<What>) {
+    async fn forge(&self, events: Vec<EventKind>) {
         let rows = self.rows().await;
         let mut frontier = Frontier::default();
         for leaf in &rows {

@@ -5,18 +5,18 @@ use std::collections::HashSet;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::ledger::event::{Asked, Who};
+use crate::ledger::event::{Actor, RequestDetails};
 
 /// All that the writer does not fill in itself.
 pub(super) fn issued() -> Issued {
     Issued {
-        who: Who {
+        who: Actor {
             issuer: "https://id.example.com".to_owned(),
             subject: "u-4711".to_owned(),
             label: "alice@example.com".to_owned(),
             claims: serde_json::json!({ "groups": ["sre"] }),
         },
-        ask: Asked {
+        ask: RequestDetails {
             role: "shell".to_owned(),
             host: None,
             params: std::collections::BTreeMap::new(),
@@ -57,7 +57,7 @@ async fn check(store: &Store, draft: &Draft, receipt: &Receipt) {
         to_be_signed: base16ct::lower::encode_string(&hash),
         ..issued()
     };
-    assert_eq!(event.what, What::Issued(Box::new(expected)));
+    assert_eq!(event.what, EventKind::Issued(Box::new(expected)));
 }
 
 #[tokio::test]

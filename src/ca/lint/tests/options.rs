@@ -156,7 +156,7 @@ fn source_addresses_that_no_sshd_would_match_are_found() {
 
 #[test]
 fn a_line_that_internal_sftp_would_split_otherwise_is_found() {
-    for (command, is_sound) in [
+    for (command, is_valid) in [
         ("internal-sftp", true),
         ("internal-sftp -d /srv/upload -u 027", true),
         ("internal-sftp -d 'x -d /etc -u 000 y'", false),
@@ -170,6 +170,6 @@ fn a_line_that_internal_sftp_would_split_otherwise_is_found() {
         ("/usr/lib/openssh/sftp-server -d 'a b'", true),
         ("/usr/bin/printf '%s' 'a b'", true),
     ] {
-        assert_eq!(check_command(command).is_ok(), is_sound, "{command}");
+        assert_eq!(check_command(command).is_ok(), is_valid, "{command}");
     }
 }

@@ -1,0 +1,235 @@
+//! What an event of the ledger says of an ask: its facts, how it was decided, and the request that it was to redeem.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use time::OffsetDateTime;
+
+use crate::{
+    cli::policy::explain,
+    ledger::event::{Actor, Event, EventKind, Issued, RequestDetails, Requested},
+    operations::requests::rights,
+    policy::{
+        Reason,
+        replay::{Approved, Approver, Outcome, RecordedAsk, Rights, Wait, Which},
+    },
+    ssh::options::Extension,
+    unix_seconds::UnixSeconds,
+};
+
+/// The requests of an export so far, with those who have approved them.
+#[derive(Default)]
+pub(super) struct Requests(BTreeMap<u64, Noted>);
+
+struct Noted {
+    issuer: String,
+    subject: String,
+    approved: Approved,
+}
+
+impl Requests {
+    /// Takes in the next event.
+    pub(super) fn note(&mut self, event: &Event) {
+        match &event.what {
+            EventKind::Requested(asked) => {
+                let noted = Noted {
+                    issuer: asked.who.issuer.clone(),
+                    subject: asked.who.subject.clone(),
+                    approved: Approved {
+                        rights: rights(asked),
+                        by: Vec::new(),
+                    },
+                };
+                self.0.insert(event.index, noted);
+            }
+            EventKind::Approved(decided) => {
+                let noted = self.0.get_mut(&decided.request);
+                let by = noted.map(|noted| &mut noted.approved.by);
+                by.into_iter().for_each(|by| by.push(person(&decided.who)));
+            }
+            _ => {}
+        }
+    }
+
+    /// What had been approved for this ask; none where it redeems nothing, or why it cannot be told.
+    fn of(&self, who: &Actor, ask: &RequestDetails) -> Result<Option<Approved>, String> {
+        let Some(id) = ask.request else {
+            return Ok(None);
+        };
+        match self.0.get(&id) {
+            None => Err(format!("the export does not hold request {id}")),
+            Some(noted) if (&noted.issuer, &noted.subject) != (&who.issuer, &who.subject) => {
+                Err(format!("it is about request {id}, which is another's"))
+            }
+            Some(noted) => Ok(Some(noted.approved.clone())),
+        }
+    }
+}
+
+fn person(who: &Actor) -> Approver {
+    Approver {
+        issuer: who.issuer.clone(),
+        subject: who.subject.clone(),
+        claims: who.claims.as_object().cloned().unwrap_or_default(),
+    }
+}
+
+/// The ask that an event is about, none where it is about none; or why it cannot be judged again.
+pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<RecordedAsk, String>> {
+    let (index, at) = (event.index, event.at);
+    let (mut pass, mut signers, mut is_unbound) = (Which::Main, Vec::new(), false);
+    let (who, ask, was) = match event.what {
+        EventKind::Issued(issued) => {
+            let given = given(&issued, at);
+            if issued.jump.is_some() {
+                pass = Which::Jump;
+            }
+            signers = issued.signatures().map(|one| person(&one.who)).collect();
+            is_unbound = issued.binding == "none";
+            let was = match issued.ask.request {
+                Some(_) => Outcome::Approved(given),
+                None => Outcome::Granted(given),
+            };
+            (issued.who, issued.ask, was)
+        }
+        EventKind::Requested(asked) => {
+            let (given, wait) = (wished(&asked), wait(&asked, at));
+            (asked.who, asked.ask, Outcome::Waits(given, wait))
+        }
+        EventKind::Denied { cut: true, .. } => {
+            return Some(Err(
+                "the record holds only a part of the ask or its claims".to_owned()
+            ));
+        }
+        EventKind::Denied {
+            who,
+            ask,
+            reason,
+            unbound,
+            ..
+        } => {
+            is_unbound = unbound;
+            let is_policys = |known: &&Reason| known.code() == reason && **known != Reason::Unbound;
+            if !Reason::ALL.iter().any(|known| is_policys(&known)) {
+                return Some(Err(format!(
+                    "it was refused apart from the policy ({reason})"
+                )));
+            }
+            // By registered keys; a denial does not say whose.
+            let by_keys = [Reason::Quorum, Reason::EmergencyOnly];
+            if by_keys.iter().any(|known| known.code() == reason) {
+                return Some(Err("the record does not say who signed".to_owned()));
+            }
+            (who, ask, Outcome::Denied(reason))
+        }
+        EventKind::Denials(it) => {
+            return Some(Err(format!(
+                "{} denials were counted without their asks",
+                it.count
+            )));
+        }
+        _ => return None,
+    };
+    let approved = match requests.of(&who, &ask) {
+        Ok(approved) => approved,
+        Err(why) => return Some(Err(why)),
+    };
+    let recalled = recalled(index, at, who, &ask, was);
+    Some(recalled.map(|past| RecordedAsk {
+        approved,
+        pass,
+        signers,
+        is_unbound,
+        ..past
+    }))
+}
+
+fn recalled(
+    index: u64,
+    at: OffsetDateTime,
+    who: Actor,
+    ask: &RequestDetails,
+    was: Outcome,
+) -> Result<RecordedAsk, String> {
+    if let Some(word) = ask
+        .extensions
+        .iter()
+        .find(|word| Extension::from_word(word).is_none())
+    {
+        return Err(format!(
+            "it asked for {word:?}, which this version does not know"
+        ));
+    }
+    if is_cut(ask) {
+        return Err("the record holds only the beginning of the ask".to_owned());
+    }
+    let label = who.label.clone();
+    let subject = explain::past(who, ask).map_err(|failure| failure.message)?;
+    Ok(RecordedAsk {
+        index,
+        at,
+        label,
+        issuer: subject.issuer,
+        subject: subject.name,
+        claims: subject.claims,
+        ask: subject.ask,
+        caller: subject.caller,
+        was,
+        approved: None,
+        pass: Which::Main,
+        signers: Vec::new(),
+        is_unbound: false,
+    })
+}
+
+/// Whether an event of version 0.1.0 holds only part of the ask: that version cut texts after about a KiB and lists after
+/// 64 items. Later ones say `cut`.
+fn is_cut(ask: &RequestDetails) -> bool {
+    let params = ask.params.iter().flat_map(|(name, value)| [name, value]);
+    let texts = params
+        .chain([&ask.role])
+        .chain(&ask.host)
+        .chain(&ask.reason);
+    let mut texts = texts.chain(&ask.source_addresses);
+    let lists = [
+        ask.params.len(),
+        ask.source_addresses.len(),
+        ask.extensions.len(),
+    ];
+    texts.any(|text| text.len() > 1020 && text.ends_with("..."))
+        || lists.into_iter().any(|items| items >= 64)
+}
+
+fn given(issued: &Issued, at: OffsetDateTime) -> Rights {
+    let set = |words: &[String]| words.iter().cloned().collect::<BTreeSet<_>>();
+    let from = UnixSeconds::from(at).get();
+    Rights {
+        principals: set(&issued.principals),
+        command: issued.command.clone(),
+        source: issued.source_addresses.as_deref().map(set),
+        extensions: set(&issued.extensions),
+        ttl: Duration::from_secs(issued.valid_before.saturating_sub(from)).as_secs(),
+    }
+}
+
+/// What a request's pass would give.
+fn wished(asked: &Requested) -> Rights {
+    let set = |words: &[String]| words.iter().cloned().collect::<BTreeSet<_>>();
+    Rights {
+        principals: set(&asked.principals),
+        command: asked.command.clone(),
+        source: asked.source_addresses.as_deref().map(set),
+        extensions: set(&asked.extensions),
+        ttl: asked.ttl_seconds,
+    }
+}
+
+fn wait(asked: &Requested, at: OffsetDateTime) -> Wait {
+    let from = UnixSeconds::from(at).get();
+    Wait {
+        count: asked.needed,
+        within: asked.expires_at.saturating_sub(from),
+    }
+}

@@ -1,0 +1,281 @@
+//! The sheet: an emergency that waits for signatures, as it lies in a file that goes from person to person.
+//!
+//! What is shown of a sheet is read from the bytes that are signed, never from its other fields.
+
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Read},
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use ssh_key::{PublicKey, SshSig};
+
+use super::Signer;
+use crate::{
+    client::{
+        Error, choose::PassRequest, key::public_line, now, state::write_atomically, writable,
+    },
+    identity::proof,
+    ledger::emergency::{self, NAMESPACE, Signed},
+    proto::{ask_bytes, v1},
+};
+
+/// The largest file that is read as a sheet.
+const LARGEST: u64 = 256 * 1024;
+
+/// An emergency that waits for signatures, as it lies in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignatureRequest {
+    /// The name of the server whose challenge it is.
+    pub server: String,
+    /// Good for one pass.
+    pub challenge: String,
+    /// Unix seconds: when the challenge ends.
+    pub expires_at: u64,
+    /// What is asked for.
+    pub ask: EmergencyAsk,
+    /// The key that the pass will be for, in OpenSSH form.
+    pub public_key: String,
+    /// The registered key of the person who is let in, in OpenSSH form.
+    pub holder: String,
+    /// Who has signed; the first is the one who asks.
+    #[serde(default)]
+    pub signatures: Vec<Signature>,
+}
+
+/// The ask of a sheet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmergencyAsk {
+    /// The role.
+    pub role: String,
+    /// The host; empty for none.
+    #[serde(default)]
+    pub host: String,
+    /// Values for the role's parameters.
+    #[serde(default)]
+    pub params: std::collections::BTreeMap<String, String>,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+    /// Wished lifetime; 0 for the role's own.
+    #[serde(default)]
+    pub ttl_seconds: u64,
+    /// Wished source addresses.
+    #[serde(default)]
+    pub source_addresses: Vec<String>,
+}
+
+/// One registered key's signature.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signature {
+    /// The registered key in OpenSSH form.
+    pub public_key: String,
+    /// An armored SSHSIG.
+    pub signature: String,
+}
+
+impl EmergencyAsk {
+    /// What `pass_request` asks for.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it names no role.
+    pub(super) fn of(pass_request: &PassRequest) -> Result<Self, Error> {
+        let role = pass_request.role.clone().ok_or_else(|| {
+            Error::Usage(
+                "name the role: with a registered key the server cannot say which ones are yours"
+                    .to_owned(),
+            )
+        })?;
+        Ok(Self {
+            role,
+            host: pass_request.host.clone().unwrap_or_default(),
+            params: pass_request.params.clone(),
+            reason: pass_request.reason.clone().unwrap_or_default(),
+            ttl_seconds: pass_request.ttl_seconds.unwrap_or_default(),
+            source_addresses: pass_request.source_addresses.clone(),
+        })
+    }
+
+    /// Always an emergency.
+    pub(super) fn wire(&self) -> v1::Ask {
+        v1::Ask {
+            role: self.role.clone(),
+            host: self.host.clone(),
+            params: self.params.clone().into_iter().collect(),
+            reason: self.reason.clone(),
+            ttl_seconds: self.ttl_seconds,
+            source_addresses: self.source_addresses.clone(),
+            emergency: true,
+            ..v1::Ask::default()
+        }
+    }
+}
+
+impl SignatureRequest {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where it is none of ours, [`Error::TimedOut`] where its challenge is over.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let signature_request = Self::parse(path)?;
+        if signature_request.expires_at <= now() {
+            return Err(Error::TimedOut(
+                "its challenge is over: prepare the emergency again".to_owned(),
+            ));
+        }
+        Ok(signature_request)
+    }
+
+    fn parse(path: &Path) -> Result<Self, Error> {
+        let mut text = Vec::new();
+        let file = File::open(path).map_err(Error::file(path))?;
+        let read = file.take(LARGEST + 1).read_to_end(&mut text);
+        let signature_request = match read.map_err(Error::file(path))? as u64 <= LARGEST {
+            true => serde_json::from_slice(&text).ok(),
+            false => None,
+        };
+        signature_request.ok_or_else(|| {
+            Error::Usage(format!(
+                "{} is not a file of `daypass emergency prepare`",
+                path.display()
+            ))
+        })
+    }
+
+    /// Checks that a sheet can be written to `path`, where nothing else than an older sheet is replaced.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if another file is there, [`Error::Unwritable`] if it cannot be written.
+    pub fn check_place(path: &Path) -> Result<(), Error> {
+        let is_free = match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => true,
+            metadata => metadata.is_ok_and(|it| it.is_file()) && Self::parse(path).is_ok(),
+        };
+        if is_free {
+            return writable::check(&[path]);
+        }
+        Err(Error::Usage(format!(
+            "{} exists and is not a file of `daypass emergency prepare`: choose another name with --file",
+            path.display()
+        )))
+    }
+
+    /// Writes it, at once and whole.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        let path = std::path::absolute(path).map_err(Error::file(path))?;
+        let text =
+            serde_json::to_vec_pretty(self).map_err(|error| Error::other(error.to_string()))?;
+        write_atomically(&path, &text, 0o600)
+    }
+
+    /// Adds a signature; a second one by the same key takes the first one's place.
+    ///
+    /// # Errors
+    /// Where the key does not sign.
+    pub async fn sign(&mut self, signer: &Signer) -> Result<(), Error> {
+        let public_key = public_line(&signer.public())?.trim_end().to_owned();
+        let signature = signer.sign(NAMESPACE, &self.message()?).await?;
+        let signature = Signature {
+            public_key,
+            signature,
+        };
+        let mut signed = self.signatures.iter_mut();
+        match signed.find(|other| other.public_key == signature.public_key) {
+            Some(other) => *other = signature,
+            None => self.signatures.push(signature),
+        }
+        Ok(())
+    }
+
+    /// Fingerprints of the keys that have signed, in order.
+    pub fn signers(&self) -> Vec<String> {
+        let keys = self.signatures.iter();
+        keys.filter_map(|one| PublicKey::from_openssh(&one.public_key).ok())
+            .map(|key| key.fingerprint(ssh_key::HashAlg::Sha256).to_string())
+            .collect()
+    }
+
+    /// Checks the signatures, of which the first is the holder's, and reads what they are over.
+    ///
+    /// # Errors
+    /// [`Error::Untrusted`] if the sheet was changed, or claims a signature or a holder that it has not.
+    pub fn verify(&self) -> Result<Signed, Error> {
+        let wrong = |why: &str| {
+            Error::Untrusted(format!(
+                "the file {why}: do not sign it, and prepare another"
+            ))
+        };
+        let message = self.message()?;
+        let mut keys: Vec<PublicKey> = Vec::new();
+        for one in &self.signatures {
+            let key = verified(one, &message);
+            let key =
+                key.ok_or_else(|| wrong("holds a signature that is not over what it says"))?;
+            if keys.iter().any(|other| other.key_data() == key.key_data()) {
+                return Err(wrong("holds two signatures by the same key"));
+            }
+            keys.push(key);
+        }
+        let signed =
+            Signed::read(&message).ok_or_else(|| wrong("does not say what is asked for"))?;
+        let is_holders = |key: &PublicKey| key.key_data() == signed.holder.key_data();
+        if !keys.first().is_some_and(is_holders) {
+            return Err(wrong("is not signed first by the person whom it lets in"));
+        }
+        Ok(signed)
+    }
+
+    /// What everybody signs: whom it lets in is part of it.
+    pub(super) fn message(&self) -> Result<Vec<u8>, Error> {
+        let wrong = |_| Error::Usage("the sheet names no key as its holder".to_owned());
+        let holder = PublicKey::from_openssh(&self.holder).map_err(wrong)?;
+        let holder = holder.to_bytes().map_err(wrong)?;
+        Ok(emergency::message(&holder, &self.possession()?))
+    }
+
+    /// What the pass's own key signs.
+    pub(super) fn possession(&self) -> Result<Vec<u8>, Error> {
+        let wrong = |_| Error::Usage("the sheet's public key is none".to_owned());
+        let key = PublicKey::from_openssh(&self.public_key).map_err(wrong)?;
+        let hash: [u8; 32] = Sha256::digest(self.challenge.as_bytes()).into();
+        proof::possession_message(&self.server, &hash, &key, &ask_bytes(&self.ask.wire()))
+            .map_err(wrong)
+    }
+
+    pub(super) fn proof(&self) -> v1::EmergencyProof {
+        let signatures = self.signatures.iter();
+        v1::EmergencyProof {
+            challenge: self.challenge.clone(),
+            signatures: signatures
+                .map(|one| v1::emergency_proof::Signature {
+                    public_key: one.public_key.clone(),
+                    signature: one.signature.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// Where the pass's private key waits.
+    pub(super) fn key_name(&self) -> String {
+        let digest = Sha256::digest(self.challenge.as_bytes());
+        let mut digest = base16ct::lower::encode_string(&digest);
+        digest.truncate(16);
+        format!("emergencies/{digest}")
+    }
+}
+
+/// The key of a signature, if the signature is over `message`.
+fn verified(one: &Signature, message: &[u8]) -> Option<PublicKey> {
+    let key = PublicKey::from_openssh(&one.public_key).ok()?;
+    let signature = SshSig::from_pem(&one.signature).ok()?;
+    key.verify(NAMESPACE, message, &signature).ok()?;
+    Some(key)
+}

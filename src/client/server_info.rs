@@ -1,0 +1,306 @@
+//! What the server says of itself before anybody signs in, checked and remembered; a change of CA keys is reported.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use ssh_key::{Fingerprint, HashAlg, PublicKey};
+
+use super::{
+    Error, Say,
+    connect::{Address, Server},
+    state::State,
+};
+use crate::{ledger::checkpoint::Verifier, proto::v1};
+
+/// How a login commits to its key, as this issuer takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Binding {
+    /// By the ID token's nonce.
+    Nonce,
+    /// By an audience `<audience>#<commitment>`.
+    Audience,
+    /// Not at all.
+    None,
+}
+
+/// An issuer the server takes ID tokens of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issuer {
+    /// For `login --issuer`.
+    pub name: String,
+    /// Exactly as the token's `iss`.
+    pub url: String,
+    /// Ours there.
+    pub client_id: String,
+    /// The audience that audience-bound tokens name before `#`.
+    pub audience: String,
+    /// What to ask for.
+    pub scopes: Vec<String>,
+    /// How it binds.
+    pub binding: Binding,
+    /// Whether the device flow is taken.
+    pub device_flow: bool,
+    /// Whether people sign in here.
+    pub interactive: bool,
+}
+
+/// One server's answer to `GetTrust`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerInfo {
+    /// Possession proofs are made for this name. It is the dialled host.
+    pub server_name: String,
+    /// In the configuration's order.
+    pub issuers: Vec<Issuer>,
+    /// CA keys that passes may be signed by (active and retired), in OpenSSH form.
+    pub ca_keys: Vec<String>,
+    /// The ledger's verifier key (C2SP signed note).
+    pub ledger_verifier_key: String,
+    /// Host-name patterns that passes are for.
+    pub host_patterns: Vec<String>,
+    /// Patterns of the hosts behind bastions.
+    #[serde(default)]
+    pub behind_bastions: Vec<String>,
+}
+
+impl ServerInfo {
+    /// Asks the server, checks the answer, compares it with what is remembered, and remembers it.
+    ///
+    /// # Errors
+    /// Where the server does not answer, names itself other than it was dialled, or has changed its ledger's key.
+    pub async fn refresh(state: &State, server: &Server, say: Say) -> Result<Self, Error> {
+        let answer = server
+            .trust_service()
+            .get_trust(v1::GetTrustRequest {})
+            .await?
+            .into_inner();
+        let server_info = Self::check(answer, &server.address)?;
+        let known = Self::cached(state, &server.address)?;
+        if known.as_ref() == Some(&server_info) {
+            return Ok(server_info);
+        }
+        if let Some(known) = known {
+            server_info.compare(&known, state, &server.address)?;
+            report_keys(&known, &server_info, say);
+        }
+        let text = serde_json::to_vec_pretty(&server_info)
+            .map_err(|error| Error::other(error.to_string()))?;
+        state.write(file(&server.address, "trust.json"), &text)?;
+        Ok(server_info)
+    }
+
+    /// What the server said last time; no network.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn cached(state: &State, address: &Address) -> Result<Option<Self>, Error> {
+        let text = state.read(file(address, "trust.json"))?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Every pattern of host names that passes are for, each once.
+    pub fn all_patterns(&self) -> Vec<String> {
+        let mut patterns = self.host_patterns.clone();
+        for pattern in &self.behind_bastions {
+            if !patterns.contains(pattern) {
+                patterns.push(pattern.clone());
+            }
+        }
+        patterns
+    }
+
+    /// The ledger's verifier.
+    ///
+    /// # Errors
+    /// Where the server's key is none.
+    pub fn verifier(&self) -> Result<Verifier, Error> {
+        Verifier::parse(&self.ledger_verifier_key)
+            .map_err(|error| Error::Untrusted(format!("its ledger key: {error}")))
+    }
+
+    /// Fingerprints of the CA keys.
+    pub fn ca_fingerprints(&self) -> Vec<Fingerprint> {
+        let keys = self.ca_keys.iter();
+        keys.filter_map(|key| PublicKey::from_openssh(key).ok())
+            .map(|key| key.fingerprint(HashAlg::Sha256))
+            .collect()
+    }
+
+    fn check(answer: v1::GetTrustResponse, address: &Address) -> Result<Self, Error> {
+        if !answer.server_name.eq_ignore_ascii_case(&address.host()) {
+            return Err(Error::Untrusted(format!(
+                "it calls itself {:?}, but {} was dialled; use --server https://{0}:PORT, or mend `name` in its configuration",
+                answer.server_name,
+                address.host()
+            )));
+        }
+        let ca_keys: Vec<String> = answer
+            .ca_keys
+            .into_iter()
+            .filter(|key| key.state() != v1::get_trust_response::ca_key::State::Staged)
+            .map(|key| key.public_key)
+            .collect();
+        if let Some(key) = ca_keys
+            .iter()
+            .find(|key| PublicKey::from_openssh(key).is_err())
+        {
+            return Err(Error::Untrusted(format!("{key:?} is no CA key")));
+        }
+        Ok(Self {
+            server_name: answer.server_name,
+            issuers: answer.issuers.into_iter().map(Issuer::from).collect(),
+            ca_keys,
+            ledger_verifier_key: answer.ledger_verifier_key,
+            host_patterns: answer.host_patterns,
+            behind_bastions: answer
+                .bastions
+                .into_iter()
+                .flat_map(|bastion| bastion.hosts)
+                .collect(),
+        })
+    }
+
+    /// A new ledger key would make every remembered checkpoint worthless, so it is not taken in silence.
+    fn compare(&self, known: &Self, state: &State, address: &Address) -> Result<(), Error> {
+        let checkpoint = file(address, "checkpoint");
+        if self.ledger_verifier_key == known.ledger_verifier_key
+            || state.read(&checkpoint)?.is_none()
+        {
+            return Ok(());
+        }
+        Err(Error::Fork(format!(
+            "the server's ledger key has changed from {} to {}; if its operators announced that, remove {} and try again",
+            known.ledger_verifier_key,
+            self.ledger_verifier_key,
+            state.path(checkpoint).display()
+        )))
+    }
+}
+
+impl From<v1::get_trust_response::Issuer> for Issuer {
+    fn from(issuer: v1::get_trust_response::Issuer) -> Self {
+        let binding = match issuer.binding() {
+            v1::Binding::Nonce => Binding::Nonce,
+            v1::Binding::Audience => Binding::Audience,
+            v1::Binding::None | v1::Binding::Unspecified => Binding::None,
+        };
+        let audience = if issuer.audience.is_empty() {
+            issuer.client_id.clone()
+        } else {
+            issuer.audience
+        };
+        Self {
+            name: issuer.name,
+            url: issuer.url,
+            client_id: issuer.client_id,
+            audience,
+            scopes: issuer.scopes,
+            binding,
+            device_flow: issuer.device_flow,
+            interactive: issuer.interactive,
+        }
+    }
+}
+
+/// Where something about one server is remembered.
+pub(super) fn file(address: &Address, name: &str) -> PathBuf {
+    PathBuf::from("servers").join(address.folder()).join(name)
+}
+
+fn report_keys(known: &ServerInfo, now: &ServerInfo, say: Say) {
+    let (known, now) = (known.ca_fingerprints(), now.ca_fingerprints());
+    for key in now.iter().filter(|key| !known.contains(key)) {
+        say(&format!("note: the server has a new CA key, {key}"));
+    }
+    for key in known.iter().filter(|key| !now.contains(key)) {
+        say(&format!("note: the server no longer uses the CA key {key}"));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn address() -> Address {
+        Address::parse("https://daypass.example.com:7443").unwrap()
+    }
+
+    fn answer() -> v1::GetTrustResponse {
+        v1::GetTrustResponse {
+            server_name: "daypass.example.com".into(),
+            ledger_verifier_key: "one".into(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn the_server_must_call_itself_as_it_was_dialled() {
+        for (name, good) in [
+            ("daypass.example.com", true),
+            ("Daypass.Example.com", true),
+            ("evil.example.com", false),
+            ("", false),
+        ] {
+            let answer = v1::GetTrustResponse {
+                server_name: name.into(),
+                ..answer()
+            };
+            assert_eq!(
+                ServerInfo::check(answer, &address()).is_ok(),
+                good,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn staged_keys_are_not_trusted_yet_and_garbage_is_refused() {
+        use v1::get_trust_response::{CaKey, ca_key::State};
+        let line =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB1y+vTQLWKcr8Qp+7ZQJr+6aJh0Y5dYqJ8hZ2H8Z0rb";
+        let key = |text: &str, state: State| CaKey {
+            public_key: text.into(),
+            state: state.into(),
+        };
+        let server_info = ServerInfo::check(
+            v1::GetTrustResponse {
+                ca_keys: vec![key("garbage", State::Staged)],
+                ..answer()
+            },
+            &address(),
+        );
+        assert!(server_info.unwrap().ca_keys.is_empty());
+        for (text, good) in [(line, true), ("garbage", false)] {
+            let answer = v1::GetTrustResponse {
+                ca_keys: vec![key(text, State::Active)],
+                ..answer()
+            };
+            assert_eq!(
+                ServerInfo::check(answer, &address()).is_ok(),
+                good,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_new_ledger_key_is_loud_where_a_checkpoint_is_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::new(folder.path()).unwrap();
+        let known = ServerInfo::check(answer(), &address()).unwrap();
+        let new = ServerInfo {
+            ledger_verifier_key: "two".into(),
+            ..known.clone()
+        };
+        new.compare(&known, &state, &address()).unwrap();
+        state
+            .write(file(&address(), "checkpoint"), b"note")
+            .unwrap();
+        known.compare(&known, &state, &address()).unwrap();
+        assert!(matches!(
+            new.compare(&known, &state, &address()),
+            Err(Error::Fork(_))
+        ));
+    }
+}

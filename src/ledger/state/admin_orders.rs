@@ -1,0 +1,140 @@
+//! Administrators' orders: whom they cover, and that each one is accepted once. Pure.
+
+use time::OffsetDateTime;
+
+use super::{LedgerState, Lock, Rejection, Rule, people};
+use crate::ledger::{
+    Event,
+    event::{Actor, Applicant, Covered, LockTarget, RevokeTarget},
+    order::{LATEST, RecordedOrder, Target},
+};
+
+/// What an order about a target would meet now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// Everyone whom the name of the target stands for.
+    pub covers: Vec<Covered>,
+    /// Whether the administrator who asks is one of them.
+    pub covers_caller: bool,
+    /// How many passes that are out it would revoke.
+    pub passes: usize,
+    /// Known names that are spelt nearly like that of the target.
+    pub near: Vec<String>,
+    /// The lock on exactly this target, if there is one.
+    pub lock: Option<Lock>,
+    /// What the order has to name ([`crate::ledger::order::AdminOrder::after`]).
+    pub after: u64,
+}
+
+impl LedgerState {
+    /// What an order by `who` about `target` would meet at `at`.
+    pub fn preview(&self, target: &Target, who: &Actor, at: OffsetDateTime) -> Preview {
+        let (lock, passes) = match target {
+            Target::Identity(name) => self.meets(LockTarget::Identity(name.clone()), at),
+            Target::Key(key) => self.meets(LockTarget::Key(key.clone()), at),
+            Target::Role(role) => self.meets(LockTarget::Role(role.clone()), at),
+            Target::Serial(serial) => (
+                None,
+                self.revocable(&RevokeTarget::Serial(*serial), at).len(),
+            ),
+            Target::Before(time) => (None, self.revocable(&RevokeTarget::Before(*time), at).len()),
+        };
+        let covers_caller = match target {
+            Target::Identity(name) => {
+                let caller = Applicant::new(who, None, None);
+                self.people.is_called(&caller, name)
+            }
+            Target::Key(_) | Target::Role(_) | Target::Serial(_) | Target::Before(_) => false,
+        };
+        Preview {
+            covers: self.covered(target, who),
+            covers_caller,
+            passes,
+            near: match target {
+                Target::Identity(name) => self.people.near(name),
+                Target::Key(_) | Target::Role(_) | Target::Serial(_) | Target::Before(_) => {
+                    Vec::new()
+                }
+            },
+            lock,
+            after: self.after(target),
+        }
+    }
+
+    fn meets(&self, target: LockTarget, at: OffsetDateTime) -> (Option<Lock>, usize) {
+        let passes = self.lockable(&target, at).len();
+        (self.lock(&target), passes)
+    }
+
+    /// What the next order about `target` has to name.
+    pub fn after(&self, target: &Target) -> u64 {
+        let last = self.orders.0.get(&target.chain());
+        last.copied().unwrap_or(0)
+    }
+
+    /// Everyone whom the name of `target` stands for: all whom the ledger has seen under it, and
+    /// the administrator who gives the order, if it is their name.
+    pub fn covered(&self, target: &Target, by: &Actor) -> Vec<Covered> {
+        let Target::Identity(name) = target else {
+            return Vec::new();
+        };
+        let mut called = self.people.called(name);
+        if self.people.is_called(&Applicant::new(by, None, None), name) {
+            let identity = (by.issuer.clone(), by.subject.clone());
+            called.insert(identity, by.label.clone());
+        }
+        people::covered(called)
+    }
+
+    /// Whether this order may come next.
+    pub(super) fn admit_order(&self, order: &RecordedOrder<'_>) -> Result<(), Rejection> {
+        let Some(proof) = order.proof else {
+            return Err(Rejection::new(
+                Rule::Unsigned,
+                "an order needs its administrator's signature",
+            ));
+        };
+        let key = proof.fingerprint();
+        self.expect_unlocked(&Applicant::new(order.who, key.as_deref(), None))?;
+        if let Target::Before(time) = order.target
+            && time > LATEST
+        {
+            return Err(Rejection::new(
+                Rule::Time,
+                "the time of an order is at most 9999-12-31T23:59:59Z",
+            ));
+        }
+        if proof.after != self.after(&order.target) {
+            return Err(Rejection::new(
+                Rule::Stale,
+                "another order about the same came first: run the command again",
+            ));
+        }
+        let is_all = |covers| covers == self.covered(&order.target, order.who);
+        match order.covers.is_none_or(is_all) {
+            true => Ok(()),
+            false => Err(Rejection::new(
+                Rule::Covers,
+                "it does not name exactly the identities that it covers",
+            )),
+        }
+    }
+
+    /// Takes in the identities that an event names. One who turns out to have a locked name is
+    /// covered by that lock from then on, with the passes that are out.
+    pub(super) fn learn(&mut self, event: &Event) {
+        for who in event.what.people() {
+            if !self.people.learn(who) {
+                continue;
+            }
+            let name = LockTarget::Identity(who.label.clone());
+            if self.is_locked(&name) {
+                let serials = self.lockable(&name, event.at);
+                self.apply_revoked(event, &serials);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

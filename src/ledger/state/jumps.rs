@@ -1,0 +1,86 @@
+//! Jump passes: each belongs to one pass that stands, and gives nothing but the way to it. Pure.
+
+use super::{LedgerState, PassRecord, Rejection, Rule, requests::addresses_within};
+use crate::ledger::event::{Issued, Jump, Requested};
+
+/// All that a jump pass may do, as the ledger names extensions.
+const FORWARDING: &str = "port-forwarding";
+
+impl LedgerState {
+    /// Whether this jump pass may come next.
+    pub(super) fn admit_jump(&self, issued: &Issued, jump: &Jump) -> Result<(), Rejection> {
+        let serial = jump.pass;
+        let main = self.passes.get(serial);
+        let main = main.ok_or_else(|| refused(serial, "which is no pass now"))?;
+        let has_one = || self.passes().any(|pass| pass.jump_of == Some(serial));
+        let fault = fault_of_pass(main, issued)
+            .or_else(|| has_one().then_some("which has one already"))
+            .or_else(|| fault_of_rights(issued))
+            .or_else(|| {
+                let approved = self.redeemed_as(serial)?;
+                (!is_subset_of(issued, jump, approved)).then_some("and was not approved with it")
+            });
+        match fault {
+            None => Ok(()),
+            Some(fault) => Err(refused(serial, fault)),
+        }
+    }
+
+    /// The request that became the pass `serial`.
+    fn redeemed_as(&self, serial: u64) -> Option<&Requested> {
+        let mut requests = self.requests().filter(|request| request.serial == serial);
+        requests.find_map(|request| request.requested.as_deref())
+    }
+}
+
+fn refused(serial: u64, fault: &str) -> Rejection {
+    Rejection::new(
+        Rule::Jump,
+        format!("the jump pass belongs to pass {serial}, {fault}: ask anew"),
+    )
+}
+
+fn fault_of_pass(main: &PassRecord, issued: &Issued) -> Option<&'static str> {
+    let who = &issued.who;
+    let is_theirs = main.issuer == who.issuer
+        && main.subject == who.subject
+        && main.key == issued.key
+        && main.role == issued.ask.role;
+    let faults = [
+        (main.jump_of.is_some(), "which is a jump pass itself"),
+        (main.is_revoked, "which is revoked"),
+        (!is_theirs, "which is for another identity, key or role"),
+        (
+            (main.policy.as_deref()).is_some_and(|policy| policy != issued.policy),
+            "which another policy gave",
+        ),
+        (
+            main.valid_before < issued.valid_before,
+            "which ends before it",
+        ),
+    ];
+    let fault = faults.into_iter().find(|(is_so, _)| *is_so);
+    fault.map(|(_, fault)| fault)
+}
+
+/// It forwards, and whatever else is asked of it runs the command that refuses.
+fn fault_of_rights(issued: &Issued) -> Option<&'static str> {
+    let only_forwards = issued.command.is_some() && issued.extensions == [FORWARDING];
+    (!only_forwards).then_some("and does more than forward")
+}
+
+/// Whether it gives no more than was approved.
+fn is_subset_of(issued: &Issued, jump: &Jump, approved: &Requested) -> bool {
+    approved.through.as_ref().is_some_and(|through| {
+        let mut principals = issued.principals.iter();
+        through.bastion == jump.bastion
+            && principals.all(|principal| through.principals.contains(principal))
+            && addresses_within(
+                issued.source_addresses.as_deref(),
+                through.source_addresses.as_deref(),
+            )
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! Locks and revocations: who gets no pass, and which passes hosts must refuse. Pure.
+
+use std::collections::BTreeMap;
+
+use super::{LedgerState, Lock, Rejection, Rule, Verb, people};
+use crate::ledger::{
+    Event,
+    approval::fingerprint,
+    event::{Applicant, Issued, LockTarget, Locked, RequestDecision, Target, Unlocked},
+};
+
+impl LedgerState {
+    /// The locks in force.
+    pub fn locks(&self) -> impl Iterator<Item = Lock> {
+        let locks = self.locks.by_target.values();
+        locks.map(|lock| self.with_covers(lock))
+    }
+
+    /// The lock on exactly this target.
+    pub fn lock(&self, target: &LockTarget) -> Option<Lock> {
+        let lock = self.locks.by_target.get(target)?;
+        Some(self.with_covers(lock))
+    }
+
+    fn with_covers(&self, lock: &Lock) -> Lock {
+        let called = match &lock.target {
+            LockTarget::Identity(name) => self.people.called(name),
+            LockTarget::Key(_) | LockTarget::Role(_) => BTreeMap::new(),
+        };
+        Lock {
+            covers: people::covered(called),
+            ..lock.clone()
+        }
+    }
+
+    /// Whether exactly this is locked.
+    pub(super) fn is_locked(&self, target: &LockTarget) -> bool {
+        self.locks.by_target.contains_key(target)
+    }
+
+    /// Checks that no lock is on the applicant: on any name that the ledger has seen them under, on
+    /// the key or on the role.
+    ///
+    /// # Errors
+    /// [`Rule::Locked`], naming what is locked.
+    pub fn expect_unlocked(&self, applicant: &Applicant<'_>) -> Result<(), Rejection> {
+        if self.locks.by_target.is_empty() {
+            return Ok(());
+        }
+        let names = self.people.names(applicant);
+        let names = names.map(|name| LockTarget::Identity(name.to_owned()));
+        let key = applicant.key.map(|key| LockTarget::Key(key.to_owned()));
+        let role = applicant.role.map(|role| LockTarget::Role(role.to_owned()));
+        match names.chain(key).chain(role).find(|it| self.is_locked(it)) {
+            None => Ok(()),
+            Some(target) => Err(Rejection::new(
+                Rule::Locked,
+                format!("{target} is locked; whoever keeps this CA's locks can say why"),
+            )),
+        }
+    }
+
+    pub(super) fn admit_locked(&self, event: &Event, locked: &Locked) -> Result<(), Rejection> {
+        let due = self.lockable(&locked.target, event.at);
+        self.expect_serials(event, &locked.serials, &due)
+    }
+
+    pub(super) fn admit_unlocked(&self, unlocked: &Unlocked) -> Result<(), Rejection> {
+        match self.is_locked(&unlocked.target) {
+            true => Ok(()),
+            false => Err(Rejection::new(
+                Rule::NoSuchLock,
+                match self.covering(&unlocked.target) {
+                    Some(other) => format!(
+                        "{} is not locked by that name; {other} is, and covers it: unlock that",
+                        unlocked.target
+                    ),
+                    None => format!(
+                        "{} is not locked; `daypass admin locks` lists the locks",
+                        unlocked.target
+                    ),
+                },
+            )),
+        }
+    }
+
+    /// A lock by another name on one of those who are called as `target` says.
+    fn covering(&self, target: &LockTarget) -> Option<LockTarget> {
+        let LockTarget::Identity(name) = target else {
+            return None;
+        };
+        let called = self.people.called(name);
+        called.iter().find_map(|((issuer, subject), label)| {
+            let one = Applicant {
+                issuer,
+                subject,
+                label,
+                key: None,
+                role: None,
+            };
+            let names = self.people.names(&one);
+            let mut names = names.map(|name| LockTarget::Identity(name.to_owned()));
+            names.find(|it| self.is_locked(it))
+        })
+    }
+
+    /// A request that somebody who is locked by now has approved is no longer redeemed.
+    pub(super) fn expect_unlocked_approvers(&self, issued: &Issued) -> Result<(), Rejection> {
+        let request = issued.ask.request.and_then(|id| self.request(id));
+        let decisions = request.iter().flat_map(|request| &request.decisions);
+        for decision in decisions.filter(|decision| decision.verb == Verb::Approve) {
+            let key = fingerprint(&decision.key);
+            let approver = Applicant::new(&decision.who, key.as_deref(), None);
+            self.expect_unlocked(&approver).map_err(|rejection| {
+                let detail =
+                    format!("an approver was locked since: {rejection}; open a new request");
+                Rejection::new(rejection.rule, detail)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The word of somebody who is locked counts for nothing, nor does a locked key's.
+    pub(super) fn expect_unlocked_decider(
+        &self,
+        decided: &RequestDecision,
+    ) -> Result<(), Rejection> {
+        let key = fingerprint(&decided.key);
+        self.expect_unlocked(&Applicant::new(&decided.who, key.as_deref(), None))
+    }
+
+    pub(super) fn apply_locked(&mut self, event: &Event, locked: &Locked) {
+        self.apply_revoked(event, &locked.serials);
+        let lock = Lock {
+            target: locked.target.clone(),
+            reason: locked.reason.clone(),
+            by: locked.who.label.clone(),
+            at: event.at,
+            index: event.index,
+            covers: Vec::new(),
+        };
+        self.orders
+            .apply(&Target::from(&locked.target), event.index);
+        self.locks.by_target.insert(locked.target.clone(), lock);
+    }
+
+    pub(super) fn apply_unlocked(&mut self, event: &Event, unlocked: &Unlocked) {
+        self.orders
+            .apply(&Target::from(&unlocked.target), event.index);
+        self.locks.by_target.remove(&unlocked.target);
+    }
+}
+
+#[cfg(test)]
+mod tests;

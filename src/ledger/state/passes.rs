@@ -1,0 +1,175 @@
+//! The passes that are out. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use time::OffsetDateTime;
+
+use crate::{
+    ledger::{
+        Event,
+        event::{Applicant, Issued},
+    },
+    unix_seconds::UnixSeconds,
+};
+
+/// How long a pass is remembered after its end, for hosts whose clocks are behind.
+pub const MARGIN: Duration = Duration::from_secs(3600);
+
+/// What is remembered of a pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassRecord {
+    /// Its event's index.
+    pub serial: u64,
+    /// The `iss` claim of its holder.
+    pub issuer: String,
+    /// The `sub` claim of its holder.
+    pub subject: String,
+    /// A name for people.
+    pub label: String,
+    /// Fingerprint of the subject key.
+    pub key: String,
+    /// The role.
+    pub role: String,
+    /// Fingerprint of the CA key.
+    pub ca: String,
+    /// When it was recorded.
+    pub issued_at: OffsetDateTime,
+    /// Unix seconds: the first second at which it is no longer valid.
+    pub valid_before: u64,
+    /// Whether hosts must refuse it.
+    pub is_revoked: bool,
+    /// Whose registered keys let it out, where no token did.
+    pub signers: Vec<Signer>,
+    /// Of a jump pass: the serial of the pass that it belongs to.
+    pub jump_of: Option<u64>,
+    /// Hash of the policy that was in force; `None` if no policy was recorded before.
+    pub(super) policy: Option<Arc<str>>,
+}
+
+impl PassRecord {
+    pub(super) fn of(event: &Event, issued: &Issued, policy: Option<&Arc<str>>) -> Self {
+        Self {
+            serial: event.index,
+            issuer: issued.who.issuer.clone(),
+            subject: issued.who.subject.clone(),
+            label: issued.who.label.clone(),
+            key: issued.key.clone(),
+            role: issued.ask.role.clone(),
+            ca: issued.ca.clone(),
+            issued_at: event.at,
+            valid_before: issued.valid_before,
+            is_revoked: false,
+            signers: signers(issued),
+            jump_of: issued.jump.as_ref().map(|jump| jump.pass),
+            policy: policy.cloned(),
+        }
+    }
+
+    /// Its holder, as far as locks go.
+    pub(super) fn applicant(&self) -> Applicant<'_> {
+        Applicant {
+            issuer: &self.issuer,
+            subject: &self.subject,
+            label: &self.label,
+            key: Some(&self.key),
+            role: Some(&self.role),
+        }
+    }
+
+    /// Whether no host takes it at `now`, whatever its clock says within [`MARGIN`].
+    pub(super) fn is_over(&self, now: OffsetDateTime) -> bool {
+        let now = UnixSeconds::from(now).get();
+        self.valid_before.saturating_add(MARGIN.as_secs()) <= now
+    }
+}
+
+/// Somebody whose registered key signed for a pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signer {
+    /// The `iss` claim.
+    pub issuer: String,
+    /// The `sub` claim.
+    pub subject: String,
+    /// A name for people.
+    pub label: String,
+    /// Fingerprint of the registered key.
+    pub key: String,
+}
+
+impl Signer {
+    /// They, as far as locks go.
+    pub(super) fn applicant(&self) -> Applicant<'_> {
+        Applicant {
+            issuer: &self.issuer,
+            subject: &self.subject,
+            label: &self.label,
+            key: Some(&self.key),
+            role: None,
+        }
+    }
+}
+
+fn signers(issued: &Issued) -> Vec<Signer> {
+    issued
+        .signatures()
+        .map(|one| Signer {
+            issuer: one.who.issuer.clone(),
+            subject: one.who.subject.clone(),
+            label: one.who.label.clone(),
+            key: one.fingerprint().unwrap_or_default(),
+        })
+        .collect()
+}
+
+/// Passes by serial, and by their end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Passes {
+    by_serial: BTreeMap<u64, PassRecord>,
+    /// (valid before, serial).
+    by_end: BTreeSet<(u64, u64)>,
+}
+
+impl Passes {
+    pub(super) fn add(&mut self, pass: PassRecord) {
+        self.by_end.insert((pass.valid_before, pass.serial));
+        self.by_serial.insert(pass.serial, pass);
+    }
+
+    pub(super) fn remove(&mut self, serial: u64) -> Option<PassRecord> {
+        let pass = self.by_serial.remove(&serial)?;
+        self.by_end.remove(&(pass.valid_before, serial));
+        Some(pass)
+    }
+
+    pub(super) fn revoke(&mut self, serials: &[u64]) {
+        for serial in serials {
+            if let Some(pass) = self.by_serial.get_mut(serial) {
+                pass.is_revoked = true;
+            }
+        }
+    }
+
+    /// Forgets the passes that ended [`MARGIN`] before `agreed` (Unix seconds); whether a revoked one was among them.
+    pub(super) fn forget_before(&mut self, agreed: u64) -> bool {
+        let mut has_revoked = false;
+        while let Some((valid_before, serial)) = self.by_end.first().copied()
+            && valid_before.saturating_add(MARGIN.as_secs()) <= agreed
+        {
+            let forgotten = self.remove(serial);
+            has_revoked |= forgotten.is_some_and(|pass| pass.is_revoked);
+        }
+        has_revoked
+    }
+
+    pub(super) fn get(&self, serial: u64) -> Option<&PassRecord> {
+        self.by_serial.get(&serial)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &PassRecord> {
+        self.by_serial.values()
+    }
+}

@@ -1,0 +1,340 @@
+//! The requests that wait, wait to be redeemed, or ended lately, and the reviews of emergencies. Pure.
+//!
+//! An approval is of one exact request, by somebody else, counted once per identity, and spent once.
+
+mod request;
+mod state;
+mod table;
+mod within;
+
+use time::OffsetDateTime;
+
+pub use request::{Decision, Request};
+use request::{bare, same};
+pub use state::{State, Verb};
+use table::{MOST_WAITING, Table};
+pub(super) use within::addresses_within;
+
+use super::{Rejection, Rule};
+use crate::{
+    ledger::{
+        Event, EventKind, approval,
+        emergency::Signature,
+        event::{Actor, Issued, RequestDecision, RequestDetails, Requested},
+    },
+    unix_seconds::UnixSeconds,
+};
+
+/// Requests and reviews by id.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Requests(Table);
+
+impl Requests {
+    pub(super) fn get(&self, id: u64) -> Option<&Request> {
+        self.0.get(id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Request> {
+        self.0.iter()
+    }
+
+    pub(super) fn after(&self, id: u64) -> impl Iterator<Item = &Request> {
+        self.0.after(id)
+    }
+
+    pub(super) fn revision(&self) -> u64 {
+        self.0.revision()
+    }
+
+    pub(super) fn changed_after(&self, revision: u64) -> impl Iterator<Item = &Request> {
+        self.0.changed_after(revision)
+    }
+
+    pub(super) fn ended_between(
+        &self,
+        from: OffsetDateTime,
+        to: OffsetDateTime,
+    ) -> impl Iterator<Item = &Request> {
+        self.0
+            .ended_between(UnixSeconds::from(from).get(), UnixSeconds::from(to).get())
+    }
+
+    /// Whether a new request may be opened.
+    pub(super) fn admit_request(&self, event: &Event, asked: &Requested) -> Result<(), Rejection> {
+        if asked.needed == 0 {
+            return Err(Rejection::new(
+                Rule::NotPending,
+                "a request needs at least one approval",
+            ));
+        }
+        if self.0.waiting(&asked.who, event.at) >= MOST_WAITING {
+            return Err(Rejection::new(
+                Rule::TooMany,
+                format!("you have {MOST_WAITING} requests open: cancel one, or wait"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether this decision counts.
+    pub(super) fn admit_decision(
+        &self,
+        verb: Verb,
+        event: &Event,
+        decided: &RequestDecision,
+    ) -> Result<(), Rejection> {
+        let request = self.find(decided.request)?;
+        let state = request.state(event.at);
+        let awaited: &[State] = match verb {
+            Verb::Approve => &[State::Pending],
+            Verb::Deny | Verb::Cancel => &[State::Pending, State::Approved],
+            Verb::Review => &[State::ReviewOpen],
+        };
+        let is_own = match verb {
+            Verb::Review => request.is_of(&decided.who),
+            Verb::Approve | Verb::Deny | Verb::Cancel => request.is_by(&decided.who),
+        };
+        if is_own != (verb == Verb::Cancel) {
+            return Err(not_theirs(verb));
+        }
+        if !awaited.contains(&state) {
+            return Err(ended(request.id, state));
+        }
+        let again = |decision: &Decision| same(&decision.who, &decided.who);
+        if verb == Verb::Approve && request.decisions.iter().any(again) {
+            return Err(Rejection::new(
+                Rule::AlreadyDecided,
+                format!("you have approved request {} already", request.id),
+            ));
+        }
+        expect_own_key(request, verb, &decided.key)
+    }
+
+    /// Whether this pass may redeem the request that it names.
+    pub(super) fn admit_pass(&self, event: &Event, issued: &Issued) -> Result<(), Rejection> {
+        let Some(id) = issued.ask.request else {
+            return Ok(());
+        };
+        let request = self.redeemable(id, &issued.who, &issued.key, event.at)?;
+        let within = request.requested.as_ref().is_some_and(|approved| {
+            same_ask(&approved.ask, &issued.ask) && is_subset_of(issued, approved)
+        });
+        if !within {
+            return Err(Rejection::new(
+                Rule::OtherAsk,
+                format!("what was approved as request {id} is another ask: open a new one"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The request `id`, where `who` may redeem it with `key` at `now`.
+    pub(super) fn redeemable(
+        &self,
+        id: u64,
+        who: &Actor,
+        key: &str,
+        now: OffsetDateTime,
+    ) -> Result<&Request, Rejection> {
+        let request = self.find(id)?;
+        if !request.is_by(who) || request.key != key {
+            return Err(Rejection::new(
+                Rule::OtherHolder,
+                format!("request {id} is for another identity or key"),
+            ));
+        }
+        match request.state(now) {
+            State::Approved => Ok(request),
+            state => Err(ended(id, state)),
+        }
+    }
+
+    fn find(&self, id: u64) -> Result<&Request, Rejection> {
+        self.get(id).ok_or_else(|| {
+            Rejection::new(
+                Rule::NoSuchRequest,
+                format!(
+                    "there is no request {id} now: `daypass requests` lists yours, and `daypass ledger show {id}` has one \
+                     that ended long ago"
+                ),
+            )
+        })
+    }
+
+    pub(super) fn apply(&mut self, event: &Event) {
+        match &event.what {
+            EventKind::Requested(asked) => self.open(event, asked),
+            EventKind::Approved(decided) => self.decide(Verb::Approve, event, decided),
+            EventKind::Refused(decided) => self.decide(Verb::Deny, event, decided),
+            EventKind::Cancelled(decided) => self.decide(Verb::Cancel, event, decided),
+            EventKind::Reviewed(decided) => self.decide(Verb::Review, event, decided),
+            EventKind::Issued(issued) => self.redeem(event, issued),
+            _ => (),
+        }
+    }
+
+    fn open(&mut self, event: &Event, asked: &Requested) {
+        let requested = Requested {
+            who: bare(&asked.who),
+            ..asked.clone()
+        };
+        let request = Request {
+            id: event.index,
+            who: bare(&asked.who),
+            key: asked.key.clone(),
+            ask: asked.ask.clone(),
+            requested: Some(Box::new(requested)),
+            at: event.at,
+            decisions: Vec::new(),
+            serial: 0,
+            signers: Vec::new(),
+            signers_keys: Vec::new(),
+            revision: 0,
+            needed: asked.needed,
+            expires_at: asked.expires_at,
+            state: State::Pending,
+        };
+        self.0.insert(request, event.at);
+    }
+
+    fn decide(&mut self, verb: Verb, event: &Event, decided: &RequestDecision) {
+        self.0.change(decided.request, |request| {
+            request.decisions.push(Decision {
+                who: decided.who.clone(),
+                verb,
+                at: event.at,
+                comment: decided.comment.clone(),
+                key: decided.key.clone(),
+            });
+            let approvals = u32::try_from(request.approvers().count()).unwrap_or(u32::MAX);
+            request.state = match verb {
+                Verb::Approve if approvals >= request.needed() => State::Approved,
+                Verb::Approve => request.state,
+                Verb::Deny => State::Denied,
+                Verb::Cancel => State::Cancelled,
+                Verb::Review => State::Reviewed,
+            };
+        });
+    }
+
+    /// A jump pass redeems nothing and opens no review: the pass that it belongs to does.
+    fn redeem(&mut self, event: &Event, issued: &Issued) {
+        if issued.jump.is_some() {
+            return;
+        }
+        if let Some(id) = issued.ask.request {
+            self.0.change(id, |request| {
+                request.state = State::Redeemed;
+                request.serial = event.index;
+            });
+        }
+        if issued.ask.emergency {
+            let review = Request {
+                id: event.index,
+                who: bare(&issued.who),
+                key: issued.key.clone(),
+                ask: issued.ask.clone(),
+                requested: None,
+                at: event.at,
+                decisions: Vec::new(),
+                serial: event.index,
+                signers: issued.signatures().map(|one| bare(&one.who)).collect(),
+                signers_keys: issued
+                    .signatures()
+                    .filter_map(Signature::fingerprint)
+                    .collect(),
+                revision: 0,
+                needed: 0,
+                expires_at: 0,
+                state: State::ReviewOpen,
+            };
+            self.0.insert(review, event.at);
+        }
+    }
+}
+
+/// A key is one person's: it counts once for a request, and neither approves what it asked for nor
+/// reviews what it signed for, also if another identity shows it.
+fn expect_own_key(request: &Request, verb: Verb, key: &str) -> Result<(), Rejection> {
+    let Some(fingerprint) = approval::fingerprint(key) else {
+        // Not a key: its signature is not one either, and is refused for that.
+        return Ok(());
+    };
+    let is_deciding = matches!(verb, Verb::Approve | Verb::Review);
+    if is_deciding && request.is_of_key(&fingerprint) {
+        return Err(Rejection::new(
+            Rule::KeyUsed,
+            format!(
+                "request {} was made with this very key: decide it with a key of your own",
+                request.id
+            ),
+        ));
+    }
+    if verb == Verb::Approve && request.is_approved_with(&fingerprint) {
+        return Err(Rejection::new(
+            Rule::KeyUsed,
+            format!(
+                "request {} was approved with this very key: sign in with a key of your own",
+                request.id
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn not_theirs(verb: Verb) -> Rejection {
+    let (rule, detail) = match verb {
+        Verb::Approve => (Rule::OwnRequest, "nobody approves their own request"),
+        Verb::Deny => (Rule::OwnRequest, "this request is your own: cancel it"),
+        Verb::Review => (
+            Rule::OwnRequest,
+            "nobody reviews an emergency that is their own, or that they signed for",
+        ),
+        Verb::Cancel => (
+            Rule::OtherHolder,
+            "a request is cancelled by whoever opened it: deny it",
+        ),
+    };
+    Rejection::new(rule, detail)
+}
+
+fn ended(id: u64, state: State) -> Rejection {
+    let (rule, what) = match state {
+        State::Pending => (Rule::NotApproved, "still waits for approval"),
+        State::Approved => (Rule::NotPending, "has all the approvals that it needs"),
+        State::Denied => (Rule::NotPending, "was denied"),
+        State::Cancelled => (Rule::NotPending, "was cancelled"),
+        State::Expired => (Rule::Expired, "has expired: open a new one"),
+        State::Redeemed => (Rule::Redeemed, "was redeemed already"),
+        State::ReviewOpen => (Rule::NotPending, "is an emergency: review it"),
+        State::Reviewed => (Rule::NotPending, "was reviewed already"),
+    };
+    Rejection::new(rule, format!("request {id} {what}"))
+}
+
+/// All but the request that one of them redeems, and where the caller was.
+fn same_ask(approved: &RequestDetails, now: &RequestDetails) -> bool {
+    let bare = |asked: &RequestDetails| RequestDetails {
+        request: None,
+        caller: None,
+        ..asked.clone()
+    };
+    bare(approved) == bare(now)
+}
+
+/// Whether a pass gives no more than was approved.
+fn is_subset_of(issued: &Issued, approved: &Requested) -> bool {
+    let all_in = |few: &[String], many: &[String]| few.iter().all(|one| many.contains(one));
+    let lifetime = issued.valid_before.saturating_sub(issued.valid_after);
+    all_in(&issued.principals, &approved.principals)
+        && all_in(&issued.extensions, &approved.extensions)
+        && issued.command == approved.command
+        && addresses_within(
+            issued.source_addresses.as_deref(),
+            approved.source_addresses.as_deref(),
+        )
+        && lifetime <= approved.ttl_seconds.saturating_add(60)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! Requests and reviews by id, and which of the ended ones are forgotten. Pure.
+//!
+//! What ended is forgotten by number and never by time alone, so that no event with a wrong time costs anything that still
+//! waits: of one identity the last [`MOST_ENDED`] stay, of all together the last [`MOST_ENDED_OF_ALL`]. A request whose time
+//! is over ends without an event. It is dropped when its identity opens another and has more than [`MOST_OPEN`] that no event
+//! ended: the one whose time was over first. So an identity takes at most `MOST_OPEN + MOST_ENDED` requests of memory.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use time::OffsetDateTime;
+
+use super::{Actor, Request, State};
+use crate::unix_seconds::UnixSeconds;
+
+/// How many requests one identity may have waiting at once.
+pub(super) const MOST_WAITING: usize = 32;
+
+/// How many ended requests of one identity are remembered.
+pub(super) const MOST_ENDED: usize = 16;
+
+/// How many ended requests are remembered of all identities together.
+const MOST_ENDED_OF_ALL: usize = 10_000;
+
+/// How many requests of one identity are remembered that no event has ended.
+pub(super) const MOST_OPEN: usize = MOST_WAITING + MOST_ENDED;
+
+/// `(issuer, subject)`.
+type Owner = (String, String);
+
+/// The requests, and the orders in which they are looked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::ledger::state) struct Table {
+    by_id: BTreeMap<u64, Request>,
+    /// Each remembered request by the number of its last change.
+    by_revision: BTreeMap<u64, u64>,
+    /// Requests that no event has ended, by end and id.
+    by_end: BTreeSet<(u64, u64)>,
+    owners: BTreeMap<Owner, Owned>,
+    /// Ended requests in the order in which they ended.
+    ended: VecDeque<u64>,
+    /// How many events have changed a request.
+    revision: u64,
+}
+
+/// The requests of one identity.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Owned {
+    /// Those that no event has ended, by end and id. Reviews are not among them.
+    open: BTreeSet<(u64, u64)>,
+    /// Those that have ended, in that order.
+    ended: VecDeque<u64>,
+}
+
+impl Table {
+    pub(super) fn get(&self, id: u64) -> Option<&Request> {
+        self.by_id.get(&id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Request> {
+        self.by_id.values()
+    }
+
+    /// Those with larger ids than `id`.
+    pub(super) fn after(&self, id: u64) -> impl Iterator<Item = &Request> {
+        let range = self.by_id.range(id.saturating_add(1)..);
+        range.map(|(_, request)| request)
+    }
+
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The requests that changed after `revision`, in the order of their last changes.
+    pub(super) fn changed_after(&self, revision: u64) -> impl Iterator<Item = &Request> {
+        let changes = self.by_revision.range(revision.saturating_add(1)..);
+        changes.filter_map(|(_, id)| self.by_id.get(id))
+    }
+
+    /// The requests that no event has ended and whose time ended after `from`, up to `to` (Unix seconds).
+    pub(super) fn ended_between(&self, from: u64, to: u64) -> impl Iterator<Item = &Request> {
+        let is_later = from < to;
+        let range = is_later.then(|| {
+            self.by_end
+                .range((from.saturating_add(1), 0)..=(to, u64::MAX))
+        });
+        let ends = range.into_iter().flatten();
+        ends.filter_map(|(_, id)| self.by_id.get(id))
+    }
+
+    /// How many requests of `who` wait, for approvals or to be redeemed, at `now`.
+    pub(super) fn waiting(&self, who: &Actor, now: OffsetDateTime) -> usize {
+        let later = (UnixSeconds::from(now).get().saturating_add(1), 0);
+        let owned = self.owners.get(&owner(who));
+        owned.map_or(0, |owned| owned.open.range(later..).count())
+    }
+
+    /// Takes in a new request or review at `now`.
+    pub(super) fn insert(&mut self, mut request: Request, now: OffsetDateTime) {
+        self.revision += 1;
+        request.revision = self.revision;
+        let (id, who) = (request.id, owner(&request.who));
+        self.by_revision.insert(self.revision, id);
+        if matches!(request.state, State::Pending | State::Approved) {
+            let end = (request.expires_at, id);
+            self.by_end.insert(end);
+            self.owners.entry(who.clone()).or_default().open.insert(end);
+        }
+        self.by_id.insert(id, request);
+        self.forget_expired(&who, now);
+    }
+
+    /// Changes a request, if it is there.
+    pub(super) fn change(&mut self, id: u64, change: impl FnOnce(&mut Request)) {
+        let Some(request) = self.by_id.get_mut(&id) else {
+            return;
+        };
+        self.revision += 1;
+        self.by_revision.remove(&request.revision);
+        self.by_revision.insert(self.revision, id);
+        request.revision = self.revision;
+        let had_ended = request.has_ended();
+        change(request);
+        if !had_ended && request.has_ended() {
+            request.shrink();
+            let (end, who) = ((request.expires_at, id), owner(&request.who));
+            self.by_end.remove(&end);
+            self.end(id, end, who);
+        }
+    }
+
+    fn end(&mut self, id: u64, end: (u64, u64), who: Owner) {
+        let owned = self.owners.entry(who).or_default();
+        owned.open.remove(&end);
+        owned.ended.push_back(id);
+        self.ended.push_back(id);
+        if owned.ended.len() > MOST_ENDED
+            && let Some(&oldest) = owned.ended.front()
+        {
+            self.forget(oldest);
+        }
+        if self.ended.len() > MOST_ENDED_OF_ALL
+            && let Some(&oldest) = self.ended.front()
+        {
+            self.forget(oldest);
+        }
+    }
+
+    /// Forgets requests whose time is over, those that ended first, as long as there are too many.
+    fn forget_expired(&mut self, who: &Owner, now: OffsetDateTime) {
+        let is_over = |end: &&(u64, u64)| end.0 <= UnixSeconds::from(now).get();
+        let own = self
+            .owners
+            .get(who)
+            .filter(|own| own.open.len() > MOST_OPEN);
+        if let Some(&(_, id)) = own.and_then(|own| own.open.first()).filter(is_over) {
+            self.forget(id);
+        }
+        if self.by_end.len() > MOST_ENDED_OF_ALL
+            && let Some(&(_, id)) = self.by_end.first().filter(is_over)
+        {
+            self.forget(id);
+        }
+    }
+
+    fn forget(&mut self, id: u64) {
+        let Some(request) = self.by_id.remove(&id) else {
+            return;
+        };
+        let end = (request.expires_at, id);
+        self.by_revision.remove(&request.revision);
+        self.by_end.remove(&end);
+        remove(&mut self.ended, id);
+        let who = owner(&request.who);
+        let Some(owned) = self.owners.get_mut(&who) else {
+            return;
+        };
+        owned.open.remove(&end);
+        remove(&mut owned.ended, id);
+        if owned.open.is_empty() && owned.ended.is_empty() {
+            self.owners.remove(&who);
+        }
+    }
+}
+
+fn owner(who: &Actor) -> Owner {
+    (who.issuer.clone(), who.subject.clone())
+}
+
+/// Most often it is the first.
+fn remove(ids: &mut VecDeque<u64>, id: u64) {
+    if let Some(at) = ids.iter().position(|one| *one == id) {
+        ids.remove(at);
+    }
+}

@@ -1,0 +1,115 @@
+//! Which event may come next, and what it changes. Pure.
+
+use super::{LedgerState, PassRecord, Rejection, Verb};
+use crate::ledger::{
+    Event, EventKind,
+    event::{Applicant, RequestDecision, Target},
+};
+
+impl LedgerState {
+    /// Whether `event` may come next.
+    ///
+    /// # Errors
+    /// The rule that is against it.
+    pub fn admit(&self, event: &Event) -> Result<(), Rejection> {
+        if let Some(order) = event.what.order() {
+            self.admit_order(&order)?;
+        }
+        match &event.what {
+            EventKind::Requested(asked) => {
+                self.policies.expect_in_force(&asked.policy)?;
+                let (who, key) = (&asked.who, Some(&*asked.key));
+                self.expect_unlocked(&Applicant::new(who, key, Some(&asked.ask.role)))?;
+                self.requests.admit_request(event, asked)
+            }
+            EventKind::Approved(decided) => self.decision(Verb::Approve, event, decided),
+            EventKind::Refused(decided) => self.decision(Verb::Deny, event, decided),
+            EventKind::Cancelled(decided) => self.decision(Verb::Cancel, event, decided),
+            EventKind::Reviewed(decided) => self.decision(Verb::Review, event, decided),
+            EventKind::Issued(issued) => {
+                let (who, key) = (&issued.who, Some(&*issued.key));
+                self.expect_unlocked(&Applicant::new(who, key, Some(&issued.ask.role)))?;
+                self.expect_later(event)?;
+                match &issued.jump {
+                    None => {
+                        self.policies.expect_in_force(&issued.policy)?;
+                        self.expect_unlocked_approvers(issued)?;
+                        self.admit_emergency(issued)?;
+                        self.requests.admit_pass(event, issued)
+                    }
+                    Some(jump) => {
+                        self.expect_signers_unlocked(issued)?;
+                        self.admit_jump(issued, jump)
+                    }
+                }
+            }
+            EventKind::Revoked(revoked) => self.admit_revoked(event, revoked),
+            EventKind::Locked(locked) => self.admit_locked(event, locked),
+            EventKind::Unlocked(unlocked) => self.admit_unlocked(unlocked),
+            EventKind::Started { .. }
+            | EventKind::PolicyLoaded { .. }
+            | EventKind::SigningFailed { .. }
+            | EventKind::Denied { .. }
+            | EventKind::Denials(_)
+            | EventKind::KeyStaged { .. }
+            | EventKind::KeyActivated { .. }
+            | EventKind::KeyRetired { .. } => Ok(()),
+        }
+    }
+
+    fn decision(
+        &self,
+        verb: Verb,
+        event: &Event,
+        decided: &RequestDecision,
+    ) -> Result<(), Rejection> {
+        self.policies.expect_in_force(&decided.policy)?;
+        self.expect_unlocked_decider(decided)?;
+        self.requests.admit_decision(verb, event, decided)
+    }
+
+    /// Takes in the next event of the ledger, and forgets what the agreed time has ended.
+    pub fn apply(&mut self, event: &Event) {
+        self.agreed.hear(event);
+        let agreed = self.agreed.seconds();
+        if self.passes.forget_before(agreed) {
+            self.changed_revocations(event);
+        }
+        self.challenges.forget_before(agreed);
+        self.requests.apply(event);
+        self.learn(event);
+        match &event.what {
+            EventKind::Issued(issued) => {
+                self.passes
+                    .add(PassRecord::of(event, issued, self.policies.current()));
+                self.challenges.apply(event, issued, agreed);
+            }
+            EventKind::SigningFailed { serial, .. } => {
+                let removed = self.passes.remove(*serial);
+                if removed.is_some_and(|pass| pass.is_revoked) {
+                    self.changed_revocations(event);
+                }
+            }
+            EventKind::Requested(_)
+            | EventKind::Approved(_)
+            | EventKind::Refused(_)
+            | EventKind::Cancelled(_)
+            | EventKind::Reviewed(_) => (),
+            EventKind::Revoked(revoked) => {
+                self.apply_before(event, &revoked.target);
+                self.apply_revoked(event, &revoked.serials);
+                self.orders
+                    .apply(&Target::from(&revoked.target), event.index);
+            }
+            EventKind::Locked(locked) => self.apply_locked(event, locked),
+            EventKind::Unlocked(unlocked) => self.apply_unlocked(event, unlocked),
+            EventKind::Started { .. } => self.apply_started(),
+            EventKind::PolicyLoaded { policy } => self.policies.load(policy),
+            EventKind::Denied { .. }
+            | EventKind::Denials(_)
+            | EventKind::KeyStaged { .. }
+            | EventKind::KeyActivated { .. }
+            | EventKind::KeyRetired { .. } => (),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What becomes of a request whose handler panics or takes too long: an answer, and nobody else notices.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+use axum::body::Body;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use tokio::time::timeout;
+use tonic::Code;
+
+use super::lines::LOG;
+use crate::{proto::status::Details, reason};
+
+/// When to try again what had to give way: the oldest does, so a request that comes whole by then is served.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The call's answer, or one that says it panicked or ran over `within`.
+pub(super) async fn isolation<F>(within: Duration, is_grpc: bool, call: F) -> Response<Body>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    match timeout(within, caught(call)).await {
+        Ok(Some(Ok(response))) => response,
+        Ok(None) => {
+            metrics::counter!("daypass_panics_total").increment(1);
+            if LOG.admit("PANIC") {
+                tracing::error!("a handler panicked; the call was answered INTERNAL");
+            }
+            sorry(
+                is_grpc,
+                StatusCode::INTERNAL_SERVER_ERROR,
+                Code::Internal,
+                reason::INTERNAL,
+            )
+        }
+        Err(_) => sorry(
+            is_grpc,
+            StatusCode::SERVICE_UNAVAILABLE,
+            Code::DeadlineExceeded,
+            reason::TIMEOUT,
+        ),
+    }
+}
+
+/// The answer to a request that had to give way: unfinished, its caller unknown, and others need the memory.
+pub(super) fn exhausted(is_grpc: bool) -> Response<Body> {
+    sorry(
+        is_grpc,
+        StatusCode::SERVICE_UNAVAILABLE,
+        Code::ResourceExhausted,
+        reason::RATE_LIMITED,
+    )
+}
+
+/// Whether the caller reads a gRPC status, not an HTTP one.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The future's output; none where it panicked. What it held is dropped with it and never polled again.
+async fn caught<F: Future>(call: F) -> Option<F::Output> {
+    let mut call = pin!(call);
+    poll_fn(
+        move |context| match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Some),
+            Err(_) => Poll::Ready(None),
+        },
+    )
+    .await
+}
+
+fn sorry(is_grpc: bool, plain: StatusCode, code: Code, reason: &str) -> Response<Body> {
+    if is_grpc {
+        let mut details = Details::new(reason);
+        details.retry_after = (code == Code::ResourceExhausted).then_some(RETRY);
+        let words = match details.retry_after {
+            Some(_) => "too many calls are unfinished: try again",
+            None => "the server could not finish this call",
+        };
+        return details.into_status(code, words).into_http();
+    }
+    let mut response = Response::new(Body::from("the server could not finish this request\n"));
+    *response.status_mut() = plain;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
+}
