@@ -1,4 +1,5 @@
-//! The command line: one file per command. A command prints and exits; what it does lives elsewhere.
+//! The command line, with one file for each command. A command parses, prints and exits; the work
+//! is done in the modules that it wires together.
 
 pub mod admin;
 pub mod completions;
@@ -92,7 +93,7 @@ impl Cli {
     /// # Errors
     /// Returns wrong usage, or help or version if they were asked for, for the caller to print.
     pub fn of_process() -> Result<Self, clap::Error> {
-        let matches = help::first_page(Self::command()).try_get_matches()?;
+        let matches = help::with_pages(Self::command()).try_get_matches()?;
         Self::from_arg_matches(&matches)
     }
 
@@ -101,7 +102,7 @@ impl Cli {
         self.global.format
     }
 
-    /// Whether the command has its own way to end on Ctrl-C, rather than being dropped.
+    /// Whether the command handles Ctrl-C itself. Other commands are dropped.
     pub fn ends_on_its_own_signals(&self) -> bool {
         matches!(self.command, Command::Serve(_) | Command::Dev(_))
     }
@@ -109,7 +110,7 @@ impl Cli {
     /// Runs the chosen command.
     ///
     /// # Errors
-    /// The command's own failure, with its exit code.
+    /// Returns the command's failure, with its exit code.
     pub async fn run(self) -> Result<(), Failure> {
         let global = &self.global;
         match self.command {

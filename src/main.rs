@@ -1,15 +1,17 @@
-//! The `daypass` binary: one TLS provider, a runtime whose threads have the stack that CEL needs, and exit codes.
+//! The `daypass` binary: one TLS provider, a runtime whose threads have the stack that CEL needs,
+//! and exit codes.
 
 use std::{ffi::OsString, process::ExitCode, thread};
 
 use daypass::cli::{Cli, Failure, Format, failure::Code, output};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Stack of every thread that may evaluate a policy: CEL's evaluator recurses, and a stack overflow would abort.
+/// Stack of every thread that may evaluate a policy. CEL's evaluator recurses, and a stack overflow
+/// aborts the process.
 const STACK: usize = 32 * 1024 * 1024;
 
 fn main() -> ExitCode {
-    // Fails only where a provider is installed already, and this is the first line of the process.
+    // Fails only if a provider is installed already, and this is the first line of the process.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match Cli::of_process() {
         Ok(cli) => report(on_big_stack(cli)),
@@ -17,7 +19,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the command on a thread of its own, because the main thread's stack is the system's to choose.
+/// Runs the command on a thread of its own: the system chooses the size of the main thread's stack.
 fn on_big_stack(cli: Cli) -> (Format, Result<(), Failure>) {
     let format = cli.format();
     let thread = thread::Builder::new()
@@ -48,17 +50,18 @@ fn in_runtime(cli: Cli) -> Result<(), Failure> {
             )
         })?;
     let outcome = runtime.block_on(interruptible(cli));
-    // What still blocks (a read of the terminal, say) must not keep the process.
+    // A thread that still blocks, for example on the terminal, must not keep the process alive.
     runtime.shutdown_background();
     outcome
 }
 
-/// Ctrl-C drops the command, so that its files and children are cleaned up, and exits with 130. A second one does not wait.
+/// Runs the command until Ctrl-C. Ctrl-C drops the command, which removes its files and ends its
+/// children, and exits with 130. A second Ctrl-C does not wait.
 async fn interruptible(cli: Cli) -> Result<(), Failure> {
     if cli.ends_on_its_own_signals() {
         return cli.run().await;
     }
-    // From here on, and not from when it is first waited for.
+    // Listens from here on, not only from the first `recv`.
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         outcome = cli.run() => outcome,
@@ -76,7 +79,8 @@ fn report((format, outcome): (Format, Result<(), Failure>)) -> ExitCode {
     }
 }
 
-/// Help and version go to stdout with 0, wrong usage to stderr with 2; as a JSON object where JSON was asked for.
+/// Prints help and version on stdout with code 0, and wrong usage on stderr with code 2. Wrong
+/// usage is a JSON object if JSON was asked for.
 fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() && asks_for_json(std::env::args_os()) {
         let failure = Failure::new(Code::Usage, error.render().to_string().trim_end());
@@ -90,7 +94,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     })
 }
 
-/// The arguments did not parse, so they are looked at plainly.
+/// Whether JSON was asked for, in arguments that did not parse.
 fn asks_for_json(arguments: impl Iterator<Item = OsString>) -> bool {
     let arguments: Vec<_> = arguments.collect();
     let by_flag = arguments.iter().any(|word| word == "--format=json")

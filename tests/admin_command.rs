@@ -255,7 +255,7 @@ async fn an_administrator_is_asked_about_names_that_are_not_known_or_their_own()
         let done = desks.run("carol", &words).await;
         assert_eq!(done.code, 2, "{case}: {done:?}");
         assert!(done.stderr.contains(expected), "{case}: {done:?}");
-        let line = done.stderr.trim().rsplit_once("type: daypass ").unwrap().1;
+        let line = done.stderr.trim().rsplit_once("run: daypass ").unwrap().1;
         assert!(line.contains("--yes"), "{case}: {line}");
         let mistaken: Vec<&str> = line.split(' ').collect();
         let inputless = [&["--no-input"], &words[..]].concat();

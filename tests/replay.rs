@@ -495,7 +495,7 @@ fn a_person_reads_a_table_and_chooses_since_when() {
             "what was cut",
             &["--export", "export"],
             1,
-            "not judged: 7: the record holds only a part of the ask or its claims",
+            "not judged: 7: the record has only a part of the ask or its claims",
         ),
         (
             "what was counted",

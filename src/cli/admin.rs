@@ -1,4 +1,4 @@
-//! `daypass admin`: lock, unlock, revoke; and what became of webhooks.
+//! `daypass admin`: locks, revocations and webhooks.
 
 mod asking;
 mod webhooks;
@@ -23,7 +23,9 @@ use crate::{
 };
 use asking::Wanted;
 
-/// Lock people, keys and roles, revoke passes, and look after webhooks. Who may do so is what the policy's `admin` section says.
+/// Lock people, keys and roles, revoke passes, and look after webhooks.
+///
+/// The policy's [admin] section says who may do this.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -34,11 +36,13 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Give no new pass to a person, key or role, and revoke what is out. Says first whom a name covers.
+    /// Stop new passes for a person, a key or a role, and revoke those that are out.
+    ///
+    /// Says first whom a name covers.
     Lock {
         #[command(flatten)]
         on: On,
-        /// Why; it stands in the ledger.
+        /// Why; it is kept in the ledger.
         #[arg(
             long,
             value_name = "TEXT",
@@ -46,15 +50,15 @@ enum Action {
             hide_default_value = true
         )]
         reason: String,
-        /// Do it without asking, also for a name that no identity has, and for your own.
+        /// Do not ask for confirmation, even for an unknown name or your own.
         #[arg(long)]
         yes: bool,
     },
-    /// End a lock. What was revoked stays revoked.
+    /// End a lock. Revoked passes stay revoked.
     Unlock {
         #[command(flatten)]
         on: On,
-        /// Why; it stands in the ledger.
+        /// Why; it is kept in the ledger.
         #[arg(
             long,
             value_name = "TEXT",
@@ -65,13 +69,13 @@ enum Action {
     },
     /// List the locks in force.
     Locks,
-    /// List webhooks and what became of their deliveries.
+    /// List webhooks and the state of their deliveries.
     Webhooks(webhooks::Args),
-    /// Make hosts refuse passes that are out, without locking anything.
+    /// Revoke passes that are out, without a lock.
     Revoke {
         #[command(flatten)]
         what: RevokeSelection,
-        /// Why; it stands in the ledger.
+        /// Why; it is kept in the ledger.
         #[arg(
             long,
             value_name = "TEXT",
@@ -79,7 +83,7 @@ enum Action {
             hide_default_value = true
         )]
         reason: String,
-        /// Do it without asking, also for a name that no identity has, and for your own.
+        /// Do not ask for confirmation, even for an unknown name or your own.
         #[arg(long)]
         yes: bool,
     },
@@ -89,10 +93,10 @@ enum Action {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct On {
-    /// A person or machine: their subject or label (e-mail address), exactly. Covers every identity
-    /// that the ledger has seen under it.
+    /// A person or machine: the exact subject or label (e-mail address). Covers every identity that
+    /// the ledger has seen under it.
     identity: Option<String>,
-    /// A subject key's fingerprint, as `ssh-keygen -l` prints it.
+    /// The fingerprint of a user's key, as `ssh-keygen -l` prints it.
     #[arg(long, value_name = "SHA256:...")]
     key: Option<String>,
     /// A role.
@@ -104,16 +108,16 @@ struct On {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct RevokeSelection {
-    /// One pass.
+    /// The serial of one pass.
     serial: Option<u64>,
-    /// Those of a person or machine: their subject or label (e-mail address), exactly. Covers every
+    /// The passes of a person or machine: the exact subject or label (e-mail address). Covers every
     /// identity that the ledger has seen under it.
     #[arg(long)]
     identity: Option<String>,
-    /// Those for a subject key's fingerprint.
+    /// The passes for a user's key, by its fingerprint.
     #[arg(long, value_name = "SHA256:...")]
     key: Option<String>,
-    /// All that were issued before a time (2026-01-31T12:00:00Z), or `now`.
+    /// All passes issued before a time, such as 2026-01-31T12:00:00Z, or before `now`.
     #[arg(long, value_name = "TIME", value_parser = time_of)]
     before: Option<u64>,
 }
@@ -146,7 +150,7 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 3 where the policy does not let this identity; 1 where there is no such lock or pass.
+    /// Returns code 3 if the policy does not allow it, and 1 if there is no such lock or pass.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         let signed = client.signed_in().await?;
@@ -255,23 +259,26 @@ impl RevokeSelection {
     }
 }
 
-/// The command line demands one already.
+/// Cannot happen: the command line demands a target.
 fn nothing_named() -> Failure {
-    Failure::new(super::failure::Code::Usage, "nothing is named")
+    Failure::new(
+        super::failure::Code::Usage,
+        "no target: name an identity, --key or --role",
+    )
 }
 
 fn time_of(text: &str) -> Result<u64, String> {
     if text == "now" {
-        // Passes of this very second are meant too.
+        // Includes passes of the current second.
         return Ok(now().saturating_add(1));
     }
     let time = OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| "write it as 2026-01-31T12:00:00Z, or `now`".to_owned())?;
+        .map_err(|_| "write a time such as 2026-01-31T12:00:00Z, or `now`".to_owned())?;
     let seconds =
-        u64::try_from(time.unix_timestamp()).map_err(|_| "that is before 1970".to_owned())?;
+        u64::try_from(time.unix_timestamp()).map_err(|_| "the time is before 1970".to_owned())?;
     match seconds <= LATEST {
         true => Ok(seconds),
-        false => Err("that is after the year 9999".to_owned()),
+        false => Err("the time is after the year 9999".to_owned()),
     }
 }
 
@@ -301,7 +308,7 @@ fn covered(wire: v1::Covered) -> Covered {
     }
 }
 
-/// `identity bob`.
+/// The target of a lock, such as `identity bob`.
 fn words(target: &serde_json::Value) -> String {
     let fields = target.as_object().into_iter().flatten();
     let words = fields.map(|(kind, name)| format!("{kind} {}", name.as_str().unwrap_or_default()));
@@ -329,10 +336,10 @@ fn list(locks: &[Lock]) -> String {
     )
 }
 
-/// So many labels are printed for a lock; JSON has all.
+/// The most labels that are printed for a lock. JSON has all.
 const LABELS: usize = 3;
 
-/// `bob, bob@example.com and 2 more`; `-` if no identity is known.
+/// The labels of a lock, such as `bob, bob@example.com and 2 more`. `-` if no identity is known.
 fn labels(covers: &[Covered]) -> String {
     let labels: BTreeSet<&str> = covers.iter().map(|one| one.label.as_str()).collect();
     let shown: Vec<&str> = labels.iter().take(LABELS).copied().collect();
@@ -343,7 +350,7 @@ fn labels(covers: &[Covered]) -> String {
     }
 }
 
-/// So many serials are printed; JSON has all.
+/// The most serials that are printed. JSON has all.
 const SHOWN: usize = 20;
 
 fn refused(serials: &[u64]) -> String {

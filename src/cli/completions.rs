@@ -4,7 +4,7 @@ use clap::CommandFactory;
 
 use super::{Cli, Failure, Global, output};
 
-/// Print the completion script of a shell.
+/// Print a shell's completion script.
 ///
 /// For bash: daypass completions bash > ~/.local/share/bash-completion/completions/daypass
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where stdout cannot be written.
+    /// Returns an error if stdout cannot be written.
     pub async fn run(self, _global: &Global) -> Result<(), Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "daypass", &mut script);

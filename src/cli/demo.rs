@@ -3,9 +3,10 @@
 use super::{Failure, Global, dev::temporary_folder, failure::Code, output::write_line};
 use crate::dev::{World, tour};
 
-/// Show what Daypass does, in about ten seconds: real commands in a world of their own, each checked.
+/// Show what Daypass does in a few seconds, with real commands.
 ///
-/// Needs no setup and leaves nothing behind. Exits with 0 only if every step did what it said.
+/// The commands run in a world of their own, and each result is checked. Needs no setup and leaves
+/// nothing behind. Exits with 0 only if every step did what it said.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
@@ -13,12 +14,12 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where the world does not start, or a step did not do what it said.
+    /// Returns an error if the world does not start, or a step did not do what it said.
     pub async fn run(self, _global: &Global) -> Result<(), Failure> {
         write_line(
             "Daypass: SSH access that lasts as long as the job.\n\n\
-             Everything below really happens, on this machine only: an OIDC issuer, the server, and a host are started\n\
-             for it in a temporary folder, and end with it.",
+             Everything below really happens, on this machine only. An identity provider, the server and a host\n\
+             are started in a temporary folder, and end with the demo.",
         )?;
         let folder = temporary_folder()?;
         let world = World::start(folder.path()).await?;

@@ -20,17 +20,18 @@ use crate::{
     dev::{self, World, issuer::PEOPLE},
 };
 
-/// Run a whole world on this machine: an issuer with a few people, the server, and a host where sshd is installed.
+/// Run a whole world on this machine: identity provider, server and host.
 ///
-/// Stays until Ctrl-C or SIGTERM. SIGHUP reads DIR/policy.toml again; SIGUSR1 stops the issuer, and starts it again.
-/// Everything listens on 127.0.0.1 only.
+/// The host needs an installed sshd. Everything listens on 127.0.0.1 only. Runs until Ctrl-C or
+/// SIGTERM. SIGHUP reads DIR/policy.toml again. SIGUSR1 stops the identity provider, or starts it
+/// again.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where its files go; keys, ledger and policy there are kept for the next time. Without it, a folder that is removed
-    /// at the end.
+    /// The folder of its files. Keys, ledger and policy are kept there for the next run. Without
+    /// it, the folder is removed at the end.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Run this inside the world, and exit with its code.
+    /// Run this command inside the world, and exit with its code.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
@@ -39,7 +40,8 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// What keeps the world from starting; the inner command's exit code, without a message.
+    /// Returns the error that prevents the start, or the inner command's exit code without a
+    /// message.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut signals =
             Signals::install().map_err(|error| dev::Error::System("handle signals", error))?;
@@ -58,7 +60,7 @@ impl Args {
     }
 }
 
-/// The world's folder; a temporary one lives as long as the second value.
+/// The world's folder. A temporary one is removed with the second value.
 fn folder(pass_request: Option<PathBuf>) -> Result<(PathBuf, Option<TempDir>), dev::Error> {
     if let Some(dir) = pass_request {
         return Ok((dir, None));
@@ -67,13 +69,13 @@ fn folder(pass_request: Option<PathBuf>) -> Result<(PathBuf, Option<TempDir>), d
     Ok((dir.path().to_owned(), Some(dir)))
 }
 
-/// A folder for one world, for us alone, removed when the value is dropped.
+/// A private folder for one world, removed when the value is dropped.
 pub(super) fn temporary_folder() -> Result<TempDir, dev::Error> {
     let made = tempfile::Builder::new().prefix("daypass-dev-").tempdir();
     made.map_err(|error| dev::Error::System("make a temporary folder", error))
 }
 
-/// What a person reads when the world has started.
+/// The text that is printed when the world has started.
 fn welcome(world: &World) -> String {
     let files = world.files();
     let names: Vec<&str> = PEOPLE.iter().map(|account| account.name).collect();
@@ -103,7 +105,7 @@ fn welcome(world: &World) -> String {
     )
 }
 
-/// Until somebody ends it; SIGHUP reloads. What the world's receiver is told meanwhile is shown.
+/// Runs until a signal ends it. SIGHUP reloads. Prints what the world's webhook receiver is told.
 async fn stay(world: &World, signals: &mut Signals, global: &Global) {
     let mut shown = 0;
     loop {
@@ -122,13 +124,13 @@ async fn stay(world: &World, signals: &mut Signals, global: &Global) {
     }
 }
 
-/// Ends the issuer's outage, or begins one.
+/// Stops the issuer, or starts it again.
 async fn outage(world: &World) -> String {
     match world.issuer().resume().await {
         Ok(true) => "the issuer answers again".to_owned(),
         Ok(false) => {
             world.issuer().stop().await;
-            "the issuer is stopped: nobody can sign in now (SIGUSR1 starts it again)".to_owned()
+            "the issuer is stopped: no user can sign in now (SIGUSR1 starts it again)".to_owned()
         }
         Err(error) => chain(&error),
     }
@@ -145,7 +147,8 @@ async fn reload(world: &World) -> String {
     }
 }
 
-/// Runs a command in the world and passes on its exit code. Ctrl-C reaches it by itself, SIGTERM is handed on.
+/// Runs a command in the world and passes on its exit code. The terminal sends it Ctrl-C; SIGTERM
+/// is passed on.
 async fn inside(
     world: &World,
     program: &OsString,
@@ -166,7 +169,7 @@ async fn inside(
             _ = signals.interrupt.recv() => {}
             _ = signals.terminate.recv() => terminate(&child).await,
             _ = signals.hangup.recv() => {
-                // Whoever runs the command asked for its output only.
+                // The user wants the command's output only.
                 let _ = reload(world).await;
             }
             _ = signals.user.recv() => {
@@ -184,17 +187,17 @@ fn path_with(program: &Path) -> Result<OsString, Failure> {
     std::env::join_paths(folders).map_err(|error| Failure::new(Code::Failure, error.to_string()))
 }
 
-/// Asks a child of ours to end. The standard library only knows how to kill.
+/// Sends SIGTERM to a child. The standard library can only kill.
 async fn terminate(child: &Child) {
     if let Some(id) = child.id() {
         let mut kill = Command::new("kill");
-        // Where it has ended by now, there is nobody to ask.
+        // The child may have ended already.
         let _ = kill.arg("-TERM").arg(id.to_string()).status().await;
     }
 }
 
 fn passed_on(status: ExitStatus) -> Result<(), Failure> {
-    // As shells have it: 128 and the signal's number.
+    // As in shells: 128 plus the signal's number.
     let code = status
         .code()
         .or_else(|| status.signal().map(|signal| 128 + signal))
@@ -208,7 +211,7 @@ fn passed_on(status: ExitStatus) -> Result<(), Failure> {
     }
 }
 
-/// 127 and 126, as shells have it.
+/// Codes 127 and 126, as in shells.
 fn not_run(program: &OsString, error: &io::Error) -> Failure {
     let message = format!("failed to run {}: {error}", program.display());
     let code = if error.kind() == io::ErrorKind::NotFound {

@@ -1,4 +1,5 @@
-//! `daypass emergency`: several people's registered keys for one pass, while the issuer is down.
+//! `daypass emergency`: one pass by the registered keys of several people, while the identity
+//! provider is down.
 
 use std::{
     collections::BTreeMap,
@@ -27,11 +28,13 @@ use crate::{
     ledger::emergency::Signed,
 };
 
-/// Get in by the registered keys of several people, while nobody can sign in.
+/// Get a pass by the registered keys of several people, without a sign-in.
 ///
-/// Where one key is enough: daypass ssh HOST --role ROLE --reason TEXT --emergency-key FILE. Where the role wants several:
-/// `prepare` writes a file and signs it, everybody else signs it with `sign` on their own machine, and `redeem`
-/// makes the pass where it was prepared. The file holds no secret; its challenge is good for 15 minutes and for one pass.
+/// If the role wants one key, use: daypass ssh HOST --role ROLE --reason TEXT --emergency-key FILE.
+///
+/// If it wants several: `prepare` writes a file and signs it. Each other person signs it with
+/// `sign` on their own machine. `redeem` makes the pass on the machine that prepared it. The file
+/// holds no secret. It is good for 15 minutes and for one pass.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -42,11 +45,13 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Ask the server for a challenge, and write the file that everybody signs; you sign it first.
+    /// Ask the server for a challenge, and write it to a file that is signed by your key.
     Prepare(Prepare),
-    /// Sign such a file with your registered key. Shows what it is for, and asks where a terminal is there. No network.
+    /// Sign the file of another person with your registered key, offline.
+    ///
+    /// Shows what the file is for and, on a terminal, asks whether you mean it.
     Sign(Sign),
-    /// Trade the signed file for a pass.
+    /// Get the pass for a signed file.
     Redeem(Redeem),
 }
 
@@ -68,19 +73,25 @@ struct Prepare {
 struct Sign {
     /// The file that `prepare` wrote.
     file: PathBuf,
-    /// Your registered key: a private key file, or a .pub file whose other half is in the ssh-agent.
-    #[arg(long, env = "DAYPASS_EMERGENCY_KEY", value_name = "PATH")]
+    /// Your registered key: a private key file, or a .pub file whose private key is in the
+    /// ssh-agent.
+    #[arg(
+        long,
+        env = "DAYPASS_EMERGENCY_KEY",
+        hide_env_values = true,
+        value_name = "PATH"
+    )]
     emergency_key: PathBuf,
-    /// Do not ask whether it is meant.
+    /// Do not ask for confirmation.
     #[arg(long, short)]
     yes: bool,
 }
 
 #[derive(Debug, clap::Args)]
 struct Redeem {
-    /// The file that everybody signed.
+    /// The signed file.
     file: PathBuf,
-    /// Write PATH, PATH.pub and PATH-cert.pub; by default they go to the state folder.
+    /// Write PATH, PATH.pub and PATH-cert.pub, instead of files in the state folder.
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
 }
@@ -97,7 +108,7 @@ struct Printed<'a> {
     source_addresses: &'a [String],
     public_key: &'a str,
     holder: &'a str,
-    /// The holder's fingerprint.
+    /// The fingerprint of the holder's key.
     lets_in: String,
     signed_by: Vec<String>,
     expires_at: u64,
@@ -107,7 +118,8 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 3 where it is denied, 5 where the challenge is over, 6 where the server does not answer.
+    /// Returns code 3 if the server denies it, 5 if the challenge has expired, and 6 if the server
+    /// does not answer.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         match self.action {
@@ -151,7 +163,7 @@ async fn sign(global: &Global, args: Sign) -> Result<(), Failure> {
     let signer = Signer::open(&args.emergency_key, !global.no_input).await?;
     global.say(&text(&args.file, &signature_request, &signed));
     if !args.yes && is_interactive(global) {
-        let question = "sign it? [y/N] ";
+        let question = "Sign it? [y/N] ";
         if !matches!(asked(question).await?.as_str(), "y" | "Y" | "yes") {
             return Err(Failure::new(Code::Failure, "nothing was signed"));
         }
@@ -189,7 +201,8 @@ fn print(
     global.print(&printed, |_| text.to_owned())
 }
 
-/// What is signed, from the signed bytes alone; besides, who has signed and when the challenge ends.
+/// What is signed, read from the signed bytes. Below it, who has signed and when the challenge
+/// ends.
 fn text(file: &Path, signature_request: &SignatureRequest, signed: &Signed) -> String {
     let mut rows = what(signed);
     let ends = format!(
@@ -212,7 +225,7 @@ fn text(file: &Path, signature_request: &SignatureRequest, signed: &Signed) -> S
         .join("\n")
 }
 
-/// Who is let in where, and what the pass may do.
+/// Whom the pass lets in, and what it may do.
 fn what(signed: &Signed) -> Vec<(&'static str, String)> {
     let of_the_role = || "as the role says".to_owned();
     let host = match signed.host.as_str() {
@@ -254,7 +267,7 @@ fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
 }
 
-/// What it says, and what each person does with it.
+/// The signed file as text, and the next commands.
 fn next(file: &Path, signature_request: &SignatureRequest, signed: &Signed) -> String {
     let name = quoted(&file.display().to_string());
     let name = clean(&name);

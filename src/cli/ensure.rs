@@ -1,4 +1,5 @@
-//! `daypass ensure`: for `Match exec` in ssh_config. Silent, and without network where a good pass lies on disk.
+//! `daypass ensure`, for `Match exec` in ssh_config. Silent, and without network if a valid pass is
+//! on disk.
 
 use super::{
     Failure, Global,
@@ -6,16 +7,17 @@ use super::{
     target::Target,
 };
 
-/// Make sure that a pass for a host is on disk; for `Match exec` in ssh_config (see `daypass ssh-config`).
+/// Get a pass for a host if none is on disk; ssh runs this (see `daypass ssh-config`).
 ///
-/// Never asks anything. Only a role that demands no parameter and no reason is used. Beside the pass, a small ssh
-/// configuration names its login and its files for the ssh that runs this; of several logins, it is your local name if the
-/// pass has it, else the first by the alphabet.
+/// Never asks. Uses only a role that demands no parameter and no reason. Writes a small ssh
+/// configuration beside the pass, with its login and files, for the ssh that runs this. If the pass
+/// has several logins, it names your local one if it is among them, else the first in alphabetical
+/// order.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     target: Target,
-    /// The host, as ssh's user spelt it.
+    /// The host, as the user typed it.
     #[arg(long)]
     host: String,
 }
@@ -24,7 +26,8 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 3 if it is denied, 4 if you are not signed in; 1, in silence, inside a `daypass ssh` to the same host.
+    /// Returns code 3 if the server denies the pass, and 4 if you are not signed in. Returns code
+    /// 1, without a message, inside a `daypass ssh` to the same host.
     pub async fn run(self, _global: &Global) -> Result<(), Failure> {
         if std::env::var_os(SERVED).is_some_and(|host| *host == *self.host) {
             return Err(silent());

@@ -1,24 +1,24 @@
-//! How a command fails: a message for stderr and the documented exit code.
+//! A command's failure: a message for stderr and a documented exit code.
 
 use std::{error::Error, io};
 
 use crate::daemon::chain;
 
-/// The documented exit codes (`daypass help`).
+/// The documented exit codes (`daypass help exit-codes`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Code {
-    /// Something went wrong that no other code names.
+    /// A failure without a code of its own.
     Failure = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// The server or the policy said no.
+    /// The server or the policy denied it.
     Denied = 3,
-    /// There is no session, or it has ended.
+    /// There is no session, or it has expired.
     SignIn = 4,
     /// A request waits, or the wait timed out.
     Pending = 5,
-    /// The server or an issuer does not answer.
+    /// The server or an issuer cannot be reached.
     Unreachable = 6,
     /// Ctrl-C.
     Interrupted = 130,
@@ -27,11 +27,11 @@ pub enum Code {
 /// A command's failure.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The exit code; `ssh` passes ssh's own through.
+    /// The exit code. `daypass ssh` passes on ssh's own.
     pub code: u8,
-    /// For stderr: what failed and what to do. Empty: say nothing.
+    /// What failed, and what to do. An empty message is not printed.
     pub message: String,
-    /// The server's stable reason code, where it gave one (JSON output carries it).
+    /// The server's stable reason code, if it gave one. JSON output has it.
     pub reason: Option<String>,
 }
 
@@ -54,12 +54,12 @@ impl Failure {
         }
     }
 
-    /// Code 1 with the error's whole chain of causes.
+    /// A failure with code 1, and the whole chain of causes as its message.
     pub fn from_error(error: &dyn Error) -> Self {
         Self::new(Code::Failure, chain(error))
     }
 
-    /// Whoever read our output has gone (`daypass roles | head -1`): end in silence, and not as an error.
+    /// The silent end, with code 0, if the reader of stdout has gone (`daypass roles | head -1`).
     pub(super) fn reader_gone() -> Self {
         Self {
             code: 0,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use clap::{Command, CommandFactory};
+use clap::{Arg, ArgAction, Command, CommandFactory};
 
 use super::{Cli, Failure, Global, failure::Code, manual, output::write_line};
 
@@ -20,7 +20,7 @@ impl Args {
     /// # Errors
     /// Returns code 2 if there is no such topic or command.
     pub async fn run(self, _global: &Global) -> Result<(), Failure> {
-        let mut command = first_page(Cli::command());
+        let mut command = with_pages(Cli::command());
         command.build();
         if let [word] = &*self.words
             && let Some(topic) = manual::find(word)
@@ -42,7 +42,7 @@ impl Args {
                 Failure::new(Code::Usage, message)
             })?;
         }
-        write_line(&found.render_long_help().to_string())
+        write_line(&found.render_help().to_string())
     }
 }
 
@@ -83,11 +83,35 @@ const GROUPS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// `command` with the commands in groups, and the topics of the manual, in its help.
-pub(super) fn first_page(command: Command) -> Command {
+/// `command` with the help pages of Daypass: options in one line each, and on the first page the
+/// commands in groups and the topics of the manual.
+pub(super) fn with_pages(command: Command) -> Command {
+    first_page(page(command))
+}
+
+/// A command and its subcommands with pages that show all that there is to say. clap's own long pages
+/// take three lines for each option.
+fn page(command: Command) -> Command {
+    let about = command.get_long_about().or(command.get_about());
+    let about = manual::paragraphs(&about.map(ToString::to_string).unwrap_or_default());
+    let help = Arg::new("help")
+        .short('h')
+        .long("help")
+        .help("Print help")
+        .action(ArgAction::HelpShort);
+    let template = format!("{about}\n{{usage-heading}} {{usage}}\n\n{{all-args}}{{after-help}}");
+    command
+        .help_template(template)
+        .disable_help_flag(true)
+        .arg(help)
+        .mut_subcommands(page)
+}
+
+fn first_page(command: Command) -> Command {
     let groups = groups(&command);
     let template = format!(
-        "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}{{after-help}}"
+        "{{about}}.\n\nNew here? Run `daypass demo`, and read `daypass help how-it-works`.\n\n{{usage-heading}} {{usage}}\n\n\
+         {groups}Options:\n{{options}}{{after-help}}"
     );
     command.help_template(template).after_help(format!(
         "Topics of the manual (daypass help TOPIC):\n{}\n\

@@ -12,7 +12,7 @@ use crate::{
     host::{Error, files::Layout},
 };
 
-/// Make this host take passes, keep its revocations fresh, and find out what it refuses.
+/// Set up this host for passes, update its revocations, and check it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -26,10 +26,10 @@ enum Action {
     Doctor(doctor::Args),
 }
 
-/// Where the host's files are.
+/// The folder of the host's files.
 #[derive(Clone, Debug, clap::Args)]
 struct Place {
-    /// Another folder in place of `/`: everything is in its etc/ssh, and the files name each other there.
+    /// A folder to use in place of `/`. All files are in its etc/ssh, and name each other there.
     #[arg(
         long,
         value_name = "DIR",
@@ -39,10 +39,10 @@ struct Place {
     root: PathBuf,
 }
 
-/// How long the server may take.
+/// Time limit for the server.
 #[derive(Clone, Debug, clap::Args)]
 struct Patience {
-    /// How long one request to the server may take.
+    /// Time limit for one request to the server.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     timeout: Duration,
 }
@@ -51,7 +51,7 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 6 where the server does not answer, 1 where something else is wrong.
+    /// Returns code 6 if the server does not answer, and 1 for any other failure.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         match self.action {
             Action::Setup(args) => args.run(global).await,

@@ -1,4 +1,4 @@
-//! `daypass init`: keys, and a commented configuration and policy that load as they are.
+//! `daypass init`: makes keys, and a commented configuration and policy that load as they are.
 
 mod files;
 mod ledger;
@@ -27,17 +27,18 @@ const CA_KEY: &str = "ca_key";
 const LEDGER_KEY: &str = "ledger_key";
 const TLS_CERTIFICATE: &str = "tls.pem";
 const TLS_KEY: &str = "tls.key";
-/// Loads, and answers nobody.
+/// A URL that loads, and that no identity provider answers.
 const EXAMPLE_ISSUER: &str = "https://id.example.com";
 
-/// Make the keys of a new server, and a commented configuration and policy that load as they are.
+/// Make the keys, the configuration and the policy of a new server.
 ///
-/// Nothing is ever overwritten. As root, say with --owner whose the files are: the account that the server runs as must be
-/// able to read them. Without --tls-certificate, a self-signed TLS certificate for ten years is made: clients
-/// trust it by DAYPASS_CA_FILE=tls.pem.
+/// The files are commented and load as they are. No file is overwritten. As root, name with --owner
+/// the account that the server runs as: it must be able to read the files. Without
+/// --tls-certificate, a self-signed TLS certificate for ten years is made. Clients trust it by
+/// DAYPASS_CA_FILE=tls.pem.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The folder to write to; made where it is missing.
+    /// The folder to write to; it is made if it is missing.
     #[arg(default_value = ".")]
     dir: PathBuf,
     /// The host that users will dial.
@@ -46,20 +47,20 @@ pub struct Args {
     /// The address and port to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7443")]
     listen: SocketAddr,
-    /// The OIDC issuer's URL, exactly as in its tokens; without it, an example to edit.
+    /// The OIDC issuer's URL, exactly as in its tokens. Without it, an example to edit.
     #[arg(long, value_name = "URL", requires = "client_id")]
     issuer: Option<String>,
-    /// The client id that the issuer gave.
+    /// The client id of Daypass at the issuer.
     #[arg(long, value_name = "ID", default_value = "daypass")]
     client_id: String,
-    /// The account that the files are for, such as the service's `daypass`; only root can give them away.
+    /// The account that owns the files, such as `daypass`. Only root can set it.
     #[arg(long, value_name = "USER")]
     owner: Option<String>,
-    /// The folder for the ledger; an empty one is begun there. [default: the units' /var/lib/daypass for the owner
-    /// `daypass`, else `state` beside the configuration]
+    /// The folder for the new, empty ledger. [default: /var/lib/daypass if the owner is `daypass`,
+    /// else `state` beside the configuration]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Encrypt the CA key with the one line of this file; the configuration will name it.
+    /// Encrypt the CA key with the one line of this file. The configuration names the file.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     /// A TLS certificate chain (PEM) to use, instead of a self-signed one.
@@ -87,7 +88,8 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where a file is there already, cannot be written, or an argument makes no configuration.
+    /// Returns an error if a file exists or cannot be written, or if the configuration would not
+    /// load.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let owner = self.owner.as_deref().map(Owner::find).transpose()?;
         let files = self.files()?;
@@ -131,12 +133,12 @@ impl Args {
         if self.tls_certificate.is_none() {
             files.extend(self_signed(&self.name)?);
         }
-        // Last, so that where it stands all it names stands too.
+        // Written last: a configuration that exists names files that exist.
         files.push(File::new(SERVER_FILE, Privacy::Public, self.server_file()?));
         Ok(files)
     }
 
-    /// Checked before anything is written, for the arguments may make no configuration.
+    /// Checks that the configuration loads, before any file is written.
     fn server_file(&self) -> Result<String, Failure> {
         let text = self.example()?.server();
         match Config::parse(&text, SERVER_FILE, &Surroundings::default()) {
@@ -154,7 +156,7 @@ impl Args {
         Ok(key.encrypt(&mut OsRng, passphrase.expose_secret())?)
     }
 
-    /// Where the ledger is to be, if the configuration has to say so.
+    /// The folder of the ledger, if the configuration must name it.
     fn state(&self) -> Option<PathBuf> {
         let units = self.owner.as_deref() == Some(UNITS_USER);
         self.state
@@ -180,7 +182,8 @@ impl Args {
     }
 }
 
-/// In the configuration, relative paths are relative to itself, not to where `init` ran.
+/// An absolute path: the configuration reads relative paths from its own folder, not from the
+/// current one.
 fn absolute(path: &PathBuf) -> Result<String, Failure> {
     let path = std::path::absolute(path)?;
     path.into_os_string().into_string().map_err(|path| {
@@ -198,7 +201,7 @@ fn new_key(comment: &str) -> Result<PrivateKey, Failure> {
     Ok(key)
 }
 
-/// P-256, for every client takes it; it is its own root.
+/// A self-signed certificate with a P-256 key, which every client accepts.
 fn self_signed(name: &str) -> Result<[File; 2], Failure> {
     let failed = |error: rcgen::Error| {
         let message = format!("failed to make a TLS certificate for {name:?}: {error}");

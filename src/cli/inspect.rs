@@ -15,13 +15,13 @@ use crate::client::{
     now,
 };
 
-/// More than any certificate.
+/// Bytes of the longest file that is read; a certificate is shorter.
 const LARGEST: u64 = 1024 * 1024;
 
-/// Show what a certificate says, and what about it is dangerous; offline.
+/// Show what a certificate allows, and warn of what is dangerous in it, offline.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A certificate file (P-cert.pub), the key beside it (P), or `-` for standard input.
+    /// A certificate file (P-cert.pub), the key beside it (P), or `-` for stdin.
     certificate: PathBuf,
 }
 
@@ -29,14 +29,14 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 2 where it is no certificate.
+    /// Returns code 2 if the file is not a certificate.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let text = self.read()?;
         let certificate = Certificate::from_openssh(text.trim()).map_err(|error| {
             Failure::new(
                 Code::Usage,
                 format!(
-                    "{} is no OpenSSH certificate: {error}",
+                    "{} is not an OpenSSH certificate: {error}",
                     self.certificate.display()
                 ),
             )

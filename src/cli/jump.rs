@@ -1,4 +1,4 @@
-//! `daypass jump`: what `ProxyCommand` runs. Becomes the `ssh` that forwards through a bastion.
+//! `daypass jump`, which `ProxyCommand` runs: becomes the ssh that forwards through a bastion.
 
 use std::{os::unix::process::CommandExt, path::PathBuf, process::Command};
 
@@ -9,10 +9,11 @@ use super::{
 };
 use crate::client::jump::place;
 
-/// Forward through the bastion of a pass; for `ProxyCommand` in ssh_config (see `daypass ssh-config`).
+/// Forward through the bastion of a pass; for `ProxyCommand` in ssh_config (see `daypass
+/// ssh-config`).
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The jump pass: the file with its key.
+    /// The key file of the jump pass.
     #[arg(long, value_name = "PATH")]
     pass: PathBuf,
     /// An ssh configuration file, instead of ~/.ssh/config.
@@ -20,12 +21,13 @@ pub(super) struct Args {
         short = 'F',
         long = "ssh-config",
         env = CONFIG,
+        hide_env_values = true,
         value_name = "FILE"
     )]
     config: Option<PathBuf>,
     /// The host behind the bastion.
     host: String,
-    /// The port there.
+    /// Its port.
     port: u16,
 }
 
@@ -33,13 +35,13 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 2 where there is no jump pass; else ssh's own.
+    /// Returns code 2 if there is no jump pass. Else the exit code is ssh's own.
     pub(super) async fn run(self, _global: &Global) -> Result<(), Failure> {
         let (jump, via) = place(&self.pass)?;
         let config = self.config.filter(|path| !path.as_os_str().is_empty());
         let target = format!("[{}]:{}", self.host, self.port);
         let words = via.arguments(&jump, config.as_deref(), &target)?;
-        // The bastion may be one of our hosts too, and this ssh needs no other pass for it.
+        // The bastion may be a host of the policy too. This ssh needs no other pass for it.
         let error = Command::new("ssh")
             .args(words)
             .env(SERVED, &via.host)

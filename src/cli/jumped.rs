@@ -1,4 +1,4 @@
-//! How the jump pass of a pass is printed, and the command line for scripts that goes through the bastion.
+//! Prints the jump pass of a pass, and the ssh command for scripts that goes through the bastion.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::client::{
     ssh::quote,
 };
 
-/// Where the target of the printed command line is left open.
+/// Stands for the host in the printed ssh command.
 const HOST: &str = "HOST";
 
 /// A jump pass as `daypass pass` prints it.
@@ -26,14 +26,14 @@ pub(super) struct Jumped {
     valid_after: u64,
     valid_before: u64,
     certificate: String,
-    /// Where its key is; none where it is in the agent alone.
+    /// The key file. None if the key is in the agent alone.
     path: Option<String>,
-    /// A command line that goes through; HOST is to be replaced.
+    /// The ssh command through the bastion. The user replaces HOST.
     ssh: String,
 }
 
 impl Jumped {
-    /// That of `pass`, where it has one.
+    /// The jump pass of `pass`, if it has one.
     pub(super) fn of(pass: &Pass, place: Option<&Place>) -> Result<Option<Self>, Failure> {
         let Some(jump) = &pass.jump else {
             return Ok(None);
@@ -60,7 +60,7 @@ impl Jumped {
         }))
     }
 
-    /// For people.
+    /// As lines of text.
     pub(super) fn lines(&self) -> [String; 2] {
         let (bastion, at) = (clean(&self.bastion), clean(&self.host));
         [
@@ -80,7 +80,7 @@ fn encoded(jump: &Jump) -> Result<String, Failure> {
     certificate.map_err(|error| Failure::from_error(&error))
 }
 
-/// With both passes in files: `ssh -J` could not be told the bastion's.
+/// The ssh command for passes in files. `ssh -J` cannot name the jump pass.
 fn command(via: &JumpHostAddress, place: &Place, login: &str) -> Result<String, Failure> {
     let words = via.arguments(&place.jump(), None, "[%h]:%p")?;
     let words = words.iter().map(|word| quoted(&word.to_string_lossy()));
@@ -95,7 +95,7 @@ fn command(via: &JumpHostAddress, place: &Place, login: &str) -> Result<String, 
     Ok(format!("ssh {} {login}@{HOST}", options.join(" ")))
 }
 
-/// The agent has both.
+/// The ssh command for passes in the agent.
 fn agents_command(via: &JumpHostAddress, login: &str) -> String {
     let bastion = match via.host.contains(':') {
         true => format!("[{}]", via.host),

@@ -1,4 +1,4 @@
-//! `daypass ledger`: read the record and verify it.
+//! `daypass ledger`: reads the record and verifies it.
 
 use std::{
     fs::File,
@@ -36,26 +36,29 @@ enum Action {
         /// List from this index on, oldest first.
         #[arg(long)]
         from: Option<u64>,
-        /// At most this many.
+        /// The most events to list.
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
-    /// Show one event, proven to be in the ledger. A pass's serial is its event's index.
+    /// Show one event, proven to be in the ledger.
+    ///
+    /// The serial of a pass is the index of its event.
     Show {
-        /// The serial.
+        /// The serial of a pass, or the index of an event.
         serial: u64,
     },
     /// Verify the server's whole ledger, or an export offline.
     Verify {
-        /// An export (`-`: standard input); by default the server's ledger is downloaded.
+        /// An export (`-`: stdin). By default the server's ledger is downloaded.
         file: Option<PathBuf>,
-        /// The ledger's verifier key (NAME+HASH+KEY); by default the one the server named last.
+        /// The ledger's verifier key (NAME+HASH+KEY). By default the last one that the server
+        /// named.
         #[arg(long, requires = "file")]
         key: Option<String>,
     },
-    /// Download the whole ledger, verified, for `ledger verify FILE`.
+    /// Download and verify the whole ledger, for `daypass ledger verify FILE`.
     Export {
-        /// The file to write (`-`: standard output).
+        /// The file to write (`-`: stdout).
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
@@ -74,7 +77,7 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 3 where the policy does not let this identity read; 1 where the ledger does not verify.
+    /// Returns code 3 if the policy does not let you read the ledger, and 1 if it does not verify.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         match self.action {
@@ -124,10 +127,10 @@ impl Args {
     }
 }
 
-/// Checks that nothing but an older export, or an empty file, is replaced.
+/// Checks that only an older export or an empty file is replaced.
 ///
 /// # Errors
-/// 2 if another file is there.
+/// Returns code 2 if another file is there.
 fn check_place(out: &Path) -> Result<(), Failure> {
     let mut start = [0; EXPORT.len()];
     let is_free = match std::fs::symlink_metadata(out) {
@@ -142,13 +145,13 @@ fn check_place(out: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!(
-        "{} exists and is not an export of a ledger: choose another name with --out",
+        "{} exists and is not an export of a ledger: choose another file with --out",
         out.display()
     );
     Err(Failure::new(Code::Usage, message))
 }
 
-/// How each export begins.
+/// The first bytes of each export.
 const EXPORT: [u8; 11] = *b"{\"index\":0,";
 
 fn list(global: &Global, entries: &[Entry]) -> Result<(), Failure> {
@@ -204,7 +207,7 @@ fn row(event: &Value) -> Vec<String> {
     ]
 }
 
-/// What an event is about, where that is not one field of it.
+/// The subject of an event, if it is not one field of it.
 fn what(event: &Value) -> Option<String> {
     let text = |pointer: &str| event.pointer(pointer).map(plain);
     if let Some(request) = text("/request") {
@@ -225,7 +228,7 @@ fn what(event: &Value) -> Option<String> {
     Some(format!("{} ({})", gives, why.filter(|_| is_pass)?))
 }
 
-/// `36 more denials: NOT_ALLOWED 30, HOST 6`, of how many identities if it is more than one.
+/// `36 more denials: NOT_ALLOWED 30, HOST 6`, with the number of identities if there are several.
 fn more_denials(event: &Value) -> String {
     let number = |name: &str| event.get(name).and_then(Value::as_u64).unwrap_or_default();
     let of = match number("identities") {
@@ -242,7 +245,7 @@ fn more_denials(event: &Value) -> String {
     )
 }
 
-/// A value on one line, without quotes where it is a string.
+/// A value on one line. Strings have no quotes.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -251,14 +254,14 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// `name: value` for every field, inner objects indented.
+/// `name: value` for every field. Inner objects are indented.
 fn lines(event: &Value) -> String {
     let mut out = Vec::new();
     write_lines(event, 0, &mut out);
     out.join("\n")
 }
 
-/// Events are a few levels deep; a hostile one is printed flat from there on.
+/// Levels of an event that are indented. Deeper ones, of a hostile event, are printed flat.
 const DEEPEST: usize = 4;
 
 fn write_lines(value: &Value, depth: usize, out: &mut Vec<String>) {

@@ -1,4 +1,4 @@
-//! `daypass login`: choose how the token comes, and who opens the browser.
+//! `daypass login`: chooses how the token is obtained, and opens the browser.
 
 use std::{io::IsTerminal, path::PathBuf};
 
@@ -18,24 +18,29 @@ use crate::{
     dev::person::Person,
 };
 
-/// Sign in. A browser opens; without a display, or over SSH, a code is shown to be entered in a browser elsewhere.
+/// Sign in with your browser, or with a code on another device.
 ///
-/// A login makes a fresh SSH key and commits to it, so that the token is useless with another key. Machines use
-/// --token-command, where {audience} (also $DAYPASS_AUDIENCE) is the audience to ask the issuer for:
+/// A login makes a fresh SSH key and commits to it: the token is useless with
+/// another key. Without a display, or over SSH, a code is shown if the issuer
+/// allows that; enter it in a browser on any device.
 ///
-///   daypass login --token-command 'curl -sG --data-urlencode audience={audience} ... | jq -r .value'
+/// Machines use --token-command. It replaces {audience} by the audience to ask the
+/// issuer for, and sets $DAYPASS_AUDIENCE to it:
 ///
-/// or, in two steps, `daypass login --print-audience` (makes the key, prints the audience) and then
-/// `daypass login --token-file FILE` with a token for that audience.
+///   daypass login --token-command \
+///     'curl -sG --data-urlencode audience={audience} URL | jq -r .value'
+///
+/// In two steps: `daypass login --print-audience` makes the key and prints the
+/// audience, and `daypass login --token-file FILE` takes a token for it.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
     #[command(flatten)]
     target: Target,
-    /// Show a code to be entered in a browser anywhere.
+    /// Show a code to enter in a browser on any device.
     #[arg(long, group = "method")]
     device: bool,
-    /// Use a browser on this machine, whatever the display looks like.
+    /// Use a browser on this machine, even if no display is found.
     #[arg(long, group = "method")]
     browser: bool,
     /// Take the ID token from a file (`-`: standard input).
@@ -44,28 +49,30 @@ pub struct Args {
     /// Take the ID token from a shell command's output.
     #[arg(long, group = "method", value_name = "COMMAND")]
     token_command: Option<String>,
-    /// Make the key, print the audience that a token for it must have, and stop.
+    /// Make the key, print the audience that its token must have, and stop.
     #[arg(long, group = "method", conflicts_with_all = ["agent", "person"])]
     print_audience: bool,
-    /// Use this SSH key: a private key file, or a public key file whose private half is in the ssh-agent.
+    /// Use this SSH key: a private key file, or a public key file whose private key is in the
+    /// ssh-agent.
     #[arg(long, value_name = "PATH", conflicts_with = "agent")]
     key: Option<PathBuf>,
-    /// Keep the fresh key in the ssh-agent, with the token's lifetime, and not on disk.
+    /// Keep the fresh key in the ssh-agent until the token expires, and not on disk.
     #[arg(long)]
     agent: bool,
-    /// The issuer's name, where the server has several.
+    /// The issuer's name, if the server has several.
     #[arg(long, value_name = "NAME")]
     issuer: Option<String>,
-    /// The sign-in may be at most this many seconds old; the issuer asks again where it is older (max_age).
+    /// How old the sign-in may be. If it is older, the issuer asks you again (max_age).
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["token_file", "token_command", "print_audience"])]
     max_age: Option<u64>,
-    /// How strong the sign-in must be, in the issuer's words; the one wanted most first (acr_values).
+    /// How strong the sign-in must be, in the issuer's words (acr_values). Repeat it for several,
+    /// the preferred one first.
     #[arg(long = "acr", value_name = "LEVEL", value_parser = level, conflicts_with_all = ["token_file", "token_command", "print_audience"])]
     levels: Vec<String>,
-    /// Prove anew that you are there, even where the issuer remembers you (prompt=login).
+    /// Enter your credentials again, even if the issuer remembers you (prompt=login).
     #[arg(long, conflicts_with_all = ["token_file", "token_command", "print_audience"])]
     again: bool,
-    /// In a dev world: sign in as this person, without a browser.
+    /// Sign in as this person of a `daypass dev` world, without a browser.
     #[arg(long = "as", value_name = "NAME", conflicts_with_all = ["token_file", "token_command"])]
     person: Option<String>,
 }
@@ -84,7 +91,8 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 3 where the issuer or the person refuses, 5 where nobody acts, 6 where somebody does not answer.
+    /// Returns code 3 if the issuer or the user refuses, 5 if the user does not answer in time, and
+    /// 6 if the issuer or the server cannot be reached.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         if self.print_audience {
@@ -141,7 +149,7 @@ impl Args {
         if global.no_input {
             return Err(Failure::new(
                 Code::SignIn,
-                "signing in needs a person; without one use --token-file or --token-command",
+                "signing in needs a person: use --token-file or --token-command, or leave --no-input out",
             ));
         }
         Ok(match (self.device, self.browser) {
@@ -152,7 +160,7 @@ impl Args {
     }
 }
 
-/// How a person at this machine signs in.
+/// The way to sign in for a user at this machine.
 pub(super) fn usual_method() -> Method {
     if has_browser() {
         Method::Browser(desktop_browser())
@@ -161,17 +169,15 @@ pub(super) fn usual_method() -> Method {
     }
 }
 
-/// Whether somebody is there to be asked.
+/// Whether a user is there who can be asked.
 pub(super) fn is_interactive(global: &Global) -> bool {
     !global.no_input && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// Levels travel in a list with spaces between them.
+/// Reads a level. Levels are sent as one list with spaces, so they have none.
 fn level(text: &str) -> Result<String, String> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(
-            "it should be printable ASCII without spaces; give --acr once for each".to_owned(),
-        );
+        return Err("use printable ASCII without spaces, and --acr once for each level".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -197,11 +203,11 @@ fn headless(name: &str, device: bool) -> Result<Method, Failure> {
     })
 }
 
-/// Opens the desktop's browser; that there is none is not the end, for the URL is on the terminal.
+/// Opens the desktop's browser. Without one, the user opens the URL that the terminal shows.
 fn desktop_browser() -> Visit {
     Box::new(|url| {
         Box::pin(async move {
-            // Without a display some text browser would take the terminal.
+            // Without a display, a text browser would occupy the terminal.
             if has_browser() {
                 let _ = tokio::task::spawn_blocking(move || webbrowser::open(&url)).await;
             }

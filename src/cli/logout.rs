@@ -2,7 +2,7 @@
 
 use super::{Failure, Global, target::Target};
 
-/// Sign out: remove keys, token and passes, here and from the ssh-agent.
+/// Sign out, and remove keys, token and passes from disk and from the ssh-agent.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -13,7 +13,7 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where something cannot be removed.
+    /// Returns an error if a file or an agent's key cannot be removed.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let was_signed_in = self.target.client()?.logout().await?;
         global.print(

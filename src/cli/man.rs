@@ -9,14 +9,15 @@ use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 use roff::{Roff, roman};
 
-use super::{Cli, Failure, Global, failure::Code, manual, output};
+use super::{Cli, Failure, Global, failure::Code, help, manual, output};
 
-/// Print the manual pages, or write them to a folder.
+/// Print the man pages, or write them to a folder.
 ///
 /// To read them: daypass man | man --local-file -
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Write one file for each command into this folder (`daypass.1`, `daypass-login.1`, ...).
+    /// Write one file for each page into this folder (`daypass.1`, `daypass-login.1`,
+    /// `daypass-policy.7`, ...).
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -25,7 +26,7 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where stdout or the folder cannot be written.
+    /// Returns an error if stdout or the folder cannot be written.
     pub async fn run(self, _global: &Global) -> Result<(), Failure> {
         let pages = pages()?;
         match &self.out {
@@ -49,7 +50,7 @@ fn write(folder: &Path, pages: &[(String, Vec<u8>)]) -> io::Result<()> {
 
 /// File name and text of every page, the program's own first.
 fn pages() -> Result<Vec<(String, Vec<u8>)>, Failure> {
-    let mut command = Cli::command();
+    let mut command = help::with_pages(Cli::command());
     // Built, a command knows its full name and the options that it shares.
     command.build();
     let mut pages = Vec::new();
@@ -74,7 +75,8 @@ fn collect(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<
         .try_for_each(|subcommand| collect(subcommand, pages))
 }
 
-/// The program's own page names the topics, and a command's page the program and the topic of the same name.
+/// The references of a page. The program's own page names all topics. A command's page names the
+/// program, and the topic of the same name.
 fn see_also(command: &Command) -> String {
     let name = command.get_name();
     let is_program = name == "daypass";

@@ -9,7 +9,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub(super) use text::wrapped;
+pub(super) use text::{paragraphs, wrapped};
 
 use super::{Failure, failure::Code};
 

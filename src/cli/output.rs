@@ -1,5 +1,5 @@
-//! The options every command has, and how results are printed: JSON on stdout only, messages on stderr.
-//! What a server sent passes [`clean`] before a terminal sees it.
+//! The options of every command, and how results are printed: results on stdout, messages on
+//! stderr. Text from a server passes [`clean`] before it reaches a terminal.
 
 use std::{
     borrow::Cow,
@@ -15,7 +15,7 @@ use crate::server::log::is_active;
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// Text.
     #[default]
     Text,
     /// One JSON document on stdout.
@@ -40,7 +40,7 @@ pub struct Global {
         help_heading = EVERYWHERE
     )]
     pub format: Format,
-    /// Never ask anything; fail instead.
+    /// Never ask; fail if an answer is needed.
     #[arg(
         long,
         global = true,
@@ -58,11 +58,12 @@ impl Global {
         self.format == Format::Json
     }
 
-    /// Prints a result: `value` as one line of JSON, or `text` of it for people. Text from elsewhere must
-    /// have passed [`clean`].
+    /// Prints a result: `value` as one line of JSON, or its `text`. Text from a server must have
+    /// passed [`clean`].
     ///
     /// # Errors
-    /// Where stdout cannot be written; silent (and exit code 0) where its reader has gone.
+    /// Returns an error if stdout cannot be written. If its reader has gone, the failure is silent,
+    /// with code 0.
     pub fn print<T: Serialize>(
         &self,
         value: &T,
@@ -74,13 +75,13 @@ impl Global {
         }
     }
 
-    /// A message for people, on stderr, in either format. Control characters are made visible.
+    /// Prints a message on stderr, in either format. Control characters are made visible.
     pub fn say(&self, message: &str) {
         let _ = writeln!(io::stderr().lock(), "{}", clean_lines(message));
     }
 }
 
-/// Writes `text` to stdout, ending in one newline; nothing for an empty text.
+/// Writes `text` and one newline to stdout. Writes nothing for an empty text.
 ///
 /// # Errors
 /// As [`Global::print`].
@@ -92,7 +93,7 @@ pub fn write_line(text: &str) -> Result<(), Failure> {
     write_bytes(format!("{text}\n").as_bytes())
 }
 
-/// Writes bytes to stdout as they are (exports, man pages).
+/// Writes bytes to stdout as they are, such as exports and man pages.
 ///
 /// # Errors
 /// As [`Global::print`].
@@ -108,7 +109,7 @@ pub fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// Prints a failure on stderr, as JSON where that was asked for. An empty message prints nothing.
+/// Prints a failure on stderr, as JSON if that was asked for. Prints nothing for an empty message.
 pub fn print_failure(format: Format, failure: &Failure) {
     if failure.message.is_empty() {
         return;
@@ -126,13 +127,13 @@ fn failure_json(failure: &Failure) -> serde_json::Value {
     })
 }
 
-/// Text from elsewhere (a server, a certificate, a file) for one line of a terminal: control characters, line
-/// and direction marks are shown as `\u{..}` and can do nothing.
+/// Makes text from a server, a certificate or a file safe for one line of a terminal: control
+/// characters, line marks and direction marks become `\u{..}`.
 pub fn clean(text: &str) -> Cow<'_, str> {
     escape(text, is_active)
 }
 
-/// As [`clean`], but newlines and tabs stay.
+/// As [`clean`], but keeps newlines and tabs.
 pub fn clean_lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| is_active(c) && c != '\n' && c != '\t')
 }
@@ -152,8 +153,8 @@ fn escape(text: &str, dangerous: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// A text of another person's for one row, which cannot look like more rows: what would wrap, or is spaced out, stands in
-/// quotes.
+/// Makes another person's text safe for one row: long or spaced-out text is quoted, so that it
+/// cannot look like several rows.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     let is_spaced = text.trim() != text || text.contains("  ");
     if !is_spaced && text.chars().count() <= LONGEST_ROW {
@@ -162,10 +163,11 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean(&format!("{text:?}")).into_owned())
 }
 
-/// Characters that a row holds without quotes.
+/// Characters of the longest row without quotes.
 const LONGEST_ROW: usize = 100;
 
-/// `text` in bold where stdout is a terminal that wants colour (NO_COLOR is unset or empty, TERM is not `dumb`).
+/// `text` in bold if stdout is a terminal with colour: NO_COLOR is unset or empty, and TERM is not
+/// `dumb`.
 pub fn bold(text: &str) -> Cow<'_, str> {
     if wants_colour() {
         Cow::Owned(format!("\u{1b}[1m{text}\u{1b}[0m"))
@@ -181,7 +183,8 @@ fn wants_colour() -> bool {
         && set("TERM").is_some_and(|term| term != "dumb")
 }
 
-/// Columns padded to the widest cell, two spaces apart, without trailing spaces. Cells are cleaned.
+/// A table: columns as wide as their widest cell, two spaces apart, without trailing spaces. Cells
+/// are cleaned.
 pub fn table(rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<Cow<'_, str>>> = rows
         .iter()

@@ -1,4 +1,4 @@
-//! `daypass pass`, and the options that say which pass is wanted.
+//! `daypass pass`, and the options of every command that asks for a pass.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -19,12 +19,14 @@ use crate::client::{
     ssh::login_name,
 };
 
-/// Get a pass without ssh, for scripts. Every call asks the server anew.
+/// Get a pass for scripts, without running ssh.
+///
+/// Every call asks the server. Passes that are on disk are not reused.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     target: Target,
-    /// The role; several give several passes, each of one role. By default the one that demands nothing.
+    /// The role; repeat it for several passes. By default the role that demands nothing.
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<String>,
     /// The host it is for.
@@ -32,36 +34,36 @@ pub struct Args {
     host: Option<String>,
     #[command(flatten)]
     details: Details,
-    /// Only from these addresses (CIDRs); narrows what the role says.
+    /// Make the pass work from this network only; it must be within the role's. May be repeated.
     #[arg(long = "source-address", value_name = "CIDR")]
     source_addresses: Vec<String>,
-    /// Write PATH, PATH.pub and PATH-cert.pub; by default they go to the state folder.
+    /// Write PATH, PATH.pub and PATH-cert.pub, instead of files in the state folder.
     #[arg(long, value_name = "PATH", conflicts_with = "agent")]
     out: Option<PathBuf>,
-    /// Put it into the ssh-agent for as long as it lives, and not on disk.
+    /// Put the pass into the ssh-agent until it expires, and not on disk.
     #[arg(long)]
     agent: bool,
 }
 
-/// The variable that names a registered key.
+/// Names a registered key.
 pub(super) const KEY_VARIABLE: &str = "DAYPASS_EMERGENCY_KEY";
 
-/// What a role may demand.
+/// The options that a role may demand.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Details {
-    /// A value for the role's command.
+    /// A parameter of the role's command.
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     pub params: Vec<(String, String)>,
-    /// Why access is needed.
+    /// Why you need access; it is kept in the ledger.
     #[arg(long)]
     pub reason: Option<String>,
     /// A shorter lifetime than the role's own, such as 10m.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub ttl: Option<std::time::Duration>,
-    /// Redeem this approved request; what it was opened for need not be said again.
+    /// Redeem this approved request; all other options come from it.
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
     pub request: Option<u64>,
-    /// Where somebody else has to approve, wait this long (by default as long as the request lives).
+    /// Wait this long for an approval; without a duration, until the request expires.
     #[arg(
         long,
         value_name = "DURATION",
@@ -70,27 +72,34 @@ pub struct Details {
         value_parser = humantime::parse_duration
     )]
     pub wait: Option<std::time::Duration>,
-    /// Do not wait for anybody: a short pass at once, where the role has emergencies; another person reviews it later.
+    /// Get a short pass at once, without an approval, if the role allows emergencies. Another
+    /// person reviews it later.
     #[arg(long, conflicts_with_all = ["wait", "request"])]
     pub emergency: bool,
-    /// Your registered key, for an emergency while nobody can sign in: a private key file, or a .pub file whose other half
-    /// is in the ssh-agent. With --emergency, DAYPASS_EMERGENCY_KEY names it too.
+    /// Your registered key, for an emergency without a sign-in: a private key file, or a .pub file
+    /// whose private key is in the ssh-agent. With --emergency, DAYPASS_EMERGENCY_KEY can name it.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["wait", "request"])]
     pub emergency_key: Option<PathBuf>,
 }
 
 impl Details {
-    /// As a wish for nothing else yet.
+    /// A wish with these options and no role or host yet.
     ///
     /// # Errors
-    /// 2 where a parameter is given twice, or the lifetime is under a second.
+    /// Returns code 2 if a parameter is given twice, or the lifetime is under a second.
     pub fn pass_request(&self) -> Result<PassRequest, Failure> {
         let params: BTreeMap<String, String> = self.params.iter().cloned().collect();
         if params.len() != self.params.len() {
-            return Err(Failure::new(Code::Usage, "a --param is given twice"));
+            return Err(Failure::new(
+                Code::Usage,
+                "a parameter is given twice: use --param once for each name",
+            ));
         }
         if self.ttl.is_some_and(|ttl| ttl.as_secs() == 0) {
-            return Err(Failure::new(Code::Usage, "--ttl is at least 1s"));
+            return Err(Failure::new(
+                Code::Usage,
+                "invalid --ttl: use a duration such as 10m, at least 1s",
+            ));
         }
         Ok(PassRequest {
             params,
@@ -102,10 +111,10 @@ impl Details {
         })
     }
 
-    /// The registered key that was named. The variable alone makes nothing an emergency.
+    /// The registered key, if one is named. The variable counts with `--emergency` only.
     ///
     /// # Errors
-    /// 2 where it is no key.
+    /// Returns code 2 if the file is not a key.
     pub(super) async fn signer(&self, global: &Global) -> Result<Option<Signer>, Failure> {
         let variable = || std::env::var_os(KEY_VARIABLE).filter(|path| !path.is_empty());
         let usual = || self.emergency.then(variable).flatten().map(PathBuf::from);
@@ -116,10 +125,10 @@ impl Details {
     }
 }
 
-/// Whoever had an emergency is told that somebody else looks at it.
+/// Tells the user that another person reviews the emergency.
 pub(super) fn say_review(global: &Global, pass: &Pass) {
     global.say(&format!(
-        "an emergency: somebody else has to close its review with: daypass review {}",
+        "this was an emergency: another person must close its review with: daypass review {}",
         pass.certificate.serial()
     ));
 }
@@ -130,7 +139,8 @@ struct Printed {
     role: String,
     key_id: String,
     principals: Vec<String>,
-    /// The login name to use: your local one if the pass has it, else the first by the alphabet.
+    /// The login name to use: your local name if the pass has it, else the first in alphabetical
+    /// order.
     login: Option<String>,
     command: Option<String>,
     source_addresses: Vec<String>,
@@ -138,9 +148,9 @@ struct Printed {
     valid_after: u64,
     valid_before: u64,
     certificate: String,
-    /// Where the key is; none where it is in the agent alone.
+    /// The key file. None if the key is in the agent alone.
     path: Option<String>,
-    /// The jump pass, where the way goes through a bastion.
+    /// The jump pass, if the pass goes through a bastion.
     jump: Option<Jumped>,
 }
 
@@ -148,7 +158,8 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 3 where it is denied, 4 where nobody is signed in (well enough) and nobody can be asked.
+    /// Returns code 3 if the server denies it, and 4 if a sign-in is needed and there is no
+    /// terminal.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         let wishes = self.wishes()?;
@@ -156,14 +167,14 @@ impl Args {
             (Some(_), [_, _, ..]) => {
                 return Err(Failure::new(
                     Code::Usage,
-                    "--out takes one --role: a pass carries one role",
+                    "--out writes one pass: name one --role",
                 ));
             }
             (Some(path), _) => Some(Place::named(path)?),
             (None, _) => None,
         };
         if self.details.request.is_some() && wishes.len() > 1 {
-            let message = "--request takes one --role: a request is for one role";
+            let message = "--request redeems one request: name one --role";
             return Err(Failure::new(Code::Usage, message));
         }
         if let Some(signer) = self.details.signer(global).await? {
@@ -200,7 +211,7 @@ impl Args {
         )
     }
 
-    /// Emergency passes by a registered key.
+    /// Gets emergency passes by a registered key.
     async fn by_key(
         &self,
         global: &Global,
@@ -210,7 +221,7 @@ impl Args {
         target: Option<&Place>,
     ) -> Result<(), Failure> {
         if self.agent {
-            let message = "--agent does not go with --emergency-key: use --out";
+            let message = "--agent and --emergency-key do not go together: use --out";
             return Err(Failure::new(Code::Usage, message));
         }
         let mut passes = Vec::new();
@@ -223,7 +234,7 @@ impl Args {
         print(global, passes)
     }
 
-    /// The pass for a wish, at `target`, in the agent, or in the state folder.
+    /// Gets the pass for a wish and puts it at `target`, into the agent or into the state folder.
     async fn get(
         &self,
         client: &Client,
@@ -239,7 +250,8 @@ impl Args {
             None => {
                 let passes = client.fresh(std::slice::from_ref(pass_request)).await?;
                 let pass = passes.into_iter().next();
-                let (place, pass) = pass.ok_or_else(|| Error::other("no pass came"))?;
+                let (place, pass) = pass
+                    .ok_or_else(|| Error::other("the server answered without a pass: try again"))?;
                 Ok((Some(place), pass))
             }
         }
@@ -262,7 +274,7 @@ impl Args {
     }
 }
 
-/// Prints passes with where they are; one is one object.
+/// Prints passes and their files. In JSON, one pass is one object, and several are a list.
 pub(super) fn print<'a>(
     global: &Global,
     passes: impl Iterator<Item = (Option<&'a Place>, &'a Pass)>,
@@ -330,16 +342,16 @@ fn text(pass: &Printed) -> String {
     }
     match &pass.path {
         Some(path) => lines.push(format!("  files       {path}, .pub, -cert.pub")),
-        None => lines.push("  in the ssh-agent, until it expires".to_owned()),
+        None => lines.push("  in the ssh-agent until it expires".to_owned()),
     }
     lines.extend(pass.jump.iter().flat_map(Jumped::lines));
     lines.join("\n")
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("it should read NAME=VALUE")?;
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
     if name.is_empty() {
-        return Err("it should read NAME=VALUE".to_owned());
+        return Err("write NAME=VALUE".to_owned());
     }
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -1,4 +1,5 @@
-//! `daypass policy`: check, test and explain a policy file, offline; replay the past against it.
+//! `daypass policy`: checks, tests and explains a policy file, offline. Replays past decisions
+//! against it.
 
 mod explain;
 mod replay;
@@ -14,7 +15,7 @@ use crate::{
     policy::{Policy, testing::TestOutcome},
 };
 
-/// Check, test and explain a policy file, and replay the past against it.
+/// Check, test and explain a policy file, and replay past decisions against it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -23,17 +24,17 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Load a policy and warn of roles that are too broad or out of reach.
+    /// Load a policy, and warn of roles that are too broad or out of reach.
     Check(Check),
     /// Run the policy's `[[test]]` blocks.
     Test(Source),
-    /// Say which roles answer an ask, which condition decides, and what would have been needed.
+    /// Say why a person does or does not get a role, and what would be needed.
     Explain(explain::Args),
-    /// Decide every past ask of the ledger again by a new policy, and show each decision that would change.
+    /// Show which past decisions of the ledger a new policy would change.
     Replay(replay::Args),
 }
 
-/// Where the policy is.
+/// The path of the policy.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Source {
@@ -48,8 +49,8 @@ struct Source {
 struct Check {
     #[command(flatten)]
     source: Source,
-    /// The server's configuration, whose issuers and webhooks the policy must fit; if there is a
-    /// `daypass.toml` beside the policy, it is that one.
+    /// The server's configuration, whose issuers and webhooks the policy must fit. By default the
+    /// `daypass.toml` beside the policy, if there is one.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -58,7 +59,7 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 1 where the policy does not load, a test fails, or a past decision would change.
+    /// Returns code 1 if the policy does not load, a test fails, or a past decision would change.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         match self.action {
             Action::Check(args) => args.run(global),
@@ -78,7 +79,7 @@ impl Source {
     }
 }
 
-/// The one look at the clock of these commands.
+/// The clock, read once for each command.
 #[allow(
     clippy::disallowed_methods,
     reason = "the edge reads the clock; the policy takes `now`"
@@ -124,7 +125,7 @@ impl Check {
             None if beside.exists() => match Config::load(&beside) {
                 Ok(config) => fit(&policy, &config)?,
                 Err(error) => warnings.push(format!(
-                    "was not compared with a configuration that does not load: {error}"
+                    "was not compared with the configuration, which does not load: {error}"
                 )),
             },
             None if !policy.registry().is_empty() => warnings.push(
@@ -138,7 +139,7 @@ impl Check {
     }
 }
 
-/// What the daemon would refuse of this policy beside this configuration.
+/// The faults for which the daemon would refuse this policy with this configuration.
 fn fit(policy: &Policy, config: &Config) -> Result<(), Failure> {
     let issuers = config.issuers.iter().map(|issuer| issuer.url.as_str());
     policy

@@ -1,5 +1,5 @@
-//! Signing in on the way: where somebody is there to be asked, a session that has ended, or that a role finds too old or
-//! too weak, is renewed and the command goes on.
+//! Signs in again while a command runs, if the session has expired, or if a role wants a newer or
+//! stronger sign-in. Needs a terminal.
 
 use super::{
     Failure, Global,
@@ -10,8 +10,12 @@ use crate::client::{
     login::{Request, StepUp},
 };
 
-/// Does `attempt`; where it fails for want of a sign-in, signs in and does it again. Each want is met once: one that
-/// comes back is a failure, and so is each where nobody can be asked.
+/// Runs `attempt`. If it fails for lack of a sign-in, signs in and runs it again, at most once for
+/// an expired session and once for a weak one.
+///
+/// # Errors
+/// Returns the error of `attempt` if a sign-in would not help, did not help, or cannot be asked
+/// for.
 pub(super) async fn renewing<T>(
     client: &Client,
     global: &Global,

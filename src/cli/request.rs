@@ -1,4 +1,4 @@
-//! `daypass request`: ask for access that somebody else has to approve.
+//! `daypass request`: asks for access that another person must approve.
 
 use std::time::Duration;
 
@@ -15,7 +15,9 @@ use crate::client::{
     Client, choose::PassRequest, emergency::Signer, key::Key, requests::RequestView,
 };
 
-/// Ask for a role that somebody else has to approve. Exits with 5 while it waits, unless --wait is said.
+/// Ask for a role that another person must approve.
+///
+/// Exits with 5 while the request waits, unless you use --wait.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -33,10 +35,10 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 5 where the request waits, 3 where it (or its approval) is denied.
+    /// Returns code 5 if the request waits, and 3 if the request or its approval is denied.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         if self.details.request.is_some() {
-            let message = "request opens a new one; redeem one with: daypass pass --request ID";
+            let message = "--request does not open a request: redeem an approved one with: daypass pass --request ID";
             return Err(Failure::new(Code::Usage, message));
         }
         let client = self.target.client()?;
@@ -73,7 +75,7 @@ impl Args {
     }
 }
 
-/// A pass now; its review stays open.
+/// Gets an emergency pass, whose review stays open.
 async fn urgent(
     client: &Client,
     global: &Global,
@@ -98,7 +100,7 @@ async fn urgent(
     )
 }
 
-/// The pass that an opened request becomes.
+/// Opens a request, waits for its approval if asked to, and gets the pass.
 async fn redeemed(
     client: &Client,
     global: &Global,

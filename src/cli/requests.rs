@@ -1,4 +1,4 @@
-//! `daypass requests`: look at requests, and decide them.
+//! `daypass requests`: lists, shows and decides requests.
 
 pub(super) mod page;
 
@@ -15,18 +15,18 @@ use crate::{
     ledger::state::Verb,
 };
 
-/// How many requests are listed if `--limit` does not say.
+/// Default of `--limit`.
 const LIMIT: u32 = 1000;
 
-/// List the requests that you opened or may decide; look at one, approve or deny it.
+/// List the requests that you opened or may decide.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     target: Target,
-    /// Also those that ended lately.
+    /// Also list those that ended recently.
     #[arg(long)]
     all: bool,
-    /// List at most so many, the oldest first.
+    /// The most requests to list, the oldest first.
     #[arg(long, default_value_t = LIMIT, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     #[command(subcommand)]
@@ -35,24 +35,28 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Print what waits, then each change as it happens (with --format json: one object a line), until Ctrl-C.
+    /// Print the requests that wait, then each change as it happens, until Ctrl-C.
+    ///
+    /// With --format json, each line is one object.
     Watch,
-    /// Show one request: who asks for exactly what, and how it stands.
+    /// Show one request: who asks for what, and its state.
     Show {
         /// The request's number.
         id: u64,
     },
-    /// Approve a request, signed by your key. Shows it first, and asks where a terminal is there.
+    /// Approve a request with a signature by your key.
+    ///
+    /// Shows the request first and, on a terminal, asks whether you mean it.
     Approve(Decision),
-    /// Deny a request. Nobody can approve it then.
+    /// Deny a request. It cannot be approved afterwards.
     Deny(Decision),
-    /// Take your own request back.
+    /// Withdraw your own request.
     Cancel(Decision),
-    /// Close the review of somebody else's emergency.
+    /// Close the review of another person's emergency.
     Review(Decision),
 }
 
-/// Show one request: who asks for exactly what, and how it stands.
+/// Show one request: who asks for what, and its state.
 #[derive(Debug, clap::Args)]
 pub struct Show {
     #[command(flatten)]
@@ -65,13 +69,13 @@ impl Show {
     /// Runs the command.
     ///
     /// # Errors
-    /// 1 where there is none that you may see.
+    /// Returns code 1 if there is no such request, or you may not see it.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         page::print(global, &one(&self.target.client()?, global, self.id).await?)
     }
 }
 
-/// A decision as a command of its own.
+/// Makes a decision a command of its own.
 macro_rules! command {
     ($(#[$help:meta])* $name:ident) => {
         $(#[$help])*
@@ -87,7 +91,7 @@ macro_rules! command {
             /// Runs the command.
             ///
             /// # Errors
-            /// 3 where the decision does not count, 4 where nobody is signed in.
+            /// Returns code 3 if the decision does not count, and 4 if you are not signed in.
             pub async fn run(self, global: &Global) -> Result<(), Failure> {
                 decide(&self.target.client()?, global, self.decision, Verb::$name).await
             }
@@ -96,19 +100,21 @@ macro_rules! command {
 }
 
 command! {
-    /// Approve a request, signed by your key. Shows it first, and asks where a terminal is there.
+    /// Approve a request with a signature by your key.
+    ///
+    /// Shows the request first and, on a terminal, asks whether you mean it.
     Approve
 }
 command! {
-    /// Deny a request. Nobody can approve it then.
+    /// Deny a request. It cannot be approved afterwards.
     Deny
 }
 command! {
-    /// Take your own request back.
+    /// Withdraw your own request.
     Cancel
 }
 command! {
-    /// Close the review of somebody else's emergency.
+    /// Close the review of another person's emergency.
     Review
 }
 
@@ -116,10 +122,10 @@ command! {
 struct Decision {
     /// The request's number.
     id: u64,
-    /// Words for the record; they are signed too.
+    /// A comment for the ledger; it is part of what you sign.
     #[arg(long, default_value = "", hide_default_value = true)]
     comment: String,
-    /// Do not ask whether it is meant.
+    /// Do not ask for confirmation.
     #[arg(long, short)]
     yes: bool,
 }
@@ -128,10 +134,13 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 3 where a decision does not count, 4 where nobody is signed in.
+    /// Returns code 3 if a decision does not count, and 4 if you are not signed in.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         if self.all && self.action.is_some() {
-            return Err(Failure::new(Code::Usage, "--all is for the list alone"));
+            return Err(Failure::new(
+                Code::Usage,
+                "--all goes with the list only: daypass requests --all",
+            ));
         }
         let client = self.target.client()?;
         match self.action {
@@ -176,11 +185,13 @@ async fn watch(client: &Client, global: &Global) -> Result<(), Failure> {
     while let Some(view) = changes.next().await? {
         page::print_line(global, &view)?;
     }
-    let message = "the server ended the watch (your sign-in may have ended); start it again";
+    let message =
+        "the server ended the watch, perhaps because your sign-in expired: start it again";
     Err(Failure::new(Code::Unreachable, message))
 }
 
-/// Shows what is decided, from the bytes whose hash is then signed.
+/// Shows the request, asks for confirmation, and sends the decision. What is shown comes from the
+/// bytes whose hash is then signed.
 async fn decide(
     client: &Client,
     global: &Global,
@@ -204,7 +215,7 @@ async fn decide(
     page::print_outcome(global, &decided.await?)
 }
 
-/// A review is no approval, nor the other way round.
+/// Refuses to review a request, and to decide an emergency.
 fn fits(view: &RequestView, verb: Verb) -> Result<(), Failure> {
     let is_review = verb == Verb::Review;
     if view.page.is_review == is_review {
@@ -212,7 +223,7 @@ fn fits(view: &RequestView, verb: Verb) -> Result<(), Failure> {
     }
     let what = match view.state {
         State::ReviewOpen | State::Reviewed => "is an emergency: use review",
-        _ => "is no emergency: use approve, deny or cancel",
+        _ => "is not an emergency: use approve, deny or cancel",
     };
     Err(Failure::new(Code::Usage, format!("{} {what}", view.id)))
 }

@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{client::choose, proto::v1};
 
-/// List the roles that are open to you, with the command that uses each.
+/// List the roles that you may have, with the command for each.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     target: Target,
-    /// Only roles that let you into this host.
+    /// Only roles for this host.
     #[arg(long)]
     host: Option<String>,
 }
@@ -53,7 +53,7 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 4 where nobody is signed in.
+    /// Returns code 4 if you are not signed in.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let signed = self.target.client()?.signed_in().await?;
         let roles = signed.roles(self.host.as_deref()).await?;
@@ -62,7 +62,7 @@ impl Args {
             roles: roles.into_iter().map(|role| Role::of(role, host)).collect(),
         };
         global.print(&roles, |roles| match roles.roles.as_slice() {
-            [] => "No role is open to you.".to_owned(),
+            [] => "The policy gives you no role.".to_owned(),
             roles => roles.iter().map(text).collect::<Vec<_>>().join("\n\n"),
         })
     }

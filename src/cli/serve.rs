@@ -8,23 +8,24 @@ use crate::{
     daemon::{self, Summary},
 };
 
-/// Run the server of a configuration file, until SIGTERM or Ctrl-C.
+/// Run the server until SIGTERM or Ctrl-C.
 ///
-/// SIGHUP reads the policy and the TLS certificate again; what is broken stays as it was, and the log says why.
-/// Works under systemd as Type=notify with a watchdog, and takes its socket.
+/// SIGHUP reads the policy and the TLS certificate again. A file that does not load changes
+/// nothing, and the log says why. Works under systemd as Type=notify, with a watchdog and its
+/// socket.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The server's configuration file.
     #[arg(long, value_name = "FILE", default_value = "/etc/daypass/daypass.toml")]
     config: PathBuf,
-    /// Read configuration, keys, certificate and policy, say what is wrong with them, and start nothing.
+    /// Check configuration, keys, certificate and policy, and do not start.
     #[arg(long)]
     check: bool,
-    /// Begin a new, empty ledger. Only for a server that has never run, or whose ledger is lost for good: locks and
-    /// revocations of the old one are gone, and clients and hosts that know it refuse the new one.
+    /// Begin a new, empty ledger. Only for a server that has never run, or whose ledger is lost:
+    /// its locks and revocations are gone, and clients and hosts that know it refuse the new one.
     #[arg(long, conflicts_with = "check")]
     new_ledger: bool,
-    /// Start although the clock is behind the ledger, because the ledger's times are the wrong ones.
+    /// Start although the clock is behind the ledger, if the ledger's times are wrong.
     #[arg(long, conflicts_with = "check")]
     accept_clock: bool,
 }
@@ -33,7 +34,7 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// What keeps the server from starting. What ends it later is in its log.
+    /// Returns the error that prevents the start. Later errors are in the log.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         if self.check {
             let summary = daemon::check(&Config::load(&self.config)?)?;

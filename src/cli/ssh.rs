@@ -1,4 +1,4 @@
-//! `daypass ssh`: get what is needed, then become ssh.
+//! `daypass ssh`: gets a pass if one is needed, then becomes ssh.
 
 use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::Command};
 
@@ -14,10 +14,10 @@ use crate::client::{
     ssh::{Destination, arguments, login_name},
 };
 
-/// Tells `daypass ensure` inside this ssh that this host is served already.
+/// Tells the `daypass ensure` of this ssh that the host has its pass already.
 pub(super) const SERVED: &str = "DAYPASS_SSH_HOST";
 
-/// Names an ssh configuration file to whatever ssh is started.
+/// Names an ssh configuration file for the ssh that is started.
 pub(super) const CONFIG: &str = "DAYPASS_SSH_CONFIG";
 
 /// The user's name on this machine.
@@ -25,18 +25,20 @@ pub(super) fn local_user() -> Option<String> {
     std::env::var("USER").ok()
 }
 
-/// Log in to a host: sign in where needed, get a pass (or use one that is still good), run ssh. Exits as ssh does.
+/// Log in to a host: sign in and get a pass if needed, then run ssh.
+///
+/// Exits with ssh's exit code.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     target: Target,
-    /// Where to. The user is by default the one the pass is for.
+    /// The host. The user is by default the login of the pass.
     #[arg(value_name = "[USER@]HOST")]
     destination: String,
-    /// The login name there, as in USER@HOST.
+    /// The login on the host, as in USER@HOST.
     #[arg(short = 'l', long = "login", value_name = "USER")]
     login: Option<String>,
-    /// The role; by default the one that demands what was given, an interactive one first.
+    /// The role. By default the one that demands what you gave, a role with a terminal first.
     #[arg(long)]
     role: Option<String>,
     #[command(flatten)]
@@ -49,10 +51,11 @@ pub struct Args {
         short = 'F',
         long = "ssh-config",
         env = CONFIG,
+        hide_env_values = true,
         value_name = "FILE"
     )]
     config: Option<PathBuf>,
-    /// A command to run there.
+    /// A command to run on the host.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
@@ -61,7 +64,8 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 3 where it is denied, 4 where nobody is signed in and nobody can be asked; else ssh's own.
+    /// Returns code 3 if the server denies the pass, and 4 if a sign-in is needed and there is no
+    /// terminal. Else the exit code is ssh's own.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         let destination = Destination::parse(&self.destination)?.with_login(self.login.clone())?;
@@ -110,15 +114,15 @@ impl Args {
         if let Some(config) = config {
             ssh.env(CONFIG, config);
         }
-        // Only returns where ssh cannot be started.
+        // Returns only if ssh cannot be started.
         let error = ssh.exec();
         Err(Failure::new(
             Code::Failure,
-            format!("failed to start ssh: {error}"),
+            format!("failed to start ssh: {error}; is OpenSSH installed?"),
         ))
     }
 
-    /// The same command, redeeming a request.
+    /// The same command, with a request to redeem.
     fn again(&self, id: u64) -> String {
         let mut words = format!("daypass ssh {} --request {id}", quoted(&self.destination));
         if let Some(role) = &self.role {

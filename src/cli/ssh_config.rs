@@ -16,24 +16,24 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Print the block for ssh_config.
+    /// Print the lines for ssh_config.
     Print {
-        /// Host name patterns; by default those the server names.
+        /// Host name patterns. By default those that the server names.
         #[arg(long = "host", value_name = "PATTERN")]
         hosts: Vec<String>,
     },
-    /// Write the block to a file of our own and add one Include line to ~/.ssh/config.
+    /// Write the lines to a file of Daypass, and add one Include line to ~/.ssh/config.
     Install {
-        /// Host name patterns; by default those the server names.
+        /// Host name patterns. By default those that the server names.
         #[arg(long = "host", value_name = "PATTERN")]
         hosts: Vec<String>,
         /// The file to add the line to.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
-    /// Take the Include line out again.
+    /// Remove the Include line and the file.
     Remove {
-        /// The file to take the line out of.
+        /// The file to remove the line from.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
@@ -43,7 +43,7 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where a file cannot be written, or no hosts are known.
+    /// Returns an error if a file cannot be written, or no hosts are known.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         let program = std::env::current_exe()?;
@@ -57,7 +57,12 @@ impl Args {
             Action::Install { hosts, config } => {
                 let config = file(config)?;
                 let changed = client.install_ssh_config(&program, &hosts, &config).await?;
-                report(global, changed, &config, "now includes daypass's block")
+                report(
+                    global,
+                    changed,
+                    &config,
+                    "now includes the lines of Daypass",
+                )
             }
             Action::Remove { config } => {
                 let config = file(config)?;
@@ -66,7 +71,7 @@ impl Args {
                     global,
                     changed,
                     &config,
-                    "no longer includes daypass's block",
+                    "no longer includes the lines of Daypass",
                 )
             }
         }
@@ -89,6 +94,6 @@ fn report(
     let value = serde_json::json!({ "changed": changed, "config": config });
     global.print(&value, |_| match changed {
         true => format!("{} {what}.", config.display()),
-        false => format!("{} was as it should be.", config.display()),
+        false => format!("{} needed no change.", config.display()),
     })
 }

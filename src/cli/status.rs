@@ -1,4 +1,5 @@
-//! `daypass status`: who is signed in, what is on disk, and which requests and reviews wait, where the server answers.
+//! `daypass status`: who is signed in and which passes are on disk. If the server answers, also
+//! which requests and reviews wait.
 
 use std::time::Duration;
 
@@ -20,11 +21,12 @@ use crate::client::{
     session::{Login, Session},
 };
 
-/// How many waiting requests are asked for.
+/// How many waiting requests are asked for at most.
 const WAITING: usize = 100;
 
-/// Show who is signed in, the passes that are valid, and the requests and reviews that wait. Exits with 4 where nobody is
-/// signed in.
+/// Show your sign-in, your valid passes, and the requests and reviews that wait.
+///
+/// Exits with 4 if you are not signed in.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -40,7 +42,7 @@ struct Status {
     label: Option<String>,
     expires: Option<u64>,
     passes: Vec<PassRow>,
-    /// None where the server was not asked, or did not answer.
+    /// None if the server was not asked, or did not answer.
     requests: Option<Vec<Waiting>>,
 }
 
@@ -62,7 +64,7 @@ struct PassRow {
     principals: Vec<String>,
     expires: u64,
     path: String,
-    /// The bastion that its way goes through, and the jump pass for it.
+    /// The bastion that the pass goes through, and the jump pass for it.
     jump: Option<Jump>,
 }
 
@@ -80,7 +82,7 @@ impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// 4 where nobody is signed in.
+    /// Returns code 4 if you are not signed in.
     pub async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         let mut status = status(&client, now())?;
@@ -120,22 +122,21 @@ fn status(client: &Client, now: u64) -> Result<Status, Failure> {
     })
 }
 
-/// What waits for this identity. A server that is away is no reason not to say the rest.
+/// The requests that wait for this identity. None, with a message, if the server does not answer:
+/// the rest of the status is still shown.
 async fn waiting(client: &Client, global: &Global) -> Option<Vec<Waiting>> {
     let asked = async { client.signed_in().await?.requests(false, WAITING).await };
     let asked = tokio::time::timeout(PATIENCE, asked).await;
     let why = match asked {
         Ok(Ok((view, _))) => return Some(view.iter().map(Waiting::of).collect()),
         Ok(Err(error)) => error.to_string(),
-        Err(_) => "it does not answer".to_owned(),
+        Err(_) => "the server does not answer".to_owned(),
     };
-    global.say(&format!(
-        "daypass: the server was not asked what waits: {why}"
-    ));
+    global.say(&format!("daypass: requests are not shown: {why}"));
     None
 }
 
-/// How long the server may take to say what waits.
+/// Time limit for asking the server.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Waiting {
@@ -168,7 +169,7 @@ impl Waiting {
     }
 }
 
-/// A key id is `LABEL/ROLE`, and a role has no slash.
+/// A pass on disk. Its key id is `LABEL/ROLE`, and a role has no slash.
 fn pass(place: &Place, certificate: &Certificate) -> PassRow {
     let key_id = certificate.key_id();
     PassRow {
@@ -229,7 +230,7 @@ fn passes(status: &Status) -> String {
     table(&rows)
 }
 
-/// The bastion, with the serial of the jump pass.
+/// The bastion, and the serial of the jump pass.
 fn way(pass: &PassRow) -> String {
     match &pass.jump {
         None => "-".to_owned(),

@@ -1,4 +1,5 @@
-//! The options of every command that talks to a server: which one, whose state, which roots. Flags mirror variables.
+//! The options of every command that talks to a server: its address, the state folder, and the
+//! roots for its TLS. Each option has a variable.
 
 use std::{io::Write as _, path::PathBuf};
 
@@ -11,27 +12,48 @@ use crate::{
 /// Heading of these options in the help of a command.
 const HEADING: &str = "Server and session";
 
-/// Which server, and where this user's session is.
+/// The server, and the folder of this user's session.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Target {
-    /// The server, https://HOST:PORT; by default the one of the last login.
-    #[arg(long, global = true, env = "DAYPASS_SERVER", hide_env_values = true, value_name = "URL", help_heading = HEADING)]
+    /// The server, https://HOST:PORT. By default the one of the last login.
+    #[arg(
+        long,
+        global = true,
+        env = "DAYPASS_SERVER",
+        hide_env_values = true,
+        value_name = "URL",
+        help_heading = HEADING
+    )]
     pub server: Option<String>,
-    /// The folder for session, keys and passes; by default $XDG_STATE_HOME/daypass.
-    #[arg(long, global = true, env = "DAYPASS_STATE_DIR", hide_env_values = true, value_name = "DIR", help_heading = HEADING)]
+    /// The folder for session, keys and passes. By default $XDG_STATE_HOME/daypass.
+    #[arg(
+        long,
+        global = true,
+        env = "DAYPASS_STATE_DIR",
+        hide_env_values = true,
+        value_name = "DIR",
+        help_heading = HEADING
+    )]
     pub state_dir: Option<PathBuf>,
-    /// PEM file of CA certificates for the server's TLS; by default the operating system's.
-    #[arg(long, global = true, env = "DAYPASS_CA_FILE", hide_env_values = true, value_name = "FILE", help_heading = HEADING)]
+    /// PEM file of CA certificates for the server's TLS. By default those of the operating system.
+    #[arg(
+        long,
+        global = true,
+        env = "DAYPASS_CA_FILE",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = HEADING
+    )]
     pub ca_file: Option<PathBuf>,
 }
 
 impl Target {
-    /// The client for it; no network yet.
+    /// The client for this server. Does not connect yet.
     ///
     /// # Errors
-    /// Where there is no home folder and none was named.
+    /// Returns an error if no state folder is named and there is no home folder.
     pub fn client(&self) -> Result<Client, Failure> {
-        // A variable that is set to nothing is as good as unset.
+        // An empty variable counts as unset.
         let named =
             |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
         let settings = Settings {
@@ -54,12 +76,12 @@ impl From<Error> for Failure {
     }
 }
 
-/// A note or a prompt while a command runs.
+/// Prints a message of the client library on stderr.
 fn say(message: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", output::clean_lines(message));
 }
 
-/// Unix seconds as people read them, in UTC.
+/// Unix seconds as text, in UTC.
 pub fn moment(seconds: u64) -> String {
     let format =
         time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
@@ -69,7 +91,7 @@ pub fn moment(seconds: u64) -> String {
         .unwrap_or_else(|| "the end of time".to_owned())
 }
 
-/// `53m` from `now` to `end`, or `expired`; for people, so one or two units.
+/// Time from `now` to `end` in one or two units, such as `53m`, or `expired`.
 pub fn left(now: u64, end: u64) -> String {
     match end.saturating_sub(now) {
         0 => "expired".to_owned(),

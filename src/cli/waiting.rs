@@ -1,5 +1,5 @@
-//! Waiting on the way: where a role answers with a request, whoever sits there (or said `--wait`) sees the time run
-//! and goes on when it is approved; everybody else gets the exact next command, at once.
+//! Waits for an approval if a role answers with a request: on a terminal, or with `--wait`.
+//! Otherwise the command ends and names the next one.
 
 use std::{
     io::{self, BufRead, IsTerminal, Write},
@@ -19,14 +19,15 @@ use crate::{
     reason,
 };
 
-/// What `--wait` without a duration means: as long as the request itself does.
+/// The duration of a plain `--wait`. No request lives longer.
 pub(super) const AS_LONG_AS_IT_LIVES: &str = "365d";
 
-/// Does `attempt` for `pass_request`; where that opens a request, waits for its approval and redeems it. `next` is the command
-/// that goes on with a request later.
+/// Runs `attempt` for `pass_request`. If that opens a request, waits for its approval and redeems it.
+/// `next` is the command that redeems a request later.
 ///
 /// # Errors
-/// 5 with that command where nobody waits, or nobody approved in time; 3 where somebody said no.
+/// Returns code 5, with that command, if the user does not wait or the approval is late. Returns
+/// code 3 if the request is denied.
 pub(super) async fn waiting<T>(
     client: &Client,
     global: &Global,
@@ -52,7 +53,7 @@ pub(super) async fn waiting<T>(
     }
 }
 
-/// Waits for one request's approval, with the time that is left on stderr.
+/// Waits for the approval of a request, and shows the remaining time on stderr.
 ///
 /// # Errors
 /// As [`waiting`].
@@ -80,17 +81,18 @@ pub(super) async fn approved(
     Err(pending(id, next))
 }
 
-/// Exit code 5, and the command that goes on.
+/// The failure of a request that waits: code 5, and the command that redeems it.
 pub(super) fn pending(id: u64, next: &str) -> Failure {
-    let message =
-        format!("request {id} waits for somebody else's approval; when it is approved: {next}");
+    let message = format!(
+        "request {id} waits for another person's approval; when it is approved, run: {next}"
+    );
     Failure::new(Code::Pending, message).because(reason::REQUEST_PENDING)
 }
 
-/// A line from whoever sits at the terminal.
+/// Asks the user a question, and returns the answer without spaces around it.
 ///
 /// # Errors
-/// Where nothing can be read.
+/// Returns an error if stdin cannot be read.
 pub(super) async fn asked(question: &str) -> Result<String, Failure> {
     let mut stderr = io::stderr();
     write!(stderr, "{}", clean_lines(question)).and_then(|()| stderr.flush())?;
@@ -102,7 +104,7 @@ pub(super) async fn asked(question: &str) -> Result<String, Failure> {
     Ok(line.trim().to_owned())
 }
 
-/// A word of a command line, as a shell takes it.
+/// Quotes a word for a shell, if it needs quotes.
 pub(super) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -111,7 +113,7 @@ pub(super) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// One attempt: what it came to, or the request that waits.
+/// Runs one attempt. Returns its result, or the request that waits.
 async fn once<T>(
     client: &Client,
     global: &Global,
@@ -125,7 +127,7 @@ async fn once<T>(
     .await
 }
 
-/// How long to wait: as said, or as long as it takes where somebody watches.
+/// The time to wait: `wait` if given, unlimited on a terminal, else none.
 fn patience(global: &Global, wait: Option<Duration>) -> Option<Duration> {
     let usual = || humantime::parse_duration(AS_LONG_AS_IT_LIVES).ok();
     wait.or_else(|| is_interactive(global).then(usual).flatten())
@@ -137,7 +139,8 @@ fn wants_reason(global: &Global, pass_request: &PassRequest, failure: &Failure) 
         && is_interactive(global)
 }
 
-/// The line that says how a request stands: rewritten every second on a terminal, else written where it changes.
+/// The state of a request on one line. On a terminal it is rewritten every second, else written at
+/// each change.
 #[derive(Default)]
 struct Countdown {
     last: Option<usize>,
@@ -163,7 +166,7 @@ impl Countdown {
         } else {
             writeln!(stderr, "{} {} left", clean(&line), left(0, seconds))
         };
-        // A terminal that has gone is no reason to stop waiting.
+        // The wait goes on if the terminal is gone.
         let _ = written.and_then(|()| stderr.flush());
         self.last = Some(given);
     }
@@ -183,7 +186,7 @@ pub(super) fn redeem(role: &str, id: u64) -> String {
     format!("daypass pass --role {} --request {id}", quoted(role))
 }
 
-/// Whether a pass's request is still of use, for people: `29m`, or nothing for a review.
+/// Remaining time of a request, such as `29m`; `-` for a review.
 pub(super) fn life(view: &RequestView) -> String {
     match view.expires_at {
         0 => "-".to_owned(),

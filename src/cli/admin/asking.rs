@@ -1,4 +1,5 @@
-//! What an administrator is told and asked before an order: whom a name covers, and whether it is meant.
+//! Shows an administrator whom an order covers, and asks for confirmation if it looks like a
+//! mistake.
 
 use std::fmt::Write as _;
 
@@ -15,25 +16,27 @@ use crate::{
     reason,
 };
 
-/// So many covered identities are shown; JSON has all.
+/// The most covered identities that are shown. JSON has all.
 const SHOWN: usize = 20;
 
-/// An order that the user wants.
+/// The order that the user typed.
 pub(super) struct Wanted<'a> {
     pub(super) verb: Verb,
     pub(super) target: &'a Target,
     pub(super) reason: &'a str,
     /// Whether the session's own key is the target.
     pub(super) is_own_key: bool,
-    /// `--yes`
+    /// Whether `--yes` was given.
     pub(super) yes: bool,
 }
 
 impl Wanted<'_> {
-    /// Says whom the order covers. Asks if its name is not known or is the administrator's own.
+    /// Says whom the order covers. Asks for confirmation if the name is unknown or the
+    /// administrator's own.
     ///
     /// # Errors
-    /// [`Code::Usage`] if it has to ask and there is no terminal; [`Code::Failure`] after a no.
+    /// Returns [`Code::Usage`] if it must ask and there is no terminal, and [`Code::Failure`] if
+    /// the administrator does not confirm.
     pub(super) async fn agree(&self, global: &Global, preview: &Preview) -> Result<(), Failure> {
         if !global.is_json() && !preview.covers.is_empty() {
             global.say(&format!(
@@ -50,20 +53,17 @@ impl Wanted<'_> {
         }
         let verb = word(self.verb);
         if !is_interactive(global) {
-            let message = format!(
-                "{doubt}; to {verb} it all the same, type: {}",
-                self.command()
-            );
+            let message = format!("{doubt}; to {verb} it anyway, run: {}", self.command());
             return Err(Failure::new(Code::Usage, message).because(reason::CONFIRMATION_NEEDED));
         }
-        let answer = asked(&format!("{doubt}. To {verb} it all the same, type yes: ")).await?;
+        let answer = asked(&format!("{doubt}. To {verb} it anyway, type yes: ")).await?;
         match answer.eq_ignore_ascii_case("yes") {
             true => Ok(()),
             false => Err(Failure::new(Code::Failure, "nothing was changed")),
         }
     }
 
-    /// Why the order may not be meant.
+    /// Why the order may be a mistake.
     fn doubt(&self, preview: &Preview) -> Option<String> {
         if preview.covers_caller || self.is_own_key {
             return Some(match self.verb {
@@ -91,7 +91,7 @@ impl Wanted<'_> {
         Some(doubt)
     }
 
-    /// The command that does not ask.
+    /// The same command with `--yes`.
     fn command(&self) -> String {
         let reason = match self.reason {
             "" => String::new(),
@@ -102,7 +102,7 @@ impl Wanted<'_> {
             (_, Target::Key(key)) => format!("--key {}", quoted(key)),
             (_, Target::Identity(name)) if name.starts_with('-') => format!("-- {}", quoted(name)),
             (_, Target::Identity(name)) => quoted(name),
-            // Of these nothing is asked.
+            // These orders need no confirmation.
             (_, Target::Role(_) | Target::Serial(_) | Target::Before(_)) => String::new(),
         };
         format!("daypass admin {}{reason} --yes {target}", word(self.verb))

@@ -1,4 +1,4 @@
-//! `daypass admin webhooks`: what became of deliveries, and letting dead letters be tried again.
+//! `daypass admin webhooks`: the state of deliveries, and another try for those that were given up.
 
 use serde::Serialize;
 
@@ -18,10 +18,10 @@ pub(super) struct Args {
 enum Action {
     /// List the deliveries that were given up.
     Dead {
-        /// Of this webhook alone.
+        /// Only those of this webhook.
         name: Option<String>,
     },
-    /// Let deliveries that were given up be tried again.
+    /// Try deliveries again that were given up.
     Retry {
         /// The webhook.
         name: String,
@@ -114,7 +114,8 @@ fn print_dead(
     let is_wanted = |it: &v1::Webhook| name.as_ref().is_none_or(|name| *name == it.name);
     let wanted: Vec<_> = webhooks.into_iter().filter(is_wanted).collect();
     if let (Some(name), true) = (&name, wanted.is_empty()) {
-        let message = format!("there is no webhook {name:?}; see: daypass admin webhooks");
+        let message =
+            format!("there is no webhook {name:?}; list them with: daypass admin webhooks");
         return Err(Failure::new(Code::Failure, message));
     }
     let dead = wanted.into_iter().flat_map(|webhook| {
@@ -131,7 +132,7 @@ fn print_dead(
     let dead: Vec<Dead> = dead.collect();
     global.print(&serde_json::json!({ "dead": dead }), |_| {
         if dead.is_empty() {
-            return "Nothing was given up.".to_owned();
+            return "No delivery was given up.".to_owned();
         }
         let head = ["NAME", "INDEX", "TYPE", "GIVEN UP", "ATTEMPTS", "ERROR"].map(str::to_owned);
         let rows = dead.iter().map(|it| {

@@ -15,27 +15,28 @@ use crate::{
     host::doctor::{DoctorReport, Level, Question, Verdict, examine},
 };
 
-/// More than any certificate.
+/// Bytes of the longest file that is read; a certificate is shorter.
 const LARGEST: u64 = 1024 * 1024;
 
-/// Say which passes this host would refuse, and why; exits with 1 where something is wrong.
+/// Check this host, and say which passes it would refuse, and why.
 ///
-/// Asks sshd what is in force (sshd -T) and compares it with what `host setup` and `host sync` wrote. Changes nothing.
+/// Asks sshd what is in force (sshd -T), and compares it with what `host setup` and `host sync`
+/// wrote. Changes nothing. Exits with 1 if something is wrong.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A certificate (P-cert.pub): would it be taken here?
+    /// A certificate (P-cert.pub) to check against this host.
     #[arg(long, value_name = "CERT")]
     pass: Option<PathBuf>,
-    /// The login name to look at; `Match` blocks are then evaluated for it.
+    /// A login to check. `Match` blocks are evaluated for it.
     #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// Where the login would come from, for `Match` blocks.
+    /// The address that the login comes from, for `Match` blocks.
     #[arg(long, value_name = "ADDRESS")]
     address: Option<std::net::IpAddr>,
-    /// How old the last sync may be.
+    /// The longest time since the last sync.
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = humantime::parse_duration)]
     max_age: Duration,
-    /// The sshd to ask; by default the one in /usr/sbin.
+    /// The sshd to ask. By default the one in /usr/sbin.
     #[arg(long, value_name = "PATH")]
     sshd: Option<PathBuf>,
     #[command(flatten)]
@@ -55,7 +56,7 @@ impl Args {
         {
             return Err(Failure::new(
                 Code::Usage,
-                format!("{user:?} is no login name"),
+                format!("{user:?} is not a login name"),
             ));
         }
         let question = Question {
@@ -71,7 +72,7 @@ impl Args {
         if report.healthy {
             return Ok(());
         }
-        // The report has said it all.
+        // The report is the message.
         Err(Failure::new(Code::Failure, ""))
     }
 }
@@ -80,7 +81,7 @@ fn read_pass(path: &PathBuf) -> Result<Certificate, Failure> {
     let wrong = |error: &dyn std::fmt::Display| {
         Failure::new(
             Code::Usage,
-            format!("{} is no OpenSSH certificate: {error}", path.display()),
+            format!("{} is not an OpenSSH certificate: {error}", path.display()),
         )
     };
     let mut text = String::new();
@@ -117,7 +118,7 @@ fn text_of_pass(pass: &Verdict) -> Vec<String> {
     let head = format!("pass {} ({})", pass.serial, clean(&pass.key_id));
     let mut lines = vec![match pass.accepted {
         true => format!(
-            "{head} is taken here, for: {}",
+            "{head} is accepted here, for: {}",
             clean(&pass.logins.join(", "))
         ),
         false => format!("{head} is {} here:", bold("REFUSED")),

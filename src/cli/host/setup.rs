@@ -14,28 +14,42 @@ use crate::{
     host::setup::{SetupOptions, SetupReport, TrustedBy, setup},
 };
 
-/// Make sshd trust the CA: keys, an empty revocation list, and a file in sshd_config.d.
+/// Make sshd trust the CA: write its keys, an empty revocation list and a file in sshd_config.d.
 ///
-/// sshd itself is asked whether it takes the result (sshd -t, sshd -T); where it does not, everything is put back. Running
-/// it again changes nothing, or brings it up to date. sshd is not reloaded: the last lines say how.
+/// Asks sshd whether it accepts the result (sshd -t, sshd -T). If it does not, everything is put
+/// back. It can be run again at any time, and then updates what has changed. It does not reload
+/// sshd: the last lines say how.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The CA, https://HOST:PORT.
-    #[arg(long, env = "DAYPASS_SERVER", value_name = "URL")]
+    #[arg(
+        long,
+        env = "DAYPASS_SERVER",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     server: String,
-    /// A host group of the policy that this host belongs to; may be repeated. Without any, passes name plain logins.
+    /// A host group of the policy that this host belongs to. May be repeated. Without it, the host
+    /// accepts passes for plain logins.
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<String>,
-    /// PEM file of CA certificates for the server's TLS; by default the operating system's.
-    #[arg(long, env = "DAYPASS_CA_FILE", value_name = "FILE")]
+    /// PEM file of CA certificates for the server's TLS. By default those of the operating system.
+    #[arg(
+        long,
+        env = "DAYPASS_CA_FILE",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
     ca_file: Option<PathBuf>,
-    /// A CA key you know, SHA256:...; may be repeated. Other keys are then taken only where it has signed them.
+    /// The fingerprint of a CA key that you know. May be repeated. Other keys are accepted only if
+    /// this key has signed them.
     #[arg(long = "ca-fingerprint", value_name = "SHA256:...")]
     pins: Vec<Fingerprint>,
-    /// The sshd to ask; by default the one in /usr/sbin.
+    /// The sshd to ask. By default the one in /usr/sbin.
     #[arg(long, value_name = "PATH")]
     sshd: Option<PathBuf>,
-    /// The user that sshd runs the principals command as; for an sshd that is not root's, its own.
+    /// The user that runs sshd's principals command. For an sshd that does not run as root, its own
+    /// user.
     #[arg(long, value_name = "USER", default_value = "nobody")]
     principals_user: String,
     #[command(flatten)]
@@ -62,7 +76,7 @@ impl Args {
 }
 
 fn text(report: &SetupReport) -> String {
-    let mut text = format!("This host takes passes of {}", clean(&report.server));
+    let mut text = format!("This host accepts passes of {}", clean(&report.server));
     match report.groups.as_slice() {
         [] => text.push_str(" for plain login names.\n\n"),
         groups => {
@@ -86,7 +100,7 @@ fn text(report: &SetupReport) -> String {
              the CA's, or pin them: --ca-fingerprint SHA256:...\n\n",
         );
     }
-    text.push_str("sshd takes this configuration. What is left to do:\n");
+    text.push_str("sshd accepts this configuration. What is left to do:\n");
     let mut steps = vec!["daypass host sync                             fetch revocations now"];
     if report.changed {
         steps.insert(0, "systemctl reload ssh                          (on some systems: sshd) puts it in force");

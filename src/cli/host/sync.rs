@@ -11,8 +11,8 @@ use crate::{
 
 /// Fetch CA keys and revocations; a timer runs this every few minutes.
 ///
-/// What is empty, broken, older, or not signed by a CA key this host trusts is refused, and sshd goes on with the last
-/// good one. sshd needs no reload.
+/// Refuses a file that is empty, broken, older, or not signed by a CA key that this host trusts.
+/// sshd then goes on with the last good one. sshd needs no reload.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]

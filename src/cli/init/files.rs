@@ -1,4 +1,4 @@
-//! Writing new files, all or none, and never over an old one.
+//! Writes new files, all or none. Never overwrites a file.
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
@@ -24,7 +24,7 @@ pub(super) enum Privacy {
     Public,
 }
 
-/// A file to be.
+/// A file to write.
 pub(super) struct File {
     pub(super) name: &'static str,
     privacy: Privacy,
@@ -32,7 +32,7 @@ pub(super) struct File {
 }
 
 impl File {
-    /// The text gets one newline at its end.
+    /// A file whose text ends in a newline.
     pub(super) fn new(name: &'static str, privacy: Privacy, text: impl Into<String>) -> Self {
         let mut text = Zeroizing::new(text.into());
         if !text.ends_with('\n') {
@@ -71,7 +71,7 @@ impl File {
 /// Refuses a folder that holds one of them.
 ///
 /// # Errors
-/// With their names.
+/// Returns their names.
 pub(super) fn expect_none(folder: &Path, files: &[File]) -> Result<(), Failure> {
     let there: Vec<_> = files
         .iter()
@@ -89,7 +89,7 @@ pub(super) fn expect_none(folder: &Path, files: &[File]) -> Result<(), Failure> 
     Err(Failure::new(Code::Failure, message))
 }
 
-/// Writes them in order, for `owner` if one is named. If one fails, those before it are removed again.
+/// Writes the files in order, for `owner` if one is named. If one fails, removes those before it.
 pub(super) fn write_new(
     folder: &Path,
     files: &[File],
@@ -109,7 +109,7 @@ pub(super) fn write_new(
     Ok(())
 }
 
-/// A folder that is there stays as it is.
+/// Makes the folder if it is missing.
 fn make_folder(folder: &Path, owner: Option<&Owner>) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());

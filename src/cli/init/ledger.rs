@@ -1,4 +1,4 @@
-//! The empty ledger of a new server. Without it the first start could not be told from one that lost its ledger.
+//! Makes the empty ledger of a new server, so that a start without a ledger means a lost one.
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{config::Config, daemon};
 
-/// Refuses a folder that has a ledger: the new key would not be its key.
+/// Refuses a folder that has a ledger, whose key is another one.
 ///
 /// # Errors
-/// With what to do.
+/// Returns what to do.
 pub(super) fn expect_none(folder: &Path) -> Result<(), Failure> {
     let there = ["ledger.db", "checkpoint"]
         .into_iter()
@@ -38,7 +38,7 @@ pub(super) fn expect_none(folder: &Path) -> Result<(), Failure> {
 /// Begins an empty ledger in the configuration's state folder, for `owner` if one is named.
 ///
 /// # Errors
-/// If the folder cannot be made or written.
+/// Returns an error if the folder cannot be made or written.
 pub(super) async fn begin(config: &Config, owner: Option<&Owner>) -> Result<(), Failure> {
     let folder = &config.state;
     let failed = |error: io::Error| {

@@ -1,4 +1,5 @@
-//! What `daypass init` says is to be done next. Each command stands on a line of its own and works as it is printed.
+//! The next steps that `daypass init` prints. Each command is on a line of its own, and works as
+//! printed.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use crate::{
     config::POLICY_FILE,
 };
 
-/// For people.
+/// The files and the next steps as text.
 pub(super) fn steps(made: &Made) -> String {
     let dir = output::clean(&made.dir.display().to_string()).into_owned();
     let file = |name: &str| quoted(&format!("{}/{name}", dir.trim_end_matches('/')));
@@ -24,10 +25,10 @@ pub(super) fn steps(made: &Made) -> String {
     for (number, step) in all(made, &dir, file).iter().enumerate() {
         text.push_str(&format!("  {}. {}\n", number + 1, step.join("\n       ")));
     }
-    text + "\nKeep ca_key and ledger_key secret and backed up: with ca_key, anyone can log in everywhere."
+    text + "\nKeep ca_key and ledger_key secret and backed up: a person with ca_key can log in everywhere."
 }
 
-/// Each step: what it is, then its commands.
+/// Each step: a title, then its commands.
 fn all(made: &Made, dir: &str, file: impl Fn(&str) -> String) -> Vec<Vec<String>> {
     let (server, policy, certificate) =
         (file(SERVER_FILE), file(POLICY_FILE), file(TLS_CERTIFICATE));
@@ -41,7 +42,7 @@ fn all(made: &Made, dir: &str, file: impl Fn(&str) -> String) -> Vec<Vec<String>
         format!("Say in {policy} who gets what; the tests at its end say what must stay so:"),
         format!("daypass policy test {policy}"),
     ]);
-    // Its files are for one account: the check must not be made by another.
+    // Only the owner can read the files, so the owner makes the check.
     let run_as = match &made.owner {
         Some(owner) if is_root() => format!("runuser -u {owner} -- "),
         _ => String::new(),
@@ -76,10 +77,10 @@ fn all(made: &Made, dir: &str, file: impl Fn(&str) -> String) -> Vec<Vec<String>
     steps
 }
 
-/// The folder whose configuration the units in systemd/ read.
+/// The configuration folder of the units in systemd/.
 const UNITS_FOLDER: &str = "/etc/daypass";
 
-/// How the server is started: by the units, whose account must own the files, or by hand.
+/// The step that starts the server: by the units, whose account must own the files, or by hand.
 fn run(made: &Made, dir: &str, server: &str, run_as: &str) -> Vec<String> {
     let by_hand = format!("{run_as}daypass serve --config {server}");
     let is_units = std::path::absolute(&made.dir).is_ok_and(|dir| dir == Path::new(UNITS_FOLDER));

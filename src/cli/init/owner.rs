@@ -1,4 +1,4 @@
-//! Whose the files are: by default the user's who runs `init`; with `--owner`, another account's.
+//! The owner of the files: by default the user who runs `init`, with `--owner` another account.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use super::super::{Failure, failure::Code, output::clean};
 /// The account of `systemd/daypass.service`.
 pub(super) const UNITS_USER: &str = "daypass";
 
-/// Its `StateDirectory`.
+/// The `StateDirectory` of `systemd/daypass.service`.
 pub(super) const UNITS_STATE: &str = "/var/lib/daypass";
 
 /// An account of this machine.
@@ -27,7 +27,7 @@ impl Owner {
     /// The account of this name, with its first group.
     ///
     /// # Errors
-    /// 2 if there is no such account.
+    /// Returns code 2 if there is no such account.
     pub(super) fn find(name: &str) -> Result<Self, Failure> {
         let id = |option: &str| id(&[option, "--", name]);
         match (id("-u"), id("-g")) {
@@ -47,21 +47,21 @@ impl Owner {
         }
     }
 
-    /// Gives an open file or folder to the account.
+    /// Makes the account the owner of an open file or folder.
     pub(super) fn own(&self, file: &std::fs::File) -> io::Result<()> {
         fchown(file, Some(self.user), Some(self.group))
     }
 
-    /// Checks that the account can read what is in a folder that is there already.
+    /// Checks that the account can enter an existing folder.
     ///
     /// # Errors
-    /// With the line that mends it.
+    /// Returns the command that repairs it.
     pub(super) fn expect_entry(&self, folder: &Path) -> Result<(), Failure> {
         let Ok(metadata) = folder.metadata() else {
             return Ok(());
         };
-        let everyone = metadata.permissions().mode() & 0o005 == 0o005;
-        if metadata.uid() == self.user || self.user == 0 || everyone {
+        let is_open = metadata.permissions().mode() & 0o005 == 0o005;
+        if metadata.uid() == self.user || self.user == 0 || is_open {
             return Ok(());
         }
         let (folder, name) = (folder.display(), &self.name);
@@ -72,7 +72,7 @@ impl Owner {
     }
 }
 
-/// Whether root runs this.
+/// Whether this process runs as root.
 pub(super) fn is_root() -> bool {
     id(&["-u"]) == Some(0)
 }

@@ -1,7 +1,8 @@
-//! The markup of the manual: a small part of Markdown, read into blocks. Rendering is in the sibling files.
+//! The markup of the manual: a small part of Markdown, read into blocks. Rendering is in the
+//! sibling files.
 //!
-//! Known are one `# title`, `## headings`, paragraphs, `- ` and `1. ` lists, fenced code, `code` and *emphasis*. A page of
-//! the manual that uses more does not parse; a test reads them all.
+//! Known are one `# title`, `## headings`, paragraphs, `- ` and `1. ` lists, fenced code, `code`
+//! and *emphasis*. A page of the manual that uses more does not parse; a test reads them all.
 
 /// A page: its title and what follows.
 #[derive(Debug, PartialEq, Eq)]

@@ -44,7 +44,8 @@ fn plain(spans: &[Span]) -> String {
     words.collect()
 }
 
-/// `text` behind `first`, in lines of at most [`WIDTH`] columns if its words allow. Further lines stand below the first word.
+/// `text` behind `first`, in lines of at most [`WIDTH`] columns if its words allow. Further lines
+/// stand below the first word.
 pub(in crate::cli) fn wrapped(first: &str, text: &str) -> String {
     let indent = " ".repeat(first.len());
     let mut lines = String::new();
@@ -63,6 +64,15 @@ pub(in crate::cli) fn wrapped(first: &str, text: &str) -> String {
         }
     }
     lines + &line + "\n"
+}
+
+/// `text` in lines of at most [`WIDTH`] columns. Lines that are indented stay as they are.
+pub(in crate::cli) fn paragraphs(text: &str) -> String {
+    let line = |line: &str| match line.starts_with(' ') {
+        true => format!("{line}\n"),
+        false => wrapped("", line),
+    };
+    text.lines().map(line).collect()
 }
 
 #[cfg(test)]

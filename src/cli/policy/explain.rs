@@ -1,4 +1,5 @@
-//! `daypass policy explain`: why an identity does or does not get a role, from a file of claims or a past event.
+//! `daypass policy explain`: says why an identity does or does not get a role. The identity comes
+//! from a file of claims or from a past event.
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
@@ -15,7 +16,7 @@ use crate::{
     ssh::options::Extension,
 };
 
-/// Whose ask of which role, under which policy.
+/// The policy, and the ask to explain.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The policy file.
@@ -29,16 +30,16 @@ pub(super) struct Args {
         conflicts_with = "event"
     )]
     claims: Option<PathBuf>,
-    /// A past ask: its index in the ledger (the serial of a pass).
+    /// A past ask, by its index in the ledger (the serial of a pass).
     #[arg(long, value_name = "INDEX", requires = "export")]
     event: Option<u64>,
-    /// The ledger's export that holds the event (`daypass ledger export`).
+    /// The export of the ledger that has the event (`daypass ledger export`).
     #[arg(long, value_name = "FILE", requires = "event")]
     export: Option<PathBuf>,
-    /// The role; all roles by default.
+    /// The role. By default all roles.
     #[arg(long)]
     role: Option<String>,
-    /// A value for a hole of the role's command.
+    /// A parameter of the role's command.
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     params: Vec<(String, String)>,
     /// The host the pass is for.
@@ -53,22 +54,22 @@ pub(super) struct Args {
     /// The address the ask comes from.
     #[arg(long, value_name = "IP")]
     source_address: Option<IpAddr>,
-    /// When it is asked (RFC 3339); by default now, or when the event was.
+    /// The time of the ask (RFC 3339). By default now, or the time of the event.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     at: Option<OffsetDateTime>,
-    /// The token is bound to no key (device flow); for a past ask, the ledger says.
+    /// Explain for a token that is bound to no key (device flow). For a past ask, the ledger says.
     #[arg(long)]
     unbound: bool,
 }
 
-/// Who asked what, from where.
+/// The person, the ask and the address.
 pub(super) struct Subject {
     pub(super) issuer: String,
     pub(super) name: String,
     pub(super) claims: Map<String, Value>,
     pub(super) ask: Ask,
     pub(super) caller: Option<IpAddr>,
-    /// When, where it is known.
+    /// The time of the ask, if it is known.
     at: Option<OffsetDateTime>,
     /// Whether the token was bound to no key.
     is_unbound: bool,
@@ -123,7 +124,7 @@ impl Args {
         Ok(subject)
     }
 
-    /// What the command line says comes before what the event says.
+    /// Applies the options, which override what the event says.
     fn change(&self, subject: &mut Subject) {
         let ask = &mut subject.ask;
         if let Some(role) = &self.role {
@@ -139,19 +140,19 @@ impl Args {
 
 fn moment(text: &str) -> Result<OffsetDateTime, String> {
     OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| format!("{text:?} is no moment; write one such as 2026-01-05T09:00:00Z"))
+        .map_err(|_| format!("invalid time {text:?}: write one such as 2026-01-05T09:00:00Z"))
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {
     let (name, value) = text
         .split_once('=')
-        .ok_or_else(|| format!("{text:?} is no parameter; write NAME=VALUE"))?;
+        .ok_or_else(|| format!("invalid parameter {text:?}: write NAME=VALUE"))?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
 fn from_claims(text: &str) -> Result<Subject, Failure> {
     let claims: Map<String, Value> = serde_json::from_str(text)
-        .map_err(|error| usage(format!("the claims are no JSON object: {error}")))?;
+        .map_err(|error| usage(format!("the claims are not a JSON object: {error}")))?;
     let text = |name: &str| {
         claims
             .get(name)
@@ -170,7 +171,8 @@ fn from_claims(text: &str) -> Result<Subject, Failure> {
     })
 }
 
-/// As the server does: an e-mail address counts only when the issuer says that it is verified.
+/// The claims as the policy sees them. As on the server, an e-mail address counts only if the
+/// issuer says that it is verified.
 fn usable(mut claims: Map<String, Value>) -> Map<String, Value> {
     if claims.get("email_verified") != Some(&Value::Bool(true)) {
         claims.remove("email");
@@ -178,7 +180,7 @@ fn usable(mut claims: Map<String, Value>) -> Map<String, Value> {
     claims
 }
 
-/// The event on its line of an export.
+/// Finds an event in an export.
 fn event_at(export: &str, index: u64) -> Result<Event, Failure> {
     let events = export.lines().take_while(|line| !line.is_empty());
     let line = usize::try_from(index)
@@ -214,7 +216,7 @@ fn from_event(event: Event) -> Result<Subject, Failure> {
         } => (past(who, &ask)?, unbound),
         _ => {
             return Err(usage(format!(
-                "event {} is no ask; name one that was issued or denied",
+                "event {} is not an ask: name one that was issued or denied",
                 event.index
             )));
         }
@@ -226,10 +228,10 @@ fn from_event(event: Event) -> Result<Subject, Failure> {
     })
 }
 
-/// Who asked what, as an event holds it.
+/// The person and the ask of an event.
 pub(super) fn past(who: Actor, asked: &RequestDetails) -> Result<Subject, Failure> {
     let Value::Object(claims) = who.claims else {
-        return Err(usage("the event holds no claims"));
+        return Err(usage("the event has no claims"));
     };
     let networks: Result<Vec<IpNet>, String> = asked
         .source_addresses

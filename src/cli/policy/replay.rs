@@ -1,4 +1,5 @@
-//! `daypass policy replay`: every past ask of the ledger against a new policy file, and each decision that would change.
+//! `daypass policy replay`: decides every past ask of the ledger by a new policy file, and shows
+//! each decision that would change.
 
 mod history;
 
@@ -25,17 +26,18 @@ use crate::{
 };
 use history::{Requests, past};
 
-/// Which past, against which policy.
+/// The new policy, and the past asks.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     target: Target,
     /// The new policy file.
     file: PathBuf,
-    /// Only asks since then: a duration back from now (30d), a date, or an RFC 3339 time.
+    /// Only asks since then: a duration before now (30d), a date, or an RFC 3339 time.
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
-    /// A ledger's export (`daypass ledger export`); by default the server's ledger is downloaded and verified.
+    /// An export of the ledger (`daypass ledger export`). By default the server's ledger is
+    /// downloaded and verified.
     #[arg(long, value_name = "FILE")]
     export: Option<PathBuf>,
 }
@@ -49,7 +51,7 @@ struct Replayed {
     not_judged: Vec<NotJudged>,
 }
 
-/// An ask that this replay says nothing about.
+/// An ask that this replay cannot decide.
 #[derive(Serialize)]
 struct NotJudged {
     index: u64,
@@ -95,12 +97,12 @@ fn since(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, Failure> {
     back.or_else(moment).or_else(date).ok_or_else(|| {
         Failure::new(
             Code::Usage,
-            format!("--since {text:?} is no time; write one such as 30d, 2026-01-05 or 2026-01-05T09:00:00Z"),
+            format!("invalid --since {text:?}: use 30d, 2026-01-05 or 2026-01-05T09:00:00Z"),
         )
     })
 }
 
-/// An export's events stand one a line, before the first empty line.
+/// The events of an export, one a line, before the first empty line.
 fn replay(
     policy: &Policy,
     name: String,
@@ -121,7 +123,10 @@ fn replay(
     for (index, leaf) in (0..).zip(leaves) {
         match Event::parse(leaf) {
             Err(_) if index == 0 => {
-                return Err(Failure::new(Code::Usage, "this is no export of a ledger"));
+                return Err(Failure::new(
+                    Code::Usage,
+                    "the file is not an export of a ledger: make one with daypass ledger export",
+                ));
             }
             Err(error) => replayed.leave(index, error.to_string()),
             Ok(event) => {

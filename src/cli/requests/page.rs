@@ -1,4 +1,4 @@
-//! How requests are printed. What was asked comes from the event's own bytes.
+//! Prints requests. What was asked comes from the bytes of the ledger event.
 
 use serde::Serialize;
 
@@ -58,19 +58,19 @@ struct Listed<'a> {
     requests: Vec<Printed<'a>>,
 }
 
-/// One request in full.
+/// Prints one request in full.
 pub(in crate::cli) fn print(global: &Global, view: &RequestView) -> Result<(), Failure> {
     global.print(&printed(view), |_| text(view))
 }
 
-/// What a decision came to.
+/// Prints the state after a decision.
 pub(super) fn print_outcome(global: &Global, view: &RequestView) -> Result<(), Failure> {
     global.print(&printed(view), |_| {
         format!("request {}: {}", view.id, word(view.state))
     })
 }
 
-/// A change, on one line.
+/// Prints a change on one line.
 pub(super) fn print_line(global: &Global, view: &RequestView) -> Result<(), Failure> {
     if global.is_json() {
         return write_line(&serde_json::to_string(&printed(view))?);
@@ -78,7 +78,7 @@ pub(super) fn print_line(global: &Global, view: &RequestView) -> Result<(), Fail
     write_line(&row(view).map(|cell| clean(&cell).into_owned()).join("  "))
 }
 
-/// A table of requests.
+/// Prints a table of requests.
 pub(super) fn print_all(global: &Global, view: &[RequestView]) -> Result<(), Failure> {
     let listed = Listed {
         requests: view.iter().map(printed).collect(),
@@ -96,7 +96,7 @@ pub(super) fn print_all(global: &Global, view: &[RequestView]) -> Result<(), Fai
     })
 }
 
-/// One request for people.
+/// One request as text.
 pub(super) fn text(view: &RequestView) -> String {
     let page = &view.page;
     let some = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
