@@ -6,6 +6,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use ssh_key::PublicKey;
 
+use crate::ssh::wire;
+
 /// The SSHSIG namespace of possession proofs. A signature made for anything else does not count.
 pub const POSSESSION_NAMESPACE: &str = "daypass-issue@v1";
 
@@ -24,8 +26,7 @@ const POSSESSION_DOMAIN: &[u8] = b"daypass-issue@v1";
 /// Fails only for a key that has no blob.
 pub fn commitment(key: &PublicKey, secret: &[u8]) -> Result<String, ssh_key::Error> {
     let mut material = COMMITMENT_DOMAIN.to_vec();
-    put_string(&mut material, &key.to_bytes()?);
-    put_string(&mut material, secret);
+    material.extend(wire::strings(&[&key.to_bytes()?, secret]));
     Ok(URL_SAFE_NO_PAD.encode(Sha256::digest(&material)))
 }
 
@@ -49,20 +50,13 @@ pub fn possession_message(
     key: &PublicKey,
     ask: &[u8],
 ) -> Result<Vec<u8>, ssh_key::Error> {
-    let mut message = Vec::new();
-    put_string(&mut message, POSSESSION_DOMAIN);
-    put_string(&mut message, server_name.as_bytes());
-    put_string(&mut message, token_hash);
-    put_string(&mut message, &key.to_bytes()?);
-    put_string(&mut message, ask);
-    Ok(message)
-}
-
-/// Appends an SSH string. Lengths beyond u32 cannot be told apart from u32::MAX, and no input here comes near.
-fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
-    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    out.extend_from_slice(&length.to_be_bytes());
-    out.extend_from_slice(bytes);
+    Ok(wire::strings(&[
+        POSSESSION_DOMAIN,
+        server_name.as_bytes(),
+        token_hash,
+        &key.to_bytes()?,
+        ask,
+    ]))
 }
 
 #[cfg(test)]

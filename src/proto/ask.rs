@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::v1::Ask;
+use crate::ssh::wire::{put_length, put_string};
 
 /// The bytes of `ask` in a possession message, each string behind its length as a big-endian u32:
 /// role, host, count of params, (name, value) sorted by name, reason, lifetime in seconds as a big-endian u64,
@@ -14,15 +15,15 @@ use super::v1::Ask;
 /// Every field is framed, so two asks that differ anywhere differ in these bytes.
 pub fn ask_bytes(ask: &Ask) -> Vec<u8> {
     let mut bytes = Vec::new();
-    put_string(&mut bytes, &ask.role);
-    put_string(&mut bytes, &ask.host);
+    put_string(&mut bytes, ask.role.as_bytes());
+    put_string(&mut bytes, ask.host.as_bytes());
     let params: BTreeMap<_, _> = ask.params.iter().collect();
     put_length(&mut bytes, params.len());
     for (name, value) in params {
-        put_string(&mut bytes, name);
-        put_string(&mut bytes, value);
+        put_string(&mut bytes, name.as_bytes());
+        put_string(&mut bytes, value.as_bytes());
     }
-    put_string(&mut bytes, &ask.reason);
+    put_string(&mut bytes, ask.reason.as_bytes());
     bytes.extend_from_slice(&ask.ttl_seconds.to_be_bytes());
     put_strings(&mut bytes, &ask.source_addresses);
     put_strings(&mut bytes, &ask.extensions);
@@ -34,18 +35,8 @@ pub fn ask_bytes(ask: &Ask) -> Vec<u8> {
 fn put_strings(bytes: &mut Vec<u8>, texts: &[String]) {
     put_length(bytes, texts.len());
     for text in texts {
-        put_string(bytes, text);
+        put_string(bytes, text.as_bytes());
     }
-}
-
-fn put_string(bytes: &mut Vec<u8>, text: &str) {
-    put_length(bytes, text.len());
-    bytes.extend_from_slice(text.as_bytes());
-}
-
-/// Messages are at most 64 KiB, so no length comes near the saturation.
-fn put_length(bytes: &mut Vec<u8>, length: usize) {
-    bytes.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
 }
 
 #[cfg(test)]

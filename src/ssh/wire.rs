@@ -1,22 +1,49 @@
 //! SSH's data types (RFC 4251 section 5): an appender and a strict reader over bytes. Pure.
+//!
+//! Certificates and KRLs are made of them, and so is every message that Daypass has signed: since
+//! each part is framed by its length, no two different messages have the same bytes.
 
-/// Appends `bytes` as an SSH string: big-endian length, then the bytes.
+/// Appends a length or a count as a big-endian u32.
 ///
-/// Nothing here comes near 4 GiB; a longer one would be cut at the length field's bound, never misread.
-pub(crate) fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
-    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+/// No input comes near 4 GiB; a larger number saturates.
+pub(crate) fn put_length(out: &mut Vec<u8>, length: usize) {
+    let length = u32::try_from(length).unwrap_or(u32::MAX);
     out.extend_from_slice(&length.to_be_bytes());
-    out.extend(bytes.iter().take(length as usize));
 }
 
-/// `bytes` as an SSH string.
+/// Appends `bytes` as an SSH string: its length, then the bytes.
+pub(crate) fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_length(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+/// Returns `bytes` as an SSH string.
 pub(crate) fn string(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len().saturating_add(4));
-    put_string(&mut out, bytes);
+    strings(&[bytes])
+}
+
+/// Returns all `parts` as SSH strings, one after the other.
+pub(crate) fn strings(parts: &[&[u8]]) -> Vec<u8> {
+    let length = parts.iter().map(|part| part.len().saturating_add(4)).sum();
+    let mut out = Vec::with_capacity(length);
+    for part in parts {
+        put_string(&mut out, part);
+    }
     out
 }
 
-/// Takes values off the front of a byte string; `None` where they are not there.
+/// Reads exactly `COUNT` SSH strings; `None` if one is missing or anything follows.
+pub(crate) fn parts<const COUNT: usize>(bytes: &[u8]) -> Option<[&[u8]; COUNT]> {
+    let mut reader = Reader::new(bytes);
+    let mut parts = [[].as_slice(); COUNT];
+    for part in &mut parts {
+        *part = reader.string()?;
+    }
+    reader.is_empty().then_some(parts)
+}
+
+/// Reads values from the front of a byte string; each method returns `None` if its value is not
+/// there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -27,7 +54,7 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
-    /// What has not been read.
+    /// The bytes that have not been read.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
@@ -91,6 +118,14 @@ mod tests {
         assert_eq!(reader.u32(), Some(7));
         assert_eq!(reader.u64(), Some(9));
         assert!(reader.is_empty());
+    }
+
+    #[test]
+    fn parts_are_read_only_if_they_are_all_there_and_all_there_is() {
+        let bytes = strings(&[b"abc", b""]);
+        assert_eq!(parts(&bytes), Some([&b"abc"[..], b""]));
+        assert_eq!(parts::<1>(&bytes), None);
+        assert_eq!(parts::<3>(&bytes), None);
     }
 
     #[test]
