@@ -20,6 +20,7 @@ pub mod web_url;
 
 use std::{fmt, sync::Arc};
 
+use crate::ssh::sshsig::Namespace;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use ssh_key::PublicKey;
@@ -131,14 +132,13 @@ impl Identity {
         message: &[u8],
         possession: &str,
     ) -> Result<KeyHolder, Error> {
-        let namespace = proof::POSSESSION_NAMESPACE;
-        self.hold_for(namespace, key, binding_secret, message, possession)
+        self.hold_for(Namespace::Issue, key, binding_secret, message, possession)
     }
 
     /// [`Identity::hold`] with a signature in another namespace: the decisions about requests.
     pub fn hold_for(
         self,
-        namespace: &str,
+        namespace: Namespace,
         key: PublicKey,
         binding_secret: &[u8],
         message: &[u8],

@@ -9,6 +9,7 @@
 //! | [`key`] | public keys, and the rules for the keys that are accepted | RFC 4253 section 6.6, RFC 5656, RFC 8709, PROTOCOL.u2f |
 //! | [`krl`] | key revocation lists | PROTOCOL.krl |
 //! | [`principal`] | principals: `login` or `login@group` | `sshd_config(5)`, `AuthorizedPrincipalsFile` |
+//! | [`sshsig`] | signatures, and every namespace that Daypass signs in | PROTOCOL.sshsig |
 //! | [`options`] | critical options and extensions of certificates | PROTOCOL.certkeys |
 //! | [`permissions`] | what a certificate allows, in one type | PROTOCOL.certkeys |
 
@@ -17,4 +18,5 @@ pub mod krl;
 pub mod options;
 pub mod permissions;
 pub mod principal;
+pub mod sshsig;
 pub(crate) mod wire;

@@ -11,11 +11,11 @@
 mod support;
 
 use daypass::{
-    identity::proof::{POSSESSION_NAMESPACE, possession_message},
+    identity::proof::possession_message,
     ledger::{
-        EventKind, LedgerState, approval,
+        EventKind, LedgerState,
         checkpoint::Verifier,
-        emergency::{self, NAMESPACE},
+        emergency,
         event::{Actor, LockTarget, Locked, RevokeTarget},
         order::{Proof, Target},
         state::Verb,
@@ -30,6 +30,7 @@ use daypass::{
             request::State, requests_client::RequestsClient, trust_client::TrustClient,
         },
     },
+    ssh::sshsig::Namespace,
 };
 use sha2::{Digest, Sha256};
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, rand_core::OsRng};
@@ -165,7 +166,7 @@ impl Outage {
         Attempt {
             challenge: self.challenge().await,
             server: self.scene.door.server_name().to_owned(),
-            namespace: NAMESPACE,
+            namespace: Namespace::Emergency.as_str(),
             subject: key(),
             ask: ask(role),
         }
@@ -211,7 +212,7 @@ impl Outage {
         let message = user::decision(&token, Verb::Review, name, &digest, "");
         let signature = caller
             .key
-            .sign(approval::NAMESPACE, HashAlg::Sha512, &message);
+            .sign(Namespace::Approve.as_str(), HashAlg::Sha512, &message);
         let decision = DecideRequest {
             id,
             public_key: caller.key.public_key().to_openssh().unwrap(),
@@ -257,7 +258,7 @@ impl Attempt {
     }
 
     fn possession(&self, key: &PrivateKey) -> String {
-        armored(key, POSSESSION_NAMESPACE, &self.message())
+        armored(key, Namespace::Issue.as_str(), &self.message())
     }
 
     /// Signed by these registered keys.
@@ -362,7 +363,7 @@ async fn what_was_not_signed_by_a_registered_key_for_this_very_ask_gets_nothing(
         ("another server", |it| it.server = "evil.example.com".into()),
         ("another pass key", |it| it.subject = key()),
         ("another namespace", |it| {
-            it.namespace = POSSESSION_NAMESPACE
+            it.namespace = Namespace::Issue.as_str()
         }),
     ];
     for (case, change) in changes {

@@ -12,12 +12,13 @@ mod support;
 use std::{collections::BTreeSet, sync::Arc};
 
 use daypass::{
-    ledger::{approval, state::Verb, tree::leaf_hash},
+    ledger::{state::Verb, tree::leaf_hash},
     policy::Policy,
     proto::v1::{
         Ask, DecideRequest, IssueResponse, Request, lock_target::Target, request::State,
         requests_client::RequestsClient,
     },
+    ssh::sshsig::Namespace,
 };
 use ssh_key::{HashAlg, LineEnding};
 use support::{
@@ -86,7 +87,7 @@ impl Story {
     ) -> DecideRequest {
         let message = decision(&by.token, verb, server, &leaf_hash(&signed.event), "");
         let key = &by.caller.key;
-        let signature = key.sign(approval::NAMESPACE, HashAlg::Sha512, &message);
+        let signature = key.sign(Namespace::Approve.as_str(), HashAlg::Sha512, &message);
         DecideRequest {
             id: sent.id,
             public_key: key.public_key().to_openssh().unwrap(),

@@ -10,12 +10,13 @@
 mod support;
 
 use daypass::{
-    ledger::{approval, checkpoint::Verifier, state::Verb, tree::leaf_hash, verify},
+    ledger::{checkpoint::Verifier, state::Verb, tree::leaf_hash, verify},
     proto::v1::{
         Ask, DecideRequest, ExportRequest, GetRequest, GetTrustRequest, IssueRequest,
         IssueResponse, ListRequestsRequest, Request, WatchRequest, ledger_client::LedgerClient,
         request::State, requests_client::RequestsClient, trust_client::TrustClient,
     },
+    ssh::sshsig::Namespace,
 };
 use ssh_key::{HashAlg, LineEnding};
 use support::{
@@ -126,7 +127,7 @@ impl Story {
         let message = user::decision(&person.token, verb, name, &digest, "looked at");
         let key = &person.caller.key;
         let signature = key
-            .sign(approval::NAMESPACE, HashAlg::Sha512, &message)
+            .sign(Namespace::Approve.as_str(), HashAlg::Sha512, &message)
             .unwrap();
         DecideRequest {
             id: request.id,

@@ -388,7 +388,10 @@ async fn hosts_fetch_signed_files_again_only_when_they_changed() {
         let blob = STANDARD.decode(&signature).unwrap();
         let signed = SshSig::decode(&mut &blob[..]).unwrap();
         let ca = town.ca().await;
-        assert!(ca.verify(statement.namespace(), &body, &signed).is_ok());
+        assert!(
+            ca.verify(statement.namespace().as_str(), &body, &signed)
+                .is_ok()
+        );
         assert!(ca.verify("daypass-other@v1", &body, &signed).is_err());
         for (asked, status) in [
             (tag.clone(), 304),

@@ -13,12 +13,13 @@ mod support;
 use std::time::{Duration, Instant};
 
 use daypass::{
-    ledger::{approval, state::Verb, tree::leaf_hash},
+    ledger::{state::Verb, tree::leaf_hash},
     policy::Policy,
     proto::v1::{
         Ask, DecideRequest, ExplainRequest, ListRequestsRequest, ListRolesRequest, Request,
         WatchRequest, passes_client::PassesClient, request::State, requests_client::RequestsClient,
     },
+    ssh::sshsig::Namespace,
 };
 use ssh_key::{HashAlg, LineEnding};
 use support::{
@@ -105,7 +106,7 @@ impl Town {
         let key = &person.caller.key;
         let public_key = key.public_key().to_openssh().unwrap();
         let message = support::user::decision(&person.token, Verb::Cancel, name, &digest, "");
-        let signature = key.sign(approval::NAMESPACE, HashAlg::Sha512, &message);
+        let signature = key.sign(Namespace::Approve.as_str(), HashAlg::Sha512, &message);
         let decision = DecideRequest {
             id: request.id,
             public_key,

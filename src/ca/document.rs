@@ -2,10 +2,8 @@
 //!
 //! A statement cannot be taken for a certificate: what is signed begins with `SSHSIG`, a certificate with its own length.
 
-use ssh_encoding::Encode;
-use ssh_key::{HashAlg, SshSig};
-
 use super::{Ca, Error, key};
+use crate::ssh::sshsig::{self, Namespace, Signature};
 
 /// The kinds of statement. A signature for one says nothing of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +15,11 @@ pub enum HostDocument {
 }
 
 impl HostDocument {
-    /// The SSHSIG namespace.
-    pub fn namespace(self) -> &'static str {
+    /// The namespace of its signature.
+    pub fn namespace(self) -> Namespace {
         match self {
-            Self::Krl => "daypass-krl@v1",
-            Self::CaKeys => "daypass-ca@v1",
+            Self::Krl => Namespace::Krl,
+            Self::CaKeys => Namespace::CaKeys,
         }
     }
 }
@@ -32,24 +30,22 @@ impl Ca {
     /// # Errors
     /// [`Error::Key`] and [`Error::Signature`] where the key fails or answers with another key's signature.
     pub fn sign_document(&self, statement: HostDocument, content: &[u8]) -> Result<Vec<u8>, Error> {
-        let (namespace, hash) = (statement.namespace(), HashAlg::Sha512);
-        let message = SshSig::signed_data(namespace, hash, content).map_err(|_| Error::Key)?;
+        let namespace = statement.namespace();
+        let message = sshsig::signed_data(namespace, content).map_err(|_| Error::Key)?;
         let signature = self.active.sign(&message)?;
         if !key::is_signed_by(self.active(), &message, &signature) {
             return Err(Error::Signature);
         }
-        let key = self.active().key_data().clone();
-        let signed = SshSig::new(key, namespace, hash, signature).map_err(|_| Error::Signature)?;
-        let mut blob = Vec::new();
-        signed.encode(&mut blob).map_err(|_| Error::Signature)?;
-        Ok(blob)
+        let framed = Signature::frame(self.active(), namespace, signature);
+        framed
+            .and_then(|signature| signature.to_blob())
+            .map_err(|_| Error::Signature)
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use ssh_encoding::Decode;
     use ssh_key::{Algorithm, EcdsaCurve};
 
     use super::*;
@@ -61,11 +57,9 @@ mod tests {
         for algorithm in [Algorithm::Ed25519, Algorithm::Ecdsa { curve }] {
             let ca = Ca::new(vec![(Key::sample(algorithm), KeyState::Active)]).unwrap();
             let blob = ca.sign_document(HostDocument::Krl, b"content").unwrap();
-            let signature = SshSig::decode(&mut &blob[..]).unwrap();
+            let signature = Signature::from_blob(&blob).unwrap();
             let verifies = |statement: HostDocument, content: &[u8]| {
-                let verified = ca
-                    .active()
-                    .verify(statement.namespace(), content, &signature);
+                let verified = signature.verify(ca.active(), statement.namespace(), content);
                 verified.is_ok()
             };
             assert!(verifies(HostDocument::Krl, b"content"));

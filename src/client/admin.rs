@@ -9,13 +9,14 @@ use super::{
 use crate::{
     ledger::{
         event::{LockTarget, RevokeTarget},
-        order::{self, AdminOrder, Target, Verb},
+        order::{AdminOrder, Target, Verb},
     },
     proto::v1::{
         self, PreviewResponse as Preview, lock_target, preview_request, retry_webhooks_request,
         revoke_request,
     },
     reason,
+    ssh::sshsig::Namespace,
 };
 
 /// How often an order is given again if another one about the same target came first.
@@ -239,7 +240,7 @@ impl Signed {
         }
         .message();
         let public = key::public_line(&key.public())?.trim_end().to_owned();
-        let signature = key.sign_for(order::NAMESPACE, &message).await?;
+        let signature = key.sign_for(Namespace::Admin, &message).await?;
         Ok((public, self.login.secret()?, signature))
     }
 }

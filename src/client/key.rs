@@ -6,10 +6,10 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey, SshSig, rand_core::OsRng};
+use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey, rand_core::OsRng};
 
 use super::{Error, agent, state::State};
-use crate::identity::proof;
+use crate::ssh::sshsig::{self, Namespace, Signature};
 
 /// The name of our own key in the state folder.
 const OWN: &str = "key";
@@ -125,26 +125,29 @@ impl Key {
     /// # Errors
     /// Where the agent, or the hardware behind it, does not sign.
     pub async fn sign(&self, message: &[u8]) -> Result<String, Error> {
-        self.sign_for(proof::POSSESSION_NAMESPACE, message).await
+        self.sign_for(Namespace::Issue, message).await
     }
 
     /// An armored SSHSIG over any message, in its namespace.
     ///
     /// # Errors
     /// As [`Key::sign`].
-    pub async fn sign_for(&self, namespace: &str, message: &[u8]) -> Result<String, Error> {
-        let failed = |error: ssh_key::Error| Error::other(format!("failed to sign: {error}"));
-        let hash = HashAlg::Sha512;
+    pub async fn sign_for(&self, namespace: Namespace, message: &[u8]) -> Result<String, Error> {
+        let failed = |error: sshsig::Error| {
+            let cause =
+                std::error::Error::source(&error).map_or(String::new(), |it| format!(": {it}"));
+            Error::other(format!("failed to sign: {error}{cause}"))
+        };
         let signature = match self {
-            Self::Held(private) => private.sign(namespace, hash, message).map_err(failed)?,
+            Self::Held(private) => Signature::sign(private, namespace, message),
             Self::Agent(public) => {
-                let data = SshSig::signed_data(namespace, hash, message).map_err(failed)?;
-                let signature = agent::sign(public, data).await?;
-                SshSig::new(public.key_data().clone(), namespace, hash, signature)
-                    .map_err(failed)?
+                let data = sshsig::signed_data(namespace, message).map_err(failed)?;
+                Signature::frame(public, namespace, agent::sign(public, data).await?)
             }
         };
-        signature.to_pem(LineEnding::LF).map_err(failed)
+        signature
+            .and_then(|signature| signature.to_armored())
+            .map_err(failed)
     }
 
     /// Keeps a fresh key as the session's own.
@@ -248,12 +251,13 @@ mod tests {
     #[tokio::test]
     async fn a_proof_verifies_with_the_public_half() {
         let key = Key::fresh().unwrap();
-        let signature = SshSig::from_pem(key.sign(b"message").await.unwrap()).unwrap();
+        let signature = Signature::from_armored(key.sign(b"message").await.unwrap()).unwrap();
         let public = key.public();
-        public
-            .verify(proof::POSSESSION_NAMESPACE, b"message", &signature)
+        signature
+            .verify(&public, Namespace::Issue, b"message")
             .unwrap();
-        assert!(public.verify("other", b"message", &signature).is_err());
+        let other = signature.verify(&public, Namespace::Approve, b"message");
+        assert!(other.is_err());
     }
 
     #[test]

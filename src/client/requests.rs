@@ -12,6 +12,7 @@ use super::{Error, Signed, choose::PassRequest, connect::authorized, key::Key, n
 use crate::{
     ledger::{approval, state::Verb},
     proto::v1,
+    ssh::sshsig::Namespace,
 };
 
 pub use crate::proto::v1::request::State;
@@ -132,7 +133,7 @@ impl Signed {
                 .to_owned(),
             binding_secret: self.login.secret()?,
             signature: key
-                .sign_for(approval::NAMESPACE, &message.to_bytes())
+                .sign_for(Namespace::Approve, &message.to_bytes())
                 .await?,
             comment: comment.to_owned(),
         };

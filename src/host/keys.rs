@@ -2,23 +2,15 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use ssh_encoding::Decode;
-use ssh_key::{Fingerprint, HashAlg, PublicKey, SshSig};
+use ssh_key::{Fingerprint, HashAlg, PublicKey};
 
 use super::error::InvalidAnswer;
-
-/// What the signature of `/ca.pub` is for (the SSHSIG namespace).
-pub const CA_NAMESPACE: &str = "daypass-ca@v1";
-/// What the signature of `/krl` is for (the SSHSIG namespace).
-pub const KRL_NAMESPACE: &str = "daypass-krl@v1";
+use crate::ssh::sshsig::{Namespace, Signature};
 
 /// Before the version, on a line of its own. It is signed with the keys; sshd takes it for a comment.
 const VERSION: &str = "# daypass CA keys, version ";
 /// More keys than any CA publishes at once.
 const MOST: usize = 64;
-/// Characters of a signature at most: one by a 16,384-bit RSA key fits.
-const SIGNATURE_LIMIT: usize = 16 * 1024;
 
 /// A non-empty set of CA keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,19 +90,21 @@ impl CaKeys {
     pub fn verify(
         &self,
         path: &'static str,
-        namespace: &str,
+        namespace: Namespace,
         body: &[u8],
         signature: Option<&str>,
     ) -> Result<(), InvalidAnswer> {
         let signature = signature.ok_or(InvalidAnswer::Unsigned { path })?;
         let wrong = |cause: String| InvalidAnswer::Signature { path, cause };
-        let signature = read(signature).ok_or_else(|| wrong("it is no SSHSIG".to_owned()))?;
-        let signer = fingerprint(&PublicKey::from(signature.public_key().clone()));
+        let signature =
+            Signature::from_header(signature).map_err(|error| wrong(error.to_string()))?;
+        let signer = signature.unverified_key();
         let mut keys = self.keys.iter();
         let key = keys
-            .find(|key| key.key_data() == signature.public_key())
-            .ok_or_else(|| wrong(format!("it is by {signer}")))?;
-        key.verify(namespace, body, &signature)
+            .find(|key| key.key_data() == signer.key_data())
+            .ok_or_else(|| wrong(format!("it is by {}", fingerprint(&signer))))?;
+        signature
+            .verify(key, namespace, body)
             .map_err(|error| wrong(error.to_string()))
     }
 }
@@ -126,22 +120,10 @@ pub fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
 }
 
-fn read(signature: &str) -> Option<SshSig> {
-    if signature.len() > SIGNATURE_LIMIT {
-        return None;
-    }
-    let bytes = STANDARD.decode(signature.trim()).ok()?;
-    if bytes.starts_with(b"-----BEGIN") {
-        return SshSig::from_pem(bytes).ok();
-    }
-    let mut rest = bytes.as_slice();
-    let signature = SshSig::decode(&mut rest).ok()?;
-    rest.is_empty().then_some(signature)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use base64::{Engine, engine::general_purpose::STANDARD};
     use ssh_key::{Algorithm, LineEnding, PrivateKey, rand_core::OsRng};
 
     use super::*;
@@ -155,13 +137,13 @@ mod tests {
         CaKeys::parse(lines.collect::<Vec<_>>().join("\n").as_bytes()).unwrap()
     }
 
-    fn signed(key: &PrivateKey, namespace: &str, body: &[u8]) -> String {
-        let signature = key.sign(namespace, HashAlg::Sha512, body).unwrap();
+    fn signed(key: &PrivateKey, namespace: Namespace, body: &[u8]) -> String {
+        let signature = key.sign(namespace.as_str(), HashAlg::Sha512, body).unwrap();
         STANDARD.encode(signature.to_pem(LineEnding::LF).unwrap())
     }
 
-    fn bare(key: &PrivateKey, namespace: &str, body: &[u8]) -> String {
-        let signature = key.sign(namespace, HashAlg::Sha512, body).unwrap();
+    fn bare(key: &PrivateKey, namespace: Namespace, body: &[u8]) -> String {
+        let signature = key.sign(namespace.as_str(), HashAlg::Sha512, body).unwrap();
         let mut bytes = Vec::new();
         ssh_encoding::Encode::encode(&signature, &mut bytes).unwrap();
         STANDARD.encode(bytes)
@@ -171,33 +153,33 @@ mod tests {
     fn only_a_trusted_key_over_these_bytes_for_this_purpose_counts() {
         let (ca, other) = (key(), key());
         let trusted = keys(&[&ca]);
-        let good = bare(&ca, KRL_NAMESPACE, b"body");
+        let good = bare(&ca, Namespace::Krl, b"body");
         let mut cut = good.clone();
         cut.truncate(good.len() - 8);
         for (case, signature, expected) in [
             ("bare", Some(good), true),
-            ("armored", Some(signed(&ca, KRL_NAMESPACE, b"body")), true),
+            ("armored", Some(signed(&ca, Namespace::Krl, b"body")), true),
             ("none", None, false),
             ("an empty one", Some(String::new()), false),
             ("no base64", Some("*".to_owned()), false),
             ("cut short", Some(cut), false),
             (
                 "another key's",
-                Some(bare(&other, KRL_NAMESPACE, b"body")),
+                Some(bare(&other, Namespace::Krl, b"body")),
                 false,
             ),
             (
                 "over other bytes",
-                Some(bare(&ca, KRL_NAMESPACE, b"Body")),
+                Some(bare(&ca, Namespace::Krl, b"Body")),
                 false,
             ),
             (
                 "for another purpose",
-                Some(bare(&ca, CA_NAMESPACE, b"body")),
+                Some(bare(&ca, Namespace::CaKeys, b"body")),
                 false,
             ),
         ] {
-            let checked = trusted.verify("/krl", KRL_NAMESPACE, b"body", signature.as_deref());
+            let checked = trusted.verify("/krl", Namespace::Krl, b"body", signature.as_deref());
             assert_eq!(checked.is_ok(), expected, "{case}: {checked:?}");
         }
     }

@@ -8,9 +8,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use url::{Host, Url};
 
 use super::{Error, error::InvalidAnswer};
+use crate::ssh::sshsig;
 
-/// The header that carries the base64 of an SSHSIG over the body.
-pub const SIGNATURE: &str = "daypass-signature";
 /// Bytes of `/ca.pub` at most.
 const KEYS_LIMIT: usize = 64 * 1024;
 /// Bytes of `/krl` at most.
@@ -116,7 +115,7 @@ impl Server {
             let value = response.headers().get(name)?;
             value.to_str().ok().map(str::to_owned)
         };
-        let (signature, date) = (header(SIGNATURE), header("date"));
+        let (signature, date) = (header(sshsig::HEADER), header("date"));
         let body = match kept {
             Some(kept) => kept.to_vec(),
             None => body(&mut response, path, limit, unreachable).await?,

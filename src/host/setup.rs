@@ -13,12 +13,12 @@ use super::{
     Error, Settings, drop_in,
     error::InvalidAnswer,
     files::{Changes, Layout, read},
-    keys::{CA_NAMESPACE, CaKeys, fingerprint},
+    keys::{CaKeys, fingerprint},
     server::{Answer, Server},
     sshd::{Connection, Effective, Sshd},
     sync::to_json,
 };
-use crate::ssh::{krl::Krl, principal};
+use crate::ssh::{krl::Krl, principal, sshsig::Namespace};
 
 /// What the administrator asks for.
 #[derive(Clone, Debug)]
@@ -211,7 +211,7 @@ fn check_keys(answer: &Answer, pins: &[Fingerprint]) -> Result<(CaKeys, TrustedB
     }
     let signed = pinned.verify(
         "/ca.pub",
-        CA_NAMESPACE,
+        Namespace::CaKeys,
         &answer.body,
         answer.signature.as_deref(),
     );

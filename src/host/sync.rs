@@ -9,10 +9,10 @@ use super::{
     Error, Settings,
     error::InvalidAnswer,
     files::{Layout, lock, read, replace},
-    keys::{CA_NAMESPACE, CaKeys, KRL_NAMESPACE},
+    keys::CaKeys,
     server::{Answer, Server},
 };
-use crate::ssh::krl::Krl;
+use crate::ssh::{krl::Krl, sshsig::Namespace};
 
 /// What one sync did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -117,7 +117,7 @@ fn check_keys(trusted: &CaKeys, answer: &Answer) -> Result<CaKeys, InvalidAnswer
     let mut keys = CaKeys::parse(&answer.body)?;
     trusted.verify(
         "/ca.pub",
-        CA_NAMESPACE,
+        Namespace::CaKeys,
         &answer.body,
         answer.signature.as_deref(),
     )?;
@@ -140,7 +140,7 @@ fn check_krl(keys: &CaKeys, answer: &Answer) -> Result<Krl, InvalidAnswer> {
     }
     keys.verify(
         "/krl",
-        KRL_NAMESPACE,
+        Namespace::Krl,
         &answer.body,
         answer.signature.as_deref(),
     )?;

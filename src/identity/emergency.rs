@@ -14,7 +14,7 @@ use ssh_key::PublicKey;
 use time::OffsetDateTime;
 
 use super::{Commitment, Error, Identity, possession};
-use crate::unix_seconds::UnixSeconds;
+use crate::{ssh::sshsig::Namespace, unix_seconds::UnixSeconds};
 
 /// How long a challenge may be answered: long enough for several people to sign the same one.
 pub const CHALLENGE_LIFE: Duration = Duration::from_secs(15 * 60);
@@ -79,15 +79,13 @@ impl Registry {
 
     /// The identity of whoever signed first, with everybody else who signed the same message.
     ///
-    /// `message` holds the first one's key and [`super::proof::possession_message`] over the challenge's hash, `namespace` is
-    /// that of emergency signatures. Each person counts once.
+    /// `message` holds the first one's key and [`super::proof::possession_message`] over the challenge's hash. Each person counts once.
     ///
     /// # Errors
     /// `EMERGENCY_KEY` where a key is not registered or a signature is not by its key over this very message.
     pub fn verify(
         &self,
         challenge: &Challenge,
-        namespace: &str,
         message: &[u8],
         unverified: &[Unverified],
     ) -> Result<Identity, Error> {
@@ -96,7 +94,7 @@ impl Registry {
         }
         let mut signers: Vec<Signer> = Vec::with_capacity(unverified.len());
         for one in unverified {
-            let signer = self.signer(namespace, message, one)?;
+            let signer = self.signer(message, one)?;
             if !signers.iter().any(|other| other.is_same_person(&signer)) {
                 signers.push(signer);
             }
@@ -123,17 +121,12 @@ impl Registry {
         })
     }
 
-    fn signer(
-        &self,
-        namespace: &str,
-        message: &[u8],
-        unverified: &Unverified,
-    ) -> Result<Signer, Error> {
+    fn signer(&self, message: &[u8], unverified: &Unverified) -> Result<Signer, Error> {
         let (key, signature) = (&unverified.key, &unverified.signature);
         let person = self
             .find(key)
             .ok_or(Error::EmergencyKey("a key is not registered"))?;
-        possession::check_proof(namespace, key, message, signature)
+        possession::check_proof(Namespace::Emergency, key, message, signature)
             .map_err(|_| Error::EmergencyKey("a signature is not by its key over this ask"))?;
         Ok(Signer {
             person: person.clone(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use openidconnect::SignatureVerificationError;
 
 use super::fetch::FetchError;
-use crate::reason;
+use crate::{reason, ssh::sshsig};
 
 /// Why somebody has not proven who they are.
 #[derive(Debug, thiserror::Error)]
@@ -91,15 +91,15 @@ pub enum Error {
     /// A key is not registered for emergencies, or did not sign.
     #[error("the emergency keys are refused: {0}")]
     EmergencyKey(&'static str),
-    /// The subject key or its proof cannot be read.
-    #[error("read the proof of possession")]
-    ProofMalformed(#[source] ssh_key::Error),
-    /// The proof is well-formed and of a kind that does not count.
+    /// The subject key has no encoding.
+    #[error("read the subject key")]
+    KeyMalformed(#[source] ssh_key::Error),
+    /// The call carries no proof of possession.
+    #[error("check the proof of possession: the call carries none")]
+    ProofMissing,
+    /// The proof is not a signature that counts, by the subject key over this very message.
     #[error("check the proof of possession: {0}")]
-    ProofKind(&'static str),
-    /// The proof is not a signature by the subject key over this very message.
-    #[error("verify the proof of possession")]
-    Proof(#[source] ssh_key::Error),
+    Proof(#[from] sshsig::Error),
     /// The issuer's keys cannot be had, and the last ones known are too old (or there are none).
     #[error("fetch the keys of issuer `{issuer}`")]
     IssuerUnavailable {
@@ -133,7 +133,7 @@ impl Error {
             Self::Unbound | Self::OtherKey => reason::KEY_BINDING,
             Self::Challenge(_) => reason::CHALLENGE,
             Self::EmergencyKey(_) => reason::EMERGENCY_KEY,
-            Self::ProofMalformed(_) | Self::ProofKind(_) | Self::Proof(_) => reason::POSSESSION,
+            Self::KeyMalformed(_) | Self::ProofMissing | Self::Proof(_) => reason::POSSESSION,
             Self::IssuerUnavailable { .. } => reason::ISSUER_UNAVAILABLE,
         }
     }

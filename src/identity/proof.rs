@@ -6,19 +6,13 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use ssh_key::PublicKey;
 
-use crate::ssh::wire;
-
-/// The SSHSIG namespace of possession proofs. A signature made for anything else does not count.
-pub const POSSESSION_NAMESPACE: &str = "daypass-issue@v1";
+use crate::ssh::{sshsig::Namespace, wire};
 
 /// Bytes of the secret behind a [`commitment`]. It is random and is revealed only when a pass is asked for.
 pub const SECRET_LENGTH: usize = 32;
 
 /// Separates commitments from every other SHA-256 anybody computes.
 const COMMITMENT_DOMAIN: &[u8] = b"daypass-binding@v1\0";
-
-/// The first string of a possession message.
-const POSSESSION_DOMAIN: &[u8] = b"daypass-issue@v1";
 
 /// What a login commits to (43 characters): base64url of SHA-256 over the domain, then the key blob (RFC 4253, 6.6)
 /// and the secret, each after its length as u32 big-endian.
@@ -51,7 +45,7 @@ pub fn possession_message(
     ask: &[u8],
 ) -> Result<Vec<u8>, ssh_key::Error> {
     Ok(wire::strings(&[
-        POSSESSION_DOMAIN,
+        Namespace::Issue.as_bytes(),
         server_name.as_bytes(),
         token_hash,
         &key.to_bytes()?,

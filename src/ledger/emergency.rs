@@ -3,7 +3,6 @@
 
 mod proof;
 mod signed;
-mod strings;
 
 use std::collections::BTreeSet;
 
@@ -15,11 +14,14 @@ use super::{
     approval,
     event::{Issued, RequestDetails},
 };
-use crate::ssh::wire::Reader;
+use crate::ssh::{
+    sshsig::Namespace,
+    wire::{self, Reader},
+};
 
-pub use proof::{NAMESPACE, Proof, Signature, message};
+pub use proof::{Proof, Signature, message};
+use signed::MOST_PARAMS;
 pub use signed::Signed;
-use strings::{MOST_PARAMS, strings};
 
 /// Whether `issued` at `server` has the proof that it needs: one for an emergency without a token, and none for anything else.
 pub(super) fn check(server: &str, issued: &Issued) -> Result<(), &'static str> {
@@ -36,8 +38,9 @@ pub(super) fn check(server: &str, issued: &Issued) -> Result<(), &'static str> {
     if !is_about(&message, server, issued, proof) {
         return Err("has signatures over something else than this pass");
     }
-    let is_good =
-        |one: &Signature| approval::is_signed_for(NAMESPACE, &one.key, &message, &one.signature);
+    let is_good = |one: &Signature| {
+        approval::is_signed_for(Namespace::Emergency, &one.key, &message, &one.signature)
+    };
     if !proof.signatures.iter().all(is_good) {
         return Err("is an emergency with a signature that is not its maker's");
     }
@@ -66,14 +69,14 @@ pub const BINDING: &str = "emergency";
 
 /// Whether the message names this server, this pass's key and ask, the challenge, and the first signer as the one let in.
 fn is_about(message: &[u8], server: &str, issued: &Issued, proof: &Proof) -> bool {
-    let Some([domain, holder, possession]) = strings(message) else {
+    let Some([domain, holder, possession]) = wire::parts(message) else {
         return false;
     };
-    let Some([_, name, hash, key, ask]) = strings(possession) else {
+    let Some([_, name, hash, key, ask]) = wire::parts(possession) else {
         return false;
     };
     let first = proof.signatures.first();
-    domain == NAMESPACE.as_bytes()
+    domain == Namespace::Emergency.as_bytes()
         && fingerprint(holder) == first.and_then(Signature::fingerprint)
         && name == server.as_bytes()
         && hash == Sha256::digest(proof.challenge.as_bytes()).as_slice()
@@ -148,7 +151,9 @@ mod tests {
     }
 
     fn signed(key: &PrivateKey, message: &[u8], subject: &str) -> Signature {
-        let signature = key.sign(NAMESPACE, HashAlg::Sha512, message).unwrap();
+        let signature = key
+            .sign(Namespace::Emergency.as_str(), HashAlg::Sha512, message)
+            .unwrap();
         let armored = signature.to_pem(ssh_key::LineEnding::LF).unwrap();
         Signature {
             who: Actor {
@@ -156,7 +161,7 @@ mod tests {
                 ..issued().who
             },
             key: key.public_key().to_openssh().unwrap(),
-            signature: approval::compact(&armored),
+            signature: crate::ssh::sshsig::compact(&armored),
         }
     }
 

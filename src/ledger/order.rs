@@ -10,9 +10,10 @@ use super::{
     EventKind, approval,
     event::{Actor, Covered},
 };
+use crate::ssh::sshsig::Namespace;
 
 pub use super::event::Target;
-pub use proof::{AdminOrder, NAMESPACE, Proof, Verb};
+pub use proof::{AdminOrder, Proof, Verb};
 
 /// The last second that an order may name: 9999-12-31T23:59:59Z, the end of RFC 3339.
 pub const LATEST: u64 = 253_402_300_799;
@@ -95,7 +96,7 @@ impl RecordedOrder<'_> {
             after: proof.after,
         };
         let (key, signature) = (&proof.key, &proof.signature);
-        match approval::is_signed_for(NAMESPACE, key, &order.message(), signature) {
+        match approval::is_signed_for(Namespace::Admin, key, &order.message(), signature) {
             true => Ok(()),
             false => Err("is an order whose signature is not its administrator's"),
         }

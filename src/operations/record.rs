@@ -8,7 +8,7 @@ use crate::{
     ca::{Draft, draft::fingerprint},
     identity::{self, Binding, Identity, KeyHolder},
     ledger::{
-        approval, emergency,
+        emergency,
         event::{Actor, Issued, RequestDetails, Requested, RequestedJumpHost, bounds},
         state::Request,
     },
@@ -17,6 +17,7 @@ use crate::{
         bastion::{JumpHost, JumpHostLimit},
     },
     ssh::options::Extension,
+    ssh::sshsig,
     unix_seconds::UnixSeconds,
 };
 
@@ -228,7 +229,7 @@ fn emergency_proof(proven: &identity::emergency::Emergency) -> Box<emergency::Pr
             },
             // A registered key was read from this very form.
             key: signer.key.to_openssh().unwrap_or_default(),
-            signature: approval::compact(&signer.signature),
+            signature: sshsig::compact(&signer.signature),
         }
     });
     Box::new(emergency::Proof {

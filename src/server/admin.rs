@@ -11,7 +11,7 @@ use super::{
 use crate::{
     identity::{self, Identity, KeyHolder},
     ledger::{
-        order::{self, AdminOrder, Proof, Target, Verb},
+        order::{AdminOrder, Proof, Target, Verb},
         state::Lock,
     },
     operations::{
@@ -22,6 +22,7 @@ use crate::{
     policy::Ask,
     proto::v1::{self, admin_server::Admin},
     ssh::key,
+    ssh::sshsig::Namespace,
 };
 
 #[async_trait]
@@ -271,7 +272,7 @@ struct Brought<'a> {
 impl Brought<'_> {
     fn hold(&self, identity: &Identity, server: &str) -> Result<(KeyHolder, Proof), CallError> {
         if self.public_key.is_empty() {
-            return Err(identity::Error::ProofKind("the call carries none").into());
+            return Err(identity::Error::ProofMissing.into());
         }
         let message = AdminOrder {
             server,
@@ -288,7 +289,7 @@ impl Brought<'_> {
         let (secret, signature) = (self.binding_secret, self.signature);
         let token = *identity.token_hash();
         let identity = identity.clone();
-        let holder = identity.hold_for(order::NAMESPACE, key, secret, &message, signature)?;
+        let holder = identity.hold_for(Namespace::Admin, key, secret, &message, signature)?;
         let key = holder.key().to_openssh()?;
         let proof = Proof::new(key, signature, &token, self.after);
         Ok((holder, proof))

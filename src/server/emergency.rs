@@ -65,7 +65,7 @@ impl Services {
             .to_bytes()?;
         let message = emergency::message(&holder, &possession);
         let registry = policy.registry();
-        let identity = registry.verify(&challenge, emergency::NAMESPACE, &message, &signatures)?;
+        let identity = registry.verify(&challenge, &message, &signatures)?;
         call.identify(&identity);
         self.per_identity
             .check((identity.issuer(), identity.subject()))

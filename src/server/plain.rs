@@ -23,9 +23,7 @@ use crate::operations::{
     published::{self, Document},
     trust,
 };
-
-/// Base64 of the SSHSIG blob over the body.
-const SIGNATURE: &str = "daypass-signature";
+use crate::ssh::sshsig;
 
 /// `GET` on a handful of paths, each under the address's rate.
 pub(super) fn routes(services: Arc<Services>, metrics: Metrics) -> Router {
@@ -88,7 +86,7 @@ fn document(asked: &HeaderMap, kind: &'static str, content: Result<&Document, &E
     };
     let tag = format!("\"{}\"", content.digest);
     let signature = STANDARD.encode(&content.signature);
-    let headers = [(ETAG.as_str(), tag.clone()), (SIGNATURE, signature)];
+    let headers = [(ETAG.as_str(), tag.clone()), (sshsig::HEADER, signature)];
     match has(asked, &tag) {
         true => (StatusCode::NOT_MODIFIED, headers).into_response(),
         false => (headers, [(CONTENT_TYPE, kind)], content.body.clone()).into_response(),

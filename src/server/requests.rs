@@ -22,6 +22,7 @@ use crate::{
     },
     proto::v1::{self, requests_server::Requests},
     ssh::key,
+    ssh::sshsig::Namespace,
 };
 
 use watch::Watch;
@@ -235,5 +236,5 @@ fn decider(
     let key = key::parse(&request.public_key).map_err(CallError::SubjectKey)?;
     let (secret, signature) = (&request.binding_secret, &request.signature);
     let identity = identity.clone();
-    Ok(identity.hold_for(approval::NAMESPACE, key, secret, message, signature)?)
+    Ok(identity.hold_for(Namespace::Approve, key, secret, message, signature)?)
 }

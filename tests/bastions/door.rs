@@ -1,13 +1,14 @@
 //! Both passes through the real door: events, approvals, emergencies, revocations.
 
 use daypass::{
-    ledger::{approval, checkpoint::Verifier, state::Verb, tree::leaf_hash, verify::verify_export},
+    ledger::{checkpoint::Verifier, state::Verb, tree::leaf_hash, verify::verify_export},
     policy::Policy,
     proto::v1::{
         Ask, DecideRequest, ExportRequest, GetTrustRequest, IssueResponse, Request,
         ledger_client::LedgerClient, lock_target, requests_client::RequestsClient,
         revoke_request::Target, trust_client::TrustClient,
     },
+    ssh::sshsig::Namespace,
 };
 use serde_json::{Value, json};
 use ssh_key::{Certificate, HashAlg, LineEnding};
@@ -111,7 +112,7 @@ impl Story {
         );
         let key = &self.carol.caller.key;
         let signature = key
-            .sign(approval::NAMESPACE, HashAlg::Sha512, &message)
+            .sign(Namespace::Approve.as_str(), HashAlg::Sha512, &message)
             .unwrap();
         let decision = DecideRequest {
             id: request.id,

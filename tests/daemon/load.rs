@@ -8,6 +8,7 @@ use daypass::{
     dev::issuer::Issuer,
     identity::proof,
     proto::{ask_bytes, v1},
+    ssh::sshsig::Namespace,
 };
 use rand::{RngCore, rngs::OsRng};
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey};
@@ -147,7 +148,7 @@ impl Caller {
         let possession = self
             .key
             .sign(
-                proof::POSSESSION_NAMESPACE,
+                Namespace::Issue.as_str(),
                 HashAlg::Sha512,
                 &message.unwrap(),
             )

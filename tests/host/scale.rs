@@ -19,6 +19,7 @@ use daypass::{
     policy::{Ask, Context, Decision, Grant},
     proto::v1::{lock_target::Target, revoke_request},
     ssh::krl::Krl,
+    ssh::sshsig::Namespace,
 };
 use ssh_key::{HashAlg, LineEnding, PublicKey};
 use time::OffsetDateTime;
@@ -93,7 +94,7 @@ impl Somebody {
         let message = proof::possession_message("localhost", hash, key, b"ask").unwrap();
         let signature = caller
             .key
-            .sign(proof::POSSESSION_NAMESPACE, HashAlg::Sha512, &message);
+            .sign(Namespace::Issue.as_str(), HashAlg::Sha512, &message);
         let signature = signature.unwrap().to_pem(LineEnding::LF).unwrap();
         let key = key.clone();
         let holder = identity

@@ -15,6 +15,7 @@ use daypass::{
         v1::{self, passes_client::PassesClient},
     },
     server::log::{Format, subscriber},
+    ssh::sshsig::Namespace,
 };
 use parking_lot::Mutex;
 use ssh_key::{HashAlg, LineEnding, PrivateKey, private::Ed25519Keypair};
@@ -127,7 +128,7 @@ impl Caller {
             proof::possession_message("localhost", &hash, public, &ask_bytes(&ask)).unwrap();
         let possession = self
             .key
-            .sign(proof::POSSESSION_NAMESPACE, HashAlg::Sha512, &message)
+            .sign(Namespace::Issue.as_str(), HashAlg::Sha512, &message)
             .unwrap();
         v1::IssueRequest {
             ask: Some(ask),

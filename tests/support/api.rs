@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use daypass::{
-    identity::proof::{POSSESSION_NAMESPACE, commitment, possession_message},
-    ledger::order::{self, AdminOrder, Target, Verb},
+    identity::proof::{commitment, possession_message},
+    ledger::order::{AdminOrder, Target, Verb},
     proto::{
         ask::ask_bytes,
         status::Details,
@@ -16,6 +16,7 @@ use daypass::{
             passes_client::PassesClient,
         },
     },
+    ssh::sshsig::Namespace,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -136,7 +137,9 @@ impl Caller {
             after,
         }
         .message();
-        let signature = self.key.sign(order::NAMESPACE, HashAlg::Sha512, &message);
+        let signature = self
+            .key
+            .sign(Namespace::Admin.as_str(), HashAlg::Sha512, &message);
         (
             self.key.public_key().to_openssh().unwrap(),
             self.secret.clone(),
@@ -154,7 +157,7 @@ impl Attempt {
         let message =
             possession_message(server_name, &token_hash, &subject, &ask_bytes(&self.ask)).unwrap();
         self.possession = key
-            .sign(POSSESSION_NAMESPACE, HashAlg::Sha512, &message)
+            .sign(Namespace::Issue.as_str(), HashAlg::Sha512, &message)
             .unwrap()
             .to_pem(LineEnding::LF)
             .unwrap();

@@ -17,6 +17,7 @@ use daypass::{
         issuance::{Issuance, Outcome},
     },
     policy::{Ask, Context, Policy},
+    ssh::sshsig::Namespace,
     store::Store,
 };
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
@@ -142,12 +143,12 @@ fn sign(private: &PrivateKey, file: &Path, message: &[u8]) -> String {
         let text = file.with_extension("message");
         fs::write(&text, message).unwrap();
         run(Command::new("ssh-keygen")
-            .args(["-q", "-Y", "sign", "-n", proof::POSSESSION_NAMESPACE, "-f"])
+            .args(["-q", "-Y", "sign", "-n", Namespace::Issue.as_str(), "-f"])
             .args([file, &text]));
         return fs::read_to_string(file.with_extension("message.sig")).unwrap();
     }
     private
-        .sign(proof::POSSESSION_NAMESPACE, HashAlg::Sha512, message)
+        .sign(Namespace::Issue.as_str(), HashAlg::Sha512, message)
         .unwrap()
         .to_pem(LineEnding::LF)
         .unwrap()

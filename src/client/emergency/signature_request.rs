@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use ssh_key::{PublicKey, SshSig};
+use ssh_key::PublicKey;
 
 use super::Signer;
 use crate::{
@@ -18,8 +18,9 @@ use crate::{
         Error, choose::PassRequest, key::public_line, now, state::write_atomically, writable,
     },
     identity::proof,
-    ledger::emergency::{self, NAMESPACE, Signed},
+    ledger::emergency::{self, Signed},
     proto::{ask_bytes, v1},
+    ssh::sshsig::{self, Namespace},
 };
 
 /// The largest file that is read as a sheet.
@@ -182,7 +183,7 @@ impl SignatureRequest {
     /// Where the key does not sign.
     pub async fn sign(&mut self, signer: &Signer) -> Result<(), Error> {
         let public_key = public_line(&signer.public())?.trim_end().to_owned();
-        let signature = signer.sign(NAMESPACE, &self.message()?).await?;
+        let signature = signer.sign(Namespace::Emergency, &self.message()?).await?;
         let signature = Signature {
             public_key,
             signature,
@@ -275,7 +276,7 @@ impl SignatureRequest {
 /// The key of a signature, if the signature is over `message`.
 fn verified(one: &Signature, message: &[u8]) -> Option<PublicKey> {
     let key = PublicKey::from_openssh(&one.public_key).ok()?;
-    let signature = SshSig::from_pem(&one.signature).ok()?;
-    key.verify(NAMESPACE, message, &signature).ok()?;
+    let signature = sshsig::Signature::from_armored(&one.signature).ok()?;
+    signature.verify(&key, Namespace::Emergency, message).ok()?;
     Some(key)
 }

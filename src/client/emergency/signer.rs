@@ -9,7 +9,10 @@ use std::{
 use ssh_key::PublicKey;
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use crate::client::{Error, key::Key};
+use crate::{
+    client::{Error, key::Key},
+    ssh::sshsig::Namespace,
+};
 
 /// How somebody's registered key signs.
 #[derive(Debug)]
@@ -58,7 +61,7 @@ impl Signer {
     ///
     /// # Errors
     /// Where the agent, `ssh-keygen` or the hardware behind them does not sign.
-    pub async fn sign(&self, namespace: &str, message: &[u8]) -> Result<String, Error> {
+    pub async fn sign(&self, namespace: Namespace, message: &[u8]) -> Result<String, Error> {
         match self {
             Self::Key(key) => key.sign_for(namespace, message).await,
             Self::Keygen { path, may_ask, .. } => {
@@ -76,13 +79,13 @@ impl Signer {
 
 async fn keygen(
     path: &Path,
-    namespace: &str,
+    namespace: Namespace,
     message: &[u8],
     may_ask: bool,
 ) -> std::io::Result<Output> {
     let mut command = Command::new("ssh-keygen");
     command
-        .args(["-q", "-Y", "sign", "-n", namespace, "-f"])
+        .args(["-q", "-Y", "sign", "-n", namespace.as_str(), "-f"])
         .arg(path)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

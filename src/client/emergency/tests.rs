@@ -1,10 +1,8 @@
 //! What a sheet says is what is signed, and a file that says less is none.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use ssh_key::SshSig;
-
 use super::*;
-use crate::ledger::emergency::NAMESPACE;
+use crate::ssh::sshsig::{self, Namespace};
 
 fn line(key: &Key) -> String {
     public_line(&key.public()).unwrap().trim_end().to_owned()
@@ -37,10 +35,15 @@ async fn a_signature_is_over_everything_that_the_sheet_says() {
         ..signature_request()
     };
     base.sign(&signer).await.unwrap();
-    let signature = SshSig::from_pem(&base.signatures.first().unwrap().signature).unwrap();
+    let signature =
+        sshsig::Signature::from_armored(&base.signatures.first().unwrap().signature).unwrap();
     let public = signer.public();
     let holds = |signature_request: &SignatureRequest| {
-        public.verify(NAMESPACE, &signature_request.message().unwrap(), &signature)
+        signature.verify(
+            &public,
+            Namespace::Emergency,
+            &signature_request.message().unwrap(),
+        )
     };
     holds(&base).unwrap();
     let signed = base.verify().unwrap();

@@ -17,8 +17,9 @@ use ssh_key::{
 use super::world::{TestIssuer, issuers, now, sign, with};
 use crate::identity::{
     Binding, Identity,
-    proof::{POSSESSION_NAMESPACE, bound_audience, commitment, possession_message},
+    proof::{bound_audience, commitment, possession_message},
 };
+use crate::ssh::sshsig::Namespace;
 
 const MESSAGE: &[u8] = b"a message of daypass";
 const SECRET: [u8; 32] = [9; 32];
@@ -33,7 +34,7 @@ fn ed25519() -> PrivateKey {
 
 fn prove(key: &PrivateKey, message: &[u8]) -> String {
     let proof = key
-        .sign(POSSESSION_NAMESPACE, HashAlg::Sha512, message)
+        .sign(Namespace::Issue.as_str(), HashAlg::Sha512, message)
         .unwrap();
     proof.to_pem(LineEnding::LF).unwrap()
 }
@@ -83,7 +84,7 @@ fn a_proof_counts_for_one_key_message_and_namespace() {
     let key = ed25519();
     let good = prove(&key, MESSAGE);
     let sha256 = key
-        .sign(POSSESSION_NAMESPACE, HashAlg::Sha256, MESSAGE)
+        .sign(Namespace::Issue.as_str(), HashAlg::Sha256, MESSAGE)
         .unwrap();
     assert_eq!(code(unbound(), key.public_key(), b"", &good), Ok(()));
     let sha256 = sha256.to_pem(LineEnding::LF).unwrap();
@@ -174,7 +175,7 @@ impl Encode for Raw {
         writer.write(b"SSHSIG")?;
         self.version.encode(writer)?;
         self.key.encode_prefixed(writer)?;
-        POSSESSION_NAMESPACE.encode(writer)?;
+        Namespace::Issue.as_str().encode(writer)?;
         self.reserved.encode(writer)?;
         self.hash.encode(writer)?;
         self.signature.as_slice().encode(writer)
@@ -204,7 +205,7 @@ fn another_version_hash_or_reserved_bytes_do_not_count() {
     let raw = |version, reserved: &'static str, hash: &'static str| {
         let mut signed = b"SSHSIG".to_vec();
         for part in [
-            POSSESSION_NAMESPACE.as_bytes(),
+            Namespace::Issue.as_str().as_bytes(),
             reserved.as_bytes(),
             hash.as_bytes(),
             &Sha256::digest(MESSAGE),
@@ -238,7 +239,7 @@ fn another_version_hash_or_reserved_bytes_do_not_count() {
 
 /// What a security key signs (PROTOCOL.u2f): application, flags, counter, message, hashed.
 fn security_key_data(flags: u8) -> Vec<u8> {
-    let message = SshSig::signed_data(POSSESSION_NAMESPACE, HashAlg::Sha256, MESSAGE).unwrap();
+    let message = SshSig::signed_data(Namespace::Issue.as_str(), HashAlg::Sha256, MESSAGE).unwrap();
     let mut data = Sha256::digest("ssh:").to_vec();
     data.push(flags);
     data.extend(5_u32.to_be_bytes());

@@ -2,21 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::{approval, event::Actor};
-
-/// The SSHSIG namespace of emergency signatures. A signature made for anything else does not count.
-pub const NAMESPACE: &str = "daypass-emergency@v1";
+use crate::{
+    ledger::{approval, event::Actor},
+    ssh::{sshsig::Namespace, wire},
+};
 
 /// What registered keys sign, as length-prefixed strings (RFC 4251, 5): the namespace, the registered key of whoever is let in
 /// (its blob), the possession message. So nobody's signature lets in anybody else than the one they signed for.
 pub fn message(holder: &[u8], possession: &[u8]) -> Vec<u8> {
-    let mut message = Vec::new();
-    for part in [NAMESPACE.as_bytes(), holder, possession] {
-        let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
-        message.extend_from_slice(&length.to_be_bytes());
-        message.extend_from_slice(part);
-    }
-    message
+    wire::strings(&[Namespace::Emergency.as_bytes(), holder, possession])
 }
 
 /// The proof behind an emergency pass that no token was shown for.

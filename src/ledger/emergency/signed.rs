@@ -2,11 +2,13 @@
 
 use ssh_key::PublicKey;
 
-use super::{
-    NAMESPACE,
-    strings::{MOST_PARAMS, strings},
+use crate::ssh::{
+    sshsig::Namespace,
+    wire::{self, Reader},
 };
-use crate::ssh::wire::Reader;
+
+/// No ask has more parameters.
+pub(super) const MOST_PARAMS: u32 = 64;
 
 /// The most addresses or extensions that are read; no ask has more.
 const MOST: u32 = 256;
@@ -39,8 +41,8 @@ pub struct Signed {
 impl Signed {
     /// Reads the message that is signed; none if it is not an emergency's, whole and without anything behind it.
     pub fn read(message: &[u8]) -> Option<Self> {
-        let [domain, holder, possession] = strings(message)?;
-        let [_, server, _challenge, key, ask] = strings(possession)?;
+        let [domain, holder, possession] = wire::parts(message)?;
+        let [_, server, _challenge, key, ask] = wire::parts(possession)?;
         let mut ask = Ask(Reader::new(ask));
         let signed = Self {
             holder: PublicKey::from_bytes(holder).ok()?,
@@ -56,7 +58,8 @@ impl Signed {
         };
         let redeems = ask.0.u64()?;
         let is_emergency = ask.0.rest() == [1];
-        (domain == NAMESPACE.as_bytes() && redeems == 0 && is_emergency).then_some(signed)
+        (domain == Namespace::Emergency.as_bytes() && redeems == 0 && is_emergency)
+            .then_some(signed)
     }
 }
 
@@ -97,8 +100,13 @@ mod tests {
         });
         let ask = collection::vec(string.clone(), 0..8).prop_map(|parts| parts.concat());
         (collection::vec(string, 0..8), ask, text()).prop_map(|(parts, ask, rest)| {
-            let domain = u32::try_from(NAMESPACE.len()).unwrap_or(0).to_be_bytes();
-            let (parts, domain) = (parts.concat(), [&domain, NAMESPACE.as_bytes()].concat());
+            let domain = u32::try_from(Namespace::Emergency.as_str().len())
+                .unwrap_or(0)
+                .to_be_bytes();
+            let (parts, domain) = (
+                parts.concat(),
+                [&domain, Namespace::Emergency.as_bytes()].concat(),
+            );
             [domain, parts, ask, rest].concat()
         })
     }

@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::{approval, event::Target};
-
-/// The SSHSIG namespace of administrators' orders. A signature made for anything else does not count.
-pub const NAMESPACE: &str = "daypass-admin@v1";
+use crate::{
+    ledger::{approval, event::Target},
+    ssh::{
+        sshsig::{self, Namespace},
+        wire,
+    },
+};
 
 /// The kinds of order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +58,8 @@ impl AdminOrder<'_> {
     /// big-endian u64), reason, `after` as a big-endian u64.
     pub fn message(&self) -> Vec<u8> {
         let (kind, target) = self.target.encoded();
-        let mut message = Vec::new();
-        for part in [
-            NAMESPACE.as_bytes(),
+        wire::strings(&[
+            Namespace::Admin.as_bytes(),
             self.verb.as_str().as_bytes(),
             self.server.as_bytes(),
             self.token,
@@ -67,12 +69,7 @@ impl AdminOrder<'_> {
             &target,
             self.reason.as_bytes(),
             &self.after.to_be_bytes(),
-        ] {
-            let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
-            message.extend_from_slice(&length.to_be_bytes());
-            message.extend_from_slice(part);
-        }
-        message
+        ])
     }
 }
 
@@ -94,7 +91,7 @@ impl Proof {
     pub fn new(key: String, armored: &str, token: &[u8; 32], after: u64) -> Self {
         Self {
             key,
-            signature: approval::compact(armored),
+            signature: sshsig::compact(armored),
             token: base16ct::lower::encode_string(token),
             after,
         }

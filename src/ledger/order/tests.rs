@@ -36,7 +36,9 @@ pub(crate) fn signed(mut what: EventKind, server: &str, seed: u8, after: u64) ->
     }
     .message();
     let key = key(seed);
-    let signature = key.sign(NAMESPACE, HashAlg::Sha512, &message).unwrap();
+    let signature = key
+        .sign(Namespace::Admin.as_str(), HashAlg::Sha512, &message)
+        .unwrap();
     let armored = signature.to_pem(LineEnding::LF).unwrap();
     let public = key.public_key().to_openssh().unwrap();
     *proof(&mut what) = Some(Proof::new(public, &armored, &TOKEN, after));

@@ -12,6 +12,7 @@ use crate::ledger::{
     checkpoint::Signer,
     event::tests::{sample_leaves, samples},
 };
+use crate::ssh::sshsig::{self, Namespace};
 use time::macros::datetime;
 
 const ORIGIN: &str = "daypass.example.com/ledger";
@@ -363,14 +364,18 @@ mod approvals {
             comment: "",
         };
         let signature = key
-            .sign(approval::NAMESPACE, HashAlg::Sha512, &message.to_bytes())
+            .sign(
+                Namespace::Approve.as_str(),
+                HashAlg::Sha512,
+                &message.to_bytes(),
+            )
             .unwrap();
         Box::new(RequestDecision {
             request: 1,
             role: String::new(),
             who: who(subject),
             key: key.public_key().to_openssh().unwrap(),
-            signature: approval::compact(&signature.to_pem(LineEnding::LF).unwrap()),
+            signature: sshsig::compact(&signature.to_pem(LineEnding::LF).unwrap()),
             comment: String::new(),
             policy: String::new(),
         })

@@ -5,7 +5,7 @@ use ssh_key::PublicKey;
 use super::view::{Reader, View, about, find};
 use crate::{
     identity::KeyHolder,
-    ledger::{EventKind, approval, event::RequestDecision, state::Verb},
+    ledger::{EventKind, event::RequestDecision, state::Verb},
     operations::{
         authority::Authority,
         error::Error,
@@ -13,6 +13,7 @@ use crate::{
         record,
     },
     policy::Context,
+    ssh::sshsig,
 };
 
 /// A decision, with the signature that the server has verified.
@@ -62,7 +63,7 @@ impl Step for &Verdict<'_> {
             role: request.ask.role,
             who: record::who(it.holder.identity()),
             key: openssh(it.holder.key())?,
-            signature: approval::compact(self.signature),
+            signature: sshsig::compact(self.signature),
             comment: self.comment.to_owned(),
             policy: it.policy.hash().to_owned(),
         });

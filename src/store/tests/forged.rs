@@ -12,6 +12,7 @@ use crate::ledger::{
     order::tests as order,
     state::{State, Verb},
 };
+use crate::ssh::sshsig::{self, Namespace};
 
 const SERVER: &str = "daypass.example.com";
 
@@ -173,9 +174,9 @@ async fn an_approval_signed_with_the_forgers_own_key_stops_the_start() {
     };
     let message = message.to_bytes();
     let signature = key
-        .sign(approval::NAMESPACE, HashAlg::Sha512, &message)
+        .sign(Namespace::Approve.as_str(), HashAlg::Sha512, &message)
         .unwrap();
-    let signature = approval::compact(&signature.to_pem(LineEnding::LF).unwrap());
+    let signature = sshsig::compact(&signature.to_pem(LineEnding::LF).unwrap());
     assert!(STANDARD.decode(&signature).is_ok());
     folder.forge(vec![approved(&key, signature)]).await;
     let said = refusal(&folder).await;
