@@ -1,6 +1,8 @@
-//! Appends per second: callers that share commits (group commit) beside callers that each wait for a commit of their own.
+//! Appends per second: callers that share commits (group commit) beside callers that each wait for
+//! a commit of their own.
 //!
-//! `cargo bench --bench ledger [FOLDER]`: the folder decides which disk is measured; without it, the current folder's.
+//! `cargo bench --bench ledger [FOLDER]`: the folder decides which disk is measured; without it,
+//! the current folder's.
 
 use std::{
     error::Error,
@@ -61,7 +63,7 @@ async fn measure(folder: &Path, callers: usize, alone: bool) -> Outcome<()> {
     let kind = if alone {
         "one for each append"
     } else {
-        "shared by whoever waits"
+        "shared by the waiting callers"
     };
     let [p50, p99] = [50, 99].map(|part| {
         times

@@ -1,5 +1,5 @@
-//! kill -9 of the daemon at a hundred commits under load: the ledger verifies after each restart, and every pass that any
-//! client holds is in it.
+//! kill -9 of the daemon at a hundred commits under load: the ledger verifies after each restart,
+//! and every pass that any client holds is in it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,17 +13,13 @@ mod support;
 
 use std::{collections::BTreeMap, os::unix::process::ExitStatusExt, sync::Arc};
 
-use daypass::{
-    identity::issuer::Algorithm,
-    ledger::{checkpoint::Verifier, verify::verify_export},
-    proto::v1::{
-        ExportRequest, GetTrustRequest, ledger_client::LedgerClient, trust_client::TrustClient,
-    },
-};
 use sha2::{Digest, Sha256};
 use ssh_key::Certificate;
 use support::{
-    api::{Api, Caller, ask, with_token},
+    api::{Api, Caller, ask},
+    env::TestEnv,
+    ledger::assert_verifies,
+    policy,
     server::ServerFiles,
 };
 use tokio::sync::Mutex;
@@ -33,26 +29,12 @@ const SIGKILL: i32 = 9;
 const POINTS: usize = 100;
 const CALLERS: usize = 2;
 
-const POLICY: &str = r#"
-[limits]
-ttl = "1h"
-principals = ["root"]
-[audit]
-allow = '"security" in claims.groups'
-[[role]]
-name = "shell"
-allow = '"sre" in claims.groups'
-principals = ["root"]
-ttl = "1h"
-"#;
-
 /// Every pass a client got: serial, and the hash of what the CA signed.
 type Held = Arc<Mutex<BTreeMap<u64, String>>>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_pass_outlives_its_record_through_a_hundred_kills() {
-    let folder = tempfile::tempdir().unwrap();
-    let served = ServerFiles::prepare(folder.path(), POLICY).await;
+    let server = TestEnv::new().policy(policy::SHELL).prepare().await;
     let held = Held::default();
     let mut killed_under_load = 0;
     for point in 1..=POINTS {
@@ -68,18 +50,18 @@ async fn no_pass_outlives_its_record_through_a_hundred_kills() {
             "-e",
             &inject,
         ];
-        let mut process = served.spawn(&trace);
-        let Some(door) = served.door(&mut process).await else {
+        let mut process = server.spawn(&trace);
+        let Some(api) = server.api(&mut process).await else {
             continue;
         };
-        check(&served, &door, &held).await;
-        load(&served, &door, &held).await;
+        check(&server, &api, &held).await;
+        load(&server, &api, &held).await;
         let status = process.ended().await;
         killed_under_load += usize::from(status.signal() == Some(SIGKILL));
     }
-    let mut process = served.spawn(&[]);
-    let door = served.door(&mut process).await.expect("a clean start");
-    check(&served, &door, &held).await;
+    let mut process = server.spawn(&[]);
+    let api = server.expect_api(&mut process).await;
+    check(&server, &api, &held).await;
     let passes = held.lock().await.len();
     println!("{killed_under_load} of {POINTS} kills under load, {passes} passes held");
     assert!(
@@ -90,15 +72,15 @@ async fn no_pass_outlives_its_record_through_a_hundred_kills() {
 }
 
 /// Issues from several callers until the daemon is gone.
-async fn load(served: &ServerFiles, door: &Api, held: &Held) {
+async fn load(server: &ServerFiles, api: &Api, held: &Held) {
     let callers = (0..CALLERS).map(|_| {
-        let (door, held, caller) = (door.clone(), held.clone(), Caller::new());
-        let token = token(served, &caller, "alice", "sre");
+        let (api, held, caller) = (api.clone(), held.clone(), Caller::new());
+        let token = server.token(&caller, "alice", &["sre"]);
         tokio::spawn(async move {
-            let attempt = caller.attempt(door.server_name(), &token, ask("shell"));
+            let attempt = caller.attempt(api.server_name(), &token, ask("shell"));
             // Bounded: the kill comes within the first hundred commits of the run.
             for _ in 0..500 {
-                let Ok(pass) = door.issue(&attempt).await else {
+                let Ok(pass) = api.issue(&attempt).await else {
                     break;
                 };
                 let certificate = Certificate::from_openssh(&pass.certificate).unwrap();
@@ -114,15 +96,9 @@ async fn load(served: &ServerFiles, door: &Api, held: &Held) {
 }
 
 /// The whole ledger verifies, and each held pass is the event of its serial.
-async fn check(served: &ServerFiles, door: &Api, held: &Held) {
-    let verifier = TrustClient::new(door.channel())
-        .get_trust(GetTrustRequest {})
-        .await
-        .unwrap()
-        .into_inner();
-    let verifier = Verifier::parse(&verifier.ledger_verifier_key).unwrap();
-    let export = export(served, door).await;
-    verify_export(&export, &verifier).unwrap();
+async fn check(server: &ServerFiles, api: &Api, held: &Held) {
+    let auditor = server.token(&Caller::new(), "carol", &["security"]);
+    let export = assert_verifies(api, &auditor).await;
     let events: BTreeMap<u64, serde_json::Value> = export
         .split(|byte| *byte == b'\n')
         .take_while(|line| !line.is_empty())
@@ -140,27 +116,6 @@ async fn check(served: &ServerFiles, door: &Api, held: &Held) {
             "pass {serial}"
         );
     }
-}
-
-async fn export(served: &ServerFiles, door: &Api) -> Vec<u8> {
-    let caller = Caller::new();
-    let auditor = token(served, &caller, "carol", "security");
-    let request = with_token(ExportRequest {}, &auditor);
-    let mut stream = LedgerClient::new(door.channel())
-        .export(request)
-        .await
-        .unwrap()
-        .into_inner();
-    let mut bytes = Vec::new();
-    while let Some(part) = stream.message().await.unwrap() {
-        bytes.extend(part.chunk);
-    }
-    bytes
-}
-
-fn token(served: &ServerFiles, caller: &Caller, subject: &str, group: &str) -> String {
-    let claims = caller.claims(served.issuer.url(), subject, &[group], support::now());
-    served.issuer.sign(Algorithm::ES256, &claims)
 }
 
 /// Hex SHA-256 of the certificate without its signature: the wire form less the last field.

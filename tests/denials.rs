@@ -1,4 +1,4 @@
-//! Denials through the real door: how large one may be, and how many of them the ledger takes.
+//! Denials over gRPC: how large one may be, and how many of them the ledger takes.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,15 +11,13 @@ mod support;
 
 use daypass::{
     ledger::{checkpoint::Verifier, denials::BURST, verify},
-    proto::v1::{
-        Ask, ExportRequest, GetTrustRequest, ledger_client::LedgerClient, trust_client::TrustClient,
-    },
+    proto::v1::Ask,
 };
 use serde_json::Value;
 use support::{
-    api::{Caller, ask, with_token},
+    api::{Caller, ask},
     env::TestEnv,
-    server::ServerFiles,
+    ledger::{export, trust},
 };
 use tonic::Code;
 
@@ -66,19 +64,19 @@ fn full(role: &str, text: &str) -> Ask {
 
 #[tokio::test]
 async fn one_denial_is_not_117_kib_in_the_ledger() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
-    let mut claims = scene.claims(&caller, "mallory", &["nobody"]);
+    let mut claims = env.claims(&caller, "mallory", &["nobody"]);
     claims["groups"] = vec!["\u{10fffd}".repeat(8); 64].into();
-    let token = scene.sign(claims);
+    let token = env.sign(claims);
     for role in ["none", "logs", "prod"] {
         for text in ["\u{10fffd}", "\0", "\"", "x"] {
-            let before = scene.ledger_size().await;
+            let before = env.ledger_size().await;
             let ask = full(role, text);
-            let attempt = caller.attempt(scene.door.server_name(), &token, ask);
-            let refusal = scene.door.issue(&attempt).await.unwrap_err();
+            let attempt = caller.attempt(env.api.server_name(), &token, ask);
+            let refusal = env.api.issue(&attempt).await.unwrap_err();
             assert!(!refusal.message.is_empty(), "{role} {text:?}");
-            let events = scene.events(before).await;
+            let events = env.events(before).await;
             assert_eq!(events.len(), 1, "{role} {text:?}");
             assert_eq!(events[0]["type"], "denied");
             assert_eq!(events[0]["cut"], true, "{role} {text:?}: {}", events[0]);
@@ -95,19 +93,19 @@ async fn one_denial_is_not_117_kib_in_the_ledger() {
 
 #[tokio::test]
 async fn parameters_that_the_role_does_not_have_are_not_recorded() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
-    let token = scene.sign(scene.claims(&caller, "mallory", &["nobody"]));
-    let before = scene.ledger_size().await;
+    let token = env.sign(env.claims(&caller, "mallory", &["nobody"]));
+    let before = env.ledger_size().await;
     let params = [("unit", "nginx"), ("secret", "hunter2")];
     let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let asked = Ask {
         params: params.into(),
         ..ask("logs")
     };
-    let attempt = caller.attempt(scene.door.server_name(), &token, asked);
-    scene.door.issue(&attempt).await.unwrap_err();
-    let events = scene.events(before).await;
+    let attempt = caller.attempt(env.api.server_name(), &token, asked);
+    env.api.issue(&attempt).await.unwrap_err();
+    let events = env.events(before).await;
     let [event] = &events[..] else {
         panic!("{events:?}")
     };
@@ -118,9 +116,9 @@ async fn parameters_that_the_role_does_not_have_are_not_recorded() {
 
 #[tokio::test]
 async fn what_the_ledger_could_not_hold_whole_is_refused_and_not_cut() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
-    let token = scene.sign(scene.claims(&caller, "alice", &["oncall"]));
+    let token = env.sign(env.claims(&caller, "alice", &["oncall"]));
     let ask = |value: &str| Ask {
         params: ["unit", "line"]
             .map(|name| (name.to_owned(), value.to_owned()))
@@ -128,33 +126,33 @@ async fn what_the_ledger_could_not_hold_whole_is_refused_and_not_cut() {
         ..ask("logs")
     };
     let issue = async |value: &str| {
-        let attempt = caller.attempt(scene.door.server_name(), &token, ask(value));
-        scene.door.issue(&attempt).await
+        let attempt = caller.attempt(env.api.server_name(), &token, ask(value));
+        env.api.issue(&attempt).await
     };
-    let before = scene.ledger_size().await;
+    let before = env.ledger_size().await;
     let fits = "x".repeat(1024);
     issue(&fits).await.unwrap();
-    let events = scene.events(before).await;
+    let events = env.events(before).await;
     assert_eq!(events[0]["ask"]["params"]["unit"], fits, "recorded whole");
     for value in ["\u{10fffd}".repeat(256), "\\".repeat(1024)] {
-        let before = scene.ledger_size().await;
+        let before = env.ledger_size().await;
         let refusal = issue(&value).await.unwrap_err();
         assert_eq!(refusal.code, Code::InvalidArgument);
         assert_eq!(refusal.reason, "ASK_MALFORMED");
         assert!(refusal.message.contains("shorten"), "{}", refusal.message);
-        let events = scene.events(before).await;
+        let events = env.events(before).await;
         assert_eq!((events.len(), &events[0]["type"]), (1, &"denied".into()));
         assert!(bytes(&events[0]) <= LARGEST_DENIAL);
     }
 }
 
 /// Denies `count` asks of one identity: every caller gets the same answer.
-async fn flood(scene: &TestEnv, subject: &str, count: u32) {
+async fn flood(env: &TestEnv, subject: &str, count: u32) {
     let caller = Caller::new();
-    let token = scene.sign(scene.claims(&caller, subject, &["nobody"]));
-    let attempt = caller.attempt(scene.door.server_name(), &token, ask("logs"));
+    let token = env.sign(env.claims(&caller, subject, &["nobody"]));
+    let attempt = caller.attempt(env.api.server_name(), &token, ask("logs"));
     for _ in 0..count {
-        let refusal = scene.door.issue(&attempt).await.unwrap_err();
+        let refusal = env.api.issue(&attempt).await.unwrap_err();
         assert_eq!(refusal.code, Code::PermissionDenied);
         assert_eq!(refusal.reason, "NOT_ALLOWED");
     }
@@ -162,67 +160,50 @@ async fn flood(scene: &TestEnv, subject: &str, count: u32) {
 
 #[tokio::test]
 async fn one_identity_does_not_fill_the_ledger_with_denials() {
-    let scene = TestEnv::with_policy(POLICY).await;
-    let before = scene.ledger_size().await;
-    flood(&scene, "mallory", 200).await;
-    assert_eq!(scene.ledger_size().await - before, u64::from(BURST));
-    flood(&scene, "eve", 1).await;
-    assert_eq!(scene.ledger_size().await - before, u64::from(BURST) + 1);
+    let env = TestEnv::with_policy(POLICY).await;
+    let before = env.ledger_size().await;
+    flood(&env, "mallory", 200).await;
+    assert_eq!(env.ledger_size().await - before, u64::from(BURST));
+    flood(&env, "eve", 1).await;
+    assert_eq!(env.ledger_size().await - before, u64::from(BURST) + 1);
 }
 
 /// What the writer refuses, because the ledger is against it, has the same rate.
 #[tokio::test]
 async fn objections_of_the_ledger_do_not_fill_it_either() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
-    let token = scene.sign(scene.claims(&caller, "alice", &["oncall"]));
-    let attempt = caller.attempt(scene.door.server_name(), &token, ask("prod"));
-    let before = scene.ledger_size().await;
+    let token = env.sign(env.claims(&caller, "alice", &["oncall"]));
+    let attempt = caller.attempt(env.api.server_name(), &token, ask("prod"));
+    let before = env.ledger_size().await;
     let mut waiting = 0;
     for _ in 0..150 {
-        match scene.door.issue(&attempt).await {
+        match env.api.issue(&attempt).await {
             Ok(answer) => waiting += u64::from(answer.pending.is_some()),
             Err(refusal) => assert_eq!(refusal.reason, "TOO_MANY_REQUESTS"),
         }
     }
-    assert_eq!(
-        scene.ledger_size().await - before,
-        waiting + u64::from(BURST)
-    );
+    assert_eq!(env.ledger_size().await - before, waiting + u64::from(BURST));
 }
 
 /// The counted denials are recorded before the store closes, and the next start reads them.
 #[tokio::test]
 async fn counted_denials_are_in_the_ledger_after_a_restart_and_verify() {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let served = ServerFiles::prepare(folder.path(), POLICY).await;
-    let mut process = served.spawn(&[]);
-    let door = served.door(&mut process).await.unwrap();
+    let server = TestEnv::new().policy(POLICY).prepare().await;
+    let mut process = server.spawn(&[]);
+    let api = server.expect_api(&mut process).await;
     let caller = Caller::new();
-    let claims = |subject: &str, group: &str| {
-        caller.claims(served.issuer.url(), subject, &[group], support::now())
-    };
-    let sign = |claims: &Value| {
-        served
-            .issuer
-            .sign(daypass::identity::issuer::Algorithm::ES256, claims)
-    };
-    let token = sign(&claims("mallory", "nobody"));
-    let attempt = caller.attempt(door.server_name(), &token, ask("logs"));
+    let token = server.token(&caller, "mallory", &["nobody"]);
+    let attempt = caller.attempt(api.server_name(), &token, ask("logs"));
     for _ in 0..BURST + 7 {
-        door.issue(&attempt).await.unwrap_err();
+        api.issue(&attempt).await.unwrap_err();
     }
-    let id = process.0.id().to_string();
-    let killed = std::process::Command::new("kill")
-        .args(["-TERM", &id])
-        .status();
-    assert!(killed.unwrap().success());
-    assert!(process.ended().await.success(), "{}", served.log());
+    process.stop().await;
 
-    let mut process = served.spawn(&[]);
-    let door = served.door(&mut process).await.unwrap();
-    let auditor = sign(&claims("carol", "security"));
-    let events = door.events(&auditor, 0).await;
+    let mut process = server.spawn(&[]);
+    let api = server.expect_api(&mut process).await;
+    let auditor = server.token(&caller, "carol", &["security"]);
+    let events = api.events(&auditor, 0).await;
     let counts: Vec<&Value> = events.iter().filter(|it| it["type"] == "denials").collect();
     let [count] = &counts[..] else {
         panic!("{events:?}")
@@ -234,20 +215,8 @@ async fn counted_denials_are_in_the_ledger_after_a_restart_and_verify() {
     let denied = events.iter().filter(|it| it["type"] == "denied");
     assert_eq!(denied.count(), BURST as usize);
 
-    let mut trust = TrustClient::new(door.channel());
-    let trust = trust
-        .get_trust(GetTrustRequest {})
-        .await
-        .unwrap()
-        .into_inner();
-    let verifier = Verifier::parse(&trust.ledger_verifier_key).unwrap();
-    let mut ledger = LedgerClient::new(door.channel());
-    let request = with_token(ExportRequest {}, &auditor);
-    let mut stream = ledger.export(request).await.unwrap().into_inner();
-    let mut export = Vec::new();
-    while let Some(part) = stream.message().await.unwrap() {
-        export.extend_from_slice(&part.chunk);
-    }
+    let verifier = Verifier::parse(&trust(&api).await.ledger_verifier_key).unwrap();
+    let export = export(&api, &auditor).await;
     let report = verify::verify_export(&export, &verifier).unwrap();
     assert_eq!(report.events, events.len() as u64);
     // A count that does not add up is none that the daemon writes.

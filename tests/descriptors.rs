@@ -1,5 +1,5 @@
-//! Out of file descriptors (EMFILE): the accept loop goes on, and a resting connection makes room for an honest caller.
-//! Alone in its program, for it takes every descriptor there is.
+//! Out of file descriptors (EMFILE): the accept loop goes on, and a resting connection makes room
+//! for an honest caller. Alone in its program, for it takes every descriptor there is.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -63,7 +63,8 @@ async fn running_out_of_descriptors_does_not_end_the_accept_loop() {
     allow_descriptors(256);
     let mut taken: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     for _ in 0..3 {
-        // One descriptor for the caller's end, none for the server's: a silent connection has to give way.
+        // One descriptor for the caller's end, none for the server's: a silent connection has to
+        // give way.
         taken.pop();
         let caller = TcpStream::connect(address).await.unwrap();
         assert!(hello(caller).await.ends_with("hello"));

@@ -235,14 +235,14 @@ fn plain_ssh_reaches_the_host_also_without_the_worlds_variables() {
 }
 
 #[test]
-fn nobody_is_signed_in_without_the_worlds_password() {
+fn a_sign_in_needs_the_worlds_password() {
     let folder = tempfile::tempdir().unwrap();
     for (case, script) in [
         (
             "another password",
             r#"echo guess >"$DAYPASS_DEV/password"; daypass login --as alice"#,
         ),
-        ("nobody of that name", "daypass login --as eve"),
+        ("an unknown name", "daypass login --as eve"),
         (
             "out of the world",
             "unset DAYPASS_DEV; daypass login --as alice",

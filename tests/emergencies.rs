@@ -1,5 +1,5 @@
-//! The way in while the issuer is down, through the real door: registered keys, a fresh challenge, k of n, and all that is
-//! refused.
+//! The way in while the issuer is down, through the real door: registered keys, a fresh challenge,
+//! k of n, and all that is refused.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,77 +13,68 @@ mod support;
 use daypass::{
     identity::proof::possession_message,
     ledger::{
-        EventKind, LedgerState,
-        checkpoint::Verifier,
-        emergency,
+        EventKind, LedgerState, emergency,
         event::{Actor, LockTarget, Locked, RevokeTarget},
         order::{Proof, Target},
-        state::Verb,
-        tree, verify,
     },
     proto::{
         ask_bytes,
         v1::{
-            Ask, DecideRequest, EmergencyChallengeRequest, EmergencyProof, ExportRequest,
-            GetRequest, GetTrustRequest, IssueRequest, IssueResponse, ListRequestsRequest, Request,
-            emergency_proof::Signature, ledger_client::LedgerClient, passes_client::PassesClient,
-            request::State, requests_client::RequestsClient, trust_client::TrustClient,
+            Ask, EmergencyChallengeRequest, EmergencyProof, IssueRequest, IssueResponse,
+            ListRequestsRequest, emergency_proof::Signature, request::State,
         },
     },
     ssh::sshsig::Namespace,
 };
 use sha2::{Digest, Sha256};
-use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, rand_core::OsRng};
+use ssh_key::{HashAlg, LineEnding, PrivateKey};
 use support::{
-    api::{Caller, Refusal, with_token},
+    api::{Refusal, with_token},
     env::TestEnv,
-    user,
+    files::new_key,
+    policy,
 };
 use tonic::Code;
 
-/// `two` wants two people's keys. Mallory is registered and on call for nothing; eve's key is nobody's.
-const POLICY: &str = r#"
-[limits]
-ttl = "8h"
-principals = ["deploy", "jump"]
-[audit]
-allow = '"security" in claims.groups'
-[admin]
-allow = '"security" in claims.groups'
-[[role]]
-name = "prod"
-allow = '"oncall" in claims.groups'
-principals = ["deploy"]
-ttl = "1h"
-require = { auth_age = "1m", amr = ["hwk"] }
-approval = { count = 1, by = '"sre-lead" in claims.groups', within = "30m" }
-emergency = { allow = '"oncall" in claims.groups', ttl = "15m", review = '"security" in claims.groups' }
-[[role]]
-name = "two"
-allow = '"oncall" in claims.groups'
-principals = ["deploy"]
-emergency = { allow = '"oncall" in claims.groups', ttl = "15m", review = '"security" in claims.groups', keys = 2 }
+/// `two` needs two people's keys. Mallory is registered and on call for nothing; eve's key is not
+/// registered.
+fn policy() -> String {
+    let two = policy::EMERGENCY.replace(" }", ", keys = 2 }");
+    let prod = [
+        "ttl = \"1h\"",
+        "require = { auth_age = \"1m\", amr = [\"hwk\"] }",
+        policy::APPROVAL,
+        policy::EMERGENCY,
+    ];
+    [
+        &policy::limits(&["deploy", "jump"]),
+        policy::AUDIT_AND_ADMIN,
+        BASTION,
+        &policy::role("prod", "oncall", "deploy", &prod),
+        &policy::role("two", "oncall", "deploy", &[&two]),
+        &policy::role(
+            "db",
+            "oncall",
+            "deploy",
+            &["source = \"bastion\"", policy::EMERGENCY],
+        ),
+        &policy::role("plain", "oncall", "deploy", &[]),
+    ]
+    .concat()
+}
+
+const BASTION: &str = r#"
 [[bastion]]
 name = "edge"
 host = "bastion.example.com"
 login = "jump"
 addresses = ["192.0.2.10"]
 hosts = ["db-*"]
-[[role]]
-name = "db"
-allow = '"oncall" in claims.groups'
-principals = ["deploy"]
-source = "bastion"
-emergency = { allow = '"oncall" in claims.groups', ttl = "15m", review = '"security" in claims.groups' }
-[[role]]
-name = "plain"
-allow = '"oncall" in claims.groups'
-principals = ["deploy"]
 "#;
 
 /// A world in which some keys are registered.
 struct Outage {
-    scene: TestEnv,
+    env: TestEnv,
     alice: PrivateKey,
     bob: PrivateKey,
     bobs_other: PrivateKey,
@@ -98,10 +89,6 @@ struct Attempt {
     namespace: &'static str,
     subject: PrivateKey,
     ask: Ask,
-}
-
-fn key() -> PrivateKey {
-    PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap()
 }
 
 fn armored(key: &PrivateKey, namespace: &str, message: &[u8]) -> String {
@@ -132,17 +119,20 @@ fn ask(role: &str) -> Ask {
 
 impl Outage {
     async fn start() -> Self {
-        let [alice, bob, bobs_other, mallory] = [key(), key(), key(), key()];
+        let [alice, bob, bobs_other, mallory] = [new_key(), new_key(), new_key(), new_key()];
         let policy = [
-            POLICY,
-            &registered("alice", "\"oncall\"", &[&alice]),
-            &registered("bob", "\"oncall\"", &[&bob, &bobs_other]),
-            &registered("mallory", "", &[&mallory]),
+            policy(),
+            registered("alice", "\"oncall\"", &[&alice]),
+            registered("bob", "\"oncall\"", &[&bob, &bobs_other]),
+            registered("mallory", "", &[&mallory]),
         ];
-        let scene = TestEnv::with_policy(&policy.concat()).await;
-        scene.world.issuer().stop().await;
+        let env = TestEnv::with_policy(&policy.concat()).await;
+        // The daemon has the issuer's keys before the issuer ends: the tokens of this test stay
+        // good.
+        env.ledger_size().await;
+        env.issuer().stop().await;
         Self {
-            scene,
+            env,
             alice,
             bob,
             bobs_other,
@@ -150,12 +140,10 @@ impl Outage {
         }
     }
 
-    fn passes(&self) -> PassesClient<tonic::transport::Channel> {
-        PassesClient::new(self.scene.door.channel())
-    }
-
     async fn challenge(&self) -> String {
         let answer = self
+            .env
+            .api
             .passes()
             .emergency_challenge(EmergencyChallengeRequest {})
             .await;
@@ -165,15 +153,15 @@ impl Outage {
     async fn attempt(&self, role: &str) -> Attempt {
         Attempt {
             challenge: self.challenge().await,
-            server: self.scene.door.server_name().to_owned(),
+            server: self.env.api.server_name().to_owned(),
             namespace: Namespace::Emergency.as_str(),
-            subject: key(),
+            subject: new_key(),
             ask: ask(role),
         }
     }
 
     async fn issue(&self, request: IssueRequest) -> Result<IssueResponse, Refusal> {
-        Ok(self.passes().issue(request).await?.into_inner())
+        Ok(self.env.api.passes().issue(request).await?.into_inner())
     }
 
     async fn try_keys(&self, role: &str, keys: &[&PrivateKey]) -> Result<IssueResponse, Refusal> {
@@ -181,54 +169,19 @@ impl Outage {
         self.issue(attempt.by(keys)).await
     }
 
-    /// This is refused, with so many events, and nobody has a pass for it.
+    /// Demands that this is refused with so many events, and no pass.
     async fn refused(&self, case: &str, reason: &str, events: usize, request: IssueRequest) {
-        let before = self.scene.ledger_size().await;
-        let refusal = self.issue(request).await.expect_err(case);
-        assert_eq!(refusal.reason, reason, "{case}: {refusal:?}");
-        let left = self.scene.events(before).await;
-        assert_eq!(left.len(), events, "{case}: {left:?}");
-        for event in left {
-            assert_eq!(
-                (&event["type"], &event["reason"]),
-                (&"denied".into(), &reason.into())
-            );
-        }
-    }
-
-    /// Somebody whose token was made before the outage.
-    fn person(&self, name: &str, groups: &[&str]) -> (Caller, String) {
-        let caller = Caller::new();
-        let token = self.scene.sign(self.scene.claims(&caller, name, groups));
-        (caller, token)
-    }
-
-    async fn review(&self, name: &str, groups: &[&str], id: u64) -> Result<Request, Refusal> {
-        let (caller, token) = self.person(name, groups);
-        let mut requests = RequestsClient::new(self.scene.door.channel());
-        let seen = requests.get(with_token(GetRequest { id }, &token)).await?;
-        let digest = tree::leaf_hash(&seen.into_inner().event);
-        let name = self.scene.door.server_name();
-        let message = user::decision(&token, Verb::Review, name, &digest, "");
-        let signature = caller
-            .key
-            .sign(Namespace::Approve.as_str(), HashAlg::Sha512, &message);
-        let decision = DecideRequest {
-            id,
-            public_key: caller.key.public_key().to_openssh().unwrap(),
-            binding_secret: caller.secret.clone(),
-            signature: signature.unwrap().to_pem(LineEnding::LF).unwrap(),
-            comment: String::new(),
-        };
-        let answer = requests.review(with_token(decision, &token)).await?;
-        Ok(answer.into_inner())
+        let refused = self.issue(request);
+        self.env
+            .refused_with_events(case, reason, events, refused)
+            .await;
     }
 
     async fn lock(&self, target: LockTarget) {
-        let authority = self.scene.world.daemon().unwrap().authority();
-        let at = time::OffsetDateTime::from_unix_timestamp(self.scene.now()).unwrap();
+        let authority = self.env.authority();
+        let at = time::OffsetDateTime::from_unix_timestamp(self.env.now()).unwrap();
         let who = Actor {
-            issuer: self.scene.world.issuer().url().to_owned(),
+            issuer: self.env.issuer().url().to_owned(),
             subject: "carol".to_owned(),
             label: "carol@example.com".to_owned(),
             claims: serde_json::json!({}),
@@ -292,7 +245,7 @@ async fn a_registered_key_gets_a_short_pass_whose_proof_is_in_the_ledger_and_who
         (vec!["deploy".to_owned()], "bob@example.com/prod")
     );
     assert!(pass.valid_before - pass.valid_after <= 15 * 60 + 60);
-    let event = outage.scene.events(pass.serial).await.remove(0);
+    let event = outage.env.events(pass.serial).await.remove(0);
     assert_eq!(
         (&event["type"], &event["binding"]),
         (&"issued".into(), &"emergency".into())
@@ -303,18 +256,22 @@ async fn a_registered_key_gets_a_short_pass_whose_proof_is_in_the_ledger_and_who
 
     // By his token bob is the same person, so he does not review it himself.
     let own = outage
-        .review("bob", &["oncall", "security"], pass.serial)
+        .env
+        .user("bob", &["oncall", "security"])
+        .review(pass.serial)
         .await;
     assert_eq!(own.unwrap_err().reason, "OWN_REQUEST");
-    let (_, carol) = outage.person("carol", &["security"]);
-    let mut requests = RequestsClient::new(outage.scene.door.channel());
+    let carol = outage.env.carol();
+    let mut requests = carol.api.requests();
     let open = requests
-        .list(with_token(ListRequestsRequest::default(), &carol))
+        .list(with_token(ListRequestsRequest::default(), &carol.token))
         .await;
     let open = open.unwrap().into_inner().requests;
     assert_eq!((open.len(), open[0].state()), (1, State::ReviewOpen));
     let reviewed = outage
-        .review("carol", &["security"], pass.serial)
+        .env
+        .user("carol", &["security"])
+        .review(pass.serial)
         .await
         .unwrap();
     assert_eq!(reviewed.state(), State::Reviewed);
@@ -325,29 +282,12 @@ async fn a_registered_key_gets_a_short_pass_whose_proof_is_in_the_ledger_and_who
     let pass = outage.issue(attempt.by(&[&outage.bob])).await.unwrap();
     assert_eq!(pass.jump.unwrap().serial, pass.serial + 1);
     let all = requests
-        .list(with_token(ListRequestsRequest::default(), &carol))
+        .list(with_token(ListRequestsRequest::default(), &carol.token))
         .await;
     let open: Vec<_> = all.unwrap().into_inner().requests;
     assert_eq!((open.len(), open[0].id), (1, pass.serial));
 
-    let mut ledger = LedgerClient::new(outage.scene.door.channel());
-    let mut chunks = ledger
-        .export(with_token(ExportRequest {}, &carol))
-        .await
-        .unwrap()
-        .into_inner();
-    let mut export = Vec::new();
-    while let Some(chunk) = chunks.message().await.unwrap() {
-        export.extend(chunk.chunk);
-    }
-    let mut trust = TrustClient::new(outage.scene.door.channel());
-    let trust = trust
-        .get_trust(GetTrustRequest {})
-        .await
-        .unwrap()
-        .into_inner();
-    let verifier = Verifier::parse(&trust.ledger_verifier_key).unwrap();
-    verify::verify_export(&export, &verifier).unwrap();
+    outage.env.assert_verifies().await;
 }
 
 type Change = fn(&mut Attempt);
@@ -361,7 +301,7 @@ async fn what_was_not_signed_by_a_registered_key_for_this_very_ask_gets_nothing(
         ("another reason", |it| it.ask.reason.push('2')),
         ("another host", |it| it.ask.host = "web-2".into()),
         ("another server", |it| it.server = "evil.example.com".into()),
-        ("another pass key", |it| it.subject = key()),
+        ("another pass key", |it| it.subject = new_key()),
         ("another namespace", |it| {
             it.namespace = Namespace::Issue.as_str()
         }),
@@ -375,18 +315,13 @@ async fn what_was_not_signed_by_a_registered_key_for_this_very_ask_gets_nothing(
             other.by(&[&outage.bob]).emergency.unwrap().signatures;
         outage.refused(case, "EMERGENCY_KEY", 0, request).await;
     }
-    let eve = key();
+    let eve = new_key();
     let base = outage.attempt("prod").await;
     outage
-        .refused(
-            "a key that nobody registered",
-            "EMERGENCY_KEY",
-            0,
-            base.by(&[&eve]),
-        )
+        .refused("an unregistered key", "EMERGENCY_KEY", 0, base.by(&[&eve]))
         .await;
     outage
-        .refused("nobody", "EMERGENCY_KEY", 0, base.by(&[]))
+        .refused("no signature", "EMERGENCY_KEY", 0, base.by(&[]))
         .await;
     outage
         .refused(
@@ -420,7 +355,7 @@ async fn what_was_not_signed_by_a_registered_key_for_this_very_ask_gets_nothing(
     outage
         .refused("a pass key that is not held", "POSSESSION", 1, stolen)
         .await;
-    // After all that the same challenge still serves whoever is honest.
+    // After all that the same challenge still serves an honest caller.
     outage.issue(base.by(&[&outage.bob])).await.unwrap();
 }
 
@@ -460,7 +395,7 @@ async fn a_challenge_is_this_servers_and_is_answered_once() {
         )
         .await;
     let other = Attempt {
-        subject: key(),
+        subject: new_key(),
         ..good.clone()
     };
     outage
@@ -477,7 +412,7 @@ async fn a_challenge_is_this_servers_and_is_answered_once() {
     let raced = outage.attempt("prod").await;
     let mut tries = tokio::task::JoinSet::new();
     for _ in 0..10 {
-        let (mut passes, request) = (outage.passes(), raced.by(&[&outage.bob]));
+        let (mut passes, request) = (outage.env.api.passes(), raced.by(&[&outage.bob]));
         tries.spawn(async move { passes.issue(request).await.is_ok() });
     }
     let outcomes = tries.join_all().await;
@@ -513,16 +448,18 @@ async fn a_registered_key_is_for_emergencies_of_roles_that_have_them_and_for_not
         .await;
 
     // Both ways in at once are none.
-    let (_, token) = outage.person("bob", &["oncall"]);
-    let before = outage.scene.ledger_size().await;
+    let token = outage.env.user("bob", &["oncall"]).token;
+    let before = outage.env.ledger_size().await;
     let request = outage.attempt("prod").await.by(&[&outage.bob]);
     let status = outage
+        .env
+        .api
         .passes()
         .issue(with_token(request, &token))
         .await
         .unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
-    assert_eq!(outage.scene.ledger_size().await, before);
+    assert_eq!(outage.env.ledger_size().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -536,7 +473,7 @@ async fn k_of_n_counts_people_who_may_have_it_each_once() {
         ),
         ("one key twice", vec![&outage.bob, &outage.bob]),
         (
-            "somebody who may not have it",
+            "a user who may not have it",
             vec![&outage.bob, &outage.mallory],
         ),
     ] {
@@ -547,7 +484,7 @@ async fn k_of_n_counts_people_who_may_have_it_each_once() {
         .try_keys("two", &[&outage.bob, &outage.alice])
         .await
         .unwrap();
-    let event = outage.scene.events(pass.serial).await.remove(0);
+    let event = outage.env.events(pass.serial).await.remove(0);
     assert_eq!(event["who"]["subject"], "bob");
     let signatures = event["emergency_proof"]["signatures"].as_array().unwrap();
     let people: Vec<_> = signatures
@@ -555,10 +492,11 @@ async fn k_of_n_counts_people_who_may_have_it_each_once() {
         .map(|one| &one["who"]["subject"])
         .collect();
     assert_eq!(people, ["bob", "alice"]);
-    // The pass is its signers' too: whoever locks or revokes one of them gets it, and none of them reviews it.
+    // The pass is its signers' too: a lock or revocation of one of them covers it, and none of
+    // them reviews it.
     let fingerprint = outage.alice.fingerprint(HashAlg::Sha256).to_string();
-    let authority = outage.scene.world.daemon().unwrap().authority();
-    let at = time::OffsetDateTime::from_unix_timestamp(outage.scene.now()).unwrap();
+    let authority = outage.env.authority();
+    let at = time::OffsetDateTime::from_unix_timestamp(outage.env.now()).unwrap();
     authority.store.state(|state| {
         for target in [
             LockTarget::Identity("alice".to_owned()),
@@ -569,10 +507,14 @@ async fn k_of_n_counts_people_who_may_have_it_each_once() {
         let key = RevokeTarget::Key(fingerprint.clone());
         assert_eq!(state.revocable(&key, at), [pass.serial]);
     });
-    let second = outage.review("alice", &["security"], pass.serial).await;
+    let second = outage
+        .env
+        .user("alice", &["security"])
+        .review(pass.serial)
+        .await;
     assert_eq!(second.unwrap_err().reason, "OWN_REQUEST");
 
-    // Whoever seconds lets in the one that they signed for, and nobody else.
+    // The second signer lets in the one that they signed for, and no other user.
     let attempt = outage.attempt("two").await;
     let mut reversed = attempt.by(&[&outage.bob, &outage.alice]);
     reversed.emergency.as_mut().unwrap().signatures.reverse();
@@ -592,7 +534,7 @@ async fn k_of_n_counts_people_who_may_have_it_each_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_who_is_locked_gets_in_or_lets_in() {
+async fn a_locked_user_neither_gets_in_nor_lets_in() {
     let fingerprint = |key: &PrivateKey| key.fingerprint(HashAlg::Sha256).to_string();
     for (case, target) in [
         ("the one who asks", LockTarget::Identity("bob".to_owned())),
@@ -624,8 +566,8 @@ async fn nobody_who_is_locked_gets_in_or_lets_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_no_key_is_registered_there_is_no_challenge() {
-    let scene = TestEnv::with_policy(POLICY).await;
-    let mut passes = PassesClient::new(scene.door.channel());
+    let env = TestEnv::with_policy(&policy()).await;
+    let mut passes = env.api.passes();
     let status = passes
         .emergency_challenge(EmergencyChallengeRequest {})
         .await

@@ -89,28 +89,27 @@ ttl = "5m"
 "#;
 
 async fn issue(
-    scene: &TestEnv,
+    env: &TestEnv,
     caller: &Caller,
     groups: &[&str],
     ask: Ask,
 ) -> Result<IssueResponse, Refusal> {
-    let token = scene.sign(scene.claims(caller, "alice", groups));
-    scene
-        .door
-        .issue(&caller.attempt(scene.door.server_name(), &token, ask))
+    let token = env.sign(env.claims(caller, "alice", groups));
+    env.api
+        .issue(&caller.attempt(env.api.server_name(), &token, ask))
         .await
 }
 
 /// Refused with this code and reason, leaving exactly one event.
 async fn expect_denied(
-    scene: &TestEnv,
+    env: &TestEnv,
     case: &str,
     ask: Ask,
     groups: &[&str],
     expected: (Code, &str),
 ) {
-    let before = scene.ledger_size().await;
-    match issue(scene, &Caller::new(), groups, ask).await {
+    let before = env.ledger_size().await;
+    match issue(env, &Caller::new(), groups, ask).await {
         Ok(pass) => panic!("{case}: got a pass with serial {}", pass.serial),
         Err(refusal) => assert_eq!(
             (refusal.code, refusal.reason.as_str()),
@@ -120,7 +119,7 @@ async fn expect_denied(
         ),
     }
     assert_eq!(
-        scene.ledger_size().await - before,
+        env.ledger_size().await - before,
         1,
         "{case}: exactly one event"
     );
@@ -136,7 +135,7 @@ fn logs(host: &str, unit: &str) -> Ask {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parameters_that_do_not_fit_are_denied_once_each() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     let values = [
         ("a second command", "nginx; reboot"),
         ("a substitution", "$(reboot)"),
@@ -156,7 +155,7 @@ async fn parameters_that_do_not_fit_are_denied_once_each() {
     ];
     for (case, value) in values {
         expect_denied(
-            &scene,
+            &env,
             case,
             logs("web-1", value),
             &["oncall"],
@@ -167,7 +166,7 @@ async fn parameters_that_do_not_fit_are_denied_once_each() {
     let mut unknown = logs("web-1", "nginx");
     unknown.params.insert("other".to_owned(), "x".to_owned());
     expect_denied(
-        &scene,
+        &env,
         "an unknown name",
         unknown,
         &["oncall"],
@@ -177,7 +176,7 @@ async fn parameters_that_do_not_fit_are_denied_once_each() {
     let mut missing = logs("web-1", "nginx");
     missing.params = BTreeMap::new().into_iter().collect();
     expect_denied(
-        &scene,
+        &env,
         "a missing name",
         missing,
         &["oncall"],
@@ -188,8 +187,8 @@ async fn parameters_that_do_not_fit_are_denied_once_each() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parameters_with_a_nul_or_a_megabyte_never_reach_the_policy() {
-    let scene = TestEnv::with_policy(POLICY).await;
-    let nul = issue(&scene, &Caller::new(), &["oncall"], logs("web-1", "a\0b"))
+    let env = TestEnv::with_policy(POLICY).await;
+    let nul = issue(&env, &Caller::new(), &["oncall"], logs("web-1", "a\0b"))
         .await
         .unwrap_err();
     assert!(
@@ -197,7 +196,7 @@ async fn parameters_with_a_nul_or_a_megabyte_never_reach_the_policy() {
         "{nul:?}"
     );
     let huge = issue(
-        &scene,
+        &env,
         &Caller::new(),
         &["oncall"],
         logs("web-1", &"a".repeat(1 << 20)),
@@ -211,14 +210,13 @@ async fn parameters_with_a_nul_or_a_megabyte_never_reach_the_policy() {
         ),
         "{huge:?}"
     );
-    scene
-        .assert_honest_ask(logs("web-1", "nginx"), &["oncall"])
+    env.assert_honest_ask(logs("web-1", "nginx"), &["oncall"])
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn asks_outside_the_policy_are_denied_with_their_reason() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     let with = |role: &str, change: fn(&mut Ask)| {
         let mut wanted = ask(role);
         change(&mut wanted);
@@ -284,13 +282,13 @@ async fn asks_outside_the_policy_are_denied_with_their_reason() {
         ),
     ];
     for (case, wanted, groups, expected) in cases {
-        expect_denied(&scene, case, wanted, groups, expected).await;
+        expect_denied(&env, case, wanted, groups, expected).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn principals_from_claims_are_refused_never_rewritten() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     let cases = [
         (
             "a comma (CVE-2026-35414, GHSA-59w7-v8rr-pr4p)",
@@ -314,13 +312,13 @@ async fn principals_from_claims_are_refused_never_rewritten() {
     ];
     for (case, login) in cases {
         let caller = Caller::new();
-        let mut claims = scene.claims(&caller, "alice", &[]);
+        let mut claims = env.claims(&caller, "alice", &[]);
         claims["login"] = login;
-        let token = scene.sign(claims);
-        let before = scene.ledger_size().await;
-        let answer = scene
-            .door
-            .issue(&caller.attempt(scene.door.server_name(), &token, ask("own")))
+        let token = env.sign(claims);
+        let before = env.ledger_size().await;
+        let answer = env
+            .api
+            .issue(&caller.attempt(env.api.server_name(), &token, ask("own")))
             .await;
         match answer {
             Ok(pass) => panic!("{case}: principals {:?}", pass.principals),
@@ -330,9 +328,9 @@ async fn principals_from_claims_are_refused_never_rewritten() {
                 "{case}"
             ),
         }
-        assert_eq!(scene.ledger_size().await - before, 1, "{case}");
+        assert_eq!(env.ledger_size().await - before, 1, "{case}");
     }
-    let missing = issue(&scene, &Caller::new(), &[], ask("own"))
+    let missing = issue(&env, &Caller::new(), &[], ask("own"))
         .await
         .unwrap_err();
     assert_eq!(
@@ -343,8 +341,8 @@ async fn principals_from_claims_are_refused_never_rewritten() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wish_narrows_and_never_widens() {
-    let scene = TestEnv::with_policy(POLICY).await;
-    let whole = issue(&scene, &Caller::new(), &["sre"], ask("shell"))
+    let env = TestEnv::with_policy(POLICY).await;
+    let whole = issue(&env, &Caller::new(), &["sre"], ask("shell"))
         .await
         .unwrap();
     assert_eq!(whole.principals, ["deploy", "root"]);
@@ -355,7 +353,7 @@ async fn a_wish_narrows_and_never_widens() {
     wish.ttl_seconds = 60;
     wish.source_addresses = vec!["127.0.0.1/32".into()];
     wish.extensions = vec!["pty".into()];
-    let narrow = issue(&scene, &Caller::new(), &["sre"], wish).await.unwrap();
+    let narrow = issue(&env, &Caller::new(), &["sre"], wish).await.unwrap();
     assert_eq!(narrow.source_addresses, ["127.0.0.1/32"]);
     assert_eq!(narrow.extensions, ["pty"]);
     assert!(
@@ -365,7 +363,7 @@ async fn a_wish_narrows_and_never_widens() {
 
     let mut greedy = ask("shell");
     greedy.ttl_seconds = u64::MAX;
-    match issue(&scene, &Caller::new(), &["sre"], greedy).await {
+    match issue(&env, &Caller::new(), &["sre"], greedy).await {
         Ok(pass) => assert!(
             pass.valid_before - pass.valid_after <= 3_600 + 60,
             "never longer than the role"
@@ -377,16 +375,16 @@ async fn a_wish_narrows_and_never_widens() {
     }
     let mut wide = ask("shell");
     wide.source_addresses = vec!["0.0.0.0/0".into()];
-    match issue(&scene, &Caller::new(), &["sre"], wide).await {
+    match issue(&env, &Caller::new(), &["sre"], wide).await {
         Ok(pass) => assert_eq!(pass.source_addresses, whole.source_addresses),
         Err(refusal) => assert_eq!(refusal.reason, "SOURCE"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mandated_force_command_stands_whatever_the_caller_sends() {
-    let scene = TestEnv::with_policy(POLICY).await;
-    let pass = issue(&scene, &Caller::new(), &["oncall"], logs("web-1", "nginx"))
+async fn a_mandated_force_command_is_not_changed_by_what_the_caller_sends() {
+    let env = TestEnv::with_policy(POLICY).await;
+    let pass = issue(&env, &Caller::new(), &["oncall"], logs("web-1", "nginx"))
         .await
         .unwrap();
     assert_eq!(pass.principals, ["weblogs@web"]);
@@ -408,7 +406,7 @@ async fn a_mandated_force_command_stands_whatever_the_caller_sends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn odd_characters_reach_the_command_byte_exact() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     for text in [
         "a'b\"c",
         "$(reboot) `id`",
@@ -419,7 +417,7 @@ async fn odd_characters_reach_the_command_byte_exact() {
     ] {
         let mut wanted = ask("free");
         wanted.params.insert("text".to_owned(), text.to_owned());
-        let pass = issue(&scene, &Caller::new(), &["oncall"], wanted)
+        let pass = issue(&env, &Caller::new(), &["oncall"], wanted)
             .await
             .unwrap();
         let printed = pass.force_command.replacen("/bin/echo", "printf '[%s]'", 1);
@@ -453,12 +451,10 @@ fn rsa_line(exponent: &[u8], modulus: &[u8]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn subject_keys_no_pass_is_for_are_refused_and_recorded() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
-    let pass = issue(&scene, &caller, &["sre"], ask("shell"))
-        .await
-        .unwrap();
-    let ca = scene.ca_public_key().await;
+    let pass = issue(&env, &caller, &["sre"], ask("shell")).await.unwrap();
+    let ca = env.ca_public_key().await;
     let short_rsa = ssh_key::PrivateKey::new(
         ssh_key::private::RsaKeypair::random(&mut ssh_key::rand_core::OsRng, 2048)
             .unwrap()
@@ -495,7 +491,7 @@ async fn subject_keys_no_pass_is_for_are_refused_and_recorded() {
             rsa_line(&[1, 0, 1], &[&[0x00, 0x80][..], &[0x02; 383]].concat()),
         ),
         (
-            "a key that anyone can sign for",
+            "a key that every party can sign for",
             key_line("ssh-ed25519", &[&[0; 32]]),
         ),
         (
@@ -518,11 +514,11 @@ async fn subject_keys_no_pass_is_for_are_refused_and_recorded() {
         ),
     ];
     for (case, public_key) in cases {
-        let token = scene.sign(scene.claims(&caller, "alice", &["sre"]));
-        let mut attempt = caller.attempt(scene.door.server_name(), &token, ask("shell"));
+        let token = env.sign(env.claims(&caller, "alice", &["sre"]));
+        let mut attempt = caller.attempt(env.api.server_name(), &token, ask("shell"));
         attempt.public_key = public_key;
-        let before = scene.ledger_size().await;
-        let refusal = scene.door.issue(&attempt).await.unwrap_err();
+        let before = env.ledger_size().await;
+        let refusal = env.api.issue(&attempt).await.unwrap_err();
         let expected = if case == "the CA's own key" {
             ["KEY_BINDING", "SUBJECT_KEY"]
         } else {
@@ -532,13 +528,13 @@ async fn subject_keys_no_pass_is_for_are_refused_and_recorded() {
             expected.contains(&refusal.reason.as_str()),
             "{case}: {refusal:?}"
         );
-        assert_eq!(scene.ledger_size().await - before, 1, "{case}");
+        assert_eq!(env.ledger_size().await - before, 1, "{case}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_id_stays_printable_whatever_the_subject_is() {
-    let scene = TestEnv::with_policy(POLICY).await;
+async fn a_key_id_is_printable_for_every_subject() {
+    let env = TestEnv::with_policy(POLICY).await;
     for subject in [
         "a\nb",
         "a\u{1b}[31mb",
@@ -548,13 +544,13 @@ async fn a_key_id_stays_printable_whatever_the_subject_is() {
         &"x".repeat(2_000),
     ] {
         let caller = Caller::new();
-        let mut claims = scene.claims(&caller, "alice", &["sre"]);
+        let mut claims = env.claims(&caller, "alice", &["sre"]);
         claims["sub"] = json!(subject);
         claims["email_verified"] = json!(false);
-        let token = scene.sign(claims);
-        match scene
-            .door
-            .issue(&caller.attempt(scene.door.server_name(), &token, ask("shell")))
+        let token = env.sign(claims);
+        match env
+            .api
+            .issue(&caller.attempt(env.api.server_name(), &token, ask("shell")))
             .await
         {
             Ok(pass) => {
@@ -574,10 +570,8 @@ async fn a_key_id_stays_printable_whatever_the_subject_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pass_pinned_to_its_caller_names_the_address_the_server_saw() {
-    let scene = TestEnv::with_policy(POLICY).await;
-    let pass = issue(&scene, &Caller::new(), &[], ask("here"))
-        .await
-        .unwrap();
+    let env = TestEnv::with_policy(POLICY).await;
+    let pass = issue(&env, &Caller::new(), &[], ask("here")).await.unwrap();
     assert!(
         ["127.0.0.1/32", "::1/128"].contains(&pass.source_addresses[0].as_str()),
         "{:?}",
@@ -588,13 +582,13 @@ async fn a_pass_pinned_to_its_caller_names_the_address_the_server_saw() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_pass_is_the_ledger_entry_of_its_serial() {
-    let scene = TestEnv::with_policy(POLICY).await;
-    let first = scene.ledger_size().await;
+    let env = TestEnv::with_policy(POLICY).await;
+    let first = env.ledger_size().await;
     let callers: Vec<_> = (0..24).map(|_| Caller::new()).collect();
     let passes = futures(
         callers
             .iter()
-            .map(|caller| issue(&scene, caller, &["sre"], ask("shell"))),
+            .map(|caller| issue(&env, caller, &["sre"], ask("shell"))),
     )
     .await;
     let mut serials: Vec<_> = passes
@@ -603,7 +597,7 @@ async fn every_pass_is_the_ledger_entry_of_its_serial() {
         .collect();
     serials.sort_unstable();
     assert_eq!(serials, (first..first + 24).collect::<Vec<_>>());
-    let events = scene.events(first).await;
+    let events = env.events(first).await;
     assert!(events.iter().all(|event| event["type"] == "issued"));
 }
 

@@ -19,7 +19,6 @@ use ssh_key::{Certificate, certificate::CertType};
 use support::{
     api::{Attempt, Caller, Refusal, ask},
     env::TestEnv,
-    server::ServerFiles,
 };
 use tokio::io::AsyncWriteExt;
 
@@ -62,63 +61,63 @@ fn logs() -> Ask {
     }
 }
 
-fn attempt(scene: &TestEnv, caller: &Caller, claims: Value, wanted: Ask) -> Attempt {
-    let token = scene.sign(claims);
-    caller.attempt(scene.door.server_name(), &token, wanted)
+fn attempt(env: &TestEnv, caller: &Caller, claims: Value, wanted: Ask) -> Attempt {
+    let token = env.sign(claims);
+    caller.attempt(env.api.server_name(), &token, wanted)
 }
 
 /// An ask of a good sre with one claim changed.
 async fn issue_with(
-    scene: &TestEnv,
+    env: &TestEnv,
     claim: &str,
     value: Value,
     wanted: Ask,
 ) -> Result<IssueResponse, Refusal> {
     let caller = Caller::new();
-    let mut claims = scene.claims(&caller, "alice", &["sre"]);
+    let mut claims = env.claims(&caller, "alice", &["sre"]);
     claims[claim] = value;
-    let attempt = attempt(scene, &caller, claims, wanted);
-    scene.door.issue(&attempt).await
+    let attempt = attempt(env, &caller, claims, wanted);
+    env.api.issue(&attempt).await
 }
 
 /// An honest sre's pass.
-async fn issue(scene: &TestEnv, wanted: Ask) -> Result<IssueResponse, Refusal> {
-    issue_with(scene, "azp", json!("daypass"), wanted).await
+async fn issue(env: &TestEnv, wanted: Ask) -> Result<IssueResponse, Refusal> {
+    issue_with(env, "azp", json!("daypass"), wanted).await
 }
 
-async fn refused_for(scene: &TestEnv, claim: &str, value: Value, wanted: Ask, reason: &str) {
+async fn refused_for(env: &TestEnv, claim: &str, value: Value, wanted: Ask, reason: &str) {
     let case = value.to_string();
-    let answer = issue_with(scene, claim, value, wanted).await;
+    let answer = issue_with(env, claim, value, wanted).await;
     let refusal = answer.expect_err(&case);
     assert_eq!(refusal.reason, reason, "{case}: {refusal:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2024_7594_no_principal_is_every_user() {
-    let scene = TestEnv::with_policy(POLICY).await;
-    for nobody in [json!([]), json!(""), json!([""]), json!(null)] {
-        refused_for(&scene, "login", nobody, ask("own"), "PRINCIPAL").await;
+    let env = TestEnv::with_policy(POLICY).await;
+    for empty in [json!([]), json!(""), json!([""]), json!(null)] {
+        refused_for(&env, "login", empty, ask("own"), "PRINCIPAL").await;
     }
-    let pass = issue(&scene, ask("shell")).await.unwrap();
+    let pass = issue(&env, ask("shell")).await.unwrap();
     let certificate = Certificate::from_openssh(&pass.certificate).unwrap();
     assert_eq!(certificate.valid_principals(), ["deploy"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2026_35414_a_comma_in_a_principal_is_two_of_them() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     for login in [
         json!("alice,root"),
         json!(["alice,root"]),
         json!("alice, root"),
     ] {
-        refused_for(&scene, "login", login, ask("own"), "PRINCIPAL").await;
+        refused_for(&env, "login", login, ask("own"), "PRINCIPAL").await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ghsa_59w7_v8rr_pr4p_a_claim_with_separators_in_a_template() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     for login in [
         "alice\nroot",
         "alice root",
@@ -128,31 +127,31 @@ async fn ghsa_59w7_v8rr_pr4p_a_claim_with_separators_in_a_template() {
         "alice\u{0}",
         "{claims.sub}",
     ] {
-        refused_for(&scene, "login", json!(login), ask("own"), "PRINCIPAL").await;
+        refused_for(&env, "login", json!(login), ask("own"), "PRINCIPAL").await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2025_49825_a_certificate_in_place_of_a_key() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
-    let claims = scene.claims(&caller, "alice", &["sre"]);
-    let mut attempt = attempt(&scene, &caller, claims, ask("shell"));
-    let pass = scene.door.issue(&attempt).await.unwrap();
+    let claims = env.claims(&caller, "alice", &["sre"]);
+    let mut attempt = attempt(&env, &caller, claims, ask("shell"));
+    let pass = env.api.issue(&attempt).await.unwrap();
     attempt.public_key = pass.certificate.clone();
-    let refusal = scene.door.issue(&attempt).await.unwrap_err();
+    let refusal = env.api.issue(&attempt).await.unwrap_err();
     assert_eq!(refusal.reason, "SUBJECT_KEY");
     // The same blob behind the name of a plain key.
     let blob = pass.certificate.split(' ').nth(1).unwrap();
     attempt.public_key = format!("ssh-ed25519 {blob}");
-    let refusal = scene.door.issue(&attempt).await.unwrap_err();
+    let refusal = env.api.issue(&attempt).await.unwrap_err();
     assert_eq!(refusal.reason, "SUBJECT_KEY");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn vault_10210_the_caller_replaces_a_mandated_force_command() {
-    let scene = TestEnv::with_policy(POLICY).await;
-    let mandated = issue(&scene, logs()).await.unwrap().force_command;
+    let env = TestEnv::with_policy(POLICY).await;
+    let mandated = issue(&env, logs()).await.unwrap().force_command;
     let mut extension = logs();
     extension.extensions = vec!["force-command".to_owned()];
     let mut valued = logs();
@@ -162,9 +161,9 @@ async fn vault_10210_the_caller_replaces_a_mandated_force_command() {
         .params
         .insert("force-command".to_owned(), "/bin/sh".to_owned());
     for wanted in [extension, valued, parameter] {
-        assert!(issue(&scene, wanted).await.is_err());
+        assert!(issue(&env, wanted).await.is_err());
     }
-    let pass = issue(&scene, logs()).await.unwrap();
+    let pass = issue(&env, logs()).await.unwrap();
     let certificate = Certificate::from_openssh(&pass.certificate).unwrap();
     assert_eq!(certificate.cert_type(), CertType::User);
     assert_eq!(
@@ -175,9 +174,9 @@ async fn vault_10210_the_caller_replaces_a_mandated_force_command() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2025_4658_a_crafted_jws_skips_the_signature() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
-    let good = scene.sign(scene.claims(&caller, "alice", &["sre"]));
+    let good = env.sign(env.claims(&caller, "alice", &["sre"]));
     let parts: Vec<_> = good.split('.').collect();
     let crafted = [
         format!("{good}.{}", parts[1]),
@@ -188,7 +187,7 @@ async fn cve_2025_4658_a_crafted_jws_skips_the_signature() {
             .to_string(),
     ];
     for token in crafted {
-        let refusal = scene.door.issue(&scene.attempt(&caller, &token)).await;
+        let refusal = env.api.issue(&env.attempt(&caller, &token)).await;
         let reason = refusal.expect_err(&token).reason;
         assert!(
             ["TOKEN_MALFORMED", "TOKEN_SIGNATURE"].contains(&reason.as_str()),
@@ -199,21 +198,21 @@ async fn cve_2025_4658_a_crafted_jws_skips_the_signature() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2024_5798_an_audience_of_one_string_goes_unchecked() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     for audience in [
         json!("vault"),
         json!(["vault"]),
         json!(""),
         json!("Daypass"),
     ] {
-        refused_for(&scene, "aud", audience, ask("shell"), "TOKEN_AUDIENCE").await;
+        refused_for(&env, "aud", audience, ask("shell"), "TOKEN_AUDIENCE").await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2026_22772_an_issuer_that_only_contains_ours() {
-    let scene = TestEnv::with_policy(POLICY).await;
-    let ours = scene.world.issuer().url().to_owned();
+    let env = TestEnv::with_policy(POLICY).await;
+    let ours = env.issuer().url().to_owned();
     for issuer in [
         format!("{ours}.evil.example"),
         format!("https://evil.example/{ours}"),
@@ -221,13 +220,13 @@ async fn cve_2026_22772_an_issuer_that_only_contains_ours() {
         format!("{ours}#x"),
         format!("{ours}@evil.example"),
     ] {
-        refused_for(&scene, "iss", json!(issuer), ask("shell"), "TOKEN_ISSUER").await;
+        refused_for(&env, "iss", json!(issuer), ask("shell"), "TOKEN_ISSUER").await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ghsa_f83f_xpx7_ffpw_a_malformed_token_takes_all_memory() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
     for token in [
         ".".repeat(15_000),
@@ -235,24 +234,24 @@ async fn ghsa_f83f_xpx7_ffpw_a_malformed_token_takes_all_memory() {
         "A".repeat(15_000),
         format!("{}.{}.", "A".repeat(7_000), "A".repeat(7_000)),
     ] {
-        let refusal = scene.door.issue(&scene.attempt(&caller, &token)).await;
+        let refusal = env.api.issue(&env.attempt(&caller, &token)).await;
         assert_eq!(refusal.unwrap_err().reason, "TOKEN_MALFORMED");
     }
-    scene.assert_honest().await;
+    env.assert_honest().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2026_30836_an_unknown_kind_of_request_skips_authorization() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     let mut redeemed = ask("own");
     redeemed.request = u64::MAX;
     let mut emergency = ask("own");
     emergency.emergency = true;
     for wanted in [redeemed, emergency] {
-        let answer = issue_with(&scene, "login", json!("alice"), wanted).await;
+        let answer = issue_with(&env, "login", json!("alice"), wanted).await;
         assert!(answer.is_err(), "{answer:?}");
     }
-    let mut stranger = tonic::client::Grpc::new(scene.door.channel());
+    let mut stranger = tonic::client::Grpc::new(env.api.channel());
     stranger.ready().await.unwrap();
     let path = http::uri::PathAndQuery::from_static("/daypass.v1.Passes/Sign");
     let codec = tonic_prost::ProstCodec::<Ask, IssueResponse>::default();
@@ -264,7 +263,7 @@ async fn cve_2026_30836_an_unknown_kind_of_request_skips_authorization() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openbao_3666_an_approval_by_nobody_passes() {
+async fn openbao_3666_an_approval_without_an_approver_passes() {
     for approval in [
         "{ count = 0, by = 'true', within = \"30m\" }",
         "{ by = 'true', count = -1, within = \"30m\" }",
@@ -288,12 +287,12 @@ async fn openbao_3666_an_approval_by_nobody_passes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn teleport_14711_a_restriction_is_lost_where_two_meet() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     let mut wanted = logs();
     wanted.source_addresses = vec!["127.0.0.1/32".to_owned(), "10.1.0.0/16".to_owned()];
     wanted.extensions = vec!["pty".to_owned()];
     wanted.ttl_seconds = 60;
-    let pass = issue(&scene, wanted).await.unwrap();
+    let pass = issue(&env, wanted).await.unwrap();
     let certificate = Certificate::from_openssh(&pass.certificate).unwrap();
     let options = certificate.critical_options();
     assert_eq!(
@@ -318,11 +317,11 @@ async fn teleport_14711_a_restriction_is_lost_where_two_meet() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2026_46405_a_credential_comes_with_the_error() {
-    let scene = TestEnv::with_policy(POLICY).await;
+    let env = TestEnv::with_policy(POLICY).await;
     let refusals = [
-        issue(&scene, ask("nothing")).await,
-        issue_with(&scene, "groups", json!([]), ask("shell")).await,
-        issue_with(&scene, "aud", json!("other"), ask("shell")).await,
+        issue(&env, ask("nothing")).await,
+        issue_with(&env, "groups", json!([]), ask("shell")).await,
+        issue_with(&env, "aud", json!("other"), ask("shell")).await,
     ];
     for refusal in refusals {
         let text = format!("{:?}", refusal.unwrap_err());
@@ -334,13 +333,10 @@ async fn cve_2026_46405_a_credential_comes_with_the_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rustsec_2025_0055_what_a_caller_sends_writes_the_log() {
-    let folder = tempfile::tempdir().unwrap();
-    let served = ServerFiles::prepare(folder.path(), POLICY).await;
-    let file = folder.path().join("daypass.toml");
-    let configuration = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, configuration + "[log]\nformat = \"json\"\n").unwrap();
-    let mut process = served.spawn(&[]);
-    let door = served.door(&mut process).await.unwrap();
+    let env = TestEnv::new()
+        .policy(POLICY)
+        .configuration("[log]\nformat = \"json\"");
+    let env = env.start_process().await;
 
     let evil = "x\n{\"level\":\"ERROR\"}\r\u{1b}[2J\u{2028}\u{2029}\u{85}\u{202e}";
     let fields: [fn(&mut Ask, &str); 6] = [
@@ -355,17 +351,11 @@ async fn rustsec_2025_0055_what_a_caller_sends_writes_the_log() {
         },
     ];
     for change in fields {
-        let caller = Caller::new();
-        let claims = caller.claims(served.issuer.url(), "alice", &["sre"], support::now());
-        let token = served
-            .issuer
-            .sign(daypass::identity::issuer::Algorithm::ES256, &claims);
         let mut wanted = ask("shell");
         change(&mut wanted, evil);
-        let attempt = caller.attempt(door.server_name(), &token, wanted);
-        door.issue(&attempt).await.unwrap_err();
+        env.user("alice", &["sre"]).issue(wanted).await.unwrap_err();
     }
-    let log = served.log();
+    let log = env.server.log();
     assert!(!log.contains(['\u{1b}', '\r', '\u{2028}', '\u{2029}', '\u{85}', '\u{202e}']));
     let lines: Vec<Value> = log
         .lines()
@@ -383,8 +373,8 @@ async fn rustsec_2025_0055_what_a_caller_sends_writes_the_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rustsec_2024_0376_a_bad_connection_ends_the_accept_loop() {
-    let scene = TestEnv::with_policy(POLICY).await;
-    let (url, _) = scene.world.server();
+    let env = TestEnv::with_policy(POLICY).await;
+    let (url, _) = env.world().server();
     let address = url.replace("https://", "");
     for hello in [
         &b"GET / HTTP/1.1\r\n\r\n"[..],
@@ -397,10 +387,10 @@ async fn rustsec_2024_0376_a_bad_connection_ends_the_accept_loop() {
         stream.set_zero_linger().unwrap();
         drop(stream);
     }
-    let (url, ca) = scene.world.server();
+    let (url, ca) = env.world().server();
     let other = support::api::Api::open(&url, ca.as_bytes()).await;
     let caller = Caller::new();
-    let claims = scene.claims(&caller, "alice", &["sre"]);
-    let attempt = attempt(&scene, &caller, claims, ask("shell"));
+    let claims = env.claims(&caller, "alice", &["sre"]);
+    let attempt = attempt(&env, &caller, claims, ask("shell"));
     other.issue(&attempt).await.unwrap();
 }

@@ -22,23 +22,11 @@ use serde_json::{Value, json};
 use support::{
     api::{Api, Attempt, Caller, Refusal, ask, with_token},
     env::TestEnv,
+    policy,
     server::ServerFiles,
 };
 use tokio::task::JoinSet;
 use tonic::Code;
-
-const POLICY: &str = r#"
-[limits]
-ttl = "1h"
-principals = ["deploy"]
-[audit]
-allow = '"security" in claims.groups'
-[[role]]
-name = "shell"
-allow = '"sre" in claims.groups'
-principals = ["deploy"]
-ttl = "10m"
-"#;
 
 const MISBEHAVIOURS: [(&str, Behaviour); 9] = [
     ("500", Behaviour::Status500),
@@ -55,19 +43,14 @@ const MISBEHAVIOURS: [(&str, Behaviour); 9] = [
 /// From one fetch of an issuer's keys to the next.
 const COOL_DOWN: Duration = Duration::from_secs(10);
 
-fn token(served: &ServerFiles, caller: &Caller, subject: &str, group: &str) -> String {
-    let claims = caller.claims(served.issuer.url(), subject, &[group], support::now());
-    served.issuer.sign(Algorithm::ES256, &claims)
-}
-
-fn honest(served: &ServerFiles, door: &Api) -> Attempt {
+fn honest(server: &ServerFiles, api: &Api) -> Attempt {
     let caller = Caller::new();
-    let token = token(served, &caller, "alice", "sre");
-    caller.attempt(door.server_name(), &token, ask("shell"))
+    let token = server.token(&caller, "alice", &["sre"]);
+    caller.attempt(api.server_name(), &token, ask("shell"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_issuer_without_good_keys_lets_nobody_in_until_it_has_them() {
+async fn tokens_are_refused_until_their_issuer_has_good_keys() {
     let mut cases = JoinSet::new();
     for (case, behaviour) in MISBEHAVIOURS {
         cases.spawn(closed_until_it_answers(case, behaviour));
@@ -78,21 +61,20 @@ async fn an_issuer_without_good_keys_lets_nobody_in_until_it_has_them() {
 }
 
 async fn closed_until_it_answers(case: &'static str, behaviour: Behaviour) {
-    let folder = tempfile::tempdir().unwrap();
-    let served = ServerFiles::prepare(folder.path(), POLICY).await;
-    served.issuer.behave(behaviour);
-    let mut process = served.spawn(&[]);
-    let door = served.door(&mut process).await.unwrap();
-    let refusal = door.issue(&honest(&served, &door)).await.unwrap_err();
+    let server = TestEnv::new().policy(policy::SHELL).prepare().await;
+    server.issuer.behave(behaviour);
+    let mut process = server.spawn(&[]);
+    let api = server.expect_api(&mut process).await;
+    let refusal = api.issue(&honest(&server, &api)).await.unwrap_err();
     let expected = (Code::Unavailable, "ISSUER_UNAVAILABLE");
     assert_eq!(
         (refusal.code, refusal.reason.as_str()),
         expected,
         "{case}: {refusal:?}"
     );
-    served.issuer.behave(Behaviour::Normal);
+    server.issuer.behave(Behaviour::Normal);
     let deadline = Instant::now() + 6 * COOL_DOWN;
-    while let Err(refusal) = door.issue(&honest(&served, &door)).await {
+    while let Err(refusal) = api.issue(&honest(&server, &api)).await {
         assert_eq!(refusal.reason, "ISSUER_UNAVAILABLE", "{case}");
         assert!(Instant::now() < deadline, "{case}: it does not recover");
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -102,28 +84,28 @@ async fn closed_until_it_answers(case: &'static str, behaviour: Behaviour) {
         "/elsewhere/.well-known/openid-configuration",
     ];
     for path in elsewhere {
-        assert_eq!(served.issuer.hits(path), 0, "{case}: {path}");
+        assert_eq!(server.issuer.hits(path), 0, "{case}: {path}");
     }
-    let auditor = token(&served, &Caller::new(), "carol", "security");
-    let events = door.events(&auditor, 0).await;
+    let auditor = server.token(&Caller::new(), "carol", &["security"]);
+    let events = api.events(&auditor, 0).await;
     let refusals = events.iter().filter(|event| event["type"] == "denied");
-    assert_eq!(refusals.count(), 0, "{case}: nobody was proven");
+    assert_eq!(refusals.count(), 0, "{case}: no identity was proven");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_are_known_serve_on_while_the_issuer_fails() {
-    let scene = TestEnv::start().await;
-    scene.assert_honest().await;
+    let env = TestEnv::start().await;
+    env.assert_honest().await;
     for (case, behaviour) in MISBEHAVIOURS {
-        let issuer = scene.world.issuer();
+        let issuer = env.issuer();
         issuer.behave(behaviour);
         let before = issuer.all_hits();
-        let refusal = by_unknown_key(&scene, case).await.unwrap_err();
+        let refusal = by_unknown_key(&env, case).await.unwrap_err();
         assert!(
             ["TOKEN_KEY", "ISSUER_UNAVAILABLE"].contains(&refusal.reason.as_str()),
             "{case}: {refusal:?}"
         );
-        scene.assert_honest().await;
+        env.assert_honest().await;
         assert!(
             issuer.all_hits() - before <= 2,
             "{case}: discovery and keys, once"
@@ -132,12 +114,12 @@ async fn keys_that_are_known_serve_on_while_the_issuer_fails() {
 }
 
 /// A token whose `kid` the issuer never had; its signature is by a good key.
-async fn by_unknown_key(scene: &TestEnv, kid: &str) -> Result<(), Refusal> {
+async fn by_unknown_key(env: &TestEnv, kid: &str) -> Result<(), Refusal> {
     let kid = kid.replace(' ', "-");
     let header = json!({"alg": "ES256", "typ": "JWT", "kid": kid});
-    let claims = scene.claims(&Caller::new(), "alice", &["sre"]).to_string();
-    let token = scene.world.issuer().sign_raw(&header, claims.as_bytes());
-    let mut passes = PassesClient::new(scene.door.channel());
+    let claims = env.claims(&Caller::new(), "alice", &["sre"]).to_string();
+    let token = env.issuer().sign_raw(&header, claims.as_bytes());
+    let mut passes = PassesClient::new(env.api.channel());
     let request = with_token(ListRolesRequest::default(), &token);
     passes.list_roles(request).await?;
     Ok(())
@@ -145,39 +127,39 @@ async fn by_unknown_key(scene: &TestEnv, kid: &str) -> Result<(), Refusal> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotated_key_is_found_at_once_and_the_old_one_no_longer_counts() {
-    let scene = TestEnv::start().await;
-    scene.assert_honest().await;
+    let env = TestEnv::start().await;
+    env.assert_honest().await;
     let caller = Caller::new();
-    let old = scene.sign(scene.claims(&caller, "alice", &["sre"]));
-    scene.world.issuer().rotate().unwrap();
-    scene.assert_honest().await;
-    let size = scene.door.issue(&scene.attempt(&caller, &old)).await;
+    let old = env.sign(env.claims(&caller, "alice", &["sre"]));
+    env.issuer().rotate().unwrap();
+    env.assert_honest().await;
+    let size = env.api.issue(&env.attempt(&caller, &old)).await;
     assert_eq!(size.unwrap_err().reason, "TOKEN_KEY");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_unknown_kids_cost_one_fetch_and_known_ones_keep_verifying() {
-    let scene = std::sync::Arc::new(TestEnv::start().await);
-    scene.assert_honest().await;
-    let before = scene.world.issuer().hits("/jwks");
+    let env = std::sync::Arc::new(TestEnv::start().await);
+    env.assert_honest().await;
+    let before = env.issuer().hits("/jwks");
     let began = Instant::now();
     let mut callers = JoinSet::new();
     for caller in 0..20 {
-        let scene = scene.clone();
+        let env = env.clone();
         callers.spawn(async move {
             for number in 0..50 {
-                let refused = by_unknown_key(&scene, &format!("{caller}-{number}")).await;
+                let refused = by_unknown_key(&env, &format!("{caller}-{number}")).await;
                 assert_eq!(refused.unwrap_err().reason, "TOKEN_KEY");
             }
         });
     }
-    scene.assert_honest().await;
+    env.assert_honest().await;
     while let Some(done) = callers.join_next().await {
         done.unwrap();
-        scene.assert_honest().await;
+        env.assert_honest().await;
     }
     let cool_downs = began.elapsed().as_secs() / COOL_DOWN.as_secs();
-    let fetches = scene.world.issuer().hits("/jwks") - before;
+    let fetches = env.issuer().hits("/jwks") - before;
     assert!(
         fetches as u64 <= 1 + cool_downs,
         "{fetches} fetches in {:?}",
@@ -187,17 +169,17 @@ async fn a_thousand_unknown_kids_cost_one_fetch_and_known_ones_keep_verifying() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_a_token_names_is_asked() {
-    let scene = TestEnv::start().await;
-    scene.assert_honest().await;
-    let trap = format!("{}/elsewhere/jwks", scene.world.issuer().url());
-    let before = scene.world.issuer().all_hits();
+    let env = TestEnv::start().await;
+    env.assert_honest().await;
+    let trap = format!("{}/elsewhere/jwks", env.issuer().url());
+    let before = env.issuer().all_hits();
     for name in ["jku", "x5u", "jwk", "x5c", "kid"] {
         let caller = Caller::new();
-        let mut header = good_header(&scene);
+        let mut header = good_header(&env);
         header[name] = json!(trap);
-        let claims = scene.claims(&caller, "alice", &["sre"]).to_string();
-        let token = scene.world.issuer().sign_raw(&header, claims.as_bytes());
-        let refused = scene.door.issue(&scene.attempt(&caller, &token)).await;
+        let claims = env.claims(&caller, "alice", &["sre"]).to_string();
+        let token = env.issuer().sign_raw(&header, claims.as_bytes());
+        let refused = env.api.issue(&env.attempt(&caller, &token)).await;
         assert!(refused.is_err(), "{name}");
     }
     type Change = fn(&mut Value, &str);
@@ -212,29 +194,30 @@ async fn nothing_that_a_token_names_is_asked() {
     ];
     for (case, change) in claims {
         let caller = Caller::new();
-        let mut claims = scene.claims(&caller, "alice", &["sre"]);
+        let mut claims = env.claims(&caller, "alice", &["sre"]);
         change(&mut claims, &trap);
-        let token = scene.sign(claims);
-        let refused = scene.door.issue(&scene.attempt(&caller, &token)).await;
+        let token = env.sign(claims);
+        let refused = env.api.issue(&env.attempt(&caller, &token)).await;
         assert!(refused.is_err(), "{case}");
     }
-    // The unknown `kid` is worth one look at the issuer's own, configured key set: discovery and keys.
-    assert!(scene.world.issuer().all_hits() - before <= 2);
-    assert_eq!(scene.world.issuer().hits("/elsewhere/jwks"), 0);
+    // The unknown `kid` is worth one look at the issuer's own, configured key set: discovery and
+    // keys.
+    assert!(env.issuer().all_hits() - before <= 2);
+    assert_eq!(env.issuer().hits("/elsewhere/jwks"), 0);
 }
 
-fn good_header(scene: &TestEnv) -> Value {
-    json!({"alg": "ES256", "typ": "JWT", "kid": scene.world.issuer().key_id(Algorithm::ES256)})
+fn good_header(env: &TestEnv) -> Value {
+    json!({"alg": "ES256", "typ": "JWT", "kid": env.issuer().key_id(Algorithm::ES256)})
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_public_key_is_no_secret_to_sign_with() {
-    let scene = TestEnv::start().await;
+    let env = TestEnv::start().await;
     for algorithm in [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA] {
         let caller = Caller::new();
-        let issuer = scene.world.issuer();
+        let issuer = env.issuer();
         let header = json!({"alg": "HS256", "typ": "JWT", "kid": issuer.key_id(algorithm)});
-        let claims = scene.claims(&caller, "alice", &["sre"]);
+        let claims = env.claims(&caller, "alice", &["sre"]);
         let [header, claims] =
             [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
         let input = format!("{header}.{claims}");
@@ -242,7 +225,7 @@ async fn a_public_key_is_no_secret_to_sign_with() {
             aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &issuer.public_der(algorithm));
         let tag = aws_lc_rs::hmac::sign(&secret, input.as_bytes());
         let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag));
-        let refused = scene.door.issue(&scene.attempt(&caller, &token)).await;
+        let refused = env.api.issue(&env.attempt(&caller, &token)).await;
         assert_eq!(
             refused.unwrap_err().reason,
             "TOKEN_ALGORITHM",
@@ -253,19 +236,19 @@ async fn a_public_key_is_no_secret_to_sign_with() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_algorithm_is_not_verified_with_anothers_key() {
-    let scene = TestEnv::start().await;
-    scene.assert_honest().await;
+    let env = TestEnv::start().await;
+    env.assert_honest().await;
     let all = [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA];
     for (said, key) in all
         .iter()
         .flat_map(|said| all.iter().map(move |key| (*said, *key)))
     {
         let caller = Caller::new();
-        let issuer = scene.world.issuer();
+        let issuer = env.issuer();
         let header = json!({"alg": format!("{said:?}"), "typ": "JWT", "kid": issuer.key_id(key)});
-        let claims = scene.claims(&caller, "alice", &["sre"]).to_string();
+        let claims = env.claims(&caller, "alice", &["sre"]).to_string();
         let token = issuer.sign_raw(&header, claims.as_bytes());
-        let answer = scene.door.issue(&scene.attempt(&caller, &token)).await;
+        let answer = env.api.issue(&env.attempt(&caller, &token)).await;
         let reason = answer.err().map(|refusal| refusal.reason);
         let expected = (said != key).then(|| "TOKEN_ALGORITHM".to_owned());
         assert_eq!(reason, expected, "{said:?} by the key for {key:?}");

@@ -1,5 +1,6 @@
-//! The client keeps its user's things: no answer of the server is lost for want of a place, no file or folder that Daypass
-//! did not make is changed, no URL is opened but a sign-in page, and nothing is signed that was not shown.
+//! The client keeps its user's things: no answer of the server is lost for want of a place, no file
+//! or folder that Daypass did not make is changed, no URL is opened but a sign-in page, and nothing
+//! is signed that was not shown.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,30 +13,26 @@ mod support;
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    os::unix::fs::{MetadataExt, symlink},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
 use daypass::dev::issuer::Behaviour;
-use ssh_agent_lib::{agent::Session, client::Client};
+use ssh_agent_lib::agent::Session;
 use ssh_key::{Algorithm, LineEnding, PrivateKey, certificate::Builder, rand_core::OsRng};
-use support::command::{Done, Office};
-use tokio::{net::UnixStream, process::Command};
+use support::{
+    agent::Agent,
+    command::Done,
+    env::TestEnv,
+    files::{chmod, write_program},
+};
+use tokio::process::Command;
 
 /// How many events the ledger has.
-fn size(office: &Office) -> u64 {
-    office.world.daemon().unwrap().authority().store.size()
-}
-
-async fn run(mut command: Command) -> Done {
-    let output = command.output().await.unwrap();
-    Done {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+fn size(env: &TestEnv) -> u64 {
+    env.authority().store.size()
 }
 
 /// An Ed25519 key as ssh-keygen leaves it; answers with the private key's text.
@@ -57,60 +54,13 @@ fn foreign_certificate(path: &Path) -> String {
     builder.sign(&ca).unwrap().to_openssh().unwrap()
 }
 
-/// A real ssh-agent, ended by id.
-struct Agent {
-    process: std::process::Child,
-    socket: PathBuf,
-}
-
-impl Agent {
-    async fn start(folder: &Path) -> Self {
-        let socket = folder.join("agent");
-        let process = std::process::Command::new("ssh-agent")
-            .args(["-D", "-a"])
-            .arg(&socket)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("ssh-agent is missing: apt-get install openssh-client");
-        let agent = Self { process, socket };
-        tokio::time::timeout(Duration::from_secs(30), async {
-            while agent.client().await.is_none() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        })
-        .await
-        .expect("the agent starts");
-        agent
-    }
-
-    async fn client(&self) -> Option<Client<UnixStream>> {
-        UnixStream::connect(&self.socket)
-            .await
-            .ok()
-            .map(Client::new)
-    }
-
-    async fn keys(&self) -> usize {
-        let mut client = self.client().await.unwrap();
-        client.request_identities().await.unwrap().len()
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_file_of_the_users_gives_passes_from_an_empty_state_folder() {
-    let office = Office::open(&[]).await;
-    let key = office.folder.path().join("id_ed25519");
+    let env = TestEnv::new().with_sshd().start().await;
+    let key = env.folder().join("id_ed25519");
     let text = user_key(&key);
     let words = [key.to_str().unwrap()];
-    office
-        .run("alice", "login --as alice --key", &words)
+    env.run("alice", "login --as alice --key", &words)
         .await
         .exits("alice signs in with a key of hers", 0);
     for words in [
@@ -120,21 +70,25 @@ async fn a_key_file_of_the_users_gives_passes_from_an_empty_state_folder() {
         "pass --role shell --host web-1",
     ] {
         for folder in ["hosts", "passes"] {
-            let _ = fs::remove_dir_all(office.state("alice").join(folder));
+            let _ = fs::remove_dir_all(env.state("alice").join(folder));
         }
-        let before = size(&office);
-        office.daypass("alice", words).await.exits(words, 0);
-        assert_eq!(size(&office) - before, 1, "{words}: one pass");
+        let before = size(&env);
+        env.daypass("alice", words).await.exits(words, 0);
+        assert_eq!(size(&env) - before, 1, "{words}: one pass");
     }
     assert_eq!(fs::read_to_string(&key).unwrap(), text);
-    office.close().await;
+    env.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_cannot_be_written_is_found_before_the_server_is_asked() {
-    let office = Office::open(&["alice"]).await;
-    let state = office.state("alice");
-    let at = |name: &str| office.folder.path().join(name);
+    let env = TestEnv::new()
+        .with_sshd()
+        .signed_in(&["alice"])
+        .start()
+        .await;
+    let state = env.state("alice");
+    let at = |name: &str| env.folder().join(name);
     fs::write(at("file"), "mine").unwrap();
     fs::create_dir_all(state.join("passes/shell/pass")).unwrap();
     fs::create_dir_all(state.join("hosts")).unwrap();
@@ -142,7 +96,7 @@ async fn a_place_that_cannot_be_written_is_found_before_the_server_is_asked() {
     symlink("nothing", state.join("hosts/web-2")).unwrap();
     fs::create_dir_all(state.join("hosts/web-3/pass-cert.pub")).unwrap();
     let in_file = at("file/pass").display().to_string();
-    let before = size(&office);
+    let before = size(&env);
     for (case, words, more, code) in [
         (
             "a folder in the key's place",
@@ -184,7 +138,7 @@ async fn a_place_that_cannot_be_written_is_found_before_the_server_is_asked() {
             5,
         ),
     ] {
-        let done = office.run("alice", words, &more).await;
+        let done = env.run("alice", words, &more).await;
         assert_eq!(done.code, code, "{case}: {done:?}");
         if code == 1 {
             assert!(
@@ -193,27 +147,30 @@ async fn a_place_that_cannot_be_written_is_found_before_the_server_is_asked() {
             );
         }
         if code != 5 {
-            assert_eq!(size(&office), before, "{case}: no pass was made and lost");
+            assert_eq!(size(&env), before, "{case}: no pass was made and lost");
         }
     }
     fs::remove_dir_all(state.join("passes")).unwrap();
-    office
-        .daypass("alice", "pass --role shell")
+    env.daypass("alice", "pass --role shell")
         .await
         .exits("all else was in order", 0);
-    office.close().await;
+    env.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_a_read_only_one_and_a_pinned_file_are_found_before_the_server_is_asked() {
-    let office = Office::open(&["alice"]).await;
-    let folder = office.folder.path().join("out");
+    let env = TestEnv::new()
+        .with_sshd()
+        .signed_in(&["alice"])
+        .start()
+        .await;
+    let folder = env.folder().join("out");
     fs::create_dir(&folder).unwrap();
     let out = folder.join("pass").display().to_string();
     let daypass = env!("CARGO_BIN_EXE_daypass");
     let pass = format!("'{daypass}' pass --role shell --out '{out}'");
     let mount = format!("mount -t tmpfs -o size=4k none '{}'", folder.display());
-    let before = size(&office);
+    let before = size(&env);
     for (case, script, made) in [
         ("a full disk", format!("{mount} && {pass}"), 0),
         (
@@ -227,7 +184,7 @@ async fn a_full_disk_a_read_only_one_and_a_pinned_file_are_found_before_the_serv
             1,
         ),
     ] {
-        let mut command = office.command("alice", "", &[]);
+        let mut command = env.command("alice", "", &[]);
         let inner = command.as_std_mut();
         let mut unshare = Command::new("unshare");
         // An ordinary user mounts as the root of a namespace.
@@ -244,148 +201,154 @@ async fn a_full_disk_a_read_only_one_and_a_pinned_file_are_found_before_the_serv
             .env_remove("SSH_AUTH_SOCK")
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        let done = run(unshare).await;
+        let done = Done::of(unshare).await;
         assert_eq!(done.code, 1, "{case}: {done:?}");
         assert!(
             done.stderr.contains("nothing was asked for yet"),
             "{case}: {done:?}"
         );
         assert_eq!(
-            size(&office) - before,
+            size(&env) - before,
             made,
             "{case}: no pass was made and lost"
         );
     }
-    office.close().await;
+    env.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_takes_no_pass_is_found_before_the_server_is_asked() {
-    let office = Office::open(&["alice"]).await;
+    let env = TestEnv::new()
+        .with_sshd()
+        .signed_in(&["alice"])
+        .start()
+        .await;
     let folder = tempfile::tempdir().unwrap();
     let mut agent = Agent::start(folder.path()).await;
     let socket = agent.socket.clone();
     let put = async |words: &str| {
-        let mut command = office.command("alice", words, &[]);
+        let mut command = env.command("alice", words, &[]);
         command.env("SSH_AUTH_SOCK", &socket);
-        run(command).await
+        Done::of(command).await
     };
-    let before = size(&office);
+    let before = size(&env);
     let mut client = agent.client().await.unwrap();
     client.lock("secret".to_owned()).await.unwrap();
     let words = "pass --role shell --agent";
     put(words).await.exits("the agent is locked", 1);
-    assert_eq!(size(&office), before, "no pass was made and lost");
-    let tokens = office.world.issuer().hits("/token");
+    assert_eq!(size(&env), before, "no pass was made and lost");
+    let tokens = env.issuer().hits("/token");
     put("login --as alice --agent")
         .await
         .exits("a sign-in too", 1);
-    assert_eq!(office.world.issuer().hits("/token"), tokens);
+    assert_eq!(env.issuer().hits("/token"), tokens);
     client.unlock("secret".to_owned()).await.unwrap();
-    fs::create_dir(office.state("alice").join("agent.json")).unwrap();
+    fs::create_dir(env.state("alice").join("agent.json")).unwrap();
     put(words).await.exits("its list cannot be written", 1);
-    assert_eq!(size(&office), before, "no pass was made and lost");
-    fs::remove_dir(office.state("alice").join("agent.json")).unwrap();
+    assert_eq!(size(&env), before, "no pass was made and lost");
+    fs::remove_dir(env.state("alice").join("agent.json")).unwrap();
     assert_eq!(agent.keys().await, 0, "no try is left over");
     put(words).await.exits("the agent is open", 0);
     assert_eq!(agent.keys().await, 1);
     agent.process.kill().unwrap();
     agent.process.wait().unwrap();
     put(words).await.exits("the agent is gone", 1);
-    assert_eq!(size(&office) - before, 1);
-    office.close().await;
+    assert_eq!(size(&env) - before, 1);
+    env.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_that_cannot_be_kept_is_not_begun() {
-    let office = Office::open(&[]).await;
+    let env = TestEnv::new().with_sshd().start().await;
     for name in ["session.json", "key", "key.pub"] {
         let person = format!("state-{name}");
-        let path = office.state(&person).join(name);
+        let path = env.state(&person).join(name);
         fs::create_dir_all(&path).unwrap();
-        let mode = fs::Permissions::from_mode(0o700);
-        fs::set_permissions(office.state(&person), mode).unwrap();
-        let done = office.daypass(&person, "login --as alice").await;
+        chmod(&env.state(&person), 0o700);
+        let done = env.daypass(&person, "login --as alice").await;
         let done = done.exits(name, 1);
         assert!(done.stderr.contains(name), "{done:?}");
-        assert_eq!(office.world.issuer().hits("/token"), 0, "{name}");
-        assert_eq!(office.world.issuer().hits("/authorize"), 0, "{name}");
+        assert_eq!(env.issuer().hits("/token"), 0, "{name}");
+        assert_eq!(env.issuer().hits("/authorize"), 0, "{name}");
         fs::remove_dir(&path).unwrap();
     }
-    office.close().await;
+    env.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_or_an_emergency_is_not_spent_for_a_pass_that_cannot_be_kept() {
-    let office = Office::open(&["bob", "carol"]).await;
-    let opened = office.daypass("bob", "request prod --reason INC-7").await;
+    let env = TestEnv::new()
+        .with_sshd()
+        .signed_in(&["bob", "carol"])
+        .start()
+        .await;
+    let opened = env.daypass("bob", "request prod --reason INC-7").await;
     let id = opened.exits("bob asks", 5).json()["id"].to_string();
-    office
-        .daypass("carol", format!("approve {id} --yes"))
+    env.daypass("carol", format!("approve {id} --yes"))
         .await
         .exits("carol approves", 0);
-    let passes = office.state("bob").join("passes");
+    let passes = env.state("bob").join("passes");
     fs::write(&passes, "").unwrap();
     let words = format!("pass --request {id}");
-    let before = size(&office);
-    office.daypass("bob", &words).await.exits("no place", 1);
-    assert_eq!(size(&office), before);
+    let before = size(&env);
+    env.daypass("bob", &words).await.exits("no place", 1);
+    assert_eq!(size(&env), before);
     fs::remove_file(&passes).unwrap();
-    office
-        .daypass("bob", &words)
-        .await
-        .exits("it is still his", 0);
+    env.daypass("bob", &words).await.exits("it is still his", 0);
 
-    let key = |name: &str| office.world.files().emergency_key(name);
+    let key = |name: &str| env.world().files().emergency_key(name);
     let (alice, bob) = (key("alice"), key("bob"));
     let (alice, bob) = (alice.to_str().unwrap(), bob.to_str().unwrap());
-    let at = |name: &str| office.folder.path().join(name).display().to_string();
+    let at = |name: &str| env.folder().join(name).display().to_string();
     let mine = at("mine");
     fs::write(&mine, "mine").unwrap();
     let prepare = "emergency prepare prod-root --reason INC-7";
     let words = ["--emergency-key", bob, "--file", &mine];
-    let refused = office.run("bob", prepare, &words).await;
+    let refused = env.run("bob", prepare, &words).await;
     refused.exits("another file is not replaced", 2);
     assert_eq!(fs::read_to_string(&mine).unwrap(), "mine");
     let sheet = at("sheet.json");
     let words = ["--emergency-key", bob, "--file", &sheet];
-    office
-        .run("bob", prepare, &words)
+    env.run("bob", prepare, &words)
         .await
         .exits("bob prepares", 0);
     let words = [&*sheet, "--emergency-key", alice];
-    let signed = office.run("alice", "emergency sign", &words).await;
+    let signed = env.run("alice", "emergency sign", &words).await;
     signed.exits("alice signs", 0);
-    let before = size(&office);
+    let before = size(&env);
     for (case, out, code) in [
         ("no such folder", "/proc/x/pass".to_owned(), 1),
         ("a file of his", mine.clone(), 2),
     ] {
         let words = [&*sheet, "--out", &out];
-        let refused = office.run("bob", "emergency redeem", &words).await;
+        let refused = env.run("bob", "emergency redeem", &words).await;
         refused.exits(case, code);
-        assert_eq!(size(&office), before, "{case}");
+        assert_eq!(size(&env), before, "{case}");
     }
     let out = at("pass");
     let words = [&*sheet, "--out", &out];
-    let redeemed = office.run("bob", "emergency redeem", &words).await;
+    let redeemed = env.run("bob", "emergency redeem", &words).await;
     redeemed.exits("the emergency is still his", 0);
-    office.close().await;
+    env.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn out_never_replaces_a_file_that_daypass_did_not_make() {
-    let office = Office::open(&["alice"]).await;
-    let at = |name: &str| office.folder.path().join(name);
+    let env = TestEnv::new()
+        .with_sshd()
+        .signed_in(&["alice"])
+        .start()
+        .await;
+    let at = |name: &str| env.folder().join(name);
     let pass = async |out: &Path| {
         let out = out.to_str().unwrap();
-        office.run("alice", "pass --role shell --out", &[out]).await
+        env.run("alice", "pass --role shell --out", &[out]).await
     };
     let mine = at("id_ed25519");
     let text = user_key(&mine);
     let certificate = at("id_ed25519-cert.pub");
     fs::write(&certificate, foreign_certificate(&mine)).unwrap();
-    let before = size(&office);
+    let before = size(&env);
     let refused = pass(&mine)
         .await
         .exits("another CA's certificate is beside it", 2);
@@ -397,8 +360,8 @@ async fn out_never_replaces_a_file_that_daypass_did_not_make() {
     pass(&mine).await.exits("no certificate", 2);
     symlink(&mine, at("link")).unwrap();
     pass(&at("link")).await.exits("a link to it", 2);
-    pass(office.folder.path()).await.exits("a folder", 2);
-    assert_eq!(size(&office), before, "the server was not asked");
+    pass(env.folder()).await.exits("a folder", 2);
+    assert_eq!(size(&env), before, "the server was not asked");
     assert_eq!(fs::read_to_string(&mine).unwrap(), text);
 
     let out = at("out");
@@ -409,7 +372,8 @@ async fn out_never_replaces_a_file_that_daypass_did_not_make() {
         }
     }
     let key = PrivateKey::read_openssh_file(&out).unwrap();
-    // The user's key comes into the place of one that was ours, and Daypass' certificate stays beside it.
+    // The user's key comes into the place of one that was ours, and Daypass' certificate stays
+    // beside it.
     fs::copy(&mine, &out).unwrap();
     pass(&out)
         .await
@@ -419,19 +383,23 @@ async fn out_never_replaces_a_file_that_daypass_did_not_make() {
     // A hard link elsewhere keeps what it had.
     fs::hard_link(&out, at("hard")).unwrap();
     let kept = fs::read(at("hard")).unwrap();
-    office.daypass("alice", "login --as alice --again").await;
+    env.daypass("alice", "login --as alice --again").await;
     pass(&out).await.exits("our own with a second name", 0);
     assert_eq!(fs::read(at("hard")).unwrap(), kept);
-    office.close().await;
+    env.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_and_a_dev_world_replace_their_own_files_alone() {
-    let office = Office::open(&["carol"]).await;
-    let at = |name: &str| office.folder.path().join(name);
+    let env = TestEnv::new()
+        .with_sshd()
+        .signed_in(&["carol"])
+        .start()
+        .await;
+    let at = |name: &str| env.folder().join(name);
     let export = async |out: &Path| {
         let out = out.to_str().unwrap();
-        office.run("carol", "ledger export --out", &[out]).await
+        env.run("carol", "ledger export --out", &[out]).await
     };
     fs::write(at("empty"), "").unwrap();
     for case in ["new", "new", "empty"] {
@@ -449,7 +417,7 @@ async fn an_export_and_a_dev_world_replace_their_own_files_alone() {
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("daypass.toml"), "mine").unwrap();
     let folder_text = folder.to_str().unwrap();
-    let refused = office.run("carol", "dev --dir", &[folder_text]).await;
+    let refused = env.run("carol", "dev --dir", &[folder_text]).await;
     let refused = refused.exits("a folder with other files", 1);
     assert!(
         refused.stderr.contains("name an empty folder"),
@@ -458,16 +426,16 @@ async fn an_export_and_a_dev_world_replace_their_own_files_alone() {
     let names = fs::read_dir(&folder).unwrap();
     assert_eq!(names.count(), 1, "nothing was written");
     fs::remove_file(folder.join("daypass.toml")).unwrap();
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
-    let refused = office.run("carol", "dev --dir", &[folder_text]).await;
+    chmod(&folder, 0o777);
+    let refused = env.run("carol", "dev --dir", &[folder_text]).await;
     refused.exits("a folder that others can write to", 1);
     assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o777);
-    office.close().await;
+    env.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_daypass_did_not_make_keeps_its_mode() {
-    let office = Office::open(&[]).await;
+    let env = TestEnv::new().with_sshd().start().await;
     for (case, mode, content, code) in [
         ("a shared folder", 0o1777, None, 2),
         ("a shared one with a lock in it", 0o1777, Some("lock"), 2),
@@ -476,13 +444,13 @@ async fn a_folder_that_daypass_did_not_make_keeps_its_mode() {
         ("a private one", 0o700, Some("notes"), 0),
     ] {
         let person = case.replace(' ', "-");
-        let folder = office.state(&person);
+        let folder = env.state(&person);
         fs::create_dir(&folder).unwrap();
         if let Some(name) = content {
             fs::write(folder.join(name), "").unwrap();
         }
-        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
-        let done = office.daypass(&person, "login --as alice").await;
+        chmod(&folder, mode);
+        let done = env.daypass(&person, "login --as alice").await;
         let done = done.exits(case, code);
         let after = fs::metadata(&folder).unwrap().mode() & 0o7777;
         assert_eq!(after, mode, "{case}");
@@ -495,27 +463,28 @@ async fn a_folder_that_daypass_did_not_make_keeps_its_mode() {
             done.stderr.contains("DAYPASS_STATE_DIR="),
             "{case}: {done:?}"
         );
-        let status = office.daypass(&person, "status").await;
+        let status = env.daypass(&person, "status").await;
         status.exits("it is not read either", 2);
         // What the message says to do.
         let inside = format!("{person}/daypass");
-        let done = office.daypass(&inside, "login --as alice").await;
+        let done = env.daypass(&inside, "login --as alice").await;
         done.exits("a folder inside it", 0);
-        let made = fs::metadata(office.state(&inside)).unwrap();
+        let made = fs::metadata(env.state(&inside)).unwrap();
         assert_eq!(made.mode() & 0o777, 0o700, "{case}");
     }
-    office.close().await;
+    env.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_folder_of_another_user_is_not_used() {
-    let office = Office::open(&[]).await;
-    let folder = office.state("mallory");
+    let env = TestEnv::new().with_sshd().start().await;
+    let folder = env.state("mallory");
     fs::create_dir(&folder).unwrap();
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+    chmod(&folder, 0o700);
     let chown = |to: u32| std::os::unix::fs::chown(&folder, Some(to), Some(to));
-    // Only root can give a folder away. An ordinary user becomes the root of a namespace, in which the real root is another.
-    let command = office.command("mallory", "login --as alice", &[]);
+    // Only root can give a folder away. An ordinary user becomes the root of a namespace, in which
+    // the real root is another.
+    let command = env.command("mallory", "login --as alice", &[]);
     let command = match chown(65534) {
         Ok(()) => command,
         Err(_) => {
@@ -535,14 +504,14 @@ async fn a_state_folder_of_another_user_is_not_used() {
             unshare
         }
     };
-    let refused = run(command).await.exits("another user's", 2);
+    let refused = Done::of(command).await.exits("another user's", 2);
     assert!(
         refused.stderr.contains("belongs to another user"),
         "{refused:?}"
     );
     let names = fs::read_dir(&folder).map_or(0, Iterator::count);
     assert_eq!(names, 0, "nothing was written: {refused:?}");
-    office.close().await;
+    env.close().await;
 }
 
 /// A browser that writes down what it is told to open.
@@ -552,17 +521,16 @@ fn browser(folder: &Path) -> (PathBuf, PathBuf) {
         "#!/bin/sh\nprintf '%s\\n' \"$@\" >> '{}'\n",
         opened.display()
     );
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&program, &script);
     (program, opened)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn login_opens_a_sign_in_page_and_no_other_url_that_the_issuer_names() {
-    let office = Office::open(&[]).await;
-    let (program, opened) = browser(office.folder.path());
+    let env = TestEnv::new().with_sshd().start().await;
+    let (program, opened) = browser(env.folder());
     let login = |words: &str| {
-        let mut command = office.command("alice", words, &[]);
+        let mut command = env.command("alice", words, &[]);
         command
             .env("DISPLAY", ":0")
             .env("BROWSER", &program)
@@ -570,7 +538,7 @@ async fn login_opens_a_sign_in_page_and_no_other_url_that_the_issuer_names() {
             .env("DAYPASS_FORMAT", "text");
         command
     };
-    let issuer = office.world.issuer();
+    let issuer = env.issuer();
     let wrong = [
         "file:///etc/passwd",
         "smb://evil.example/share",
@@ -589,7 +557,7 @@ async fn login_opens_a_sign_in_page_and_no_other_url_that_the_issuer_names() {
             ("token_endpoint", "login --device"),
         ] {
             issuer.behave(Behaviour::Names(name, url));
-            let done = tokio::time::timeout(Duration::from_secs(120), run(login(words)));
+            let done = tokio::time::timeout(Duration::from_secs(120), Done::of(login(words)));
             let done = done.await.expect("it ends by itself");
             assert!([1, 6].contains(&done.code), "{name} {url}: {done:?}");
             let shown = done.stderr.matches("evil").count() + done.stderr.matches("passwd").count();
@@ -602,7 +570,7 @@ async fn login_opens_a_sign_in_page_and_no_other_url_that_the_issuer_names() {
         }
     }
     issuer.behave(Behaviour::Names("user_code", "AB\nCD: now run x"));
-    run(login("login --device"))
+    Done::of(login("login --device"))
         .await
         .exits("a code with a line break", 1);
 
@@ -620,18 +588,18 @@ async fn login_opens_a_sign_in_page_and_no_other_url_that_the_issuer_names() {
     let expected = format!("{}/authorize?", issuer.url());
     assert!(seen.starts_with(&expected), "{seen}");
     waiting.kill().await.unwrap();
-    office.close().await;
+    env.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_emergency_sheet_shows_is_what_is_signed_and_whom_it_lets_in() {
-    let office = Office::open(&[]).await;
-    let key = |name: &str| office.world.files().emergency_key(name);
+    let env = TestEnv::new().with_sshd().start().await;
+    let key = |name: &str| env.world().files().emergency_key(name);
     let fingerprint = |name: &str| {
         let key = PrivateKey::read_openssh_file(&key(name)).unwrap();
         key.fingerprint(ssh_key::HashAlg::Sha256).to_string()
     };
-    let at = |name: &str| office.folder.path().join(name).display().to_string();
+    let at = |name: &str| env.folder().join(name).display().to_string();
     let sheet = at("sheet.json");
     let bob = key("bob").display().to_string();
     let alice = key("alice").display().to_string();
@@ -644,20 +612,19 @@ async fn what_an_emergency_sheet_shows_is_what_is_signed_and_whom_it_lets_in() {
         "--file",
         &sheet,
     ];
-    office
-        .run(
-            "bob",
-            "emergency prepare prod-root --host web-1 --ttl 5m",
-            &words,
-        )
-        .await
-        .exits("bob prepares", 0);
+    env.run(
+        "bob",
+        "emergency prepare prod-root --host web-1 --ttl 5m",
+        &words,
+    )
+    .await
+    .exits("bob prepares", 0);
     let text = fs::read_to_string(&sheet).unwrap();
     let document: serde_json::Value = serde_json::from_str(&text).unwrap();
     let sign = async |document: &serde_json::Value| {
         fs::write(&sheet, document.to_string()).unwrap();
         let words = [&*sheet, "--emergency-key", &alice];
-        office.run("alice", "emergency sign", &words).await
+        env.run("alice", "emergency sign", &words).await
     };
 
     let signed = sign(&document).await.exits("alice signs", 0);
@@ -712,8 +679,8 @@ async fn what_an_emergency_sheet_shows_is_what_is_signed_and_whom_it_lets_in() {
             refused.stderr.contains("do not sign it"),
             "{case}: {refused:?}"
         );
-        let redeemed = office.run("bob", "emergency redeem", &[&sheet]).await;
+        let redeemed = env.run("bob", "emergency redeem", &[&sheet]).await;
         redeemed.exits(case, 1);
     }
-    office.close().await;
+    env.close().await;
 }

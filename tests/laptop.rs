@@ -1,4 +1,5 @@
-//! A user whose name is no login of any host, with plain ssh, scp and sftp after `daypass ssh-config install`.
+//! A user whose name is no login of any host, with plain ssh, scp and sftp after `daypass
+//! ssh-config install`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,8 +12,11 @@ mod support;
 
 use std::{fs, path::Path};
 
-use daypass::dev::world::{Options, World};
-use support::laptop::{HOME, Laptop, NAME};
+use support::{
+    env::TestEnv,
+    files::chmod,
+    laptop::{HOME, Laptop, NAME},
+};
 
 const POLICY: &str = r#"
 [limits]
@@ -29,19 +33,14 @@ pty = true
 ttl = "1h"
 "#;
 
-/// A world whose one host is in no group, and a laptop where alice has signed in.
-async fn signed_in(logins: &str) -> (World, tempfile::TempDir, Laptop) {
-    let folder = tempfile::tempdir().unwrap();
-    let options = Options {
-        program: Some(env!("CARGO_BIN_EXE_daypass").into()),
-        policy: Some(POLICY.replace("LOGINS", logins)),
-        ..Options::default()
-    };
-    let world = World::start_with(folder.path(), options).await.unwrap();
-    let laptop = Laptop::new(&world);
+/// An environment whose one host is in no group, and a laptop where alice has signed in.
+async fn signed_in(logins: &str) -> (TestEnv, Laptop) {
+    let policy = POLICY.replace("LOGINS", logins);
+    let env = TestEnv::new().policy(policy).with_sshd().start().await;
+    let laptop = Laptop::new(env.world());
     laptop.says("daypass login --as alice").await;
     laptop.says("daypass ssh-config install").await;
-    (world, folder, laptop)
+    (env, laptop)
 }
 
 /// What ssh makes of its configuration for a host.
@@ -54,7 +53,7 @@ async fn setting(laptop: &Laptop, words: &str, name: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_ssh_and_all_that_run_it_log_in_at_the_first_try_as_the_pass_says() {
-    let (world, _folder, laptop) = signed_in(r#""deploy""#).await;
+    let (env, laptop) = signed_in(r#""deploy""#).await;
     assert_eq!(laptop.says("id -un").await, NAME);
     assert_eq!(laptop.says("ssh web-1 id -un").await, "deploy");
     assert_eq!(setting(&laptop, "WEB-1", "user").await, ["deploy"]);
@@ -82,12 +81,12 @@ async fn plain_ssh_and_all_that_run_it_log_in_at_the_first_try_as_the_pass_says(
         assert_eq!(laptop.says(&line).await, "deploy");
     }
     laptop.says(&format!("ssh {options} -O exit web-1")).await;
-    world.stop().await.unwrap();
+    env.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_the_user_names_wins_over_the_passes() {
-    let (world, _folder, laptop) = signed_in(r#""deploy", "root""#).await;
+    let (env, laptop) = signed_in(r#""deploy", "root""#).await;
     for (line, login) in [
         ("ssh web-1 id -un", "deploy"),
         ("ssh root@web-1 id -un", "root"),
@@ -107,7 +106,7 @@ async fn a_login_that_the_user_names_wins_over_the_passes() {
     assert_eq!(laptop.says("ssh web-1 id -un").await, "deploy", "below");
     let denied = laptop.sh("daypass ssh -l mallory web-1").await;
     assert_eq!(denied.code, 2, "no role has it: {denied:?}");
-    world.stop().await.unwrap();
+    env.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,18 +115,18 @@ async fn of_several_logins_it_is_the_users_own_name_else_the_first_by_the_alphab
         (r#""root", "deploy""#, "deploy"),
         (r#""deploy", "aaron", "ada""#, "ada"),
     ] {
-        let (world, _folder, laptop) = signed_in(logins).await;
+        let (env, laptop) = signed_in(logins).await;
         assert_eq!(setting(&laptop, "web-1", "user").await, [expected]);
         let pass = laptop.says("daypass pass --host web-1 --format json").await;
         let pass: serde_json::Value = serde_json::from_str(&pass).unwrap();
         assert_eq!(pass["login"], expected, "{pass}");
-        world.stop().await.unwrap();
+        env.close().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_no_pass_can_be_had_neither_login_nor_key_of_an_older_one_is_used() {
-    let (world, _folder, laptop) = signed_in(r#""deploy""#).await;
+    let (env, laptop) = signed_in(r#""deploy""#).await;
     let state = laptop.home().join(".local/state/daypass");
     let (folder, session) = (state.join("hosts/web-1"), state.join("session.json"));
     let ours = |files: &[String]| files.iter().any(|file| file.contains("daypass"));
@@ -168,14 +167,14 @@ async fn when_no_pass_can_be_had_neither_login_nor_key_of_an_older_one_is_used()
     laptop.says("daypass logout").await;
     assert_eq!(setting(&laptop, "web-1", "user").await, [NAME]);
     assert!(!state.join("hosts").exists());
-    world.stop().await.unwrap();
+    env.close().await;
 }
 
 /// Root writes for the user, whose folder it is.
 fn put_back(path: &Path, bytes: &[u8]) {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    use std::os::unix::fs::{MetadataExt, chown};
     fs::write(path, bytes).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    chmod(path, 0o600);
     let folder = fs::metadata(path.parent().unwrap()).unwrap();
     chown(path, Some(folder.uid()), Some(folder.gid())).unwrap();
 }

@@ -1,5 +1,6 @@
-//! Sign-in and passes against a certified provider, with every algorithm, by browser and by device, across a rotation of
-//! its keys: the real `daypass` commands, a headless person, and a daemon that knows the provider as one issuer of two.
+//! Sign-in and passes against a certified provider, with every algorithm, by browser and by device,
+//! across a rotation of its keys: the real `daypass` commands, a headless person, and a daemon that
+//! knows the provider as one issuer of two.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,128 +8,71 @@
     reason = "tests"
 )]
 
-#[path = "support/provider.rs"]
-mod provider;
+mod support;
 
-use std::process::{Output, Stdio};
-
-use daypass::dev::{World, world::Options};
-use provider::Provider;
 use serde_json::Value;
-use tempfile::TempDir;
-use tokio::process::Command;
+use support::{command::Terminal, env::TestEnv, provider::Provider};
 
-/// A provider, a world whose daemon trusts it, and the commands of one person's laptop.
-struct Scene {
-    provider: Provider,
-    world: World,
-    _folder: TempDir,
+/// An environment whose daemon knows this provider beside its own issuer.
+async fn start(provider: &Provider, algorithm: &str) -> TestEnv {
+    let issuer = format!(
+        "[[issuer]]\nname = \"certified\"\nurl = \"{}\"\nclient_id = \"daypass\"\nalgorithms = [\"{algorithm}\"]\n\
+         binding = \"nonce\"\nscopes = [\"openid\", \"email\", \"groups\"]\ndevice_flow = true\n",
+        provider.url()
+    );
+    TestEnv::new().configuration(issuer).start().await
 }
 
-impl Scene {
-    async fn start(algorithm: &str) -> Self {
-        let provider = Provider::start(algorithm).await;
-        let issuer = format!(
-            "[[issuer]]\nname = \"certified\"\nurl = \"{}\"\nclient_id = \"daypass\"\nalgorithms = [\"{algorithm}\"]\n\
-             binding = \"nonce\"\nscopes = [\"openid\", \"email\", \"groups\"]\ndevice_flow = true\n",
-            provider.url()
-        );
-        let folder = tempfile::tempdir().unwrap();
-        let options = Options {
-            program: Some(env!("CARGO_BIN_EXE_daypass").into()),
-            configuration: issuer,
-            without_sshd: true,
-            ..Options::default()
-        };
-        let world = World::start_with(folder.path(), options).await.unwrap();
-        Self {
-            provider,
-            world,
-            _folder: folder,
-        }
-    }
+async fn sign_in(terminal: &Terminal, name: &str, how: &str) -> Value {
+    let words = ["login", how, "--issuer", "certified", "--as", name];
+    terminal.json(&words).await
+}
 
-    async fn daypass(&self, words: &[&str]) -> Output {
-        Command::new(self.world.program())
-            .args(words)
-            .envs(
-                self.world
-                    .variables()
-                    .iter()
-                    .map(|(name, value)| (*name, value)),
-            )
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .unwrap()
-    }
+/// The event behind a pass, as the ledger shows it.
+async fn issue_event(terminal: &Terminal, pass: &Value) -> Value {
+    let serial = pass.get("serial").unwrap().to_string();
+    terminal.json(&["ledger", "show", &serial]).await
+}
 
-    /// Runs a command that must work; what it printed, as JSON.
-    async fn json(&self, words: &[&str]) -> Value {
-        let words = [words, &["--format", "json"]].concat();
-        let output = self.daypass(&words).await;
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{words:?}: {complaint}");
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    /// The exit code and the reason of a command that must not work.
-    async fn refusal(&self, words: &[&str]) -> (Option<i32>, Value) {
-        let words = [words, &["--format", "json"]].concat();
-        let output = self.daypass(&words).await;
-        let line = String::from_utf8_lossy(&output.stderr);
-        let error: Value = serde_json::from_str(line.lines().last().unwrap()).unwrap();
-        (
-            output.status.code(),
-            error.pointer("/error/reason").unwrap().clone(),
-        )
-    }
-
-    async fn sign_in(&self, name: &str, how: &str) -> Value {
-        self.json(&["login", how, "--issuer", "certified", "--as", name])
-            .await
-    }
-
-    /// The event behind a pass, as the ledger tells it.
-    async fn event(&self, pass: &Value) -> Value {
-        let serial = pass.get("serial").unwrap().to_string();
-        self.json(&["ledger", "show", &serial]).await
-    }
+/// The role `shell` is refused to who is signed in.
+async fn assert_denied(terminal: &Terminal) {
+    let done = terminal.run_json(&["pass", "--role", "shell"]).await;
+    let reason = done.error().get("reason").cloned();
+    assert_eq!((done.code, reason), (3, Some("NOT_ALLOWED".into())));
 }
 
 /// The whole story, for one algorithm.
 async fn works_with(algorithm: &str) {
-    let scene = Scene::start(algorithm).await;
+    let provider = Provider::start(algorithm).await;
+    let env = start(&provider, algorithm).await;
+    let terminal = env.own_terminal();
 
-    let alice = scene.sign_in("alice", "--browser").await;
+    let alice = sign_in(&terminal, "alice", "--browser").await;
     assert_eq!(alice.get("label").unwrap(), "alice@example.com");
-    assert_eq!(alice.get("issuer").unwrap(), scene.provider.url());
+    assert_eq!(alice.get("issuer").unwrap(), provider.url());
     assert_eq!(alice.get("bound").unwrap(), true);
-    let pass = scene.json(&["pass", "--role", "shell"]).await;
+    let pass = terminal.json(&["pass", "--role", "shell"]).await;
     assert_eq!(pass.get("key_id").unwrap(), "alice@example.com/shell");
-    let event = scene.event(&pass).await;
+    let event = issue_event(&terminal, &pass).await;
     assert_says(&event, "binding", "nonce");
 
-    scene.provider.rotate().await;
-    let old = scene.json(&["pass", "--role", "shell"]).await;
+    provider.rotate().await;
+    let old = terminal.json(&["pass", "--role", "shell"]).await;
     assert!(old.get("serial").unwrap().as_u64() > pass.get("serial").unwrap().as_u64());
-    scene.sign_in("alice", "--browser").await;
-    scene.json(&["pass", "--role", "shell"]).await;
+    sign_in(&terminal, "alice", "--browser").await;
+    terminal.json(&["pass", "--role", "shell"]).await;
 
-    scene.sign_in("bob", "--device").await;
-    let pass = scene
+    sign_in(&terminal, "bob", "--device").await;
+    let pass = terminal
         .json(&["pass", "--role", "logs", "--param", "unit=nginx"])
         .await;
     assert_eq!(pass.get("command").unwrap(), "/bin/echo 'logs of' nginx");
-    let event = scene.event(&pass).await;
+    let event = issue_event(&terminal, &pass).await;
     assert_says(&event, "binding", "none");
-    let denied = scene.refusal(&["pass", "--role", "shell"]).await;
-    assert_eq!(denied, (Some(3), "NOT_ALLOWED".into()));
+    assert_denied(&terminal).await;
 
-    scene.sign_in("mallory", "--browser").await;
-    let denied = scene.refusal(&["pass", "--role", "shell"]).await;
-    assert_eq!(denied, (Some(3), "NOT_ALLOWED".into()));
+    sign_in(&terminal, "mallory", "--browser").await;
+    assert_denied(&terminal).await;
 }
 
 /// Some member of that name, wherever it stands, has that value.

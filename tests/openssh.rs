@@ -1,5 +1,5 @@
-//! A real sshd takes our passes and nothing else: every login here goes the whole way, from an ID token of a real loopback
-//! issuer through policy, ledger and CA to `ssh`.
+//! A real sshd takes our passes and nothing else: every login here goes the whole way, from an ID
+//! token of a real loopback issuer through policy, ledger and CA to `ssh`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,23 +8,22 @@
     reason = "tests"
 )]
 
-#[path = "support/authority.rs"]
-mod authority;
-#[path = "support/ssh.rs"]
-mod ssh;
+mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use authority::World;
 use daypass::{
     policy::{Ask, Policy},
     ssh::krl::{Krl, Revoked},
 };
-use ssh::Host;
 use ssh_key::{
     Algorithm, LineEnding, PrivateKey,
     certificate::{Builder, CertType},
     rand_core::OsRng,
+};
+use support::{
+    authority::TestCa,
+    ssh::{self, Host},
 };
 use time::{Duration, OffsetDateTime};
 
@@ -97,8 +96,8 @@ fn logs(unit: &str) -> Ask {
 }
 
 /// A CA, and a host that trusts it.
-async fn world() -> (World, Host) {
-    let world = World::start(&POLICY.replace("USER", &ssh::login())).await;
+async fn world() -> (TestCa, Host) {
+    let world = TestCa::start(&POLICY.replace("USER", &ssh::login())).await;
     let host = Host::start(&world.ca_key()).await;
     (world, host)
 }
@@ -122,7 +121,7 @@ async fn a_pass_lets_in_and_the_hosts_log_names_person_role_and_serial() {
 async fn every_kind_of_subject_key_logs_in_under_every_kind_of_ca_key() {
     for ca in ["ed25519", "ecdsa"] {
         let policy = POLICY.replace("USER", &ssh::login());
-        let world = World::start_with(&policy, ca).await;
+        let world = TestCa::start_with(&policy, ca).await;
         let host = Host::start(&world.ca_key()).await;
         for kind in [
             &["ed25519"][..],
@@ -139,7 +138,7 @@ async fn every_kind_of_subject_key_logs_in_under_every_kind_of_ca_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_force_command_runs_whatever_was_asked_for() {
+async fn the_force_command_runs_instead_of_the_command_that_was_asked_for() {
     let (world, host) = world().await;
     let pass = world.pass("bob", &logs("nginx")).await;
     for command in [&[][..], &["id"], &["sh", "-c", "id"], &["internal-sftp"]] {
@@ -198,7 +197,7 @@ async fn a_pass_outside_its_time_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pass_of_another_ca_is_refused() {
     let (_, host) = world().await;
-    let stranger = World::start(&POLICY.replace("USER", &ssh::login())).await;
+    let stranger = TestCa::start(&POLICY.replace("USER", &ssh::login())).await;
     let pass = stranger.pass("alice", &ask("shell")).await;
     host.refuses(&pass).await;
 }
@@ -338,7 +337,8 @@ fn forced(ca: &PrivateKey, command: &str) -> ssh::Pass {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_with_blanks_does_not_send_internal_sftp_elsewhere() {
-    // What sshd does with such a line, which is why none is issued: it splits at blanks and forgets what comes late.
+    // What sshd does with such a line, which is why none is issued: it splits at blanks and forgets
+    // what comes late.
     let ca = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
     let host = Host::start(&ca.public_key().to_openssh().unwrap()).await;
     for (line, lands_in_etc) in [
@@ -376,7 +376,7 @@ params.dir = { pattern = "PATTERN" }
         let error = error.expect("it does not load").to_string();
         assert!(error.contains("internal-sftp"), "{error}");
     }
-    let world = World::start(&policy("{dir}", "[A-Za-z0-9/._-]+")).await;
+    let world = TestCa::start(&policy("{dir}", "[A-Za-z0-9/._-]+")).await;
     let host = Host::start(&world.ca_key()).await;
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let dir = folder.path().display().to_string();

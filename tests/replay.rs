@@ -7,14 +7,16 @@
     reason = "tests"
 )]
 
+mod support;
+
 use std::{
     fs,
     path::Path,
     process::{Command, Output, Stdio},
 };
 
-use daypass::dev::{World, world::Options};
 use serde_json::{Value, json};
+use support::{command::Done, env::TestEnv};
 
 /// What was in force when the export was made.
 const OLD: &str = r#"
@@ -266,7 +268,8 @@ fn prod(more: Value) -> Value {
     ask
 }
 
-/// A request, its approval and redemption; an emergency; a plain pass; two denials; and somebody who may not approve.
+/// A request, its approval and redemption; an emergency; a plain pass; two denials; and a user who
+/// may not approve.
 fn waiting() -> String {
     let begin = 1_767_600_000_u64;
     let requested = json!({"index": 1, "at": AT, "type": "requested",
@@ -323,7 +326,7 @@ fn waiting_for_others_is_a_decision_that_can_change() {
     let cases: Vec<(&str, String, Changes<'_>)> = vec![
         ("the same file", WAITING.to_owned(), &[]),
         (
-            "nobody must approve any more",
+            "no approval is needed any more",
             without,
             &[
                 (
@@ -541,40 +544,22 @@ fn a_person_reads_a_table_and_chooses_since_when() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_s_ledger_is_replayed_with_the_session_s_token() {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let options = Options {
-        program: Some(env!("CARGO_BIN_EXE_daypass").into()),
-        policy: Some(OLD.to_owned()),
-        without_sshd: true,
-        ..Options::default()
-    };
-    let world = World::start_with(&folder.path().join("world"), options)
-        .await
-        .unwrap();
-    fs::write(folder.path().join("old.toml"), OLD).unwrap();
+    let env = TestEnv::new().policy(OLD).start().await;
+    fs::write(env.folder().join("old.toml"), OLD).unwrap();
     let closed = OLD.replace(
         "\"oncall\" in claims.groups'\nprincipals",
         "\"gone\" in claims.groups'\nprincipals",
     );
-    fs::write(folder.path().join("new.toml"), closed).unwrap();
-    let daypass = |words: &[&str]| {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_daypass"));
-        command
-            .args(words)
-            .current_dir(folder.path())
-            .env_remove("SSH_AUTH_SOCK")
-            .envs(world.variables().iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null());
-        async move {
-            let output = command.output().await.unwrap();
-            (
-                output.status.code(),
-                String::from_utf8(output.stdout).unwrap(),
-            )
-        }
+    fs::write(env.folder().join("new.toml"), closed).unwrap();
+    let terminal = env.own_terminal();
+    let daypass = async |words: &[&str]| {
+        let mut command = terminal.command(words);
+        command.current_dir(env.folder());
+        let done = Done::of(command).await;
+        (Some(done.code), done.stdout)
     };
-    let nobody = daypass(&["policy", "replay", "old.toml"]).await;
-    assert_eq!(nobody.0, Some(4));
+    let signed_out = daypass(&["policy", "replay", "old.toml"]).await;
+    assert_eq!(signed_out.0, Some(4));
     for words in [&["login", "--as", "bob"][..], &["pass", "--role", "logs"]] {
         assert_eq!(daypass(words).await.0, Some(0), "{words:?}");
     }
@@ -588,5 +573,5 @@ async fn the_server_s_ledger_is_replayed_with_the_session_s_token() {
         text.contains("granted weblogs  denied NOT_ALLOWED"),
         "{text}"
     );
-    world.stop().await.unwrap();
+    env.close().await;
 }

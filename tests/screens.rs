@@ -1,7 +1,9 @@
-//! What people and programs see: each file of `tests/screens/` is a story with every screen of it, in a world of its own.
+//! What people and programs see: each file of `tests/screens/` is a story with every screen of it,
+//! in a world of its own.
 //!
-//! A line `$ bob daypass ...` runs as bob, in a state folder of his. What changes from run to run stands there as `[..]`, or
-//! by name. `TRYCMD=overwrite cargo test --test screens` writes the stories anew: look at the difference before you keep it.
+//! A line `$ bob daypass ...` runs as bob, in a state folder of his. What changes from run to run
+//! stands there as `[..]`, or by name. `TRYCMD=overwrite cargo test --test screens` writes the
+//! stories anew: look at the difference before you keep it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,42 +14,41 @@
 
 mod support;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::path::Path;
 
-use support::command::Office;
+use support::{env::TestEnv, files::write_program};
 
-/// Everybody of the dev world, and somebody who never signs in.
+/// The people of the dev world, and one user who never signs in.
 const PEOPLE: [&str; 6] = ["alice", "bob", "carol", "dave", "mallory", "nobody"];
 
 /// Runs its arguments as one person, from the world's folder.
-fn write_person(office: &Office, name: &str) {
-    let folder = office.folder.path();
+fn write_person(env: &TestEnv, name: &str) {
+    let folder = env.folder();
     let script = format!(
         "#!/bin/sh\ncd {world}\n. ./env\nexport DAYPASS_STATE_DIR={state} HOME={folder} NO_COLOR=1 COLUMNS=100\n\
          unset SSH_AUTH_SOCK DISPLAY DAYPASS_FORMAT\nexec \"$@\" </dev/null\n",
-        world = office.world.files().dir().display(),
-        state = office.state(name).display(),
+        world = env.world().files().dir().display(),
+        state = env.state(name).display(),
         folder = folder.display(),
     );
     let path = folder.join(format!("{name}.sh"));
-    fs::write(&path, script).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&path, &script);
 }
 
 async fn tell(story: &'static str) {
-    let office = Office::open(&[]).await;
+    let env = TestEnv::new().with_sshd().start().await;
     let cases = trycmd::TestCases::new();
     for name in PEOPLE {
-        write_person(&office, name);
-        let script = office.folder.path().join(format!("{name}.sh"));
+        write_person(&env, name);
+        let script = env.folder().join(format!("{name}.sh"));
         cases.register_bin(name, trycmd::schema::Bin::Path(script));
     }
-    let (server, _) = office.world.server();
+    let (server, _) = env.world().server();
     let variables = [
         ("[SERVER]", server.trim_end_matches('/').to_owned()),
-        ("[ISSUER]", office.world.issuer().url().to_owned()),
-        ("[WORLD]", office.world.files().dir().display().to_string()),
-        ("[STATE]", office.folder.path().display().to_string()),
+        ("[ISSUER]", env.issuer().url().to_owned()),
+        ("[WORLD]", env.world().files().dir().display().to_string()),
+        ("[STATE]", env.folder().display().to_string()),
     ];
     for (name, value) in variables {
         cases.insert_var(name, value).unwrap();
@@ -62,7 +63,7 @@ async fn tell(story: &'static str) {
         cases.run();
     });
     told.await.unwrap();
-    office.close().await;
+    env.close().await;
 }
 
 macro_rules! stories {

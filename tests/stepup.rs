@@ -1,4 +1,5 @@
-//! Hours and step-up end to end: a world whose issuer remembers people for an hour, and roles that want more than that.
+//! Hours and step-up end to end: a world whose issuer remembers people for an hour, and roles that
+//! want more than that.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,19 +9,18 @@
     reason = "tests"
 )]
 
-use std::{fs, path::Path, process::Stdio, time::Duration};
+mod support;
 
-use daypass::{
-    client::{
-        Client, Error, Settings,
-        choose::PassRequest,
-        login::{Method, Request, StepUp, Visit},
-    },
-    dev::{World, person::Person, world::Options},
-};
+use std::{fs, path::Path, time::Duration};
+
+use daypass::client::{Error, choose::PassRequest, login::StepUp};
 use serde_json::Value;
+use support::{
+    command::{DAYPASS, Done, Terminal},
+    env::TestEnv,
+    files,
+};
 use time::OffsetDateTime;
-use tokio::process::Command;
 
 const POLICY: &str = r#"
 [audit]
@@ -63,101 +63,37 @@ ttl = "1h"
 hours = { days = "@other@", zone = "UTC" }
 "#;
 
-/// A user in a running world.
-struct Desk {
-    world: World,
-    folder: tempfile::TempDir,
+/// An issuer that remembers people for an hour.
+async fn start() -> (TestEnv, Terminal) {
+    let now = OffsetDateTime::now_utc();
+    let name = |days: i64| {
+        let day = (now + time::Duration::days(days)).weekday().to_string();
+        day.to_lowercase()[..3].to_owned()
+    };
+    // Closed two days ago and for days to come; open from yesterday to tomorrow, so that midnight
+    // during the test changes nothing.
+    let policy = POLICY
+        .replace("@day@", &name(-3))
+        .replace("@other@", &format!("{}-{}", name(-1), name(1)));
+    let env = TestEnv::new().policy(policy).start().await;
+    env.issuer().age_sessions(Duration::from_secs(3600));
+    let terminal = env.own_terminal();
+    (env, terminal)
 }
 
-impl Desk {
-    async fn new() -> Self {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let now = OffsetDateTime::now_utc();
-        let name = |days: i64| {
-            let day = (now + time::Duration::days(days)).weekday().to_string();
-            day.to_lowercase()[..3].to_owned()
-        };
-        // Closed two days ago and for days to come; open from yesterday to tomorrow, whatever midnight does here.
-        let policy = POLICY
-            .replace("@day@", &name(-3))
-            .replace("@other@", &format!("{}-{}", name(-1), name(1)));
-        let options = Options {
-            program: Some(env!("CARGO_BIN_EXE_daypass").into()),
-            policy: Some(policy),
-            without_sshd: true,
-            ..Options::default()
-        };
-        let world = World::start_with(&folder.path().join("world"), options)
-            .await
-            .unwrap();
-        world.issuer().age_sessions(Duration::from_secs(3600));
-        Self { world, folder }
-    }
+/// The exit code, and stdout or else stderr.
+async fn daypass(terminal: &Terminal, words: &[&str]) -> (i32, String) {
+    let done = terminal.run(words).await;
+    let text = if done.code == 0 {
+        done.stdout
+    } else {
+        done.stderr
+    };
+    (done.code, text)
+}
 
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_daypass"));
-        command
-            .args(words)
-            .env_remove("SSH_AUTH_SOCK")
-            .env("HOME", self.folder.path())
-            .envs(
-                self.world
-                    .variables()
-                    .iter()
-                    .map(|(name, value)| (name, value)),
-            )
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// The exit code, and stdout or else stderr.
-    async fn daypass(&self, words: &[&str]) -> (i32, String) {
-        let output = self.command(words).output().await.unwrap();
-        let code = output.status.code().unwrap_or(-1);
-        let text = if code == 0 {
-            output.stdout
-        } else {
-            output.stderr
-        };
-        (code, String::from_utf8(text).unwrap())
-    }
-
-    async fn json(&self, words: &[&str]) -> Value {
-        let (code, text) = self.daypass(&[words, &["--format", "json"]].concat()).await;
-        assert_eq!(code, 0, "{words:?}: {text}");
-        serde_json::from_str(&text).expect(&text)
-    }
-
-    fn client(&self) -> Client {
-        Client::new(Settings {
-            server: Some(self.world.server().0),
-            state_dir: Some(self.world.files().client_state()),
-            ca_file: Some(self.world.files().tls_ca()),
-            say: |_| {},
-        })
-        .unwrap()
-    }
-
-    fn request(&self, step_up: StepUp) -> Request {
-        let password = fs::read_to_string(self.world.files().password()).unwrap();
-        let person = Person::new("bob", password.trim());
-        let visit: Visit = Box::new(move |url| {
-            let person = person.clone();
-            Box::pin(async move { person.browse(&url).await.map_err(|error| error.to_string()) })
-        });
-        Request {
-            method: Method::Browser(visit),
-            key: None,
-            issuer: None,
-            into_agent: false,
-            loopback_only: true,
-            step_up,
-        }
-    }
-
-    fn public_key(&self) -> String {
-        fs::read_to_string(self.world.files().client_state().join("key.pub")).unwrap()
-    }
+fn public_key(terminal: &Terminal) -> String {
+    fs::read_to_string(terminal.file("key.pub")).unwrap()
 }
 
 fn wish(role: &str) -> PassRequest {
@@ -169,10 +105,10 @@ fn wish(role: &str) -> PassRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_is_told_the_exact_command_and_the_command_works() {
-    let desk = Desk::new().await;
-    desk.json(&["login", "--as", "bob"]).await;
-    desk.json(&["pass", "--role", "plain"]).await;
-    let key = desk.public_key();
+    let (env, terminal) = start().await;
+    terminal.json(&["login", "--as", "bob"]).await;
+    terminal.json(&["pass", "--role", "plain"]).await;
+    let key = public_key(&terminal);
     for (role, command) in [
         ("recent", "daypass login --max-age 900"),
         (
@@ -180,9 +116,7 @@ async fn a_script_is_told_the_exact_command_and_the_command_works() {
             "daypass login --max-age 7200 --acr phrh --acr phr --again",
         ),
     ] {
-        let (code, text) = desk
-            .daypass(&["pass", "--role", role, "--format", "json"])
-            .await;
+        let (code, text) = daypass(&terminal, &["pass", "--role", role, "--format", "json"]).await;
         assert_eq!(code, 4, "{text}");
         let error: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(error["error"]["reason"], "STEP_UP_REQUIRED");
@@ -190,23 +124,21 @@ async fn a_script_is_told_the_exact_command_and_the_command_works() {
         let (_, said) = message.split_once("sign in again with: ").unwrap();
         assert_eq!(said, command);
         let words: Vec<&str> = said.split(' ').skip(1).chain(["--as", "bob"]).collect();
-        desk.json(&words).await;
-        desk.json(&["pass", "--role", role]).await;
+        terminal.json(&words).await;
+        terminal.json(&["pass", "--role", role]).await;
     }
     // Requests that wait for this key would still find it.
-    assert_eq!(desk.public_key(), key);
-    let (code, text) = desk.daypass(&["pass", "--role", "impossible"]).await;
+    assert_eq!(public_key(&terminal), key);
+    let (code, text) = daypass(&terminal, &["pass", "--role", "impossible"]).await;
     assert_eq!(code, 4);
     assert!(
         text.contains("with iris (amr)") && text.ends_with("daypass login --again\n"),
         "{text}"
     );
-    let (code, text) = desk
-        .daypass(&["ssh", "web-1", "--role", "impossible"])
-        .await;
+    let (code, text) = daypass(&terminal, &["ssh", "web-1", "--role", "impossible"]).await;
     assert_eq!(code, 4, "{text}");
 
-    let listed = desk.json(&["ledger", "list", "--from", "0"]).await;
+    let listed = terminal.json(&["ledger", "list", "--from", "0"]).await;
     let reasons = listed["events"].as_array().unwrap().iter();
     let reasons: Vec<_> = reasons
         .filter_map(|event| event["reason"].as_str())
@@ -215,15 +147,15 @@ async fn a_script_is_told_the_exact_command_and_the_command_works() {
         reasons, ["STEP_UP_REQUIRED"; 4],
         "one event for each refusal"
     );
-    desk.world.stop().await.unwrap();
+    env.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_signs_in_again_with_what_the_refusal_wants() {
-    let desk = Desk::new().await;
-    let client = desk.client();
+    let (env, _) = start().await;
+    let client = env.client();
     let first = client
-        .sign_in(&desk.request(StepUp::default()))
+        .sign_in(&env.browser_login("bob", StepUp::default()))
         .await
         .unwrap();
     let refused = client.obtain(&wish("recent")).await.unwrap_err();
@@ -233,28 +165,28 @@ async fn a_client_signs_in_again_with_what_the_refusal_wants() {
     assert_eq!((wanted.max_age, wanted.again), (Some(900), false));
 
     // Of commands that were refused side by side, one signs in.
-    let request = desk.request(wanted.clone());
+    let request = env.browser_login("bob", wanted.clone());
     let seen = Some(first.token_hash());
     let second = client.sign_in_once(&request, seen).await.unwrap();
     let third = client.sign_in_once(&request, seen).await.unwrap();
     assert_ne!(first.token, second.token);
     assert_eq!(second.token, third.token);
-    assert_eq!(desk.world.issuer().hits("/token"), 2);
+    assert_eq!(env.issuer().hits("/token"), 2);
     client.obtain(&wish("recent")).await.unwrap();
 
     // A sign-in that asks for nothing gets the issuer's memory, an hour old.
     client
-        .sign_in(&desk.request(StepUp::default()))
+        .sign_in(&env.browser_login("bob", StepUp::default()))
         .await
         .unwrap();
     let refused = client.fresh(&[wish("recent")]).await.unwrap_err();
     assert_eq!(refused.reason(), Some("STEP_UP_REQUIRED"));
-    desk.world.stop().await.unwrap();
+    env.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_code_steps_up_too() {
-    let desk = Desk::new().await;
+    let (env, terminal) = start().await;
     for (words, code) in [
         (&["login", "--device", "--as", "bob"][..], 4),
         (
@@ -271,20 +203,18 @@ async fn a_device_code_steps_up_too() {
             0,
         ),
     ] {
-        desk.json(words).await;
-        let (got, text) = desk.daypass(&["pass", "--role", "strong"]).await;
+        terminal.json(words).await;
+        let (got, text) = daypass(&terminal, &["pass", "--role", "strong"]).await;
         assert_eq!(got, code, "{words:?}: {text}");
     }
-    desk.world.stop().await.unwrap();
+    env.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_role_says_when_it_opens_and_no_pass_outlives_an_open_one() {
-    let desk = Desk::new().await;
-    desk.json(&["login", "--as", "bob"]).await;
-    let (code, text) = desk
-        .daypass(&["pass", "--role", "closed", "--format", "json"])
-        .await;
+    let (env, terminal) = start().await;
+    terminal.json(&["login", "--as", "bob"]).await;
+    let (code, text) = daypass(&terminal, &["pass", "--role", "closed", "--format", "json"]).await;
     assert_eq!(code, 3, "{text}");
     let error: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(error["error"]["reason"], "HOURS");
@@ -293,53 +223,39 @@ async fn a_closed_role_says_when_it_opens_and_no_pass_outlives_an_open_one() {
         message.contains("it opens next on") && message.contains("T00:00:00Z"),
         "{message}"
     );
-    let pass = desk.json(&["pass", "--role", "open"]).await;
+    let pass = terminal.json(&["pass", "--role", "open"]).await;
     assert!(pass["serial"].as_u64().unwrap() > 0);
-    desk.world.stop().await.unwrap();
+    env.close().await;
 }
 
-/// With a terminal, `daypass ssh` and `daypass pass` sign in on the way. `script` lends the terminal, a shell script is the
-/// browser.
+/// With a terminal, `daypass ssh` and `daypass pass` sign in on the way. `script` lends the
+/// terminal, a shell script is the browser.
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_terminal_the_command_signs_in_on_the_way() {
-    let desk = Desk::new().await;
-    desk.json(&["login", "--as", "bob"]).await;
-    let browser = desk.folder.path().join("browser");
-    write_browser(&browser, &desk.world.files().password());
-    let line = format!("{} pass --role recent", env!("CARGO_BIN_EXE_daypass"));
-    let mut command = Command::new("script");
+    let (env, terminal) = start().await;
+    terminal.json(&["login", "--as", "bob"]).await;
+    let browser = env.folder().join("browser");
+    write_browser(&browser, &env.world().files().password());
+    let line = format!("{DAYPASS} pass --role recent");
+    let mut command = terminal.program("script", &["-qefc", &line, "/dev/null"]);
     command
-        .args(["-qefc", &line, "/dev/null"])
-        .env("HOME", desk.folder.path())
-        .envs(
-            desk.world
-                .variables()
-                .iter()
-                .map(|(name, value)| (name, value)),
-        )
         .env("DISPLAY", ":77")
         .env_remove("SSH_CONNECTION")
-        .env("BROWSER", &browser)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    let output = command
-        .output()
-        .await
-        .expect("apt-get install bsdutils (script)");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}");
+        .env("BROWSER", &browser);
+    let done = Done::of(command).await;
+    let text = &done.stdout;
+    assert_eq!(done.code, 0, "{done:?}");
     assert!(
         text.contains("sign in again with: daypass login --max-age 900"),
         "{text}"
     );
     assert!(text.contains("max_age=900"), "{text}");
     assert!(text.contains("/recent"), "{text}");
-    desk.world.stop().await.unwrap();
+    env.close().await;
 }
 
 /// Fills in the dev issuer's form and goes where it sends.
 fn write_browser(to: &Path, password: &Path) {
-    use std::os::unix::fs::PermissionsExt;
     let script = format!(
         r#"#!/bin/sh
 id=$(curl -s "$1" | sed -n 's/.*name="request" value="\([^"]*\)".*/\1/p')
@@ -349,6 +265,5 @@ curl -sL -o /dev/null --data-urlencode "request=$id" --data-urlencode login=bob 
 "#,
         password.display()
     );
-    fs::write(to, script).unwrap();
-    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).unwrap();
+    files::write_program(to, &script);
 }

@@ -1,4 +1,5 @@
-//! Every row of the ID-token table through the real door: what is refused, with which reason, and what it leaves behind.
+//! Every row of the ID-token table through the real door: what is refused, with which reason, and
+//! what it leaves behind.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use support::{
     api::{Attempt, Caller, Refusal, ask},
     env::TestEnv,
-    server::ServerFiles,
+    files,
 };
 use tonic::Code;
 
@@ -208,16 +209,16 @@ fn refused(case: &str, answer: Result<daypass::proto::v1::IssueResponse, Refusal
     }
 }
 
-async fn expect_refusal(scene: &TestEnv, case: &str, attempt: &Attempt, reason: &str, events: u64) {
-    let before = scene.ledger_size().await;
-    let refusal = refused(case, scene.door.issue(attempt).await);
+async fn expect_refusal(env: &TestEnv, case: &str, attempt: &Attempt, reason: &str, events: u64) {
+    let before = env.ledger_size().await;
+    let refusal = refused(case, env.api.issue(attempt).await);
     assert_eq!(
         (refusal.code, refusal.reason.as_str()),
         (Code::Unauthenticated, reason),
         "{case}: {}",
         refusal.message
     );
-    let recorded = scene.ledger_size().await - before;
+    let recorded = env.ledger_size().await - before;
     assert_eq!(recorded, events, "{case}: events");
     if attempt.token.len() > 20 {
         assert!(
@@ -229,18 +230,18 @@ async fn expect_refusal(scene: &TestEnv, case: &str, attempt: &Attempt, reason: 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_that_are_wrong_are_refused_with_their_reason() {
-    let scene = TestEnv::start().await;
-    scene.assert_honest().await;
+    let env = TestEnv::start().await;
+    env.assert_honest().await;
     for (case, change, reason) in CLAIMS {
-        let now = scene.now();
+        let now = env.now();
         let caller = Caller::new();
-        let mut claims = scene.claims(&caller, "alice", &["sre"]);
+        let mut claims = env.claims(&caller, "alice", &["sre"]);
         change(&mut claims, now);
-        let token = scene.sign(claims);
-        expect_refusal(&scene, case, &scene.attempt(&caller, &token), reason, 0).await;
+        let token = env.sign(claims);
+        expect_refusal(&env, case, &env.attempt(&caller, &token), reason, 0).await;
     }
-    scene.assert_honest().await;
-    scene.assert_no_secret_in_events().await;
+    env.assert_honest().await;
+    env.assert_no_secret_in_events().await;
 }
 
 /// A header over good claims, and the reason it is refused for.
@@ -333,14 +334,14 @@ const HEADERS: &[HeaderCase] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_that_are_wrong_are_refused_with_their_reason() {
-    let scene = TestEnv::start().await;
+    let env = TestEnv::start().await;
     for (case, change, reason) in HEADERS {
         let caller = Caller::new();
-        let claims = scene.claims(&caller, "alice", &["sre"]);
-        let token = scene.sign_with_header(*change, &claims);
-        expect_refusal(&scene, case, &scene.attempt(&caller, &token), reason, 0).await;
+        let claims = env.claims(&caller, "alice", &["sre"]);
+        let token = env.sign_with_header(*change, &claims);
+        expect_refusal(&env, case, &env.attempt(&caller, &token), reason, 0).await;
     }
-    scene.assert_honest().await;
+    env.assert_honest().await;
 }
 
 /// A change to a good compact token's text, and the reason it is refused for.
@@ -409,27 +410,27 @@ const TEXTS: &[TextCase] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn texts_that_are_no_token_are_refused_with_their_reason() {
-    let scene = TestEnv::start().await;
+    let env = TestEnv::start().await;
     for (case, change, reasons) in TEXTS {
         let caller = Caller::new();
-        let good = scene.sign(scene.claims(&caller, "alice", &["sre"]));
-        let attempt = scene.attempt(&caller, &change(&good));
-        let before = scene.ledger_size().await;
-        let refusal = refused(case, scene.door.issue(&attempt).await);
+        let good = env.sign(env.claims(&caller, "alice", &["sre"]));
+        let attempt = env.attempt(&caller, &change(&good));
+        let before = env.ledger_size().await;
+        let refusal = refused(case, env.api.issue(&attempt).await);
         assert!(
             reasons.split('|').any(|reason| reason == refusal.reason),
             "{case}: {refusal:?}"
         );
-        assert_eq!(scene.ledger_size().await, before, "{case}");
+        assert_eq!(env.ledger_size().await, before, "{case}");
     }
-    scene.assert_honest().await;
+    env.assert_honest().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn payloads_that_json_readers_disagree_on_are_refused() {
-    let scene = TestEnv::start().await;
+    let env = TestEnv::start().await;
     let caller = Caller::new();
-    let claims = scene.claims(&caller, "alice", &["sre"]).to_string();
+    let claims = env.claims(&caller, "alice", &["sre"]).to_string();
     let inside = claims.trim_start_matches('{').trim_end_matches('}');
     let deep = "[".repeat(3_000) + &"]".repeat(3_000);
     let cases = [
@@ -471,13 +472,14 @@ async fn payloads_that_json_readers_disagree_on_are_refused() {
         ),
     ];
     for (case, payload, reason) in cases {
-        let token = scene.sign_payload(payload.as_bytes());
-        expect_refusal(&scene, case, &scene.attempt(&caller, &token), reason, 0).await;
+        let token = env.sign_payload(payload.as_bytes());
+        expect_refusal(&env, case, &env.attempt(&caller, &token), reason, 0).await;
     }
-    scene.assert_honest().await;
+    env.assert_honest().await;
 }
 
-/// A change to an honest attempt of a proven identity, and the reason: these leave exactly one event.
+/// A change to an honest attempt of a proven identity, and the reason: these leave exactly one
+/// event.
 type ProofCase = (
     &'static str,
     fn(&TestEnv, &Caller, &mut Attempt),
@@ -487,10 +489,10 @@ type ProofCase = (
 const PROOFS: &[ProofCase] = &[
     (
         "the same token with another key",
-        |scene, _, attempt| {
+        |env, _, attempt| {
             let thief = Caller::new();
             attempt.public_key = thief.key.public_key().to_openssh().unwrap();
-            attempt.sign(&thief.key, scene.door.server_name());
+            attempt.sign(&thief.key, env.api.server_name());
         },
         "KEY_BINDING",
     ),
@@ -506,7 +508,7 @@ const PROOFS: &[ProofCase] = &[
     ),
     (
         "a proof by another key",
-        |scene, _, attempt| attempt.sign(&Caller::new().key, scene.door.server_name()),
+        |env, _, attempt| attempt.sign(&Caller::new().key, env.api.server_name()),
         "POSSESSION",
     ),
     (
@@ -521,10 +523,10 @@ const PROOFS: &[ProofCase] = &[
     ),
     (
         "a proof with another token",
-        |scene, caller, attempt| {
-            let other = scene.sign(scene.claims(caller, "alice", &["sre", "oncall"]));
+        |env, caller, attempt| {
+            let other = env.sign(env.claims(caller, "alice", &["sre", "oncall"]));
             let mine = std::mem::replace(&mut attempt.token, other);
-            attempt.sign(&caller.key, scene.door.server_name());
+            attempt.sign(&caller.key, env.api.server_name());
             attempt.token = mine;
         },
         "POSSESSION",
@@ -546,69 +548,58 @@ const PROOFS: &[ProofCase] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn proofs_that_are_wrong_are_refused_and_recorded_once() {
-    let scene = TestEnv::start().await;
+    let env = TestEnv::start().await;
     for (case, change, reason) in PROOFS {
         let caller = Caller::new();
-        let token = scene.sign(scene.claims(&caller, "alice", &["sre"]));
-        let mut attempt = scene.attempt(&caller, &token);
-        change(&scene, &caller, &mut attempt);
-        expect_refusal(&scene, case, &attempt, reason, 1).await;
+        let token = env.sign(env.claims(&caller, "alice", &["sre"]));
+        let mut attempt = env.attempt(&caller, &token);
+        change(&env, &caller, &mut attempt);
+        expect_refusal(&env, case, &attempt, reason, 1).await;
     }
-    scene.assert_no_secret_in_events().await;
+    env.assert_no_secret_in_events().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_without_a_nonce_is_refused_where_binding_is_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let served = ServerFiles::prepare(folder.path(), "").await;
-    let mut process = served.spawn(&[]);
-    let door = served.door(&mut process).await.unwrap();
+    let env = TestEnv::new().policy("").start_process().await;
     let caller = Caller::new();
-    let mut claims = caller.claims(served.issuer.url(), "alice", &["sre"], support::now());
+    let mut claims = env.claims(&caller, "alice", &["sre"]);
     remove(&mut claims, "nonce");
-    let token = served.issuer.sign(Algorithm::ES256, &claims);
-    let attempt = caller.attempt(door.server_name(), &token, ask("shell"));
+    let alice = env.user_with("alice", caller, claims);
     assert_eq!(
-        refused("no nonce", door.issue(&attempt).await).reason,
+        refused("no nonce", alice.issue(ask("shell")).await).reason,
         "KEY_BINDING"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_of_a_hundred_thousand_groups_is_refused_unread() {
-    let scene = TestEnv::start().await;
+    let env = TestEnv::start().await;
     let caller = Caller::new();
     let groups = vec!["sre"; 100_000];
-    let token = scene.sign(scene.claims(&caller, "alice", &groups));
-    let before = scene.ledger_size().await;
+    let token = env.sign(env.claims(&caller, "alice", &groups));
+    let before = env.ledger_size().await;
     refused(
         "too large",
-        scene.door.issue(&scene.attempt(&caller, &token)).await,
+        env.api.issue(&env.attempt(&caller, &token)).await,
     );
-    let honest = TestEnv::attempt(
-        &scene,
-        &caller,
-        &scene.sign(scene.claims(&caller, "alice", &["sre"])),
-    );
-    let mut answer = scene.door.issue(&honest).await;
+    let honest = env.attempt(&caller, &env.sign(env.claims(&caller, "alice", &["sre"])));
+    let mut answer = env.api.issue(&honest).await;
     if answer.is_err() {
         // The connection that the flood ended is opened anew.
-        answer = scene.door.issue(&honest).await;
+        answer = env.api.issue(&honest).await;
     }
     assert!(answer.is_ok(), "{answer:?}");
-    assert_eq!(scene.ledger_size().await, before + 1);
+    assert_eq!(env.ledger_size().await, before + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_binds_its_key_by_the_audience() {
-    let folder = tempfile::tempdir().unwrap();
-    let served = ServerFiles::prepare(folder.path(), MACHINES).await;
-    let file = folder.path().join("daypass.toml");
+    let server = TestEnv::new().policy(MACHINES).prepare().await;
     let machines = "binding = \"audience\"\ninteractive = false";
-    let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("binding = \"nonce\"", machines)).unwrap();
-    let mut process = served.spawn(&[]);
-    let door = served.door(&mut process).await.unwrap();
+    files::edit(&server.configuration(), "binding = \"nonce\"", machines);
+    let mut process = server.spawn(&[]);
+    let api = server.expect_api(&mut process).await;
     let (caller, other) = (Caller::new(), Caller::new());
     let bound = |to: &Caller| format!("daypass#{}", to.commitment());
     let cases = [
@@ -622,12 +613,12 @@ async fn a_machine_binds_its_key_by_the_audience() {
         ),
     ];
     for (case, audience, refusal) in cases {
-        let mut claims = caller.claims(served.issuer.url(), "ci", &[], support::now());
+        let mut claims = caller.claims(server.issuer.url(), "ci", &[], support::now());
         remove(&mut claims, "nonce");
         set(&mut claims, "aud", json!(audience));
-        let token = served.issuer.sign(Algorithm::ES256, &claims);
-        let attempt = caller.attempt(door.server_name(), &token, ask("deploy"));
-        let answer = door.issue(&attempt).await;
+        let token = server.issuer.sign(Algorithm::ES256, &claims);
+        let attempt = caller.attempt(api.server_name(), &token, ask("deploy"));
+        let answer = api.issue(&attempt).await;
         let reason = answer.as_ref().err().map(|refused| refused.reason.as_str());
         assert_eq!(reason, refusal, "{case}: {answer:?}");
     }
@@ -646,7 +637,7 @@ ttl = "5m"
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unverified_email_is_not_usable_in_policy() {
-    let scene = TestEnv::with_policy(
+    let env = TestEnv::with_policy(
         r#"
 [limits]
 ttl = "1h"
@@ -682,28 +673,28 @@ ttl = "5m"
     ];
     for (case, change, granted) in cases {
         let caller = Caller::new();
-        let mut claims = scene.claims(&caller, "alice", &[]);
+        let mut claims = env.claims(&caller, "alice", &[]);
         change(&mut claims);
-        let token = scene.sign(claims);
-        let attempt = caller.attempt(scene.door.server_name(), &token, ask("mail"));
-        let answer = scene.door.issue(&attempt).await;
+        let token = env.sign(claims);
+        let attempt = caller.attempt(env.api.server_name(), &token, ask("mail"));
+        let answer = env.api.issue(&attempt).await;
         assert_eq!(answer.is_ok(), *granted, "{case}: {answer:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_email_with_another_subject_is_another_person() {
-    let scene = TestEnv::start().await;
-    let size = scene.ledger_size().await;
+    let env = TestEnv::start().await;
+    let size = env.ledger_size().await;
     for subject in ["alice", "alice2"] {
         let caller = Caller::new();
-        let mut claims = scene.claims(&caller, subject, &["sre"]);
+        let mut claims = env.claims(&caller, subject, &["sre"]);
         claims["email"] = json!("alice@example.com");
-        let token = scene.sign(claims);
-        let attempt = scene.attempt(&caller, &token);
-        scene.door.issue(&attempt).await.unwrap();
+        let token = env.sign(claims);
+        let attempt = env.attempt(&caller, &token);
+        env.api.issue(&attempt).await.unwrap();
     }
-    let events = scene.events(size).await;
+    let events = env.events(size).await;
     let subjects: Vec<_> = events
         .iter()
         .map(|event| event["who"]["subject"].as_str())

@@ -1,4 +1,4 @@
-//! Watches and lists of requests through the real door: who is told what, and what they cost everybody else.
+//! Watches and lists of requests over gRPC: who is told what, and what they cost other callers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,135 +13,49 @@ mod support;
 use std::time::{Duration, Instant};
 
 use daypass::{
-    ledger::{state::Verb, tree::leaf_hash},
-    policy::Policy,
+    ledger::state::Verb,
     proto::v1::{
-        Ask, DecideRequest, ExplainRequest, ListRequestsRequest, ListRolesRequest, Request,
-        WatchRequest, passes_client::PassesClient, request::State, requests_client::RequestsClient,
+        Ask, ExplainRequest, ListRequestsRequest, ListRolesRequest, Request,
+        passes_client::PassesClient, request::State, requests_client::RequestsClient,
     },
-    ssh::sshsig::Namespace,
 };
-use ssh_key::{HashAlg, LineEnding};
 use support::{
-    api::{Attempt, Caller, Refusal, ask, with_token},
+    api::{Attempt, Refusal, ask, with_token},
     env::TestEnv,
+    policy,
+    user::TestUser,
 };
 use tokio::time::timeout;
-use tonic::{Code, Streaming, transport::Channel};
+use tonic::{Code, Streaming};
 
 /// Long enough for a busy machine.
 const SOON: Duration = Duration::from_secs(20);
 
-const POLICY: &str = r#"
-[limits]
-ttl = "8h"
-principals = ["deploy"]
-[audit]
-allow = '"security" in claims.groups'
-[[role]]
-name = "prod"
-allow = '"oncall" in claims.groups'
-principals = ["deploy"]
-approval = { count = 1, by = '"sre-lead" in claims.groups', within = "30m" }
-[[role]]
-name = "brief"
-allow = '"oncall" in claims.groups'
-principals = ["deploy"]
-approval = { count = 1, by = '"sre-lead" in claims.groups', within = "3s" }
-[[role]]
-name = "teams"
-allow = '"oncall" in claims.groups'
-principals = ["deploy"]
-reason = '.+'
-approval = { count = 1, by = 'ask.reason in claims.groups', within = "30m" }
-[[role]]
-name = "shell"
-allow = '"sre" in claims.groups'
-principals = ["deploy"]
-"#;
-
-struct Town {
-    scene: TestEnv,
+/// A lead approves: `prod` within half an hour, `brief` within seconds, `teams` of the team that
+/// the reason names.
+fn policy() -> String {
+    let teams = "reason = '.+'\napproval = { count = 1, by = 'ask.reason in claims.groups', within = \"30m\" }";
+    [
+        &policy::limits(&["deploy"]),
+        policy::AUDIT_AND_ADMIN,
+        &policy::role("prod", "oncall", "deploy", &[policy::APPROVAL]),
+        &policy::role("brief", "oncall", "deploy", &[&policy::approval(1, "3s")]),
+        &policy::role("teams", "oncall", "deploy", &[teams]),
+        &policy::role("shell", "sre", "deploy", &[]),
+    ]
+    .concat()
 }
 
-/// A caller with a token.
-struct Person {
-    caller: Caller,
-    token: String,
-}
-
-impl Town {
-    async fn start() -> Self {
-        Self::with_policy(POLICY).await
-    }
-
-    async fn with_policy(policy: &str) -> Self {
-        let scene = TestEnv::with_policy(policy).await;
-        Self { scene }
-    }
-
-    fn person(&self, name: &str, groups: &[&str]) -> Person {
-        let caller = Caller::new();
-        let token = self.scene.sign(self.scene.claims(&caller, name, groups));
-        Person { caller, token }
-    }
-
-    fn client(&self) -> RequestsClient<Channel> {
-        RequestsClient::new(self.scene.door.channel())
-    }
-
-    fn attempt(&self, person: &Person, ask: Ask) -> Attempt {
-        let name = self.scene.door.server_name();
-        person.caller.attempt(name, &person.token, ask)
-    }
-
-    async fn open(&self, person: &Person, ask: Ask) -> Request {
-        let answer = self.scene.door.issue(&self.attempt(person, ask)).await;
-        answer.unwrap().pending.expect("the role needs approval")
-    }
-
-    async fn cancel(&self, person: &Person, request: &Request) {
-        let digest = leaf_hash(&request.event);
-        let name = self.scene.door.server_name();
-        let key = &person.caller.key;
-        let public_key = key.public_key().to_openssh().unwrap();
-        let message = support::user::decision(&person.token, Verb::Cancel, name, &digest, "");
-        let signature = key.sign(Namespace::Approve.as_str(), HashAlg::Sha512, &message);
-        let decision = DecideRequest {
-            id: request.id,
-            public_key,
-            binding_secret: person.caller.secret.clone(),
-            signature: signature.unwrap().to_pem(LineEnding::LF).unwrap(),
-            comment: String::new(),
-        };
-        let cancelled = self
-            .client()
-            .cancel(with_token(decision, &person.token))
-            .await;
-        assert_eq!(cancelled.unwrap().into_inner().state(), State::Cancelled);
-    }
-
-    async fn watch(&self, person: &Person, id: u64) -> Result<Streaming<Request>, Refusal> {
-        let message = with_token(WatchRequest { id }, &person.token);
-        Ok(self.client().watch(message).await?.into_inner())
-    }
-
-    /// The time of one honest pass.
-    async fn issue(&self, attempt: &Attempt) -> Duration {
+/// The median time of an honest caller's passes.
+async fn p50(user: &TestUser, attempt: &Attempt) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..60 {
         let begun = Instant::now();
-        self.scene.door.issue(attempt).await.unwrap();
-        begun.elapsed()
+        user.api.issue(attempt).await.unwrap();
+        times.push(begun.elapsed());
     }
-
-    /// The median time of honest passes.
-    async fn p50(&self, attempt: &Attempt) -> Duration {
-        let mut times = Vec::new();
-        for _ in 0..60 {
-            times.push(self.issue(attempt).await);
-        }
-        times.sort();
-        times[times.len() / 2]
-    }
+    times.sort();
+    times[times.len() / 2]
 }
 
 async fn next(changes: &mut Streaming<Request>) -> Request {
@@ -154,15 +68,15 @@ async fn next(changes: &mut Streaming<Request>) -> Request {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn six_hundred_watches_of_one_identity_cost_an_honest_caller_nothing() {
-    let town = Town::start().await;
-    let alice = town.person("alice", &["sre"]);
-    let attempt = town.attempt(&alice, ask("shell"));
-    town.p50(&attempt).await;
-    let quiet = town.p50(&attempt).await;
-    let mallory = town.person("mallory", &[]);
+    let env = TestEnv::with_policy(&policy()).await;
+    let alice = env.user("alice", &["sre"]);
+    let attempt = alice.attempt(ask("shell"));
+    p50(&alice, &attempt).await;
+    let quiet = p50(&alice, &attempt).await;
+    let mallory = env.user("mallory", &[]);
     let (mut open, mut refused) = (Vec::new(), 0);
     for _ in 0..600 {
-        match town.watch(&mallory, 0).await {
+        match mallory.watch(0).await {
             Ok(watch) => open.push(watch),
             Err(refusal) => {
                 assert_eq!(refusal.code, Code::ResourceExhausted);
@@ -173,7 +87,7 @@ async fn six_hundred_watches_of_one_identity_cost_an_honest_caller_nothing() {
         }
     }
     assert_eq!((open.len(), refused), (16, 584));
-    let attacked = town.p50(&attempt).await;
+    let attacked = p50(&alice, &attempt).await;
     println!("p50 quiet {quiet:?}, beside 600 attempted watches {attacked:?}");
     // Noise of a busy machine is a few milliseconds; before, it was 387 ms.
     assert!(
@@ -181,14 +95,14 @@ async fn six_hundred_watches_of_one_identity_cost_an_honest_caller_nothing() {
         "{quiet:?} {attacked:?}"
     );
     // And another identity's watch is told all of its changes.
-    let bob = town.person("bob", &["oncall"]);
-    let mut watch = town.watch(&bob, 0).await.unwrap();
-    let request = town.open(&bob, ask("prod")).await;
+    let bob = env.user("bob", &["oncall"]);
+    let mut watch = bob.watch(0).await.unwrap();
+    let request = bob.request(ask("prod")).await;
     assert_eq!(next(&mut watch).await.id, request.id);
     drop(open);
     // Their places come back.
     let deadline = Instant::now() + SOON;
-    while let Err(refusal) = town.watch(&mallory, 0).await {
+    while let Err(refusal) = mallory.watch(0).await {
         assert_eq!(refusal.reason, "TOO_MANY_WATCHES");
         assert!(Instant::now() < deadline, "the places do not come back");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -207,16 +121,17 @@ fn roles() -> String {
     (0..100).map(role).collect()
 }
 
-/// Explanations and lists by an identity without a role, as often as the usual limits let it: ten a second.
+/// Explanations and lists by an identity without a role, as often as the usual limits let it: ten a
+/// second.
 #[tokio::test(flavor = "multi_thread")]
 async fn explanations_and_lists_without_end_cost_an_honest_caller_little() {
-    let town = Town::with_policy(&format!("{POLICY}{}", roles())).await;
-    let alice = town.person("alice", &["sre"]);
-    let attempt = town.attempt(&alice, ask("shell"));
-    town.p50(&attempt).await;
-    let quiet = town.p50(&attempt).await;
-    let mallory = town.person("mallory", &["x"]);
-    let (channel, token) = (town.scene.door.channel(), mallory.token);
+    let env = TestEnv::with_policy(&format!("{}{}", policy(), roles())).await;
+    let alice = env.user("alice", &["sre"]);
+    let attempt = alice.attempt(ask("shell"));
+    p50(&alice, &attempt).await;
+    let quiet = p50(&alice, &attempt).await;
+    let mallory = env.user("mallory", &["x"]);
+    let (channel, token) = (env.api.channel(), mallory.token);
     let attack = tokio::spawn(async move {
         let (mut passes, mut requests) = (
             PassesClient::new(channel.clone()),
@@ -250,7 +165,7 @@ async fn explanations_and_lists_without_end_cost_an_honest_caller_little() {
             }
         }
     });
-    let attacked = town.p50(&attempt).await;
+    let attacked = p50(&alice, &attempt).await;
     assert!(
         !attack.is_finished(),
         "the attacker is served as often as its rate"
@@ -264,25 +179,25 @@ async fn explanations_and_lists_without_end_cost_an_honest_caller_little() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watch_tells_those_whom_it_concerns_and_nobody_else() {
-    let town = Town::start().await;
-    let bob = town.person("bob", &["oncall"]);
+async fn a_watch_tells_only_the_users_whom_a_request_concerns() {
+    let env = TestEnv::with_policy(&policy()).await;
+    let bob = env.user("bob", &["oncall"]);
     let (lead, carol) = (
-        town.person("lead", &["sre-lead"]),
-        town.person("carol", &["security"]),
+        env.user("lead", &["sre-lead"]),
+        env.user("carol", &["security"]),
     );
-    let (red, blue) = (town.person("red", &["red"]), town.person("blue", &["blue"]));
+    let (red, blue) = (env.user("red", &["red"]), env.user("blue", &["blue"]));
     let mut watches = Vec::new();
     for person in [&bob, &lead, &carol, &red, &blue] {
-        watches.push(town.watch(person, 0).await.unwrap());
+        watches.push(person.watch(0).await.unwrap());
     }
     let teams = |team: &str| Ask {
         reason: team.to_owned(),
         ..ask("teams")
     };
-    let prod = town.open(&bob, ask("prod")).await.id;
-    let for_red = town.open(&bob, teams("red")).await.id;
-    let for_blue = town.open(&bob, teams("blue")).await.id;
+    let prod = bob.request(ask("prod")).await.id;
+    let for_red = bob.request(teams("red")).await.id;
+    let for_blue = bob.request(teams("blue")).await.id;
     let [own, leads, all, reds, blues] = &mut watches[..] else {
         unreachable!()
     };
@@ -291,7 +206,7 @@ async fn a_watch_tells_those_whom_it_concerns_and_nobody_else() {
             assert_eq!(next(watch).await.id, id);
         }
     }
-    let last = town.open(&bob, ask("prod")).await.id;
+    let last = bob.request(ask("prod")).await.id;
     assert_eq!(next(leads).await.id, prod);
     assert_eq!(next(leads).await.id, last, "and none of the teams'");
     assert_eq!(next(reds).await.id, for_red);
@@ -301,11 +216,11 @@ async fn a_watch_tells_those_whom_it_concerns_and_nobody_else() {
 /// No event ends it: time does, and is told to a watch of all and to a watch of one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_tells_that_time_ended_a_request() {
-    let town = Town::start().await;
-    let bob = town.person("bob", &["oncall"]);
-    let mut all = town.watch(&bob, 0).await.unwrap();
-    let request = town.open(&bob, ask("brief")).await;
-    let mut one = town.watch(&bob, request.id).await.unwrap();
+    let env = TestEnv::with_policy(&policy()).await;
+    let bob = env.user("bob", &["oncall"]);
+    let mut all = bob.watch(0).await.unwrap();
+    let request = bob.request(ask("brief")).await;
+    let mut one = bob.watch(request.id).await.unwrap();
     for watch in [&mut all, &mut one] {
         assert_eq!(next(watch).await.state(), State::Pending);
         let end = next(watch).await;
@@ -316,32 +231,33 @@ async fn a_watch_tells_that_time_ended_a_request() {
 /// Another policy shows what it lets them see, and hides what it does not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_policy_changes_what_a_watch_tells() {
-    let town = Town::start().await;
-    let bob = town.person("bob", &["oncall"]);
-    let dave = town.person("dave", &["second-line"]);
-    let mut watch = town.watch(&dave, 0).await.unwrap();
-    let request = town.open(&bob, ask("prod")).await;
-    let policy = POLICY.replace("\"sre-lead\"", "\"second-line\"");
-    let policy = Policy::parse(&policy, "policy.toml").unwrap();
-    let now = time::OffsetDateTime::now_utc();
-    let authority = town.scene.world.daemon().unwrap().authority();
-    authority.replace_policy(policy, now).await.unwrap();
+    let env = TestEnv::with_policy(&policy()).await;
+    let bob = env.user("bob", &["oncall"]);
+    let dave = env.user("dave", &["second-line"]);
+    let mut watch = dave.watch(0).await.unwrap();
+    let request = bob.request(ask("prod")).await;
+    let other = policy().replace("\"sre-lead\"", "\"second-line\"");
+    env.replace_policy(&other).await;
     assert_eq!(
         next(&mut watch).await.id,
         request.id,
         "it waits, and is seen now"
     );
-    let second = town.open(&bob, ask("prod")).await;
+    let second = bob.request(ask("prod")).await;
     assert_eq!(next(&mut watch).await.id, second.id);
 }
 
-async fn list(town: &Town, person: &Person, size: u32, token: &str) -> (Vec<u64>, String) {
+async fn list(person: &TestUser, size: u32, token: &str) -> (Vec<u64>, String) {
     let message = ListRequestsRequest {
         all: true,
         page_size: size,
         page_token: token.to_owned(),
     };
-    let answer = town.client().list(with_token(message, &person.token)).await;
+    let answer = person
+        .api
+        .requests()
+        .list(with_token(message, &person.token))
+        .await;
     let answer = answer.unwrap().into_inner();
     let ids = answer.requests.iter().map(|request| request.id);
     (ids.collect(), answer.next_page_token)
@@ -349,27 +265,24 @@ async fn list(town: &Town, person: &Person, size: u32, token: &str) -> (Vec<u64>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_comes_in_pages_that_leave_nothing_out() {
-    let town = Town::start().await;
-    let lead = town.person("lead", &["sre-lead"]);
+    let env = TestEnv::with_policy(&policy()).await;
+    let lead = env.user("lead", &["sre-lead"]);
     let mut opened = Vec::new();
     for person in ["bob", "erin", "frank"] {
-        let person = town.person(person, &["oncall"]);
+        let person = env.user(person, &["oncall"]);
         for _ in 0..5 {
-            opened.push(town.open(&person, ask("prod")).await.id);
-            town.open(
-                &person,
-                Ask {
-                    reason: "red".to_owned(),
-                    ..ask("teams")
-                },
-            )
-            .await;
+            opened.push(person.request(ask("prod")).await.id);
+            let teams = Ask {
+                reason: "red".to_owned(),
+                ..ask("teams")
+            };
+            person.request(teams).await;
         }
     }
     for size in [1, 2, 7, 15, 1000] {
         let (mut seen, mut token) = (Vec::new(), String::new());
         loop {
-            let (ids, next) = list(&town, &lead, size, &token).await;
+            let (ids, next) = list(&lead, size, &token).await;
             assert!(ids.len() <= size as usize);
             seen.extend(ids);
             token = next;
@@ -379,31 +292,28 @@ async fn a_list_comes_in_pages_that_leave_nothing_out() {
         }
         assert_eq!(seen, opened, "pages of {size}");
     }
-    assert_eq!(list(&town, &lead, 0, "").await, (opened, String::new()));
+    assert_eq!(list(&lead, 0, "").await, (opened, String::new()));
     let bad = ListRequestsRequest {
         page_token: "x".to_owned(),
         ..ListRequestsRequest::default()
     };
-    let bad = town.client().list(with_token(bad, &lead.token)).await;
+    let bad = env.api.requests().list(with_token(bad, &lead.token)).await;
     assert_eq!(bad.unwrap_err().code(), Code::InvalidArgument);
 }
 
 /// An identity that may open requests opens and cancels them without end.
 #[tokio::test(flavor = "multi_thread")]
 async fn opened_and_cancelled_requests_fill_neither_ledger_nor_list() {
-    let town = Town::start().await;
-    let bob = town.person("bob", &["oncall"]);
-    let before = town.scene.ledger_size().await;
+    let env = TestEnv::with_policy(&policy()).await;
+    let bob = env.user("bob", &["oncall"]);
+    let before = env.ledger_size().await;
     let (mut opened, mut refused) = (0, 0);
     for _ in 0..150 {
-        let answer = town
-            .scene
-            .door
-            .issue(&town.attempt(&bob, ask("prod")))
-            .await;
-        match answer {
+        match bob.issue(ask("prod")).await {
             Ok(answer) => {
-                town.cancel(&bob, &answer.pending.unwrap()).await;
+                let request = answer.pending.unwrap();
+                let cancelled = bob.decide(Verb::Cancel, &request).await.unwrap();
+                assert_eq!(cancelled.state(), State::Cancelled);
                 opened += 1;
             }
             Err(refusal) => {
@@ -417,21 +327,25 @@ async fn opened_and_cancelled_requests_fill_neither_ledger_nor_list() {
     // One more for each minute that this took.
     assert!((64..70).contains(&opened), "{opened}");
     assert_eq!(opened + refused, 150);
-    let grown = town.scene.ledger_size().await - before;
+    let grown = env.ledger_size().await - before;
     assert!(grown <= 2 * opened + 32, "{grown} events");
-    let (ids, _) = list(&town, &bob, 0, "").await;
+    let (ids, _) = list(&bob, 0, "").await;
     assert_eq!(ids.len(), 16, "the last ones that ended");
-    let alice = town.person("alice", &["oncall"]);
-    town.open(&alice, ask("prod")).await;
+    let alice = env.user("alice", &["oncall"]);
+    alice.request(ask("prod")).await;
 }
 
 /// What is forgotten is not said to be unknown.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_ended_long_ago_is_found_in_the_ledger() {
-    let town = Town::start().await;
-    let bob = town.person("bob", &["oncall"]);
+    let env = TestEnv::with_policy(&policy()).await;
+    let bob = env.user("bob", &["oncall"]);
     let message = daypass::proto::v1::GetRequest { id: 1 };
-    let gone = town.client().get(with_token(message, &bob.token)).await;
+    let gone = env
+        .api
+        .requests()
+        .get(with_token(message, &bob.token))
+        .await;
     let refusal = Refusal::from(gone.unwrap_err());
     assert_eq!(refusal.reason, "NO_SUCH_REQUEST");
     assert!(

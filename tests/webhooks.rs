@@ -1,5 +1,5 @@
-//! Webhooks from a real daemon to real receivers: signed, retried, bounded, and never in anybody's way; and the page that
-//! some roles demand before an emergency.
+//! Webhooks from a real daemon to real receivers: signed, retried, bounded, and never in a caller's
+//! way; and the page that some roles demand before an emergency.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,38 +11,22 @@
 
 mod support;
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    process::{Output, Stdio},
-    time::Duration,
-};
+use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use daypass::{
-    dev::{
-        receiver::{Behaviour, Delivery, Receiver},
-        world::{Options, World},
-    },
-    identity::issuer::Algorithm,
-    ledger::order::{Target, Verb},
+    dev::receiver::{Behaviour, Delivery, Receiver},
     notify::Schedule,
-    proto::v1::{
-        Ask, IssueResponse, LockRequest, LockTarget, admin_client::AdminClient, lock_target,
-    },
+    proto::v1::{Ask, IssueResponse},
 };
 use serde_json::{Value, json};
 use support::{
-    api::{Api, Caller, Refusal, ask, with_token},
-    server::ServerFiles,
+    api::{Refusal, ask},
+    command::DAYPASS,
+    env::TestEnv,
+    files::write_secret,
+    orders::identity,
 };
 use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
-
-const LIMITS: &str = r#"
-[limits]
-requests_per_address = { per_second = 100000, burst = 100000 }
-requests_per_identity = { per_second = 100000, burst = 100000 }
-"#;
 
 const POLICY: &str = r#"
 [limits]
@@ -87,137 +71,58 @@ const IMPATIENT: Schedule = Schedule {
 };
 
 /// A daemon that tells two receivers: the world's own, and the test's.
-struct Stage {
-    world: World,
-    door: Api,
+struct WebhookEnv {
+    env: TestEnv,
     receiver: Receiver,
-    folder: tempfile::TempDir,
 }
 
-impl Stage {
+impl WebhookEnv {
     async fn new(schedule: Schedule) -> Self {
         Self::with(schedule, |receiver| webhook(&receiver.url(), "")).await
     }
 
     /// With another section for the test's receiver.
     async fn with(schedule: Schedule, section: impl Fn(&Receiver) -> String) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let receiver = Receiver::start().await.unwrap();
-        let dir = folder.path().join("world");
-        write_secret(&folder.path().join("test.secret"), receiver.secret());
-        write_secret(&folder.path().join("test.url"), &receiver.url());
-        let options = Options {
-            program: Some(env!("CARGO_BIN_EXE_daypass").into()),
-            policy: Some(POLICY.to_owned()),
-            configuration: format!("{}{LIMITS}", section(&receiver)),
-            without_sshd: true,
-            webhook_schedule: Some(schedule),
-        };
-        let world = World::start_with(&dir, options).await.unwrap();
-        let (url, ca) = world.server();
-        let door = Api::open(&url, ca.as_bytes()).await;
-        Self {
-            world,
-            door,
-            receiver,
-            folder,
-        }
-    }
-
-    fn token(&self, caller: &Caller, subject: &str, groups: &[&str]) -> String {
-        let issuer = self.world.issuer();
-        let claims = caller.claims(issuer.url(), subject, groups, support::now());
-        issuer.sign(Algorithm::ES256, &claims)
+        let options = TestEnv::new().policy(POLICY).webhook_schedule(schedule);
+        write_secret(&options.folder().join("test.secret"), receiver.secret());
+        write_secret(&options.folder().join("test.url"), &receiver.url());
+        let env = options.configuration(section(&receiver)).start().await;
+        Self { env, receiver }
     }
 
     async fn issue(&self, subject: &str, ask: Ask) -> Result<IssueResponse, Refusal> {
-        let caller = Caller::new();
-        let token = self.token(&caller, subject, &["oncall"]);
-        let attempt = caller.attempt(self.door.server_name(), &token, ask);
-        self.door.issue(&attempt).await
+        self.env.user(subject, &["oncall"]).issue(ask).await
     }
 
-    /// Bob asks for what needs somebody's yes; the request's id.
+    /// Bob asks for a pass that needs approval; returns the request's id.
     async fn request(&self) -> u64 {
         let asked = Ask {
             reason: "INC-4711".to_owned(),
             host: "web-1".to_owned(),
             ..ask("prod")
         };
-        let answer = self.issue("bob", asked).await.unwrap();
-        answer.pending.expect("it waits").id
+        self.env.user("bob", &["oncall"]).request(asked).await.id
     }
 
     async fn emergency(&self) -> Result<IssueResponse, Refusal> {
         self.issue("bob", emergency()).await
     }
 
-    fn auditor(&self) -> String {
-        self.token(&Caller::new(), "carol", &["security"])
-    }
-
-    async fn lock(&self, identity: &str) {
-        let about = Target::Identity(identity.to_owned());
-        let authority = self.world.daemon().unwrap().authority();
-        let after = authority.store.state(|state| state.after(&about));
-        let carol = Caller::new();
-        let token = self.token(&carol, "carol", &["security"]);
-        let signed = (Verb::Lock, &about, "", after);
-        let proof = carol.prove(self.door.server_name(), &token, signed);
-        let target = LockTarget {
-            target: Some(lock_target::Target::Identity(identity.to_owned())),
-        };
-        let request = LockRequest {
-            target: Some(target),
-            reason: String::new(),
-            public_key: proof.0,
-            binding_secret: proof.1,
-            signature: proof.2,
-            after,
-        };
-        let mut admin = AdminClient::new(self.door.channel());
-        admin.lock(with_token(request, &token)).await.unwrap();
-    }
-
-    async fn events(&self, from: u64) -> Vec<Value> {
-        self.door.events(&self.auditor(), from).await
-    }
-
-    async fn size(&self) -> u64 {
-        self.door.ledger_size(&self.auditor()).await
+    async fn lock(&self, name: &str) {
+        self.env.carol().lock(identity(name)).await.unwrap();
     }
 
     async fn got(&self, is_enough: impl Fn(&[Delivery]) -> bool) -> Vec<Delivery> {
         got(&self.receiver, is_enough).await
     }
 
-    /// The command line of somebody in this world.
-    async fn run(&self, name: &str, words: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_daypass"));
-        let variables = self.world.variables().iter();
-        command
-            .args(words.split_whitespace())
-            .env_remove("DAYPASS_FORMAT")
-            .env("HOME", self.folder.path())
-            .envs(variables.map(|(name, value)| (name, value)))
-            .env("DAYPASS_STATE_DIR", self.folder.path().join(name))
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        command.output().await.unwrap()
-    }
-
-    async fn sign_in(&self, name: &str) {
-        let done = self.run(name, &format!("login --as {name}")).await;
-        assert!(done.status.success(), "{done:?}");
-    }
-
     async fn json(&self, name: &str, words: &str) -> Value {
-        let done = self.run(name, &format!("{words} --format json")).await;
-        assert!(done.status.success(), "{words}: {done:?}");
-        serde_json::from_slice(&done.stdout).unwrap()
+        let words: Vec<&str> = words.split_whitespace().collect();
+        self.env.terminal(name).json(&words).await
     }
 
-    /// How things stand with the test's webhook, once that is as it should be.
+    /// The status of the test's webhook, once it is as it should be.
     async fn report(&self, is_so: impl Fn(&Value) -> bool) -> Value {
         let poll = async {
             loop {
@@ -251,11 +156,6 @@ fn webhook(url: &str, more: &str) -> String {
         "[[webhook]]\nname = \"test\"\nurl = \"{url}\"\nsecret_file = \"../test.secret\"\n\
          networks = [\"127.0.0.1/32\"]\ntimeout = \"1s\"\n{more}\n"
     )
-}
-
-fn write_secret(path: &Path, text: &str) {
-    fs::write(path, format!("{text}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 fn emergency() -> Ask {
@@ -298,10 +198,10 @@ async fn verifies(secret: &str, delivery: &Delivery, body: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_delivered_verifies_by_the_standards_own_library() {
-    let stage = Stage::new(QUICK).await;
-    let id = stage.request().await;
-    stage.lock("mallory").await;
-    let all = stage.got(|all| all.len() == 2).await;
+    let hooks = WebhookEnv::new(QUICK).await;
+    let id = hooks.request().await;
+    hooks.lock("mallory").await;
+    let all = hooks.got(|all| all.len() == 2).await;
     let kinds: Vec<_> = all.iter().map(Delivery::kind).collect();
     assert_eq!(kinds, ["requested", "locked"]);
     let data = &all[0].json["data"];
@@ -316,15 +216,15 @@ async fn what_is_delivered_verifies_by_the_standards_own_library() {
     for delivery in &all {
         let body = String::from_utf8(delivery.body.clone()).unwrap();
         assert!(delivery.is_signed, "by our own reading");
-        assert!(verifies(stage.receiver.secret(), delivery, &body).await);
-        assert!(!verifies(stage.receiver.secret(), delivery, &format!("{body} ")).await);
-        let other = stage.world.receiver().secret();
+        assert!(verifies(hooks.receiver.secret(), delivery, &body).await);
+        assert!(!verifies(hooks.receiver.secret(), delivery, &format!("{body} ")).await);
+        let other = hooks.env.world().receiver().secret();
         assert!(!verifies(other, delivery, &body).await, "another's secret");
         for secret in ["eyJ", "claims", "SSH SIGNATURE", "ssh-ed25519"] {
             assert!(!body.contains(secret), "{secret}: {body}");
         }
     }
-    got(stage.world.receiver(), |all| all.len() == 2).await;
+    got(hooks.env.world().receiver(), |all| all.len() == 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -334,61 +234,61 @@ async fn a_receiver_that_fails_is_told_again_under_the_same_id() {
         Behaviour::Status(404),
         Behaviour::Drip,
     ] {
-        let stage = Stage::new(QUICK).await;
-        stage.receiver.behave(behaviour.clone());
-        stage.request().await;
+        let hooks = WebhookEnv::new(QUICK).await;
+        hooks.receiver.behave(behaviour.clone());
+        hooks.request().await;
         let attempts = async {
-            while stage.receiver.connections() < 3 {
+            while hooks.receiver.connections() < 3 {
                 tokio::task::yield_now().await;
             }
         };
         timeout(PATIENCE, attempts).await.expect("three attempts");
-        stage.receiver.behave(Behaviour::Normal);
-        let all = stage.got(|all| taken(all) > 0).await;
+        hooks.receiver.behave(Behaviour::Normal);
+        let all = hooks.got(|all| taken(all) > 0).await;
         assert!(all.iter().all(|one| one.id == all[0].id), "{behaviour:?}");
         assert_eq!(taken(&all), 1);
-        // The other receiver was told once, and waited for nobody.
-        let other = got(stage.world.receiver(), |all| !all.is_empty()).await;
+        // The other receiver was told once, and waited for no other.
+        let other = got(hooks.env.world().receiver(), |all| !all.is_empty()).await;
         assert_eq!(other.len(), 1, "{behaviour:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn passes_are_issued_while_a_receiver_holds_the_connection() {
-    let stage = Stage::new(QUICK).await;
-    stage.receiver.behave(Behaviour::Hang);
-    stage.request().await;
-    stage.got(|all| all.len() == 1).await;
+    let hooks = WebhookEnv::new(QUICK).await;
+    hooks.receiver.behave(Behaviour::Hang);
+    hooks.request().await;
+    hooks.got(|all| all.len() == 1).await;
     for _ in 0..20 {
-        stage.issue("bob", ask("shell")).await.unwrap();
+        hooks.issue("bob", ask("shell")).await.unwrap();
     }
-    assert_eq!(taken(&stage.receiver.deliveries()), 0);
-    got(stage.world.receiver(), |all| all.len() == 1).await;
+    assert_eq!(taken(&hooks.receiver.deliveries()), 0);
+    got(hooks.env.world().receiver(), |all| all.len() == 1).await;
     // It was given up after its second, and tried again.
-    stage.got(|all| all.len() > 1).await;
-    stage.receiver.behave(Behaviour::Normal);
-    stage.got(|all| taken(all) > 0).await;
+    hooks.got(|all| all.len() > 1).await;
+    hooks.receiver.behave(Behaviour::Normal);
+    hooks.got(|all| taken(all) > 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redirects_are_not_followed() {
     let elsewhere = Receiver::start().await.unwrap();
-    let stage = Stage::new(IMPATIENT).await;
-    stage.sign_in("carol").await;
+    let hooks = WebhookEnv::new(IMPATIENT).await;
+    hooks.env.terminal("carol").sign_in("carol").await;
     for status in [301, 302, 303, 307, 308] {
-        stage
+        hooks
             .receiver
             .behave(Behaviour::Redirect(status, elsewhere.url()));
-        let id = stage.request().await;
-        let dead = stage.report(|it| it["dead"].as_u64() > Some(0)).await;
+        let id = hooks.request().await;
+        let dead = hooks.report(|it| it["dead"].as_u64() > Some(0)).await;
         let error = dead["last_error"].as_str().unwrap();
         assert!(error.contains("redirects are not followed"), "{error}");
         assert!(!error.contains("http"), "{error}");
-        stage.receiver.behave(Behaviour::Normal);
-        stage
+        hooks.receiver.behave(Behaviour::Normal);
+        hooks
             .json("carol", &format!("admin webhooks retry test {id}"))
             .await;
-        stage
+        hooks
             .report(|it| it["dead"] == 0 && it["pending"] == 0)
             .await;
     }
@@ -396,15 +296,15 @@ async fn redirects_are_not_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_nobody_named_is_not_asked() {
-    let stage = Stage::with(IMPATIENT, |receiver| {
+async fn an_address_outside_of_the_configuration_is_not_called() {
+    let hooks = WebhookEnv::with(IMPATIENT, |receiver| {
         let url = receiver.url().replace("127.0.0.1", "localhost");
         webhook(&url, "").replace("networks = [\"127.0.0.1/32\"]\n", "")
     })
     .await;
-    stage.sign_in("carol").await;
-    stage.request().await;
-    let dead = stage.report(|it| it["dead"] == 1).await;
+    hooks.env.terminal("carol").sign_in("carol").await;
+    hooks.request().await;
+    let dead = hooks.report(|it| it["dead"] == 1).await;
     let error = dead["last_error"].as_str().unwrap();
     assert!(
         error.contains("localhost is at ")
@@ -412,7 +312,7 @@ async fn an_address_that_nobody_named_is_not_asked() {
             && error.contains("networks"),
         "{error}"
     );
-    assert_eq!(stage.receiver.connections(), 0);
+    assert_eq!(hooks.receiver.connections(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -423,20 +323,24 @@ async fn dead_letters_are_listed_and_tried_again_by_administrators() {
             "url_file = \"../test.url\"",
         )
     };
-    let stage = Stage::with(IMPATIENT, section).await;
+    let hooks = WebhookEnv::with(IMPATIENT, section).await;
     for name in ["bob", "carol"] {
-        stage.sign_in(name).await;
+        hooks.env.terminal(name).sign_in(name).await;
     }
-    stage.receiver.behave(Behaviour::Status(500));
-    let first = stage.request().await;
-    let second = stage.request().await;
-    stage
+    hooks.receiver.behave(Behaviour::Status(500));
+    let first = hooks.request().await;
+    let second = hooks.request().await;
+    hooks
         .report(|it| it["dead"] == 2 && it["pending"] == 0)
         .await;
-    let tried = stage.receiver.deliveries().len();
+    let tried = hooks.receiver.deliveries().len();
     assert_eq!(tried, 6, "three attempts each");
-    let table = stage.run("carol", "admin webhooks").await;
-    let table = String::from_utf8(table.stdout).unwrap();
+    let table = hooks
+        .env
+        .terminal("carol")
+        .run(&["admin", "webhooks"])
+        .await;
+    let table = table.stdout;
     let head = table.lines().next().unwrap();
     let heads: Vec<_> = head
         .split("  ")
@@ -448,26 +352,27 @@ async fn dead_letters_are_listed_and_tried_again_by_administrators() {
         "{table}"
     );
 
-    let dead = stage.json("carol", "admin webhooks dead test").await;
+    let dead = hooks.json("carol", "admin webhooks dead test").await;
     let letters = dead["dead"].as_array().unwrap();
     assert_eq!(letters.len(), 2);
     assert_eq!(letters[0]["index"], first);
     assert_eq!(letters[0]["type"], "requested");
     assert_eq!(letters[0]["attempts"], 3);
-    let state = fs::read_to_string(stage.world.files().dir().join("state/webhooks.json")).unwrap();
+    let state =
+        fs::read_to_string(hooks.env.world().files().dir().join("state/webhooks.json")).unwrap();
     for text in [dead.to_string(), table, state] {
-        for secret in ["http:", "whsec_", stage.receiver.secret()] {
+        for secret in ["http:", "whsec_", hooks.receiver.secret()] {
             assert!(!text.contains(secret), "{secret}: {text}");
         }
     }
 
-    stage.receiver.behave(Behaviour::Normal);
+    hooks.receiver.behave(Behaviour::Normal);
     let words = format!("admin webhooks retry test {first}");
-    assert_eq!(stage.json("carol", &words).await["count"], 1);
-    stage.got(|all| taken(all) == 1).await;
-    let all = stage.json("carol", "admin webhooks retry test --all").await;
+    assert_eq!(hooks.json("carol", &words).await["count"], 1);
+    hooks.got(|all| taken(all) == 1).await;
+    let all = hooks.json("carol", "admin webhooks retry test --all").await;
     assert_eq!(all["count"], 1);
-    let all = stage.got(|all| taken(all) == 2).await;
+    let all = hooks.got(|all| taken(all) == 2).await;
     assert!(all.last().unwrap().id.ends_with(&format!("_{second}")));
 
     for (case, name, words, code) in [
@@ -488,54 +393,43 @@ async fn dead_letters_are_listed_and_tried_again_by_administrators() {
         ("no such letter", "carol", "admin webhooks retry test 1", 1),
         ("nothing chosen", "carol", "admin webhooks retry test", 2),
     ] {
-        let done = stage.run(name, words).await;
-        assert_eq!(done.status.code(), Some(code), "{case}: {done:?}");
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let done = hooks.env.terminal(name).run(&words).await;
+        assert_eq!(done.code, code, "{case}: {done:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_between_event_and_delivery_loses_nothing() {
-    let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await.unwrap();
     receiver.behave(Behaviour::Hang);
-    let served = ServerFiles::prepare(folder.path(), POLICY).await;
-    write_secret(&folder.path().join("test.secret"), receiver.secret());
-    let file = folder.path().join("daypass.toml");
-    let text = fs::read_to_string(&file).unwrap();
+    let options = TestEnv::new().policy(POLICY);
+    write_secret(&options.folder().join("test.secret"), receiver.secret());
     let section = webhook(&receiver.url(), "").replace("../", "");
-    fs::write(&file, format!("{text}\n{section}")).unwrap();
+    let mut env = options.configuration(section).start_process().await;
 
-    let mut process = served.spawn(&[]);
-    let door = served.door(&mut process).await.expect("it starts");
-    let caller = Caller::new();
-    let issuer = served.issuer.url();
-    let claims = caller.claims(issuer, "bob", &["oncall"], support::now());
-    let token = served.issuer.sign(Algorithm::ES256, &claims);
-    let attempt = caller.attempt(door.server_name(), &token, ask("prod"));
-    let id = door.issue(&attempt).await.unwrap().pending.unwrap().id;
+    let id = env.user("bob", &["oncall"]).request(ask("prod")).await.id;
     let before = got(&receiver, |all| !all.is_empty()).await;
-    process.0.kill().unwrap();
-    process.ended().await;
+    env.server.process().kill();
     receiver.behave(Behaviour::Normal);
     let seen = receiver.deliveries().len();
 
-    let mut process = served.spawn(&[]);
-    served.door(&mut process).await.expect("it starts again");
+    env.restart().await;
     let after = got(&receiver, |all| taken(all) == 1).await;
     assert!(after.len() > seen);
     assert_eq!(after.last().unwrap().id, before[0].id, "the same delivery");
     assert_eq!(after.last().unwrap().json["data"]["id"], id);
-    assert!(!served.log().contains(receiver.secret()));
+    assert!(!env.server.log().contains(receiver.secret()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answers_size_does_not_matter() {
-    let stage = Stage::new(QUICK).await;
-    stage.receiver.behave(Behaviour::Huge);
-    stage.request().await;
-    stage.got(|all| taken(all) == 1).await;
-    stage.request().await;
-    let all = stage.got(|all| taken(all) == 2).await;
+    let hooks = WebhookEnv::new(QUICK).await;
+    hooks.receiver.behave(Behaviour::Huge);
+    hooks.request().await;
+    hooks.got(|all| taken(all) == 1).await;
+    hooks.request().await;
+    let all = hooks.got(|all| taken(all) == 2).await;
     assert_eq!(all.len(), 2, "each was told once");
 }
 
@@ -543,14 +437,15 @@ async fn an_answers_size_does_not_matter() {
 async fn hostile_text_stays_text_in_both_formats() {
     let reason = "x\n<!channel> `@here` \u{1b}[2J\u{202e}";
     for (format, is_chat) in [("", false), ("format = \"chat\"", true)] {
-        let stage = Stage::with(QUICK, |receiver| webhook(&receiver.url(), format)).await;
-        // The door takes no control characters in a reason; the ledger may have what another door took.
+        let hooks = WebhookEnv::with(QUICK, |receiver| webhook(&receiver.url(), format)).await;
+        // The door takes no control characters in a reason; the ledger may have what another door
+        // took.
         let kept = reason.replace(['\n', '\u{1b}', '\u{202e}'], " ");
         let asked = Ask {
             reason: kept.clone(),
             ..ask("prod")
         };
-        let refused = stage
+        let refused = hooks
             .issue(
                 "bob",
                 Ask {
@@ -560,8 +455,8 @@ async fn hostile_text_stays_text_in_both_formats() {
             )
             .await;
         assert_eq!(refused.unwrap_err().reason, "ASK_MALFORMED");
-        stage.issue("bob", asked).await.unwrap();
-        let all = stage.got(|all| all.len() == 1).await;
+        hooks.issue("bob", asked).await.unwrap();
+        let all = hooks.got(|all| all.len() == 1).await;
         assert!(all[0].is_signed);
         assert!(all[0].body.iter().all(|byte| (b' '..=b'~').contains(byte)));
         if is_chat {
@@ -576,11 +471,11 @@ async fn hostile_text_stays_text_in_both_formats() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_an_acknowledged_page_there_is_no_emergency_pass() {
-    let stage = Stage::new(QUICK).await;
-    stage.receiver.behave(Behaviour::Hang);
-    stage.world.receiver().behave(Behaviour::Status(500));
-    let size = stage.size().await;
-    let refusal = stage.emergency().await.unwrap_err();
+    let hooks = WebhookEnv::new(QUICK).await;
+    hooks.receiver.behave(Behaviour::Hang);
+    hooks.env.world().receiver().behave(Behaviour::Status(500));
+    let size = hooks.env.ledger_size().await;
+    let refusal = hooks.emergency().await.unwrap_err();
     assert_eq!(refusal.code, tonic::Code::Unavailable);
     assert_eq!(refusal.reason, "PAGE_FAILED");
     for words in [
@@ -590,44 +485,48 @@ async fn without_an_acknowledged_page_there_is_no_emergency_pass() {
     ] {
         assert!(refusal.message.contains(words), "{}", refusal.message);
     }
-    let events = stage.events(size).await;
+    let events = hooks.env.events(size).await;
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!(events[0]["type"], "denied");
     assert_eq!(events[0]["reason"], "PAGE_FAILED");
     assert_eq!(events[0]["ask"]["emergency"], true);
 
-    stage.sign_in("bob").await;
-    let done = stage
-        .run("bob", "request prod --emergency --reason INC-1")
-        .await;
-    assert_eq!(done.status.code(), Some(6), "{done:?}");
+    let bob = hooks.env.terminal("bob");
+    bob.sign_in("bob").await;
+    let words = ["request", "prod", "--emergency", "--reason", "INC-1"];
+    let done = bob.run(&words).await;
+    assert_eq!(done.code, 6, "{done:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acknowledged_page_comes_before_the_pass_and_one_receiver_is_enough() {
-    let stage = Stage::new(QUICK).await;
-    stage.receiver.behave(Behaviour::Hang);
-    stage.world.receiver().behave(Behaviour::Status(500));
-    let size = stage.size().await;
-    let (pass, ()) = tokio::join!(stage.emergency(), async {
-        let all = stage.got(|all| all.len() == 1).await;
+    let hooks = WebhookEnv::new(QUICK).await;
+    hooks.receiver.behave(Behaviour::Hang);
+    hooks.env.world().receiver().behave(Behaviour::Status(500));
+    let size = hooks.env.ledger_size().await;
+    let (pass, ()) = tokio::join!(hooks.emergency(), async {
+        let all = hooks.got(|all| all.len() == 1).await;
         assert_eq!(all[0].kind(), "page");
         assert!(all[0].is_signed && all[0].id.starts_with("page_"));
         let data = &all[0].json["data"];
         assert_eq!(data["reason"], "INC-1: it burns");
         assert!(data["note"].as_str().unwrap().contains("review"), "{data}");
         assert_eq!((&data["serial"], &data["id"]), (&Value::Null, &Value::Null));
-        assert_eq!(stage.size().await, size, "nothing is recorded yet");
-        stage.receiver.behave(Behaviour::Normal);
+        assert_eq!(
+            hooks.env.ledger_size().await,
+            size,
+            "nothing is recorded yet"
+        );
+        hooks.receiver.behave(Behaviour::Normal);
     });
     let serial = pass.unwrap().serial;
-    let events = stage.events(size).await;
+    let events = hooks.env.events(size).await;
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!(
         (&events[0]["type"], &events[0]["index"]),
         (&"issued".into(), &serial.into())
     );
-    let all = stage.got(|all| all.len() == 2).await;
+    let all = hooks.got(|all| all.len() == 2).await;
     assert_eq!(all[1].kind(), "emergency");
     let next = format!("daypass review {serial}");
     assert_eq!(all[1].json["data"]["next"], next);
@@ -650,21 +549,21 @@ async fn a_policy_replaced_during_the_page_decides() {
         ("nothing for him", without, None),
     ] {
         assert_ne!(policy, POLICY, "{case}");
-        let stage = Stage::new(QUICK).await;
-        stage.receiver.behave(Behaviour::Hang);
-        stage.world.receiver().behave(Behaviour::Status(500));
-        let size = stage.size().await;
-        let (outcome, ()) = tokio::join!(stage.emergency(), async {
-            stage.got(|all| all.len() == 1).await;
-            fs::write(stage.world.files().policy(), &policy).unwrap();
-            let reloaded = stage.world.daemon().unwrap().reload().await.unwrap();
+        let hooks = WebhookEnv::new(QUICK).await;
+        hooks.receiver.behave(Behaviour::Hang);
+        hooks.env.world().receiver().behave(Behaviour::Status(500));
+        let size = hooks.env.ledger_size().await;
+        let (outcome, ()) = tokio::join!(hooks.emergency(), async {
+            hooks.got(|all| all.len() == 1).await;
+            fs::write(hooks.env.world().files().policy(), &policy).unwrap();
+            let reloaded = hooks.env.world().daemon().unwrap().reload().await.unwrap();
             assert!(reloaded.policy.is_some(), "{case}");
-            stage.receiver.behave(Behaviour::Normal);
+            hooks.receiver.behave(Behaviour::Normal);
         });
-        let pages = stage.got(|all| !all.is_empty()).await;
+        let pages = hooks.got(|all| !all.is_empty()).await;
         let pages = pages.iter().filter(|it| it.kind() == "page" && it.is_taken);
         assert_eq!(pages.count(), 1, "{case}: people are paged once");
-        let events = stage.events(size).await;
+        let events = hooks.env.events(size).await;
         let (loaded, last) = (&events[0], &events[1]);
         assert_eq!(events.len(), 2, "{case}: {events:?}");
         assert_eq!(loaded["type"], "policy_loaded", "{case}");
@@ -688,20 +587,18 @@ async fn a_policy_replaced_during_the_page_decides() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_denied_or_locked_pages_nobody() {
-    let stage = Stage::new(QUICK).await;
-    let caller = Caller::new();
-    let token = stage.token(&caller, "mallory", &[]);
-    let attempt = caller.attempt(stage.door.server_name(), &token, emergency());
-    let denied = stage.door.issue(&attempt).await.unwrap_err();
+async fn a_denied_or_locked_user_sends_no_page() {
+    let hooks = WebhookEnv::new(QUICK).await;
+    let mallory = hooks.env.user("mallory", &[]);
+    let denied = mallory.issue(emergency()).await.unwrap_err();
     assert_eq!(denied.reason, "NOT_ALLOWED");
-    stage.lock("bob").await;
-    let size = stage.size().await;
-    assert_eq!(stage.emergency().await.unwrap_err().reason, "LOCKED");
-    assert_eq!(stage.size().await, size + 1, "one denied event");
-    // What comes later has come: whatever went out before would have too.
-    stage.issue("alice", ask("prod")).await.unwrap();
-    for receiver in [&stage.receiver, stage.world.receiver()] {
+    hooks.lock("bob").await;
+    let size = hooks.env.ledger_size().await;
+    assert_eq!(hooks.emergency().await.unwrap_err().reason, "LOCKED");
+    assert_eq!(hooks.env.ledger_size().await, size + 1, "one denied event");
+    // The later event has arrived, so an earlier page would have too.
+    hooks.issue("alice", ask("prod")).await.unwrap();
+    for receiver in [&hooks.receiver, hooks.env.world().receiver()] {
         let all = got(receiver, |all| {
             all.iter().any(|it| it.kind() == "requested")
         })
@@ -711,18 +608,16 @@ async fn who_is_denied_or_locked_pages_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_reaches_nobody_is_refused_at_start_check_and_reload() {
-    let folder = tempfile::tempdir().unwrap();
-    let served = ServerFiles::prepare(folder.path(), POLICY).await;
-    let check = |folder: &Path| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_daypass"));
-        command.args(["serve", "--check", "--config"]);
-        command
-            .arg(folder.join("daypass.toml"))
-            .stdin(Stdio::null());
-        command
-    };
-    let done = check(folder.path()).output().await.unwrap();
+async fn a_page_without_a_receiver_is_refused_at_start_check_and_reload() {
+    let server = TestEnv::new().policy(POLICY).prepare().await;
+    let configuration = server.configuration();
+    let done = Command::new(DAYPASS)
+        .args(["serve", "--check", "--config"])
+        .arg(&configuration)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(!done.status.success());
     assert!(
@@ -730,20 +625,20 @@ async fn a_page_that_reaches_nobody_is_refused_at_start_check_and_reload() {
             && said.contains("add a [[webhook]]"),
         "{said}"
     );
-    let mut process = served.spawn(&[]);
+    let mut process = server.spawn(&[]);
     assert!(
-        served.door(&mut process).await.is_none(),
+        server.api(&mut process).await.is_none(),
         "it does not start"
     );
-    assert!(served.log().contains("add a [[webhook]]"));
+    assert!(server.log().contains("add a [[webhook]]"));
 
-    let policy = folder.path().join("policy.toml");
+    let policy = server.path("policy.toml");
     fs::write(
         &policy,
         POLICY.replace("page = \"before\"", "page = \"after\""),
     )
     .unwrap();
-    let config = daypass::config::Config::load(&folder.path().join("daypass.toml")).unwrap();
+    let config = daypass::config::Config::load(&configuration).unwrap();
     let daemon = daypass::daemon::start(config, None).await.unwrap();
     fs::write(&policy, POLICY).unwrap();
     let error = daemon.reload().await.unwrap_err().to_string();

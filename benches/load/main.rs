@@ -1,8 +1,8 @@
-//! A load program, not a test: N callers over TLS against a daemon in a process of its own, on kept and on fresh
-//! connections, with ES256 and RS256 tokens.
+//! A load program, not a test: N callers over TLS against a daemon in a process of its own, on kept
+//! and on fresh connections, with ES256 and RS256 tokens.
 //!
-//! `cargo bench --bench load -- [CALLERS] [SECONDS]` prints passes per second, latencies and CPU per pass on each side.
-//! Compare rows of one run; absolute numbers are those of the machine.
+//! `cargo bench --bench load -- [CALLERS] [SECONDS]` prints passes per second, latencies and CPU
+//! per pass on each side. Compare rows of one run; absolute numbers are those of the machine.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,6 +28,7 @@ use std::{
 use daypass::identity::issuer::Algorithm;
 use support::{
     api::{Api, Attempt, Caller, ask},
+    env::TestEnv,
     server::ServerFiles,
 };
 use time::OffsetDateTime;
@@ -64,10 +65,9 @@ async fn main() {
     let callers = numbers.next().unwrap_or(64) as usize;
     let seconds = Duration::from_secs(numbers.next().unwrap_or(5).clamp(1, 60));
 
-    let folder = tempfile::tempdir().unwrap();
-    let served = ServerFiles::prepare(folder.path(), POLICY).await;
+    let served = TestEnv::new().policy(POLICY).prepare().await;
     let mut process = served.spawn(&[]);
-    served.door(&mut process).await.unwrap();
+    served.expect_api(&mut process).await;
     let daemon = process.0.id();
 
     println!("{callers} callers, {seconds:?} a row, every pass durable (SQLite, synchronous=FULL)");
@@ -128,13 +128,13 @@ fn call(
     let (url, ca) = (served.url(), served.tls_ca().to_owned());
     async move {
         let mut latencies = Vec::new();
-        let mut door = Api::open(&url, ca.as_bytes()).await;
+        let mut api = Api::open(&url, ca.as_bytes()).await;
         while Instant::now() < deadline {
             let start = Instant::now();
             if !kept {
-                door = Api::open(&url, ca.as_bytes()).await;
+                api = Api::open(&url, ca.as_bytes()).await;
             }
-            door.issue(&attempt)
+            api.issue(&attempt)
                 .await
                 .unwrap_or_else(|refusal| panic!("{refusal:?}"));
             latencies.push(start.elapsed());

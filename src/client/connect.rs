@@ -298,10 +298,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_at_the_address_is_unreachable() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
+    async fn a_port_without_a_listener_is_unreachable() {
+        // Bound, so that no other program listens there, and refused, for it does not listen itself.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let port = socket.local_addr().unwrap().port();
         let address = Address::parse(&format!("http://127.0.0.1:{port}")).unwrap();
         let error = Server::connect(&address, None).await.unwrap_err();
         assert_eq!(error.exit_code(), 6);

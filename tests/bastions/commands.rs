@@ -5,7 +5,13 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use serde_json::{Value, json};
 use ssh_key::{Algorithm, PrivateKey, certificate::Builder, rand_core::OsRng};
 
-use super::desk::{DAYPASS, Desk, done};
+use super::{
+    start,
+    support::{
+        command::{DAYPASS, Done, Terminal},
+        files,
+    },
+};
 
 const POLICY: &str = r#"
 [limits]
@@ -50,7 +56,7 @@ emergency = { allow = '"sre" in claims.groups', ttl = "10m", review = '"security
 "#;
 
 /// The private files in a folder, sorted.
-fn files(folder: &Path) -> Vec<String> {
+fn private_files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
     let mut names: Vec<_> = entries
         .map(|entry| {
@@ -65,11 +71,11 @@ fn files(folder: &Path) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ensure_fetches_both_and_neither_serves_without_the_other() {
-    let desk = Desk::start(POLICY).await;
-    let folder = desk.of_host("db-1");
+    let (_env, alice) = start(POLICY).await;
+    let folder = alice.of_host("db-1");
     let ensure = ["ensure", "--host", "db-1"];
     let serial = || fs::read(folder.join("pass-cert.pub")).unwrap();
-    assert_eq!(desk.daypass(&ensure).await.code, 0);
+    assert_eq!(alice.run(&ensure).await.code, 0);
     let all = [
         "jump",
         "jump-cert.pub",
@@ -81,9 +87,9 @@ async fn ensure_fetches_both_and_neither_serves_without_the_other() {
         "ssh_config",
     ];
     let config = || fs::read_to_string(folder.join("ssh_config")).unwrap();
-    assert_eq!(files(&folder), all);
+    assert_eq!(private_files(&folder), all);
     let (first, expired) = (serial(), expired());
-    assert_eq!(desk.daypass(&ensure).await.code, 0);
+    assert_eq!(alice.run(&ensure).await.code, 0);
     assert_eq!(serial(), first, "a good pass is not asked for again");
 
     for (case, file, text) in [
@@ -101,9 +107,9 @@ async fn ensure_fetches_both_and_neither_serves_without_the_other() {
             Some(text) => fs::write(folder.join(file), text).unwrap(),
             None => fs::remove_file(folder.join(file)).unwrap(),
         }
-        assert_eq!(desk.daypass(&ensure).await.code, 0, "{case}");
+        assert_eq!(alice.run(&ensure).await.code, 0, "{case}");
         assert_ne!(serial(), before, "{case}");
-        assert_eq!(files(&folder), all, "{case}");
+        assert_eq!(private_files(&folder), all, "{case}");
         assert!(config().contains("\n    ProxyCommand "), "{case}");
     }
 }
@@ -118,11 +124,11 @@ fn expired() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pass_prints_the_jump_pass_and_a_command_line_that_goes_through() {
-    let desk = Desk::start(POLICY).await;
-    let path = desk.folder.path().join("my pass");
+    let (env, alice) = start(POLICY).await;
+    let path = env.folder().join("my pass");
     let out = path.to_str().unwrap();
     let words = ["pass", "--role", "db", "--host", "db-1", "--out", out];
-    let pass = desk.json(&words).await;
+    let pass = alice.json(&words).await;
     let jump = &pass["jump"];
     assert_eq!(
         json!([jump["bastion"], jump["host"], jump["port"], jump["login"]]),
@@ -141,9 +147,9 @@ async fn pass_prints_the_jump_pass_and_a_command_line_that_goes_through() {
     ] {
         assert!(Path::new(&format!("{out}{suffix}")).exists(), "{suffix}");
     }
-    assert_goes_through(&desk, jump["ssh"].as_str().unwrap(), out).await;
+    assert_goes_through(&alice, jump["ssh"].as_str().unwrap(), out).await;
 
-    let text = desk.daypass(&words).await.stdout;
+    let text = alice.run(&words).await.stdout;
     assert!(
         text.contains("through     bastion edge (jump@bastion.example.com:2222)"),
         "{text}"
@@ -151,25 +157,27 @@ async fn pass_prints_the_jump_pass_and_a_command_line_that_goes_through() {
     assert!(text.contains("by hand     ssh -o "), "{text}");
 
     // The next one at that place needs no bastion, so nothing of it stays.
-    desk.json(&["pass", "--role", "direct", "--out", out]).await;
+    alice
+        .json(&["pass", "--role", "direct", "--out", out])
+        .await;
     for suffix in ["-jump", "-jump.pub", "-jump-cert.pub", "-jump.json"] {
         assert!(!Path::new(&format!("{out}{suffix}")).exists(), "{suffix}");
     }
 }
 
 /// What ssh makes of the printed line, asked of ssh itself.
-async fn assert_goes_through(desk: &Desk, line: &str, out: &str) {
+async fn assert_goes_through(alice: &Terminal, line: &str, out: &str) {
     let script = format!(
         "set -- {}; shift; exec ssh -F none -G \"$@\"",
         line.replace("HOST", "db-1")
     );
-    let said = done(desk.command("sh", &["-c", &script])).await.stdout;
+    let said = Done::of(alice.program("sh", &["-c", &script])).await.stdout;
     let proxy = said
         .lines()
         .find_map(|line| line.strip_prefix("proxycommand "));
     let proxy = proxy.expect(&said).replace("[%h]:%p", "[db-1]:22");
     let script = format!("set -- {proxy}; shift; exec ssh -F none -G \"$@\"");
-    let inner = done(desk.command("sh", &["-c", &script])).await.stdout;
+    let inner = Done::of(alice.program("sh", &["-c", &script])).await.stdout;
     for (case, said, line) in [
         ("the login", &said, "user deploy".to_owned()),
         ("the host", &said, "hostname db-1".to_owned()),
@@ -201,12 +209,12 @@ async fn assert_goes_through(desk: &Desk, line: &str, out: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_the_users_beside_the_place_is_not_overwritten() {
-    let desk = Desk::start(POLICY).await;
-    let path = desk.folder.path().join("mine");
-    fs::write(desk.folder.path().join("mine-jump"), "a key").unwrap();
+    let (env, alice) = start(POLICY).await;
+    let path = env.folder().join("mine");
+    fs::write(env.folder().join("mine-jump"), "a key").unwrap();
     let out = path.to_str().unwrap();
-    let done = desk
-        .daypass(&["pass", "--role", "db", "--host", "db-1", "--out", out])
+    let done = alice
+        .run(&["pass", "--role", "db", "--host", "db-1", "--out", out])
         .await;
     assert_eq!(done.code, 2, "{done:?}");
     assert!(
@@ -218,50 +226,49 @@ async fn a_key_of_the_users_beside_the_place_is_not_overwritten() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_ssh_takes_the_way_on_its_very_first_run() {
-    let desk = Desk::start(POLICY).await;
-    let block = desk.daypass(&["ssh-config", "print"]).await.stdout;
+    let (env, alice) = start(POLICY).await;
+    let block = alice.run(&["ssh-config", "print"]).await.stdout;
     assert!(block.contains("web-*,db-*"), "{block}");
-    let config = desk.folder.path().join("config");
+    let config = env.folder().join("config");
     fs::write(&config, format!("{block}\nHost *\n    Port 22\n")).unwrap();
     let config = config.to_str().unwrap();
-    assert!(!desk.of_host("db-1").exists());
-    let settings = |host: &'static str| desk.command("ssh", &["-G", "-F", config, host]);
+    assert!(!alice.of_host("db-1").exists());
+    let settings = |host: &'static str| alice.program("ssh", &["-G", "-F", config, host]);
 
-    let said = done(settings("db-1")).await.stdout;
-    let jump = desk.of_host("db-1").join("jump");
+    let said = Done::of(settings("db-1")).await.stdout;
+    let jump = alice.of_host("db-1").join("jump");
     let proxy = format!(
         "proxycommand '{DAYPASS}' jump --pass '{}' '%h' '%p'",
         jump.display()
     );
     assert!(said.lines().any(|line| line == proxy), "{proxy}\n{said}");
-    assert!(desk.of_host("db-1").join("jump-cert.pub").exists());
+    assert!(alice.of_host("db-1").join("jump-cert.pub").exists());
 
-    let said = done(settings("web-1")).await.stdout;
-    assert!(desk.of_host("web-1").join("pass-cert.pub").exists());
+    let said = Done::of(settings("web-1")).await.stdout;
+    assert!(alice.of_host("web-1").join("pass-cert.pub").exists());
     assert!(!said.contains("proxycommand"), "{said}");
 
     // Within `daypass ssh` the command line has said all.
     let mut served = settings("db-1");
     served.env("DAYPASS_SSH_HOST", "db-1");
-    let said = done(served).await.stdout;
+    let said = Done::of(served).await.stdout;
     assert!(!said.contains("proxycommand"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readmes_script_takes_login_and_way_from_the_pass_and_not_from_the_jump_pass() {
-    let desk = Desk::start(POLICY).await;
-    let programs = desk.folder.path().join("bin");
+    let (env, alice) = start(POLICY).await;
+    let programs = env.folder().join("bin");
     fs::create_dir(&programs).unwrap();
     let ssh = programs.join("ssh");
-    fs::write(&ssh, "#!/bin/sh\nexec /usr/bin/ssh -F none -G \"$@\"\n").unwrap();
-    fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
+    files::write_program(&ssh, "#!/bin/sh\nexec /usr/bin/ssh -F none -G \"$@\"\n");
     let ours = Path::new(DAYPASS).parent().unwrap();
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{}:{path}", programs.display(), ours.display());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/emergency.sh");
-    let mut command = desk.command(script, &["db-1", "guarded", "INC-7", "true"]);
+    let mut command = alice.program(script, &["db-1", "guarded", "INC-7", "true"]);
     command.env("PATH", path);
-    let said = done(command).await;
+    let said = Done::of(command).await;
     assert_eq!(said.code, 0, "{said:?}");
     for line in [
         "user deploy",
@@ -274,7 +281,7 @@ async fn the_readmes_script_takes_login_and_way_from_the_pass_and_not_from_the_j
         );
     }
     // The number is that of the review, which has the pass's serial.
-    let requests = desk.json(&["requests", "--all"]).await;
+    let requests = alice.json(&["requests", "--all"]).await;
     let serial = said
         .stderr
         .lines()
@@ -285,9 +292,9 @@ async fn the_readmes_script_takes_login_and_way_from_the_pass_and_not_from_the_j
 
 #[tokio::test(flavor = "multi_thread")]
 async fn status_requests_and_replay_know_the_way() {
-    let desk = Desk::start(POLICY).await;
-    desk.daypass(&["ensure", "--host", "db-1"]).await;
-    let status = desk.json(&["status"]).await;
+    let (env, alice) = start(POLICY).await;
+    alice.run(&["ensure", "--host", "db-1"]).await;
+    let status = alice.json(&["status"]).await;
     let passes = status["passes"].as_array().unwrap();
     assert_eq!(
         passes.len(),
@@ -295,21 +302,21 @@ async fn status_requests_and_replay_know_the_way() {
         "a jump pass is no pass for a host: {status}"
     );
     assert_eq!(passes[0]["jump"]["bastion"], "edge");
-    assert!(desk.daypass(&["status"]).await.stdout.contains("edge ("));
+    assert!(alice.run(&["status"]).await.stdout.contains("edge ("));
 
     let words = [
         "request", "guarded", "--host", "db-1", "--reason", "INC-7", "--format", "json",
     ];
-    let asked = desk.daypass(&words).await;
+    let asked = alice.run(&words).await;
     assert_eq!(asked.code, 5, "{asked:?}");
-    let listed = desk.json(&["requests"]).await;
+    let listed = alice.json(&["requests"]).await;
     let request = &listed["requests"][0];
     assert_eq!(
         request["through"],
         json!({ "bastion": "edge", "principals": ["jump"] })
     );
     let id = request["id"].to_string();
-    let shown = desk.daypass(&["requests", "show", &id]).await.stdout;
+    let shown = alice.run(&["requests", "show", &id]).await.stdout;
     assert!(
         shown.contains("through     bastion edge as jump"),
         "{shown}"
@@ -340,7 +347,7 @@ async fn status_requests_and_replay_know_the_way() {
             ],
         ),
     ] {
-        let file = desk.folder.path().join("new.toml");
+        let file = env.folder().join("new.toml");
         fs::write(&file, POLICY.replacen(from, to, 1)).unwrap();
         let words = [
             "policy",
@@ -349,7 +356,7 @@ async fn status_requests_and_replay_know_the_way() {
             "--format",
             "json",
         ];
-        let replayed: Value = serde_json::from_str(&desk.daypass(&words).await.stdout).unwrap();
+        let replayed: Value = serde_json::from_str(&alice.run(&words).await.stdout).unwrap();
         let changes = replayed["changes"].as_array().unwrap();
         let why: Vec<&str> = changes
             .iter()
@@ -361,9 +368,9 @@ async fn status_requests_and_replay_know_the_way() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_gets_both_passes() {
-    let desk = Desk::start(POLICY).await;
-    let socket = desk.folder.path().join("agent");
-    let mut agent = desk.command("ssh-agent", &["-D", "-a", socket.to_str().unwrap()]);
+    let (env, alice) = start(POLICY).await;
+    let socket = env.folder().join("agent");
+    let mut agent = alice.program("ssh-agent", &["-D", "-a", socket.to_str().unwrap()]);
     let mut agent = agent.stdout(std::process::Stdio::null()).spawn().unwrap();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     while !socket.exists() {
@@ -376,17 +383,17 @@ async fn an_agent_gets_both_passes() {
     let words = [
         "pass", "--role", "db", "--host", "db-1", "--agent", "--format", "json",
     ];
-    let mut pass = desk.command(DAYPASS, &words);
+    let mut pass = alice.command(&words);
     pass.env("SSH_AUTH_SOCK", &socket);
-    let pass = done(pass).await.json();
+    let pass = Done::of(pass).await.json();
     assert_eq!(pass["jump"]["path"], Value::Null);
     assert_eq!(
         pass["jump"]["ssh"],
         "ssh -J jump@bastion.example.com:2222 deploy@HOST"
     );
-    let mut list = desk.command("ssh-add", &["-L"]);
+    let mut list = alice.program("ssh-add", &["-L"]);
     list.env("SSH_AUTH_SOCK", &socket);
-    let listed = done(list).await.stdout;
+    let listed = Done::of(list).await.stdout;
     for certificate in [&pass["certificate"], &pass["jump"]["certificate"]] {
         let blob = certificate.as_str().unwrap().split(' ').nth(1).unwrap();
         assert!(listed.contains(blob), "{listed}");

@@ -1,25 +1,10 @@
-//! Both passes through the real door: events, approvals, emergencies, revocations.
+//! Both passes over gRPC: events, approvals, emergencies, revocations.
 
-use daypass::{
-    ledger::{checkpoint::Verifier, state::Verb, tree::leaf_hash, verify::verify_export},
-    policy::Policy,
-    proto::v1::{
-        Ask, DecideRequest, ExportRequest, GetTrustRequest, IssueResponse, Request,
-        ledger_client::LedgerClient, lock_target, requests_client::RequestsClient,
-        revoke_request::Target, trust_client::TrustClient,
-    },
-    ssh::sshsig::Namespace,
-};
+use daypass::proto::v1::{Ask, Request, lock_target, revoke_request::Target};
 use serde_json::{Value, json};
-use ssh_key::{Certificate, HashAlg, LineEnding};
-use time::OffsetDateTime;
-use tonic::transport::Channel;
+use ssh_key::Certificate;
 
-use super::support::{
-    api::{Refusal, with_token},
-    env::TestEnv,
-    user::{TestUser, decision},
-};
+use super::support::{api::with_token, env::TestEnv, ledger::trust, user::TestUser};
 
 const POLICY: &str = r#"
 [limits]
@@ -58,10 +43,11 @@ approval = { count = 1, by = '"security" in claims.groups', within = "10m" }
 emergency = { allow = '"sre" in claims.groups', ttl = "5m", review = '"security" in claims.groups' }
 "#;
 
-struct Story {
-    scene: TestEnv,
-    alice: TestUser,
-    carol: TestUser,
+/// The environment, alice who asks, and carol who approves, audits and administers.
+async fn start(policy: &str) -> (TestEnv, TestUser, TestUser) {
+    let env = TestEnv::with_policy(policy).await;
+    let (alice, carol) = (env.user("alice", &["sre"]), env.carol());
+    (env, alice, carol)
 }
 
 fn ask(role: &str) -> Ask {
@@ -72,108 +58,29 @@ fn ask(role: &str) -> Ask {
     }
 }
 
-impl Story {
-    async fn start() -> Self {
-        Self::with(POLICY).await
-    }
+/// Alice asks, and carol approves.
+async fn approved(alice: &TestUser, carol: &TestUser) -> Request {
+    let request = alice.request(ask("guarded")).await;
+    carol.approve(&request).await.unwrap()
+}
 
-    async fn with(policy: &str) -> Self {
-        let scene = TestEnv::with_policy(policy).await;
-        let person = |name: &str, groups: &[&str]| TestUser::new(&scene, name, groups);
-        let (alice, carol) = (person("alice", &["sre"]), person("carol", &["security"]));
-        Self {
-            scene,
-            alice,
-            carol,
-        }
-    }
+/// Puts the policy with one difference in force.
+async fn change(env: &TestEnv, from: &str, to: &str) {
+    assert!(POLICY.contains(from), "{from}");
+    env.replace_policy(&POLICY.replace(from, to)).await;
+}
 
-    fn channel(&self) -> Channel {
-        self.scene.door.channel()
-    }
-
-    async fn issue(&self, ask: Ask) -> Result<IssueResponse, Refusal> {
-        let name = self.scene.door.server_name();
-        let attempt = self.alice.caller.attempt(name, &self.alice.token, ask);
-        self.scene.door.issue(&attempt).await
-    }
-
-    /// Alice asks, and carol approves.
-    async fn approved(&self) -> Request {
-        let answer = self.issue(ask("guarded")).await.unwrap();
-        let request = answer.pending.expect("the role needs approval");
-        let digest = leaf_hash(&request.event);
-        let message = decision(
-            &self.carol.token,
-            Verb::Approve,
-            self.scene.door.server_name(),
-            &digest,
-            "looked at",
-        );
-        let key = &self.carol.caller.key;
-        let signature = key
-            .sign(Namespace::Approve.as_str(), HashAlg::Sha512, &message)
-            .unwrap();
-        let decision = DecideRequest {
-            id: request.id,
-            public_key: key.public_key().to_openssh().unwrap(),
-            binding_secret: self.carol.caller.secret.clone(),
-            signature: signature.to_pem(LineEnding::LF).unwrap(),
-            comment: "looked at".to_owned(),
-        };
-        let mut requests = RequestsClient::new(self.channel());
-        let answer = requests.approve(with_token(decision, &self.carol.token));
-        answer.await.unwrap().into_inner()
-    }
-
-    async fn redeem(&self, request: &Request) -> Result<IssueResponse, Refusal> {
-        self.issue(Ask {
-            request: request.id,
-            ..ask("guarded")
-        })
-        .await
-    }
-
-    async fn revoke(&self, target: Target) -> Vec<u64> {
-        self.carol.revoke(&self.scene, target).await.unwrap()
-    }
-
-    /// Puts the policy with one difference in force.
-    async fn change(&self, from: &str, to: &str) {
-        assert!(POLICY.contains(from), "{from}");
-        let policy = Policy::parse(&POLICY.replace(from, to), "policy.toml").unwrap();
-        let authority = self.scene.world.daemon().unwrap().authority();
-        let replaced = authority.replace_policy(policy, OffsetDateTime::now_utc());
-        replaced.await.unwrap();
-    }
-
-    async fn assert_verifies(&self) {
-        let mut ledger = LedgerClient::new(self.channel());
-        let message = with_token(ExportRequest {}, &self.carol.token);
-        let mut chunks = ledger.export(message).await.unwrap().into_inner();
-        let mut export = Vec::new();
-        while let Some(chunk) = chunks.message().await.unwrap() {
-            export.extend(chunk.chunk);
-        }
-        let mut trust = TrustClient::new(self.channel());
-        let trust = trust.get_trust(GetTrustRequest {}).await.unwrap();
-        let verifier = Verifier::parse(&trust.into_inner().ledger_verifier_key).unwrap();
-        verify_export(&export, &verifier).unwrap();
-    }
-
-    async fn issued(&self, from: u64) -> Vec<Value> {
-        let events = self.scene.events(from).await.into_iter();
-        events.filter(|event| event["type"] == "issued").collect()
-    }
+async fn revoke(carol: &TestUser, target: Target) -> Vec<u64> {
+    carol.revoke(target).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ask_gives_two_passes_and_an_event_for_each() {
-    let story = Story::start().await;
-    let before = story.scene.ledger_size().await;
-    let answer = story.issue(ask("db")).await.unwrap();
+    let (env, alice, _) = start(POLICY).await;
+    let before = env.ledger_size().await;
+    let answer = alice.issue(ask("db")).await.unwrap();
     let jump = answer.jump.clone().expect("a jump pass");
-    let events = story.scene.events(before).await;
+    let events = env.events(before).await;
     assert_eq!(events.len(), 2, "{events:#?}");
     let [main, second] = [&events[0], &events[1]];
     assert_eq!(
@@ -231,7 +138,7 @@ async fn an_ask_gives_two_passes_and_an_event_for_each() {
     let options = two.critical_options();
     assert_eq!(options["source-address"], "192.0.2.0/24");
     assert_eq!(options["force-command"], jump.force_command);
-    story.assert_verifies().await;
+    env.assert_verifies().await;
 }
 
 fn certificate(text: &str) -> Certificate {
@@ -239,11 +146,9 @@ fn certificate(text: &str) -> Certificate {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn anyone_may_know_the_bastions() {
-    let story = Story::start().await;
-    let mut trust = TrustClient::new(story.channel());
-    let trust = trust.get_trust(GetTrustRequest {}).await.unwrap();
-    let bastions = trust.into_inner().bastions;
+async fn the_bastions_are_public() {
+    let (env, _, _) = start(POLICY).await;
+    let bastions = trust(&env.api).await.bastions;
     assert_eq!(bastions.len(), 1);
     let edge = &bastions[0];
     assert_eq!(
@@ -277,11 +182,11 @@ async fn what_has_no_way_leaves_one_denial_and_no_pass() {
             "EXTENSION",
         ),
     ] {
-        let story = Story::with(policy).await;
-        let before = story.scene.ledger_size().await;
-        let refusal = story.issue(ask).await.expect_err(case);
+        let (env, alice, _) = start(policy).await;
+        let before = env.ledger_size().await;
+        let refusal = alice.issue(ask).await.expect_err(case);
         assert_eq!(refusal.reason, reason, "{case}: {refusal:?}");
-        let events = story.scene.events(before).await;
+        let events = env.events(before).await;
         assert_eq!(events.len(), 1, "{case}: {events:?}");
         assert_eq!(events[0]["type"], "denied", "{case}");
     }
@@ -289,58 +194,58 @@ async fn what_has_no_way_leaves_one_denial_and_no_pass() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn revoking_a_pass_revokes_its_jump_pass_and_so_do_wider_targets_and_locks() {
-    let story = Story::start().await;
-    let answer = story.issue(ask("db")).await.unwrap();
+    let (env, alice, carol) = start(POLICY).await;
+    let answer = alice.issue(ask("db")).await.unwrap();
     let jump = answer.jump.unwrap();
     assert_eq!(
-        story.revoke(Target::Serial(answer.serial)).await,
+        revoke(&carol, Target::Serial(answer.serial)).await,
         [answer.serial, jump.serial]
     );
 
-    let answer = story.issue(ask("db")).await.unwrap();
+    let answer = alice.issue(ask("db")).await.unwrap();
     let jump = answer.jump.unwrap();
     assert_eq!(
-        story.revoke(Target::Serial(jump.serial)).await,
+        revoke(&carol, Target::Serial(jump.serial)).await,
         [jump.serial],
         "the jump pass alone"
     );
     assert_eq!(
-        story.revoke(Target::Identity("alice".into())).await,
+        revoke(&carol, Target::Identity("alice".into())).await,
         [answer.serial]
     );
 
-    let answer = story.issue(ask("db")).await.unwrap();
+    let answer = alice.issue(ask("db")).await.unwrap();
     let both = vec![answer.serial, answer.jump.unwrap().serial];
     let target = lock_target::Target::Role("db".into());
-    let locked = story.carol.lock(&story.scene, target).await;
+    let locked = carol.lock(target).await;
     assert_eq!(locked.unwrap().serials, both);
-    let refusal = story.issue(ask("db")).await.unwrap_err();
+    let refusal = alice.issue(ask("db")).await.unwrap_err();
     assert_eq!(refusal.reason, "LOCKED");
-    story.assert_verifies().await;
+    env.assert_verifies().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approved_request_shows_its_bastion_and_gives_both_passes_once() {
-    let story = Story::start().await;
-    let request = story.approved().await;
+    let (env, alice, carol) = start(POLICY).await;
+    let request = approved(&alice, &carol).await;
     let event: Value = serde_json::from_slice(&request.event).unwrap();
     assert_eq!(
         event["through"],
         json!({ "bastion": "edge", "principals": ["jump"], "source_addresses": ["192.0.2.0/24"] })
     );
-    let before = story.scene.ledger_size().await;
-    let answer = story.redeem(&request).await.unwrap();
+    let before = env.ledger_size().await;
+    let answer = alice.redeem(&request, ask("guarded")).await.unwrap();
     let jump = answer.jump.expect("a jump pass");
-    let serials: Vec<_> = story
+    let serials: Vec<_> = env
         .issued(before)
         .await
         .iter()
         .map(|it| it["index"].clone())
         .collect();
     assert_eq!(serials, [json!(answer.serial), json!(jump.serial)]);
-    let again = story.redeem(&request).await.unwrap_err();
+    let again = alice.redeem(&request, ask("guarded")).await.unwrap_err();
     assert_eq!(again.reason, "REQUEST_REDEEMED");
-    story.assert_verifies().await;
+    env.assert_verifies().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -365,12 +270,15 @@ async fn a_bastion_that_changed_between_approval_and_redemption_never_widens() {
         ),
     ];
     for (case, from, to) in refused {
-        let story = Story::start().await;
-        let request = story.approved().await;
-        story.change(from, to).await;
-        let before = story.scene.ledger_size().await;
-        story.redeem(&request).await.expect_err(case);
-        let events = story.scene.events(before).await;
+        let (env, alice, carol) = start(POLICY).await;
+        let request = approved(&alice, &carol).await;
+        change(&env, from, to).await;
+        let before = env.ledger_size().await;
+        alice
+            .redeem(&request, ask("guarded"))
+            .await
+            .expect_err(case);
+        let events = env.events(before).await;
         assert_eq!(events.len(), 1, "{case}: {events:?}");
         assert_eq!(events[0]["type"], "denied", "{case}");
     }
@@ -392,10 +300,10 @@ async fn a_bastion_that_changed_between_approval_and_redemption_never_widens() {
         ),
     ];
     for (case, from, to) in narrowed {
-        let story = Story::start().await;
-        let request = story.approved().await;
-        story.change(from, to).await;
-        let answer = story.redeem(&request).await.expect(case);
+        let (env, alice, carol) = start(POLICY).await;
+        let request = approved(&alice, &carol).await;
+        change(&env, from, to).await;
+        let answer = alice.redeem(&request, ask("guarded")).await.expect(case);
         assert_eq!(
             answer.source_addresses,
             ["192.0.2.10/32", "2001:db8::10/128"],
@@ -404,32 +312,29 @@ async fn a_bastion_that_changed_between_approval_and_redemption_never_widens() {
         let jump = answer.jump.expect(case);
         assert_eq!(jump.source_addresses, ["192.0.2.0/24"], "{case}");
         assert_eq!(jump.principals, ["jump"], "{case}");
-        story.assert_verifies().await;
+        env.assert_verifies().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emergency_gives_both_passes_and_one_review() {
-    let story = Story::start().await;
-    let before = story.scene.ledger_size().await;
+    let (env, alice, carol) = start(POLICY).await;
+    let before = env.ledger_size().await;
     let emergency = Ask {
         emergency: true,
         reason: "INC-7".to_owned(),
         ..ask("guarded")
     };
-    let answer = story.issue(emergency).await.unwrap();
+    let answer = alice.issue(emergency).await.unwrap();
     let jump = answer.jump.expect("a jump pass");
     assert_eq!(jump.valid_before, answer.valid_before);
-    assert_eq!(story.issued(before).await.len(), 2);
-    let mut requests = RequestsClient::new(story.channel());
+    assert_eq!(env.issued(before).await.len(), 2);
+    let mut requests = env.api.requests();
     let list = daypass::proto::v1::ListRequestsRequest {
         all: true,
         ..Default::default()
     };
-    let listed = requests
-        .list(with_token(list, &story.carol.token))
-        .await
-        .unwrap();
+    let listed = requests.list(with_token(list, &carol.token)).await.unwrap();
     let ids: Vec<u64> = listed
         .into_inner()
         .requests
@@ -437,5 +342,5 @@ async fn an_emergency_gives_both_passes_and_one_review() {
         .map(|it| it.id)
         .collect();
     assert_eq!(ids, [answer.serial]);
-    story.assert_verifies().await;
+    env.assert_verifies().await;
 }

@@ -1,5 +1,6 @@
-//! A client, a bastion and a host on one network: namespaces joined by a bridge in a fourth one, so that each reaches each.
-//! Needs root and iproute2. All of it goes with the value, also where a test fails.
+//! A client, a bastion and a host on one network: namespaces joined by a bridge in a fourth one, so
+//! that each reaches each. Needs root and iproute2. All of it goes with the value, also where a
+//! test fails.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! Passes through a bastion: what the door answers and the ledger tells, what the commands make of it, and what real
-//! sshds in networks of their own let through.
+//! Passes through a bastion: what the door answers and the ledger tells, what the commands make of
+//! it, and what real sshds in networks of their own let through.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,7 +13,16 @@
 mod support;
 
 mod commands;
-mod desk;
 mod door;
 mod lan;
 mod network;
+
+use support::{command::Terminal, env::TestEnv};
+
+/// An environment with this policy, and the terminal at which alice has signed in.
+async fn start(policy: &str) -> (TestEnv, Terminal) {
+    let env = TestEnv::with_policy(policy).await;
+    let alice = env.own_terminal();
+    alice.sign_in("alice").await;
+    (env, alice)
+}

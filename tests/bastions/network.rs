@@ -1,16 +1,22 @@
-//! Real sshds on one network: the pass works through the bastion and from nowhere else, the jump pass does nothing but
-//! forward. Client and host reach each other directly too, so that every refusal here is sshd's own.
+//! Real sshds on one network: the pass works through the bastion and from nowhere else, the jump
+//! pass does nothing but forward. Client and host reach each other directly too, so that every
+//! refusal here is sshd's own.
 
 use std::{fs, path::PathBuf};
 
 use tokio::process::Command;
 
 use super::{
-    desk::{DAYPASS, Desk, Done, done},
     lan::{Lan, Server},
+    start,
+    support::{
+        command::{DAYPASS, Done, Terminal},
+        env::TestEnv,
+    },
 };
 
-/// The logins are accounts of the machines, and no name of the user's who runs the tests. Host groups part the machines.
+/// The logins are accounts of the machines, and no name of the user's who runs the tests. Host
+/// groups part the machines.
 const POLICY: &str = r#"
 [limits]
 principals = ["deploy", "jump", "nobody"]
@@ -61,13 +67,14 @@ const CONFIG: &str = "Host db-1\n    HostName 192.0.2.20\nHost db-6\n    HostNam
     Host *\n    BatchMode yes\n    ConnectTimeout 10\n    IdentityAgent none\n    StrictHostKeyChecking yes\n\
     \x20   GlobalKnownHostsFile none\n    UserKnownHostsFile KNOWN\n";
 
-/// A desk whose commands run on the client's side of the network.
+/// An environment whose commands run on the client's side of the network.
 struct Site {
     // Ended in this order: the sshds, then their network.
     bastion: Server,
     host: Server,
     lan: Lan,
-    desk: Desk,
+    env: TestEnv,
+    alice: Terminal,
     config: PathBuf,
 }
 
@@ -81,10 +88,10 @@ impl Site {
     async fn with_login(login: &str) -> Self {
         let lan = Lan::new(&[("client", 2), ("bastion", 10), ("host", 20)]);
         let policy = POLICY.replace("login = \"jump\"", &format!("login = {login:?}"));
-        let desk = Desk::start(&policy).await;
-        let ca = public_half(&desk);
+        let (env, alice) = start(&policy).await;
+        let ca = public_half(&env);
         let restricted = BASTION.replace("LOGIN", login);
-        let folder = |name: &str| desk.folder.path().join(name);
+        let folder = |name: &str| env.folder().join(name);
         let bastion = lan.sshd("bastion", 2222, &ca, &folder("bastion"), &restricted);
         let host = lan.sshd("host", 22, &ca, &folder("host"), HOST);
         let known = format!(
@@ -94,40 +101,41 @@ impl Site {
         );
         fs::write(folder("known_hosts"), known).unwrap();
         let own = CONFIG.replace("KNOWN", &folder("known_hosts").display().to_string());
-        let block = desk.daypass(&["ssh-config", "print"]).await.stdout;
+        let block = alice.run(&["ssh-config", "print"]).await.stdout;
         let (plain, config) = (folder("plain_config"), folder("own_config"));
         fs::write(&plain, format!("{block}\n{own}")).unwrap();
         fs::write(&config, own).unwrap();
         for host in ["db-1", "db-6"] {
-            assert_eq!(desk.daypass(&["ensure", "--host", host]).await.code, 0);
+            assert_eq!(alice.run(&["ensure", "--host", host]).await.code, 0);
         }
         Self {
             bastion,
             host,
             lan,
-            desk,
+            env,
+            alice,
             config,
         }
     }
 
     /// A command at the client, where no daypass server is to be reached.
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = self.desk.command("ip", &[]);
+        let mut command = self.alice.program("ip", &[]);
         command.args(self.lan.at("client")).args(words);
         command
     }
 
     async fn run(&self, words: &[&str]) -> Done {
-        done(self.command(words)).await
+        Done::of(self.command(words)).await
     }
 
     fn own(&self) -> &str {
         self.config.to_str().unwrap()
     }
 
-    /// The options for an ssh with one of the two passes for `db-1`, whatever else is configured.
+    /// The options for an ssh with one of the two passes for `db-1`, over all other configuration.
     fn with(&self, pass: &str) -> Vec<String> {
-        let key = self.desk.of_host("db-1").join(pass);
+        let key = self.alice.of_host("db-1").join(pass);
         let options = [
             format!("IdentityFile={}", key.display()),
             format!("CertificateFile={}-cert.pub", key.display()),
@@ -152,8 +160,8 @@ impl Site {
     }
 }
 
-fn public_half(desk: &Desk) -> String {
-    let key = desk.world.files().dir().join("ca_key");
+fn public_half(env: &TestEnv) -> String {
+    let key = env.world().files().dir().join("ca_key");
     let key = ssh_key::PrivateKey::read_openssh_file(&key).unwrap();
     key.public_key().to_openssh().unwrap()
 }
@@ -195,11 +203,11 @@ async fn through_the_bastion_and_only_through_it() {
             "{login:?}"
         );
 
-        let plain = site.desk.folder.path().join("plain_config");
+        let plain = site.env.folder().join("plain_config");
         let plain = plain.to_str().unwrap();
         let mut command = site.command(&["ssh", "-F", plain, host, "echo in as $(id -un)"]);
         command.env("DAYPASS_SSH_CONFIG", plain);
-        let login = done(command).await;
+        let login = Done::of(command).await;
         assert_eq!(
             (login.code, &*login.stdout),
             (0, "in as deploy\n"),
@@ -289,7 +297,7 @@ async fn the_jump_pass_forwards_to_hosts_and_does_nothing_else() {
     let before = site.host.log().len();
     let direct = site.ssh("jump", &["-l", "deploy", "db-1", "id"]).await;
     assert_eq!((direct.code, &*direct.stdout), (255, ""), "{direct:?}");
-    let jump = site.desk.of_host("db-1").join("jump");
+    let jump = site.alice.of_host("db-1").join("jump");
     let proxy = format!(
         "ProxyCommand={DAYPASS} jump --pass {} -F {} %h %p",
         jump.display(),
@@ -315,7 +323,7 @@ async fn the_jump_pass_forwards_to_hosts_and_does_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_printed_command_line_goes_through_by_ssh_alone() {
     let site = Site::start().await;
-    let out = site.desk.folder.path().join("my pass");
+    let out = site.env.folder().join("my pass");
     let words = [
         "pass",
         "--role",
@@ -325,9 +333,10 @@ async fn the_printed_command_line_goes_through_by_ssh_alone() {
         "--out",
         out.to_str().unwrap(),
     ];
-    let pass = site.desk.json(&words).await;
+    let pass = site.alice.json(&words).await;
     let line = pass["jump"]["ssh"].as_str().unwrap();
-    // A script has its own configuration in the usual place, which a test must not touch: so it is named for both.
+    // A script has its own configuration in the usual place, which a test must not touch: so it is
+    // named for both.
     let line = line.replace("ssh -o", &format!("ssh -F {} -o", site.own()));
     let line = line.replace("HOST", "db-1") + " echo in";
     let login = site.run(&["sh", "-c", &line]).await;

@@ -1,4 +1,5 @@
-//! Rows that another program wrote into a stopped daemon's database: what the next start says of them.
+//! Rows that another program wrote into a stopped daemon's database: what the next start says of
+//! them.
 
 use daypass::ledger::{
     Event, EventKind,

@@ -42,9 +42,10 @@ async fn what_was_issued_before_a_stop_is_what_callers_got() {
     let stopping = thread::spawn(move || stop_in_full_work(daemon, &passes));
     for caller in callers {
         let last = caller.await.unwrap();
-        // Cancelled: the request was not sent, for the connection had ended in order. Unknown: it was being written when
-        // the connection ended; Internal with NO_ERROR: it came after the server's last word (GOAWAY). The comparison with the
-        // ledger below says that no such request was issued.
+        // Cancelled: the request was not sent, for the connection had ended in order. Unknown: it
+        // was being written when the connection ended; Internal with NO_ERROR: it came after the
+        // server's last word (GOAWAY). The comparison with the ledger below says that no such
+        // request was issued.
         let is_goaway = last.code() == Code::Internal && format!("{last:?}").contains("NO_ERROR");
         assert!(
             is_goaway
@@ -96,7 +97,7 @@ fn event_type(event: &[u8]) -> String {
     event["type"].as_str().unwrap().to_owned()
 }
 
-/// Somebody with a session.
+/// A caller with a token.
 struct Caller {
     client: v1::passes_client::PassesClient<Channel>,
     token: String,

@@ -1,4 +1,5 @@
-//! The daemon as its operator meets it: made by `daypass init`, started, reloaded, stopped, under systemd's protocols.
+//! The daemon as its operator meets it: made by `daypass init`, started, reloaded, stopped, under
+//! systemd's protocols.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,5 @@
-//! Files that another user could read or change: the daemon names the file and the `chmod` that mends it.
+//! Files that another user could read or change: the daemon names the file and the `chmod` that
+//! mends it.
 
 use std::{
     fs,

@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use serde_json::Value;
 
+use super::support::files::chmod;
 use super::{
     ca::{Ca, Pass, now},
     host::Host,
@@ -175,13 +176,13 @@ async fn files_that_others_can_write_are_found() {
     ] {
         let path = host.path(name);
         let mode = fs::metadata(&path).unwrap().permissions().mode();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode | 0o002)).unwrap();
+        chmod(&path, mode | 0o002);
         let found = wrong(&examine(&host, &[]).await);
         assert!(
             found.len() == 1 && found[0].starts_with("permissions"),
             "{name}: {found:?}"
         );
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        chmod(&path, mode);
     }
 }
 
@@ -203,7 +204,7 @@ async fn keys_the_server_has_and_the_host_lacks_are_found_and_silence_is_no_faul
 async fn a_missing_account_is_found() {
     let (_, _, host) = world().await;
     let found = wrong(&examine(&host, &["--user", "no-such-account"]).await);
-    // Where accounts may come from a directory, nobody can tell.
+    // If accounts may come from a directory, the answer is unknown.
     let only_files = !found.is_empty();
     assert!(!only_files || found[0].starts_with("login"), "{found:?}");
     let failure = host.fails(&["doctor", "--user", "a,host=b"]).await;

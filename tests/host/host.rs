@@ -115,7 +115,7 @@ impl Host {
         self.set_up_at(&server.url, &server.roots, more).await
     }
 
-    /// `host setup` for whoever is at this address, with these TLS roots (PEM).
+    /// `host setup` for the server at this address, with these TLS roots (PEM).
     pub(crate) async fn set_up_at(&self, url: &str, roots: &str, more: &[&str]) -> Value {
         let roots = self.keep_roots(roots);
         self.json(&setup_arguments(url, &roots, more)).await
@@ -133,7 +133,7 @@ impl Host {
     }
 }
 
-/// The arguments of `host setup`; sshd runs the principals command as nobody where it can, else as us.
+/// The arguments of `host setup`.
 pub(crate) fn setup_arguments<'a>(url: &'a str, roots: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["setup", "--server", url, "--ca-file", roots], more].concat()
 }

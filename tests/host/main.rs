@@ -1,5 +1,5 @@
-//! What runs on a host: `daypass host setup`, `sync` and `doctor` as a user starts them, against a server that can lie,
-//! and a real sshd with the files they wrote.
+//! What runs on a host: `daypass host setup`, `sync` and `doctor` as a user starts them, against a
+//! server that can lie, and a real sshd with the files they wrote.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,8 +1,9 @@
-//! Twenty thousand revoked passes, in the sequences that break revocation lists of other makes: the real daemon publishes
-//! them, `host sync` fetches them, and OpenSSH refuses exactly those.
+//! Twenty thousand revoked passes, in the sequences that break revocation lists of other makes: the
+//! real daemon publishes them, `host sync` fetches them, and OpenSSH refuses exactly those.
 //!
-//! The passes are drafted and recorded as [`daypass::operations::issuance`] does it, in one process with the daemon and without
-//! the wire in between; those that OpenSSH is shown are signed too. Revoked they are through the door.
+//! The passes are drafted and recorded as [`daypass::operations::issuance`] does it, in one process
+//! with the daemon and without the wire in between; those that OpenSSH is shown are signed too.
+//! Revoked they are through the door.
 
 use std::{
     collections::BTreeSet, future::poll_fn, iter::repeat_n, pin::Pin, process::Command, task::Poll,
@@ -26,7 +27,7 @@ use time::OffsetDateTime;
 
 use super::{
     ca::Pass,
-    daemon::Town,
+    daemon::Site,
     sshd::{Sshd, log},
     support::api::Caller,
 };
@@ -48,13 +49,14 @@ enum Slot {
 
 use Slot::{Alice, Bob, Dave, Gap, Mallory};
 
-/// How many events are on their way to the writer at once: fewer than wait there, so that their order is kept.
+/// How many events are on their way to the writer at once: fewer than wait there, so that their
+/// order is kept.
 const BATCH: usize = 500;
 
 /// The sequences, each with its name.
 fn sequences() -> Vec<(&'static str, Vec<Slot>)> {
     let alternating = [Mallory, Alice].into_iter().cycle().take(6_000);
-    // 246 revocations over 16,482 serials: `ssh-keygen -k` writes such a list so that nobody can read it.
+    // 246 revocations over 16,482 serials: `ssh-keygen -k` writes such a list unreadably.
     let sparse = (0..246).flat_map(|_| [Alice, Bob, Alice].into_iter().chain(repeat_n(Gap, 64)));
     let run = [Alice]
         .into_iter()
@@ -78,17 +80,17 @@ fn sequences() -> Vec<(&'static str, Vec<Slot>)> {
     ]
 }
 
-/// Somebody with a proven key, and what the policy grants them.
-struct Somebody {
+/// A caller with a proven key, and what the policy grants them.
+struct Requester {
     caller: Caller,
     holder: KeyHolder,
     grant: Grant,
 }
 
-impl Somebody {
-    async fn new(town: &Town, issuers: &Issuers, name: &str) -> Self {
+impl Requester {
+    async fn new(site: &Site, issuers: &Issuers, name: &str) -> Self {
         let caller = Caller::new();
-        let token = town.scene.sign(town.scene.claims(&caller, name, &["sre"]));
+        let token = site.env.sign(site.env.claims(&caller, name, &["sre"]));
         let identity = issuers.verify(&token, now()).await.unwrap();
         let (key, hash) = (caller.key.public_key(), identity.token_hash());
         let message = proof::possession_message("localhost", hash, key, b"ask").unwrap();
@@ -108,7 +110,7 @@ impl Somebody {
             now: now(),
             caller: None,
         };
-        let policy = authority(town).policy();
+        let policy = authority(site).policy();
         let Decision::Granted(grant) = policy.decide(holder.identity(), &ask, context) else {
             panic!("{name} may have a shell");
         };
@@ -157,24 +159,24 @@ struct Entry {
 }
 
 struct Crowd {
-    alice: Somebody,
-    mallory: Somebody,
-    bob: Somebody,
-    dave: Somebody,
+    alice: Requester,
+    mallory: Requester,
+    bob: Requester,
+    dave: Requester,
 }
 
 impl Crowd {
-    async fn new(town: &Town) -> Self {
-        let issuers = Issuers::new(vec![settings(town.scene.world.issuer().url())]).unwrap();
+    async fn new(site: &Site) -> Self {
+        let issuers = Issuers::new(vec![settings(site.env.issuer().url())]).unwrap();
         Self {
-            alice: Somebody::new(town, &issuers, "alice").await,
-            mallory: Somebody::new(town, &issuers, "mallory").await,
-            bob: Somebody::new(town, &issuers, "bob").await,
-            dave: Somebody::new(town, &issuers, "dave").await,
+            alice: Requester::new(site, &issuers, "alice").await,
+            mallory: Requester::new(site, &issuers, "mallory").await,
+            bob: Requester::new(site, &issuers, "bob").await,
+            dave: Requester::new(site, &issuers, "dave").await,
         }
     }
 
-    fn of(&self, slot: Slot) -> Option<&Somebody> {
+    fn of(&self, slot: Slot) -> Option<&Requester> {
         match slot {
             Alice => Some(&self.alice),
             Mallory => Some(&self.mallory),
@@ -185,7 +187,7 @@ impl Crowd {
     }
 
     async fn record(&self, authority: &Authority, slot: Slot) -> Entry {
-        let Some(somebody) = self.of(slot) else {
+        let Some(requester) = self.of(slot) else {
             let key = "SHA256:gap".to_owned();
             let serial = authority
                 .store
@@ -197,7 +199,7 @@ impl Crowd {
                 drafted: None,
             };
         };
-        let (draft, receipt) = somebody.record(authority).await;
+        let (draft, receipt) = requester.record(authority).await;
         Entry {
             serial: receipt.serial(),
             slot,
@@ -218,9 +220,9 @@ impl Crowd {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn openssh_refuses_exactly_the_twenty_thousand_that_are_revoked() {
-    let town = Town::start().await;
-    let authority = authority(&town);
-    let crowd = Crowd::new(&town).await;
+    let site = Site::start().await;
+    let authority = authority(&site);
+    let crowd = Crowd::new(&site).await;
     let mut first = authority.store.size();
     let mut recorded = Vec::new();
     for (name, slots) in sequences() {
@@ -245,10 +247,10 @@ async fn openssh_refuses_exactly_the_twenty_thousand_that_are_revoked() {
         .collect();
     assert!(expected.len() > 20_000, "{}", expected.len());
 
-    assert_eq!(revoke(&town, &crowd).await, expected);
-    let report = town.host.json(&["sync"]).await;
+    assert_eq!(revoke(&site, &crowd).await, expected);
+    let report = site.host.json(&["sync"]).await;
     assert_eq!(report["revoked"], expected.len());
-    let krl = Krl::parse(&town.host.read("daypass/revoked.krl")).unwrap();
+    let krl = Krl::parse(&site.host.read("daypass/revoked.krl")).unwrap();
     let ca = authority.ca.active().to_bytes().unwrap();
     for entry in recorded.iter().flat_map(|(_, entries)| entries) {
         let (serial, slot) = (entry.serial, entry.slot);
@@ -258,21 +260,22 @@ async fn openssh_refuses_exactly_the_twenty_thousand_that_are_revoked() {
             "{serial} {slot:?}"
         );
     }
-    assert_eq!(listed_by_openssh(&town, authority.ca.active()), expected);
+    assert_eq!(listed_by_openssh(&site, authority.ca.active()), expected);
 
-    let sshd = Sshd::start(&town.host);
+    let sshd = Sshd::start(&site.host);
     for (name, entries) in &mut recorded {
         let passes = boundaries(entries).into_iter().map(|at| {
             let slot = entries[at].slot;
             (slot, crowd.sign(authority, &mut entries[at]))
         });
         let passes: Vec<(Slot, Pass)> = passes.collect();
-        let judged = judged_by_openssh(&town, &passes);
+        let judged = judged_by_openssh(&site, &passes);
         for ((slot, pass), is_revoked) in passes.iter().zip(judged) {
             let serial = pass.certificate.serial();
             assert_eq!(is_revoked, *slot != Alice, "{name}: {serial} of {slot:?}");
         }
-        // And by logging in: the two sides of a boundary at the sequence's beginning and at its end.
+        // And by logging in: the two sides of a boundary at the sequence's beginning and at its
+        // end.
         let neighbours = passes.windows(2).filter(|pair| {
             let serial = |at: usize| pair[at].1.certificate.serial();
             serial(0).abs_diff(serial(1)) <= 2 && (pair[0].0 == Alice) != (pair[1].0 == Alice)
@@ -289,18 +292,18 @@ async fn openssh_refuses_exactly_the_twenty_thousand_that_are_revoked() {
                     is_taken,
                     *slot == Alice,
                     "{name}: {serial}: {}",
-                    log(&town.host)
+                    log(&site.host)
                 );
             }
         }
     }
 }
 
-/// Through the door, by name, key and lock. Answers with what that hit.
-async fn revoke(town: &Town, crowd: &Crowd) -> BTreeSet<u64> {
-    let (scene, carol) = (&town.scene, &town.carol);
+/// Over gRPC, by name, key and lock. Answers with what that hit.
+async fn revoke(site: &Site, crowd: &Crowd) -> BTreeSet<u64> {
+    let carol = &site.carol;
     let mut hit = BTreeSet::new();
-    let locked = carol.lock(scene, Target::Identity("mallory".into())).await;
+    let locked = carol.lock(Target::Identity("mallory".into())).await;
     hit.extend(locked.unwrap().serials);
     let dave: &Caller = &crowd.dave.caller;
     let key = dave.key.fingerprint(HashAlg::Sha256).to_string();
@@ -308,12 +311,13 @@ async fn revoke(town: &Town, crowd: &Crowd) -> BTreeSet<u64> {
         revoke_request::Target::Identity("bob@example.com".into()),
         revoke_request::Target::Key(key),
     ] {
-        hit.extend(carol.revoke(scene, target).await.unwrap());
+        hit.extend(carol.revoke(target).await.unwrap());
     }
     hit
 }
 
-/// Where a revoked pass is next to one that is not, gaps left out; and both ends. A few hundred of them at most.
+/// Where a revoked pass is next to one that is not, gaps left out; and both ends. A few hundred of
+/// them at most.
 fn boundaries(entries: &[Entry]) -> Vec<usize> {
     let passes: Vec<usize> = (0..entries.len())
         .filter(|at| entries[*at].slot != Gap)
@@ -336,10 +340,10 @@ fn boundaries(entries: &[Entry]) -> Vec<usize> {
 }
 
 /// Every serial that OpenSSH reads out of the list on the host.
-fn listed_by_openssh(town: &Town, ca: &PublicKey) -> BTreeSet<u64> {
+fn listed_by_openssh(site: &Site, ca: &PublicKey) -> BTreeSet<u64> {
     let output = Command::new("ssh-keygen")
         .args(["-Q", "-l", "-f"])
-        .arg(town.host.path("daypass/revoked.krl"))
+        .arg(site.host.path("daypass/revoked.krl"))
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -362,7 +366,7 @@ fn listed_by_openssh(town: &Town, ca: &PublicKey) -> BTreeSet<u64> {
 }
 
 /// Whether `ssh-keygen -Q` says that each is revoked.
-fn judged_by_openssh(town: &Town, passes: &[(Slot, Pass)]) -> Vec<bool> {
+fn judged_by_openssh(site: &Site, passes: &[(Slot, Pass)]) -> Vec<bool> {
     let folder = tempfile::tempdir().unwrap();
     let files = passes.iter().map(|(_, pass)| {
         let path = folder.path().join(pass.certificate.serial().to_string());
@@ -372,7 +376,7 @@ fn judged_by_openssh(town: &Town, passes: &[(Slot, Pass)]) -> Vec<bool> {
     let files: Vec<_> = files.collect();
     let output = Command::new("ssh-keygen")
         .args(["-Q", "-f"])
-        .arg(town.host.path("daypass/revoked.krl"))
+        .arg(site.host.path("daypass/revoked.krl"))
         .args(&files)
         .output()
         .unwrap();
@@ -409,8 +413,8 @@ async fn in_order<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> 
     running.into_iter().filter_map(|(_, done)| done).collect()
 }
 
-fn authority(town: &Town) -> &Authority {
-    town.scene.world.daemon().unwrap().authority()
+fn authority(site: &Site) -> &Authority {
+    site.env.authority()
 }
 
 fn who(holder: &KeyHolder) -> Actor {

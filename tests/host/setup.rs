@@ -40,7 +40,7 @@ async fn setup_writes_what_sshd_needs_and_doing_it_again_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openssh_takes_the_first_revocation_list_and_it_revokes_nobody() {
+async fn openssh_takes_the_first_revocation_list_and_it_revokes_no_pass() {
     let ca = Ca::new();
     let (server, host) = (Liar::start(&ca).await, Host::new().await);
     host.set_up(&server, &[]).await;

@@ -2,8 +2,6 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener},
-    os::unix::fs::PermissionsExt,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -14,7 +12,7 @@ use super::{
     ca::{Ca, Pass},
     host::Host,
     liar::{Liar, krl_signed},
-    support::accounts,
+    support::{accounts, files::chmod, ports::free_port},
 };
 
 /// The account that the host alone has.
@@ -63,8 +61,8 @@ impl Sshd {
         panic!("sshd does not start: {}", log(host));
     }
 
-    /// Waits until it says that it listens; false where it ended, for another may have taken its port. (Whoever only
-    /// connects may meet that other, or, port by port, itself.)
+    /// Waits until it says that it listens; false if it ended, for another program may have taken
+    /// its port. A test that only connects might reach that other program.
     fn listens(&mut self, host: &Host) -> bool {
         let line = format!("Server listening on 127.0.0.1 port {}.", self.port);
         let deadline = Instant::now() + PATIENCE;
@@ -82,7 +80,7 @@ impl Sshd {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let key = folder.path().join("pass");
         fs::write(&key, &pass.key).unwrap();
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        chmod(&key, 0o600);
         let certificate = pass.certificate.to_openssh().unwrap();
         fs::write(folder.path().join("pass-cert.pub"), certificate).unwrap();
         let known_hosts = self.known_hosts.path().join("known_hosts");
@@ -125,17 +123,12 @@ impl Drop for Sshd {
 }
 
 /// A port that is free once this has returned.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 pub(crate) fn log(host: &Host) -> String {
     fs::read_to_string(host.path("sshd.log")).unwrap_or_default()
 }
 
-/// The login name everything here is about: an account that the host alone has, if root runs the tests, so that no test
-/// works only because the user's name is the login.
+/// The login name everything here is about: an account that the host alone has, if root runs the
+/// tests, so that no test works only because the user's name is the login.
 pub(crate) fn login() -> String {
     match user().as_str() {
         "root" => LOGIN.to_owned(),
@@ -211,7 +204,7 @@ async fn a_host_of_no_group_takes_login_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_sshd_refuses_what_a_sync_revoked_and_nobody_else() {
+async fn a_running_sshd_refuses_what_a_sync_revoked_and_no_other_pass() {
     let ca = Ca::new();
     let (server, host) = (Liar::start(&ca).await, Host::new().await);
     host.set_up(&server, &[]).await;

@@ -1,4 +1,4 @@
-//! `host sync`: whatever the server sends, sshd keeps a good list.
+//! `host sync`: sshd keeps a good list for every answer of the server.
 
 use super::{
     ca::Ca,
@@ -155,7 +155,7 @@ async fn bad_keys_are_refused_and_the_last_good_ones_stay() {
         ("50 MB", Say::Announced(50_000_000), 1, "TOO_LARGE"),
         ("a redirect", Say::Redirect, 1, "STATUS"),
         (
-            "nothing new, though nobody asked so",
+            "nothing new, though not asked so",
             Say::Status(304),
             1,
             "STATUS",
@@ -218,7 +218,7 @@ async fn a_list_of_keys_that_was_good_once_does_not_come_back() {
     server.keys(list(8, &[&ca, &stolen]));
     assert_eq!(host.fails(&["sync"]).await.1, "CA_KEYS_OLDER");
     let roots = host.roots(&server);
-    // Whoever sets the host up again decides anew.
+    // A second setup decides anew.
     server.keys(list(4, &[&ca, &stolen]));
     host.json(&["setup", "--server", &server.url, "--ca-file", &roots])
         .await;

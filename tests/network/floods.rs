@@ -11,7 +11,8 @@ use crate::{
     world::{start, within},
 };
 
-/// Writes what `flood` yields, as far as the server takes it, and meanwhile reads and drops what it says.
+/// Writes what `flood` yields, as far as the server takes it, and meanwhile reads and drops what it
+/// says.
 async fn send(stream: TcpStream, flood: impl Iterator<Item = Vec<u8>>) {
     let (mut reader, mut writer) = stream.into_split();
     let reading = tokio::spawn(async move {

@@ -1,5 +1,6 @@
-//! The accept loop against what networks send: silent and half-open connections, floods of frames, oversize messages.
-//! In each case an honest caller stays served, the caps hold, and the server ends only when it is told to.
+//! The accept loop against what networks send: silent and half-open connections, floods of frames,
+//! oversize messages. In each case an honest caller stays served, the caps hold, and the server
+//! ends only when it is told to.
 
 #![allow(
     clippy::unwrap_used,

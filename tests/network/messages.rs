@@ -58,7 +58,8 @@ async fn what_a_length_prefix_or_flag_claims_is_not_believed() {
         stream.write_all(&request.concat()).await.unwrap();
         let mut said = Vec::new();
         let mut chunk = [0; 4096];
-        // The stream stays open on our side: headers now mean an answer that waited for nothing more.
+        // The stream stays open on our side: headers now mean an answer that waited for nothing
+        // more.
         while !frames::kinds(&said).contains(&frames::HEADERS) {
             let length = within(stream.read(&mut chunk)).await.unwrap();
             assert!(length > 0, "{case}");

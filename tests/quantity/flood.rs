@@ -1,4 +1,5 @@
-//! Floods: many connections, each with many requests that hold something of the server's for as long as they can.
+//! Floods: many connections, each with many requests that hold something of the server's for as
+//! long as they can.
 
 use std::{
     io,
@@ -19,11 +20,12 @@ use tonic_reflection::pb::v1::{
 
 use crate::network::{Connection, Network, Part};
 
-/// How long an attacker leaves it at that when the server has ended what it held. Less, and the test measures how many
-/// handshakes the machine can do.
+/// How long an attacker leaves it at that when the server has ended what it held. Less, and the
+/// test measures how many handshakes the machine can do.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// And when it got no connection: soon, so that a place that comes free is not a newcomer's by waiting.
+/// And when it got no connection: soon, so that a place that comes free is not a newcomer's by
+/// waiting.
 const REFUSED: Duration = Duration::from_secs(1);
 
 /// What the flood's requests hold.
@@ -127,8 +129,8 @@ impl Flood {
         )
     }
 
-    /// Opens the connections; each comes again when the server has ended it. Returns when each was up once, or was
-    /// refused.
+    /// Opens the connections; each comes again when the server has ended it. Returns when each was
+    /// up once, or was refused.
     pub async fn open(&mut self, network: &Network) {
         for number in 0..self.connections {
             let (network, up) = (network.clone(), self.up.clone());

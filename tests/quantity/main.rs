@@ -1,9 +1,10 @@
-//! Quantity as an attack: floods from other loopback addresses against a daemon in a process of its own. Each flood's row says
-//! what the daemon's memory did, how many newcomers were served, and what became of an honest caller's calls. It is printed,
-//! and asserted with wide margins; what is measured here, a busy machine measures too.
+//! Quantity as an attack: floods from other loopback addresses against a daemon in a process of its
+//! own. Each flood's row says what the daemon's memory did, how many newcomers were served, and
+//! what became of an honest caller's calls. It is printed, and asserted with wide margins; what is
+//! measured here, a busy machine measures too.
 //!
-//! `cargo test --test quantity` runs the short form. `DAYPASS_QUANTITY=long` opens as many connections as the defaults of
-//! `[limits]` allow to four addresses, and keeps them for longer.
+//! `cargo test --test quantity` runs the short form. `DAYPASS_QUANTITY=long` opens as many
+//! connections as the defaults of `[limits]` allow to four addresses, and keeps them for longer.
 
 #![allow(
     clippy::unwrap_used,
@@ -58,11 +59,13 @@ impl Scale {
     }
 }
 
-/// The daemon's resident memory may grow by this much in any one flood, in KiB: three times what is promised, for a test
-/// build on a busy machine holds more. Without the budget of `[limits]` it grew by 1,250 MB.
+/// The daemon's resident memory may grow by this much in any one flood, in KiB: three times what is
+/// promised, for a test build on a busy machine holds more. Without the budget of `[limits]` it
+/// grew by 1,250 MB.
 const GROWTH: u64 = 150 * 1024;
 
-/// An honest caller's median under attack: seconds mean that calls starve; milliseconds are the machine's.
+/// An honest caller's median under attack: seconds mean that calls starve; milliseconds are the
+/// machine's.
 const MEDIAN: Duration = Duration::from_secs(3);
 
 fn address(last: u8) -> Ipv4Addr {

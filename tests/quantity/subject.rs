@@ -7,23 +7,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daypass::{
-    identity::issuer::Algorithm,
-    proto::v1::{IssueRequest, passes_client::PassesClient},
-};
+use daypass::proto::v1::IssueRequest;
 use http::Request;
 use http_body_util::BodyExt;
 use regex::Regex;
-use tempfile::TempDir;
 
 use crate::{
     Scale,
     flood::Flood,
     network::{Network, Part},
     support::{
-        self,
-        api::{Api, Caller, ask},
-        server::{Process, ServerFiles},
+        api::ask,
+        env::{TestEnv, UNLIMITED},
+        policy,
     },
 };
 
@@ -33,41 +29,20 @@ const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 /// How long a newcomer waits: the machine is busy, and then as long as a person does.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-const POLICY: &str = r#"
-[limits]
-ttl = "1h"
-principals = ["root"]
-[[role]]
-name = "shell"
-allow = '"sre" in claims.groups'
-principals = ["root"]
-"#;
-
 /// The daemon in its process.
 pub struct Subject {
-    served: ServerFiles,
-    process: Process,
+    env: TestEnv,
     pub network: Network,
-    door: Api,
-    folder: TempDir,
 }
 
 impl Subject {
     pub async fn start(scale: &Scale) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let served = ServerFiles::prepare(folder.path(), POLICY).await;
-        let file = folder.path().join("daypass.toml");
-        let text = fs::read_to_string(&file).unwrap();
-        let limits = format!("[limits]\nconnections = {}\n", scale.connections);
-        fs::write(&file, text.replace("[limits]\n", &limits)).unwrap();
-        let mut process = served.spawn(&[]);
-        let door = served.door(&mut process).await.expect("it starts");
+        let limits = format!("connections = {}\n{UNLIMITED}", scale.connections);
+        let env = TestEnv::new().policy(policy::SHELL).limits(limits);
+        let env = env.start_process().await;
         Self {
-            network: Network::new(&served.url(), served.tls_ca()),
-            served,
-            process,
-            door,
-            folder,
+            network: Network::new(&env.server.url(), &env.server.tls_ca()),
+            env,
         }
     }
 
@@ -127,7 +102,8 @@ impl Subject {
         answer.ok()?.ok()?
     }
 
-    /// Waits until the last flood's connections are gone: those that end now would leave places free.
+    /// Waits until the last flood's connections are gone: those that end now would leave places
+    /// free.
     async fn settled(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
         let open = Regex::new(r"(?m)^daypass_connections (\d+)$").unwrap();
@@ -146,15 +122,16 @@ impl Subject {
 
     /// The median of an honest caller's passes, on a connection that is kept.
     async fn median(&self, calls: usize) -> Duration {
-        let caller = Caller::new();
-        let issuer = &self.served.issuer;
-        let claims = caller.claims(issuer.url(), "alice", &["sre"], support::now());
-        let token = issuer.sign(Algorithm::ES256, &claims);
-        let attempt = caller.attempt(self.door.server_name(), &token, ask("shell"));
+        let alice = self.env.user("alice", &["sre"]);
+        let attempt = alice.attempt(ask("shell"));
         let mut took = Vec::new();
         for _ in 0..calls {
             let started = Instant::now();
-            self.door.issue(&attempt).await.expect("an honest caller");
+            self.env
+                .api
+                .issue(&attempt)
+                .await
+                .expect("an honest caller");
             took.push(started.elapsed());
         }
         took.sort();
@@ -163,7 +140,7 @@ impl Subject {
 
     /// Calls for a pass without a token, one after the other on one connection.
     pub async fn refuse(&self, calls: usize) {
-        let mut passes = PassesClient::new(self.door.channel());
+        let mut passes = self.env.api.passes();
         for _ in 0..calls {
             let refused = passes.issue(IssueRequest::default()).await;
             assert_eq!(refused.unwrap_err().code(), tonic::Code::Unauthenticated);
@@ -172,12 +149,12 @@ impl Subject {
 
     /// What it has logged.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("daemon.log")).unwrap()
+        self.env.server.log()
     }
 
     /// Resident memory in KiB.
     fn resident(&self) -> u64 {
-        let file = format!("/proc/{}/status", self.process.0.id());
+        let file = format!("/proc/{}/status", self.env.server.process_id());
         let text = fs::read_to_string(file).expect("the daemon goes on");
         let line = text.lines().find(|line| line.starts_with("VmRSS:"));
         line.unwrap()

@@ -4,28 +4,39 @@ use daypass::proto::v1::{self, ledger_client::LedgerClient};
 use ssh_key::{Algorithm, Certificate, PrivateKey, private::Ed25519Keypair};
 use tonic::Code;
 
-use crate::door::{Caller, Door, log, refusal, shell, with_token};
+use crate::{
+    observe::{last, log, person, refusal, size, start},
+    support::{
+        api::{ask, with_token},
+        env::TestEnv,
+        ledger::export,
+        user::TestUser,
+    },
+};
 
 #[tokio::test]
 async fn a_proven_ask_is_one_event_and_one_pass() {
-    let door = Door::open("").await;
-    let alice = door.caller("alice");
-    let size = door.size();
-    let request = alice.signed(alice.request(shell()));
-    let pass = door.passes().issue(request).await.unwrap().into_inner();
+    let env = start(TestEnv::new()).await;
+    let alice = person(&env, "alice");
+    let before = size(&env);
+    let request = with_token(alice.attempt(ask("shell")).message(), &alice.token);
+    let pass = env.api.passes().issue(request).await.unwrap().into_inner();
     let certificate = Certificate::from_openssh(&pass.certificate).unwrap();
-    assert_eq!(certificate.public_key(), alice.key.public_key().key_data());
-    assert_eq!((pass.serial, certificate.serial()), (size, size));
-    assert_eq!(door.size(), size + 1);
-    let event = door.last().await;
+    assert_eq!(
+        certificate.public_key(),
+        alice.caller.key.public_key().key_data()
+    );
+    assert_eq!((pass.serial, certificate.serial()), (before, before));
+    assert_eq!(size(&env), before + 1);
+    let event = last(&env).await;
     assert_eq!(
         (&event["type"], &event["index"]),
-        (&"issued".into(), &size.into())
+        (&"issued".into(), &before.into())
     );
     let line = log()
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-        .find(|line| line["method"] == "Passes/Issue" && line["serial"] == size)
+        .find(|line| line["method"] == "Passes/Issue" && line["serial"] == before)
         .unwrap();
     assert_eq!(line["subject"], "alice");
     assert_eq!(line["code"], "OK");
@@ -47,7 +58,7 @@ async fn a_refused_ask_of_a_proven_identity_is_one_event_and_no_pass() {
         (
             "a reason of two lines",
             "alice",
-            |it| ask(it).reason = "a\nb".into(),
+            |it| ask_of(it).reason = "a\nb".into(),
             Code::InvalidArgument,
             "ASK_MALFORMED",
         ),
@@ -89,12 +100,18 @@ async fn a_refused_ask_of_a_proven_identity_is_one_event_and_no_pass() {
         (
             "an ask that was not signed",
             "alice",
-            |it| ask(it).ttl_seconds = 60,
+            |it| ask_of(it).ttl_seconds = 60,
             Code::Unauthenticated,
             "POSSESSION",
         ),
-        ("nobody's role", "mallory", |_| (), denied, "NOT_ALLOWED"),
-        ("somebody else's role", "bob", |_| (), denied, "NOT_ALLOWED"),
+        (
+            "a user without a role",
+            "mallory",
+            |_| (),
+            denied,
+            "NOT_ALLOWED",
+        ),
+        ("another user's role", "bob", |_| (), denied, "NOT_ALLOWED"),
         (
             "an unknown role",
             "alice-root",
@@ -104,24 +121,28 @@ async fn a_refused_ask_of_a_proven_identity_is_one_event_and_no_pass() {
         ),
         ("an injection", "alice-logs", |_| (), denied, "PARAMETER"),
     ];
-    let door = Door::open("").await;
+    let env = start(TestEnv::new()).await;
     for (case, who, change, code, reason) in cases {
         let (caller, wish) = match who {
-            "alice-root" => (door.caller("alice"), named("root", "")),
-            "alice-logs" => (door.caller("alice"), named("logs", "nginx; reboot")),
-            name => (door.caller(name), shell()),
+            "alice-root" => (person(&env, "alice"), named("root", "")),
+            "alice-logs" => (person(&env, "alice"), named("logs", "nginx; reboot")),
+            name => (person(&env, name), ask("shell")),
         };
-        let size = door.size();
-        let mut request = caller.request(wish);
+        let before = size(&env);
+        let mut request = caller.attempt(wish).message();
         change(&mut request);
-        let answer = door.passes().issue(caller.signed(request)).await;
+        let answer = env
+            .api
+            .passes()
+            .issue(with_token(request, &caller.token))
+            .await;
         assert_eq!(
             refusal(&answer.unwrap_err()),
             (code, reason.to_owned()),
             "{case}"
         );
-        assert_eq!(door.size(), size + 1, "{case}");
-        let event = door.last().await;
+        assert_eq!(size(&env), before + 1, "{case}");
+        let event = last(&env).await;
         assert_eq!(
             (&event["type"], &event["reason"]),
             (&"denied".into(), &reason.into()),
@@ -136,7 +157,7 @@ async fn a_refused_ask_of_a_proven_identity_is_one_event_and_no_pass() {
     }
 }
 
-fn ask(request: &mut v1::IssueRequest) -> &mut v1::Ask {
+fn ask_of(request: &mut v1::IssueRequest) -> &mut v1::Ask {
     request.ask.as_mut().unwrap()
 }
 
@@ -156,16 +177,16 @@ fn other_key() -> String {
 }
 
 /// Neither the log nor `text` holds any part of the token, or the binding secret.
-fn assert_secret(caller: &Caller, text: &str) {
+fn assert_secret(caller: &TestUser, text: &str) {
     for part in caller.token.split('.').chain(["09090909", "CQkJCQ"]) {
         assert!(!log().contains(part) && !text.contains(part));
     }
 }
 
 #[tokio::test]
-async fn whoever_is_not_proven_leaves_no_event() {
-    let door = Door::open("").await;
-    let alice = door.caller("alice");
+async fn an_unproven_caller_leaves_no_event() {
+    let env = start(TestEnv::new()).await;
+    let alice = person(&env, "alice");
     let forged = format!("{}AAAA", &alice.token[..alice.token.len() - 4]);
     let huge = "a".repeat(17 * 1024);
     let cases = [
@@ -179,30 +200,31 @@ async fn whoever_is_not_proven_leaves_no_event() {
         ("a huge token", Some(huge.as_str()), "TOKEN_TOO_LARGE"),
     ];
     for (case, token, reason) in cases {
-        let size = door.size();
-        let request = alice.request(shell());
+        let before = size(&env);
+        let request = alice.attempt(ask("shell")).message();
         let request = match token {
-            Some(token) => with_token(token, request),
+            Some(token) => with_token(request, token),
             None => tonic::Request::new(request),
         };
-        let answer = door.passes().issue(request).await.unwrap_err();
+        let answer = env.api.passes().issue(request).await.unwrap_err();
         let expected = (Code::Unauthenticated, reason.to_owned());
         assert_eq!(refusal(&answer), expected, "{case}");
-        assert_eq!(door.size(), size, "{case}");
+        assert_eq!(size(&env), before, "{case}");
     }
     assert_secret(&alice, "");
 }
 
 #[tokio::test]
 async fn roles_explanations_and_the_ledger_answer_their_readers() {
-    let door = Door::open("").await;
-    let (alice, mallory) = (door.caller("alice"), door.caller("mallory"));
+    let env = start(TestEnv::new()).await;
+    let (alice, mallory) = (person(&env, "alice"), person(&env, "mallory"));
     for (caller, names) in [
         (&alice, vec!["shell", "logs", "prod", "prod-root"]),
         (&mallory, vec![]),
     ] {
-        let request = caller.signed(v1::ListRolesRequest::default());
-        let roles = door
+        let request = with_token(v1::ListRolesRequest::default(), &caller.token);
+        let roles = env
+            .api
             .passes()
             .list_roles(request)
             .await
@@ -213,35 +235,41 @@ async fn roles_explanations_and_the_ledger_answer_their_readers() {
             roles.iter().map(|role| &role.name).collect::<Vec<_>>(),
             names
         );
-        let request = caller.signed(v1::ExplainRequest::default());
-        let explained = door.passes().explain(request).await.unwrap().into_inner();
+        let request = with_token(v1::ExplainRequest::default(), &caller.token);
+        let explained = env
+            .api
+            .passes()
+            .explain(request)
+            .await
+            .unwrap()
+            .into_inner();
         assert_eq!(explained.roles.len(), 4);
     }
-    let mut ledger = LedgerClient::new(door.channel.clone());
+    let mut ledger = LedgerClient::new(env.api.channel());
     let page = ledger
-        .list(alice.signed(v1::ListRequest::default()))
+        .list(with_token(v1::ListRequest::default(), &alice.token))
         .await
         .unwrap();
-    assert_eq!(page.into_inner().entries.len() as u64, door.size());
+    assert_eq!(page.into_inner().entries.len() as u64, size(&env));
     let refused = ledger
-        .list(mallory.signed(v1::ListRequest::default()))
+        .list(with_token(v1::ListRequest::default(), &mallory.token))
         .await;
     let denied = (Code::PermissionDenied, "AUDIT_DENIED".to_owned());
     assert_eq!(refusal(&refused.unwrap_err()), denied);
-    let refused = ledger.export(mallory.signed(v1::ExportRequest {})).await;
+    let refused = ledger
+        .export(with_token(v1::ExportRequest {}, &mallory.token))
+        .await;
     assert_eq!(refusal(&refused.unwrap_err()), denied);
 
-    let request = alice.signed(v1::ExportRequest {});
-    let mut chunks = ledger.export(request).await.unwrap().into_inner();
-    let mut export = Vec::new();
-    while let Some(chunk) = chunks.message().await.unwrap() {
-        export.extend(chunk.chunk);
-    }
-    let verifier = door.world.daemon().unwrap().authority().store.verifier();
+    let export = export(&env.api, &alice.token).await;
+    let verifier = env.authority().store.verifier();
     let report = daypass::ledger::verify::verify_export(&export, &verifier).unwrap();
-    assert_eq!(report.events, door.size());
+    assert_eq!(report.events, size(&env));
     let none = v1::ProveRequest { proof: None };
-    let refused = ledger.prove(mallory.signed(none)).await.unwrap_err();
+    let refused = ledger
+        .prove(with_token(none, &mallory.token))
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     let beyond = v1::ProveRequest {
         proof: Some(v1::prove_request::Proof::Inclusion(
@@ -251,7 +279,10 @@ async fn roles_explanations_and_the_ledger_answer_their_readers() {
             },
         )),
     };
-    let refused = ledger.prove(mallory.signed(beyond)).await.unwrap_err();
+    let refused = ledger
+        .prove(with_token(beyond, &mallory.token))
+        .await
+        .unwrap_err();
     assert_eq!(
         refusal(&refused),
         (Code::NotFound, "NO_SUCH_ENTRY".to_owned())

@@ -1,4 +1,5 @@
-//! Every service of the port through its real door: TLS, gRPC, plain HTTPS, over a real issuer, policy, store and keys.
+//! Every service of the port over the network: TLS, gRPC, plain HTTPS, over a real issuer, policy,
+//! store and keys.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +10,9 @@
     reason = "tests"
 )]
 
-mod door;
 mod issue;
+mod observe;
 mod open;
 mod rates;
+#[path = "../support/mod.rs"]
+mod support;

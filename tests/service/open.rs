@@ -13,9 +13,13 @@ use tonic_health::pb::{
 };
 use tonic_reflection::pb::{v1 as reflection, v1alpha};
 
-use crate::door::{Door, refusal, with_token};
+use crate::{
+    observe::{refusal, size, start},
+    support::{api::with_token, env::TestEnv, https},
+};
 
-/// Every method of our services that are not `Trust`, as the descriptors that reflection serves list them.
+/// Every method of our services that are not `Trust`, as the descriptors that reflection serves
+/// list them.
 fn methods() -> Vec<String> {
     let files = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET)
         .unwrap()
@@ -30,19 +34,20 @@ fn methods() -> Vec<String> {
         let methods = service.method.into_iter();
         methods.map(move |method| format!("/daypass.v1.{name}/{}", method.name()))
     };
-    // Whoever begins an emergency has no token to show: the challenge is all that it answers.
+    // A caller in an emergency has no token: the challenge is the only answer without one.
     let challenge = |method: &String| method.ends_with("/EmergencyChallenge");
     let all = guarded.flat_map(named);
     all.filter(|method| !challenge(method)).collect()
 }
 
-/// The answer to a call of `method` with a message that says nothing: every field of ours may be left out.
-async fn call(door: &Door, method: &str, token: Option<&str>) -> Option<Status> {
-    let mut client = tonic::client::Grpc::new(door.channel.clone());
+/// The answer to a call of `method` with a message that says nothing: every field of ours may be
+/// left out.
+async fn call(env: &TestEnv, method: &str, token: Option<&str>) -> Option<Status> {
+    let mut client = tonic::client::Grpc::new(env.api.channel());
     client.ready().await.unwrap();
     let nothing = v1::GetTrustRequest {};
     let request = match token {
-        Some(token) => with_token(token, nothing),
+        Some(token) => with_token(nothing, token),
         None => tonic::Request::new(nothing),
     };
     let codec = tonic_prost::ProstCodec::<_, v1::GetTrustRequest>::default();
@@ -52,7 +57,7 @@ async fn call(door: &Door, method: &str, token: Option<&str>) -> Option<Status> 
 
 #[tokio::test]
 async fn every_other_method_demands_a_token() {
-    let door = Door::open("").await;
+    let env = start(TestEnv::new()).await;
     let methods = methods();
     for service in ["Passes", "Requests", "Ledger", "Admin"] {
         let prefix = format!("/daypass.v1.{service}/");
@@ -64,20 +69,25 @@ async fn every_other_method_demands_a_token() {
     assert!(methods.len() >= 19, "{methods:?}");
     for method in methods {
         for (token, reason) in [(None, "TOKEN_MISSING"), (Some("a.b.c"), "TOKEN_MALFORMED")] {
-            let size = door.size();
-            let status = call(&door, &method, token).await;
+            let before = size(&env);
+            let status = call(&env, &method, token).await;
             let status = status.unwrap_or_else(|| panic!("{method} answers"));
             let expected = (Code::Unauthenticated, reason.to_owned());
             assert_eq!(refusal(&status), expected, "{method}");
-            assert_eq!(door.size(), size, "{method}");
+            assert_eq!(size(&env), before, "{method}");
         }
     }
-    let size = door.size();
+    let before = size(&env);
     let challenge = v1::EmergencyChallengeRequest {};
-    let challenge = door.passes().emergency_challenge(challenge).await.unwrap();
+    let challenge = env
+        .api
+        .passes()
+        .emergency_challenge(challenge)
+        .await
+        .unwrap();
     assert!(challenge.into_inner().challenge.len() > 32);
-    assert_eq!(door.size(), size, "a challenge is no event");
-    let mut trust = TrustClient::new(door.channel.clone());
+    assert_eq!(size(&env), before, "a challenge is no event");
+    let mut trust = TrustClient::new(env.api.channel());
     let trust = trust
         .get_trust(v1::GetTrustRequest {})
         .await
@@ -117,12 +127,12 @@ macro_rules! services {
 
 #[tokio::test]
 async fn health_and_both_reflections_name_every_service() {
-    let door = Door::open("").await;
+    let env = start(TestEnv::new()).await;
     let lists = [
-        services!(reflection, door.channel.clone()),
-        services!(v1alpha, door.channel.clone()),
+        services!(reflection, env.api.channel()),
+        services!(v1alpha, env.api.channel()),
     ];
-    let mut health = HealthClient::new(door.channel.clone());
+    let mut health = HealthClient::new(env.api.channel());
     for service in ["daypass.v1.Passes", "daypass.v1.Trust", "daypass.v1.Ledger"] {
         for list in &lists {
             assert!(
@@ -145,14 +155,14 @@ async fn health_and_both_reflections_name_every_service() {
 
 #[tokio::test]
 async fn hosts_and_monitors_are_answered_over_either_http() {
-    let door = Door::open("").await;
-    let (url, _) = door.world.server();
-    let authority = door.world.daemon().unwrap().authority();
+    let env = start(TestEnv::new()).await;
+    let url = env.server.url();
+    let authority = env.authority();
     for builder in [
         reqwest::Client::builder().http1_only(),
         reqwest::Client::builder(),
     ] {
-        let client = door.plain(builder);
+        let client = https::client_with(&env.server.tls_ca(), builder);
         let get = async |path: &str| {
             let answer = client.get(format!("{url}{path}")).send().await.unwrap();
             (answer.status().as_u16(), answer.text().await.unwrap())
@@ -168,7 +178,7 @@ async fn hosts_and_monitors_are_answered_over_either_http() {
         assert_eq!(key.key_data(), authority.ca.active().key_data());
         let (_, checkpoint) = get("/checkpoint").await;
         let head = authority.store.verifier().verify(&checkpoint).unwrap();
-        assert_eq!(head.size, door.size());
+        assert_eq!(head.size, size(&env));
         assert_eq!(get("/healthz").await, (200, "ok\n".to_owned()));
         assert!(get("/readyz").await.1.contains("ready\n"));
         assert!(get("/metrics").await.1.contains("daypass_ledger_size"));

@@ -5,7 +5,14 @@ use std::time::Duration;
 use daypass::proto::{status::Details, v1};
 use tonic::{Code, Request, Status};
 
-use crate::door::{Door, refusal};
+use crate::{
+    observe::{person, refusal, size, start},
+    support::{
+        api::{ask, with_token},
+        env::TestEnv,
+        https,
+    },
+};
 
 fn assert_limited(status: &Status) {
     assert_eq!(
@@ -18,39 +25,40 @@ fn assert_limited(status: &Status) {
 
 #[tokio::test]
 async fn an_identity_that_calls_too_often_is_told_how_long_to_wait() {
-    let door =
-        Door::open("[limits]\nrequests_per_identity = { per_second = 1, burst = 3 }\n").await;
-    let (alice, bob) = (door.caller("alice"), door.caller("bob"));
-    let mut passes = door.passes();
+    let env =
+        start(TestEnv::new().limits("requests_per_identity = { per_second = 1, burst = 3 }")).await;
+    let (alice, bob) = (person(&env, "alice"), person(&env, "bob"));
+    let mut passes = env.api.passes();
     for _ in 0..3 {
-        let request = alice.signed(v1::ListRolesRequest::default());
+        let request = with_token(v1::ListRolesRequest::default(), &alice.token);
         passes.list_roles(request).await.unwrap();
     }
-    let size = door.size();
-    let request = alice.signed(alice.request(crate::door::shell()));
+    let before = size(&env);
+    let request = with_token(alice.attempt(ask("shell")).message(), &alice.token);
     assert_limited(&passes.issue(request).await.unwrap_err());
-    assert_eq!(door.size(), size);
-    let request = bob.signed(v1::ListRolesRequest::default());
+    assert_eq!(size(&env), before);
+    let request = with_token(v1::ListRolesRequest::default(), &bob.token);
     assert!(passes.list_roles(request).await.is_ok());
 }
 
 #[tokio::test]
 async fn an_address_that_calls_too_often_waits_before_anything_is_verified() {
-    let door = Door::open("[limits]\nrequests_per_address = { per_second = 1, burst = 3 }\n").await;
-    let mut passes = door.passes();
+    let env =
+        start(TestEnv::new().limits("requests_per_address = { per_second = 1, burst = 3 }")).await;
+    let mut passes = env.api.passes();
     for _ in 0..3 {
         let refused = passes
             .issue(Request::new(v1::IssueRequest::default()))
             .await;
         assert_eq!(refused.unwrap_err().code(), Code::Unauthenticated);
     }
-    let alice = door.caller("alice");
-    let hits = door.world.issuer().all_hits();
-    let request = alice.signed(v1::ListRolesRequest::default());
+    let alice = person(&env, "alice");
+    let hits = env.issuer().all_hits();
+    let request = with_token(v1::ListRolesRequest::default(), &alice.token);
     assert_limited(&passes.list_roles(request).await.unwrap_err());
-    assert_eq!(door.world.issuer().all_hits(), hits);
-    let client = door.plain(reqwest::Client::builder());
-    let (url, _) = door.world.server();
+    assert_eq!(env.issuer().all_hits(), hits);
+    let client = https::client_with(&env.server.tls_ca(), reqwest::Client::builder());
+    let url = env.server.url();
     let answer = client.get(format!("{url}/ca.pub")).send().await.unwrap();
     assert_eq!(answer.status(), 429);
 }

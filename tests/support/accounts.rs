@@ -1,4 +1,5 @@
-//! Accounts for a machine of a test: its own `/etc/passwd`, to be mounted over the real one in a mount namespace.
+//! Accounts for a machine of a test: its own `/etc/passwd`, to be mounted over the real one in a
+//! mount namespace.
 
 use std::{
     fs,
@@ -33,7 +34,8 @@ pub fn write_with_homes(folder: &Path, accounts: &[(&str, &Path)]) -> PathBuf {
     path
 }
 
-/// The words before a program that is to run with these accounts: in a mount namespace, which only root can make.
+/// The words before a program that is to run with these accounts: in a mount namespace, which only
+/// root can make.
 pub fn enter(passwd: &Path) -> Vec<String> {
     let script = r#"mount --bind "$0" /etc/passwd && exec "$@""#;
     let words = [

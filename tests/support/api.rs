@@ -1,19 +1,25 @@
-//! The gRPC door as a hostile or honest caller uses it: every part of an issue request can be made by hand.
+//! The gRPC API as a hostile or honest caller uses it: every part of an issue request can be made
+//! by hand.
 //!
 //! An [`Attempt`] starts honest; a test changes one thing in it.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use daypass::{
     identity::proof::{commitment, possession_message},
     ledger::order::{AdminOrder, Target, Verb},
+    operations::Authority,
     proto::{
         ask::ask_bytes,
         status::Details,
         v1::{
-            Ask, IssueRequest, IssueResponse, ListRequest, ledger_client::LedgerClient,
-            passes_client::PassesClient,
+            Ask, IssueRequest, IssueResponse, ListRequest, admin_client::AdminClient,
+            ledger_client::LedgerClient, passes_client::PassesClient,
+            requests_client::RequestsClient,
         },
     },
     ssh::sshsig::Namespace,
@@ -26,14 +32,17 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
-/// A channel to a daemon, and the name its possession proofs are made for.
+/// A connection to a daemon, and the name that possession proofs for it are made for.
 #[derive(Clone)]
 pub struct Api {
     channel: Channel,
     server_name: String,
+    /// The daemon's state, if it runs in this process. It may end before its connections do.
+    authority: Weak<Authority>,
 }
 
-/// What a caller holds: a key pair and the secret behind its commitment.
+/// A caller's key pair, and the secret behind its commitment.
+#[derive(Clone)]
 pub struct Caller {
     pub key: PrivateKey,
     pub secret: Vec<u8>,
@@ -49,7 +58,7 @@ pub struct Attempt {
     pub ask: Ask,
 }
 
-/// How the server said no.
+/// The server's refusal.
 #[derive(Debug)]
 pub struct Refusal {
     pub code: Code,
@@ -149,6 +158,17 @@ impl Caller {
 }
 
 impl Attempt {
+    /// The attempt as the wire has it; its token goes into a header.
+    pub fn message(&self) -> IssueRequest {
+        IssueRequest {
+            ask: Some(self.ask.clone()),
+            public_key: self.public_key.clone(),
+            binding_secret: self.secret.clone(),
+            possession: self.possession.clone(),
+            emergency: None,
+        }
+    }
+
     /// Makes the possession proof anew, by `key`, over what the attempt holds now.
     pub fn sign(&mut self, key: &PrivateKey, server_name: &str) {
         let subject =
@@ -170,7 +190,7 @@ impl Api {
         Self::try_open(url, ca).await.expect("the server answers")
     }
 
-    /// The same; none where nobody answers.
+    /// The same; none if the server does not answer.
     pub async fn try_open(url: &str, ca: &[u8]) -> Option<Self> {
         let server_name = url::Url::parse(url).unwrap().host_str().unwrap().to_owned();
         let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
@@ -186,7 +206,34 @@ impl Api {
         Some(Self {
             channel,
             server_name,
+            authority: Weak::new(),
         })
+    }
+
+    /// The same, to a daemon in this process.
+    pub fn with_authority(self, authority: &Arc<Authority>) -> Self {
+        let authority = Arc::downgrade(authority);
+        Self { authority, ..self }
+    }
+
+    /// The index that an order about the target has to name now, of a daemon in this process.
+    pub fn after(&self, target: &Target) -> u64 {
+        let authority = self.authority.upgrade();
+        let authority = authority.expect("the daemon runs in this process");
+        authority.store.state(|state| state.after(target))
+    }
+
+    /// A client of `Passes`; likewise the others.
+    pub fn passes(&self) -> PassesClient<Channel> {
+        PassesClient::new(self.channel())
+    }
+
+    pub fn requests(&self) -> RequestsClient<Channel> {
+        RequestsClient::new(self.channel())
+    }
+
+    pub fn admin(&self) -> AdminClient<Channel> {
+        AdminClient::new(self.channel())
     }
 
     /// The name possession proofs are made for.
@@ -201,17 +248,8 @@ impl Api {
 
     /// Sends an attempt as it is.
     pub async fn issue(&self, attempt: &Attempt) -> Result<IssueResponse, Refusal> {
-        let request = IssueRequest {
-            ask: Some(attempt.ask.clone()),
-            public_key: attempt.public_key.clone(),
-            binding_secret: attempt.secret.clone(),
-            possession: attempt.possession.clone(),
-            emergency: None,
-        };
-        let response = PassesClient::new(self.channel())
-            .issue(with_token(request, &attempt.token))
-            .await?;
-        Ok(response.into_inner())
+        let request = with_token(attempt.message(), &attempt.token);
+        Ok(self.passes().issue(request).await?.into_inner())
     }
 
     /// The ledger's size, as an auditor sees it.

@@ -1,4 +1,5 @@
-//! A CA with everything real but the network: issuer, tokens, keys, possession proofs, policy, ledger.
+//! A CA with everything real but the network: issuer, tokens, keys, possession proofs, policy,
+//! ledger. A test chooses the kind of the CA key and of a caller's key, and the time of an issue.
 
 use std::{
     fs,
@@ -28,21 +29,21 @@ use super::ssh::Pass;
 const SERVER: &str = "ca.example.com";
 
 /// A running CA without a server in front.
-pub(crate) struct World {
+pub struct TestCa {
     issuer: Issuer,
     issuers: Issuers,
     authority: Authority,
     folder: tempfile::TempDir,
 }
 
-impl World {
+impl TestCa {
     /// A CA with this policy and an Ed25519 key.
-    pub(crate) async fn start(policy: &str) -> Self {
+    pub async fn start(policy: &str) -> Self {
         Self::start_with(policy, "ed25519").await
     }
 
     /// A CA with a key of this kind (`ssh-keygen -t`).
-    pub(crate) async fn start_with(policy: &str, kind: &str) -> Self {
+    pub async fn start_with(policy: &str, kind: &str) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let issuer = Issuer::start().await.unwrap();
         let issuers = Issuers::new(vec![settings(issuer.url())]).unwrap();
@@ -70,28 +71,27 @@ impl World {
     }
 
     /// The CA's public key in OpenSSH form.
-    pub(crate) fn ca_key(&self) -> String {
+    pub fn ca_key(&self) -> String {
         self.authority.ca.active().to_openssh().unwrap()
     }
 
     /// A pass for a fresh Ed25519 key.
-    pub(crate) async fn pass(&self, person: &str, ask: &Ask) -> Pass {
+    pub async fn pass(&self, person: &str, ask: &Ask) -> Pass {
         self.pass_for(person, ask, &["ed25519"]).await
     }
 
     /// A pass for a fresh key of this kind (`ssh-keygen -t`).
-    pub(crate) async fn pass_for(&self, person: &str, ask: &Ask, kind: &[&str]) -> Pass {
+    pub async fn pass_for(&self, person: &str, ask: &Ask, kind: &[&str]) -> Pass {
         self.issue(person, ask, kind, Duration::ZERO).await
     }
 
     /// A pass that was issued at another time.
-    pub(crate) async fn pass_at(&self, person: &str, ask: &Ask, shift: Duration) -> Pass {
+    pub async fn pass_at(&self, person: &str, ask: &Ask, shift: Duration) -> Pass {
         self.issue(person, ask, &["ed25519"], shift).await
     }
 
     /// Whether this ask is denied.
-    #[allow(dead_code, reason = "one of the test programs uses it")]
-    pub(crate) async fn refuses(&self, person: &str, ask: &Ask) -> bool {
+    pub async fn refuses(&self, person: &str, ask: &Ask) -> bool {
         let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
         let key = make_key(folder.path(), "pass", &["ed25519"]);
         let holder = self.holder(person, &key).await;
@@ -169,9 +169,8 @@ fn settings(url: &str) -> Settings {
     }
 }
 
-/// Makes a key with the real ssh-keygen.
-/// A key that ssh-key reads: of one P-521 key in four (and few others) the private number begins with zero bits, OpenSSH leaves
-/// that byte out, and ssh-key 0.6 misses it.
+/// Makes a key with ssh-keygen, and again until ssh-key reads it: of one P-521 key in four the
+/// private number begins with zero bits, OpenSSH leaves that byte out, and ssh-key 0.6 misses it.
 fn make_key(folder: &Path, name: &str, kind: &[&str]) -> PathBuf {
     let path = folder.join(name);
     for _ in 0..8 {

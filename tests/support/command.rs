@@ -1,28 +1,22 @@
-//! A whole world in which everybody has a state folder, and so a session, of their own.
+//! The `daypass` program as a user at a terminal, or a script, runs it.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Output, Stdio},
+    time::Duration,
 };
 
-use daypass::dev::World;
 use serde_json::Value;
 use tokio::process::Command;
 
-/// Tests ask faster than people do.
-const LIMITS: &str = r#"
-[limits]
-requests_per_address = { per_second = 100000, burst = 100000 }
-requests_per_identity = { per_second = 100000, burst = 100000 }
-"#;
+/// Bound on one command; only a hang reaches it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running world in which everybody has a state folder of their own.
-pub struct Office {
-    pub world: World,
-    pub folder: tempfile::TempDir,
-}
+/// The program under test.
+pub const DAYPASS: &str = env!("CARGO_BIN_EXE_daypass");
 
-/// What a command did.
+/// Result of a command.
 #[derive(Debug)]
 pub struct Done {
     pub code: i32,
@@ -30,53 +24,74 @@ pub struct Done {
     pub stderr: String,
 }
 
+impl From<Output> for Done {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
 impl Done {
-    /// The one JSON document on stdout, whatever the exit code.
+    /// Runs a command to its end.
+    pub async fn of(mut command: Command) -> Self {
+        command.kill_on_drop(true);
+        let output = tokio::time::timeout(PATIENCE, command.output()).await;
+        let output = output.unwrap_or_else(|_| panic!("it takes too long: {command:?}"));
+        output
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+            .into()
+    }
+
+    /// The one JSON document on stdout, with any exit code.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// It ended so.
+    /// The JSON document on stdout of a command that must succeed.
+    pub fn success(&self) -> Value {
+        assert_eq!(self.code, 0, "{self:?}");
+        self.json()
+    }
+
+    /// The error that a failed command with `--format json` writes as the last line of stderr.
+    pub fn error(&self) -> Value {
+        let line = self.stderr.lines().last().unwrap_or_default();
+        let document: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        document["error"].clone()
+    }
+
+    /// Demands this exit code.
     pub fn exits(self, case: &str, code: i32) -> Self {
         assert_eq!(self.code, code, "{case}: {self:?}");
         self
     }
 }
 
-impl Office {
-    /// These people are signed in.
-    pub async fn open(people: &[&str]) -> Self {
-        let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let folder = tempfile::tempdir_in(base).unwrap();
-        let options = daypass::dev::world::Options {
-            program: Some(env!("CARGO_BIN_EXE_daypass").into()),
-            configuration: LIMITS.to_owned(),
-            ..Default::default()
-        };
-        let world = World::start_with(&folder.path().join("world"), options)
-            .await
-            .unwrap();
-        let office = Self { world, folder };
-        for person in people {
-            let done = office.run(person, "login --as", &[person]).await;
-            done.exits("login", 0);
-        }
-        office
-    }
+/// A terminal: a state folder and the variables of one server, without the machine's own agent,
+/// display and home.
+#[derive(Clone, Debug)]
+pub struct Terminal {
+    pub home: PathBuf,
+    pub state: PathBuf,
+    pub variables: Vec<(String, String)>,
+}
 
-    /// The command itself, with JSON.
-    pub fn command(&self, person: &str, words: &str, more: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_daypass"));
-        let variables = self.world.variables();
+impl Terminal {
+    /// Another program in this environment.
+    pub fn program(&self, program: impl AsRef<OsStr>, words: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
-            .args(words.split_whitespace())
-            .args(more)
-            .env("DAYPASS_FORMAT", "json")
+            .args(words)
             .env_remove("SSH_AUTH_SOCK")
             .env_remove("DISPLAY")
-            .env("HOME", self.folder.path())
-            .envs(variables.iter().map(|(name, value)| (name, value)))
-            .env("DAYPASS_STATE_DIR", self.state(person))
+            .env_remove("DAYPASS_FORMAT")
+            .env("HOME", &self.home)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .env("DAYPASS_STATE_DIR", &self.state)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -84,28 +99,41 @@ impl Office {
         command
     }
 
-    /// As [`Office::daypass`], with words that hold spaces.
-    pub async fn run(&self, person: &str, words: &str, more: &[&str]) -> Done {
-        let output = self.command(person, words, more).output().await.unwrap();
-        Done {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+    /// `daypass WORDS`
+    pub fn command(&self, words: &[&str]) -> Command {
+        self.program(DAYPASS, words)
     }
 
-    /// Somebody's state folder.
-    pub fn state(&self, person: &str) -> PathBuf {
-        self.folder.path().join(person)
+    /// Runs `daypass WORDS`.
+    pub async fn run(&self, words: &[&str]) -> Done {
+        Done::of(self.command(words)).await
     }
 
-    /// As somebody, with JSON.
-    pub async fn daypass(&self, person: &str, words: impl AsRef<str>) -> Done {
-        self.run(person, words.as_ref(), &[]).await
+    /// Runs `daypass WORDS --format json`.
+    pub async fn run_json(&self, words: &[&str]) -> Done {
+        self.run(&[words, &["--format", "json"]].concat()).await
     }
 
-    /// Ends the world in order.
-    pub async fn close(self) {
-        self.world.stop().await.unwrap();
+    /// Runs `daypass WORDS --format json`, which must succeed.
+    pub async fn json(&self, words: &[&str]) -> Value {
+        let done = self.run_json(words).await;
+        assert_eq!(done.code, 0, "{words:?}: {done:?}");
+        done.json()
+    }
+
+    /// Signs in as a person of the dev world.
+    pub async fn sign_in(&self, name: &str) {
+        let signed_in = self.json(&["login", "--as", name]).await;
+        assert_eq!(signed_in["subject"], name);
+    }
+
+    /// The folder of the pass for plain ssh to `host`.
+    pub fn of_host(&self, host: &str) -> PathBuf {
+        self.state.join("hosts").join(host)
+    }
+
+    /// A file in the state folder.
+    pub fn file(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.state.join(name)
     }
 }

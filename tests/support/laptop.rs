@@ -1,5 +1,6 @@
-//! A laptop: a user of another name than any login, with a user id and a home of their own, in a mount namespace.
-//! Needs root. What it runs sees the machine's files, its own `/etc/passwd`, and under `/mnt` its home and `daypass`.
+//! A laptop: a user of another name than any login, with a user id and a home of their own, in a
+//! mount namespace. Needs root. What it runs sees the machine's files, its own `/etc/passwd`, and
+//! under `/mnt` its home and `daypass`.
 
 use std::{
     fs,
@@ -43,7 +44,8 @@ pub struct Laptop {
 }
 
 impl Laptop {
-    /// No user is signed in. The user's own ssh configuration says where `web-1` is, and whose key it has.
+    /// No user is signed in. The user's own ssh configuration says where `web-1` is, and whose key
+    /// it has.
     pub fn new(world: &World) -> Self {
         let folder = tempfile::tempdir().unwrap();
         accounts::write_with_homes(folder.path(), &[(NAME, Path::new(HOME))]);

@@ -1,4 +1,5 @@
-//! What the tests over gRPC share.
+//! Test fixtures: [`env::TestEnv`] is the world of one test, [`server::TestServer`] its daemon,
+//! [`user::TestUser`] a user who is signed in. The other files are parts of these.
 
 #![allow(
     dead_code,
@@ -12,15 +13,29 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::new_ret_no_self,
+    clippy::new_without_default,
     reason = "tests"
 )]
 
 pub mod accounts;
+pub mod agent;
 pub mod api;
+pub mod authority;
+pub mod client;
 pub mod command;
+pub mod decisions;
 pub mod env;
+pub mod files;
+pub mod https;
 pub mod laptop;
+pub mod ledger;
+pub mod orders;
+pub mod policy;
+pub mod ports;
+pub mod provider;
 pub mod server;
+pub mod ssh;
 pub mod user;
 
 /// Unix seconds.

@@ -8,14 +8,14 @@ use tokio::{
 };
 
 /// A running provider. It ends when its stdin closes, which it does with this process.
-pub(crate) struct Provider {
+pub struct Provider {
     url: String,
     _process: Child,
 }
 
 impl Provider {
     /// Starts one that signs ID tokens with `algorithm` (RS256, ES256 or EdDSA).
-    pub(crate) async fn start(algorithm: &str) -> Self {
+    pub async fn start(algorithm: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oidc-provider");
         assert!(
             folder.join("node_modules/oidc-provider").is_dir(),
@@ -34,7 +34,7 @@ impl Provider {
             .expect("node is missing: apt-get install nodejs npm");
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let url = lines.next_line().await.unwrap();
-        // It also prints notices, and ends where nobody can read them.
+        // It also prints notices, and ends if they cannot be written.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self {
             url: url.expect(
@@ -45,12 +45,12 @@ impl Provider {
     }
 
     /// The issuer identifier.
-    pub(crate) fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         &self.url
     }
 
     /// Replaces its keys.
-    pub(crate) async fn rotate(&self) {
+    pub async fn rotate(&self) {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let answer = client.post(format!("{}/rotate", self.url)).send().await;
         assert_eq!(answer.unwrap().status().as_u16(), 204);

@@ -1,22 +1,152 @@
-//! A daemon in a process of its own, as an operator runs it: `daypass serve` over files in a folder.
+//! The server of a test: a daemon in this process as part of a dev world, or `daypass serve` in a
+//! process of its own, as an operator runs it.
 
 use std::{
     fs,
-    net::TcpListener,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
-use daypass::{config::Config, dev::issuer::Issuer};
-use ssh_key::{Algorithm, LineEnding, PrivateKey, rand_core::OsRng};
+use daypass::{
+    config::Config,
+    dev::{issuer::Issuer, world::World},
+    identity::issuer::Algorithm,
+};
+use tempfile::TempDir;
 
-use super::api::Api;
+use super::{
+    api::{Api, Caller},
+    command::DAYPASS,
+    files, ports,
+};
 
-/// The files of one daemon, and the issuer it trusts.
+/// A server that runs.
+pub enum TestServer {
+    /// A dev world, and the folder that it is in.
+    InProcess(Box<World>, TempDir),
+    /// A process over its files.
+    Process(ServerFiles, Process),
+}
+
+impl TestServer {
+    /// Opens a connection; a process must become ready.
+    pub async fn open(&mut self) -> Api {
+        match self {
+            Self::InProcess(world, _) => {
+                let (url, ca) = world.server();
+                let api = Api::open(&url, ca.as_bytes()).await;
+                api.with_authority(world.daemon().unwrap().authority())
+            }
+            Self::Process(files, process) => files.expect_api(process).await,
+        }
+    }
+
+    /// The dev world; a process has none.
+    pub fn world(&self) -> &World {
+        match self {
+            Self::InProcess(world, _) => world,
+            Self::Process(..) => panic!("the daemon runs in a process of its own"),
+        }
+    }
+
+    /// The dev world, to stop and start parts of it.
+    pub fn world_mut(&mut self) -> &mut World {
+        match self {
+            Self::InProcess(world, _) => world,
+            Self::Process(..) => panic!("the daemon runs in a process of its own"),
+        }
+    }
+
+    pub fn issuer(&self) -> &Issuer {
+        match self {
+            Self::InProcess(world, _) => world.issuer(),
+            Self::Process(files, _) => &files.issuer,
+        }
+    }
+
+    /// `https://localhost:PORT`
+    pub fn url(&self) -> String {
+        match self {
+            Self::InProcess(world, _) => world.server().0,
+            Self::Process(files, _) => files.url(),
+        }
+    }
+
+    /// The root that its TLS certificate is trusted by (PEM).
+    pub fn tls_ca(&self) -> String {
+        match self {
+            Self::InProcess(world, _) => world.server().1,
+            Self::Process(files, _) => files.tls_ca.clone(),
+        }
+    }
+
+    pub fn folder(&self) -> &Path {
+        match self {
+            Self::InProcess(_, folder) => folder.path(),
+            Self::Process(files, _) => files.folder(),
+        }
+    }
+
+    /// Everything that a process logged; a daemon in this process logs into the test's own log.
+    pub fn log(&self) -> String {
+        match self {
+            Self::InProcess(..) => panic!("the daemon has no process of its own"),
+            Self::Process(files, _) => files.log(),
+        }
+    }
+
+    /// The process of a daemon that has one of its own.
+    pub fn process(&mut self) -> &mut Process {
+        match self {
+            Self::InProcess(..) => panic!("the daemon has no process of its own"),
+            Self::Process(_, process) => process,
+        }
+    }
+
+    /// The process id of a daemon that has a process of its own.
+    pub fn process_id(&self) -> u32 {
+        match self {
+            Self::InProcess(..) => panic!("the daemon has no process of its own"),
+            Self::Process(_, process) => process.0.id(),
+        }
+    }
+
+    /// The variables that point `daypass` to this server.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        match self {
+            Self::InProcess(world, _) => {
+                let variables = world.variables().iter();
+                variables
+                    .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                    .collect()
+            }
+            Self::Process(files, _) => vec![
+                ("DAYPASS_SERVER".to_owned(), files.url()),
+                (
+                    "DAYPASS_CA_FILE".to_owned(),
+                    files.path("tls.pem").display().to_string(),
+                ),
+            ],
+        }
+    }
+
+    /// Ends the daemon (in this process in order, else by SIGKILL) and starts it again at the same
+    /// address.
+    pub async fn restart(&mut self) {
+        match self {
+            Self::InProcess(world, _) => world.restart_daemon().await.unwrap(),
+            Self::Process(files, process) => {
+                process.kill();
+                *process = files.spawn(&[]);
+            }
+        }
+    }
+}
+
+/// The files of one daemon, and the issuer that it trusts.
 pub struct ServerFiles {
-    folder: PathBuf,
+    folder: TempDir,
     port: u16,
     tls_ca: String,
     /// The loopback issuer.
@@ -34,7 +164,7 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// How it ended; it must do so within ten seconds.
+    /// Its exit status; it must end within ten seconds.
     pub async fn ended(&mut self) -> ExitStatus {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
@@ -45,26 +175,45 @@ impl Process {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+
+    /// Ends it by SIGKILL.
+    pub fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// Ends it in order, by SIGTERM, which must succeed.
+    pub async fn stop(mut self) {
+        signal(self.0.id(), "TERM");
+        let status = self.ended().await;
+        assert!(status.success(), "{status}");
+    }
+}
+
+/// Sends a signal by its name.
+pub fn signal(process: u32, name: &str) {
+    let process = process.to_string();
+    let status = Command::new("kill").args(["-s", name, &process]).status();
+    assert!(status.unwrap().success());
 }
 
 impl ServerFiles {
     /// Writes configuration, policy, keys and TLS certificate into `folder`.
-    pub async fn prepare(folder: &Path, policy: &str) -> Self {
+    pub async fn prepare(folder: TempDir, policy: &str, limits: &str, more: &str) -> Self {
         let issuer = Issuer::start().await.unwrap();
-        let port = free_port();
-        let tls_ca = write_tls(folder);
-        write_key(&folder.join("ca_key"));
-        write_key(&folder.join("ledger_key"));
-        fs::write(folder.join("policy.toml"), policy).unwrap();
-        fs::write(
-            folder.join("daypass.toml"),
-            configuration(port, issuer.url()),
-        )
-        .unwrap();
-        let config = Config::load(&folder.join("daypass.toml")).unwrap();
+        let port = ports::free_port();
+        let path = folder.path();
+        let tls_ca = write_tls(path);
+        files::write_key(&path.join("ca_key"), &files::new_key());
+        files::write_key(&path.join("ledger_key"), &files::new_key());
+        fs::write(path.join("policy.toml"), policy).unwrap();
+        let configuration = configuration(port, issuer.url());
+        let configuration = format!("{configuration}[limits]\n{limits}\n{more}\n");
+        fs::write(path.join("daypass.toml"), configuration).unwrap();
+        let config = Config::load(&path.join("daypass.toml")).unwrap();
         daypass::daemon::prepare(&config).await.unwrap();
         Self {
-            folder: folder.to_owned(),
+            folder,
             port,
             tls_ca,
             issuer,
@@ -78,20 +227,19 @@ impl ServerFiles {
 
     /// The same with more options.
     pub fn spawn_with(&self, prefix: &[&str], options: &[&str]) -> Process {
-        let daypass = env!("CARGO_BIN_EXE_daypass");
         let words: Vec<&str> = prefix
             .iter()
             .copied()
-            .chain([daypass, "serve", "--config"])
+            .chain([DAYPASS, "serve", "--config"])
             .collect();
         let log = fs::File::options()
             .create(true)
             .append(true)
-            .open(self.folder.join("daemon.log"))
+            .open(self.path("daemon.log"))
             .unwrap();
         let child = Command::new(words[0])
             .args(&words[1..])
-            .arg(self.folder.join("daypass.toml"))
+            .arg(self.configuration())
             .args(options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -101,12 +249,12 @@ impl ServerFiles {
         Process(child)
     }
 
-    /// A door to it once it is ready; none where it ended first.
-    pub async fn door(&self, process: &mut Process) -> Option<Api> {
+    /// A connection to it once it is ready; none if it ended first.
+    pub async fn api(&self, process: &mut Process) -> Option<Api> {
         let deadline = Instant::now() + Duration::from_secs(30);
         while process.0.try_wait().unwrap().is_none() {
-            if let Some(door) = Api::try_open(&self.url(), self.tls_ca.as_bytes()).await {
-                return Some(door);
+            if let Some(api) = Api::try_open(&self.url(), self.tls_ca.as_bytes()).await {
+                return Some(api);
             }
             assert!(
                 Instant::now() < deadline,
@@ -118,7 +266,32 @@ impl ServerFiles {
         None
     }
 
-    /// Where it listens.
+    /// A connection to it once it is ready; it must become so.
+    pub async fn expect_api(&self, process: &mut Process) -> Api {
+        let api = self.api(process).await;
+        api.unwrap_or_else(|| panic!("the daemon ended: {}", self.log()))
+    }
+
+    /// An ES256 token that is bound to the caller's key.
+    pub fn token(&self, caller: &Caller, subject: &str, groups: &[&str]) -> String {
+        let claims = caller.claims(self.issuer.url(), subject, groups, super::now());
+        self.issuer.sign(Algorithm::ES256, &claims)
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `daypass.toml`
+    pub fn configuration(&self) -> PathBuf {
+        self.path("daypass.toml")
+    }
+
+    /// `https://localhost:PORT`
     pub fn url(&self) -> String {
         format!("https://localhost:{}", self.port)
     }
@@ -128,9 +301,9 @@ impl ServerFiles {
         &self.tls_ca
     }
 
-    /// What it logged, of all its runs.
+    /// Everything that its runs logged.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("daemon.log")).unwrap_or_default()
+        fs::read_to_string(self.path("daemon.log")).unwrap_or_default()
     }
 }
 
@@ -155,37 +328,14 @@ url = "{issuer}"
 client_id = "daypass"
 algorithms = ["ES256", "RS256", "EdDSA"]
 binding = "nonce"
-[limits]
-requests_per_address = {{ per_second = 1000000, burst = 1000000 }}
-requests_per_identity = {{ per_second = 1000000, burst = 1000000 }}
 "#
     )
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
-fn write_key(path: &Path) {
-    let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
-    write_secret(path, &key.to_openssh(LineEnding::LF).unwrap());
 }
 
 fn write_tls(folder: &Path) -> String {
     let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     fs::write(folder.join("tls.pem"), certified.cert.pem()).unwrap();
-    write_secret(
-        &folder.join("tls.key"),
-        &certified.signing_key.serialize_pem(),
-    );
+    let key = certified.signing_key.serialize_pem();
+    files::write_secret(&folder.join("tls.key"), &key);
     certified.cert.pem()
-}
-
-fn write_secret(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }

@@ -11,14 +11,14 @@ use tokio::process::Command;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A private key and its certificate, in files as `ssh -i` wants them.
-pub(crate) struct Pass {
+pub struct Pass {
     folder: TempDir,
     certificate: Certificate,
 }
 
 impl Pass {
     /// The folder holds the private key `pass`.
-    pub(crate) fn new(folder: TempDir, certificate: Certificate) -> Self {
+    pub fn new(folder: TempDir, certificate: Certificate) -> Self {
         let text = certificate.to_openssh().unwrap();
         fs::write(folder.path().join("pass-cert.pub"), text).unwrap();
         Self {
@@ -27,19 +27,19 @@ impl Pass {
         }
     }
 
-    pub(crate) fn serial(&self) -> u64 {
+    pub fn serial(&self) -> u64 {
         self.certificate.serial()
     }
 
     /// This certificate beside another pass's private key.
-    pub(crate) fn with_key_of(&self, other: &Self) -> Self {
+    pub fn with_key_of(&self, other: &Self) -> Self {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         fs::copy(other.key(), folder.path().join("pass")).unwrap();
         Self::new(folder, self.certificate.clone())
     }
 
     /// The same with one bit of the certificate changed, so many bytes before its end.
-    pub(crate) fn with_changed_bit(&self, from_the_end: usize) -> Self {
+    pub fn with_changed_bit(&self, from_the_end: usize) -> Self {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         fs::copy(self.key(), folder.path().join("pass")).unwrap();
         let mut bytes = self.certificate.to_bytes().unwrap();
@@ -62,23 +62,22 @@ impl Pass {
 
 /// How a login ended.
 #[derive(Debug)]
-pub(crate) struct Login {
+pub struct Login {
     pub status: Option<i32>,
     pub stdout: String,
     /// What `ssh` said; shown where a test fails.
-    #[allow(dead_code, reason = "read through Debug")]
     pub stderr: String,
 }
 
 /// A host with a real sshd that trusts one CA, for one login.
-pub(crate) struct Host {
+pub struct Host {
     sshd: Sshd,
     folder: TempDir,
 }
 
 impl Host {
     /// Starts it. A missing sshd is a failure, not a skip.
-    pub(crate) async fn start(ca_keys: &str) -> Self {
+    pub async fn start(ca_keys: &str) -> Self {
         let program = Sshd::find().expect("sshd is missing: apt-get install openssh-server");
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let sshd = Sshd::start(&program, folder.path(), ca_keys, None).await;
@@ -89,22 +88,17 @@ impl Host {
     }
 
     /// Gives the host another revocation list.
-    pub(crate) fn revoke(&self, krl: &[u8]) {
+    pub fn revoke(&self, krl: &[u8]) {
         put_krl(self.sshd.krl(), krl).unwrap();
     }
 
     /// Logs in and runs `command` (a shell where it is empty).
-    pub(crate) async fn login(&self, pass: &Pass, command: &[&str]) -> Login {
+    pub async fn login(&self, pass: &Pass, command: &[&str]) -> Login {
         self.login_with(pass, &[], command).await
     }
 
     /// The same with further options of `ssh`.
-    pub(crate) async fn login_with(
-        &self,
-        pass: &Pass,
-        options: &[&str],
-        command: &[&str],
-    ) -> Login {
+    pub async fn login_with(&self, pass: &Pass, options: &[&str], command: &[&str]) -> Login {
         let mut ssh = Command::new("ssh");
         ssh.args(self.options(pass))
             .args(["-p", &self.sshd.port().to_string(), "-l", self.sshd.user()])
@@ -115,8 +109,7 @@ impl Host {
     }
 
     /// Runs an sftp batch.
-    #[allow(dead_code, reason = "one of the test programs uses it")]
-    pub(crate) async fn sftp(&self, pass: &Pass, batch: &str) -> Login {
+    pub async fn sftp(&self, pass: &Pass, batch: &str) -> Login {
         let file = pass.folder.path().join("batch");
         fs::write(&file, batch).unwrap();
         let mut sftp = Command::new("sftp");
@@ -148,7 +141,7 @@ impl Host {
     }
 
     /// Demands that a login fails for want of a key, and answers with what sshd logged of it.
-    pub(crate) async fn refuses(&self, pass: &Pass) -> String {
+    pub async fn refuses(&self, pass: &Pass) -> String {
         let before = self.log().len();
         let login = self.login(pass, &["echo", "in"]).await;
         assert_eq!(login.status, Some(255), "{login:?}");
@@ -158,7 +151,7 @@ impl Host {
     }
 
     /// What sshd has logged.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         self.sshd.log()
     }
 }
@@ -178,6 +171,6 @@ async fn finished(mut command: Command) -> Login {
 }
 
 /// The login name the host takes.
-pub(crate) fn login() -> String {
+pub fn login() -> String {
     Sshd::login().unwrap()
 }

@@ -1,0 +1,146 @@
+//! Administrators' signed orders: lock, unlock, revoke.
+
+use daypass::{
+    ledger::order::{Target, Verb},
+    proto::v1::{
+        ListLocksRequest, Lock, LockRequest, LockResponse, LockTarget, PreviewRequest,
+        PreviewResponse, RevokeRequest, UnlockRequest, lock_target, preview_request,
+        revoke_request,
+    },
+};
+
+use super::{
+    api::{Refusal, with_token},
+    user::TestUser,
+};
+
+/// The reason of every lock.
+pub const REASON: &str = "laptop stolen";
+
+impl TestUser {
+    /// A signed lock, to be changed or sent as often as a test likes. `after` is the index that it
+    /// follows.
+    pub fn lock_request(&self, target: lock_target::Target, after: u64) -> LockRequest {
+        let signed = (Verb::Lock, &about(&target), REASON, after);
+        let (public_key, binding_secret, signature) = self.prove(signed);
+        LockRequest {
+            target: wire(target),
+            reason: REASON.into(),
+            public_key,
+            binding_secret,
+            signature,
+            after,
+        }
+    }
+
+    /// The same for an unlock.
+    pub fn unlock_request(&self, target: lock_target::Target, after: u64) -> UnlockRequest {
+        let signed = (Verb::Unlock, &about(&target), "", after);
+        let (public_key, binding_secret, signature) = self.prove(signed);
+        UnlockRequest {
+            target: wire(target),
+            reason: String::new(),
+            public_key,
+            binding_secret,
+            signature,
+            after,
+        }
+    }
+
+    /// The same for a revocation.
+    pub fn revoke_request(&self, target: revoke_request::Target, after: u64) -> RevokeRequest {
+        let signed = (Verb::Revoke, &revoked(&target), "", after);
+        let (public_key, binding_secret, signature) = self.prove(signed);
+        RevokeRequest {
+            target: Some(target),
+            reason: String::new(),
+            public_key,
+            binding_secret,
+            signature,
+            after,
+        }
+    }
+
+    fn prove(&self, signed: (Verb, &Target, &str, u64)) -> (String, Vec<u8>, String) {
+        let server = self.api.server_name();
+        self.caller.prove(server, &self.token, signed)
+    }
+
+    /// Locks; the daemon must run in this process, as for `unlock` and `revoke`.
+    pub async fn lock(&self, target: lock_target::Target) -> Result<LockResponse, Refusal> {
+        let after = self.api.after(&about(&target));
+        self.send_lock(self.lock_request(target, after)).await
+    }
+
+    pub async fn send_lock(&self, request: LockRequest) -> Result<LockResponse, Refusal> {
+        let request = with_token(request, &self.token);
+        Ok(self.api.admin().lock(request).await?.into_inner())
+    }
+
+    pub async fn unlock(&self, target: lock_target::Target) -> Result<u64, Refusal> {
+        let after = self.api.after(&about(&target));
+        self.send_unlock(self.unlock_request(target, after)).await
+    }
+
+    pub async fn send_unlock(&self, request: UnlockRequest) -> Result<u64, Refusal> {
+        let request = with_token(request, &self.token);
+        Ok(self.api.admin().unlock(request).await?.into_inner().index)
+    }
+
+    /// The serials that it revoked.
+    pub async fn revoke(&self, target: revoke_request::Target) -> Result<Vec<u64>, Refusal> {
+        let after = self.api.after(&revoked(&target));
+        self.send_revoke(self.revoke_request(target, after)).await
+    }
+
+    pub async fn send_revoke(&self, request: RevokeRequest) -> Result<Vec<u64>, Refusal> {
+        let request = with_token(request, &self.token);
+        let answer = self.api.admin().revoke(request).await?;
+        Ok(answer.into_inner().serials)
+    }
+
+    pub async fn preview(
+        &self,
+        target: preview_request::Target,
+    ) -> Result<PreviewResponse, Refusal> {
+        let target = Some(target);
+        let request = with_token(PreviewRequest { target }, &self.token);
+        Ok(self.api.admin().preview(request).await?.into_inner())
+    }
+
+    pub async fn locks(&self) -> Result<Vec<Lock>, Refusal> {
+        let request = with_token(ListLocksRequest {}, &self.token);
+        let answer = self.api.admin().list_locks(request).await?;
+        Ok(answer.into_inner().locks)
+    }
+}
+
+/// A lock's target: the identity of this name.
+pub fn identity(name: &str) -> lock_target::Target {
+    lock_target::Target::Identity(name.to_owned())
+}
+
+/// A target as the wire has it.
+pub fn wire(target: lock_target::Target) -> Option<LockTarget> {
+    let target = Some(target);
+    Some(LockTarget { target })
+}
+
+/// A lock's target as orders name it.
+pub fn about(target: &lock_target::Target) -> Target {
+    match target.clone() {
+        lock_target::Target::Identity(name) => Target::Identity(name),
+        lock_target::Target::Key(key) => Target::Key(key),
+        lock_target::Target::Role(role) => Target::Role(role),
+    }
+}
+
+/// A revocation's target as orders name it.
+pub fn revoked(target: &revoke_request::Target) -> Target {
+    match target.clone() {
+        revoke_request::Target::Serial(serial) => Target::Serial(serial),
+        revoke_request::Target::Key(key) => Target::Key(key),
+        revoke_request::Target::Identity(name) => Target::Identity(name),
+        revoke_request::Target::Before(time) => Target::Before(time),
+    }
+}
