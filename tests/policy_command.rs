@@ -12,6 +12,7 @@ use std::{
     process::{Command, Output},
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 const POLICY: &str = r#"
@@ -50,6 +51,24 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+/// An `[[emergency_identity]]` with this key, on the fifth line.
+fn registered(key: &str) -> String {
+    format!(
+        "[[emergency_identity]]\nissuer = \"https://id.example.com\"\nsubject = \"bob\"\nlabel = \"bob\"\nkeys = [\"{key}\"]\n"
+    )
+}
+
+/// An RSA public key with exponent 65537 and a modulus of `bits` ones.
+fn rsa(bits: usize) -> String {
+    let modulus = [vec![0], vec![0xff; bits / 8]].concat();
+    let mut blob = Vec::new();
+    for field in [b"ssh-rsa".as_slice(), &[1, 0, 1], &modulus] {
+        blob.extend(u32::try_from(field.len()).unwrap().to_be_bytes());
+        blob.extend(field);
+    }
+    format!("ssh-rsa {}", STANDARD.encode(blob))
+}
+
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
@@ -59,6 +78,10 @@ fn folder() -> tempfile::TempDir {
         &POLICY.replace("denied: parameter", "granted"),
     );
     write("broken.toml", &POLICY.replace("allow", "alow"));
+    write(
+        "broken-key.toml",
+        &format!("{POLICY}{}", registered(&rsa(9216))),
+    );
     write(
         "claims.json",
         r#"{"iss":"https://id.example.com","sub":"bob-1","groups":["oncall"]}"#,
@@ -96,6 +119,13 @@ fn check_and_test_end_with_the_documented_codes() {
             1,
             "",
             "broken.toml:",
+        ),
+        (
+            "an emergency key that the CA refuses",
+            vec!["policy", "check", "broken-key.toml"],
+            1,
+            "",
+            "broken-key.toml:23: invalid emergency key: an RSA key has 3072 to 8192 bits; write one line of a .pub file",
         ),
         (
             "no such file",

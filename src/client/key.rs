@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey, rand_core::OsRng};
 
 use super::{Error, agent, state::State};
-use crate::ssh::sshsig::{self, Namespace, Signature};
+use crate::ssh::{
+    self,
+    sshsig::{self, Namespace, Signature},
+};
 
 /// The name of our own key in the state folder.
 const OWN: &str = "key";
@@ -92,6 +95,7 @@ impl Key {
                 path.display()
             ))
         })?;
+        expect_accepted(private.public_key(), &path)?;
         if signs_in_process(&private) {
             return Ok((Self::Held(Box::new(private)), KeyPlace::File(path)));
         }
@@ -204,7 +208,14 @@ fn signs_in_process(key: &PrivateKey) -> bool {
         )
 }
 
+/// Refuses a key that the CA would refuse later: at a sign-in, or on the day of an emergency.
+pub(super) fn expect_accepted(key: &PublicKey, path: &Path) -> Result<(), Error> {
+    let refused = |error| Error::Usage(format!("{} cannot be used: {error}", path.display()));
+    ssh::key::check(key).map(|_| ()).map_err(refused)
+}
+
 async fn in_agent(public: PublicKey, path: &Path) -> Result<(Key, KeyPlace), Error> {
+    expect_accepted(&public, path)?;
     // ssh-key 0.6 writes the signature of this type in a form that no verifier reads.
     if public.algorithm() == Algorithm::SkEcdsaSha2NistP256 {
         return Err(Error::Usage(

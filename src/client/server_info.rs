@@ -10,7 +10,7 @@ use super::{
     connect::{Address, Server},
     state::State,
 };
-use crate::{ledger::checkpoint::Verifier, proto::v1};
+use crate::{ledger::checkpoint::Verifier, proto::v1, ssh::key};
 
 /// How a login commits to its key, as this issuer takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,10 +140,7 @@ impl ServerInfo {
             .filter(|key| key.state() != v1::get_trust_response::ca_key::State::Staged)
             .map(|key| key.public_key)
             .collect();
-        if let Some(key) = ca_keys
-            .iter()
-            .find(|key| PublicKey::from_openssh(key).is_err())
-        {
+        if let Some(key) = ca_keys.iter().find(|key| key::parse(key).is_err()) {
             return Err(Error::Untrusted(format!("{key:?} is no CA key")));
         }
         Ok(Self {

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use ssh_key::{Fingerprint, HashAlg, PublicKey};
 
 use super::error::InvalidAnswer;
-use crate::ssh::sshsig::{Namespace, Signature};
+use crate::ssh::{
+    key,
+    sshsig::{Namespace, Signature},
+};
 
 /// Before the version, on a line of its own. It is signed with the keys; sshd takes it for a comment.
 const VERSION: &str = "# daypass CA keys, version ";
@@ -33,6 +36,7 @@ impl CaKeys {
         for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let mut key = PublicKey::from_openssh(line)
                 .map_err(|error| wrong(format!("a line is no public key: {error}")))?;
+            key::check(&key).map_err(|error| wrong(format!("invalid CA key: {error}")))?;
             key.set_comment("");
             if !keys.contains(&key) {
                 keys.push(key);

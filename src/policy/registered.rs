@@ -6,14 +6,17 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use ssh_key::{Algorithm, PublicKey};
+use ssh_key::PublicKey;
 use toml::Spanned;
 
 use super::{
     Error,
     file::{self, Text},
 };
-use crate::identity::emergency::{MAX_SIGNATURES, Registered, Registry};
+use crate::{
+    identity::emergency::{MAX_SIGNATURES, Registered, Registry},
+    ssh,
+};
 
 /// The most bytes of a subject, issuer or label.
 const MAX_TEXT: usize = 256;
@@ -79,32 +82,10 @@ fn person(text: Text<'_>, raw: &file::EmergencyIdentity) -> Result<Registered, E
     })
 }
 
+/// Reads a registered key by the CA's own rules, so that none is refused on the day it is needed.
 fn key(line: &str) -> Result<PublicKey, String> {
-    let wrong =
-        |why: &str| format!("this is no key for emergencies: {why}; write one line of a .pub file");
-    let key = PublicKey::from_openssh(line.trim()).map_err(|_| wrong("it does not parse"))?;
-    match key.algorithm() {
-        Algorithm::Rsa { .. } if rsa_bits(&key) < RSA_BITS => {
-            Err(wrong(&format!("an RSA key has at least {RSA_BITS} bits")))
-        }
-        Algorithm::Ed25519
-        | Algorithm::Ecdsa { .. }
-        | Algorithm::SkEd25519
-        | Algorithm::SkEcdsaSha2NistP256
-        | Algorithm::Rsa { .. } => Ok(key),
-        _ => Err(wrong("its algorithm is too old, or unknown")),
-    }
-}
-
-/// What the CA takes of RSA keys; a shorter one would be refused on the day it is needed.
-const RSA_BITS: usize = 3072;
-
-fn rsa_bits(key: &PublicKey) -> usize {
-    let modulus = key
-        .key_data()
-        .rsa()
-        .and_then(|key| key.n.as_positive_bytes());
-    modulus.map_or(0, |bytes| bytes.len().saturating_mul(8))
+    ssh::key::parse(line.trim())
+        .map_err(|error| format!("invalid emergency key: {error}; write one line of a .pub file"))
 }
 
 /// `keys` of a role's `emergency`: how many registered people must sign.

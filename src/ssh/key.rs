@@ -78,7 +78,7 @@ pub fn parse(text: &str) -> Result<PublicKey, InvalidKey> {
 }
 
 /// The same refusals for a key that is already parsed.
-pub(crate) fn check(key: &PublicKey) -> Result<Vec<u8>, InvalidKey> {
+pub fn check(key: &PublicKey) -> Result<Vec<u8>, InvalidKey> {
     let blob = key.to_bytes().map_err(|_| InvalidKey::Malformed)?;
     let algorithm = Reader::new(&blob).text().ok_or(InvalidKey::Malformed)?;
     check_blob(&blob, algorithm, Fields::of(algorithm)?)?;

@@ -10,7 +10,10 @@ use ssh_key::PublicKey;
 use tokio::{io::AsyncWriteExt, process::Command};
 
 use crate::{
-    client::{Error, key::Key},
+    client::{
+        Error,
+        key::{Key, expect_accepted},
+    },
     ssh::sshsig::Namespace,
 };
 
@@ -39,11 +42,14 @@ impl Signer {
         match Key::choose(path).await {
             Ok((key, _)) => Ok(Self::Key(key)),
             Err(error) => match public_half(path) {
-                Some(public) => Ok(Self::Keygen {
-                    path: path.to_owned(),
-                    public: Box::new(public),
-                    may_ask,
-                }),
+                Some(public) => {
+                    expect_accepted(&public, path)?;
+                    Ok(Self::Keygen {
+                        path: path.to_owned(),
+                        public: Box::new(public),
+                        may_ask,
+                    })
+                }
                 None => Err(error),
             },
         }

@@ -1,6 +1,9 @@
 //! What does not load because of its keys, names, conditions and principals.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+
 use super::*;
+use crate::ssh::wire;
 
 #[test]
 fn faults_are_refused_with_their_line_and_what_to_do() {
@@ -118,13 +121,40 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
             "a registered key that is none",
             registered("keys = [\"ssh-ed25519 AAAA\"]"),
             10,
-            "it does not parse",
+            "it is not an OpenSSH public key",
         ),
         (
             "a DSA key",
             registered("keys = [\"ssh-dss AAAAB3NzaC1kc3MAAAABAwAAAAEDAAAAAQMAAAABAw==\"]"),
             10,
-            "no key for emergencies",
+            "invalid emergency key",
+        ),
+        (
+            "an RSA key of 2,048 bits",
+            registered(&format!("keys = [\"{}\"]", rsa(2048))),
+            10,
+            "an RSA key has 3072 to 8192 bits",
+        ),
+        (
+            "an RSA key of 9,216 bits, which the CA refuses",
+            registered(&format!("keys = [\"{KEY}\", \"{}\"]", rsa(9216))),
+            10,
+            "an RSA key has 3072 to 8192 bits",
+        ),
+        (
+            "a certificate in place of a key",
+            registered(&format!("keys = [\"{}\"]", CERTIFICATE.trim_end())),
+            10,
+            "it is a certificate, not a key",
+        ),
+        (
+            "an Ed25519 key that anyone can sign for",
+            registered(&format!(
+                "keys = [\"{}\"]",
+                line("ssh-ed25519", &[&[0; 32]])
+            )),
+            10,
+            "anyone can sign for this key",
         ),
         (
             "a key twice",
@@ -282,6 +312,22 @@ fn registered_people_are_of_an_issuer_that_the_server_has() {
         );
         assert!(said.ends_with(advice), "{said}");
     }
+}
+
+/// OpenSSH's certificate of a key.
+const CERTIFICATE: &str =
+    include_str!("../../../tests/golden/certificates/subject-ed25519-cert.pub");
+
+/// A public key's line with these fields.
+fn line(algorithm: &str, fields: &[&[u8]]) -> String {
+    let blob = [wire::string(algorithm.as_bytes()), wire::strings(fields)].concat();
+    format!("{algorithm} {}", STANDARD.encode(blob))
+}
+
+/// An RSA key with exponent 65537 and a modulus of `bits` ones.
+fn rsa(bits: usize) -> String {
+    let modulus = [vec![0], vec![0xff; bits / 8]].concat();
+    line("ssh-rsa", &[&[1, 0, 1], &modulus])
 }
 
 /// A policy whose `[[emergency_identity]]` begins on line 6.
