@@ -1,16 +1,10 @@
 //! `[[issuer]]` -> [`Settings`].
 
-use std::collections::HashSet;
-
-use rustls_pki_types::{CertificateDer, pem::PemObject};
 use toml::Spanned;
 use url::Url;
 
-use super::{Problem, Surroundings, raw, validate};
-use crate::{
-    identity::{Binding, Settings, web_url},
-    modes,
-};
+use super::{error::Problem, files::ca_certificates, names, raw, surroundings::Surroundings};
+use crate::identity::{Binding, Settings, web_url};
 
 /// What a person's sign-in asks for where the file does not say.
 const DEFAULT_SCOPES: [&str; 2] = ["openid", "email"];
@@ -25,23 +19,9 @@ pub(super) fn settings(
             "there is no [[issuer]]: add the OIDC provider whose people may sign in",
         ));
     }
-    unique("name", issuers.iter().map(|issuer| &issuer.name))?;
-    unique("url", issuers.iter().map(|issuer| &issuer.url))?;
+    names::unique("issuer", "name", issuers.iter().map(|issuer| &issuer.name))?;
+    names::unique("issuer", "url", issuers.iter().map(|issuer| &issuer.url))?;
     issuers.iter().map(|issuer| one(issuer, around)).collect()
-}
-
-fn unique<'a>(key: &str, values: impl Iterator<Item = &'a Spanned<String>>) -> Result<(), Problem> {
-    let mut seen = HashSet::new();
-    for value in values {
-        if !seen.insert(value.get_ref()) {
-            let message = format!(
-                "issuer {key} {:?} is taken by an earlier [[issuer]]: each has its own",
-                value.get_ref()
-            );
-            return Err(Problem::new(value.span(), message));
-        }
-    }
-    Ok(())
 }
 
 fn one(raw: &raw::Issuer, around: &Surroundings) -> Result<Settings, Problem> {
@@ -83,11 +63,7 @@ fn binding_fits(raw: &raw::Issuer) -> Result<(), Problem> {
 
 fn name(name: &Spanned<String>) -> Result<String, Problem> {
     let value = name.get_ref();
-    let fits = (1..=64).contains(&value.len())
-        && value
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    if fits {
+    if names::is_plain(value) {
         return Ok(value.clone());
     }
     Err(Problem::new(
@@ -174,23 +150,4 @@ fn algorithms(raw: &raw::Issuer) -> Result<Vec<crate::identity::issuer::Algorith
         ));
     }
     Ok(algorithms.clone())
-}
-
-/// The most bytes of a file of CA certificates: the system's whole bundle has a quarter of it.
-const LONGEST_PEM: u64 = 1024 * 1024;
-
-pub(super) fn ca_certificates(
-    file: &Spanned<std::path::PathBuf>,
-    around: &Surroundings,
-) -> Result<Vec<u8>, Problem> {
-    let path = validate::path(file, around)?;
-    let refuse =
-        |why: String| Problem::new(file.span(), format!("ca_file {}: {why}", path.display()));
-    let pem =
-        modes::read_trusted(&path, LONGEST_PEM).map_err(|problem| refuse(problem.to_string()))?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    match certificates {
-        Ok(found) if !found.is_empty() => Ok(pem),
-        _ => Err(refuse("holds no PEM certificate".into())),
-    }
 }

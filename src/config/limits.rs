@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use toml::Spanned;
 
-use super::{Problem, raw};
+use super::{error::Problem, raw};
 use crate::server::{Limits, limits::Rate};
 
 /// A full-size token with what goes with it does not fit in less.

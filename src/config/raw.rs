@@ -8,8 +8,11 @@ use toml::Spanned;
 use crate::{
     ca::KeyState,
     identity::{Binding, issuer::Algorithm},
+    notify::{Kind, settings},
     server::log::Format,
 };
+
+use super::settings::LogLevel;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,7 +33,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) log: Log,
     #[serde(default)]
-    pub(super) webhook: Vec<super::webhook::Webhook>,
+    pub(super) webhook: Vec<Webhook>,
 }
 
 #[derive(Deserialize)]
@@ -123,5 +126,24 @@ pub(super) struct Log {
     #[serde(default)]
     pub(super) format: Format,
     #[serde(default)]
-    pub(super) level: super::LogLevel,
+    pub(super) level: LogLevel,
+}
+
+/// `[[webhook]]` as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Webhook {
+    pub(super) name: Spanned<String>,
+    pub(super) url: Option<Spanned<String>>,
+    pub(super) url_file: Option<Spanned<PathBuf>>,
+    pub(super) url_credential: Option<Spanned<String>>,
+    pub(super) secret_file: Option<Spanned<PathBuf>>,
+    pub(super) secret_credential: Option<Spanned<String>>,
+    pub(super) events: Option<Spanned<Vec<Kind>>>,
+    #[serde(default)]
+    pub(super) format: settings::Format,
+    #[serde(default)]
+    pub(super) networks: Vec<Spanned<String>>,
+    pub(super) timeout: Option<Spanned<String>>,
+    pub(super) ca_file: Option<Spanned<PathBuf>>,
 }

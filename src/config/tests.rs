@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use super::*;
+use crate::server::Limits;
 
 const GOOD: &str = r#"name = "daypass.example.com"
 listen = "0.0.0.0:7443"

@@ -8,7 +8,14 @@ use std::{
 
 use toml::Spanned;
 
-use super::{CaKey, Config, Log, Problem, Surroundings, TlsFiles, issuer, limits, raw, webhook};
+use super::{
+    error::Problem,
+    files::{credential, path},
+    issuer, limits, raw,
+    settings::{CaKey, Config, Log, TlsFiles},
+    surroundings::Surroundings,
+    webhook,
+};
 use crate::ca::KeyState;
 
 pub(super) fn config(
@@ -92,16 +99,6 @@ fn state(state: Option<&Spanned<PathBuf>>, around: &Surroundings) -> Result<Path
     }
 }
 
-pub(super) fn path(path: &Spanned<PathBuf>, around: &Surroundings) -> Result<PathBuf, Problem> {
-    if path.get_ref().as_os_str().is_empty() {
-        return Err(Problem::new(
-            path.span(),
-            "the path is empty: name a file, relative to this one or absolute",
-        ));
-    }
-    Ok(around.path(path.get_ref()))
-}
-
 fn tls(files: &raw::Tls, around: &Surroundings) -> Result<TlsFiles, Problem> {
     Ok(TlsFiles {
         certificate: path(&files.certificate, around)?,
@@ -165,28 +162,6 @@ fn ca_key(raw: &raw::CaKey, around: &Surroundings) -> Result<CaKey, Problem> {
         passphrase,
         state: *raw.state.get_ref(),
     })
-}
-
-/// The file of a systemd credential (systemd.exec(5), LoadCredential=); `instead` is the key for those without systemd.
-pub(super) fn credential(
-    name: &Spanned<String>,
-    instead: &str,
-    around: &Surroundings,
-) -> Result<PathBuf, Problem> {
-    let value = name.get_ref();
-    if value.is_empty() || value.starts_with('.') || value.contains('/') {
-        let message = format!(
-            "{value:?} is not the name of a systemd credential: write the NAME of LoadCredential=NAME:PATH"
-        );
-        return Err(Problem::new(name.span(), message));
-    }
-    let Some(folder) = &around.credentials_directory else {
-        let message = format!(
-            "credential {value:?} cannot be read, for $CREDENTIALS_DIRECTORY is not set: start by systemd with LoadCredential={value}:PATH, or use {instead}"
-        );
-        return Err(Problem::new(name.span(), message));
-    };
-    Ok(folder.join(value))
 }
 
 fn ledger_key(

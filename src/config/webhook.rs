@@ -1,18 +1,17 @@
 //! `[[webhook]]` -> [`notify::Settings`](crate::notify::Settings). Secrets are read here, so that a file that does not hold
 //! one is refused with its line; what is in them is in no error.
 
-use std::{collections::HashSet, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
-use serde::Deserialize;
 use toml::Spanned;
 use zeroize::Zeroizing;
 
-use super::{Problem, Surroundings, issuer, limits, validate};
+use super::{error::Problem, files, limits, names, raw, surroundings::Surroundings};
 use crate::{
     modes,
     notify::{
-        NotificationKind, Settings,
+        Kind, Settings,
         settings::{DEFAULT_TIMEOUT, Endpoint, Format, MOST},
         signature::Secret,
     },
@@ -21,49 +20,19 @@ use crate::{
 /// A URL or a few secrets; more than this is another kind of file.
 const LONGEST: u64 = 16 * 1024;
 
-/// `[[webhook]]` as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Webhook {
-    name: Spanned<String>,
-    url: Option<Spanned<String>>,
-    url_file: Option<Spanned<PathBuf>>,
-    url_credential: Option<Spanned<String>>,
-    secret_file: Option<Spanned<PathBuf>>,
-    secret_credential: Option<Spanned<String>>,
-    events: Option<Spanned<Vec<NotificationKind>>>,
-    #[serde(default)]
-    format: Format,
-    #[serde(default)]
-    networks: Vec<Spanned<String>>,
-    timeout: Option<Spanned<String>>,
-    ca_file: Option<Spanned<PathBuf>>,
-}
-
 pub(super) fn settings(
-    webhooks: &[Webhook],
+    webhooks: &[raw::Webhook],
     around: &Surroundings,
 ) -> Result<Vec<Settings>, Problem> {
-    let mut names = HashSet::new();
-    let mut all = Vec::with_capacity(webhooks.len());
-    for raw in webhooks {
-        if !names.insert(raw.name.get_ref()) {
-            let message = format!(
-                "webhook name {:?} is taken by an earlier [[webhook]]: each has its own",
-                raw.name.get_ref()
-            );
-            return Err(Problem::new(raw.name.span(), message));
-        }
-        if names.len() > MOST {
-            let message = format!("there are more than {MOST} webhooks: let one pass on to others");
-            return Err(Problem::new(raw.name.span(), message));
-        }
-        all.push(one(raw, around)?);
+    names::unique("webhook", "name", webhooks.iter().map(|raw| &raw.name))?;
+    if let Some(raw) = webhooks.get(MOST) {
+        let message = format!("there are more than {MOST} webhooks: let one pass on to others");
+        return Err(Problem::new(raw.name.span(), message));
     }
-    Ok(all)
+    webhooks.iter().map(|raw| one(raw, around)).collect()
 }
 
-fn one(raw: &Webhook, around: &Surroundings) -> Result<Settings, Problem> {
+fn one(raw: &raw::Webhook, around: &Surroundings) -> Result<Settings, Problem> {
     Ok(Settings {
         name: name(&raw.name)?,
         endpoint: endpoint(raw, around)?,
@@ -75,7 +44,7 @@ fn one(raw: &Webhook, around: &Surroundings) -> Result<Settings, Problem> {
         ca_certificates: raw
             .ca_file
             .as_ref()
-            .map(|file| issuer::ca_certificates(file, around))
+            .map(|file| files::ca_certificates(file, around))
             .transpose()?,
     })
 }
@@ -83,12 +52,8 @@ fn one(raw: &Webhook, around: &Surroundings) -> Result<Settings, Problem> {
 /// It is a label in metrics and a word on the command line.
 fn name(name: &Spanned<String>) -> Result<String, Problem> {
     let value = name.get_ref();
-    let fits = (1..=64).contains(&value.len())
-        && value.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && value
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    if fits {
+    let first = |first: char| first.is_ascii_alphanumeric();
+    if names::is_plain(value) && value.starts_with(first) {
         return Ok(value.clone());
     }
     Err(Problem::new(
@@ -99,7 +64,7 @@ fn name(name: &Spanned<String>) -> Result<String, Problem> {
     ))
 }
 
-fn endpoint(raw: &Webhook, around: &Surroundings) -> Result<Endpoint, Problem> {
+fn endpoint(raw: &raw::Webhook, around: &Surroundings) -> Result<Endpoint, Problem> {
     let parse = |at, text: &str| {
         Endpoint::parse(text).map_err(|problem| Problem::new(at, format!("webhook url {problem}")))
     };
@@ -123,7 +88,7 @@ fn endpoint(raw: &Webhook, around: &Surroundings) -> Result<Endpoint, Problem> {
     }
 }
 
-fn secrets(raw: &Webhook, around: &Surroundings) -> Result<Vec<Secret>, Problem> {
+fn secrets(raw: &raw::Webhook, around: &Surroundings) -> Result<Vec<Secret>, Problem> {
     let (at, key, text) = match (&raw.secret_file, &raw.secret_credential) {
         (Some(_), Some(credential)) => {
             return Err(Problem::new(
@@ -152,9 +117,9 @@ fn secrets(raw: &Webhook, around: &Surroundings) -> Result<Vec<Secret>, Problem>
     Secret::parse_lines(&text).map_err(|problem| Problem::new(at, format!("{key} {problem}")))
 }
 
-fn events(raw: &Webhook) -> Result<Vec<NotificationKind>, Problem> {
+fn events(raw: &raw::Webhook) -> Result<Vec<Kind>, Problem> {
     match &raw.events {
-        None => Ok(NotificationKind::ALL.to_vec()),
+        None => Ok(Kind::ALL.to_vec()),
         Some(events) if events.get_ref().is_empty() => Err(Problem::new(
             events.span(),
             "events is empty: name what this webhook is told, or remove the key for all of it",
@@ -181,7 +146,7 @@ fn network(text: &Spanned<String>) -> Result<IpNet, Problem> {
     }
 }
 
-fn timeout(raw: &Webhook) -> Result<Duration, Problem> {
+fn timeout(raw: &raw::Webhook) -> Result<Duration, Problem> {
     limits::duration("timeout", &raw.timeout, DEFAULT_TIMEOUT, 1..=30)
 }
 
@@ -197,7 +162,7 @@ fn private_file(
         let message = format!("{key} names a file: put the value into one, and its path here");
         return Err(Problem::new(file.span(), message));
     }
-    let path = validate::path(file, around)?;
+    let path = files::path(file, around)?;
     let refuse =
         |why: String| Problem::new(file.span(), format!("{key} {}: {why}", path.display()));
     modes::read_secret(&path, LONGEST).map_err(|problem| refuse(problem.to_string()))
@@ -209,7 +174,7 @@ fn credential(
     instead: &str,
     around: &Surroundings,
 ) -> Result<Zeroizing<String>, Problem> {
-    let path = validate::credential(name, instead, around)?;
+    let path = files::credential(name, instead, around)?;
     modes::read_secret(&path, LONGEST)
         .map_err(|problem| Problem::new(name.span(), format!("credential {problem}")))
 }

@@ -1,0 +1,60 @@
+//! Files that the configuration names: paths, systemd credentials and certificates.
+
+use std::path::PathBuf;
+
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use toml::Spanned;
+
+use super::{error::Problem, surroundings::Surroundings};
+use crate::modes;
+
+pub(super) fn path(path: &Spanned<PathBuf>, around: &Surroundings) -> Result<PathBuf, Problem> {
+    if path.get_ref().as_os_str().is_empty() {
+        return Err(Problem::new(
+            path.span(),
+            "the path is empty: name a file, relative to this one or absolute",
+        ));
+    }
+    Ok(around.path(path.get_ref()))
+}
+
+/// The file of a systemd credential (systemd.exec(5), LoadCredential=); `instead` is the key for those without systemd.
+pub(super) fn credential(
+    name: &Spanned<String>,
+    instead: &str,
+    around: &Surroundings,
+) -> Result<PathBuf, Problem> {
+    let value = name.get_ref();
+    if value.is_empty() || value.starts_with('.') || value.contains('/') {
+        let message = format!(
+            "{value:?} is not the name of a systemd credential: write the NAME of LoadCredential=NAME:PATH"
+        );
+        return Err(Problem::new(name.span(), message));
+    }
+    let Some(folder) = &around.credentials_directory else {
+        let message = format!(
+            "credential {value:?} cannot be read, for $CREDENTIALS_DIRECTORY is not set: start by systemd with LoadCredential={value}:PATH, or use {instead}"
+        );
+        return Err(Problem::new(name.span(), message));
+    };
+    Ok(folder.join(value))
+}
+
+/// The most bytes of a file of CA certificates: the system's whole bundle has a quarter of it.
+const LONGEST_PEM: u64 = 1024 * 1024;
+
+pub(super) fn ca_certificates(
+    file: &Spanned<PathBuf>,
+    around: &Surroundings,
+) -> Result<Vec<u8>, Problem> {
+    let path = path(file, around)?;
+    let refuse =
+        |why: String| Problem::new(file.span(), format!("ca_file {}: {why}", path.display()));
+    let pem =
+        modes::read_trusted(&path, LONGEST_PEM).map_err(|problem| refuse(problem.to_string()))?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match certificates {
+        Ok(found) if !found.is_empty() => Ok(pem),
+        _ => Err(refuse("holds no PEM certificate".into())),
+    }
+}
