@@ -1,8 +1,8 @@
-//! A real receiver of webhooks on loopback. It serves `daypass dev` and every test that needs one, and can be told to
-//! misbehave as receivers do ([`Behaviour`]).
+//! A real receiver of webhooks on loopback. It serves `daypass dev` and every test that needs one, and
+//! can misbehave as receivers do ([`Behaviour`]).
 
 use std::{
-    convert::Infallible,
+    io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     sync::{
         Arc,
@@ -11,25 +11,20 @@ use std::{
     time::Duration,
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use http::HeaderMap;
-use http_body_util::{BodyExt, Full, Limited, combinators::BoxBody};
-use hyper::{
-    Request, Response, StatusCode,
-    body::{Bytes, Incoming},
-    header,
-    service::service_fn,
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    serve::Listener,
 };
-use hyper_util::rt::TokioIo;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use rand::{RngCore, rngs::OsRng};
 use serde_json::Value;
-use tokio::{
-    io::AsyncWriteExt,
-    sync::watch,
-    task::{JoinHandle, JoinSet},
-};
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::watch, task::JoinSet};
 
-use super::Error;
+use super::{Error, http::Server};
 use crate::notify::signature::Secret;
 
 /// More than any delivery.
@@ -43,7 +38,7 @@ pub enum Behaviour {
     Normal,
     /// This status.
     Status(u16),
-    /// No answer until the behaviour changes: then 204 where that is normal, else 503.
+    /// No answer until the behaviour changes: then 204 if that is normal, else 503.
     Hang,
     /// A redirect to this URL, with this status.
     Redirect(u16, String),
@@ -62,20 +57,20 @@ pub struct Delivery {
     pub headers: HeaderMap,
     /// The body's bytes.
     pub body: Vec<u8>,
-    /// The body as JSON; null where it is none.
+    /// The body as JSON; null if it is not JSON.
     pub json: Value,
-    /// Whether the signature is by the secret that this receiver shares.
+    /// True if the signature is by the secret that this receiver shares.
     pub is_signed: bool,
-    /// Whether it was answered with a 2xx.
+    /// True if it was answered with a 2xx.
     pub is_taken: bool,
 }
 
-/// A running receiver. Dropping it closes its port and every connection.
+/// A running receiver. Dropping it closes its port and its connections.
 pub struct Receiver {
     shared: Arc<Shared>,
     address: SocketAddr,
     secret: String,
-    task: JoinHandle<()>,
+    _server: Server,
 }
 
 struct Shared {
@@ -85,7 +80,7 @@ struct Shared {
     connections: AtomicUsize,
 }
 
-/// A fresh secret in the form that webhooks have.
+/// A fresh secret in the form of Standard Webhooks.
 pub fn fresh_secret() -> String {
     let mut bytes = [0; 32];
     OsRng.fill_bytes(&mut bytes);
@@ -96,7 +91,7 @@ impl Receiver {
     /// Starts a receiver on a free loopback port, with a fresh secret.
     ///
     /// # Errors
-    /// Where no port is free.
+    /// Returns an error if no port is free.
     pub async fn start() -> Result<Self, Error> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .map_err(|error| Error::System("open a port", error))?;
@@ -106,7 +101,7 @@ impl Receiver {
     /// Starts a receiver on `listener` that shares `secret`.
     ///
     /// # Errors
-    /// Where the listener cannot be used, or the secret is none.
+    /// Returns an error if the listener is unusable or the secret is invalid.
     pub async fn start_on(listener: TcpListener, secret: &str) -> Result<Self, Error> {
         let system = |error| Error::System("listen for webhooks", error);
         listener.set_nonblocking(true).map_err(system)?;
@@ -118,16 +113,24 @@ impl Receiver {
             deliveries: watch::Sender::new(Vec::new()),
             connections: AtomicUsize::new(0),
         });
-        let task = tokio::spawn(serve(listener, shared.clone()));
+        let connections = Connections {
+            listener,
+            shared: shared.clone(),
+            dripping: JoinSet::new(),
+        };
+        let router = Router::new()
+            .fallback(receive)
+            .layer(DefaultBodyLimit::max(BODY_LIMIT))
+            .with_state(shared.clone());
         Ok(Self {
             shared,
             address,
             secret: secret.to_owned(),
-            task,
+            _server: Server::start(connections, router),
         })
     }
 
-    /// Where it takes deliveries.
+    /// The URL for deliveries.
     pub fn url(&self) -> String {
         format!("http://{}/webhook", self.address)
     }
@@ -142,34 +145,28 @@ impl Receiver {
         &self.secret
     }
 
-    /// Changes how deliveries are answered, those that hang too.
+    /// Changes how deliveries are answered, also those that hang.
     pub fn behave(&self, behaviour: Behaviour) {
         self.shared.behaviour.send_replace(behaviour);
     }
 
-    /// What came in, refused or taken, in order.
+    /// All deliveries, refused or taken, in order.
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.shared.deliveries.borrow().clone()
     }
 
-    /// How many connections were opened.
+    /// The number of connections that were opened.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// What came in, once that is enough.
+    /// Waits until `is_enough` holds of all deliveries, and returns them.
     pub async fn until(&self, is_enough: impl Fn(&[Delivery]) -> bool) -> Vec<Delivery> {
         let mut deliveries = self.shared.deliveries.subscribe();
         match deliveries.wait_for(|all| is_enough(all)).await {
             Ok(all) => all.clone(),
             Err(_) => Vec::new(),
         }
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
@@ -187,7 +184,7 @@ impl Delivery {
     pub fn line(&self) -> String {
         let text = |name: &str| self.text(&format!("/data/{name}")).unwrap_or_default();
         let value = |name: &str| self.json.pointer(name).unwrap_or(&Value::Null);
-        let who = self.text("/data/who/label").unwrap_or("somebody");
+        let who = self.text("/data/who/label").unwrap_or("(unnamed)");
         let what = match self.kind() {
             "requested" => "asks for".to_owned(),
             "emergency" => "has an emergency pass for".to_owned(),
@@ -225,35 +222,36 @@ fn target(target: &Value) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-async fn serve(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            continue;
-        };
-        shared.connections.fetch_add(1, Ordering::SeqCst);
-        let shared = shared.clone();
-        connections.spawn(async move {
-            let is_dripping = *shared.behaviour.borrow() == Behaviour::Drip;
-            if is_dripping {
-                drip(stream).await;
-                return;
+/// Counts the connections, and keeps those to itself that get [`Behaviour::Drip`].
+struct Connections {
+    listener: tokio::net::TcpListener,
+    shared: Arc<Shared>,
+    dripping: JoinSet<()>,
+}
+
+impl Listener for Connections {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        loop {
+            let (stream, address) = Listener::accept(&mut self.listener).await;
+            self.shared.connections.fetch_add(1, Ordering::SeqCst);
+            let drips = *self.shared.behaviour.borrow() == Behaviour::Drip;
+            if !drips {
+                return (stream, address);
             }
-            let service = service_fn(move |request| {
-                let shared = shared.clone();
-                async move { Ok::<_, Infallible>(answer(&shared, request).await) }
-            });
-            // A peer that hangs up is no news.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-        while connections.try_join_next().is_some() {}
+            self.dripping.spawn(drip(stream));
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
     }
 }
 
-/// A header that never ends.
-async fn drip(mut stream: tokio::net::TcpStream) {
+/// Writes a header that never ends.
+async fn drip(mut stream: TcpStream) {
     let mut text = "HTTP/1.1 200 OK\r\nx-drip: ".bytes();
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     loop {
@@ -265,51 +263,43 @@ async fn drip(mut stream: tokio::net::TcpStream) {
     }
 }
 
-async fn answer(
-    shared: &Shared,
-    request: Request<Incoming>,
-) -> Response<BoxBody<Bytes, Infallible>> {
-    let (parts, body) = request.into_parts();
-    let body = Limited::new(body, BODY_LIMIT).collect().await;
-    let body = body
-        .map(|body| body.to_bytes().to_vec())
-        .unwrap_or_default();
+async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
     let behaviour = shared.behaviour.borrow().clone();
     let is_taken = matches!(behaviour, Behaviour::Normal | Behaviour::Huge);
-    let delivery = shared.read(parts.headers, body, is_taken);
+    let delivery = shared.read(headers, body.to_vec(), is_taken);
     let mut place = 0;
     shared.deliveries.send_modify(|all| {
         place = all.len();
         all.push(delivery);
     });
-    let (status, location, size) = match behaviour {
-        Behaviour::Normal | Behaviour::Drip => (204, None, 0),
-        Behaviour::Status(status) => (status, None, 0),
-        Behaviour::Redirect(status, to) => (status, Some(to), 0),
-        Behaviour::Huge => (200, None, 10_000_000),
+    match behaviour {
+        Behaviour::Normal | Behaviour::Drip => StatusCode::NO_CONTENT.into_response(),
+        Behaviour::Status(status) => known(status).into_response(),
+        Behaviour::Redirect(status, to) => {
+            (known(status), [(header::LOCATION, to)]).into_response()
+        }
+        Behaviour::Huge => vec![b'x'; 10_000_000].into_response(),
         Behaviour::Hang => {
             let mut changes = shared.behaviour.subscribe();
             let changed = changes.wait_for(|now| *now != Behaviour::Hang).await;
             match changed.as_deref() {
                 Ok(Behaviour::Normal) => {
                     shared.take(place);
-                    (204, None, 0)
+                    StatusCode::NO_CONTENT.into_response()
                 }
-                _ => (503, None, 0),
+                _ => StatusCode::SERVICE_UNAVAILABLE.into_response(),
             }
         }
-    };
-    let mut response = Response::new(Full::new(Bytes::from(vec![b'x'; size])).boxed());
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if let Some(to) = location.and_then(|to| to.parse().ok()) {
-        response.headers_mut().insert(header::LOCATION, to);
     }
-    response
+}
+
+/// The status of that number, or 500 if there is none.
+fn known(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 impl Shared {
-    /// Notes that a delivery that hung was taken after all.
+    /// Records that a delivery that hung was taken after all.
     fn take(&self, place: usize) {
         self.deliveries.send_modify(|all| {
             if let Some(delivery) = all.get_mut(place) {

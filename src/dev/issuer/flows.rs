@@ -1,4 +1,5 @@
-//! The state of the two flows: who asked for what, and who has signed in. No HTTP here.
+//! The state of the two flows: which client asked for what, and which person has signed in. No HTTP
+//! here.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -8,23 +9,27 @@ use time::OffsetDateTime;
 use url::Url;
 
 use super::{
-    CLIENT_ID,
+    parameters::Parameters,
     wanted::{Authentication, Wanted},
 };
 use crate::dev::random_text;
 
-/// How long a person may take to sign in at either flow.
-pub(super) const PATIENCE: Duration = Duration::from_secs(600);
+/// The one client that is registered, and the audience of its tokens.
+pub const CLIENT_ID: &str = "daypass";
 
-/// How often a device may ask (RFC 8628, 3.2): short, for nobody else uses this issuer.
+/// Deadline for the person's sign-in at either flow.
+pub(super) const SIGN_IN_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Least time between two questions of a device (RFC 8628, 3.2). It is short because only tests and
+/// demos use this issuer.
 pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Everything that is under way.
+/// The sign-ins that are under way.
 #[derive(Default)]
 pub(super) struct Flows {
     waiting: HashMap<String, Authorization>,
     codes: HashMap<String, (Authorization, &'static str)>,
-    /// How long ago everybody's session at the issuer began.
+    /// How long ago the session of every person began.
     session_age: Duration,
     devices: HashMap<String, Device>,
 }
@@ -48,44 +53,37 @@ struct Device {
 }
 
 /// An authorization request that is refused.
-pub(super) enum InvalidAuthorization {
-    /// Nobody can be told but the person: the redirect cannot be trusted.
+pub(super) enum Refusal {
+    /// Shown to the person alone, because the redirect cannot be trusted.
     Page(&'static str),
-    /// The client is told by a redirect (RFC 6749, 4.1.2.1).
+    /// Told to the client by a redirect (RFC 6749, 4.1.2.1).
     Redirect(Url),
 }
 
-/// Who signed in, and the nonce for the token.
+/// A completed sign-in, with the nonce for the token.
 pub(super) struct SignedIn {
     pub(super) name: &'static str,
     pub(super) nonce: Option<String>,
-    /// How, for the token's `auth_time`, `amr` and `acr`.
+    /// The token's `auth_time`, `amr` and `acr`.
     pub(super) how: Authentication,
 }
 
-/// The parameters of a query or a form.
-pub(super) type Parameters = HashMap<String, String>;
-
 impl Authorization {
     /// Checks the request's parameters.
-    pub(super) fn parse(
-        parameters: &Parameters,
-        now: OffsetDateTime,
-    ) -> Result<Self, InvalidAuthorization> {
-        let value = |name: &str| parameters.get(name).map_or("", String::as_str);
+    pub(super) fn parse(parameters: &Parameters, now: OffsetDateTime) -> Result<Self, Refusal> {
+        let value = |name: &str| parameters.text(name);
         if value("client_id") != CLIENT_ID {
-            return Err(InvalidAuthorization::Page("unknown client_id"));
+            return Err(Refusal::Page("unknown client_id"));
         }
-        let redirect = loopback_redirect(value("redirect_uri")).ok_or(
-            InvalidAuthorization::Page("redirect_uri must be http on loopback"),
-        )?;
+        let redirect = loopback_redirect(value("redirect_uri"))
+            .ok_or(Refusal::Page("redirect_uri must be http on loopback"))?;
         let refuse = |code: &str, description: &str| {
             let mut url = redirect.clone();
             url.query_pairs_mut()
                 .append_pair("error", code)
                 .append_pair("error_description", description)
                 .append_pair("state", value("state"));
-            Err(InvalidAuthorization::Redirect(url))
+            Err(Refusal::Redirect(url))
         };
         if value("response_type") != "code" {
             return refuse("unsupported_response_type", "only code is supported");
@@ -98,29 +96,30 @@ impl Authorization {
         }
         Ok(Self {
             state: value("state").to_owned(),
-            nonce: parameters.get("nonce").cloned(),
+            nonce: parameters.get("nonce").map(str::to_owned),
             wanted: Wanted::of(parameters),
             challenge: value("code_challenge").to_owned(),
-            expires: now + PATIENCE,
+            expires: now + SIGN_IN_LIFETIME,
             redirect,
         })
     }
 }
 
 impl Flows {
-    /// Lets everybody's session have begun that long ago.
+    /// Sets how long ago the session of every person began.
     pub(super) fn age_sessions(&mut self, age: Duration) {
         self.session_age = age;
     }
 
-    /// Remembers a request while its person fills in the form; the answer names it.
+    /// Keeps a request while its person fills in the form. Returns the request's name.
     pub(super) fn wait(&mut self, authorization: Authorization) -> String {
         let id = random_text();
         self.waiting.insert(id.clone(), authorization);
         id
     }
 
-    /// The person has signed in: where the browser goes next, with the code. `issuer` is RFC 9207's parameter.
+    /// Records that the person has signed in. Returns the URL that the browser goes to next, with the
+    /// code, or none if the request is unknown or too old. `issuer` is RFC 9207's parameter.
     pub(super) fn approve(
         &mut self,
         id: &str,
@@ -139,7 +138,7 @@ impl Flows {
         Some(url)
     }
 
-    /// Trades a code once; a wrong verifier or redirect spends it too (RFC 6749 4.1.3, RFC 7636 4.6).
+    /// Trades a code, once. A wrong verifier or redirect spends it too (RFC 6749 4.1.3, RFC 7636 4.6).
     pub(super) fn redeem_code(
         &mut self,
         parameters: &Parameters,
@@ -159,20 +158,21 @@ impl Flows {
         })
     }
 
-    /// Begins a device authorization: (device code, user code).
+    /// Begins a device authorization. Returns its device code and its user code.
     pub(super) fn begin_device(&mut self, wanted: Wanted, now: OffsetDateTime) -> (String, String) {
         let (device_code, user_code) = (random_text(), user_code());
         let device = Device {
             wanted,
             user_code: user_code.clone(),
             person: None,
-            expires: now + PATIENCE,
+            expires: now + SIGN_IN_LIFETIME,
         };
         self.devices.insert(device_code.clone(), device);
         (device_code, user_code)
     }
 
-    /// The person has typed the code and signed in; false where no device waits for it.
+    /// Records that a person has typed the code and signed in. Returns false if no device waits for
+    /// it.
     pub(super) fn approve_device(
         &mut self,
         user_code: &str,
@@ -187,7 +187,7 @@ impl Flows {
         waiting.map(|device| device.person = Some(name)).is_some()
     }
 
-    /// A device asks for its token; the error is RFC 8628's (3.5).
+    /// Answers a device that asks for its token. The error is RFC 8628's (3.5).
     pub(super) fn poll_device(
         &mut self,
         device_code: &str,

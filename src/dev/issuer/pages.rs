@@ -1,6 +1,6 @@
 //! The dev issuer's few web pages. Every value is escaped.
 
-/// The form that signs somebody in for the waiting authorization request `id`.
+/// The form that signs a person in for the waiting authorization request `id`.
 pub(super) fn sign_in(id: &str, message: &str) -> String {
     let hidden = format!(
         r#"<input type="hidden" name="request" value="{}">"#,
@@ -9,7 +9,7 @@ pub(super) fn sign_in(id: &str, message: &str) -> String {
     page("Sign in", &form("/login", &hidden, message))
 }
 
-/// The form where a device's user code is typed (and filled in where the link carries it).
+/// The form for a device's user code, filled in if the link has the code.
 pub(super) fn device(user_code: &str, message: &str) -> String {
     let field = format!(
         r#"<p><label>Code <input name="user_code" value="{}" required></label></p>"#,
@@ -18,7 +18,7 @@ pub(super) fn device(user_code: &str, message: &str) -> String {
     page("Connect a device", &form("/device", &field, message))
 }
 
-/// A page that only says something.
+/// A page with a message and no form.
 pub(super) fn message(text: &str) -> String {
     page(text, "")
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// Somebody who can sign in at the dev issuer.
+/// A person who can sign in at the dev issuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The login name, which is also the `sub` claim.
@@ -11,7 +11,7 @@ pub struct Account {
     pub groups: &'static [&'static str],
 }
 
-/// Everybody. `mallory` is in no group, so that a denial can be seen.
+/// All of them. `mallory` is in no group, so that a denial can be seen.
 pub const PEOPLE: [Account; 5] = [
     Account {
         name: "alice",

@@ -1,136 +1,155 @@
-//! The dev issuer's HTTP: the accept loop and one function per path.
+//! The dev issuer's HTTP: one handler per path. What they decide is in [`super::flows`].
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{
-    Method, Request, Response, StatusCode,
-    body::{Bytes, Incoming},
-    header,
-    service::service_fn,
+use axum::{
+    Form, Json, Router,
+    extract::{DefaultBodyLimit, Query, Request, State as Shared},
+    http::{HeaderValue, StatusCode, header},
+    middleware::{self, Next},
+    response::{Html, IntoResponse, Redirect, Response},
+    routing::{get, post},
 };
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinSet};
-use url::form_urlencoded;
 
 use super::{
-    Behaviour, Shared, TOKEN_LIFETIME,
-    flows::{Authorization, INTERVAL, InvalidAuthorization, PATIENCE, Parameters},
-    pages, people, set,
+    behaviour::Behaviour,
+    flows::{Authorization, CLIENT_ID, INTERVAL, Refusal, SIGN_IN_LIFETIME},
+    pages,
+    parameters::Parameters,
+    people::{self, Account},
+    state::{State, TOKEN_LIFETIME, set},
     wanted::{LEVELS, Wanted},
 };
 use crate::dev::now;
 
-/// Where discovery is (OpenID Connect Discovery, section 4).
+/// The path of discovery (OpenID Connect Discovery, section 4).
 const DISCOVERY: &str = "/.well-known/openid-configuration";
-/// More than any form of ours.
+
+/// More than any form of this issuer.
 const BODY_LIMIT: usize = 64 * 1024;
-/// The longest that [`Behaviour::Slow`] keeps anybody waiting.
+
+/// The longest that [`Behaviour::Slow`] delays an answer.
 const SLOW: Duration = Duration::from_secs(60);
 
-type Answer = Response<Full<Bytes>>;
+/// The grant of the device flow (RFC 8628, section 3.4).
+const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// Serves until the task is aborted; its connections end with it.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            continue;
-        };
-        let shared = Arc::clone(&shared);
-        connections.spawn(async move {
-            let service = service_fn(move |request| {
-                let shared = Arc::clone(&shared);
-                async move { Ok::<_, Infallible>(answer(&shared, request).await) }
-            });
-            let connection = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service);
-            // A peer that hangs up is no news.
-            let _ = connection.await;
-        });
-        while connections.try_join_next().is_some() {}
-    }
+/// The message for a wrong name or password.
+const WRONG: &str = "No such name and password. `daypass dev` printed both.";
+
+pub(super) fn router(state: Arc<State>) -> Router {
+    Router::new()
+        .route(DISCOVERY, get(discovery))
+        .route("/jwks", get(key_set))
+        .route(
+            "/elsewhere/.well-known/openid-configuration",
+            get(moved_discovery),
+        )
+        .route("/elsewhere/jwks", get(moved_key_set))
+        .route("/authorize", get(authorize))
+        .route("/login", post(login))
+        .route("/token", post(token))
+        .route("/device_authorization", post(device_authorization))
+        .route("/device", get(device_page).post(device))
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_found)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), count))
+        .with_state(state)
 }
 
-async fn answer(shared: &Shared, request: Request<Incoming>) -> Answer {
+/// Counts the request, and keeps its answer out of caches.
+async fn count(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    *shared.hits.lock().entry(path.clone()).or_default() += 1;
-    let method = request.method().clone();
-    let query = parameters(request.uri().query().unwrap_or_default().as_bytes());
-    if method == Method::GET {
-        return get(shared, &path, &query).await;
-    }
-    let Ok(body) = Limited::new(request.into_body(), BODY_LIMIT)
-        .collect()
-        .await
-    else {
-        return html(StatusCode::PAYLOAD_TOO_LARGE, pages::message("Too large"));
-    };
-    let form = parameters(&body.to_bytes());
-    match (method, path.as_str()) {
-        (Method::POST, "/login") => login(shared, &form),
-        (Method::POST, "/token") => token(shared, &form),
-        (Method::POST, "/device_authorization") => device_authorization(shared, &form),
-        (Method::POST, "/device") => device(shared, &form),
-        _ => not_found(),
-    }
+    *state.hits.lock().entry(path).or_default() += 1;
+    let mut answer = next.run(request).await;
+    let no_store = HeaderValue::from_static("no-store");
+    answer.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    answer
 }
 
-async fn get(shared: &Shared, path: &str, query: &Parameters) -> Answer {
-    match path {
-        DISCOVERY | "/jwks" => metadata(shared, path).await,
-        "/elsewhere/.well-known/openid-configuration" => json_answer(&discovery(shared)),
-        "/elsewhere/jwks" => json_answer(&jwks(shared)),
-        "/authorize" => authorize(shared, query),
-        "/device" => {
-            let code = query.get("user_code").map_or("", String::as_str);
-            html(StatusCode::OK, pages::device(code, ""))
+/// The two documents that clients fetch, and that the issuer can be told to spoil.
+#[derive(Clone, Copy)]
+enum Document {
+    Discovery,
+    KeySet,
+}
+
+impl Document {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Discovery => DISCOVERY,
+            Self::KeySet => "/jwks",
         }
-        _ => not_found(),
+    }
+
+    /// The document as the specifications want it.
+    fn proper(self, state: &State) -> Value {
+        match self {
+            Self::Discovery => proper_discovery(&state.url),
+            Self::KeySet => json!({"keys": state.keys.lock().jwks()}),
+        }
     }
 }
 
-/// Discovery or the key set, as the present behaviour has it.
-async fn metadata(shared: &Shared, path: &str) -> Answer {
-    let proper = || match path {
-        DISCOVERY => discovery(shared),
-        _ => jwks(shared),
-    };
-    let behaviour = *shared.behaviour.borrow();
-    match behaviour {
-        Behaviour::Normal => json_answer(&proper()),
-        Behaviour::Status500 => html(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            pages::message("Something is wrong"),
-        ),
-        Behaviour::Slow => {
-            let mut changes = shared.behaviour.subscribe();
+async fn discovery(Shared(state): Shared<Arc<State>>) -> Response {
+    as_told(&state, Document::Discovery).await
+}
+
+async fn key_set(Shared(state): Shared<Arc<State>>) -> Response {
+    as_told(&state, Document::KeySet).await
+}
+
+async fn moved_discovery(Shared(state): Shared<Arc<State>>) -> Json<Value> {
+    Json(Document::Discovery.proper(&state))
+}
+
+async fn moved_key_set(Shared(state): Shared<Arc<State>>) -> Json<Value> {
+    Json(Document::KeySet.proper(&state))
+}
+
+/// The document as the present behaviour has it.
+async fn as_told(state: &State, document: Document) -> Response {
+    let proper = document.proper(state);
+    let behaviour = *state.behaviour.borrow();
+    let spoiled = match (behaviour, document) {
+        (Behaviour::Status500, _) => {
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            return page(status, pages::message("Something is wrong"));
+        }
+        (Behaviour::Html, _) => {
+            return page(StatusCode::OK, pages::message("Down for maintenance"));
+        }
+        (Behaviour::Redirect, _) => {
+            let moved = format!("{}/elsewhere{}", state.url, document.path());
+            return Redirect::to(&moved).into_response();
+        }
+        (Behaviour::Slow, _) => {
+            let mut changes = state.behaviour.subscribe();
             let changed = changes.wait_for(|behaviour| *behaviour != Behaviour::Slow);
             let _ = tokio::time::timeout(SLOW, changed).await;
-            json_answer(&proper())
+            // A key that was replaced meanwhile is not in the answer.
+            document.proper(state)
         }
-        Behaviour::Html => html(StatusCode::OK, pages::message("Down for maintenance")),
-        Behaviour::Empty if path != DISCOVERY => json_answer(&json!({"keys": []})),
-        Behaviour::Huge => json_answer(&json!({"keys": [], "padding": "x".repeat(50_000_000)})),
-        Behaviour::DuplicateKid if path != DISCOVERY => json_answer(&duplicate_kid(proper())),
-        Behaviour::OtherIssuer if path == DISCOVERY => {
-            json_answer(&with(proper(), "issuer", "https://other.example"))
+        (Behaviour::Huge, _) => json!({"keys": [], "padding": "x".repeat(50_000_000)}),
+        (Behaviour::Names(name, text), _) => renamed(proper, name, text),
+        (Behaviour::Empty, Document::KeySet) => json!({"keys": []}),
+        (Behaviour::DuplicateKid, Document::KeySet) => duplicate_kid(proper),
+        (Behaviour::OtherIssuer, Document::Discovery) => {
+            with(proper, "issuer", "https://other.example")
         }
-        Behaviour::PlainKeys if path == DISCOVERY => {
-            json_answer(&with(proper(), "jwks_uri", "http://issuer.example/jwks"))
+        (Behaviour::PlainKeys, Document::Discovery) => {
+            with(proper, "jwks_uri", "http://issuer.example/jwks")
         }
-        Behaviour::Names(name, text) => json_answer(&renamed(proper(), name, text)),
-        Behaviour::Redirect => redirect(&format!("{}/elsewhere{path}", shared.url)),
-        Behaviour::Empty
-        | Behaviour::DuplicateKid
-        | Behaviour::OtherIssuer
-        | Behaviour::PlainKeys => json_answer(&proper()),
-    }
+        (Behaviour::Normal, _)
+        | (Behaviour::Empty | Behaviour::DuplicateKid, Document::Discovery)
+        | (Behaviour::OtherIssuer | Behaviour::PlainKeys, Document::KeySet) => proper,
+    };
+    Json(spoiled).into_response()
 }
 
-fn discovery(shared: &Shared) -> Value {
-    let url = &shared.url;
+fn proper_discovery(url: &str) -> Value {
     json!({
         "issuer": url,
         "authorization_endpoint": format!("{url}/authorize"),
@@ -146,19 +165,17 @@ fn discovery(shared: &Shared) -> Value {
         "authorization_response_iss_parameter_supported": true,
         "scopes_supported": ["openid", "email", "groups"],
         "acr_values_supported": LEVELS.map(|(level, _)| level),
-        "claims_supported": ["sub", "name", "email", "email_verified", "groups", "auth_time", "amr", "acr"],
+        "claims_supported": [
+            "sub", "name", "email", "email_verified", "groups", "auth_time", "amr", "acr",
+        ],
     })
 }
 
-fn jwks(shared: &Shared) -> Value {
-    json!({"keys": shared.keys.lock().jwks()})
-}
-
-fn duplicate_kid(mut jwks: Value) -> Value {
-    if let Some(keys) = jwks.get_mut("keys").and_then(Value::as_array_mut) {
+fn duplicate_kid(mut key_set: Value) -> Value {
+    if let Some(keys) = key_set.get_mut("keys").and_then(Value::as_array_mut) {
         keys.extend_from_within(..);
     }
-    jwks
+    key_set
 }
 
 fn with(mut document: Value, name: &str, value: &str) -> Value {
@@ -166,7 +183,7 @@ fn with(mut document: Value, name: &str, value: &str) -> Value {
     document
 }
 
-/// The document with another text under a name that it has.
+/// Replaces the text under a name, if the document has that name.
 fn renamed(document: Value, name: &str, text: &str) -> Value {
     match document.get(name) {
         Some(_) => with(document, name, text),
@@ -174,157 +191,120 @@ fn renamed(document: Value, name: &str, text: &str) -> Value {
     }
 }
 
-fn authorize(shared: &Shared, query: &Parameters) -> Answer {
-    match Authorization::parse(query, now()) {
+async fn authorize(Shared(state): Shared<Arc<State>>, Query(query): Query<Parameters>) -> Response {
+    match Authorization::parse(&query, now()) {
         Ok(authorization) => {
             let asked = authorization.wanted.describe();
-            let id = shared.flows.lock().wait(authorization);
-            html(StatusCode::OK, pages::sign_in(&id, &asked))
+            let id = state.flows.lock().wait(authorization);
+            page(StatusCode::OK, pages::sign_in(&id, &asked))
         }
-        Err(InvalidAuthorization::Page(why)) => html(StatusCode::BAD_REQUEST, pages::message(why)),
-        Err(InvalidAuthorization::Redirect(url)) => redirect(url.as_str()),
+        Err(Refusal::Page(why)) => page(StatusCode::BAD_REQUEST, pages::message(why)),
+        Err(Refusal::Redirect(url)) => Redirect::to(url.as_str()).into_response(),
     }
 }
 
-fn login(shared: &Shared, form: &Parameters) -> Answer {
-    let id = form.get("request").map_or("", String::as_str);
-    let Some(account) = authenticate(shared, form) else {
-        return html(StatusCode::FORBIDDEN, pages::sign_in(id, WRONG));
+async fn login(Shared(state): Shared<Arc<State>>, Form(form): Form<Parameters>) -> Response {
+    let id = form.text("request");
+    let Some(account) = authenticate(&state, &form) else {
+        return page(StatusCode::FORBIDDEN, pages::sign_in(id, WRONG));
     };
-    let next = shared
-        .flows
-        .lock()
-        .approve(id, account.name, &shared.url, now());
-    match next {
-        Some(url) => redirect(url.as_str()),
-        None => html(
+    let mut flows = state.flows.lock();
+    match flows.approve(id, account.name, &state.url, now()) {
+        Some(url) => Redirect::to(url.as_str()).into_response(),
+        None => page(
             StatusCode::BAD_REQUEST,
             pages::message("This sign-in is over; start again"),
         ),
     }
 }
 
-/// What a wrong name or password gets.
-const WRONG: &str = "No such name and password. `daypass dev` printed both.";
-
 /// The account whose name and password the form has.
-fn authenticate(shared: &Shared, form: &Parameters) -> Option<&'static people::Account> {
-    let password = form.get("password").map_or("", String::as_str);
-    let right = shared
-        .password
-        .as_deref()
-        .is_none_or(|expected| expected == password);
-    people::find(form.get("login")?).filter(|_| right)
+fn authenticate(state: &State, form: &Parameters) -> Option<&'static Account> {
+    let password = form.text("password");
+    let is_right = match &state.password {
+        Some(expected) => expected == password,
+        None => true,
+    };
+    people::find(form.get("login")?).filter(|_| is_right)
 }
 
-/// RFC 8628, section 3.4.
-const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
-
-fn token(shared: &Shared, form: &Parameters) -> Answer {
-    let mut flows = shared.flows.lock();
-    let redeemed = match form.get("grant_type").map(String::as_str) {
-        Some("authorization_code") => flows.redeem_code(form, now()).ok_or("invalid_grant"),
-        Some(DEVICE_GRANT) => {
-            let code = form.get("device_code").map_or("", String::as_str);
-            flows.poll_device(code, now())
-        }
+async fn token(Shared(state): Shared<Arc<State>>, Form(form): Form<Parameters>) -> Response {
+    let mut flows = state.flows.lock();
+    let redeemed = match form.text("grant_type") {
+        "authorization_code" => flows.redeem_code(&form, now()).ok_or("invalid_grant"),
+        DEVICE_GRANT => flows.poll_device(form.text("device_code"), now()),
         _ => Err("unsupported_grant_type"),
     };
     drop(flows);
     match redeemed {
-        Ok(signed_in) => json_answer(&json!({
+        Ok(signed_in) => Json(json!({
             "access_token": crate::dev::random_text(),
             "token_type": "Bearer",
             "expires_in": TOKEN_LIFETIME.as_secs(),
-            "id_token": shared.id_token(&signed_in),
-        })),
+            "id_token": state.id_token(&signed_in),
+        }))
+        .into_response(),
         Err(code) => oauth_error(code),
     }
 }
 
-fn device_authorization(shared: &Shared, form: &Parameters) -> Answer {
-    if form.get("client_id").map(String::as_str) != Some(super::CLIENT_ID) {
+async fn device_authorization(
+    Shared(state): Shared<Arc<State>>,
+    Form(form): Form<Parameters>,
+) -> Response {
+    if form.text("client_id") != CLIENT_ID {
         return oauth_error("invalid_client");
     }
-    let (device_code, user_code) = shared.flows.lock().begin_device(Wanted::of(form), now());
-    let url = &shared.url;
+    let wanted = Wanted::of(&form);
+    let (device_code, user_code) = state.flows.lock().begin_device(wanted, now());
+    let url = &state.url;
     let answer = json!({
         "device_code": device_code,
         "user_code": user_code,
         "verification_uri": format!("{url}/device"),
         "verification_uri_complete": format!("{url}/device?user_code={user_code}"),
-        "expires_in": PATIENCE.as_secs(),
+        "expires_in": SIGN_IN_LIFETIME.as_secs(),
         "interval": INTERVAL.as_secs(),
     });
-    if let Behaviour::Names(name, text) = *shared.behaviour.borrow() {
-        return json_answer(&renamed(answer, name, text));
+    let behaviour = *state.behaviour.borrow();
+    if let Behaviour::Names(name, text) = behaviour {
+        return Json(renamed(answer, name, text)).into_response();
     }
-    json_answer(&answer)
+    Json(answer).into_response()
 }
 
-fn device(shared: &Shared, form: &Parameters) -> Answer {
-    let code = form.get("user_code").map_or("", String::as_str);
-    let Some(account) = authenticate(shared, form) else {
-        return html(StatusCode::FORBIDDEN, pages::device(code, WRONG));
+async fn device_page(Query(query): Query<Parameters>) -> Response {
+    page(StatusCode::OK, pages::device(query.text("user_code"), ""))
+}
+
+async fn device(Shared(state): Shared<Arc<State>>, Form(form): Form<Parameters>) -> Response {
+    let code = form.text("user_code");
+    let Some(account) = authenticate(&state, &form) else {
+        return page(StatusCode::FORBIDDEN, pages::device(code, WRONG));
     };
-    if shared
-        .flows
-        .lock()
-        .approve_device(code, account.name, now())
-    {
-        html(
+    let mut flows = state.flows.lock();
+    if flows.approve_device(code, account.name, now()) {
+        page(
             StatusCode::OK,
             pages::message("Done: go back to your device"),
         )
     } else {
         let why = "No device waits for this code.";
-        html(StatusCode::BAD_REQUEST, pages::device("", why))
+        page(StatusCode::BAD_REQUEST, pages::device("", why))
     }
 }
 
-fn parameters(encoded: &[u8]) -> Parameters {
-    form_urlencoded::parse(encoded).into_owned().collect()
-}
-
-fn not_found() -> Answer {
-    html(
+async fn not_found() -> Response {
+    page(
         StatusCode::NOT_FOUND,
         pages::message("There is nothing here"),
     )
 }
 
-fn oauth_error(code: &str) -> Answer {
-    let body = json!({"error": code}).to_string();
-    respond(StatusCode::BAD_REQUEST, "application/json", body)
+fn oauth_error(code: &str) -> Response {
+    (StatusCode::BAD_REQUEST, Json(json!({"error": code}))).into_response()
 }
 
-fn json_answer(value: &Value) -> Answer {
-    respond(StatusCode::OK, "application/json", value.to_string())
-}
-
-fn html(status: StatusCode, page: String) -> Answer {
-    respond(status, "text/html; charset=utf-8", page)
-}
-
-fn respond(status: StatusCode, content_type: &'static str, body: String) -> Answer {
-    let mut answer = Response::new(Full::from(body));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static(content_type),
-    );
-    headers.insert(
-        header::CACHE_CONTROL,
-        header::HeaderValue::from_static("no-store"),
-    );
-    answer
-}
-
-fn redirect(target: &str) -> Answer {
-    let mut answer = respond(StatusCode::SEE_OTHER, "text/plain", String::new());
-    if let Ok(location) = header::HeaderValue::from_str(target) {
-        answer.headers_mut().insert(header::LOCATION, location);
-    }
-    answer
+fn page(status: StatusCode, page: String) -> Response {
+    (status, Html(page)).into_response()
 }

@@ -1,4 +1,4 @@
-//! The issuer against a client written out by hand, so that other tests may lean on it.
+//! The issuer against a client that is written out here, so that other tests may rely on it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,11 +6,14 @@
     reason = "tests"
 )]
 
+use std::collections::BTreeMap;
+
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
     UnparsedPublicKey,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use url::Url;
@@ -238,7 +241,7 @@ async fn a_person_with_the_wrong_name_or_password_does_not_get_in() {
     for (case, name, password) in [
         ("a wrong password", "alice", "guess"),
         ("no password", "alice", ""),
-        ("nobody of that name", "eve", "s3cret"),
+        ("an unknown name", "eve", "s3cret"),
     ] {
         assert!(
             Person::new(name, password).browse(&url).await.is_err(),

@@ -1,21 +1,21 @@
-//! What a request wants of the sign-in itself (OpenID Connect Core 3.1.2.1: `max_age`, `prompt`, `acr_values`), and how
-//! somebody then signed in. The device flow takes the same parameters.
+//! The demands of a request on the sign-in itself (OpenID Connect Core 3.1.2.1: `max_age`, `prompt`,
+//! `acr_values`), and how a person meets them. The device flow takes the same parameters.
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::flows::Parameters;
+use super::parameters::Parameters;
 
-/// The levels this issuer knows, with the methods that reach them: a password, a second factor, and the phishing-resistant
-/// `phr` of OpenID Connect's EAP profile.
+/// The levels that this issuer knows, with the methods that reach them: a password, a second factor,
+/// and the phishing-resistant `phr` of OpenID Connect's EAP profile.
 pub(super) const LEVELS: [(&str, &[&str]); 3] = [
     ("pwd", &["pwd"]),
     ("mfa", &["pwd", "otp", "mfa"]),
     ("phr", &["hwk", "pin", "mfa"]),
 ];
 
-/// What a request says of it.
+/// The demands of a request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
     max_age: Option<Duration>,
@@ -23,7 +23,7 @@ pub(super) struct Wanted {
     levels: Vec<String>,
 }
 
-/// How somebody signed in.
+/// How a person signed in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Authentication {
     /// `auth_time`.
@@ -37,8 +37,8 @@ pub(super) struct Authentication {
 impl Wanted {
     pub(super) fn of(parameters: &Parameters) -> Self {
         let words = |name: &str| {
-            let value = parameters.get(name).map_or("", String::as_str);
-            value.split_ascii_whitespace().map(str::to_owned)
+            let words = parameters.text(name).split_ascii_whitespace();
+            words.map(str::to_owned)
         };
         Self {
             max_age: words("max_age").find_map(|age| age.parse().ok().map(Duration::from_secs)),
@@ -47,8 +47,8 @@ impl Wanted {
         }
     }
 
-    /// Somebody with a session of that age signs in: they type their password again where the session will not do, and
-    /// reach the first wanted level that is known.
+    /// Signs in a person whose session has that age. The person types the password again if the session
+    /// is too old or too weak, and reaches the first wanted level that this issuer knows.
     pub(super) fn authenticate(&self, now: OffsetDateTime, session: Duration) -> Authentication {
         let level = |wanted: &String| LEVELS.into_iter().find(|(level, _)| level == wanted);
         let reached = self.levels.iter().find_map(level);
@@ -63,7 +63,7 @@ impl Wanted {
         }
     }
 
-    /// For the page: what was asked for beyond a name and a password.
+    /// A sentence for the page: what the client asks for beyond a name and a password.
     pub(super) fn describe(&self) -> String {
         let age = self.max_age.map(|age| format!("max_age {}", age.as_secs()));
         let again = self.again.then(|| "prompt login".to_owned());
