@@ -8,7 +8,7 @@ use toml::Spanned;
 use crate::{
     ca::KeyState,
     identity::{Binding, issuer::Algorithm},
-    notify::{Kind, settings},
+    notify::{NotificationKind, settings},
     server::log::Format,
 };
 
@@ -139,7 +139,7 @@ pub(super) struct Webhook {
     pub(super) url_credential: Option<Spanned<String>>,
     pub(super) secret_file: Option<Spanned<PathBuf>>,
     pub(super) secret_credential: Option<Spanned<String>>,
-    pub(super) events: Option<Spanned<Vec<Kind>>>,
+    pub(super) events: Option<Spanned<Vec<NotificationKind>>>,
     #[serde(default)]
     pub(super) format: settings::Format,
     #[serde(default)]

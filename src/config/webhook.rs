@@ -11,7 +11,7 @@ use super::{error::Problem, files, limits, names, raw, surroundings::Surrounding
 use crate::{
     modes,
     notify::{
-        Kind, Settings,
+        NotificationKind, Settings,
         settings::{DEFAULT_TIMEOUT, Endpoint, Format, MOST},
         signature::Secret,
     },
@@ -117,9 +117,9 @@ fn secrets(raw: &raw::Webhook, around: &Surroundings) -> Result<Vec<Secret>, Pro
     Secret::parse_lines(&text).map_err(|problem| Problem::new(at, format!("{key} {problem}")))
 }
 
-fn events(raw: &raw::Webhook) -> Result<Vec<Kind>, Problem> {
+fn events(raw: &raw::Webhook) -> Result<Vec<NotificationKind>, Problem> {
     match &raw.events {
-        None => Ok(Kind::ALL.to_vec()),
+        None => Ok(NotificationKind::ALL.to_vec()),
         Some(events) if events.get_ref().is_empty() => Err(Problem::new(
             events.span(),
             "events is empty: name what this webhook is told, or remove the key for all of it",

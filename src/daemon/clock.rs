@@ -4,6 +4,15 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
+/// The daemon's clock.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the daemon is an edge: below it, the time is a parameter"
+)]
+pub(super) fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+}
+
 /// What a slow correction (NTP slew, leap seconds) may amount to between two looks.
 const TOLERANCE: time::Duration = time::Duration::seconds(60);
 

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use ssh_key::{HashAlg, PrivateKey, private::KeypairData};
 use zeroize::Zeroizing;
 
-use super::Error;
+use super::error::Error;
 use crate::{
     ca::{Ca, key},
     config::{CaKey, Config},

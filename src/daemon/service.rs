@@ -12,10 +12,16 @@ use tokio::{
     time::{Interval, interval},
 };
 
-use super::{Beginning, Error, Opening, Reloaded, Running, chain, clock, now, start_with, systemd};
+use super::{
+    clock::{self, now},
+    error::{Error, chain},
+    running::{Reloaded, Running, start_with},
+    systemd,
+};
 use crate::{
     config::{Config, Log},
     server,
+    store::{Beginning, Opening},
 };
 
 /// What the operator says of a start.

@@ -2,12 +2,12 @@
 
 use std::{fs, os::unix::fs::DirBuilderExt, path::Path};
 
-use super::{Beginning, Error, Opening, now, parts};
+use super::{clock::now, error::Error, parts};
 use crate::{
     config::Config,
     ledger::{EventKind, checkpoint},
     modes,
-    store::{self, Store},
+    store::{self, Beginning, Opening, Store},
 };
 
 /// Makes the state folder of a server that has never run, with an empty ledger in it; [`Beginning::Existing`] takes that.

@@ -4,6 +4,8 @@
 //! are still free; `env` is written last and removed at the end, so whoever sees it can use it.
 
 mod krl;
+mod options;
+mod paths;
 mod tls;
 mod written;
 
@@ -13,30 +15,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Error, files, issuer::Issuer, person, ports, receiver::Receiver, sshd::Sshd};
+use super::{Error, files, issuer::Issuer, ports, receiver::Receiver, sshd::Sshd};
 use crate::{
     config::Config,
     daemon::{self, Running},
     notify::Schedule,
 };
 
-/// The name of the server, and of its TLS certificate.
-const NAME: &str = "localhost";
+pub use options::Options;
+pub use paths::Files;
 
-/// What one world has that another has not.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// The `daypass` program for `ssh_config` and `env`; the running program where it is not given.
-    pub program: Option<PathBuf>,
-    /// Replaces the policy in the folder. Without it, one that is there is kept, and else [`World`] writes its own.
-    pub policy: Option<String>,
-    /// More sections for `daypass.toml` (`[limits]`, say).
-    pub configuration: String,
-    /// Leave sshd out, even where it is installed.
-    pub without_sshd: bool,
-    /// When webhooks that failed are told again; the daemon's own rule where it is not given.
-    pub webhook_schedule: Option<Schedule>,
-}
+use options::NAME;
 
 /// A running world. Dropping it ends everything it started; [`World::stop`] does so in order.
 pub struct World {
@@ -55,63 +44,6 @@ pub struct World {
     _lock: File,
 }
 
-/// Where things are in a world's folder.
-#[derive(Clone, Debug)]
-pub struct Files {
-    dir: PathBuf,
-}
-
-impl Files {
-    /// Every file has a name of its own; this is the only place that knows them.
-    fn at(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
-    }
-    /// The folder itself, as an absolute path.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-    /// Shell exports for another terminal.
-    pub fn env(&self) -> PathBuf {
-        self.at("env")
-    }
-    /// For `ssh -F`: the host `web-1`, and the passes that come by themselves.
-    pub fn ssh_config(&self) -> PathBuf {
-        self.at("ssh_config")
-    }
-    /// The throw-away sshd's host key.
-    pub fn known_hosts(&self) -> PathBuf {
-        self.at("known_hosts")
-    }
-    /// The daemon's configuration.
-    pub fn configuration(&self) -> PathBuf {
-        self.at("daypass.toml")
-    }
-    /// The policy: edit it and reload.
-    pub fn policy(&self) -> PathBuf {
-        self.at("policy.toml")
-    }
-    /// The client's state folder.
-    pub fn client_state(&self) -> PathBuf {
-        self.at("client")
-    }
-    /// The CA that the server's TLS certificate is from (PEM).
-    pub fn tls_ca(&self) -> PathBuf {
-        self.at("tls-ca.pem")
-    }
-    /// The registered key of alice or bob, for the day without an issuer.
-    pub fn emergency_key(&self, name: &str) -> PathBuf {
-        self.at("emergency").join(name)
-    }
-    /// What the daemon signs webhooks with.
-    pub fn webhook_secret(&self) -> PathBuf {
-        self.at("webhook.secret")
-    }
-    /// The password of everybody in this world.
-    pub fn password(&self) -> PathBuf {
-        self.at(person::PASSWORD_FILE)
-    }
-}
-
 impl World {
     /// Starts a world in `dir`, which is made where it is not there.
     ///
@@ -128,7 +60,7 @@ impl World {
     pub async fn start_with(dir: &Path, options: Options) -> Result<Self, Error> {
         files::claim(dir)?;
         let dir = fs::canonicalize(dir).map_err(files::failed("find", dir))?;
-        let files = Files { dir };
+        let files = Files::new(dir);
         let lock = lock(&files)?;
         forget(&files.env())?;
         let ports = ports::Remembered::read(&files.at("ports"));
@@ -304,7 +236,7 @@ fn lock(files: &Files) -> Result<File, Error> {
     files::write(&path, "")?;
     let file = File::open(&path).map_err(files::failed("open", &path))?;
     file.try_lock()
-        .map_err(|_| Error::Taken(files.dir.clone()))?;
+        .map_err(|_| Error::Taken(files.dir().to_owned()))?;
     Ok(file)
 }
 

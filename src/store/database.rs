@@ -7,7 +7,6 @@ use std::{
 
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection, SqlitePool,
-    migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -15,8 +14,6 @@ use tokio::time::{sleep, timeout};
 
 use super::{Error, schema};
 use crate::modes;
-
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
 
 /// How long a statement waits for somebody else's lock on the file.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -79,7 +76,7 @@ pub(super) async fn is_older(connection: &mut SqliteConnection) -> Result<bool, 
 
 /// Brings the tables up to date.
 pub(super) async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), Error> {
-    let migrated = MIGRATIONS.run_direct(None, connection, false).await;
+    let migrated = schema::MIGRATIONS.run_direct(None, connection, false).await;
     migrated.map_err(|error| match error {
         sqlx::migrate::MigrateError::Execute(error)
         | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => {

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
-use super::{Error, denials};
+use super::Error;
 use crate::{
     ca::Draft,
     ledger::{
@@ -53,7 +53,7 @@ impl Job {
             return Some(QueuedEvent::new(event, answer));
         };
         let refused = event.what.refused(&rejection);
-        match refused.filter(|what| denials::is_recorded(denials, what, at)) {
+        match refused.filter(|what| is_recorded(denials, what, at)) {
             Some(what) => Some(QueuedEvent::new(
                 Event { index, at, what },
                 Answer::Rejection(rejection, Box::new(answer)),
@@ -138,4 +138,12 @@ impl Answer {
             Self::Rejection(_, answer) => answer.refuse(error),
         }
     }
+}
+
+/// Whether this event is recorded: every one but a denial beyond the rate, which is counted here.
+pub(super) fn is_recorded(rate: &Mutex<DenialRate>, what: &EventKind, now: OffsetDateTime) -> bool {
+    let EventKind::Denied { who, reason, .. } = what else {
+        return true;
+    };
+    rate.lock().take(who, reason, now)
 }

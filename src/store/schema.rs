@@ -4,9 +4,14 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection, migrate::Migrator, sqlite::SqliteConnectOptions,
+};
 
-use super::{Error, database::MIGRATIONS};
+use super::Error;
+
+/// The steps from an empty database, or an older one, to the tables of this version.
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
 
 /// sqlx's own table. Its text is sqlx's, so only that it is a table is ours to say.
 const MIGRATIONS_TABLE: &str = "_sqlx_migrations";

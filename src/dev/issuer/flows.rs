@@ -53,7 +53,7 @@ struct Device {
 }
 
 /// An authorization request that is refused.
-pub(super) enum Refusal {
+pub(super) enum InvalidAuthorization {
     /// Shown to the person alone, because the redirect cannot be trusted.
     Page(&'static str),
     /// Told to the client by a redirect (RFC 6749, 4.1.2.1).
@@ -70,20 +70,24 @@ pub(super) struct SignedIn {
 
 impl Authorization {
     /// Checks the request's parameters.
-    pub(super) fn parse(parameters: &Parameters, now: OffsetDateTime) -> Result<Self, Refusal> {
+    pub(super) fn parse(
+        parameters: &Parameters,
+        now: OffsetDateTime,
+    ) -> Result<Self, InvalidAuthorization> {
         let value = |name: &str| parameters.text(name);
         if value("client_id") != CLIENT_ID {
-            return Err(Refusal::Page("unknown client_id"));
+            return Err(InvalidAuthorization::Page("unknown client_id"));
         }
-        let redirect = loopback_redirect(value("redirect_uri"))
-            .ok_or(Refusal::Page("redirect_uri must be http on loopback"))?;
+        let redirect = loopback_redirect(value("redirect_uri")).ok_or(
+            InvalidAuthorization::Page("redirect_uri must be http on loopback"),
+        )?;
         let refuse = |code: &str, description: &str| {
             let mut url = redirect.clone();
             url.query_pairs_mut()
                 .append_pair("error", code)
                 .append_pair("error_description", description)
                 .append_pair("state", value("state"));
-            Err(Refusal::Redirect(url))
+            Err(InvalidAuthorization::Redirect(url))
         };
         if value("response_type") != "code" {
             return refuse("unsupported_response_type", "only code is supported");

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     behaviour::Behaviour,
-    flows::{Authorization, CLIENT_ID, INTERVAL, Refusal, SIGN_IN_LIFETIME},
+    flows::{Authorization, CLIENT_ID, INTERVAL, InvalidAuthorization, SIGN_IN_LIFETIME},
     pages,
     parameters::Parameters,
     people::{self, Account},
@@ -198,8 +198,8 @@ async fn authorize(Shared(state): Shared<Arc<State>>, Query(query): Query<Parame
             let id = state.flows.lock().wait(authorization);
             page(StatusCode::OK, pages::sign_in(&id, &asked))
         }
-        Err(Refusal::Page(why)) => page(StatusCode::BAD_REQUEST, pages::message(why)),
-        Err(Refusal::Redirect(url)) => Redirect::to(url.as_str()).into_response(),
+        Err(InvalidAuthorization::Page(why)) => page(StatusCode::BAD_REQUEST, pages::message(why)),
+        Err(InvalidAuthorization::Redirect(url)) => Redirect::to(url.as_str()).into_response(),
     }
 }
 

@@ -5,7 +5,7 @@ use rcgen::{
     KeyPair, KeyUsagePurpose,
 };
 
-use super::Files;
+use super::paths::Files;
 use crate::dev::{Error, files};
 
 /// Makes `tls-ca.pem`, `tls.pem` and `tls.key` where one of them is missing.

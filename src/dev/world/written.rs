@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, net::TcpListener, path::Path};
 
-use super::{Files, NAME, Options};
+use super::{
+    options::{NAME, Options},
+    paths::Files,
+};
 use crate::{
     client::{self, state::State},
     dev::{

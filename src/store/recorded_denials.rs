@@ -1,10 +1,9 @@
 //! Denials: recorded one by one within a rate, counted beyond it (`ledger::denials`).
 
-use parking_lot::Mutex;
 use time::OffsetDateTime;
 
-use super::{Error, Store};
-use crate::ledger::{EventKind, denials::DenialRate, event::Denials};
+use super::{Error, Store, job::is_recorded};
+use crate::ledger::{EventKind, event::Denials};
 
 impl Store {
     /// Records a denial, cut to its bounds, or counts it beyond the rate. The count is recorded by
@@ -50,12 +49,4 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// Whether this event is recorded: every one but a denial beyond the rate, which is counted here.
-pub(super) fn is_recorded(rate: &Mutex<DenialRate>, what: &EventKind, now: OffsetDateTime) -> bool {
-    let EventKind::Denied { who, reason, .. } = what else {
-        return true;
-    };
-    rate.lock().take(who, reason, now)
 }

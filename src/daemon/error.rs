@@ -1,0 +1,117 @@
+//! Why a daemon does not start, reload or stop.
+
+use std::{io, net::SocketAddr, path::Path};
+
+use crate::{
+    ca, config, identity::issuer::SettingsError, ledger::checkpoint, modes, notify, operations,
+    policy, server, store,
+};
+
+/// Why a daemon does not start, reload or stop.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `daypass.toml`.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The policy file's content.
+    #[error(transparent)]
+    Policy(#[from] policy::Error),
+    /// A file that the configuration names.
+    #[error("failed to read {what} {file}: {problem}")]
+    File {
+        /// What it is for.
+        what: &'static str,
+        /// Its path.
+        file: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The TLS certificate or its key.
+    #[error("failed to load the TLS certificate: {0}")]
+    Tls(#[from] server::tls::Error),
+    /// A CA key file.
+    #[error(transparent)]
+    CaKey(#[from] ca::key::file::Error),
+    /// The CA keys together.
+    #[error(transparent)]
+    Ca(#[from] ca::Error),
+    /// The ledger's name.
+    #[error(transparent)]
+    Ledger(#[from] checkpoint::Error),
+    /// An issuer.
+    #[error(transparent)]
+    Issuers(#[from] SettingsError),
+    /// The state folder.
+    #[error("failed to open the state folder {folder}: {source}")]
+    State {
+        /// Its path.
+        folder: String,
+        /// Why.
+        source: modes::Problem,
+    },
+    /// A webhook.
+    #[error(transparent)]
+    Webhook(#[from] notify::SetUpError),
+    /// What webhooks have still to be told.
+    #[error("failed to open webhooks.json in {0}: {1}")]
+    Webhooks(String, #[source] io::Error),
+    /// The store.
+    #[error("failed to open the ledger: {0}")]
+    Store(#[from] store::Error),
+    /// The socket.
+    #[error("failed to listen on {address}: {source}; is another program there?")]
+    Listen {
+        /// What was configured.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// systemd's socket, signals.
+    #[error("failed to {0}: {1}")]
+    System(&'static str, io::Error),
+    /// The server.
+    #[error(transparent)]
+    Server(#[from] server::Error),
+    /// The recorder of metrics.
+    #[error("failed to set up metrics: {0}")]
+    Metrics(String),
+    /// Recording a new policy.
+    #[error(transparent)]
+    Operation(#[from] operations::Error),
+    /// What stayed as it was, and why.
+    #[error("kept what does not load as it was: {0}")]
+    Reload(String),
+    /// A bug.
+    #[error("the server ended unexpectedly")]
+    Panicked,
+    /// A bug, or the end of the machine's memory.
+    #[error("the ledger's writer ended unexpectedly")]
+    NoWriter,
+    /// The reason is in the log.
+    #[error("the daemon failed; its log says why")]
+    Logged,
+}
+
+impl Error {
+    pub(super) fn state(folder: &Path) -> impl Fn(modes::Problem) -> Self {
+        move |source| Self::State {
+            folder: folder.display().to_string(),
+            source,
+        }
+    }
+}
+
+/// `what: cause: its cause`, leaving out a cause that its parent has already quoted.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,288 @@
+//! A daemon that serves: its start, its reload and its end in order.
+
+use std::{
+    net::{SocketAddr, TcpListener as StdTcpListener},
+    sync::Arc,
+};
+
+use tokio::{
+    net::TcpListener,
+    task::{AbortHandle, JoinHandle},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    clock::now,
+    error::{Error, chain},
+    parts::{self, Parts},
+    state,
+};
+use crate::{
+    config::Config,
+    identity::Issuers,
+    notify::{Deliveries, Notifier},
+    operations::{Authority, authority},
+    server::{self, Server, Tls},
+    store::{Opening, Store},
+};
+
+/// Starts a daemon: reads keys and policy, opens the store, listens and serves. Issuers are fetched in the background,
+/// so that one that is down delays nobody else's start.
+///
+/// `listener` is a socket that was passed to this process; without one, `config.listen` is bound.
+///
+/// # Errors
+/// Whatever keeps it from serving; nothing is left running.
+pub async fn start(config: Config, listener: Option<StdTcpListener>) -> Result<Running, Error> {
+    start_with(config, listener, Opening::default()).await
+}
+
+/// [`start`], with what the operator says of this start.
+///
+/// # Errors
+/// And a ledger that is not there, or that the clock is behind.
+pub async fn start_with(
+    config: Config,
+    listener: Option<StdTcpListener>,
+    opening: Opening<'_>,
+) -> Result<Running, Error> {
+    let (parts, signer) = parts::load(&config)?;
+    let store = state::open(&config, signer, opening).await?;
+    let started = serve(config, parts, store.clone(), listener).await;
+    if started.is_err() {
+        store.close().await;
+    }
+    started
+}
+
+async fn serve(
+    config: Config,
+    parts: Parts,
+    store: Store,
+    passed: Option<StdTcpListener>,
+) -> Result<Running, Error> {
+    let (listener, address) = listen(&config, passed).await?;
+    let name = config.name.clone();
+    let notifier = Notifier::open(parts.receivers, &config.state, store.size())
+        .map_err(|error| Error::Webhooks(config.state.display().to_string(), error))?;
+    let authority = Authority::start(
+        authority::Parts {
+            server_name: name,
+            ca: parts.ca,
+            policy: parts.policy,
+            store,
+        },
+        now(),
+    )
+    .await?;
+    let authority = Arc::new(authority.notifying(notifier.clone()));
+    let schedule = config.webhook_schedule;
+    let deliveries = notifier.deliver(&authority.store, &config.name, schedule, now);
+    let server = Server {
+        authority: authority.clone(),
+        issuers: parts.issuers.clone(),
+        limits: config.limits.clone(),
+        tls: parts.tls.clone(),
+        metrics: parts.metrics,
+        metrics_public: config.metrics_public,
+    };
+    let stop = CancellationToken::new();
+    Ok(Running {
+        address,
+        authority,
+        tls: parts.tls,
+        config,
+        prefetch: prefetch(parts.issuers),
+        server: tokio::spawn(server.run(listener, stop.clone())),
+        stop: stop.drop_guard(),
+        deliveries,
+    })
+}
+
+/// A daemon that serves. Dropping it stops serving; [`Running::stop`] also closes the store in order.
+pub struct Running {
+    address: SocketAddr,
+    authority: Arc<Authority>,
+    tls: Option<Tls>,
+    config: Config,
+    prefetch: AbortHandle,
+    server: JoinHandle<Result<(), server::Error>>,
+    stop: DropGuard,
+    deliveries: Deliveries,
+}
+
+/// What a reload changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// The new policy's hash; `None` where the file is the one in force.
+    pub policy: Option<String>,
+    /// Whether the certificate is another one.
+    pub certificate: bool,
+    /// The sections of `daypass.toml` that changed and need a restart.
+    pub needs_restart: Vec<String>,
+}
+
+impl Running {
+    /// Where it listens (the port is known even where 0 was configured).
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it was started with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Who signs, decides and records.
+    pub fn authority(&self) -> &Arc<Authority> {
+        &self.authority
+    }
+
+    /// Reads policy and TLS certificate again. Each that is broken stays as it was; the other is replaced all the same.
+    /// `daypass.toml` is only compared: what changed in it is said to need a restart.
+    ///
+    /// # Errors
+    /// [`Error::Reload`] with every reason, joined.
+    pub async fn reload(&self) -> Result<Reloaded, Error> {
+        let mut reasons = Vec::new();
+        let mut keep = |error: Error| reasons.push(chain(&error));
+        let policy = self.reload_policy().await.unwrap_or_else(|error| {
+            keep(error);
+            None
+        });
+        let certificate = self.reload_certificate().unwrap_or_else(|error| {
+            keep(error);
+            false
+        });
+        let needs_restart = self.changed_sections().unwrap_or_else(|error| {
+            keep(error);
+            Vec::new()
+        });
+        if !reasons.is_empty() {
+            if policy.is_some() {
+                reasons.push("the new policy is in force all the same".to_owned());
+            }
+            return Err(Error::Reload(reasons.join("; ")));
+        }
+        Ok(Reloaded {
+            policy,
+            certificate,
+            needs_restart,
+        })
+    }
+
+    async fn reload_policy(&self) -> Result<Option<String>, Error> {
+        let policy = parts::read_policy(&self.config)?;
+        if policy.hash() == self.authority.policy().hash() {
+            return Ok(None);
+        }
+        let hash = policy.hash().to_owned();
+        self.authority.replace_policy(policy, now()).await?;
+        Ok(Some(hash))
+    }
+
+    fn reload_certificate(&self) -> Result<bool, Error> {
+        Ok(self.tls.as_ref().map_or(Ok(false), Tls::reload)?)
+    }
+
+    fn changed_sections(&self) -> Result<Vec<String>, Error> {
+        Ok(self.config.differences(&self.config.read_again()?))
+    }
+
+    /// Whether appends can work now.
+    pub fn is_ready(&self) -> bool {
+        self.authority.store.is_ready()
+    }
+
+    /// Accepts no more, finishes what is in flight (bounded by `limits.drain`), then leaves what webhooks have
+    /// still to be told to the next start, commits and closes the store.
+    ///
+    /// # Errors
+    /// Where the server had failed before.
+    pub async fn stop(self) -> Result<(), Error> {
+        let Self {
+            authority,
+            prefetch,
+            server,
+            stop,
+            deliveries,
+            ..
+        } = self;
+        prefetch.abort();
+        stop.disarm().cancel();
+        let outcome = server.await;
+        deliveries.stop().await;
+        authority.store.close().await;
+        outcome.map_err(|_| Error::Panicked)??;
+        Ok(())
+    }
+
+    /// As [`Running::stop`], after [`Running::failed`]: what still runs is cut.
+    pub(super) async fn close(self) {
+        self.prefetch.abort();
+        self.server.abort();
+        self.deliveries.stop().await;
+        self.authority.store.close().await;
+    }
+
+    /// Resolves when the server or the ledger's writer ends although nobody stopped it. Neither comes back by itself.
+    pub(super) async fn failed(&mut self) -> Error {
+        tokio::select! {
+            ended = &mut self.server => match ended {
+                Ok(Err(error)) => Error::Server(error),
+                Ok(Ok(())) | Err(_) => Error::Panicked,
+            },
+            () = self.authority.store.ended() => Error::NoWriter,
+        }
+    }
+}
+
+fn prefetch(issuers: Issuers) -> AbortHandle {
+    tokio::spawn(async move { issuers.prefetch().await }).abort_handle()
+}
+
+/// The socket and its address, which must be loopback where there is no TLS, whoever opened it.
+async fn listen(
+    config: &Config,
+    passed: Option<StdTcpListener>,
+) -> Result<(TcpListener, SocketAddr), Error> {
+    let opened = match passed {
+        Some(listener) => listener
+            .set_nonblocking(true)
+            .and_then(|()| TcpListener::from_std(listener)),
+        None => TcpListener::bind(config.listen).await,
+    };
+    let addressed = opened.and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (address, listener) = addressed.map_err(|source| Error::Listen {
+        address: config.listen,
+        source,
+    })?;
+    if config.tls.is_none() && !address.ip().is_loopback() {
+        return Err(server::Error::PlainText(address).into());
+    }
+    Ok((listener, address))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::dev::world::{Options, World};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_daemon_without_a_writer_ends_so_that_systemd_starts_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            without_sshd: true,
+            ..Options::default()
+        };
+        let mut world = World::start_with(folder.path(), options).await.unwrap();
+        world.stop_daemon().await.unwrap();
+        let config = Config::load(&world.files().configuration()).unwrap();
+        let mut running = start(config, None).await.unwrap();
+        running.authority.store.lose_writer();
+        assert!(matches!(running.failed().await, Error::NoWriter));
+        assert!(!running.is_ready());
+        running.close().await;
+    }
+}
