@@ -1,5 +1,5 @@
-//! Appends per second: callers that share commits (group commit) beside callers that each wait for
-//! a commit of their own.
+//! Appends per second: callers that share commits (group commit), and callers that each wait for a
+//! commit of their own.
 //!
 //! `cargo bench --bench ledger [FOLDER]`: the folder decides which disk is measured; without it,
 //! the current folder's.
@@ -25,7 +25,7 @@ use tokio::{sync::Mutex, task::JoinSet};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// How long each line is measured.
+/// The time that each line is measured.
 const SPAN: Duration = Duration::from_secs(2);
 
 #[tokio::main]
@@ -63,7 +63,7 @@ async fn measure(folder: &Path, callers: usize, alone: bool) -> Outcome<()> {
     let kind = if alone {
         "one for each append"
     } else {
-        "shared by the waiting callers"
+        "shared by whoever waits"
     };
     let [p50, p99] = [50, 99].map(|part| {
         times
@@ -82,7 +82,7 @@ async fn open(folder: &Path) -> Outcome<Store> {
     Ok(Store::open(folder, signer, started, OffsetDateTime::UNIX_EPOCH).await?)
 }
 
-/// One caller: appends until the end, one after the other. Returns how long each took.
+/// One caller: appends until the end, one after the other. Returns the latency of each append.
 async fn append(
     store: Store,
     turn: Option<Arc<Mutex<()>>>,

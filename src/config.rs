@@ -1,5 +1,6 @@
-//! `daypass.toml` -> the modules' own types, once. A file that is wrong anywhere is refused with its line and what to do.
-//! Secrets stand in it as paths or systemd credentials only. Nothing below `config` imports it.
+//! Reads `daypass.toml` into the modules' own types, once. Refuses an invalid file with its line
+//! and what to do. Secrets stand in it as paths or systemd credentials only. No module below
+//! `config` imports it.
 
 mod error;
 mod example;
@@ -31,7 +32,7 @@ impl Config {
     /// Reads and checks a configuration file.
     ///
     /// # Errors
-    /// [`Error::Read`] where it cannot be read, [`Error::Invalid`] for anything wrong in it.
+    /// Returns [`Error::Read`] if it cannot be read, and [`Error::Invalid`] if it is invalid.
     pub fn load(file: &Path) -> Result<Self, Error> {
         let text = modes::read_trusted_text(file, LONGEST).map_err(|source| Error::Read {
             file: file.display().to_string(),
@@ -48,7 +49,7 @@ impl Config {
     /// Checks a configuration's text. `origin` names it in errors.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with the line of the first thing that is wrong.
+    /// Returns [`Error::Invalid`] with the line of the first problem.
     pub fn parse(text: &str, origin: &str, around: &Surroundings) -> Result<Self, Error> {
         let read = || -> Result<Self, Problem> {
             let file: raw::File = toml::from_str(text)?;
@@ -58,7 +59,7 @@ impl Config {
         read().map_err(|problem| problem.in_file(text, origin))
     }
 
-    /// Loads the file that this came from as it is now.
+    /// Loads the same file again, as it is now.
     ///
     /// # Errors
     /// As [`Config::load`].
@@ -71,7 +72,7 @@ impl Config {
         format!("{}/ledger", self.name)
     }
 
-    /// Whether anybody is paged in an emergency.
+    /// True if at least one webhook takes pages.
     pub fn can_page(&self) -> bool {
         let takes = |webhook: &notify::Settings| {
             webhook

@@ -1,5 +1,5 @@
-//! Wires a configuration into a running daemon, reloads policy and certificate while it runs, and ends
-//! it in order.
+//! Wires a configuration into a running daemon, reloads policy and certificate while it runs, and
+//! ends it in order.
 //!
 //! [`start`] does all of it but signals and systemd, so that tests and the dev world run the same
 //! code.

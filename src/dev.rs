@@ -1,7 +1,9 @@
-//! The whole world on one machine: a loopback OIDC issuer, the daemon, a throw-away sshd, a receiver of webhooks, and a person without a browser.
+//! A whole dev world on one machine: a loopback OIDC issuer, the daemon, a throw-away sshd, a
+//! receiver of webhooks, and a person without a browser.
 //!
-//! For trying Daypass out and for tests. Everything listens on 127.0.0.1 only, and the people of this world sign in with a
-//! password that lies in the world's own folder: another user of the machine is not one of them.
+//! For trying Daypass out and for tests. Everything listens on 127.0.0.1 only, and the people of
+//! this world sign in with a password in the world's own folder, so other users of the machine
+//! cannot sign in.
 
 mod account;
 mod edge;

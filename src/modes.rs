@@ -38,7 +38,7 @@ pub enum Problem {
         /// Its mode.
         mode: u32,
     },
-    /// It is larger than such a file can be.
+    /// It is larger than a file of its kind can be.
     #[error("it is larger than {0} bytes: it is another kind of file")]
     TooLarge(u64),
     /// It is not text.
@@ -53,7 +53,7 @@ pub enum Problem {
 /// credential to root, and shows the service's right to it as the group's).
 ///
 /// # Errors
-/// [`Problem::Readable`], or [`Problem::Writable`] for its folder.
+/// Returns [`Problem::Readable`], or [`Problem::Writable`] for its folder.
 pub fn open_secret(path: &Path) -> Result<File, Problem> {
     expect_safe_parent(path)?;
     let file = File::open(path)?;
@@ -74,7 +74,7 @@ pub fn read_secret(path: &Path, limit: u64) -> Result<Zeroizing<String>, Problem
 /// Opens a file whose content the daemon obeys: only its owner may write to it, or to its folder.
 ///
 /// # Errors
-/// [`Problem::Writable`].
+/// Returns [`Problem::Writable`] if another user can write to it.
 pub fn open_trusted(path: &Path) -> Result<File, Problem> {
     expect_safe_parent(path)?;
     let file = File::open(path)?;
@@ -106,7 +106,7 @@ pub fn read_trusted_text(path: &Path, limit: u64) -> Result<String, Problem> {
 /// Opens a file of the daemon's own for writing, readable by its owner alone under any umask.
 ///
 /// # Errors
-/// The system's.
+/// Returns the system's error.
 pub fn create_own(path: &Path, if_there: IfThere) -> io::Result<File> {
     let file = File::options()
         .read(true)
@@ -125,11 +125,11 @@ pub fn create_own(path: &Path, if_there: IfThere) -> io::Result<File> {
 /// Makes a file of the daemon's own readable by its owner alone, and makes an empty one if there is
 /// none.
 ///
-/// A file that is there is not opened: closing it would end the locks that SQLite, in this same
+/// An existing file is not opened: closing it would end the locks that SQLite, in this same
 /// process, holds on it (fcntl(2), "Record locking").
 ///
 /// # Errors
-/// The system's.
+/// Returns the system's error.
 pub fn make_own(path: &Path) -> io::Result<()> {
     let wanted = || fs::Permissions::from_mode(0o600);
     match fs::metadata(path) {
@@ -144,7 +144,7 @@ pub fn make_own(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What [`create_own`] does with the content of a file that is there.
+/// What [`create_own`] does with the content of an existing file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IfThere {
     /// Keeps it.
@@ -157,7 +157,7 @@ pub enum IfThere {
 /// not help, for the daemon also makes files there.
 ///
 /// # Errors
-/// [`Problem::Writable`].
+/// Returns [`Problem::Writable`] if another user can write to it.
 pub fn expect_own_folder(folder: &Path) -> Result<(), Problem> {
     let metadata = fs::metadata(folder)?;
     if is_open_folder(&metadata, &Process::current()) {
@@ -228,7 +228,7 @@ fn read(file: File, limit: u64) -> Result<Vec<u8>, Problem> {
     }
 }
 
-/// Whom the system takes this process for.
+/// The user and the groups of this process.
 struct Process {
     user: u32,
     groups: BTreeSet<u32>,

@@ -1,11 +1,13 @@
-//! Telling people and programs outside what the ledger has recorded: webhooks, signed and retried; and the page that some
-//! roles demand before an emergency. Chat notifies, it never decides.
+//! Tells people and programs outside what the ledger has recorded, by signed and retried webhooks,
+//! and pages before an emergency if a role demands it. Webhooks notify, they never decide.
 //!
-//! **The ledger is the queue.** Nothing is put anywhere on the way to a pass. A worker per webhook follows the ledger from
-//! a cursor of its own and delivers at least once; `outbox` keeps cursor, pending deliveries and dead letters through a
-//! crash. A receiver that is slow or dead costs nobody anything but itself.
+//! **The ledger is the queue.** Issuing a pass writes nothing for webhooks. A worker per webhook
+//! follows the ledger from a cursor of its own and delivers at least once; `outbox` keeps cursor,
+//! pending deliveries and dead letters through a crash. A slow or dead receiver delays only its own
+//! deliveries.
 //!
-//! [`address`] keeps deliveries away from what only this machine can reach, `signature` lets receivers know them.
+//! [`address`] keeps deliveries away from addresses that only this machine can reach; `signature`
+//! lets receivers authenticate them.
 
 pub mod address;
 mod chat;
@@ -36,10 +38,10 @@ use crate::store::Store;
 use outbox::Outbox;
 use worker::Worker;
 
-/// Pages that may be on their way at a time.
+/// The most pages under way at a time.
 const PAGES: usize = 16;
 
-/// Everybody who is told something. Without a webhook it does nothing. Cheap to clone.
+/// All webhooks. Without one it does nothing. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Notifier {
     receivers: Arc<[Arc<Receiver>]>,
@@ -47,7 +49,7 @@ pub struct Notifier {
     pages: Arc<Semaphore>,
 }
 
-/// Deliveries that are being made. Dropping it ends them at once; nothing is lost by that.
+/// The running workers. Dropping it ends deliveries at once; the next start makes them again.
 #[derive(Debug)]
 pub struct Deliveries {
     workers: JoinSet<()>,
@@ -55,7 +57,8 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// Starts no more, notes what is answered within a second, and leaves the rest for the next start.
+    /// Starts no more deliveries, records those that are answered within a second, and leaves the
+    /// rest for the next start.
     pub async fn stop(self) {
         let Self { mut workers, stop } = self;
         stop.disarm().cancel();
@@ -63,18 +66,18 @@ impl Deliveries {
     }
 }
 
-/// How things stand with one webhook.
+/// The state of one webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryReport {
     /// Its name.
     pub name: String,
-    /// How many events it was told.
+    /// The number of deliveries that it took.
     pub delivered: u64,
-    /// How many it has still to be told.
+    /// The number of pending deliveries.
     pub pending: u64,
-    /// What was given up, oldest first.
+    /// The dead letters, oldest first.
     pub dead: Vec<DeadLetter>,
-    /// The last failure, where nothing was delivered since.
+    /// The last failure, if no delivery succeeded since.
     pub last_error: Option<String>,
 }
 
@@ -89,10 +92,10 @@ impl Default for Notifier {
 }
 
 impl Notifier {
-    /// Takes up what was left in `folder`; a new webhook starts at `head`, the ledger's size.
+    /// Loads the outbox in `folder`. A new webhook starts at `head`, the ledger's size.
     ///
     /// # Errors
-    /// Where the folder cannot be read or written.
+    /// Returns an error if the folder cannot be read or written.
     pub fn open(receivers: Vec<Receiver>, folder: &Path, head: u64) -> io::Result<Self> {
         let receivers: Arc<[_]> = receivers.into_iter().map(Arc::new).collect();
         let names: Vec<&str> = receivers.iter().map(|receiver| receiver.name()).collect();
@@ -107,7 +110,7 @@ impl Notifier {
         })
     }
 
-    /// Delivers until that is stopped, which must be before `store` is closed.
+    /// Starts the workers. They must be stopped before `store` is closed.
     pub fn deliver(
         &self,
         store: &Store,
@@ -137,17 +140,18 @@ impl Notifier {
         }
     }
 
-    /// Whether anybody would be paged.
+    /// True if at least one webhook takes pages.
     pub fn can_page(&self) -> bool {
         self.receivers
             .iter()
             .any(|it| it.takes(NotificationKind::Emergency))
     }
 
-    /// Pages everybody who takes emergencies and waits until one acknowledges, ten seconds at most; says who did.
+    /// Pages every webhook that takes emergencies and waits until one acknowledges, ten seconds at
+    /// most. Returns that webhook's name.
     ///
     /// # Errors
-    /// Nobody did: why, for each.
+    /// Returns the reason of each webhook if none acknowledged.
     pub async fn page(&self, server: &str, page: Page) -> Result<String, Unanswered> {
         let receivers = self.receivers.iter();
         let receivers: Vec<_> = receivers
@@ -169,7 +173,7 @@ impl Notifier {
         outcome
     }
 
-    /// How things stand, by the order of the configuration.
+    /// The state of each webhook, in the order of the configuration.
     pub fn reports(&self) -> Vec<DeliveryReport> {
         let report = |receiver: &Arc<Receiver>| {
             let name = receiver.name();
@@ -184,7 +188,7 @@ impl Notifier {
         self.receivers.iter().filter_map(report).collect()
     }
 
-    /// Lets dead letters be tried again; how many those are. None where there is no such webhook.
+    /// Tries dead letters again. Returns their number, or none if there is no such webhook.
     pub fn revive(&self, name: &str, which: Which, now: OffsetDateTime) -> Option<u64> {
         let outbox = self.outbox.as_ref()?;
         let count = outbox.change(name, |mailbox| mailbox.revive(which, now))?;
@@ -193,7 +197,7 @@ impl Notifier {
     }
 }
 
-/// A worker that panics is a bug; another takes over what its mailbox has.
+/// Replaces a worker that panics, which is a bug. The new one goes on from the mailbox.
 async fn watched(worker: Worker) {
     while let Err(panic) = tokio::spawn(worker.clone().run()).await {
         tracing::error!(%panic, webhook = worker.receiver.name(), "a bug: a webhook's worker panicked");

@@ -1,7 +1,8 @@
 //! Durable state, and the only writer of the ledger.
 //!
-//! Appends go to one writer task (`writer`) and come back when they are on disk; reads have connections of their own and
-//! see only what is committed. The folder holds `ledger.db`, `checkpoint` (what was last signed) and `lock`.
+//! Appends go to one writer task (`writer`) and return when they are on disk. Reads have
+//! connections of their own and see only what is committed. The folder holds `ledger.db`,
+//! `checkpoint` (the head that was signed last) and `lock`.
 
 mod database;
 mod error;
@@ -46,7 +47,7 @@ use replay::{Replayed, Unsigned};
 use signed::Signed;
 use writer::{Shared, State, Writer, closed};
 
-/// Writes that may wait before callers have to.
+/// The most writes in the queue. More callers wait until there is room.
 const QUEUE: usize = 1024;
 
 /// The most leaves that one read returns.
@@ -58,7 +59,7 @@ pub struct Store(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// `None` once closed.
+    /// None once closed.
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     state: watch::Receiver<State>,
@@ -69,12 +70,13 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens `folder/ledger.db` (SQLite), takes the lock against a second daemon, checks the whole ledger against what
-    /// was last signed (`folder/checkpoint`), starts the writer and appends `started` as its first event.
+    /// Opens `folder/ledger.db` (SQLite), takes the lock against a second daemon, checks the whole
+    /// ledger against the checkpoint that was signed last (`folder/checkpoint`), starts the writer
+    /// and appends `started` as its first event.
     ///
     /// # Errors
-    /// [`Error::Locked`] for the second daemon, [`Error::Tampered`] where the ledger is not the one that was signed,
-    /// [`Error::Unavailable`] where the disk does not do its part.
+    /// Returns [`Error::Locked`] for the second daemon, [`Error::Tampered`] if the ledger is not
+    /// the one that was signed, and [`Error::Unavailable`] if the disk or the database fails.
     pub async fn open(
         folder: &Path,
         signer: Signer,
@@ -84,10 +86,10 @@ impl Store {
         Self::open_with(folder, signer, started, now, Opening::default()).await
     }
 
-    /// [`Store::open`], with what the operator says of this start.
+    /// [`Store::open`], with the operator's choices for this start.
     ///
     /// # Errors
-    /// And [`Error::Start`] if the ledger is lost, or the clock is behind it.
+    /// As [`Store::open`], and [`Error::Start`] if the ledger is lost or the clock is behind it.
     pub async fn open_with(
         folder: &Path,
         signer: Signer,
@@ -181,11 +183,12 @@ impl Store {
         Ok((store, unsigned))
     }
 
-    /// Records the pass that `draft` will be: durable when it returns. The event is kept even if the caller is gone by then.
+    /// Records the pass that `draft` will be. The event is durable when this returns, and is kept
+    /// even if the caller is gone by then.
     ///
     /// # Errors
-    /// Then there is no receipt, so no pass. [`Error::Rejection`] where the standing is against it; the event is then its
-    /// refusal.
+    /// On an error there is no receipt, so no pass. Returns [`Error::Rejection`] if the ledger's
+    /// state forbids the pass; the event is the refusal then.
     pub async fn issue(
         &self,
         draft: Draft,
@@ -205,16 +208,19 @@ impl Store {
     /// Records any other event, and returns its index when it is durable.
     ///
     /// # Errors
-    /// The event may or may not be in the ledger. [`Error::Rejection`] where the standing is against it.
+    /// On an error the event may or may not be in the ledger. Returns [`Error::Rejection`] if the
+    /// ledger's state forbids it.
     pub async fn record(&self, what: EventKind, now: OffsetDateTime) -> Result<u64, Error> {
         let event = self.compose(|_| Ok(what), now).await?;
         Ok(event.index)
     }
 
-    /// Records the event that `compose` makes out of what stands just before it, and returns it when it is durable.
+    /// Records the event that `compose` makes from the ledger's state just before it, and returns
+    /// it when it is durable.
     ///
     /// # Errors
-    /// As [`Store::record`]; what `compose` is against is [`Error::Rejection`] and leaves no event.
+    /// As [`Store::record`]. If `compose` refuses, returns [`Error::Rejection`] and records no
+    /// event.
     pub async fn compose(
         &self,
         compose: impl FnOnce(&LedgerState) -> Result<EventKind, Rejection> + Send + 'static,
@@ -229,7 +235,8 @@ impl Store {
         .await
     }
 
-    /// What `look` sees of the standing after the last commit. Writers check it again; this is for showing.
+    /// Calls `look` with the ledger's state after the last commit. It is for showing; the writer
+    /// checks again.
     pub fn state<T>(&self, look: impl FnOnce(&LedgerState) -> T) -> T {
         look(self.0.shared.read().state())
     }
@@ -244,10 +251,11 @@ impl Store {
         answered.await.map_err(|_| closed())?
     }
 
-    /// A signed checkpoint over at least what is committed now; on disk before it is shown.
+    /// A signed checkpoint that covers at least what is committed now. It is on disk before this
+    /// returns.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where the file cannot be written.
+    /// Returns [`Error::Unavailable`] if the file cannot be written.
     pub async fn checkpoint(&self) -> Result<String, Error> {
         self.0.signed.sign(|| self.head()).await
     }
@@ -256,15 +264,16 @@ impl Store {
         self.0.state.borrow().head.clone()
     }
 
-    /// How many events are committed.
+    /// The number of committed events.
     pub fn size(&self) -> u64 {
         self.0.state.borrow().head.size()
     }
 
-    /// Leaves `[from, from + limit)` in order: (index, stored bytes); fewer at the end. At most 1000 at once.
+    /// The leaves `[from, from + limit)` in order, as (index, stored bytes); fewer at the end. At
+    /// most 1000 at once.
     ///
     /// # Errors
-    /// [`Error::Range`] where `from` is over the size.
+    /// Returns [`Error::Range`] if `from` is over the size.
     pub async fn entries(&self, from: u64, limit: u32) -> Result<Vec<(u64, Vec<u8>)>, Error> {
         let size = self.size();
         if from > size {
@@ -277,7 +286,7 @@ impl Store {
     /// The audit path of the leaf at `index` in the tree of the first `size` leaves.
     ///
     /// # Errors
-    /// [`Error::Range`] where there is no such leaf or no such size.
+    /// Returns [`Error::Range`] if there is no such leaf or no such size.
     pub async fn inclusion_proof(&self, index: u64, size: u64) -> Result<Vec<Hash>, Error> {
         self.prove(size, Plan::inclusion(index, size)).await
     }
@@ -285,7 +294,7 @@ impl Store {
     /// The proof that the first `old` leaves are the beginning of the first `new`.
     ///
     /// # Errors
-    /// [`Error::Range`] where `old` is over `new` or `new` over the size.
+    /// Returns [`Error::Range`] if `old` is over `new` or `new` over the size.
     pub async fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<Hash>, Error> {
         self.prove(new, Plan::consistency(old, new)).await
     }
@@ -302,7 +311,7 @@ impl Store {
         Ok(self.0.readers.acquire().await?)
     }
 
-    /// Waits until `holds` after some commit; false where the store was closed before.
+    /// Waits until `holds` after some commit. Returns false if the store was closed before.
     pub async fn until(&self, holds: impl Fn() -> bool) -> bool {
         let mut state = self.0.state.clone();
         while !holds() {
@@ -313,24 +322,25 @@ impl Store {
         true
     }
 
-    /// What everyone else checks this ledger's checkpoints with.
+    /// The key that verifies this ledger's checkpoints.
     pub fn verifier(&self) -> Verifier {
         self.0.signed.verifier()
     }
 
-    /// Whether appends can work now (readiness).
+    /// True if appends can work now (readiness).
     pub fn is_ready(&self) -> bool {
         let writer_lives = self.0.state.has_changed().is_ok();
         writer_lives && self.0.state.borrow().fault.is_none()
     }
 
-    /// Resolves when the writer has ended, by [`Store::close`] or by a bug: nothing can be appended from then on.
+    /// Resolves when the writer has ended, by [`Store::close`] or by a bug: nothing can be appended
+    /// from then on.
     pub async fn ended(&self) {
         let mut state = self.0.state.clone();
         while state.changed().await.is_ok() {}
     }
 
-    /// Ends the writer as a bug in it would.
+    /// Ends the writer as a bug in it would, for tests.
     #[cfg(test)]
     pub(crate) fn lose_writer(&self) {
         if let Some(writer) = self.0.writer.lock().as_ref() {
@@ -338,7 +348,9 @@ impl Store {
         }
     }
 
-    /// Records the denials that are only counted so far, takes nothing more, commits what waits, signs the head, moves the log into the database and releases the lock.
+    /// Closes the store in order: records the denials that were only counted so far, refuses new
+    /// writes, commits those in the queue, signs the head, moves the log into the database and
+    /// releases the lock.
     pub async fn close(&self) {
         self.record_last_denials().await;
         drop(self.0.jobs.lock().take());

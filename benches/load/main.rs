@@ -111,7 +111,7 @@ async fn measure(
     }
 }
 
-/// One caller with its own key and token, until the deadline; the latency of each pass it got.
+/// One caller with its own key and token, until the deadline. Returns the latency of each pass.
 fn call(
     served: &ServerFiles,
     algorithm: Algorithm,

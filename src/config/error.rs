@@ -7,27 +7,27 @@ use crate::modes;
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file itself.
+    /// The file cannot be read.
     #[error("failed to read {file}: {source}")]
     Read {
         /// Its path.
         file: String,
-        /// Why.
+        /// The reason.
         source: modes::Problem,
     },
-    /// What is in it.
+    /// Its content is invalid.
     #[error("{file}:{line}: {message}")]
     Invalid {
         /// Its path.
         file: String,
         /// From 1.
         line: usize,
-        /// What is wrong and what to do.
+        /// The problem and what to do.
         message: String,
     },
 }
 
-/// What is wrong, and where in the text.
+/// A problem, and its place in the text.
 #[derive(Debug)]
 pub(super) struct Problem {
     at: Range<usize>,
@@ -59,7 +59,7 @@ impl From<toml::de::Error> for Problem {
         } else {
             ""
         };
-        // The parser's advice may take several lines; an error is one.
+        // An error is one line; the parser's advice may have several.
         let message = error.message().replace('\n', ": ");
         Self::new(error.span().unwrap_or(0..0), format!("{message}{hint}"))
     }

@@ -1,4 +1,4 @@
-//! The commented files that `daypass init` writes. They load as they are.
+//! The commented files that `daypass init` writes. They are valid as they are.
 
 use std::net::SocketAddr;
 
@@ -10,22 +10,22 @@ pub const POLICY_FILE: &str = "policy.toml";
 const SERVER: &str = include_str!("example/daypass.toml");
 const POLICY: &str = include_str!("example/policy.toml");
 
-/// What differs between one example configuration and another.
+/// The values of an example configuration.
 #[derive(Clone, Debug)]
 pub struct Example {
     /// The host that users dial.
     pub name: String,
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: SocketAddr,
     /// The first issuer's URL.
     pub issuer: String,
-    /// And the client id it gave.
+    /// The client id that it gave.
     pub client_id: String,
     /// PEM file of the TLS certificate.
     pub certificate: String,
     /// PEM file of its key.
     pub key: String,
-    /// The file with the CA key's passphrase, where it has one.
+    /// The file with the CA key's passphrase, if it has one.
     pub passphrase_file: Option<String>,
     /// The state folder, if it is not left to systemd or beside the file.
     pub state: Option<String>,

@@ -18,7 +18,8 @@ pub(super) fn path(path: &Spanned<PathBuf>, around: &Surroundings) -> Result<Pat
     Ok(around.path(path.get_ref()))
 }
 
-/// The file of a systemd credential (systemd.exec(5), LoadCredential=); `instead` is the key for those without systemd.
+/// The file of a systemd credential (systemd.exec(5), LoadCredential=). `instead` is the key to use
+/// without systemd.
 pub(super) fn credential(
     name: &Spanned<String>,
     instead: &str,
@@ -40,7 +41,7 @@ pub(super) fn credential(
     Ok(folder.join(value))
 }
 
-/// The most bytes of a file of CA certificates: the system's whole bundle has a quarter of it.
+/// The most bytes of a file of CA certificates. The system's whole bundle has a quarter of that.
 const LONGEST_PEM: u64 = 1024 * 1024;
 
 pub(super) fn ca_certificates(

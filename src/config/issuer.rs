@@ -1,4 +1,4 @@
-//! `[[issuer]]` -> [`Settings`].
+//! Turns `[[issuer]]` into [`Settings`].
 
 use toml::Spanned;
 use url::Url;
@@ -6,7 +6,7 @@ use url::Url;
 use super::{error::Problem, files::ca_certificates, names, raw, surroundings::Surroundings};
 use crate::identity::{Binding, Settings, web_url};
 
-/// What a person's sign-in asks for where the file does not say.
+/// The scopes of a person's sign-in if the file does not set them.
 const DEFAULT_SCOPES: [&str; 2] = ["openid", "email"];
 
 pub(super) fn settings(
@@ -44,7 +44,8 @@ fn one(raw: &raw::Issuer, around: &Surroundings) -> Result<Settings, Problem> {
     })
 }
 
-/// People's sign-in carries its commitment in the nonce, machines' in the audience.
+/// Checks that the binding fits the kind of caller: a person's sign-in carries the commitment in
+/// the nonce, a machine's in the audience.
 fn binding_fits(raw: &raw::Issuer) -> Result<(), Problem> {
     let message = match (raw.binding.get_ref(), raw.interactive) {
         (Binding::Audience, true) => {
@@ -72,7 +73,7 @@ fn name(name: &Spanned<String>) -> Result<String, Problem> {
     ))
 }
 
-/// Kept exactly as written, for that is what tokens are compared with.
+/// The URL exactly as written, because tokens are compared with it.
 fn url(url: &Spanned<String>) -> Result<String, Problem> {
     let value = url.get_ref();
     let refuse = |why: &str| Problem::new(url.span(), format!("issuer url {value:?} {why}"));
@@ -103,7 +104,7 @@ fn client_id(client_id: &Spanned<String>) -> Result<String, Problem> {
     Ok(client_id.get_ref().clone())
 }
 
-/// `#` opens the commitment in a bound audience, so no configured one may hold it.
+/// Refuses `#` in an audience: it opens the commitment in a bound audience.
 fn audiences(raw: &raw::Issuer) -> Result<Vec<String>, Problem> {
     let Some(audiences) = &raw.audiences else {
         return Ok(vec![raw.client_id.get_ref().clone()]);

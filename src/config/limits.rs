@@ -1,4 +1,4 @@
-//! `[limits]` -> [`server::Limits`](crate::server::Limits), each within sane bounds.
+//! Turns `[limits]` into [`server::Limits`](crate::server::Limits), each within its bounds.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -7,9 +7,9 @@ use toml::Spanned;
 use super::{error::Problem, raw};
 use crate::server::{Limits, limits::Rate};
 
-/// A full-size token with what goes with it does not fit in less.
+/// The least that holds a full-size token and the rest of its message.
 const LEAST_MESSAGE: u64 = 32 * 1024;
-/// Some sixteen requests of the longest message at once.
+/// About sixteen requests of the longest message at once.
 const LEAST_UNPROVEN: u64 = 1024 * 1024;
 const MOST_UNPROVEN: u64 = 16 * 1024 * 1024 * 1024;
 const RATES: RangeInclusive<u64> = 1..=1_000_000;

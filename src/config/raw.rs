@@ -1,4 +1,5 @@
-//! `daypass.toml` as it is written: serde alone, with the places of what may be wrong. Meaning is in the sibling files.
+//! `daypass.toml` as it is written: serde alone, with the place of each value. The sibling files
+//! give it a meaning.
 
 use std::path::PathBuf;
 

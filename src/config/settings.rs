@@ -29,15 +29,15 @@ pub struct Config {
     pub ledger_key: PathBuf,
     /// At least one, with distinct names and URLs.
     pub issuers: Vec<identity::Settings>,
-    /// What callers may use.
+    /// The limits on callers.
     pub limits: Limits,
-    /// Whether `/metrics` answers callers that are not on loopback.
+    /// True if `/metrics` also answers callers that are not on loopback.
     pub metrics_public: bool,
-    /// What is logged, and how.
+    /// The level and format of the log.
     pub log: Log,
-    /// Who is told what the ledger records; with distinct names.
+    /// The webhooks, with distinct names.
     pub webhooks: Vec<notify::Settings>,
-    /// When what failed is told again. The file does not say; tests do.
+    /// The schedule of retries. The file does not set it; tests do.
     pub webhook_schedule: notify::Schedule,
     /// The file itself, to read it again.
     pub(super) origin: PathBuf,
@@ -61,7 +61,7 @@ pub struct CaKey {
     pub file: PathBuf,
     /// The file that holds the passphrase of an encrypted key (a systemd credential is a file too).
     pub passphrase: Option<PathBuf>,
-    /// The key's place in its life.
+    /// The stage of the key's life.
     pub state: KeyState,
 }
 
@@ -78,20 +78,20 @@ pub struct Log {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// What an operator must act on.
+    /// Faults that an operator must act on.
     Error,
-    /// And what may become that.
+    /// And what may become a fault.
     Warn,
     /// And every decision.
     #[default]
     Info,
-    /// And what helps to find a fault.
+    /// And details for finding a fault.
     Debug,
 }
 
 impl LogLevel {
-    /// The `tracing` filter: this level for Daypass, and of the libraries only warnings, for below that some of them
-    /// write headers and bodies, which hold tokens.
+    /// The `tracing` filter: this level for Daypass, and only warnings of libraries, because some
+    /// of them log headers and bodies, which hold tokens, at lower levels.
     pub fn filter(self) -> &'static str {
         match self {
             Self::Error => "error",

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// What the file's values are relative to.
+/// The folders that the file's values are relative to.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// The folder of the configuration file.
@@ -26,7 +26,7 @@ impl Surroundings {
         }
     }
 
-    /// Relative paths are relative to the file they stand in.
+    /// A path relative to the configuration file.
     pub(super) fn path(&self, path: &Path) -> PathBuf {
         self.folder.join(path)
     }

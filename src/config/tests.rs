@@ -51,7 +51,7 @@ fn a_small_file_gets_the_defaults() {
     assert!(issuer.interactive && !issuer.device_flow);
 }
 
-/// (what, text to replace, replacement, the exact error)
+/// (case, text to replace, replacement, the exact error)
 const REFUSED: &[(&str, &str, &str, &str)] = &[
     (
         "no TOML",
@@ -466,7 +466,8 @@ fn the_limits_that_the_example_shows_are_the_defaults() {
     );
 }
 
-/// A webhook over files that `folder` has, after the good file's 17 lines; `change` is (from, to) in it.
+/// A webhook whose files are in `folder`, after the 17 lines of the valid file. `change` is (from,
+/// to) in it.
 fn webhook(folder: &Path, change: (&str, &str)) -> Result<Config, String> {
     let section = "[[webhook]]\nname = \"chat\"\nurl_file = \"url\"\nsecret_file = \"secret\"\nevents = [\"emergency\"]\n\
                    networks = [\"10.1.2.3/32\"]\ntimeout = \"2s\"\n";

@@ -1,4 +1,5 @@
-//! The meaning of `daypass.toml`: each section to its domain type, or the first thing that is wrong with it.
+//! The meaning of `daypass.toml`: each section becomes its domain type, or the first problem in it
+//! is returned.
 
 use std::{
     collections::HashSet,
@@ -48,7 +49,7 @@ pub(super) fn config(
     Ok(config)
 }
 
-/// A host name or address as users write it after `https://`.
+/// A host name or address, as users write it after `https://`.
 fn server_name(name: &Spanned<String>) -> Result<String, Problem> {
     let value = name.get_ref();
     let label = |label: &str| {
@@ -90,7 +91,7 @@ fn listen(listen: &Spanned<String>, has_tls: bool) -> Result<SocketAddr, Problem
     Ok(address)
 }
 
-/// As written; else the unit's StateDirectory; else the folder `state` beside the file.
+/// The folder as written; else the unit's StateDirectory; else the folder `state` beside the file.
 fn state(state: Option<&Spanned<PathBuf>>, around: &Surroundings) -> Result<PathBuf, Problem> {
     match (state, &around.state_directory) {
         (Some(written), _) => path(written, around),

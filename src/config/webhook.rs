@@ -1,5 +1,5 @@
-//! `[[webhook]]` -> [`notify::Settings`](crate::notify::Settings). Secrets are read here, so that a file that does not hold
-//! one is refused with its line; what is in them is in no error.
+//! Turns `[[webhook]]` into [`notify::Settings`](crate::notify::Settings). Secrets are read here,
+//! so that a file without a secret is refused with its line. No error holds a secret.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -49,7 +49,7 @@ fn one(raw: &raw::Webhook, around: &Surroundings) -> Result<Settings, Problem> {
     })
 }
 
-/// It is a label in metrics and a word on the command line.
+/// The name. It is a label in metrics and a word on the command line.
 fn name(name: &Spanned<String>) -> Result<String, Problem> {
     let value = name.get_ref();
     let first = |first: char| first.is_ascii_alphanumeric();
@@ -150,13 +150,13 @@ fn timeout(raw: &raw::Webhook) -> Result<Duration, Problem> {
     limits::duration("timeout", &raw.timeout, DEFAULT_TIMEOUT, 1..=30)
 }
 
-/// A file of ours that nobody else may read.
+/// The text of a file that only this user may read.
 fn private_file(
     file: &Spanned<PathBuf>,
     key: &str,
     around: &Surroundings,
 ) -> Result<Zeroizing<String>, Problem> {
-    // A value in a path's place is not said again: it may be the secret itself.
+    // A value in a path's place is not repeated in the message: it may be the secret itself.
     let written = file.get_ref().to_string_lossy();
     if written.starts_with("whsec_") || written.contains("://") {
         let message = format!("{key} names a file: put the value into one, and its path here");
@@ -168,7 +168,7 @@ fn private_file(
     modes::read_secret(&path, LONGEST).map_err(|problem| refuse(problem.to_string()))
 }
 
-/// systemd has seen to who may read it.
+/// The text of a credential. systemd has restricted its readers.
 fn credential(
     name: &Spanned<String>,
     instead: &str,

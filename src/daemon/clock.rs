@@ -1,4 +1,4 @@
-//! Whether the wall clock goes on as the monotonic one does.
+//! Detects jumps of the wall clock against the monotonic clock.
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,13 @@ pub(super) fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
 }
 
-/// What a slow correction (NTP slew, leap seconds) may amount to between two looks.
+/// The most that a slow correction (NTP slew, leap second) changes between two checks.
 const TOLERANCE: time::Duration = time::Duration::seconds(60);
 
-/// How often to look.
+/// The interval of checks.
 pub(super) const PERIOD: Duration = Duration::from_secs(10);
 
-/// Both clocks, when they were last looked at.
+/// Both clocks at the last check.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watch {
     wall: OffsetDateTime,
@@ -31,7 +31,8 @@ impl Watch {
         Self { wall, monotonic }
     }
 
-    /// Looks again: how far the wall clock jumped meanwhile, ahead or back (negative), if it did.
+    /// Checks again. Returns how far the wall clock jumped since the last check, ahead or back
+    /// (negative), if it did.
     pub(super) fn jump(
         &mut self,
         wall: OffsetDateTime,
@@ -45,7 +46,7 @@ impl Watch {
     }
 }
 
-/// Tells the operator of a jump: decisions in between were made by a wrong clock, before or after it.
+/// Logs a jump: the decisions before or after it were made with a wrong clock.
 pub(super) fn warn(jump: time::Duration) {
     let seconds = jump.whole_seconds();
     let direction = match seconds > 0 {

@@ -19,11 +19,11 @@ pub enum Error {
     /// A file that the configuration names.
     #[error("failed to read {what} {file}: {problem}")]
     File {
-        /// What it is for.
+        /// Its special purpose.
         what: &'static str,
         /// Its path.
         file: String,
-        /// What is wrong and what to do.
+        /// The problem and what to do.
         problem: String,
     },
     /// The TLS certificate or its key.
@@ -46,13 +46,13 @@ pub enum Error {
     State {
         /// Its path.
         folder: String,
-        /// Why.
+        /// The reason.
         source: modes::Problem,
     },
     /// A webhook.
     #[error(transparent)]
     Webhook(#[from] notify::SetUpError),
-    /// What webhooks have still to be told.
+    /// The outbox of the webhooks.
     #[error("failed to open webhooks.json in {0}: {1}")]
     Webhooks(String, #[source] io::Error),
     /// The store.
@@ -61,9 +61,9 @@ pub enum Error {
     /// The socket.
     #[error("failed to listen on {address}: {source}; is another program there?")]
     Listen {
-        /// What was configured.
+        /// The configured address.
         address: SocketAddr,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// systemd's socket, signals.
@@ -78,7 +78,7 @@ pub enum Error {
     /// Recording a new policy.
     #[error(transparent)]
     Operation(#[from] operations::Error),
-    /// What stayed as it was, and why.
+    /// The parts that stayed as they were, and why.
     #[error("kept what does not load as it was: {0}")]
     Reload(String),
     /// A bug.

@@ -1,5 +1,5 @@
-//! What a daemon is made of, read from the files that the configuration names. Nothing is opened for writing here,
-//! so the same code answers `daypass serve --check`.
+//! The parts of a daemon, read from the files that the configuration names. Opens no file for
+//! writing, so the same code answers `daypass serve --check`.
 
 use std::path::Path;
 
@@ -37,12 +37,12 @@ pub(super) struct Parts {
     pub(super) receivers: Vec<Receiver>,
 }
 
-/// What `daypass serve --check` found in order.
+/// The result of `daypass serve --check`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Summary {
     /// The server's name.
     pub name: String,
-    /// Where it would listen.
+    /// The address that it would listen on.
     pub listen: String,
     /// Fingerprint of the key that would sign.
     pub ca_key: String,
@@ -54,10 +54,10 @@ pub struct Summary {
     pub issuers: Vec<String>,
 }
 
-/// Reads all that the daemon would read, and starts nothing.
+/// Reads every file that the daemon would read, and starts nothing.
 ///
 /// # Errors
-/// What would keep it from starting.
+/// Returns the reason that would keep it from starting.
 pub fn check(config: &Config) -> Result<Summary, Error> {
     let (parts, signer) = load(config)?;
     if config.state.exists() {
@@ -77,7 +77,7 @@ pub fn check(config: &Config) -> Result<Summary, Error> {
     })
 }
 
-/// The signer apart, for it goes to the store.
+/// The ledger's signer, which goes to the store.
 pub(super) fn load(config: &Config) -> Result<(Parts, Signer), Error> {
     let tls = config.tls.as_ref();
     let parts = Parts {
@@ -93,7 +93,7 @@ pub(super) fn load(config: &Config) -> Result<(Parts, Signer), Error> {
     Ok((parts, signer(config)?))
 }
 
-/// The policy, unless it demands pages where nobody would get them.
+/// The policy. Refuses one that demands pages if no webhook takes them.
 pub(super) fn read_policy(config: &Config) -> Result<Policy, Error> {
     let file = &*config.policy;
     let text = modes::read_trusted_text(file, LONGEST_POLICY)
@@ -122,7 +122,7 @@ fn ca(keys: &[CaKey]) -> Result<Ca, Error> {
     Ok(Ca::new(keys?)?)
 }
 
-/// The file's one line.
+/// The only line of the file.
 pub(crate) fn passphrase(file: &Path) -> Result<SecretString, Error> {
     let what = "passphrase";
     let text = modes::read_secret(file, LONGEST_PASSPHRASE)

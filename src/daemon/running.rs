@@ -26,21 +26,21 @@ use crate::{
     store::{Opening, Store},
 };
 
-/// Starts a daemon: reads keys and policy, opens the store, listens and serves. Issuers are fetched in the background,
-/// so that one that is down delays nobody else's start.
+/// Starts a daemon: reads keys and policy, opens the store, listens and serves. Issuers are fetched
+/// in the background, so that an unreachable one does not delay the start.
 ///
 /// `listener` is a socket that was passed to this process; without one, `config.listen` is bound.
 ///
 /// # Errors
-/// Whatever keeps it from serving; nothing is left running.
+/// Returns the reason that keeps it from serving. Nothing is left running.
 pub async fn start(config: Config, listener: Option<StdTcpListener>) -> Result<Running, Error> {
     start_with(config, listener, Opening::default()).await
 }
 
-/// [`start`], with what the operator says of this start.
+/// [`start`], with the operator's choices for this start.
 ///
 /// # Errors
-/// And a ledger that is not there, or that the clock is behind.
+/// As [`start`], and an error if the ledger is missing or the clock is behind it.
 pub async fn start_with(
     config: Config,
     listener: Option<StdTcpListener>,
@@ -99,7 +99,8 @@ async fn serve(
     })
 }
 
-/// A daemon that serves. Dropping it stops serving; [`Running::stop`] also closes the store in order.
+/// A daemon that serves. Dropping it stops serving; [`Running::stop`] also closes the store in
+/// order.
 pub struct Running {
     address: SocketAddr,
     authority: Arc<Authority>,
@@ -111,38 +112,38 @@ pub struct Running {
     deliveries: Deliveries,
 }
 
-/// What a reload changed.
+/// The changes of a reload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reloaded {
-    /// The new policy's hash; `None` where the file is the one in force.
+    /// The new policy's hash; none if the file is the one in force.
     pub policy: Option<String>,
-    /// Whether the certificate is another one.
+    /// True if the certificate changed.
     pub certificate: bool,
     /// The sections of `daypass.toml` that changed and need a restart.
     pub needs_restart: Vec<String>,
 }
 
 impl Running {
-    /// Where it listens (the port is known even where 0 was configured).
+    /// The address that it listens on, with the real port even if 0 was configured.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it was started with.
+    /// The configuration of its start.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Who signs, decides and records.
+    /// The authority that decides, records and signs.
     pub fn authority(&self) -> &Arc<Authority> {
         &self.authority
     }
 
-    /// Reads policy and TLS certificate again. Each that is broken stays as it was; the other is replaced all the same.
-    /// `daypass.toml` is only compared: what changed in it is said to need a restart.
+    /// Reads policy and TLS certificate again. A broken one stays as it was; the other is replaced.
+    /// `daypass.toml` is only compared: its changed sections need a restart.
     ///
     /// # Errors
-    /// [`Error::Reload`] with every reason, joined.
+    /// Returns [`Error::Reload`] with every reason, joined.
     pub async fn reload(&self) -> Result<Reloaded, Error> {
         let mut reasons = Vec::new();
         let mut keep = |error: Error| reasons.push(chain(&error));
@@ -189,16 +190,16 @@ impl Running {
         Ok(self.config.differences(&self.config.read_again()?))
     }
 
-    /// Whether appends can work now.
+    /// True if appends can work now.
     pub fn is_ready(&self) -> bool {
         self.authority.store.is_ready()
     }
 
-    /// Accepts no more, finishes what is in flight (bounded by `limits.drain`), then leaves what webhooks have
-    /// still to be told to the next start, commits and closes the store.
+    /// Accepts no more calls, finishes those in flight (within `limits.drain`), leaves pending
+    /// webhook deliveries to the next start, then commits and closes the store.
     ///
     /// # Errors
-    /// Where the server had failed before.
+    /// Returns an error if the server had failed before.
     pub async fn stop(self) -> Result<(), Error> {
         let Self {
             authority,
@@ -217,7 +218,7 @@ impl Running {
         Ok(())
     }
 
-    /// As [`Running::stop`], after [`Running::failed`]: what still runs is cut.
+    /// As [`Running::stop`], after [`Running::failed`]: aborts the parts that still run.
     pub(super) async fn close(self) {
         self.prefetch.abort();
         self.server.abort();
@@ -225,7 +226,8 @@ impl Running {
         self.authority.store.close().await;
     }
 
-    /// Resolves when the server or the ledger's writer ends although nobody stopped it. Neither comes back by itself.
+    /// Resolves when the server or the ledger's writer ends without [`Running::stop`]. Neither
+    /// starts again by itself.
     pub(super) async fn failed(&mut self) -> Error {
         tokio::select! {
             ended = &mut self.server => match ended {
@@ -241,7 +243,7 @@ fn prefetch(issuers: Issuers) -> AbortHandle {
     tokio::spawn(async move { issuers.prefetch().await }).abort_handle()
 }
 
-/// The socket and its address, which must be loopback where there is no TLS, whoever opened it.
+/// The socket and its address. Without TLS it must be loopback, also if another process opened it.
 async fn listen(
     config: &Config,
     passed: Option<StdTcpListener>,

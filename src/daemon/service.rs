@@ -24,19 +24,21 @@ use crate::{
     store::{Beginning, Opening},
 };
 
-/// What the operator says of a start.
+/// The operator's choices for a start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Begin a new ledger, instead of going on with the one that is there.
+    /// Begins a new ledger instead of continuing the existing one.
     pub new_ledger: bool,
-    /// Start although the clock is behind the ledger.
+    /// Starts although the clock is behind the ledger.
     pub accept_clock: bool,
 }
 
-/// Runs the daemon of a configuration file until SIGTERM or SIGINT; SIGHUP reloads. Sets up the process's log.
+/// Runs the daemon of a configuration file until SIGTERM or SIGINT; SIGHUP reloads. Sets up the
+/// process's log.
 ///
 /// # Errors
-/// [`Error::Config`] where the file is wrong; [`Error::Logged`] where anything after that failed, for the log has it.
+/// Returns [`Error::Config`] if the file is invalid, and [`Error::Logged`] if a later step failed,
+/// because the log has the reason.
 pub async fn run(config_file: &Path, options: Options) -> Result<(), Error> {
     let config = Config::load(config_file)?;
     log_to_stderr(&config.log);
@@ -47,9 +49,10 @@ pub async fn run(config_file: &Path, options: Options) -> Result<(), Error> {
     })
 }
 
-/// Lines on stderr, which systemd takes to the journal. A panic is a line too. A second call changes nothing.
+/// Logs lines to stderr, which systemd takes to the journal. A panic is a line too. A second call
+/// changes nothing.
 fn log_to_stderr(log: &Log) {
-    // Our own filters parse.
+    // The filters of [`LogLevel::filter`](crate::config::LogLevel::filter) parse.
     let Ok(subscriber) = server::log::subscriber(log.format, log.level.filter(), io::stderr) else {
         return;
     };
@@ -63,7 +66,7 @@ fn log_to_stderr(log: &Log) {
 }
 
 async fn serve(config: Config, options: Options) -> Result<(), Error> {
-    // Before anything slow, so that no signal finds the default action.
+    // Before any slow step, so that no signal finds the default action.
     let mut signals = Signals::install().map_err(|error| Error::System("handle signals", error))?;
     let listener = systemd::passed_listener()
         .map_err(|error| Error::System("take systemd's socket", error))?;
@@ -86,14 +89,14 @@ async fn serve(config: Config, options: Options) -> Result<(), Error> {
     systemd::stopping();
     tokio::select! {
         stopped = running.stop() => stopped?,
-        // At a terminal, a second Ctrl-C does not wait. The store bears it.
+        // At a terminal, a second Ctrl-C ends the process at once. The store survives that.
         _ = signals.interrupt.recv() => tracing::warn!("interrupted while stopping"),
     }
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Serves and reloads; gives the daemon back when a signal says stop.
+/// Serves and reloads. Returns the daemon when a signal stops it.
 async fn until_stopped(mut running: Running, signals: &mut Signals) -> Result<Running, Error> {
     let status = status(&running);
     tracing::info!(
@@ -112,7 +115,7 @@ async fn until_stopped(mut running: Running, signals: &mut Signals) -> Result<Ru
             _ = signals.interrupt.recv() => return Ok(running),
             _ = signals.hangup.recv() => reload(&running, &status).await,
             () = watchdog.tick() => {
-                // A store that cannot append is for systemd to restart.
+                // systemd restarts a daemon whose store cannot append.
                 if running.is_ready() {
                     systemd::alive();
                 }
@@ -188,7 +191,7 @@ impl Signals {
     }
 }
 
-/// Ticks where systemd watches, and never elsewhere.
+/// Ticks if systemd's watchdog is on; else never.
 struct Watchdog(Option<Interval>);
 
 impl Watchdog {

@@ -1,4 +1,4 @@
-//! The state folder: made for a server that has never run, and opened.
+//! Makes the state folder of a new server, and opens it.
 
 use std::{fs, os::unix::fs::DirBuilderExt, path::Path};
 
@@ -10,11 +10,11 @@ use crate::{
     store::{self, Beginning, Opening, Store},
 };
 
-/// Makes the state folder of a server that has never run, with an empty ledger in it; [`Beginning::Existing`] takes that.
-/// A ledger that is there stays as it is.
+/// Makes the state folder of a server that has never run, with an empty ledger in it, which
+/// [`Beginning::Existing`] accepts. An existing ledger stays as it is.
 ///
 /// # Errors
-/// What keeps the ledger key from being read or the folder from being written.
+/// Returns an error if the ledger key cannot be read or the folder cannot be written.
 pub async fn prepare(config: &Config) -> Result<(), Error> {
     let signer = parts::signer(config)?;
     folder(&config.state).map_err(Error::state(&config.state))?;
@@ -27,7 +27,7 @@ pub(super) async fn open(
     signer: checkpoint::Signer,
     opening: Opening<'_>,
 ) -> Result<Store, Error> {
-    // A folder that is missing is not made where a ledger is expected in it.
+    // A missing folder is not made if a ledger is expected in it.
     if opening.beginning != Beginning::Existing || config.state.exists() {
         folder(&config.state).map_err(Error::state(&config.state))?;
     }
@@ -35,7 +35,7 @@ pub(super) async fn open(
     Ok(Store::open_with(&config.state, signer, started, now(), opening).await?)
 }
 
-/// Makes the folder if it is missing, for its owner alone.
+/// Makes the folder for its owner alone, if it is missing.
 fn folder(path: &Path) -> Result<(), modes::Problem> {
     fs::DirBuilder::new()
         .recursive(true)

@@ -1,4 +1,5 @@
-//! What the service manager is told, and what it passes in. Without systemd all of it does nothing.
+//! Messages to the service manager, and the socket that it passes in. Without systemd all of it
+//! does nothing.
 
 use std::{
     io,
@@ -10,10 +11,10 @@ use listenfd::ListenFd;
 use parking_lot::Mutex;
 use sd_notify::NotifyState;
 
-/// The socket of `daypass.socket`, where one was passed (sd_listen_fds(3)).
+/// The socket of `daypass.socket`, if one was passed (sd_listen_fds(3)).
 ///
 /// # Errors
-/// Where more than one came, or it is not a TCP socket.
+/// Returns an error if there is more than one, or one that is not a TCP socket.
 pub(super) fn passed_listener() -> io::Result<Option<TcpListener>> {
     let mut passed = ListenFd::from_env();
     if passed.len() > 1 {
@@ -27,23 +28,23 @@ pub(super) fn passed_listener() -> io::Result<Option<TcpListener>> {
     passed.take_tcp_listener(0)
 }
 
-/// How often the watchdog wants to hear of us: thrice in the time after which it would kill.
+/// The interval of watchdog messages: a third of the time after which systemd kills the daemon.
 pub(super) fn watchdog_period() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|within| within / 3)
 }
 
-/// Keeps a long start from running into the manager's time limit, for as long as it goes on.
+/// Extends the manager's time limit during a long start, as long as the start makes progress.
 #[derive(Debug, Default)]
 pub(super) struct Progress(Mutex<Option<Instant>>);
 
-/// How long the manager is asked to wait for the next sign of progress.
+/// The time that the manager is asked to wait for the next report.
 const EXTENSION: Duration = Duration::from_secs(60);
 
-/// How often it is told at most.
+/// The least time between two reports.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 impl Progress {
-    /// So many events of the ledger were checked.
+    /// Reports the number of events of the ledger that were checked.
     pub(super) fn extend_timeout(&self, events: u64) {
         let mut told = self.0.lock();
         if told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
@@ -64,7 +65,7 @@ pub(super) fn ready(status: &str) {
 }
 
 pub(super) fn reloading() {
-    // systemd 253 and later want the time with it (sd_notify(3), RELOADING=1).
+    // systemd 253 and later need the time with it (sd_notify(3), RELOADING=1).
     let time = NotifyState::monotonic_usec_now().ok();
     let mut states = vec![NotifyState::Reloading];
     states.extend(time);

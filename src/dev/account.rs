@@ -1,8 +1,9 @@
 //! The account that the throw-away host lets in.
 //!
-//! For root on Linux it is `deploy`, an account of that host alone: its sshd runs in a mount namespace of its own, where
-//! `/etc/passwd` has one more line, and nothing of the machine is changed. So the name of the user who logs in is not the
-//! login, as it is with real hosts. For other users, who can start no sshd for another account, it is their own.
+//! For root on Linux it is `deploy`, an account that exists on that host alone: its sshd runs in a
+//! mount namespace, in which `/etc/passwd` has one more line. The machine itself is not changed. So
+//! the name of the user who logs in differs from the login, as with real hosts. Other users cannot
+//! start an sshd for another account, so for them it is their own account.
 
 use std::{
     ffi::OsString,
@@ -18,20 +19,21 @@ use super::{Error, files};
 /// The account's name.
 const NAME: &str = "deploy";
 
-/// Its home, as that host sees it: an empty folder of the machine, which the namespace puts another one over.
+/// Its home on that host: an empty folder of the machine, over which the namespace mounts another.
 const HOME: &str = "/run/daypass-dev";
 
-/// User ids are tried from here downwards: below those that systemd gives away, above those of people.
+/// The first user id to try, then downwards: below those that systemd allots, above those of
+/// people.
 const LAST_ID: u32 = 59_999;
 
 /// Enters the namespace and becomes the program: `unshare ... sh -c ENTER PASSWD HOME PROGRAM...`.
 const ENTER: &str =
     r#"mount --bind "$0" /etc/passwd && mount --bind "$1" "$2" && shift 2 && exec "$@""#;
 
-/// Whether this process can start a host with an account of its own: asked of the system once.
+/// True if this process can start a host with an account of its own. Tried once.
 static HAS_OWN: OnceLock<bool> = OnceLock::new();
 
-/// Who is let in, and as whom.
+/// The account that the host lets in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Account {
     /// The current user.
@@ -41,10 +43,10 @@ pub(super) enum Account {
 }
 
 impl Account {
-    /// What this process can offer.
+    /// The account that this process can offer.
     ///
     /// # Errors
-    /// If the system does not say who we are.
+    /// Returns an error if `id` does not name the current user.
     pub(super) fn find() -> Result<Self, Error> {
         if *HAS_OWN.get_or_init(can_have_own) {
             return Ok(Self::Own);
@@ -60,7 +62,7 @@ impl Account {
         }
     }
 
-    /// The logins that the host lets in: a pass decides which of them its holder has.
+    /// The logins that the host lets in. A pass names those of its holder.
     pub(super) fn logins(&self) -> Vec<&str> {
         match self {
             Self::Current(name) => vec![name],
@@ -68,10 +70,11 @@ impl Account {
         }
     }
 
-    /// The words that come before a program so that it runs where the account is known; its files go to `dir`.
+    /// The command words that start a program in a namespace that knows the account. Its files go
+    /// to `dir`.
     ///
     /// # Errors
-    /// If a file cannot be made.
+    /// Returns an error if a file cannot be made.
     pub(super) fn words(&self, dir: &Path) -> Result<Vec<OsString>, Error> {
         match self {
             Self::Current(_) => Ok(Vec::new()),
@@ -93,7 +96,7 @@ impl Account {
     }
 }
 
-/// Root, and a kernel that gives mount namespaces.
+/// True for root, on a kernel that gives mount namespaces.
 fn can_have_own() -> bool {
     let root = id("-u").is_ok_and(|id| id == "0");
     let script = r#"mount --bind /etc/passwd /etc/passwd"#;
@@ -109,7 +112,7 @@ fn can_have_own() -> bool {
     root && tried().is_ok_and(|status| status.success())
 }
 
-/// The host's `/etc/passwd` and the account's home.
+/// Makes the host's `/etc/passwd` and the account's home.
 fn make(dir: &Path) -> Result<(PathBuf, PathBuf), Error> {
     let (passwd, home) = (dir.join("passwd"), dir.join("home"));
     let (text, id) = accounts(&files::read(Path::new("/etc/passwd"))?);
@@ -121,7 +124,8 @@ fn make(dir: &Path) -> Result<(PathBuf, PathBuf), Error> {
     Ok((passwd, home))
 }
 
-/// The machine's accounts and ours, and our user id. No password fits `*`, and it does not lock the account either.
+/// The machine's accounts and the new one, and its user id. `*` matches no password, and does not
+/// lock the account either.
 fn accounts(machine: &str) -> (String, u32) {
     let ours = format!("{NAME}:");
     let others: Vec<&str> = machine
@@ -145,7 +149,7 @@ fn accounts(machine: &str) -> (String, u32) {
     (text, id)
 }
 
-/// A folder of the machine's that everybody may enter, made where it is missing.
+/// Makes a folder of the machine that every user may enter, if it is missing.
 pub(super) fn make_public_folder(path: &Path) -> Result<(), Error> {
     let made = fs::DirBuilder::new()
         .recursive(true)

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::{RngCore, rngs::OsRng};
 use time::OffsetDateTime;
 
-/// Where this module reads the clock.
+/// The time; the one place of this module that reads the clock.
 #[expect(
     clippy::disallowed_methods,
     reason = "the issuer of a dev world is an edge: it stamps its tokens with the time"

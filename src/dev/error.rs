@@ -2,20 +2,20 @@
 
 use std::{io, path::PathBuf};
 
-/// Why a part of the world does not start or does not do its part.
+/// Why a part of the world does not start or fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file of the world's folder.
+    /// A file of the world's folder cannot be read or written.
     #[error("failed to {doing} {}", path.display())]
     File {
-        /// What was tried: "write", "read".
+        /// The action that failed: "write", "read".
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A socket or a process of ours.
+    /// A socket or a process of the world fails.
     #[error("failed to {0}")]
     System(&'static str, #[source] io::Error),
     /// A key could not be made.
@@ -24,16 +24,16 @@ pub enum Error {
     /// Two worlds cannot share a folder.
     #[error("another world runs in {}: stop it, or name another folder", .0.display())]
     Taken(PathBuf),
-    /// The daemon does not start or had failed.
+    /// The daemon does not start, or failed while it ran.
     #[error("failed to {0} the daemon")]
     Daemon(
         &'static str,
         #[source] Box<dyn std::error::Error + Send + Sync>,
     ),
-    /// A path of the world cannot stand in an ssh configuration.
+    /// A path of the world cannot be written in an ssh configuration.
     #[error("failed to write ssh_config")]
     Ssh(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The headless person got stuck.
+    /// The headless person cannot go on.
     #[error("failed to sign in: {0}")]
     Person(String),
 }

@@ -1,4 +1,4 @@
-//! The files of a dev world: in folders of 0700, themselves 0600; keys are made once and kept.
+//! The files of a dev world: mode 0600, in folders of mode 0700. Keys are made once and kept.
 
 use std::{
     fs, io,
@@ -12,10 +12,10 @@ use ssh_key::{Algorithm, LineEnding, PrivateKey};
 
 use super::{Error, random_text};
 
-/// Makes a folder, and those above it, for us alone; one that is there is not changed.
+/// Makes a folder, and those above it, for this user alone. A folder that exists is not changed.
 ///
 /// # Errors
-/// If it cannot be made, or if other users can write to the one that is there.
+/// Returns an error if it cannot be made, or if other users can write to the one that exists.
 pub(super) fn make_folder(path: &Path) -> Result<(), Error> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -30,11 +30,11 @@ pub(super) fn make_folder(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The file that says whose folder it is.
+/// The file that marks a folder as a world's.
 const MARK: &str = ".daypass-dev";
 
-/// Makes a world's folder, or takes one that was a world's before, or holds nothing but a policy, which is kept: nothing
-/// of the user's is replaced.
+/// Makes a world's folder, or takes one that was a world's before or holds nothing but a policy.
+/// The policy is kept: no file of the user's is replaced.
 ///
 /// # Errors
 /// As [`make_folder`], or if it holds other files.
@@ -54,7 +54,7 @@ fn is_policy(entry: &fs::DirEntry) -> bool {
     entry.file_name() == "policy.toml"
 }
 
-/// Writes a file that only we can read, replacing what was there.
+/// Writes a file that only this user can read. Replaces one that exists.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::OpenOptions::new()
         .write(true)
@@ -71,7 +71,8 @@ pub(super) fn read(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(failed("read", path))
 }
 
-/// The Ed25519 key in `path`, made where there is none; its public half in OpenSSH form, which lies beside it in `.pub`.
+/// Makes an Ed25519 key in `path` if there is none, and writes its public half beside it in `.pub`.
+/// Returns the public half in OpenSSH form.
 pub(super) fn keep_key(path: &Path, comment: &str) -> Result<String, Error> {
     if !path.exists() {
         let mut key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519)
@@ -95,7 +96,7 @@ pub(super) fn keep_key(path: &Path, comment: &str) -> Result<String, Error> {
     Ok(public)
 }
 
-/// The random text in `path`, made where there is none.
+/// The random text in `path`. Makes it if there is none.
 pub(super) fn keep_secret(path: &Path) -> Result<String, Error> {
     if !path.exists() {
         write(path, &format!("{}\n", random_text()))?;

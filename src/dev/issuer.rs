@@ -1,9 +1,9 @@
-//! A real OpenID Connect issuer on loopback: discovery, keys, the authorization code flow with PKCE,
-//! and the device flow.
+//! A real OpenID Connect issuer on loopback: discovery, keys, the authorization code flow with
+//! PKCE, and the device flow.
 //!
 //! It serves `daypass dev` and every test that needs tokens. It can misbehave ([`Behaviour`]) and
-//! signs any claims for any caller in this process ([`Issuer::sign_raw`]), so it must never listen on
-//! anything but loopback.
+//! signs any claims for any caller in this process ([`Issuer::sign_raw`]), so it must never listen
+//! on anything but loopback.
 
 mod behaviour;
 mod flows;
@@ -50,8 +50,8 @@ impl Issuer {
         Self::start_on(listener, None).await
     }
 
-    /// Starts an issuer on `listener`, which must be bound to loopback. With a `password`, a sign-in
-    /// needs that password.
+    /// Starts an issuer on `listener`, which must be bound to loopback. With a `password`, a
+    /// sign-in needs that password.
     ///
     /// # Errors
     /// Returns an error if the listener is unusable or not on loopback.
@@ -79,8 +79,8 @@ impl Issuer {
         }
     }
 
-    /// Answers again at the same address, with the keys and sessions that it had. Returns false if it
-    /// was not stopped.
+    /// Answers again at the same address, with the keys and sessions that it had. Returns false if
+    /// it was not stopped.
     ///
     /// # Errors
     /// Returns an error if another process has taken the port meanwhile.
@@ -161,8 +161,8 @@ impl Issuer {
         self.state.sign(algorithm, claims)
     }
 
-    /// Signs any payload under any header, with the key that the header's `alg` names. The signature
-    /// is empty if the issuer has no key for that `alg`.
+    /// Signs any payload under any header, with the key that the header's `alg` names. The
+    /// signature is empty if the issuer has no key for that `alg`.
     pub fn sign_raw(&self, header: &Value, payload: &[u8]) -> String {
         self.state.sign_raw(header, payload)
     }

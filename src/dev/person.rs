@@ -1,7 +1,9 @@
-//! A person without a browser: follows an issuer's forms and redirects until somebody is signed in.
+//! A person without a browser: follows an issuer's forms and redirects until the person is signed
+//! in.
 //!
-//! It types a name and a password into whatever asks for them and agrees to everything, so it refuses every URL that is not
-//! on loopback. It has no scripts, no styles and no memory beyond one sign-in.
+//! It types a name and a password into every form that asks for them and agrees to everything, so
+//! it refuses every URL that is not on loopback. It has no scripts, no styles and no memory beyond
+//! one sign-in.
 
 mod cookies;
 mod form;
@@ -22,17 +24,17 @@ pub const PASSWORD_FILE: &str = "password";
 
 /// More pages than any sign-in has.
 const STEPS: usize = 20;
-/// For one page.
+/// Deadline for one page.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Somebody who can sign in.
+/// A person who can sign in.
 #[derive(Clone)]
 pub struct Person {
     name: String,
     password: String,
 }
 
-/// Where a walk through the pages ended.
+/// The end of a walk through the pages.
 enum End {
     /// Redirected off the issuer, to the client.
     Client(Url),
@@ -52,7 +54,7 @@ impl Person {
     /// A person of the dev world whose folder `$DAYPASS_DEV` names.
     ///
     /// # Errors
-    /// Where the variable is not set or the world's password cannot be read.
+    /// Returns an error if the variable is not set or the world's password cannot be read.
     pub fn of_dev_world(name: &str) -> Result<Self, Error> {
         let Some(dir) = std::env::var_os(WORLD_VARIABLE) else {
             return Err(Error::Person(format!(
@@ -68,10 +70,12 @@ impl Person {
         Ok(Self::new(name, password.trim()))
     }
 
-    /// Signs in from an authorization URL, and hands the answer to the client's loopback port as a browser would.
+    /// Signs in from an authorization URL, and hands the answer to the client's loopback port as a
+    /// browser would.
     ///
     /// # Errors
-    /// Where a URL is not on loopback, the person is not known, or the client answers with an error.
+    /// Returns an error if a URL is not on loopback, the person is not known, or the client answers
+    /// with an error.
     pub async fn browse(&self, authorization_url: &str) -> Result<(), Error> {
         let mut browser = Browser::new()?;
         match self.walk(&mut browser, authorization_url).await? {
@@ -125,7 +129,7 @@ impl Person {
     }
 }
 
-/// An HTTP client with cookies that goes to loopback only and follows nothing by itself.
+/// An HTTP client with cookies that goes to loopback only and follows no redirect by itself.
 struct Browser {
     client: Client,
     cookies: Cookies,
@@ -185,7 +189,7 @@ fn demand_loopback(url: &Url) -> Result<(), Error> {
     )))
 }
 
-/// Where a redirect goes; None for any other answer.
+/// The target of a redirect; none for any other answer.
 fn location(url: &Url, answer: &Response) -> Result<Option<Url>, Error> {
     if !answer.status().is_redirection() {
         return Ok(None);
@@ -211,7 +215,7 @@ fn stuck(why: &str) -> Error {
     Error::Person(why.to_owned())
 }
 
-/// Without the URL, which may carry a code.
+/// A message without the URL, because the URL may carry a code.
 fn failed(error: &reqwest::Error) -> Error {
     let mut message = "no answer".to_owned();
     let mut source = std::error::Error::source(error);

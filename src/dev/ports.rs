@@ -8,7 +8,7 @@ use std::{
 
 use super::{Error, files};
 
-/// A listener on `wish` where that port is free, else on any free port.
+/// A listener on the port `wish` if it is free, else on any free port.
 pub(super) fn listen(wish: Option<u16>) -> Result<TcpListener, Error> {
     let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let listener: io::Result<TcpListener> = match wish {
@@ -31,7 +31,8 @@ pub(super) fn free(wish: Option<u16>) -> Result<u16, Error> {
     of(&listen(wish)?)
 }
 
-/// The ports that a world had last time: a terminal that read its `env` then goes on working.
+/// The ports that a world had last time. They are used again, so that a terminal that read its
+/// `env` then goes on working.
 #[derive(Default)]
 pub(super) struct Remembered {
     pub(super) issuer: Option<u16>,
@@ -41,7 +42,7 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
-    /// What `path` has; nothing where there is no such file.
+    /// Reads `path`; no ports if there is no such file.
     pub(super) fn read(path: &Path) -> Self {
         let text = fs::read_to_string(path).unwrap_or_default();
         let port = |name: &str| {

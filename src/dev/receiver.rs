@@ -1,5 +1,5 @@
-//! A real receiver of webhooks on loopback. It serves `daypass dev` and every test that needs one, and
-//! can misbehave as receivers do ([`Behaviour`]).
+//! A real receiver of webhooks on loopback. It serves `daypass dev` and every test that needs one,
+//! and can misbehave as receivers do ([`Behaviour`]).
 
 use std::{
     io,

@@ -1,8 +1,9 @@
-//! A throw-away sshd on loopback: it takes passes of one CA and nothing else, and none that its revocation
-//! list names. For root on Linux the login is `deploy`, an account that this host alone has (`root` is let in too, with a
-//! pass for it); else it is the current user.
+//! A throw-away sshd on loopback: it takes passes of one CA and nothing else, and none that its
+//! revocation list names. For root on Linux the login is `deploy`, an account that exists on this
+//! host alone (`root` is let in too, with a pass for it). For other users it is the current user.
 //!
-//! It ends with this process, however that ends: a small shell beside it waits for a pipe to close.
+//! It ends with this process, even if that is killed: a small shell beside it waits for a pipe to
+//! close.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -24,19 +25,21 @@ use super::{
 };
 use crate::ssh::krl::Krl;
 
-/// How long a fresh sshd may take until it answers.
+/// Deadline for a new sshd to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two attempts to connect to an sshd that is starting.
+/// Delay between two attempts to connect to an sshd that is starting.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Free ports that are tried: another process can take one between our look and sshd's bind.
+/// The number of free ports to try: another process can take one before sshd binds it.
 const ATTEMPTS: usize = 5;
 
-/// Keeps sshd (which takes the shell's place, through all that leads to it, and thus its pid) from outliving us: the pipe closes when our process ends.
-/// A line on the pipe says that we end it ourselves.
+/// A shell script that ends sshd when this process ends, because the pipe closes then. sshd
+/// replaces the shell and thus has its pid. A line on the pipe says that this process ends sshd
+/// itself.
 const WRAPPER: &str = r#"exec 3<&0 </dev/null; (read -r _ <&3 || kill -TERM $$) & exec "$@" 3<&-"#;
 
-/// A running sshd. Dropping it ends the process; sessions end with their clients. On a busy machine the port may answer
-/// for milliseconds more: a child that sshd forked for a connection holds the listening socket until it first runs.
+/// A running sshd. Dropping it ends the process; sessions end with their clients. On a busy machine
+/// the port may answer for some milliseconds more: a child that sshd forked for a connection holds
+/// the listening socket until it first runs.
 pub struct Sshd {
     child: Child,
     port: u16,
@@ -47,7 +50,7 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// Where the system's sshd is: it must be started by its absolute path.
+    /// The path of the system's sshd. It must be started by its absolute path.
     pub fn find() -> Option<PathBuf> {
         let usual = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -58,11 +61,12 @@ impl Sshd {
             .find(|program| program.is_absolute() && program.is_file())
     }
 
-    /// Starts `program` with its files in `dir` (the host key there is kept) and waits until it answers.
-    /// `ca_keys` are the trusted user CAs in OpenSSH form, one a line; `port` is taken where it is free.
+    /// Starts `program` with its files in `dir` (the host key there is kept) and waits until it
+    /// answers. `ca_keys` are the trusted user CAs in OpenSSH form, one a line. `port` is used if
+    /// it is free.
     ///
     /// # Errors
-    /// Where it does not answer within ten seconds; the message has what it logged.
+    /// Returns an error with sshd's log if it does not answer within ten seconds.
     pub async fn start(
         program: &Path,
         dir: &Path,
@@ -70,7 +74,8 @@ impl Sshd {
         port: Option<u16>,
     ) -> Result<Self, Error> {
         if account::id("-u")? == "0" {
-            // sshd as root refuses to start without it (Debian makes it in its init script, which containers never run).
+            // sshd as root refuses to start without it. Debian makes it in its init script, which
+            // containers never run.
             account::make_public_folder(Path::new("/run/sshd"))?;
         }
         files::make_folder(dir)?;
@@ -80,7 +85,7 @@ impl Sshd {
         let (user, enter) = (account.name().to_owned(), account.words(dir)?);
         let krl = dir.join("krl");
         if !krl.exists() {
-            put_krl(&krl, &nobody()?)?;
+            put_krl(&krl, &empty_krl()?)?;
         }
         let log = dir.join("sshd.log");
         let mut wish = port;
@@ -109,7 +114,7 @@ impl Sshd {
         Err(Error::System("start sshd", io::Error::other(said)))
     }
 
-    /// Where it listens on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -117,7 +122,7 @@ impl Sshd {
     /// The login name for passes to a host that this process starts.
     ///
     /// # Errors
-    /// If the system does not say who we are.
+    /// Returns an error if `id` does not name the current user.
     pub fn login() -> Result<String, Error> {
         Ok(Account::find()?.name().to_owned())
     }
@@ -132,17 +137,18 @@ impl Sshd {
         &self.host_key
     }
 
-    /// What it has logged so far: a line per login carries the pass's key id and serial.
+    /// Its log so far. It has a line per login with the pass's key id and serial.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// The file that says which passes are refused. sshd reads it anew at each login.
+    /// The revocation list. sshd reads it at each login.
     pub fn krl(&self) -> &Path {
         &self.krl
     }
 
-    /// Waits for the banner; false where the process ended (its port was taken, say) or never answers.
+    /// Waits for the banner. Returns false if the process ended (for example, because another
+    /// process took its port) or does not answer in time.
     async fn answers(&mut self) -> bool {
         let deadline = Instant::now() + PATIENCE;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
@@ -163,19 +169,18 @@ impl Sshd {
     }
 }
 
-/// Puts a revocation list in the place of the one that is there, at once and whole: an sshd that found half a list would
-/// refuse everyone.
+/// Replaces the revocation list atomically: an sshd that found half a list would refuse everyone.
 ///
 /// # Errors
-/// Where the file cannot be written; the old one then stays.
+/// Returns an error if the file cannot be written. The old one stays then.
 pub fn put_krl(path: &Path, krl: &[u8]) -> Result<(), Error> {
     let fresh = path.with_extension("new");
     fs::write(&fresh, krl).map_err(files::failed("write", &fresh))?;
     fs::rename(&fresh, path).map_err(files::failed("write", path))
 }
 
-/// A list that refuses no pass; an empty file would too, but no file at all refuses everyone.
-fn nobody() -> Result<Vec<u8>, Error> {
+/// A list that refuses no pass. Without a file, sshd refuses everyone.
+fn empty_krl() -> Result<Vec<u8>, Error> {
     let published = Krl::new(0, 0, []).publish();
     published.map_err(|error| Error::System("make a revocation list", io::Error::other(error)))
 }
@@ -183,10 +188,10 @@ fn nobody() -> Result<Vec<u8>, Error> {
 impl Drop for Sshd {
     fn drop(&mut self) {
         if let Some(pipe) = self.child.stdin.as_mut() {
-            // Where the shell is gone there is nothing to tell.
+            // If the shell has ended, it needs no message.
             let _ = pipe.write_all(b"\n");
         }
-        // It is our own child: killing it fails only where it has ended already.
+        // It is a child of this process: killing it fails only if it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -233,7 +238,8 @@ fn configuration(dir: &Path, logins: &[&str], port: u16, has_penalties: bool) ->
     text
 }
 
-/// Whether this sshd punishes addresses for refused logins (since 9.8; older ones refuse the keyword).
+/// True if this sshd penalizes addresses for refused logins (since 9.8; older ones refuse the
+/// keyword).
 fn has_penalties(program: &Path) -> bool {
     let output = Command::new(program).arg("-V").output();
     let said = output

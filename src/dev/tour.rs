@@ -1,4 +1,5 @@
-//! The tour that `daypass demo` gives: real commands in a fresh world, each checked against what was promised about it.
+//! The tour that `daypass demo` gives: real commands in a fresh world, each checked against its
+//! description.
 
 use std::{
     ffi::OsStr,
@@ -12,10 +13,10 @@ use tokio::process::Command;
 
 use super::{Error, World};
 
-/// For one command.
+/// Deadline for one command.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a command has to do for its step to be as promised.
+/// What a command must do for its step to count as passed.
 #[derive(Default)]
 struct Promise {
     code: i32,
@@ -42,7 +43,7 @@ impl Promise {
         }
     }
 
-    /// What was not kept.
+    /// The promises that the command did not keep.
     fn broken(&self, code: Option<i32>, output: &str) -> Vec<String> {
         let mut broken = Vec::new();
         if code != Some(self.code) {
@@ -60,16 +61,16 @@ impl Promise {
     }
 }
 
-/// How a tour ended.
+/// The result of a tour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Commands that ran, and records that were compared.
+    /// The number of commands that ran and records that were compared.
     pub steps: usize,
-    /// Those that did not do what was said.
+    /// The number of those that did not do as described.
     pub broken: usize,
 }
 
-/// A tour under way. What it has to say goes to `show`, a few lines at a time.
+/// A tour under way. Its text goes to `show`, a few lines at a time.
 struct Tour<'a, S> {
     world: &'a World,
     show: S,
@@ -77,17 +78,18 @@ struct Tour<'a, S> {
     verdict: Verdict,
 }
 
-/// Who runs a command; each person has a laptop, that is a state folder, of their own.
+/// The person who runs a command. Each has a laptop, that is a state folder, of their own.
 #[derive(Clone, Copy)]
 enum Speaker {
     Alice,
     Mallory,
 }
 
-/// Walks through everything a first look should see. Each command is really run, as the user would run it.
+/// Shows what a first look should see. Each command really runs, as the user would run it.
 ///
 /// # Errors
-/// Where a command cannot be started at all; what does not do as promised is counted and shown.
+/// Returns an error if a command cannot be started. A command that does not do as described is
+/// counted and shown instead.
 pub async fn walk(world: &World, show: impl FnMut(&str)) -> Result<Verdict, Error> {
     let mut tour = Tour {
         world,
@@ -284,7 +286,7 @@ impl<S: FnMut(&str)> Tour<'_, S> {
             "daypass" => self.world.program().as_os_str(),
             other => OsStr::new(other),
         };
-        // Messages and results in the order in which a terminal would show them.
+        // One pipe for both streams, so that messages and results keep the order of a terminal.
         let mut command = Command::new("/bin/sh");
         command.args(["-c", r#"exec "$0" "$@" 2>&1"#]).arg(program);
         self.place(&mut command, who);
@@ -303,7 +305,7 @@ impl<S: FnMut(&str)> Tour<'_, S> {
         Ok(())
     }
 
-    /// The world's variables and nobody else's.
+    /// The world's variables alone.
     fn place(&self, command: &mut Command, who: Speaker) {
         for (name, _) in std::env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"DAYPASS_") {

@@ -1,7 +1,8 @@
 //! Issuer, daemon and sshd together, in one folder.
 //!
-//! Keys, ledger, policy and password in the folder are kept when a world starts there again, and so are the ports where they
-//! are still free; `env` is written last and removed at the end, so whoever sees it can use it.
+//! Keys, ledger, policy and password in the folder are kept when a world starts there again, and so
+//! are the ports that are still free. `env` is written last and removed at the end, so a process
+//! that finds it can use it.
 
 mod krl;
 mod options;
@@ -27,7 +28,7 @@ pub use paths::Files;
 
 use options::NAME;
 
-/// A running world. Dropping it ends everything it started; [`World::stop`] does so in order.
+/// A running world. Dropping it ends all that it started; [`World::stop`] does so in order.
 pub struct World {
     files: Files,
     issuer: Issuer,
@@ -45,10 +46,11 @@ pub struct World {
 }
 
 impl World {
-    /// Starts a world in `dir`, which is made where it is not there.
+    /// Starts a world in `dir`, which is made if it does not exist.
     ///
     /// # Errors
-    /// Where another world runs in this folder, a file in it is not as it should be, or a part does not start.
+    /// Returns an error if another world runs in this folder, a file in it is invalid, or a part
+    /// does not start.
     pub async fn start(dir: &Path) -> Result<Self, Error> {
         Self::start_with(dir, Options::default()).await
     }
@@ -93,7 +95,7 @@ impl World {
             }
             _ => None,
         };
-        let krl = start_refusal(&daemon, sshd.as_ref())?;
+        let krl = refresh_krl(&daemon, sshd.as_ref())?;
         ports::Remembered {
             issuer: issuer.address().map(|it| it.port()),
             server: Some(address.port()),
@@ -121,33 +123,33 @@ impl World {
         })
     }
 
-    /// Where its files are.
+    /// The paths of its files.
     pub fn files(&self) -> &Files {
         &self.files
     }
 
-    /// The issuer its people sign in at.
+    /// The issuer that its people sign in at.
     pub fn issuer(&self) -> &Issuer {
         &self.issuer
     }
 
-    /// Who is told what the ledger records.
+    /// The receiver of its webhooks.
     pub fn receiver(&self) -> &Receiver {
         &self.receiver
     }
 
-    /// Where the daemon is dialled, and the CA (PEM) of its TLS certificate.
+    /// The daemon's URL, and the CA (PEM) of its TLS certificate.
     pub fn server(&self) -> (String, String) {
         let url = format!("https://{NAME}:{}", self.address.port());
         (url, self.tls_ca.clone())
     }
 
-    /// The daemon; `None` while it is stopped.
+    /// The daemon; none while it is stopped.
     pub fn daemon(&self) -> Option<&Running> {
         self.daemon.as_ref()
     }
 
-    /// The throw-away sshd, where this machine has one.
+    /// The throw-away sshd, if this machine has one.
     pub fn sshd(&self) -> Option<&Sshd> {
         self.sshd.as_ref()
     }
@@ -157,7 +159,7 @@ impl World {
         &self.program
     }
 
-    /// The variables that `env` exports, for commands that are to run in this world.
+    /// The variables that `env` exports, for commands in this world.
     pub fn variables(&self) -> &[(&'static str, String)] {
         &self.variables
     }
@@ -165,13 +167,13 @@ impl World {
     /// Stops the daemon in order and starts it again at the same address, over the same ledger.
     ///
     /// # Errors
-    /// Where its configuration no longer loads or its port is gone.
+    /// Returns an error if its configuration no longer loads or its port is taken.
     pub async fn restart_daemon(&mut self) -> Result<(), Error> {
         self.stop_daemon().await?;
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, self.address.port()))
             .map_err(|error| Error::System("open the server's port again", error))?;
         let (daemon, _) = start_daemon(&self.files, listener, self.webhook_schedule).await?;
-        self.krl = start_refusal(&daemon, self.sshd.as_ref())?;
+        self.krl = refresh_krl(&daemon, self.sshd.as_ref())?;
         self.daemon = Some(daemon);
         Ok(())
     }
@@ -179,7 +181,7 @@ impl World {
     /// Stops the daemon in order and leaves the rest running.
     ///
     /// # Errors
-    /// Where the daemon had failed before.
+    /// Returns an error if the daemon had failed before.
     pub async fn stop_daemon(&mut self) -> Result<(), Error> {
         let Some(daemon) = self.daemon.take() else {
             return Ok(());
@@ -189,10 +191,10 @@ impl World {
         stopped.map_err(|error| Error::Daemon("stop", error.into()))
     }
 
-    /// Ends the world in order: what is under way is answered first.
+    /// Ends the world in order: calls that are under way are answered first.
     ///
     /// # Errors
-    /// Where the daemon had failed before.
+    /// Returns an error if the daemon had failed before.
     pub async fn stop(mut self) -> Result<(), Error> {
         self.stop_daemon().await
     }
@@ -200,7 +202,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // A left-over file misleads nobody: its server does not answer.
+        // A left-over file does no harm: its server does not answer.
         let _ = forget(&self.files.env());
     }
 }
@@ -219,10 +221,7 @@ async fn start_daemon(
     Ok((daemon, address))
 }
 
-fn start_refusal(
-    daemon: &Running,
-    sshd: Option<&Sshd>,
-) -> Result<Option<krl::KrlRefresher>, Error> {
+fn refresh_krl(daemon: &Running, sshd: Option<&Sshd>) -> Result<Option<krl::KrlRefresher>, Error> {
     let start = |sshd: &Sshd| {
         let file = sshd.krl().to_owned();
         krl::KrlRefresher::start(daemon.authority().clone(), file)
@@ -230,7 +229,7 @@ fn start_refusal(
     sshd.map(start).transpose()
 }
 
-/// One world a folder.
+/// Locks the folder, so that it has one world at a time.
 fn lock(files: &Files) -> Result<File, Error> {
     let path = files.at("lock");
     files::write(&path, "")?;

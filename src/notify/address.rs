@@ -1,26 +1,28 @@
-//! Which addresses a webhook may be sent to: those of the internet, and those that the configuration names. Pure.
+//! The addresses that a webhook may be sent to: those of the internet, and those that the
+//! configuration names. Pure.
 //!
-//! Whoever can write a DNS record must not turn this server into a way to what only it can reach. So a name is judged by
-//! all addresses that it has at the time of connecting, and an address of any special purpose (RFC 6890 and what IANA has
-//! registered since) is refused unless it is in the webhook's `networks`.
+//! An attacker who controls a DNS record must not make this server connect to addresses that only
+//! it can reach (SSRF). So a name is judged by all addresses that it has at the time of connecting,
+//! and an address of any special purpose (RFC 6890 and later registrations at IANA) is refused
+//! unless it is in the webhook's `networks`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-/// How addresses of the internet are told from others.
+/// Whether an address is of the internet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// Anybody's.
+    /// An address of the internet.
     Global,
-    /// Not the internet's, with the word for it.
+    /// An address of a special purpose, with the word for it.
     Special(&'static str),
 }
 
-/// An address that a webhook may not be sent to, and what would help.
+/// An address that a webhook may not be sent to, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddress {
-    /// It is none of the internet's, and nobody named it.
+    /// It is not an address of the internet, and the configuration does not name it.
     #[error(
         "{host} is at {address}, which is {what}: put it into `networks` of this [[webhook]] if the receiver is there"
     )]
@@ -29,10 +31,10 @@ pub enum InvalidAddress {
         host: String,
         /// The address.
         address: IpAddr,
-        /// What it is for.
+        /// Its special purpose.
         what: &'static str,
     },
-    /// Plain text may not leave this machine.
+    /// Plain HTTP may not leave this machine.
     #[error(
         "{host} is at {address}, which is not this machine, and http:// is for loopback only: use https://"
     )]
@@ -42,7 +44,7 @@ pub enum InvalidAddress {
         /// The address.
         address: IpAddr,
     },
-    /// It has no address.
+    /// The name has no address.
     #[error("{host} has no address")]
     None {
         /// The URL's host.
@@ -50,7 +52,7 @@ pub enum InvalidAddress {
     },
 }
 
-/// Whether a webhook's text may leave the machine as it is.
+/// The scheme of a webhook's URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// `https://`.
@@ -59,11 +61,11 @@ pub enum Transport {
     Plain,
 }
 
-/// Whether all addresses of `host` may be connected to. One that may not refuses them all, for the name is then not what
-/// the operator took it for.
+/// Checks that all addresses of `host` may be connected to. One forbidden address refuses them all,
+/// because the name is then not what the operator took it for.
 ///
 /// # Errors
-/// The first address that may not.
+/// Returns the first forbidden address.
 pub fn judge(
     host: &str,
     addresses: &[IpAddr],
@@ -101,7 +103,7 @@ fn judge_one(
     }
 }
 
-/// What an address is for.
+/// The purpose of an address.
 pub fn reach(address: IpAddr) -> Reach {
     match address {
         IpAddr::V4(address) => reach_v4(address),
@@ -109,7 +111,7 @@ pub fn reach(address: IpAddr) -> Reach {
     }
 }
 
-/// IANA's registry of special-purpose addresses, less what is global all the same.
+/// IANA's registry of special-purpose addresses, without those that are globally reachable.
 fn reach_v4(address: Ipv4Addr) -> Reach {
     let [a, b, c, _] = address.octets();
     let what = match (a, b, c) {
@@ -130,7 +132,8 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
     Reach::Special(what)
 }
 
-/// Only 2000::/3 is the internet's; within it, and in the ways to write an IPv4 address, the rest is sorted out.
+/// Only 2000::/3 is of the internet. The special purposes within it, and addresses that embed an
+/// IPv4 address, are sorted out below.
 fn reach_v6(address: Ipv6Addr) -> Reach {
     let what = match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => "no address (::)",

@@ -1,7 +1,7 @@
-//! A notice as one line for people, `{"text": "..."}`. Pure.
+//! A notification as one line for people, `{"text": "..."}`. Pure.
 //!
-//! What a caller or an issuer wrote stands in backticks and can do nothing: no mention, no link, no markup, no second line,
-//! and no more than [`LONGEST`] characters of it.
+//! Text of a caller or an issuer stands in backticks and has no effect: no mention, no link, no
+//! markup, no second line, and at most [`LONGEST`] characters.
 
 use std::borrow::Cow;
 
@@ -13,14 +13,14 @@ use crate::{
     unix_seconds::UnixSeconds,
 };
 
-/// The most characters of one text that somebody else wrote.
+/// The most characters of one text of a caller or an issuer.
 const LONGEST: usize = 200;
 
 impl Notification<'_> {
     /// `{"text": "..."}`.
     pub(super) fn chat(&self) -> Vec<u8> {
         let text = format!("Daypass {}: {}", self.server, self.line());
-        // A map of one text is always written.
+        // A map of one text always serializes.
         ascii_json(&serde_json::json!({ "text": text })).unwrap_or_default()
     }
 
@@ -142,7 +142,8 @@ fn moment(seconds: u64) -> Option<String> {
     UnixSeconds(seconds).to_utc()?.format(&Rfc3339).ok()
 }
 
-/// Text from elsewhere in backticks: one line of bounded length that no chat acts on.
+/// Text of a caller or an issuer in backticks: one line of bounded length, without effect in any
+/// chat.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     let mut before = ' ';
@@ -159,8 +160,8 @@ fn quoted(text: &str) -> String {
     format!("`{quoted}`")
 }
 
-/// What stands for a character that comes after `before`. `&`, `<` and `>` are Slack's own escapes; a mention is an `@`
-/// that does not stand in an e-mail address.
+/// The replacement of a character that comes after `before`. `&`, `<` and `>` are Slack's escapes.
+/// An `@` is a mention unless it stands in an e-mail address.
 fn harmless(character: char, before: char) -> Cow<'static, str> {
     match character {
         '`' => "'".into(),
@@ -173,7 +174,8 @@ fn harmless(character: char, before: char) -> Cow<'static, str> {
     }
 }
 
-/// Control characters, line and paragraph separators, and what changes the direction or width of text.
+/// True for control characters, line and paragraph separators, and characters that change the
+/// direction or width of text.
 fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character,

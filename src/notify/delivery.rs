@@ -1,6 +1,8 @@
-//! One attempt to tell one receiver something: an HTTPS request of bounded time, to an address that may be asked.
+//! One attempt to deliver a notification to one receiver: an HTTPS request of bounded time, to an
+//! allowed address.
 //!
-//! No redirect is followed, no proxy of the environment is used, no byte of an answer's body is read: its status says all.
+//! It follows no redirect, uses no proxy of the environment and reads no byte of an answer's body:
+//! the status decides.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,7 +25,7 @@ use super::{
 /// The most characters of a failure that are kept.
 const LONGEST: usize = 160;
 
-/// A webhook that can be told things.
+/// A webhook that is ready for deliveries.
 #[derive(Debug)]
 pub struct Receiver {
     settings: Arc<Settings>,
@@ -38,19 +40,19 @@ pub struct SetUpError {
     problem: String,
 }
 
-/// Why a receiver was not told.
+/// Why a delivery failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// It takes too long.
+    /// The receiver did not answer in time.
     #[error("no answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
-    /// It wants to be asked elsewhere.
+    /// The receiver answered with a redirect.
     #[error("answered {0}, and redirects are not followed: configure the address that it has now")]
     Redirect(StatusCode),
-    /// It did not take it.
+    /// The receiver answered with another status than 2xx.
     #[error("answered {0}")]
     Status(StatusCode),
-    /// Nobody was reached, or nobody who may be.
+    /// No connection, or no allowed address.
     #[error("{0}")]
     Connection(String),
     /// The event could not be read or written.
@@ -59,10 +61,10 @@ pub enum Failure {
 }
 
 impl Receiver {
-    /// Sets up TLS and the rules for addresses; asks nothing yet.
+    /// Sets up TLS and the rules for addresses. Opens no connection.
     ///
     /// # Errors
-    /// Where the roots are not usable.
+    /// Returns an error if the roots are not usable.
     pub fn new(settings: Settings) -> Result<Self, SetUpError> {
         let settings = Arc::new(settings);
         let client = client(&settings).map_err(|error| SetUpError {
@@ -77,15 +79,15 @@ impl Receiver {
         &self.settings.name
     }
 
-    /// Whether it is told such events.
+    /// True if it takes events of this kind.
     pub fn takes(&self, kind: NotificationKind) -> bool {
         self.settings.events.contains(&kind)
     }
 
-    /// Delivers a notice once. `id` is the same at every attempt.
+    /// Delivers a notification once. `id` is the same at every attempt.
     ///
     /// # Errors
-    /// Any answer but a 2xx, and none in time.
+    /// Returns an error for any answer but a 2xx, and if there is none in time.
     pub(super) async fn tell(
         &self,
         id: &str,
@@ -141,8 +143,8 @@ fn client(settings: &Arc<Settings>) -> Result<Client, reqwest::Error> {
     builder.build()
 }
 
-/// Resolves a receiver's name, and lets nobody connect where the settings forbid it. An address that stands in the URL
-/// itself is not resolved: whoever wrote it has named it.
+/// Resolves a receiver's name, and refuses addresses that the settings forbid. An address in the
+/// URL itself is not resolved: the operator who wrote it has allowed it.
 struct Guarded(Arc<Settings>);
 
 impl Resolve for Guarded {

@@ -1,4 +1,4 @@
-//! What of the ledger is told outside, by the words of the ledger. Pure.
+//! The kinds of events that webhooks take, by the words of the ledger. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,23 +8,23 @@ use crate::ledger::EventKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NotificationKind {
-    /// An ask waits for somebody else's yes.
+    /// A request waits for an approver.
     Requested,
-    /// Somebody approved a request.
+    /// A request was approved.
     Approved,
-    /// Somebody denied one.
+    /// A request was denied.
     Refused,
-    /// Whoever asked took one back.
+    /// A request was withdrawn by its requester.
     Cancelled,
-    /// A pass was issued as an emergency. Whoever takes these is also paged before one is.
+    /// A pass was issued as an emergency. A webhook that takes these is also paged before one is.
     Emergency,
-    /// Somebody closed the review of an emergency.
+    /// The review of an emergency was closed.
     Reviewed,
     /// Passes were revoked.
     Revoked,
-    /// Something was locked.
+    /// An identity, key or role was locked.
     Locked,
-    /// And unlocked.
+    /// A lock was removed.
     Unlocked,
 }
 
@@ -62,14 +62,14 @@ impl NotificationKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
-    /// The kind of an event; none where nobody is told of it.
+    /// The kind of an event; none if webhooks are not told of it.
     pub fn of(what: &EventKind) -> Option<Self> {
         match what {
             EventKind::Requested(_) => Some(Self::Requested),
             EventKind::Approved(_) => Some(Self::Approved),
             EventKind::Refused(_) => Some(Self::Refused),
             EventKind::Cancelled(_) => Some(Self::Cancelled),
-            // Its jump pass is part of it.
+            // The jump pass is part of its pass.
             EventKind::Issued(issued) if issued.ask.emergency && issued.jump.is_none() => {
                 Some(Self::Emergency)
             }
@@ -90,7 +90,8 @@ impl NotificationKind {
     }
 }
 
-/// Whether a leaf may hold something to tell. Most leaves are passes, which need no parsing then.
+/// True if a leaf may be of a kind that webhooks take. Most leaves are passes, which need no
+/// parsing then.
 pub(super) fn may_be_told(leaf: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(leaf) else {
         return false;

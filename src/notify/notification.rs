@@ -1,7 +1,7 @@
-//! What is told: an event, or an emergency that is about to be one. Pure.
+//! The content of a delivery: an event, or an emergency that is about to be one. Pure.
 //!
-//! [`Notification::json`] is for programs, [`Notification::chat`](super::chat) for people. Neither ever holds claims, tokens, keys or
-//! signatures. `tests/golden/webhooks/` has one of each kind.
+//! [`Notification::json`] is for programs, [`Notification::chat`](super::chat) for people. Neither
+//! ever holds claims, tokens, keys or signatures. `tests/golden/webhooks/` has one of each kind.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::{
     unix_seconds::UnixSeconds,
 };
 
-/// Something to tell, and by whom.
+/// The content of a delivery, with its source.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Notification<'a> {
     pub(super) server: &'a str,
@@ -27,7 +27,7 @@ pub(super) struct Notification<'a> {
     pub(super) news: NotificationBody<'a>,
 }
 
-/// What there is to tell.
+/// The content of a notification.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum NotificationBody<'a> {
     Requested(u64, &'a Requested),
@@ -40,7 +40,7 @@ pub(super) enum NotificationBody<'a> {
     Unlocked(u64, &'a Unlocked),
 }
 
-/// What somebody decided about a request.
+/// A decision about a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum DecisionKind {
     Approved,
@@ -50,7 +50,7 @@ pub(super) enum DecisionKind {
 }
 
 impl<'a> Notification<'a> {
-    /// What an event tells; none where nobody is told of it.
+    /// The notification of an event; none if webhooks are not told of it.
     pub(super) fn of(event: &'a Event, server: &'a str) -> Option<Self> {
         let index = event.index;
         let decided =
@@ -92,7 +92,7 @@ impl<'a> Notification<'a> {
         }
     }
 
-    /// The command that helps whoever reads it. Holds nothing that a caller wrote.
+    /// The command for the reader. It holds no text of a caller.
     pub(super) fn next(&self) -> String {
         match self.news {
             NotificationBody::Requested(id, _) => format!("daypass approve {id}"),
@@ -111,7 +111,8 @@ impl<'a> Notification<'a> {
     /// One JSON object of printable ASCII: `{"type":"...","timestamp":"RFC 3339","data":{...}}`.
     ///
     /// # Errors
-    /// None that an event can cause: its time was written before.
+    /// Returns an error if the time cannot be written. No event causes it: its time was written
+    /// before.
     pub(super) fn json(&self) -> Result<Vec<u8>, serde_json::Error> {
         let at = self.at.to_offset(UtcOffset::UTC).format(&Rfc3339);
         ascii_json(&Message {
@@ -237,7 +238,7 @@ struct Data<'a> {
     /// The pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     serial: Option<u64>,
-    /// The event, where it is neither request nor pass.
+    /// The event, if it is neither request nor pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<u64>,
     server: &'a str,
@@ -253,7 +254,7 @@ struct Data<'a> {
     command: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<Target<'a>>,
-    /// Whom the target's name stands for.
+    /// The identities that the target's name covers.
     #[serde(skip_serializing_if = "Option::is_none")]
     covers: Option<&'a [Covered]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -300,13 +301,13 @@ impl<'a> Data<'a> {
     }
 }
 
-/// The first of those whom a target's name stands for; none for a target of another kind.
+/// The first identities that a target's name covers; none for a target of another kind.
 fn covers(covers: &[Covered]) -> Option<&[Covered]> {
     let few = covers.get(..MOST_COVERED).unwrap_or(covers);
     (!few.is_empty()).then_some(few)
 }
 
-/// The most identities that are told; the ledger has all.
+/// The most identities in a notification. The ledger has all of them.
 const MOST_COVERED: usize = 20;
 
 /// Seconds from being issued at `at`.
@@ -323,7 +324,7 @@ mod tests {
     use super::*;
     use crate::notify::sample;
 
-    /// `DAYPASS_WRITE_GOLDEN=1` writes what a change is meant to change.
+    /// `DAYPASS_WRITE_GOLDEN=1` writes the files, for a change that means to change them.
     fn golden(name: &str, bytes: &[u8]) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/webhooks");
         let file = folder.join(name);

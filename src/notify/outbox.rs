@@ -1,7 +1,9 @@
-//! What each webhook has still to be told: kept in `webhooks.json` beside the ledger, so that a crash loses nothing.
+//! The pending deliveries of each webhook: kept in `webhooks.json` beside the ledger, so that a
+//! crash loses none.
 //!
-//! Every write is of one moment in which cursor and pending deliveries fit each other. After a crash an older such moment
-//! holds: what was delivered since then is delivered again, under the same id, and nothing is left out.
+//! Every write is a consistent snapshot of cursor and pending deliveries. After a crash an older
+//! snapshot holds: deliveries made since then are made again, under the same id, and none is left
+//! out.
 
 mod file;
 mod mailbox;
@@ -37,11 +39,12 @@ struct Boxes {
 }
 
 impl Outbox {
-    /// Reads `folder/webhooks.json` for these webhooks. One that is new starts at `head`, the ledger's size; what is there
-    /// of others is dropped. A file that cannot be understood is put aside: passes matter more.
+    /// Reads `folder/webhooks.json` for these webhooks. A new one starts at `head`, the ledger's
+    /// size. The mailboxes of removed ones are dropped. A file that cannot be parsed is renamed and
+    /// ignored, because passes matter more.
     ///
     /// # Errors
-    /// Where the folder cannot be read or written.
+    /// Returns an error if the folder cannot be read or written.
     pub(super) fn open(folder: &Path, names: &[&str], head: u64) -> io::Result<Self> {
         let path = folder.join(file::NAME);
         let mut known = file::read(&path)?;
@@ -49,7 +52,7 @@ impl Outbox {
             let mut mailbox = known
                 .remove(*name)
                 .unwrap_or_else(|| Mailbox::starting_at(head));
-            // The ledger is as long as it is: a mailbox that is ahead is another ledger's.
+            // A mailbox beyond the ledger's end is another ledger's.
             mailbox.keep_below(head);
             ((*name).to_owned(), mailbox)
         });
@@ -68,7 +71,7 @@ impl Outbox {
         })
     }
 
-    /// What `look` sees of a mailbox.
+    /// Calls `look` with a mailbox.
     pub(super) fn look<T>(&self, name: &str, look: impl FnOnce(&Mailbox) -> T) -> Option<T> {
         self.locked().by_name.get(name).map(look)
     }
@@ -87,10 +90,10 @@ impl Outbox {
         Some(changed)
     }
 
-    /// Makes every change until now durable. Those who wait for each other share one write.
+    /// Makes every change until now durable. Callers that wait for each other share one write.
     ///
     /// # Errors
-    /// Where the file cannot be written; the next call tries again.
+    /// Returns an error if the file cannot be written. The next call tries again.
     pub(super) async fn save(&self) -> io::Result<()> {
         let wanted = self.locked().revision;
         let mut saved = self.saved.lock().await;
@@ -110,7 +113,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Lets a webhook's worker look at its mailbox now.
+    /// Wakes a webhook's worker.
     pub(super) fn wake(&self, name: &str) {
         if let Some(wake) = self.wake.get(name) {
             wake.notify_one();
@@ -130,7 +133,7 @@ impl Outbox {
     }
 }
 
-/// No webhook is configured: nothing of an earlier one is kept.
+/// Removes the file, because no webhook is configured.
 pub(super) fn forget(folder: &Path) -> io::Result<()> {
     match std::fs::remove_file(folder.join(file::NAME)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

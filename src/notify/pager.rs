@@ -1,4 +1,5 @@
-//! The page before an emergency: everybody who takes emergencies is told at once, and one answer is enough.
+//! The page before an emergency: every webhook that takes emergencies is told at once, and one
+//! answer is enough.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -8,10 +9,10 @@ use tokio::task::JoinSet;
 use super::{delivery::Receiver, notification::Notification, worker::count};
 use crate::ledger::event::Issued;
 
-/// All attempts together, for somebody waits for their pass.
+/// Deadline for all attempts together, because the caller waits for the pass.
 pub(super) const WITHIN: Duration = Duration::from_secs(10);
 
-/// Who did not acknowledge a page, and why.
+/// The webhooks that did not acknowledge a page, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unanswered(pub(super) Vec<(String, String)>);
 
@@ -31,7 +32,7 @@ impl fmt::Display for Unanswered {
     }
 }
 
-/// The page: what the pass will be, and the id that all receivers get.
+/// The page: the pass to be, and the id that all receivers get.
 #[derive(Clone, Debug)]
 pub struct Page {
     /// Used once.
@@ -42,7 +43,7 @@ pub struct Page {
     pub at: OffsetDateTime,
 }
 
-/// Tells all; the name of the first who acknowledges. The others are still told then.
+/// Tells all webhooks. Returns the name of the first that acknowledges; the others are still told.
 pub(super) async fn page(
     receivers: Vec<Arc<Receiver>>,
     server: &str,
@@ -83,7 +84,7 @@ pub(super) async fn page(
             Err(why) => unanswered.0.push((name, why)),
         }
     }
-    // Whoever is missing panicked.
+    // A webhook that is missing here panicked.
     let missing = missing
         .into_iter()
         .map(|name| (name, "it failed".to_owned()));

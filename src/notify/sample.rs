@@ -1,4 +1,4 @@
-//! One event of every kind that is told, for tests.
+//! One event of every kind that webhooks take, for tests.
 
 use std::collections::BTreeMap;
 

@@ -1,19 +1,19 @@
-//! When a delivery that failed is tried again, and when no more. Pure.
+//! The schedule of retries after a failed delivery, and their end. Pure.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     time::Duration,
 };
 
-/// Waits that double, up to a longest one. The default gives a receiver about eight hours to come back: 1 s, 2 s, 4 s ...
-/// 15 min, 42 attempts in all.
+/// Delays that double, up to a longest one. The default gives a receiver about eight hours to come
+/// back: 1 s, 2 s, 4 s and so on to 15 min, 42 attempts in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// The wait after the first failure.
+    /// The delay after the first failure.
     pub first: Duration,
-    /// The longest wait.
+    /// The longest delay.
     pub most: Duration,
-    /// After so many attempts a delivery is a dead letter.
+    /// The number of attempts after which a delivery is a dead letter.
     pub attempts: u32,
 }
 
@@ -28,8 +28,9 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// The wait after `attempts` failures; none where that is enough. It is up to a fifth shorter or longer, by a hash of
-    /// `of` (a webhook's name and an event's index), so that what failed together does not come back together.
+    /// The delay after `attempts` failures; none if there is no further attempt. It is up to a
+    /// fifth shorter or longer, by a hash of `of` (a webhook's name and an event's index), so that
+    /// deliveries that failed together are not retried together.
     pub(super) fn wait(&self, attempts: u32, of: &(impl Hash + ?Sized)) -> Option<Duration> {
         if attempts >= self.attempts {
             return None;
@@ -42,7 +43,7 @@ impl Schedule {
         Some(wait.mul_f64(percent as f64 / 100.0))
     }
 
-    /// No wait is longer; one that seems to be comes from a clock that was set back.
+    /// Bounds the delay. A longer one comes from a clock that was set back.
     pub(super) fn longest(&self) -> Duration {
         self.most.mul_f64(1.2)
     }

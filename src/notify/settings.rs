@@ -1,4 +1,5 @@
-//! One `[[webhook]]` in the module's own types. Pure; a URL and a secret are in no `Debug` output and no error.
+//! One `[[webhook]]` in the module's own types. Pure; a URL and a secret are in no `Debug` output
+//! and no error.
 
 use std::{collections::BTreeSet, fmt, net::IpAddr, time::Duration};
 
@@ -12,34 +13,34 @@ use super::{
     signature::Secret,
 };
 
-/// How long a receiver has where the file does not say.
+/// Default deadline for a receiver.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The most webhooks of one server.
 pub const MOST: usize = 16;
 
-/// Who is told what, where and how.
+/// The settings of one webhook.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Its name: in the outbox, the log, the metrics.
+    /// The name in the outbox, the log and the metrics.
     pub name: String,
-    /// Where it is.
+    /// The receiver's URL.
     pub endpoint: Endpoint,
-    /// What deliveries are signed with; may be empty for [`Format::Chat`].
+    /// The secrets that sign deliveries; may be empty for [`Format::Chat`].
     pub secrets: Vec<Secret>,
-    /// What it is told.
+    /// The kinds of events that it takes.
     pub events: BTreeSet<NotificationKind>,
-    /// How.
+    /// The format of deliveries.
     pub format: Format,
-    /// Addresses beyond those of the internet that it may have.
+    /// The allowed addresses beyond those of the internet.
     pub networks: Vec<IpNet>,
-    /// From resolving its name to its answer's status.
+    /// Deadline from resolving the name to the answer's status.
     pub timeout: Duration,
-    /// PEM roots for its certificate beside the system's.
+    /// PEM roots for its certificate in addition to the system's.
     pub ca_certificates: Option<Vec<u8>>,
 }
 
-/// What a delivery looks like.
+/// The format of deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -62,7 +63,7 @@ impl Endpoint {
     /// Reads a URL.
     ///
     /// # Errors
-    /// What is wrong and what to do, without the URL.
+    /// Returns the problem and what to do, without the URL.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("has white space or non-ASCII characters: write one URL and nothing else");
@@ -106,7 +107,7 @@ impl Endpoint {
         self.transport
     }
 
-    /// The address, where the URL has one instead of a name: whoever wrote it has named it.
+    /// The address, if the URL has one instead of a name. The operator who wrote it has allowed it.
     fn literal(&self) -> Option<IpAddr> {
         match self.url.host()? {
             Host::Ipv4(address) => Some(address.into()),
@@ -123,10 +124,10 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Settings {
-    /// Whether the name's addresses may be connected to.
+    /// Checks that the name's addresses may be connected to.
     ///
     /// # Errors
-    /// The first that may not.
+    /// Returns the first forbidden address.
     pub(super) fn judge(&self, addresses: &[IpAddr]) -> Result<(), address::InvalidAddress> {
         let (host, transport) = (&self.endpoint.host, self.endpoint.transport);
         address::judge(host, addresses, &self.networks, transport)

@@ -3,10 +3,10 @@
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-/// What comes before a secret's base64.
+/// The prefix of a secret's base64.
 const PREFIX: &str = "whsec_";
 
-/// The bytes that a secret may have (Standard Webhooks: 24 to 64).
+/// The length of a secret in bytes (Standard Webhooks: 24 to 64).
 const LENGTH: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// The most secrets of one webhook: the new one and those that a receiver still knows.
@@ -20,7 +20,7 @@ impl Secret {
     /// Reads `whsec_` and base64.
     ///
     /// # Errors
-    /// What is wrong, without a byte of it.
+    /// Returns the problem, without a byte of the secret.
     pub fn parse(text: &str) -> Result<Self, String> {
         let encoded = text
             .strip_prefix(PREFIX)
@@ -37,10 +37,11 @@ impl Secret {
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))
     }
 
-    /// Reads one secret a line. The first is the newest; all of them sign, so that a receiver may change at its leisure.
+    /// Reads one secret a line. The first is the newest. All of them sign, so that a receiver may
+    /// change to a new one later.
     ///
     /// # Errors
-    /// Which line is wrong and how, or that there is none.
+    /// Returns the line that is invalid and why, or an error if there is no secret.
     pub fn parse_lines(text: &str) -> Result<Vec<Self>, String> {
         let lines = (1..).zip(text.lines()).map(|(at, line)| (at, line.trim()));
         let secrets = lines
@@ -54,13 +55,14 @@ impl Secret {
         }
     }
 
-    /// Whether `tag` is this secret's over a delivery.
+    /// True if `tag` is by this secret over a delivery.
     pub fn verifies(&self, id: &str, timestamp: i64, body: &[u8], tag: &[u8]) -> bool {
         hmac::verify(&self.0, &signed_bytes(id, timestamp, body), tag).is_ok()
     }
 }
 
-/// The value of `webhook-signature`: `v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`, for each secret.
+/// The value of `webhook-signature`: `v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`, for
+/// each secret.
 pub fn header(secrets: &[Secret], id: &str, timestamp: i64, body: &[u8]) -> String {
     let message = signed_bytes(id, timestamp, body);
     let signatures = secrets.iter().map(|secret| {

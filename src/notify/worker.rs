@@ -1,5 +1,5 @@
-//! Follows the ledger for one webhook and delivers what it is to be told. Each webhook has a worker of its own, so a dead
-//! receiver delays nobody else; none is waited for by those who append.
+//! Follows the ledger for one webhook and delivers its notifications. Each webhook has a worker of
+//! its own, so a dead receiver delays no other webhook. Appends never wait for a worker.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -26,25 +26,26 @@ use crate::{
     store::Store,
 };
 
-/// Deliveries to one receiver at a time.
+/// The most deliveries to one receiver at a time.
 const AT_ONCE: usize = 4;
 
-/// Leaves read at a time.
+/// The most leaves that one read returns.
 const BATCH: u32 = 1000;
 
-/// After the ledger has grown, so long is waited for more: many passes cost one reading.
+/// Delay after the ledger has grown, so that many passes cost one read.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// After a failure to read or write, so long nothing is tried.
+/// Delay after a failure to read or write.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A cursor that moved further than this is saved even where nothing else happened.
+/// A cursor that moved further than this is saved even if nothing else changed.
 const UNSAVED: u64 = 10_000;
 
-/// When the daemon stops, so long deliveries under way may still be answered. Those that are not come again.
+/// Grace period for deliveries under way when the daemon stops. Those that are not answered are
+/// made again.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What a worker works with.
+/// The parts that a worker needs.
 #[derive(Clone)]
 pub(super) struct Worker {
     pub(super) receiver: Arc<Receiver>,
@@ -56,7 +57,7 @@ pub(super) struct Worker {
     pub(super) stop: CancellationToken,
 }
 
-/// Deliveries that are on their way.
+/// The deliveries under way.
 #[derive(Default)]
 struct UnderWay {
     tasks: JoinSet<Result<(), Failure>>,
@@ -111,7 +112,7 @@ impl Worker {
         room.unwrap_or(false)
     }
 
-    /// Waits until there is more in the ledger; false where it was closed.
+    /// Waits until the ledger grows. Returns false if it was closed.
     async fn grown(&self) -> bool {
         let cursor = self.cursor();
         let is_open = self.store.until(|| self.store.size() > cursor).await;
@@ -119,7 +120,8 @@ impl Worker {
         is_open
     }
 
-    /// Puts what the ledger has for this webhook into the mailbox; whether there was anything.
+    /// Puts the ledger's new events for this webhook into the mailbox. Returns true if the cursor
+    /// moved.
     async fn take_in(&self) -> bool {
         let mut has_taken = false;
         while self.has_room() && self.cursor() < self.store.size() && !self.stop.is_cancelled() {
@@ -154,7 +156,7 @@ impl Worker {
         has_taken
     }
 
-    /// The kind of an event that this webhook is told.
+    /// The kind of an event, if this webhook takes it.
     fn told(&self, leaf: &[u8]) -> Option<NotificationKind> {
         if !kind::may_be_told(leaf) {
             return None;
@@ -163,7 +165,7 @@ impl Worker {
         NotificationKind::of(&event.what).filter(|kind| self.receiver.takes(*kind))
     }
 
-    /// Starts what is due; how long until something else is.
+    /// Starts the deliveries that are due. Returns the time until the next one is.
     fn start_due(&self, under_way: &mut UnderWay) -> Option<Duration> {
         while under_way.tasks.len() < AT_ONCE {
             let indices: BTreeSet<u64> = under_way.indices.values().copied().collect();
@@ -201,7 +203,7 @@ impl Worker {
         }
     }
 
-    /// Notes what an attempt came to.
+    /// Records the result of an attempt.
     fn settle(&self, under_way: &mut UnderWay, ended: Ended) {
         let (task, outcome) = match ended {
             Ok(ended) => ended,
@@ -239,14 +241,14 @@ impl Worker {
         count(name, settled);
     }
 
-    /// What is answered soon is noted; the rest comes again.
+    /// Records the deliveries that are answered soon. The rest are made again at the next start.
     async fn finish(&self, mut under_way: UnderWay) {
         let answers = async {
             while let Some(ended) = under_way.tasks.join_next_with_id().await {
                 self.settle(&mut under_way, ended);
             }
         };
-        // Those that are too late are still pending.
+        // The others are still pending.
         let _ = tokio::time::timeout(GRACE, answers).await;
         self.save().await;
     }
@@ -258,7 +260,8 @@ impl Worker {
     }
 }
 
-/// The same for an event at every attempt and after every restart: the beginning of its leaf hash, and its index.
+/// The id of a delivery: the beginning of the event's leaf hash, and its index. It is the same at
+/// every attempt and after every restart.
 fn event_id(index: u64, leaf: &[u8]) -> String {
     let mut hash = base16ct::lower::encode_string(&leaf_hash(leaf));
     hash.truncate(16);

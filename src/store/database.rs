@@ -1,4 +1,5 @@
-//! The connections to the database file, and how they are set. SQL that is SQLite's alone is here and nowhere else.
+//! The connections to the database file, and their settings. SQL that only SQLite knows is here and
+//! in `schema`.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,13 +16,13 @@ use tokio::time::{sleep, timeout};
 use super::{Error, schema};
 use crate::modes;
 
-/// How long a statement waits for somebody else's lock on the file.
+/// Deadline for another connection's lock on the file.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long to leave a busy database alone before it is asked again.
+/// Delay before a busy database is asked again.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// How many reads run at once.
+/// The number of reads that run at once.
 const READERS: u32 = 4;
 
 fn options(file: &Path) -> SqliteConnectOptions {
@@ -31,14 +32,15 @@ fn options(file: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// Opens the one connection that writes. The tables are there and as this version makes them, or were made by an older
-/// one and are not yet brought up to date ([`migrate`]).
+/// Opens the one connection that writes. The tables are those of this version, or of an older one
+/// and not yet brought up to date ([`migrate`]).
 ///
-/// A commit waits for the disk (`synchronous=FULL`). The log is moved into the file when the writer says so
-/// ([`flush`]), never inside a commit.
+/// A commit waits for the disk (`synchronous=FULL`). The log is moved into the file when the writer
+/// says so ([`flush`]), never inside a commit.
 ///
 /// # Errors
-/// [`Error::Unavailable`] naming what is in the database and not by daypass.
+/// Returns [`Error::Unavailable`] with the name of a thing in the database that Daypass did not
+/// make.
 pub(super) async fn open_writer(file: &Path) -> Result<SqliteConnection, Error> {
     make_private(file)?;
     let mut connection = options(file)
@@ -54,7 +56,8 @@ pub(super) async fn open_writer(file: &Path) -> Result<SqliteConnection, Error> 
     Ok(connection)
 }
 
-/// SQLite would make its files by the umask. The log and its index take the database's mode.
+/// Makes the file first, because SQLite would make it by the umask. The log and its index take the
+/// database's mode.
 fn make_private(file: &Path) -> Result<(), Error> {
     let beside = ["-wal", "-shm"].map(|suffix| {
         let mut path = file.as_os_str().to_owned();
@@ -69,7 +72,7 @@ fn make_private(file: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the database has the table of an older version, without the head that commits sign.
+/// True if the database is of an older version, without the head that commits sign.
 pub(super) async fn is_older(connection: &mut SqliteConnection) -> Result<bool, Error> {
     schema::is_older(connection).await
 }
@@ -81,7 +84,7 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, file: &Path) -> R
         sqlx::migrate::MigrateError::Execute(error)
         | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => {
             match code(&error).as_deref() {
-                // SQLITE_ERROR: the statements are good, so what they find is not.
+                // SQLITE_ERROR: the statements are valid, so the database is not.
                 Some("1") => {
                     Error::Tampered(format!("its tables are of no version of daypass ({error})"))
                 }
@@ -103,16 +106,17 @@ pub(super) fn open_readers(file: &Path) -> SqlitePool {
 /// How much of the write-ahead log to move into the database file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flush {
-    /// What no reader still needs; never waits.
+    /// The part that no reader still needs. Never waits.
     Some,
-    /// All of it, or an error. Every page of the log is written and synced anew, so what an earlier failed sync may have
-    /// left unwritten is on disk afterwards.
+    /// All of it, or an error. Writes and syncs every page of the log again, so that pages of an
+    /// earlier failed sync are on disk afterwards.
     Whole,
 }
 
 /// Moves the write-ahead log into the database file.
 ///
-/// SQLite does not wait for a checkpoint of somebody else (a connection that closes makes one), so this does.
+/// SQLite does not wait for a checkpoint of another connection (one that closes makes one), so this
+/// does.
 pub(super) async fn flush(connection: &mut SqliteConnection, flush: Flush) -> Result<(), Error> {
     match flush {
         Flush::Some => {
@@ -136,7 +140,7 @@ async fn flush_whole(connection: &mut SqliteConnection) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the checkpoint got through.
+/// True if the checkpoint is complete.
 async fn checkpoint(
     connection: &mut SqliteConnection,
     pragma: &'static str,
@@ -159,7 +163,8 @@ fn code(error: &sqlx::Error) -> Option<String> {
 }
 
 impl From<sqlx::Error> for Error {
-    /// `SQLITE_CORRUPT` (11), `SQLITE_NOTADB` (26) and values of a wrong type mean that the file is not what was written.
+    /// `SQLITE_CORRUPT` (11), `SQLITE_NOTADB` (26) and values of a wrong type mean that the file is
+    /// not what was written.
     fn from(error: sqlx::Error) -> Self {
         let damaged = match &error {
             sqlx::Error::ColumnDecode { .. } => true,

@@ -4,22 +4,23 @@ use std::path::Path;
 
 use crate::ledger::state::Rejection;
 
-/// Why the store did not do it. Nothing was issued.
+/// Why a call failed. Nothing was issued.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The disk or the database does not do its part. It may be tried again.
+    /// The disk or the database fails. The caller may try again.
     #[error("database is unavailable: {0}")]
     Unavailable(String),
     /// Another daemon has the folder.
     #[error("{0} is in use by another daypass daemon")]
     Locked(String),
-    /// The operator has to say something first, or to set the clock.
+    /// The operator must allow this start, or set the clock.
     #[error("{0}")]
     Start(String),
-    /// Somebody changed or replaced the ledger. Only a person can go on from here.
+    /// The ledger was changed or replaced by another program. The operator must decide how to go
+    /// on.
     #[error("ledger is not the one that was last signed: {0}")]
     Tampered(String),
-    /// What stands is against it.
+    /// The ledger's state forbids it.
     #[error(transparent)]
     Rejection(#[from] Rejection),
     /// There is no such index or size.

@@ -1,4 +1,5 @@
-//! What waits for the writer, and how it becomes an event: composed, admitted by the standing, given its index.
+//! A write in the queue, and how it becomes an event: composed, admitted by the ledger's state,
+//! given its index.
 
 use parking_lot::Mutex;
 use time::OffsetDateTime;
@@ -13,10 +14,10 @@ use crate::{
     },
 };
 
-/// Makes an event out of what stands just before it.
+/// Makes an event from the ledger's state just before it.
 pub(super) type Compose = Box<dyn FnOnce(&LedgerState) -> Result<EventKind, Rejection> + Send>;
 
-/// A write that waits for its commit. Whether somebody still waits for the answer does not matter.
+/// A write that waits for its commit. It is committed even if its caller no longer waits.
 pub(super) enum Job {
     Issue {
         draft: Draft,
@@ -32,8 +33,8 @@ pub(super) enum Job {
 }
 
 impl Job {
-    /// The event that this job is at `index`, if the standing lets it: else the refusal of it, or nothing if that is only
-    /// counted.
+    /// The event of this job at `index`, if the ledger's state admits it. Else its refusal, or none
+    /// if the refusal is only counted.
     pub(super) fn prepare(
         self,
         index: u64,
@@ -65,7 +66,8 @@ impl Job {
         }
     }
 
-    /// The hash of what will be signed is taken here, for it holds the serial.
+    /// Composes the event. The hash of the bytes to be signed is taken here, because they hold the
+    /// serial.
     fn compose(
         self,
         index: u64,
@@ -99,7 +101,7 @@ impl Job {
     }
 }
 
-/// An event that is in the transaction, and who waits for it.
+/// An event that is in the transaction, and the channel of its caller.
 pub(super) struct QueuedEvent {
     pub(super) event: Event,
     /// Its leaf's hash, once it has its bytes.
@@ -118,7 +120,7 @@ impl QueuedEvent {
     }
 }
 
-/// Who waits, and what for.
+/// The caller's channel, and the kind of its answer.
 pub(super) enum Answer {
     Pass(
         Draft,
@@ -126,7 +128,7 @@ pub(super) enum Answer {
         oneshot::Sender<Result<(Draft, Receipt), Error>>,
     ),
     Event(oneshot::Sender<Result<Event, Error>>),
-    /// The event is the refusal of what was wanted.
+    /// The event is the refusal of the job.
     Rejection(Rejection, Box<Answer>),
 }
 
@@ -140,7 +142,8 @@ impl Answer {
     }
 }
 
-/// Whether this event is recorded: every one but a denial beyond the rate, which is counted here.
+/// True if this event is recorded. Counts a denial beyond the rate and returns false; every other
+/// event is recorded.
 pub(super) fn is_recorded(rate: &Mutex<DenialRate>, what: &EventKind, now: OffsetDateTime) -> bool {
     let EventKind::Denied { who, reason, .. } = what else {
         return true;

@@ -11,7 +11,7 @@ use crate::ledger::{
     tree::{Frontier, Hash, Node, Plan},
 };
 
-/// A row to be: its place, the leaf, and the hashes of the subtrees that it closes.
+/// A row to insert: its place, the leaf, and the hashes of the subtrees that it closes.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) index: u64,
@@ -19,7 +19,8 @@ pub(super) struct Row {
     pub(super) hashes: Vec<Hash>,
 }
 
-/// The statements that insert 1, 2, 4 ... rows: any batch is a few of them, and each is prepared once.
+/// The statements that insert 1, 2, 4 ... rows: any batch is a few of them, and each is prepared
+/// once.
 #[derive(Debug)]
 pub(super) struct Inserts(Vec<Arc<str>>);
 
@@ -76,7 +77,8 @@ async fn insert(
     expect_written(written.rows_affected(), count)
 }
 
-/// Refuses unless the last row is the one that `head` ends in: nobody else has written or removed anything.
+/// Refuses unless the last row is the one that `head` ends in: no other program has written or
+/// removed rows.
 pub(super) async fn expect_head(
     connection: &mut SqliteConnection,
     head: &Frontier,
@@ -100,7 +102,7 @@ pub(super) async fn expect_head(
     }
 }
 
-/// The edge of the first `size` leaves from the stored hashes alone; `None` where some are missing.
+/// The edge of the first `size` leaves from the stored hashes alone; none if some are missing.
 pub(super) async fn stored_frontier(
     connection: &mut SqliteConnection,
     size: u64,
@@ -127,7 +129,7 @@ pub(super) fn rows(
     })
 }
 
-/// How many rows there are.
+/// The number of rows.
 pub(super) async fn count(connection: &mut SqliteConnection) -> Result<u64, Error> {
     let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM ledger")
         .fetch_one(connection)
@@ -149,7 +151,7 @@ pub(super) async fn put_head(connection: &mut SqliteConnection, note: String) ->
 /// The head that the last commit signed; none before the first one.
 ///
 /// # Errors
-/// [`Error::Tampered`] if it is not by `verifier`.
+/// Returns [`Error::Tampered`] if it is not by `verifier`.
 pub(super) async fn signed_head(
     connection: &mut SqliteConnection,
     verifier: &Verifier,
@@ -165,7 +167,7 @@ pub(super) async fn signed_head(
     })
 }
 
-/// What to do about events that no head covers, in a database of a version that signed none.
+/// The advice about events that no head covers, in a database of a version that signed none.
 pub(super) fn unsigned_tail(count: u64) -> String {
     format!(
         "its last {count} events are in no signed head: the database is of a version of daypass that signed only \
@@ -173,7 +175,7 @@ pub(super) fn unsigned_tail(count: u64) -> String {
     )
 }
 
-/// A trigger can make a statement write less than it says.
+/// Checks the number of written rows, because a trigger can make a statement write fewer.
 fn expect_written(written: u64, expected: u64) -> Result<(), Error> {
     match written == expected {
         true => Ok(()),
@@ -213,7 +215,7 @@ pub(super) async fn proof(
         .ok_or_else(|| Error::Tampered("a hash of the tree is missing".to_owned()))
 }
 
-/// The stored hashes of complete subtrees; those that are not there are left out.
+/// The stored hashes of complete subtrees. Missing ones are left out.
 async fn hashes(
     connection: &mut SqliteConnection,
     nodes: &[Node],

@@ -9,17 +9,20 @@ use std::{
 use super::Error;
 use crate::modes::{self, IfThere};
 
-/// Held for as long as the daemon may write. The system releases it when the process ends, however it ends.
+/// Held as long as the daemon may write. The system releases it when the process ends, even if it
+/// is killed.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes `folder/lock`, and writes this process's id into it for whoever comes second.
+    /// Takes `folder/lock`, and writes this process's id into it for the message of a second
+    /// daemon.
     ///
     /// # Errors
-    /// [`Error::Locked`] where another daemon has it, [`Error::Unavailable`] where the file cannot be written.
+    /// Returns [`Error::Locked`] if another daemon has it, and [`Error::Unavailable`] if the file
+    /// cannot be written.
     pub(super) fn take(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("lock");
         let failed =
@@ -43,7 +46,7 @@ fn write_pid(file: &mut File) -> std::io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
-/// The folder, and the process that has it where it says so.
+/// The folder, and the process that has it, if the file names it.
 fn describe(folder: &Path, file: &mut File) -> String {
     let mut text = String::new();
     let pid = file.take(20).read_to_string(&mut text).ok();

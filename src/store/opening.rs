@@ -1,4 +1,5 @@
-//! What a start looks at before the ledger is written to, and what it says about it.
+//! The checks of a start before the ledger is written to, and their results in the log and in
+//! `started`.
 
 use std::path::Path;
 
@@ -13,24 +14,24 @@ use crate::ledger::{
     tree::Frontier,
 };
 
-/// How far the clock may be behind the ledger before a start is refused.
+/// The most that the clock may be behind the ledger at a start.
 const BEHIND: Duration = Duration::hours(1);
 
-/// How far the clock may be ahead of the last event before a start says so.
+/// The most that the clock may be ahead of the last event without a warning.
 const AHEAD: Duration = Duration::days(1);
 
-/// What the operator says of a start, and who hears of its progress.
+/// The operator's choices for a start, and the receiver of its progress.
 #[derive(Clone, Copy)]
 pub struct Opening<'a> {
-    /// Which ledger there must be.
+    /// The ledger that must exist.
     pub beginning: Beginning,
-    /// Start although the clock is behind the ledger.
+    /// Starts although the clock is behind the ledger.
     pub accept_clock: bool,
     /// Called now and then with the number of events read.
     pub progress: &'a (dyn Fn(u64) + Send + Sync),
 }
 
-/// Which ledger a start expects.
+/// The ledger that a start expects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Beginning {
     /// The folder's, or a new one if it has none.
@@ -53,7 +54,7 @@ impl Default for Opening<'_> {
 }
 
 impl Opening<'_> {
-    /// Whether the folder has the ledger that is expected, or none.
+    /// Refuses if the folder has no ledger where one is expected, or has one where none is.
     pub(super) fn expect_ledger(&self, folder: &Path) -> Result<(), Error> {
         let has = |name: &str| folder.join(name).symlink_metadata().is_ok();
         let is_there = has("ledger.db") || has("checkpoint");
@@ -73,8 +74,9 @@ impl Opening<'_> {
         }
     }
 
-    /// Compares the clock with the times that the ledger knows. Behind what a token and this server agreed on before, it is
-    /// certainly wrong; anything else is only said, for a server may have stood still or have run with a wrong clock before.
+    /// Compares the clock with the times in the ledger. The clock is certainly wrong if it is
+    /// behind a time on which a token and this server agreed before. Any other difference is only
+    /// logged, because a server may have been off, or have run with a wrong clock before.
     pub(super) fn expect_clock(&self, judge: &Judge, now: OffsetDateTime) -> Result<(), Error> {
         let agreed = judge.state().agreed_time();
         if let Some(agreed) = agreed.filter(|agreed| *agreed - now > BEHIND) {
@@ -115,11 +117,11 @@ impl Opening<'_> {
     }
 }
 
-/// Makes an empty ledger in `folder`, so that its first start is not taken for one that has lost its ledger. Nothing is
-/// changed if there is one.
+/// Makes an empty ledger in `folder`, so that the first start does not look like one that has lost
+/// its ledger. Changes nothing if there is one.
 ///
 /// # Errors
-/// [`Error::Unavailable`] if the folder cannot be written.
+/// Returns [`Error::Unavailable`] if the folder cannot be written.
 pub async fn prepare(folder: &Path, signer: Signer) -> Result<(), Error> {
     let _lock = Lock::take(folder)?;
     if folder.join("ledger.db").exists() {
@@ -156,7 +158,7 @@ fn spoken(duration: Duration) -> String {
 
 pub(super) const NO_CHECKPOINT: &str = "the file `checkpoint` is missing";
 
-/// `started`, with what the store has to say of itself.
+/// The event `started`, with the findings of the store.
 pub(super) fn filled_in(started: EventKind, found: Vec<Unsigned>) -> EventKind {
     match started {
         EventKind::Started {
@@ -171,7 +173,8 @@ pub(super) fn filled_in(started: EventKind, found: Vec<Unsigned>) -> EventKind {
     }
 }
 
-/// A database that signed no heads and was not stopped in order is left as it is, for the version that wrote it.
+/// Refuses a database of a version that signed no heads, if it was not stopped in order. It stays
+/// as it is, for the version that wrote it.
 pub(super) async fn expect_no_tail(
     connection: &mut SqliteConnection,
     checkpoint: Option<&Checkpoint>,
@@ -184,7 +187,7 @@ pub(super) async fn expect_no_tail(
     }
 }
 
-/// Names in the log what was not signed as the rest.
+/// Logs the events that no signed head covers.
 pub(super) fn report(judged: u64, size: u64, unsigned: &[Unsigned]) {
     if judged > 0 {
         let from = size.saturating_sub(judged);

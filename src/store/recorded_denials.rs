@@ -22,7 +22,7 @@ impl Store {
     /// Records the counts of denials whose window is over. To be called every few seconds.
     ///
     /// # Errors
-    /// As [`Store::record`]; what was not recorded is counted on.
+    /// As [`Store::record`]. Counts that were not recorded are kept.
     pub async fn record_denials(&self, now: OffsetDateTime) -> Result<(), Error> {
         let due = self.0.denials.lock().due(now);
         self.record_counts(due, now).await

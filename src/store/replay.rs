@@ -1,5 +1,5 @@
-//! Reading the ledger at the start and after a failure: against its own hashes, against what was signed, and from the
-//! last checkpoint on event by event, as `ledger verify` does.
+//! Reads the ledger at the start and after a failure. Checks it against its own hashes, against the
+//! signed head, and from the last checkpoint on event by event, as `ledger verify` does.
 
 use sqlx::SqliteConnection;
 use tokio_stream::StreamExt;
@@ -11,13 +11,14 @@ use crate::ledger::{
     tree::{Frontier, leaf_hash},
 };
 
-/// The most events without a signed head that a start goes on with; each is named in the log and in `started`.
+/// The most events without a signed head that a start accepts. Each is named in the log and in
+/// `started`.
 const MOST_UNSIGNED: usize = 32;
 
-/// Progress is reported after so many events.
+/// The number of events between two reports of progress.
 const STRIDE: u64 = 4096;
 
-/// What a ledger must agree with.
+/// The signed heads that a ledger must agree with.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Signed {
     /// The newest checkpoint of the file.
@@ -26,20 +27,20 @@ pub(super) struct Signed {
     pub(super) head: Option<Checkpoint>,
 }
 
-/// What was found.
+/// The result of reading.
 #[derive(Debug)]
 pub(super) struct Replayed {
     /// The head that all events lead to.
     pub(super) head: Frontier,
-    /// After all events.
+    /// The judge after all events.
     pub(super) judge: Judge,
-    /// How many events had to be judged.
+    /// The number of events that were judged.
     pub(super) judged: u64,
     /// The events after the signed head, and their kinds. All are inert.
     pub(super) unsigned: Vec<Unsigned>,
 }
 
-/// An event that is in no signed head: no daemon with this ledger's key has committed it.
+/// An event that no signed head covers: no daemon with this ledger's key has committed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unsigned {
     pub(super) index: u64,
@@ -47,7 +48,7 @@ pub(super) struct Unsigned {
 }
 
 impl Unsigned {
-    /// The refusal, if it is not to be borne.
+    /// The refusal of a ledger with this event.
     pub(super) fn tampered(&self) -> Error {
         let Self { index, kind } = self;
         Error::Tampered(format!(
@@ -57,11 +58,13 @@ impl Unsigned {
     }
 }
 
-/// Reads every leaf after `head`, which `judge` knows, and returns what they lead to. Leaves that the checkpoint covers are
-/// hashed and taken in; all that follow are judged; those after the signed head must be inert.
+/// Reads every leaf after `head`, which `judge` knows, and returns the result. Leaves that the
+/// checkpoint covers are hashed and applied. All later leaves are judged. Those after the signed
+/// head must be inert.
 ///
 /// # Errors
-/// [`Error::Tampered`] if a leaf is missing, was changed or could not be, or the ledger is not what was signed.
+/// Returns [`Error::Tampered`] if a leaf is missing, changed or impossible, or if the ledger is not
+/// the one that was signed.
 pub(super) async fn replay(
     connection: &mut SqliteConnection,
     head: Frontier,
@@ -151,7 +154,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The root, at each size that was signed.
+    /// Compares the root at each size that was signed.
     fn expect_signed(&self) -> Result<(), Error> {
         let size = self.head.size();
         let marks = [&self.signed.checkpoint, &self.signed.head];
@@ -182,7 +185,8 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Only a database of a version that signed no heads is without one, and then nothing may follow its checkpoint.
+    /// Only a database of a version that signed no heads has none. No event may follow its
+    /// checkpoint then.
     fn expect_a_head(&self) -> Result<(), Error> {
         let both = self
             .signed

@@ -1,4 +1,5 @@
-//! Whether the database holds what our migrations make, and nothing else. SQL that is SQLite's alone.
+//! Checks that the database holds what the migrations make, and nothing else. SQL that only SQLite
+//! knows.
 //!
 //! A trigger, a view or another shape of a table would change what statements do, below all checks.
 
@@ -13,19 +14,20 @@ use super::Error;
 /// The steps from an empty database, or an older one, to the tables of this version.
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
 
-/// sqlx's own table. Its text is sqlx's, so only that it is a table is ours to say.
+/// sqlx's own table. Its text is sqlx's, so only its kind is checked.
 const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
 /// Type and name of a thing in the schema.
 type Name = (String, String);
 
-/// The table it belongs to, and how it was made.
+/// The table that it belongs to, and the statement that made it.
 type Made = (String, Option<String>);
 
-/// Refuses what our migrations do not make. Fewer things than they make are those of a new or older database.
+/// Refuses a thing that the migrations do not make. A new or older database has fewer things, which
+/// is valid.
 ///
 /// # Errors
-/// [`Error::Unavailable`] with its name and what to do.
+/// Returns [`Error::Unavailable`] with its name and what to do.
 pub(super) async fn expect_nothing_foreign(
     connection: &mut SqliteConnection,
     file: &Path,
@@ -51,14 +53,14 @@ pub(super) async fn expect_nothing_foreign(
     Ok(())
 }
 
-/// Whether there is a ledger without the table of its signed head.
+/// True if there is a ledger without the table of its signed head.
 pub(super) async fn is_older(connection: &mut SqliteConnection) -> Result<bool, Error> {
     let found = read(connection).await?;
     let has = |name: &str| found.contains_key(&("table".to_owned(), name.to_owned()));
     Ok(has("ledger") && !has("head"))
 }
 
-/// What the migrations make of an empty database.
+/// The things that the migrations make in an empty database.
 async fn ours() -> Result<BTreeMap<Name, Made>, Error> {
     let memory = SqliteConnectOptions::new().in_memory(true);
     let mut connection = memory.disable_statement_logging().connect().await?;

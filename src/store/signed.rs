@@ -1,4 +1,5 @@
-//! What was last signed: the file `checkpoint` beside the database, on disk before anybody sees it.
+//! The checkpoint that was signed last: the file `checkpoint` beside the database. It is on disk
+//! before a caller sees it.
 
 use std::{
     fs::{self, File},
@@ -32,10 +33,11 @@ struct Note {
 }
 
 impl Signed {
-    /// Reads the newest checkpoint; the second value is what it says, `None` where the folder has none yet.
+    /// Reads the newest checkpoint. The second value is its content; none if the folder has no
+    /// checkpoint yet.
     ///
     /// # Errors
-    /// [`Error::Tampered`] where the file is not one that this key signed.
+    /// Returns [`Error::Tampered`] if this key did not sign the file.
     pub(super) fn open(folder: &Path, signer: Signer) -> Result<(Self, Option<Checkpoint>), Error> {
         let path = folder.join(FILE);
         let text = match fs::read_to_string(&path) {
@@ -66,16 +68,18 @@ impl Signed {
         ))
     }
 
-    /// The key that checkpoints are checked with.
+    /// The key that verifies checkpoints.
     pub(super) fn verifier(&self) -> Verifier {
         self.signer.verifier()
     }
 
-    /// A checkpoint over at least what `head` says at the time of the call. Signs only what is not signed yet, so callers who
-    /// waited for each other share one signature and one write. `head` must be durable.
+    /// A checkpoint that covers at least `head` at the time of the call. Signs only a head that is
+    /// not signed yet, so callers that waited for each other share one signature and one write.
+    /// `head` must be durable.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where the file cannot be written: then nobody sees the checkpoint.
+    /// Returns [`Error::Unavailable`] if the file cannot be written. No caller gets the checkpoint
+    /// then.
     pub(super) async fn sign(&self, head: impl Fn() -> Frontier) -> Result<String, Error> {
         let wanted = head().size();
         let mut last = self.last.lock().await;
@@ -119,7 +123,7 @@ impl Signed {
 
 const FILE: &str = "checkpoint";
 
-/// Writes aside, then renames: after a crash there is the old file or the new one, whole.
+/// Writes a new file, then renames it: after a crash there is the old file or the new one, whole.
 fn replace(folder: &Path, text: &str) -> io::Result<()> {
     let aside = folder.join("checkpoint.new");
     let mut file = modes::create_own(&aside, IfThere::Empty)?;

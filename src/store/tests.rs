@@ -1,4 +1,5 @@
-//! The store on real files: appends under load, restarts, a second daemon, faults that go and faults that stay.
+//! The store on real files: appends under load, restarts, a second daemon, faults that go and
+//! faults that stay.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -76,7 +77,7 @@ impl Folder {
             .unwrap()
     }
 
-    /// What another process with access to the file does to it.
+    /// Changes the database as another process with access to the file would.
     async fn run_sql(&self, sql: &str) {
         let mut connection = self.connection().await;
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))

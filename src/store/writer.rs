@@ -1,5 +1,6 @@
-//! The single writer with group commit: takes whatever waits, appends all of it in one transaction, commits once, answers
-//! everyone. The only place that makes a [`Receipt`], and only after COMMIT.
+//! The single writer with group commit: takes all writes in the queue, appends them in one
+//! transaction, commits once, answers each caller. The only place that makes a [`Receipt`], and
+//! only after COMMIT.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -26,32 +27,34 @@ use crate::ledger::{
     tree::{Frontier, leaf_hash},
 };
 
-/// How many writes share one commit at most.
+/// The most writes that share one commit.
 const BATCH: usize = 256;
 
-/// How long nothing must come before the writer tidies up: moves the log into the database and signs the head.
+/// The idle time after which the writer moves the log into the database and signs the head.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// The head is signed this often even where no quiet moment comes. What somebody cuts off the database is noticed from the
-/// last signed head backwards, so this bounds what could go unnoticed.
+/// The head is signed this often even if the writer is never idle. Rows that are removed from the
+/// end of the database are noticed only back to the last signed head, so this bounds what could go
+/// unnoticed.
 const SIGN_EVERY: Duration = Duration::from_secs(1);
 
-/// The log is moved after so many bytes of events even under load, for it must not grow without end.
+/// The log is moved after so many bytes of events even under load, because it must not grow without
+/// bound.
 const LOG_LIMIT: usize = 32 * 1024 * 1024;
 
-/// The judge after the last commit, whose standing readers see.
+/// The judge after the last commit, whose state readers see.
 pub(super) type Shared = Arc<RwLock<Judge>>;
 
-/// What the rest of the store may know of the writer.
+/// What the writer tells the rest of the store.
 #[derive(Clone, Debug)]
 pub(super) struct State {
     /// The committed head.
     pub(super) head: Frontier,
-    /// Why nothing can be appended now.
+    /// The reason why appends fail now, if they do.
     pub(super) fault: Option<Error>,
 }
 
-/// The writer; owns the writing connection, the head and the lock.
+/// The writer. It owns the writing connection, the head and the lock.
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) file: PathBuf,
@@ -62,19 +65,19 @@ pub(super) struct Writer {
     /// The judge after the last event that was given an index.
     pub(super) judge: Judge,
     pub(super) shared: Shared,
-    /// What stands against an ask is recorded as its denial as long as this has room.
+    /// The rate of recorded denials. Denials beyond it are counted.
     pub(super) denials: Arc<Mutex<DenialRate>>,
-    /// `None` after a failure, until [`Writer::recover`] has read the head anew.
+    /// None after a failure, until [`Writer::recover`] has read the head again.
     pub(super) connection: Option<SqliteConnection>,
     pub(super) inserts: Inserts,
     /// Bytes of events since the log was last moved.
     pub(super) unflushed: usize,
-    /// When the head was last given to be signed.
+    /// The last time at which the head was signed.
     pub(super) signed_at: Instant,
 }
 
 impl Writer {
-    /// Runs until nobody can send any more, then tidies up and releases the lock.
+    /// Runs until every sender is dropped, then tidies up and releases the lock.
     pub(super) async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
@@ -87,7 +90,8 @@ impl Writer {
         self.finish().await;
     }
 
-    /// Waits for jobs; `Some(0)` is the end, `None` means that it is quiet and there is something to tidy up.
+    /// Waits for jobs. `Some(0)` is the end; none means that the writer is idle and has something
+    /// to tidy up.
     async fn receive(&mut self, batch: &mut Vec<Job>) -> Option<usize> {
         let jobs = self.jobs.recv_many(batch, BATCH);
         if self.unflushed == 0 && self.connection.is_some() {
@@ -108,8 +112,8 @@ impl Writer {
         self.keep_signed();
     }
 
-    /// Commits the batch and answers it. After any error nobody gets a receipt, and the head is read anew before the next
-    /// batch: the commit may or may not have happened.
+    /// Commits the batch and answers it. After any error no caller gets a receipt, and the head is
+    /// read again before the next batch: the commit may or may not have happened.
     async fn commit(&mut self, batch: Vec<Job>) {
         let head = self.state.borrow().head.clone();
         let mut append = Append::new(head, batch);
@@ -158,8 +162,9 @@ impl Writer {
             .send_modify(|state| state.fault = Some(error.clone()));
     }
 
-    /// Makes sure that there is a connection. After a failure it opens the database anew, makes what it holds durable, and
-    /// takes over what the failed commit may have left: that must continue the ledger as it was known.
+    /// Makes sure that there is a connection. After a failure it opens the database again, makes
+    /// its content durable, and takes over the events of a commit that failed in between: they must
+    /// continue the known ledger.
     async fn recover(&mut self) -> Result<(), Error> {
         if let Some(error @ Error::Tampered(_)) = &self.state.borrow().fault {
             return Err(error.clone());
@@ -211,7 +216,7 @@ impl Writer {
         self.shared.read().clone()
     }
 
-    /// What can wait for a quiet moment.
+    /// Does the work that waits until the writer is idle.
     async fn rest(&mut self) {
         if self.recover().await.is_ok() {
             self.flush(Flush::Some).await;
@@ -238,7 +243,8 @@ impl Writer {
         tokio::spawn(async move { warn_unsigned(signed.sign(|| head.clone()).await) });
     }
 
-    /// Keeps the signed head near the real one, so that an old backup is noticed even if nobody asked for a checkpoint.
+    /// Keeps the signed head near the real one, so that an old backup is noticed even if no client
+    /// asked for a checkpoint.
     async fn sign(&self) {
         let head = || self.state.borrow().head.clone();
         warn_unsigned(self.signed.sign(head).await);
@@ -255,7 +261,7 @@ impl Writer {
     }
 }
 
-/// What is said once the store is closed.
+/// The error of a closed store.
 pub(super) fn closed() -> Error {
     Error::Unavailable("the store is closed".to_owned())
 }
@@ -293,8 +299,9 @@ impl Append {
         }
     }
 
-    /// Gives each job its index and makes its row. What cannot be an event is refused here and takes no index; what the
-    /// standing is against becomes its own refusal, if that is an event and not only counted.
+    /// Gives each job its index and makes its row. A job that cannot be an event is refused here
+    /// and takes no index. A job that the ledger's state forbids becomes its own refusal, if that
+    /// is an event and not only counted.
     fn assign(&mut self, judge: &mut Judge, denials: &Mutex<DenialRate>) -> Vec<Row> {
         let mut rows = Vec::with_capacity(self.waiting.len());
         for job in std::mem::take(&mut self.waiting) {

@@ -122,8 +122,8 @@ impl Flows {
         id
     }
 
-    /// Records that the person has signed in. Returns the URL that the browser goes to next, with the
-    /// code, or none if the request is unknown or too old. `issuer` is RFC 9207's parameter.
+    /// Records that the person has signed in. Returns the URL that the browser goes to next, with
+    /// the code, or none if the request is unknown or too old. `issuer` is RFC 9207's parameter.
     pub(super) fn approve(
         &mut self,
         id: &str,
@@ -142,7 +142,8 @@ impl Flows {
         Some(url)
     }
 
-    /// Trades a code, once. A wrong verifier or redirect spends it too (RFC 6749 4.1.3, RFC 7636 4.6).
+    /// Trades a code, once. A wrong verifier or redirect spends it too (RFC 6749 4.1.3, RFC 7636
+    /// 4.6).
     pub(super) fn redeem_code(
         &mut self,
         parameters: &Parameters,

@@ -44,8 +44,8 @@ impl Keys {
         format!("{algorithm:?}-{}", self.generation)
     }
 
-    /// The signature over `input` in the form of JWS (RFC 7518 3.3 and 3.4, RFC 8037 3.1); empty if the
-    /// key fails.
+    /// The signature over `input` in the form of JWS (RFC 7518 3.3 and 3.4, RFC 8037 3.1); empty if
+    /// the key fails.
     pub(super) fn sign(&self, algorithm: Algorithm, input: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match algorithm {
@@ -72,7 +72,8 @@ impl Keys {
         vec![self.rsa_jwk(), self.p256_jwk(), self.ed25519_jwk()]
     }
 
-    /// The public key for `algorithm` as SubjectPublicKeyInfo DER. Attackers use it as an HMAC secret.
+    /// The public key for `algorithm` as SubjectPublicKeyInfo DER. Attackers use it as an HMAC
+    /// secret.
     pub(super) fn public_der(&self, algorithm: Algorithm) -> Vec<u8> {
         let der = match algorithm {
             Algorithm::RS256 => self.rsa.public_key().as_der(),
@@ -83,8 +84,8 @@ impl Keys {
     }
 
     fn rsa_jwk(&self) -> Value {
-        // RSAPublicKey of a 2048-bit key (RFC 8017 A.1.1): 9 bytes of headers, the modulus, then the
-        // exponent 65537.
+        // RSAPublicKey of a 2048-bit key (RFC 8017 A.1.1): 9 bytes of headers, the modulus, then
+        // the exponent 65537.
         let modulus = self.rsa.public_key().as_ref().get(9..265);
         json!({
             "kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.id(Algorithm::RS256),

@@ -1,5 +1,5 @@
-//! What the issuer's connections share: keys, sessions, behaviour, and the tokens made from them. No
-//! HTTP here.
+//! What the issuer's connections share: keys, sessions, behaviour, and the tokens made from them.
+//! No HTTP here.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,5 +1,5 @@
-//! The demands of a request on the sign-in itself (OpenID Connect Core 3.1.2.1: `max_age`, `prompt`,
-//! `acr_values`), and how a person meets them. The device flow takes the same parameters.
+//! The demands of a request on the sign-in itself (OpenID Connect Core 3.1.2.1: `max_age`,
+//! `prompt`, `acr_values`), and how a person meets them. The device flow takes the same parameters.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 
 use super::parameters::Parameters;
 
-/// The levels that this issuer knows, with the methods that reach them: a password, a second factor,
-/// and the phishing-resistant `phr` of OpenID Connect's EAP profile.
+/// The levels that this issuer knows, with the methods that reach them: a password, a second
+/// factor, and the phishing-resistant `phr` of OpenID Connect's EAP profile.
 pub(super) const LEVELS: [(&str, &[&str]); 3] = [
     ("pwd", &["pwd"]),
     ("mfa", &["pwd", "otp", "mfa"]),
@@ -47,8 +47,8 @@ impl Wanted {
         }
     }
 
-    /// Signs in a person whose session has that age. The person types the password again if the session
-    /// is too old or too weak, and reaches the first wanted level that this issuer knows.
+    /// Signs in a person whose session has that age. The person types the password again if the
+    /// session is too old or too weak, and reaches the first wanted level that this issuer knows.
     pub(super) fn authenticate(&self, now: OffsetDateTime, session: Duration) -> Authentication {
         let level = |wanted: &String| LEVELS.into_iter().find(|(level, _)| level == wanted);
         let reached = self.levels.iter().find_map(level);

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-/// What an issuer has set so far.
+/// The cookies that an issuer has set so far.
 #[derive(Default)]
 pub(super) struct Cookies(Vec<Cookie>);
 
@@ -14,7 +14,8 @@ struct Cookie {
 }
 
 impl Cookies {
-    /// Takes one `Set-Cookie` value that came with an answer from `url`. An expired or empty one deletes.
+    /// Takes one `Set-Cookie` value that came with an answer from `url`. An expired or empty one
+    /// deletes.
     pub(super) fn set(&mut self, url: &Url, header: &str) {
         let mut parts = header.split(';').map(str::trim);
         let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {

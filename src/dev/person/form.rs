@@ -6,7 +6,7 @@ use url::form_urlencoded;
 /// A form with what its fields hold so far.
 #[derive(Debug, PartialEq)]
 pub(super) struct Form {
-    /// Where it goes, relative to its page.
+    /// The target, relative to its page.
     pub(super) action: String,
     post: bool,
     fields: Vec<(String, String)>,
@@ -36,7 +36,7 @@ impl Form {
         })
     }
 
-    /// Types into the field of that name, where the form has one.
+    /// Types into the field of that name, if the form has one.
     pub(super) fn fill(&mut self, name: &str, value: &str) {
         for (_, field) in self.fields.iter_mut().filter(|(key, _)| key == name) {
             value.clone_into(field);

@@ -1,4 +1,5 @@
-//! The dev world's host keeps its revocation list as fresh as the authority's, as `daypass host sync` does elsewhere.
+//! Copies the authority's revocation list to the dev world's host, as `daypass host sync` does
+//! elsewhere.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -9,14 +10,14 @@ use crate::{
     operations::{Authority, published},
 };
 
-/// How long a pass may still be taken after it was revoked.
+/// The longest that a revoked pass may still be taken.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Writes the list until it is dropped.
+/// A task that writes the list. It ends when it is dropped.
 pub(super) struct KrlRefresher(JoinHandle<()>);
 
 impl KrlRefresher {
-    /// Writes what is revoked already, then keeps it fresh.
+    /// Writes the present list, then starts the task.
     pub(super) fn start(authority: Arc<Authority>, file: PathBuf) -> Result<Self, Error> {
         let mut version = write(&authority, &file, None)?;
         let task = tokio::spawn(async move {
@@ -39,7 +40,7 @@ impl Drop for KrlRefresher {
     }
 }
 
-/// Writes the list where it is not the one of this version; answers with its version.
+/// Writes the list if its version differs from `version`. Returns the list's version.
 fn write(
     authority: &Authority,
     file: &std::path::Path,

@@ -7,17 +7,18 @@ use crate::notify::Schedule;
 /// The name of the server, and of its TLS certificate.
 pub(super) const NAME: &str = "localhost";
 
-/// What one world has that another has not.
+/// How one world differs from another.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The `daypass` program for `ssh_config` and `env`; the running program where it is not given.
+    /// The `daypass` program for `ssh_config` and `env`. By default the running program.
     pub program: Option<PathBuf>,
-    /// Replaces the policy in the folder. Without it, one that is there is kept, and else [`World`] writes its own.
+    /// Replaces the policy in the folder. Without it, an existing one is kept, or [`World`] writes
+    /// its own.
     pub policy: Option<String>,
-    /// More sections for `daypass.toml` (`[limits]`, say).
+    /// More sections for `daypass.toml`, such as `[limits]`.
     pub configuration: String,
-    /// Leave sshd out, even where it is installed.
+    /// Leaves sshd out, even if it is installed.
     pub without_sshd: bool,
-    /// When webhooks that failed are told again; the daemon's own rule where it is not given.
+    /// When failed deliveries are tried again. By default the daemon's own schedule.
     pub webhook_schedule: Option<Schedule>,
 }

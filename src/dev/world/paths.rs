@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::dev::person;
 
-/// Where things are in a world's folder.
+/// The paths in a world's folder.
 #[derive(Clone, Debug)]
 pub struct Files {
     dir: PathBuf,
@@ -16,7 +16,7 @@ impl Files {
         Self { dir }
     }
 
-    /// Every file has a name of its own; this is the only place that knows them.
+    /// The path of a file. Only this type knows their names.
     pub(super) fn at(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
@@ -31,7 +31,7 @@ impl Files {
         self.at("env")
     }
 
-    /// For `ssh -F`: the host `web-1`, and the passes that come by themselves.
+    /// For `ssh -F`: the host `web-1`, and the lines that fetch passes.
     pub fn ssh_config(&self) -> PathBuf {
         self.at("ssh_config")
     }
@@ -46,7 +46,7 @@ impl Files {
         self.at("daypass.toml")
     }
 
-    /// The policy: edit it and reload.
+    /// The policy. After an edit, reload the daemon.
     pub fn policy(&self) -> PathBuf {
         self.at("policy.toml")
     }
@@ -56,22 +56,22 @@ impl Files {
         self.at("client")
     }
 
-    /// The CA that the server's TLS certificate is from (PEM).
+    /// The CA of the server's TLS certificate (PEM).
     pub fn tls_ca(&self) -> PathBuf {
         self.at("tls-ca.pem")
     }
 
-    /// The registered key of alice or bob, for the day without an issuer.
+    /// The registered key of alice or bob, for an outage of the issuer.
     pub fn emergency_key(&self, name: &str) -> PathBuf {
         self.at("emergency").join(name)
     }
 
-    /// What the daemon signs webhooks with.
+    /// The secret that signs webhooks.
     pub fn webhook_secret(&self) -> PathBuf {
         self.at("webhook.secret")
     }
 
-    /// The password of everybody in this world.
+    /// The password of every person in this world.
     pub fn password(&self) -> PathBuf {
         self.at(person::PASSWORD_FILE)
     }

@@ -8,7 +8,7 @@ use rcgen::{
 use super::paths::Files;
 use crate::dev::{Error, files};
 
-/// Makes `tls-ca.pem`, `tls.pem` and `tls.key` where one of them is missing.
+/// Makes `tls-ca.pem`, `tls.pem` and `tls.key` if one of them is missing.
 pub(super) fn keep(to: &Files, name: &str) -> Result<(), Error> {
     let (certificate, key) = (to.at("tls.pem"), to.at("tls.key"));
     if [&to.tls_ca(), &certificate, &key]

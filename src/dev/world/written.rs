@@ -1,4 +1,4 @@
-//! What a world writes for the daemon, for ssh and for shells.
+//! The files that a world writes for the daemon, for ssh and for shells.
 
 use std::{fmt::Write as _, net::TcpListener, path::Path};
 
@@ -23,8 +23,8 @@ const HOST: &str = "web-1";
 
 const POLICY: &str = include_str!("policy.toml");
 
-/// Writes `policy.toml`: `wish`, else what is there, else the usual one. `@user@`, `@issuer@` and the registered keys of
-/// whoever has one (`@alice_key@`, `@bob_key@`) are filled in.
+/// Writes `policy.toml`: `wish`, else the existing one, else the usual one. Fills in `@user@`,
+/// `@issuer@` and the registered keys (`@alice_key@`, `@bob_key@`).
 pub(super) fn policy(
     to: &Files,
     wish: Option<String>,
@@ -48,7 +48,7 @@ pub(super) fn policy(
     files::write(&path, &text)
 }
 
-/// Whose keys are registered for the day without an issuer.
+/// The people whose keys are registered for an outage of the issuer.
 const REGISTERED: [&str; 2] = ["alice", "bob"];
 
 /// Writes `daypass.toml`.
@@ -101,7 +101,7 @@ networks = ["127.0.0.1/32"]
     files::write(&to.configuration(), &text)
 }
 
-/// The secret that the daemon and the world's receiver share, made once and kept.
+/// The secret that the daemon and the world's receiver share. It is made once and kept.
 pub(super) fn webhook_secret(of: &Files) -> Result<String, Error> {
     let path = of.webhook_secret();
     if !path.exists() {
@@ -110,7 +110,7 @@ pub(super) fn webhook_secret(of: &Files) -> Result<String, Error> {
     Ok(files::read(&path)?.trim().to_owned())
 }
 
-/// What a process needs to be in this world.
+/// The variables that a process needs to be in this world.
 pub(super) fn variables(
     of: &Files,
     server: &str,
@@ -133,7 +133,7 @@ pub(super) fn variables(
     variables
 }
 
-/// Writes `known_hosts` and `ssh_config`, where there is an sshd.
+/// Writes `known_hosts` and `ssh_config`, if there is an sshd.
 pub(super) fn ssh_files(to: &Files, program: &Path, sshd: Option<&Sshd>) -> Result<(), Error> {
     let Some(sshd) = sshd else {
         return Ok(());
@@ -164,7 +164,7 @@ Host {HOST}
     ))
 }
 
-/// Writes `env`, which must be the last file: who finds it finds a running world.
+/// Writes `env`. It must be the last file, because a process that finds it expects a running world.
 pub(super) fn env(
     to: &Files,
     program: &Path,

@@ -1,4 +1,5 @@
-//! `webhooks.json`: 0600, written aside and renamed. Holds indices, times and failures; no URL, no secret, no event.
+//! `webhooks.json`: mode 0600, replaced atomically. Holds indices, times and failures; no URL, no
+//! secret, no event.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +25,8 @@ struct Borrowed<'a> {
     webhooks: &'a BTreeMap<String, Mailbox>,
 }
 
-/// Nothing where there is no file, or one that makes no sense, which is put aside.
+/// Reads the file. Returns no mailboxes if there is none, or if it cannot be parsed; it is renamed
+/// then.
 pub(super) fn read(path: &Path) -> io::Result<BTreeMap<String, Mailbox>> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
@@ -49,7 +51,7 @@ pub(super) fn bytes(webhooks: &BTreeMap<String, Mailbox>) -> io::Result<Vec<u8>>
     Ok(serde_json::to_vec(&Borrowed { webhooks })?)
 }
 
-/// After a crash there is the old file or the new one, whole.
+/// Replaces the file atomically: after a crash there is the old file or the new one, whole.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let aside = path.with_extension("json.new");
     let mut file = modes::create_own(&aside, IfThere::Empty)?;

@@ -1,4 +1,5 @@
-//! One webhook's deliveries: where it is in the ledger, what waits, what was given up. Pure.
+//! One webhook's deliveries: its cursor in the ledger, its pending deliveries and its dead letters.
+//! Pure.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -7,31 +8,32 @@ use time::OffsetDateTime;
 
 use crate::notify::{kind::NotificationKind, schedule::Schedule};
 
-/// So many deliveries wait at most; more stay in the ledger, before the cursor.
+/// The most pending deliveries. Later events stay in the ledger, after the cursor.
 const WINDOW: usize = 1000;
 
-/// After so many attempts (a few minutes) a delivery is given up early where it keeps new ones out of a full window.
+/// The number of attempts (a few minutes) after which a delivery becomes a dead letter early, if
+/// the window is full and new deliveries wait.
 const ENOUGH: u32 = 8;
 
-/// So many dead letters are kept: the newest.
+/// The most dead letters. The newest are kept.
 const DEAD: usize = 1000;
 
 /// One webhook's deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::notify) struct Mailbox {
-    /// The first event that was not looked at.
+    /// The first event that was not read.
     pub(in crate::notify) cursor: u64,
-    /// How many were delivered.
+    /// The number of deliveries that were taken.
     pub(in crate::notify) delivered: u64,
-    /// What waits, by the event's index.
+    /// The pending deliveries, by the event's index.
     pub(in crate::notify) pending: BTreeMap<u64, QueuedDelivery>,
-    /// What was given up, oldest first.
+    /// The dead letters, oldest first.
     pub(in crate::notify) dead: VecDeque<DeadLetter>,
     /// The last failure, until the next success.
     pub(in crate::notify) last_error: Option<String>,
 }
 
-/// A delivery that waits.
+/// A pending delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::notify) struct QueuedDelivery {
     #[serde(rename = "type")]
@@ -41,7 +43,7 @@ pub(in crate::notify) struct QueuedDelivery {
     next: OffsetDateTime,
 }
 
-/// A delivery that was given up.
+/// A dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// The event.
@@ -49,16 +51,16 @@ pub struct DeadLetter {
     /// Its kind.
     #[serde(rename = "type")]
     pub kind: NotificationKind,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: u32,
-    /// How the last attempt failed.
+    /// The failure of the last attempt.
     pub error: String,
-    /// When that was.
+    /// The time of the last attempt.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
 }
 
-/// Which dead letters.
+/// A choice of dead letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     /// That of one event.
@@ -70,20 +72,20 @@ pub enum Which {
 /// When the next delivery is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::notify) enum Next {
-    /// This one, now.
+    /// This delivery, now.
     Due(u64),
-    /// Some, after this time.
+    /// A delivery, after this time.
     In(std::time::Duration),
-    /// None waits.
+    /// No delivery is pending.
     Never,
 }
 
-/// What an attempt came to.
+/// The result of a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::notify) enum Settled {
     /// It waits for another attempt.
     Again,
-    /// It was the last one.
+    /// It was the last attempt.
     Dead,
 }
 
@@ -95,24 +97,24 @@ impl Mailbox {
         }
     }
 
-    /// Forgets what is beyond the ledger's end.
+    /// Drops deliveries beyond the ledger's end.
     pub(super) fn keep_below(&mut self, size: u64) {
         self.cursor = self.cursor.min(size);
         self.pending.retain(|index, _| *index < size);
         self.dead.retain(|dead| dead.index < size);
     }
 
-    /// Whether more may be taken in.
+    /// True if the window has room.
     pub(in crate::notify) fn has_room(&self) -> bool {
         self.pending.len() < WINDOW
     }
 
-    /// Passes by an event that is not told.
+    /// Skips an event that this webhook does not take.
     pub(in crate::notify) fn pass_by(&mut self, index: u64) {
         self.cursor = self.cursor.max(index.saturating_add(1));
     }
 
-    /// Takes in an event that is.
+    /// Adds a delivery of an event.
     pub(in crate::notify) fn take(
         &mut self,
         index: u64,
@@ -128,8 +130,9 @@ impl Mailbox {
         self.pass_by(index);
     }
 
-    /// The delivery that is due, not `under_way` and tried least often (of these the oldest), or how long until one is: what a
-    /// receiver refuses again and again holds up nothing new.
+    /// The delivery that is due, not `under_way` and tried least often (of these the oldest), or
+    /// the time until one is due. So a delivery that a receiver refuses again and again delays no
+    /// new one.
     pub(in crate::notify) fn next(
         &self,
         now: OffsetDateTime,
@@ -156,7 +159,7 @@ impl Mailbox {
         }
     }
 
-    /// An attempt that was taken.
+    /// Records a successful attempt.
     pub(in crate::notify) fn deliver(&mut self, index: u64) {
         if self.pending.remove(&index).is_some() {
             self.delivered += 1;
@@ -164,7 +167,7 @@ impl Mailbox {
         self.last_error = None;
     }
 
-    /// One that was not. `of` spreads the waits.
+    /// Records a failed attempt. `of` spreads the delays.
     pub(in crate::notify) fn fail(
         &mut self,
         index: u64,
@@ -199,7 +202,7 @@ impl Mailbox {
         Settled::Dead
     }
 
-    /// Lets dead letters be tried again from the start; how many those are.
+    /// Makes dead letters pending again, with no attempts. Returns their number.
     pub(in crate::notify) fn revive(&mut self, which: Which, now: OffsetDateTime) -> u64 {
         let (chosen, kept): (VecDeque<_>, VecDeque<_>) =
             self.dead.drain(..).partition(|dead| match which {

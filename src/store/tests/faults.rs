@@ -1,4 +1,4 @@
-//! Commits that fail: nobody gets a receipt, and service returns by itself where it can.
+//! Commits that fail: no caller gets a receipt, and service resumes by itself if it can.
 
 use super::*;
 

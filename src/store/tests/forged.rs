@@ -1,5 +1,5 @@
-//! Rows that another program with the database, and without the ledger's key, adds to a stopped ledger: consistent in
-//! themselves, and found all the same.
+//! Rows that another program with access to the database, but without the ledger's key, adds to a
+//! stopped ledger. They are consistent in themselves, and are found.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
@@ -155,7 +155,7 @@ async fn a_forged_approval_unlock_or_pass_stops_the_start_and_is_named() {
     }
 }
 
-/// A signature by a key of the forger's own is a good signature: only the signed head tells.
+/// A signature by the forger's own key is valid: only the signed head shows the forgery.
 #[tokio::test]
 async fn an_approval_signed_with_the_forgers_own_key_stops_the_start() {
     let folder = waiting().await;
@@ -293,7 +293,7 @@ async fn a_trigger_a_view_or_another_schema_is_refused_by_name() {
     }
 }
 
-/// What the version before signed heads left behind.
+/// A database as the version before signed heads left it.
 const OLDER: &str = "DROP TABLE head; DELETE FROM _sqlx_migrations WHERE version = 2";
 
 #[tokio::test]
@@ -348,7 +348,8 @@ impl Folder {
         }
     }
 
-    /// A ledger of an older version: `count` events, the first `signed` of them under the checkpoint.
+    /// A ledger of an older version: `count` events, the first `signed` of them under the
+    /// checkpoint.
     async fn older(&self, count: u64, signed: u64) {
         let store = self.open().await.unwrap();
         store.close().await;

@@ -1,4 +1,5 @@
-//! Passes: the serial is the event's index, and the receipt is for exactly the bytes that the event recorded.
+//! Passes: the serial is the event's index, and the receipt is for exactly the bytes that the event
+//! recorded.
 
 use std::collections::HashSet;
 
@@ -7,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::ledger::event::{Actor, RequestDetails};
 
-/// All that the writer does not fill in itself.
+/// An `issued` event without the fields that the writer fills in.
 pub(super) fn issued() -> Issued {
     Issued {
         who: Actor {

@@ -1,8 +1,9 @@
-//! A ledger that somebody changed, shortened or replaced does not open, and says what to do.
+//! A ledger that another program changed, shortened or replaced does not open, and the message says
+//! what to do.
 
 use super::*;
 
-/// Opens after `damage`, which must be noticed; the message.
+/// Opens after `damage`, which must be noticed. Returns the message.
 async fn refusal(folder: &Folder) -> String {
     match folder.open().await {
         Err(error @ Error::Tampered(_)) => error.to_string(),
