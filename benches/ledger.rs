@@ -63,7 +63,7 @@ async fn measure(folder: &Path, callers: usize, alone: bool) -> Outcome<()> {
     let kind = if alone {
         "one for each append"
     } else {
-        "shared by whoever waits"
+        "shared by all that wait"
     };
     let [p50, p99] = [50, 99].map(|part| {
         times

@@ -182,28 +182,32 @@ fn row(event: &Value) -> Vec<String> {
             .find(|text| !text.is_empty())
             .unwrap_or_default()
     };
+    let mut about = what(event).unwrap_or_else(|| {
+        first(&[
+            "/command",
+            "/target/identity",
+            "/target/key",
+            "/target/role",
+            "/target/serial",
+            "/target/before",
+            "/reason",
+            "/principals",
+            "/cause",
+            "/policy",
+            "/version",
+            "/key",
+        ])
+    });
+    if event.get("cut") == Some(&Value::Bool(true)) {
+        about.push_str(" (ask cut)");
+    }
     vec![
         text("/index"),
         text("/at").chars().take(19).collect(),
         text("/type"),
         text("/who/label"),
         first(&["/ask/role", "/role"]),
-        what(event).unwrap_or_else(|| {
-            first(&[
-                "/command",
-                "/target/identity",
-                "/target/key",
-                "/target/role",
-                "/target/serial",
-                "/target/before",
-                "/reason",
-                "/principals",
-                "/cause",
-                "/policy",
-                "/version",
-                "/key",
-            ])
-        }),
+        about,
     ]
 }
 

@@ -34,7 +34,7 @@ pub(super) fn credential(
     }
     let Some(folder) = &around.credentials_directory else {
         let message = format!(
-            "credential {value:?} cannot be read, for $CREDENTIALS_DIRECTORY is not set: start by systemd with LoadCredential={value}:PATH, or use {instead}"
+            "credential {value:?} cannot be read because $CREDENTIALS_DIRECTORY is not set: start by systemd with LoadCredential={value}:PATH, or use {instead}"
         );
         return Err(Problem::new(name.span(), message));
     };

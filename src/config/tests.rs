@@ -165,7 +165,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "a credential outside systemd",
         "state = \"active\"",
         "state = \"active\"\npassphrase_credential = \"b\"",
-        "daypass.toml:10: credential \"b\" cannot be read, for $CREDENTIALS_DIRECTORY is not set: start by systemd with LoadCredential=b:PATH, or use passphrase_file",
+        "daypass.toml:10: credential \"b\" cannot be read because $CREDENTIALS_DIRECTORY is not set: start by systemd with LoadCredential=b:PATH, or use passphrase_file",
     ),
     (
         "a credential that is a path",
@@ -415,7 +415,7 @@ fn differences_are_by_section_and_not_by_layout() {
 }
 
 #[test]
-fn the_example_loads_whatever_is_put_into_it() {
+fn the_example_loads_with_any_value_put_into_it() {
     let example = Example {
         name: "daypass.example.com".into(),
         listen: "[::]:7443".parse().unwrap(),
@@ -583,7 +583,7 @@ fn a_webhook_is_read_with_its_secrets_and_shows_none_of_them() {
         (
             "no network",
             ("10.1.2.3/32", "here"),
-            ":23: network \"here\" is no network",
+            ":23: network \"here\" is invalid",
         ),
         (
             "no time",

@@ -142,7 +142,7 @@ fn network(text: &Spanned<String>) -> Result<IpNet, Problem> {
             refuse(&format!("has host bits: write {}", network.trunc()))
         }
         Ok(network) => Ok(network),
-        Err(_) => refuse("is no network: write one such as \"10.1.2.3/32\""),
+        Err(_) => refuse("is invalid: write one such as \"10.1.2.3/32\""),
     }
 }
 

@@ -195,7 +195,7 @@ impl<S: FnMut(&str)> Tour<'_, S> {
     async fn refuse(&mut self) -> Result<(), Error> {
         self.chapter(
             "Mallory is refused",
-            "Anybody may sign in; what counts is the policy. Mallory is in no group, and is told why not.",
+            "Every user may sign in; what counts is the policy. Mallory is in no group, and is told why not.",
         );
         let words = ["login", "--as", "mallory"];
         self.daypass(Speaker::Mallory, &words, Promise::says(&["mallory"]))
@@ -258,7 +258,7 @@ impl<S: FnMut(&str)> Tour<'_, S> {
              \x20                                       daypass roles\n\
              \x20                                       daypass ssh web-1 --role logs --param unit=sshd\n\
              Change its policy:                      edit /tmp/world/policy.toml\n\
-             See why somebody is (not) let in:       daypass policy explain --help\n\
+             See why a user is (not) let in:         daypass policy explain --help\n\
              Set up a server:                        daypass init --help",
         );
     }

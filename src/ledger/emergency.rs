@@ -12,7 +12,7 @@ use ssh_key::{HashAlg, PublicKey};
 
 use super::{
     approval,
-    event::{Issued, RequestDetails},
+    event::{Issued, RequestDetails, bounds},
 };
 use crate::ssh::{
     sshsig::Namespace,
@@ -109,9 +109,9 @@ fn is_asked(ask: &[u8], asked: &RequestDetails) -> bool {
     }
     let reason = ask.string();
     let same = |signed: Option<&[u8]>, said: &str| {
-        signed.is_some_and(|signed| match said.strip_suffix("...") {
-            Some(start) if said.len() > LONG => signed.starts_with(start.as_bytes()),
-            _ => signed == said.as_bytes(),
+        signed.is_some_and(|signed| match bounds::beginning(said) {
+            Some(beginning) => signed.starts_with(beginning.as_bytes()),
+            None => signed == said.as_bytes(),
         })
     };
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -124,9 +124,6 @@ fn is_asked(ask: &[u8], asked: &RequestDetails) -> bool {
             same(Some(key), name) && same(Some(signed), value)
         })
 }
-
-/// Texts this long may have been cut.
-const LONG: usize = 1000;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]

@@ -36,7 +36,7 @@ impl Error {
         match self {
             Self::Tampered(what) => Self::Tampered(format!(
                 "{what}. Nothing was changed in {folder}, and nothing is issued. Put back the newest copy of ledger.db and \
-                 checkpoint; where there is none, keep the folder as evidence and start with an empty one",
+                 checkpoint; if there is none, keep the folder as evidence and start with an empty one",
                 folder = folder.display()
             )),
             other => other,

@@ -32,6 +32,15 @@ const DENIED_CLAIMS_BYTES: usize = 4096;
 /// The most bytes of a subject or a label. Tokens with longer ones are refused; a label follows the subject's bound.
 const NAME_BYTES: usize = 1536;
 
+/// The beginning of a text that version 0.1.0 has cut: up to 1,024 bytes, at a character's bound, then
+/// three dots. None for a whole text. Later versions mark what they cut ([`EventKind::Denied`], `cut`).
+pub fn beginning(text: &str) -> Option<&str> {
+    let beginning = text.strip_suffix("...")?;
+    (1021..=1024)
+        .contains(&beginning.len())
+        .then_some(beginning)
+}
+
 /// How many bytes `value` takes in the ledger.
 pub fn stored(value: &impl Serialize) -> usize {
     let mut count = Count(0);
