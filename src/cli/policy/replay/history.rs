@@ -1,4 +1,4 @@
-//! What an event of the ledger says of an ask: its facts, how it was decided, and the request that it was to redeem.
+//! Reads a past ask from a ledger event: the ask, the decision, and the request that it redeemed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use crate::{
     unix_seconds::UnixSeconds,
 };
 
-/// The requests of an export so far, with those who have approved them.
+/// The requests of an export so far, with their approvers.
 #[derive(Default)]
 pub(super) struct Requests(BTreeMap<u64, Noted>);
 
@@ -30,7 +30,7 @@ struct Noted {
 }
 
 impl Requests {
-    /// Takes in the next event.
+    /// Adds the next event.
     pub(super) fn note(&mut self, event: &Event) {
         match &event.what {
             EventKind::Requested(asked) => {
@@ -53,7 +53,10 @@ impl Requests {
         }
     }
 
-    /// What had been approved for this ask; none where it redeems nothing, or why it cannot be told.
+    /// The approved request that an ask redeems. None if it redeems none.
+    ///
+    /// # Errors
+    /// Returns why the request is unknown.
     fn of(&self, who: &Actor, ask: &RequestDetails) -> Result<Option<Approved>, String> {
         let Some(id) = ask.request else {
             return Ok(None);
@@ -61,7 +64,7 @@ impl Requests {
         match self.0.get(&id) {
             None => Err(format!("the export does not hold request {id}")),
             Some(noted) if (&noted.issuer, &noted.subject) != (&who.issuer, &who.subject) => {
-                Err(format!("it is about request {id}, which is another's"))
+                Err(format!("it is about request {id} of another identity"))
             }
             Some(noted) => Ok(Some(noted.approved.clone())),
         }
@@ -76,7 +79,7 @@ fn person(who: &Actor) -> Approver {
     }
 }
 
-/// The ask that an event is about, none where it is about none; or why it cannot be judged again.
+/// The ask of an event. None if the event has no ask, and the reason if it cannot be decided again.
 pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<RecordedAsk, String>> {
     let (index, at) = (event.index, event.at);
     let (mut pass, mut signers, mut is_unbound) = (Which::Main, Vec::new(), false);
@@ -100,7 +103,7 @@ pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<RecordedA
         }
         EventKind::Denied { cut: true, .. } => {
             return Some(Err(
-                "the record holds only a part of the ask or its claims".to_owned()
+                "the record has only a part of the ask or its claims".to_owned()
             ));
         }
         EventKind::Denied {
@@ -117,7 +120,7 @@ pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<RecordedA
                     "it was refused apart from the policy ({reason})"
                 )));
             }
-            // By registered keys; a denial does not say whose.
+            // These are by registered keys, and a denial does not say whose.
             let by_keys = [Reason::Quorum, Reason::EmergencyOnly];
             if by_keys.iter().any(|known| known.code() == reason) {
                 return Some(Err("the record does not say who signed".to_owned()));
@@ -163,7 +166,7 @@ fn recalled(
         ));
     }
     if is_cut(ask) {
-        return Err("the record holds only the beginning of the ask".to_owned());
+        return Err("the record has only the beginning of the ask".to_owned());
     }
     let label = who.label.clone();
     let subject = explain::past(who, ask).map_err(|failure| failure.message)?;
@@ -184,8 +187,8 @@ fn recalled(
     })
 }
 
-/// True if an event of version 0.1.0 holds only a part of the ask: that version cut texts
-/// ([`bounds::beginning`]) and lists after 64 items. Later versions say `cut`.
+/// Whether an event of version 0.1.0 has only a part of the ask. That version cut texts
+/// ([`bounds::beginning`]) and lists after 64 items. Later versions record `cut`.
 fn is_cut(ask: &RequestDetails) -> bool {
     let params = ask.params.iter().flat_map(|(name, value)| [name, value]);
     let texts = params
@@ -214,7 +217,7 @@ fn given(issued: &Issued, at: OffsetDateTime) -> Rights {
     }
 }
 
-/// What a request's pass would give.
+/// The rights of the pass that a request asks for.
 fn wished(asked: &Requested) -> Rights {
     let set = |words: &[String]| words.iter().cloned().collect::<BTreeSet<_>>();
     Rights {
