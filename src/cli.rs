@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod completions;
 pub mod demo;
+pub mod details;
 pub mod dev;
 pub mod emergency;
 pub mod ensure;
@@ -16,6 +17,7 @@ mod jump;
 mod jumped;
 pub mod ledger;
 pub mod login;
+mod login_name;
 pub mod logout;
 pub mod man;
 mod manual;
@@ -140,9 +142,9 @@ impl Cli {
             Command::Serve(args) => args.run(global).await,
             Command::Dev(args) => args.run(global).await,
             Command::Demo(args) => args.run(global).await,
-            Command::Completions(args) => args.run(global).await,
-            Command::Man(args) => args.run(global).await,
-            Command::Help(args) => args.run(global).await,
+            Command::Completions(args) => args.run(Self::command()).await,
+            Command::Man(args) => args.run(Self::command()).await,
+            Command::Help(args) => args.run(Self::command()).await,
         }
     }
 }

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Runs a command on a host in an emergency, without a person at the keyboard: no prompts, JSON, exit codes.
+# Runs a command on a host in an emergency, without a person at the keyboard.
 #
 #   emergency.sh HOST ROLE REASON COMMAND...
 #
-# DAYPASS_SERVER (and DAYPASS_CA_FILE for a private CA) say where to ask. DAYPASS_EMERGENCY_KEY names a registered key, for
-# the day when the identity provider is down; without it the session of `daypass login` is used.
-# Exits as the command does, or 3 denied, 4 sign in needed, 6 server unreachable (or no page was acknowledged).
+# DAYPASS_SERVER names the server, and DAYPASS_CA_FILE its private CA. DAYPASS_EMERGENCY_KEY names a
+# registered key, for the day when the identity provider is down. Without it, the session of
+# `daypass login` is used. Exits with the command's code, or 3 denied, 4 sign in needed, 6 server
+# unreachable or page not acknowledged.
 set -eu
 
 host=$1 role=$2 reason=$3
@@ -21,7 +22,8 @@ daypass pass --emergency --no-input --format json \
 
 # Without the jump pass, which has a serial and a login of its own.
 pass=$(sed 's/"jump": *{.*//' "$job/pass.json")
-# The serial is the pass's line in the ledger, and the number of the review that another person has to close.
+# The serial is the pass's index in the ledger, and the number of the review that another person
+# must close.
 printf '%s\n' "$pass" | sed -n 's/.*"serial": *\([0-9]*\).*/emergency.sh: pass \1/p' >&2
 # The login that the pass is for: your name on this machine may be another one.
 login=$(printf '%s\n' "$pass" | sed -n 's/.*"login": *"\([^"]*\)".*/\1/p')

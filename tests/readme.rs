@@ -1,8 +1,10 @@
-//! What the README shows is what the program does: its transcript, its topics, its policy, and its chapters on server and
-//! host, which run as they stand on a machine of their own, where a user then logs in.
+//! The README against the program: its transcript, its topics, its policy, and its chapters on
+//! server and host. The chapters run as they stand on a machine of their own, where a user then
+//! logs in.
 //!
-//! The machine is a set of namespaces (mounts, network, processes) with its own `/etc`, `/home`, `/run` and `/var`. What is
-//! replaced is said in [`SUBSTITUTES`]; `systemctl` is a script that starts each unit's ExecStart as the unit's user.
+//! The machine is a set of namespaces (mounts, network, processes) with its own `/etc`, `/home`,
+//! `/run` and `/var`. [`SUBSTITUTES`] has what is replaced. `systemctl` is a script that starts
+//! each unit's ExecStart as the unit's user.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,7 +21,8 @@ use std::{
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// In the chapters' lines: what cannot be done as it stands, and what is done instead. Variables are set by `walk.sh`.
+/// Lines of the chapters that cannot run as they stand, and what runs instead. `walk.sh` sets the
+/// variables.
 const SUBSTITUTES: [(&str, &str); 3] = [
     (
         "cargo build --release && install -m 755 target/release/daypass /usr/local/bin/",
@@ -172,7 +175,8 @@ struct Step {
     output: Vec<String>,
 }
 
-/// What differs from run to run: (how it looks, what stands for it). Each is as narrow as what it replaces.
+/// What differs from run to run: (pattern, placeholder). Each pattern is as narrow as what it
+/// replaces.
 const VARYING: [(&str, &str); 5] = [
     (r"/tmp/daypass-dev-\w{6}/", "/tmp/daypass-dev-XXXXXX/"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", "TIME"),

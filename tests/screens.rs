@@ -1,9 +1,9 @@
-//! What people and programs see: each file of `tests/screens/` is a story with every screen of it,
-//! in a world of its own.
+//! What people and programs see: each file of `tests/screens/` is a story with all its screens, in
+//! a world of its own.
 //!
 //! A line `$ bob daypass ...` runs as bob, in a state folder of his. What changes from run to run
-//! stands there as `[..]`, or by name. `TRYCMD=overwrite cargo test --test screens` writes the
-//! stories anew: look at the difference before you keep it.
+//! is `[..]` there, or a name. `TRYCMD=overwrite cargo test --test screens` writes the stories
+//! anew: look at the difference before you keep it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,8 +18,8 @@ use std::path::Path;
 
 use support::{env::TestEnv, files::write_program};
 
-/// The people of the dev world, and one user who never signs in.
-const PEOPLE: [&str; 6] = ["alice", "bob", "carol", "dave", "mallory", "nobody"];
+/// The people of the dev world, and a guest who never signs in.
+const PEOPLE: [&str; 6] = ["alice", "bob", "carol", "dave", "mallory", "guest"];
 
 /// Runs its arguments as one person, from the world's folder.
 fn write_person(env: &TestEnv, name: &str) {

@@ -1,8 +1,6 @@
 //! `daypass completions`.
 
-use clap::CommandFactory;
-
-use super::{Cli, Failure, Global, output};
+use super::{Failure, output};
 
 /// Print a shell's completion script.
 ///
@@ -15,13 +13,13 @@ pub struct Args {
 }
 
 impl Args {
-    /// Runs the command.
+    /// Runs the command, for the completion of `program`.
     ///
     /// # Errors
     /// Returns an error if stdout cannot be written.
-    pub async fn run(self, _global: &Global) -> Result<(), Failure> {
+    pub async fn run(self, mut program: clap::Command) -> Result<(), Failure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "daypass", &mut script);
+        clap_complete::generate(self.shell, &mut program, "daypass", &mut script);
         output::write_bytes(&script)
     }
 }

@@ -11,10 +11,11 @@ use ssh_key::{HashAlg, PublicKey};
 
 use super::{
     Failure, Global,
+    details::{Details, KEY_VARIABLE},
     failure::Code,
     login::is_interactive,
     output::{clean, one_line},
-    pass::{self, Details, KEY_VARIABLE},
+    pass,
     target::{Target, left, moment},
     waiting::{asked, quoted},
 };

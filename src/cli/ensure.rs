@@ -1,11 +1,7 @@
 //! `daypass ensure`, for `Match exec` in ssh_config. Silent, and without network if a valid pass is
 //! on disk.
 
-use super::{
-    Failure, Global,
-    ssh::{SERVED, local_user},
-    target::Target,
-};
+use super::{Failure, Global, login_name::local_user, ssh::SERVED, target::Target};
 
 /// Get a pass for a host if none is on disk; ssh runs this (see `daypass ssh-config`).
 ///

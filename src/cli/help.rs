@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use clap::{Arg, ArgAction, Command, CommandFactory};
+use clap::{Arg, ArgAction, Command};
 
-use super::{Cli, Failure, Global, failure::Code, manual, output::write_line};
+use super::{Failure, failure::Code, manual, output::write_line};
 
 /// Print this page, a topic of the manual, or the options of a command.
 #[derive(Debug, clap::Args)]
@@ -15,12 +15,12 @@ pub struct Args {
 }
 
 impl Args {
-    /// Runs the command.
+    /// Runs the command, for the help of `program`.
     ///
     /// # Errors
     /// Returns code 2 if there is no such topic or command.
-    pub async fn run(self, _global: &Global) -> Result<(), Failure> {
-        let mut command = with_pages(Cli::command());
+    pub async fn run(self, program: Command) -> Result<(), Failure> {
+        let mut command = with_pages(program);
         command.build();
         if let [word] = &*self.words
             && let Some(topic) = manual::find(word)
@@ -139,7 +139,10 @@ fn groups(command: &Command) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
+    use clap::CommandFactory;
+
     use super::*;
+    use crate::cli::Cli;
 
     #[test]
     fn each_command_is_in_one_group() {

@@ -1,16 +1,12 @@
 //! `daypass host`.
 
 mod doctor;
+mod options;
 mod setup;
 mod sync;
 
-use std::{path::PathBuf, time::Duration};
-
 use super::{Failure, Global, failure::Code};
-use crate::{
-    daemon::chain,
-    host::{Error, files::Layout},
-};
+use crate::{daemon::chain, host::Error};
 
 /// Set up this host for passes, update its revocations, and check it.
 #[derive(Debug, clap::Args)]
@@ -26,27 +22,6 @@ enum Action {
     Doctor(doctor::Args),
 }
 
-/// The folder of the host's files.
-#[derive(Clone, Debug, clap::Args)]
-struct Place {
-    /// A folder to use in place of `/`. All files are in its etc/ssh, and name each other there.
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "/",
-        hide_default_value = true
-    )]
-    root: PathBuf,
-}
-
-/// Time limit for the server.
-#[derive(Clone, Debug, clap::Args)]
-struct Patience {
-    /// Time limit for one request to the server.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
-    timeout: Duration,
-}
-
 impl Args {
     /// Runs the command.
     ///
@@ -58,12 +33,6 @@ impl Args {
             Action::Sync(args) => args.run(global).await,
             Action::Doctor(args) => args.run(global).await,
         }
-    }
-}
-
-impl Place {
-    fn layout(&self) -> Result<Layout, Failure> {
-        Ok(Layout::new(&std::path::absolute(&self.root)?))
     }
 }
 

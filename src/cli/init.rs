@@ -2,6 +2,7 @@
 
 mod files;
 mod ledger;
+mod made;
 mod next;
 mod owner;
 
@@ -10,11 +11,11 @@ use std::{net::SocketAddr, path::PathBuf};
 use rand::rngs::OsRng;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
 use ssh_key::{Algorithm, PrivateKey};
 
 use self::{
     files::{File, Privacy},
+    made::{Made, TLS_CERTIFICATE},
     owner::{Owner, UNITS_STATE, UNITS_USER},
 };
 use super::{Failure, Global, failure::Code};
@@ -25,7 +26,6 @@ use crate::{
 
 const CA_KEY: &str = "ca_key";
 const LEDGER_KEY: &str = "ledger_key";
-const TLS_CERTIFICATE: &str = "tls.pem";
 const TLS_KEY: &str = "tls.key";
 /// A URL that loads, and that no identity provider answers.
 const EXAMPLE_ISSUER: &str = "https://id.example.com";
@@ -69,19 +69,6 @@ pub struct Args {
     /// The key (PEM) of --tls-certificate.
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
-}
-
-/// What was made.
-#[derive(Debug, Serialize)]
-struct Made {
-    dir: PathBuf,
-    files: Vec<&'static str>,
-    ca_key: String,
-    ledger: String,
-    server: String,
-    owner: Option<String>,
-    self_signed: bool,
-    example_issuer: bool,
 }
 
 impl Args {

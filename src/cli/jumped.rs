@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Failure, output::clean, pass::login_of, waiting::quoted};
+use super::{Failure, login_name::login_of, output::clean, waiting::quoted};
 use crate::client::{
     cache::Place,
     jump::{Jump, JumpHostAddress},

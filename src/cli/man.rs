@@ -5,11 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_mangen::Man;
 use roff::{Roff, roman};
 
-use super::{Cli, Failure, Global, failure::Code, help, manual, output};
+use super::{Failure, failure::Code, help, manual, output};
 
 /// Print the man pages, or write them to a folder.
 ///
@@ -23,12 +23,12 @@ pub struct Args {
 }
 
 impl Args {
-    /// Runs the command.
+    /// Runs the command, for the pages of `program`.
     ///
     /// # Errors
     /// Returns an error if stdout or the folder cannot be written.
-    pub async fn run(self, _global: &Global) -> Result<(), Failure> {
-        let pages = pages()?;
+    pub async fn run(self, program: Command) -> Result<(), Failure> {
+        let pages = pages(program)?;
         match &self.out {
             Some(folder) => write(folder, &pages).map_err(|error| {
                 let message = format!("failed to write to {}: {error}", folder.display());
@@ -49,8 +49,8 @@ fn write(folder: &Path, pages: &[(String, Vec<u8>)]) -> io::Result<()> {
 }
 
 /// File name and text of every page, the program's own first.
-fn pages() -> Result<Vec<(String, Vec<u8>)>, Failure> {
-    let mut command = help::with_pages(Cli::command());
+fn pages(program: Command) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let mut command = help::with_pages(program);
     // Built, a command knows its full name and the options that it shares.
     command.build();
     let mut pages = Vec::new();
@@ -101,11 +101,14 @@ fn see_also(command: &Command) -> String {
 mod tests {
     use std::process;
 
+    use clap::CommandFactory;
+
     use super::*;
+    use crate::cli::Cli;
 
     #[test]
     fn every_command_has_its_own_page() {
-        let pages = pages().unwrap();
+        let pages = pages(Cli::command()).unwrap();
         let names: Vec<_> = pages.iter().map(|(name, _)| name.as_str()).collect();
         for name in ["daypass.1", "daypass-login.1", "daypass-serve.1"] {
             assert!(names.contains(&name), "{name} in {names:?}");
@@ -123,7 +126,7 @@ mod tests {
 
     #[test]
     fn every_topic_has_its_page_and_the_program_names_them_all() {
-        let pages = pages().unwrap();
+        let pages = pages(Cli::command()).unwrap();
         let text = |name: &str| {
             let found = pages.iter().find(|(it, _)| it == name);
             let (_, page) = found.unwrap_or_else(|| panic!("no {name}"));
@@ -141,7 +144,7 @@ mod tests {
     #[test]
     fn groff_accepts_every_page_without_a_warning() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, page) in pages().unwrap() {
+        for (name, page) in pages(Cli::command()).unwrap() {
             let file = folder.path().join(&name);
             fs::write(&file, page).unwrap();
             let output = process::Command::new("groff")

@@ -1,22 +1,21 @@
 //! `daypass pass`, and the options of every command that asks for a pass.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
-use ssh_key::Certificate;
 
 use super::{
     Failure, Global,
+    details::Details,
     failure::Code,
     jumped::Jumped,
+    login_name::login_of,
     output::clean,
-    ssh::local_user,
     target::{Target, left, moment},
-    waiting::{AS_LONG_AS_IT_LIVES, redeem, waiting},
+    waiting::{redeem, waiting},
 };
 use crate::client::{
     Client, Error, cache::Place, choose::PassRequest, emergency::Signer, now, pass::Pass,
-    ssh::login_name,
 };
 
 /// Get a pass for scripts, without running ssh.
@@ -43,86 +42,6 @@ pub struct Args {
     /// Put the pass into the ssh-agent until it expires, and not on disk.
     #[arg(long)]
     agent: bool,
-}
-
-/// Names a registered key.
-pub(super) const KEY_VARIABLE: &str = "DAYPASS_EMERGENCY_KEY";
-
-/// The options that a role may demand.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Details {
-    /// A parameter of the role's command.
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
-    pub params: Vec<(String, String)>,
-    /// Why you need access; it is kept in the ledger.
-    #[arg(long)]
-    pub reason: Option<String>,
-    /// A shorter lifetime than the role's own, such as 10m.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    pub ttl: Option<std::time::Duration>,
-    /// Redeem this approved request; all other options come from it.
-    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
-    pub request: Option<u64>,
-    /// Wait this long for an approval; without a duration, until the request expires.
-    #[arg(
-        long,
-        value_name = "DURATION",
-        num_args = 0..=1,
-        default_missing_value = AS_LONG_AS_IT_LIVES,
-        value_parser = humantime::parse_duration
-    )]
-    pub wait: Option<std::time::Duration>,
-    /// Get a short pass at once, without an approval, if the role allows emergencies. Another
-    /// person reviews it later.
-    #[arg(long, conflicts_with_all = ["wait", "request"])]
-    pub emergency: bool,
-    /// Your registered key, for an emergency without a sign-in: a private key file, or a .pub file
-    /// whose private key is in the ssh-agent. With --emergency, DAYPASS_EMERGENCY_KEY can name it.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["wait", "request"])]
-    pub emergency_key: Option<PathBuf>,
-}
-
-impl Details {
-    /// A wish with these options and no role or host yet.
-    ///
-    /// # Errors
-    /// Returns code 2 if a parameter is given twice, or the lifetime is under a second.
-    pub fn pass_request(&self) -> Result<PassRequest, Failure> {
-        let params: BTreeMap<String, String> = self.params.iter().cloned().collect();
-        if params.len() != self.params.len() {
-            return Err(Failure::new(
-                Code::Usage,
-                "a parameter is given twice: use --param once for each name",
-            ));
-        }
-        if self.ttl.is_some_and(|ttl| ttl.as_secs() == 0) {
-            return Err(Failure::new(
-                Code::Usage,
-                "invalid --ttl: use a duration such as 10m, at least 1s",
-            ));
-        }
-        Ok(PassRequest {
-            params,
-            reason: self.reason.clone(),
-            ttl_seconds: self.ttl.map(|ttl| ttl.as_secs()),
-            request: self.request,
-            emergency: self.emergency || self.emergency_key.is_some(),
-            ..PassRequest::default()
-        })
-    }
-
-    /// The registered key, if one is named. The variable counts with `--emergency` only.
-    ///
-    /// # Errors
-    /// Returns code 2 if the file is not a key.
-    pub(super) async fn signer(&self, global: &Global) -> Result<Option<Signer>, Failure> {
-        let variable = || std::env::var_os(KEY_VARIABLE).filter(|path| !path.is_empty());
-        let usual = || self.emergency.then(variable).flatten().map(PathBuf::from);
-        match self.emergency_key.clone().or_else(usual) {
-            Some(path) => Ok(Some(Signer::open(&path, !global.no_input).await?)),
-            None => Ok(None),
-        }
-    }
 }
 
 /// Tells the user that another person reviews the emergency.
@@ -315,12 +234,6 @@ impl Printed {
     }
 }
 
-/// The login name that `daypass ssh` uses with this pass.
-pub(super) fn login_of(certificate: &Certificate) -> Result<Option<String>, Failure> {
-    let principals = certificate.valid_principals();
-    Ok(login_name(None, principals, local_user().as_deref())?)
-}
-
 fn text(pass: &Printed) -> String {
     let mut lines = vec![
         format!("pass {}  {}", pass.serial, clean(&pass.key_id)),
@@ -346,12 +259,4 @@ fn text(pass: &Printed) -> String {
     }
     lines.extend(pass.jump.iter().flat_map(Jumped::lines));
     lines.join("\n")
-}
-
-fn parameter(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
-    if name.is_empty() {
-        return Err("write NAME=VALUE".to_owned());
-    }
-    Ok((name.to_owned(), value.to_owned()))
 }

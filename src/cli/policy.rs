@@ -2,6 +2,7 @@
 //! against it.
 
 mod explain;
+mod file;
 mod replay;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use self::file::{count, load};
 use super::{Failure, Global, failure::Code, output::clean};
 use crate::{
     config::{Config, SERVER_FILE},
@@ -86,21 +88,6 @@ impl Source {
 )]
 fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
-}
-
-/// Reads and loads a policy file.
-fn load(path: &Path) -> Result<Policy, Failure> {
-    let text = read(path)?;
-    Policy::parse(&text, &path.display().to_string()).map_err(|error| Failure::from_error(&error))
-}
-
-fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(
-            Code::Failure,
-            format!("failed to read {}: {error}", path.display()),
-        )
-    })
 }
 
 #[derive(Serialize)]
@@ -231,10 +218,4 @@ fn tested_text(tested: &Tested) -> String {
         tested.failed
     ));
     lines.join("\n")
-}
-
-/// `1 role`, `2 roles`.
-fn count(number: usize, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
 }

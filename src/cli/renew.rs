@@ -31,7 +31,16 @@ pub(super) async fn renewing<T>(
         let (met, wanted) = match &error {
             Error::SignIn { .. } => (&mut signed_in, StepUp::default()),
             Error::StepUp { wanted, .. } => (&mut stepped_up, wanted.clone()),
-            _ => return Err(error.into()),
+            Error::Usage(_)
+            | Error::Denied { .. }
+            | Error::Pending { .. }
+            | Error::TimedOut(_)
+            | Error::Unreachable { .. }
+            | Error::Untrusted(_)
+            | Error::Fork(_)
+            | Error::File { .. }
+            | Error::Unwritable { .. }
+            | Error::Other { .. } => return Err(error.into()),
         };
         if *met || !is_interactive(global) {
             return Err(error.into());

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{
     Failure, Global,
+    details::Details,
     failure::Code,
-    pass::{self, Details, say_review},
+    pass::{self, say_review},
     renew::renewing,
     requests::page,
     target::Target,

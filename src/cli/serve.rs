@@ -69,9 +69,9 @@ impl From<crate::config::Error> for Failure {
 
 impl From<daemon::Error> for Failure {
     fn from(error: daemon::Error) -> Self {
-        match error {
-            daemon::Error::Logged => Self::new(Code::Failure, ""),
-            error => Self::from_error(&error),
+        if matches!(error, daemon::Error::Logged) {
+            return Self::new(Code::Failure, "");
         }
+        Self::from_error(&error)
     }
 }

@@ -4,8 +4,9 @@ use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::
 
 use super::{
     Failure, Global,
+    details::Details,
     failure::Code,
-    pass::Details,
+    login_name::local_user,
     target::Target,
     waiting::{quoted, waiting},
 };
@@ -19,11 +20,6 @@ pub(super) const SERVED: &str = "DAYPASS_SSH_HOST";
 
 /// Names an ssh configuration file for the ssh that is started.
 pub(super) const CONFIG: &str = "DAYPASS_SSH_CONFIG";
-
-/// The user's name on this machine.
-pub(super) fn local_user() -> Option<String> {
-    std::env::var("USER").ok()
-}
 
 /// Log in to a host: sign in and get a pass if needed, then run ssh.
 ///

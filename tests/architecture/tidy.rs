@@ -12,17 +12,25 @@ use regex::Regex;
 ///
 /// To see what is left in one: `TIDY=src/store cargo test --test architecture`.
 pub(crate) const TIDY: &[&str] = &[
+    "README.md",
+    "CHANGELOG.md",
     "benches",
     "build.rs",
     "Cargo.toml",
+    "src/cli",
     "src/config",
     "src/daemon",
     "src/dev",
+    "src/main.rs",
     "src/modes",
     "src/notify",
     "src/store",
     "src/unix_seconds",
+    "systemd",
     "tests/architecture",
+    "tests/emergency.sh",
+    "tests/readme",
+    "tests/run",
 ];
 
 /// All that people read: code with its comments and messages, documents, units, examples.
@@ -54,7 +62,10 @@ const WORDS: &str = r"(?i)(?:^|[^a-z])(somebody|nobody|whoever|anybody|whatever)
 /// Where `nobody` is the name of a system account: (file, the text with the name).
 #[rustfmt::skip]
 const ACCOUNT: &[(&str, &str)] = &[
-    ("README.md", "AuthorizedPrincipalsCommandUser nobody"),
+    (
+        "src/cli/manual/host.md",
+        "AuthorizedPrincipalsCommandUser nobody",
+    ),
     ("src/cli/host/setup.rs", r#"default_value = "nobody""#),
     ("src/host/drop_in.rs", r#"principals_user: "nobody""#),
     ("src/host/drop_in.rs", "AuthorizedPrincipalsCommandUser nobody"),

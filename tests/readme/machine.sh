@@ -1,5 +1,6 @@
 #!/bin/bash
-# Makes a machine in the namespaces that this runs in, and walks in it: machine.sh REPOSITORY DAYPASS CHAPTERS SCRIPTS
+# Makes a machine in the namespaces of this process, and runs walk.sh in it:
+# machine.sh REPOSITORY DAYPASS CHAPTERS SCRIPTS
 set -euo pipefail
 repository=$1 daypass=$2 chapters=$3 scripts=$4
 

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Runs the README's chapters on this machine, then what `daypass init` printed, and logs in as a user whose name is no login.
+# Runs the README's chapters on this machine, then the commands that `daypass init` printed. Then
+# logs in as a user whose name is not a login of the policy.
 set -euo pipefail
 
 # Of the dev world only its people are used.
@@ -20,7 +21,7 @@ cp -r /mnt/repository/systemd systemd
 cp /etc/daypass/tls.pem tls.pem
 bash /mnt/chapters/host.sh
 
-# Each command that `init` printed, where it is to be run. All of them were done above, in the README's words.
+# Each command that `init` printed. The README's chapters have done all of them above.
 sed -n '/^Next:/,/^Keep /s/^       //p' /mnt/server.txt >/mnt/printed.sh
 for command in 'policy test' '--check' 'systemctl enable' 'host setup'; do grep -q -e "$command" /mnt/printed.sh; done
 bash -ex /mnt/printed.sh

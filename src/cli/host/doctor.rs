@@ -4,7 +4,7 @@ use std::{fs, io::Read, path::PathBuf, time::Duration};
 
 use ssh_key::Certificate;
 
-use super::{Patience, Place};
+use super::options::{Patience, Place};
 use crate::{
     cli::{
         Failure, Global,

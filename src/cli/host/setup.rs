@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use ssh_key::Fingerprint;
 
-use super::{Patience, Place};
+use super::options::{Patience, Place};
 use crate::{
     cli::{
         Failure, Global,

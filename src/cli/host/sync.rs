@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Patience, Place};
+use super::options::{Patience, Place};
 use crate::{
     cli::{Failure, Global, output::clean},
     client::now,

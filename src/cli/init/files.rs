@@ -10,10 +10,8 @@ use std::{
 use ssh_key::{LineEnding, PrivateKey};
 use zeroize::Zeroizing;
 
-use super::{
-    super::{Failure, failure::Code},
-    owner::Owner,
-};
+use super::owner::Owner;
+use crate::cli::{Failure, failure::Code};
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

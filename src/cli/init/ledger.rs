@@ -7,11 +7,12 @@ use std::{
     path::Path,
 };
 
-use super::{
-    super::{Failure, failure::Code, output::clean},
-    owner::Owner,
+use super::owner::Owner;
+use crate::{
+    cli::{Failure, failure::Code, output::clean},
+    config::Config,
+    daemon,
 };
-use crate::{config::Config, daemon};
 
 /// Refuses a folder that has a ledger, whose key is another one.
 ///

@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use super::{
-    Made, SERVER_FILE, TLS_CERTIFICATE,
+    made::{Made, TLS_CERTIFICATE},
     owner::{UNITS_USER, is_root},
 };
 use crate::{
     cli::{output, waiting::quoted},
-    config::POLICY_FILE,
+    config::{POLICY_FILE, SERVER_FILE},
 };
 
 /// The files and the next steps as text.

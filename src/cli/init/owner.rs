@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::super::{Failure, failure::Code, output::clean};
+use crate::cli::{Failure, failure::Code, output::clean};
 
 /// The account of `systemd/daypass.service`.
 pub(super) const UNITS_USER: &str = "daypass";

@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Failure, Global, load, read};
+use super::file::{load, read};
 use crate::{
-    cli::{failure::Code, output::clean},
+    cli::{Failure, Global, failure::Code, output::clean},
     ledger::event::{Actor, Event, EventKind, RequestDetails},
     policy::{Ask, AuthMethod, Context, Person, explain::Explanation, source},
     ssh::options::Extension,
@@ -214,7 +214,21 @@ fn from_event(event: Event) -> Result<Subject, Failure> {
         EventKind::Denied {
             who, ask, unbound, ..
         } => (past(who, &ask)?, unbound),
-        _ => {
+        EventKind::Denials(_)
+        | EventKind::Requested(_)
+        | EventKind::Approved(_)
+        | EventKind::Started { .. }
+        | EventKind::PolicyLoaded { .. }
+        | EventKind::SigningFailed { .. }
+        | EventKind::Refused(_)
+        | EventKind::Cancelled(_)
+        | EventKind::Reviewed(_)
+        | EventKind::Revoked(_)
+        | EventKind::Locked(_)
+        | EventKind::Unlocked(_)
+        | EventKind::KeyStaged { .. }
+        | EventKind::KeyActivated { .. }
+        | EventKind::KeyRetired { .. } => {
             return Err(usage(format!(
                 "event {} is not an ask: name one that was issued or denied",
                 event.index

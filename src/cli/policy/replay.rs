@@ -11,9 +11,10 @@ use time::{
     format_description::well_known::{Iso8601, Rfc3339},
 };
 
-use super::{Failure, Global, count, load};
+use super::file::{count, load, read};
 use crate::{
     cli::{
+        Failure, Global,
         failure::Code,
         output::{clean, table},
         target::Target,
@@ -67,7 +68,7 @@ impl Args {
             .map(|text| since(text, now))
             .transpose()?;
         let export = match &self.export {
-            Some(path) => super::read(path)?.into_bytes(),
+            Some(path) => read(path)?.into_bytes(),
             None => self.target.client()?.verified_export().await?.0,
         };
         let replayed = replay(&policy, self.file.display().to_string(), &export, since)?;

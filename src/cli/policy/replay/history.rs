@@ -49,7 +49,21 @@ impl Requests {
                 let by = noted.map(|noted| &mut noted.approved.by);
                 by.into_iter().for_each(|by| by.push(person(&decided.who)));
             }
-            _ => {}
+            EventKind::Issued(_)
+            | EventKind::Denied { .. }
+            | EventKind::Denials(_)
+            | EventKind::Started { .. }
+            | EventKind::PolicyLoaded { .. }
+            | EventKind::SigningFailed { .. }
+            | EventKind::Refused(_)
+            | EventKind::Cancelled(_)
+            | EventKind::Reviewed(_)
+            | EventKind::Revoked(_)
+            | EventKind::Locked(_)
+            | EventKind::Unlocked(_)
+            | EventKind::KeyStaged { .. }
+            | EventKind::KeyActivated { .. }
+            | EventKind::KeyRetired { .. } => {}
         }
     }
 
@@ -133,7 +147,19 @@ pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<RecordedA
                 it.count
             )));
         }
-        _ => return None,
+        EventKind::Approved(_)
+        | EventKind::Started { .. }
+        | EventKind::PolicyLoaded { .. }
+        | EventKind::SigningFailed { .. }
+        | EventKind::Refused(_)
+        | EventKind::Cancelled(_)
+        | EventKind::Reviewed(_)
+        | EventKind::Revoked(_)
+        | EventKind::Locked(_)
+        | EventKind::Unlocked(_)
+        | EventKind::KeyStaged { .. }
+        | EventKind::KeyActivated { .. }
+        | EventKind::KeyRetired { .. } => return None,
     };
     let approved = match requests.of(&who, &ask) {
         Ok(approved) => approved,

@@ -1,0 +1,36 @@
+//! The options that the commands about a host share.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{cli::Failure, host::files::Layout};
+
+/// The folder of the host's files.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Place {
+    /// A folder to use in place of `/`. All files are in its etc/ssh, and name each other there.
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/",
+        hide_default_value = true
+    )]
+    pub(super) root: PathBuf,
+}
+
+/// Time limit for the server.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Patience {
+    /// Time limit for one request to the server.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub(super) timeout: Duration,
+}
+
+impl Place {
+    /// The host's files below the folder.
+    ///
+    /// # Errors
+    /// Returns an error if the current folder is unknown.
+    pub(super) fn layout(&self) -> Result<Layout, Failure> {
+        Ok(Layout::new(&std::path::absolute(&self.root)?))
+    }
+}

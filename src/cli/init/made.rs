@@ -1,0 +1,21 @@
+//! The result of `daypass init`: what its next steps are told from.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// File name of a self-signed TLS certificate.
+pub(super) const TLS_CERTIFICATE: &str = "tls.pem";
+
+/// What was made.
+#[derive(Debug, Serialize)]
+pub(super) struct Made {
+    pub(super) dir: PathBuf,
+    pub(super) files: Vec<&'static str>,
+    pub(super) ca_key: String,
+    pub(super) ledger: String,
+    pub(super) server: String,
+    pub(super) owner: Option<String>,
+    pub(super) self_signed: bool,
+    pub(super) example_issuer: bool,
+}
