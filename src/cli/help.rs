@@ -89,8 +89,8 @@ pub(super) fn with_pages(command: Command) -> Command {
     first_page(page(command))
 }
 
-/// A command and its subcommands with pages that show all that there is to say. clap's own long pages
-/// take three lines for each option.
+/// A command and its subcommands with pages that show all that there is to say. clap's own long
+/// pages take three lines for each option.
 fn page(command: Command) -> Command {
     let about = command.get_long_about().or(command.get_about());
     let about = manual::paragraphs(&about.map(ToString::to_string).unwrap_or_default());

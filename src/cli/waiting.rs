@@ -22,8 +22,8 @@ use crate::{
 /// The duration of a plain `--wait`. No request lives longer.
 pub(super) const AS_LONG_AS_IT_LIVES: &str = "365d";
 
-/// Runs `attempt` for `pass_request`. If that opens a request, waits for its approval and redeems it.
-/// `next` is the command that redeems a request later.
+/// Runs `attempt` for `pass_request`. If that opens a request, waits for its approval and redeems
+/// it. `next` is the command that redeems a request later.
 ///
 /// # Errors
 /// Returns code 5, with that command, if the user does not wait or the approval is late. Returns

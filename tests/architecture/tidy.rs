@@ -158,7 +158,7 @@ fn untidy_language_is_found() {
         ("a longer word", "README.md", "whatevers", 0),
         (
             "the account",
-            "README.md",
+            "src/cli/manual/host.md",
             "AuthorizedPrincipalsCommandUser nobody",
             0,
         ),
