@@ -1,16 +1,7 @@
 //! `daypass admin` as people type it: locks, revocations, their text and JSON, and the exit codes.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
 
-mod support;
-
+use crate::support::{command::Done, env::TestEnv};
 use serde_json::{Value, json};
-use support::{command::Done, env::TestEnv};
 
 /// Alice and carol have signed in, each at a terminal of her own.
 async fn start() -> TestEnv {

@@ -1,30 +1,20 @@
 //! The command line against a whole world: issuer, daemon and, where it is about ssh, a real sshd
 //! and ssh-agent.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "tests"
-)]
-
-mod support;
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
+use crate::support::{
+    agent::Agent,
+    command::{DAYPASS, Done, Terminal},
+    env::TestEnv,
+    now,
+};
 use daypass::{
     client::login::{Method, Request, StepUp, Visit},
     identity::issuer::Algorithm,
     ledger::checkpoint::Signer,
 };
 use serde_json::{Value, json};
-use support::{
-    agent::Agent,
-    command::{DAYPASS, Done, Terminal},
-    env::TestEnv,
-    now,
-};
 
 /// A dev world with its sshd, and the terminal of its user.
 async fn start() -> (TestEnv, Terminal) {

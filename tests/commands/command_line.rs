@@ -1,11 +1,4 @@
 //! What every command shares: exit codes, help, JSON errors, pipes that close, and Ctrl-C.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
 
 use std::{
     fs,

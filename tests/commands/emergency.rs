@@ -1,19 +1,10 @@
 //! The day without an issuer, from the command line: registered keys, several people's too, and a
 //! script without a user at the keyboard, against a real sshd.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
-
-mod support;
 
 use std::{fs, path::Path, process::Stdio};
 
+use crate::support::{command::Done, env::TestEnv};
 use daypass::ledger::event::{Event, EventKind};
-use support::{command::Done, env::TestEnv};
 use tokio::process::Command;
 
 fn key(env: &TestEnv, name: &str) -> String {

@@ -1,15 +1,6 @@
 //! The client keeps its user's things: no answer of the server is lost for want of a place, no file
 //! or folder that Daypass did not make is changed, no URL is opened but a sign-in page, and nothing
 //! is signed that was not shown.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
-
-mod support;
 
 use std::{
     fs,
@@ -19,15 +10,15 @@ use std::{
     time::Duration,
 };
 
-use daypass::dev::issuer::Behaviour;
-use ssh_agent_lib::agent::Session;
-use ssh_key::{Algorithm, LineEnding, PrivateKey, certificate::Builder, rand_core::OsRng};
-use support::{
+use crate::support::{
     agent::Agent,
     command::Done,
     env::TestEnv,
     files::{chmod, write_program},
 };
+use daypass::dev::issuer::Behaviour;
+use ssh_agent_lib::agent::Session;
+use ssh_key::{Algorithm, LineEnding, PrivateKey, certificate::Builder, rand_core::OsRng};
 use tokio::process::Command;
 
 /// How many events the ledger has.

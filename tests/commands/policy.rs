@@ -1,10 +1,4 @@
 //! `daypass policy check|test|explain` as a user runs it: offline, on files.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
 
 use std::{
     fs,

@@ -1,13 +1,4 @@
 //! `daypass policy replay` as a user runs it: over an export, and over a world's own ledger.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
-
-mod support;
 
 use std::{
     fs,
@@ -15,8 +6,8 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use crate::support::{command::Done, env::TestEnv};
 use serde_json::{Value, json};
-use support::{command::Done, env::TestEnv};
 
 /// What was in force when the export was made.
 const OLD: &str = r#"

@@ -1,16 +1,7 @@
 //! Requests from the command line: three people at three terminals, in a whole world.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
 
-mod support;
-
+use crate::support::env::TestEnv;
 use serde_json::Value;
-use support::env::TestEnv;
 
 /// Bob asks and does not wait; returns the request's id.
 async fn asked(env: &TestEnv) -> String {

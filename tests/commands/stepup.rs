@@ -1,25 +1,15 @@
 //! Hours and step-up end to end: a world whose issuer remembers people for an hour, and roles that
 //! want more than that.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "tests"
-)]
-
-mod support;
 
 use std::{fs, path::Path, time::Duration};
 
-use daypass::client::{Error, choose::PassRequest, login::StepUp};
-use serde_json::Value;
-use support::{
+use crate::support::{
     command::{DAYPASS, Done, Terminal},
     env::TestEnv,
     files,
 };
+use daypass::client::{Error, choose::PassRequest, login::StepUp};
+use serde_json::Value;
 use time::OffsetDateTime;
 
 const POLICY: &str = r#"

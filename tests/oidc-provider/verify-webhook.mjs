@@ -1,4 +1,4 @@
-// Verifies one webhook delivery, for tests/webhooks.rs: stdin is {"secret": ..., "headers": {...}, "body": ...}.
+// Verifies one webhook delivery, for tests/wire/webhooks.rs: stdin is {"secret": ..., "headers": {...}, "body": ...}.
 // Exits 0 where the signature is good, 1 where it is not.
 
 import { Webhook } from 'standardwebhooks';

@@ -1,24 +1,9 @@
 //! A server whose clock was wrong at one start: what was revoked stays revoked, and what is out can
 //! be revoked.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "tests"
-)]
-
-mod support;
 
 use std::process::Command;
 
-use daypass::{
-    ledger::order::{Target, Verb},
-    proto::v1::{RevokeRequest, revoke_request},
-};
-use ssh_key::PublicKey;
-use support::{
+use crate::support::{
     api::{Api, Caller, ask, with_token},
     env::TestEnv,
     https,
@@ -26,6 +11,11 @@ use support::{
     policy,
     server::{Process, ServerFiles},
 };
+use daypass::{
+    ledger::order::{Target, Verb},
+    proto::v1::{RevokeRequest, revoke_request},
+};
+use ssh_key::PublicKey;
 
 /// The variables that put a program's clock so far off, by libfaketime.
 fn clock(offset: &str) -> Vec<String> {

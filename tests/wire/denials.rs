@@ -1,24 +1,15 @@
 //! Denials over gRPC: how large one may be, and how many of them the ledger takes.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
 
-mod support;
-
+use crate::support::{
+    api::{Caller, ask},
+    env::TestEnv,
+    ledger::{export, trust},
+};
 use daypass::{
     ledger::{checkpoint::Verifier, denials::BURST, verify},
     proto::v1::Ask,
 };
 use serde_json::Value;
-use support::{
-    api::{Caller, ask},
-    env::TestEnv,
-    ledger::{export, trust},
-};
 use tonic::Code;
 
 /// 4 KiB of the caller's text and 4 KiB of claims, two names of 1.5 KiB, and the frame.

@@ -1,15 +1,12 @@
 //! The way in while the issuer is down, through the real door: registered keys, a fresh challenge,
 //! k of n, and all that is refused.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
 
-mod support;
-
+use crate::support::{
+    api::{Refusal, with_token},
+    env::TestEnv,
+    files::new_key,
+    policy,
+};
 use daypass::{
     identity::proof::possession_message,
     ledger::{
@@ -28,12 +25,6 @@ use daypass::{
 };
 use sha2::{Digest, Sha256};
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
-use support::{
-    api::{Refusal, with_token},
-    env::TestEnv,
-    files::new_key,
-    policy,
-};
 use tonic::Code;
 
 /// `two` needs two people's keys. Mallory is registered and on call for nothing; eve's key is not

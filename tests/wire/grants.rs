@@ -1,25 +1,15 @@
 //! Every row of the table of policies, grants and certificates through the real door.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "tests"
-)]
-
-mod support;
 
 use std::collections::BTreeMap;
 
+use crate::support::{
+    api::{Caller, Refusal, ask},
+    env::TestEnv,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use daypass::proto::v1::{Ask, IssueResponse};
 use serde_json::json;
 use ssh_key::{Certificate, certificate::CertType};
-use support::{
-    api::{Caller, Refusal, ask},
-    env::TestEnv,
-};
 use tonic::Code;
 
 const POLICY: &str = r#"

@@ -1,25 +1,15 @@
 //! What has happened to others, one test each, through the real door. The names are the list.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "tests"
-)]
 
-mod support;
-
+use crate::support::{
+    api::{Attempt, Caller, Refusal, ask},
+    env::TestEnv,
+};
 use daypass::{
     dev::world::{Options, World},
     proto::v1::{Ask, IssueResponse},
 };
 use serde_json::{Value, json};
 use ssh_key::{Certificate, certificate::CertType};
-use support::{
-    api::{Attempt, Caller, Refusal, ask},
-    env::TestEnv,
-};
 use tokio::io::AsyncWriteExt;
 
 const POLICY: &str = r#"
@@ -388,7 +378,7 @@ async fn rustsec_2024_0376_a_bad_connection_ends_the_accept_loop() {
         drop(stream);
     }
     let (url, ca) = env.world().server();
-    let other = support::api::Api::open(&url, ca.as_bytes()).await;
+    let other = crate::support::api::Api::open(&url, ca.as_bytes()).await;
     let caller = Caller::new();
     let claims = env.claims(&caller, "alice", &["sre"]);
     let attempt = attempt(&env, &caller, claims, ask("shell"));

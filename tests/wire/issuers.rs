@@ -1,17 +1,13 @@
 //! What issuers do, and what tokens make others do to issuers, through the real door.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "tests"
-)]
-
-mod support;
 
 use std::time::{Duration, Instant};
 
+use crate::support::{
+    api::{Api, Attempt, Caller, Refusal, ask, with_token},
+    env::TestEnv,
+    policy,
+    server::ServerFiles,
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use daypass::{
     dev::issuer::Behaviour,
@@ -19,12 +15,6 @@ use daypass::{
     proto::v1::{ListRolesRequest, passes_client::PassesClient},
 };
 use serde_json::{Value, json};
-use support::{
-    api::{Api, Attempt, Caller, Refusal, ask, with_token},
-    env::TestEnv,
-    policy,
-    server::ServerFiles,
-};
 use tokio::task::JoinSet;
 use tonic::Code;
 

@@ -1,17 +1,15 @@
 //! Locks that follow the person and orders that count once, through a daemon in a process of its
 //! own.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
-
-mod support;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use crate::support::{
+    api::{Caller, Refusal, ask, with_token},
+    env::TestEnv,
+    orders::{identity, wire},
+    policy,
+    user::TestUser,
+};
 use daypass::{
     ledger::order::LATEST,
     proto::v1::{
@@ -19,13 +17,6 @@ use daypass::{
         ledger_client::LedgerClient, preview_request, prove_request, retry_webhooks_request,
         revoke_request,
     },
-};
-use support::{
-    api::{Caller, Refusal, ask, with_token},
-    env::TestEnv,
-    orders::{identity, wire},
-    policy,
-    user::TestUser,
 };
 use tonic::Code;
 

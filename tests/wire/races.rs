@@ -1,22 +1,13 @@
 //! Decisions that race, and decisions that should not count: approvals, redemptions and locks from
 //! many connections at once.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
-
-mod support;
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use crate::support::{env::TestEnv, orders::identity, policy, user::TestUser};
 use daypass::{
     ledger::state::Verb,
     proto::v1::{Ask, DecideRequest, lock_target::Target, request::State},
 };
-use support::{env::TestEnv, orders::identity, policy, user::TestUser};
 
 /// Role `one` needs one approval, `three` needs three.
 fn policy() -> String {
@@ -44,7 +35,7 @@ async fn start() -> Story {
 fn ask(role: &str) -> Ask {
     Ask {
         reason: "INC-7".to_owned(),
-        ..support::api::ask(role)
+        ..crate::support::api::ask(role)
     }
 }
 

@@ -1,23 +1,14 @@
 //! Requests, approvals, emergencies and reviews over gRPC: what counts, and what does not.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
 
-mod support;
-
-use daypass::{
-    ledger::state::Verb,
-    proto::v1::{Ask, DecideRequest, ListRequestsRequest, request::State},
-};
-use support::{
+use crate::support::{
     api::{Caller, Refusal, with_token},
     env::TestEnv,
     policy,
     user::TestUser,
+};
+use daypass::{
+    ledger::state::Verb,
+    proto::v1::{Ask, DecideRequest, ListRequestsRequest, request::State},
 };
 
 /// Two leads for `two`, a short window for `brief`.

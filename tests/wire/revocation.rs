@@ -1,16 +1,15 @@
 //! Locks and revocations over gRPC, and what a real sshd makes of them.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
-
-mod support;
 
 use std::collections::BTreeSet;
 
+use crate::support::{
+    api::{Caller, Refusal, ask, with_token},
+    env::TestEnv,
+    https,
+    orders::{about, identity, wire},
+    ssh::Host,
+    user::TestUser,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use daypass::{
     ca::document::HostDocument,
@@ -24,14 +23,6 @@ use daypass::{
 use serde_json::json;
 use ssh_encoding::Decode;
 use ssh_key::{PublicKey, SshSig};
-use support::{
-    api::{Caller, Refusal, ask, with_token},
-    env::TestEnv,
-    https,
-    orders::{about, identity, wire},
-    ssh::Host,
-    user::TestUser,
-};
 use tonic::Code;
 
 /// The environment, and an administrator.

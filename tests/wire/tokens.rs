@@ -1,23 +1,13 @@
 //! Every row of the ID-token table through the real door: what is refused, with which reason, and
 //! what it leaves behind.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "tests"
-)]
 
-mod support;
-
-use daypass::identity::issuer::Algorithm;
-use serde_json::{Value, json};
-use support::{
+use crate::support::{
     api::{Attempt, Caller, Refusal, ask},
     env::TestEnv,
     files,
 };
+use daypass::identity::issuer::Algorithm;
+use serde_json::{Value, json};
 use tonic::Code;
 
 /// A change to a good token's claims, and the reason it is refused for.
@@ -613,7 +603,7 @@ async fn a_machine_binds_its_key_by_the_audience() {
         ),
     ];
     for (case, audience, refusal) in cases {
-        let mut claims = caller.claims(server.issuer.url(), "ci", &[], support::now());
+        let mut claims = caller.claims(server.issuer.url(), "ci", &[], crate::support::now());
         remove(&mut claims, "nonce");
         set(&mut claims, "aud", json!(audience));
         let token = server.issuer.sign(Algorithm::ES256, &claims);

@@ -1,31 +1,21 @@
 //! Webhooks from a real daemon to real receivers: signed, retried, bounded, and never in a caller's
 //! way; and the page that some roles demand before an emergency.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "tests"
-)]
-
-mod support;
 
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
-use daypass::{
-    dev::receiver::{Behaviour, Delivery, Receiver},
-    notify::Schedule,
-    proto::v1::{Ask, IssueResponse},
-};
-use serde_json::{Value, json};
-use support::{
+use crate::support::{
     api::{Refusal, ask},
     command::DAYPASS,
     env::TestEnv,
     files::write_secret,
     orders::identity,
 };
+use daypass::{
+    dev::receiver::{Behaviour, Delivery, Receiver},
+    notify::Schedule,
+    proto::v1::{Ask, IssueResponse},
+};
+use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 
 const POLICY: &str = r#"

@@ -1,0 +1,22 @@
+//! The commands as users and scripts run them, against a whole environment.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod admin;
+mod client;
+mod command_line;
+mod emergency;
+mod keeping;
+mod policy;
+mod replay;
+mod requests;
+mod stepup;
