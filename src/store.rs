@@ -34,7 +34,6 @@ use crate::{
         checkpoint::{Signer, Verifier},
         denials::DenialRate,
         event::Issued,
-        judge::Judge,
         state::Rejection,
         tree::{Frontier, Hash, Plan},
     },
@@ -125,32 +124,14 @@ impl Store {
             opening::expect_no_tail(&mut connection, checkpoint.as_ref()).await?;
         }
         database::migrate(&mut connection, &file).await?;
-        let marks = replay::Signed {
-            head: ledger::signed_head(&mut connection, &signed.verifier()).await?,
-            checkpoint,
-        };
         let Replayed {
             head,
             judge,
-            judged,
             unsigned,
-        } = replay::replay(
-            &mut connection,
-            Frontier::default(),
-            Judge::default(),
-            &marks,
-            opening.progress,
-        )
-        .await?;
-        match marks.checkpoint {
-            None if head.size() > 0 => {
-                return Err(Error::Tampered(opening::NO_CHECKPOINT.to_owned()));
-            }
-            None => drop(signed.sign(|| head.clone()).await?),
-            Some(_) => {}
-        }
-        opening.expect_clock(&judge, now)?;
-        opening::report(judged, head.size(), &unsigned);
+            ..
+        } = opening
+            .read(&mut connection, &signed, checkpoint, now)
+            .await?;
         let signed = Arc::new(signed);
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (state, watched) = watch::channel(State { head, fault: None });

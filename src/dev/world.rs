@@ -84,17 +84,13 @@ impl World {
         written::configuration(&files, &issuer, &receiver, &listener, &options)?;
         let webhook_schedule = options.webhook_schedule;
         let (daemon, address) = start_daemon(&files, listener, webhook_schedule).await?;
-        let program = match options.program {
-            Some(program) => program,
-            None => std::env::current_exe()
-                .map_err(|error| Error::System("find our own program", error))?,
-        };
         let sshd = match Sshd::find() {
             Some(binary) if !options.without_sshd => {
                 Some(Sshd::start(&binary, &files.at("sshd"), &ca_key, ports.sshd).await?)
             }
             _ => None,
         };
+        let program = options.program.map_or_else(own_program, Ok)?;
         let krl = refresh_krl(&daemon, sshd.as_ref())?;
         ports::Remembered {
             issuer: issuer.address().map(|it| it.port()),
@@ -227,6 +223,10 @@ fn refresh_krl(daemon: &Running, sshd: Option<&Sshd>) -> Result<Option<krl::KrlR
         krl::KrlRefresher::start(daemon.authority().clone(), file)
     };
     sshd.map(start).transpose()
+}
+
+fn own_program() -> Result<PathBuf, Error> {
+    std::env::current_exe().map_err(|error| Error::System("find our own program", error))
 }
 
 /// Locks the folder, so that it has one world at a time.

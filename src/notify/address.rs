@@ -99,7 +99,7 @@ fn judge_one(
             address,
             what,
         }),
-        _ => Ok(()),
+        Reach::Special(_) | Reach::Global => Ok(()),
     }
 }
 

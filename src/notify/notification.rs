@@ -67,7 +67,15 @@ impl<'a> Notification<'a> {
             EventKind::Revoked(revoked) => NotificationBody::Revoked(index, revoked),
             EventKind::Locked(locked) => NotificationBody::Locked(index, locked),
             EventKind::Unlocked(unlocked) => NotificationBody::Unlocked(index, unlocked),
-            _ => return None,
+            EventKind::Started { .. }
+            | EventKind::PolicyLoaded { .. }
+            | EventKind::Issued(_)
+            | EventKind::SigningFailed { .. }
+            | EventKind::Denied { .. }
+            | EventKind::Denials(_)
+            | EventKind::KeyStaged { .. }
+            | EventKind::KeyActivated { .. }
+            | EventKind::KeyRetired { .. } => return None,
         };
         let at = event.at;
         Some(Self { server, at, news })
@@ -123,13 +131,6 @@ impl<'a> Notification<'a> {
     }
 
     fn data(&self) -> Data<'a> {
-        let who = |who: &'a Actor| {
-            Some(PersonJson {
-                issuer: &who.issuer,
-                subject: &who.subject,
-                label: &who.label,
-            })
-        };
         let base = Data {
             server: self.server,
             next: self.next(),
@@ -138,7 +139,7 @@ impl<'a> Notification<'a> {
         match self.news {
             NotificationBody::Requested(id, asked) => Data {
                 id: Some(id),
-                who: who(&asked.who),
+                who: person(&asked.who),
                 command: asked.command.as_deref(),
                 principals: Some(&asked.principals),
                 source_addresses: asked.source_addresses.as_deref(),
@@ -150,23 +151,23 @@ impl<'a> Notification<'a> {
             NotificationBody::Emergency(serial, issued) => Data {
                 serial: Some(serial),
                 expires_at: Some(issued.valid_before),
-                ..base.issued(issued, self.at, who(&issued.who))
+                ..base.issued(issued, self.at, person(&issued.who))
             },
             NotificationBody::Page(issued) => Data {
                 note: Some(PAGE_NOTE),
-                ..base.issued(issued, self.at, who(&issued.who))
+                ..base.issued(issued, self.at, person(&issued.who))
             },
             NotificationBody::RequestDecision(_, index, decided) => Data {
                 id: Some(decided.request),
                 index: Some(index),
-                who: who(&decided.who),
+                who: person(&decided.who),
                 role: Some(&decided.role),
                 comment: Some(decided.comment.as_str()).filter(|comment| !comment.is_empty()),
                 ..base
             },
             NotificationBody::Revoked(index, revoked) => Data {
                 index: Some(index),
-                who: who(&revoked.who),
+                who: person(&revoked.who),
                 target: Some(Target::Revoked(&revoked.target)),
                 covers: covers(&revoked.covers),
                 reason: revoked.reason.as_deref(),
@@ -175,7 +176,7 @@ impl<'a> Notification<'a> {
             },
             NotificationBody::Locked(index, locked) => Data {
                 index: Some(index),
-                who: who(&locked.who),
+                who: person(&locked.who),
                 target: Some(Target::Locked(&locked.target)),
                 covers: covers(&locked.covers),
                 reason: locked.reason.as_deref(),
@@ -184,13 +185,21 @@ impl<'a> Notification<'a> {
             },
             NotificationBody::Unlocked(index, unlocked) => Data {
                 index: Some(index),
-                who: who(&unlocked.who),
+                who: person(&unlocked.who),
                 target: Some(Target::Locked(&unlocked.target)),
                 reason: unlocked.reason.as_deref(),
                 ..base
             },
         }
     }
+}
+
+fn person(who: &Actor) -> Option<PersonJson<'_>> {
+    Some(PersonJson {
+        issuer: &who.issuer,
+        subject: &who.subject,
+        label: &who.label,
+    })
 }
 
 const PAGE_NOTE: &str =

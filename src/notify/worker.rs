@@ -231,7 +231,7 @@ impl Worker {
                         tracing::error!(webhook = name, index, error, "a webhook was given up");
                         "dead"
                     }
-                    _ => {
+                    Some(Settled::Again) | None => {
                         tracing::warn!(webhook = name, index, error, "a webhook failed");
                         "failed"
                     }

@@ -6,7 +6,12 @@ use std::path::Path;
 use sqlx::SqliteConnection;
 use time::{Duration, OffsetDateTime};
 
-use super::{Error, ledger, lock::Lock, replay::Unsigned, signed::Signed};
+use super::{
+    Error, ledger,
+    lock::Lock,
+    replay::{self, Replayed, Unsigned},
+    signed::Signed,
+};
 use crate::ledger::{
     EventKind,
     checkpoint::{Checkpoint, Signer},
@@ -54,7 +59,34 @@ impl Default for Opening<'_> {
 }
 
 impl Opening<'_> {
-    /// Refuses if the folder has no ledger where one is expected, or has one where none is.
+    /// Reads the ledger and checks it against the signed heads and the clock. Signs the head of an
+    /// empty one.
+    pub(super) async fn read(
+        &self,
+        connection: &mut SqliteConnection,
+        signed: &Signed,
+        checkpoint: Option<Checkpoint>,
+        now: OffsetDateTime,
+    ) -> Result<Replayed, Error> {
+        let heads = replay::Signed {
+            head: ledger::signed_head(connection, &signed.verifier()).await?,
+            checkpoint,
+        };
+        let (start, judge) = (Frontier::default(), Judge::default());
+        let replayed = replay::replay(connection, start, judge, &heads, self.progress).await?;
+        match heads.checkpoint {
+            None if replayed.head.size() > 0 => {
+                return Err(Error::Tampered(NO_CHECKPOINT.to_owned()));
+            }
+            None => drop(signed.sign(|| replayed.head.clone()).await?),
+            Some(_) => {}
+        }
+        self.expect_clock(&replayed.judge, now)?;
+        report(replayed.judged, replayed.head.size(), &replayed.unsigned);
+        Ok(replayed)
+    }
+
+    /// Refuses a folder without a ledger if one is expected, and one with a ledger if none is.
     pub(super) fn expect_ledger(&self, folder: &Path) -> Result<(), Error> {
         let has = |name: &str| folder.join(name).symlink_metadata().is_ok();
         let is_there = has("ledger.db") || has("checkpoint");
@@ -156,7 +188,7 @@ fn spoken(duration: Duration) -> String {
     }
 }
 
-pub(super) const NO_CHECKPOINT: &str = "the file `checkpoint` is missing";
+const NO_CHECKPOINT: &str = "the file `checkpoint` is missing";
 
 /// The event `started`, with the findings of the store.
 pub(super) fn filled_in(started: EventKind, found: Vec<Unsigned>) -> EventKind {
@@ -188,7 +220,7 @@ pub(super) async fn expect_no_tail(
 }
 
 /// Logs the events that no signed head covers.
-pub(super) fn report(judged: u64, size: u64, unsigned: &[Unsigned]) {
+fn report(judged: u64, size: u64, unsigned: &[Unsigned]) {
     if judged > 0 {
         let from = size.saturating_sub(judged);
         tracing::info!(
