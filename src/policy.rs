@@ -1,8 +1,9 @@
-//! What a proven identity may have. Pure: no clock, no files, no network.
+//! Decides what a proven identity may have. Pure: no clock, no files, no network.
 //!
-//! One TOML file ([`Policy::parse`]) names roles. [`Policy::decide`] is the one way from an [`Identity`] and an [`Ask`]
-//! to a [`Grant`]; `checks` lists its checks in order. A grant changes only by [`Grant::narrow`]. Everything else
-//! here ([`Policy::explain`], [`Policy::run_tests`], [`Policy::warnings`]) reasons about decisions and grants nothing.
+//! One TOML file ([`Policy::parse`]) names roles. [`Policy::decide`] is the one way from an
+//! [`Identity`] and an [`Ask`] to a [`Grant`]; `checks` lists its checks in order. A grant changes only
+//! by [`Grant::narrow`]. Everything else here ([`Policy::explain`], [`Policy::run_tests`],
+//! [`Policy::warnings`]) reasons about decisions and grants nothing.
 
 pub mod approval;
 mod approving;
@@ -21,9 +22,12 @@ pub mod grant;
 pub mod hosts;
 pub mod hours;
 pub mod limits;
+mod load;
+mod open_roles;
 pub mod paging;
 pub mod parameter;
 pub mod pattern;
+mod permitted;
 mod person;
 mod privileges;
 mod quorum;
@@ -36,18 +40,13 @@ pub mod source;
 pub mod template;
 pub mod testing;
 
-use std::{collections::BTreeSet, sync::Arc};
-
-use sha2::{Digest, Sha256};
-use time::OffsetDateTime;
+use std::sync::Arc;
 
 use crate::identity::{Identity, emergency::Registry};
-use condition::{Condition, EvalContext, Patterns};
+use condition::{EvalContext, Patterns};
 use decision::Evaluation;
-use file::Text;
 
 pub use approval::Pending;
-use ask::NOTHING;
 pub use ask::{Ask, Context};
 pub use denial::{Denial, Reason};
 pub use error::Error;
@@ -60,15 +59,18 @@ pub use role::Role;
 /// The answer to an ask.
 #[derive(Clone, Debug)]
 pub enum Decision {
-    /// Within every restriction that applies.
+    /// Granted, within every restriction that applies.
     Granted(Grant),
-    /// Once somebody else has said yes.
+    /// Granted once other people have approved.
     NeedsApproval(Pending),
-    /// Not at all.
+    /// Denied.
     Denied(Denial),
 }
 
 /// One loaded policy file.
+///
+/// Each file of this module that reasons about decisions adds its methods: `load`, `open_roles`,
+/// `permitted`, `approving`, `quorum`, [`explain`], [`replay`], [`testing`], [`check`] and [`sight`].
 pub struct Policy {
     hash: String,
     origin: String,
@@ -84,38 +86,6 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Reads a policy. `origin` is the file's name, for errors (`origin:line: ...`).
-    ///
-    /// # Errors
-    /// The first fault in the file, with its line and what to do about it.
-    pub fn parse(text: &str, origin: &str) -> Result<Self, Error> {
-        let lines = Text::new(text, origin);
-        let file = lines.read()?;
-        let limits = limits::Limits::load(lines, &file.limits)?;
-        let hosts = hosts::Hosts::load(lines, &file)?;
-        let bastions = bastion::Bastions::load(lines, &file, &limits, &hosts)?;
-        let roles = load_roles(lines, &file, &limits, &hosts, &bastions)?;
-        let privileges = privileges::Privileges::load(lines, &file)?;
-        let conditions = roles.iter().flat_map(Role::conditions);
-        let patterns = condition::unite(conditions.chain(privileges.conditions()));
-        let registry = registered::load(lines, &file)?;
-        let named_issuers = registered::issuers(lines, &file);
-        let tests = testing::block::load(lines, file.tests, &roles, &bastions)?;
-        Ok(Self {
-            hash: base16ct::lower::encode_string(&Sha256::digest(text)),
-            origin: origin.to_owned(),
-            limits,
-            hosts,
-            bastions,
-            privileges,
-            registry,
-            named_issuers,
-            roles,
-            tests,
-            patterns,
-        })
-    }
-
     /// Hex SHA-256 of the file's bytes.
     pub fn hash(&self) -> &str {
         &self.hash
@@ -126,7 +96,9 @@ impl Policy {
         &self.roles
     }
 
-    /// The one way from an identity and an ask to a grant.
+    /// Decides: the one way from an identity and an ask to a grant.
+    ///
+    /// An identity by registered keys gets emergencies only, and needs enough people's signatures.
     pub fn decide(&self, identity: &Identity, ask: &Ask, context: Context) -> Decision {
         if let Err(denial) = self.expect_emergency(identity, ask) {
             return Decision::Denied(denial);
@@ -140,7 +112,7 @@ impl Policy {
         }
     }
 
-    /// [`Policy::judge`], and whether the grant waits for others.
+    /// [`Policy::judge`], and whether the grant waits for approval.
     fn consider(&self, person: Person<'_>, ask: &Ask, context: Context) -> Decision {
         let grant = match self.judge(person, ask, context) {
             Ok(grant) => grant,
@@ -153,16 +125,8 @@ impl Policy {
                 count: approval.count,
                 within: approval.within,
             }),
-            _ => Decision::Granted(grant),
+            Some(_) | None => Decision::Granted(grant),
         }
-    }
-
-    /// The roles open to this identity (`allow` holds), optionally on one host (which they cover, and to which there is a
-    /// way), in file order.
-    ///
-    /// A condition that reads `ask.params` or `ask.reason` is judged as if none were given.
-    pub fn roles_for(&self, identity: &Identity, host: Option<&str>) -> Vec<&Role> {
-        self.open_roles(identity.into(), host)
     }
 
     /// Whether there is such a role, and it has such a parameter.
@@ -181,70 +145,20 @@ impl Policy {
         self.bastions.all()
     }
 
-    /// Decides over claims, proven or not. Only [`Policy::decide`] lets the grant out.
+    /// Decides over claims, proven or not. Outside, only [`Policy::decide`] returns the grant.
     fn judge(&self, person: Person<'_>, ask: &Ask, context: Context) -> Result<Grant, Denial> {
         let role = self.role(&ask.role)?;
         let eval_context = EvalContext::new(person, ask, &self.patterns);
         checks::decide(&self.case(role, person, ask, context, &eval_context))
     }
 
-    /// `[audit] allow`: who may read the ledger; nobody where it is absent.
-    pub fn may_audit(&self, identity: &Identity) -> bool {
-        self.is_permitted(self.privileges.audit.as_ref(), identity)
-    }
-
-    /// `[admin] allow`: who may lock, unlock and revoke; nobody where it is absent.
-    pub fn may_administer(&self, identity: &Identity) -> bool {
-        self.is_permitted(self.privileges.admin.as_ref(), identity)
-    }
-
-    fn is_permitted(&self, privilege: Option<&Condition>, identity: &Identity) -> bool {
-        let ask = Ask::default();
-        let eval_context = EvalContext::new(identity.into(), &ask, &self.patterns);
-        match (privilege, eval_context) {
-            (Some(allow), Ok(eval_context)) => allow.evaluate(&eval_context) == Ok(true),
-            (None, _) | (_, Err(_)) => false,
-        }
-    }
-
-    fn open_roles(&self, person: Person<'_>, host: Option<&str>) -> Vec<&Role> {
-        let asks = self.roles.iter().map(|role| Ask {
-            role: role.name.clone(),
-            host: host.map(str::to_owned),
-            ..Ask::default()
-        });
-        let asks: Vec<_> = asks.collect();
-        let mut eval_context = EvalContext::new(person, &NOTHING, &self.patterns);
-        let context = Context {
-            now: OffsetDateTime::UNIX_EPOCH,
-            caller: None,
-        };
-        let mut open = Vec::new();
-        for (role, ask) in self.roles.iter().zip(&asks) {
-            if let Ok(eval_context) = &mut eval_context {
-                eval_context.ask(ask);
-            }
-            let case = self.case(role, person, ask, context, &eval_context);
-            if case.allowed().is_ok() && case.groups().is_ok() && case.has_way() {
-                open.push(role);
-            }
-        }
-        open
-    }
-
     fn role(&self, name: &str) -> Result<&Role, Denial> {
-        self.roles
-            .iter()
-            .find(|role| role.name == name)
-            .ok_or_else(|| {
-                Denial::new(
-                    Reason::UnknownRole,
-                    format!(
-                        "there is no role {}; `daypass roles` lists yours",
-                        decision::quoted(name)
-                    ),
-                )
-            })
+        let found = self.roles.iter().find(|role| role.name == name);
+        found.ok_or_else(|| {
+            let name = decision::quoted(name);
+            let detail = format!("there is no role {name}; `daypass roles` lists yours");
+            Denial::new(Reason::UnknownRole, detail)
+        })
     }
 
     fn case<'a>(
@@ -266,32 +180,6 @@ impl Policy {
             eval_context,
         }
     }
-}
-
-fn load_roles(
-    text: Text<'_>,
-    file: &file::File,
-    limits: &limits::Limits,
-    hosts: &hosts::Hosts,
-    bastions: &bastion::Bastions,
-) -> Result<Vec<Role>, Error> {
-    let mut names = BTreeSet::new();
-    file.roles
-        .iter()
-        .map(|raw| {
-            let role = Role::load(text, raw, limits, hosts, bastions)?;
-            if !names.insert(role.name.clone()) {
-                return Err(text.error(
-                    raw.name.span(),
-                    format!(
-                        "a second role is called {:?}; rename one of them",
-                        role.name
-                    ),
-                ));
-            }
-            Ok(role)
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ const MAX_DECISIONS: usize = 8;
 
 /// One ask of one key holder, from the start of the request to its answer.
 ///
-/// Decisions about requests ([`super::requests::decide`]) are steps of it, too.
+/// Opening a request and deciding it ([`super::requests`]) are steps of it, too.
 pub struct Issuance<'a> {
     pub(super) authority: &'a Authority,
     /// The policy that decides: the one in force when the current decision began.
@@ -123,25 +123,6 @@ impl Step for Issue {
     }
 }
 
-/// Opens a request, and nothing else.
-struct Open;
-
-impl Step for Open {
-    type Outcome = View;
-
-    async fn take(&mut self, it: &Issuance<'_>) -> Result<Option<View>, Error> {
-        match it.decision() {
-            Decision::NeedsApproval(pending) => it.file(&pending).await.map(Some),
-            Decision::Denied(denial) => it.refuse(Error::Denied(denial)).await,
-            Decision::Granted(_) => {
-                let role = &it.ask.role;
-                let problem = format!("role {role:?} needs no approval: ask for the pass");
-                it.refuse(Error::Invalid(problem)).await
-            }
-        }
-    }
-}
-
 impl<'a> Issuance<'a> {
     /// Begins to answer `ask`. Nothing is decided or recorded yet.
     pub fn new(
@@ -174,19 +155,6 @@ impl<'a> Issuance<'a> {
         self.decide(Issue { nonce, paged: None }).await
     }
 
-    /// Opens a request, and never issues a pass.
-    ///
-    /// # Errors
-    /// As [`Issuance::issue`]. Returns [`Error::Invalid`] if the role needs no approval.
-    pub async fn open(self) -> Result<View, Error> {
-        if self.ask.request.is_some() || self.ask.emergency {
-            let problem = "a request is opened without `request` and `emergency`".to_owned();
-            return self.refuse(Error::Invalid(problem)).await;
-        }
-        self.expect_recordable().await?;
-        self.decide(Open).await
-    }
-
     /// Takes `step` under the policy in force. Takes it again if it answers `None`, or if the policy
     /// was replaced before the ledger had the decision: each event is decided by the policy in
     /// force at its place in the ledger.
@@ -206,7 +174,7 @@ impl<'a> Issuance<'a> {
         self.refuse(Error::Rejection(rejection)).await
     }
 
-    fn decision(&self) -> Decision {
+    pub(super) fn decision(&self) -> Decision {
         let identity = self.holder.identity();
         self.policy.decide(identity, self.ask, self.context)
     }
@@ -231,7 +199,7 @@ impl<'a> Issuance<'a> {
     }
 
     /// Records a request that waits for `pending`'s approvals.
-    async fn file(&self, pending: &Pending) -> Result<View, Error> {
+    pub(super) async fn file(&self, pending: &Pending) -> Result<View, Error> {
         let (identity, now) = (self.holder.identity(), self.context.now);
         if let Err(problem) = record::expect_recordable_command(pending.command()) {
             return self.refuse(Error::Invalid(problem)).await;

@@ -1,10 +1,11 @@
-//! Requests that wait for approval, and reviews of emergencies: show, decide, follow.
-//! [`super::issuance`] opens and redeems them.
+//! Requests that wait for approval, and reviews of emergencies: open, show, decide, follow.
+//! [`super::issuance`] files and redeems them.
 //!
 //! Checks here exist for a good message. The store's writer checks each event against the ledger
 //! once more, in order: of two racing approvals or redemptions, one counts.
 
 mod deciding;
+mod opening;
 pub(super) mod view;
 mod viewing;
 

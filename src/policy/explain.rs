@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Ask, Context, Denial, NOTHING, Person, Policy,
+    Ask, Context, Denial, Person, Policy,
+    ask::NOTHING,
     bastion::JumpHost,
     checks::{self, list},
     condition::{Condition, EvalContext, Join},

@@ -15,10 +15,11 @@ mod refusing;
 mod timing;
 mod values;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use ipnet::IpNet;
 use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
 
 use super::*;
 use crate::ssh::options::Extension;

@@ -1,15 +1,16 @@
 //! A draft for the unit tests of later stages. Never compiled into the product.
 
-use super::{Draft, Parts, Permissions, wire};
+use super::{Draft, Fields, Permissions};
+use crate::ssh::wire;
 
 impl Draft {
     /// A draft of no grant; drafts of different nonces differ.
     pub(crate) fn sample(nonce: u8) -> Self {
         let blob = [wire::string(b"ssh-ed25519"), wire::string(&[9; 32])].concat();
-        let parts = Parts {
+        let fields = Fields {
             nonce: &[nonce; 32],
             subject: &blob,
-            key_id: "alice/shell".to_owned(),
+            key_id: "alice/shell",
             valid_after: 1_800_000_000,
             valid_before: 1_800_003_600,
             permissions: &Permissions {
@@ -18,8 +19,16 @@ impl Draft {
             },
             ca: &blob,
         };
-        match parts.assemble() {
-            Some(draft) => draft,
+        match fields.encode() {
+            Some((head, tail)) => Self {
+                head,
+                tail,
+                key_id: fields.key_id.to_owned(),
+                valid_after: fields.valid_after,
+                valid_before: fields.valid_before,
+                key_fingerprint: String::new(),
+                ca_fingerprint: String::new(),
+            },
             None => unreachable!("the blob is a key's"),
         }
     }

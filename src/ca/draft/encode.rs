@@ -1,0 +1,93 @@
+//! The encoder of the bytes that a CA signs, for OpenSSH user certificates. Pure.
+//!
+//! The layout is PROTOCOL.certkeys (draft-miller-ssh-cert): the certificate type, a nonce, the subject
+//! key's own fields, the serial, then user type, key id, principals, validity, critical options,
+//! extensions, a reserved string and the CA's key.
+
+use std::collections::BTreeSet;
+
+use crate::ssh::{
+    permissions::Permissions,
+    wire::{self, Reader, put_string},
+};
+
+/// `SSH_CERT_TYPE_USER`.
+pub(in crate::ca) const USER: u32 = 1;
+
+/// Every field of a certificate except its serial and signature.
+pub(super) struct Fields<'a> {
+    pub(super) nonce: &'a [u8],
+    /// The subject key's blob.
+    pub(super) subject: &'a [u8],
+    pub(super) key_id: &'a str,
+    pub(super) valid_after: u64,
+    pub(super) valid_before: u64,
+    pub(super) permissions: &'a Permissions,
+    /// The CA key's blob.
+    pub(super) ca: &'a [u8],
+}
+
+impl Fields<'_> {
+    /// The bytes before the serial, and those after it. `None` if the subject is not a key's blob.
+    pub(super) fn encode(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        Some((self.head()?, self.tail()))
+    }
+
+    fn head(&self) -> Option<Vec<u8>> {
+        let mut subject = Reader::new(self.subject);
+        let kind = certificate_type(subject.text()?);
+        let mut head = Vec::with_capacity(self.subject.len().saturating_add(128));
+        put_string(&mut head, kind.as_bytes());
+        put_string(&mut head, self.nonce);
+        head.extend_from_slice(subject.rest());
+        Some(head)
+    }
+
+    fn tail(&self) -> Vec<u8> {
+        let mut tail = Vec::with_capacity(512);
+        tail.extend_from_slice(&USER.to_be_bytes());
+        put_string(&mut tail, self.key_id.as_bytes());
+        put_string(&mut tail, &strings(&self.permissions.principals));
+        tail.extend_from_slice(&self.valid_after.to_be_bytes());
+        tail.extend_from_slice(&self.valid_before.to_be_bytes());
+        put_string(&mut tail, &self.encoded_critical_options());
+        put_string(&mut tail, &self.encoded_extensions());
+        put_string(&mut tail, b"");
+        put_string(&mut tail, self.ca);
+        tail
+    }
+
+    /// Each value is a string within a string.
+    fn encoded_critical_options(&self) -> Vec<u8> {
+        let mut section = Vec::new();
+        for (option, value) in self.permissions.critical_options() {
+            put_string(&mut section, option.name().as_bytes());
+            put_string(&mut section, &wire::string(value.as_bytes()));
+        }
+        section
+    }
+
+    /// An extension's value is empty.
+    fn encoded_extensions(&self) -> Vec<u8> {
+        let mut section = Vec::new();
+        for name in self.permissions.extension_names() {
+            put_string(&mut section, name.as_bytes());
+            put_string(&mut section, b"");
+        }
+        section
+    }
+}
+
+/// `ssh-ed25519` -> `ssh-ed25519-cert-v01@openssh.com`; `sk-...@openssh.com` keeps one domain.
+pub(in crate::ca) fn certificate_type(algorithm: &str) -> String {
+    let name = algorithm.strip_suffix("@openssh.com").unwrap_or(algorithm);
+    format!("{name}-cert-v01@openssh.com")
+}
+
+fn strings(items: &BTreeSet<String>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for item in items {
+        put_string(&mut out, item.as_bytes());
+    }
+    out
+}

@@ -1,0 +1,71 @@
+//! Reads a policy file into a [`Policy`]. Pure.
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    Error, Policy, Role, bastion, condition,
+    file::{self, Text},
+    hosts, limits, privileges, registered, testing,
+};
+
+impl Policy {
+    /// Reads a policy. `origin` is the file's name, for errors (`origin:line: ...`).
+    ///
+    /// # Errors
+    /// Returns the first fault in the file, with its line and what to do about it.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, Error> {
+        let lines = Text::new(text, origin);
+        let file = lines.read()?;
+        let limits = limits::Limits::load(lines, &file.limits)?;
+        let hosts = hosts::Hosts::load(lines, &file)?;
+        let bastions = bastion::Bastions::load(lines, &file, &limits, &hosts)?;
+        let roles = load_roles(lines, &file, &limits, &hosts, &bastions)?;
+        let privileges = privileges::Privileges::load(lines, &file)?;
+        let conditions = roles.iter().flat_map(Role::conditions);
+        let patterns = condition::unite(conditions.chain(privileges.conditions()));
+        let registry = registered::load(lines, &file)?;
+        let named_issuers = registered::issuers(lines, &file);
+        let tests = testing::block::load(lines, file.tests, &roles, &bastions)?;
+        Ok(Self {
+            hash: base16ct::lower::encode_string(&Sha256::digest(text)),
+            origin: origin.to_owned(),
+            limits,
+            hosts,
+            bastions,
+            privileges,
+            registry,
+            named_issuers,
+            roles,
+            tests,
+            patterns,
+        })
+    }
+}
+
+fn load_roles(
+    text: Text<'_>,
+    file: &file::File,
+    limits: &limits::Limits,
+    hosts: &hosts::Hosts,
+    bastions: &bastion::Bastions,
+) -> Result<Vec<Role>, Error> {
+    let mut names = BTreeSet::new();
+    file.roles
+        .iter()
+        .map(|raw| {
+            let role = Role::load(text, raw, limits, hosts, bastions)?;
+            if !names.insert(role.name.clone()) {
+                return Err(text.error(
+                    raw.name.span(),
+                    format!(
+                        "a second role is called {:?}; rename one of them",
+                        role.name
+                    ),
+                ));
+            }
+            Ok(role)
+        })
+        .collect()
+}

@@ -1,0 +1,28 @@
+//! The privileges of an identity: reading the ledger, administering the server. Pure.
+
+use super::{
+    Ask, Policy,
+    condition::{Condition, EvalContext},
+};
+use crate::identity::Identity;
+
+impl Policy {
+    /// Whether the identity may read the ledger: `[audit] allow`. Without it, no identity may.
+    pub fn may_audit(&self, identity: &Identity) -> bool {
+        self.is_permitted(self.privileges.audit.as_ref(), identity)
+    }
+
+    /// Whether the identity may lock, unlock and revoke: `[admin] allow`. Without it, no identity may.
+    pub fn may_administer(&self, identity: &Identity) -> bool {
+        self.is_permitted(self.privileges.admin.as_ref(), identity)
+    }
+
+    fn is_permitted(&self, privilege: Option<&Condition>, identity: &Identity) -> bool {
+        let ask = Ask::default();
+        let eval_context = EvalContext::new(identity.into(), &ask, &self.patterns);
+        match (privilege, eval_context) {
+            (Some(allow), Ok(eval_context)) => allow.evaluate(&eval_context) == Ok(true),
+            (None, _) | (_, Err(_)) => false,
+        }
+    }
+}
