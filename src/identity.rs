@@ -5,6 +5,7 @@
 //! has passed every check.
 //! No token text reaches an error, a log line or a Debug output.
 
+mod binding;
 mod claims;
 pub mod emergency;
 mod error;
@@ -13,47 +14,28 @@ pub mod issuer;
 mod json;
 mod jwk;
 mod jwks;
+mod key_set;
 mod possession;
 pub mod proof;
+mod settings;
 mod token;
 pub mod web_url;
 
 use std::{fmt, sync::Arc};
 
 use crate::ssh::sshsig::Namespace;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use ssh_key::PublicKey;
 use time::OffsetDateTime;
 
+use binding::Commitment;
+
+pub use binding::Binding;
 pub use claims::{LEEWAY, LIFETIME_LIMIT};
-pub use error::Error;
-pub use fetch::FetchError;
-pub use issuer::{Algorithm, Issuers, Settings, SettingsError};
+pub use error::{Error, FetchError};
+pub use issuer::Issuers;
+pub use settings::{Algorithm, Settings, SettingsError};
 pub use token::TOKEN_LIMIT;
-
-/// How a login commits to the SSH key it is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Binding {
-    /// The ID token's `nonce` is [`proof::commitment`].
-    Nonce,
-    /// The one audience is `<audience>#<commitment>`.
-    Audience,
-    /// The token names no key (issuers that cannot carry a commitment, and the device flow).
-    None,
-}
-
-/// The commitment that a verified token carries.
-#[derive(Clone)]
-enum Commitment {
-    /// In the `nonce`.
-    Nonce(String),
-    /// Behind the audience.
-    Audience(String),
-    /// Nowhere, and the issuer's configuration allows that.
-    Absent,
-}
 
 /// Somebody proven: the verified claims of one ID token, or a registered key's person. Only [`Issuers::verify`] and
 /// [`emergency::Registry::verify`] make one.

@@ -6,7 +6,11 @@
 use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
 
-use super::{Binding, Commitment, Error, Settings};
+use super::{
+    binding::{Binding, Commitment},
+    error::Error,
+    settings::Settings,
+};
 use crate::unix_seconds::UnixSeconds;
 
 /// How far apart the issuer's clock and ours may be.

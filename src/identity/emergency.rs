@@ -4,17 +4,19 @@
 //! every registered key signs it together with the key of the one who is let in, in an SSHSIG namespace of its own. A challenge is good for [`CHALLENGE_LIFE`]; that it is
 //! used once is the ledger's rule. Whoever comes this way is known to policy as such, and gets emergencies only.
 
+mod signed;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use ssh_key::PublicKey;
 use time::OffsetDateTime;
 
-use super::{Commitment, Error, Identity, possession};
+use super::{Identity, binding::Commitment, claims::LEEWAY, error::Error, possession};
 use crate::{ssh::sshsig::Namespace, unix_seconds::UnixSeconds};
+pub use signed::{Emergency, Registered, Signer};
 
 /// How long a challenge may be answered: long enough for several people to sign the same one.
 pub const CHALLENGE_LIFE: Duration = Duration::from_secs(15 * 60);
@@ -29,19 +31,6 @@ const DOMAIN: &[u8] = b"daypass-challenge@v1";
 const TIME: usize = 8;
 const UNIQUE: usize = 16;
 const MAC: usize = 32;
-
-/// Somebody whose keys are registered for emergencies, as the policy file names them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Registered {
-    /// The issuer whose person this is: `(issuer, subject)` is the identity, the same as by a token.
-    pub issuer: String,
-    /// The `sub` claim that a token of theirs would have.
-    pub subject: String,
-    /// A name for people.
-    pub label: String,
-    /// What the policy's conditions see.
-    pub claims: Map<String, Value>,
-}
 
 /// Whose key is whose.
 #[derive(Clone, Debug, Default)]
@@ -145,49 +134,6 @@ pub struct Unverified {
     pub signature: String,
 }
 
-/// How an emergency identity was proven.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Emergency {
-    challenge: String,
-    message: Vec<u8>,
-    signers: Vec<Signer>,
-}
-
-impl Emergency {
-    /// The challenge's text.
-    pub fn challenge(&self) -> &str {
-        &self.challenge
-    }
-
-    /// What everybody signed.
-    pub fn message(&self) -> &[u8] {
-        &self.message
-    }
-
-    /// Who signed, each person once; the first is the identity itself.
-    pub fn signers(&self) -> &[Signer] {
-        &self.signers
-    }
-}
-
-/// One registered person who signed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Signer {
-    /// Who.
-    pub person: Registered,
-    /// The registered key.
-    pub key: PublicKey,
-    /// Their armored SSHSIG.
-    pub signature: String,
-}
-
-impl Signer {
-    fn is_same_person(&self, other: &Self) -> bool {
-        let (one, other) = (&self.person, &other.person);
-        (&one.issuer, &one.subject) == (&other.issuer, &other.subject)
-    }
-}
-
 /// What makes challenges that only this server can have made. Nothing is remembered of them.
 pub struct Challenges {
     key: hmac::Key,
@@ -244,7 +190,7 @@ impl Challenges {
         let seconds = made.first_chunk::<TIME>().copied().unwrap_or_default();
         let made = UnixSeconds(u64::from_be_bytes(seconds)).to_utc();
         let made = made.ok_or_else(strange)?;
-        if now + super::LEEWAY < made || made + CHALLENGE_LIFE <= now {
+        if now + LEEWAY < made || made + CHALLENGE_LIFE <= now {
             return Err(Error::Challenge("its time is over: ask for a new one"));
         }
         Ok(Challenge {
@@ -259,6 +205,7 @@ impl Challenges {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use serde_json::Map;
     use time::{Duration, macros::datetime};
 
     const NOW: OffsetDateTime = datetime!(2026-11-28 03:00 UTC);

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use openidconnect::SignatureVerificationError;
+use reqwest::StatusCode;
 
-use super::fetch::FetchError;
 use crate::{reason, ssh::sshsig};
 
 /// Why somebody has not proven who they are.
@@ -142,4 +142,50 @@ impl Error {
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::IssuerUnavailable { .. })
     }
+}
+
+/// Why an issuer's keys could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// No answer, or not a whole one in time.
+    #[error("request the {what}")]
+    Request {
+        /// Which document.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Another answer than 200, redirects included.
+    #[error("request the {what}: the answer is {status}")]
+    Status {
+        /// Which document.
+        what: &'static str,
+        /// The answer.
+        status: StatusCode,
+    },
+    /// More than 256 KiB.
+    #[error("read the {what}: it is too large")]
+    TooLarge {
+        /// Which document.
+        what: &'static str,
+    },
+    /// Not a JSON object, or one that has a member twice.
+    #[error("read the {what}")]
+    Json {
+        /// Which document.
+        what: &'static str,
+        /// Kind and position.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The discovery document is another issuer's (OpenID Connect Discovery, 4.3).
+    #[error("check the discovery document: its issuer is not the configured one")]
+    OtherIssuer,
+    /// The discovery document names no address for keys that we would ask.
+    #[error("check the discovery document: jwks_uri {0}")]
+    KeysUrl(&'static str),
+    /// The key set has no `keys`, or far too many.
+    #[error("check the key set: {0}")]
+    KeySet(&'static str),
 }

@@ -8,59 +8,19 @@ use std::time::Duration;
 use reqwest::{Client, Response, StatusCode, redirect};
 use serde_json::{Map, Value};
 
-use super::{Settings, SettingsError, json, jwks::KeySet, web_url::check_endpoint};
+use super::{
+    error::FetchError,
+    json,
+    key_set::KeySet,
+    settings::{Settings, SettingsError},
+    web_url::check_endpoint,
+};
 
 /// Bytes of a discovery document or key set at most. Google's and Entra's have 10 KiB.
 const BODY_LIMIT: usize = 256 * 1024;
 
 /// For one request, from connecting to the last byte.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Why an issuer's keys could not be fetched.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// No answer, or not a whole one in time.
-    #[error("request the {what}")]
-    Request {
-        /// Which document.
-        what: &'static str,
-        /// Why.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// Another answer than 200, redirects included.
-    #[error("request the {what}: the answer is {status}")]
-    Status {
-        /// Which document.
-        what: &'static str,
-        /// The answer.
-        status: StatusCode,
-    },
-    /// More than 256 KiB.
-    #[error("read the {what}: it is too large")]
-    TooLarge {
-        /// Which document.
-        what: &'static str,
-    },
-    /// Not a JSON object, or one that has a member twice.
-    #[error("read the {what}")]
-    Json {
-        /// Which document.
-        what: &'static str,
-        /// Kind and position.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// The discovery document is another issuer's (OpenID Connect Discovery, 4.3).
-    #[error("check the discovery document: its issuer is not the configured one")]
-    OtherIssuer,
-    /// The discovery document names no address for keys that we would ask.
-    #[error("check the discovery document: jwks_uri {0}")]
-    KeysUrl(&'static str),
-    /// The key set has no `keys`, or far too many.
-    #[error("check the key set: {0}")]
-    KeySet(&'static str),
-}
 
 /// Where one issuer's keys come from.
 pub(super) struct Source {

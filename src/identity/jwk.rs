@@ -14,7 +14,7 @@ use openidconnect::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{Algorithm, token::is_key_id};
+use super::{settings::Algorithm, token::is_key_id};
 
 /// Bytes of an RSA modulus: 2048 to 8192 bits.
 const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;

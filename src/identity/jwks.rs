@@ -4,46 +4,17 @@
 //! per cool-down whatever callers send. A fetch that fails leaves the old set in force, up to a bound; then nothing is
 //! in force. Time is a parameter (monotonic), so that tests can move it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, MutexGuard};
-use serde_json::{Map, Value};
 use tokio::{sync::watch, time::Instant};
 
-use super::{Error, FetchError, fetch::Source, jwk::Key};
-
-/// Keys in a set at most.
-const KEYS_LIMIT: usize = 100;
-
-/// The signing keys of one issuer: never empty, no `kid` twice.
-#[derive(Debug)]
-pub(super) struct KeySet(HashMap<String, Arc<Key>>);
-
-impl KeySet {
-    /// Reads a key set (RFC 7517, 5). Keys that are not for us are ignored; a set without any for us, or in which two
-    /// have one `kid`, is an error.
-    pub(super) fn from_members(members: &Map<String, Value>) -> Result<Self, FetchError> {
-        let keys = members.get("keys").and_then(Value::as_array);
-        let keys = keys.ok_or(FetchError::KeySet("it has no list of keys"))?;
-        if keys.len() > KEYS_LIMIT {
-            return Err(FetchError::KeySet("it has more than 100 keys"));
-        }
-        let mut set = HashMap::new();
-        for key in keys
-            .iter()
-            .filter_map(Value::as_object)
-            .filter_map(Key::from_members)
-        {
-            if set.insert(key.id().to_owned(), Arc::new(key)).is_some() {
-                return Err(FetchError::KeySet("two signing keys have the same kid"));
-            }
-        }
-        if set.is_empty() {
-            return Err(FetchError::KeySet("it has no usable signing key"));
-        }
-        Ok(Self(set))
-    }
-}
+use super::{
+    error::{Error, FetchError},
+    fetch::Source,
+    jwk::Key,
+    key_set::KeySet,
+};
 
 /// The rules of the cache.
 #[derive(Clone, Copy)]

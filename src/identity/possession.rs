@@ -4,7 +4,8 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use ssh_key::PublicKey;
 
 use super::{
-    Commitment, Error,
+    binding::Commitment,
+    error::Error,
     proof::{SECRET_LENGTH, commitment},
 };
 use crate::ssh::sshsig::{Namespace, Signature};

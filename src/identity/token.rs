@@ -5,7 +5,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
-use super::{Algorithm, Error, json};
+use super::{error::Error, json, settings::Algorithm};
 
 /// Bytes of a compact token at most; what is larger is refused unread.
 pub const TOKEN_LIMIT: usize = 16 * 1024;

@@ -1,0 +1,26 @@
+//! How tokens are bound to keys.
+
+use serde::{Deserialize, Serialize};
+
+/// How a login commits to the SSH key it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Binding {
+    /// The ID token's `nonce` is [`super::proof::commitment`].
+    Nonce,
+    /// The one audience is `<audience>#<commitment>`.
+    Audience,
+    /// The token names no key (issuers that cannot carry a commitment, and the device flow).
+    None,
+}
+
+/// The commitment that a verified token carries.
+#[derive(Clone)]
+pub(super) enum Commitment {
+    /// In the `nonce`.
+    Nonce(String),
+    /// Behind the audience.
+    Audience(String),
+    /// Nowhere, and the issuer's configuration allows that.
+    Absent,
+}

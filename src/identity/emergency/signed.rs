@@ -1,0 +1,60 @@
+//! The people whose registered keys signed an emergency, and what they signed. Pure.
+
+use serde_json::{Map, Value};
+use ssh_key::PublicKey;
+
+/// Somebody whose keys are registered for emergencies, as the policy file names them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registered {
+    /// The issuer whose person this is: `(issuer, subject)` is the identity, the same as by a token.
+    pub issuer: String,
+    /// The `sub` claim that a token of theirs would have.
+    pub subject: String,
+    /// A name for people.
+    pub label: String,
+    /// What the policy's conditions see.
+    pub claims: Map<String, Value>,
+}
+
+/// How an emergency identity was proven.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Emergency {
+    pub(super) challenge: String,
+    pub(super) message: Vec<u8>,
+    pub(super) signers: Vec<Signer>,
+}
+
+impl Emergency {
+    /// The challenge's text.
+    pub fn challenge(&self) -> &str {
+        &self.challenge
+    }
+
+    /// What everybody signed.
+    pub fn message(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// Who signed, each person once; the first is the identity itself.
+    pub fn signers(&self) -> &[Signer] {
+        &self.signers
+    }
+}
+
+/// One registered person who signed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signer {
+    /// Who.
+    pub person: Registered,
+    /// The registered key.
+    pub key: PublicKey,
+    /// Their armored SSHSIG.
+    pub signature: String,
+}
+
+impl Signer {
+    pub(super) fn is_same_person(&self, other: &Self) -> bool {
+        let (one, other) = (&self.person, &other.person);
+        (&one.issuer, &one.subject) == (&other.issuer, &other.subject)
+    }
+}
