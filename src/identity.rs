@@ -34,7 +34,7 @@ pub use binding::Binding;
 pub use claims::{LEEWAY, LIFETIME_LIMIT};
 pub use error::{Error, FetchError};
 pub use issuer::Issuers;
-pub use settings::{Algorithm, Settings, SettingsError};
+pub use settings::{Algorithm, Settings, SettingsError, check as check_settings};
 pub use token::TOKEN_LIMIT;
 
 /// Somebody proven: the verified claims of one ID token, or a registered key's person. Only [`Issuers::verify`] and

@@ -31,15 +31,10 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Checks the issuer's URL and roots; asks nothing yet.
+    /// Reads the roots. Fetches nothing.
     pub(super) fn new(settings: &Settings, timeout: Duration) -> Result<Self, SettingsError> {
-        let url =
-            check_endpoint(&settings.url, true).map_err(|problem| settings.url_error(problem))?;
-        if url.query().is_some() {
-            return Err(settings.url_error("has a query"));
-        }
         let base = settings.url.strip_suffix('/').unwrap_or(&settings.url);
-        let loopback = url.scheme() == "http";
+        let loopback = settings.is_loopback();
         Ok(Self {
             issuer: settings.url.clone(),
             discovery: format!("{base}/.well-known/openid-configuration"),

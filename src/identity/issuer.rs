@@ -18,7 +18,7 @@ use super::{
     jwk::{Key, VerifyingKey},
     jwks::{self, KeyCache, Rules},
     proof,
-    settings::{Settings, check_unique},
+    settings::{self, Settings},
     token,
 };
 
@@ -33,7 +33,6 @@ struct Inner {
 }
 
 struct Issuer {
-    url: IssuerUrl,
     keys: Arc<KeyCache>,
 }
 
@@ -48,13 +47,10 @@ impl Issuers {
         rules: Rules,
         timeout: std::time::Duration,
     ) -> Result<Self, SettingsError> {
-        check_unique(&settings)?;
+        settings::check(&settings)?;
         let issuer = |settings: &Settings| {
-            settings.check()?;
             let source = Source::new(settings, timeout)?;
-            let url = IssuerUrl::new(settings.url.clone());
             Ok(Issuer {
-                url: url.map_err(|_| settings.url_error("is not a URL"))?,
                 keys: KeyCache::new(&settings.name, source, rules),
             })
         };
@@ -96,7 +92,7 @@ impl Issuers {
         if key.algorithm() != unverified.algorithm {
             return Err(Error::Algorithm);
         }
-        verify_signature(unverified_jwt, &issuer.url, &acceptable.audience, key, now)?;
+        verify_signature(unverified_jwt, settings, &acceptable.audience, key, now)?;
         Ok(Identity {
             issuer: settings.url.clone(),
             subject: acceptable.subject,
@@ -150,23 +146,21 @@ type StandardIdToken = IdToken<
 /// It sees only what [`token`] and [`claims`] have taken. The nonce is checked when the key is there to compare with.
 fn verify_signature(
     jwt: &str,
-    issuer: &IssuerUrl,
+    settings: &Settings,
     audience: &str,
     key: Arc<Key>,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
+    let issuer = IssuerUrl::new(settings.url.clone()).map_err(|_| Error::Issuer)?;
     let token: StandardIdToken = jwt.parse().map_err(|_| Error::Protocol)?;
     let algorithm = key.algorithm().core().clone();
     let keys = JsonWebKeySet::new(vec![VerifyingKey(Some(key))]);
     let latest = std::time::SystemTime::from(now - claims::LEEWAY);
-    let verifier = IdTokenVerifier::new_public_client(
-        ClientId::new(audience.to_owned()),
-        issuer.clone(),
-        keys,
-    )
-    .set_allowed_algs([algorithm])
-    .allow_all_jose_types()
-    .set_time_fn(move || latest.into());
+    let verifier =
+        IdTokenVerifier::new_public_client(ClientId::new(audience.to_owned()), issuer, keys)
+            .set_allowed_algs([algorithm])
+            .allow_all_jose_types()
+            .set_time_fn(move || latest.into());
     match token.claims(&verifier, |_: Option<&Nonce>| Ok(())) {
         Ok(_) => Ok(()),
         Err(ClaimsVerificationError::SignatureVerification(source)) => {

@@ -1,6 +1,14 @@
-//! The settings of an issuer, and all checks of them. Pure.
+//! The settings of issuers, and every check of them. Pure.
+//!
+//! The configuration reads them from a file, and asks [`check`] here. What only an HTTP client can
+//! tell, whether the roots are usable, is found when [`super::Issuers`] begins.
 
-use super::binding::Binding;
+use url::Url;
+
+use super::{binding::Binding, web_url};
+
+/// Characters of a name at most.
+const NAME_LIMIT: usize = 64;
 
 /// A signature algorithm (RFC 7518, RFC 8037) that may be configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
@@ -16,21 +24,21 @@ pub enum Algorithm {
 /// One `[[issuer]]` of the configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What people and logs call it.
+    /// Its name in logs and for people.
     pub name: String,
     /// The issuer identifier: https (http only on loopback), compared byte by byte with `iss`.
     pub url: String,
-    /// Our client there. `azp`, where present, must be it.
+    /// Our client there. A token's `azp`, if present, must be it.
     pub client_id: String,
-    /// Audiences that are ours; the client id where none is configured.
+    /// Audiences that are ours. The client id if none is configured.
     pub audiences: Vec<String>,
-    /// What clients ask for.
+    /// The scopes that clients request.
     pub scopes: Vec<String>,
-    /// What signatures are taken. Never the token's choice.
+    /// The accepted signature algorithms. Never the token's choice.
     pub algorithms: Vec<Algorithm>,
     /// How tokens commit to a key.
     pub binding: Binding,
-    /// Whether tokens without a nonce are taken (device flow): they are [`Binding::None`].
+    /// Whether tokens without a nonce are accepted (device flow). They are [`Binding::None`].
     pub device_flow: bool,
     /// Whether people sign in here.
     pub interactive: bool,
@@ -38,96 +46,165 @@ pub struct Settings {
     pub ca_certificates: Option<Vec<u8>>,
 }
 
-impl Settings {
-    pub(super) fn url_error(&self, problem: &'static str) -> SettingsError {
-        SettingsError::Url {
-            issuer: self.name.clone(),
-            problem,
-        }
-    }
-
-    /// What the types alone do not rule out.
-    pub(super) fn check(&self) -> Result<(), SettingsError> {
-        let invalid = |key, problem| {
-            Err(SettingsError::Invalid {
-                issuer: self.name.clone(),
-                key,
-                problem,
-            })
-        };
-        if self.algorithms.is_empty() {
-            return invalid("algorithms", "is empty: no token could be taken");
-        }
-        if self.client_id.is_empty() {
-            return invalid("client_id", "is empty");
-        }
-        if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {
-            return invalid("audiences", "is empty: no token could be taken");
-        }
-        let suffixed = self.audiences.iter().any(|audience| audience.contains('#'));
-        if self.binding == Binding::Audience && suffixed {
-            return invalid("audiences", "has a `#`, which separates the commitment");
-        }
-        if self.device_flow && self.binding == Binding::Audience {
-            return invalid("device_flow", "does not go with an audience binding");
-        }
-        Ok(())
-    }
-}
-
 /// Why issuers cannot be configured so.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The URL cannot be an issuer's.
-    #[error("issuer `{issuer}`: url {problem}")]
-    Url {
-        /// The configured name.
-        issuer: String,
-        /// What is wrong.
-        problem: &'static str,
-    },
-    /// Another value makes no sense.
-    #[error("issuer `{issuer}`: {key} {problem}")]
+    /// A setting is invalid.
+    #[error("issuer `{issuer}`: {problem}")]
     Invalid {
+        /// The issuer's place in the list, from 0.
+        index: usize,
         /// The configured name.
         issuer: String,
         /// The key in the configuration.
         key: &'static str,
-        /// What is wrong.
-        problem: &'static str,
-    },
-    /// A name or URL is there twice, so it would not be clear whose rules count.
-    #[error("issuer `{issuer}`: another one has the same {key}")]
-    Duplicate {
-        /// The configured name.
-        issuer: String,
-        /// The key in the configuration.
-        key: &'static str,
+        /// The fault, and what to do: a sentence that names the key.
+        problem: String,
     },
     /// The roots cannot be read, or there are none.
     #[error("issuer `{issuer}`: cannot use its roots (ca_file, or those of the system)")]
     Certificates {
         /// The configured name.
         issuer: String,
-        /// Why.
+        /// The HTTP client's error.
         #[source]
         source: reqwest::Error,
     },
 }
 
-pub(super) fn check_unique(settings: &[Settings]) -> Result<(), SettingsError> {
-    for (index, one) in settings.iter().enumerate() {
-        for other in settings.iter().take(index) {
-            let key = match () {
-                () if one.name == other.name => "name",
-                () if one.url == other.url => "url",
-                () => continue,
-            };
-            return Err(SettingsError::Duplicate {
-                issuer: one.name.clone(),
-                key,
-            });
+/// A key of the configuration, and the sentence that says what is wrong with its value.
+type Fault = (&'static str, String);
+
+/// Checks the settings of all issuers.
+///
+/// # Errors
+/// Returns the first fault: a name or URL that two issuers share, then the faults of each issuer.
+pub fn check(all: &[Settings]) -> Result<(), SettingsError> {
+    let unique = |key, value: fn(&Settings) -> &str| {
+        let repeated = |(index, one)| all.iter().take(index).any(|other| value(other) == one);
+        let mut values = all.iter().map(value).enumerate();
+        let (index, value) = values.find(|(index, one)| repeated((*index, *one)))?;
+        let problem =
+            format!("issuer {key} {value:?} is taken by an earlier [[issuer]]: each has its own");
+        Some((index, (key, problem)))
+    };
+    let twice = unique("name", |one| &one.name).or_else(|| unique("url", |one| &one.url));
+    let invalid = || {
+        let mut checked = all.iter().map(Settings::check).enumerate();
+        checked.find_map(|(index, outcome)| Some((index, outcome.err()?)))
+    };
+    let Some((index, (key, problem))) = twice.or_else(invalid) else {
+        return Ok(());
+    };
+    let issuer = all.get(index).map(|one| one.name.clone());
+    Err(SettingsError::Invalid {
+        index,
+        issuer: issuer.unwrap_or_default(),
+        key,
+        problem,
+    })
+}
+
+impl Settings {
+    fn check(&self) -> Result<(), Fault> {
+        self.check_binding()?;
+        self.check_name()?;
+        self.check_url()?;
+        if self.client_id.is_empty() {
+            let problem = "client_id is empty: write the id that the provider gave this client";
+            return Err(("client_id", problem.to_owned()));
+        }
+        self.check_audiences()?;
+        if self.interactive && !self.scopes.iter().any(|scope| scope == "openid") {
+            let problem = "scopes lack \"openid\": without it no provider gives an ID token";
+            return Err(("scopes", problem.to_owned()));
+        }
+        if self.algorithms.is_empty() {
+            let problem = "algorithms is empty: name those that the provider signs with, such as \
+                [\"ES256\"]";
+            return Err(("algorithms", problem.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// People's sign-in carries its commitment in the nonce, machines' in the audience.
+    fn check_binding(&self) -> Result<(), Fault> {
+        let problem = match (self.binding, self.interactive) {
+            (Binding::Audience, true) => {
+                "binding = \"audience\" is for machines: set interactive = false, or use \"nonce\" \
+                 for people"
+            }
+            (Binding::Nonce, false) => {
+                "binding = \"nonce\" is for people who sign in: use \"audience\" for machines, or \
+                 interactive = true"
+            }
+            (Binding::Audience | Binding::None, false) if self.device_flow => {
+                "device_flow is a way for people to sign in: set interactive = true, or remove it"
+            }
+            (Binding::Nonce | Binding::None, true) | (Binding::Audience | Binding::None, false) => {
+                return Ok(());
+            }
+        };
+        Err(("binding", problem.to_owned()))
+    }
+
+    fn check_name(&self) -> Result<(), Fault> {
+        let name = &self.name;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if (1..=NAME_LIMIT).contains(&name.len()) && name.bytes().all(is_plain) {
+            return Ok(());
+        }
+        let problem = format!(
+            "issuer name {name:?} is refused: use 1 to 64 letters, digits, '-', '_' or '.'"
+        );
+        Err(("name", problem))
+    }
+
+    /// The URL is kept exactly as written: tokens are compared with it byte by byte.
+    fn check_url(&self) -> Result<(), Fault> {
+        let text = &self.url;
+        let refuse = |why: &str| ("url", format!("issuer url {text:?} {why}"));
+        let url = Url::parse(text)
+            .map_err(|_| refuse("is not a URL: copy the provider's issuer exactly"))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(refuse("holds a user name: remove it"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(refuse("has a query or fragment: an issuer has neither"));
+        }
+        if url.scheme() != "https" && !self.is_loopback() {
+            let why = "is not https: only an issuer on loopback may use http";
+            return Err(refuse(why));
+        }
+        match web_url::check_endpoint(text, true) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(refuse(&format!(
+                "{why}: copy the provider's issuer exactly"
+            ))),
         }
     }
-    Ok(())
+
+    /// Whether the issuer is on this machine, and uses http.
+    pub(super) fn is_loopback(&self) -> bool {
+        let is_local = |url: Url| url.scheme() == "http" && web_url::is_loopback(&url);
+        Url::parse(&self.url).is_ok_and(is_local)
+    }
+
+    /// `#` begins the commitment in a bound audience, so no configured audience may have one.
+    fn check_audiences(&self) -> Result<(), Fault> {
+        if self.audiences.is_empty() {
+            let problem =
+                "audiences is empty: name at least one, or remove the key to use client_id";
+            return Err(("audiences", problem.to_owned()));
+        }
+        let is_bad = |audience: &&String| audience.is_empty() || audience.contains('#');
+        match self.audiences.iter().find(is_bad) {
+            None => Ok(()),
+            Some(bad) => {
+                let problem =
+                    format!("audience {bad:?} is refused: it may not be empty or hold '#'");
+                Err(("audiences", problem))
+            }
+        }
+    }
 }

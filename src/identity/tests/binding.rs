@@ -325,6 +325,7 @@ async fn a_bound_token_is_good_for_its_key_and_secret_only() {
     ] {
         let mut settings = issuer.settings();
         settings.binding = binding;
+        settings.interactive = binding != Binding::Audience;
         settings.device_flow = device_flow;
         let identity = issuers(vec![settings])
             .verify(&sign(claims), now())

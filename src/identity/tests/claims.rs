@@ -375,6 +375,7 @@ async fn a_binding_decides_what_must_carry_a_commitment() {
     for (case, binding, device_flow, claims, expected) in cases {
         let mut settings = issuer.settings();
         settings.binding = binding;
+        settings.interactive = binding != Binding::Audience;
         settings.device_flow = device_flow;
         let outcome = issuers(vec![settings]).verify(&sign(claims), now()).await;
         let outcome = outcome.map(|identity| identity.binding());

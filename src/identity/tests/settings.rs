@@ -38,7 +38,7 @@ fn an_issuer_url_is_https_or_loopback_and_nothing_else() {
     ];
     for (url, good) in cases {
         let outcome = Issuers::new(vec![settings(url)]);
-        let refused = matches!(outcome, Err(SettingsError::Url { .. }));
+        let refused = matches!(outcome, Err(SettingsError::Invalid { key: "url", .. }));
         assert_eq!((outcome.is_ok(), refused), (good, !good), "{url:?}");
     }
 }
@@ -66,21 +66,30 @@ fn settings_that_could_take_no_token_or_anybodys_are_refused() {
         ),
         (
             change(|settings| settings.audiences = vec![String::new()]),
-            "audiences is empty",
+            "audience \"\" is refused",
         ),
         (
             change(|settings| {
                 settings.binding = Binding::Audience;
+                settings.interactive = false;
                 settings.audiences = vec!["a#b".to_owned()];
             }),
-            "audiences has a `#`",
+            "audience \"a#b\" is refused",
         ),
         (
             change(|settings| {
                 settings.binding = Binding::Audience;
                 settings.device_flow = true;
             }),
-            "device_flow does not go with",
+            "binding = \"audience\" is for machines",
+        ),
+        (
+            change(|settings| {
+                settings.binding = Binding::Audience;
+                settings.interactive = false;
+                settings.device_flow = true;
+            }),
+            "device_flow is a way for people",
         ),
         (
             change(|settings| {
@@ -93,11 +102,11 @@ fn settings_that_could_take_no_token_or_anybodys_are_refused() {
     for (message, expected) in cases {
         assert!(message.contains(expected), "{message}");
     }
-    assert!(message(vec![base.clone(), base.clone()]).contains("the same name"));
+    assert!(message(vec![base.clone(), base.clone()]).contains("name \"corp\" is taken"));
     let mut other = base.clone();
     other.name = "other".to_owned();
     other.algorithms = vec![Algorithm::EdDSA];
-    assert!(message(vec![base, other]).contains("the same url"));
+    assert!(message(vec![base, other]).contains("url \"https://id.example.com\" is taken"));
 }
 
 #[tokio::test]
