@@ -1,9 +1,10 @@
-//! Who is asking, proven.
+//! The caller's identity, proven.
 //!
-//! [`Issuers::verify`] turns an ID token into an [`Identity`], [`emergency::Registry::verify`] signatures by registered keys;
-//! [`Identity::hold`] makes an identity and a key into a [`KeyHolder`]. Neither type has another constructor, so whoever has one
-//! has passed every check.
-//! No token text reaches an error, a log line or a Debug output.
+//! [`Issuers::verify`] turns an ID token into an [`Identity`], and
+//! [`emergency::Registry::verify`] does so with signatures by registered keys. [`Identity::hold`]
+//! makes an identity and a key into a [`KeyHolder`]. Neither type has another constructor: a caller
+//! with a [`KeyHolder`] has passed every check. No token text reaches an error, a log line or a
+//! `Debug` output.
 
 mod binding;
 mod claims;
@@ -37,8 +38,8 @@ pub use issuer::Issuers;
 pub use settings::{Algorithm, Settings, SettingsError, check as check_settings};
 pub use token::TOKEN_LIMIT;
 
-/// Somebody proven: the verified claims of one ID token, or a registered key's person. Only [`Issuers::verify`] and
-/// [`emergency::Registry::verify`] make one.
+/// A proven person or machine: the verified claims of one ID token, or the person of a registered
+/// key. Only [`Issuers::verify`] and [`emergency::Registry::verify`] make one.
 #[derive(Clone)]
 pub struct Identity {
     issuer: String,
@@ -63,17 +64,18 @@ impl Identity {
         &self.subject
     }
 
-    /// A name for people: the verified e-mail, else the subject. Never used to decide.
+    /// A name for people to read: the verified e-mail, else the subject. Never used to decide.
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// The claims policy may see (`email` is absent unless `email_verified` is the boolean true).
+    /// The claims that the policy may see. `email` is absent unless `email_verified` is the boolean
+    /// true.
     pub fn claims(&self) -> &Map<String, Value> {
         &self.claims
     }
 
-    /// `auth_time`, where the issuer says it.
+    /// `auth_time`, if the issuer says it.
     pub fn authenticated_at(&self) -> Option<OffsetDateTime> {
         self.authenticated_at
     }
@@ -87,12 +89,13 @@ impl Identity {
         }
     }
 
-    /// How registered keys proved it, where no token did. Such an identity is for emergencies alone.
+    /// The proof by registered keys, if no token was shown. Such an identity gets emergencies only.
     pub fn emergency(&self) -> Option<&emergency::Emergency> {
         self.emergency.as_deref()
     }
 
-    /// SHA-256 of the compact token (or of the challenge that stands for one), for possession proofs and the ledger.
+    /// SHA-256 of the compact token, or of the challenge that stands for one. Possession messages
+    /// and the ledger hold it.
     pub fn token_hash(&self) -> &[u8; 32] {
         &self.token_hash
     }
@@ -105,8 +108,12 @@ impl Identity {
     /// Proves that the caller holds `key`: the token's binding names it, and it signed `message`
     /// ([`proof::possession_message`]).
     ///
-    /// `binding_secret` is what the client revealed (ignored where the token is not bound), `possession` an armored
-    /// SSHSIG of at most 8 KiB. Errors have the codes `KEY_BINDING` and `POSSESSION`.
+    /// `binding_secret` is the secret that the client reveals; it is ignored if the token is not
+    /// bound. `possession` is an armored SSHSIG of at most 8 KiB.
+    ///
+    /// # Errors
+    /// Returns an error with the code `KEY_BINDING` if the token is bound to another key, and one
+    /// with `POSSESSION` if the signature does not verify.
     pub fn hold(
         self,
         key: PublicKey,
@@ -117,7 +124,10 @@ impl Identity {
         self.hold_for(Namespace::Issue, key, binding_secret, message, possession)
     }
 
-    /// [`Identity::hold`] with a signature in another namespace: the decisions about requests.
+    /// [`Identity::hold`] with a signature in another namespace, for decisions and orders.
+    ///
+    /// # Errors
+    /// As [`Identity::hold`].
     pub fn hold_for(
         self,
         namespace: Namespace,
@@ -135,7 +145,7 @@ impl Identity {
         })
     }
 
-    /// An identity out of nothing, for the unit tests of other modules.
+    /// An unproven identity, for the unit tests of other modules.
     #[cfg(test)]
     pub(crate) fn sample(claims: Value) -> Self {
         let claims = claims.as_object().cloned().unwrap_or_default();
@@ -169,7 +179,8 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// An identity with the SSH key it has proven to hold. Only [`Identity::hold`] makes one; passes are only issued to one.
+/// An identity with the SSH key whose possession it has proven. Only [`Identity::hold`] makes one,
+/// and passes are issued to no other caller.
 #[derive(Clone, Debug)]
 pub struct KeyHolder {
     identity: Identity,
@@ -177,7 +188,7 @@ pub struct KeyHolder {
 }
 
 impl KeyHolder {
-    /// Who.
+    /// The proven identity.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -187,7 +198,7 @@ impl KeyHolder {
         &self.key
     }
 
-    /// A holder out of nothing, for the unit tests of other modules.
+    /// An unproven holder, for the unit tests of other modules.
     #[cfg(test)]
     pub(crate) fn sample(identity: Identity, key: &PublicKey) -> Self {
         Self {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How a login commits to the SSH key it is for.
+/// The way in which a login commits to its SSH key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Binding {
@@ -21,6 +21,6 @@ pub(super) enum Commitment {
     Nonce(String),
     /// Behind the audience.
     Audience(String),
-    /// Nowhere, and the issuer's configuration allows that.
+    /// The token has none, and the issuer's configuration allows that.
     Absent,
 }

@@ -1,7 +1,8 @@
-//! The checks of an ID token's claims (OpenID Connect Core, 2 and 3.1.3.7, and stricter). Pure.
+//! The checks of an ID token's claims (OpenID Connect Core, sections 2 and 3.1.3.7, and stricter).
+//! Pure.
 //!
-//! They run before the signature is verified, so that a token that could not be taken costs no key and no fetch.
-//! What they return counts for nothing until the signature is good.
+//! They run before the signature is verified: a token that would be refused costs no key and no
+//! fetch. Their result proves nothing until the signature is verified.
 
 use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
@@ -13,13 +14,13 @@ use super::{
 };
 use crate::unix_seconds::UnixSeconds;
 
-/// How far apart the issuer's clock and ours may be.
+/// The greatest difference between the issuer's clock and ours.
 pub const LEEWAY: Duration = Duration::seconds(30);
 
 /// From `iat` to `exp` at most. An ID token is the proof of a login, not a standing credential.
 pub const LIFETIME_LIMIT: Duration = Duration::hours(24);
 
-/// Members of any list or object in the claims at most, so that no condition has to walk more.
+/// Members of any list or object in the claims at most. It bounds what a condition walks.
 const LIST_LIMIT: usize = 512;
 
 /// Bytes of a `sub` at most. OpenID Connect says 255; Kubernetes' service accounts need 339.
@@ -28,14 +29,14 @@ const SUBJECT_LIMIT: usize = 512;
 /// Bytes of an e-mail address at most (RFC 5321, 4.5.3.1.3).
 const EMAIL_LIMIT: usize = 254;
 
-/// What is of this one token and says nothing of the person: not for policy, not for the ledger.
+/// Claims of this one token that say nothing about the person: neither policy nor ledger has them.
 const HIDDEN: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "sid"];
 
 /// Claims that an issuer's configuration allows; proven once the signature is.
 pub(super) struct ValidatedClaims {
     pub(super) subject: String,
     pub(super) label: String,
-    /// What policy may see.
+    /// The claims that the policy may see.
     pub(super) visible: Map<String, Value>,
     /// The one audience, as it stands in the token.
     pub(super) audience: String,
@@ -52,7 +53,7 @@ pub(super) fn issuer(claims: &Map<String, Value>) -> Result<&str, Error> {
     }
 }
 
-/// All checks but the issuer's.
+/// Every check except the issuer's.
 pub(super) fn check(
     claims: &Map<String, Value>,
     settings: &Settings,
@@ -83,8 +84,9 @@ fn missing(name: &'static str) -> Error {
     }
 }
 
-/// Other tokens of the same issuer, signed by the same keys: security events and logout (RFC 8417), access and
-/// refresh tokens of Keycloak (`typ`), Cognito (`token_use`), Entra and Okta (`scp`).
+/// Refuses other tokens of the same issuer, signed by the same keys: security events and logout
+/// (RFC 8417), access and refresh tokens of Keycloak (`typ`), Cognito (`token_use`), Entra and Okta
+/// (`scp`).
 fn check_kind(claims: &Map<String, Value>) -> Result<(), Error> {
     if claims.contains_key("events") {
         return Err(Error::Type("it is a security event or logout token"));
@@ -99,7 +101,8 @@ fn check_kind(claims: &Map<String, Value>) -> Result<(), Error> {
     check_overage(claims)
 }
 
-/// Entra replaces too many groups by a place to ask for them. Nobody asks there: without groups nothing is decided.
+/// Entra replaces too many groups by a URL that has them. We do not fetch it: without the groups,
+/// the policy cannot decide.
 fn check_overage(claims: &Map<String, Value>) -> Result<(), Error> {
     let has_groups = claims.get("hasgroups");
     let told = has_groups.is_some_and(|value| value != &Value::Bool(false));
@@ -159,7 +162,8 @@ fn authenticated_at(
     Ok(time)
 }
 
-/// RFC 7519, 2, without fractions: seconds since 1970 as an integer, within the years that `time` knows.
+/// RFC 7519, section 2, without fractions: seconds since 1970 as an integer, within the years that
+/// `time` knows.
 fn numeric_date(
     claims: &Map<String, Value>,
     name: &'static str,
@@ -177,14 +181,14 @@ fn numeric_date(
         })
 }
 
-/// The one audience, and what it or the nonce commits to.
+/// The one audience, and the commitment in it or in the nonce.
 fn audience(
     claims: &Map<String, Value>,
     settings: &Settings,
 ) -> Result<(String, Commitment), Error> {
     let audience = only_audience(claims)?;
     let is_ours = |text: &str| settings.audiences.iter().any(|ours| ours == text);
-    let foreign = Error::Audience("it is for somebody else");
+    let foreign = Error::Audience("it is for another client");
     let commitment = match settings.binding {
         Binding::Audience => match audience.rsplit_once('#') {
             Some((ours, commitment)) if is_ours(ours) => {
@@ -193,14 +197,14 @@ fn audience(
             _ if is_ours(audience) => return Err(Error::Unbound),
             _ => return Err(foreign),
         },
-        _ if !is_ours(audience) => return Err(foreign),
+        Binding::Nonce | Binding::None if !is_ours(audience) => return Err(foreign),
         Binding::Nonce => nonce(claims, settings.device_flow)?,
         Binding::None => Commitment::Absent,
     };
     Ok((audience.to_owned(), commitment))
 }
 
-/// Several audiences are refused even where one is ours: each of the others could pass the token on.
+/// Several audiences are refused even if one is ours: each of the others could use the token here.
 fn only_audience(claims: &Map<String, Value>) -> Result<&str, Error> {
     let audience = match claims.get("aud") {
         None => return Err(missing("aud")),
@@ -226,7 +230,7 @@ fn nonce(claims: &Map<String, Value>, device_flow: bool) -> Result<Commitment, E
     }
 }
 
-/// `azp`, where present, is our client: nobody else's login is ours.
+/// Refuses a login for another client: `azp`, if present, must be ours.
 fn check_authorized_party(claims: &Map<String, Value>, settings: &Settings) -> Result<(), Error> {
     match claims.get("azp") {
         None => Ok(()),
@@ -235,7 +239,8 @@ fn check_authorized_party(claims: &Map<String, Value>, settings: &Settings) -> R
     }
 }
 
-/// Visible ASCII and spaces (OpenID Connect Core, 2): it is written to logs, key ids and the ledger.
+/// Visible ASCII and spaces (OpenID Connect Core, section 2): it is written to logs, key ids and
+/// the ledger.
 fn subject(claims: &Map<String, Value>) -> Result<&str, Error> {
     let problem = match claims.get("sub") {
         None => "is missing",
@@ -253,7 +258,8 @@ fn is_subject(text: &str) -> bool {
         && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// The e-mail address, if the issuer vouches for it with the boolean true and it is plain ASCII (no look-alikes).
+/// The e-mail address, if the issuer vouches for it with the boolean true, and it is plain ASCII
+/// (without look-alike characters).
 fn verified_email(claims: &Map<String, Value>) -> Option<&str> {
     if claims.get("email_verified") != Some(&Value::Bool(true)) {
         return None;

@@ -1,8 +1,11 @@
-//! The second way to an [`Identity`], for when the issuer is down: registered keys sign a fresh challenge. Pure.
+//! The second way to an [`Identity`], for when the issuer is down: registered keys sign a fresh
+//! challenge. Pure.
 //!
-//! There is no token, so the challenge stands where its hash would: in the possession message. The subject key signs that;
-//! every registered key signs it together with the key of the one who is let in, in an SSHSIG namespace of its own. A challenge is good for [`CHALLENGE_LIFE`]; that it is
-//! used once is the ledger's rule. Whoever comes this way is known to policy as such, and gets emergencies only.
+//! There is no token, so the challenge's hash stands in the possession message where the token's
+//! hash would. The subject key signs that message. Every registered key signs it together with the
+//! key of the person who asks, in an SSHSIG namespace of its own. A challenge is good for
+//! [`CHALLENGE_LIFE`]; the ledger accepts it once. The policy knows that such an identity showed no
+//! token, and gives it emergencies only.
 
 mod signed;
 
@@ -18,28 +21,28 @@ use super::{Identity, binding::Commitment, claims::LEEWAY, error::Error, possess
 use crate::{ssh::sshsig::Namespace, unix_seconds::UnixSeconds};
 pub use signed::{Emergency, Registered, Signer};
 
-/// How long a challenge may be answered: long enough for several people to sign the same one.
+/// Lifetime of a challenge: long enough for several people to sign the same one.
 pub const CHALLENGE_LIFE: Duration = Duration::from_secs(15 * 60);
 
-/// The most signatures that are looked at.
+/// Signatures of one emergency at most.
 pub const MAX_SIGNATURES: usize = 16;
 
 /// Separates challenges from every other MAC.
 const DOMAIN: &[u8] = b"daypass-challenge@v1";
 
-/// Bytes of a challenge: when it was made (Unix seconds, u64 big-endian), what makes it unique, the MAC.
+/// Bytes of a challenge's parts: its time (Unix seconds, u64 big-endian), 16 random bytes, the MAC.
 const TIME: usize = 8;
 const UNIQUE: usize = 16;
 const MAC: usize = 32;
 
-/// Whose key is whose.
+/// The registered keys, each with its person.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     by_key: BTreeMap<Vec<u8>, Arc<Registered>>,
 }
 
 impl Registry {
-    /// Registers one more key; false where it is somebody's already, or has no encoding.
+    /// Registers one more key. Returns false if it is registered already, or has no encoding.
     pub fn add(&mut self, key: &PublicKey, person: &Arc<Registered>) -> bool {
         let Ok(blob) = PublicKey::from(key.key_data().clone()).to_bytes() else {
             return false;
@@ -51,12 +54,12 @@ impl Registry {
         is_new
     }
 
-    /// How many keys there are.
+    /// The number of keys.
     pub fn len(&self) -> usize {
         self.by_key.len()
     }
 
-    /// Whether nobody can come this way.
+    /// Whether no key is registered.
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }
@@ -66,12 +69,14 @@ impl Registry {
         self.by_key.get(&blob).map(Arc::as_ref)
     }
 
-    /// The identity of whoever signed first, with everybody else who signed the same message.
+    /// The identity of the person who signed first, with all people who signed the same message.
     ///
-    /// `message` holds the first one's key and [`super::proof::possession_message`] over the challenge's hash. Each person counts once.
+    /// `message` holds that person's key and [`super::proof::possession_message`] over the
+    /// challenge's hash. Each person counts once.
     ///
     /// # Errors
-    /// `EMERGENCY_KEY` where a key is not registered or a signature is not by its key over this very message.
+    /// Returns an error with the code `EMERGENCY_KEY` if a key is not registered, or a signature is
+    /// not by its key over this message.
     pub fn verify(
         &self,
         challenge: &Challenge,
@@ -90,7 +95,7 @@ impl Registry {
         }
         let first = signers
             .first()
-            .ok_or(Error::EmergencyKey("nobody signed"))?
+            .ok_or(Error::EmergencyKey("no registered key signed"))?
             .person
             .clone();
         Ok(Identity {
@@ -125,21 +130,21 @@ impl Registry {
     }
 }
 
-/// A signature off the wire, of which nothing is proven.
+/// A signature from the wire. Nothing about it is proven.
 #[derive(Clone, Debug)]
 pub struct Unverified {
-    /// Whose it is said to be.
+    /// The key that it is said to be by.
     pub key: PublicKey,
     /// The armored SSHSIG.
     pub signature: String,
 }
 
-/// What makes challenges that only this server can have made. Nothing is remembered of them.
+/// Makes challenges, and recognises its own by their MAC. It stores none.
 pub struct Challenges {
     key: hmac::Key,
 }
 
-/// A challenge of ours that is still good. Only [`Challenges::check`] makes one.
+/// A challenge of this server that has not expired. Only [`Challenges::check`] makes one.
 #[derive(Clone, Debug)]
 pub struct Challenge {
     text: String,
@@ -148,21 +153,21 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// SHA-256 of its text: what possession messages cover.
+    /// SHA-256 of its text, for possession messages.
     pub fn hash(&self) -> &[u8; 32] {
         &self.hash
     }
 }
 
 impl Challenges {
-    /// `secret` is random and this server's alone.
+    /// `secret` is random, and no other server has it.
     pub fn new(secret: &[u8; 32]) -> Self {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, secret),
         }
     }
 
-    /// A fresh challenge and its end; `unique` is random and used once.
+    /// A fresh challenge and its end. `unique` is random and used once.
     pub fn make(&self, unique: [u8; 16], now: OffsetDateTime) -> (String, OffsetDateTime) {
         let seconds = UnixSeconds::from(now).get();
         let mut bytes = seconds.to_be_bytes().to_vec();
@@ -172,10 +177,10 @@ impl Challenges {
         (URL_SAFE_NO_PAD.encode(bytes), now + CHALLENGE_LIFE)
     }
 
-    /// Whether a text is a challenge of this server that may be answered at `now`.
+    /// Checks that a text is a challenge of this server that may be answered at `now`.
     ///
     /// # Errors
-    /// `CHALLENGE`, with what to do.
+    /// Returns [`Error::Challenge`] with what to do if it is not.
     pub fn check(&self, unverified: &str, now: OffsetDateTime) -> Result<Challenge, Error> {
         let strange = || Error::Challenge("it is not one of this server: ask for a new one");
         if unverified.len() > 2 * (TIME + UNIQUE + MAC) {
@@ -211,7 +216,7 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-11-28 03:00 UTC);
 
     #[test]
-    fn a_challenge_is_good_from_when_it_was_made_until_its_end() {
+    fn a_challenge_is_good_from_its_start_to_its_end() {
         let challenges = Challenges::new(&[7; 32]);
         let (text, ends) = challenges.make([1; 16], NOW);
         assert_eq!(ends, NOW + CHALLENGE_LIFE);

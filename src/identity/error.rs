@@ -1,6 +1,6 @@
-//! Why somebody has not proven who they are: one variant per cause, one stable code for the wire.
+//! Why a caller is not authenticated: one variant per cause, one stable code for the wire.
 //!
-//! No variant carries text of a token. What is kept of a parser's error is its kind and its position.
+//! No variant carries text of a token. A parser's error is kept as its kind and its position only.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 
 use crate::{reason, ssh::sshsig};
 
-/// Why somebody has not proven who they are.
+/// Why a caller is not authenticated.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The call carried no token.
@@ -24,10 +24,10 @@ pub enum Error {
     /// A part of the token is not canonical base64url.
     #[error("read the token: a part is not canonical base64url")]
     Base64(#[source] base64::DecodeError),
-    /// A part of the token is not the strict JSON that `identity::json` takes.
+    /// A part of the token is not the strict JSON that `identity::json` reads.
     #[error("read the token: {part} is not a plain JSON object")]
     Json {
-        /// Which part.
+        /// The part's name.
         part: &'static str,
         /// Kind and position.
         #[source]
@@ -38,19 +38,19 @@ pub enum Error {
     Header {
         /// The parameter.
         name: &'static str,
-        /// What is wrong with it.
+        /// The fault, as the rest of a sentence.
         problem: &'static str,
     },
     /// The header's `alg` is not one that the issuer's configuration and the key both name.
     #[error("check the token's algorithm: it is not one configured for this issuer and key")]
     Algorithm,
-    /// The token is something else than an ID token.
+    /// The token is not an ID token.
     #[error("check the token's type: {0}")]
     Type(&'static str),
     /// No issuer of the configuration has exactly this `iss`.
     #[error("check the token's issuer: it is not a configured one")]
     Issuer,
-    /// The token is for somebody else, or for several.
+    /// The token is for another client, or for several.
     #[error("check the token's audience: {0}")]
     Audience(&'static str),
     /// `exp` has passed.
@@ -64,10 +64,10 @@ pub enum Error {
     Claim {
         /// The claim.
         name: &'static str,
-        /// What is wrong with it.
+        /// The fault, as the rest of a sentence.
         problem: &'static str,
     },
-    /// The issuer left the groups out and names a place to fetch them from.
+    /// The issuer left the groups out, and names a URL to fetch them from.
     #[error("check the token's groups: the issuer left them out because there are too many")]
     GroupsOverage,
     /// The issuer has no usable key of this `kid`.
@@ -76,7 +76,8 @@ pub enum Error {
     /// The signature is not by that key.
     #[error("verify the token's signature")]
     Signature(#[source] SignatureVerificationError),
-    /// `openidconnect` refuses what our own checks took; its words may quote claims, so they are not kept.
+    /// `openidconnect` refuses a token that our own checks accepted. Its message may quote claims,
+    /// so it is not kept.
     #[error("verify the token: its claims are not those of an ID token")]
     Protocol,
     /// The issuer binds tokens to keys and this one carries no commitment.
@@ -85,7 +86,7 @@ pub enum Error {
     /// The token commits to another key or secret.
     #[error("check the token's key binding: it is for another key")]
     OtherKey,
-    /// The challenge is none of ours, or is over.
+    /// The challenge is not one of this server, or has expired.
     #[error("the challenge is refused: {0}")]
     Challenge(&'static str),
     /// A key is not registered for emergencies, or did not sign.
@@ -97,10 +98,10 @@ pub enum Error {
     /// The call carries no proof of possession.
     #[error("check the proof of possession: the call carries none")]
     ProofMissing,
-    /// The proof is not a signature that counts, by the subject key over this very message.
+    /// The proof is not a valid signature by the subject key over this message.
     #[error("check the proof of possession: {0}")]
     Proof(#[from] sshsig::Error),
-    /// The issuer's keys cannot be had, and the last ones known are too old (or there are none).
+    /// The issuer's keys cannot be fetched, and none are cached or the cached ones are too old.
     #[error("fetch the keys of issuer `{issuer}`")]
     IssuerUnavailable {
         /// The configured name.
@@ -138,7 +139,7 @@ impl Error {
         }
     }
 
-    /// True where the issuer, not the caller, is at fault (the wire says UNAVAILABLE).
+    /// Whether the issuer is at fault, not the caller. The wire says `UNAVAILABLE`.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::IssuerUnavailable { .. })
     }
@@ -150,30 +151,30 @@ pub enum FetchError {
     /// No answer, or not a whole one in time.
     #[error("request the {what}")]
     Request {
-        /// Which document.
+        /// The document's name.
         what: &'static str,
-        /// Why.
+        /// The HTTP client's error.
         #[source]
         source: reqwest::Error,
     },
     /// Another answer than 200, redirects included.
     #[error("request the {what}: the answer is {status}")]
     Status {
-        /// Which document.
+        /// The document's name.
         what: &'static str,
-        /// The answer.
+        /// The HTTP status.
         status: StatusCode,
     },
     /// More than 256 KiB.
     #[error("read the {what}: it is too large")]
     TooLarge {
-        /// Which document.
+        /// The document's name.
         what: &'static str,
     },
     /// Not a JSON object, or one that has a member twice.
     #[error("read the {what}")]
     Json {
-        /// Which document.
+        /// The document's name.
         what: &'static str,
         /// Kind and position.
         #[source]
@@ -182,7 +183,7 @@ pub enum FetchError {
     /// The discovery document is another issuer's (OpenID Connect Discovery, 4.3).
     #[error("check the discovery document: its issuer is not the configured one")]
     OtherIssuer,
-    /// The discovery document names no address for keys that we would ask.
+    /// The discovery document has no valid URL of the keys.
     #[error("check the discovery document: jwks_uri {0}")]
     KeysUrl(&'static str),
     /// The key set has no `keys`, or far too many.

@@ -1,7 +1,8 @@
-//! Getting an issuer's keys over HTTPS: discovery, then the key set. Every answer is bounded in bytes and time.
+//! Fetches an issuer's keys over HTTPS: discovery, then the key set. Every answer is bounded in
+//! bytes and time.
 //!
-//! Asks no address but those in the configuration and in the discovery document of a configured issuer, and follows
-//! no redirect.
+//! Calls no URL except those in the configuration and in the discovery document of a configured
+//! issuer, and follows no redirect.
 
 use std::time::Duration;
 
@@ -19,10 +20,10 @@ use super::{
 /// Bytes of a discovery document or key set at most. Google's and Entra's have 10 KiB.
 const BODY_LIMIT: usize = 256 * 1024;
 
-/// For one request, from connecting to the last byte.
+/// Timeout of one request, from connecting to the last byte.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where one issuer's keys come from.
+/// The source of one issuer's keys.
 pub(super) struct Source {
     issuer: String,
     discovery: String,
@@ -72,7 +73,7 @@ impl Source {
     }
 }
 
-/// Reads no byte more than the bound allows.
+/// Reads a body up to the limit.
 async fn body(what: &'static str, mut response: Response) -> Result<Vec<u8>, FetchError> {
     if response.status() != StatusCode::OK {
         let status = response.status();
@@ -89,7 +90,8 @@ async fn body(what: &'static str, mut response: Response) -> Result<Vec<u8>, Fet
     Ok(body)
 }
 
-/// A loopback issuer needs neither roots (a bare container has none) nor the proxy of the environment.
+/// A loopback issuer needs neither roots, which a minimal container does not have, nor the
+/// environment's proxy.
 fn client(settings: &Settings, loopback: bool, timeout: Duration) -> Result<Client, SettingsError> {
     let certificates = |source| SettingsError::Certificates {
         issuer: settings.name.clone(),

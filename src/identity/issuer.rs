@@ -1,4 +1,4 @@
-//! Issuers as data, and the verification of their ID tokens.
+//! The configured issuers, and the verification of their ID tokens.
 
 use std::sync::Arc;
 
@@ -37,7 +37,10 @@ struct Issuer {
 }
 
 impl Issuers {
-    /// Takes the configuration; fetches nothing yet.
+    /// Takes the configuration. Fetches nothing.
+    ///
+    /// # Errors
+    /// Returns the first fault of the settings.
     pub fn new(settings: Vec<Settings>) -> Result<Self, SettingsError> {
         Self::with_rules(settings, Rules::DEFAULT, REQUEST_TIMEOUT)
     }
@@ -58,15 +61,18 @@ impl Issuers {
         Ok(Self(Arc::new(Inner { settings, issuers })))
     }
 
-    /// What was configured, in order.
+    /// The settings, in the configuration's order.
     pub fn settings(&self) -> &[Settings] {
         &self.0.settings
     }
 
-    /// The full check of one compact ID token. Possession and the commitment are checked later, by [`Identity::hold`].
+    /// Verifies one compact ID token. Possession and the commitment are checked later, by
+    /// [`Identity::hold`].
     ///
-    /// Waits for the issuer only where its keys are not at hand, some seconds at most. Errors that are the issuer's
-    /// fault say so ([`Error::is_unavailable`]).
+    /// Waits for the issuer only if its keys are not cached, some seconds at most.
+    ///
+    /// # Errors
+    /// Returns why the token is refused. [`Error::is_unavailable`] tells the faults of the issuer.
     pub async fn verify(
         &self,
         unverified_jwt: &str,
@@ -75,7 +81,8 @@ impl Issuers {
         self.verify_at(unverified_jwt, now, Instant::now()).await
     }
 
-    /// `tick` is the moment for the key cache, which must not follow a clock that is set.
+    /// `tick` is the key cache's time. It is monotonic, because the cache must not follow a clock
+    /// that is set.
     pub(super) async fn verify_at(
         &self,
         unverified_jwt: &str,
@@ -106,7 +113,8 @@ impl Issuers {
         })
     }
 
-    /// The configured names of issuers whose keys are not at hand: nobody can sign in with them now, unless a fetch helps.
+    /// The names of issuers whose keys are not cached: no user can sign in with them now, unless a
+    /// fetch succeeds.
     pub fn without_keys(&self) -> Vec<&str> {
         let now = Instant::now();
         let issuers = self.0.settings.iter().zip(&self.0.issuers);
@@ -116,7 +124,7 @@ impl Issuers {
             .collect()
     }
 
-    /// Fetches the keys of every issuer once, for readiness; errors are logged, not fatal.
+    /// Fetches the keys of every issuer once, for readiness. Errors are logged, not fatal.
     pub async fn prefetch(&self) {
         let now = Instant::now();
         let start = |issuer: &Issuer| issuer.keys.refresh(now);
@@ -126,7 +134,7 @@ impl Issuers {
         }
     }
 
-    /// By the exact bytes of the URL: no slash, case or port is made equal.
+    /// Finds an issuer by the exact bytes of its URL: no slash, case or port is made equal.
     fn find(&self, unverified_issuer: &str) -> Result<(&Settings, &Issuer), Error> {
         let mut all = self.0.settings.iter().zip(&self.0.issuers);
         all.find(|(settings, _)| settings.url == unverified_issuer)
@@ -141,9 +149,11 @@ type StandardIdToken = IdToken<
     CoreJwsSigningAlgorithm,
 >;
 
-/// The protocol's own verification, by `openidconnect`, with this one key, issuer, audience and algorithm.
+/// The protocol's own verification, by `openidconnect`, with this one key, issuer, audience and
+/// algorithm.
 ///
-/// It sees only what [`token`] and [`claims`] have taken. The nonce is checked when the key is there to compare with.
+/// It sees only tokens that [`token`] and [`claims`] have accepted. The nonce is checked later,
+/// with the key ([`Identity::hold`]).
 fn verify_signature(
     jwt: &str,
     settings: &Settings,

@@ -1,7 +1,8 @@
-//! JSON objects as tokens and key sets may use them: no member twice, no deep nesting. Pure.
+//! Strict JSON objects for tokens and key sets: no member twice, no deep nesting. Pure.
 //!
-//! serde_json keeps the last of two equal names and other readers the first; whoever may choose can split what one
-//! reader verifies from what another believes. So a name that is there twice, at any level, is an error.
+//! serde_json keeps the last of two equal names, and other readers the first. With such a pair, a
+//! caller could make one reader verify what another does not see. A name that is there twice, at
+//! any level, is therefore an error.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! One signing key of an issuer (RFC 7517), parsed once into aws-lc-rs, and its coat for `openidconnect`.
+//! One signing key of an issuer (RFC 7517), parsed once into aws-lc-rs, and its adapter for
+//! `openidconnect`.
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use super::{settings::Algorithm, token::is_key_id};
 /// Bytes of an RSA modulus: 2048 to 8192 bits.
 const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
 
-/// Members that only private or symmetric keys have. Who publishes them has no secret left to sign with.
+/// Members that only private or symmetric keys have. A published private key is compromised.
 const PRIVATE: [&str; 2] = ["d", "k"];
 
 /// A public key that may verify ID tokens, by exactly one algorithm.
@@ -31,8 +32,9 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// The key in a member of a key set, or None where it is not one for us: for encryption, of another algorithm,
-    /// without a `kid`, private, weak or malformed. RFC 7517, 5 says to ignore such keys.
+    /// The key in a member of a key set. `None` if it cannot verify ID tokens: for encryption, of
+    /// another algorithm, without a `kid`, private, weak or malformed. RFC 7517, section 5, says to
+    /// ignore such keys.
     pub(super) fn from_members(members: &Map<String, Value>) -> Option<Self> {
         let text = |name: &str| members.get(name).and_then(Value::as_str);
         let id = text("kid").filter(|id| is_key_id(id))?;
@@ -72,7 +74,7 @@ impl Key {
     }
 }
 
-/// `use` and `key_ops` (RFC 7517, 4.2 and 4.3), where present, allow verifying.
+/// Whether `use` and `key_ops` (RFC 7517, sections 4.2 and 4.3), if present, allow verifying.
 fn is_for_signatures(members: &Map<String, Value>) -> bool {
     let usage = members.get("use").is_none_or(|value| value == "sig");
     let operations = members.get("key_ops").is_none_or(|value| {
@@ -99,7 +101,7 @@ fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
     bytes.get(zeros..).unwrap_or_default()
 }
 
-/// SEC 1, 2.3.4: an uncompressed point of two coordinates with 32 bytes each.
+/// SEC 1, section 2.3.4: an uncompressed point of two coordinates with 32 bytes each.
 fn p256(x: &[u8], y: &[u8]) -> Option<ParsedPublicKey> {
     if x.len() != 32 || y.len() != 32 {
         return None;
@@ -118,7 +120,7 @@ impl Algorithm {
         }
     }
 
-    /// What `openidconnect` calls it.
+    /// Its name in `openidconnect`.
     pub(super) fn core(self) -> &'static CoreJwsSigningAlgorithm {
         match self {
             Self::RS256 => &CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
@@ -136,8 +138,8 @@ impl Algorithm {
     }
 }
 
-/// A [`Key`] as `openidconnect` wants to see it. None is the symmetric key that its trait demands and that verifies
-/// nothing.
+/// A [`Key`] in the form that `openidconnect` takes. `None` is the symmetric key that its trait
+/// demands. It verifies nothing.
 #[derive(Clone, Debug)]
 pub(super) struct VerifyingKey(pub(super) Option<Arc<Key>>);
 
@@ -195,7 +197,7 @@ impl JsonWebKey for VerifyingKey {
     }
 }
 
-/// Demanded by the trait, never called: key sets are read by [`super::jwks`], which is stricter.
+/// Demanded by the trait, never called: [`super::key_set`] reads key sets, and is stricter.
 impl<'de> Deserialize<'de> for VerifyingKey {
     fn deserialize<D: Deserializer<'de>>(_deserializer: D) -> Result<Self, D::Error> {
         Err(D::Error::custom("keys are read from a key set"))

@@ -1,8 +1,8 @@
 //! The keys of one issuer, cached.
 //!
-//! A known, fresh key is answered from memory. Everything else goes through one fetch at a time, and no more than one
-//! per cool-down whatever callers send. A fetch that fails leaves the old set in force, up to a bound; then nothing is
-//! in force. Time is a parameter (monotonic), so that tests can move it.
+//! A known, fresh key is answered from memory. Every other key waits for a fetch: one at a time,
+//! and at most one per cool-down, however many calls come. A fetch that fails leaves the old set in
+//! use, up to a bound; then no key is. Time is a parameter (monotonic), so that tests can move it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,18 +19,19 @@ use super::{
 /// The rules of the cache.
 #[derive(Clone, Copy)]
 pub(super) struct Rules {
-    /// Up to this age a set is used without asking.
+    /// Up to this age, a set is used without a fetch.
     pub(super) fresh: Duration,
-    /// Up to this age a set is used while the issuer does not answer.
+    /// Up to this age, a set is used while the issuer does not answer.
     pub(super) stale: Duration,
-    /// From one fetch to the next (the very first, if it succeeds, does not count: a rotation right after is seen).
+    /// Time from one fetch to the next. The first does not count if it succeeds, so that a rotation
+    /// right after it is seen.
     pub(super) cool_down: Duration,
-    /// How long a caller with a stale key waits for the fetch.
+    /// Time that a caller with a stale key waits for the fetch.
     pub(super) patience: Duration,
 }
 
 impl Rules {
-    /// What daemons run with.
+    /// The daemon's rules.
     pub(super) const DEFAULT: Self = Self {
         fresh: Duration::from_secs(10 * 60),
         stale: Duration::from_secs(6 * 60 * 60),
@@ -53,10 +54,10 @@ type InFlightFetch = watch::Receiver<()>;
 #[derive(Default)]
 struct State {
     keys: Option<Fetched>,
-    /// Before this no fetch starts.
+    /// No fetch starts before this time.
     earliest: Option<Instant>,
     in_flight: Option<InFlightFetch>,
-    /// Why the last fetch failed, if it did.
+    /// The error of the last fetch, if it failed.
     failure: Option<Arc<FetchError>>,
 }
 
@@ -67,14 +68,14 @@ struct Fetched {
 
 /// A key that may be used.
 enum Usable {
-    /// Without asking.
+    /// Without a fetch.
     Fresh(Arc<Key>),
     /// While the issuer does not answer.
     Stale(Arc<Key>),
 }
 
 impl KeyCache {
-    /// An empty cache; nothing is fetched yet. `issuer` is the configured name.
+    /// An empty cache. Fetches nothing. `issuer` is the configured name.
     pub(super) fn new(issuer: &str, source: Source, rules: Rules) -> Arc<Self> {
         Arc::new(Self {
             issuer: issuer.to_owned(),
@@ -84,7 +85,12 @@ impl KeyCache {
         })
     }
 
-    /// The key with this `kid`. Waits for a fetch where one is under way or allowed and could change the answer.
+    /// The key with this `kid`. Waits for a fetch if one is under way or allowed, and could change
+    /// the answer.
+    ///
+    /// # Errors
+    /// Returns [`Error::UnknownKey`] if the issuer has no such key, and
+    /// [`Error::IssuerUnavailable`] if its keys cannot be fetched.
     pub(super) async fn key(
         self: &Arc<Self>,
         key_id: &str,
@@ -97,12 +103,14 @@ impl KeyCache {
                 let has_failed = self.state().failure.is_some();
                 match self.refresh(now) {
                     Some(in_flight) if !has_failed => {
-                        // Too slow is as good as failed: the stale key still counts, and the fetch goes on.
+                        // A slow fetch counts as a failed one: the stale key is used, and the fetch
+                        // goes on.
                         let _ =
                             tokio::time::timeout(self.rules.patience, wait_for(in_flight)).await;
                     }
-                    // After one that failed nobody waits, or an issuer that hangs would slow every call for hours.
-                    _ => return Ok(key),
+                    // After a failed fetch no caller waits: an issuer that hangs would slow every
+                    // call for hours.
+                    Some(_) | None => return Ok(key),
                 }
             }
             None => {
@@ -114,9 +122,9 @@ impl KeyCache {
         self.settled(key_id, now)
     }
 
-    /// Starts the fetch, or joins the one under way; None while the cool-down lasts.
+    /// Starts a fetch, or joins the one under way. `None` during the cool-down.
     ///
-    /// The fetch is a task of its own: a caller that goes away does not end it.
+    /// The fetch is a task of its own: it goes on if the caller disconnects.
     pub(super) fn refresh(self: &Arc<Self>, now: Instant) -> Option<InFlightFetch> {
         let mut state = self.state();
         if let Some(in_flight) = state
@@ -174,7 +182,7 @@ impl KeyCache {
         }
     }
 
-    /// The answer once there is nothing more to wait for.
+    /// The answer when no fetch can change it any more.
     fn settled(&self, key_id: &str, now: Instant) -> Result<Arc<Key>, Error> {
         let state = self.state();
         match (state.usable(key_id, now, self.rules), &state.failure) {

@@ -14,8 +14,10 @@ const KEYS_LIMIT: usize = 100;
 pub(super) struct KeySet(pub(super) HashMap<String, Arc<Key>>);
 
 impl KeySet {
-    /// Reads a key set (RFC 7517, 5). Keys that are not for us are ignored; a set without any for us, or in which two
-    /// have one `kid`, is an error.
+    /// Reads a key set (RFC 7517, section 5). Ignores keys that cannot verify ID tokens.
+    ///
+    /// # Errors
+    /// Returns [`FetchError::KeySet`] if no key is left, or two keys have the same `kid`.
     pub(super) fn from_members(members: &Map<String, Value>) -> Result<Self, FetchError> {
         let keys = members.get("keys").and_then(Value::as_array);
         let keys = keys.ok_or(FetchError::KeySet("it has no list of keys"))?;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::ssh::sshsig::{Namespace, Signature};
 
-/// The token's commitment, if it has one, is to this key and secret.
+/// Checks that the token's commitment, if it has one, is to this key and secret.
 pub(super) fn check_binding(
     bound: &Commitment,
     key: &PublicKey,

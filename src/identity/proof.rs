@@ -1,6 +1,7 @@
-//! What client and server compute alike: key commitments, possession messages and token hashes. Pure.
+//! Values that client and server compute alike: key commitments, possession messages and token
+//! hashes. Pure.
 //!
-//! Nothing here decides anything: the server compares in [`super::Identity::hold`].
+//! Nothing here decides: the server compares in [`super::Identity::hold`].
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -8,16 +9,18 @@ use ssh_key::PublicKey;
 
 use crate::ssh::{sshsig::Namespace, wire};
 
-/// Bytes of the secret behind a [`commitment`]. It is random and is revealed only when a pass is asked for.
+/// Bytes of the secret behind a [`commitment`]. It is random, and the client reveals it only when
+/// it asks for a pass.
 pub const SECRET_LENGTH: usize = 32;
 
-/// Separates commitments from every other SHA-256 anybody computes.
+/// Separates commitments from every other use of SHA-256.
 const COMMITMENT_DOMAIN: &[u8] = b"daypass-binding@v1\0";
 
-/// What a login commits to (43 characters): base64url of SHA-256 over the domain, then the key blob (RFC 4253, 6.6)
-/// and the secret, each after its length as u32 big-endian.
+/// The commitment of a login, 43 characters: base64url of SHA-256 over the domain, then the key
+/// blob (RFC 4253, section 6.6) and the secret, each after its length as u32 big-endian.
 ///
-/// Fails only for a key that has no blob.
+/// # Errors
+/// Returns an error if the key has no blob.
 pub fn commitment(key: &PublicKey, secret: &[u8]) -> Result<String, ssh_key::Error> {
     let mut material = COMMITMENT_DOMAIN.to_vec();
     material.extend(wire::strings(&[&key.to_bytes()?, secret]));
@@ -34,10 +37,34 @@ pub fn token_hash(unverified_jwt: &str) -> [u8; 32] {
     Sha256::digest(unverified_jwt.as_bytes()).into()
 }
 
-/// The bytes that a possession proof signs, as length-prefixed strings (RFC 4251, 5): domain, server name, hash of the
-/// token, key blob, the ask's canonical bytes (`proto::ask_bytes`).
+/// The bytes that a possession proof signs, as length-prefixed strings (RFC 4251, section 5):
+/// domain, server name, hash of the token, key blob, and the ask's canonical bytes
+/// ([`crate::proto::ask_bytes`]).
 ///
-/// Fails only for a key that has no blob.
+/// # Errors
+/// Returns an error if the key has no blob.
+///
+/// # Examples
+/// ```
+/// use daypass::identity::proof::possession_message;
+/// use ssh_key::public::{Ed25519PublicKey, KeyData, PublicKey};
+///
+/// let key = PublicKey::from(KeyData::Ed25519(Ed25519PublicKey([1; 32])));
+/// let message = possession_message("ca", &[7; 32], &key, b"ask")?;
+/// let expected = [
+///     b"\0\0\0\x10daypass-issue@v1".as_slice(), // the domain
+///     b"\0\0\0\x02ca",                         // the server's name
+///     b"\0\0\0\x20",                           // the token's SHA-256
+///     &[7; 32],
+///     b"\0\0\0\x33",                           // the key's blob: its type, then 32 bytes
+///     b"\0\0\0\x0bssh-ed25519",
+///     b"\0\0\0\x20",
+///     &[1; 32],
+///     b"\0\0\0\x03ask", // the ask's bytes
+/// ];
+/// assert_eq!(message, expected.concat());
+/// # Ok::<(), ssh_key::Error>(())
+/// ```
 pub fn possession_message(
     server_name: &str,
     token_hash: &[u8; 32],
@@ -69,7 +96,8 @@ mod tests {
 
     #[test]
     fn a_commitment_is_the_same_on_every_machine() {
-        // python3: base64url(sha256(b"daypass-binding@v1\0" + u32(blob) + blob + u32(32) + 32 * b"\x07"))
+        // python3: base64url(sha256(b"daypass-binding@v1\0" + u32(blob) + blob + u32(32) + 32 *
+        // b"\x07"))
         let expected = "FC-IT9i2mfxOAMs4xvbO8pZANO74eVpFZ_RSH0_Bwus";
         assert_eq!(commitment(&key(KEY), &[7; 32]).unwrap(), expected);
     }

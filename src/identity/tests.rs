@@ -1,5 +1,5 @@
-//! The tests that need signed tokens and an issuer on loopback. Rows are those of a list of attacks; each is the
-//! base token plus one difference.
+//! The tests that need signed tokens and an issuer on loopback. Rows are those of a list of
+//! attacks; each is the base token plus one difference.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

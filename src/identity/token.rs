@@ -1,4 +1,4 @@
-//! A compact token's shape and header, checked before anything else reads them. Pure.
+//! The shape and the header of a compact token, checked before anything else reads them. Pure.
 //!
 //! Nothing here is proven: the results say what a token claims to be.
 
@@ -7,19 +7,19 @@ use serde_json::{Map, Value};
 
 use super::{error::Error, json, settings::Algorithm};
 
-/// Bytes of a compact token at most; what is larger is refused unread.
+/// Bytes of a compact token at most. A larger one is refused unread.
 pub const TOKEN_LIMIT: usize = 16 * 1024;
 
 /// Bytes of a `kid` at most. It is only ever looked up in a map.
 const KEY_ID_LIMIT: usize = 256;
 
-/// Header parameters that would change how the token is read or point at a key of the sender's choice
-/// (RFC 7515, 4.1; RFC 7516, 4.1; RFC 7797). An ID token needs none of them.
+/// Header parameters that would change how the token is read, or point at a key of the sender's
+/// choice (RFC 7515, section 4.1; RFC 7516, section 4.1; RFC 7797). An ID token needs none of them.
 const FORBIDDEN: [&str; 9] = [
     "crit", "jku", "jwk", "x5u", "x5c", "cty", "zip", "enc", "b64",
 ];
 
-/// A token taken apart.
+/// The parts of a token.
 pub(super) struct Unverified {
     /// The `alg` it says it was signed with.
     pub(super) algorithm: Algorithm,
@@ -29,7 +29,8 @@ pub(super) struct Unverified {
     pub(super) claims: Map<String, Value>,
 }
 
-/// Takes a compact token apart: three canonical base64url parts, strict JSON, a header without surprises.
+/// Splits a compact token: three canonical base64url parts, strict JSON, and no header parameter
+/// that changes how it is read.
 pub(super) fn parse(unverified_jwt: &str) -> Result<Unverified, Error> {
     if unverified_jwt.len() > TOKEN_LIMIT {
         return Err(Error::TooLarge("it"));
@@ -76,12 +77,13 @@ fn check_header(header: &Map<String, Value>) -> Result<(), Error> {
     }
 }
 
-/// RFC 7515, 4.1.9: media types are compared without case, `application/` may be left out.
+/// RFC 7515, section 4.1.9: media types are compared without case, and `application/` may be
+/// absent.
 fn is_id_token_type(typ: &str) -> bool {
     typ.eq_ignore_ascii_case("JWT") || typ.eq_ignore_ascii_case("application/jwt")
 }
 
-/// Only names we know; compared with the configuration and with the key before use.
+/// Only known names. The caller compares it with the configuration and with the key before use.
 fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, Error> {
     match header.get("alg").and_then(Value::as_str) {
         Some("RS256") => Ok(Algorithm::RS256),
@@ -91,7 +93,8 @@ fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, Error> {
     }
 }
 
-/// A token without `kid` is refused even where the issuer has a single key: after a rotation it would be a guess.
+/// A token without `kid` is refused even if the issuer has a single key: after a rotation it would
+/// be a guess.
 fn key_id(header: &Map<String, Value>) -> Result<&str, Error> {
     let problem = match header.get("kid") {
         None => "is missing",
@@ -104,7 +107,7 @@ fn key_id(header: &Map<String, Value>) -> Result<&str, Error> {
     })
 }
 
-/// What a `kid` may be, in tokens and key sets alike: 1 to 256 visible ASCII characters.
+/// Whether a `kid` is valid, in tokens and key sets alike: 1 to 256 visible ASCII characters.
 pub(super) fn is_key_id(text: &str) -> bool {
     (1..=KEY_ID_LIMIT).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

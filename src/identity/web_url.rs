@@ -1,11 +1,13 @@
-//! The URLs that issuers name, for servers to fetch from and for people to open: https, or http to this machine. Pure.
+//! The URLs that issuers name, for servers to fetch and for people to open: https, or http to this
+//! machine. Pure.
 
 use url::{Host, Url};
 
-/// Checks a URL: https, or http to this machine if `loopback_allowed`, and nothing that two readers could read differently.
+/// Checks a URL: https, or http to this machine if `loopback_allowed`, and nothing that two parsers
+/// could read differently.
 ///
 /// # Errors
-/// What is wrong, as the rest of a sentence about the URL.
+/// Returns the fault, as the rest of a sentence about the URL.
 pub fn check(text: &str, loopback_allowed: bool) -> Result<Url, &'static str> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("has white space, control or non-ASCII characters");
@@ -28,7 +30,7 @@ pub fn check(text: &str, loopback_allowed: bool) -> Result<Url, &'static str> {
 /// As [`check`], for a URL that a program calls.
 ///
 /// # Errors
-/// As [`check`]; a fragment is refused too.
+/// As [`check`]. A fragment is refused, too.
 pub fn check_endpoint(text: &str, loopback_allowed: bool) -> Result<Url, &'static str> {
     let url = check(text, loopback_allowed)?;
     match url.fragment() {
@@ -91,7 +93,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// What is opened begins with https, or with http and this machine, however it is written.
+        /// An accepted URL begins with https, or with http and this machine.
         #[test]
         fn no_text_opens_another_scheme(
             scheme in "(https?|HTTPS?|file|smb|x-evil|javascript)?",

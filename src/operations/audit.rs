@@ -122,8 +122,8 @@ impl Export {
     /// The next piece, of at most [`MAX_PAGE`] leaves. `None`: the export is complete.
     ///
     /// # Errors
-    /// Returns [`Error::Store`] if the ledger cannot be read. The export is then incomplete and does
-    /// not verify.
+    /// Returns [`Error::Store`] if the ledger cannot be read. The export is then incomplete and
+    /// does not verify.
     pub async fn next(&mut self, authority: &Authority) -> Result<Option<Vec<u8>>, Error> {
         if self.next >= self.size {
             let end = self.checkpoint.take();

@@ -1,4 +1,4 @@
-//! Identities, asks and grants as the ledger names them. Pure.
+//! Translates identities, asks and grants into the ledger's events, and back. Pure.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -85,7 +85,7 @@ pub(super) fn who(identity: &Identity) -> Actor {
     }
 }
 
-/// The ask as it was given.
+/// The ask as the caller sent it.
 pub(super) fn asked(ask: &Ask, context: Context) -> RequestDetails {
     RequestDetails {
         role: ask.role.clone(),
@@ -101,11 +101,11 @@ pub(super) fn asked(ask: &Ask, context: Context) -> RequestDetails {
     }
 }
 
-/// Refuses what the ledger could not hold whole: an ask that takes more than [`bounds::ASK_BYTES`] there, or claims that
-/// take more than [`bounds::CLAIMS_BYTES`].
+/// Refuses an ask or claims that the ledger could not hold whole: more than [`bounds::ASK_BYTES`]
+/// or [`bounds::CLAIMS_BYTES`].
 ///
 /// # Errors
-/// A sentence for the caller.
+/// Returns a sentence for the caller.
 pub(super) fn expect_recordable(
     identity: &Identity,
     ask: &Ask,
@@ -131,7 +131,7 @@ pub(super) fn expect_recordable(
 /// Refuses a force-command that takes more than [`bounds::COMMAND_BYTES`] in the ledger.
 ///
 /// # Errors
-/// A sentence for the caller.
+/// Returns a sentence for the caller.
 pub(super) fn expect_recordable_command(command: Option<&str>) -> Result<(), String> {
     let size = command.map_or(0, |command| bounds::stored(&command));
     match size > bounds::COMMAND_BYTES {
@@ -164,13 +164,13 @@ pub(super) fn ask(asked: &RequestDetails) -> Ask {
     }
 }
 
-/// What was approved, as a restriction: a policy that has grown since gives no more.
+/// The approved permissions, as a restriction: a policy that gives more now does not widen them.
 pub(super) fn approved(request: &Request) -> Restriction {
     let asked = request.requested.as_deref();
     asked.map(rights).unwrap_or_default()
 }
 
-/// What a request's pass would be, as a restriction.
+/// The permissions of a request's pass, as a restriction.
 pub(super) fn rights(asked: &Requested) -> Restriction {
     let words = asked.extensions.iter();
     let addresses = asked.source_addresses.as_ref();
@@ -196,7 +196,7 @@ fn through(jump_host: &JumpHost) -> RequestedJumpHost {
     }
 }
 
-/// A request that was approved without a bastion opens no way through one.
+/// A request that was approved without a bastion gives no jump pass.
 fn jump_host(through: Option<&RequestedJumpHost>) -> JumpHostLimit {
     let Some(through) = through else {
         return JumpHostLimit::Direct;
@@ -216,7 +216,7 @@ fn networks(list: &BTreeSet<ipnet::IpNet>) -> Vec<String> {
     list.iter().map(ToString::to_string).collect()
 }
 
-/// What registered keys signed, so that the ledger alone shows it.
+/// The signatures by registered keys: the ledger alone proves them.
 fn emergency_proof(proven: &identity::emergency::Emergency) -> Box<emergency::Proof> {
     let signatures = proven.signers().iter().map(|signer| {
         let person = &signer.person;
@@ -227,7 +227,7 @@ fn emergency_proof(proven: &identity::emergency::Emergency) -> Box<emergency::Pr
                 label: person.label.clone(),
                 claims: serde_json::Value::Object(person.claims.clone()),
             },
-            // A registered key was read from this very form.
+            // A registered key was read from this form, so it has it.
             key: signer.key.to_openssh().unwrap_or_default(),
             signature: sshsig::compact(&signer.signature),
         }

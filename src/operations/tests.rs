@@ -1,4 +1,4 @@
-//! The operations over a real store, a real policy and real keys; only the identity is out of nothing.
+//! The operations over a real store, a real policy and real keys. Only the identity is a fixture.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -228,7 +228,7 @@ async fn a_denial_is_one_event_and_no_pass() {
 }
 
 #[tokio::test]
-async fn what_the_policy_grants_the_linter_takes_whatever_a_pattern_lets_through() {
+async fn the_linter_accepts_every_grant_however_loose_its_pattern() {
     let world = World::new().await;
     let anything = POLICY.replace("[a-z][a-z0-9@._-]{0,63}", "(?s).*");
     let replaced = world.authority.replace_policy(policy(&anything), now());
@@ -350,7 +350,7 @@ async fn what_was_refused_before_the_policy_is_one_event() {
 #[tokio::test]
 async fn a_new_policy_is_recorded_before_it_is_in_force() {
     let world = World::new().await;
-    let other = POLICY.replace("\"sre\" in", "\"nobody\" in");
+    let other = POLICY.replace("\"sre\" in", "\"no one\" in");
     let hash = policy(&other).hash().to_owned();
     let replaced = world.authority.replace_policy(policy(&other), now());
     let (result, added) = world.added(replaced).await;

@@ -3,20 +3,20 @@
 use serde_json::{Map, Value};
 use ssh_key::PublicKey;
 
-/// Somebody whose keys are registered for emergencies, as the policy file names them.
+/// A person whose keys are registered for emergencies, as the policy file names them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Registered {
-    /// The issuer whose person this is: `(issuer, subject)` is the identity, the same as by a token.
+    /// The person's issuer: `(issuer, subject)` is the identity, the same as by a token.
     pub issuer: String,
     /// The `sub` claim that a token of theirs would have.
     pub subject: String,
-    /// A name for people.
+    /// A name for people to read.
     pub label: String,
-    /// What the policy's conditions see.
+    /// The claims that the policy's conditions see.
     pub claims: Map<String, Value>,
 }
 
-/// How an emergency identity was proven.
+/// The proof of an emergency identity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Emergency {
     pub(super) challenge: String,
@@ -30,12 +30,12 @@ impl Emergency {
         &self.challenge
     }
 
-    /// What everybody signed.
+    /// The message that all of them signed.
     pub fn message(&self) -> &[u8] {
         &self.message
     }
 
-    /// Who signed, each person once; the first is the identity itself.
+    /// The people who signed, each once. The first is the identity itself.
     pub fn signers(&self) -> &[Signer] {
         &self.signers
     }
@@ -44,11 +44,11 @@ impl Emergency {
 /// One registered person who signed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signer {
-    /// Who.
+    /// The person.
     pub person: Registered,
     /// The registered key.
     pub key: PublicKey,
-    /// Their armored SSHSIG.
+    /// The person's armored SSHSIG.
     pub signature: String,
 }
 

@@ -1,6 +1,7 @@
 //! Key binding and possession proofs.
 //!
-//! `golden/` is by OpenSSH: `ssh-keygen -Y sign -f KEY -n daypass-issue@v1 message`, the message without a newline.
+//! `golden/` is by OpenSSH: `ssh-keygen -Y sign -f KEY -n daypass-issue@v1 message`, the message
+//! without a newline.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};

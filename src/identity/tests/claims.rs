@@ -348,7 +348,7 @@ async fn a_binding_decides_what_must_carry_a_commitment() {
             Err("KEY_BINDING"),
         ),
         (
-            "audience: somebody else's",
+            "audience: another client's",
             audience,
             false,
             &other,
@@ -369,7 +369,7 @@ async fn a_binding_decides_what_must_carry_a_commitment() {
             Err("TOKEN_AUDIENCE"),
         ),
         ("none: without", none, false, &bare, Ok(none)),
-        ("none: a nonce of somebody's", none, false, &base, Ok(none)),
+        ("none: any nonce", none, false, &base, Ok(none)),
         ("none: a suffix", none, false, &bound, Err("TOKEN_AUDIENCE")),
     ];
     for (case, binding, device_flow, claims, expected) in cases {

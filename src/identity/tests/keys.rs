@@ -1,4 +1,5 @@
-//! The key cache, against an issuer that rotates, fails, hangs and lies. Time is moved, never waited for.
+//! The key cache, against an issuer that rotates, fails, hangs and lies. Time is moved, never
+//! waited for.
 
 use std::{task::Poll, time::Duration};
 
@@ -182,12 +183,12 @@ async fn a_rotated_key_is_found_at_once_and_again_after_the_cool_down() {
 }
 
 #[tokio::test]
-async fn ten_thousand_unknown_kids_cost_one_fetch_and_slow_nobody() {
+async fn ten_thousand_unknown_kids_cost_one_fetch_and_slow_no_caller() {
     let issuer = TestIssuer::start().await;
     let (issuers, start) = (issuer.issuers(), Instant::now());
     let good = sign(&issuer.claims());
     assert_eq!(code(&issuers, &good, start).await, Ok(()));
-    // From here on the issuer hangs, so whoever waits for it is seen.
+    // From here on the issuer hangs, so a caller that waits for it is seen.
     issuer.answer(KEYS, Answer::Hang);
     let claims = issuer.claims();
     let payload = claims.to_string();
@@ -276,7 +277,7 @@ async fn a_stale_set_is_renewed_when_the_issuer_answers() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_hangs_slows_nobody_whose_key_is_known() {
+async fn an_issuer_that_hangs_slows_no_caller_whose_key_is_known() {
     let issuer = TestIssuer::start().await;
     let (issuers, start) = (issuer.issuers(), Instant::now());
     let good = sign(&issuer.claims());

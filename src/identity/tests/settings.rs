@@ -44,7 +44,7 @@ fn an_issuer_url_is_https_or_loopback_and_nothing_else() {
 }
 
 #[test]
-fn settings_that_could_take_no_token_or_anybodys_are_refused() {
+fn settings_that_accept_no_token_or_every_token_are_refused() {
     let base = settings("https://id.example.com");
     let change = |change: fn(&mut Settings)| {
         let mut settings = base.clone();

@@ -1,4 +1,5 @@
-//! What one identity sees of the requests: in pages, or change by change. Its cost is bounded for every caller.
+//! Lists the requests that one identity may see, in pages or change by change. The cost is bounded
+//! for every caller.
 
 use std::sync::Arc;
 
@@ -15,26 +16,26 @@ use crate::{
     policy::{Policy, sight::Sight},
 };
 
-/// How many requests a page has if the caller does not say.
+/// Requests of a page if the caller names no number.
 pub const PAGE: usize = 100;
 
 /// The most requests of one page.
 const MOST: usize = 500;
 
-/// The most bytes of events in one page; gRPC clients take 4 MiB.
+/// The most bytes of events in one page. gRPC clients take 4 MiB.
 const MOST_BYTES: usize = 2 * 1024 * 1024;
 
-/// How many requests of one page are judged one by one, because a condition reads their asks.
+/// Requests of one page at most whose asks a condition reads: each costs an evaluation.
 const MOST_JUDGED: usize = 500;
 
-/// Which requests.
+/// The page that a caller asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct ListOptions {
     /// Also those that have ended.
     pub all: bool,
     /// Those with larger ids than this one.
     pub after: u64,
-    /// How many, at most 500.
+    /// At most this many, up to 500.
     pub size: usize,
 }
 
@@ -48,7 +49,7 @@ impl Default for ListOptions {
     }
 }
 
-/// An identity with what it may see by the policy in force.
+/// An identity, with what it may see under one policy.
 pub struct Viewer {
     identity: Identity,
     who: Actor,
@@ -56,17 +57,17 @@ pub struct Viewer {
     sight: Sight,
 }
 
-/// Whether a request is seen.
+/// Whether the identity may see a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Visibility {
     Yes,
     No,
-    /// A condition that reads the ask decides.
+    /// A condition decides that reads the ask.
     Perhaps,
 }
 
 impl Viewer {
-    /// What `identity` may see now.
+    /// Takes the policy in force, and finds the roles whose requests `identity` may see.
     pub fn new(authority: &Authority, identity: &Identity) -> Self {
         let policy = authority.policy();
         Self {
@@ -77,12 +78,12 @@ impl Viewer {
         }
     }
 
-    /// What it may see besides its own requests.
+    /// The requests that it may see besides its own.
     pub fn sight(&self) -> &Sight {
         &self.sight
     }
 
-    /// A change as this identity sees it; none if it may not.
+    /// A change as this identity sees it. `None` if it may not see it.
     pub fn view(&self, change: &Change) -> Option<View> {
         let (request, event) = (&change.request, &change.event);
         self.may_see(request).then(|| {
@@ -118,11 +119,12 @@ impl Viewer {
     }
 }
 
-/// One page of what this identity opened, may decide or may audit, by id; and the id after which the next one goes on, if
-/// there is one. A page may be short although another one follows.
+/// One page of the requests that this identity opened, may decide or may audit, by id. Also returns
+/// the id after which the next page begins, if there is one. A page may be short although another
+/// follows.
 ///
 /// # Errors
-/// [`Error::Store`] if the ledger cannot be read.
+/// Returns [`Error::Store`] if the ledger cannot be read.
 pub async fn list(
     authority: &Authority,
     viewer: &Viewer,
@@ -146,7 +148,8 @@ pub async fn list(
     Ok((views, next))
 }
 
-/// The requests of a page that may be seen as far as a glance tells, and after which id there are more.
+/// The requests of a page that the identity may see or perhaps see, and the id after which there
+/// are more.
 fn candidates(
     authority: &Authority,
     viewer: &Viewer,
@@ -194,10 +197,10 @@ pub struct Change {
 }
 
 impl Change {
-    /// The change with the request's event.
+    /// Reads the request's event.
     ///
     /// # Errors
-    /// [`Error::Store`] if the ledger cannot be read.
+    /// Returns [`Error::Store`] if the ledger cannot be read.
     pub async fn read(
         authority: &Authority,
         request: Request,
@@ -208,8 +211,8 @@ impl Change {
     }
 }
 
-/// The requests that changed after `revision`, and those whose time ended between two moments; and the revision up to which
-/// these are all changes.
+/// The requests that changed after `revision`, and those whose time ended between two moments. Also
+/// returns the revision up to which these are all changes.
 pub fn changes(
     authority: &Authority,
     revision: u64,

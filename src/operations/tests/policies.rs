@@ -1,4 +1,4 @@
-//! Policies that change between an ask, its approval and its pass; and tokens that are bound to no key.
+//! Policies that change between an ask, its approval and its pass, and tokens without a binding.
 
 use std::{sync::atomic::AtomicBool, time::Duration};
 
@@ -81,8 +81,8 @@ impl World {
     }
 }
 
-/// The approver said yes to `alice` for a quarter of an hour. A policy that no longer asks anyone
-/// gives more, and the pass does not.
+/// The approver approved `alice` for a quarter of an hour. A policy without approval would give
+/// more. The pass does not.
 #[tokio::test]
 async fn a_redeemed_request_is_within_what_was_approved_though_the_role_needs_no_approval_now() {
     let world = World::under(with_role(APPROVAL, r#"["alice"]"#, "15m")).await;
@@ -106,8 +106,8 @@ async fn a_redeemed_request_is_within_what_was_approved_though_the_role_needs_no
     assert_eq!(pass.certificate.valid_principals(), ["alice"]);
 }
 
-/// What is on its way while the policy is replaced is given by the one that is in force when it is
-/// recorded: the ledger never has it the other way round.
+/// A pass that is issued while the policy is replaced is decided by the policy that is in force
+/// when it is recorded.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_pass_names_the_policy_in_force_at_its_place() {
     let world = Arc::new(World::under(with_role("", r#"["alice"]"#, "1h")).await);
@@ -147,10 +147,10 @@ async fn every_pass_names_the_policy_in_force_at_its_place() {
     }
 }
 
-/// The record of a new policy came through, and its answer was lost: the daemon still decides by
-/// the old one, and says so in the ledger before it goes on.
+/// A new policy was recorded, and the answer was lost: the daemon still decides by the old policy,
+/// and records that before it goes on.
 #[tokio::test]
-async fn a_policy_that_the_ledger_has_and_the_daemon_does_not_stops_nobody() {
+async fn a_policy_that_only_the_ledger_has_stops_no_caller() {
     let world = World::under(with_role("", r#"["alice"]"#, "1h")).await;
     let lost = EventKind::PolicyLoaded {
         policy: "ef".repeat(32),
