@@ -7,15 +7,15 @@ use serde_json::Value;
 use super::support::files::chmod;
 use super::{
     ca::{Ca, Pass, now},
+    fake_ca::{Answer, FakeCa, keys_signed, krl_signed},
     host::Host,
-    liar::{Liar, Say, keys_signed, krl_signed},
     sshd::{principals_user, user},
 };
 
 /// A host of group web that has synced, with serial 7 revoked.
-async fn world() -> (Ca, Liar, Host) {
+async fn world() -> (Ca, FakeCa, Host) {
     let ca = Ca::new();
-    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    let (server, host) = (FakeCa::start(&ca).await, Host::new().await);
     let as_user = principals_user();
     let arguments = ["--group", "web", "--principals-user", &as_user];
     host.set_up(&server, &arguments).await;
@@ -196,7 +196,7 @@ async fn keys_the_server_has_and_the_host_lacks_are_found_and_silence_is_no_faul
         found.len() == 1 && found[0].contains(&next.fingerprint()),
         "{found:?}"
     );
-    server.keys(Say::Status(503));
+    server.keys(Answer::Status(503));
     assert!(wrong(&examine(&host, &[]).await).is_empty());
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::liar::Liar;
+use super::fake_ca::FakeCa;
 
 /// How long one command may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -111,7 +111,7 @@ impl Host {
     }
 
     /// `host setup` for this server.
-    pub(crate) async fn set_up(&self, server: &Liar, more: &[&str]) -> Value {
+    pub(crate) async fn set_up(&self, server: &FakeCa, more: &[&str]) -> Value {
         self.set_up_at(&server.url, &server.roots, more).await
     }
 
@@ -122,7 +122,7 @@ impl Host {
     }
 
     /// Writes the server's TLS roots to a file.
-    pub(crate) fn roots(&self, server: &Liar) -> String {
+    pub(crate) fn roots(&self, server: &FakeCa) -> String {
         self.keep_roots(&server.roots)
     }
 

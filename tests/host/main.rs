@@ -10,8 +10,8 @@
 )]
 
 mod ca;
+mod fake_ca;
 mod host;
-mod liar;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -4,14 +4,14 @@ use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use super::{
     ca::Ca,
+    fake_ca::{Answer, FakeCa, keys_signed},
     host::{Host, setup_arguments},
-    liar::{Liar, Say, keys_signed},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn setup_writes_what_sshd_needs_and_doing_it_again_changes_nothing() {
     let ca = Ca::new();
-    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    let (server, host) = (FakeCa::start(&ca).await, Host::new().await);
     let report = host
         .set_up(&server, &["--group", "web", "--group", "all"])
         .await;
@@ -42,7 +42,7 @@ async fn setup_writes_what_sshd_needs_and_doing_it_again_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn openssh_takes_the_first_revocation_list_and_it_revokes_no_pass() {
     let ca = Ca::new();
-    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    let (server, host) = (FakeCa::start(&ca).await, Host::new().await);
     host.set_up(&server, &[]).await;
     let (krl, key) = (
         host.path("daypass/revoked.krl"),
@@ -61,7 +61,7 @@ async fn openssh_takes_the_first_revocation_list_and_it_revokes_no_pass() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_sshd_says_no_everything_is_as_it_was() {
     let ca = Ca::new();
-    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    let (server, host) = (FakeCa::start(&ca).await, Host::new().await);
     let roots = host.roots(&server);
     let include = format!("Include {}\n", host.path("sshd_config.d/*.conf").display());
     let cases = [
@@ -103,7 +103,7 @@ async fn where_sshd_says_no_everything_is_as_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_another_file_speaks_first_setup_is_taken_back() {
     let ca = Ca::new();
-    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    let (server, host) = (FakeCa::start(&ca).await, Host::new().await);
     let roots = host.roots(&server);
     // sshd takes the first value of a keyword, but the last AuthorizedPrincipalsCommand (9.2).
     for (name, keyword, value) in [
@@ -132,9 +132,9 @@ async fn where_another_file_speaks_first_setup_is_taken_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pinned_key_must_be_there_or_have_signed_the_others() {
     let (ca, next, stranger) = (Ca::new(), Ca::new(), Ca::new());
-    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    let (server, host) = (FakeCa::start(&ca).await, Host::new().await);
     let roots = host.roots(&server);
-    let unsigned = Say::Good((ca.line() + &next.line()).into_bytes(), None);
+    let unsigned = Answer::Good((ca.line() + &next.line()).into_bytes(), None);
     for (case, keys, pin, expected) in [
         ("the key itself", keys_signed(&[&ca], &ca), &ca, true),
         ("another key", keys_signed(&[&ca], &ca), &stranger, false),
@@ -166,7 +166,7 @@ async fn a_pinned_key_must_be_there_or_have_signed_the_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn words_that_could_reach_sshds_configuration_are_checked() {
     let ca = Ca::new();
-    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    let (server, host) = (FakeCa::start(&ca).await, Host::new().await);
     let roots = host.roots(&server);
     let before = host.everything();
     for group in [
@@ -198,16 +198,21 @@ async fn words_that_could_reach_sshds_configuration_are_checked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_are_none_are_not_written() {
     let ca = Ca::new();
-    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    let (server, host) = (FakeCa::start(&ca).await, Host::new().await);
     let roots = host.roots(&server);
     let before = host.everything();
     for (case, keys, code, reason) in [
-        ("nothing", Say::Good(Vec::new(), None), 1, "CA_KEYS"),
-        ("a page", Say::Good(b"<html>".to_vec(), None), 1, "CA_KEYS"),
-        ("not found", Say::Status(404), 1, "STATUS"),
-        ("a redirect", Say::Redirect, 1, "STATUS"),
-        ("down", Say::Status(503), 6, "UNREACHABLE"),
-        ("too much", Say::Endless(1024 * 1024), 1, "TOO_LARGE"),
+        ("nothing", Answer::Good(Vec::new(), None), 1, "CA_KEYS"),
+        (
+            "a page",
+            Answer::Good(b"<html>".to_vec(), None),
+            1,
+            "CA_KEYS",
+        ),
+        ("not found", Answer::Status(404), 1, "STATUS"),
+        ("a redirect", Answer::Redirect, 1, "STATUS"),
+        ("down", Answer::Status(503), 6, "UNREACHABLE"),
+        ("too much", Answer::Endless(1024 * 1024), 1, "TOO_LARGE"),
     ] {
         server.keys(keys);
         let failure = host.fails(&setup_arguments(&server.url, &roots, &[])).await;
@@ -217,7 +222,7 @@ async fn keys_that_are_none_are_not_written() {
             "{case}: {failure:?}"
         );
     }
-    let stranger = Liar::start(&ca).await;
+    let stranger = FakeCa::start(&ca).await;
     let untrusted = host
         .fails(&setup_arguments(&stranger.url, &roots, &[]))
         .await;
@@ -229,9 +234,9 @@ async fn keys_that_are_none_are_not_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn setting_up_again_keeps_who_is_revoked() {
     let ca = Ca::new();
-    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    let (server, host) = (FakeCa::start(&ca).await, Host::new().await);
     host.set_up(&server, &[]).await;
-    server.krl(super::liar::krl_signed(&ca, 9, &[7]));
+    server.krl(super::fake_ca::krl_signed(&ca, 9, &[7]));
     host.json(&["sync"]).await;
     let before = host.read("daypass/revoked.krl");
     host.set_up(&server, &["--group", "web"]).await;

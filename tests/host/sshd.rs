@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use super::{
     ca::{Ca, Pass},
+    fake_ca::{FakeCa, krl_signed},
     host::Host,
-    liar::{Liar, krl_signed},
     support::{accounts, files::chmod, ports::free_port},
 };
 
@@ -161,7 +161,7 @@ pub(crate) fn principals_user() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_of_group_web_takes_passes_for_web_and_no_other() {
     let ca = Ca::new();
-    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    let (server, host) = (FakeCa::start(&ca).await, Host::new().await);
     let as_user = principals_user();
     host.set_up(&server, &["--group", "web", "--principals-user", &as_user])
         .await;
@@ -196,7 +196,7 @@ async fn a_host_of_group_web_takes_passes_for_web_and_no_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_of_no_group_takes_login_names() {
     let ca = Ca::new();
-    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    let (server, host) = (FakeCa::start(&ca).await, Host::new().await);
     host.set_up(&server, &[]).await;
     let sshd = Sshd::start(&host);
     assert!(sshd.takes(&ca.pass(3, &[&login()])), "{}", log(&host));
@@ -206,7 +206,7 @@ async fn a_host_of_no_group_takes_login_names() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_sshd_refuses_what_a_sync_revoked_and_no_other_pass() {
     let ca = Ca::new();
-    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    let (server, host) = (FakeCa::start(&ca).await, Host::new().await);
     host.set_up(&server, &[]).await;
     let sshd = Sshd::start(&host);
     let (bob, alice) = (ca.pass(7, &[&login()]), ca.pass(8, &[&login()]));
@@ -220,12 +220,12 @@ async fn a_running_sshd_refuses_what_a_sync_revoked_and_no_other_pass() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_sshd_takes_a_new_ca_key_after_a_sync() {
     let (ca, next) = (Ca::new(), Ca::new());
-    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    let (server, host) = (FakeCa::start(&ca).await, Host::new().await);
     host.set_up(&server, &[]).await;
     let sshd = Sshd::start(&host);
     let pass = next.pass(7, &[&login()]);
     assert!(!sshd.takes(&pass));
-    server.keys(super::liar::keys_signed(&[&ca, &next], &ca));
+    server.keys(super::fake_ca::keys_signed(&[&ca, &next], &ca));
     host.json(&["sync"]).await;
     assert!(sshd.takes(&pass), "{}", log(&host));
 }

@@ -2,14 +2,14 @@
 
 use super::{
     ca::Ca,
+    fake_ca::{Answer, FakeCa, keys_signed, krl_signed, signed},
     host::Host,
-    liar::{Liar, Say, keys_signed, krl_signed, signed},
 };
 
 /// A host that has synced version 5, which revokes serial 7.
-async fn world() -> (Ca, Liar, Host) {
+async fn world() -> (Ca, FakeCa, Host) {
     let ca = Ca::new();
-    let (server, host) = (Liar::start(&ca).await, Host::new().await);
+    let (server, host) = (FakeCa::start(&ca).await, Host::new().await);
     host.set_up(&server, &[]).await;
     server.krl(krl_signed(&ca, 5, &[7]));
     let report = host.json(&["sync"]).await;
@@ -42,13 +42,13 @@ async fn a_bad_list_is_refused_and_the_last_good_one_stays() {
     let stranger = Ca::new();
     let newer = ca.krl(6, &[7]);
     let signature = |body: &[u8]| Some(ca.sign("daypass-krl@v1", body));
-    let unsigned = Say::Good(newer.clone(), None);
-    let by_a_stranger = Say::Good(newer.clone(), Some(stranger.sign("daypass-krl@v1", &newer)));
-    let for_keys = Say::Good(newer.clone(), Some(ca.sign("daypass-ca@v1", &newer)));
-    let other_bytes = Say::Good(newer.clone(), signature(b"other"));
-    let no_signature = Say::Good(newer.clone(), Some("AAAA".to_owned()));
+    let unsigned = Answer::Good(newer.clone(), None);
+    let by_a_stranger = Answer::Good(newer.clone(), Some(stranger.sign("daypass-krl@v1", &newer)));
+    let for_keys = Answer::Good(newer.clone(), Some(ca.sign("daypass-ca@v1", &newer)));
+    let other_bytes = Answer::Good(newer.clone(), signature(b"other"));
+    let no_signature = Answer::Good(newer.clone(), Some("AAAA".to_owned()));
     let truncated = newer[..newer.len() - 1].to_vec();
-    let cut = Say::Cut(newer.clone(), signature(&newer).unwrap());
+    let cut = Answer::Cut(newer.clone(), signature(&newer).unwrap());
     for (case, krl, code, reason) in [
         ("empty", signed(&ca, Vec::new()), 1, "KRL_EMPTY"),
         (
@@ -59,7 +59,7 @@ async fn a_bad_list_is_refused_and_the_last_good_one_stays() {
         ),
         (
             "truncated on the way",
-            Say::Good(truncated, signature(&newer)),
+            Answer::Good(truncated, signature(&newer)),
             1,
             "SIGNATURE",
         ),
@@ -71,7 +71,7 @@ async fn a_bad_list_is_refused_and_the_last_good_one_stays() {
         ),
         (
             "garbage",
-            Say::Good(vec![7; 500], signature(&newer)),
+            Answer::Good(vec![7; 500], signature(&newer)),
             1,
             "SIGNATURE",
         ),
@@ -83,18 +83,18 @@ async fn a_bad_list_is_refused_and_the_last_good_one_stays() {
         ("a signature that is none", no_signature, 1, "SIGNATURE"),
         (
             "over 16 MiB",
-            Say::Endless(17 * 1024 * 1024),
+            Answer::Endless(17 * 1024 * 1024),
             1,
             "TOO_LARGE",
         ),
-        ("50 MB", Say::Announced(50_000_000), 1, "TOO_LARGE"),
-        ("a page of HTML", Say::Html, 1, "UNSIGNED"),
-        ("a redirect to the right one", Say::Redirect, 1, "STATUS"),
-        ("not found", Say::Status(404), 1, "STATUS"),
-        ("down", Say::Status(503), 6, "UNREACHABLE"),
+        ("50 MB", Answer::Announced(50_000_000), 1, "TOO_LARGE"),
+        ("a page of HTML", Answer::Html, 1, "UNSIGNED"),
+        ("a redirect to the right one", Answer::Redirect, 1, "STATUS"),
+        ("not found", Answer::Status(404), 1, "STATUS"),
+        ("down", Answer::Status(503), 6, "UNREACHABLE"),
         ("a connection that breaks", cut, 6, "UNREACHABLE"),
-        ("a server that hangs", Say::Hang, 6, "UNREACHABLE"),
-        ("a byte now and then", Say::Drip, 6, "UNREACHABLE"),
+        ("a server that hangs", Answer::Hang, 6, "UNREACHABLE"),
+        ("a byte now and then", Answer::Drip, 6, "UNREACHABLE"),
     ] {
         let before = host.everything();
         server.krl(krl);
@@ -140,9 +140,9 @@ fn reason_words(reason: &str) -> &'static str {
 async fn bad_keys_are_refused_and_the_last_good_ones_stay() {
     let (ca, server, host) = world().await;
     server.krl(krl_signed(&ca, 6, &[7, 8]));
-    let signed = |body: &[u8]| Say::Good(body.to_vec(), Some(ca.sign("daypass-ca@v1", body)));
+    let signed = |body: &[u8]| Answer::Good(body.to_vec(), Some(ca.sign("daypass-ca@v1", body)));
     let line = ca.line();
-    let cut = Say::Cut(
+    let cut = Answer::Cut(
         line.clone().into_bytes(),
         ca.sign("daypass-ca@v1", line.as_bytes()),
     );
@@ -150,19 +150,19 @@ async fn bad_keys_are_refused_and_the_last_good_ones_stay() {
         ("empty", signed(b""), 1, "CA_KEYS"),
         ("half a key", signed(&line.as_bytes()[..40]), 1, "CA_KEYS"),
         ("garbage", signed(&[0xff; 90]), 1, "CA_KEYS"),
-        ("a page of HTML", Say::Html, 1, "CA_KEYS"),
-        ("over 64 KiB", Say::Endless(65 * 1024), 1, "TOO_LARGE"),
-        ("50 MB", Say::Announced(50_000_000), 1, "TOO_LARGE"),
-        ("a redirect", Say::Redirect, 1, "STATUS"),
+        ("a page of HTML", Answer::Html, 1, "CA_KEYS"),
+        ("over 64 KiB", Answer::Endless(65 * 1024), 1, "TOO_LARGE"),
+        ("50 MB", Answer::Announced(50_000_000), 1, "TOO_LARGE"),
+        ("a redirect", Answer::Redirect, 1, "STATUS"),
         (
             "nothing new, though not asked so",
-            Say::Status(304),
+            Answer::Status(304),
             1,
             "STATUS",
         ),
         ("a connection that breaks", cut, 6, "UNREACHABLE"),
-        ("a server that hangs", Say::Hang, 6, "UNREACHABLE"),
-        ("a byte now and then", Say::Drip, 6, "UNREACHABLE"),
+        ("a server that hangs", Answer::Hang, 6, "UNREACHABLE"),
+        ("a byte now and then", Answer::Drip, 6, "UNREACHABLE"),
     ] {
         let before = host.everything();
         server.keys(keys);
@@ -190,7 +190,7 @@ async fn a_list_of_keys_that_was_good_once_does_not_come_back() {
         let lines: String = keys.iter().map(|ca| ca.line()).collect();
         let body = format!("# daypass CA keys, version {version}\n{lines}").into_bytes();
         let signature = ca.sign("daypass-ca@v1", &body);
-        Say::Good(body, Some(signature))
+        Answer::Good(body, Some(signature))
     };
     server.keys(list(4, &[&ca, &stolen]));
     let report = host.json(&["sync"]).await;
@@ -249,7 +249,7 @@ async fn a_server_that_is_gone_is_unreachable() {
 async fn new_ca_keys_come_only_from_a_key_that_is_trusted() {
     let (ca, server, host) = world().await;
     let next = Ca::new();
-    let unsigned = Say::Good((ca.line() + &next.line()).into_bytes(), None);
+    let unsigned = Answer::Good((ca.line() + &next.line()).into_bytes(), None);
     for (case, keys, reason) in [
         (
             "signed by itself",
@@ -259,7 +259,7 @@ async fn new_ca_keys_come_only_from_a_key_that_is_trusted() {
         ("unsigned", unsigned, "UNSIGNED"),
         (
             "no keys",
-            Say::Good(Vec::new(), Some(ca.sign("daypass-ca@v1", b""))),
+            Answer::Good(Vec::new(), Some(ca.sign("daypass-ca@v1", b""))),
             "CA_KEYS",
         ),
     ] {

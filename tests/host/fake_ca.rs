@@ -1,4 +1,4 @@
-//! A CA's HTTPS side on loopback that says what a test tells it to, the truth included.
+//! A CA's HTTPS side on loopback that answers what a test tells it to, the truth included.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use super::ca::Ca;
 
 /// What is served at one path.
 #[derive(Clone)]
-pub(crate) enum Say {
+pub(crate) enum Answer {
     /// 200 with this body and signature.
     Good(Vec<u8>, Option<String>),
     /// Another status.
@@ -41,25 +41,25 @@ pub(crate) enum Say {
 }
 
 /// The server.
-pub(crate) struct Liar {
+pub(crate) struct FakeCa {
     /// `https://localhost:PORT`
     pub(crate) url: String,
     /// The PEM roots for its TLS.
     pub(crate) roots: String,
-    says: Arc<Mutex<Says>>,
+    answers: Arc<Mutex<Answers>>,
     task: JoinHandle<()>,
 }
 
 #[derive(Clone)]
-struct Says {
-    keys: Say,
-    krl: Say,
+struct Answers {
+    keys: Answer,
+    krl: Answer,
 }
 
-impl Liar {
+impl FakeCa {
     /// Tells the truth about `ca` and an empty list of version 1.
     pub(crate) async fn start(ca: &Ca) -> Self {
-        let says = Arc::new(Mutex::new(Says {
+        let answers = Arc::new(Mutex::new(Answers {
             keys: keys_signed(&[ca], ca),
             krl: krl_signed(ca, 1, &[]),
         }));
@@ -70,46 +70,46 @@ impl Liar {
             "https://localhost:{}",
             listener.local_addr().unwrap().port()
         );
-        let task = tokio::spawn(serve(listener, acceptor, says.clone()));
+        let task = tokio::spawn(serve(listener, acceptor, answers.clone()));
         Self {
             url,
             roots: made.cert.pem(),
-            says,
+            answers,
             task,
         }
     }
 
-    pub(crate) fn keys(&self, say: Say) {
-        self.says.lock().keys = say;
+    pub(crate) fn keys(&self, answer: Answer) {
+        self.answers.lock().keys = answer;
     }
 
-    pub(crate) fn krl(&self, say: Say) {
-        self.says.lock().krl = say;
+    pub(crate) fn krl(&self, answer: Answer) {
+        self.answers.lock().krl = answer;
     }
 }
 
-impl Drop for Liar {
+impl Drop for FakeCa {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
 /// `/ca.pub` with these keys, signed by one.
-pub(crate) fn keys_signed(keys: &[&Ca], by: &Ca) -> Say {
+pub(crate) fn keys_signed(keys: &[&Ca], by: &Ca) -> Answer {
     let body: String = keys.iter().map(|ca| ca.line()).collect();
     let signature = by.sign("daypass-ca@v1", body.as_bytes());
-    Say::Good(body.into_bytes(), Some(signature))
+    Answer::Good(body.into_bytes(), Some(signature))
 }
 
 /// `/krl` of this version.
-pub(crate) fn krl_signed(ca: &Ca, version: u64, serials: &[u64]) -> Say {
+pub(crate) fn krl_signed(ca: &Ca, version: u64, serials: &[u64]) -> Answer {
     signed(ca, ca.krl(version, serials))
 }
 
 /// `/krl` with any bytes and a good signature.
-pub(crate) fn signed(ca: &Ca, body: Vec<u8>) -> Say {
+pub(crate) fn signed(ca: &Ca, body: Vec<u8>) -> Answer {
     let signature = ca.sign("daypass-krl@v1", &body);
-    Say::Good(body, Some(signature))
+    Answer::Good(body, Some(signature))
 }
 
 fn acceptor(certificate: &str, key: &str) -> TlsAcceptor {
@@ -123,17 +123,17 @@ fn acceptor(certificate: &str, key: &str) -> TlsAcceptor {
     ))
 }
 
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, says: Arc<Mutex<Says>>) {
+async fn serve(listener: TcpListener, acceptor: TlsAcceptor, answers: Arc<Mutex<Answers>>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let (acceptor, says) = (acceptor.clone(), says.clone());
+        let (acceptor, answers) = (acceptor.clone(), answers.clone());
         tokio::spawn(async move {
             let Ok(stream) = acceptor.accept(stream).await else {
                 return;
             };
             let service = hyper::service::service_fn(move |request| {
-                let says = says.lock().clone();
-                async move { Ok::<_, Infallible>(answer(&request, says).await) }
+                let answers = answers.lock().clone();
+                async move { Ok::<_, Infallible>(respond(&request, answers).await) }
             });
             let builder = Builder::new(TokioExecutor::new());
             let _ = builder
@@ -143,27 +143,27 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, says: Arc<Mutex<Say
     }
 }
 
-async fn answer<B>(request: &Request<B>, says: Says) -> Response<Body> {
-    let say = match request.uri().path() {
-        "/ca.pub" => says.keys,
-        "/krl" | "/elsewhere" => says.krl,
-        _ => Say::Status(404),
+async fn respond<B>(request: &Request<B>, answers: Answers) -> Response<Body> {
+    let answer = match request.uri().path() {
+        "/ca.pub" => answers.keys,
+        "/krl" | "/elsewhere" => answers.krl,
+        _ => Answer::Status(404),
     };
-    match say {
-        Say::Good(body, signature) => {
+    match answer {
+        Answer::Good(body, signature) => {
             let mut response = Response::new(Body::from(body));
             sign(response.headers_mut(), signature);
             response
         }
-        Say::Status(status) => status_of(StatusCode::from_u16(status).unwrap()),
-        Say::Redirect => {
+        Answer::Status(status) => status_of(StatusCode::from_u16(status).unwrap()),
+        Answer::Redirect => {
             let mut response = status_of(StatusCode::FOUND);
             let target = HeaderValue::from_static("/elsewhere");
             response.headers_mut().insert("location", target);
             response
         }
-        Say::Hang => std::future::pending().await,
-        Say::Cut(body, signature) => {
+        Answer::Hang => std::future::pending().await,
+        Answer::Cut(body, signature) => {
             let half = Bytes::from(body[..body.len() / 2].to_vec());
             let broken = [Ok(half), Err(std::io::Error::other("gone"))];
             let mut response = Response::new(Body::from_stream(tokio_stream::iter(broken)));
@@ -172,20 +172,20 @@ async fn answer<B>(request: &Request<B>, says: Says) -> Response<Body> {
             response.headers_mut().insert("content-length", length);
             response
         }
-        Say::Endless(length) => {
+        Answer::Endless(length) => {
             let chunk = Bytes::from(vec![0; 64 * 1024]);
             let chunks =
                 (0..length.div_ceil(chunk.len())).map(move |_| Ok::<_, Infallible>(chunk.clone()));
             Response::new(Body::from_stream(tokio_stream::iter(chunks)))
         }
-        Say::Announced(length) => Response::new(Body::from(vec![0; length])),
-        Say::Drip => {
+        Answer::Announced(length) => Response::new(Body::from(vec![0; length])),
+        Answer::Drip => {
             let drops = tokio_stream::iter(std::iter::repeat(()));
             let drops = drops.throttle(Duration::from_millis(100));
             let drops = drops.map(|()| Ok::<_, Infallible>(Bytes::from_static(b"S")));
             Response::new(Body::from_stream(drops))
         }
-        Say::Html => {
+        Answer::Html => {
             let page = "<!DOCTYPE html><html><body>Please sign in to the Wi-Fi</body></html>";
             let mut response = Response::new(Body::from(page));
             let kind = HeaderValue::from_static("text/html");
