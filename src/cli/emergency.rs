@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     client::{
-        cache::Place,
+        cache::PassFiles,
         choose::PassRequest,
         emergency::{SignatureRequest, Signer},
         now,
@@ -146,7 +146,7 @@ impl Args {
             }
             Action::Sign(it) => sign(global, it).await,
             Action::Redeem(it) => {
-                let target = it.out.as_deref().map(Place::named).transpose()?;
+                let target = it.out.as_deref().map(PassFiles::named).transpose()?;
                 let signature_request = SignatureRequest::read(&it.file)?;
                 signature_request.verify()?;
                 let (place, pass) = client.redeem(&signature_request, target.as_ref()).await?;

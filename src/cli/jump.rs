@@ -7,7 +7,7 @@ use super::{
     failure::Code,
     ssh::{CONFIG, SERVED},
 };
-use crate::client::jump::place;
+use crate::client::jump;
 
 /// Forward through the bastion of a pass; for `ProxyCommand` in ssh_config (see `daypass
 /// ssh-config`).
@@ -37,7 +37,7 @@ impl Args {
     /// # Errors
     /// Returns code 2 if there is no jump pass. Else the exit code is ssh's own.
     pub(super) async fn run(self, _global: &Global) -> Result<(), Failure> {
-        let (jump, via) = place(&self.pass)?;
+        let (jump, via) = jump::open(&self.pass)?;
         let config = self.config.filter(|path| !path.as_os_str().is_empty());
         let target = format!("[{}]:{}", self.host, self.port);
         let words = via.arguments(&jump, config.as_deref(), &target)?;

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::{Failure, login_name::login_of, output::clean, waiting::quoted};
 use crate::client::{
-    cache::Place,
-    jump::{Jump, JumpHostAddress},
-    pass::Pass,
-    ssh::quote,
+    cache::PassFiles,
+    jump_host::JumpHostAddress,
+    pass::{JumpPass, Pass},
+    words::quote,
 };
 
 /// Stands for the host in the printed ssh command.
@@ -34,11 +34,11 @@ pub(super) struct Jumped {
 
 impl Jumped {
     /// The jump pass of `pass`, if it has one.
-    pub(super) fn of(pass: &Pass, place: Option<&Place>) -> Result<Option<Self>, Failure> {
+    pub(super) fn of(pass: &Pass, place: Option<&PassFiles>) -> Result<Option<Self>, Failure> {
         let Some(jump) = &pass.jump else {
             return Ok(None);
         };
-        let (via, certificate) = (&jump.via, &jump.certificate);
+        let (via, certificate) = (&jump.host, &jump.certificate);
         let login = login_of(&pass.certificate)?.unwrap_or_default();
         let login = login.as_str();
         Ok(Some(Self {
@@ -75,13 +75,13 @@ impl Jumped {
     }
 }
 
-fn encoded(jump: &Jump) -> Result<String, Failure> {
+fn encoded(jump: &JumpPass) -> Result<String, Failure> {
     let certificate = jump.certificate.to_openssh();
     certificate.map_err(|error| Failure::from_error(&error))
 }
 
 /// The ssh command for passes in files. `ssh -J` cannot name the jump pass.
-fn command(via: &JumpHostAddress, place: &Place, login: &str) -> Result<String, Failure> {
+fn command(via: &JumpHostAddress, place: &PassFiles, login: &str) -> Result<String, Failure> {
     let words = via.arguments(&place.jump(), None, "[%h]:%p")?;
     let words = words.iter().map(|word| quoted(&word.to_string_lossy()));
     let proxy = format!("ssh {}", words.collect::<Vec<_>>().join(" "));

@@ -15,7 +15,7 @@ use super::{
     waiting::{redeem, waiting},
 };
 use crate::client::{
-    Client, Error, cache::Place, choose::PassRequest, emergency::Signer, now, pass::Pass,
+    Client, Error, cache::PassFiles, choose::PassRequest, emergency::Signer, now, pass::Pass,
 };
 
 /// Get a pass for scripts, without running ssh.
@@ -89,7 +89,7 @@ impl Args {
                     "--out writes one pass: name one --role",
                 ));
             }
-            (Some(path), _) => Some(Place::named(path)?),
+            (Some(path), _) => Some(PassFiles::named(path)?),
             (None, _) => None,
         };
         if self.details.request.is_some() && wishes.len() > 1 {
@@ -137,7 +137,7 @@ impl Args {
         client: &Client,
         wishes: &[PassRequest],
         signer: &Signer,
-        target: Option<&Place>,
+        target: Option<&PassFiles>,
     ) -> Result<(), Failure> {
         if self.agent {
             let message = "--agent and --emergency-key do not go together: use --out";
@@ -158,8 +158,8 @@ impl Args {
         &self,
         client: &Client,
         pass_request: &PassRequest,
-        target: Option<&Place>,
-    ) -> Result<(Option<Place>, Pass), Error> {
+        target: Option<&PassFiles>,
+    ) -> Result<(Option<PassFiles>, Pass), Error> {
         match target {
             Some(place) => Ok((
                 Some(place.clone()),
@@ -196,7 +196,7 @@ impl Args {
 /// Prints passes and their files. In JSON, one pass is one object, and several are a list.
 pub(super) fn print<'a>(
     global: &Global,
-    passes: impl Iterator<Item = (Option<&'a Place>, &'a Pass)>,
+    passes: impl Iterator<Item = (Option<&'a PassFiles>, &'a Pass)>,
 ) -> Result<(), Failure> {
     let printed = passes.map(|(place, pass)| Printed::of(pass, place));
     let printed = printed.collect::<Result<Vec<_>, _>>()?;
@@ -209,7 +209,7 @@ pub(super) fn print<'a>(
 }
 
 impl Printed {
-    fn of(pass: &Pass, place: Option<&Place>) -> Result<Self, Failure> {
+    fn of(pass: &Pass, place: Option<&PassFiles>) -> Result<Self, Failure> {
         let certificate = &pass.certificate;
         let source = certificate.critical_options().get("source-address");
         Ok(Self {

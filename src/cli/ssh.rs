@@ -12,7 +12,9 @@ use super::{
 };
 use crate::client::{
     choose::PassRequest,
-    ssh::{Destination, arguments, login_name},
+    jump,
+    logins::login_name,
+    ssh::{Destination, arguments},
 };
 
 /// Tells the `daypass ensure` of this ssh that the host has its pass already.
@@ -92,8 +94,8 @@ impl Args {
         )?;
         let config = self.config.filter(|path| !path.as_os_str().is_empty());
         let mut options = self.options;
-        if place.via().is_some() {
-            let (name, command) = place.proxy_command(&std::env::current_exe()?)?;
+        if place.jump_host().is_some() {
+            let (name, command) = jump::proxy_command(&place, &std::env::current_exe()?)?;
             options.push(format!("{name}={command}"));
         }
         let words = arguments(

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::client::{
     Client,
-    cache::{self, Place},
+    cache::{self, PassFiles},
     now,
     requests::RequestView,
     session::{Login, Session},
@@ -170,7 +170,7 @@ impl Waiting {
 }
 
 /// A pass on disk. Its key id is `LABEL/ROLE`, and a role has no slash.
-fn pass(place: &Place, certificate: &Certificate) -> PassRow {
+fn pass(place: &PassFiles, certificate: &Certificate) -> PassRow {
     let key_id = certificate.key_id();
     PassRow {
         serial: certificate.serial(),

@@ -1,11 +1,8 @@
-//! Locking and revoking, for those whom the server's policy lets. Each call that changes something is signed by the session's
-//! key.
+//! Administration: locks, revocations, webhooks. The server's policy says who may.
+//!
+//! Each call that changes something is signed by the session's key, over what the administrator was shown.
 
-use super::{
-    Error, Signed,
-    connect::authorized,
-    key::{self, Key},
-};
+use super::{Error, Signed, connect::authorized, key::Key, key_text::public_text};
 use crate::{
     ledger::{
         event::{LockTarget, RevokeTarget},
@@ -19,17 +16,17 @@ use crate::{
     ssh::sshsig::Namespace,
 };
 
-/// How often an order is given again if another one about the same target came first.
+/// How often an order is repeated if another one came first.
 const RETRIES: usize = 3;
 
-/// Public key, binding secret and signature.
+/// The public key, binding secret and signature of an order.
 type Proof = (String, Vec<u8>, String);
 
 impl Signed {
-    /// What an order about the target would meet. It changes nothing.
+    /// Shows what an order about the target would affect. It changes nothing.
     ///
     /// # Errors
-    /// [`Error::Denied`] if the policy does not let this identity.
+    /// Returns [`Error::Denied`] if the policy does not allow this identity to.
     pub async fn preview(&self, target: &Target) -> Result<Preview, Error> {
         use preview_request::Target as Wire;
         let target = match target.clone() {
@@ -44,10 +41,11 @@ impl Signed {
         Ok(self.server.admin().preview(request).await?.into_inner())
     }
 
-    /// Gives no new pass to the target, and revokes those it has. `seen` is what the user was shown.
+    /// Locks the target: it gets no new pass, and the passes it has are revoked. `seen` is the preview that the user was
+    /// shown.
     ///
     /// # Errors
-    /// [`Error::Denied`] if the policy does not let this identity.
+    /// Returns [`Error::Denied`] if the policy does not allow this identity to.
     pub async fn lock(
         &self,
         target: &LockTarget,
@@ -75,11 +73,10 @@ impl Signed {
         .await
     }
 
-    /// Gives the target passes again; answers with the event's index. `seen` is what the user was
-    /// shown.
+    /// Unlocks the target; returns the event's index. `seen` is the preview that the user was shown.
     ///
     /// # Errors
-    /// [`Error::Denied`] if the policy does not let this identity.
+    /// Returns [`Error::Denied`] if the policy does not allow this identity to.
     pub async fn unlock(
         &self,
         target: &LockTarget,
@@ -111,7 +108,7 @@ impl Signed {
     /// The locks in force.
     ///
     /// # Errors
-    /// [`Error::Denied`] where the policy does not let this identity.
+    /// Returns [`Error::Denied`] if the policy does not allow this identity to.
     pub async fn locks(&self) -> Result<Vec<v1::Lock>, Error> {
         let request = authorized(&self.login.token, v1::ListLocksRequest {})?;
         Ok(self
@@ -123,20 +120,20 @@ impl Signed {
             .locks)
     }
 
-    /// What became of webhooks.
+    /// The deliveries of webhooks.
     ///
     /// # Errors
-    /// [`Error::Denied`] where the policy does not let this identity.
+    /// Returns [`Error::Denied`] if the policy does not allow this identity to.
     pub async fn webhooks(&self) -> Result<Vec<v1::Webhook>, Error> {
         let request = authorized(&self.login.token, v1::ListWebhooksRequest {})?;
         let answer = self.server.admin().list_webhooks(request).await?;
         Ok(answer.into_inner().webhooks)
     }
 
-    /// Lets dead letters be tried again; how many those are.
+    /// Queues failed deliveries again; returns how many.
     ///
     /// # Errors
-    /// [`Error::Denied`] where the policy does not let this identity.
+    /// Returns [`Error::Denied`] if the policy does not allow this identity to.
     pub async fn retry_webhooks(
         &self,
         name: &str,
@@ -151,10 +148,10 @@ impl Signed {
         Ok(answer.into_inner().count)
     }
 
-    /// Makes hosts refuse passes that are out. `seen` is what the user was shown.
+    /// Revokes passes: hosts refuse them. `seen` is the preview that the user was shown.
     ///
     /// # Errors
-    /// [`Error::Denied`] if the policy does not let this identity.
+    /// Returns [`Error::Denied`] if the policy does not allow this identity to.
     pub async fn revoke(
         &self,
         target: &RevokeTarget,
@@ -189,8 +186,8 @@ impl Signed {
         .await
     }
 
-    /// Gives an order again if another administrator's came first, as long as that changed nothing
-    /// that the user was shown.
+    /// Gives an order, and repeats it if another administrator's order came first and changed nothing that the user was
+    /// shown. `attempt` gets the index of the last order about the target.
     async fn repeat<T>(
         &self,
         target: &Target,
@@ -206,9 +203,10 @@ impl Signed {
                     if !is_same(seen, &now) {
                         return Err(Error::Other {
                             reason: Some(reason::ORDER_STALE.to_owned()),
-                            message: "another order about the same came first and changed what it \
-                                      means: nothing was done; run the command again"
-                                .to_owned(),
+                            message:
+                                "another order about the same target came first and changed what \
+                                      this one would do: nothing was done; run the command again"
+                                    .to_owned(),
                         });
                     }
                     after = now.after;
@@ -219,7 +217,7 @@ impl Signed {
         attempt(after).await
     }
 
-    /// The proof that the session's key gives this order.
+    /// Signs the order with the session's key.
     async fn prove_order(
         &self,
         verb: Verb,
@@ -239,7 +237,7 @@ impl Signed {
             after,
         }
         .message();
-        let public = key::public_line(&key.public())?.trim_end().to_owned();
+        let public = public_text(&key.public())?;
         let signature = key.sign_for(Namespace::Admin, &message).await?;
         Ok((public, self.login.secret()?, signature))
     }

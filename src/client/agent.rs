@@ -1,4 +1,4 @@
-//! The user's ssh-agent: sign with its keys, put passes in for as long as they live, and take ours out again.
+//! The user's ssh-agent: sign with its keys, add passes until they expire, and remove what Daypass added.
 
 use std::{future::Future, time::Duration};
 
@@ -20,16 +20,16 @@ use ssh_key::{
 };
 use tokio::net::UnixStream;
 
-use super::{Error, state::State};
+use super::{Error, key_text::public_text, state::State, writable};
 
-/// How long the agent may take where nobody is asked anything.
+/// Time for an answer that needs no user.
 const PROMPT: Duration = Duration::from_secs(10);
-/// How long a touch of a hardware key, or a confirmation, may take.
+/// Time for the touch of a hardware key, or a confirmation.
 const TOUCH: Duration = Duration::from_secs(90);
-/// What we put into the agent, so that `logout` takes it out again.
+/// The list of what Daypass added to the agent, so that `logout` removes it.
 const FILE: &str = "agent.json";
 
-/// Public halves (or certificates) in OpenSSH form.
+/// The content of `agent.json`: public keys and certificates in OpenSSH form.
 #[derive(Default, Serialize, Deserialize)]
 struct Ours {
     keys: Vec<String>,
@@ -39,7 +39,7 @@ struct Ours {
 /// Whether the agent can sign with `key`.
 ///
 /// # Errors
-/// Where there is no agent.
+/// Returns the error if there is no agent, or it does not answer.
 pub async fn holds(key: &PublicKey) -> Result<bool, Error> {
     let mut agent = connect().await?;
     let identities = within(PROMPT, "list its keys", agent.request_identities()).await?;
@@ -48,10 +48,10 @@ pub async fn holds(key: &PublicKey) -> Result<bool, Error> {
     }))
 }
 
-/// A signature by the agent over `data`.
+/// Signs `data` with a key in the agent.
 ///
 /// # Errors
-/// Where there is no agent, it lacks the key, or nobody touched or confirmed in time.
+/// Returns the error if there is no agent, it lacks the key, or the user does not touch or confirm in time.
 pub async fn sign(key: &PublicKey, data: Vec<u8>) -> Result<Signature, Error> {
     let mut agent = connect().await?;
     let flags = if key.algorithm().is_rsa() {
@@ -72,17 +72,17 @@ pub async fn sign(key: &PublicKey, data: Vec<u8>) -> Result<Signature, Error> {
     .await
 }
 
-/// Adds a key for `lifetime`; the agent drops it then by itself.
+/// Adds a key that the agent drops after `lifetime`.
 ///
 /// # Errors
-/// Where the agent does not take it.
+/// Returns the error if the agent does not take it.
 pub async fn add_key(state: &State, key: &PrivateKey, lifetime: Duration) -> Result<(), Error> {
     let credential = PrivateCredential::Key {
         privkey: key.key_data().clone(),
         comment: "daypass".to_owned(),
     };
     add(credential, lifetime).await?;
-    let line = super::key::public_line(key.public_key())?;
+    let line = public_text(key.public_key())?;
     remember(state, |ours| {
         if !ours.keys.contains(&line) {
             ours.keys.push(line);
@@ -90,10 +90,10 @@ pub async fn add_key(state: &State, key: &PrivateKey, lifetime: Duration) -> Res
     })
 }
 
-/// Adds a pass with its key for `lifetime`.
+/// Adds a pass and its key, which the agent drops after `lifetime`.
 ///
 /// # Errors
-/// Where the agent does not take it, or the key is of a kind that cannot be handed over.
+/// Returns the error if the agent does not take it, or the key's type cannot be added.
 pub async fn add_pass(
     state: &State,
     key: &PrivateKey,
@@ -113,14 +113,14 @@ pub async fn add_pass(
     remember(state, |ours| ours.certificates.push(line))
 }
 
-/// Finds out whether the agent would take a pass with this key, by a certificate that no server accepts and that is taken
-/// out again at once. Comes before the server is asked for the pass, which would be lost.
+/// Checks that the agent takes a pass with this key: adds a certificate that no server accepts, and removes it at once.
+/// Call it before the server is asked: a pass that the agent does not take is lost.
 ///
 /// # Errors
 /// As [`add_pass`].
 pub async fn rehearse(state: &State, key: &PrivateKey) -> Result<(), Error> {
     private_half(key)?;
-    super::writable::check(&[state.path(FILE)])?;
+    writable::check(&[state.path(FILE)])?;
     let failed =
         |error: ssh_key::Error| Error::other(format!("failed to make a certificate: {error}"));
     let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).map_err(failed)?;
@@ -138,13 +138,13 @@ pub async fn rehearse(state: &State, key: &PrivateKey) -> Result<(), Error> {
     let credential = PublicCredential::Cert(Box::new(certificate));
     let removed = RemoveIdentity { credential };
     let mut agent = connect().await?;
-    within(PROMPT, "give a key back", agent.remove_identity(removed)).await
+    within(PROMPT, "remove a key", agent.remove_identity(removed)).await
 }
 
-/// Takes out whatever we put in. What the agent dropped by itself is fine, and so is an agent that is gone.
+/// Removes what Daypass added. It is no error if the agent has dropped it already, or if there is no agent.
 ///
 /// # Errors
-/// Where our list cannot be read or removed.
+/// Returns [`Error::File`] if the list of it cannot be read or removed.
 pub async fn remove_ours(state: &State) -> Result<(), Error> {
     let ours = read(state)?;
     if let Ok(mut agent) = connect().await {
@@ -174,7 +174,7 @@ async fn connect() -> Result<Client<UnixStream>, Error> {
     let path = std::env::var_os("SSH_AUTH_SOCK")
         .filter(|path| !path.is_empty())
         .ok_or_else(|| {
-            Error::Usage("there is no ssh-agent (SSH_AUTH_SOCK is not set)".to_owned())
+            Error::Usage("there is no ssh-agent (SSH_AUTH_SOCK is not set); start one with: eval \"$(ssh-agent)\"".to_owned())
         })?;
     let stream = UnixStream::connect(&path)
         .await
@@ -197,7 +197,7 @@ async fn add(credential: PrivateCredential, lifetime: Duration) -> Result<(), Er
     .await
 }
 
-/// The agent protocol's form of a private key beside a certificate (draft-miller-ssh-agent, 3.2).
+/// The private key as the agent protocol encodes it beside a certificate (draft-miller-ssh-agent section 3.2).
 fn private_half(key: &PrivateKey) -> Result<PrivateKeyData, Error> {
     use ssh_agent_lib::proto::EcdsaPrivateKey;
     let ecdsa = match key.key_data() {
@@ -213,7 +213,7 @@ fn private_half(key: &PrivateKey) -> Result<PrivateKeyData, Error> {
         }
         _ => {
             return Err(Error::Usage(
-                "a key of this kind cannot be handed to the agent: use --out".to_owned(),
+                "a key of this type cannot be added to the ssh-agent: use --out".to_owned(),
             ));
         }
     };

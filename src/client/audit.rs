@@ -1,4 +1,4 @@
-//! Reading the ledger, and believing only what its signed checkpoint proves.
+//! Reading the ledger: every entry is proven to be under the ledger's signed checkpoint.
 
 use serde_json::Value;
 
@@ -12,31 +12,31 @@ use crate::{
     proto::v1,
 };
 
-/// One leaf.
+/// One entry of the ledger.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its index; a pass's serial.
+    /// Its index, which is the serial if it issued a pass.
     pub index: u64,
-    /// The event as it is stored: JSON on one line.
+    /// The event's bytes as they are stored: JSON on one line.
     pub leaf: Vec<u8>,
 }
 
 impl Entry {
-    /// The event, for printing.
+    /// The event as JSON, for printing.
     ///
     /// # Errors
-    /// Where it is no JSON.
+    /// Returns [`Error::Untrusted`] if it is not JSON.
     pub fn event(&self) -> Result<Value, Error> {
         serde_json::from_slice(&self.leaf)
-            .map_err(|_| Error::Untrusted(format!("entry {} is no event", self.index)))
+            .map_err(|_| Error::Untrusted(format!("entry {} is not an event", self.index)))
     }
 }
 
 impl Signed {
-    /// Up to `limit` entries, newest first, or from `from` on.
+    /// Up to `limit` entries: from index `from` on, or without it the newest first.
     ///
     /// # Errors
-    /// [`Error::Denied`] where the policy does not let this identity read the ledger.
+    /// Returns [`Error::Denied`] if the policy does not allow this identity to read the ledger.
     pub async fn entries(&self, from: Option<u64>, limit: u32) -> Result<Vec<Entry>, Error> {
         let request = v1::ListRequest {
             from: from.unwrap_or(u64::MAX),
@@ -52,10 +52,10 @@ impl Signed {
         Ok(entries.collect())
     }
 
-    /// The export, as the server streams it.
+    /// The whole ledger as the server streams it, unverified.
     ///
     /// # Errors
-    /// [`Error::Denied`] where the policy does not let this identity read the ledger.
+    /// Returns [`Error::Denied`] if the policy does not allow this identity to read the ledger.
     pub async fn export(&self) -> Result<Vec<u8>, Error> {
         let request = authorized(&self.login.token, v1::ExportRequest {})?;
         let mut stream = self.server.ledger().export(request).await?.into_inner();
@@ -78,10 +78,10 @@ impl Signed {
 }
 
 impl Client {
-    /// One entry that is proven to be in the ledger under a verified checkpoint.
+    /// Fetches one entry, and proves that it is in the ledger under the returned checkpoint.
     ///
     /// # Errors
-    /// [`Error::Untrusted`] where the proof does not hold.
+    /// Returns [`Error::Untrusted`] if the proof fails.
     pub async fn entry(&self, serial: u64) -> Result<(Entry, Checkpoint), Error> {
         let signed = self.signed_in().await?;
         let entry = signed.entries(Some(serial), 1).await?.into_iter().next();
@@ -105,32 +105,32 @@ impl Client {
         )))
     }
 
-    /// Downloads the whole ledger and verifies it, against the remembered checkpoint too.
+    /// Downloads the whole ledger, verifies it, and compares it with the remembered checkpoint.
     ///
     /// # Errors
-    /// [`Error::Fork`] where it does not contain what was seen before.
+    /// Returns [`Error::Fork`] if it lacks entries that were seen before.
     pub async fn verified_export(&self) -> Result<(Vec<u8>, VerifyReport), Error> {
         let signed = self.signed_in().await?;
         let export = signed.export().await?;
         let verifier = signed.server_info.verifier()?;
         let report = verify(&export, &verifier)?;
-        self.against_remembered(&export, &report, &verifier)?;
+        self.compare_with_remembered(&export, &report, &verifier)?;
         Ok((export, report))
     }
 
-    /// Verifies an export offline: with the verifier key `key`, or the one the server named last. Where the checkpoint
-    /// that was seen last is of the same ledger, the export must agree with it as far as both reach.
+    /// Verifies an export offline, with the verifier key `key`, or without it the one that the server named last. If the
+    /// remembered checkpoint is of the same ledger, the export must agree with it.
     ///
     /// # Errors
-    /// Where the export is wrong, or no key is known.
+    /// Returns the error if the export does not verify, and [`Error::Usage`] if no key is known.
     pub fn verify_offline(&self, export: &[u8], key: Option<&str>) -> Result<VerifyReport, Error> {
         let verifier = match key {
             Some(key) => Verifier::parse(key)
-                .map_err(|error| Error::Usage(format!("--key is no verifier key: {error}")))?,
+                .map_err(|error| Error::Usage(format!("invalid verifier key in --key: {error}")))?,
             None => self.known_verifier()?,
         };
         let report = verify(export, &verifier)?;
-        self.against_remembered(export, &report, &verifier)?;
+        self.compare_with_remembered(export, &report, &verifier)?;
         Ok(report)
     }
 
@@ -146,8 +146,8 @@ impl Client {
         server_info.ok_or_else(unknown)?.verifier()
     }
 
-    /// Both are signed by the same key, so where they contradict each other the ledger was forked.
-    fn against_remembered(
+    /// Compares an export with the remembered checkpoint. Both are signed by the same key, so a contradiction is a fork.
+    fn compare_with_remembered(
         &self,
         export: &[u8],
         report: &VerifyReport,
@@ -156,13 +156,13 @@ impl Client {
         let Ok(address) = self.address() else {
             return Ok(());
         };
-        // Another server's checkpoint says nothing about this ledger.
+        // A checkpoint that this key did not sign is of another ledger.
         let Ok(Some(seen)) = witness::last(&self.state, &address, verifier) else {
             return Ok(());
         };
         if seen.size > report.checkpoint.size {
             self.say(&format!(
-                "note: this ends at {} entries; {} have been seen at the server",
+                "note: this export has {} entries; the server had {} before",
                 report.checkpoint.size, seen.size
             ));
             return Ok(());
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_has_the_root_it_had() {
+    fn a_prefix_keeps_its_root() {
         let mut frontier = Frontier::default();
         frontier.push(tree::leaf_hash(b"a"));
         frontier.push(tree::leaf_hash(b"b"));

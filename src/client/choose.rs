@@ -1,30 +1,30 @@
-//! Which role a command means, where its user named none. Pure.
+//! The role for a command whose user named none. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Error;
 use crate::{proto::v1, reason};
 
-/// What the user said.
+/// The user's words about the pass they want.
 #[derive(Clone, Debug, Default)]
 pub struct PassRequest {
-    /// The role, where it was named.
+    /// The role, if named.
     pub role: Option<String>,
-    /// The host, as spelt.
+    /// The host, as the user spelled it.
     pub host: Option<String>,
-    /// The login name, where it was named.
+    /// The login name, if named.
     pub user: Option<String>,
     /// Values for the role's parameters.
     pub params: BTreeMap<String, String>,
-    /// Why.
+    /// The reason.
     pub reason: Option<String>,
-    /// Seconds; none: the role's own.
+    /// The lifetime in seconds; none: the role's own.
     pub ttl_seconds: Option<u64>,
     /// CIDRs to narrow to.
     pub source_addresses: Vec<String>,
-    /// The approved request that it redeems.
+    /// The approved request to redeem.
     pub request: Option<u64>,
-    /// Without waiting, by the role's `emergency`.
+    /// Asks for an emergency pass, without waiting for approval.
     pub emergency: bool,
 }
 
@@ -44,7 +44,7 @@ impl PassRequest {
         }
     }
 
-    /// Whether only the host (and perhaps the login name) was said, so that a host's own pass serves.
+    /// Whether nothing but the host and the login name was given, so that the host's own pass fits.
     pub fn is_plain(&self) -> bool {
         self.role.is_none()
             && self.params.is_empty()
@@ -55,11 +55,13 @@ impl PassRequest {
     }
 }
 
-/// Picks from the roles that are open to the caller: those that demand exactly what was given and let the user in;
-/// of these the first interactive one, else the first.
+/// Chooses from the roles that the caller may use.
+///
+/// A role fits if it demands exactly the given parameters, its reason is given, and it opens the login name. Of the fitting
+/// roles the first interactive one is chosen, else the first.
 ///
 /// # Errors
-/// [`Error::Denied`] where no role is open; [`Error::Usage`] where each demands something else, saying what.
+/// Returns [`Error::Denied`] if there is no role, and [`Error::Usage`] if none fits, with the command for each.
 pub fn choose<'a>(
     roles: &'a [v1::Role],
     pass_request: &PassRequest,
@@ -80,7 +82,7 @@ pub fn choose<'a>(
     if roles.is_empty() {
         return Err(Error::Denied {
             reason: reason::NOT_ALLOWED.to_owned(),
-            message: format!("no role{place} is open to you"),
+            message: format!("no role{place} is open to you; list your roles with: daypass roles"),
         });
     }
     let commands: Vec<String> = roles
@@ -88,12 +90,12 @@ pub fn choose<'a>(
         .map(|role| format!("  {}", command(role, pass_request.host.as_deref())))
         .collect();
     Err(Error::Usage(format!(
-        "no role{place} fits what you said; say one of these:\n{}",
+        "no role{place} fits this command; use one of these:\n{}",
         commands.join("\n")
     )))
 }
 
-/// The command a user types for a role.
+/// The command for a pass of a role.
 pub fn command(role: &v1::Role, host: Option<&str>) -> String {
     let mut words = match (host, is_interactive(role) || !role.logins.is_empty()) {
         (Some(host), _) => format!("daypass ssh {host}"),
@@ -114,7 +116,7 @@ pub fn command(role: &v1::Role, host: Option<&str>) -> String {
     words
 }
 
-/// What a parameter takes, short.
+/// A parameter's values, as a usage text shows them.
 fn values(parameter: &v1::role::Parameter) -> String {
     if parameter.one_of.is_empty() {
         "...".to_owned()
@@ -123,7 +125,7 @@ fn values(parameter: &v1::role::Parameter) -> String {
     }
 }
 
-/// A terminal and no forced command: what people expect of ssh.
+/// Whether the role gives a shell: a terminal, and no force-command.
 fn is_interactive(role: &v1::Role) -> bool {
     role.pty && role.command.is_empty()
 }
@@ -135,16 +137,6 @@ fn fits(role: &v1::Role, pass_request: &PassRequest) -> bool {
     demanded == given
         && (role.reason_pattern.is_empty() || pass_request.reason.is_some())
         && user.is_none_or(|user| role.logins.is_empty() || role.logins.contains(user))
-}
-
-/// The login names a pass is for: its principals without host groups.
-pub fn logins(principals: &[String]) -> Vec<&str> {
-    let mut logins: Vec<&str> = principals
-        .iter()
-        .map(|principal| principal.split('@').next().unwrap_or(principal))
-        .collect();
-    logins.dedup();
-    logins
 }
 
 #[cfg(test)]
@@ -240,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn no_role_at_all_is_a_denial_and_no_fitting_one_says_what_to_type() {
+    fn no_role_is_a_denial_and_no_fitting_role_says_what_to_type() {
         let pass_request = PassRequest {
             host: Some("web-1".into()),
             ..PassRequest::default()
@@ -253,11 +245,5 @@ mod tests {
                 .to_string()
                 .contains("daypass ssh web-1 --role logs --param unit=...")
         );
-    }
-
-    #[test]
-    fn logins_are_principals_without_their_groups() {
-        let principals = ["root@web", "root@db", "deploy"].map(String::from);
-        assert_eq!(logins(&principals), ["root", "deploy"]);
     }
 }

@@ -1,4 +1,4 @@
-//! The way to the server: an address, TLS by rustls, deadlines.
+//! The connection to the server: its address, TLS by rustls, deadlines.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -20,14 +20,17 @@ use tower::service_fn;
 use url::{Host, Url};
 
 use super::Error;
-use crate::proto::v1::{
-    admin_client::AdminClient, ledger_client::LedgerClient, passes_client::PassesClient,
-    requests_client::RequestsClient, trust_client::TrustClient,
+use crate::{
+    identity::web_url,
+    proto::v1::{
+        admin_client::AdminClient, ledger_client::LedgerClient, passes_client::PassesClient,
+        requests_client::RequestsClient, trust_client::TrustClient,
+    },
 };
 
-/// From dialling to a finished TLS handshake.
+/// From connecting to a finished TLS handshake.
 const DIAL: Duration = Duration::from_secs(10);
-/// One call.
+/// For one call.
 const CALL: Duration = Duration::from_secs(30);
 
 /// A server's address: `https://HOST[:PORT]`, or `http://` on loopback.
@@ -35,39 +38,38 @@ const CALL: Duration = Duration::from_secs(30);
 pub struct Address(Url);
 
 impl Address {
-    /// Reads an address; a bare `HOST[:PORT]` means `https://`.
+    /// Parses an address; a bare `HOST[:PORT]` means `https://`.
     ///
     /// # Errors
-    /// Where it is no such address.
+    /// Returns [`Error::Usage`] if it has a path or a user, or is plain http to another machine.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let wrong =
-            |why: &str| Error::Usage(format!("the server's address {text:?} is wrong: {why}"));
+        let invalid = |why: &str| Error::Usage(format!("invalid server address {text:?}: {why}"));
         let full = if text.contains("://") {
             text.to_owned()
         } else {
             format!("https://{text}")
         };
-        let url = Url::parse(&full).map_err(|error| wrong(&error.to_string()))?;
+        let url = Url::parse(&full).map_err(|error| invalid(&error.to_string()))?;
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-            return Err(wrong("it has a path"));
+            return Err(invalid("it has a path"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("it has a user"));
+            return Err(invalid("it has a user"));
         }
-        match (url.scheme(), url.host()) {
-            ("https", Some(_)) => Ok(Self(url)),
-            ("http", Some(host)) if is_loopback(&host) => Ok(Self(url)),
-            ("http", _) => Err(wrong("plain http is for loopback only; use https")),
-            _ => Err(wrong("it should read https://HOST:PORT")),
+        match url.scheme() {
+            "https" if url.has_host() => Ok(Self(url)),
+            "http" if web_url::is_loopback(&url) => Ok(Self(url)),
+            "http" => Err(invalid("plain http is for loopback only; use https")),
+            _ => Err(invalid("use https://HOST:PORT")),
         }
     }
 
-    /// As the session keeps it.
+    /// The URL, as the session keeps it.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// The host that is dialled; an IPv6 address without brackets.
+    /// The host to connect to; an IPv6 address without brackets.
     pub fn host(&self) -> String {
         match self.0.host() {
             Some(Host::Ipv6(address)) => address.to_string(),
@@ -80,18 +82,9 @@ impl Address {
         self.0.port_or_known_default().unwrap_or(443)
     }
 
-    /// A folder name for what is remembered of this server.
+    /// The name of the folder with what is remembered of this server.
     pub(super) fn folder(&self) -> String {
         format!("{}_{}", self.host().replace(':', "-"), self.port())
-    }
-}
-
-/// Whether a URL's host is this machine by definition: `localhost`, 127.0.0.0/8, ::1.
-pub(super) fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
     }
 }
 
@@ -99,15 +92,16 @@ pub(super) fn is_loopback(host: &Host<&str>) -> bool {
 #[derive(Clone, Debug)]
 pub struct Server {
     channel: Channel,
-    /// Where it goes.
+    /// The address it was made to.
     pub address: Address,
 }
 
 impl Server {
-    /// Dials, with the roots in the PEM file `ca_file`, or the operating system's.
+    /// Connects. Trusts the roots in the PEM file `ca_file`; without one, the operating system's.
     ///
     /// # Errors
-    /// [`Error::Unreachable`], saying whether it was the network or the certificate.
+    /// Returns [`Error::Unreachable`], which says whether the network or the certificate failed, and [`Error::Usage`] if
+    /// `ca_file` is not a PEM file of certificates.
     pub async fn connect(address: &Address, ca_file: Option<&Path>) -> Result<Self, Error> {
         let unreachable = |cause: String| Error::unreachable(address.as_str(), cause);
         let dialled = tokio::time::timeout(DIAL, dial(address, ca_file)).await;
@@ -144,10 +138,10 @@ impl Server {
     }
 }
 
-/// A call with an ID token; the token is marked as a secret for whoever logs metadata.
+/// Adds the ID token to a call. It is marked as sensitive, so that no logger prints it.
 ///
 /// # Errors
-/// Where the token holds bytes that no header can.
+/// Returns [`Error::SignIn`] if the token has bytes that a header cannot have.
 pub fn authorized<T>(token: &str, message: T) -> Result<Request<T>, Error> {
     let mut value = MetadataValue::try_from(format!("Bearer {token}"))
         .map_err(|_| Error::sign_in("the session's token is damaged"))?;
@@ -168,7 +162,7 @@ async fn dial(address: &Address, ca_file: Option<&Path>) -> Result<Channel, Erro
         return over(stream, address).await;
     }
     let name = ServerName::try_from(host)
-        .map_err(|_| Error::Usage(format!("{} is no host name", address.host())))?;
+        .map_err(|_| Error::Usage(format!("invalid host name {}", address.host())))?;
     let tls = TlsConnector::from(Arc::new(tls(ca_file)?));
     over(
         tls.connect(name, stream).await.map_err(unreachable)?,
@@ -177,13 +171,13 @@ async fn dial(address: &Address, ca_file: Option<&Path>) -> Result<Channel, Erro
     .await
 }
 
-/// HTTP/2 over a stream that stands already, so that its errors were ours to name.
+/// HTTP/2 over a stream that is connected already: its errors were reported in our words.
 async fn over<S>(stream: S, address: &Address) -> Result<Channel, Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let broken = |error: &dyn std::fmt::Display| Error::unreachable(address.as_str(), error);
-    // tonic would refuse https without its own TLS; the origin says what was really dialled.
+    // tonic refuses https without its own TLS; the origin carries the real address.
     let origin = address
         .as_str()
         .parse::<http::Uri>()
@@ -220,7 +214,7 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, Error> {
 fn roots(path: &Path) -> Result<RootCertStore, Error> {
     let wrong = |why: String| {
         Error::Usage(format!(
-            "{} (DAYPASS_CA_FILE) is no PEM file of certificates: {why}",
+            "{} (DAYPASS_CA_FILE) is not a PEM file of certificates: {why}",
             path.display()
         ))
     };
@@ -234,12 +228,12 @@ fn roots(path: &Path) -> Result<RootCertStore, Error> {
             .map_err(|error| wrong(error.to_string()))?;
     }
     if roots.is_empty() {
-        return Err(wrong("it holds none".to_owned()));
+        return Err(wrong("it has none".to_owned()));
     }
     Ok(roots)
 }
 
-/// The certificate's fault is the one a user can mend, so it is named.
+/// Names the certificate's fault: it is the one that a user can correct.
 fn explain(error: &std::io::Error) -> String {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
     match cause {

@@ -1,7 +1,7 @@
-//! Getting in while the issuer is down: registered keys sign a challenge of the server's, one person's or several.
+//! Emergency access while the issuer is down: one or several registered keys sign a challenge of the server's.
 //!
-//! What is signed is a [`SignatureRequest`]: an ask, a challenge and the key that the pass will be for. Whoever signs computes the bytes
-//! from what they were shown. The pass's own private key never leaves this machine; the sheet can go anywhere.
+//! They sign a [`SignatureRequest`]: an ask, a challenge and the key that the pass will be for. Each signer computes the signed bytes
+//! from what they were shown. The pass's private key stays on this machine; the sheet holds no secret.
 
 mod signature_request;
 mod signer;
@@ -12,9 +12,10 @@ use tonic::Request;
 
 use super::{
     Client, Error,
-    cache::Place,
+    cache::PassFiles,
     choose::PassRequest,
-    key::{Key, KeyPlace, public_line},
+    key::{Key, KeyPlace},
+    key_text::public_text,
     pass::{Pass, received},
     writable,
 };
@@ -24,23 +25,23 @@ pub use signature_request::{EmergencyAsk, Signature, SignatureRequest};
 pub use signer::Signer;
 
 impl Client {
-    /// A pass for `pass_request` that lies here already, or one by the registered key of `signer`, kept where `obtain` would.
+    /// Returns a usable pass for `pass_request` from disk, or gets one with the registered key of `signer`.
     ///
     /// # Errors
-    /// [`Error::Denied`] where the policy refuses, `QUORUM` where others have to sign too.
+    /// Returns [`Error::Denied`] if the policy refuses; its reason is `QUORUM` if other keys must sign too.
     pub async fn obtain_by_key(
         &self,
         pass_request: &PassRequest,
         signer: &Signer,
-    ) -> Result<(Place, ssh_key::Certificate), Error> {
+    ) -> Result<(PassFiles, ssh_key::Certificate), Error> {
         if let Some(found) = self.cached(pass_request)? {
             return Ok(found);
         }
-        let (place, pass) = self.fresh_by_key(pass_request, signer, None).await?;
-        Ok((place, pass.certificate))
+        let (files, pass) = self.fresh_by_key(pass_request, signer, None).await?;
+        Ok((files, pass.certificate))
     }
 
-    /// A fresh pass by the registered key of `signer`, at `target` or in the state folder.
+    /// Gets a fresh pass with the registered key of `signer`, at `target` or in the state folder.
     ///
     /// # Errors
     /// As [`Client::obtain_by_key`].
@@ -48,22 +49,22 @@ impl Client {
         &self,
         pass_request: &PassRequest,
         signer: &Signer,
-        target: Option<&Place>,
-    ) -> Result<(Place, Pass), Error> {
+        target: Option<&PassFiles>,
+    ) -> Result<(PassFiles, Pass), Error> {
         let _lock = self.state.lock().await?;
         let key = Key::fresh()?;
         let asked = EmergencyAsk::of(pass_request)?;
-        self.prepared_place(&asked.wire(), target)?;
-        let mut signature_request = self.challenged(asked, &key, signer).await?;
+        self.prepared_files(&asked.wire(), target)?;
+        let mut signature_request = self.new_sheet(asked, &key, signer).await?;
         signature_request.sign(signer).await?;
-        self.answered(&signature_request, &key, target).await
+        self.submit(&signature_request, &key, target).await
     }
 
-    /// Begins an emergency that others have to sign too, in a sheet at `file`. The pass's private key stays in the
-    /// state folder until [`Client::redeem`].
+    /// Begins an emergency that other keys must sign too: writes a sheet to `file`, and the pass's private key to the state
+    /// folder until [`Client::redeem`].
     ///
     /// # Errors
-    /// If the server gives no challenge, or key or sheet cannot be kept; [`Error::Usage`] if `file` is another one.
+    /// Returns the error if the server sends no challenge, and [`Error::Usage`] if `file` exists and is not a sheet.
     pub async fn prepare(
         &self,
         pass_request: &PassRequest,
@@ -75,34 +76,35 @@ impl Client {
         let asked = EmergencyAsk::of(pass_request)?;
         SignatureRequest::check_place(file)?;
         writable::check(&[self.state.path("emergencies/new")])?;
-        let mut signature_request = self.challenged(asked, &key, signer).await?;
+        let mut signature_request = self.new_sheet(asked, &key, signer).await?;
         signature_request.sign(signer).await?;
         key.keep(&self.state, &signature_request.key_name())?;
         signature_request.write(file)?;
         Ok(signature_request)
     }
 
-    /// The pass that a signed sheet becomes, at `target` or in the state folder.
+    /// Gets the pass for a signed sheet, at `target` or in the state folder.
     ///
     /// # Errors
-    /// [`Error::Usage`] where it was prepared elsewhere; as the server answers.
+    /// Returns [`Error::Usage`] if the sheet was prepared on another machine, and the server's refusal.
     pub async fn redeem(
         &self,
         signature_request: &SignatureRequest,
-        target: Option<&Place>,
-    ) -> Result<(Place, Pass), Error> {
+        target: Option<&PassFiles>,
+    ) -> Result<(PassFiles, Pass), Error> {
         let _lock = self.state.lock().await?;
         let name = signature_request.key_name();
         let text = self.state.read(&name)?.ok_or_else(|| {
             Error::Usage(
-                "this emergency was not prepared here, or is over: redeem it where `daypass emergency prepare` ran"
+                "this emergency was not prepared here, or was redeemed already: redeem it on the machine that ran daypass \
+                 emergency prepare"
                     .to_owned(),
             )
         })?;
         let key = Key::read(&text, &self.state.path(&name))?;
-        let redeemed = self.answered(signature_request, &key, target).await?;
+        let redeemed = self.submit(signature_request, &key, target).await?;
         for name in [format!("{name}.pub"), name] {
-            // The pass is there; a key that is left over serves no other one.
+            // No error: the pass is there, and the key cannot be used for another one.
             if let Err(error) = self.state.remove(&name) {
                 self.say(&format!("note: {error}"));
             }
@@ -110,21 +112,25 @@ impl Client {
         Ok(redeemed)
     }
 
-    /// Where the pass for `ask` goes, found writable.
-    fn prepared_place(&self, ask: &v1::Ask, target: Option<&Place>) -> Result<Place, Error> {
-        let place = match target {
-            Some(place) => {
-                place.check_named()?;
-                place.clone()
+    /// The files for the pass of `ask`, checked to be writable.
+    fn prepared_files(
+        &self,
+        ask: &v1::Ask,
+        target: Option<&PassFiles>,
+    ) -> Result<PassFiles, Error> {
+        let files = match target {
+            Some(files) => {
+                files.check_named()?;
+                files.clone()
             }
-            None => Place::of_ask(&self.state, ask),
+            None => PassFiles::of_ask(&self.state, ask),
         };
-        place.prepare()?;
-        Ok(place)
+        files.prepare()?;
+        Ok(files)
     }
 
-    /// An unsigned sheet over a fresh challenge.
-    async fn challenged(
+    /// Makes an unsigned sheet over a fresh challenge.
+    async fn new_sheet(
         &self,
         ask: EmergencyAsk,
         key: &Key,
@@ -139,25 +145,25 @@ impl Client {
             challenge: answer.challenge,
             expires_at: answer.expires_at,
             ask,
-            public_key: public_line(&key.public())?.trim_end().to_owned(),
-            holder: public_line(&signer.public())?.trim_end().to_owned(),
+            public_key: public_text(&key.public())?,
+            holder: public_text(&signer.public())?,
             signatures: Vec::new(),
         })
     }
 
-    /// The pass for a signed sheet.
-    async fn answered(
+    /// Sends a signed sheet; checks and writes the pass.
+    async fn submit(
         &self,
         signature_request: &SignatureRequest,
         key: &Key,
-        target: Option<&Place>,
-    ) -> Result<(Place, Pass), Error> {
+        target: Option<&PassFiles>,
+    ) -> Result<(PassFiles, Pass), Error> {
         let ask = signature_request.ask.wire();
-        let place = self.prepared_place(&ask, target)?;
+        let files = self.prepared_files(&ask, target)?;
         let (server, server_info) = self.connect().await?;
         if signature_request.server != server_info.server_name {
             return Err(Error::Usage(format!(
-                "the emergency was prepared at {}, and this is {}: name the right one with --server",
+                "the emergency was prepared for the server {}, and this is {}: name the right one with --server",
                 signature_request.server, server_info.server_name
             )));
         }
@@ -170,8 +176,8 @@ impl Client {
         };
         let answer = server.passes().issue(Request::new(request)).await?;
         let pass = received(&answer.into_inner(), &ask.role, &key.public(), &server_info)?;
-        place.keep(key, &KeyPlace::Own, &pass, target.is_some())?;
-        Ok((place, pass))
+        files.keep(key, &KeyPlace::Own, &pass, target.is_some())?;
+        Ok((files, pass))
     }
 }
 

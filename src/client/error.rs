@@ -1,89 +1,89 @@
-//! What a command can fail with, by what its user can do about it. Holds no token and no secret.
+//! The client's errors, by what the user can do about them. No error holds a token or a secret.
 
 use std::{io, path::PathBuf};
 
 use tonic::Code;
 
-use super::login::StepUp;
+use super::step_up::StepUp;
 use crate::{proto::status::Details, reason};
 
 /// A client's failure. [`Error::exit_code`] is the documented exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line, a variable or a file the user named is wrong.
+    /// The command line, a variable or a file that the user named is wrong.
     #[error("{0}")]
     Usage(String),
-    /// The server's policy, or the issuer, said no.
+    /// The server's policy, or the issuer, refused.
     #[error("denied: {message} ({reason})")]
     Denied {
         /// The stable reason code.
         reason: String,
-        /// The server's sentence.
+        /// The server's message.
         message: String,
     },
-    /// There is no session that the server takes.
+    /// There is no login that the server accepts.
     #[error("{message}")]
     SignIn {
-        /// The server's stable reason code, where it was the server that refused.
+        /// The server's stable reason code, if the server refused.
         reason: Option<String>,
         /// What is wrong and which command helps.
         message: String,
     },
-    /// The role wants a newer or stronger sign-in.
+    /// The role demands a more recent or stronger login.
     #[error("{message}")]
     StepUp {
-        /// What would meet it.
+        /// The demands.
         wanted: StepUp,
         /// What is wrong and which command helps.
         message: String,
     },
-    /// A request waits for somebody else's yes.
+    /// A request waits for approval.
     #[error("{}", pending(*id))]
     Pending {
         /// The request's id.
         id: u64,
     },
-    /// Somebody did not do something in time.
+    /// A user, a command or the agent did not act in time.
     #[error("{0}")]
     TimedOut(String),
     /// The server or the issuer does not answer.
     #[error("{message}")]
     Unreachable {
-        /// The server's stable reason code, where one came.
+        /// The server's stable reason code, if it sent one.
         reason: Option<String>,
         /// Who does not answer, and what to look at.
         message: String,
     },
-    /// The server answered something that is not to be believed.
+    /// The server's answer contradicts itself, or what is known of the server.
     #[error("the server's answer is not to be trusted: {0}")]
     Untrusted(String),
-    /// Ledger and remembered checkpoint contradict each other.
+    /// The ledger contradicts the remembered checkpoint.
     #[error("LEDGER FORK: {0}")]
     Fork(String),
     /// A file cannot be read or written.
     #[error("failed to access {}", path.display())]
     File {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The place for an answer cannot be written, which was found before anything was asked for.
+    /// The files for an answer cannot be written. Found before the server was asked.
     #[error(
         "cannot write {}: {cause}; nothing was asked for yet: make it writable, or choose another place with --out or \
          DAYPASS_STATE_DIR",
         path.display()
     )]
     Unwritable {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         cause: io::Error,
     },
-    /// Anything else.
+    /// A failure of no other kind.
     #[error("{message}")]
     Other {
-        /// The server's stable reason code, where one came.
+        /// The server's stable reason code, if it sent one.
         reason: Option<String>,
         /// What failed.
         message: String,
@@ -91,7 +91,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// A failure that no other variant names.
+    /// A failure of no other kind, without a reason code.
     pub fn other(message: impl Into<String>) -> Self {
         Self::Other {
             reason: None,
@@ -99,7 +99,7 @@ impl Error {
         }
     }
 
-    /// Sign in first; `why` is the beginning of the sentence.
+    /// The user must sign in; `why` begins the sentence.
     pub fn sign_in(why: &str) -> Self {
         Self::SignIn {
             reason: None,
@@ -107,11 +107,19 @@ impl Error {
         }
     }
 
-    /// The server or issuer at `whom` does not answer.
-    pub fn unreachable(whom: &str, cause: impl std::fmt::Display) -> Self {
+    /// The issuer, or the user in the browser, refused the login.
+    pub(super) fn login_refused(message: impl Into<String>) -> Self {
+        Self::Denied {
+            reason: reason::LOGIN_REFUSED.to_owned(),
+            message: message.into(),
+        }
+    }
+
+    /// The server or issuer at `peer` does not answer.
+    pub fn unreachable(peer: &str, cause: impl std::fmt::Display) -> Self {
         Self::Unreachable {
             reason: None,
-            message: format!("failed to reach {whom}: {cause}"),
+            message: format!("failed to reach {peer}: {cause}"),
         }
     }
 
@@ -156,17 +164,17 @@ impl Error {
 }
 
 fn pending(id: u64) -> String {
-    format!("request {id} waits for somebody else's approval; look at it with: daypass show {id}")
+    format!("request {id} waits for approval; look at it with: daypass show {id}")
 }
 
-/// What a refusal on the wire means to the user.
+/// Translates the server's status into what the user can do about it.
 impl From<tonic::Status> for Error {
     fn from(status: tonic::Status) -> Self {
         let details = Details::of(&status);
         let reason = details.as_ref().map(|details| details.reason.clone());
-        let message = said(&status);
+        let message = message_of(&status);
         match status.code() {
-            // No sign-in mends these: the caller came by a registered key.
+            // Signing in does not help: the caller used a registered key.
             Code::Unauthenticated
                 if matches!(
                     reason.as_deref(),
@@ -209,7 +217,7 @@ impl From<tonic::Status> for Error {
                 message: format!("the server cannot answer now: {message}"),
                 reason,
             },
-            // Without a reason of ours it is the transport's word: the connection ended under the call.
+            // A status without our reason code comes from the transport: the connection broke during the call.
             Code::Unknown | Code::Cancelled | Code::Internal if reason.is_none() => {
                 Self::Unreachable {
                     message: format!("the connection to the server broke: {message}"),
@@ -226,8 +234,8 @@ impl From<tonic::Status> for Error {
     }
 }
 
-/// The status's own message without a trailing full stop, or its code's description.
-fn said(status: &tonic::Status) -> String {
+/// The status's message without a trailing full stop, or its code's description.
+fn message_of(status: &tonic::Status) -> String {
     match status.message().trim().trim_end_matches('.') {
         "" => status.code().description().to_owned(),
         message => message.to_owned(),

@@ -1,31 +1,30 @@
 //! The ssh configuration of one host, written by `daypass ensure` for the `ssh` that runs it.
 //!
-//! The block of [`super::ssh_config`] includes the files of all hosts after its `exec`; each one counts for its own host
-//! only. `ssh` reads an included file after the `exec` before it has ended, so the first login has it already (OpenSSH
-//! 9.2). If `ensure` fails, the `Match` does not apply, and neither login nor key of an older pass is used.
+//! The block of [`super::ssh_config`] runs `ensure` by `Match exec`, then includes the files of all hosts; each file
+//! applies to its own host only. `ssh` reads included files after the `exec` has ended, so already the first login uses
+//! the new file (OpenSSH 9.2). If `ensure` fails, the `Match` does not apply, and no older pass is used.
 
 use std::{fmt::Write as _, path::Path};
 
 use super::{
     Client, Error,
-    cache::Place,
+    cache::{HOSTS, PassFiles},
     choose::PassRequest,
-    ssh::{is_login, login_name, quote},
+    jump,
+    logins::login_name,
     state::State,
+    words::{check_host, is_login, quote},
 };
 
 /// The file, in the folder of the host's pass.
 const FILE: &str = "ssh_config";
 
-/// The folder with one folder per host.
-pub(super) const HOSTS: &str = "hosts";
-
 impl Client {
-    /// Makes sure that a pass for `host` is on disk, and beside it the configuration that `ssh` uses it by: the login
-    /// name (by the rule of [`login_name`]), key, certificate and, through a bastion, the `ProxyCommand`.
+    /// Makes sure that a usable pass for `host` is on disk, and writes the configuration that makes `ssh` use it: login
+    /// name (as [`login_name`] picks it), key, certificate and, through a bastion, the `ProxyCommand`.
     ///
     /// # Errors
-    /// As [`Client::obtain`]; also if the configuration cannot be written.
+    /// As [`Client::obtain`]; also [`Error::File`] if the configuration cannot be written.
     pub async fn ensure(
         &self,
         host: &str,
@@ -36,10 +35,10 @@ impl Client {
             host: Some(host.to_owned()),
             ..PassRequest::default()
         };
-        let (place, certificate) = self.obtain(&pass_request).await?;
+        let (pass, certificate) = self.obtain(&pass_request).await?;
         let login = login_name(None, certificate.valid_principals(), local)?;
-        let text = text(host, login.as_deref(), &place, program)?;
-        let path = place.sibling(FILE);
+        let text = text(host, login.as_deref(), &pass, program)?;
+        let path = pass.sibling(FILE);
         if self.state.read(&path)?.as_deref() == Some(&*text) {
             return Ok(());
         }
@@ -50,7 +49,7 @@ impl Client {
 /// The line that includes the files of all hosts.
 ///
 /// # Errors
-/// [`Error::Usage`] if the state folder's path has a meaning of its own in an `Include`.
+/// As [`included`].
 pub(super) fn include(state: &State) -> Result<String, Error> {
     Ok(format!(
         "Include {}",
@@ -58,40 +57,46 @@ pub(super) fn include(state: &State) -> Result<String, Error> {
     ))
 }
 
-/// A path for `Include`, in quotes. `Include` expands wildcards always and `%` in newer versions only, so a folder with
-/// one of these cannot be named in a way that every version reads alike.
+/// A path for `Include`, in quotes.
 ///
 /// # Errors
-/// [`Error::Usage`] if the state folder has one.
+/// Returns [`Error::Usage`] if the state folder's path has a wildcard or a `%`. `Include` expands wildcards in every
+/// version of OpenSSH and `%` in newer ones only, so no spelling of such a path works with all of them.
 pub(super) fn included(path: &Path, state: &State) -> Result<String, Error> {
     let folder = state.folder();
     if folder.to_string_lossy().contains(['%', '*', '?', '[', ']']) {
         return Err(Error::Usage(format!(
-            "the path {folder:?} cannot stand in an `Include` of ssh: choose another with DAYPASS_STATE_DIR"
+            "the path {folder:?} cannot be written into an `Include` of ssh: choose another folder with \
+             DAYPASS_STATE_DIR"
         )));
     }
     quote(path)
 }
 
-/// The file's text for the pass at `place`.
+/// The file's text.
 ///
 /// # Errors
-/// If the host, the login or a path cannot stand in an ssh configuration.
-fn text(host: &str, login: Option<&str>, place: &Place, program: &Path) -> Result<String, Error> {
-    super::cache::check_host(host)?;
+/// Returns the error if the host, the login or a path cannot be written into an ssh configuration.
+fn text(
+    host: &str,
+    login: Option<&str>,
+    pass: &PassFiles,
+    program: &Path,
+) -> Result<String, Error> {
+    check_host(host)?;
     let login = login.filter(|login| is_login(login)).ok_or_else(|| {
         Error::Untrusted(format!(
-            "the pass for {host} is for no login that can stand in an ssh configuration"
+            "the pass for {host} has no login name that can be written into an ssh configuration"
         ))
     })?;
     let mut text = format!(
         "# Written by `daypass ensure`.\nMatch originalhost \"{host}\"\n    User {login}\n    \
          IdentityFile {}\n    CertificateFile {}\n    IdentitiesOnly yes\n",
-        quote(place.key())?,
-        quote(&place.certificate())?,
+        quote(pass.key())?,
+        quote(&pass.certificate())?,
     );
-    if place.via().is_some() {
-        let (name, command) = place.proxy_command(program)?;
+    if pass.jump_host().is_some() {
+        let (name, command) = jump::proxy_command(pass, program)?;
         let _ = writeln!(text, "    {name} {command}");
     }
     Ok(text)
@@ -104,8 +109,8 @@ mod tests {
 
     fn written(host: &str, login: Option<&str>) -> Result<String, Error> {
         let state = State::new(Path::new("/home/a b/daypass")).unwrap();
-        let place = Place::of_host(&state, host)?;
-        text(host, login, &place, Path::new("/opt/day pass"))
+        let pass = PassFiles::of_host(&state, host)?;
+        text(host, login, &pass, Path::new("/opt/day pass"))
     }
 
     #[test]

@@ -1,45 +1,47 @@
-//! What a certificate says, and what about it is dangerous. Pure, offline.
+//! One certificate in plain terms, with warnings about what is dangerous in it. Pure.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use ssh_key::{Algorithm, Certificate, HashAlg, certificate::CertType};
-use std::collections::BTreeMap;
 
-/// Longer than any working day, in seconds.
+/// Seconds; a pass that lives longer outlives any working day.
 const LONG: u64 = 24 * 60 * 60;
+/// The critical options that sshd knows.
 const CRITICAL: [&str; 3] = ["force-command", "source-address", "verify-required"];
 
 /// A certificate in plain terms.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Inspection {
-    /// The pass's serial.
+    /// The serial.
     pub serial: u64,
     /// `user` or `host`.
     pub kind: &'static str,
-    /// As sshd logs it.
+    /// The key id, which sshd logs.
     pub key_id: String,
-    /// Login names, or login@group.
+    /// Login names, or `login@group`.
     pub principals: Vec<String>,
-    /// Unix seconds.
+    /// Start of the validity, Unix seconds.
     pub valid_after: u64,
-    /// Unix seconds.
+    /// End of the validity, Unix seconds.
     pub valid_before: u64,
     /// Whether it is valid now.
     pub valid: bool,
-    /// Restrictions.
+    /// The critical options.
     pub critical_options: BTreeMap<String, String>,
-    /// Permissions.
+    /// The names of the extensions.
     pub extensions: Vec<String>,
-    /// Fingerprint of the key it is for.
+    /// The fingerprint of the certified key.
     pub key: String,
-    /// Fingerprint of the CA key that signed it.
+    /// The fingerprint of the CA key that signed it.
     pub ca: String,
     /// The CA key's algorithm.
     pub ca_algorithm: String,
-    /// What is dangerous, or will not work.
+    /// What is dangerous in it, or does not work.
     pub warnings: Vec<String>,
 }
 
-/// Looks at a certificate as of `now` (Unix seconds).
+/// Inspects a certificate as of `now` (Unix seconds). Does not check that the CA is trusted.
 pub fn inspect(certificate: &Certificate, now: u64) -> Inspection {
     let options = certificate.critical_options();
     Inspection {
@@ -84,10 +86,10 @@ fn warnings(certificate: &Certificate, now: u64) -> Vec<String> {
 fn signature(certificate: &Certificate) -> Vec<String> {
     let ca = certificate.signature_key().fingerprint(HashAlg::Sha256);
     let middle = certificate.valid_after();
-    let said = [
+    let warnings = [
         (
             certificate.validate_at(middle, [&ca]).is_err(),
-            "its signature is wrong, or its validity is empty: nobody accepts it",
+            "its signature is wrong, or its validity is empty: sshd refuses it",
         ),
         (
             certificate.signature().algorithm() == Algorithm::Rsa { hash: None },
@@ -95,27 +97,27 @@ fn signature(certificate: &Certificate) -> Vec<String> {
         ),
         (
             certificate.public_key() == certificate.signature_key(),
-            "the CA's own key is the certified key",
+            "it certifies the CA's own key",
         ),
     ];
-    chosen(&said)
+    those_that_hold(&warnings)
 }
 
 fn validity(certificate: &Certificate, now: u64) -> Vec<String> {
     let (after, before) = (certificate.valid_after(), certificate.valid_before());
-    let said = [
+    let warnings = [
         (before <= now, "it has expired"),
-        (after > now, "it is not valid yet (or a clock is wrong)"),
+        (after > now, "it is not valid yet, or a clock is wrong"),
         (
             before.saturating_sub(after) > LONG,
-            "it lives longer than a day: a stolen copy does, too",
+            "it is valid for longer than a day, and so is a stolen copy",
         ),
         (
             certificate.serial() == 0,
             "its serial is 0: it cannot be revoked by serial",
         ),
     ];
-    chosen(&said)
+    those_that_hold(&warnings)
 }
 
 fn names(certificate: &Certificate) -> Vec<String> {
@@ -126,39 +128,39 @@ fn names(certificate: &Certificate) -> Vec<String> {
             || !text.chars().all(|c| c.is_ascii_graphic())
     };
     let key_id = certificate.key_id();
-    let said = [
+    let warnings = [
         (
             principals.is_empty(),
-            "it names no principal: where its CA stands in authorized_keys, it opens every account",
+            "it has no principal: if its CA is in an authorized_keys file, it opens every account",
         ),
         (
             principals.iter().any(odd),
-            "a principal holds a character that some sshd reads as several names, or cuts off",
+            "a principal has a character at which some versions of sshd split or cut the name",
         ),
         (
             key_id.chars().any(char::is_control),
-            "its key id holds control characters: it can forge lines in sshd's log",
+            "its key id has control characters: it can forge lines in sshd's log",
         ),
     ];
-    chosen(&said)
+    those_that_hold(&warnings)
 }
 
 fn options(certificate: &Certificate) -> Vec<String> {
     let (critical, extensions) = (certificate.critical_options(), certificate.extensions());
-    let mut said = Vec::new();
+    let mut warnings = Vec::new();
     for name in CRITICAL
         .iter()
         .filter(|name| extensions.contains_key(**name))
     {
-        said.push(format!(
-            "{name} stands among the extensions, where sshd ignores it: it restricts nothing"
+        warnings.push(format!(
+            "{name} is among the extensions, where sshd ignores it: it restricts nothing"
         ));
     }
     for name in critical
         .keys()
         .filter(|name| !CRITICAL.contains(&name.as_str()))
     {
-        said.push(format!(
+        warnings.push(format!(
             "the critical option {name} is unknown: sshd refuses it"
         ));
     }
@@ -168,22 +170,25 @@ fn options(certificate: &Certificate) -> Vec<String> {
             Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256
         )
     {
-        said.push("verify-required on a key that is no FIDO key: sshd ignores it".to_owned());
+        warnings.push(
+            "it has verify-required, but its key is not a FIDO key: sshd ignores the option"
+                .to_owned(),
+        );
     }
     if critical
         .get("force-command")
         .is_some_and(|command| command.chars().any(char::is_control))
     {
-        said.push(
-            "its force-command holds control characters: it may run as several lines".to_owned(),
+        warnings.push(
+            "its force-command has control characters: it may run as several lines".to_owned(),
         );
     }
-    said
+    warnings
 }
 
-fn chosen(said: &[(bool, &str)]) -> Vec<String> {
-    let true_ones = said.iter().filter(|(holds, _)| *holds);
-    true_ones.map(|(_, text)| (*text).to_owned()).collect()
+fn those_that_hold(warnings: &[(bool, &str)]) -> Vec<String> {
+    let held = warnings.iter().filter(|(holds, _)| *holds);
+    held.map(|(_, text)| (*text).to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -221,7 +226,7 @@ mod tests {
     type Change = fn(&mut Builder);
 
     #[test]
-    fn what_is_dangerous_is_said() {
+    fn what_is_dangerous_is_a_warning() {
         let cases: [(&str, Change, u64, &str); 8] = [
             (
                 "every principal",
@@ -237,7 +242,7 @@ mod tests {
                     b.valid_principal("x,root").unwrap();
                 },
                 2000,
-                "several names",
+                "split or cut",
             ),
             (
                 "a forged log line",
@@ -256,7 +261,7 @@ mod tests {
                 "cannot be revoked",
             ),
             (
-                "a restriction that is none",
+                "a restriction among the extensions",
                 |b| {
                     root(b);
                     b.extension("force-command", "x").unwrap();

@@ -1,4 +1,4 @@
-//! The SSH key a login is for: a fresh one of ours, a file of the user's, or one that lives in the ssh-agent.
+//! The SSH key of a login: a fresh key of ours, a key file of the user's, or a key in the ssh-agent.
 
 use std::{
     fs,
@@ -6,56 +6,61 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey, rand_core::OsRng};
+use ssh_key::{Algorithm, HashAlg, PrivateKey, PublicKey, rand_core::OsRng};
+use zeroize::Zeroizing;
 
-use super::{Error, agent, state::State};
+use super::{
+    Error, agent,
+    key_text::{private_text, public_line, public_text},
+    state::State,
+};
 use crate::ssh::{
     self,
     sshsig::{self, Namespace, Signature},
 };
 
-/// The name of our own key in the state folder.
+/// The file of our own key in the state folder.
 const OWN: &str = "key";
 
-/// Where a session's key is; the session remembers this, never the key.
+/// Where the key of a session is. The session remembers this, never the private key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyPlace {
-    /// `key` in the state folder, made for this login.
+    /// `key` in the state folder, made by a login.
     Own,
     /// A private key file of the user's.
     File(PathBuf),
     /// The private half is in the ssh-agent (or in hardware behind it).
     Agent {
-        /// In OpenSSH form.
+        /// The public half in OpenSSH form.
         public_key: String,
     },
 }
 
-/// A key that can sign. Its `Debug` shows no private half (ssh-key sees to that).
+/// A key that can sign. Its `Debug` output has no private half; ssh-key leaves it out.
 #[derive(Debug)]
 pub enum Key {
-    /// We hold the private half.
+    /// This process holds the private half.
     Held(Box<PrivateKey>),
-    /// The agent does.
+    /// The agent holds the private half.
     Agent(Box<PublicKey>),
 }
 
 impl Key {
-    /// A fresh Ed25519 key. It is nowhere but in memory yet.
+    /// Makes an Ed25519 key, in memory only.
     ///
     /// # Errors
-    /// Where the system has no randomness.
+    /// Returns the error if the system has no randomness.
     pub fn fresh() -> Result<Self, Error> {
         let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519)
             .map_err(|error| Error::other(format!("failed to make a key: {error}")))?;
         Ok(Self::Held(Box::new(key)))
     }
 
-    /// The key of a session.
+    /// Opens the key of a session.
     ///
     /// # Errors
-    /// Where it is gone.
+    /// Returns [`Error::SignIn`] if it is gone or damaged.
     pub fn open(place: &KeyPlace, state: &State) -> Result<Self, Error> {
         match place {
             KeyPlace::Own => match state.read(OWN)? {
@@ -67,10 +72,10 @@ impl Key {
         }
     }
 
-    /// The key in a file's text; `path` names the file in errors.
+    /// Reads the private key in `text`; `path` names its file in errors.
     ///
     /// # Errors
-    /// Where it is no key that we can use.
+    /// Returns [`Error::SignIn`] if this process cannot sign with it.
     pub(super) fn read(text: &str, path: &Path) -> Result<Self, Error> {
         let key = PrivateKey::from_openssh(text).ok().filter(signs_in_process);
         key.map(|key| Self::Held(Box::new(key))).ok_or_else(|| {
@@ -78,11 +83,12 @@ impl Key {
         })
     }
 
-    /// `--key PATH`: a private key file, or a public key file whose private half is in the agent. A private file
-    /// that cannot sign here (encrypted, RSA, a FIDO handle) stands for its public half in the agent.
+    /// Opens the key that `--key PATH` names: a private key file, or a public key file whose private half is in the agent.
+    ///
+    /// A private key that cannot sign in this process (encrypted, RSA, a FIDO handle) is looked for in the agent.
     ///
     /// # Errors
-    /// Where it is neither.
+    /// Returns [`Error::Usage`] if the file is neither, or the agent does not hold the key.
     pub async fn choose(path: &Path) -> Result<(Self, KeyPlace), Error> {
         let path = std::path::absolute(path).map_err(Error::file(path))?;
         let text = read(&path)?;
@@ -111,12 +117,12 @@ impl Key {
         PublicKey::new(key.key_data().clone(), "")
     }
 
-    /// `SHA256:...`
+    /// The fingerprint, `SHA256:...`.
     pub fn fingerprint(&self) -> String {
         self.public().fingerprint(HashAlg::Sha256).to_string()
     }
 
-    /// The private half, where we hold it.
+    /// The private half; none if the agent holds it.
     pub fn private(&self) -> Option<&PrivateKey> {
         match self {
             Self::Held(private) => Some(private),
@@ -124,15 +130,15 @@ impl Key {
         }
     }
 
-    /// An armored SSHSIG over a possession message.
+    /// Signs a possession message; returns an armored SSHSIG.
     ///
     /// # Errors
-    /// Where the agent, or the hardware behind it, does not sign.
+    /// Returns the error if the agent, or the hardware behind it, does not sign.
     pub async fn sign(&self, message: &[u8]) -> Result<String, Error> {
         self.sign_for(Namespace::Issue, message).await
     }
 
-    /// An armored SSHSIG over any message, in its namespace.
+    /// Signs any message for `namespace`; returns an armored SSHSIG.
     ///
     /// # Errors
     /// As [`Key::sign`].
@@ -154,10 +160,10 @@ impl Key {
             .map_err(failed)
     }
 
-    /// Keeps a fresh key as the session's own.
+    /// Writes the key to the state folder as `name` and `name.pub`. Does nothing if the agent holds it.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Returns [`Error::File`] if it cannot be written.
     pub(super) fn keep(&self, state: &State, name: &str) -> Result<(), Error> {
         let Some(private) = self.private() else {
             return Ok(());
@@ -169,37 +175,27 @@ impl Key {
         )
     }
 
-    /// Forgets the session's own key; a user's file or agent key is not ours to remove.
+    /// Removes the session's own key. A key file of the user's, or a key in the agent, is not ours to remove.
+    ///
+    /// # Errors
+    /// Returns [`Error::File`] if it cannot be removed.
     pub(super) fn forget(state: &State) -> Result<(), Error> {
         state.remove(OWN)?;
         state.remove("key.pub")
     }
 }
 
-/// A private key as OpenSSH writes it.
-pub(super) fn private_text(key: &PrivateKey) -> Result<zeroize::Zeroizing<String>, Error> {
-    key.to_openssh(LineEnding::LF)
-        .map_err(|error| Error::other(format!("failed to encode the key: {error}")))
-}
-
-/// A public key as a line of a `.pub` file.
-pub(super) fn public_line(key: &PublicKey) -> Result<String, Error> {
-    let line = key
-        .to_openssh()
-        .map_err(|error| Error::other(format!("failed to encode the key: {error}")))?;
-    Ok(format!("{line}\n"))
-}
-
-fn read(path: &Path) -> Result<zeroize::Zeroizing<String>, Error> {
+fn read(path: &Path) -> Result<Zeroizing<String>, Error> {
     let text = fs::read_to_string(path).map_err(Error::file(path))?;
-    Ok(zeroize::Zeroizing::new(text))
+    Ok(Zeroizing::new(text))
 }
 
 fn public(text: &str) -> Result<PublicKey, Error> {
     PublicKey::from_openssh(text).map_err(|_| Error::sign_in("the session's key is damaged"))
 }
 
-/// RSA keys do not sign in ssh-key 0.6 (the crate gets a prime wrong); FIDO handles and encrypted keys need the agent.
+/// Whether this process can sign with the key. FIDO handles and encrypted keys need the agent; RSA keys do too, because
+/// ssh-key 0.6 gets a prime of theirs wrong.
 fn signs_in_process(key: &PrivateKey) -> bool {
     !key.is_encrypted()
         && matches!(
@@ -208,15 +204,20 @@ fn signs_in_process(key: &PrivateKey) -> bool {
         )
 }
 
-/// Refuses a key that the CA would refuse later: at a sign-in, or on the day of an emergency.
+/// Checks that the CA accepts the key, which `path` names in errors: before a login or an
+/// emergency fails because of it.
+///
+/// # Errors
+/// Returns [`Error::Usage`] if it does not.
 pub(super) fn expect_accepted(key: &PublicKey, path: &Path) -> Result<(), Error> {
     let refused = |error| Error::Usage(format!("{} cannot be used: {error}", path.display()));
     ssh::key::check(key).map(|_| ()).map_err(refused)
 }
 
+/// The key whose private half is in the agent; `path` names its file in errors.
 async fn in_agent(public: PublicKey, path: &Path) -> Result<(Key, KeyPlace), Error> {
     expect_accepted(&public, path)?;
-    // ssh-key 0.6 writes the signature of this type in a form that no verifier reads.
+    // ssh-key 0.6 encodes SSHSIGs of this type in a way that no verifier reads.
     if public.algorithm() == Algorithm::SkEcdsaSha2NistP256 {
         return Err(Error::Usage(
             "ecdsa-sk keys are not supported yet: use an ed25519-sk key".to_owned(),
@@ -229,7 +230,7 @@ async fn in_agent(public: PublicKey, path: &Path) -> Result<(Key, KeyPlace), Err
             path.with_extension("").display()
         )));
     }
-    let public_key = public_line(&public)?.trim_end().to_owned();
+    let public_key = public_text(&public)?;
     Ok((Key::Agent(Box::new(public)), KeyPlace::Agent { public_key }))
 }
 
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_key_is_wrong_usage() {
+    async fn a_file_that_is_not_a_key_is_wrong_usage() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mine");
         fs::write(&path, "hello").unwrap();

@@ -1,5 +1,7 @@
-//! Requests: ask for somebody else's yes, wait for it, give it. What a decision signs is computed from the very bytes
-//! that were shown, never from what the server says about them.
+//! Requests: open one, wait for its approval, decide one.
+//!
+//! A decision signs the hash of the request's event, computed from the bytes that the user was shown, never from what the
+//! server says about them.
 
 mod view;
 
@@ -8,7 +10,10 @@ use std::time::Duration;
 use tokio::time::{Instant, interval, sleep_until};
 use tonic::Streaming;
 
-use super::{Error, Signed, choose::PassRequest, connect::authorized, key::Key, now};
+use super::{
+    Error, Signed, choose::PassRequest, clock::now, connect::authorized, key::Key,
+    key_text::public_text,
+};
 use crate::{
     ledger::{approval, state::Verb},
     proto::v1,
@@ -18,27 +23,27 @@ use crate::{
 pub use crate::proto::v1::request::State;
 pub use view::{RequestContent, RequestView};
 
-/// How often whoever waits sees the clock move.
+/// How often a waiting command shows the time that is left.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// Changes of requests, as they happen.
+/// A stream of changes of requests, as they happen.
 pub struct Changes(Streaming<v1::Request>);
 
 impl Changes {
-    /// The next change; none where the server ended the stream. Nothing is lost where it is dropped half way.
+    /// The next change; none if the server ended the stream. Cancel-safe: a dropped call loses no change.
     ///
     /// # Errors
-    /// Where the connection breaks, or the server sends what is no request.
+    /// Returns the error if the connection breaks, and [`Error::Untrusted`] if the server sends an invalid request.
     pub async fn next(&mut self) -> Result<Option<RequestView>, Error> {
         self.0.message().await?.map(RequestView::read).transpose()
     }
 }
 
 impl Signed {
-    /// Opens a request for `pass_request`, whose role is named.
+    /// Opens a request for `pass_request`, which names its role.
     ///
     /// # Errors
-    /// [`Error::Denied`] where the policy refuses, or the role needs nobody's approval.
+    /// Returns [`Error::Denied`] if the policy refuses, or the role needs no approval.
     pub async fn open_request(
         &self,
         pass_request: &PassRequest,
@@ -49,21 +54,21 @@ impl Signed {
         RequestView::read(self.server.requests().open(request).await?.into_inner())
     }
 
-    /// One request.
+    /// Fetches one request.
     ///
     /// # Errors
-    /// As the server answers; [`Error::Untrusted`] where that is another request.
+    /// Returns the server's refusal, and [`Error::Untrusted`] if it answers with another request.
     pub async fn request(&self, id: u64) -> Result<RequestView, Error> {
         let request = authorized(&self.login.token, v1::GetRequest { id })?;
         let answer = self.server.requests().get(request).await?.into_inner();
         RequestView::read(answer)?.which_is(id)
     }
 
-    /// The first `limit` requests that this identity opened or may decide, those that ended lately too if `all`; and whether
-    /// there are more.
+    /// Lists the first `limit` requests that this identity opened or may decide, with `all` also those that ended lately.
+    /// The flag says whether there are more.
     ///
     /// # Errors
-    /// As the server answers; [`Error::Untrusted`] if it gives the same page again.
+    /// Returns the server's refusal, and [`Error::Untrusted`] if it sends the same page again.
     pub async fn requests(
         &self,
         all: bool,
@@ -82,7 +87,7 @@ impl Signed {
             for request in answer.requests {
                 view.push(RequestView::read(request)?);
             }
-            // A server that knows no pages answers with all of them.
+            // A server without pages sends all requests at once.
             let is_more = view.len() > limit || !answer.next_page_token.is_empty();
             if view.len() >= limit || !is_more {
                 view.truncate(limit);
@@ -90,27 +95,27 @@ impl Signed {
             }
             if answer.next_page_token == page_token {
                 return Err(Error::Untrusted(
-                    "the server gives the same page of requests again".to_owned(),
+                    "it sends the same page of requests again".to_owned(),
                 ));
             }
             page_token = answer.next_page_token;
         }
     }
 
-    /// Each change of one request, or of all that this identity may see where `id` is 0.
+    /// Watches one request, or with `id` 0 all requests that this identity may see.
     ///
     /// # Errors
-    /// As the server answers.
+    /// Returns the server's refusal.
     pub async fn watch(&self, id: u64) -> Result<Changes, Error> {
         let request = authorized(&self.login.token, v1::WatchRequest { id })?;
         let changes = self.server.requests().watch(request).await?.into_inner();
         Ok(Changes(changes))
     }
 
-    /// Signs a decision about what was `view`, and sends it.
+    /// Signs a decision about the request that the user was shown, and sends it.
     ///
     /// # Errors
-    /// [`Error::Denied`] where it does not count.
+    /// Returns [`Error::Denied`] if the decision does not count.
     pub async fn decide(
         &self,
         view: &RequestView,
@@ -128,9 +133,7 @@ impl Signed {
         };
         let request = v1::DecideRequest {
             id: view.id,
-            public_key: super::key::public_line(&key.public())?
-                .trim_end()
-                .to_owned(),
+            public_key: public_text(&key.public())?,
             binding_secret: self.login.secret()?,
             signature: key
                 .sign_for(Namespace::Approve, &message.to_bytes())
@@ -148,11 +151,12 @@ impl Signed {
         RequestView::read(answer?.into_inner())?.which_is(view.id)
     }
 
-    /// Waits until a request is approved, at most for `limit`; `beat` is told every second, and at each change, how
-    /// it stands and how many seconds are left.
+    /// Waits until a request is approved, at most for `limit`. Calls `beat` every second and at each change, with the
+    /// request and the seconds that are left.
     ///
     /// # Errors
-    /// [`Error::Denied`] where it ended otherwise; [`Error::Pending`] and [`Error::TimedOut`] where time did.
+    /// Returns [`Error::Denied`] if the request was denied or withdrawn, [`Error::TimedOut`] if it expired, and
+    /// [`Error::Pending`] if `limit` passed.
     pub async fn wait(
         &self,
         id: u64,
@@ -177,7 +181,7 @@ impl Signed {
         Ok(())
     }
 
-    /// The server ends a watch with its caller's token, or with itself.
+    /// Why the server ended the watch: the login expired, or the server stops.
     fn ended(&self) -> Error {
         if self.login.expires <= now() {
             return Error::sign_in("your sign-in ended while the request waits");
@@ -186,5 +190,5 @@ impl Signed {
     }
 }
 
-/// No request waits for longer, and no clock counts much further.
+/// Upper bound of `limit`: no request waits longer than a year, and `Instant` may overflow with much more.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);

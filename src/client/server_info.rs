@@ -1,4 +1,7 @@
-//! What the server says of itself before anybody signs in, checked and remembered; a change of CA keys is reported.
+//! The server's description of itself: issuers, CA keys, the ledger's key. Needs no login.
+//!
+//! It is checked, compared with what the server said last time, and remembered. A change of CA keys is reported; a change
+//! of the ledger's key is an error.
 
 use std::path::PathBuf;
 
@@ -6,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use ssh_key::{Fingerprint, HashAlg, PublicKey};
 
 use super::{
-    Error, Say,
+    Error,
     connect::{Address, Server},
     state::State,
 };
 use crate::{ledger::checkpoint::Verifier, proto::v1, ssh::key};
 
-/// How a login commits to its key, as this issuer takes it.
+/// How an issuer's tokens are bound to the login's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Binding {
@@ -20,43 +23,43 @@ pub enum Binding {
     Nonce,
     /// By an audience `<audience>#<commitment>`.
     Audience,
-    /// Not at all.
+    /// Not bound.
     None,
 }
 
-/// An issuer the server takes ID tokens of.
+/// An issuer whose ID tokens the server accepts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issuer {
-    /// For `login --issuer`.
+    /// Its name in the server's configuration, for `login --issuer`.
     pub name: String,
-    /// Exactly as the token's `iss`.
+    /// Its URL, exactly as in the token's `iss`.
     pub url: String,
-    /// Ours there.
+    /// Our client id at the issuer.
     pub client_id: String,
-    /// The audience that audience-bound tokens name before `#`.
+    /// The audience of its tokens; of audience-bound tokens, the part before `#`.
     pub audience: String,
-    /// What to ask for.
+    /// The scopes to ask for.
     pub scopes: Vec<String>,
-    /// How it binds.
+    /// How its tokens are bound.
     pub binding: Binding,
-    /// Whether the device flow is taken.
+    /// Whether the server accepts the device flow.
     pub device_flow: bool,
-    /// Whether people sign in here.
+    /// Whether users sign in here; false for machines.
     pub interactive: bool,
 }
 
-/// One server's answer to `GetTrust`.
+/// A server's answer to `GetTrust`, checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerInfo {
-    /// Possession proofs are made for this name. It is the dialled host.
+    /// The server's name, which possession proofs are for. It equals the host that was connected to.
     pub server_name: String,
-    /// In the configuration's order.
+    /// The issuers, in the configuration's order.
     pub issuers: Vec<Issuer>,
-    /// CA keys that passes may be signed by (active and retired), in OpenSSH form.
+    /// The CA keys that sign passes (active and retired), in OpenSSH form.
     pub ca_keys: Vec<String>,
     /// The ledger's verifier key (C2SP signed note).
     pub ledger_verifier_key: String,
-    /// Host-name patterns that passes are for.
+    /// Patterns of the host names that passes are for.
     pub host_patterns: Vec<String>,
     /// Patterns of the hosts behind bastions.
     #[serde(default)]
@@ -64,11 +67,17 @@ pub struct ServerInfo {
 }
 
 impl ServerInfo {
-    /// Asks the server, checks the answer, compares it with what is remembered, and remembers it.
+    /// Asks the server, checks the answer, compares it with what is remembered, and remembers it. Calls `say` for each
+    /// change of CA keys.
     ///
     /// # Errors
-    /// Where the server does not answer, names itself other than it was dialled, or has changed its ledger's key.
-    pub async fn refresh(state: &State, server: &Server, say: Say) -> Result<Self, Error> {
+    /// Returns [`Error::Unreachable`] if the server does not answer, [`Error::Untrusted`] if it gives another name than the
+    /// one that was connected to, and [`Error::Fork`] if its ledger's key has changed.
+    pub async fn refresh(
+        state: &State,
+        server: &Server,
+        say: impl Fn(&str),
+    ) -> Result<Self, Error> {
         let answer = server
             .trust_service()
             .get_trust(v1::GetTrustRequest {})
@@ -89,16 +98,16 @@ impl ServerInfo {
         Ok(server_info)
     }
 
-    /// What the server said last time; no network.
+    /// What the server said last time; none if it was never asked. No network.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Returns [`Error::File`] if the file cannot be read.
     pub fn cached(state: &State, address: &Address) -> Result<Option<Self>, Error> {
         let text = state.read(file(address, "trust.json"))?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// Every pattern of host names that passes are for, each once.
+    /// All patterns of host names, also of hosts behind bastions, each once.
     pub fn all_patterns(&self) -> Vec<String> {
         let mut patterns = self.host_patterns.clone();
         for pattern in &self.behind_bastions {
@@ -109,16 +118,16 @@ impl ServerInfo {
         patterns
     }
 
-    /// The ledger's verifier.
+    /// The verifier of the ledger's checkpoints.
     ///
     /// # Errors
-    /// Where the server's key is none.
+    /// Returns [`Error::Untrusted`] if the server's verifier key is invalid.
     pub fn verifier(&self) -> Result<Verifier, Error> {
         Verifier::parse(&self.ledger_verifier_key)
             .map_err(|error| Error::Untrusted(format!("its ledger key: {error}")))
     }
 
-    /// Fingerprints of the CA keys.
+    /// The fingerprints of the CA keys.
     pub fn ca_fingerprints(&self) -> Vec<Fingerprint> {
         let keys = self.ca_keys.iter();
         keys.filter_map(|key| PublicKey::from_openssh(key).ok())
@@ -129,7 +138,8 @@ impl ServerInfo {
     fn check(answer: v1::GetTrustResponse, address: &Address) -> Result<Self, Error> {
         if !answer.server_name.eq_ignore_ascii_case(&address.host()) {
             return Err(Error::Untrusted(format!(
-                "it calls itself {:?}, but {} was dialled; use --server https://{0}:PORT, or mend `name` in its configuration",
+                "it calls itself {:?}, but the address says {}; use --server https://{0}:PORT, or correct `name` in its \
+                 configuration",
                 answer.server_name,
                 address.host()
             )));
@@ -141,7 +151,7 @@ impl ServerInfo {
             .map(|key| key.public_key)
             .collect();
         if let Some(key) = ca_keys.iter().find(|key| key::parse(key).is_err()) {
-            return Err(Error::Untrusted(format!("{key:?} is no CA key")));
+            return Err(Error::Untrusted(format!("invalid CA key {key:?}")));
         }
         Ok(Self {
             server_name: answer.server_name,
@@ -157,7 +167,8 @@ impl ServerInfo {
         })
     }
 
-    /// A new ledger key would make every remembered checkpoint worthless, so it is not taken in silence.
+    /// Compares the ledger's key with the `known` one. A new key would make the remembered checkpoint worthless, so it is
+    /// an error if there is one.
     fn compare(&self, known: &Self, state: &State, address: &Address) -> Result<(), Error> {
         let checkpoint = file(address, "checkpoint");
         if self.ledger_verifier_key == known.ledger_verifier_key
@@ -199,12 +210,12 @@ impl From<v1::get_trust_response::Issuer> for Issuer {
     }
 }
 
-/// Where something about one server is remembered.
+/// The path, in the state folder, of a file about one server.
 pub(super) fn file(address: &Address, name: &str) -> PathBuf {
     PathBuf::from("servers").join(address.folder()).join(name)
 }
 
-fn report_keys(known: &ServerInfo, now: &ServerInfo, say: Say) {
+fn report_keys(known: &ServerInfo, now: &ServerInfo, say: impl Fn(&str)) {
     let (known, now) = (known.ca_fingerprints(), now.ca_fingerprints());
     for key in now.iter().filter(|key| !known.contains(key)) {
         say(&format!("note: the server has a new CA key, {key}"));
@@ -232,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_must_call_itself_as_it_was_dialled() {
+    fn the_servers_name_must_be_the_one_in_its_address() {
         for (name, good) in [
             ("daypass.example.com", true),
             ("Daypass.Example.com", true),
@@ -252,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn staged_keys_are_not_trusted_yet_and_garbage_is_refused() {
+    fn staged_keys_are_not_trusted_and_garbage_is_refused() {
         use v1::get_trust_response::{CaKey, ca_key::State};
         let line =
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB1y+vTQLWKcr8Qp+7ZQJr+6aJh0Y5dYqJ8hZ2H8Z0rb";
@@ -282,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_ledger_key_is_loud_where_a_checkpoint_is_remembered() {
+    fn a_new_ledger_key_is_an_error_if_a_checkpoint_is_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let state = State::new(folder.path()).unwrap();
         let known = ServerInfo::check(answer(), &address()).unwrap();

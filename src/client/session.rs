@@ -1,20 +1,23 @@
-//! Who is signed in where: `session.json`. It holds the ID token, so it is 0600 and nothing here is `Debug`.
+//! The session: who is signed in to which server, kept in `session.json`.
+//!
+//! It holds the ID token, so the file is 0600 and no type here is `Debug`.
+
+use std::path::PathBuf;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
 
 use super::{Error, key::KeyPlace, state::State};
 
 const FILE: &str = "session.json";
 
-/// What is remembered between commands.
+/// The content of `session.json`.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Session {
-    /// The server that commands use where none is named.
+    /// The server for commands that name none.
     pub server: Option<String>,
-    /// The roots its TLS certificate was checked with, where they were named.
+    /// The PEM file of roots for the server's TLS; none: the operating system's.
     pub ca_file: Option<PathBuf>,
     /// The login, until `logout`.
     pub login: Option<Login>,
@@ -23,36 +26,36 @@ pub struct Session {
 /// One login.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Login {
-    /// The server it is for.
+    /// The server that the login is for.
     pub server: String,
     /// The issuer's URL.
     pub issuer: String,
     /// The `sub` claim.
     pub subject: String,
-    /// A name for people.
+    /// A name to show: the verified e-mail address, else the subject.
     pub label: String,
     /// The compact ID token.
     pub token: String,
-    /// The secret behind the token's key binding, base64; empty where nothing is bound.
+    /// The secret of the token's key binding, base64; empty if the token is not bound.
     pub binding_secret: String,
-    /// Where the key is.
+    /// Where the login's key is.
     pub key: KeyPlace,
     /// The token's `exp`, Unix seconds.
     pub expires: u64,
 }
 
 impl Session {
-    /// Reads it; an empty one where there is none.
+    /// Reads the session; an empty one if there is no file.
     ///
     /// # Errors
-    /// Where the file is there and cannot be read or is not ours.
+    /// Returns the error if the file cannot be read, or its content is damaged.
     pub fn load(state: &State) -> Result<Self, Error> {
         let Some(text) = state.read(FILE)? else {
             return Ok(Self::default());
         };
         serde_json::from_str(&text).map_err(|_| {
             Error::other(format!(
-                "{} is damaged; remove it and sign in again",
+                "{} is damaged; remove it, then sign in again with: daypass login",
                 state.path(FILE).display()
             ))
         })
@@ -63,20 +66,20 @@ impl Session {
         [FILE, "key", "key.pub", "agent.json"].map(|name| state.path(name))
     }
 
-    /// Writes it.
+    /// Writes the session.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Returns [`Error::File`] if it cannot be written.
     pub fn save(&self, state: &State) -> Result<(), Error> {
         let text = serde_json::to_vec_pretty(self)
             .map_err(|error| Error::other(format!("failed to write the session: {error}")))?;
         state.write(FILE, &text)
     }
 
-    /// The login for `server`, with life left at `now` (Unix seconds).
+    /// The login for `server` that has not expired at `now` (Unix seconds).
     ///
     /// # Errors
-    /// [`Error::SignIn`], saying what is missing.
+    /// Returns [`Error::SignIn`] with what is missing.
     pub fn login_for(&self, server: &str, now: u64) -> Result<&Login, Error> {
         let login = self
             .login
@@ -107,19 +110,19 @@ impl Login {
     /// The secret to reveal with an ask.
     ///
     /// # Errors
-    /// Where the session is damaged.
+    /// Returns [`Error::SignIn`] if the session is damaged.
     pub fn secret(&self) -> Result<Vec<u8>, Error> {
         STANDARD
             .decode(&self.binding_secret)
             .map_err(|_| Error::sign_in("the session is damaged"))
     }
 
-    /// As it is kept.
+    /// The secret as the session keeps it.
     pub(super) fn encode_secret(secret: &[u8]) -> String {
         STANDARD.encode(secret)
     }
 
-    /// Whether both are the same person at the same server, so that passes of one serve the other.
+    /// Whether both logins are of the same person at the same server, so that they share passes.
     pub(super) fn is_same_person(&self, other: &Self) -> bool {
         (&self.server, &self.issuer, &self.subject)
             == (&other.server, &other.issuer, &other.subject)
@@ -145,26 +148,21 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_login_serves_its_own_server_while_it_lives() {
+    fn a_login_is_for_its_own_server_until_it_expires() {
         let session = Session {
             login: Some(login()),
             ..Session::default()
         };
         let cases = [
-            ("it lives", "https://daypass.example.com/", 999, true),
-            (
-                "it has expired",
-                "https://daypass.example.com/",
-                1000,
-                false,
-            ),
+            ("unexpired", "https://daypass.example.com/", 999, true),
+            ("expired", "https://daypass.example.com/", 1000, false),
             ("another server", "https://other.example.com/", 999, false),
         ];
         for (case, server, now, expected) in cases {
             assert_eq!(session.login_for(server, now).is_ok(), expected, "{case}");
         }
         let Err(error) = Session::default().login_for("https://x/", 0) else {
-            unreachable!("nobody is signed in");
+            unreachable!("there is no login");
         };
         assert_eq!(error.exit_code(), 4);
     }

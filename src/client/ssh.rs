@@ -1,16 +1,19 @@
-//! The `ssh` command line for a pass. Pure but for the look at the user's name.
+//! The `ssh` command line for a pass. Pure.
 
 use std::{ffi::OsString, path::Path};
 
-use super::{Error, cache::Place, choose::logins};
-use crate::reason;
+use super::{
+    Error,
+    cache::PassFiles,
+    words::{check_host, is_user_word, quote},
+};
 
-/// Where to, as the user said it: `[USER@]HOST`.
+/// The destination of an `ssh`, as the user wrote it: `[USER@]HOST`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// The login name, where one was said.
+    /// The login name, if one was given.
     pub user: Option<String>,
-    /// The host, as spelt.
+    /// The host, as the user spelled it.
     pub host: String,
 }
 
@@ -18,15 +21,17 @@ impl Destination {
     /// Splits `[USER@]HOST` at the last `@`.
     ///
     /// # Errors
-    /// Where either half cannot stand on a command line.
+    /// Returns [`Error::Usage`] if either half is invalid.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let (user, host) = match text.rsplit_once('@') {
             Some((user, host)) => (Some(user.to_owned()), host),
             None => (None, text),
         };
-        super::cache::check_host(host)?;
-        if user.as_deref().is_some_and(|user| !is_word(user)) {
-            return Err(Error::Usage(format!("{text:?} is no [USER@]HOST")));
+        check_host(host)?;
+        if user.as_deref().is_some_and(|user| !is_user_word(user)) {
+            return Err(Error::Usage(format!(
+                "invalid destination {text:?}: use [USER@]HOST"
+            )));
         }
         Ok(Self {
             user,
@@ -37,20 +42,20 @@ impl Destination {
     /// The same destination with the login of `-l`, if one was given.
     ///
     /// # Errors
-    /// [`Error::Usage`] if it is invalid, or the destination names another one.
+    /// Returns [`Error::Usage`] if the login is invalid, or the destination names another one.
     pub fn with_login(self, login: Option<String>) -> Result<Self, Error> {
         let Some(login) = login else {
             return Ok(self);
         };
-        if !is_word(&login) {
+        if !is_user_word(&login) {
             return Err(Error::Usage(format!("invalid login name {login:?}")));
         }
         match &self.user {
             Some(user) if *user != login => Err(Error::Usage(format!(
-                "two logins, -l {login} and {user}@{}: give one",
+                "two login names, -l {login} and {user}@{}: give only one",
                 self.host
             ))),
-            _ => Ok(Self {
+            Some(_) | None => Ok(Self {
                 user: Some(login),
                 host: self.host,
             }),
@@ -58,54 +63,15 @@ impl Destination {
     }
 }
 
-/// Whether `user` is one word for a command line, and for the shells behind it.
-fn is_word(user: &str) -> bool {
-    !user.is_empty()
-        && !user.starts_with('-')
-        && user
-            .chars()
-            .all(|c| c.is_ascii_graphic() && !"'\"`$\\;&<>|(){}".contains(c))
-}
-
-/// The login name for a pass: the one said, else its only one, else the local user's own where the pass has it.
+/// The arguments for `ssh`. Only this pass is offered to the host; `config`, `options` and the user's own configuration
+/// stay in force.
 ///
 /// # Errors
-/// [`Error::Denied`] where the pass is not for the name that was said.
-pub fn login_name(
-    said: Option<&str>,
-    principals: &[String],
-    local: Option<&str>,
-) -> Result<Option<String>, Error> {
-    let logins = logins(principals);
-    if let Some(said) = said {
-        if logins.contains(&said) {
-            return Ok(Some(said.to_owned()));
-        }
-        return Err(Error::Denied {
-            reason: reason::PRINCIPAL.to_owned(),
-            message: format!("the pass is not for {said}, but for {}", logins.join(", ")),
-        });
-    }
-    let own = logins.iter().find(|login| Some(**login) == local);
-    Ok(own.or(logins.first()).map(|login| (*login).to_owned()))
-}
-
-/// Whether `text` is a login name that may stand on a command line and in an ssh configuration.
-pub(super) fn is_login(text: &str) -> bool {
-    let mut login = text.chars();
-    let opens_well = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    login.next().is_some_and(opens_well)
-        && login.all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
-}
-
-/// The arguments for `ssh`: only this pass is offered; what `config`, `options` and the user's own file say stays.
-///
-/// # Errors
-/// Where the pass's path cannot be written into an ssh option.
+/// Returns [`Error::Usage`] if a path of the pass cannot be written into an ssh option.
 pub fn arguments(
     destination: &Destination,
     login: Option<&str>,
-    place: &Place,
+    pass: &PassFiles,
     config: Option<&Path>,
     options: &[String],
     command: &[OsString],
@@ -118,8 +84,8 @@ pub fn arguments(
         words.extend(["-o".into(), option.into()]);
     }
     let own = [
-        format!("IdentityFile={}", quote(place.key())?),
-        format!("CertificateFile={}", quote(&place.certificate())?),
+        format!("IdentityFile={}", quote(pass.key())?),
+        format!("CertificateFile={}", quote(&pass.certificate())?),
         "IdentitiesOnly=yes".to_owned(),
     ];
     for option in own {
@@ -131,20 +97,6 @@ pub fn arguments(
     words.extend(["--".into(), destination.host.clone().into()]);
     words.extend(command.iter().cloned());
     Ok(words)
-}
-
-/// A path as an ssh_config argument: in quotes, `%` doubled, for ssh expands it.
-///
-/// # Errors
-/// Where it holds what cannot be quoted there.
-pub fn quote(path: &Path) -> Result<String, Error> {
-    let text = path.to_str().unwrap_or("\"");
-    if text.contains(['"', '\'', '\\', '$']) || text.chars().any(char::is_control) {
-        return Err(Error::Usage(format!(
-            "the path {path:?} cannot stand in an ssh configuration: choose another with DAYPASS_STATE_DIR"
-        )));
-    }
-    Ok(format!("\"{}\"", text.replace('%', "%%")))
 }
 
 #[cfg(test)]
@@ -196,29 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn the_login_name_comes_from_the_pass() {
-        let principals = ["deploy@web", "root@web"].map(String::from);
-        let name = |said, local| login_name(said, &principals, local).ok().flatten();
-        assert_eq!(name(None, None).as_deref(), Some("deploy"));
-        assert_eq!(name(None, Some("root")).as_deref(), Some("root"));
-        assert_eq!(name(Some("root"), None).as_deref(), Some("root"));
-        assert_eq!(
-            login_name(Some("bob"), &principals, None)
-                .unwrap_err()
-                .exit_code(),
-            3
-        );
-    }
-
-    #[test]
     fn only_the_pass_is_offered_and_nothing_after_the_host_is_an_option() {
         let state = State::new(Path::new("/state dir/50%")).unwrap();
-        let place = Place::of_host(&state, "web-1").unwrap();
+        let pass = PassFiles::of_host(&state, "web-1").unwrap();
         let destination = Destination::parse("web-1").unwrap();
         let words = arguments(
             &destination,
             Some("root"),
-            &place,
+            &pass,
             Some(Path::new("/c")),
             &["Port=22".to_owned()],
             &["-v".into()],

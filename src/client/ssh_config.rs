@@ -1,6 +1,6 @@
-//! Plain `ssh` through daypass: a file of our own in the state folder, and one `Include` line in `~/.ssh/config`.
+//! Plain `ssh` with passes: a file of our own in the state folder, and one `Include` line in `~/.ssh/config`.
 //!
-//! The rest of that file is the user's: it is kept to the byte.
+//! The rest of `~/.ssh/config` is the user's and is kept to the byte.
 
 use std::{
     fs,
@@ -11,19 +11,19 @@ use std::{
 
 use super::{
     Client, Error, host_config,
-    jump::word,
     server_info::ServerInfo,
     state::{State, write_atomically},
+    words::shell_word,
 };
 
 /// Our own file, in the state folder.
 const FILE: &str = "ssh_config";
 
 impl Client {
-    /// The block for `ssh_config`, for the hosts the server names, or for `patterns`.
+    /// The block for an ssh configuration, for `patterns`; if there are none, for the hosts that the server names.
     ///
     /// # Errors
-    /// Where no hosts are known, or a path or pattern cannot stand in an ssh configuration.
+    /// Returns [`Error::Usage`] if no hosts are known, or a path cannot be written into an ssh configuration.
     pub async fn ssh_config(&self, program: &Path, patterns: &[String]) -> Result<String, Error> {
         if !patterns.is_empty() {
             return block(program, &self.state, patterns);
@@ -34,7 +34,7 @@ impl Client {
         };
         let server_info = match self.connect().await {
             Ok((_, server_info)) => server_info,
-            // What it said last time will do while it is away.
+            // While the server is down, the hosts that it named last time are used.
             Err(error @ Error::Unreachable { .. }) => cached.ok_or(error)?,
             Err(error) => return Err(error),
         };
@@ -47,10 +47,10 @@ impl Client {
         block(program, &self.state, &patterns)
     }
 
-    /// Writes our file and makes `config` include it. Says whether `config` was changed.
+    /// Writes our file and includes it in `config`. Returns whether `config` was changed.
     ///
     /// # Errors
-    /// Where a file cannot be written.
+    /// As [`Client::ssh_config`]; also [`Error::File`] if a file cannot be written.
     pub async fn install_ssh_config(
         &self,
         program: &Path,
@@ -62,10 +62,10 @@ impl Client {
         edit(config, |old| with_line(old, &include_line(&self.state)?))
     }
 
-    /// Takes the line out of `config` again and removes our file. Says whether `config` was changed.
+    /// Removes the line from `config`, and our file. Returns whether `config` was changed.
     ///
     /// # Errors
-    /// Where a file cannot be written.
+    /// Returns [`Error::File`] if a file cannot be written.
     pub fn remove_ssh_config(&self, config: &Path) -> Result<bool, Error> {
         let changed = edit(config, |old| without_line(old, &include_line(&self.state)?))?;
         self.state.remove(FILE)?;
@@ -73,10 +73,10 @@ impl Client {
     }
 }
 
-/// `~/.ssh/config`.
+/// The user's own configuration, `~/.ssh/config`.
 ///
 /// # Errors
-/// Where there is no home folder.
+/// Returns [`Error::Usage`] if there is no home folder.
 pub fn users_file() -> Result<PathBuf, Error> {
     etcetera::home_dir()
         .map(|home| home.join(".ssh").join("config"))
@@ -85,21 +85,26 @@ pub fn users_file() -> Result<PathBuf, Error> {
         })
 }
 
-/// `Match` runs `daypass ensure` before ssh reads on, so the first login already has the files that it writes. The pattern
-/// stands before `exec`, so that other hosts start nothing; a name with a quote in it never reaches the shell.
+/// The block for hosts that match `patterns`.
+///
+/// `Match exec` runs `daypass ensure` before ssh reads on, so already the first login uses the files that it writes. The
+/// pattern comes before `exec`, so that ssh to other hosts starts nothing; a host name with a quote never reaches the
+/// shell.
 ///
 /// # Errors
-/// If a path or a pattern cannot stand in an ssh configuration.
+/// Returns the error if a path or a pattern cannot be written into an ssh configuration.
 pub fn block(program: &Path, state: &State, patterns: &[String]) -> Result<String, Error> {
     for pattern in patterns {
         let plain = |c: char| c.is_ascii_alphanumeric() || "*?._:-".contains(c);
         if pattern.is_empty() || pattern.starts_with('-') || !pattern.chars().all(plain) {
-            return Err(Error::Untrusted(format!("{pattern:?} is no host pattern")));
+            return Err(Error::Untrusted(format!(
+                "invalid host pattern {pattern:?}"
+            )));
         }
     }
     let hosts = patterns.join(",");
     let include = host_config::include(state)?;
-    let (program, state) = (word(program)?, word(state.folder())?);
+    let (program, state) = (shell_word(program)?, shell_word(state.folder())?);
     Ok(format!(
         "# Written by daypass. `daypass ssh-config remove` takes it away.\n\
          # A `User` line of your own counts if it stands before this one, and so does `ssh USER@HOST`.\n\
@@ -113,7 +118,7 @@ fn include_line(state: &State) -> Result<String, Error> {
     Ok(format!("Include {file}"))
 }
 
-/// At the very top: below a `Host` or `Match` line an `Include` would be part of that block.
+/// `old` with `line` at its top: below a `Host` or `Match` line, an `Include` would be part of that block.
 fn with_line(old: &str, line: &str) -> Result<String, Error> {
     if old.lines().any(|present| present == line) {
         return Ok(old.to_owned());
@@ -128,7 +133,7 @@ fn without_line(old: &str, line: &str) -> Result<String, Error> {
     Ok(kept.collect())
 }
 
-/// Changes a file of the user's: through a symbolic link, keeping its mode, by rename.
+/// Changes a file of the user's by rename. Follows a symbolic link and keeps the file's mode.
 fn edit(path: &Path, change: impl Fn(&str) -> Result<String, Error>) -> Result<bool, Error> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let (old, mode) = match fs::read_to_string(&target) {

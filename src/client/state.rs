@@ -1,4 +1,7 @@
-//! The state folder: 0700, its files 0600, written beside and renamed, with one lock for all who change it.
+//! The state folder: 0700, its files 0600.
+//!
+//! Every file is written beside its place and renamed, so that a reader sees the old one or the new one. One lock for all
+//! commands that change the folder.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
@@ -11,16 +14,16 @@ use etcetera::BaseStrategy;
 
 use super::Error;
 
-/// Largest file of ours that is read; none comes near it.
+/// Bytes of a file of ours at most; none comes near it.
 const LARGEST: u64 = 4 * 1024 * 1024;
 
-/// The folder everything of one user's session is in.
+/// The folder of one user's session and passes.
 #[derive(Clone, Debug)]
 pub struct State {
     folder: PathBuf,
 }
 
-/// The lock on a state folder; dropping it, or dying, releases it.
+/// The lock on a state folder. It is released when it is dropped, or when the process ends.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
@@ -30,16 +33,16 @@ impl State {
     /// The state in `folder`, which need not exist.
     ///
     /// # Errors
-    /// Where the current folder, which a relative path is taken from, cannot be told.
+    /// Returns [`Error::File`] if the path is relative and the current folder cannot be determined.
     pub fn new(folder: &Path) -> Result<Self, Error> {
         let folder = std::path::absolute(folder).map_err(Error::file(folder))?;
         Ok(Self { folder })
     }
 
-    /// `$XDG_STATE_HOME/daypass`, as a rule `~/.local/state/daypass`.
+    /// `$XDG_STATE_HOME/daypass`, by default `~/.local/state/daypass`.
     ///
     /// # Errors
-    /// Where there is no home folder.
+    /// Returns [`Error::Usage`] if there is no home folder.
     pub fn default_folder() -> Result<PathBuf, Error> {
         let base = etcetera::choose_base_strategy().map_err(|_| {
             Error::Usage("there is no home folder: set HOME or DAYPASS_STATE_DIR".to_owned())
@@ -60,19 +63,19 @@ impl State {
         self.folder.join(name)
     }
 
-    /// Makes the folder if it is missing, private to its user. One that is there is never changed.
+    /// Makes the folder with mode 0700 if it is missing. An existing folder is never changed.
     ///
     /// # Errors
-    /// As [`State::check`], or if it cannot be made.
+    /// As [`State::check`]; also [`Error::File`] if the folder cannot be made.
     pub fn prepare(&self) -> Result<(), Error> {
         self.check()?;
         make_folder(&self.folder)
     }
 
-    /// Checks that no other user can put files into the folder. One that is missing is fine.
+    /// Checks that no other user can put files into the folder. A missing folder is fine.
     ///
     /// # Errors
-    /// [`Error::Usage`] if another user owns it or may write to it, or if it is no folder.
+    /// Returns [`Error::Usage`] if another user owns it or may write to it, or if it is not a folder.
     pub fn check(&self) -> Result<(), Error> {
         let metadata = match fs::metadata(&self.folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -85,7 +88,7 @@ impl State {
             )));
         }
         let me = rustix::process::geteuid().as_raw();
-        // As ssh does with its configuration; for root too, who may be led into a folder that another user has put there.
+        // As ssh checks its configuration. Root's own id too: another user may have made the folder that root is led into.
         if ![0, me].contains(&metadata.uid()) {
             return Err(Error::Usage(format!(
                 "{folder} belongs to another user (uid {}): name a folder of your own with DAYPASS_STATE_DIR",
@@ -103,18 +106,19 @@ impl State {
         Ok(())
     }
 
-    /// Waits for the lock. Whoever gets it looks again whether the work is done already.
+    /// Waits for the lock. The caller then checks whether another command has done the work meanwhile.
     ///
     /// # Errors
-    /// Where the lock file cannot be made.
+    /// Returns [`Error::File`] if the lock file cannot be made.
     pub async fn lock(&self) -> Result<Lock, Error> {
         self.lock_on("lock").await
     }
 
-    /// As [`State::lock`], for a smaller matter that `name` stands for. Taken after that one, never before it.
+    /// Waits for the lock `name`, which protects less than the whole folder. A caller that holds both takes it after
+    /// [`State::lock`], never before it.
     ///
     /// # Errors
-    /// Where the lock file cannot be made.
+    /// Returns [`Error::File`] if the lock file cannot be made.
     pub(super) async fn lock_on(&self, name: impl AsRef<Path>) -> Result<Lock, Error> {
         self.prepare()?;
         let path = self.path(name);
@@ -137,10 +141,10 @@ impl State {
         }
     }
 
-    /// A file's text, or none where there is no such file.
+    /// Reads a file's text; none if there is no such file.
     ///
     /// # Errors
-    /// Where it is there and cannot be read, is no UTF-8, or is larger than 4 MiB.
+    /// Returns the error if the file cannot be read, is not UTF-8, or is larger than 4 MiB.
     pub fn read(&self, name: impl AsRef<Path>) -> Result<Option<String>, Error> {
         let path = self.path(name);
         match fs::metadata(&path) {
@@ -155,19 +159,19 @@ impl State {
             .map_err(Error::file(&path))
     }
 
-    /// Writes a file of ours: 0600, whole or not at all.
+    /// Writes a file of ours with mode 0600, whole or not at all.
     ///
     /// # Errors
-    /// Where it cannot be written; the old one stays.
+    /// Returns [`Error::File`] if it cannot be written; the old file stays.
     pub fn write(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
         self.prepare()?;
         write_atomically(&self.path(name), bytes, 0o600)
     }
 
-    /// Removes a file or folder of ours; that it is not there is fine.
+    /// Removes a file or folder of ours. A missing one is fine.
     ///
     /// # Errors
-    /// Where it stays.
+    /// Returns [`Error::File`] if it cannot be removed.
     pub fn remove(&self, name: impl AsRef<Path>) -> Result<(), Error> {
         let path = self.path(name);
         let removed = match fs::symlink_metadata(&path) {
@@ -177,15 +181,15 @@ impl State {
         };
         match removed {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file(&path)(error)),
-            _ => Ok(()),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 }
 
-/// Writes `bytes` to a new file beside `path` and renames it there; missing folders are made 0700.
+/// Writes `bytes` to a new file beside `path` and renames it to `path`. Missing folders are made with mode 0700.
 ///
 /// # Errors
-/// Where that fails; what was at `path` stays.
+/// Returns [`Error::File`] if that fails; the old file stays.
 pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
     let folder = parent(path);
     make_folder(folder)?;
@@ -202,10 +206,10 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Erro
     write().map(|_| ()).map_err(Error::file(path))
 }
 
-/// Makes `path` a symbolic link to `target`, replacing a file that is there.
+/// Makes `path` a symbolic link to `target`, and replaces a file there.
 ///
 /// # Errors
-/// If that fails; what was at `path` stays.
+/// Returns [`Error::File`] if that fails; the old file stays.
 pub(super) fn link_atomically(target: &Path, path: &Path) -> Result<(), Error> {
     let folder = parent(path);
     make_folder(folder)?;
@@ -218,7 +222,10 @@ pub(super) fn link_atomically(target: &Path, path: &Path) -> Result<(), Error> {
     link().map_err(Error::file(path))
 }
 
-/// Makes a folder and those above it, each that is missing with 0700.
+/// Makes a folder and its missing parents with mode 0700.
+///
+/// # Errors
+/// Returns [`Error::File`] if that fails.
 pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
     DirBuilder::new()
         .recursive(true)
@@ -227,7 +234,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
         .map_err(Error::file(folder))
 }
 
-/// The folder `path` is in; `.` for a bare name.
+/// The folder of `path`; `.` for a bare name.
 pub(super) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -289,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_reads_as_none_and_removes_without_complaint() {
+    fn a_missing_file_reads_as_none_and_is_removed_without_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let state = State::new(folder.path()).unwrap();
         assert_eq!(state.read("session.json").unwrap(), None);
@@ -307,7 +314,7 @@ mod tests {
             .unwrap();
         assert!(second.try_lock().is_err());
         drop(held);
-        // A program that another test starts at this moment has the descriptor until its exec.
+        // A child process of another test may hold a copy of the descriptor until its exec.
         let taken = tokio::task::spawn_blocking(move || second.lock());
         let taken = tokio::time::timeout(std::time::Duration::from_secs(60), taken).await;
         taken.unwrap().unwrap().unwrap();

@@ -1,8 +1,8 @@
-//! Every client is a witness of the ledger: it remembers the last checkpoint it saw, and the next one must contain it.
+//! The client as a witness of the ledger: it remembers the last checkpoint, and the next one must contain it.
 
 use super::{
     Error,
-    connect::{Server, authorized},
+    connect::{Address, Server, authorized},
     server_info::{self, ServerInfo},
     state::State,
 };
@@ -14,11 +14,12 @@ use crate::{
     proto::v1,
 };
 
-/// Fetches the server's checkpoint, verifies it, holds it against the remembered one, and remembers it. Commands that run
-/// beside each other take turns: a checkpoint that was fetched before the remembered one would look like a fork.
+/// Fetches the server's checkpoint, verifies it, checks that it contains the remembered one, and remembers it.
+///
+/// Commands take turns by a lock: a checkpoint that was fetched before the remembered one would look like a fork.
 ///
 /// # Errors
-/// [`Error::Fork`] where the two contradict each other; both are then kept as evidence.
+/// Returns [`Error::Fork`] if the two contradict each other; both are then kept as evidence.
 pub async fn check(
     state: &State,
     server: &Server,
@@ -53,20 +54,23 @@ pub async fn check(
     Ok(new)
 }
 
-/// The remembered checkpoint of a server, verified; no network.
+/// The remembered checkpoint of a server, verified. No network.
 ///
 /// # Errors
-/// Where it is there and is not the ledger's.
+/// Returns [`Error::Untrusted`] if the ledger's key did not sign it.
 pub fn last(
     state: &State,
-    address: &super::connect::Address,
+    address: &Address,
     verifier: &Verifier,
 ) -> Result<Option<Checkpoint>, Error> {
     let note = state.read(server_info::file(address, "checkpoint"))?;
     note.map(|note| verify(verifier, &note)).transpose()
 }
 
-/// Whether `new` contains `old` (RFC 6962 section 2.1.2).
+/// Checks that `new` contains `old` (RFC 6962 section 2.1.2).
+///
+/// # Errors
+/// Returns the contradiction, as a sentence about the ledger.
 pub(super) fn consistent(old: &Checkpoint, new: &Checkpoint, proof: &[Hash]) -> Result<(), String> {
     if new.size < old.size {
         return Err(format!(
@@ -92,15 +96,15 @@ pub(super) fn consistent(old: &Checkpoint, new: &Checkpoint, proof: &[Hash]) -> 
     ))
 }
 
-/// SHA-256 hashes as they came over the wire.
+/// Reads the SHA-256 hashes of a proof.
 ///
 /// # Errors
-/// Where one is of another length.
+/// Returns [`Error::Untrusted`] if one is of another length.
 pub(super) fn hashes(raw: Vec<Vec<u8>>) -> Result<Vec<Hash>, Error> {
     raw.into_iter()
         .map(|hash| Hash::try_from(hash.as_slice()))
         .collect::<Result<_, _>>()
-        .map_err(|_| Error::Untrusted("a proof holds something that is no SHA-256 hash".to_owned()))
+        .map_err(|_| Error::Untrusted("a proof has an invalid SHA-256 hash".to_owned()))
 }
 
 fn verify(verifier: &Verifier, note: &str) -> Result<Checkpoint, Error> {
@@ -148,7 +152,7 @@ fn evidence(state: &State, server: &Server, note: &str, why: &str) -> Error {
     }
     let folder = state.path(server_info::file(&server.address, ""));
     Error::Fork(format!(
-        "{why}. Somebody may have rewritten the record of {}. Both signed checkpoints are kept in {} as evidence: \
+        "{why}. The record of {} may have been rewritten. Both signed checkpoints are kept in {} as evidence: \
          tell your security team, and do not remove them",
         server.address.as_str(),
         folder.display()
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_may_stand_still_but_not_shrink_or_change() {
+    fn a_ledger_may_stay_the_same_but_not_shrink_or_change() {
         let cases = [
             (
                 "nothing has happened",
@@ -196,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_of_odd_hashes_is_refused() {
+    fn a_proof_of_invalid_hashes_is_refused() {
         assert!(hashes(vec![vec![0; 32]]).is_ok());
         assert!(hashes(vec![vec![0; 31]]).is_err());
     }

@@ -1,4 +1,4 @@
-//! Finds out whether an answer can be kept, before the server is asked for it: a pass that cannot be written down is lost.
+//! Checks that files can be written, before the server is asked: a pass that cannot be written is lost.
 
 use std::{
     collections::BTreeSet,
@@ -13,19 +13,20 @@ use super::{
     state::{link_atomically, make_folder, parent, write_atomically},
 };
 
-/// Bytes that are written for a try: a pass, its jump pass, their keys and the session need less.
+/// Bytes that are written as a test: a pass, its jump pass, their keys and the session need less.
 const ROOM: usize = 64 * 1024;
 
-/// Makes the folders of `files`, writes and removes a file in each, and replaces each of the files that exists by itself.
+/// Checks that `files` can be written: makes their folders, writes and removes a test file in each folder, and replaces
+/// each existing file by a copy of itself.
 ///
 /// # Errors
-/// [`Error::Unwritable`] with the file or folder that could not be written.
+/// Returns [`Error::Unwritable`] with the file or folder that cannot be written.
 pub(super) fn check(files: &[impl AsRef<Path>]) -> Result<(), Error> {
     let files = files.iter().map(AsRef::as_ref);
     let folders: BTreeSet<&Path> = files.clone().map(parent).collect();
     for folder in folders {
         make_folder(folder).map_err(unwritable)?;
-        fill(folder).map_err(|cause| wrong(folder, cause))?;
+        fill(folder).map_err(|cause| unwritable_at(folder, cause))?;
     }
     for file in files {
         replace_by_itself(file)?;
@@ -33,7 +34,7 @@ pub(super) fn check(files: &[impl AsRef<Path>]) -> Result<(), Error> {
     Ok(())
 }
 
-/// A full disk or quota shows only when bytes are written, on a network only when they are synced.
+/// Writes a test file. A full disk or quota shows when bytes are written; on a network file system, when they are synced.
 fn fill(folder: &Path) -> io::Result<()> {
     let mut file = tempfile::Builder::new()
         .prefix(".daypass-")
@@ -43,27 +44,31 @@ fn fill(folder: &Path) -> io::Result<()> {
     file.close()
 }
 
-/// Finds folders in a file's place, files that are pinned (immutable, or mounted), and those in another user's hands.
+/// Replaces a file by a copy of itself. Finds a folder at its path, an immutable or mounted file, and a file of another
+/// user that may not be replaced.
 fn replace_by_itself(path: &Path) -> Result<(), Error> {
     let metadata = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        metadata => metadata.map_err(|cause| wrong(path, cause))?,
+        metadata => metadata.map_err(|cause| unwritable_at(path, cause))?,
     };
     if metadata.is_symlink() {
-        let target = fs::read_link(path).map_err(|cause| wrong(path, cause))?;
+        let target = fs::read_link(path).map_err(|cause| unwritable_at(path, cause))?;
         return link_atomically(&target, path).map_err(unwritable);
     }
     if metadata.is_dir() {
-        return Err(wrong(path, ErrorKind::IsADirectory.into()));
+        return Err(unwritable_at(path, ErrorKind::IsADirectory.into()));
     }
     if !metadata.is_file() {
-        return Err(wrong(path, io::Error::other("it is not a regular file")));
+        return Err(unwritable_at(
+            path,
+            io::Error::other("it is not a regular file"),
+        ));
     }
-    let bytes = fs::read(path).map_err(|cause| wrong(path, cause))?;
+    let bytes = fs::read(path).map_err(|cause| unwritable_at(path, cause))?;
     write_atomically(path, &bytes, metadata.mode() & 0o777).map_err(unwritable)
 }
 
-fn wrong(path: &Path, cause: io::Error) -> Error {
+fn unwritable_at(path: &Path, cause: io::Error) -> Error {
     Error::Unwritable {
         path: path.to_owned(),
         cause,
@@ -74,7 +79,7 @@ fn unwritable(error: Error) -> Error {
     let Error::File { path, source } = error else {
         return error;
     };
-    wrong(&path, source)
+    unwritable_at(&path, source)
 }
 
 #[cfg(test)]
@@ -83,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_try_leaves_everything_as_it_was() {
+    fn a_check_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("file"), "content").unwrap();
@@ -107,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_named() {
+    fn the_file_or_folder_that_cannot_be_written_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("folder")).unwrap();

@@ -56,10 +56,10 @@ async fn every_failure_has_its_exit_code_and_says_what_to_do() {
             "daypass login",
         ),
         (
-            "a host that is none",
+            "an invalid host",
             &["ssh", "web-1;id"],
             2,
-            "no host name",
+            "invalid host name",
         ),
         (
             "no server at that address",

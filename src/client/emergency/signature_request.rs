@@ -1,6 +1,6 @@
-//! The sheet: an emergency that waits for signatures, as it lies in a file that goes from person to person.
+//! An emergency that collects signatures, in a file that goes from signer to signer.
 //!
-//! What is shown of a sheet is read from the bytes that are signed, never from its other fields.
+//! What a signer is shown is read from the bytes that they sign, never from the file's other fields.
 
 use std::{
     fs::{self, File},
@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use ssh_key::PublicKey;
 
-use super::Signer;
+use super::signer::Signer;
 use crate::{
     client::{
-        Error, choose::PassRequest, key::public_line, now, state::write_atomically, writable,
+        Error, choose::PassRequest, clock::now, key_text::public_text, state::write_atomically,
+        writable,
     },
     identity::proof,
     ledger::emergency::{self, Signed},
@@ -23,26 +24,26 @@ use crate::{
     ssh::sshsig::{self, Namespace},
 };
 
-/// The largest file that is read as a sheet.
+/// Bytes of a sheet's file at most.
 const LARGEST: u64 = 256 * 1024;
 
-/// An emergency that waits for signatures, as it lies in a file.
+/// An emergency that collects signatures: the content of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignatureRequest {
-    /// The name of the server whose challenge it is.
+    /// The name of the server that made the challenge.
     pub server: String,
-    /// Good for one pass.
+    /// The server's challenge, good for one pass.
     pub challenge: String,
-    /// Unix seconds: when the challenge ends.
+    /// When the challenge expires, Unix seconds.
     pub expires_at: u64,
-    /// What is asked for.
+    /// The ask.
     pub ask: EmergencyAsk,
     /// The key that the pass will be for, in OpenSSH form.
     pub public_key: String,
-    /// The registered key of the person who is let in, in OpenSSH form.
+    /// The registered key of the person who gets the pass, in OpenSSH form.
     pub holder: String,
-    /// Who has signed; the first is the one who asks.
+    /// The signatures so far; the first is the holder's.
     #[serde(default)]
     pub signatures: Vec<Signature>,
 }
@@ -53,19 +54,19 @@ pub struct SignatureRequest {
 pub struct EmergencyAsk {
     /// The role.
     pub role: String,
-    /// The host; empty for none.
+    /// The host; empty: none.
     #[serde(default)]
     pub host: String,
     /// Values for the role's parameters.
     #[serde(default)]
     pub params: std::collections::BTreeMap<String, String>,
-    /// Why.
+    /// The reason.
     #[serde(default)]
     pub reason: String,
-    /// Wished lifetime; 0 for the role's own.
+    /// The lifetime in seconds; 0: the role's own.
     #[serde(default)]
     pub ttl_seconds: u64,
-    /// Wished source addresses.
+    /// Source addresses to narrow to.
     #[serde(default)]
     pub source_addresses: Vec<String>,
 }
@@ -81,14 +82,14 @@ pub struct Signature {
 }
 
 impl EmergencyAsk {
-    /// What `pass_request` asks for.
+    /// The ask of `pass_request`.
     ///
     /// # Errors
-    /// [`Error::Usage`] if it names no role.
+    /// Returns [`Error::Usage`] if it names no role.
     pub(super) fn of(pass_request: &PassRequest) -> Result<Self, Error> {
         let role = pass_request.role.clone().ok_or_else(|| {
             Error::Usage(
-                "name the role: with a registered key the server cannot say which ones are yours"
+                "name the role with --role: for a registered key the server cannot list your roles"
                     .to_owned(),
             )
         })?;
@@ -102,7 +103,7 @@ impl EmergencyAsk {
         })
     }
 
-    /// Always an emergency.
+    /// The ask for the server; it is always an emergency.
     pub(super) fn wire(&self) -> v1::Ask {
         v1::Ask {
             role: self.role.clone(),
@@ -118,15 +119,15 @@ impl EmergencyAsk {
 }
 
 impl SignatureRequest {
-    /// Reads a file.
+    /// Reads a sheet whose challenge has not expired.
     ///
     /// # Errors
-    /// [`Error::Usage`] where it is none of ours, [`Error::TimedOut`] where its challenge is over.
+    /// Returns [`Error::Usage`] if the file is not a sheet, and [`Error::TimedOut`] if its challenge has expired.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let signature_request = Self::parse(path)?;
         if signature_request.expires_at <= now() {
             return Err(Error::TimedOut(
-                "its challenge is over: prepare the emergency again".to_owned(),
+                "its challenge has expired: prepare the emergency again with: daypass emergency prepare".to_owned(),
             ));
         }
         Ok(signature_request)
@@ -148,10 +149,10 @@ impl SignatureRequest {
         })
     }
 
-    /// Checks that a sheet can be written to `path`, where nothing else than an older sheet is replaced.
+    /// Checks that a sheet can be written to `path`. Only an older sheet is replaced.
     ///
     /// # Errors
-    /// [`Error::Usage`] if another file is there, [`Error::Unwritable`] if it cannot be written.
+    /// Returns [`Error::Usage`] if another file is there, and [`Error::Unwritable`] if it cannot be written.
     pub fn check_place(path: &Path) -> Result<(), Error> {
         let is_free = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => true,
@@ -166,10 +167,10 @@ impl SignatureRequest {
         )))
     }
 
-    /// Writes it, at once and whole.
+    /// Writes the sheet by rename.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Returns [`Error::File`] if it cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         let path = std::path::absolute(path).map_err(Error::file(path))?;
         let text =
@@ -177,12 +178,12 @@ impl SignatureRequest {
         write_atomically(&path, &text, 0o600)
     }
 
-    /// Adds a signature; a second one by the same key takes the first one's place.
+    /// Adds a signature, or replaces the one by the same key.
     ///
     /// # Errors
-    /// Where the key does not sign.
+    /// Returns the error if the key does not sign.
     pub async fn sign(&mut self, signer: &Signer) -> Result<(), Error> {
-        let public_key = public_line(&signer.public())?.trim_end().to_owned();
+        let public_key = public_text(&signer.public())?;
         let signature = signer.sign(Namespace::Emergency, &self.message()?).await?;
         let signature = Signature {
             public_key,
@@ -196,7 +197,7 @@ impl SignatureRequest {
         Ok(())
     }
 
-    /// Fingerprints of the keys that have signed, in order.
+    /// The fingerprints of the keys that have signed, in order.
     pub fn signers(&self) -> Vec<String> {
         let keys = self.signatures.iter();
         keys.filter_map(|one| PublicKey::from_openssh(&one.public_key).ok())
@@ -204,24 +205,23 @@ impl SignatureRequest {
             .collect()
     }
 
-    /// Checks the signatures, of which the first is the holder's, and reads what they are over.
+    /// Checks the signatures, the first of which must be the holder's, and reads what they are over.
     ///
     /// # Errors
-    /// [`Error::Untrusted`] if the sheet was changed, or claims a signature or a holder that it has not.
+    /// Returns [`Error::Untrusted`] if the sheet was changed, a signature is invalid, or the holder did not sign first.
     pub fn verify(&self) -> Result<Signed, Error> {
         let wrong = |why: &str| {
             Error::Untrusted(format!(
-                "the file {why}: do not sign it, and prepare another"
+                "the file {why}: do not sign it, and prepare a new one"
             ))
         };
         let message = self.message()?;
         let mut keys: Vec<PublicKey> = Vec::new();
         for one in &self.signatures {
             let key = verified(one, &message);
-            let key =
-                key.ok_or_else(|| wrong("holds a signature that is not over what it says"))?;
+            let key = key.ok_or_else(|| wrong("has a signature that is not over its content"))?;
             if keys.iter().any(|other| other.key_data() == key.key_data()) {
-                return Err(wrong("holds two signatures by the same key"));
+                return Err(wrong("has two signatures by the same key"));
             }
             keys.push(key);
         }
@@ -229,28 +229,31 @@ impl SignatureRequest {
             Signed::read(&message).ok_or_else(|| wrong("does not say what is asked for"))?;
         let is_holders = |key: &PublicKey| key.key_data() == signed.holder.key_data();
         if !keys.first().is_some_and(is_holders) {
-            return Err(wrong("is not signed first by the person whom it lets in"));
+            return Err(wrong("is not signed first by the person who gets the pass"));
         }
         Ok(signed)
     }
 
-    /// What everybody signs: whom it lets in is part of it.
+    /// The bytes that every registered key signs. The holder's key is part of them.
     pub(super) fn message(&self) -> Result<Vec<u8>, Error> {
-        let wrong = |_| Error::Usage("the sheet names no key as its holder".to_owned());
+        let wrong =
+            |_| Error::Usage("the file has an invalid holder key: prepare a new one".to_owned());
         let holder = PublicKey::from_openssh(&self.holder).map_err(wrong)?;
         let holder = holder.to_bytes().map_err(wrong)?;
         Ok(emergency::message(&holder, &self.possession()?))
     }
 
-    /// What the pass's own key signs.
+    /// The bytes that the pass's own key signs.
     pub(super) fn possession(&self) -> Result<Vec<u8>, Error> {
-        let wrong = |_| Error::Usage("the sheet's public key is none".to_owned());
+        let wrong =
+            |_| Error::Usage("the file has an invalid public key: prepare a new one".to_owned());
         let key = PublicKey::from_openssh(&self.public_key).map_err(wrong)?;
         let hash: [u8; 32] = Sha256::digest(self.challenge.as_bytes()).into();
         proof::possession_message(&self.server, &hash, &key, &ask_bytes(&self.ask.wire()))
             .map_err(wrong)
     }
 
+    /// The signatures for the server.
     pub(super) fn proof(&self) -> v1::EmergencyProof {
         let signatures = self.signatures.iter();
         v1::EmergencyProof {
@@ -264,7 +267,7 @@ impl SignatureRequest {
         }
     }
 
-    /// Where the pass's private key waits.
+    /// The name of the pass's private key in the state folder.
     pub(super) fn key_name(&self) -> String {
         let digest = Sha256::digest(self.challenge.as_bytes());
         let mut digest = base16ct::lower::encode_string(&digest);

@@ -1,4 +1,4 @@
-//! A registered key, however it signs: by itself, by the ssh-agent, or by `ssh-keygen -Y sign`, which asks for passphrases,
+//! A registered key that signs: in this process, by the ssh-agent, or by `ssh-keygen -Y sign`, which asks for passphrases,
 //! PINs and touches.
 
 use std::{
@@ -17,10 +17,10 @@ use crate::{
     ssh::sshsig::Namespace,
 };
 
-/// How somebody's registered key signs.
+/// How a registered key signs.
 #[derive(Debug)]
 pub enum Signer {
-    /// A key file that we can use, or a key in the agent.
+    /// A key file that this process can use, or a key in the agent.
     Key(Key),
     /// A file that only `ssh-keygen` can use: encrypted, RSA, or a security key's handle.
     Keygen {
@@ -28,16 +28,16 @@ pub enum Signer {
         path: PathBuf,
         /// Its public half.
         public: Box<PublicKey>,
-        /// Whether somebody can be asked for a passphrase or PIN.
+        /// Whether the user can be asked for a passphrase or PIN.
         may_ask: bool,
     },
 }
 
 impl Signer {
-    /// The key at `path`: a private key file, or a `.pub` file whose private half is in the agent or beside it.
+    /// Opens the key at `path`: a private key file, or a `.pub` file whose private half is in the agent or beside it.
     ///
     /// # Errors
-    /// [`Error::Usage`] where it is no key.
+    /// Returns [`Error::Usage`] if it is not a key.
     pub async fn open(path: &Path, may_ask: bool) -> Result<Self, Error> {
         match Key::choose(path).await {
             Ok((key, _)) => Ok(Self::Key(key)),
@@ -63,10 +63,10 @@ impl Signer {
         }
     }
 
-    /// An armored SSHSIG.
+    /// Signs `message` for `namespace`; returns an armored SSHSIG.
     ///
     /// # Errors
-    /// Where the agent, `ssh-keygen` or the hardware behind them does not sign.
+    /// Returns the error if the agent, `ssh-keygen` or the hardware behind them does not sign.
     pub async fn sign(&self, namespace: Namespace, message: &[u8]) -> Result<String, Error> {
         match self {
             Self::Key(key) => key.sign_for(namespace, message).await,
@@ -102,7 +102,7 @@ async fn keygen(
         })
         .kill_on_drop(true);
     if !may_ask {
-        // ssh-keygen asks on the terminal, whatever its stdin is; this makes it give up instead.
+        // ssh-keygen would ask on the terminal even with a piped stdin; this makes it fail instead.
         command
             .env("SSH_ASKPASS", "false")
             .env("SSH_ASKPASS_REQUIRE", "force");
@@ -127,7 +127,7 @@ fn signature(path: &Path, output: &Output) -> Result<String, Error> {
     )))
 }
 
-/// The public half of what lies at `path`, or beside it.
+/// The public half of the key at `path`, or of the `.pub` file beside it.
 fn public_half(path: &Path) -> Option<PublicKey> {
     let read = |path: &Path| std::fs::read_to_string(path).ok();
     let text = read(path)?;

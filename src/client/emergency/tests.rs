@@ -1,7 +1,7 @@
-//! What a sheet says is what is signed, and a file that says less is none.
+//! A signature is over the whole content of the file, and an incomplete file is refused.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use super::*;
+use super::{super::key_text::public_line, *};
 use crate::ssh::sshsig::{self, Namespace};
 
 fn line(key: &Key) -> String {
@@ -59,7 +59,7 @@ async fn a_signature_is_over_everything_that_the_sheet_says() {
         ("another parameter", |it| {
             it.ask.params.insert("unit".into(), "x".into());
         }),
-        ("another one let in", |it| {
+        ("another holder", |it| {
             it.holder = line(&Key::fresh().unwrap());
         }),
         ("another key", |it| {
@@ -125,7 +125,7 @@ async fn a_key_signs_a_sheet_once() {
 }
 
 #[test]
-fn a_sheet_comes_back_from_its_file_until_its_challenge_is_over() {
+fn a_sheet_is_read_from_its_file_until_its_challenge_expires() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("emergency.json");
     signature_request().write(&path).unwrap();

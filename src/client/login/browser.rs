@@ -1,24 +1,30 @@
-//! Authorization code with PKCE (RFC 7636, S256) through a browser on this machine. The nonce is the commitment to the key.
+//! The authorization code flow with PKCE (RFC 7636, S256), through a browser on this machine.
+//!
+//! The nonce is the commitment to the key, if the issuer binds by nonce.
 
 use openidconnect::{
-    AuthenticationFlow, AuthorizationCode, CsrfToken, Nonce, PkceCodeChallenge, RedirectUrl, Scope,
+    AuthenticationFlow, AuthorizationCode, CsrfToken, Nonce, PkceCodeChallenge, RedirectUrl,
     TokenResponse, core::CoreResponseType,
 };
 use zeroize::Zeroizing;
 
 use super::{
-    super::{
-        Client, Error,
-        server_info::{Binding, Issuer},
-    },
-    PATIENCE, StepUp, Visit,
     callback::Callback,
-    check_interactive_binding,
+    issuers::check_interactive,
     oidc::{self, Http},
+    request::{PATIENCE, Visit},
 };
-use crate::reason;
+use crate::client::{
+    Client, Error,
+    server_info::{Binding, Issuer},
+    step_up::StepUp,
+};
 
-/// An ID token whose nonce is `commitment`.
+/// Gets an ID token whose nonce is `commitment`.
+///
+/// # Errors
+/// Returns [`Error::Denied`] if the issuer or the user refuses, [`Error::TimedOut`] if the user does not sign in in time,
+/// and [`Error::Unreachable`] or [`Error::Untrusted`] if the issuer does not answer as one.
 pub(super) async fn token(
     client: &Client,
     issuer: &Issuer,
@@ -26,7 +32,7 @@ pub(super) async fn token(
     step_up: &StepUp,
     visit: &Visit,
 ) -> Result<Zeroizing<String>, Error> {
-    check_interactive_binding(issuer)?;
+    check_interactive(issuer)?;
     let http = Http::new(issuer)?;
     let metadata = oidc::discover(&http, issuer).await?;
     let callback = Callback::open().await?;
@@ -44,7 +50,7 @@ pub(super) async fn token(
             CsrfToken::new_random,
             || nonce,
         )
-        .add_scopes(scopes(issuer))
+        .add_scopes(oidc::scopes(issuer))
         .set_pkce_challenge(challenge);
     for (name, value) in step_up.parameters() {
         request = request.add_extra_param(name, value);
@@ -65,8 +71,8 @@ pub(super) async fn token(
     oidc::verified(oidc.id_token_verifier(), answer.id_token(), &nonce)
 }
 
-/// Waits for the browser's hit; that the browser cannot be opened does not end the wait where a person can still type
-/// the URL, so `visit` decides what is an error.
+/// Waits for the redirect while `visit` opens the browser. `visit` decides what is an error: a browser that cannot be
+/// opened is none, because the user can still open the URL by hand.
 async fn code(
     callback: Callback,
     state: &str,
@@ -78,7 +84,7 @@ async fn code(
     tokio::select! {
         biased;
         hit = &mut hit => return timely(hit),
-        visited = visit => visited.map_err(refused)?,
+        visited = visit => visited.map_err(Error::login_refused)?,
     }
     timely(hit.await)
 }
@@ -88,22 +94,8 @@ fn timely(
 ) -> Result<String, Error> {
     hit.map_err(|_| {
         Error::TimedOut(format!(
-            "nobody signed in within {} minutes; try again with: daypass login",
+            "you did not sign in within {} minutes; try again with: daypass login",
             PATIENCE.as_secs() / 60
         ))
     })?
-}
-
-/// The person, or the page, said no.
-pub(super) fn refused(message: String) -> Error {
-    Error::Denied {
-        reason: reason::LOGIN_REFUSED.to_owned(),
-        message,
-    }
-}
-
-/// What the server wants asked for; `openid` is asked for anyway.
-pub(super) fn scopes(issuer: &Issuer) -> impl Iterator<Item = Scope> + use<'_> {
-    let wanted = issuer.scopes.iter().filter(|scope| *scope != "openid");
-    wanted.cloned().map(Scope::new)
 }

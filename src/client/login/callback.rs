@@ -1,4 +1,6 @@
-//! The loopback listener a browser comes back to (RFC 8252 section 7.3): one port, one hit, a static page.
+//! The loopback listener that the browser is redirected to (RFC 8252 section 7.3): one port, one redirect, a static page.
+//!
+//! Nothing of the query string is ever shown, on the page or in an error.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -10,18 +12,17 @@ use tokio::{
 };
 use url::form_urlencoded;
 
-use super::super::Error;
-use crate::reason;
+use crate::client::Error;
 
 const PATH: &str = "/callback";
-/// A request's head; browsers send less than 4 KiB.
+/// Bytes of a request's head at most; browsers send less than 4 KiB.
 const HEAD: usize = 32 * 1024;
-/// A connection that has not sent its head by then is closed. Browsers open some that they never use.
+/// Time for a connection to send its head, and to take the answer. Browsers open connections that they never use.
 const FIRST: Duration = Duration::from_secs(10);
-/// Connections at a time; more wait in the kernel's queue.
+/// Connections at the same time; more wait in the kernel's queue.
 const CONNECTIONS: usize = 16;
 
-/// What came back.
+/// What the redirect said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
     Code(String),
@@ -35,7 +36,7 @@ pub(super) struct Callback {
     address: SocketAddr,
 }
 
-/// What a good hit carries.
+/// What a valid redirect carries.
 #[derive(Debug)]
 struct Expected {
     host: String,
@@ -45,6 +46,9 @@ struct Expected {
 
 impl Callback {
     /// Listens.
+    ///
+    /// # Errors
+    /// Returns the error if there is no free port.
     pub(super) async fn open() -> Result<Self, Error> {
         let failed =
             |error: std::io::Error| Error::other(format!("failed to listen on 127.0.0.1: {error}"));
@@ -53,15 +57,16 @@ impl Callback {
         Ok(Self { listener, address })
     }
 
-    /// For the authorization request.
+    /// The redirect URI for the authorization request.
     pub(super) fn redirect_url(&self) -> String {
         format!("http://{}{PATH}", self.address)
     }
 
-    /// Waits for the one hit and answers it; then the port is closed. Other paths and methods do not count as a hit.
+    /// Waits for the one redirect, answers it, closes the port and returns the code. Requests for other paths, or with
+    /// other methods, are answered and ignored.
     ///
     /// # Errors
-    /// [`Error::Denied`] where the issuer refused, or the hit is not the one that was asked for.
+    /// Returns [`Error::Denied`] if the issuer refused, or the redirect is of another login.
     pub(super) async fn wait(self, state: &str, issuer: &str) -> Result<String, Error> {
         let expected = Arc::new(Expected {
             host: self.address.to_string(),
@@ -74,7 +79,7 @@ impl Callback {
             tokio::select! {
                 outcome = hit.recv() => return finish(outcome),
                 accepted = self.listener.accept(), if connections.len() < CONNECTIONS => {
-                    // One that broke before it was accepted is none of ours to mourn.
+                    // An accept error is of one connection; the listener goes on.
                     if let Ok((stream, _)) = accepted {
                         connections.spawn(serve(stream, Arc::clone(&expected), send.clone()));
                     }
@@ -88,10 +93,7 @@ impl Callback {
 fn finish(outcome: Option<Outcome>) -> Result<String, Error> {
     match outcome {
         Some(Outcome::Code(code)) => Ok(code),
-        Some(Outcome::Refused(message)) => Err(Error::Denied {
-            reason: reason::LOGIN_REFUSED.to_owned(),
-            message,
-        }),
+        Some(Outcome::Refused(message)) => Err(Error::login_refused(message)),
         None => Err(Error::other("the login's listener ended")),
     }
 }
@@ -103,12 +105,12 @@ async fn serve(mut stream: TcpStream, expected: Arc<Expected>, hit: mpsc::Sender
     let answer = judge(&head, &expected);
     let _ = tokio::time::timeout(FIRST, reply(&mut stream, &answer)).await;
     if let Answer::Hit(outcome) = answer {
-        // A second hit finds the channel full, and nobody reads it.
+        // Of a second redirect the channel is full; it is dropped.
         let _ = hit.try_send(outcome);
     }
 }
 
-/// Reads up to the empty line; none where it is too long or the connection ends.
+/// Reads a request's head; none if it is too long or the connection ends before it does.
 async fn head(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 2048];
@@ -142,7 +144,7 @@ fn judge(head: &str, expected: &Expected) -> Answer {
         .filter(|(name, _)| name.eq_ignore_ascii_case("host"))
         .map(|(_, value)| value.trim())
         .collect();
-    // Another Host means that some page had its own name resolve to this machine.
+    // DNS rebinding: another Host is a page whose name was made to resolve to this machine.
     if hosts != [expected.host.as_str()] {
         return Answer::BadRequest;
     }
@@ -170,7 +172,7 @@ fn outcome(query: &str, expected: &Expected) -> Outcome {
     if only("state") != Some(expected.state.as_str()) {
         return Outcome::Refused("the browser came back with another login's state".to_owned());
     }
-    // RFC 9207: where the issuer names itself, it is the one that was asked.
+    // RFC 9207: an issuer that names itself must be the one that was asked.
     if names("iss") && only("iss") != Some(expected.issuer.as_str()) {
         return Outcome::Refused("the browser came back from another issuer".to_owned());
     }
@@ -184,7 +186,7 @@ fn outcome(query: &str, expected: &Expected) -> Outcome {
     }
 }
 
-/// An error code of RFC 6749; descriptions are whatever somebody wrote into a URL, and are dropped.
+/// An error code of RFC 6749 section 4.1.2.1. The description is dropped: any page can write one into a URL.
 fn code_word(error: &str) -> &str {
     let plain = !error.is_empty()
         && error.len() <= 64
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_one_hit_gives_the_code_and_closes_the_port() {
+    async fn the_one_redirect_gives_the_code_and_closes_the_port() {
         let callback = Callback::open().await.unwrap();
         let address = callback.address;
         let silent = TcpStream::connect(address).await.unwrap();
@@ -274,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wrong_hit_ends_the_login_and_shows_nothing_of_itself() {
+    async fn an_invalid_redirect_ends_the_login_and_is_not_shown() {
         let script = "%3Cscript%3Ealert(1)%3C/script%3E";
         let cases = [
             ("a wrong state", "code=c&state=wrong".to_owned()),

@@ -1,18 +1,20 @@
-//! What an ID token says, unverified: for messages, and to refuse early what the server would. Pure.
+//! The claims of an ID token, unverified: for messages, and to refuse early what the server would refuse. Pure.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-use super::super::{
-    Error,
-    server_info::{Binding, Issuer},
+use crate::{
+    client::{
+        Error,
+        server_info::{Binding, Issuer},
+    },
+    identity::proof,
 };
-use crate::identity::proof;
 
-/// As the server bounds it.
+/// Bytes of a token at most: the server's own limit.
 const LARGEST: usize = 16 * 1024;
 
-/// Claims nobody has verified.
+/// Unverified claims.
 #[derive(Debug)]
 pub(super) struct Claims {
     /// `iss`.
@@ -28,32 +30,50 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// Reads a compact token. Its text is in no error.
+    /// Reads a compact token. Errors do not repeat its text.
     ///
     /// # Errors
-    /// Where it is no ID token.
+    /// Returns [`Error::Usage`] if the text is not an ID token.
     pub(super) fn read(unverified_jwt: &str) -> Result<Self, Error> {
         parse(unverified_jwt).ok_or_else(|| {
             Error::Usage(
-                "this is no ID token (a compact JWT with iss, sub, aud and exp)".to_owned(),
+                "invalid ID token: it must be a compact JWT with iss, sub, aud and exp".to_owned(),
             )
         })
     }
 
-    /// Whether the token commits to `commitment`.
+    /// Checks that the token is of `issuer` and has not expired at `now` (Unix seconds).
     ///
     /// # Errors
-    /// Where the issuer must bind and the token is bound to something else, or to nothing.
+    /// Returns [`Error::Usage`] or [`Error::SignIn`] if it is not.
+    pub(super) fn check(&self, issuer: &Issuer, now: u64) -> Result<(), Error> {
+        if self.issuer != issuer.url {
+            return Err(Error::Usage(format!(
+                "the token is from {}, not from {}: choose its issuer with --issuer",
+                self.issuer, issuer.url
+            )));
+        }
+        if self.expires <= now {
+            return Err(Error::sign_in("the token has expired already"));
+        }
+        Ok(())
+    }
+
+    /// Whether the token is bound to `commitment`.
+    ///
+    /// # Errors
+    /// Returns [`Error::Usage`] if the issuer binds its tokens and this one is bound to something else, or not at all.
     pub(super) fn is_bound(&self, issuer: &Issuer, commitment: &str) -> Result<bool, Error> {
         let wrong = |what: &str| {
             Error::Usage(format!(
-                "the token is not bound to this login's key: {what}; see `daypass login --help` on --token-command and --print-audience"
+                "the token is not bound to this login's key: {what}; see --token-command and --print-audience in: \
+                 daypass login --help"
             ))
         };
         match (issuer.binding, &self.nonce) {
             (Binding::None, _) => Ok(false),
             (Binding::Nonce, Some(nonce)) if nonce == commitment => Ok(true),
-            (Binding::Nonce, Some(_)) => Err(wrong("its nonce is for another")),
+            (Binding::Nonce, Some(_)) => Err(wrong("its nonce is of another login")),
             (Binding::Nonce, None) if issuer.device_flow => Ok(false),
             (Binding::Nonce, None) => Err(wrong("it has no nonce")),
             (Binding::Audience, _) => {
@@ -129,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_verified_email_names_somebody() {
+    fn only_a_verified_email_is_a_label() {
         for (verified, label) in [
             (json!(true), "a@x"),
             (json!("true"), "alice"),
@@ -171,7 +191,7 @@ mod tests {
                 None,
             ),
             (
-                "no nonce where device codes are taken",
+                "no nonce, from an issuer with device codes",
                 Binding::Nonce,
                 true,
                 json!(null),
@@ -179,7 +199,7 @@ mod tests {
                 Some(false),
             ),
             (
-                "nothing to bind",
+                "an issuer that binds nothing",
                 Binding::None,
                 false,
                 json!("x"),
@@ -222,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused_without_repeating_it() {
+    fn an_invalid_token_is_refused_and_not_repeated() {
         for text in [
             "",
             "secret",

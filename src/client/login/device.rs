@@ -1,5 +1,6 @@
-//! The device flow (RFC 8628): a code to type into a browser anywhere. Its tokens carry no nonce, so they are not bound to
-//! the key, and the server says whether it takes them.
+//! The device flow (RFC 8628): a code to enter in a browser on any device.
+//!
+//! Its tokens carry no nonce, so they are not bound to the key. The server decides whether it accepts them.
 
 use openidconnect::{
     DeviceCodeErrorResponseType, EmptyExtraDeviceAuthorizationFields, Nonce, RequestTokenError,
@@ -8,21 +9,23 @@ use openidconnect::{
 use zeroize::Zeroizing;
 
 use super::{
-    super::{Client, Error, server_info::Issuer},
-    PATIENCE, StepUp, Visit,
-    browser::{refused, scopes},
-    check_interactive_binding,
+    issuers::check_interactive,
     oidc::{self, Failed, Http},
+    request::{PATIENCE, Visit},
 };
+use crate::client::{Client, Error, server_info::Issuer, step_up::StepUp};
 
-/// An ID token, unbound.
+/// Gets an ID token that is not bound to a key.
+///
+/// # Errors
+/// As for the browser flow; also [`Error::Usage`] if the issuer has no device flow.
 pub(super) async fn token(
     client: &Client,
     issuer: &Issuer,
     step_up: &StepUp,
     visit: Option<&Visit>,
 ) -> Result<Zeroizing<String>, Error> {
-    check_interactive_binding(issuer)?;
+    check_interactive(issuer)?;
     let http = Http::new(issuer)?;
     let metadata = oidc::discover(&http, issuer).await?;
     let endpoint = metadata
@@ -32,7 +35,7 @@ pub(super) async fn token(
     let endpoint = endpoint
         .ok_or_else(|| Error::Usage(format!("{} has no device flow; use --browser", issuer.url)))?;
     let oidc = oidc::client(issuer, metadata).set_device_authorization_url(endpoint);
-    let mut request = oidc.exchange_device_code().add_scopes(scopes(issuer));
+    let mut request = oidc.exchange_device_code().add_scopes(oidc::scopes(issuer));
     for (name, value) in step_up.parameters() {
         request = request.add_extra_param(name, value);
     }
@@ -49,12 +52,12 @@ pub(super) async fn token(
     let visiting = async {
         match (visit, &pages.complete) {
             (Some(visit), Some(url)) => visit(url.clone()).await,
-            (Some(_), None) => Err("the issuer gives no complete URL".to_owned()),
+            (Some(_), None) => Err("the issuer sends no URL that contains the code".to_owned()),
             (None, _) => Ok(()),
         }
     };
     let (visited, answer) = tokio::join!(visiting, polling);
-    visited.map_err(refused)?;
+    visited.map_err(Error::login_refused)?;
     let answer = answer.map_err(|error| failed(issuer, &error))?;
     oidc::verified(
         oidc.id_token_verifier(),
@@ -63,18 +66,19 @@ pub(super) async fn token(
     )
 }
 
-/// What a person is shown: the page to open, and the code to enter there.
+/// What the user is shown: the page to open, and the code to enter there.
 struct Pages {
     page: String,
+    /// The page with the code already in its URL.
     complete: Option<String>,
     code: String,
 }
 
 impl Pages {
-    /// Takes pages that may be opened, and a code that can be typed.
+    /// Checks that the pages may be opened and the code can be typed.
     ///
     /// # Errors
-    /// [`Error::Untrusted`] otherwise.
+    /// Returns [`Error::Untrusted`] if not.
     fn check(
         http: &Http,
         issuer: &Issuer,
@@ -104,12 +108,14 @@ impl Pages {
             self.page, self.code
         ));
         if let Some(url) = &self.complete {
-            client.say(&format!("or open, with the code in it:\n  {url}"));
+            client.say(&format!(
+                "or open this page, which has the code already:\n  {url}"
+            ));
         }
     }
 }
 
-/// Characters of a code at most. Issuers send eight or nine.
+/// Characters of a user code at most; issuers send eight or nine.
 const LONGEST_CODE: usize = 64;
 
 type DeviceError = RequestTokenError<Failed, openidconnect::DeviceCodeErrorResponse>;
@@ -121,14 +127,14 @@ fn failed(issuer: &Issuer, error: &DeviceError) -> Error {
     };
     match response.error() {
         DeviceCodeErrorResponseType::ExpiredToken => Error::TimedOut(
-            "nobody entered the code in time; try again with: daypass login --device".to_owned(),
+            "the code was not entered in time; try again with: daypass login --device".to_owned(),
         ),
         DeviceCodeErrorResponseType::AccessDenied => {
-            refused("the login was refused in the browser".to_owned())
+            Error::login_refused("the login was refused in the browser")
         }
         DeviceCodeErrorResponseType::Basic(CoreErrorResponseType::UnauthorizedClient) => {
-            refused("the issuer does not let this client use device codes".to_owned())
+            Error::login_refused("the issuer does not allow this client to use device codes")
         }
-        other => refused(format!("the issuer refused the login: {other}")),
+        other => Error::login_refused(format!("the issuer refused the login: {other}")),
     }
 }

@@ -1,11 +1,14 @@
-//! The issuer, as `openidconnect` speaks to it: discovery, a small HTTP client, and the check of what it signed.
+//! The client's side of OpenID Connect: an HTTP client with limits, discovery, and the check of the ID token.
+//!
+//! An issuer chooses URLs that this machine then opens. Only https is allowed, and http to this machine if the issuer is
+//! on this machine itself; [`web_url`] is the one rule for that.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
 use http::Response;
 use openidconnect::{
     AdditionalProviderMetadata, ClientId, DeviceAuthorizationUrl, HttpRequest, HttpResponse,
-    IssuerUrl, NonceVerifier, ProviderMetadata,
+    IssuerUrl, NonceVerifier, ProviderMetadata, Scope,
     core::{
         CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod,
         CoreGrantType, CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKey,
@@ -16,15 +19,19 @@ use openidconnect::{
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::super::{Error, server_info::Issuer};
-use crate::identity::web_url;
+use crate::{
+    client::{Error, server_info::Issuer},
+    identity::web_url,
+};
 
+/// From connecting to a finished TLS handshake.
 const CONNECT: Duration = Duration::from_secs(10);
+/// For one request.
 const ANSWER: Duration = Duration::from_secs(30);
-/// Documents of an issuer are a few KiB.
+/// Bytes of an issuer's answer at most; its documents are a few KiB.
 const LARGEST: usize = 1024 * 1024;
 
-/// RFC 8628 section 4.
+/// The metadata of the device flow (RFC 8628 section 4).
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct DeviceEndpoint {
     pub(super) device_authorization_endpoint: Option<DeviceAuthorizationUrl>,
@@ -47,7 +54,7 @@ pub(super) type Metadata = ProviderMetadata<
     CoreSubjectIdentifierType,
 >;
 
-/// A client whose authorization endpoint is known; the token endpoint is whatever discovery said.
+/// A client whose authorization endpoint is known; the token endpoint is optional in discovery.
 pub(super) type Oidc = CoreClient<
     openidconnect::EndpointSet,
     openidconnect::EndpointNotSet,
@@ -57,7 +64,7 @@ pub(super) type Oidc = CoreClient<
     openidconnect::EndpointMaybeSet,
 >;
 
-/// Why a request to the issuer failed.
+/// A request to the issuer failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failed {
     #[error("{0}")]
@@ -70,15 +77,17 @@ pub(super) enum Failed {
     Url { url: String, problem: &'static str },
 }
 
-/// An HTTP client for one issuer: no redirects, bounded in time and size, and no URL but those that the issuer may name.
+/// An HTTP client for one issuer: no redirects, bounded in time and size, and only URLs that the issuer may name.
 #[derive(Clone, Debug)]
 pub(super) struct Http {
     client: reqwest::Client,
-    /// Whether the issuer itself is on this machine. Only such a one may send its callers to this machine.
+    /// Whether the issuer itself is on this machine. Only then may its URLs be on this machine.
     loopback: bool,
 }
 
 impl Http {
+    /// # Errors
+    /// Returns [`Error::Untrusted`] if the issuer's URL may not be opened.
     pub(super) fn new(issuer: &Issuer) -> Result<Self, Error> {
         let url = web_url::check_endpoint(&issuer.url, true).map_err(|problem| {
             Error::Untrusted(format!("its issuer {:?} {problem}", issuer.url))
@@ -95,10 +104,10 @@ impl Http {
             .map_err(|error| Error::other(format!("failed to set up HTTPS: {error}")))
     }
 
-    /// A page that `issuer` wants opened in a browser, if it may be.
+    /// Checks the URL of a page that `issuer` asks to open in a browser.
     ///
     /// # Errors
-    /// [`Error::Untrusted`] with what is wrong about its URL.
+    /// Returns [`Error::Untrusted`] with what is wrong about it.
     pub(super) fn page(&self, issuer: &Issuer, text: &str) -> Result<String, Error> {
         web_url::check(text, self.loopback)
             .map(|url| url.to_string())
@@ -139,7 +148,10 @@ impl<'c> openidconnect::AsyncHttpClient<'c> for Http {
     }
 }
 
-/// The issuer's own description and its keys.
+/// Fetches the issuer's metadata and keys (OpenID Connect Discovery 1.0).
+///
+/// # Errors
+/// Returns [`Error::Unreachable`] if it does not answer, and [`Error::Untrusted`] if it names a URL that may not be opened.
 pub(super) async fn discover(http: &Http, issuer: &Issuer) -> Result<Metadata, Error> {
     let url = IssuerUrl::new(issuer.url.clone())
         .map_err(|error| Error::Untrusted(format!("its issuer {}: {error}", issuer.url)))?;
@@ -147,7 +159,7 @@ pub(super) async fn discover(http: &Http, issuer: &Issuer) -> Result<Metadata, E
         .await
         .map_err(|error| unreachable(issuer, &error))?;
     let device = &metadata.additional_metadata().device_authorization_endpoint;
-    // Before anyone is sent anywhere: a wrong one would only show when the person has signed in.
+    // All of them before the user is sent anywhere: the token endpoint is only used after the user has signed in.
     let named = [
         Some(metadata.authorization_endpoint().as_str()),
         metadata.token_endpoint().map(|url| url.as_str()),
@@ -160,12 +172,21 @@ pub(super) async fn discover(http: &Http, issuer: &Issuer) -> Result<Metadata, E
     Ok(metadata)
 }
 
-/// A public client at the issuer.
+/// A public client at the issuer: it has no client secret.
 pub(super) fn client(issuer: &Issuer, metadata: Metadata) -> Oidc {
     CoreClient::from_provider_metadata(metadata, ClientId::new(issuer.client_id.clone()), None)
 }
 
-/// The compact token, where the issuer has signed it for us and `nonce` finds it right.
+/// The scopes to ask for. `openid` is always asked for, so it is left out.
+pub(super) fn scopes(issuer: &Issuer) -> impl Iterator<Item = Scope> + use<'_> {
+    let wanted = issuer.scopes.iter().filter(|scope| *scope != "openid");
+    wanted.cloned().map(Scope::new)
+}
+
+/// Checks that the issuer signed the token for us and that `nonce` accepts its nonce; returns the compact token.
+///
+/// # Errors
+/// Returns [`Error::Untrusted`] if there is no token, or it is not that.
 pub(super) fn verified(
     verifier: CoreIdTokenVerifier<'_>,
     token: Option<&CoreIdToken>,
@@ -179,11 +200,12 @@ pub(super) fn verified(
     ]);
     token
         .claims(&verifier, nonce)
-        .map_err(|error| Error::Untrusted(format!("the issuer's ID token is wrong: {error}")))?;
+        .map_err(|error| Error::Untrusted(format!("the issuer's ID token is invalid: {error}")))?;
     Ok(Zeroizing::new(token.to_string()))
 }
 
-/// An issuer that does not answer as one, with its whole chain of causes; or one that names a URL which is not called.
+/// The error for a failed request to the issuer, with the whole chain of causes. A URL that may not be opened is
+/// [`Error::Untrusted`], every other failure [`Error::Unreachable`].
 pub(super) fn unreachable(issuer: &Issuer, error: &(dyn std::error::Error + 'static)) -> Error {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -202,9 +224,4 @@ fn refused(issuer: &Issuer, url: &str, problem: &str) -> Error {
         "its issuer {} names {url:?}, which {problem}; it was not opened: tell the operators of that issuer",
         issuer.url
     ))
-}
-
-/// Plain http on this machine.
-pub(super) fn is_loopback(url: &str) -> bool {
-    web_url::check_endpoint(url, true).is_ok_and(|url| url.scheme() == "http")
 }

@@ -1,49 +1,56 @@
-//! `login --print-audience`: the key exists before the token does, so that a token made elsewhere can commit to it.
+//! `login --print-audience`: makes the key before the token, so that a token made elsewhere can commit to it.
 
+use std::path::Path;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
+use ssh_key::PrivateKey;
 use zeroize::Zeroizing;
 
-use super::{
-    super::{
+use super::{commitment::Commitment, issuers};
+use crate::{
+    client::{
         Client, Error,
         key::{Key, KeyPlace},
+        key_text::public_text,
         server_info::{Binding, Issuer},
         session::Login,
         state::State,
     },
-    Commitment,
+    identity::proof,
 };
-use crate::identity::proof;
-use ssh_key::PrivateKey;
-use std::path::Path;
 
 const FILE: &str = "pending.json";
 const KEY: &str = "pending-key";
 
+/// The prepared login, as `pending.json` keeps it.
 #[derive(Serialize, Deserialize)]
 struct PendingLogin {
+    /// The issuer's URL.
     issuer: String,
     key: KeyPlace,
+    /// The commitment's secret, base64.
     secret: String,
 }
 
-/// What a token must carry to be taken from this state folder.
+/// The claims that a token for the prepared key must carry.
 #[derive(Clone, Debug, Serialize)]
 pub struct Prepared {
     /// The audience to ask for.
     pub audience: String,
-    /// The nonce to ask for, where the issuer binds by nonce.
+    /// The nonce to ask for, if the issuer binds by nonce.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
-    /// The key it will be bound to.
+    /// The key that the token will be bound to.
     pub public_key: String,
 }
 
 impl Client {
-    /// Makes a key and says what a token for it must carry; `login --token-file` then uses that key.
+    /// Makes a key, and returns the claims that a token for it must carry. `login --token-file` then uses that key.
     ///
     /// # Errors
-    /// Where the server does not answer, or it is not clear which issuer is meant.
+    /// Returns [`Error::Unreachable`] if the server does not answer, and [`Error::Usage`] if it is not clear which issuer
+    /// is meant.
     pub async fn prepare_login(
         &self,
         key: Option<&Path>,
@@ -51,28 +58,17 @@ impl Client {
     ) -> Result<Prepared, Error> {
         let _lock = self.state.lock().await?;
         let (_, server_info) = self.connect().await?;
-        let mut fitting = server_info.issuers.iter().filter(|candidate| match issuer {
-            Some(name) => candidate.name == name,
-            None => candidate.binding == Binding::Audience || server_info.issuers.len() == 1,
-        });
-        let (Some(issuer), None) = (fitting.next(), fitting.next()) else {
-            let names: Vec<&str> = server_info
-                .issuers
-                .iter()
-                .map(|i| i.name.as_str())
-                .collect();
-            return Err(Error::Usage(format!(
-                "choose with --issuer NAME from: {}",
-                names.join(", ")
-            )));
-        };
+        let issuer = issuers::choose_for_token(&server_info, issuer)?;
         let commitment = Commitment::make(key).await?;
         keep(&self.state, issuer, &commitment)?;
         prepared(issuer, &commitment)
     }
 }
 
-/// The login that was prepared for `issuer`, where there is one.
+/// The login that was prepared for `issuer`; none if there is none.
+///
+/// # Errors
+/// Returns [`Error::SignIn`] if its key is gone or its secret is damaged.
 pub(super) fn take(state: &State, issuer: &Issuer) -> Result<Option<Commitment>, Error> {
     let Some(text) = state.read(FILE)? else {
         return Ok(None);
@@ -86,14 +82,14 @@ pub(super) fn take(state: &State, issuer: &Issuer) -> Result<Option<Commitment>,
         ref place => Key::open(place, state)?,
     };
     let secret = decode(&pending.secret)?;
-    Commitment::of(key, pending.key, secret).map(Some)
+    Commitment::with_secret(key, pending.key, secret).map(Some)
 }
 
-/// Forgets a prepared login.
+/// Removes a prepared login.
 ///
 /// # Errors
-/// Where a file of it stays.
-pub(in super::super) fn forget(state: &State) -> Result<(), Error> {
+/// Returns [`Error::File`] if a file cannot be removed.
+pub(super) fn forget(state: &State) -> Result<(), Error> {
     for name in [FILE, KEY, "pending-key.pub"] {
         state.remove(name)?;
     }
@@ -115,7 +111,6 @@ fn keep(state: &State, issuer: &Issuer, commitment: &Commitment) -> Result<(), E
 }
 
 fn prepared(issuer: &Issuer, commitment: &Commitment) -> Result<Prepared, Error> {
-    let public_key = super::super::key::public_line(&commitment.key.public())?;
     let (audience, nonce) = match issuer.binding {
         Binding::Audience => (
             proof::bound_audience(&issuer.audience, &commitment.text),
@@ -127,7 +122,7 @@ fn prepared(issuer: &Issuer, commitment: &Commitment) -> Result<Prepared, Error>
     Ok(Prepared {
         audience,
         nonce,
-        public_key: public_key.trim_end().to_owned(),
+        public_key: public_text(&commitment.key.public())?,
     })
 }
 
@@ -139,7 +134,6 @@ fn own(state: &State) -> Result<Key, Error> {
 }
 
 fn decode(secret: &str) -> Result<Zeroizing<[u8; 32]>, Error> {
-    use base64::{Engine, engine::general_purpose::STANDARD};
     let bytes = Zeroizing::new(STANDARD.decode(secret).unwrap_or_default());
     <[u8; 32]>::try_from(bytes.as_slice())
         .map(Zeroizing::new)

@@ -1,15 +1,15 @@
-//! An ID token from elsewhere: a file, or a command that fetches one for an audience. Never from an argument.
+//! An ID token from a file, or from a command that fetches one. Never from an argument: other users can read those.
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use tokio::{io::AsyncReadExt, process::Command};
 use zeroize::Zeroizing;
 
-use super::super::Error;
+use crate::client::Error;
 
-/// More than any token the server takes.
+/// Bytes that are read at most; the server's own limit is 16 KiB.
 const LARGEST: u64 = 64 * 1024;
-/// For a command that fetches a token.
+/// Time for a command that fetches a token.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the token is.
@@ -17,11 +17,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub enum Source {
     /// A file; `-` is standard input.
     File(PathBuf),
-    /// A shell command that prints it. `{audience}` in it, and `$DAYPASS_AUDIENCE`, are the audience to ask for.
+    /// A shell command that prints it. `{audience}` in the command, and `$DAYPASS_AUDIENCE` in its environment, are the
+    /// audience to ask for.
     Command(String),
 }
 
-/// The token's text, without surrounding white space.
+/// Reads the token, without surrounding white space.
+///
+/// # Errors
+/// Returns the error if the file cannot be read, or the command fails or takes too long.
 pub(super) async fn read(source: &Source, audience: &str) -> Result<Zeroizing<String>, Error> {
     let read = match source {
         Source::Command(command) => return run(command, audience).await,
@@ -36,11 +40,11 @@ pub(super) async fn read(source: &Source, audience: &str) -> Result<Zeroizing<St
 }
 
 async fn run(command: &str, audience: &str) -> Result<Zeroizing<String>, Error> {
-    // The server names the audience, and it goes into a shell: nothing but plain words of a URL.
+    // The server names the audience and a shell reads it, so only the plain characters of a URL are allowed.
     let plain = |c: char| c.is_ascii_alphanumeric() || "._~:/@#=+-".contains(c);
     if !audience.chars().all(plain) || audience.starts_with(['-', '#', '~']) {
         return Err(Error::Untrusted(format!(
-            "the audience {audience:?} cannot stand in a command"
+            "the audience {audience:?} cannot be part of a command"
         )));
     }
     let mut child = Command::new("/bin/sh")
@@ -61,7 +65,12 @@ async fn run(command: &str, audience: &str) -> Result<Zeroizing<String>, Error> 
         Ok::<_, std::io::Error>((text, child.wait().await?))
     };
     let done = tokio::time::timeout(PATIENCE, work).await;
-    let done = done.map_err(|_| Error::TimedOut("the token command did not end".to_owned()))?;
+    let done = done.map_err(|_| {
+        Error::TimedOut(format!(
+            "the token command did not end within {} s",
+            PATIENCE.as_secs()
+        ))
+    })?;
     match done {
         Ok((text, status)) if status.success() => Ok(Zeroizing::new(text.trim().to_owned())),
         Ok((_, status)) => Err(Error::other(format!("the token command failed ({status})"))),

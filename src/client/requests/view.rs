@@ -1,6 +1,5 @@
-//! A request as its own event tells it: the bytes that are shown are the bytes whose hash is signed. Pure.
+//! A request, read from the bytes of its own event: the same bytes whose hash a decision signs. Pure.
 
-use super::State;
 use crate::{
     client::{Error, choose::PassRequest},
     ledger::{
@@ -8,73 +7,74 @@ use crate::{
         state::Verb,
         tree::{Hash, leaf_hash},
     },
-    proto::v1,
+    proto::v1::{self, request::State},
     reason,
     unix_seconds::UnixSeconds,
 };
 
-/// A request, read.
+/// A request: its content from its event, and the server's word on its state.
 #[derive(Clone, Debug)]
 pub struct RequestView {
     /// The index of its event.
     pub id: u64,
-    /// The leaf hash of its event's bytes: what deciders sign.
+    /// The leaf hash of its event's bytes, which a decision signs.
     pub digest: Hash,
-    /// How it stands, as the server says.
+    /// Its state, as the server says.
     pub state: State,
-    /// What its event says.
+    /// Its content, from its event.
     pub page: RequestContent,
-    /// Who decided what so far, as the server says.
+    /// The decisions so far, as the server says.
     pub decisions: Vec<v1::request::Decision>,
-    /// Unix seconds: when it ends by itself; 0 for a review.
+    /// When it expires, Unix seconds; 0 for a review.
     pub expires_at: u64,
-    /// The pass it was redeemed for; 0 before.
+    /// The serial of the pass it was redeemed for; 0 before.
     pub serial: u64,
     /// Whether the caller may decide it now, as the server says.
     pub may_decide: bool,
 }
 
-/// What somebody decides about: everything from the event's bytes.
+/// What an approver decides about: everything is read from the event's bytes.
 #[derive(Clone, Debug)]
 pub struct RequestContent {
-    /// Who asked.
+    /// The requester.
     pub who: Actor,
-    /// For what, and why.
+    /// The ask: role, host, parameters, reason.
     pub ask: RequestDetails,
-    /// Fingerprint of the key the pass is for.
+    /// The fingerprint of the key that the pass is for.
     pub key: String,
     /// How many approvals it needs; 0 for a review.
     pub needed: u32,
     /// The pass's principals.
     pub principals: Vec<String>,
-    /// The exact force-command.
+    /// The exact force-command; none if the role sets none.
     pub command: Option<String>,
-    /// Where the pass works from; none: from anywhere.
+    /// The addresses that the pass works from; none: from anywhere.
     pub source_addresses: Option<Vec<String>>,
     /// The pass's extensions.
     pub extensions: Vec<String>,
-    /// How long the pass lives.
+    /// The pass's lifetime.
     pub ttl_seconds: u64,
     /// Whether it is the review of an emergency.
     pub is_review: bool,
-    /// The bastion that the pass goes through, and what its jump pass would be.
+    /// The bastion that the pass is used through, and its jump pass.
     pub through: Option<RequestedJumpHost>,
 }
 
 impl RequestView {
-    /// Reads a request off the wire.
+    /// Reads a request that the server sent.
     ///
     /// # Errors
-    /// [`Error::Untrusted`] where its event is not the event of a request with its id.
+    /// Returns [`Error::Untrusted`] if its event is not that of a request with its id.
     pub(super) fn read(wire: v1::Request) -> Result<Self, Error> {
         let wrong =
             |why: &str| Error::Untrusted(format!("request {} cannot be shown: {why}", wire.id));
         let event = Event::parse(&wire.event)
             .map_err(|error| wrong(&format!("its event does not parse: {error}")))?;
         if event.index != wire.id {
-            return Err(wrong("its event is another's"));
+            return Err(wrong("its event is of another request"));
         }
-        let (page, expires_at) = page(event).ok_or_else(|| wrong("its event is no request's"))?;
+        let (page, expires_at) =
+            page(event).ok_or_else(|| wrong("its event does not open a request"))?;
         Ok(Self {
             id: wire.id,
             digest: leaf_hash(&wire.event),
@@ -87,10 +87,10 @@ impl RequestView {
         })
     }
 
-    /// This request, where it is that one.
+    /// Checks that this is request `id`, and returns it.
     ///
     /// # Errors
-    /// [`Error::Untrusted`] otherwise.
+    /// Returns [`Error::Untrusted`] if it is not.
     pub(super) fn which_is(self, id: u64) -> Result<Self, Error> {
         if self.id == id {
             return Ok(self);
@@ -101,10 +101,10 @@ impl RequestView {
         )))
     }
 
-    /// Whether it may be redeemed; no: it waits.
+    /// Whether the request may be redeemed; false: it still waits.
     ///
     /// # Errors
-    /// [`Error::Denied`] or [`Error::TimedOut`] where it never will be (again).
+    /// Returns [`Error::Denied`] or [`Error::TimedOut`] if it can no longer be redeemed.
     pub fn is_approved(&self) -> Result<bool, Error> {
         let ended = |reason: &str, how: &str| {
             Err(Error::Denied {
@@ -116,14 +116,17 @@ impl RequestView {
             State::Pending => Ok(false),
             State::Approved => Ok(true),
             State::Denied => ended(reason::REQUEST_DENIED, &self.denied()),
-            State::Cancelled => ended(reason::REQUEST_CANCELLED, "was taken back"),
-            State::Redeemed => ended(reason::REQUEST_REDEEMED, "has become a pass already"),
+            State::Cancelled => ended(reason::REQUEST_CANCELLED, "was withdrawn"),
+            State::Redeemed => ended(
+                reason::REQUEST_REDEEMED,
+                "was redeemed already: it is good for one pass",
+            ),
             State::Expired => Err(Error::TimedOut(format!(
                 "request {} was not approved and redeemed in time; open another",
                 self.id
             ))),
             State::ReviewOpen | State::Reviewed | State::Unspecified => {
-                ended(reason::NO_SUCH_REQUEST, "waits for no approval")
+                ended(reason::NO_SUCH_REQUEST, "is a review and needs no approval")
             }
         }
     }
@@ -140,10 +143,10 @@ impl RequestView {
         }
     }
 
-    /// The ask that redeems it, which is its own ask.
+    /// The ask that redeems the request: its own ask.
     ///
     /// # Errors
-    /// [`Error::Usage`] where `pass_request` says something else than what was approved.
+    /// Returns [`Error::Usage`] if `pass_request` contradicts what was approved.
     pub(in crate::client) fn redemption(
         &self,
         pass_request: &PassRequest,
@@ -175,7 +178,7 @@ impl RequestView {
         ];
         if let Some((what, _)) = differences.iter().find(|(_, differs)| *differs) {
             return Err(Error::Usage(format!(
-                "request {} is for another {what} than you say",
+                "request {} is for another {what} than this command: leave the option out",
                 self.id
             )));
         }
@@ -193,9 +196,9 @@ impl RequestView {
     }
 }
 
-/// What a request's event says, and when it ends.
+/// A request's content, and when it expires (Unix seconds); none if the event opens no request and no review.
 fn page(event: Event) -> Option<(RequestContent, u64)> {
-    // Passes are valid from a little before they are made; their life counts from then.
+    // A pass is backdated, so its lifetime counts from the event and not from its `valid_after`.
     let made = UnixSeconds::from(event.at).get();
     match event.what {
         EventKind::Requested(asked) => {
@@ -230,7 +233,22 @@ fn page(event: Event) -> Option<(RequestContent, u64)> {
             };
             Some((page, 0))
         }
-        _ => None,
+        EventKind::Issued(_)
+        | EventKind::Started { .. }
+        | EventKind::PolicyLoaded { .. }
+        | EventKind::SigningFailed { .. }
+        | EventKind::Denied { .. }
+        | EventKind::Denials(_)
+        | EventKind::Approved(_)
+        | EventKind::Refused(_)
+        | EventKind::Cancelled(_)
+        | EventKind::Reviewed(_)
+        | EventKind::Revoked { .. }
+        | EventKind::Locked { .. }
+        | EventKind::Unlocked { .. }
+        | EventKind::KeyStaged { .. }
+        | EventKind::KeyActivated { .. }
+        | EventKind::KeyRetired { .. } => None,
     }
 }
 
@@ -250,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_requests_own_event_is_shown_and_its_bytes_are_what_is_signed() {
+    fn only_the_requests_own_event_is_shown_and_its_bytes_are_signed() {
         let view = RequestView::read(wire(REQUESTED)).unwrap();
         assert_eq!(view.digest, leaf_hash(REQUESTED.as_bytes()));
         assert_eq!(view.page.ask.reason.as_deref(), Some("INC-7"));
@@ -258,8 +276,11 @@ mod tests {
         for (case, event) in [
             ("nothing", String::new()),
             ("garbage", "x".to_owned()),
-            ("another's", REQUESTED.replace("\"index\":7", "\"index\":8")),
-            ("no request's", started.to_owned()),
+            (
+                "another request's",
+                REQUESTED.replace("\"index\":7", "\"index\":8"),
+            ),
+            ("an event that opens no request", started.to_owned()),
         ] {
             assert!(
                 matches!(RequestView::read(wire(&event)), Err(Error::Untrusted(_))),

@@ -160,7 +160,7 @@ Host {HOST}
 
 {block}"#,
         port = sshd.port(),
-        known_hosts = client::ssh::quote(&of.known_hosts())?,
+        known_hosts = client::words::quote(&of.known_hosts())?,
     ))
 }
 

@@ -1,25 +1,29 @@
-//! A sign-in that is newer or stronger than the last one: what a server's refusal wants, what the issuer is asked for
-//! (OpenID Connect Core, 3.1.2.1), and the command that does it. Pure.
+//! Step-up: a login that is more recent or stronger than the last one. Pure.
+//!
+//! Reads the demand from the server's refusal, and writes it as parameters of the authorization request (OpenID Connect
+//! Core 1.0 section 3.1.2.1) and as a command for the user.
 
 use std::borrow::Cow;
 
 use crate::proto::status::Details;
 
-/// What a sign-in must be, beyond whose it is. The default is any.
+/// The demands on a login. The default has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepUp {
     /// At most this many seconds old.
     pub max_age: Option<u64>,
-    /// At one of these levels, the one wanted most first.
+    /// At one of these levels, the preferred one first (`acr`).
     pub acr_values: Vec<String>,
-    /// Somebody must prove anew that they are there, whatever the issuer remembers.
+    /// The user must authenticate again, even if the issuer still remembers them.
     pub again: bool,
 }
 
 impl StepUp {
-    /// What a refusal wants. Nobody can ask an issuer for methods (`amr`), so where they are unmet it asks the person
-    /// anew, who then may choose another.
-    pub(in crate::client) fn of(details: &Details) -> Self {
+    /// Reads the demands of a refusal.
+    ///
+    /// OpenID Connect has no parameter for methods (`amr`). If one is unmet, the user authenticates again and may choose
+    /// another method.
+    pub(super) fn of(details: &Details) -> Self {
         let words = |name: &str| {
             let value = details.metadata.get(name).map_or("", String::as_str);
             value.split_ascii_whitespace()
@@ -33,19 +37,19 @@ impl StepUp {
         wanted
     }
 
-    /// Whether every sign-in will do.
+    /// Whether nothing is demanded.
     pub fn is_any(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The command that signs in so.
+    /// The command that meets the demands.
     pub fn command(&self) -> String {
         let mut command = "daypass login".to_owned();
         if let Some(age) = self.max_age {
             command.push_str(&format!(" --max-age {age}"));
         }
         for level in &self.acr_values {
-            command.push_str(&format!(" --acr {}", word(level)));
+            command.push_str(&format!(" --acr {}", shell_word(level)));
         }
         if self.again {
             command.push_str(" --again");
@@ -63,8 +67,8 @@ impl StepUp {
     }
 }
 
-/// One word for a POSIX shell; what would not be plain is quoted, for a server names it and a person may paste it.
-fn word(text: &str) -> Cow<'_, str> {
+/// One word for a POSIX shell, quoted if it is not plain: the server names it, and a user may paste the command.
+fn shell_word(text: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._~:/@+-=,".contains(c);
     if text.chars().all(plain) && !text.starts_with(['-', '~']) && !text.is_empty() {
         return Cow::Borrowed(text);
@@ -76,8 +80,7 @@ fn word(text: &str) -> Cow<'_, str> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::client::Error;
-    use crate::reason;
+    use crate::{client::Error, reason};
 
     fn refusal(facts: &[(&str, &str)]) -> Details {
         let facts = facts
@@ -113,7 +116,7 @@ mod tests {
                 "daypass login --max-age 60",
             ),
             (
-                "a level that is no plain word",
+                "a level that is not a plain word",
                 &[("acr_values", "$(id)'x")],
                 r"daypass login --acr '$(id)'\''x'",
             ),
@@ -123,7 +126,7 @@ mod tests {
                 "daypass login --acr '-rf'",
             ),
             (
-                "an age that is none",
+                "an invalid age",
                 &[("max_age", "-1")],
                 "daypass login --again",
             ),

@@ -1,4 +1,4 @@
-//! A pass at a path of the user's: only files that Daypass made are replaced. They carry a mark in their comment.
+//! Which files at a path of the user's Daypass may replace: only those with its mark in their comment.
 
 use std::{
     fs::{self, File},
@@ -8,35 +8,38 @@ use std::{
 
 use ssh_key::{Certificate, PrivateKey, PublicKey};
 
-use super::{Error, Place};
-use crate::client::jump::JumpHostAddress;
+use super::files::PassFiles;
+use crate::client::{Error, jump_host::JumpHostAddress, key_text};
 
 /// The comment in every key and certificate file that Daypass writes for a pass.
 pub(super) const MARK: &str = "daypass-pass";
 
-/// A larger file is not ours.
+/// Bytes of a file with a mark at most; keys and certificates are far smaller.
 const LARGEST: u64 = 64 * 1024;
 
-impl Place {
-    /// A path that the user named.
+impl PassFiles {
+    /// At a path that the user named.
     ///
     /// # Errors
-    /// As `Place::check_named`.
+    /// Returns [`Error::Usage`] if a file there was not made by Daypass.
     pub fn named(path: &Path) -> Result<Self, Error> {
-        let place = Self::at(path)?;
-        place.check_named()?;
-        Ok(place)
+        let files = Self::at(path)?;
+        files.check_named()?;
+        Ok(files)
     }
 
-    /// Checks that every file here was made by Daypass.
+    /// Checks that every file that is here already was made by Daypass.
     ///
     /// # Errors
-    /// [`Error::Usage`] with the file that was not: it is never replaced.
+    /// Returns [`Error::Usage`] with the first file that was not; it is never replaced.
     pub(in crate::client) fn check_named(&self) -> Result<(), Error> {
-        let (files, via) = (self.files(), self.via_file());
-        let has_mark = |path: &PathBuf| match *path == via {
-            true => JumpHostAddress::read(path).is_some(),
-            false => is_marked(path),
+        let (files, jump_host) = (self.files(), self.jump_host_file());
+        let has_mark = |path: &PathBuf| {
+            if *path == jump_host {
+                JumpHostAddress::read(path).is_some()
+            } else {
+                is_marked(path)
+            }
         };
         let is_free = |path: &PathBuf| is_missing(path) || (is_regular(path) && has_mark(path));
         match files.iter().find(|path| !is_free(path)) {
@@ -53,10 +56,10 @@ impl Place {
 /// A public key as a line of a `.pub` file, with the mark.
 pub(super) fn public_line(key: &PublicKey) -> Result<String, Error> {
     let key = PublicKey::new(key.key_data().clone(), MARK);
-    crate::client::key::public_line(&key)
+    key_text::public_line(&key)
 }
 
-/// A certificate as a line of a `-cert.pub` file, with the mark instead of a comment that came with it.
+/// A certificate as a line of a `-cert.pub` file, with the mark in place of its comment.
 pub(super) fn certificate_line(certificate: &Certificate) -> Result<String, Error> {
     let line = certificate
         .to_openssh()
@@ -70,7 +73,7 @@ fn is_missing(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|error| is_missing(error.kind()))
 }
 
-/// A symbolic link is the user's, wherever it leads: none is ever made at a named place.
+/// Whether a regular file is at `path`. A symbolic link is the user's: Daypass makes none at a named path.
 fn is_regular(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
@@ -94,8 +97,9 @@ mod tests {
 
     use super::*;
     use crate::client::{
-        cache::tests::pass,
-        key::{Key, KeyPlace, private_text, public_line},
+        cache::fixture::pass,
+        key::{Key, KeyPlace},
+        key_text::{private_text, public_line},
     };
 
     #[test]
@@ -104,10 +108,10 @@ mod tests {
         let ours = folder.path().join("ours");
         let key = Key::fresh().unwrap();
         let (certificate, _) = pass(&key, 0, 5000);
-        let place = Place::named(&ours).unwrap();
-        let write = || place.write(&key, &KeyPlace::Own, &certificate, true);
+        let files = PassFiles::named(&ours).unwrap();
+        let write = || files.write(&key, &KeyPlace::Own, &certificate, true);
         write().unwrap();
-        Place::named(&ours).unwrap();
+        PassFiles::named(&ours).unwrap();
 
         let private = private_text(key.private().unwrap()).unwrap();
         let public = public_line(&key.public()).unwrap();
@@ -125,17 +129,20 @@ mod tests {
             write().unwrap();
             let path = folder.path().join(format!("ours{name}"));
             fs::write(&path, text).unwrap();
-            let refused = Place::named(&ours).unwrap_err().to_string();
+            let refused = PassFiles::named(&ours).unwrap_err().to_string();
             let expected = format!("{} exists and was not made", path.display());
             assert!(refused.starts_with(&expected), "{name}: {refused}");
             fs::remove_file(&path).unwrap();
             symlink("nothing", &path).unwrap();
-            assert!(Place::named(&ours).is_err(), "{name}: a link to nothing");
+            assert!(
+                PassFiles::named(&ours).is_err(),
+                "{name}: a link to nothing"
+            );
             fs::remove_file(&path).unwrap();
             fs::create_dir(&path).unwrap();
-            assert!(Place::named(&ours).is_err(), "{name}: a folder");
+            assert!(PassFiles::named(&ours).is_err(), "{name}: a folder");
             fs::remove_dir(&path).unwrap();
-            Place::named(&ours).unwrap();
+            PassFiles::named(&ours).unwrap();
         }
     }
 }

@@ -1,0 +1,191 @@
+//! The paths of a pass's files. Reads and writes none of them.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    client::{Error, state::State, words::check_host, writable},
+    proto::{ask_bytes, v1},
+};
+
+/// The folder with one folder per host.
+pub(in crate::client) const HOSTS: &str = "hosts";
+
+/// The folder with one folder per ask.
+pub(super) const PASSES: &str = "passes";
+
+/// The paths of a pass's three files: `P` (private key), `P.pub` and `P-cert.pub`.
+///
+/// A pass that is used through a bastion has the three files of its jump pass beside it, and a file
+/// with the bastion's address.
+///
+/// Its methods: paths here, the mark of Daypass' own files in `cache/marks.rs`, reading and writing
+/// a pass in `cache/store.rs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassFiles {
+    key: PathBuf,
+    jump: PathBuf,
+}
+
+impl PassFiles {
+    /// For plain ssh to `host`. Letter case does not matter in a host name, neither to ssh nor to the
+    /// policy, so all spellings share one folder.
+    ///
+    /// # Errors
+    /// Returns [`Error::Usage`] if `host` is not a valid host name.
+    pub fn of_host(state: &State, host: &str) -> Result<Self, Error> {
+        check_host(host)?;
+        let folder = state.path(HOSTS).join(host.to_ascii_lowercase());
+        Ok(Self::within(&folder))
+    }
+
+    /// For one ask: `passes/ROLE`, or `passes/ROLE~DIGEST` if the ask says more than the role.
+    pub fn of_ask(state: &State, ask: &v1::Ask) -> Self {
+        let bare = v1::Ask {
+            role: ask.role.clone(),
+            ..v1::Ask::default()
+        };
+        let name = if *ask == bare && is_plain(&ask.role) {
+            ask.role.clone()
+        } else {
+            let digest = Sha256::digest(ask_bytes(ask));
+            let mut digest = base16ct::lower::encode_string(&digest);
+            digest.truncate(16);
+            let role: String = ask
+                .role
+                .chars()
+                .filter(|c| is_plain_char(*c))
+                .take(LONGEST_ROLE)
+                .collect();
+            format!("{role}~{digest}")
+        };
+        Self::within(&state.path(PASSES).join(name))
+    }
+
+    /// In a folder of its own.
+    pub(super) fn within(folder: &Path) -> Self {
+        Self {
+            key: folder.join("pass"),
+            jump: folder.join("jump"),
+        }
+    }
+
+    /// By the path of the private key.
+    ///
+    /// # Errors
+    /// Returns [`Error::File`] if the path is relative and the current folder cannot be determined.
+    pub(in crate::client) fn at(path: &Path) -> Result<Self, Error> {
+        let key = std::path::absolute(path).map_err(Error::file(path))?;
+        Ok(Self {
+            jump: with_suffix(&key, "-jump"),
+            key,
+        })
+    }
+
+    /// The files of the jump pass: `jump` in the state folder, `P-jump` beside a path of the user's.
+    pub fn jump(&self) -> Self {
+        Self {
+            key: self.jump.clone(),
+            jump: with_suffix(&self.jump, "-jump"),
+        }
+    }
+
+    /// The file with the bastion's address.
+    pub(in crate::client) fn jump_host_file(&self) -> PathBuf {
+        with_suffix(&self.jump, ".json")
+    }
+
+    /// Another file in the folder of the pass.
+    pub(in crate::client) fn sibling(&self, name: &str) -> PathBuf {
+        self.key.with_file_name(name)
+    }
+
+    /// Checks that a pass can be written here. Call it before the server is asked: a pass that cannot
+    /// be written is lost.
+    ///
+    /// # Errors
+    /// Returns [`Error::Unwritable`] if it cannot.
+    pub fn prepare(&self) -> Result<(), Error> {
+        writable::check(&self.files())
+    }
+
+    /// Every file that a pass may have here.
+    pub(super) fn files(&self) -> [PathBuf; 7] {
+        let jump = self.jump();
+        [
+            self.key.clone(),
+            self.public(),
+            self.certificate(),
+            jump.key.clone(),
+            jump.public(),
+            jump.certificate(),
+            self.jump_host_file(),
+        ]
+    }
+
+    /// `P`: for `IdentityFile`.
+    pub fn key(&self) -> &Path {
+        &self.key
+    }
+
+    /// `P.pub`.
+    pub fn public(&self) -> PathBuf {
+        with_suffix(&self.key, ".pub")
+    }
+
+    /// `P-cert.pub`: for `CertificateFile`.
+    pub fn certificate(&self) -> PathBuf {
+        with_suffix(&self.key, "-cert.pub")
+    }
+}
+
+/// Characters of a role in a folder's name at most; file systems allow 255 bytes.
+const LONGEST_ROLE: usize = 64;
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.to_owned().into_os_string();
+    path.push(suffix);
+    path.into()
+}
+
+/// Whether a role's name can be a folder's name as it is.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= LONGEST_ROLE
+        && !text.starts_with('.')
+        && text.chars().all(is_plain_char)
+}
+
+fn is_plain_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asks_that_differ_have_different_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::new(folder.path()).unwrap();
+        let base = v1::Ask {
+            role: "logs".into(),
+            ..v1::Ask::default()
+        };
+        let of = |ask: &v1::Ask| PassFiles::of_ask(&state, ask);
+        assert!(of(&base).key().ends_with("passes/logs/pass"));
+        let with_host = v1::Ask {
+            host: "web-1".into(),
+            ..base.clone()
+        };
+        assert_ne!(of(&with_host), of(&base));
+        let hostile = v1::Ask {
+            role: "../../x".into(),
+            ..base
+        };
+        assert!(of(&hostile).key().starts_with(state.path("passes")));
+        assert!(!of(&hostile).key().display().to_string().contains(".."));
+    }
+}

@@ -1,0 +1,166 @@
+//! What every command starts from: the user's settings and state folder, and a connection to the server.
+
+use std::path::PathBuf;
+
+use super::{
+    Error,
+    clock::now,
+    connect::{Address, Server, authorized},
+    server_info::ServerInfo,
+    session::{Login, Session},
+    state::State,
+    witness,
+};
+use crate::proto::v1;
+
+/// How a message reaches the user while a command still runs.
+pub type Say = fn(&str);
+
+/// The user's choices for all commands, from options and variables.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The server; none: that of the last login.
+    pub server: Option<String>,
+    /// The state folder; none: the default one.
+    pub state_dir: Option<PathBuf>,
+    /// PEM roots for the server's TLS; none: those of the last login, else the operating system's.
+    pub ca_file: Option<PathBuf>,
+    /// Prints notes and prompts.
+    pub say: Say,
+}
+
+/// One user's view of one server: the settings, and the state folder with login and passes.
+///
+/// Commands are methods, each in the file that it is about: the connection here, signing in and out in `login/`,
+/// passes in `obtain.rs` and `emergency.rs`, `ssh` in `host_config.rs` and `ssh_config.rs`, the ledger in `audit.rs`.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The state folder.
+    pub state: State,
+    settings: Settings,
+}
+
+/// A connection, and a login that has not expired.
+///
+/// Calls to the server are methods, each in the file that it is about: passes in `obtain.rs`, requests in
+/// `requests.rs`, administration in `admin.rs`, the ledger in `audit.rs`.
+pub struct Signed {
+    /// The connection.
+    pub server: Server,
+    /// The server's description of itself, checked just now.
+    pub server_info: ServerInfo,
+    /// The login.
+    pub login: Login,
+}
+
+impl Client {
+    /// Opens the state folder. Uses no network and writes nothing.
+    ///
+    /// # Errors
+    /// Returns [`Error::Usage`] if no folder is named and there is no home folder, or if other users can write to the
+    /// folder.
+    pub fn new(settings: Settings) -> Result<Self, Error> {
+        let folder = match &settings.state_dir {
+            Some(folder) => folder.clone(),
+            None => State::default_folder()?,
+        };
+        let state = State::new(&folder)?;
+        state.check()?;
+        Ok(Self { state, settings })
+    }
+
+    /// Prints a message for the user.
+    pub fn say(&self, message: &str) {
+        (self.settings.say)(message);
+    }
+
+    /// The server's address: from the settings, or of the last login.
+    ///
+    /// # Errors
+    /// Returns [`Error::Usage`] if it is invalid, or there is none.
+    pub fn address(&self) -> Result<Address, Error> {
+        let named = match &self.settings.server {
+            Some(server) => Some(server.clone()),
+            None => Session::load(&self.state)?.server,
+        };
+        let named = named.ok_or_else(|| {
+            Error::Usage(
+                "no server is known: daypass login --server https://HOST:PORT (or set DAYPASS_SERVER)"
+                    .to_owned(),
+            )
+        })?;
+        Address::parse(&named)
+    }
+
+    /// Connects to the server, and checks and remembers what it says of itself.
+    ///
+    /// # Errors
+    /// Returns [`Error::Unreachable`] if it does not answer, and [`Error::Untrusted`] if it is another server.
+    pub async fn connect(&self) -> Result<(Server, ServerInfo), Error> {
+        let address = self.address()?;
+        let ca_file = self.ca_file(&Session::load(&self.state)?)?;
+        let server = Server::connect(&address, ca_file.as_deref()).await?;
+        let server_info =
+            ServerInfo::refresh(&self.state, &server, |message| self.say(message)).await?;
+        Ok((server, server_info))
+    }
+
+    /// Connects to the server with the user's login, and checks its ledger against the last checkpoint.
+    ///
+    /// # Errors
+    /// Returns [`Error::SignIn`] before it connects if the user is not signed in, and [`Error::Fork`] if the ledger was
+    /// rewritten.
+    pub async fn signed_in(&self) -> Result<Signed, Error> {
+        let login = self.login()?;
+        let (server, server_info) = self.connect().await?;
+        witness::check(&self.state, &server, &login.token, &server_info).await?;
+        Ok(Signed {
+            server,
+            server_info,
+            login,
+        })
+    }
+
+    /// The unexpired login for the server. No network.
+    ///
+    /// # Errors
+    /// Returns [`Error::SignIn`] if there is none.
+    pub fn login(&self) -> Result<Login, Error> {
+        let session = Session::load(&self.state)?;
+        if session.login.is_none() {
+            return Err(Error::sign_in("you are not signed in"));
+        }
+        let address = self.address()?;
+        session.login_for(address.as_str(), now()).cloned()
+    }
+
+    /// The file with the server's TLS roots, absolute; none: the operating system's roots.
+    pub(super) fn ca_file(&self, session: &Session) -> Result<Option<PathBuf>, Error> {
+        match &self.settings.ca_file {
+            Some(path) => std::path::absolute(path)
+                .map(Some)
+                .map_err(Error::file(path)),
+            None => Ok(session.ca_file.clone()),
+        }
+    }
+}
+
+impl Signed {
+    /// The roles that this identity may use, on `host` if one is given.
+    ///
+    /// # Errors
+    /// Returns the server's refusal.
+    pub async fn roles(&self, host: Option<&str>) -> Result<Vec<v1::Role>, Error> {
+        let request = v1::ListRolesRequest {
+            host: host.unwrap_or_default().to_owned(),
+        };
+        let request = authorized(&self.login.token, request)?;
+        Ok(self
+            .server
+            .passes()
+            .list_roles(request)
+            .await?
+            .into_inner()
+            .roles)
+    }
+}

@@ -1,0 +1,23 @@
+//! Signing out.
+
+use super::pending;
+use crate::client::{Client, Error, agent, cache, key::Key, session::Session};
+
+impl Client {
+    /// Removes key, token and passes, from disk and from the agent. Keeps the server's address, its description and its
+    /// last checkpoint. Returns whether the user was signed in.
+    ///
+    /// # Errors
+    /// Returns [`Error::File`] if a file cannot be removed.
+    pub async fn logout(&self) -> Result<bool, Error> {
+        let _lock = self.state.lock().await?;
+        let mut session = Session::load(&self.state)?;
+        let was_signed_in = session.login.take().is_some();
+        agent::remove_ours(&self.state).await?;
+        cache::clear(&self.state)?;
+        Key::forget(&self.state)?;
+        pending::forget(&self.state)?;
+        session.save(&self.state)?;
+        Ok(was_signed_in)
+    }
+}

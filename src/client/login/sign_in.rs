@@ -1,0 +1,192 @@
+//! One login, from the issuer to the session on disk.
+
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::{
+    browser,
+    claims::Claims,
+    commitment::Commitment,
+    device, issuers, pending,
+    request::{Method, PATIENCE, Request},
+    token::{self, Source},
+};
+use crate::{
+    client::{
+        Client, Error, agent, cache,
+        clock::now,
+        connect::Address,
+        key::{Key, KeyPlace},
+        key_text::public_text,
+        server_info::Issuer,
+        session::{Login, Session},
+        writable,
+    },
+    identity::proof,
+};
+
+impl Client {
+    /// Signs in and replaces the session's login.
+    ///
+    /// # Errors
+    /// Returns [`Error::Denied`] if the issuer or the user refuses, and [`Error::TimedOut`] if the user does not act in
+    /// time.
+    pub async fn sign_in(&self, request: &Request) -> Result<Login, Error> {
+        let _lock = self.state.lock().await?;
+        self.sign_in_locked(request).await
+    }
+
+    /// Signs in unless another command has just done so: unless the session's token is another one than the one whose
+    /// hash is `rejected` (none: there was no token).
+    ///
+    /// # Errors
+    /// As [`Client::sign_in`].
+    pub async fn sign_in_once(
+        &self,
+        request: &Request,
+        rejected: Option<[u8; 32]>,
+    ) -> Result<Login, Error> {
+        let _lock = self.state.lock().await?;
+        match self.login() {
+            Ok(login) if rejected != Some(login.token_hash()) => Ok(login),
+            Ok(_) | Err(Error::SignIn { .. }) => self.sign_in_locked(request).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn sign_in_locked(&self, request: &Request) -> Result<Login, Error> {
+        writable::check(&Session::files(&self.state))?;
+        let (server, server_info) = self.connect().await?;
+        let issuer = issuers::choose(&server_info, request)?;
+        let commitment = self.commit(request, issuer).await?;
+        if request.into_agent {
+            self.try_agent(&commitment).await?;
+        }
+        let token = self.token(request, issuer, &commitment).await?;
+        let claims = Claims::read(&token)?;
+        claims.check(issuer, now())?;
+        let bound = claims.is_bound(issuer, &commitment.text)?;
+        let secret: &[u8] = if bound { &*commitment.secret } else { &[] };
+        let mut login = Login {
+            server: server.address.as_str().to_owned(),
+            issuer: claims.issuer,
+            subject: claims.subject,
+            label: claims.label,
+            token: token.to_string(),
+            binding_secret: Login::encode_secret(secret),
+            key: commitment.place.clone(),
+            expires: claims.expires,
+        };
+        self.keep_key(&mut login, &commitment, request.into_agent)
+            .await?;
+        self.remember(&server.address, &login)?;
+        Ok(login)
+    }
+
+    /// The commitment of this login: a prepared one, one over the session's key, or a fresh one.
+    async fn commit(&self, request: &Request, issuer: &Issuer) -> Result<Commitment, Error> {
+        let may_be_prepared =
+            matches!(&request.method, Method::Token(Source::File(_))) && request.key.is_none();
+        if may_be_prepared && let Some(prepared) = pending::take(&self.state, issuer)? {
+            return Ok(prepared);
+        }
+        let keeps_key = !request.step_up.is_any() && request.key.is_none() && !request.into_agent;
+        if keeps_key && let Some(commitment) = self.recommit()? {
+            return Ok(commitment);
+        }
+        Commitment::make(request.key.as_deref()).await
+    }
+
+    /// A fresh secret over the session's key; none if there is no session with this server, or its key is gone.
+    fn recommit(&self) -> Result<Option<Commitment>, Error> {
+        let login = Session::load(&self.state)?.login;
+        let Some(login) = login.filter(|login| self.is_with_server(login)) else {
+            return Ok(None);
+        };
+        let Ok(key) = Key::open(&login.key, &self.state) else {
+            return Ok(None);
+        };
+        Commitment::over(key, login.key).map(Some)
+    }
+
+    fn is_with_server(&self, login: &Login) -> bool {
+        let address = self.address();
+        address.is_ok_and(|address| address.as_str() == login.server)
+    }
+
+    async fn token(
+        &self,
+        request: &Request,
+        issuer: &Issuer,
+        commitment: &Commitment,
+    ) -> Result<Zeroizing<String>, Error> {
+        let step_up = &request.step_up;
+        match &request.method {
+            Method::Browser(visit) => {
+                browser::token(self, issuer, &commitment.text, step_up, visit).await
+            }
+            Method::Either(_) if issuer.device_flow => {
+                device::token(self, issuer, step_up, None).await
+            }
+            Method::Either(visit) => {
+                browser::token(self, issuer, &commitment.text, step_up, visit).await
+            }
+            Method::Device(visit) => device::token(self, issuer, step_up, visit.as_ref()).await,
+            Method::Token(source) => {
+                let audience = proof::bound_audience(&issuer.audience, &commitment.text);
+                token::read(source, &audience).await
+            }
+        }
+    }
+
+    /// Adds a fresh key to the agent before the user signs in, so that an agent that refuses it is noticed first. The
+    /// agent drops it after the time that a login may take.
+    async fn try_agent(&self, commitment: &Commitment) -> Result<(), Error> {
+        match (&commitment.place, commitment.key.private()) {
+            (KeyPlace::Own, Some(private)) => agent::add_key(&self.state, private, PATIENCE).await,
+            (KeyPlace::Own | KeyPlace::File(_) | KeyPlace::Agent { .. }, _) => Ok(()),
+        }
+    }
+
+    /// Keeps a fresh key on disk, or in the agent until the token expires.
+    async fn keep_key(
+        &self,
+        login: &mut Login,
+        commitment: &Commitment,
+        into_agent: bool,
+    ) -> Result<(), Error> {
+        if login.key != KeyPlace::Own {
+            return Ok(());
+        }
+        let (true, Some(private)) = (into_agent, commitment.key.private()) else {
+            return commitment.key.keep(&self.state, "key");
+        };
+        let lifetime = Duration::from_secs(login.expires.saturating_sub(now()));
+        agent::add_key(&self.state, private, lifetime).await?;
+        Key::forget(&self.state)?;
+        login.key = KeyPlace::Agent {
+            public_key: public_text(&commitment.key.public())?,
+        };
+        Ok(())
+    }
+
+    /// Writes the session. Removes the passes of another person: they must not be used for this one.
+    fn remember(&self, address: &Address, login: &Login) -> Result<(), Error> {
+        let session = Session::load(&self.state)?;
+        if session
+            .login
+            .as_ref()
+            .is_some_and(|old| !old.is_same_person(login))
+        {
+            cache::clear(&self.state)?;
+        }
+        pending::forget(&self.state)?;
+        Session {
+            server: Some(address.as_str().to_owned()),
+            ca_file: self.ca_file(&session)?,
+            login: Some(login.clone()),
+        }
+        .save(&self.state)
+    }
+}
