@@ -3,7 +3,7 @@
 use ssh_key::Certificate;
 
 use super::Failure;
-use crate::client::ssh::login_name;
+use crate::client::logins::login_name;
 
 /// The user's name on this machine.
 pub(super) fn local_user() -> Option<String> {

@@ -1,7 +1,9 @@
-//! Which passes this host would refuse, and why: what `setup` and `sync` wrote, against what the real sshd says is in
-//! force. Changes nothing.
+//! Which passes this host would refuse, and why. Changes nothing.
+//!
+//! Compares the files that `setup` and `sync` wrote with the configuration that the real sshd has in force.
 
 mod configuration;
+mod finding;
 mod login;
 mod pass;
 mod state;
@@ -11,115 +13,60 @@ use std::{path::PathBuf, time::Duration};
 use serde::Serialize;
 use ssh_key::Certificate;
 
+pub use finding::{Finding, Level};
 pub use pass::Verdict;
+
+use finding::Scene;
 
 use super::{
     Error, Settings,
     files::Layout,
-    keys::CaKeys,
     server::Server,
-    sshd::{Connection, Effective, Sshd},
+    sshd::{Connection, Sshd},
 };
 
-/// What to look at.
+/// What to check.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// sshd's path; none: the usual one.
+    /// The path of sshd; none: the system's.
     pub sshd: Option<PathBuf>,
     /// A certificate to judge.
     pub pass: Option<Certificate>,
-    /// For whom `Match` blocks and the account are looked at.
+    /// The login name whose `Match` blocks and account are checked.
     pub user: Option<String>,
-    /// Where the login comes from; none: an address of nobody.
+    /// The client address of the login; none: one that no host has.
     pub address: Option<String>,
-    /// How old the last sync may be.
+    /// The age at which the last sync counts as too old.
     pub oldest: Duration,
-    /// For one request to the server.
+    /// The deadline for one request to the server.
     pub deadline: Duration,
 }
 
-/// How much it matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// As it should be.
-    Good,
-    /// Worth knowing; passes work.
-    Note,
-    /// Passes are refused that should not be, or taken that should not be.
-    Wrong,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// How much it matters.
-    pub level: Level,
-    /// What was looked at: a stable word for scripts.
-    pub check: &'static str,
-    /// What was found, what it means for passes, and what to do.
-    pub message: String,
-}
-
-/// Everything that was found.
+/// The result of all checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DoctorReport {
-    /// Nothing is wrong, and the pass, if one was given, would be taken.
+    /// True if nothing is wrong and the pass, if one was given, would be accepted.
     pub healthy: bool,
-    /// The CA.
+    /// The CA's address.
     pub server: String,
-    /// Host groups.
+    /// The host groups of this host.
     pub groups: Vec<String>,
-    /// The revocation list's version; none where it cannot be read.
+    /// The revocation list's version; none if it cannot be read.
     pub krl_version: Option<u64>,
-    /// Seconds since the last sync that succeeded; none: never.
+    /// Seconds since the last successful sync; none: never.
     pub synced_ago: Option<u64>,
-    /// In the order they were looked at.
+    /// The findings, in the order of the checks.
     pub findings: Vec<Finding>,
-    /// Whether the pass would be taken.
+    /// The verdict on the pass, if one was given.
     pub pass: Option<Verdict>,
-    /// When the server made the revocation list, Unix seconds; none where it cannot be read.
+    /// When the server made the revocation list, Unix seconds; none if it cannot be read.
     pub krl_made_at: Option<u64>,
 }
 
-impl Finding {
-    fn good(check: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Level::Good, check, message)
-    }
-
-    fn note(check: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Level::Note, check, message)
-    }
-
-    fn wrong(check: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Level::Wrong, check, message)
-    }
-
-    fn new(level: Level, check: &'static str, message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self {
-            level,
-            check,
-            message,
-        }
-    }
-}
-
-/// Everything a check may look at.
-struct Scene<'a> {
-    layout: &'a Layout,
-    settings: &'a Settings,
-    effective: &'a Effective,
-    /// None where the file is gone or broken.
-    keys: Option<&'a CaKeys>,
-    user: Option<&'a str>,
-    now: u64,
-}
-
-/// Looks at this host. `now` is Unix seconds.
+/// Examines this host. `now` is Unix seconds.
 ///
 /// # Errors
-/// Where this host was never set up, or sshd cannot be asked. What is wrong otherwise is in the report.
+/// Returns the error if this host was never set up, or sshd cannot be run. Every other fault is in the report.
 pub async fn examine(
     layout: &Layout,
     question: &Question,
@@ -165,15 +112,15 @@ pub async fn examine(
 
 impl Question {
     fn connection(&self) -> Connection {
-        let anybody = Connection::anybody();
+        let unlisted = Connection::unlisted();
         Connection {
-            user: self.user.clone().unwrap_or(anybody.user),
-            address: self.address.clone().unwrap_or(anybody.address),
+            user: self.user.clone().unwrap_or(unlisted.user),
+            address: self.address.clone().unwrap_or(unlisted.address),
         }
     }
 }
 
-/// Clock and CA keys, where the server answers. That it does not is no fault of this host's passes.
+/// Compares clock and CA keys with the server's. An unreachable server is only a note: passes work without it.
 async fn ask_server(scene: &Scene<'_>, deadline: Duration) -> Vec<Finding> {
     let asked = async {
         let roots = scene.settings.roots(scene.layout)?;

@@ -1,4 +1,4 @@
-//! The text that makes sshd trust the CA: our file in `sshd_config.d`, and whether `sshd_config` reads that folder. Pure.
+//! The text of our file in `sshd_config.d`, and whether `sshd_config` includes that folder. Pure.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ pub const PRINTF: &str = "/usr/bin/printf";
 /// The drop-in's text.
 ///
 /// # Errors
-/// Where a path cannot stand in sshd's configuration.
+/// Returns [`Error::Usage`] if a path cannot be written into sshd's configuration.
 pub fn text(layout: &Layout, settings: &Settings) -> Result<String, Error> {
     let mut text = format!(
         "# Written by `daypass host setup`. Run that again rather than change this file.\n\
@@ -28,8 +28,8 @@ pub fn text(layout: &Layout, settings: &Settings) -> Result<String, Error> {
     Ok(text)
 }
 
-/// `login@group` for each group, one a line: a pass for another group's hosts names none of them. None without groups:
-/// sshd then compares plain login names.
+/// The command that prints the principals of a login on this host: `login@group` for each group, one a line. A pass for the
+/// hosts of other groups has none of them. None without groups: sshd then compares plain login names.
 pub fn principals_command(groups: &[String]) -> Option<String> {
     if groups.is_empty() {
         return None;
@@ -41,17 +41,17 @@ pub fn principals_command(groups: &[String]) -> Option<String> {
     ))
 }
 
-/// Whether `main` (the text of `sshd_config` in `folder`) reads `file` for every connection: by an `Include` above any
+/// Whether `main` (the text of `sshd_config` in `folder`) includes `file` for every connection: by an `Include` above any
 /// `Match`. Both paths are absolute.
 pub fn is_included(main: &str, folder: &Path, file: &Path) -> bool {
     let lines = main.lines().map(words);
-    let for_everybody = lines.take_while(|words| !is_keyword(words, "match"));
-    for_everybody
+    let unconditional = lines.take_while(|words| !is_keyword(words, "match"));
+    unconditional
         .filter(|words| is_keyword(words, "include"))
         .flat_map(|words| words.into_iter().skip(1))
         .any(|pattern| {
             let pattern = folder.join(pattern);
-            // A `*` of glob(7) stops at a slash.
+            // In glob(7) a `*` does not match a slash.
             pattern.parent() == file.parent() && name_matches(&pattern, file)
         })
 }
@@ -74,7 +74,7 @@ fn glob(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// A line's words; keyword and value may be parted by `=`, values may be quoted, `#` opens a comment.
+/// A line's words. Keyword and value may be separated by `=`, values may be quoted, `#` begins a comment.
 fn words(line: &str) -> Vec<String> {
     let line = line.split('#').next().unwrap_or_default();
     let line = line.trim().replacen('=', " ", 1);
@@ -91,10 +91,15 @@ fn is_keyword(words: &[String], keyword: &str) -> bool {
 }
 
 fn quote(path: &Path) -> Result<String, Error> {
-    let wrong = || Error::Usage(format!("{} cannot stand in sshd_config", path.display()));
-    let text = path.to_str().ok_or_else(wrong)?;
+    let invalid = || {
+        Error::Usage(format!(
+            "the path {} cannot be written into sshd_config",
+            path.display()
+        ))
+    };
+    let text = path.to_str().ok_or_else(invalid)?;
     if text.chars().any(|c| c.is_control() || "\"\\%".contains(c)) {
-        return Err(wrong());
+        return Err(invalid());
     }
     if text.contains([' ', '#', '\'']) {
         return Ok(format!("\"{text}\""));
@@ -149,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_include_counts_where_it_is_for_everybody() {
+    fn an_include_counts_only_outside_match_blocks() {
         let file = Path::new("/etc/ssh/sshd_config.d/00-daypass.conf");
         for (case, main, expected) in [
             (

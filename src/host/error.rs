@@ -1,107 +1,107 @@
-//! What can fail on a host, by what its administrator can do about it.
+//! The errors of host commands, by what the administrator can do about them.
 
 use std::{io, path::PathBuf};
 
 /// A host command's failure.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line, or a file the user named, is wrong.
+    /// The command line, or a file that the administrator named, is wrong.
     #[error("{0}")]
     Usage(String),
-    /// `host setup` never ran here.
-    #[error("this host is not set up: daypass host setup --server https://HOST:PORT")]
+    /// `host setup` never ran on this host.
+    #[error("this host is not set up; run: daypass host setup --server https://HOST:PORT")]
     NotSetUp,
     /// The server does not answer, or not in time.
     #[error("failed to reach {server}: {cause}")]
     Unreachable {
-        /// Whom.
+        /// The server's address.
         server: String,
-        /// Why.
+        /// The cause.
         cause: String,
     },
-    /// What the server sent is not taken; what was on disk stays.
-    #[error("refused what the server sent: {0}")]
+    /// The server's answer is refused; the files on disk stay.
+    #[error("refused the server's answer: {0}")]
     Refused(#[from] InvalidAnswer),
-    /// sshd does not take its configuration. Whatever was changed has been put back.
+    /// sshd rejects its configuration. All changes have been undone.
     #[error("{0}")]
     Sshd(String),
     /// A file cannot be read or written.
     #[error("failed to access {}", path.display())]
     File {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
-/// Why something the server sent is not taken.
+/// Why an answer of the server is refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidAnswer {
-    /// An answer that is no 200 and no fault of the server's.
+    /// The status is neither 200 nor a temporary fault of the server.
     #[error("{path}: the answer is {status}")]
     Status {
-        /// What was asked for.
+        /// The path of the request.
         path: &'static str,
         /// The HTTP status.
         status: u16,
     },
-    /// More bytes than any good answer has.
+    /// The answer is larger than any valid one.
     #[error("{path}: it is larger than {limit} bytes")]
     TooLarge {
-        /// What was asked for.
+        /// The path of the request.
         path: &'static str,
-        /// Bytes.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// No `daypass-signature` header.
-    #[error("{path}: it carries no signature")]
+    /// The answer has no `daypass-signature` header.
+    #[error("{path}: it has no signature")]
     Unsigned {
-        /// What was asked for.
+        /// The path of the request.
         path: &'static str,
     },
-    /// The signature is none, is over other bytes or for another purpose, or is by a key that this host does not trust.
+    /// The signature is malformed, over other bytes, for another purpose, or by a key that this host does not trust.
     #[error("{path}: no CA key that this host trusts has signed it: {cause}")]
     Signature {
-        /// What was asked for.
+        /// The path of the request.
         path: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         cause: String,
     },
-    /// Not a list of public keys.
+    /// The body is not a list of public keys.
     #[error("/ca.pub: {0}")]
     Keys(String),
-    /// The keys are not those that the administrator pinned.
+    /// The keys are not the ones that the administrator pinned.
     #[error("/ca.pub: {0}")]
     Pin(String),
-    /// No byte at all: sshd would take it, and revoke nobody.
+    /// The revocation list has no byte: sshd would accept it and revoke nothing.
     #[error("/krl: it is empty (0 bytes)")]
     Empty,
-    /// Not a revocation list that we would hand to sshd.
+    /// The body is not a valid revocation list.
     #[error("/krl: {0}")]
     Krl(#[from] crate::ssh::krl::Error),
-    /// Other keys, of an older version than those on disk: somebody replays a list that was good once.
+    /// Other keys, of an older version than those on disk: a replay of an old list.
     #[error(
         "/ca.pub: its version {sent} is older than {kept}, which is on disk, and it has other keys"
     )]
     OlderKeys {
-        /// The server's.
+        /// The version in the answer.
         sent: u64,
-        /// On disk.
+        /// The version on disk.
         kept: u64,
     },
-    /// Older than what is on disk: somebody replays it, or the server lost its ledger.
+    /// The list is older than the one on disk: a replay, or the server lost its ledger.
     #[error("/krl: its version {sent} is older than {kept}, which is on disk")]
     Older {
-        /// The server's.
+        /// The version in the answer.
         sent: u64,
-        /// On disk.
+        /// The version on disk.
         kept: u64,
     },
 }
 
 impl Error {
-    /// For `map_err` where a file fails.
+    /// For `map_err` on file operations.
     pub fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { path, source }

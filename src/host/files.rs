@@ -1,4 +1,4 @@
-//! Where everything lies on a host, writing it whole or not at all, and taking it back.
+//! The files on a host: their paths, replacing them atomically, and undoing changes.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -9,17 +9,17 @@ use std::{
 
 use super::Error;
 
-/// More than anything we keep.
+/// Bytes of a file at most; a revocation list has half of that at most.
 const LARGEST: u64 = 32 * 1024 * 1024;
 
-/// The places under one root, `/` as a rule.
+/// The paths of all files, under one root; `/` except in tests.
 #[derive(Clone, Debug)]
 pub struct Layout {
     root: PathBuf,
 }
 
 impl Layout {
-    /// Everything under `root`, an absolute path.
+    /// All files under `root`, an absolute path.
     pub fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
@@ -31,17 +31,17 @@ impl Layout {
         self.root.join("etc/ssh")
     }
 
-    /// sshd's main configuration; never written.
+    /// sshd's main configuration. It is never written.
     pub fn sshd_config(&self) -> PathBuf {
         self.ssh_folder().join("sshd_config")
     }
 
-    /// Our part of it. It sorts first: of two values sshd takes the first.
+    /// Our part of sshd's configuration. Its name sorts first, because sshd uses the first of two values.
     pub fn drop_in(&self) -> PathBuf {
         self.ssh_folder().join("sshd_config.d/00-daypass.conf")
     }
 
-    /// Our folder.
+    /// Our own folder.
     pub fn folder(&self) -> PathBuf {
         self.ssh_folder().join("daypass")
     }
@@ -56,31 +56,31 @@ impl Layout {
         self.folder().join("revoked.krl")
     }
 
-    /// What `setup` was told.
+    /// The settings of `setup`.
     pub fn settings(&self) -> PathBuf {
         self.folder().join("host.json")
     }
 
-    /// The roots for the server's TLS, where the operating system's will not do.
+    /// The roots for the server's TLS, if not the operating system's.
     pub fn tls_ca(&self) -> PathBuf {
         self.folder().join("tls-ca.pem")
     }
 
-    /// When `sync` last succeeded.
+    /// The time of the last successful `sync`.
     pub fn last_sync(&self) -> PathBuf {
         self.folder().join("sync.json")
     }
 
-    /// Held by whoever compares and replaces.
+    /// The lock of a `sync` that compares and replaces files.
     pub fn lock(&self) -> PathBuf {
         self.folder().join("lock")
     }
 }
 
-/// A file's bytes; none where there is no such file.
+/// Reads a file; none if there is no such file.
 ///
 /// # Errors
-/// Where it is there and cannot be read, or is larger than 32 MiB.
+/// Returns [`Error::File`] if it cannot be read, or is larger than 32 MiB.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -97,10 +97,10 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     Ok(Some(bytes))
 }
 
-/// Replaces a file by one that everybody may read (0644), durably and by rename: whoever opens it sees the old or the new.
+/// Replaces a file, durably and by rename, with mode 0644. A reader sees the old or the new file, never a part.
 ///
 /// # Errors
-/// Where that fails; what was there stays.
+/// Returns [`Error::File`] if that fails; the old file stays.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     replace_with_mode(path, bytes, 0o644).map_err(Error::file(path))
 }
@@ -118,10 +118,10 @@ fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Waits for the lock on our folder; dropping the file releases it.
+/// Waits for the lock on our folder. Dropping the file releases it.
 ///
 /// # Errors
-/// Where the lock file cannot be made.
+/// Returns [`Error::File`] if the lock file cannot be made.
 pub async fn lock(layout: &Layout) -> Result<File, Error> {
     let path = layout.lock();
     let mut options = OpenOptions::new();
@@ -134,7 +134,8 @@ pub async fn lock(layout: &Layout) -> Result<File, Error> {
     locked.map_err(Error::file(&path))
 }
 
-/// Changes that are taken back, newest first, unless [`Changes::keep`] is called: also where the command is interrupted.
+/// Changes to files that are undone when this is dropped, newest first, unless [`Changes::keep`] is called. So an error on
+/// any path leaves the host as it was.
 #[derive(Debug, Default)]
 pub struct Changes {
     undo: Vec<Undo>,
@@ -148,10 +149,10 @@ enum Undo {
 }
 
 impl Changes {
-    /// Makes a folder, and those above it, that everybody may read.
+    /// Makes a folder and its missing parents, with mode 0755.
     ///
     /// # Errors
-    /// Where it cannot be made.
+    /// Returns [`Error::File`] if it cannot be made.
     pub fn folder(&mut self, path: &Path) -> Result<(), Error> {
         if path.is_dir() {
             return Ok(());
@@ -165,10 +166,10 @@ impl Changes {
         Ok(())
     }
 
-    /// Writes a file; says whether that changed it.
+    /// Writes a file; returns whether that changed it.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Returns [`Error::File`] if it cannot be written.
     pub fn file(&mut self, path: &Path, bytes: &[u8]) -> Result<bool, Error> {
         let old = read(path)?;
         if old.as_deref() == Some(bytes) {
@@ -187,16 +188,16 @@ impl Changes {
         Ok(true)
     }
 
-    /// Lets everything stand.
+    /// Keeps all changes.
     pub fn keep(mut self) {
         self.undo.clear();
     }
 
-    /// Takes everything back.
+    /// Undoes all changes.
     ///
     /// # Errors
-    /// What could not be taken back, a line each.
-    pub fn take_back(mut self) -> Result<(), String> {
+    /// Returns what could not be undone, a line each.
+    pub fn undo(mut self) -> Result<(), String> {
         let failed = self.undo_all();
         if failed.is_empty() {
             return Ok(());
@@ -225,7 +226,7 @@ impl Undo {
             }
             Self::NewFile(path) => {
                 let undone = fs::remove_file(&path).or_else(|error| match error.kind() {
-                    // It was never written.
+                    // Writing it had failed.
                     ErrorKind::NotFound => Ok(()),
                     _ => Err(error),
                 });
@@ -251,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_kept_is_taken_back_to_the_byte_and_mode() {
+    fn changes_that_are_not_kept_are_undone_to_the_byte_and_mode() {
         let folder = tempfile::tempdir().unwrap();
         let (old, new) = (folder.path().join("old"), folder.path().join("a/b/new"));
         fs::write(&old, "old").unwrap();
@@ -264,7 +265,7 @@ mod tests {
             assert!(!changes.file(&old, b"changed").unwrap());
             changes
         };
-        change().take_back().unwrap();
+        change().undo().unwrap();
         drop(change());
         assert_eq!(fs::read(&old).unwrap(), b"old");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The CA's public keys as this host trusts them, and signatures by them (PROTOCOL.sshsig). Pure.
+//! The CA's public keys that this host trusts, and signatures by them (PROTOCOL.sshsig). Pure.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -10,32 +10,32 @@ use crate::ssh::{
     sshsig::{Namespace, Signature},
 };
 
-/// Before the version, on a line of its own. It is signed with the keys; sshd takes it for a comment.
+/// Begins the line with the version. It is signed together with the keys; for sshd it is a comment.
 const VERSION: &str = "# daypass CA keys, version ";
-/// More keys than any CA publishes at once.
+/// Keys at most; a CA publishes only a few.
 const MOST: usize = 64;
 
 /// A non-empty set of CA keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaKeys {
-    /// Grows with each set that the server publishes; 0 where the list does not say.
+    /// The version, which grows with each change of keys; 0 if the list has none.
     pub version: u64,
     keys: Vec<PublicKey>,
 }
 
 impl CaKeys {
-    /// Reads one key a line (`algorithm base64 [comment]`); empty lines and `#` comments are left out.
+    /// Parses one key a line (`algorithm base64 [comment]`). Empty lines and `#` comments are ignored.
     ///
     /// # Errors
-    /// Where a line is anything else, or there is none.
+    /// Returns [`InvalidAnswer::Keys`] if a line is anything else, or there is no key, or there are too many.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidAnswer> {
         let wrong = |why: String| InvalidAnswer::Keys(why);
-        let text = std::str::from_utf8(bytes).map_err(|_| wrong("it is no text".to_owned()))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| wrong("it is not text".to_owned()))?;
         let lines = text.lines().map(str::trim);
         let mut keys: Vec<PublicKey> = Vec::new();
         for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let mut key = PublicKey::from_openssh(line)
-                .map_err(|error| wrong(format!("a line is no public key: {error}")))?;
+                .map_err(|error| wrong(format!("a line is not a public key: {error}")))?;
             key::check(&key).map_err(|error| wrong(format!("invalid CA key: {error}")))?;
             key.set_comment("");
             if !keys.contains(&key) {
@@ -43,19 +43,19 @@ impl CaKeys {
             }
         }
         match keys.len() {
-            0 => Err(wrong("it holds no key".to_owned())),
+            0 => Err(wrong("it has no key".to_owned())),
             1..=MOST => Ok(Self {
                 version: version(text),
                 keys,
             }),
-            _ => Err(wrong(format!("it holds more than {MOST} keys"))),
+            _ => Err(wrong(format!("it has more than {MOST} keys"))),
         }
     }
 
-    /// A file for `TrustedUserCAKeys`: the version and one key a line, without the comments of whoever sent them.
+    /// The text for `TrustedUserCAKeys`: the version and one key a line, without the server's comments.
     ///
     /// # Errors
-    /// Where a key cannot be written, which one that was read always can.
+    /// Returns [`InvalidAnswer::Keys`] if a key cannot be encoded; a parsed key always can.
     pub fn to_text(&self) -> Result<String, InvalidAnswer> {
         let mut text = match self.version {
             0 => String::new(),
@@ -74,12 +74,12 @@ impl CaKeys {
         self.keys.iter()
     }
 
-    /// Their fingerprints.
+    /// The keys' fingerprints.
     pub fn fingerprints(&self) -> BTreeSet<String> {
         self.keys.iter().map(fingerprint).collect()
     }
 
-    /// Those of `self` that `fingerprints` lists; none: there is no such key.
+    /// The keys with these fingerprints; none if there is no such key.
     pub fn only(&self, fingerprints: &[Fingerprint]) -> Option<Self> {
         let listed = |key: &&PublicKey| fingerprints.contains(&key.fingerprint(HashAlg::Sha256));
         let keys: Vec<PublicKey> = self.keys.iter().filter(listed).cloned().collect();
@@ -87,10 +87,11 @@ impl CaKeys {
         (!keys.is_empty()).then_some(Self { version, keys })
     }
 
-    /// Checks that one of these keys signed `body` for `namespace`. `signature` is the base64 of an SSHSIG, bare or armored.
+    /// Checks that one of these keys signed `body` for `namespace`. `signature` is the base64 of an SSHSIG, bare or armored;
+    /// `path` names the file in errors.
     ///
     /// # Errors
-    /// Where there is no signature, or it is not that.
+    /// Returns [`InvalidAnswer::Unsigned`] if there is no signature, and [`InvalidAnswer::Signature`] if it is invalid.
     pub fn verify(
         &self,
         path: &'static str,
@@ -119,7 +120,7 @@ fn version(text: &str) -> u64 {
     versions.max().unwrap_or(0)
 }
 
-/// `SHA256:...`
+/// A key's fingerprint, `SHA256:...`.
 pub fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
 }
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_keys_is_refused() {
+    fn an_invalid_list_of_keys_is_refused() {
         let line = key().public_key().to_openssh().unwrap();
         let many = (0..=MOST).map(|_| key().public_key().to_openssh().unwrap());
         let many = many.collect::<Vec<_>>().join("\n");
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_read_and_written_and_nothing_else_is_one() {
+    fn only_the_version_line_has_the_version() {
         let line = key().public_key().to_openssh().unwrap();
         for (case, comment, expected) in [
             ("none", String::new(), 0),

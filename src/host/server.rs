@@ -1,4 +1,4 @@
-//! Asking the CA over HTTPS: bounded in bytes and time, no redirect followed. What comes back is not believed here.
+//! Fetches the CA's files over HTTPS: bounded in bytes and time, without redirects. The answers are unverified.
 
 use std::time::Duration;
 
@@ -15,36 +15,38 @@ const KEYS_LIMIT: usize = 64 * 1024;
 /// Bytes of `/krl` at most.
 const KRL_LIMIT: usize = 16 * 1024 * 1024;
 
-/// The CA's plain HTTPS side.
+/// The CA's plain HTTPS interface.
 #[derive(Clone, Debug)]
 pub struct Server {
     url: Url,
     client: Client,
 }
 
-/// What came back with 200, or stands for it.
+/// A successful answer, unverified.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Whether these are the caller's own bytes, which the server still has.
+    /// Whether the server answered 304: `body` is then the caller's own, still current copy.
     pub is_kept: bool,
-    /// All of it.
+    /// The whole body.
     pub body: Vec<u8>,
-    /// The signature header.
+    /// The signature header; none if there is none.
     pub signature: Option<String>,
-    /// The server's clock, Unix seconds.
+    /// The server's clock, Unix seconds; none if it sent no date.
     pub date: Option<i64>,
 }
 
 impl Server {
-    /// The server at `address` (`https://HOST:PORT`; plain http on loopback only). `roots`: PEM, and then the only ones.
-    /// `deadline` is for one request, from connecting to the last byte.
+    /// The server at `address` (`https://HOST:PORT`; plain http on loopback only).
+    ///
+    /// With `roots` (PEM), only these are trusted; without, the operating system's. `deadline` is for one request, from
+    /// connecting to the last byte.
     ///
     /// # Errors
-    /// Where the address or the roots are wrong.
+    /// Returns [`Error::Usage`] if the address or the roots are invalid.
     pub fn new(address: &str, roots: Option<&[u8]>, deadline: Duration) -> Result<Self, Error> {
         let url = parse(address)?;
         let wrong = |error: reqwest::Error| {
-            Error::Usage(format!("the TLS roots are wrong: {}", causes(&error)))
+            Error::Usage(format!("invalid file of TLS roots: {}", causes(&error)))
         };
         let is_plain = url.scheme() == "http";
         let mut builder = Client::builder()
@@ -61,7 +63,7 @@ impl Server {
             let roots = Certificate::from_pem_bundle(pem).map_err(wrong)?;
             if roots.is_empty() {
                 return Err(Error::Usage(
-                    "the file of TLS roots holds no certificate".to_owned(),
+                    "the file of TLS roots has no certificate".to_owned(),
                 ));
             }
             builder = builder.tls_certs_only(roots);
@@ -72,23 +74,23 @@ impl Server {
         })
     }
 
-    /// The address in its one spelling.
+    /// The address, normalized.
     pub fn address(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }
 
-    /// The CA's public keys.
+    /// Fetches the CA's public keys, `/ca.pub`.
     ///
     /// # Errors
-    /// Where they do not come whole, in time, with 200.
+    /// Returns [`Error::Unreachable`] if there is no answer in time, and [`Error::Refused`] if it is not 200 or too large.
     pub async fn ca_keys(&self) -> Result<Answer, Error> {
         self.get("/ca.pub", KEYS_LIMIT, None).await
     }
 
-    /// The revocation list; not sent again where it is the one that was `kept`.
+    /// Fetches the revocation list, `/krl`. The server does not send it again if it is the one in `kept`.
     ///
     /// # Errors
-    /// As for the keys.
+    /// As [`Server::ca_keys`].
     pub async fn krl(&self, kept: Option<&[u8]>) -> Result<Answer, Error> {
         self.get("/krl", KRL_LIMIT, kept).await
     }
@@ -158,7 +160,7 @@ fn tag(bytes: &[u8]) -> String {
     )
 }
 
-/// Reads no byte more than the bound allows.
+/// Reads the body, at most `limit` bytes.
 async fn body(
     response: &mut Response,
     path: &'static str,
@@ -181,8 +183,7 @@ async fn body(
 }
 
 fn parse(address: &str) -> Result<Url, Error> {
-    let wrong =
-        |why: &str| Error::Usage(format!("the server's address {address:?} is wrong: {why}"));
+    let wrong = |why: &str| Error::Usage(format!("invalid server address {address:?}: {why}"));
     let full = match address.contains("://") {
         true => address.to_owned(),
         false => format!("https://{address}"),
@@ -198,7 +199,7 @@ fn parse(address: &str) -> Result<Url, Error> {
         "https" => Ok(url),
         "http" if is_loopback(&url) => Ok(url),
         "http" => Err(wrong("plain http is for loopback only; use https")),
-        _ => Err(wrong("it should read https://HOST:PORT")),
+        _ => Err(wrong("use https://HOST:PORT")),
     }
 }
 
@@ -224,7 +225,7 @@ fn explain(error: &reqwest::Error) -> String {
     causes
 }
 
-/// The innermost cause is the one to act on; reqwest's own sentences only repeat the address.
+/// The innermost cause: the one to act on. reqwest's own messages only repeat the address.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_clock_is_read_as_http_writes_it() {
+    fn the_servers_clock_is_parsed_as_http_writes_it() {
         let date = OffsetDateTime::parse("Sun, 22 Nov 2026 16:44:29 GMT", &Rfc2822).unwrap();
         assert_eq!(date.unix_timestamp(), 1_795_365_869);
     }

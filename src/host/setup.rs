@@ -1,5 +1,5 @@
-//! Making sshd trust the CA: keys, an empty revocation list, a drop-in; then sshd itself is asked, and where it says no
-//! everything is as it was. Doing it again changes nothing.
+//! Makes sshd trust the CA: writes CA keys, an empty revocation list and our part of sshd's configuration, then runs
+//! `sshd -t`. If sshd rejects it, all changes are undone. A second run changes nothing.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,39 +20,39 @@ use super::{
 };
 use crate::ssh::{krl::Krl, principal, sshsig::Namespace};
 
-/// What the administrator asks for.
+/// The options of `host setup`.
 #[derive(Clone, Debug)]
 pub struct SetupOptions {
-    /// `https://HOST:PORT`.
+    /// The CA's address, `https://HOST:PORT`.
     pub server: String,
-    /// Host groups; none: plain login names.
+    /// The host groups of this host; none: passes name plain logins.
     pub groups: Vec<String>,
     /// PEM roots for the server's TLS; none: the operating system's.
     pub ca_file: Option<PathBuf>,
-    /// CA keys the administrator knows; none: whatever the server's TLS vouches for.
+    /// Fingerprints of CA keys that the administrator knows; none: only TLS proves the keys.
     pub pins: Vec<Fingerprint>,
-    /// sshd's path; none: the usual one.
+    /// The path of sshd; none: the system's.
     pub sshd: Option<PathBuf>,
-    /// The user sshd runs the principals command as.
+    /// The user that sshd runs the principals command as.
     pub principals_user: String,
-    /// For the request.
+    /// The deadline for one request to the server.
     pub deadline: Duration,
 }
 
-/// What was done.
+/// The result of a set-up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SetupReport {
-    /// The CA.
+    /// The CA's address.
     pub server: String,
-    /// Host groups.
+    /// The host groups of this host.
     pub groups: Vec<String>,
     /// Why the keys are trusted.
     pub trusted_by: TrustedBy,
-    /// The keys.
+    /// The trusted CA keys.
     pub keys: Vec<Key>,
-    /// The files, in the order they were written.
+    /// The files, in the order in which they were written.
     pub files: Vec<Written>,
-    /// Whether any of them changed: sshd must then reload.
+    /// Whether a file changed: sshd must then reload.
     pub changed: bool,
 }
 
@@ -60,36 +60,36 @@ pub struct SetupReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TrustedBy {
-    /// The administrator named them, or one that signed them all.
+    /// The administrator named their fingerprints, or that of a key that signed them all.
     Pin,
-    /// Nobody but the server's TLS certificate says that they are right.
+    /// Only the server's TLS certificate proves them.
     Tls,
 }
 
 /// One CA key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Key {
-    /// `SHA256:...`
+    /// Its fingerprint, `SHA256:...`.
     pub fingerprint: String,
-    /// As sshd names it.
+    /// Its algorithm, as sshd names it.
     pub algorithm: String,
 }
 
-/// One file.
+/// One file that was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Written {
-    /// Which.
+    /// Its path.
     pub path: PathBuf,
-    /// What for.
+    /// Its purpose.
     pub what: &'static str,
-    /// Whether it was changed, or was so already.
+    /// False if it had this content already.
     pub changed: bool,
 }
 
 /// Sets this host up. `now` is Unix seconds.
 ///
 /// # Errors
-/// Where something is wrong; everything on disk is then as it was.
+/// Returns the error of the step that failed; all changes are then undone.
 pub async fn setup(
     layout: &Layout,
     options: &SetupOptions,
@@ -98,9 +98,11 @@ pub async fn setup(
     check_words(options)?;
     let sshd = Sshd::new(options.sshd.as_deref(), &layout.sshd_config())?;
     check_include(layout)?;
-    sshd.test()
-        .await
-        .map_err(|error| Error::Sshd(format!("nothing was changed, for even before, {error}")))?;
+    sshd.test().await.map_err(|error| {
+        Error::Sshd(format!(
+            "nothing was changed: already before this set-up, {error}"
+        ))
+    })?;
     let roots = options.ca_file.as_deref().map(read_roots).transpose()?;
     let server = Server::new(&options.server, roots.as_deref(), options.deadline)?;
     let (keys, trusted_by) = check_keys(&server.ca_keys().await?, &options.pins)?;
@@ -119,7 +121,7 @@ pub async fn setup(
         now,
     )?;
     if let Err(error) = check_effect(&sshd, layout, &settings).await {
-        return Err(take_back(changes, &error));
+        return Err(undo(changes, &error));
     }
     changes.keep();
     Ok(SetupReport {
@@ -141,7 +143,7 @@ impl Key {
     }
 }
 
-/// What goes into sshd's configuration as it is must not add a word to it.
+/// Checks the words that are written into sshd's configuration.
 fn check_words(options: &SetupOptions) -> Result<(), Error> {
     if let Some(group) = options
         .groups
@@ -149,12 +151,12 @@ fn check_words(options: &SetupOptions) -> Result<(), Error> {
         .find(|group| !principal::is_name(group))
     {
         return Err(Error::Usage(format!(
-            "{group:?} is no host group; use letters, digits, `.`, `_` and `-`"
+            "invalid host group {group:?}: use letters, digits, `.`, `_` and `-`"
         )));
     }
     if !principal::is_login(&options.principals_user) {
         let user = &options.principals_user;
-        return Err(Error::Usage(format!("{user:?} is no user")));
+        return Err(Error::Usage(format!("invalid user name {user:?}")));
     }
     if !options.groups.is_empty() && !Path::new(drop_in::PRINTF).is_file() {
         let printf = drop_in::PRINTF;
@@ -165,11 +167,12 @@ fn check_words(options: &SetupOptions) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks that `sshd_config` includes our file.
 fn check_include(layout: &Layout) -> Result<(), Error> {
     let path = layout.sshd_config();
     let text = read(&path)?.ok_or_else(|| {
         Error::Usage(format!(
-            "there is no {}: is sshd installed?",
+            "there is no {}: install the OpenSSH server first",
             path.display()
         ))
     })?;
@@ -179,7 +182,7 @@ fn check_include(layout: &Layout) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Usage(format!(
-        "{} does not read {}; put this line at its top: Include {}/sshd_config.d/*.conf",
+        "{} does not include {}; put this line at its top: Include {}/sshd_config.d/*.conf",
         path.display(),
         file.display(),
         folder.display()
@@ -190,7 +193,7 @@ fn read_roots(path: &Path) -> Result<Vec<u8>, Error> {
     read(path)?.ok_or_else(|| Error::Usage(format!("there is no {}", path.display())))
 }
 
-/// With pins, every key must be pinned, or a pinned one must have signed them all.
+/// Checks the CA keys in an answer. With pins, every key must be pinned, or a pinned key must have signed them all.
 fn check_keys(answer: &Answer, pins: &[Fingerprint]) -> Result<(CaKeys, TrustedBy), InvalidAnswer> {
     let keys = CaKeys::parse(&answer.body)?;
     if pins.is_empty() {
@@ -203,7 +206,7 @@ fn check_keys(answer: &Answer, pins: &[Fingerprint]) -> Result<(CaKeys, TrustedB
         .join(", ");
     let pinned = keys.only(pins).ok_or_else(|| {
         InvalidAnswer::Pin(format!(
-            "none of its keys is the one of --ca-fingerprint; they are {served}"
+            "none of the server's keys has the --ca-fingerprint; they are {served}"
         ))
     })?;
     if pinned == keys {
@@ -217,13 +220,13 @@ fn check_keys(answer: &Answer, pins: &[Fingerprint]) -> Result<(CaKeys, TrustedB
     );
     signed.map_err(|error| {
         InvalidAnswer::Pin(format!(
-            "not all of its keys are pinned ({served}), and {error}"
+            "not all of the server's keys are pinned ({served}), and {error}"
         ))
     })?;
     Ok((keys, TrustedBy::Pin))
 }
 
-/// sshd reads the drop-in at its next start, so what that names must be there first.
+/// Writes all files. Our part of sshd's configuration comes last: the files that it names must exist when sshd reads it.
 fn write(
     changes: &mut Changes,
     layout: &Layout,
@@ -259,7 +262,8 @@ fn write(
     Ok(files)
 }
 
-/// A good list that is there is kept: an empty one would bring back whoever was revoked.
+/// The revocation list on disk if it is valid, else an empty one. A valid one is kept: an empty list would readmit revoked
+/// passes.
 fn revocations(layout: &Layout, now: u64) -> Result<Vec<u8>, Error> {
     let on_disk = read(&layout.krl())?.filter(|bytes| Krl::parse(bytes).is_ok());
     match on_disk {
@@ -270,10 +274,10 @@ fn revocations(layout: &Layout, now: u64) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// sshd takes the new configuration, and ours is what is in force: another file may have said something first.
+/// Checks that sshd accepts the new configuration and that our values are in force: another file may have set them first.
 async fn check_effect(sshd: &Sshd, layout: &Layout, settings: &Settings) -> Result<(), Error> {
     sshd.test().await?;
-    let effective = sshd.effective(&Connection::anybody()).await?;
+    let effective = sshd.effective(&Connection::unlisted()).await?;
     let command = drop_in::principals_command(&settings.groups);
     for (keyword, expected) in [
         ("trustedusercakeys", layout.ca_keys().display().to_string()),
@@ -294,15 +298,16 @@ fn check_value(effective: &Effective, keyword: &str, expected: &str) -> Result<(
         return Ok(());
     }
     Err(Error::Sshd(format!(
-        "sshd is told elsewhere that {keyword} is {found:?} (we need {expected:?}); take that out of its configuration"
+        "another file sets sshd's {keyword} to {found:?}, and Daypass needs {expected:?}: remove that line from sshd's \
+         configuration"
     )))
 }
 
-fn take_back(changes: Changes, error: &Error) -> Error {
-    match changes.take_back() {
-        Ok(()) => Error::Sshd(format!("{error}\neverything was put back as it was")),
+fn undo(changes: Changes, error: &Error) -> Error {
+    match changes.undo() {
+        Ok(()) => Error::Sshd(format!("{error}\nall changes were undone")),
         Err(failed) => Error::Sshd(format!(
-            "{error}\nAND NOT EVERYTHING WAS PUT BACK:\n{failed}"
+            "{error}\nSOME CHANGES COULD NOT BE UNDONE:\n{failed}"
         )),
     }
 }

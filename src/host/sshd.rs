@@ -1,4 +1,4 @@
-//! Asking the real sshd: whether it takes its configuration (`-t`), and what is in force (`-T`). Changes nothing.
+//! Runs the real sshd to check its configuration (`-t`) and to print the one in force (`-T`). Changes nothing.
 
 use std::{
     collections::BTreeMap,
@@ -11,28 +11,28 @@ use tokio::process::Command;
 
 use super::Error;
 
-/// How long sshd may take to read its configuration.
+/// Time for sshd to read its configuration.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A program and the configuration it is asked about.
+/// The program, and the configuration file it is run with.
 #[derive(Clone, Debug)]
 pub struct Sshd {
     program: PathBuf,
     configuration: PathBuf,
 }
 
-/// For whom `Match` blocks are evaluated.
+/// The connection that `Match` blocks are evaluated for.
 #[derive(Clone, Debug)]
 pub struct Connection {
     /// The login name.
     pub user: String,
-    /// Where from.
+    /// The client's address.
     pub address: String,
 }
 
 impl Connection {
-    /// Somebody no `Match` block is likely to be about, from nowhere (RFC 5737).
-    pub fn anybody() -> Self {
+    /// A connection that no `Match` block is likely to name: the user `nobody`, from a documentation address (RFC 5737).
+    pub fn unlisted() -> Self {
         Self {
             user: "nobody".to_owned(),
             address: "192.0.2.2".to_owned(),
@@ -41,10 +41,10 @@ impl Connection {
 }
 
 impl Sshd {
-    /// `program`, or the system's sshd.
+    /// Uses `program`, or without it the system's sshd.
     ///
     /// # Errors
-    /// [`Error::Usage`] where there is none.
+    /// Returns [`Error::Usage`] if there is none.
     pub fn new(program: Option<&Path>, configuration: &Path) -> Result<Self, Error> {
         let program = match program {
             Some(program) => std::path::absolute(program).map_err(Error::file(program))?,
@@ -53,7 +53,10 @@ impl Sshd {
             })?,
         };
         if !program.is_file() {
-            return Err(Error::Usage(format!("{} is no program", program.display())));
+            return Err(Error::Usage(format!(
+                "{} is not a program: name sshd with --sshd",
+                program.display()
+            )));
         }
         Ok(Self {
             program,
@@ -61,20 +64,20 @@ impl Sshd {
         })
     }
 
-    /// Whether sshd would start with its configuration and host keys.
+    /// Checks that sshd would start with its configuration and host keys.
     ///
     /// # Errors
-    /// [`Error::Sshd`] with its own words.
+    /// Returns [`Error::Sshd`] with sshd's own message.
     pub async fn test(&self) -> Result<(), Error> {
         self.ask(&["-t"]).await.map(|_| ())
     }
 
-    /// What is in force for one connection.
+    /// The configuration in force for one connection.
     ///
     /// # Errors
     /// As [`Sshd::test`].
     pub async fn effective(&self, connection: &Connection) -> Result<Effective, Error> {
-        // All of it, for sshd fails where a `Match` asks for something that was not said.
+        // Every criterion: sshd fails if a `Match` asks for one that is not given.
         let Connection { user, address } = connection;
         let specification =
             format!("user={user},host={address},addr={address},laddr=192.0.2.1,lport=22");
@@ -92,21 +95,26 @@ impl Sshd {
             .output();
         let output = match tokio::time::timeout(PATIENCE, output).await {
             Ok(output) => output.map_err(Error::file(&self.program))?,
-            Err(_) => return Err(Error::Sshd("sshd did not answer in time".to_owned())),
+            Err(_) => {
+                return Err(Error::Sshd(format!(
+                    "sshd did not end within {} s",
+                    PATIENCE.as_secs()
+                )));
+            }
         };
         if output.status.success() {
             return Ok(output);
         }
         let said = String::from_utf8_lossy(&output.stderr);
         Err(Error::Sshd(format!(
-            "sshd does not take {}: {}",
+            "sshd rejects {}: {}",
             self.configuration.display(),
             said.trim().replace("\r\n", "\n")
         )))
     }
 }
 
-/// Where the system's sshd is: it must be started by its absolute path.
+/// The path of the system's sshd, which must be started by its absolute path.
 fn find() -> Option<PathBuf> {
     let usual = ["/usr/sbin", "/usr/local/sbin", "/usr/bin"].map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -117,12 +125,12 @@ fn find() -> Option<PathBuf> {
         .find(|program| program.is_absolute() && program.is_file())
 }
 
-/// The configuration in force, as `sshd -T` prints it: lower-case keywords; what is unset reads `none`.
+/// The configuration in force, as `sshd -T` prints it: keywords are lower-case, an unset value is `none`.
 #[derive(Clone, Debug, Default)]
 pub struct Effective(BTreeMap<String, Vec<String>>);
 
 impl Effective {
-    /// Reads what `sshd -T` prints.
+    /// Parses the output of `sshd -T`.
     pub fn parse(text: &str) -> Self {
         let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (keyword, value) in text.lines().filter_map(|line| line.split_once(' ')) {
@@ -132,7 +140,7 @@ impl Effective {
         Self(values)
     }
 
-    /// The first value; `none` where there is none.
+    /// The first value of a keyword; `none` if it has none.
     pub fn value(&self, keyword: &str) -> &str {
         let values = self.0.get(keyword);
         values
@@ -140,12 +148,12 @@ impl Effective {
             .map_or("none", String::as_str)
     }
 
-    /// Every value (`AllowUsers` has a line for each).
+    /// All values of a keyword: `AllowUsers` has a line for each.
     pub fn values(&self, keyword: &str) -> &[String] {
         self.0.get(keyword).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a list of algorithms holds this one; a list that this sshd does not print holds all.
+    /// Whether a list of algorithms contains this one. True if this sshd does not print the list.
     pub fn lists(&self, keyword: &str, algorithm: &str) -> bool {
         match self.value(keyword) {
             "none" => true,
@@ -159,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_sshd_prints_is_read() {
+    fn the_output_of_sshd_is_parsed() {
         let effective = Effective::parse(
             "port 22\ntrustedusercakeys /etc/a b/ca\nallowusers x\nallowusers y\n\
              casignaturealgorithms ssh-ed25519,rsa-sha2-512\n",

@@ -1,5 +1,5 @@
-//! Fetching CA keys and revocations. Fails closed: what is not better than what is on disk is not taken, and sshd goes on
-//! with the last good one.
+//! Fetches CA keys and revocations. Fails closed: an answer that is unsigned, broken or older is refused, and sshd keeps the
+//! last good files.
 
 use std::{path::Path, time::Duration};
 
@@ -14,22 +14,22 @@ use super::{
 };
 use crate::ssh::{krl::Krl, sshsig::Namespace};
 
-/// What one sync did.
+/// The result of one sync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SyncReport {
-    /// Whom it asked.
+    /// The CA's address.
     pub server: String,
     /// Whether a file was replaced.
     pub changed: bool,
     /// The revocation list's version.
     pub krl_version: u64,
-    /// How many passes it lists.
+    /// How many passes are revoked.
     pub revoked: usize,
-    /// Fingerprints of CA keys that are trusted now and were not before.
+    /// Fingerprints of the CA keys that are trusted since this sync.
     pub added_keys: Vec<String>,
-    /// Fingerprints of CA keys that are no longer trusted.
+    /// Fingerprints of the CA keys that are no longer trusted.
     pub removed_keys: Vec<String>,
-    /// Unix seconds.
+    /// The time of this sync, Unix seconds.
     pub synced: u64,
     /// When the server made the revocation list, Unix seconds.
     pub krl_made_at: u64,
@@ -37,30 +37,31 @@ pub struct SyncReport {
     pub synced_before: Option<u64>,
 }
 
-/// When the last sync succeeded: `sync.json`.
+/// The last successful sync: the content of `sync.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastSync {
-    /// Unix seconds.
+    /// Its time, Unix seconds.
     pub synced: u64,
     /// The revocation list's version.
     pub krl_version: u64,
 }
 
 impl LastSync {
-    /// None where there was no sync yet, or nobody can tell.
+    /// Reads it; none if there was no sync yet, or the file is damaged.
     ///
     /// # Errors
-    /// Where the file is there and cannot be read.
+    /// Returns [`Error::File`] if the file cannot be read.
     pub fn load(layout: &Layout) -> Result<Option<Self>, Error> {
         let bytes = read(&layout.last_sync())?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 }
 
-/// Fetches both, checks both, then replaces what is new. `now` is Unix seconds, `deadline` for each of two requests.
+/// Fetches CA keys and revocations, checks both, then replaces the files that differ. `now` is Unix seconds; `deadline` is
+/// for each of the two requests.
 ///
 /// # Errors
-/// Where a step fails; each file on disk is then as it was or already the newer good one.
+/// Returns the error of the step that failed. Each file on disk is then the old one or already the new good one.
 pub async fn sync(layout: &Layout, now: u64, deadline: Duration) -> Result<SyncReport, Error> {
     let settings = Settings::load(layout)?;
     let roots = settings.roots(layout)?;
@@ -72,14 +73,14 @@ pub async fn sync(layout: &Layout, now: u64, deadline: Duration) -> Result<SyncR
     let _lock = lock(layout).await?;
     let trusted = trusted(layout)?;
     let keys = check_keys(&trusted, &unverified_keys)?;
-    // A list by a key that only just came counts: that key was vouched for.
+    // A revocation list signed by a new key counts: a trusted key has signed that key.
     let krl = check_krl(&keys, &unverified_krl)?;
     let kept = kept_version(layout)?;
     if krl.version() < kept {
         let sent = krl.version();
         return Err(InvalidAnswer::Older { sent, kept }.into());
     }
-    // The list first: passes by a new key must not count before their revocations do.
+    // Revocations first: a pass by a new key must not be accepted before its revocation is known.
     let mut changed = put(&layout.krl(), &unverified_krl.body)?;
     changed |= put(&layout.ca_keys(), keys.to_text()?.as_bytes())?;
     let before = LastSync::load(layout)?;
@@ -98,21 +99,21 @@ pub async fn sync(layout: &Layout, now: u64, deadline: Duration) -> Result<SyncR
     ))
 }
 
-/// The keys that are on disk.
+/// The CA keys that this host trusts, from disk.
 ///
 /// # Errors
-/// Where there are none: then nothing can be checked, and `setup` must run again.
+/// Returns [`Error::Usage`] if the file is missing or broken: then no answer can be checked, and `setup` must run again.
 pub fn trusted(layout: &Layout) -> Result<CaKeys, Error> {
     let path = layout.ca_keys();
     let again = |why: String| {
         let path = path.display();
-        Error::Usage(format!("{path} {why}; run `daypass host setup` again"))
+        Error::Usage(format!("{path} {why}; run again: daypass host setup"))
     };
-    let bytes = read(&path)?.ok_or_else(|| again("is gone".to_owned()))?;
+    let bytes = read(&path)?.ok_or_else(|| again("is missing".to_owned()))?;
     CaKeys::parse(&bytes).map_err(|error| again(format!("is broken ({error})")))
 }
 
-/// New keys come only from a key that is trusted already, and never from a list that another has replaced.
+/// Checks the keys in an answer: a trusted key must have signed them, and an older list must not replace a newer one.
 fn check_keys(trusted: &CaKeys, answer: &Answer) -> Result<CaKeys, InvalidAnswer> {
     let mut keys = CaKeys::parse(&answer.body)?;
     trusted.verify(
@@ -129,12 +130,13 @@ fn check_keys(trusted: &CaKeys, answer: &Answer) -> Result<CaKeys, InvalidAnswer
     Ok(keys)
 }
 
+/// Checks the revocation list in an answer: one of `keys` must have signed it, and it must not be empty or broken.
 fn check_krl(keys: &CaKeys, answer: &Answer) -> Result<Krl, InvalidAnswer> {
-    // Its signature was checked when it came.
+    // The file on disk, still current; its signature was checked when it was fetched.
     if answer.is_kept {
         return Ok(Krl::parse(&answer.body)?);
     }
-    // Said first, for it is the one that would be worst to take.
+    // Before the signature: an empty list is the worst to accept, and this error names the fault.
     if answer.body.is_empty() {
         return Err(InvalidAnswer::Empty);
     }
@@ -147,13 +149,14 @@ fn check_krl(keys: &CaKeys, answer: &Answer) -> Result<Krl, InvalidAnswer> {
     Ok(Krl::parse(&answer.body)?)
 }
 
-/// The version on disk. A file that is gone or broken locks everybody out, so anything good may replace it.
+/// The version of the list on disk. With a missing or broken file sshd refuses every key, so any good list may replace it.
 fn kept_version(layout: &Layout) -> Result<u64, Error> {
     let on_disk = read(&layout.krl())?.and_then(|bytes| Krl::parse(&bytes).ok());
     let last = LastSync::load(layout)?.map_or(0, |last| last.krl_version);
     Ok(on_disk.map_or(0, |krl| krl.version()).max(last))
 }
 
+/// Replaces a file if its content differs; returns whether it did.
 fn put(path: &Path, bytes: &[u8]) -> Result<bool, Error> {
     if read(path)?.as_deref() == Some(bytes) {
         return Ok(false);
@@ -162,6 +165,10 @@ fn put(path: &Path, bytes: &[u8]) -> Result<bool, Error> {
     Ok(true)
 }
 
+/// `value` as one line of JSON.
+///
+/// # Errors
+/// Returns the error if it cannot be serialized.
 pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
     let mut json = serde_json::to_vec(value)
         .map_err(|error| Error::Usage(format!("failed to write JSON: {error}")))?;

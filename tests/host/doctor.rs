@@ -129,8 +129,8 @@ async fn a_list_that_is_gone_empty_broken_or_old_is_found() {
     );
     let (good, synced) = (fs::read(&krl).unwrap(), fs::read(&last).unwrap());
     for (case, bytes, said) in [
-        ("gone", None, "refuses everybody"),
-        ("empty", Some(&b""[..]), "revoked passes are taken"),
+        ("gone", None, "refuses every key"),
+        ("empty", Some(&b""[..]), "revoked passes are accepted"),
         ("broken", Some(b"SSHKRL\n\0"), "is broken"),
     ] {
         match bytes {

@@ -69,7 +69,7 @@ async fn where_sshd_says_no_everything_is_as_it_was() {
             "a broken configuration",
             format!("{include}Nonsense yes\n"),
             "SSHD",
-            "even before",
+            "already before this set-up",
         ),
         (
             "no host key",

@@ -132,7 +132,7 @@ fn but_the_lock(all: &[Kept]) -> Vec<Kept> {
 fn reason_words(reason: &str) -> &'static str {
     match reason {
         "UNREACHABLE" => "failed to reach https://localhost:",
-        _ => "refused what the server sent: /",
+        _ => "refused the server's answer: /",
     }
 }
 

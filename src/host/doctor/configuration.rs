@@ -1,19 +1,19 @@
-//! What sshd says is in force, against what passes need.
+//! The checks of sshd's configuration in force.
 
 use std::path::Path;
 
-use super::{Finding, Scene};
+use super::finding::{Finding, Scene};
 use crate::host::{Error, drop_in};
 
-/// Whether sshd takes its configuration at all.
+/// Whether sshd accepts its configuration at all.
 pub(super) fn starts(tested: Result<(), Error>) -> Finding {
     match tested {
-        Ok(()) => Finding::good("sshd", "sshd takes its configuration (sshd -t)"),
+        Ok(()) => Finding::good("sshd", "sshd accepts its configuration (sshd -t)"),
         Err(error) => Finding::wrong("sshd", format!("{error}; it would not start again")),
     }
 }
 
-/// Every keyword that decides about passes.
+/// Checks every keyword that decides about passes.
 pub(super) fn check(scene: &Scene<'_>) -> Vec<Finding> {
     let mut findings = vec![
         path(
@@ -26,7 +26,7 @@ pub(super) fn check(scene: &Scene<'_>) -> Vec<Finding> {
             scene,
             "revokedkeys",
             &scene.layout.krl(),
-            "revoked passes are taken",
+            "revoked passes are accepted",
         ),
         principals(scene),
         public_keys(scene),
@@ -47,7 +47,7 @@ fn path(scene: &Scene<'_>, keyword: &'static str, ours: &Path, otherwise: &str) 
     Finding::wrong(
         keyword,
         format!(
-            "{keyword} is {found:?} and not {ours}: {otherwise}; is {} read, and before what else sets it?",
+            "{keyword} is {found:?} and not {ours}: {otherwise}; check that {} is included, and before any other file that sets it",
             scene.layout.drop_in().display()
         ),
     )
@@ -62,7 +62,7 @@ fn principals(scene: &Scene<'_>) -> Finding {
         return Finding::wrong(
             KEYWORD,
             format!(
-                "{KEYWORD} is {found:?} and not {expected:?}: other principals than this host's are asked for"
+                "{KEYWORD} is {found:?} and not {expected:?}: sshd asks for other principals than those of this host"
             ),
         );
     }
@@ -87,11 +87,11 @@ fn public_keys(scene: &Scene<'_>) -> Finding {
             "pubkeyauthentication",
             "pubkeyauthentication is no: every pass is refused",
         ),
-        _ => Finding::good("pubkeyauthentication", "sshd takes keys and certificates"),
+        _ => Finding::good("pubkeyauthentication", "sshd accepts keys and certificates"),
     }
 }
 
-/// sshd refuses a certificate whose CA signed it with an algorithm outside the list.
+/// Finds CA keys whose algorithm sshd does not accept: it refuses every pass by them.
 fn ca_algorithms(scene: &Scene<'_>) -> Vec<Finding> {
     let keys = scene.keys.into_iter().flat_map(|keys| keys.iter());
     let refused = keys.filter(|key| {
@@ -112,7 +112,7 @@ fn ca_algorithms(scene: &Scene<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// An RSA key signs under names of its hash; the others under their own.
+/// The names of the signatures by a key. Those of an RSA key are named for their hash.
 fn signature_names(algorithm: &str) -> Vec<&str> {
     match algorithm {
         "ssh-rsa" => vec!["rsa-sha2-512", "rsa-sha2-256"],
@@ -125,7 +125,7 @@ fn other_principals(scene: &Scene<'_>) -> Option<Finding> {
     (file != "none").then(|| {
         Finding::note(
             "authorizedprincipalsfile",
-            format!("authorizedprincipalsfile is {file}: principals listed there log in, too"),
+            format!("authorizedprincipalsfile is {file}: principals listed there can log in too"),
         )
     })
 }
@@ -136,13 +136,13 @@ fn other_keys(scene: &Scene<'_>) -> Vec<Finding> {
     if files != "none" {
         findings.push(Finding::note(
             "authorizedkeysfile",
-            format!("authorizedkeysfile is {files}: keys there log in without a pass, for ever; `AuthorizedKeysFile none` ends that"),
+            format!("authorizedkeysfile is {files}: keys there log in without a pass and never expire; `AuthorizedKeysFile none` ends that"),
         ));
     }
     if scene.effective.value("authorizedkeyscommand") != "none" {
         findings.push(Finding::note(
             "authorizedkeyscommand",
-            "authorizedkeyscommand is set: keys it prints log in without a pass",
+            "authorizedkeyscommand is set: the keys that it prints log in without a pass",
         ));
     }
     findings
@@ -153,7 +153,7 @@ fn forced_command(scene: &Scene<'_>) -> Option<Finding> {
     (command != "none").then(|| {
         Finding::wrong(
             "forcecommand",
-            format!("forcecommand is {command:?}: it runs in place of the command of any pass"),
+            format!("forcecommand is {command:?}: it runs instead of the command of every pass"),
         )
     })
 }

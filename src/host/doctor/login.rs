@@ -1,11 +1,11 @@
-//! The account behind a login name: whether sshd lets anybody into it.
+//! The check of the account behind a login name: whether sshd allows logins to it.
 
 use std::path::Path;
 
-use super::{Finding, Scene};
+use super::finding::{Finding, Scene};
 use crate::host::files::read;
 
-/// What is in the way of the login that was asked about.
+/// Checks the login name that was asked about.
 pub(super) fn check(scene: &Scene<'_>) -> Vec<Finding> {
     let Some(user) = scene.user else {
         return Vec::new();
@@ -20,29 +20,29 @@ pub(super) fn check(scene: &Scene<'_>) -> Vec<Finding> {
             let listed = listed.join(" ");
             findings.push(Finding::note(
                 keyword,
-                format!("{keyword} is {listed}: see that {user} gets past it"),
+                format!("{keyword} is {listed}: check that it allows {user}"),
             ));
         }
     }
     findings
 }
 
-/// Why this login cannot come in, whatever its pass says.
+/// Why sshd refuses this login with any pass.
 pub(super) fn obstacles(scene: &Scene<'_>, user: &str) -> Vec<String> {
-    let mut said = Vec::new();
+    let mut obstacles = Vec::new();
     if user == "root" && scene.effective.value("permitrootlogin") == "no" {
-        said.push("permitrootlogin is no: root's passes are refused".to_owned());
+        obstacles.push("permitrootlogin is no: root's passes are refused".to_owned());
     }
     let account = Account::of(user);
     if account == Account::Missing {
-        said.push(format!("there is no account {user} on this host"));
+        obstacles.push(format!("there is no account {user} on this host"));
     }
     if account == Account::Locked && scene.effective.value("usepam") == "no" {
-        said.push(format!(
+        obstacles.push(format!(
             "the account {user} is locked and usepam is no: its passes are refused; usermod -p '*' {user} unlocks it without a password"
         ));
     }
-    said
+    obstacles
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ enum Account {
     Open,
     Locked,
     Missing,
-    /// Not in the files, or they are not ours to read: a directory may have it.
+    /// Not in the files, or they cannot be read: a directory service may have the account.
     Unknown,
 }
 
@@ -69,7 +69,7 @@ impl Account {
         )
     }
 
-    /// sshd on Linux takes an account as locked whose password field begins with `!`.
+    /// For sshd on Linux, an account is locked if its password field begins with `!`.
     fn find(user: &str, passwd: Option<&str>, shadow: Option<&str>, names: &str) -> Self {
         let line = |text: Option<&str>| {
             let mut lines = text?.lines().filter_map(|line| line.split_once(':'));
@@ -145,7 +145,7 @@ mod tests {
                 Account::Missing,
             ),
             (
-                "perhaps in a directory",
+                "perhaps in a directory service",
                 "web",
                 Some(passwd),
                 Some(shadow),
@@ -153,7 +153,7 @@ mod tests {
                 Account::Unknown,
             ),
             (
-                "shadow is not ours to read",
+                "shadow cannot be read",
                 "deploy",
                 Some(passwd),
                 None,

@@ -1,28 +1,28 @@
-//! One certificate before this host: whether it would be taken, for which logins, and why not.
+//! The verdict on one certificate: whether this host would accept it, for which logins, and why not.
 
 use serde::Serialize;
 use ssh_key::{Algorithm, Certificate, PublicKey, certificate::CertType};
 
-use super::{Scene, login};
+use super::{finding::Scene, login};
 use crate::{host::keys::fingerprint, ssh::krl::Krl};
 
-/// What sshd understands among critical options.
+/// The critical options that sshd knows.
 const CRITICAL: [&str; 3] = ["force-command", "source-address", "verify-required"];
 
-/// What this host makes of a pass.
+/// This host's verdict on a pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// The pass's serial.
     pub serial: u64,
-    /// As sshd logs it.
+    /// Its key id, which sshd logs.
     pub key_id: String,
-    /// Whether somebody can log in with it here (the user that was asked about, where one was).
+    /// Whether it opens a login here; if a login name was asked about, that one.
     pub accepted: bool,
     /// The login names it opens here.
     pub logins: Vec<String>,
-    /// Why it is refused.
+    /// The reasons why it is refused.
     pub refusals: Vec<String>,
-    /// What a login with it meets.
+    /// What else a login with it meets, such as a forced command.
     pub notes: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn judge(scene: &Scene<'_>, pass: &Certificate, krl: Option<&Krl>) ->
     }
 }
 
-/// The login names whose principals this host asks for, and the pass has.
+/// The login names that the pass opens here: sshd asks for their principals, and the pass has them.
 fn logins(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
     let groups = &scene.settings.groups;
     let opened =
@@ -59,7 +59,7 @@ fn logins(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
             .filter_map(|principal| match principal.split_once('@') {
                 None if groups.is_empty() => Some(principal.as_str()),
                 Some((login, group)) if groups.iter().any(|ours| ours == group) => Some(login),
-                _ => None,
+                None | Some(_) => None,
             });
     let mut logins: Vec<String> = opened.map(str::to_owned).collect();
     logins.sort();
@@ -72,7 +72,7 @@ fn kind(pass: &Certificate) -> Option<String> {
 }
 
 fn signer(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
-    let mut said = Vec::new();
+    let mut faults = Vec::new();
     let ca = PublicKey::from(pass.signature_key().clone());
     let trusted = scene.keys.is_some_and(|keys| {
         let mut keys = keys.iter();
@@ -80,14 +80,14 @@ fn signer(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
     });
     if !trusted {
         let name = fingerprint(&ca);
-        said.push(format!(
+        faults.push(format!(
             "its CA key {name} is not trusted here; `daypass host sync` fetches new ones"
         ));
     }
     if pass.verify_signature().is_err() {
-        said.push("its signature is wrong: it was changed".to_owned());
+        faults.push("its signature is invalid: it was changed".to_owned());
     }
-    said
+    faults
 }
 
 fn validity(scene: &Scene<'_>, pass: &Certificate) -> Option<String> {
@@ -101,7 +101,7 @@ fn validity(scene: &Scene<'_>, pass: &Certificate) -> Option<String> {
 
 fn revoked(pass: &Certificate, krl: Option<&Krl>) -> Option<String> {
     let Some(krl) = krl else {
-        return Some("the revocation list cannot be read: sshd refuses everybody".to_owned());
+        return Some("the revocation list cannot be read: sshd refuses every key".to_owned());
     };
     let ca = PublicKey::from(pass.signature_key().clone()).to_bytes();
     let is_revoked = ca.is_ok_and(|ca| krl.revokes(&ca, pass.serial()));
@@ -109,15 +109,15 @@ fn revoked(pass: &Certificate, krl: Option<&Krl>) -> Option<String> {
 }
 
 fn algorithms(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
-    let mut said = Vec::new();
+    let mut faults = Vec::new();
     let signed = pass.signature().algorithm();
     let signed = match &signed {
         Algorithm::Rsa { hash: None } => "ssh-rsa",
         other => other.as_str(),
     };
     if !scene.effective.lists("casignaturealgorithms", signed) {
-        said.push(format!(
-            "casignaturealgorithms does not list {signed}, by which it is signed"
+        faults.push(format!(
+            "casignaturealgorithms does not list {signed}, the algorithm of its signature"
         ));
     }
     let kind = pass.algorithm().to_certificate_type();
@@ -132,12 +132,12 @@ fn algorithms(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
         .iter()
         .any(|name| scene.effective.lists("pubkeyacceptedalgorithms", name))
     {
-        said.push(format!("pubkeyacceptedalgorithms does not list {kind}"));
+        faults.push(format!("pubkeyacceptedalgorithms does not list {kind}"));
     }
     if scene.effective.value("pubkeyauthentication") == "no" {
-        said.push("pubkeyauthentication is no".to_owned());
+        faults.push("pubkeyauthentication is no".to_owned());
     }
-    said
+    faults
 }
 
 fn options(pass: &Certificate) -> Vec<String> {
@@ -176,11 +176,11 @@ fn notes(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
     if let Some(command) = options.get("force-command") {
         notes.push(match forced {
             "none" => format!("it runs {command}"),
-            forced => format!("sshd's forcecommand {forced:?} runs in place of its {command:?}"),
+            forced => format!("sshd's forcecommand {forced:?} runs instead of its {command:?}"),
         });
     }
     if let Some(addresses) = options.get("source-address") {
-        notes.push(format!("it is good from {addresses} only"));
+        notes.push(format!("it works from {addresses} only"));
     }
     notes
 }

@@ -1,8 +1,9 @@
-//! The files sshd reads: whole, fresh, and nobody else's to change. And the server's clock and keys beside ours.
+//! The checks of the files that sshd reads (whole, fresh, writable by root alone), and of clock and CA keys against the
+//! server's.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
-use super::{Finding, Scene};
+use super::finding::{Finding, Scene};
 use crate::{
     host::{
         Error,
@@ -14,10 +15,13 @@ use crate::{
     ssh::krl::Krl,
 };
 
-/// Passes are backdated by a minute; half of it is left for the way.
+/// Seconds that the clocks may differ. Passes are backdated by 60 s; half of that is for the network.
 const CLOCK: u64 = 30;
 
-/// The list, where it is good, and what was found.
+/// Checks the files; returns the revocation list if it is valid.
+///
+/// # Errors
+/// Returns [`Error::File`] if a file cannot be read.
 pub(super) fn check(
     scene: &Scene<'_>,
     oldest: Duration,
@@ -38,7 +42,10 @@ pub(super) fn check(
     Ok((krl, findings))
 }
 
-/// Seconds since the last sync.
+/// Seconds since the last sync; none: never.
+///
+/// # Errors
+/// Returns [`Error::File`] if the file cannot be read.
 pub(super) fn age(layout: &Layout, now: u64) -> Result<Option<u64>, Error> {
     let last = LastSync::load(layout)?;
     Ok(last.map(|last| now.saturating_sub(last.synced)))
@@ -54,15 +61,18 @@ fn revocations(scene: &Scene<'_>) -> Result<(Option<Krl>, Finding), Error> {
         )
     };
     let Some(bytes) = read(&path)? else {
-        return Ok((None, wrong("is gone: sshd refuses everybody".to_owned())));
+        return Ok((None, wrong("is missing: sshd refuses every key".to_owned())));
     };
     if bytes.is_empty() {
-        return Ok((None, wrong("is empty: revoked passes are taken".to_owned())));
+        return Ok((
+            None,
+            wrong("is empty: revoked passes are accepted".to_owned()),
+        ));
     }
     match Krl::parse(&bytes) {
         Err(error) => Ok((
             None,
-            wrong(format!("is broken ({error}): sshd may refuse everybody")),
+            wrong(format!("is broken ({error}): sshd may refuse every key")),
         )),
         Ok(krl) => {
             let (count, version) = (krl.len(), krl.version());
@@ -80,12 +90,12 @@ fn freshness(scene: &Scene<'_>, oldest: Duration) -> Result<Finding, Error> {
     Ok(match age(scene.layout, scene.now)? {
         None => Finding::wrong(
             "sync",
-            format!("revocations were never fetched: whoever is revoked is taken; {again}"),
+            format!("revocations were never fetched: revoked passes are accepted; {again}"),
         ),
         Some(age) if age > oldest.as_secs() => Finding::wrong(
             "sync",
             format!(
-                "revocations are {} old: who was revoked since is taken; {again}",
+                "revocations are {} old: passes revoked since are accepted; {again}",
                 spoken(age)
             ),
         ),
@@ -100,20 +110,20 @@ fn spoken(seconds: u64) -> String {
     humantime::format_duration(Duration::from_secs(seconds)).to_string()
 }
 
-/// What others may write, others can turn into a login as root.
+/// Finds a file that other users can write: they could turn it into a login as root.
 fn permissions(path: &Path) -> Option<Finding> {
-    // What is missing has been said elsewhere.
+    // Another check reports a missing file.
     let mode = fs::metadata(path).ok()?.permissions().mode();
     (mode & 0o022 != 0).then(|| {
         let shown = path.display();
         Finding::wrong(
             "permissions",
-            format!("others can write to {shown}: chmod go-w {shown}"),
+            format!("other users can write to {shown}: chmod go-w {shown}"),
         )
     })
 }
 
-/// The server's clock and keys.
+/// Compares clock and CA keys with the server's answer.
 pub(super) fn compare(scene: &Scene<'_>, answer: &Answer) -> Vec<Finding> {
     let mut findings = vec![clock(scene.now, answer.date)];
     let (Some(ours), Ok(theirs)) = (scene.keys, CaKeys::parse(&answer.body)) else {
@@ -127,7 +137,10 @@ pub(super) fn compare(scene: &Scene<'_>, answer: &Answer) -> Vec<Finding> {
         findings.push(Finding::note("ca-keys", format!("this host trusts the CA key {key}, which the server no longer has; `daypass host sync` drops it")));
     }
     if ours == theirs {
-        findings.push(Finding::good("ca-keys", "the CA keys are the server's"));
+        findings.push(Finding::good(
+            "ca-keys",
+            "the CA keys are those of the server",
+        ));
     }
     findings
 }
@@ -139,13 +152,13 @@ fn clock(now: u64, server: Option<i64>) -> Finding {
     };
     let apart = now.abs_diff(server);
     if apart <= CLOCK {
-        return Finding::good("clock", "the clock is the server's");
+        return Finding::good("clock", "the clock agrees with the server's");
     }
     let (direction, meaning) = match now > server {
-        true => ("ahead of", "passes seem expired early"),
+        true => ("ahead of", "passes seem to expire early"),
         false => (
             "behind",
-            "fresh passes seem not yet valid, and expired ones are taken",
+            "fresh passes seem not yet valid, and expired ones are accepted",
         ),
     };
     Finding::wrong(
@@ -160,7 +173,7 @@ fn clock(now: u64, server: Option<i64>) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::doctor::Level;
+    use crate::host::doctor::finding::Level;
 
     #[test]
     fn a_clock_that_is_off_is_wrong_in_either_direction() {

@@ -1,0 +1,65 @@
+//! One result of a check, and what the checks look at.
+
+use serde::Serialize;
+
+use crate::host::{Settings, files::Layout, keys::CaKeys, sshd::Effective};
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it should be.
+    Good,
+    /// Worth knowing; passes work.
+    Note,
+    /// Passes are refused that should be accepted, or accepted that should be refused.
+    Wrong,
+}
+
+/// The result of one check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How much it matters.
+    pub level: Level,
+    /// The name of the check: a stable word for scripts.
+    pub check: &'static str,
+    /// What was found, what it means for passes, and what to do.
+    pub message: String,
+}
+
+impl Finding {
+    pub(super) fn good(check: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Level::Good, check, message)
+    }
+
+    pub(super) fn note(check: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Level::Note, check, message)
+    }
+
+    pub(super) fn wrong(check: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Level::Wrong, check, message)
+    }
+
+    fn new(level: Level, check: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            level,
+            check,
+            message,
+        }
+    }
+}
+
+/// The state of this host that the checks look at.
+pub(super) struct Scene<'a> {
+    pub(super) layout: &'a Layout,
+    pub(super) settings: &'a Settings,
+    /// sshd's configuration in force.
+    pub(super) effective: &'a Effective,
+    /// The trusted CA keys; none if the file is missing or broken.
+    pub(super) keys: Option<&'a CaKeys>,
+    /// The login name that was asked about.
+    pub(super) user: Option<&'a str>,
+    /// Unix seconds.
+    pub(super) now: u64,
+}
