@@ -1,14 +1,16 @@
-//! The user's side: sign in, get passes, keep them, verify the ledger. Owns the user's files and talks to the agent.
+//! The user's side: sign in, get passes, keep them, verify the ledger. Owns the user's files and
+//! talks to the agent.
 //!
-//! A command is a method of [`Client`]; `cli` prints its result. Nothing here decides about access, and nothing that
-//! the server says is used unchecked: [`pass`] checks a pass before it is written, [`witness`] the ledger's checkpoint.
+//! A command is a method of [`Client`]; `cli` prints its result. Nothing here decides about access,
+//! and nothing that the server says is used unchecked: [`pass`] checks a pass before it is written,
+//! [`witness`] the ledger's checkpoint.
 //!
-//! Where to read:
+//! The map:
 //!
 //! | files | for |
 //! |---|---|
 //! | [`context`] | [`Client`] and [`Signed`]: settings, state folder, connection |
-//! | [`connect`], [`server_info`], [`witness`] | the server: TLS, its description of itself, its ledger's checkpoint |
+//! | [`connect`], [`server_info`], [`witness`] | the server: TLS, its description, its checkpoint |
 //! | [`login`], [`session`], [`key`], [`agent`] | the login and its key |
 //! | [`obtain`], [`choose`], [`pass`], [`cache`] | a pass: which role, the check, the files |
 //! | [`ssh`], [`jump`], [`host_config`], [`ssh_config`] | `ssh` with a pass |

@@ -1,6 +1,7 @@
 //! Administration: locks, revocations, webhooks. The server's policy says who may.
 //!
-//! Each call that changes something is signed by the session's key, over what the administrator was shown.
+//! Each call that changes something is signed by the session's key, over what the administrator was
+//! shown.
 
 use super::{Error, Signed, connect::authorized, key::Key, key_text::public_text};
 use crate::{
@@ -41,8 +42,8 @@ impl Signed {
         Ok(self.server.admin().preview(request).await?.into_inner())
     }
 
-    /// Locks the target: it gets no new pass, and the passes it has are revoked. `seen` is the preview that the user was
-    /// shown.
+    /// Locks the target: it gets no new pass, and the passes it has are revoked. `seen` is the
+    /// preview that the user was shown.
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the policy does not allow this identity to.
@@ -73,7 +74,8 @@ impl Signed {
         .await
     }
 
-    /// Unlocks the target; returns the event's index. `seen` is the preview that the user was shown.
+    /// Unlocks the target; returns the event's index. `seen` is the preview that the user was
+    /// shown.
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the policy does not allow this identity to.
@@ -186,8 +188,9 @@ impl Signed {
         .await
     }
 
-    /// Gives an order, and repeats it if another administrator's order came first and changed nothing that the user was
-    /// shown. `attempt` gets the index of the last order about the target.
+    /// Gives an order, and repeats it if another administrator's order came first and changed
+    /// nothing that the user was shown. `attempt` gets the index of the last order about the
+    /// target.
     async fn repeat<T>(
         &self,
         target: &Target,

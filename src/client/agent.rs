@@ -1,4 +1,5 @@
-//! The user's ssh-agent: sign with its keys, add passes until they expire, and remove what Daypass added.
+//! The user's ssh-agent: sign with its keys, add passes until they expire, and remove what Daypass
+//! added.
 
 use std::{future::Future, time::Duration};
 
@@ -51,7 +52,8 @@ pub async fn holds(key: &PublicKey) -> Result<bool, Error> {
 /// Signs `data` with a key in the agent.
 ///
 /// # Errors
-/// Returns the error if there is no agent, it lacks the key, or the user does not touch or confirm in time.
+/// Returns the error if there is no agent, it lacks the key, or the user does not touch or confirm
+/// in time.
 pub async fn sign(key: &PublicKey, data: Vec<u8>) -> Result<Signature, Error> {
     let mut agent = connect().await?;
     let flags = if key.algorithm().is_rsa() {
@@ -113,8 +115,9 @@ pub async fn add_pass(
     remember(state, |ours| ours.certificates.push(line))
 }
 
-/// Checks that the agent takes a pass with this key: adds a certificate that no server accepts, and removes it at once.
-/// Call it before the server is asked: a pass that the agent does not take is lost.
+/// Checks that the agent takes a pass with this key: adds a certificate that no server accepts, and
+/// removes it at once. Call it before the server is asked: a pass that the agent does not take is
+/// lost.
 ///
 /// # Errors
 /// As [`add_pass`].
@@ -126,7 +129,7 @@ pub async fn rehearse(state: &State, key: &PrivateKey) -> Result<(), Error> {
     let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).map_err(failed)?;
     let public = key.public_key().key_data().clone();
     let mut builder = Builder::new_with_random_nonce(&mut OsRng, public, 1, 2).map_err(failed)?;
-    builder.valid_principal("nobody").map_err(failed)?;
+    builder.valid_principal("daypass-test").map_err(failed)?;
     let certificate = builder.sign(&key).map_err(failed)?;
     let credential = PrivateCredential::Cert {
         algorithm: certificate.algorithm(),
@@ -141,7 +144,8 @@ pub async fn rehearse(state: &State, key: &PrivateKey) -> Result<(), Error> {
     within(PROMPT, "remove a key", agent.remove_identity(removed)).await
 }
 
-/// Removes what Daypass added. It is no error if the agent has dropped it already, or if there is no agent.
+/// Removes what Daypass added. It is no error if the agent has dropped it already, or if there is
+/// no agent.
 ///
 /// # Errors
 /// Returns [`Error::File`] if the list of it cannot be read or removed.
@@ -197,7 +201,8 @@ async fn add(credential: PrivateCredential, lifetime: Duration) -> Result<(), Er
     .await
 }
 
-/// The private key as the agent protocol encodes it beside a certificate (draft-miller-ssh-agent section 3.2).
+/// The private key as the agent protocol encodes it beside a certificate (draft-miller-ssh-agent
+/// section 3.2).
 fn private_half(key: &PrivateKey) -> Result<PrivateKeyData, Error> {
     use ssh_agent_lib::proto::EcdsaPrivateKey;
     let ecdsa = match key.key_data() {

@@ -118,8 +118,9 @@ impl Client {
         Ok((export, report))
     }
 
-    /// Verifies an export offline, with the verifier key `key`, or without it the one that the server named last. If the
-    /// remembered checkpoint is of the same ledger, the export must agree with it.
+    /// Verifies an export offline, with the verifier key `key`, or without it the one that the
+    /// server named last. If the remembered checkpoint is of the same ledger, the export must agree
+    /// with it.
     ///
     /// # Errors
     /// Returns the error if the export does not verify, and [`Error::Usage`] if no key is known.
@@ -146,7 +147,8 @@ impl Client {
         server_info.ok_or_else(unknown)?.verifier()
     }
 
-    /// Compares an export with the remembered checkpoint. Both are signed by the same key, so a contradiction is a fork.
+    /// Compares an export with the remembered checkpoint. Both are signed by the same key, so a
+    /// contradiction is a fork.
     fn compare_with_remembered(
         &self,
         export: &[u8],

@@ -1,4 +1,4 @@
-//! Passes on disk: where their files lie, which of them may be replaced, and whether a pass is still usable.
+//! Passes on disk: their paths, the files that may be replaced, and whether a pass is still usable.
 //!
 //! ```text
 //! hosts/HOST/pass         the pass for plain ssh to a host, and its ssh_config

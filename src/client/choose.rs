@@ -57,11 +57,12 @@ impl PassRequest {
 
 /// Chooses from the roles that the caller may use.
 ///
-/// A role fits if it demands exactly the given parameters, its reason is given, and it opens the login name. Of the fitting
-/// roles the first interactive one is chosen, else the first.
+/// A role fits if it demands exactly the given parameters, its reason is given, and it opens the
+/// login name. Of the fitting roles the first interactive one is chosen, else the first.
 ///
 /// # Errors
-/// Returns [`Error::Denied`] if there is no role, and [`Error::Usage`] if none fits, with the command for each.
+/// Returns [`Error::Denied`] if there is no role, and [`Error::Usage`] if none fits, with the
+/// command for each.
 pub fn choose<'a>(
     roles: &'a [v1::Role],
     pass_request: &PassRequest,

@@ -100,8 +100,8 @@ impl Server {
     /// Connects. Trusts the roots in the PEM file `ca_file`; without one, the operating system's.
     ///
     /// # Errors
-    /// Returns [`Error::Unreachable`], which says whether the network or the certificate failed, and [`Error::Usage`] if
-    /// `ca_file` is not a PEM file of certificates.
+    /// Returns [`Error::Unreachable`], which says whether the network or the certificate failed,
+    /// and [`Error::Usage`] if `ca_file` is not a PEM file of certificates.
     pub async fn connect(address: &Address, ca_file: Option<&Path>) -> Result<Self, Error> {
         let unreachable = |cause: String| Error::unreachable(address.as_str(), cause);
         let dialled = tokio::time::timeout(DIAL, dial(address, ca_file)).await;

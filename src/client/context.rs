@@ -1,4 +1,5 @@
-//! What every command starts from: the user's settings and state folder, and a connection to the server.
+//! What every command starts from: the user's settings and state folder, and a connection to the
+//! server.
 
 use std::path::PathBuf;
 
@@ -31,8 +32,9 @@ pub struct Settings {
 
 /// One user's view of one server: the settings, and the state folder with login and passes.
 ///
-/// Commands are methods, each in the file that it is about: the connection here, signing in and out in `login/`,
-/// passes in `obtain.rs` and `emergency.rs`, `ssh` in `host_config.rs` and `ssh_config.rs`, the ledger in `audit.rs`.
+/// Commands are methods, each in the file that it is about: the connection here, signing in and out
+/// in `login/`, passes in `obtain.rs` and `emergency.rs`, `ssh` in `host_config.rs` and
+/// `ssh_config.rs`, the ledger in `audit.rs`.
 #[derive(Clone, Debug)]
 pub struct Client {
     /// The state folder.
@@ -42,8 +44,8 @@ pub struct Client {
 
 /// A connection, and a login that has not expired.
 ///
-/// Calls to the server are methods, each in the file that it is about: passes in `obtain.rs`, requests in
-/// `requests.rs`, administration in `admin.rs`, the ledger in `audit.rs`.
+/// Calls to the server are methods, each in the file that it is about: passes in `obtain.rs`,
+/// requests in `requests.rs`, administration in `admin.rs`, the ledger in `audit.rs`.
 pub struct Signed {
     /// The connection.
     pub server: Server,
@@ -57,8 +59,8 @@ impl Client {
     /// Opens the state folder. Uses no network and writes nothing.
     ///
     /// # Errors
-    /// Returns [`Error::Usage`] if no folder is named and there is no home folder, or if other users can write to the
-    /// folder.
+    /// Returns [`Error::Usage`] if no folder is named and there is no home folder, or if other
+    /// users can write to the folder.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let folder = match &settings.state_dir {
             Some(folder) => folder.clone(),
@@ -95,7 +97,8 @@ impl Client {
     /// Connects to the server, and checks and remembers what it says of itself.
     ///
     /// # Errors
-    /// Returns [`Error::Unreachable`] if it does not answer, and [`Error::Untrusted`] if it is another server.
+    /// Returns [`Error::Unreachable`] if it does not answer, and [`Error::Untrusted`] if it is
+    /// another server.
     pub async fn connect(&self) -> Result<(Server, ServerInfo), Error> {
         let address = self.address()?;
         let ca_file = self.ca_file(&Session::load(&self.state)?)?;
@@ -105,11 +108,12 @@ impl Client {
         Ok((server, server_info))
     }
 
-    /// Connects to the server with the user's login, and checks its ledger against the last checkpoint.
+    /// Connects to the server with the user's login, and checks its ledger against the last
+    /// checkpoint.
     ///
     /// # Errors
-    /// Returns [`Error::SignIn`] before it connects if the user is not signed in, and [`Error::Fork`] if the ledger was
-    /// rewritten.
+    /// Returns [`Error::SignIn`] before it connects if the user is not signed in, and
+    /// [`Error::Fork`] if the ledger was rewritten.
     pub async fn signed_in(&self) -> Result<Signed, Error> {
         let login = self.login()?;
         let (server, server_info) = self.connect().await?;

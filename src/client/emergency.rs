@@ -1,7 +1,9 @@
-//! Emergency access while the issuer is down: one or several registered keys sign a challenge of the server's.
+//! Emergency access while the issuer is down: one or several registered keys sign a challenge of
+//! the server's.
 //!
-//! They sign a [`SignatureRequest`]: an ask, a challenge and the key that the pass will be for. Each signer computes the signed bytes
-//! from what they were shown. The pass's private key stays on this machine; the sheet holds no secret.
+//! They sign a [`SignatureRequest`]: an ask, a challenge and the key that the pass will be for.
+//! Each signer computes the signed bytes from what they were shown. The pass's private key stays on
+//! this machine; the sheet holds no secret.
 
 mod signature_request;
 mod signer;
@@ -25,10 +27,12 @@ pub use signature_request::{EmergencyAsk, Signature, SignatureRequest};
 pub use signer::Signer;
 
 impl Client {
-    /// Returns a usable pass for `pass_request` from disk, or gets one with the registered key of `signer`.
+    /// Returns a usable pass for `pass_request` from disk, or gets one with the registered key of
+    /// `signer`.
     ///
     /// # Errors
-    /// Returns [`Error::Denied`] if the policy refuses; its reason is `QUORUM` if other keys must sign too.
+    /// Returns [`Error::Denied`] if the policy refuses; its reason is `QUORUM` if other keys must
+    /// sign too.
     pub async fn obtain_by_key(
         &self,
         pass_request: &PassRequest,
@@ -60,11 +64,12 @@ impl Client {
         self.submit(&signature_request, &key, target).await
     }
 
-    /// Begins an emergency that other keys must sign too: writes a sheet to `file`, and the pass's private key to the state
-    /// folder until [`Client::redeem`].
+    /// Begins an emergency that other keys must sign too: writes a sheet to `file`, and the pass's
+    /// private key to the state folder until [`Client::redeem`].
     ///
     /// # Errors
-    /// Returns the error if the server sends no challenge, and [`Error::Usage`] if `file` exists and is not a sheet.
+    /// Returns the error if the server sends no challenge, and [`Error::Usage`] if `file` exists
+    /// and is not a sheet.
     pub async fn prepare(
         &self,
         pass_request: &PassRequest,
@@ -86,7 +91,8 @@ impl Client {
     /// Gets the pass for a signed sheet, at `target` or in the state folder.
     ///
     /// # Errors
-    /// Returns [`Error::Usage`] if the sheet was prepared on another machine, and the server's refusal.
+    /// Returns [`Error::Usage`] if the sheet was prepared on another machine, and the server's
+    /// refusal.
     pub async fn redeem(
         &self,
         signature_request: &SignatureRequest,

@@ -217,7 +217,8 @@ impl From<tonic::Status> for Error {
                 message: format!("the server cannot answer now: {message}"),
                 reason,
             },
-            // A status without our reason code comes from the transport: the connection broke during the call.
+            // A status without our reason code comes from the transport: the connection broke
+            // during the call.
             Code::Unknown | Code::Cancelled | Code::Internal if reason.is_none() => {
                 Self::Unreachable {
                     message: format!("the connection to the server broke: {message}"),

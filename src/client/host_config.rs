@@ -1,8 +1,9 @@
 //! The ssh configuration of one host, written by `daypass ensure` for the `ssh` that runs it.
 //!
-//! The block of [`super::ssh_config`] runs `ensure` by `Match exec`, then includes the files of all hosts; each file
-//! applies to its own host only. `ssh` reads included files after the `exec` has ended, so already the first login uses
-//! the new file (OpenSSH 9.2). If `ensure` fails, the `Match` does not apply, and no older pass is used.
+//! The block of [`super::ssh_config`] runs `ensure` by `Match exec`, then includes the files of all
+//! hosts; each file applies to its own host only. `ssh` reads included files after the `exec` has
+//! ended, so already the first login uses the new file (OpenSSH 9.2). If `ensure` fails, the
+//! `Match` does not apply, and no older pass is used.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -20,8 +21,9 @@ use super::{
 const FILE: &str = "ssh_config";
 
 impl Client {
-    /// Makes sure that a usable pass for `host` is on disk, and writes the configuration that makes `ssh` use it: login
-    /// name (as [`login_name`] picks it), key, certificate and, through a bastion, the `ProxyCommand`.
+    /// Makes sure that a usable pass for `host` is on disk, and writes the configuration that makes
+    /// `ssh` use it: login name (as [`login_name`] picks it), key, certificate and, through a
+    /// bastion, the `ProxyCommand`.
     ///
     /// # Errors
     /// As [`Client::obtain`]; also [`Error::File`] if the configuration cannot be written.
@@ -60,8 +62,9 @@ pub(super) fn include(state: &State) -> Result<String, Error> {
 /// A path for `Include`, in quotes.
 ///
 /// # Errors
-/// Returns [`Error::Usage`] if the state folder's path has a wildcard or a `%`. `Include` expands wildcards in every
-/// version of OpenSSH and `%` in newer ones only, so no spelling of such a path works with all of them.
+/// Returns [`Error::Usage`] if the state folder's path has a wildcard or a `%`. `Include` expands
+/// wildcards in every version of OpenSSH and `%` in newer ones only, so no spelling of such a path
+/// works with all of them.
 pub(super) fn included(path: &Path, state: &State) -> Result<String, Error> {
     let folder = state.folder();
     if folder.to_string_lossy().contains(['%', '*', '?', '[', ']']) {

@@ -1,8 +1,9 @@
 //! Connecting through a bastion: the `ssh` command that forwards with the jump pass.
 //!
-//! `ssh`'s own `ProxyJump` takes another key for the bastion only from a separate configuration file, and then ignores
-//! the user's. So `ProxyCommand` runs `daypass jump`, which becomes `ssh -W`. The bastion keeps the name that the
-//! user's configuration and known hosts have for it; only key, login and port are ours.
+//! `ssh`'s own `ProxyJump` takes another key for the bastion only from a separate configuration
+//! file, and then ignores the user's. So `ProxyCommand` runs `daypass jump`, which becomes `ssh
+//! -W`. The bastion keeps the name that the user's configuration and known hosts have for it; only
+//! key, login and port are ours.
 
 use std::{
     ffi::OsString,
@@ -44,7 +45,8 @@ pub fn proxy_command(pass: &PassFiles, program: &Path) -> Result<(&'static str, 
 }
 
 impl JumpHostAddress {
-    /// The arguments for an `ssh` that forwards to `target` (`[HOST]:PORT`) with the jump pass at `jump`.
+    /// The arguments for an `ssh` that forwards to `target` (`[HOST]:PORT`) with the jump pass at
+    /// `jump`.
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if a path cannot be written into an ssh option.

@@ -1,4 +1,5 @@
-//! The address of the bastion that a pass is used through, and the file that keeps it beside the jump pass.
+//! The address of the bastion that a pass is used through, and the file that keeps it beside the
+//! jump pass.
 
 use std::{fs, path::Path};
 
@@ -24,7 +25,8 @@ pub struct JumpHostAddress {
 }
 
 impl JumpHostAddress {
-    /// Reads the file at `path`. None if there is no such file, or its content is not a valid address.
+    /// Reads the file at `path`. None if there is no such file, or its content is not a valid
+    /// address.
     pub fn read(path: &Path) -> Option<Self> {
         let text = fs::read_to_string(path).ok()?;
         let address: Self = serde_json::from_str(&text).ok()?;

@@ -1,4 +1,5 @@
-//! The SSH key of a login: a fresh key of ours, a key file of the user's, or a key in the ssh-agent.
+//! The SSH key of a login: a fresh key of ours, a key file of the user's, or a key in the
+//! ssh-agent.
 
 use std::{
     fs,
@@ -22,7 +23,7 @@ use crate::ssh::{
 /// The file of our own key in the state folder.
 const OWN: &str = "key";
 
-/// Where the key of a session is. The session remembers this, never the private key.
+/// The location of a session's key. The session remembers this, never the private key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyPlace {
@@ -83,9 +84,11 @@ impl Key {
         })
     }
 
-    /// Opens the key that `--key PATH` names: a private key file, or a public key file whose private half is in the agent.
+    /// Opens the key that `--key PATH` names: a private key file, or a public key file whose
+    /// private half is in the agent.
     ///
-    /// A private key that cannot sign in this process (encrypted, RSA, a FIDO handle) is looked for in the agent.
+    /// A private key that cannot sign in this process (encrypted, RSA, a FIDO handle) is looked for
+    /// in the agent.
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if the file is neither, or the agent does not hold the key.
@@ -160,7 +163,8 @@ impl Key {
             .map_err(failed)
     }
 
-    /// Writes the key to the state folder as `name` and `name.pub`. Does nothing if the agent holds it.
+    /// Writes the key to the state folder as `name` and `name.pub`. Does nothing if the agent holds
+    /// it.
     ///
     /// # Errors
     /// Returns [`Error::File`] if it cannot be written.
@@ -175,7 +179,8 @@ impl Key {
         )
     }
 
-    /// Removes the session's own key. A key file of the user's, or a key in the agent, is not ours to remove.
+    /// Removes the session's own key. A key file of the user's, or a key in the agent, is not ours
+    /// to remove.
     ///
     /// # Errors
     /// Returns [`Error::File`] if it cannot be removed.
@@ -194,8 +199,8 @@ fn public(text: &str) -> Result<PublicKey, Error> {
     PublicKey::from_openssh(text).map_err(|_| Error::sign_in("the session's key is damaged"))
 }
 
-/// Whether this process can sign with the key. FIDO handles and encrypted keys need the agent; RSA keys do too, because
-/// ssh-key 0.6 gets a prime of theirs wrong.
+/// Whether this process can sign with the key. FIDO handles and encrypted keys need the agent; RSA
+/// keys do too, because ssh-key 0.6 gets a prime of theirs wrong.
 fn signs_in_process(key: &PrivateKey) -> bool {
     !key.is_encrypted()
         && matches!(

@@ -13,8 +13,8 @@ pub fn logins(principals: &[String]) -> Vec<&str> {
     logins
 }
 
-/// Picks the login name for a pass: the `requested` one, else the local user's own if the pass has it, else the
-/// pass's first. None if the pass has no login.
+/// Picks the login name for a pass: the `requested` one, else the local user's own if the pass has
+/// it, else the pass's first. None if the pass has no login.
 ///
 /// # Errors
 /// Returns [`Error::Denied`] if the pass is not for the requested name.

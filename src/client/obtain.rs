@@ -1,7 +1,8 @@
 //! Getting a pass: from disk if one is usable, else from the server.
 //!
-//! The order is always the same: settle the ask, make sure that the pass can be kept, ask the server, check the answer,
-//! write it. A pass that is issued and cannot be written is lost, so writing is tried before the server is asked.
+//! The order is always the same: settle the ask, make sure that the pass can be kept, ask the
+//! server, check the answer, write it. A pass that is issued and cannot be written is lost, so
+//! writing is tried before the server is asked.
 
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ use crate::{
 };
 
 impl Client {
-    /// Returns a usable pass for `pass_request` from disk, or gets one from the server and writes it there.
+    /// Returns a usable pass for `pass_request` from disk, or gets one from the server and writes
+    /// it there.
     ///
     /// # Errors
     /// Returns [`Error::SignIn`] if a pass is needed and the user is not signed in.
@@ -93,7 +95,8 @@ impl Client {
     /// Gets a fresh pass at a path of the user's.
     ///
     /// # Errors
-    /// Returns the server's refusal, or [`Error::Usage`] or [`Error::Unwritable`] if the files cannot be written.
+    /// Returns the server's refusal, or [`Error::Usage`] or [`Error::Unwritable`] if the files
+    /// cannot be written.
     pub async fn fresh_at(
         &self,
         pass_request: &PassRequest,
@@ -109,7 +112,8 @@ impl Client {
         Ok(pass)
     }
 
-    /// Gets a fresh pass into the ssh-agent, which drops it when it expires. Nothing is written to disk.
+    /// Gets a fresh pass into the ssh-agent, which drops it when it expires. Nothing is written to
+    /// disk.
     ///
     /// # Errors
     /// Returns the server's refusal, or the error if the agent does not take the pass.
@@ -136,7 +140,8 @@ impl Client {
         Ok(pass)
     }
 
-    /// Checks that the pass for `pass_request`, which names its role, can be written to the state folder.
+    /// Checks that the pass for `pass_request`, which names its role, can be written to the state
+    /// folder.
     ///
     /// # Errors
     /// Returns [`Error::Unwritable`] if it cannot.
@@ -177,10 +182,12 @@ impl Client {
 }
 
 impl Signed {
-    /// Settles the ask for `pass_request`: the ask of the request to redeem, or the user's words with the role that fits them.
+    /// Settles the ask for `pass_request`: the ask of the request to redeem, or the user's words
+    /// with the role that fits them.
     ///
     /// # Errors
-    /// Returns [`Error::Pending`] if the request is not approved, and [`Error::Usage`] if not exactly one role fits.
+    /// Returns [`Error::Pending`] if the request is not approved, and [`Error::Usage`] if not
+    /// exactly one role fits.
     pub async fn ask(&self, pass_request: &PassRequest) -> Result<v1::Ask, Error> {
         let Some(id) = pass_request.request else {
             return Ok(pass_request.ask(&self.role(pass_request).await?));
@@ -195,8 +202,8 @@ impl Signed {
     /// Asks for the pass and checks it. Its files have been prepared.
     ///
     /// # Errors
-    /// Returns [`Error::Denied`] with the server's reason, or [`Error::Untrusted`] if the pass is not what was asked
-    /// for.
+    /// Returns [`Error::Denied`] with the server's reason, or [`Error::Untrusted`] if the pass is
+    /// not what was asked for.
     pub async fn issue(&self, ask: v1::Ask, key: &Key) -> Result<Pass, Error> {
         let role = ask.role.clone();
         let public = key.public();

@@ -1,4 +1,5 @@
-//! A pass in a server's answer: checked against the request for it before anything is written to disk.
+//! A pass in a server's answer: checked against the request for it before anything is written to
+//! disk.
 
 mod certificate;
 mod jump_pass;
@@ -26,8 +27,8 @@ pub struct Pass {
 /// Checks the pass in an answer to an ask for `role` and `key`.
 ///
 /// # Errors
-/// Returns [`Error::Pending`] if the answer is a request, and [`Error::Untrusted`] if the pass is not what was asked
-/// for.
+/// Returns [`Error::Pending`] if the answer is a request, and [`Error::Untrusted`] if the pass is
+/// not what was asked for.
 pub(super) fn received(
     answer: &v1::IssueResponse,
     role: &str,

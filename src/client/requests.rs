@@ -1,7 +1,7 @@
 //! Requests: open one, wait for its approval, decide one.
 //!
-//! A decision signs the hash of the request's event, computed from the bytes that the user was shown, never from what the
-//! server says about them.
+//! A decision signs the hash of the request's event, computed from the bytes that the user was
+//! shown, never from what the server says about them.
 
 mod view;
 
@@ -30,10 +30,12 @@ const BEAT: Duration = Duration::from_secs(1);
 pub struct Changes(Streaming<v1::Request>);
 
 impl Changes {
-    /// The next change; none if the server ended the stream. Cancel-safe: a dropped call loses no change.
+    /// The next change; none if the server ended the stream. Cancel-safe: a dropped call loses no
+    /// change.
     ///
     /// # Errors
-    /// Returns the error if the connection breaks, and [`Error::Untrusted`] if the server sends an invalid request.
+    /// Returns the error if the connection breaks, and [`Error::Untrusted`] if the server sends an
+    /// invalid request.
     pub async fn next(&mut self) -> Result<Option<RequestView>, Error> {
         self.0.message().await?.map(RequestView::read).transpose()
     }
@@ -64,8 +66,8 @@ impl Signed {
         RequestView::read(answer)?.which_is(id)
     }
 
-    /// Lists the first `limit` requests that this identity opened or may decide, with `all` also those that ended lately.
-    /// The flag says whether there are more.
+    /// Lists the first `limit` requests that this identity opened or may decide, with `all` also
+    /// those that ended lately. The flag says whether there are more.
     ///
     /// # Errors
     /// Returns the server's refusal, and [`Error::Untrusted`] if it sends the same page again.
@@ -151,12 +153,12 @@ impl Signed {
         RequestView::read(answer?.into_inner())?.which_is(view.id)
     }
 
-    /// Waits until a request is approved, at most for `limit`. Calls `beat` every second and at each change, with the
-    /// request and the seconds that are left.
+    /// Waits until a request is approved, at most for `limit`. Calls `beat` every second and at
+    /// each change, with the request and the seconds that are left.
     ///
     /// # Errors
-    /// Returns [`Error::Denied`] if the request was denied or withdrawn, [`Error::TimedOut`] if it expired, and
-    /// [`Error::Pending`] if `limit` passed.
+    /// Returns [`Error::Denied`] if the request was denied or withdrawn, [`Error::TimedOut`] if it
+    /// expired, and [`Error::Pending`] if `limit` passed.
     pub async fn wait(
         &self,
         id: u64,
@@ -190,5 +192,6 @@ impl Signed {
     }
 }
 
-/// Upper bound of `limit`: no request waits longer than a year, and `Instant` may overflow with much more.
+/// Upper bound of `limit`: no request waits longer than a year, and `Instant` may overflow with
+/// much more.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);

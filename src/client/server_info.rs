@@ -1,7 +1,7 @@
 //! The server's description of itself: issuers, CA keys, the ledger's key. Needs no login.
 //!
-//! It is checked, compared with what the server said last time, and remembered. A change of CA keys is reported; a change
-//! of the ledger's key is an error.
+//! It is checked, compared with what the server said last time, and remembered. A change of CA keys
+//! is reported; a change of the ledger's key is an error.
 
 use std::path::PathBuf;
 
@@ -51,7 +51,8 @@ pub struct Issuer {
 /// A server's answer to `GetTrust`, checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerInfo {
-    /// The server's name, which possession proofs are for. It equals the host that was connected to.
+    /// The server's name, which possession proofs are for. It equals the host that was connected
+    /// to.
     pub server_name: String,
     /// The issuers, in the configuration's order.
     pub issuers: Vec<Issuer>,
@@ -67,12 +68,13 @@ pub struct ServerInfo {
 }
 
 impl ServerInfo {
-    /// Asks the server, checks the answer, compares it with what is remembered, and remembers it. Calls `say` for each
-    /// change of CA keys.
+    /// Asks the server, checks the answer, compares it with what is remembered, and remembers it.
+    /// Calls `say` for each change of CA keys.
     ///
     /// # Errors
-    /// Returns [`Error::Unreachable`] if the server does not answer, [`Error::Untrusted`] if it gives another name than the
-    /// one that was connected to, and [`Error::Fork`] if its ledger's key has changed.
+    /// Returns [`Error::Unreachable`] if the server does not answer, [`Error::Untrusted`] if it
+    /// gives another name than the one that was connected to, and [`Error::Fork`] if its ledger's
+    /// key has changed.
     pub async fn refresh(
         state: &State,
         server: &Server,
@@ -167,8 +169,8 @@ impl ServerInfo {
         })
     }
 
-    /// Compares the ledger's key with the `known` one. A new key would make the remembered checkpoint worthless, so it is
-    /// an error if there is one.
+    /// Compares the ledger's key with the `known` one. A new key would make the remembered
+    /// checkpoint worthless, so it is an error if there is one.
     fn compare(&self, known: &Self, state: &State, address: &Address) -> Result<(), Error> {
         let checkpoint = file(address, "checkpoint");
         if self.ledger_verifier_key == known.ledger_verifier_key

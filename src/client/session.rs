@@ -38,7 +38,7 @@ pub struct Login {
     pub token: String,
     /// The secret of the token's key binding, base64; empty if the token is not bound.
     pub binding_secret: String,
-    /// Where the login's key is.
+    /// The location of the login's key.
     pub key: KeyPlace,
     /// The token's `exp`, Unix seconds.
     pub expires: u64,

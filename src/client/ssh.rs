@@ -63,8 +63,8 @@ impl Destination {
     }
 }
 
-/// The arguments for `ssh`. Only this pass is offered to the host; `config`, `options` and the user's own configuration
-/// stay in force.
+/// The arguments for `ssh`. Only this pass is offered to the host; `config`, `options` and the
+/// user's own configuration stay in force.
 ///
 /// # Errors
 /// Returns [`Error::Usage`] if a path of the pass cannot be written into an ssh option.

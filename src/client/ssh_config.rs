@@ -1,4 +1,5 @@
-//! Plain `ssh` with passes: a file of our own in the state folder, and one `Include` line in `~/.ssh/config`.
+//! Plain `ssh` with passes: a file of our own in the state folder, and one `Include` line in
+//! `~/.ssh/config`.
 //!
 //! The rest of `~/.ssh/config` is the user's and is kept to the byte.
 
@@ -20,10 +21,12 @@ use super::{
 const FILE: &str = "ssh_config";
 
 impl Client {
-    /// The block for an ssh configuration, for `patterns`; if there are none, for the hosts that the server names.
+    /// The block for an ssh configuration, for `patterns`; if there are none, for the hosts that
+    /// the server names.
     ///
     /// # Errors
-    /// Returns [`Error::Usage`] if no hosts are known, or a path cannot be written into an ssh configuration.
+    /// Returns [`Error::Usage`] if no hosts are known, or a path cannot be written into an ssh
+    /// configuration.
     pub async fn ssh_config(&self, program: &Path, patterns: &[String]) -> Result<String, Error> {
         if !patterns.is_empty() {
             return block(program, &self.state, patterns);
@@ -87,9 +90,9 @@ pub fn users_file() -> Result<PathBuf, Error> {
 
 /// The block for hosts that match `patterns`.
 ///
-/// `Match exec` runs `daypass ensure` before ssh reads on, so already the first login uses the files that it writes. The
-/// pattern comes before `exec`, so that ssh to other hosts starts nothing; a host name with a quote never reaches the
-/// shell.
+/// `Match exec` runs `daypass ensure` before ssh reads on, so already the first login uses the
+/// files that it writes. The pattern comes before `exec`, so that ssh to other hosts starts
+/// nothing; a host name with a quote never reaches the shell.
 ///
 /// # Errors
 /// Returns the error if a path or a pattern cannot be written into an ssh configuration.
@@ -118,7 +121,8 @@ fn include_line(state: &State) -> Result<String, Error> {
     Ok(format!("Include {file}"))
 }
 
-/// `old` with `line` at its top: below a `Host` or `Match` line, an `Include` would be part of that block.
+/// `old` with `line` at its top: below a `Host` or `Match` line, an `Include` would be part of that
+/// block.
 fn with_line(old: &str, line: &str) -> Result<String, Error> {
     if old.lines().any(|present| present == line) {
         return Ok(old.to_owned());

@@ -1,7 +1,7 @@
 //! The state folder: 0700, its files 0600.
 //!
-//! Every file is written beside its place and renamed, so that a reader sees the old one or the new one. One lock for all
-//! commands that change the folder.
+//! Every file is written beside its place and renamed, so that a reader sees the old one or the new
+//! one. One lock for all commands that change the folder.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
@@ -75,7 +75,8 @@ impl State {
     /// Checks that no other user can put files into the folder. A missing folder is fine.
     ///
     /// # Errors
-    /// Returns [`Error::Usage`] if another user owns it or may write to it, or if it is not a folder.
+    /// Returns [`Error::Usage`] if another user owns it or may write to it, or if it is not a
+    /// folder.
     pub fn check(&self) -> Result<(), Error> {
         let metadata = match fs::metadata(&self.folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -88,7 +89,8 @@ impl State {
             )));
         }
         let me = rustix::process::geteuid().as_raw();
-        // As ssh checks its configuration. Root's own id too: another user may have made the folder that root is led into.
+        // As ssh checks its configuration. Root's own id too: another user may have made the folder
+        // that root is led into.
         if ![0, me].contains(&metadata.uid()) {
             return Err(Error::Usage(format!(
                 "{folder} belongs to another user (uid {}): name a folder of your own with DAYPASS_STATE_DIR",
@@ -106,7 +108,8 @@ impl State {
         Ok(())
     }
 
-    /// Waits for the lock. The caller then checks whether another command has done the work meanwhile.
+    /// Waits for the lock. The caller then checks whether another command has done the work
+    /// meanwhile.
     ///
     /// # Errors
     /// Returns [`Error::File`] if the lock file cannot be made.
@@ -114,8 +117,8 @@ impl State {
         self.lock_on("lock").await
     }
 
-    /// Waits for the lock `name`, which protects less than the whole folder. A caller that holds both takes it after
-    /// [`State::lock`], never before it.
+    /// Waits for the lock `name`, which protects less than the whole folder. A caller that holds
+    /// both takes it after [`State::lock`], never before it.
     ///
     /// # Errors
     /// Returns [`Error::File`] if the lock file cannot be made.
@@ -186,7 +189,8 @@ impl State {
     }
 }
 
-/// Writes `bytes` to a new file beside `path` and renames it to `path`. Missing folders are made with mode 0700.
+/// Writes `bytes` to a new file beside `path` and renames it to `path`. Missing folders are made
+/// with mode 0700.
 ///
 /// # Errors
 /// Returns [`Error::File`] if that fails; the old file stays.

@@ -1,7 +1,7 @@
 //! Step-up: a login that is more recent or stronger than the last one. Pure.
 //!
-//! Reads the demand from the server's refusal, and writes it as parameters of the authorization request (OpenID Connect
-//! Core 1.0 section 3.1.2.1) and as a command for the user.
+//! Reads the demand from the server's refusal, and writes it as parameters of the authorization
+//! request (OpenID Connect Core 1.0 section 3.1.2.1) and as a command for the user.
 
 use std::borrow::Cow;
 
@@ -21,8 +21,8 @@ pub struct StepUp {
 impl StepUp {
     /// Reads the demands of a refusal.
     ///
-    /// OpenID Connect has no parameter for methods (`amr`). If one is unmet, the user authenticates again and may choose
-    /// another method.
+    /// OpenID Connect has no parameter for methods (`amr`). If one is unmet, the user authenticates
+    /// again and may choose another method.
     pub(super) fn of(details: &Details) -> Self {
         let words = |name: &str| {
             let value = details.metadata.get(name).map_or("", String::as_str);
@@ -67,7 +67,8 @@ impl StepUp {
     }
 }
 
-/// One word for a POSIX shell, quoted if it is not plain: the server names it, and a user may paste the command.
+/// One word for a POSIX shell, quoted if it is not plain: the server names it, and a user may paste
+/// the command.
 fn shell_word(text: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._~:/@+-=,".contains(c);
     if text.chars().all(plain) && !text.starts_with(['-', '~']) && !text.is_empty() {

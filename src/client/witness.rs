@@ -1,4 +1,5 @@
-//! The client as a witness of the ledger: it remembers the last checkpoint, and the next one must contain it.
+//! The client as a witness of the ledger: it remembers the last checkpoint, and the next one must
+//! contain it.
 
 use super::{
     Error,
@@ -14,9 +15,11 @@ use crate::{
     proto::v1,
 };
 
-/// Fetches the server's checkpoint, verifies it, checks that it contains the remembered one, and remembers it.
+/// Fetches the server's checkpoint, verifies it, checks that it contains the remembered one, and
+/// remembers it.
 ///
-/// Commands take turns by a lock: a checkpoint that was fetched before the remembered one would look like a fork.
+/// Commands take turns by a lock: a checkpoint that was fetched before the remembered one would
+/// look like a fork.
 ///
 /// # Errors
 /// Returns [`Error::Fork`] if the two contradict each other; both are then kept as evidence.

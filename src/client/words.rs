@@ -1,7 +1,7 @@
 //! Hosts, logins and paths that are safe on the command line and in the configuration of `ssh`.
 //!
-//! `ssh` and the shells behind it expand `%`, quotes and more. Text that could add an option, a word or a line is
-//! refused here, never escaped cleverly. Pure.
+//! `ssh` and the shells behind it expand `%`, quotes and more. Text that could add an option, a
+//! word or a line is refused here, never escaped cleverly. Pure.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! Checks that files can be written, before the server is asked: a pass that cannot be written is lost.
+//! Checks that files can be written, before the server is asked: a pass that cannot be written is
+//! lost.
 
 use std::{
     collections::BTreeSet,
@@ -16,8 +17,8 @@ use super::{
 /// Bytes that are written as a test: a pass, its jump pass, their keys and the session need less.
 const ROOM: usize = 64 * 1024;
 
-/// Checks that `files` can be written: makes their folders, writes and removes a test file in each folder, and replaces
-/// each existing file by a copy of itself.
+/// Checks that `files` can be written: makes their folders, writes and removes a test file in each
+/// folder, and replaces each existing file by a copy of itself.
 ///
 /// # Errors
 /// Returns [`Error::Unwritable`] with the file or folder that cannot be written.
@@ -34,7 +35,8 @@ pub(super) fn check(files: &[impl AsRef<Path>]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes a test file. A full disk or quota shows when bytes are written; on a network file system, when they are synced.
+/// Writes a test file. A full disk or quota shows when bytes are written; on a network file system,
+/// when they are synced.
 fn fill(folder: &Path) -> io::Result<()> {
     let mut file = tempfile::Builder::new()
         .prefix(".daypass-")
@@ -44,8 +46,8 @@ fn fill(folder: &Path) -> io::Result<()> {
     file.close()
 }
 
-/// Replaces a file by a copy of itself. Finds a folder at its path, an immutable or mounted file, and a file of another
-/// user that may not be replaced.
+/// Replaces a file by a copy of itself. Finds a folder at its path, an immutable or mounted file,
+/// and a file of another user that may not be replaced.
 fn replace_by_itself(path: &Path) -> Result<(), Error> {
     let metadata = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),

@@ -1,6 +1,7 @@
 //! Which passes this host would refuse, and why. Changes nothing.
 //!
-//! Compares the files that `setup` and `sync` wrote with the configuration that the real sshd has in force.
+//! Compares the files that `setup` and `sync` wrote with the configuration that the real sshd has
+//! in force.
 
 mod configuration;
 mod finding;
@@ -66,7 +67,8 @@ pub struct DoctorReport {
 /// Examines this host. `now` is Unix seconds.
 ///
 /// # Errors
-/// Returns the error if this host was never set up, or sshd cannot be run. Every other fault is in the report.
+/// Returns the error if this host was never set up, or sshd cannot be run. Every other fault is in
+/// the report.
 pub async fn examine(
     layout: &Layout,
     question: &Question,
@@ -120,7 +122,8 @@ impl Question {
     }
 }
 
-/// Compares clock and CA keys with the server's. An unreachable server is only a note: passes work without it.
+/// Compares clock and CA keys with the server's. An unreachable server is only a note: passes work
+/// without it.
 async fn ask_server(scene: &Scene<'_>, deadline: Duration) -> Vec<Finding> {
     let asked = async {
         let roots = scene.settings.roots(scene.layout)?;

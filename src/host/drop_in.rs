@@ -28,8 +28,9 @@ pub fn text(layout: &Layout, settings: &Settings) -> Result<String, Error> {
     Ok(text)
 }
 
-/// The command that prints the principals of a login on this host: `login@group` for each group, one a line. A pass for the
-/// hosts of other groups has none of them. None without groups: sshd then compares plain login names.
+/// The command that prints the principals of a login on this host: `login@group` for each group,
+/// one a line. A pass for the hosts of other groups has none of them. None without groups: sshd
+/// then compares plain login names.
 pub fn principals_command(groups: &[String]) -> Option<String> {
     if groups.is_empty() {
         return None;
@@ -41,8 +42,8 @@ pub fn principals_command(groups: &[String]) -> Option<String> {
     ))
 }
 
-/// Whether `main` (the text of `sshd_config` in `folder`) includes `file` for every connection: by an `Include` above any
-/// `Match`. Both paths are absolute.
+/// Whether `main` (the text of `sshd_config` in `folder`) includes `file` for every connection: by
+/// an `Include` above any `Match`. Both paths are absolute.
 pub fn is_included(main: &str, folder: &Path, file: &Path) -> bool {
     let lines = main.lines().map(words);
     let unconditional = lines.take_while(|words| !is_keyword(words, "match"));
@@ -74,7 +75,8 @@ fn glob(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// A line's words. Keyword and value may be separated by `=`, values may be quoted, `#` begins a comment.
+/// A line's words. Keyword and value may be separated by `=`, values may be quoted, `#` begins a
+/// comment.
 fn words(line: &str) -> Vec<String> {
     let line = line.split('#').next().unwrap_or_default();
     let line = line.trim().replacen('=', " ", 1);

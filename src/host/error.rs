@@ -60,7 +60,8 @@ pub enum InvalidAnswer {
         /// The path of the request.
         path: &'static str,
     },
-    /// The signature is malformed, over other bytes, for another purpose, or by a key that this host does not trust.
+    /// The signature is malformed, over other bytes, for another purpose, or by a key that this
+    /// host does not trust.
     #[error("{path}: no CA key that this host trusts has signed it: {cause}")]
     Signature {
         /// The path of the request.

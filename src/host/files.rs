@@ -36,7 +36,8 @@ impl Layout {
         self.ssh_folder().join("sshd_config")
     }
 
-    /// Our part of sshd's configuration. Its name sorts first, because sshd uses the first of two values.
+    /// Our part of sshd's configuration. Its name sorts first, because sshd uses the first of two
+    /// values.
     pub fn drop_in(&self) -> PathBuf {
         self.ssh_folder().join("sshd_config.d/00-daypass.conf")
     }
@@ -97,7 +98,8 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     Ok(Some(bytes))
 }
 
-/// Replaces a file, durably and by rename, with mode 0644. A reader sees the old or the new file, never a part.
+/// Replaces a file, durably and by rename, with mode 0644. A reader sees the old or the new file,
+/// never a part.
 ///
 /// # Errors
 /// Returns [`Error::File`] if that fails; the old file stays.
@@ -134,8 +136,8 @@ pub async fn lock(layout: &Layout) -> Result<File, Error> {
     locked.map_err(Error::file(&path))
 }
 
-/// Changes to files that are undone when this is dropped, newest first, unless [`Changes::keep`] is called. So an error on
-/// any path leaves the host as it was.
+/// Changes to files that are undone when this is dropped, newest first, unless [`Changes::keep`] is
+/// called. So an error on any path leaves the host as it was.
 #[derive(Debug, Default)]
 pub struct Changes {
     undo: Vec<Undo>,

@@ -24,10 +24,12 @@ pub struct CaKeys {
 }
 
 impl CaKeys {
-    /// Parses one key a line (`algorithm base64 [comment]`). Empty lines and `#` comments are ignored.
+    /// Parses one key a line (`algorithm base64 [comment]`). Empty lines and `#` comments are
+    /// ignored.
     ///
     /// # Errors
-    /// Returns [`InvalidAnswer::Keys`] if a line is anything else, or there is no key, or there are too many.
+    /// Returns [`InvalidAnswer::Keys`] if a line is anything else, or there is no key, or there are
+    /// too many.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidAnswer> {
         let wrong = |why: String| InvalidAnswer::Keys(why);
         let text = std::str::from_utf8(bytes).map_err(|_| wrong("it is not text".to_owned()))?;
@@ -52,7 +54,8 @@ impl CaKeys {
         }
     }
 
-    /// The text for `TrustedUserCAKeys`: the version and one key a line, without the server's comments.
+    /// The text for `TrustedUserCAKeys`: the version and one key a line, without the server's
+    /// comments.
     ///
     /// # Errors
     /// Returns [`InvalidAnswer::Keys`] if a key cannot be encoded; a parsed key always can.
@@ -87,11 +90,12 @@ impl CaKeys {
         (!keys.is_empty()).then_some(Self { version, keys })
     }
 
-    /// Checks that one of these keys signed `body` for `namespace`. `signature` is the base64 of an SSHSIG, bare or armored;
-    /// `path` names the file in errors.
+    /// Checks that one of these keys signed `body` for `namespace`. `signature` is the base64 of an
+    /// SSHSIG, bare or armored; `path` names the file in errors.
     ///
     /// # Errors
-    /// Returns [`InvalidAnswer::Unsigned`] if there is no signature, and [`InvalidAnswer::Signature`] if it is invalid.
+    /// Returns [`InvalidAnswer::Unsigned`] if there is no signature, and
+    /// [`InvalidAnswer::Signature`] if it is invalid.
     pub fn verify(
         &self,
         path: &'static str,

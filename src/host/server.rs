@@ -1,4 +1,5 @@
-//! Fetches the CA's files over HTTPS: bounded in bytes and time, without redirects. The answers are unverified.
+//! Fetches the CA's files over HTTPS: bounded in bytes and time, without redirects. The answers are
+//! unverified.
 
 use std::time::Duration;
 
@@ -38,8 +39,8 @@ pub struct Answer {
 impl Server {
     /// The server at `address` (`https://HOST:PORT`; plain http on loopback only).
     ///
-    /// With `roots` (PEM), only these are trusted; without, the operating system's. `deadline` is for one request, from
-    /// connecting to the last byte.
+    /// With `roots` (PEM), only these are trusted; without, the operating system's. `deadline` is
+    /// for one request, from connecting to the last byte.
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if the address or the roots are invalid.
@@ -82,12 +83,14 @@ impl Server {
     /// Fetches the CA's public keys, `/ca.pub`.
     ///
     /// # Errors
-    /// Returns [`Error::Unreachable`] if there is no answer in time, and [`Error::Refused`] if it is not 200 or too large.
+    /// Returns [`Error::Unreachable`] if there is no answer in time, and [`Error::Refused`] if it
+    /// is not 200 or too large.
     pub async fn ca_keys(&self) -> Result<Answer, Error> {
         self.get("/ca.pub", KEYS_LIMIT, None).await
     }
 
-    /// Fetches the revocation list, `/krl`. The server does not send it again if it is the one in `kept`.
+    /// Fetches the revocation list, `/krl`. The server does not send it again if it is the one in
+    /// `kept`.
     ///
     /// # Errors
     /// As [`Server::ca_keys`].

@@ -1,4 +1,5 @@
-//! The settings of this host's set-up, `host.json`: written by `setup`, read by `sync` and `doctor`.
+//! The settings of this host's set-up, `host.json`: written by `setup`, read by `sync` and
+//! `doctor`.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,8 @@ pub struct Settings {
     pub groups: Vec<String>,
     /// The user that sshd runs the principals command as.
     pub principals_user: String,
-    /// Whether only the roots in [`Layout::tls_ca`] are trusted for the server's TLS, instead of the operating system's.
+    /// Whether only the roots in [`Layout::tls_ca`] are trusted for the server's TLS, instead of
+    /// the operating system's.
     pub own_tls_ca: bool,
 }
 
@@ -25,7 +27,8 @@ impl Settings {
     /// Reads the settings.
     ///
     /// # Errors
-    /// Returns [`Error::NotSetUp`] if `setup` never ran, and [`Error::Usage`] if the file is damaged.
+    /// Returns [`Error::NotSetUp`] if `setup` never ran, and [`Error::Usage`] if the file is
+    /// damaged.
     pub fn load(layout: &Layout) -> Result<Self, Error> {
         let path = layout.settings();
         let text = read(&path)?.ok_or(Error::NotSetUp)?;

@@ -1,5 +1,6 @@
-//! Makes sshd trust the CA: writes CA keys, an empty revocation list and our part of sshd's configuration, then runs
-//! `sshd -t`. If sshd rejects it, all changes are undone. A second run changes nothing.
+//! Makes sshd trust the CA: writes CA keys, an empty revocation list and our part of sshd's
+//! configuration, then runs `sshd -t`. If sshd rejects it, all changes are undone. A second run
+//! changes nothing.
 
 use std::{
     path::{Path, PathBuf},
@@ -193,7 +194,8 @@ fn read_roots(path: &Path) -> Result<Vec<u8>, Error> {
     read(path)?.ok_or_else(|| Error::Usage(format!("there is no {}", path.display())))
 }
 
-/// Checks the CA keys in an answer. With pins, every key must be pinned, or a pinned key must have signed them all.
+/// Checks the CA keys in an answer. With pins, every key must be pinned, or a pinned key must have
+/// signed them all.
 fn check_keys(answer: &Answer, pins: &[Fingerprint]) -> Result<(CaKeys, TrustedBy), InvalidAnswer> {
     let keys = CaKeys::parse(&answer.body)?;
     if pins.is_empty() {
@@ -226,7 +228,8 @@ fn check_keys(answer: &Answer, pins: &[Fingerprint]) -> Result<(CaKeys, TrustedB
     Ok((keys, TrustedBy::Pin))
 }
 
-/// Writes all files. Our part of sshd's configuration comes last: the files that it names must exist when sshd reads it.
+/// Writes all files. Our part of sshd's configuration comes last: the files that it names must
+/// exist when sshd reads it.
 fn write(
     changes: &mut Changes,
     layout: &Layout,
@@ -262,8 +265,8 @@ fn write(
     Ok(files)
 }
 
-/// The revocation list on disk if it is valid, else an empty one. A valid one is kept: an empty list would readmit revoked
-/// passes.
+/// The revocation list on disk if it is valid, else an empty one. A valid one is kept: an empty
+/// list would readmit revoked passes.
 fn revocations(layout: &Layout, now: u64) -> Result<Vec<u8>, Error> {
     let on_disk = read(&layout.krl())?.filter(|bytes| Krl::parse(bytes).is_ok());
     match on_disk {
@@ -274,7 +277,8 @@ fn revocations(layout: &Layout, now: u64) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// Checks that sshd accepts the new configuration and that our values are in force: another file may have set them first.
+/// Checks that sshd accepts the new configuration and that our values are in force: another file
+/// may have set them first.
 async fn check_effect(sshd: &Sshd, layout: &Layout, settings: &Settings) -> Result<(), Error> {
     sshd.test().await?;
     let effective = sshd.effective(&Connection::unlisted()).await?;

@@ -1,4 +1,5 @@
-//! Runs the real sshd to check its configuration (`-t`) and to print the one in force (`-T`). Changes nothing.
+//! Runs the real sshd to check its configuration (`-t`) and to print the one in force (`-T`).
+//! Changes nothing.
 
 use std::{
     collections::BTreeMap,
@@ -31,7 +32,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection that no `Match` block is likely to name: the user `nobody`, from a documentation address (RFC 5737).
+    /// A connection that no `Match` block is likely to name: an account without rights, from a
+    /// documentation address (RFC 5737).
     pub fn unlisted() -> Self {
         Self {
             user: "nobody".to_owned(),
@@ -125,7 +127,8 @@ fn find() -> Option<PathBuf> {
         .find(|program| program.is_absolute() && program.is_file())
 }
 
-/// The configuration in force, as `sshd -T` prints it: keywords are lower-case, an unset value is `none`.
+/// The configuration in force, as `sshd -T` prints it: keywords are lower-case, an unset value is
+/// `none`.
 #[derive(Clone, Debug, Default)]
 pub struct Effective(BTreeMap<String, Vec<String>>);
 

@@ -1,5 +1,5 @@
-//! Fetches CA keys and revocations. Fails closed: an answer that is unsigned, broken or older is refused, and sshd keeps the
-//! last good files.
+//! Fetches CA keys and revocations. Fails closed: an answer that is unsigned, broken or older is
+//! refused, and sshd keeps the last good files.
 
 use std::{path::Path, time::Duration};
 
@@ -57,11 +57,12 @@ impl LastSync {
     }
 }
 
-/// Fetches CA keys and revocations, checks both, then replaces the files that differ. `now` is Unix seconds; `deadline` is
-/// for each of the two requests.
+/// Fetches CA keys and revocations, checks both, then replaces the files that differ. `now` is Unix
+/// seconds; `deadline` is for each of the two requests.
 ///
 /// # Errors
-/// Returns the error of the step that failed. Each file on disk is then the old one or already the new good one.
+/// Returns the error of the step that failed. Each file on disk is then the old one or already the
+/// new good one.
 pub async fn sync(layout: &Layout, now: u64, deadline: Duration) -> Result<SyncReport, Error> {
     let settings = Settings::load(layout)?;
     let roots = settings.roots(layout)?;
@@ -102,7 +103,8 @@ pub async fn sync(layout: &Layout, now: u64, deadline: Duration) -> Result<SyncR
 /// The CA keys that this host trusts, from disk.
 ///
 /// # Errors
-/// Returns [`Error::Usage`] if the file is missing or broken: then no answer can be checked, and `setup` must run again.
+/// Returns [`Error::Usage`] if the file is missing or broken: then no answer can be checked, and
+/// `setup` must run again.
 pub fn trusted(layout: &Layout) -> Result<CaKeys, Error> {
     let path = layout.ca_keys();
     let again = |why: String| {
@@ -113,7 +115,8 @@ pub fn trusted(layout: &Layout) -> Result<CaKeys, Error> {
     CaKeys::parse(&bytes).map_err(|error| again(format!("is broken ({error})")))
 }
 
-/// Checks the keys in an answer: a trusted key must have signed them, and an older list must not replace a newer one.
+/// Checks the keys in an answer: a trusted key must have signed them, and an older list must not
+/// replace a newer one.
 fn check_keys(trusted: &CaKeys, answer: &Answer) -> Result<CaKeys, InvalidAnswer> {
     let mut keys = CaKeys::parse(&answer.body)?;
     trusted.verify(
@@ -130,7 +133,8 @@ fn check_keys(trusted: &CaKeys, answer: &Answer) -> Result<CaKeys, InvalidAnswer
     Ok(keys)
 }
 
-/// Checks the revocation list in an answer: one of `keys` must have signed it, and it must not be empty or broken.
+/// Checks the revocation list in an answer: one of `keys` must have signed it, and it must not be
+/// empty or broken.
 fn check_krl(keys: &CaKeys, answer: &Answer) -> Result<Krl, InvalidAnswer> {
     // The file on disk, still current; its signature was checked when it was fetched.
     if answer.is_kept {
@@ -149,7 +153,8 @@ fn check_krl(keys: &CaKeys, answer: &Answer) -> Result<Krl, InvalidAnswer> {
     Ok(Krl::parse(&answer.body)?)
 }
 
-/// The version of the list on disk. With a missing or broken file sshd refuses every key, so any good list may replace it.
+/// The version of the list on disk. With a missing or broken file sshd refuses every key, so any
+/// good list may replace it.
 fn kept_version(layout: &Layout) -> Result<u64, Error> {
     let on_disk = read(&layout.krl())?.and_then(|bytes| Krl::parse(&bytes).ok());
     let last = LastSync::load(layout)?.map_or(0, |last| last.krl_version);

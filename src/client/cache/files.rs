@@ -29,8 +29,8 @@ pub struct PassFiles {
 }
 
 impl PassFiles {
-    /// For plain ssh to `host`. Letter case does not matter in a host name, neither to ssh nor to the
-    /// policy, so all spellings share one folder.
+    /// For plain ssh to `host`. Letter case does not matter in a host name, neither to ssh nor to
+    /// the policy, so all spellings share one folder.
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if `host` is not a valid host name.
@@ -83,7 +83,8 @@ impl PassFiles {
         })
     }
 
-    /// The files of the jump pass: `jump` in the state folder, `P-jump` beside a path of the user's.
+    /// The files of the jump pass: `jump` in the state folder, `P-jump` beside a path of the
+    /// user's.
     pub fn jump(&self) -> Self {
         Self {
             key: self.jump.clone(),
@@ -101,8 +102,8 @@ impl PassFiles {
         self.key.with_file_name(name)
     }
 
-    /// Checks that a pass can be written here. Call it before the server is asked: a pass that cannot
-    /// be written is lost.
+    /// Checks that a pass can be written here. Call it before the server is asked: a pass that
+    /// cannot be written is lost.
     ///
     /// # Errors
     /// Returns [`Error::Unwritable`] if it cannot.

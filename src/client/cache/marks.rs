@@ -1,4 +1,5 @@
-//! Which files at a path of the user's Daypass may replace: only those with its mark in their comment.
+//! Which files at a path of the user's Daypass may replace: only those with its mark in their
+//! comment.
 
 use std::{
     fs::{self, File},
@@ -73,7 +74,8 @@ fn is_missing(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|error| is_missing(error.kind()))
 }
 
-/// Whether a regular file is at `path`. A symbolic link is the user's: Daypass makes none at a named path.
+/// Whether a regular file is at `path`. A symbolic link is the user's: Daypass makes none at a
+/// named path.
 fn is_regular(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
 }

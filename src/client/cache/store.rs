@@ -17,13 +17,13 @@ use crate::client::{
     state::{State, link_atomically, write_atomically},
 };
 
-/// Seconds of life that a pass must have left to be used again. A pass that lives less than ten times
-/// this long counts as used up in its last tenth.
+/// Seconds of life that a pass must have left to be used again. A pass that lives less than ten
+/// times this long counts as used up in its last tenth.
 const ENOUGH: u64 = 60;
 
 impl PassFiles {
-    /// The pass here, if it is valid at `now` (Unix seconds) and for long enough after. A pass through
-    /// a bastion also needs a usable jump pass.
+    /// The pass here, if it is valid at `now` (Unix seconds) and for long enough after. A pass
+    /// through a bastion also needs a usable jump pass.
     pub fn valid(&self, now: u64) -> Option<Certificate> {
         let certificate = self.read_certificate()?;
         let is_usable =

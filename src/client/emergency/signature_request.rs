@@ -1,6 +1,7 @@
 //! An emergency that collects signatures, in a file that goes from signer to signer.
 //!
-//! What a signer is shown is read from the bytes that they sign, never from the file's other fields.
+//! What a signer is shown is read from the bytes that they sign, never from the file's other
+//! fields.
 
 use std::{
     fs::{self, File},
@@ -122,7 +123,8 @@ impl SignatureRequest {
     /// Reads a sheet whose challenge has not expired.
     ///
     /// # Errors
-    /// Returns [`Error::Usage`] if the file is not a sheet, and [`Error::TimedOut`] if its challenge has expired.
+    /// Returns [`Error::Usage`] if the file is not a sheet, and [`Error::TimedOut`] if its
+    /// challenge has expired.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let signature_request = Self::parse(path)?;
         if signature_request.expires_at <= now() {
@@ -152,7 +154,8 @@ impl SignatureRequest {
     /// Checks that a sheet can be written to `path`. Only an older sheet is replaced.
     ///
     /// # Errors
-    /// Returns [`Error::Usage`] if another file is there, and [`Error::Unwritable`] if it cannot be written.
+    /// Returns [`Error::Usage`] if another file is there, and [`Error::Unwritable`] if it cannot be
+    /// written.
     pub fn check_place(path: &Path) -> Result<(), Error> {
         let is_free = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => true,
@@ -205,10 +208,12 @@ impl SignatureRequest {
             .collect()
     }
 
-    /// Checks the signatures, the first of which must be the holder's, and reads what they are over.
+    /// Checks the signatures, the first of which must be the holder's, and reads what they are
+    /// over.
     ///
     /// # Errors
-    /// Returns [`Error::Untrusted`] if the sheet was changed, a signature is invalid, or the holder did not sign first.
+    /// Returns [`Error::Untrusted`] if the sheet was changed, a signature is invalid, or the holder
+    /// did not sign first.
     pub fn verify(&self) -> Result<Signed, Error> {
         let wrong = |why: &str| {
             Error::Untrusted(format!(

@@ -1,5 +1,5 @@
-//! A registered key that signs: in this process, by the ssh-agent, or by `ssh-keygen -Y sign`, which asks for passphrases,
-//! PINs and touches.
+//! A registered key that signs: in this process, by the ssh-agent, or by `ssh-keygen -Y sign`,
+//! which asks for passphrases, PINs and touches.
 
 use std::{
     path::{Path, PathBuf},
@@ -34,7 +34,8 @@ pub enum Signer {
 }
 
 impl Signer {
-    /// Opens the key at `path`: a private key file, or a `.pub` file whose private half is in the agent or beside it.
+    /// Opens the key at `path`: a private key file, or a `.pub` file whose private half is in the
+    /// agent or beside it.
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if it is not a key.

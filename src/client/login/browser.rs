@@ -23,8 +23,9 @@ use crate::client::{
 /// Gets an ID token whose nonce is `commitment`.
 ///
 /// # Errors
-/// Returns [`Error::Denied`] if the issuer or the user refuses, [`Error::TimedOut`] if the user does not sign in in time,
-/// and [`Error::Unreachable`] or [`Error::Untrusted`] if the issuer does not answer as one.
+/// Returns [`Error::Denied`] if the issuer or the user refuses, [`Error::TimedOut`] if the user
+/// does not sign in in time, and [`Error::Unreachable`] or [`Error::Untrusted`] if the issuer does
+/// not answer as one.
 pub(super) async fn token(
     client: &Client,
     issuer: &Issuer,
@@ -71,8 +72,8 @@ pub(super) async fn token(
     oidc::verified(oidc.id_token_verifier(), answer.id_token(), &nonce)
 }
 
-/// Waits for the redirect while `visit` opens the browser. `visit` decides what is an error: a browser that cannot be
-/// opened is none, because the user can still open the URL by hand.
+/// Waits for the redirect while `visit` opens the browser. `visit` decides what is an error: a
+/// browser that cannot be opened is none, because the user can still open the URL by hand.
 async fn code(
     callback: Callback,
     state: &str,

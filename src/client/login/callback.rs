@@ -1,4 +1,5 @@
-//! The loopback listener that the browser is redirected to (RFC 8252 section 7.3): one port, one redirect, a static page.
+//! The loopback listener that the browser is redirected to (RFC 8252 section 7.3): one port, one
+//! redirect, a static page.
 //!
 //! Nothing of the query string is ever shown, on the page or in an error.
 
@@ -17,7 +18,8 @@ use crate::client::Error;
 const PATH: &str = "/callback";
 /// Bytes of a request's head at most; browsers send less than 4 KiB.
 const HEAD: usize = 32 * 1024;
-/// Time for a connection to send its head, and to take the answer. Browsers open connections that they never use.
+/// Time for a connection to send its head, and to take the answer. Browsers open connections that
+/// they never use.
 const FIRST: Duration = Duration::from_secs(10);
 /// Connections at the same time; more wait in the kernel's queue.
 const CONNECTIONS: usize = 16;
@@ -62,8 +64,8 @@ impl Callback {
         format!("http://{}{PATH}", self.address)
     }
 
-    /// Waits for the one redirect, answers it, closes the port and returns the code. Requests for other paths, or with
-    /// other methods, are answered and ignored.
+    /// Waits for the one redirect, answers it, closes the port and returns the code. Requests for
+    /// other paths, or with other methods, are answered and ignored.
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the issuer refused, or the redirect is of another login.
@@ -186,7 +188,8 @@ fn outcome(query: &str, expected: &Expected) -> Outcome {
     }
 }
 
-/// An error code of RFC 6749 section 4.1.2.1. The description is dropped: any page can write one into a URL.
+/// An error code of RFC 6749 section 4.1.2.1. The description is dropped: any page can write one
+/// into a URL.
 fn code_word(error: &str) -> &str {
     let plain = !error.is_empty()
         && error.len() <= 64
@@ -234,8 +237,8 @@ mod tests {
         answer
     }
 
-    /// A child process that another test has forked holds a copy of the listener until it runs its own program, so a
-    /// closed port may still answer for a moment.
+    /// A child process that another test has forked holds a copy of the listener until it runs its
+    /// own program, so a closed port may still answer for a moment.
     async fn is_closed_soon(address: SocketAddr) -> bool {
         tokio::time::timeout(Duration::from_secs(10), async {
             while TcpStream::connect(address).await.is_ok() {

@@ -1,4 +1,5 @@
-//! The claims of an ID token, unverified: for messages, and to refuse early what the server would refuse. Pure.
+//! The claims of an ID token, unverified: for messages, and to refuse early what the server would
+//! refuse. Pure.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
@@ -62,7 +63,8 @@ impl Claims {
     /// Whether the token is bound to `commitment`.
     ///
     /// # Errors
-    /// Returns [`Error::Usage`] if the issuer binds its tokens and this one is bound to something else, or not at all.
+    /// Returns [`Error::Usage`] if the issuer binds its tokens and this one is bound to something
+    /// else, or not at all.
     pub(super) fn is_bound(&self, issuer: &Issuer, commitment: &str) -> Result<bool, Error> {
         let wrong = |what: &str| {
             Error::Usage(format!(

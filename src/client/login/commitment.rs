@@ -1,4 +1,5 @@
-//! The commitment that binds an ID token to a key: a hash over the public key and a secret of this login.
+//! The commitment that binds an ID token to a key: a hash over the public key and a secret of this
+//! login.
 
 use std::path::Path;
 
@@ -17,7 +18,8 @@ use crate::{
 pub(super) struct Commitment {
     pub(super) key: Key,
     pub(super) place: KeyPlace,
-    /// Revealed to the server with the first ask; it proves that the token was requested for this key.
+    /// Revealed to the server with the first ask; it proves that the token was requested for this
+    /// key.
     pub(super) secret: Zeroizing<[u8; 32]>,
     /// The nonce, or the audience's suffix.
     pub(super) text: String,

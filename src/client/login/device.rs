@@ -1,6 +1,7 @@
 //! The device flow (RFC 8628): a code to enter in a browser on any device.
 //!
-//! Its tokens carry no nonce, so they are not bound to the key. The server decides whether it accepts them.
+//! Its tokens carry no nonce, so they are not bound to the key. The server decides whether it
+//! accepts them.
 
 use openidconnect::{
     DeviceCodeErrorResponseType, EmptyExtraDeviceAuthorizationFields, Nonce, RequestTokenError,

@@ -12,7 +12,8 @@ use crate::{
 /// Chooses the issuer that the request names, or the only one that supports its method.
 ///
 /// # Errors
-/// Returns [`Error::Usage`] if there is none, or more than one, or the named issuer does not support the method.
+/// Returns [`Error::Usage`] if there is none, or more than one, or the named issuer does not
+/// support the method.
 pub(super) fn choose<'a>(
     server_info: &'a ServerInfo,
     request: &Request,
@@ -45,8 +46,8 @@ pub(super) fn choose<'a>(
     Ok(issuer)
 }
 
-/// Chooses the issuer for a token that is made elsewhere: the named one, or the only one that binds by audience, or
-/// the only one.
+/// Chooses the issuer for a token that is made elsewhere: the named one, or the only one that binds
+/// by audience, or the only one.
 ///
 /// # Errors
 /// Returns [`Error::Usage`] if there is none, or more than one.
@@ -69,7 +70,8 @@ pub(super) fn choose_for_token<'a>(
 /// Checks that users can sign in at `issuer` with a browser at all.
 ///
 /// # Errors
-/// Returns [`Error::Usage`] if its tokens are bound by audience, which only a machine's token can be.
+/// Returns [`Error::Usage`] if its tokens are bound by audience, which only a machine's token can
+/// be.
 pub(super) fn check_interactive(issuer: &Issuer) -> Result<(), Error> {
     match issuer.binding {
         Binding::Nonce | Binding::None => Ok(()),

@@ -4,8 +4,8 @@ use super::pending;
 use crate::client::{Client, Error, agent, cache, key::Key, session::Session};
 
 impl Client {
-    /// Removes key, token and passes, from disk and from the agent. Keeps the server's address, its description and its
-    /// last checkpoint. Returns whether the user was signed in.
+    /// Removes key, token and passes, from disk and from the agent. Keeps the server's address, its
+    /// description and its last checkpoint. Returns whether the user was signed in.
     ///
     /// # Errors
     /// Returns [`Error::File`] if a file cannot be removed.

@@ -1,7 +1,8 @@
-//! The client's side of OpenID Connect: an HTTP client with limits, discovery, and the check of the ID token.
+//! The client's side of OpenID Connect: an HTTP client with limits, discovery, and the check of the
+//! ID token.
 //!
-//! An issuer chooses URLs that this machine then opens. Only https is allowed, and http to this machine if the issuer is
-//! on this machine itself; [`web_url`] is the one rule for that.
+//! An issuer chooses URLs that this machine then opens. Only https is allowed, and http to this
+//! machine if the issuer is on this machine itself; [`web_url`] is the one rule for that.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -77,7 +78,8 @@ pub(super) enum Failed {
     Url { url: String, problem: &'static str },
 }
 
-/// An HTTP client for one issuer: no redirects, bounded in time and size, and only URLs that the issuer may name.
+/// An HTTP client for one issuer: no redirects, bounded in time and size, and only URLs that the
+/// issuer may name.
 #[derive(Clone, Debug)]
 pub(super) struct Http {
     client: reqwest::Client,
@@ -151,7 +153,8 @@ impl<'c> openidconnect::AsyncHttpClient<'c> for Http {
 /// Fetches the issuer's metadata and keys (OpenID Connect Discovery 1.0).
 ///
 /// # Errors
-/// Returns [`Error::Unreachable`] if it does not answer, and [`Error::Untrusted`] if it names a URL that may not be opened.
+/// Returns [`Error::Unreachable`] if it does not answer, and [`Error::Untrusted`] if it names a URL
+/// that may not be opened.
 pub(super) async fn discover(http: &Http, issuer: &Issuer) -> Result<Metadata, Error> {
     let url = IssuerUrl::new(issuer.url.clone())
         .map_err(|error| Error::Untrusted(format!("its issuer {}: {error}", issuer.url)))?;
@@ -159,7 +162,8 @@ pub(super) async fn discover(http: &Http, issuer: &Issuer) -> Result<Metadata, E
         .await
         .map_err(|error| unreachable(issuer, &error))?;
     let device = &metadata.additional_metadata().device_authorization_endpoint;
-    // All of them before the user is sent anywhere: the token endpoint is only used after the user has signed in.
+    // All of them before the user is sent anywhere: the token endpoint is only used after the user
+    // has signed in.
     let named = [
         Some(metadata.authorization_endpoint().as_str()),
         metadata.token_endpoint().map(|url| url.as_str()),
@@ -183,7 +187,8 @@ pub(super) fn scopes(issuer: &Issuer) -> impl Iterator<Item = Scope> + use<'_> {
     wanted.cloned().map(Scope::new)
 }
 
-/// Checks that the issuer signed the token for us and that `nonce` accepts its nonce; returns the compact token.
+/// Checks that the issuer signed the token for us and that `nonce` accepts its nonce; returns the
+/// compact token.
 ///
 /// # Errors
 /// Returns [`Error::Untrusted`] if there is no token, or it is not that.
@@ -204,8 +209,8 @@ pub(super) fn verified(
     Ok(Zeroizing::new(token.to_string()))
 }
 
-/// The error for a failed request to the issuer, with the whole chain of causes. A URL that may not be opened is
-/// [`Error::Untrusted`], every other failure [`Error::Unreachable`].
+/// The error for a failed request to the issuer, with the whole chain of causes. A URL that may not
+/// be opened is [`Error::Untrusted`], every other failure [`Error::Unreachable`].
 pub(super) fn unreachable(issuer: &Issuer, error: &(dyn std::error::Error + 'static)) -> Error {
     let mut text = error.to_string();
     let mut source = error.source();

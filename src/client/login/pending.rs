@@ -1,4 +1,5 @@
-//! `login --print-audience`: makes the key before the token, so that a token made elsewhere can commit to it.
+//! `login --print-audience`: makes the key before the token, so that a token made elsewhere can
+//! commit to it.
 
 use std::path::Path;
 
@@ -46,11 +47,12 @@ pub struct Prepared {
 }
 
 impl Client {
-    /// Makes a key, and returns the claims that a token for it must carry. `login --token-file` then uses that key.
+    /// Makes a key, and returns the claims that a token for it must carry. `login --token-file`
+    /// then uses that key.
     ///
     /// # Errors
-    /// Returns [`Error::Unreachable`] if the server does not answer, and [`Error::Usage`] if it is not clear which issuer
-    /// is meant.
+    /// Returns [`Error::Unreachable`] if the server does not answer, and [`Error::Usage`] if it is
+    /// not clear which issuer is meant.
     pub async fn prepare_login(
         &self,
         key: Option<&Path>,

@@ -1,24 +1,27 @@
-//! What a caller of a login decides: where the token comes from, with which key, how strong.
+//! The options of a login: the source of the token, the key, the demands on its strength.
 
 use std::{future::Future, path::PathBuf, pin::Pin, time::Duration};
 
 use super::token::Source;
 use crate::client::step_up::StepUp;
 
-/// Time a user has to sign in. Kept below the lifetime of a device code, commonly 10 minutes or more.
+/// Time a user has to sign in. Kept below the lifetime of a device code, commonly 10 minutes or
+/// more.
 pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Opens a URL in a browser, or plays the user in a test. An error ends the login.
 pub type Visit =
     Box<dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
-/// Where the ID token comes from.
+/// The source of the ID token.
 pub enum Method {
     /// A browser on this machine, which comes back to a loopback port.
     Browser(Visit),
-    /// A device code if the issuer supports it, else a browser. For a terminal without a display, or over SSH.
+    /// A device code if the issuer supports it, else a browser. For a terminal without a display,
+    /// or over SSH.
     Either(Visit),
-    /// A device code, entered in a browser anywhere. Tests and demos give the visitor that enters it.
+    /// A device code, entered in a browser anywhere. Tests and demos give the visitor that enters
+    /// it.
     Device(Option<Visit>),
     /// A file or a command.
     Token(Source),
@@ -26,7 +29,7 @@ pub enum Method {
 
 /// The options of one login.
 pub struct Request {
-    /// Where the token comes from.
+    /// The source of the token.
     pub method: Method,
     /// `login --key`; none: a fresh key.
     pub key: Option<PathBuf>,
@@ -36,7 +39,7 @@ pub struct Request {
     pub into_agent: bool,
     /// Refuses an issuer that is not on this machine (`--as`).
     pub loopback_only: bool,
-    /// How recent and how strong the login must be. A login that demands anything keeps the session's key, so that an
-    /// approved request for that key can still be redeemed.
+    /// How recent and how strong the login must be. A login that demands anything keeps the
+    /// session's key, so that an approved request for that key can still be redeemed.
     pub step_up: StepUp,
 }

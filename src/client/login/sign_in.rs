@@ -30,15 +30,15 @@ impl Client {
     /// Signs in and replaces the session's login.
     ///
     /// # Errors
-    /// Returns [`Error::Denied`] if the issuer or the user refuses, and [`Error::TimedOut`] if the user does not act in
-    /// time.
+    /// Returns [`Error::Denied`] if the issuer or the user refuses, and [`Error::TimedOut`] if the
+    /// user does not act in time.
     pub async fn sign_in(&self, request: &Request) -> Result<Login, Error> {
         let _lock = self.state.lock().await?;
         self.sign_in_locked(request).await
     }
 
-    /// Signs in unless another command has just done so: unless the session's token is another one than the one whose
-    /// hash is `rejected` (none: there was no token).
+    /// Signs in unless another command has just done so: unless the session's token is another one
+    /// than the one whose hash is `rejected` (none: there was no token).
     ///
     /// # Errors
     /// As [`Client::sign_in`].
@@ -98,7 +98,8 @@ impl Client {
         Commitment::make(request.key.as_deref()).await
     }
 
-    /// A fresh secret over the session's key; none if there is no session with this server, or its key is gone.
+    /// A fresh secret over the session's key; none if there is no session with this server, or its
+    /// key is gone.
     fn recommit(&self) -> Result<Option<Commitment>, Error> {
         let login = Session::load(&self.state)?.login;
         let Some(login) = login.filter(|login| self.is_with_server(login)) else {
@@ -140,8 +141,8 @@ impl Client {
         }
     }
 
-    /// Adds a fresh key to the agent before the user signs in, so that an agent that refuses it is noticed first. The
-    /// agent drops it after the time that a login may take.
+    /// Adds a fresh key to the agent before the user signs in, so that an agent that refuses it is
+    /// noticed first. The agent drops it after the time that a login may take.
     async fn try_agent(&self, commitment: &Commitment) -> Result<(), Error> {
         match (&commitment.place, commitment.key.private()) {
             (KeyPlace::Own, Some(private)) => agent::add_key(&self.state, private, PATIENCE).await,
@@ -171,7 +172,8 @@ impl Client {
         Ok(())
     }
 
-    /// Writes the session. Removes the passes of another person: they must not be used for this one.
+    /// Writes the session. Removes the passes of another person: they must not be used for this
+    /// one.
     fn remember(&self, address: &Address, login: &Login) -> Result<(), Error> {
         let session = Session::load(&self.state)?;
         if session

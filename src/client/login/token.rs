@@ -1,4 +1,5 @@
-//! An ID token from a file, or from a command that fetches one. Never from an argument: other users can read those.
+//! An ID token from a file, or from a command that fetches one. Never from an argument: other users
+//! can read those.
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
@@ -12,13 +13,13 @@ const LARGEST: u64 = 64 * 1024;
 /// Time for a command that fetches a token.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where the token is.
+/// The source of an ID token.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// A file; `-` is standard input.
     File(PathBuf),
-    /// A shell command that prints it. `{audience}` in the command, and `$DAYPASS_AUDIENCE` in its environment, are the
-    /// audience to ask for.
+    /// A shell command that prints it. `{audience}` in the command, and `$DAYPASS_AUDIENCE` in its
+    /// environment, are the audience to ask for.
     Command(String),
 }
 
@@ -40,7 +41,8 @@ pub(super) async fn read(source: &Source, audience: &str) -> Result<Zeroizing<St
 }
 
 async fn run(command: &str, audience: &str) -> Result<Zeroizing<String>, Error> {
-    // The server names the audience and a shell reads it, so only the plain characters of a URL are allowed.
+    // The server names the audience and a shell reads it, so only the plain characters of a URL are
+    // allowed.
     let plain = |c: char| c.is_ascii_alphanumeric() || "._~:/@#=+-".contains(c);
     if !audience.chars().all(plain) || audience.starts_with(['-', '#', '~']) {
         return Err(Error::Untrusted(format!(

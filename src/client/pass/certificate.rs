@@ -7,8 +7,8 @@ use crate::proto::v1;
 /// Seconds that the server's clock may be ahead of ours before its fresh pass is refused.
 const SKEW: u64 = 60;
 
-/// Checks the certificate in an answer: a user certificate for `key`, signed by one of the `trusted` CA keys, valid at
-/// `now` (Unix seconds), that says what the answer says about it.
+/// Checks the certificate in an answer: a user certificate for `key`, signed by one of the
+/// `trusted` CA keys, valid at `now` (Unix seconds), that says what the answer says about it.
 ///
 /// # Errors
 /// Returns what is wrong, as a sentence.

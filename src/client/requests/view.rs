@@ -1,4 +1,5 @@
-//! A request, read from the bytes of its own event: the same bytes whose hash a decision signs. Pure.
+//! A request, read from the bytes of its own event: the same bytes whose hash a decision signs.
+//! Pure.
 
 use crate::{
     client::{Error, choose::PassRequest},
@@ -196,7 +197,8 @@ impl RequestView {
     }
 }
 
-/// A request's content, and when it expires (Unix seconds); none if the event opens no request and no review.
+/// A request's content, and when it expires (Unix seconds); none if the event opens no request and
+/// no review.
 fn page(event: Event) -> Option<(RequestContent, u64)> {
     // A pass is backdated, so its lifetime counts from the event and not from its `valid_after`.
     let made = UnixSeconds::from(event.at).get();

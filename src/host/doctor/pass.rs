@@ -1,4 +1,5 @@
-//! The verdict on one certificate: whether this host would accept it, for which logins, and why not.
+//! The verdict on one certificate: whether this host would accept it, for which logins, and why
+//! not.
 
 use serde::Serialize;
 use ssh_key::{Algorithm, Certificate, PublicKey, certificate::CertType};

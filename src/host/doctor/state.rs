@@ -1,5 +1,5 @@
-//! The checks of the files that sshd reads (whole, fresh, writable by root alone), and of clock and CA keys against the
-//! server's.
+//! The checks of the files that sshd reads (whole, fresh, writable by root alone), and of clock and
+//! CA keys against the server's.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
@@ -15,7 +15,8 @@ use crate::{
     ssh::krl::Krl,
 };
 
-/// Seconds that the clocks may differ. Passes are backdated by 60 s; half of that is for the network.
+/// Seconds that the clocks may differ. Passes are backdated by 60 s; half of that is for the
+/// network.
 const CLOCK: u64 = 30;
 
 /// Checks the files; returns the revocation list if it is valid.
