@@ -293,7 +293,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_without_a_listener_is_unreachable() {
-        // Bound, so that no other program listens there, and refused, for it does not listen itself.
+        // Bound, so that no other program listens there; refused, because it does not listen.
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let port = socket.local_addr().unwrap().port();

@@ -131,10 +131,10 @@ impl Login {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
-pub(super) mod tests {
+mod tests {
     use super::*;
 
-    pub(in crate::client) fn login() -> Login {
+    fn login() -> Login {
         Login {
             server: "https://daypass.example.com/".into(),
             issuer: "https://id.example.com".into(),
