@@ -115,6 +115,27 @@ impl Error {
         }
     }
 
+    /// The role demands another login; the server's details say which.
+    fn step_up(details: Option<&Details>, message: &str) -> Self {
+        let wanted = details.map(StepUp::of).unwrap_or_default();
+        Self::StepUp {
+            message: format!("{message}; sign in again with: {}", wanted.command()),
+            wanted,
+        }
+    }
+
+    /// The caller reached a limit of the server.
+    fn limited(details: Option<&Details>, message: String, reason: Option<String>) -> Self {
+        let message = match details.and_then(|details| details.retry_after) {
+            Some(wait) => format!(
+                "too many requests; try again in {} s",
+                wait.as_secs().max(1)
+            ),
+            None => format!("a limit of the server is reached: {message}"),
+        };
+        Self::Other { reason, message }
+    }
+
     /// The server or issuer at `peer` does not answer.
     pub fn unreachable(peer: &str, cause: impl std::fmt::Display) -> Self {
         Self::Unreachable {
@@ -193,26 +214,13 @@ impl From<tonic::Status> for Error {
                 reason,
             },
             Code::PermissionDenied if reason.as_deref() == Some(reason::STEP_UP_REQUIRED) => {
-                let wanted = details.as_ref().map(StepUp::of).unwrap_or_default();
-                Self::StepUp {
-                    message: format!("{message}; sign in again with: {}", wanted.command()),
-                    wanted,
-                }
+                Self::step_up(details.as_ref(), &message)
             }
             Code::PermissionDenied | Code::InvalidArgument => Self::Denied {
                 reason: reason.unwrap_or_else(|| reason::DENIED.to_owned()),
                 message,
             },
-            Code::ResourceExhausted => Self::Other {
-                message: match details.and_then(|details| details.retry_after) {
-                    Some(wait) => format!(
-                        "too many requests; try again in {} s",
-                        wait.as_secs().max(1)
-                    ),
-                    None => format!("a limit of the server is reached: {message}"),
-                },
-                reason,
-            },
+            Code::ResourceExhausted => Self::limited(details.as_ref(), message, reason),
             Code::Unavailable | Code::DeadlineExceeded => Self::Unreachable {
                 message: format!("the server cannot answer now: {message}"),
                 reason,
