@@ -1,4 +1,5 @@
-//! Turns `[[issuer]]` into [`Settings`]. `identity` checks the values; the file's line is added here.
+//! Turns `[[issuer]]` into [`Settings`]. `identity` checks the values; the file's line is added
+//! here.
 
 use std::ops::Range;
 

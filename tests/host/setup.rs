@@ -121,7 +121,7 @@ async fn where_another_file_speaks_first_setup_is_taken_back() {
         let arguments = setup_arguments(&server.url, &roots, &["--group", "web"]);
         let failure = host.fails(&arguments).await;
         assert!(
-            failure.2.contains(value) && failure.2.contains("put back"),
+            failure.2.contains(value) && failure.2.contains("undone"),
             "{failure:?}"
         );
         assert_eq!(host.everything(), before, "{keyword}");
