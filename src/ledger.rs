@@ -1,4 +1,6 @@
-//! The append-only record: events as leaves of a Merkle tree, and its signed head. Pure: no clock, no I/O, nothing of ours.
+//! The append-only record: events, the Merkle tree over them, and its signed head.
+//!
+//! Pure: no clock, no I/O. Imports only `ssh`.
 
 pub mod approval;
 pub mod bucket;
@@ -15,8 +17,10 @@ pub mod verify;
 pub use event::{Event, EventKind};
 pub use state::LedgerState;
 
-/// The proof that an event is durable. Only a committed append makes one (`tests/architecture` holds
-/// `Receipt::committed` to `store/writer.rs`); `ca::Ca::sign` takes it by value.
+/// The proof that an event is durable.
+///
+/// Only a committed append makes one: `tests/architecture` holds `Receipt::committed` to
+/// `store/writer.rs`. `ca::Ca::sign` takes it by value.
 #[derive(Debug)]
 pub struct Receipt {
     serial: u64,
@@ -24,7 +28,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// For the store's writer alone, after COMMIT.
+    /// Makes a receipt. Only the store's writer calls this, after COMMIT.
     pub(crate) fn committed(serial: u64, tbs_hash: [u8; 32]) -> Self {
         Self { serial, tbs_hash }
     }

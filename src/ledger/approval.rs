@@ -1,4 +1,5 @@
-//! What deciders of requests sign: SSHSIGs over a request's digest, by their own bound key (PROTOCOL.sshsig). Pure.
+//! Signatures of decisions about requests: SSHSIGs (PROTOCOL.sshsig) by the decider's own key.
+//! Pure.
 
 use ssh_key::{HashAlg, PublicKey};
 
@@ -8,10 +9,10 @@ use crate::ssh::{
     wire,
 };
 
-/// What a decision signs.
+/// The content of a decision's signature.
 ///
-/// It names the decider: a signature that one person made does not count as another's, also if
-/// both sign with the same key.
+/// It names the decider, so a signature that one person made never counts as another person's, even
+/// if both use the same key.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     /// The decision.
@@ -24,7 +25,7 @@ pub struct Message<'a> {
     pub subject: &'a str,
     /// The RFC 6962 leaf hash of the request's event, so it names exactly what was asked.
     pub digest: &'a Hash,
-    /// The decider's words.
+    /// The decider's comment.
     pub comment: &'a str,
 }
 

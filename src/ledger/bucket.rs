@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use time::{Duration, OffsetDateTime};
 
-/// How many identities have buckets at once. Beyond it, those that rest are forgotten; if none rests, the newcomer is free.
+/// Largest number of identities with a bucket.
+///
+/// At the limit, full buckets are evicted. If there are none, a new identity is not limited.
 const MOST_IDENTITIES: usize = 8192;
 
 /// A token bucket for each identity.
@@ -15,7 +17,7 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// Buckets for so many calls at once, and one more after each `every`.
+    /// Creates buckets that allow `burst` calls at once, and one more after each `every`.
     pub fn new(burst: u32, every: Duration) -> Self {
         Self {
             new: Bucket::new(burst, every),
@@ -23,7 +25,7 @@ impl Buckets {
         }
     }
 
-    /// Whether this identity may call at `now`.
+    /// Takes one call from the identity's bucket. Returns `false` if the bucket is empty.
     pub fn take(&mut self, issuer: &str, subject: &str, now: OffsetDateTime) -> bool {
         if self.identities.len() >= MOST_IDENTITIES {
             self.identities.retain(|_, bucket| !bucket.is_empty(now));
@@ -42,7 +44,7 @@ impl Buckets {
     }
 }
 
-/// A token bucket, as the time at which it will be empty again (GCRA).
+/// A token bucket, stored as the time at which it is full again (GCRA).
 #[derive(Clone, Debug)]
 pub(super) struct Bucket {
     burst: u32,
@@ -59,7 +61,10 @@ impl Bucket {
         }
     }
 
-    /// A clock that was set back counts from now on: at most a whole bucket is full then.
+    /// Returns whether a call is allowed at `now`.
+    ///
+    /// If the clock was set back, the time is counted from `now` on, so the wait is at most one
+    /// whole bucket.
     pub(super) fn has_room(&mut self, now: OffsetDateTime) -> bool {
         self.empty_at = now + self.filled(now);
         self.filled(now) + self.every <= self.every * self.burst
@@ -73,7 +78,7 @@ impl Bucket {
         self.filled(now) <= Duration::ZERO
     }
 
-    /// How long it takes to become empty: never more than a whole bucket, though a clock was set back.
+    /// Time until the bucket is full again; at most a whole bucket, even if the clock was set back.
     fn filled(&self, now: OffsetDateTime) -> Duration {
         (self.empty_at - now).clamp(Duration::ZERO, self.every * self.burst)
     }
@@ -102,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn identities_that_rest_are_forgotten_and_nobody_is_locked_out() {
+    fn idle_identities_are_evicted_and_no_identity_is_locked_out() {
         let mut buckets = Buckets::new(1, Duration::MINUTE);
         for n in 0..MOST_IDENTITIES {
             assert!(buckets.take("issuer", &n.to_string(), NOW));

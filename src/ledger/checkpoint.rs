@@ -1,6 +1,7 @@
-//! The signed head of the ledger: a C2SP tlog-checkpoint in a C2SP signed-note, Ed25519. Pure.
+//! The signed head of the ledger: a C2SP tlog-checkpoint in a C2SP signed-note, with Ed25519. Pure.
 //!
-//! Strict: what this key did not write in exactly this form does not verify. Signatures of others (witnesses) may follow ours.
+//! Parsing is strict: a note verifies only in the exact form that this key writes. Signatures by
+//! other keys (witnesses) may follow.
 
 use std::fmt;
 
@@ -10,23 +11,23 @@ use sha2::{Digest, Sha256};
 
 use super::tree::Hash;
 
-/// Notes larger than this are refused unread, in bytes. Ours are about 250.
+/// Largest accepted note, in bytes. Our notes are about 250 bytes.
 const NOTE_LIMIT: usize = 64 * 1024;
 
 /// The signature type of Ed25519 in C2SP signed-note.
 const ED25519: u8 = 0x01;
 
-/// What stands before every signature's key name: an em dash and a space.
+/// Prefix of a signature line: an em dash and a space.
 const SIGNATURE_MARK: &str = "\u{2014} ";
 
-/// The head of a ledger: which one, how long, and the root over all of its leaves.
+/// The head of a ledger: its name, its size and the root over all of its leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The ledger's name, `<server>/ledger`; also the name of its key.
     pub origin: String,
-    /// How many leaves the root is over.
+    /// Number of leaves under the root.
     pub size: u64,
-    /// `MTH(D[size])`.
+    /// Root hash, `MTH(D[size])` in RFC 6962.
     pub root: Hash,
 }
 
@@ -57,17 +58,19 @@ impl Checkpoint {
     }
 }
 
-/// The ledger's own signing key.
+/// The ledger's signing key.
 pub struct Signer {
     pair: Ed25519KeyPair,
     verifier: Verifier,
 }
 
 impl Signer {
-    /// `origin` is the key's name and every checkpoint's origin; `seed` is the Ed25519 private key.
+    /// Creates the signer. `origin` names the key and each checkpoint; `seed` is the Ed25519
+    /// private key.
     ///
     /// # Errors
-    /// The origin is empty or has spaces, control characters or `+` in it.
+    /// Returns [`Error::Malformed`] if the origin is empty or contains spaces, control characters
+    /// or `+`.
     pub fn new(origin: &str, seed: &[u8; 32]) -> Result<Self, Error> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed)
             .map_err(|_| Error::Malformed("the Ed25519 seed is not a key".to_owned()))?;
@@ -77,18 +80,20 @@ impl Signer {
         Ok(Self { pair, verifier })
     }
 
-    /// What everyone else checks this key's checkpoints with.
+    /// The public half, which verifies this key's checkpoints.
     pub fn verifier(&self) -> Verifier {
         self.verifier.clone()
     }
 
-    /// Signs the head of this key's own ledger. Returns the whole note, which ends in a newline.
+    /// Signs the head of this key's ledger. Returns the whole note, which ends in a newline.
     pub fn sign(&self, size: u64, root: Hash) -> String {
         self.note(&self.verifier, size, root)
     }
 
-    /// Signs the head that a commit leads to, for the database alone. It has a name of its own, so that what was never
-    /// committed cannot be shown as a checkpoint.
+    /// Signs the head that a commit leads to, for the database only.
+    ///
+    /// The key has another name there, so a head that was never committed does not verify as a
+    /// checkpoint.
     pub fn sign_head(&self, size: u64, root: Hash) -> String {
         self.note(&self.verifier.of_heads(), size, root)
     }
@@ -120,16 +125,17 @@ impl Verifier {
     fn new(name: &str, public: [u8; 32]) -> Result<Self, Error> {
         let bad = |c: char| c.is_whitespace() || c.is_control() || c == '+';
         if name.is_empty() || name.contains(bad) {
-            return Err(Error::Malformed(format!("{name:?} is no name for a key")));
+            return Err(Error::Malformed(format!("{name:?} is not a key name")));
         }
         let name = name.to_owned();
         Ok(Self { name, public })
     }
 
-    /// Reads the form that [`Verifier`]'s `Display` writes.
+    /// Parses the form that [`Verifier`]'s `Display` writes.
     ///
     /// # Errors
-    /// Any other form, any other algorithm, a hash that is not this key's.
+    /// Returns [`Error::Malformed`] for any other form, another algorithm, or a hash of another
+    /// key.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let malformed = || Error::Malformed("not a verifier key (name+hash+key)".to_owned());
         let mut parts = text.splitn(3, '+');
@@ -147,15 +153,15 @@ impl Verifier {
         }
     }
 
-    /// Checks a note of [`Signer::sign_head`]; a checkpoint is none.
+    /// Verifies a note of [`Signer::sign_head`]. A checkpoint does not verify as one.
     ///
     /// # Errors
-    /// As [`Verifier::verify`].
+    /// The same as [`Verifier::verify`].
     pub fn verify_head(&self, note: &str) -> Result<Checkpoint, Error> {
         self.of_heads().verify(note)
     }
 
-    /// The same key under the name that it signs the database's heads with.
+    /// The same key under the name that signs the database's heads.
     fn of_heads(&self) -> Self {
         Self {
             name: format!("{}#head", self.name),
@@ -168,10 +174,12 @@ impl Verifier {
         &self.name
     }
 
-    /// Checks the note's signature by this key and parses its checkpoint. Signatures by other keys are passed over.
+    /// Verifies this key's signature on a note and parses its checkpoint. Ignores signatures by
+    /// other keys.
     ///
     /// # Errors
-    /// Any other form, another origin, no signature by this key or one that does not hold.
+    /// Returns [`Error::Malformed`] for any other form or another origin, and [`Error::Signature`]
+    /// if this key's signature is missing or invalid.
     pub fn verify(&self, note: &str) -> Result<Checkpoint, Error> {
         let malformed = |what: &str| Error::Malformed(what.to_owned());
         if note.len() > NOTE_LIMIT || note.chars().any(|c| c < ' ' && c != '\n') {
@@ -192,7 +200,7 @@ impl Verifier {
     fn verify_signatures(&self, text: &str, signatures: &str) -> Result<(), Error> {
         let lines = signatures
             .strip_suffix('\n')
-            .ok_or_else(|| Error::Malformed("its last line does not end".to_owned()))?;
+            .ok_or_else(|| Error::Malformed("its last line has no newline".to_owned()))?;
         let mut verified = false;
         for line in lines.split('\n') {
             let signature = NoteSignature::parse(line)
@@ -215,7 +223,7 @@ impl Verifier {
             .map_err(|_| Error::Signature(self.name.clone()))
     }
 
-    /// The key's short hash: the first 4 bytes of `SHA-256(name || 0x0A || 0x01 || key)`.
+    /// Key id in a signature line: the first 4 bytes of `SHA-256(name || 0x0A || 0x01 || key)`.
     fn hash(&self) -> [u8; 4] {
         let [a, b, c, d, ..]: [u8; 32] = Sha256::new_with_prefix(&self.name)
             .chain_update([b'\n', ED25519])
@@ -240,7 +248,7 @@ impl fmt::Display for Verifier {
     }
 }
 
-/// One line of a note's signature part.
+/// One line of a note's signature block.
 struct NoteSignature<'a> {
     name: &'a str,
     hash: [u8; 4],
@@ -273,13 +281,13 @@ fn base64<const N: usize>(text: &str) -> Option<[u8; N]> {
     STANDARD.decode(text).ok()?.try_into().ok()
 }
 
-/// Why a note or key is not taken.
+/// Why a note or key is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Not in the form of C2SP signed-note and tlog-checkpoint.
     #[error("checkpoint is malformed: {0}")]
     Malformed(String),
-    /// The key of this name has not signed this text.
+    /// The named key has not signed this text.
     #[error("no valid signature by {0}")]
     Signature(String),
 }

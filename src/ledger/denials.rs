@@ -1,12 +1,15 @@
-//! Rate of recorded denials. Pure: time is a parameter.
+//! Rate limit of recorded denials. Pure: time is a parameter.
 //!
-//! A refused ask of a proven identity gets an event of its own as long as its identity, and all identities together, stay
-//! within a rate. Beyond it the denial is counted, and [`DenialRate::due`] turns the counts into [`Denials`] events, once
-//! per [`WINDOW`]. So one identity writes at most [`BURST`] + 144 denials and 144 counts a day: with at most 12 KiB for a
-//! denial and 6 KiB for a count, 3 MiB. All identities together write at most 1,024 + 14,400 denials and 144 times
-//! [`MOST_COUNTS`] + 1 counts a day: 240 MiB.
+//! A denial of a proven identity gets an event of its own while its identity, and all identities
+//! together, stay within a rate. Beyond the rate, denials are counted, and [`DenialRate::due`]
+//! turns the counts into [`Denials`] events once per [`WINDOW`].
 //!
-//! Only the rate is lost with the process. Counts are recorded before the store closes; `kill -9` loses those of one window.
+//! This bounds the ledger's growth. One identity causes at most [`BURST`] + 144 denials and 144
+//! counts a day: 3 MiB at 12 KiB a denial and 6 KiB a count. All identities together cause at most
+//! 1,024 + 14,400 denials and 144 times [`MOST_COUNTS`] + 1 counts a day: 240 MiB.
+//!
+//! The rate itself is not stored. Counts are recorded before the store closes; `kill -9` loses the
+//! counts of one window.
 
 use std::collections::{BTreeMap, btree_map::Entry as MapEntry};
 
@@ -18,35 +21,37 @@ use super::{
 };
 use crate::unix_seconds::UnixSeconds;
 
-/// How many denials of one identity are recorded at once after a pause.
+/// Burst per identity: denials recorded at once after a pause.
 pub const BURST: u32 = 32;
 
-/// Time after which one more denial of an identity is recorded.
+/// Refill interval per identity.
 const EVERY: Duration = Duration::minutes(10);
 
-/// How many denials of all identities together are recorded at once after a pause.
+/// Burst of all identities together.
 const BURST_OF_ALL: u32 = 1024;
 
-/// Time after which one more denial of any identity is recorded.
+/// Refill interval of all identities together.
 const EVERY_OF_ALL: Duration = Duration::seconds(6);
 
-/// Time from the first counted denial to the events that tell of it and of those after it.
+/// Time from the first counted denial to the `denials` event that contains it.
 pub const WINDOW: Duration = Duration::minutes(10);
 
-/// How many identities get a count of their own per window: those with the most denials. The others share one.
+/// Largest number of identities with a count of their own in one window: those with the most
+/// denials. The others share one count.
 pub const MOST_COUNTS: usize = 64;
 
-/// How many identities are told apart at once. Denials of further ones share one count until a window ends.
+/// Largest number of identities counted separately. Denials of further identities share one count
+/// until the window ends.
 const MOST_IDENTITIES: usize = 8192;
 
-/// Which denials are recorded, and the counts of those that are not.
+/// Decides which denials are recorded, and counts the others.
 #[derive(Debug)]
 pub struct DenialRate {
     all: Bucket,
     identities: BTreeMap<(String, String), Identity>,
-    /// Of identities that are not told apart.
+    /// Count of identities beyond [`MOST_IDENTITIES`].
     others: Option<Denials>,
-    /// When the first denial was counted that no event tells of yet, and when the last one was.
+    /// Times of the first and the last counted denial that is not yet recorded.
     counted: Option<(OffsetDateTime, OffsetDateTime)>,
 }
 
@@ -68,7 +73,7 @@ impl Default for DenialRate {
 }
 
 impl DenialRate {
-    /// Whether a denial of `who` at `now` gets an event of its own; if not, it was counted.
+    /// Returns `true` if a denial of `who` at `now` gets an event of its own. Otherwise counts it.
     pub fn take(&mut self, who: &Actor, reason: &str, now: OffsetDateTime) -> bool {
         let is_full = self.identities.len() >= MOST_IDENTITIES;
         let identity = match self
@@ -106,23 +111,24 @@ impl DenialRate {
         self.counted = Some((since, now));
     }
 
-    /// The counts that are to be recorded now, if their window is over. They are forgotten here: give back what could not
-    /// be recorded ([`DenialRate::give_back`]).
+    /// Takes the counts that must be recorded now, if their window is over.
+    ///
+    /// The caller gives back what it could not record ([`DenialRate::give_back`]).
     pub fn due(&mut self, now: OffsetDateTime) -> Vec<Denials> {
         match self.counted {
-            // A clock that was set back ends the window too.
+            // The window also ends if the clock was set back.
             Some((since, _)) if now >= since + WINDOW || now < since => self.take_counts(now),
             _ => Vec::new(),
         }
     }
 
-    /// All counts, whether their window is over or not, and the time of the last one: for a store that is closed.
+    /// Takes all counts and the time of the last one, for a store that is closing.
     pub fn rest(&mut self) -> Option<(OffsetDateTime, Vec<Denials>)> {
         let (_, last) = self.counted?;
         Some((last, self.take_counts(last)))
     }
 
-    /// Takes back counts that could not be recorded, as one.
+    /// Takes back counts that could not be recorded, merged into one.
     pub fn give_back(&mut self, counts: Vec<Denials>, now: OffsetDateTime) {
         for count in counts {
             add(&mut self.others, count);
@@ -157,7 +163,7 @@ fn one(who: Option<Actor>, reason: &str, now: OffsetDateTime) -> Denials {
     }
 }
 
-/// Adds `more`, which is of the same identity if `count` is of one.
+/// Adds `more` to `count`. If `count` is of one identity, `more` must be of the same one.
 fn add(count: &mut Option<Denials>, more: Denials) {
     let Some(sum) = count else {
         *count = Some(more);
@@ -190,7 +196,7 @@ mod tests {
         }
     }
 
-    /// Asks `count` times in vain at `now`: how many of them get events.
+    /// Asks `count` times at `now`. Returns the number of denials that get an event.
     fn refuse(rate: &mut DenialRate, subject: &str, count: u32, now: OffsetDateTime) -> u32 {
         let recorded = (0..count).filter(|_| rate.take(&who(subject), "NOT_ALLOWED", now));
         u32::try_from(recorded.count()).unwrap()

@@ -1,5 +1,5 @@
-//! What registered keys sign to get somebody in while the issuer is down, kept with the pass and checked again from the
-//! ledger alone. Pure.
+//! Emergency passes by registered keys, without an ID token: the signatures are kept with the pass
+//! and verified again from the ledger alone. Pure.
 
 mod proof;
 mod signed;
@@ -23,7 +23,8 @@ pub use proof::{Proof, Signature, message};
 use signed::MOST_PARAMS;
 pub use signed::Signed;
 
-/// Whether `issued` at `server` has the proof that it needs: one for an emergency without a token, and none for anything else.
+/// Checks the proof of `issued` at `server`: required for an emergency without a token, forbidden
+/// for any other pass.
 pub(super) fn check(server: &str, issued: &Issued) -> Result<(), &'static str> {
     let Some(proof) = &issued.emergency_proof else {
         return match issued.binding == BINDING {
@@ -32,17 +33,17 @@ pub(super) fn check(server: &str, issued: &Issued) -> Result<(), &'static str> {
         };
     };
     if issued.binding != BINDING || !issued.ask.emergency {
-        return Err("has an emergency's signatures and is none");
+        return Err("has an emergency's signatures but is not an emergency");
     }
     let message = STANDARD.decode(&proof.message).unwrap_or_default();
     if !is_about(&message, server, issued, proof) {
-        return Err("has signatures over something else than this pass");
+        return Err("has signatures over another message than this pass");
     }
     let is_good = |one: &Signature| {
         approval::is_signed_for(Namespace::Emergency, &one.key, &message, &one.signature)
     };
     if !proof.signatures.iter().all(is_good) {
-        return Err("is an emergency with a signature that is not its maker's");
+        return Err("is an emergency with an invalid signature");
     }
     let people = proof.signatures.iter();
     let people: BTreeSet<_> = people
@@ -60,14 +61,15 @@ pub(super) fn check(server: &str, issued: &Issued) -> Result<(), &'static str> {
     let count = proof.signatures.len();
     match is_first && people.len() == count && keys.len() == count {
         true => Ok(()),
-        false => Err("counts somebody's signature twice, or not its holder's"),
+        false => Err("counts a signature twice, or lacks its holder's"),
     }
 }
 
-/// How the ledger names this way in, where others say how their token is bound.
+/// The `binding` of a pass by registered keys. Other values say how a token is bound.
 pub const BINDING: &str = "emergency";
 
-/// Whether the message names this server, this pass's key and ask, the challenge, and the first signer as the one let in.
+/// Whether the message names this server, this pass's key and ask, the challenge, and the first
+/// signer as the holder.
 fn is_about(message: &[u8], server: &str, issued: &Issued, proof: &Proof) -> bool {
     let Some([domain, holder, possession]) = wire::parts(message) else {
         return false;
@@ -89,8 +91,8 @@ fn fingerprint(blob: &[u8]) -> Option<String> {
     Some(key.fingerprint(HashAlg::Sha256).to_string())
 }
 
-/// Whether the ask's canonical bytes (`proto::ask_bytes`) are those of what the event says was asked: role, host, parameters,
-/// reason, and an emergency that redeems nothing. What the ledger has cut is compared as far as it goes.
+/// Whether the signed ask (`proto::ask_bytes`) is the recorded one: same role, host, parameters and
+/// reason, an emergency, and redeeming no request. Truncated texts are compared up to the cut.
 fn is_asked(ask: &[u8], asked: &RequestDetails) -> bool {
     if !ask.ends_with(&[0, 0, 0, 0, 0, 0, 0, 0, 1]) {
         return false;
@@ -248,7 +250,7 @@ mod tests {
             ("a signature of another key", |_, proof| {
                 proof.signatures[1].key = proof.signatures[0].key.clone();
             }),
-            ("nobody", |_, proof| proof.signatures.clear()),
+            ("no signer", |_, proof| proof.signatures.clear()),
         ];
         for (case, change) in changes {
             let mut pass = good();

@@ -1,7 +1,8 @@
-//! What the ledger records. An event's stored JSON bytes are the leaf: written once, never re-encoded. Pure.
+//! The ledger's events. An event's stored JSON bytes are the leaf: written once, never encoded
+//! again. Pure.
 //!
-//! The bytes are printable ASCII. Whatever was in a name, a reason or a claim, a leaf is one line of text that neither
-//! breaks a log, nor moves a terminal's cursor, nor reads backwards.
+//! The bytes are printable ASCII. Even with hostile names, reasons or claims, a leaf is one line
+//! that cannot forge a log line, move a terminal's cursor or change the direction of text.
 
 mod actor;
 mod asked;
@@ -28,24 +29,25 @@ pub use jump::{Jump, RequestedJumpHost};
 pub use locks::{Locked, Revoked, Unlocked};
 pub use target::{Applicant, Covered, LockTarget, RevokeTarget, Target};
 
-/// One leaf.
+/// One leaf of the ledger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// The leaf's place in the ledger, from 0. A pass's serial is its event's index.
+    /// The leaf's index, from 0. A pass's serial is the index of its event.
     pub index: u64,
-    /// When the decision was made.
+    /// Time of the decision.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
-    /// What happened.
+    /// The kind of event, with its data.
     #[serde(flatten)]
     pub what: EventKind,
 }
 
 impl Event {
-    /// The leaf's bytes: JSON on one line, without a newline at its end, all printable ASCII. Time is written in UTC.
+    /// Encodes the leaf: one line of printable ASCII JSON without a final newline. The time is in
+    /// UTC.
     ///
     /// # Errors
-    /// `at` is outside the years 0 to 9999.
+    /// Returns [`Error::Json`] if `at` is outside the years 0 to 9999.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::with_capacity(1024);
         let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Ascii);
@@ -55,10 +57,11 @@ impl Event {
         Ok(bytes)
     }
 
-    /// Reads what [`Event::to_bytes`] wrote.
+    /// Parses a leaf.
     ///
     /// # Errors
-    /// Anything else: another form, an unknown kind of event, bytes that are not printable ASCII.
+    /// Returns [`Error::NotPrintable`] if a byte is not printable ASCII, and [`Error::Json`] for
+    /// any other form or an unknown kind of event.
     pub fn parse(leaf: &[u8]) -> Result<Self, Error> {
         match leaf.iter().position(|byte| !matches!(byte, b' '..=b'~')) {
             Some(at) => Err(Error::NotPrintable(at)),
@@ -67,10 +70,10 @@ impl Event {
     }
 }
 
-/// Any value as JSON on one line, all printable ASCII.
+/// Encodes a value as one line of printable ASCII JSON.
 ///
 /// # Errors
-/// Where the value itself cannot be written.
+/// Returns the error of the value's own serialization.
 pub fn ascii_json(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = Vec::new();
     value.serialize(&mut serde_json::Serializer::with_formatter(
@@ -89,10 +92,10 @@ struct Utc<'a> {
     what: &'a EventKind,
 }
 
-/// Why bytes are no leaf, or an event cannot be one.
+/// Why bytes are not a leaf, or an event cannot be encoded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A leaf is printable ASCII.
+    /// A byte at this offset is not printable ASCII.
     #[error("byte {0} is not printable ASCII")]
     NotPrintable(usize),
     /// Not JSON, or not an event.
@@ -126,7 +129,7 @@ impl Formatter for Ascii {
     }
 }
 
-/// The kinds of event.
+/// The kinds of event, with their data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[expect(
@@ -134,17 +137,17 @@ impl Formatter for Ascii {
     reason = "a denial is as common as a pass, and the store boxes every event anyway"
 )]
 pub enum EventKind {
-    /// A daemon started. Index 0 is always one, so no pass has serial 0.
+    /// A daemon started. The event at index 0 is always of this kind, so no pass has serial 0.
     Started {
         /// The daemon's version.
         version: String,
         /// The server's name.
         server: String,
-        /// Whether each commit signs its head in the database from here on.
+        /// Whether the head of each commit is signed in the database from here on.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         signed_heads: bool,
-        /// Events that this start found after the signed head: not written by a daemon with this ledger's key. They
-        /// changed nothing.
+        /// Indices of events that this start found after the signed head. No daemon with this
+        /// ledger's key wrote them; they changed nothing.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         unsigned: Vec<u64>,
     },
@@ -153,55 +156,56 @@ pub enum EventKind {
         /// Hash of the policy file.
         policy: String,
     },
-    /// A pass was decided; its key is used only after this is durable.
+    /// A pass was granted. Its signature is made only after this event is durable.
     Issued(Box<Issued>),
-    /// Signing failed after `issued`.
+    /// Signing failed after an `issued` event.
     SigningFailed {
-        /// The pass that was not signed: its event's index.
+        /// The pass without a signature: the index of its event.
         serial: u64,
-        /// What went wrong.
+        /// The error.
         cause: String,
     },
-    /// A proven identity was refused.
+    /// A proven identity was denied.
     Denied {
-        /// Who asked.
+        /// The caller.
         who: Actor,
-        /// For what.
+        /// The ask that was denied.
         ask: RequestDetails,
-        /// Fingerprint of the subject key, where there was one.
+        /// Fingerprint of the subject key, if there was one.
         key: Option<String>,
         /// The stable reason code.
         reason: String,
-        /// The sentence that the caller got.
+        /// The sentence that the caller received.
         detail: String,
-        /// Hash of the policy file that decided.
+        /// Hash of the policy file that denied.
         policy: String,
-        /// Whether something of ask, claims or sentence was too long and was left out ([`EventKind::bounded`]).
+        /// Whether a part of ask, claims or sentence was too long and was cut ([`EventKind::bounded`]).
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         cut: bool,
-        /// Whether the token that was shown was bound to no key.
+        /// Whether the token was bound to no key.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         unbound: bool,
     },
-    /// So many more denials, beyond the rate at which each gets an event of its own.
+    /// A count of denials beyond the rate at which each gets an event of its own.
     Denials(Box<Denials>),
-    /// An ask waits for somebody else's yes. Its index is the request's id, its leaf hash what approvers sign.
+    /// An ask waits for approval. The event's index is the request's id; approvers sign its leaf
+    /// hash.
     Requested(Box<Requested>),
-    /// Somebody approved a request.
+    /// An approver approved a request.
     Approved(Box<RequestDecision>),
-    /// Somebody denied a request.
+    /// An approver denied a request.
     Refused(Box<RequestDecision>),
-    /// Whoever asked took a request back.
+    /// The requester withdrew a request.
     Cancelled(Box<RequestDecision>),
-    /// Somebody closed the review of an emergency.
+    /// A reviewer closed the review of an emergency.
     Reviewed(Box<RequestDecision>),
     /// Hosts must refuse these passes from now on.
     Revoked(Box<Revoked>),
-    /// Something gets no new pass, and hosts must refuse the ones it has.
+    /// A target gets no new pass, and hosts must refuse the passes it has.
     Locked(Box<Locked>),
-    /// Something gets passes again; what was revoked stays revoked.
+    /// A lock ended. Passes that it revoked stay revoked.
     Unlocked(Box<Unlocked>),
-    /// A CA key is published and not yet used.
+    /// A CA key is published but not yet used.
     KeyStaged {
         /// Its fingerprint.
         key: String,
@@ -211,19 +215,19 @@ pub enum EventKind {
         /// Its fingerprint.
         key: String,
     },
-    /// A CA key signs no more; it is published until its last pass expires.
+    /// A CA key signs no new passes. It stays published until its last pass expires.
     KeyRetired {
         /// Its fingerprint.
         key: String,
     },
 }
 
-/// All of a pass but its serial, which is the event's index.
+/// A pass, except its serial, which is the event's index.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Issued {
-    /// Who it is for.
+    /// The holder.
     pub who: Actor,
-    /// What was asked.
+    /// The ask that was granted.
     pub ask: RequestDetails,
     /// Fingerprint of the subject key (`SHA256:...`).
     pub key: String,
@@ -233,93 +237,95 @@ pub struct Issued {
     pub key_id: String,
     /// The certificate's principals.
     pub principals: Vec<String>,
-    /// The exact force-command, where there is one.
+    /// The exact force-command, if there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub command: Option<String>,
-    /// The certificate's source addresses; absent: any.
+    /// The certificate's source addresses; absent for any address.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source_addresses: Option<Vec<String>>,
     /// The certificate's extensions.
     pub extensions: Vec<String>,
-    /// Unix seconds.
+    /// First second of validity, in Unix seconds.
     pub valid_after: u64,
-    /// Unix seconds.
+    /// First second after validity, in Unix seconds.
     pub valid_before: u64,
-    /// Hash of the policy file that decided.
+    /// Hash of the policy file that granted.
     pub policy: String,
     /// Fingerprint of the CA key.
     pub ca: String,
-    /// Hex SHA-256 of the exact to-be-signed bytes; the writer fills it, for they hold the serial.
+    /// Hex SHA-256 of the exact to-be-signed bytes. The writer fills it in, because those bytes
+    /// contain the serial.
     pub to_be_signed: String,
-    /// The signatures by registered keys, where no token was shown.
+    /// Signatures by registered keys, if the pass was issued without a token.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub emergency_proof: Option<Box<Proof>>,
-    /// Of a jump pass: what it is for.
+    /// For a jump pass: the bastion and the pass that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub jump: Option<Jump>,
 }
 
 impl Issued {
-    /// Who signed for it with registered keys; nobody where a token was shown.
+    /// The signatures by registered keys; none if a token was shown.
     pub fn signatures(&self) -> impl Iterator<Item = &Signature> {
         let proof = self.emergency_proof.iter();
         proof.flat_map(|proof| &proof.signatures)
     }
 }
 
-/// An ask that waits, with all that its pass would be.
+/// An ask that waits for approval, with all that its pass would contain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Requested {
-    /// Who asked.
+    /// The requester.
     pub who: Actor,
-    /// What was asked.
+    /// The ask.
     pub ask: RequestDetails,
-    /// Fingerprint of the subject key that alone may redeem it.
+    /// Fingerprint of the subject key. Only this key may redeem the request.
     pub key: String,
-    /// How many distinct approvers are needed.
+    /// Required number of distinct approvers.
     pub needed: u32,
-    /// Unix seconds: when it ends by itself, approved or not.
+    /// Time at which the request expires, approved or not, in Unix seconds.
     pub expires_at: u64,
-    /// The principals that the pass would have.
+    /// Principals of the pass.
     pub principals: Vec<String>,
-    /// The exact force-command, where there is one.
+    /// The exact force-command, if there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub command: Option<String>,
-    /// The source addresses; absent: any.
+    /// Source addresses; absent for any address.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source_addresses: Option<Vec<String>>,
-    /// The extensions.
+    /// Extensions of the pass.
     pub extensions: Vec<String>,
-    /// The pass's lifetime.
+    /// Lifetime of the pass, in seconds.
     pub ttl_seconds: u64,
-    /// Hash of the policy file that decided.
+    /// Hash of the policy file that demands approval.
     pub policy: String,
-    /// The bastion that it would go through.
+    /// The bastion in front of the host, if there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub through: Option<RequestedJumpHost>,
 }
 
-/// Somebody's decision about a request, with their signature ([`super::approval`]).
+/// A decision about a request, with the decider's signature ([`super::approval`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RequestDecision {
     /// The request's id.
     pub request: u64,
     /// The role that it is for.
     pub role: String,
-    /// Who decided.
+    /// The decider.
     pub who: Actor,
-    /// Their public key in OpenSSH form.
+    /// The decider's public key in OpenSSH form.
     pub key: String,
-    /// Their SSHSIG in base64, on one line.
+    /// The decider's SSHSIG in base64, on one line.
     pub signature: String,
-    /// Their words, which are signed too.
+    /// The decider's comment, which is part of the signature.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub comment: String,
-    /// Hash of the policy file that let them decide.
+    /// Hash of the policy file that permitted the decision.
     pub policy: String,
 }
 
-/// The binding's word in the ledger: `nonce`, `audience`, `none`; `emergency` where registered keys stand for a token.
+/// How a token was bound: `nonce`, `audience` or `none`; `emergency` for registered keys without a
+/// token.
 pub type BindingWord = String;
 
 #[cfg(test)]

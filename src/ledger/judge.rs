@@ -1,6 +1,8 @@
-//! Whether an event may be the next one of a ledger: its form, its signatures, and the rules of the standing. Pure.
+//! Judges whether an event may come next in a ledger: its form, its signatures, and the rules of
+//! the ledger state. Pure.
 //!
-//! `ledger verify` judges a whole export by it, and the store what it finds after the last signed head.
+//! `ledger verify` applies it to a whole export, and the store to the events after the last signed
+//! head.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +15,8 @@ use super::{
     tree::{Hash, leaf_hash},
 };
 
-/// The judge of one ledger, after some number of its events. Its memory is bounded by what the standing remembers.
+/// The judge of one ledger, after some number of its events. Its memory is bounded by that of the
+/// ledger state.
 #[derive(Clone, Debug, Default)]
 pub struct Judge {
     size: u64,
@@ -22,42 +25,42 @@ pub struct Judge {
     server: String,
     signs_heads: bool,
     last_at: Option<OffsetDateTime>,
-    /// The digests of what can be decided, by index.
+    /// Leaf hashes of requests and passes that can be decided or reviewed, by index.
     digests: BTreeMap<u64, Hash>,
-    /// At this many digests, those that the standing has forgotten are dropped.
+    /// Number of digests at which those of forgotten requests are dropped.
     digests_limit: usize,
 }
 
-/// The fewest digests that are worth a look for forgotten ones.
+/// Smallest value of `digests_limit`, so that small ledgers are never scanned.
 const FEWEST_DIGESTS: usize = 64;
 
-/// What is wrong with an event in its place.
+/// Why an event is not valid at its place.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// It is not an event of the form that the ledger writes.
+    /// The leaf is not an event in the ledger's form.
     #[error("{0}")]
     Event(#[from] event::Error),
-    /// An event is missing before it, or stands twice, or is out of order.
+    /// An event is missing, repeated or out of order.
     #[error("the event here must have index {expected}, and it has {found}")]
     Index {
-        /// The index that belongs here.
+        /// The index expected here.
         expected: u64,
-        /// The index that the event has.
+        /// The index of the event.
         found: u64,
     },
-    /// It contradicts the events before it, or lacks a signature.
+    /// The event contradicts earlier ones, or its signature is missing or invalid.
     #[error("{0}")]
     Contradiction(&'static str),
-    /// A rule of the standing is against it.
-    #[error("could not be: {0}")]
+    /// A rule of the ledger state rejects the event.
+    #[error("breaks a rule: {0}")]
     Rejection(#[from] Rejection),
 }
 
 impl Judge {
-    /// Judges the next leaf, and takes it in if nothing is wrong with it.
+    /// Judges the next leaf and takes it in if it is valid.
     ///
     /// # Errors
-    /// The first thing that is wrong; the judge is then of no further use.
+    /// Returns the first fault. The judge cannot be used afterwards.
     pub fn take(&mut self, leaf: &[u8]) -> Result<Event, Fault> {
         let event = self.parse(leaf)?;
         self.fits(&event.what, event.index)
@@ -67,17 +70,19 @@ impl Judge {
         Ok(event)
     }
 
-    /// Takes in the next leaf without a look at its signatures and rules, because a signed head covers it.
+    /// Takes in the next leaf without checking its signatures and rules, because a signed head
+    /// covers it.
     ///
     /// # Errors
-    /// [`Fault::Event`] or [`Fault::Index`] if it is not the next event at all.
+    /// Returns [`Fault::Event`] or [`Fault::Index`] if it is not the next event.
     pub fn take_covered(&mut self, leaf: &[u8], digest: Hash) -> Result<(), Fault> {
         let event = self.parse(leaf)?;
         self.accept(digest, &event);
         Ok(())
     }
 
-    /// Takes in the next event, which was admitted by [`Judge::state`]; `digest` is its leaf's hash.
+    /// Takes in the next event, which the state of [`Judge::state`] has admitted. `digest` is
+    /// its leaf hash.
     pub fn accept(&mut self, digest: Hash, event: &Event) {
         match &event.what {
             EventKind::Started {
@@ -111,32 +116,32 @@ impl Judge {
         self.size += 1;
     }
 
-    /// How many events were taken in.
+    /// Number of events taken in.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// How many of them are passes.
+    /// Number of passes among them.
     pub fn passes(&self) -> u64 {
         self.passes
     }
 
-    /// What stands after them.
+    /// The ledger state after these events.
     pub fn state(&self) -> &LedgerState {
         &self.state
     }
 
-    /// The time of the last one.
+    /// The time of the last event.
     pub fn last_at(&self) -> Option<OffsetDateTime> {
         self.last_at
     }
 
-    /// Whether one of them says that the head of each commit is signed from there on.
+    /// Whether one of the events says that heads are signed from there on.
     pub fn signs_heads(&self) -> bool {
         self.signs_heads
     }
 
-    /// Keeps the digest of what can be decided: a request, or a pass under review.
+    /// Keeps the digest of a request, or of a pass under review.
     fn remember(&mut self, index: u64, digest: Hash) {
         if self.state.request(index).is_none() {
             return;
@@ -160,15 +165,16 @@ impl Judge {
     }
 
     fn fits(&self, what: &EventKind, index: u64) -> Result<(), &'static str> {
+        if index == 0 && !matches!(what, EventKind::Started { .. }) {
+            return Err("is the first one and is not `started`");
+        }
         match what {
-            EventKind::Started { .. } => Ok(()),
-            _ if index == 0 => Err("is not `started`, as the first one always is"),
             EventKind::Issued(issued) if !is_sha256(&issued.to_be_signed) => {
-                Err("is a pass without the hash of what was signed")
+                Err("is a pass without the hash of its signed bytes")
             }
             EventKind::Issued(issued) => emergency::check(&self.server, issued),
             EventKind::SigningFailed { serial, .. } if !self.state.has_pass(*serial) => {
-                Err("speaks of a serial that is no pass before it")
+                Err("names a serial that no earlier pass has")
             }
             EventKind::Denials(denials) if !denials.is_valid() => {
                 Err("counts denials that do not add up")
@@ -181,7 +187,8 @@ impl Judge {
                 let order = what.order();
                 order.map_or(Ok(()), |order| order.check(&self.server))
             }
-            EventKind::SigningFailed { .. }
+            EventKind::Started { .. }
+            | EventKind::SigningFailed { .. }
             | EventKind::Requested(_)
             | EventKind::PolicyLoaded { .. }
             | EventKind::Denied { .. }
@@ -192,10 +199,10 @@ impl Judge {
         }
     }
 
-    /// A decision carries its maker's signature over exactly the request that it names.
+    /// Verifies the decider's signature over the request that the decision names.
     fn signed(&self, verb: Verb, decided: &RequestDecision) -> Result<(), &'static str> {
         let Some(digest) = self.digests.get(&decided.request) else {
-            return Err("decides what is no request before it");
+            return Err("decides a request that does not exist");
         };
         let message = approval::Message {
             verb,
@@ -207,7 +214,7 @@ impl Judge {
         };
         match approval::is_signed(&decided.key, &message.to_bytes(), &decided.signature) {
             true => Ok(()),
-            false => Err("is a decision without its maker's signature"),
+            false => Err("is a decision with an invalid signature"),
         }
     }
 }

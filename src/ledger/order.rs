@@ -1,8 +1,8 @@
-//! The bytes that an administrator signs to lock, unlock or revoke, and their check from the ledger alone. Pure.
+//! Administrators' signed orders to lock, unlock and revoke, and their verification from the ledger
+//! alone. Pure.
 //!
-//! A stolen token alone orders nothing, and a recorded order is good once: it names the last order
-//! about the same target ([`AdminOrder::after`]), so neither a copy of it nor one that was held back is
-//! accepted after that.
+//! A stolen token alone orders nothing. An order counts once: it names the last order about the
+//! same target ([`AdminOrder::after`]), so a replayed or delayed copy is refused.
 
 mod proof;
 
@@ -15,10 +15,10 @@ use crate::ssh::sshsig::Namespace;
 pub use super::event::Target;
 pub use proof::{AdminOrder, Proof, Verb};
 
-/// The last second that an order may name: 9999-12-31T23:59:59Z, the end of RFC 3339.
+/// Largest time that an order may name: 9999-12-31T23:59:59Z, the end of RFC 3339.
 pub const LATEST: u64 = 253_402_300_799;
 
-/// An order as an event records it.
+/// An order, as its event records it.
 #[derive(Clone, Debug)]
 pub(super) struct RecordedOrder<'a> {
     pub(super) verb: Verb,
@@ -26,12 +26,12 @@ pub(super) struct RecordedOrder<'a> {
     pub(super) target: Target,
     pub(super) reason: Option<&'a str>,
     pub(super) proof: Option<&'a Proof>,
-    /// The identities that it says it covers; an unlock says nothing of them.
+    /// The identities that the event states; `None` for an unlock.
     pub(super) covers: Option<&'a [Covered]>,
 }
 
 impl EventKind {
-    /// The order that this event records, if it is one.
+    /// The order that this event records, if it records one.
     pub(super) fn order(&self) -> Option<RecordedOrder<'_>> {
         match self {
             Self::Locked(it) => Some(RecordedOrder {
@@ -77,7 +77,7 @@ impl EventKind {
 }
 
 impl RecordedOrder<'_> {
-    /// Checks that the order at `server` carries its administrator's signature.
+    /// Verifies the administrator's signature on the order at `server`.
     pub(super) fn check(&self, server: &str) -> Result<(), &'static str> {
         let Some(proof) = self.proof else {
             return Err("is an order without its administrator's signature");
@@ -98,12 +98,12 @@ impl RecordedOrder<'_> {
         let (key, signature) = (&proof.key, &proof.signature);
         match approval::is_signed_for(Namespace::Admin, key, &order.message(), signature) {
             true => Ok(()),
-            false => Err("is an order whose signature is not its administrator's"),
+            false => Err("is an order with an invalid signature"),
         }
     }
 }
 
-/// 32 bytes from lower-case hex.
+/// Parses 32 bytes of lower-case hex.
 fn token_hash(hex: &str) -> Option<[u8; 32]> {
     base16ct::lower::decode_vec(hex).ok()?.try_into().ok()
 }

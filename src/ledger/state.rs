@@ -1,11 +1,12 @@
-//! What of the past still decides: a state machine over the ledger's events, in their order. Pure.
+//! The ledger state: a state machine over the ledger's events, in their order. Pure.
 //!
-//! [`LedgerState::admit`] says whether an event may come next, [`LedgerState::apply`] takes one in. The store's writer admits each
-//! event before it gives it an index; `ledger::verify` does the same over an export. So whatever the rules here forbid can
-//! neither be recorded nor, by somebody with the database in hands, be slipped in unseen.
+//! [`LedgerState::admit`] says whether an event may come next; [`LedgerState::apply`] takes it in. The
+//! store's writer admits each event before it assigns an index, and `ledger::verify` does the same
+//! over an export. So an event that these rules forbid is never recorded, and one that is written
+//! into the database directly is found.
 //!
-//! Rules go by the events' own time; what is forgotten, by a time that no single clock decides ([`LedgerState::agreed_time`]).
-//! Nothing here is stored: it follows from the ledger.
+//! Rules use the events' own time. What is forgotten depends on a time that no single clock decides
+//! ([`LedgerState::agreed_time`]). Nothing here is stored as truth: it follows from the ledger.
 
 mod admin_orders;
 mod agreed;

@@ -1,8 +1,11 @@
-//! The Merkle tree over the leaves (RFC 6962 section 2.1), its proofs and their verification (RFC 9162 sections 2.1.3
-//! and 2.1.4). Pure: hashes that are not at hand are asked for as [`Node`]s and read by the caller.
+//! The Merkle tree over the leaves (RFC 6962 section 2.1), its proofs and their verification (RFC
+//! 9162 sections 2.1.3 and 2.1.4).
 //!
-//! Every leaf closes one or more complete subtrees; [`Frontier::push`] hands out their hashes. Stored next to the leaf, they
-//! are all that any later root or proof needs: at most about 64 of them, whatever the size of the tree.
+//! Pure: hashes that are not in memory are requested as [`Node`]s and read by the caller.
+//!
+//! Every leaf closes one or more complete subtrees; [`Frontier::push`] returns their hashes. Stored
+//! next to the leaf, they are all that any later root or proof needs: at most about 64 of them, for
+//! any size of the tree.
 
 use sha2::{Digest, Sha256};
 
@@ -36,7 +39,7 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
 pub struct Node {
     /// The subtree's height; 0 is a leaf.
     pub level: u32,
-    /// Its place among the subtrees of that height.
+    /// Index among the subtrees of this height.
     pub index: u64,
 }
 
@@ -47,7 +50,8 @@ impl Node {
     }
 }
 
-/// The complete subtrees, largest first, that the leaves `[start, end)` consist of. `start` is a multiple of the largest.
+/// The complete subtrees, largest first, that make up the leaves `[start, end)`. `start` is a
+/// multiple of the largest.
 fn cover(start: u64, end: u64) -> Vec<Node> {
     let mut nodes = Vec::new();
     let mut at = start;
@@ -71,7 +75,7 @@ fn join(peaks: &[Hash]) -> Option<Hash> {
         .reduce(|right, left| node_hash(&left, &right))
 }
 
-/// The right edge of a growing tree: all that appending and the root need.
+/// The right edge of a growing tree: the state needed for appends and the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frontier {
     size: u64,
@@ -79,28 +83,30 @@ pub struct Frontier {
 }
 
 impl Frontier {
-    /// The nodes whose hashes [`Frontier::from_peaks`] wants, in order, for a tree of `size` leaves.
+    /// The nodes that [`Frontier::from_peaks`] needs, in order, for a tree of `size` leaves.
     pub fn nodes(size: u64) -> Vec<Node> {
         cover(0, size)
     }
 
-    /// Rebuilds the edge of a tree of `size` leaves; `None` where `peaks` are not as many as [`Frontier::nodes`].
+    /// Rebuilds the edge of a tree of `size` leaves. Returns `None` if the number of peaks differs
+    /// from [`Frontier::nodes`].
     pub fn from_peaks(size: u64, peaks: Vec<Hash>) -> Option<Self> {
         (peaks.len() == size.count_ones() as usize).then_some(Self { size, peaks })
     }
 
-    /// How many leaves the tree has.
+    /// Number of leaves.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The hash of the smallest complete subtree at the edge: the largest that the last leaf closed. `None` in an empty tree.
+    /// The hash of the smallest complete subtree at the edge, which is the largest one that the
+    /// last leaf closed; `None` for an empty tree.
     pub fn edge(&self) -> Option<&Hash> {
         self.peaks.last()
     }
 
-    /// Appends a leaf by its hash. Returns the hashes of the complete subtrees that it closes, the leaf's own first:
-    /// the n-th is of level n.
+    /// Appends a leaf by its hash. Returns the hashes of the complete subtrees that it closes: the
+    /// n-th is of level n, beginning with the leaf's own.
     pub fn push(&mut self, leaf: Hash) -> Vec<Hash> {
         let mut closed = vec![leaf];
         let mut hash = leaf;
@@ -121,12 +127,12 @@ impl Frontier {
     }
 }
 
-/// What a proof consists of, before any hash is read: for each of its hashes the complete subtrees below it.
+/// A proof's structure: for each of its hashes, the complete subtrees below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan(Vec<Vec<Node>>);
 
 impl Plan {
-    /// `PATH(index, D[size])` of RFC 6962 section 2.1.1; `None` where the tree has no such leaf.
+    /// `PATH(index, D[size])` of RFC 6962 section 2.1.1; `None` if the tree has no such leaf.
     pub fn inclusion(index: u64, size: u64) -> Option<Self> {
         if index >= size {
             return None;
@@ -146,8 +152,8 @@ impl Plan {
         Some(Self(path))
     }
 
-    /// `PROOF(old_size, D[new_size])` of RFC 6962 section 2.1.2; empty where `old_size` is 0 or `new_size`, `None` where
-    /// it is larger.
+    /// `PROOF(old_size, D[new_size])` of RFC 6962 section 2.1.2. Empty if `old_size` is 0 or
+    /// `new_size`, `None` if it is larger.
     pub fn consistency(old_size: u64, new_size: u64) -> Option<Self> {
         if old_size > new_size {
             return None;
@@ -173,12 +179,12 @@ impl Plan {
         Some(Self(path))
     }
 
-    /// Every node whose hash [`Plan::proof`] asks for.
+    /// Every node whose hash [`Plan::proof`] needs.
     pub fn nodes(&self) -> impl Iterator<Item = Node> {
         self.0.iter().flatten().copied()
     }
 
-    /// The proof's hashes in RFC order; `None` where `hash_of` lacks a node.
+    /// The proof's hashes in RFC order; `None` if `hash_of` lacks a node.
     pub fn proof(&self, hash_of: impl Fn(Node) -> Option<Hash>) -> Option<Vec<Hash>> {
         self.0
             .iter()
@@ -190,12 +196,14 @@ impl Plan {
     }
 }
 
-/// Where RFC 6962 splits `[start, end)`: after the largest power of two smaller than its length (which is over 1).
+/// The split of `[start, end)` in RFC 6962: after the largest power of two smaller than its length,
+/// which is over 1.
 fn split(start: u64, end: u64) -> u64 {
     start + (1 << (end - start - 1).ilog2())
 }
 
-/// Whether `proof` shows that `leaf` is at `index` in the tree of `size` leaves with this root (RFC 9162 section 2.1.3.2).
+/// Verifies that `leaf` is at `index` in the tree of `size` leaves with this root (RFC 9162 section
+/// 2.1.3.2).
 pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash], root: &Hash) -> bool {
     if index >= size {
         return false;
@@ -212,8 +220,10 @@ pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash], root
     walk.is_at_root() && hash == *root
 }
 
-/// Whether `proof` shows that the tree of `new_size` leaves begins with the one of `old_size` (RFC 9162 section 2.1.4.2).
-/// Any tree begins with the empty one, and equal sizes demand equal roots; the proof is empty for both.
+/// Verifies that the tree of `new_size` leaves extends the one of `old_size` (RFC 9162 section
+/// 2.1.4.2).
+///
+/// Any tree extends the empty one, and equal sizes require equal roots; both have an empty proof.
 pub fn verify_consistency(
     old_size: u64,
     old_root: &Hash,
@@ -251,13 +261,13 @@ pub fn verify_consistency(
     walk.is_at_root() && old == *old_root && new == *new_root
 }
 
-/// On which side of the path the next hash of a proof stands.
+/// Side of the path on which a proof's next hash belongs.
 enum Side {
     Left,
     Right,
 }
 
-/// The way up from a node to the root: `fn` and `sn` of RFC 9162.
+/// The path from a node to the root: `fn` and `sn` of RFC 9162.
 struct Walk {
     node: u64,
     last: u64,
@@ -268,7 +278,7 @@ impl Walk {
         Self { node, last }
     }
 
-    /// Goes one level up, over levels where the node has no sibling; `None` above the root.
+    /// Goes one level up, skipping levels without a sibling; `None` above the root.
     fn step(&mut self) -> Option<Side> {
         if self.last == 0 {
             return None;

@@ -1,6 +1,7 @@
 //! Offline verification of an export. Pure.
 //!
-//! The export: one line per leaf (its JSON bytes) from index 0 on, an empty line, then the signed checkpoint to the end.
+//! Format: one line per leaf (its JSON bytes) from index 0 on, an empty line, then the signed
+//! checkpoint to the end.
 
 use super::{
     checkpoint::{self, Checkpoint, Verifier},
@@ -10,50 +11,51 @@ use super::{
     tree::{Frontier, leaf_hash},
 };
 
-/// What a good export held.
+/// The content of a valid export.
 #[derive(Clone, Debug)]
 pub struct VerifyReport {
-    /// The head that all of it adds up to.
+    /// The checkpoint that covers all events.
     pub checkpoint: Checkpoint,
-    /// How many events there are.
+    /// Number of events.
     pub events: u64,
-    /// How many of them are passes.
+    /// Number of passes.
     pub passes: u64,
 }
 
-/// What is wrong with an export. Lines count from 1 and indices from 0: line n holds the event with index n - 1.
+/// Why an export is not valid. Lines count from 1 and indices from 0: line n holds the event with
+/// index n - 1.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file does not end in an empty line and a checkpoint.
     #[error("line {line}: no checkpoint follows the events; the export is cut off")]
     CutOff {
-        /// The last line that there is.
+        /// The last line.
         line: usize,
     },
-    /// The checkpoint is not one by this ledger's key.
+    /// The checkpoint does not verify with this ledger's key.
     #[error("line {line}: {source}")]
     Checkpoint {
-        /// Where the checkpoint begins.
+        /// The checkpoint's first line.
         line: u64,
-        /// What is wrong with it.
+        /// The checkpoint's error.
         source: checkpoint::Error,
     },
-    /// A line is not an event of the form that the ledger writes.
+    /// A line is not an event in the ledger's form.
     #[error("line {line}: {source}")]
     Event {
         /// The line.
         line: u64,
-        /// What is wrong with it.
+        /// The error.
         source: event::Error,
     },
-    /// An event is missing before this line, or stands twice, or is out of order.
+    /// An event is missing before this line, repeated or out of order.
     #[error("line {line}: the event here must have index {expected}, and it has {found}")]
     Index {
         /// The line.
         line: u64,
-        /// The index that belongs here.
+        /// The expected index.
         expected: u64,
-        /// The index that the event has.
+        /// The index of the event.
         found: u64,
     },
     /// An event contradicts the ones before it.
@@ -63,25 +65,25 @@ pub enum Error {
         line: u64,
         /// The event's index.
         index: u64,
-        /// What is impossible about it.
+        /// The contradiction.
         what: &'static str,
     },
-    /// An event that could not come there.
-    #[error("line {line}: event {index} could not be: {rejection}")]
+    /// A rule of the ledger state rejects an event.
+    #[error("line {line}: event {index} breaks a rule: {rejection}")]
     Rejection {
         /// The line.
         line: u64,
         /// The event's index.
         index: u64,
-        /// The rule that was broken.
+        /// The broken rule.
         rejection: Rejection,
     },
-    /// Fewer or more events than were signed.
+    /// There are fewer or more events than were signed.
     #[error("the checkpoint is over {signed} events, and lines 1 to {events} hold {events}")]
     Size {
         /// The checkpoint's size.
         signed: u64,
-        /// How many events there are.
+        /// The number of events.
         events: u64,
     },
     /// Every line has the right form, but some line is not what was signed.
@@ -90,16 +92,18 @@ pub enum Error {
         .events.saturating_sub(1)
     )]
     Root {
-        /// How many events there are.
+        /// The number of events.
         events: u64,
     },
 }
 
-/// Checks a whole export: every leaf parses, carries its own index and fits the ones before it, and together they have the
-/// size and root of a checkpoint by `verifier`.
+/// Verifies a whole export.
+///
+/// Every leaf parses, has its own index and is admitted after the ones before it. Together they
+/// have the size and root of a checkpoint that `verifier` accepts.
 ///
 /// # Errors
-/// The first thing that is wrong, and where.
+/// Returns the first fault with its line.
 pub fn verify_export(export: &[u8], verifier: &Verifier) -> Result<VerifyReport, Error> {
     let (leaves, note) = split(export)?;
     let mut walk = Walk::default();
@@ -109,7 +113,7 @@ pub fn verify_export(export: &[u8], verifier: &Verifier) -> Result<VerifyReport,
     walk.finish(note, verifier)
 }
 
-/// The leaves, each with its newline, and the note.
+/// Splits the export into the leaves, each with its newline, and the note.
 fn split(export: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     if let Some(note) = export.strip_prefix(b"\n") {
         return Ok((&[], note));
@@ -122,7 +126,7 @@ fn split(export: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     Ok((leaves, rest.strip_prefix(b"\n").unwrap_or(rest)))
 }
 
-/// What is known of the lines so far.
+/// The state of a verification, line by line.
 #[derive(Default)]
 struct Walk {
     frontier: Frontier,

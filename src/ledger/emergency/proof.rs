@@ -7,36 +7,38 @@ use crate::{
     ssh::{sshsig::Namespace, wire},
 };
 
-/// What registered keys sign, as length-prefixed strings (RFC 4251, 5): the namespace, the registered key of whoever is let in
-/// (its blob), the possession message. So nobody's signature lets in anybody else than the one they signed for.
+/// Builds the message that registered keys sign, as length-prefixed strings (RFC 4251, 5):
+/// namespace, public key blob of the person who gets the pass, possession message.
+///
+/// It names that person's key, so a signature cannot be used to issue a pass to another person.
 pub fn message(holder: &[u8], possession: &[u8]) -> Vec<u8> {
     wire::strings(&[Namespace::Emergency.as_bytes(), holder, possession])
 }
 
-/// The proof behind an emergency pass that no token was shown for.
+/// The proof behind an emergency pass without a token.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Proof {
-    /// The server's challenge. It is spent with this event.
+    /// The server's challenge, used up by this event.
     pub challenge: String,
-    /// What everybody signed ([`message`]), base64.
+    /// The message that all signers signed ([`message`]), in base64.
     pub message: String,
-    /// Who signed; the first is the pass's own.
+    /// The signatures. The first one is by the person who gets the pass.
     pub signatures: Vec<Signature>,
 }
 
 /// One registered person's signature.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Signature {
-    /// Who signed.
+    /// The signer.
     pub who: Actor,
-    /// Their registered key in OpenSSH form.
+    /// The signer's registered key in OpenSSH form.
     pub key: String,
-    /// Their SSHSIG in base64, on one line.
+    /// The signer's SSHSIG in base64, on one line.
     pub signature: String,
 }
 
 impl Signature {
-    /// The registered key's fingerprint (`SHA256:...`); none where it is no key.
+    /// The registered key's fingerprint (`SHA256:...`); `None` if it does not parse.
     pub fn fingerprint(&self) -> Option<String> {
         approval::fingerprint(&self.key)
     }

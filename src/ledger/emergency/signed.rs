@@ -1,4 +1,6 @@
-//! What an emergency's signers signed, read back from the bytes: the only source for what is shown to them.
+//! The signed content of an emergency, parsed from the message bytes.
+//!
+//! Signers must be shown this and nothing else. Pure.
 
 use ssh_key::PublicKey;
 
@@ -10,17 +12,17 @@ use crate::ssh::{
 /// No ask has more parameters.
 pub(super) const MOST_PARAMS: u32 = 64;
 
-/// The most addresses or extensions that are read; no ask has more.
+/// Largest number of addresses or extensions of an ask.
 const MOST: u32 = 256;
 
-/// An emergency as its signers signed it ([`super::message`]).
+/// An emergency as it was signed ([`super::message`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signed {
-    /// The registered key of the person who is let in.
+    /// The registered key of the person who gets the pass.
     pub holder: PublicKey,
-    /// The server that it is for.
+    /// The server's name.
     pub server: String,
-    /// The key that the pass will be for.
+    /// The subject key of the pass.
     pub key: PublicKey,
     /// The role.
     pub role: String,
@@ -28,18 +30,18 @@ pub struct Signed {
     pub host: String,
     /// Values for the role's parameters.
     pub params: Vec<(String, String)>,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// Wished lifetime; 0 for the role's own.
+    /// Requested lifetime in seconds; 0 for the role's own.
     pub ttl_seconds: u64,
-    /// Wished source addresses; none for the role's own.
+    /// Requested source addresses; empty for the role's own.
     pub source_addresses: Vec<String>,
-    /// Wished extensions; none for the role's own.
+    /// Requested extensions; empty for the role's own.
     pub extensions: Vec<String>,
 }
 
 impl Signed {
-    /// Reads the message that is signed; none if it is not an emergency's, whole and without anything behind it.
+    /// Parses a signed message. Returns `None` if it is not an emergency or has trailing bytes.
     pub fn read(message: &[u8]) -> Option<Self> {
         let [domain, holder, possession] = wire::parts(message)?;
         let [_, server, _challenge, key, ask] = wire::parts(possession)?;
@@ -63,7 +65,7 @@ impl Signed {
     }
 }
 
-/// The rest of an ask's canonical bytes (`proto::ask_bytes`).
+/// A reader over an ask's canonical bytes (`proto::ask_bytes`).
 struct Ask<'a>(Reader<'a>);
 
 impl Ask<'_> {
@@ -90,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// Bytes of a message that is nearly right: its strings in their places, with other lengths.
+    /// Bytes of an almost valid message: the right strings with wrong lengths.
     fn nearly() -> impl Strategy<Value = Vec<u8>> {
         let text = || collection::vec(any::<u8>(), 0..40);
         let length = prop_oneof![4 => Just(None), 1 => any::<u32>().prop_map(Some)];

@@ -1,7 +1,8 @@
-//! Bounds on what a caller's text may take in the ledger, counted as stored. Pure.
+//! Size limits on callers' text in the ledger, measured as stored. Pure.
 //!
-//! A leaf is printable ASCII, so one character of a caller can take twelve bytes (`\udbff\udfff`). What is granted or waits
-//! for approval is recorded whole or refused ([`stored`] tells its size). A denial is cut to its bounds and says so (`cut`).
+//! A leaf is printable ASCII, so one character of a caller can take twelve bytes (`\udbff\udfff`).
+//! A granted ask or one that waits for approval is recorded whole or refused ([`stored`] measures
+//! it). A denial is cut to its limits and marked (`cut`).
 
 use std::io;
 
@@ -10,30 +11,35 @@ use serde_json::{Serializer, Value};
 
 use super::{Actor, Ascii, EventKind, RequestDetails};
 
-/// The most bytes that an ask may take in the ledger if it is granted or waits for approval.
+/// Largest stored size of a granted or waiting ask, in bytes.
 pub const ASK_BYTES: usize = 4096;
 
-/// The most bytes that an exact force-command may take in the ledger.
+/// Largest stored size of a force-command, in bytes.
 pub const COMMAND_BYTES: usize = 8192;
 
-/// The most bytes that the claims of a token may take in the ledger if it is granted something or decides something. A
-/// token has 16 KiB at most, so only one that is full of escaped characters is beyond it.
+/// Largest stored size of the claims of a pass, request or decision, in bytes.
+///
+/// A token has 16 KiB at most, so only a token full of escaped characters exceeds this.
 pub const CLAIMS_BYTES: usize = 16 * 1024;
 
-/// The most bytes of a denial's ask. With [`DENIED_DETAIL_BYTES`]: 4 KiB of the caller's text.
+/// Largest stored size of a denial's ask, in bytes. With [`DENIED_DETAIL_BYTES`]: 4 KiB of the
+/// caller's text.
 const DENIED_ASK_BYTES: usize = 3072;
 
-/// The most bytes of a denial's sentence.
+/// Largest stored size of a denial's sentence, in bytes.
 const DENIED_DETAIL_BYTES: usize = 1024;
 
-/// The most bytes of a denial's claims. Larger ones are left out as a whole: a part would decide something else.
+/// Largest stored size of a denial's claims, in bytes.
+///
+/// Larger claims are dropped as a whole: a part of them could be decided differently.
 const DENIED_CLAIMS_BYTES: usize = 4096;
 
-/// The most bytes of a subject or a label. Tokens with longer ones are refused; a label follows the subject's bound.
+/// Largest stored size of a subject or label, in bytes. Tokens with a longer subject are refused.
 const NAME_BYTES: usize = 1536;
 
-/// The beginning of a text that version 0.1.0 has cut: up to 1,024 bytes, at a character's bound, then
-/// three dots. None for a whole text. Later versions mark what they cut ([`EventKind::Denied`], `cut`).
+/// The beginning of a text that version 0.1.0 has cut; `None` for a whole text.
+///
+/// That version kept up to 1,024 bytes, cut at a character's boundary, and added three dots. Later versions mark what they cut ([`EventKind::Denied`], `cut`).
 pub fn beginning(text: &str) -> Option<&str> {
     let beginning = text.strip_suffix("...")?;
     (1021..=1024)
@@ -41,18 +47,18 @@ pub fn beginning(text: &str) -> Option<&str> {
         .then_some(beginning)
 }
 
-/// How many bytes `value` takes in the ledger.
+/// Size of `value` as stored in the ledger, in bytes.
 pub fn stored(value: &impl Serialize) -> usize {
     let mut count = Count(0);
     let mut serializer = Serializer::with_formatter(&mut count, Ascii);
     match value.serialize(&mut serializer) {
         Ok(()) => count.0,
-        // Cannot be written, so it is too large for every bound.
+        // A value that cannot be encoded exceeds every limit.
         Err(_) => usize::MAX,
     }
 }
 
-/// Counts what would be written.
+/// A writer that only counts bytes.
 struct Count(usize);
 
 impl io::Write for Count {
@@ -67,7 +73,7 @@ impl io::Write for Count {
 }
 
 impl EventKind {
-    /// A denial within its bounds; any other event as it is.
+    /// Cuts a denial to its limits. Returns any other event unchanged.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         if let Self::Denied {
@@ -88,7 +94,7 @@ impl EventKind {
     }
 }
 
-/// Cuts texts, and remembers whether anything was cut.
+/// Cuts texts and records whether it cut any.
 #[derive(Default)]
 struct Scissors {
     has_cut: bool,
@@ -104,7 +110,7 @@ impl Scissors {
         }
     }
 
-    /// Names first, then the reason, then lists, then parameters: as far as there is room.
+    /// Fills the available space in this order: names, reason, lists, parameters.
     fn ask(&mut self, ask: &mut RequestDetails) {
         self.text(&mut ask.role, 256);
         if let Some(host) = &mut ask.host {
@@ -136,7 +142,7 @@ impl Scissors {
         }
     }
 
-    /// Keeps the items that fit into `most` bytes, in their order.
+    /// Keeps the first items that fit into `most` bytes.
     fn list(&mut self, items: &mut Vec<String>, most: usize) {
         let mut room = most;
         items.retain(
@@ -169,7 +175,7 @@ impl Scissors {
 /// `"params":{},`
 const PARAMS_FRAME: usize = 12;
 
-/// How many bytes one character of a text takes in the ledger.
+/// Size of one character as stored in the ledger, in bytes.
 fn stored_character(character: char) -> usize {
     match character {
         '"' | '\\' | '\u{8}' | '\u{c}' | '\n' | '\r' | '\t' => 2,
@@ -187,7 +193,7 @@ mod tests {
 
     use super::{super::Event, *};
 
-    /// 4 KiB of the caller's text, 4 KiB of claims, two names, and a frame of our own words.
+    /// 4 KiB of the caller's text, 4 KiB of claims, two names, and the fixed field names.
     const DENIED_BYTES: usize = 12 * 1024;
 
     fn denied(text: &str, count: usize) -> EventKind {

@@ -1,4 +1,4 @@
-//! Denials that were counted instead of recorded one by one. Pure.
+//! Counts of denials that got no event of their own. Pure.
 
 use std::collections::BTreeMap;
 
@@ -6,26 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
 
-/// So many more denials: of one identity, or of many together.
+/// A count of denials, of one identity or of several together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Denials {
-    /// The identity that was refused, without its claims; absent: several.
+    /// The denied identity, without its claims; absent for several identities.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub who: Option<Actor>,
-    /// How many identities were refused. One that comes again after it was forgotten counts again.
+    /// Number of identities. An identity that was evicted and returns is counted again.
     pub identities: u64,
-    /// How many denials these are, beside those with events of their own.
+    /// Number of denials, without those that have events of their own.
     pub count: u64,
-    /// How many by each stable reason code.
+    /// Number of denials per stable reason code.
     pub reasons: BTreeMap<String, u64>,
-    /// Unix seconds of the first.
+    /// Time of the first denial, in Unix seconds.
     pub since: u64,
-    /// Unix seconds of the last.
+    /// Time of the last denial, in Unix seconds.
     pub until: u64,
 }
 
 impl Denials {
-    /// Whether it counts something, and the reasons add up to it.
+    /// Whether the count is positive and the reasons add up to it.
     pub fn is_valid(&self) -> bool {
         let sum = self
             .reasons
@@ -37,7 +37,7 @@ impl Denials {
             && (self.who.is_none() || self.identities == 1)
     }
 
-    /// Adds `other`, which is of other identities.
+    /// Adds the denials of other identities.
     pub(in crate::ledger) fn merge(&mut self, other: Self) {
         self.who = None;
         self.identities = self.identities.saturating_add(other.identities);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a jump pass is for.
+/// The bastion of a jump pass, and the pass that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Jump {
     /// The bastion's name.
@@ -11,14 +11,14 @@ pub struct Jump {
     pub pass: u64,
 }
 
-/// The bastion that the pass of a request would go through, and what its jump pass would be.
+/// The bastion in front of a requested host, and the jump pass that would be issued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestedJumpHost {
     /// The bastion's name.
     pub bastion: String,
     /// The jump pass's principals.
     pub principals: Vec<String>,
-    /// Its source addresses; absent: any.
+    /// The jump pass's source addresses; absent for any address.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source_addresses: Option<Vec<String>>,
 }

@@ -1,9 +1,9 @@
-//! The kinds of event: how one is made, and which of them change nothing. Pure.
+//! The kinds of event: their names, and which of them change nothing. Pure.
 
 use super::EventKind;
 
 impl EventKind {
-    /// The start of a daemon. The store fills in what it found.
+    /// The start of a daemon. The store adds what it found.
     pub fn started(version: impl Into<String>, server: impl Into<String>) -> Self {
         Self::Started {
             version: version.into(),
@@ -13,7 +13,7 @@ impl EventKind {
         }
     }
 
-    /// The kind's word, as in the leaf's `type`.
+    /// The kind's name, as in the leaf's `type`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Started { .. } => "started",
@@ -36,7 +36,7 @@ impl EventKind {
         }
     }
 
-    /// Whether an event of this kind gives, takes and decides nothing.
+    /// Whether events of this kind grant, revoke and decide nothing.
     pub fn is_inert(&self) -> bool {
         match self {
             Self::Started { .. }

@@ -11,16 +11,17 @@ use crate::ledger::order::Proof;
 /// A revocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Revoked {
-    /// Who revoked.
+    /// The administrator.
     pub who: Actor,
-    /// What it was aimed at.
+    /// The target of the revocation.
     pub target: RevokeTarget,
-    /// Why.
+    /// The administrator's reason.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// The passes that this revoked, in order: those that were out and not revoked before.
+    /// Serials of the passes that this event revoked, ascending: valid ones that were not revoked
+    /// before.
     pub serials: Vec<u64>,
-    /// Everyone whom the ledger knew under the target's name, in order; empty for other targets.
+    /// The identities that the target's name covered, in order; empty for other targets.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub covers: Vec<Covered>,
     /// The administrator's signature. An event without one is not admitted.
@@ -31,16 +32,17 @@ pub struct Revoked {
 /// A lock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Locked {
-    /// Who locked.
+    /// The administrator.
     pub who: Actor,
-    /// What is locked.
+    /// The locked target.
     pub target: LockTarget,
-    /// Why.
+    /// The administrator's reason.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// The passes that this revoked, in order: those that were out and not revoked before.
+    /// Serials of the passes that this event revoked, ascending: valid ones that were not revoked
+    /// before.
     pub serials: Vec<u64>,
-    /// Everyone whom the ledger knew under the target's name, in order; empty for other targets.
+    /// The identities that the target's name covered, in order; empty for other targets.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub covers: Vec<Covered>,
     /// The administrator's signature. An event without one is not admitted.
@@ -51,11 +53,11 @@ pub struct Locked {
 /// The end of a lock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Unlocked {
-    /// Who unlocked.
+    /// The administrator.
     pub who: Actor,
-    /// What is no longer locked.
+    /// The target that is no longer locked.
     pub target: LockTarget,
-    /// Why.
+    /// The administrator's reason.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
     /// The administrator's signature. An event without one is not admitted.

@@ -1,4 +1,4 @@
-//! What stands in the ledger instead of an event that the standing is against. Pure.
+//! The denial that is recorded instead of an event that the ledger state rejects. Pure.
 
 use super::{Actor, EventKind, RequestDecision, RequestDetails};
 use crate::ledger::{
@@ -7,11 +7,12 @@ use crate::ledger::{
 };
 
 impl EventKind {
-    /// The event that stands in the ledger instead of this one where there is an objection to it: an ask's denial. What
-    /// nobody asked for leaves nothing.
+    /// The denial to record instead of this rejected event.
+    ///
+    /// Returns `None` for an event that no caller asked for.
     pub fn refused(self, rejection: &Rejection) -> Option<Self> {
         if rejection.rule == Rule::PolicyChanged {
-            // It is decided again by the new policy, and that decision is recorded.
+            // The new policy decides again, and that decision is recorded.
             return None;
         }
         let denial = match self {
@@ -38,10 +39,9 @@ impl EventKind {
             Self::Approved(decided)
             | Self::Refused(decided)
             | Self::Cancelled(decided)
-            | Self::Reviewed(decided)
-                if rejection.rule != Rule::NoSuchRequest =>
-            {
-                Some(decided.denied(rejection))
+            | Self::Reviewed(decided) => {
+                let is_known = rejection.rule != Rule::NoSuchRequest;
+                is_known.then(|| decided.denied(rejection))
             }
             Self::Locked(it) => Some(order(
                 it.who,
@@ -61,13 +61,20 @@ impl EventKind {
                 format!("revoke {}", it.target),
                 rejection,
             )),
-            _ => None,
+            Self::Started { .. }
+            | Self::PolicyLoaded { .. }
+            | Self::SigningFailed { .. }
+            | Self::Denied { .. }
+            | Self::Denials(_)
+            | Self::KeyStaged { .. }
+            | Self::KeyActivated { .. }
+            | Self::KeyRetired { .. } => None,
         };
         denial.map(Self::bounded)
     }
 }
 
-/// The denial of what an administrator wanted.
+/// The denial of an administrator's order.
 fn order(who: Actor, proof: Option<Proof>, wanted: String, rejection: &Rejection) -> EventKind {
     EventKind::Denied {
         who,

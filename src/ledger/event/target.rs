@@ -1,4 +1,4 @@
-//! Locks and revocations, and whom they are aimed at. Pure.
+//! Targets of locks and revocations, and the identities that they cover. Pure.
 
 use std::fmt;
 
@@ -10,7 +10,8 @@ use super::actor::Actor;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LockTarget {
-    /// A subject or a label, exactly, at any issuer, and everyone whom the ledger has seen under it.
+    /// A subject or label, matched exactly, at any issuer. Covers each identity that the ledger has
+    /// seen under this name.
     Identity(String),
     /// A subject key's fingerprint (`SHA256:...`).
     Key(String),
@@ -18,31 +19,31 @@ pub enum LockTarget {
     Role(String),
 }
 
-/// Which passes hosts must refuse.
+/// The passes that hosts must refuse.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RevokeTarget {
-    /// One pass.
+    /// The pass with this serial.
     Serial(u64),
-    /// Those for a subject key's fingerprint (`SHA256:...`).
+    /// Passes for a subject key's fingerprint (`SHA256:...`).
     Key(String),
-    /// Those of a subject or a label, exactly, at any issuer, and of everyone whom the ledger has
-    /// seen under it.
+    /// Passes of a subject or label, matched exactly, at any issuer. Covers each identity that the
+    /// ledger has seen under this name.
     Identity(String),
-    /// All that were issued before this time, in Unix seconds.
+    /// Passes issued before this time, in Unix seconds.
     Before(u64),
 }
 
-/// The target of an order of any kind.
+/// The target of an administrator's order of any kind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
-    /// A subject or label, and everyone whom the ledger has seen under it.
+    /// A subject or label. Covers each identity that the ledger has seen under this name.
     Identity(String),
     /// A subject key's fingerprint (`SHA256:...`).
     Key(String),
     /// A role's name.
     Role(String),
-    /// One pass.
+    /// The pass with this serial.
     Serial(u64),
     /// All passes that were issued before this time, in Unix seconds.
     Before(u64),
@@ -70,8 +71,8 @@ impl From<&RevokeTarget> for Target {
 }
 
 impl Target {
-    /// Orders about the same thing follow one another. "All before a time" is one thing at
-    /// any time.
+    /// The chain of orders that this target belongs to. All [`Target::Before`] targets share one
+    /// chain.
     pub(in crate::ledger) fn chain(&self) -> Self {
         match self {
             Self::Before(_) => Self::Before(0),
@@ -114,34 +115,34 @@ impl fmt::Display for RevokeTarget {
     }
 }
 
-/// An identity that the name of a target stands for.
+/// An identity covered by the name of a target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Covered {
     /// The `iss` claim.
     pub issuer: String,
     /// The `sub` claim.
     pub subject: String,
-    /// The name for people that the ledger saw last.
+    /// The identity's last display name in the ledger.
     pub label: String,
 }
 
-/// Who asks for something, as far as locks go.
+/// The identity, key and role that locks are matched against.
 #[derive(Clone, Copy, Debug)]
 pub struct Applicant<'a> {
     /// The `iss` claim.
     pub issuer: &'a str,
     /// The `sub` claim.
     pub subject: &'a str,
-    /// The name for people.
+    /// The display name.
     pub label: &'a str,
-    /// The subject key's fingerprint, where there is one.
+    /// The subject key's fingerprint, if there is one.
     pub key: Option<&'a str>,
-    /// The role, where it is about one.
+    /// The role, if there is one.
     pub role: Option<&'a str>,
 }
 
 impl<'a> Applicant<'a> {
-    /// The identity that the ledger names so, with this key, about this role.
+    /// An identity of the ledger with this key and role.
     pub fn new(who: &'a Actor, key: Option<&'a str>, role: Option<&'a str>) -> Self {
         Self {
             issuer: &who.issuer,

@@ -1,4 +1,4 @@
-//! One event of every kind against its golden bytes, and what hostile text becomes in a leaf.
+//! Each kind of event against its golden bytes, and hostile text in a leaf.
 #![allow(clippy::unwrap_used, reason = "tests: a panic is the failure")]
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use time::macros::datetime;
 
-/// The bytes that every later version must still read and, for these events, still write.
+/// Bytes that every later version must read and, for these events, write unchanged.
 const GOLDEN: &str = include_str!("../../../tests/golden/events.jsonl");
 
 fn who() -> Actor {
@@ -35,7 +35,7 @@ fn asked() -> RequestDetails {
     }
 }
 
-/// Everything that can be asked for.
+/// An ask with every field set.
 fn asked_in_full() -> RequestDetails {
     RequestDetails {
         host: Some("web-1".to_owned()),
@@ -70,7 +70,7 @@ pub(in crate::ledger) fn issued() -> Issued {
     }
 }
 
-/// One event of each kind, in an order that a ledger could have.
+/// One event of each kind, in a valid order.
 pub(in crate::ledger) fn samples() -> Vec<EventKind> {
     let key = || "SHA256:ca".to_owned();
     vec![
@@ -147,7 +147,7 @@ fn golden_bytes_are_read_back_as_what_they_were() {
     }
 }
 
-/// Bob as the orders of the golden file cover him.
+/// Bob, as the orders in the golden file cover him.
 fn bob() -> Vec<Covered> {
     vec![Covered {
         issuer: "https://id.example.com".to_owned(),
@@ -156,7 +156,7 @@ fn bob() -> Vec<Covered> {
     }]
 }
 
-/// Locks and revocations with the number that each has to name. `golden/events.py` signs them by itself.
+/// Locks and revocations with the `after` of each. `golden/events.py` signs them independently.
 fn orders() -> Vec<(EventKind, u64)> {
     let reason = Some("laptop stolen".to_owned());
     let locked = |target, serials, covers| {
@@ -214,7 +214,7 @@ fn orders() -> Vec<(EventKind, u64)> {
     ]
 }
 
-/// Locks and revocations, with the bytes that every later version must still read, and with signatures that hold.
+/// Locks and revocations against bytes that every later version must read, with valid signatures.
 #[test]
 fn locks_and_revocations_have_their_golden_bytes() {
     use crate::ledger::order::tests::{SERVER, signed};
@@ -231,7 +231,7 @@ fn locks_and_revocations_have_their_golden_bytes() {
     }
 }
 
-/// What a flood of denials leaves, with the bytes that every later version must still read.
+/// Cut denials and counts against bytes that every later version must read.
 #[test]
 fn cut_denials_and_counts_of_denials_have_their_golden_bytes() {
     let golden = include_str!("../../../tests/golden/denials.jsonl");
@@ -274,7 +274,8 @@ fn cut_denials_and_counts_of_denials_have_their_golden_bytes() {
     }
 }
 
-/// Earlier versions wrote orders without a signature. They are read, and `ledger verify` names them.
+/// Earlier versions wrote orders without a signature. They still parse, and `ledger verify` reports
+/// them.
 #[test]
 fn an_order_of_an_earlier_version_is_still_read() {
     let line = r#"{"index":3,"at":"2026-11-22T15:32:51.123Z","type":"unlocked","who":{"issuer":"i","subject":"s","label":"l","claims":{}},"target":{"role":"prod"},"key":"SHA256:x"}"#;

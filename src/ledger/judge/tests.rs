@@ -1,4 +1,4 @@
-//! Events that no daemon wrote: the judge refuses or takes them, and goes on.
+//! Events that no daemon wrote: the judge refuses or accepts them and continues.
 #![allow(clippy::unwrap_used, reason = "tests: a panic is the failure")]
 
 use proptest::{collection, prelude::*, sample::Index};
@@ -6,7 +6,7 @@ use proptest::{collection, prelude::*, sample::Index};
 use super::*;
 use crate::ledger::event::tests::sample_leaves;
 
-/// One event of each kind, as the golden files have them.
+/// The events of the golden files.
 fn golden() -> Vec<Vec<u8>> {
     let lines = [
         include_str!("../../../tests/golden/locks.jsonl"),
@@ -17,8 +17,8 @@ fn golden() -> Vec<Vec<u8>> {
     sample_leaves().into_iter().chain(more).collect()
 }
 
-/// Takes in what can be taken in, each leaf under the index that belongs there; what the rules are
-/// against as if a signed head covered it.
+/// Takes in every leaf that can be taken in, each at its own index. Events that a rule rejects are
+/// taken in as if a signed head covered them.
 fn survive(leaves: &[Vec<u8>]) -> u64 {
     let mut judge = Judge::default();
     for leaf in leaves {
@@ -37,7 +37,7 @@ fn survive(leaves: &[Vec<u8>]) -> u64 {
     judge.size()
 }
 
-/// The leaf with each of its numbers, one after the other, at the edge of what a number can be.
+/// Copies of the leaf, each with one of its numbers replaced by an extreme value.
 fn with_other_numbers(leaf: &[u8]) -> Vec<Vec<u8>> {
     let text = String::from_utf8(leaf.to_vec()).unwrap();
     let numbers = regex::Regex::new(r":(\d+)([,}])").unwrap();

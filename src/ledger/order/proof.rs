@@ -1,4 +1,4 @@
-//! The message that an administrator signs, and the signature as an event keeps it. Pure.
+//! The message that an administrator signs, and the signature as an event records it. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,11 +13,11 @@ use crate::{
 /// The kinds of order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// No new passes; passes that are out are revoked.
+    /// No new passes; valid passes are revoked.
     Lock,
     /// The end of a lock.
     Unlock,
-    /// Passes that are out are revoked.
+    /// Valid passes are revoked.
     Revoke,
 }
 
@@ -31,7 +31,7 @@ impl Verb {
     }
 }
 
-/// An order and who gives it to which server.
+/// An order, its administrator and its server.
 #[derive(Clone, Copy, Debug)]
 pub struct AdminOrder<'a> {
     /// The server's name.
@@ -53,8 +53,8 @@ pub struct AdminOrder<'a> {
 }
 
 impl AdminOrder<'_> {
-    /// The bytes that are signed, as length-prefixed strings (RFC 4251, 5): domain, verb, server
-    /// name, SHA-256 of the token, `iss`, `sub`, kind of target, target (a text, or a number as a
+    /// The signed bytes, as length-prefixed strings (RFC 4251, 5): domain, verb, server name,
+    /// SHA-256 of the token, `iss`, `sub`, kind of target, target (a text, or a number as a
     /// big-endian u64), reason, `after` as a big-endian u64.
     pub fn message(&self) -> Vec<u8> {
         let (kind, target) = self.target.encoded();
@@ -73,7 +73,7 @@ impl AdminOrder<'_> {
     }
 }
 
-/// An administrator's signature, as the order's event keeps it.
+/// An administrator's signature, as the event of the order records it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// The administrator's public key in OpenSSH form.
@@ -87,7 +87,7 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// The proof of an order whose signature was checked.
+    /// The proof of an order whose signature was verified.
     pub fn new(key: String, armored: &str, token: &[u8; 32], after: u64) -> Self {
         Self {
             key,
@@ -97,7 +97,7 @@ impl Proof {
         }
     }
 
-    /// The key's fingerprint (`SHA256:...`); none if it is not a key.
+    /// The key's fingerprint (`SHA256:...`); `None` if it does not parse.
     pub fn fingerprint(&self) -> Option<String> {
         approval::fingerprint(&self.key)
     }

@@ -1,4 +1,4 @@
-//! The encoding of orders, and every way in which an event's order is not its administrator's.
+//! The encoding of orders, and events whose order its administrator did not sign.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeSet;
@@ -13,15 +13,15 @@ use crate::ledger::{
     event::{LockTarget, Locked, RevokeTarget, Revoked, Unlocked, tests::issued},
 };
 
-/// The token that sample orders are given with.
+/// The token of sample orders.
 const TOKEN: [u8; 32] = [7; 32];
 
-/// The administrator's key of sample orders: its seed is this byte, 32 times.
+/// The administrator's key of sample orders, with this byte as its 32-byte seed.
 pub(crate) fn key(seed: u8) -> PrivateKey {
     PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32]))
 }
 
-/// `what`, signed by the key of `seed` for `server`, following `after`.
+/// Signs `what` with the key of `seed` for `server`, after the order `after`.
 pub(crate) fn signed(mut what: EventKind, server: &str, seed: u8, after: u64) -> EventKind {
     let order = what.order().unwrap();
     let message = AdminOrder {
@@ -48,7 +48,7 @@ pub(crate) fn signed(mut what: EventKind, server: &str, seed: u8, after: u64) ->
 /// The server of sample orders.
 pub(crate) const SERVER: &str = "daypass.example.com";
 
-/// The lock that the server would record after `state`, signed by the key of seed 1.
+/// The lock that the server would record next, signed by the key of seed 1.
 pub(crate) fn locked(
     state: &LedgerState,
     who: &Actor,
@@ -67,7 +67,7 @@ pub(crate) fn locked(
     signed(locked, SERVER, 1, state.after(&about))
 }
 
-/// The same for an unlock.
+/// The unlock that the server would record next, signed by the key of seed 1.
 pub(crate) fn unlocked(state: &LedgerState, who: &Actor, target: LockTarget) -> EventKind {
     let about = Target::from(&target);
     let unlocked = EventKind::Unlocked(Box::new(Unlocked {
@@ -79,7 +79,7 @@ pub(crate) fn unlocked(state: &LedgerState, who: &Actor, target: LockTarget) -> 
     signed(unlocked, SERVER, 1, state.after(&about))
 }
 
-/// The same for a revocation.
+/// The revocation that the server would record next, signed by the key of seed 1.
 pub(crate) fn revoked(
     state: &LedgerState,
     who: &Actor,
@@ -98,7 +98,7 @@ pub(crate) fn revoked(
     signed(revoked, SERVER, 1, state.after(&about))
 }
 
-/// The place of an order's proof.
+/// The order's proof.
 pub(crate) fn proof(what: &mut EventKind) -> &mut Option<Proof> {
     match what {
         EventKind::Locked(it) => &mut it.proof,
@@ -233,7 +233,7 @@ fn orders_that_differ_anywhere_differ_in_bytes() {
     assert_eq!(distinct.len(), messages.len());
 }
 
-/// Whether the event is its administrator's order at `server`.
+/// Verifies the event's order at `server`.
 fn check(what: &EventKind, server: &str) -> Result<(), &'static str> {
     what.order().unwrap().check(server)
 }

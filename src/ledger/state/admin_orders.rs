@@ -1,4 +1,4 @@
-//! Administrators' orders: whom they cover, and that each one is accepted once. Pure.
+//! Administrators' orders: the identities that they cover, and that each order counts once. Pure.
 
 use time::OffsetDateTime;
 
@@ -9,25 +9,25 @@ use crate::ledger::{
     order::{LATEST, RecordedOrder, Target},
 };
 
-/// What an order about a target would meet now.
+/// The effect that an order about a target would have now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preview {
-    /// Everyone whom the name of the target stands for.
+    /// Identities that the target's name covers.
     pub covers: Vec<Covered>,
-    /// Whether the administrator who asks is one of them.
+    /// Whether the asking administrator is among them.
     pub covers_caller: bool,
-    /// How many passes that are out it would revoke.
+    /// Number of valid passes that the order would revoke.
     pub passes: usize,
-    /// Known names that are spelt nearly like that of the target.
+    /// Known names with a spelling close to the target's.
     pub near: Vec<String>,
     /// The lock on exactly this target, if there is one.
     pub lock: Option<Lock>,
-    /// What the order has to name ([`crate::ledger::order::AdminOrder::after`]).
+    /// The value that the order must name ([`crate::ledger::order::AdminOrder::after`]).
     pub after: u64,
 }
 
 impl LedgerState {
-    /// What an order by `who` about `target` would meet at `at`.
+    /// Returns the effect that an order by `who` about `target` would have at `at`.
     pub fn preview(&self, target: &Target, who: &Actor, at: OffsetDateTime) -> Preview {
         let (lock, passes) = match target {
             Target::Identity(name) => self.meets(LockTarget::Identity(name.clone()), at),
@@ -66,14 +66,14 @@ impl LedgerState {
         (self.lock(&target), passes)
     }
 
-    /// What the next order about `target` has to name.
+    /// The value of `after` for the next order about `target`.
     pub fn after(&self, target: &Target) -> u64 {
         let last = self.orders.0.get(&target.chain());
         last.copied().unwrap_or(0)
     }
 
-    /// Everyone whom the name of `target` stands for: all whom the ledger has seen under it, and
-    /// the administrator who gives the order, if it is their name.
+    /// Identities that the name of `target` covers: each one that the ledger has seen under it, and
+    /// the ordering administrator if it is their name.
     pub fn covered(&self, target: &Target, by: &Actor) -> Vec<Covered> {
         let Target::Identity(name) = target else {
             return Vec::new();
@@ -86,7 +86,7 @@ impl LedgerState {
         people::covered(called)
     }
 
-    /// Whether this order may come next.
+    /// Checks that this order may come next.
     pub(super) fn admit_order(&self, order: &RecordedOrder<'_>) -> Result<(), Rejection> {
         let Some(proof) = order.proof else {
             return Err(Rejection::new(
@@ -107,7 +107,7 @@ impl LedgerState {
         if proof.after != self.after(&order.target) {
             return Err(Rejection::new(
                 Rule::Stale,
-                "another order about the same came first: run the command again",
+                "another order about this target came first: run the command again",
             ));
         }
         let is_all = |covers| covers == self.covered(&order.target, order.who);
@@ -115,13 +115,13 @@ impl LedgerState {
             true => Ok(()),
             false => Err(Rejection::new(
                 Rule::Covers,
-                "it does not name exactly the identities that it covers",
+                "its list of covered identities is wrong",
             )),
         }
     }
 
-    /// Takes in the identities that an event names. One who turns out to have a locked name is
-    /// covered by that lock from then on, with the passes that are out.
+    /// Learns the identities of an event. If one turns out to have a locked name, that lock covers
+    /// it from then on and revokes its valid passes.
     pub(super) fn learn(&mut self, event: &Event) {
         for who in event.what.people() {
             if !self.people.learn(who) {

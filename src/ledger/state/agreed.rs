@@ -1,8 +1,9 @@
-//! The time that may end things for good: what the daemon's clock and an issuer's clock both say. Pure.
+//! The agreed time: the time that both the daemon's clock and an issuer's clock have passed. Pure.
 //!
-//! An event's own time is the daemon's clock, which can jump. A token's `iat` is the issuer's clock. So passes, requests and
-//! challenges are forgotten by the earlier of both, never by one of them, and not by a single leap of both: a time that is
-//! far ahead counts only once it has gone on for an hour. Any event lowers it; that only keeps things longer.
+//! An event's time is the daemon's clock, which can jump. A token's `iat` is the issuer's clock.
+//! Passes, requests and challenges are forgotten by the earlier of the two. If both leap far ahead,
+//! the leap counts only after it has lasted for an hour. Any event can lower the agreed time, which
+//! only keeps things longer.
 
 use time::OffsetDateTime;
 
@@ -11,21 +12,21 @@ use crate::{
     unix_seconds::UnixSeconds,
 };
 
-/// As far as the time may be ahead of an event, in seconds.
+/// Largest lead of the agreed time over an event, in seconds.
 const LEEWAY: u64 = 3600;
 
-/// What is further ahead than this is a leap, in seconds. A token is at most a day old.
+/// A larger lead is a leap, in seconds. A token is at most a day old.
 const LEAP: u64 = 24 * 3600;
 
-/// A leap counts once it has gone on for so long, in seconds.
+/// Duration after which a leap is accepted, in seconds.
 const CONFIRMED_AFTER: u64 = 3600;
 
 /// The agreed time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Agreed {
-    /// Unix seconds; none before the first token.
+    /// Unix seconds; `None` before the first token.
     time: Option<u64>,
-    /// When the leap began that is not confirmed yet.
+    /// Start of a leap that is not yet accepted, in Unix seconds.
     leap: Option<u64>,
 }
 
@@ -69,10 +70,11 @@ impl Agreed {
     }
 }
 
-/// The identity whose token this event took. A denial takes none: it must change nothing.
+/// The identity whose token this event used. A denial counts for none, because it must change
+/// nothing.
 fn witness(what: &EventKind) -> Option<&Actor> {
     match what {
-        // Registered keys stood for a token.
+        // A pass by registered keys used no token.
         EventKind::Issued(issued) => issued.emergency_proof.is_none().then_some(&issued.who),
         EventKind::Requested(asked) => Some(&asked.who),
         EventKind::Approved(decided)

@@ -1,4 +1,4 @@
-//! The challenges that were answered. One is good for one pass. Pure.
+//! Answered challenges. Each one counts for one pass. Pure.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -8,11 +8,11 @@ use crate::{
     unix_seconds::UnixSeconds,
 };
 
-/// How long an answered challenge is remembered: far longer than one can be answered at all
+/// Time for which an answered challenge is remembered. It is far longer than a challenge's life
 /// (`identity::emergency::CHALLENGE_LIFE`).
 const MEMORY: Duration = Duration::from_secs(3600);
 
-/// Answered challenges, each with when that was.
+/// Answered challenges and their times.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Challenges {
     answered: BTreeSet<String>,
@@ -20,7 +20,8 @@ pub(super) struct Challenges {
 }
 
 impl Challenges {
-    /// Remembers the challenge by the later of the event's and the `agreed` time, for the clock may be behind.
+    /// Remembers the challenge. Uses the later of the event's time and `agreed`, because the clock
+    /// may be behind.
     pub(super) fn apply(&mut self, event: &Event, issued: &Issued, agreed: u64) {
         if let Some(proof) = &issued.emergency_proof {
             let challenge = &proof.challenge;
@@ -30,7 +31,7 @@ impl Challenges {
         }
     }
 
-    /// Forgets what was answered [`MEMORY`] before `agreed` (Unix seconds).
+    /// Forgets challenges that were answered more than [`MEMORY`] before `agreed` (Unix seconds).
     pub(super) fn forget_before(&mut self, agreed: u64) {
         while let Some((at, challenge)) = self.by_time.first()
             && at.saturating_add(MEMORY.as_secs()) < agreed
@@ -45,7 +46,7 @@ impl Challenges {
             false => Ok(()),
             true => Err(Rejection::new(
                 Rule::ChallengeUsed,
-                "this challenge was answered before: ask for a new one, and have that signed",
+                "this challenge was already used: get a new one and have it signed",
             )),
         }
     }

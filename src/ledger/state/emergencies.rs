@@ -1,13 +1,13 @@
-//! Emergencies by registered keys: who signed, over which challenge. Pure.
+//! Emergencies by registered keys: their signers and their challenge. Pure.
 
 use super::{LedgerState, Rejection};
 use crate::ledger::event::{Applicant, Issued};
 
 impl LedgerState {
-    /// An emergency by registered keys answers a fresh challenge, and nobody who signed for it is locked.
+    /// Checks that an emergency's challenge was not used before and that no signer is locked.
     ///
     /// # Errors
-    /// The rule that is against it.
+    /// Returns the rejection by the rule that is broken.
     pub fn admit_emergency(&self, issued: &Issued) -> Result<(), Rejection> {
         self.expect_signers_unlocked(issued)?;
         match &issued.emergency_proof {
@@ -16,7 +16,7 @@ impl LedgerState {
         }
     }
 
-    /// Nobody who signed for it is locked, nor is their key.
+    /// Checks that neither a signer nor a signer's key is locked.
     pub(super) fn expect_signers_unlocked(&self, issued: &Issued) -> Result<(), Rejection> {
         for one in issued.signatures() {
             let key = one.fingerprint();

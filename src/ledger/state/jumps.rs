@@ -1,17 +1,18 @@
-//! Jump passes: each belongs to one pass that stands, and gives nothing but the way to it. Pure.
+//! Jump passes: each belongs to one valid pass and allows only forwarding through the bastion.
+//! Pure.
 
 use super::{LedgerState, PassRecord, Rejection, Rule, requests::addresses_within};
 use crate::ledger::event::{Issued, Jump, Requested};
 
-/// All that a jump pass may do, as the ledger names extensions.
+/// The only extension of a jump pass, by its ledger name.
 const FORWARDING: &str = "port-forwarding";
 
 impl LedgerState {
-    /// Whether this jump pass may come next.
+    /// Checks that this jump pass may come next.
     pub(super) fn admit_jump(&self, issued: &Issued, jump: &Jump) -> Result<(), Rejection> {
         let serial = jump.pass;
         let main = self.passes.get(serial);
-        let main = main.ok_or_else(|| refused(serial, "which is no pass now"))?;
+        let main = main.ok_or_else(|| refused(serial, "which is not valid now"))?;
         let has_one = || self.passes().any(|pass| pass.jump_of == Some(serial));
         let fault = fault_of_pass(main, issued)
             .or_else(|| has_one().then_some("which has one already"))
@@ -26,7 +27,7 @@ impl LedgerState {
         }
     }
 
-    /// The request that became the pass `serial`.
+    /// The request that was redeemed for the pass `serial`.
     fn redeemed_as(&self, serial: u64) -> Option<&Requested> {
         let mut requests = self.requests().filter(|request| request.serial == serial);
         requests.find_map(|request| request.requested.as_deref())
@@ -36,7 +37,7 @@ impl LedgerState {
 fn refused(serial: u64, fault: &str) -> Rejection {
     Rejection::new(
         Rule::Jump,
-        format!("the jump pass belongs to pass {serial}, {fault}: ask anew"),
+        format!("the jump pass belongs to pass {serial}, {fault}: ask again"),
     )
 }
 
@@ -52,7 +53,7 @@ fn fault_of_pass(main: &PassRecord, issued: &Issued) -> Option<&'static str> {
         (!is_theirs, "which is for another identity, key or role"),
         (
             (main.policy.as_deref()).is_some_and(|policy| policy != issued.policy),
-            "which another policy gave",
+            "which was granted by another policy",
         ),
         (
             main.valid_before < issued.valid_before,
@@ -63,13 +64,13 @@ fn fault_of_pass(main: &PassRecord, issued: &Issued) -> Option<&'static str> {
     fault.map(|(_, fault)| fault)
 }
 
-/// It forwards, and whatever else is asked of it runs the command that refuses.
+/// Checks that the pass only forwards: one extension, and a force-command for sessions.
 fn fault_of_rights(issued: &Issued) -> Option<&'static str> {
     let only_forwards = issued.command.is_some() && issued.extensions == [FORWARDING];
     (!only_forwards).then_some("and does more than forward")
 }
 
-/// Whether it gives no more than was approved.
+/// Whether the jump pass is a subset of the approved one.
 fn is_subset_of(issued: &Issued, jump: &Jump, approved: &Requested) -> bool {
     approved.through.as_ref().is_some_and(|through| {
         let mut principals = issued.principals.iter();

@@ -1,4 +1,4 @@
-//! Locks and revocations: who gets no pass, and which passes hosts must refuse. Pure.
+//! Locks: which identities, keys and roles get no pass. Pure.
 
 use std::collections::BTreeMap;
 
@@ -33,16 +33,16 @@ impl LedgerState {
         }
     }
 
-    /// Whether exactly this is locked.
+    /// Whether exactly this target is locked.
     pub(super) fn is_locked(&self, target: &LockTarget) -> bool {
         self.locks.by_target.contains_key(target)
     }
 
-    /// Checks that no lock is on the applicant: on any name that the ledger has seen them under, on
-    /// the key or on the role.
+    /// Checks that no lock covers the applicant: by any name that the ledger has seen, by the key
+    /// or by the role.
     ///
     /// # Errors
-    /// [`Rule::Locked`], naming what is locked.
+    /// Returns a rejection with [`Rule::Locked`] that names the target.
     pub fn expect_unlocked(&self, applicant: &Applicant<'_>) -> Result<(), Rejection> {
         if self.locks.by_target.is_empty() {
             return Ok(());
@@ -55,7 +55,7 @@ impl LedgerState {
             None => Ok(()),
             Some(target) => Err(Rejection::new(
                 Rule::Locked,
-                format!("{target} is locked; whoever keeps this CA's locks can say why"),
+                format!("{target} is locked; ask an administrator of this CA"),
             )),
         }
     }
@@ -72,7 +72,7 @@ impl LedgerState {
                 Rule::NoSuchLock,
                 match self.covering(&unlocked.target) {
                     Some(other) => format!(
-                        "{} is not locked by that name; {other} is, and covers it: unlock that",
+                        "{} is not locked by that name, but {other} is and covers it: unlock that one",
                         unlocked.target
                     ),
                     None => format!(
@@ -84,7 +84,7 @@ impl LedgerState {
         }
     }
 
-    /// A lock by another name on one of those who are called as `target` says.
+    /// A lock by another name that covers an identity with the name of `target`.
     fn covering(&self, target: &LockTarget) -> Option<LockTarget> {
         let LockTarget::Identity(name) = target else {
             return None;
@@ -104,7 +104,7 @@ impl LedgerState {
         })
     }
 
-    /// A request that somebody who is locked by now has approved is no longer redeemed.
+    /// Checks that no approver of the redeemed request has been locked since.
     pub(super) fn expect_unlocked_approvers(&self, issued: &Issued) -> Result<(), Rejection> {
         let request = issued.ask.request.and_then(|id| self.request(id));
         let decisions = request.iter().flat_map(|request| &request.decisions);
@@ -112,15 +112,16 @@ impl LedgerState {
             let key = fingerprint(&decision.key);
             let approver = Applicant::new(&decision.who, key.as_deref(), None);
             self.expect_unlocked(&approver).map_err(|rejection| {
-                let detail =
-                    format!("an approver was locked since: {rejection}; open a new request");
+                let detail = format!(
+                    "an approver was locked after approving: {rejection}; open a new request"
+                );
                 Rejection::new(rejection.rule, detail)
             })?;
         }
         Ok(())
     }
 
-    /// The word of somebody who is locked counts for nothing, nor does a locked key's.
+    /// Checks that neither the decider nor the decider's key is locked.
     pub(super) fn expect_unlocked_decider(
         &self,
         decided: &RequestDecision,

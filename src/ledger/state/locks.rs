@@ -11,23 +11,23 @@ use crate::ledger::event::{Covered, LockTarget};
 pub struct Lock {
     /// What is locked.
     pub target: LockTarget,
-    /// Why, where it was said.
+    /// The administrator's reason, if there is one.
     pub reason: Option<String>,
-    /// Who locked it: their label.
+    /// The label of the administrator who locked.
     pub by: String,
-    /// When.
+    /// Time of the lock.
     pub at: OffsetDateTime,
     /// The `locked` event's index.
     pub index: u64,
-    /// Everyone whom it covers by now.
+    /// Identities that the lock covers by now.
     pub covers: Vec<Covered>,
 }
 
-/// The locks in force, and how often something was revoked.
+/// The locks in force, and the revision of revocations.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Locks {
     pub(super) by_target: BTreeMap<LockTarget, Lock>,
     pub(super) revision: u64,
-    /// Unix seconds: whatever was asked for before has been revoked, also what is recorded only now.
+    /// Unix seconds: asks before this time are revoked, even if their passes are recorded later.
     pub(super) before: u64,
 }

@@ -1,4 +1,4 @@
-//! The state itself: a table for each kind of thing that the past decides, and its queries. Pure.
+//! The ledger state: one table for each kind of record, and its queries. Pure.
 
 use time::OffsetDateTime;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::ledger::event::Actor;
 
-/// What stands after some number of events.
+/// The state after some number of events.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LedgerState {
     pub(super) passes: passes::Passes,
@@ -25,18 +25,19 @@ pub struct LedgerState {
 }
 
 impl LedgerState {
-    /// The hash of the policy in force, by what is recorded; `None` before the first.
+    /// The hash of the policy in force, according to the ledger; `None` before the first.
     pub fn policy(&self) -> Option<&str> {
         self.policies.current().map(|hash| &**hash)
     }
 
-    /// What the daemon's clock and the issuers' clocks agreed on last: it is at least so late. `None` before the first token.
+    /// The time that the daemon's clock and the issuers' clocks have both passed; `None` before the
+    /// first token.
     pub fn agreed_time(&self) -> Option<OffsetDateTime> {
         self.agreed.time()
     }
 
-    /// The passes that may still be good somewhere, by serial: all but those that ended more than [`MARGIN`] before
-    /// [`LedgerState::agreed_time`].
+    /// The passes that a host may still accept, by serial: all except those that expired more than
+    /// [`MARGIN`] before [`LedgerState::agreed_time`].
     pub fn passes(&self) -> impl Iterator<Item = &PassRecord> {
         self.passes.iter()
     }
@@ -46,15 +47,15 @@ impl LedgerState {
         self.passes.get(serial).is_some()
     }
 
-    /// The request or review of that id, while it is remembered.
+    /// The request or review with this id, while it is remembered.
     pub fn request(&self, id: u64) -> Option<&Request> {
         self.requests.get(id)
     }
 
-    /// The request `id`, where this identity and key may redeem it at `now`.
+    /// The request `id`, if this identity and key may redeem it at `now`.
     ///
     /// # Errors
-    /// The rule that is against it.
+    /// Returns the rejection by the rule that is broken.
     pub fn redeemable(
         &self,
         id: u64,
@@ -65,22 +66,22 @@ impl LedgerState {
         self.requests.redeemable(id, who, key, now)
     }
 
-    /// Requests and reviews by id: all that wait, and those that ended last.
+    /// Requests and reviews by id: all that are open, and the last ones that ended.
     pub fn requests(&self) -> impl Iterator<Item = &Request> {
         self.requests.iter()
     }
 
-    /// Those with larger ids than `id`.
+    /// Requests and reviews with ids larger than `id`.
     pub fn requests_after(&self, id: u64) -> impl Iterator<Item = &Request> {
         self.requests.after(id)
     }
 
-    /// The requests and reviews that changed after this revision, in the order of their last changes.
+    /// Requests and reviews that changed after this revision, in the order of their last changes.
     pub fn changed_after(&self, revision: u64) -> impl Iterator<Item = &Request> {
         self.requests.changed_after(revision)
     }
 
-    /// The requests whose time ended after `from`, up to `to`, before any event ended them.
+    /// Requests that expired after `from`, up to `to`, and that no event had ended before.
     pub fn ended_between(
         &self,
         from: OffsetDateTime,
@@ -89,7 +90,7 @@ impl LedgerState {
         self.requests.ended_between(from, to)
     }
 
-    /// A number that grows with each change of a request.
+    /// The revision: it grows with each change of a request.
     pub fn revision(&self) -> u64 {
         self.requests.revision()
     }

@@ -1,4 +1,4 @@
-//! The last order about each target. Pure.
+//! The last administrator's order about each target. Pure.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The passes that are out. Pure.
+//! The passes that a host may still accept. Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,19 +16,19 @@ use crate::{
     unix_seconds::UnixSeconds,
 };
 
-/// How long a pass is remembered after its end, for hosts whose clocks are behind.
+/// Time for which a pass is remembered after its end, for hosts with slow clocks.
 pub const MARGIN: Duration = Duration::from_secs(3600);
 
-/// What is remembered of a pass.
+/// The record of a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassRecord {
-    /// Its event's index.
+    /// The serial, which is its event's index.
     pub serial: u64,
     /// The `iss` claim of its holder.
     pub issuer: String,
     /// The `sub` claim of its holder.
     pub subject: String,
-    /// A name for people.
+    /// The holder's display name.
     pub label: String,
     /// Fingerprint of the subject key.
     pub key: String,
@@ -36,17 +36,17 @@ pub struct PassRecord {
     pub role: String,
     /// Fingerprint of the CA key.
     pub ca: String,
-    /// When it was recorded.
+    /// Time of the event.
     pub issued_at: OffsetDateTime,
-    /// Unix seconds: the first second at which it is no longer valid.
+    /// First second after validity, in Unix seconds.
     pub valid_before: u64,
     /// Whether hosts must refuse it.
     pub is_revoked: bool,
-    /// Whose registered keys let it out, where no token did.
+    /// The people whose registered keys signed for it, if no token did.
     pub signers: Vec<Signer>,
-    /// Of a jump pass: the serial of the pass that it belongs to.
+    /// For a jump pass: the serial of the pass that it belongs to.
     pub jump_of: Option<u64>,
-    /// Hash of the policy that was in force; `None` if no policy was recorded before.
+    /// Hash of the policy in force; `None` if no policy was recorded before.
     pub(super) policy: Option<Arc<str>>,
 }
 
@@ -69,7 +69,7 @@ impl PassRecord {
         }
     }
 
-    /// Its holder, as far as locks go.
+    /// The holder, as locks match it.
     pub(super) fn applicant(&self) -> Applicant<'_> {
         Applicant {
             issuer: &self.issuer,
@@ -80,28 +80,28 @@ impl PassRecord {
         }
     }
 
-    /// Whether no host takes it at `now`, whatever its clock says within [`MARGIN`].
+    /// Whether no host accepts the pass at `now`, with clocks wrong by at most [`MARGIN`].
     pub(super) fn is_over(&self, now: OffsetDateTime) -> bool {
         let now = UnixSeconds::from(now).get();
         self.valid_before.saturating_add(MARGIN.as_secs()) <= now
     }
 }
 
-/// Somebody whose registered key signed for a pass.
+/// A person whose registered key signed for a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signer {
     /// The `iss` claim.
     pub issuer: String,
     /// The `sub` claim.
     pub subject: String,
-    /// A name for people.
+    /// The display name.
     pub label: String,
     /// Fingerprint of the registered key.
     pub key: String,
 }
 
 impl Signer {
-    /// They, as far as locks go.
+    /// The signer, as locks match it.
     pub(super) fn applicant(&self) -> Applicant<'_> {
         Applicant {
             issuer: &self.issuer,
@@ -125,11 +125,11 @@ fn signers(issued: &Issued) -> Vec<Signer> {
         .collect()
 }
 
-/// Passes by serial, and by their end.
+/// Passes by serial and by end.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Passes {
     by_serial: BTreeMap<u64, PassRecord>,
-    /// (valid before, serial).
+    /// (`valid_before`, serial).
     by_end: BTreeSet<(u64, u64)>,
 }
 
@@ -153,7 +153,8 @@ impl Passes {
         }
     }
 
-    /// Forgets the passes that ended [`MARGIN`] before `agreed` (Unix seconds); whether a revoked one was among them.
+    /// Forgets the passes that expired [`MARGIN`] before `agreed` (Unix seconds). Returns whether a
+    /// revoked pass was among them.
     pub(super) fn forget_before(&mut self, agreed: u64) -> bool {
         let mut has_revoked = false;
         while let Some((valid_before, serial)) = self.by_end.first().copied()

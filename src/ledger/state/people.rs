@@ -1,25 +1,25 @@
-//! Every identity that the ledger has seen, and the labels it was seen under. Pure.
+//! Every identity in the ledger, with the labels it has had. Pure.
 //!
-//! A label comes and goes with the claims of one token; `(issuer, subject)` stays. So a lock by name
-//! is on everyone who ever had that name. Nothing is forgotten here: the size is the number of
-//! identities that the issuers have vouched for.
+//! A label can change with each token; `(issuer, subject)` stays. So a lock by name covers each
+//! identity that ever had the name. Nothing is forgotten: the size is the number of identities that
+//! issuers have vouched for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::event::{Actor, Applicant, Covered};
 
-/// How many names are offered instead of one that is not known.
+/// Largest number of suggested names for an unknown one.
 const MOST_NEAR: usize = 5;
 
-/// How many letters may be wrong in a name that is offered.
+/// Largest number of wrong letters in a suggested name.
 const MOST_WRONG: usize = 2;
 
 /// One identity.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct KnownPerson {
-    /// The label that was seen last.
+    /// The last label.
     label: String,
-    /// Every label other than the subject.
+    /// Every label that differs from the subject.
     labels: BTreeSet<String>,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct People {
 }
 
 impl People {
-    /// Takes in an identity of an event; whether its label is new for it.
+    /// Learns an identity of an event. Returns whether its label is new for it.
     pub(super) fn learn(&mut self, who: &Actor) -> bool {
         let Actor {
             issuer,
@@ -56,7 +56,7 @@ impl People {
         true
     }
 
-    /// Whether `name` is the applicant's subject or label, or was their label once.
+    /// Whether `name` is the applicant's subject or label, or an earlier label.
     pub(super) fn is_called(&self, applicant: &Applicant<'_>, name: &str) -> bool {
         applicant.subject == name
             || applicant.label == name
@@ -65,7 +65,7 @@ impl People {
                 .is_some_and(|person| person.labels.contains(name))
     }
 
-    /// Every name of the applicant: subject, label, and the labels that they had.
+    /// The applicant's names: subject, label and earlier labels.
     pub(super) fn names<'a>(
         &'a self,
         applicant: &Applicant<'a>,
@@ -76,7 +76,7 @@ impl People {
         own.chain(labels.map(String::as_str))
     }
 
-    /// Everyone who was seen under `name`, by issuer and subject.
+    /// The identities that were seen under `name`, by issuer and subject.
     pub(super) fn called(&self, name: &str) -> BTreeMap<(String, String), String> {
         let by_subject = self.by_issuer.iter().filter_map(|(issuer, subjects)| {
             let person = subjects.get(name)?;
@@ -90,7 +90,7 @@ impl People {
         by_subject.chain(by_label).collect()
     }
 
-    /// Known names that are spelt nearly like `name`, the nearest first.
+    /// Known names with a spelling close to `name`, closest first.
     pub(super) fn near(&self, name: &str) -> Vec<String> {
         let subjects = self.by_issuer.values().flat_map(BTreeMap::keys);
         let known = subjects.chain(self.by_label.keys());
@@ -108,7 +108,7 @@ impl People {
     }
 }
 
-/// [`People::called`] as an event has it.
+/// Converts the result of [`People::called`] to an event's form.
 pub(super) fn covered(people: BTreeMap<(String, String), String>) -> Vec<Covered> {
     let people = people.into_iter();
     people
@@ -120,8 +120,8 @@ pub(super) fn covered(people: BTreeMap<(String, String), String>) -> Vec<Covered
         .collect()
 }
 
-/// How far a known name is from the wanted one (in lower case); none if it is not near. The part
-/// before the `@` of an address is near to the address.
+/// The distance of a known name from the wanted one (in lower case); `None` if it is not close. The
+/// part of an address before `@` is close to the address.
 fn distance(wanted: &[char], known: &str) -> Option<usize> {
     let known: Vec<char> = known.to_lowercase().chars().collect();
     let user = |name: &[char]| name.iter().position(|c| *c == '@');
@@ -136,7 +136,7 @@ fn distance(wanted: &[char], known: &str) -> Option<usize> {
 }
 
 /// The number of letters to change, insert, drop or swap with their neighbour (optimal string
-/// alignment); none if it is over `most`.
+/// alignment); `None` if it exceeds `most`.
 fn edits(one: &[char], other: &[char], most: usize) -> Option<usize> {
     if one.len().abs_diff(other.len()) > most {
         return None;

@@ -1,14 +1,14 @@
-//! Which policy is in force. Pure.
+//! The policy in force. Pure.
 //!
-//! What is decided names the policy that decided it, and is recorded only while that one is in
-//! force. So the ledger shows for each pass by which rules it was given, and nothing is issued by
-//! rules that were replaced while it was on its way (an emergency waits for its page, for example).
+//! Each decision names its policy and is recorded only while that policy is in force. So the ledger
+//! shows the rules behind each pass, and no pass is issued by rules that were replaced in the
+//! meantime (while an emergency waited for its page, for example).
 
 use std::sync::Arc;
 
 use super::{Rejection, Rule};
 
-/// The policy that came into force last.
+/// The policy that was loaded last.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Policies {
     current: Option<Arc<str>>,
@@ -19,13 +19,13 @@ impl Policies {
         self.current = Some(policy.into());
     }
 
-    /// Its hash; `None` before the first.
+    /// The policy's hash; `None` before the first.
     pub(super) fn current(&self) -> Option<&Arc<str>> {
         self.current.as_ref()
     }
 
-    /// Refuses what another policy decided than the one in force. Before the first policy nothing
-    /// can be compared.
+    /// Rejects a decision by another policy than the one in force. Accepts any policy before the
+    /// first is recorded.
     pub(super) fn expect_in_force(&self, policy: &str) -> Result<(), Rejection> {
         match &self.current {
             Some(current) if **current != *policy => Err(Rejection::policy_changed()),
@@ -35,11 +35,11 @@ impl Policies {
 }
 
 impl Rejection {
-    /// Of what another policy decided than the one in force.
+    /// The rejection of a decision by another policy than the one in force.
     pub fn policy_changed() -> Self {
         Self::new(
             Rule::PolicyChanged,
-            "the policy was replaced meanwhile: ask again",
+            "the policy changed in the meantime: ask again",
         )
     }
 }

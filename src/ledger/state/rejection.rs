@@ -2,18 +2,18 @@
 
 use crate::reason;
 
-/// Why an event may not come next: the rule, and a sentence for whoever wanted it.
+/// Why an event may not come next: the rule, and a sentence for the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Rejection {
-    /// The rule that is against it.
+    /// The broken rule.
     pub rule: Rule,
     /// One line for the caller.
     pub detail: String,
 }
 
 impl Rejection {
-    /// An objection with a sentence that says what would help.
+    /// Creates an objection. The sentence says what would help.
     pub fn new(rule: Rule, detail: impl Into<String>) -> Self {
         Self {
             rule,
@@ -22,59 +22,59 @@ impl Rejection {
     }
 }
 
-/// Stable rules of objection.
+/// The rules, with stable codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// The identity, key or role is locked.
     Locked,
     /// There is no such request.
     NoSuchRequest,
-    /// It is the decider's own.
+    /// The decider made the request.
     OwnRequest,
-    /// This identity has decided before.
+    /// The identity has already decided.
     AlreadyDecided,
-    /// It has ended, or has all that it needs.
+    /// The request has ended, or has all its approvals.
     NotPending,
-    /// It still waits.
+    /// The request still waits for approval.
     NotApproved,
-    /// Its time is over.
+    /// The request has expired.
     Expired,
-    /// It was redeemed before.
+    /// The request was already redeemed.
     Redeemed,
-    /// It is another identity's, or another key's.
+    /// The request belongs to another identity or key.
     OtherHolder,
-    /// The ask is not the one that was approved.
+    /// The ask differs from the approved one.
     OtherAsk,
-    /// This identity has too many open.
+    /// The identity has too many open requests.
     TooMany,
-    /// What should be unlocked is not locked.
+    /// The target to unlock is not locked.
     NoSuchLock,
-    /// What should be revoked is no pass, or no longer one.
+    /// The serial to revoke is not that of a valid pass.
     NoSuchPass,
-    /// An event revokes other passes than those it is aimed at.
+    /// The event's serials are not those of its target.
     Serials,
-    /// A challenge was answered before.
+    /// The challenge was already answered.
     ChallengeUsed,
-    /// Everything of its time was revoked before it was recorded.
+    /// All passes of that time were revoked before this one was recorded.
     RevokedMeanwhile,
-    /// A jump pass does not belong to the pass that it names.
+    /// The jump pass does not belong to the pass that it names.
     Jump,
     /// An administrator's order has no signature.
     Unsigned,
     /// An administrator's order does not follow the last one about the same target.
     Stale,
-    /// An administrator's order covers other identities than it states.
+    /// An administrator's order states other identities than it covers.
     Covers,
-    /// An administrator's order names a time that there is not.
+    /// An administrator's order names a time after 9999.
     Time,
-    /// A key decides what it asked for, or decides it again.
+    /// The key made the request, or has already decided it.
     KeyUsed,
-    /// Another policy came into force since it was decided.
+    /// Another policy came into force after the decision.
     PolicyChanged,
 }
 
 impl Rule {
-    /// The stable code of the wire and the ledger.
+    /// The stable code in the API and the ledger.
     pub fn code(self) -> &'static str {
         match self {
             Self::Locked => reason::LOCKED,

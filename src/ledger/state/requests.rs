@@ -1,6 +1,7 @@
-//! The requests that wait, wait to be redeemed, or ended lately, and the reviews of emergencies. Pure.
+//! Open and recently ended requests, and the reviews of emergencies. Pure.
 //!
-//! An approval is of one exact request, by somebody else, counted once per identity, and spent once.
+//! An approval is for one exact request, by another identity, counted once per identity, and
+//! redeemed once.
 
 mod request;
 mod state;
@@ -59,7 +60,7 @@ impl Requests {
             .ended_between(UnixSeconds::from(from).get(), UnixSeconds::from(to).get())
     }
 
-    /// Whether a new request may be opened.
+    /// Checks that a new request may be opened.
     pub(super) fn admit_request(&self, event: &Event, asked: &Requested) -> Result<(), Rejection> {
         if asked.needed == 0 {
             return Err(Rejection::new(
@@ -76,7 +77,7 @@ impl Requests {
         Ok(())
     }
 
-    /// Whether this decision counts.
+    /// Checks that this decision counts.
     pub(super) fn admit_decision(
         &self,
         verb: Verb,
@@ -104,13 +105,13 @@ impl Requests {
         if verb == Verb::Approve && request.decisions.iter().any(again) {
             return Err(Rejection::new(
                 Rule::AlreadyDecided,
-                format!("you have approved request {} already", request.id),
+                format!("you have already approved request {}", request.id),
             ));
         }
         expect_own_key(request, verb, &decided.key)
     }
 
-    /// Whether this pass may redeem the request that it names.
+    /// Checks that this pass may redeem the request that it names.
     pub(super) fn admit_pass(&self, event: &Event, issued: &Issued) -> Result<(), Rejection> {
         let Some(id) = issued.ask.request else {
             return Ok(());
@@ -122,13 +123,13 @@ impl Requests {
         if !within {
             return Err(Rejection::new(
                 Rule::OtherAsk,
-                format!("what was approved as request {id} is another ask: open a new one"),
+                format!("request {id} was approved for another ask: open a new request"),
             ));
         }
         Ok(())
     }
 
-    /// The request `id`, where `who` may redeem it with `key` at `now`.
+    /// The request `id`, if `who` may redeem it with `key` at `now`.
     pub(super) fn redeemable(
         &self,
         id: u64,
@@ -217,7 +218,8 @@ impl Requests {
         });
     }
 
-    /// A jump pass redeems nothing and opens no review: the pass that it belongs to does.
+    /// Redeems the request and opens the review that a pass brings. A jump pass does neither: the
+    /// pass that it belongs to has.
     fn redeem(&mut self, event: &Event, issued: &Issued) {
         if issued.jump.is_some() {
             return;
@@ -253,11 +255,12 @@ impl Requests {
     }
 }
 
-/// A key is one person's: it counts once for a request, and neither approves what it asked for nor
-/// reviews what it signed for, also if another identity shows it.
+/// Checks the key's part in a request. A key belongs to one person: it approves a request once, and
+/// it neither approves a request that it made nor reviews an emergency that it signed for, even if
+/// another identity presents it.
 fn expect_own_key(request: &Request, verb: Verb, key: &str) -> Result<(), Rejection> {
     let Some(fingerprint) = approval::fingerprint(key) else {
-        // Not a key: its signature is not one either, and is refused for that.
+        // An invalid key is refused with its signature, elsewhere.
         return Ok(());
     };
     let is_deciding = matches!(verb, Verb::Approve | Verb::Review);
@@ -265,7 +268,7 @@ fn expect_own_key(request: &Request, verb: Verb, key: &str) -> Result<(), Reject
         return Err(Rejection::new(
             Rule::KeyUsed,
             format!(
-                "request {} was made with this very key: decide it with a key of your own",
+                "request {} was made with this key: decide it with a key of your own",
                 request.id
             ),
         ));
@@ -274,7 +277,7 @@ fn expect_own_key(request: &Request, verb: Verb, key: &str) -> Result<(), Reject
         return Err(Rejection::new(
             Rule::KeyUsed,
             format!(
-                "request {} was approved with this very key: sign in with a key of your own",
+                "request {} was already approved with this key: sign in with a key of your own",
                 request.id
             ),
         ));
@@ -284,15 +287,15 @@ fn expect_own_key(request: &Request, verb: Verb, key: &str) -> Result<(), Reject
 
 fn not_theirs(verb: Verb) -> Rejection {
     let (rule, detail) = match verb {
-        Verb::Approve => (Rule::OwnRequest, "nobody approves their own request"),
+        Verb::Approve => (Rule::OwnRequest, "you cannot approve your own request"),
         Verb::Deny => (Rule::OwnRequest, "this request is your own: cancel it"),
         Verb::Review => (
             Rule::OwnRequest,
-            "nobody reviews an emergency that is their own, or that they signed for",
+            "you cannot review an emergency that is yours or that you signed for",
         ),
         Verb::Cancel => (
             Rule::OtherHolder,
-            "a request is cancelled by whoever opened it: deny it",
+            "only its requester can cancel a request: deny it instead",
         ),
     };
     Rejection::new(rule, detail)
@@ -312,7 +315,7 @@ fn ended(id: u64, state: State) -> Rejection {
     Rejection::new(rule, format!("request {id} {what}"))
 }
 
-/// All but the request that one of them redeems, and where the caller was.
+/// Whether two asks are equal, except for the redeemed request and the caller's address.
 fn same_ask(approved: &RequestDetails, now: &RequestDetails) -> bool {
     let bare = |asked: &RequestDetails| RequestDetails {
         request: None,
@@ -322,7 +325,7 @@ fn same_ask(approved: &RequestDetails, now: &RequestDetails) -> bool {
     bare(approved) == bare(now)
 }
 
-/// Whether a pass gives no more than was approved.
+/// Whether a pass is a subset of what was approved.
 fn is_subset_of(issued: &Issued, approved: &Requested) -> bool {
     let all_in = |few: &[String], many: &[String]| few.iter().all(|one| many.contains(one));
     let lifetime = issued.valid_before.saturating_sub(issued.valid_after);

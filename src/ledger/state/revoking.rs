@@ -12,8 +12,9 @@ use crate::{
 };
 
 impl LedgerState {
-    /// The passes that a lock at `at` revokes, by serial: those that are out and not yet revoked. An emergency's pass is also
-    /// its signers'.
+    /// Serials of the passes that a lock at `at` revokes: valid and not yet revoked.
+    ///
+    /// An emergency's pass also belongs to its signers.
     pub fn lockable(&self, target: &LockTarget, at: OffsetDateTime) -> Vec<u64> {
         self.out(at, |pass| match target {
             LockTarget::Identity(name) => self.is_of(pass, name),
@@ -22,8 +23,9 @@ impl LedgerState {
         })
     }
 
-    /// The passes that a revocation at `at` revokes, by serial: those that are out and not yet revoked. A jump pass goes
-    /// with the pass that it belongs to.
+    /// Serials of the passes that a revocation at `at` revokes: valid and not yet revoked.
+    ///
+    /// A jump pass is revoked with the pass that it belongs to.
     pub fn revocable(&self, target: &RevokeTarget, at: OffsetDateTime) -> Vec<u64> {
         self.out(at, |pass| match target {
             RevokeTarget::Serial(serial) => pass.serial == *serial || pass.jump_of == Some(*serial),
@@ -33,14 +35,15 @@ impl LedgerState {
         })
     }
 
-    /// Whether the pass is that of an identity that is or was called `name`, or was signed for by one.
+    /// Whether the holder or a signer of the pass has or had the name `name`.
     fn is_of(&self, pass: &PassRecord, name: &str) -> bool {
         let mut signers = pass.signers.iter();
         self.people.is_called(&pass.applicant(), name)
             || signers.any(|signer| self.people.is_called(&signer.applicant(), name))
     }
 
-    /// The clock at `at` may be ahead: a pass is over only if it is over by the agreed time too.
+    /// Serials of valid passes that match. The clock at `at` may be ahead, so a pass has expired
+    /// only if the agreed time says so too.
     fn out(&self, at: OffsetDateTime, is_hit: impl Fn(&PassRecord) -> bool) -> Vec<u64> {
         let agreed = self.agreed_time().unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let at = at.min(agreed);
@@ -49,19 +52,20 @@ impl LedgerState {
         passes.map(|pass| pass.serial).collect()
     }
 
-    /// The revoked passes that a host might still take.
+    /// The revoked passes that a host might still accept.
     pub fn revoked(&self) -> impl Iterator<Item = &PassRecord> {
         self.passes().filter(|pass| pass.is_revoked)
     }
 
-    /// Grows whenever [`LedgerState::revoked`] changes, and it changes with events only: one more than the index of the last
-    /// event that did; 0 before any.
+    /// Version of [`LedgerState::revoked`]: one more than the index of the event that changed it last;
+    /// 0 before any.
     pub fn revocation_version(&self) -> u64 {
         self.locks.revision
     }
 
-    /// An event revokes exactly what it is aimed at; those that ended by its own time it may leave out, as older versions
-    /// of daypass did.
+    /// Checks that an event revokes exactly the passes of its target.
+    ///
+    /// It may leave out those that expired by its own time, as older versions of daypass did.
     pub(super) fn expect_serials(
         &self,
         event: &Event,
@@ -85,17 +89,17 @@ impl LedgerState {
             true => Ok(()),
             false => Err(Rejection::new(
                 Rule::Serials,
-                "it does not revoke exactly the passes that it is aimed at",
+                "it does not revoke exactly the passes of its target",
             )),
         }
     }
 
-    /// Takes in that what revokes or is revoked changed: the published list is another one from here on.
+    /// Raises the version of the published revocation list.
     pub(super) fn changed_revocations(&mut self, event: &Event) {
         self.locks.revision = event.index.saturating_add(1);
     }
 
-    /// Takes in a start: nothing that was asked for before it can still be recorded.
+    /// Takes in a start. Asks from before a start can no longer be recorded.
     pub(super) fn apply_started(&mut self) {
         self.locks.before = 0;
     }
@@ -106,26 +110,27 @@ impl LedgerState {
         {
             return Err(Rejection::new(
                 Rule::NoSuchPass,
-                format!("no pass that is still valid has serial {serial}"),
+                format!("no valid pass has serial {serial}"),
             ));
         }
         let due = self.revocable(&revoked.target, event.at);
         self.expect_serials(event, &revoked.serials, &due)
     }
 
-    /// A pass that was asked for before "all before" were revoked, and is recorded after (somebody was paged meanwhile), is
-    /// one of them.
+    /// Checks that a pass was not revoked before it was recorded: an ask can wait (for a page, for
+    /// example) while an administrator revokes all passes up to now.
     pub(super) fn expect_later(&self, event: &Event) -> Result<(), Rejection> {
         match UnixSeconds::from(event.at).get() < self.locks.before {
             false => Ok(()),
             true => Err(Rejection::new(
                 Rule::RevokedMeanwhile,
-                "all that was asked for until now was revoked meanwhile: ask again",
+                "all passes up to now were revoked while you waited: ask again",
             )),
         }
     }
 
-    /// Takes in a revocation of all before a time; one that lies ahead says nothing of what is asked for until then.
+    /// Takes in a revocation of all passes before a time. A time in the future does not affect asks
+    /// until then.
     pub(super) fn apply_before(&mut self, event: &Event, target: &RevokeTarget) {
         let now = UnixSeconds::from(event.at).get();
         if let RevokeTarget::Before(time) = target {
@@ -141,7 +146,7 @@ impl LedgerState {
     }
 }
 
-/// Whether the pass is for the key of this fingerprint, or was signed for by it.
+/// Whether the key with this fingerprint is the pass's subject key or signed for it.
 fn is_by(pass: &PassRecord, key: &str) -> bool {
     pass.key == key || pass.signers.iter().any(|signer| signer.key == key)
 }

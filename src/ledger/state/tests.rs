@@ -1,4 +1,4 @@
-//! What stands after which events.
+//! The ledger state after sequences of events.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -15,7 +15,7 @@ use crate::ledger::{
 
 const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
-/// An event so many seconds after the start.
+/// An event this many seconds after the start.
 fn event(index: u64, second: i64, what: EventKind) -> Event {
     let at = START + Duration::seconds(second);
     Event { index, at, what }
@@ -63,7 +63,7 @@ fn a_pass_that_was_not_signed_does_not_stand() {
     assert_eq!(state.requests().count(), 0);
 }
 
-/// The times of an export's events are its writer's: none of them may break the one who verifies it.
+/// The writer of an export chooses the times of its events. No time may panic the verifier.
 #[test]
 fn no_time_of_an_event_panics() {
     use time::macros::datetime;

@@ -1,4 +1,4 @@
-//! Which event may come next, and what it changes. Pure.
+//! Admits and applies events. Pure.
 
 use super::{LedgerState, PassRecord, Rejection, Verb};
 use crate::ledger::{
@@ -7,10 +7,10 @@ use crate::ledger::{
 };
 
 impl LedgerState {
-    /// Whether `event` may come next.
+    /// Checks that `event` may come next.
     ///
     /// # Errors
-    /// The rule that is against it.
+    /// Returns the objection by the rule that is broken.
     pub fn admit(&self, event: &Event) -> Result<(), Rejection> {
         if let Some(order) = event.what.order() {
             self.admit_order(&order)?;
@@ -68,7 +68,7 @@ impl LedgerState {
         self.requests.admit_decision(verb, event, decided)
     }
 
-    /// Takes in the next event of the ledger, and forgets what the agreed time has ended.
+    /// Takes in the next event, and forgets what has ended by the agreed time.
     pub fn apply(&mut self, event: &Event) {
         self.agreed.hear(event);
         let agreed = self.agreed.seconds();

@@ -1,4 +1,4 @@
-//! The tree against an outside oracle, `ct-merkle`: every size to 130, then random ones; and hostile proofs.
+//! The tree against `ct-merkle`: every size to 130, then random ones; and invalid proofs.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use super::*;
 
-/// A tree of ours beside the oracle's, over the same leaves.
+/// Our tree beside that of `ct-merkle`, over the same leaves.
 struct Pair {
     oracle: MemoryBackedTree<Sha256, Vec<u8>>,
     frontier: Frontier,

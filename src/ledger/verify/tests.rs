@@ -1,4 +1,4 @@
-//! A good export, and every way to damage one: each failure names where.
+//! A valid export, and damaged ones: each failure names its line.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -29,7 +29,7 @@ fn note(leaves: &[Vec<u8>]) -> String {
     signer().sign(frontier.size(), frontier.root())
 }
 
-/// These leaves with this note, whether they belong together or not.
+/// An export of these leaves and this note, even if they do not match.
 fn export(leaves: &[Vec<u8>], note: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     for leaf in leaves {
@@ -45,7 +45,7 @@ fn verify(export: &[u8]) -> Result<VerifyReport, Error> {
     verify_export(export, &signer().verifier())
 }
 
-/// The sample ledger after `change`, with the note that was signed before it.
+/// The result for the sample ledger after `change`, with the note that was signed before.
 fn changed(change: impl FnOnce(&mut Vec<Vec<u8>>)) -> String {
     let mut leaves = sample_leaves();
     let note = note(&leaves);
@@ -53,7 +53,7 @@ fn changed(change: impl FnOnce(&mut Vec<Vec<u8>>)) -> String {
     verify(&export(&leaves, &note)).unwrap_err().to_string()
 }
 
-/// A ledger of these events that was signed as it is.
+/// The result for a ledger of these events that was signed as it is.
 fn signed(events: Vec<EventKind>) -> String {
     let at = datetime!(2026-11-22 15:32:51 UTC);
     let leaves: Vec<_> = (0..)
@@ -164,7 +164,7 @@ fn what_was_signed_and_cannot_be_is_named() {
         (
             "a pass at index 0",
             samples().split_off(5),
-            "line 1: event 0 is not `started`",
+            "line 1: event 0 is the first one and is not `started`",
         ),
         (
             "a pass without a hash",
@@ -174,12 +174,12 @@ fn what_was_signed_and_cannot_be_is_named() {
         (
             "a failure of no pass",
             vec![first.clone(), failed(0)],
-            "line 2: event 1 speaks of a serial",
+            "line 2: event 1 names a serial",
         ),
         (
             "a failure before its pass",
             vec![first, failed(2)],
-            "line 2: event 1 speaks of a serial",
+            "line 2: event 1 names a serial",
         ),
     ];
     for (case, events, expected) in cases {
@@ -245,7 +245,7 @@ fn a_flipped_bit_in_any_byte_is_found() {
 }
 
 #[test]
-fn decisions_and_passes_that_nobody_could_have_made_are_found() {
+fn impossible_decisions_and_passes_are_found() {
     use crate::ledger::event::{Issued, RequestDecision, RequestDetails, Requested, tests::issued};
     let who = issued().who;
     let started = || samples().remove(0);
@@ -286,19 +286,19 @@ fn decisions_and_passes_that_nobody_could_have_made_are_found() {
     }));
     let cases = [
         (
-            "an approval that nobody signed",
+            "an approval without a signature",
             vec![started(), requested(), approved(1)],
-            "line 3: event 2 is a decision without its maker's signature",
+            "line 3: event 2 is a decision with an invalid signature",
         ),
         (
             "an approval of nothing",
             vec![started(), approved(1)],
-            "line 2: event 1 decides what is no request before it",
+            "line 2: event 1 decides a request that does not exist",
         ),
         (
-            "a pass for a request that nobody approved",
+            "a pass for a request without approvals",
             vec![started(), requested(), redeemed],
-            "line 3: event 2 could not be: request 1 still waits for approval",
+            "line 3: event 2 breaks a rule: request 1 still waits for approval",
         ),
     ];
     for (case, events, expected) in cases {
@@ -306,7 +306,7 @@ fn decisions_and_passes_that_nobody_could_have_made_are_found() {
     }
 }
 
-/// A request that needs two, and approvals of it that were made with real keys.
+/// A request with two required approvals, and approvals by real keys.
 mod approvals {
     use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, rand_core::OsRng};
 
@@ -346,7 +346,7 @@ mod approvals {
         }))
     }
 
-    /// The approval of event 1 by this person with this key, in a ledger that begins so.
+    /// The approval of event 1 by this person with this key, after the events `before`.
     fn approved(before: &[EventKind], key: &PrivateKey, subject: &str) -> Box<RequestDecision> {
         let at = datetime!(2026-11-22 15:32:51 UTC);
         let (index, what) = (1, before[1].clone());
@@ -398,18 +398,18 @@ mod approvals {
             (
                 "the signature of another person",
                 with(vec![by(&lead, "carol"), Box::new(renamed)]),
-                "line 4: event 3 is a decision without its maker's signature",
+                "line 4: event 3 is a decision with an invalid signature",
             ),
             (
                 "the key of another person",
                 with(vec![by(&lead, "carol"), by(&lead, "dave")]),
-                "line 4: event 3 could not be: request 1 was approved with this very key: \
+                "line 4: event 3 breaks a rule: request 1 was already approved with this key: \
                  sign in with a key of your own",
             ),
             (
                 "the key of the requester",
                 with(vec![by(&subject_key, "carol")]),
-                "line 3: event 2 could not be: request 1 was made with this very key: \
+                "line 3: event 2 breaks a rule: request 1 was made with this key: \
                  decide it with a key of your own",
             ),
         ];
@@ -441,12 +441,12 @@ mod approvals {
         ];
         assert_eq!(
             signed(events),
-            "line 5: event 4 could not be: the policy was replaced meanwhile: ask again"
+            "line 5: event 4 breaks a rule: the policy changed in the meantime: ask again"
         );
     }
 }
 
-/// Lock, unlock and lock again of one name, as a server records them, after `started` and a pass of the person.
+/// A lock, an unlock and another lock of one name, as a server records them.
 fn ordered() -> Vec<EventKind> {
     use crate::ledger::{
         LedgerState,
@@ -479,7 +479,7 @@ fn ordered() -> Vec<EventKind> {
     events
 }
 
-/// What verification says of [`ordered`] after `change`, signed as it then is.
+/// The verification of [`ordered`] after `change`, signed with the change.
 fn doctored(change: impl FnOnce(&mut Vec<EventKind>)) -> Result<VerifyReport, Error> {
     let mut events = ordered();
     change(&mut events);
@@ -515,7 +515,7 @@ fn an_order_that_no_administrator_gave_is_found() {
         (
             "another administrator",
             |events| lock(events, 2).who.subject.push('x'),
-            "line 3: event 2 is an order whose signature is not its administrator's",
+            "line 3: event 2 is an order with an invalid signature",
         ),
         (
             "another key",
@@ -523,7 +523,7 @@ fn an_order_that_no_administrator_gave_is_found() {
                 let other = key(2).public_key().to_openssh().unwrap();
                 lock(events, 2).proof.as_mut().unwrap().key = other;
             },
-            "line 3: event 2 is an order whose signature is not its administrator's",
+            "line 3: event 2 is an order with an invalid signature",
         ),
         (
             "another target",
@@ -531,42 +531,42 @@ fn an_order_that_no_administrator_gave_is_found() {
                 lock(events, 2).target =
                     crate::ledger::event::LockTarget::Identity("bob".to_owned());
             },
-            "line 3: event 2 is an order whose signature is not its administrator's",
+            "line 3: event 2 is an order with an invalid signature",
         ),
         (
             "for another server",
             |events| events[2] = signed(events[2].clone(), "ca.example.com", 1, 0),
-            "line 3: event 2 is an order whose signature is not its administrator's",
+            "line 3: event 2 is an order with an invalid signature",
         ),
         (
             "fewer identities",
             |events| lock(events, 2).covers.clear(),
-            "line 3: event 2 could not be: it does not name exactly the identities",
+            "line 3: event 2 breaks a rule: its list of covered identities is wrong",
         ),
         (
             "another identity",
             |events| lock(events, 2).covers[0].subject.push('x'),
-            "line 3: event 2 could not be: it does not name exactly the identities",
+            "line 3: event 2 breaks a rule: its list of covered identities is wrong",
         ),
         (
             "fewer passes",
             |events| lock(events, 2).serials.clear(),
-            "line 3: event 2 could not be: it does not revoke exactly the passes",
+            "line 3: event 2 breaks a rule: it does not revoke exactly the passes",
         ),
         (
             "a copied lock",
             |events| events.insert(3, events[2].clone()),
-            "line 4: event 3 could not be: another order about the same came first",
+            "line 4: event 3 breaks a rule: another order about this target came first",
         ),
         (
             "a copied unlock",
             |events| events.push(events[3].clone()),
-            "line 6: event 5 could not be: another order about the same came first",
+            "line 6: event 5 breaks a rule: another order about this target came first",
         ),
         (
             "an order that follows none",
             |events| events[2] = signed(events[2].clone(), SERVER, 1, 9),
-            "line 3: event 2 could not be: another order about the same came first",
+            "line 3: event 2 breaks a rule: another order about this target came first",
         ),
     ];
     for (case, doctor, expected) in cases {

@@ -120,7 +120,7 @@ async fn a_forged_approval_unlock_or_pass_stops_the_start_and_is_named() {
         (
             "no signature at all",
             approved(&key, "AAAA".to_owned()),
-            "event 3 is a decision without its maker's signature",
+            "event 3 is a decision with an invalid signature",
         ),
         (
             "a hand-written unlock",
@@ -143,7 +143,7 @@ async fn a_forged_approval_unlock_or_pass_stops_the_start_and_is_named() {
                 serial: 1,
                 cause: "x".to_owned(),
             },
-            "event 3 speaks of a serial that is no pass before it",
+            "event 3 names a serial that no earlier pass has",
         ),
     ];
     for (case, event, expected) in cases {

@@ -1,4 +1,4 @@
-//! Locks that follow the person, and orders that count once.
+//! Locks that follow a person's names, and orders that count once.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -78,7 +78,7 @@ impl Story {
         self.take(EventKind::Issued(Box::new(issued)))
     }
 
-    /// The same for an ask that the policy denies.
+    /// Records an ask that the policy denies.
     fn denied(&mut self, who: &Actor) {
         let denied = EventKind::Denied {
             who: who.clone(),
@@ -164,7 +164,7 @@ fn an_unlock_by_another_name_says_which_lock_it_is() {
     for (by, expected) in [
         (
             "u-1",
-            "identity u-1 is not locked by that name; identity bob@example.com is, and covers it: unlock that",
+            "identity u-1 is not locked by that name, but identity bob@example.com is and covers it: unlock that one",
         ),
         (
             "eve",
@@ -384,11 +384,11 @@ fn an_order_that_does_not_say_whom_it_covers_is_not_admitted() {
     let [with, _] = bob();
     story.pass(&with).unwrap();
     let good = order::locked(&story.state, &carol(), name(MAIL), story.at());
-    let nobody = |covers: &mut Vec<Covered>| covers.clear();
+    let none = |covers: &mut Vec<Covered>| covers.clear();
     let another = |covers: &mut Vec<Covered>| covers[0].subject.push('x');
     let twice = |covers: &mut Vec<Covered>| covers.push(covers[0].clone());
     let label = |covers: &mut Vec<Covered>| covers[0].label.push('x');
-    let changes: [fn(&mut Vec<Covered>); 4] = [nobody, another, twice, label];
+    let changes: [fn(&mut Vec<Covered>); 4] = [none, another, twice, label];
     for change in changes {
         let EventKind::Locked(mut locked) = good.clone() else {
             panic!()
@@ -456,7 +456,7 @@ fn a_preview_says_what_an_order_would_meet() {
     assert_eq!((preview.passes, preview.after), (0, index + 1));
 }
 
-/// The names and people of the property: small, so that they meet.
+/// Names of the property test: few, so that they collide.
 const NAMES: [&str; 4] = ["a", "b", "a@x", "b@x"];
 
 #[derive(Clone, Debug)]
@@ -466,7 +466,7 @@ enum Step {
     Lock(&'static str),
     Unlock(&'static str),
     Revoke(&'static str),
-    /// An earlier order again.
+    /// Replays an earlier order.
     Replay(prop::sample::Index),
 }
 
@@ -489,7 +489,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What must hold, said in the simplest way.
+/// The expected state, in its simplest form.
 #[derive(Default)]
 struct Model {
     names: BTreeMap<(String, String), BTreeSet<String>>,

@@ -20,7 +20,7 @@ use crate::ledger::{
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
-/// The true time at the beginning, in Unix seconds.
+/// The true time at the start, in Unix seconds.
 const BEGIN: i64 = 1_800_000_000;
 
 fn time_at(seconds: i64) -> OffsetDateTime {
@@ -69,7 +69,7 @@ fn revoked(state: &LedgerState, serial: u64, clock: i64, iat: i64) -> EventKind 
     }))
 }
 
-/// An event that changes nothing and shows a token of `second`, in Unix seconds.
+/// An event that changes nothing and uses a token of `second`, in Unix seconds.
 pub(in crate::ledger::state) fn seen(second: i64) -> EventKind {
     EventKind::Cancelled(Box::new(RequestDecision {
         request: u64::MAX,
@@ -82,7 +82,7 @@ pub(in crate::ledger::state) fn seen(second: i64) -> EventKind {
     }))
 }
 
-/// A ledger in the making.
+/// A ledger that grows event by event.
 #[derive(Default)]
 struct Story {
     state: LedgerState,
@@ -90,7 +90,7 @@ struct Story {
 }
 
 impl Story {
-    /// The next event, by this clock; its index.
+    /// Adds the next event at this clock time. Returns its index.
     fn then(&mut self, clock: i64, what: EventKind) -> u64 {
         let index = self.size;
         let at = time_at(clock);
@@ -108,14 +108,14 @@ impl Story {
         self.state.revoked().map(|pass| pass.serial).collect()
     }
 
-    /// The serials that a revocation of everything would still find.
+    /// Serials that a revocation of all passes would find.
     fn found(&self, clock: i64) -> Vec<u64> {
         let target = RevokeTarget::Before(u64::MAX);
         self.state.revocable(&target, time_at(clock))
     }
 }
 
-/// A story with a revoked pass, and one that is out.
+/// A ledger with one revoked and one valid pass.
 fn two_passes() -> (Story, u64, u64) {
     let mut story = Story::default();
     story.then(BEGIN, EventKind::started("1", "ca"));
@@ -236,7 +236,7 @@ enum Step {
     Start,
 }
 
-/// What happens, how much later, by how wrong a clock, and with how old a token.
+/// Steps: the kind, the time since the last one, the clock's error, and the token's age.
 fn steps() -> impl Strategy<Value = Vec<(Step, i64, i64, i64)>> {
     let step = prop_oneof![
         4 => Just(Step::Issue),
@@ -254,8 +254,9 @@ fn steps() -> impl Strategy<Value = Vec<(Step, i64, i64, i64)>> {
 }
 
 proptest! {
-    /// However the daemon's clock jumps: hosts refuse every revoked pass that one of them could still take, `revoke`
-    /// finds every pass that is out, and each change of the list raises its version.
+    /// For every sequence of clock jumps: hosts refuse each revoked pass that one of them could
+    /// still accept, `revoke` finds each valid pass, and each change of the list raises its
+    /// version.
     #[test]
     fn no_jump_of_the_clock_undoes_a_revocation(steps in steps()) {
         let mut story = Story::default();

@@ -1,4 +1,4 @@
-//! Which jump passes may come, and what goes with them.
+//! Which jump passes are admitted, and what is revoked with them.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -57,7 +57,7 @@ fn take(state: &mut LedgerState, event: &Event) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// After pass 1.
+/// The state after pass 1.
 fn world() -> LedgerState {
     let mut state = LedgerState::default();
     take(&mut state, &event(1, pass(main_pass()))).unwrap();
@@ -91,13 +91,13 @@ type Change = fn(&mut Issued);
 #[test]
 fn a_jump_pass_that_belongs_to_no_such_pass_is_refused() {
     let cases: [(&str, &str, Change); 10] = [
-        ("of no pass", "no pass", |it| {
+        ("of no pass", "not valid", |it| {
             it.jump.as_mut().unwrap().pass = 7;
         }),
-        ("of itself", "no pass", |it| {
+        ("of itself", "not valid", |it| {
             it.jump.as_mut().unwrap().pass = 2;
         }),
-        ("of somebody else's", "another identity", |it| {
+        ("of another person", "another identity", |it| {
             it.who.subject = "mallory".to_owned();
         }),
         ("of another issuer's", "another identity", |it| {

@@ -1,4 +1,4 @@
-//! What locks and revocations hit, and what no event may do.
+//! The passes that locks and revocations hit, and the events that are rejected.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -47,7 +47,7 @@ fn carol() -> Actor {
     who
 }
 
-/// Bob has two keys and two roles, alice shares a role with him.
+/// Bob has two keys and two roles; alice shares a role with him.
 fn world() -> LedgerState {
     let mut state = LedgerState::default();
     for event in [
@@ -191,7 +191,7 @@ fn a_revocation_hits_what_is_out_and_not_yet_revoked() {
             Ok(vec![]),
             "{target}"
         );
-        // Whoever is not locked may have another.
+        // An identity that is not locked may have another pass.
         let again = pass(10, 50, "bob", "SHA256:b1", "shell");
         assert_eq!(rule(state.admit(&again)), None, "{target}");
     }
@@ -226,7 +226,7 @@ fn a_locked_key_does_not_unlock_itself() {
 }
 
 #[test]
-fn whoever_is_locked_neither_locks_nor_unlocks_nor_revokes() {
+fn a_locked_administrator_neither_locks_nor_unlocks_nor_revokes() {
     let mut state = world();
     let carol = LockTarget::Identity("carol".to_owned());
     lock(&mut state, 4, carol.clone()).unwrap();

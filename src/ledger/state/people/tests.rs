@@ -1,4 +1,4 @@
-//! Which names an identity has, and which names are near to one.
+//! The names of an identity, and which names are close to one.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;

@@ -1,4 +1,4 @@
-//! One request or review, and what is dropped of it when it has ended. Pure.
+//! One request or review, and what is dropped from it when it ends. Pure.
 
 use time::OffsetDateTime;
 
@@ -14,42 +14,42 @@ use crate::{
 /// One decision about a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// Who decided; without their claims once the request has ended.
+    /// The decider; without claims once the request has ended.
     pub who: Actor,
-    /// What.
+    /// The kind of decision.
     pub verb: Verb,
-    /// When.
+    /// Time of the decision.
     pub at: OffsetDateTime,
-    /// Their words.
+    /// The decider's comment.
     pub comment: String,
-    /// Their key in OpenSSH form.
+    /// The decider's public key in OpenSSH form.
     pub key: String,
 }
 
-/// An ask that waits, or an emergency whose review is open.
+/// A request that waits for approval, or an emergency with an open review.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// The index of its `requested` event; for a review, of its `issued` event.
+    /// The index of its `requested` event; for a review, that of its `issued` event.
     pub id: u64,
-    /// Who asked, without their claims.
+    /// The requester, without claims.
     pub who: Actor,
     /// Fingerprint of the subject key.
     pub key: String,
-    /// For what.
+    /// The ask.
     pub ask: RequestDetails,
-    /// All that its pass would be, if it is a request that may still become one, or has.
+    /// The content of its pass, for a request that is open or was redeemed.
     pub requested: Option<Box<Requested>>,
-    /// When it was opened.
+    /// Time at which it was opened.
     pub at: OffsetDateTime,
-    /// What was decided, in order.
+    /// The decisions, in order.
     pub decisions: Vec<Decision>,
-    /// The pass it was redeemed for, or that is under review; 0 before.
+    /// The pass that it was redeemed for, or that is under review; 0 before.
     pub serial: u64,
-    /// Who else signed for it, if registered keys let a person in; without their claims.
+    /// The other signers of an emergency by registered keys, without claims.
     pub signers: Vec<Actor>,
     /// Fingerprints of the registered keys that signed for it.
     pub signers_keys: Vec<String>,
-    /// The number of its last change, counted over all requests.
+    /// Revision of its last change, counted over all requests.
     pub revision: u64,
     pub(super) needed: u32,
     pub(super) expires_at: u64,
@@ -57,7 +57,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// What it is at `now`.
+    /// The state at `now`.
     pub fn state(&self, now: OffsetDateTime) -> State {
         match self.state {
             State::Pending | State::Approved if self.ends_by(now) => State::Expired,
@@ -65,28 +65,31 @@ impl Request {
         }
     }
 
-    /// Unix seconds; when it ends by itself. 0 for a review.
+    /// Expiry time in Unix seconds; 0 for a review.
     pub fn expires_at(&self) -> u64 {
         self.expires_at
     }
 
-    /// How many distinct approvers are needed.
+    /// Required number of distinct approvers.
     pub fn needed(&self) -> u32 {
         self.needed
     }
 
-    /// Whether `who` opened it. The same subject at another issuer is another person, for nothing says that they are one:
-    /// where one person has two issuers, `approval.by` names those of one (`issuer`).
+    /// Whether `who` opened it.
+    ///
+    /// The same subject at another issuer is another person, because nothing proves that they are
+    /// one. If people have accounts at two issuers, `approval.by` should name one of them
+    /// (`issuer`).
     pub fn is_by(&self, who: &Actor) -> bool {
         same(&self.who, who)
     }
 
-    /// Whether `who` opened it, or signed that it may be.
+    /// Whether `who` opened it, or signed for it.
     pub fn is_of(&self, who: &Actor) -> bool {
         self.is_by(who) || self.signers.iter().any(|signer| same(signer, who))
     }
 
-    /// Those who approved it, each once.
+    /// The approvers, each once.
     pub fn approvers(&self) -> impl Iterator<Item = &Actor> {
         let decisions = self.decisions.iter();
         decisions
@@ -94,7 +97,7 @@ impl Request {
             .map(|decision| &decision.who)
     }
 
-    /// Whether this key asked for it, or signed that it may be.
+    /// Whether this key asked for it, or signed for it.
     pub(super) fn is_of_key(&self, fingerprint: &str) -> bool {
         self.key == fingerprint || self.signers_keys.iter().any(|key| key == fingerprint)
     }
@@ -112,7 +115,7 @@ impl Request {
         UnixSeconds::from(now).get() >= self.expires_at
     }
 
-    /// Whether an event has ended it. Time may have, too.
+    /// Whether an event has ended it. It may also have expired.
     pub(super) fn has_ended(&self) -> bool {
         match self.state {
             State::Pending | State::Approved | State::ReviewOpen => false,
@@ -124,7 +127,8 @@ impl Request {
         }
     }
 
-    /// Drops what is of no use once it has ended. What a redeemed request allowed is kept for its jump pass.
+    /// Drops what an ended request no longer needs. The content of a redeemed request is kept for
+    /// its jump pass.
     pub(super) fn shrink(&mut self) {
         for decision in &mut self.decisions {
             decision.who = bare(&decision.who);
@@ -146,7 +150,7 @@ pub(super) fn bare(who: &Actor) -> Actor {
     }
 }
 
-/// `(issuer, subject)` is the identity; the label is not part of it.
+/// Whether two identities are equal: `(issuer, subject)`, without the label.
 pub(super) fn same(one: &Actor, other: &Actor) -> bool {
     one.issuer == other.issuer && one.subject == other.subject
 }

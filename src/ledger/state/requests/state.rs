@@ -1,41 +1,41 @@
-//! What can become of a request, and what somebody can decide about it. Pure.
+//! The states of a request, and the decisions about it. Pure.
 
-/// What became of a request.
+/// The state of a request or review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// It waits for approvals.
     Pending,
-    /// It has all that it needs, and may be redeemed.
+    /// It has all its approvals and may be redeemed.
     Approved,
-    /// Somebody said no.
+    /// An approver denied it.
     Denied,
-    /// Whoever asked took it back.
+    /// The requester withdrew it.
     Cancelled,
-    /// Its time is over.
+    /// It has expired.
     Expired,
-    /// It has become a pass.
+    /// It was redeemed for a pass.
     Redeemed,
-    /// An emergency that nobody else has looked at yet.
+    /// An emergency whose review is open.
     ReviewOpen,
-    /// An emergency that somebody else has looked at.
+    /// An emergency that another person has reviewed.
     Reviewed,
 }
 
-/// What somebody decided.
+/// The kinds of decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// One more approval.
+    /// One approval.
     Approve,
-    /// Nobody may redeem it.
+    /// The end of the request: it cannot be redeemed.
     Deny,
-    /// Whoever asked takes it back.
+    /// The requester withdraws the request.
     Cancel,
-    /// The emergency was looked at.
+    /// A reviewer closes the review of an emergency.
     Review,
 }
 
 impl Verb {
-    /// As it is signed and shown.
+    /// The name in signatures and on screens.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Approve => "approve",

@@ -1,9 +1,12 @@
-//! Requests and reviews by id, and which of the ended ones are forgotten. Pure.
+//! Requests and reviews by id, and the eviction of ended ones. Pure.
 //!
-//! What ended is forgotten by number and never by time alone, so that no event with a wrong time costs anything that still
-//! waits: of one identity the last [`MOST_ENDED`] stay, of all together the last [`MOST_ENDED_OF_ALL`]. A request whose time
-//! is over ends without an event. It is dropped when its identity opens another and has more than [`MOST_OPEN`] that no event
-//! ended: the one whose time was over first. So an identity takes at most `MOST_OPEN + MOST_ENDED` requests of memory.
+//! Ended requests are evicted by number and never by time alone, so an event with a wrong time
+//! costs no open request: the last [`MOST_ENDED`] of one identity stay, and the last
+//! [`MOST_ENDED_OF_ALL`] in total.
+//!
+//! A request expires without an event. It is evicted when its identity opens another one and has
+//! more than [`MOST_OPEN`] that no event ended; the one that expired first goes first. So an
+//! identity takes at most `MOST_OPEN + MOST_ENDED` requests of memory.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,42 +15,42 @@ use time::OffsetDateTime;
 use super::{Actor, Request, State};
 use crate::unix_seconds::UnixSeconds;
 
-/// How many requests one identity may have waiting at once.
+/// Largest number of waiting requests of one identity.
 pub(super) const MOST_WAITING: usize = 32;
 
-/// How many ended requests of one identity are remembered.
+/// Largest number of remembered ended requests of one identity.
 pub(super) const MOST_ENDED: usize = 16;
 
-/// How many ended requests are remembered of all identities together.
+/// Largest number of remembered ended requests in total.
 const MOST_ENDED_OF_ALL: usize = 10_000;
 
-/// How many requests of one identity are remembered that no event has ended.
+/// Largest number of remembered requests of one identity that no event has ended.
 pub(super) const MOST_OPEN: usize = MOST_WAITING + MOST_ENDED;
 
 /// `(issuer, subject)`.
 type Owner = (String, String);
 
-/// The requests, and the orders in which they are looked for.
+/// The requests with their indexes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::ledger::state) struct Table {
     by_id: BTreeMap<u64, Request>,
-    /// Each remembered request by the number of its last change.
+    /// Request ids by the revision of their last change.
     by_revision: BTreeMap<u64, u64>,
-    /// Requests that no event has ended, by end and id.
+    /// (expiry, id) of requests that no event has ended.
     by_end: BTreeSet<(u64, u64)>,
     owners: BTreeMap<Owner, Owned>,
-    /// Ended requests in the order in which they ended.
+    /// Ended requests, oldest first.
     ended: VecDeque<u64>,
-    /// How many events have changed a request.
+    /// Number of events that have changed a request.
     revision: u64,
 }
 
 /// The requests of one identity.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Owned {
-    /// Those that no event has ended, by end and id. Reviews are not among them.
+    /// (expiry, id) of requests that no event has ended, without reviews.
     open: BTreeSet<(u64, u64)>,
-    /// Those that have ended, in that order.
+    /// Ended requests, oldest first.
     ended: VecDeque<u64>,
 }
 
@@ -60,7 +63,7 @@ impl Table {
         self.by_id.values()
     }
 
-    /// Those with larger ids than `id`.
+    /// Requests with ids larger than `id`.
     pub(super) fn after(&self, id: u64) -> impl Iterator<Item = &Request> {
         let range = self.by_id.range(id.saturating_add(1)..);
         range.map(|(_, request)| request)
@@ -76,7 +79,7 @@ impl Table {
         changes.filter_map(|(_, id)| self.by_id.get(id))
     }
 
-    /// The requests that no event has ended and whose time ended after `from`, up to `to` (Unix seconds).
+    /// Requests that no event has ended and that expired after `from`, up to `to` (Unix seconds).
     pub(super) fn ended_between(&self, from: u64, to: u64) -> impl Iterator<Item = &Request> {
         let is_later = from < to;
         let range = is_later.then(|| {
@@ -87,14 +90,14 @@ impl Table {
         ends.filter_map(|(_, id)| self.by_id.get(id))
     }
 
-    /// How many requests of `who` wait, for approvals or to be redeemed, at `now`.
+    /// Number of requests of `who` that wait at `now`, for approval or to be redeemed.
     pub(super) fn waiting(&self, who: &Actor, now: OffsetDateTime) -> usize {
         let later = (UnixSeconds::from(now).get().saturating_add(1), 0);
         let owned = self.owners.get(&owner(who));
         owned.map_or(0, |owned| owned.open.range(later..).count())
     }
 
-    /// Takes in a new request or review at `now`.
+    /// Adds a new request or review at `now`.
     pub(super) fn insert(&mut self, mut request: Request, now: OffsetDateTime) {
         self.revision += 1;
         request.revision = self.revision;
@@ -145,7 +148,7 @@ impl Table {
         }
     }
 
-    /// Forgets requests whose time is over, those that ended first, as long as there are too many.
+    /// Evicts expired requests while there are too many, the one that expired first.
     fn forget_expired(&mut self, who: &Owner, now: OffsetDateTime) {
         let is_over = |end: &&(u64, u64)| end.0 <= UnixSeconds::from(now).get();
         let own = self
@@ -186,7 +189,7 @@ fn owner(who: &Actor) -> Owner {
     (who.issuer.clone(), who.subject.clone())
 }
 
-/// Most often it is the first.
+/// Removes an id. It is usually the first.
 fn remove(ids: &mut VecDeque<u64>, id: u64) {
     if let Some(at) = ids.iter().position(|one| *one == id) {
         ids.remove(at);

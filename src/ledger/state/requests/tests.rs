@@ -99,7 +99,8 @@ fn emergency(subject: &str) -> EventKind {
     }))
 }
 
-/// Takes in these events (second, what), and answers with the last one's objection. The others must have none.
+/// Takes in these events (second, kind). Returns the last one's objection; the others must have
+/// none.
 fn last(events: Vec<(i64, EventKind)>) -> Result<LedgerState, Rule> {
     let mut state = LedgerState::default();
     let count = events.len();
@@ -325,7 +326,7 @@ fn what_does_not_count_is_objected_to() {
 }
 
 #[test]
-fn an_emergency_is_open_until_somebody_else_reviews_it() {
+fn an_emergency_is_open_until_another_person_reviews_it() {
     let state = |events| last(events).unwrap().request(0).map(|r| r.state(START));
     let open = (0, emergency("bob"));
     assert_eq!(state(vec![open.clone()]), Some(State::ReviewOpen));
@@ -336,7 +337,7 @@ fn an_emergency_is_open_until_somebody_else_reviews_it() {
     assert_eq!(state(vec![open, review]), Some(State::Reviewed));
 }
 
-/// As [`requested`], until another second.
+/// A request like [`requested`] that expires at another second.
 fn until(by: &str, second: u64) -> EventKind {
     let EventKind::Requested(mut asked) = requested(by, 1) else {
         unreachable!()
@@ -345,7 +346,7 @@ fn until(by: &str, second: u64) -> EventKind {
     EventKind::Requested(asked)
 }
 
-/// Takes in these events (second, what), also those that a rule is against.
+/// Takes in these events (second, kind), even those that a rule rejects.
 fn after(events: Vec<(i64, EventKind)>) -> LedgerState {
     let mut state = LedgerState::default();
     for (index, (second, what)) in (0..).zip(events) {
@@ -432,7 +433,7 @@ fn requests_that_expire_are_forgotten_in_the_order_of_their_ends() {
     assert_eq!(ids(&state), expected);
 }
 
-/// A clock that was far ahead for one event makes nothing forgotten that waits when it is right again.
+/// One event with a clock far ahead evicts no request that still waits by the right clock.
 #[test]
 fn one_event_with_a_wrong_time_forgets_nothing_that_waits() {
     let year = 365 * 24 * 3600;
@@ -490,7 +491,7 @@ fn changes_are_told_by_revision_and_ends_by_time() {
 }
 
 #[test]
-fn nobody_has_more_open_than_the_bound() {
+fn no_identity_has_more_open_requests_than_the_limit() {
     let many = |count| vec![(0, requested("bob", 1)); count];
     assert_eq!(rule(many(MOST_WAITING)), None);
     assert_eq!(rule(many(MOST_WAITING + 1)), Some(Rule::TooMany));
@@ -519,7 +520,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Whatever the order: a pass only after `needed` others said yes, at most one, in the window, never after a no.
+    /// For every order of events: a pass only after `needed` other identities approved, at most
+    /// one, in time, and never after a denial.
     #[test]
     fn no_order_makes_a_pass_that_was_not_approved(needed in 1..4u32, steps in steps()) {
         let mut state = LedgerState::default();
@@ -544,7 +546,7 @@ proptest! {
             prop_assert!(second < 1800, "nothing counts after the window");
             match step {
                 Step::Approve(n) => {
-                    prop_assert!(n != 0, "nobody approves their own");
+                    prop_assert!(n != 0, "the requester never approves");
                     prop_assert!(yes.insert(n), "each counts once");
                 }
                 Step::Deny(_) | Step::Cancel(_) => ended = true,

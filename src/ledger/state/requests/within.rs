@@ -1,10 +1,10 @@
-//! Whether the addresses of a pass are within those that were approved. Pure.
+//! Compares a pass's source addresses with the approved ones. Pure.
 
 use ipnet::IpNet;
 
 /// Whether every address of `issued` is one of `approved`; `None` is any address.
 ///
-/// A list that does not parse is within nothing, and nothing is within it.
+/// Returns `false` if one of the lists does not parse.
 pub(in super::super) fn addresses_within(
     issued: Option<&[String]>,
     approved: Option<&[String]>,
@@ -16,10 +16,10 @@ pub(in super::super) fn addresses_within(
         return false;
     };
     if issued.is_empty() {
-        // A certificate has no empty list: what leaves the option out is good for any address.
+        // A certificate cannot have an empty list: without the option it is valid from any address.
         return false;
     }
-    // Neighbours are merged first: of 10.0.0.0/25 and 10.0.0.128/25, 10.0.0.0/24 is no more.
+    // Merge neighbours first: 10.0.0.0/24 lies within 10.0.0.0/25 and 10.0.0.128/25 together.
     let approved = IpNet::aggregate(&approved);
     let mut issued = issued.iter();
     issued.all(|network| approved.iter().any(|wide| wide.contains(network)))
