@@ -1,4 +1,5 @@
-//! `approval` and `emergency`: whose yes a role needs, and when it needs none. Pure.
+//! `approval` and `emergency`: the approvals that a role needs, and the emergencies that need none.
+//! Pure.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::ssh::options::Extension;
 
-/// The most approvals that a role may demand.
+/// Largest number of approvals that a role may demand.
 const MOST: u32 = 16;
 
 /// `approval = { count, by, within }`.
@@ -30,7 +31,7 @@ pub(super) struct Emergency {
     pub(super) allow: Condition,
     pub(super) ttl: Duration,
     pub(super) review: Condition,
-    /// How many people's registered keys it takes where there is no token.
+    /// Number of people whose registered keys must sign, if there is no token.
     pub(super) keys: u32,
     pub(super) page: PageTiming,
 }
@@ -42,7 +43,7 @@ impl Approval {
                 Ok(count @ 1..=MOST) => Ok(count),
                 _ => Err(format!("`count` is {count}; demand 1 to {MOST} approvals")),
             })?,
-            by: text.parse(&raw.by, |by| somebody(by, "by"))?,
+            by: text.parse(&raw.by, |by| satisfiable(by, "by"))?,
             within: text.parse(&raw.within, |within| limits::lifetime(within))?,
         })
     }
@@ -51,9 +52,9 @@ impl Approval {
 impl Emergency {
     pub(super) fn load(text: Text<'_>, raw: &file::Emergency) -> Result<Self, Error> {
         Ok(Self {
-            allow: text.parse(&raw.allow, |allow| somebody(allow, "allow"))?,
+            allow: text.parse(&raw.allow, |allow| satisfiable(allow, "allow"))?,
             ttl: text.parse(&raw.ttl, |ttl| limits::lifetime(ttl))?,
-            review: text.parse(&raw.review, |review| somebody(review, "review"))?,
+            review: text.parse(&raw.review, |review| satisfiable(review, "review"))?,
             keys: match &raw.keys {
                 None => 1,
                 Some(keys) => text.parse(keys, |keys| registered::quorum(*keys))?,
@@ -63,16 +64,18 @@ impl Emergency {
     }
 }
 
-/// A condition that is not plainly nobody.
-fn somebody(source: &str, key: &str) -> Result<Condition, String> {
+/// Compiles a condition and refuses `false`, which no identity satisfies.
+fn satisfiable(source: &str, key: &str) -> Result<Condition, String> {
     let condition = Condition::compile(source)?;
     match condition.source() {
-        "false" => Err(format!("`{key}` is false, which is nobody; name a group")),
+        "false" => Err(format!(
+            "`{key}` is false, so no identity satisfies it; name a group"
+        )),
         _ => Ok(condition),
     }
 }
 
-/// What an ask would be granted once others have approved it. The grant comes out by [`Pending::approved`] alone.
+/// The grant for an ask after approval. Only [`Pending::approved`] returns it.
 #[derive(Clone, Debug)]
 pub struct Pending {
     pub(super) grant: Grant,
@@ -81,11 +84,11 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// How many distinct approvers are needed.
+    /// Required number of distinct approvers.
     pub fn count(&self) -> u32 {
         self.count
     }
-    /// How long the request lives.
+    /// Time after which the request expires.
     pub fn within(&self) -> Duration {
         self.within
     }
@@ -93,35 +96,37 @@ impl Pending {
     pub fn role(&self) -> &str {
         self.grant.role()
     }
-    /// The principals that the pass would have.
+    /// Principals of the pass.
     pub fn principals(&self) -> &BTreeSet<String> {
         self.grant.principals()
     }
-    /// The force-command that it would have.
+    /// Force-command of the pass.
     pub fn command(&self) -> Option<&str> {
         self.grant.command()
     }
-    /// The networks that it would work from.
+    /// Source networks of the pass.
     pub fn source(&self) -> Option<&BTreeSet<IpNet>> {
         self.grant.source()
     }
-    /// The extensions that it would have.
+    /// Extensions of the pass.
     pub fn extensions(&self) -> &BTreeSet<Extension> {
         self.grant.extensions()
     }
-    /// The way through a bastion that it would take.
+    /// The bastion in front of the host, if there is one.
     pub fn jump_host(&self) -> Option<&JumpHost> {
         self.grant.jump_host()
     }
-    /// How long it would last.
+    /// Lifetime of the pass.
     pub fn ttl(&self) -> Duration {
         self.grant.ttl()
     }
 
-    /// The grant, within what `approvers` distinct identities approved. The store's writer counts them again.
+    /// The grant within the approved restriction, given `approvers` distinct identities. The
+    /// store's writer counts them again.
     ///
     /// # Errors
-    /// They are fewer than the policy demands now, or nothing is left of what they approved.
+    /// Returns [`Reason::Approval`] if the policy now demands more approvals, and the denial of
+    /// [`Grant::narrow`] if nothing is left.
     pub fn approved(self, approvers: usize, approved: &Restriction) -> Result<Grant, Denial> {
         if u32::try_from(approvers).unwrap_or(u32::MAX) < self.count {
             return Err(Denial::new(

@@ -1,4 +1,4 @@
-//! Who may approve an ask, and who may review an emergency. Pure.
+//! The identities that may approve an ask or review an emergency. Pure.
 
 use super::{
     Ask, Person, Policy,
@@ -7,19 +7,20 @@ use super::{
 use crate::identity::Identity;
 
 impl Policy {
-    /// Whether `identity` may approve or deny such an ask: the role's `approval.by`.
+    /// Whether `identity` may approve or deny this ask: the role's `approval.by`.
     pub fn may_approve(&self, identity: &Identity, ask: &Ask) -> bool {
         self.approves(identity.into(), ask)
     }
 
-    /// [`Policy::may_approve`] for past claims, so that whoever approved must still be among those who may.
+    /// [`Policy::may_approve`] over recorded claims, because an approver must still be permitted
+    /// when the request is redeemed.
     pub fn approves(&self, person: Person<'_>, ask: &Ask) -> bool {
         let role = self.role(&ask.role).ok();
         let by = role.and_then(|role| role.approval.as_ref());
         by.is_some_and(|approval| self.holds(&approval.by, person, ask))
     }
 
-    /// Whether `identity` may close the review of such an emergency: the role's `emergency.review`.
+    /// Whether `identity` may close the review of this emergency: the role's `emergency.review`.
     pub fn may_review(&self, identity: &Identity, ask: &Ask) -> bool {
         let role = self.role(&ask.role).ok();
         let review = role.and_then(|role| role.emergency.as_ref());

@@ -1,4 +1,4 @@
-//! What a caller asks for, and the moment of asking.
+//! A caller's ask, and the context of asking.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,39 +11,40 @@ use time::OffsetDateTime;
 
 use crate::ssh::options::Extension;
 
-/// What the caller wants.
+/// A caller's ask.
 #[derive(Clone, Debug, Default)]
 pub struct Ask {
     /// The role's name.
     pub role: String,
-    /// The host as the user spells it.
+    /// The host, as the user typed it.
     pub host: Option<String>,
-    /// Values for the holes of the role's command.
+    /// Values for the parameters of the role's command.
     pub params: BTreeMap<String, String>,
-    /// Why access is needed.
+    /// The caller's reason.
     pub reason: Option<String>,
-    /// Wished; only ever shortens.
+    /// Requested lifetime. It can only shorten the role's own.
     pub ttl: Option<Duration>,
-    /// Wished; only ever narrows. Empty: the role's own.
+    /// Requested source networks. They can only narrow the role's own. Empty for the role's own.
     pub source: Vec<IpNet>,
-    /// Wished; only ever narrows. Empty: the role's own.
+    /// Requested extensions. They can only narrow the role's own. Empty for the role's own.
     pub extensions: BTreeSet<Extension>,
-    /// The approved request that this ask redeems.
+    /// The approved request to redeem.
     pub request: Option<u64>,
-    /// By the role's `emergency`: no waiting, a reason always, a review afterwards.
+    /// Whether the ask uses the role's `emergency`: no approval, a required reason, a review
+    /// afterwards.
     pub emergency: bool,
 }
 
-/// What the server knows of the moment of asking.
+/// The server's view of the moment of asking.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
     /// The time of asking.
     pub now: OffsetDateTime,
-    /// The caller's address, where there is one.
+    /// The caller's address, if it is known.
     pub caller: Option<IpAddr>,
 }
 
-/// An ask for nothing.
+/// An empty ask.
 pub(super) static NOTHING: Ask = Ask {
     role: String::new(),
     host: None,

@@ -1,8 +1,8 @@
-//! Bastions: `[[bastion]]` tables, and the way that a pass takes through one of them. Pure.
+//! Bastions: `[[bastion]]` tables, and the jump host of a pass. Pure.
 //!
-//! A role with `source = "bastion"` gives passes that work from the bastion's addresses alone. With such a pass comes
-//! the *jump* pass, which gets its holder through the bastion and does nothing else there. It has no constructor of its
-//! own: [`Grant::jump`] takes it out of the grant that it belongs to.
+//! A role with `source = "bastion"` gives passes that work from the bastion's addresses only. Such
+//! a pass comes with a *jump pass*, which allows forwarding through the bastion and nothing else.
+//! The jump pass has no constructor of its own: [`Grant::jump`] takes it from its grant.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,10 +22,11 @@ use super::{
 };
 use crate::ssh::{options::Extension, principal};
 
-/// The force-command of every jump pass. sshd runs it where a session is asked for, which forwarding never does.
+/// The force-command of every jump pass. sshd runs it if a client asks for a session, which
+/// forwarding never does.
 const ONLY_FORWARDS: &str = "echo 'this pass only forwards' >&2; exit 1";
 
-/// Where ssh listens unless the policy says otherwise.
+/// The default port of sshd.
 const SSH_PORT: u16 = 22;
 
 /// A named bastion of the policy.
@@ -33,11 +34,11 @@ const SSH_PORT: u16 = 22;
 pub struct Bastion {
     /// Its name.
     pub name: String,
-    /// What clients dial.
+    /// The address that clients connect to.
     pub host: String,
     /// The port of its sshd.
     pub port: u16,
-    /// The login name there.
+    /// The login name on the bastion.
     pub login: String,
     pub(super) line: usize,
     group: Option<String>,
@@ -82,15 +83,15 @@ impl Bastions {
         self.0.iter().any(|bastion| bastion.name == name)
     }
 
-    /// The first one that leads to `host`.
+    /// The first bastion that leads to `host`.
     ///
     /// # Errors
-    /// No host is named, or none leads there.
+    /// Returns [`Reason::Source`] if no host is named or no bastion leads to it.
     pub(super) fn to(&self, role: &str, host: Option<&str>) -> Result<&Bastion, Denial> {
         let refuse = |detail: String| Denial::new(Reason::Source, detail);
         let host = host.ok_or_else(|| {
             refuse(format!(
-                "passes of role {role:?} work through the bastion before a host; name the host (--host)"
+                "passes of role {role:?} go through a host's bastion; name the host (--host)"
             ))
         })?;
         let lower = host.to_ascii_lowercase();
@@ -98,7 +99,7 @@ impl Bastions {
         leading.next().ok_or_else(|| {
             let known: Vec<_> = self.0.iter().flat_map(Bastion::hosts).collect();
             refuse(format!(
-                "no bastion leads to {host}; they lead to {}: name one of those, or ask whoever keeps the policy",
+                "no bastion leads to {host}; they lead to {}: name one of those, or ask an administrator to change the policy",
                 known.join(", ")
             ))
         })
@@ -129,7 +130,7 @@ impl Bastion {
             hosts: patterns(text, raw)?,
             source: source::load(text, raw.source.as_ref(), || {
                 Err(
-                    "a bastion stands before others, not behind one; use \"caller\" or a list of networks"
+                    "a bastion cannot be behind a bastion; use \"caller\" or a list of networks"
                         .to_owned(),
                 )
             })?,
@@ -141,7 +142,7 @@ impl Bastion {
         self.hosts.iter().map(|pattern| pattern.source.as_str())
     }
 
-    /// From where it connects to them.
+    /// The addresses from which the bastion connects to hosts.
     pub fn addresses(&self) -> &BTreeSet<IpNet> {
         &self.addresses
     }
@@ -159,10 +160,10 @@ impl Bastion {
         }
     }
 
-    /// The way through it for a pass of `role`, within the limits as every pass.
+    /// The jump host for a pass of `role`, within the limits.
     ///
     /// # Errors
-    /// The limits give no forwarding, or leave no address to come from.
+    /// Returns a denial if the limits forbid port forwarding or leave no address.
     pub(super) fn jump_host(
         &self,
         role: &str,
@@ -185,7 +186,7 @@ impl Bastion {
             .and_then(|jump| jump.narrow(limits.restriction()))
             .map_err(|denial| self.refuse(denial.reason, denial.detail))?;
         if jump.extensions().is_empty() {
-            let never = "[limits] never gives port-forwarding, without which nobody gets through";
+            let never = "[limits] does not allow port-forwarding, which a jump pass needs";
             return Err(self.refuse(Reason::Extension, never));
         }
         Ok(JumpHost {
@@ -207,7 +208,7 @@ fn bastion_name(name: &str) -> Result<String, String> {
         return Ok(name.to_owned());
     }
     Err(format!(
-        "{name:?} is no name for a bastion; use at most 64 letters, digits, `.`, `_` and `-`"
+        "{name:?} is not a bastion name; use at most 64 letters, digits, `.`, `_` and `-`"
     ))
 }
 
@@ -216,7 +217,7 @@ fn dialled(host: &str) -> Result<String, String> {
         .map(|()| host.to_owned())
         .map_err(|_| {
             format!(
-                "{host:?} is no host name; write what clients dial, such as \"bastion.example.com\""
+                "{host:?} is not a host name; write what clients dial, such as \"bastion.example.com\""
             )
         })
 }
@@ -224,7 +225,7 @@ fn dialled(host: &str) -> Result<String, String> {
 fn port_number(port: &i64) -> Result<u16, String> {
     match u16::try_from(*port) {
         Ok(port @ 1..) => Ok(port),
-        _ => Err(format!("{port} is no port; write 1 to 65535")),
+        _ => Err(format!("{port} is not a port; write 1 to 65535")),
     }
 }
 

@@ -1,4 +1,5 @@
-//! `daypass policy check`: what loads, but is broader than an author may think, or can never be reached.
+//! Warnings of `daypass policy check`: rules that load but are broader than intended, or never
+//! apply.
 
 use serde_json::Map;
 
@@ -12,18 +13,18 @@ use super::{
 };
 use crate::ssh::options::Extension;
 
-/// A lifetime beyond which a pass is hardly short-lived.
+/// Longest lifetime without a warning.
 const LONG: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
-/// The shortest age of a sign-in that a person can be asked for.
+/// Shortest `auth_age` without a warning.
 const HASTE: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl Policy {
-    /// `policy check`: what loads but is doubtful, as `file:line: message`, in file order.
+    /// The warnings of `policy check`, as `file:line: message`, in file order.
     pub fn warnings(&self) -> Vec<String> {
         if self.roles.is_empty() {
             return vec![format!(
-                "{}:1: there are no roles, so nobody gets a pass; add a [[role]]",
+                "{}:1: there are no roles, so the policy grants no pass; add a [[role]]",
                 self.origin
             )];
         }
@@ -38,7 +39,7 @@ impl Policy {
         roles.chain(self.idle_bastions()).collect()
     }
 
-    /// Bastions that no role sends anybody through.
+    /// Warns about bastions that no role uses.
     fn idle_bastions(&self) -> Vec<String> {
         if self.roles.iter().any(|role| role.source == Source::Bastion) {
             return Vec::new();
@@ -46,7 +47,7 @@ impl Policy {
         let bastions = self.bastions().iter();
         let warnings = bastions.map(|bastion| {
             format!(
-                "{}:{}: bastion {:?} is of no use: no role has `source = \"bastion\"`",
+                "{}:{}: bastion {:?} is unused: no role has `source = \"bastion\"`",
                 self.origin, bastion.line, bastion.name
             )
         });
@@ -66,23 +67,23 @@ impl Policy {
         warnings
     }
 
-    /// Judges the condition over an identity that has no claims at all.
+    /// Warns about a condition that holds for an identity without claims.
     fn broad_condition(&self, role: &Role) -> Option<String> {
         let (claims, ask) = (Map::new(), Ask::default());
-        let nobody = Person {
+        let stranger = Person {
             issuer: "",
             subject: "",
             claims: &claims,
             auth_method: AuthMethod::Token,
         };
-        let eval_context = EvalContext::new(nobody, &ask, &self.patterns).ok()?;
+        let eval_context = EvalContext::new(stranger, &ask, &self.patterns).ok()?;
         match role.allow.evaluate(&eval_context) {
             Ok(true) => Some(
-                "is open to everyone who can sign in, for its condition holds without any claim; name a group"
+                "is open to every user who can sign in, because its condition holds without any claim; name a group"
                     .to_owned(),
             ),
             Ok(false) if role.allow.source() == "false" => {
-                Some("is open to nobody, for its condition is false; remove the role, or name a group".to_owned())
+                Some("is open to no identity, because its condition is false; remove the role, or name a group".to_owned())
             }
             Ok(false) | Err(_) => None,
         }
@@ -95,14 +96,14 @@ impl Policy {
             .find(|template| template.holes() > 0)?;
         (!self.limits.names_logins()).then(|| {
             format!(
-                "takes principals from {}, and nothing says which: whoever sets that claim can name root; \
+                "takes principals from {}, and no pattern limits them: a user who controls that claim can name root; \
                  list `principals` in [limits]",
                 template.source()
             )
         })
     }
 
-    /// A test of hours that says no time passes on some days and fails on others.
+    /// Warns about a test without a time for a role with hours: its result depends on the day.
     fn clockwork_tests(&self, role: &Role) -> Option<String> {
         role.hours.as_ref()?;
         let line = self
@@ -110,7 +111,7 @@ impl Policy {
             .iter()
             .find_map(|test| test.undated(&role.name))?;
         Some(format!(
-            "has hours, and the test on line {line} says no time; add `at = \"2026-01-05T09:00:00Z\"`"
+            "has hours, and the test on line {line} has no time; add `at = \"2026-01-05T09:00:00Z\"`"
         ))
     }
 
@@ -133,13 +134,13 @@ impl Policy {
         if let Some(allowed) = &limits.extensions {
             if role.source == Source::Bastion && !allowed.contains(&Extension::PortForwarding) {
                 warnings.push(
-                    "can never be granted: its way through a bastion needs port-forwarding, which [limits] never gives"
+                    "can never be granted: its bastion needs port-forwarding, which [limits] does not allow"
                         .to_owned(),
                 );
             }
             for extension in role.extensions.difference(allowed) {
                 warnings.push(format!(
-                    "names {}, which [limits] never gives",
+                    "names {}, which [limits] does not allow",
                     extension.as_str()
                 ));
             }
@@ -154,7 +155,7 @@ impl Policy {
     }
 }
 
-/// Patterns in conditions match anywhere in a text unless they say otherwise (CVE-2026-22772).
+/// Warns about unanchored patterns: they match anywhere in a text (CVE-2026-22772).
 fn loose_patterns(role: &Role) -> Vec<String> {
     let loose = role.allow.patterns().keys().filter(|pattern| {
         !(pattern.starts_with('^') || pattern.starts_with(r"\A"))
@@ -180,11 +181,11 @@ fn free_root(role: &Role) -> Option<String> {
         .then(|| "gives root any command, from any address, without a reason; add `command`, `source` or `reason`".to_owned())
 }
 
-/// Signing in, coming back and asking take a person some time.
+/// Warns about an `auth_age` that is too short to sign in and ask.
 fn hasty(require: &Require) -> Option<String> {
     let age = require.auth_age().filter(|age| *age < HASTE)?;
     Some(format!(
-        "wants a sign-in of at most {}, which is over before its pass is asked for; write at least \"1m\"",
+        "demands a sign-in at most {} old, which is too short to sign in and ask; write at least \"1m\"",
         humantime::format_duration(age)
     ))
 }

@@ -1,7 +1,8 @@
-//! Typed force-commands: an argv with holes becomes one line for the shell, each word quoted.
+//! Typed force-commands: an argv with holes becomes one line for the shell, with each word quoted.
 //!
-//! sshd runs `SHELL -c LINE`. The line is made so that every POSIX shell splits it into exactly the words of the
-//! policy: no value can add a word, end a quote or reach the shell's syntax. Only `internal-sftp` never meets a shell.
+//! sshd runs `SHELL -c LINE`. Every POSIX shell splits the line into exactly the words of the
+//! policy: no value can add a word, end a quote or use the shell's syntax. `internal-sftp` runs
+//! without a shell.
 
 mod internal_sftp;
 mod quote;
@@ -15,10 +16,11 @@ use super::{
     template::{self, Part, Template},
 };
 
-/// The most bytes a whole command line may have.
+/// Largest command line, in bytes.
 pub const MAX_LINE: usize = 8 * 1024;
 
-/// The one program that may be named without its path: sshd runs it itself (session.c, `IS_INTERNAL_SFTP`), without a shell.
+/// The only program that may be named without a path: sshd runs it itself (session.c,
+/// `IS_INTERNAL_SFTP`), without a shell.
 const INTERNAL_SFTP: &str = "internal-sftp";
 
 /// A command whose words may have holes.
@@ -28,11 +30,11 @@ pub struct Command {
 }
 
 impl Command {
-    /// A command of these words.
+    /// Creates a command from its words.
     ///
     /// # Errors
-    /// A sentence for the author of the policy: no words, a control character (a host would run several lines), or a
-    /// program that is not a literal absolute path.
+    /// Returns a sentence for the policy's author if there are no words, a word has a control
+    /// character (a host would run several lines), or the program is not a literal absolute path.
     pub fn of(words: Vec<Template>) -> Result<Self, String> {
         if words.iter().flat_map(Template::parts).any(is_several_lines) {
             return Err(
@@ -55,10 +57,10 @@ impl Command {
         }
     }
 
-    /// Checks that the values which its parameters allow can be words of its program.
+    /// Checks that the values which the parameters allow can be words of the program.
     ///
     /// # Errors
-    /// A sentence for the author of the policy.
+    /// Returns a sentence for the policy's author.
     pub fn check_parameters(&self, parameters: &BTreeMap<String, Parameter>) -> Result<(), String> {
         match self.is_internal_sftp() {
             true => internal_sftp::check_parameters(&self.words, parameters),
@@ -76,15 +78,16 @@ impl Command {
         &self.words
     }
 
-    /// The names of the parameters that its holes take.
+    /// The names of the parameters in its holes.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
         self.words.iter().flat_map(Template::parameters)
     }
 
-    /// The exact line for the shell. `values` must have passed their [`Parameter::check`].
+    /// The exact line for the shell. `values` must have passed [`Parameter::check`].
     ///
     /// # Errors
-    /// A sentence for the caller: a value missing, one that would become an option, an unusable claim, a line too long.
+    /// Returns a sentence for the caller if a value is missing or would become an option, a claim
+    /// is unusable, or the line is too long.
     pub fn line(
         &self,
         parameters: &BTreeMap<String, Parameter>,
@@ -122,7 +125,7 @@ fn is_several_lines(part: &Part) -> bool {
     matches!(part, Part::Text(text) if text.chars().any(char::is_control))
 }
 
-/// What fills the holes of one ask.
+/// The values for the holes of one ask.
 struct Holes<'a> {
     parameters: &'a BTreeMap<String, Parameter>,
     values: &'a BTreeMap<String, String>,
@@ -157,7 +160,7 @@ impl Holes<'_> {
         };
         if opens_word && value.starts_with('-') && !parameter.may_be_option() {
             return Err(format!(
-                "parameter `{name}` opens a word and may not begin with `-`, which would make it an option"
+                "parameter `{name}` starts a word and must not begin with `-`, which would make it an option"
             ));
         }
         Ok(value)

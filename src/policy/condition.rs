@@ -1,11 +1,13 @@
 //! Conditions in CEL over verified claims: `"oncall" in claims.groups`.
 //!
-//! A condition sees `claims`, `issuer`, `subject` and `ask` (`role`, `host`, `params`, `reason`; what was not asked is
-//! absent, so `has(ask.host)` tells). All that is not plainly `true` is a refusal: an error, a missing claim, a value
-//! that is no boolean. As everywhere in CEL, `a || b` holds when one side does, whatever the other's error.
+//! A condition sees `claims`, `issuer`, `subject` and `ask` (`role`, `host`, `params`, `reason`;
+//! unset fields are absent, so `has(ask.host)` works). Any result except `true` refuses: an error,
+//! a missing claim, a value that is not a boolean. As in CEL generally, `a || b` holds if one side
+//! does, even if the other is an error.
 //!
-//! The evaluator recurses and has no budget of its own, so its work is bounded before it starts: the length, nesting
-//! and loops of an expression when it is compiled ([`syntax`]), the size of claims when they are converted ([`eval_context`]).
+//! The evaluator recurses without a limit of its own, so its work is bounded in advance: length,
+//! nesting and loops of an expression when it is compiled ([`syntax`]), the size of claims when
+//! they are converted ([`eval_context`]).
 
 pub mod eval_context;
 mod patterns;
@@ -30,7 +32,7 @@ impl Condition {
     /// Compiles a condition and checks every name in it.
     ///
     /// # Errors
-    /// A sentence for the author of the policy.
+    /// Returns a sentence for the policy's author.
     pub fn compile(source: &str) -> Result<Self, String> {
         let compiled = syntax::compile(source)?;
         Ok(Self {
@@ -42,17 +44,17 @@ impl Condition {
         })
     }
 
-    /// As the policy file spells it.
+    /// The source text, as in the policy file.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// The patterns that [`EvalContext`] must know to evaluate it.
+    /// The patterns that an [`EvalContext`] needs to evaluate it.
     pub fn patterns(&self) -> &Patterns {
         &self.patterns
     }
 
-    /// Whether it reads `ask`: if not, its answer for a person is the same for every ask.
+    /// Whether it reads `ask`. If not, its result for a person is the same for every ask.
     pub fn reads_ask(&self) -> bool {
         self.reads_ask
     }
@@ -60,7 +62,8 @@ impl Condition {
     /// Whether the condition holds.
     ///
     /// # Errors
-    /// Why it has no answer: a missing claim, an operation on the wrong type, a result that is no boolean.
+    /// Returns the reason if there is no result: a missing claim, an operation on the wrong type,
+    /// or a result that is not a boolean.
     pub fn evaluate(&self, eval_context: &EvalContext<'_>) -> Result<bool, String> {
         match Value::resolve(&self.expression, eval_context.context()) {
             Ok(Value::Bool(holds)) => Ok(holds),
@@ -69,8 +72,8 @@ impl Condition {
         }
     }
 
-    /// The conditions that this one joins with a top-level `||`, or else with `&&`, to say which of them fails.
-    /// They are compiled once, at the first use.
+    /// The conditions that this one joins with a top-level `||`, or otherwise `&&`, to report which
+    /// of them fails. Compiled once, at first use.
     pub fn branches(&self) -> (Join, &[Self]) {
         let (join, parts) = self.branches.get_or_init(|| {
             let (join, texts) = syntax::branches(&self.source);
@@ -92,7 +95,7 @@ pub fn unite<'a>(conditions: impl Iterator<Item = &'a Condition>) -> Arc<Pattern
     Arc::new(patterns.collect())
 }
 
-/// The errors an author or a caller meets, in words.
+/// Words an evaluation error for the author or the caller.
 fn explain(error: &ExecutionError) -> String {
     match error {
         ExecutionError::NoSuchKey(name) => format!("there is no `{name}`"),

@@ -1,4 +1,4 @@
-//! One ask against one role: what each check looks at, and why it refuses.
+//! One ask against one role: each check's rule and its denial.
 //!
 //! [`super::checks`] puts them in order. None of them grants anything.
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::ssh::principal::{self, MAX_COUNT};
 
-/// The most bytes a reason may have.
+/// Largest reason, in bytes.
 pub(super) const MAX_REASON: usize = 1024;
 
 /// One ask against one role.
@@ -29,12 +29,12 @@ pub(super) struct Evaluation<'a> {
     pub(super) person: Person<'a>,
     pub(super) ask: &'a Ask,
     pub(super) context: Context,
-    /// The claims as conditions see them, or why they cannot be judged.
+    /// The claims as conditions see them, or why they cannot be evaluated.
     pub(super) eval_context: &'a Result<EvalContext<'a>, String>,
 }
 
 impl<'a> Evaluation<'a> {
-    /// The condition that says who may have the role. An emergency has one of its own.
+    /// The condition for this ask: the role's `allow`, or that of its emergency.
     pub(super) fn condition(&self) -> Result<&'a Condition, Denial> {
         match (self.ask.emergency, self.emergency()) {
             (false, _) => Ok(&self.role.allow),
@@ -49,7 +49,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Refuses an identity for which that condition does not hold.
+    /// Refuses an identity that does not satisfy the condition.
     pub(super) fn allowed(&self) -> Result<(), Denial> {
         let (role, allow) = (&self.role.name, self.condition()?);
         let outcome = match self.eval_context {
@@ -68,20 +68,20 @@ impl<'a> Evaluation<'a> {
             Err(error) => Err(Denial::new(
                 Reason::Condition,
                 format!(
-                    "the condition of role {role:?} has no answer for this identity: {}",
+                    "the condition of role {role:?} has no result for this identity: {}",
                     shorten(&error, 256)
                 ),
             )),
         }
     }
 
-    /// The role's emergency rules, where this ask is by them.
+    /// The role's emergency rules, if the ask is an emergency.
     fn emergency(&self) -> Option<&'a Emergency> {
         let rules = self.role.emergency.as_ref();
         rules.filter(|_| self.ask.emergency)
     }
 
-    /// The host groups that the pass is for; empty for a role without hosts.
+    /// The host groups of the pass; empty for a role without hosts.
     pub(super) fn groups(&self) -> Result<Vec<&'a str>, Denial> {
         let groups = self.role.hosts.iter().map(String::as_str);
         let Some(host) = &self.ask.host else {
@@ -95,7 +95,7 @@ impl<'a> Evaluation<'a> {
             return Err(Denial::new(
                 Reason::Host,
                 format!(
-                    "role {:?} is for hosts of {}, and {host} is none; see `daypass roles`",
+                    "role {:?} is for hosts of {}, and {host} is not one; see `daypass roles`",
                     self.role.name,
                     self.role.hosts.join(", ")
                 ),
@@ -104,7 +104,7 @@ impl<'a> Evaluation<'a> {
         Ok(matching)
     }
 
-    /// The exact force-command, from parameters that were all checked.
+    /// The exact force-command, from checked parameters.
     pub(super) fn command(&self) -> Result<Option<String>, Denial> {
         let refuse = |detail: String| Denial::new(Reason::Parameter, detail);
         let parameters = &self.role.parameters;
@@ -140,7 +140,7 @@ impl<'a> Evaluation<'a> {
             .map_err(refuse)
     }
 
-    /// Whether the reason is the one that the role demands.
+    /// Checks the reason against the role's pattern.
     pub(super) fn reason(&self) -> Result<(), Denial> {
         let refuse = |detail: String| Err(Denial::new(Reason::ReasonMissing, detail));
         let reason = self.ask.reason.as_deref().unwrap_or_default();
@@ -163,7 +163,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// What the caller wishes, as a restriction: none of it can widen anything.
+    /// The caller's wishes as a restriction, which can only narrow.
     pub(super) fn wishes(&self) -> Result<Restriction, Denial> {
         if self.ask.ttl.is_some_and(|ttl| ttl.as_secs() == 0) {
             return Err(Denial::new(
@@ -213,7 +213,8 @@ impl<'a> Evaluation<'a> {
         networks.map(source::aggregate).map(Some).map_err(refuse)
     }
 
-    /// The principals for these host groups. One that is outside the grammar or the limits refuses the whole ask.
+    /// The principals for these host groups. If one is outside the grammar or the limits, the whole
+    /// ask is refused.
     pub(super) fn principals(&self, groups: &[&str]) -> Result<BTreeSet<String>, Denial> {
         let refuse = |detail: String| Denial::new(Reason::Principal, detail);
         let mut principals = BTreeSet::new();
@@ -243,7 +244,7 @@ impl<'a> Evaluation<'a> {
         if !principal::is_login(login) {
             return Err(Denial::new(
                 Reason::Principal,
-                format!("{} from {template} is no login name", quoted(login)),
+                format!("{} from {template} is not a login name", quoted(login)),
             ));
         }
         if !self.limits.allows_login(login) {
@@ -255,9 +256,9 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
-    /// Time until the role closes. No pass outlives the role's hours. `None`: it never closes.
+    /// Time until the role closes, which bounds the pass's lifetime; `None` if it never closes.
     ///
-    /// An emergency does not wait for the hours; it has a lifetime of its own.
+    /// An emergency ignores the hours; it has a lifetime of its own.
     pub(super) fn closes_in(&self) -> Result<Option<Duration>, Denial> {
         if let Some(emergency) = self.emergency() {
             return Ok(Some(emergency.ttl));
@@ -280,17 +281,17 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    /// Whether the sign-in meets the role's `require`.
+    /// Checks the sign-in against the role's `require`.
     pub(super) fn signed_in_well(&self) -> Result<(), Denial> {
         match &self.role.require {
-            // Whoever comes by a registered key has no token that could say.
+            // A registered key comes without a token, so there is no sign-in to check.
             _ if self.person.auth_method == AuthMethod::RegisteredKey => Ok(()),
             None => Ok(()),
             Some(require) => require.check(&self.role.name, self.person, self.context.now),
         }
     }
 
-    /// The addresses the role allows.
+    /// The source networks that the role allows.
     pub(super) fn source(&self) -> Result<Option<BTreeSet<ipnet::IpNet>>, Denial> {
         if let Some(bastion) = self.bastion()? {
             return Ok(Some(bastion.addresses().clone()));
@@ -301,7 +302,7 @@ impl<'a> Evaluation<'a> {
             .map_err(|error| Denial::new(Reason::Source, error))
     }
 
-    /// The bastion that the pass goes through, where the role says so.
+    /// The bastion in front of the host, if the role demands one.
     pub(super) fn bastion(&self) -> Result<Option<&Bastion>, Denial> {
         if self.role.source != Source::Bastion {
             return Ok(None);
@@ -310,12 +311,12 @@ impl<'a> Evaluation<'a> {
         self.bastions.to(&self.role.name, host).map(Some)
     }
 
-    /// Whether some bastion leads to the host that is named, where the role needs one.
+    /// Whether a bastion leads to the named host, if the role demands one.
     pub(super) fn has_way(&self) -> bool {
         self.ask.host.is_none() || self.bastion().is_ok()
     }
 
-    /// The way through that bastion.
+    /// The jump host for this grant.
     pub(super) fn jump_host(&self, grant: &Grant) -> Result<Option<JumpHost>, Denial> {
         let (role, caller) = (&self.role.name, self.context.caller);
         let bastion = self.bastion()?;
@@ -325,12 +326,12 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// Foreign text for a sentence: escaped and short.
+/// Quotes foreign text for a sentence: escaped and shortened.
 pub(super) fn quoted(text: &str) -> String {
     format!("{:?}", shorten(text, 64))
 }
 
-/// At most `most` characters of a text, on one line.
+/// Shortens a text to at most `most` characters on one line.
 pub(super) fn shorten(text: &str, most: usize) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some((end, _)) = words.char_indices().nth(most) {

@@ -1,34 +1,34 @@
-//! Why an ask is refused: stable codes for programs, sentences for people.
+//! Denials: stable codes for programs, sentences for people.
 
 use std::collections::BTreeMap;
 
 use crate::reason;
 
-/// A refusal: a stable code and a sentence that says what would help.
+/// A denial: a stable code, and a sentence that says what would help.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Denial {
     /// The check that failed.
     pub reason: Reason,
     /// One line for the caller.
     pub detail: String,
-    /// What a program needs to meet it (`max_age`, `opens`, ...), by stable names; never a secret.
-    pub eval_context: BTreeMap<&'static str, String>,
+    /// Facts for programs (`max_age`, `opens`, ...), by stable names. Never a secret.
+    pub metadata: BTreeMap<&'static str, String>,
 }
 
 impl Denial {
-    /// A refusal with a sentence that says what would help.
+    /// Creates a denial. The sentence says what would help.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self {
             reason,
             detail: detail.into(),
-            eval_context: BTreeMap::new(),
+            metadata: BTreeMap::new(),
         }
     }
 
-    /// The same refusal with a fact for programs.
+    /// Adds a fact for programs.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.eval_context.insert(name, value.into());
+        self.metadata.insert(name, value.into());
         self
     }
 }
@@ -36,19 +36,19 @@ impl Denial {
 /// Stable reasons of denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// There is no such role.
+    /// The role does not exist.
     UnknownRole,
     /// The role's condition is false.
     NotAllowed,
-    /// The role's condition has no answer.
+    /// The role's condition has no result.
     Condition,
     /// A parameter is missing, unknown or outside its rule.
     Parameter,
-    /// The reason is missing or not of the demanded form.
+    /// The reason is missing or does not match the role's pattern.
     ReasonMissing,
     /// The role does not cover the host.
     Host,
-    /// No principal, or one outside the grammar or the limits.
+    /// There is no principal, or one is outside the grammar or the limits.
     Principal,
     /// No address is left, or one is malformed.
     Source,
@@ -62,13 +62,14 @@ pub enum Reason {
     Hours,
     /// The sign-in is too old, or too weak.
     StepUp,
-    /// The identity may not decide the request, or too few have.
+    /// The identity may not decide the request, or the request has too few approvals.
     Approval,
-    /// A registered key asks for something else than an emergency.
+    /// A registered key asks without an emergency.
     EmergencyOnly,
     /// Too few registered people signed.
     Quorum,
-    /// The token is bound to no key, and a decision or an administrator's call needs one that is.
+    /// The token is bound to no key, and a decision or an administrator's call needs one that is
+    /// bound.
     Unbound,
 }
 
@@ -94,7 +95,7 @@ impl Reason {
         Self::Unbound,
     ];
 
-    /// The stable code of the wire and the ledger.
+    /// The stable code in the API and the ledger.
     pub fn code(self) -> &'static str {
         match self {
             Self::UnknownRole => reason::ROLE_UNKNOWN,
@@ -117,7 +118,7 @@ impl Reason {
         }
     }
 
-    /// The word used in `[[test]] expect = "denied: parameter"`.
+    /// The name in `[[test]] expect = "denied: parameter"`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UnknownRole => "role",

@@ -1,16 +1,16 @@
-//! Why a policy does not load.
+//! The error of loading a policy.
 
 /// Why a policy does not load.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file says something it may not say.
+    /// The file has a fault.
     #[error("{origin}:{line}: {message}")]
     Invalid {
         /// The file's name.
         origin: String,
         /// Its line, from 1.
         line: usize,
-        /// What is wrong, and what to do.
+        /// The fault and its remedy.
         message: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Why an identity does or does not get a role, and what would have been needed.
+//! Explanations: why an identity has or lacks a role, and what would help.
 
 use std::collections::BTreeSet;
 
@@ -16,33 +16,33 @@ use super::{
     template,
 };
 
-/// One check of a role and how it came out.
+/// One check of a role, with its result.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Check {
-    /// Its word, as in [`super::Reason::as_str`].
+    /// The check's name, as in [`super::Reason::as_str`].
     pub name: String,
     /// Whether the ask passes it.
     pub passed: bool,
-    /// What it looked at, and what would help where it failed.
+    /// What was checked; if it failed, what would help.
     pub detail: String,
 }
 
-/// One role and whether it answers.
+/// The explanation of one role.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {
     /// The role's name.
     pub role: String,
     /// Whether the ask would be granted.
     pub granted: bool,
-    /// One sentence a person can act on.
+    /// One sentence that says what to do.
     pub summary: String,
-    /// All checks in their order; later ones are shown though an earlier one failed.
+    /// All checks in order, including those after a failed one.
     pub checks: Vec<Check>,
 }
 
 impl Policy {
-    /// Why each role does or does not answer, over unproven claims (a file, a past event): never a grant.
-    /// An ask without a role explains every role.
+    /// Explains each role's decision over unproven claims (a file, a past event). Never a grant. An
+    /// ask without a role explains every role.
     pub fn explain(&self, person: Person<'_>, ask: &Ask, context: Context) -> Vec<Explanation> {
         if ask.role.is_empty() {
             let asks = self.roles.iter().map(|role| Ask {
@@ -51,7 +51,7 @@ impl Policy {
             });
             let asks: Vec<_> = asks.collect();
             let mut explanations = Vec::new();
-            // The claims are converted once for all roles.
+            // Convert the claims once for all roles.
             let mut eval_context = EvalContext::new(person, &NOTHING, &self.patterns);
             for ask in &asks {
                 if let Ok(eval_context) = &mut eval_context {
@@ -100,7 +100,7 @@ impl Policy {
     }
 }
 
-/// Whether others have to say yes first.
+/// The summary of a grant: whether it needs approval.
 fn granted(role: &Role, ask: &Ask) -> String {
     match &role.approval {
         Some(approval) if !ask.emergency => {
@@ -125,7 +125,7 @@ fn unknown(name: &str, denial: &Denial, roles: &[Role]) -> Explanation {
     }
 }
 
-/// A check and how it came out. `None`: the summary says it.
+/// A check with its result; `None` if the summary says it.
 fn row(
     case: &Evaluation<'_>,
     check: &checks::Check,
@@ -152,7 +152,7 @@ fn row(
     })
 }
 
-/// Whose login at which bastion.
+/// The jump host as `login at bastion`.
 fn through(jump_host: &JumpHost) -> String {
     format!(
         ", through bastion {} as {}",
@@ -188,7 +188,7 @@ fn near_miss(
     shorten(&format!("{needed} -- here {}", has.join(", ")), 1024)
 }
 
-/// The claims that a condition names, each with its value here.
+/// The claims that a condition names, with their values.
 fn read_claims(source: &str, claims: &Map<String, Value>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     for (at, _) in source.match_indices("claims.") {

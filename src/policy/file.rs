@@ -1,4 +1,4 @@
-//! The policy file as written: TOML into raw values that remember their place. Nothing here decides.
+//! The policy file as written: TOML into raw values with their positions. Decides nothing.
 //!
 //! Unknown keys are refused.
 
@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::{Error, paging::timing::PageTiming};
 
-/// The most bytes a policy file may have.
+/// Largest policy file, in bytes.
 const MAX_FILE: usize = 1024 * 1024;
 
 /// The whole file.
@@ -93,7 +93,7 @@ pub(super) struct Hours {
     expecting = "expected days such as \"mon-fri\", or a list of them"
 )]
 pub(super) enum Days {
-    /// One text, with commas.
+    /// One text with commas.
     Text(String),
     /// A list.
     List(Vec<String>),
@@ -149,9 +149,9 @@ pub(super) struct EmergencyIdentity {
     expecting = "expected \"caller\", \"bastion\" or a list of networks"
 )]
 pub(super) enum Source {
-    /// A word.
+    /// `"caller"` or `"bastion"`.
     Word(String),
-    /// Networks.
+    /// A list of networks.
     Networks(Vec<String>),
 }
 
@@ -172,7 +172,7 @@ pub(super) struct Test {
     pub(super) name: Option<String>,
     #[serde(rename = "as", default)]
     pub(super) person: TestPerson,
-    /// When it is asked (RFC 3339); absent: when the tests run.
+    /// Time of the ask (RFC 3339); absent for the time of the test run.
     pub(super) at: Option<Spanned<String>>,
     pub(super) ask: Ask,
     pub(super) expect: Spanned<String>,
@@ -190,11 +190,11 @@ pub(super) struct TestPerson {
     pub(super) issuer: Option<String>,
     pub(super) subject: Option<String>,
     pub(super) address: Option<Spanned<String>>,
-    /// How long before the ask they signed in.
+    /// Time between sign-in and ask.
     pub(super) auth_age: Option<Spanned<String>>,
     pub(super) amr: Option<Vec<String>>,
     pub(super) acr: Option<String>,
-    /// Whether their token is bound to their key; left out, it is.
+    /// Whether the token is bound to the person's key; `true` if absent.
     pub(super) bound: Option<bool>,
 }
 
@@ -230,7 +230,7 @@ pub(super) struct Bastion {
     pub(super) source: Option<Spanned<Source>>,
 }
 
-/// Turns places in the text into errors with a line.
+/// The file's text, for errors with a line.
 #[derive(Clone, Copy)]
 pub(super) struct Text<'a> {
     text: &'a str,
@@ -279,13 +279,13 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The line of a span, from 1.
+    /// The line of a span, counted from 1.
     pub(super) fn line(self, span: &Range<usize>) -> usize {
         let before = self.text.as_bytes().iter().take(span.start);
         before.filter(|byte| **byte == b'\n').count() + 1
     }
 
-    /// Reads a value and puts its place before whatever is wrong with it.
+    /// Parses a value. Errors get the value's line.
     pub(super) fn parse<T, R>(
         self,
         value: &Spanned<T>,
@@ -294,7 +294,7 @@ impl<'a> Text<'a> {
         read(value.get_ref()).map_err(|message| self.error(value.span(), message))
     }
 
-    /// As [`Text::parse`], for each value of a list.
+    /// [`Text::parse`] for each value of a list.
     pub(super) fn parse_all<T, R, C: FromIterator<R>>(
         self,
         values: &[Spanned<T>],

@@ -1,4 +1,4 @@
-//! What the policy answers, and the one way it changes: [`Grant::narrow`].
+//! The policy's answer, and its only change: [`Grant::narrow`].
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::{Denial, Reason, source};
 use crate::ssh::options::Extension;
 
-/// What a pass may do. Can only be narrowed.
+/// The content of a pass. It can only be narrowed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
     role: String,
@@ -19,7 +19,7 @@ pub struct Grant {
     jump_host: Option<Box<JumpHost>>,
 }
 
-/// What a grant must stay within. Each part that is `None` restricts nothing.
+/// Upper bounds of a grant. A part that is `None` restricts nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Restriction {
     /// Only these principals.
@@ -32,12 +32,12 @@ pub struct Restriction {
     pub extensions: Option<BTreeSet<Extension>>,
     /// At most this long.
     pub ttl: Option<Duration>,
-    /// Only this way.
+    /// Only this jump host.
     pub jump_host: JumpHostLimit,
 }
 
 impl Grant {
-    /// All that `role` gives, before anything narrows it. Only a role makes one.
+    /// Everything that `role` gives, before it is narrowed. Only a role creates one.
     pub(super) fn full(
         role: &str,
         principals: BTreeSet<String>,
@@ -55,7 +55,7 @@ impl Grant {
         }
     }
 
-    /// The same, by the way through a bastion.
+    /// Adds the jump host of the pass.
     pub(super) fn through(self, jump_host: Option<JumpHost>) -> Self {
         Self {
             jump_host: jump_host.map(Box::new),
@@ -63,14 +63,15 @@ impl Grant {
         }
     }
 
-    /// The meet of this grant and `restriction`: whatever both allow, and nothing else.
+    /// The meet of this grant and `restriction`: what both allow, and nothing else.
     ///
-    /// The order of several restrictions does not matter, and one applied twice changes nothing more. A force-command
-    /// can be added, never replaced or removed (vault#10210); nothing that one restriction demands is lost to the next
-    /// (Teleport PR 14711).
+    /// The order of restrictions does not matter, and applying one twice changes nothing. A
+    /// force-command can be added, never replaced or removed (vault#10210). Nothing that one
+    /// restriction demands is lost to the next (Teleport PR 14711).
     ///
     /// # Errors
-    /// Nothing is left: no principal, no address, no time, no way, or two different force-commands.
+    /// Returns a denial if nothing is left (no principal, address, time or jump host), or if two
+    /// force-commands differ.
     pub fn narrow(self, restriction: &Restriction) -> Result<Self, Denial> {
         Ok(Self {
             principals: narrow_principals(self.principals, restriction.principals.as_ref())?,
@@ -86,7 +87,7 @@ impl Grant {
         })
     }
 
-    /// This grant as a restriction: what is narrowed by it gives no more than this grant does.
+    /// This grant as a restriction. A grant that it narrows allows no more than this one.
     pub fn as_restriction(&self) -> Restriction {
         let jump_host = match self.jump_host() {
             None => JumpHostLimit::Direct,
@@ -106,7 +107,7 @@ impl Grant {
         }
     }
 
-    /// What the jump pass may do that belongs to a pass through a bastion; it ends when that one does.
+    /// The jump pass of a pass through a bastion. It ends with that pass.
     pub fn jump(&self) -> Option<(&JumpHost, Self)> {
         let jump_host = self.jump_host.as_deref()?;
         let ttl = jump_host.jump.ttl.min(self.ttl);
@@ -117,7 +118,7 @@ impl Grant {
         Some((jump_host, jump))
     }
 
-    /// The way through a bastion, where the pass has to go through one.
+    /// The bastion that the pass goes through, if there is one.
     pub fn jump_host(&self) -> Option<&JumpHost> {
         self.jump_host.as_deref()
     }
@@ -127,7 +128,7 @@ impl Grant {
         &self.role
     }
 
-    /// Never empty; each within the grammar of [`super::principal`].
+    /// The principals. Never empty; each within the grammar of [`super::principal`].
     pub fn principals(&self) -> &BTreeSet<String> {
         &self.principals
     }
@@ -137,32 +138,32 @@ impl Grant {
         self.command.as_deref()
     }
 
-    /// None: any address. Some: canonical CIDRs, never empty.
+    /// The source networks: canonical CIDRs, never empty; `None` for any address.
     pub fn source(&self) -> Option<&BTreeSet<IpNet>> {
         self.source.as_ref()
     }
 
-    /// What a session may do beyond running a command.
+    /// The extensions: what a session may do besides running a command.
     pub fn extensions(&self) -> &BTreeSet<Extension> {
         &self.extensions
     }
 
-    /// The lifetime, in whole seconds, at least one.
+    /// The lifetime in whole seconds, at least one.
     pub fn ttl(&self) -> Duration {
         self.ttl
     }
 }
 
-/// The way through one bastion that belongs to a grant.
+/// The bastion that a grant goes through, with its jump pass.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JumpHost {
     /// The bastion's name.
     pub bastion: String,
-    /// What to dial.
+    /// The address to connect to.
     pub host: String,
-    /// The port there.
+    /// The port of its sshd.
     pub port: u16,
-    /// The login name there.
+    /// The login name on the bastion.
     pub login: String,
     pub(super) jump: Grant,
 }
@@ -173,25 +174,25 @@ impl JumpHost {
         self.jump.principals()
     }
 
-    /// From where the jump pass works; `None` for anywhere.
+    /// The source networks of the jump pass; `None` for any address.
     pub fn source(&self) -> Option<&BTreeSet<IpNet>> {
         self.jump.source()
     }
 
-    /// What of this way `jump_host` leaves.
+    /// Narrows the jump host.
     ///
     /// # Errors
-    /// Nothing.
+    /// Returns a denial if the limit names another bastion or leaves nothing of the jump pass.
     pub(super) fn narrow(self, jump_host: &JumpHostLimit) -> Result<Self, Denial> {
         let refuse = |detail: String| Err(Denial::new(Reason::Source, detail));
         match jump_host {
             JumpHostLimit::Any => Ok(self),
             JumpHostLimit::Direct => refuse(format!(
-                "the way goes through bastion {:?} now, and what was approved goes through none; ask anew",
+                "the pass now goes through bastion {:?}, and the approved one goes through none; ask again",
                 self.bastion
             )),
             JumpHostLimit::Through { bastion, .. } if *bastion != self.bastion => refuse(format!(
-                "the way goes through bastion {:?} now, and what was approved through {bastion:?}; ask anew",
+                "the pass now goes through bastion {:?}, and the approved one through {bastion:?}; ask again",
                 self.bastion
             )),
             JumpHostLimit::Through {
@@ -209,21 +210,21 @@ impl JumpHost {
     }
 }
 
-/// Which way a pass may go, as a part of a [`Restriction`].
+/// The jump hosts that a [`Restriction`] allows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum JumpHostLimit {
-    /// Any.
+    /// Any bastion, or none.
     #[default]
     Any,
-    /// Without a bastion: no jump pass comes with it.
+    /// No bastion, so no jump pass.
     Direct,
-    /// Through this bastion, by a jump pass within these.
+    /// Only this bastion, with a jump pass within these bounds.
     Through {
         /// The bastion's name.
         bastion: String,
-        /// The principals that the jump pass may have.
+        /// Principals that the jump pass may have.
         principals: BTreeSet<String>,
-        /// From where it may work; `None` for anywhere.
+        /// Its source networks; `None` for any address.
         source: Option<BTreeSet<IpNet>>,
     },
 }
@@ -239,7 +240,7 @@ fn narrow_principals(
     if left.is_empty() {
         return Err(Denial::new(
             Reason::Principal,
-            "no principal is left, and a pass without principals would be good for every user",
+            "no principal is left, and a pass without principals would work for every user",
         ));
     }
     Ok(left)
@@ -288,7 +289,7 @@ fn narrow_extensions(
     }
 }
 
-/// Certificates count whole seconds, so a lifetime is cut down to them.
+/// Certificates count whole seconds, so a lifetime is rounded down.
 fn narrow_ttl(held: Duration, allowed: Option<Duration>) -> Result<Duration, Denial> {
     let left = allowed.map_or(held, |allowed| held.min(allowed));
     let seconds = left.as_secs();

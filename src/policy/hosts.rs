@@ -1,4 +1,4 @@
-//! Host groups: which host names belong to which group of `[hosts]`.
+//! Host groups: the host names of each group in `[hosts]`.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,17 @@ use super::{
 };
 use crate::ssh::principal;
 
-/// The most bytes a host name may have.
+/// Largest host name, in bytes.
 const MAX_HOST: usize = 253;
 
-/// The groups of the policy, each with its host-name patterns.
+/// The policy's groups with their host-name patterns.
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
     groups: BTreeMap<String, Vec<HostPattern>>,
 }
 
-/// Names with `*` for any characters and `?` for one, as a regular expression: linear, however many stars.
+/// A host-name pattern: `*` for any characters, `?` for one. Compiled to a regular expression, so
+/// matching is linear for any number of stars.
 #[derive(Clone, Debug)]
 pub(super) struct HostPattern {
     pub(super) source: String,
@@ -41,12 +42,12 @@ impl Hosts {
         Ok(Self { groups })
     }
 
-    /// Whether there is such a group.
+    /// Whether the group exists.
     pub fn has(&self, group: &str) -> bool {
         self.groups.contains_key(group)
     }
 
-    /// The name of a group that there is.
+    /// Returns the name of an existing group.
     pub(super) fn known(&self, group: &str) -> Result<String, String> {
         if self.has(group) {
             return Ok(group.to_owned());
@@ -69,7 +70,7 @@ impl Hosts {
             .map(|pattern| pattern.source.as_str())
     }
 
-    /// Whether `host`, as the user spells it, belongs to `group`. Case does not matter.
+    /// Whether `host`, as the user typed it, belongs to `group`. Ignores case.
     pub fn belongs(&self, host: &str, group: &str) -> bool {
         let host = host.to_ascii_lowercase();
         let mut patterns = self.groups.get(group).into_iter().flatten();
@@ -77,10 +78,10 @@ impl Hosts {
     }
 }
 
-/// Whether `host` can be a host name or an address at all.
+/// Checks that `host` can be a host name or an address.
 ///
 /// # Errors
-/// A sentence for the caller.
+/// Returns a sentence for the caller.
 pub fn check_host(host: &str) -> Result<(), String> {
     let fits = !host.is_empty()
         && host.len() <= MAX_HOST
@@ -89,7 +90,7 @@ pub fn check_host(host: &str) -> Result<(), String> {
     if fits {
         return Ok(());
     }
-    Err("the host is no host name; use letters, digits, `.`, `-`, `_` and `:`".to_owned())
+    Err("the host is not a host name; use letters, digits, `.`, `-`, `_` and `:`".to_owned())
 }
 
 fn is_host_byte(byte: u8) -> bool {
@@ -101,11 +102,12 @@ fn group(name: &str) -> Result<String, String> {
         return Ok(name.to_owned());
     }
     Err(format!(
-        "{name:?} is no name for a host group; use letters, digits, `.`, `_` and `-`"
+        "{name:?} is not a host group name; use letters, digits, `.`, `_` and `-`"
     ))
 }
 
-/// Patterns also go into ssh configurations, so they hold nothing that has a meaning there.
+/// Parses a pattern. Patterns are also written into ssh configurations, so they contain nothing
+/// with a meaning there.
 pub(super) fn pattern(text: &str) -> Result<HostPattern, String> {
     let fits = !text.is_empty()
         && text.len() <= MAX_HOST
@@ -125,7 +127,7 @@ pub(super) fn pattern(text: &str) -> Result<HostPattern, String> {
         });
     }
     Err(format!(
-        "{text:?} is no host-name pattern; use letters, digits, `.`, `-`, `_`, `:`, and `*` and `?` for what varies"
+        "{text:?} is not a host-name pattern; use letters, digits, `.`, `-`, `_`, `:`, and `*` and `?` for what varies"
     ))
 }
 

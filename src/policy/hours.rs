@@ -1,7 +1,8 @@
-//! When a role may be had: weekdays and hours by the wall clock of one time zone.
+//! Opening hours of a role: weekdays and hours by the wall clock of one time zone.
 //!
-//! A range that ends before it begins goes over midnight and belongs to the day on which it begins. The wall clock
-//! decides: an hour that a change of clocks leaves out is never open, one that it repeats is open twice.
+//! A range that ends before it begins crosses midnight and belongs to the day on which it begins.
+//! The wall clock decides: an hour that a clock change skips is never open, and one that it repeats
+//! is open twice.
 
 use std::{fmt, sync::LazyLock};
 
@@ -14,16 +15,16 @@ use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use super::file;
 
-/// The database inside the binary: the same on every replica, whatever its host has.
+/// The time zone database inside the binary: the same on every replica.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
-/// Minutes of a day.
+/// Minutes in a day.
 const DAY: u16 = 24 * 60;
 
-/// Days within which every range opens and closes again.
+/// Number of days in which every range opens and closes again.
 const HORIZON: i64 = 9;
 
-/// The names of the days, in the order of a week.
+/// Names of the days, in the order of a week.
 const DAYS: [(&str, Weekday); 7] = [
     ("mon", Weekday::Monday),
     ("tue", Weekday::Tuesday),
@@ -37,29 +38,31 @@ const DAYS: [(&str, Weekday); 7] = [
 /// `hours = { days, from, to, zone }`.
 #[derive(Clone, Debug)]
 pub struct Hours {
-    /// Monday first.
+    /// Open days, Monday first.
     days: [bool; 7],
-    /// Minutes after midnight.
+    /// Opening time, in minutes after midnight.
     from: u16,
-    /// Minutes after midnight, [`DAY`] at most; below `from`: of the next day.
+    /// Closing time, in minutes after midnight, at most [`DAY`]. If it is below `from`, it is on
+    /// the next day.
     to: u16,
     zone: TimeZone,
-    /// As the author wrote it.
+    /// The author's text.
     written: String,
 }
 
 impl Hours {
-    /// Reads the key. Without `days` every day counts, without `from` and `to` the whole day.
+    /// Parses `hours`. Without `days` every day counts, without `from` and `to` the whole day.
     ///
     /// # Errors
-    /// A day, a time or a zone that does not exist; hours that are always or never open.
+    /// Returns a sentence for the policy's author if a day, time or zone does not exist, or the
+    /// hours are always or never open.
     pub(super) fn load(raw: &file::Hours) -> Result<Self, String> {
         let days = raw.days.as_ref().map_or(Ok([true; 7]), days)?;
         let from = raw.from.as_deref().map_or(Ok(0), minutes)?;
         let to = raw.to.as_deref().map_or(Ok(DAY), minutes)?;
         let zone = ZONES.get(&raw.zone).map_err(|_| {
             format!(
-                "{:?} is no time zone; write one of the IANA database such as \"Europe/Berlin\" or \"UTC\"",
+                "{:?} is not a time zone; write one of the IANA database such as \"Europe/Berlin\" or \"UTC\"",
                 raw.zone
             )
         })?;
@@ -68,7 +71,7 @@ impl Hours {
         }
         if days == [true; 7] && (from, to) == (0, DAY) {
             return Err(
-                "`hours` is open all week; name `days`, or `from` and `to`, or remove it"
+                "`hours` are open all week; name `days`, or `from` and `to`, or remove it"
                     .to_owned(),
             );
         }
@@ -81,23 +84,23 @@ impl Hours {
         })
     }
 
-    /// Whether a pass may be had then.
+    /// Whether the role is open at `now`.
     pub fn contains(&self, now: OffsetDateTime) -> bool {
         timestamp(now).is_some_and(|now| self.is_open(now))
     }
 
-    /// The next moment at which they open; none where that is outside the years that clocks have.
+    /// The next opening; `None` if it is outside the supported years.
     pub fn opens(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
         self.next(timestamp(now)?, |open| open)
     }
 
-    /// The next moment at which they close; none where they do not within days.
+    /// The next closing; `None` if there is none within [`HORIZON`] days.
     pub fn closes(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
         self.next(timestamp(now)?, |open| !open)
     }
 
-    /// The earliest moment after `now` that is open (or not): hours only change at their edges, at midnight, and where
-    /// the zone changes its clocks.
+    /// The earliest moment after `now` that is open (or not). Hours change only at their edges, at
+    /// midnight, and at clock changes.
     fn next(&self, now: Timestamp, wanted: impl Fn(bool) -> bool) -> Option<OffsetDateTime> {
         let today = now.to_zoned(self.zone.clone()).date();
         let end = now.checked_add((HORIZON * 24).hours()).ok()?;
@@ -114,7 +117,7 @@ impl Hours {
         Some(self.local(found))
     }
 
-    /// The moments at which the zone's clocks show a time: one, none, or two.
+    /// The moments at which the zone's clocks show a time: none, one or two.
     fn moments(&self, day: Date, minute: u16) -> Vec<Timestamp> {
         let Some(time) = time_of(minute) else {
             return Vec::new();
@@ -140,7 +143,7 @@ impl Hours {
         self.days.get(day).copied().unwrap_or(false)
     }
 
-    /// The same moment with the zone's own offset, for people.
+    /// The same moment with the zone's offset, for people.
     fn local(&self, moment: OffsetDateTime) -> OffsetDateTime {
         let offset = timestamp(moment).map(|moment| self.zone.to_offset(moment).seconds());
         let offset = offset.and_then(|seconds| UtcOffset::from_whole_seconds(seconds).ok());
@@ -148,7 +151,7 @@ impl Hours {
     }
 }
 
-/// As an author would write them: `mon-fri 08:00-18:00 Europe/Berlin`.
+/// The hours as an author writes them: `mon-fri 08:00-18:00 Europe/Berlin`.
 impl fmt::Display for Hours {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.written)
@@ -178,7 +181,7 @@ fn time_of(minute: u16) -> Option<Time> {
     Time::new(hour, minute, 0, 0).ok()
 }
 
-/// `mon-fri`, `mon,wed`, `fri-mon`, or a list of such.
+/// Parses `mon-fri`, `mon,wed`, `fri-mon`, or a list of these.
 fn days(raw: &file::Days) -> Result<[bool; 7], String> {
     let parts: Vec<&str> = match raw {
         file::Days::Text(text) => text.split(',').map(str::trim).collect(),
@@ -204,11 +207,11 @@ fn days(raw: &file::Days) -> Result<[bool; 7], String> {
 fn day(name: &str) -> Result<usize, String> {
     let name = name.trim();
     DAYS.iter().position(|(known, _)| *known == name).ok_or_else(|| {
-        format!("{name:?} is no day; write mon, tue, wed, thu, fri, sat or sun, ranges such as \"mon-fri\", and commas")
+        format!("{name:?} is not a day; write mon, tue, wed, thu, fri, sat or sun, ranges such as \"mon-fri\", and commas")
     })
 }
 
-/// `HH:MM`, `24:00` at most.
+/// Parses `HH:MM`, at most `24:00`.
 fn minutes(text: &str) -> Result<u16, String> {
     let number = |digits: &str| -> Option<u16> {
         let two = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -219,7 +222,7 @@ fn minutes(text: &str) -> Result<u16, String> {
     match parsed {
         Some((hour, minute)) if minute < 60 && hour * 60 + minute <= DAY => Ok(hour * 60 + minute),
         _ => Err(format!(
-            "{text:?} is no time of day; write HH:MM, from \"00:00\" to \"24:00\""
+            "{text:?} is not a time of day; write HH:MM, from \"00:00\" to \"24:00\""
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! The ceiling over every role.
+//! Limits over every role.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -9,13 +9,13 @@ use super::{
 };
 use crate::ssh::{options::Extension, principal};
 
-/// The longest lifetime any policy can name.
+/// Longest lifetime that a policy may name.
 pub const MAX_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The lifetime where neither the role nor `[limits]` says one.
+/// Lifetime if neither the role nor `[limits]` names one.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(3600);
 
-/// `[limits]`: what no role can exceed.
+/// `[limits]`: bounds that no role can exceed.
 #[derive(Clone, Debug)]
 pub struct Limits {
     ttl: Duration,
@@ -58,25 +58,25 @@ impl Limits {
         self.ttl
     }
 
-    /// Whether a pass may name this login at all.
+    /// Whether a pass may have this login.
     pub fn allows_login(&self, login: &str) -> bool {
         self.logins
             .as_ref()
             .is_none_or(|logins| logins.contains(login))
     }
 
-    /// Whether the file names the logins a pass may have.
+    /// Whether the file lists the allowed logins.
     pub fn names_logins(&self) -> bool {
         self.logins.is_some()
     }
 
-    /// What every grant is narrowed by.
+    /// The restriction that narrows every grant.
     pub fn restriction(&self) -> &Restriction {
         &self.restriction
     }
 }
 
-/// Reads a lifetime such as `30m`.
+/// Parses a lifetime such as `30m`.
 pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
     let ttl = humantime::parse_duration(text).map_err(|error| {
         format!("{text:?} is not a lifetime ({error}); write one such as \"30m\" or \"8h\"")
@@ -94,7 +94,7 @@ pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
     Ok(ttl)
 }
 
-/// Reads the name of an extension.
+/// Parses the name of an extension.
 pub(super) fn extension(word: &str) -> Result<Extension, String> {
     Extension::ALL
         .into_iter()
@@ -104,7 +104,10 @@ pub(super) fn extension(word: &str) -> Result<Extension, String> {
                 .iter()
                 .map(|extension| extension.as_str())
                 .collect();
-            format!("{word:?} is no extension; known are {}", known.join(", "))
+            format!(
+                "{word:?} is not an extension; known are {}",
+                known.join(", ")
+            )
         })
 }
 
@@ -115,6 +118,6 @@ fn login(name: &str) -> Result<String, String> {
     Err(format!("{name:?} is not a login name; {LOGIN_HELP}"))
 }
 
-/// What a login name may be, for errors.
+/// The grammar of login names, for errors.
 pub(super) const LOGIN_HELP: &str =
     "use at most 64 letters, digits, `.`, `_`, `+` and `-`, opening with a letter, a digit or `_`";

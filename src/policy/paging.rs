@@ -1,21 +1,22 @@
-//! `emergency = { ..., page = "before" }`: who is told of an emergency, and when. Pure: that somebody can be told is for
-//! whoever has the webhooks to say.
+//! `emergency = { ..., page = "before" }`: when an emergency is paged. Pure.
+//!
+//! Whether a page reaches a person is up to the webhooks.
 
 pub(super) mod timing;
 
 use super::{Ask, Error, PageTiming, Policy};
 
 impl Policy {
-    /// When the page of this ask goes out; none where it is no emergency.
+    /// When this ask is paged; `None` if it is not an emergency.
     pub fn page(&self, ask: &Ask) -> Option<PageTiming> {
         let role = self.role(&ask.role).ok().filter(|_| ask.emergency)?;
         role.emergency.as_ref().map(|emergency| emergency.page)
     }
 
-    /// For a server on which nobody can be paged.
+    /// Checks a policy for a server without a paging webhook.
     ///
     /// # Errors
-    /// Where a role demands a page before its emergencies: its line, and what to add.
+    /// Returns the line of a role that demands a page before its emergencies, and a remedy.
     pub fn expect_no_page_before(&self) -> Result<(), Error> {
         let demands = |role: &&super::Role| {
             let page = role.emergency.as_ref().map(|emergency| emergency.page);
@@ -97,7 +98,7 @@ principals = ["root"]
     }
 
     #[test]
-    fn a_page_that_reaches_nobody_is_refused_with_its_line() {
+    fn a_page_without_a_webhook_is_refused_with_its_line() {
         let error = policy(r#", page = "before""#).unwrap();
         let error = error.expect_no_page_before().unwrap_err().to_string();
         assert!(

@@ -1,8 +1,8 @@
-//! What a caller may put into the holes of a command.
+//! Parameters: the values that a caller may put into a command.
 
 use super::pattern::Pattern;
 
-/// The most bytes a value may have, whatever the pattern allows.
+/// Largest value, in bytes, for any pattern.
 pub const MAX_VALUE: usize = 1024;
 
 /// One parameter of a role.
@@ -13,32 +13,32 @@ pub struct Parameter {
     option: bool,
 }
 
-/// Which values are allowed.
+/// The allowed values.
 #[derive(Clone, Debug)]
 pub enum Rule {
-    /// Those that match as a whole.
+    /// Values that match as a whole.
     Pattern(Pattern),
-    /// These.
+    /// Exactly these values.
     OneOf(Vec<String>),
 }
 
 impl Parameter {
-    /// A parameter; with `option` a value may open a word with `-`.
+    /// Creates a parameter. With `option`, a value at the start of a word may begin with `-`.
     pub(super) fn new(name: String, rule: Rule, option: bool) -> Self {
         Self { name, rule, option }
     }
 
-    /// As the command's hole names it.
+    /// The name, as in the command's hole.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Which values are allowed.
+    /// The allowed values.
     pub fn rule(&self) -> &Rule {
         &self.rule
     }
 
-    /// The pattern, where that is the rule.
+    /// The pattern, if the rule is one.
     pub fn pattern(&self) -> Option<&str> {
         match &self.rule {
             Rule::Pattern(pattern) => Some(pattern.source()),
@@ -46,7 +46,7 @@ impl Parameter {
         }
     }
 
-    /// The list of values, where that is the rule; else empty.
+    /// The list of values; empty if the rule is a pattern.
     pub fn one_of(&self) -> &[String] {
         match &self.rule {
             Rule::Pattern(_) => &[],
@@ -54,15 +54,15 @@ impl Parameter {
         }
     }
 
-    /// Whether a value may be an option of the program (open a word with `-`).
+    /// Whether a value may be an option of the program (begin a word with `-`).
     pub fn may_be_option(&self) -> bool {
         self.option
     }
 
-    /// Whether `value` may fill the hole.
+    /// Checks that `value` is allowed.
     ///
     /// # Errors
-    /// A sentence for the caller: what is allowed.
+    /// Returns a sentence for the caller that says what is allowed.
     pub fn check(&self, value: &str) -> Result<(), String> {
         let name = &self.name;
         if value.len() > MAX_VALUE {

@@ -6,13 +6,13 @@ use regex_syntax::{
     hir::{Class, Hir, HirKind},
 };
 
-/// The most bytes a pattern may have.
+/// Largest pattern, in bytes.
 pub const MAX_PATTERN: usize = 512;
 
-/// The most bytes a compiled pattern may take. The `regex` crate matches in linear time.
+/// Largest compiled pattern, in bytes. The `regex` crate matches in linear time.
 const MAX_COMPILED: usize = 256 * 1024;
 
-/// The deepest that groups and repetitions may be nested.
+/// Deepest nesting of groups and repetitions.
 const NEST_LIMIT: u32 = 32;
 
 /// A pattern that must match a whole text.
@@ -26,9 +26,11 @@ impl Pattern {
     /// Compiles `source`, anchored at both ends.
     ///
     /// # Errors
-    /// A sentence for the author of the policy: too long, too big, or not a regular expression.
+    /// Returns a sentence for the policy's author if the text is too long, too large when compiled,
+    /// or not a regular expression.
     pub fn compile(source: &str) -> Result<Self, String> {
-        // Alone first: `a)|(b` is only balanced by the anchors' own parentheses, and would escape them.
+        // Compile it alone first: `a)|(b` is balanced only within the anchors' parentheses, and
+        // would escape them.
         compile(source)?;
         let regex = compile(&format!(r"\A(?:{source})\z"))?;
         Ok(Self {
@@ -37,7 +39,7 @@ impl Pattern {
         })
     }
 
-    /// As the policy file spells it.
+    /// The source text, as in the policy file.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -47,8 +49,10 @@ impl Pattern {
         self.regex.is_match(text)
     }
 
-    /// A character of a text that could match, for which `is_allowed` says no. Looks at each part of the pattern alone,
-    /// so it may name one that the whole pattern rules out, and misses none.
+    /// A character of a matching text for which `is_allowed` is false.
+    ///
+    /// Examines each part of the pattern alone: it may return a character that the whole pattern
+    /// rules out, but it misses none.
     pub fn beyond(&self, is_allowed: impl Fn(char) -> bool) -> Option<char> {
         self.parsed()
             .map_or(Some(char::REPLACEMENT_CHARACTER), |hir| {
@@ -93,10 +97,10 @@ fn beyond(hir: &Hir, is_allowed: &impl Fn(char) -> bool) -> Option<char> {
     }
 }
 
-/// Compiles a regular expression within the bounds, unanchored.
+/// Compiles an unanchored regular expression within the limits.
 ///
 /// # Errors
-/// A sentence for the author of the policy.
+/// Returns a sentence for the policy's author.
 pub fn compile(source: &str) -> Result<Regex, String> {
     if source.len() > MAX_PATTERN {
         return Err(format!(
@@ -112,7 +116,7 @@ pub fn compile(source: &str) -> Result<Regex, String> {
         .map_err(|error| explain(source, &error))
 }
 
-/// One line: the crate's own message draws a picture over several.
+/// The error on one line, without the picture that the crate draws.
 fn explain(source: &str, error: &regex::Error) -> String {
     match error {
         regex::Error::CompiledTooBig(_) => format!(

@@ -1,11 +1,11 @@
-//! Whose claims the policy judges.
+//! The person whose claims the policy evaluates.
 
 use serde_json::{Map, Value};
 
 use crate::identity::{Binding, Identity};
 
-/// Whose claims are judged. No proof of anything: an [`Identity`] lends one to be explained,
-/// and so do a file of claims, a `[[test]]` block and a past event.
+/// A person whose claims are evaluated. It proves nothing: it comes from an [`Identity`], a file of
+/// claims, a `[[test]]` block or a past event.
 #[derive(Clone, Copy, Debug)]
 pub struct Person<'a> {
     /// The `iss` claim.
@@ -14,7 +14,7 @@ pub struct Person<'a> {
     pub subject: &'a str,
     /// The claims that conditions and templates see.
     pub claims: &'a Map<String, Value>,
-    /// How they were proven.
+    /// How the claims were proven.
     pub auth_method: AuthMethod,
 }
 
@@ -29,21 +29,21 @@ impl<'a> From<&'a Identity> for Person<'a> {
     }
 }
 
-/// How a person was proven.
+/// How an identity was proven.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AuthMethod {
-    /// By an ID token that is bound to their key, or as if by one.
+    /// By an ID token that is bound to the person's key, or as if by one.
     #[default]
     Token,
-    /// By an ID token that is bound to no key (device flow, `binding = "none"`): with a stolen one
-    /// another person signs in as well.
+    /// By an ID token that is bound to no key (device flow, `binding = "none"`). A thief of the
+    /// token can use it too.
     UnboundToken,
     /// By a registered key, without a token.
     RegisteredKey,
 }
 
 impl AuthMethod {
-    /// That of an identity.
+    /// The method of an identity.
     pub fn of(identity: &Identity) -> Self {
         match (identity.emergency(), identity.binding()) {
             (Some(_), _) => Self::RegisteredKey,

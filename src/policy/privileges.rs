@@ -1,4 +1,4 @@
-//! Who may do what is not for everyone: read the ledger (`[audit]`), lock and revoke (`[admin]`). Pure.
+//! Privileges: reading the ledger (`[audit]`), and locking and revoking (`[admin]`). Pure.
 
 use super::{
     Error,
@@ -6,7 +6,7 @@ use super::{
     file::{self, Text},
 };
 
-/// The conditions of the two; nobody where one is absent.
+/// The conditions of both privileges. A missing one permits no identity.
 #[derive(Default)]
 pub(super) struct Privileges {
     pub(super) audit: Option<Condition>,
@@ -27,13 +27,13 @@ impl Privileges {
         })
     }
 
-    /// Whether `[audit] allow` holds for these facts.
+    /// Whether `[audit] allow` holds.
     pub(super) fn may_audit(&self, eval_context: &EvalContext<'_>) -> bool {
         let audit = self.audit.as_ref();
         audit.is_some_and(|allow| allow.evaluate(eval_context) == Ok(true))
     }
 
-    /// For the patterns that they use.
+    /// The conditions, for their patterns.
     pub(super) fn conditions(&self) -> impl Iterator<Item = &Condition> {
         self.audit.iter().chain(&self.admin)
     }

@@ -1,4 +1,4 @@
-//! Emergencies by registered keys: whose keys count, and how many it takes. Pure.
+//! The quorum of emergencies by registered keys: which keys count, and how many are needed. Pure.
 
 use super::{
     Ask, AuthMethod, Denial, Error, Person, Policy, Reason, approval::Emergency,
@@ -7,17 +7,19 @@ use super::{
 use crate::identity::{Identity, emergency::Registry};
 
 impl Policy {
-    /// Whose keys are registered for emergencies.
+    /// The keys that are registered for emergencies.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    /// Refuses registered people of an issuer that the server does not know. `(issuer, subject)` is
-    /// the identity: with an issuer spelled otherwise than in tokens, a person who comes by a
-    /// registered key is another one than the person who signs in, and reviews their own emergency.
+    /// Refuses registered people of an issuer that the server does not know.
+    ///
+    /// `(issuer, subject)` is the identity. If the issuer is spelled differently than in tokens, a
+    /// person with a registered key counts as another person than the one who signs in, and could
+    /// review their own emergency.
     ///
     /// # Errors
-    /// The first such table's line, and the issuers that there are.
+    /// Returns the line of the first such table, with the configured issuers.
     pub fn expect_issuers(&self, configured: &[&str]) -> Result<(), Error> {
         let is_unknown = |named: &&NamedIssuer| !configured.contains(&named.issuer.as_str());
         let Some(named) = self.named_issuers.iter().find(is_unknown) else {
@@ -41,18 +43,19 @@ impl Policy {
         })
     }
 
-    /// An identity by registered keys gets emergencies only.
+    /// Refuses an ask by registered keys that is not an emergency.
     pub(super) fn expect_emergency(&self, identity: &Identity, ask: &Ask) -> Result<(), Denial> {
         match identity.emergency().is_none() || ask.emergency {
             true => Ok(()),
             false => Err(Denial::new(
                 Reason::EmergencyOnly,
-                "a registered key gets somebody in by a role's `emergency` only; ask with --emergency, or sign in",
+                "registered keys can only use a role's `emergency`; ask with --emergency, or sign in",
             )),
         }
     }
 
-    /// Whether as many registered people signed as the role wants, each of whom might have asked themselves.
+    /// Checks that enough registered people signed, each of whom satisfies the role's
+    /// `emergency.allow`.
     pub(super) fn expect_quorum(&self, identity: &Identity, ask: &Ask) -> Result<(), Denial> {
         let (Some(proof), Some((role, rules))) = (identity.emergency(), self.emergency_of(ask))
         else {
@@ -67,13 +70,13 @@ impl Policy {
         self.quorum(role, rules, people, ask)
     }
 
-    /// The role of an ask with its emergency rules, where it has any.
+    /// The emergency rules of the ask's role, if it has any.
     pub(super) fn emergency_of(&self, ask: &Ask) -> Option<(&str, &Emergency)> {
         let role = self.role(&ask.role).ok()?;
         Some((&role.name, role.emergency.as_ref()?))
     }
 
-    /// Whether enough of these distinct people count.
+    /// Checks that enough of these distinct people count.
     pub(super) fn quorum<'a>(
         &self,
         role: &str,

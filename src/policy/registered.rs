@@ -1,7 +1,9 @@
-//! `[[emergency_identity]]`: whose registered keys get them in while the issuer is down, and how many of them it takes. Pure.
+//! `[[emergency_identity]]`: registered keys for the time when the issuer is down. Pure.
 //!
-//! Such an identity is the person's own `(issuer, subject)` and label (the verified e-mail of their tokens, else the subject),
-//! so locks, reviews and "nobody their own" hold across both ways in. It gets a role's `emergency` and nothing else, and `require` does not ask it how it signed in: it did not.
+//! Such an identity is the person's own `(issuer, subject)` and label (the verified e-mail of their
+//! tokens, otherwise the subject), so locks, and the rule that no person reviews an emergency of
+//! their own, hold for both. It can use a role's `emergency` and nothing else. `require` does not
+//! apply to it, because there was no sign-in.
 
 use std::sync::Arc;
 
@@ -18,17 +20,17 @@ use crate::{
     ssh,
 };
 
-/// The most bytes of a subject, issuer or label.
+/// Largest subject, issuer or label, in bytes.
 const MAX_TEXT: usize = 256;
 
-/// The issuer that a registered person is of, and the line that says so.
+/// The issuer of a registered person, with its line.
 #[derive(Clone, Debug)]
 pub(super) struct NamedIssuer {
     pub(super) issuer: String,
     pub(super) line: usize,
 }
 
-/// The issuers that `[[emergency_identity]]` tables name, in file order.
+/// The issuers in `[[emergency_identity]]` tables, in file order.
 pub(super) fn issuers(text: Text<'_>, file: &file::File) -> Vec<NamedIssuer> {
     let named = |raw: &file::EmergencyIdentity| NamedIssuer {
         issuer: raw.issuer.get_ref().clone(),
@@ -37,7 +39,7 @@ pub(super) fn issuers(text: Text<'_>, file: &file::File) -> Vec<NamedIssuer> {
     file.emergency_identities.iter().map(named).collect()
 }
 
-/// Reads the `[[emergency_identity]]` tables.
+/// Loads the `[[emergency_identity]]` tables.
 pub(super) fn load(text: Text<'_>, file: &file::File) -> Result<Registry, Error> {
     let mut registry = Registry::default();
     for raw in &file.emergency_identities {
@@ -53,7 +55,7 @@ pub(super) fn load(text: Text<'_>, file: &file::File) -> Result<Registry, Error>
             if !registry.add(&key, &person) {
                 return Err(text.error(
                     line.span(),
-                    "this key is registered already; a key is one person's, once",
+                    "this key is already registered; register each key once, for one person",
                 ));
             }
         }
@@ -88,7 +90,7 @@ fn key(line: &str) -> Result<PublicKey, String> {
         .map_err(|error| format!("invalid emergency key: {error}; write one line of a .pub file"))
 }
 
-/// `keys` of a role's `emergency`: how many registered people must sign.
+/// Parses `keys` of a role's `emergency`: the number of registered people who must sign.
 pub(super) fn quorum(count: i64) -> Result<u32, String> {
     match u32::try_from(count) {
         Ok(count) if count >= 1 && usize::try_from(count).is_ok_and(|it| it <= MAX_SIGNATURES) => {

@@ -1,7 +1,8 @@
-//! Past asks against another policy: which decisions would change. Grants nothing.
+//! Replays past asks against another policy and reports decisions that would change. Grants
+//! nothing.
 //!
-//! Each ask is decided with the facts of its own event: the claims, the ask, the caller's address and the time. The
-//! redemption of a request is decided by those who had approved it, as far as they still may.
+//! Each ask is decided with the data of its own event: claims, ask, caller's address and time. The
+//! redemption of a request is decided with those of its approvers who may still approve.
 
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
@@ -14,96 +15,97 @@ use super::{
     Restriction, hours,
 };
 
-/// A past ask, as its event holds it.
+/// A past ask, as its event recorded it.
 #[derive(Clone, Debug)]
 pub struct RecordedAsk {
-    /// The event's index; a pass's serial.
+    /// The event's index, which is the serial of a pass.
     pub index: u64,
-    /// When it was asked.
+    /// Time of the ask.
     pub at: OffsetDateTime,
     /// The `iss` claim.
     pub issuer: String,
     /// The `sub` claim.
     pub subject: String,
-    /// A name for people.
+    /// The display name.
     pub label: String,
-    /// The claims it was decided over.
+    /// The evaluated claims.
     pub claims: Map<String, Value>,
-    /// What was asked.
+    /// The ask.
     pub ask: Ask,
-    /// From where.
+    /// The caller's address.
     pub caller: Option<IpAddr>,
-    /// How it was decided.
+    /// The recorded decision.
     pub was: Outcome,
-    /// Which of the passes that an ask gives this is about.
+    /// The pass of the ask that this is about.
     pub pass: Which,
-    /// What had been approved, where it was to redeem a request.
+    /// The approved content, if the ask redeemed a request.
     pub approved: Option<Approved>,
-    /// The people whose registered keys signed, where no token was shown; the first is the one who asked.
+    /// The people whose registered keys signed, if there was no token. The first is the one who
+    /// asked.
     pub signers: Vec<Approver>,
-    /// Whether the token that was shown was bound to no key.
+    /// Whether the token was bound to no key.
     pub is_unbound: bool,
 }
 
-/// One of the passes that an ask gives.
+/// The passes of one ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// The one for the host.
+    /// The pass for the host.
     Main,
-    /// The one for the bastion before it.
+    /// The jump pass for the bastion.
     Jump,
 }
 
-/// A request as it stood when it was to be redeemed.
+/// A request at the time of its redemption.
 #[derive(Clone, Debug, Default)]
 pub struct Approved {
-    /// What its pass would be.
+    /// The approved content.
     pub rights: Restriction,
-    /// Who had approved it.
+    /// The approvers.
     pub by: Vec<Approver>,
 }
 
-/// Somebody who approved.
+/// A person who approved.
 #[derive(Clone, Debug)]
 pub struct Approver {
     /// The `iss` claim.
     pub issuer: String,
     /// The `sub` claim.
     pub subject: String,
-    /// The claims they approved with.
+    /// The claims at the time of approval.
     pub claims: Map<String, Value>,
 }
 
-/// How an ask was decided.
+/// The decision of an ask.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// A pass at once.
     Granted(Rights),
-    /// A request, for as many approvals.
+    /// A request with this content, and what it waited for.
     Waits(Rights, Wait),
-    /// A pass after others approved it.
+    /// A pass after approval.
     Approved(Rights),
-    /// None, and the stable code that says why.
+    /// A denial with this stable code.
     Denied(String),
 }
 
-/// What a request waited for.
+/// The approval that a request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// How many approvals.
+    /// Required number of approvals.
     pub count: u32,
-    /// For how many seconds at most.
+    /// Time until it expires, in seconds.
     pub within: u64,
 }
 
-/// What a pass gave.
+/// The content of a pass.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rights {
     /// Its principals.
     pub principals: BTreeSet<String>,
     /// Its force-command.
     pub command: Option<String>,
-    /// Its source addresses; none: any.
+    /// Its source addresses; `None` for any address.
     pub source: Option<BTreeSet<String>>,
     /// Its extensions.
     pub extensions: BTreeSet<String>,
@@ -111,34 +113,34 @@ pub struct Rights {
     pub ttl: u64,
 }
 
-/// A decision that would be another.
+/// A decision that would change.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
-    /// The event's index; a pass's serial.
+    /// The event's index, which is the serial of a pass.
     pub index: u64,
-    /// When it was asked (RFC 3339).
+    /// Time of the ask (RFC 3339).
     pub at: String,
     /// The `iss` claim.
     pub issuer: String,
     /// The `sub` claim.
     pub subject: String,
-    /// A name for people.
+    /// The display name.
     pub who: String,
     /// The role.
     pub role: String,
-    /// What was decided.
+    /// The recorded decision.
     pub was: String,
-    /// What would be.
+    /// The new decision.
     pub would_be: String,
-    /// What makes the difference.
+    /// The difference.
     pub why: String,
 }
 
 impl Policy {
-    /// How this policy would decide a past ask otherwise; none where it would decide the same.
+    /// Compares this policy's decision with the recorded one. Returns `None` if it is the same.
     ///
-    /// A denial for another reason is the same decision. A pass with other rights is another, and so is one that needs
-    /// others' approval now, or none any more.
+    /// A denial for another reason counts as the same decision. A pass with another content counts
+    /// as a change, and so does one that now needs approval or no longer needs it.
     pub fn replay(&self, past: &RecordedAsk) -> Option<Change> {
         let (would_be, why) = match self.again(past) {
             Err(_) if matches!(past.was, Outcome::Denied(_)) => return None,
@@ -165,7 +167,7 @@ impl Policy {
         })
     }
 
-    /// The decision by this policy. A redemption is within what was approved, as [`crate::policy`] narrows everything.
+    /// This policy's decision. A redemption is narrowed by what was approved.
     fn again(&self, past: &RecordedAsk) -> Result<Outcome, Denial> {
         let person = Person {
             issuer: &past.issuer,
@@ -210,7 +212,7 @@ impl Policy {
         }
     }
 
-    /// How many of them may still approve such an ask.
+    /// The number of approvers who may still approve this ask.
     fn approvers(&self, ask: &Ask, by: &[Approver]) -> usize {
         let may = |approver: &&Approver| {
             let person = Person {
@@ -237,14 +239,14 @@ impl Approver {
 }
 
 impl Which {
-    /// The one of the two that it is about.
+    /// Selects this pass of the grant.
     fn of(self, grant: Grant) -> Result<Grant, Denial> {
         match self {
             Self::Main => Ok(grant),
             Self::Jump => grant.jump().map(|(_, jump)| jump).ok_or_else(|| {
                 Denial::new(
                     Reason::Source,
-                    "the way goes through no bastion any more, so there is no jump pass",
+                    "the pass no longer goes through a bastion, so there is no jump pass",
                 )
             }),
         }
@@ -258,7 +260,7 @@ fn wait(pending: &Pending) -> Wait {
     }
 }
 
-/// What an outcome is called in the table.
+/// The outcome's name in the table.
 fn words(outcome: &Outcome, emergency: bool) -> String {
     match outcome {
         Outcome::Granted(given) if emergency => format!("emergency {}", list(&given.principals)),
@@ -280,20 +282,20 @@ fn because(denial: &Denial) -> String {
     format!("{}: {}", denial.reason.as_str(), denial.detail)
 }
 
-/// Why an ask that is not denied is decided otherwise; none where it is not.
+/// The difference between two decisions that both grant; `None` if they are equal.
 fn difference(was: &Outcome, now: &Outcome) -> Option<String> {
     use Outcome::{Approved, Denied, Granted, Waits};
     let (mut changes, before, after) = match (was, now) {
-        // It is denied before it is compared.
+        // A denial is handled before the comparison.
         (_, Denied(_)) => return None,
-        (Denied(code), _) => return Some(format!("nothing refuses it any more ({code})")),
+        (Denied(code), _) => return Some(format!("no check denies it any more ({code})")),
         (Granted(was), Granted(now)) | (Approved(was), Approved(now)) => (Vec::new(), was, now),
         (Waits(was, before), Waits(now, after)) => (waits(*before, *after), was, now),
         (Granted(was), Waits(now, _) | Approved(now)) => {
-            (vec!["others must approve it now".to_owned()], was, now)
+            (vec!["it needs approval now".to_owned()], was, now)
         }
         (Waits(was, _) | Approved(was), Granted(now)) => {
-            (vec!["nobody must approve it any more".to_owned()], was, now)
+            (vec!["no approval is needed any more".to_owned()], was, now)
         }
         (Waits(was, _), Approved(now)) | (Approved(was), Waits(now, _)) => (Vec::new(), was, now),
     };
@@ -322,7 +324,7 @@ fn given(grant: &Grant) -> Rights {
     }
 }
 
-/// Each right that is not the same.
+/// The differences between the contents of two passes.
 fn differences(was: &Rights, now: &Rights) -> Vec<String> {
     let any = |source: &Option<BTreeSet<String>>| source.as_ref().map_or("any".to_owned(), list);
     let command = |given: &Rights| given.command.clone().unwrap_or_else(|| "none".to_owned());
@@ -335,7 +337,7 @@ fn differences(was: &Rights, now: &Rights) -> Vec<String> {
     ])
 }
 
-/// A name, what it was and what it would be: those that are not the same.
+/// The values that differ: name, old and new value.
 fn changed<const N: usize>(values: [(&str, String, String); N]) -> Vec<String> {
     let others = values.into_iter().filter(|(_, was, now)| was != now);
     others

@@ -1,7 +1,7 @@
-//! How somebody must have signed in to have a role: how long ago, by which methods, at which level.
+//! Demands on the sign-in: how recent, by which methods, at which level.
 //!
-//! Unmet, it is a denial whose facts are what a client needs to sign in again: `max_age`, `amr`, `acr_values`, and which
-//! of the three were `unmet` (OpenID Connect Core, 2 and 3.1.2.1).
+//! If they are not met, the denial carries what a client needs to sign in again: `max_age`, `amr`,
+//! `acr_values`, and which of the three were `unmet` (OpenID Connect Core, 2 and 3.1.2.1).
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,29 +12,29 @@ use crate::identity::Identity;
 
 use super::{AuthMethod, Denial, Person, Reason, file, limits};
 
-/// The most names one list may have, and the most bytes a name.
+/// Largest number of names in a list.
 const MAX_NAMES: usize = 16;
 const MAX_NAME: usize = 128;
 
-/// How an identity was proven, as its issuer says.
+/// The sign-in of a person, according to the issuer.
 #[derive(Clone, Copy, Debug)]
 pub struct Authentication<'a>(Person<'a>);
 
 impl<'a> Person<'a> {
-    /// How this person signed in.
+    /// The sign-in of this person.
     pub fn authentication(self) -> Authentication<'a> {
         Authentication(self)
     }
 }
 
 impl<'a> Authentication<'a> {
-    /// `auth_time`: when somebody last proved to be there.
+    /// `auth_time`: the last time at which the person actively signed in.
     pub fn at(self) -> Option<OffsetDateTime> {
         let seconds = self.0.claims.get("auth_time")?.as_i64()?;
         OffsetDateTime::from_unix_timestamp(seconds).ok()
     }
 
-    /// `amr`: the methods (RFC 8176).
+    /// `amr`: the methods of the sign-in (RFC 8176).
     pub fn methods(self) -> BTreeSet<&'a str> {
         let methods = self.0.claims.get("amr").and_then(Value::as_array);
         methods
@@ -44,7 +44,7 @@ impl<'a> Authentication<'a> {
             .collect()
     }
 
-    /// `acr`: the level.
+    /// `acr`: the level of the sign-in.
     pub fn level(self) -> Option<&'a str> {
         self.0.claims.get("acr")?.as_str()
     }
@@ -53,21 +53,22 @@ impl<'a> Authentication<'a> {
 /// `require = { auth_age, amr, acr, bound }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Require {
-    /// At most this long ago.
+    /// Largest age of the sign-in.
     auth_age: Option<Duration>,
-    /// By all of these methods.
+    /// Required methods, all of them.
     amr: Vec<String>,
-    /// At one of these levels, the one wanted most first.
+    /// Accepted levels, the preferred one first.
     acr: Vec<String>,
-    /// With a token that is bound to the caller's key.
+    /// Whether the token must be bound to the caller's key.
     bound: bool,
 }
 
 impl Require {
-    /// Reads the key.
+    /// Parses `require`.
     ///
     /// # Errors
-    /// A demand for nothing, an age that is none, a name that cannot stand in a request.
+    /// Returns a sentence for the policy's author if nothing is demanded, the age is invalid, or a
+    /// name cannot be sent to an issuer.
     pub(super) fn load(raw: &file::Require) -> Result<Self, String> {
         let auth_age = match raw.auth_age.as_deref() {
             None => None,
@@ -97,15 +98,15 @@ impl Require {
         Ok(loaded)
     }
 
-    /// How old the sign-in may be.
+    /// Largest age of the sign-in.
     pub fn auth_age(&self) -> Option<Duration> {
         self.auth_age
     }
 
-    /// Whether the sign-in is good enough for `role`.
+    /// Checks the sign-in for `role`.
     ///
     /// # Errors
-    /// [`Reason::StepUp`] with what would meet it.
+    /// Returns [`Reason::StepUp`] with what would meet the demand.
     pub(super) fn check(
         &self,
         role: &str,
@@ -130,18 +131,18 @@ impl Require {
         let denial = Denial::new(
             Reason::StepUp,
             format!(
-                "role {role:?} wants a stronger or newer sign-in: {}",
+                "role {role:?} needs a stronger or newer sign-in: {}",
                 faults.join("; ")
             ),
         );
-        Err(self.eval_context().fold(
+        Err(self.metadata().fold(
             denial.with("unmet", names.join(" ")),
             |denial, (name, value)| denial.with(name, value),
         ))
     }
 
-    /// What a client must ask the issuer for.
-    fn eval_context(&self) -> impl Iterator<Item = (&'static str, String)> {
+    /// The parameters with which a client must sign in again.
+    fn metadata(&self) -> impl Iterator<Item = (&'static str, String)> {
         let age = self
             .auth_age
             .map(|age| ("max_age", age.as_secs().to_string()));
@@ -198,7 +199,7 @@ impl Require {
     }
 }
 
-/// As an author would write it: `at most 15m old, with hwk, at phr, bound to the key`.
+/// The demand as an author would write it: `at most 15m old, with hwk, at phr, bound to the key`.
 impl std::fmt::Display for Require {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let age = self
@@ -212,26 +213,26 @@ impl std::fmt::Display for Require {
     }
 }
 
-/// What is wrong with a token that is bound to no key, and what to do.
+/// The fault of a token that is bound to no key, and the remedy.
 const UNBOUND: &str = "with a token that is bound to your key: sign in in a browser \
     (`daypass login` without --device), at an issuer whose binding is not \"none\"";
 
-/// Refuses an identity whose token is bound to no key: a stolen one decides nothing and administers
-/// nothing.
+/// Refuses an identity whose token is bound to no key. Such a token can be stolen, so it cannot
+/// decide requests or administer.
 ///
 /// # Errors
-/// [`Reason::Unbound`].
+/// Returns [`Reason::Unbound`].
 pub fn expect_bound(identity: &Identity) -> Result<(), Denial> {
     match AuthMethod::of(identity) {
         AuthMethod::Token | AuthMethod::RegisteredKey => Ok(()),
         AuthMethod::UnboundToken => Err(Denial::new(
             Reason::Unbound,
-            format!("decisions and administration are only taken {UNBOUND}"),
+            format!("deciding and administration are only possible {UNBOUND}"),
         )),
     }
 }
 
-/// Names travel in a list with spaces between them, and on a command line.
+/// Checks a list of names. They are sent in a list separated by spaces, and on a command line.
 fn names(key: &str, raw: Option<&[String]>) -> Result<Vec<String>, String> {
     let Some(names) = raw else {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! A named entry of the policy, loaded: every name known, every pattern and condition compiled.
+//! A role, loaded: every name known, every pattern and condition compiled.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,15 +26,15 @@ use super::{
 };
 use crate::ssh::{options::Extension, principal};
 
-/// A named entry of the policy.
+/// A role of the policy.
 pub struct Role {
-    /// Its name; stands in the key id of its passes.
+    /// The name, which is part of the key id of its passes.
     pub name: String,
-    /// What it is for, in the author's words.
+    /// The author's description.
     pub about: String,
-    /// The host groups it is for; empty: not tied to hosts.
+    /// Its host groups; empty if it is not tied to hosts.
     pub hosts: Vec<String>,
-    /// The words of its command as written, with `{name}` holes; empty for none.
+    /// The words of its command with `{name}` holes, as written; empty for none.
     pub command: Vec<String>,
     /// The lifetime of its passes, within `[limits]`.
     pub ttl: Duration,
@@ -110,7 +110,7 @@ impl Role {
         })
     }
 
-    /// Its parameters: name, pattern and list of values, of which one is the rule.
+    /// Its parameters: name, pattern and list of values. Exactly one of the two is set.
     pub fn params(&self) -> Vec<(&str, Option<&str>, &[String])> {
         self.parameters
             .values()
@@ -118,12 +118,13 @@ impl Role {
             .collect()
     }
 
-    /// The pattern that a reason must match as a whole; `None` where none is demanded.
+    /// The pattern that a reason must match as a whole; `None` if no reason is required.
     pub fn reason_pattern(&self) -> Option<&str> {
         self.reason.as_ref().map(Pattern::source)
     }
 
-    /// The login names that these claims give, without host groups; what does not expand is left out.
+    /// The login names that these claims give, without host groups. Templates that do not expand
+    /// are left out.
     pub fn logins(&self, claims: &Map<String, Value>) -> Vec<String> {
         let expanded = self
             .principals
@@ -135,7 +136,7 @@ impl Role {
             .collect()
     }
 
-    /// Every condition of it.
+    /// All conditions of the role.
     pub(super) fn conditions(&self) -> impl Iterator<Item = &Condition> {
         let by = self.approval.iter().map(|approval| &approval.by);
         let emergency = self.emergency.iter();
@@ -151,7 +152,7 @@ fn role_name(name: &str) -> Result<String, String> {
         return Ok(name.to_owned());
     }
     Err(format!(
-        "{name:?} is no name for a role; use at most 64 letters, digits, `.`, `_` and `-`"
+        "{name:?} is not a role name; use at most 64 letters, digits, `.`, `_` and `-`"
     ))
 }
 
@@ -175,7 +176,7 @@ fn principals(text: Text<'_>, raw: &file::Role, limits: &Limits) -> Result<Vec<T
     if raw.principals.get_ref().is_empty() {
         return Err(text.error(
             raw.principals.span(),
-            "`principals` is empty, and a pass without principals would be good for every user; name at least one",
+            "`principals` is empty, and a pass without principals would work for every user; name at least one",
         ));
     }
     text.parse_all(raw.principals.get_ref(), |template| {
@@ -222,7 +223,7 @@ fn words(command: Option<&Command>) -> Vec<String> {
     words.map(|word| word.source().to_owned()).collect()
 }
 
-/// Reads `params`, and checks that holes and parameters name each other.
+/// Parses `params`, and checks that holes and parameters name each other.
 fn parameters(
     text: Text<'_>,
     raw: &file::Role,
@@ -280,9 +281,7 @@ fn allowed_values(name: &str, values: &[String]) -> Result<Vec<String>, String> 
 
 fn behind(bastions: &Bastions) -> Result<Source, String> {
     if bastions.all().is_empty() {
-        return Err(
-            "`source = \"bastion\"` needs a bastion to come from; add a [[bastion]]".to_owned(),
-        );
+        return Err("`source = \"bastion\"` needs a bastion; add a [[bastion]]".to_owned());
     }
     Ok(Source::Bastion)
 }

@@ -1,4 +1,4 @@
-//! A grant out of nothing, for the unit tests of other modules.
+//! A sample grant, for unit tests of other modules.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;

@@ -1,25 +1,25 @@
-//! Which requests a person may see, as far as their role decides it. Pure.
+//! Which requests a person may see, as far as the policy decides it. Pure.
 //!
-//! Who sees a request is asked for every change of every request, so it is decided once per person and policy: conditions
-//! that do not read `ask` have one answer for every ask.
+//! The server asks this for every change of every request, so it is decided once per person and
+//! policy: a condition that does not read `ask` has one result for all asks.
 
 use std::collections::BTreeSet;
 
 use super::{Ask, Person, Policy, condition::Condition, condition::EvalContext};
 
-/// What a person may see besides their own requests.
+/// The requests that a person may see besides their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sight {
-    /// All requests: they may read the ledger.
+    /// Whether they may see all requests, because they may read the ledger.
     pub all: bool,
-    /// Every request for one of these roles: they may approve or review it.
+    /// Roles whose requests they may all see, because they may approve or review them.
     pub roles: BTreeSet<String>,
-    /// Perhaps a request for one of these roles: a condition reads the ask.
+    /// Roles whose requests they may see in part: a condition reads the ask.
     pub perhaps: BTreeSet<String>,
 }
 
 impl Policy {
-    /// What this person may see.
+    /// The requests that this person may see.
     pub fn sight(&self, person: Person<'_>) -> Sight {
         let nothing = Ask::default();
         let Ok(eval_context) = EvalContext::new(person, &nothing, &self.patterns) else {

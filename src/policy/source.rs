@@ -1,7 +1,7 @@
-//! From where a pass works: any address, the caller's own, networks, or a bastion.
+//! Source addresses of passes: any address, the caller's own, networks, or a bastion.
 //!
-//! sshd refuses a certificate whose `source-address` has host bits, host names or IPv4-mapped addresses, everywhere.
-//! So only canonical networks get this far.
+//! sshd refuses a certificate whose `source-address` has host bits, host names or IPv4-mapped
+//! addresses. So only canonical networks are accepted.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +16,7 @@ use super::{
     file::{self, Text},
 };
 
-/// The most networks one role or ask may name.
+/// Largest number of networks in a role or an ask.
 pub const MAX_NETWORKS: usize = 64;
 
 /// The address restriction of a role.
@@ -24,15 +24,15 @@ pub const MAX_NETWORKS: usize = 64;
 pub enum Source {
     /// Any address.
     Any,
-    /// The address that the caller asks from, and no other.
+    /// The caller's own address only.
     Caller,
-    /// These networks.
+    /// These networks only.
     Networks(BTreeSet<IpNet>),
-    /// The addresses of the bastion before the host that is asked for.
+    /// The addresses of the bastion in front of the host.
     Bastion,
 }
 
-/// Reads `source`; `bastion` says what that word means here.
+/// Parses `source`. `bastion` gives the meaning of that word.
 pub(super) fn load(
     text: Text<'_>,
     raw: Option<&Spanned<file::Source>>,
@@ -45,7 +45,7 @@ pub(super) fn load(
         file::Source::Word(word) if word == "caller" => Ok(Source::Caller),
         file::Source::Word(word) if word == "bastion" => bastion(),
         file::Source::Word(word) => Err(format!(
-            "{word:?} is no source; write \"caller\" or a list of networks such as [\"10.0.0.0/8\"]"
+            "{word:?} is not a source; write \"caller\" or a list of networks such as [\"10.0.0.0/8\"]"
         )),
         file::Source::Networks(networks) if networks.is_empty() || networks.len() > MAX_NETWORKS => Err(format!(
             "`source` names {} networks; name 1 to {MAX_NETWORKS}, or remove it to allow any address",
@@ -59,31 +59,31 @@ pub(super) fn load(
 }
 
 impl Source {
-    /// The networks for a pass asked for by `caller`; `None` for any address.
+    /// The networks for a pass of `caller`; `None` for any address.
     ///
     /// # Errors
-    /// The role pins its passes to the caller's address, and that is not known; or to a bastion's, which [`super::bastion`]
-    /// knows.
+    /// Returns a sentence if the role needs the caller's address and it is not known, or needs a
+    /// bastion's addresses, which [`super::bastion`] provides.
     pub fn networks(&self, caller: Option<IpAddr>) -> Result<Option<BTreeSet<IpNet>>, String> {
         match (self, caller) {
             (Self::Any, _) => Ok(None),
             (Self::Networks(networks), _) => Ok(Some(networks.clone())),
             (Self::Caller, Some(caller)) => Ok(Some(BTreeSet::from([host(caller)]))),
-            (Self::Bastion, _) => {
-                Err("the role ties its passes to a bastion, which only a host decides".to_owned())
-            }
+            (Self::Bastion, _) => Err(
+                "the role limits its passes to a bastion's addresses, so name a host".to_owned(),
+            ),
             (Self::Caller, None) => Err(
-                "the role ties its passes to the caller's address, which is not known here"
+                "the role limits its passes to the caller's address, which is unknown here"
                     .to_owned(),
             ),
         }
     }
 }
 
-/// Reads `10.0.0.0/8`, or a single address, in canonical form.
+/// Parses a network (`10.0.0.0/8`) or an address, in canonical form.
 ///
 /// # Errors
-/// A sentence that says how to write it.
+/// Returns a sentence that says how to write it.
 pub fn parse(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return canonical(IpNet::from(address));
@@ -98,7 +98,8 @@ pub fn parse(text: &str) -> Result<IpNet, String> {
     )
 }
 
-/// Strict: `ipnet` itself takes `010.0.0.0/8` and `10.0.0.0/+8`, which others read otherwise.
+/// Parses strictly: `ipnet` accepts `010.0.0.0/8` and `10.0.0.0/+8`, which other programs read
+/// differently.
 fn split(text: &str) -> Option<IpNet> {
     let (address, prefix) = text.split_once('/')?;
     if !prefix.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -107,10 +108,10 @@ fn split(text: &str) -> Option<IpNet> {
     IpNet::new(address.parse().ok()?, prefix.parse().ok()?).ok()
 }
 
-/// Passes a network that has neither host bits nor an IPv4-mapped address.
+/// Accepts a network without host bits that is not IPv4-mapped.
 ///
 /// # Errors
-/// A sentence that says how to write it.
+/// Returns a sentence that says how to write it.
 pub fn canonical(network: IpNet) -> Result<IpNet, String> {
     if let Some(plain) = unmapped(network) {
         return Err(format!(
@@ -126,7 +127,7 @@ pub fn canonical(network: IpNet) -> Result<IpNet, String> {
     Ok(network)
 }
 
-/// What lies in both, in canonical form.
+/// The intersection, in canonical form.
 pub fn meet(left: &BTreeSet<IpNet>, right: &BTreeSet<IpNet>) -> BTreeSet<IpNet> {
     let common = left.iter().flat_map(|one| {
         right.iter().filter_map(move |other| {
@@ -142,19 +143,20 @@ pub fn meet(left: &BTreeSet<IpNet>, right: &BTreeSet<IpNet>) -> BTreeSet<IpNet> 
     aggregate(common)
 }
 
-/// The fewest networks that cover the same addresses: the one canonical form of a set.
+/// The fewest networks that cover the same addresses, which is the canonical form of a set.
 pub fn aggregate(networks: impl IntoIterator<Item = IpNet>) -> BTreeSet<IpNet> {
     IpNet::aggregate(&networks.into_iter().collect())
         .into_iter()
         .collect()
 }
 
-/// The network of one address; an IPv4-mapped address (from a dual-stack socket) counts as the IPv4 address it is.
+/// The network of one address. An IPv4-mapped address (from a dual-stack socket) counts as its IPv4
+/// address.
 fn host(address: IpAddr) -> IpNet {
     IpNet::from(address.to_canonical())
 }
 
-/// The IPv4 network that an IPv4-mapped one (`::ffff:10.0.0.0/104`) stands for.
+/// The IPv4 network of an IPv4-mapped one (`::ffff:10.0.0.0/104`).
 fn unmapped(network: IpNet) -> Option<IpNet> {
     let IpNet::V6(network) = network else {
         return None;
@@ -215,7 +217,7 @@ mod tests {
     }
 
     fn network() -> impl Strategy<Value = IpNet> {
-        // Few high bits, so that networks overlap often.
+        // Few high bits, so that networks often overlap.
         (
             0u8..4,
             0u8..4,

@@ -1,6 +1,8 @@
-//! Text with holes: `{claims.x}` in principals, `{name}` and `{claims.x}` in the words of a command.
+//! Text with holes: `{claims.x}` in principals, `{name}` and `{claims.x}` in the words of a
+//! command.
 //!
-//! `{{` and `}}` stand for the braces themselves. What fills a hole is checked where it is used, never rewritten.
+//! `{{` and `}}` stand for braces. The value of a hole is checked where it is used, never
+//! rewritten.
 
 use serde_json::{Map, Value};
 
@@ -16,7 +18,7 @@ pub struct Template {
 /// A piece of a template.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
-    /// Stands for itself.
+    /// Literal text.
     Text(String),
     /// A parameter of the ask.
     Parameter(String),
@@ -25,10 +27,11 @@ pub enum Part {
 }
 
 impl Template {
-    /// Reads a template.
+    /// Parses a template.
     ///
     /// # Errors
-    /// A sentence for the author of the policy: an open brace, an empty or odd name, an unprintable character.
+    /// Returns a sentence for the policy's author if a brace is open, a name is empty or invalid,
+    /// or a character is not printable.
     pub fn parse(source: &str) -> Result<Self, String> {
         if let Some(odd) = source.chars().find(|c| !matches!(c, ' '..='~')) {
             return Err(format!(
@@ -41,12 +44,12 @@ impl Template {
         })
     }
 
-    /// As the policy file spells it.
+    /// The source text, as in the policy file.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// Text and holes in order; no two texts meet.
+    /// Texts and holes in order. Two texts are never neighbours.
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
@@ -59,7 +62,7 @@ impl Template {
         })
     }
 
-    /// How many holes it has.
+    /// Number of holes.
     pub fn holes(&self) -> usize {
         self.parts
             .iter()
@@ -67,16 +70,17 @@ impl Template {
             .count()
     }
 
-    /// The text of a template without holes.
+    /// The text of a template without holes; otherwise `None`.
     pub fn literal(&self) -> Option<String> {
         (self.holes() == 0).then(|| self.fill(""))
     }
 
-    /// Every text this template stands for: one for a string claim, one for each string of a list claim (an empty list
-    /// gives none). Meant for templates with at most one hole.
+    /// The values of the template: one for a string claim, one per string of a list claim (none for
+    /// an empty list). For templates with at most one hole.
     ///
     /// # Errors
-    /// The claim is missing, is neither a string nor a list of strings, or is too long a list.
+    /// Returns the reason if the claim is missing, is neither a string nor a list of strings, or is
+    /// too long a list.
     pub fn expand(&self, claims: &Map<String, Value>) -> Result<Vec<String>, String> {
         let claim = self.parts.iter().find_map(|part| match part {
             Part::Claim(path) => Some(path),
@@ -105,7 +109,7 @@ impl Template {
 /// The claim at `path`.
 ///
 /// # Errors
-/// There is none.
+/// Returns a sentence if the claim is missing.
 pub fn lookup<'a>(claims: &'a Map<String, Value>, path: &[String]) -> Result<&'a Value, String> {
     let mut steps = path.iter();
     let first = steps.next().and_then(|name| claims.get(name));

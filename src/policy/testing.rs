@@ -1,4 +1,4 @@
-//! `[[test]]` blocks: what the author expects of the policy, run by `daypass policy test`.
+//! `[[test]]` blocks: the author's expectations, run by `daypass policy test`.
 
 pub(super) mod block;
 
@@ -8,23 +8,23 @@ use time::OffsetDateTime;
 use super::{Context, Person, Policy};
 use block::{Test, got};
 
-/// How one test came out.
+/// The result of one test.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct TestOutcome {
-    /// Where the test stands in the file.
+    /// Line of the test in the file.
     pub line: usize,
-    /// Its name, or else its ask.
+    /// The test's name, otherwise its ask.
     pub describe: String,
-    /// What the author expects.
+    /// The expected decision.
     pub expected: String,
-    /// What the policy says.
+    /// The policy's decision.
     pub got: String,
-    /// Whether they agree.
+    /// Whether they are equal.
     pub passed: bool,
 }
 
 impl Policy {
-    /// `policy test`: runs the `[[test]]` blocks in file order.
+    /// Runs the `[[test]]` blocks in file order.
     pub fn run_tests(&self, now: OffsetDateTime) -> Vec<TestOutcome> {
         self.tests
             .iter()

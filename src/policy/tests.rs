@@ -1,4 +1,4 @@
-//! Loading and deciding, over one example policy with one difference a case.
+//! Loading and deciding over one example policy, with one difference per case.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -24,7 +24,7 @@ use time::OffsetDateTime;
 use super::*;
 use crate::ssh::options::Extension;
 
-/// A policy that uses most of what there is.
+/// A policy that uses most features.
 const EXAMPLE: &str = r#"
 [limits]
 ttl = "2h"
@@ -79,7 +79,7 @@ fn example() -> Policy {
     parse(EXAMPLE).unwrap()
 }
 
-/// One on-call site engineer.
+/// An on-call engineer.
 fn alice() -> Value {
     json!({ "login": "alice", "logins": ["alice"], "groups": ["sre", "oncall"], "level": 3 })
 }

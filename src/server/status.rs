@@ -68,8 +68,8 @@ impl CallError {
             details.field = Some(malformed.to_field());
         }
         if let Self::Operation(operations::Error::Denied(denial)) = self {
-            let eval_context = denial.eval_context.iter();
-            details.metadata = eval_context
+            let metadata = denial.metadata.iter();
+            details.metadata = metadata
                 .map(|(&name, value)| (name.to_owned(), value.clone()))
                 .collect();
         }

@@ -343,7 +343,7 @@ async fn status_requests_and_replay_know_the_way() {
             "principals = [\"deploy\"]\npty",
             vec![
                 "source 192.0.2.10/32 -> any",
-                "source: the way goes through no bastion any more, so there is no jump pass",
+                "source: the pass no longer goes through a bastion, so there is no jump pass",
             ],
         ),
     ] {

@@ -324,19 +324,19 @@ fn waiting_for_others_is_a_decision_that_can_change() {
                     1,
                     "needs 1 approval",
                     "granted root",
-                    "nobody must approve it any more",
+                    "no approval is needed any more",
                 ),
                 (
                     2,
                     "denied APPROVAL",
                     "granted root",
-                    "nothing refuses it any more (APPROVAL)",
+                    "no check denies it any more (APPROVAL)",
                 ),
                 (
                     4,
                     "approved root",
                     "granted root",
-                    "nobody must approve it any more",
+                    "no approval is needed any more",
                 ),
                 (
                     5,
@@ -353,7 +353,7 @@ fn waiting_for_others_is_a_decision_that_can_change() {
                 6,
                 "granted web",
                 "needs 1 approval",
-                "others must approve it now",
+                "it needs approval now",
             )],
         ),
         (

@@ -229,7 +229,7 @@ async fn a_role_may_demand_a_bound_token() {
     };
     assert_eq!(denial.reason, Reason::StepUp);
     assert_eq!(
-        denial.eval_context.get("unmet").map(String::as_str),
+        denial.metadata.get("unmet").map(String::as_str),
         Some("bound")
     );
     assert!(

@@ -1,8 +1,9 @@
-//! The words of `internal-sftp`, which no shell reads: sshd itself splits the line at each blank, knows no quotes, drops empty
-//! words and, without a word, all after the ninth (session.c, `do_child`: `strtok`, `ARGV_MAX`).
+//! The words of `internal-sftp`, which runs without a shell.
 //!
-//! So a word that would need quotes has another meaning there, and is refused. That also keeps `%` and `~` out, which
-//! `-d` expands (sftp-server(8)).
+//! sshd itself splits the line at each blank, knows no quotes, drops empty words, and silently
+//! drops all words after the ninth (session.c, `do_child`: `strtok`, `ARGV_MAX`). So a word that
+//! would need quotes means something else there, and is refused. That also keeps `%` and `~` out,
+//! which `-d` expands (sftp-server(8)).
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::policy::{
     template::{Part, Template},
 };
 
-/// Words that sshd passes on, the program's name included.
+/// Largest number of words that sshd passes on, including the program.
 const MOST_WORDS: usize = 9;
 
 const HELP: &str = "internal-sftp splits its line at blanks and knows no quotes: use letters, digits and _ - . / : @ , + \
@@ -21,7 +22,7 @@ const HELP: &str = "internal-sftp splits its line at blanks and knows no quotes:
 /// Checks the literal text of the words.
 ///
 /// # Errors
-/// A sentence for the author of the policy.
+/// Returns a sentence for the policy's author.
 pub(super) fn check_words(words: &[Template]) -> Result<(), String> {
     if words.len() > MOST_WORDS {
         return Err(format!(
@@ -40,10 +41,10 @@ pub(super) fn check_words(words: &[Template]) -> Result<(), String> {
     }
 }
 
-/// Checks the values that parameters allow, and that none leaves a word empty.
+/// Checks the values that the parameters allow. No word may become empty.
 ///
 /// # Errors
-/// A sentence for the author of the policy.
+/// Returns a sentence for the policy's author.
 pub(super) fn check_parameters(
     words: &[Template],
     parameters: &BTreeMap<String, Parameter>,
@@ -82,10 +83,10 @@ pub(super) fn check_parameters(
     }
 }
 
-/// Checks a word as it is for one ask, with its claims and values.
+/// Checks a complete word of one ask.
 ///
 /// # Errors
-/// A sentence for the caller.
+/// Returns a sentence for the caller.
 pub(super) fn check_word(word: &str) -> Result<(), String> {
     if word.is_empty() {
         return Err("a word of the command is empty, which internal-sftp drops".to_owned());

@@ -1,9 +1,10 @@
-//! One word for a shell.
+//! Shell quoting of one word.
 
 /// Appends `word` to `line` so that a shell reads exactly that word.
 ///
-/// Plain characters stand bare. `'` and `\` are escaped outside of quotes, for fish reads backslashes within single
-/// quotes where POSIX shells do not; all the rest stands in single quotes, where nothing has a meaning.
+/// Plain characters stay bare. `'` and `\` are escaped outside of quotes, because fish interprets
+/// backslashes within single quotes and POSIX shells do not. All other characters go into single
+/// quotes.
 pub(super) fn quote(word: &str, line: &mut String) {
     if word.is_empty() {
         line.push_str("''");
@@ -27,7 +28,7 @@ pub(super) fn quote(word: &str, line: &mut String) {
     }
 }
 
-/// Characters that mean themselves in every shell, wherever they stand.
+/// Whether a character has no special meaning in any shell, at any place.
 pub(super) fn is_bare(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '@' | ',' | '+')
 }

@@ -6,7 +6,7 @@ use crate::policy::{parameter::Rule, pattern::Pattern};
 use proptest::prelude::*;
 use serde_json::json;
 
-/// A command of one program and `words`, with parameters `a` and `b` that take anything.
+/// A command of one program and `words`, with parameters `a` and `b` that accept any value.
 fn command(words: &[&str]) -> Command {
     let words = ["/usr/bin/printf"].iter().chain(words);
     Command::of(words.map(|word| Template::parse(word).unwrap()).collect()).unwrap()
@@ -34,7 +34,7 @@ fn line(words: &[&str], a: &str, b: &str, option: bool) -> Result<String, String
     command(words).line(&parameters(option), &values, claims.as_object().unwrap())
 }
 
-/// The words that the real shell makes of `line`, which must begin with `printf '%s\0'`.
+/// The words that a real shell makes of `line`, which must begin with `printf '%s\0'`.
 fn words_of(line: &str) -> Vec<String> {
     let output = std::process::Command::new("/bin/sh")
         .args(["-c", line])

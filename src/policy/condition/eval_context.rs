@@ -1,4 +1,5 @@
-//! What conditions see, converted once for all of them, without copying the claims.
+//! The variables of conditions, converted once for all conditions of a policy, without copying the
+//! claims.
 
 use std::{collections::HashMap, sync::Arc, sync::LazyLock};
 
@@ -16,16 +17,16 @@ use serde_json::{Map, Number, Value};
 use super::{Patterns, syntax::MATCHES};
 use crate::policy::{Ask, Person};
 
-/// The most elements a list claim, and the most entries an object claim, may have.
+/// Largest number of elements in a list claim, and of entries in an object claim.
 pub const MAX_LIST: usize = 512;
 
-/// The most values all claims may hold together.
+/// Largest number of values in all claims together.
 pub const MAX_VALUES: usize = 8192;
 
-/// How deep claims may nest.
+/// Deepest nesting of claims.
 pub const MAX_DEPTH: usize = 16;
 
-/// The language's functions and types; the same for every condition.
+/// CEL's functions and types, shared by all conditions.
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
 /// The variables of a condition.
@@ -34,10 +35,10 @@ pub struct EvalContext<'a> {
 }
 
 impl<'a> EvalContext<'a> {
-    /// The facts of one ask.
+    /// Converts the claims and one ask.
     ///
     /// # Errors
-    /// Claims that are too large to be judged in bounded time.
+    /// Returns the reason if the claims are too large to be evaluated in bounded time.
     pub fn new(person: Person<'a>, ask: &'a Ask, patterns: &Arc<Patterns>) -> Result<Self, String> {
         let mut values = MAX_VALUES;
         let claims = object(person.claims, MAX_DEPTH, &mut values)?;
@@ -48,7 +49,7 @@ impl<'a> EvalContext<'a> {
         context.add_variable_as_val("ask", asked(ask));
         if !patterns.is_empty() {
             let patterns = Arc::clone(patterns);
-            // Cannot clash: the name is no identifier, so the language never declares it.
+            // The name cannot clash: it is not an identifier, so the language never declares it.
             let _ = context.add_function(MATCHES, move |call: &FunctionContext<'_, '_>| {
                 matches(&patterns, call)
             });
@@ -56,7 +57,7 @@ impl<'a> EvalContext<'a> {
         Ok(Self { context })
     }
 
-    /// Turns to another ask by the same person.
+    /// Changes to another ask by the same person.
     pub fn ask(&mut self, ask: &'a Ask) {
         self.context.add_variable_as_val("ask", asked(ask));
     }
@@ -66,7 +67,7 @@ impl<'a> EvalContext<'a> {
     }
 }
 
-/// `text.matches(pattern)` over patterns that were compiled at load.
+/// `text.matches(pattern)`, with patterns that were compiled at load.
 fn matches(patterns: &Patterns, call: &FunctionContext<'_, '_>) -> Result<bool, ExecutionError> {
     let subject = call
         .this
@@ -159,11 +160,11 @@ fn object<'a>(
     Ok(map(entries))
 }
 
-/// Takes `count` more values out of what is left.
+/// Subtracts `count` values from the remaining budget.
 fn bound(count: usize, depth: usize, left: &mut usize) -> Result<usize, String> {
     if count > MAX_LIST {
         return Err(format!(
-            "a claim has {count} entries, and at most {MAX_LIST} are judged"
+            "a claim has {count} entries, and at most {MAX_LIST} are allowed"
         ));
     }
     *left = left

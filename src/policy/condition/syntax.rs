@@ -1,4 +1,4 @@
-//! What an expression may be: bounded before it is parsed, and every name in it known.
+//! Checks of an expression: its size before it is parsed, then every name in it.
 
 use cel::{
     Env,
@@ -9,16 +9,17 @@ use cel::{
 use super::{Join, Patterns};
 use crate::policy::pattern;
 
-/// The most bytes an expression may have.
+/// Largest expression, in bytes.
 pub const MAX_SOURCE: usize = 2048;
 
-/// How deep brackets may nest. The parser takes some 150 KiB of stack per bracket in a debug build.
+/// Deepest nesting of brackets. The parser takes about 150 KiB of stack per bracket in a debug
+/// build.
 pub const MAX_BRACKETS: usize = 16;
 
-/// How deep the parsed expression may be. The evaluator recurses once per level.
+/// Deepest parsed expression. The evaluator recurses once per level.
 pub const MAX_DEPTH: usize = 48;
 
-/// The name that calls of `matches` are compiled to, for its pattern is compiled at load and not at each use.
+/// The internal name of `matches`, whose pattern is compiled at load instead of at each use.
 pub(super) const MATCHES: &str = "@matches";
 
 const VARIABLES: [&str; 4] = ["claims", "issuer", "subject", "ask"];
@@ -35,7 +36,7 @@ const TYPES: [&str; 10] = [
     "type",
     "uint",
 ];
-/// Functions by name and number of arguments, the target not counted.
+/// Functions that may be called, by name.
 const FUNCTIONS: [&str; 25] = [
     "_?_:_",
     "_&&_",
@@ -64,10 +65,10 @@ const FUNCTIONS: [&str; 25] = [
     "string",
 ];
 
-/// Parses, bounds and checks an expression.
+/// Parses and checks an expression.
 ///
 /// # Errors
-/// A sentence for the author of the policy.
+/// Returns a sentence for the policy's author.
 pub fn compile(source: &str) -> Result<Compiled, String> {
     bound(source)?;
     let mut expression = Env::stdlib()
@@ -91,17 +92,17 @@ pub fn compile(source: &str) -> Result<Compiled, String> {
     })
 }
 
-/// A checked expression, and what it needs.
+/// A checked expression and its needs.
 pub struct Compiled {
     /// The expression.
     pub expression: Expression,
     /// The patterns of its `matches` calls.
     pub patterns: Patterns,
-    /// Whether it reads `ask`: if not, its answer for a person is the same for every ask.
+    /// Whether it reads `ask`. If not, its result for a person is the same for every ask.
     pub reads_ask: bool,
 }
 
-/// Refuses what would cost the parser too much, by looking at the text alone.
+/// Refuses an expression that would cost the parser too much, by its text alone.
 fn bound(source: &str) -> Result<(), String> {
     if source.trim().is_empty() {
         return Err(
@@ -132,7 +133,7 @@ fn bound(source: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Walks an expression with the names that are in scope.
+/// A walk over an expression, with the names in scope.
 #[derive(Default)]
 struct Check {
     scope: Vec<String>,
@@ -173,7 +174,7 @@ impl Check {
     }
 
     fn name(&mut self, name: &str) -> Result<(), String> {
-        // No loop variable is called so.
+        // No loop variable has this name.
         self.reads_ask |= name == "ask";
         let known = VARIABLES.contains(&name)
             || TYPES.contains(&name)
@@ -204,7 +205,7 @@ impl Check {
             .try_for_each(|argument| self.expression(argument, depth))
     }
 
-    /// Compiles the pattern of a `matches` call now.
+    /// Compiles the pattern of a `matches` call.
     fn matches(&mut self, call: &mut CallExpr) -> Result<(), String> {
         if call.target.is_none() && call.args.len() == 2 {
             call.target = Some(Box::new(call.args.remove(0)));
@@ -234,7 +235,8 @@ impl Check {
         self.expression(&mut select.operand, depth)
     }
 
-    /// A loop over claims may not stand in another one: the work would be the product of their sizes.
+    /// Checks a loop. A loop over claims must not contain another one: the work would be the
+    /// product of their sizes.
     fn comprehension(&mut self, inner: &mut ComprehensionExpr, depth: usize) -> Result<(), String> {
         self.expression(&mut inner.iter_range, depth)?;
         self.expression(&mut inner.accu_init, depth)?;
@@ -268,7 +270,7 @@ impl Check {
     }
 }
 
-/// The texts joined at the top level by `||`, or else by `&&`.
+/// The parts that `||`, or otherwise `&&`, joins at the top level.
 pub(super) fn branches(source: &str) -> (Join, Vec<&str>) {
     let source = unwrap_brackets(source);
     for (join, operator) in [(Join::Any, "||"), (Join::All, "&&")] {
@@ -288,7 +290,7 @@ fn split<'a>(source: &'a str, operator: &str) -> Vec<&'a str> {
         match c {
             '(' | '[' | '{' => depth += 1,
             ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            // A conditional binds looser than both operators: its parts are no branches.
+            // A conditional binds more loosely than both operators, so its parts are not branches.
             '?' if depth == 0 => return vec![source],
             _ => {}
         }
@@ -304,7 +306,7 @@ fn split<'a>(source: &'a str, operator: &str) -> Vec<&'a str> {
     parts
 }
 
-/// `((x))` as `x`, but `(a) || (b)` as it is.
+/// Removes outer brackets: `((x))` becomes `x`, but `(a) || (b)` stays.
 fn unwrap_brackets(source: &str) -> &str {
     let source = source.trim();
     let inside = source
@@ -325,7 +327,7 @@ fn unwrap_brackets(source: &str) -> &str {
     unwrap_brackets(inside)
 }
 
-/// The characters of an expression that lie outside its string literals.
+/// The characters of an expression outside its string literals.
 struct Outside<'a> {
     characters: std::str::CharIndices<'a>,
     quote: Option<char>,

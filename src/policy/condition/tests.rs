@@ -1,4 +1,4 @@
-//! What conditions decide, what refuses, and what does not even load.
+//! Conditions that hold, conditions that refuse, and expressions that do not load.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::*;
@@ -64,7 +64,7 @@ fn conditions_hold_or_not() {
 }
 
 #[test]
-fn whatever_is_not_plainly_true_or_false_is_an_error() {
+fn any_result_except_true_and_false_is_an_error() {
     for (source, why) in [
         ("claims.missing == 'x'", "no `missing`"),
         ("!(claims.missing == 'x')", "no `missing`"),

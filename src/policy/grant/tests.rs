@@ -1,4 +1,4 @@
-//! The algebra of narrowing, by properties, and the incidents it answers.
+//! Properties of narrowing, and the incidents that motivate them.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
@@ -130,7 +130,7 @@ fn restriction() -> impl Strategy<Value = Restriction> {
         )
 }
 
-/// Whether `grant` gives nothing that `restriction` forbids.
+/// Whether `grant` allows nothing that `restriction` forbids.
 fn within(grant: &Grant, restriction: &Restriction) -> bool {
     let source = match (&restriction.source, grant.source()) {
         (None, _) => true,

@@ -1,4 +1,4 @@
-//! Hours by the wall clock, over nights, weekends and changes of clocks.
+//! Hours by the wall clock, over nights, weekends and clock changes.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
@@ -14,14 +14,14 @@ fn at(text: &str) -> OffsetDateTime {
 
 const OFFICE: &str = "days = 'mon-fri'\nfrom = '08:00'\nto = '18:00'\nzone = 'Europe/Berlin'";
 const NIGHT: &str = "days = 'fri'\nfrom = '22:00'\nto = '06:00'\nzone = 'Europe/Berlin'";
-/// Berlin's clocks leave 02:00-03:00 out on 2026-03-29, and show it twice on 2026-10-25.
+/// Clocks in Berlin skip 02:00-03:00 on 2026-03-29 and repeat it on 2026-10-25.
 const GAP: &str = "from = '02:30'\nto = '04:00'\nzone = 'Europe/Berlin'";
 const LOST: &str = "from = '02:10'\nto = '02:50'\nzone = 'Europe/Berlin'";
 const TWICE: &str = "from = '02:30'\nto = '02:45'\nzone = 'Europe/Berlin'";
 const LATE: &str = "from = '00:00'\nto = '02:30'\nzone = 'Europe/Berlin'";
 const WEEKDAYS: &str = "days = ['mon', 'tue-fri']\nzone = 'UTC'";
 
-/// (case, hours, now, when it opens (empty: it is open), when it closes)
+/// (case, hours, now, opening time (empty: open now), closing time)
 #[test]
 fn hours_open_and_close_by_the_wall_clock() {
     for (case, text, now, change) in [

@@ -1,4 +1,4 @@
-//! When the page of an emergency goes out, as the file says it. Pure.
+//! The time of an emergency's page, as in the policy file. Pure.
 
 use serde::Deserialize;
 
@@ -6,9 +6,9 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PageTiming {
-    /// At once when the pass is recorded; nobody waits for it.
+    /// When the pass is recorded, without waiting for an acknowledgement.
     #[default]
     After,
-    /// Before the pass is recorded: without an acknowledgement there is none.
+    /// Before the pass is recorded. Without an acknowledgement there is no pass.
     Before,
 }

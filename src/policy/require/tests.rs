@@ -64,12 +64,12 @@ fn a_sign_in_meets_all_of_a_demand_or_is_told_what_would() {
         ("nothing at all", json!({}), "auth_age amr acr"),
     ] {
         let got = check(ALL, &claims).err();
-        let eval_context = got.map(|denial| {
+        let metadata = got.map(|denial| {
             assert_eq!(denial.reason, Reason::StepUp, "{case}");
-            denial.eval_context
+            denial.metadata
         });
         if unmet.is_empty() {
-            assert_eq!(eval_context, None, "{case}");
+            assert_eq!(metadata, None, "{case}");
             continue;
         }
         let expected = [
@@ -79,7 +79,7 @@ fn a_sign_in_meets_all_of_a_demand_or_is_told_what_would() {
             ("unmet", unmet),
         ];
         let expected = expected.map(|(name, value)| (name, value.to_owned()));
-        assert_eq!(eval_context, Some(expected.into()), "{case}");
+        assert_eq!(metadata, Some(expected.into()), "{case}");
     }
 }
 
@@ -87,7 +87,7 @@ fn a_sign_in_meets_all_of_a_demand_or_is_told_what_would() {
 fn only_what_is_demanded_is_told() {
     let denial = check("acr = ['phr']", &json!({})).unwrap_err();
     assert_eq!(
-        denial.eval_context.keys().copied().collect::<Vec<_>>(),
+        denial.metadata.keys().copied().collect::<Vec<_>>(),
         ["acr_values", "unmet"]
     );
     assert_eq!(
@@ -109,7 +109,7 @@ fn a_token_that_is_bound_to_no_key_is_told_how_to_get_one_that_is() {
     let denial = check(AuthMethod::UnboundToken, "bound = true").unwrap_err();
     assert_eq!(denial.reason, Reason::StepUp);
     let expected = [("bound", "true".to_owned()), ("unmet", "bound".to_owned())];
-    assert_eq!(denial.eval_context, expected.into());
+    assert_eq!(denial.metadata, expected.into());
     assert!(
         denial.detail.contains("`daypass login` without --device"),
         "{}",
@@ -122,7 +122,7 @@ fn a_token_that_is_bound_to_no_key_is_told_how_to_get_one_that_is() {
     // Other demands do not ask for it.
     let denial = check(AuthMethod::UnboundToken, "acr = ['phr']").unwrap_err();
     assert_eq!(
-        denial.eval_context.get("unmet").map(String::as_str),
+        denial.metadata.get("unmet").map(String::as_str),
         Some("acr")
     );
 }

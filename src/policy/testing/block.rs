@@ -15,7 +15,7 @@ use crate::policy::{
     source,
 };
 
-/// The address tests ask from where they name none (RFC 5737, TEST-NET-1).
+/// The default address of tests (RFC 5737, TEST-NET-1).
 const CALLER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
 /// One `[[test]]`, loaded.
@@ -36,7 +36,7 @@ pub(in crate::policy) struct Test {
     pub(super) bastion: Option<String>,
 }
 
-/// What a test expects.
+/// The expected decision.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Expected {
     Granted,
@@ -44,7 +44,7 @@ enum Expected {
 }
 
 impl Test {
-    /// The line of a test for `role` that says no time.
+    /// The line of a test for `role` without a time.
     pub(in crate::policy) fn undated(&self, role: &str) -> Option<usize> {
         (self.ask.role == role && self.at.is_none()).then_some(self.line)
     }
@@ -130,7 +130,7 @@ fn details(
     text
 }
 
-/// Reads the `[[test]]` blocks; `roles` and `bastions` are those of the file.
+/// Parses the `[[test]]` blocks. `roles` and `bastions` are those of the file.
 pub(in crate::policy) fn load(
     text: Text<'_>,
     tests: Vec<Spanned<file::Test>>,
@@ -165,9 +165,9 @@ fn load_one(
     let caller = match &raw.person.address {
         None => CALLER,
         Some(address) => text.parse(address, |address| {
-            address
-                .parse()
-                .map_err(|_| format!("{address:?} is no address; write one such as \"192.0.2.1\""))
+            address.parse().map_err(|_| {
+                format!("{address:?} is not an address; write one such as \"192.0.2.1\"")
+            })
         })?,
     };
     Ok(Test {
@@ -229,7 +229,7 @@ fn ask(text: Text<'_>, raw: file::Ask) -> Result<Ask, Error> {
     })
 }
 
-/// The claims, with what `amr` and `acr` say beside them.
+/// The claims, with `amr` and `acr` added.
 fn claims(
     mut claims: Map<String, Value>,
     amr: Option<Vec<String>>,
@@ -242,12 +242,12 @@ fn claims(
 
 fn moment(text: &str) -> Result<OffsetDateTime, String> {
     OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| format!("{text:?} is no moment; write one such as \"2026-01-05T09:00:00Z\""))
+        .map_err(|_| format!("{text:?} is not a time; write one such as \"2026-01-05T09:00:00Z\""))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
-        .map_err(|_| format!("{text:?} is no duration; write one such as \"30m\""))
+        .map_err(|_| format!("{text:?} is not a duration; write one such as \"30m\""))
 }
 
 fn expectation(text: &str) -> Result<Expected, String> {
@@ -260,7 +260,7 @@ fn expectation(text: &str) -> Result<Expected, String> {
         None if text == "denied" => Ok(Expected::Denied(None)),
         Some(("denied", word)) if denied(word).is_some() => Ok(Expected::Denied(denied(word))),
         _ => Err(format!(
-            "{text:?} is no expectation; write \"granted\", \"denied\" or \"denied: WORD\" with one of {}",
+            "{text:?} is not an expectation; write \"granted\", \"denied\" or \"denied: WORD\" with one of {}",
             Reason::ALL.map(Reason::as_str).join(", ")
         )),
     }

@@ -1,4 +1,4 @@
-//! Bastions: what loads, which way an ask takes, and that a jump pass stays within what applies to it.
+//! Bastions: loading, the jump host of an ask, and the bounds of a jump pass.
 
 use proptest::prelude::*;
 
@@ -182,13 +182,13 @@ fn a_bastion_that_is_not_one_is_refused_with_its_line() {
             "behind another one",
             line("port = 22", "source = \"bastion\""),
             9,
-            "stands before others",
+            "cannot be behind a bastion",
         ),
         (
             "a source of no kind",
             line("port = 22", "source = \"callers\""),
             9,
-            "is no source",
+            "is not a source",
         ),
         ("two of one name", twice, 11, "a second bastion"),
         (
@@ -307,7 +307,7 @@ fn no_way_is_a_denial_that_says_what_to_do() {
             limited("extensions = [\"pty\"]"),
             db("db-1"),
             Reason::Extension,
-            "never gives port-forwarding",
+            "does not allow port-forwarding",
         ),
         (
             "limits that leave the bastion no address",
@@ -365,7 +365,7 @@ fn tests_warnings_and_explanations_know_bastions() {
         + "\n[[role]]\nname = \"r\"\nallow = '\"a\" in claims.groups'\nprincipals = [\"jump\"]";
     let warnings = parse(&idle).unwrap().warnings();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].starts_with("policy.toml:4: bastion \"edge\" is of no use"));
+    assert!(warnings[0].starts_with("policy.toml:4: bastion \"edge\" is unused"));
     let forbidden = BEHIND.replace("ttl = \"2h\"", "ttl = \"2h\"\nextensions = []");
     let warnings = parse(&forbidden).unwrap().warnings();
     assert!(
@@ -420,7 +420,7 @@ fn a_bastion_that_changed_since_the_approval_gives_no_more() {
     ] {
         assert_eq!(grant().narrow(&approved).is_ok(), expected, "{case}");
     }
-    // What needs no bastion any more is only ever narrower.
+    // An ask that no longer needs a bastion can only become narrower.
     let now = judged(BEHIND, &ask("direct")).unwrap();
     let approved = through("edge", &["jump@edge"], None);
     assert_eq!(now.clone().narrow(&approved).unwrap(), now);

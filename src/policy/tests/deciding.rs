@@ -1,4 +1,4 @@
-//! What asks get: grants, narrowed by wishes, hosts and callers.
+//! Grants, narrowed by wishes, hosts and callers.
 
 use super::*;
 

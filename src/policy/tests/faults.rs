@@ -1,4 +1,4 @@
-//! What does not load because of its keys, names, conditions and principals.
+//! Policies that do not load because of keys, names, conditions or principals.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
@@ -70,10 +70,10 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
             "demand 1 to 16 approvals",
         ),
         (
-            "approval by nobody",
+            "approval by no identity",
             role("approval = { count = 1, by = 'false', within = '30m' }"),
             5,
-            "`by` is false, which is nobody",
+            "`by` is false, so no identity satisfies it",
         ),
         (
             "approval by an unknown name",
@@ -88,10 +88,10 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
             "write at most \"7d\"",
         ),
         (
-            "an emergency that nobody reviews",
+            "an emergency without a reviewer",
             role("emergency = { allow = 'true', ttl = '5m', review = 'false' }"),
             5,
-            "`review` is false, which is nobody",
+            "`review` is false, so no identity satisfies it",
         ),
         (
             "an emergency without a lifetime",
@@ -106,7 +106,7 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
             "unknown variant `never`, expected `after` or `before`",
         ),
         (
-            "an emergency by nobody's keys",
+            "an emergency without keys",
             role("emergency = { allow = 'true', ttl = '5m', review = 'true', keys = 0 }"),
             5,
             "demand 1 to 16 people's registered keys",
@@ -284,8 +284,8 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 
-/// An identity by a registered key of an issuer with one slash too many is another person than the
-/// one who signs in, and reviews their own emergency.
+/// A registered key with an issuer that has one slash too many would be another person than the one
+/// who signs in, and could review their own emergency.
 #[test]
 fn registered_people_are_of_an_issuer_that_the_server_has() {
     let policy = parse(&registered(&format!("keys = [\"{KEY}\"]"))).unwrap();

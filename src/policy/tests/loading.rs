@@ -1,4 +1,4 @@
-//! What loads, and what does not: file, line, what to do.
+//! Loading: faults with file, line and remedy.
 
 use super::*;
 

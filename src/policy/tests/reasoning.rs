@@ -1,4 +1,4 @@
-//! What grants nothing: explanations, `[[test]]` blocks, warnings.
+//! Explanations, `[[test]]` blocks and warnings, which grant nothing.
 
 use super::*;
 
@@ -69,7 +69,7 @@ fn an_explanation_of_one_role_agrees_with_the_decision() {
     assert!(!unknown.granted && unknown.checks[0].detail.contains("shell, logs"));
 }
 
-/// One role that is closed at the time of [`context`], and has an emergency for others.
+/// A role that is closed at the time of [`context`], and has an emergency for others.
 const CLOSED: &str = r#"
 [[role]]
 name = "prod"
@@ -80,7 +80,7 @@ hours = { days = "mon-sun", from = "08:00", to = "09:00", zone = "UTC" }
 emergency = { allow = '"oncall" in claims.groups', ttl = "15m", review = '"sec" in claims.groups' }
 "#;
 
-/// The name and the outcome of each check of [`CLOSED`]'s role.
+/// The name and result of each check of [`CLOSED`]'s role.
 fn checks_of(ask: &Ask, groups: &[&str]) -> (String, Vec<(String, bool)>) {
     let claims = json!({ "groups": groups });
     let policy = parse(CLOSED).unwrap();
@@ -126,8 +126,8 @@ fn an_explanation_shows_the_checks_of_a_decision_in_its_order() {
     let (summary, checks) = checks_of(&usual, &["sre"]);
     assert!(summary.starts_with("denied: hours: "), "{summary}");
     assert_eq!(checks, names(&["hours"], None));
-    // An emergency has its own condition, and does not wait for the hours. What is left of the
-    // addresses is a check, too.
+    // An emergency has its own condition and ignores the hours. The remaining addresses are a
+    // check, too.
     let (summary, checks) = checks_of(&ask, &["oncall"]);
     assert!(summary.starts_with("denied: source: "), "{summary}");
     let mut expected = names(&[], Some("source"));
@@ -189,19 +189,19 @@ fn doubtful_roles_are_warned_of() {
     for (case, text, fragment) in [
         ("no roles", String::new(), "no roles"),
         (
-            "everyone",
+            "every user",
             role("allow = 'true'\nprincipals = [\"a\"]"),
-            "everyone",
+            "every user",
         ),
         (
             "everyone, hidden",
             role("allow = '!has(claims.banned)'\nprincipals = [\"a\"]"),
-            "everyone",
+            "every user",
         ),
         (
-            "nobody",
+            "stranger",
             role("allow = 'false'\nprincipals = [\"a\"]"),
-            "nobody",
+            "no identity",
         ),
         (
             "free root",
@@ -235,7 +235,7 @@ fn doubtful_roles_are_warned_of() {
                 "[limits]\nextensions = []\n{}",
                 role("allow = 'claims.x'\nprincipals = [\"a\"]\npty = true")
             ),
-            "never gives",
+            "does not allow",
         ),
         (
             "dead source",

@@ -1,4 +1,4 @@
-//! The one reason that refuses each ask.
+//! The one reason of each denial.
 
 use super::*;
 
@@ -318,7 +318,7 @@ fn each_refusal_has_its_one_reason() {
 
 #[test]
 fn the_first_check_that_fails_is_the_reason() {
-    // Wrong in every way; each step mends the first fault.
+    // An ask that is wrong in every way; each step corrects the first fault.
     let mut claims = json!({ "groups": [], "logins": [] });
     let mut ask = Ask {
         role: "none".into(),

@@ -28,7 +28,7 @@ require = { bound = true }
 "#;
 
 #[test]
-fn a_test_says_when_it_asks_and_how_somebody_signed_in() {
+fn a_test_says_when_it_asks_and_how_the_person_signed_in() {
     let blocks = [
         (
             "as = { claims = { groups = ['sre'] } }\nat = '2026-01-05T09:00:00Z'\nask = { role = 'office' }\nexpect = 'granted'",
@@ -62,7 +62,7 @@ fn a_test_says_when_it_asks_and_how_somebody_signed_in() {
             "as = { claims = { groups = ['sre'] }, bound = false }\nask = { role = 'bound' }\nexpect = 'denied: require'",
             true,
         ),
-        // Nobody signs in again for an ask that would be refused all the same.
+        // No user has to sign in again for an ask that would be denied anyway.
         (
             "as = { claims = { groups = ['sre'] } }\nask = { role = 'prod' }\nexpect = 'denied: reason'",
             true,
@@ -157,7 +157,7 @@ fn hours_and_ages_that_surprise_are_warned_of() {
     let undated = format!("{TIMED}\n[[test]]\nask = {{ role = 'office' }}\nexpect = 'denied'");
     let hasty = TIMED.replace("15m", "20s");
     for (text, part) in [
-        (&undated, "the test on line 16 says no time"),
+        (&undated, "the test on line 16 has no time"),
         (&hasty, "at least \"1m\""),
     ] {
         let warnings = parse(text).unwrap().warnings();

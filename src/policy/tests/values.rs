@@ -1,4 +1,4 @@
-//! What does not load because of a value: commands, addresses, lifetimes, hosts, tests.
+//! Policies that do not load because of a value: commands, addresses, lifetimes, hosts, tests.
 
 use super::*;
 
