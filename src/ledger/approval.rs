@@ -45,7 +45,7 @@ impl Message<'_> {
     }
 }
 
-/// The fingerprint (`SHA256:...`) of a key in OpenSSH form; none where it is no key.
+/// The fingerprint (`SHA256:...`) of a key in OpenSSH form; `None` if it does not parse.
 pub(super) fn fingerprint(key: &str) -> Option<String> {
     let key = PublicKey::from_openssh(key).ok()?;
     Some(key.fingerprint(HashAlg::Sha256).to_string())

@@ -179,7 +179,8 @@ pub enum EventKind {
         detail: String,
         /// Hash of the policy file that denied.
         policy: String,
-        /// Whether a part of ask, claims or sentence was too long and was cut ([`EventKind::bounded`]).
+        /// Whether a part of ask, claims or sentence was too long and was cut
+        /// ([`EventKind::bounded`]).
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         cut: bool,
         /// Whether the token was bound to no key.

@@ -1,9 +1,9 @@
 //! The ledger state: a state machine over the ledger's events, in their order. Pure.
 //!
-//! [`LedgerState::admit`] says whether an event may come next; [`LedgerState::apply`] takes it in. The
-//! store's writer admits each event before it assigns an index, and `ledger::verify` does the same
-//! over an export. So an event that these rules forbid is never recorded, and one that is written
-//! into the database directly is found.
+//! [`LedgerState::admit`] says whether an event may come next; [`LedgerState::apply`] takes it in.
+//! The store's writer admits each event before it assigns an index, and `ledger::verify` does the
+//! same over an export. So an event that these rules forbid is never recorded, and one that is
+//! written into the database directly is found.
 //!
 //! Rules use the events' own time. What is forgotten depends on a time that no single clock decides
 //! ([`LedgerState::agreed_time`]). Nothing here is stored as truth: it follows from the ledger.

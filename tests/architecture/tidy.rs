@@ -26,6 +26,7 @@ pub(crate) const TIDY: &[&str] = &[
     "src/main.rs",
     "src/modes",
     "src/notify",
+    "src/policy",
     "src/store",
     "src/unix_seconds",
     "systemd",

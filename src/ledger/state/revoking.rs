@@ -57,8 +57,8 @@ impl LedgerState {
         self.passes().filter(|pass| pass.is_revoked)
     }
 
-    /// Version of [`LedgerState::revoked`]: one more than the index of the event that changed it last;
-    /// 0 before any.
+    /// Version of [`LedgerState::revoked`]: one more than the index of the event that changed it
+    /// last; 0 before any.
     pub fn revocation_version(&self) -> u64 {
         self.locks.revision
     }
