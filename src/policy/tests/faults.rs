@@ -32,7 +32,7 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
         ),
         ("a key twice", role("name = \"s\""), 5, "duplicate"),
         (
-            "no name",
+            "not a host group name",
             "[[role]]\nallow = 'true'\nprincipals = [\"a\"]".into(),
             1,
             "missing field `name`",
@@ -160,7 +160,7 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
             "a key twice",
             registered(&format!("keys = [\"{KEY}\", \"{KEY} again\"]")),
             10,
-            "registered already",
+            "already registered",
         ),
         (
             "an unknown key of the table",
@@ -197,25 +197,25 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
             "a role name with a newline",
             role("").replace("\"r\"", "\"r\\nroot\""),
             2,
-            "no name for a role",
+            "not a role name",
         ),
         (
             "a role name with an escape",
             role("").replace("\"r\"", "\"r\\u001b[31m\""),
             2,
-            "no name for a role",
+            "not a role name",
         ),
         (
             "a role name with a slash",
             role("").replace("\"r\"", "\"a/b\""),
             2,
-            "no name for a role",
+            "not a role name",
         ),
         (
             "an empty role name",
             role("").replace("\"r\"", "\"\""),
             2,
-            "no name for a role",
+            "not a role name",
         ),
         (
             "a long role name",

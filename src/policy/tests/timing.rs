@@ -180,7 +180,7 @@ fn hours_and_demands_are_refused_at_their_line() {
             "a zone that is none",
             role("hours = { days = \"mon\", zone = \"Mars/Base\" }"),
             5,
-            "no time zone",
+            "not a time zone",
         ),
         (
             "days that are none",
@@ -204,7 +204,7 @@ fn hours_and_demands_are_refused_at_their_line() {
             "a moment that is none",
             role("[[test]]\nask = { role = \"r\" }\nexpect = \"granted\"\nat = \"monday\""),
             8,
-            "no moment",
+            "not a time",
         ),
     ]);
 }

@@ -76,13 +76,13 @@ fn values_are_refused_with_their_line_and_what_to_do() {
             "an unknown extension",
             role("extensions = [\"permit-everything\"]"),
             5,
-            "no extension",
+            "not an extension",
         ),
         (
             "an option as an extension",
             role("extensions = [\"force-command\"]"),
             5,
-            "no extension",
+            "not an extension",
         ),
         (
             "host bits",
@@ -106,7 +106,7 @@ fn values_are_refused_with_their_line_and_what_to_do() {
             "an unknown source",
             role("source = \"anywhere\""),
             5,
-            "no source",
+            "not a source",
         ),
         ("no networks", role("source = []"), 5, "0 networks"),
         (
@@ -145,7 +145,7 @@ fn values_are_refused_with_their_line_and_what_to_do() {
             "a host group with an odd name",
             "[hosts]\n\"we,b\" = [\"web-*\"]".into(),
             2,
-            "no name for a host group",
+            "not a host group name",
         ),
         (
             "an empty host group",
@@ -157,7 +157,7 @@ fn values_are_refused_with_their_line_and_what_to_do() {
             "a host pattern with a separator",
             "[hosts]\nweb = [\"a,b\"]".into(),
             2,
-            "no host-name pattern",
+            "not a host-name pattern",
         ),
         (
             "an audit condition that names nothing",
@@ -184,7 +184,7 @@ fn values_are_refused_with_their_line_and_what_to_do() {
                 role("")
             ),
             8,
-            "no expectation",
+            "not an expectation",
         ),
         (
             "an unknown reason",
