@@ -32,7 +32,7 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
         ),
         ("a key twice", role("name = \"s\""), 5, "duplicate"),
         (
-            "not a host group name",
+            "no name",
             "[[role]]\nallow = 'true'\nprincipals = [\"a\"]".into(),
             1,
             "missing field `name`",
