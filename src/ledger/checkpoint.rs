@@ -21,6 +21,24 @@ const ED25519: u8 = 0x01;
 const SIGNATURE_MARK: &str = "\u{2014} ";
 
 /// The head of a ledger: its name, its size and the root over all of its leaves.
+///
+/// ```
+/// use daypass::ledger::checkpoint::Verifier;
+///
+/// let key = "daypass.example.com/ledger+b494b4ec+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4";
+/// let note = "daypass.example.com/ledger\n\
+///             3\n\
+///             1Pksj7uJcg6ztVZ3x9fvrd/rENEaGoSguo8aIzN/qpU=\n\
+///             \n\
+///             \u{2014} daypass.example.com/ledger tJS07DvHdIxQRP7Z3gxiyrsf9XqCRsgH9Y+\
+///             2RxPJDBItgN9TkFvn8oPrMsucWEDSOtVKWrVwRcxHGdlrb8QlpzklDAU=\n";
+/// let checkpoint = Verifier::parse(key)?.verify(note)?;
+/// assert_eq!(checkpoint.size, 3);
+///
+/// let longer = note.replace("\n3\n", "\n4\n");
+/// assert!(Verifier::parse(key)?.verify(&longer).is_err());
+/// # Ok::<(), daypass::ledger::checkpoint::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The ledger's name, `<server>/ledger`; also the name of its key.

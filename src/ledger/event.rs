@@ -30,6 +30,26 @@ pub use locks::{Locked, Revoked, Unlocked};
 pub use target::{Applicant, Covered, LockTarget, RevokeTarget, Target};
 
 /// One leaf of the ledger.
+///
+/// ```
+/// use daypass::ledger::{Event, EventKind};
+///
+/// // One line in the ledger; wrapped here.
+/// let leaf = concat!(
+///     r#"{"index":5,"at":"2026-11-22T15:32:51.123Z","type":"issued","#,
+///     r#""who":{"issuer":"https://id.example.com","subject":"u-4711","#,
+///     r#""label":"alice@example.com","claims":{"groups":["oncall"]}},"#,
+///     r#""ask":{"role":"web-logs"},"key":"SHA256:subject","binding":"nonce","#,
+///     r#""key_id":"alice@example.com/web-logs","principals":["weblogs@web"],"extensions":[],"#,
+///     r#""valid_after":1795361511,"valid_before":1795363371,"#,
+///     r#""policy":"abab","ca":"SHA256:ca","to_be_signed":"cdcd"}"#,
+/// );
+/// let event = Event::parse(leaf.as_bytes())?;
+/// assert_eq!(event.index, 5);
+/// assert!(matches!(&event.what, EventKind::Issued(pass) if pass.who.subject == "u-4711"));
+/// assert_eq!(event.to_bytes()?, leaf.as_bytes());
+/// # Ok::<(), daypass::ledger::event::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// The leaf's index, from 0. A pass's serial is the index of its event.

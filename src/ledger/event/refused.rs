@@ -43,24 +43,18 @@ impl EventKind {
                 let is_known = rejection.rule != Rule::NoSuchRequest;
                 is_known.then(|| decided.denied(rejection))
             }
-            Self::Locked(it) => Some(order(
-                it.who,
-                it.proof,
-                format!("lock {}", it.target),
-                rejection,
-            )),
-            Self::Unlocked(it) => Some(order(
-                it.who,
-                it.proof,
-                format!("unlock {}", it.target),
-                rejection,
-            )),
-            Self::Revoked(it) => Some(order(
-                it.who,
-                it.proof,
-                format!("revoke {}", it.target),
-                rejection,
-            )),
+            Self::Locked(it) => {
+                let wanted = format!("lock {}", it.target);
+                Some(order(it.who, it.proof, wanted, rejection))
+            }
+            Self::Unlocked(it) => {
+                let wanted = format!("unlock {}", it.target);
+                Some(order(it.who, it.proof, wanted, rejection))
+            }
+            Self::Revoked(it) => {
+                let wanted = format!("revoke {}", it.target);
+                Some(order(it.who, it.proof, wanted, rejection))
+            }
             Self::Started { .. }
             | Self::PolicyLoaded { .. }
             | Self::SigningFailed { .. }
