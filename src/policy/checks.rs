@@ -92,7 +92,7 @@ pub(super) fn explain<'a>(
 }
 
 impl Findings<'_> {
-    /// What is left after all checks. Fails closed: if no check refused, the `grant` check has run.
+    /// The grant after all checks. Fails closed: if no check refused, the `grant` check has run.
     fn into_grant(self) -> Result<Grant, Denial> {
         let nothing = || Denial::new(Reason::NotAllowed, "no check has granted anything");
         self.grant.ok_or_else(nothing)

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
 
-/// What gets no new pass while it is locked.
+/// The target of a lock. It gets no new pass while it is locked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LockTarget {

@@ -9,7 +9,7 @@ use crate::ledger::event::{Covered, LockTarget};
 /// A lock in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lock {
-    /// What is locked.
+    /// The locked target.
     pub target: LockTarget,
     /// The administrator's reason, if there is one.
     pub reason: Option<String>,
