@@ -39,7 +39,8 @@ const NAME_BYTES: usize = 1536;
 
 /// The beginning of a text that version 0.1.0 has cut; `None` for a whole text.
 ///
-/// That version kept up to 1,024 bytes, cut at a character's boundary, and added three dots. Later versions mark what they cut ([`EventKind::Denied`], `cut`).
+/// That version kept up to 1,024 bytes, cut at a character's boundary, and added three dots.
+/// Later versions mark what they cut ([`EventKind::Denied`], `cut`).
 pub fn beginning(text: &str) -> Option<&str> {
     let beginning = text.strip_suffix("...")?;
     (1021..=1024)
