@@ -112,7 +112,8 @@ pub enum Decision {
 /// One loaded policy file.
 ///
 /// Each file of this module that reasons about decisions adds its methods: `load`, `open_roles`,
-/// `permitted`, `approving`, `quorum`, [`explain`], [`replay`], [`testing`], [`check`] and [`sight`].
+/// `permitted`, `approving`, `quorum`, [`explain`], [`replay`], [`testing`], [`check`] and
+/// [`sight`].
 pub struct Policy {
     hash: String,
     origin: String,

@@ -10,8 +10,8 @@ use super::{
 use crate::identity::Identity;
 
 impl Policy {
-    /// The roles that are open to this identity, in file order: `allow` holds. With a host: the role
-    /// covers it, and a bastion leads to it if the role needs one.
+    /// The roles that are open to this identity, in file order: `allow` holds. With a host: the
+    /// role covers it, and a bastion leads to it if the role needs one.
     ///
     /// A condition that reads `ask.params` or `ask.reason` is judged as if none were given.
     pub fn roles_for(&self, identity: &Identity, host: Option<&str>) -> Vec<&Role> {

@@ -12,7 +12,8 @@ impl Policy {
         self.is_permitted(self.privileges.audit.as_ref(), identity)
     }
 
-    /// Whether the identity may lock, unlock and revoke: `[admin] allow`. Without it, no identity may.
+    /// Whether the identity may lock, unlock and revoke: `[admin] allow`. Without it, no identity
+    /// may.
     pub fn may_administer(&self, identity: &Identity) -> bool {
         self.is_permitted(self.privileges.admin.as_ref(), identity)
     }
