@@ -17,12 +17,7 @@ pub(super) use encode::{USER, certificate_type};
 pub(super) use key_id::is_key_id;
 
 use super::{Ca, Error, lint};
-use crate::{
-    identity::KeyHolder,
-    policy::Grant,
-    ssh::{self, permissions::Permissions},
-    unix_seconds::UnixSeconds,
-};
+use crate::{identity::KeyHolder, policy::Grant, ssh, unix_seconds::UnixSeconds};
 
 /// Time by which a pass's validity begins before its issue, for hosts whose clock is behind.
 pub const BACKDATE: Duration = Duration::from_secs(60);
@@ -63,6 +58,7 @@ impl Draft {
         {
             return Err(ssh::key::InvalidKey::CaKey.into());
         }
+        grant.permissions().expect_key(holder.key())?;
         let now = UnixSeconds::from(now).get();
         let valid_after = now.saturating_sub(BACKDATE.as_secs());
         let valid_before = now.saturating_add(grant.ttl().as_secs());
@@ -73,7 +69,7 @@ impl Draft {
             key_id: &key_id,
             valid_after,
             valid_before,
-            permissions: &permissions(grant),
+            permissions: grant.permissions(),
             ca: &ca.active().to_bytes().map_err(|_| lint::Problem::CaKey)?,
         };
         let (head, tail) = fields.encode().ok_or(ssh::key::InvalidKey::Malformed)?;
@@ -143,15 +139,6 @@ pub fn parse_subject_key(text: &str) -> Result<PublicKey, Error> {
 /// The name of a key in the ledger (`SHA256:...`).
 pub fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
-}
-
-fn permissions(grant: &Grant) -> Permissions {
-    Permissions {
-        principals: grant.principals().clone(),
-        force_command: grant.command().map(str::to_owned),
-        source_addresses: grant.source().cloned(),
-        extensions: grant.extensions().clone(),
-    }
 }
 
 #[cfg(test)]

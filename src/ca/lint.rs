@@ -125,7 +125,7 @@ fn walk(reader: &mut Reader<'_>, size: usize, ca: &PublicKey) -> Result<u64, Pro
     }
     check_principals(reader)?;
     check_validity(reader)?;
-    check_critical_options(reader)?;
+    check_critical_options(reader, kind.starts_with("sk-"))?;
     check_extensions(reader)?;
     if reader.string() != Some(b"") {
         return Err(Problem::Reserved);
@@ -174,14 +174,20 @@ fn check_validity(reader: &mut Reader<'_>) -> Result<(), Problem> {
     }
 }
 
-fn check_critical_options(reader: &mut Reader<'_>) -> Result<(), Problem> {
+/// `verify-required` is for security keys: for other keys it would promise what sshd does not do. It
+/// has no value.
+fn check_critical_options(reader: &mut Reader<'_>, is_security_key: bool) -> Result<(), Problem> {
     for (name, data) in options(reader, "critical options")? {
         let mut data = Reader::new(data);
-        let value = data.text().ok_or(Problem::Layout("critical options"))?;
+        let value = match CriticalOption::from_name(name) {
+            Some(CriticalOption::VerifyRequired) => "",
+            _ => data.text().ok_or(Problem::Layout("critical options"))?,
+        };
         end(&data, "critical options")?;
         match CriticalOption::from_name(name) {
             Some(CriticalOption::ForceCommand) => check_command(value)?,
             Some(CriticalOption::SourceAddress) => check_source(value)?,
+            Some(CriticalOption::VerifyRequired) if value.is_empty() && is_security_key => {}
             Some(CriticalOption::VerifyRequired) | None => {
                 return Err(Problem::Option(name.to_owned()));
             }

@@ -37,6 +37,8 @@ struct Role {
     ttl_seconds: u64,
     reason_pattern: Option<String>,
     pty: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    verify_required: bool,
     usage: String,
 }
 
@@ -81,6 +83,7 @@ impl Role {
             ttl_seconds: role.ttl_seconds,
             reason_pattern: Some(role.reason_pattern).filter(|pattern| !pattern.is_empty()),
             pty: role.pty,
+            verify_required: role.verify_required,
         }
     }
 }
@@ -122,6 +125,11 @@ fn text(role: &Role) -> String {
     }
     if let Some(pattern) = &role.reason_pattern {
         lines.push(format!("  reason     matches {}", clean(pattern)));
+    }
+    if role.verify_required {
+        lines.push(
+            "  key        a security key with user verification (PIN or biometric)".to_owned(),
+        );
     }
     lines.push(format!("  $ {}", clean(&role.usage)));
     lines.join("\n")

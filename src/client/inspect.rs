@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use ssh_key::{Algorithm, Certificate, HashAlg, certificate::CertType};
 
+use crate::ssh::options::CriticalOption;
+
 /// Seconds; a pass that lives longer outlives any working day.
 const LONG: u64 = 24 * 60 * 60;
-/// The critical options that sshd knows.
-const CRITICAL: [&str; 3] = ["force-command", "source-address", "verify-required"];
 
 /// A certificate in plain terms.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -148,9 +148,10 @@ fn names(certificate: &Certificate) -> Vec<String> {
 fn options(certificate: &Certificate) -> Vec<String> {
     let (critical, extensions) = (certificate.critical_options(), certificate.extensions());
     let mut warnings = Vec::new();
-    for name in CRITICAL
-        .iter()
-        .filter(|name| extensions.contains_key(**name))
+    for name in CriticalOption::ALL
+        .map(CriticalOption::name)
+        .into_iter()
+        .filter(|name| extensions.contains_key(*name))
     {
         warnings.push(format!(
             "{name} is among the extensions, where sshd ignores it: it restricts nothing"
@@ -158,13 +159,13 @@ fn options(certificate: &Certificate) -> Vec<String> {
     }
     for name in critical
         .keys()
-        .filter(|name| !CRITICAL.contains(&name.as_str()))
+        .filter(|name| CriticalOption::from_name(name).is_none())
     {
         warnings.push(format!(
             "the critical option {name} is unknown: sshd refuses it"
         ));
     }
-    if critical.contains_key("verify-required")
+    if critical.contains_key(CriticalOption::VerifyRequired.name())
         && !matches!(
             certificate.algorithm(),
             Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256

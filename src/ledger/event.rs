@@ -22,6 +22,7 @@ use serde_json::ser::{CompactFormatter, Formatter};
 use time::OffsetDateTime;
 
 use super::emergency::{Proof, Signature};
+use crate::ssh::permissions::Permissions;
 pub use actor::Actor;
 pub use asked::RequestDetails;
 pub use denials::Denials;
@@ -256,16 +257,9 @@ pub struct Issued {
     pub binding: BindingWord,
     /// The certificate's key id.
     pub key_id: String,
-    /// The certificate's principals.
-    pub principals: Vec<String>,
-    /// The exact force-command, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub command: Option<String>,
-    /// The certificate's source addresses; absent for any address.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub source_addresses: Option<Vec<String>>,
-    /// The certificate's extensions.
-    pub extensions: Vec<String>,
+    /// Permissions of the certificate.
+    #[serde(flatten)]
+    pub permissions: Permissions,
     /// First second of validity, in Unix seconds.
     pub valid_after: u64,
     /// First second after validity, in Unix seconds.
@@ -306,16 +300,9 @@ pub struct Requested {
     pub needed: u32,
     /// Time at which the request expires, approved or not, in Unix seconds.
     pub expires_at: u64,
-    /// Principals of the pass.
-    pub principals: Vec<String>,
-    /// The exact force-command, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub command: Option<String>,
-    /// Source addresses; absent for any address.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub source_addresses: Option<Vec<String>>,
-    /// Extensions of the pass.
-    pub extensions: Vec<String>,
+    /// Permissions of the pass.
+    #[serde(flatten)]
+    pub permissions: Permissions,
     /// Lifetime of the pass, in seconds.
     pub ttl_seconds: u64,
     /// Hash of the policy file that demands approval.

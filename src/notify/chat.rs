@@ -30,7 +30,7 @@ impl Notification<'_> {
             NotificationBody::Requested(id, asked) => format!(
                 "{} asks for {}. Request {id} needs {}: {next}",
                 name(&asked.who),
-                wish(&asked.ask, asked.command.as_deref()),
+                wish(&asked.ask, asked.permissions.force_command.as_deref()),
                 match asked.needed {
                     1 => "a yes".to_owned(),
                     many => format!("{many} yes"),
@@ -39,12 +39,12 @@ impl Notification<'_> {
             NotificationBody::Emergency(_, issued) => format!(
                 "EMERGENCY: {} has a pass for {}. It needs a review: {next}",
                 name(&issued.who),
-                wish(&issued.ask, issued.command.as_deref()),
+                wish(&issued.ask, issued.permissions.force_command.as_deref()),
             ),
             NotificationBody::Page(issued) => format!(
                 "EMERGENCY: {} is about to get a pass for {}. A review follows: {next}",
                 name(&issued.who),
-                wish(&issued.ask, issued.command.as_deref()),
+                wish(&issued.ask, issued.permissions.force_command.as_deref()),
             ),
             NotificationBody::RequestDecision(decision, _, decided) => format!(
                 "{} {} {} (role {}){}. See {next}",

@@ -16,6 +16,7 @@ use crate::{
             RevokeTarget, Revoked, Unlocked, ascii_json,
         },
     },
+    ssh::permissions::Permissions,
     unix_seconds::UnixSeconds,
 };
 
@@ -140,9 +141,7 @@ impl<'a> Notification<'a> {
             NotificationBody::Requested(id, asked) => Data {
                 id: Some(id),
                 who: person(&asked.who),
-                command: asked.command.as_deref(),
-                principals: Some(&asked.principals),
-                source_addresses: asked.source_addresses.as_deref(),
+                permissions: Some(&asked.permissions),
                 ttl_seconds: Some(asked.ttl_seconds),
                 needed: Some(asked.needed),
                 expires_at: Some(asked.expires_at),
@@ -260,8 +259,6 @@ struct Data<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     params: Option<&'a BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    command: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<Target<'a>>,
     /// The identities that the target's name covers.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -270,10 +267,8 @@ struct Data<'a> {
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     comment: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    principals: Option<&'a [String]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source_addresses: Option<&'a [String]>,
+    #[serde(flatten)]
+    permissions: Option<&'a Permissions>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ttl_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -301,9 +296,7 @@ impl<'a> Data<'a> {
     fn issued(self, issued: &'a Issued, at: OffsetDateTime, who: Option<PersonJson<'a>>) -> Self {
         Self {
             who,
-            command: issued.command.as_deref(),
-            principals: Some(&issued.principals),
-            source_addresses: issued.source_addresses.as_deref(),
+            permissions: Some(&issued.permissions),
             ttl_seconds: Some(lifetime(issued, at)),
             ..self.asked(&issued.ask)
         }

@@ -13,6 +13,7 @@ use crate::ledger::{
         RevokeTarget, Revoked, Unlocked,
     },
 };
+use crate::ssh::{options::Extension, permissions::Permissions};
 
 pub(super) const SERVER: &str = "ca.example.com";
 
@@ -47,10 +48,13 @@ pub(super) fn requested() -> Event {
         key: "SHA256:subject".to_owned(),
         needed: 2,
         expires_at: 1_795_363_371,
-        principals: vec!["deploy@web".to_owned()],
-        command: Some("/bin/systemctl restart nginx".to_owned()),
-        source_addresses: Some(vec!["203.0.113.7/32".to_owned()]),
-        extensions: vec!["permit-pty".to_owned()],
+        permissions: Permissions {
+            principals: ["deploy@web".to_owned()].into(),
+            force_command: Some("/bin/systemctl restart nginx".to_owned()),
+            source_addresses: Some([std::net::IpAddr::from([203, 0, 113, 7]).into()].into()),
+            extensions: [Extension::Pty].into(),
+            verify_required: false,
+        },
         ttl_seconds: 1800,
         policy: "ab".repeat(32),
         through: None,
@@ -68,10 +72,10 @@ pub(super) fn emergency() -> Event {
         key: "SHA256:subject".to_owned(),
         binding: "nonce".to_owned(),
         key_id: "bob@example.com/prod".to_owned(),
-        principals: vec!["deploy".to_owned()],
-        command: None,
-        source_addresses: None,
-        extensions: Vec::new(),
+        permissions: Permissions {
+            principals: ["deploy".to_owned()].into(),
+            ..Permissions::default()
+        },
         valid_after: 1_795_361_511,
         valid_before: 1_795_362_471,
         policy: "ab".repeat(32),

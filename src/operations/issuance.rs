@@ -201,7 +201,12 @@ impl<'a> Issuance<'a> {
     /// Records a request that waits for `pending`'s approvals.
     pub(super) async fn file(&self, pending: &Pending) -> Result<View, Error> {
         let (identity, now) = (self.holder.identity(), self.context.now);
-        if let Err(problem) = record::expect_recordable_command(pending.command()) {
+        let permissions = pending.permissions();
+        if let Err(invalid) = permissions.expect_key(self.holder.key()) {
+            return self.refuse(Error::SubjectKey(invalid)).await;
+        }
+        let command = permissions.force_command.as_deref();
+        if let Err(problem) = record::expect_recordable_command(command) {
             return self.refuse(Error::Invalid(problem)).await;
         }
         if !self.authority.may_open(identity, now) {

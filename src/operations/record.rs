@@ -40,10 +40,7 @@ impl Basis<'_> {
             key: fingerprint(self.holder.key()),
             needed: pending.count(),
             expires_at: now.saturating_add(pending.within().as_secs()),
-            principals: pending.principals().iter().cloned().collect(),
-            command: pending.command().map(str::to_owned),
-            source_addresses: pending.source().map(networks),
-            extensions: extension_words(pending.extensions()),
+            permissions: pending.permissions().clone(),
             ttl_seconds: pending.ttl().as_secs(),
             policy: self.policy.to_owned(),
             through: pending.jump_host().map(through),
@@ -60,10 +57,7 @@ impl Basis<'_> {
             key: draft.key_fingerprint().to_owned(),
             binding: binding_word(identity).to_owned(),
             key_id: draft.key_id().to_owned(),
-            principals: grant.principals().iter().cloned().collect(),
-            command: grant.command().map(str::to_owned),
-            source_addresses: grant.source().map(networks),
-            extensions: extension_words(grant.extensions()),
+            permissions: grant.permissions().clone(),
             valid_after: draft.valid_after(),
             valid_before: draft.valid_before(),
             policy: self.policy.to_owned(),
@@ -172,27 +166,17 @@ pub(super) fn approved(request: &Request) -> Restriction {
 
 /// The permissions of a request's pass, as a restriction.
 pub(super) fn rights(asked: &Requested) -> Restriction {
-    let words = asked.extensions.iter();
-    let addresses = asked.source_addresses.as_ref();
     Restriction {
-        principals: Some(asked.principals.iter().cloned().collect()),
-        command: asked.command.clone(),
-        source: addresses.map(|list| parsed(list)),
-        extensions: Some(
-            words
-                .filter_map(|word| Extension::from_word(word))
-                .collect(),
-        ),
-        ttl: Some(Duration::from_secs(asked.ttl_seconds)),
         jump_host: jump_host(asked.through.as_ref()),
+        ..Restriction::to(&asked.permissions, Duration::from_secs(asked.ttl_seconds))
     }
 }
 
 fn through(jump_host: &JumpHost) -> RequestedJumpHost {
     RequestedJumpHost {
         bastion: jump_host.bastion.clone(),
-        principals: jump_host.principals().iter().cloned().collect(),
-        source_addresses: jump_host.source().map(networks),
+        principals: jump_host.principals().clone(),
+        source_addresses: jump_host.source().cloned(),
     }
 }
 
@@ -203,17 +187,9 @@ fn jump_host(through: Option<&RequestedJumpHost>) -> JumpHostLimit {
     };
     JumpHostLimit::Through {
         bastion: through.bastion.clone(),
-        principals: through.principals.iter().cloned().collect(),
-        source: through.source_addresses.as_deref().map(parsed),
+        principals: through.principals.clone(),
+        source: through.source_addresses.clone(),
     }
-}
-
-fn parsed(list: &[String]) -> BTreeSet<ipnet::IpNet> {
-    list.iter().filter_map(|text| text.parse().ok()).collect()
-}
-
-fn networks(list: &BTreeSet<ipnet::IpNet>) -> Vec<String> {
-    list.iter().map(ToString::to_string).collect()
 }
 
 /// The signatures by registered keys: the ledger alone proves them.

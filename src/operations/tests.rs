@@ -164,11 +164,11 @@ async fn a_pass_is_one_event_and_its_serial_is_the_events_index() {
     };
     assert_eq!(issued.key_id, pass.certificate.key_id());
     assert_eq!(issued.key_id, "alice/logs");
-    assert_eq!(issued.principals, ["alice"]);
-    assert_eq!(issued.command.as_deref(), pass.grant.command());
+    assert_eq!(issued.permissions, *pass.grant.permissions());
+    assert_eq!(issued.permissions.principals, ["alice".to_owned()].into());
     assert_eq!(
-        issued.source_addresses.as_deref(),
-        Some(&["192.0.2.7/32".to_owned()][..])
+        issued.permissions.source_addresses,
+        Some(["192.0.2.7/32".parse().unwrap()].into())
     );
     assert_eq!(issued.valid_after, pass.certificate.valid_after());
     assert_eq!(issued.valid_before, pass.certificate.valid_before());

@@ -1,9 +1,7 @@
 //! `approval` and `emergency`: the approvals that a role needs, and the emergencies that need none.
 //! Pure.
 
-use std::{collections::BTreeSet, time::Duration};
-
-use ipnet::IpNet;
+use std::time::Duration;
 
 use super::{
     Denial, Error, Grant, Reason, Restriction,
@@ -14,7 +12,7 @@ use super::{
     paging::timing::PageTiming,
     registered,
 };
-use crate::ssh::options::Extension;
+use crate::ssh::permissions::Permissions;
 
 /// Largest number of approvals that a role may demand.
 const MOST: u32 = 16;
@@ -96,21 +94,9 @@ impl Pending {
     pub fn role(&self) -> &str {
         self.grant.role()
     }
-    /// Principals of the pass.
-    pub fn principals(&self) -> &BTreeSet<String> {
-        self.grant.principals()
-    }
-    /// Force-command of the pass.
-    pub fn command(&self) -> Option<&str> {
-        self.grant.command()
-    }
-    /// Source networks of the pass.
-    pub fn source(&self) -> Option<&BTreeSet<IpNet>> {
-        self.grant.source()
-    }
-    /// Extensions of the pass.
-    pub fn extensions(&self) -> &BTreeSet<Extension> {
-        self.grant.extensions()
+    /// Permissions of the pass.
+    pub fn permissions(&self) -> &Permissions {
+        self.grant.permissions()
     }
     /// The bastion in front of the host, if there is one.
     pub fn jump_host(&self) -> Option<&JumpHost> {

@@ -41,7 +41,7 @@ pub(super) struct Findings<'a> {
 ///
 /// `require` comes last: a user who has to sign in again does not do so in vain.
 #[rustfmt::skip]
-pub(super) const CHECKS: [Check; 10] = [
+pub(super) const CHECKS: [Check; 11] = [
     // May this identity have the role at all?
     Check { name: "allow", run: |it, _| it.allowed(), passed: allow },
     // Does the role cover the host?
@@ -56,6 +56,8 @@ pub(super) const CHECKS: [Check; 10] = [
     Check { name: "principal", run: principal, passed: principals },
     // Which addresses does the role allow? With a bastion: the bastion's.
     Check { name: "source", run: source, passed: networks },
+    // Which keys does the role give passes to? Whether the caller's is one, the draft checks.
+    Check { name: "key", run: key, passed: keys },
     // Is the role open now? An emergency has a lifetime of its own instead.
     Check { name: "hours", run: hours, passed: opening },
     // Is anything left within all of these and [limits], and is there a way through the bastion?
@@ -124,6 +126,11 @@ fn source(case: &Evaluation<'_>, findings: &mut Findings<'_>) -> Result<(), Deni
     Ok(())
 }
 
+fn key(case: &Evaluation<'_>, findings: &mut Findings<'_>) -> Result<(), Denial> {
+    findings.own.verify_required = case.role.verify_required;
+    Ok(())
+}
+
 fn hours(case: &Evaluation<'_>, findings: &mut Findings<'_>) -> Result<(), Denial> {
     findings.own.ttl = case.closes_in()?;
     Ok(())
@@ -183,6 +190,11 @@ fn networks(case: &Evaluation<'_>, findings: &Findings<'_>) -> Option<String> {
         Ok(Some(bastion)) => format!("{networks}, which is bastion {}", bastion.name),
         Ok(None) | Err(_) => networks,
     })
+}
+
+fn keys(case: &Evaluation<'_>, _: &Findings<'_>) -> Option<String> {
+    let demand = "a security key that verifies its user";
+    case.role.verify_required.then(|| demand.to_owned())
 }
 
 fn opening(case: &Evaluation<'_>, _: &Findings<'_>) -> Option<String> {

@@ -67,6 +67,8 @@ pub(super) struct Role {
     #[serde(default)]
     pub(super) extensions: Vec<Spanned<String>>,
     #[serde(default)]
+    pub(super) verify_required: bool,
+    #[serde(default)]
     pub(super) pty: bool,
     pub(super) ttl: Option<Spanned<String>>,
     pub(super) reason: Option<Spanned<String>>,

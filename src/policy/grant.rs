@@ -5,16 +5,13 @@ use std::{collections::BTreeSet, time::Duration};
 use ipnet::IpNet;
 
 use super::{Denial, Reason, source};
-use crate::ssh::options::Extension;
+use crate::ssh::{options::Extension, permissions::Permissions};
 
 /// The content of a pass. It can only be narrowed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
     role: String,
-    principals: BTreeSet<String>,
-    command: Option<String>,
-    source: Option<BTreeSet<IpNet>>,
-    extensions: BTreeSet<Extension>,
+    permissions: Permissions,
     ttl: Duration,
     jump_host: Option<Box<JumpHost>>,
 }
@@ -30,10 +27,28 @@ pub struct Restriction {
     pub source: Option<BTreeSet<IpNet>>,
     /// Only these extensions.
     pub extensions: Option<BTreeSet<Extension>>,
+    /// Only with a security key that verifies its user.
+    pub verify_required: bool,
     /// At most this long.
     pub ttl: Option<Duration>,
     /// Only this jump host.
     pub jump_host: JumpHostLimit,
+}
+
+impl Restriction {
+    /// At most `permissions`, for at most `ttl`, through any jump host.
+    pub fn to(permissions: &Permissions, ttl: Duration) -> Self {
+        let permissions = permissions.clone();
+        Self {
+            principals: Some(permissions.principals),
+            command: permissions.force_command,
+            source: permissions.source_addresses,
+            extensions: Some(permissions.extensions),
+            verify_required: permissions.verify_required,
+            ttl: Some(ttl),
+            jump_host: JumpHostLimit::Any,
+        }
+    }
 }
 
 impl Grant {
@@ -46,10 +61,11 @@ impl Grant {
     ) -> Self {
         Self {
             role: role.to_owned(),
-            principals,
-            command: None,
-            source: None,
-            extensions,
+            permissions: Permissions {
+                principals,
+                extensions,
+                ..Permissions::default()
+            },
             ttl,
             jump_host: None,
         }
@@ -74,10 +90,7 @@ impl Grant {
     /// force-commands differ.
     pub fn narrow(self, restriction: &Restriction) -> Result<Self, Denial> {
         Ok(Self {
-            principals: narrow_principals(self.principals, restriction.principals.as_ref())?,
-            command: narrow_command(self.command, restriction.command.as_ref())?,
-            source: narrow_source(self.source, restriction.source.as_ref())?,
-            extensions: narrow_extensions(self.extensions, restriction.extensions.as_ref()),
+            permissions: narrow_permissions(self.permissions, restriction)?,
             ttl: narrow_ttl(self.ttl, restriction.ttl)?,
             jump_host: match self.jump_host {
                 None => None,
@@ -98,12 +111,8 @@ impl Grant {
             },
         };
         Restriction {
-            principals: Some(self.principals.clone()),
-            command: self.command.clone(),
-            source: self.source.clone(),
-            extensions: Some(self.extensions.clone()),
-            ttl: Some(self.ttl),
             jump_host,
+            ..Restriction::to(&self.permissions, self.ttl)
         }
     }
 
@@ -128,24 +137,29 @@ impl Grant {
         &self.role
     }
 
+    /// Permissions of the certificate. The principals are never empty.
+    pub fn permissions(&self) -> &Permissions {
+        &self.permissions
+    }
+
     /// The principals. Never empty; each within the grammar of [`super::principal`].
     pub fn principals(&self) -> &BTreeSet<String> {
-        &self.principals
+        &self.permissions.principals
     }
 
     /// The exact shell-quoted force-command.
     pub fn command(&self) -> Option<&str> {
-        self.command.as_deref()
+        self.permissions.force_command.as_deref()
     }
 
     /// The source networks: canonical CIDRs, never empty; `None` for any address.
     pub fn source(&self) -> Option<&BTreeSet<IpNet>> {
-        self.source.as_ref()
+        self.permissions.source_addresses.as_ref()
     }
 
     /// The extensions: what a session may do besides running a command.
     pub fn extensions(&self) -> &BTreeSet<Extension> {
-        &self.extensions
+        &self.permissions.extensions
     }
 
     /// The lifetime in whole seconds, at least one.
@@ -227,6 +241,16 @@ pub enum JumpHostLimit {
         /// Its source networks; `None` for any address.
         source: Option<BTreeSet<IpNet>>,
     },
+}
+
+fn narrow_permissions(held: Permissions, restriction: &Restriction) -> Result<Permissions, Denial> {
+    Ok(Permissions {
+        principals: narrow_principals(held.principals, restriction.principals.as_ref())?,
+        force_command: narrow_command(held.force_command, restriction.command.as_ref())?,
+        source_addresses: narrow_source(held.source_addresses, restriction.source.as_ref())?,
+        extensions: narrow_extensions(held.extensions, restriction.extensions.as_ref()),
+        verify_required: held.verify_required || restriction.verify_required,
+    })
 }
 
 fn narrow_principals(

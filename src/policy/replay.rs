@@ -14,6 +14,7 @@ use super::{
     Ask, AuthMethod, Context, Decision, Denial, Grant, Pending, Person, Policy, Reason,
     Restriction, hours,
 };
+use crate::ssh::permissions::Permissions;
 
 /// A past ask, as its event recorded it.
 #[derive(Clone, Debug)]
@@ -101,14 +102,8 @@ pub struct Wait {
 /// The content of a pass.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rights {
-    /// Its principals.
-    pub principals: BTreeSet<String>,
-    /// Its force-command.
-    pub command: Option<String>,
-    /// Its source addresses; `None` for any address.
-    pub source: Option<BTreeSet<String>>,
-    /// Its extensions.
-    pub extensions: BTreeSet<String>,
+    /// What its certificate allowed.
+    pub permissions: Permissions,
     /// Its lifetime in seconds.
     pub ttl: u64,
 }
@@ -263,9 +258,11 @@ fn wait(pending: &Pending) -> Wait {
 /// The outcome's name in the table.
 fn words(outcome: &Outcome, emergency: bool) -> String {
     match outcome {
-        Outcome::Granted(given) if emergency => format!("emergency {}", list(&given.principals)),
-        Outcome::Granted(given) => format!("granted {}", list(&given.principals)),
-        Outcome::Approved(given) => format!("approved {}", list(&given.principals)),
+        Outcome::Granted(given) if emergency => {
+            format!("emergency {}", list(&given.permissions.principals))
+        }
+        Outcome::Granted(given) => format!("granted {}", list(&given.permissions.principals)),
+        Outcome::Approved(given) => format!("approved {}", list(&given.permissions.principals)),
         Outcome::Waits(_, wait) => format!("needs {}", approvals(wait.count)),
         Outcome::Denied(code) => format!("denied {code}"),
     }
@@ -311,34 +308,42 @@ fn waits(was: Wait, now: Wait) -> Vec<String> {
 }
 
 fn given(grant: &Grant) -> Rights {
-    let words = grant.extensions().iter();
-    let source = grant.source();
     Rights {
-        principals: grant.principals().clone(),
-        command: grant.command().map(str::to_owned),
-        source: source.map(|networks| networks.iter().map(ToString::to_string).collect()),
-        extensions: words
-            .map(|extension| extension.as_str().to_owned())
-            .collect(),
+        permissions: grant.permissions().clone(),
         ttl: grant.ttl().as_secs(),
     }
 }
 
 /// The differences between the contents of two passes.
 fn differences(was: &Rights, now: &Rights) -> Vec<String> {
-    let any = |source: &Option<BTreeSet<String>>| source.as_ref().map_or("any".to_owned(), list);
-    let command = |given: &Rights| given.command.clone().unwrap_or_else(|| "none".to_owned());
-    changed([
-        ("principals", list(&was.principals), list(&now.principals)),
-        ("command", command(was), command(now)),
-        ("source", any(&was.source), any(&now.source)),
-        ("extensions", list(&was.extensions), list(&now.extensions)),
-        ("lifetime", spoken(was.ttl), spoken(now.ttl)),
-    ])
+    let mut values: Vec<_> = described(&was.permissions)
+        .into_iter()
+        .zip(described(&now.permissions))
+        .map(|((name, was), (_, now))| (name, was, now))
+        .collect();
+    values.push(("lifetime", spoken(was.ttl), spoken(now.ttl)));
+    changed(values)
 }
 
-/// The values that differ: name, old and new value.
-fn changed<const N: usize>(values: [(&str, String, String); N]) -> Vec<String> {
+/// Each permission with its value in words.
+fn described(permissions: &Permissions) -> Vec<(&'static str, String)> {
+    let source = permissions.source_addresses.as_ref();
+    let command = permissions.force_command.clone();
+    let verified = match permissions.verify_required {
+        true => "required",
+        false => "not required",
+    };
+    vec![
+        ("principals", list(&permissions.principals)),
+        ("command", command.unwrap_or_else(|| "none".to_owned())),
+        ("source", source.map_or("any".to_owned(), list)),
+        ("extensions", list(&permissions.extensions)),
+        ("user verification", verified.to_owned()),
+    ]
+}
+
+/// A name, what it was and what it would be: those that are not the same.
+fn changed<'a>(values: impl IntoIterator<Item = (&'a str, String, String)>) -> Vec<String> {
     let others = values.into_iter().filter(|(_, was, now)| was != now);
     others
         .map(|(name, was, now)| format!("{name} {was} -> {now}"))
@@ -349,13 +354,9 @@ fn spoken(seconds: u64) -> String {
     humantime::format_duration(Duration::from_secs(seconds)).to_string()
 }
 
-fn list(words: &BTreeSet<String>) -> String {
+fn list<T: ToString>(words: &BTreeSet<T>) -> String {
     if words.is_empty() {
         return "none".to_owned();
     }
-    words
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(",")
+    words.iter().map(T::to_string).collect::<Vec<_>>().join(",")
 }

@@ -47,6 +47,8 @@ pub struct Role {
     pub(super) parameters: BTreeMap<String, Parameter>,
     pub(super) source: Source,
     pub(super) extensions: BTreeSet<Extension>,
+    /// Whether its passes are for security keys that verify their user at each login.
+    pub verify_required: bool,
     pub(super) reason: Option<Pattern>,
     pub(super) hours: Option<Hours>,
     pub(super) require: Option<Require>,
@@ -106,6 +108,7 @@ impl Role {
             typed_command,
             parameters,
             extensions,
+            verify_required: raw.verify_required,
             written_ttl,
         })
     }

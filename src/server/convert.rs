@@ -258,6 +258,7 @@ pub(super) fn role(role: &Role, identity: &Identity) -> v1::Role {
         ttl_seconds: role.ttl.as_secs(),
         reason_pattern: role.reason_pattern().unwrap_or_default().to_owned(),
         pty: role.pty,
+        verify_required: role.verify_required,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Everything is refused by size and shape, before any mathematics is done with a stranger's numbers.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use ssh_key::PublicKey;
+use ssh_key::{Algorithm, PublicKey};
 
 use super::wire::Reader;
 
@@ -54,6 +54,20 @@ pub enum InvalidKey {
     /// A key of the CA itself.
     #[error("it is a key of this CA")]
     CaKey,
+    /// Not a security key, although the role demands that the key verifies its user.
+    #[error(
+        "the role demands a security key that verifies its user (PIN or biometric): make one with \
+         `ssh-keygen -t ed25519-sk -O verify-required` and name it with --key"
+    )]
+    VerifyRequired,
+}
+
+/// Whether the key is kept in a security key (FIDO U2F or FIDO2), which can verify its user.
+pub fn is_security_key(key: &PublicKey) -> bool {
+    matches!(
+        key.algorithm(),
+        Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256
+    )
 }
 
 /// Reads a subject key from its OpenSSH text (`ssh-ed25519 AAAA... comment`). The key's comment is dropped.

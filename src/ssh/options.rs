@@ -80,6 +80,12 @@ pub enum Extension {
     Unknown(Box<str>),
 }
 
+impl std::fmt::Display for Extension {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl Extension {
     /// Every extension that a policy can grant, in the order of their names.
     pub const ALL: [Self; 5] = [

@@ -6,9 +6,12 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use ssh_key::Certificate;
+use ssh_key::{Certificate, PublicKey};
 
-use super::options::{CriticalOption, Extension};
+use super::{
+    key::{self, InvalidKey},
+    options::{CriticalOption, Extension},
+};
 
 /// What a user certificate allows its holder.
 ///
@@ -38,6 +41,10 @@ pub struct Permissions {
     pub source_addresses: Option<BTreeSet<IpNet>>,
     /// What a session may do beyond running a command.
     pub extensions: BTreeSet<Extension>,
+    /// Whether the security key must verify its user (PIN or biometric) for each login. Only for
+    /// `sk-` keys: sshd ignores the option for others, so [`Permissions::expect_key`] refuses them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verify_required: bool,
 }
 
 impl Permissions {
@@ -64,9 +71,8 @@ impl Permissions {
                 Some(CriticalOption::SourceAddress) => {
                     permissions.source_addresses = Some(networks(value)?);
                 }
-                Some(CriticalOption::VerifyRequired) | None => {
-                    return Err(Unreadable::Option(name.clone()));
-                }
+                Some(CriticalOption::VerifyRequired) => permissions.verify_required = true,
+                None => return Err(Unreadable::Option(name.clone())),
             }
         }
         Ok(permissions)
@@ -82,6 +88,10 @@ impl Permissions {
         [
             (CriticalOption::ForceCommand, command),
             (CriticalOption::SourceAddress, source),
+            (
+                CriticalOption::VerifyRequired,
+                self.verify_required.then(String::new),
+            ),
         ]
         .into_iter()
         .filter_map(|(option, value)| Some((option, value?)))
@@ -125,6 +135,19 @@ impl Permissions {
                 self.source_addresses.as_ref(),
             )
             && has_all(&other.extensions, &self.extensions)
+            && (self.verify_required || !other.verify_required)
+    }
+
+    /// Refuses a subject key for which sshd would not enforce these permissions.
+    ///
+    /// # Errors
+    /// Returns [`InvalidKey::VerifyRequired`] if a user must be verified and `key` is not a
+    /// security key.
+    pub fn expect_key(&self, key: &PublicKey) -> Result<(), InvalidKey> {
+        if self.verify_required && !key::is_security_key(key) {
+            return Err(InvalidKey::VerifyRequired);
+        }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 //! with the daemon and without the wire in between; those that OpenSSH is shown are signed too.
 //! Revoked they are through the door.
 
+use daypass::ssh::permissions::Permissions;
 use std::{
     collections::BTreeSet, future::poll_fn, iter::repeat_n, pin::Pin, process::Command, task::Poll,
 };
@@ -134,10 +135,10 @@ impl Requester {
             key: draft.key_fingerprint().to_owned(),
             binding: "nonce".into(),
             key_id: draft.key_id().to_owned(),
-            principals: grant.principals().iter().cloned().collect(),
-            command: None,
-            source_addresses: None,
-            extensions: Vec::new(),
+            permissions: Permissions {
+                principals: grant.principals().iter().cloned().collect(),
+                ..Permissions::default()
+            },
             valid_after: draft.valid_after(),
             valid_before: draft.valid_before(),
             policy: authority.policy().hash().to_owned(),

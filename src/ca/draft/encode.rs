@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::ssh::{
+    options::CriticalOption,
     permissions::Permissions,
     wire::{self, Reader, put_string},
 };
@@ -57,12 +58,17 @@ impl Fields<'_> {
         tail
     }
 
-    /// Each value is a string within a string.
+    /// A value is a string within a string; `verify-required` has none.
     fn encoded_critical_options(&self) -> Vec<u8> {
         let mut section = Vec::new();
         for (option, value) in self.permissions.critical_options() {
             put_string(&mut section, option.name().as_bytes());
-            put_string(&mut section, &wire::string(value.as_bytes()));
+            match option {
+                CriticalOption::VerifyRequired => put_string(&mut section, b""),
+                CriticalOption::ForceCommand | CriticalOption::SourceAddress => {
+                    put_string(&mut section, &wire::string(value.as_bytes()));
+                }
+            }
         }
         section
     }

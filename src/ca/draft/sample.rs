@@ -1,7 +1,7 @@
 //! A draft for the unit tests of later stages. Never compiled into the product.
 
-use super::{Draft, Fields, Permissions};
-use crate::ssh::wire;
+use super::{Draft, Fields};
+use crate::ssh::{permissions::Permissions, wire};
 
 impl Draft {
     /// A draft of no grant; drafts of different nonces differ.

@@ -10,6 +10,7 @@ use std::{collections::BTreeSet, fs, path::Path, process::Command};
 use ssh_key::{Algorithm, Certificate};
 
 use super::*;
+use crate::ssh::permissions::Permissions;
 use crate::{
     ca::{KeyState, key::Key},
     identity::Identity,

@@ -11,6 +11,7 @@ use super::super::{
 use crate::{
     client::requests::{RequestView, State},
     ledger::event::RequestedJumpHost,
+    ssh::permissions::Permissions,
 };
 
 #[derive(Serialize)]
@@ -22,10 +23,8 @@ struct Printed<'a> {
     host: Option<&'a str>,
     params: &'a std::collections::BTreeMap<String, String>,
     reason: Option<&'a str>,
-    principals: &'a [String],
-    command: Option<&'a str>,
-    source_addresses: Option<&'a [String]>,
-    extensions: &'a [String],
+    #[serde(flatten)]
+    permissions: &'a Permissions,
     ttl_seconds: u64,
     key: &'a str,
     needed: u32,
@@ -96,6 +95,11 @@ pub(super) fn print_all(global: &Global, view: &[RequestView]) -> Result<(), Fai
     })
 }
 
+fn list<T: ToString>(values: &std::collections::BTreeSet<T>) -> String {
+    let values: Vec<_> = values.iter().map(T::to_string).collect();
+    values.join(", ")
+}
+
 /// One request as text.
 pub(super) fn text(view: &RequestView) -> String {
     let page = &view.page;
@@ -104,8 +108,9 @@ pub(super) fn text(view: &RequestView) -> String {
     let params: Vec<String> = params
         .map(|(name, value)| one_line(&format!("{name}={value}")).into_owned())
         .collect();
-    let from = page.source_addresses.as_ref();
-    let from = from.map_or_else(|| "anywhere".to_owned(), |list| list.join(", "));
+    let permissions = &page.permissions;
+    let from = permissions.source_addresses.as_ref();
+    let from = from.map_or_else(|| "anywhere".to_owned(), list);
     let ttl = humantime::format_duration(std::time::Duration::from_secs(page.ttl_seconds));
     let who = format!(
         "{} ({} of {})",
@@ -116,23 +121,28 @@ pub(super) fn text(view: &RequestView) -> String {
         ("role", page.ask.role.clone()),
         ("host", some(&page.ask.host)),
         ("reason", one_line(&some(&page.ask.reason)).into_owned()),
-        ("logs in as", page.principals.join(", ")),
+        ("logs in as", list(&permissions.principals)),
         (
             "runs",
-            page.command
+            permissions
+                .force_command
                 .clone()
                 .unwrap_or_else(|| "anything".to_owned()),
         ),
         ("only from", from),
-        ("may", page.extensions.join(", ")),
+        ("may", list(&permissions.extensions)),
         ("lifetime", ttl.to_string()),
         ("key", page.key.clone()),
     ];
+    if permissions.verify_required {
+        let demand = "a security key verifies its user (PIN or biometric)";
+        rows.push(("only if", demand.to_owned()));
+    }
     if !params.is_empty() {
         rows.push(("parameters", params.join(", ")));
     }
     if let Some(through) = &page.through {
-        let logins = through.principals.join(", ");
+        let logins = list(&through.principals);
         rows.push((
             "through",
             format!("bastion {} as {logins}", through.bastion),
@@ -206,10 +216,7 @@ fn printed(view: &RequestView) -> Printed<'_> {
         host: page.ask.host.as_deref(),
         params: &page.ask.params,
         reason: page.ask.reason.as_deref(),
-        principals: &page.principals,
-        command: page.command.as_deref(),
-        source_addresses: page.source_addresses.as_deref(),
-        extensions: &page.extensions,
+        permissions: &page.permissions,
         ttl_seconds: page.ttl_seconds,
         key: &page.key,
         needed: page.needed,

@@ -10,6 +10,7 @@ use crate::{
     },
     proto::v1::{self, request::State},
     reason,
+    ssh::permissions::Permissions,
     unix_seconds::UnixSeconds,
 };
 
@@ -45,14 +46,8 @@ pub struct RequestContent {
     pub key: String,
     /// How many approvals it needs; 0 for a review.
     pub needed: u32,
-    /// The pass's principals.
-    pub principals: Vec<String>,
-    /// The exact force-command; none if the role sets none.
-    pub command: Option<String>,
-    /// The addresses that the pass works from; none: from anywhere.
-    pub source_addresses: Option<Vec<String>>,
-    /// The pass's extensions.
-    pub extensions: Vec<String>,
+    /// What the pass's certificate allows.
+    pub permissions: Permissions,
     /// The pass's lifetime.
     pub ttl_seconds: u64,
     /// Whether it is the review of an emergency.
@@ -209,10 +204,7 @@ fn page(event: Event) -> Option<(RequestContent, u64)> {
                 ask: asked.ask,
                 key: asked.key,
                 needed: asked.needed,
-                principals: asked.principals,
-                command: asked.command,
-                source_addresses: asked.source_addresses,
-                extensions: asked.extensions,
+                permissions: asked.permissions,
                 ttl_seconds: asked.ttl_seconds,
                 is_review: false,
                 through: asked.through,
@@ -225,10 +217,7 @@ fn page(event: Event) -> Option<(RequestContent, u64)> {
                 ask: pass.ask,
                 key: pass.key,
                 needed: 0,
-                principals: pass.principals,
-                command: pass.command,
-                source_addresses: pass.source_addresses,
-                extensions: pass.extensions,
+                permissions: pass.permissions,
                 ttl_seconds: pass.valid_before.saturating_sub(made),
                 is_review: true,
                 through: None,

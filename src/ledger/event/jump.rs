@@ -1,5 +1,8 @@
 //! Passes through a bastion, and the jump passes that belong to them. Pure.
 
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// The bastion of a jump pass, and the pass that it belongs to.
@@ -17,8 +20,8 @@ pub struct RequestedJumpHost {
     /// The bastion's name.
     pub bastion: String,
     /// The jump pass's principals.
-    pub principals: Vec<String>,
+    pub principals: BTreeSet<String>,
     /// The jump pass's source addresses; absent for any address.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub source_addresses: Option<Vec<String>>,
+    pub source_addresses: Option<BTreeSet<IpNet>>,
 }

@@ -1,6 +1,7 @@
 //! Each kind of event against its golden bytes, and hostile text in a leaf.
 #![allow(clippy::unwrap_used, reason = "tests: a panic is the failure")]
 
+use crate::ssh::{options::Extension, permissions::Permissions};
 use std::collections::BTreeMap;
 
 use super::*;
@@ -56,10 +57,10 @@ pub(in crate::ledger) fn issued() -> Issued {
         key: "SHA256:subject".to_owned(),
         binding: "nonce".to_owned(),
         key_id: "alice@example.com/web-logs".to_owned(),
-        principals: vec!["weblogs@web".to_owned()],
-        command: None,
-        source_addresses: None,
-        extensions: Vec::new(),
+        permissions: Permissions {
+            principals: ["weblogs@web".to_owned()].into(),
+            ..Permissions::default()
+        },
         valid_after: 1_795_361_511,
         valid_before: 1_795_363_371,
         policy: "ab".repeat(32),
@@ -84,9 +85,12 @@ pub(in crate::ledger) fn samples() -> Vec<EventKind> {
         EventKind::Issued(Box::new(issued())),
         EventKind::Issued(Box::new(Issued {
             ask: asked_in_full(),
-            command: Some("/usr/bin/journalctl --unit 'nginx'".to_owned()),
-            source_addresses: Some(vec!["203.0.113.7/32".to_owned()]),
-            extensions: vec!["permit-pty".to_owned()],
+            permissions: Permissions {
+                force_command: Some("/usr/bin/journalctl --unit 'nginx'".to_owned()),
+                source_addresses: Some(["203.0.113.7/32".parse().unwrap()].into()),
+                extensions: [Extension::Unknown("permit-pty".into())].into(),
+                ..issued().permissions
+            },
             ..issued()
         })),
         EventKind::SigningFailed {

@@ -1,11 +1,11 @@
 //! Jump passes: each belongs to one valid pass and allows only forwarding through the bastion.
 //! Pure.
 
-use super::{LedgerState, PassRecord, Rejection, Rule, requests::addresses_within};
-use crate::ledger::event::{Issued, Jump, Requested};
-
-/// The only extension of a jump pass, by its ledger name.
-const FORWARDING: &str = "port-forwarding";
+use super::{LedgerState, PassRecord, Rejection, Rule};
+use crate::{
+    ledger::event::{Issued, Jump, Requested},
+    ssh::{options::Extension, permissions::covers},
+};
 
 impl LedgerState {
     /// Checks that this jump pass may come next.
@@ -66,20 +66,18 @@ fn fault_of_pass(main: &PassRecord, issued: &Issued) -> Option<&'static str> {
 
 /// Checks that the pass only forwards: one extension, and a force-command for sessions.
 fn fault_of_rights(issued: &Issued) -> Option<&'static str> {
-    let only_forwards = issued.command.is_some() && issued.extensions == [FORWARDING];
+    let only_forwards = issued.permissions.force_command.is_some()
+        && issued.permissions.extensions == [Extension::PortForwarding].into();
     (!only_forwards).then_some("and does more than forward")
 }
 
 /// Whether the jump pass is a subset of the approved one.
 fn is_subset_of(issued: &Issued, jump: &Jump, approved: &Requested) -> bool {
     approved.through.as_ref().is_some_and(|through| {
-        let mut principals = issued.principals.iter();
+        let (is, was) = (&issued.permissions, &through);
         through.bastion == jump.bastion
-            && principals.all(|principal| through.principals.contains(principal))
-            && addresses_within(
-                issued.source_addresses.as_deref(),
-                through.source_addresses.as_deref(),
-            )
+            && is.principals.is_subset(&was.principals)
+            && covers(was.source_addresses.as_ref(), is.source_addresses.as_ref())
     })
 }
 

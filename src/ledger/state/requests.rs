@@ -6,7 +6,6 @@
 mod request;
 mod state;
 mod table;
-mod within;
 
 use time::OffsetDateTime;
 
@@ -14,7 +13,6 @@ pub use request::{Decision, Request};
 use request::{bare, same};
 pub use state::{State, Verb};
 use table::{MOST_WAITING, Table};
-pub(super) use within::addresses_within;
 
 use super::{Rejection, Rule};
 use crate::{
@@ -327,15 +325,11 @@ fn same_ask(approved: &RequestDetails, now: &RequestDetails) -> bool {
 
 /// Whether a pass is a subset of what was approved.
 fn is_subset_of(issued: &Issued, approved: &Requested) -> bool {
-    let all_in = |few: &[String], many: &[String]| few.iter().all(|one| many.contains(one));
     let lifetime = issued.valid_before.saturating_sub(issued.valid_after);
-    all_in(&issued.principals, &approved.principals)
-        && all_in(&issued.extensions, &approved.extensions)
-        && issued.command == approved.command
-        && addresses_within(
-            issued.source_addresses.as_deref(),
-            approved.source_addresses.as_deref(),
-        )
+    let (is, was) = (&issued.permissions, &approved.permissions);
+    is.is_subset_of(was)
+        // Approvers have read the command: not even a narrower one takes its place.
+        && is.force_command == was.force_command
         && lifetime <= approved.ttl_seconds.saturating_add(60)
 }
 

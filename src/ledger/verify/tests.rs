@@ -12,7 +12,10 @@ use crate::ledger::{
     checkpoint::Signer,
     event::tests::{sample_leaves, samples},
 };
-use crate::ssh::sshsig::{self, Namespace};
+use crate::ssh::{
+    permissions::Permissions,
+    sshsig::{self, Namespace},
+};
 use time::macros::datetime;
 
 const ORIGIN: &str = "daypass.example.com/ledger";
@@ -256,10 +259,7 @@ fn impossible_decisions_and_passes_are_found() {
             key: "SHA256:subject".to_owned(),
             needed: 1,
             expires_at: u64::MAX,
-            principals: Vec::new(),
-            command: None,
-            source_addresses: None,
-            extensions: Vec::new(),
+            permissions: Permissions::default(),
             ttl_seconds: 60,
             policy: String::new(),
             through: None,
@@ -336,10 +336,7 @@ mod approvals {
             key: key.fingerprint(HashAlg::Sha256).to_string(),
             needed: 2,
             expires_at: u64::MAX,
-            principals: Vec::new(),
-            command: None,
-            source_addresses: None,
-            extensions: Vec::new(),
+            permissions: Permissions::default(),
             ttl_seconds: 60,
             policy: String::new(),
             through: None,

@@ -141,7 +141,7 @@ fn within(grant: &Grant, restriction: &Restriction) -> bool {
         && restriction
             .principals
             .as_ref()
-            .is_none_or(|allowed| grant.principals.is_subset(allowed))
+            .is_none_or(|allowed| grant.permissions.principals.is_subset(allowed))
         && restriction
             .command
             .as_ref()
@@ -149,7 +149,7 @@ fn within(grant: &Grant, restriction: &Restriction) -> bool {
         && restriction
             .extensions
             .as_ref()
-            .is_none_or(|allowed| grant.extensions.is_subset(allowed))
+            .is_none_or(|allowed| grant.permissions.extensions.is_subset(allowed))
         && restriction.ttl.is_none_or(|most| grant.ttl <= most)
 }
 
@@ -175,10 +175,10 @@ proptest! {
             for restriction in &restrictions {
                 prop_assert!(within(&grant, restriction));
             }
-            prop_assert!(grant.principals.is_subset(&base().principals));
-            prop_assert!(grant.extensions.is_subset(&base().extensions));
+            prop_assert!(grant.permissions.principals.is_subset(&base().permissions.principals));
+            prop_assert!(grant.permissions.extensions.is_subset(&base().permissions.extensions));
             prop_assert!(grant.ttl <= base().ttl);
-            prop_assert!(!grant.principals.is_empty());
+            prop_assert!(!grant.permissions.principals.is_empty());
         }
     }
 }

@@ -24,6 +24,7 @@ fn full() -> Permissions {
         force_command: Some("/bin/echo 'logs of' nginx".to_owned()),
         source_addresses: networks_of(&["9.0.0.0/8", "10.0.0.0/8", "2001:db8::/32"]),
         extensions: BTreeSet::from(Extension::ALL),
+        verify_required: true,
     }
 }
 
@@ -38,7 +39,7 @@ fn certificate(change: impl FnOnce(&mut Builder)) -> Certificate {
 
 #[test]
 fn stored_fields_have_their_names_and_order_and_absent_ones_are_left_out() {
-    let stored = r#"{"principals":["deploy@web","root"],"command":"/bin/echo 'logs of' nginx","source_addresses":["9.0.0.0/8","10.0.0.0/8","2001:db8::/32"],"extensions":["agent-forwarding","port-forwarding","pty","user-rc","x11-forwarding"]}"#;
+    let stored = r#"{"principals":["deploy@web","root"],"command":"/bin/echo 'logs of' nginx","source_addresses":["9.0.0.0/8","10.0.0.0/8","2001:db8::/32"],"extensions":["agent-forwarding","port-forwarding","pty","user-rc","x11-forwarding"],"verify_required":true}"#;
     assert_eq!(serde_json::to_string(&full()).unwrap(), stored);
     assert_eq!(serde_json::from_str::<Permissions>(stored).unwrap(), full());
     let least = r#"{"principals":["root"],"extensions":["permit-pty"]}"#;
@@ -209,12 +210,13 @@ fn permissions() -> impl Strategy<Value = Permissions> {
     let source = prop::option::of(prop::collection::btree_set(network, 1..3));
     let extension = prop::sample::select(Extension::ALL.to_vec());
     let extensions = prop::collection::btree_set(extension, 0..3);
-    (principals, command, source, extensions).prop_map(
-        |(principals, force_command, source_addresses, extensions)| Permissions {
+    (principals, command, source, extensions, any::<bool>()).prop_map(
+        |(principals, force_command, source_addresses, extensions, verify_required)| Permissions {
             principals,
             force_command,
             source_addresses,
             extensions,
+            verify_required,
         },
     )
 }

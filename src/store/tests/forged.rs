@@ -1,6 +1,7 @@
 //! Rows that another program with access to the database, but without the ledger's key, adds to a
 //! stopped ledger. They are consistent in themselves, and are found.
 
+use crate::ssh::{options::Extension, permissions::Permissions};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, rand_core::OsRng};
@@ -35,10 +36,11 @@ fn requested() -> EventKind {
         key: "SHA256:mallory".to_owned(),
         needed: 1,
         expires_at: 1800,
-        principals: vec!["root".to_owned()],
-        command: None,
-        source_addresses: None,
-        extensions: vec!["pty".to_owned()],
+        permissions: Permissions {
+            principals: ["root".to_owned()].into(),
+            extensions: [Extension::Pty].into(),
+            ..Permissions::default()
+        },
         ttl_seconds: 1800,
         policy: "ab".repeat(32),
         through: None,

@@ -1,6 +1,7 @@
 //! Passes: the serial is the event's index, and the receipt is for exactly the bytes that the event
 //! recorded.
 
+use crate::ssh::permissions::Permissions;
 use std::collections::HashSet;
 
 use sha2::{Digest, Sha256};
@@ -32,10 +33,10 @@ pub(super) fn issued() -> Issued {
         key: "SHA256:subject".to_owned(),
         binding: "nonce".to_owned(),
         key_id: "alice@example.com/shell".to_owned(),
-        principals: vec!["alice".to_owned()],
-        command: None,
-        source_addresses: None,
-        extensions: Vec::new(),
+        permissions: Permissions {
+            principals: ["alice".to_owned()].into(),
+            ..Permissions::default()
+        },
         valid_after: 0,
         valid_before: 60,
         policy: "ab".repeat(32),

@@ -1,9 +1,6 @@
 //! Reads a past ask from a ledger event: the ask, the decision, and the request that it redeemed.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use time::OffsetDateTime;
 
@@ -232,25 +229,17 @@ fn is_cut(ask: &RequestDetails) -> bool {
 }
 
 fn given(issued: &Issued, at: OffsetDateTime) -> Rights {
-    let set = |words: &[String]| words.iter().cloned().collect::<BTreeSet<_>>();
     let from = UnixSeconds::from(at).get();
     Rights {
-        principals: set(&issued.principals),
-        command: issued.command.clone(),
-        source: issued.source_addresses.as_deref().map(set),
-        extensions: set(&issued.extensions),
+        permissions: issued.permissions.clone(),
         ttl: Duration::from_secs(issued.valid_before.saturating_sub(from)).as_secs(),
     }
 }
 
 /// The rights of the pass that a request asks for.
 fn wished(asked: &Requested) -> Rights {
-    let set = |words: &[String]| words.iter().cloned().collect::<BTreeSet<_>>();
     Rights {
-        principals: set(&asked.principals),
-        command: asked.command.clone(),
-        source: asked.source_addresses.as_deref().map(set),
-        extensions: set(&asked.extensions),
+        permissions: asked.permissions.clone(),
         ttl: asked.ttl_seconds,
     }
 }

@@ -7,6 +7,7 @@
     reason = "tests: a panic is the failure"
 )]
 
+use crate::ssh::permissions::Permissions;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -248,10 +249,10 @@ fn an_approver_under_another_spelling_counts_for_nothing() {
             key: issued().key,
             needed: 1,
             expires_at: u64::MAX,
-            principals: issued().principals,
-            command: None,
-            source_addresses: None,
-            extensions: Vec::new(),
+            permissions: Permissions {
+                principals: issued().permissions.principals,
+                ..Permissions::default()
+            },
             ttl_seconds: 2_000_000,
             policy: String::new(),
             through: None,

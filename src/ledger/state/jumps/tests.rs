@@ -5,6 +5,7 @@
     reason = "tests: a panic is the failure"
 )]
 
+use crate::ssh::{options::Extension, permissions::Permissions};
 use time::{Duration, OffsetDateTime};
 
 use super::*;
@@ -35,10 +36,12 @@ fn main_pass() -> Issued {
 /// The jump pass of pass 1.
 fn jump_pass() -> Issued {
     Issued {
-        principals: vec!["jump".to_owned()],
-        command: Some(COMMAND.to_owned()),
-        source_addresses: None,
-        extensions: vec![FORWARDING.to_owned()],
+        permissions: Permissions {
+            principals: ["jump".to_owned()].into(),
+            force_command: Some(COMMAND.to_owned()),
+            extensions: [Extension::PortForwarding].into(),
+            ..Permissions::default()
+        },
         jump: Some(Jump {
             bastion: "edge".to_owned(),
             pass: 1,
@@ -113,12 +116,14 @@ fn a_jump_pass_that_belongs_to_no_such_pass_is_refused() {
             it.valid_before += 1;
         }),
         ("with a terminal", "more than forward", |it| {
-            it.extensions.push("pty".to_owned());
+            it.permissions.extensions.insert(Extension::Pty);
         }),
         ("that does not forward", "more than forward", |it| {
-            it.extensions.clear();
+            it.permissions.extensions.clear();
         }),
-        ("with a shell", "more than forward", |it| it.command = None),
+        ("with a shell", "more than forward", |it| {
+            it.permissions.force_command = None
+        }),
     ];
     for (case, expected, change) in cases {
         let mut jump = jump_pass();
@@ -210,26 +215,23 @@ fn a_jump_pass_is_within_what_was_approved() {
         key: issued().key,
         needed: 1,
         expires_at: 600,
-        principals: vec![],
-        command: None,
-        source_addresses: None,
-        extensions: vec![],
+        permissions: Permissions::default(),
         ttl_seconds: 600,
         policy: String::new(),
         through,
     };
     let edge = RequestedJumpHost {
         bastion: "edge".to_owned(),
-        principals: vec!["jump".to_owned()],
+        principals: ["jump".to_owned()].into(),
         source_addresses: None,
     };
     let narrow = RequestedJumpHost {
-        source_addresses: Some(vec!["192.0.2.0/24".to_owned()]),
+        source_addresses: Some(["192.0.2.0/24".parse().unwrap()].into()),
         ..edge.clone()
     };
     let other = |bastion: &str, principal: &str| RequestedJumpHost {
         bastion: bastion.to_owned(),
-        principals: vec![principal.to_owned()],
+        principals: [principal.to_owned()].into(),
         source_addresses: None,
     };
     let (jump, itself) = (jump_pass(), jump_pass().jump.unwrap());

@@ -6,6 +6,7 @@
     reason = "tests: a panic is the failure"
 )]
 
+use crate::ssh::{options::Extension, permissions::Permissions};
 use proptest::prelude::*;
 use time::Duration as Span;
 
@@ -39,10 +40,11 @@ fn requested(by: &str, needed: u32) -> EventKind {
         key: KEY.to_owned(),
         needed,
         expires_at: 1800,
-        principals: vec!["root".to_owned(), "deploy".to_owned()],
-        command: None,
-        source_addresses: None,
-        extensions: vec!["pty".to_owned()],
+        permissions: Permissions {
+            principals: ["root".to_owned(), "deploy".to_owned()].into(),
+            extensions: [Extension::Pty].into(),
+            ..Permissions::default()
+        },
         ttl_seconds: 3600,
         policy: String::new(),
         through: None,
@@ -74,8 +76,11 @@ fn pass() -> Issued {
             caller: Some("192.0.2.1".to_owned()),
             ..asked("prod")
         },
-        principals: vec!["root".to_owned()],
-        extensions: vec!["pty".to_owned()],
+        permissions: Permissions {
+            principals: ["root".to_owned()].into(),
+            extensions: [Extension::Pty].into(),
+            ..Permissions::default()
+        },
         valid_after: 0,
         valid_before: 3660,
         ..issued()
@@ -275,7 +280,10 @@ fn what_does_not_count_is_objected_to() {
             vec![
                 ask(1),
                 yes("carol"),
-                (2, redeemed(|p| p.principals.push("x".into()))),
+                (
+                    2,
+                    redeemed(|p| p.permissions.principals.extend(["x".into()])),
+                ),
             ],
             Some(Rule::OtherAsk),
         ),
@@ -284,7 +292,10 @@ fn what_does_not_count_is_objected_to() {
             vec![
                 ask(1),
                 yes("carol"),
-                (2, redeemed(|p| p.command = Some("id".into()))),
+                (
+                    2,
+                    redeemed(|p| p.permissions.force_command = Some("id".into())),
+                ),
             ],
             Some(Rule::OtherAsk),
         ),
