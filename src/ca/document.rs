@@ -2,7 +2,7 @@
 //!
 //! A statement cannot be taken for a certificate: what is signed begins with `SSHSIG`, a certificate with its own length.
 
-use super::{Ca, Error, key};
+use super::{error::Error, key, keys::Ca};
 use crate::ssh::sshsig::{self, Namespace, Signature};
 
 /// The kinds of statement. A signature for one says nothing of another.
@@ -32,7 +32,7 @@ impl Ca {
     pub fn sign_document(&self, statement: HostDocument, content: &[u8]) -> Result<Vec<u8>, Error> {
         let namespace = statement.namespace();
         let message = sshsig::signed_data(namespace, content).map_err(|_| Error::Key)?;
-        let signature = self.active.sign(&message)?;
+        let signature = self.active.sign(&message).ok_or(Error::Key)?;
         if !key::is_signed_by(self.active(), &message, &signature) {
             return Err(Error::Signature);
         }

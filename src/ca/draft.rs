@@ -6,21 +6,21 @@
 mod encode;
 mod key_id;
 
-use std::time::Duration;
-
 use sha2::{Digest, Sha256};
-use ssh_key::{HashAlg, PublicKey};
+use ssh_key::PublicKey;
 use time::OffsetDateTime;
 
 use encode::Fields;
-pub(super) use encode::{USER, certificate_type};
-pub(super) use key_id::is_key_id;
 
-use super::{Ca, Error, lint};
-use crate::{identity::KeyHolder, policy::Grant, ssh, unix_seconds::UnixSeconds};
+use super::{error::Error, keys::Ca, lint};
+use crate::{
+    identity::KeyHolder,
+    policy::Grant,
+    ssh::{self, certificate::BACKDATE},
+    unix_seconds::UnixSeconds,
+};
 
-/// Time by which a pass's validity begins before its issue, for hosts whose clock is behind.
-pub const BACKDATE: Duration = Duration::from_secs(60);
+pub use ssh::key::fingerprint;
 
 /// A certificate without serial and signature. Only [`Draft::new`] makes one, from a proven key
 /// holder and a grant.
@@ -134,11 +134,6 @@ impl Draft {
 /// Returns [`Error::SubjectKey`] if no pass is made for such a key.
 pub fn parse_subject_key(text: &str) -> Result<PublicKey, Error> {
     Ok(ssh::key::parse(text)?)
-}
-
-/// The name of a key in the ledger (`SHA256:...`).
-pub fn fingerprint(key: &PublicKey) -> String {
-    key.fingerprint(HashAlg::Sha256).to_string()
 }
 
 #[cfg(test)]

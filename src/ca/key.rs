@@ -16,8 +16,7 @@ use ssh_key::{
     public::{EcdsaPublicKey, KeyData},
 };
 
-use super::Error;
-use crate::ssh::wire;
+use crate::ssh::{self, wire};
 
 /// A signing key with its public half, which is derived once. Private bytes stay inside aws-lc, which clears them.
 pub struct Key {
@@ -37,18 +36,16 @@ impl Key {
         &self.public
     }
 
-    /// Signs `message`. What comes back is checked by the caller with [`is_signed_by`].
-    pub(super) fn sign(&self, message: &[u8]) -> Result<Signature, Error> {
+    /// Signs `message`; `None` if the key fails. The caller checks the signature with
+    /// [`is_signed_by`].
+    pub(super) fn sign(&self, message: &[u8]) -> Option<Signature> {
         match &self.private {
             Private::Ed25519(pair) => {
-                Signature::new(Algorithm::Ed25519, pair.sign(message).as_ref())
-                    .map_err(|_| Error::Key)
+                Signature::new(Algorithm::Ed25519, pair.sign(message).as_ref()).ok()
             }
             Private::EcdsaP256(pair) => {
-                let signature = pair
-                    .sign(&SystemRandom::new(), message)
-                    .map_err(|_| Error::Key)?;
-                ecdsa_signature(signature.as_ref()).ok_or(Error::Key)
+                let signature = pair.sign(&SystemRandom::new(), message).ok()?;
+                ecdsa_signature(signature.as_ref())
             }
         }
     }
@@ -57,7 +54,7 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Key")
-            .field(&super::draft::fingerprint(&self.public))
+            .field(&ssh::key::fingerprint(&self.public))
             .finish()
     }
 }

@@ -6,9 +6,9 @@
 use ipnet::IpNet;
 use ssh_key::{Certificate, PublicKey, certificate::CertType};
 
-use super::draft::{USER, certificate_type, is_key_id};
 use crate::ssh::{
     self,
+    certificate::{USER, is_key_id, type_name},
     options::{CriticalOption, Extension},
     principal,
     wire::Reader,
@@ -148,7 +148,7 @@ fn end(reader: &Reader<'_>, field: &'static str) -> Result<(), Problem> {
 fn check_subject(kind: &str, reader: &mut Reader<'_>) -> Result<(), Problem> {
     let algorithm = ssh::key::ALGORITHMS
         .into_iter()
-        .find(|algorithm| certificate_type(algorithm) == kind)
+        .find(|algorithm| type_name(algorithm) == kind)
         .ok_or(Problem::Layout("type"))?;
     ssh::key::check_fields(algorithm, reader).map_err(Problem::SubjectKey)
 }

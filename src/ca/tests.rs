@@ -3,9 +3,13 @@
 use ssh_key::Algorithm;
 use time::OffsetDateTime;
 
-use super::{key::sample::ALGORITHMS, *};
+use super::{
+    key::{Key, sample::ALGORITHMS},
+    *,
+};
 use crate::{
     identity::{Identity, KeyHolder},
+    ledger::Receipt,
     policy::Grant,
 };
 

@@ -6,12 +6,11 @@ use ssh_key::{Fingerprint, HashAlg, PublicKey};
 
 use super::error::InvalidAnswer;
 use crate::ssh::{
+    ca_keys::{version_line, version_of},
     key,
     sshsig::{Namespace, Signature},
 };
 
-/// Begins the line with the version. It is signed together with the keys; for sshd it is a comment.
-const VERSION: &str = "# daypass CA keys, version ";
 /// Keys at most; a CA publishes only a few.
 const MOST: usize = 64;
 
@@ -47,7 +46,7 @@ impl CaKeys {
         match keys.len() {
             0 => Err(wrong("it has no key".to_owned())),
             1..=MOST => Ok(Self {
-                version: version(text),
+                version: version_of(text),
                 keys,
             }),
             _ => Err(wrong(format!("it has more than {MOST} keys"))),
@@ -62,7 +61,7 @@ impl CaKeys {
     pub fn to_text(&self) -> Result<String, InvalidAnswer> {
         let mut text = match self.version {
             0 => String::new(),
-            version => format!("{VERSION}{version}\n"),
+            version => version_line(version),
         };
         for key in &self.keys {
             let line = key.to_openssh();
@@ -118,12 +117,6 @@ impl CaKeys {
     }
 }
 
-fn version(text: &str) -> u64 {
-    let versions = text.lines().filter_map(|line| line.strip_prefix(VERSION));
-    let versions = versions.filter_map(|version| version.parse().ok());
-    versions.max().unwrap_or(0)
-}
-
 /// A key's fingerprint, `SHA256:...`.
 pub fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
@@ -136,6 +129,8 @@ mod tests {
     use ssh_key::{Algorithm, LineEnding, PrivateKey, rand_core::OsRng};
 
     use super::*;
+
+    const VERSION: &str = "# daypass CA keys, version ";
 
     fn key() -> PrivateKey {
         PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap()

@@ -11,7 +11,10 @@ use super::{authority::Authority, error::Error};
 use crate::{
     ca::{self, Ca, document::HostDocument, draft::fingerprint},
     ledger::LedgerState,
-    ssh::krl::{Krl, Revoked},
+    ssh::{
+        ca_keys::version_line,
+        krl::{Krl, Revoked},
+    },
     unix_seconds::UnixSeconds,
 };
 
@@ -85,7 +88,7 @@ fn document(ca: &Ca, document: HostDocument, body: Vec<u8>) -> Result<Document, 
 
 /// The version is signed with the keys, so that no host accepts an older list again.
 fn key_lines(ca: &Ca, version: u64) -> Result<Vec<u8>, Error> {
-    let mut lines = format!("# daypass CA keys, version {version}\n");
+    let mut lines = version_line(version);
     for (key, _) in ca.keys() {
         let line = key.to_openssh().map_err(|_| ca::Error::Key)?;
         let _ = writeln!(lines, "{line}");

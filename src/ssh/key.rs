@@ -3,7 +3,7 @@
 //! Everything is refused by size and shape, before any mathematics is done with a stranger's numbers.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use ssh_key::{Algorithm, PublicKey};
+use ssh_key::{Algorithm, HashAlg, PublicKey};
 
 use super::wire::Reader;
 
@@ -91,7 +91,15 @@ pub fn parse(text: &str) -> Result<PublicKey, InvalidKey> {
     }
 }
 
-/// The same refusals for a key that is already parsed.
+/// Returns the fingerprint of a key as OpenSSH and the ledger name it (`SHA256:...`).
+pub fn fingerprint(key: &PublicKey) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
+}
+
+/// Checks a key that is already parsed, and returns its blob.
+///
+/// # Errors
+/// Returns [`InvalidKey`] as [`parse`] does.
 pub fn check(key: &PublicKey) -> Result<Vec<u8>, InvalidKey> {
     let blob = key.to_bytes().map_err(|_| InvalidKey::Malformed)?;
     let algorithm = Reader::new(&blob).text().ok_or(InvalidKey::Malformed)?;

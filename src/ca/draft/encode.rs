@@ -7,13 +7,11 @@
 use std::collections::BTreeSet;
 
 use crate::ssh::{
+    certificate::{USER, type_name},
     options::CriticalOption,
     permissions::Permissions,
     wire::{self, Reader, put_string},
 };
-
-/// `SSH_CERT_TYPE_USER`.
-pub(in crate::ca) const USER: u32 = 1;
 
 /// Every field of a certificate except its serial and signature.
 pub(super) struct Fields<'a> {
@@ -36,7 +34,7 @@ impl Fields<'_> {
 
     fn head(&self) -> Option<Vec<u8>> {
         let mut subject = Reader::new(self.subject);
-        let kind = certificate_type(subject.text()?);
+        let kind = type_name(subject.text()?);
         let mut head = Vec::with_capacity(self.subject.len().saturating_add(128));
         put_string(&mut head, kind.as_bytes());
         put_string(&mut head, self.nonce);
@@ -82,12 +80,6 @@ impl Fields<'_> {
         }
         section
     }
-}
-
-/// `ssh-ed25519` -> `ssh-ed25519-cert-v01@openssh.com`; `sk-...@openssh.com` keeps one domain.
-pub(in crate::ca) fn certificate_type(algorithm: &str) -> String {
-    let name = algorithm.strip_suffix("@openssh.com").unwrap_or(algorithm);
-    format!("{name}-cert-v01@openssh.com")
 }
 
 fn strings(items: &BTreeSet<String>) -> Vec<u8> {

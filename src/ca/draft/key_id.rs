@@ -2,8 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-/// The most bytes a key id may have.
-pub(in crate::ca) const MAX_KEY_ID: usize = 256;
+use crate::ssh::certificate::MAX_KEY_ID;
 
 /// How much of a reduced label's digest is shown, in hex digits.
 const DIGEST: usize = 12;
@@ -24,14 +23,6 @@ pub(super) fn compose(label: &str, role: &str) -> String {
     format!("{short}~{digest}/{role}")
 }
 
-/// Whether `text` is within the grammar of key ids.
-pub(in crate::ca) fn is_key_id(text: &str) -> bool {
-    (3..=MAX_KEY_ID).contains(&text.len())
-        && text.contains('/')
-        && text.bytes().all(|byte| byte.is_ascii_graphic())
-        && !text.contains(['"', '\\'])
-}
-
 /// Quotes and backslashes would let a label end the field that a log line puts it in.
 fn printable(character: char) -> char {
     match character {
@@ -45,6 +36,7 @@ fn printable(character: char) -> char {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::ssh::certificate::is_key_id;
 
     #[test]
     fn ordinary_labels_stand_as_they_are() {

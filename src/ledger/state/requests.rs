@@ -21,6 +21,7 @@ use crate::{
         emergency::Signature,
         event::{Actor, Issued, RequestDecision, RequestDetails, Requested},
     },
+    ssh::certificate::BACKDATE,
     unix_seconds::UnixSeconds,
 };
 
@@ -330,7 +331,7 @@ fn is_subset_of(issued: &Issued, approved: &Requested) -> bool {
     is.is_subset_of(was)
         // Approvers have read the command: not even a narrower one takes its place.
         && is.force_command == was.force_command
-        && lifetime <= approved.ttl_seconds.saturating_add(60)
+        && lifetime <= approved.ttl_seconds.saturating_add(BACKDATE.as_secs())
 }
 
 #[cfg(test)]

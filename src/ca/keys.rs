@@ -1,0 +1,62 @@
+//! The CA's keys: which one signs, and which ones hosts should trust.
+
+use serde::Deserialize;
+use ssh_key::PublicKey;
+
+use super::{error::Error, key::Key};
+
+/// A key's place in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    /// Published, so that hosts learn it, but not used yet.
+    Staged,
+    /// Signs new passes.
+    Active,
+    /// No longer used; published until its last pass has expired.
+    Retired,
+}
+
+/// The CA's keys, of which exactly one is active.
+#[derive(Debug)]
+pub struct Ca {
+    pub(super) active: Key,
+    others: Vec<(Key, KeyState)>,
+}
+
+impl Ca {
+    /// A CA over these keys.
+    ///
+    /// # Errors
+    /// [`Error::Keys`] unless exactly one is active and no key is there twice.
+    pub fn new(keys: Vec<(Key, KeyState)>) -> Result<Self, Error> {
+        let (mut active, others): (Vec<_>, Vec<_>) = keys
+            .into_iter()
+            .partition(|(_, state)| *state == KeyState::Active);
+        let (Some((active, _)), true) = (active.pop(), active.is_empty()) else {
+            return Err(Error::Keys("exactly one key must be active"));
+        };
+        let ca = Self { active, others };
+        let blobs: Vec<_> = ca.keys().map(|(key, _)| key.key_data()).collect();
+        let is_repeated = |(at, blob)| blobs.iter().skip(at + 1).any(|other| other == blob);
+        if blobs.iter().enumerate().any(is_repeated) {
+            return Err(Error::Keys("a key is listed twice"));
+        }
+        Ok(ca)
+    }
+
+    /// The key that new passes are signed with.
+    pub fn active(&self) -> &PublicKey {
+        self.active.public()
+    }
+
+    /// Every key that hosts should trust, the active one first.
+    pub fn keys(&self) -> impl Iterator<Item = (&PublicKey, KeyState)> {
+        let active = std::iter::once((self.active.public(), KeyState::Active));
+        let others = self
+            .others
+            .iter()
+            .map(|(key, state)| (key.public(), *state));
+        active.chain(others)
+    }
+}

@@ -1,0 +1,47 @@
+//! User certificates (PROTOCOL.certkeys): the names, grammar and constants that the side that writes
+//! one and the side that checks it share. Pure.
+
+use std::time::Duration;
+
+/// How far a certificate's validity reaches back, for hosts whose clock is behind.
+pub const BACKDATE: Duration = Duration::from_secs(60);
+
+/// `SSH_CERT_TYPE_USER`.
+pub(crate) const USER: u32 = 1;
+
+/// Longest key id in bytes.
+pub const MAX_KEY_ID: usize = 256;
+
+/// Returns the type name of a certificate for a key of this algorithm.
+///
+/// ```
+/// use daypass::ssh::certificate::type_name;
+///
+/// assert_eq!(type_name("ssh-ed25519"), "ssh-ed25519-cert-v01@openssh.com");
+/// assert_eq!(
+///     type_name("sk-ssh-ed25519@openssh.com"), // one domain, not two
+///     "sk-ssh-ed25519-cert-v01@openssh.com"
+/// );
+/// ```
+pub fn type_name(algorithm: &str) -> String {
+    let name = algorithm.strip_suffix("@openssh.com").unwrap_or(algorithm);
+    format!("{name}-cert-v01@openssh.com")
+}
+
+/// Whether `text` is within the grammar of key ids: `LABEL/ROLE` in printable ASCII without spaces,
+/// quotes and backslashes, at most [`MAX_KEY_ID`] bytes.
+///
+/// sshd writes the key id into its log as it is, so a newline would forge a line.
+///
+/// ```
+/// use daypass::ssh::certificate::is_key_id;
+///
+/// assert!(is_key_id("alice@example.com/web-logs"));
+/// assert!(!is_key_id("eve\nAccepted publickey for root/x"));
+/// ```
+pub fn is_key_id(text: &str) -> bool {
+    (3..=MAX_KEY_ID).contains(&text.len())
+        && text.contains('/')
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+        && !text.contains(['"', '\\'])
+}
