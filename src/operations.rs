@@ -11,7 +11,7 @@
 //! | [`admin`] | lock, unlock, revoke |
 //! | [`audit`] | read, export and prove the ledger |
 //! | [`roles`] | list and explain roles |
-//! | [`trust`], [`published`] | what every client and host may know: keys, checkpoint, revocations |
+//! | [`trust`], [`published`] | what all clients and hosts may know: keys, checkpoint, KRL |
 //! | [`webhooks`] | list and retry deliveries |
 //!
 //! All of them work on one [`Authority`]: the CA's keys, the policy in force and the store.

@@ -37,13 +37,13 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Drafts a pass with the permissions of `grant` for `holder`'s key, to be signed by `ca`'s active
-    /// key. It is valid from [`BACKDATE`] before `now`, for the grant's lifetime after `now`. `nonce`
-    /// is random and used once.
+    /// Drafts a pass with the permissions of `grant` for `holder`'s key, to be signed by `ca`'s
+    /// active key. It is valid from [`BACKDATE`] before `now`, for the grant's lifetime after
+    /// `now`. `nonce` is random and used once.
     ///
     /// # Errors
-    /// Returns [`Error::SubjectKey`] if no pass is made for such a key, such as the CA's own. Returns
-    /// [`Error::Lint`] if the grant makes no valid certificate.
+    /// Returns [`Error::SubjectKey`] if no pass is made for such a key, such as the CA's own.
+    /// Returns [`Error::Lint`] if the grant makes no valid certificate.
     pub fn new(
         holder: &KeyHolder,
         grant: &Grant,

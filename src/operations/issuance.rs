@@ -155,9 +155,9 @@ impl<'a> Issuance<'a> {
         self.decide(Issue { nonce, paged: None }).await
     }
 
-    /// Takes `step` under the policy in force. Takes it again if it answers `None`, or if the policy
-    /// was replaced before the ledger had the decision: each event is decided by the policy in
-    /// force at its place in the ledger.
+    /// Takes `step` under the policy in force. Takes it again if it answers `None`, or if the
+    /// policy was replaced before the ledger had the decision: each event is decided by the policy
+    /// in force at its place in the ledger.
     pub(super) async fn decide<S: Step>(mut self, mut step: S) -> Result<S::Outcome, Error> {
         for _ in 0..MAX_DECISIONS {
             self.policy = self.authority.policy();

@@ -1,8 +1,8 @@
 //! The encoder of the bytes that a CA signs, for OpenSSH user certificates. Pure.
 //!
-//! The layout is PROTOCOL.certkeys (draft-miller-ssh-cert): the certificate type, a nonce, the subject
-//! key's own fields, the serial, then user type, key id, principals, validity, critical options,
-//! extensions, a reserved string and the CA's key.
+//! The layout is PROTOCOL.certkeys (draft-miller-ssh-cert): the certificate type, a nonce, the
+//! subject key's own fields, the serial, then user type, key id, principals, validity, critical
+//! options, extensions, a reserved string and the CA's key.
 
 use std::collections::BTreeSet;
 
