@@ -23,6 +23,7 @@ pub(crate) const TIDY: &[&str] = &[
     "src/daemon",
     "src/dev",
     "src/host",
+    "src/ledger",
     "src/main.rs",
     "src/modes",
     "src/notify",

@@ -356,7 +356,7 @@ fn an_order_counts_once_and_never_after_a_newer_one() {
 }
 
 #[test]
-fn of_orders_about_all_before_a_time_a_newer_one_counts_whatever_the_time() {
+fn of_orders_about_all_before_a_time_the_newest_counts_for_any_time() {
     let mut story = Story::default();
     let at = story.at();
     let all = |time| RevokeTarget::Before(time);
