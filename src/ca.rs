@@ -1,7 +1,7 @@
 //! The certificate authority: `sign(Draft, Receipt)`.
 //!
-//! What comes in has been decided by policy and recorded by the store; what goes out has been linted and verified with the
-//! configured key. It reads nothing but its keys and asks no clock.
+//! What comes in has been decided by policy and recorded by the store; what goes out has been
+//! linted and verified with the configured key. It reads nothing but its keys and asks no clock.
 //!
 //! Skipping a stage does not compile. There is no holder but the one who proved to hold a key:
 //!

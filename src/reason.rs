@@ -1,7 +1,8 @@
 //! Stable reason codes: what programs act on.
 //!
-//! One code stands in `ErrorInfo.reason` on the wire, in the ledger's `denied` events, in the log's `code`, in the label of
-//! metrics and in `error.reason` of `--format json`. A code never changes its meaning; the sentence beside it may.
+//! One code stands in `ErrorInfo.reason` on the wire, in the ledger's `denied` events, in the log's
+//! `code`, in the label of metrics and in `error.reason` of `--format json`. A code never changes
+//! its meaning; the sentence beside it may.
 
 // Tokens, and proofs of possession (`identity`).
 

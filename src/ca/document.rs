@@ -1,6 +1,8 @@
-//! What the CA says of itself and its passes to hosts: SSHSIG signatures (PROTOCOL.sshsig) by the active key.
+//! What the CA says of itself and its passes to hosts: SSHSIG signatures (PROTOCOL.sshsig) by the
+//! active key.
 //!
-//! A statement cannot be taken for a certificate: what is signed begins with `SSHSIG`, a certificate with its own length.
+//! A statement cannot be taken for a certificate: what is signed begins with `SSHSIG`, a
+//! certificate with its own length.
 
 use super::{error::Error, key, keys::Ca};
 use crate::ssh::sshsig::{self, Namespace, Signature};
@@ -28,7 +30,8 @@ impl Ca {
     /// The SSHSIG blob (without armor) of the active key over `content`.
     ///
     /// # Errors
-    /// [`Error::Key`] and [`Error::Signature`] where the key fails or answers with another key's signature.
+    /// [`Error::Key`] and [`Error::Signature`] where the key fails or answers with another key's
+    /// signature.
     pub fn sign_document(&self, statement: HostDocument, content: &[u8]) -> Result<Vec<u8>, Error> {
         let namespace = statement.namespace();
         let message = sshsig::signed_data(namespace, content).map_err(|_| Error::Key)?;

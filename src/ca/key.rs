@@ -18,7 +18,8 @@ use ssh_key::{
 
 use crate::ssh::{self, wire};
 
-/// A signing key with its public half, which is derived once. Private bytes stay inside aws-lc, which clears them.
+/// A signing key with its public half, which is derived once. Private bytes stay inside aws-lc,
+/// which clears them.
 pub struct Key {
     public: PublicKey,
     private: Private,

@@ -1,7 +1,8 @@
 //! What must hold of every certificate before it leaves. Pure.
 //!
-//! A second opinion: it reads bytes, knows nothing of grants or drafts, and takes only what Daypass means to issue.
-//! Stock sshd accepts far more (empty principals, options in the wrong section, key ids with newlines).
+//! A second opinion: it reads bytes, knows nothing of grants or drafts, and takes only what Daypass
+//! means to issue. Stock sshd accepts far more (empty principals, options in the wrong section, key
+//! ids with newlines).
 
 use ipnet::IpNet;
 use ssh_key::{Certificate, PublicKey, certificate::CertType};
@@ -56,7 +57,8 @@ pub enum Problem {
     /// Unknown, repeated, out of order, or in the wrong section.
     #[error("it has an option that does not belong where it stands: {0:?}")]
     Option(String),
-    /// An empty force-command, one with control characters, or one that sshd would split otherwise than it is written.
+    /// An empty force-command, one with control characters, or one that sshd would split otherwise
+    /// than it is written.
     #[error(
         "its force-command is empty, not one line, or has quotes that internal-sftp does not know"
     )]
@@ -174,8 +176,8 @@ fn check_validity(reader: &mut Reader<'_>) -> Result<(), Problem> {
     }
 }
 
-/// `verify-required` is for security keys: for other keys it would promise what sshd does not do. It
-/// has no value.
+/// `verify-required` is for security keys: for other keys it would promise what sshd does not do.
+/// It has no value.
 fn check_critical_options(reader: &mut Reader<'_>, is_security_key: bool) -> Result<(), Problem> {
     for (name, data) in options(reader, "critical options")? {
         let mut data = Reader::new(data);
@@ -224,7 +226,8 @@ fn options<'a>(
     Ok(found)
 }
 
-/// One line for the login shell: sshd would run an empty command, and control characters as several lines.
+/// One line for the login shell: sshd would run an empty command, and control characters as several
+/// lines.
 fn check_command(command: &str) -> Result<(), Problem> {
     let is_valid = !command.trim().is_empty()
         && command.len() <= MAX_VALUE
@@ -239,7 +242,8 @@ fn is_internal_sftp(command: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
 }
 
-/// Whether splitting at blanks gives the words that were meant: none is quoted, empty, or behind the ninth.
+/// Whether splitting at blanks gives the words that were meant: none is quoted, empty, or behind
+/// the ninth.
 fn is_plain(command: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@,+".contains(c);
     let words: Vec<&str> = command.split(' ').collect();
@@ -247,7 +251,8 @@ fn is_plain(command: &str) -> bool {
     words.len() <= 9 && words.iter().all(is_word)
 }
 
-/// Comma-separated CIDRs in the one spelling that every sshd takes: prefix given, no host bits, no v4-mapped v6.
+/// Comma-separated CIDRs in the one spelling that every sshd takes: prefix given, no host bits, no
+/// v4-mapped v6.
 fn check_source(list: &str) -> Result<(), Problem> {
     let is_canonical = |text: &str| match text.parse::<IpNet>() {
         Ok(IpNet::V6(network)) if network.addr().to_ipv4_mapped().is_some() => false,

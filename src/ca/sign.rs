@@ -6,12 +6,13 @@ use super::{draft::Draft, error::Error, key, keys::Ca, lint};
 use crate::{ledger::Receipt, ssh::wire};
 
 impl Ca {
-    /// Signs what the receipt recorded: rebuilds the bytes at its serial, compares their hash, signs them, lints the whole
-    /// certificate and verifies the signature with the configured key.
+    /// Signs what the receipt recorded: rebuilds the bytes at its serial, compares their hash,
+    /// signs them, lints the whole certificate and verifies the signature with the configured key.
     ///
     /// # Errors
-    /// [`Error::Receipt`] where the ledger recorded other bytes; [`Error::Key`] and [`Error::Signature`] where the key
-    /// fails or answers with another key's signature; [`Error::Lint`] where the result is not fit to leave.
+    /// [`Error::Receipt`] where the ledger recorded other bytes; [`Error::Key`] and
+    /// [`Error::Signature`] where the key fails or answers with another key's signature;
+    /// [`Error::Lint`] where the result is not fit to leave.
     pub fn sign(&self, draft: Draft, receipt: Receipt) -> Result<Certificate, Error> {
         let serial = receipt.serial();
         if draft.to_be_signed_hash(serial) != *receipt.tbs_hash() {

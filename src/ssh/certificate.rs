@@ -1,5 +1,5 @@
-//! User certificates (PROTOCOL.certkeys): the names, grammar and constants that the side that writes
-//! one and the side that checks it share. Pure.
+//! User certificates (PROTOCOL.certkeys): the names, grammar and constants that the side that
+//! writes one and the side that checks it share. Pure.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! The keys that passes are for, and those that never get one. Pure.
 //!
-//! Everything is refused by size and shape, before any mathematics is done with a stranger's numbers.
+//! Everything is refused by size and shape, before any mathematics is done with a stranger's
+//! numbers.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ssh_key::{Algorithm, HashAlg, PublicKey};
@@ -70,7 +71,8 @@ pub fn is_security_key(key: &PublicKey) -> bool {
     )
 }
 
-/// Reads a subject key from its OpenSSH text (`ssh-ed25519 AAAA... comment`). The key's comment is dropped.
+/// Reads a subject key from its OpenSSH text (`ssh-ed25519 AAAA... comment`). The key's comment is
+/// dropped.
 ///
 /// # Errors
 /// A [`InvalidKey`] for every key that no pass is for.
@@ -121,7 +123,8 @@ fn split_line(line: &str) -> Option<(&str, &str)> {
     Some((words.next()?, words.next()?))
 }
 
-/// What follows the algorithm's name in a key's blob (RFC 4253 section 6.6, RFC 5656, RFC 8709, PROTOCOL.u2f).
+/// What follows the algorithm's name in a key's blob (RFC 4253 section 6.6, RFC 5656, RFC 8709,
+/// PROTOCOL.u2f).
 #[derive(Clone, Copy, Debug)]
 enum Fields {
     Ed25519,
@@ -249,8 +252,9 @@ fn big_endian(magnitude: &[u8]) -> u64 {
         .fold(0, |number, &byte| (number << 8) | u64::from(byte))
 }
 
-/// Whether a point's y coordinate (without the sign bit) is that of a point whose order divides 8, spelled canonically or not.
-/// Signatures for such points can be made without a private key, and RFC 8032 section 5.1.7 lets verifiers take them.
+/// Whether a point's y coordinate (without the sign bit) is that of a point whose order divides 8,
+/// spelled canonically or not. Signatures for such points can be made without a private key, and
+/// RFC 8032 section 5.1.7 lets verifiers take them.
 fn is_small_order(ordinate: &[u8; 32]) -> bool {
     match ordinate {
         [0 | 1, rest @ ..] if *rest == [0; 31] => true,

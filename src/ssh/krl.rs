@@ -1,8 +1,9 @@
 //! OpenSSH key revocation lists (PROTOCOL.krl): what hosts read as `RevokedKeys`. Pure.
 //!
-//! Only serial lists (0x20) are written. Bitmaps and ranges are where writers go wrong: `ssh-keygen -k` makes files that no
-//! sshd reads out of some sequential serials, and an unreadable list locks everyone out. What is encoded is parsed back
-//! before it leaves ([`Krl::publish`]), and is never empty bytes, which would revoke nobody.
+//! Only serial lists (0x20) are written. Bitmaps and ranges are where writers go wrong: `ssh-keygen
+//! -k` makes files that no sshd reads out of some sequential serials, and an unreadable list locks
+//! everyone out. What is encoded is parsed back before it leaves ([`Krl::publish`]), and is never
+//! empty bytes, which would revoke nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,8 +29,8 @@ const COMMENT: &[u8] = b"daypass";
 pub struct Revoked {
     /// Its serial; 0 cannot be revoked, and no pass has it.
     pub serial: u64,
-    /// The blob of the CA key that signed it (RFC 4253 section 6.6). Empty: of whatever key, for a CA key that is no
-    /// longer known; the pass is then still refused.
+    /// The blob of the CA key that signed it (RFC 4253 section 6.6). Empty: of whatever key, for a
+    /// CA key that is no longer known; the pass is then still refused.
     pub ca: Vec<u8>,
 }
 
@@ -42,8 +43,8 @@ pub struct Krl {
 }
 
 impl Krl {
-    /// These passes. `version` grows with every change of the list, so that a host knows an older one; `made_at` (Unix
-    /// seconds) only dates it.
+    /// These passes. `version` grows with every change of the list, so that a host knows an older
+    /// one; `made_at` (Unix seconds) only dates it.
     pub fn new(version: u64, made_at: u64, revoked: impl IntoIterator<Item = Revoked>) -> Self {
         let mut serials = BTreeMap::<_, BTreeSet<_>>::new();
         for pass in revoked.into_iter().filter(|pass| pass.serial != 0) {

@@ -1,7 +1,7 @@
 //! The grammar of principals: what sshd compares with the login name.
 //!
-//! A principal is `login` or `login@group`. Logins never hold an `@`, so no claim can pretend to be of a host group.
-//! What is outside the grammar is refused, never rewritten.
+//! A principal is `login` or `login@group`. Logins never hold an `@`, so no claim can pretend to be
+//! of a host group. What is outside the grammar is refused, never rewritten.
 
 /// The most characters a login or a group may have.
 pub const MAX_NAME: usize = 64;
@@ -9,10 +9,11 @@ pub const MAX_NAME: usize = 64;
 /// The most principals one pass may carry (sshd refuses 257).
 pub const MAX_COUNT: usize = 256;
 
-/// Whether `text` is a login name: letters, digits, `.`, `_`, `+` and `-`, not opening with `-`, `+` or `.`.
+/// Whether `text` is a login name: letters, digits, `.`, `_`, `+` and `-`, not opening with `-`,
+/// `+` or `.`.
 ///
-/// ASCII only. Separators (`,`, space), quotes, patterns (`*`, `?`), comments (`#`) and control characters have each
-/// been somebody's incident (CVE-2026-35414, GHSA-59w7-v8rr-pr4p).
+/// ASCII only. Separators (`,`, space), quotes, patterns (`*`, `?`), comments (`#`) and control
+/// characters have each been somebody's incident (CVE-2026-35414, GHSA-59w7-v8rr-pr4p).
 pub fn is_login(text: &str) -> bool {
     let opens_well = text
         .bytes()
@@ -25,7 +26,8 @@ pub fn is_login(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte))
 }
 
-/// Whether `text` is a name of the policy file (role, host group, parameter): as a login, without `+`.
+/// Whether `text` is a name of the policy file (role, host group, parameter): as a login, without
+/// `+`.
 pub fn is_name(text: &str) -> bool {
     is_login(text) && !text.contains('+')
 }

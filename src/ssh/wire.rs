@@ -74,7 +74,8 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.string()?).ok()
     }
 
-    /// The magnitude of a multiple-precision integer that is positive and has no needless leading zero.
+    /// The magnitude of a multiple-precision integer that is positive and has no needless leading
+    /// zero.
     pub(crate) fn positive(&mut self) -> Option<&'a [u8]> {
         match self.string()? {
             [0, magnitude @ ..] if magnitude.first()? & 0x80 != 0 => Some(magnitude),

@@ -9,8 +9,9 @@ const DIGEST: usize = 12;
 
 /// `LABEL/ROLE` in printable ASCII without spaces, at most [`MAX_KEY_ID`] bytes.
 ///
-/// A label with other characters, or too long, keeps what it can and gets `~` and a digest of the whole: labels that differ
-/// stay different, and none can pass for another's, for `~` is not kept either.
+/// A label with other characters, or too long, keeps what it can and gets `~` and a digest of the
+/// whole: labels that differ stay different, and none can pass for another's, for `~` is not kept
+/// either.
 pub(super) fn compose(label: &str, role: &str) -> String {
     let room = MAX_KEY_ID.saturating_sub(role.len().saturating_add(1));
     let kept: String = label.chars().map(printable).collect();

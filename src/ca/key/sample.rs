@@ -28,7 +28,8 @@ impl Key {
         [(); 2].map(|()| file::parse(&text, None).unwrap())
     }
 
-    /// A key that claims this public half and signs with `other`'s private one, as a broken agent or HSM would.
+    /// A key that claims this public half and signs with `other`'s private one, as a broken agent
+    /// or HSM would.
     pub(crate) fn answering_with(self, other: Self) -> Self {
         Self {
             public: self.public,

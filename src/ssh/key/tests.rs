@@ -15,7 +15,8 @@ fn line(algorithm: &str, fields: &[Vec<u8>]) -> String {
     format!("{algorithm} {}", STANDARD.encode(blob))
 }
 
-/// An RSA key with this exponent and a modulus of `bits` ones: size and shape only, as the refusals see it.
+/// An RSA key with this exponent and a modulus of `bits` ones: size and shape only, as the refusals
+/// see it.
 fn rsa(exponent: &[u8], bits: usize) -> String {
     rsa_with(exponent, &vec![0xff; bits / 8])
 }

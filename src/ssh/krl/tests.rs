@@ -143,8 +143,8 @@ proptest! {
     }
 }
 
-/// 20,000 serials in the sequences that other writers stumble over: runs, every second, steps around the widths of a
-/// bitmap, the edges of 32 and 64 bits, and a scatter.
+/// 20,000 serials in the sequences that other writers stumble over: runs, every second, steps
+/// around the widths of a bitmap, the edges of 32 and 64 bits, and a scatter.
 pub(super) fn awkward_serials() -> HashSet<u64> {
     let run = 1..=5_000;
     let alternate = (10_000..20_000).step_by(2);

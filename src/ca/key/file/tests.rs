@@ -29,8 +29,8 @@ fn keys_made_by_ssh_keygen_load() {
     ];
     for (case, arguments) in cases {
         let folder = tempfile::tempdir().unwrap();
-        // About one ECDSA key in 512 has a private number that begins with nine zero bits: OpenSSH leaves its first byte out,
-        // and ssh-key 0.6 does not read it then.
+        // About one ECDSA key in 512 has a private number that begins with nine zero bits: OpenSSH
+        // leaves its first byte out, and ssh-key 0.6 does not read it then.
         let mut path = ssh_keygen(&folder, &arguments);
         for _ in 0..4 {
             if load(&path, Some(&PASSPHRASE.into())).is_err() {
