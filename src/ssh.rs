@@ -6,11 +6,11 @@
 //! | module | format | source |
 //! |---|---|---|
 //! | `wire` | length-prefixed strings and integers | RFC 4251 section 5 |
-//! | [`key`] | public keys, and the rules for the keys that are accepted | RFC 4253 section 6.6, RFC 5656, RFC 8709, PROTOCOL.u2f |
+//! | [`key`] | public keys, and which are accepted | RFC 4253 6.6, RFC 5656, RFC 8709, PROTOCOL.u2f |
 //! | [`certificate`] | type names, key ids and constants of user certificates | PROTOCOL.certkeys |
 //! | [`ca_keys`] | the version line of a list of CA keys | `sshd_config(5)`, `TrustedUserCAKeys` |
 //! | [`krl`] | key revocation lists | PROTOCOL.krl |
-//! | [`principal`] | principals: `login` or `login@group` | `sshd_config(5)`, `AuthorizedPrincipalsFile` |
+//! | [`principal`] | `login` or `login@group` | `sshd_config(5)`, `AuthorizedPrincipalsFile` |
 //! | [`sshsig`] | signatures, and every namespace that Daypass signs in | PROTOCOL.sshsig |
 //! | [`options`] | critical options and extensions of certificates | PROTOCOL.certkeys |
 //! | [`permissions`] | what a certificate allows, in one type | PROTOCOL.certkeys |

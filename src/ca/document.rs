@@ -30,7 +30,7 @@ impl Ca {
     /// The SSHSIG blob (without armor) of the active key over `content`.
     ///
     /// # Errors
-    /// [`Error::Key`] and [`Error::Signature`] where the key fails or answers with another key's
+    /// [`Error::Key`] and [`Error::Signature`] if the key fails or answers with another key's
     /// signature.
     pub fn sign_document(&self, statement: HostDocument, content: &[u8]) -> Result<Vec<u8>, Error> {
         let namespace = statement.namespace();

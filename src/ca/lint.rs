@@ -21,7 +21,7 @@ const MAX_SIZE: usize = 64 * 1024;
 /// The most bytes a force-command or the list of source addresses may have.
 const MAX_VALUE: usize = 16 * 1024;
 
-/// The longest validity in seconds, 31 days. Whoever needs more needs another kind of credential.
+/// The longest validity in seconds, 31 days. Longer access needs another kind of credential.
 const MAX_VALIDITY: u64 = 31 * 24 * 60 * 60;
 
 /// What is wrong with a certificate. None of these is the caller's fault.

@@ -10,9 +10,9 @@ impl Ca {
     /// signs them, lints the whole certificate and verifies the signature with the configured key.
     ///
     /// # Errors
-    /// [`Error::Receipt`] where the ledger recorded other bytes; [`Error::Key`] and
-    /// [`Error::Signature`] where the key fails or answers with another key's signature;
-    /// [`Error::Lint`] where the result is not fit to leave.
+    /// [`Error::Receipt`] if the ledger recorded other bytes; [`Error::Key`] and
+    /// [`Error::Signature`] if the key fails or answers with another key's signature;
+    /// [`Error::Lint`] if the result is not fit to leave.
     pub fn sign(&self, draft: Draft, receipt: Receipt) -> Result<Certificate, Error> {
         let serial = receipt.serial();
         if draft.to_be_signed_hash(serial) != *receipt.tbs_hash() {

@@ -3,7 +3,7 @@
 //! Only serial lists (0x20) are written. Bitmaps and ranges are where writers go wrong: `ssh-keygen
 //! -k` makes files that no sshd reads out of some sequential serials, and an unreadable list locks
 //! everyone out. What is encoded is parsed back before it leaves ([`Krl::publish`]), and is never
-//! empty bytes, which would revoke nobody.
+//! empty bytes, which would revoke nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ const COMMENT: &[u8] = b"daypass";
 pub struct Revoked {
     /// Its serial; 0 cannot be revoked, and no pass has it.
     pub serial: u64,
-    /// The blob of the CA key that signed it (RFC 4253 section 6.6). Empty: of whatever key, for a
+    /// The blob of the CA key that signed it (RFC 4253 section 6.6). Empty: of any key, for a
     /// CA key that is no longer known; the pass is then still refused.
     pub ca: Vec<u8>,
 }
@@ -72,7 +72,7 @@ impl Krl {
         self.serials.values().map(BTreeSet::len).sum()
     }
 
-    /// Whether it revokes nobody.
+    /// Whether it revokes nothing.
     pub fn is_empty(&self) -> bool {
         self.serials.is_empty()
     }

@@ -21,9 +21,9 @@ use super::{
 /// ```
 /// use daypass::ssh::permissions::Permissions;
 ///
-/// let stored = r#"{"principals":["weblogs@web"],"command":"/usr/bin/uptime","extensions":["pty"]}"#;
+/// let stored = r#"{"principals":["weblogs@web"],"command":"/bin/date","extensions":["pty"]}"#;
 /// let permissions: Permissions = serde_json::from_str(stored)?;
-/// assert_eq!(permissions.force_command.as_deref(), Some("/usr/bin/uptime"));
+/// assert_eq!(permissions.force_command.as_deref(), Some("/bin/date"));
 /// assert_eq!(permissions.source_addresses, None); // any address
 /// assert_eq!(serde_json::to_string(&permissions)?, stored);
 /// # Ok::<(), serde_json::Error>(())
@@ -33,7 +33,7 @@ pub struct Permissions {
     /// `login` or `login@group` ([`super::principal`]). A certificate without principals is good
     /// for every user, so no grant has an empty set.
     pub principals: BTreeSet<String>,
-    /// The exact command that every session runs; `None`: whatever the user asks for.
+    /// The exact command that every session runs; `None`: the command that the user asks for.
     #[serde(rename = "command", default, skip_serializing_if = "Option::is_none")]
     pub force_command: Option<String>,
     /// The networks that it can be used from; `None`: from any address. Never empty in a grant.

@@ -13,7 +13,7 @@ pub const MAX_COUNT: usize = 256;
 /// `+` or `.`.
 ///
 /// ASCII only. Separators (`,`, space), quotes, patterns (`*`, `?`), comments (`#`) and control
-/// characters have each been somebody's incident (CVE-2026-35414, GHSA-59w7-v8rr-pr4p).
+/// characters have each caused an incident (CVE-2026-35414, GHSA-59w7-v8rr-pr4p).
 pub fn is_login(text: &str) -> bool {
     let opens_well = text
         .bytes()

@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_label_the_key_id_is_within_the_grammar() {
+    fn the_key_id_of_any_label_is_within_the_grammar() {
         let long = "a".repeat(64 * 1024);
         let long_unicode = "\u{1f511}".repeat(9000);
         let cases = [

@@ -5,7 +5,7 @@ use ssh_key::Algorithm;
 use super::*;
 use crate::{ca::key::Key, ssh::wire::string};
 
-// Written out: the names that sshd knows, whatever the tables of `ssh::options` say.
+// Written out: the names that sshd knows, independent of the tables of `ssh::options`.
 const FORCE_COMMAND: &str = "force-command";
 const SOURCE_ADDRESS: &str = "source-address";
 
@@ -162,7 +162,7 @@ fn fields_out_of_bounds_are_found() {
             Problem::SubjectKey(ssh::key::InvalidKey::Malformed),
         ),
         (
-            "anybody's subject key",
+            "the subject key of another user",
             Box::new(|f| f.subject = string(&[0; 32])),
             Problem::SubjectKey(ssh::key::InvalidKey::Weak),
         ),

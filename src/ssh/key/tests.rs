@@ -146,7 +146,7 @@ fn unknown_algorithms_are_refused_before_their_bytes_are_read() {
 }
 
 #[test]
-fn whatever_is_not_one_key_exactly_is_malformed() {
+fn what_is_not_one_key_exactly_is_malformed() {
     let good = golden("ed25519.pub");
     let good = good.trim_end();
     let point = string(&[9; 32]);

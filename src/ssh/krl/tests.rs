@@ -55,7 +55,7 @@ fn the_bytes_are_those_of_protocol_krl() {
 }
 
 #[test]
-fn a_list_that_revokes_nobody_is_not_empty_bytes() {
+fn a_list_that_revokes_nothing_is_not_empty_bytes() {
     let empty = list(&[]);
     let bytes = empty.publish().unwrap();
     assert!(!bytes.is_empty());
@@ -120,7 +120,7 @@ fn no_bytes_but_a_whole_list_are_read() {
 
 proptest! {
     #[test]
-    fn whatever_is_listed_is_read_back(
+    fn what_is_listed_is_read_back(
         serials in prop::collection::btree_set(1_u64.., 0..200),
         others in prop::collection::btree_set(1_u64..500, 0..200),
     ) {
