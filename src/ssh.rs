@@ -6,7 +6,7 @@
 //! | module | format | source |
 //! |---|---|---|
 //! | `wire` | length-prefixed strings and integers | RFC 4251 section 5 |
-//! | [`key`] | public keys, and which are accepted | RFC 4253 6.6, RFC 5656, RFC 8709, PROTOCOL.u2f |
+//! | [`key`] | public keys, and which are accepted | RFC 4253 6.6, 5656, 8709, PROTOCOL.u2f |
 //! | [`certificate`] | type names, key ids and constants of user certificates | PROTOCOL.certkeys |
 //! | [`ca_keys`] | the version line of a list of CA keys | `sshd_config(5)`, `TrustedUserCAKeys` |
 //! | [`krl`] | key revocation lists | PROTOCOL.krl |
