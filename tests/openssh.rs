@@ -23,6 +23,7 @@ use ssh_key::{
 };
 use support::{
     authority::TestCa,
+    security_key::{self, SecurityKey},
     ssh::{self, Host},
 };
 use time::{Duration, OffsetDateTime};
@@ -38,6 +39,14 @@ name = "shell"
 about = "Anything"
 allow = '"sre" in claims.groups'
 principals = ["USER"]
+ttl = "1h"
+
+[[role]]
+name = "verified"
+about = "Anything, with a PIN each time"
+allow = '"sre" in claims.groups'
+principals = ["USER"]
+verify_required = true
 ttl = "1h"
 
 [[role]]
@@ -135,6 +144,33 @@ async fn every_kind_of_subject_key_logs_in_under_every_kind_of_ca_key() {
             assert_eq!(login.status, Some(0), "{ca} {kind:?}: {login:?}");
         }
     }
+}
+
+/// The agent is ours and so is the key; certificate, `ssh` and sshd are real.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_that_demands_verification_wants_the_pin_at_each_login() {
+    let (world, host) = world().await;
+    let (key, folder) = (SecurityKey::new(), tempfile::tempdir().unwrap());
+    let touched = key.agent(folder.path(), security_key::TOUCHED);
+    let verified = key.agent(folder.path(), security_key::VERIFIED);
+    for (role, agent, expected) in [
+        ("shell", &touched, Some(0)),
+        ("shell", &verified, Some(0)),
+        ("verified", &touched, Some(255)),
+        ("verified", &verified, Some(0)),
+    ] {
+        let ask = ask(role);
+        let pass = world.pass_for_security_key("alice", &ask, &key);
+        let pass = pass.await.unwrap();
+        let login = host.login_by_agent(&pass, &agent.socket, &["true"]).await;
+        assert_eq!(login.status, expected, "{role}: {login:?}\n{}", host.log());
+    }
+    let log = host.log();
+    assert!(log.contains("user verification"), "{log}");
+    assert!(
+        world.refuses("alice", &ask("verified")).await,
+        "another kind of key"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

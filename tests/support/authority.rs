@@ -21,10 +21,10 @@ use daypass::{
     ssh::sshsig::Namespace,
     store::Store,
 };
-use ssh_key::{HashAlg, LineEnding, PrivateKey};
+use ssh_key::{HashAlg, LineEnding, PrivateKey, PublicKey};
 use time::{Duration, OffsetDateTime};
 
-use super::ssh::Pass;
+use super::{security_key::SecurityKey, ssh::Pass};
 
 const SERVER: &str = "ca.example.com";
 
@@ -103,6 +103,32 @@ impl TestCa {
         issuance.issue(rand::random()).await.is_err()
     }
 
+    /// A pass for a security key, or why there is none.
+    pub async fn pass_for_security_key(
+        &self,
+        person: &str,
+        ask: &Ask,
+        key: &SecurityKey,
+    ) -> Result<Pass, daypass::operations::Error> {
+        let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
+        let public = key.public();
+        // `ssh -i pass` takes the agent's key whose public half is in the file.
+        for name in ["pass", "pass.pub"] {
+            fs::write(folder.path().join(name), public.to_openssh().unwrap()).unwrap();
+        }
+        let prove = |message: &[u8]| key.prove(Namespace::Issue.as_str(), message);
+        let holder = self.proven(person, public, prove).await;
+        let context = Context {
+            now: OffsetDateTime::now_utc(),
+            caller: Some([127, 0, 0, 1].into()),
+        };
+        let issuance = Issuance::new(&self.authority, &holder, ask, context);
+        match issuance.issue(rand::random()).await? {
+            Outcome::Pass(pass) => Ok(Pass::new(folder, pass.certificate)),
+            Outcome::Pending(_) => panic!("the role needs approval"),
+        }
+    }
+
     async fn issue(&self, person: &str, ask: &Ask, kind: &[&str], shift: Duration) -> Pass {
         let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
         let key = make_key(folder.path(), "pass", kind);
@@ -123,6 +149,16 @@ impl TestCa {
         let private = PrivateKey::read_openssh_file(key).unwrap();
         let text = fs::read_to_string(key.with_extension("pub")).unwrap();
         let public = parse_subject_key(&text).unwrap();
+        let prove = |message: &[u8]| sign(&private, key, message);
+        self.proven(person, public, prove).await
+    }
+
+    async fn proven(
+        &self,
+        person: &str,
+        public: PublicKey,
+        prove: impl Fn(&[u8]) -> String,
+    ) -> KeyHolder {
         let secret: [u8; 32] = rand::random();
         let nonce = proof::commitment(&public, &secret).unwrap();
         let token = self.issuer.id_token(person, Some(&nonce));
@@ -130,7 +166,7 @@ impl TestCa {
         let identity = self.issuers.verify(&token, now).await.unwrap();
         let message =
             proof::possession_message(SERVER, identity.token_hash(), &public, b"ask").unwrap();
-        let possession = sign(&private, key, &message);
+        let possession = prove(&message);
         identity
             .hold(public, &secret, &message, &possession)
             .unwrap()

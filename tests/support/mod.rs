@@ -34,6 +34,7 @@ pub mod orders;
 pub mod policy;
 pub mod ports;
 pub mod provider;
+pub mod security_key;
 pub mod server;
 pub mod ssh;
 pub mod user;

@@ -1,6 +1,11 @@
 //! A throw-away sshd and the real `ssh` against it, bounded in time.
 
-use std::{fs, path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use daypass::dev::sshd::{Sshd, put_krl};
 use ssh_key::Certificate;
@@ -103,6 +108,20 @@ impl Host {
         ssh.args(self.options(pass))
             .args(["-p", &self.sshd.port().to_string(), "-l", self.sshd.user()])
             .args(options)
+            .arg("127.0.0.1")
+            .args(command);
+        finished(ssh).await
+    }
+
+    /// Logs in with a key that an agent holds.
+    pub async fn login_by_agent(&self, pass: &Pass, agent: &Path, command: &[&str]) -> Login {
+        let mut ssh = Command::new("ssh");
+        let by_agent = |word: String| match word.as_str() {
+            "IdentityAgent=none" => format!("IdentityAgent={}", agent.display()),
+            _ => word,
+        };
+        ssh.args(self.options(pass).into_iter().map(by_agent))
+            .args(["-p", &self.sshd.port().to_string(), "-l", self.sshd.user()])
             .arg("127.0.0.1")
             .args(command);
         finished(ssh).await
