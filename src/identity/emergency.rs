@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use ssh_key::PublicKey;
 use time::OffsetDateTime;
 
-use super::{Identity, binding::Commitment, claims::LEEWAY, error::Error, possession};
+use super::{binding::Commitment, claims::LEEWAY, error::Error, possession, proven::Identity};
 use crate::{ssh::sshsig::Namespace, unix_seconds::UnixSeconds};
 pub use signed::{Emergency, Registered, Signer};
 

@@ -12,12 +12,13 @@ use tokio::time::Instant;
 
 pub use super::settings::{Algorithm, SettingsError};
 use super::{
-    Identity, claims,
+    claims,
     error::Error,
     fetch::{REQUEST_TIMEOUT, Source},
     jwk::{Key, VerifyingKey},
     jwks::{self, KeyCache, Rules},
     proof,
+    proven::Identity,
     settings::{self, Settings},
     token,
 };

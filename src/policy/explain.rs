@@ -1,4 +1,46 @@
 //! Explanations: why an identity has or lacks a role, and what would help.
+//!
+//! # Example
+//! ```
+//! use daypass::policy::{Ask, AuthMethod, Context, Person, Policy};
+//!
+//! let policy = Policy::parse(
+//!     r#"
+//! [limits]
+//! principals = ["weblogs"]
+//!
+//! [[role]]
+//! name        = "web-logs"
+//! allow       = '"oncall" in claims.groups'
+//! principals  = ["weblogs"]
+//! command     = ["/usr/bin/journalctl", "--unit", "{unit}"]
+//! params.unit = { pattern = "[a-z]+" }
+//! ttl         = "30m"
+//! "#,
+//!     "policy.toml",
+//! )?;
+//!
+//! let claims = [("groups".to_owned(), serde_json::json!(["oncall"]))].into_iter().collect();
+//! let alice = Person {
+//!     issuer: "https://id.example.com",
+//!     subject: "alice",
+//!     claims: &claims,
+//!     auth_method: AuthMethod::Token,
+//! };
+//! let mut ask = Ask {
+//!     role: "web-logs".to_owned(),
+//!     params: [("unit".to_owned(), "nginx".to_owned())].into(),
+//!     ..Ask::default()
+//! };
+//! let context = Context { now: time::OffsetDateTime::UNIX_EPOCH, caller: None };
+//! let explanation = &policy.explain(alice, &ask, context)[0];
+//! assert_eq!(explanation.summary, "granted: weblogs for 30m");
+//!
+//! ask.params.insert("unit".to_owned(), "nginx; reboot".to_owned());
+//! let explanation = &policy.explain(alice, &ask, context)[0];
+//! assert!(explanation.summary.starts_with("denied: parameter: "));
+//! # Ok::<(), daypass::policy::Error>(())
+//! ```
 
 use std::collections::BTreeSet;
 

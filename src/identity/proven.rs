@@ -1,0 +1,185 @@
+//! A proven identity, and one that holds its key. Only the checks of this module make them.
+
+use std::{fmt, sync::Arc};
+
+use serde_json::{Map, Value};
+use ssh_key::PublicKey;
+use time::OffsetDateTime;
+
+use super::{
+    binding::{Binding, Commitment},
+    emergency::Emergency,
+    error::Error,
+    possession,
+};
+use crate::ssh::sshsig::Namespace;
+
+/// A proven person or machine: the verified claims of one ID token, or the person of a registered
+/// key. Only [`super::Issuers::verify`] and [`super::emergency::Registry::verify`] make one.
+#[derive(Clone)]
+pub struct Identity {
+    pub(super) issuer: String,
+    pub(super) subject: String,
+    pub(super) label: String,
+    pub(super) claims: Map<String, Value>,
+    pub(super) authenticated_at: Option<OffsetDateTime>,
+    pub(super) commitment: Commitment,
+    pub(super) token_hash: [u8; 32],
+    pub(super) expires: OffsetDateTime,
+    pub(super) emergency: Option<Arc<Emergency>>,
+}
+
+impl Identity {
+    /// The `iss` claim, exactly as configured.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The `sub` claim. `(issuer, subject)` is the identity.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// A name for people to read: the verified e-mail, else the subject. Never used to decide.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The claims that the policy may see. `email` is absent unless `email_verified` is the boolean
+    /// true.
+    pub fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
+    /// `auth_time`, if the issuer says it.
+    pub fn authenticated_at(&self) -> Option<OffsetDateTime> {
+        self.authenticated_at
+    }
+
+    /// How this token is bound to a key ([`Binding::None`] also for a token of the device flow).
+    pub fn binding(&self) -> Binding {
+        match self.commitment {
+            Commitment::Nonce(_) => Binding::Nonce,
+            Commitment::Audience(_) => Binding::Audience,
+            Commitment::Absent => Binding::None,
+        }
+    }
+
+    /// The proof by registered keys, if no token was shown. Such an identity gets emergencies only.
+    pub fn emergency(&self) -> Option<&Emergency> {
+        self.emergency.as_deref()
+    }
+
+    /// SHA-256 of the compact token, or of the challenge that stands for one. Possession messages
+    /// and the ledger hold it.
+    pub fn token_hash(&self) -> &[u8; 32] {
+        &self.token_hash
+    }
+
+    /// The token's `exp`.
+    pub fn expires(&self) -> OffsetDateTime {
+        self.expires
+    }
+
+    /// Proves that the caller holds `key`: the token's binding names it, and it signed `message`
+    /// ([`super::proof::possession_message`]).
+    ///
+    /// `binding_secret` is the secret that the client reveals; it is ignored if the token is not
+    /// bound. `possession` is an armored SSHSIG of at most 8 KiB.
+    ///
+    /// # Errors
+    /// Returns an error with the code `KEY_BINDING` if the token is bound to another key, and one
+    /// with `POSSESSION` if the signature does not verify.
+    pub fn hold(
+        self,
+        key: PublicKey,
+        binding_secret: &[u8],
+        message: &[u8],
+        possession: &str,
+    ) -> Result<KeyHolder, Error> {
+        self.hold_for(Namespace::Issue, key, binding_secret, message, possession)
+    }
+
+    /// [`Identity::hold`] with a signature in another namespace, for decisions and orders.
+    ///
+    /// # Errors
+    /// As [`Identity::hold`].
+    pub fn hold_for(
+        self,
+        namespace: Namespace,
+        key: PublicKey,
+        binding_secret: &[u8],
+        message: &[u8],
+        signature: &str,
+    ) -> Result<KeyHolder, Error> {
+        possession::check_binding(&self.commitment, &key, binding_secret)?;
+        possession::check_proof(namespace, &key, message, signature)?;
+        let key = PublicKey::from(key.key_data().clone());
+        Ok(KeyHolder {
+            identity: self,
+            key,
+        })
+    }
+
+    /// An unproven identity, for the unit tests of other modules.
+    #[cfg(test)]
+    pub(crate) fn sample(claims: Value) -> Self {
+        let claims = claims.as_object().cloned().unwrap_or_default();
+        let text = |name: &str, otherwise: &str| {
+            let value = claims.get(name).and_then(Value::as_str);
+            value.unwrap_or(otherwise).to_owned()
+        };
+        Self {
+            issuer: text("iss", "https://id.example.com"),
+            subject: text("sub", "alice"),
+            label: text("email", &text("sub", "alice")),
+            authenticated_at: None,
+            commitment: match claims.get("unbound") {
+                None => Commitment::Nonce("sample".to_owned()),
+                Some(_) => Commitment::Absent,
+            },
+            token_hash: [7; 32],
+            expires: OffsetDateTime::UNIX_EPOCH + time::Duration::days(40_000),
+            emergency: None,
+            claims,
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("issuer", &self.issuer)
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An identity with the SSH key whose possession it has proven. Only [`Identity::hold`] makes one,
+/// and passes are issued to no other caller.
+#[derive(Clone, Debug)]
+pub struct KeyHolder {
+    identity: Identity,
+    key: PublicKey,
+}
+
+impl KeyHolder {
+    /// The proven identity.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The proven subject key; its comment is empty.
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// An unproven holder, for the unit tests of other modules.
+    #[cfg(test)]
+    pub(crate) fn sample(identity: Identity, key: &PublicKey) -> Self {
+        Self {
+            identity,
+            key: PublicKey::from(key.key_data().clone()),
+        }
+    }
+}
