@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use ssh_key::{Certificate, PublicKey};
 
 use super::{
@@ -149,6 +149,33 @@ impl Permissions {
         }
         Ok(())
     }
+}
+
+/// Serializes all fields for programs that read JSON: an absent command or address list is `null`,
+/// unlike in stored events. For `#[serde(flatten, serialize_with = ...)]`.
+///
+/// # Errors
+/// Returns the serializer's error.
+pub fn with_nulls<S: Serializer>(
+    permissions: &&Permissions,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let Permissions {
+        principals,
+        force_command,
+        source_addresses,
+        extensions,
+        verify_required,
+    } = permissions;
+    let mut map = serializer.serialize_map(None)?;
+    map.serialize_entry("principals", principals)?;
+    map.serialize_entry("command", force_command)?;
+    map.serialize_entry("source_addresses", source_addresses)?;
+    map.serialize_entry("extensions", extensions)?;
+    if *verify_required {
+        map.serialize_entry("verify_required", verify_required)?;
+    }
+    map.end()
 }
 
 /// Whether `few` can be used from no address that `many` cannot; `None` is any address.

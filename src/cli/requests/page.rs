@@ -11,7 +11,7 @@ use super::super::{
 use crate::{
     client::requests::{RequestView, State},
     ledger::event::RequestedJumpHost,
-    ssh::permissions::Permissions,
+    ssh::permissions::{Permissions, with_nulls},
 };
 
 #[derive(Serialize)]
@@ -23,7 +23,7 @@ struct Printed<'a> {
     host: Option<&'a str>,
     params: &'a std::collections::BTreeMap<String, String>,
     reason: Option<&'a str>,
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "with_nulls")]
     permissions: &'a Permissions,
     ttl_seconds: u64,
     key: &'a str,
