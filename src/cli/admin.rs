@@ -25,7 +25,7 @@ use asking::Wanted;
 
 /// Lock people, keys and roles, revoke passes, and look after webhooks.
 ///
-/// The policy's [admin] section says who may do this.
+/// The policy's `[admin]` section says who may do this.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

@@ -142,7 +142,7 @@ impl Grant {
         &self.permissions
     }
 
-    /// The principals. Never empty; each within the grammar of [`super::principal`].
+    /// The principals. Never empty; each within the grammar of [`crate::ssh::principal`].
     pub fn principals(&self) -> &BTreeSet<String> {
         &self.permissions.principals
     }

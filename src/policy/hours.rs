@@ -94,7 +94,7 @@ impl Hours {
         self.next(timestamp(now)?, |open| open)
     }
 
-    /// The next closing; `None` if there is none within [`HORIZON`] days.
+    /// The next closing; `None` if there is none within `HORIZON` days.
     pub fn closes(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
         self.next(timestamp(now)?, |open| !open)
     }

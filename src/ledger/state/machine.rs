@@ -37,7 +37,7 @@ impl LedgerState {
     }
 
     /// The passes that a host may still accept, by serial: all except those that expired more than
-    /// [`MARGIN`] before [`LedgerState::agreed_time`].
+    /// the margin before [`LedgerState::agreed_time`].
     pub fn passes(&self) -> impl Iterator<Item = &PassRecord> {
         self.passes.iter()
     }
