@@ -12,7 +12,7 @@ pub(super) const NAME: &str = "localhost";
 pub struct Options {
     /// The `daypass` program for `ssh_config` and `env`. By default the running program.
     pub program: Option<PathBuf>,
-    /// Replaces the policy in the folder. Without it, an existing one is kept, or the dev world writes
+    /// Replaces the policy in the folder. Without it, an existing one is kept, or the world writes
     /// its own.
     pub policy: Option<String>,
     /// More sections for `daypass.toml`, such as `[limits]`.
