@@ -8,6 +8,7 @@
 pub mod accept;
 mod activity;
 mod admin;
+mod answer;
 mod authenticate;
 mod budget;
 mod call;

@@ -20,9 +20,6 @@ use crate::{
 /// How often an order is repeated if another one came first.
 const RETRIES: usize = 3;
 
-/// The public key, binding secret and signature of an order.
-type Proof = (String, Vec<u8>, String);
-
 impl Signed {
     /// Shows what an order about the target would affect. It changes nothing.
     ///
@@ -56,17 +53,12 @@ impl Signed {
     ) -> Result<v1::LockResponse, Error> {
         let about = Target::from(target);
         self.repeat(&about, seen, is_same_people, async |after| {
-            let proof = self
+            let order = self
                 .prove_order(Verb::Lock, &about, reason, after, key)
                 .await?;
-            let (public_key, binding_secret, signature) = proof;
             let request = v1::LockRequest {
                 target: wire(target),
-                reason: reason.to_owned(),
-                public_key,
-                binding_secret,
-                signature,
-                after,
+                order: Some(order),
             };
             let request = authorized(&self.login.token, request)?;
             Ok(self.server.admin().lock(request).await?.into_inner())
@@ -88,17 +80,12 @@ impl Signed {
     ) -> Result<u64, Error> {
         let about = Target::from(target);
         self.repeat(&about, seen, is_same_lock, async |after| {
-            let proof = self
+            let order = self
                 .prove_order(Verb::Unlock, &about, reason, after, key)
                 .await?;
-            let (public_key, binding_secret, signature) = proof;
             let request = v1::UnlockRequest {
                 target: wire(target),
-                reason: reason.to_owned(),
-                public_key,
-                binding_secret,
-                signature,
-                after,
+                order: Some(order),
             };
             let request = authorized(&self.login.token, request)?;
             let answer = self.server.admin().unlock(request).await?;
@@ -170,17 +157,12 @@ impl Signed {
             RevokeTarget::Before(time) => Wire::Before(time),
         };
         self.repeat(&about, seen, is_same_people, async |after| {
-            let proof = self
+            let order = self
                 .prove_order(Verb::Revoke, &about, reason, after, key)
                 .await?;
-            let (public_key, binding_secret, signature) = proof;
             let request = v1::RevokeRequest {
                 target: Some(to.clone()),
-                reason: reason.to_owned(),
-                public_key,
-                binding_secret,
-                signature,
-                after,
+                order: Some(order),
             };
             let request = authorized(&self.login.token, request)?;
             Ok(self.server.admin().revoke(request).await?.into_inner())
@@ -228,7 +210,7 @@ impl Signed {
         reason: &str,
         after: u64,
         key: &Key,
-    ) -> Result<Proof, Error> {
+    ) -> Result<v1::AdminOrder, Error> {
         let message = AdminOrder {
             server: &self.server_info.server_name,
             issuer: &self.login.issuer,
@@ -242,7 +224,15 @@ impl Signed {
         .message();
         let public = public_text(&key.public())?;
         let signature = key.sign_for(Namespace::Admin, &message).await?;
-        Ok((public, self.login.secret()?, signature))
+        Ok(v1::AdminOrder {
+            reason: reason.to_owned(),
+            after,
+            proof: Some(v1::KeyProof {
+                public_key: public,
+                binding_secret: self.login.secret()?,
+                signature,
+            }),
+        })
     }
 }
 

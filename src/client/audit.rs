@@ -22,6 +22,17 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Reads a leaf. The event holds its index.
+    fn read(leaf: Vec<u8>) -> Result<Self, Error> {
+        #[derive(serde::Deserialize)]
+        struct Head {
+            index: u64,
+        }
+        let Head { index } = serde_json::from_slice(&leaf)
+            .map_err(|_| Error::Untrusted("the ledger lists what is not an event".to_owned()))?;
+        Ok(Self { index, leaf })
+    }
+
     /// The event as JSON, for printing.
     ///
     /// # Errors
@@ -45,11 +56,7 @@ impl Signed {
         };
         let request = authorized(&self.login.token, request)?;
         let answer = self.server.ledger().list(request).await?.into_inner();
-        let entries = answer.entries.into_iter().map(|entry| Entry {
-            index: entry.index,
-            leaf: entry.event,
-        });
-        Ok(entries.collect())
+        answer.events.into_iter().map(Entry::read).collect()
     }
 
     /// The whole ledger as the server streams it, unverified.

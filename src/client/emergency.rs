@@ -174,14 +174,21 @@ impl Client {
             )));
         }
         let request = v1::IssueRequest {
-            possession: key.sign(&signature_request.possession()?).await?,
-            public_key: signature_request.public_key.clone(),
-            binding_secret: Vec::new(),
+            proof: Some(v1::KeyProof {
+                public_key: signature_request.public_key.clone(),
+                binding_secret: Vec::new(),
+                signature: key.sign(&signature_request.possession()?).await?,
+            }),
             ask: Some(ask.clone()),
             emergency: Some(signature_request.proof()),
         };
         let answer = server.passes().issue(Request::new(request)).await?;
-        let pass = received(&answer.into_inner(), &ask.role, &key.public(), &server_info)?;
+        let pass = received(
+            answer.into_inner(),
+            &ask.into(),
+            &key.public(),
+            &server_info,
+        )?;
         files.keep(key, &KeyPlace::Own, &pass, target.is_some())?;
         Ok((files, pass))
     }

@@ -18,7 +18,7 @@ use super::{
     key::Key,
     key_text::public_text,
     logins::logins,
-    pass::{Pass, received},
+    pass::{Known, Pass, Wanted, received},
 };
 use crate::{
     identity::proof,
@@ -104,10 +104,10 @@ impl Client {
     ) -> Result<Pass, Error> {
         let signed = self.signed_in().await?;
         let key = Key::open(&signed.login.key, &self.state)?;
-        let ask = signed.ask(pass_request).await?;
+        let wanted = signed.wanted(pass_request).await?;
         files.check_named()?;
         files.prepare()?;
-        let pass = signed.issue(ask, &key).await?;
+        let pass = signed.issue(wanted, &key).await?;
         files.keep(&key, &signed.login.key, &pass, true)?;
         Ok(pass)
     }
@@ -128,9 +128,9 @@ impl Client {
                     .to_owned(),
             )
         })?;
-        let ask = signed.ask(pass_request).await?;
+        let wanted = signed.wanted(pass_request).await?;
         agent::rehearse(&self.state, private).await?;
-        let pass = signed.issue(ask, &key).await?;
+        let pass = signed.issue(wanted, &key).await?;
         let jump = pass.jump.iter().map(|jump| &jump.certificate);
         for certificate in jump.chain([&pass.certificate]) {
             let left = certificate.valid_before().saturating_sub(now());
@@ -157,10 +157,10 @@ impl Client {
         pass_request: &PassRequest,
         key: &Key,
     ) -> Result<(PassFiles, Pass), Error> {
-        let ask = signed.ask(pass_request).await?;
-        let files = self.files(pass_request, &ask.role)?;
+        let wanted = signed.wanted(pass_request).await?;
+        let files = self.files(pass_request, &wanted.ask.role)?;
         files.prepare()?;
-        let pass = signed.issue(ask, key).await?;
+        let pass = signed.issue(wanted, key).await?;
         files.keep(key, &signed.login.key, &pass, false)?;
         Ok((files, pass))
     }
@@ -188,15 +188,18 @@ impl Signed {
     /// # Errors
     /// Returns [`Error::Pending`] if the request is not approved, and [`Error::Usage`] if not
     /// exactly one role fits.
-    pub async fn ask(&self, pass_request: &PassRequest) -> Result<v1::Ask, Error> {
+    async fn wanted(&self, pass_request: &PassRequest) -> Result<Wanted, Error> {
         let Some(id) = pass_request.request else {
-            return Ok(pass_request.ask(&self.role(pass_request).await?));
+            return self.wanted_role(pass_request).await;
         };
         let seen = self.request(id).await?;
         if !seen.is_approved()? {
             return Err(Error::Pending { id });
         }
-        seen.redemption(pass_request)
+        Ok(Wanted {
+            ask: seen.redemption(pass_request)?,
+            known: Known::Request(Box::new(seen.page)),
+        })
     }
 
     /// Asks for the pass and checks it. Its files have been prepared.
@@ -204,21 +207,24 @@ impl Signed {
     /// # Errors
     /// Returns [`Error::Denied`] with the server's reason, or [`Error::Untrusted`] if the pass is
     /// not what was asked for.
-    pub async fn issue(&self, ask: v1::Ask, key: &Key) -> Result<Pass, Error> {
-        let role = ask.role.clone();
+    async fn issue(&self, wanted: Wanted, key: &Key) -> Result<Pass, Error> {
         let public = key.public();
-        let request = self.prove(ask, key).await?;
+        let request = self.prove(wanted.ask.clone(), key).await?;
         let answer = self.server.passes().issue(request).await?.into_inner();
-        received(&answer, &role, &public, &self.server_info)
+        received(answer, &wanted, &public, &self.server_info)
     }
 
-    /// The named role, or the one that fits.
-    async fn role(&self, pass_request: &PassRequest) -> Result<String, Error> {
+    /// The ask for the named role, or for the one that fits.
+    async fn wanted_role(&self, pass_request: &PassRequest) -> Result<Wanted, Error> {
         if let Some(role) = &pass_request.role {
-            return Ok(role.clone());
+            return Ok(Wanted::from(pass_request.ask(role)));
         }
         let roles = self.roles(pass_request.host.as_deref()).await?;
-        Ok(choose(&roles, pass_request)?.name.clone())
+        let role = choose(&roles, pass_request)?;
+        Ok(Wanted {
+            ask: pass_request.ask(&role.name),
+            known: Known::Role(Box::new(role.clone())),
+        })
     }
 
     /// An ask with the proof that the login's key makes it.
@@ -237,9 +243,11 @@ impl Signed {
         .map_err(|error| Error::other(format!("failed to encode the key: {error}")))?;
         let request = v1::IssueRequest {
             ask: Some(ask),
-            public_key: public_text(&public)?,
-            binding_secret: self.login.secret()?,
-            possession: key.sign(&message).await?,
+            proof: Some(v1::KeyProof {
+                public_key: public_text(&public)?,
+                binding_secret: self.login.secret()?,
+                signature: key.sign(&message).await?,
+            }),
             emergency: None,
         };
         authorized(&self.login.token, request)

@@ -7,8 +7,10 @@ mod jump_pass;
 use ssh_key::{Certificate, PublicKey};
 
 use super::{Error, clock::now, server_info::ServerInfo};
-use crate::proto::v1;
+use crate::proto::v1::{self, issue_response::Answer};
+use certificate::Expected;
 
+pub(super) use certificate::Known;
 pub use jump_pass::JumpPass;
 
 /// A pass that has been checked.
@@ -24,30 +26,71 @@ pub struct Pass {
     pub jump: Option<JumpPass>,
 }
 
-/// Checks the pass in an answer to an ask for `role` and `key`.
+/// An ask, and what is known about its answer.
+pub(super) struct Wanted {
+    pub(super) ask: v1::Ask,
+    pub(super) known: Known,
+}
+
+impl From<v1::Ask> for Wanted {
+    fn from(ask: v1::Ask) -> Self {
+        Self {
+            ask,
+            known: Known::Nothing,
+        }
+    }
+}
+
+/// Checks the pass in an answer to an ask for `wanted` with `key`.
 ///
 /// # Errors
 /// Returns [`Error::Pending`] if the answer is a request, and [`Error::Untrusted`] if the pass is
 /// not what was asked for.
 pub(super) fn received(
-    answer: &v1::IssueResponse,
-    role: &str,
+    answer: v1::IssueResponse,
+    wanted: &Wanted,
     key: &PublicKey,
     server_info: &ServerInfo,
 ) -> Result<Pass, Error> {
-    if let Some(request) = &answer.pending {
-        return Err(Error::Pending { id: request.id });
-    }
-    let (trusted, now) = (server_info.ca_fingerprints(), now());
-    let certificate =
-        certificate::check(answer, role, key, &trusted, now).map_err(Error::Untrusted)?;
-    let jump = answer.jump.as_ref().map(|jump| {
-        jump_pass::check(jump, &certificate, role, key, &trusted, now).map_err(Error::Untrusted)
+    let pass = match answer.answer {
+        Some(Answer::Pass(pass)) => pass,
+        Some(Answer::Request(request)) => return Err(Error::Pending { id: request.id }),
+        None => {
+            return Err(Error::Untrusted(
+                "its answer holds neither a pass nor a request".to_owned(),
+            ));
+        }
+    };
+    let expected = Expected {
+        ask: &wanted.ask,
+        known: &wanted.known,
+        key,
+        trusted: &server_info.ca_fingerprints(),
+        now: now(),
+    };
+    check(&pass, &expected).map_err(Error::Untrusted)
+}
+
+/// Checks a pass and its jump pass.
+///
+/// # Errors
+/// Returns what is wrong, as a sentence.
+fn check(pass: &v1::Pass, expected: &Expected<'_>) -> Result<Pass, String> {
+    let wrong = |fault| format!("the pass is wrong: {fault}");
+    let certificate = expected
+        .check_pass(&pass.certificate, pass.jump.is_none())
+        .map_err(wrong)?;
+    let bastion = pass.jump.as_ref().map(|jump| jump.bastion.as_str());
+    expected.check_bastion(bastion).map_err(wrong)?;
+    let jump = pass.jump.as_ref().map(|jump| {
+        jump_pass::check(jump, &certificate, expected)
+            .map_err(|fault| format!("the jump pass is wrong: {fault}"))
     });
+    let command = certificate.critical_options().get("force-command");
     Ok(Pass {
         jump: jump.transpose()?,
+        command: command.cloned(),
+        role: expected.ask.role.clone(),
         certificate,
-        role: role.to_owned(),
-        command: Some(answer.force_command.clone()).filter(|command| !command.is_empty()),
     })
 }

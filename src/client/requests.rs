@@ -133,14 +133,16 @@ impl Signed {
             digest: &view.digest,
             comment,
         };
-        let request = v1::DecideRequest {
-            id: view.id,
+        let message = message.to_bytes();
+        let proof = v1::KeyProof {
+            signature: key.sign_for(Namespace::Approve, &message).await?,
             public_key: public_text(&key.public())?,
             binding_secret: self.login.secret()?,
-            signature: key
-                .sign_for(Namespace::Approve, &message.to_bytes())
-                .await?,
+        };
+        let request = v1::DecideRequest {
+            id: view.id,
             comment: comment.to_owned(),
+            proof: Some(proof),
         };
         let request = authorized(&self.login.token, request)?;
         let mut requests = self.server.requests();

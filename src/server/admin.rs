@@ -1,9 +1,10 @@
 //! `daypass.v1.Admin`: one operation each.
 
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Request, async_trait};
 
 use super::{
     Services,
+    answer::Answer,
     call::Call,
     convert::{admin as convert, webhooks as deliveries},
     status::CallError,
@@ -21,257 +22,185 @@ use crate::{
     },
     policy::Ask,
     proto::v1::{self, admin_server::Admin},
-    ssh::key,
-    ssh::sshsig::Namespace,
+    ssh::{key, sshsig::Namespace},
 };
 
 #[async_trait]
 impl Admin for Services {
-    async fn revoke(
-        &self,
-        request: Request<v1::RevokeRequest>,
-    ) -> Result<Response<v1::RevokeResponse>, Status> {
-        let (mut call, request) = Call::open("Admin/Revoke", request);
-        let outcome = self.revoke_passes(&mut call, request).await;
-        call.close(outcome)
+    async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Answer<v1::RevokeResponse> {
+        let method = "Admin/Revoke";
+        self.answer_known(method, request, async |call, identity, request| {
+            let target = convert::revoke_target(request.target.as_ref())?;
+            let order = Unproven::new(Verb::Revoke, &target, request.order);
+            let order = self.proven(call, identity, order).await?;
+            let done = self.order(call, &order).revoke(target).await?;
+            Ok(convert::revoked(done))
+        })
+        .await
     }
 
-    async fn lock(
-        &self,
-        request: Request<v1::LockRequest>,
-    ) -> Result<Response<v1::LockResponse>, Status> {
-        let (mut call, request) = Call::open("Admin/Lock", request);
-        let outcome = self.put_lock(&mut call, request).await;
-        call.close(outcome)
+    async fn lock(&self, request: Request<v1::LockRequest>) -> Answer<v1::LockResponse> {
+        let method = "Admin/Lock";
+        self.answer_known(method, request, async |call, identity, request| {
+            let target = convert::lock_target(request.target.as_ref())?;
+            let order = Unproven::new(Verb::Lock, &target, request.order);
+            let order = self.proven(call, identity, order).await?;
+            let done = self.order(call, &order).lock(target.clone()).await?;
+            let lock = Lock {
+                target,
+                reason: order.signed.reason,
+                by: order.holder.identity().label().to_owned(),
+                at: done.at,
+                index: done.index,
+                covers: done.covers,
+            };
+            Ok(v1::LockResponse {
+                lock: Some(convert::lock(lock)),
+                serials: done.serials,
+            })
+        })
+        .await
     }
 
-    async fn unlock(
-        &self,
-        request: Request<v1::UnlockRequest>,
-    ) -> Result<Response<v1::UnlockResponse>, Status> {
-        let (mut call, request) = Call::open("Admin/Unlock", request);
-        let outcome = self.remove_lock(&mut call, request).await;
-        call.close(outcome)
+    async fn unlock(&self, request: Request<v1::UnlockRequest>) -> Answer<v1::UnlockResponse> {
+        let method = "Admin/Unlock";
+        self.answer_known(method, request, async |call, identity, request| {
+            let target = convert::lock_target(request.target.as_ref())?;
+            let order = Unproven::new(Verb::Unlock, &target, request.order);
+            let order = self.proven(call, identity, order).await?;
+            let index = self.order(call, &order).unlock(target).await?;
+            Ok(v1::UnlockResponse { index })
+        })
+        .await
     }
 
     async fn list_locks(
         &self,
         request: Request<v1::ListLocksRequest>,
-    ) -> Result<Response<v1::ListLocksResponse>, Status> {
-        let (mut call, _) = Call::open("Admin/ListLocks", request);
-        let outcome = self.locks(&mut call).await;
-        call.close(outcome)
+    ) -> Answer<v1::ListLocksResponse> {
+        let method = "Admin/ListLocks";
+        self.answer_known(method, request, async |call, identity, _| {
+            let locks = admin::locks(&self.authority, &identity, call.context()).await?;
+            let locks = locks.into_iter().map(convert::lock).collect();
+            Ok(v1::ListLocksResponse { locks })
+        })
+        .await
     }
 
-    async fn preview(
-        &self,
-        request: Request<v1::PreviewRequest>,
-    ) -> Result<Response<v1::PreviewResponse>, Status> {
-        let (mut call, request) = Call::open("Admin/Preview", request);
-        let outcome = self.preview_order(&mut call, request).await;
-        call.close(outcome)
+    async fn preview(&self, request: Request<v1::PreviewRequest>) -> Answer<v1::PreviewResponse> {
+        let method = "Admin/Preview";
+        self.answer_known(method, request, async |call, identity, request| {
+            let target = convert::preview_target(request.target.as_ref())?;
+            let (authority, context) = (&self.authority, call.context());
+            let preview = admin::preview(authority, &identity, &target, context).await?;
+            Ok(convert::preview(preview))
+        })
+        .await
     }
 
     async fn list_webhooks(
         &self,
         request: Request<v1::ListWebhooksRequest>,
-    ) -> Result<Response<v1::ListWebhooksResponse>, Status> {
-        let (mut call, _) = Call::open("Admin/ListWebhooks", request);
-        let outcome = self.webhooks(&mut call).await;
-        call.close(outcome)
+    ) -> Answer<v1::ListWebhooksResponse> {
+        let method = "Admin/ListWebhooks";
+        self.answer_known(method, request, async |call, identity, _| {
+            let reports = webhooks::list(&self.authority, &identity, call.context()).await?;
+            let webhooks = reports.into_iter().map(deliveries::webhook).collect();
+            Ok(v1::ListWebhooksResponse { webhooks })
+        })
+        .await
     }
 
     async fn retry_webhooks(
         &self,
         request: Request<v1::RetryWebhooksRequest>,
-    ) -> Result<Response<v1::RetryWebhooksResponse>, Status> {
-        let (mut call, request) = Call::open("Admin/RetryWebhooks", request);
-        let outcome = self.retry_dead(&mut call, request).await;
-        call.close(outcome)
+    ) -> Answer<v1::RetryWebhooksResponse> {
+        let method = "Admin/RetryWebhooks";
+        self.answer_known(method, request, async |call, identity, request| {
+            let (webhook, which) = deliveries::retry(&request)?;
+            let letters = DeadLetters {
+                webhook: &webhook,
+                which,
+            };
+            let (authority, context) = (&self.authority, call.context());
+            let count = webhooks::retry(authority, &identity, letters, context).await?;
+            Ok(v1::RetryWebhooksResponse { count })
+        })
+        .await
     }
 }
 
+/// An order as it came. Nothing proves yet whose it is.
+struct Unproven {
+    verb: Verb,
+    target: Target,
+    order: v1::AdminOrder,
+}
+
+/// An order that the caller's key has signed.
+struct Proven {
+    holder: KeyHolder,
+    signed: Signed,
+}
+
 impl Services {
-    async fn revoke_passes(
-        &self,
-        call: &mut Call,
-        request: v1::RevokeRequest,
-    ) -> Result<v1::RevokeResponse, CallError> {
-        let identity = self.authenticate(call).await?;
-        let target = convert::revoke_target(request.target.as_ref())?;
-        let wanted = format!("revoke {target}");
-        let brought = Brought {
-            verb: Verb::Revoke,
-            target: Target::from(&target),
-            reason: &request.reason,
-            after: request.after,
-            public_key: &request.public_key,
-            binding_secret: &request.binding_secret,
-            signature: &request.signature,
-        };
-        let (holder, signed) = self.signed(call, identity, &brought, &wanted).await?;
-        let order = SignedOrder {
-            authority: &self.authority,
-            holder: &holder,
-            signed,
-            context: call.context(),
-        };
-        let done = order.revoke(target).await?;
-        Ok(convert::revoked(done))
-    }
-
-    async fn put_lock(
-        &self,
-        call: &mut Call,
-        request: v1::LockRequest,
-    ) -> Result<v1::LockResponse, CallError> {
-        let identity = self.authenticate(call).await?;
-        let target = convert::lock_target(request.target.as_ref())?;
-        let wanted = format!("lock {target}");
-        let brought = Brought {
-            verb: Verb::Lock,
-            target: Target::from(&target),
-            reason: &request.reason,
-            after: request.after,
-            public_key: &request.public_key,
-            binding_secret: &request.binding_secret,
-            signature: &request.signature,
-        };
-        let (holder, signed) = self.signed(call, identity, &brought, &wanted).await?;
-        let order = SignedOrder {
-            authority: &self.authority,
-            holder: &holder,
-            signed,
-            context: call.context(),
-        };
-        let (to, reason) = (target.clone(), order.signed.reason.clone());
-        let done = order.lock(to).await?;
-        let lock = Lock {
-            target,
-            reason,
-            by: holder.identity().label().to_owned(),
-            at: done.at,
-            index: done.index,
-            covers: done.covers,
-        };
-        Ok(v1::LockResponse {
-            lock: Some(convert::lock(lock)),
-            serials: done.serials,
-        })
-    }
-
-    async fn remove_lock(
-        &self,
-        call: &mut Call,
-        request: v1::UnlockRequest,
-    ) -> Result<v1::UnlockResponse, CallError> {
-        let identity = self.authenticate(call).await?;
-        let target = convert::lock_target(request.target.as_ref())?;
-        let wanted = format!("unlock {target}");
-        let brought = Brought {
-            verb: Verb::Unlock,
-            target: Target::from(&target),
-            reason: &request.reason,
-            after: request.after,
-            public_key: &request.public_key,
-            binding_secret: &request.binding_secret,
-            signature: &request.signature,
-        };
-        let (holder, signed) = self.signed(call, identity, &brought, &wanted).await?;
-        let order = SignedOrder {
-            authority: &self.authority,
-            holder: &holder,
-            signed,
-            context: call.context(),
-        };
-        let index = order.unlock(target).await?;
-        Ok(v1::UnlockResponse { index })
-    }
-
-    async fn preview_order(
-        &self,
-        call: &mut Call,
-        request: v1::PreviewRequest,
-    ) -> Result<v1::PreviewResponse, CallError> {
-        let identity = self.authenticate(call).await?;
-        let target = convert::preview_target(request.target.as_ref())?;
-        let (authority, context) = (&self.authority, call.context());
-        let preview = admin::preview(authority, &identity, &target, context).await?;
-        Ok(convert::preview(preview))
-    }
-
-    async fn locks(&self, call: &mut Call) -> Result<v1::ListLocksResponse, CallError> {
-        let identity = self.authenticate(call).await?;
-        let locks = admin::locks(&self.authority, &identity, call.context()).await?;
-        Ok(v1::ListLocksResponse {
-            locks: locks.into_iter().map(convert::lock).collect(),
-        })
-    }
-
-    /// The proof that this order is of the token's bound key. An order without it is recorded, once.
-    async fn signed(
+    /// Proves that an order is by the key that the token is bound to. Records an order without
+    /// that proof, once.
+    async fn proven(
         &self,
         call: &Call,
         identity: Identity,
-        brought: &Brought<'_>,
-        wanted: &str,
-    ) -> Result<(KeyHolder, Signed), CallError> {
-        let reason = convert::reason(brought.reason)?;
-        let refusal = match brought.hold(&identity, &self.authority.server_name) {
-            Ok((holder, proof)) => return Ok((holder, Signed { reason, proof })),
+        order: Unproven,
+    ) -> Result<Proven, CallError> {
+        let reason = convert::reason(&order.order.reason)?;
+        let proof = order.order.proof.clone().unwrap_or_default();
+        let refusal = match order.hold(&identity, &self.authority.server_name, &proof) {
+            Ok((holder, proof)) => {
+                let signed = Signed { reason, proof };
+                return Ok(Proven { holder, signed });
+            }
             Err(refusal) => refusal,
         };
-        let key = key::parse(brought.public_key).ok();
-        let (reason, detail) = (refusal.reason(), format!("{wanted}: {refusal}"));
+        let key = key::parse(&proof.public_key).ok();
         let attempt = Attempt {
             identity: &identity,
             key: key.as_ref(),
             ask: &Ask::default(),
             context: call.context(),
         };
-        attempt.refuse(&self.authority, reason, &detail).await?;
-        Err(refusal)
+        let detail = format!("{} {}: {refusal}", order.verb.as_str(), order.target);
+        Err(self.recorded(attempt, refusal, &detail).await)
     }
 
-    async fn webhooks(&self, call: &mut Call) -> Result<v1::ListWebhooksResponse, CallError> {
-        let identity = self.authenticate(call).await?;
-        let reports = webhooks::list(&self.authority, &identity, call.context()).await?;
-        Ok(v1::ListWebhooksResponse {
-            webhooks: reports.into_iter().map(deliveries::webhook).collect(),
-        })
+    fn order<'a>(&'a self, call: &Call, order: &'a Proven) -> SignedOrder<'a> {
+        SignedOrder {
+            authority: &self.authority,
+            holder: &order.holder,
+            signed: order.signed.clone(),
+            context: call.context(),
+        }
+    }
+}
+
+impl Unproven {
+    fn new<'a, T>(verb: Verb, target: &'a T, order: Option<v1::AdminOrder>) -> Self
+    where
+        Target: From<&'a T>,
+    {
+        Self {
+            verb,
+            target: Target::from(target),
+            order: order.unwrap_or_default(),
+        }
     }
 
-    async fn retry_dead(
+    fn hold(
         &self,
-        call: &mut Call,
-        request: v1::RetryWebhooksRequest,
-    ) -> Result<v1::RetryWebhooksResponse, CallError> {
-        let identity = self.authenticate(call).await?;
-        let (webhook, which) = deliveries::retry(&request)?;
-        let letters = DeadLetters {
-            webhook: &webhook,
-            which,
-        };
-        let (authority, context) = (&self.authority, call.context());
-        let count = webhooks::retry(authority, &identity, letters, context).await?;
-        Ok(v1::RetryWebhooksResponse { count })
-    }
-}
-
-/// An order as it came, with the proof of the caller's key.
-struct Brought<'a> {
-    verb: Verb,
-    target: Target,
-    reason: &'a str,
-    after: u64,
-    public_key: &'a str,
-    binding_secret: &'a [u8],
-    signature: &'a str,
-}
-
-impl Brought<'_> {
-    fn hold(&self, identity: &Identity, server: &str) -> Result<(KeyHolder, Proof), CallError> {
-        if self.public_key.is_empty() {
+        identity: &Identity,
+        server: &str,
+        wire: &v1::KeyProof,
+    ) -> Result<(KeyHolder, Proof), CallError> {
+        if wire.public_key.is_empty() {
             return Err(identity::Error::ProofMissing.into());
         }
         let message = AdminOrder {
@@ -281,17 +210,17 @@ impl Brought<'_> {
             token: identity.token_hash(),
             verb: self.verb,
             target: &self.target,
-            reason: self.reason,
-            after: self.after,
+            reason: &self.order.reason,
+            after: self.order.after,
         }
         .message();
-        let key = key::parse(self.public_key).map_err(CallError::SubjectKey)?;
-        let (secret, signature) = (self.binding_secret, self.signature);
+        let key = key::parse(&wire.public_key).map_err(CallError::SubjectKey)?;
+        let (secret, signature) = (&wire.binding_secret, &wire.signature);
         let token = *identity.token_hash();
         let identity = identity.clone();
         let holder = identity.hold_for(Namespace::Admin, key, secret, &message, signature)?;
         let key = holder.key().to_openssh()?;
-        let proof = Proof::new(key, signature, &token, self.after);
+        let proof = Proof::new(key, signature, &token, self.order.after);
         Ok((holder, proof))
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         requests::{self, ListOptions, View},
         trust::Trust,
     },
-    policy::{Ask, Grant, explain::Explanation, role::Role, source},
+    policy::{Ask, explain::Explanation, role::Role, source},
     proto::{
         status::Field,
         v1::{self, get_trust_response, role_explanation},
@@ -148,35 +148,12 @@ fn check_params(wire: &v1::Ask) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// A pass as the caller gets it.
-pub(super) fn pass(pass: &Pass) -> Result<v1::IssueResponse, ssh_key::Error> {
-    let (certificate, grant) = (&pass.certificate, &pass.grant);
-    Ok(v1::IssueResponse {
-        certificate: certificate.to_openssh()?,
-        serial: certificate.serial(),
-        key_id: certificate.key_id().to_owned(),
-        role: grant.role().to_owned(),
-        principals: grant.principals().iter().cloned().collect(),
-        force_command: grant.command().unwrap_or_default().to_owned(),
-        source_addresses: networks(grant),
-        extensions: words(grant),
-        valid_after: certificate.valid_after(),
-        valid_before: certificate.valid_before(),
-        pending: None,
+/// A pass as the caller gets it: the certificate says everything else.
+pub(super) fn pass(pass: &Pass) -> Result<v1::Pass, ssh_key::Error> {
+    Ok(v1::Pass {
+        certificate: pass.certificate.to_openssh()?,
         jump: pass.jump.as_ref().map(bastion::jump).transpose()?,
     })
-}
-
-fn networks(grant: &Grant) -> Vec<String> {
-    let networks = grant.source().into_iter().flatten();
-    networks.map(ToString::to_string).collect()
-}
-
-fn words(grant: &Grant) -> Vec<String> {
-    let extensions = grant.extensions().iter();
-    extensions
-        .map(|extension| extension.as_str().to_owned())
-        .collect()
 }
 
 /// Which page of requests is asked for.
@@ -213,8 +190,6 @@ pub(super) fn request(view: &View) -> v1::Request {
                 comment: decision.comment.clone(),
             })
             .collect(),
-        needed: request.needed(),
-        expires_at: request.expires_at(),
         serial: request.serial,
         may_decide: view.may_decide,
     }
@@ -283,9 +258,7 @@ pub(super) fn explanation(explanation: Explanation) -> v1::RoleExplanation {
 pub(super) fn page(page: audit::LeafRange) -> v1::ListResponse {
     let entries = page.entries.into_iter();
     v1::ListResponse {
-        entries: entries
-            .map(|(index, event)| v1::Entry { index, event })
-            .collect(),
+        events: entries.map(|(_, event)| event).collect(),
         size: page.size,
     }
 }
@@ -300,7 +273,6 @@ pub(super) fn trust(
         server_name: trust.server_name,
         issuers: issuers.iter().map(issuer).collect(),
         ca_keys: keys.map(ca_key).collect::<Result<_, _>>()?,
-        ledger_origin: trust.verifier.origin().to_owned(),
         ledger_verifier_key: trust.verifier.to_string(),
         host_patterns: trust.host_patterns,
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -48,7 +48,8 @@ impl Services {
             );
         }
         let challenge = self.challenges.check(&proof.challenge, call.now())?;
-        let key = key::parse(&request.public_key).map_err(CallError::SubjectKey)?;
+        let subject = request.proof.clone().unwrap_or_default();
+        let key = key::parse(&subject.public_key).map_err(CallError::SubjectKey)?;
         let ask = request.ask.clone().unwrap_or_default();
         let possession = proof::possession_message(
             &self.authority.server_name,

@@ -6,23 +6,19 @@ use std::collections::BTreeMap;
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Request, Status, async_trait};
 
-use super::{Services, call::Call, convert, status::CallError};
+use super::{Services, answer::Answer, call::Call, convert, status::CallError};
 use crate::{
     identity::{Identity, KeyHolder},
-    ledger::{
-        approval,
-        state::{self, Verb},
-    },
+    ledger::{approval, state::Verb},
     operations::{
         attempt::Attempt,
         issuance::Issuance,
         requests::{self, Verdict, Viewer},
     },
     proto::v1::{self, requests_server::Requests},
-    ssh::key,
-    ssh::sshsig::Namespace,
+    ssh::{key, sshsig::Namespace},
 };
 
 use watch::Watch;
@@ -33,108 +29,75 @@ type Changes = ReceiverStream<Result<v1::Request, Status>>;
 impl Requests for Services {
     type WatchStream = Changes;
 
-    async fn open(
-        &self,
-        request: Request<v1::IssueRequest>,
-    ) -> Result<Response<v1::Request>, Status> {
-        let (mut call, request) = Call::open("Requests/Open", request);
-        let outcome = self.open_request(&mut call, request).await;
-        call.close(outcome)
+    async fn open(&self, request: Request<v1::IssueRequest>) -> Answer<v1::Request> {
+        let method = "Requests/Open";
+        self.answer_known(method, request, async |call, identity, request| {
+            let (holder, ask) = self.holder(call, &identity, &request).await?;
+            let issuance = Issuance::new(&self.authority, &holder, &ask, call.context());
+            Ok(convert::request(&issuance.open().await?))
+        })
+        .await
     }
 
-    async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::Request>, Status> {
-        let (mut call, request) = Call::open("Requests/Get", request);
-        let outcome = self.one_request(&mut call, request.id).await;
-        call.close(outcome)
+    async fn get(&self, request: Request<v1::GetRequest>) -> Answer<v1::Request> {
+        let method = "Requests/Get";
+        self.answer_known(method, request, async |call, identity, request| {
+            let view = requests::get(&self.authority, &identity, request.id, call.now()).await?;
+            Ok(convert::request(&view))
+        })
+        .await
     }
 
     async fn list(
         &self,
         request: Request<v1::ListRequestsRequest>,
-    ) -> Result<Response<v1::ListRequestsResponse>, Status> {
-        let (mut call, request) = Call::open("Requests/List", request);
-        let outcome = self.open_requests(&mut call, request).await;
-        call.close(outcome)
+    ) -> Answer<v1::ListRequestsResponse> {
+        let method = "Requests/List";
+        self.answer_known(method, request, async |call, identity, request| {
+            let page = convert::requests_page(&request)?;
+            let viewer = Viewer::new(&self.authority, &identity);
+            let (views, next) = requests::list(&self.authority, &viewer, page, call.now()).await?;
+            Ok(v1::ListRequestsResponse {
+                requests: views.iter().map(convert::request).collect(),
+                next_page_token: next.map(|id| id.to_string()).unwrap_or_default(),
+            })
+        })
+        .await
     }
 
-    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Changes>, Status> {
-        let (mut call, request) = Call::open("Requests/Watch", request);
-        let outcome = self.watch_requests(&mut call, request.id).await;
-        call.close(outcome)
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Answer<Changes> {
+        let method = "Requests/Watch";
+        self.answer_known(method, request, async |call, identity, request| {
+            self.start_watch(call, identity, request.id).await
+        })
+        .await
     }
 
-    async fn approve(
-        &self,
-        request: Request<v1::DecideRequest>,
-    ) -> Result<Response<v1::Request>, Status> {
-        let (call, request) = Call::open("Requests/Approve", request);
-        self.decide(call, request, Verb::Approve).await
+    async fn approve(&self, request: Request<v1::DecideRequest>) -> Answer<v1::Request> {
+        self.decide("Requests/Approve", Verb::Approve, request)
+            .await
     }
 
-    async fn deny(
-        &self,
-        request: Request<v1::DecideRequest>,
-    ) -> Result<Response<v1::Request>, Status> {
-        let (call, request) = Call::open("Requests/Deny", request);
-        self.decide(call, request, Verb::Deny).await
+    async fn deny(&self, request: Request<v1::DecideRequest>) -> Answer<v1::Request> {
+        self.decide("Requests/Deny", Verb::Deny, request).await
     }
 
-    async fn cancel(
-        &self,
-        request: Request<v1::DecideRequest>,
-    ) -> Result<Response<v1::Request>, Status> {
-        let (call, request) = Call::open("Requests/Cancel", request);
-        self.decide(call, request, Verb::Cancel).await
+    async fn cancel(&self, request: Request<v1::DecideRequest>) -> Answer<v1::Request> {
+        self.decide("Requests/Cancel", Verb::Cancel, request).await
     }
 
-    async fn review(
-        &self,
-        request: Request<v1::DecideRequest>,
-    ) -> Result<Response<v1::Request>, Status> {
-        let (call, request) = Call::open("Requests/Review", request);
-        self.decide(call, request, Verb::Review).await
+    async fn review(&self, request: Request<v1::DecideRequest>) -> Answer<v1::Request> {
+        self.decide("Requests/Review", Verb::Review, request).await
     }
 }
 
 impl Services {
-    async fn open_request(
+    async fn start_watch(
         &self,
-        call: &mut Call,
-        request: v1::IssueRequest,
-    ) -> Result<v1::Request, CallError> {
-        let identity = self.authenticate(call).await?;
-        let (holder, ask) = match self.read(&identity, &request) {
-            Ok(read) => read,
-            Err(refusal) => return Err(self.refuse(call, &identity, &request, refusal).await),
-        };
-        let issuance = Issuance::new(&self.authority, &holder, &ask, call.context());
-        let view = issuance.open().await?;
-        Ok(convert::request(&view))
-    }
-
-    async fn one_request(&self, call: &mut Call, id: u64) -> Result<v1::Request, CallError> {
-        let identity = self.authenticate(call).await?;
-        let view = requests::get(&self.authority, &identity, id, call.now()).await?;
-        Ok(convert::request(&view))
-    }
-
-    async fn open_requests(
-        &self,
-        call: &mut Call,
-        request: v1::ListRequestsRequest,
-    ) -> Result<v1::ListRequestsResponse, CallError> {
-        let identity = self.authenticate(call).await?;
-        let page = convert::requests_page(&request)?;
-        let viewer = Viewer::new(&self.authority, &identity);
-        let (views, next) = requests::list(&self.authority, &viewer, page, call.now()).await?;
-        Ok(v1::ListRequestsResponse {
-            requests: views.iter().map(convert::request).collect(),
-            next_page_token: next.map(|id| id.to_string()).unwrap_or_default(),
-        })
-    }
-
-    async fn watch_requests(&self, call: &mut Call, id: u64) -> Result<Changes, CallError> {
-        let identity = self.authenticate(call).await?;
+        call: &Call,
+        identity: Identity,
+        id: u64,
+    ) -> Result<Changes, CallError> {
         if id != 0 {
             requests::get(&self.authority, &identity, id, call.now()).await?;
         }
@@ -163,78 +126,56 @@ impl Services {
 
     async fn decide(
         &self,
-        mut call: Call,
-        request: v1::DecideRequest,
+        method: &'static str,
         verb: Verb,
-    ) -> Result<Response<v1::Request>, Status> {
-        let outcome = self.take_decision(&mut call, &request, verb).await;
-        call.close(outcome)
-    }
-
-    async fn take_decision(
-        &self,
-        call: &mut Call,
-        request: &v1::DecideRequest,
-        verb: Verb,
-    ) -> Result<v1::Request, CallError> {
-        let identity = self.authenticate(call).await?;
-        let comment = convert::comment(&request.comment)?.unwrap_or_default();
-        let (state, digest) = requests::digest(&self.authority, request.id).await?;
-        let message = approval::Message {
-            verb,
-            server_name: &self.authority.server_name,
-            issuer: identity.issuer(),
-            subject: identity.subject(),
-            digest: &digest,
-            comment: &comment,
-        };
-        let holder = match decider(&identity, request, &message.to_bytes()) {
-            Ok(holder) => holder,
-            Err(refusal) => {
-                return Err(self.refuse_decision(call, &identity, &state, refusal).await);
-            }
-        };
-        let verdict = Verdict {
-            id: request.id,
-            verb,
-            comment: &comment,
-            signature: &request.signature,
-        };
-        let view = requests::decide(&self.authority, &holder, &verdict, call.context()).await?;
-        Ok(convert::request(&view))
-    }
-
-    /// Records a decision without its proof, once.
-    async fn refuse_decision(
-        &self,
-        call: &Call,
-        identity: &Identity,
-        request: &state::Request,
-        refusal: CallError,
-    ) -> CallError {
-        let ask = requests::about(request);
-        let (reason, detail) = (refusal.reason(), refusal.to_string());
-        let attempt = Attempt {
-            identity,
-            key: None,
-            ask: &ask,
-            context: call.context(),
-        };
-        match attempt.refuse(&self.authority, reason, &detail).await {
-            Ok(()) => refusal,
-            Err(error) => error.into(),
-        }
+        request: Request<v1::DecideRequest>,
+    ) -> Answer<v1::Request> {
+        self.answer_known(method, request, async |call, identity, request| {
+            let comment = convert::comment(&request.comment)?.unwrap_or_default();
+            let (about, digest) = requests::digest(&self.authority, request.id).await?;
+            let message = approval::Message {
+                verb,
+                server_name: &self.authority.server_name,
+                issuer: identity.issuer(),
+                subject: identity.subject(),
+                digest: &digest,
+                comment: &comment,
+            };
+            let proof = request.proof.unwrap_or_default();
+            let holder = match decider(&identity, &proof, &message.to_bytes()) {
+                Ok(holder) => holder,
+                Err(refusal) => {
+                    let attempt = Attempt {
+                        identity: &identity,
+                        key: None,
+                        ask: &requests::about(&about),
+                        context: call.context(),
+                    };
+                    let detail = refusal.to_string();
+                    return Err(self.recorded(attempt, refusal, &detail).await);
+                }
+            };
+            let verdict = Verdict {
+                id: request.id,
+                verb,
+                comment: &comment,
+                signature: &proof.signature,
+            };
+            let view = requests::decide(&self.authority, &holder, &verdict, call.context()).await?;
+            Ok(convert::request(&view))
+        })
+        .await
     }
 }
 
-/// The proof that the decider holds the key that signed, and that their token is bound to it.
+/// Proves that the decider holds the key that signed, and that their token is bound to it.
 fn decider(
     identity: &Identity,
-    request: &v1::DecideRequest,
+    proof: &v1::KeyProof,
     message: &[u8],
 ) -> Result<KeyHolder, CallError> {
-    let key = key::parse(&request.public_key).map_err(CallError::SubjectKey)?;
-    let (secret, signature) = (&request.binding_secret, &request.signature);
+    let key = key::parse(&proof.public_key).map_err(CallError::SubjectKey)?;
+    let (secret, signature) = (&proof.binding_secret, &proof.signature);
     let identity = identity.clone();
     Ok(identity.hold_for(Namespace::Approve, key, secret, message, signature)?)
 }

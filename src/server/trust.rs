@@ -1,8 +1,8 @@
-//! `daypass.v1.Trust`: what anyone may know, without a token.
+//! `daypass.v1.Trust`: what callers may know without a token.
 
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Request, async_trait};
 
-use super::{Services, call::Call, convert, status::CallError};
+use super::{Services, answer::Answer, convert};
 use crate::{
     operations::{published, trust},
     proto::v1::{self, trust_server::Trust},
@@ -13,36 +13,27 @@ impl Trust for Services {
     async fn get_trust(
         &self,
         request: Request<v1::GetTrustRequest>,
-    ) -> Result<Response<v1::GetTrustResponse>, Status> {
-        let (call, _) = Call::open("Trust/GetTrust", request);
-        let outcome = self.trust(&call);
-        call.close(outcome)
+    ) -> Answer<v1::GetTrustResponse> {
+        self.answer("Trust/GetTrust", request, async |call, _| {
+            self.admit(call)?;
+            let trust = trust::trust(&self.authority);
+            Ok(convert::trust(trust, self.issuers.settings())?)
+        })
+        .await
     }
 
     async fn get_revocations(
         &self,
         request: Request<v1::GetRevocationsRequest>,
-    ) -> Result<Response<v1::GetRevocationsResponse>, Status> {
-        let (call, _) = Call::open("Trust/GetRevocations", request);
-        let outcome = self.revocations(&call);
-        call.close(outcome)
-    }
-}
-
-impl Services {
-    fn trust(&self, call: &Call) -> Result<v1::GetTrustResponse, CallError> {
-        self.admit(call)?;
-        let trust = trust::trust(&self.authority);
-        Ok(convert::trust(trust, self.issuers.settings())?)
-    }
-
-    fn revocations(&self, call: &Call) -> Result<v1::GetRevocationsResponse, CallError> {
-        self.admit(call)?;
-        let revocations = published::revocations(&self.authority, call.now())?;
-        Ok(v1::GetRevocationsResponse {
-            krl: revocations.document.body.to_vec(),
-            signature: revocations.document.signature.clone(),
-            version: revocations.version,
+    ) -> Answer<v1::GetRevocationsResponse> {
+        self.answer("Trust/GetRevocations", request, async |call, _| {
+            self.admit(call)?;
+            let published = published::revocations(&self.authority, call.now())?;
+            Ok(v1::GetRevocationsResponse {
+                krl: published.document.body.to_vec(),
+                signature: published.document.signature.clone(),
+            })
         })
+        .await
     }
 }

@@ -123,7 +123,7 @@ async fn an_ask_gives_two_passes_and_an_event_for_each() {
         jump.bastion.as_str(),
         jump.host.as_str(),
         jump.port,
-        jump.login.as_str(),
+        jump.principals[0].as_str(),
     );
     assert_eq!(place, ("edge", "bastion.example.com", 2222, "jump"));
     let (one, two) = (

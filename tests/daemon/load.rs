@@ -132,7 +132,7 @@ impl Caller {
         loop {
             let request = self.request();
             match self.client.issue(request).await {
-                Ok(pass) => passes.send(pass.into_inner().serial).unwrap(),
+                Ok(answer) => passes.send(serial(answer.into_inner())).unwrap(),
                 Err(status) => return status,
             }
         }
@@ -156,13 +156,24 @@ impl Caller {
             .unwrap();
         let mut request = Request::new(v1::IssueRequest {
             ask: Some(ask),
-            public_key: public.to_openssh().unwrap(),
-            binding_secret: self.secret.to_vec(),
-            possession: possession.to_pem(LineEnding::LF).unwrap(),
+            proof: Some(v1::KeyProof {
+                public_key: public.to_openssh().unwrap(),
+                binding_secret: self.secret.to_vec(),
+                signature: possession.to_pem(LineEnding::LF).unwrap(),
+            }),
             emergency: None,
         });
         let bearer = format!("Bearer {}", self.token).parse().unwrap();
         request.metadata_mut().insert("authorization", bearer);
         request
     }
+}
+
+fn serial(answer: v1::IssueResponse) -> u64 {
+    let Some(v1::issue_response::Answer::Pass(pass)) = answer.answer else {
+        panic!("the role needs no approval");
+    };
+    ssh_key::Certificate::from_openssh(&pass.certificate)
+        .unwrap()
+        .serial()
 }

@@ -1,6 +1,6 @@
 //! `host sync` against the real daemon, and what a real sshd makes of what it brought.
 
-use daypass::proto::v1::{IssueResponse, lock_target::Target, revoke_request};
+use daypass::proto::v1::{lock_target::Target, revoke_request};
 use ssh_key::Certificate;
 
 use super::{
@@ -9,6 +9,7 @@ use super::{
     sshd::{Sshd, log},
     support::{api::ask, env::TestEnv, user::TestUser},
 };
+use crate::support::issued::Issued;
 
 /// An environment, its administrator, and a host that was set up for it.
 pub(crate) struct Site {
@@ -38,7 +39,7 @@ impl Site {
     }
 }
 
-fn pass(person: &TestUser, issued: &IssueResponse) -> Pass {
+fn pass(person: &TestUser, issued: &Issued) -> Pass {
     Pass {
         key: person.key_text(),
         certificate: Certificate::from_openssh(&issued.certificate).unwrap(),

@@ -17,7 +17,7 @@ use daypass::{
         ask::ask_bytes,
         status::Details,
         v1::{
-            Ask, IssueRequest, IssueResponse, ListRequest, admin_client::AdminClient,
+            Ask, IssueRequest, KeyProof, ListRequest, admin_client::AdminClient,
             ledger_client::LedgerClient, passes_client::PassesClient,
             requests_client::RequestsClient,
         },
@@ -31,6 +31,8 @@ use tonic::{
     Code, Request, Status,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
+
+use super::issued::Issued;
 
 /// A connection to a daemon, and the name that possession proofs for it are made for.
 #[derive(Clone)]
@@ -162,9 +164,11 @@ impl Attempt {
     pub fn message(&self) -> IssueRequest {
         IssueRequest {
             ask: Some(self.ask.clone()),
-            public_key: self.public_key.clone(),
-            binding_secret: self.secret.clone(),
-            possession: self.possession.clone(),
+            proof: Some(KeyProof {
+                public_key: self.public_key.clone(),
+                binding_secret: self.secret.clone(),
+                signature: self.possession.clone(),
+            }),
             emergency: None,
         }
     }
@@ -247,9 +251,9 @@ impl Api {
     }
 
     /// Sends an attempt as it is.
-    pub async fn issue(&self, attempt: &Attempt) -> Result<IssueResponse, Refusal> {
+    pub async fn issue(&self, attempt: &Attempt) -> Result<Issued, Refusal> {
         let request = with_token(attempt.message(), &attempt.token);
-        Ok(self.passes().issue(request).await?.into_inner())
+        Ok(self.passes().issue(request).await?.into_inner().into())
     }
 
     /// The ledger's size, as an auditor sees it.
@@ -273,8 +277,8 @@ impl Api {
             .await
             .unwrap()
             .into_inner();
-        let parse = |entry: daypass::proto::v1::Entry| serde_json::from_slice(&entry.event);
-        let events = answer.entries.into_iter().map(parse);
+        let parse = |event: Vec<u8>| serde_json::from_slice(&event);
+        let events = answer.events.into_iter().map(parse);
         (events.collect::<Result<_, _>>().unwrap(), answer.size)
     }
 }

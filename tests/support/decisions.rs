@@ -7,7 +7,7 @@ use daypass::{
         state::Verb,
         tree::{Hash, leaf_hash},
     },
-    proto::v1::{DecideRequest, GetRequest, Request, WatchRequest, request::State},
+    proto::v1::{DecideRequest, GetRequest, KeyProof, Request, WatchRequest, request::State},
     ssh::sshsig::Namespace,
 };
 use ssh_key::{HashAlg, LineEnding};
@@ -35,9 +35,11 @@ impl TestUser {
         let signature = key.sign(Namespace::Approve.as_str(), HashAlg::Sha512, &message);
         DecideRequest {
             id: request.id,
-            public_key: key.public_key().to_openssh().unwrap(),
-            binding_secret: self.caller.secret.clone(),
-            signature: signature.unwrap().to_pem(LineEnding::LF).unwrap(),
+            proof: Some(KeyProof {
+                public_key: key.public_key().to_openssh().unwrap(),
+                binding_secret: self.caller.secret.clone(),
+                signature: signature.unwrap().to_pem(LineEnding::LF).unwrap(),
+            }),
             comment: COMMENT.to_owned(),
         }
     }

@@ -28,6 +28,7 @@ pub mod decisions;
 pub mod env;
 pub mod files;
 pub mod https;
+pub mod issued;
 pub mod laptop;
 pub mod ledger;
 pub mod orders;

@@ -3,9 +3,9 @@
 use daypass::{
     ledger::order::{Target, Verb},
     proto::v1::{
-        ListLocksRequest, Lock, LockRequest, LockResponse, LockTarget, PreviewRequest,
-        PreviewResponse, RevokeRequest, UnlockRequest, lock_target, preview_request,
-        revoke_request,
+        AdminOrder, KeyProof, ListLocksRequest, Lock, LockRequest, LockResponse, LockTarget,
+        PreviewRequest, PreviewResponse, RevokeRequest, UnlockRequest, lock_target,
+        preview_request, revoke_request,
     },
 };
 
@@ -25,11 +25,15 @@ impl TestUser {
         let (public_key, binding_secret, signature) = self.prove(signed);
         LockRequest {
             target: wire(target),
-            reason: REASON.into(),
-            public_key,
-            binding_secret,
-            signature,
-            after,
+            order: Some(AdminOrder {
+                reason: REASON.into(),
+                after: after,
+                proof: Some(KeyProof {
+                    public_key: public_key,
+                    binding_secret: binding_secret,
+                    signature: signature,
+                }),
+            }),
         }
     }
 
@@ -39,11 +43,15 @@ impl TestUser {
         let (public_key, binding_secret, signature) = self.prove(signed);
         UnlockRequest {
             target: wire(target),
-            reason: String::new(),
-            public_key,
-            binding_secret,
-            signature,
-            after,
+            order: Some(AdminOrder {
+                reason: String::new(),
+                after: after,
+                proof: Some(KeyProof {
+                    public_key: public_key,
+                    binding_secret: binding_secret,
+                    signature: signature,
+                }),
+            }),
         }
     }
 
@@ -53,11 +61,15 @@ impl TestUser {
         let (public_key, binding_secret, signature) = self.prove(signed);
         RevokeRequest {
             target: Some(target),
-            reason: String::new(),
-            public_key,
-            binding_secret,
-            signature,
-            after,
+            order: Some(AdminOrder {
+                reason: String::new(),
+                after: after,
+                proof: Some(KeyProof {
+                    public_key: public_key,
+                    binding_secret: binding_secret,
+                    signature: signature,
+                }),
+            }),
         }
     }
 

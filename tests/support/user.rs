@@ -1,9 +1,10 @@
 //! A user who is signed in with a key: asks for passes, decides about requests (`decisions.rs`),
 //! and locks and revokes (`orders.rs`).
 
-use daypass::proto::v1::{Ask, IssueResponse, Request};
+use daypass::proto::v1::{Ask, Request};
 use ssh_key::{Certificate, HashAlg, LineEnding};
 
+use super::issued::Issued;
 use super::{
     api::{Api, Attempt, Caller, Refusal},
     env::TestEnv,
@@ -49,7 +50,7 @@ impl TestUser {
     }
 
     /// Asks for a pass.
-    pub async fn issue(&self, ask: Ask) -> Result<IssueResponse, Refusal> {
+    pub async fn issue(&self, ask: Ask) -> Result<Issued, Refusal> {
         self.api.issue(&self.attempt(ask)).await
     }
 
@@ -61,13 +62,13 @@ impl TestUser {
     }
 
     /// Redeems a request by the ask that opened it.
-    pub async fn redeem(&self, request: &Request, ask: Ask) -> Result<IssueResponse, Refusal> {
+    pub async fn redeem(&self, request: &Request, ask: Ask) -> Result<Issued, Refusal> {
         let request = request.id;
         self.issue(Ask { request, ..ask }).await
     }
 
     /// Writes a pass and its key to files, as `ssh -i` wants them.
-    pub fn write_pass(&self, issued: &IssueResponse) -> Pass {
+    pub fn write_pass(&self, issued: &Issued) -> Pass {
         let folder = files::folder();
         files::write_key(&folder.path().join("pass"), &self.caller.key);
         Pass::new(

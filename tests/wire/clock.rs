@@ -13,7 +13,7 @@ use crate::support::{
 };
 use daypass::{
     ledger::order::{Target, Verb},
-    proto::v1::{RevokeRequest, revoke_request},
+    proto::v1::{AdminOrder, KeyProof, RevokeRequest, revoke_request},
 };
 use ssh_key::PublicKey;
 
@@ -55,11 +55,15 @@ async fn revoke(server: &ServerFiles, api: &Api, serial: u64) -> Vec<u64> {
     let (public_key, binding_secret, signature) = caller.prove(api.server_name(), &token, signed);
     let request = RevokeRequest {
         target: Some(revoke_request::Target::Serial(serial)),
-        reason: String::new(),
-        public_key,
-        binding_secret,
-        signature,
-        after: 0,
+        order: Some(AdminOrder {
+            reason: String::new(),
+            after: 0,
+            proof: Some(KeyProof {
+                public_key: public_key,
+                binding_secret: binding_secret,
+                signature: signature,
+            }),
+        }),
     };
     let answer = api.admin().revoke(with_token(request, &token)).await;
     answer.unwrap().into_inner().serials

@@ -1,6 +1,7 @@
 //! The way in while the issuer is down, through the real door: registered keys, a fresh challenge,
 //! k of n, and all that is refused.
 
+use crate::support::issued::Issued;
 use crate::support::{
     api::{Refusal, with_token},
     env::TestEnv,
@@ -17,7 +18,7 @@ use daypass::{
     proto::{
         ask_bytes,
         v1::{
-            Ask, EmergencyChallengeRequest, EmergencyProof, IssueRequest, IssueResponse,
+            Ask, EmergencyChallengeRequest, EmergencyProof, IssueRequest, KeyProof,
             ListRequestsRequest, emergency_proof::Signature, request::State,
         },
     },
@@ -151,11 +152,18 @@ impl Outage {
         }
     }
 
-    async fn issue(&self, request: IssueRequest) -> Result<IssueResponse, Refusal> {
-        Ok(self.env.api.passes().issue(request).await?.into_inner())
+    async fn issue(&self, request: IssueRequest) -> Result<Issued, Refusal> {
+        Ok(self
+            .env
+            .api
+            .passes()
+            .issue(request)
+            .await?
+            .into_inner()
+            .into())
     }
 
-    async fn try_keys(&self, role: &str, keys: &[&PrivateKey]) -> Result<IssueResponse, Refusal> {
+    async fn try_keys(&self, role: &str, keys: &[&PrivateKey]) -> Result<Issued, Refusal> {
         let attempt = self.attempt(role).await;
         self.issue(attempt.by(keys)).await
     }
@@ -215,9 +223,11 @@ impl Attempt {
         });
         IssueRequest {
             ask: Some(self.ask.clone()),
-            public_key: self.subject.public_key().to_openssh().unwrap(),
-            binding_secret: Vec::new(),
-            possession: self.possession(&self.subject),
+            proof: Some(KeyProof {
+                public_key: self.subject.public_key().to_openssh().unwrap(),
+                binding_secret: Vec::new(),
+                signature: self.possession(&self.subject),
+            }),
             emergency: Some(EmergencyProof {
                 challenge: self.challenge.clone(),
                 signatures: signatures.collect(),
@@ -342,7 +352,7 @@ async fn what_was_not_signed_by_a_registered_key_for_this_very_ask_gets_nothing(
         )
         .await;
     let mut stolen = base.by(&[&outage.bob]);
-    stolen.possession = base.possession(&eve);
+    stolen.proof.as_mut().unwrap().signature = base.possession(&eve);
     outage
         .refused("a pass key that is not held", "POSSESSION", 1, stolen)
         .await;

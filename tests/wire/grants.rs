@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::support::issued::Issued;
 use crate::support::{
     api::{Caller, Refusal, ask},
     env::TestEnv,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use daypass::proto::v1::{Ask, IssueResponse};
+use daypass::proto::v1::Ask;
 use serde_json::json;
 use ssh_key::{Certificate, certificate::CertType};
 use tonic::Code;
@@ -83,7 +84,7 @@ async fn issue(
     caller: &Caller,
     groups: &[&str],
     ask: Ask,
-) -> Result<IssueResponse, Refusal> {
+) -> Result<Issued, Refusal> {
     let token = env.sign(env.claims(caller, "alice", groups));
     env.api
         .issue(&caller.attempt(env.api.server_name(), &token, ask))

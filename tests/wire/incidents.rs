@@ -1,5 +1,6 @@
 //! What has happened to others, one test each, through the real door. The names are the list.
 
+use crate::support::issued::Issued;
 use crate::support::{
     api::{Attempt, Caller, Refusal, ask},
     env::TestEnv,
@@ -62,7 +63,7 @@ async fn issue_with(
     claim: &str,
     value: Value,
     wanted: Ask,
-) -> Result<IssueResponse, Refusal> {
+) -> Result<Issued, Refusal> {
     let caller = Caller::new();
     let mut claims = env.claims(&caller, "alice", &["sre"]);
     claims[claim] = value;
@@ -71,7 +72,7 @@ async fn issue_with(
 }
 
 /// An honest sre's pass.
-async fn issue(env: &TestEnv, wanted: Ask) -> Result<IssueResponse, Refusal> {
+async fn issue(env: &TestEnv, wanted: Ask) -> Result<Issued, Refusal> {
     issue_with(env, "azp", json!("daypass"), wanted).await
 }
 

@@ -185,7 +185,7 @@ async fn a_copied_unlock_does_not_open_a_new_lock() {
 
     // The same signature about something else, or with another place among the orders.
     let mut changed = copied.clone();
-    changed.after = after(&env, MAIL).await;
+    changed.order.as_mut().unwrap().after = after(&env, MAIL).await;
     assert_eq!(reason(carol.send_unlock(changed).await), "POSSESSION");
     lock(&env, &carol, "eve").await.unwrap();
     let mut other = carol.unlock_request(identity(MAIL), after(&env, "eve").await);

@@ -192,7 +192,7 @@ const CLAIMS: &[ClaimsCase] = &[
     ),
 ];
 
-fn refused(case: &str, answer: Result<daypass::proto::v1::IssueResponse, Refusal>) -> Refusal {
+fn refused(case: &str, answer: Result<crate::support::issued::Issued, Refusal>) -> Refusal {
     match answer {
         Err(refusal) => refusal,
         Ok(pass) => panic!("{case}: got a pass with serial {}", pass.serial),

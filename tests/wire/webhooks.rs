@@ -3,6 +3,7 @@
 
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
+use crate::support::issued::Issued;
 use crate::support::{
     api::{Refusal, ask},
     command::DAYPASS,
@@ -13,7 +14,7 @@ use crate::support::{
 use daypass::{
     dev::receiver::{Behaviour, Delivery, Receiver},
     notify::Schedule,
-    proto::v1::{Ask, IssueResponse},
+    proto::v1::Ask,
 };
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
@@ -81,7 +82,7 @@ impl WebhookEnv {
         Self { env, receiver }
     }
 
-    async fn issue(&self, subject: &str, ask: Ask) -> Result<IssueResponse, Refusal> {
+    async fn issue(&self, subject: &str, ask: Ask) -> Result<Issued, Refusal> {
         self.env.user(subject, &["oncall"]).issue(ask).await
     }
 
@@ -95,7 +96,7 @@ impl WebhookEnv {
         self.env.user("bob", &["oncall"]).request(asked).await.id
     }
 
-    async fn emergency(&self) -> Result<IssueResponse, Refusal> {
+    async fn emergency(&self) -> Result<Issued, Refusal> {
         self.issue("bob", emergency()).await
     }
 

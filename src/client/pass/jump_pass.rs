@@ -1,11 +1,12 @@
 //! The check of the jump pass that comes with a pass for a host behind a bastion. Pure.
 
-use ssh_key::{Certificate, Fingerprint, PublicKey};
+use ssh_key::Certificate;
 
-use super::certificate;
+use super::certificate::{Expected, first_fault};
 use crate::{
     client::{jump_host::JumpHostAddress, logins::logins},
     proto::v1,
+    ssh::options::Extension,
 };
 
 /// A jump pass that has been checked.
@@ -24,50 +25,31 @@ pub struct JumpPass {
 pub(super) fn check(
     jump: &v1::Jump,
     main: &Certificate,
-    role: &str,
-    key: &PublicKey,
-    trusted: &[Fingerprint],
-    now: u64,
+    expected: &Expected<'_>,
 ) -> Result<JumpPass, String> {
-    let answer = v1::IssueResponse {
-        certificate: jump.certificate.clone(),
-        serial: jump.serial,
-        key_id: jump.key_id.clone(),
-        role: role.to_owned(),
-        principals: jump.principals.clone(),
-        force_command: jump.force_command.clone(),
-        valid_after: jump.valid_after,
-        valid_before: jump.valid_before,
-        ..v1::IssueResponse::default()
+    let (certificate, permissions) = expected.check(&jump.certificate)?;
+    let login = match logins(certificate.valid_principals()).as_slice() {
+        [login] => (*login).to_owned(),
+        // Not valid, as the check of the address finds.
+        _ => String::new(),
     };
-    let certificate = certificate::check(&answer, role, key, trusted, now)
-        .map_err(|fault| format!("for the jump pass, {fault}"))?;
     let host = JumpHostAddress {
         bastion: jump.bastion.clone(),
         host: jump.host.clone(),
         port: u16::try_from(jump.port).unwrap_or(0),
-        login: jump.login.clone(),
+        login,
     };
-    let principals = certificate.valid_principals();
-    let source = certificate.critical_options().get("source-address");
-    let extensions: Vec<&str> = certificate
-        .extensions()
-        .keys()
-        .map(String::as_str)
-        .collect();
-    let checks = [
+    let command = permissions.force_command.as_deref();
+    first_fault(&[
         (host.is_valid(), "the bastion's address or login is invalid"),
         (
-            logins(principals) == [host.login.as_str()],
-            "it is not for the login named",
-        ),
-        (
-            source.map_or("", String::as_str) == jump.source_addresses.join(","),
-            "its source addresses are not those named",
-        ),
-        (
-            extensions == ["permit-port-forwarding"] && !jump.force_command.is_empty(),
+            permissions.extensions == [Extension::PortForwarding].into()
+                && command.is_some_and(|command| !command.is_empty()),
             "it allows more than forwarding",
+        ),
+        (
+            expected.fits_source(&permissions),
+            "it is valid from addresses that were not asked for",
         ),
         (
             certificate.serial() != main.serial(),
@@ -81,20 +63,17 @@ pub(super) fn check(
             certificate.valid_before() <= main.valid_before(),
             "it is valid for longer than the pass",
         ),
-    ];
-    match checks.iter().find(|(good, _)| !good) {
-        Some((_, fault)) => Err(format!("the jump pass is wrong: {fault}")),
-        None => Ok(JumpPass { host, certificate }),
-    }
+    ])?;
+    Ok(JumpPass { host, certificate })
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::client::key::Key;
+    use crate::client::{key::Key, pass::certificate::Known};
     use ssh_key::{
-        Algorithm, HashAlg, PrivateKey,
+        Algorithm, HashAlg, PrivateKey, PublicKey,
         certificate::{Builder, CertType},
         rand_core::OsRng,
     };
@@ -118,8 +97,14 @@ mod tests {
 
     fn only_forwards(builder: &mut Builder) {
         builder.valid_principal("jump@edge").unwrap();
-        builder.critical_option("force-command", "exit 1").unwrap();
+        restricted(builder);
         builder.extension("permit-port-forwarding", "").unwrap();
+    }
+
+    fn restricted(builder: &mut Builder) {
+        builder.critical_option("force-command", "exit 1").unwrap();
+        let source = "192.0.2.0/24";
+        builder.critical_option("source-address", source).unwrap();
     }
 
     fn answer(certificate: &Certificate) -> v1::Jump {
@@ -127,15 +112,7 @@ mod tests {
             bastion: "edge".into(),
             host: "bastion.example.com".into(),
             port: 22,
-            login: "jump".into(),
             certificate: certificate.to_openssh().unwrap(),
-            serial: certificate.serial(),
-            key_id: KEY_ID.into(),
-            valid_after: 1000,
-            valid_before: 5000,
-            principals: certificate.valid_principals().to_vec(),
-            force_command: "exit 1".into(),
-            ..v1::Jump::default()
         }
     }
 
@@ -146,31 +123,32 @@ mod tests {
     fn a_jump_pass_that_is_not_what_it_should_be_is_refused() {
         let key = Key::fresh().unwrap().public();
         let ca = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
-        let trusted = [ca.fingerprint(HashAlg::Sha256)];
         let main = certificate(&key, &ca, 7, |it| {
             it.valid_principal("root").unwrap();
         });
-        let checked = |jump: &v1::Jump| check(jump, &main, "db", &key, &trusted, 2000);
+        let ask = v1::Ask {
+            role: "db".into(),
+            source_addresses: vec!["192.0.2.0/24".into()],
+            ..v1::Ask::default()
+        };
+        let expected = Expected {
+            ask: &ask,
+            known: &Known::Nothing,
+            key: &key,
+            trusted: &[ca.fingerprint(HashAlg::Sha256)],
+            now: 2000,
+        };
+        let checked = |jump: &v1::Jump| check(jump, &main, &expected);
         let good = answer(&certificate(&key, &ca, 8, only_forwards));
-        assert_eq!(checked(&good).unwrap().host.port, 22);
+        let jump = checked(&good).unwrap();
+        assert_eq!((jump.host.port, &*jump.host.login), (22, "jump"));
 
-        let said: [(&str, Change); 11] = [
+        let said: [(&str, Change); 4] = [
             ("garbage", |it| it.certificate = "x".into()),
-            ("another serial", |it| it.serial = 9),
-            ("another end", |it| it.valid_before = 6000),
-            ("another principal", |it| {
-                it.principals = vec!["root".into()]
-            }),
-            ("another command", |it| it.force_command = "id".into()),
-            ("another login", |it| it.login = "root".into()),
-            ("addresses that are not in it", |it| {
-                it.source_addresses = vec!["192.0.2.0/24".into()];
-            }),
             ("an option for a host", |it| {
                 it.host = "-oProxyCommand=id".into()
             }),
             ("a shell for a host", |it| it.host = "$(id)".into()),
-            ("an option for a login", |it| it.login = "-l".into()),
             ("a port out of range", |it| it.port = 65_558),
         ];
         for (case, change) in said {
@@ -179,34 +157,46 @@ mod tests {
             assert!(checked(&jump).is_err(), "{case}");
         }
 
-        let signed: [(&str, u64, Build); 4] = [
+        let signed: [(&str, u64, Build); 9] = [
             ("the same pass again", 7, only_forwards),
+            ("serial 0", 0, only_forwards),
             ("a terminal too", 8, |it| {
                 only_forwards(it);
                 it.extension("permit-pty", "").unwrap();
             }),
             ("no forwarding", 8, |it| {
                 it.valid_principal("jump").unwrap();
-                it.critical_option("force-command", "exit 1").unwrap();
+                restricted(it);
             }),
             ("a second login", 8, |it| {
                 only_forwards(it);
                 it.valid_principal("root@edge").unwrap();
+            }),
+            ("an option for a login", 8, |it| {
+                it.valid_principal("-l").unwrap();
+                restricted(it);
+                it.extension("permit-port-forwarding", "").unwrap();
+            }),
+            ("a shell", 8, |it| {
+                it.valid_principal("jump").unwrap();
+                it.critical_option("source-address", "192.0.2.0/24")
+                    .unwrap();
+                it.extension("permit-port-forwarding", "").unwrap();
+            }),
+            ("from any address", 8, |it| {
+                it.valid_principal("jump").unwrap();
+                it.critical_option("force-command", "exit 1").unwrap();
+                it.extension("permit-port-forwarding", "").unwrap();
+            }),
+            ("an unknown restriction", 8, |it| {
+                only_forwards(it);
+                it.critical_option("x@example.com", "").unwrap();
             }),
         ];
         for (case, serial, build) in signed {
             let jump = answer(&certificate(&key, &ca, serial, build));
             assert!(checked(&jump).is_err(), "{case}");
         }
-        let free = answer(&certificate(&key, &ca, 8, |it| {
-            it.valid_principal("jump").unwrap();
-            it.extension("permit-port-forwarding", "").unwrap();
-        }));
-        let free = v1::Jump {
-            force_command: String::new(),
-            ..free
-        };
-        assert!(checked(&free).is_err(), "a shell");
 
         let other = Key::fresh().unwrap().public();
         let theirs = answer(&certificate(&other, &ca, 8, only_forwards));
@@ -214,5 +204,13 @@ mod tests {
         let stranger = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
         let forged = answer(&certificate(&key, &stranger, 8, only_forwards));
         assert!(checked(&forged).is_err(), "of another CA");
+
+        let mut builder = Builder::new(vec![7; 32], &key, 1000, 6000).unwrap();
+        builder.cert_type(CertType::User).unwrap();
+        builder.serial(8).unwrap();
+        builder.key_id(KEY_ID).unwrap();
+        only_forwards(&mut builder);
+        let longer = answer(&builder.sign(&ca).unwrap());
+        assert!(checked(&longer).is_err(), "another end");
     }
 }

@@ -22,7 +22,8 @@ pub enum Verb {
 }
 
 impl Verb {
-    fn as_str(self) -> &'static str {
+    /// The word in messages.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Lock => "lock",
             Self::Unlock => "unlock",

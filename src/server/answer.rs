@@ -1,0 +1,54 @@
+//! The frame around every gRPC handler: one [`Call`] from its start to its log line. A handler
+//! returns its answer or its refusal, and this makes them the wire's.
+
+use tonic::{Request, Response, Status};
+
+use super::{Services, call::Call, status::CallError};
+use crate::{identity::Identity, operations::attempt::Attempt};
+
+/// What a gRPC method returns.
+pub(super) type Answer<T> = Result<Response<T>, Status>;
+
+impl Services {
+    /// Runs a handler that authenticates its caller itself, or needs none.
+    pub(super) async fn answer<M, A>(
+        &self,
+        method: &'static str,
+        request: Request<M>,
+        handler: impl AsyncFnOnce(&mut Call, M) -> Result<A, CallError>,
+    ) -> Answer<A> {
+        let (mut call, message) = Call::open(method, request);
+        let outcome = handler(&mut call, message).await;
+        call.close(outcome)
+    }
+
+    /// Runs a handler whose caller carries an ID token.
+    pub(super) async fn answer_known<M, A>(
+        &self,
+        method: &'static str,
+        request: Request<M>,
+        handler: impl AsyncFnOnce(&mut Call, Identity, M) -> Result<A, CallError>,
+    ) -> Answer<A> {
+        let (mut call, message) = Call::open(method, request);
+        let outcome = match self.authenticate(&mut call).await {
+            Ok(identity) => handler(&mut call, identity, message).await,
+            Err(refusal) => Err(refusal),
+        };
+        call.close(outcome)
+    }
+
+    /// Records the refusal of a proven identity, once, and returns it. Returns the store's error
+    /// instead if the ledger cannot record it.
+    pub(super) async fn recorded(
+        &self,
+        attempt: Attempt<'_>,
+        refusal: CallError,
+        detail: &str,
+    ) -> CallError {
+        let recorded = attempt.refuse(&self.authority, refusal.reason(), detail);
+        match recorded.await {
+            Ok(()) => refusal,
+            Err(error) => error.into(),
+        }
+    }
+}
