@@ -27,11 +27,11 @@ impl TestUser {
             target: wire(target),
             order: Some(AdminOrder {
                 reason: REASON.into(),
-                after: after,
+                after,
                 proof: Some(KeyProof {
-                    public_key: public_key,
-                    binding_secret: binding_secret,
-                    signature: signature,
+                    public_key,
+                    binding_secret,
+                    signature,
                 }),
             }),
         }
@@ -45,11 +45,11 @@ impl TestUser {
             target: wire(target),
             order: Some(AdminOrder {
                 reason: String::new(),
-                after: after,
+                after,
                 proof: Some(KeyProof {
-                    public_key: public_key,
-                    binding_secret: binding_secret,
-                    signature: signature,
+                    public_key,
+                    binding_secret,
+                    signature,
                 }),
             }),
         }
@@ -63,11 +63,11 @@ impl TestUser {
             target: Some(target),
             order: Some(AdminOrder {
                 reason: String::new(),
-                after: after,
+                after,
                 proof: Some(KeyProof {
-                    public_key: public_key,
-                    binding_secret: binding_secret,
-                    signature: signature,
+                    public_key,
+                    binding_secret,
+                    signature,
                 }),
             }),
         }

@@ -59,9 +59,9 @@ async fn revoke(server: &ServerFiles, api: &Api, serial: u64) -> Vec<u64> {
             reason: String::new(),
             after: 0,
             proof: Some(KeyProof {
-                public_key: public_key,
-                binding_secret: binding_secret,
-                signature: signature,
+                public_key,
+                binding_secret,
+                signature,
             }),
         }),
     };
