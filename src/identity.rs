@@ -1,10 +1,9 @@
 //! The caller's identity, proven.
 //!
-//! [`Issuers::verify`] turns an ID token into an [`Identity`], and
-//! [`emergency::Registry::verify`] does so with signatures by registered keys. [`Identity::hold`]
-//! makes an identity and a key into a [`KeyHolder`]. Neither type has another constructor: a caller
-//! with a [`KeyHolder`] has passed every check. No token text reaches an error, a log line or a
-//! `Debug` output.
+//! [`Issuers::verify`] turns an ID token into an [`Identity`], and [`emergency::Registry::verify`]
+//! does so with signatures by registered keys. [`Identity::prove_possession`] makes an identity and
+//! a key into a [`KeyHolder`]. Neither type has another constructor: a caller with a [`KeyHolder`]
+//! has passed every check. No token text reaches an error, a log line or a `Debug` output.
 
 mod binding;
 mod claims;

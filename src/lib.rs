@@ -12,8 +12,8 @@
 //! not compile.
 //!
 //! - [`identity`]: [`identity::Issuers::verify`], or for emergencies
-//!   [`identity::emergency::Registry::verify`]; then [`identity::Identity::hold`] makes an
-//!   [`identity::KeyHolder`].
+//!   [`identity::emergency::Registry::verify`]; then [`identity::Identity::prove_possession`] makes
+//!   an [`identity::KeyHolder`].
 //! - [`policy`]: [`policy::Policy::decide`] makes a [`policy::Grant`], or a denial with its reason.
 //! - [`ca::draft`]: [`ca::Draft::new`] makes a [`ca::Draft`], everything but serial and signature.
 //! - [`store`]: [`store::Store::issue`] makes a [`ledger::Receipt`] by group commit: the event is

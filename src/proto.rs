@@ -1,5 +1,5 @@
-//! The wire of `daypass.v1`: its generated types, the encoding of an ask that both sides sign and check, and the error
-//! details that both sides read.
+//! The wire of `daypass.v1`: its generated types, the encoding of an ask that both sides sign and
+//! check, and the error details that both sides read.
 
 pub mod ask;
 pub mod status;

@@ -1,9 +1,11 @@
-//! The network's edge: one port that speaks gRPC (`daypass.v1`) and answers hosts and monitors over plain HTTPS.
+//! The network's edge: one port that speaks gRPC (`daypass.v1`) and answers hosts and monitors over
+//! plain HTTPS.
 //!
-//! A connection comes in through [`accept`] (caps, deadlines, TLS), a request through `routes`, a call through
-//! `call` (rate limits, authentication, one log line, metrics). Handlers convert, call one operation, convert back.
-//! This is the only place beside the command line that reads the clock and draws nonces for operations.
-//! It never touches the store: what it knows, `operations` told it.
+//! A connection comes in through [`accept`] (caps, deadlines, TLS), a request through `routes`, a
+//! call through `call` (rate limits, authentication, one log line, metrics). Handlers convert, call
+//! one operation, convert back. This is the only place beside the command line that reads the clock
+//! and draws nonces for operations. It never touches the store: what it knows, `operations` told
+//! it.
 
 pub mod accept;
 mod activity;
@@ -82,8 +84,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves until `stop` is cancelled; then accepts no more, finishes what is in flight (bounded by
-    /// [`Limits::drain`]) and returns.
+    /// Serves until `stop` is cancelled; then accepts no more, finishes what is in flight (bounded
+    /// by [`Limits::drain`]) and returns.
     ///
     /// # Errors
     /// Where the listener itself cannot be used; errors of single connections end those alone.
@@ -129,8 +131,8 @@ struct Services {
     stop: CancellationToken,
 }
 
-/// Keeps the health service's answer at what is true, asks again for issuers' keys that are missing, and keeps the
-/// histograms small, until `stop`; then says NOT_SERVING.
+/// Keeps the health service's answer at what is true, asks again for issuers' keys that are
+/// missing, and keeps the histograms small, until `stop`; then says NOT_SERVING.
 async fn watch(
     services: Arc<Services>,
     health: HealthReporter,

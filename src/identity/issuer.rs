@@ -68,7 +68,7 @@ impl Issuers {
     }
 
     /// Verifies one compact ID token. Possession and the commitment are checked later, by
-    /// [`Identity::hold`].
+    /// [`Identity::prove_possession`].
     ///
     /// Waits for the issuer only if its keys are not cached, some seconds at most.
     ///
@@ -154,7 +154,7 @@ type StandardIdToken = IdToken<
 /// algorithm.
 ///
 /// It sees only tokens that [`token`] and [`claims`] have accepted. The nonce is checked later,
-/// with the key ([`Identity::hold`]).
+/// with the key ([`Identity::prove_possession`]).
 fn verify_signature(
     jwt: &str,
     settings: &Settings,

@@ -1,7 +1,7 @@
 //! Values that client and server compute alike: key commitments, possession messages and token
 //! hashes. Pure.
 //!
-//! Nothing here decides: the server compares in [`super::Identity::hold`].
+//! Nothing here decides: the server compares in [`super::Identity::prove_possession`].
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};

@@ -90,21 +90,22 @@ impl Identity {
     /// # Errors
     /// Returns an error with the code `KEY_BINDING` if the token is bound to another key, and one
     /// with `POSSESSION` if the signature does not verify.
-    pub fn hold(
+    pub fn prove_possession(
         self,
         key: PublicKey,
         binding_secret: &[u8],
         message: &[u8],
         possession: &str,
     ) -> Result<KeyHolder, Error> {
-        self.hold_for(Namespace::Issue, key, binding_secret, message, possession)
+        self.prove_possession_for(Namespace::Issue, key, binding_secret, message, possession)
     }
 
-    /// [`Identity::hold`] with a signature in another namespace, for decisions and orders.
+    /// [`Identity::prove_possession`] with a signature in another namespace, for decisions and
+    /// orders.
     ///
     /// # Errors
-    /// As [`Identity::hold`].
-    pub fn hold_for(
+    /// As [`Identity::prove_possession`].
+    pub fn prove_possession_for(
         self,
         namespace: Namespace,
         key: PublicKey,
@@ -155,8 +156,8 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// An identity with the SSH key whose possession it has proven. Only [`Identity::hold`] makes one,
-/// and passes are issued to no other caller.
+/// An identity with the SSH key whose possession it has proven. Only [`Identity::prove_possession`]
+/// makes one, and passes are issued to no other caller.
 #[derive(Clone, Debug)]
 pub struct KeyHolder {
     identity: Identity,

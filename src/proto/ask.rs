@@ -1,6 +1,7 @@
 //! The canonical bytes of an ask: what a possession proof covers. Pure.
 //!
-//! Protobuf's own encoding is not canonical (map order, unknown fields), so the proof is over this one.
+//! Protobuf's own encoding is not canonical (map order, unknown fields), so the proof is over this
+//! one.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +9,9 @@ use super::v1::Ask;
 use crate::ssh::wire::{put_length, put_string};
 
 /// The bytes of `ask` in a possession message, each string behind its length as a big-endian u32:
-/// role, host, count of params, (name, value) sorted by name, reason, lifetime in seconds as a big-endian u64,
-/// count of source addresses, each in order, count of extensions, each in order, the redeemed request as a big-endian u64,
-/// one byte for an emergency. Counts are big-endian u32.
+/// role, host, count of params, (name, value) sorted by name, reason, lifetime in seconds as a
+/// big-endian u64, count of source addresses, each in order, count of extensions, each in order,
+/// the redeemed request as a big-endian u64, one byte for an emergency. Counts are big-endian u32.
 ///
 /// Every field is framed, so two asks that differ anywhere differ in these bytes.
 pub fn ask_bytes(ask: &Ask) -> Vec<u8> {

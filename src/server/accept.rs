@@ -14,15 +14,17 @@ use super::{
     lines::LOG,
 };
 
-/// How long to leave `accept` alone after it failed for want of resources: doubled each time, up to the most.
+/// How long to leave `accept` alone after it failed for want of resources: doubled each time, up to
+/// the most.
 const LEAST_PAUSE: Duration = Duration::from_millis(5);
 const MOST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Serves `router` on `listener` until `stop` is cancelled; then accepts nothing more, asks every connection to go away,
-/// lets requests in flight finish within [`Limits::drain`], and returns.
+/// Serves `router` on `listener` until `stop` is cancelled; then accepts nothing more, asks every
+/// connection to go away, lets requests in flight finish within [`Limits::drain`], and returns.
 ///
 /// # Errors
-/// Before the first connection only: plain text on an address that is not loopback, or an unusable listener.
+/// Before the first connection only: plain text on an address that is not loopback, or an unusable
+/// listener.
 pub async fn run(
     listener: TcpListener,
     router: Router,
@@ -98,7 +100,8 @@ fn open(
     connections.spawn(async move { connection::serve(&door, stream, peer, place).await });
 }
 
-/// Errors of a connection that died between SYN and `accept` (accept(2)); everything else is the process's or the machine's.
+/// Errors of a connection that died between SYN and `accept` (accept(2)); everything else is the
+/// process's or the machine's.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, WouldBlock,

@@ -1,5 +1,5 @@
-//! What one connection has been doing: which of its requests the server works on, which answers are not taken, since when
-//! it rests. This decides when it is closed, and how well it can be spared.
+//! What one connection has been doing: which of its requests the server works on, which answers are
+//! not taken, since when it rests. This decides when it is closed, and how well it can be spared.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::Limits;
 
-/// An answer to a proven caller that takes nothing for this long no longer keeps the connection's place. Long enough for
-/// a lost packet's repetitions; a watch that has nothing to say may give way too, for its client opens another.
+/// An answer to a proven caller that takes nothing for this long no longer keeps the connection's
+/// place. Long enough for a lost packet's repetitions; a watch that has nothing to say may give way
+/// too, for its client opens another.
 const STALLED: Duration = Duration::from_secs(5);
 
 /// How long a newcomer has for its handshake and its first head before silence counts against it.
@@ -41,7 +42,8 @@ struct Request {
 enum Stage {
     /// The message is on its way, or the handler works.
     Handling,
-    /// The answer has begun. `chunks` of it are not written yet; `is_waiting` if it had no more to say when asked.
+    /// The answer has begun. `chunks` of it are not written yet; `is_waiting` if it had no more to
+    /// say when asked.
     Answering { chunks: usize, is_waiting: bool },
 }
 
@@ -62,7 +64,8 @@ pub(super) enum Rank {
     Silent,
     /// It has requests open, and no caller on it ever proved an identity.
     Holding,
-    /// It has just come: it is not closed while others hold requests open, or no newcomer would get through a handshake.
+    /// It has just come: it is not closed while others hold requests open, or no newcomer would get
+    /// through a handshake.
     Fresh,
     /// It rests, and no caller on it ever proved an identity.
     Unknown,
@@ -168,9 +171,9 @@ impl Activity {
         self.state().is_used
     }
 
-    /// Resolves when the connection has been silent, idle or alive for too long, or its peer does not take an answer. It
-    /// looks only when a deadline may have passed, so that requests cost no wake-up: a deadline may be exceeded by
-    /// [`Limits::request`].
+    /// Resolves when the connection has been silent, idle or alive for too long, or its peer does
+    /// not take an answer. It looks only when a deadline may have passed, so that requests cost no
+    /// wake-up: a deadline may be exceeded by [`Limits::request`].
     pub(super) async fn overdue(&self, limits: &Limits) {
         let look = limits.request.max(Duration::from_millis(1));
         loop {
@@ -197,8 +200,8 @@ impl Activity {
         due.map_or(old, |due| due.min(old))
     }
 
-    /// How well this connection can be spared: by rank, then by the time of its last progress. None while the server
-    /// works for a proven identity, or such a caller takes its answer.
+    /// How well this connection can be spared: by rank, then by the time of its last progress. None
+    /// while the server works for a proven identity, or such a caller takes its answer.
     pub(super) fn spare(&self) -> Option<(Rank, Instant)> {
         self.spare_at(Instant::now())
     }

@@ -154,7 +154,7 @@ impl Services {
     ) -> Result<Proven, CallError> {
         let reason = convert::reason(&order.order.reason)?;
         let proof = order.order.proof.clone().unwrap_or_default();
-        let refusal = match order.hold(&identity, &self.authority.server_name, &proof) {
+        let refusal = match order.prove_possession(&identity, &self.authority.server_name, &proof) {
             Ok((holder, proof)) => {
                 let signed = Signed { reason, proof };
                 return Ok(Proven { holder, signed });
@@ -194,7 +194,7 @@ impl Unproven {
         }
     }
 
-    fn hold(
+    fn prove_possession(
         &self,
         identity: &Identity,
         server: &str,
@@ -218,7 +218,8 @@ impl Unproven {
         let (secret, signature) = (&wire.binding_secret, &wire.signature);
         let token = *identity.token_hash();
         let identity = identity.clone();
-        let holder = identity.hold_for(Namespace::Admin, key, secret, &message, signature)?;
+        let holder =
+            identity.prove_possession_for(Namespace::Admin, key, secret, &message, signature)?;
         let key = holder.key().to_openssh()?;
         let proof = Proof::new(key, signature, &token, self.order.after);
         Ok((holder, proof))

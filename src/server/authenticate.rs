@@ -1,4 +1,5 @@
-//! From a call's metadata to a proven identity: the first line of every handler that knows its caller.
+//! From a call's metadata to a proven identity: the first line of every handler that knows its
+//! caller.
 
 use tonic::metadata::MetadataMap;
 

@@ -1,10 +1,11 @@
 //! What requests may hold in memory: budgets in bytes, for each address and in all.
 //!
-//! A request of a caller without a proven identity is charged from its head on: a fixed cost, its head, its message as it
-//! comes, and its answer until that is written. If a budget is exceeded, the oldest request gives way, of this address or of
-//! the one that holds the most: so unfinished messages, open streams and unread answers cost their owner's own, and a request
-//! that comes whole is served among them. From the proof on the rates and caps of identities hold, and only what is not read
-//! of answers is charged, to a budget of its own.
+//! A request of a caller without a proven identity is charged from its head on: a fixed cost, its
+//! head, its message as it comes, and its answer until that is written. If a budget is exceeded,
+//! the oldest request gives way, of this address or of the one that holds the most: so unfinished
+//! messages, open streams and unread answers cost their owner's own, and a request that comes whole
+//! is served among them. From the proof on the rates and caps of identities hold, and only what is
+//! not read of answers is charged, to a budget of its own.
 
 use std::{
     cmp::Reverse,
@@ -17,14 +18,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Limits, limiter::Network};
 
-/// What a request holds beside its bytes: its stream, its handler, and the 8 KiB that a message is first read into.
+/// What a request holds beside its bytes: its stream, its handler, and the 8 KiB that a message is
+/// first read into.
 pub(super) const REQUEST: usize = 16 * 1024;
 
-/// No request of default size holds more, so one address with one request does not count as larger than another.
+/// No request of default size holds more, so one address with one request does not count as larger
+/// than another.
 const ONE: usize = 128 * 1024;
 
-/// What proven callers may leave unread in all, and those of one address: some pages of the ledger (4 MB at most) or
-/// exports on slow lines. It is written down nowhere, for a caller that reads is never near it.
+/// What proven callers may leave unread in all, and those of one address: some pages of the ledger
+/// (4 MB at most) or exports on slow lines. It is written down nowhere, for a caller that reads is
+/// never near it.
 const UNREAD: usize = 256 * 1024 * 1024;
 const UNREAD_PER_ADDRESS: usize = 32 * 1024 * 1024;
 
@@ -169,8 +173,8 @@ impl Table {
         let is_over = |own: &Own| own.bytes > bounds.per_network && own.requests.len() > 1;
         while self.networks.get(&network).is_some_and(is_over) && self.end(network, bounds.first) {}
         while self.bytes > bounds.total {
-            // Of addresses that hold about as much, the one that holds it longest: else a whole request would give way to
-            // many addresses with a little less each.
+            // Of addresses that hold about as much, the one that holds it longest: else a whole
+            // request would give way to many addresses with a little less each.
             let holds = |own: &Own| {
                 (
                     own.bytes / ONE,

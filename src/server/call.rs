@@ -1,5 +1,6 @@
-//! One call from its first byte to its one log line: when, from where, by whom, how it came out. Never with a token's text.
-//! Of calls without a proven identity a few lines a second are written, and then how many more there were.
+//! One call from its first byte to its one log line: when, from where, by whom, how it came out.
+//! Never with a token's text. Of calls without a proven identity a few lines a second are written,
+//! and then how many more there were.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -82,7 +83,7 @@ impl Call {
         unverified_bearer(&self.metadata)
     }
 
-    /// Whether it carries a token, whatever that is worth.
+    /// Whether it carries a token, valid or not.
     pub(super) fn has_token(&self) -> bool {
         self.metadata.contains_key("authorization")
     }
@@ -93,7 +94,8 @@ impl Call {
         identity.subject().clone_into(&mut self.subject);
     }
 
-    /// Its caller has proven who it is, and is within its rate: it counts as an identity's, no longer as its address's.
+    /// Its caller has proven who it is, and is within its rate: it counts as an identity's, no
+    /// longer as its address's.
     pub(super) fn prove(&mut self) {
         self.is_proven = true;
         if let Some(work) = &self.work {

@@ -34,13 +34,14 @@ const GOODBYE: Duration = Duration::from_secs(1);
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PONG_WITHIN: Duration = Duration::from_secs(10);
 
-/// Streams that the peer reset before we took them, and that we reset for its errors: beyond these the connection ends
-/// (CVE-2023-44487, CVE-2025-8671).
+/// Streams that the peer reset before we took them, and that we reset for its errors: beyond these
+/// the connection ends (CVE-2023-44487, CVE-2025-8671).
 const PENDING_RESETS: usize = 32;
 const LOCAL_RESETS: usize = 64;
 
-/// What an HTTP/2 peer may send ahead of what is read, on one stream and in all: the protocol's least. Messages are read as
-/// they come, so more would hold bytes for peers that send to handlers that do not read.
+/// What an HTTP/2 peer may send ahead of what is read, on one stream and in all: the protocol's
+/// least. Messages are read as they come, so more would hold bytes for peers that send to handlers
+/// that do not read.
 const WINDOW: u32 = 65_535;
 
 /// Headers of one HTTP/1.1 request.

@@ -69,7 +69,8 @@ fn malformed(field: &'static str, problem: impl Into<String>) -> Malformed {
     }
 }
 
-/// The ask, if every field is within its bounds. Whether anybody may have it is the policy's business.
+/// The ask, if every field is within its bounds. Whether the caller may have it is the policy's
+/// business.
 pub(super) fn ask(wire: &v1::Ask) -> Result<Ask, Malformed> {
     if wire.role.is_empty() {
         return Err(missing("role"));

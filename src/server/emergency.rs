@@ -1,4 +1,5 @@
-//! The way in while the issuer is down: challenges, and callers who are proven by registered keys instead of a token.
+//! The way in while the issuer is down: challenges, and callers who are proven by registered keys
+//! instead of a token.
 
 use super::{
     Services,
@@ -18,7 +19,7 @@ use crate::{
 };
 
 impl Services {
-    /// A fresh challenge, where anybody could answer one.
+    /// Returns a fresh challenge if a registered key could answer one.
     pub(super) fn challenge(
         &self,
         call: &Call,
@@ -61,7 +62,7 @@ impl Services {
         let signatures = unverified(proof)?;
         let first = signatures.first();
         let holder = first
-            .ok_or(Error::EmergencyKey("nobody signed"))?
+            .ok_or(Error::EmergencyKey("no registered key has signed"))?
             .key
             .to_bytes()?;
         let message = emergency::message(&holder, &possession);

@@ -1,4 +1,4 @@
-//! What becomes of a request whose handler panics or takes too long: an answer, and nobody else notices.
+//! Isolates each request: a panic or timeout ends that request only.
 
 use std::{
     convert::Infallible,
@@ -17,7 +17,8 @@ use tonic::Code;
 use super::lines::LOG;
 use crate::{proto::status::Details, reason};
 
-/// When to try again what had to give way: the oldest does, so a request that comes whole by then is served.
+/// When to try again what had to give way: the oldest does, so a request that comes whole by then
+/// is served.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The call's answer, or one that says it panicked or ran over `within`.
@@ -48,7 +49,8 @@ where
     }
 }
 
-/// The answer to a request that had to give way: unfinished, its caller unknown, and others need the memory.
+/// The answer to a request that had to give way: unfinished, its caller unknown, and others need
+/// the memory.
 pub(super) fn exhausted(is_grpc: bool) -> Response<Body> {
     sorry(
         is_grpc,
@@ -65,7 +67,8 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// The future's output; none where it panicked. What it held is dropped with it and never polled again.
+/// The future's output; none where it panicked. What it held is dropped with it and never polled
+/// again.
 async fn caught<F: Future>(call: F) -> Option<F::Output> {
     let mut call = pin!(call);
     poll_fn(

@@ -1,4 +1,5 @@
-//! `daypass.v1.Ledger`: reading the record. List and Export need the policy's `[audit]`; that is the operations' to check.
+//! `daypass.v1.Ledger`: reading the record. List and Export need the policy's `[audit]`; that is
+//! the operations' to check.
 
 use std::sync::Arc;
 

@@ -1,9 +1,11 @@
-//! Who is connected: the caps on connections, in all and per address, and which one gives way when a cap is reached.
+//! Who is connected: the caps on connections, in all and per address, and which one gives way when
+//! a cap is reached.
 //!
-//! At a cap the newcomer takes the place of the connection that can best be spared ([`Activity::spare`]), of its own address
-//! or of the one with the most connections. So silent sockets, open streams without a token and answers that are not read
-//! cost their owner's own places and lock no other caller out; a connection on which the server works for a proven identity
-//! is never closed for another.
+//! At a cap the newcomer takes the place of the connection that can best be spared
+//! ([`Activity::spare`]), of its own address or of the one with the most connections. So silent
+//! sockets, open streams without a token and answers that are not read cost their owner's own
+//! places and lock no other caller out; a connection on which the server works for a proven
+//! identity is never closed for another.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -65,7 +67,8 @@ impl ConnectionLimiter {
         }))
     }
 
-    /// A place for a new connection; none if a cap is reached and no connection there can be spared.
+    /// A place for a new connection; none if a cap is reached and no connection there can be
+    /// spared.
     pub(super) fn take(&self, address: IpAddr) -> Option<ConnectionSlot> {
         let network = Network::of(address);
         let mut table = self.table();

@@ -23,7 +23,8 @@ pub struct Limits {
     pub handshake: Duration,
     /// From the end of the handshake to the first complete request head.
     pub first_byte: Duration,
-    /// How long one request may take until its answer starts, and how long its answer may wait for a caller to read more.
+    /// How long one request may take until its answer starts, and how long its answer may wait for
+    /// a caller to read more.
     pub request: Duration,
     /// How long a connection may rest between requests.
     pub idle: Duration,

@@ -1,5 +1,5 @@
-//! How many log lines callers without a proven identity may cause: a few a second of each kind, and one line that says how
-//! many more there were. Each call is counted in the metrics all the same.
+//! How many log lines callers without a proven identity may cause: a few a second of each kind, and
+//! one line that says how many more there were. Each call is counted in the metrics all the same.
 
 use std::{collections::BTreeMap, time::Duration};
 

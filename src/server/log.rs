@@ -1,4 +1,4 @@
-//! The program's log: structured lines of text or JSON that nobody can break out of.
+//! The program's log: structured lines of text or JSON. No value can begin a new line.
 
 use std::io::{self, Write};
 
@@ -16,7 +16,8 @@ pub enum Format {
     Json,
 }
 
-/// A subscriber that writes to `writer`. `level` is a `tracing` filter (`info`, `daypass=debug,warn`).
+/// A subscriber that writes to `writer`. `level` is a `tracing` filter (`info`,
+/// `daypass=debug,warn`).
 pub fn subscriber<W>(
     format: Format,
     level: &str,
@@ -35,8 +36,9 @@ where
     })
 }
 
-/// Makes every event one line of printable characters, whatever its fields hold: line breaks of any script, escape
-/// sequences and text-direction marks come out as `\uXXXX`, which is also what JSON would have.
+/// Makes every event one line of printable characters, for any content of its fields: line breaks
+/// of any script, escape sequences and text-direction marks come out as `\uXXXX`, which is also
+/// what JSON would have.
 struct OneLine<W>(W);
 
 impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLine<W> {
@@ -79,8 +81,8 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// Controls (C0, DEL, C1), line and paragraph separators, bidirectional marks, zero-width characters: what a terminal
-/// or a line reader would act on.
+/// Controls (C0, DEL, C1), line and paragraph separators, bidirectional marks, zero-width
+/// characters: what a terminal or a line reader would act on.
 pub fn is_active(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

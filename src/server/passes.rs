@@ -130,7 +130,9 @@ impl Services {
             &ask_bytes(&wire),
         )?;
         let (secret, signature) = (&proof.binding_secret, &proof.signature);
-        let holder = identity.clone().hold(key, secret, &message, signature)?;
+        let holder = identity
+            .clone()
+            .prove_possession(key, secret, &message, signature)?;
         Ok((holder, ask))
     }
 }

@@ -1,5 +1,6 @@
-//! The plain HTTPS answers for hosts and monitors, on HTTP/1.1 and HTTP/2: CA keys, revoked passes, checkpoint, health,
-//! metrics. What hosts fetch is signed, and fetched again only when it has changed.
+//! The plain HTTPS answers for hosts and monitors, on HTTP/1.1 and HTTP/2: CA keys, revoked passes,
+//! checkpoint, health, metrics. What hosts fetch is signed, and fetched again only when it has
+//! changed.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
-//! How often somebody may call. Pure but for the monotonic clock.
+//! Rate limits of callers. Pure but for the monotonic clock.
 //!
-//! Memory is bounded by construction: callers are hashed into a fixed number of slots with a key of this process, so an
-//! attacker with any number of addresses or identities fills no more than those, and cannot aim at somebody else's.
+//! Memory is bounded by construction: callers are hashed into a fixed number of slots with a key of
+//! this process, so an attacker with any number of addresses or identities fills no more than
+//! those, and cannot aim at another caller's.
 
 use std::{
     hash::{BuildHasher, Hash, RandomState},

@@ -177,5 +177,5 @@ fn decider(
     let key = key::parse(&proof.public_key).map_err(CallError::SubjectKey)?;
     let (secret, signature) = (&proof.binding_secret, &proof.signature);
     let identity = identity.clone();
-    Ok(identity.hold_for(Namespace::Approve, key, secret, message, signature)?)
+    Ok(identity.prove_possession_for(Namespace::Approve, key, secret, message, signature)?)
 }

@@ -1,5 +1,5 @@
-//! Why a call is refused, and the one map from there to the wire. The caller gets a code, a stable reason and words that
-//! help; causes stay in the log and the ledger.
+//! Why a call is refused, and the one map from there to the wire. The caller gets a code, a stable
+//! reason and words that help; causes stay in the log and the ledger.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) enum CallError {
     /// A watch did not take its changes, or made room for another.
     #[error("the watch fell behind, or made room for another: start it again")]
     WatchEnded,
-    /// Nobody has proven who they are, or that they hold the key.
+    /// The caller's identity, or its possession of the key, is not proven.
     #[error(transparent)]
     Identity(#[from] identity::Error),
     /// The request cannot be read.
@@ -50,7 +50,7 @@ impl CallError {
         self.parts().1
     }
 
-    /// Whether the fault is ours and somebody should look.
+    /// Whether the fault is ours and an operator should look.
     pub(super) fn is_ours(&self) -> bool {
         matches!(self.parts().0, Code::Internal | Code::Unavailable)
     }
@@ -76,7 +76,8 @@ impl CallError {
         details.into_status(code, &message)
     }
 
-    /// Code, reason and words, for every error of every layer below. No `_`: a new error must find its place here.
+    /// Code, reason and words, for every error of every layer below. No `_`: a new error must find
+    /// its place here.
     fn parts(&self) -> (Code, &'static str, String) {
         use operations::Error as Operation;
         match self {

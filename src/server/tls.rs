@@ -39,8 +39,8 @@ impl Tls {
         })))
     }
 
-    /// Reads the same files again; keeps what it has on an error. True where the certificate is another one.
-    /// Connections that are up keep the old one.
+    /// Reads the same files again; keeps what it has on an error. True where the certificate is
+    /// another one. Connections that are up keep the old one.
     ///
     /// # Errors
     /// As [`Tls::load`].

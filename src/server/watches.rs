@@ -1,8 +1,8 @@
 //! Watches of requests: how many there may be, and who is told of a change.
 //!
-//! One task looks at what changed, once per change, and hands it to the watches that it concerns: those of the requester,
-//! those whose policy lets them see the role, and those of that one request. A watch of an identity that may see nothing
-//! costs nothing per change.
+//! One task looks at what changed, once per change, and hands it to the watches that it concerns:
+//! those of the requester, those whose policy lets them see the role, and those of that one
+//! request. A watch of an identity that may see nothing costs nothing per change.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -28,8 +28,8 @@ use crate::{
 /// How many watches one identity may have at once. One of them can be of all its requests.
 pub(super) const MOST_PER_IDENTITY: usize = 16;
 
-/// How many watches there may be in all. At this number a newcomer takes the place of a watch of the identity that has the
-/// most, if that has more than the newcomer.
+/// How many watches there may be in all. At this number a newcomer takes the place of a watch of
+/// the identity that has the most, if that has more than the newcomer.
 const MOST: usize = 1024;
 
 /// How many changes may wait for a watch before it is ended.
@@ -79,8 +79,8 @@ pub(super) struct WatchSlot {
 }
 
 impl Watches {
-    /// A place for a watch of `identity`, and where its news come out. Those end if another watch takes its place, or if
-    /// it does not take them.
+    /// A place for a watch of `identity`, and where its news come out. Those end if another watch
+    /// takes its place, or if it does not take them.
     ///
     /// # Errors
     /// [`CallError::TooManyWatches`].
@@ -130,7 +130,8 @@ impl Watches {
         }
     }
 
-    /// Hands a change to those whom it concerns. Its event is read once, and only if it concerns a watch.
+    /// Hands a change to those whom it concerns. Its event is read once, and only if it concerns a
+    /// watch.
     async fn tell(&self, authority: &Authority, request: requests::Request, at: OffsetDateTime) {
         let concerned = self.table().concerned(&request);
         if concerned.is_empty() {

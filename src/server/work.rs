@@ -1,5 +1,6 @@
-//! One request's work, from the end of its head to the last byte of its answer: what it is charged, what progress it makes.
-//! The bodies of request and answer are wrapped here, for only they see the bytes pass.
+//! One request's work, from the end of its head to the last byte of its answer: what it is charged,
+//! what progress it makes. The bodies of request and answer are wrapped here, for only they see the
+//! bytes pass.
 
 use std::{
     pin::Pin,
@@ -23,10 +24,12 @@ use super::{
 /// What a header costs beside its text (RFC 9113, 6.5.2).
 const HEADER: usize = 32;
 
-/// An answer goes out in pieces of at most this size, so that a slow reader of a long one is seen to read.
+/// An answer goes out in pieces of at most this size, so that a slow reader of a long one is seen
+/// to read.
 const PIECE: usize = 16 * 1024;
 
-/// One request in flight. Shared by all that hold a part of it: it ends when the last of them is gone.
+/// One request in flight. Shared by all that hold a part of it: it ends when the last of them is
+/// gone.
 pub(super) struct Work {
     activity: Arc<Activity>,
     id: u64,
@@ -38,8 +41,8 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// The head of `request` is complete. The token is cancelled if the request has to give way before its answer begins;
-    /// from there on its connection does.
+    /// The head of `request` is complete. The token is cancelled if the request has to give way
+    /// before its answer begins; from there on its connection does.
     pub(super) fn begin(
         place: &ConnectionSlot,
         door: &Door,

@@ -101,7 +101,7 @@ impl Requester {
         let signature = signature.unwrap().to_pem(LineEnding::LF).unwrap();
         let key = key.clone();
         let holder = identity
-            .hold(key, &caller.secret, &message, &signature)
+            .prove_possession(key, &caller.secret, &message, &signature)
             .unwrap();
         let ask = Ask {
             role: "shell".into(),

@@ -168,7 +168,7 @@ impl TestCa {
             proof::possession_message(SERVER, identity.token_hash(), &public, b"ask").unwrap();
         let possession = prove(&message);
         identity
-            .hold(public, &secret, &message, &possession)
+            .prove_possession(public, &secret, &message, &possession)
             .unwrap()
     }
 }

@@ -51,7 +51,7 @@ fn code(
     secret: &[u8],
     proof: &str,
 ) -> Result<(), &'static str> {
-    let outcome = identity.hold(key.clone(), secret, MESSAGE, proof);
+    let outcome = identity.prove_possession(key.clone(), secret, MESSAGE, proof);
     outcome.map(|_| ()).map_err(|error| error.code())
 }
 
@@ -74,7 +74,9 @@ fn signatures_of_openssh_prove_possession() {
     for (key, proof) in files {
         let mut key = PublicKey::from_openssh(key).unwrap();
         key.set_comment("alice@laptop");
-        let holder = unbound().hold(key.clone(), b"", MESSAGE, proof).unwrap();
+        let holder = unbound()
+            .prove_possession(key.clone(), b"", MESSAGE, proof)
+            .unwrap();
         assert_eq!(holder.key().key_data(), key.key_data());
         assert_eq!(holder.key().comment(), "");
     }
@@ -151,7 +153,8 @@ fn a_proof_for_another_ask_token_or_server_does_not_count() {
         ("another ask", message("a", 1, b"other"), false),
     ];
     for (case, signed, counts) in cases {
-        let outcome = unbound().hold(public.clone(), b"", &expected, &prove(&key, &signed));
+        let outcome =
+            unbound().prove_possession(public.clone(), b"", &expected, &prove(&key, &signed));
         assert_eq!(outcome.is_ok(), counts, "{case}");
     }
 }

@@ -137,7 +137,7 @@ fn before(wire: u64) -> Result<u64, Malformed> {
     }
 }
 
-/// A fingerprint of another form matches no key, so a lock on it would stop nobody.
+/// A fingerprint of another form matches no key, so a lock on it would have no effect.
 fn fingerprint(wire: &str) -> Result<String, Malformed> {
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     match wire.strip_prefix("SHA256:") {
