@@ -21,61 +21,45 @@ impl TestUser {
     /// A signed lock, to be changed or sent as often as a test likes. `after` is the index that it
     /// follows.
     pub fn lock_request(&self, target: lock_target::Target, after: u64) -> LockRequest {
-        let signed = (Verb::Lock, &about(&target), REASON, after);
-        let (public_key, binding_secret, signature) = self.prove(signed);
+        let order = self.order((Verb::Lock, &about(&target), REASON, after));
         LockRequest {
             target: wire(target),
-            order: Some(AdminOrder {
-                reason: REASON.into(),
-                after,
-                proof: Some(KeyProof {
-                    public_key,
-                    binding_secret,
-                    signature,
-                }),
-            }),
+            order,
         }
     }
 
     /// The same for an unlock.
     pub fn unlock_request(&self, target: lock_target::Target, after: u64) -> UnlockRequest {
-        let signed = (Verb::Unlock, &about(&target), "", after);
-        let (public_key, binding_secret, signature) = self.prove(signed);
+        let order = self.order((Verb::Unlock, &about(&target), "", after));
         UnlockRequest {
             target: wire(target),
-            order: Some(AdminOrder {
-                reason: String::new(),
-                after,
-                proof: Some(KeyProof {
-                    public_key,
-                    binding_secret,
-                    signature,
-                }),
-            }),
+            order,
         }
     }
 
     /// The same for a revocation.
     pub fn revoke_request(&self, target: revoke_request::Target, after: u64) -> RevokeRequest {
-        let signed = (Verb::Revoke, &revoked(&target), "", after);
-        let (public_key, binding_secret, signature) = self.prove(signed);
+        let order = self.order((Verb::Revoke, &revoked(&target), "", after));
         RevokeRequest {
             target: Some(target),
-            order: Some(AdminOrder {
-                reason: String::new(),
-                after,
-                proof: Some(KeyProof {
-                    public_key,
-                    binding_secret,
-                    signature,
-                }),
-            }),
+            order,
         }
     }
 
-    fn prove(&self, signed: (Verb, &Target, &str, u64)) -> (String, Vec<u8>, String) {
+    fn order(&self, signed: (Verb, &Target, &str, u64)) -> Option<AdminOrder> {
+        let (_, _, reason, after) = signed;
         let server = self.api.server_name();
-        self.caller.prove(server, &self.token, signed)
+        let (public_key, binding_secret, signature) =
+            self.caller.prove(server, &self.token, signed);
+        Some(AdminOrder {
+            reason: reason.to_owned(),
+            after,
+            proof: Some(KeyProof {
+                public_key,
+                binding_secret,
+                signature,
+            }),
+        })
     }
 
     /// Locks; the daemon must run in this process, as for `unlock` and `revoke`.
