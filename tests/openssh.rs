@@ -32,7 +32,7 @@ use time::{Duration, OffsetDateTime};
 const POLICY: &str = r#"
 [limits]
 ttl = "8h"
-principals = ["USER", "somebody-else"]
+principals = ["USER", "other"]
 
 [[role]]
 name = "shell"
@@ -70,7 +70,7 @@ ttl = "30m"
 name = "other-login"
 about = "Another login name"
 allow = '"sre" in claims.groups'
-principals = ["somebody-else"]
+principals = ["other"]
 ttl = "1h"
 
 [[role]]

@@ -20,11 +20,13 @@ pub(crate) const WITHOUT_CIRCLES: &[&str] = &[
     "daemon",
     "dev",
     "host",
+    "identity",
     "ledger",
     "modes",
     "notify",
     "operations",
     "policy",
+    "reason",
     "ssh",
     "store",
 ];

@@ -20,7 +20,7 @@ use regex::Regex;
 
 use circles::{WITHOUT_CIRCLES, circles};
 use source::{Source, above_tests, imports, sources};
-use tidy::{TIDY, covers, untidy};
+use tidy::untidy;
 
 /// What each module may import of ours: a module, or one submodule of it.
 #[rustfmt::skip]
@@ -128,12 +128,7 @@ fn files_of_a_module_form_no_circles() {
 
 #[test]
 fn comments_are_tidy_and_sentences_say_who() {
-    let wanted = env::var("TIDY");
-    let listed = |path: &str| match &wanted {
-        Ok(wanted) => covers(wanted, path),
-        Err(_) => TIDY.iter().any(|entry| covers(entry, path)),
-    };
-    demand_nothing(untidy(listed).into_iter());
+    demand_nothing(untidy().into_iter());
 }
 
 #[test]

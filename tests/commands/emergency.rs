@@ -14,7 +14,7 @@ fn key(env: &TestEnv, name: &str) -> String {
 
 /// A user without a session, and so without a token of an issuer.
 async fn signed_out(env: &TestEnv, words: &str, more: &[&str]) -> Done {
-    env.run("nobody", words, more).await
+    env.run("signed-out", words, more).await
 }
 
 /// The last event's words.
@@ -274,13 +274,13 @@ async fn the_script_of_the_manual_runs_as_it_stands() {
         urgent.2
     );
     assert!(urgent.2.contains("emergency.sh: pass "), "{}", urgent.2);
-    let out = run("nobody", "", &["web-1", "prod", "INC-7", "true"]).await;
+    let out = run("signed-out", "", &["web-1", "prod", "INC-7", "true"]).await;
     assert_eq!(out.0, 4, "{}", out.2);
     // The issuer is down and no user is signed in: an emergency by the registered key.
     env.issuer().stop().await;
     let bob = key(&env, "bob");
     let outage = run(
-        "nobody",
+        "signed-out",
         &bob,
         &["web-1", "prod", "INC-7", "echo out; exit 7"],
     )
@@ -291,12 +291,12 @@ async fn the_script_of_the_manual_runs_as_it_stands() {
         "the job's own exit code: {}",
         outage.2
     );
-    let denied = run("nobody", &bob, &["web-1", "prod", "because", "true"]).await;
+    let denied = run("signed-out", &bob, &["web-1", "prod", "because", "true"]).await;
     assert_eq!(denied.0, 3, "{}", denied.2);
     let error: serde_json::Value = serde_json::from_str(denied.2.lines().last().unwrap()).unwrap();
     assert_eq!(error["error"]["reason"], "REASON_REQUIRED");
     let stranger = run(
-        "nobody",
+        "signed-out",
         "/nonexistent",
         &["web-1", "prod", "INC-7", "true"],
     )

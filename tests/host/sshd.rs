@@ -174,7 +174,7 @@ async fn a_host_of_group_web_takes_passes_for_web_and_no_other() {
         ("no group", vec![name("")], false),
         (
             "another login of the group",
-            vec!["somebody-else@web".to_owned()],
+            vec!["other@web".to_owned()],
             false,
         ),
         (

@@ -1,5 +1,6 @@
-// Verifies one webhook delivery, for tests/wire/webhooks.rs: stdin is {"secret": ..., "headers": {...}, "body": ...}.
-// Exits 0 where the signature is good, 1 where it is not.
+// Verifies one webhook delivery, for tests/wire/webhooks.rs.
+// Reads {"secret": ..., "headers": {...}, "body": ...} from stdin.
+// Exits with 0 if the signature is valid, else with 1.
 
 import { Webhook } from 'standardwebhooks';
 

@@ -57,7 +57,7 @@ fn full(role: &str, text: &str) -> Ask {
 async fn one_denial_is_not_117_kib_in_the_ledger() {
     let env = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
-    let mut claims = env.claims(&caller, "mallory", &["nobody"]);
+    let mut claims = env.claims(&caller, "mallory", &["visitors"]);
     claims["groups"] = vec!["\u{10fffd}".repeat(8); 64].into();
     let token = env.sign(claims);
     for role in ["none", "logs", "prod"] {
@@ -86,7 +86,7 @@ async fn one_denial_is_not_117_kib_in_the_ledger() {
 async fn parameters_that_the_role_does_not_have_are_not_recorded() {
     let env = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
-    let token = env.sign(env.claims(&caller, "mallory", &["nobody"]));
+    let token = env.sign(env.claims(&caller, "mallory", &["visitors"]));
     let before = env.ledger_size().await;
     let params = [("unit", "nginx"), ("secret", "hunter2")];
     let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -140,7 +140,7 @@ async fn what_the_ledger_could_not_hold_whole_is_refused_and_not_cut() {
 /// Denies `count` asks of one identity: every caller gets the same answer.
 async fn flood(env: &TestEnv, subject: &str, count: u32) {
     let caller = Caller::new();
-    let token = env.sign(env.claims(&caller, subject, &["nobody"]));
+    let token = env.sign(env.claims(&caller, subject, &["visitors"]));
     let attempt = caller.attempt(env.api.server_name(), &token, ask("logs"));
     for _ in 0..count {
         let refusal = env.api.issue(&attempt).await.unwrap_err();
@@ -184,7 +184,7 @@ async fn counted_denials_are_in_the_ledger_after_a_restart_and_verify() {
     let mut process = server.spawn(&[]);
     let api = server.expect_api(&mut process).await;
     let caller = Caller::new();
-    let token = server.token(&caller, "mallory", &["nobody"]);
+    let token = server.token(&caller, "mallory", &["visitors"]);
     let attempt = caller.attempt(api.server_name(), &token, ask("logs"));
     for _ in 0..BURST + 7 {
         api.issue(&attempt).await.unwrap_err();

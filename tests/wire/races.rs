@@ -264,7 +264,7 @@ async fn a_policy_that_changes_between_approval_and_redemption_only_takes_away()
         (
             "other people",
             "name = \"one\"\nallow = '\"oncall\" in",
-            "name = \"one\"\nallow = '\"nobody\" in",
+            "name = \"one\"\nallow = '\"security\" in",
             Some("NOT_ALLOWED"),
         ),
         (
