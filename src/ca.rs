@@ -47,11 +47,11 @@ pub mod draft;
 mod error;
 pub mod key;
 mod keys;
-pub mod lint;
+pub(crate) mod lint;
 mod sign;
 
 pub use draft::Draft;
-pub use error::Error;
+pub(crate) use error::Error;
 pub use keys::{Ca, KeyState};
 
 #[cfg(test)]

@@ -18,10 +18,10 @@ use std::path::Path;
 
 use crate::{modes, notify};
 
-pub use error::Error;
-pub use example::{Example, POLICY_FILE, SERVER_FILE};
+pub(crate) use error::Error;
+pub(crate) use example::{Example, POLICY_FILE, SERVER_FILE};
 pub use settings::{CaKey, Config, Log, LogLevel, TlsFiles};
-pub use surroundings::Surroundings;
+pub(crate) use surroundings::Surroundings;
 
 use error::Problem;
 
@@ -50,7 +50,7 @@ impl Config {
     ///
     /// # Errors
     /// Returns [`Error::Invalid`] with the line of the first problem.
-    pub fn parse(text: &str, origin: &str, around: &Surroundings) -> Result<Self, Error> {
+    pub(crate) fn parse(text: &str, origin: &str, around: &Surroundings) -> Result<Self, Error> {
         let read = || -> Result<Self, Problem> {
             let file: raw::File = toml::from_str(text)?;
             let document = toml::from_str(text)?;
@@ -63,17 +63,17 @@ impl Config {
     ///
     /// # Errors
     /// As [`Config::load`].
-    pub fn read_again(&self) -> Result<Self, Error> {
+    pub(crate) fn read_again(&self) -> Result<Self, Error> {
         Self::load(&self.origin)
     }
 
     /// The ledger's name in its checkpoints.
-    pub fn ledger_origin(&self) -> String {
+    pub(crate) fn ledger_origin(&self) -> String {
         format!("{}/ledger", self.name)
     }
 
     /// True if at least one webhook takes pages.
-    pub fn can_page(&self) -> bool {
+    pub(crate) fn can_page(&self) -> bool {
         let takes = |webhook: &notify::Settings| {
             webhook
                 .events
@@ -83,7 +83,7 @@ impl Config {
     }
 
     /// The top-level keys and sections in which `other` differs. Comments and layout do not count.
-    pub fn differences(&self, other: &Self) -> Vec<String> {
+    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let names = self.document.keys().chain(other.document.keys());
         let mut changed: Vec<String> = names
             .filter(|name| self.document.get(*name) != other.document.get(*name))

@@ -12,10 +12,9 @@ mod service;
 mod state;
 mod systemd;
 
-pub use crate::store::{Beginning, Opening};
-pub use error::{Error, chain};
+pub(crate) use error::{Error, chain};
 pub(crate) use parts::passphrase;
-pub use parts::{Summary, check};
+pub(crate) use parts::{Summary, check};
 pub use running::{Reloaded, Running, start, start_with};
-pub use service::{Options, run};
+pub(crate) use service::{Options, run};
 pub use state::prepare;

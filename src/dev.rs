@@ -18,7 +18,7 @@ pub mod sshd;
 pub mod tour;
 pub mod world;
 
-pub use error::Error;
+pub(crate) use error::Error;
 pub use world::World;
 
 use edge::{now, random_text};

@@ -6,16 +6,16 @@
 //! half-written: with a missing or broken `RevokedKeys` file sshd refuses every key, and with an
 //! empty one it accepts revoked passes.
 
-pub mod doctor;
-pub mod drop_in;
-pub mod error;
-pub mod files;
-pub mod keys;
-pub mod server;
-pub mod settings;
-pub mod setup;
-pub mod sshd;
-pub mod sync;
+pub(crate) mod doctor;
+pub(crate) mod drop_in;
+pub(crate) mod error;
+pub(crate) mod files;
+pub(crate) mod keys;
+pub(crate) mod server;
+pub(crate) mod settings;
+pub(crate) mod setup;
+pub(crate) mod sshd;
+pub(crate) mod sync;
 
-pub use error::Error;
-pub use settings::Settings;
+pub(crate) use error::Error;
+pub(crate) use settings::Settings;

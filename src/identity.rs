@@ -7,7 +7,7 @@
 
 mod binding;
 mod claims;
-pub mod emergency;
+pub(crate) mod emergency;
 mod error;
 mod fetch;
 pub mod issuer;
@@ -20,15 +20,13 @@ pub mod proof;
 mod proven;
 mod settings;
 mod token;
-pub mod web_url;
+pub(crate) mod web_url;
 
 pub use binding::Binding;
-pub use claims::{LEEWAY, LIFETIME_LIMIT};
-pub use error::{Error, FetchError};
+pub(crate) use error::Error;
 pub use issuer::Issuers;
 pub use proven::{Identity, KeyHolder};
 pub use settings::{Algorithm, Settings, SettingsError, check as check_settings};
-pub use token::TOKEN_LIMIT;
 
 #[cfg(test)]
 mod tests;

@@ -3,12 +3,12 @@
 //! Pure: no clock, no I/O. Imports only `ssh`.
 
 pub mod approval;
-pub mod bucket;
+pub(crate) mod bucket;
 pub mod checkpoint;
 pub mod denials;
 pub mod emergency;
 pub mod event;
-pub mod judge;
+pub(crate) mod judge;
 pub mod order;
 pub mod state;
 pub mod tree;
@@ -37,7 +37,7 @@ impl Receipt {
         self.serial
     }
     /// SHA-256 of the to-be-signed bytes that the event recorded.
-    pub fn tbs_hash(&self) -> &[u8; 32] {
+    pub(crate) fn tbs_hash(&self) -> &[u8; 32] {
         &self.tbs_hash
     }
 }

@@ -54,7 +54,7 @@ pub enum Problem {
 ///
 /// # Errors
 /// Returns [`Problem::Readable`], or [`Problem::Writable`] for its folder.
-pub fn open_secret(path: &Path) -> Result<File, Problem> {
+pub(crate) fn open_secret(path: &Path) -> Result<File, Problem> {
     expect_safe_parent(path)?;
     let file = File::open(path)?;
     expect_secret(path, &file.metadata()?, &Process::current())?;
@@ -65,7 +65,7 @@ pub fn open_secret(path: &Path) -> Result<File, Problem> {
 ///
 /// # Errors
 /// As [`open_secret`]; [`Problem::TooLarge`], [`Problem::NotText`].
-pub fn read_secret(path: &Path, limit: u64) -> Result<Zeroizing<String>, Problem> {
+pub(crate) fn read_secret(path: &Path, limit: u64) -> Result<Zeroizing<String>, Problem> {
     let bytes = Zeroizing::new(read(open_secret(path)?, limit)?);
     let text = std::str::from_utf8(&bytes).map_err(|_| Problem::NotText)?;
     Ok(Zeroizing::new(text.to_owned()))
@@ -75,7 +75,7 @@ pub fn read_secret(path: &Path, limit: u64) -> Result<Zeroizing<String>, Problem
 ///
 /// # Errors
 /// Returns [`Problem::Writable`] if another user can write to it.
-pub fn open_trusted(path: &Path) -> Result<File, Problem> {
+pub(crate) fn open_trusted(path: &Path) -> Result<File, Problem> {
     expect_safe_parent(path)?;
     let file = File::open(path)?;
     let metadata = file.metadata()?;
@@ -91,7 +91,7 @@ pub fn open_trusted(path: &Path) -> Result<File, Problem> {
 ///
 /// # Errors
 /// As [`open_trusted`]; [`Problem::TooLarge`].
-pub fn read_trusted(path: &Path, limit: u64) -> Result<Vec<u8>, Problem> {
+pub(crate) fn read_trusted(path: &Path, limit: u64) -> Result<Vec<u8>, Problem> {
     read(open_trusted(path)?, limit)
 }
 
@@ -99,7 +99,7 @@ pub fn read_trusted(path: &Path, limit: u64) -> Result<Vec<u8>, Problem> {
 ///
 /// # Errors
 /// As [`read_trusted`]; [`Problem::NotText`].
-pub fn read_trusted_text(path: &Path, limit: u64) -> Result<String, Problem> {
+pub(crate) fn read_trusted_text(path: &Path, limit: u64) -> Result<String, Problem> {
     String::from_utf8(read_trusted(path, limit)?).map_err(|_| Problem::NotText)
 }
 
@@ -107,7 +107,7 @@ pub fn read_trusted_text(path: &Path, limit: u64) -> Result<String, Problem> {
 ///
 /// # Errors
 /// Returns the system's error.
-pub fn create_own(path: &Path, if_there: IfThere) -> io::Result<File> {
+pub(crate) fn create_own(path: &Path, if_there: IfThere) -> io::Result<File> {
     let file = File::options()
         .read(true)
         .write(true)
@@ -130,7 +130,7 @@ pub fn create_own(path: &Path, if_there: IfThere) -> io::Result<File> {
 ///
 /// # Errors
 /// Returns the system's error.
-pub fn make_own(path: &Path) -> io::Result<()> {
+pub(crate) fn make_own(path: &Path) -> io::Result<()> {
     let wanted = || fs::Permissions::from_mode(0o600);
     match fs::metadata(path) {
         Ok(metadata) if mode(&metadata) & 0o177 == 0 => Ok(()),
@@ -146,7 +146,7 @@ pub fn make_own(path: &Path) -> io::Result<()> {
 
 /// What [`create_own`] does with the content of an existing file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IfThere {
+pub(crate) enum IfThere {
     /// Keeps it.
     Keep,
     /// Empties it.
@@ -158,7 +158,7 @@ pub enum IfThere {
 ///
 /// # Errors
 /// Returns [`Problem::Writable`] if another user can write to it.
-pub fn expect_own_folder(folder: &Path) -> Result<(), Problem> {
+pub(crate) fn expect_own_folder(folder: &Path) -> Result<(), Problem> {
     let metadata = fs::metadata(folder)?;
     if is_open_folder(&metadata, &Process::current()) {
         let (what, path, mode) = ("it", folder.to_owned(), mode(&metadata));

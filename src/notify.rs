@@ -9,7 +9,7 @@
 //! [`address`] keeps deliveries away from addresses that only this machine can reach; `signature`
 //! lets receivers authenticate them.
 
-pub mod address;
+pub(crate) mod address;
 mod chat;
 mod delivery;
 mod kind;
@@ -17,8 +17,8 @@ mod notification;
 mod outbox;
 mod pager;
 mod schedule;
-pub mod settings;
-pub mod signature;
+pub(crate) mod settings;
+pub(crate) mod signature;
 mod worker;
 
 use std::{io, path::Path, sync::Arc};
@@ -27,12 +27,12 @@ use time::OffsetDateTime;
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use delivery::{Failure, Receiver, SetUpError};
-pub use kind::NotificationKind;
-pub use outbox::{DeadLetter, Which};
-pub use pager::{Page, Unanswered};
+pub(crate) use delivery::{Receiver, SetUpError};
+pub(crate) use kind::NotificationKind;
+pub(crate) use outbox::{DeadLetter, Which};
+pub(crate) use pager::{Page, Unanswered};
 pub use schedule::Schedule;
-pub use settings::Settings;
+pub(crate) use settings::Settings;
 
 use crate::store::Store;
 use outbox::Outbox;
@@ -43,7 +43,7 @@ const PAGES: usize = 16;
 
 /// All webhooks. Without one it does nothing. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Notifier {
+pub(crate) struct Notifier {
     receivers: Arc<[Arc<Receiver>]>,
     outbox: Option<Arc<Outbox>>,
     pages: Arc<Semaphore>,
@@ -51,7 +51,7 @@ pub struct Notifier {
 
 /// The running workers. Dropping it ends deliveries at once; the next start makes them again.
 #[derive(Debug)]
-pub struct Deliveries {
+pub(crate) struct Deliveries {
     workers: JoinSet<()>,
     stop: DropGuard,
 }
@@ -59,7 +59,7 @@ pub struct Deliveries {
 impl Deliveries {
     /// Starts no more deliveries, records those that are answered within a second, and leaves the
     /// rest for the next start.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         let Self { mut workers, stop } = self;
         stop.disarm().cancel();
         while workers.join_next().await.is_some() {}
@@ -68,7 +68,7 @@ impl Deliveries {
 
 /// The state of one webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeliveryReport {
+pub(crate) struct DeliveryReport {
     /// Its name.
     pub name: String,
     /// The number of deliveries that it took.
@@ -96,7 +96,7 @@ impl Notifier {
     ///
     /// # Errors
     /// Returns an error if the folder cannot be read or written.
-    pub fn open(receivers: Vec<Receiver>, folder: &Path, head: u64) -> io::Result<Self> {
+    pub(crate) fn open(receivers: Vec<Receiver>, folder: &Path, head: u64) -> io::Result<Self> {
         let receivers: Arc<[_]> = receivers.into_iter().map(Arc::new).collect();
         let names: Vec<&str> = receivers.iter().map(|receiver| receiver.name()).collect();
         let outbox = match names.is_empty() {
@@ -111,7 +111,7 @@ impl Notifier {
     }
 
     /// Starts the workers. They must be stopped before `store` is closed.
-    pub fn deliver(
+    pub(crate) fn deliver(
         &self,
         store: &Store,
         server: &str,
@@ -140,19 +140,12 @@ impl Notifier {
         }
     }
 
-    /// True if at least one webhook takes pages.
-    pub fn can_page(&self) -> bool {
-        self.receivers
-            .iter()
-            .any(|it| it.takes(NotificationKind::Emergency))
-    }
-
     /// Pages every webhook that takes emergencies and waits until one acknowledges, ten seconds at
     /// most. Returns that webhook's name.
     ///
     /// # Errors
     /// Returns the reason of each webhook if none acknowledged.
-    pub async fn page(&self, server: &str, page: Page) -> Result<String, Unanswered> {
+    pub(crate) async fn page(&self, server: &str, page: Page) -> Result<String, Unanswered> {
         let receivers = self.receivers.iter();
         let receivers: Vec<_> = receivers
             .filter(|it| it.takes(NotificationKind::Emergency))
@@ -174,7 +167,7 @@ impl Notifier {
     }
 
     /// The state of each webhook, in the order of the configuration.
-    pub fn reports(&self) -> Vec<DeliveryReport> {
+    pub(crate) fn reports(&self) -> Vec<DeliveryReport> {
         let report = |receiver: &Arc<Receiver>| {
             let name = receiver.name();
             self.outbox.as_ref()?.look(name, |mailbox| DeliveryReport {
@@ -189,7 +182,7 @@ impl Notifier {
     }
 
     /// Tries dead letters again. Returns their number, or none if there is no such webhook.
-    pub fn revive(&self, name: &str, which: Which, now: OffsetDateTime) -> Option<u64> {
+    pub(crate) fn revive(&self, name: &str, which: Which, now: OffsetDateTime) -> Option<u64> {
         let outbox = self.outbox.as_ref()?;
         let count = outbox.change(name, |mailbox| mailbox.revive(which, now))?;
         outbox.wake(name);

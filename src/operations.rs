@@ -17,21 +17,21 @@
 //! All of them work on one [`Authority`]: the CA's keys, the policy in force and the store.
 //! `record` translates between their types and the ledger's events.
 
-pub mod admin;
-pub mod attempt;
-pub mod audit;
+pub(crate) mod admin;
+pub(crate) mod attempt;
+pub(crate) mod audit;
 pub mod authority;
 mod documents;
 mod error;
 pub mod issuance;
 mod jump;
 mod page;
-pub mod published;
+pub(crate) mod published;
 mod record;
-pub mod requests;
-pub mod roles;
-pub mod trust;
-pub mod webhooks;
+pub(crate) mod requests;
+pub(crate) mod roles;
+pub(crate) mod trust;
+pub(crate) mod webhooks;
 
 pub use authority::Authority;
 pub use error::Error;

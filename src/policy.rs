@@ -5,40 +5,40 @@
 //! only by [`Grant::narrow`]. [`Policy::explain`], [`Policy::run_tests`] and [`Policy::warnings`]
 //! reason about decisions and grant nothing.
 
-pub mod approval;
+pub(crate) mod approval;
 mod approving;
 mod ask;
-pub mod bastion;
-pub mod check;
+pub(crate) mod bastion;
+pub(crate) mod check;
 mod checks;
-pub mod command;
-pub mod condition;
+pub(crate) mod command;
+pub(crate) mod condition;
 mod decision;
 mod denial;
 mod error;
-pub mod explain;
+pub(crate) mod explain;
 mod file;
-pub mod grant;
-pub mod hosts;
-pub mod hours;
-pub mod limits;
+pub(crate) mod grant;
+pub(crate) mod hosts;
+pub(crate) mod hours;
+pub(crate) mod limits;
 mod load;
 mod open_roles;
-pub mod paging;
-pub mod parameter;
-pub mod pattern;
+pub(crate) mod paging;
+pub(crate) mod parameter;
+pub(crate) mod pattern;
 mod permitted;
 mod person;
 mod privileges;
 mod quorum;
-pub mod registered;
-pub mod replay;
-pub mod require;
-pub mod role;
-pub mod sight;
-pub mod source;
-pub mod template;
-pub mod testing;
+pub(crate) mod registered;
+pub(crate) mod replay;
+pub(crate) mod require;
+pub(crate) mod role;
+pub(crate) mod sight;
+pub(crate) mod source;
+pub(crate) mod template;
+pub(crate) mod testing;
 
 use std::sync::Arc;
 
@@ -46,15 +46,15 @@ use crate::identity::{Identity, emergency::Registry};
 use condition::{EvalContext, Patterns};
 use decision::Evaluation;
 
-pub use approval::Pending;
+pub(crate) use approval::Pending;
 pub use ask::{Ask, Context};
-pub use denial::{Denial, Reason};
+pub(crate) use denial::{Denial, Reason};
 pub use error::Error;
 pub use grant::{Grant, Restriction};
-pub use paging::timing::PageTiming;
+pub(crate) use paging::timing::PageTiming;
 pub use person::{AuthMethod, Person};
-pub use require::expect_bound;
-pub use role::Role;
+pub(crate) use require::expect_bound;
+pub(crate) use role::Role;
 
 /// The answer to an ask.
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ impl Policy {
     }
 
     /// The roles, in file order.
-    pub fn roles(&self) -> &[Role] {
+    pub(crate) fn roles(&self) -> &[Role] {
         &self.roles
     }
 
@@ -131,18 +131,18 @@ impl Policy {
     }
 
     /// Whether there is such a role, and it has such a parameter.
-    pub fn has_parameter(&self, role: &str, parameter: &str) -> bool {
+    pub(crate) fn has_parameter(&self, role: &str, parameter: &str) -> bool {
         let mut roles = self.roles.iter();
         roles.any(|it| it.name == role && it.parameters.contains_key(parameter))
     }
 
     /// All host-name patterns of `[hosts]`.
-    pub fn host_patterns(&self) -> Vec<&str> {
+    pub(crate) fn host_patterns(&self) -> Vec<&str> {
         self.hosts.patterns().collect()
     }
 
     /// The bastions, in file order.
-    pub fn bastions(&self) -> &[bastion::Bastion] {
+    pub(crate) fn bastions(&self) -> &[bastion::Bastion] {
         self.bastions.all()
     }
 

@@ -7,172 +7,172 @@
 // Tokens, and proofs of possession (`identity`).
 
 /// The call carries no token.
-pub const TOKEN_MISSING: &str = "TOKEN_MISSING";
+pub(crate) const TOKEN_MISSING: &str = "TOKEN_MISSING";
 /// A token or a part of it is over its size limit.
-pub const TOKEN_TOO_LARGE: &str = "TOKEN_TOO_LARGE";
+pub(crate) const TOKEN_TOO_LARGE: &str = "TOKEN_TOO_LARGE";
 /// The token is not a JWS in compact form, or its JSON is invalid.
-pub const TOKEN_MALFORMED: &str = "TOKEN_MALFORMED";
+pub(crate) const TOKEN_MALFORMED: &str = "TOKEN_MALFORMED";
 /// The issuer's configuration does not list the token's algorithm.
-pub const TOKEN_ALGORITHM: &str = "TOKEN_ALGORITHM";
+pub(crate) const TOKEN_ALGORITHM: &str = "TOKEN_ALGORITHM";
 /// The token is of another type, such as an access token.
-pub const TOKEN_TYPE: &str = "TOKEN_TYPE";
+pub(crate) const TOKEN_TYPE: &str = "TOKEN_TYPE";
 /// No configured issuer is the token's.
-pub const TOKEN_ISSUER: &str = "TOKEN_ISSUER";
+pub(crate) const TOKEN_ISSUER: &str = "TOKEN_ISSUER";
 /// The token is for another audience.
-pub const TOKEN_AUDIENCE: &str = "TOKEN_AUDIENCE";
+pub(crate) const TOKEN_AUDIENCE: &str = "TOKEN_AUDIENCE";
 /// The token has expired.
-pub const TOKEN_EXPIRED: &str = "TOKEN_EXPIRED";
+pub(crate) const TOKEN_EXPIRED: &str = "TOKEN_EXPIRED";
 /// The token is not valid yet.
-pub const TOKEN_NOT_YET_VALID: &str = "TOKEN_NOT_YET_VALID";
+pub(crate) const TOKEN_NOT_YET_VALID: &str = "TOKEN_NOT_YET_VALID";
 /// A claim is missing or invalid.
-pub const TOKEN_CLAIMS: &str = "TOKEN_CLAIMS";
+pub(crate) const TOKEN_CLAIMS: &str = "TOKEN_CLAIMS";
 /// The token refers to its groups instead of listing them.
-pub const TOKEN_OVERAGE: &str = "TOKEN_OVERAGE";
+pub(crate) const TOKEN_OVERAGE: &str = "TOKEN_OVERAGE";
 /// The issuer has no key with the token's `kid`.
-pub const TOKEN_KEY: &str = "TOKEN_KEY";
+pub(crate) const TOKEN_KEY: &str = "TOKEN_KEY";
 /// The token's signature does not verify.
-pub const TOKEN_SIGNATURE: &str = "TOKEN_SIGNATURE";
+pub(crate) const TOKEN_SIGNATURE: &str = "TOKEN_SIGNATURE";
 /// The token is bound to another key, or to none although its issuer binds keys.
-pub const KEY_BINDING: &str = "KEY_BINDING";
+pub(crate) const KEY_BINDING: &str = "KEY_BINDING";
 /// The emergency challenge is unknown or has expired.
-pub const CHALLENGE: &str = "CHALLENGE";
+pub(crate) const CHALLENGE: &str = "CHALLENGE";
 /// An emergency key is not registered, or its signature does not verify.
-pub const EMERGENCY_KEY: &str = "EMERGENCY_KEY";
+pub(crate) const EMERGENCY_KEY: &str = "EMERGENCY_KEY";
 /// The signature that proves possession of the key does not verify.
-pub const POSSESSION: &str = "POSSESSION";
+pub(crate) const POSSESSION: &str = "POSSESSION";
 /// The issuer's keys cannot be fetched.
-pub const ISSUER_UNAVAILABLE: &str = "ISSUER_UNAVAILABLE";
+pub(crate) const ISSUER_UNAVAILABLE: &str = "ISSUER_UNAVAILABLE";
 
 // Denials by the policy (`policy::denial`).
 
 /// The policy has no such role.
-pub const ROLE_UNKNOWN: &str = "ROLE_UNKNOWN";
+pub(crate) const ROLE_UNKNOWN: &str = "ROLE_UNKNOWN";
 /// The role is not open to this identity.
-pub const NOT_ALLOWED: &str = "NOT_ALLOWED";
+pub(crate) const NOT_ALLOWED: &str = "NOT_ALLOWED";
 /// A condition of the role failed to evaluate.
-pub const CONDITION_ERROR: &str = "CONDITION_ERROR";
+pub(crate) const CONDITION_ERROR: &str = "CONDITION_ERROR";
 /// A parameter is missing, unknown or invalid.
-pub const PARAMETER: &str = "PARAMETER";
+pub(crate) const PARAMETER: &str = "PARAMETER";
 /// The role requires a reason that matches its pattern.
-pub const REASON_REQUIRED: &str = "REASON_REQUIRED";
+pub(crate) const REASON_REQUIRED: &str = "REASON_REQUIRED";
 /// The role is not for this host.
-pub const HOST: &str = "HOST";
+pub(crate) const HOST: &str = "HOST";
 /// A principal is outside the grammar or the limits.
-pub const PRINCIPAL: &str = "PRINCIPAL";
+pub(crate) const PRINCIPAL: &str = "PRINCIPAL";
 /// No source address is left, or the caller's is unknown.
-pub const SOURCE: &str = "SOURCE";
+pub(crate) const SOURCE: &str = "SOURCE";
 /// No lifetime is left.
-pub const TTL: &str = "TTL";
+pub(crate) const TTL: &str = "TTL";
 /// The role does not grant a requested extension.
-pub const EXTENSION: &str = "EXTENSION";
+pub(crate) const EXTENSION: &str = "EXTENSION";
 /// Two restrictions require different forced commands.
-pub const COMMAND: &str = "COMMAND";
+pub(crate) const COMMAND: &str = "COMMAND";
 /// The role is closed at this time of the week.
-pub const HOURS: &str = "HOURS";
+pub(crate) const HOURS: &str = "HOURS";
 /// The role requires a newer or stronger sign-in.
-pub const STEP_UP_REQUIRED: &str = "STEP_UP_REQUIRED";
+pub(crate) const STEP_UP_REQUIRED: &str = "STEP_UP_REQUIRED";
 /// The identity may not decide the request, or too few people have approved it.
-pub const APPROVAL: &str = "APPROVAL";
+pub(crate) const APPROVAL: &str = "APPROVAL";
 /// A registered key asks for something other than an emergency.
-pub const EMERGENCY_ONLY: &str = "EMERGENCY_ONLY";
+pub(crate) const EMERGENCY_ONLY: &str = "EMERGENCY_ONLY";
 /// Too few registered people signed the emergency.
-pub const QUORUM: &str = "QUORUM";
+pub(crate) const QUORUM: &str = "QUORUM";
 /// Decisions and orders require a token that is bound to the key.
-pub const UNBOUND_TOKEN: &str = "UNBOUND_TOKEN";
+pub(crate) const UNBOUND_TOKEN: &str = "UNBOUND_TOKEN";
 
 // What the ledger's state does not admit (`ledger`).
 
 /// The identity, key or role is locked.
-pub const LOCKED: &str = "LOCKED";
+pub(crate) const LOCKED: &str = "LOCKED";
 /// There is no request with this id.
-pub const NO_SUCH_REQUEST: &str = "NO_SUCH_REQUEST";
+pub(crate) const NO_SUCH_REQUEST: &str = "NO_SUCH_REQUEST";
 /// The requester cannot decide their own request.
-pub const OWN_REQUEST: &str = "OWN_REQUEST";
+pub(crate) const OWN_REQUEST: &str = "OWN_REQUEST";
 /// The identity has decided this request already.
-pub const ALREADY_DECIDED: &str = "ALREADY_DECIDED";
+pub(crate) const ALREADY_DECIDED: &str = "ALREADY_DECIDED";
 /// The request has been decided, or ended.
-pub const REQUEST_CLOSED: &str = "REQUEST_CLOSED";
+pub(crate) const REQUEST_CLOSED: &str = "REQUEST_CLOSED";
 /// The request waits for approval.
-pub const REQUEST_PENDING: &str = "REQUEST_PENDING";
+pub(crate) const REQUEST_PENDING: &str = "REQUEST_PENDING";
 /// The request expired.
-pub const REQUEST_EXPIRED: &str = "REQUEST_EXPIRED";
+pub(crate) const REQUEST_EXPIRED: &str = "REQUEST_EXPIRED";
 /// The request was redeemed already.
-pub const REQUEST_REDEEMED: &str = "REQUEST_REDEEMED";
+pub(crate) const REQUEST_REDEEMED: &str = "REQUEST_REDEEMED";
 /// The request is another identity's, or for another key.
-pub const OTHER_HOLDER: &str = "OTHER_HOLDER";
+pub(crate) const OTHER_HOLDER: &str = "OTHER_HOLDER";
 /// The request was approved for another ask.
-pub const OTHER_ASK: &str = "OTHER_ASK";
+pub(crate) const OTHER_ASK: &str = "OTHER_ASK";
 /// The identity has too many open requests.
-pub const TOO_MANY_REQUESTS: &str = "TOO_MANY_REQUESTS";
+pub(crate) const TOO_MANY_REQUESTS: &str = "TOO_MANY_REQUESTS";
 /// There is no lock on this target.
-pub const NO_SUCH_LOCK: &str = "NO_SUCH_LOCK";
+pub(crate) const NO_SUCH_LOCK: &str = "NO_SUCH_LOCK";
 /// There is no pass with this serial.
-pub const NO_SUCH_PASS: &str = "NO_SUCH_PASS";
+pub(crate) const NO_SUCH_PASS: &str = "NO_SUCH_PASS";
 /// A revocation lists other serials than its target has.
-pub const REVOKED_SERIALS: &str = "REVOKED_SERIALS";
+pub(crate) const REVOKED_SERIALS: &str = "REVOKED_SERIALS";
 /// The emergency challenge was used already.
-pub const CHALLENGE_USED: &str = "CHALLENGE_USED";
+pub(crate) const CHALLENGE_USED: &str = "CHALLENGE_USED";
 /// Every pass of this time was revoked before the pass was recorded.
-pub const REVOKED_MEANWHILE: &str = "REVOKED_MEANWHILE";
+pub(crate) const REVOKED_MEANWHILE: &str = "REVOKED_MEANWHILE";
 /// A jump pass does not belong to the pass that it names.
-pub const JUMP: &str = "JUMP";
+pub(crate) const JUMP: &str = "JUMP";
 /// An administrator's order has no valid signature.
-pub const ORDER_UNSIGNED: &str = "ORDER_UNSIGNED";
+pub(crate) const ORDER_UNSIGNED: &str = "ORDER_UNSIGNED";
 /// Another order about the same target came first.
-pub const ORDER_STALE: &str = "ORDER_STALE";
+pub(crate) const ORDER_STALE: &str = "ORDER_STALE";
 /// An order lists other identities than its target covers.
-pub const ORDER_COVERS: &str = "ORDER_COVERS";
+pub(crate) const ORDER_COVERS: &str = "ORDER_COVERS";
 /// An order names a time outside the calendar.
-pub const ORDER_TIME: &str = "ORDER_TIME";
+pub(crate) const ORDER_TIME: &str = "ORDER_TIME";
 /// The key asked for this request, or has decided it already.
-pub const KEY_USED: &str = "KEY_USED";
+pub(crate) const KEY_USED: &str = "KEY_USED";
 /// The policy was replaced before the decision was recorded.
-pub const POLICY_CHANGED: &str = "POLICY_CHANGED";
+pub(crate) const POLICY_CHANGED: &str = "POLICY_CHANGED";
 
 // Refusals by operations and server.
 
 /// The policy's `[audit]` does not include the caller.
-pub const AUDIT_DENIED: &str = "AUDIT_DENIED";
+pub(crate) const AUDIT_DENIED: &str = "AUDIT_DENIED";
 /// The policy's `[admin]` does not include the caller.
-pub const ADMIN_DENIED: &str = "ADMIN_DENIED";
+pub(crate) const ADMIN_DENIED: &str = "ADMIN_DENIED";
 /// A field of the request is missing, too long or invalid.
-pub const ASK_MALFORMED: &str = "ASK_MALFORMED";
+pub(crate) const ASK_MALFORMED: &str = "ASK_MALFORMED";
 /// The CA issues no pass for such a key.
-pub const SUBJECT_KEY: &str = "SUBJECT_KEY";
+pub(crate) const SUBJECT_KEY: &str = "SUBJECT_KEY";
 /// The grant cannot be written as a certificate.
-pub const NOT_ISSUABLE: &str = "NOT_ISSUABLE";
+pub(crate) const NOT_ISSUABLE: &str = "NOT_ISSUABLE";
 /// The ledger has no such entry.
-pub const NO_SUCH_ENTRY: &str = "NO_SUCH_ENTRY";
+pub(crate) const NO_SUCH_ENTRY: &str = "NO_SUCH_ENTRY";
 /// The notification that must precede an emergency was not delivered.
-pub const PAGE_FAILED: &str = "PAGE_FAILED";
+pub(crate) const PAGE_FAILED: &str = "PAGE_FAILED";
 /// The ledger cannot be read or written.
-pub const STORE_UNAVAILABLE: &str = "STORE_UNAVAILABLE";
+pub(crate) const STORE_UNAVAILABLE: &str = "STORE_UNAVAILABLE";
 /// The CA key could not sign.
-pub const CA_UNAVAILABLE: &str = "CA_UNAVAILABLE";
+pub(crate) const CA_UNAVAILABLE: &str = "CA_UNAVAILABLE";
 /// The caller is over its rate, or the server over its memory for unproven callers.
-pub const RATE_LIMITED: &str = "RATE_LIMITED";
+pub(crate) const RATE_LIMITED: &str = "RATE_LIMITED";
 /// The identity, or the server, has too many watches.
-pub const TOO_MANY_WATCHES: &str = "TOO_MANY_WATCHES";
+pub(crate) const TOO_MANY_WATCHES: &str = "TOO_MANY_WATCHES";
 /// The watch was evicted, or did not read its changes.
-pub const WATCH_ENDED: &str = "WATCH_ENDED";
+pub(crate) const WATCH_ENDED: &str = "WATCH_ENDED";
 /// The call ran over its time.
-pub const TIMEOUT: &str = "TIMEOUT";
+pub(crate) const TIMEOUT: &str = "TIMEOUT";
 /// The server failed.
-pub const INTERNAL: &str = "INTERNAL";
+pub(crate) const INTERNAL: &str = "INTERNAL";
 
 // Failures that only the client sees (`--format json`).
 
 /// The server refused without a reason of ours.
-pub const DENIED: &str = "DENIED";
+pub(crate) const DENIED: &str = "DENIED";
 /// The request was denied by an approver.
-pub const REQUEST_DENIED: &str = "REQUEST_DENIED";
+pub(crate) const REQUEST_DENIED: &str = "REQUEST_DENIED";
 /// The request was withdrawn.
-pub const REQUEST_CANCELLED: &str = "REQUEST_CANCELLED";
+pub(crate) const REQUEST_CANCELLED: &str = "REQUEST_CANCELLED";
 /// The issuer refused the sign-in.
-pub const LOGIN_REFUSED: &str = "LOGIN_REFUSED";
+pub(crate) const LOGIN_REFUSED: &str = "LOGIN_REFUSED";
 /// Ledger and remembered checkpoint contradict each other.
-pub const LEDGER_FORK: &str = "LEDGER_FORK";
+pub(crate) const LEDGER_FORK: &str = "LEDGER_FORK";
 /// The server's answer is inconsistent.
-pub const UNTRUSTED_ANSWER: &str = "UNTRUSTED_ANSWER";
+pub(crate) const UNTRUSTED_ANSWER: &str = "UNTRUSTED_ANSWER";
 /// The command needs a confirmation and cannot ask for it.
-pub const CONFIRMATION_NEEDED: &str = "CONFIRMATION_NEEDED";
+pub(crate) const CONFIRMATION_NEEDED: &str = "CONFIRMATION_NEEDED";

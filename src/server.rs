@@ -20,10 +20,10 @@ mod emergency;
 mod isolation;
 mod ledger;
 mod limiter;
-pub mod limits;
-pub mod lines;
+pub(crate) mod limits;
+pub(crate) mod lines;
 pub mod log;
-pub mod metrics;
+pub(crate) mod metrics;
 mod passes;
 mod plain;
 mod rate_limit;
@@ -31,7 +31,7 @@ mod readiness;
 mod requests;
 mod routes;
 mod status;
-pub mod tls;
+pub(crate) mod tls;
 mod trust;
 mod watches;
 mod work;
@@ -68,7 +68,7 @@ const SERVICES: [&str; 6] = [
 ];
 
 /// All that the server serves with.
-pub struct Server {
+pub(crate) struct Server {
     /// Who signs, decides and records.
     pub authority: Arc<Authority>,
     /// Whose ID tokens are taken.
@@ -89,7 +89,11 @@ impl Server {
     ///
     /// # Errors
     /// Where the listener itself cannot be used; errors of single connections end those alone.
-    pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> Result<(), Error> {
+    pub(crate) async fn run(
+        self,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> Result<(), Error> {
         let services = Arc::new(Services {
             authority: self.authority,
             issuers: self.issuers,

@@ -17,10 +17,10 @@
 
 pub mod ca_keys;
 pub mod certificate;
-pub mod key;
+pub(crate) mod key;
 pub mod krl;
 pub mod options;
 pub mod permissions;
-pub mod principal;
+pub(crate) mod principal;
 pub mod sshsig;
 pub(crate) mod wire;

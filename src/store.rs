@@ -38,10 +38,10 @@ use crate::{
         tree::{Frontier, Hash, Plan},
     },
 };
-pub use error::Error;
+pub(crate) use error::Error;
 use job::Job;
 use lock::Lock;
-pub use opening::{Beginning, Opening, prepare};
+pub(crate) use opening::{Beginning, Opening, prepare};
 use replay::{Replayed, Unsigned};
 use signed::Signed;
 use writer::{Shared, State, Writer, closed};
@@ -89,7 +89,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::open`], and [`Error::Start`] if the ledger is lost or the clock is behind it.
-    pub async fn open_with(
+    pub(crate) async fn open_with(
         folder: &Path,
         signer: Signer,
         started: EventKind,
@@ -237,7 +237,7 @@ impl Store {
     ///
     /// # Errors
     /// Returns [`Error::Unavailable`] if the file cannot be written.
-    pub async fn checkpoint(&self) -> Result<String, Error> {
+    pub(crate) async fn checkpoint(&self) -> Result<String, Error> {
         self.0.signed.sign(|| self.head()).await
     }
 
@@ -268,7 +268,7 @@ impl Store {
     ///
     /// # Errors
     /// Returns [`Error::Range`] if there is no such leaf or no such size.
-    pub async fn inclusion_proof(&self, index: u64, size: u64) -> Result<Vec<Hash>, Error> {
+    pub(crate) async fn inclusion_proof(&self, index: u64, size: u64) -> Result<Vec<Hash>, Error> {
         self.prove(size, Plan::inclusion(index, size)).await
     }
 
@@ -276,7 +276,7 @@ impl Store {
     ///
     /// # Errors
     /// Returns [`Error::Range`] if `old` is over `new` or `new` over the size.
-    pub async fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<Hash>, Error> {
+    pub(crate) async fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<Hash>, Error> {
         self.prove(new, Plan::consistency(old, new)).await
     }
 
@@ -293,7 +293,7 @@ impl Store {
     }
 
     /// Waits until `holds` after some commit. Returns false if the store was closed before.
-    pub async fn until(&self, holds: impl Fn() -> bool) -> bool {
+    pub(crate) async fn until(&self, holds: impl Fn() -> bool) -> bool {
         let mut state = self.0.state.clone();
         while !holds() {
             if state.changed().await.is_err() {
@@ -309,14 +309,14 @@ impl Store {
     }
 
     /// True if appends can work now (readiness).
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         let writer_lives = self.0.state.has_changed().is_ok();
         writer_lives && self.0.state.borrow().fault.is_none()
     }
 
     /// Resolves when the writer has ended, by [`Store::close`] or by a bug: nothing can be appended
     /// from then on.
-    pub async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         let mut state = self.0.state.clone();
         while state.changed().await.is_ok() {}
     }

@@ -28,7 +28,7 @@ pub struct UnixSeconds(pub u64);
 
 impl UnixSeconds {
     /// The bare number, as certificates and the wire hold it.
-    pub const fn get(self) -> u64 {
+    pub(crate) const fn get(self) -> u64 {
         self.0
     }
 

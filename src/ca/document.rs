@@ -32,7 +32,11 @@ impl Ca {
     /// # Errors
     /// [`Error::Key`] and [`Error::Signature`] if the key fails or answers with another key's
     /// signature.
-    pub fn sign_document(&self, statement: HostDocument, content: &[u8]) -> Result<Vec<u8>, Error> {
+    pub(crate) fn sign_document(
+        &self,
+        statement: HostDocument,
+        content: &[u8],
+    ) -> Result<Vec<u8>, Error> {
         let namespace = statement.namespace();
         let message = sshsig::signed_data(namespace, content).map_err(|_| Error::Key)?;
         let signature = self.active.sign(&message).ok_or(Error::Key)?;

@@ -20,7 +20,7 @@ use crate::{
     unix_seconds::UnixSeconds,
 };
 
-pub use ssh::key::fingerprint;
+pub(crate) use ssh::key::fingerprint;
 
 /// A certificate without serial and signature. Only [`Draft::new`] makes one, from a proven key
 /// holder and a grant.
@@ -88,12 +88,12 @@ impl Draft {
     }
 
     /// The bytes that the CA signs, with this serial.
-    pub fn to_be_signed(&self, serial: u64) -> Vec<u8> {
+    pub(crate) fn to_be_signed(&self, serial: u64) -> Vec<u8> {
         [&self.head[..], &serial.to_be_bytes(), &self.tail].concat()
     }
 
     /// SHA-256 of [`Draft::to_be_signed`]. The ledger records it before the key is used.
-    pub fn to_be_signed_hash(&self, serial: u64) -> [u8; 32] {
+    pub(crate) fn to_be_signed_hash(&self, serial: u64) -> [u8; 32] {
         Sha256::new()
             .chain_update(&self.head)
             .chain_update(serial.to_be_bytes())

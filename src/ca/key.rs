@@ -33,7 +33,7 @@ enum Private {
 
 impl Key {
     /// The public half, without a comment.
-    pub fn public(&self) -> &PublicKey {
+    pub(crate) fn public(&self) -> &PublicKey {
         &self.public
     }
 

@@ -51,7 +51,7 @@ impl Ca {
     }
 
     /// Every key that hosts should trust, the active one first.
-    pub fn keys(&self) -> impl Iterator<Item = (&PublicKey, KeyState)> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (&PublicKey, KeyState)> {
         let active = std::iter::once((self.active.public(), KeyState::Active));
         let others = self
             .others

@@ -81,7 +81,7 @@ pub enum Problem {
 ///
 /// # Errors
 /// The first [`Problem`] found.
-pub fn to_be_signed(bytes: &[u8], ca: &PublicKey) -> Result<(), Problem> {
+pub(crate) fn to_be_signed(bytes: &[u8], ca: &PublicKey) -> Result<(), Problem> {
     let mut reader = Reader::new(bytes);
     walk(&mut reader, bytes.len(), ca)?;
     end(&reader, "end")
@@ -91,7 +91,7 @@ pub fn to_be_signed(bytes: &[u8], ca: &PublicKey) -> Result<(), Problem> {
 ///
 /// # Errors
 /// The first [`Problem`] found.
-pub fn certificate(bytes: &[u8], ca: &PublicKey) -> Result<Certificate, Problem> {
+pub(crate) fn certificate(bytes: &[u8], ca: &PublicKey) -> Result<Certificate, Problem> {
     let mut reader = Reader::new(bytes);
     let serial = walk(&mut reader, bytes.len(), ca)?;
     reader.string().ok_or(Problem::Layout("signature"))?;

@@ -27,7 +27,7 @@ use asking::Wanted;
 ///
 /// The policy's `[admin]` section says who may do this.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
     #[command(subcommand)]
@@ -151,7 +151,7 @@ impl Args {
     ///
     /// # Errors
     /// Returns code 3 if the policy does not allow it, and 1 if there is no such lock or pass.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         let signed = client.signed_in().await?;
         let key = || Key::open(&signed.login.key, &client.state);

@@ -6,7 +6,7 @@ use super::{Failure, output};
 ///
 /// For bash: daypass completions bash > ~/.local/share/bash-completion/completions/daypass
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The shell to complete in.
     #[arg(value_enum)]
     shell: clap_complete::Shell,
@@ -17,7 +17,7 @@ impl Args {
     ///
     /// # Errors
     /// Returns an error if stdout cannot be written.
-    pub async fn run(self, mut program: clap::Command) -> Result<(), Failure> {
+    pub(crate) async fn run(self, mut program: clap::Command) -> Result<(), Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut program, "daypass", &mut script);
         output::write_bytes(&script)

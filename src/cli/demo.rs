@@ -8,14 +8,14 @@ use crate::dev::{World, tour};
 /// The commands run in a world of their own, and each result is checked. Needs no setup and leaves
 /// nothing behind. Exits with 0 only if every step did what it said.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub(crate) struct Args {}
 
 impl Args {
     /// Runs the command.
     ///
     /// # Errors
     /// Returns an error if the world does not start, or a step did not do what it said.
-    pub async fn run(self, _global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, _global: &Global) -> Result<(), Failure> {
         write_line(
             "Daypass: SSH access that lasts as long as the job.\n\n\
              Everything below really happens, on this machine only. An identity provider, the server and a host\n\

@@ -10,7 +10,7 @@ pub(super) const KEY_VARIABLE: &str = "DAYPASS_EMERGENCY_KEY";
 
 /// The options that a role may demand.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Details {
+pub(crate) struct Details {
     /// A parameter of the role's command.
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     pub params: Vec<(String, String)>,
@@ -47,7 +47,7 @@ impl Details {
     ///
     /// # Errors
     /// Returns code 2 if a parameter is given twice, or the lifetime is under a second.
-    pub fn pass_request(&self) -> Result<PassRequest, Failure> {
+    pub(crate) fn pass_request(&self) -> Result<PassRequest, Failure> {
         let params: BTreeMap<String, String> = self.params.iter().cloned().collect();
         if params.len() != self.params.len() {
             return Err(Failure::new(

@@ -26,7 +26,7 @@ use crate::{
 /// SIGTERM. SIGHUP reads DIR/policy.toml again. SIGUSR1 stops the identity provider, or starts it
 /// again.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The folder of its files. Keys, ledger and policy are kept there for the next run. Without
     /// it, the folder is removed at the end.
     #[arg(long, value_name = "DIR")]
@@ -42,7 +42,7 @@ impl Args {
     /// # Errors
     /// Returns the error that prevents the start, or the inner command's exit code without a
     /// message.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut signals =
             Signals::install().map_err(|error| dev::Error::System("handle signals", error))?;
         let (dir, _removed_at_the_end) = folder(self.dir)?;

@@ -37,7 +37,7 @@ use crate::{
 /// `sign` on their own machine. `redeem` makes the pass on the machine that prepared it. The file
 /// holds no secret. It is good for 15 minutes and for one pass.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
     #[command(subcommand)]
@@ -121,7 +121,7 @@ impl Args {
     /// # Errors
     /// Returns code 3 if the server denies it, 5 if the challenge has expired, and 6 if the server
     /// does not answer.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         match self.action {
             Action::Prepare(it) => {

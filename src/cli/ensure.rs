@@ -10,7 +10,7 @@ use super::{Failure, Global, login_name::local_user, ssh::SERVED, target::Target
 /// has several logins, it names your local one if it is among them, else the first in alphabetical
 /// order.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
     /// The host, as the user typed it.
@@ -24,7 +24,7 @@ impl Args {
     /// # Errors
     /// Returns code 3 if the server denies the pass, and 4 if you are not signed in. Returns code
     /// 1, without a message, inside a `daypass ssh` to the same host.
-    pub async fn run(self, _global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, _global: &Global) -> Result<(), Failure> {
         if std::env::var_os(SERVED).is_some_and(|host| *host == *self.host) {
             return Err(silent());
         }

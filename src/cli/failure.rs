@@ -47,7 +47,7 @@ impl Failure {
 
     /// The same failure with the server's stable reason code.
     #[must_use]
-    pub fn because(self, reason: impl Into<String>) -> Self {
+    pub(crate) fn because(self, reason: impl Into<String>) -> Self {
         Self {
             reason: Some(reason.into()),
             ..self
@@ -55,7 +55,7 @@ impl Failure {
     }
 
     /// A failure with code 1, and the whole chain of causes as its message.
-    pub fn from_error(error: &dyn Error) -> Self {
+    pub(crate) fn from_error(error: &dyn Error) -> Self {
         Self::new(Code::Failure, chain(error))
     }
 

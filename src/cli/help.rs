@@ -8,7 +8,7 @@ use super::{Failure, failure::Code, manual, output::write_line};
 
 /// Print this page, a topic of the manual, or the options of a command.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// A topic, or a command such as `host setup`.
     #[arg(value_name = "TOPIC|COMMAND")]
     words: Vec<String>,
@@ -19,7 +19,7 @@ impl Args {
     ///
     /// # Errors
     /// Returns code 2 if there is no such topic or command.
-    pub async fn run(self, program: Command) -> Result<(), Failure> {
+    pub(crate) async fn run(self, program: Command) -> Result<(), Failure> {
         let mut command = with_pages(program);
         command.build();
         if let [word] = &*self.words

@@ -10,7 +10,7 @@ use crate::{daemon::chain, host::Error};
 
 /// Set up this host for passes, update its revocations, and check it.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
 }
@@ -27,7 +27,7 @@ impl Args {
     ///
     /// # Errors
     /// Returns code 6 if the server does not answer, and 1 for any other failure.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         match self.action {
             Action::Setup(args) => args.run(global).await,
             Action::Sync(args) => args.run(global).await,

@@ -37,7 +37,7 @@ const EXAMPLE_ISSUER: &str = "https://id.example.com";
 /// --tls-certificate, a self-signed TLS certificate for ten years is made. Clients trust it by
 /// DAYPASS_CA_FILE=tls.pem.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The folder to write to; it is made if it is missing.
     #[arg(default_value = ".")]
     dir: PathBuf,
@@ -77,7 +77,7 @@ impl Args {
     /// # Errors
     /// Returns an error if a file exists or cannot be written, or if the configuration would not
     /// load.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let owner = self.owner.as_deref().map(Owner::find).transpose()?;
         let files = self.files()?;
         let names = files.iter().map(|file| file.name).collect();

@@ -20,7 +20,7 @@ const LARGEST: u64 = 1024 * 1024;
 
 /// Show what a certificate allows, and warn of what is dangerous in it, offline.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// A certificate file (P-cert.pub), the key beside it (P), or `-` for stdin.
     certificate: PathBuf,
 }
@@ -30,7 +30,7 @@ impl Args {
     ///
     /// # Errors
     /// Returns code 2 if the file is not a certificate.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let text = self.read()?;
         let certificate = Certificate::from_openssh(text.trim()).map_err(|error| {
             Failure::new(

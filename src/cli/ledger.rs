@@ -22,7 +22,7 @@ use crate::{
 
 /// Read the record of every decision, and verify it.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
     #[command(subcommand)]
@@ -78,7 +78,7 @@ impl Args {
     ///
     /// # Errors
     /// Returns code 3 if the policy does not let you read the ledger, and 1 if it does not verify.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         match self.action {
             Action::List { from, limit } => {

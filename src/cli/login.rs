@@ -34,7 +34,7 @@ use crate::{
 /// audience, and `daypass login --token-file FILE` takes a token for it.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
     /// Show a code to enter in a browser on any device.
@@ -93,7 +93,7 @@ impl Args {
     /// # Errors
     /// Returns code 3 if the issuer or the user refuses, 5 if the user does not answer in time, and
     /// 6 if the issuer or the server cannot be reached.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         if self.print_audience {
             let prepared = client

@@ -4,7 +4,7 @@ use super::{Failure, Global, target::Target};
 
 /// Sign out, and remove keys, token and passes from disk and from the ssh-agent.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
 }
@@ -14,7 +14,7 @@ impl Args {
     ///
     /// # Errors
     /// Returns an error if a file or an agent's key cannot be removed.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let was_signed_in = self.target.client()?.logout().await?;
         global.print(
             &serde_json::json!({ "signed_out": was_signed_in }),

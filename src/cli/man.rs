@@ -15,7 +15,7 @@ use super::{Failure, failure::Code, help, manual, output};
 ///
 /// To read them: daypass man | man --local-file -
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Write one file for each page into this folder (`daypass.1`, `daypass-login.1`,
     /// `daypass-policy.7`, ...).
     #[arg(long, value_name = "DIR")]
@@ -27,7 +27,7 @@ impl Args {
     ///
     /// # Errors
     /// Returns an error if stdout or the folder cannot be written.
-    pub async fn run(self, program: Command) -> Result<(), Failure> {
+    pub(crate) async fn run(self, program: Command) -> Result<(), Failure> {
         let pages = pages(program)?;
         match &self.out {
             Some(folder) => write(folder, &pages).map_err(|error| {

@@ -54,7 +54,7 @@ pub struct Global {
 
 impl Global {
     /// Whether JSON was asked for.
-    pub fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.format == Format::Json
     }
 
@@ -64,7 +64,7 @@ impl Global {
     /// # Errors
     /// Returns an error if stdout cannot be written. If its reader has gone, the failure is silent,
     /// with code 0.
-    pub fn print<T: Serialize>(
+    pub(crate) fn print<T: Serialize>(
         &self,
         value: &T,
         text: impl FnOnce(&T) -> String,
@@ -76,7 +76,7 @@ impl Global {
     }
 
     /// Prints a message on stderr, in either format. Control characters are made visible.
-    pub fn say(&self, message: &str) {
+    pub(crate) fn say(&self, message: &str) {
         let _ = writeln!(io::stderr().lock(), "{}", clean_lines(message));
     }
 }
@@ -85,7 +85,7 @@ impl Global {
 ///
 /// # Errors
 /// As [`Global::print`].
-pub fn write_line(text: &str) -> Result<(), Failure> {
+pub(crate) fn write_line(text: &str) -> Result<(), Failure> {
     let text = text.trim_end_matches('\n');
     if text.is_empty() {
         return Ok(());
@@ -97,7 +97,7 @@ pub fn write_line(text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// As [`Global::print`].
-pub fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(()),
@@ -129,12 +129,12 @@ fn failure_json(failure: &Failure) -> serde_json::Value {
 
 /// Makes text from a server, a certificate or a file safe for one line of a terminal: control
 /// characters, line marks and direction marks become `\u{..}`.
-pub fn clean(text: &str) -> Cow<'_, str> {
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     escape(text, is_active)
 }
 
 /// As [`clean`], but keeps newlines and tabs.
-pub fn clean_lines(text: &str) -> Cow<'_, str> {
+pub(crate) fn clean_lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| is_active(c) && c != '\n' && c != '\t')
 }
 
@@ -155,7 +155,7 @@ fn escape(text: &str, dangerous: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 /// Makes another person's text safe for one row: long or spaced-out text is quoted, so that it
 /// cannot look like several rows.
-pub fn one_line(text: &str) -> Cow<'_, str> {
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     let is_spaced = text.trim() != text || text.contains("  ");
     if !is_spaced && text.chars().count() <= LONGEST_ROW {
         return clean(text);
@@ -168,7 +168,7 @@ const LONGEST_ROW: usize = 100;
 
 /// `text` in bold if stdout is a terminal with colour: NO_COLOR is unset or empty, and TERM is not
 /// `dumb`.
-pub fn bold(text: &str) -> Cow<'_, str> {
+pub(crate) fn bold(text: &str) -> Cow<'_, str> {
     if wants_colour() {
         Cow::Owned(format!("\u{1b}[1m{text}\u{1b}[0m"))
     } else {
@@ -185,7 +185,7 @@ fn wants_colour() -> bool {
 
 /// A table: columns as wide as their widest cell, two spaces apart, without trailing spaces. Cells
 /// are cleaned.
-pub fn table(rows: &[Vec<String>]) -> String {
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<Cow<'_, str>>> = rows
         .iter()
         .map(|row| row.iter().map(|cell| clean(cell)).collect())

@@ -22,7 +22,7 @@ use crate::client::{
 ///
 /// Every call asks the server. Passes that are on disk are not reused.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
     /// The role; repeat it for several passes. By default the role that demands nothing.
@@ -79,7 +79,7 @@ impl Args {
     /// # Errors
     /// Returns code 3 if the server denies it, and 4 if a sign-in is needed and there is no
     /// terminal.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         let wishes = self.wishes()?;
         let target = match (&self.out, wishes.as_slice()) {

@@ -19,7 +19,7 @@ use crate::{
 
 /// Check, test and explain a policy file, and replay past decisions against it.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
 }
@@ -62,7 +62,7 @@ impl Args {
     ///
     /// # Errors
     /// Returns code 1 if the policy does not load, a test fails, or a past decision would change.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         match self.action {
             Action::Check(args) => args.run(global),
             Action::Test(source) => test(global, &source.path()),

@@ -20,7 +20,7 @@ use crate::client::{
 ///
 /// Exits with 5 while the request waits, unless you use --wait.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
     /// The role.
@@ -37,7 +37,7 @@ impl Args {
     ///
     /// # Errors
     /// Returns code 5 if the request waits, and 3 if the request or its approval is denied.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         if self.details.request.is_some() {
             let message = "--request does not open a request: redeem an approved one with: daypass pass --request ID";
             return Err(Failure::new(Code::Usage, message));

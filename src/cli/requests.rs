@@ -20,7 +20,7 @@ const LIMIT: u32 = 1000;
 
 /// List the requests that you opened or may decide.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
     /// Also list those that ended recently.
@@ -58,7 +58,7 @@ enum Action {
 
 /// Show one request: who asks for what, and its state.
 #[derive(Debug, clap::Args)]
-pub struct Show {
+pub(crate) struct Show {
     #[command(flatten)]
     target: Target,
     /// The request's number.
@@ -70,7 +70,7 @@ impl Show {
     ///
     /// # Errors
     /// Returns code 1 if there is no such request, or you may not see it.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         page::print(global, &one(&self.target.client()?, global, self.id).await?)
     }
 }
@@ -80,7 +80,7 @@ macro_rules! command {
     ($(#[$help:meta])* $name:ident) => {
         $(#[$help])*
         #[derive(Debug, clap::Args)]
-        pub struct $name {
+        pub(crate) struct $name {
             #[command(flatten)]
             target: Target,
             #[command(flatten)]
@@ -92,7 +92,7 @@ macro_rules! command {
             ///
             /// # Errors
             /// Returns code 3 if the decision does not count, and 4 if you are not signed in.
-            pub async fn run(self, global: &Global) -> Result<(), Failure> {
+            pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
                 decide(&self.target.client()?, global, self.decision, Verb::$name).await
             }
         }
@@ -135,7 +135,7 @@ impl Args {
     ///
     /// # Errors
     /// Returns code 3 if a decision does not count, and 4 if you are not signed in.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         if self.all && self.action.is_some() {
             return Err(Failure::new(
                 Code::Usage,

@@ -13,7 +13,7 @@ use crate::{client::choose, proto::v1};
 
 /// List the roles that you may have, with the command for each.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
     /// Only roles for this host.
@@ -56,7 +56,7 @@ impl Args {
     ///
     /// # Errors
     /// Returns code 4 if you are not signed in.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let signed = self.target.client()?.signed_in().await?;
         let roles = signed.roles(self.host.as_deref()).await?;
         let host = self.host.as_deref();

@@ -14,7 +14,7 @@ use crate::{
 /// nothing, and the log says why. Works under systemd as Type=notify, with a watchdog and its
 /// socket.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The server's configuration file.
     #[arg(long, value_name = "FILE", default_value = "/etc/daypass/daypass.toml")]
     config: PathBuf,
@@ -35,7 +35,7 @@ impl Args {
     ///
     /// # Errors
     /// Returns the error that prevents the start. Later errors are in the log.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         if self.check {
             let summary = daemon::check(&Config::load(&self.config)?)?;
             return global.print(&summary, describe);

@@ -27,7 +27,7 @@ pub(super) const CONFIG: &str = "DAYPASS_SSH_CONFIG";
 ///
 /// Exits with ssh's exit code.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
     /// The host. The user is by default the login of the pass.
@@ -64,7 +64,7 @@ impl Args {
     /// # Errors
     /// Returns code 3 if the server denies the pass, and 4 if a sign-in is needed and there is no
     /// terminal. Else the exit code is ssh's own.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         let destination = Destination::parse(&self.destination)?.with_login(self.login.clone())?;
         let pass_request = PassRequest {

@@ -7,7 +7,7 @@ use crate::client::ssh_config::users_file;
 
 /// Let plain ssh (and scp, rsync, git, editors) use passes.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
     #[command(subcommand)]
@@ -44,7 +44,7 @@ impl Args {
     ///
     /// # Errors
     /// Returns an error if a file cannot be written, or no hosts are known.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         let program = std::env::current_exe()?;
         match self.action {

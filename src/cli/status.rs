@@ -28,7 +28,7 @@ const WAITING: usize = 100;
 ///
 /// Exits with 4 if you are not signed in.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
 }
@@ -83,7 +83,7 @@ impl Args {
     ///
     /// # Errors
     /// Returns code 4 if you are not signed in.
-    pub async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         let mut status = status(&client, now())?;
         if status.signed_in {

@@ -14,7 +14,7 @@ const HEADING: &str = "Server and session";
 
 /// The server, and the folder of this user's session.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Target {
+pub(crate) struct Target {
     /// The server, https://HOST:PORT. By default the one of the last login.
     #[arg(
         long,
@@ -52,7 +52,7 @@ impl Target {
     ///
     /// # Errors
     /// Returns an error if no state folder is named and there is no home folder.
-    pub fn client(&self) -> Result<Client, Failure> {
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
         // An empty variable counts as unset.
         let named =
             |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
@@ -82,7 +82,7 @@ fn say(message: &str) {
 }
 
 /// Unix seconds as text, in UTC.
-pub fn moment(seconds: u64) -> String {
+pub(crate) fn moment(seconds: u64) -> String {
     let format =
         time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
     UnixSeconds(seconds)
@@ -92,7 +92,7 @@ pub fn moment(seconds: u64) -> String {
 }
 
 /// Time from `now` to `end` in one or two units, such as `53m`, or `expired`.
-pub fn left(now: u64, end: u64) -> String {
+pub(crate) fn left(now: u64, end: u64) -> String {
     match end.saturating_sub(now) {
         0 => "expired".to_owned(),
         seconds @ 1..60 => format!("{seconds}s"),

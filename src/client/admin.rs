@@ -25,7 +25,7 @@ impl Signed {
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the policy does not allow this identity to.
-    pub async fn preview(&self, target: &Target) -> Result<Preview, Error> {
+    pub(crate) async fn preview(&self, target: &Target) -> Result<Preview, Error> {
         use preview_request::Target as Wire;
         let target = match target.clone() {
             Target::Identity(name) => Wire::Identity(name),
@@ -44,7 +44,7 @@ impl Signed {
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the policy does not allow this identity to.
-    pub async fn lock(
+    pub(crate) async fn lock(
         &self,
         target: &LockTarget,
         reason: &str,
@@ -71,7 +71,7 @@ impl Signed {
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the policy does not allow this identity to.
-    pub async fn unlock(
+    pub(crate) async fn unlock(
         &self,
         target: &LockTarget,
         reason: &str,
@@ -98,7 +98,7 @@ impl Signed {
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the policy does not allow this identity to.
-    pub async fn locks(&self) -> Result<Vec<v1::Lock>, Error> {
+    pub(crate) async fn locks(&self) -> Result<Vec<v1::Lock>, Error> {
         let request = authorized(&self.login.token, v1::ListLocksRequest {})?;
         Ok(self
             .server
@@ -113,7 +113,7 @@ impl Signed {
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the policy does not allow this identity to.
-    pub async fn webhooks(&self) -> Result<Vec<v1::Webhook>, Error> {
+    pub(crate) async fn webhooks(&self) -> Result<Vec<v1::Webhook>, Error> {
         let request = authorized(&self.login.token, v1::ListWebhooksRequest {})?;
         let answer = self.server.admin().list_webhooks(request).await?;
         Ok(answer.into_inner().webhooks)
@@ -123,7 +123,7 @@ impl Signed {
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the policy does not allow this identity to.
-    pub async fn retry_webhooks(
+    pub(crate) async fn retry_webhooks(
         &self,
         name: &str,
         which: retry_webhooks_request::Which,
@@ -141,7 +141,7 @@ impl Signed {
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the policy does not allow this identity to.
-    pub async fn revoke(
+    pub(crate) async fn revoke(
         &self,
         target: &RevokeTarget,
         reason: &str,

@@ -41,7 +41,7 @@ struct Ours {
 ///
 /// # Errors
 /// Returns the error if there is no agent, or it does not answer.
-pub async fn holds(key: &PublicKey) -> Result<bool, Error> {
+pub(crate) async fn holds(key: &PublicKey) -> Result<bool, Error> {
     let mut agent = connect().await?;
     let identities = within(PROMPT, "list its keys", agent.request_identities()).await?;
     Ok(identities.iter().any(|identity| {
@@ -54,7 +54,7 @@ pub async fn holds(key: &PublicKey) -> Result<bool, Error> {
 /// # Errors
 /// Returns the error if there is no agent, it lacks the key, or the user does not touch or confirm
 /// in time.
-pub async fn sign(key: &PublicKey, data: Vec<u8>) -> Result<Signature, Error> {
+pub(crate) async fn sign(key: &PublicKey, data: Vec<u8>) -> Result<Signature, Error> {
     let mut agent = connect().await?;
     let flags = if key.algorithm().is_rsa() {
         RSA_SHA2_512
@@ -78,7 +78,11 @@ pub async fn sign(key: &PublicKey, data: Vec<u8>) -> Result<Signature, Error> {
 ///
 /// # Errors
 /// Returns the error if the agent does not take it.
-pub async fn add_key(state: &State, key: &PrivateKey, lifetime: Duration) -> Result<(), Error> {
+pub(crate) async fn add_key(
+    state: &State,
+    key: &PrivateKey,
+    lifetime: Duration,
+) -> Result<(), Error> {
     let credential = PrivateCredential::Key {
         privkey: key.key_data().clone(),
         comment: "daypass".to_owned(),
@@ -96,7 +100,7 @@ pub async fn add_key(state: &State, key: &PrivateKey, lifetime: Duration) -> Res
 ///
 /// # Errors
 /// Returns the error if the agent does not take it, or the key's type cannot be added.
-pub async fn add_pass(
+pub(crate) async fn add_pass(
     state: &State,
     key: &PrivateKey,
     certificate: &Certificate,
@@ -121,7 +125,7 @@ pub async fn add_pass(
 ///
 /// # Errors
 /// As [`add_pass`].
-pub async fn rehearse(state: &State, key: &PrivateKey) -> Result<(), Error> {
+pub(crate) async fn rehearse(state: &State, key: &PrivateKey) -> Result<(), Error> {
     private_half(key)?;
     writable::check(&[state.path(FILE)])?;
     let failed =
@@ -149,7 +153,7 @@ pub async fn rehearse(state: &State, key: &PrivateKey) -> Result<(), Error> {
 ///
 /// # Errors
 /// Returns [`Error::File`] if the list of it cannot be read or removed.
-pub async fn remove_ours(state: &State) -> Result<(), Error> {
+pub(crate) async fn remove_ours(state: &State) -> Result<(), Error> {
     let ours = read(state)?;
     if let Ok(mut agent) = connect().await {
         for credential in credentials(&ours) {

@@ -14,7 +14,7 @@ use crate::{
 
 /// One entry of the ledger.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Its index, which is the serial if it issued a pass.
     pub index: u64,
     /// The event's bytes as they are stored: JSON on one line.
@@ -37,7 +37,7 @@ impl Entry {
     ///
     /// # Errors
     /// Returns [`Error::Untrusted`] if it is not JSON.
-    pub fn event(&self) -> Result<Value, Error> {
+    pub(crate) fn event(&self) -> Result<Value, Error> {
         serde_json::from_slice(&self.leaf)
             .map_err(|_| Error::Untrusted(format!("entry {} is not an event", self.index)))
     }
@@ -48,7 +48,7 @@ impl Signed {
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the policy does not allow this identity to read the ledger.
-    pub async fn entries(&self, from: Option<u64>, limit: u32) -> Result<Vec<Entry>, Error> {
+    pub(crate) async fn entries(&self, from: Option<u64>, limit: u32) -> Result<Vec<Entry>, Error> {
         let request = v1::ListRequest {
             from: from.unwrap_or(u64::MAX),
             limit,
@@ -63,7 +63,7 @@ impl Signed {
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the policy does not allow this identity to read the ledger.
-    pub async fn export(&self) -> Result<Vec<u8>, Error> {
+    pub(crate) async fn export(&self) -> Result<Vec<u8>, Error> {
         let request = authorized(&self.login.token, v1::ExportRequest {})?;
         let mut stream = self.server.ledger().export(request).await?.into_inner();
         let mut export = Vec::new();
@@ -89,7 +89,7 @@ impl Client {
     ///
     /// # Errors
     /// Returns [`Error::Untrusted`] if the proof fails.
-    pub async fn entry(&self, serial: u64) -> Result<(Entry, Checkpoint), Error> {
+    pub(crate) async fn entry(&self, serial: u64) -> Result<(Entry, Checkpoint), Error> {
         let signed = self.signed_in().await?;
         let entry = signed.entries(Some(serial), 1).await?.into_iter().next();
         let entry = entry
@@ -116,7 +116,7 @@ impl Client {
     ///
     /// # Errors
     /// Returns [`Error::Fork`] if it lacks entries that were seen before.
-    pub async fn verified_export(&self) -> Result<(Vec<u8>, VerifyReport), Error> {
+    pub(crate) async fn verified_export(&self) -> Result<(Vec<u8>, VerifyReport), Error> {
         let signed = self.signed_in().await?;
         let export = signed.export().await?;
         let verifier = signed.server_info.verifier()?;
@@ -131,7 +131,11 @@ impl Client {
     ///
     /// # Errors
     /// Returns the error if the export does not verify, and [`Error::Usage`] if no key is known.
-    pub fn verify_offline(&self, export: &[u8], key: Option<&str>) -> Result<VerifyReport, Error> {
+    pub(crate) fn verify_offline(
+        &self,
+        export: &[u8],
+        key: Option<&str>,
+    ) -> Result<VerifyReport, Error> {
         let verifier = match key {
             Some(key) => Verifier::parse(key)
                 .map_err(|error| Error::Usage(format!("invalid verifier key in --key: {error}")))?,

@@ -16,5 +16,5 @@ mod marks;
 mod store;
 
 pub(super) use files::HOSTS;
-pub use files::PassFiles;
-pub use store::{all, clear};
+pub(crate) use files::PassFiles;
+pub(crate) use store::{all, clear};

@@ -30,7 +30,7 @@ pub struct PassRequest {
 
 impl PassRequest {
     /// The ask for `role`.
-    pub fn ask(&self, role: &str) -> v1::Ask {
+    pub(crate) fn ask(&self, role: &str) -> v1::Ask {
         v1::Ask {
             role: role.to_owned(),
             host: self.host.clone().unwrap_or_default(),
@@ -45,7 +45,7 @@ impl PassRequest {
     }
 
     /// Whether nothing but the host and the login name was given, so that the host's own pass fits.
-    pub fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.role.is_none()
             && self.params.is_empty()
             && self.reason.is_none()
@@ -63,7 +63,7 @@ impl PassRequest {
 /// # Errors
 /// Returns [`Error::Denied`] if there is no role, and [`Error::Usage`] if none fits, with the
 /// command for each.
-pub fn choose<'a>(
+pub(crate) fn choose<'a>(
     roles: &'a [v1::Role],
     pass_request: &PassRequest,
 ) -> Result<&'a v1::Role, Error> {
@@ -97,7 +97,7 @@ pub fn choose<'a>(
 }
 
 /// The command for a pass of a role.
-pub fn command(role: &v1::Role, host: Option<&str>) -> String {
+pub(crate) fn command(role: &v1::Role, host: Option<&str>) -> String {
     let mut words = match (host, is_interactive(role) || !role.logins.is_empty()) {
         (Some(host), _) => format!("daypass ssh {host}"),
         (None, true) => "daypass ssh HOST".to_owned(),

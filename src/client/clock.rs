@@ -9,6 +9,6 @@ use crate::unix_seconds::UnixSeconds;
     clippy::disallowed_methods,
     reason = "the client is an edge: time enters here"
 )]
-pub fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     UnixSeconds::from(OffsetDateTime::now_utc()).get()
 }

@@ -42,7 +42,7 @@ impl Address {
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if it has a path or a user, or is plain http to another machine.
-    pub fn parse(text: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let invalid = |why: &str| Error::Usage(format!("invalid server address {text:?}: {why}"));
         let full = if text.contains("://") {
             text.to_owned()
@@ -65,12 +65,12 @@ impl Address {
     }
 
     /// The URL, as the session keeps it.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
     /// The host to connect to; an IPv6 address without brackets.
-    pub fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         match self.0.host() {
             Some(Host::Ipv6(address)) => address.to_string(),
             Some(host) => host.to_string(),
@@ -102,7 +102,7 @@ impl Server {
     /// # Errors
     /// Returns [`Error::Unreachable`], which says whether the network or the certificate failed,
     /// and [`Error::Usage`] if `ca_file` is not a PEM file of certificates.
-    pub async fn connect(address: &Address, ca_file: Option<&Path>) -> Result<Self, Error> {
+    pub(crate) async fn connect(address: &Address, ca_file: Option<&Path>) -> Result<Self, Error> {
         let unreachable = |cause: String| Error::unreachable(address.as_str(), cause);
         let dialled = tokio::time::timeout(DIAL, dial(address, ca_file)).await;
         let channel = dialled.map_err(|_| unreachable("it does not answer".to_owned()))??;
@@ -113,27 +113,27 @@ impl Server {
     }
 
     /// The `ServerInfo` service.
-    pub fn trust_service(&self) -> TrustClient<Channel> {
+    pub(crate) fn trust_service(&self) -> TrustClient<Channel> {
         TrustClient::new(self.channel.clone())
     }
 
     /// The `Passes` service.
-    pub fn passes(&self) -> PassesClient<Channel> {
+    pub(crate) fn passes(&self) -> PassesClient<Channel> {
         PassesClient::new(self.channel.clone())
     }
 
     /// The `Admin` service.
-    pub fn admin(&self) -> AdminClient<Channel> {
+    pub(crate) fn admin(&self) -> AdminClient<Channel> {
         AdminClient::new(self.channel.clone())
     }
 
     /// The `Requests` service.
-    pub fn requests(&self) -> RequestsClient<Channel> {
+    pub(crate) fn requests(&self) -> RequestsClient<Channel> {
         RequestsClient::new(self.channel.clone())
     }
 
     /// The `Ledger` service.
-    pub fn ledger(&self) -> LedgerClient<Channel> {
+    pub(crate) fn ledger(&self) -> LedgerClient<Channel> {
         LedgerClient::new(self.channel.clone())
     }
 }
@@ -142,7 +142,7 @@ impl Server {
 ///
 /// # Errors
 /// Returns [`Error::SignIn`] if the token has bytes that a header cannot have.
-pub fn authorized<T>(token: &str, message: T) -> Result<Request<T>, Error> {
+pub(crate) fn authorized<T>(token: &str, message: T) -> Result<Request<T>, Error> {
     let mut value = MetadataValue::try_from(format!("Bearer {token}"))
         .map_err(|_| Error::sign_in("the session's token is damaged"))?;
     value.set_sensitive(true);

@@ -72,7 +72,7 @@ impl Client {
     }
 
     /// Prints a message for the user.
-    pub fn say(&self, message: &str) {
+    pub(crate) fn say(&self, message: &str) {
         (self.settings.say)(message);
     }
 
@@ -80,7 +80,7 @@ impl Client {
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if it is invalid, or there is none.
-    pub fn address(&self) -> Result<Address, Error> {
+    pub(crate) fn address(&self) -> Result<Address, Error> {
         let named = match &self.settings.server {
             Some(server) => Some(server.clone()),
             None => Session::load(&self.state)?.server,
@@ -99,7 +99,7 @@ impl Client {
     /// # Errors
     /// Returns [`Error::Unreachable`] if it does not answer, and [`Error::Untrusted`] if it is
     /// another server.
-    pub async fn connect(&self) -> Result<(Server, ServerInfo), Error> {
+    pub(crate) async fn connect(&self) -> Result<(Server, ServerInfo), Error> {
         let address = self.address()?;
         let ca_file = self.ca_file(&Session::load(&self.state)?)?;
         let server = Server::connect(&address, ca_file.as_deref()).await?;
@@ -154,7 +154,7 @@ impl Signed {
     ///
     /// # Errors
     /// Returns the server's refusal.
-    pub async fn roles(&self, host: Option<&str>) -> Result<Vec<v1::Role>, Error> {
+    pub(crate) async fn roles(&self, host: Option<&str>) -> Result<Vec<v1::Role>, Error> {
         let request = v1::ListRolesRequest {
             host: host.unwrap_or_default().to_owned(),
         };

@@ -23,8 +23,8 @@ use super::{
 };
 use crate::proto::v1;
 
-pub use signature_request::{EmergencyAsk, Signature, SignatureRequest};
-pub use signer::Signer;
+pub(crate) use signature_request::{EmergencyAsk, SignatureRequest};
+pub(crate) use signer::Signer;
 
 impl Client {
     /// Returns a usable pass for `pass_request` from disk, or gets one with the registered key of
@@ -33,7 +33,7 @@ impl Client {
     /// # Errors
     /// Returns [`Error::Denied`] if the policy refuses; its reason is `QUORUM` if other keys must
     /// sign too.
-    pub async fn obtain_by_key(
+    pub(crate) async fn obtain_by_key(
         &self,
         pass_request: &PassRequest,
         signer: &Signer,
@@ -49,7 +49,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::obtain_by_key`].
-    pub async fn fresh_by_key(
+    pub(crate) async fn fresh_by_key(
         &self,
         pass_request: &PassRequest,
         signer: &Signer,
@@ -70,7 +70,7 @@ impl Client {
     /// # Errors
     /// Returns the error if the server sends no challenge, and [`Error::Usage`] if `file` exists
     /// and is not a sheet.
-    pub async fn prepare(
+    pub(crate) async fn prepare(
         &self,
         pass_request: &PassRequest,
         signer: &Signer,
@@ -93,7 +93,7 @@ impl Client {
     /// # Errors
     /// Returns [`Error::Usage`] if the sheet was prepared on another machine, and the server's
     /// refusal.
-    pub async fn redeem(
+    pub(crate) async fn redeem(
         &self,
         signature_request: &SignatureRequest,
         target: Option<&PassFiles>,

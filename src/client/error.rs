@@ -92,7 +92,7 @@ pub enum Error {
 
 impl Error {
     /// A failure of no other kind, without a reason code.
-    pub fn other(message: impl Into<String>) -> Self {
+    pub(crate) fn other(message: impl Into<String>) -> Self {
         Self::Other {
             reason: None,
             message: message.into(),
@@ -100,7 +100,7 @@ impl Error {
     }
 
     /// The user must sign in; `why` begins the sentence.
-    pub fn sign_in(why: &str) -> Self {
+    pub(crate) fn sign_in(why: &str) -> Self {
         Self::SignIn {
             reason: None,
             message: format!("{why}; sign in with: daypass login"),
@@ -137,7 +137,7 @@ impl Error {
     }
 
     /// The server or issuer at `peer` does not answer.
-    pub fn unreachable(peer: &str, cause: impl std::fmt::Display) -> Self {
+    pub(crate) fn unreachable(peer: &str, cause: impl std::fmt::Display) -> Self {
         Self::Unreachable {
             reason: None,
             message: format!("failed to reach {peer}: {cause}"),
@@ -151,7 +151,7 @@ impl Error {
     }
 
     /// The documented exit code (DESIGN 9).
-    pub fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
             Self::Denied { .. } => 3,

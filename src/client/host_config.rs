@@ -27,7 +27,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::obtain`]; also [`Error::File`] if the configuration cannot be written.
-    pub async fn ensure(
+    pub(crate) async fn ensure(
         &self,
         host: &str,
         program: &Path,

@@ -12,7 +12,7 @@ const LONG: u64 = 24 * 60 * 60;
 
 /// A certificate in plain terms.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Inspection {
+pub(crate) struct Inspection {
     /// The serial.
     pub serial: u64,
     /// `user` or `host`.
@@ -42,7 +42,7 @@ pub struct Inspection {
 }
 
 /// Inspects a certificate as of `now` (Unix seconds). Does not check that the CA is trusted.
-pub fn inspect(certificate: &Certificate, now: u64) -> Inspection {
+pub(crate) fn inspect(certificate: &Certificate, now: u64) -> Inspection {
     let options = certificate.critical_options();
     Inspection {
         serial: certificate.serial(),

@@ -21,7 +21,7 @@ use super::{
 ///
 /// # Errors
 /// Returns [`Error::Usage`] if there is no jump pass.
-pub fn open(path: &Path) -> Result<(PassFiles, JumpHostAddress), Error> {
+pub(crate) fn open(path: &Path) -> Result<(PassFiles, JumpHostAddress), Error> {
     let files = PassFiles::at(path)?;
     let mut address_file: OsString = path.into();
     address_file.push(".json");
@@ -38,7 +38,10 @@ pub fn open(path: &Path) -> Result<(PassFiles, JumpHostAddress), Error> {
 ///
 /// # Errors
 /// Returns [`Error::Usage`] if a path cannot be written into an ssh option.
-pub fn proxy_command(pass: &PassFiles, program: &Path) -> Result<(&'static str, String), Error> {
+pub(crate) fn proxy_command(
+    pass: &PassFiles,
+    program: &Path,
+) -> Result<(&'static str, String), Error> {
     let (program, jump) = (shell_word(program)?, shell_word(pass.jump().key())?);
     let command = format!("{program} jump --pass {jump} '%h' '%p'");
     Ok(("ProxyCommand", command))
@@ -50,7 +53,7 @@ impl JumpHostAddress {
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if a path cannot be written into an ssh option.
-    pub fn arguments(
+    pub(crate) fn arguments(
         &self,
         jump: &PassFiles,
         config: Option<&Path>,

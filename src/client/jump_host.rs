@@ -27,7 +27,7 @@ pub struct JumpHostAddress {
 impl JumpHostAddress {
     /// Reads the file at `path`. None if there is no such file, or its content is not a valid
     /// address.
-    pub fn read(path: &Path) -> Option<Self> {
+    pub(crate) fn read(path: &Path) -> Option<Self> {
         let text = fs::read_to_string(path).ok()?;
         let address: Self = serde_json::from_str(&text).ok()?;
         address.is_valid().then_some(address)
@@ -37,7 +37,7 @@ impl JumpHostAddress {
     ///
     /// # Errors
     /// Returns [`Error::File`] if it cannot be written.
-    pub fn write(&self, path: &Path) -> Result<(), Error> {
+    pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
         let text = serde_json::to_vec(self).map_err(|error| Error::other(error.to_string()))?;
         write_atomically(path, &text, 0o600)
     }

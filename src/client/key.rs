@@ -40,7 +40,7 @@ pub enum KeyPlace {
 
 /// A key that can sign. Its `Debug` output has no private half; ssh-key leaves it out.
 #[derive(Debug)]
-pub enum Key {
+pub(crate) enum Key {
     /// This process holds the private half.
     Held(Box<PrivateKey>),
     /// The agent holds the private half.
@@ -52,7 +52,7 @@ impl Key {
     ///
     /// # Errors
     /// Returns the error if the system has no randomness.
-    pub fn fresh() -> Result<Self, Error> {
+    pub(crate) fn fresh() -> Result<Self, Error> {
         let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519)
             .map_err(|error| Error::other(format!("failed to make a key: {error}")))?;
         Ok(Self::Held(Box::new(key)))
@@ -62,7 +62,7 @@ impl Key {
     ///
     /// # Errors
     /// Returns [`Error::SignIn`] if it is gone or damaged.
-    pub fn open(place: &KeyPlace, state: &State) -> Result<Self, Error> {
+    pub(crate) fn open(place: &KeyPlace, state: &State) -> Result<Self, Error> {
         match place {
             KeyPlace::Own => match state.read(OWN)? {
                 Some(text) => Self::read(&text, &state.path(OWN)),
@@ -92,7 +92,7 @@ impl Key {
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if the file is neither, or the agent does not hold the key.
-    pub async fn choose(path: &Path) -> Result<(Self, KeyPlace), Error> {
+    pub(crate) async fn choose(path: &Path) -> Result<(Self, KeyPlace), Error> {
         let path = std::path::absolute(path).map_err(Error::file(path))?;
         let text = read(&path)?;
         if let Ok(public) = PublicKey::from_openssh(text.trim()) {
@@ -112,7 +112,7 @@ impl Key {
     }
 
     /// The public half, without its comment.
-    pub fn public(&self) -> PublicKey {
+    pub(crate) fn public(&self) -> PublicKey {
         let key = match self {
             Self::Held(private) => private.public_key(),
             Self::Agent(public) => public,
@@ -121,12 +121,12 @@ impl Key {
     }
 
     /// The fingerprint, `SHA256:...`.
-    pub fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         self.public().fingerprint(HashAlg::Sha256).to_string()
     }
 
     /// The private half; none if the agent holds it.
-    pub fn private(&self) -> Option<&PrivateKey> {
+    pub(crate) fn private(&self) -> Option<&PrivateKey> {
         match self {
             Self::Held(private) => Some(private),
             Self::Agent(_) => None,
@@ -137,7 +137,7 @@ impl Key {
     ///
     /// # Errors
     /// Returns the error if the agent, or the hardware behind it, does not sign.
-    pub async fn sign(&self, message: &[u8]) -> Result<String, Error> {
+    pub(crate) async fn sign(&self, message: &[u8]) -> Result<String, Error> {
         self.sign_for(Namespace::Issue, message).await
     }
 
@@ -145,7 +145,11 @@ impl Key {
     ///
     /// # Errors
     /// As [`Key::sign`].
-    pub async fn sign_for(&self, namespace: Namespace, message: &[u8]) -> Result<String, Error> {
+    pub(crate) async fn sign_for(
+        &self,
+        namespace: Namespace,
+        message: &[u8],
+    ) -> Result<String, Error> {
         let failed = |error: sshsig::Error| {
             let cause =
                 std::error::Error::source(&error).map_or(String::new(), |it| format!(": {it}"));

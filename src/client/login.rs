@@ -20,8 +20,7 @@ mod request;
 mod sign_in;
 mod token;
 
-pub use pending::Prepared;
 pub use request::{Method, Request, Visit};
-pub use token::Source;
+pub(crate) use token::Source;
 
 pub use super::step_up::StepUp;

@@ -4,7 +4,7 @@ use super::Error;
 use crate::reason;
 
 /// The login names a pass is for: its principals without their host groups, each once if adjacent.
-pub fn logins(principals: &[String]) -> Vec<&str> {
+pub(crate) fn logins(principals: &[String]) -> Vec<&str> {
     let mut logins: Vec<&str> = principals
         .iter()
         .map(|principal| principal.split('@').next().unwrap_or(principal))
@@ -18,7 +18,7 @@ pub fn logins(principals: &[String]) -> Vec<&str> {
 ///
 /// # Errors
 /// Returns [`Error::Denied`] if the pass is not for the requested name.
-pub fn login_name(
+pub(crate) fn login_name(
     requested: Option<&str>,
     principals: &[String],
     local: Option<&str>,

@@ -53,7 +53,7 @@ impl Client {
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if the host is not a valid host name.
-    pub fn cached(
+    pub(crate) fn cached(
         &self,
         pass_request: &PassRequest,
     ) -> Result<Option<(PassFiles, Certificate)>, Error> {
@@ -97,7 +97,7 @@ impl Client {
     /// # Errors
     /// Returns the server's refusal, or [`Error::Usage`] or [`Error::Unwritable`] if the files
     /// cannot be written.
-    pub async fn fresh_at(
+    pub(crate) async fn fresh_at(
         &self,
         pass_request: &PassRequest,
         files: &PassFiles,
@@ -117,7 +117,7 @@ impl Client {
     ///
     /// # Errors
     /// Returns the server's refusal, or the error if the agent does not take the pass.
-    pub async fn fresh_in_agent(&self, pass_request: &PassRequest) -> Result<Pass, Error> {
+    pub(crate) async fn fresh_in_agent(&self, pass_request: &PassRequest) -> Result<Pass, Error> {
         let _lock = self.state.lock().await?;
         let signed = self.signed_in().await?;
         let key = Key::open(&signed.login.key, &self.state)?;
@@ -145,7 +145,7 @@ impl Client {
     ///
     /// # Errors
     /// Returns [`Error::Unwritable`] if it cannot.
-    pub fn prepare_place(&self, pass_request: &PassRequest) -> Result<(), Error> {
+    pub(crate) fn prepare_place(&self, pass_request: &PassRequest) -> Result<(), Error> {
         let role = pass_request.role.as_deref().unwrap_or_default();
         self.files(pass_request, role)?.prepare()
     }

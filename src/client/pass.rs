@@ -11,7 +11,7 @@ use crate::proto::v1::{self, issue_response::Answer};
 use certificate::Expected;
 
 pub(super) use certificate::Known;
-pub use jump_pass::JumpPass;
+pub(crate) use jump_pass::JumpPass;
 
 /// A pass that has been checked.
 #[derive(Debug)]

@@ -20,14 +20,14 @@ use crate::{
     ssh::sshsig::Namespace,
 };
 
-pub use crate::proto::v1::request::State;
-pub use view::{RequestContent, RequestView};
+pub(crate) use crate::proto::v1::request::State;
+pub(crate) use view::{RequestContent, RequestView};
 
 /// How often a waiting command shows the time that is left.
 const BEAT: Duration = Duration::from_secs(1);
 
 /// A stream of changes of requests, as they happen.
-pub struct Changes(Streaming<v1::Request>);
+pub(crate) struct Changes(Streaming<v1::Request>);
 
 impl Changes {
     /// The next change; none if the server ended the stream. Cancel-safe: a dropped call loses no
@@ -36,7 +36,7 @@ impl Changes {
     /// # Errors
     /// Returns the error if the connection breaks, and [`Error::Untrusted`] if the server sends an
     /// invalid request.
-    pub async fn next(&mut self) -> Result<Option<RequestView>, Error> {
+    pub(crate) async fn next(&mut self) -> Result<Option<RequestView>, Error> {
         self.0.message().await?.map(RequestView::read).transpose()
     }
 }
@@ -46,7 +46,7 @@ impl Signed {
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the policy refuses, or the role needs no approval.
-    pub async fn open_request(
+    pub(crate) async fn open_request(
         &self,
         pass_request: &PassRequest,
         key: &Key,
@@ -60,7 +60,7 @@ impl Signed {
     ///
     /// # Errors
     /// Returns the server's refusal, and [`Error::Untrusted`] if it answers with another request.
-    pub async fn request(&self, id: u64) -> Result<RequestView, Error> {
+    pub(crate) async fn request(&self, id: u64) -> Result<RequestView, Error> {
         let request = authorized(&self.login.token, v1::GetRequest { id })?;
         let answer = self.server.requests().get(request).await?.into_inner();
         RequestView::read(answer)?.which_is(id)
@@ -71,7 +71,7 @@ impl Signed {
     ///
     /// # Errors
     /// Returns the server's refusal, and [`Error::Untrusted`] if it sends the same page again.
-    pub async fn requests(
+    pub(crate) async fn requests(
         &self,
         all: bool,
         limit: usize,
@@ -108,7 +108,7 @@ impl Signed {
     ///
     /// # Errors
     /// Returns the server's refusal.
-    pub async fn watch(&self, id: u64) -> Result<Changes, Error> {
+    pub(crate) async fn watch(&self, id: u64) -> Result<Changes, Error> {
         let request = authorized(&self.login.token, v1::WatchRequest { id })?;
         let changes = self.server.requests().watch(request).await?.into_inner();
         Ok(Changes(changes))
@@ -118,7 +118,7 @@ impl Signed {
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the decision does not count.
-    pub async fn decide(
+    pub(crate) async fn decide(
         &self,
         view: &RequestView,
         verb: Verb,
@@ -161,7 +161,7 @@ impl Signed {
     /// # Errors
     /// Returns [`Error::Denied`] if the request was denied or withdrawn, [`Error::TimedOut`] if it
     /// expired, and [`Error::Pending`] if `limit` passed.
-    pub async fn wait(
+    pub(crate) async fn wait(
         &self,
         id: u64,
         limit: Duration,

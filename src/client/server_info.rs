@@ -75,7 +75,7 @@ impl ServerInfo {
     /// Returns [`Error::Unreachable`] if the server does not answer, [`Error::Untrusted`] if it
     /// gives another name than the one that was connected to, and [`Error::Fork`] if its ledger's
     /// key has changed.
-    pub async fn refresh(
+    pub(crate) async fn refresh(
         state: &State,
         server: &Server,
         say: impl Fn(&str),
@@ -104,13 +104,13 @@ impl ServerInfo {
     ///
     /// # Errors
     /// Returns [`Error::File`] if the file cannot be read.
-    pub fn cached(state: &State, address: &Address) -> Result<Option<Self>, Error> {
+    pub(crate) fn cached(state: &State, address: &Address) -> Result<Option<Self>, Error> {
         let text = state.read(file(address, "trust.json"))?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
     /// All patterns of host names, also of hosts behind bastions, each once.
-    pub fn all_patterns(&self) -> Vec<String> {
+    pub(crate) fn all_patterns(&self) -> Vec<String> {
         let mut patterns = self.host_patterns.clone();
         for pattern in &self.behind_bastions {
             if !patterns.contains(pattern) {
@@ -124,13 +124,13 @@ impl ServerInfo {
     ///
     /// # Errors
     /// Returns [`Error::Untrusted`] if the server's verifier key is invalid.
-    pub fn verifier(&self) -> Result<Verifier, Error> {
+    pub(crate) fn verifier(&self) -> Result<Verifier, Error> {
         Verifier::parse(&self.ledger_verifier_key)
             .map_err(|error| Error::Untrusted(format!("its ledger key: {error}")))
     }
 
     /// The fingerprints of the CA keys.
-    pub fn ca_fingerprints(&self) -> Vec<Fingerprint> {
+    pub(crate) fn ca_fingerprints(&self) -> Vec<Fingerprint> {
         let keys = self.ca_keys.iter();
         keys.filter_map(|key| PublicKey::from_openssh(key).ok())
             .map(|key| key.fingerprint(HashAlg::Sha256))

@@ -14,7 +14,7 @@ const FILE: &str = "session.json";
 
 /// The content of `session.json`.
 #[derive(Default, Serialize, Deserialize)]
-pub struct Session {
+pub(crate) struct Session {
     /// The server for commands that name none.
     pub server: Option<String>,
     /// The PEM file of roots for the server's TLS; none: the operating system's.
@@ -49,7 +49,7 @@ impl Session {
     ///
     /// # Errors
     /// Returns the error if the file cannot be read, or its content is damaged.
-    pub fn load(state: &State) -> Result<Self, Error> {
+    pub(crate) fn load(state: &State) -> Result<Self, Error> {
         let Some(text) = state.read(FILE)? else {
             return Ok(Self::default());
         };
@@ -70,7 +70,7 @@ impl Session {
     ///
     /// # Errors
     /// Returns [`Error::File`] if it cannot be written.
-    pub fn save(&self, state: &State) -> Result<(), Error> {
+    pub(crate) fn save(&self, state: &State) -> Result<(), Error> {
         let text = serde_json::to_vec_pretty(self)
             .map_err(|error| Error::other(format!("failed to write the session: {error}")))?;
         state.write(FILE, &text)
@@ -80,7 +80,7 @@ impl Session {
     ///
     /// # Errors
     /// Returns [`Error::SignIn`] with what is missing.
-    pub fn login_for(&self, server: &str, now: u64) -> Result<&Login, Error> {
+    pub(crate) fn login_for(&self, server: &str, now: u64) -> Result<&Login, Error> {
         let login = self
             .login
             .as_ref()
@@ -111,7 +111,7 @@ impl Login {
     ///
     /// # Errors
     /// Returns [`Error::SignIn`] if the session is damaged.
-    pub fn secret(&self) -> Result<Vec<u8>, Error> {
+    pub(crate) fn secret(&self) -> Result<Vec<u8>, Error> {
         STANDARD
             .decode(&self.binding_secret)
             .map_err(|_| Error::sign_in("the session is damaged"))

@@ -10,7 +10,7 @@ use super::{
 
 /// The destination of an `ssh`, as the user wrote it: `[USER@]HOST`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Destination {
+pub(crate) struct Destination {
     /// The login name, if one was given.
     pub user: Option<String>,
     /// The host, as the user spelled it.
@@ -22,7 +22,7 @@ impl Destination {
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if either half is invalid.
-    pub fn parse(text: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let (user, host) = match text.rsplit_once('@') {
             Some((user, host)) => (Some(user.to_owned()), host),
             None => (None, text),
@@ -43,7 +43,7 @@ impl Destination {
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if the login is invalid, or the destination names another one.
-    pub fn with_login(self, login: Option<String>) -> Result<Self, Error> {
+    pub(crate) fn with_login(self, login: Option<String>) -> Result<Self, Error> {
         let Some(login) = login else {
             return Ok(self);
         };
@@ -68,7 +68,7 @@ impl Destination {
 ///
 /// # Errors
 /// Returns [`Error::Usage`] if a path of the pass cannot be written into an ssh option.
-pub fn arguments(
+pub(crate) fn arguments(
     destination: &Destination,
     login: Option<&str>,
     pass: &PassFiles,

@@ -27,7 +27,11 @@ impl Client {
     /// # Errors
     /// Returns [`Error::Usage`] if no hosts are known, or a path cannot be written into an ssh
     /// configuration.
-    pub async fn ssh_config(&self, program: &Path, patterns: &[String]) -> Result<String, Error> {
+    pub(crate) async fn ssh_config(
+        &self,
+        program: &Path,
+        patterns: &[String],
+    ) -> Result<String, Error> {
         if !patterns.is_empty() {
             return block(program, &self.state, patterns);
         }
@@ -54,7 +58,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::ssh_config`]; also [`Error::File`] if a file cannot be written.
-    pub async fn install_ssh_config(
+    pub(crate) async fn install_ssh_config(
         &self,
         program: &Path,
         patterns: &[String],
@@ -69,7 +73,7 @@ impl Client {
     ///
     /// # Errors
     /// Returns [`Error::File`] if a file cannot be written.
-    pub fn remove_ssh_config(&self, config: &Path) -> Result<bool, Error> {
+    pub(crate) fn remove_ssh_config(&self, config: &Path) -> Result<bool, Error> {
         let changed = edit(config, |old| without_line(old, &include_line(&self.state)?))?;
         self.state.remove(FILE)?;
         Ok(changed)
@@ -80,7 +84,7 @@ impl Client {
 ///
 /// # Errors
 /// Returns [`Error::Usage`] if there is no home folder.
-pub fn users_file() -> Result<PathBuf, Error> {
+pub(crate) fn users_file() -> Result<PathBuf, Error> {
     etcetera::home_dir()
         .map(|home| home.join(".ssh").join("config"))
         .map_err(|_| {
@@ -96,7 +100,7 @@ pub fn users_file() -> Result<PathBuf, Error> {
 ///
 /// # Errors
 /// Returns the error if a path or a pattern cannot be written into an ssh configuration.
-pub fn block(program: &Path, state: &State, patterns: &[String]) -> Result<String, Error> {
+pub(crate) fn block(program: &Path, state: &State, patterns: &[String]) -> Result<String, Error> {
     for pattern in patterns {
         let plain = |c: char| c.is_ascii_alphanumeric() || "*?._:-".contains(c);
         if pattern.is_empty() || pattern.starts_with('-') || !pattern.chars().all(plain) {

@@ -25,7 +25,7 @@ pub struct State {
 
 /// The lock on a state folder. It is released when it is dropped, or when the process ends.
 #[derive(Debug)]
-pub struct Lock {
+pub(crate) struct Lock {
     _file: File,
 }
 
@@ -34,7 +34,7 @@ impl State {
     ///
     /// # Errors
     /// Returns [`Error::File`] if the path is relative and the current folder cannot be determined.
-    pub fn new(folder: &Path) -> Result<Self, Error> {
+    pub(crate) fn new(folder: &Path) -> Result<Self, Error> {
         let folder = std::path::absolute(folder).map_err(Error::file(folder))?;
         Ok(Self { folder })
     }
@@ -43,7 +43,7 @@ impl State {
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if there is no home folder.
-    pub fn default_folder() -> Result<PathBuf, Error> {
+    pub(crate) fn default_folder() -> Result<PathBuf, Error> {
         let base = etcetera::choose_base_strategy().map_err(|_| {
             Error::Usage("there is no home folder: set HOME or DAYPASS_STATE_DIR".to_owned())
         })?;
@@ -54,12 +54,12 @@ impl State {
     }
 
     /// The folder.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// A path in it.
-    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.join(name)
     }
 
@@ -67,7 +67,7 @@ impl State {
     ///
     /// # Errors
     /// As [`State::check`]; also [`Error::File`] if the folder cannot be made.
-    pub fn prepare(&self) -> Result<(), Error> {
+    pub(crate) fn prepare(&self) -> Result<(), Error> {
         self.check()?;
         make_folder(&self.folder)
     }
@@ -77,7 +77,7 @@ impl State {
     /// # Errors
     /// Returns [`Error::Usage`] if another user owns it or may write to it, or if it is not a
     /// folder.
-    pub fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let metadata = match fs::metadata(&self.folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             metadata => metadata.map_err(Error::file(&self.folder))?,
@@ -113,7 +113,7 @@ impl State {
     ///
     /// # Errors
     /// Returns [`Error::File`] if the lock file cannot be made.
-    pub async fn lock(&self) -> Result<Lock, Error> {
+    pub(crate) async fn lock(&self) -> Result<Lock, Error> {
         self.lock_on("lock").await
     }
 
@@ -148,7 +148,7 @@ impl State {
     ///
     /// # Errors
     /// Returns the error if the file cannot be read, is not UTF-8, or is larger than 4 MiB.
-    pub fn read(&self, name: impl AsRef<Path>) -> Result<Option<String>, Error> {
+    pub(crate) fn read(&self, name: impl AsRef<Path>) -> Result<Option<String>, Error> {
         let path = self.path(name);
         match fs::metadata(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -166,7 +166,7 @@ impl State {
     ///
     /// # Errors
     /// Returns [`Error::File`] if it cannot be written; the old file stays.
-    pub fn write(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn write(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
         self.prepare()?;
         write_atomically(&self.path(name), bytes, 0o600)
     }
@@ -175,7 +175,7 @@ impl State {
     ///
     /// # Errors
     /// Returns [`Error::File`] if it cannot be removed.
-    pub fn remove(&self, name: impl AsRef<Path>) -> Result<(), Error> {
+    pub(crate) fn remove(&self, name: impl AsRef<Path>) -> Result<(), Error> {
         let path = self.path(name);
         let removed = match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(&path),
@@ -194,7 +194,7 @@ impl State {
 ///
 /// # Errors
 /// Returns [`Error::File`] if that fails; the old file stays.
-pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
     let folder = parent(path);
     make_folder(folder)?;
     let write = || {

@@ -38,12 +38,12 @@ impl StepUp {
     }
 
     /// Whether nothing is demanded.
-    pub fn is_any(&self) -> bool {
+    pub(crate) fn is_any(&self) -> bool {
         *self == Self::default()
     }
 
     /// The command that meets the demands.
-    pub fn command(&self) -> String {
+    pub(crate) fn command(&self) -> String {
         let mut command = "daypass login".to_owned();
         if let Some(age) = self.max_age {
             command.push_str(&format!(" --max-age {age}"));

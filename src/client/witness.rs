@@ -23,7 +23,7 @@ use crate::{
 ///
 /// # Errors
 /// Returns [`Error::Fork`] if the two contradict each other; both are then kept as evidence.
-pub async fn check(
+pub(crate) async fn check(
     state: &State,
     server: &Server,
     token: &str,
@@ -61,7 +61,7 @@ pub async fn check(
 ///
 /// # Errors
 /// Returns [`Error::Untrusted`] if the ledger's key did not sign it.
-pub fn last(
+pub(crate) fn last(
     state: &State,
     address: &Address,
     verifier: &Verifier,

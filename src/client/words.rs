@@ -14,7 +14,7 @@ const LONGEST_HOST: usize = 255;
 ///
 /// # Errors
 /// Returns [`Error::Usage`] if it may not.
-pub fn check_host(host: &str) -> Result<(), Error> {
+pub(crate) fn check_host(host: &str) -> Result<(), Error> {
     let has_plain_chars = host
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || "._:-%".contains(c));
@@ -53,7 +53,7 @@ pub(super) fn is_user_word(user: &str) -> bool {
 /// # Errors
 /// Returns [`Error::Usage`] if the path has a quote, a backslash, a `$` or a control character, or
 /// is not UTF-8.
-pub fn quote(path: &Path) -> Result<String, Error> {
+pub(crate) fn quote(path: &Path) -> Result<String, Error> {
     let invalid = || {
         Error::Usage(format!(
             "the path {path:?} cannot be written into an ssh configuration: choose another folder with \

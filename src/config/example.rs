@@ -3,16 +3,16 @@
 use std::net::SocketAddr;
 
 /// The server configuration's file name.
-pub const SERVER_FILE: &str = "daypass.toml";
+pub(crate) const SERVER_FILE: &str = "daypass.toml";
 /// The policy's file name.
-pub const POLICY_FILE: &str = "policy.toml";
+pub(crate) const POLICY_FILE: &str = "policy.toml";
 
 const SERVER: &str = include_str!("example/daypass.toml");
 const POLICY: &str = include_str!("example/policy.toml");
 
 /// The values of an example configuration.
 #[derive(Clone, Debug)]
-pub struct Example {
+pub(crate) struct Example {
     /// The host that users dial.
     pub name: String,
     /// The address to listen on.
@@ -33,7 +33,7 @@ pub struct Example {
 
 impl Example {
     /// `daypass.toml`.
-    pub fn server(&self) -> String {
+    pub(crate) fn server(&self) -> String {
         SERVER
             .replace("@name@", &quoted(&self.name))
             .replace("@listen@", &quoted(&self.listen.to_string()))
@@ -46,7 +46,7 @@ impl Example {
     }
 
     /// `policy.toml`.
-    pub fn policy() -> &'static str {
+    pub(crate) fn policy() -> &'static str {
         POLICY
     }
 

@@ -92,7 +92,7 @@ pub enum LogLevel {
 impl LogLevel {
     /// The `tracing` filter: this level for Daypass, and only warnings of libraries, because some
     /// of them log headers and bodies, which hold tokens, at lower levels.
-    pub fn filter(self) -> &'static str {
+    pub(crate) fn filter(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warn => "warn",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// The folders that the file's values are relative to.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     /// The folder of the configuration file.
     pub folder: PathBuf,
     /// systemd's `$STATE_DIRECTORY`.

@@ -102,7 +102,7 @@ impl Error {
 }
 
 /// `what: cause: its cause`, leaving out a cause that its parent has already quoted.
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

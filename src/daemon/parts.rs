@@ -39,7 +39,7 @@ pub(super) struct Parts {
 
 /// The result of `daypass serve --check`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// The server's name.
     pub name: String,
     /// The address that it would listen on.
@@ -58,7 +58,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// Returns the reason that would keep it from starting.
-pub fn check(config: &Config) -> Result<Summary, Error> {
+pub(crate) fn check(config: &Config) -> Result<Summary, Error> {
     let (parts, signer) = load(config)?;
     if config.state.exists() {
         modes::expect_own_folder(&config.state).map_err(Error::state(&config.state))?;

@@ -130,7 +130,7 @@ impl Running {
     }
 
     /// The configuration of its start.
-    pub fn config(&self) -> &Config {
+    pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
@@ -191,7 +191,7 @@ impl Running {
     }
 
     /// True if appends can work now.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.authority.store.is_ready()
     }
 

@@ -26,7 +26,7 @@ use crate::{
 
 /// The operator's choices for a start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub(crate) struct Options {
     /// Begins a new ledger instead of continuing the existing one.
     pub new_ledger: bool,
     /// Starts although the clock is behind the ledger.
@@ -39,7 +39,7 @@ pub struct Options {
 /// # Errors
 /// Returns [`Error::Config`] if the file is invalid, and [`Error::Logged`] if a later step failed,
 /// because the log has the reason.
-pub async fn run(config_file: &Path, options: Options) -> Result<(), Error> {
+pub(crate) async fn run(config_file: &Path, options: Options) -> Result<(), Error> {
     let config = Config::load(config_file)?;
     log_to_stderr(&config.log);
     let outcome = serve(config, options).await;

@@ -26,7 +26,7 @@ use serde_json::Value;
 
 pub use behaviour::Behaviour;
 pub use flows::CLIENT_ID;
-pub use people::{Account, PEOPLE};
+pub(crate) use people::PEOPLE;
 
 use super::{Error, http::Server};
 use crate::identity::issuer::Algorithm;
@@ -55,7 +55,10 @@ impl Issuer {
     ///
     /// # Errors
     /// Returns an error if the listener is unusable or not on loopback.
-    pub async fn start_on(listener: TcpListener, password: Option<String>) -> Result<Self, Error> {
+    pub(crate) async fn start_on(
+        listener: TcpListener,
+        password: Option<String>,
+    ) -> Result<Self, Error> {
         let system = |error| Error::System("listen for the issuer", error);
         listener.set_nonblocking(true).map_err(system)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(system)?;
@@ -84,7 +87,7 @@ impl Issuer {
     ///
     /// # Errors
     /// Returns an error if another process has taken the port meanwhile.
-    pub async fn resume(&self) -> Result<bool, Error> {
+    pub(crate) async fn resume(&self) -> Result<bool, Error> {
         let system = |error| Error::System("open the issuer's port again", error);
         let Some(address) = self.address().filter(|_| self.server.lock().is_none()) else {
             return Ok(false);
@@ -103,12 +106,13 @@ impl Issuer {
     }
 
     /// The address that it listens on.
-    pub fn address(&self) -> Option<SocketAddr> {
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.url().trim_start_matches("http://").parse().ok()
     }
 
     /// Sets the algorithm that both flows sign ID tokens with from now on (ES256 at the start).
-    pub fn use_algorithm(&self, algorithm: Algorithm) {
+    #[cfg(test)]
+    pub(crate) fn use_algorithm(&self, algorithm: Algorithm) {
         *self.state.algorithm.lock() = algorithm;
     }
 
@@ -165,11 +169,6 @@ impl Issuer {
     /// signature is empty if the issuer has no key for that `alg`.
     pub fn sign_raw(&self, header: &Value, payload: &[u8]) -> String {
         self.state.sign_raw(header, payload)
-    }
-
-    /// The bare signature over any bytes, for a test that puts a token together itself.
-    pub fn signature(&self, algorithm: Algorithm, input: &[u8]) -> Vec<u8> {
-        self.state.keys.lock().sign(algorithm, input)
     }
 
     /// The `kid` of the present key.

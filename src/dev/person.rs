@@ -18,9 +18,9 @@ use cookies::Cookies;
 use form::Form;
 
 /// The variable that names the dev world's folder; `DIR/env` exports it.
-pub const WORLD_VARIABLE: &str = "DAYPASS_DEV";
+pub(crate) const WORLD_VARIABLE: &str = "DAYPASS_DEV";
 /// The file in the world's folder that holds its people's password.
-pub const PASSWORD_FILE: &str = "password";
+pub(crate) const PASSWORD_FILE: &str = "password";
 
 /// More pages than any sign-in has.
 const STEPS: usize = 20;
@@ -55,7 +55,7 @@ impl Person {
     ///
     /// # Errors
     /// Returns an error if the variable is not set or the world's password cannot be read.
-    pub fn of_dev_world(name: &str) -> Result<Self, Error> {
+    pub(crate) fn of_dev_world(name: &str) -> Result<Self, Error> {
         let Some(dir) = std::env::var_os(WORLD_VARIABLE) else {
             return Err(Error::Person(format!(
                 "${WORLD_VARIABLE} is not set: run `daypass dev --dir DIR` and, here, `. DIR/env`"
@@ -91,7 +91,7 @@ impl Person {
     ///
     /// # Errors
     /// As [`Person::browse`].
-    pub async fn connect_device(&self, verification_url: &str) -> Result<(), Error> {
+    pub(crate) async fn connect_device(&self, verification_url: &str) -> Result<(), Error> {
         let mut browser = Browser::new()?;
         match self.walk(&mut browser, verification_url).await? {
             End::Page => Ok(()),

@@ -81,7 +81,7 @@ struct Shared {
 }
 
 /// A fresh secret in the form of Standard Webhooks.
-pub fn fresh_secret() -> String {
+pub(crate) fn fresh_secret() -> String {
     let mut bytes = [0; 32];
     OsRng.fill_bytes(&mut bytes);
     format!("whsec_{}", STANDARD.encode(bytes))
@@ -102,7 +102,7 @@ impl Receiver {
     ///
     /// # Errors
     /// Returns an error if the listener is unusable or the secret is invalid.
-    pub async fn start_on(listener: TcpListener, secret: &str) -> Result<Self, Error> {
+    pub(crate) async fn start_on(listener: TcpListener, secret: &str) -> Result<Self, Error> {
         let system = |error| Error::System("listen for webhooks", error);
         listener.set_nonblocking(true).map_err(system)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(system)?;
@@ -136,7 +136,7 @@ impl Receiver {
     }
 
     /// Its port.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
@@ -181,7 +181,7 @@ impl Delivery {
     }
 
     /// `webhook  requested  bob@example.com asks for prod on web-1: INC-4711`
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let text = |name: &str| self.text(&format!("/data/{name}")).unwrap_or_default();
         let value = |name: &str| self.json.pointer(name).unwrap_or(&Value::Null);
         let who = self.text("/data/who/label").unwrap_or("(unnamed)");

@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub use options::Options;
-pub use paths::Files;
+pub(crate) use paths::Files;
 
 use options::NAME;
 
@@ -51,7 +51,7 @@ impl World {
     /// # Errors
     /// Returns an error if another world runs in this folder, a file in it is invalid, or a part
     /// does not start.
-    pub async fn start(dir: &Path) -> Result<Self, Error> {
+    pub(crate) async fn start(dir: &Path) -> Result<Self, Error> {
         Self::start_with(dir, Options::default()).await
     }
 
@@ -151,7 +151,7 @@ impl World {
     }
 
     /// The `daypass` program that `ssh_config` runs.
-    pub fn program(&self) -> &Path {
+    pub(crate) fn program(&self) -> &Path {
         &self.program
     }
 

@@ -14,8 +14,8 @@ use std::{path::PathBuf, time::Duration};
 use serde::Serialize;
 use ssh_key::Certificate;
 
-pub use finding::{Finding, Level};
-pub use pass::Verdict;
+pub(crate) use finding::{Finding, Level};
+pub(crate) use pass::Verdict;
 
 use finding::Scene;
 
@@ -28,7 +28,7 @@ use super::{
 
 /// What to check.
 #[derive(Clone, Debug)]
-pub struct Question {
+pub(crate) struct Question {
     /// The path of sshd; none: the system's.
     pub sshd: Option<PathBuf>,
     /// A certificate to judge.
@@ -45,7 +45,7 @@ pub struct Question {
 
 /// The result of all checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DoctorReport {
+pub(crate) struct DoctorReport {
     /// True if nothing is wrong and the pass, if one was given, would be accepted.
     pub healthy: bool,
     /// The CA's address.
@@ -69,7 +69,7 @@ pub struct DoctorReport {
 /// # Errors
 /// Returns the error if this host was never set up, or sshd cannot be run. Every other fault is in
 /// the report.
-pub async fn examine(
+pub(crate) async fn examine(
     layout: &Layout,
     question: &Question,
     now: u64,

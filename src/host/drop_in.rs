@@ -5,13 +5,13 @@ use std::path::Path;
 use super::{Error, Settings, files::Layout};
 
 /// The program that prints this host's principals; sshd demands an absolute path.
-pub const PRINTF: &str = "/usr/bin/printf";
+pub(crate) const PRINTF: &str = "/usr/bin/printf";
 
 /// The drop-in's text.
 ///
 /// # Errors
 /// Returns [`Error::Usage`] if a path cannot be written into sshd's configuration.
-pub fn text(layout: &Layout, settings: &Settings) -> Result<String, Error> {
+pub(crate) fn text(layout: &Layout, settings: &Settings) -> Result<String, Error> {
     let mut text = format!(
         "# Written by `daypass host setup`. Run that again rather than change this file.\n\
          TrustedUserCAKeys {}\n\
@@ -31,7 +31,7 @@ pub fn text(layout: &Layout, settings: &Settings) -> Result<String, Error> {
 /// The command that prints the principals of a login on this host: `login@group` for each group,
 /// one a line. A pass for the hosts of other groups has none of them. None without groups: sshd
 /// then compares plain login names.
-pub fn principals_command(groups: &[String]) -> Option<String> {
+pub(crate) fn principals_command(groups: &[String]) -> Option<String> {
     if groups.is_empty() {
         return None;
     }
@@ -44,7 +44,7 @@ pub fn principals_command(groups: &[String]) -> Option<String> {
 
 /// Whether `main` (the text of `sshd_config` in `folder`) includes `file` for every connection: by
 /// an `Include` above any `Match`. Both paths are absolute.
-pub fn is_included(main: &str, folder: &Path, file: &Path) -> bool {
+pub(crate) fn is_included(main: &str, folder: &Path, file: &Path) -> bool {
     let lines = main.lines().map(words);
     let unconditional = lines.take_while(|words| !is_keyword(words, "match"));
     unconditional

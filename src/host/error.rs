@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 /// A host command's failure.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The command line, or a file that the administrator named, is wrong.
     #[error("{0}")]
     Usage(String),
@@ -37,7 +37,7 @@ pub enum Error {
 
 /// Why an answer of the server is refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum InvalidAnswer {
+pub(crate) enum InvalidAnswer {
     /// The status is neither 200 nor a temporary fault of the server.
     #[error("{path}: the answer is {status}")]
     Status {
@@ -103,13 +103,13 @@ pub enum InvalidAnswer {
 
 impl Error {
     /// For `map_err` on file operations.
-    pub fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { path, source }
     }
 
     /// The stable reason code for scripts.
-    pub fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Usage(_) => "USAGE",
             Self::NotSetUp => "NOT_SET_UP",
@@ -123,7 +123,7 @@ impl Error {
 
 impl InvalidAnswer {
     /// The stable reason code for scripts.
-    pub fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Status { .. } => "STATUS",
             Self::TooLarge { .. } => "TOO_LARGE",

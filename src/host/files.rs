@@ -14,66 +14,66 @@ const LARGEST: u64 = 32 * 1024 * 1024;
 
 /// The paths of all files, under one root; `/` except in tests.
 #[derive(Clone, Debug)]
-pub struct Layout {
+pub(crate) struct Layout {
     root: PathBuf,
 }
 
 impl Layout {
     /// All files under `root`, an absolute path.
-    pub fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
         }
     }
 
     /// sshd's own folder.
-    pub fn ssh_folder(&self) -> PathBuf {
+    pub(crate) fn ssh_folder(&self) -> PathBuf {
         self.root.join("etc/ssh")
     }
 
     /// sshd's main configuration. It is never written.
-    pub fn sshd_config(&self) -> PathBuf {
+    pub(crate) fn sshd_config(&self) -> PathBuf {
         self.ssh_folder().join("sshd_config")
     }
 
     /// Our part of sshd's configuration. Its name sorts first, because sshd uses the first of two
     /// values.
-    pub fn drop_in(&self) -> PathBuf {
+    pub(crate) fn drop_in(&self) -> PathBuf {
         self.ssh_folder().join("sshd_config.d/00-daypass.conf")
     }
 
     /// Our own folder.
-    pub fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.ssh_folder().join("daypass")
     }
 
     /// For `TrustedUserCAKeys`.
-    pub fn ca_keys(&self) -> PathBuf {
+    pub(crate) fn ca_keys(&self) -> PathBuf {
         self.folder().join("ca.pub")
     }
 
     /// For `RevokedKeys`.
-    pub fn krl(&self) -> PathBuf {
+    pub(crate) fn krl(&self) -> PathBuf {
         self.folder().join("revoked.krl")
     }
 
     /// The settings of `setup`.
-    pub fn settings(&self) -> PathBuf {
+    pub(crate) fn settings(&self) -> PathBuf {
         self.folder().join("host.json")
     }
 
     /// The roots for the server's TLS, if not the operating system's.
-    pub fn tls_ca(&self) -> PathBuf {
+    pub(crate) fn tls_ca(&self) -> PathBuf {
         self.folder().join("tls-ca.pem")
     }
 
     /// The time of the last successful `sync`.
-    pub fn last_sync(&self) -> PathBuf {
+    pub(crate) fn last_sync(&self) -> PathBuf {
         self.folder().join("sync.json")
     }
 
     /// The lock of a `sync` that compares and replaces files.
-    pub fn lock(&self) -> PathBuf {
+    pub(crate) fn lock(&self) -> PathBuf {
         self.folder().join("lock")
     }
 }
@@ -82,7 +82,7 @@ impl Layout {
 ///
 /// # Errors
 /// Returns [`Error::File`] if it cannot be read, or is larger than 32 MiB.
-pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -103,7 +103,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 ///
 /// # Errors
 /// Returns [`Error::File`] if that fails; the old file stays.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     replace_with_mode(path, bytes, 0o644).map_err(Error::file(path))
 }
 
@@ -124,7 +124,7 @@ fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 ///
 /// # Errors
 /// Returns [`Error::File`] if the lock file cannot be made.
-pub async fn lock(layout: &Layout) -> Result<File, Error> {
+pub(crate) async fn lock(layout: &Layout) -> Result<File, Error> {
     let path = layout.lock();
     let mut options = OpenOptions::new();
     let file = options.create(true).truncate(false).write(true).open(&path);
@@ -139,7 +139,7 @@ pub async fn lock(layout: &Layout) -> Result<File, Error> {
 /// Changes to files that are undone when this is dropped, newest first, unless [`Changes::keep`] is
 /// called. So an error on any path leaves the host as it was.
 #[derive(Debug, Default)]
-pub struct Changes {
+pub(crate) struct Changes {
     undo: Vec<Undo>,
 }
 
@@ -155,7 +155,7 @@ impl Changes {
     ///
     /// # Errors
     /// Returns [`Error::File`] if it cannot be made.
-    pub fn folder(&mut self, path: &Path) -> Result<(), Error> {
+    pub(crate) fn folder(&mut self, path: &Path) -> Result<(), Error> {
         if path.is_dir() {
             return Ok(());
         }
@@ -172,7 +172,7 @@ impl Changes {
     ///
     /// # Errors
     /// Returns [`Error::File`] if it cannot be written.
-    pub fn file(&mut self, path: &Path, bytes: &[u8]) -> Result<bool, Error> {
+    pub(crate) fn file(&mut self, path: &Path, bytes: &[u8]) -> Result<bool, Error> {
         let old = read(path)?;
         if old.as_deref() == Some(bytes) {
             return Ok(false);
@@ -191,7 +191,7 @@ impl Changes {
     }
 
     /// Keeps all changes.
-    pub fn keep(mut self) {
+    pub(crate) fn keep(mut self) {
         self.undo.clear();
     }
 
@@ -199,7 +199,7 @@ impl Changes {
     ///
     /// # Errors
     /// Returns what could not be undone, a line each.
-    pub fn undo(mut self) -> Result<(), String> {
+    pub(crate) fn undo(mut self) -> Result<(), String> {
         let failed = self.undo_all();
         if failed.is_empty() {
             return Ok(());

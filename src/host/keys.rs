@@ -16,7 +16,7 @@ const MOST: usize = 64;
 
 /// A non-empty set of CA keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CaKeys {
+pub(crate) struct CaKeys {
     /// The version, which grows with each change of keys; 0 if the list has none.
     pub version: u64,
     keys: Vec<PublicKey>,
@@ -29,7 +29,7 @@ impl CaKeys {
     /// # Errors
     /// Returns [`InvalidAnswer::Keys`] if a line is anything else, or there is no key, or there are
     /// too many.
-    pub fn parse(bytes: &[u8]) -> Result<Self, InvalidAnswer> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, InvalidAnswer> {
         let wrong = |why: String| InvalidAnswer::Keys(why);
         let text = std::str::from_utf8(bytes).map_err(|_| wrong("it is not text".to_owned()))?;
         let lines = text.lines().map(str::trim);
@@ -58,7 +58,7 @@ impl CaKeys {
     ///
     /// # Errors
     /// Returns [`InvalidAnswer::Keys`] if a key cannot be encoded; a parsed key always can.
-    pub fn to_text(&self) -> Result<String, InvalidAnswer> {
+    pub(crate) fn to_text(&self) -> Result<String, InvalidAnswer> {
         let mut text = match self.version {
             0 => String::new(),
             version => version_line(version),
@@ -72,17 +72,17 @@ impl CaKeys {
     }
 
     /// The keys.
-    pub fn iter(&self) -> impl Iterator<Item = &PublicKey> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &PublicKey> {
         self.keys.iter()
     }
 
     /// The keys' fingerprints.
-    pub fn fingerprints(&self) -> BTreeSet<String> {
+    pub(crate) fn fingerprints(&self) -> BTreeSet<String> {
         self.keys.iter().map(fingerprint).collect()
     }
 
     /// The keys with these fingerprints; none if there is no such key.
-    pub fn only(&self, fingerprints: &[Fingerprint]) -> Option<Self> {
+    pub(crate) fn only(&self, fingerprints: &[Fingerprint]) -> Option<Self> {
         let listed = |key: &&PublicKey| fingerprints.contains(&key.fingerprint(HashAlg::Sha256));
         let keys: Vec<PublicKey> = self.keys.iter().filter(listed).cloned().collect();
         let version = self.version;
@@ -95,7 +95,7 @@ impl CaKeys {
     /// # Errors
     /// Returns [`InvalidAnswer::Unsigned`] if there is no signature, and
     /// [`InvalidAnswer::Signature`] if it is invalid.
-    pub fn verify(
+    pub(crate) fn verify(
         &self,
         path: &'static str,
         namespace: Namespace,
@@ -118,7 +118,7 @@ impl CaKeys {
 }
 
 /// A key's fingerprint, `SHA256:...`.
-pub fn fingerprint(key: &PublicKey) -> String {
+pub(crate) fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
 }
 

@@ -18,14 +18,14 @@ const KRL_LIMIT: usize = 16 * 1024 * 1024;
 
 /// The CA's plain HTTPS interface.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub(crate) struct Server {
     url: Url,
     client: Client,
 }
 
 /// A successful answer, unverified.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Whether the server answered 304: `body` is then the caller's own, still current copy.
     pub is_kept: bool,
     /// The whole body.
@@ -44,7 +44,11 @@ impl Server {
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if the address or the roots are invalid.
-    pub fn new(address: &str, roots: Option<&[u8]>, deadline: Duration) -> Result<Self, Error> {
+    pub(crate) fn new(
+        address: &str,
+        roots: Option<&[u8]>,
+        deadline: Duration,
+    ) -> Result<Self, Error> {
         let url = parse(address)?;
         let wrong = |error: reqwest::Error| {
             Error::Usage(format!("invalid file of TLS roots: {}", causes(&error)))
@@ -76,7 +80,7 @@ impl Server {
     }
 
     /// The address, normalized.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }
 
@@ -85,7 +89,7 @@ impl Server {
     /// # Errors
     /// Returns [`Error::Unreachable`] if there is no answer in time, and [`Error::Refused`] if it
     /// is not 200 or too large.
-    pub async fn ca_keys(&self) -> Result<Answer, Error> {
+    pub(crate) async fn ca_keys(&self) -> Result<Answer, Error> {
         self.get("/ca.pub", KEYS_LIMIT, None).await
     }
 
@@ -94,7 +98,7 @@ impl Server {
     ///
     /// # Errors
     /// As [`Server::ca_keys`].
-    pub async fn krl(&self, kept: Option<&[u8]>) -> Result<Answer, Error> {
+    pub(crate) async fn krl(&self, kept: Option<&[u8]>) -> Result<Answer, Error> {
         self.get("/krl", KRL_LIMIT, kept).await
     }
 

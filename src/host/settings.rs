@@ -11,7 +11,7 @@ use super::{
 /// The content of `host.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The CA's address, `https://HOST:PORT`.
     pub server: String,
     /// The host groups of this host; none: passes name plain logins.
@@ -29,7 +29,7 @@ impl Settings {
     /// # Errors
     /// Returns [`Error::NotSetUp`] if `setup` never ran, and [`Error::Usage`] if the file is
     /// damaged.
-    pub fn load(layout: &Layout) -> Result<Self, Error> {
+    pub(crate) fn load(layout: &Layout) -> Result<Self, Error> {
         let path = layout.settings();
         let text = read(&path)?.ok_or(Error::NotSetUp)?;
         serde_json::from_slice(&text).map_err(|error| {
@@ -44,7 +44,7 @@ impl Settings {
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if the file is missing.
-    pub fn roots(&self, layout: &Layout) -> Result<Option<Vec<u8>>, Error> {
+    pub(crate) fn roots(&self, layout: &Layout) -> Result<Option<Vec<u8>>, Error> {
         if !self.own_tls_ca {
             return Ok(None);
         }

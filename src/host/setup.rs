@@ -23,7 +23,7 @@ use crate::ssh::{krl::Krl, principal, sshsig::Namespace};
 
 /// The options of `host setup`.
 #[derive(Clone, Debug)]
-pub struct SetupOptions {
+pub(crate) struct SetupOptions {
     /// The CA's address, `https://HOST:PORT`.
     pub server: String,
     /// The host groups of this host; none: passes name plain logins.
@@ -42,7 +42,7 @@ pub struct SetupOptions {
 
 /// The result of a set-up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SetupReport {
+pub(crate) struct SetupReport {
     /// The CA's address.
     pub server: String,
     /// The host groups of this host.
@@ -60,7 +60,7 @@ pub struct SetupReport {
 /// Why the CA keys are trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum TrustedBy {
+pub(crate) enum TrustedBy {
     /// The administrator named their fingerprints, or that of a key that signed them all.
     Pin,
     /// Only the server's TLS certificate proves them.
@@ -69,7 +69,7 @@ pub enum TrustedBy {
 
 /// One CA key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Key {
+pub(crate) struct Key {
     /// Its fingerprint, `SHA256:...`.
     pub fingerprint: String,
     /// Its algorithm, as sshd names it.
@@ -78,7 +78,7 @@ pub struct Key {
 
 /// One file that was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Written {
+pub(crate) struct Written {
     /// Its path.
     pub path: PathBuf,
     /// Its purpose.
@@ -91,7 +91,7 @@ pub struct Written {
 ///
 /// # Errors
 /// Returns the error of the step that failed; all changes are then undone.
-pub async fn setup(
+pub(crate) async fn setup(
     layout: &Layout,
     options: &SetupOptions,
     now: u64,

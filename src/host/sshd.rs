@@ -17,14 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The program, and the configuration file it is run with.
 #[derive(Clone, Debug)]
-pub struct Sshd {
+pub(crate) struct Sshd {
     program: PathBuf,
     configuration: PathBuf,
 }
 
 /// The connection that `Match` blocks are evaluated for.
 #[derive(Clone, Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     /// The login name.
     pub user: String,
     /// The client's address.
@@ -34,7 +34,7 @@ pub struct Connection {
 impl Connection {
     /// A connection that no `Match` block is likely to name: an account without rights, from a
     /// documentation address (RFC 5737).
-    pub fn unlisted() -> Self {
+    pub(crate) fn unlisted() -> Self {
         Self {
             user: "nobody".to_owned(),
             address: "192.0.2.2".to_owned(),
@@ -47,7 +47,7 @@ impl Sshd {
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if there is none.
-    pub fn new(program: Option<&Path>, configuration: &Path) -> Result<Self, Error> {
+    pub(crate) fn new(program: Option<&Path>, configuration: &Path) -> Result<Self, Error> {
         let program = match program {
             Some(program) => std::path::absolute(program).map_err(Error::file(program))?,
             None => find().ok_or_else(|| {
@@ -70,7 +70,7 @@ impl Sshd {
     ///
     /// # Errors
     /// Returns [`Error::Sshd`] with sshd's own message.
-    pub async fn test(&self) -> Result<(), Error> {
+    pub(crate) async fn test(&self) -> Result<(), Error> {
         self.ask(&["-t"]).await.map(|_| ())
     }
 
@@ -78,7 +78,7 @@ impl Sshd {
     ///
     /// # Errors
     /// As [`Sshd::test`].
-    pub async fn effective(&self, connection: &Connection) -> Result<Effective, Error> {
+    pub(crate) async fn effective(&self, connection: &Connection) -> Result<Effective, Error> {
         // Every criterion: sshd fails if a `Match` asks for one that is not given.
         let Connection { user, address } = connection;
         let specification =
@@ -130,11 +130,11 @@ fn find() -> Option<PathBuf> {
 /// The configuration in force, as `sshd -T` prints it: keywords are lower-case, an unset value is
 /// `none`.
 #[derive(Clone, Debug, Default)]
-pub struct Effective(BTreeMap<String, Vec<String>>);
+pub(crate) struct Effective(BTreeMap<String, Vec<String>>);
 
 impl Effective {
     /// Parses the output of `sshd -T`.
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (keyword, value) in text.lines().filter_map(|line| line.split_once(' ')) {
             let known = values.entry(keyword.to_ascii_lowercase()).or_default();
@@ -144,7 +144,7 @@ impl Effective {
     }
 
     /// The first value of a keyword; `none` if it has none.
-    pub fn value(&self, keyword: &str) -> &str {
+    pub(crate) fn value(&self, keyword: &str) -> &str {
         let values = self.0.get(keyword);
         values
             .and_then(|values| values.first())
@@ -152,12 +152,12 @@ impl Effective {
     }
 
     /// All values of a keyword: `AllowUsers` has a line for each.
-    pub fn values(&self, keyword: &str) -> &[String] {
+    pub(crate) fn values(&self, keyword: &str) -> &[String] {
         self.0.get(keyword).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a list of algorithms contains this one. True if this sshd does not print the list.
-    pub fn lists(&self, keyword: &str, algorithm: &str) -> bool {
+    pub(crate) fn lists(&self, keyword: &str, algorithm: &str) -> bool {
         match self.value(keyword) {
             "none" => true,
             list => list.split(',').any(|listed| listed == algorithm),

@@ -16,7 +16,7 @@ use crate::ssh::{krl::Krl, sshsig::Namespace};
 
 /// The result of one sync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SyncReport {
+pub(crate) struct SyncReport {
     /// The CA's address.
     pub server: String,
     /// Whether a file was replaced.
@@ -39,7 +39,7 @@ pub struct SyncReport {
 
 /// The last successful sync: the content of `sync.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastSync {
+pub(crate) struct LastSync {
     /// Its time, Unix seconds.
     pub synced: u64,
     /// The revocation list's version.
@@ -51,7 +51,7 @@ impl LastSync {
     ///
     /// # Errors
     /// Returns [`Error::File`] if the file cannot be read.
-    pub fn load(layout: &Layout) -> Result<Option<Self>, Error> {
+    pub(crate) fn load(layout: &Layout) -> Result<Option<Self>, Error> {
         let bytes = read(&layout.last_sync())?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
@@ -63,7 +63,11 @@ impl LastSync {
 /// # Errors
 /// Returns the error of the step that failed. Each file on disk is then the old one or already the
 /// new good one.
-pub async fn sync(layout: &Layout, now: u64, deadline: Duration) -> Result<SyncReport, Error> {
+pub(crate) async fn sync(
+    layout: &Layout,
+    now: u64,
+    deadline: Duration,
+) -> Result<SyncReport, Error> {
     let settings = Settings::load(layout)?;
     let roots = settings.roots(layout)?;
     let server = Server::new(&settings.server, roots.as_deref(), deadline)?;
@@ -105,7 +109,7 @@ pub async fn sync(layout: &Layout, now: u64, deadline: Duration) -> Result<SyncR
 /// # Errors
 /// Returns [`Error::Usage`] if the file is missing or broken: then no answer can be checked, and
 /// `setup` must run again.
-pub fn trusted(layout: &Layout) -> Result<CaKeys, Error> {
+pub(crate) fn trusted(layout: &Layout) -> Result<CaKeys, Error> {
     let path = layout.ca_keys();
     let again = |why: String| {
         let path = path.display();

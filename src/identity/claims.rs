@@ -15,10 +15,10 @@ use super::{
 use crate::unix_seconds::UnixSeconds;
 
 /// The greatest difference between the issuer's clock and ours.
-pub const LEEWAY: Duration = Duration::seconds(30);
+pub(crate) const LEEWAY: Duration = Duration::seconds(30);
 
 /// From `iat` to `exp` at most. An ID token is the proof of a login, not a standing credential.
-pub const LIFETIME_LIMIT: Duration = Duration::hours(24);
+pub(crate) const LIFETIME_LIMIT: Duration = Duration::hours(24);
 
 /// Members of any list or object in the claims at most. It bounds what a condition walks.
 const LIST_LIMIT: usize = 512;
@@ -41,7 +41,6 @@ pub(super) struct ValidatedClaims {
     /// The one audience, as it stands in the token.
     pub(super) audience: String,
     pub(super) commitment: Commitment,
-    pub(super) authenticated_at: Option<OffsetDateTime>,
     pub(super) expires: OffsetDateTime,
 }
 
@@ -64,6 +63,7 @@ pub(super) fn check(
     let expires = check_times(claims, now)?;
     let (audience, commitment) = audience(claims, settings)?;
     check_authorized_party(claims, settings)?;
+    check_authentication_time(claims, now)?;
     let subject = subject(claims)?.to_owned();
     let email = verified_email(claims);
     Ok(ValidatedClaims {
@@ -72,7 +72,6 @@ pub(super) fn check(
         subject,
         audience,
         commitment,
-        authenticated_at: authenticated_at(claims, now)?,
         expires,
     })
 }
@@ -151,15 +150,16 @@ fn check_times(claims: &Map<String, Value>, now: OffsetDateTime) -> Result<Offse
     Ok(expires)
 }
 
-fn authenticated_at(
+/// Checks `auth_time`, the last time at which the person actively signed in. The policy reads the
+/// claim itself.
+fn check_authentication_time(
     claims: &Map<String, Value>,
     now: OffsetDateTime,
-) -> Result<Option<OffsetDateTime>, Error> {
-    let time = numeric_date(claims, "auth_time")?;
-    if time.is_some_and(|time| time - now > LEEWAY) {
-        return Err(Error::NotYetValid("auth_time"));
+) -> Result<(), Error> {
+    match numeric_date(claims, "auth_time")? {
+        Some(time) if time - now > LEEWAY => Err(Error::NotYetValid("auth_time")),
+        Some(_) | None => Ok(()),
     }
-    Ok(time)
 }
 
 /// RFC 7519, section 2, without fractions: seconds since 1970 as an integer, within the years that

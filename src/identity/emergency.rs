@@ -19,13 +19,13 @@ use time::OffsetDateTime;
 
 use super::{binding::Commitment, claims::LEEWAY, error::Error, possession, proven::Identity};
 use crate::{ssh::sshsig::Namespace, unix_seconds::UnixSeconds};
-pub use signed::{Emergency, Registered, Signer};
+pub(crate) use signed::{Emergency, Registered, Signer};
 
 /// Lifetime of a challenge: long enough for several people to sign the same one.
-pub const CHALLENGE_LIFE: Duration = Duration::from_secs(15 * 60);
+pub(crate) const CHALLENGE_LIFE: Duration = Duration::from_secs(15 * 60);
 
 /// Signatures of one emergency at most.
-pub const MAX_SIGNATURES: usize = 16;
+pub(crate) const MAX_SIGNATURES: usize = 16;
 
 /// Separates challenges from every other MAC.
 const DOMAIN: &[u8] = b"daypass-challenge@v1";
@@ -37,13 +37,13 @@ const MAC: usize = 32;
 
 /// The registered keys, each with its person.
 #[derive(Clone, Debug, Default)]
-pub struct Registry {
+pub(crate) struct Registry {
     by_key: BTreeMap<Vec<u8>, Arc<Registered>>,
 }
 
 impl Registry {
     /// Registers one more key. Returns false if it is registered already, or has no encoding.
-    pub fn add(&mut self, key: &PublicKey, person: &Arc<Registered>) -> bool {
+    pub(crate) fn add(&mut self, key: &PublicKey, person: &Arc<Registered>) -> bool {
         let Ok(blob) = PublicKey::from(key.key_data().clone()).to_bytes() else {
             return false;
         };
@@ -54,13 +54,8 @@ impl Registry {
         is_new
     }
 
-    /// The number of keys.
-    pub fn len(&self) -> usize {
-        self.by_key.len()
-    }
-
     /// Whether no key is registered.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }
 
@@ -77,7 +72,7 @@ impl Registry {
     /// # Errors
     /// Returns an error with the code `EMERGENCY_KEY` if a key is not registered, or a signature is
     /// not by its key over this message.
-    pub fn verify(
+    pub(crate) fn verify(
         &self,
         challenge: &Challenge,
         message: &[u8],
@@ -103,7 +98,6 @@ impl Registry {
             subject: first.subject,
             label: first.label,
             claims: first.claims,
-            authenticated_at: None,
             commitment: Commitment::Absent,
             token_hash: challenge.hash,
             expires: challenge.ends,
@@ -132,7 +126,7 @@ impl Registry {
 
 /// A signature from the wire. Nothing about it is proven.
 #[derive(Clone, Debug)]
-pub struct Unverified {
+pub(crate) struct Unverified {
     /// The key that it is said to be by.
     pub key: PublicKey,
     /// The armored SSHSIG.
@@ -140,13 +134,13 @@ pub struct Unverified {
 }
 
 /// Makes challenges, and recognises its own by their MAC. It stores none.
-pub struct Challenges {
+pub(crate) struct Challenges {
     key: hmac::Key,
 }
 
 /// A challenge of this server that has not expired. Only [`Challenges::check`] makes one.
 #[derive(Clone, Debug)]
-pub struct Challenge {
+pub(crate) struct Challenge {
     text: String,
     hash: [u8; 32],
     ends: OffsetDateTime,
@@ -154,21 +148,21 @@ pub struct Challenge {
 
 impl Challenge {
     /// SHA-256 of its text, for possession messages.
-    pub fn hash(&self) -> &[u8; 32] {
+    pub(crate) fn hash(&self) -> &[u8; 32] {
         &self.hash
     }
 }
 
 impl Challenges {
     /// `secret` is random, and no other server has it.
-    pub fn new(secret: &[u8; 32]) -> Self {
+    pub(crate) fn new(secret: &[u8; 32]) -> Self {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, secret),
         }
     }
 
     /// A fresh challenge and its end. `unique` is random and used once.
-    pub fn make(&self, unique: [u8; 16], now: OffsetDateTime) -> (String, OffsetDateTime) {
+    pub(crate) fn make(&self, unique: [u8; 16], now: OffsetDateTime) -> (String, OffsetDateTime) {
         let seconds = UnixSeconds::from(now).get();
         let mut bytes = seconds.to_be_bytes().to_vec();
         bytes.extend_from_slice(&unique);
@@ -181,7 +175,7 @@ impl Challenges {
     ///
     /// # Errors
     /// Returns [`Error::Challenge`] with what to do if it is not.
-    pub fn check(&self, unverified: &str, now: OffsetDateTime) -> Result<Challenge, Error> {
+    pub(crate) fn check(&self, unverified: &str, now: OffsetDateTime) -> Result<Challenge, Error> {
         let strange = || Error::Challenge("it is not one of this server: ask for a new one");
         if unverified.len() > 2 * (TIME + UNIQUE + MAC) {
             return Err(strange());
@@ -276,6 +270,6 @@ mod tests {
         // The comment is no part of a key.
         assert!(!registry.add(&key("two"), &person));
         assert!(registry.add(&key("three"), &person));
-        assert_eq!(registry.len(), 2);
+        assert_eq!(registry.by_key.len(), 2);
     }
 }

@@ -114,7 +114,7 @@ pub enum Error {
 
 impl Error {
     /// The stable code for the wire.
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Missing => reason::TOKEN_MISSING,
             Self::TooLarge(_) => reason::TOKEN_TOO_LARGE,
@@ -140,7 +140,7 @@ impl Error {
     }
 
     /// Whether the issuer is at fault, not the caller. The wire says `UNAVAILABLE`.
-    pub fn is_unavailable(&self) -> bool {
+    pub(crate) fn is_unavailable(&self) -> bool {
         matches!(self, Self::IssuerUnavailable { .. })
     }
 }

@@ -63,7 +63,7 @@ impl Issuers {
     }
 
     /// The settings, in the configuration's order.
-    pub fn settings(&self) -> &[Settings] {
+    pub(crate) fn settings(&self) -> &[Settings] {
         &self.0.settings
     }
 
@@ -106,7 +106,6 @@ impl Issuers {
             subject: acceptable.subject,
             label: acceptable.label,
             claims: acceptable.visible,
-            authenticated_at: acceptable.authenticated_at,
             commitment: acceptable.commitment,
             token_hash: proof::token_hash(unverified_jwt),
             expires: acceptable.expires,
@@ -116,7 +115,7 @@ impl Issuers {
 
     /// The names of issuers whose keys are not cached: no user can sign in with them now, unless a
     /// fetch succeeds.
-    pub fn without_keys(&self) -> Vec<&str> {
+    pub(crate) fn without_keys(&self) -> Vec<&str> {
         let now = Instant::now();
         let issuers = self.0.settings.iter().zip(&self.0.issuers);
         issuers
@@ -126,7 +125,7 @@ impl Issuers {
     }
 
     /// Fetches the keys of every issuer once, for readiness. Errors are logged, not fatal.
-    pub async fn prefetch(&self) {
+    pub(crate) async fn prefetch(&self) {
         let now = Instant::now();
         let start = |issuer: &Issuer| issuer.keys.refresh(now);
         let flights: Vec<_> = self.0.issuers.iter().filter_map(start).collect();

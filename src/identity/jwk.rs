@@ -112,7 +112,7 @@ fn p256(x: &[u8], y: &[u8]) -> Option<ParsedPublicKey> {
 
 impl Algorithm {
     /// Its name in `alg`.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::RS256 => "RS256",
             Self::ES256 => "ES256",

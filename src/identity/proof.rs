@@ -28,7 +28,7 @@ pub fn commitment(key: &PublicKey, secret: &[u8]) -> Result<String, ssh_key::Err
 }
 
 /// The audience that a login under [`super::Binding::Audience`] asks its issuer for.
-pub fn bound_audience(audience: &str, commitment: &str) -> String {
+pub(crate) fn bound_audience(audience: &str, commitment: &str) -> String {
     format!("{audience}#{commitment}")
 }
 

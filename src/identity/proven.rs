@@ -22,7 +22,6 @@ pub struct Identity {
     pub(super) subject: String,
     pub(super) label: String,
     pub(super) claims: Map<String, Value>,
-    pub(super) authenticated_at: Option<OffsetDateTime>,
     pub(super) commitment: Commitment,
     pub(super) token_hash: [u8; 32],
     pub(super) expires: OffsetDateTime,
@@ -51,13 +50,8 @@ impl Identity {
         &self.claims
     }
 
-    /// `auth_time`, if the issuer says it.
-    pub fn authenticated_at(&self) -> Option<OffsetDateTime> {
-        self.authenticated_at
-    }
-
     /// How this token is bound to a key ([`Binding::None`] also for a token of the device flow).
-    pub fn binding(&self) -> Binding {
+    pub(crate) fn binding(&self) -> Binding {
         match self.commitment {
             Commitment::Nonce(_) => Binding::Nonce,
             Commitment::Audience(_) => Binding::Audience,
@@ -66,7 +60,7 @@ impl Identity {
     }
 
     /// The proof by registered keys, if no token was shown. Such an identity gets emergencies only.
-    pub fn emergency(&self) -> Option<&Emergency> {
+    pub(crate) fn emergency(&self) -> Option<&Emergency> {
         self.emergency.as_deref()
     }
 
@@ -77,7 +71,7 @@ impl Identity {
     }
 
     /// The token's `exp`.
-    pub fn expires(&self) -> OffsetDateTime {
+    pub(crate) fn expires(&self) -> OffsetDateTime {
         self.expires
     }
 
@@ -105,7 +99,7 @@ impl Identity {
     ///
     /// # Errors
     /// As [`Identity::prove_possession`].
-    pub fn prove_possession_for(
+    pub(crate) fn prove_possession_for(
         self,
         namespace: Namespace,
         key: PublicKey,
@@ -134,7 +128,6 @@ impl Identity {
             issuer: text("iss", "https://id.example.com"),
             subject: text("sub", "alice"),
             label: text("email", &text("sub", "alice")),
-            authenticated_at: None,
             commitment: match claims.get("unbound") {
                 None => Commitment::Nonce("sample".to_owned()),
                 Some(_) => Commitment::Absent,
@@ -171,7 +164,7 @@ impl KeyHolder {
     }
 
     /// The proven subject key; its comment is empty.
-    pub fn key(&self) -> &PublicKey {
+    pub(crate) fn key(&self) -> &PublicKey {
         &self.key
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{error::Error, json, settings::Algorithm};
 
 /// Bytes of a compact token at most. A larger one is refused unread.
-pub const TOKEN_LIMIT: usize = 16 * 1024;
+pub(crate) const TOKEN_LIMIT: usize = 16 * 1024;
 
 /// Bytes of a `kid` at most. It is only ever looked up in a map.
 const KEY_ID_LIMIT: usize = 256;

@@ -8,7 +8,7 @@ use url::{Host, Url};
 ///
 /// # Errors
 /// Returns the fault, as the rest of a sentence about the URL.
-pub fn check(text: &str, loopback_allowed: bool) -> Result<Url, &'static str> {
+pub(crate) fn check(text: &str, loopback_allowed: bool) -> Result<Url, &'static str> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("has white space, control or non-ASCII characters");
     }
@@ -31,7 +31,7 @@ pub fn check(text: &str, loopback_allowed: bool) -> Result<Url, &'static str> {
 ///
 /// # Errors
 /// As [`check`]. A fragment is refused, too.
-pub fn check_endpoint(text: &str, loopback_allowed: bool) -> Result<Url, &'static str> {
+pub(crate) fn check_endpoint(text: &str, loopback_allowed: bool) -> Result<Url, &'static str> {
     let url = check(text, loopback_allowed)?;
     match url.fragment() {
         None => Ok(url),
@@ -40,7 +40,7 @@ pub fn check_endpoint(text: &str, loopback_allowed: bool) -> Result<Url, &'stati
 }
 
 /// Whether a URL's host is this machine by definition: `localhost`, 127.0.0.0/8, ::1.
-pub fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

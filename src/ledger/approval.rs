@@ -53,7 +53,7 @@ pub(super) fn fingerprint(key: &str) -> Option<String> {
 
 /// Whether `signature` ([`compact`](crate::ssh::sshsig::compact)) is by `key` (OpenSSH form) over
 /// `message`, as a decision.
-pub fn is_signed(key: &str, message: &[u8], signature: &str) -> bool {
+pub(crate) fn is_signed(key: &str, message: &[u8], signature: &str) -> bool {
     is_signed_for(Namespace::Approve, key, message, signature)
 }
 

@@ -11,14 +11,14 @@ const MOST_IDENTITIES: usize = 8192;
 
 /// A token bucket for each identity.
 #[derive(Debug)]
-pub struct Buckets {
+pub(crate) struct Buckets {
     new: Bucket,
     identities: BTreeMap<(String, String), Bucket>,
 }
 
 impl Buckets {
     /// Creates buckets that allow `burst` calls at once, and one more after each `every`.
-    pub fn new(burst: u32, every: Duration) -> Self {
+    pub(crate) fn new(burst: u32, every: Duration) -> Self {
         Self {
             new: Bucket::new(burst, every),
             identities: BTreeMap::new(),
@@ -26,7 +26,7 @@ impl Buckets {
     }
 
     /// Takes one call from the identity's bucket. Returns `false` if the bucket is empty.
-    pub fn take(&mut self, issuer: &str, subject: &str, now: OffsetDateTime) -> bool {
+    pub(crate) fn take(&mut self, issuer: &str, subject: &str, now: OffsetDateTime) -> bool {
         if self.identities.len() >= MOST_IDENTITIES {
             self.identities.retain(|_, bucket| !bucket.is_empty(now));
             if self.identities.len() >= MOST_IDENTITIES {

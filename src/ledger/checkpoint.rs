@@ -99,7 +99,7 @@ impl Signer {
     }
 
     /// The public half, which verifies this key's checkpoints.
-    pub fn verifier(&self) -> Verifier {
+    pub(crate) fn verifier(&self) -> Verifier {
         self.verifier.clone()
     }
 
@@ -112,7 +112,7 @@ impl Signer {
     ///
     /// The key has another name there, so a head that was never committed does not verify as a
     /// checkpoint.
-    pub fn sign_head(&self, size: u64, root: Hash) -> String {
+    pub(crate) fn sign_head(&self, size: u64, root: Hash) -> String {
         self.note(&self.verifier.of_heads(), size, root)
     }
 
@@ -175,7 +175,7 @@ impl Verifier {
     ///
     /// # Errors
     /// The same as [`Verifier::verify`].
-    pub fn verify_head(&self, note: &str) -> Result<Checkpoint, Error> {
+    pub(crate) fn verify_head(&self, note: &str) -> Result<Checkpoint, Error> {
         self.of_heads().verify(note)
     }
 
@@ -188,7 +188,7 @@ impl Verifier {
     }
 
     /// The key's name, which is the origin of the checkpoints it signs.
-    pub fn origin(&self) -> &str {
+    pub(crate) fn origin(&self) -> &str {
         &self.name
     }
 

@@ -34,11 +34,11 @@ const BURST_OF_ALL: u32 = 1024;
 const EVERY_OF_ALL: Duration = Duration::seconds(6);
 
 /// Time from the first counted denial to the `denials` event that contains it.
-pub const WINDOW: Duration = Duration::minutes(10);
+pub(crate) const WINDOW: Duration = Duration::minutes(10);
 
 /// Largest number of identities with a count of their own in one window: those with the most
 /// denials. The others share one count.
-pub const MOST_COUNTS: usize = 64;
+pub(crate) const MOST_COUNTS: usize = 64;
 
 /// Largest number of identities counted separately. Denials of further identities share one count
 /// until the window ends.
@@ -46,7 +46,7 @@ const MOST_IDENTITIES: usize = 8192;
 
 /// Decides which denials are recorded, and counts the others.
 #[derive(Debug)]
-pub struct DenialRate {
+pub(crate) struct DenialRate {
     all: Bucket,
     identities: BTreeMap<(String, String), Identity>,
     /// Count of identities beyond [`MOST_IDENTITIES`].
@@ -74,7 +74,7 @@ impl Default for DenialRate {
 
 impl DenialRate {
     /// Returns `true` if a denial of `who` at `now` gets an event of its own. Otherwise counts it.
-    pub fn take(&mut self, who: &Actor, reason: &str, now: OffsetDateTime) -> bool {
+    pub(crate) fn take(&mut self, who: &Actor, reason: &str, now: OffsetDateTime) -> bool {
         let is_full = self.identities.len() >= MOST_IDENTITIES;
         let identity = match self
             .identities
@@ -114,7 +114,7 @@ impl DenialRate {
     /// Takes the counts that must be recorded now, if their window is over.
     ///
     /// The caller gives back what it could not record ([`DenialRate::give_back`]).
-    pub fn due(&mut self, now: OffsetDateTime) -> Vec<Denials> {
+    pub(crate) fn due(&mut self, now: OffsetDateTime) -> Vec<Denials> {
         match self.counted {
             // The window also ends if the clock was set back.
             Some((since, _)) if now >= since + WINDOW || now < since => self.take_counts(now),
@@ -123,13 +123,13 @@ impl DenialRate {
     }
 
     /// Takes all counts and the time of the last one, for a store that is closing.
-    pub fn rest(&mut self) -> Option<(OffsetDateTime, Vec<Denials>)> {
+    pub(crate) fn rest(&mut self) -> Option<(OffsetDateTime, Vec<Denials>)> {
         let (_, last) = self.counted?;
         Some((last, self.take_counts(last)))
     }
 
     /// Takes back counts that could not be recorded, merged into one.
-    pub fn give_back(&mut self, counts: Vec<Denials>, now: OffsetDateTime) {
+    pub(crate) fn give_back(&mut self, counts: Vec<Denials>, now: OffsetDateTime) {
         for count in counts {
             add(&mut self.others, count);
             self.note(now);

@@ -21,7 +21,7 @@ use crate::ssh::{
 
 pub use proof::{Proof, Signature, message};
 use signed::MOST_PARAMS;
-pub use signed::Signed;
+pub(crate) use signed::Signed;
 
 /// Checks the proof of `issued` at `server`: required for an emergency without a token, forbidden
 /// for any other pass.
@@ -66,7 +66,7 @@ pub(super) fn check(server: &str, issued: &Issued) -> Result<(), &'static str> {
 }
 
 /// The `binding` of a pass by registered keys. Other values say how a token is bound.
-pub const BINDING: &str = "emergency";
+pub(crate) const BINDING: &str = "emergency";
 
 /// Whether the message names this server, this pass's key and ask, the challenge, and the first
 /// signer as the holder.

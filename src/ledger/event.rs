@@ -6,7 +6,7 @@
 
 mod actor;
 mod asked;
-pub mod bounds;
+pub(crate) mod bounds;
 mod denials;
 mod jump;
 mod kinds;
@@ -25,8 +25,8 @@ use super::emergency::{Proof, Signature};
 use crate::ssh::permissions::Permissions;
 pub use actor::Actor;
 pub use asked::RequestDetails;
-pub use denials::Denials;
-pub use jump::{Jump, RequestedJumpHost};
+pub(crate) use denials::Denials;
+pub(crate) use jump::{Jump, RequestedJumpHost};
 pub use locks::{Locked, Revoked, Unlocked};
 pub use target::{Applicant, Covered, LockTarget, RevokeTarget, Target};
 
@@ -281,7 +281,7 @@ pub struct Issued {
 
 impl Issued {
     /// The signatures by registered keys; none if a token was shown.
-    pub fn signatures(&self) -> impl Iterator<Item = &Signature> {
+    pub(crate) fn signatures(&self) -> impl Iterator<Item = &Signature> {
         let proof = self.emergency_proof.iter();
         proof.flat_map(|proof| &proof.signatures)
     }
@@ -334,7 +334,7 @@ pub struct RequestDecision {
 
 /// How a token was bound: `nonce`, `audience` or `none`; `emergency` for registered keys without a
 /// token.
-pub type BindingWord = String;
+pub(crate) type BindingWord = String;
 
 #[cfg(test)]
 pub(super) mod tests;

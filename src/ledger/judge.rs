@@ -18,7 +18,7 @@ use super::{
 /// The judge of one ledger, after some number of its events. Its memory is bounded by that of the
 /// ledger state.
 #[derive(Clone, Debug, Default)]
-pub struct Judge {
+pub(crate) struct Judge {
     size: u64,
     passes: u64,
     state: LedgerState,
@@ -36,7 +36,7 @@ const FEWEST_DIGESTS: usize = 64;
 
 /// Why an event is not valid at its place.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The leaf is not an event in the ledger's form.
     #[error("{0}")]
     Event(#[from] event::Error),
@@ -61,7 +61,7 @@ impl Judge {
     ///
     /// # Errors
     /// Returns the first fault. The judge cannot be used afterwards.
-    pub fn take(&mut self, leaf: &[u8]) -> Result<Event, Fault> {
+    pub(crate) fn take(&mut self, leaf: &[u8]) -> Result<Event, Fault> {
         let event = self.parse(leaf)?;
         self.fits(&event.what, event.index)
             .map_err(Fault::Contradiction)?;
@@ -75,7 +75,7 @@ impl Judge {
     ///
     /// # Errors
     /// Returns [`Fault::Event`] or [`Fault::Index`] if it is not the next event.
-    pub fn take_covered(&mut self, leaf: &[u8], digest: Hash) -> Result<(), Fault> {
+    pub(crate) fn take_covered(&mut self, leaf: &[u8], digest: Hash) -> Result<(), Fault> {
         let event = self.parse(leaf)?;
         self.accept(digest, &event);
         Ok(())
@@ -83,7 +83,7 @@ impl Judge {
 
     /// Takes in the next event, which the state of [`Judge::state`] has admitted. `digest` is
     /// its leaf hash.
-    pub fn accept(&mut self, digest: Hash, event: &Event) {
+    pub(crate) fn accept(&mut self, digest: Hash, event: &Event) {
         match &event.what {
             EventKind::Started {
                 server,
@@ -116,28 +116,23 @@ impl Judge {
         self.size += 1;
     }
 
-    /// Number of events taken in.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
     /// Number of passes among them.
-    pub fn passes(&self) -> u64 {
+    pub(crate) fn passes(&self) -> u64 {
         self.passes
     }
 
     /// The ledger state after these events.
-    pub fn state(&self) -> &LedgerState {
+    pub(crate) fn state(&self) -> &LedgerState {
         &self.state
     }
 
     /// The time of the last event.
-    pub fn last_at(&self) -> Option<OffsetDateTime> {
+    pub(crate) fn last_at(&self) -> Option<OffsetDateTime> {
         self.last_at
     }
 
     /// Whether one of the events says that heads are signed from there on.
-    pub fn signs_heads(&self) -> bool {
+    pub(crate) fn signs_heads(&self) -> bool {
         self.signs_heads
     }
 

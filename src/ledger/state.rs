@@ -25,11 +25,11 @@ mod requests;
 mod revoking;
 mod transitions;
 
-pub use admin_orders::Preview;
-pub use locks::Lock;
+pub(crate) use admin_orders::Preview;
+pub(crate) use locks::Lock;
 pub use machine::LedgerState;
-pub use passes::{MARGIN, PassRecord, Signer};
-pub use rejection::{Rejection, Rule};
+pub(crate) use passes::PassRecord;
+pub(crate) use rejection::{Rejection, Rule};
 pub use requests::{Decision, Request, State, Verb};
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 pub type Hash = [u8; 32];
 
 /// `MTH({})`: the root of the tree without leaves.
-pub fn empty_root() -> Hash {
+pub(crate) fn empty_root() -> Hash {
     Sha256::digest([]).into()
 }
 
@@ -26,7 +26,7 @@ pub fn leaf_hash(leaf: &[u8]) -> Hash {
 }
 
 /// `SHA-256(0x01 || left || right)`.
-pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
+pub(crate) fn node_hash(left: &Hash, right: &Hash) -> Hash {
     Sha256::new_with_prefix([1])
         .chain_update(left)
         .chain_update(right)
@@ -36,7 +36,7 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
 
 /// A complete subtree: the leaves `[index << level, (index + 1) << level)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Node {
+pub(crate) struct Node {
     /// The subtree's height; 0 is a leaf.
     pub level: u32,
     /// Index among the subtrees of this height.
@@ -45,7 +45,7 @@ pub struct Node {
 
 impl Node {
     /// The leaf whose append completed this subtree.
-    pub fn closed_by(self) -> u64 {
+    pub(crate) fn closed_by(self) -> u64 {
         (self.index << self.level) + ((1 << self.level) - 1)
     }
 }
@@ -84,13 +84,13 @@ pub struct Frontier {
 
 impl Frontier {
     /// The nodes that [`Frontier::from_peaks`] needs, in order, for a tree of `size` leaves.
-    pub fn nodes(size: u64) -> Vec<Node> {
+    pub(crate) fn nodes(size: u64) -> Vec<Node> {
         cover(0, size)
     }
 
     /// Rebuilds the edge of a tree of `size` leaves. Returns `None` if the number of peaks differs
     /// from [`Frontier::nodes`].
-    pub fn from_peaks(size: u64, peaks: Vec<Hash>) -> Option<Self> {
+    pub(crate) fn from_peaks(size: u64, peaks: Vec<Hash>) -> Option<Self> {
         (peaks.len() == size.count_ones() as usize).then_some(Self { size, peaks })
     }
 
@@ -101,7 +101,7 @@ impl Frontier {
 
     /// The hash of the smallest complete subtree at the edge, which is the largest one that the
     /// last leaf closed; `None` for an empty tree.
-    pub fn edge(&self) -> Option<&Hash> {
+    pub(crate) fn edge(&self) -> Option<&Hash> {
         self.peaks.last()
     }
 
@@ -122,18 +122,18 @@ impl Frontier {
     }
 
     /// The tree's root.
-    pub fn root(&self) -> Hash {
+    pub(crate) fn root(&self) -> Hash {
         join(&self.peaks).unwrap_or_else(empty_root)
     }
 }
 
 /// A proof's structure: for each of its hashes, the complete subtrees below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan(Vec<Vec<Node>>);
+pub(crate) struct Plan(Vec<Vec<Node>>);
 
 impl Plan {
     /// `PATH(index, D[size])` of RFC 6962 section 2.1.1; `None` if the tree has no such leaf.
-    pub fn inclusion(index: u64, size: u64) -> Option<Self> {
+    pub(crate) fn inclusion(index: u64, size: u64) -> Option<Self> {
         if index >= size {
             return None;
         }
@@ -154,7 +154,7 @@ impl Plan {
 
     /// `PROOF(old_size, D[new_size])` of RFC 6962 section 2.1.2. Empty if `old_size` is 0 or
     /// `new_size`, `None` if it is larger.
-    pub fn consistency(old_size: u64, new_size: u64) -> Option<Self> {
+    pub(crate) fn consistency(old_size: u64, new_size: u64) -> Option<Self> {
         if old_size > new_size {
             return None;
         }
@@ -180,12 +180,12 @@ impl Plan {
     }
 
     /// Every node whose hash [`Plan::proof`] needs.
-    pub fn nodes(&self) -> impl Iterator<Item = Node> {
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = Node> {
         self.0.iter().flatten().copied()
     }
 
     /// The proof's hashes in RFC order; `None` if `hash_of` lacks a node.
-    pub fn proof(&self, hash_of: impl Fn(Node) -> Option<Hash>) -> Option<Vec<Hash>> {
+    pub(crate) fn proof(&self, hash_of: impl Fn(Node) -> Option<Hash>) -> Option<Vec<Hash>> {
         self.0
             .iter()
             .map(|nodes| {
@@ -204,7 +204,13 @@ fn split(start: u64, end: u64) -> u64 {
 
 /// Verifies that `leaf` is at `index` in the tree of `size` leaves with this root (RFC 9162 section
 /// 2.1.3.2).
-pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash], root: &Hash) -> bool {
+pub(crate) fn verify_inclusion(
+    leaf: &Hash,
+    index: u64,
+    size: u64,
+    proof: &[Hash],
+    root: &Hash,
+) -> bool {
     if index >= size {
         return false;
     }
@@ -224,7 +230,7 @@ pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash], root
 /// 2.1.4.2).
 ///
 /// Any tree extends the empty one, and equal sizes require equal roots; both have an empty proof.
-pub fn verify_consistency(
+pub(crate) fn verify_consistency(
     old_size: u64,
     old_root: &Hash,
     new_size: u64,

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 /// Whether an address is of the internet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub(crate) enum Reach {
     /// An address of the internet.
     Global,
     /// An address of a special purpose, with the word for it.
@@ -21,7 +21,7 @@ pub enum Reach {
 
 /// An address that a webhook may not be sent to, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidAddress {
+pub(crate) enum InvalidAddress {
     /// It is not an address of the internet, and the configuration does not name it.
     #[error(
         "{host} is at {address}, which is {what}: put it into `networks` of this [[webhook]] if the receiver is there"
@@ -54,7 +54,7 @@ pub enum InvalidAddress {
 
 /// The scheme of a webhook's URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
+pub(crate) enum Transport {
     /// `https://`.
     Tls,
     /// `http://`.
@@ -66,7 +66,7 @@ pub enum Transport {
 ///
 /// # Errors
 /// Returns the first forbidden address.
-pub fn judge(
+pub(crate) fn judge(
     host: &str,
     addresses: &[IpAddr],
     networks: &[IpNet],
@@ -104,7 +104,7 @@ fn judge_one(
 }
 
 /// The purpose of an address.
-pub fn reach(address: IpAddr) -> Reach {
+pub(crate) fn reach(address: IpAddr) -> Reach {
     match address {
         IpAddr::V4(address) => reach_v4(address),
         IpAddr::V6(address) => reach_v6(address),

@@ -27,7 +27,7 @@ const LONGEST: usize = 160;
 
 /// A webhook that is ready for deliveries.
 #[derive(Debug)]
-pub struct Receiver {
+pub(crate) struct Receiver {
     settings: Arc<Settings>,
     client: Client,
 }
@@ -42,7 +42,7 @@ pub struct SetUpError {
 
 /// Why a delivery failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The receiver did not answer in time.
     #[error("no answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
@@ -65,7 +65,7 @@ impl Receiver {
     ///
     /// # Errors
     /// Returns an error if the roots are not usable.
-    pub fn new(settings: Settings) -> Result<Self, SetUpError> {
+    pub(crate) fn new(settings: Settings) -> Result<Self, SetUpError> {
         let settings = Arc::new(settings);
         let client = client(&settings).map_err(|error| SetUpError {
             name: settings.name.clone(),
@@ -75,12 +75,12 @@ impl Receiver {
     }
 
     /// The webhook's name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.settings.name
     }
 
     /// True if it takes events of this kind.
-    pub fn takes(&self, kind: NotificationKind) -> bool {
+    pub(crate) fn takes(&self, kind: NotificationKind) -> bool {
         self.settings.events.contains(&kind)
     }
 

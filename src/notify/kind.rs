@@ -30,7 +30,7 @@ pub enum NotificationKind {
 
 impl NotificationKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Requested,
         Self::Approved,
         Self::Refused,
@@ -43,7 +43,7 @@ impl NotificationKind {
     ];
 
     /// Its word in `events`, in payloads and in the outbox.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Requested => "requested",
             Self::Approved => "approved",
@@ -58,12 +58,12 @@ impl NotificationKind {
     }
 
     /// The kind with this word.
-    pub fn from_word(word: &str) -> Option<Self> {
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
     /// The kind of an event; none if webhooks are not told of it.
-    pub fn of(what: &EventKind) -> Option<Self> {
+    pub(crate) fn of(what: &EventKind) -> Option<Self> {
         match what {
             EventKind::Requested(_) => Some(Self::Requested),
             EventKind::Approved(_) => Some(Self::Approved),

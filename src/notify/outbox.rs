@@ -18,7 +18,7 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-pub use mailbox::{DeadLetter, Which};
+pub(crate) use mailbox::{DeadLetter, Which};
 pub(super) use mailbox::{Mailbox, Next, Settled};
 
 /// All mailboxes, and their file.

@@ -14,11 +14,11 @@ pub(super) const WITHIN: Duration = Duration::from_secs(10);
 
 /// The webhooks that did not acknowledge a page, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unanswered(pub(super) Vec<(String, String)>);
+pub(crate) struct Unanswered(pub(super) Vec<(String, String)>);
 
 impl Unanswered {
     /// `oncall-chat (no answer within 5s), pager (answered 500)`.
-    pub fn receivers(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn receivers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, why)| (&**name, &**why))
     }
 }
@@ -34,7 +34,7 @@ impl fmt::Display for Unanswered {
 
 /// The page: the pass to be, and the id that all receivers get.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub(crate) struct Page {
     /// Used once.
     pub id: String,
     /// The pass that is about to be recorded.

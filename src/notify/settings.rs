@@ -14,10 +14,10 @@ use super::{
 };
 
 /// Default deadline for a receiver.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The most webhooks of one server.
-pub const MOST: usize = 16;
+pub(crate) const MOST: usize = 16;
 
 /// The settings of one webhook.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// Returns the problem and what to do, without the URL.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("has white space or non-ASCII characters: write one URL and nothing else");
         }
@@ -92,11 +92,6 @@ impl Endpoint {
             }
             _ => Ok(endpoint),
         }
-    }
-
-    /// Its host, for people.
-    pub fn host(&self) -> &str {
-        &self.host
     }
 
     pub(super) fn url(&self) -> &Url {

@@ -21,7 +21,7 @@ impl Secret {
     ///
     /// # Errors
     /// Returns the problem, without a byte of the secret.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let encoded = text
             .strip_prefix(PREFIX)
             .ok_or("does not begin with `whsec_`")?;
@@ -42,7 +42,7 @@ impl Secret {
     ///
     /// # Errors
     /// Returns the line that is invalid and why, or an error if there is no secret.
-    pub fn parse_lines(text: &str) -> Result<Vec<Self>, String> {
+    pub(crate) fn parse_lines(text: &str) -> Result<Vec<Self>, String> {
         let lines = (1..).zip(text.lines()).map(|(at, line)| (at, line.trim()));
         let secrets = lines
             .filter(|(_, line)| !line.is_empty())
@@ -56,14 +56,14 @@ impl Secret {
     }
 
     /// True if `tag` is by this secret over a delivery.
-    pub fn verifies(&self, id: &str, timestamp: i64, body: &[u8], tag: &[u8]) -> bool {
+    pub(crate) fn verifies(&self, id: &str, timestamp: i64, body: &[u8], tag: &[u8]) -> bool {
         hmac::verify(&self.0, &signed_bytes(id, timestamp, body), tag).is_ok()
     }
 }
 
 /// The value of `webhook-signature`: `v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`, for
 /// each secret.
-pub fn header(secrets: &[Secret], id: &str, timestamp: i64, body: &[u8]) -> String {
+pub(crate) fn header(secrets: &[Secret], id: &str, timestamp: i64, body: &[u8]) -> String {
     let message = signed_bytes(id, timestamp, body);
     let signatures = secrets.iter().map(|secret| {
         let tag = hmac::sign(&secret.0, &message);

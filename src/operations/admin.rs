@@ -21,7 +21,7 @@ use crate::{
 
 /// The result of a lock or a revocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Done {
+pub(crate) struct Done {
     /// Its event's index.
     pub index: u64,
     /// When it was recorded.
@@ -34,7 +34,7 @@ pub struct Done {
 
 /// The part of an order that its event keeps besides the target.
 #[derive(Clone, Debug)]
-pub struct Signed {
+pub(crate) struct Signed {
     /// The administrator's reason, if one was given.
     pub reason: Option<String>,
     /// The administrator's signature over the order.
@@ -42,7 +42,7 @@ pub struct Signed {
 }
 
 /// One order of a proven key holder.
-pub struct SignedOrder<'a> {
+pub(crate) struct SignedOrder<'a> {
     /// The CA that the order is for.
     pub authority: &'a Authority,
     /// The administrator.
@@ -61,7 +61,7 @@ impl SignedOrder<'_> {
     /// Returns [`Error::AdminDenied`] if the policy does not name this identity, and
     /// [`Error::Rejection`] if the administrator is locked; both are recorded. Returns
     /// [`Error::NotFound`] if there is no such role.
-    pub async fn lock(self, target: LockTarget) -> Result<Done, Error> {
+    pub(crate) async fn lock(self, target: LockTarget) -> Result<Done, Error> {
         self.expect_permitted(&format!("lock {target}")).await?;
         expect_known(self.authority, &target)?;
         let (who, now) = (record::who(self.holder.identity()), self.context.now);
@@ -88,7 +88,7 @@ impl SignedOrder<'_> {
     /// # Errors
     /// Returns [`Error::AdminDenied`] if the policy does not name this identity, and
     /// [`Error::Rejection`] if the target is not locked or the administrator is; all are recorded.
-    pub async fn unlock(self, target: LockTarget) -> Result<u64, Error> {
+    pub(crate) async fn unlock(self, target: LockTarget) -> Result<u64, Error> {
         self.expect_permitted(&format!("unlock {target}")).await?;
         let unlocked = Unlocked {
             who: record::who(self.holder.identity()),
@@ -107,7 +107,7 @@ impl SignedOrder<'_> {
     /// Returns [`Error::AdminDenied`] if the policy does not name this identity, and
     /// [`Error::Rejection`] if the serial is no pass's or the administrator is locked; all are
     /// recorded.
-    pub async fn revoke(self, target: RevokeTarget) -> Result<Done, Error> {
+    pub(crate) async fn revoke(self, target: RevokeTarget) -> Result<Done, Error> {
         self.expect_permitted(&format!("revoke {target}")).await?;
         let (who, now) = (record::who(self.holder.identity()), self.context.now);
         let compose = self.authority.store.compose(
@@ -142,7 +142,7 @@ impl SignedOrder<'_> {
 ///
 /// # Errors
 /// Returns [`Error::AdminDenied`], recorded, if the policy does not name this identity.
-pub async fn locks(
+pub(crate) async fn locks(
     authority: &Authority,
     identity: &Identity,
     context: Context,
@@ -156,7 +156,7 @@ pub async fn locks(
 ///
 /// # Errors
 /// Returns [`Error::AdminDenied`], recorded, if the policy does not name this identity.
-pub async fn preview(
+pub(crate) async fn preview(
     authority: &Authority,
     identity: &Identity,
     target: &Target,

@@ -12,7 +12,7 @@ use crate::{
 
 /// An attempt of a proven identity.
 #[derive(Clone, Copy, Debug)]
-pub struct Attempt<'a> {
+pub(crate) struct Attempt<'a> {
     /// The caller.
     pub identity: &'a Identity,
     /// The subject key, if it could be read. Its possession need not be proven.
@@ -25,7 +25,7 @@ pub struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     /// The attempt of a key holder.
-    pub fn of(holder: &'a KeyHolder, ask: &'a Ask, context: Context) -> Self {
+    pub(crate) fn of(holder: &'a KeyHolder, ask: &'a Ask, context: Context) -> Self {
         Self {
             identity: holder.identity(),
             key: Some(holder.key()),
@@ -43,7 +43,7 @@ impl<'a> Attempt<'a> {
     ///
     /// # Errors
     /// Returns [`Error::Store`] if the ledger cannot be written.
-    pub async fn refuse(
+    pub(crate) async fn refuse(
         &self,
         authority: &Authority,
         code: &str,

@@ -7,7 +7,7 @@ use super::{authority::Authority, error::Error};
 use crate::{identity::Identity, ledger::tree::Hash, store};
 
 /// The most leaves in one answer, and the size of an export's pages.
-pub const MAX_PAGE: u32 = 1000;
+pub(crate) const MAX_PAGE: u32 = 1000;
 
 /// Leaves in an answer if the caller names no limit.
 const DEFAULT_PAGE: u32 = 100;
@@ -18,7 +18,7 @@ const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// The leaves that a caller asks for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Range {
+pub(crate) struct Range {
     /// The first index. Newest first: the highest index, or the ledger's last one if it is beyond
     /// that.
     pub from: u64,
@@ -30,7 +30,7 @@ pub struct Range {
 
 /// Some of the ledger's leaves.
 #[derive(Clone, Debug)]
-pub struct LeafRange {
+pub(crate) struct LeafRange {
     /// Index and stored bytes, in the order asked for.
     pub entries: Vec<(u64, Vec<u8>)>,
     /// The ledger's size when this was read.
@@ -41,7 +41,7 @@ pub struct LeafRange {
 ///
 /// # Errors
 /// Returns [`Error::AuditDenied`] if the policy's `[audit]` does not name this identity.
-pub async fn list(
+pub(crate) async fn list(
     authority: &Authority,
     identity: &Identity,
     range: Range,
@@ -93,7 +93,7 @@ fn stretch(range: Range, size: u64) -> (u64, u32) {
 
 /// An export under way: one line per leaf, an empty line, then the signed checkpoint over exactly
 /// these leaves. [`crate::ledger::verify`] reads it. At most one page of leaves is in memory.
-pub struct Export {
+pub(crate) struct Export {
     next: u64,
     size: u64,
     /// `None` once it was handed out.
@@ -105,7 +105,7 @@ impl Export {
     ///
     /// # Errors
     /// Returns [`Error::AuditDenied`] if the policy's `[audit]` does not name this identity.
-    pub async fn open(authority: &Authority, identity: &Identity) -> Result<Self, Error> {
+    pub(crate) async fn open(authority: &Authority, identity: &Identity) -> Result<Self, Error> {
         check_may_audit(authority, identity)?;
         let checkpoint = authority.store.checkpoint().await?;
         let verifier = authority.store.verifier();
@@ -124,7 +124,7 @@ impl Export {
     /// # Errors
     /// Returns [`Error::Store`] if the ledger cannot be read. The export is then incomplete and
     /// does not verify.
-    pub async fn next(&mut self, authority: &Authority) -> Result<Option<Vec<u8>>, Error> {
+    pub(crate) async fn next(&mut self, authority: &Authority) -> Result<Option<Vec<u8>>, Error> {
         if self.next >= self.size {
             let end = self.checkpoint.take();
             return Ok(end.map(|checkpoint| format!("\n{checkpoint}").into_bytes()));
@@ -153,7 +153,7 @@ fn lines(entries: &[(u64, Vec<u8>)]) -> Vec<u8> {
 ///
 /// # Errors
 /// Returns [`Error::NotFound`] if an argument lies outside the ledger.
-pub async fn prove_inclusion(
+pub(crate) async fn prove_inclusion(
     authority: &Authority,
     _: &Identity,
     index: u64,
@@ -167,7 +167,7 @@ pub async fn prove_inclusion(
 ///
 /// # Errors
 /// Returns [`Error::NotFound`] if an argument lies outside the ledger.
-pub async fn prove_consistency(
+pub(crate) async fn prove_consistency(
     authority: &Authority,
     _: &Identity,
     old: u64,

@@ -88,7 +88,7 @@ impl Authority {
     /// The same authority, with webhooks to page before emergencies. Without them, a role that
     /// demands a page gives no emergency pass.
     #[must_use]
-    pub fn notifying(self, notifier: Notifier) -> Self {
+    pub(crate) fn notifying(self, notifier: Notifier) -> Self {
         Self { notifier, ..self }
     }
 
@@ -109,7 +109,7 @@ impl Authority {
     ///
     /// # Errors
     /// Returns [`Error::Store`] if the ledger cannot be written. The counts then go on.
-    pub async fn record_denials(&self, now: OffsetDateTime) -> Result<(), Error> {
+    pub(crate) async fn record_denials(&self, now: OffsetDateTime) -> Result<(), Error> {
         Ok(self.store.record_denials(now).await?)
     }
 

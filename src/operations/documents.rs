@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 /// A file for hosts.
 #[derive(Clone, Debug)]
-pub struct Document {
+pub(crate) struct Document {
     /// Its bytes. All callers share one copy.
     pub body: Bytes,
     /// The SSHSIG blob over them by the active CA key.
@@ -18,7 +18,7 @@ pub struct Document {
 
 /// The revoked passes, for sshd's `RevokedKeys`.
 #[derive(Clone, Debug)]
-pub struct Revocations {
+pub(crate) struct Revocations {
     /// The list, never empty bytes.
     pub document: Document,
     /// Grows with every change of the list.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use ssh_key::Certificate;
 
-pub use super::jump::Jump;
+pub(crate) use super::jump::Jump;
 use super::{
     attempt::Attempt,
     authority::Authority,

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, sync::Arc};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-pub use super::documents::{Document, Revocations};
+pub(crate) use super::documents::{Document, Revocations};
 use super::{authority::Authority, error::Error};
 use crate::{
     ca::{self, Ca, document::HostDocument, draft::fingerprint},
@@ -25,7 +25,10 @@ use crate::{
 /// # Errors
 /// Returns [`Error::Ca`] if the key does not sign, and [`Error::Krl`] if the list does not read
 /// back. Nothing is published then.
-pub fn revocations(authority: &Authority, now: OffsetDateTime) -> Result<Arc<Revocations>, Error> {
+pub(crate) fn revocations(
+    authority: &Authority,
+    now: OffsetDateTime,
+) -> Result<Arc<Revocations>, Error> {
     let now = UnixSeconds::from(now).get();
     let mut last = authority.published.revocations();
     let version = authority.store.state(LedgerState::revocation_version);
@@ -44,7 +47,7 @@ pub fn revocations(authority: &Authority, now: OffsetDateTime) -> Result<Arc<Rev
 ///
 /// # Errors
 /// Returns [`Error::Ca`] if the key does not sign.
-pub fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Error> {
+pub(crate) fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Error> {
     let mut last = authority.published.keys();
     match &*last {
         Some(last) => Ok(last.clone()),

@@ -18,18 +18,18 @@ use crate::{
     policy::Restriction,
 };
 
-pub use crate::ledger::state::Request;
-pub use deciding::{Verdict, decide};
-pub use view::{View, about, get};
-pub use viewing::{Change, ListOptions, PAGE, Viewer, changes, list};
+pub(crate) use crate::ledger::state::Request;
+pub(crate) use deciding::{Verdict, decide};
+pub(crate) use view::{View, about, get};
+pub(crate) use viewing::{Change, ListOptions, PAGE, Viewer, changes, list};
 
 /// A number that grows with each change of any request.
-pub fn revision(authority: &Authority) -> u64 {
+pub(crate) fn revision(authority: &Authority) -> u64 {
     authority.store.state(|state| state.revision())
 }
 
 /// Waits until [`revision`] differs from `seen`. Returns false if the store was closed before.
-pub async fn changed(authority: &Authority, seen: u64) -> bool {
+pub(crate) async fn changed(authority: &Authority, seen: u64) -> bool {
     let other = || revision(authority) != seen;
     authority.store.until(other).await
 }
@@ -38,13 +38,13 @@ pub async fn changed(authority: &Authority, seen: u64) -> bool {
 ///
 /// # Errors
 /// Returns [`Error::Rejection`] with the rule `NoSuchRequest` if there is no such request.
-pub async fn digest(authority: &Authority, id: u64) -> Result<(Request, Hash), Error> {
+pub(crate) async fn digest(authority: &Authority, id: u64) -> Result<(Request, Hash), Error> {
     let request = view::find(authority, id)?;
     let event = view::event(authority, id).await?;
     Ok((request, leaf_hash(&event)))
 }
 
 /// The permissions that a request's approvers approved: its pass stays within them.
-pub fn rights(requested: &Requested) -> Restriction {
+pub(crate) fn rights(requested: &Requested) -> Restriction {
     record::rights(requested)
 }

@@ -7,12 +7,16 @@ use crate::{
 };
 
 /// The roles open to `identity`, in the policy's order. With a host: the roles usable there.
-pub fn list<'a>(policy: &'a Policy, identity: &Identity, host: Option<&str>) -> Vec<&'a Role> {
+pub(crate) fn list<'a>(
+    policy: &'a Policy,
+    identity: &Identity,
+    host: Option<&str>,
+) -> Vec<&'a Role> {
     policy.roles_for(identity, host)
 }
 
 /// Says for each role why it does or does not answer this ask; for one role if the ask names it.
-pub fn explain(
+pub(crate) fn explain(
     authority: &Authority,
     identity: &Identity,
     ask: &Ask,

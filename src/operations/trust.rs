@@ -7,7 +7,7 @@ use crate::{ca::KeyState, ledger::checkpoint::Verifier, policy::bastion::Bastion
 
 /// What a client or a host must know to trust this CA's passes and its ledger.
 #[derive(Clone, Debug)]
-pub struct Trust {
+pub(crate) struct Trust {
     /// The name that possession proofs are made for.
     pub server_name: String,
     /// The CA's keys, the active one first.
@@ -21,7 +21,7 @@ pub struct Trust {
 }
 
 /// Answers every caller.
-pub fn trust(authority: &Authority) -> Trust {
+pub(crate) fn trust(authority: &Authority) -> Trust {
     let policy = authority.policy();
     let patterns = policy.host_patterns();
     Trust {
@@ -41,13 +41,13 @@ pub fn trust(authority: &Authority) -> Trust {
 ///
 /// # Errors
 /// Returns [`Error::Store`] if it cannot be stored before it is shown.
-pub async fn checkpoint(authority: &Authority) -> Result<String, Error> {
+pub(crate) async fn checkpoint(authority: &Authority) -> Result<String, Error> {
     Ok(authority.store.checkpoint().await?)
 }
 
 /// The state of this CA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Health {
+pub(crate) struct Health {
     /// Whether events can be recorded now. If not, no pass is issued.
     pub store: bool,
     /// The ledger's size.
@@ -55,7 +55,7 @@ pub struct Health {
 }
 
 /// Asks the store. Reads no database.
-pub fn health(authority: &Authority) -> Health {
+pub(crate) fn health(authority: &Authority) -> Health {
     Health {
         store: authority.store.is_ready(),
         ledger_size: authority.store.size(),

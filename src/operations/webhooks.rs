@@ -1,12 +1,12 @@
 //! Deliveries to webhooks, for the administrators whom the policy's `[admin]` names.
 
 use super::{admin::expect_reader, authority::Authority, error::Error, record};
-pub use crate::notify::{DeadLetter, DeliveryReport, Which};
+pub(crate) use crate::notify::{DeadLetter, DeliveryReport, Which};
 use crate::{identity::Identity, ledger::event::Applicant, policy::Context};
 
 /// Dead letters of one webhook.
 #[derive(Clone, Copy, Debug)]
-pub struct DeadLetters<'a> {
+pub(crate) struct DeadLetters<'a> {
     /// The webhook's name.
     pub webhook: &'a str,
     /// One of them, or all.
@@ -17,7 +17,7 @@ pub struct DeadLetters<'a> {
 ///
 /// # Errors
 /// Returns [`Error::AdminDenied`], recorded, if the policy does not name this identity.
-pub async fn list(
+pub(crate) async fn list(
     authority: &Authority,
     identity: &Identity,
     context: Context,
@@ -31,7 +31,7 @@ pub async fn list(
 /// # Errors
 /// Returns [`Error::AdminDenied`], recorded, if the policy does not name this identity, and
 /// [`Error::NotFound`] if there is no such webhook or dead letter.
-pub async fn retry(
+pub(crate) async fn retry(
     authority: &Authority,
     identity: &Identity,
     letters: DeadLetters<'_>,

@@ -83,27 +83,23 @@ pub struct Pending {
 
 impl Pending {
     /// Required number of distinct approvers.
-    pub fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         self.count
     }
     /// Time after which the request expires.
-    pub fn within(&self) -> Duration {
+    pub(crate) fn within(&self) -> Duration {
         self.within
     }
-    /// The role.
-    pub fn role(&self) -> &str {
-        self.grant.role()
-    }
     /// Permissions of the pass.
-    pub fn permissions(&self) -> &Permissions {
+    pub(crate) fn permissions(&self) -> &Permissions {
         self.grant.permissions()
     }
     /// The bastion in front of the host, if there is one.
-    pub fn jump_host(&self) -> Option<&JumpHost> {
+    pub(crate) fn jump_host(&self) -> Option<&JumpHost> {
         self.grant.jump_host()
     }
     /// Lifetime of the pass.
-    pub fn ttl(&self) -> Duration {
+    pub(crate) fn ttl(&self) -> Duration {
         self.grant.ttl()
     }
 
@@ -113,7 +109,11 @@ impl Pending {
     /// # Errors
     /// Returns [`Reason::Approval`] if the policy now demands more approvals, and the denial of
     /// [`Grant::narrow`] if nothing is left.
-    pub fn approved(self, approvers: usize, approved: &Restriction) -> Result<Grant, Denial> {
+    pub(crate) fn approved(
+        self,
+        approvers: usize,
+        approved: &Restriction,
+    ) -> Result<Grant, Denial> {
         if u32::try_from(approvers).unwrap_or(u32::MAX) < self.count {
             return Err(Denial::new(
                 Reason::Approval,

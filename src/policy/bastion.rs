@@ -12,7 +12,7 @@ use std::{
 
 use ipnet::IpNet;
 
-pub use super::grant::{JumpHost, JumpHostLimit};
+pub(crate) use super::grant::{JumpHost, JumpHostLimit};
 use super::{
     Denial, Error, Grant, Reason, Restriction,
     file::{self, Text},
@@ -31,7 +31,7 @@ const SSH_PORT: u16 = 22;
 
 /// A named bastion of the policy.
 #[derive(Clone, Debug)]
-pub struct Bastion {
+pub(crate) struct Bastion {
     /// Its name.
     pub name: String,
     /// The address that clients connect to.
@@ -138,12 +138,12 @@ impl Bastion {
     }
 
     /// The patterns of the hosts behind it.
-    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
         self.hosts.iter().map(|pattern| pattern.source.as_str())
     }
 
     /// The addresses from which the bastion connects to hosts.
-    pub fn addresses(&self) -> &BTreeSet<IpNet> {
+    pub(crate) fn addresses(&self) -> &BTreeSet<IpNet> {
         &self.addresses
     }
 

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Largest command line, in bytes.
-pub const MAX_LINE: usize = 8 * 1024;
+pub(crate) const MAX_LINE: usize = 8 * 1024;
 
 /// The only program that may be named without a path: sshd runs it itself (session.c,
 /// `IS_INTERNAL_SFTP`), without a shell.
@@ -25,7 +25,7 @@ const INTERNAL_SFTP: &str = "internal-sftp";
 
 /// A command whose words may have holes.
 #[derive(Clone, Debug)]
-pub struct Command {
+pub(crate) struct Command {
     words: Vec<Template>,
 }
 
@@ -35,7 +35,7 @@ impl Command {
     /// # Errors
     /// Returns a sentence for the policy's author if there are no words, a word has a control
     /// character (a host would run several lines), or the program is not a literal absolute path.
-    pub fn of(words: Vec<Template>) -> Result<Self, String> {
+    pub(crate) fn of(words: Vec<Template>) -> Result<Self, String> {
         if words.iter().flat_map(Template::parts).any(is_several_lines) {
             return Err(
                 "`command` holds a control character; it must be one line of text".to_owned(),
@@ -61,7 +61,10 @@ impl Command {
     ///
     /// # Errors
     /// Returns a sentence for the policy's author.
-    pub fn check_parameters(&self, parameters: &BTreeMap<String, Parameter>) -> Result<(), String> {
+    pub(crate) fn check_parameters(
+        &self,
+        parameters: &BTreeMap<String, Parameter>,
+    ) -> Result<(), String> {
         match self.is_internal_sftp() {
             true => internal_sftp::check_parameters(&self.words, parameters),
             false => Ok(()),
@@ -74,12 +77,12 @@ impl Command {
     }
 
     /// The words, as the policy file spells them.
-    pub fn words(&self) -> &[Template] {
+    pub(crate) fn words(&self) -> &[Template] {
         &self.words
     }
 
     /// The names of the parameters in its holes.
-    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &str> {
         self.words.iter().flat_map(Template::parameters)
     }
 
@@ -88,7 +91,7 @@ impl Command {
     /// # Errors
     /// Returns a sentence for the caller if a value is missing or would become an option, a claim
     /// is unusable, or the line is too long.
-    pub fn line(
+    pub(crate) fn line(
         &self,
         parameters: &BTreeMap<String, Parameter>,
         values: &BTreeMap<String, String>,

@@ -9,18 +9,18 @@
 //! nesting and loops of an expression when it is compiled ([`syntax`]), the size of claims when
 //! they are converted ([`eval_context`]).
 
-pub mod eval_context;
+pub(crate) mod eval_context;
 mod patterns;
-pub mod syntax;
+pub(crate) mod syntax;
 
 use std::sync::{Arc, OnceLock};
 
 use cel::{ExecutionError, Value, parser::Expression};
-pub use eval_context::EvalContext;
-pub use patterns::{Join, Patterns};
+pub(crate) use eval_context::EvalContext;
+pub(crate) use patterns::{Join, Patterns};
 
 /// A compiled condition.
-pub struct Condition {
+pub(crate) struct Condition {
     source: String,
     expression: Expression,
     patterns: Patterns,
@@ -33,7 +33,7 @@ impl Condition {
     ///
     /// # Errors
     /// Returns a sentence for the policy's author.
-    pub fn compile(source: &str) -> Result<Self, String> {
+    pub(crate) fn compile(source: &str) -> Result<Self, String> {
         let compiled = syntax::compile(source)?;
         Ok(Self {
             source: source.trim().to_owned(),
@@ -45,17 +45,17 @@ impl Condition {
     }
 
     /// The source text, as in the policy file.
-    pub fn source(&self) -> &str {
+    pub(crate) fn source(&self) -> &str {
         &self.source
     }
 
     /// The patterns that an [`EvalContext`] needs to evaluate it.
-    pub fn patterns(&self) -> &Patterns {
+    pub(crate) fn patterns(&self) -> &Patterns {
         &self.patterns
     }
 
     /// Whether it reads `ask`. If not, its result for a person is the same for every ask.
-    pub fn reads_ask(&self) -> bool {
+    pub(crate) fn reads_ask(&self) -> bool {
         self.reads_ask
     }
 
@@ -64,7 +64,7 @@ impl Condition {
     /// # Errors
     /// Returns the reason if there is no result: a missing claim, an operation on the wrong type,
     /// or a result that is not a boolean.
-    pub fn evaluate(&self, eval_context: &EvalContext<'_>) -> Result<bool, String> {
+    pub(crate) fn evaluate(&self, eval_context: &EvalContext<'_>) -> Result<bool, String> {
         match Value::resolve(&self.expression, eval_context.context()) {
             Ok(Value::Bool(holds)) => Ok(holds),
             Ok(other) => Err(format!("it gives a {}, not true or false", other.type_of())),
@@ -74,7 +74,7 @@ impl Condition {
 
     /// The conditions that this one joins with a top-level `||`, or otherwise `&&`, to report which
     /// of them fails. Compiled once, at first use.
-    pub fn branches(&self) -> (Join, &[Self]) {
+    pub(crate) fn branches(&self) -> (Join, &[Self]) {
         let (join, parts) = self.branches.get_or_init(|| {
             let (join, texts) = syntax::branches(&self.source);
             let parts = texts.iter().filter_map(|text| Self::compile(text).ok());
@@ -85,7 +85,7 @@ impl Condition {
 }
 
 /// Unites the patterns of many conditions.
-pub fn unite<'a>(conditions: impl Iterator<Item = &'a Condition>) -> Arc<Patterns> {
+pub(crate) fn unite<'a>(conditions: impl Iterator<Item = &'a Condition>) -> Arc<Patterns> {
     let patterns = conditions.flat_map(|condition| {
         condition
             .patterns

@@ -142,7 +142,7 @@ impl<'a> Evaluation<'a> {
 
     /// Checks the reason against the role's pattern.
     pub(super) fn reason(&self) -> Result<(), Denial> {
-        let refuse = |detail: String| Err(Denial::new(Reason::ReasonMissing, detail));
+        let refuse = |detail: String| Err(Denial::new(Reason::Unexplained, detail));
         let reason = self.ask.reason.as_deref().unwrap_or_default();
         if reason.len() > MAX_REASON {
             return refuse(format!(

@@ -17,7 +17,7 @@ pub struct Denial {
 
 impl Denial {
     /// Creates a denial. The sentence says what would help.
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self {
             reason,
             detail: detail.into(),
@@ -27,7 +27,7 @@ impl Denial {
 
     /// Adds a fact for programs.
     #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.metadata.insert(name, value.into());
         self
     }
@@ -45,7 +45,7 @@ pub enum Reason {
     /// A parameter is missing, unknown or outside its rule.
     Parameter,
     /// The reason is missing or does not match the role's pattern.
-    ReasonMissing,
+    Unexplained,
     /// The role does not cover the host.
     Host,
     /// There is no principal, or one is outside the grammar or the limits.
@@ -75,12 +75,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::UnknownRole,
         Self::NotAllowed,
         Self::Condition,
         Self::Parameter,
-        Self::ReasonMissing,
+        Self::Unexplained,
         Self::Host,
         Self::Principal,
         Self::Source,
@@ -96,13 +96,13 @@ impl Reason {
     ];
 
     /// The stable code in the API and the ledger.
-    pub fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Self::UnknownRole => reason::ROLE_UNKNOWN,
             Self::NotAllowed => reason::NOT_ALLOWED,
             Self::Condition => reason::CONDITION_ERROR,
             Self::Parameter => reason::PARAMETER,
-            Self::ReasonMissing => reason::REASON_REQUIRED,
+            Self::Unexplained => reason::REASON_REQUIRED,
             Self::Host => reason::HOST,
             Self::Principal => reason::PRINCIPAL,
             Self::Source => reason::SOURCE,
@@ -119,13 +119,13 @@ impl Reason {
     }
 
     /// The name in `[[test]] expect = "denied: parameter"`.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::UnknownRole => "role",
             Self::NotAllowed => "allow",
             Self::Condition => "condition",
             Self::Parameter => "parameter",
-            Self::ReasonMissing => "reason",
+            Self::Unexplained => "reason",
             Self::Host => "host",
             Self::Principal => "principal",
             Self::Source => "source",

@@ -37,7 +37,7 @@ pub struct Restriction {
 
 impl Restriction {
     /// At most `permissions`, for at most `ttl`, through any jump host.
-    pub fn to(permissions: &Permissions, ttl: Duration) -> Self {
+    pub(crate) fn to(permissions: &Permissions, ttl: Duration) -> Self {
         let permissions = permissions.clone();
         Self {
             principals: Some(permissions.principals),
@@ -88,7 +88,7 @@ impl Grant {
     /// # Errors
     /// Returns a denial if nothing is left (no principal, address, time or jump host), or if two
     /// force-commands differ.
-    pub fn narrow(self, restriction: &Restriction) -> Result<Self, Denial> {
+    pub(crate) fn narrow(self, restriction: &Restriction) -> Result<Self, Denial> {
         Ok(Self {
             permissions: narrow_permissions(self.permissions, restriction)?,
             ttl: narrow_ttl(self.ttl, restriction.ttl)?,
@@ -101,7 +101,7 @@ impl Grant {
     }
 
     /// This grant as a restriction. A grant that it narrows allows no more than this one.
-    pub fn as_restriction(&self) -> Restriction {
+    pub(crate) fn as_restriction(&self) -> Restriction {
         let jump_host = match self.jump_host() {
             None => JumpHostLimit::Direct,
             Some(jump_host) => JumpHostLimit::Through {
@@ -117,7 +117,7 @@ impl Grant {
     }
 
     /// The jump pass of a pass through a bastion. It ends with that pass.
-    pub fn jump(&self) -> Option<(&JumpHost, Self)> {
+    pub(crate) fn jump(&self) -> Option<(&JumpHost, Self)> {
         let jump_host = self.jump_host.as_deref()?;
         let ttl = jump_host.jump.ttl.min(self.ttl);
         let jump = Self {
@@ -128,17 +128,17 @@ impl Grant {
     }
 
     /// The bastion that the pass goes through, if there is one.
-    pub fn jump_host(&self) -> Option<&JumpHost> {
+    pub(crate) fn jump_host(&self) -> Option<&JumpHost> {
         self.jump_host.as_deref()
     }
 
     /// The role that gives it.
-    pub fn role(&self) -> &str {
+    pub(crate) fn role(&self) -> &str {
         &self.role
     }
 
     /// Permissions of the certificate. The principals are never empty.
-    pub fn permissions(&self) -> &Permissions {
+    pub(crate) fn permissions(&self) -> &Permissions {
         &self.permissions
     }
 
@@ -148,22 +148,22 @@ impl Grant {
     }
 
     /// The exact shell-quoted force-command.
-    pub fn command(&self) -> Option<&str> {
+    pub(crate) fn command(&self) -> Option<&str> {
         self.permissions.force_command.as_deref()
     }
 
     /// The source networks: canonical CIDRs, never empty; `None` for any address.
-    pub fn source(&self) -> Option<&BTreeSet<IpNet>> {
+    pub(crate) fn source(&self) -> Option<&BTreeSet<IpNet>> {
         self.permissions.source_addresses.as_ref()
     }
 
     /// The extensions: what a session may do besides running a command.
-    pub fn extensions(&self) -> &BTreeSet<Extension> {
+    pub(crate) fn extensions(&self) -> &BTreeSet<Extension> {
         &self.permissions.extensions
     }
 
     /// The lifetime in whole seconds, at least one.
-    pub fn ttl(&self) -> Duration {
+    pub(crate) fn ttl(&self) -> Duration {
         self.ttl
     }
 }
@@ -184,12 +184,12 @@ pub struct JumpHost {
 
 impl JumpHost {
     /// The principals of the jump pass.
-    pub fn principals(&self) -> &BTreeSet<String> {
+    pub(crate) fn principals(&self) -> &BTreeSet<String> {
         self.jump.principals()
     }
 
     /// The source networks of the jump pass; `None` for any address.
-    pub fn source(&self) -> Option<&BTreeSet<IpNet>> {
+    pub(crate) fn source(&self) -> Option<&BTreeSet<IpNet>> {
         self.jump.source()
     }
 

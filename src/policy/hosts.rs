@@ -14,7 +14,7 @@ const MAX_HOST: usize = 253;
 
 /// The policy's groups with their host-name patterns.
 #[derive(Clone, Debug, Default)]
-pub struct Hosts {
+pub(crate) struct Hosts {
     groups: BTreeMap<String, Vec<HostPattern>>,
 }
 
@@ -43,7 +43,7 @@ impl Hosts {
     }
 
     /// Whether the group exists.
-    pub fn has(&self, group: &str) -> bool {
+    pub(crate) fn has(&self, group: &str) -> bool {
         self.groups.contains_key(group)
     }
 
@@ -57,13 +57,8 @@ impl Hosts {
         ))
     }
 
-    /// The names of all groups.
-    pub fn groups(&self) -> impl Iterator<Item = &str> {
-        self.groups.keys().map(String::as_str)
-    }
-
     /// The patterns of all groups, in the order of the groups' names.
-    pub fn patterns(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &str> {
         self.groups
             .values()
             .flatten()
@@ -71,7 +66,7 @@ impl Hosts {
     }
 
     /// Whether `host`, as the user typed it, belongs to `group`. Ignores case.
-    pub fn belongs(&self, host: &str, group: &str) -> bool {
+    pub(crate) fn belongs(&self, host: &str, group: &str) -> bool {
         let host = host.to_ascii_lowercase();
         let mut patterns = self.groups.get(group).into_iter().flatten();
         patterns.any(|pattern| pattern.compiled.matches(&host))
@@ -82,7 +77,7 @@ impl Hosts {
 ///
 /// # Errors
 /// Returns a sentence for the caller.
-pub fn check_host(host: &str) -> Result<(), String> {
+pub(crate) fn check_host(host: &str) -> Result<(), String> {
     let fits = !host.is_empty()
         && host.len() <= MAX_HOST
         && !host.starts_with('-')

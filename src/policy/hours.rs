@@ -37,7 +37,7 @@ const DAYS: [(&str, Weekday); 7] = [
 
 /// `hours = { days, from, to, zone }`.
 #[derive(Clone, Debug)]
-pub struct Hours {
+pub(crate) struct Hours {
     /// Open days, Monday first.
     days: [bool; 7],
     /// Opening time, in minutes after midnight.
@@ -85,17 +85,17 @@ impl Hours {
     }
 
     /// Whether the role is open at `now`.
-    pub fn contains(&self, now: OffsetDateTime) -> bool {
+    pub(crate) fn contains(&self, now: OffsetDateTime) -> bool {
         timestamp(now).is_some_and(|now| self.is_open(now))
     }
 
     /// The next opening; `None` if it is outside the supported years.
-    pub fn opens(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    pub(crate) fn opens(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
         self.next(timestamp(now)?, |open| open)
     }
 
     /// The next closing; `None` if there is none within `HORIZON` days.
-    pub fn closes(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    pub(crate) fn closes(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
         self.next(timestamp(now)?, |open| !open)
     }
 

@@ -10,14 +10,14 @@ use super::{
 use crate::ssh::{options::Extension, principal};
 
 /// Longest lifetime that a policy may name.
-pub const MAX_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(crate) const MAX_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Lifetime if neither the role nor `[limits]` names one.
-pub const DEFAULT_TTL: Duration = Duration::from_secs(3600);
+pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(3600);
 
 /// `[limits]`: bounds that no role can exceed.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     ttl: Duration,
     logins: Option<BTreeSet<String>>,
     restriction: Restriction,
@@ -54,24 +54,24 @@ impl Limits {
     }
 
     /// The longest lifetime of a pass.
-    pub fn ttl(&self) -> Duration {
+    pub(crate) fn ttl(&self) -> Duration {
         self.ttl
     }
 
     /// Whether a pass may have this login.
-    pub fn allows_login(&self, login: &str) -> bool {
+    pub(crate) fn allows_login(&self, login: &str) -> bool {
         self.logins
             .as_ref()
             .is_none_or(|logins| logins.contains(login))
     }
 
     /// Whether the file lists the allowed logins.
-    pub fn names_logins(&self) -> bool {
+    pub(crate) fn names_logins(&self) -> bool {
         self.logins.is_some()
     }
 
     /// The restriction that narrows every grant.
-    pub fn restriction(&self) -> &Restriction {
+    pub(crate) fn restriction(&self) -> &Restriction {
         &self.restriction
     }
 }

@@ -14,7 +14,7 @@ impl Policy {
     /// role covers it, and a bastion leads to it if the role needs one.
     ///
     /// A condition that reads `ask.params` or `ask.reason` is judged as if none were given.
-    pub fn roles_for(&self, identity: &Identity, host: Option<&str>) -> Vec<&Role> {
+    pub(crate) fn roles_for(&self, identity: &Identity, host: Option<&str>) -> Vec<&Role> {
         self.open_roles(identity.into(), host)
     }
 

@@ -8,7 +8,7 @@ use super::{Ask, Error, PageTiming, Policy};
 
 impl Policy {
     /// When this ask is paged; `None` if it is not an emergency.
-    pub fn page(&self, ask: &Ask) -> Option<PageTiming> {
+    pub(crate) fn page(&self, ask: &Ask) -> Option<PageTiming> {
         let role = self.role(&ask.role).ok().filter(|_| ask.emergency)?;
         role.emergency.as_ref().map(|emergency| emergency.page)
     }
@@ -17,7 +17,7 @@ impl Policy {
     ///
     /// # Errors
     /// Returns the line of a role that demands a page before its emergencies, and a remedy.
-    pub fn expect_no_page_before(&self) -> Result<(), Error> {
+    pub(crate) fn expect_no_page_before(&self) -> Result<(), Error> {
         let demands = |role: &&super::Role| {
             let page = role.emergency.as_ref().map(|emergency| emergency.page);
             page == Some(PageTiming::Before)

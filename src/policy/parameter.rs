@@ -3,11 +3,11 @@
 use super::pattern::Pattern;
 
 /// Largest value, in bytes, for any pattern.
-pub const MAX_VALUE: usize = 1024;
+pub(crate) const MAX_VALUE: usize = 1024;
 
 /// One parameter of a role.
 #[derive(Clone, Debug)]
-pub struct Parameter {
+pub(crate) struct Parameter {
     name: String,
     rule: Rule,
     option: bool,
@@ -15,7 +15,7 @@ pub struct Parameter {
 
 /// The allowed values.
 #[derive(Clone, Debug)]
-pub enum Rule {
+pub(crate) enum Rule {
     /// Values that match as a whole.
     Pattern(Pattern),
     /// Exactly these values.
@@ -29,17 +29,17 @@ impl Parameter {
     }
 
     /// The name, as in the command's hole.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// The allowed values.
-    pub fn rule(&self) -> &Rule {
+    pub(crate) fn rule(&self) -> &Rule {
         &self.rule
     }
 
     /// The pattern, if the rule is one.
-    pub fn pattern(&self) -> Option<&str> {
+    pub(crate) fn pattern(&self) -> Option<&str> {
         match &self.rule {
             Rule::Pattern(pattern) => Some(pattern.source()),
             Rule::OneOf(_) => None,
@@ -47,7 +47,7 @@ impl Parameter {
     }
 
     /// The list of values; empty if the rule is a pattern.
-    pub fn one_of(&self) -> &[String] {
+    pub(crate) fn one_of(&self) -> &[String] {
         match &self.rule {
             Rule::Pattern(_) => &[],
             Rule::OneOf(values) => values,
@@ -55,7 +55,7 @@ impl Parameter {
     }
 
     /// Whether a value may be an option of the program (begin a word with `-`).
-    pub fn may_be_option(&self) -> bool {
+    pub(crate) fn may_be_option(&self) -> bool {
         self.option
     }
 
@@ -63,7 +63,7 @@ impl Parameter {
     ///
     /// # Errors
     /// Returns a sentence for the caller that says what is allowed.
-    pub fn check(&self, value: &str) -> Result<(), String> {
+    pub(crate) fn check(&self, value: &str) -> Result<(), String> {
         let name = &self.name;
         if value.len() > MAX_VALUE {
             return Err(format!(

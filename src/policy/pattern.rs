@@ -7,7 +7,7 @@ use regex_syntax::{
 };
 
 /// Largest pattern, in bytes.
-pub const MAX_PATTERN: usize = 512;
+pub(crate) const MAX_PATTERN: usize = 512;
 
 /// Largest compiled pattern, in bytes. The `regex` crate matches in linear time.
 const MAX_COMPILED: usize = 256 * 1024;
@@ -17,7 +17,7 @@ const NEST_LIMIT: u32 = 32;
 
 /// A pattern that must match a whole text.
 #[derive(Clone, Debug)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     source: String,
     regex: Regex,
 }
@@ -28,7 +28,7 @@ impl Pattern {
     /// # Errors
     /// Returns a sentence for the policy's author if the text is too long, too large when compiled,
     /// or not a regular expression.
-    pub fn compile(source: &str) -> Result<Self, String> {
+    pub(crate) fn compile(source: &str) -> Result<Self, String> {
         // Compile it alone first: `a)|(b` is balanced only within the anchors' parentheses, and
         // would escape them.
         compile(source)?;
@@ -40,12 +40,12 @@ impl Pattern {
     }
 
     /// The source text, as in the policy file.
-    pub fn source(&self) -> &str {
+    pub(crate) fn source(&self) -> &str {
         &self.source
     }
 
     /// Whether the whole of `text` matches.
-    pub fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         self.regex.is_match(text)
     }
 
@@ -53,7 +53,7 @@ impl Pattern {
     ///
     /// Examines each part of the pattern alone: it may return a character that the whole pattern
     /// rules out, but it misses none.
-    pub fn beyond(&self, is_allowed: impl Fn(char) -> bool) -> Option<char> {
+    pub(crate) fn beyond(&self, is_allowed: impl Fn(char) -> bool) -> Option<char> {
         self.parsed()
             .map_or(Some(char::REPLACEMENT_CHARACTER), |hir| {
                 beyond(&hir, &is_allowed)
@@ -61,7 +61,7 @@ impl Pattern {
     }
 
     /// Whether the empty text could match.
-    pub fn may_be_empty(&self) -> bool {
+    pub(crate) fn may_be_empty(&self) -> bool {
         self.matches("")
     }
 
@@ -101,7 +101,7 @@ fn beyond(hir: &Hir, is_allowed: &impl Fn(char) -> bool) -> Option<char> {
 ///
 /// # Errors
 /// Returns a sentence for the policy's author.
-pub fn compile(source: &str) -> Result<Regex, String> {
+pub(crate) fn compile(source: &str) -> Result<Regex, String> {
     if source.len() > MAX_PATTERN {
         return Err(format!(
             "the pattern has {} bytes; shorten it to {MAX_PATTERN}",

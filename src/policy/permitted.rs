@@ -8,13 +8,13 @@ use crate::identity::Identity;
 
 impl Policy {
     /// Whether the identity may read the ledger: `[audit] allow`. Without it, no identity may.
-    pub fn may_audit(&self, identity: &Identity) -> bool {
+    pub(crate) fn may_audit(&self, identity: &Identity) -> bool {
         self.is_permitted(self.privileges.audit.as_ref(), identity)
     }
 
     /// Whether the identity may lock, unlock and revoke: `[admin] allow`. Without it, no identity
     /// may.
-    pub fn may_administer(&self, identity: &Identity) -> bool {
+    pub(crate) fn may_administer(&self, identity: &Identity) -> bool {
         self.is_permitted(self.privileges.admin.as_ref(), identity)
     }
 

@@ -44,7 +44,7 @@ pub enum AuthMethod {
 
 impl AuthMethod {
     /// The method of an identity.
-    pub fn of(identity: &Identity) -> Self {
+    pub(crate) fn of(identity: &Identity) -> Self {
         match (identity.emergency(), identity.binding()) {
             (Some(_), _) => Self::RegisteredKey,
             (None, Binding::Nonce | Binding::Audience) => Self::Token,

@@ -8,7 +8,7 @@ use crate::identity::{Identity, emergency::Registry};
 
 impl Policy {
     /// The keys that are registered for emergencies.
-    pub fn registry(&self) -> &Registry {
+    pub(crate) fn registry(&self) -> &Registry {
         &self.registry
     }
 
@@ -20,7 +20,7 @@ impl Policy {
     ///
     /// # Errors
     /// Returns the line of the first such table, with the configured issuers.
-    pub fn expect_issuers(&self, configured: &[&str]) -> Result<(), Error> {
+    pub(crate) fn expect_issuers(&self, configured: &[&str]) -> Result<(), Error> {
         let is_unknown = |named: &&NamedIssuer| !configured.contains(&named.issuer.as_str());
         let Some(named) = self.named_issuers.iter().find(is_unknown) else {
             return Ok(());

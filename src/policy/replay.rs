@@ -18,7 +18,7 @@ use crate::ssh::permissions::Permissions;
 
 /// A past ask, as its event recorded it.
 #[derive(Clone, Debug)]
-pub struct RecordedAsk {
+pub(crate) struct RecordedAsk {
     /// The event's index, which is the serial of a pass.
     pub index: u64,
     /// Time of the ask.
@@ -50,7 +50,7 @@ pub struct RecordedAsk {
 
 /// The passes of one ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub(crate) enum Which {
     /// The pass for the host.
     Main,
     /// The jump pass for the bastion.
@@ -59,7 +59,7 @@ pub enum Which {
 
 /// A request at the time of its redemption.
 #[derive(Clone, Debug, Default)]
-pub struct Approved {
+pub(crate) struct Approved {
     /// The approved content.
     pub rights: Restriction,
     /// The approvers.
@@ -68,7 +68,7 @@ pub struct Approved {
 
 /// A person who approved.
 #[derive(Clone, Debug)]
-pub struct Approver {
+pub(crate) struct Approver {
     /// The `iss` claim.
     pub issuer: String,
     /// The `sub` claim.
@@ -79,7 +79,7 @@ pub struct Approver {
 
 /// The decision of an ask.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// A pass at once.
     Granted(Rights),
     /// A request with this content, and what it waited for.
@@ -92,7 +92,7 @@ pub enum Outcome {
 
 /// The approval that a request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wait {
+pub(crate) struct Wait {
     /// Required number of approvals.
     pub count: u32,
     /// Time until it expires, in seconds.
@@ -101,7 +101,7 @@ pub struct Wait {
 
 /// The content of a pass.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rights {
+pub(crate) struct Rights {
     /// What its certificate allowed.
     pub permissions: Permissions,
     /// Its lifetime in seconds.
@@ -110,7 +110,7 @@ pub struct Rights {
 
 /// A decision that would change.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Change {
+pub(crate) struct Change {
     /// The event's index, which is the serial of a pass.
     pub index: u64,
     /// Time of the ask (RFC 3339).
@@ -136,7 +136,7 @@ impl Policy {
     ///
     /// A denial for another reason counts as the same decision. A pass with another content counts
     /// as a change, and so does one that now needs approval or no longer needs it.
-    pub fn replay(&self, past: &RecordedAsk) -> Option<Change> {
+    pub(crate) fn replay(&self, past: &RecordedAsk) -> Option<Change> {
         let (would_be, why) = match self.again(past) {
             Err(_) if matches!(past.was, Outcome::Denied(_)) => return None,
             Err(denial) => (

@@ -18,24 +18,24 @@ const MAX_NAME: usize = 128;
 
 /// The sign-in of a person, according to the issuer.
 #[derive(Clone, Copy, Debug)]
-pub struct Authentication<'a>(Person<'a>);
+pub(crate) struct Authentication<'a>(Person<'a>);
 
 impl<'a> Person<'a> {
     /// The sign-in of this person.
-    pub fn authentication(self) -> Authentication<'a> {
+    pub(crate) fn authentication(self) -> Authentication<'a> {
         Authentication(self)
     }
 }
 
 impl<'a> Authentication<'a> {
     /// `auth_time`: the last time at which the person actively signed in.
-    pub fn at(self) -> Option<OffsetDateTime> {
+    pub(crate) fn at(self) -> Option<OffsetDateTime> {
         let seconds = self.0.claims.get("auth_time")?.as_i64()?;
         OffsetDateTime::from_unix_timestamp(seconds).ok()
     }
 
     /// `amr`: the methods of the sign-in (RFC 8176).
-    pub fn methods(self) -> BTreeSet<&'a str> {
+    pub(crate) fn methods(self) -> BTreeSet<&'a str> {
         let methods = self.0.claims.get("amr").and_then(Value::as_array);
         methods
             .into_iter()
@@ -45,14 +45,14 @@ impl<'a> Authentication<'a> {
     }
 
     /// `acr`: the level of the sign-in.
-    pub fn level(self) -> Option<&'a str> {
+    pub(crate) fn level(self) -> Option<&'a str> {
         self.0.claims.get("acr")?.as_str()
     }
 }
 
 /// `require = { auth_age, amr, acr, bound }`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Require {
+pub(crate) struct Require {
     /// Largest age of the sign-in.
     auth_age: Option<Duration>,
     /// Required methods, all of them.
@@ -99,7 +99,7 @@ impl Require {
     }
 
     /// Largest age of the sign-in.
-    pub fn auth_age(&self) -> Option<Duration> {
+    pub(crate) fn auth_age(&self) -> Option<Duration> {
         self.auth_age
     }
 
@@ -222,7 +222,7 @@ const UNBOUND: &str = "with a token that is bound to your key: sign in in a brow
 ///
 /// # Errors
 /// Returns [`Reason::Unbound`].
-pub fn expect_bound(identity: &Identity) -> Result<(), Denial> {
+pub(crate) fn expect_bound(identity: &Identity) -> Result<(), Denial> {
     match AuthMethod::of(identity) {
         AuthMethod::Token | AuthMethod::RegisteredKey => Ok(()),
         AuthMethod::UnboundToken => Err(Denial::new(

@@ -27,7 +27,7 @@ use super::{
 use crate::ssh::{options::Extension, principal};
 
 /// A role of the policy.
-pub struct Role {
+pub(crate) struct Role {
     /// The name, which is part of the key id of its passes.
     pub name: String,
     /// The author's description.
@@ -114,7 +114,7 @@ impl Role {
     }
 
     /// Its parameters: name, pattern and list of values. Exactly one of the two is set.
-    pub fn params(&self) -> Vec<(&str, Option<&str>, &[String])> {
+    pub(crate) fn params(&self) -> Vec<(&str, Option<&str>, &[String])> {
         self.parameters
             .values()
             .map(|parameter| (parameter.name(), parameter.pattern(), parameter.one_of()))
@@ -122,13 +122,13 @@ impl Role {
     }
 
     /// The pattern that a reason must match as a whole; `None` if no reason is required.
-    pub fn reason_pattern(&self) -> Option<&str> {
+    pub(crate) fn reason_pattern(&self) -> Option<&str> {
         self.reason.as_ref().map(Pattern::source)
     }
 
     /// The login names that these claims give, without host groups. Templates that do not expand
     /// are left out.
-    pub fn logins(&self, claims: &Map<String, Value>) -> Vec<String> {
+    pub(crate) fn logins(&self, claims: &Map<String, Value>) -> Vec<String> {
         let expanded = self
             .principals
             .iter()

@@ -9,7 +9,7 @@ use super::{Ask, Person, Policy, condition::Condition, condition::EvalContext};
 
 /// The requests that a person may see besides their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sight {
+pub(crate) struct Sight {
     /// Whether they may see all requests, because they may read the ledger.
     pub all: bool,
     /// Roles whose requests they may all see, because they may approve or review them.
@@ -20,7 +20,7 @@ pub struct Sight {
 
 impl Policy {
     /// The requests that this person may see.
-    pub fn sight(&self, person: Person<'_>) -> Sight {
+    pub(crate) fn sight(&self, person: Person<'_>) -> Sight {
         let nothing = Ask::default();
         let Ok(eval_context) = EvalContext::new(person, &nothing, &self.patterns) else {
             return Sight::default();

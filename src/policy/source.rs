@@ -17,11 +17,11 @@ use super::{
 };
 
 /// Largest number of networks in a role or an ask.
-pub const MAX_NETWORKS: usize = 64;
+pub(crate) const MAX_NETWORKS: usize = 64;
 
 /// The address restriction of a role.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Source {
+pub(crate) enum Source {
     /// Any address.
     Any,
     /// The caller's own address only.
@@ -64,7 +64,10 @@ impl Source {
     /// # Errors
     /// Returns a sentence if the role needs the caller's address and it is not known, or needs a
     /// bastion's addresses, which [`super::bastion`] provides.
-    pub fn networks(&self, caller: Option<IpAddr>) -> Result<Option<BTreeSet<IpNet>>, String> {
+    pub(crate) fn networks(
+        &self,
+        caller: Option<IpAddr>,
+    ) -> Result<Option<BTreeSet<IpNet>>, String> {
         match (self, caller) {
             (Self::Any, _) => Ok(None),
             (Self::Networks(networks), _) => Ok(Some(networks.clone())),
@@ -84,7 +87,7 @@ impl Source {
 ///
 /// # Errors
 /// Returns a sentence that says how to write it.
-pub fn parse(text: &str) -> Result<IpNet, String> {
+pub(crate) fn parse(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return canonical(IpNet::from(address));
     }
@@ -112,7 +115,7 @@ fn split(text: &str) -> Option<IpNet> {
 ///
 /// # Errors
 /// Returns a sentence that says how to write it.
-pub fn canonical(network: IpNet) -> Result<IpNet, String> {
+pub(crate) fn canonical(network: IpNet) -> Result<IpNet, String> {
     if let Some(plain) = unmapped(network) {
         return Err(format!(
             "{network} is an IPv4-mapped network; write {plain}"
@@ -128,7 +131,7 @@ pub fn canonical(network: IpNet) -> Result<IpNet, String> {
 }
 
 /// The intersection, in canonical form.
-pub fn meet(left: &BTreeSet<IpNet>, right: &BTreeSet<IpNet>) -> BTreeSet<IpNet> {
+pub(crate) fn meet(left: &BTreeSet<IpNet>, right: &BTreeSet<IpNet>) -> BTreeSet<IpNet> {
     let common = left.iter().flat_map(|one| {
         right.iter().filter_map(move |other| {
             if other.contains(one) {
@@ -144,7 +147,7 @@ pub fn meet(left: &BTreeSet<IpNet>, right: &BTreeSet<IpNet>) -> BTreeSet<IpNet> 
 }
 
 /// The fewest networks that cover the same addresses, which is the canonical form of a set.
-pub fn aggregate(networks: impl IntoIterator<Item = IpNet>) -> BTreeSet<IpNet> {
+pub(crate) fn aggregate(networks: impl IntoIterator<Item = IpNet>) -> BTreeSet<IpNet> {
     IpNet::aggregate(&networks.into_iter().collect())
         .into_iter()
         .collect()

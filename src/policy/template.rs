@@ -10,14 +10,14 @@ use crate::ssh::principal::{MAX_COUNT, is_name};
 
 /// Literal text with holes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Template {
+pub(crate) struct Template {
     source: String,
     parts: Vec<Part>,
 }
 
 /// A piece of a template.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Part {
+pub(crate) enum Part {
     /// Literal text.
     Text(String),
     /// A parameter of the ask.
@@ -32,7 +32,7 @@ impl Template {
     /// # Errors
     /// Returns a sentence for the policy's author if a brace is open, a name is empty or invalid,
     /// or a character is not printable.
-    pub fn parse(source: &str) -> Result<Self, String> {
+    pub(crate) fn parse(source: &str) -> Result<Self, String> {
         if let Some(odd) = source.chars().find(|c| !matches!(c, ' '..='~')) {
             return Err(format!(
                 "{source:?} holds {odd:?}; use printable ASCII only"
@@ -45,17 +45,17 @@ impl Template {
     }
 
     /// The source text, as in the policy file.
-    pub fn source(&self) -> &str {
+    pub(crate) fn source(&self) -> &str {
         &self.source
     }
 
     /// Texts and holes in order. Two texts are never neighbours.
-    pub fn parts(&self) -> &[Part] {
+    pub(crate) fn parts(&self) -> &[Part] {
         &self.parts
     }
 
     /// The names of its parameter holes.
-    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Parameter(name) => Some(name.as_str()),
             Part::Text(_) | Part::Claim(_) => None,
@@ -63,7 +63,7 @@ impl Template {
     }
 
     /// Number of holes.
-    pub fn holes(&self) -> usize {
+    pub(crate) fn holes(&self) -> usize {
         self.parts
             .iter()
             .filter(|part| !matches!(part, Part::Text(_)))
@@ -71,7 +71,7 @@ impl Template {
     }
 
     /// The text of a template without holes; otherwise `None`.
-    pub fn literal(&self) -> Option<String> {
+    pub(crate) fn literal(&self) -> Option<String> {
         (self.holes() == 0).then(|| self.fill(""))
     }
 
@@ -81,7 +81,7 @@ impl Template {
     /// # Errors
     /// Returns the reason if the claim is missing, is neither a string nor a list of strings, or is
     /// too long a list.
-    pub fn expand(&self, claims: &Map<String, Value>) -> Result<Vec<String>, String> {
+    pub(crate) fn expand(&self, claims: &Map<String, Value>) -> Result<Vec<String>, String> {
         let claim = self.parts.iter().find_map(|part| match part {
             Part::Claim(path) => Some(path),
             Part::Text(_) | Part::Parameter(_) => None,
@@ -110,7 +110,10 @@ impl Template {
 ///
 /// # Errors
 /// Returns a sentence if the claim is missing.
-pub fn lookup<'a>(claims: &'a Map<String, Value>, path: &[String]) -> Result<&'a Value, String> {
+pub(crate) fn lookup<'a>(
+    claims: &'a Map<String, Value>,
+    path: &[String],
+) -> Result<&'a Value, String> {
     let mut steps = path.iter();
     let first = steps.next().and_then(|name| claims.get(name));
     steps

@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 /// `ErrorInfo.domain` of every reason code of Daypass.
-pub const DOMAIN: &str = "daypass";
+pub(crate) const DOMAIN: &str = "daypass";
 
 /// What a caller's program may act on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,21 +39,15 @@ pub struct Field {
 
 impl Details {
     /// Details that hold a reason code only.
-    pub fn new(reason: &str) -> Self {
+    pub(crate) fn new(reason: &str) -> Self {
         Self {
             reason: reason.to_owned(),
             ..Self::default()
         }
     }
 
-    /// Tells the caller to wait before trying again.
-    pub fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
-        self
-    }
-
     /// The gRPC status that carries these details.
-    pub fn into_status(self, code: Code, message: &str) -> Status {
+    pub(crate) fn into_status(self, code: Code, message: &str) -> Status {
         let metadata: HashMap<_, _> = self.metadata.into_iter().collect();
         let mut details = ErrorDetails::with_error_info(self.reason, DOMAIN, metadata);
         if let Some(wait) = self.retry_after {
@@ -97,7 +91,10 @@ mod tests {
             ("a bare reason", Details::new(reason::TOKEN_EXPIRED)),
             (
                 "a wait",
-                Details::new(reason::RATE_LIMITED).retry_after(Duration::from_millis(1500)),
+                Details {
+                    retry_after: Some(Duration::from_millis(1500)),
+                    ..Details::new(reason::RATE_LIMITED)
+                },
             ),
             (
                 "metadata",
@@ -134,11 +131,10 @@ mod tests {
     fn the_encoding_stays_as_it_was() {
         let details = Details {
             metadata: [("serial".to_owned(), "7".to_owned())].into(),
+            retry_after: Some(Duration::from_millis(1500)),
             ..Details::new(reason::RATE_LIMITED)
         };
-        let status = details
-            .retry_after(Duration::from_millis(1500))
-            .into_status(Code::ResourceExhausted, "try again");
+        let status = details.into_status(Code::ResourceExhausted, "try again");
         let mut kept = BASE64_STANDARD.decode(GOLDEN).unwrap();
         let mut sent = status.details().to_vec();
         // The order of the details is free.

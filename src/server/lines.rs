@@ -11,10 +11,10 @@ const LINES: u32 = 10;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The process has one log, so it has one of these.
-pub static LOG: Lines = Lines::new();
+pub(crate) static LOG: Lines = Lines::new();
 
 /// Counts lines by kind. Kinds are names in the code, so there are few.
-pub struct Lines(Mutex<BTreeMap<&'static str, LineCount>>);
+pub(crate) struct Lines(Mutex<BTreeMap<&'static str, LineCount>>);
 
 struct LineCount {
     second: Instant,
@@ -38,7 +38,7 @@ impl Lines {
     }
 
     /// Whether another line of this kind may be written now. If not, it is counted.
-    pub fn admit(&self, kind: &'static str) -> bool {
+    pub(crate) fn admit(&self, kind: &'static str) -> bool {
         let is_admitted = self.admit_at(kind, Instant::now());
         if !is_admitted {
             metrics::counter!("daypass_log_lines_left_out_total", "kind" => kind).increment(1);

@@ -83,7 +83,7 @@ fn escape(text: &str) -> String {
 
 /// Controls (C0, DEL, C1), line and paragraph separators, bidirectional marks, zero-width
 /// characters: what a terminal or a line reader would act on.
-pub fn is_active(character: char) -> bool {
+pub(crate) fn is_active(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
 /// Renders what was counted.
-pub type Handle = PrometheusHandle;
+pub(crate) type Handle = PrometheusHandle;
 
 /// Upper bounds of the latency histogram, in seconds.
 const SECONDS: [f64; 12] = [
@@ -13,7 +13,7 @@ const SECONDS: [f64; 12] = [
 ];
 
 /// The process's recorder: installed at the first call, the same one after.
-pub fn install() -> Result<Handle, BuildError> {
+pub(crate) fn install() -> Result<Handle, BuildError> {
     static HANDLE: OnceLock<Handle> = OnceLock::new();
     if let Some(handle) = HANDLE.get() {
         return Ok(handle.clone());

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 /// How far a certificate's validity reaches back, for hosts whose clock is behind.
-pub const BACKDATE: Duration = Duration::from_secs(60);
+pub(crate) const BACKDATE: Duration = Duration::from_secs(60);
 
 /// `SSH_CERT_TYPE_USER`.
 pub(crate) const USER: u32 = 1;
 
 /// Longest key id in bytes.
-pub const MAX_KEY_ID: usize = 256;
+pub(crate) const MAX_KEY_ID: usize = 256;
 
 /// Returns the type name of a certificate for a key of this algorithm.
 ///

@@ -64,7 +64,7 @@ pub enum InvalidKey {
 }
 
 /// Whether the key is kept in a security key (FIDO U2F or FIDO2), which can verify its user.
-pub fn is_security_key(key: &PublicKey) -> bool {
+pub(crate) fn is_security_key(key: &PublicKey) -> bool {
     matches!(
         key.algorithm(),
         Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256
@@ -76,7 +76,7 @@ pub fn is_security_key(key: &PublicKey) -> bool {
 ///
 /// # Errors
 /// A [`InvalidKey`] for every key that no pass is for.
-pub fn parse(text: &str) -> Result<PublicKey, InvalidKey> {
+pub(crate) fn parse(text: &str) -> Result<PublicKey, InvalidKey> {
     if text.len() > MAX_TEXT {
         return Err(InvalidKey::TooLong);
     }
@@ -94,7 +94,7 @@ pub fn parse(text: &str) -> Result<PublicKey, InvalidKey> {
 }
 
 /// Returns the fingerprint of a key as OpenSSH and the ledger name it (`SHA256:...`).
-pub fn fingerprint(key: &PublicKey) -> String {
+pub(crate) fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
 }
 
@@ -102,7 +102,7 @@ pub fn fingerprint(key: &PublicKey) -> String {
 ///
 /// # Errors
 /// Returns [`InvalidKey`] as [`parse`] does.
-pub fn check(key: &PublicKey) -> Result<Vec<u8>, InvalidKey> {
+pub(crate) fn check(key: &PublicKey) -> Result<Vec<u8>, InvalidKey> {
     let blob = key.to_bytes().map_err(|_| InvalidKey::Malformed)?;
     let algorithm = Reader::new(&blob).text().ok_or(InvalidKey::Malformed)?;
     check_blob(&blob, algorithm, Fields::of(algorithm)?)?;

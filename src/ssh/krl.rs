@@ -63,7 +63,7 @@ impl Krl {
     }
 
     /// When it was made, in Unix seconds.
-    pub fn made_at(&self) -> u64 {
+    pub(crate) fn made_at(&self) -> u64 {
         self.made_at
     }
 

@@ -28,14 +28,14 @@ pub enum CriticalOption {
 
 impl CriticalOption {
     /// Every critical option that OpenSSH defines, in the order of their names.
-    pub const ALL: [Self; 3] = [
+    pub(crate) const ALL: [Self; 3] = [
         Self::ForceCommand,
         Self::SourceAddress,
         Self::VerifyRequired,
     ];
 
     /// The certificate's name for it.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::ForceCommand => "force-command",
             Self::SourceAddress => "source-address",
@@ -88,7 +88,7 @@ impl std::fmt::Display for Extension {
 
 impl Extension {
     /// Every extension that a policy can grant, in the order of their names.
-    pub const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::AgentForwarding,
         Self::PortForwarding,
         Self::Pty,
@@ -128,7 +128,7 @@ impl Extension {
     }
 
     /// Reads the name of a certificate's extension.
-    pub fn from_name(name: &str) -> Self {
+    pub(crate) fn from_name(name: &str) -> Self {
         Self::ALL
             .into_iter()
             .find(|extension| name == extension.name())

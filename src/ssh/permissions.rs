@@ -53,7 +53,7 @@ impl Permissions {
     /// # Errors
     /// Returns [`Unreadable`] if it has a critical option that is not represented here, or source
     /// addresses that are not CIDRs: its permissions would be something else than what is returned.
-    pub fn of(certificate: &Certificate) -> Result<Self, Unreadable> {
+    pub(crate) fn of(certificate: &Certificate) -> Result<Self, Unreadable> {
         let mut permissions = Self {
             principals: certificate.valid_principals().iter().cloned().collect(),
             extensions: certificate
@@ -79,7 +79,7 @@ impl Permissions {
     }
 
     /// The critical options with their values, in the order of a certificate.
-    pub fn critical_options(&self) -> Vec<(CriticalOption, String)> {
+    pub(crate) fn critical_options(&self) -> Vec<(CriticalOption, String)> {
         let command = self.force_command.clone();
         let source = self.source_addresses.as_ref().map(|networks| {
             let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
@@ -100,7 +100,7 @@ impl Permissions {
 
     /// The names of the extensions, in the order of a certificate: that of their bytes, in which
     /// `permit-X11-forwarding` comes first.
-    pub fn extension_names(&self) -> BTreeSet<&str> {
+    pub(crate) fn extension_names(&self) -> BTreeSet<&str> {
         self.extensions.iter().map(Extension::name).collect()
     }
 
@@ -143,7 +143,7 @@ impl Permissions {
     /// # Errors
     /// Returns [`InvalidKey::VerifyRequired`] if a user must be verified and `key` is not a
     /// security key.
-    pub fn expect_key(&self, key: &PublicKey) -> Result<(), InvalidKey> {
+    pub(crate) fn expect_key(&self, key: &PublicKey) -> Result<(), InvalidKey> {
         if self.verify_required && !key::is_security_key(key) {
             return Err(InvalidKey::VerifyRequired);
         }
@@ -156,7 +156,7 @@ impl Permissions {
 ///
 /// # Errors
 /// Returns the serializer's error.
-pub fn with_nulls<S: Serializer>(
+pub(crate) fn with_nulls<S: Serializer>(
     permissions: &&Permissions,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -179,7 +179,7 @@ pub fn with_nulls<S: Serializer>(
 }
 
 /// Whether `few` can be used from no address that `many` cannot; `None` is any address.
-pub fn covers(many: Option<&BTreeSet<IpNet>>, few: Option<&BTreeSet<IpNet>>) -> bool {
+pub(crate) fn covers(many: Option<&BTreeSet<IpNet>>, few: Option<&BTreeSet<IpNet>>) -> bool {
     let Some(many) = many else {
         return few.is_none_or(|few| !few.is_empty());
     };
@@ -214,7 +214,7 @@ fn networks(list: &str) -> Result<BTreeSet<IpNet>, Unreadable> {
 
 /// A certificate whose permissions cannot be told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub(crate) enum Unreadable {
     /// A critical option that is not represented in [`Permissions`].
     #[error("unknown critical option {0:?}")]
     Option(String),

@@ -4,17 +4,17 @@
 //! of a host group. What is outside the grammar is refused, never rewritten.
 
 /// The most characters a login or a group may have.
-pub const MAX_NAME: usize = 64;
+pub(crate) const MAX_NAME: usize = 64;
 
 /// The most principals one pass may carry (sshd refuses 257).
-pub const MAX_COUNT: usize = 256;
+pub(crate) const MAX_COUNT: usize = 256;
 
 /// Whether `text` is a login name: letters, digits, `.`, `_`, `+` and `-`, not opening with `-`,
 /// `+` or `.`.
 ///
 /// ASCII only. Separators (`,`, space), quotes, patterns (`*`, `?`), comments (`#`) and control
 /// characters have each caused an incident (CVE-2026-35414, GHSA-59w7-v8rr-pr4p).
-pub fn is_login(text: &str) -> bool {
+pub(crate) fn is_login(text: &str) -> bool {
     let opens_well = text
         .bytes()
         .next()
@@ -28,12 +28,12 @@ pub fn is_login(text: &str) -> bool {
 
 /// Whether `text` is a name of the policy file (role, host group, parameter): as a login, without
 /// `+`.
-pub fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     is_login(text) && !text.contains('+')
 }
 
 /// Whether `text` may stand in a certificate: `login` or `login@group`.
-pub fn is_principal(text: &str) -> bool {
+pub(crate) fn is_principal(text: &str) -> bool {
     match text.split_once('@') {
         None => is_login(text),
         Some((login, group)) => is_login(login) && is_name(group),

@@ -8,7 +8,7 @@ use ssh_encoding::{Decode, Encode};
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
 
 /// HTTP header with the base64 of a signature's binary form over the body.
-pub const HEADER: &str = "daypass-signature";
+pub(crate) const HEADER: &str = "daypass-signature";
 
 /// Longest armored signature in bytes; one by a 16,384-bit RSA key takes about 6 KiB.
 const MAX_ARMORED: usize = 8 * 1024;
@@ -51,7 +51,8 @@ pub enum Namespace {
 
 impl Namespace {
     /// Every namespace.
-    pub const ALL: [Self; 6] = [
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 6] = [
         Self::Issue,
         Self::Approve,
         Self::Admin,
@@ -73,7 +74,7 @@ impl Namespace {
     }
 
     /// [`Namespace::as_str`] as bytes: the first part of most messages that are signed in it.
-    pub const fn as_bytes(self) -> &'static [u8] {
+    pub(crate) const fn as_bytes(self) -> &'static [u8] {
         self.as_str().as_bytes()
     }
 }
@@ -82,20 +83,24 @@ impl Namespace {
 ///
 /// # Errors
 /// Returns [`Error::Malformed`] if they cannot be encoded, which these namespaces always can.
-pub fn signed_data(namespace: Namespace, message: &[u8]) -> Result<Vec<u8>, Error> {
+pub(crate) fn signed_data(namespace: Namespace, message: &[u8]) -> Result<Vec<u8>, Error> {
     SshSig::signed_data(namespace.as_str(), HASH, message).map_err(Error::Malformed)
 }
 
 /// An SSHSIG, parsed. It counts only after [`Signature::verify`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signature(SshSig);
+pub(crate) struct Signature(SshSig);
 
 impl Signature {
     /// Signs `message` with a private key that is in memory. RSA keys cannot sign here.
     ///
     /// # Errors
     /// Returns [`Error::Malformed`] if the key does not sign.
-    pub fn sign(key: &PrivateKey, namespace: Namespace, message: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn sign(
+        key: &PrivateKey,
+        namespace: Namespace,
+        message: &[u8],
+    ) -> Result<Self, Error> {
         let signature = key.sign(namespace.as_str(), HASH, message);
         signature.map(Self).map_err(Error::Malformed)
     }
@@ -104,7 +109,7 @@ impl Signature {
     ///
     /// # Errors
     /// Returns [`Error::Malformed`] if the signature is not of the key's algorithm.
-    pub fn frame(
+    pub(crate) fn frame(
         key: &PublicKey,
         namespace: Namespace,
         signature: ssh_key::Signature,
@@ -118,7 +123,7 @@ impl Signature {
     ///
     /// # Errors
     /// Returns [`Error::TooLong`] or [`Error::Malformed`].
-    pub fn from_armored(armored: impl AsRef<[u8]>) -> Result<Self, Error> {
+    pub(crate) fn from_armored(armored: impl AsRef<[u8]>) -> Result<Self, Error> {
         if armored.as_ref().len() > MAX_ARMORED {
             return Err(Error::TooLong);
         }
@@ -131,7 +136,7 @@ impl Signature {
     ///
     /// # Errors
     /// Returns [`Error::Malformed`].
-    pub fn from_blob(mut blob: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn from_blob(mut blob: &[u8]) -> Result<Self, Error> {
         let signature = SshSig::decode(&mut blob).map_err(Error::Malformed)?;
         match blob {
             [] => Ok(Self(signature)),
@@ -143,7 +148,7 @@ impl Signature {
     ///
     /// # Errors
     /// Returns [`Error::Base64`] or [`Error::Malformed`].
-    pub fn from_compact(compact: &str) -> Result<Self, Error> {
+    pub(crate) fn from_compact(compact: &str) -> Result<Self, Error> {
         Self::from_blob(&STANDARD.decode(compact).map_err(|_| Error::Base64)?)
     }
 
@@ -151,7 +156,7 @@ impl Signature {
     ///
     /// # Errors
     /// Returns [`Error::TooLong`], [`Error::Base64`] or [`Error::Malformed`].
-    pub fn from_header(value: &str) -> Result<Self, Error> {
+    pub(crate) fn from_header(value: &str) -> Result<Self, Error> {
         if value.len() > MAX_HEADER {
             return Err(Error::TooLong);
         }
@@ -166,7 +171,7 @@ impl Signature {
     ///
     /// # Errors
     /// Returns [`Error::Malformed`] if it cannot be encoded.
-    pub fn to_armored(&self) -> Result<String, Error> {
+    pub(crate) fn to_armored(&self) -> Result<String, Error> {
         self.0.to_pem(LineEnding::LF).map_err(Error::Malformed)
     }
 
@@ -174,7 +179,7 @@ impl Signature {
     ///
     /// # Errors
     /// Returns [`Error::Malformed`] if it cannot be encoded.
-    pub fn to_blob(&self) -> Result<Vec<u8>, Error> {
+    pub(crate) fn to_blob(&self) -> Result<Vec<u8>, Error> {
         let mut blob = Vec::new();
         let encoded = self.0.encode(&mut blob);
         encoded.map_err(|error| Error::Malformed(error.into()))?;
@@ -182,7 +187,7 @@ impl Signature {
     }
 
     /// The key that claims to have signed.
-    pub fn unverified_key(&self) -> PublicKey {
+    pub(crate) fn unverified_key(&self) -> PublicKey {
         PublicKey::from(self.0.public_key().clone())
     }
 
@@ -192,7 +197,7 @@ impl Signature {
     /// Returns [`Error::Version`], [`Error::Reserved`] or [`Error::NotTouched`] if it is a
     /// signature that does not count, and [`Error::NotSigned`] if it is by another key, over
     /// another message or in another namespace.
-    pub fn verify(
+    pub(crate) fn verify(
         &self,
         key: &PublicKey,
         namespace: Namespace,

@@ -154,7 +154,7 @@ impl Opening<'_> {
 ///
 /// # Errors
 /// Returns [`Error::Unavailable`] if the folder cannot be written.
-pub async fn prepare(folder: &Path, signer: Signer) -> Result<(), Error> {
+pub(crate) async fn prepare(folder: &Path, signer: Signer) -> Result<(), Error> {
     let _lock = Lock::take(folder)?;
     if folder.join("ledger.db").exists() {
         return Ok(());

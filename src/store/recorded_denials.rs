@@ -11,7 +11,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::record`].
-    pub async fn refuse(&self, denial: EventKind, now: OffsetDateTime) -> Result<(), Error> {
+    pub(crate) async fn refuse(&self, denial: EventKind, now: OffsetDateTime) -> Result<(), Error> {
         let denial = denial.bounded();
         if is_recorded(&self.0.denials, &denial, now) {
             self.record(denial, now).await?;
@@ -23,7 +23,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::record`]. Counts that were not recorded are kept.
-    pub async fn record_denials(&self, now: OffsetDateTime) -> Result<(), Error> {
+    pub(crate) async fn record_denials(&self, now: OffsetDateTime) -> Result<(), Error> {
         let due = self.0.denials.lock().due(now);
         self.record_counts(due, now).await
     }

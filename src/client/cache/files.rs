@@ -34,14 +34,14 @@ impl PassFiles {
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if `host` is not a valid host name.
-    pub fn of_host(state: &State, host: &str) -> Result<Self, Error> {
+    pub(crate) fn of_host(state: &State, host: &str) -> Result<Self, Error> {
         check_host(host)?;
         let folder = state.path(HOSTS).join(host.to_ascii_lowercase());
         Ok(Self::within(&folder))
     }
 
     /// For one ask: `passes/ROLE`, or `passes/ROLE~DIGEST` if the ask says more than the role.
-    pub fn of_ask(state: &State, ask: &v1::Ask) -> Self {
+    pub(crate) fn of_ask(state: &State, ask: &v1::Ask) -> Self {
         let bare = v1::Ask {
             role: ask.role.clone(),
             ..v1::Ask::default()
@@ -85,7 +85,7 @@ impl PassFiles {
 
     /// The files of the jump pass: `jump` in the state folder, `P-jump` beside a path of the
     /// user's.
-    pub fn jump(&self) -> Self {
+    pub(crate) fn jump(&self) -> Self {
         Self {
             key: self.jump.clone(),
             jump: with_suffix(&self.jump, "-jump"),
@@ -107,7 +107,7 @@ impl PassFiles {
     ///
     /// # Errors
     /// Returns [`Error::Unwritable`] if it cannot.
-    pub fn prepare(&self) -> Result<(), Error> {
+    pub(crate) fn prepare(&self) -> Result<(), Error> {
         writable::check(&self.files())
     }
 
@@ -126,17 +126,17 @@ impl PassFiles {
     }
 
     /// `P`: for `IdentityFile`.
-    pub fn key(&self) -> &Path {
+    pub(crate) fn key(&self) -> &Path {
         &self.key
     }
 
     /// `P.pub`.
-    pub fn public(&self) -> PathBuf {
+    pub(crate) fn public(&self) -> PathBuf {
         with_suffix(&self.key, ".pub")
     }
 
     /// `P-cert.pub`: for `CertificateFile`.
-    pub fn certificate(&self) -> PathBuf {
+    pub(crate) fn certificate(&self) -> PathBuf {
         with_suffix(&self.key, "-cert.pub")
     }
 }

@@ -23,7 +23,7 @@ impl PassFiles {
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if a file there was not made by Daypass.
-    pub fn named(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn named(path: &Path) -> Result<Self, Error> {
         let files = Self::at(path)?;
         files.check_named()?;
         Ok(files)

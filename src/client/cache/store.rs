@@ -24,7 +24,7 @@ const ENOUGH: u64 = 60;
 impl PassFiles {
     /// The pass here, if it is valid at `now` (Unix seconds) and for long enough after. A pass
     /// through a bastion also needs a usable jump pass.
-    pub fn valid(&self, now: u64) -> Option<Certificate> {
+    pub(crate) fn valid(&self, now: u64) -> Option<Certificate> {
         let certificate = self.read_certificate()?;
         let is_usable =
             self.has_key() && lives(&certificate, now) && self.has_usable_jump_pass(now);
@@ -32,12 +32,12 @@ impl PassFiles {
     }
 
     /// The bastion that the pass here is used through; none if it needs no bastion.
-    pub fn jump_host(&self) -> Option<JumpHostAddress> {
+    pub(crate) fn jump_host(&self) -> Option<JumpHostAddress> {
         JumpHostAddress::read(&self.jump_host_file())
     }
 
     /// The jump pass here, usable or not.
-    pub fn jump_pass(&self) -> Option<(JumpHostAddress, Certificate)> {
+    pub(crate) fn jump_pass(&self) -> Option<(JumpHostAddress, Certificate)> {
         let certificate = self.jump().read_certificate()?;
         Some((self.jump_host()?, certificate))
     }
@@ -132,7 +132,7 @@ impl PassFiles {
 ///
 /// # Errors
 /// Returns [`Error::File`] if a folder of ours cannot be read.
-pub fn all(state: &State) -> Result<Vec<(PassFiles, Certificate)>, Error> {
+pub(crate) fn all(state: &State) -> Result<Vec<(PassFiles, Certificate)>, Error> {
     let mut passes = Vec::new();
     for folder in [PASSES, HOSTS].map(|name| state.path(name)) {
         let entries = match fs::read_dir(&folder) {
@@ -154,7 +154,7 @@ pub fn all(state: &State) -> Result<Vec<(PassFiles, Certificate)>, Error> {
 ///
 /// # Errors
 /// Returns [`Error::File`] if one cannot be removed.
-pub fn clear(state: &State) -> Result<(), Error> {
+pub(crate) fn clear(state: &State) -> Result<(), Error> {
     state.remove(PASSES)?;
     state.remove(HOSTS)
 }

@@ -31,7 +31,7 @@ const LARGEST: u64 = 256 * 1024;
 /// An emergency that collects signatures: the content of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SignatureRequest {
+pub(crate) struct SignatureRequest {
     /// The name of the server that made the challenge.
     pub server: String,
     /// The server's challenge, good for one pass.
@@ -52,7 +52,7 @@ pub struct SignatureRequest {
 /// The ask of a sheet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EmergencyAsk {
+pub(crate) struct EmergencyAsk {
     /// The role.
     pub role: String,
     /// The host; empty: none.
@@ -75,7 +75,7 @@ pub struct EmergencyAsk {
 /// One registered key's signature.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Signature {
+pub(crate) struct Signature {
     /// The registered key in OpenSSH form.
     pub public_key: String,
     /// An armored SSHSIG.
@@ -125,7 +125,7 @@ impl SignatureRequest {
     /// # Errors
     /// Returns [`Error::Usage`] if the file is not a sheet, and [`Error::TimedOut`] if its
     /// challenge has expired.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let signature_request = Self::parse(path)?;
         if signature_request.expires_at <= now() {
             return Err(Error::TimedOut(
@@ -156,7 +156,7 @@ impl SignatureRequest {
     /// # Errors
     /// Returns [`Error::Usage`] if another file is there, and [`Error::Unwritable`] if it cannot be
     /// written.
-    pub fn check_place(path: &Path) -> Result<(), Error> {
+    pub(crate) fn check_place(path: &Path) -> Result<(), Error> {
         let is_free = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => true,
             metadata => metadata.is_ok_and(|it| it.is_file()) && Self::parse(path).is_ok(),
@@ -174,7 +174,7 @@ impl SignatureRequest {
     ///
     /// # Errors
     /// Returns [`Error::File`] if it cannot be written.
-    pub fn write(&self, path: &Path) -> Result<(), Error> {
+    pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
         let path = std::path::absolute(path).map_err(Error::file(path))?;
         let text =
             serde_json::to_vec_pretty(self).map_err(|error| Error::other(error.to_string()))?;
@@ -185,7 +185,7 @@ impl SignatureRequest {
     ///
     /// # Errors
     /// Returns the error if the key does not sign.
-    pub async fn sign(&mut self, signer: &Signer) -> Result<(), Error> {
+    pub(crate) async fn sign(&mut self, signer: &Signer) -> Result<(), Error> {
         let public_key = public_text(&signer.public())?;
         let signature = signer.sign(Namespace::Emergency, &self.message()?).await?;
         let signature = Signature {
@@ -201,7 +201,7 @@ impl SignatureRequest {
     }
 
     /// The fingerprints of the keys that have signed, in order.
-    pub fn signers(&self) -> Vec<String> {
+    pub(crate) fn signers(&self) -> Vec<String> {
         let keys = self.signatures.iter();
         keys.filter_map(|one| PublicKey::from_openssh(&one.public_key).ok())
             .map(|key| key.fingerprint(ssh_key::HashAlg::Sha256).to_string())
@@ -214,7 +214,7 @@ impl SignatureRequest {
     /// # Errors
     /// Returns [`Error::Untrusted`] if the sheet was changed, a signature is invalid, or the holder
     /// did not sign first.
-    pub fn verify(&self) -> Result<Signed, Error> {
+    pub(crate) fn verify(&self) -> Result<Signed, Error> {
         let wrong = |why: &str| {
             Error::Untrusted(format!(
                 "the file {why}: do not sign it, and prepare a new one"

@@ -19,7 +19,7 @@ use crate::{
 
 /// How a registered key signs.
 #[derive(Debug)]
-pub enum Signer {
+pub(crate) enum Signer {
     /// A key file that this process can use, or a key in the agent.
     Key(Key),
     /// A file that only `ssh-keygen` can use: encrypted, RSA, or a security key's handle.
@@ -39,7 +39,7 @@ impl Signer {
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if it is not a key.
-    pub async fn open(path: &Path, may_ask: bool) -> Result<Self, Error> {
+    pub(crate) async fn open(path: &Path, may_ask: bool) -> Result<Self, Error> {
         match Key::choose(path).await {
             Ok((key, _)) => Ok(Self::Key(key)),
             Err(error) => match public_half(path) {
@@ -57,7 +57,7 @@ impl Signer {
     }
 
     /// The public half, without its comment.
-    pub fn public(&self) -> PublicKey {
+    pub(crate) fn public(&self) -> PublicKey {
         match self {
             Self::Key(key) => key.public(),
             Self::Keygen { public, .. } => PublicKey::new(public.key_data().clone(), ""),
@@ -68,7 +68,7 @@ impl Signer {
     ///
     /// # Errors
     /// Returns the error if the agent, `ssh-keygen` or the hardware behind them does not sign.
-    pub async fn sign(&self, namespace: Namespace, message: &[u8]) -> Result<String, Error> {
+    pub(crate) async fn sign(&self, namespace: Namespace, message: &[u8]) -> Result<String, Error> {
         match self {
             Self::Key(key) => key.sign_for(namespace, message).await,
             Self::Keygen { path, may_ask, .. } => {

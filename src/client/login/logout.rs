@@ -9,7 +9,7 @@ impl Client {
     ///
     /// # Errors
     /// Returns [`Error::File`] if a file cannot be removed.
-    pub async fn logout(&self) -> Result<bool, Error> {
+    pub(crate) async fn logout(&self) -> Result<bool, Error> {
         let _lock = self.state.lock().await?;
         let mut session = Session::load(&self.state)?;
         let was_signed_in = session.login.take().is_some();

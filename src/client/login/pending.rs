@@ -36,7 +36,7 @@ struct PendingLogin {
 
 /// The claims that a token for the prepared key must carry.
 #[derive(Clone, Debug, Serialize)]
-pub struct Prepared {
+pub(crate) struct Prepared {
     /// The audience to ask for.
     pub audience: String,
     /// The nonce to ask for, if the issuer binds by nonce.
@@ -53,7 +53,7 @@ impl Client {
     /// # Errors
     /// Returns [`Error::Unreachable`] if the server does not answer, and [`Error::Usage`] if it is
     /// not clear which issuer is meant.
-    pub async fn prepare_login(
+    pub(crate) async fn prepare_login(
         &self,
         key: Option<&Path>,
         issuer: Option<&str>,

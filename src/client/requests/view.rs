@@ -16,7 +16,7 @@ use crate::{
 
 /// A request: its content from its event, and the server's word on its state.
 #[derive(Clone, Debug)]
-pub struct RequestView {
+pub(crate) struct RequestView {
     /// The index of its event.
     pub id: u64,
     /// The leaf hash of its event's bytes, which a decision signs.
@@ -37,7 +37,7 @@ pub struct RequestView {
 
 /// What an approver decides about: everything is read from the event's bytes.
 #[derive(Clone, Debug)]
-pub struct RequestContent {
+pub(crate) struct RequestContent {
     /// The requester.
     pub who: Actor,
     /// The ask: role, host, parameters, reason.
@@ -101,7 +101,7 @@ impl RequestView {
     ///
     /// # Errors
     /// Returns [`Error::Denied`] or [`Error::TimedOut`] if it can no longer be redeemed.
-    pub fn is_approved(&self) -> Result<bool, Error> {
+    pub(crate) fn is_approved(&self) -> Result<bool, Error> {
         let ended = |reason: &str, how: &str| {
             Err(Error::Denied {
                 reason: reason.to_owned(),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// A person who can sign in at the dev issuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Account {
+pub(crate) struct Account {
     /// The login name, which is also the `sub` claim.
     pub name: &'static str,
     /// The `groups` claim.
@@ -12,7 +12,7 @@ pub struct Account {
 }
 
 /// All of them. `mallory` is in no group, so that a denial can be seen.
-pub const PEOPLE: [Account; 5] = [
+pub(crate) const PEOPLE: [Account; 5] = [
     Account {
         name: "alice",
         groups: &["sre", "oncall"],
@@ -42,7 +42,7 @@ pub(super) fn find(name: &str) -> Option<&'static Account> {
 
 impl Account {
     /// The claims about this person, without the protocol's own (`iss`, `aud`, `exp`, ...).
-    pub fn claims(&self) -> Value {
+    pub(crate) fn claims(&self) -> Value {
         json!({
             "sub": self.name,
             "name": self.name,

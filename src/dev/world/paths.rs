@@ -27,7 +27,7 @@ impl Files {
     }
 
     /// Shell exports for another terminal.
-    pub fn env(&self) -> PathBuf {
+    pub(crate) fn env(&self) -> PathBuf {
         self.at("env")
     }
 
@@ -42,7 +42,7 @@ impl Files {
     }
 
     /// The daemon's configuration.
-    pub fn configuration(&self) -> PathBuf {
+    pub(crate) fn configuration(&self) -> PathBuf {
         self.at("daypass.toml")
     }
 
@@ -67,7 +67,7 @@ impl Files {
     }
 
     /// The secret that signs webhooks.
-    pub fn webhook_secret(&self) -> PathBuf {
+    pub(crate) fn webhook_secret(&self) -> PathBuf {
         self.at("webhook.secret")
     }
 

@@ -7,7 +7,7 @@ use crate::host::{Settings, files::Layout, keys::CaKeys, sshd::Effective};
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Level {
+pub(crate) enum Level {
     /// As it should be.
     Good,
     /// Worth knowing; passes work.
@@ -18,7 +18,7 @@ pub enum Level {
 
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// How much it matters.
     pub level: Level,
     /// The name of the check: a stable word for scripts.

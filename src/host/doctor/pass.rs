@@ -12,7 +12,7 @@ const CRITICAL: [&str; 3] = ["force-command", "source-address", "verify-required
 
 /// This host's verdict on a pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// The pass's serial.
     pub serial: u64,
     /// Its key id, which sshd logs.

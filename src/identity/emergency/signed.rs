@@ -5,7 +5,7 @@ use ssh_key::PublicKey;
 
 /// A person whose keys are registered for emergencies, as the policy file names them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Registered {
+pub(crate) struct Registered {
     /// The person's issuer: `(issuer, subject)` is the identity, the same as by a token.
     pub issuer: String,
     /// The `sub` claim that a token of theirs would have.
@@ -18,7 +18,7 @@ pub struct Registered {
 
 /// The proof of an emergency identity.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Emergency {
+pub(crate) struct Emergency {
     pub(super) challenge: String,
     pub(super) message: Vec<u8>,
     pub(super) signers: Vec<Signer>,
@@ -26,24 +26,24 @@ pub struct Emergency {
 
 impl Emergency {
     /// The challenge's text.
-    pub fn challenge(&self) -> &str {
+    pub(crate) fn challenge(&self) -> &str {
         &self.challenge
     }
 
     /// The message that all of them signed.
-    pub fn message(&self) -> &[u8] {
+    pub(crate) fn message(&self) -> &[u8] {
         &self.message
     }
 
     /// The people who signed, each once. The first is the identity itself.
-    pub fn signers(&self) -> &[Signer] {
+    pub(crate) fn signers(&self) -> &[Signer] {
         &self.signers
     }
 }
 
 /// One registered person who signed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Signer {
+pub(crate) struct Signer {
     /// The person.
     pub person: Registered,
     /// The registered key.

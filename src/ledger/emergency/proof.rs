@@ -39,7 +39,7 @@ pub struct Signature {
 
 impl Signature {
     /// The registered key's fingerprint (`SHA256:...`); `None` if it does not parse.
-    pub fn fingerprint(&self) -> Option<String> {
+    pub(crate) fn fingerprint(&self) -> Option<String> {
         approval::fingerprint(&self.key)
     }
 }

@@ -17,7 +17,7 @@ const MOST: u32 = 256;
 
 /// An emergency as it was signed ([`super::message`]).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Signed {
+pub(crate) struct Signed {
     /// The registered key of the person who gets the pass.
     pub holder: PublicKey,
     /// The server's name.
@@ -42,7 +42,7 @@ pub struct Signed {
 
 impl Signed {
     /// Parses a signed message. Returns `None` if it is not an emergency or has trailing bytes.
-    pub fn read(message: &[u8]) -> Option<Self> {
+    pub(crate) fn read(message: &[u8]) -> Option<Self> {
         let [domain, holder, possession] = wire::parts(message)?;
         let [_, server, _challenge, key, ask] = wire::parts(possession)?;
         let mut ask = Ask(Reader::new(ask));

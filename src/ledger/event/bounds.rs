@@ -12,15 +12,15 @@ use serde_json::{Serializer, Value};
 use super::{Actor, Ascii, EventKind, RequestDetails};
 
 /// Largest stored size of a granted or waiting ask, in bytes.
-pub const ASK_BYTES: usize = 4096;
+pub(crate) const ASK_BYTES: usize = 4096;
 
 /// Largest stored size of a force-command, in bytes.
-pub const COMMAND_BYTES: usize = 8192;
+pub(crate) const COMMAND_BYTES: usize = 8192;
 
 /// Largest stored size of the claims of a pass, request or decision, in bytes.
 ///
 /// A token has 16 KiB at most, so only a token full of escaped characters exceeds this.
-pub const CLAIMS_BYTES: usize = 16 * 1024;
+pub(crate) const CLAIMS_BYTES: usize = 16 * 1024;
 
 /// Largest stored size of a denial's ask, in bytes. With [`DENIED_DETAIL_BYTES`]: 4 KiB of the
 /// caller's text.
@@ -41,7 +41,7 @@ const NAME_BYTES: usize = 1536;
 ///
 /// That version kept up to 1,024 bytes, cut at a character's boundary, and added three dots.
 /// Later versions mark what they cut ([`EventKind::Denied`], `cut`).
-pub fn beginning(text: &str) -> Option<&str> {
+pub(crate) fn beginning(text: &str) -> Option<&str> {
     let beginning = text.strip_suffix("...")?;
     (1021..=1024)
         .contains(&beginning.len())
@@ -49,7 +49,7 @@ pub fn beginning(text: &str) -> Option<&str> {
 }
 
 /// Size of `value` as stored in the ledger, in bytes.
-pub fn stored(value: &impl Serialize) -> usize {
+pub(crate) fn stored(value: &impl Serialize) -> usize {
     let mut count = Count(0);
     let mut serializer = Serializer::with_formatter(&mut count, Ascii);
     match value.serialize(&mut serializer) {
@@ -76,7 +76,7 @@ impl io::Write for Count {
 impl EventKind {
     /// Cuts a denial to its limits. Returns any other event unchanged.
     #[must_use]
-    pub fn bounded(mut self) -> Self {
+    pub(crate) fn bounded(mut self) -> Self {
         if let Self::Denied {
             who,
             ask,

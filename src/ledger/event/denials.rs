@@ -26,7 +26,7 @@ pub struct Denials {
 
 impl Denials {
     /// Whether the count is positive and the reasons add up to it.
-    pub fn is_valid(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         let sum = self
             .reasons
             .values()

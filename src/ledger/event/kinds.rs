@@ -14,7 +14,7 @@ impl EventKind {
     }
 
     /// The kind's name, as in the leaf's `type`.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Started { .. } => "started",
             Self::PolicyLoaded { .. } => "policy_loaded",
@@ -37,7 +37,7 @@ impl EventKind {
     }
 
     /// Whether events of this kind grant, revoke and decide nothing.
-    pub fn is_inert(&self) -> bool {
+    pub(crate) fn is_inert(&self) -> bool {
         match self {
             Self::Started { .. }
             | Self::PolicyLoaded { .. }

@@ -4,7 +4,7 @@ use super::{Actor, EventKind};
 
 impl EventKind {
     /// Every proven identity in the event: the actor, and the signers of an emergency.
-    pub fn people(&self) -> impl Iterator<Item = &Actor> {
+    pub(crate) fn people(&self) -> impl Iterator<Item = &Actor> {
         let (who, issued) = match self {
             Self::Issued(issued) => (Some(&issued.who), Some(issued)),
             Self::Denied { who, .. } => (Some(who), None),

@@ -10,7 +10,7 @@ impl EventKind {
     /// The denial to record instead of this rejected event.
     ///
     /// Returns `None` for an event that no caller asked for.
-    pub fn refused(self, rejection: &Rejection) -> Option<Self> {
+    pub(crate) fn refused(self, rejection: &Rejection) -> Option<Self> {
         if rejection.rule == Rule::PolicyChanged {
             // The new policy decides again, and that decision is recorded.
             return None;

@@ -143,7 +143,7 @@ pub struct Applicant<'a> {
 
 impl<'a> Applicant<'a> {
     /// An identity of the ledger with this key and role.
-    pub fn new(who: &'a Actor, key: Option<&'a str>, role: Option<&'a str>) -> Self {
+    pub(crate) fn new(who: &'a Actor, key: Option<&'a str>, role: Option<&'a str>) -> Self {
         Self {
             issuer: &who.issuer,
             subject: &who.subject,

@@ -26,7 +26,7 @@ fn survive(leaves: &[Vec<u8>]) -> u64 {
             assert!(judge.take(leaf).is_err());
             continue;
         };
-        let index = judge.size();
+        let index = judge.size;
         let Ok(leaf) = (Event { index, ..event }).to_bytes() else {
             continue;
         };
@@ -34,7 +34,7 @@ fn survive(leaves: &[Vec<u8>]) -> u64 {
             let _ = judge.take_covered(&leaf, leaf_hash(&leaf));
         }
     }
-    judge.size()
+    judge.size
 }
 
 /// Copies of the leaf, each with one of its numbers replaced by an extreme value.

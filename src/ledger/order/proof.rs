@@ -23,7 +23,7 @@ pub enum Verb {
 
 impl Verb {
     /// The word in messages.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Lock => "lock",
             Self::Unlock => "unlock",
@@ -99,7 +99,7 @@ impl Proof {
     }
 
     /// The key's fingerprint (`SHA256:...`); `None` if it does not parse.
-    pub fn fingerprint(&self) -> Option<String> {
+    pub(crate) fn fingerprint(&self) -> Option<String> {
         approval::fingerprint(&self.key)
     }
 }

@@ -11,7 +11,7 @@ use crate::ledger::{
 
 /// The effect that an order about a target would have now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Preview {
+pub(crate) struct Preview {
     /// Identities that the target's name covers.
     pub covers: Vec<Covered>,
     /// Whether the asking administrator is among them.
@@ -28,7 +28,7 @@ pub struct Preview {
 
 impl LedgerState {
     /// Returns the effect that an order by `who` about `target` would have at `at`.
-    pub fn preview(&self, target: &Target, who: &Actor, at: OffsetDateTime) -> Preview {
+    pub(crate) fn preview(&self, target: &Target, who: &Actor, at: OffsetDateTime) -> Preview {
         let (lock, passes) = match target {
             Target::Identity(name) => self.meets(LockTarget::Identity(name.clone()), at),
             Target::Key(key) => self.meets(LockTarget::Key(key.clone()), at),

@@ -8,7 +8,7 @@ impl LedgerState {
     ///
     /// # Errors
     /// Returns the rejection by the rule that is broken.
-    pub fn admit_emergency(&self, issued: &Issued) -> Result<(), Rejection> {
+    pub(crate) fn admit_emergency(&self, issued: &Issued) -> Result<(), Rejection> {
         self.expect_signers_unlocked(issued)?;
         match &issued.emergency_proof {
             None => Ok(()),

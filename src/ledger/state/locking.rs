@@ -11,13 +11,13 @@ use crate::ledger::{
 
 impl LedgerState {
     /// The locks in force.
-    pub fn locks(&self) -> impl Iterator<Item = Lock> {
+    pub(crate) fn locks(&self) -> impl Iterator<Item = Lock> {
         let locks = self.locks.by_target.values();
         locks.map(|lock| self.with_covers(lock))
     }
 
     /// The lock on exactly this target.
-    pub fn lock(&self, target: &LockTarget) -> Option<Lock> {
+    pub(crate) fn lock(&self, target: &LockTarget) -> Option<Lock> {
         let lock = self.locks.by_target.get(target)?;
         Some(self.with_covers(lock))
     }
@@ -43,7 +43,7 @@ impl LedgerState {
     ///
     /// # Errors
     /// Returns a rejection with [`Rule::Locked`] that names the target.
-    pub fn expect_unlocked(&self, applicant: &Applicant<'_>) -> Result<(), Rejection> {
+    pub(crate) fn expect_unlocked(&self, applicant: &Applicant<'_>) -> Result<(), Rejection> {
         if self.locks.by_target.is_empty() {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use crate::ledger::event::{Covered, LockTarget};
 
 /// A lock in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lock {
+pub(crate) struct Lock {
     /// The locked target.
     pub target: LockTarget,
     /// The administrator's reason, if there is one.

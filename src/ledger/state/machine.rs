@@ -26,29 +26,29 @@ pub struct LedgerState {
 
 impl LedgerState {
     /// The hash of the policy in force, according to the ledger; `None` before the first.
-    pub fn policy(&self) -> Option<&str> {
+    pub(crate) fn policy(&self) -> Option<&str> {
         self.policies.current().map(|hash| &**hash)
     }
 
     /// The time that the daemon's clock and the issuers' clocks have both passed; `None` before the
     /// first token.
-    pub fn agreed_time(&self) -> Option<OffsetDateTime> {
+    pub(crate) fn agreed_time(&self) -> Option<OffsetDateTime> {
         self.agreed.time()
     }
 
     /// The passes that a host may still accept, by serial: all except those that expired more than
     /// the margin before [`LedgerState::agreed_time`].
-    pub fn passes(&self) -> impl Iterator<Item = &PassRecord> {
+    pub(crate) fn passes(&self) -> impl Iterator<Item = &PassRecord> {
         self.passes.iter()
     }
 
     /// Whether `serial` is one of [`LedgerState::passes`].
-    pub fn has_pass(&self, serial: u64) -> bool {
+    pub(crate) fn has_pass(&self, serial: u64) -> bool {
         self.passes.get(serial).is_some()
     }
 
     /// The request or review with this id, while it is remembered.
-    pub fn request(&self, id: u64) -> Option<&Request> {
+    pub(crate) fn request(&self, id: u64) -> Option<&Request> {
         self.requests.get(id)
     }
 
@@ -56,7 +56,7 @@ impl LedgerState {
     ///
     /// # Errors
     /// Returns the rejection by the rule that is broken.
-    pub fn redeemable(
+    pub(crate) fn redeemable(
         &self,
         id: u64,
         who: &Actor,
@@ -67,22 +67,22 @@ impl LedgerState {
     }
 
     /// Requests and reviews by id: all that are open, and the last ones that ended.
-    pub fn requests(&self) -> impl Iterator<Item = &Request> {
+    pub(crate) fn requests(&self) -> impl Iterator<Item = &Request> {
         self.requests.iter()
     }
 
     /// Requests and reviews with ids larger than `id`.
-    pub fn requests_after(&self, id: u64) -> impl Iterator<Item = &Request> {
+    pub(crate) fn requests_after(&self, id: u64) -> impl Iterator<Item = &Request> {
         self.requests.after(id)
     }
 
     /// Requests and reviews that changed after this revision, in the order of their last changes.
-    pub fn changed_after(&self, revision: u64) -> impl Iterator<Item = &Request> {
+    pub(crate) fn changed_after(&self, revision: u64) -> impl Iterator<Item = &Request> {
         self.requests.changed_after(revision)
     }
 
     /// Requests that expired after `from`, up to `to`, and that no event had ended before.
-    pub fn ended_between(
+    pub(crate) fn ended_between(
         &self,
         from: OffsetDateTime,
         to: OffsetDateTime,
@@ -91,7 +91,7 @@ impl LedgerState {
     }
 
     /// The revision: it grows with each change of a request.
-    pub fn revision(&self) -> u64 {
+    pub(crate) fn revision(&self) -> u64 {
         self.requests.revision()
     }
 }

@@ -17,11 +17,11 @@ use crate::{
 };
 
 /// Time for which a pass is remembered after its end, for hosts with slow clocks.
-pub const MARGIN: Duration = Duration::from_secs(3600);
+pub(crate) const MARGIN: Duration = Duration::from_secs(3600);
 
 /// The record of a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PassRecord {
+pub(crate) struct PassRecord {
     /// The serial, which is its event's index.
     pub serial: u64,
     /// The `iss` claim of its holder.
@@ -89,7 +89,7 @@ impl PassRecord {
 
 /// A person whose registered key signed for a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signer {
+pub(crate) struct Signer {
     /// The `iss` claim.
     pub issuer: String,
     /// The `sub` claim.

@@ -36,7 +36,7 @@ impl Policies {
 
 impl Rejection {
     /// The rejection of a decision by another policy than the one in force.
-    pub fn policy_changed() -> Self {
+    pub(crate) fn policy_changed() -> Self {
         Self::new(
             Rule::PolicyChanged,
             "the policy changed in the meantime: ask again",

@@ -14,7 +14,7 @@ pub struct Rejection {
 
 impl Rejection {
     /// Creates an objection. The sentence says what would help.
-    pub fn new(rule: Rule, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(rule: Rule, detail: impl Into<String>) -> Self {
         Self {
             rule,
             detail: detail.into(),
@@ -75,7 +75,7 @@ pub enum Rule {
 
 impl Rule {
     /// The stable code in the API and the ledger.
-    pub fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Self::Locked => reason::LOCKED,
             Self::NoSuchRequest => reason::NO_SUCH_REQUEST,

@@ -53,13 +53,13 @@ impl LedgerState {
     }
 
     /// The revoked passes that a host might still accept.
-    pub fn revoked(&self) -> impl Iterator<Item = &PassRecord> {
+    pub(crate) fn revoked(&self) -> impl Iterator<Item = &PassRecord> {
         self.passes().filter(|pass| pass.is_revoked)
     }
 
     /// Version of [`LedgerState::revoked`]: one more than the index of the event that changed it
     /// last; 0 before any.
-    pub fn revocation_version(&self) -> u64 {
+    pub(crate) fn revocation_version(&self) -> u64 {
         self.locks.revision
     }
 

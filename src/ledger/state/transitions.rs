@@ -11,7 +11,7 @@ impl LedgerState {
     ///
     /// # Errors
     /// Returns the objection by the rule that is broken.
-    pub fn admit(&self, event: &Event) -> Result<(), Rejection> {
+    pub(crate) fn admit(&self, event: &Event) -> Result<(), Rejection> {
         if let Some(order) = event.what.order() {
             self.admit_order(&order)?;
         }
@@ -69,7 +69,7 @@ impl LedgerState {
     }
 
     /// Takes in the next event, and forgets what has ended by the agreed time.
-    pub fn apply(&mut self, event: &Event) {
+    pub(crate) fn apply(&mut self, event: &Event) {
         self.agreed.hear(event);
         let agreed = self.agreed.seconds();
         if self.passes.forget_before(agreed) {

@@ -45,7 +45,7 @@ pub(in crate::notify) struct QueuedDelivery {
 
 /// A dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeadLetter {
+pub(crate) struct DeadLetter {
     /// The event.
     pub index: u64,
     /// Its kind.
@@ -62,7 +62,7 @@ pub struct DeadLetter {
 
 /// A choice of dead letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub(crate) enum Which {
     /// That of one event.
     Index(u64),
     /// All of them.

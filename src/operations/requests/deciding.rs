@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A decision, with the signature that the server has verified.
-pub struct Verdict<'a> {
+pub(crate) struct Verdict<'a> {
     /// The request's id.
     pub id: u64,
     /// The decision.
@@ -33,7 +33,7 @@ pub struct Verdict<'a> {
 /// # Errors
 /// Returns [`Error::Denied`] or [`Error::Rejection`] if the decision does not count; the ledger
 /// holds that refusal once. Returns [`Error::Store`] if the ledger cannot be written.
-pub async fn decide(
+pub(crate) async fn decide(
     authority: &Authority,
     holder: &KeyHolder,
     verdict: &Verdict<'_>,

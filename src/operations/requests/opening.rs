@@ -14,7 +14,7 @@ impl Issuance<'_> {
     ///
     /// # Errors
     /// As [`Issuance::issue`]. Returns [`Error::Invalid`] if the role needs no approval.
-    pub async fn open(self) -> Result<View, Error> {
+    pub(crate) async fn open(self) -> Result<View, Error> {
         if self.ask.request.is_some() || self.ask.emergency {
             let problem = "a request is opened without `request` and `emergency`".to_owned();
             return self.refuse(Error::Invalid(problem)).await;

@@ -116,7 +116,7 @@ impl Reader<'_> {
 /// # Errors
 /// Returns [`Error::Rejection`] with [`Rule::NoSuchRequest`] if there is no such request that this
 /// identity may see.
-pub async fn get(
+pub(crate) async fn get(
     authority: &Authority,
     identity: &Identity,
     id: u64,
@@ -132,7 +132,7 @@ pub async fn get(
 }
 
 /// An ask that names a request and its role, for the record of a decision that does not count.
-pub fn about(request: &Request) -> Ask {
+pub(crate) fn about(request: &Request) -> Ask {
     Ask {
         role: request.ask.role.clone(),
         request: Some(request.id),

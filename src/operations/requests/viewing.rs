@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Requests of a page if the caller names no number.
-pub const PAGE: usize = 100;
+pub(crate) const PAGE: usize = 100;
 
 /// The most requests of one page.
 const MOST: usize = 500;
@@ -30,7 +30,7 @@ const MOST_JUDGED: usize = 500;
 
 /// The page that a caller asks for.
 #[derive(Clone, Copy, Debug)]
-pub struct ListOptions {
+pub(crate) struct ListOptions {
     /// Also those that have ended.
     pub all: bool,
     /// Those with larger ids than this one.
@@ -50,7 +50,7 @@ impl Default for ListOptions {
 }
 
 /// An identity, with what it may see under one policy.
-pub struct Viewer {
+pub(crate) struct Viewer {
     identity: Identity,
     who: Actor,
     policy: Arc<Policy>,
@@ -68,7 +68,7 @@ enum Visibility {
 
 impl Viewer {
     /// Takes the policy in force, and finds the roles whose requests `identity` may see.
-    pub fn new(authority: &Authority, identity: &Identity) -> Self {
+    pub(crate) fn new(authority: &Authority, identity: &Identity) -> Self {
         let policy = authority.policy();
         Self {
             who: record::who(identity),
@@ -79,12 +79,12 @@ impl Viewer {
     }
 
     /// The requests that it may see besides its own.
-    pub fn sight(&self) -> &Sight {
+    pub(crate) fn sight(&self) -> &Sight {
         &self.sight
     }
 
     /// A change as this identity sees it. `None` if it may not see it.
-    pub fn view(&self, change: &Change) -> Option<View> {
+    pub(crate) fn view(&self, change: &Change) -> Option<View> {
         let (request, event) = (&change.request, &change.event);
         self.may_see(request).then(|| {
             self.reader()
@@ -125,7 +125,7 @@ impl Viewer {
 ///
 /// # Errors
 /// Returns [`Error::Store`] if the ledger cannot be read.
-pub async fn list(
+pub(crate) async fn list(
     authority: &Authority,
     viewer: &Viewer,
     page: ListOptions,
@@ -190,7 +190,7 @@ fn waits(request: &Request, now: OffsetDateTime) -> bool {
 
 /// A request just after it changed, or after its time ended.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub(crate) struct Change {
     request: Request,
     event: Vec<u8>,
     at: OffsetDateTime,
@@ -201,7 +201,7 @@ impl Change {
     ///
     /// # Errors
     /// Returns [`Error::Store`] if the ledger cannot be read.
-    pub async fn read(
+    pub(crate) async fn read(
         authority: &Authority,
         request: Request,
         at: OffsetDateTime,
@@ -213,7 +213,7 @@ impl Change {
 
 /// The requests that changed after `revision`, and those whose time ended between two moments. Also
 /// returns the revision up to which these are all changes.
-pub fn changes(
+pub(crate) fn changes(
     authority: &Authority,
     revision: u64,
     (from, to): (OffsetDateTime, OffsetDateTime),

@@ -18,19 +18,19 @@ use super::{Patterns, syntax::MATCHES};
 use crate::policy::{Ask, Person};
 
 /// Largest number of elements in a list claim, and of entries in an object claim.
-pub const MAX_LIST: usize = 512;
+pub(crate) const MAX_LIST: usize = 512;
 
 /// Largest number of values in all claims together.
-pub const MAX_VALUES: usize = 8192;
+pub(crate) const MAX_VALUES: usize = 8192;
 
 /// Deepest nesting of claims.
-pub const MAX_DEPTH: usize = 16;
+pub(crate) const MAX_DEPTH: usize = 16;
 
 /// CEL's functions and types, shared by all conditions.
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
 /// The variables of a condition.
-pub struct EvalContext<'a> {
+pub(crate) struct EvalContext<'a> {
     context: Context<'a, 'a>,
 }
 
@@ -39,7 +39,11 @@ impl<'a> EvalContext<'a> {
     ///
     /// # Errors
     /// Returns the reason if the claims are too large to be evaluated in bounded time.
-    pub fn new(person: Person<'a>, ask: &'a Ask, patterns: &Arc<Patterns>) -> Result<Self, String> {
+    pub(crate) fn new(
+        person: Person<'a>,
+        ask: &'a Ask,
+        patterns: &Arc<Patterns>,
+    ) -> Result<Self, String> {
         let mut values = MAX_VALUES;
         let claims = object(person.claims, MAX_DEPTH, &mut values)?;
         let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
@@ -58,7 +62,7 @@ impl<'a> EvalContext<'a> {
     }
 
     /// Changes to another ask by the same person.
-    pub fn ask(&mut self, ask: &'a Ask) {
+    pub(crate) fn ask(&mut self, ask: &'a Ask) {
         self.context.add_variable_as_val("ask", asked(ask));
     }
 

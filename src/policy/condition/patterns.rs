@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use regex::Regex;
 
 /// The compiled patterns of `matches` calls, by their text.
-pub type Patterns = HashMap<String, Regex>;
+pub(crate) type Patterns = HashMap<String, Regex>;
 
 /// How the branches of a condition are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Join {
+pub(crate) enum Join {
     /// It has no branches: it is one comparison.
     None,
     /// All must hold.

@@ -10,14 +10,14 @@ use super::{Join, Patterns};
 use crate::policy::pattern;
 
 /// Largest expression, in bytes.
-pub const MAX_SOURCE: usize = 2048;
+pub(crate) const MAX_SOURCE: usize = 2048;
 
 /// Deepest nesting of brackets. The parser takes about 150 KiB of stack per bracket in a debug
 /// build.
-pub const MAX_BRACKETS: usize = 16;
+pub(crate) const MAX_BRACKETS: usize = 16;
 
 /// Deepest parsed expression. The evaluator recurses once per level.
-pub const MAX_DEPTH: usize = 48;
+pub(crate) const MAX_DEPTH: usize = 48;
 
 /// The internal name of `matches`, whose pattern is compiled at load instead of at each use.
 pub(super) const MATCHES: &str = "@matches";
@@ -69,7 +69,7 @@ const FUNCTIONS: [&str; 25] = [
 ///
 /// # Errors
 /// Returns a sentence for the policy's author.
-pub fn compile(source: &str) -> Result<Compiled, String> {
+pub(crate) fn compile(source: &str) -> Result<Compiled, String> {
     bound(source)?;
     let mut expression = Env::stdlib()
         .with_optional_support(false)
@@ -93,7 +93,7 @@ pub fn compile(source: &str) -> Result<Compiled, String> {
 }
 
 /// A checked expression and its needs.
-pub struct Compiled {
+pub(crate) struct Compiled {
     /// The expression.
     pub expression: Expression,
     /// The patterns of its `matches` calls.

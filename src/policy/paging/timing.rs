@@ -5,7 +5,7 @@ use serde::Deserialize;
 /// When the page of an emergency goes out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum PageTiming {
+pub(crate) enum PageTiming {
     /// When the pass is recorded, without waiting for an acknowledgement.
     #[default]
     After,

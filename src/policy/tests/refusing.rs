@@ -147,24 +147,24 @@ fn each_refusal_has_its_one_reason() {
             with_unit(&huge),
             Reason::Parameter,
         ),
-        ("no reason", alice(), ask("repair"), Reason::ReasonMissing),
+        ("no reason", alice(), ask("repair"), Reason::Unexplained),
         (
             "a reason of another form",
             alice(),
             change(repair(), |ask| ask.reason = Some("INC-1 or so".into())),
-            Reason::ReasonMissing,
+            Reason::Unexplained,
         ),
         (
             "a reason of two lines",
             alice(),
             change(repair(), |ask| ask.reason = Some("INC-1\nINC-2".into())),
-            Reason::ReasonMissing,
+            Reason::Unexplained,
         ),
         (
             "a reason of 1 MB",
             alice(),
             change(ask("shell"), |ask| ask.reason = Some(huge.clone())),
-            Reason::ReasonMissing,
+            Reason::Unexplained,
         ),
         (
             "no time",

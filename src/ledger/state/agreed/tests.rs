@@ -15,7 +15,7 @@ use super::*;
 use crate::ledger::{
     LedgerState,
     event::{Issued, RequestDecision, RequestDetails, RevokeTarget, Revoked, tests::issued},
-    state::MARGIN,
+    state::passes::MARGIN,
 };
 
 const HOUR: i64 = 3600;

@@ -58,20 +58,15 @@ pub struct Request {
 
 impl Request {
     /// The state at `now`.
-    pub fn state(&self, now: OffsetDateTime) -> State {
+    pub(crate) fn state(&self, now: OffsetDateTime) -> State {
         match self.state {
             State::Pending | State::Approved if self.ends_by(now) => State::Expired,
             state => state,
         }
     }
 
-    /// Expiry time in Unix seconds; 0 for a review.
-    pub fn expires_at(&self) -> u64 {
-        self.expires_at
-    }
-
     /// Required number of distinct approvers.
-    pub fn needed(&self) -> u32 {
+    pub(crate) fn needed(&self) -> u32 {
         self.needed
     }
 
@@ -80,17 +75,17 @@ impl Request {
     /// The same subject at another issuer is another person, because nothing proves that they are
     /// one. If people have accounts at two issuers, `approval.by` should name one of them
     /// (`issuer`).
-    pub fn is_by(&self, who: &Actor) -> bool {
+    pub(crate) fn is_by(&self, who: &Actor) -> bool {
         same(&self.who, who)
     }
 
     /// Whether `who` opened it, or signed for it.
-    pub fn is_of(&self, who: &Actor) -> bool {
+    pub(crate) fn is_of(&self, who: &Actor) -> bool {
         self.is_by(who) || self.signers.iter().any(|signer| same(signer, who))
     }
 
     /// The approvers, each once.
-    pub fn approvers(&self) -> impl Iterator<Item = &Actor> {
+    pub(crate) fn approvers(&self) -> impl Iterator<Item = &Actor> {
         let decisions = self.decisions.iter();
         decisions
             .filter(|decision| decision.verb == Verb::Approve)

@@ -36,7 +36,7 @@ pub enum Verb {
 
 impl Verb {
     /// The name in signatures and on screens.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Approve => "approve",
             Self::Deny => "deny",

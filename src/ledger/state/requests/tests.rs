@@ -433,7 +433,7 @@ fn an_ended_request_holds_no_claims() {
     let ended = after(events);
     let ended = ended.request(0).unwrap();
     assert!(format!("{ended:?}").len() < 2000, "{ended:?}");
-    assert_eq!((ended.needed(), ended.expires_at()), (2, 1800));
+    assert_eq!((ended.needed(), ended.expires_at), (2, 1800));
 }
 
 #[test]
