@@ -37,8 +37,9 @@
 //!    serial, appends the `issued` event with the hash of the bytes to be signed, commits, and
 //!    returns a receipt.
 //! 5. [`ca::Ca::sign`] rebuilds these bytes, compares the hash, signs, lints, and verifies.
-//! 6. The client checks that the certificate is for its key and by a CA key that it trusts, and
-//!    writes it to a file or the agent.
+//! 6. The client checks that the certificate is for its key, by a CA key that it trusts, and grants
+//!    what it asked for and what the server listed of the role. It writes it to a file or the
+//!    agent.
 //!
 //! # Invariants
 //!

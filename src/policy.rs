@@ -23,7 +23,7 @@ pub(crate) mod hosts;
 pub(crate) mod hours;
 pub(crate) mod limits;
 mod load;
-mod open_roles;
+pub(crate) mod open_roles;
 pub(crate) mod paging;
 pub(crate) mod parameter;
 pub(crate) mod pattern;

@@ -184,7 +184,7 @@ impl Client {
         };
         let answer = server.passes().issue(Request::new(request)).await?;
         let pass = received(
-            answer.into_inner(),
+            &answer.into_inner(),
             &ask.into(),
             &key.public(),
             &server_info,

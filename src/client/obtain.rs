@@ -17,7 +17,7 @@ use super::{
     context::{Client, Signed},
     key::Key,
     key_text::public_text,
-    logins::logins,
+    logins::{login_name, logins},
     pass::{Known, Pass, Wanted, received},
 };
 use crate::{
@@ -186,8 +186,9 @@ impl Signed {
     /// with the role that fits them.
     ///
     /// # Errors
-    /// Returns [`Error::Pending`] if the request is not approved, and [`Error::Usage`] if not
-    /// exactly one role fits.
+    /// Returns [`Error::Pending`] if the request is not approved, [`Error::Usage`] if not exactly
+    /// one role fits, and [`Error::Denied`] if the pass would not open the login that the user
+    /// named.
     async fn wanted(&self, pass_request: &PassRequest) -> Result<Wanted, Error> {
         let Some(id) = pass_request.request else {
             return self.wanted_role(pass_request).await;
@@ -196,13 +197,21 @@ impl Signed {
         if !seen.is_approved()? {
             return Err(Error::Pending { id });
         }
+        let ask = seen.redemption(pass_request)?;
+        let principals = seen.page.permissions.principals.iter();
+        let principals: Vec<String> = principals.cloned().collect();
+        login_name(pass_request.user.as_deref(), &principals, None)?;
         Ok(Wanted {
-            ask: seen.redemption(pass_request)?,
+            ask,
             known: Known::Request(Box::new(seen.page)),
+            login: pass_request.user.clone(),
         })
     }
 
     /// Asks for the pass and checks it. Its files have been prepared.
+    ///
+    /// The policy may have changed between the list of roles and the answer. So a pass that does
+    /// not fit the role is compared once more, with the role as it is listed now.
     ///
     /// # Errors
     /// Returns [`Error::Denied`] with the server's reason, or [`Error::Untrusted`] if the pass is
@@ -211,20 +220,44 @@ impl Signed {
         let public = key.public();
         let request = self.prove(wanted.ask.clone(), key).await?;
         let answer = self.server.passes().issue(request).await?.into_inner();
-        received(answer, &wanted, &public, &self.server_info)
+        let checked = received(&answer, &wanted, &public, &self.server_info);
+        let (Known::Role(before), Err(Error::Untrusted(_))) = (&wanted.known, &checked) else {
+            return checked;
+        };
+        match self.listed(&wanted.ask.role, &wanted.ask.host).await? {
+            Some(role) if role != **before => {
+                let known = Known::Role(Box::new(role));
+                let wanted = Wanted { known, ..wanted };
+                received(&answer, &wanted, &public, &self.server_info)
+            }
+            Some(_) | None => checked,
+        }
     }
 
     /// The ask for the named role, or for the one that fits.
     async fn wanted_role(&self, pass_request: &PassRequest) -> Result<Wanted, Error> {
-        if let Some(role) = &pass_request.role {
-            return Ok(Wanted::from(pass_request.ask(role)));
-        }
         let roles = self.roles(pass_request.host.as_deref()).await?;
-        let role = choose(&roles, pass_request)?;
+        let user = pass_request.user.as_deref();
+        let role = match &pass_request.role {
+            Some(name) => match roles.iter().find(|role| role.name == *name) {
+                Some(role) => role,
+                // The server decides, and records what it decides.
+                None => return Ok(Wanted::from(pass_request.ask(name))),
+            },
+            None => choose(&roles, pass_request)?,
+        };
+        login_name(user, &role.logins, None)?;
         Ok(Wanted {
             ask: pass_request.ask(&role.name),
             known: Known::Role(Box::new(role.clone())),
+            login: user.map(str::to_owned),
         })
+    }
+
+    /// The named role, if it is listed for this caller on `host` (empty: on any).
+    async fn listed(&self, name: &str, host: &str) -> Result<Option<v1::Role>, Error> {
+        let roles = self.roles(Some(host)).await?;
+        Ok(roles.into_iter().find(|role| role.name == name))
     }
 
     /// An ask with the proof that the login's key makes it.

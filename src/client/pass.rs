@@ -2,7 +2,10 @@
 //! disk.
 
 mod certificate;
+mod command_line;
+mod fault;
 mod jump_pass;
+mod role;
 
 use ssh_key::{Certificate, PublicKey};
 
@@ -30,6 +33,8 @@ pub struct Pass {
 pub(super) struct Wanted {
     pub(super) ask: v1::Ask,
     pub(super) known: Known,
+    /// The login that the user named.
+    pub(super) login: Option<String>,
 }
 
 impl From<v1::Ask> for Wanted {
@@ -37,6 +42,7 @@ impl From<v1::Ask> for Wanted {
         Self {
             ask,
             known: Known::Nothing,
+            login: None,
         }
     }
 }
@@ -47,12 +53,12 @@ impl From<v1::Ask> for Wanted {
 /// Returns [`Error::Pending`] if the answer is a request, and [`Error::Untrusted`] if the pass is
 /// not what was asked for.
 pub(super) fn received(
-    answer: v1::IssueResponse,
+    answer: &v1::IssueResponse,
     wanted: &Wanted,
     key: &PublicKey,
     server_info: &ServerInfo,
 ) -> Result<Pass, Error> {
-    let pass = match answer.answer {
+    let pass = match &answer.answer {
         Some(Answer::Pass(pass)) => pass,
         Some(Answer::Request(request)) => return Err(Error::Pending { id: request.id }),
         None => {
@@ -64,11 +70,12 @@ pub(super) fn received(
     let expected = Expected {
         ask: &wanted.ask,
         known: &wanted.known,
+        login: wanted.login.as_deref(),
         key,
         trusted: &server_info.ca_fingerprints(),
         now: now(),
     };
-    check(&pass, &expected).map_err(Error::Untrusted)
+    check(pass, &expected).map_err(Error::Untrusted)
 }
 
 /// Checks a pass and its jump pass.

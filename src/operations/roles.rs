@@ -1,18 +1,22 @@
 //! Lists and explains roles. Grants and records nothing.
 
+use std::net::IpAddr;
+
 use super::authority::Authority;
 use crate::{
     identity::Identity,
-    policy::{Ask, Context, Policy, explain::Explanation, role::Role},
+    policy::{Ask, Context, Policy, explain::Explanation, open_roles::OpenRole},
 };
 
-/// The roles open to `identity`, in the policy's order. With a host: the roles usable there.
+/// The roles open to `identity`, which calls from `caller`, in the policy's order. With a host: the
+/// roles usable there.
 pub(crate) fn list<'a>(
     policy: &'a Policy,
     identity: &Identity,
     host: Option<&str>,
-) -> Vec<&'a Role> {
-    policy.roles_for(identity, host)
+    caller: Option<IpAddr>,
+) -> Vec<OpenRole<'a>> {
+    policy.roles_for(identity, host, caller)
 }
 
 /// Says for each role why it does or does not answer this ask; for one role if the ask names it.

@@ -285,7 +285,7 @@ fn narrow_command(
     }
 }
 
-fn narrow_source(
+pub(super) fn narrow_source(
     held: Option<BTreeSet<IpNet>>,
     allowed: Option<&BTreeSet<IpNet>>,
 ) -> Result<Option<BTreeSet<IpNet>>, Denial> {
@@ -303,7 +303,7 @@ fn narrow_source(
     Ok(left)
 }
 
-fn narrow_extensions(
+pub(super) fn narrow_extensions(
     held: BTreeSet<Extension>,
     allowed: Option<&BTreeSet<Extension>>,
 ) -> BTreeSet<Extension> {

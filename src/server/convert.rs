@@ -19,7 +19,7 @@ use crate::{
         requests::{self, ListOptions, View},
         trust::Trust,
     },
-    policy::{Ask, explain::Explanation, role::Role, source},
+    policy::{Ask, explain::Explanation, open_roles::OpenRole, source},
     proto::{
         status::Field,
         v1::{self, get_trust_response, role_explanation},
@@ -215,7 +215,8 @@ pub(super) fn comment(wire: &str) -> Result<Option<String>, Malformed> {
 }
 
 /// A role as its holder may know it.
-pub(super) fn role(role: &Role, identity: &Identity) -> v1::Role {
+pub(super) fn role(open: &OpenRole<'_>, identity: &Identity) -> v1::Role {
+    let role = open.role;
     v1::Role {
         name: role.name.clone(),
         about: role.about.clone(),
@@ -235,6 +236,14 @@ pub(super) fn role(role: &Role, identity: &Identity) -> v1::Role {
         reason_pattern: role.reason_pattern().unwrap_or_default().to_owned(),
         pty: role.pty,
         verify_required: role.verify_required,
+        extensions: open.extensions.iter().map(ToString::to_string).collect(),
+        source_addresses: open
+            .source
+            .iter()
+            .flatten()
+            .map(ToString::to_string)
+            .collect(),
+        emergency_ttl_seconds: open.emergency_ttl.map_or(0, |ttl| ttl.as_secs()),
     }
 }
 

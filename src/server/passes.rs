@@ -68,11 +68,12 @@ impl Passes for Services {
         request: Request<v1::ListRolesRequest>,
     ) -> Answer<v1::ListRolesResponse> {
         let method = "Passes/ListRoles";
-        self.answer_known(method, request, async |_, identity, request| {
+        self.answer_known(method, request, async |call, identity, request| {
             let host = convert::host(&request.host)?;
             let policy = self.authority.policy();
-            let open = roles::list(&policy, &identity, host.as_deref()).into_iter();
-            let roles = open.map(|role| convert::role(role, &identity)).collect();
+            let caller = call.context().caller;
+            let open = roles::list(&policy, &identity, host.as_deref(), caller).into_iter();
+            let roles = open.map(|role| convert::role(&role, &identity)).collect();
             Ok(v1::ListRolesResponse { roles })
         })
         .await

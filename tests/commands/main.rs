@@ -16,6 +16,8 @@ mod client;
 mod command_line;
 mod emergency;
 mod keeping;
+mod liar;
+mod lies;
 mod policy;
 mod replay;
 mod requests;

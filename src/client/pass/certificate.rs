@@ -1,19 +1,28 @@
 //! The check of one certificate in a server's answer against what was asked for. Pure.
 //!
 //! Every fact is read from the certificate, because the certificate is what hosts obey.
+//!
+//! Always checked: key, CA, signature, kind, serial, role, lifetime, addresses and extensions of
+//! the ask. What else the role grants is checked as far as the client can know it ([`Known`]). The
+//! check finds a mistake, or an answer that contradicts the server's own list of roles. It cannot
+//! find a server that lies in both. The label in the key id is the server's word too: only the
+//! server knows which claim it takes.
 
 use std::collections::BTreeSet;
 
-use ipnet::IpNet;
 use ssh_key::{Certificate, Fingerprint, HashAlg, PublicKey, certificate::CertType};
 
+use super::{
+    fault::first_fault,
+    role::{AskedRole, is_within},
+};
 use crate::{
-    client::{logins::logins, requests::RequestContent},
+    client::requests::RequestContent,
     proto::v1,
     ssh::{
         certificate::BACKDATE,
         options::{CriticalOption, Extension},
-        permissions::{Permissions, covers},
+        permissions::Permissions,
     },
 };
 
@@ -23,9 +32,11 @@ const SKEW: u64 = 60;
 /// What the client knows about the answer before it asks.
 #[derive(Clone, Debug)]
 pub(in crate::client) enum Known {
-    /// Nothing but the ask.
+    /// Nothing but the ask. The server lists roles only to a caller with a token, so it lists none
+    /// to a registered key. It lists no role whose condition holds only in an emergency, or only
+    /// with a reason or parameters.
     Nothing,
-    /// The role, as the server listed it.
+    /// The role, as the server listed it to this caller, for the host of the ask.
     Role(Box<v1::Role>),
     /// The request that approvers agreed to.
     Request(Box<RequestContent>),
@@ -35,6 +46,8 @@ pub(in crate::client) enum Known {
 pub(super) struct Expected<'a> {
     pub(super) ask: &'a v1::Ask,
     pub(super) known: &'a Known,
+    /// The login that the user named.
+    pub(super) login: Option<&'a str>,
     /// The key that the pass is for.
     pub(super) key: &'a PublicKey,
     /// The CA keys of the server.
@@ -107,6 +120,14 @@ impl Expected<'_> {
             ),
             (certificate.serial() != 0, "its serial is 0"),
             (
+                certificate.comment().is_empty(),
+                "it has a comment, which the CA did not sign",
+            ),
+            (
+                !certificate.key_id().chars().any(char::is_control),
+                "its key id has control characters, which forge lines in logs",
+            ),
+            (
                 role(&certificate) == Some(self.ask.role.as_str()),
                 "it is for another role",
             ),
@@ -132,10 +153,9 @@ impl Expected<'_> {
             .saturating_sub(certificate.valid_after())
             .saturating_sub(BACKDATE.as_secs());
         let known = match self.known {
-            // An emergency pass has a lifetime of its own, which is not in the list of roles.
-            Known::Role(role) if !self.ask.emergency => Some(role.ttl_seconds),
+            Known::Role(role) => Some(self.asked(role).ttl()),
             Known::Request(content) => Some(content.ttl_seconds),
-            Known::Role(_) | Known::Nothing => None,
+            Known::Nothing => None,
         };
         let asked = Some(self.ask.ttl_seconds).filter(|ttl| *ttl > 0);
         asked.is_none_or(|ttl| life <= ttl) && known.is_none_or(|ttl| life <= ttl)
@@ -144,9 +164,8 @@ impl Expected<'_> {
     /// Whether a pass can be used only from the addresses of the ask.
     pub(super) fn fits_source(&self, permissions: &Permissions) -> bool {
         let asked = self.ask.source_addresses.iter().map(|text| text.parse());
-        match asked.collect::<Result<BTreeSet<IpNet>, _>>() {
-            Ok(asked) if asked.is_empty() => true,
-            Ok(asked) => covers(Some(&asked), permissions.source_addresses.as_ref()),
+        match asked.collect() {
+            Ok(asked) => is_within(asked, permissions),
             Err(_) => false,
         }
     }
@@ -178,52 +197,54 @@ impl Expected<'_> {
     /// Compares with what the server said of the role, or with what was approved.
     fn check_known(&self, permissions: &Permissions) -> Result<(), String> {
         match self.known {
-            Known::Nothing => Ok(()),
-            Known::Role(role) => check_role(role, permissions),
-            Known::Request(content) => first_fault(&[
-                (
-                    permissions.force_command == content.permissions.force_command,
-                    "its force-command is not the one that was approved",
-                ),
-                (
-                    permissions.is_subset_of(&content.permissions),
-                    "it allows more than was approved",
-                ),
-            ]),
+            Known::Nothing => return Ok(()),
+            Known::Role(role) => self.asked(role).check(permissions)?,
+            Known::Request(content) => self.check_approved(content, permissions)?,
+        }
+        let logins = principals_logins(permissions);
+        let is_open = self.login.is_none_or(|login| logins.contains(login));
+        first_fault(&[(is_open, "it does not open the login that was asked for")])
+    }
+
+    fn check_approved(
+        &self,
+        content: &RequestContent,
+        permissions: &Permissions,
+    ) -> Result<(), String> {
+        first_fault(&[
+            (
+                content.key == self.key.fingerprint(HashAlg::Sha256).to_string(),
+                "it was approved for another key",
+            ),
+            (
+                permissions.force_command == content.permissions.force_command,
+                "its force-command is not the one that was approved",
+            ),
+            (
+                permissions.is_subset_of(&content.permissions),
+                "it allows more than was approved",
+            ),
+        ])
+    }
+
+    fn asked<'a>(&'a self, role: &'a v1::Role) -> AskedRole<'a> {
+        AskedRole {
+            role,
+            ask: self.ask,
         }
     }
 }
 
-fn check_role(role: &v1::Role, permissions: &Permissions) -> Result<(), String> {
-    let principals: Vec<String> = permissions.principals.iter().cloned().collect();
-    let is_login = |login: &&str| role.logins.iter().any(|known| known == login);
-    first_fault(&[
-        (
-            role.logins.is_empty() || logins(&principals).iter().all(is_login),
-            "it has a login that the role does not have",
-        ),
-        (
-            permissions.force_command.is_none() == role.command.is_empty(),
-            "its force-command is not the role's",
-        ),
-        (
-            permissions.verify_required || !role.verify_required,
-            "it does not demand that the security key verifies its user, as the role does",
-        ),
-    ])
+fn principals_logins(permissions: &Permissions) -> BTreeSet<&str> {
+    let principals = permissions.principals.iter();
+    principals
+        .map(|principal| principal.split('@').next().unwrap_or(principal))
+        .collect()
 }
 
 /// The role that a pass is for. A key id is `LABEL/ROLE`, and a role's name has no slash.
 fn role(certificate: &Certificate) -> Option<&str> {
     certificate.key_id().rsplit_once('/').map(|(_, role)| role)
-}
-
-/// Returns the fault of the first fact that does not hold.
-pub(super) fn first_fault(facts: &[(bool, &str)]) -> Result<(), String> {
-    match facts.iter().find(|(holds, _)| !holds) {
-        Some((_, fault)) => Err((*fault).to_owned()),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use ssh_key::Certificate;
 
-use super::certificate::{Expected, first_fault};
+use super::{certificate::Expected, fault::first_fault};
 use crate::{
     client::{jump_host::JumpHostAddress, logins::logins},
     proto::v1,
@@ -134,6 +134,7 @@ mod tests {
         let expected = Expected {
             ask: &ask,
             known: &Known::Nothing,
+            login: None,
             key: &key,
             trusted: &[ca.fingerprint(HashAlg::Sha256)],
             now: 2000,

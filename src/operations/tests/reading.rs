@@ -128,8 +128,8 @@ async fn roles_are_listed_for_those_who_may_have_them() {
         (&["oncall"], &["logs"]),
         (&[], &[]),
     ] {
-        let listed = roles::list(&policy, &identity(groups), None);
-        let names: Vec<&str> = listed.iter().map(|role| &*role.name).collect();
+        let listed = roles::list(&policy, &identity(groups), None, None);
+        let names: Vec<&str> = listed.iter().map(|open| &*open.role.name).collect();
         assert_eq!(names, expected);
     }
     let explained = roles::explain(

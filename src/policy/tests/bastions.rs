@@ -255,8 +255,8 @@ fn a_role_behind_bastions_is_open_on_the_hosts_they_lead_to() {
         (Some("db-1"), vec!["db", "direct"]),
         (Some("web-1"), vec!["direct"]),
     ] {
-        let open = policy.open_roles(person(&dba()), host);
-        let names: Vec<_> = open.iter().map(|role| role.name.as_str()).collect();
+        let open = policy.open_roles(person(&dba()), host, None);
+        let names: Vec<_> = open.iter().map(|open| open.role.name.as_str()).collect();
         assert_eq!(names, expected, "{host:?}");
     }
 }

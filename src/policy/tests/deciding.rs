@@ -115,10 +115,10 @@ fn a_role_tied_to_the_caller_needs_an_address() {
 fn open_roles_follow_claims_and_host() {
     let policy = example();
     let names = |claims: &Value, host| {
-        let roles = policy.open_roles(person(claims), host);
+        let roles = policy.open_roles(person(claims), host, None);
         roles
             .iter()
-            .map(|role| role.name.as_str())
+            .map(|open| open.role.name.as_str())
             .collect::<Vec<_>>()
     };
     assert_eq!(names(&alice(), None), ["shell", "logs", "repair", "team"]);
@@ -148,5 +148,10 @@ fn a_condition_sees_the_ask_and_the_issuer() {
     assert_eq!(at(Some("web-1")), Ok(()));
     assert_eq!(at(Some("web-2")), Err(Reason::NotAllowed));
     assert_eq!(at(None), Err(Reason::Condition));
-    assert_eq!(policy.open_roles(person(&claims), Some("web-1")).len(), 1);
+    assert_eq!(
+        policy
+            .open_roles(person(&claims), Some("web-1"), None)
+            .len(),
+        1
+    );
 }
