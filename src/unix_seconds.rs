@@ -3,6 +3,8 @@
 //! The one place that converts between such a number and [`OffsetDateTime`]. Pure: it does not read
 //! the clock and knows no other module of ours.
 
+use std::{fmt, time::Duration};
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -32,9 +34,31 @@ impl UnixSeconds {
         self.0
     }
 
+    /// The time `later` after this one; the last one that 64 bits hold, if that is past it.
+    pub(crate) const fn saturating_add(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(later.as_secs()))
+    }
+
+    /// The time `earlier` before this one; not before 1970.
+    pub(crate) const fn saturating_sub(self, earlier: Duration) -> Self {
+        Self(self.0.saturating_sub(earlier.as_secs()))
+    }
+
+    /// Whole seconds from `earlier` to this time; 0 if `earlier` is later.
+    pub(crate) const fn seconds_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// The same second as a date; none after the year 9999.
     pub fn to_utc(self) -> Option<OffsetDateTime> {
         OffsetDateTime::from_unix_timestamp(i64::try_from(self.0).ok()?).ok()
+    }
+}
+
+/// The bare number.
+impl fmt::Display for UnixSeconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -76,6 +100,17 @@ mod tests {
         ] {
             assert_eq!(UnixSeconds(seconds).to_utc(), time, "{seconds}");
         }
+    }
+
+    #[test]
+    fn sums_and_differences_stay_within_their_bounds() {
+        let (first, last) = (UnixSeconds(0), UnixSeconds(u64::MAX));
+        let hour = Duration::from_secs(3600);
+        assert_eq!(first.saturating_add(hour), UnixSeconds(3600));
+        assert_eq!(last.saturating_add(hour), last);
+        assert_eq!(first.saturating_sub(hour), first);
+        assert_eq!(UnixSeconds(3600).seconds_since(first), 3600);
+        assert_eq!(first.seconds_since(last), 0);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use daypass::{
     policy::{Ask, Policy},
     ssh::krl::{Krl, Revoked},
+    unix_seconds::UnixSeconds,
 };
 use ssh_key::{
     Algorithm, LineEnding, PrivateKey,
@@ -291,7 +292,7 @@ async fn of_20_000_revoked_serials_in_awkward_sequences_sshd_refuses_exactly_tho
         serial: *serial,
         ca: blob.clone(),
     });
-    host.revoke(&Krl::new(1, now, passes).publish().unwrap());
+    host.revoke(&Krl::new(1, UnixSeconds(now), passes).publish().unwrap());
     let edges = [32, 63].map(|bits| 1_u64 << bits);
     let near = edges
         .into_iter()

@@ -30,8 +30,8 @@ pub struct Draft {
     head: Vec<u8>,
     tail: Vec<u8>,
     key_id: String,
-    valid_after: u64,
-    valid_before: u64,
+    valid_after: UnixSeconds,
+    valid_before: UnixSeconds,
     key_fingerprint: String,
     ca_fingerprint: String,
 }
@@ -59,9 +59,9 @@ impl Draft {
             return Err(ssh::key::InvalidKey::CaKey.into());
         }
         grant.permissions().expect_key(holder.key())?;
-        let now = UnixSeconds::from(now).get();
-        let valid_after = now.saturating_sub(BACKDATE.as_secs());
-        let valid_before = now.saturating_add(grant.ttl().as_secs());
+        let now = UnixSeconds::from(now);
+        let valid_after = now.saturating_sub(BACKDATE);
+        let valid_before = now.saturating_add(grant.ttl());
         let key_id = key_id::compose(holder.identity().label(), grant.role());
         let fields = Fields {
             nonce: &nonce,
@@ -108,12 +108,12 @@ impl Draft {
     }
 
     /// The first second at which the pass is valid, in Unix seconds.
-    pub fn valid_after(&self) -> u64 {
+    pub fn valid_after(&self) -> UnixSeconds {
         self.valid_after
     }
 
     /// The first second at which it is no longer valid, in Unix seconds.
-    pub fn valid_before(&self) -> u64 {
+    pub fn valid_before(&self) -> UnixSeconds {
         self.valid_before
     }
 

@@ -20,6 +20,7 @@ use crate::{
         order::{self, LATEST, Verb},
     },
     proto::v1::{self, lock_target},
+    unix_seconds::UnixSeconds,
 };
 use asking::Wanted;
 
@@ -119,7 +120,7 @@ struct RevokeSelection {
     key: Option<String>,
     /// All passes issued before a time, such as 2026-01-31T12:00:00Z, or before `now`.
     #[arg(long, value_name = "TIME", value_parser = time_of)]
-    before: Option<u64>,
+    before: Option<UnixSeconds>,
 }
 
 #[derive(Serialize)]
@@ -267,18 +268,18 @@ fn nothing_named() -> Failure {
     )
 }
 
-fn time_of(text: &str) -> Result<u64, String> {
+fn time_of(text: &str) -> Result<UnixSeconds, String> {
     if text == "now" {
         // Includes passes of the current second.
-        return Ok(now().saturating_add(1));
+        return Ok(UnixSeconds(now().saturating_add(1)));
     }
     let time = OffsetDateTime::parse(text, &Rfc3339)
         .map_err(|_| "write a time such as 2026-01-31T12:00:00Z, or `now`".to_owned())?;
     let seconds =
         u64::try_from(time.unix_timestamp()).map_err(|_| "the time is before 1970".to_owned())?;
-    match seconds <= LATEST {
-        true => Ok(seconds),
-        false => Err("the time is after the year 9999".to_owned()),
+    match UnixSeconds(seconds) {
+        time if time <= LATEST => Ok(time),
+        _ => Err("the time is after the year 9999".to_owned()),
     }
 }
 
@@ -376,8 +377,8 @@ mod tests {
 
     #[test]
     fn times_are_rfc_3339_or_now() {
-        assert_eq!(time_of("1970-01-01T00:01:00Z"), Ok(60));
-        assert_eq!(time_of("1970-01-01T01:01:00+01:00"), Ok(60));
+        assert_eq!(time_of("1970-01-01T00:01:00Z"), Ok(UnixSeconds(60)));
+        assert_eq!(time_of("1970-01-01T01:01:00+01:00"), Ok(UnixSeconds(60)));
         assert!(time_of("now").is_ok());
         for wrong in ["", "yesterday", "60", "1969-12-31T23:59:59Z", "2026-01-31"] {
             assert!(time_of(wrong).is_err(), "{wrong}");

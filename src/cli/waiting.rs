@@ -188,7 +188,7 @@ pub(super) fn redeem(role: &str, id: u64) -> String {
 
 /// Remaining time of a request, such as `29m`; `-` for a review.
 pub(super) fn life(view: &RequestView) -> String {
-    match view.expires_at {
+    match view.expires_at.get() {
         0 => "-".to_owned(),
         end => left(now(), end),
     }

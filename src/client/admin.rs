@@ -32,7 +32,7 @@ impl Signed {
             Target::Key(key) => Wire::Key(key),
             Target::Role(role) => Wire::Role(role),
             Target::Serial(serial) => Wire::Serial(serial),
-            Target::Before(time) => Wire::Before(time),
+            Target::Before(time) => Wire::Before(time.get()),
         };
         let target = Some(target);
         let request = authorized(&self.login.token, v1::PreviewRequest { target })?;
@@ -154,7 +154,7 @@ impl Signed {
             RevokeTarget::Serial(serial) => Wire::Serial(serial),
             RevokeTarget::Key(key) => Wire::Key(key),
             RevokeTarget::Identity(name) => Wire::Identity(name),
-            RevokeTarget::Before(time) => Wire::Before(time),
+            RevokeTarget::Before(time) => Wire::Before(time.get()),
         };
         self.repeat(&about, seen, is_same_people, async |after| {
             let order = self

@@ -168,7 +168,9 @@ impl Signed {
         mut beat: impl FnMut(&RequestView, u64),
     ) -> Result<(), Error> {
         let mut view = self.request(id).await?;
-        let ends = now().saturating_add(limit.as_secs()).min(view.expires_at);
+        let ends = now()
+            .saturating_add(limit.as_secs())
+            .min(view.expires_at.get());
         let deadline = Instant::now() + limit.min(LONGEST);
         let (mut changes, mut clock) = (self.watch(id).await?, interval(BEAT));
         while !view.is_approved()? {

@@ -24,6 +24,7 @@ use super::{
     files, ports,
 };
 use crate::ssh::krl::Krl;
+use crate::unix_seconds::UnixSeconds;
 
 /// Deadline for a new sshd to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -181,7 +182,7 @@ pub fn put_krl(path: &Path, krl: &[u8]) -> Result<(), Error> {
 
 /// A list that refuses no pass. Without a file, sshd refuses everyone.
 fn empty_krl() -> Result<Vec<u8>, Error> {
-    let published = Krl::new(0, 0, []).publish();
+    let published = Krl::new(0, UnixSeconds::default(), []).publish();
     published.map_err(|error| Error::System("make a revocation list", io::Error::other(error)))
 }
 

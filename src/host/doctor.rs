@@ -25,6 +25,7 @@ use super::{
     server::Server,
     sshd::{Connection, Sshd},
 };
+use crate::unix_seconds::UnixSeconds;
 
 /// What to check.
 #[derive(Clone, Debug)]
@@ -60,11 +61,11 @@ pub(crate) struct DoctorReport {
     pub findings: Vec<Finding>,
     /// The verdict on the pass, if one was given.
     pub pass: Option<Verdict>,
-    /// When the server made the revocation list, Unix seconds; none if it cannot be read.
-    pub krl_made_at: Option<u64>,
+    /// When the server made the revocation list; none if it cannot be read.
+    pub krl_made_at: Option<UnixSeconds>,
 }
 
-/// Examines this host. `now` is Unix seconds.
+/// Examines this host.
 ///
 /// # Errors
 /// Returns the error if this host was never set up, or sshd cannot be run. Every other fault is in
@@ -72,7 +73,7 @@ pub(crate) struct DoctorReport {
 pub(crate) async fn examine(
     layout: &Layout,
     question: &Question,
-    now: u64,
+    now: UnixSeconds,
 ) -> Result<DoctorReport, Error> {
     let settings = Settings::load(layout)?;
     let sshd = Sshd::new(question.sshd.as_deref(), &layout.sshd_config())?;

@@ -19,7 +19,10 @@ use super::{
     sshd::{Connection, Effective, Sshd},
     sync::to_json,
 };
-use crate::ssh::{krl::Krl, principal, sshsig::Namespace};
+use crate::{
+    ssh::{krl::Krl, principal, sshsig::Namespace},
+    unix_seconds::UnixSeconds,
+};
 
 /// The options of `host setup`.
 #[derive(Clone, Debug)]
@@ -94,7 +97,7 @@ pub(crate) struct Written {
 pub(crate) async fn setup(
     layout: &Layout,
     options: &SetupOptions,
-    now: u64,
+    now: UnixSeconds,
 ) -> Result<SetupReport, Error> {
     check_words(options)?;
     let sshd = Sshd::new(options.sshd.as_deref(), &layout.sshd_config())?;
@@ -235,7 +238,7 @@ fn write(
     layout: &Layout,
     settings: &Settings,
     (keys, roots): (&CaKeys, Option<&[u8]>),
-    now: u64,
+    now: UnixSeconds,
 ) -> Result<Vec<Written>, Error> {
     let text = drop_in::text(layout, settings)?;
     let drop_in = layout.drop_in();
@@ -267,7 +270,7 @@ fn write(
 
 /// The revocation list on disk if it is valid, else an empty one. A valid one is kept: an empty
 /// list would readmit revoked passes.
-fn revocations(layout: &Layout, now: u64) -> Result<Vec<u8>, Error> {
+fn revocations(layout: &Layout, now: UnixSeconds) -> Result<Vec<u8>, Error> {
     let on_disk = read(&layout.krl())?.filter(|bytes| Krl::parse(bytes).is_ok());
     match on_disk {
         Some(bytes) => Ok(bytes),

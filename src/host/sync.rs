@@ -12,7 +12,10 @@ use super::{
     keys::CaKeys,
     server::{Answer, Server},
 };
-use crate::ssh::{krl::Krl, sshsig::Namespace};
+use crate::{
+    ssh::{krl::Krl, sshsig::Namespace},
+    unix_seconds::UnixSeconds,
+};
 
 /// The result of one sync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,10 +32,10 @@ pub(crate) struct SyncReport {
     pub added_keys: Vec<String>,
     /// Fingerprints of the CA keys that are no longer trusted.
     pub removed_keys: Vec<String>,
-    /// The time of this sync, Unix seconds.
-    pub synced: u64,
-    /// When the server made the revocation list, Unix seconds.
-    pub krl_made_at: u64,
+    /// The time of this sync.
+    pub synced: UnixSeconds,
+    /// When the server made the revocation list.
+    pub krl_made_at: UnixSeconds,
     /// Seconds since the sync before this one; none: this is the first.
     pub synced_before: Option<u64>,
 }
@@ -40,8 +43,8 @@ pub(crate) struct SyncReport {
 /// The last successful sync: the content of `sync.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LastSync {
-    /// Its time, Unix seconds.
-    pub synced: u64,
+    /// Its time.
+    pub synced: UnixSeconds,
     /// The revocation list's version.
     pub krl_version: u64,
 }
@@ -57,15 +60,15 @@ impl LastSync {
     }
 }
 
-/// Fetches CA keys and revocations, checks both, then replaces the files that differ. `now` is Unix
-/// seconds; `deadline` is for each of the two requests.
+/// Fetches CA keys and revocations, checks both, then replaces the files that differ. `deadline` is
+/// for each of the two requests.
 ///
 /// # Errors
 /// Returns the error of the step that failed. Each file on disk is then the old one or already the
 /// new good one.
 pub(crate) async fn sync(
     layout: &Layout,
-    now: u64,
+    now: UnixSeconds,
     deadline: Duration,
 ) -> Result<SyncReport, Error> {
     let settings = Settings::load(layout)?;
@@ -191,7 +194,7 @@ fn report(
     krl: &Krl,
     (before, after): (&CaKeys, &CaKeys),
     last: Option<LastSync>,
-    now: u64,
+    now: UnixSeconds,
 ) -> SyncReport {
     let (before, after) = (before.fingerprints(), after.fingerprints());
     SyncReport {
@@ -203,6 +206,6 @@ fn report(
         removed_keys: before.difference(&after).cloned().collect(),
         synced: now,
         krl_made_at: krl.made_at(),
-        synced_before: last.map(|last| now.saturating_sub(last.synced)),
+        synced_before: last.map(|last| now.seconds_since(last.synced)),
     }
 }

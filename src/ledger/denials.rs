@@ -152,7 +152,7 @@ impl DenialRate {
 }
 
 fn one(who: Option<Actor>, reason: &str, now: OffsetDateTime) -> Denials {
-    let now = UnixSeconds::from(now).get();
+    let now = UnixSeconds::from(now);
     Denials {
         who,
         identities: 1,

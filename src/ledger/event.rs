@@ -22,7 +22,7 @@ use serde_json::ser::{CompactFormatter, Formatter};
 use time::OffsetDateTime;
 
 use super::emergency::{Proof, Signature};
-use crate::ssh::permissions::Permissions;
+use crate::{ssh::permissions::Permissions, unix_seconds::UnixSeconds};
 pub use actor::Actor;
 pub use asked::RequestDetails;
 pub(crate) use denials::Denials;
@@ -260,10 +260,10 @@ pub struct Issued {
     /// Permissions of the certificate.
     #[serde(flatten)]
     pub permissions: Permissions,
-    /// First second of validity, in Unix seconds.
-    pub valid_after: u64,
-    /// First second after validity, in Unix seconds.
-    pub valid_before: u64,
+    /// First second of validity.
+    pub valid_after: UnixSeconds,
+    /// First second after validity.
+    pub valid_before: UnixSeconds,
     /// Hash of the policy file that granted.
     pub policy: String,
     /// Fingerprint of the CA key.
@@ -298,8 +298,8 @@ pub struct Requested {
     pub key: String,
     /// Required number of distinct approvers.
     pub needed: u32,
-    /// Time at which the request expires, approved or not, in Unix seconds.
-    pub expires_at: u64,
+    /// Time at which the request expires, approved or not.
+    pub expires_at: UnixSeconds,
     /// Permissions of the pass.
     #[serde(flatten)]
     pub permissions: Permissions,

@@ -10,13 +10,13 @@ use super::{
     EventKind, approval,
     event::{Actor, Covered},
 };
-use crate::ssh::sshsig::Namespace;
+use crate::{ssh::sshsig::Namespace, unix_seconds::UnixSeconds};
 
 pub use super::event::Target;
 pub use proof::{AdminOrder, Proof, Verb};
 
 /// Largest time that an order may name: 9999-12-31T23:59:59Z, the end of RFC 3339.
-pub const LATEST: u64 = 253_402_300_799;
+pub const LATEST: UnixSeconds = UnixSeconds(253_402_300_799);
 
 /// An order, as its event records it.
 #[derive(Clone, Debug)]

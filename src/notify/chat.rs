@@ -137,9 +137,9 @@ fn revocation(target: &RevokeTarget) -> String {
     }
 }
 
-/// Unix seconds as RFC 3339; none after the year 9999, which an old ledger may hold.
-fn moment(seconds: u64) -> Option<String> {
-    UnixSeconds(seconds).to_utc()?.format(&Rfc3339).ok()
+/// RFC 3339; none after the year 9999, which an old ledger may hold.
+fn moment(time: UnixSeconds) -> Option<String> {
+    time.to_utc()?.format(&Rfc3339).ok()
 }
 
 /// Text of a caller or an issuer in backticks: one line of bounded length, without effect in any
@@ -220,7 +220,11 @@ mod tests {
             (i64::MAX as u64 + 1, "all"),
             (u64::MAX, "all"),
         ] {
-            assert_eq!(revocation(&RevokeTarget::Before(time)), expected, "{time}");
+            assert_eq!(
+                revocation(&RevokeTarget::Before(UnixSeconds(time))),
+                expected,
+                "{time}"
+            );
         }
     }
 

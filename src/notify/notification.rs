@@ -274,7 +274,7 @@ struct Data<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     needed: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<u64>,
+    expires_at: Option<UnixSeconds>,
     #[serde(skip_serializing_if = "Option::is_none")]
     serials: Option<&'a [u64]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -314,8 +314,7 @@ const MOST_COVERED: usize = 20;
 
 /// Seconds from being issued at `at`.
 fn lifetime(issued: &Issued, at: OffsetDateTime) -> u64 {
-    let at = UnixSeconds::from(at).get();
-    issued.valid_before.saturating_sub(at)
+    issued.valid_before.seconds_since(at.into())
 }
 
 #[cfg(test)]

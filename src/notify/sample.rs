@@ -14,6 +14,7 @@ use crate::ledger::{
     },
 };
 use crate::ssh::{options::Extension, permissions::Permissions};
+use crate::unix_seconds::UnixSeconds;
 
 pub(super) const SERVER: &str = "ca.example.com";
 
@@ -47,7 +48,7 @@ pub(super) fn requested() -> Event {
         ask: asked(),
         key: "SHA256:subject".to_owned(),
         needed: 2,
-        expires_at: 1_795_363_371,
+        expires_at: UnixSeconds(1_795_363_371),
         permissions: Permissions {
             principals: ["deploy@web".to_owned()].into(),
             force_command: Some("/bin/systemctl restart nginx".to_owned()),
@@ -76,8 +77,8 @@ pub(super) fn emergency() -> Event {
             principals: ["deploy".to_owned()].into(),
             ..Permissions::default()
         },
-        valid_after: 1_795_361_511,
-        valid_before: 1_795_362_471,
+        valid_after: UnixSeconds(1_795_361_511),
+        valid_before: UnixSeconds(1_795_362_471),
         policy: "ab".repeat(32),
         ca: "SHA256:ca".to_owned(),
         to_be_signed: "cd".repeat(32),

@@ -29,7 +29,7 @@ pub(crate) fn revocations(
     authority: &Authority,
     now: OffsetDateTime,
 ) -> Result<Arc<Revocations>, Error> {
-    let now = UnixSeconds::from(now).get();
+    let now = UnixSeconds::from(now);
     let mut last = authority.published.revocations();
     let version = authority.store.state(LedgerState::revocation_version);
     match &*last {
@@ -60,7 +60,7 @@ pub(crate) fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Error> {
     }
 }
 
-fn list(authority: &Authority, now: u64) -> Result<Revocations, Error> {
+fn list(authority: &Authority, now: UnixSeconds) -> Result<Revocations, Error> {
     let blobs = blobs(&authority.ca)?;
     let blob = |key: &str| {
         let known = blobs.iter().find(|(fingerprint, _)| fingerprint == key);

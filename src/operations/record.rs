@@ -33,13 +33,13 @@ pub(super) struct Basis<'a> {
 impl Basis<'_> {
     /// The request for everything that `pending` would grant.
     pub(super) fn requested(&self, pending: &Pending) -> Requested {
-        let now = UnixSeconds::from(self.context.now).get();
+        let now = UnixSeconds::from(self.context.now);
         Requested {
             who: who(self.holder.identity()),
             ask: asked(self.ask, self.context),
             key: fingerprint(self.holder.key()),
             needed: pending.count(),
-            expires_at: now.saturating_add(pending.within().as_secs()),
+            expires_at: now.saturating_add(pending.within()),
             permissions: pending.permissions().clone(),
             ttl_seconds: pending.ttl().as_secs(),
             policy: self.policy.to_owned(),

@@ -170,8 +170,8 @@ async fn a_pass_is_one_event_and_its_serial_is_the_events_index() {
         issued.permissions.source_addresses,
         Some(["192.0.2.7/32".parse().unwrap()].into())
     );
-    assert_eq!(issued.valid_after, pass.certificate.valid_after());
-    assert_eq!(issued.valid_before, pass.certificate.valid_before());
+    assert_eq!(issued.valid_after.get(), pass.certificate.valid_after());
+    assert_eq!(issued.valid_before.get(), pass.certificate.valid_before());
     assert_eq!(issued.ca, fingerprint(world.authority.ca.active()));
     assert_eq!(issued.policy, world.authority.policy().hash());
     assert_eq!(issued.ask.caller.as_deref(), Some("192.0.2.7"));

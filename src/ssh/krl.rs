@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::wire::{Reader, put_string};
+use crate::unix_seconds::UnixSeconds;
 
 /// `SSHKRL\n\0`.
 const MAGIC: [u8; 8] = *b"SSHKRL\n\0";
@@ -38,14 +39,18 @@ pub struct Revoked {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Krl {
     version: u64,
-    made_at: u64,
+    made_at: UnixSeconds,
     serials: BTreeMap<Vec<u8>, BTreeSet<u64>>,
 }
 
 impl Krl {
     /// These passes. `version` grows with every change of the list, so that a host knows an older
-    /// one; `made_at` (Unix seconds) only dates it.
-    pub fn new(version: u64, made_at: u64, revoked: impl IntoIterator<Item = Revoked>) -> Self {
+    /// one; `made_at` only dates it.
+    pub fn new(
+        version: u64,
+        made_at: UnixSeconds,
+        revoked: impl IntoIterator<Item = Revoked>,
+    ) -> Self {
         let mut serials = BTreeMap::<_, BTreeSet<_>>::new();
         for pass in revoked.into_iter().filter(|pass| pass.serial != 0) {
             serials.entry(pass.ca).or_default().insert(pass.serial);
@@ -62,8 +67,8 @@ impl Krl {
         self.version
     }
 
-    /// When it was made, in Unix seconds.
-    pub(crate) fn made_at(&self) -> u64 {
+    /// When it was made.
+    pub(crate) fn made_at(&self) -> UnixSeconds {
         self.made_at
     }
 
@@ -103,7 +108,7 @@ impl Krl {
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&FORMAT.to_be_bytes());
         out.extend_from_slice(&self.version.to_be_bytes());
-        out.extend_from_slice(&self.made_at.to_be_bytes());
+        out.extend_from_slice(&self.made_at.get().to_be_bytes());
         out.extend_from_slice(&0_u64.to_be_bytes());
         put_string(&mut out, b"");
         put_string(&mut out, COMMENT);
@@ -155,7 +160,7 @@ fn put_section(out: &mut Vec<u8>, kind: u8, data: &[u8]) {
     put_string(out, data);
 }
 
-fn header(reader: &mut Reader<'_>) -> Result<(u64, u64), Error> {
+fn header(reader: &mut Reader<'_>) -> Result<(u64, UnixSeconds), Error> {
     let mut read = || {
         let magic = reader.u64()?;
         let format = reader.u32()?;
@@ -166,7 +171,7 @@ fn header(reader: &mut Reader<'_>) -> Result<(u64, u64), Error> {
     match read() {
         None => Err(Error("its header is cut off")),
         Some((magic, ..)) if magic != u64::from_be_bytes(MAGIC) => Err(Error("it is no KRL")),
-        Some((_, FORMAT, version, made_at, 0, [])) => Ok((version, made_at)),
+        Some((_, FORMAT, version, made_at, 0, [])) => Ok((version, UnixSeconds(made_at))),
         Some(_) => Err(Error("its header has an unknown form")),
     }
 }

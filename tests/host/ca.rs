@@ -1,7 +1,10 @@
 //! A CA key that signs lists and passes, without a server behind it.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use daypass::ssh::krl::{Krl, Revoked};
+use daypass::{
+    ssh::krl::{Krl, Revoked},
+    unix_seconds::UnixSeconds,
+};
 use ssh_encoding::Encode;
 use ssh_key::{
     Algorithm, Certificate, HashAlg, LineEnding, PrivateKey, certificate::Builder, rand_core::OsRng,
@@ -40,7 +43,9 @@ impl Ca {
             serial: *serial,
             ca: ca.clone(),
         });
-        Krl::new(version, now(), revoked).publish().unwrap()
+        Krl::new(version, UnixSeconds(now()), revoked)
+            .publish()
+            .unwrap()
     }
 
     /// A key and a pass for it, valid for an hour.

@@ -7,6 +7,7 @@ use daypass::{
         PreviewRequest, PreviewResponse, RevokeRequest, UnlockRequest, lock_target,
         preview_request, revoke_request,
     },
+    unix_seconds::UnixSeconds,
 };
 
 use super::{
@@ -137,6 +138,6 @@ pub fn revoked(target: &revoke_request::Target) -> Target {
         revoke_request::Target::Serial(serial) => Target::Serial(serial),
         revoke_request::Target::Key(key) => Target::Key(key),
         revoke_request::Target::Identity(name) => Target::Identity(name),
-        revoke_request::Target::Before(time) => Target::Before(time),
+        revoke_request::Target::Before(time) => Target::Before(UnixSeconds(time)),
     }
 }

@@ -242,7 +242,7 @@ async fn orders_of_racing_administrators_follow_one_another() {
 async fn no_time_or_number_of_a_caller_panics() {
     let (env, carol) = start().await;
     let alice = sign_in(&env, "alice", None, "sre");
-    let numbers = [LATEST + 1, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX];
+    let numbers = [LATEST.0 + 1, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX];
     for number in numbers {
         let target = revoke_request::Target::Before(number);
         let refused = revoke(&carol, target).await.unwrap_err();
@@ -263,7 +263,7 @@ async fn no_time_or_number_of_a_caller_panics() {
             ..ask("shell")
         };
         let pass = alice.issue(long).await.unwrap();
-        assert!(pass.valid_before < LATEST, "{number}");
+        assert!(pass.valid_before < LATEST.0, "{number}");
         let redeem = Ask {
             request: number,
             ..ask("shell")
@@ -272,7 +272,7 @@ async fn no_time_or_number_of_a_caller_panics() {
         assert!(refused.code != Code::Internal && refused.code != Code::Unknown);
         assert_others_answer(&carol, number).await;
     }
-    let target = revoke_request::Target::Before(LATEST);
+    let target = revoke_request::Target::Before(LATEST.0);
     let all = revoke(&carol, target).await.unwrap();
     assert_eq!(all.len(), numbers.len());
     assert!(shell(&alice).await.is_ok());

@@ -200,7 +200,7 @@ async fn only_an_administrator_locks_unlocks_or_revokes() {
         Revoke::Serial(own),
         Revoke::Identity("bob".into()),
         Revoke::Key(bob_person.fingerprint()),
-        Revoke::Before(LATEST),
+        Revoke::Before(LATEST.0),
     ] {
         assert_eq!(reason(alice.revoke(target).await), denied);
     }
@@ -273,7 +273,7 @@ async fn a_locked_administrator_cannot_unlock_themselves() {
     erin.lock(herself.clone()).await.unwrap();
     assert_eq!(reason(carol.unlock(herself.clone()).await), locked());
     assert_eq!(reason(carol.lock(bob()).await), locked());
-    let everything = revoke_request::Target::Before(LATEST);
+    let everything = revoke_request::Target::Before(LATEST.0);
     assert_eq!(reason(carol.revoke(everything).await), locked());
     erin.unlock(herself).await.unwrap();
     assert!(carol.lock(bob()).await.is_ok());
@@ -304,7 +304,7 @@ async fn revocations_hit_exactly_what_they_are_aimed_at() {
     let last = shell(&alice).await.unwrap().serial;
     let long_ago = carol.revoke(Revoke::Before(1)).await.unwrap();
     assert_eq!(long_ago, [0_u64; 0]);
-    let all = carol.revoke(Revoke::Before(LATEST)).await.unwrap();
+    let all = carol.revoke(Revoke::Before(LATEST.0)).await.unwrap();
     assert_eq!(all.len(), 4, "bob's three and {last}");
     assert!(shell(&alice).await.is_ok(), "no user is locked");
 }

@@ -6,11 +6,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::ssh::{
-    certificate::{USER, type_name},
-    options::CriticalOption,
-    permissions::Permissions,
-    wire::{self, Reader, put_string},
+use crate::{
+    ssh::{
+        certificate::{USER, type_name},
+        options::CriticalOption,
+        permissions::Permissions,
+        wire::{self, Reader, put_string},
+    },
+    unix_seconds::UnixSeconds,
 };
 
 /// Every field of a certificate except its serial and signature.
@@ -19,8 +22,8 @@ pub(super) struct Fields<'a> {
     /// The subject key's blob.
     pub(super) subject: &'a [u8],
     pub(super) key_id: &'a str,
-    pub(super) valid_after: u64,
-    pub(super) valid_before: u64,
+    pub(super) valid_after: UnixSeconds,
+    pub(super) valid_before: UnixSeconds,
     pub(super) permissions: &'a Permissions,
     /// The CA key's blob.
     pub(super) ca: &'a [u8],
@@ -47,8 +50,8 @@ impl Fields<'_> {
         tail.extend_from_slice(&USER.to_be_bytes());
         put_string(&mut tail, self.key_id.as_bytes());
         put_string(&mut tail, &strings(&self.permissions.principals));
-        tail.extend_from_slice(&self.valid_after.to_be_bytes());
-        tail.extend_from_slice(&self.valid_before.to_be_bytes());
+        tail.extend_from_slice(&self.valid_after.get().to_be_bytes());
+        tail.extend_from_slice(&self.valid_before.get().to_be_bytes());
         put_string(&mut tail, &self.encoded_critical_options());
         put_string(&mut tail, &self.encoded_extensions());
         put_string(&mut tail, b"");

@@ -2,6 +2,7 @@
 
 use super::{Draft, Fields};
 use crate::ssh::{permissions::Permissions, wire};
+use crate::unix_seconds::UnixSeconds;
 
 impl Draft {
     /// A draft of no grant; drafts of different nonces differ.
@@ -11,8 +12,8 @@ impl Draft {
             nonce: &[nonce; 32],
             subject: &blob,
             key_id: "alice/shell",
-            valid_after: 1_800_000_000,
-            valid_before: 1_800_003_600,
+            valid_after: UnixSeconds(1_800_000_000),
+            valid_before: UnixSeconds(1_800_003_600),
             permissions: &Permissions {
                 principals: ["alice".to_owned()].into(),
                 ..Permissions::default()

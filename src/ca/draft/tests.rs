@@ -11,6 +11,7 @@ use ssh_key::{Algorithm, Certificate};
 
 use super::*;
 use crate::ssh::permissions::Permissions;
+use crate::unix_seconds::UnixSeconds;
 use crate::{
     ca::{KeyState, key::Key},
     identity::Identity,
@@ -130,8 +131,8 @@ fn ssh_keygen_encodes_the_same_fields_to_the_same_bytes() {
             subject: &key(&format!("{subject}.pub")).to_bytes().unwrap(),
             key_id: "alice@example.com/shell",
             // 2027-01-01 00:00:00 to 08:01:00 UTC.
-            valid_after: 1_798_761_600,
-            valid_before: 1_798_790_460,
+            valid_after: UnixSeconds(1_798_761_600),
+            valid_before: UnixSeconds(1_798_790_460),
             permissions: &permissions,
             ca: &ca.to_bytes().unwrap(),
         };
@@ -211,8 +212,8 @@ fn a_pass_reaches_back_a_minute_and_lasts_from_now() {
         now(),
     );
     let draft = draft.unwrap();
-    assert_eq!(draft.valid_after(), NOW - 60);
-    assert_eq!(draft.valid_before(), NOW + grant.ttl().as_secs());
+    assert_eq!(draft.valid_after().get(), NOW - 60);
+    assert_eq!(draft.valid_before().get(), NOW + grant.ttl().as_secs());
 }
 
 #[test]

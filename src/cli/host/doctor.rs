@@ -13,6 +13,7 @@ use crate::{
     },
     client::now,
     host::doctor::{DoctorReport, Level, Question, Verdict, examine},
+    unix_seconds::UnixSeconds,
 };
 
 /// Bytes of the longest file that is read; a certificate is shorter.
@@ -67,7 +68,7 @@ impl Args {
             oldest: self.max_age,
             deadline: self.patience.timeout,
         };
-        let report = examine(&layout, &question, now()).await?;
+        let report = examine(&layout, &question, UnixSeconds(now())).await?;
         global.print(&report, text)?;
         if report.healthy {
             return Ok(());

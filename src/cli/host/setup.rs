@@ -12,6 +12,7 @@ use crate::{
     },
     client::now,
     host::setup::{SetupOptions, SetupReport, TrustedBy, setup},
+    unix_seconds::UnixSeconds,
 };
 
 /// Make sshd trust the CA: write its keys, an empty revocation list and a file in sshd_config.d.
@@ -70,7 +71,7 @@ impl Args {
             principals_user: self.principals_user,
             deadline: self.patience.timeout,
         };
-        let report = setup(&layout, &options, now()).await?;
+        let report = setup(&layout, &options, UnixSeconds(now())).await?;
         global.print(&report, text)
     }
 }

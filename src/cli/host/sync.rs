@@ -7,6 +7,7 @@ use crate::{
     cli::{Failure, Global, output::clean},
     client::now,
     host::sync::{SyncReport, sync},
+    unix_seconds::UnixSeconds,
 };
 
 /// Fetch CA keys and revocations; a timer runs this every few minutes.
@@ -24,7 +25,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let layout = self.place.layout()?;
-        let report = sync(&layout, now(), self.patience.timeout).await?;
+        let report = sync(&layout, UnixSeconds(now()), self.patience.timeout).await?;
         global.print(&report, text)
     }
 }
@@ -43,7 +44,7 @@ fn text(report: &SyncReport) -> String {
         "{changed}: {} revoked (version {}, made {} ago), from {}",
         report.revoked,
         report.krl_version,
-        spoken(report.synced.saturating_sub(report.krl_made_at)),
+        spoken(report.synced.seconds_since(report.krl_made_at)),
         clean(&report.server)
     )];
     if let Some(seconds) = report.synced_before {

@@ -152,7 +152,7 @@ pub(super) fn text(view: &RequestView) -> String {
         rows.push(("approvals", format!("{} needed", page.needed)));
         rows.push((
             "ends",
-            format!("{} ({})", life(view), moment(view.expires_at)),
+            format!("{} ({})", life(view), moment(view.expires_at.get())),
         ));
     }
     for decision in &view.decisions {
@@ -221,7 +221,7 @@ fn printed(view: &RequestView) -> Printed<'_> {
         key: &page.key,
         needed: page.needed,
         decisions: decisions.collect(),
-        expires_at: (view.expires_at != 0).then_some(view.expires_at),
+        expires_at: Some(view.expires_at.get()).filter(|end| *end != 0),
         serial: (view.serial != 0).then_some(view.serial),
         may_decide: view.may_decide,
         emergency: page.is_review,

@@ -28,7 +28,7 @@ pub(crate) struct RequestView {
     /// The decisions so far, as the server says.
     pub decisions: Vec<v1::request::Decision>,
     /// When it expires, Unix seconds; 0 for a review.
-    pub expires_at: u64,
+    pub expires_at: UnixSeconds,
     /// The serial of the pass it was redeemed for; 0 before.
     pub serial: u64,
     /// Whether the caller may decide it now, as the server says.
@@ -192,11 +192,11 @@ impl RequestView {
     }
 }
 
-/// A request's content, and when it expires (Unix seconds); none if the event opens no request and
+/// A request's content, and when it expires; none if the event opens no request and
 /// no review.
-fn page(event: Event) -> Option<(RequestContent, u64)> {
+fn page(event: Event) -> Option<(RequestContent, UnixSeconds)> {
     // A pass is backdated, so its lifetime counts from the event and not from its `valid_after`.
-    let made = UnixSeconds::from(event.at).get();
+    let made = UnixSeconds::from(event.at);
     match event.what {
         EventKind::Requested(asked) => {
             let page = RequestContent {
@@ -218,11 +218,11 @@ fn page(event: Event) -> Option<(RequestContent, u64)> {
                 key: pass.key,
                 needed: 0,
                 permissions: pass.permissions,
-                ttl_seconds: pass.valid_before.saturating_sub(made),
+                ttl_seconds: pass.valid_before.seconds_since(made),
                 is_review: true,
                 through: None,
             };
-            Some((page, 0))
+            Some((page, UnixSeconds::default()))
         }
         EventKind::Issued(_)
         | EventKind::Started { .. }

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::host::{Settings, files::Layout, keys::CaKeys, sshd::Effective};
+use crate::{
+    host::{Settings, files::Layout, keys::CaKeys, sshd::Effective},
+    unix_seconds::UnixSeconds,
+};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -61,5 +64,5 @@ pub(super) struct Scene<'a> {
     /// The login name that was asked about.
     pub(super) user: Option<&'a str>,
     /// Unix seconds.
-    pub(super) now: u64,
+    pub(super) now: UnixSeconds,
 }

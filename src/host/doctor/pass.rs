@@ -5,7 +5,7 @@ use serde::Serialize;
 use ssh_key::{Algorithm, Certificate, PublicKey, certificate::CertType};
 
 use super::{finding::Scene, login};
-use crate::{host::keys::fingerprint, ssh::krl::Krl};
+use crate::{host::keys::fingerprint, ssh::krl::Krl, unix_seconds::UnixSeconds};
 
 /// The critical options that sshd knows.
 const CRITICAL: [&str; 3] = ["force-command", "source-address", "verify-required"];
@@ -93,10 +93,10 @@ fn signer(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
 
 fn validity(scene: &Scene<'_>, pass: &Certificate) -> Option<String> {
     let now = scene.now;
-    if now < pass.valid_after() {
+    if now < UnixSeconds(pass.valid_after()) {
         return Some("it is not yet valid (or this host's clock is behind)".to_owned());
     }
-    (now >= pass.valid_before())
+    (now >= UnixSeconds(pass.valid_before()))
         .then(|| "it has expired (or this host's clock is ahead)".to_owned())
 }
 

@@ -13,6 +13,7 @@ use crate::{
         sync::LastSync,
     },
     ssh::krl::Krl,
+    unix_seconds::UnixSeconds,
 };
 
 /// Seconds that the clocks may differ. Passes are backdated by 60 s; half of that is for the
@@ -47,9 +48,9 @@ pub(super) fn check(
 ///
 /// # Errors
 /// Returns [`Error::File`] if the file cannot be read.
-pub(super) fn age(layout: &Layout, now: u64) -> Result<Option<u64>, Error> {
+pub(super) fn age(layout: &Layout, now: UnixSeconds) -> Result<Option<u64>, Error> {
     let last = LastSync::load(layout)?;
-    Ok(last.map(|last| now.saturating_sub(last.synced)))
+    Ok(last.map(|last| now.seconds_since(last.synced)))
 }
 
 fn revocations(scene: &Scene<'_>) -> Result<(Option<Krl>, Finding), Error> {
@@ -77,7 +78,7 @@ fn revocations(scene: &Scene<'_>) -> Result<(Option<Krl>, Finding), Error> {
         )),
         Ok(krl) => {
             let (count, version) = (krl.len(), krl.version());
-            let made = spoken(scene.now.saturating_sub(krl.made_at()));
+            let made = spoken(scene.now.seconds_since(krl.made_at()));
             let message =
                 format!("{count} passes are revoked (version {version}, made {made} ago)");
             Ok((Some(krl), Finding::good("revocations", message)))
@@ -146,12 +147,14 @@ pub(super) fn compare(scene: &Scene<'_>, answer: &Answer) -> Vec<Finding> {
     findings
 }
 
-fn clock(now: u64, server: Option<i64>) -> Finding {
-    let server = server.and_then(|date| u64::try_from(date).ok());
+fn clock(now: UnixSeconds, server: Option<i64>) -> Finding {
+    let server = server
+        .and_then(|date| u64::try_from(date).ok())
+        .map(UnixSeconds);
     let Some(server) = server else {
         return Finding::note("clock", "the server does not say what time it is");
     };
-    let apart = now.abs_diff(server);
+    let apart = now.get().abs_diff(server.get());
     if apart <= CLOCK {
         return Finding::good("clock", "the clock agrees with the server's");
     }
@@ -185,7 +188,11 @@ mod tests {
             (1000, Some(969), Level::Wrong),
             (1000, None, Level::Note),
         ] {
-            assert_eq!(clock(now, server).level, expected, "{server:?}");
+            assert_eq!(
+                clock(UnixSeconds(now), server).level,
+                expected,
+                "{server:?}"
+            );
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
+use crate::unix_seconds::UnixSeconds;
 
 /// A count of denials, of one identity or of several together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,10 +19,10 @@ pub struct Denials {
     pub count: u64,
     /// Number of denials per stable reason code.
     pub reasons: BTreeMap<String, u64>,
-    /// Time of the first denial, in Unix seconds.
-    pub since: u64,
-    /// Time of the last denial, in Unix seconds.
-    pub until: u64,
+    /// Time of the first denial.
+    pub since: UnixSeconds,
+    /// Time of the last denial.
+    pub until: UnixSeconds,
 }
 
 impl Denials {

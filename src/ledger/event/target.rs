@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
+use crate::unix_seconds::UnixSeconds;
 
 /// The target of a lock. It gets no new pass while it is locked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -31,7 +32,7 @@ pub enum RevokeTarget {
     /// ledger has seen under this name.
     Identity(String),
     /// Passes issued before this time, in Unix seconds.
-    Before(u64),
+    Before(UnixSeconds),
 }
 
 /// The target of an administrator's order of any kind.
@@ -46,7 +47,7 @@ pub enum Target {
     /// The pass with this serial.
     Serial(u64),
     /// All passes that were issued before this time, in Unix seconds.
-    Before(u64),
+    Before(UnixSeconds),
 }
 
 impl From<&LockTarget> for Target {
@@ -75,7 +76,7 @@ impl Target {
     /// chain.
     pub(in crate::ledger) fn chain(&self) -> Self {
         match self {
-            Self::Before(_) => Self::Before(0),
+            Self::Before(_) => Self::Before(UnixSeconds(0)),
             Self::Identity(_) | Self::Key(_) | Self::Role(_) | Self::Serial(_) => self.clone(),
         }
     }
@@ -86,7 +87,7 @@ impl Target {
             Self::Key(key) => ("key", key.clone().into_bytes()),
             Self::Role(role) => ("role", role.clone().into_bytes()),
             Self::Serial(serial) => ("serial", serial.to_be_bytes().to_vec()),
-            Self::Before(time) => ("before", time.to_be_bytes().to_vec()),
+            Self::Before(time) => ("before", time.get().to_be_bytes().to_vec()),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::ssh::{options::Extension, permissions::Permissions};
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::unix_seconds::UnixSeconds;
 use proptest::prelude::*;
 use serde_json::json;
 use time::macros::datetime;
@@ -61,8 +62,8 @@ pub(in crate::ledger) fn issued() -> Issued {
             principals: ["weblogs@web".to_owned()].into(),
             ..Permissions::default()
         },
-        valid_after: 1_795_361_511,
-        valid_before: 1_795_363_371,
+        valid_after: UnixSeconds(1_795_361_511),
+        valid_before: UnixSeconds(1_795_363_371),
         policy: "ab".repeat(32),
         ca: "SHA256:ca".to_owned(),
         to_be_signed: "cd".repeat(32),
@@ -212,7 +213,11 @@ fn orders() -> Vec<(EventKind, u64)> {
             14,
         ),
         (
-            revoked(RevokeTarget::Before(1_795_361_511), vec![8, 9], vec![]),
+            revoked(
+                RevokeTarget::Before(UnixSeconds(1_795_361_511)),
+                vec![8, 9],
+                vec![],
+            ),
             0,
         ),
     ]
@@ -248,8 +253,8 @@ fn cut_denials_and_counts_of_denials_have_their_golden_bytes() {
         identities: 1,
         count: 36,
         reasons: BTreeMap::from([("HOST".to_owned(), 6), ("NOT_ALLOWED".to_owned(), 30)]),
-        since: 1_795_361_511,
-        until: 1_795_362_000,
+        since: UnixSeconds(1_795_361_511),
+        until: UnixSeconds(1_795_362_000),
     };
     let events = [
         EventKind::Denied {

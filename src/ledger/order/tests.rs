@@ -12,6 +12,7 @@ use crate::ledger::{
     LedgerState,
     event::{LockTarget, Locked, RevokeTarget, Revoked, Unlocked, tests::issued},
 };
+use crate::unix_seconds::UnixSeconds;
 
 /// The token of sample orders.
 const TOKEN: [u8; 32] = [7; 32];
@@ -164,7 +165,7 @@ fn orders_that_differ_anywhere_differ_in_bytes() {
     let (key, serial, before) = (
         Target::Key("bob".into()),
         Target::Serial(1),
-        Target::Before(1),
+        Target::Before(UnixSeconds(1)),
     );
     let base = sample(&bob);
     let messages = [

@@ -5,6 +5,8 @@
 //! the leap counts only after it has lasted for an hour. Any event can lower the agreed time, which
 //! only keeps things longer.
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
 
 use crate::{
@@ -12,44 +14,44 @@ use crate::{
     unix_seconds::UnixSeconds,
 };
 
-/// Largest lead of the agreed time over an event, in seconds.
-const LEEWAY: u64 = 3600;
+/// Largest lead of the agreed time over an event.
+const LEEWAY: Duration = Duration::from_secs(3600);
 
-/// A larger lead is a leap, in seconds. A token is at most a day old.
-const LEAP: u64 = 24 * 3600;
+/// A larger lead is a leap. A token is at most a day old.
+const LEAP: Duration = Duration::from_secs(24 * 3600);
 
-/// Duration after which a leap is accepted, in seconds.
-const CONFIRMED_AFTER: u64 = 3600;
+/// Duration after which a leap is accepted.
+const CONFIRMED_AFTER: Duration = Duration::from_secs(3600);
 
 /// The agreed time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Agreed {
-    /// Unix seconds; `None` before the first token.
-    time: Option<u64>,
-    /// Start of a leap that is not yet accepted, in Unix seconds.
-    leap: Option<u64>,
+    /// `None` before the first token.
+    time: Option<UnixSeconds>,
+    /// Start of a leap that is not yet accepted.
+    leap: Option<UnixSeconds>,
 }
 
 impl Agreed {
-    /// Unix seconds; 0 before the first token.
-    pub(super) fn seconds(&self) -> u64 {
-        self.time.unwrap_or(0)
+    /// 0 before the first token.
+    pub(super) fn seconds(&self) -> UnixSeconds {
+        self.time.unwrap_or_default()
     }
 
     pub(super) fn time(&self) -> Option<OffsetDateTime> {
-        UnixSeconds(self.time?).to_utc()
+        self.time?.to_utc()
     }
 
     /// Takes in the next event.
     pub(super) fn hear(&mut self, event: &Event) {
-        let at = UnixSeconds::from(event.at).get();
+        let at = UnixSeconds::from(event.at);
         self.time = self.time.map(|time| time.min(at.saturating_add(LEEWAY)));
         if let Some(issued_at) = witness(&event.what).and_then(issued_at) {
             self.raise(at.min(issued_at));
         }
     }
 
-    fn raise(&mut self, seen: u64) {
+    fn raise(&mut self, seen: UnixSeconds) {
         let Some(time) = self.time else {
             self.time = Some(seen);
             return;
@@ -96,14 +98,15 @@ fn witness(what: &EventKind) -> Option<&Actor> {
 }
 
 /// The token's `iat` (a JSON number, RFC 7519 section 2).
-fn issued_at(who: &Actor) -> Option<u64> {
+fn issued_at(who: &Actor) -> Option<UnixSeconds> {
     let value = who.claims.get("iat")?;
-    value.as_u64().or_else(|| {
+    let seconds = value.as_u64().or_else(|| {
         let seconds = value
             .as_f64()
             .filter(|seconds| (0.0..1e12).contains(seconds))?;
         Some(seconds as u64)
-    })
+    });
+    seconds.map(UnixSeconds)
 }
 
 #[cfg(test)]

@@ -16,25 +16,25 @@ const MEMORY: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Challenges {
     answered: BTreeSet<String>,
-    by_time: BTreeSet<(u64, String)>,
+    by_time: BTreeSet<(UnixSeconds, String)>,
 }
 
 impl Challenges {
     /// Remembers the challenge. Uses the later of the event's time and `agreed`, because the clock
     /// may be behind.
-    pub(super) fn apply(&mut self, event: &Event, issued: &Issued, agreed: u64) {
+    pub(super) fn apply(&mut self, event: &Event, issued: &Issued, agreed: UnixSeconds) {
         if let Some(proof) = &issued.emergency_proof {
             let challenge = &proof.challenge;
-            let at = UnixSeconds::from(event.at).get().max(agreed);
+            let at = UnixSeconds::from(event.at).max(agreed);
             self.answered.insert(challenge.clone());
             self.by_time.insert((at, challenge.clone()));
         }
     }
 
-    /// Forgets challenges that were answered more than [`MEMORY`] before `agreed` (Unix seconds).
-    pub(super) fn forget_before(&mut self, agreed: u64) {
+    /// Forgets challenges that were answered more than [`MEMORY`] before `agreed`.
+    pub(super) fn forget_before(&mut self, agreed: UnixSeconds) {
         while let Some((at, challenge)) = self.by_time.first()
-            && at.saturating_add(MEMORY.as_secs()) < agreed
+            && at.saturating_add(MEMORY) < agreed
         {
             self.answered.remove(challenge);
             self.by_time.pop_first();

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
 
-use crate::ledger::event::{Covered, LockTarget};
+use crate::{
+    ledger::event::{Covered, LockTarget},
+    unix_seconds::UnixSeconds,
+};
 
 /// A lock in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +31,6 @@ pub(crate) struct Lock {
 pub(super) struct Locks {
     pub(super) by_target: BTreeMap<LockTarget, Lock>,
     pub(super) revision: u64,
-    /// Unix seconds: asks before this time are revoked, even if their passes are recorded later.
-    pub(super) before: u64,
+    /// Asks before this time are revoked, even if their passes are recorded later.
+    pub(super) before: UnixSeconds,
 }

@@ -38,8 +38,8 @@ pub(crate) struct PassRecord {
     pub ca: String,
     /// Time of the event.
     pub issued_at: OffsetDateTime,
-    /// First second after validity, in Unix seconds.
-    pub valid_before: u64,
+    /// First second after validity.
+    pub valid_before: UnixSeconds,
     /// Whether hosts must refuse it.
     pub is_revoked: bool,
     /// The people whose registered keys signed for it, if no token did.
@@ -82,8 +82,8 @@ impl PassRecord {
 
     /// Whether no host accepts the pass at `now`, with clocks wrong by at most [`MARGIN`].
     pub(super) fn is_over(&self, now: OffsetDateTime) -> bool {
-        let now = UnixSeconds::from(now).get();
-        self.valid_before.saturating_add(MARGIN.as_secs()) <= now
+        let now = UnixSeconds::from(now);
+        self.valid_before.saturating_add(MARGIN) <= now
     }
 }
 
@@ -130,7 +130,7 @@ fn signers(issued: &Issued) -> Vec<Signer> {
 pub(super) struct Passes {
     by_serial: BTreeMap<u64, PassRecord>,
     /// (`valid_before`, serial).
-    by_end: BTreeSet<(u64, u64)>,
+    by_end: BTreeSet<(UnixSeconds, u64)>,
 }
 
 impl Passes {
@@ -153,12 +153,12 @@ impl Passes {
         }
     }
 
-    /// Forgets the passes that expired [`MARGIN`] before `agreed` (Unix seconds). Returns whether a
+    /// Forgets the passes that expired [`MARGIN`] before `agreed`. Returns whether a
     /// revoked pass was among them.
-    pub(super) fn forget_before(&mut self, agreed: u64) -> bool {
+    pub(super) fn forget_before(&mut self, agreed: UnixSeconds) -> bool {
         let mut has_revoked = false;
         while let Some((valid_before, serial)) = self.by_end.first().copied()
-            && valid_before.saturating_add(MARGIN.as_secs()) <= agreed
+            && valid_before.saturating_add(MARGIN) <= agreed
         {
             let forgotten = self.remove(serial);
             has_revoked |= forgotten.is_some_and(|pass| pass.is_revoked);

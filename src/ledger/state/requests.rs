@@ -55,8 +55,7 @@ impl Requests {
         from: OffsetDateTime,
         to: OffsetDateTime,
     ) -> impl Iterator<Item = &Request> {
-        self.0
-            .ended_between(UnixSeconds::from(from).get(), UnixSeconds::from(to).get())
+        self.0.ended_between(from.into(), to.into())
     }
 
     /// Checks that a new request may be opened.
@@ -246,7 +245,7 @@ impl Requests {
                     .collect(),
                 revision: 0,
                 needed: 0,
-                expires_at: 0,
+                expires_at: UnixSeconds::default(),
                 state: State::ReviewOpen,
             };
             self.0.insert(review, event.at);
@@ -326,7 +325,7 @@ fn same_ask(approved: &RequestDetails, now: &RequestDetails) -> bool {
 
 /// Whether a pass is a subset of what was approved.
 fn is_subset_of(issued: &Issued, approved: &Requested) -> bool {
-    let lifetime = issued.valid_before.saturating_sub(issued.valid_after);
+    let lifetime = issued.valid_before.seconds_since(issued.valid_after);
     let (is, was) = (&issued.permissions, &approved.permissions);
     is.is_subset_of(was)
         // Approvers have read the command: not even a narrower one takes its place.

@@ -31,7 +31,7 @@ impl LedgerState {
             RevokeTarget::Serial(serial) => pass.serial == *serial || pass.jump_of == Some(*serial),
             RevokeTarget::Key(key) => is_by(pass, key),
             RevokeTarget::Identity(name) => self.is_of(pass, name),
-            RevokeTarget::Before(time) => UnixSeconds::from(pass.issued_at).get() < *time,
+            RevokeTarget::Before(time) => UnixSeconds::from(pass.issued_at) < *time,
         })
     }
 
@@ -101,7 +101,7 @@ impl LedgerState {
 
     /// Takes in a start. Asks from before a start can no longer be recorded.
     pub(super) fn apply_started(&mut self) {
-        self.locks.before = 0;
+        self.locks.before = UnixSeconds::default();
     }
 
     pub(super) fn admit_revoked(&self, event: &Event, revoked: &Revoked) -> Result<(), Rejection> {
@@ -120,7 +120,7 @@ impl LedgerState {
     /// Checks that a pass was not revoked before it was recorded: an ask can wait (for a page, for
     /// example) while an administrator revokes all passes up to now.
     pub(super) fn expect_later(&self, event: &Event) -> Result<(), Rejection> {
-        match UnixSeconds::from(event.at).get() < self.locks.before {
+        match UnixSeconds::from(event.at) < self.locks.before {
             false => Ok(()),
             true => Err(Rejection::new(
                 Rule::RevokedMeanwhile,
@@ -132,7 +132,7 @@ impl LedgerState {
     /// Takes in a revocation of all passes before a time. A time in the future does not affect asks
     /// until then.
     pub(super) fn apply_before(&mut self, event: &Event, target: &RevokeTarget) {
-        let now = UnixSeconds::from(event.at).get();
+        let now = UnixSeconds::from(event.at);
         if let RevokeTarget::Before(time) = target {
             self.locks.before = self.locks.before.max((*time).min(now));
         }

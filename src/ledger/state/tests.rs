@@ -12,6 +12,7 @@ use crate::ledger::{
     Event, EventKind,
     event::{RequestDecision, tests::issued},
 };
+use crate::unix_seconds::UnixSeconds;
 
 const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
@@ -23,7 +24,7 @@ fn event(index: u64, second: i64, what: EventKind) -> Event {
 
 fn pass(index: u64, second: i64, valid_before: u64) -> Event {
     let issued = crate::ledger::event::Issued {
-        valid_before,
+        valid_before: UnixSeconds(valid_before),
         ..issued()
     };
     event(index, second, EventKind::Issued(Box::new(issued)))
@@ -76,7 +77,7 @@ fn no_time_of_an_event_panics() {
     let emergency = || {
         let mut issued = issued();
         issued.ask.emergency = true;
-        issued.valid_before = u64::MAX;
+        issued.valid_before = UnixSeconds(u64::MAX);
         issued.emergency_proof = Some(Box::new(crate::ledger::emergency::Proof {
             challenge: "c".to_owned(),
             message: String::new(),

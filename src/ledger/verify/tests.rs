@@ -16,6 +16,7 @@ use crate::ssh::{
     permissions::Permissions,
     sshsig::{self, Namespace},
 };
+use crate::unix_seconds::UnixSeconds;
 use time::macros::datetime;
 
 const ORIGIN: &str = "daypass.example.com/ledger";
@@ -258,7 +259,7 @@ fn impossible_decisions_and_passes_are_found() {
             ask: RequestDetails::default(),
             key: "SHA256:subject".to_owned(),
             needed: 1,
-            expires_at: u64::MAX,
+            expires_at: UnixSeconds(u64::MAX),
             permissions: Permissions::default(),
             ttl_seconds: 60,
             policy: String::new(),
@@ -335,7 +336,7 @@ mod approvals {
             ask: RequestDetails::default(),
             key: key.fingerprint(HashAlg::Sha256).to_string(),
             needed: 2,
-            expires_at: u64::MAX,
+            expires_at: UnixSeconds(u64::MAX),
             permissions: Permissions::default(),
             ttl_seconds: 60,
             policy: String::new(),

@@ -130,10 +130,10 @@ fn role(wire: &str) -> Result<String, Malformed> {
 }
 
 /// No calendar has a later second, so no page and no log could show it.
-fn before(wire: u64) -> Result<u64, Malformed> {
-    match wire <= LATEST {
-        true => Ok(wire),
-        false => Err(malformed("before", "is later than 9999-12-31T23:59:59Z")),
+fn before(wire: u64) -> Result<UnixSeconds, Malformed> {
+    match UnixSeconds(wire) {
+        time if time <= LATEST => Ok(time),
+        _ => Err(malformed("before", "is later than 9999-12-31T23:59:59Z")),
     }
 }
 
@@ -198,8 +198,8 @@ mod tests {
     fn a_time_that_no_calendar_has_is_refused() {
         for (time, is_read) in [
             (0, true),
-            (LATEST, true),
-            (LATEST + 1, false),
+            (LATEST.get(), true),
+            (LATEST.get() + 1, false),
             (i64::MAX as u64, false),
             (u64::MAX, false),
         ] {

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-const NOW: u64 = 1_800_000_000;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 
 fn pass(ca: &[u8], serial: u64) -> Revoked {
     Revoked {
@@ -39,7 +39,7 @@ fn the_bytes_are_those_of_protocol_krl() {
         &b"SSHKRL\n\0"[..],
         &[0, 0, 0, 1],
         &7_u64.to_be_bytes(),
-        &NOW.to_be_bytes(),
+        &NOW.get().to_be_bytes(),
         &[0; 8],
         &[0; 4],
         &[0, 0, 0, 7],
@@ -212,7 +212,8 @@ fn ssh_keygen_finds_exactly_the_listed_serials_revoked() {
 /// What `ssh-keygen -Q` says of a certificate with this serial: exit 1 is revoked, 0 is not.
 fn refused(folder: &Path, ca: &PrivateKey, serial: u64) -> bool {
     let subject = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
-    let mut builder = Builder::new(vec![1; 32], subject.public_key(), NOW, NOW + 60).unwrap();
+    let mut builder =
+        Builder::new(vec![1; 32], subject.public_key(), NOW.get(), NOW.get() + 60).unwrap();
     builder.cert_type(CertType::User).unwrap();
     builder.serial(serial).unwrap();
     builder.valid_principal("root").unwrap();

@@ -14,6 +14,7 @@ use crate::ledger::{
     state::{State, Verb},
 };
 use crate::ssh::sshsig::{self, Namespace};
+use crate::unix_seconds::UnixSeconds;
 
 const SERVER: &str = "daypass.example.com";
 
@@ -35,7 +36,7 @@ fn requested() -> EventKind {
         },
         key: "SHA256:mallory".to_owned(),
         needed: 1,
-        expires_at: 1800,
+        expires_at: UnixSeconds(1800),
         permissions: Permissions {
             principals: ["root".to_owned()].into(),
             extensions: [Extension::Pty].into(),

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::ledger::event::{Actor, RequestDetails};
+use crate::unix_seconds::UnixSeconds;
 
 /// An `issued` event without the fields that the writer fills in.
 pub(super) fn issued() -> Issued {
@@ -37,8 +38,8 @@ pub(super) fn issued() -> Issued {
             principals: ["alice".to_owned()].into(),
             ..Permissions::default()
         },
-        valid_after: 0,
-        valid_before: 60,
+        valid_after: UnixSeconds(0),
+        valid_before: UnixSeconds(60),
         policy: "ab".repeat(32),
         ca: "SHA256:ca".to_owned(),
         to_be_signed: String::new(),

@@ -1,6 +1,6 @@
 //! Reads a past ask from a ledger event: the ask, the decision, and the request that it redeemed.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
 
@@ -13,7 +13,6 @@ use crate::{
         replay::{Approved, Approver, Outcome, RecordedAsk, Rights, Wait, Which},
     },
     ssh::options::Extension,
-    unix_seconds::UnixSeconds,
 };
 
 /// The requests of an export so far, with their approvers.
@@ -229,10 +228,9 @@ fn is_cut(ask: &RequestDetails) -> bool {
 }
 
 fn given(issued: &Issued, at: OffsetDateTime) -> Rights {
-    let from = UnixSeconds::from(at).get();
     Rights {
         permissions: issued.permissions.clone(),
-        ttl: Duration::from_secs(issued.valid_before.saturating_sub(from)).as_secs(),
+        ttl: issued.valid_before.seconds_since(at.into()),
     }
 }
 
@@ -245,9 +243,8 @@ fn wished(asked: &Requested) -> Rights {
 }
 
 fn wait(asked: &Requested, at: OffsetDateTime) -> Wait {
-    let from = UnixSeconds::from(at).get();
     Wait {
         count: asked.needed,
-        within: asked.expires_at.saturating_sub(from),
+        within: asked.expires_at.seconds_since(at.into()),
     }
 }

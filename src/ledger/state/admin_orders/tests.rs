@@ -20,6 +20,7 @@ use crate::ledger::{
     event::{Issued, RequestDecision, RequestDetails, Requested, tests::issued},
     order::tests::{self as order, proof},
 };
+use crate::unix_seconds::UnixSeconds;
 
 const MAIL: &str = "bob@example.com";
 
@@ -73,7 +74,7 @@ impl Story {
     fn pass(&mut self, who: &Actor) -> Result<u64, Rule> {
         let issued = Issued {
             who: who.clone(),
-            valid_before: self.next + 1_000_000,
+            valid_before: UnixSeconds(self.next + 1_000_000),
             ..issued()
         };
         self.take(EventKind::Issued(Box::new(issued)))
@@ -223,7 +224,7 @@ fn an_administrator_under_another_spelling_is_locked_too() {
     }
     let what = order::locked(&story.state, &bare, name("eve"), story.at());
     assert_eq!(story.take(what), Err(Rule::Locked));
-    let target = RevokeTarget::Before(1);
+    let target = RevokeTarget::Before(UnixSeconds(1));
     let what = order::revoked(&story.state, &bare, target, story.at());
     assert_eq!(story.take(what), Err(Rule::Locked));
 }
@@ -248,7 +249,7 @@ fn an_approver_under_another_spelling_counts_for_nothing() {
             ask: issued().ask,
             key: issued().key,
             needed: 1,
-            expires_at: u64::MAX,
+            expires_at: UnixSeconds(u64::MAX),
             permissions: Permissions {
                 principals: issued().permissions.principals,
                 ..Permissions::default()
@@ -265,7 +266,8 @@ fn an_approver_under_another_spelling_counts_for_nothing() {
         let mut pass = issued();
         pass.who = carol();
         pass.ask.request = Some(request);
-        (pass.valid_after, pass.valid_before) = (story.next, story.next + 600);
+        (pass.valid_after, pass.valid_before) =
+            (UnixSeconds(story.next), UnixSeconds(story.next + 600));
         story.take(EventKind::Issued(Box::new(pass)))
     };
     let mut story = Story::default();
@@ -301,7 +303,7 @@ fn an_emergencys_signer_under_another_spelling_is_locked_too() {
         let mut pass = issued();
         pass.who = who("i", "u-2", "u-2");
         pass.ask.emergency = true;
-        pass.valid_before = story.next + 600;
+        pass.valid_before = UnixSeconds(story.next + 600);
         pass.emergency_proof = Some(Box::new(Proof {
             challenge: challenge.to_owned(),
             message: String::new(),
@@ -361,7 +363,7 @@ fn of_orders_about_all_before_a_time_the_newest_counts_for_any_time() {
     let at = story.at();
     let all = |time| RevokeTarget::Before(time);
     let held_back = order::revoked(&story.state, &carol(), all(LATEST), at);
-    let newer = order::revoked(&story.state, &carol(), all(1), at);
+    let newer = order::revoked(&story.state, &carol(), all(UnixSeconds(1)), at);
     story.take(newer).unwrap();
     story.pass(&bob()[0]).unwrap();
     assert_eq!(story.take(held_back), Err(Rule::Stale));
@@ -413,13 +415,13 @@ fn no_order_names_a_time_that_no_calendar_has() {
     let mut story = Story::default();
     for (time, expected) in [
         (0, None),
-        (LATEST, None),
-        (LATEST + 1, Some(Rule::Time)),
+        (LATEST.get(), None),
+        (LATEST.get() + 1, Some(Rule::Time)),
         (i64::MAX as u64, Some(Rule::Time)),
         (i64::MAX as u64 + 1, Some(Rule::Time)),
         (u64::MAX, Some(Rule::Time)),
     ] {
-        let target = RevokeTarget::Before(time);
+        let target = RevokeTarget::Before(UnixSeconds(time));
         let what = order::revoked(&story.state, &carol(), target, story.at());
         assert_eq!(story.take(what).err(), expected, "{time}");
     }

@@ -17,6 +17,7 @@ use crate::ledger::{
     event::{Issued, RequestDecision, RequestDetails, RevokeTarget, Revoked, tests::issued},
     state::passes::MARGIN,
 };
+use crate::unix_seconds::UnixSeconds;
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
@@ -38,7 +39,7 @@ fn who(iat: i64) -> Actor {
 fn pass(clock: i64, iat: i64) -> EventKind {
     EventKind::Issued(Box::new(Issued {
         who: who(iat),
-        valid_before: u64::try_from(clock + 8 * HOUR).unwrap_or(0),
+        valid_before: UnixSeconds(u64::try_from(clock + 8 * HOUR).unwrap_or(0)),
         ..issued()
     }))
 }
@@ -110,7 +111,7 @@ impl Story {
 
     /// Serials that a revocation of all passes would find.
     fn found(&self, clock: i64) -> Vec<u64> {
-        let target = RevokeTarget::Before(u64::MAX);
+        let target = RevokeTarget::Before(UnixSeconds(u64::MAX));
         self.state.revocable(&target, time_at(clock))
     }
 }

@@ -14,6 +14,7 @@ use crate::ledger::{
     event::{Actor, LockTarget, RequestedJumpHost, RevokeTarget, tests::issued},
     order,
 };
+use crate::unix_seconds::UnixSeconds;
 
 const COMMAND: &str = "echo 'this pass only forwards' >&2; exit 1";
 
@@ -28,7 +29,7 @@ fn main_pass() -> Issued {
     issued.ask.request = None;
     issued.ask.emergency = false;
     Issued {
-        valid_before: 600,
+        valid_before: UnixSeconds(600),
         ..issued
     }
 }
@@ -113,7 +114,7 @@ fn a_jump_pass_that_belongs_to_no_such_pass_is_refused() {
             it.ask.role = "other".to_owned();
         }),
         ("that lives longer", "ends before", |it| {
-            it.valid_before += 1;
+            it.valid_before.0 += 1;
         }),
         ("with a terminal", "more than forward", |it| {
             it.permissions.extensions.insert(Extension::Pty);
@@ -214,7 +215,7 @@ fn a_jump_pass_is_within_what_was_approved() {
         ask: main_pass().ask,
         key: issued().key,
         needed: 1,
-        expires_at: 600,
+        expires_at: UnixSeconds(600),
         permissions: Permissions::default(),
         ttl_seconds: 600,
         policy: String::new(),

@@ -14,6 +14,7 @@ use crate::ledger::{
     event::{Actor, Issued, RevokeTarget, tests::issued},
     order::{LATEST, tests as order},
 };
+use crate::unix_seconds::UnixSeconds;
 
 const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
@@ -29,7 +30,7 @@ fn pass(index: u64, second: i64, subject: &str, key: &str, role: &str) -> Event 
         who,
         ask,
         key: key.to_owned(),
-        valid_before: u64::try_from(second).unwrap() + 600,
+        valid_before: UnixSeconds(u64::try_from(second).unwrap() + 600),
         ..base
     };
     event(index, second, EventKind::Issued(Box::new(issued)))
@@ -174,9 +175,9 @@ fn a_revocation_hits_what_is_out_and_not_yet_revoked() {
             RevokeTarget::Identity("bob@example.com".to_owned()),
             vec![1, 2],
         ),
-        (RevokeTarget::Before(10), vec![]),
-        (RevokeTarget::Before(11), vec![1]),
-        (RevokeTarget::Before(30), vec![1, 2]),
+        (RevokeTarget::Before(UnixSeconds(10)), vec![]),
+        (RevokeTarget::Before(UnixSeconds(11)), vec![1]),
+        (RevokeTarget::Before(UnixSeconds(30)), vec![1, 2]),
         (RevokeTarget::Before(LATEST), vec![1, 2, 3]),
     ] {
         let mut state = world();
@@ -269,7 +270,7 @@ fn an_event_that_revokes_others_than_it_is_aimed_at_is_not_admitted() {
 #[test]
 fn what_was_asked_for_before_all_was_revoked_is_not_recorded_after_it() {
     let mut state = world();
-    let target = RevokeTarget::Before(35);
+    let target = RevokeTarget::Before(UnixSeconds(35));
     let serials = state.revocable(&target, START + Duration::seconds(40));
     assert_eq!(serials, [1, 2, 3]);
     let at = START + Duration::seconds(40);

@@ -52,7 +52,7 @@ pub struct Request {
     /// Revision of its last change, counted over all requests.
     pub revision: u64,
     pub(super) needed: u32,
-    pub(super) expires_at: u64,
+    pub(super) expires_at: UnixSeconds,
     pub(super) state: State,
 }
 
@@ -107,7 +107,7 @@ impl Request {
     }
 
     fn ends_by(&self, now: OffsetDateTime) -> bool {
-        UnixSeconds::from(now).get() >= self.expires_at
+        UnixSeconds::from(now) >= self.expires_at
     }
 
     /// Whether an event has ended it. It may also have expired.

@@ -8,7 +8,10 @@
 //! more than [`MOST_OPEN`] that no event ended; the one that expired first goes first. So an
 //! identity takes at most `MOST_OPEN + MOST_ENDED` requests of memory.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use time::OffsetDateTime;
 
@@ -27,6 +30,9 @@ const MOST_ENDED_OF_ALL: usize = 10_000;
 /// Largest number of remembered requests of one identity that no event has ended.
 pub(super) const MOST_OPEN: usize = MOST_WAITING + MOST_ENDED;
 
+/// The unit in which requests expire.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// `(issuer, subject)`.
 type Owner = (String, String);
 
@@ -37,7 +43,7 @@ pub(in crate::ledger::state) struct Table {
     /// Request ids by the revision of their last change.
     by_revision: BTreeMap<u64, u64>,
     /// (expiry, id) of requests that no event has ended.
-    by_end: BTreeSet<(u64, u64)>,
+    by_end: BTreeSet<(UnixSeconds, u64)>,
     owners: BTreeMap<Owner, Owned>,
     /// Ended requests, oldest first.
     ended: VecDeque<u64>,
@@ -49,7 +55,7 @@ pub(in crate::ledger::state) struct Table {
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Owned {
     /// (expiry, id) of requests that no event has ended, without reviews.
-    open: BTreeSet<(u64, u64)>,
+    open: BTreeSet<(UnixSeconds, u64)>,
     /// Ended requests, oldest first.
     ended: VecDeque<u64>,
 }
@@ -79,12 +85,16 @@ impl Table {
         changes.filter_map(|(_, id)| self.by_id.get(id))
     }
 
-    /// Requests that no event has ended and that expired after `from`, up to `to` (Unix seconds).
-    pub(super) fn ended_between(&self, from: u64, to: u64) -> impl Iterator<Item = &Request> {
+    /// Requests that no event has ended and that expired after `from`, up to `to`.
+    pub(super) fn ended_between(
+        &self,
+        from: UnixSeconds,
+        to: UnixSeconds,
+    ) -> impl Iterator<Item = &Request> {
         let is_later = from < to;
         let range = is_later.then(|| {
             self.by_end
-                .range((from.saturating_add(1), 0)..=(to, u64::MAX))
+                .range((from.saturating_add(SECOND), 0)..=(to, u64::MAX))
         });
         let ends = range.into_iter().flatten();
         ends.filter_map(|(_, id)| self.by_id.get(id))
@@ -92,7 +102,7 @@ impl Table {
 
     /// Number of requests of `who` that wait at `now`, for approval or to be redeemed.
     pub(super) fn waiting(&self, who: &Actor, now: OffsetDateTime) -> usize {
-        let later = (UnixSeconds::from(now).get().saturating_add(1), 0);
+        let later = (UnixSeconds::from(now).saturating_add(SECOND), 0);
         let owned = self.owners.get(&owner(who));
         owned.map_or(0, |owned| owned.open.range(later..).count())
     }
@@ -131,7 +141,7 @@ impl Table {
         }
     }
 
-    fn end(&mut self, id: u64, end: (u64, u64), who: Owner) {
+    fn end(&mut self, id: u64, end: (UnixSeconds, u64), who: Owner) {
         let owned = self.owners.entry(who).or_default();
         owned.open.remove(&end);
         owned.ended.push_back(id);
@@ -150,7 +160,7 @@ impl Table {
 
     /// Evicts expired requests while there are too many, the one that expired first.
     fn forget_expired(&mut self, who: &Owner, now: OffsetDateTime) {
-        let is_over = |end: &&(u64, u64)| end.0 <= UnixSeconds::from(now).get();
+        let is_over = |end: &&(UnixSeconds, u64)| end.0 <= UnixSeconds::from(now);
         let own = self
             .owners
             .get(who)

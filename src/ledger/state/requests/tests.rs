@@ -12,6 +12,7 @@ use time::Duration as Span;
 
 use super::*;
 use crate::ledger::{LedgerState, event::tests::issued};
+use crate::unix_seconds::UnixSeconds;
 
 const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 const KEY: &str = "SHA256:bob";
@@ -39,7 +40,7 @@ fn requested(by: &str, needed: u32) -> EventKind {
         ask: asked("prod"),
         key: KEY.to_owned(),
         needed,
-        expires_at: 1800,
+        expires_at: UnixSeconds(1800),
         permissions: Permissions {
             principals: ["root".to_owned(), "deploy".to_owned()].into(),
             extensions: [Extension::Pty].into(),
@@ -81,8 +82,8 @@ fn pass() -> Issued {
             extensions: [Extension::Pty].into(),
             ..Permissions::default()
         },
-        valid_after: 0,
-        valid_before: 3660,
+        valid_after: UnixSeconds(0),
+        valid_before: UnixSeconds(3660),
         ..issued()
     }
 }
@@ -301,7 +302,11 @@ fn what_does_not_count_is_objected_to() {
         ),
         (
             "for longer",
-            vec![ask(1), yes("carol"), (2, redeemed(|p| p.valid_before += 1))],
+            vec![
+                ask(1),
+                yes("carol"),
+                (2, redeemed(|p| p.valid_before.0 += 1)),
+            ],
             Some(Rule::OtherAsk),
         ),
         (
@@ -353,7 +358,7 @@ fn until(by: &str, second: u64) -> EventKind {
     let EventKind::Requested(mut asked) = requested(by, 1) else {
         unreachable!()
     };
-    asked.expires_at = second;
+    asked.expires_at = UnixSeconds(second);
     EventKind::Requested(asked)
 }
 
@@ -433,7 +438,7 @@ fn an_ended_request_holds_no_claims() {
     let ended = after(events);
     let ended = ended.request(0).unwrap();
     assert!(format!("{ended:?}").len() < 2000, "{ended:?}");
-    assert_eq!((ended.needed(), ended.expires_at), (2, 1800));
+    assert_eq!((ended.needed(), ended.expires_at), (2, UnixSeconds(1800)));
 }
 
 #[test]
