@@ -223,7 +223,13 @@ fn fits(view: &RequestView, verb: Verb) -> Result<(), Failure> {
     }
     let what = match view.state {
         State::ReviewOpen | State::Reviewed => "is an emergency: use review",
-        _ => "is not an emergency: use approve, deny or cancel",
+        State::Pending
+        | State::Approved
+        | State::Denied
+        | State::Cancelled
+        | State::Redeemed
+        | State::Expired
+        | State::Unspecified => "is not an emergency: use approve, deny or cancel",
     };
     Err(Failure::new(Code::Usage, format!("{} {what}", view.id)))
 }

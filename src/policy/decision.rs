@@ -159,7 +159,7 @@ impl<'a> Evaluation<'a> {
                 self.role.name,
                 pattern.source()
             )),
-            _ => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -283,9 +283,11 @@ impl<'a> Evaluation<'a> {
 
     /// Checks the sign-in against the role's `require`.
     pub(super) fn signed_in_well(&self) -> Result<(), Denial> {
+        // A registered key comes without a token, so there is no sign-in to check.
+        if self.person.auth_method == AuthMethod::RegisteredKey {
+            return Ok(());
+        }
         match &self.role.require {
-            // A registered key comes without a token, so there is no sign-in to check.
-            _ if self.person.auth_method == AuthMethod::RegisteredKey => Ok(()),
             None => Ok(()),
             Some(require) => require.check(&self.role.name, self.person, self.context.now),
         }

@@ -185,8 +185,10 @@ fn count(method: &'static str, code: &'static str, refusal: Option<&CallError>, 
     metrics::counter!("daypass_calls_total", "method" => method, "code" => code).increment(1);
     metrics::histogram!("daypass_call_seconds", "method" => method).record(took.as_secs_f64());
     match refusal {
-        None if method == "Passes/Issue" && code == "OK" => {
-            metrics::counter!("daypass_passes_total").increment(1);
+        None => {
+            if method == "Passes/Issue" && code == "OK" {
+                metrics::counter!("daypass_passes_total").increment(1);
+            }
         }
         Some(CallError::Identity(_)) => {
             metrics::counter!("daypass_token_refusals_total", "reason" => code).increment(1);
@@ -197,7 +199,12 @@ fn count(method: &'static str, code: &'static str, refusal: Option<&CallError>, 
         Some(CallError::RateLimited(_)) => {
             metrics::counter!("daypass_rate_limited_total").increment(1);
         }
-        _ => (),
+        Some(
+            CallError::TooManyWatches
+            | CallError::WatchEnded
+            | CallError::Randomness(_)
+            | CallError::Encoding(_),
+        ) => (),
     }
 }
 

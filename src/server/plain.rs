@@ -161,7 +161,14 @@ impl Services {
 fn sorry(refusal: &CallError) -> Response {
     let code = match refusal {
         CallError::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
+        CallError::TooManyWatches
+        | CallError::WatchEnded
+        | CallError::Identity(_)
+        | CallError::Malformed(_)
+        | CallError::SubjectKey(_)
+        | CallError::Operation(_)
+        | CallError::Randomness(_)
+        | CallError::Encoding(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     let reason = refusal.reason();
     if LOG.admit(reason) {

@@ -61,8 +61,14 @@ impl CallError {
         let mut details = Details::new(reason);
         details.retry_after = match self {
             Self::RateLimited(wait) => Some(*wait),
-            _ if code == Code::Unavailable => Some(RETRY),
-            _ => None,
+            Self::TooManyWatches
+            | Self::WatchEnded
+            | Self::Identity(_)
+            | Self::Malformed(_)
+            | Self::SubjectKey(_)
+            | Self::Operation(_)
+            | Self::Randomness(_)
+            | Self::Encoding(_) => (code == Code::Unavailable).then_some(RETRY),
         };
         if let Self::Malformed(malformed) = self {
             details.field = Some(malformed.to_field());

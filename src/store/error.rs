@@ -39,7 +39,11 @@ impl Error {
                  checkpoint; if there is none, keep the folder as evidence and start with an empty one",
                 folder = folder.display()
             )),
-            other => other,
+            Self::Unavailable(_)
+            | Self::Locked(_)
+            | Self::Start(_)
+            | Self::Rejection(_)
+            | Self::Range { .. } => self,
         }
     }
 }

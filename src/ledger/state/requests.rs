@@ -168,7 +168,17 @@ impl Requests {
             EventKind::Cancelled(decided) => self.decide(Verb::Cancel, event, decided),
             EventKind::Reviewed(decided) => self.decide(Verb::Review, event, decided),
             EventKind::Issued(issued) => self.redeem(event, issued),
-            _ => (),
+            EventKind::Started { .. }
+            | EventKind::PolicyLoaded { .. }
+            | EventKind::SigningFailed { .. }
+            | EventKind::Denied { .. }
+            | EventKind::Denials(_)
+            | EventKind::Revoked { .. }
+            | EventKind::Locked { .. }
+            | EventKind::Unlocked { .. }
+            | EventKind::KeyStaged { .. }
+            | EventKind::KeyActivated { .. }
+            | EventKind::KeyRetired { .. } => (),
         }
     }
 
