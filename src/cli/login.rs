@@ -15,7 +15,7 @@ use crate::{
         login::{Method, Request, Source, StepUp, Visit},
         now,
     },
-    dev::person::Person,
+    dev::person::Visitor,
 };
 
 /// Sign in with your browser, or with a code on another device.
@@ -183,7 +183,7 @@ fn level(text: &str) -> Result<String, String> {
 }
 
 fn headless(name: &str, device: bool) -> Result<Method, Failure> {
-    let person = Person::of_dev_world(name)
+    let person = Visitor::of_dev_world(name)
         .map_err(|error| Failure::new(Code::Usage, crate::daemon::chain(&error)))?;
     let visit: Visit = Box::new(move |url| {
         let person = person.clone();

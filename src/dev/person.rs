@@ -27,9 +27,9 @@ const STEPS: usize = 20;
 /// Deadline for one page.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A person who can sign in.
+/// A person who signs in with a browser: it visits the pages of the issuer.
 #[derive(Clone)]
-pub struct Person {
+pub struct Visitor {
     name: String,
     password: String,
 }
@@ -42,7 +42,7 @@ enum End {
     Page,
 }
 
-impl Person {
+impl Visitor {
     /// A person with a name and a password.
     pub fn new(name: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
@@ -90,7 +90,7 @@ impl Person {
     /// Signs in at a device flow's verification page (the URL with the code in it, RFC 8628 3.3.1).
     ///
     /// # Errors
-    /// As [`Person::browse`].
+    /// As [`Visitor::browse`].
     pub(crate) async fn connect_device(&self, verification_url: &str) -> Result<(), Error> {
         let mut browser = Browser::new()?;
         match self.walk(&mut browser, verification_url).await? {

@@ -36,7 +36,7 @@ use crate::{
 
 /// A pass, with the grant it came from.
 #[derive(Debug)]
-pub struct Pass {
+pub struct IssuedPass {
     /// Signed, linted and verified.
     pub certificate: Certificate,
     /// The policy's answer.
@@ -49,7 +49,7 @@ pub struct Pass {
 #[derive(Debug)]
 pub enum Outcome {
     /// A pass.
-    Pass(Box<Pass>),
+    Pass(Box<IssuedPass>),
     /// A request: other people must approve first.
     Pending(Box<View>),
 }
@@ -248,7 +248,7 @@ impl<'a> Issuance<'a> {
 
     /// Makes the pass and its jump pass, if it has one. Both are drafted before either is recorded:
     /// a grant that makes no certificate leaves no `issued` event.
-    async fn pass(&self, grant: Grant, nonce: [u8; 32]) -> Result<Pass, Error> {
+    async fn pass(&self, grant: Grant, nonce: [u8; 32]) -> Result<IssuedPass, Error> {
         let drafted = self.draft(&grant, nonce).await?;
         let jump = match grant.jump() {
             None => None,
@@ -271,7 +271,7 @@ impl<'a> Issuance<'a> {
                 })
             }
         };
-        Ok(Pass {
+        Ok(IssuedPass {
             certificate,
             grant,
             jump,

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::{
     attempt::Attempt,
     authority::Parts,
-    issuance::{Issuance, Outcome, Pass},
+    issuance::{Issuance, IssuedPass, Outcome},
     *,
 };
 use crate::{
@@ -101,7 +101,7 @@ impl World {
         (result, added.map(|event| event.what).collect())
     }
 
-    async fn issue(&self, holder: &KeyHolder, ask: &Ask) -> Result<Pass, Error> {
+    async fn issue(&self, holder: &KeyHolder, ask: &Ask) -> Result<IssuedPass, Error> {
         let issuance = Issuance::new(&self.authority, holder, ask, context());
         match issuance.issue([3; 32]).await? {
             Outcome::Pass(pass) => Ok(*pass),

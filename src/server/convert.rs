@@ -15,7 +15,7 @@ use crate::{
     ledger::state::State,
     operations::{
         audit,
-        issuance::Pass,
+        issuance::IssuedPass,
         requests::{self, ListOptions, View},
         trust::Trust,
     },
@@ -150,7 +150,7 @@ fn check_params(wire: &v1::Ask) -> Result<(), Malformed> {
 }
 
 /// A pass as the caller gets it: the certificate says everything else.
-pub(super) fn pass(pass: &Pass) -> Result<v1::Pass, ssh_key::Error> {
+pub(super) fn pass(pass: &IssuedPass) -> Result<v1::Pass, ssh_key::Error> {
     Ok(v1::Pass {
         certificate: pass.certificate.to_openssh()?,
         jump: pass.jump.as_ref().map(bastion::jump).transpose()?,

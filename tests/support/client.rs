@@ -5,7 +5,7 @@ use daypass::{
         Client, Settings,
         login::{Method, Request, StepUp, Visit},
     },
-    dev::person::Person,
+    dev::person::Visitor,
 };
 
 use super::env::TestEnv;
@@ -23,7 +23,7 @@ impl TestEnv {
 
     /// A sign-in by a browser in which this person of the dev world signs in.
     pub fn browser_login(&self, name: &str, step_up: StepUp) -> Request {
-        let person = Person::new(name, self.password());
+        let person = Visitor::new(name, self.password());
         let visit: Visit = Box::new(move |url| {
             let person = person.clone();
             Box::pin(async move { person.browse(&url).await.map_err(|error| error.to_string()) })

@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use url::Url;
 
 use super::*;
-use crate::dev::person::Person;
+use crate::dev::person::Visitor;
 
 const VERIFIER: &str = "a-verifier-that-is-long-enough-to-be-a-real-one";
 
@@ -126,7 +126,7 @@ async fn a_person_signs_in_through_the_browser_with_every_algorithm() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let redirect = format!("http://{}/callback", listener.local_addr().unwrap());
         let url = authorization(&issuer, &redirect, ("", ""));
-        let alice = Person::new("alice", "any");
+        let alice = Visitor::new("alice", "any");
         let (walked, back) = tokio::join!(alice.browse(&url), callback(listener));
         walked.unwrap();
         let query: BTreeMap<String, String> = back.query_pairs().into_owned().collect();
@@ -159,7 +159,7 @@ async fn a_code_is_worth_nothing_without_its_verifier() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let redirect = format!("http://{}/", listener.local_addr().unwrap());
     let url = authorization(&issuer, &redirect, ("", ""));
-    let bob = Person::new("bob", "any");
+    let bob = Visitor::new("bob", "any");
     let (walked, back) = tokio::join!(bob.browse(&url), callback(listener));
     walked.unwrap();
     let (_, code) = back.query_pairs().find(|(name, _)| name == "code").unwrap();
@@ -220,7 +220,7 @@ async fn a_device_waits_until_its_code_is_typed() {
         (400, &json!("authorization_pending"))
     );
     let link = begun["verification_uri_complete"].as_str().unwrap();
-    Person::new("carol", "any")
+    Visitor::new("carol", "any")
         .connect_device(link)
         .await
         .unwrap();
@@ -244,7 +244,7 @@ async fn a_person_with_the_wrong_name_or_password_does_not_get_in() {
         ("an unknown name", "eve", "s3cret"),
     ] {
         assert!(
-            Person::new(name, password).browse(&url).await.is_err(),
+            Visitor::new(name, password).browse(&url).await.is_err(),
             "{case}"
         );
     }
@@ -259,7 +259,7 @@ async fn a_person_never_types_a_password_off_this_machine() {
         "https://127.0.0.1/",
         "file:///etc/passwd",
     ] {
-        let error = Person::new("alice", "any").browse(url).await.unwrap_err();
+        let error = Visitor::new("alice", "any").browse(url).await.unwrap_err();
         assert!(
             error.to_string().contains("on this machine"),
             "{url}: {error}"
