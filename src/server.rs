@@ -12,17 +12,21 @@ mod activity;
 mod admin;
 mod answer;
 mod authenticate;
+mod bearer;
 mod budget;
 mod call;
 mod connection;
 mod convert;
+mod door;
 mod emergency;
+mod error;
 mod isolation;
 mod ledger;
 mod limiter;
 pub(crate) mod limits;
 pub(crate) mod lines;
 pub mod log;
+mod machine;
 pub(crate) mod metrics;
 mod passes;
 mod plain;
@@ -30,13 +34,14 @@ mod rate_limit;
 mod readiness;
 mod requests;
 mod routes;
+mod services;
 mod status;
 pub(crate) mod tls;
 mod trust;
 mod watches;
 mod work;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -48,9 +53,11 @@ use crate::{
 };
 
 use rate_limit::RateLimit;
+use services::Services;
 use tonic_health::{ServingStatus, server::HealthReporter};
 use watches::Watches;
 
+pub use error::Error;
 pub use limits::Limits;
 pub use tls::Tls;
 
@@ -99,7 +106,7 @@ impl Server {
             issuers: self.issuers,
             per_address: RateLimit::new(self.limits.requests_per_address),
             per_identity: RateLimit::new(self.limits.requests_per_identity),
-            challenges: Challenges::new(&call::random()?),
+            challenges: Challenges::new(&machine::random()?),
             watches: Watches::default(),
             stop: stop.clone(),
         });
@@ -123,18 +130,6 @@ impl Server {
     }
 }
 
-/// What the handlers share.
-struct Services {
-    authority: Arc<Authority>,
-    issuers: Issuers,
-    per_address: RateLimit,
-    per_identity: RateLimit,
-    challenges: Challenges,
-    watches: Watches,
-    /// Ends the streams that would never end by themselves.
-    stop: CancellationToken,
-}
-
 /// Keeps the health service's answer at what is true, asks again for issuers' keys that are
 /// missing, and keeps the histograms small, until `stop`; then says NOT_SERVING.
 async fn watch(
@@ -154,7 +149,7 @@ async fn watch(
         metrics.run_upkeep();
         lines::LOG.tell();
         // What cannot be recorded now is counted on; the store has logged why.
-        let _ = services.authority.record_denials(call::now()).await;
+        let _ = services.authority.record_denials(machine::now()).await;
         while fetches.try_join_next().is_some() {}
         if fetches.is_empty() && !services.issuers.without_keys().is_empty() {
             let issuers = services.issuers.clone();
@@ -173,24 +168,4 @@ async fn report(health: &HealthReporter, is_ready: bool) {
     for service in SERVICES {
         health.set_service_status(service, status).await;
     }
-}
-
-/// Why the server does not start. Once it runs, nothing but `stop` ends it.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Without TLS only loopback is served.
-    #[error("refusing plain text on {0}: configure [tls], or listen on 127.0.0.1 or ::1")]
-    PlainText(SocketAddr),
-    /// The listener is not usable.
-    #[error("failed to use the listener: {0}")]
-    Listener(#[from] std::io::Error),
-    /// The machine has no randomness to give.
-    #[error("failed to draw a secret: {0}")]
-    Randomness(#[from] rand::Error),
-    /// rustls does not take our settings.
-    #[error("failed to set up TLS: {0}")]
-    Tls(#[from] rustls::Error),
-    /// The compiled-in descriptors are not usable.
-    #[error("failed to set up reflection: {0}")]
-    Reflection(#[from] tonic_reflection::server::Error),
 }

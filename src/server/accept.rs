@@ -7,11 +7,8 @@ use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Error, Limits, Tls,
-    budget::Budget,
-    connection::{self, Door},
-    limiter::ConnectionLimiter,
-    lines::LOG,
+    budget::Budget, connection, door::Door, error::Error, limiter::ConnectionLimiter,
+    limits::Limits, lines::LOG, tls::Tls,
 };
 
 /// How long to leave `accept` alone after it failed for want of resources: doubled each time, up to

@@ -3,10 +3,10 @@
 use tonic::{Request, async_trait};
 
 use super::{
-    Services,
     answer::Answer,
     call::Call,
     convert::{admin as convert, webhooks as deliveries},
+    services::Services,
     status::CallError,
 };
 use crate::{

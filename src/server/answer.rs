@@ -3,7 +3,7 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{Services, call::Call, status::CallError};
+use super::{call::Call, services::Services, status::CallError};
 use crate::{identity::Identity, operations::attempt::Attempt};
 
 /// What a gRPC method returns.

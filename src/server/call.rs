@@ -4,13 +4,12 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use rand::{RngCore, rngs::OsRng};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{
-    authenticate::unverified_bearer, connection::Peer, limiter::Network, lines::LOG,
+    bearer::unverified_bearer, connection::Peer, limiter::Network, lines::LOG, machine::now,
     status::CallError, work::Work,
 };
 use crate::{
@@ -163,22 +162,6 @@ impl Drop for Call {
             self.record("ABANDONED", None);
         }
     }
-}
-
-/// The server's one look at the clock.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the edge: the one place where the server reads the clock"
-)]
-pub(super) fn now() -> OffsetDateTime {
-    OffsetDateTime::now_utc()
-}
-
-/// Bytes from the operating system.
-pub(super) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], rand::Error> {
-    let mut bytes = [0; LENGTH];
-    OsRng.try_fill_bytes(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn count(method: &'static str, code: &'static str, refusal: Option<&CallError>, took: Duration) {

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, time::Duration};
 
-use axum::{Router, body::Body};
+use axum::body::Body;
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -14,15 +14,13 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{
-    Limits,
-    budget::Budget,
+    door::Door,
     isolation,
     limiter::ConnectionSlot,
+    limits::Limits,
     lines::LOG,
     work::{Receiving, Work},
 };
@@ -46,17 +44,6 @@ const WINDOW: u32 = 65_535;
 
 /// Headers of one HTTP/1.1 request.
 const HEADERS: usize = 64;
-
-/// What all connections of one listener share.
-pub(super) struct Door {
-    pub(super) router: Router,
-    pub(super) limits: Limits,
-    pub(super) unproven: Budget,
-    pub(super) unread: Budget,
-    pub(super) tls: Option<TlsAcceptor>,
-    /// Cancelled when the server stops: finish what is in flight.
-    pub(super) stop: CancellationToken,
-}
 
 /// The caller's address, in every request's extensions.
 #[derive(Clone, Copy, Debug)]

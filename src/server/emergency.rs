@@ -1,11 +1,7 @@
 //! The way in while the issuer is down: challenges, and callers who are proven by registered keys
 //! instead of a token.
 
-use super::{
-    Services,
-    call::{Call, random},
-    status::CallError,
-};
+use super::{call::Call, machine::random, services::Services, status::CallError};
 use crate::{
     identity::{
         Error, Identity,

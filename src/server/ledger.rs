@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, async_trait};
 
-use super::{Services, answer::Answer, convert, status::CallError};
+use super::{answer::Answer, convert, services::Services, status::CallError};
 use crate::{
     operations::{
         Authority,

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// How many watches one identity may have at once. One of them can be of all its requests.
+pub(super) const WATCHES_PER_IDENTITY: usize = 16;
+
 /// Bounds on connections, messages and requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -3,11 +3,7 @@
 use tonic::{Request, async_trait};
 
 use super::{
-    Services,
-    answer::Answer,
-    call::{Call, random},
-    convert,
-    status::CallError,
+    answer::Answer, call::Call, convert, machine::random, services::Services, status::CallError,
 };
 use crate::{
     identity::{Identity, KeyHolder, proof},

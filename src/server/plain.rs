@@ -17,7 +17,8 @@ use http::{
 };
 
 use super::{
-    Services, call::now, connection::Peer, limiter::Network, lines::LOG, metrics, status::CallError,
+    connection::Peer, limiter::Network, lines::LOG, machine::now, metrics, services::Services,
+    status::CallError,
 };
 use crate::operations::{
     Error,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Services;
+use super::services::Services;
 use crate::operations::trust;
 
 /// Ready or not, and what is wrong in one line each.

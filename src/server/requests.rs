@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, async_trait};
 
-use super::{Services, answer::Answer, call::Call, convert, status::CallError};
+use super::{answer::Answer, call::Call, convert, services::Services, status::CallError};
 use crate::{
     identity::{Identity, KeyHolder},
     ledger::{approval, state::Verb},

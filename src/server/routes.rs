@@ -14,7 +14,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::server::Builder;
 
-use super::{Error, Services, isolation::is_grpc, plain};
+use super::{error::Error, isolation::is_grpc, plain, services::Services};
 use crate::proto::{
     FILE_DESCRIPTOR_SET,
     v1::{

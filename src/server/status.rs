@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 
-use super::{convert::Malformed, watches};
+use super::{convert::Malformed, limits::WATCHES_PER_IDENTITY};
 use crate::{identity, ledger::state::Rule, operations, proto::status::Details, reason, ssh::key};
 
 /// Every way a call can fail.
@@ -18,7 +18,7 @@ pub(super) enum CallError {
     #[error(
         "you have {} watches of requests open, or the server has too many: close one, or watch all requests at once with \
          `daypass requests watch`",
-        watches::MOST_PER_IDENTITY
+        WATCHES_PER_IDENTITY
     )]
     TooManyWatches,
     /// A watch did not take its changes, or made room for another.

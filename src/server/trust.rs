@@ -2,7 +2,7 @@
 
 use tonic::{Request, async_trait};
 
-use super::{Services, answer::Answer, convert};
+use super::{answer::Answer, convert, services::Services};
 use crate::{
     operations::{published, trust},
     proto::v1::{self, trust_server::Trust},

@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 
-use super::{call::now, status::CallError};
+use super::{limits::WATCHES_PER_IDENTITY, machine::now, status::CallError};
 use crate::{
     identity::Identity,
     operations::{
@@ -24,9 +24,6 @@ use crate::{
     },
     policy::sight::Sight,
 };
-
-/// How many watches one identity may have at once. One of them can be of all its requests.
-pub(super) const MOST_PER_IDENTITY: usize = 16;
 
 /// How many watches there may be in all. At this number a newcomer takes the place of a watch of
 /// the identity that has the most, if that has more than the newcomer.
@@ -170,7 +167,7 @@ impl Drop for WatchSlot {
 impl Table {
     fn open(&mut self, entry: Entry) -> Option<u64> {
         let own = self.by_owner.get(&entry.owner).map_or(0, BTreeSet::len);
-        if own >= MOST_PER_IDENTITY || (self.watches.len() >= MOST && !self.evict(own)) {
+        if own >= WATCHES_PER_IDENTITY || (self.watches.len() >= MOST && !self.evict(own)) {
             return None;
         }
         self.last += 1;
@@ -302,7 +299,7 @@ mod tests {
     fn one_identity_has_a_few_watches_and_costs_another_nothing() {
         let mut table = Table::default();
         let opened = (0..600).filter(|_| open(&mut table, "mallory").is_some());
-        assert_eq!(opened.count(), MOST_PER_IDENTITY);
+        assert_eq!(opened.count(), WATCHES_PER_IDENTITY);
         assert!(open(&mut table, "alice").is_some());
         table.remove(1).unwrap();
         assert!(open(&mut table, "mallory").is_some(), "places come back");
@@ -312,7 +309,7 @@ mod tests {
     fn many_identities_lock_no_newcomer_out() {
         let mut table = Table::default();
         for n in 0..2 * MOST {
-            open(&mut table, &format!("mallory-{}", n / MOST_PER_IDENTITY));
+            open(&mut table, &format!("mallory-{}", n / WATCHES_PER_IDENTITY));
         }
         assert_eq!(table.watches.len(), MOST);
         assert!(open(&mut table, "alice").is_some());

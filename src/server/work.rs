@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     activity::Activity,
     budget::{Budget, Charge, REQUEST},
-    connection::Door,
+    door::Door,
     limiter::{ConnectionSlot, Network},
 };
 

@@ -14,11 +14,9 @@ mod circles;
 mod source;
 mod tidy;
 
-use std::env;
-
 use regex::Regex;
 
-use circles::{WITHOUT_CIRCLES, circles};
+use circles::circles;
 use source::{Source, above_tests, imports, sources};
 use tidy::untidy;
 
@@ -118,12 +116,7 @@ fn every_file_says_what_it_is_for_and_stays_readable() {
 
 #[test]
 fn files_of_a_module_form_no_circles() {
-    let wanted = env::var("CIRCLES");
-    let listed = |module: &str| match &wanted {
-        Ok(wanted) => module == wanted,
-        Err(_) => WITHOUT_CIRCLES.contains(&module),
-    };
-    demand_nothing(circles(&sources(), listed).into_iter());
+    demand_nothing(circles(&sources()).into_iter());
 }
 
 #[test]

@@ -1,0 +1,58 @@
+//! The token in a call's metadata, before anything about it is verified. Pure.
+
+use tonic::metadata::MetadataMap;
+
+use crate::identity::Error;
+
+/// The compact token in `authorization: Bearer ...`. Nothing about it is verified.
+pub(super) fn unverified_bearer(metadata: &MetadataMap) -> Result<&str, Error> {
+    let mut values = metadata.get_all("authorization").iter();
+    let value = values.next().ok_or(Error::Missing)?;
+    if values.next().is_some() {
+        return Err(Error::Shape("the call carries several"));
+    }
+    let text = value
+        .to_str()
+        .map_err(|_| Error::Shape("it is not ASCII"))?;
+    let (scheme, token) = text.split_once(' ').ok_or(Error::Missing)?;
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+        return Err(Error::Missing);
+    }
+    Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn code(values: &[&'static str]) -> Result<String, &'static str> {
+        let mut metadata = MetadataMap::new();
+        for value in values {
+            metadata.append("authorization", value.parse().unwrap());
+        }
+        unverified_bearer(&metadata)
+            .map(str::to_owned)
+            .map_err(|error| error.code())
+    }
+
+    #[test]
+    fn only_one_bearer_token_is_taken() {
+        let cases: [(&str, &[&str], Result<&str, &str>); 7] = [
+            ("a bearer token", &["Bearer a.b.c"], Ok("a.b.c")),
+            ("the scheme in another case", &["bearer a.b.c"], Ok("a.b.c")),
+            ("no header", &[], Err("TOKEN_MISSING")),
+            ("another scheme", &["Basic YTpi"], Err("TOKEN_MISSING")),
+            ("a scheme alone", &["Bearer"], Err("TOKEN_MISSING")),
+            ("an empty token", &["Bearer "], Err("TOKEN_MISSING")),
+            (
+                "two headers",
+                &["Bearer a", "Bearer b"],
+                Err("TOKEN_MALFORMED"),
+            ),
+        ];
+        for (case, values, expected) in cases {
+            assert_eq!(code(values), expected.map(str::to_owned), "{case}");
+        }
+    }
+}

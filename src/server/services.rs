@@ -1,0 +1,23 @@
+//! What the handlers share.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{rate_limit::RateLimit, watches::Watches};
+use crate::{
+    identity::{Issuers, emergency::Challenges},
+    operations::Authority,
+};
+
+/// One for the whole server.
+pub(super) struct Services {
+    pub(super) authority: Arc<Authority>,
+    pub(super) issuers: Issuers,
+    pub(super) per_address: RateLimit,
+    pub(super) per_identity: RateLimit,
+    pub(super) challenges: Challenges,
+    pub(super) watches: Watches,
+    /// Ends the streams that would never end by themselves.
+    pub(super) stop: CancellationToken,
+}
