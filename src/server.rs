@@ -1,11 +1,12 @@
-//! The network's edge: one port that speaks gRPC (`daypass.v1`) and answers hosts and monitors over
-//! plain HTTPS.
+//! Network edge: one port that serves gRPC (`daypass.v1`) and answers hosts and monitors over plain
+//! HTTPS.
 //!
 //! A connection comes in through [`accept`] (caps, deadlines, TLS), a request through `routes`, a
-//! call through `call` (rate limits, authentication, one log line, metrics). Handlers convert, call
-//! one operation, convert back. This is the only place beside the command line that reads the clock
-//! and draws nonces for operations. It never touches the store: what it knows, `operations` told
-//! it.
+//! call through `call` (rate limits, authentication, one log line, metrics). A handler converts its
+//! request, calls one operation, and converts the answer.
+//!
+//! Apart from the command line, only this module reads the clock and draws nonces for operations.
+//! It never touches the store: it knows only what `operations` returns.
 
 pub mod accept;
 mod activity;
@@ -17,8 +18,9 @@ mod budget;
 mod call;
 mod connection;
 mod convert;
-mod door;
 mod emergency;
+mod endpoint;
+mod environment;
 mod error;
 mod isolation;
 mod ledger;
@@ -26,7 +28,6 @@ mod limiter;
 pub(crate) mod limits;
 pub(crate) mod lines;
 pub mod log;
-mod machine;
 pub(crate) mod metrics;
 mod passes;
 mod plain;
@@ -61,10 +62,10 @@ pub use error::Error;
 pub use limits::Limits;
 pub use tls::Tls;
 
-/// How often readiness is looked at for the health service.
+/// Interval at which readiness is checked for the health service.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
-/// What the health service knows: the server as a whole, and each service by name.
+/// Names of the health service: the server as a whole, and each service.
 const SERVICES: [&str; 6] = [
     "",
     passes_server::SERVICE_NAME,
@@ -74,28 +75,28 @@ const SERVICES: [&str; 6] = [
     admin_server::SERVICE_NAME,
 ];
 
-/// All that the server serves with.
+/// Server before it runs.
 pub(crate) struct Server {
-    /// Who signs, decides and records.
+    /// Signs, decides and records.
     pub authority: Arc<Authority>,
-    /// Whose ID tokens are taken.
+    /// Issuers whose ID tokens are accepted.
     pub issuers: Issuers,
-    /// What callers may use.
+    /// Limits of callers.
     pub limits: Limits,
-    /// `None`: plain text, which [`Server::run`] refuses on any address but loopback.
+    /// `None` means plain text, which [`Server::run`] refuses on any address but loopback.
     pub tls: Option<Tls>,
-    /// Renders `/metrics`; the caller installed the recorder ([`metrics::install`]).
+    /// Renders `/metrics`. The caller has installed the recorder ([`metrics::install`]).
     pub metrics: metrics::Handle,
-    /// Whether `/metrics` answers callers that are not on loopback.
+    /// Lets callers read `/metrics` from other addresses than loopback.
     pub metrics_public: bool,
 }
 
 impl Server {
-    /// Serves until `stop` is cancelled; then accepts no more, finishes what is in flight (bounded
-    /// by [`Limits::drain`]) and returns.
+    /// Serves until `stop` is cancelled. Then accepts no more connections, finishes requests in
+    /// flight (bounded by [`Limits::drain`]) and returns.
     ///
     /// # Errors
-    /// Where the listener itself cannot be used; errors of single connections end those alone.
+    /// If the listener or TLS cannot be used. Errors of single connections end only those.
     pub(crate) async fn run(
         self,
         listener: TcpListener,
@@ -106,7 +107,7 @@ impl Server {
             issuers: self.issuers,
             per_address: RateLimit::new(self.limits.requests_per_address),
             per_identity: RateLimit::new(self.limits.requests_per_identity),
-            challenges: Challenges::new(&machine::random()?),
+            challenges: Challenges::new(&environment::random()?),
             watches: Watches::default(),
             stop: stop.clone(),
         });
@@ -130,8 +131,8 @@ impl Server {
     }
 }
 
-/// Keeps the health service's answer at what is true, asks again for issuers' keys that are
-/// missing, and keeps the histograms small, until `stop`; then says NOT_SERVING.
+/// Updates the health service, fetches missing keys of issuers again, and trims the histograms,
+/// until `stop` is cancelled. Then reports NOT_SERVING.
 async fn watch(
     services: Arc<Services>,
     health: HealthReporter,
@@ -148,8 +149,8 @@ async fn watch(
         report(&health, services.readiness().is_ready).await;
         metrics.run_upkeep();
         lines::LOG.tell();
-        // What cannot be recorded now is counted on; the store has logged why.
-        let _ = services.authority.record_denials(machine::now()).await;
+        // Denials that cannot be recorded now stay counted. The store has logged the reason.
+        let _ = services.authority.record_denials(environment::now()).await;
         while fetches.try_join_next().is_some() {}
         if fetches.is_empty() && !services.issuers.without_keys().is_empty() {
             let issuers = services.issuers.clone();

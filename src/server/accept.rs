@@ -1,4 +1,5 @@
-//! The accept loop. Only `stop` ends it: no error of `accept`, no connection and no panic does.
+//! Accept loop of the listener. It ends when `stop` is cancelled. Errors of `accept`, errors of
+//! connections and panics do not end it.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -7,21 +8,22 @@ use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    budget::Budget, connection, door::Door, error::Error, limiter::ConnectionLimiter,
+    budget::Budget, connection, endpoint::Endpoint, error::Error, limiter::ConnectionLimiter,
     limits::Limits, lines::LOG, tls::Tls,
 };
 
-/// How long to leave `accept` alone after it failed for want of resources: doubled each time, up to
-/// the most.
+/// Shortest and longest pause after `accept` failed for lack of a resource. The pause doubles with
+/// each failure in a row.
 const LEAST_PAUSE: Duration = Duration::from_millis(5);
 const MOST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Serves `router` on `listener` until `stop` is cancelled; then accepts nothing more, asks every
-/// connection to go away, lets requests in flight finish within [`Limits::drain`], and returns.
+/// Serves `router` on `listener` until `stop` is cancelled. Then accepts no more connections, asks
+/// every open connection to close, gives requests in flight [`Limits::drain`] to finish, and
+/// returns.
 ///
 /// # Errors
-/// Before the first connection only: plain text on an address that is not loopback, or an unusable
-/// listener.
+/// Before the first connection only: [`Error::PlainText`] without TLS on an address that is not
+/// loopback, or an error of the listener.
 pub async fn run(
     listener: TcpListener,
     router: Router,
@@ -35,7 +37,7 @@ pub async fn run(
     }
     let limiter = ConnectionLimiter::new(&limits);
     let drain = limits.drain;
-    let door = Arc::new(Door {
+    let endpoint = Arc::new(Endpoint {
         router,
         unproven: Budget::unproven(&limits),
         unread: Budget::unread(),
@@ -46,7 +48,7 @@ pub async fn run(
     let connections = TaskTracker::new();
     tokio::select! {
         () = stop.cancelled() => (),
-        () = accept(&listener, &door, &limiter, &connections) => (),
+        () = accept(&listener, &endpoint, &limiter, &connections) => (),
     }
     drop(listener);
     finish(&connections, &limiter, drain).await;
@@ -55,7 +57,7 @@ pub async fn run(
 
 async fn accept(
     listener: &TcpListener,
-    door: &Arc<Door>,
+    endpoint: &Arc<Endpoint>,
     limiter: &ConnectionLimiter,
     connections: &TaskTracker,
 ) {
@@ -64,7 +66,7 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, peer)) => {
                 pause = LEAST_PAUSE;
-                open(door, limiter, connections, stream, peer);
+                open(endpoint, limiter, connections, stream, peer);
             }
             Err(error) if is_of_one_connection(&error) => (),
             Err(error) => {
@@ -72,7 +74,7 @@ async fn accept(
                 if LOG.admit("ACCEPT") {
                     tracing::warn!(%error, "accept failed; going on");
                 }
-                // Out of file descriptors, most likely: a resting connection gives one back.
+                // Probably out of file descriptors: closing a connection at rest returns one.
                 limiter.shed();
                 tokio::time::sleep(pause).await;
                 pause = MOST_PAUSE.min(pause * 2);
@@ -82,23 +84,23 @@ async fn accept(
 }
 
 fn open(
-    door: &Arc<Door>,
+    endpoint: &Arc<Endpoint>,
     limiter: &ConnectionLimiter,
     connections: &TaskTracker,
     stream: tokio::net::TcpStream,
     peer: SocketAddr,
 ) {
     metrics::counter!("daypass_connections_total").increment(1);
-    let Some(place) = limiter.take(peer.ip()) else {
+    let Some(slot) = limiter.take(peer.ip()) else {
         metrics::counter!("daypass_connections_closed_total", "cause" => "full").increment(1);
         return;
     };
-    let door = door.clone();
-    connections.spawn(async move { connection::serve(&door, stream, peer, place).await });
+    let endpoint = endpoint.clone();
+    connections.spawn(async move { connection::serve(&endpoint, stream, peer, slot).await });
 }
 
-/// Errors of a connection that died between SYN and `accept` (accept(2)); everything else is the
-/// process's or the machine's.
+/// Tells the errors of one connection, which ended between SYN and `accept` (accept(2)), from those
+/// of the process or the machine.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, WouldBlock,
@@ -109,7 +111,8 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Every connection has seen `stop` and bounds itself by `drain`; what is left after that is cut.
+/// Waits for the connections, each of which has seen `stop`. Cuts those that are left after
+/// `drain`.
 async fn finish(connections: &TaskTracker, limiter: &ConnectionLimiter, drain: Duration) {
     connections.close();
     tracing::info!(

@@ -1,5 +1,6 @@
-//! What one connection has been doing: which of its requests the server works on, which answers are
-//! not taken, since when it rests. This decides when it is closed, and how well it can be spared.
+//! Activity of one connection: the requests in work, the answers that the client has not read, and
+//! the time since the last progress. It decides when the connection is closed, and how readily it
+//! is closed to make room for another.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -8,26 +9,27 @@ use tokio::time::Instant;
 
 use super::Limits;
 
-/// An answer to a proven caller that takes nothing for this long no longer keeps the connection's
-/// place. Long enough for a lost packet's repetitions; a watch that has nothing to say may give way
-/// too, for its client opens another.
+/// Time without progress after which an unread answer to a proven caller no longer protects its
+/// connection from eviction. Long enough for retransmission of a lost packet. A quiet watch can be
+/// evicted too: its client opens another.
 const STALLED: Duration = Duration::from_secs(5);
 
-/// How long a newcomer has for its handshake and its first head before silence counts against it.
+/// Time that a new connection has for its handshake and its first request head before it counts as
+/// silent.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// The activity of one connection.
+/// Activity of one connection. All methods take `&self`.
 pub(super) struct Activity {
     opened: Instant,
     state: Mutex<State>,
 }
 
 struct State {
-    /// Whether a request's head ever came.
+    /// Set when the first request head is complete.
     is_used: bool,
-    /// Whether a caller on this connection has proven an identity.
+    /// Set when a caller on this connection has proven an identity.
     is_known: bool,
-    /// The last progress of anything.
+    /// Time of the last progress of any request.
     since: Instant,
     last: u64,
     requests: HashMap<u64, Request>,
@@ -40,15 +42,15 @@ struct Request {
 }
 
 enum Stage {
-    /// The message is on its way, or the handler works.
+    /// The client sends its message, or the handler works.
     Handling,
-    /// The answer has begun. `chunks` of it are not written yet; `is_waiting` if it had no more to
-    /// say when asked.
+    /// The answer has begun. `chunks` of it are not yet written. `is_waiting` is set if the answer
+    /// had no further chunk when it was polled.
     Answering { chunks: usize, is_waiting: bool },
 }
 
 impl Request {
-    /// Whether the caller has something to take.
+    /// Tells whether the caller has something left to read.
     fn is_blocked(&self) -> bool {
         match self.stage {
             Stage::Handling => false,
@@ -57,19 +59,19 @@ impl Request {
     }
 }
 
-/// How well a connection can be spared: the least first.
+/// Order of eviction: the connection of the lowest rank goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
-    /// It has not finished a request's head, and had time to.
+    /// No request head within [`FRESH`].
     Silent,
-    /// It has requests open, and no caller on it ever proved an identity.
+    /// Requests open, and no caller on it ever proved an identity.
     Holding,
-    /// It has just come: it is not closed while others hold requests open, or no newcomer would get
-    /// through a handshake.
+    /// New. Evicted only after those that hold requests open, or else no newcomer could finish a
+    /// handshake.
     Fresh,
-    /// It rests, and no caller on it ever proved an identity.
+    /// At rest, and no caller on it ever proved an identity.
     Unknown,
-    /// A caller did, and now it rests, or does not take its answers.
+    /// A caller on it proved an identity. Now it is at rest, or does not read its answers.
     Resting,
 }
 
@@ -93,7 +95,7 @@ impl Activity {
         self.state().since = Instant::now();
     }
 
-    /// A request's head is complete.
+    /// Starts a request, whose head is complete. Returns the request's number.
     pub(super) fn begin(&self) -> u64 {
         let now = Instant::now();
         let mut state = self.state();
@@ -110,18 +112,18 @@ impl Activity {
         id
     }
 
-    /// More of its message came.
+    /// Notes progress: more of the message has arrived.
     pub(super) fn received(&self, id: u64) {
         self.progress(id, |_| ());
     }
 
-    /// Its caller has proven an identity.
+    /// Marks the request's caller as proven.
     pub(super) fn prove(&self, id: u64) {
         self.progress(id, |request| request.is_proven = true);
         self.state().is_known = true;
     }
 
-    /// Its answer begins.
+    /// Starts the answer.
     pub(super) fn answer(&self, id: u64) {
         self.progress(id, |request| {
             request.stage = Stage::Answering {
@@ -131,7 +133,7 @@ impl Activity {
         });
     }
 
-    /// A chunk of its answer goes out.
+    /// Notes that a chunk of the answer goes to hyper.
     pub(super) fn send(&self, id: u64) {
         self.progress(id, |request| {
             if let Stage::Answering { chunks, is_waiting } = &mut request.stage {
@@ -141,7 +143,7 @@ impl Activity {
         });
     }
 
-    /// A chunk of its answer was written, or given up.
+    /// Notes that a chunk of the answer was written, or dropped.
     pub(super) fn sent(&self, id: u64) {
         self.progress(id, |request| {
             if let Stage::Answering { chunks, .. } = &mut request.stage {
@@ -150,7 +152,7 @@ impl Activity {
         });
     }
 
-    /// Its answer has nothing to say for now. That is no progress.
+    /// Notes that the answer has no chunk to send now. This is no progress.
     pub(super) fn wait(&self, id: u64) {
         if let Some(request) = self.state().requests.get_mut(&id)
             && let Stage::Answering { is_waiting, .. } = &mut request.stage
@@ -159,21 +161,21 @@ impl Activity {
         }
     }
 
-    /// Its answer has been sent, or given up.
+    /// Ends the request: its answer has been sent, or was dropped.
     pub(super) fn end(&self, id: u64) {
         let mut state = self.state();
         state.requests.remove(&id);
         state.since = Instant::now();
     }
 
-    /// Whether a request ever came.
+    /// Tells whether a request head was ever complete.
     pub(super) fn is_used(&self) -> bool {
         self.state().is_used
     }
 
-    /// Resolves when the connection has been silent, idle or alive for too long, or its peer does
-    /// not take an answer. It looks only when a deadline may have passed, so that requests cost no
-    /// wake-up: a deadline may be exceeded by [`Limits::request`].
+    /// Resolves when the connection has been silent, idle or open for too long, or when its peer
+    /// does not read an answer. It wakes only when a deadline may have passed, so that a request
+    /// costs no wake-up. A deadline may be exceeded by up to [`Limits::request`].
     pub(super) async fn overdue(&self, limits: &Limits) {
         let look = limits.request.max(Duration::from_millis(1));
         loop {
@@ -185,7 +187,7 @@ impl Activity {
         }
     }
 
-    /// The earliest moment at which it may be overdue, as far as can be said now.
+    /// Returns the earliest time at which the connection can be overdue, as known now.
     fn due(&self, limits: &Limits) -> Instant {
         let state = self.state();
         let old = self.opened + limits.age;
@@ -200,8 +202,8 @@ impl Activity {
         due.map_or(old, |due| due.min(old))
     }
 
-    /// How well this connection can be spared: by rank, then by the time of its last progress. None
-    /// while the server works for a proven identity, or such a caller takes its answer.
+    /// Returns the rank for eviction and the time of the last progress. Returns `None` while the
+    /// server works for a proven identity, or while such a caller reads its answer.
     pub(super) fn spare(&self) -> Option<(Rank, Instant)> {
         self.spare_at(Instant::now())
     }
@@ -233,7 +235,7 @@ impl Activity {
         }
     }
 
-    /// A panic while it was locked cannot leave it half-changed: nothing in between panics.
+    /// Locks the state. No code that holds the lock can panic halfway through a change.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }

@@ -1,4 +1,5 @@
-//! `daypass.v1.Admin`: one operation each.
+//! Handlers of `daypass.v1.Admin`. Each converts its request, calls one operation, and converts the
+//! answer.
 
 use tonic::{Request, async_trait};
 
@@ -130,22 +131,22 @@ impl Admin for Services {
     }
 }
 
-/// An order as it came. Nothing proves yet whose it is.
+/// Administrator's order as received, before its signature is verified.
 struct Unproven {
     verb: Verb,
     target: Target,
     order: v1::AdminOrder,
 }
 
-/// An order that the caller's key has signed.
+/// Administrator's order with a valid signature by the caller's key.
 struct Proven {
     holder: KeyHolder,
     signed: Signed,
 }
 
 impl Services {
-    /// Proves that an order is by the key that the token is bound to. Records an order without
-    /// that proof, once.
+    /// Proves that an order was signed by the key to which the token is bound. Records an order
+    /// without that proof as one refusal.
     async fn proven(
         &self,
         call: &Call,

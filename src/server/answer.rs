@@ -1,16 +1,16 @@
-//! The frame around every gRPC handler: one [`Call`] from its start to its log line. A handler
-//! returns its answer or its refusal, and this makes them the wire's.
+//! Wrapper of every gRPC handler: one [`Call`] from its start to its log line. A handler returns
+//! its answer or its refusal; the wrapper makes a gRPC response of either.
 
 use tonic::{Request, Response, Status};
 
 use super::{call::Call, services::Services, status::CallError};
 use crate::{identity::Identity, operations::attempt::Attempt};
 
-/// What a gRPC method returns.
+/// Return type of a gRPC method.
 pub(super) type Answer<T> = Result<Response<T>, Status>;
 
 impl Services {
-    /// Runs a handler that authenticates its caller itself, or needs none.
+    /// Runs a handler that authenticates its caller itself, or that needs no authentication.
     pub(super) async fn answer<M, A>(
         &self,
         method: &'static str,

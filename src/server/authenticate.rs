@@ -1,11 +1,10 @@
-//! From a call's metadata to a proven identity: the first line of every handler that knows its
-//! caller.
+//! Authentication: the first step of every handler that needs to know its caller.
 
 use super::{call::Call, services::Services, status::CallError};
 use crate::identity::Identity;
 
 impl Services {
-    /// Rate by address, then the token, then rate by identity.
+    /// Checks the rate of the address, then the token, then the rate of the identity.
     pub(super) async fn authenticate(&self, call: &mut Call) -> Result<Identity, CallError> {
         self.admit(call)?;
         let identity = self.issuers.verify(call.bearer()?, call.now()).await?;
@@ -17,7 +16,7 @@ impl Services {
         Ok(identity)
     }
 
-    /// Rate by address alone, for calls that need no token.
+    /// Checks the rate of the address alone, for calls that need no token.
     pub(super) fn admit(&self, call: &Call) -> Result<(), CallError> {
         match call.network() {
             Some(network) => self

@@ -4,7 +4,8 @@ use tonic::metadata::MetadataMap;
 
 use crate::identity::Error;
 
-/// The compact token in `authorization: Bearer ...`. Nothing about it is verified.
+/// Returns the compact token from `authorization: Bearer ...` (RFC 6750 section 2.1). Nothing about
+/// the token is verified.
 pub(super) fn unverified_bearer(metadata: &MetadataMap) -> Result<&str, Error> {
     let mut values = metadata.get_all("authorization").iter();
     let value = values.next().ok_or(Error::Missing)?;

@@ -1,11 +1,13 @@
-//! What requests may hold in memory: budgets in bytes, for each address and in all.
+//! Budgets of memory for requests, in bytes: one for each address and one for all.
 //!
-//! A request of a caller without a proven identity is charged from its head on: a fixed cost, its
-//! head, its message as it comes, and its answer until that is written. If a budget is exceeded,
-//! the oldest request gives way, of this address or of the one that holds the most: so unfinished
-//! messages, open streams and unread answers cost their owner's own, and a request that comes whole
-//! is served among them. From the proof on the rates and caps of identities hold, and only what is
-//! not read of answers is charged, to a budget of its own.
+//! A request whose caller has not proven an identity is charged from its head on: a fixed cost, its
+//! head, its message as it arrives, and its answer until that is written. If a budget is exceeded,
+//! the oldest request of this address, or of the address that holds the most, is ended. So
+//! unfinished messages, open streams and unread answers cost the address that causes them, and a
+//! request that arrives whole is served.
+//!
+//! After the proof, the rates and caps of identities apply. Then only unread bytes of answers are
+//! charged, to a second budget.
 
 use std::{
     cmp::Reverse,
@@ -18,21 +20,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Limits, limiter::Network};
 
-/// What a request holds beside its bytes: its stream, its handler, and the 8 KiB that a message is
-/// first read into.
+/// Bytes that a request holds apart from its content: its stream, its handler, and the 8 KiB buffer
+/// into which a message is first read.
 pub(super) const REQUEST: usize = 16 * 1024;
 
-/// No request of default size holds more, so one address with one request does not count as larger
-/// than another.
+/// Granularity in which addresses are compared: the largest request at default limits. So an
+/// address with one request does not count as larger than another.
 const ONE: usize = 128 * 1024;
 
-/// What proven callers may leave unread in all, and those of one address: some pages of the ledger
-/// (4 MB at most) or exports on slow lines. It is written down nowhere, for a caller that reads is
-/// never near it.
+/// Bytes of answers that proven callers may leave unread: in all, and for one address. Room for
+/// some pages of the ledger (4 MB each at most) or exports on slow lines. Not configurable, because
+/// a caller that reads never comes near it.
 const UNREAD: usize = 256 * 1024 * 1024;
 const UNREAD_PER_ADDRESS: usize = 32 * 1024 * 1024;
 
-/// The table of charges. Cheap to clone.
+/// Table of charges. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Budget(Arc<Shared>);
 
@@ -43,7 +45,7 @@ struct Shared {
     table: Mutex<Table>,
 }
 
-/// Which of an address's requests gives way first, and what the metrics call it.
+/// Which request of an address is ended first. Its name is a label of the metrics.
 #[derive(Clone, Copy)]
 enum First {
     Oldest,
@@ -76,7 +78,7 @@ struct Table {
     networks: HashMap<Network, Own>,
 }
 
-/// One address's charges, the oldest first.
+/// Charges of one address, the oldest first.
 #[derive(Default)]
 struct Own {
     bytes: usize,
@@ -85,18 +87,18 @@ struct Own {
 
 struct Held {
     bytes: usize,
-    /// Cancelled when it has to give way.
+    /// Cancelled when the budget ends the request.
     end: CancellationToken,
 }
 
 impl Budget {
-    /// Of requests whose callers have not proven an identity.
+    /// Creates the budget of requests whose callers have not proven an identity.
     pub(super) fn unproven(limits: &Limits) -> Self {
         let per_network = limits.unproven_bytes_per_address;
         Self::new(limits.unproven_bytes, per_network, First::Oldest)
     }
 
-    /// Of what the others do not read.
+    /// Creates the budget of answers that proven callers have not read.
     pub(super) fn unread() -> Self {
         Self::new(UNREAD, UNREAD_PER_ADDRESS, First::Largest)
     }
@@ -110,7 +112,7 @@ impl Budget {
         }))
     }
 
-    /// Charges a new request. `end` is cancelled if it has to give way.
+    /// Charges a new request. Cancels `end` if the budget ends the request.
     pub(super) fn charge(&self, network: Network, bytes: usize, end: CancellationToken) -> Charge {
         let mut table = self.table();
         table.last += 1;
@@ -128,13 +130,13 @@ impl Budget {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        // A panic while it was locked cannot leave it half-changed: nothing in between panics.
+        // No code that holds the lock can panic halfway through a change.
         self.0.table.lock()
     }
 }
 
 impl Table {
-    /// Nothing for a request that is no longer charged.
+    /// Adds to a charge. Does nothing if the request is no longer charged.
     fn grow(&mut self, network: Network, id: u64, bytes: usize) {
         if let Some(own) = self.networks.get_mut(&network)
             && let Some(held) = own.requests.get_mut(&id)
@@ -167,14 +169,14 @@ impl Table {
         Some(held)
     }
 
-    /// Ends requests until what is left fits.
+    /// Ends requests until the rest fits.
     fn fit(&mut self, network: Network, bounds: &Shared) {
-        // One alone stays, however long its answer is: there is none to make room for.
+        // One alone stays, however long its answer is: ending it makes room for no other request.
         let is_over = |own: &Own| own.bytes > bounds.per_network && own.requests.len() > 1;
         while self.networks.get(&network).is_some_and(is_over) && self.end(network, bounds.first) {}
         while self.bytes > bounds.total {
-            // Of addresses that hold about as much, the one that holds it longest: else a whole
-            // request would give way to many addresses with a little less each.
+            // Among addresses that hold about as much, the one that has held it longest. Otherwise
+            // many addresses with a little less each could end a whole request.
             let holds = |own: &Own| {
                 (
                     own.bytes / ONE,
@@ -202,7 +204,7 @@ impl Table {
     }
 }
 
-/// One request's charge; given back when dropped.
+/// Charge of one request. Dropping it returns the bytes.
 pub(super) struct Charge {
     budget: Budget,
     network: Network,
@@ -210,19 +212,19 @@ pub(super) struct Charge {
 }
 
 impl Charge {
-    /// It holds more.
+    /// Adds `bytes` to the charge.
     pub(super) fn grow(&self, bytes: usize) {
         let mut table = self.budget.table();
         table.grow(self.network, self.id, bytes);
         table.fit(self.network, &self.budget.0);
     }
 
-    /// It holds less.
+    /// Takes `bytes` off the charge.
     pub(super) fn shrink(&self, bytes: usize) {
         self.budget.table().shrink(self.network, self.id, bytes);
     }
 
-    /// From here on `end` is cancelled if it has to give way.
+    /// Replaces the token that is cancelled if the budget ends the request.
     pub(super) fn end_by(&self, end: CancellationToken) {
         let mut table = self.budget.table();
         let own = table.networks.get_mut(&self.network);
@@ -231,7 +233,7 @@ impl Charge {
         }
     }
 
-    /// No more charge.
+    /// Returns all bytes. Later changes of this charge have no effect.
     pub(super) fn end(&self) {
         self.budget.table().remove(self.network, self.id);
     }

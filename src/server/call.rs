@@ -1,6 +1,6 @@
-//! One call from its first byte to its one log line: when, from where, by whom, how it came out.
-//! Never with a token's text. Of calls without a proven identity a few lines a second are written,
-//! and then how many more there were.
+//! One call, from its start to its one log line: time, address, identity and outcome. A token's
+//! text is never logged. Of calls without a proven identity, a few lines per second are written,
+//! and then the number of the rest.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{
-    bearer::unverified_bearer, connection::Peer, limiter::Network, lines::LOG, machine::now,
+    bearer::unverified_bearer, connection::Peer, environment::now, limiter::Network, lines::LOG,
     status::CallError, work::Work,
 };
 use crate::{
@@ -17,7 +17,8 @@ use crate::{
     policy::Context,
 };
 
-/// A call under way. Dropped without [`Call::close`], it was given up by the caller, or panicked.
+/// Call in progress. If it is dropped without [`Call::close`], its caller gave it up or its handler
+/// panicked.
 pub(super) struct Call {
     method: &'static str,
     now: OffsetDateTime,
@@ -33,7 +34,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Reads the clock, and takes the request apart.
+    /// Reads the clock, and splits the request into the call and its message.
     pub(super) fn open<T>(method: &'static str, request: Request<T>) -> (Self, T) {
         let (metadata, extensions, message) = request.into_parts();
         let peer = extensions.get::<Peer>();
@@ -53,18 +54,18 @@ impl Call {
         (call, message)
     }
 
-    /// When the call came in.
+    /// Time at which the call started.
     pub(super) fn now(&self) -> OffsetDateTime {
         self.now
     }
 
-    /// The time from here on, for what outlives the call.
+    /// Returns a clock for work that outlives the call.
     pub(super) fn clock(&self) -> impl Fn() -> OffsetDateTime + Send + use<> {
         let (now, started) = (self.now, self.started);
         move || now + started.elapsed()
     }
 
-    /// What policy may know of this moment.
+    /// Facts for the policy's evaluation: the time and the caller's address.
     pub(super) fn context(&self) -> Context {
         Context {
             now: self.now,
@@ -72,29 +73,29 @@ impl Call {
         }
     }
 
-    /// What rates by address count.
+    /// Network by which calls are rate-limited.
     pub(super) fn network(&self) -> Option<Network> {
         self.peer.map(Network::of)
     }
 
-    /// The token, of which nothing is verified.
+    /// Returns the bearer token. Nothing about it is verified.
     pub(super) fn bearer(&self) -> Result<&str, Error> {
         unverified_bearer(&self.metadata)
     }
 
-    /// Whether it carries a token, valid or not.
+    /// Tells whether the call carries a token, valid or not.
     pub(super) fn has_token(&self) -> bool {
         self.metadata.contains_key("authorization")
     }
 
-    /// Who it is, for the log.
+    /// Notes the identity for the log.
     pub(super) fn identify(&mut self, identity: &Identity) {
         identity.issuer().clone_into(&mut self.issuer);
         identity.subject().clone_into(&mut self.subject);
     }
 
-    /// Its caller has proven who it is, and is within its rate: it counts as an identity's, no
-    /// longer as its address's.
+    /// Marks the caller as proven and within its rate. From here on, memory is charged to the
+    /// identity and not to the address.
     pub(super) fn prove(&mut self) {
         self.is_proven = true;
         if let Some(work) = &self.work {
@@ -102,12 +103,12 @@ impl Call {
         }
     }
 
-    /// Which pass it came to, for the log.
+    /// Notes the issued pass for the log.
     pub(super) fn issued(&mut self, serial: u64) {
         self.serial = Some(serial);
     }
 
-    /// Logs and counts the outcome, and makes it the wire's.
+    /// Logs and counts the outcome, and returns it as a gRPC response.
     pub(super) fn close<T>(mut self, outcome: Result<T, CallError>) -> Result<Response<T>, Status> {
         self.is_closed = true;
         match outcome {
@@ -125,7 +126,7 @@ impl Call {
     fn record(&self, code: &'static str, refusal: Option<&CallError>) {
         let took = self.started.elapsed();
         count(self.method, code, refusal, took);
-        // The rates of identities bound the lines of the rest.
+        // Calls of proven identities need no bound here: their rates bound the lines.
         if !self.is_proven && !LOG.admit(code) {
             return;
         }
@@ -191,7 +192,7 @@ fn count(method: &'static str, code: &'static str, refusal: Option<&CallError>, 
     }
 }
 
-/// An error and what lies behind it, in one line.
+/// Joins an error and its sources in one line.
 fn causes(error: &CallError) -> String {
     let mut text = error.to_string();
     let mut next = std::error::Error::source(error);

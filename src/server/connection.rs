@@ -1,4 +1,4 @@
-//! One connection: its TLS handshake, its HTTP (1.1 or 2, whichever it speaks), its deadlines.
+//! One connection: its TLS handshake, its HTTP/1.1 or HTTP/2, its deadlines.
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, time::Duration};
 
@@ -17,7 +17,7 @@ use tokio::{
 use tower::ServiceExt;
 
 use super::{
-    door::Door,
+    endpoint::Endpoint,
     isolation,
     limiter::ConnectionSlot,
     limits::Limits,
@@ -25,48 +25,54 @@ use super::{
     work::{Receiving, Work},
 };
 
-/// How long a connection that only rested may take over saying good-bye.
+/// Grace period for closing an idle connection.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Pings on HTTP/2 connections, so that dead peers are noticed.
+/// Interval of HTTP/2 pings, and the time within which a peer must answer one. They detect dead
+/// peers.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PONG_WITHIN: Duration = Duration::from_secs(10);
 
-/// Streams that the peer reset before we took them, and that we reset for its errors: beyond these
-/// the connection ends (CVE-2023-44487, CVE-2025-8671).
+/// Bounds on streams that the peer reset before we accepted them, and on streams that we reset for
+/// the peer's errors. Beyond them the connection ends (CVE-2023-44487, CVE-2025-8671).
 const PENDING_RESETS: usize = 32;
 const LOCAL_RESETS: usize = 64;
 
-/// What an HTTP/2 peer may send ahead of what is read, on one stream and in all: the protocol's
-/// least. Messages are read as they come, so more would hold bytes for peers that send to handlers
-/// that do not read.
+/// HTTP/2 window of one stream and of the connection, in bytes: the protocol's initial value (RFC
+/// 9113 section 6.9.2). Messages are read as they arrive. A larger window would hold bytes for
+/// peers that send to handlers that do not read.
 const WINDOW: u32 = 65_535;
 
-/// Headers of one HTTP/1.1 request.
+/// Most headers of one HTTP/1.1 request.
 const HEADERS: usize = 64;
 
-/// The caller's address, in every request's extensions.
+/// Caller's address, in the extensions of every request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
 /// Serves one connection to its end.
-pub(super) async fn serve(door: &Door, stream: TcpStream, peer: SocketAddr, place: ConnectionSlot) {
-    let evicted = place.evicted();
+pub(super) async fn serve(
+    endpoint: &Endpoint,
+    stream: TcpStream,
+    peer: SocketAddr,
+    slot: ConnectionSlot,
+) {
+    let evicted = slot.evicted();
     tokio::select! {
         biased;
         () = evicted.cancelled() => (),
-        () = secure(door, stream, Peer(peer), &place) => (),
+        () = handshake(endpoint, stream, Peer(peer), &slot) => (),
     }
 }
 
-async fn secure(door: &Door, stream: TcpStream, peer: Peer, place: &ConnectionSlot) {
-    // Answers are small and whole: waiting to fill a segment only costs the caller time.
+async fn handshake(endpoint: &Endpoint, stream: TcpStream, peer: Peer, slot: &ConnectionSlot) {
+    // Answers are small and written at once: waiting to fill a segment would only delay the caller.
     let _ = stream.set_nodelay(true);
-    let Some(acceptor) = &door.tls else {
-        return converse(door, stream, peer, place).await;
+    let Some(acceptor) = &endpoint.tls else {
+        return serve_http(endpoint, stream, peer, slot).await;
     };
-    match timeout(door.limits.handshake, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => converse(door, stream, peer, place).await,
+    match timeout(endpoint.limits.handshake, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => serve_http(endpoint, stream, peer, slot).await,
         Ok(Err(error)) => {
             closed("handshake");
             if tracing::enabled!(tracing::Level::DEBUG) && LOG.admit("HANDSHAKE") {
@@ -77,21 +83,21 @@ async fn secure(door: &Door, stream: TcpStream, peer: Peer, place: &ConnectionSl
     }
 }
 
-async fn converse<S>(door: &Door, stream: S, peer: Peer, place: &ConnectionSlot)
+async fn serve_http<S>(endpoint: &Endpoint, stream: S, peer: Peer, slot: &ConnectionSlot)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let activity = place.activity();
+    let activity = slot.activity();
     activity.ready();
     let service = service_fn(|mut request: Request<Incoming>| {
-        let (work, end) = Work::begin(place, door, &request);
+        let (work, end) = Work::begin(slot, endpoint, &request);
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(work.clone());
         let is_grpc = isolation::is_grpc(request.headers());
-        let most = door.limits.message_bytes;
+        let most = endpoint.limits.message_bytes;
         let request = request.map(|body| Body::new(Receiving::new(body, work.clone(), most)));
-        let call = door.router.clone().oneshot(request);
-        let within = door.limits.request;
+        let call = endpoint.router.clone().oneshot(request);
+        let within = endpoint.limits.request;
         async move {
             let answer = tokio::select! {
                 biased;
@@ -101,12 +107,12 @@ where
             Ok::<_, Infallible>(answer.map(|body| work.answer(body)))
         }
     });
-    let builder = http(&door.limits);
+    let builder = http(&endpoint.limits);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let patience = tokio::select! {
         _ = connection.as_mut() => return closed("finished"),
-        () = door.stop.cancelled() => door.limits.drain,
-        () = activity.overdue(&door.limits) => door.limits.drain.min(GOODBYE),
+        () = endpoint.stop.cancelled() => endpoint.limits.drain,
+        () = activity.overdue(&endpoint.limits) => endpoint.limits.drain.min(GOODBYE),
     };
     if !activity.is_used() {
         return closed("silent");

@@ -1,4 +1,5 @@
-//! Between the wire's types and the domain's, with bounds on everything a caller sends. Pure.
+//! Conversion between the wire's types and the domain's, with bounds on every field that a caller
+//! sends. Pure.
 
 pub(super) mod admin;
 mod bastion;
@@ -36,10 +37,11 @@ const PARAM_NAME_BYTES: usize = 64;
 const PARAM_VALUE_BYTES: usize = 4096;
 const SOURCES: usize = 64;
 
-/// Longer wishes are cut to this, which no role reaches: a wish only ever shortens.
+/// Longest requested lifetime, in seconds. Longer ones are cut to it. No role allows more, and a
+/// requested lifetime can only shorten a pass.
 const LONGEST_TTL_SECONDS: u64 = 366 * 24 * 60 * 60;
 
-/// Why a request cannot be read.
+/// Reason why a request is malformed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {problem}")]
 pub(super) struct Malformed {
@@ -48,7 +50,7 @@ pub(super) struct Malformed {
 }
 
 impl Malformed {
-    /// The field, for the error's details.
+    /// Returns the field, for the error's details.
     pub(super) fn to_field(&self) -> Field {
         Field {
             name: self.field.to_owned(),
@@ -57,7 +59,7 @@ impl Malformed {
     }
 }
 
-/// A part of the request that has to be there is not.
+/// Error for a required field that is absent.
 pub(super) fn missing(field: &'static str) -> Malformed {
     malformed(field, "is missing")
 }
@@ -69,8 +71,10 @@ fn malformed(field: &'static str, problem: impl Into<String>) -> Malformed {
     }
 }
 
-/// The ask, if every field is within its bounds. Whether the caller may have it is the policy's
-/// business.
+/// Converts an ask. Whether the caller may have it is for the policy to decide.
+///
+/// # Errors
+/// A field that is absent or out of its bounds.
 pub(super) fn ask(wire: &v1::Ask) -> Result<Ask, Malformed> {
     if wire.role.is_empty() {
         return Err(missing("role"));
@@ -105,7 +109,7 @@ pub(super) fn ask(wire: &v1::Ask) -> Result<Ask, Malformed> {
     })
 }
 
-/// What can be kept of an ask that cannot be read, for the ledger.
+/// Keeps the readable fields of a malformed ask, for the ledger.
 pub(super) fn readable(wire: &v1::Ask) -> Ask {
     Ask {
         role: text("role", &wire.role, ROLE_BYTES)
@@ -118,12 +122,12 @@ pub(super) fn readable(wire: &v1::Ask) -> Ask {
     }
 }
 
-/// A host to filter by; none where it is empty.
+/// Converts a host to filter by. Empty means none.
 pub(super) fn host(wire: &str) -> Result<Option<String>, Malformed> {
     text("host", wire, HOST_BYTES)
 }
 
-/// One line of printable text; none where it is empty.
+/// Checks one line of printable text of at most `most` bytes. Empty means none.
 fn text(field: &'static str, value: &str, most: usize) -> Result<Option<String>, Malformed> {
     if value.len() > most {
         return Err(malformed(field, format!("is longer than {most} bytes")));
@@ -134,7 +138,7 @@ fn text(field: &'static str, value: &str, most: usize) -> Result<Option<String>,
     Ok((!value.is_empty()).then(|| value.to_owned()))
 }
 
-/// Values may hold anything their role's pattern allows, so only sizes are judged here.
+/// Checks the sizes of parameters. Their contents are for the role's patterns to check.
 fn check_params(wire: &v1::Ask) -> Result<(), Malformed> {
     if wire.params.len() > PARAMS {
         return Err(malformed("params", "are too many"));
@@ -149,7 +153,7 @@ fn check_params(wire: &v1::Ask) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// A pass as the caller gets it: the certificate says everything else.
+/// Converts a pass. The certificate carries all other facts.
 pub(super) fn pass(pass: &IssuedPass) -> Result<v1::Pass, ssh_key::Error> {
     Ok(v1::Pass {
         certificate: pass.certificate.to_openssh()?,
@@ -157,7 +161,7 @@ pub(super) fn pass(pass: &IssuedPass) -> Result<v1::Pass, ssh_key::Error> {
     })
 }
 
-/// Which page of requests is asked for.
+/// Converts the options of a list of requests.
 pub(super) fn requests_page(wire: &v1::ListRequestsRequest) -> Result<ListOptions, Malformed> {
     let after = match wire.page_token.as_str() {
         "" => 0,
@@ -175,7 +179,7 @@ pub(super) fn requests_page(wire: &v1::ListRequestsRequest) -> Result<ListOption
     })
 }
 
-/// A request as one identity sees it.
+/// Converts a request as one identity sees it.
 pub(super) fn request(view: &View) -> v1::Request {
     let request = &view.request;
     let decisions = request.decisions.iter();
@@ -209,12 +213,12 @@ fn state(state: State) -> v1::request::State {
     }
 }
 
-/// A decider's words; none where they are empty.
+/// Converts a decider's comment. Empty means none.
 pub(super) fn comment(wire: &str) -> Result<Option<String>, Malformed> {
     text("comment", wire, REASON_BYTES)
 }
 
-/// A role as its holder may know it.
+/// Converts a role for an identity that may use it.
 pub(super) fn role(open: &OpenRole<'_>, identity: &Identity) -> v1::Role {
     let role = open.role;
     v1::Role {
@@ -247,7 +251,7 @@ pub(super) fn role(open: &OpenRole<'_>, identity: &Identity) -> v1::Role {
     }
 }
 
-/// Why a role answers or does not.
+/// Converts the explanation why a role is granted or not.
 pub(super) fn explanation(explanation: Explanation) -> v1::RoleExplanation {
     let checks = explanation.checks.into_iter();
     v1::RoleExplanation {
@@ -264,7 +268,7 @@ pub(super) fn explanation(explanation: Explanation) -> v1::RoleExplanation {
     }
 }
 
-/// Leaves of the ledger.
+/// Converts a range of ledger leaves.
 pub(super) fn page(page: audit::LeafRange) -> v1::ListResponse {
     let entries = page.entries.into_iter();
     v1::ListResponse {
@@ -273,7 +277,7 @@ pub(super) fn page(page: audit::LeafRange) -> v1::ListResponse {
     }
 }
 
-/// What anyone may know.
+/// Converts the public facts: keys, issuers, bastions, version.
 pub(super) fn trust(
     trust: Trust,
     issuers: &[identity::Settings],

@@ -1,7 +1,7 @@
-//! The way in while the issuer is down: challenges, and callers who are proven by registered keys
+//! Authentication without an issuer: challenges, and callers who are proven by registered keys
 //! instead of a token.
 
-use super::{call::Call, machine::random, services::Services, status::CallError};
+use super::{call::Call, environment::random, services::Services, status::CallError};
 use crate::{
     identity::{
         Error, Identity,
@@ -31,7 +31,8 @@ impl Services {
         })
     }
 
-    /// Rate by address, then the challenge and the signatures over it, then rate by identity.
+    /// Checks the rate of the address, then the challenge and the signatures over it, then the rate
+    /// of the identity.
     pub(super) fn authenticate_by_keys(
         &self,
         call: &mut Call,

@@ -1,23 +1,23 @@
-//! Why the server does not start.
+//! Errors of the server's start.
 
 use std::net::SocketAddr;
 
-/// The error of a start. Once it runs, nothing but `stop` ends it.
+/// Reason why the server does not start. Once it runs, only `stop` ends it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Without TLS only loopback is served.
+    /// Plain text on an address that is not loopback.
     #[error("refusing plain text on {0}: configure [tls], or listen on 127.0.0.1 or ::1")]
     PlainText(SocketAddr),
-    /// The listener is not usable.
+    /// The listener cannot be used.
     #[error("failed to use the listener: {0}")]
     Listener(#[from] std::io::Error),
-    /// The machine has no randomness to give.
+    /// The operating system returned no random bytes.
     #[error("failed to draw a secret: {0}")]
     Randomness(#[from] rand::Error),
-    /// rustls does not take our settings.
+    /// rustls refused the settings.
     #[error("failed to set up TLS: {0}")]
     Tls(#[from] rustls::Error),
-    /// The compiled-in descriptors are not usable.
+    /// The compiled-in descriptors are invalid.
     #[error("failed to set up reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
 }

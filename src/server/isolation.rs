@@ -17,11 +17,11 @@ use tonic::Code;
 use super::lines::LOG;
 use crate::{proto::status::Details, reason};
 
-/// When to try again what had to give way: the oldest does, so a request that comes whole by then
-/// is served.
+/// Time after which the client of an ended request should try again. The budget ends the oldest
+/// requests, so a request that arrives whole by then is served.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The call's answer, or one that says it panicked or ran over `within`.
+/// Returns the call's answer, or an error answer if the call panicked or ran longer than `within`.
 pub(super) async fn isolation<F>(within: Duration, is_grpc: bool, call: F) -> Response<Body>
 where
     F: Future<Output = Result<Response<Body>, Infallible>>,
@@ -49,8 +49,8 @@ where
     }
 }
 
-/// The answer to a request that had to give way: unfinished, its caller unknown, and others need
-/// the memory.
+/// Answer to a request that the budget ended: unfinished, its caller unknown, its memory needed by
+/// others.
 pub(super) fn exhausted(is_grpc: bool) -> Response<Body> {
     sorry(
         is_grpc,
@@ -60,15 +60,15 @@ pub(super) fn exhausted(is_grpc: bool) -> Response<Body> {
     )
 }
 
-/// Whether the caller reads a gRPC status, not an HTTP one.
+/// Tells whether the caller reads a gRPC status, not an HTTP status.
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// The future's output; none where it panicked. What it held is dropped with it and never polled
-/// again.
+/// Returns the future's output, or `None` if it panicked. Then its state is dropped and never
+/// polled again.
 async fn caught<F: Future>(call: F) -> Option<F::Output> {
     let mut call = pin!(call);
     poll_fn(

@@ -1,5 +1,5 @@
-//! `daypass.v1.Ledger`: reading the record. List and Export need the policy's `[audit]`; that is
-//! the operations' to check.
+//! Handlers of `daypass.v1.Ledger`: reading the ledger. The operations check that the policy's
+//! `[audit]` permits List and Export.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use crate::{
     proto::v1::{self, ledger_server::Ledger, prove_request::Proof},
 };
 
-/// Events of one List if the caller names no number.
+/// Events of one List if the caller gives no limit.
 const EVENTS: u32 = 100;
-/// Events of one List at most.
+/// Most events of one List.
 const MAX_EVENTS: u32 = 1000;
 
 type Chunks = ReceiverStream<Result<v1::ExportResponse, Status>>;
@@ -87,7 +87,7 @@ impl Ledger for Services {
     }
 }
 
-/// Reads ahead of the caller by one chunk, and stops when the caller goes away.
+/// Sends the export, one chunk ahead of the caller. Stops when the caller disconnects.
 async fn send(
     authority: Arc<Authority>,
     mut export: Export,

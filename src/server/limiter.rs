@@ -1,11 +1,10 @@
-//! Who is connected: the caps on connections, in all and per address, and which one gives way when
-//! a cap is reached.
+//! Caps on connections, in all and per address, and the choice of the connection that is evicted
+//! when a cap is reached.
 //!
-//! At a cap the newcomer takes the place of the connection that can best be spared
-//! ([`Activity::spare`]), of its own address or of the one with the most connections. So silent
-//! sockets, open streams without a token and answers that are not read cost their owner's own
-//! places and lock no other caller out; a connection on which the server works for a proven
-//! identity is never closed for another.
+//! At a cap, the newcomer evicts the connection with the lowest rank ([`Activity::spare`]), of its
+//! own address or of the address with the most connections. So silent sockets, open streams without
+//! a token and unread answers use up the slots of the address that causes them, and shut no other
+//! caller out. A connection on which the server works for a proven identity is never evicted.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Limits, activity::Activity};
 
-/// What counts as one address: an IPv4 address, or an IPv6 /64 (what one customer gets).
+/// One address for all limits: an IPv4 address, or an IPv6 /64 (the usual allocation of one
+/// customer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Network(IpAddr);
 
@@ -34,7 +34,7 @@ impl Network {
     }
 }
 
-/// The table of connections. Cheap to clone.
+/// Table of connections. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct ConnectionLimiter(Arc<Shared>);
 
@@ -67,8 +67,8 @@ impl ConnectionLimiter {
         }))
     }
 
-    /// A place for a new connection; none if a cap is reached and no connection there can be
-    /// spared.
+    /// Takes a slot for a new connection. Returns `None` if a cap is reached and no connection can
+    /// be evicted.
     pub(super) fn take(&self, address: IpAddr) -> Option<ConnectionSlot> {
         let network = Network::of(address);
         let mut table = self.table();
@@ -92,7 +92,7 @@ impl ConnectionLimiter {
         })
     }
 
-    /// Closes one resting connection, where the process has run out of file descriptors.
+    /// Closes one connection at rest. Called when the process has run out of file descriptors.
     pub(super) fn shed(&self) -> bool {
         self.table().evict_from_largest()
     }
@@ -102,7 +102,7 @@ impl ConnectionLimiter {
         self.0.end.cancel();
     }
 
-    /// A panic while the table was locked cannot leave it half-changed: nothing in between panics.
+    /// Locks the table. No code that holds the lock can panic halfway through a change.
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.table.lock()
     }
@@ -141,7 +141,7 @@ impl Table {
         if largest.is_some_and(|network| self.evict(network)) {
             return true;
         }
-        // All of that one are at work for proven identities.
+        // All connections of that address work for proven identities.
         let can_spare = |own: &BTreeMap<u64, Entry>| {
             let mut spared = own.values().filter_map(|entry| entry.activity.spare());
             spared.next().is_some()
@@ -167,7 +167,7 @@ impl Table {
     }
 }
 
-/// One connection's place; free again when dropped.
+/// Slot of one connection. Dropping it frees the slot.
 pub(super) struct ConnectionSlot {
     limiter: ConnectionLimiter,
     network: Network,
@@ -185,7 +185,8 @@ impl ConnectionSlot {
         &self.activity
     }
 
-    /// Resolves when another connection got this place, or the server ends this one.
+    /// Returns the token that is cancelled when another connection evicts this one, or when the
+    /// server ends it.
     pub(super) fn evicted(&self) -> CancellationToken {
         self.evicted.clone()
     }

@@ -1,52 +1,52 @@
-//! What one caller, and all of them together, may use.
+//! Limits on what one caller, and all callers together, may use.
 
 use std::time::Duration;
 
-/// How many watches one identity may have at once. One of them can be of all its requests.
+/// Most watches of one identity at once. One of them can be of all its requests.
 pub(super) const WATCHES_PER_IDENTITY: usize = 16;
 
 /// Bounds on connections, messages and requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections in all.
+    /// Most open connections in all.
     pub connections: usize,
-    /// Open connections of one address (an IPv6 /64 is one address).
+    /// Most open connections of one address (an IPv6 /64 is one address).
     pub connections_per_address: usize,
-    /// Concurrent requests on one connection.
+    /// Most concurrent requests on one connection.
     pub streams: u32,
-    /// The longest message taken, in bytes.
+    /// Longest message accepted, in bytes.
     pub message_bytes: usize,
-    /// The longest header list of one request, in bytes.
+    /// Longest header list of one request, in bytes.
     pub header_bytes: u32,
-    /// What unfinished requests of callers without a proven identity may hold in all, in bytes.
+    /// Bytes that unfinished requests of callers without a proven identity may hold in all.
     pub unproven_bytes: usize,
-    /// And those of one address.
+    /// Bytes that such requests of one address may hold.
     pub unproven_bytes_per_address: usize,
-    /// From accept to the end of the TLS handshake.
+    /// Time from accept to the end of the TLS handshake.
     pub handshake: Duration,
-    /// From the end of the handshake to the first complete request head.
+    /// Time from the end of the handshake to the first complete request head.
     pub first_byte: Duration,
-    /// How long one request may take until its answer starts, and how long its answer may wait for
-    /// a caller to read more.
+    /// Time from a request's start to the start of its answer. Also the time that an answer waits
+    /// for its caller to read more.
     pub request: Duration,
-    /// How long a connection may rest between requests.
+    /// Time that a connection may be idle between requests.
     pub idle: Duration,
-    /// How old a connection may get before it is asked to go away.
+    /// Age at which a connection is asked to close.
     pub age: Duration,
-    /// Requests of one address, before authentication.
+    /// Rate of requests of one address, checked before authentication.
     pub requests_per_address: Rate,
-    /// Requests of one identity, after authentication.
+    /// Rate of requests of one identity, checked after authentication.
     pub requests_per_identity: Rate,
-    /// How long a graceful stop waits for what is in flight.
+    /// Time that a graceful stop waits for requests in flight.
     pub drain: Duration,
 }
 
-/// A token bucket.
+/// Token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Sustained requests per second; at least 1.
+    /// Sustained requests per second. At least 1.
     pub per_second: u32,
-    /// Requests at once after a pause; at least 1.
+    /// Requests at once after a pause. At least 1.
     pub burst: u32,
 }
 

@@ -1,30 +1,30 @@
-//! How many log lines callers without a proven identity may cause: a few a second of each kind, and
-//! one line that says how many more there were. Each call is counted in the metrics all the same.
+//! Bound on the log lines that callers without a proven identity can cause: a few per second of
+//! each kind, and then one line with the number of the rest. The metrics count every call.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-/// Lines of one kind in one second: enough to see what kind of caller it is.
+/// Most lines of one kind per second: enough to see the kind of caller.
 const LINES: u32 = 10;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The process has one log, so it has one of these.
+/// Counter of the process's log.
 pub(crate) static LOG: Lines = Lines::new();
 
-/// Counts lines by kind. Kinds are names in the code, so there are few.
+/// Counts lines by kind. Kinds are literals in the code, so there are few.
 pub(crate) struct Lines(Mutex<BTreeMap<&'static str, LineCount>>);
 
 struct LineCount {
     second: Instant,
     written: u32,
-    /// What was not written, and since when.
+    /// Number of lines left out, counted from `since`.
     more: u64,
     since: Instant,
 }
 
-/// Lines that were not written.
+/// Number of lines of one kind that were left out.
 #[derive(Debug, PartialEq, Eq)]
 struct More {
     kind: &'static str,
@@ -37,7 +37,7 @@ impl Lines {
         Self(Mutex::new(BTreeMap::new()))
     }
 
-    /// Whether another line of this kind may be written now. If not, it is counted.
+    /// Tells whether another line of this kind may be written now. If not, counts it.
     pub(crate) fn admit(&self, kind: &'static str) -> bool {
         let is_admitted = self.admit_at(kind, Instant::now());
         if !is_admitted {
@@ -46,7 +46,7 @@ impl Lines {
         is_admitted
     }
 
-    /// Logs how many lines were left out since the last time.
+    /// Logs the number of lines that were left out since the last call.
     pub(super) fn tell(&self) {
         for more in self.take(Instant::now()) {
             let seconds = more.within.as_secs_f64().ceil();
@@ -94,7 +94,7 @@ impl Lines {
             .collect()
     }
 
-    /// A panic while it was locked cannot leave it half-changed: nothing in between panics.
+    /// Locks the counts. No code that holds the lock can panic halfway through a change.
     fn kinds(&self) -> MutexGuard<'_, BTreeMap<&'static str, LineCount>> {
         self.0.lock()
     }

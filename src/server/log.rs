@@ -1,23 +1,26 @@
-//! The program's log: structured lines of text or JSON. No value can begin a new line.
+//! Log of the program: structured lines of text or JSON. No value can start a new line.
 
 use std::io::{self, Write};
 
 use serde::Deserialize;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-/// How a line looks.
+/// Format of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// For people and journald.
+    /// Text, for people and journald.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// A subscriber that writes to `writer`. `level` is a `tracing` filter (`info`,
+/// Creates a subscriber that writes to `writer`. `level` is a filter of `tracing` (`info`,
 /// `daypass=debug,warn`).
+///
+/// # Errors
+/// If `level` is not such a filter.
 pub fn subscriber<W>(
     format: Format,
     level: &str,
@@ -36,9 +39,9 @@ where
     })
 }
 
-/// Makes every event one line of printable characters, for any content of its fields: line breaks
-/// of any script, escape sequences and text-direction marks come out as `\uXXXX`, which is also
-/// what JSON would have.
+/// Writes every event as one line of printable characters, for any content of its fields. Line
+/// breaks of any script, escape sequences and text-direction marks become `\uXXXX`, which is also
+/// their form in JSON.
 struct OneLine<W>(W);
 
 impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLine<W> {
@@ -52,7 +55,7 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLine<W> {
 struct Escaping<W>(W);
 
 impl<W: Write> Write for Escaping<W> {
-    /// `tracing_subscriber` hands over one whole event, its line break last.
+    /// Writes one event. `tracing_subscriber` passes a whole event, its line break last.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let line = text.strip_suffix('\n').unwrap_or(&text);
@@ -67,7 +70,7 @@ impl<W: Write> Write for Escaping<W> {
     }
 }
 
-/// `text` with everything that a terminal or a line reader would act on as `\uXXXX`.
+/// Replaces every [active](is_active) character by `\uXXXX`.
 fn escape(text: &str) -> String {
     use std::fmt::Write as _;
     let mut escaped = String::with_capacity(text.len());
@@ -81,8 +84,8 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// Controls (C0, DEL, C1), line and paragraph separators, bidirectional marks, zero-width
-/// characters: what a terminal or a line reader would act on.
+/// Tells whether a terminal or a line reader would act on a character: controls (C0, DEL, C1), line
+/// and paragraph separators, bidirectional marks, zero-width characters.
 pub(crate) fn is_active(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

@@ -1,10 +1,10 @@
-//! What the server counts, and how `/metrics` shows it.
+//! Metrics of the server, and their rendering for `/metrics`.
 
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
-/// Renders what was counted.
+/// Renders the metrics.
 pub(crate) type Handle = PrometheusHandle;
 
 /// Upper bounds of the latency histogram, in seconds.
@@ -12,7 +12,10 @@ const SECONDS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
 
-/// The process's recorder: installed at the first call, the same one after.
+/// Installs the process's recorder at the first call. Returns the same recorder's handle each time.
+///
+/// # Errors
+/// If the recorder cannot be built.
 pub(crate) fn install() -> Result<Handle, BuildError> {
     static HANDLE: OnceLock<Handle> = OnceLock::new();
     if let Some(handle) = HANDLE.get() {
@@ -22,7 +25,7 @@ pub(crate) fn install() -> Result<Handle, BuildError> {
         .set_buckets(&SECONDS)?
         .build_recorder();
     let handle = HANDLE.get_or_init(|| recorder.handle()).clone();
-    // Lost only to a program that installed a recorder of its own first; `/metrics` is then empty.
+    // Fails only if the program has installed a recorder of its own. Then `/metrics` is empty.
     let _ = metrics::set_global_recorder(recorder);
     Ok(handle)
 }

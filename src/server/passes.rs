@@ -1,9 +1,10 @@
-//! `daypass.v1.Passes`: one operation each.
+//! Handlers of `daypass.v1.Passes`. Each converts its request, calls one operation, and converts
+//! the answer.
 
 use tonic::{Request, async_trait};
 
 use super::{
-    answer::Answer, call::Call, convert, machine::random, services::Services, status::CallError,
+    answer::Answer, call::Call, convert, environment::random, services::Services, status::CallError,
 };
 use crate::{
     identity::{Identity, KeyHolder, proof},
@@ -87,7 +88,7 @@ impl Passes for Services {
 }
 
 impl Services {
-    /// The ask, and the proof that its subject key is the caller's. Records the refusal.
+    /// Returns the ask and the proof that its subject key is the caller's. Records a refusal.
     pub(super) async fn holder(
         &self,
         call: &Call,

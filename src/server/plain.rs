@@ -1,6 +1,6 @@
-//! The plain HTTPS answers for hosts and monitors, on HTTP/1.1 and HTTP/2: CA keys, revoked passes,
-//! checkpoint, health, metrics. What hosts fetch is signed, and fetched again only when it has
-//! changed.
+//! Plain HTTPS answers for hosts and monitors, over HTTP/1.1 and HTTP/2: CA keys, revoked passes,
+//! checkpoint, health, metrics. The files for hosts are signed, and a host downloads one again only
+//! if it has changed.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use http::{
 };
 
 use super::{
-    connection::Peer, limiter::Network, lines::LOG, machine::now, metrics, services::Services,
+    connection::Peer, environment::now, limiter::Network, lines::LOG, metrics, services::Services,
     status::CallError,
 };
 use crate::operations::{
@@ -27,7 +27,8 @@ use crate::operations::{
 };
 use crate::ssh::sshsig;
 
-/// `GET` on a handful of paths, each under the address's rate.
+/// Returns the routes of `GET`, each rate-limited by address. `/healthz`, `/readyz` and `/metrics`
+/// are not rate-limited.
 pub(super) fn routes(services: Arc<Services>, metrics: Metrics) -> Router {
     Router::new()
         .route("/ca.pub", get(ca_keys))
@@ -46,33 +47,33 @@ pub(super) fn routes(services: Arc<Services>, metrics: Metrics) -> Router {
         )
 }
 
-/// What `/metrics` shows, and to whom.
+/// Metrics to render, and who may read them.
 #[derive(Clone)]
 pub(super) struct Metrics {
     pub(super) handle: metrics::Handle,
     pub(super) is_public: bool,
 }
 
-/// Every published key, one per line: a file for sshd's `TrustedUserCAKeys`.
+/// Serves every published key, one per line: a file for sshd's `TrustedUserCAKeys`.
 async fn ca_keys(
     State(services): State<Arc<Services>>,
     peer: Extension<Peer>,
     asked: HeaderMap,
 ) -> Response {
-    if let Some(wait) = services.too_many(*peer) {
+    if let Some(wait) = services.over_rate(*peer) {
         return wait;
     }
     let keys = published::ca_keys(&services.authority);
     document(&asked, TEXT, keys.as_deref())
 }
 
-/// The revoked passes: a file for sshd's `RevokedKeys`.
+/// Serves the revoked passes: a KRL for sshd's `RevokedKeys`.
 async fn krl(
     State(services): State<Arc<Services>>,
     peer: Extension<Peer>,
     asked: HeaderMap,
 ) -> Response {
-    if let Some(wait) = services.too_many(*peer) {
+    if let Some(wait) = services.over_rate(*peer) {
         return wait;
     }
     let revocations = published::revocations(&services.authority, now());
@@ -80,7 +81,7 @@ async fn krl(
     document(&asked, "application/octet-stream", krl)
 }
 
-/// 304 where the caller has it already.
+/// Answers with a signed document, or with 304 if the caller already has it.
 fn document(asked: &HeaderMap, kind: &'static str, content: Result<&Document, &Error>) -> Response {
     let content = match content {
         Ok(content) => content,
@@ -95,7 +96,7 @@ fn document(asked: &HeaderMap, kind: &'static str, content: Result<&Document, &E
     }
 }
 
-/// Whether `If-None-Match` (RFC 9110 section 13.1.2) names this tag.
+/// Tells whether `If-None-Match` (RFC 9110 section 13.1.2) names this tag.
 fn has(asked: &HeaderMap, tag: &str) -> bool {
     let values = asked.get_all(IF_NONE_MATCH).iter();
     let mut tags = values
@@ -104,7 +105,7 @@ fn has(asked: &HeaderMap, tag: &str) -> bool {
     tags.any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
 }
 
-/// A host keeps what it has; nothing half or unsigned is answered.
+/// Answers 503: the host keeps the file that it has. A partial or unsigned file is never sent.
 fn not_published(error: &Error) -> Response {
     if LOG.admit("NOT_PUBLISHED") {
         tracing::error!(cause = %error, "what hosts fetch could not be published");
@@ -115,14 +116,14 @@ fn not_published(error: &Error) -> Response {
     )
 }
 
-/// The ledger's head, signed (C2SP tlog-checkpoint).
+/// Serves the signed head of the ledger (C2SP tlog-checkpoint).
 async fn checkpoint(State(services): State<Arc<Services>>, peer: Extension<Peer>) -> Response {
-    if let Some(wait) = services.too_many(*peer) {
+    if let Some(wait) = services.over_rate(*peer) {
         return wait;
     }
     match trust::checkpoint(&services.authority).await {
         Ok(checkpoint) => text(StatusCode::OK, checkpoint),
-        Err(error) => sorry(&error.into()),
+        Err(error) => refusal_text(&error.into()),
     }
 }
 
@@ -151,15 +152,15 @@ async fn render(
 }
 
 impl Services {
-    fn too_many(&self, Peer(peer): Peer) -> Option<Response> {
+    fn over_rate(&self, Peer(peer): Peer) -> Option<Response> {
         let checked = self.per_address.check(Network::of(peer.ip()));
         checked
             .err()
-            .map(|wait| sorry(&CallError::RateLimited(wait)))
+            .map(|wait| refusal_text(&CallError::RateLimited(wait)))
     }
 }
 
-fn sorry(refusal: &CallError) -> Response {
+fn refusal_text(refusal: &CallError) -> Response {
     let code = match refusal {
         CallError::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
         CallError::TooManyWatches

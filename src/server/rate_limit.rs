@@ -1,8 +1,8 @@
-//! Rate limits of callers. Pure but for the monotonic clock.
+//! Rate limits of callers. Pure apart from the monotonic clock.
 //!
-//! Memory is bounded by construction: callers are hashed into a fixed number of slots with a key of
-//! this process, so an attacker with any number of addresses or identities fills no more than
-//! those, and cannot aim at another caller's.
+//! Memory is bounded: callers are hashed into a fixed number of slots with a key of this process.
+//! So an attacker with any number of addresses or identities fills no more than those slots, and
+//! cannot aim at the slot of another caller.
 
 use std::{
     hash::{BuildHasher, Hash, RandomState},
@@ -15,10 +15,10 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 
 use super::limits::Rate;
 
-/// Two callers share a slot (and so their rate) with a chance of one in this many.
+/// Number of slots. Two callers share a slot, and so their rate, with a chance of one in this many.
 const SLOTS: u64 = 1 << 18;
 
-/// After so many checks the slots of callers that rested long enough are given back.
+/// Number of checks after which the slots of callers at rest are freed.
 const SWEEP_EVERY: u32 = 1 << 16;
 
 pub(super) struct RateLimit {
@@ -39,7 +39,10 @@ impl RateLimit {
         }
     }
 
-    /// Takes one call from the caller's rate, or says how long to wait.
+    /// Takes one call from the caller's rate.
+    ///
+    /// # Errors
+    /// The time to wait, if the rate is used up.
     pub(super) fn check(&self, caller: impl Hash) -> Result<(), Duration> {
         self.sweep();
         let slot = (self.hasher.hash_one(caller) % SLOTS) as u32;

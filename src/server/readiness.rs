@@ -1,18 +1,18 @@
-//! Whether this server can do its work: what `/readyz` and the health service say.
+//! Readiness of this server, for `/readyz` and the health service.
 
 use std::fmt::Write as _;
 
 use super::services::Services;
 use crate::operations::trust;
 
-/// Ready or not, and what is wrong in one line each.
+/// Readiness, and one line for each problem.
 pub(super) struct Readiness {
     pub(super) is_ready: bool,
     pub(super) notes: String,
 }
 
 impl Services {
-    /// Ready: events can be recorded, and at least one issuer's tokens can be verified.
+    /// Checks readiness: events can be recorded, and at least one issuer's tokens can be verified.
     pub(super) fn readiness(&self) -> Readiness {
         let store = trust::health(&self.authority).store;
         let missing = self.issuers.without_keys();

@@ -1,4 +1,4 @@
-//! `daypass.v1.Requests`: one operation each, and a stream of what changes.
+//! Handlers of `daypass.v1.Requests`: one operation each, and a stream of changes.
 
 mod watch;
 
@@ -103,7 +103,7 @@ impl Services {
         }
         let viewer = Viewer::new(&self.authority, &identity);
         let only = (id != 0).then_some(id);
-        let (place, news) = self.watches.open(&identity, only, viewer.sight().clone())?;
+        let (slot, events) = self.watches.open(&identity, only, viewer.sight().clone())?;
         let (sender, changes) = mpsc::channel(16);
         let watch = Watch {
             authority: self.authority.clone(),
@@ -111,13 +111,13 @@ impl Services {
             viewer,
             only,
             told: BTreeMap::new(),
-            place,
+            slot,
             sender,
         };
         let (clock, stop) = (call.clock(), self.stop.clone());
         tokio::spawn(async move {
             tokio::select! {
-                () = watch.run(news, clock) => {}
+                () = watch.run(events, clock) => {}
                 () = stop.cancelled() => {}
             }
         });
@@ -168,7 +168,7 @@ impl Services {
     }
 }
 
-/// Proves that the decider holds the key that signed, and that their token is bound to it.
+/// Proves that the decider holds the signing key, and that the decider's token is bound to it.
 fn decider(
     identity: &Identity,
     proof: &v1::KeyProof,

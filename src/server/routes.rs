@@ -1,4 +1,4 @@
-//! Everything that answers on the port.
+//! Routes of the port: gRPC services and plain answers.
 
 use std::sync::Arc;
 
@@ -23,7 +23,10 @@ use crate::proto::{
     },
 };
 
-/// gRPC services over HTTP/2, plain answers over either version.
+/// Builds the routes: gRPC services over HTTP/2, plain answers over HTTP/1.1 and HTTP/2.
+///
+/// # Errors
+/// [`Error::Reflection`] if the compiled-in descriptors are invalid.
 pub(super) fn routes(
     services: &Arc<Services>,
     message_bytes: usize,
@@ -68,7 +71,7 @@ fn reflection() -> Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// gRPC is HTTP/2's: trailers carry its status.
+/// Refuses gRPC over HTTP/1.1: trailers carry its status, so it needs HTTP/2.
 async fn only_http2(request: Request, next: Next) -> Response {
     match request.version() {
         Version::HTTP_2 => next.run(request).await,

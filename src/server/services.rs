@@ -1,4 +1,4 @@
-//! What the handlers share.
+//! State that the handlers share.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{
     operations::Authority,
 };
 
-/// One for the whole server.
+/// State of the whole server.
 pub(super) struct Services {
     pub(super) authority: Arc<Authority>,
     pub(super) issuers: Issuers,
@@ -18,6 +18,6 @@ pub(super) struct Services {
     pub(super) per_identity: RateLimit,
     pub(super) challenges: Challenges,
     pub(super) watches: Watches,
-    /// Ends the streams that would never end by themselves.
+    /// Ends the streams that have no end of their own.
     pub(super) stop: CancellationToken,
 }

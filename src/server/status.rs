@@ -1,5 +1,5 @@
-//! Why a call is refused, and the one map from there to the wire. The caller gets a code, a stable
-//! reason and words that help; causes stay in the log and the ledger.
+//! Errors of calls, and their one mapping to the wire. The caller gets a code, a stable reason and
+//! a message. Causes stay in the log and the ledger.
 
 use std::time::Duration;
 
@@ -8,54 +8,54 @@ use tonic::{Code, Status};
 use super::{convert::Malformed, limits::WATCHES_PER_IDENTITY};
 use crate::{identity, ledger::state::Rule, operations, proto::status::Details, reason, ssh::key};
 
-/// Every way a call can fail.
+/// Error of a call.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
-    /// Too many calls by this address or identity.
+    /// This address or identity has used up its rate.
     #[error("too many calls: wait {} ms and try again", .0.as_millis())]
     RateLimited(Duration),
-    /// This identity, or all together, watch as many as they may.
+    /// This identity has [`WATCHES_PER_IDENTITY`] watches, or the server has its most.
     #[error(
         "you have {} watches of requests open, or the server has too many: close one, or watch all requests at once with \
          `daypass requests watch`",
         WATCHES_PER_IDENTITY
     )]
     TooManyWatches,
-    /// A watch did not take its changes, or made room for another.
+    /// The watch did not read its changes, or was evicted by another.
     #[error("the watch fell behind, or made room for another: start it again")]
     WatchEnded,
     /// The caller's identity, or its possession of the key, is not proven.
     #[error(transparent)]
     Identity(#[from] identity::Error),
-    /// The request cannot be read.
+    /// The request is malformed.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// No pass is for such a key.
+    /// No pass is issued for such a key.
     #[error("subject key is refused: {0}")]
     SubjectKey(key::InvalidKey),
-    /// What the operation said.
+    /// Error of the operation.
     #[error(transparent)]
     Operation(#[from] operations::Error),
-    /// The machine has no randomness to give.
+    /// The operating system returned no random bytes.
     #[error("failed to draw a nonce: {0}")]
     Randomness(#[from] rand::Error),
-    /// A key of ours or of the caller's has no encoding.
+    /// A key of the CA or of the caller cannot be encoded.
     #[error("failed to encode a key: {0}")]
     Encoding(#[from] ssh_key::Error),
 }
 
 impl CallError {
-    /// The stable reason code: `ErrorInfo.reason`, the log's `code`, the metrics' label.
+    /// Returns the stable reason code: `ErrorInfo.reason`, the log's `code`, the metrics' label.
     pub(super) fn reason(&self) -> &'static str {
         self.parts().1
     }
 
-    /// Whether the fault is ours and an operator should look.
+    /// Tells whether the server is at fault, so that an operator should look.
     pub(super) fn is_ours(&self) -> bool {
         matches!(self.parts().0, Code::Internal | Code::Unavailable)
     }
 
-    /// What the caller gets.
+    /// Builds the status for the caller, with `google.rpc` error details.
     pub(super) fn to_status(&self) -> Status {
         let (code, reason, message) = self.parts();
         let mut details = Details::new(reason);
@@ -82,88 +82,76 @@ impl CallError {
         details.into_status(code, &message)
     }
 
-    /// Code, reason and words, for every error of every layer below. No `_`: a new error must find
-    /// its place here.
+    /// Returns code, reason and message, for every error of every layer below. No `_`: a new error
+    /// must find its place here.
     fn parts(&self) -> (Code, &'static str, String) {
-        use operations::Error as Operation;
         match self {
-            Self::RateLimited(_) => (
-                Code::ResourceExhausted,
-                reason::RATE_LIMITED,
-                self.to_string(),
-            ),
-            Self::TooManyWatches => (
-                Code::ResourceExhausted,
-                reason::TOO_MANY_WATCHES,
-                self.to_string(),
-            ),
-            Self::WatchEnded => (
-                Code::ResourceExhausted,
-                reason::WATCH_ENDED,
-                self.to_string(),
-            ),
+            Self::RateLimited(_) => self.exhausted(reason::RATE_LIMITED),
+            Self::TooManyWatches => self.exhausted(reason::TOO_MANY_WATCHES),
+            Self::WatchEnded => self.exhausted(reason::WATCH_ENDED),
             Self::Identity(error) if error.is_unavailable() => {
                 (Code::Unavailable, error.code(), error.to_string())
             }
             Self::Identity(error) => (Code::Unauthenticated, error.code(), error.to_string()),
-            Self::Malformed(error) => (
-                Code::InvalidArgument,
-                reason::ASK_MALFORMED,
-                error.to_string(),
-            ),
-            Self::SubjectKey(problem) | Self::Operation(Operation::SubjectKey(problem)) => (
-                Code::InvalidArgument,
-                reason::SUBJECT_KEY,
-                problem.to_string(),
-            ),
-            Self::Operation(Operation::Denied(denial)) => (
-                Code::PermissionDenied,
-                denial.reason.code(),
-                denial.detail.clone(),
-            ),
-            Self::Operation(Operation::Rejection(rejection)) => (
-                objected(rejection.rule),
-                rejection.rule.code(),
-                rejection.detail.clone(),
-            ),
-            Self::Operation(error @ Operation::AuditDenied) => (
-                Code::PermissionDenied,
-                reason::AUDIT_DENIED,
-                error.to_string(),
-            ),
-            Self::Operation(error @ Operation::AdminDenied) => (
-                Code::PermissionDenied,
-                reason::ADMIN_DENIED,
-                error.to_string(),
-            ),
-            Self::Operation(Operation::Invalid(problem)) => (
-                Code::InvalidArgument,
-                reason::ASK_MALFORMED,
-                problem.clone(),
-            ),
-            Self::Operation(Operation::NotFound(what)) => {
-                (Code::NotFound, reason::NO_SUCH_ENTRY, what.clone())
-            }
-            Self::Operation(Operation::Store(_)) => (
-                Code::Unavailable,
-                reason::STORE_UNAVAILABLE,
-                words(NO_STORE),
-            ),
-            Self::Operation(Operation::PageFailed(problem)) => {
-                (Code::Unavailable, reason::PAGE_FAILED, problem.clone())
-            }
-            Self::Operation(Operation::Ca(_)) => {
-                (Code::Unavailable, reason::CA_UNAVAILABLE, words(NO_KEY))
-            }
-            Self::Randomness(_) | Self::Encoding(_) | Self::Operation(Operation::Krl(_)) => {
-                (Code::Internal, reason::INTERNAL, words(OURS))
-            }
+            Self::Malformed(error) => malformed(error),
+            Self::SubjectKey(problem) => subject_key(problem),
+            Self::Operation(error) => operation_parts(error),
+            Self::Randomness(_) | Self::Encoding(_) => internal(),
         }
+    }
+
+    fn exhausted(&self, reason: &'static str) -> (Code, &'static str, String) {
+        (Code::ResourceExhausted, reason, self.to_string())
     }
 }
 
-/// The class of what stands against a call.
-fn objected(rule: Rule) -> Code {
+/// Returns code, reason and message of an operation's error.
+fn operation_parts(error: &operations::Error) -> (Code, &'static str, String) {
+    use operations::Error as Operation;
+    let denied = |reason| (Code::PermissionDenied, reason, error.to_string());
+    match error {
+        Operation::SubjectKey(problem) => subject_key(problem),
+        Operation::Denied(denial) => (
+            Code::PermissionDenied,
+            denial.reason.code(),
+            denial.detail.clone(),
+        ),
+        Operation::Rejection(rejection) => (
+            rejection_code(rejection.rule),
+            rejection.rule.code(),
+            rejection.detail.clone(),
+        ),
+        Operation::AuditDenied => denied(reason::AUDIT_DENIED),
+        Operation::AdminDenied => denied(reason::ADMIN_DENIED),
+        Operation::Invalid(problem) => malformed(problem),
+        Operation::NotFound(what) => (Code::NotFound, reason::NO_SUCH_ENTRY, what.clone()),
+        Operation::Store(_) => unavailable(reason::STORE_UNAVAILABLE, NO_STORE),
+        Operation::PageFailed(problem) => unavailable(reason::PAGE_FAILED, problem),
+        Operation::Ca(_) => unavailable(reason::CA_UNAVAILABLE, NO_KEY),
+        Operation::Krl(_) => internal(),
+    }
+}
+
+fn malformed(problem: &impl ToString) -> (Code, &'static str, String) {
+    let message = problem.to_string();
+    (Code::InvalidArgument, reason::ASK_MALFORMED, message)
+}
+
+fn subject_key(problem: &key::InvalidKey) -> (Code, &'static str, String) {
+    let message = problem.to_string();
+    (Code::InvalidArgument, reason::SUBJECT_KEY, message)
+}
+
+fn unavailable(reason: &'static str, message: &str) -> (Code, &'static str, String) {
+    (Code::Unavailable, reason, message.to_owned())
+}
+
+fn internal() -> (Code, &'static str, String) {
+    (Code::Internal, reason::INTERNAL, OURS.to_owned())
+}
+
+/// Maps a rule of the ledger to a gRPC code.
+fn rejection_code(rule: Rule) -> Code {
     match rule {
         Rule::TooMany => Code::ResourceExhausted,
         Rule::AlreadyDecided
@@ -188,13 +176,9 @@ fn objected(rule: Rule) -> Code {
     }
 }
 
-/// How long to wait for a store, key or issuer that is down.
+/// Time after which the caller should retry if a store, key or issuer is down.
 const RETRY: Duration = Duration::from_secs(2);
 
 const NO_STORE: &str = "the ledger cannot record now, so no pass is issued: try again";
 const NO_KEY: &str = "the CA key could not sign: try again, and tell the operator";
 const OURS: &str = "the server could not finish this call: tell the operator";
-
-fn words(text: &str) -> String {
-    text.to_owned()
-}

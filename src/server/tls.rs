@@ -1,4 +1,4 @@
-//! TLS 1.3 by rustls over aws-lc-rs, with a certificate that can be replaced while serving.
+//! TLS 1.3 with rustls and aws-lc-rs. The certificate can be replaced while the server runs.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,10 +16,10 @@ use rustls::{
     version::TLS13,
 };
 
-/// The most bytes of a PEM file: a chain of many certificates.
+/// Largest PEM file, in bytes: a chain of many certificates.
 const LONGEST: u64 = 1024 * 1024;
 
-/// The server's certificate and key. Cheap to clone; clones share what [`Tls::reload`] loads.
+/// Certificate and key of the server. Cheap to clone: clones share what [`Tls::reload`] loads.
 #[derive(Clone)]
 pub struct Tls(Arc<Certificate>);
 
@@ -27,7 +27,7 @@ impl Tls {
     /// Reads a PEM certificate chain and its PEM key.
     ///
     /// # Errors
-    /// Where a file cannot be read, is not PEM, or the key is not the certificate's.
+    /// If a file cannot be read or is not PEM, or if the key is not the certificate's.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let current = read(certificate, key, &provider)?;
@@ -39,8 +39,8 @@ impl Tls {
         })))
     }
 
-    /// Reads the same files again; keeps what it has on an error. True where the certificate is
-    /// another one. Connections that are up keep the old one.
+    /// Reads the same files again. Returns true if the certificate has changed. Open connections
+    /// keep the old certificate. After an error the old certificate stays in use.
     ///
     /// # Errors
     /// As [`Tls::load`].
@@ -50,7 +50,8 @@ impl Tls {
         Ok(old.cert != self.0.current.load().cert)
     }
 
-    /// TLS 1.3 only; h2 and HTTP/1.1; no tickets, no resumption, no early data.
+    /// Builds the acceptor: TLS 1.3 only, h2 and HTTP/1.1, no tickets, no resumption, no early
+    /// data.
     pub(super) fn acceptor(&self) -> Result<tokio_rustls::TlsAcceptor, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(self.0.provider.clone())
             .with_protocol_versions(&[&TLS13])?
@@ -78,7 +79,7 @@ impl ResolvesServerCert for Certificate {
     }
 }
 
-/// Why a certificate cannot be used.
+/// Reason why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}: {problem}")]
 pub struct Error {

@@ -1,4 +1,4 @@
-//! `daypass.v1.Trust`: what callers may know without a token.
+//! Handlers of `daypass.v1.Trust`: facts that need no token.
 
 use tonic::{Request, async_trait};
 

@@ -1,8 +1,8 @@
-//! Watches of requests: how many there may be, and who is told of a change.
+//! Watches of requests: their number, and the delivery of changes.
 //!
-//! One task looks at what changed, once per change, and hands it to the watches that it concerns:
-//! those of the requester, those whose policy lets them see the role, and those of that one
-//! request. A watch of an identity that may see nothing costs nothing per change.
+//! One task reads each change once and passes it to the watches that it concerns: those of the
+//! requester, those of identities whose policy lets them see the role, and those of that one
+//! request. A watch of an identity that may see no request costs nothing per change.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 
-use super::{limits::WATCHES_PER_IDENTITY, machine::now, status::CallError};
+use super::{environment::now, limits::WATCHES_PER_IDENTITY, status::CallError};
 use crate::{
     identity::Identity,
     operations::{
@@ -25,26 +25,26 @@ use crate::{
     policy::sight::Sight,
 };
 
-/// How many watches there may be in all. At this number a newcomer takes the place of a watch of
-/// the identity that has the most, if that has more than the newcomer.
+/// Most watches in all. At this number, a newcomer evicts a watch of the identity that has the
+/// most, if that identity has more than the newcomer.
 const MOST: usize = 1024;
 
-/// How many changes may wait for a watch before it is ended.
+/// Most unread changes of a watch. The next one ends the watch.
 const QUEUE: usize = 64;
 
-/// How often the task looks for requests whose time is over.
+/// Interval at which the task looks for requests that have expired.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What a watch is told.
+/// Message to a watch.
 #[derive(Clone, Debug)]
 pub(super) enum WatchEvent {
-    /// A request changed, or its time ended.
+    /// A request changed or expired.
     Change(Arc<Change>),
-    /// Another policy is in force: what may be seen may be something else now.
+    /// Another policy is in force, so the visible requests may be others.
     Policy,
 }
 
-/// The watches. Cheap to clone.
+/// Table of watches. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Watches(Arc<Mutex<Table>>);
 
@@ -63,21 +63,21 @@ type Owner = (String, String);
 
 struct Entry {
     owner: Owner,
-    /// The one request that is watched.
+    /// Set if only this request is watched.
     only: Option<u64>,
     sight: Sight,
     queue: mpsc::Sender<WatchEvent>,
 }
 
-/// A watch's place in the table; free again when dropped.
+/// Slot of a watch. Dropping it frees the slot.
 pub(super) struct WatchSlot {
     watches: Watches,
     id: u64,
 }
 
 impl Watches {
-    /// A place for a watch of `identity`, and where its news come out. Those end if another watch
-    /// takes its place, or if it does not take them.
+    /// Opens a watch of `identity`. Returns its slot and the receiver of its messages. The receiver
+    /// ends if another watch evicts this one, or if its queue is full.
     ///
     /// # Errors
     /// [`CallError::TooManyWatches`].
@@ -88,7 +88,7 @@ impl Watches {
         sight: Sight,
     ) -> Result<(WatchSlot, mpsc::Receiver<WatchEvent>), CallError> {
         let owner = (identity.issuer().to_owned(), identity.subject().to_owned());
-        let (queue, news) = mpsc::channel(QUEUE);
+        let (queue, events) = mpsc::channel(QUEUE);
         let entry = Entry {
             owner,
             only,
@@ -97,10 +97,10 @@ impl Watches {
         };
         let id = self.table().open(entry).ok_or(CallError::TooManyWatches)?;
         let watches = self.clone();
-        Ok((WatchSlot { watches, id }, news))
+        Ok((WatchSlot { watches, id }, events))
     }
 
-    /// Tells the watches of every change until the store closes or `stop` is cancelled.
+    /// Passes every change to the watches until the store closes or `stop` is cancelled.
     pub(super) async fn run(self, authority: Arc<Authority>, stop: CancellationToken) {
         let mut seen = requests::revision(&authority);
         let (mut looked, mut policy) = (now(), authority.policy().hash().to_owned());
@@ -127,8 +127,8 @@ impl Watches {
         }
     }
 
-    /// Hands a change to those whom it concerns. Its event is read once, and only if it concerns a
-    /// watch.
+    /// Passes a change to the watches that it concerns. Reads its event once, and only if there is
+    /// such a watch.
     async fn tell(&self, authority: &Authority, request: requests::Request, at: OffsetDateTime) {
         let concerned = self.table().concerned(&request);
         if concerned.is_empty() {
@@ -136,8 +136,8 @@ impl Watches {
         }
         match Change::read(authority, request, at).await {
             Ok(change) => {
-                let news = WatchEvent::Change(Arc::new(change));
-                self.table().tell(&concerned, &news);
+                let events = WatchEvent::Change(Arc::new(change));
+                self.table().tell(&concerned, &events);
             }
             Err(error) => tracing::warn!(%error, "a change of a request could not be told"),
         }
@@ -149,7 +149,7 @@ impl Watches {
 }
 
 impl WatchSlot {
-    /// The watch may see something else from now on.
+    /// Replaces the set of roles that the watch may see.
     pub(super) fn see(&self, sight: Sight) {
         let mut table = self.watches.table();
         if let Some(entry) = table.remove(self.id) {
@@ -175,7 +175,8 @@ impl Table {
         Some(self.last)
     }
 
-    /// Ends a watch of the identity that has the most, if those are more than `own`.
+    /// Ends a watch of the identity that has the most, if it has more than `own`. Returns whether
+    /// it did.
     fn evict(&mut self, own: usize) -> bool {
         let most = self.by_owner.values().max_by_key(|watches| watches.len());
         let oldest = most.filter(|watches| watches.len() > own.saturating_add(1));
@@ -217,7 +218,7 @@ impl Table {
         Some(entry)
     }
 
-    /// The watches that a change of this request may concern.
+    /// Returns the watches that a change of this request may concern.
     fn concerned(&self, request: &requests::Request) -> BTreeSet<u64> {
         let owner = (request.who.issuer.clone(), request.who.subject.clone());
         let own = self.by_owner.get(&owner).into_iter().flatten();
@@ -231,22 +232,22 @@ impl Table {
             .collect()
     }
 
-    /// Ends the watches that do not take their news.
-    fn tell(&mut self, ids: &BTreeSet<u64>, news: &WatchEvent) {
+    /// Queues a message for each of these watches. Ends a watch whose queue is full.
+    fn tell(&mut self, ids: &BTreeSet<u64>, events: &WatchEvent) {
         for id in ids {
             let Some(entry) = self.watches.get(id) else {
                 continue;
             };
-            match entry.queue.try_send(news.clone()) {
+            match entry.queue.try_send(events.clone()) {
                 Ok(()) => (),
                 Err(TrySendError::Full(_) | TrySendError::Closed(_)) => drop(self.remove(*id)),
             }
         }
     }
 
-    fn tell_all(&mut self, news: &WatchEvent) {
+    fn tell_all(&mut self, events: &WatchEvent) {
         let ids = self.watches.keys().copied().collect();
-        self.tell(&ids, news);
+        self.tell(&ids, events);
     }
 
     /// Ends every watch.
@@ -277,7 +278,7 @@ mod tests {
         only: Option<u64>,
         roles: &[&str],
     ) -> (Entry, mpsc::Receiver<WatchEvent>) {
-        let (queue, news) = mpsc::channel(QUEUE);
+        let (queue, events) = mpsc::channel(QUEUE);
         let roles = roles.iter().map(|role| (*role).to_owned()).collect();
         let entry = Entry {
             owner: ("https://id.example.com".to_owned(), owner.to_owned()),
@@ -288,7 +289,7 @@ mod tests {
             },
             queue,
         };
-        (entry, news)
+        (entry, events)
     }
 
     fn open(table: &mut Table, owner: &str) -> Option<u64> {
@@ -329,23 +330,23 @@ mod tests {
     #[test]
     fn a_watch_that_does_not_take_its_news_is_ended() {
         let mut table = Table::default();
-        let (mut slow, mut news) = entry("slow", None, &["prod"]);
+        let (mut slow, mut events) = entry("slow", None, &["prod"]);
         slow.sight.all = true;
         let id = table.open(slow).unwrap();
-        let (quick, mut quick_news) = entry("quick", None, &["prod"]);
+        let (quick, mut quick_events) = entry("quick", None, &["prod"]);
         let quick = table.open(quick).unwrap();
         for _ in 0..=QUEUE {
             table.tell_all(&WatchEvent::Policy);
-            quick_news.try_recv().unwrap();
+            quick_events.try_recv().unwrap();
         }
         assert!(!table.watches.contains_key(&id) && table.watches.contains_key(&quick));
         assert!(table.of_all.is_empty());
         assert_eq!(table.by_role["prod"], BTreeSet::from([quick]));
         let mut told = 0;
-        while news.try_recv().is_ok() {
+        while events.try_recv().is_ok() {
             told += 1;
         }
-        assert_eq!((told, news.is_closed()), (QUEUE, true));
+        assert_eq!((told, events.is_closed()), (QUEUE, true));
     }
 
     #[test]

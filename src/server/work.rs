@@ -1,6 +1,6 @@
-//! One request's work, from the end of its head to the last byte of its answer: what it is charged,
-//! what progress it makes. The bodies of request and answer are wrapped here, for only they see the
-//! bytes pass.
+//! Work of one request, from the end of its head to the last byte of its answer: the memory that it
+//! is charged and the progress that it makes. The bodies of request and answer are wrapped here,
+//! because only they see every byte.
 
 use std::{
     pin::Pin,
@@ -17,53 +17,53 @@ use tokio_util::sync::CancellationToken;
 use super::{
     activity::Activity,
     budget::{Budget, Charge, REQUEST},
-    door::Door,
+    endpoint::Endpoint,
     limiter::{ConnectionSlot, Network},
 };
 
-/// What a header costs beside its text (RFC 9113, 6.5.2).
+/// Bytes that a header costs beyond its text (RFC 9113 section 6.5.2).
 const HEADER: usize = 32;
 
-/// An answer goes out in pieces of at most this size, so that a slow reader of a long one is seen
-/// to read.
+/// Largest piece in which an answer is sent, in bytes. Small pieces show that a slow reader of a
+/// long answer reads.
 const PIECE: usize = 16 * 1024;
 
-/// One request in flight. Shared by all that hold a part of it: it ends when the last of them is
-/// gone.
+/// Request in flight. All that hold a part of it share it. It ends when the last of them is
+/// dropped.
 pub(super) struct Work {
     activity: Arc<Activity>,
     id: u64,
     network: Network,
     charge: Charge,
-    /// What its answer is charged to once its caller has proven an identity.
+    /// Budget of its answer, and the charge once its caller has proven an identity.
     unread: (Budget, OnceLock<Charge>),
     connection: CancellationToken,
 }
 
 impl Work {
-    /// The head of `request` is complete. The token is cancelled if the request has to give way
-    /// before its answer begins; from there on its connection does.
+    /// Starts the work of a request whose head is complete. The token is cancelled if the budget
+    /// ends the request before its answer begins. After that, the budget ends the connection.
     pub(super) fn begin(
-        place: &ConnectionSlot,
-        door: &Door,
+        slot: &ConnectionSlot,
+        endpoint: &Endpoint,
         request: &Request<Incoming>,
     ) -> (Arc<Self>, CancellationToken) {
-        let activity = place.activity().clone();
+        let activity = slot.activity().clone();
         let end = CancellationToken::new();
-        let network = place.network();
+        let network = slot.network();
         let bytes = REQUEST + head(request);
         let work = Self {
             id: activity.begin(),
             activity,
             network,
-            charge: door.unproven.charge(network, bytes, end.clone()),
-            unread: (door.unread.clone(), OnceLock::new()),
-            connection: place.evicted(),
+            charge: endpoint.unproven.charge(network, bytes, end.clone()),
+            unread: (endpoint.unread.clone(), OnceLock::new()),
+            connection: slot.evicted(),
         };
         (Arc::new(work), end)
     }
 
-    /// The caller has proven an identity, and is within its rate.
+    /// Marks the caller as proven and within its rate.
     pub(super) fn prove(&self) {
         self.charge.end();
         let (unread, charge) = &self.unread;
@@ -71,12 +71,12 @@ impl Work {
         self.activity.prove(self.id);
     }
 
-    /// What holds its answer's bytes.
+    /// Returns the charge of its answer's bytes.
     fn answer_charge(&self) -> &Charge {
         self.unread.1.get().unwrap_or(&self.charge)
     }
 
-    /// The answer begins: from here on hyper has it, and only the connection's end takes it back.
+    /// Starts the answer. From here on hyper holds it, and only the end of the connection stops it.
     pub(super) fn answer(self: Arc<Self>, body: Body) -> Answering {
         self.charge.end_by(self.connection.clone());
         self.activity.answer(self.id);
@@ -94,7 +94,7 @@ impl Drop for Work {
     }
 }
 
-/// The bytes of a head, as its sender's limit counts them.
+/// Counts the bytes of a head as the sender's limit counts them.
 fn head(request: &Request<Incoming>) -> usize {
     let fields = request.headers().iter();
     let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + HEADER);
@@ -102,7 +102,7 @@ fn head(request: &Request<Incoming>) -> usize {
     fields.sum::<usize>() + target.map_or(0, |target| target.as_str().len())
 }
 
-/// A message on its way in.
+/// Body of a request.
 pub(super) struct Receiving {
     body: Incoming,
     work: Arc<Work>,
@@ -111,7 +111,8 @@ pub(super) struct Receiving {
 }
 
 impl Receiving {
-    /// Of a stream of messages no more than `most` bytes are held at once, so no more are charged.
+    /// Wraps a body. Of a stream of messages, at most `most` bytes are held at once, so at most
+    /// these are charged.
     pub(super) fn new(body: Incoming, work: Arc<Work>, most: usize) -> Self {
         Self {
             body,
@@ -150,16 +151,16 @@ impl hyper::body::Body for Receiving {
     }
 }
 
-/// An answer on its way out.
+/// Body of an answer.
 pub(super) struct Answering {
     body: Body,
-    /// What is left of a frame of the body.
+    /// Unsent rest of a frame of the body.
     rest: Option<(Bytes, Arc<Held>)>,
     work: Arc<Work>,
 }
 
 impl Answering {
-    /// The next piece of what is left.
+    /// Takes the next piece of the rest.
     fn piece(&mut self) -> Option<Bytes> {
         let (mut rest, held) = self.rest.take()?;
         let bytes = rest.split_to(PIECE.min(rest.len()));
@@ -218,14 +219,14 @@ impl hyper::body::Body for Answering {
     }
 }
 
-/// The memory of one frame of an answer, until its last piece is written.
+/// Memory of one frame of an answer, held until its last piece is written.
 struct Held {
     work: Arc<Work>,
     bytes: usize,
 }
 
 impl Held {
-    /// What is published once and sent to all costs nothing more.
+    /// Charges a frame. Bytes that are shared with other answers are not charged.
     fn new(work: &Arc<Work>, data: &Bytes) -> Self {
         let bytes = match data.is_unique() {
             true => data.len(),
@@ -245,7 +246,7 @@ impl Drop for Held {
     }
 }
 
-/// A piece of an answer that hyper has not written yet.
+/// Piece of an answer that hyper has not yet written.
 struct Piece {
     bytes: Bytes,
     held: Arc<Held>,

@@ -1,5 +1,6 @@
 //! Holds the structure of `src/`: what a module may import, which files are pure, what makes a
-//! receipt, how long a file may be, that no files use each other in a loop, and the language.
+//! receipt, how long a file or function may be, that no files use each other in a loop, and the
+//! language.
 //!
 //! The checks read plain text. Each has a test here of what it must find.
 #![allow(
@@ -91,8 +92,11 @@ const IMPURE: &[(&str, &str)] = &[
     ("waiting", r"\btokio\b|\.await\b|\basync\b"),
 ];
 
-/// The longest a file may be above its tests.
+/// The most lines of a file above its tests.
 const LONGEST: usize = 400;
+
+/// The most lines of a function, from its `fn` line to its closing brace.
+const LONGEST_FUNCTION: usize = 60;
 
 #[test]
 fn modules_import_only_what_is_below_them() {
@@ -112,6 +116,11 @@ fn only_the_writer_makes_receipts() {
 #[test]
 fn every_file_says_what_it_is_for_and_stays_readable() {
     demand_nothing(sources().iter().flat_map(untidiness));
+}
+
+#[test]
+fn no_function_is_long() {
+    demand_nothing(sources().iter().flat_map(long_functions));
 }
 
 #[test]
@@ -204,6 +213,32 @@ fn untidiness_is_found() {
     }
 }
 
+#[test]
+fn a_long_function_is_found() {
+    let function = |lines: usize| format!("fn f() {{\n{}}}\n", "    g();\n".repeat(lines - 2));
+    let method = |lines: usize| {
+        let body = "        g();\n".repeat(lines - 2);
+        format!("impl A {{\n    pub(crate) async fn f(\n        a: A) {{\n{body}    }}\n}}\n")
+    };
+    let short = function(LONGEST_FUNCTION);
+    for (case, text, found) in [
+        ("as long as may be", short.clone(), 0),
+        ("two of them", short.repeat(2), 0),
+        ("one line more", function(LONGEST_FUNCTION + 1), 1),
+        ("a method", method(LONGEST_FUNCTION), 1),
+        ("the second", short + &function(LONGEST_FUNCTION + 1), 1),
+        ("no body", "trait A {\n    fn f();\n}\n".repeat(LONGEST), 0),
+        (
+            "a test",
+            format!("#[cfg(test)]\nmod tests {{\n{}}}", function(99)),
+            0,
+        ),
+    ] {
+        let complaints = long_functions(&Source::new("policy.rs", &text));
+        assert_eq!(complaints.len(), found, "{case}: {complaints:?}");
+    }
+}
+
 fn forbidden_imports(source: &Source) -> Vec<String> {
     let home = source.modules()[0];
     if WIRING.contains(&home) {
@@ -277,6 +312,39 @@ fn untidiness(source: &Source) -> Vec<String> {
             "{}: {lines} lines are a design question",
             source.path
         ));
+    }
+    complaints
+}
+
+/// The functions above the tests that are longer than [`LONGEST_FUNCTION`]. Relies on rustfmt: the
+/// closing brace stands below the first character of the signature, alone on its line.
+fn long_functions(source: &Source) -> Vec<String> {
+    let start =
+        Regex::new(r#"^( *)(?:pub(?:\([^)]*\))? )?(?:const |async |unsafe |extern "C" )*fn (\w+)"#)
+            .unwrap();
+    let lines: Vec<&str> = above_tests(&source.text).lines().collect();
+    let mut complaints = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let Some(function) = start.captures(line) else {
+            continue;
+        };
+        let closing = format!("{}}}", &function[1]);
+        let is_end = |line: &&&str| {
+            **line == closing
+                || line.ends_with(';') && line.find(|c| c != ' ') == Some(function[1].len())
+        };
+        let length = match line.ends_with('}') || line.ends_with(';') {
+            true => 1,
+            false => 1 + lines[at..].iter().take_while(|line| !is_end(line)).count(),
+        };
+        if length > LONGEST_FUNCTION {
+            complaints.push(format!(
+                "{}:{}: `{}` has {length} lines",
+                source.path,
+                at + 1,
+                &function[2]
+            ));
+        }
     }
     complaints
 }

@@ -9,7 +9,7 @@ use super::super::{
     waiting::life,
 };
 use crate::{
-    client::requests::{RequestView, State},
+    client::requests::{RequestContent, RequestView, State},
     ledger::event::RequestedJumpHost,
     ssh::permissions::{Permissions, with_nulls},
 };
@@ -100,17 +100,26 @@ fn list<T: ToString>(values: &std::collections::BTreeSet<T>) -> String {
     values.join(", ")
 }
 
-/// One request as text.
+/// Formats one request as text, one fact per line.
 pub(super) fn text(view: &RequestView) -> String {
-    let page = &view.page;
+    let mut rows = permission_rows(&view.page);
+    rows.extend(state_rows(view));
+    let lines = rows
+        .iter()
+        .map(|(name, value)| format!("  {:<12}{}", clean(name), clean(value)));
+    let head = format!("request {}  {}", view.id, word(view.state));
+    std::iter::once(head)
+        .chain(lines)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The requester, and what the pass would allow.
+fn permission_rows(page: &RequestContent) -> Vec<(&str, String)> {
     let some = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    let params = page.ask.params.iter();
-    let params: Vec<String> = params
-        .map(|(name, value)| one_line(&format!("{name}={value}")).into_owned())
-        .collect();
     let permissions = &page.permissions;
+    let runs = permissions.force_command.clone();
     let from = permissions.source_addresses.as_ref();
-    let from = from.map_or_else(|| "anywhere".to_owned(), list);
     let ttl = humantime::format_duration(std::time::Duration::from_secs(page.ttl_seconds));
     let who = format!(
         "{} ({} of {})",
@@ -122,14 +131,11 @@ pub(super) fn text(view: &RequestView) -> String {
         ("host", some(&page.ask.host)),
         ("reason", one_line(&some(&page.ask.reason)).into_owned()),
         ("logs in as", list(&permissions.principals)),
+        ("runs", runs.unwrap_or_else(|| "anything".to_owned())),
         (
-            "runs",
-            permissions
-                .force_command
-                .clone()
-                .unwrap_or_else(|| "anything".to_owned()),
+            "only from",
+            from.map_or_else(|| "anywhere".to_owned(), list),
         ),
-        ("only from", from),
         ("may", list(&permissions.extensions)),
         ("lifetime", ttl.to_string()),
         ("key", page.key.clone()),
@@ -138,22 +144,28 @@ pub(super) fn text(view: &RequestView) -> String {
         let demand = "a security key verifies its user (PIN or biometric)";
         rows.push(("only if", demand.to_owned()));
     }
+    let params = page.ask.params.iter();
+    let params: Vec<String> = params
+        .map(|(name, value)| one_line(&format!("{name}={value}")).into_owned())
+        .collect();
     if !params.is_empty() {
         rows.push(("parameters", params.join(", ")));
     }
     if let Some(through) = &page.through {
         let logins = list(&through.principals);
-        rows.push((
-            "through",
-            format!("bastion {} as {logins}", through.bastion),
-        ));
+        let jump = format!("bastion {} as {logins}", through.bastion);
+        rows.push(("through", jump));
     }
-    if !page.is_review {
-        rows.push(("approvals", format!("{} needed", page.needed)));
-        rows.push((
-            "ends",
-            format!("{} ({})", life(view), moment(view.expires_at.get())),
-        ));
+    rows
+}
+
+/// The approvals, and what became of the request.
+fn state_rows(view: &RequestView) -> Vec<(&str, String)> {
+    let mut rows = Vec::new();
+    if !view.page.is_review {
+        let ends = format!("{} ({})", life(view), moment(view.expires_at.get()));
+        rows.push(("approvals", format!("{} needed", view.page.needed)));
+        rows.push(("ends", ends));
     }
     for decision in &view.decisions {
         let words = format!(
@@ -167,14 +179,7 @@ pub(super) fn text(view: &RequestView) -> String {
     if view.serial != 0 {
         rows.push(("pass", view.serial.to_string()));
     }
-    let lines = rows
-        .iter()
-        .map(|(name, value)| format!("  {:<12}{}", clean(name), clean(value)));
-    let head = format!("request {}  {}", view.id, word(view.state));
-    std::iter::once(head)
-        .chain(lines)
-        .collect::<Vec<_>>()
-        .join("\n")
+    rows
 }
 
 fn row(view: &RequestView) -> [String; 8] {

@@ -73,7 +73,7 @@ impl World {
             id,
             verb,
             comment: "",
-            signature: "the door has checked it",
+            signature: "checked by the server",
         };
         decide(&self.authority, holder, &verdict, context())
             .await

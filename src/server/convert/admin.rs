@@ -1,4 +1,4 @@
-//! Locks and revocations between the wire's types and the domain's. Pure.
+//! Conversion of locks and revocations between the wire's types and the domain's. Pure.
 
 use super::{Malformed, REASON_BYTES, ROLE_BYTES, malformed, missing, text};
 use crate::{
@@ -12,13 +12,14 @@ use crate::{
     unix_seconds::UnixSeconds,
 };
 
-/// Longer than any subject (OpenID Connect Core section 2: 255) or e-mail address.
+/// Most bytes of an identity: more than any subject (OpenID Connect Core section 2: 255) or e-mail
+/// address has.
 const IDENTITY_BYTES: usize = 512;
 
-/// `SHA256:` and 32 bytes in base64 without padding.
+/// Bytes of a fingerprint: `SHA256:` and 32 bytes in base64 without padding.
 const FINGERPRINT_BYTES: usize = 50;
 
-/// What to lock or unlock.
+/// Converts the target of a lock or unlock.
 pub(in crate::server) fn lock_target(
     wire: Option<&v1::LockTarget>,
 ) -> Result<LockTarget, Malformed> {
@@ -31,7 +32,7 @@ pub(in crate::server) fn lock_target(
     }
 }
 
-/// What to revoke.
+/// Converts the target of a revocation.
 pub(in crate::server) fn revoke_target(
     wire: Option<&revoke_request::Target>,
 ) -> Result<RevokeTarget, Malformed> {
@@ -45,7 +46,7 @@ pub(in crate::server) fn revoke_target(
     }
 }
 
-/// The target of an order to come.
+/// Converts the target of an order that is previewed.
 pub(in crate::server) fn preview_target(
     wire: Option<&preview_request::Target>,
 ) -> Result<order::Target, Malformed> {
@@ -60,7 +61,7 @@ pub(in crate::server) fn preview_target(
     }
 }
 
-/// What an order would meet, as administrators see it.
+/// Converts the effects that an order would have.
 pub(in crate::server) fn preview(preview: Preview) -> v1::PreviewResponse {
     v1::PreviewResponse {
         covers: covered(preview.covers),
@@ -72,12 +73,12 @@ pub(in crate::server) fn preview(preview: Preview) -> v1::PreviewResponse {
     }
 }
 
-/// Why; none where it is empty.
+/// Converts the reason of an order. Empty means none.
 pub(in crate::server) fn reason(wire: &str) -> Result<Option<String>, Malformed> {
     text("reason", wire, REASON_BYTES)
 }
 
-/// A lock as administrators see it.
+/// Converts a lock as administrators see it.
 pub(in crate::server) fn lock(lock: Lock) -> v1::Lock {
     v1::Lock {
         target: Some(wire_target(lock.target)),
@@ -100,7 +101,7 @@ fn covered(covers: Vec<Covered>) -> Vec<v1::Covered> {
         .collect()
 }
 
-/// What a revocation came to.
+/// Converts the effects of a revocation.
 pub(in crate::server) fn revoked(done: Done) -> v1::RevokeResponse {
     v1::RevokeResponse {
         serials: done.serials,
@@ -129,7 +130,8 @@ fn role(wire: &str) -> Result<String, Malformed> {
     text("role", wire, ROLE_BYTES)?.ok_or(missing("role"))
 }
 
-/// No calendar has a later second, so no page and no log could show it.
+/// Checks a time. No calendar has a later second than [`LATEST`], so no page and no log could show
+/// it.
 fn before(wire: u64) -> Result<UnixSeconds, Malformed> {
     match UnixSeconds(wire) {
         time if time <= LATEST => Ok(time),
@@ -137,7 +139,7 @@ fn before(wire: u64) -> Result<UnixSeconds, Malformed> {
     }
 }
 
-/// A fingerprint of another form matches no key, so a lock on it would have no effect.
+/// Checks a fingerprint. One of another form matches no key, so a lock on it would have no effect.
 fn fingerprint(wire: &str) -> Result<String, Malformed> {
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     match wire.strip_prefix("SHA256:") {

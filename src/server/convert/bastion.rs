@@ -1,8 +1,8 @@
-//! Bastions and jump passes for the wire. Pure.
+//! Conversion of bastions and jump passes for the wire. Pure.
 
 use crate::{operations::issuance::Jump, policy, proto::v1};
 
-/// The bastion that a pass goes through, and the jump pass for it.
+/// Converts a jump pass and the bastion that it is for.
 pub(super) fn jump(jump: &Jump) -> Result<v1::Jump, ssh_key::Error> {
     Ok(v1::Jump {
         bastion: jump.jump_host.bastion.clone(),
@@ -12,7 +12,7 @@ pub(super) fn jump(jump: &Jump) -> Result<v1::Jump, ssh_key::Error> {
     })
 }
 
-/// A bastion as anyone may know it.
+/// Converts a bastion. All of these fields are public.
 pub(super) fn bastion(bastion: &policy::bastion::Bastion) -> v1::Bastion {
     v1::Bastion {
         name: bastion.name.clone(),

@@ -1,4 +1,4 @@
-//! Webhooks between the wire's types and the domain's. Pure.
+//! Conversion of webhooks between the wire's types and the domain's. Pure.
 
 use super::{Malformed, missing, text};
 use crate::{
@@ -7,10 +7,10 @@ use crate::{
     unix_seconds::UnixSeconds,
 };
 
-/// Longer than any configured name.
+/// Most bytes of a webhook's name: more than any configured name has.
 const NAME_BYTES: usize = 128;
 
-/// Which dead letters of which webhook.
+/// Converts the selection of dead letters of one webhook.
 pub(in crate::server) fn retry(
     wire: &v1::RetryWebhooksRequest,
 ) -> Result<(String, Which), Malformed> {
@@ -22,7 +22,7 @@ pub(in crate::server) fn retry(
     }
 }
 
-/// How things stand with a webhook.
+/// Converts a webhook's delivery report.
 pub(in crate::server) fn webhook(report: DeliveryReport) -> v1::Webhook {
     v1::Webhook {
         name: report.name,

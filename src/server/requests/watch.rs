@@ -1,4 +1,4 @@
-//! One caller's watch of requests: what waits, then each change.
+//! One caller's watch of requests: the waiting requests first, then each change.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -24,26 +24,26 @@ use crate::{
     proto::v1,
 };
 
-/// How long a caller may leave a change unread.
+/// Time that a caller may leave a change unread.
 const STALL: Duration = Duration::from_secs(30);
 
-/// A watch, and what it has told.
+/// Watch, and the changes that it has sent.
 pub(super) struct Watch {
     pub(super) authority: Arc<Authority>,
     pub(super) identity: Identity,
     pub(super) viewer: Viewer,
     pub(super) only: Option<u64>,
-    /// Of each request that waits: the number of its last change that was told, and its state then.
+    /// For each waiting request: the number of its last change that was sent, and its state then.
     pub(super) told: BTreeMap<u64, (u64, State)>,
-    pub(super) place: WatchSlot,
+    pub(super) slot: WatchSlot,
     pub(super) sender: mpsc::Sender<Result<v1::Request, Status>>,
 }
 
-/// Why a watch ends.
+/// Reason why a watch ends.
 enum End {
-    /// The caller is gone, or does not read.
+    /// The caller disconnected, or does not read.
     Gone,
-    /// For a reason that the caller is told.
+    /// A reason that the caller is told.
     Refused(CallError),
 }
 
@@ -54,17 +54,18 @@ impl From<operations::Error> for End {
 }
 
 impl Watch {
-    /// Tells what waits, then each change, until the caller goes or the token ends.
+    /// Sends the waiting requests, then each change, until the caller disconnects or the token
+    /// expires.
     pub(super) async fn run(
         mut self,
-        news: mpsc::Receiver<WatchEvent>,
+        events: mpsc::Receiver<WatchEvent>,
         clock: impl Fn() -> OffsetDateTime,
     ) {
         let left = self.identity.expires() - clock();
         let left = Duration::try_from(left).unwrap_or_default();
         let sender = self.sender.clone();
         tokio::select! {
-            end = self.tell_all(news, clock) => {
+            end = self.tell_all(events, clock) => {
                 if let Err(End::Refused(refusal)) = end {
                     let _ = timeout(STALL, sender.send(Err(refusal.to_status()))).await;
                 }
@@ -76,12 +77,12 @@ impl Watch {
 
     async fn tell_all(
         &mut self,
-        mut news: mpsc::Receiver<WatchEvent>,
+        mut events: mpsc::Receiver<WatchEvent>,
         clock: impl Fn() -> OffsetDateTime,
     ) -> Result<(), End> {
         self.tell_waiting(clock()).await?;
         loop {
-            match news.recv().await {
+            match events.recv().await {
                 Some(WatchEvent::Change(change)) => {
                     if let Some(view) = self.viewer.view(&change) {
                         self.tell(view).await?;
@@ -89,7 +90,7 @@ impl Watch {
                 }
                 Some(WatchEvent::Policy) => {
                     self.viewer = Viewer::new(&self.authority, &self.identity);
-                    self.place.see(self.viewer.sight().clone());
+                    self.slot.see(self.viewer.sight().clone());
                     self.tell_waiting(clock()).await?;
                 }
                 None => return Err(End::Refused(CallError::WatchEnded)),
@@ -97,7 +98,7 @@ impl Watch {
         }
     }
 
-    /// Tells the one request that is watched, or all that wait.
+    /// Sends the one request that is watched, or all waiting requests.
     async fn tell_waiting(&mut self, now: OffsetDateTime) -> Result<(), End> {
         if let Some(id) = self.only {
             let view = requests::get(&self.authority, &self.identity, id, now).await?;
@@ -123,18 +124,18 @@ impl Watch {
     async fn tell(&mut self, view: View) -> Result<(), End> {
         let id = view.request.id;
         let (revision, state) = (view.request.revision, view.state);
-        let is_news = match self.told.get(&id) {
+        let is_new = match self.told.get(&id) {
             None => true,
             Some(&(told, before)) => revision > told || (revision == told && state != before),
         };
-        if !is_news {
+        if !is_new {
             return Ok(());
         }
         match state {
             State::Pending | State::Approved | State::ReviewOpen => {
                 self.told.insert(id, (revision, state));
             }
-            // Nothing comes after its end.
+            // No change follows the end of a request.
             State::Denied
             | State::Cancelled
             | State::Expired

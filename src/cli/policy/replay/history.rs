@@ -89,32 +89,55 @@ fn person(who: &Actor) -> Approver {
     }
 }
 
-/// The ask of an event. None if the event has no ask, and the reason if it cannot be decided again.
+/// Returns the ask of an event, or the reason if it cannot be decided again. None if the event has
+/// no ask.
 pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<RecordedAsk, String>> {
     let (index, at) = (event.index, event.at);
-    let (mut pass, mut signers, mut is_unbound) = (Which::Main, Vec::new(), false);
-    let (who, ask, was) = match event.what {
-        EventKind::Issued(issued) => {
-            let given = given(&issued, at);
-            if issued.jump.is_some() {
-                pass = Which::Jump;
-            }
-            signers = issued.signatures().map(|one| person(&one.who)).collect();
-            is_unbound = issued.binding == "none";
-            let was = match issued.ask.request {
-                Some(_) => Outcome::Approved(given),
-                None => Outcome::Granted(given),
-            };
-            (issued.who, issued.ask, was)
-        }
+    let recorded = match recorded(event)? {
+        Ok(recorded) => recorded,
+        Err(why) => return Some(Err(why)),
+    };
+    let Recorded { who, ask, was, .. } = recorded;
+    let approved = match requests.of(&who, &ask) {
+        Ok(approved) => approved,
+        Err(why) => return Some(Err(why)),
+    };
+    let recalled = recalled(index, at, who, &ask, was);
+    Some(recalled.map(|past| RecordedAsk {
+        approved,
+        pass: recorded.pass,
+        signers: recorded.signers,
+        is_unbound: recorded.is_unbound,
+        ..past
+    }))
+}
+
+/// Parts of an event that has an ask.
+struct Recorded {
+    who: Actor,
+    ask: RequestDetails,
+    was: Outcome,
+    pass: Which,
+    signers: Vec<Approver>,
+    is_unbound: bool,
+}
+
+/// Takes an event apart. Returns the reason if it cannot be decided again, and none if it has no
+/// ask.
+fn recorded(event: Event) -> Option<Result<Recorded, String>> {
+    let at = event.at;
+    Some(match event.what {
+        EventKind::Issued(issued) => Ok(issued_ask(*issued, at)),
         EventKind::Requested(asked) => {
             let (given, wait) = (wished(&asked), wait(&asked, at));
-            (asked.who, asked.ask, Outcome::Waits(given, wait))
+            Ok(Recorded::new(
+                asked.who,
+                asked.ask,
+                Outcome::Waits(given, wait),
+            ))
         }
         EventKind::Denied { cut: true, .. } => {
-            return Some(Err(
-                "the record has only a part of the ask or its claims".to_owned()
-            ));
+            Err("the record has only a part of the ask or its claims".to_owned())
         }
         EventKind::Denied {
             who,
@@ -122,27 +145,14 @@ pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<RecordedA
             reason,
             unbound,
             ..
-        } => {
-            is_unbound = unbound;
-            let is_policys = |known: &&Reason| known.code() == reason && **known != Reason::Unbound;
-            if !Reason::ALL.iter().any(|known| is_policys(&known)) {
-                return Some(Err(format!(
-                    "it was refused apart from the policy ({reason})"
-                )));
-            }
-            // These are by registered keys, and a denial does not say whose.
-            let by_keys = [Reason::Quorum, Reason::EmergencyOnly];
-            if by_keys.iter().any(|known| known.code() == reason) {
-                return Some(Err("the record does not say who signed".to_owned()));
-            }
-            (who, ask, Outcome::Denied(reason))
-        }
-        EventKind::Denials(it) => {
-            return Some(Err(format!(
-                "{} denials were counted without their asks",
-                it.count
-            )));
-        }
+        } => denied(reason).map(|was| Recorded {
+            is_unbound: unbound,
+            ..Recorded::new(who, ask, was)
+        }),
+        EventKind::Denials(it) => Err(format!(
+            "{} denials were counted without their asks",
+            it.count
+        )),
         EventKind::Approved(_)
         | EventKind::Started { .. }
         | EventKind::PolicyLoaded { .. }
@@ -156,19 +166,55 @@ pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<RecordedA
         | EventKind::KeyStaged { .. }
         | EventKind::KeyActivated { .. }
         | EventKind::KeyRetired { .. } => return None,
+    })
+}
+
+impl Recorded {
+    fn new(who: Actor, ask: RequestDetails, was: Outcome) -> Self {
+        Self {
+            who,
+            ask,
+            was,
+            pass: Which::Main,
+            signers: Vec::new(),
+            is_unbound: false,
+        }
+    }
+}
+
+fn issued_ask(issued: Issued, at: OffsetDateTime) -> Recorded {
+    let given = given(&issued, at);
+    let was = match issued.ask.request {
+        Some(_) => Outcome::Approved(given),
+        None => Outcome::Granted(given),
     };
-    let approved = match requests.of(&who, &ask) {
-        Ok(approved) => approved,
-        Err(why) => return Some(Err(why)),
+    let pass = match issued.jump {
+        Some(_) => Which::Jump,
+        None => Which::Main,
     };
-    let recalled = recalled(index, at, who, &ask, was);
-    Some(recalled.map(|past| RecordedAsk {
-        approved,
+    Recorded {
         pass,
-        signers,
-        is_unbound,
-        ..past
-    }))
+        signers: issued.signatures().map(|one| person(&one.who)).collect(),
+        is_unbound: issued.binding == "none",
+        ..Recorded::new(issued.who, issued.ask, was)
+    }
+}
+
+/// Returns the outcome of a recorded denial.
+///
+/// # Errors
+/// If the policy did not refuse it, or if the record lacks the signers on which it depends.
+fn denied(reason: String) -> Result<Outcome, String> {
+    let is_policys = |known: &&Reason| known.code() == reason && **known != Reason::Unbound;
+    if !Reason::ALL.iter().any(|known| is_policys(&known)) {
+        return Err(format!("it was refused apart from the policy ({reason})"));
+    }
+    // Asks by registered keys. A denial does not record the keys' holders.
+    let by_keys = [Reason::Quorum, Reason::EmergencyOnly];
+    if by_keys.iter().any(|known| known.code() == reason) {
+        return Err("the record does not say who signed".to_owned());
+    }
+    Ok(Outcome::Denied(reason))
 }
 
 fn recalled(

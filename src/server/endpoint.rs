@@ -1,4 +1,4 @@
-//! What all connections of one listener share.
+//! State that all connections of one listener share.
 
 use axum::Router;
 use tokio_rustls::TlsAcceptor;
@@ -6,13 +6,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{budget::Budget, limits::Limits};
 
-/// One for each listener.
-pub(super) struct Door {
+/// State of one listener.
+pub(super) struct Endpoint {
     pub(super) router: Router,
     pub(super) limits: Limits,
     pub(super) unproven: Budget,
     pub(super) unread: Budget,
     pub(super) tls: Option<TlsAcceptor>,
-    /// Cancelled when the server stops: finish what is in flight.
+    /// Cancelled when the server stops: each connection finishes its requests in flight.
     pub(super) stop: CancellationToken,
 }
