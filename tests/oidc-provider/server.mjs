@@ -1,16 +1,21 @@
-// A certified OpenID provider on a free loopback port, for tests/oidc.rs: `node server.mjs ES256`.
+// A certified OpenID provider on a free loopback port: `node server.mjs ES256`. With a URL, a
+// certificate and a key, on the HTTPS port of all addresses:
+// `node server.mjs ES256 https://id.example.com id.pem id.key`.
 // Prints its URL when it listens. POST /rotate replaces its keys. Ends when stdin closes.
 
 import { generateKeyPairSync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 
 import Provider from 'oidc-provider';
 
-const algorithm = process.argv[2] ?? 'ES256';
+const [algorithm = 'ES256', publicUrl, certificate, certificateKey] = process.argv.slice(2);
 const groups = {
   alice: ['sre', 'oncall'],
   bob: ['oncall'],
   carol: ['sre-lead', 'security'],
+  dave: ['dba'],
   mallory: [],
 };
 
@@ -63,20 +68,24 @@ function provider(issuer) {
 }
 
 let handle;
-const server = createServer((request, response) => {
+function answer(request, response) {
   if (request.method === 'POST' && request.url === '/rotate') {
     handle = provider(url());
     response.writeHead(204).end();
   } else {
     handle(request, response);
   }
-});
-
-function url() {
-  return `http://127.0.0.1:${server.address().port}`;
 }
 
-server.listen(0, '127.0.0.1', () => {
+const server = publicUrl
+  ? createSecureServer({ cert: readFileSync(certificate), key: readFileSync(certificateKey) }, answer)
+  : createServer(answer);
+
+function url() {
+  return publicUrl ?? `http://127.0.0.1:${server.address().port}`;
+}
+
+server.listen(publicUrl ? { host: '::', port: 443 } : { host: '127.0.0.1', port: 0 }, () => {
   handle = provider(url());
   console.log(url());
 });

@@ -1,0 +1,269 @@
+//! The machines of a small company, set up by the manual's chapters as they stand: an identity
+//! provider with a certificate of the company's own root, the server, two web hosts (one without
+//! IPv4), a bastion, a database host behind it, and a laptop with four users.
+
+use std::{fs, path::Path};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+use super::{
+    machine::Machine,
+    network::{Families, Network},
+};
+
+/// The users of the laptop. No login of a host has such a name.
+const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "dave"];
+
+/// The server's address, as users and hosts dial it.
+pub(super) const SERVER: &str = "https://daypass.example.com:7443";
+
+/// Two networks: hosts that everybody reaches, and what is behind the bastion.
+pub(super) struct Fleet {
+    // Ended in this order.
+    pub(super) laptop: Machine,
+    pub(super) web: Machine,
+    pub(super) web_six: Machine,
+    pub(super) bastion: Machine,
+    pub(super) db: Machine,
+    pub(super) server: Machine,
+    pub(super) provider: Machine,
+    _networks: [Network; 2],
+}
+
+impl Fleet {
+    /// All of it runs. No user has signed in.
+    pub(super) fn start() -> Self {
+        let front = Network::new("front", "192.0.2", "2001:db8:1");
+        let back = Network::new("back", "198.51.100", "2001:db8:2");
+        let machine = |name, number, families| {
+            let machine = Machine::start(name);
+            front.join(&machine, number, families);
+            machine
+        };
+        let fleet = Self {
+            laptop: machine("laptop", 2, Families::Both),
+            provider: machine("id", 3, Families::Both),
+            server: machine("ca", 4, Families::Both),
+            bastion: machine("bastion", 10, Families::Both),
+            web: machine("web-1", 20, Families::Both),
+            web_six: machine("web-6", 26, Families::Six),
+            db: Machine::start("db-1"),
+            _networks: [front, back],
+        };
+        let [front, back] = &fleet._networks;
+        back.join(&fleet.server, 4, Families::Both);
+        back.join(&fleet.bastion, 10, Families::Both);
+        back.join(&fleet.db, 30, Families::Both);
+        fleet.name_machines(front, back);
+        fleet.start_provider();
+        fleet.set_up_server();
+        fleet.set_up_hosts();
+        fleet.set_up_laptop();
+        fleet
+    }
+
+    fn machines(&self) -> [&Machine; 7] {
+        [
+            &self.laptop,
+            &self.provider,
+            &self.server,
+            &self.bastion,
+            &self.web,
+            &self.web_six,
+            &self.db,
+        ]
+    }
+
+    /// What a name server would say. Only machines behind the bastion know `db-1`.
+    fn name_machines(&self, front: &Network, back: &Network) {
+        let both = |network: &Network, number: u8, names: &str| {
+            let (four, six) = (network.four(number), network.six(number));
+            format!("{four} {names}\n{six} {names}\n")
+        };
+        let local = "127.0.0.1 localhost\n::1 localhost\n".to_owned();
+        let outside = [
+            both(front, 3, "id.example.com"),
+            both(front, 10, "bastion.example.com"),
+            both(front, 20, "web-1"),
+            format!("{} web-6\n", front.six(26)),
+        ];
+        let outside = local + &outside.concat();
+        let inside = outside.clone() + &both(back, 30, "db-1");
+        let server = "daypass.example.com";
+        for machine in self.machines() {
+            let text = match machine.name() {
+                "db-1" => inside.clone() + &both(back, 4, server),
+                "bastion" => inside.clone() + &both(front, 4, server),
+                _ => outside.clone() + &both(front, 4, server),
+            };
+            machine.write("root", "/etc/hosts", &text);
+        }
+    }
+
+    /// The provider, and its root among the roots of every machine's system.
+    fn start_provider(&self) {
+        let (root, certificate, key) = certify("id.example.com");
+        let provider = &self.provider;
+        provider.write("root", "/root/id.pem", &certificate);
+        provider.write("root", "/root/id.key", &key);
+        let own = "tests/oidc-provider/node_modules/node/bin/node";
+        let node = match Path::new(env!("CARGO_MANIFEST_DIR")).join(own).is_file() {
+            true => format!("/mnt/repository/{own}"),
+            false => "node".to_owned(),
+        };
+        let line = format!(
+            "mkfifo said\n(sleep infinity | {node} /mnt/repository/tests/oidc-provider/server.mjs ES256 \
+             https://id.example.com id.pem id.key >said) >/dev/null 2>/var/log/id.log &\n\
+             exec 3<said; read -r url <&3; echo \"$url\"; cat <&3 >/var/log/id.out &"
+        );
+        assert_eq!(provider.says("root", &line), "https://id.example.com");
+        for machine in self.machines() {
+            machine.write("root", "company.pem", &root);
+            machine.says(
+                "root",
+                "cat company.pem >>/etc/ssl/certs/ca-certificates.crt",
+            );
+        }
+    }
+
+    /// The manual's chapter, and then this company's policy.
+    fn set_up_server(&self) {
+        let server = &self.server;
+        let build =
+            "cargo build --release && install -m 755 target/release/daypass /usr/local/bin/";
+        let chapter = chapter("server", "Set up");
+        assert!(chapter.contains(build));
+        let chapter = chapter.replace(build, "ln -s /mnt/daypass /usr/local/bin/daypass");
+        install_systemctl(server);
+        server.write("root", "chapter.sh", &chapter);
+        server.says(
+            "root",
+            "cd /mnt/repository && bash -e ~/chapter.sh >~/said.txt",
+        );
+        let policy = fs::read_to_string(repository("tests/fleet/policy.toml")).unwrap();
+        server.write("root", "/etc/daypass/policy.toml", &policy);
+        server.says("root", "daypass policy check /etc/daypass/policy.toml");
+        server.says("root", "systemctl reload daypass");
+    }
+
+    /// The CA's fingerprint, as `daypass init` printed it.
+    fn fingerprint(&self) -> String {
+        let line = "sed -n 's/^CA key *//p' said.txt | head -n 1";
+        self.server.says("root", line)
+    }
+
+    /// Each host by the manual's chapter, with its own group.
+    fn set_up_hosts(&self) {
+        let chapter = chapter("host", "Set up").replace("SHA256:...", &self.fingerprint());
+        for (host, group) in [
+            (&self.web, "web"),
+            (&self.web_six, "web"),
+            (&self.db, "db"),
+            (&self.bastion, "edge"),
+        ] {
+            install_systemctl(host);
+            host.says("root", "ln -s /mnt/daypass /usr/local/bin/daypass && cp -r /mnt/repository/systemd . && ssh-keygen -A");
+            host.says("root", "mkdir /run/sshd && /usr/sbin/sshd -E /var/log/sshd.log");
+            host.write("root", "tls.pem", &self.tls_certificate());
+            let chapter = chapter.replace("--group web", &format!("--group {group}"));
+            host.write("root", "chapter.sh", &chapter);
+            host.says("root", "bash -e chapter.sh");
+        }
+        let bastion = bastion_chapter();
+        self.bastion.says("root", bastion.account.trim());
+        let text = format!("\n{}", bastion.configuration);
+        self.bastion.write("root", "match.conf", &text);
+        self.bastion.says(
+            "root",
+            "cat match.conf >>/etc/ssh/sshd_config && systemctl reload ssh",
+        );
+    }
+
+    /// The certificate that `daypass init` made.
+    fn tls_certificate(&self) -> String {
+        self.server.says("root", "cat /etc/daypass/tls.pem") + "\n"
+    }
+
+    /// A company's laptop knows the hosts' keys, and the users have the server's certificate.
+    fn set_up_laptop(&self) {
+        let laptop = &self.laptop;
+        let browser = fs::read_to_string(repository("tests/fleet/browser.mjs")).unwrap();
+        laptop.write("root", "/usr/local/bin/browser", &browser);
+        laptop.says("root", "chmod 755 /usr/local/bin/browser && ln -s /mnt/daypass /usr/local/bin/daypass");
+        let hosts = [
+            (&self.web, "web-1"),
+            (&self.web_six, "web-6"),
+            (&self.db, "db-1"),
+            (&self.bastion, "bastion.example.com"),
+        ];
+        let known = hosts.map(|(host, name)| {
+            let line = "cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub";
+            format!("{name} {}\n", host.says("root", line))
+        });
+        laptop.write("root", "/etc/ssh/ssh_known_hosts", &known.concat());
+        for name in PEOPLE {
+            laptop.says("root", &format!("useradd --create-home --shell /bin/bash {name}"));
+            laptop.write(name, "tls.pem", &self.tls_certificate());
+        }
+    }
+}
+
+/// The first shell block of a manual's chapter.
+pub(super) fn chapter(topic: &str, title: &str) -> String {
+    block(&section(topic, title), "sh")
+}
+
+fn section(topic: &str, title: &str) -> String {
+    let page = fs::read_to_string(repository(&format!("src/cli/manual/{topic}.md"))).unwrap();
+    let (_, text) = page.split_once(&format!("\n## {title}\n")).unwrap();
+    let end = text.find("\n## ").unwrap_or(text.len());
+    text[..end].to_owned()
+}
+
+fn block(text: &str, language: &str) -> String {
+    let (_, text) = text.split_once(&format!("\n```{language}\n")).unwrap();
+    let (block, _) = text.split_once("\n```\n").unwrap();
+    format!("{block}\n")
+}
+
+/// What the manual wants on a bastion, beside `daypass host setup`.
+struct Bastion {
+    account: String,
+    configuration: String,
+}
+
+fn bastion_chapter() -> Bastion {
+    let section = section("bastion", "On the bastion");
+    let account = block(&section, "sh");
+    Bastion {
+        account: account.lines().next().unwrap().to_owned(),
+        configuration: block(&section, "text"),
+    }
+}
+
+/// The stand-in for systemd of the README's machine.
+fn install_systemctl(machine: &Machine) {
+    machine.says(
+        "root",
+        "install -m 755 /mnt/repository/tests/readme/systemctl /usr/local/bin/systemctl",
+    );
+}
+
+/// A root, and a certificate with its key for this name, as PEM.
+fn certify(name: &str) -> (String, String, String) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root_key = KeyPair::generate().unwrap();
+    let root = params.self_signed(&root_key).unwrap();
+    let issuer = Issuer::new(params, root_key);
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec![name.to_owned()])
+        .unwrap()
+        .signed_by(&key, &issuer)
+        .unwrap();
+    (root.pem(), certificate.pem(), key.serialize_pem())
+}
+
+fn repository(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
