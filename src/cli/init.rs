@@ -44,8 +44,8 @@ pub(crate) struct Args {
     /// The host that users will dial.
     #[arg(long, value_name = "HOST")]
     name: String,
-    /// The address and port to listen on.
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7443")]
+    /// The address and port to listen on. `[::]` is every address, of IPv4 too.
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:7443")]
     listen: SocketAddr,
     /// The OIDC issuer's URL, exactly as in its tokens. Without it, an example to edit.
     #[arg(long, value_name = "URL", requires = "client_id")]

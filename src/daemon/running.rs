@@ -1,7 +1,8 @@
 //! A daemon that serves: its start, its reload and its end in order.
 
 use std::{
-    net::{SocketAddr, TcpListener as StdTcpListener},
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdTcpListener},
     sync::Arc,
 };
 
@@ -252,7 +253,7 @@ async fn listen(
         Some(listener) => listener
             .set_nonblocking(true)
             .and_then(|()| TcpListener::from_std(listener)),
-        None => TcpListener::bind(config.listen).await,
+        None => bind(config.listen).await,
     };
     let addressed = opened.and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (address, listener) = addressed.map_err(|source| Error::Listen {
@@ -263,6 +264,20 @@ async fn listen(
         return Err(server::Error::PlainText(address).into());
     }
     Ok((listener, address))
+}
+
+/// Binds an address. `[::]` is every address of both families, or of IPv4 alone if the kernel has
+/// no IPv6.
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let without_ipv6 = Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
+    match TcpListener::bind(address).await {
+        Err(error)
+            if error.raw_os_error() == without_ipv6 && address.ip() == Ipv6Addr::UNSPECIFIED =>
+        {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    }
 }
 
 #[cfg(test)]

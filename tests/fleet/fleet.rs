@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use super::{
     machine::Machine,
@@ -60,6 +60,40 @@ impl Fleet {
         fleet.set_up_hosts();
         fleet.set_up_laptop();
         fleet
+    }
+
+    /// As a user's first day begins.
+    pub(super) fn sign_in(&self, name: &str) {
+        let line = format!("daypass login --server {SERVER} --ca-file tls.pem");
+        self.laptop.says(name, &line);
+    }
+
+    /// What the timer runs on each host.
+    pub(super) fn sync(&self) {
+        for host in [&self.web, &self.web_six, &self.db, &self.bastion] {
+            host.says(
+                "root",
+                "$(sed -n 's/^ExecStart=//p' /etc/systemd/system/daypass-sync.service)",
+            );
+        }
+    }
+
+    /// Registers a key of this user's for the day on which the provider is down.
+    pub(super) fn add_emergency_key(&self, name: &str) {
+        let line = "mkdir -pm 700 .ssh && ssh-keygen -q -t ed25519 -N '' -f .ssh/emergency && cat .ssh/emergency.pub";
+        let key = self.laptop.says(name, line);
+        let entry = format!(
+            "\n[[emergency_identity]]\nissuer = \"https://id.example.com\"\nsubject = \"{name}\"\n\
+             label = \"{name}@example.com\"\nclaims = {{ groups = [\"oncall\"] }}\nkeys = [\"{key}\"]\n"
+        );
+        self.server.write("root", "entry.toml", &entry);
+        self.server.says("root", "cat entry.toml >>/etc/daypass/policy.toml && daypass policy check /etc/daypass/policy.toml");
+        self.server.says("root", "systemctl reload daypass");
+    }
+
+    /// The provider answers no more.
+    pub(super) fn stop_provider(&self) {
+        self.provider.says("root", "ip link set front down");
     }
 
     fn machines(&self) -> [&Machine; 7] {
@@ -163,7 +197,10 @@ impl Fleet {
         ] {
             install_systemctl(host);
             host.says("root", "ln -s /mnt/daypass /usr/local/bin/daypass && cp -r /mnt/repository/systemd . && ssh-keygen -A");
-            host.says("root", "mkdir /run/sshd && /usr/sbin/sshd -E /var/log/sshd.log");
+            host.says(
+                "root",
+                "mkdir /run/sshd && /usr/sbin/sshd -E /var/log/sshd.log",
+            );
             host.write("root", "tls.pem", &self.tls_certificate());
             let chapter = chapter.replace("--group web", &format!("--group {group}"));
             host.write("root", "chapter.sh", &chapter);
@@ -189,7 +226,10 @@ impl Fleet {
         let laptop = &self.laptop;
         let browser = fs::read_to_string(repository("tests/fleet/browser.mjs")).unwrap();
         laptop.write("root", "/usr/local/bin/browser", &browser);
-        laptop.says("root", "chmod 755 /usr/local/bin/browser && ln -s /mnt/daypass /usr/local/bin/daypass");
+        laptop.says(
+            "root",
+            "chmod 755 /usr/local/bin/browser && ln -s /mnt/daypass /usr/local/bin/daypass",
+        );
         let hosts = [
             (&self.web, "web-1"),
             (&self.web_six, "web-6"),
@@ -202,7 +242,10 @@ impl Fleet {
         });
         laptop.write("root", "/etc/ssh/ssh_known_hosts", &known.concat());
         for name in PEOPLE {
-            laptop.says("root", &format!("useradd --create-home --shell /bin/bash {name}"));
+            laptop.says(
+                "root",
+                &format!("useradd --create-home --shell /bin/bash {name}"),
+            );
             laptop.write(name, "tls.pem", &self.tls_certificate());
         }
     }
@@ -252,6 +295,11 @@ fn install_systemctl(machine: &Machine) {
 /// A root, and a certificate with its key for this name, as PEM.
 fn certify(name: &str) -> (String, String, String) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
+    // Else root and certificate have one name, and OpenSSL takes both for one.
+    let name_of_root = "Example Company Root";
+    params
+        .distinguished_name
+        .push(DnType::CommonName, name_of_root);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root_key = KeyPair::generate().unwrap();
     let root = params.self_signed(&root_key).unwrap();

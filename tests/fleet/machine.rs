@@ -11,7 +11,7 @@ use std::{
 use super::support::command::{DAYPASS, Done};
 
 /// Bound on one command, in seconds; only a hang reaches it.
-const PATIENCE: &str = "60";
+const PATIENCE: &str = "30";
 
 /// The programs of a user.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -136,7 +136,6 @@ impl Machine {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{path}: {output:?}");
     }
-
 }
 
 impl Drop for Machine {

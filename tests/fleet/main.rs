@@ -15,7 +15,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bastion;
 mod first_day;
 mod fleet;
+mod incident;
 mod machine;
 mod network;
