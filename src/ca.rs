@@ -1,17 +1,34 @@
 //! The certificate authority: `sign(Draft, Receipt)`.
 //!
-//! What comes in has been decided by policy and recorded by the store; what goes out has been
-//! linted and verified with the configured key. It reads nothing but its keys and asks no clock.
+//! Input has been decided by the policy and recorded by the store; output has been linted and
+//! verified with the configured key. It reads nothing but its keys and asks no clock.
 //!
-//! Skipping a stage does not compile. There is no holder but the one who proved to hold a key:
+//! Signing takes a draft and a receipt by value:
+//!
+//! ```
+//! use daypass::{
+//!     ca::{Ca, Draft},
+//!     identity::KeyHolder,
+//!     ledger::Receipt,
+//!     policy::Grant,
+//! };
+//!
+//! fn once(ca: &Ca, draft: Draft, receipt: Receipt) {
+//!     let certificate = ca.sign(draft.clone(), receipt);
+//! }
+//! fn stages(_: &KeyHolder, _: &Grant) {}
+//! ```
+//!
+//! Skipping a stage does not compile (the names are those of the example above, so each of these
+//! fails for its own reason only). Only a proof of possession makes a key holder:
 //!
 //! ```compile_fail,E0451
-//! fn holder(other: daypass::identity::Holder) -> daypass::identity::Holder {
-//!     daypass::identity::Holder { ..other }
+//! fn holder(other: daypass::identity::KeyHolder) -> daypass::identity::KeyHolder {
+//!     daypass::identity::KeyHolder { ..other }
 //! }
 //! ```
 //!
-//! no grant but the policy's:
+//! Only the policy makes a grant:
 //!
 //! ```compile_fail,E0451
 //! fn grant(other: daypass::policy::Grant) -> daypass::policy::Grant {
@@ -19,7 +36,7 @@
 //! }
 //! ```
 //!
-//! no draft but [`Draft::new`]'s:
+//! Only [`Draft::new`] makes a draft:
 //!
 //! ```compile_fail,E0451
 //! fn draft(other: daypass::ca::Draft) -> daypass::ca::Draft {
@@ -27,13 +44,13 @@
 //! }
 //! ```
 //!
-//! no receipt but the store's:
+//! Only the store makes a receipt:
 //!
 //! ```compile_fail,E0624
 //! let receipt = daypass::ledger::Receipt::committed(1, [0; 32]);
 //! ```
 //!
-//! and each is spent once:
+//! Each receipt is spent once:
 //!
 //! ```compile_fail,E0382
 //! fn twice(ca: &daypass::ca::Ca, draft: daypass::ca::Draft, receipt: daypass::ledger::Receipt) {

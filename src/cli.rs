@@ -99,7 +99,7 @@ impl Cli {
         Self::from_arg_matches(&matches)
     }
 
-    /// How results and errors are printed.
+    /// Format of results and errors.
     pub fn format(&self) -> Format {
         self.global.format
     }

@@ -12,7 +12,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-/// Why a file or folder is not used. The words name the path and the line that mends it.
+/// Reason why a file or folder is not used. The message names the path and the line that mends it.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// It cannot be opened or read.
@@ -144,7 +144,7 @@ pub(crate) fn make_own(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What [`create_own`] does with the content of an existing file.
+/// Treatment of an existing file's content by [`create_own`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfThere {
     /// Keeps it.

@@ -1,4 +1,4 @@
-//! What this CA does: one file per verb, each over a proven identity, an ask and the time.
+//! Verbs of this CA: one file per verb, each over a proven identity, an ask and the time.
 //!
 //! Start with [`issuance`], the main job. What the caller's wire or command line looks like is
 //! unknown here.

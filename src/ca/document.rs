@@ -1,5 +1,5 @@
-//! What the CA says of itself and its passes to hosts: SSHSIG signatures (PROTOCOL.sshsig) by the
-//! active key.
+//! Documents of the CA for hosts, about itself and its passes: SSHSIG signatures (PROTOCOL.sshsig)
+//! by the active key.
 //!
 //! A statement cannot be taken for a certificate: what is signed begins with `SSHSIG`, a
 //! certificate with its own length.

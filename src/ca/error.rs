@@ -3,13 +3,13 @@
 use super::{key, lint};
 use crate::ssh;
 
-/// Why there is no pass.
+/// Reason why no pass was signed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The caller's key is one that no pass is for; another key would do.
     #[error("subject key is refused: {0}")]
     SubjectKey(#[from] ssh::key::InvalidKey),
-    /// What was drafted or signed is not fit to leave.
+    /// The draft or the certificate failed the lint.
     #[error("certificate does not pass the linter: {0}")]
     Lint(#[from] lint::Problem),
     /// The ledger recorded other bytes than these.

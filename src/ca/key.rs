@@ -25,7 +25,7 @@ pub struct Key {
     private: Private,
 }
 
-/// Where the private half is.
+/// Place of the private half.
 enum Private {
     Ed25519(Box<Ed25519KeyPair>),
     EcdsaP256(Box<EcdsaKeyPair>),

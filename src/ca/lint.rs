@@ -1,4 +1,4 @@
-//! What must hold of every certificate before it leaves. Pure.
+//! Checks of every certificate before it leaves the server. Pure.
 //!
 //! A second opinion: it reads bytes, knows nothing of grants or drafts, and takes only what Daypass
 //! means to issue. Stock sshd accepts far more (empty principals, options in the wrong section, key
@@ -24,7 +24,7 @@ const MAX_VALUE: usize = 16 * 1024;
 /// The longest validity in seconds, 31 days. Longer access needs another kind of credential.
 const MAX_VALIDITY: u64 = 31 * 24 * 60 * 60;
 
-/// What is wrong with a certificate. None of these is the caller's fault.
+/// Fault of a certificate. None of these is the caller's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// Over 64 KiB.

@@ -1,4 +1,4 @@
-//! What `Ca::sign` lets out, and what it does not.
+//! Certificates that `Ca::sign` returns, and those that it refuses.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 use ssh_key::Algorithm;
 use time::OffsetDateTime;

@@ -202,7 +202,7 @@ fn print(
     global.print(&printed, |_| text.to_owned())
 }
 
-/// What is signed, read from the signed bytes. Below it, who has signed and when the challenge
+/// The signed ask, read from the signed bytes. Below it, who has signed and when the challenge
 /// ends.
 fn text(file: &Path, signature_request: &SignatureRequest, signed: &Signed) -> String {
     let mut rows = what(signed);
@@ -226,7 +226,7 @@ fn text(file: &Path, signature_request: &SignatureRequest, signed: &Signed) -> S
         .join("\n")
 }
 
-/// Whom the pass lets in, and what it may do.
+/// The holder of the pass, and its permissions.
 fn what(signed: &Signed) -> Vec<(&'static str, String)> {
     let of_the_role = || "as the role says".to_owned();
     let host = match signed.host.as_str() {

@@ -29,7 +29,7 @@ pub enum Code {
 pub struct Failure {
     /// The exit code. `daypass ssh` passes on ssh's own.
     pub code: u8,
-    /// What failed, and what to do. An empty message is not printed.
+    /// Message that says what failed and what to do. An empty one is not printed.
     pub message: String,
     /// The server's stable reason code, if it gave one. JSON output has it.
     pub reason: Option<String>,

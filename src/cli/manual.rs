@@ -1,6 +1,6 @@
 //! The manual: one page for each topic, from one source, for `daypass help TOPIC` and as man pages.
 //!
-//! What a command does and what its options mean stands in the commands' own files, not here.
+//! The text of each command and its options stands in the command's own file, not here.
 
 mod markup;
 mod roff;
@@ -61,7 +61,7 @@ pub(super) fn list() -> String {
 }
 
 impl Topic {
-    /// What the page is about, from its title.
+    /// Subject of the page, from its title.
     pub(super) fn about(&self) -> &'static str {
         let title = self.source.lines().next().unwrap_or_default();
         title.split_once(": ").map_or(title, |(_, about)| about)

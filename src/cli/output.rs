@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Failure, failure::Code};
 use crate::server::log::is_active;
 
-/// How results are printed.
+/// Format of printed results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// Text.

@@ -21,7 +21,7 @@ use crate::client::{
     session::{Login, Session},
 };
 
-/// How many waiting requests are asked for at most.
+/// Most waiting requests to ask for.
 const WAITING: usize = 100;
 
 /// Show your sign-in, your valid passes, and the requests and reviews that wait.

@@ -17,7 +17,7 @@ use crate::{
     ssh::sshsig::Namespace,
 };
 
-/// How often an order is repeated if another one came first.
+/// Most repetitions of an order if another one came first.
 const RETRIES: usize = 3;
 
 impl Signed {

@@ -1,4 +1,4 @@
-//! What every command starts from: the user's settings and state folder, and a connection to the
+//! Context of every command: the user's settings and state folder, and a connection to the
 //! server.
 
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::proto::v1;
 
-/// How a message reaches the user while a command still runs.
+/// Output of messages to the user while a command still runs.
 pub type Say = fn(&str);
 
 /// The user's choices for all commands, from options and variables.

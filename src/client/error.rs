@@ -26,7 +26,7 @@ pub enum Error {
     SignIn {
         /// The server's stable reason code, if the server refused.
         reason: Option<String>,
-        /// What is wrong and which command helps.
+        /// Description of the problem, and the command that helps.
         message: String,
     },
     /// The role demands a more recent or stronger login.
@@ -34,7 +34,7 @@ pub enum Error {
     StepUp {
         /// The demands.
         wanted: StepUp,
-        /// What is wrong and which command helps.
+        /// Description of the problem, and the command that helps.
         message: String,
     },
     /// A request waits for approval.
@@ -51,7 +51,7 @@ pub enum Error {
     Unreachable {
         /// The server's stable reason code, if it sent one.
         reason: Option<String>,
-        /// Who does not answer, and what to look at.
+        /// The party that does not answer, and what to look at.
         message: String,
     },
     /// The server's answer contradicts itself, or what is known of the server.
@@ -85,7 +85,7 @@ pub enum Error {
     Other {
         /// The server's stable reason code, if it sent one.
         reason: Option<String>,
-        /// What failed.
+        /// Description of the failure.
         message: String,
     },
 }

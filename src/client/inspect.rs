@@ -37,7 +37,7 @@ pub(crate) struct Inspection {
     pub ca: String,
     /// The CA key's algorithm.
     pub ca_algorithm: String,
-    /// What is dangerous in it, or does not work.
+    /// Warnings: what is dangerous in it, or does not work.
     pub warnings: Vec<String>,
 }
 

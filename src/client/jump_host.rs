@@ -11,7 +11,7 @@ use super::{
     words::{check_host, is_login},
 };
 
-/// Which bastion to dial, and the login there.
+/// Bastion to dial, and the login there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JumpHostAddress {
     /// The bastion's name in the policy.

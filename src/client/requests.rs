@@ -23,7 +23,7 @@ use crate::{
 pub(crate) use crate::proto::v1::request::State;
 pub(crate) use view::{RequestContent, RequestView};
 
-/// How often a waiting command shows the time that is left.
+/// Interval at which a waiting command shows the time that is left.
 const BEAT: Duration = Duration::from_secs(1);
 
 /// A stream of changes of requests, as they happen.
@@ -187,7 +187,7 @@ impl Signed {
         Ok(())
     }
 
-    /// Why the server ended the watch: the login expired, or the server stops.
+    /// Reason why the server ended the watch: the login expired, or the server stops.
     fn ended(&self) -> Error {
         if self.login.expires <= now() {
             return Error::sign_in("your sign-in ended while the request waits");

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{ledger::checkpoint::Verifier, proto::v1, ssh::key};
 
-/// How an issuer's tokens are bound to the login's key.
+/// Binding of an issuer's tokens to the login's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Binding {
@@ -40,7 +40,7 @@ pub struct Issuer {
     pub audience: String,
     /// The scopes to ask for.
     pub scopes: Vec<String>,
-    /// How its tokens are bound.
+    /// Binding of its tokens.
     pub binding: Binding,
     /// Whether the server accepts the device flow.
     pub device_flow: bool,
@@ -100,7 +100,7 @@ impl ServerInfo {
         Ok(server_info)
     }
 
-    /// What the server said last time; none if it was never asked. No network.
+    /// The server's last answer; none if it was never asked. No network.
     ///
     /// # Errors
     /// Returns [`Error::File`] if the file cannot be read.

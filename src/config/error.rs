@@ -1,10 +1,10 @@
-//! Why a configuration is refused, and where in its text.
+//! Reason why a configuration is refused, and the place in its text.
 
 use std::ops::Range;
 
 use crate::modes;
 
-/// Why a configuration is refused.
+/// Reason why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.

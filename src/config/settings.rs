@@ -15,7 +15,7 @@ use crate::{
 pub struct Config {
     /// The host that users dial, and the name possession proofs are made for.
     pub name: String,
-    /// Where the server listens, unless systemd passes a socket.
+    /// Address to listen on, unless systemd passes a socket.
     pub listen: SocketAddr,
     /// The folder of ledger, checkpoint and lock.
     pub state: PathBuf,

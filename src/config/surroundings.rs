@@ -1,4 +1,4 @@
-//! What the values of a configuration file are relative to.
+//! Surroundings to which the values of a configuration file are relative.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Why a daemon does not start, reload or stop.
+//! Reason why a daemon does not start, reload or stop.
 
 use std::{io, net::SocketAddr, path::Path};
 
@@ -7,7 +7,7 @@ use crate::{
     policy, server, store,
 };
 
-/// Why a daemon does not start, reload or stop.
+/// Reason why a daemon does not start, reload or stop.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// `daypass.toml`.

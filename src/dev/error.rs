@@ -1,8 +1,8 @@
-//! Why a dev world does not start or fails.
+//! Reason why a dev world does not start or fails.
 
 use std::{io, path::PathBuf};
 
-/// Why a part of the world does not start or fails.
+/// Reason why a part of the world does not start or fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file of the world's folder cannot be read or written.

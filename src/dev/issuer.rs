@@ -138,7 +138,7 @@ impl Issuer {
         self.state.behaviour.send_replace(behaviour);
     }
 
-    /// How often a path (`/jwks`, `/.well-known/openid-configuration`, ...) was asked for.
+    /// Number of requests for a path (`/jwks`, `/.well-known/openid-configuration`, ...).
     pub fn hits(&self, path: &str) -> usize {
         self.state.hits.lock().get(path).copied().unwrap_or(0)
     }

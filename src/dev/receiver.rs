@@ -30,7 +30,7 @@ use crate::notify::signature::Secret;
 /// More than any delivery.
 const BODY_LIMIT: usize = 1024 * 1024;
 
-/// How deliveries are answered.
+/// Answers to deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Behaviour {
     /// 204.

@@ -16,7 +16,7 @@ use super::{Error, World};
 /// Deadline for one command.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a command must do for its step to count as passed.
+/// Outcome that a step expects of its command.
 #[derive(Default)]
 struct Promise {
     code: i32,

@@ -1,4 +1,4 @@
-//! Which passes this host would refuse, and why. Changes nothing.
+//! Finds the passes that this host would refuse, and the reasons. Changes nothing.
 //!
 //! Compares the files that `setup` and `sync` wrote with the configuration that the real sshd has
 //! in force.
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::unix_seconds::UnixSeconds;
 
-/// What to check.
+/// Questions of one examination.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
     /// The path of sshd; none: the system's.

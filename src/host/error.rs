@@ -35,7 +35,7 @@ pub(crate) enum Error {
     },
 }
 
-/// Why an answer of the server is refused.
+/// Reason why an answer of the server is refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum InvalidAnswer {
     /// The status is neither 200 nor a temporary fault of the server.

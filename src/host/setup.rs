@@ -50,7 +50,7 @@ pub(crate) struct SetupReport {
     pub server: String,
     /// The host groups of this host.
     pub groups: Vec<String>,
-    /// Why the keys are trusted.
+    /// Reason why the keys are trusted.
     pub trusted_by: TrustedBy,
     /// The trusted CA keys.
     pub keys: Vec<Key>,
@@ -60,7 +60,7 @@ pub(crate) struct SetupReport {
     pub changed: bool,
 }
 
-/// Why the CA keys are trusted.
+/// Reason why the CA keys are trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum TrustedBy {

@@ -26,7 +26,7 @@ pub(crate) struct SyncReport {
     pub changed: bool,
     /// The revocation list's version.
     pub krl_version: u64,
-    /// How many passes are revoked.
+    /// Number of revoked passes.
     pub revoked: usize,
     /// Fingerprints of the CA keys that are trusted since this sync.
     pub added_keys: Vec<String>,

@@ -1,4 +1,4 @@
-//! How tokens are bound to keys.
+//! Binding of tokens to keys.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Why a caller is not authenticated: one variant per cause, one stable code for the wire.
+//! Errors of authentication: one variant per cause, one stable code for the wire.
 //!
 //! No variant carries text of a token. A parser's error is kept as its kind and its position only.
 
@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 
 use crate::{reason, ssh::sshsig};
 
-/// Why a caller is not authenticated.
+/// Reason why a caller is not authenticated.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The call carried no token.
@@ -145,7 +145,7 @@ impl Error {
     }
 }
 
-/// Why an issuer's keys could not be fetched.
+/// Reason why an issuer's keys could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// No answer, or not a whole one in time.

@@ -50,7 +50,7 @@ impl Identity {
         &self.claims
     }
 
-    /// How this token is bound to a key ([`Binding::None`] also for a token of the device flow).
+    /// Binding of this token to a key ([`Binding::None`] also for a token of the device flow).
     pub(crate) fn binding(&self) -> Binding {
         match self.commitment {
             Commitment::Nonce(_) => Binding::Nonce,

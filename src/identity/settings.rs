@@ -36,7 +36,7 @@ pub struct Settings {
     pub scopes: Vec<String>,
     /// The accepted signature algorithms. Never the token's choice.
     pub algorithms: Vec<Algorithm>,
-    /// How tokens commit to a key.
+    /// Way in which tokens commit to a key.
     pub binding: Binding,
     /// Whether tokens without a nonce are accepted (device flow). They are [`Binding::None`].
     pub device_flow: bool,
@@ -46,7 +46,7 @@ pub struct Settings {
     pub ca_certificates: Option<Vec<u8>>,
 }
 
-/// Why issuers cannot be configured so.
+/// Reason why the issuers' settings are refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A setting is invalid.

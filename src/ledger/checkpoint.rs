@@ -299,7 +299,7 @@ fn base64<const N: usize>(text: &str) -> Option<[u8; N]> {
     STANDARD.decode(text).ok()?.try_into().ok()
 }
 
-/// Why a note or key is refused.
+/// Reason why a note or key is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Not in the form of C2SP signed-note and tlog-checkpoint.

@@ -113,7 +113,7 @@ struct Utc<'a> {
     what: &'a EventKind,
 }
 
-/// Why bytes are not a leaf, or an event cannot be encoded.
+/// Reason why bytes are not a leaf, or an event cannot be encoded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A byte at this offset is not printable ASCII.
@@ -253,7 +253,7 @@ pub struct Issued {
     pub ask: RequestDetails,
     /// Fingerprint of the subject key (`SHA256:...`).
     pub key: String,
-    /// How the token was bound to the key.
+    /// Binding of the token to the key.
     pub binding: BindingWord,
     /// The certificate's key id.
     pub key_id: String,
@@ -332,7 +332,7 @@ pub struct RequestDecision {
     pub policy: String,
 }
 
-/// How a token was bound: `nonce`, `audience` or `none`; `emergency` for registered keys without a
+/// Binding of a token: `nonce`, `audience` or `none`; `emergency` for registered keys without a
 /// token.
 pub(crate) type BindingWord = String;
 

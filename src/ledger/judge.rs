@@ -34,7 +34,7 @@ pub(crate) struct Judge {
 /// Smallest value of `digests_limit`, so that small ledgers are never scanned.
 const FEWEST_DIGESTS: usize = 64;
 
-/// Why an event is not valid at its place.
+/// Reason why an event is not valid at its place.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
     /// The leaf is not an event in the ledger's form.

@@ -22,7 +22,7 @@ pub struct VerifyReport {
     pub passes: u64,
 }
 
-/// Why an export is not valid. Lines count from 1 and indices from 0: line n holds the event with
+/// Fault of an export. Lines count from 1 and indices from 0: line n holds the event with
 /// index n - 1.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -32,7 +32,7 @@ pub(crate) struct Receiver {
     client: Client,
 }
 
-/// Why a webhook cannot be used.
+/// Reason why a webhook cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to set up webhook {name:?}: {problem}")]
 pub struct SetUpError {
@@ -40,7 +40,7 @@ pub struct SetUpError {
     problem: String,
 }
 
-/// Why a delivery failed.
+/// Reason why a delivery failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
     /// The receiver did not answer in time.

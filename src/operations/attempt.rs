@@ -1,4 +1,4 @@
-//! What a proven identity attempts, and the record of its refusal.
+//! An attempt of a proven identity, and the record of its refusal.
 
 use ssh_key::PublicKey;
 

@@ -1,4 +1,4 @@
-//! What the operations work on: the keys, the policy in force and the ledger.
+//! State that the operations work on: the keys, the policy in force and the ledger.
 
 use std::sync::Arc;
 
@@ -35,15 +35,15 @@ pub struct Authority {
     pub store: Store,
     /// Held while the policy is replaced, from its record to its use.
     replacing: tokio::sync::Mutex<()>,
-    /// What was published last for hosts.
+    /// Documents that were published last for hosts.
     pub(super) published: Published,
     /// The webhooks that are paged before emergencies.
     pub(super) notifier: Notifier,
-    /// How many requests each identity has opened lately.
+    /// Number of requests that each identity has opened lately.
     opened: Mutex<Buckets>,
 }
 
-/// What an authority is made of.
+/// Parts of an authority.
 pub struct Parts {
     /// The name that possession proofs are made for.
     pub server_name: String,

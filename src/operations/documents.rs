@@ -1,4 +1,4 @@
-//! What was published last for hosts, kept until it changes.
+//! Documents that were published last for hosts, kept until they change.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(crate) struct Revocations {
     pub version: u64,
 }
 
-/// What was published last.
+/// Documents that were published last.
 #[derive(Debug)]
 pub(super) struct Published {
     /// Grows with each set of CA keys: the index of the event that named the last key of this set.

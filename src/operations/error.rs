@@ -1,4 +1,4 @@
-//! Why an operation fails, by what the caller can do about it.
+//! Errors of operations, sorted by what the caller can do about them.
 
 use crate::{
     ca,

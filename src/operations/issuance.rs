@@ -76,7 +76,7 @@ struct Drafted {
     issued: Issued,
 }
 
-/// What an issuance does with one decision of the policy.
+/// Next step of an issuance after one decision of the policy.
 pub(super) trait Step: Send {
     /// Its result.
     type Outcome: Send;

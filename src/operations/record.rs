@@ -21,7 +21,7 @@ use crate::{
     unix_seconds::UnixSeconds,
 };
 
-/// What the events of one issuance share.
+/// Fields that the events of one issuance share.
 pub(super) struct Basis<'a> {
     pub(super) holder: &'a KeyHolder,
     pub(super) ask: &'a Ask,

@@ -93,7 +93,7 @@ impl World {
             .collect()
     }
 
-    /// What `action` left in the ledger.
+    /// Events that `action` left in the ledger.
     async fn added<T>(&self, action: impl Future<Output = T>) -> (T, Vec<EventKind>) {
         let before = self.events().await.len();
         let result = action.await;

@@ -1,11 +1,11 @@
-//! What every client and host may know, without a token.
+//! Facts that every client and host may read without a token.
 
 use ssh_key::PublicKey;
 
 use super::{authority::Authority, error::Error};
 use crate::{ca::KeyState, ledger::checkpoint::Verifier, policy::bastion::Bastion};
 
-/// What a client or a host must know to trust this CA's passes and its ledger.
+/// Facts that a client or a host needs to trust this CA's passes and its ledger.
 #[derive(Clone, Debug)]
 pub(crate) struct Trust {
     /// The name that possession proofs are made for.

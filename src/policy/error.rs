@@ -1,6 +1,6 @@
 //! The error of loading a policy.
 
-/// Why a policy does not load.
+/// Reason why a policy does not load.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file has a fault.

@@ -65,7 +65,7 @@ pub struct Check {
     pub name: String,
     /// Whether the ask passes it.
     pub passed: bool,
-    /// What was checked; if it failed, what would help.
+    /// The check, and if it failed, what would help.
     pub detail: String,
 }
 

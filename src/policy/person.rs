@@ -14,7 +14,7 @@ pub struct Person<'a> {
     pub subject: &'a str,
     /// The claims that conditions and templates see.
     pub claims: &'a Map<String, Value>,
-    /// How the claims were proven.
+    /// Method by which the claims were proven.
     pub auth_method: AuthMethod,
 }
 
@@ -29,7 +29,7 @@ impl<'a> From<&'a Identity> for Person<'a> {
     }
 }
 
-/// How an identity was proven.
+/// Method by which an identity was proven.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AuthMethod {
     /// By an ID token that is bound to the person's key, or as if by one.

@@ -102,7 +102,7 @@ pub(crate) struct Wait {
 /// The content of a pass.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rights {
-    /// What its certificate allowed.
+    /// Permissions of its certificate.
     pub permissions: Permissions,
     /// Its lifetime in seconds.
     pub ttl: u64,

@@ -1,4 +1,4 @@
-//! Which requests a person may see, as far as the policy decides it. Pure.
+//! Requests that a person may see, as far as the policy decides it. Pure.
 //!
 //! The server asks this for every change of every request, so it is decided once per person and
 //! policy: a condition that does not read `ask` has one result for all asks.

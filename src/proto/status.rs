@@ -15,14 +15,14 @@ use tonic_types::{ErrorDetails, StatusExt};
 /// `ErrorInfo.domain` of every reason code of Daypass.
 pub(crate) const DOMAIN: &str = "daypass";
 
-/// What a caller's program may act on.
+/// Details on which a caller's program may act.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
     /// A reason code of [`crate::reason`].
     pub reason: String,
     /// Further facts by name; never secrets.
     pub metadata: BTreeMap<String, String>,
-    /// How long to wait before trying again.
+    /// Time to wait before trying again.
     pub retry_after: Option<Duration>,
     /// The field of the request that is at fault.
     pub field: Option<Field>,
@@ -33,7 +33,7 @@ pub struct Details {
 pub struct Field {
     /// Its name in the request message.
     pub name: String,
-    /// What is wrong with it.
+    /// Description of the problem.
     pub problem: String,
 }
 

@@ -45,7 +45,7 @@ struct Shared {
     table: Mutex<Table>,
 }
 
-/// Which request of an address is ended first. Its name is a label of the metrics.
+/// Request of an address that is ended first. Its name is a label of the metrics.
 #[derive(Clone, Copy)]
 enum First {
     Oldest,

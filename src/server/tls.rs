@@ -85,7 +85,7 @@ impl ResolvesServerCert for Certificate {
 pub struct Error {
     /// The file at fault.
     pub file: String,
-    /// What is wrong with it.
+    /// Description of the problem.
     pub problem: String,
 }
 

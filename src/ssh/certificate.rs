@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// How far a certificate's validity reaches back, for hosts whose clock is behind.
+/// Time by which a certificate's validity is backdated, for hosts whose clock is behind.
 pub(crate) const BACKDATE: Duration = Duration::from_secs(60);
 
 /// `SSH_CERT_TYPE_USER`.

@@ -28,7 +28,7 @@ pub(crate) const ALGORITHMS: [&str; 7] = [
     "ssh-rsa",
 ];
 
-/// Why no pass is made for a key.
+/// Reason why a key is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
     /// Over 8 KiB of text.
@@ -123,7 +123,7 @@ fn split_line(line: &str) -> Option<(&str, &str)> {
     Some((words.next()?, words.next()?))
 }
 
-/// What follows the algorithm's name in a key's blob (RFC 4253 section 6.6, RFC 5656, RFC 8709,
+/// Fields after the algorithm's name in a key's blob (RFC 4253 section 6.6, RFC 5656, RFC 8709,
 /// PROTOCOL.u2f).
 #[derive(Clone, Copy, Debug)]
 enum Fields {

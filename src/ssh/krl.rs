@@ -72,7 +72,7 @@ impl Krl {
         self.made_at
     }
 
-    /// How many passes it lists.
+    /// Number of passes that it lists.
     pub fn len(&self) -> usize {
         self.serials.values().map(BTreeSet::len).sum()
     }
@@ -94,7 +94,7 @@ impl Krl {
     /// The file's bytes, parsed back and compared.
     ///
     /// # Errors
-    /// Where they do not say what this list says: then nothing may be published.
+    /// If the bytes do not read back as this list. Nothing may be published then.
     pub fn publish(&self) -> Result<Vec<u8>, Error> {
         let bytes = self.encode();
         match Self::parse(&bytes)? == *self {
@@ -121,7 +121,7 @@ impl Krl {
     /// Reads a list of the form that is written here, and no other.
     ///
     /// # Errors
-    /// What is wrong with it: cut off, trailing bytes, unknown sections, serials out of order.
+    /// If it is cut off, or has trailing bytes, unknown sections or serials out of order.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(bytes);
         let (version, made_at) = header(&mut reader)?;
@@ -209,7 +209,7 @@ fn typed<'a>(reader: &mut Reader<'a>, kind: u8) -> Result<&'a [u8], Error> {
     }
 }
 
-/// Why bytes are no list of ours.
+/// Reason why bytes are not a valid list of a Daypass CA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("revocation list is unusable: {0}")]
 pub struct Error(&'static str);

@@ -1,4 +1,4 @@
-//! What a certificate allows: principals, critical options and extensions, in one type. Pure.
+//! Permissions of a certificate: principals, critical options and extensions, in one type. Pure.
 //!
 //! It says nothing about who holds the certificate or for how long.
 
@@ -13,7 +13,7 @@ use super::{
     options::{CriticalOption, Extension},
 };
 
-/// What a user certificate allows its holder.
+/// Permissions that a user certificate gives its holder.
 ///
 /// Stored events and the API's JSON hold these four fields beside others, so a struct that has
 /// permissions flattens them:
@@ -39,7 +39,7 @@ pub struct Permissions {
     /// The networks that it can be used from; `None`: from any address. Never empty in a grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_addresses: Option<BTreeSet<IpNet>>,
-    /// What a session may do beyond running a command.
+    /// Things that an SSH session may do beyond running a command.
     pub extensions: BTreeSet<Extension>,
     /// Whether the security key must verify its user (PIN or biometric) for each login. Only for
     /// `sk-` keys: sshd ignores the option for others, so [`Permissions::expect_key`] refuses them.

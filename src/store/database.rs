@@ -103,7 +103,7 @@ pub(super) fn open_readers(file: &Path) -> SqlitePool {
         .connect_lazy_with(options(file).read_only(true))
 }
 
-/// How much of the write-ahead log to move into the database file.
+/// Part of the write-ahead log to move into the database file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flush {
     /// The part that no reader still needs. Never waits.

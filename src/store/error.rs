@@ -1,10 +1,10 @@
-//! Why a call of the store failed.
+//! Reason why a call of the store failed.
 
 use std::path::Path;
 
 use crate::ledger::state::Rejection;
 
-/// Why a call failed. Nothing was issued.
+/// Reason why a call failed. Nothing was issued.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The disk or the database fails. The caller may try again.

@@ -45,7 +45,7 @@ const LOG_LIMIT: usize = 32 * 1024 * 1024;
 /// The judge after the last commit, whose state readers see.
 pub(super) type Shared = Arc<RwLock<Judge>>;
 
-/// What the writer tells the rest of the store.
+/// State that the writer publishes to the rest of the store.
 #[derive(Clone, Debug)]
 pub(super) struct State {
     /// The committed head.

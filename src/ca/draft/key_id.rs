@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::ssh::certificate::MAX_KEY_ID;
 
-/// How much of a reduced label's digest is shown, in hex digits.
+/// Number of hex digits of a reduced label's digest.
 const DIGEST: usize = 12;
 
 /// `LABEL/ROLE` in printable ASCII without spaces, at most [`MAX_KEY_ID`] bytes.

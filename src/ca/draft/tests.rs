@@ -42,7 +42,7 @@ fn holder(label: &str, key: &PublicKey) -> KeyHolder {
     KeyHolder::sample(Identity::sample(serde_json::json!({ "sub": label })), key)
 }
 
-/// What the signature of `certificate` is over.
+/// Bytes that the signature of `certificate` covers.
 fn signed_part(certificate: &Certificate) -> Vec<u8> {
     let mut bytes = certificate.to_bytes().unwrap();
     let signature = Vec::<u8>::try_from(certificate.signature().clone()).unwrap();
@@ -50,7 +50,7 @@ fn signed_part(certificate: &Certificate) -> Vec<u8> {
     bytes
 }
 
-/// What the golden certificates have in common.
+/// Fields that the golden certificates share.
 fn golden_permissions() -> Permissions {
     Permissions {
         principals: ["alice", "deploy@web", "root"].map(str::to_owned).into(),

@@ -80,7 +80,7 @@ pub struct Error {
     problem: Problem,
 }
 
-/// What is wrong with a key file, and what to do.
+/// Problem of a key file, and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
     #[error(transparent)]

@@ -63,7 +63,7 @@ impl Wanted<'_> {
         }
     }
 
-    /// Why the order may be a mistake.
+    /// Reasons why the order may be a mistake.
     fn doubt(&self, preview: &Preview) -> Option<String> {
         if preview.covers_caller || self.is_own_key {
             return Some(match self.verb {

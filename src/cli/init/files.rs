@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::owner::Owner;
 use crate::cli::{Failure, failure::Code};
 
-/// Who may read a file.
+/// Readers of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Privacy {
     /// 0600.

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// File name of a self-signed TLS certificate.
 pub(super) const TLS_CERTIFICATE: &str = "tls.pem";
 
-/// What was made.
+/// Files that were made.
 #[derive(Debug, Serialize)]
 pub(super) struct Made {
     pub(super) dir: PathBuf,

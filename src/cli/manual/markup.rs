@@ -11,7 +11,7 @@ pub(super) struct Page<'a> {
     pub(super) blocks: Vec<Block<'a>>,
 }
 
-/// What a page consists of.
+/// Blocks of a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Block<'a> {
     Heading(&'a str),

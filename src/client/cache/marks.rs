@@ -1,4 +1,4 @@
-//! Which files at a path of the user's Daypass may replace: only those with its mark in their
+//! Files at a path of the user's that Daypass may replace: only those with its mark in their
 //! comment.
 
 use std::{

@@ -1,6 +1,6 @@
 //! An emergency that collects signatures, in a file that goes from signer to signer.
 //!
-//! What a signer is shown is read from the bytes that they sign, never from the file's other
+//! The text for a signer is read from the bytes that they sign, never from the file's other
 //! fields.
 
 use std::{

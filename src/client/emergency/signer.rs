@@ -17,7 +17,7 @@ use crate::{
     ssh::sshsig::Namespace,
 };
 
-/// How a registered key signs.
+/// Signer of a registered key.
 #[derive(Debug)]
 pub(crate) enum Signer {
     /// A key file that this process can use, or a key in the agent.

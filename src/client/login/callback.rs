@@ -24,7 +24,7 @@ const FIRST: Duration = Duration::from_secs(10);
 /// Connections at the same time; more wait in the kernel's queue.
 const CONNECTIONS: usize = 16;
 
-/// What the redirect said.
+/// Outcome that the redirect brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
     Code(String),
@@ -38,7 +38,7 @@ pub(super) struct Callback {
     address: SocketAddr,
 }
 
-/// What a valid redirect carries.
+/// Parameters of a valid redirect.
 #[derive(Debug)]
 struct Expected {
     host: String,

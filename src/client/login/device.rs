@@ -67,7 +67,7 @@ pub(super) async fn token(
     )
 }
 
-/// What the user is shown: the page to open, and the code to enter there.
+/// Text for the user: the page to open, and the code to enter there.
 struct Pages {
     page: String,
     /// The page with the code already in its URL.

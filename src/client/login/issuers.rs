@@ -1,4 +1,4 @@
-//! Which of the server's issuers a login uses. Pure.
+//! Choice of the issuer for a login. Pure.
 
 use super::request::{Method, Request};
 use crate::{

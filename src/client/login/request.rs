@@ -39,7 +39,7 @@ pub struct Request {
     pub into_agent: bool,
     /// Refuses an issuer that is not on this machine (`--as`).
     pub loopback_only: bool,
-    /// How recent and how strong the login must be. A login that demands anything keeps the
+    /// Demands on the age and strength of the login. A login that demands anything keeps the
     /// session's key, so that an approved request for that key can still be redeemed.
     pub step_up: StepUp,
 }

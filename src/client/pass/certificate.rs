@@ -29,7 +29,7 @@ use crate::{
 /// Seconds that the server's clock may be ahead of ours before its fresh pass is refused.
 const SKEW: u64 = 60;
 
-/// What the client knows about the answer before it asks.
+/// Facts that the client knows about the answer before it asks.
 #[derive(Clone, Debug)]
 pub(in crate::client) enum Known {
     /// Nothing but the ask. The server lists roles only to a caller with a token, so it lists none
@@ -42,7 +42,7 @@ pub(in crate::client) enum Known {
     Request(Box<RequestContent>),
 }
 
-/// What a certificate must fit.
+/// Facts that a certificate must fit.
 pub(super) struct Expected<'a> {
     pub(super) ask: &'a v1::Ask,
     pub(super) known: &'a Known,

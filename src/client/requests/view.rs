@@ -35,7 +35,7 @@ pub(crate) struct RequestView {
     pub may_decide: bool,
 }
 
-/// What an approver decides about: everything is read from the event's bytes.
+/// Content of a request, on which an approver decides: read from the event's bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestContent {
     /// The requester.
@@ -44,9 +44,9 @@ pub(crate) struct RequestContent {
     pub ask: RequestDetails,
     /// The fingerprint of the key that the pass is for.
     pub key: String,
-    /// How many approvals it needs; 0 for a review.
+    /// Number of approvals it needs; 0 for a review.
     pub needed: u32,
-    /// What the pass's certificate allows.
+    /// Permissions of the pass's certificate.
     pub permissions: Permissions,
     /// The pass's lifetime.
     pub ttl_seconds: u64,

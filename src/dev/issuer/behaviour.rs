@@ -1,6 +1,6 @@
 //! The ways in which the dev issuer can misbehave, for tests of its clients.
 
-/// How discovery and the key set answer.
+/// Answers of discovery and the key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behaviour {
     /// As the specifications say.

@@ -29,7 +29,7 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Flows {
     waiting: HashMap<String, Authorization>,
     codes: HashMap<String, (Authorization, &'static str)>,
-    /// How long ago the session of every person began.
+    /// Age of every person's session.
     session_age: Duration,
     devices: HashMap<String, Device>,
 }

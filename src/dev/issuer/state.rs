@@ -1,5 +1,5 @@
-//! What the issuer's connections share: keys, sessions, behaviour, and the tokens made from them.
-//! No HTTP here.
+//! State that the issuer's connections share: keys, sessions, behaviour, and the tokens made from
+//! them. No HTTP here.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -20,18 +20,18 @@ use crate::{
     unix_seconds::UnixSeconds,
 };
 
-/// How long the tokens of both flows are valid.
+/// Lifetime of the tokens of both flows.
 pub(super) const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// What the connections share.
+/// State that the connections share.
 pub(super) struct State {
     pub(super) url: String,
-    /// What every person types. If there is none, any password is right.
+    /// Password of every person. If there is none, any password is right.
     pub(super) password: Option<String>,
     pub(super) algorithm: Mutex<Algorithm>,
     pub(super) keys: Mutex<Keys>,
     pub(super) behaviour: watch::Sender<Behaviour>,
-    /// How often each path was asked for.
+    /// Number of requests for each path.
     pub(super) hits: Mutex<BTreeMap<String, usize>>,
     pub(super) flows: Mutex<Flows>,
 }

@@ -23,7 +23,7 @@ pub(super) struct Wanted {
     levels: Vec<String>,
 }
 
-/// How a person signed in.
+/// Authentication of a person.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Authentication {
     /// `auth_time`.

@@ -43,7 +43,7 @@ impl Form {
         }
     }
 
-    /// How it is sent.
+    /// HTTP method of the form.
     pub(super) fn method(&self) -> Method {
         if self.post { Method::POST } else { Method::GET }
     }
@@ -56,7 +56,7 @@ impl Form {
     }
 }
 
-/// What stands between `<` and `>`.
+/// Text between `<` and `>`.
 #[derive(Clone, Copy)]
 struct Tag<'a>(&'a str);
 

@@ -1,4 +1,4 @@
-//! How one dev world differs from another.
+//! Options of one dev world.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::notify::Schedule;
 /// The name of the server, and of its TLS certificate.
 pub(super) const NAME: &str = "localhost";
 
-/// How one world differs from another.
+/// Options of one world.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The `daypass` program for `ssh_config` and `env`. By default the running program.

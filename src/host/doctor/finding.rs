@@ -7,7 +7,7 @@ use crate::{
     unix_seconds::UnixSeconds,
 };
 
-/// How much a finding matters.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Level {
@@ -22,11 +22,11 @@ pub(crate) enum Level {
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// How much it matters.
+    /// Its severity.
     pub level: Level,
     /// The name of the check: a stable word for scripts.
     pub check: &'static str,
-    /// What was found, what it means for passes, and what to do.
+    /// Message that says what was found, what it means for passes, and what to do.
     pub message: String,
 }
 

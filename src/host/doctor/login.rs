@@ -27,7 +27,7 @@ pub(super) fn check(scene: &Scene<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Why sshd refuses this login with any pass.
+/// Reasons why sshd refuses this login with any pass.
 pub(super) fn obstacles(scene: &Scene<'_>, user: &str) -> Vec<String> {
     let mut obstacles = Vec::new();
     if user == "root" && scene.effective.value("permitrootlogin") == "no" {

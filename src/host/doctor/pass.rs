@@ -23,7 +23,7 @@ pub(crate) struct Verdict {
     pub logins: Vec<String>,
     /// The reasons why it is refused.
     pub refusals: Vec<String>,
-    /// What else a login with it meets, such as a forced command.
+    /// Further conditions of a login with it, such as a forced command.
     pub notes: Vec<String>,
 }
 

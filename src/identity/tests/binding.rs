@@ -241,7 +241,7 @@ fn another_version_hash_or_reserved_bytes_do_not_count() {
     }
 }
 
-/// What a security key signs (PROTOCOL.u2f): application, flags, counter, message, hashed.
+/// Message that a security key signs (PROTOCOL.u2f): application, flags, counter, message, hashed.
 fn security_key_data(flags: u8) -> Vec<u8> {
     let message = SshSig::signed_data(Namespace::Issue.as_str(), HashAlg::Sha256, MESSAGE).unwrap();
     let mut data = Sha256::digest("ssh:").to_vec();

@@ -136,7 +136,7 @@ pub(super) fn with(base: &Value, name: &str, value: Value) -> Value {
     changed
 }
 
-/// What the issuer answers to one path.
+/// The issuer's answer to one path.
 #[derive(Clone)]
 pub(super) enum Answer {
     Body(u16, String),

@@ -1,8 +1,8 @@
-//! Why an event may not come next. Pure.
+//! Reasons why an event may not come next. Pure.
 
 use crate::reason;
 
-/// Why an event may not come next: the rule, and a sentence for the caller.
+/// Reason why an event may not come next: the rule, and a sentence for the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Rejection {

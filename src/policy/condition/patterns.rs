@@ -7,7 +7,7 @@ use regex::Regex;
 /// The compiled patterns of `matches` calls, by their text.
 pub(crate) type Patterns = HashMap<String, Regex>;
 
-/// How the branches of a condition are joined.
+/// Operator that joins the branches of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Join {
     /// It has no branches: it is one comparison.

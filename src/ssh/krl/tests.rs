@@ -209,7 +209,7 @@ fn ssh_keygen_finds_exactly_the_listed_serials_revoked() {
     }
 }
 
-/// What `ssh-keygen -Q` says of a certificate with this serial: exit 1 is revoked, 0 is not.
+/// Answer of `ssh-keygen -Q` for a certificate with this serial: exit 1 is revoked, 0 is not.
 fn refused(folder: &Path, ca: &PrivateKey, serial: u64) -> bool {
     let subject = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
     let mut builder =

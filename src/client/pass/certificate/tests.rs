@@ -16,7 +16,7 @@ use crate::{
 
 const NOW: u64 = 2_000;
 
-/// What a CA writes into a certificate.
+/// Fields that a CA writes into a certificate.
 #[derive(Clone)]
 struct Plan {
     kind: CertType,

@@ -1,4 +1,4 @@
-//! Which jump passes are admitted, and what is revoked with them.
+//! Jump passes that are admitted, and what is revoked with them.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

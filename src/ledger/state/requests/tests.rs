@@ -1,4 +1,4 @@
-//! Which decisions count, in every order.
+//! Decisions that count, in every order.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
