@@ -33,9 +33,35 @@ pty = true
 ttl = "1h"
 "#;
 
+/// A role for another login, and one with a forced command.
+const MORE_ROLES: &str = r#"
+[[role]]
+name = "admin"
+allow = '"sre" in claims.groups'
+principals = ["root"]
+pty = true
+ttl = "1h"
+
+[[role]]
+name = "logs"
+allow = '"sre" in claims.groups'
+principals = ["deploy"]
+command = ["/bin/echo", "the log of {unit}"]
+params.unit = { pattern = "[a-z]+" }
+ttl = "1h"
+"#;
+
 /// An environment whose one host is in no group, and a laptop where alice has signed in.
 async fn signed_in(logins: &str) -> (TestEnv, Laptop) {
-    let policy = POLICY.replace("LOGINS", logins);
+    laptop_with(POLICY.replace("LOGINS", logins)).await
+}
+
+/// The same, with a role for root and one for logs beside the shell of deploy.
+async fn signed_in_with_more_roles() -> (TestEnv, Laptop) {
+    laptop_with(POLICY.replace("LOGINS", r#""deploy""#) + MORE_ROLES).await
+}
+
+async fn laptop_with(policy: String) -> (TestEnv, Laptop) {
     let env = TestEnv::new().policy(policy).with_sshd().start().await;
     let laptop = Laptop::new(env.world());
     laptop.says("daypass login --as alice").await;
@@ -106,6 +132,107 @@ async fn a_login_that_the_user_names_wins_over_the_passes() {
     assert_eq!(laptop.says("ssh web-1 id -un").await, "deploy", "below");
     let denied = laptop.sh("daypass ssh -l mallory web-1").await;
     assert_eq!(denied.code, 2, "no role has it: {denied:?}");
+    env.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_login_of_a_host_has_its_own_pass_for_daypass_ssh_and_for_plain_ssh() {
+    let (env, laptop) = signed_in_with_more_roles().await;
+    laptop.put("letter", "dear reader\n");
+    // The pass of the first line was the only one of its host, and denied all others.
+    for (line, login) in [
+        ("daypass ssh root@web-1 -- id -un", "root"),
+        ("ssh deploy@web-1 id -un", "deploy"),
+        ("ssh web-1 id -un", "deploy"),
+        ("ssh root@web-1 id -un", "root"),
+        ("daypass ssh web-1 -- id -un", "deploy"),
+        ("daypass ssh deploy@web-1 -- id -un", "deploy"),
+        ("ssh -l root web-1 id -un", "root"),
+        (
+            "scp -q letter deploy@web-1: && ssh deploy@web-1 id -un",
+            "deploy",
+        ),
+        (
+            "scp -q root@web-1:/etc/hostname . && ssh web-1 id -un",
+            "deploy",
+        ),
+    ] {
+        assert_eq!(laptop.says(line).await, login, "{line}");
+    }
+    let files = setting(&laptop, "deploy@web-1", "identityfile").await;
+    assert_eq!(files.len(), 1, "one pass is offered: {files:?}");
+    let files = setting(&laptop, "root@web-1", "identityfile").await;
+    assert!(files[0].ends_with("/login-root/pass"), "{files:?}");
+    let status = laptop.says("daypass status --format json").await;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["passes"].as_array().unwrap().len(), 3, "{status}");
+    // A configuration that is read twice keeps to the same pass.
+    let config = fs::read_to_string(laptop.home().join(".ssh/config")).unwrap();
+    laptop.put(
+        ".ssh/config",
+        &format!("{config}Match final\n    Compression no\n"),
+    );
+    for (line, login) in [
+        ("ssh web-1 id -un", "deploy"),
+        ("ssh root@web-1 id -un", "root"),
+    ] {
+        assert_eq!(laptop.says(line).await, login, "read twice: {line}");
+        let words = line.trim_start_matches("ssh ").trim_end_matches(" id -un");
+        let files = setting(&laptop, words, "identityfile").await;
+        assert_eq!(files.len(), 1, "read twice: {line}: {files:?}");
+    }
+    env.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_with_signs_of_the_shell_starts_nothing() {
+    let (env, laptop) = signed_in_with_more_roles().await;
+    for login in [
+        "$(touch started)",
+        "`touch started`",
+        "x;touch started",
+        "x\";touch started;\"",
+        "x'\"'\"';touch started;'\"'\"'",
+        "-touch",
+        "x\ntouch started",
+        "%n%h",
+    ] {
+        let done = laptop.sh(&format!("ssh -G -l '{login}' web-1")).await;
+        assert!(!laptop.home().join("started").exists(), "{login}: {done:?}");
+        laptop.sh(&format!("ssh -l '{login}' web-1 true")).await;
+        assert!(!laptop.home().join("started").exists(), "{login}");
+    }
+    assert_eq!(laptop.says("ssh web-1 id -un").await, "deploy");
+    env.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_connection_never_carries_the_command_of_another_pass() {
+    let (env, laptop) = signed_in_with_more_roles().await;
+    let config = fs::read_to_string(laptop.home().join(".ssh/config")).unwrap();
+    let share = format!(
+        "Host *\n    ControlMaster auto\n    ControlPersist 60\n    ControlPath {HOME}/cm-%h\n"
+    );
+    laptop.put(".ssh/config", &format!("{config}{share}"));
+    for (line, expected) in [
+        ("daypass ssh web-1 --role shell -- id -un", "deploy"),
+        (
+            "daypass ssh web-1 --role logs --param unit=nginx -- id",
+            "the log of nginx",
+        ),
+        (
+            "daypass ssh web-1 --role logs --param unit=cron -- id",
+            "the log of cron",
+        ),
+        ("daypass ssh web-1 --role admin -- id -un", "root"),
+        ("ssh web-1 id -un", "deploy"),
+        ("ssh root@web-1 id -un", "root"),
+        ("daypass ssh web-1 -- id -un", "deploy"),
+    ] {
+        assert_eq!(laptop.says(line).await, expected, "{line}");
+        let sockets = laptop.says("find . -name 'cm-*'").await;
+        assert_eq!(sockets, "", "{line}: no connection stays open");
+    }
     env.close().await;
 }
 

@@ -1,14 +1,16 @@
 //! `daypass ensure`, for `Match exec` in ssh_config. Silent, and without network if a valid pass is
 //! on disk.
 
+use crate::client::host_config::PlainSsh;
+
 use super::{Failure, Global, login_name::local_user, ssh::SERVED, target::Target};
 
 /// Get a pass for a host if none is on disk; ssh runs this (see `daypass ssh-config`).
 ///
 /// Never asks. Uses only a role that demands no parameter and no reason. Writes a small ssh
-/// configuration beside the pass, with its login and files, for the ssh that runs this. If the pass
-/// has several logins, it names your local one if it is among them, else the first in alphabetical
-/// order.
+/// configuration with its login and files, for the ssh that runs this. Each login that you name has
+/// a pass of its own. If you name none and the pass has several logins, it uses your local name if
+/// it is among them, else the first in alphabetical order.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -16,6 +18,12 @@ pub(crate) struct Args {
     /// The host, as the user typed it.
     #[arg(long)]
     host: String,
+    /// The login that ssh will use. By default the one of the pass, as for your local name.
+    #[arg(long, value_name = "USER")]
+    login: Option<String>,
+    /// Your name on this machine. By default $USER.
+    #[arg(long, value_name = "USER")]
+    local: Option<String>,
 }
 
 impl Args {
@@ -30,10 +38,13 @@ impl Args {
         }
         let client = self.target.client()?;
         let program = std::env::current_exe()?;
-        client
-            .ensure(&self.host, &program, local_user().as_deref())
-            .await?;
-        Ok(())
+        let local = self.local.or_else(local_user);
+        let plain_ssh = PlainSsh {
+            host: &self.host,
+            login: self.login.as_deref(),
+            local: local.as_deref(),
+        };
+        Ok(client.ensure(&plain_ssh, &program).await?)
     }
 }
 

@@ -1,15 +1,18 @@
 //! The ssh configuration of one host, written by `daypass ensure` for the `ssh` that runs it.
 //!
 //! The block of [`super::ssh_config`] runs `ensure` by `Match exec`, then includes the files of all
-//! hosts; each file applies to its own host only. `ssh` reads included files after the `exec` has
+//! hosts; each file applies to its own host and login only. `ssh` reads included files after the `exec` has
 //! ended, so already the first login uses the new file (OpenSSH 9.2). If `ensure` fails, the
 //! `Match` does not apply, and no older pass is used.
+//!
+//! `ControlPath none`: a connection that another pass has opened, perhaps one that is revoked by
+//! now, is not used. A `ControlPath` on the command line or above the block still counts.
 
 use std::{fmt::Write as _, path::Path};
 
 use super::{
     Client, Error,
-    cache::{HOSTS, PassFiles},
+    cache::{HOSTS, LOGIN, PassFiles},
     choose::PassRequest,
     jump,
     logins::login_name,
@@ -21,26 +24,27 @@ use super::{
 const FILE: &str = "ssh_config";
 
 impl Client {
-    /// Makes sure that a usable pass for `host` is on disk, and writes the configuration that makes
-    /// `ssh` use it: login name (as [`login_name`] picks it), key, certificate and, through a
-    /// bastion, the `ProxyCommand`.
+    /// Makes sure that a usable pass for this `ssh` is on disk, and writes the configuration that
+    /// makes it use the pass: login name (as [`login_name`] picks it), key, certificate and,
+    /// through a bastion, the `ProxyCommand`.
     ///
     /// # Errors
     /// As [`Client::obtain`]; also [`Error::File`] if the configuration cannot be written.
     pub(crate) async fn ensure(
         &self,
-        host: &str,
+        plain_ssh: &PlainSsh<'_>,
         program: &Path,
-        local: Option<&str>,
     ) -> Result<(), Error> {
+        let (host, login) = (plain_ssh.host, plain_ssh.named_login());
         let pass_request = PassRequest {
             host: Some(host.to_owned()),
+            user: login.map(str::to_owned),
             ..PassRequest::default()
         };
         let (pass, certificate) = self.obtain(&pass_request).await?;
-        let login = login_name(None, certificate.valid_principals(), local)?;
-        let text = text(host, login.as_deref(), &pass, program)?;
-        let path = pass.sibling(FILE);
+        let login = login_name(login, certificate.valid_principals(), plain_ssh.local)?;
+        let text = text(plain_ssh, login.as_deref(), &pass, program)?;
+        let path = plain_ssh.files(&self.state)?.sibling(FILE);
         if self.state.read(&path)?.as_deref() == Some(&*text) {
             return Ok(());
         }
@@ -48,15 +52,45 @@ impl Client {
     }
 }
 
-/// The line that includes the files of all hosts.
+/// What an `ssh` says of itself to the `ensure` that it runs.
+pub(crate) struct PlainSsh<'a> {
+    /// The host, as the user typed it (`%n`).
+    pub(crate) host: &'a str,
+    /// The login (`%r`): the one that the user named, else the local user's name. None if an
+    /// earlier version wrote the `Match` line.
+    pub(crate) login: Option<&'a str>,
+    /// The local user's name.
+    pub(crate) local: Option<&'a str>,
+}
+
+impl<'a> PlainSsh<'a> {
+    /// The login that the user named. `ssh` does not tell the local user's own name from none.
+    fn named_login(&self) -> Option<&'a str> {
+        self.login.filter(|login| Some(*login) != self.local)
+    }
+
+    /// The files beside which the configuration lies.
+    fn files(&self, state: &State) -> Result<PassFiles, Error> {
+        match self.named_login() {
+            Some(login) => PassFiles::of_login(state, self.host, login),
+            None => PassFiles::of_host(state, self.host),
+        }
+    }
+}
+
+/// The lines that include the files of all hosts. Those for a named login come first: the file of a
+/// host sets `User`, after which one of that login would match too.
 ///
 /// # Errors
 /// As [`included`].
-pub(super) fn include(state: &State) -> Result<String, Error> {
-    Ok(format!(
-        "Include {}",
-        included(&state.path(HOSTS).join("*").join(FILE), state)?
-    ))
+pub(super) fn includes(state: &State) -> Result<[String; 2], Error> {
+    let hosts = state.path(HOSTS);
+    let logins = hosts.join("*").join(format!("{LOGIN}*")).join(FILE);
+    let others = hosts.join("*").join(FILE);
+    Ok([
+        format!("Include {}", included(&logins, state)?),
+        format!("Include {}", included(&others, state)?),
+    ])
 }
 
 /// A path for `Include`, in quotes.
@@ -81,20 +115,26 @@ pub(super) fn included(path: &Path, state: &State) -> Result<String, Error> {
 /// # Errors
 /// Returns the error if the host, the login or a path cannot be written into an ssh configuration.
 fn text(
-    host: &str,
+    plain_ssh: &PlainSsh<'_>,
     login: Option<&str>,
     pass: &PassFiles,
     program: &Path,
 ) -> Result<String, Error> {
+    let host = plain_ssh.host;
     check_host(host)?;
+    // Another `ssh` reads the file too, perhaps with another login.
+    let guard = match plain_ssh.login {
+        Some(login) if is_login(login) => format!(" user \"{login}\""),
+        Some(_) | None => String::new(),
+    };
     let login = login.filter(|login| is_login(login)).ok_or_else(|| {
         Error::Untrusted(format!(
             "the pass for {host} has no login name that can be written into an ssh configuration"
         ))
     })?;
     let mut text = format!(
-        "# Written by `daypass ensure`.\nMatch originalhost \"{host}\"\n    User {login}\n    \
-         IdentityFile {}\n    CertificateFile {}\n    IdentitiesOnly yes\n",
+        "# Written by `daypass ensure`.\nMatch originalhost \"{host}\"{guard}\n    User {login}\n    \
+         IdentityFile {}\n    CertificateFile {}\n    IdentitiesOnly yes\n    ControlPath none\n",
         quote(pass.key())?,
         quote(&pass.certificate())?,
     );
@@ -113,7 +153,32 @@ mod tests {
     fn written(host: &str, login: Option<&str>) -> Result<String, Error> {
         let state = State::new(Path::new("/home/a b/daypass")).unwrap();
         let pass = PassFiles::of_host(&state, host)?;
-        text(host, login, &pass, Path::new("/opt/day pass"))
+        let plain_ssh = PlainSsh {
+            host,
+            login: Some("ada"),
+            local: Some("ada"),
+        };
+        text(&plain_ssh, login, &pass, Path::new("/opt/day pass"))
+    }
+
+    #[test]
+    fn a_named_login_has_a_file_of_its_own_and_the_local_name_counts_as_none() {
+        let state = State::new(Path::new("/home/daypass")).unwrap();
+        for (login, local, folder) in [
+            (Some("ops"), Some("ada"), "web-1/login-ops"),
+            (Some("ops"), None, "web-1/login-ops"),
+            (Some("ada"), Some("ada"), "web-1"),
+            (None, Some("ada"), "web-1"),
+        ] {
+            let plain_ssh = PlainSsh {
+                host: "web-1",
+                login,
+                local,
+            };
+            let path = plain_ssh.files(&state).unwrap().sibling(FILE);
+            let expected = format!("hosts/{folder}/ssh_config");
+            assert!(path.ends_with(expected), "{login:?} {local:?}: {path:?}");
+        }
     }
 
     #[test]
@@ -121,11 +186,12 @@ mod tests {
         assert_eq!(
             written("Web-1.example.com", Some("deploy")).unwrap(),
             "# Written by `daypass ensure`.\n\
-             Match originalhost \"Web-1.example.com\"\n\
+             Match originalhost \"Web-1.example.com\" user \"ada\"\n\
              \x20   User deploy\n\
              \x20   IdentityFile \"/home/a b/daypass/hosts/web-1.example.com/pass\"\n\
              \x20   CertificateFile \"/home/a b/daypass/hosts/web-1.example.com/pass-cert.pub\"\n\
-             \x20   IdentitiesOnly yes\n"
+             \x20   IdentitiesOnly yes\n\
+             \x20   ControlPath none\n"
         );
     }
 
@@ -142,7 +208,7 @@ mod tests {
         ] {
             let text = written(host, Some("deploy")).unwrap();
             assert!(text.contains(folder), "{host}: {text}");
-            assert_eq!(text.lines().count(), 6, "{host}: {text}");
+            assert_eq!(text.lines().count(), 7, "{host}: {text}");
         }
         for host in [
             "../x",

@@ -63,18 +63,24 @@ impl Client {
         {
             return Ok(None);
         }
-        let files = self.files(
-            pass_request,
-            pass_request.role.as_deref().unwrap_or_default(),
-        )?;
-        let found = files.valid(now()).filter(|certificate| {
-            let logins = logins(certificate.valid_principals());
-            pass_request
-                .user
-                .as_deref()
-                .is_none_or(|user| logins.contains(&user))
-        });
-        Ok(found.map(|certificate| (files, certificate)))
+        let (role, user) = (&pass_request.role, pass_request.user.as_deref());
+        let own = self.files(pass_request, role.as_deref().unwrap_or_default())?;
+        // The host's pass also serves a login that it opens: its role is the one that would be
+        // chosen for that login.
+        let unnamed = match (&pass_request.host, user) {
+            (Some(host), Some(_)) if pass_request.is_plain() => {
+                Some(PassFiles::of_host(&self.state, host)?)
+            }
+            _ => None,
+        };
+        let opens = |certificate: &Certificate| {
+            user.is_none_or(|user| logins(certificate.valid_principals()).contains(&user))
+        };
+        let mut places = unnamed.into_iter().chain([own]);
+        Ok(places.find_map(|files| {
+            let certificate = files.valid(now()).filter(opens)?;
+            Some((files, certificate))
+        }))
     }
 
     /// Gets a fresh pass for each of `wishes`, in the state folder.
@@ -168,7 +174,10 @@ impl Client {
     /// The files for the pass of `pass_request` in the state folder.
     fn files(&self, pass_request: &PassRequest, role: &str) -> Result<PassFiles, Error> {
         match &pass_request.host {
-            Some(host) if pass_request.is_plain() => PassFiles::of_host(&self.state, host),
+            Some(host) if pass_request.is_plain() => match &pass_request.user {
+                Some(user) => PassFiles::of_login(&self.state, host, user),
+                None => PassFiles::of_host(&self.state, host),
+            },
             Some(_) | None => {
                 // A redeemed request's pass is used for the ask that the request was for.
                 let ask = v1::Ask {

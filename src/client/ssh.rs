@@ -87,6 +87,8 @@ pub(crate) fn arguments(
         format!("IdentityFile={}", quote(pass.key())?),
         format!("CertificateFile={}", quote(&pass.certificate())?),
         "IdentitiesOnly=yes".to_owned(),
+        // A shared connection would have the rights of another pass, also of a revoked one.
+        "ControlPath=none".to_owned(),
     ];
     for option in own {
         words.extend(["-o".into(), option.into()]);
@@ -172,6 +174,8 @@ mod tests {
             "CertificateFile=\"/state dir/50%%/hosts/web-1/pass-cert.pub\"",
             "-o",
             "IdentitiesOnly=yes",
+            "-o",
+            "ControlPath=none",
             "-l",
             "root",
             "--",

@@ -96,7 +96,8 @@ pub(crate) fn users_file() -> Result<PathBuf, Error> {
 ///
 /// `Match exec` runs `daypass ensure` before ssh reads on, so already the first login uses the
 /// files that it writes. The pattern comes before `exec`, so that ssh to other hosts starts
-/// nothing; a host name with a quote never reaches the shell.
+/// nothing. A host name, login or local name with a quote never reaches the shell, where the quotes
+/// around it keep every other character from meaning anything.
 ///
 /// # Errors
 /// Returns the error if a path or a pattern cannot be written into an ssh configuration.
@@ -110,13 +111,15 @@ pub(crate) fn block(program: &Path, state: &State, patterns: &[String]) -> Resul
         }
     }
     let hosts = patterns.join(",");
-    let include = host_config::include(state)?;
+    let [logins, others] = host_config::includes(state)?;
     let (program, state) = (shell_word(program)?, shell_word(state.folder())?);
     Ok(format!(
         "# Written by daypass. `daypass ssh-config remove` takes it away.\n\
          # A `User` line of your own counts if it stands before this one, and so does `ssh USER@HOST`.\n\
-         Match originalhost \"{hosts},!*'*\" exec \"{program} ensure --state-dir {state} --host '%n'\"\n\
-         \x20   {include}\n",
+         Match originalhost \"{hosts},!*'*\" user \"*,!*'*\" localuser \"*,!*'*\" \
+         exec \"{program} ensure --state-dir {state} --host='%n' --login='%r' --local='%u'\"\n\
+         \x20   {logins}\n\
+         \x20   {others}\n",
     ))
 }
 
@@ -180,7 +183,9 @@ mod tests {
             block.unwrap(),
             "# Written by daypass. `daypass ssh-config remove` takes it away.\n\
              # A `User` line of your own counts if it stands before this one, and so does `ssh USER@HOST`.\n\
-             Match originalhost \"web-*,www,!*'*\" exec \"'/opt/day pass' ensure --state-dir '/home/a b/daypass' --host '%n'\"\n\
+             Match originalhost \"web-*,www,!*'*\" user \"*,!*'*\" localuser \"*,!*'*\" \
+             exec \"'/opt/day pass' ensure --state-dir '/home/a b/daypass' --host='%n' --login='%r' --local='%u'\"\n\
+             \x20   Include \"/home/a b/daypass/hosts/*/login-*/ssh_config\"\n\
              \x20   Include \"/home/a b/daypass/hosts/*/ssh_config\"\n"
         );
     }

@@ -5,12 +5,20 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    client::{Error, state::State, words::check_host, writable},
+    client::{
+        Error,
+        state::State,
+        words::{check_host, is_login},
+        writable,
+    },
     proto::{ask_bytes, v1},
 };
 
 /// The folder with one folder per host.
 pub(in crate::client) const HOSTS: &str = "hosts";
+
+/// Begins the name of a folder for one login, in the folder of its host.
+pub(in crate::client) const LOGIN: &str = "login-";
 
 /// The folder with one folder per ask.
 pub(super) const PASSES: &str = "passes";
@@ -40,6 +48,25 @@ impl PassFiles {
         Ok(Self::within(&folder))
     }
 
+    /// For plain ssh to `host` with a login that the user named: `hosts/HOST/login-LOGIN`. A login
+    /// that cannot be a folder's name is given by its digest.
+    ///
+    /// # Errors
+    /// As [`PassFiles::of_host`].
+    pub(in crate::client) fn of_login(
+        state: &State,
+        host: &str,
+        login: &str,
+    ) -> Result<Self, Error> {
+        let name = if is_login(login) && login.len() <= LONGEST_ROLE {
+            login.to_owned()
+        } else {
+            format!("~{}", digest(login.as_bytes()))
+        };
+        let host = Self::of_host(state, host)?;
+        Ok(Self::within(&host.sibling(&format!("{LOGIN}{name}"))))
+    }
+
     /// For one ask: `passes/ROLE`, or `passes/ROLE~DIGEST` if the ask says more than the role.
     pub(crate) fn of_ask(state: &State, ask: &v1::Ask) -> Self {
         let bare = v1::Ask {
@@ -49,9 +76,7 @@ impl PassFiles {
         let name = if *ask == bare && is_plain(&ask.role) {
             ask.role.clone()
         } else {
-            let digest = Sha256::digest(ask_bytes(ask));
-            let mut digest = base16ct::lower::encode_string(&digest);
-            digest.truncate(16);
+            let digest = digest(&ask_bytes(ask));
             let role: String = ask
                 .role
                 .chars()
@@ -144,6 +169,13 @@ impl PassFiles {
 /// Characters of a role in a folder's name at most; file systems allow 255 bytes.
 const LONGEST_ROLE: usize = 64;
 
+/// The start of a digest, for a folder's name.
+fn digest(bytes: &[u8]) -> String {
+    let mut digest = base16ct::lower::encode_string(&Sha256::digest(bytes));
+    digest.truncate(16);
+    digest
+}
+
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.to_owned().into_os_string();
     path.push(suffix);
@@ -166,6 +198,22 @@ fn is_plain_char(c: char) -> bool {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_login_of_a_host_has_its_folder_inside_the_hosts() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::new(folder.path()).unwrap();
+        let of = |login: &str| PassFiles::of_login(&state, "WEB-1", login).unwrap();
+        assert!(of("ops").key().ends_with("hosts/web-1/login-ops/pass"));
+        let host = state.path("hosts/web-1");
+        for login in ["../../x", "a/b", "..", "a@b", "*", &"a".repeat(300)] {
+            let key = of(login).key().to_owned();
+            let parent = key.parent().unwrap();
+            assert_eq!(parent.parent(), Some(&*host), "{login}");
+            assert!(parent.file_name().unwrap().len() < 100, "{login}");
+        }
+        assert_ne!(of("a@b"), of("a@c"));
+    }
 
     #[test]
     fn asks_that_differ_have_different_files() {

@@ -1,11 +1,15 @@
 //! Reading and writing the pass at its files.
 
-use std::{fs, io::ErrorKind, path::Path};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use ssh_key::Certificate;
 
 use super::{
-    files::{HOSTS, PASSES, PassFiles},
+    files::{HOSTS, LOGIN, PASSES, PassFiles},
     marks,
 };
 use crate::client::{
@@ -133,21 +137,35 @@ impl PassFiles {
 /// # Errors
 /// Returns [`Error::File`] if a folder of ours cannot be read.
 pub(crate) fn all(state: &State) -> Result<Vec<(PassFiles, Certificate)>, Error> {
-    let mut passes = Vec::new();
-    for folder in [PASSES, HOSTS].map(|name| state.path(name)) {
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            entries => entries.map_err(Error::file(&folder))?,
+    let mut folders = within(&state.path(PASSES))?;
+    for host in within(&state.path(HOSTS))? {
+        let is_login = |folder: &PathBuf| {
+            let name = folder.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with(LOGIN))
         };
-        for entry in entries.flatten() {
-            let files = PassFiles::within(&entry.path());
-            if let Some(certificate) = files.read_certificate() {
-                passes.push((files, certificate));
-            }
+        // A file that another program put there has no folders, and is no pass.
+        let logins = within(&host).unwrap_or_default();
+        folders.extend(logins.into_iter().filter(is_login));
+        folders.push(host);
+    }
+    let mut passes = Vec::new();
+    for folder in folders {
+        let files = PassFiles::within(&folder);
+        if let Some(certificate) = files.read_certificate() {
+            passes.push((files, certificate));
         }
     }
     passes.sort_by_key(|(_, certificate)| certificate.serial());
     Ok(passes)
+}
+
+/// The paths in a folder; none if there is no such folder.
+fn within(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(Error::file(folder)(error)),
+        Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
+    }
 }
 
 /// Removes every pass in the state folder.
