@@ -1,9 +1,9 @@
 //! The ssh configuration of one host, written by `daypass ensure` for the `ssh` that runs it.
 //!
 //! The block of [`super::ssh_config`] runs `ensure` by `Match exec`, then includes the files of all
-//! hosts; each file applies to its own host and login only. `ssh` reads included files after the `exec` has
-//! ended, so already the first login uses the new file (OpenSSH 9.2). If `ensure` fails, the
-//! `Match` does not apply, and no older pass is used.
+//! hosts; each file applies to its own host and login only. `ssh` reads included files after the
+//! `exec` has ended, so already the first login uses the new file (OpenSSH 9.2). If `ensure` fails,
+//! the `Match` does not apply, and no older pass is used.
 //!
 //! `ControlPath none`: a connection that another pass has opened, perhaps one that is revoked by
 //! now, is not used. A `ControlPath` on the command line or above the block still counts.
