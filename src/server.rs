@@ -30,7 +30,9 @@ pub(crate) mod lines;
 pub mod log;
 pub(crate) mod metrics;
 mod passes;
+mod peer;
 mod plain;
+mod proxy_header;
 mod rate_limit;
 mod readiness;
 mod requests;
@@ -60,6 +62,7 @@ use watches::Watches;
 
 pub use error::Error;
 pub use limits::Limits;
+pub use peer::Proxies;
 pub use tls::Tls;
 
 /// Interval at which readiness is checked for the health service.

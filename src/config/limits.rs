@@ -73,6 +73,7 @@ pub(super) fn limits(raw: &raw::Limits) -> Result<Limits, Problem> {
             default.requests_per_identity,
         )?,
         drain: duration("drain", &raw.drain, default.drain, 1..=600)?,
+        proxies: default.proxies,
     })
 }
 

@@ -20,6 +20,8 @@ use super::settings::LogLevel;
 pub(super) struct File {
     pub(super) name: Spanned<String>,
     pub(super) listen: Spanned<String>,
+    #[serde(default)]
+    pub(super) proxies: Vec<Spanned<String>>,
     pub(super) state: Option<Spanned<PathBuf>>,
     pub(super) policy: Spanned<PathBuf>,
     pub(super) tls: Option<Tls>,

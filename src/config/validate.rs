@@ -17,7 +17,14 @@ use super::{
     surroundings::Surroundings,
     webhook,
 };
-use crate::ca::KeyState;
+use crate::{
+    ca::KeyState,
+    policy::source,
+    server::{Limits, Proxies},
+};
+
+/// Most networks of load balancers.
+const MOST_PROXIES: usize = 64;
 
 pub(super) fn config(
     file: raw::File,
@@ -35,7 +42,10 @@ pub(super) fn config(
         ledger_key: ledger_key(&file.ledger.key, &ca_keys, around)?,
         ca_keys,
         issuers: issuer::settings(&file.issuer, around)?,
-        limits: limits::limits(&file.limits)?,
+        limits: Limits {
+            proxies: proxies(&file.proxies)?,
+            ..limits::limits(&file.limits)?
+        },
         metrics_public: file.metrics.public,
         log: Log {
             format: file.log.format,
@@ -89,6 +99,26 @@ fn listen(listen: &Spanned<String>, has_tls: bool) -> Result<SocketAddr, Problem
         ));
     }
     Ok(address)
+}
+
+/// Load balancers. The whole address space is refused: then every caller could choose its address.
+fn proxies(proxies: &[Spanned<String>]) -> Result<Proxies, Problem> {
+    if let Some(next) = proxies.get(MOST_PROXIES) {
+        let message = format!("`proxies` names more than {MOST_PROXIES} networks: aggregate them");
+        return Err(Problem::new(next.span(), message));
+    }
+    let network = |text: &Spanned<String>| {
+        let wrong = |why: String| Problem::new(text.span(), format!("proxies: {why}"));
+        let network = source::parse(text.get_ref()).map_err(wrong)?;
+        match network.prefix_len() {
+            0 => Err(wrong(format!(
+                "{network} would let every caller choose its address: name the load balancers only"
+            ))),
+            _ => Ok(network),
+        }
+    };
+    let networks: Result<_, _> = proxies.iter().map(network).collect();
+    networks.map(Proxies::new)
 }
 
 /// The folder as written; else the unit's StateDirectory; else the folder `state` beside the file.

@@ -91,7 +91,13 @@ fn open(
     peer: SocketAddr,
 ) {
     metrics::counter!("daypass_connections_total").increment(1);
-    let Some(slot) = limiter.take(peer.ip()) else {
+    // A load balancer's address is not its callers': their header says which cap counts.
+    let is_proxy = endpoint.limits.proxies.contains(peer.ip());
+    let slot = match is_proxy {
+        true => limiter.take_unknown(),
+        false => limiter.take(peer.ip()),
+    };
+    let Some(slot) = slot else {
         metrics::counter!("daypass_connections_closed_total", "cause" => "full").increment(1);
         return;
     };

@@ -2,14 +2,14 @@
 //! text is never logged. Of calls without a proven identity, a few lines per second are written,
 //! and then the number of the rest.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{
-    bearer::unverified_bearer, connection::Peer, environment::now, limiter::Network, lines::LOG,
+    bearer::unverified_bearer, environment::now, limiter::Network, lines::LOG, peer::Peer,
     status::CallError, work::Work,
 };
 use crate::{
@@ -23,7 +23,7 @@ pub(super) struct Call {
     method: &'static str,
     now: OffsetDateTime,
     started: Instant,
-    peer: Option<IpAddr>,
+    peer: Option<Peer>,
     work: Option<Arc<Work>>,
     metadata: MetadataMap,
     issuer: String,
@@ -37,12 +37,12 @@ impl Call {
     /// Reads the clock, and splits the request into the call and its message.
     pub(super) fn open<T>(method: &'static str, request: Request<T>) -> (Self, T) {
         let (metadata, extensions, message) = request.into_parts();
-        let peer = extensions.get::<Peer>();
+        let peer = extensions.get::<Peer>().copied();
         let call = Self {
             method,
             now: now(),
             started: Instant::now(),
-            peer: peer.map(|Peer(address)| address.ip().to_canonical()),
+            peer,
             work: extensions.get::<Arc<Work>>().cloned(),
             metadata,
             issuer: String::new(),
@@ -69,13 +69,13 @@ impl Call {
     pub(super) fn context(&self) -> Context {
         Context {
             now: self.now,
-            caller: self.peer,
+            caller: self.peer.and_then(Peer::caller),
         }
     }
 
     /// Network by which calls are rate-limited.
     pub(super) fn network(&self) -> Option<Network> {
-        self.peer.map(Network::of)
+        self.peer.map(|peer| Network::of(peer.ip()))
     }
 
     /// Returns the bearer token. Nothing about it is verified.
@@ -131,7 +131,10 @@ impl Call {
             return;
         }
         let cause = refusal.map(causes).unwrap_or_default();
-        let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
+        let peer = self
+            .peer
+            .map(|peer| peer.ip().to_string())
+            .unwrap_or_default();
         let is_ours = refusal.is_some_and(CallError::is_ours);
         macro_rules! line {
             ($level:expr) => {

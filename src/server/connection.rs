@@ -22,6 +22,7 @@ use super::{
     limiter::ConnectionSlot,
     limits::Limits,
     lines::LOG,
+    peer::Peer,
     work::{Receiving, Work},
 };
 
@@ -46,22 +47,41 @@ const WINDOW: u32 = 65_535;
 /// Most headers of one HTTP/1.1 request.
 const HEADERS: usize = 64;
 
-/// Caller's address, in the extensions of every request.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) SocketAddr);
-
 /// Serves one connection to its end.
 pub(super) async fn serve(
     endpoint: &Endpoint,
     stream: TcpStream,
     peer: SocketAddr,
-    slot: ConnectionSlot,
+    mut slot: ConnectionSlot,
 ) {
     let evicted = slot.evicted();
     tokio::select! {
         biased;
         () = evicted.cancelled() => (),
-        () = handshake(endpoint, stream, Peer(peer), &slot) => (),
+        () = begin(endpoint, stream, peer, &mut slot) => (),
+    }
+}
+
+/// Finds the caller's address. Reads a PROXY header from listed load balancers only.
+async fn begin(
+    endpoint: &Endpoint,
+    mut stream: TcpStream,
+    address: SocketAddr,
+    slot: &mut ConnectionSlot,
+) {
+    if !endpoint.limits.proxies.contains(address.ip()) {
+        return handshake(endpoint, stream, Peer::direct(address), slot).await;
+    }
+    match timeout(endpoint.limits.first_byte, Peer::read(&mut stream, address)).await {
+        Ok(Ok(peer)) if slot.assign(peer.ip()) => handshake(endpoint, stream, peer, slot).await,
+        Ok(Ok(_)) => closed("full"),
+        Ok(Err(error)) => {
+            closed("proxy_header");
+            if LOG.admit("PROXY_HEADER") {
+                tracing::warn!(proxy = %address, cause = %error, "closed a connection from an address in `proxies`");
+            }
+        }
+        Err(_) => closed("proxy_header_timeout"),
     }
 }
 
@@ -76,7 +96,7 @@ async fn handshake(endpoint: &Endpoint, stream: TcpStream, peer: Peer, slot: &Co
         Ok(Err(error)) => {
             closed("handshake");
             if tracing::enabled!(tracing::Level::DEBUG) && LOG.admit("HANDSHAKE") {
-                tracing::debug!(peer = %peer.0, %error, "TLS handshake failed");
+                tracing::debug!(peer = %peer.ip(), %error, "TLS handshake failed");
             }
         }
         Err(_) => closed("handshake_timeout"),

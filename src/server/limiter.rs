@@ -8,7 +8,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
 
@@ -23,6 +23,9 @@ use super::{Limits, activity::Activity};
 pub(super) struct Network(IpAddr);
 
 impl Network {
+    /// Of connections whose caller is not known yet. No caller has this address.
+    const UNKNOWN: Self = Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+
     pub(super) fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(address) => {
@@ -72,10 +75,19 @@ impl ConnectionLimiter {
     pub(super) fn take(&self, address: IpAddr) -> Option<ConnectionSlot> {
         let network = Network::of(address);
         let mut table = self.table();
-        let own = table.networks.get(&network).map_or(0, BTreeMap::len);
-        if own >= self.0.per_network && !table.evict(network) {
+        if !table.has_room(network, self.0.per_network) {
             return None;
         }
+        self.insert(&mut table, network)
+    }
+
+    /// Takes a slot for a connection whose caller is not known yet. Only the total caps it. Returns
+    /// `None` as [`ConnectionLimiter::take`].
+    pub(super) fn take_unknown(&self) -> Option<ConnectionSlot> {
+        self.insert(&mut self.table(), Network::UNKNOWN)
+    }
+
+    fn insert(&self, table: &mut Table, network: Network) -> Option<ConnectionSlot> {
         if table.taken >= self.0.total && !table.evict_from_largest() {
             return None;
         }
@@ -123,6 +135,22 @@ impl Table {
             .or_default()
             .insert(self.last, entry);
         self.last
+    }
+
+    /// True if `network` is below its cap, or one of its connections was evicted for the newcomer.
+    fn has_room(&mut self, network: Network, most: usize) -> bool {
+        let own = self.networks.get(&network).map_or(0, BTreeMap::len);
+        own < most || self.evict(network)
+    }
+
+    /// Moves a connection to another network. Returns false if it was evicted.
+    fn assign(&mut self, id: u64, from: Network, to: Network) -> bool {
+        let Some(entry) = self.remove(from, id) else {
+            return false;
+        };
+        self.taken += 1;
+        self.networks.entry(to).or_default().insert(id, entry);
+        true
     }
 
     fn remove(&mut self, network: Network, id: u64) -> Option<Entry> {
@@ -181,6 +209,20 @@ impl ConnectionSlot {
         self.network
     }
 
+    /// Counts the connection for `address`, which is known now. Returns false if that address is at
+    /// its cap and no connection of it can be evicted, or if this one was evicted.
+    pub(super) fn assign(&mut self, address: IpAddr) -> bool {
+        let network = Network::of(address);
+        let mut table = self.limiter.table();
+        let is_assigned = table.has_room(network, self.limiter.0.per_network)
+            && table.assign(self.id, self.network, network);
+        drop(table);
+        if is_assigned {
+            self.network = network;
+        }
+        is_assigned
+    }
+
     pub(super) fn activity(&self) -> &Arc<Activity> {
         &self.activity
     }
@@ -205,7 +247,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
     const THERE: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
     fn limiter(connections: usize, connections_per_address: usize) -> ConnectionLimiter {
@@ -300,6 +342,22 @@ mod tests {
             place.activity().prove(request);
         }
         assert!(limiter.take(HERE).is_some() && is_evicted(&silent));
+    }
+
+    #[test]
+    fn a_load_balancer_is_not_one_caller_and_its_callers_have_their_own_caps() {
+        let limiter = limiter(4, 1);
+        let mut slots = [(); 3].map(|()| limiter.take_unknown().unwrap());
+        assert!(slots[0].assign(HERE) && slots[1].assign(THERE));
+        assert!(slots[2].assign(HERE) && is_evicted(&slots[0]));
+        assert!(!slots[0].assign(THERE), "it was evicted");
+        let [_first, second, third] = slots;
+        assert_eq!(
+            (second.network(), third.network()),
+            (Network::of(THERE), Network::of(HERE))
+        );
+        let unread = [(); 3].map(|()| limiter.take_unknown().unwrap());
+        assert!(is_evicted(&unread[0]), "the total holds");
     }
 
     #[test]

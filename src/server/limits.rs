@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::peer::Proxies;
+
 /// Most watches of one identity at once. One of them can be of all its requests.
 pub(super) const WATCHES_PER_IDENTITY: usize = 16;
 
@@ -39,6 +41,8 @@ pub struct Limits {
     pub requests_per_identity: Rate,
     /// Time that a graceful stop waits for requests in flight.
     pub drain: Duration,
+    /// Load balancers, whose callers count instead of themselves.
+    pub proxies: Proxies,
 }
 
 /// Token bucket.
@@ -74,6 +78,7 @@ impl Default for Limits {
                 burst: 40,
             },
             drain: Duration::from_secs(20),
+            proxies: Proxies::default(),
         }
     }
 }

@@ -17,7 +17,7 @@ use http::{
 };
 
 use super::{
-    connection::Peer, environment::now, limiter::Network, lines::LOG, metrics, services::Services,
+    environment::now, limiter::Network, lines::LOG, metrics, peer::Peer, services::Services,
     status::CallError,
 };
 use crate::operations::{
@@ -138,9 +138,9 @@ async fn ready(State(services): State<Arc<Services>>) -> Response {
 
 async fn render(
     State((services, metrics)): State<(Arc<Services>, Metrics)>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
 ) -> Response {
-    if !metrics.is_public && !peer.ip().to_canonical().is_loopback() {
+    if !metrics.is_public && !peer.is_loopback() {
         return text(
             StatusCode::FORBIDDEN,
             "metrics are for loopback\n".to_owned(),
@@ -152,7 +152,7 @@ async fn render(
 }
 
 impl Services {
-    fn over_rate(&self, Peer(peer): Peer) -> Option<Response> {
+    fn over_rate(&self, peer: Peer) -> Option<Response> {
         let checked = self.per_address.check(Network::of(peer.ip()));
         checked
             .err()

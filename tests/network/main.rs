@@ -14,6 +14,7 @@
 mod floods;
 mod frames;
 mod messages;
+mod proxied;
 mod silent;
 mod stopping;
 mod tls;

@@ -14,7 +14,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use crate::world::{World, closed, start_with, within};
 
 /// A certificate of its own making for `localhost`, written where the server reads it; its DER.
-fn write_certificate(folder: &Path) -> Vec<u8> {
+pub fn write_certificate(folder: &Path) -> Vec<u8> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(folder.join("tls.pem"), made.cert.pem()).unwrap();
     let key = folder.join("tls.key");
@@ -23,7 +23,7 @@ fn write_certificate(folder: &Path) -> Vec<u8> {
     made.cert.der().to_vec()
 }
 
-fn load(folder: &TempDir) -> Tls {
+pub fn load(folder: &TempDir) -> Tls {
     Tls::load(
         &folder.path().join("tls.pem"),
         &folder.path().join("tls.key"),
