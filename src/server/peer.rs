@@ -99,7 +99,8 @@ impl Peer {
         }
     }
 
-    /// True for a program on this machine. A proxied peer is none, even if its header says so.
+    /// True for a program on this machine. False for a proxied peer, even if its header names
+    /// loopback.
     pub(super) fn is_loopback(self) -> bool {
         match self.origin {
             Origin::Direct => self.ip().is_loopback(),
