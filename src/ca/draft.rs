@@ -20,7 +20,7 @@ use crate::{
     unix_seconds::UnixSeconds,
 };
 
-pub(crate) use ssh::key::fingerprint;
+use ssh::key::fingerprint;
 
 /// A certificate without serial and signature. Only [`Draft::new`] makes one, from a proven key
 /// holder and a grant.

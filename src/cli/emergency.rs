@@ -7,7 +7,6 @@ use std::{
 };
 
 use serde::Serialize;
-use ssh_key::{HashAlg, PublicKey};
 
 use super::{
     Failure, Global,
@@ -27,6 +26,7 @@ use crate::{
         now,
     },
     ledger::emergency::Signed,
+    ssh::key::fingerprint,
 };
 
 /// Get a pass by the registered keys of several people, without a sign-in.
@@ -262,10 +262,6 @@ fn what(signed: &Signed) -> Vec<(&'static str, String)> {
         ("pass key", fingerprint(&signed.key)),
     ]);
     rows
-}
-
-fn fingerprint(key: &PublicKey) -> String {
-    key.fingerprint(HashAlg::Sha256).to_string()
 }
 
 /// The signed file as text, and the next commands.

@@ -14,8 +14,11 @@ use super::{
     target::{Target, left, moment},
     waiting::{redeem, waiting},
 };
-use crate::client::{
-    Client, Error, cache::PassFiles, choose::PassRequest, emergency::Signer, now, pass::Pass,
+use crate::{
+    client::{
+        Client, Error, cache::PassFiles, choose::PassRequest, emergency::Signer, now, pass::Pass,
+    },
+    ssh::options::CriticalOption,
 };
 
 /// Get a pass for scripts, without running ssh.
@@ -211,7 +214,8 @@ pub(super) fn print<'a>(
 impl Printed {
     fn of(pass: &Pass, place: Option<&PassFiles>) -> Result<Self, Failure> {
         let certificate = &pass.certificate;
-        let source = certificate.critical_options().get("source-address");
+        let options = certificate.critical_options();
+        let source = options.get(CriticalOption::SourceAddress.name());
         Ok(Self {
             serial: certificate.serial(),
             role: pass.role.clone(),

@@ -177,7 +177,7 @@ fn options(certificate: &Certificate) -> Vec<String> {
         );
     }
     if critical
-        .get("force-command")
+        .get(CriticalOption::ForceCommand.name())
         .is_some_and(|command| command.chars().any(char::is_control))
     {
         warnings.push(

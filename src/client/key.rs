@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use ssh_key::{Algorithm, HashAlg, PrivateKey, PublicKey, rand_core::OsRng};
+use ssh_key::{Algorithm, PrivateKey, PublicKey, rand_core::OsRng};
 use zeroize::Zeroizing;
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::ssh::{
     self,
+    key::fingerprint,
     sshsig::{self, Namespace, Signature},
 };
 
@@ -122,7 +123,7 @@ impl Key {
 
     /// The fingerprint, `SHA256:...`.
     pub(crate) fn fingerprint(&self) -> String {
-        self.public().fingerprint(HashAlg::Sha256).to_string()
+        fingerprint(&self.public())
     }
 
     /// The private half; none if the agent holds it.

@@ -10,7 +10,10 @@ mod role;
 use ssh_key::{Certificate, PublicKey};
 
 use super::{Error, clock::now, server_info::ServerInfo};
-use crate::proto::v1::{self, issue_response::Answer};
+use crate::{
+    proto::v1::{self, issue_response::Answer},
+    ssh::options::CriticalOption,
+};
 use certificate::Expected;
 
 pub(super) use certificate::Known;
@@ -93,7 +96,8 @@ fn check(pass: &v1::Pass, expected: &Expected<'_>) -> Result<Pass, String> {
         jump_pass::check(jump, &certificate, expected)
             .map_err(|fault| format!("the jump pass is wrong: {fault}"))
     });
-    let command = certificate.critical_options().get("force-command");
+    let options = certificate.critical_options();
+    let command = options.get(CriticalOption::ForceCommand.name());
     Ok(Pass {
         jump: jump.transpose()?,
         command: command.cloned(),

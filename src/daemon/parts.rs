@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use secrecy::SecretString;
-use ssh_key::{HashAlg, PrivateKey, private::KeypairData};
+use ssh_key::{PrivateKey, private::KeypairData};
 use zeroize::Zeroizing;
 
 use super::error::Error;
@@ -17,6 +17,7 @@ use crate::{
     notify::Receiver,
     policy::Policy,
     server::{Tls, metrics},
+    ssh::key::fingerprint,
 };
 
 /// A passphrase is one line; more bytes than this are another kind of file.
@@ -66,7 +67,7 @@ pub(crate) fn check(config: &Config) -> Result<Summary, Error> {
     Ok(Summary {
         name: config.name.clone(),
         listen: config.listen.to_string(),
-        ca_key: parts.ca.active().fingerprint(HashAlg::Sha256).to_string(),
+        ca_key: fingerprint(parts.ca.active()),
         ledger: signer.verifier().to_string(),
         policy: parts.policy.hash().to_owned(),
         issuers: config

@@ -8,6 +8,7 @@ use super::error::InvalidAnswer;
 use crate::ssh::{
     ca_keys::{version_line, version_of},
     key,
+    key::fingerprint,
     sshsig::{Namespace, Signature},
 };
 
@@ -115,11 +116,6 @@ impl CaKeys {
             .verify(key, namespace, body)
             .map_err(|error| wrong(error.to_string()))
     }
-}
-
-/// A key's fingerprint, `SHA256:...`.
-pub(crate) fn fingerprint(key: &PublicKey) -> String {
-    key.fingerprint(HashAlg::Sha256).to_string()
 }
 
 #[cfg(test)]

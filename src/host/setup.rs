@@ -14,13 +14,13 @@ use super::{
     Error, Settings, drop_in,
     error::InvalidAnswer,
     files::{Changes, Layout, read},
-    keys::{CaKeys, fingerprint},
+    keys::CaKeys,
     server::{Answer, Server},
     sshd::{Connection, Effective, Sshd},
     sync::to_json,
 };
 use crate::{
-    ssh::{krl::Krl, principal, sshsig::Namespace},
+    ssh::{key::fingerprint, krl::Krl, principal, sshsig::Namespace},
     unix_seconds::UnixSeconds,
 };
 

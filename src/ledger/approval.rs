@@ -1,10 +1,11 @@
 //! Signatures of decisions about requests: SSHSIGs (PROTOCOL.sshsig) by the decider's own key.
 //! Pure.
 
-use ssh_key::{HashAlg, PublicKey};
+use ssh_key::PublicKey;
 
 use super::{state::Verb, tree::Hash};
 use crate::ssh::{
+    key,
     sshsig::{Namespace, Signature},
     wire,
 };
@@ -47,8 +48,8 @@ impl Message<'_> {
 
 /// The fingerprint (`SHA256:...`) of a key in OpenSSH form; `None` if it does not parse.
 pub(super) fn fingerprint(key: &str) -> Option<String> {
-    let key = PublicKey::from_openssh(key).ok()?;
-    Some(key.fingerprint(HashAlg::Sha256).to_string())
+    let parsed = PublicKey::from_openssh(key).ok()?;
+    Some(key::fingerprint(&parsed))
 }
 
 /// Whether `signature` ([`compact`](crate::ssh::sshsig::compact)) is by `key` (OpenSSH form) over

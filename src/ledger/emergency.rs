@@ -8,13 +8,14 @@ use std::collections::BTreeSet;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
-use ssh_key::{HashAlg, PublicKey};
+use ssh_key::PublicKey;
 
 use super::{
     approval,
     event::{Issued, RequestDetails, bounds},
 };
 use crate::ssh::{
+    key,
     sshsig::Namespace,
     wire::{self, Reader},
 };
@@ -87,8 +88,8 @@ fn is_about(message: &[u8], server: &str, issued: &Issued, proof: &Proof) -> boo
 }
 
 fn fingerprint(blob: &[u8]) -> Option<String> {
-    let key = PublicKey::from_bytes(blob).ok()?;
-    Some(key.fingerprint(HashAlg::Sha256).to_string())
+    let parsed = PublicKey::from_bytes(blob).ok()?;
+    Some(key::fingerprint(&parsed))
 }
 
 /// Whether the signed ask (`proto::ask_bytes`) is the recorded one: same role, host, parameters and
@@ -151,7 +152,11 @@ mod tests {
 
     fn signed(key: &PrivateKey, message: &[u8], subject: &str) -> Signature {
         let signature = key
-            .sign(Namespace::Emergency.as_str(), HashAlg::Sha512, message)
+            .sign(
+                Namespace::Emergency.as_str(),
+                ssh_key::HashAlg::Sha512,
+                message,
+            )
             .unwrap();
         let armored = signature.to_pem(ssh_key::LineEnding::LF).unwrap();
         Signature {
@@ -191,7 +196,7 @@ mod tests {
         issued.ask.params = [("unit".into(), "nginx".into())].into();
         issued.ask.reason = Some("INC-7".into());
         Issued {
-            key: subject.fingerprint(HashAlg::Sha256).to_string(),
+            key: key::fingerprint(subject.public_key()),
             binding: BINDING.to_owned(),
             emergency_proof: Some(Box::new(Proof {
                 challenge: "challenge".to_owned(),
@@ -270,7 +275,7 @@ mod tests {
         let proof = pass.emergency_proof.unwrap();
         let message = STANDARD.decode(&proof.message).unwrap();
         let signed = Signed::read(&message).unwrap();
-        let fingerprint = |key: &PublicKey| key.fingerprint(HashAlg::Sha256).to_string();
+        let fingerprint = |key: &PublicKey| key::fingerprint(key);
         assert_eq!(
             proof.signatures[0].fingerprint(),
             Some(fingerprint(&signed.holder))

@@ -4,10 +4,10 @@ use ssh_key::PublicKey;
 
 use super::{authority::Authority, error::Error, record};
 use crate::{
-    ca::draft::fingerprint,
     identity::{Identity, KeyHolder},
     ledger::EventKind,
     policy::{Ask, AuthMethod, Context},
+    ssh::key::fingerprint,
 };
 
 /// An attempt of a proven identity.

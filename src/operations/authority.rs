@@ -8,11 +8,12 @@ use time::{Duration, OffsetDateTime};
 
 use super::{documents::Published, error::Error};
 use crate::{
-    ca::{Ca, KeyState, draft::fingerprint},
+    ca::{Ca, KeyState},
     identity::Identity,
     ledger::{EventKind, LedgerState, bucket::Buckets},
     notify::Notifier,
     policy::Policy,
+    ssh::key::fingerprint,
     store::Store,
 };
 

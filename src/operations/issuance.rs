@@ -24,7 +24,7 @@ use super::{
     requests::view::{self, View},
 };
 use crate::{
-    ca::{Draft, draft::fingerprint},
+    ca::Draft,
     identity::KeyHolder,
     ledger::{
         EventKind,
@@ -32,6 +32,7 @@ use crate::{
         state::{Rejection, Request, Rule},
     },
     policy::{Ask, Context, Decision, Grant, PageTiming, Pending, Policy, Restriction},
+    ssh::key::fingerprint,
 };
 
 /// A pass, with the grant it came from.

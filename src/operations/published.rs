@@ -9,10 +9,11 @@ use time::OffsetDateTime;
 pub(crate) use super::documents::{Document, Revocations};
 use super::{authority::Authority, error::Error};
 use crate::{
-    ca::{self, Ca, document::HostDocument, draft::fingerprint},
+    ca::{self, Ca, document::HostDocument},
     ledger::LedgerState,
     ssh::{
         ca_keys::version_line,
+        key::fingerprint,
         krl::{Krl, Revoked},
     },
     unix_seconds::UnixSeconds,

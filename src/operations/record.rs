@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use crate::{
-    ca::{Draft, draft::fingerprint},
+    ca::Draft,
     identity::{self, Binding, Identity, KeyHolder},
     ledger::{
         emergency,
@@ -16,6 +16,7 @@ use crate::{
         Ask, AuthMethod, Context, Grant, Pending, Person, Restriction,
         bastion::{JumpHost, JumpHostLimit},
     },
+    ssh::key::fingerprint,
     ssh::options::Extension,
     ssh::sshsig,
     unix_seconds::UnixSeconds,

@@ -16,10 +16,11 @@ use super::{
     *,
 };
 use crate::{
-    ca::{self, Ca, KeyState, draft::fingerprint, key::Key},
+    ca::{self, Ca, KeyState, key::Key},
     identity::{Identity, KeyHolder},
     ledger::{Event, EventKind, checkpoint::Signer},
     policy::{Ask, Context, Policy, Reason},
+    ssh::key::fingerprint,
     store::Store,
 };
 

@@ -143,6 +143,11 @@ impl Table {
         own < most || self.evict(network)
     }
 
+    fn holds(&self, network: Network, id: u64) -> bool {
+        let own = self.networks.get(&network);
+        own.is_some_and(|own| own.contains_key(&id))
+    }
+
     /// Moves a connection to another network. Returns false if it was evicted.
     fn assign(&mut self, id: u64, from: Network, to: Network) -> bool {
         let Some(entry) = self.remove(from, id) else {
@@ -214,7 +219,9 @@ impl ConnectionSlot {
     pub(super) fn assign(&mut self, address: IpAddr) -> bool {
         let network = Network::of(address);
         let mut table = self.limiter.table();
-        let is_assigned = table.has_room(network, self.limiter.0.per_network)
+        // A connection that was evicted itself must not evict another one.
+        let is_assigned = table.holds(self.network, self.id)
+            && table.has_room(network, self.limiter.0.per_network)
             && table.assign(self.id, self.network, network);
         drop(table);
         if is_assigned {
@@ -357,7 +364,9 @@ mod tests {
             (Network::of(THERE), Network::of(HERE))
         );
         let unread = [(); 3].map(|()| limiter.take_unknown().unwrap());
-        assert!(is_evicted(&unread[0]), "the total holds");
+        let evicted = unread.iter().filter(|slot| is_evicted(slot)).count();
+        assert_eq!(evicted, 1, "the total holds");
+        assert!(!is_evicted(&second) && !is_evicted(&third));
     }
 
     #[test]

@@ -49,7 +49,7 @@ fn debug_shows_the_fingerprint_and_nothing_else() {
     for algorithm in ALGORITHMS {
         let key = Key::sample(algorithm);
         let shown = format!("{key:?}");
-        let fingerprint = crate::ca::draft::fingerprint(key.public());
+        let fingerprint = crate::ssh::key::fingerprint(key.public());
         assert_eq!(shown, format!("Key({fingerprint:?})"));
     }
 }

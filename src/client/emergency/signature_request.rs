@@ -22,7 +22,10 @@ use crate::{
     identity::proof,
     ledger::emergency::{self, Signed},
     proto::{ask_bytes, v1},
-    ssh::sshsig::{self, Namespace},
+    ssh::{
+        key::fingerprint,
+        sshsig::{self, Namespace},
+    },
 };
 
 /// Bytes of a sheet's file at most.
@@ -204,7 +207,7 @@ impl SignatureRequest {
     pub(crate) fn signers(&self) -> Vec<String> {
         let keys = self.signatures.iter();
         keys.filter_map(|one| PublicKey::from_openssh(&one.public_key).ok())
-            .map(|key| key.fingerprint(ssh_key::HashAlg::Sha256).to_string())
+            .map(|key| fingerprint(&key))
             .collect()
     }
 

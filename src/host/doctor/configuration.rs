@@ -103,7 +103,7 @@ fn ca_algorithms(scene: &Scene<'_>) -> Vec<Finding> {
     });
     refused
         .map(|key| {
-            let (algorithm, name) = (key.algorithm(), crate::host::keys::fingerprint(key));
+            let (algorithm, name) = (key.algorithm(), crate::ssh::key::fingerprint(key));
             Finding::wrong(
                 "casignaturealgorithms",
                 format!("casignaturealgorithms does not list {algorithm}: every pass by the CA key {name} is refused"),

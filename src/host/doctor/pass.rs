@@ -5,10 +5,10 @@ use serde::Serialize;
 use ssh_key::{Algorithm, Certificate, PublicKey, certificate::CertType};
 
 use super::{finding::Scene, login};
-use crate::{host::keys::fingerprint, ssh::krl::Krl, unix_seconds::UnixSeconds};
-
-/// The critical options that sshd knows.
-const CRITICAL: [&str; 3] = ["force-command", "source-address", "verify-required"];
+use crate::{
+    ssh::{key::fingerprint, krl::Krl, options::CriticalOption},
+    unix_seconds::UnixSeconds,
+};
 
 /// This host's verdict on a pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -143,7 +143,7 @@ fn algorithms(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
 
 fn options(pass: &Certificate) -> Vec<String> {
     let names = pass.critical_options().keys();
-    let unknown = names.filter(|name| !CRITICAL.contains(&name.as_str()));
+    let unknown = names.filter(|name| CriticalOption::from_name(name).is_none());
     unknown
         .map(|name| format!("sshd does not know its critical option {name}"))
         .collect()
@@ -174,13 +174,13 @@ fn notes(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
     let mut notes = Vec::new();
     let forced = scene.effective.value("forcecommand");
     let options = pass.critical_options();
-    if let Some(command) = options.get("force-command") {
+    if let Some(command) = options.get(CriticalOption::ForceCommand.name()) {
         notes.push(match forced {
             "none" => format!("it runs {command}"),
             forced => format!("sshd's forcecommand {forced:?} runs instead of its {command:?}"),
         });
     }
-    if let Some(addresses) = options.get("source-address") {
+    if let Some(addresses) = options.get(CriticalOption::SourceAddress.name()) {
         notes.push(format!("it works from {addresses} only"));
     }
     notes
