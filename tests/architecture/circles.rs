@@ -14,10 +14,10 @@ const LONGEST_CHAIN: usize = 8;
 
 /// One complaint per circle.
 pub(crate) fn circles(sources: &[Source]) -> Vec<String> {
-    let house = House::new(sources);
+    let graph = ImportGraph::new(sources);
     let mut uses = vec![Vec::new(); sources.len()];
     for (from, used) in uses.iter_mut().enumerate() {
-        *used = house.uses(from);
+        *used = graph.uses(from);
     }
     let reach: Vec<Vec<bool>> = (0..sources.len()).map(|from| reach(&uses, from)).collect();
     let mut told = vec![false; sources.len()];
@@ -72,13 +72,13 @@ fn describe(sources: &[Source], uses: &[Vec<(usize, String)>], circle: &[usize])
 }
 
 /// The files by their module paths, with what each imports.
-struct House<'a> {
+struct ImportGraph<'a> {
     sources: &'a [Source],
     files: HashMap<Vec<&'a str>, usize>,
     imports: Vec<Vec<Vec<String>>>,
 }
 
-impl<'a> House<'a> {
+impl<'a> ImportGraph<'a> {
     fn new(sources: &'a [Source]) -> Self {
         let files = (0..)
             .zip(sources)

@@ -1,5 +1,5 @@
-//! Passes through a bastion: what the door answers and the ledger tells, what the commands make of
-//! it, and what real sshds in networks of their own let through.
+//! Passes through a bastion: what the server answers and the ledger tells, what the commands make
+//! of it, and what real sshds in networks of their own let through.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,8 +12,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
 mod commands;
-mod door;
 mod lan;
 mod network;
 

@@ -3,7 +3,7 @@
 //!
 //! The passes are drafted and recorded as [`daypass::operations::issuance`] does it, in one process
 //! with the daemon and without the wire in between; those that OpenSSH is shown are signed too.
-//! Revoked they are through the door.
+//! They are revoked through the server.
 
 use daypass::ssh::permissions::Permissions;
 use std::{

@@ -1,5 +1,5 @@
-//! The way in while the issuer is down, through the real door: registered keys, a fresh challenge,
-//! k of n, and all that is refused.
+//! The way in while the issuer is down, through the real server: registered keys, a fresh
+//! challenge, k of n, and all that is refused.
 
 use crate::support::issued::Issued;
 use crate::support::{

@@ -1,4 +1,4 @@
-//! Every row of the table of policies, grants and certificates through the real door.
+//! Every row of the table of policies, grants and certificates through the real server.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What has happened to others, one test each, through the real door. The names are the list.
+//! What has happened to others, one test each, through the real server. The names are the list.
 
 use crate::support::issued::Issued;
 use crate::support::{

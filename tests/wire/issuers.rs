@@ -1,4 +1,4 @@
-//! What issuers do, and what tokens make others do to issuers, through the real door.
+//! What issuers do, and what tokens make others do to issuers, through the real server.
 
 use std::time::{Duration, Instant};
 

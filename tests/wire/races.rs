@@ -22,9 +22,9 @@ fn policy() -> String {
 }
 
 /// The environment, bob who asks, and two leads.
-type Story = (TestEnv, TestUser, TestUser, TestUser);
+type Setup = (TestEnv, TestUser, TestUser, TestUser);
 
-async fn start() -> Story {
+async fn start() -> Setup {
     let env = TestEnv::with_policy(&policy()).await;
     let bob = env.user("bob", &["oncall"]);
     let carol = env.user("carol", &["sre-lead"]);

@@ -12,7 +12,7 @@ use daypass::{
 };
 
 /// Two leads for `two`, a short window for `brief`.
-async fn start() -> Story {
+async fn start() -> Setup {
     let prod = [
         "reason = '(INC|CHG)-[0-9]+'",
         "ttl = \"1h\"",
@@ -36,7 +36,7 @@ async fn start() -> Story {
 }
 
 /// The environment, bob who asks, and two leads: carol, who also audits, and dave.
-type Story = (TestEnv, TestUser, TestUser, TestUser);
+type Setup = (TestEnv, TestUser, TestUser, TestUser);
 
 fn ask(role: &str) -> Ask {
     Ask {

@@ -1,4 +1,4 @@
-//! Every row of the ID-token table through the real door: what is refused, with which reason, and
+//! Every row of the ID-token table through the real server: what is refused, with which reason, and
 //! what it leaves behind.
 
 use crate::support::{

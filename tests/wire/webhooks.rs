@@ -431,8 +431,8 @@ async fn hostile_text_stays_text_in_both_formats() {
     let reason = "x\n<!channel> `@here` \u{1b}[2J\u{202e}";
     for (format, is_chat) in [("", false), ("format = \"chat\"", true)] {
         let hooks = WebhookEnv::with(QUICK, |receiver| webhook(&receiver.url(), format)).await;
-        // The door takes no control characters in a reason; the ledger may have what another door
-        // took.
+        // The server refuses control characters in a reason. The ledger may have some of an older
+        // version.
         let kept = reason.replace(['\n', '\u{1b}', '\u{202e}'], " ");
         let asked = Ask {
             reason: kept.clone(),

@@ -1,6 +1,6 @@
-//! A server that lies: the real one of a test's world, reached through this one. It answers
-//! `ListRoles`, `Issue`, `EmergencyChallenge` and `Requests.Get` by itself, as the test says, and
-//! owns a CA key that it lists beside the real ones.
+//! A server with false answers: the real one of a test's world, reached through this one. It
+//! answers `ListRoles`, `Issue`, `EmergencyChallenge` and `Requests.Get` by itself, as the test
+//! says, and owns a CA key that it lists beside the real ones.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Default for Answers {
 }
 
 /// The server.
-pub(crate) struct Liar {
+pub(crate) struct FakeServer {
     /// `http://localhost:PORT`
     pub(crate) url: String,
     /// The CA key that clients trust.
@@ -55,7 +55,7 @@ pub(crate) struct Liar {
     task: JoinHandle<()>,
 }
 
-impl Liar {
+impl FakeServer {
     /// A server in front of `real`.
     pub(crate) async fn start(real: &Api) -> Self {
         let ca = files::new_key();
@@ -94,13 +94,13 @@ impl Liar {
         *self.asked.lock() = None;
     }
 
-    /// What `Issue` was last asked for; none since [`Liar::answers`].
+    /// What `Issue` was last asked for; none since [`FakeServer::answers`].
     pub(crate) fn asked(&self) -> Option<v1::IssueRequest> {
         self.asked.lock().clone()
     }
 }
 
-impl Drop for Liar {
+impl Drop for FakeServer {
     fn drop(&mut self) {
         self.task.abort();
     }

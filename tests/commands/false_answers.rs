@@ -17,7 +17,7 @@ use ssh_key::{
 };
 
 use crate::{
-    liar::{Answers, Issue, Liar},
+    fake_server::{Answers, FakeServer, Issue},
     support::{
         agent::Agent,
         command::{Done, Terminal},
@@ -105,22 +105,22 @@ fn honest_shell() -> Plan {
 /// A lying server, and a terminal of alice's that is signed in to it.
 struct World {
     env: TestEnv,
-    liar: Liar,
+    fake_server: FakeServer,
     terminal: Terminal,
 }
 
 impl World {
     async fn start() -> Self {
         let env = TestEnv::new().policy(POLICY).start().await;
-        let liar = Liar::start(&env.api).await;
+        let fake_server = FakeServer::start(&env.api).await;
         let mut terminal = env.terminal("alice");
-        let server = ("DAYPASS_SERVER".to_owned(), liar.url.clone());
+        let server = ("DAYPASS_SERVER".to_owned(), fake_server.url.clone());
         terminal.variables.retain(|(name, _)| name != &server.0);
         terminal.variables.push(server);
         terminal.sign_in("alice").await;
         Self {
             env,
-            liar,
+            fake_server,
             terminal,
         }
     }
@@ -132,12 +132,12 @@ impl World {
     }
 
     fn certificate(&self, plan: &Plan) -> String {
-        certificate(plan, &self.key(), &self.liar.ca)
+        certificate(plan, &self.key(), &self.fake_server.ca)
     }
 
     /// Answers `Issue` with this certificate, and all else as an honest server would.
     fn answer(&self, certificate: String) {
-        self.liar.answers(Answers {
+        self.fake_server.answers(Answers {
             issue: pass(certificate),
             request: self.approved(),
             ..Answers::default()
@@ -196,7 +196,7 @@ impl World {
         let printed = format!("{}{}", done.stdout, done.stderr);
         assert!(!printed.contains('\u{1b}'), "{case}: {printed:?}");
         assert!(self.files() == before, "{case}: {words} leaves files");
-        assert!(self.liar.asked().is_some(), "{case}: it was asked");
+        assert!(self.fake_server.asked().is_some(), "{case}: it was asked");
     }
 }
 
@@ -542,7 +542,7 @@ async fn bytes_that_are_not_a_pass_of_this_ca_for_this_key_are_refused_on_every_
         ("a second line", format!("{good}\n{good}"), ""),
         (
             "for another key",
-            certificate(&plan, theirs.public_key(), &world.liar.ca),
+            certificate(&plan, theirs.public_key(), &world.fake_server.ca),
             "for another key",
         ),
         (
@@ -605,7 +605,7 @@ async fn neither_the_agent_nor_a_file_of_the_users_nor_sshs_configuration_gets_a
         assert_ne!(done.code, 0, "{words:?}: {done:?}");
         let said = "a login that the role does not have";
         assert!(done.stderr.contains(said), "{words:?}: {done:?}");
-        assert!(world.liar.asked().is_some(), "{words:?}");
+        assert!(world.fake_server.asked().is_some(), "{words:?}");
     }
     assert!(world.files() == before);
     assert_eq!(agent.keys().await, 0);
@@ -631,7 +631,10 @@ async fn a_login_that_no_pass_would_open_is_refused_before_the_server_is_asked()
         let done = world.run(&words).await;
         assert_eq!(done.code, 3, "{words}: {done:?}");
         assert_eq!(done.error()["reason"], "PRINCIPAL", "{words}");
-        assert!(world.liar.asked().is_none(), "{words}: no pass is lost");
+        assert!(
+            world.fake_server.asked().is_none(),
+            "{words}: no pass is lost"
+        );
     }
 }
 
@@ -662,7 +665,7 @@ async fn a_policy_that_changes_between_the_list_and_the_answer_is_no_lie() {
         ..Answers::default()
     };
     let changed = vec![vec![before.clone()], vec![now_listed.clone()]];
-    world.liar.answers(answers(changed));
+    world.fake_server.answers(answers(changed));
     world
         .accepts("the new policy gives this pass", &words)
         .await;
@@ -679,7 +682,7 @@ async fn a_policy_that_changes_between_the_list_and_the_answer_is_no_lie() {
         ("changed otherwise", changed_otherwise),
         ("gone", gone),
     ] {
-        world.liar.answers(answers(roles));
+        world.fake_server.answers(answers(roles));
         world.refuses(case, &words, "a login that the role").await;
     }
 }
@@ -692,7 +695,7 @@ async fn a_request_of_another_key_or_another_request_is_not_redeemed() {
         event: requested("SHA256:other").to_string().into_bytes(),
         ..world.approved()
     };
-    world.liar.answers(Answers {
+    world.fake_server.answers(Answers {
         issue: pass(honest.clone()),
         request: theirs,
         ..Answers::default()
@@ -712,7 +715,7 @@ async fn a_request_of_another_key_or_another_request_is_not_redeemed() {
         ("an unknown event", hostile),
         ("garbage", "\u{1b}[2J".to_owned()),
     ] {
-        world.liar.answers(Answers {
+        world.fake_server.answers(Answers {
             issue: pass(honest.clone()),
             request: v1::Request {
                 event: event.into_bytes(),
@@ -728,7 +731,7 @@ async fn a_request_of_another_key_or_another_request_is_not_redeemed() {
         );
         assert!(!done.stderr.contains('\u{1b}'), "{case}: {done:?}");
         assert!(
-            world.files() == before && world.liar.asked().is_none(),
+            world.files() == before && world.fake_server.asked().is_none(),
             "{case}"
         );
     }
@@ -745,13 +748,13 @@ async fn an_answer_without_a_pass_leaves_nothing_and_its_text_reaches_no_termina
         ..v1::Request::default()
     };
     let words = format!("pass --role logs {ASK}");
-    world.liar.answers(Answers::default());
+    world.fake_server.answers(Answers::default());
     world
         .refuses("neither", &words, "neither a pass nor a request")
         .await;
 
     let before = world.files();
-    world.liar.answers(Answers {
+    world.fake_server.answers(Answers {
         issue: {
             let answer = Some(Answer::Request(pending.clone()));
             Arc::new(move |_| v1::IssueResponse {
@@ -788,8 +791,8 @@ async fn without_a_list_of_the_role_all_else_is_checked() {
         for (case, fault, change) in ALWAYS_WRONG {
             let mut plan = Plan { key_id, ..honest() };
             change(&mut plan);
-            world.liar.answers(Answers {
-                issue: pass_for_any_key(plan, world.liar.ca.clone()),
+            world.fake_server.answers(Answers {
+                issue: pass_for_any_key(plan, world.fake_server.ca.clone()),
                 ..Answers::default()
             });
             world.refuses(case, &words, fault).await;
