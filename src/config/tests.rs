@@ -318,6 +318,18 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "daypass.toml:11: first_byte = \"1h\" is not a duration from 1s to 60s: write one such as \"10s\"",
     ),
     (
+        "a load balancer at every address",
+        "[tls]",
+        "proxies = [\"10.0.0.5\", \"0.0.0.0/0\"]\n[tls]",
+        "daypass.toml:4: proxies: 0.0.0.0/0 would let every caller choose its address: name the load balancers only",
+    ),
+    (
+        "a load balancer by its name",
+        "[tls]",
+        "proxies = [\"lb.example.com\"]\n[tls]",
+        "daypass.toml:4: proxies: \"lb.example.com\" is not a network; write one such as \"10.0.0.0/8\" or \"2001:db8::/32\"",
+    ),
+    (
         "a rate of nothing",
         "[ledger]",
         "[limits]\nrequests_per_address = { per_second = 0, burst = 1 }\n[ledger]",
@@ -336,6 +348,20 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "daypass.toml:11: unknown variant `xml`, expected `text` or `json`",
     ),
 ];
+
+#[test]
+fn load_balancers_are_networks_or_addresses() {
+    let listed = |networks: &[&str]| {
+        let networks = networks.iter().map(|network| network.parse().unwrap());
+        crate::server::Proxies::new(networks.collect())
+    };
+    let text = GOOD.replacen("[tls]", "proxies = [\"10.0.0.5\", \"fd00::/8\"]\n[tls]", 1);
+    assert_eq!(
+        parse(&text).unwrap().limits.proxies,
+        listed(&["10.0.0.5/32", "fd00::/8"])
+    );
+    assert_eq!(parse(GOOD).unwrap().limits.proxies, listed(&[]));
+}
 
 #[test]
 fn what_is_wrong_is_refused_with_its_line_and_what_to_do() {
