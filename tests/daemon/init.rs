@@ -126,7 +126,7 @@ fn what_keeps_it_from_starting_is_said_with_its_place() {
             "daypass.toml",
             "policy =",
             "polcy =",
-            "daypass.toml:6: unknown field `polcy`",
+            "daypass.toml:7: unknown field `polcy`",
         ),
         (
             "a policy that does not parse",
