@@ -127,35 +127,20 @@ impl Table {
         activity: Arc<Activity>,
         evicted: CancellationToken,
     ) -> u64 {
-        self.taken += 1;
         self.last += 1;
-        let entry = Entry { activity, evicted };
-        self.networks
-            .entry(network)
-            .or_default()
-            .insert(self.last, entry);
+        self.add(network, self.last, Entry { activity, evicted });
         self.last
+    }
+
+    fn add(&mut self, network: Network, id: u64, entry: Entry) {
+        self.taken += 1;
+        self.networks.entry(network).or_default().insert(id, entry);
     }
 
     /// True if `network` is below its cap, or one of its connections was evicted for the newcomer.
     fn has_room(&mut self, network: Network, most: usize) -> bool {
         let own = self.networks.get(&network).map_or(0, BTreeMap::len);
         own < most || self.evict(network)
-    }
-
-    fn holds(&self, network: Network, id: u64) -> bool {
-        let own = self.networks.get(&network);
-        own.is_some_and(|own| own.contains_key(&id))
-    }
-
-    /// Moves a connection to another network. Returns false if it was evicted.
-    fn assign(&mut self, id: u64, from: Network, to: Network) -> bool {
-        let Some(entry) = self.remove(from, id) else {
-            return false;
-        };
-        self.taken += 1;
-        self.networks.entry(to).or_default().insert(id, entry);
-        true
     }
 
     fn remove(&mut self, network: Network, id: u64) -> Option<Entry> {
@@ -215,19 +200,22 @@ impl ConnectionSlot {
     }
 
     /// Counts the connection for `address`, which is known now. Returns false if that address is at
-    /// its cap and no connection of it can be evicted, or if this one was evicted.
+    /// its cap and no connection of it can be evicted, or if this one was evicted. The slot is free
+    /// then.
     pub(super) fn assign(&mut self, address: IpAddr) -> bool {
         let network = Network::of(address);
         let mut table = self.limiter.table();
-        // A connection that was evicted itself must not evict another one.
-        let is_assigned = table.holds(self.network, self.id)
-            && table.has_room(network, self.limiter.0.per_network)
-            && table.assign(self.id, self.network, network);
-        drop(table);
-        if is_assigned {
-            self.network = network;
+        // First: a connection that was evicted itself must not evict another one.
+        let Some(entry) = table.remove(self.network, self.id) else {
+            return false;
+        };
+        if !table.has_room(network, self.limiter.0.per_network) {
+            return false;
         }
-        is_assigned
+        table.add(network, self.id, entry);
+        drop(table);
+        self.network = network;
+        true
     }
 
     pub(super) fn activity(&self) -> &Arc<Activity> {
