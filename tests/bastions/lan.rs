@@ -41,7 +41,7 @@ pub(super) struct Server {
 impl Lan {
     /// A member has the addresses 192.0.2.N and 2001:db8::N.
     pub(super) fn new(members: &[(&str, u8)]) -> Self {
-        expect_root();
+        support::root::expect_root("bastions", "network namespaces");
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let mut lan = Self {
             prefix: format!("dp{}-{number}", std::process::id()),
@@ -172,15 +172,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn expect_root() {
-    let id = Command::new("id").arg("-u").output().unwrap();
-    assert_eq!(
-        String::from_utf8_lossy(&id.stdout).trim(),
-        "0",
-        "this test makes network namespaces, which only root may: run it as root, as in `sudo tests/run --test bastions`"
-    );
 }
 
 fn ip(words: &[&str]) {

@@ -8,7 +8,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use super::support::command::{DAYPASS, Done};
+use super::support::{
+    command::{DAYPASS, Done},
+    root::expect_root,
+};
 
 /// Bound on one command, in seconds; only a hang reaches it.
 const PATIENCE: &str = "30";
@@ -29,7 +32,7 @@ pub(super) struct Machine {
 impl Machine {
     /// A machine without a network.
     pub(super) fn start(name: &str) -> Self {
-        expect_root();
+        expect_root("fleet", "machines of namespaces");
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut holder = Command::new("unshare")
             .args(["--mount", "--propagation", "private", "--net", "--uts"])
@@ -151,13 +154,4 @@ fn text(mut file: File) -> String {
     file.rewind().unwrap();
     file.read_to_end(&mut bytes).unwrap();
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn expect_root() {
-    let id = Command::new("id").arg("-u").output().unwrap();
-    assert_eq!(
-        String::from_utf8_lossy(&id.stdout).trim(),
-        "0",
-        "this test makes machines of namespaces, which only root may: run it as root, as in `sudo tests/run --test fleet`"
-    );
 }
