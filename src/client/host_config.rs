@@ -71,10 +71,7 @@ impl<'a> PlainSsh<'a> {
 
     /// The files beside which the configuration lies.
     fn files(&self, state: &State) -> Result<PassFiles, Error> {
-        match self.named_login() {
-            Some(login) => PassFiles::of_login(state, self.host, login),
-            None => PassFiles::of_host(state, self.host),
-        }
+        PassFiles::of_login(state, self.host, self.named_login())
     }
 }
 

@@ -174,10 +174,9 @@ impl Client {
     /// The files for the pass of `pass_request` in the state folder.
     fn files(&self, pass_request: &PassRequest, role: &str) -> Result<PassFiles, Error> {
         match &pass_request.host {
-            Some(host) if pass_request.is_plain() => match &pass_request.user {
-                Some(user) => PassFiles::of_login(&self.state, host, user),
-                None => PassFiles::of_host(&self.state, host),
-            },
+            Some(host) if pass_request.is_plain() => {
+                PassFiles::of_login(&self.state, host, pass_request.user.as_deref())
+            }
             Some(_) | None => {
                 // A redeemed request's pass is used for the ask that the request was for.
                 let ask = v1::Ask {

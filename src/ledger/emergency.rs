@@ -275,12 +275,11 @@ mod tests {
         let proof = pass.emergency_proof.unwrap();
         let message = STANDARD.decode(&proof.message).unwrap();
         let signed = Signed::read(&message).unwrap();
-        let fingerprint = |key: &PublicKey| key::fingerprint(key);
         assert_eq!(
             proof.signatures[0].fingerprint(),
-            Some(fingerprint(&signed.holder))
+            Some(key::fingerprint(&signed.holder))
         );
-        assert_eq!(fingerprint(&signed.key), pass.key);
+        assert_eq!(key::fingerprint(&signed.key), pass.key);
         let texts = (&*signed.role, &*signed.host, &*signed.reason);
         assert_eq!(texts, ("web-logs", "web-1", "INC-7"));
         assert_eq!(signed.params, [("unit".to_owned(), "nginx".to_owned())]);

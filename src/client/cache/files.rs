@@ -48,23 +48,27 @@ impl PassFiles {
         Ok(Self::within(&folder))
     }
 
-    /// For plain ssh to `host` with a login that the user named: `hosts/HOST/login-LOGIN`. A login
-    /// that cannot be a folder's name is given by its digest.
+    /// For plain ssh to `host` with the login that the user named: `hosts/HOST/login-LOGIN`. If
+    /// they named none, as [`PassFiles::of_host`]. A login that cannot be a folder's name is given
+    /// by its digest.
     ///
     /// # Errors
     /// As [`PassFiles::of_host`].
     pub(in crate::client) fn of_login(
         state: &State,
         host: &str,
-        login: &str,
+        login: Option<&str>,
     ) -> Result<Self, Error> {
+        let of_host = Self::of_host(state, host)?;
+        let Some(login) = login else {
+            return Ok(of_host);
+        };
         let name = if is_login(login) && login.len() <= LONGEST_ROLE {
             login.to_owned()
         } else {
             format!("~{}", digest(login.as_bytes()))
         };
-        let host = Self::of_host(state, host)?;
-        Ok(Self::within(&host.sibling(&format!("{LOGIN}{name}"))))
+        Ok(Self::within(&of_host.sibling(&format!("{LOGIN}{name}"))))
     }
 
     /// For one ask: `passes/ROLE`, or `passes/ROLE~DIGEST` if the ask says more than the role.
@@ -203,7 +207,7 @@ mod tests {
     fn each_login_of_a_host_has_its_folder_inside_the_hosts() {
         let folder = tempfile::tempdir().unwrap();
         let state = State::new(folder.path()).unwrap();
-        let of = |login: &str| PassFiles::of_login(&state, "WEB-1", login).unwrap();
+        let of = |login: &str| PassFiles::of_login(&state, "WEB-1", Some(login)).unwrap();
         assert!(of("ops").key().ends_with("hosts/web-1/login-ops/pass"));
         let host = state.path("hosts/web-1");
         for login in ["../../x", "a/b", "..", "a@b", "*", &"a".repeat(300)] {

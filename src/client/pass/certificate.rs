@@ -8,21 +8,17 @@
 //! find a server that lies in both. The label in the key id is the server's word too: only the
 //! server knows which claim it takes.
 
-use std::collections::BTreeSet;
-
 use ssh_key::{Certificate, Fingerprint, HashAlg, PublicKey, certificate::CertType};
 
 use super::{
     fault::first_fault,
-    role::{AskedRole, is_within},
+    role::{AskedRole, is_within, words},
 };
 use crate::{
-    client::requests::RequestContent,
+    client::{logins::logins, requests::RequestContent},
     proto::v1,
     ssh::{
-        certificate::BACKDATE,
-        options::{CriticalOption, Extension},
-        permissions::Permissions,
+        certificate::BACKDATE, key::fingerprint, options::CriticalOption, permissions::Permissions,
     },
 };
 
@@ -79,7 +75,7 @@ impl Expected<'_> {
             ),
         ];
         first_fault(&within)?;
-        self.check_known(&permissions)?;
+        self.check_known(&certificate, &permissions)?;
         Ok(certificate)
     }
 
@@ -163,19 +159,12 @@ impl Expected<'_> {
 
     /// Whether a pass can be used only from the addresses of the ask.
     pub(super) fn fits_source(&self, permissions: &Permissions) -> bool {
-        let asked = self.ask.source_addresses.iter().map(|text| text.parse());
-        match asked.collect() {
-            Ok(asked) => is_within(asked, permissions),
-            Err(_) => false,
-        }
+        is_within(&self.ask.source_addresses, permissions)
     }
 
     fn fits_extensions(&self, permissions: &Permissions) -> bool {
-        let asked = self.ask.extensions.iter();
-        let asked: BTreeSet<_> = asked
-            .filter_map(|word| Extension::from_word(word))
-            .collect();
-        self.ask.extensions.is_empty() || permissions.extensions.is_subset(&asked)
+        let asked = &self.ask.extensions;
+        asked.is_empty() || permissions.extensions.is_subset(&words(asked))
     }
 
     /// Checks that a pass is used through the bastion that was approved, if there was a request.
@@ -195,14 +184,18 @@ impl Expected<'_> {
     }
 
     /// Compares with what the server said of the role, or with what was approved.
-    fn check_known(&self, permissions: &Permissions) -> Result<(), String> {
+    fn check_known(
+        &self,
+        certificate: &Certificate,
+        permissions: &Permissions,
+    ) -> Result<(), String> {
         match self.known {
             Known::Nothing => return Ok(()),
             Known::Role(role) => self.asked(role).check(permissions)?,
             Known::Request(content) => self.check_approved(content, permissions)?,
         }
-        let logins = principals_logins(permissions);
-        let is_open = self.login.is_none_or(|login| logins.contains(login));
+        let logins = logins(certificate.valid_principals());
+        let is_open = self.login.is_none_or(|login| logins.contains(&login));
         first_fault(&[(is_open, "it does not open the login that was asked for")])
     }
 
@@ -213,7 +206,7 @@ impl Expected<'_> {
     ) -> Result<(), String> {
         first_fault(&[
             (
-                content.key == self.key.fingerprint(HashAlg::Sha256).to_string(),
+                content.key == fingerprint(self.key),
                 "it was approved for another key",
             ),
             (
@@ -233,13 +226,6 @@ impl Expected<'_> {
             ask: self.ask,
         }
     }
-}
-
-fn principals_logins(permissions: &Permissions) -> BTreeSet<&str> {
-    let principals = permissions.principals.iter();
-    principals
-        .map(|principal| principal.split('@').next().unwrap_or(principal))
-        .collect()
 }
 
 /// The role that a pass is for. A key id is `LABEL/ROLE`, and a role's name has no slash.

@@ -37,7 +37,7 @@ impl AskedRole<'_> {
                 "its force-command is not the role's",
             ),
             (
-                self.fits_source(permissions),
+                is_within(&self.role.source_addresses, permissions),
                 "it is valid from addresses that the role does not allow",
             ),
             (
@@ -92,14 +92,6 @@ impl AskedRole<'_> {
         }
     }
 
-    fn fits_source(&self, permissions: &Permissions) -> bool {
-        let networks = self.role.source_addresses.iter();
-        match networks.map(|text| text.parse()).collect() {
-            Ok(networks) => is_within(networks, permissions),
-            Err(_) => false,
-        }
-    }
-
     fn extensions(&self) -> BTreeSet<Extension> {
         let of_role = words(&self.role.extensions);
         match self.ask.extensions.is_empty() {
@@ -109,13 +101,19 @@ impl AskedRole<'_> {
     }
 }
 
-/// Whether a pass can be used only from `networks`; an empty set is any address.
-pub(super) fn is_within(networks: BTreeSet<IpNet>, permissions: &Permissions) -> bool {
+/// Whether a pass can be used only from `networks`; none are any address, and an invalid one is
+/// none.
+pub(super) fn is_within(networks: &[String], permissions: &Permissions) -> bool {
+    let networks = networks.iter().map(|text| text.parse());
+    let Ok(networks) = networks.collect::<Result<BTreeSet<IpNet>, _>>() else {
+        return false;
+    };
     let networks = Some(networks).filter(|networks| !networks.is_empty());
     covers(networks.as_ref(), permissions.source_addresses.as_ref())
 }
 
-fn words(words: &[String]) -> BTreeSet<Extension> {
+/// The extensions that these words name.
+pub(super) fn words(words: &[String]) -> BTreeSet<Extension> {
     let words = words.iter();
     words
         .filter_map(|word| Extension::from_word(word))

@@ -9,6 +9,7 @@
 use ssh_key::{Algorithm, PrivateKey, certificate::Builder, rand_core::OsRng};
 
 use super::*;
+use crate::ssh::options::Extension;
 use crate::{
     client::key::Key,
     ledger::event::{Actor, RequestDetails},
