@@ -19,6 +19,7 @@ mod possession;
 pub mod proof;
 mod proven;
 mod settings;
+pub(crate) mod sign_in;
 mod token;
 pub(crate) mod web_url;
 
@@ -27,6 +28,7 @@ pub(crate) use error::Error;
 pub use issuer::Issuers;
 pub use proven::{Identity, KeyHolder};
 pub use settings::{Algorithm, Settings, SettingsError, check as check_settings};
+pub use sign_in::{RedirectHost, SignIn};
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //! It is checked, compared with what the server said last time, and remembered. A change of CA keys
 //! is reported; a change of the ledger's key is an error.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use ssh_key::{Fingerprint, HashAlg, PublicKey};
@@ -46,6 +46,40 @@ pub struct Issuer {
     pub device_flow: bool,
     /// Whether users sign in here; false for machines.
     pub interactive: bool,
+    /// The secret of a native app, which is not confidential.
+    #[serde(default)]
+    pub client_secret: Option<String>,
+    /// The registered ports of the redirect, in the order to try. Empty: any port.
+    #[serde(default)]
+    pub redirect_ports: Vec<u16>,
+    /// The registered host of the redirect: `127.0.0.1` or `localhost`.
+    #[serde(default)]
+    pub redirect_host: String,
+    /// Extra parameters of the authorization request.
+    #[serde(default)]
+    pub authorization_parameters: BTreeMap<String, String>,
+    /// Whether to renew ID tokens by a refresh token.
+    #[serde(default)]
+    pub refresh: bool,
+    /// Seconds after a sign-in's `iat` up to which the server accepts renewed tokens.
+    #[serde(default)]
+    pub session_seconds: u64,
+    /// PEM certificates: roots for the issuer's HTTPS, beside those of the system. Empty: none.
+    #[serde(default)]
+    pub ca_certificates: String,
+    /// The signature algorithms that the server accepts. Empty: the server is older than the
+    /// setting.
+    #[serde(default)]
+    pub algorithms: Vec<String>,
+    /// The claim that names a person to other people; none: the verified e-mail, else `sub`.
+    #[serde(default)]
+    pub label_claim: Option<String>,
+    /// The audiences that a token may name.
+    #[serde(default)]
+    pub audiences: Vec<String>,
+    /// Whether the string `true` is a boolean in this issuer's claims.
+    #[serde(default)]
+    pub string_booleans: bool,
 }
 
 /// A server's answer to `GetTrust`, checked.
@@ -208,6 +242,25 @@ impl From<v1::get_trust_response::Issuer> for Issuer {
             binding,
             device_flow: issuer.device_flow,
             interactive: issuer.interactive,
+            client_secret: Some(issuer.client_secret).filter(|it| !it.is_empty()),
+            redirect_ports: issuer
+                .redirect_ports
+                .into_iter()
+                .filter_map(|port| u16::try_from(port).ok())
+                .collect(),
+            // Only these two are on this machine by definition.
+            redirect_host: match issuer.redirect_host.as_str() {
+                "localhost" => "localhost".to_owned(),
+                _ => "127.0.0.1".to_owned(),
+            },
+            authorization_parameters: issuer.authorization_parameters.into_iter().collect(),
+            refresh: issuer.refresh,
+            session_seconds: issuer.session_seconds,
+            ca_certificates: String::from_utf8_lossy(&issuer.ca_certificates).into_owned(),
+            algorithms: issuer.algorithms,
+            label_claim: Some(issuer.label_claim).filter(|it| !it.is_empty()),
+            audiences: issuer.audiences,
+            string_booleans: issuer.string_booleans,
         }
     }
 }

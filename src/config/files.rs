@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use toml::Spanned;
 
@@ -44,6 +45,8 @@ pub(super) fn credential(
 /// The most bytes of a file of CA certificates. The system's whole bundle has a quarter of that.
 const LONGEST_PEM: u64 = 1024 * 1024;
 
+/// The certificates in the file, as PEM. Nothing else of the file is kept: it may hold a private
+/// key by mistake, and an issuer's roots are published.
 pub(super) fn ca_certificates(
     file: &Spanned<PathBuf>,
     around: &Surroundings,
@@ -55,7 +58,19 @@ pub(super) fn ca_certificates(
         modes::read_trusted(&path, LONGEST_PEM).map_err(|problem| refuse(problem.to_string()))?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match certificates {
-        Ok(found) if !found.is_empty() => Ok(pem),
+        Ok(found) if !found.is_empty() => Ok(found.iter().flat_map(pem_text).collect()),
         _ => Err(refuse("holds no PEM certificate".into())),
     }
+}
+
+/// RFC 7468, section 5.1.
+fn pem_text(certificate: &CertificateDer<'_>) -> Vec<u8> {
+    let body = STANDARD.encode(certificate);
+    let mut text = b"-----BEGIN CERTIFICATE-----\n".to_vec();
+    for line in body.as_bytes().chunks(64) {
+        text.extend_from_slice(line);
+        text.push(b'\n');
+    }
+    text.extend_from_slice(b"-----END CERTIFICATE-----\n");
+    text
 }

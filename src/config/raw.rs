@@ -1,14 +1,14 @@
 //! `daypass.toml` as it is written: serde alone, with the place of each value. The sibling files
 //! give it a meaning.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use crate::{
     ca::KeyState,
-    identity::{Binding, issuer::Algorithm},
+    identity::{Binding, RedirectHost, issuer::Algorithm},
     notify::{NotificationKind, settings},
     server::log::Format,
 };
@@ -83,6 +83,16 @@ pub(super) struct Issuer {
     #[serde(default = "yes")]
     pub(super) interactive: bool,
     pub(super) ca_file: Option<Spanned<PathBuf>>,
+    pub(super) client_secret_file: Option<Spanned<PathBuf>>,
+    pub(super) redirect_ports: Option<Spanned<Vec<u16>>>,
+    #[serde(default)]
+    pub(super) redirect_host: RedirectHost,
+    pub(super) authorization_parameters: Option<Spanned<BTreeMap<String, String>>>,
+    pub(super) refresh: Option<Spanned<bool>>,
+    pub(super) session: Option<Spanned<String>>,
+    pub(super) label: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) string_booleans: bool,
 }
 
 fn yes() -> bool {

@@ -29,6 +29,9 @@ const SUBJECT_LIMIT: usize = 512;
 /// Bytes of an e-mail address at most (RFC 5321, 4.5.3.1.3).
 const EMAIL_LIMIT: usize = 254;
 
+/// Bytes of a label at most. User principal names have at most 113.
+const LABEL_LIMIT: usize = EMAIL_LIMIT;
+
 /// Claims of this one token that say nothing about the person: neither policy nor ledger has them.
 const HIDDEN: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "sid"];
 
@@ -65,10 +68,11 @@ pub(super) fn check(
     check_authorized_party(claims, settings)?;
     check_authentication_time(claims, now)?;
     let subject = subject(claims)?.to_owned();
-    let email = verified_email(claims);
+    let email = verified_email(claims, settings);
+    let label = label(claims, settings, email).unwrap_or(&subject);
     Ok(ValidatedClaims {
-        label: email.unwrap_or(&subject).to_owned(),
-        visible: visible(claims, email.is_some()),
+        label: label.to_owned(),
+        visible: visible(claims, settings, email.is_some()),
         subject,
         audience,
         commitment,
@@ -258,22 +262,51 @@ fn is_subject(text: &str) -> bool {
         && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
+/// The name for people to read: the configured claim if it is plain text, else the verified e-mail.
+/// An e-mail address that is not verified is never a label.
+fn label<'a>(
+    claims: &'a Map<String, Value>,
+    settings: &Settings,
+    email: Option<&'a str>,
+) -> Option<&'a str> {
+    let configured = settings.label.as_deref().filter(|name| *name != "email");
+    let text = configured.and_then(|name| claims.get(name)?.as_str());
+    text.filter(|text| is_plain(text, LABEL_LIMIT)).or(email)
+}
+
 /// The e-mail address, if the issuer vouches for it with the boolean true, and it is plain ASCII
 /// (without look-alike characters).
-fn verified_email(claims: &Map<String, Value>) -> Option<&str> {
-    if claims.get("email_verified") != Some(&Value::Bool(true)) {
-        return None;
-    }
-    let email = claims.get("email")?.as_str()?;
+fn verified_email<'a>(claims: &'a Map<String, Value>, settings: &Settings) -> Option<&'a str> {
+    let is_verified = match claims.get("email_verified")? {
+        Value::Bool(is_verified) => *is_verified,
+        Value::String(text) => settings.string_booleans && text == "true",
+        _ => false,
+    };
+    let email = claims.get("email")?.as_str().filter(|_| is_verified)?;
     let (local, domain) = email.split_once('@')?;
-    let plain = email.len() <= EMAIL_LIMIT && email.bytes().all(|byte| byte.is_ascii_graphic());
+    let plain = is_plain(email, EMAIL_LIMIT);
     (plain && !local.is_empty() && !domain.is_empty() && !domain.contains('@')).then_some(email)
 }
 
-fn visible(claims: &Map<String, Value>, email_verified: bool) -> Map<String, Value> {
+/// Visible ASCII, without the look-alikes of Unicode.
+fn is_plain(text: &str, limit: usize) -> bool {
+    (1..=limit).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn visible(
+    claims: &Map<String, Value>,
+    settings: &Settings,
+    email_verified: bool,
+) -> Map<String, Value> {
     let is_visible = |name: &str| !HIDDEN.contains(&name) && (email_verified || name != "email");
-    let members = claims.iter().filter(|(name, _)| is_visible(name));
-    members
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    let mut visible = claims.clone();
+    visible.retain(|name, _| is_visible(name));
+    // A condition reads the boolean that other issuers give.
+    if settings.string_booleans
+        && let Some(value) = visible.get_mut("email_verified")
+        && let Some(boolean) = value.as_str().and_then(|text| text.parse().ok())
+    {
+        *value = Value::Bool(boolean);
+    }
+    visible
 }

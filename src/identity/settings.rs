@@ -5,7 +5,11 @@
 
 use url::Url;
 
-use super::{binding::Binding, web_url};
+use super::{
+    binding::Binding,
+    sign_in::{Fault, SignIn},
+    web_url,
+};
 
 /// Characters of a name at most.
 const NAME_LIMIT: usize = 64;
@@ -44,6 +48,12 @@ pub struct Settings {
     pub interactive: bool,
     /// Extra roots (PEM file contents) for the issuer's HTTPS.
     pub ca_certificates: Option<Vec<u8>>,
+    /// The claim that names a person in logs and to other people. `None`: the verified e-mail.
+    pub label: Option<String>,
+    /// Whether the strings `"true"` and `"false"` are booleans in this issuer's claims.
+    pub string_booleans: bool,
+    /// What clients need to know for a sign-in.
+    pub sign_in: SignIn,
 }
 
 /// Reason why the issuers' settings are refused.
@@ -71,9 +81,6 @@ pub enum SettingsError {
         source: reqwest::Error,
     },
 }
-
-/// A key of the configuration, and the sentence that says what is wrong with its value.
-type Fault = (&'static str, String);
 
 /// Checks the settings of all issuers.
 ///
@@ -124,7 +131,8 @@ impl Settings {
                 [\"ES256\"]";
             return Err(("algorithms", problem.to_owned()));
         }
-        Ok(())
+        self.check_label()?;
+        self.sign_in.check(self.interactive)
     }
 
     /// People's sign-in carries its commitment in the nonce, machines' in the audience.
@@ -158,6 +166,18 @@ impl Settings {
             "issuer name {name:?} is refused: use 1 to 64 letters, digits, '-', '_' or '.'"
         );
         Err(("name", problem))
+    }
+
+    fn check_label(&self) -> Result<(), Fault> {
+        let is_claim = |name: &String| {
+            (1..=NAME_LIMIT).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic())
+        };
+        if self.label.as_ref().is_none_or(is_claim) {
+            return Ok(());
+        }
+        let problem = "label is refused: write the name of one claim, such as \
+            \"preferred_username\", or remove it";
+        Err(("label", problem.to_owned()))
     }
 
     /// The URL is kept exactly as written: tokens are compared with it byte by byte.

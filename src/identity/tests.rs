@@ -11,6 +11,7 @@
 mod binding;
 mod claims;
 mod keys;
+mod labels;
 mod settings;
 mod tokens;
 mod world;

@@ -315,6 +315,7 @@ fn issuer(settings: &identity::Settings) -> get_trust_response::Issuer {
         Binding::Audience => v1::Binding::Audience,
         Binding::None => v1::Binding::None,
     };
+    let sign_in = &settings.sign_in;
     get_trust_response::Issuer {
         url: settings.url.clone(),
         client_id: settings.client_id.clone(),
@@ -324,6 +325,26 @@ fn issuer(settings: &identity::Settings) -> get_trust_response::Issuer {
         interactive: settings.interactive,
         name: settings.name.clone(),
         audience: settings.audiences.first().cloned().unwrap_or_default(),
+        client_secret: sign_in.client_secret.clone().unwrap_or_default(),
+        redirect_ports: sign_in
+            .redirect_ports
+            .iter()
+            .copied()
+            .map(u32::from)
+            .collect(),
+        redirect_host: sign_in.redirect_host.as_str().to_owned(),
+        authorization_parameters: sign_in.parameters.clone().into_iter().collect(),
+        refresh: sign_in.refresh,
+        session_seconds: sign_in.session.as_secs(),
+        ca_certificates: settings.ca_certificates.clone().unwrap_or_default(),
+        algorithms: settings
+            .algorithms
+            .iter()
+            .map(|it| it.name().to_owned())
+            .collect(),
+        label_claim: settings.label.clone().unwrap_or_default(),
+        audiences: settings.audiences.clone(),
+        string_booleans: settings.string_booleans,
     }
 }
 

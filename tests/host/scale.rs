@@ -12,7 +12,7 @@ use std::{
 
 use daypass::{
     ca::Draft,
-    identity::{Algorithm, Binding, Issuers, KeyHolder, Settings, proof},
+    identity::{Algorithm, Binding, Issuers, KeyHolder, Settings, SignIn, proof},
     ledger::{
         EventKind, Receipt,
         event::{Actor, Issued, RequestDetails},
@@ -440,6 +440,9 @@ fn settings(url: &str) -> Settings {
         device_flow: false,
         interactive: true,
         ca_certificates: None,
+        label: None,
+        string_booleans: false,
+        sign_in: SignIn::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use daypass::{
     ca::{Ca, KeyState, draft::parse_subject_key, key::file},
     dev::issuer::{CLIENT_ID, Issuer},
-    identity::{Algorithm, Binding, Issuers, KeyHolder, Settings, proof},
+    identity::{Algorithm, Binding, Issuers, KeyHolder, Settings, SignIn, proof},
     ledger::{EventKind, checkpoint::Signer},
     operations::{
         Authority,
@@ -202,6 +202,9 @@ fn settings(url: &str) -> Settings {
         device_flow: false,
         interactive: true,
         ca_certificates: None,
+        label: None,
+        string_booleans: false,
+        sign_in: SignIn::default(),
     }
 }
 

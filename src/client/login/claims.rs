@@ -127,6 +127,7 @@ fn parse(unverified_jwt: &str) -> Option<Claims> {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::proto::v1;
     use serde_json::json;
 
     fn token(claims: &Value) -> String {
@@ -147,6 +148,7 @@ mod tests {
             binding,
             device_flow,
             interactive: true,
+            ..Issuer::from(v1::get_trust_response::Issuer::default())
         }
     }
 

@@ -29,7 +29,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::identity::{Algorithm, Binding, Issuers, Settings, jwks::Rules};
+use crate::identity::{Algorithm, Binding, Issuers, Settings, SignIn, jwks::Rules};
 
 pub(super) const NOW: i64 = 1_800_000_000;
 
@@ -250,6 +250,9 @@ pub(super) fn settings(url: &str) -> Settings {
         device_flow: false,
         interactive: true,
         ca_certificates: None,
+        label: None,
+        string_booleans: false,
+        sign_in: SignIn::default(),
     }
 }
 
