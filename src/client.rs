@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`context`] | [`Client`] and [`Signed`]: settings, state folder, connection |
 //! | [`connect`], [`server_info`], [`witness`] | the server: TLS, its description, its checkpoint |
+//! | [`servers`] | several servers: which one a command is for |
 //! | [`login`], [`session`], [`key`], [`agent`] | the login and its key |
 //! | [`obtain`], [`choose`], [`pass`], [`cache`] | a pass: which role, the check, the files |
 //! | [`ssh`], [`jump`], [`host_config`], [`ssh_config`] | `ssh` with a pass |
@@ -40,6 +41,7 @@ pub(crate) mod obtain;
 pub(crate) mod pass;
 pub(crate) mod requests;
 pub(crate) mod server_info;
+pub(crate) mod servers;
 pub(crate) mod session;
 pub(crate) mod ssh;
 pub(crate) mod ssh_config;

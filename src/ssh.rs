@@ -11,6 +11,7 @@
 //! | [`ca_keys`] | the version line of a list of CA keys | `sshd_config(5)`, `TrustedUserCAKeys` |
 //! | [`krl`] | key revocation lists | PROTOCOL.krl |
 //! | [`principal`] | `login` or `login@group` | `sshd_config(5)`, `AuthorizedPrincipalsFile` |
+//! | [`pattern`] | patterns of host names | `ssh_config(5)`, PATTERNS |
 //! | [`sshsig`] | signatures, and every namespace that Daypass signs in | PROTOCOL.sshsig |
 //! | [`options`] | critical options and extensions of certificates | PROTOCOL.certkeys |
 //! | [`permissions`] | what a certificate allows, in one type | PROTOCOL.certkeys |
@@ -20,6 +21,7 @@ pub mod certificate;
 pub(crate) mod key;
 pub mod krl;
 pub mod options;
+pub mod pattern;
 pub mod permissions;
 pub(crate) mod principal;
 pub mod sshsig;

@@ -122,7 +122,11 @@ impl Args {
     /// Returns code 3 if the server denies it, 5 if the challenge has expired, and 6 if the server
     /// does not answer.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let client = self.target.client()?;
+        let host = match &self.action {
+            Action::Prepare(it) => it.host.clone(),
+            Action::Sign(_) | Action::Redeem(_) => None,
+        };
+        let client = self.target.client_for(host.as_deref())?;
         match self.action {
             Action::Prepare(it) => {
                 let details = Details {

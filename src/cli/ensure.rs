@@ -36,7 +36,7 @@ impl Args {
         if std::env::var_os(SERVED).is_some_and(|host| *host == *self.host) {
             return Err(silent());
         }
-        let client = self.target.client()?;
+        let client = self.target.client_for(Some(&self.host))?;
         let program = std::env::current_exe()?;
         let local = self.local.or_else(local_user);
         let plain_ssh = PlainSsh {

@@ -7,6 +7,9 @@ use super::{Failure, Global, target::Target};
 pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
+    /// Sign out of every server.
+    #[arg(long, conflicts_with = "server")]
+    all: bool,
 }
 
 impl Args {
@@ -15,7 +18,17 @@ impl Args {
     /// # Errors
     /// Returns an error if a file or an agent's key cannot be removed.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let was_signed_in = self.target.client()?.logout().await?;
+        let client = self.target.client()?;
+        let was_signed_in = match self.all {
+            true => {
+                let mut any = false;
+                for client in client.all_servers()? {
+                    any |= client.logout().await?;
+                }
+                any
+            }
+            false => client.logout().await?,
+        };
         global.print(
             &serde_json::json!({ "signed_out": was_signed_in }),
             |_| match was_signed_in {

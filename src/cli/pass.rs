@@ -83,7 +83,7 @@ impl Args {
     /// Returns code 3 if the server denies it, and 4 if a sign-in is needed and there is no
     /// terminal.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let client = self.target.client()?;
+        let client = self.target.client_for(self.host.as_deref())?;
         let wishes = self.wishes()?;
         let target = match (&self.out, wishes.as_slice()) {
             (Some(_), [_, _, ..]) => {

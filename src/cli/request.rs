@@ -42,7 +42,7 @@ impl Args {
             let message = "--request does not open a request: redeem an approved one with: daypass pass --request ID";
             return Err(Failure::new(Code::Usage, message));
         }
-        let client = self.target.client()?;
+        let client = self.target.client_for(self.host.as_deref())?;
         let pass_request = PassRequest {
             role: Some(self.role.clone()),
             host: self.host.clone(),

@@ -57,7 +57,8 @@ impl Args {
     /// # Errors
     /// Returns code 4 if you are not signed in.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let signed = self.target.client()?.signed_in().await?;
+        let client = self.target.client_for(self.host.as_deref())?;
+        let signed = client.signed_in().await?;
         let roles = signed.roles(self.host.as_deref()).await?;
         let host = self.host.as_deref();
         let roles = Roles {

@@ -65,8 +65,8 @@ impl Args {
     /// Returns code 3 if the server denies the pass, and 4 if a sign-in is needed and there is no
     /// terminal. Else the exit code is ssh's own.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let client = self.target.client()?;
         let destination = Destination::parse(&self.destination)?.with_login(self.login.clone())?;
+        let client = self.target.client_for(Some(&destination.host))?;
         let pass_request = PassRequest {
             role: self.role.clone(),
             host: Some(destination.host.clone()),

@@ -31,6 +31,9 @@ const WAITING: usize = 100;
 pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
+    /// Show every server that you have signed in to.
+    #[arg(long, conflicts_with = "server")]
+    all: bool,
 }
 
 #[derive(Serialize)]
@@ -85,20 +88,83 @@ impl Args {
     /// Returns code 4 if you are not signed in.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
-        let mut status = status(&client, now())?;
-        if status.signed_in {
-            status.requests = waiting(&client, global).await;
+        if self.all {
+            return every_server(&client, global).await;
         }
+        let status = Status::of(&client, global).await?;
         global.print(&status, text)?;
         if status.signed_in {
             return Ok(());
         }
-        let message = match &status.label {
-            Some(_) => "your sign-in has expired; sign in again with: daypass login",
-            None => "you are not signed in; sign in with: daypass login",
-        };
-        Err(Failure::new(Code::SignIn, message))
+        Err(sign_in(status.label.is_some()))
     }
+}
+
+impl Status {
+    /// The status at one server.
+    async fn of(client: &Client, global: &Global) -> Result<Self, Failure> {
+        let mut status = status(client, now())?;
+        if status.signed_in {
+            status.requests = waiting(client, global).await;
+        }
+        Ok(status)
+    }
+}
+
+/// Prints the status at each server, the one for commands that name none with a mark.
+async fn every_server(client: &Client, global: &Global) -> Result<(), Failure> {
+    let mut servers = Vec::new();
+    for client in client.all_servers()? {
+        let status = Status::of(&client, global).await?;
+        servers.push(OfServer {
+            default: client.is_default()?,
+            status,
+        });
+    }
+    global.print(&serde_json::json!({ "servers": servers }), |_| {
+        let texts = servers.iter().map(OfServer::text);
+        texts.collect::<Vec<_>>().join("\n\n")
+    })?;
+    if servers.iter().any(|server| server.status.signed_in) {
+        return Ok(());
+    }
+    Err(sign_in(
+        servers.iter().any(|server| server.status.label.is_some()),
+    ))
+}
+
+/// The status at one of several servers.
+#[derive(Serialize)]
+struct OfServer {
+    /// Whether commands that name no server are for this one.
+    default: bool,
+    #[serde(flatten)]
+    status: Status,
+}
+
+impl OfServer {
+    fn text(&self) -> String {
+        let mark = if self.default { " (default)" } else { "" };
+        let server = self.status.server.as_deref().unwrap_or_default();
+        let signed_in = match self.status.label {
+            Some(_) => String::new(),
+            None => "Not signed in.\n".to_owned(),
+        };
+        format!(
+            "== {}{mark}\n{signed_in}{}",
+            clean(server),
+            text(&self.status)
+        )
+    }
+}
+
+/// The failure of a user who is not signed in, or whose sign-in has `expired`.
+fn sign_in(expired: bool) -> Failure {
+    let message = match expired {
+        true => "your sign-in has expired; sign in again with: daypass login",
+        false => "you are not signed in; sign in with: daypass login",
+    };
+    Failure::new(Code::SignIn, message)
 }
 
 fn status(client: &Client, now: u64) -> Result<Status, Failure> {

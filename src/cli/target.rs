@@ -64,6 +64,19 @@ impl Target {
         };
         Ok(Client::new(settings)?)
     }
+
+    /// The client for the server that passes for `host` come from, if a host is named. Does not
+    /// connect yet.
+    ///
+    /// # Errors
+    /// As [`Target::client`]; also returns an error if a session is damaged.
+    pub(crate) fn client_for(&self, host: Option<&str>) -> Result<Client, Failure> {
+        let client = self.client()?;
+        Ok(match host {
+            Some(host) => client.for_host(host)?,
+            None => client,
+        })
+    }
 }
 
 impl From<Error> for Failure {

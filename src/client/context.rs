@@ -8,7 +8,7 @@ use super::{
     clock::now,
     connect::{Address, Server, authorized},
     server_info::ServerInfo,
-    session::{Login, Session},
+    session::{self, Login, Session},
     state::State,
     witness,
 };
@@ -37,7 +37,7 @@ pub struct Settings {
 /// `ssh_config.rs`, the ledger in `audit.rs`.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// The state folder.
+    /// The state folder, of this server.
     pub state: State,
     settings: Settings,
 }
@@ -60,15 +60,26 @@ impl Client {
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if no folder is named and there is no home folder, or if other
-    /// users can write to the folder.
+    /// users can write to the folder. Returns an error if the session is damaged.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let folder = match &settings.state_dir {
             Some(folder) => folder.clone(),
             None => State::default_folder()?,
         };
-        let state = State::new(&folder)?;
-        state.check()?;
+        let root = State::new(&folder)?;
+        root.check()?;
+        let state = session::folder(&root, settings.server.as_deref())?;
         Ok(Self { state, settings })
+    }
+
+    /// The user's choices.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether the user named the server.
+    pub(super) fn is_named(&self) -> bool {
+        self.settings.server.is_some()
     }
 
     /// Prints a message for the user.
@@ -83,7 +94,7 @@ impl Client {
     pub(crate) fn address(&self) -> Result<Address, Error> {
         let named = match &self.settings.server {
             Some(server) => Some(server.clone()),
-            None => Session::load(&self.state)?.server,
+            None => Session::load(&self.state.root())?.usual().cloned(),
         };
         let named = named.ok_or_else(|| {
             Error::Usage(

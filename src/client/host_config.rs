@@ -44,11 +44,13 @@ impl Client {
         let (pass, certificate) = self.obtain(&pass_request).await?;
         let login = login_name(login, certificate.valid_principals(), plain_ssh.local)?;
         let text = text(plain_ssh, login.as_deref(), &pass, program)?;
-        let path = plain_ssh.files(&self.state)?.sibling(FILE);
-        if self.state.read(&path)?.as_deref() == Some(&*text) {
+        // One file for a host, of any server: two would both apply.
+        let root = self.state.root();
+        let path = plain_ssh.files(&root)?.sibling(FILE);
+        if root.read(&path)?.as_deref() == Some(&*text) {
             return Ok(());
         }
-        self.state.write(&path, text.as_bytes())
+        root.write(&path, text.as_bytes())
     }
 }
 

@@ -11,7 +11,7 @@ use ssh_key::{Fingerprint, HashAlg, PublicKey};
 use super::{
     Error,
     connect::{Address, Server},
-    state::State,
+    state::{SERVERS, State},
 };
 use crate::{ledger::checkpoint::Verifier, proto::v1, ssh::key};
 
@@ -130,7 +130,9 @@ impl ServerInfo {
         }
         let text = serde_json::to_vec_pretty(&server_info)
             .map_err(|error| Error::other(error.to_string()))?;
-        state.write(file(&server.address, "trust.json"), &text)?;
+        state
+            .root()
+            .write(file(&server.address, "trust.json"), &text)?;
         Ok(server_info)
     }
 
@@ -139,7 +141,7 @@ impl ServerInfo {
     /// # Errors
     /// Returns [`Error::File`] if the file cannot be read.
     pub(crate) fn cached(state: &State, address: &Address) -> Result<Option<Self>, Error> {
-        let text = state.read(file(address, "trust.json"))?;
+        let text = state.root().read(file(address, "trust.json"))?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
@@ -206,7 +208,7 @@ impl ServerInfo {
     /// Compares the ledger's key with the `known` one. A new key would make the remembered
     /// checkpoint worthless, so it is an error if there is one.
     fn compare(&self, known: &Self, state: &State, address: &Address) -> Result<(), Error> {
-        let checkpoint = file(address, "checkpoint");
+        let (state, checkpoint) = (state.root(), file(address, "checkpoint"));
         if self.ledger_verifier_key == known.ledger_verifier_key
             || state.read(&checkpoint)?.is_none()
         {
@@ -267,7 +269,7 @@ impl From<v1::get_trust_response::Issuer> for Issuer {
 
 /// The path, in the state folder, of a file about one server.
 pub(super) fn file(address: &Address, name: &str) -> PathBuf {
-    PathBuf::from("servers").join(address.folder()).join(name)
+    PathBuf::from(SERVERS).join(address.folder()).join(name)
 }
 
 fn report_keys(known: &ServerInfo, now: &ServerInfo, say: impl Fn(&str)) {

@@ -8,15 +8,19 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Error, key::KeyPlace, state::State};
+use super::{Error, connect::Address, key::KeyPlace, state::State};
 
 const FILE: &str = "session.json";
 
 /// The content of `session.json`.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Session {
-    /// The server for commands that name none.
+    /// The server.
     pub server: Option<String>,
+    /// The server for commands that name none. In the first server's session only; none: the first
+    /// server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
     /// The PEM file of roots for the server's TLS; none: the operating system's.
     pub ca_file: Option<PathBuf>,
     /// The login, until `logout`.
@@ -61,6 +65,11 @@ impl Session {
         })
     }
 
+    /// The server for commands that name none.
+    pub(super) fn usual(&self) -> Option<&String> {
+        self.default.as_ref().or(self.server.as_ref())
+    }
+
     /// The files that a sign-in writes.
     pub(super) fn files(state: &State) -> [PathBuf; 4] {
         [FILE, "key", "key.pub", "agent.json"].map(|name| state.path(name))
@@ -99,6 +108,26 @@ impl Session {
         }
         Ok(login)
     }
+}
+
+/// The folder for the sessions and passes of `server`; of the last login's server if none is named.
+///
+/// # Errors
+/// Returns the error if the session cannot be read.
+pub(super) fn folder(root: &State, server: Option<&str>) -> Result<State, Error> {
+    let session = Session::load(root)?;
+    let Some(named) = server.or(session.usual().map(String::as_str)) else {
+        return Ok(root.clone());
+    };
+    // An invalid address is refused when it is used.
+    let Ok(address) = Address::parse(named) else {
+        return Ok(root.clone());
+    };
+    let first = session.server.map(|first| Address::parse(&first));
+    Ok(match first {
+        Some(Ok(first)) if first != address => root.of_server(&address.folder()),
+        Some(_) | None => root.clone(),
+    })
 }
 
 impl Login {
@@ -172,6 +201,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = State::new(folder.path()).unwrap();
         let session = Session {
+            default: None,
             server: Some("https://x/".into()),
             ca_file: None,
             login: Some(login()),

@@ -4,6 +4,7 @@
 //! The rest of `~/.ssh/config` is the user's and is kept to the byte.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::ErrorKind,
     os::unix::fs::PermissionsExt,
@@ -22,7 +23,7 @@ const FILE: &str = "ssh_config";
 
 impl Client {
     /// The block for an ssh configuration, for `patterns`; if there are none, for the hosts that
-    /// the server names.
+    /// this server and the others of this user name.
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if no hosts are known, or a path cannot be written into an ssh
@@ -33,25 +34,33 @@ impl Client {
         patterns: &[String],
     ) -> Result<String, Error> {
         if !patterns.is_empty() {
-            return block(program, &self.state, patterns);
+            return block(program, &self.state.root(), patterns);
         }
-        let cached = match self.address() {
-            Ok(address) => ServerInfo::cached(&self.state, &address)?,
-            Err(error) => return Err(error),
-        };
-        let server_info = match self.connect().await {
-            Ok((_, server_info)) => server_info,
-            // While the server is down, the hosts that it named last time are used.
-            Err(error @ Error::Unreachable { .. }) => cached.ok_or(error)?,
-            Err(error) => return Err(error),
-        };
-        let patterns = server_info.all_patterns();
+        let mut patterns = self.named_patterns().await?;
+        for other in self.all_servers()? {
+            let known = ServerInfo::cached(&other.state, &other.address()?)?;
+            let known = known.map(|known| known.all_patterns()).unwrap_or_default();
+            patterns.extend(known);
+        }
+        let mut seen = BTreeSet::new();
+        patterns.retain(|pattern| seen.insert(pattern.clone()));
         if patterns.is_empty() {
             return Err(Error::Usage(
                 "the server names no hosts; name some with --host PATTERN".to_owned(),
             ));
         }
-        block(program, &self.state, &patterns)
+        block(program, &self.state.root(), &patterns)
+    }
+
+    /// The patterns that this server names, as it says now; while it is down, as it said last time.
+    async fn named_patterns(&self) -> Result<Vec<String>, Error> {
+        let cached = ServerInfo::cached(&self.state, &self.address()?)?;
+        let server_info = match self.connect().await {
+            Ok((_, server_info)) => server_info,
+            Err(error @ Error::Unreachable { .. }) => cached.ok_or(error)?,
+            Err(error) => return Err(error),
+        };
+        Ok(server_info.all_patterns())
     }
 
     /// Writes our file and includes it in `config`. Returns whether `config` was changed.
@@ -65,8 +74,10 @@ impl Client {
         config: &Path,
     ) -> Result<bool, Error> {
         let text = self.ssh_config(program, patterns).await?;
-        self.state.write(FILE, text.as_bytes())?;
-        edit(config, |old| with_line(old, &include_line(&self.state)?))
+        self.state.root().write(FILE, text.as_bytes())?;
+        edit(config, |old| {
+            with_line(old, &include_line(&self.state.root())?)
+        })
     }
 
     /// Removes the line from `config`, and our file. Returns whether `config` was changed.
@@ -74,8 +85,10 @@ impl Client {
     /// # Errors
     /// Returns [`Error::File`] if a file cannot be written.
     pub(crate) fn remove_ssh_config(&self, config: &Path) -> Result<bool, Error> {
-        let changed = edit(config, |old| without_line(old, &include_line(&self.state)?))?;
-        self.state.remove(FILE)?;
+        let changed = edit(config, |old| {
+            without_line(old, &include_line(&self.state.root())?)
+        })?;
+        self.state.root().remove(FILE)?;
         Ok(changed)
     }
 }

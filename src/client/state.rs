@@ -17,11 +17,18 @@ use super::Error;
 /// Bytes of a file of ours at most; none comes near it.
 const LARGEST: u64 = 4 * 1024 * 1024;
 
-/// The folder of one user's session and passes.
+/// The folder of one user's session and passes at one server.
+///
+/// The first server's is the state folder itself, that of each other server is in it:
+/// `servers/HOST_PORT`.
 #[derive(Clone, Debug)]
 pub struct State {
     folder: PathBuf,
+    root: PathBuf,
 }
+
+/// The folder with what belongs to one server each.
+pub(super) const SERVERS: &str = "servers";
 
 /// The lock on a state folder. It is released when it is dropped, or when the process ends.
 #[derive(Debug)]
@@ -36,7 +43,30 @@ impl State {
     /// Returns [`Error::File`] if the path is relative and the current folder cannot be determined.
     pub(crate) fn new(folder: &Path) -> Result<Self, Error> {
         let folder = std::path::absolute(folder).map_err(Error::file(folder))?;
-        Ok(Self { folder })
+        let root = folder.clone();
+        Ok(Self { folder, root })
+    }
+
+    /// The whole state folder.
+    pub(crate) fn root(&self) -> Self {
+        let root = self.root.clone();
+        Self {
+            folder: root.clone(),
+            root,
+        }
+    }
+
+    /// The folder of another server than the first, by the name of its folder.
+    pub(super) fn of_server(&self, name: &str) -> Self {
+        Self {
+            folder: self.root.join(SERVERS).join(name),
+            root: self.root.clone(),
+        }
+    }
+
+    /// Whether this is the whole state folder.
+    pub(super) fn is_root(&self) -> bool {
+        self.folder == self.root
     }
 
     /// `$XDG_STATE_HOME/daypass`, by default `~/.local/state/daypass`.

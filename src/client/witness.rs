@@ -30,7 +30,10 @@ pub(crate) async fn check(
     server_info: &ServerInfo,
 ) -> Result<Checkpoint, Error> {
     let verifier = server_info.verifier()?;
-    let file = server_info::file(&server.address, "checkpoint");
+    let (state, file) = (
+        &state.root(),
+        server_info::file(&server.address, "checkpoint"),
+    );
     let _turn = state.lock_on(&file.with_extension("lock")).await?;
     let request = authorized(token, v1::GetCheckpointRequest {})?;
     let note = server
@@ -66,7 +69,9 @@ pub(crate) fn last(
     address: &Address,
     verifier: &Verifier,
 ) -> Result<Option<Checkpoint>, Error> {
-    let note = state.read(server_info::file(address, "checkpoint"))?;
+    let note = state
+        .root()
+        .read(server_info::file(address, "checkpoint"))?;
     note.map(|note| verify(verifier, &note)).transpose()
 }
 

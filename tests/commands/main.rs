@@ -21,4 +21,5 @@ mod keeping;
 mod policy;
 mod replay;
 mod requests;
+mod servers;
 mod stepup;

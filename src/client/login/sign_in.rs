@@ -56,6 +56,7 @@ impl Client {
     }
 
     async fn sign_in_locked(&self, request: &Request) -> Result<Login, Error> {
+        self.is_still_first()?;
         writable::check(&Session::files(&self.state))?;
         let (server, server_info) = self.connect().await?;
         let issuer = issuers::choose(&server_info, request)?;
@@ -81,6 +82,7 @@ impl Client {
         self.keep_key(&mut login, &commitment, request.into_agent)
             .await?;
         self.remember(&server.address, &login)?;
+        self.become_default(&server.address).await?;
         Ok(login)
     }
 
@@ -184,11 +186,38 @@ impl Client {
             cache::clear(&self.state)?;
         }
         pending::forget(&self.state)?;
-        Session {
+        let signed_in = Session {
             server: Some(address.as_str().to_owned()),
+            default: None,
             ca_file: self.ca_file(&session)?,
             login: Some(login.clone()),
+        };
+        signed_in.save(&self.state)
+    }
+
+    /// Makes the server of this client the one for commands that name none.
+    async fn become_default(&self, address: &Address) -> Result<(), Error> {
+        if self.state.is_root() {
+            return Ok(());
         }
-        .save(&self.state)
+        let root = self.state.root();
+        let _lock = root.lock().await?;
+        let first = Session::load(&root)?;
+        let session = Session {
+            default: Some(address.as_str().to_owned()),
+            ..first
+        };
+        session.save(&root)
+    }
+
+    /// Checks that no other command has meanwhile made this folder that of another server.
+    fn is_still_first(&self) -> Result<(), Error> {
+        let address = self.address()?;
+        match Session::load(&self.state)?.server {
+            Some(server) if server != address.as_str() => Err(Error::other(format!(
+                "another command has just signed in to {server}: run this one again"
+            ))),
+            Some(_) | None => Ok(()),
+        }
     }
 }
