@@ -1,6 +1,6 @@
 //! Holds the structure of `src/`: what a module may import, which files are pure, what makes a
-//! receipt, how long a file or function may be, that no files use each other in a loop, and the
-//! language.
+//! receipt, how long a file or function may be, that no files use each other in a loop, the
+//! language, and what licences and sources the dependencies have.
 //!
 //! The checks read plain text. Each has a test here of what it must find.
 #![allow(
@@ -12,6 +12,7 @@
 )]
 
 mod circles;
+mod dependencies;
 mod source;
 mod tidy;
 

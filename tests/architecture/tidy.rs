@@ -15,6 +15,7 @@ const READ: &[&str] = &[
     "build.rs",
     "CHANGELOG.md",
     "Cargo.toml",
+    "deny.toml",
     "proto",
     "README.md",
     "src",
