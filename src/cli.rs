@@ -32,6 +32,7 @@ pub(crate) mod serve;
 pub(crate) mod ssh;
 pub(crate) mod ssh_config;
 pub(crate) mod status;
+pub(crate) mod systemd;
 pub(crate) mod target;
 mod waiting;
 
@@ -82,6 +83,7 @@ enum Command {
     Policy(policy::Args),
     Init(init::Args),
     Serve(serve::Args),
+    Systemd(systemd::Args),
     Dev(dev::Args),
     Demo(demo::Args),
     Completions(completions::Args),
@@ -140,6 +142,7 @@ impl Cli {
             Command::Policy(args) => args.run(global).await,
             Command::Init(args) => args.run(global).await,
             Command::Serve(args) => args.run(global).await,
+            Command::Systemd(args) => args.run(global).await,
             Command::Dev(args) => args.run(global).await,
             Command::Demo(args) => args.run(global).await,
             Command::Completions(args) => args.run(Self::command()).await,

@@ -75,7 +75,10 @@ const GROUPS: &[(&str, &[&str])] = &[
     ),
     ("Look back", &["ledger", "inspect"]),
     ("Hosts", &["host"]),
-    ("The server", &["init", "serve", "policy", "admin"]),
+    (
+        "The server",
+        &["init", "serve", "systemd", "policy", "admin"],
+    ),
     ("Try it on this machine", &["demo", "dev"]),
     (
         "For other programs",

@@ -1,4 +1,4 @@
-//! Finds the passes that this host would refuse, and the reasons. Changes nothing.
+//! Finds the passes that this host would refuse, and the reasons. Changes none of its files.
 //!
 //! Compares the files that `setup` and `sync` wrote with the configuration that the real sshd has
 //! in force.
@@ -77,7 +77,9 @@ pub(crate) async fn examine(
 ) -> Result<DoctorReport, Error> {
     let settings = Settings::load(layout)?;
     let sshd = Sshd::new(question.sshd.as_deref(), &layout.sshd_config())?;
+    let missing = sshd.provide_run_folder().await?;
     let mut findings = vec![configuration::starts(sshd.test().await)];
+    findings.extend(missing.map(|folder| configuration::not_running(&folder)));
     let effective = sshd.effective(&question.connection()).await?;
     let keys = super::sync::trusted(layout);
     let scene = Scene {

@@ -101,6 +101,7 @@ pub(crate) async fn setup(
 ) -> Result<SetupReport, Error> {
     check_words(options)?;
     let sshd = Sshd::new(options.sshd.as_deref(), &layout.sshd_config())?;
+    sshd.provide_run_folder().await?;
     check_include(layout)?;
     sshd.test().await.map_err(|error| {
         Error::Sshd(format!(

@@ -1,8 +1,11 @@
 //! Runs the real sshd to check its configuration (`-t`) and to print the one in force (`-T`).
-//! Changes nothing.
+//! Changes nothing but sshd's own empty folder in `/run`, which it makes if sshd wants it.
 
 use std::{
     collections::BTreeMap,
+    fs::DirBuilder,
+    io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::{Output, Stdio},
     time::Duration,
@@ -66,6 +69,33 @@ impl Sshd {
         })
     }
 
+    /// Makes the empty folder `/run/sshd` if it is missing; returns its path if it was. Without it
+    /// sshd does not even read its configuration. sshd's unit makes it when it starts and removes
+    /// it when it stops, so with socket activation it is missing until the first login.
+    ///
+    /// # Errors
+    /// Returns the error if the folder cannot be made.
+    pub(crate) async fn provide_run_folder(&self) -> Result<Option<PathBuf>, Error> {
+        let output = self.output(&["-t"]).await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let Some(folder) = missing_run_folder(&said) else {
+            return Ok(None);
+        };
+        let mut builder = DirBuilder::new();
+        match builder.mode(0o755).create(folder) {
+            Ok(()) => {}
+            // sshd's unit was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(Error::Sshd(format!(
+                    "sshd reads nothing without the folder {}, and it cannot be made ({error}); as root: install -d -m 755 {0}",
+                    folder.display()
+                )));
+            }
+        }
+        Ok(Some(folder.to_owned()))
+    }
+
     /// Checks that sshd would start with its configuration and host keys.
     ///
     /// # Errors
@@ -88,22 +118,7 @@ impl Sshd {
     }
 
     async fn ask(&self, arguments: &[&str]) -> Result<Output, Error> {
-        let output = Command::new(&self.program)
-            .args(arguments)
-            .arg("-f")
-            .arg(&self.configuration)
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        let output = match tokio::time::timeout(PATIENCE, output).await {
-            Ok(output) => output.map_err(Error::file(&self.program))?,
-            Err(_) => {
-                return Err(Error::Sshd(format!(
-                    "sshd did not end within {} s",
-                    PATIENCE.as_secs()
-                )));
-            }
-        };
+        let output = self.output(arguments).await?;
         if output.status.success() {
             return Ok(output);
         }
@@ -114,6 +129,32 @@ impl Sshd {
             said.trim().replace("\r\n", "\n")
         )))
     }
+
+    async fn output(&self, arguments: &[&str]) -> Result<Output, Error> {
+        let output = Command::new(&self.program)
+            .args(arguments)
+            .arg("-f")
+            .arg(&self.configuration)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        match tokio::time::timeout(PATIENCE, output).await {
+            Ok(output) => output.map_err(Error::file(&self.program)),
+            Err(_) => Err(Error::Sshd(format!(
+                "sshd did not end within {} s",
+                PATIENCE.as_secs()
+            ))),
+        }
+    }
+}
+
+/// The folder that sshd misses, by its complaint.
+fn missing_run_folder(said: &str) -> Option<&Path> {
+    const COMPLAINT: &str = "Missing privilege separation directory: ";
+    let folder = said.lines().find_map(|line| line.strip_prefix(COMPLAINT));
+    folder
+        .map(|folder| Path::new(folder.trim()))
+        .filter(|folder| folder.is_absolute())
 }
 
 /// The path of the system's sshd, which must be started by its absolute path.
@@ -166,8 +207,47 @@ impl Effective {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
     use super::*;
+
+    #[tokio::test]
+    async fn the_folder_that_sshd_misses_until_its_unit_starts_is_made() {
+        let here = tempfile::tempdir().unwrap();
+        let (program, folder) = (here.path().join("sshd"), here.path().join("run"));
+        // As OpenSSH says it, with its carriage return.
+        let script = format!(
+            "#!/bin/sh\ntest -d {0} || {{ printf 'Missing privilege separation directory: {0}\\r\\n' >&2; exit 255; }}\n",
+            folder.display()
+        );
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let sshd = Sshd::new(Some(&program), Path::new("/etc/ssh/sshd_config")).unwrap();
+        assert!(sshd.test().await.is_err());
+        let made = sshd.provide_run_folder().await.unwrap();
+        assert_eq!(made.as_deref(), Some(&*folder));
+        let mode = folder.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o022, 0, "only root writes there");
+        sshd.test().await.unwrap();
+        assert_eq!(sshd.provide_run_folder().await.unwrap(), None);
+    }
+
+    #[test]
+    fn only_sshds_own_complaint_names_a_folder() {
+        for (said, folder) in [
+            (
+                "Missing privilege separation directory: /run/sshd\r\n",
+                Some("/run/sshd"),
+            ),
+            ("Missing privilege separation directory: run\n", None),
+            ("/etc/ssh/sshd_config line 3: Bad configuration", None),
+            ("", None),
+        ] {
+            assert_eq!(missing_run_folder(said), folder.map(Path::new), "{said}");
+        }
+    }
 
     #[test]
     fn the_output_of_sshd_is_parsed() {

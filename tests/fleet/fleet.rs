@@ -196,7 +196,10 @@ impl Fleet {
             (&self.bastion, "edge"),
         ] {
             install_systemctl(host);
-            host.says("root", "ln -s /mnt/daypass /usr/local/bin/daypass && cp -r /mnt/repository/systemd . && ssh-keygen -A");
+            host.says(
+                "root",
+                "ln -s /mnt/daypass /usr/local/bin/daypass && ssh-keygen -A",
+            );
             host.says(
                 "root",
                 "mkdir /run/sshd && /usr/sbin/sshd -E /var/log/sshd.log",

@@ -17,7 +17,6 @@ bash /mnt/chapters/server.sh | tee /mnt/server.txt
 FINGERPRINT=$(sed -n 's/^CA key *//p' /mnt/server.txt | head -n 1)
 export FINGERPRINT
 mkdir /mnt/host && cd /mnt/host
-cp -r /mnt/repository/systemd systemd
 cp /etc/daypass/tls.pem tls.pem
 bash /mnt/chapters/host.sh
 

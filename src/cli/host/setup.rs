@@ -106,7 +106,8 @@ fn text(report: &SetupReport) -> String {
     if report.changed {
         steps.insert(0, "systemctl reload ssh                          (on some systems: sshd) puts it in force");
     }
-    steps.push("systemctl enable --now daypass-sync.timer     (of systemd/ in the repository) fetch them every few minutes");
+    steps.push("daypass systemd install host                  the units of the next command");
+    steps.push("systemctl enable --now daypass-sync.timer     fetch revocations every few minutes");
     steps.push("daypass host doctor                           check all of it");
     for step in steps {
         let _ = writeln!(text, "  {step}");

@@ -86,15 +86,14 @@ fn run(made: &Made, dir: &str, server: &str, run_as: &str) -> Vec<String> {
     let is_units = std::path::absolute(&made.dir).is_ok_and(|dir| dir == Path::new(UNITS_FOLDER));
     match &made.owner {
         Some(owner) if owner == UNITS_USER && is_units => vec![
-            "Run it by its units, in a checkout of Daypass:".to_owned(),
-            "install -m 644 systemd/daypass.service systemd/daypass.socket /etc/systemd/system/"
-                .to_owned(),
+            "Run it by its units:".to_owned(),
+            "daypass systemd install server".to_owned(),
             "systemctl daemon-reload && systemctl enable --now daypass.socket daypass.service"
                 .to_owned(),
         ],
         None if is_root() => vec![
             format!(
-                "Run it. These files are root's; for the units in systemd/, which run as {UNITS_USER}, give them away first:"
+                "Run it. These files are root's; for its units, which run as {UNITS_USER}, give them away first:"
             ),
             by_hand,
             format!(

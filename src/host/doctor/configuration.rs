@@ -13,6 +13,17 @@ pub(super) fn starts(tested: Result<(), Error>) -> Finding {
     }
 }
 
+/// sshd's folder in `/run` was missing.
+pub(super) fn not_running(folder: &Path) -> Finding {
+    Finding::note(
+        "sshd-running",
+        format!(
+            "{} was missing: sshd has stopped, or waits for its first connection; `systemctl status ssh ssh.socket` says which",
+            folder.display()
+        ),
+    )
+}
+
 /// Checks every keyword that decides about passes.
 pub(super) fn check(scene: &Scene<'_>) -> Vec<Finding> {
     let mut findings = vec![
