@@ -15,6 +15,7 @@ pub(crate) mod server;
 pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod sshd;
+pub(crate) mod sshd_files;
 pub(crate) mod sync;
 
 pub(crate) use error::Error;

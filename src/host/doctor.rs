@@ -3,10 +3,14 @@
 //! Compares the files that `setup` and `sync` wrote with the configuration that the real sshd has
 //! in force.
 
+mod account;
+mod algorithms;
 mod configuration;
 mod finding;
 mod login;
+mod matches;
 mod pass;
+mod running;
 mod state;
 
 use std::{path::PathBuf, time::Duration};
@@ -17,13 +21,15 @@ use ssh_key::Certificate;
 pub(crate) use finding::{Finding, Level};
 pub(crate) use pass::Verdict;
 
-use finding::Scene;
+use account::Accounts;
+use finding::{Examined, Scene};
 
 use super::{
     Error, Settings,
     files::Layout,
     server::Server,
     sshd::{Connection, Sshd},
+    sshd_files,
 };
 use crate::unix_seconds::UnixSeconds;
 
@@ -88,9 +94,18 @@ pub(crate) async fn examine(
         effective: &effective,
         keys: keys.as_ref().ok(),
         user: question.user.as_deref(),
+        address: question.address.as_deref(),
+        accounts: &Accounts::load(),
         now,
     };
+    let files = sshd_files::files(layout);
+    findings.extend(running::check(&scene, &files));
     findings.extend(configuration::check(&scene));
+    let asked = Examined {
+        user: scene.user,
+        address: scene.address,
+    };
+    findings.extend(matches::check(&scene, (&sshd, &asked), &files, &findings).await?);
     findings.extend(
         keys.as_ref()
             .err()
@@ -118,9 +133,12 @@ pub(crate) async fn examine(
 impl Question {
     fn connection(&self) -> Connection {
         let unlisted = Connection::unlisted();
+        let address = self.address.clone();
         Connection {
             user: self.user.clone().unwrap_or(unlisted.user),
-            address: self.address.clone().unwrap_or(unlisted.address),
+            address: address.clone().unwrap_or(unlisted.address),
+            host: address.unwrap_or(unlisted.host),
+            ..Connection::unlisted()
         }
     }
 }

@@ -57,14 +57,16 @@ pub(crate) fn is_included(main: &str, folder: &Path, file: &Path) -> bool {
         })
 }
 
-fn name_matches(pattern: &Path, file: &Path) -> bool {
+/// Whether a file's name matches the last component of a pattern.
+pub(super) fn name_matches(pattern: &Path, file: &Path) -> bool {
     let (Some(pattern), Some(name)) = (pattern.file_name(), file.file_name()) else {
         return false;
     };
     glob(pattern.as_encoded_bytes(), name.as_encoded_bytes())
 }
 
-fn glob(pattern: &[u8], name: &[u8]) -> bool {
+/// Whether `name` matches a pattern with `*` and `?`.
+pub(super) fn glob(pattern: &[u8], name: &[u8]) -> bool {
     match (pattern.split_first(), name.split_first()) {
         (None, None) => true,
         (Some((b'*', rest)), _) if glob(rest, name) => true,
@@ -77,7 +79,7 @@ fn glob(pattern: &[u8], name: &[u8]) -> bool {
 
 /// A line's words. Keyword and value may be separated by `=`, values may be quoted, `#` begins a
 /// comment.
-fn words(line: &str) -> Vec<String> {
+pub(super) fn words(line: &str) -> Vec<String> {
     let line = line.split('#').next().unwrap_or_default();
     let line = line.trim().replacen('=', " ", 1);
     let words = line.split_whitespace();
@@ -86,7 +88,8 @@ fn words(line: &str) -> Vec<String> {
         .collect()
 }
 
-fn is_keyword(words: &[String], keyword: &str) -> bool {
+/// Whether a line begins with this keyword.
+pub(super) fn is_keyword(words: &[String], keyword: &str) -> bool {
     words
         .first()
         .is_some_and(|first| first.eq_ignore_ascii_case(keyword))

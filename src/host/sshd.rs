@@ -32,6 +32,12 @@ pub(crate) struct Connection {
     pub user: String,
     /// The client's address.
     pub address: String,
+    /// The client's host name.
+    pub host: String,
+    /// The address that the client connects to.
+    pub local_address: String,
+    /// The port that the client connects to.
+    pub local_port: String,
 }
 
 impl Connection {
@@ -41,6 +47,9 @@ impl Connection {
         Self {
             user: "nobody".to_owned(),
             address: "192.0.2.2".to_owned(),
+            host: "192.0.2.2".to_owned(),
+            local_address: "192.0.2.1".to_owned(),
+            local_port: "22".to_owned(),
         }
     }
 }
@@ -110,9 +119,16 @@ impl Sshd {
     /// As [`Sshd::test`].
     pub(crate) async fn effective(&self, connection: &Connection) -> Result<Effective, Error> {
         // Every criterion: sshd fails if a `Match` asks for one that is not given.
-        let Connection { user, address } = connection;
-        let specification =
-            format!("user={user},host={address},addr={address},laddr=192.0.2.1,lport=22");
+        let Connection {
+            user,
+            address,
+            host,
+            local_address,
+            local_port,
+        } = connection;
+        let specification = format!(
+            "user={user},host={host},addr={address},laddr={local_address},lport={local_port}"
+        );
         let output = self.ask(&["-T", "-C", &specification]).await?;
         Ok(Effective::parse(&String::from_utf8_lossy(&output.stdout)))
     }

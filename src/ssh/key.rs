@@ -12,7 +12,10 @@ use super::wire::Reader;
 const MAX_TEXT: usize = 8 * 1024;
 
 /// RSA moduli in bits. Shorter ones are weak, longer ones cost every host that verifies them.
-const RSA_BITS: std::ops::RangeInclusive<usize> = 3072..=8192;
+const RSA_BITS: std::ops::RangeInclusive<usize> = MIN_RSA_BITS..=8192;
+
+/// The least bits of an RSA key that a pass is for.
+pub(crate) const MIN_RSA_BITS: usize = 3072;
 
 /// The smallest public exponent, 65537; every key generator of this century uses it.
 const MIN_RSA_EXPONENT: u64 = 65537;

@@ -16,7 +16,11 @@ pub(crate) struct Ca(PrivateKey);
 
 impl Ca {
     pub(crate) fn new() -> Self {
-        Self(PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap())
+        Self::with(Algorithm::Ed25519)
+    }
+
+    pub(crate) fn with(algorithm: Algorithm) -> Self {
+        Self(PrivateKey::random(&mut OsRng, algorithm).unwrap())
     }
 
     /// Its line of `/ca.pub`.
@@ -60,6 +64,16 @@ impl Ca {
         change: impl FnOnce(&mut Builder),
     ) -> Pass {
         let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+        self.pass_for(key, serial, principals, change)
+    }
+
+    pub(crate) fn pass_for(
+        &self,
+        key: PrivateKey,
+        serial: u64,
+        principals: &[&str],
+        change: impl FnOnce(&mut Builder),
+    ) -> Pass {
         let public = key.public_key().key_data().clone();
         let validity = (now() - 60, now() + 3600);
         let builder = Builder::new_with_random_nonce(&mut OsRng, public, validity.0, validity.1);

@@ -74,8 +74,15 @@ impl Host {
 
     /// `daypass host ARGUMENTS --root ...`
     pub(crate) async fn daypass(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_daypass"));
+        self.daypass_in(&[], arguments).await
+    }
+
+    /// The same behind these words, such as those that enter a namespace.
+    pub(crate) async fn daypass_in(&self, before: &[String], arguments: &[&str]) -> Output {
+        let mut command = Command::new("/usr/bin/env");
         command
+            .args(before)
+            .arg(env!("CARGO_BIN_EXE_daypass"))
             .arg("host")
             .args(arguments)
             .arg("--root")

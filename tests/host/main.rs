@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod accepts;
 mod ca;
 mod fake_ca;
 mod host;

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::finding::{Finding, Scene};
+use super::{
+    account::Account,
+    finding::{Finding, Scene},
+};
 use crate::host::{Error, drop_in};
 
 /// Whether sshd accepts its configuration at all.
@@ -42,7 +45,9 @@ pub(super) fn check(scene: &Scene<'_>) -> Vec<Finding> {
         principals(scene),
         public_keys(scene),
     ];
-    findings.extend(ca_algorithms(scene));
+    findings.extend(super::algorithms::check(scene));
+    findings.extend(principals_user(scene));
+    findings.extend(tries(scene));
     findings.extend(other_principals(scene));
     findings.extend(other_keys(scene));
     findings.extend(forced_command(scene));
@@ -102,35 +107,6 @@ fn public_keys(scene: &Scene<'_>) -> Finding {
     }
 }
 
-/// Finds CA keys whose algorithm sshd does not accept: it refuses every pass by them.
-fn ca_algorithms(scene: &Scene<'_>) -> Vec<Finding> {
-    let keys = scene.keys.into_iter().flat_map(|keys| keys.iter());
-    let refused = keys.filter(|key| {
-        let algorithm = key.algorithm();
-        let names = signature_names(algorithm.as_str());
-        !names
-            .iter()
-            .any(|name| scene.effective.lists("casignaturealgorithms", name))
-    });
-    refused
-        .map(|key| {
-            let (algorithm, name) = (key.algorithm(), crate::ssh::key::fingerprint(key));
-            Finding::wrong(
-                "casignaturealgorithms",
-                format!("casignaturealgorithms does not list {algorithm}: every pass by the CA key {name} is refused"),
-            )
-        })
-        .collect()
-}
-
-/// The names of the signatures by a key. Those of an RSA key are named for their hash.
-fn signature_names(algorithm: &str) -> Vec<&str> {
-    match algorithm {
-        "ssh-rsa" => vec!["rsa-sha2-512", "rsa-sha2-256"],
-        other => vec![other],
-    }
-}
-
 fn other_principals(scene: &Scene<'_>) -> Option<Finding> {
     let file = scene.effective.value("authorizedprincipalsfile");
     (file != "none").then(|| {
@@ -169,13 +145,59 @@ fn forced_command(scene: &Scene<'_>) -> Option<Finding> {
     })
 }
 
-fn methods(scene: &Scene<'_>) -> Option<Finding> {
-    let lists = scene.effective.value("authenticationmethods");
-    let is_enough = |list: &str| list == "any" || list == "none" || list == "publickey";
-    (!lists.split(' ').any(is_enough)).then(|| {
-        Finding::note(
-            "authenticationmethods",
-            format!("authenticationmethods is {lists:?}: a pass alone does not log in"),
+/// The user of the principals command: without it sshd runs no command, and refuses every pass.
+fn principals_user(scene: &Scene<'_>) -> Option<Finding> {
+    const KEYWORD: &str = "authorizedprincipalscommanduser";
+    if scene.effective.value("authorizedprincipalscommand") == "none" {
+        return None;
+    }
+    let user = scene.effective.value(KEYWORD);
+    (scene.accounts.find(user) == Account::Missing).then(|| {
+        Finding::wrong(
+            KEYWORD,
+            format!("{KEYWORD} is {user}, and there is no such account: every pass is refused; run `daypass host setup` again \
+                with --principals-user"),
         )
+    })
+}
+
+/// sshd counts the keys that a client offers in vain, and ends the connection at this number.
+fn tries(scene: &Scene<'_>) -> Option<Finding> {
+    const KEYWORD: &str = "maxauthtries";
+    let tries: u32 = scene.effective.value(KEYWORD).parse().ok()?;
+    match tries {
+        0 => Some(Finding::wrong(
+            KEYWORD,
+            "maxauthtries is 0: every login is refused",
+        )),
+        1 | 2 => Some(Finding::note(
+            KEYWORD,
+            format!(
+                "maxauthtries is {tries}: a client whose agent offers other keys before the pass is refused; \
+                `IdentitiesOnly yes` on the client helps"
+            ),
+        )),
+        _ => None,
+    }
+}
+
+/// Whether a pass is enough to log in, one of several things needed, or of no use.
+fn methods(scene: &Scene<'_>) -> Option<Finding> {
+    const KEYWORD: &str = "authenticationmethods";
+    let lists = scene.effective.value(KEYWORD);
+    let is_enough = |list: &str| list == "any" || list == "none" || list == "publickey";
+    if lists.split(' ').any(is_enough) {
+        return None;
+    }
+    let takes_keys = |list: &str| list.split(',').any(|method| method == "publickey");
+    Some(match lists.split(' ').any(takes_keys) {
+        true => Finding::note(
+            KEYWORD,
+            format!("{KEYWORD} is {lists:?}: a pass alone does not log in"),
+        ),
+        false => Finding::wrong(
+            KEYWORD,
+            format!("{KEYWORD} is {lists:?}, without publickey: every pass is refused"),
+        ),
     })
 }

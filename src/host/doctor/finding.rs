@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::account::Accounts;
 use crate::{
     host::{Settings, files::Layout, keys::CaKeys, sshd::Effective},
     unix_seconds::UnixSeconds,
@@ -43,6 +44,11 @@ impl Finding {
         Self::new(Level::Wrong, check, message)
     }
 
+    /// Whether there is nothing to say about it.
+    pub(super) fn is_good(&self) -> bool {
+        self.level == Level::Good
+    }
+
     fn new(level: Level, check: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
         Self {
@@ -54,6 +60,7 @@ impl Finding {
 }
 
 /// The state of this host that the checks look at.
+#[derive(Clone, Copy)]
 pub(super) struct Scene<'a> {
     pub(super) layout: &'a Layout,
     pub(super) settings: &'a Settings,
@@ -63,6 +70,17 @@ pub(super) struct Scene<'a> {
     pub(super) keys: Option<&'a CaKeys>,
     /// The login name that was asked about.
     pub(super) user: Option<&'a str>,
+    /// The client address that was asked about.
+    pub(super) address: Option<&'a str>,
+    /// The accounts of this machine.
+    pub(super) accounts: &'a Accounts,
     /// Unix seconds.
     pub(super) now: UnixSeconds,
+}
+
+/// The login that was asked about, if any.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Examined<'a> {
+    pub(super) user: Option<&'a str>,
+    pub(super) address: Option<&'a str>,
 }

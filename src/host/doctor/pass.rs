@@ -1,8 +1,11 @@
 //! The verdict on one certificate: whether this host would accept it, for which logins, and why
 //! not.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use serde::Serialize;
-use ssh_key::{Algorithm, Certificate, PublicKey, certificate::CertType};
+use ssh_key::{Certificate, PublicKey, certificate::CertType};
 
 use super::{finding::Scene, login};
 use crate::{
@@ -37,6 +40,7 @@ pub(super) fn judge(scene: &Scene<'_>, pass: &Certificate, krl: Option<&Krl>) ->
     refusals.extend(revoked(pass, krl));
     refusals.extend(algorithms(scene, pass));
     refusals.extend(options(pass));
+    refusals.extend(conditions(scene, pass));
     refusals.extend(principals(scene, pass, &logins));
     if let Some(user) = scene.user {
         refusals.extend(login::obstacles(scene, user));
@@ -110,33 +114,34 @@ fn revoked(pass: &Certificate, krl: Option<&Krl>) -> Option<String> {
 }
 
 fn algorithms(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
-    let mut faults = Vec::new();
-    let signed = pass.signature().algorithm();
-    let signed = match &signed {
-        Algorithm::Rsa { hash: None } => "ssh-rsa",
-        other => other.as_str(),
-    };
-    if !scene.effective.lists("casignaturealgorithms", signed) {
-        faults.push(format!(
-            "casignaturealgorithms does not list {signed}, the algorithm of its signature"
-        ));
-    }
-    let kind = pass.algorithm().to_certificate_type();
-    let names = match kind.as_str() {
-        "ssh-rsa-cert-v01@openssh.com" => vec![
-            "rsa-sha2-512-cert-v01@openssh.com",
-            "rsa-sha2-256-cert-v01@openssh.com",
-        ],
-        other => vec![other],
-    };
-    if !names
-        .iter()
-        .any(|name| scene.effective.lists("pubkeyacceptedalgorithms", name))
-    {
-        faults.push(format!("pubkeyacceptedalgorithms does not list {kind}"));
-    }
+    let signature = pass.signature().algorithm();
+    let mut faults = super::algorithms::refusals(scene, pass.public_key(), &signature);
     if scene.effective.value("pubkeyauthentication") == "no" {
         faults.push("pubkeyauthentication is no".to_owned());
+    }
+    faults
+}
+
+/// The conditions of the certificate that this login does not meet.
+fn conditions(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
+    let mut faults = Vec::new();
+    let options = pass.critical_options();
+    if scene.user == Some("root")
+        && scene.effective.value("permitrootlogin") == "forced-commands-only"
+        && !options.contains_key(CriticalOption::ForceCommand.name())
+    {
+        faults.push("permitrootlogin is forced-commands-only, and it has no command".to_owned());
+    }
+    let address = scene.address.and_then(|it| it.parse::<IpAddr>().ok());
+    if let (Some(networks), Some(address)) =
+        (options.get(CriticalOption::SourceAddress.name()), address)
+    {
+        let mut networks = networks
+            .split(',')
+            .filter_map(|it| it.parse::<IpNet>().ok());
+        if !networks.any(|network| network.contains(&address)) {
+            faults.push(format!("it does not work from {address}"));
+        }
     }
     faults
 }

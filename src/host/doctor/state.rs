@@ -62,7 +62,16 @@ fn revocations(scene: &Scene<'_>) -> Result<(Option<Krl>, Finding), Error> {
             format!("{shown} {why}; run `daypass host sync`"),
         )
     };
-    let Some(bytes) = read(&path)? else {
+    let bytes = match read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            let cause = cause.unwrap_or_else(|| error.to_string());
+            let why = format!("cannot be read ({cause}): sshd may refuse every key");
+            return Ok((None, wrong(why)));
+        }
+    };
+    let Some(bytes) = bytes else {
         return Ok((None, wrong("is missing: sshd refuses every key".to_owned())));
     };
     if bytes.is_empty() {
