@@ -35,6 +35,7 @@ pub(crate) mod status;
 pub(crate) mod systemd;
 pub(crate) mod target;
 mod waiting;
+pub(crate) mod whoami;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -61,6 +62,7 @@ enum Command {
     Login(login::Args),
     Logout(logout::Args),
     Status(status::Args),
+    Whoami(whoami::Args),
     Roles(roles::Args),
     Pass(pass::Args),
     Request(request::Args),
@@ -121,6 +123,7 @@ impl Cli {
             Command::Login(args) => args.run(global).await,
             Command::Logout(args) => args.run(global).await,
             Command::Status(args) => args.run(global).await,
+            Command::Whoami(args) => args.run(global).await,
             Command::Roles(args) => args.run(global).await,
             Command::Pass(args) => args.run(global).await,
             Command::Request(args) => args.run(global).await,

@@ -47,6 +47,7 @@ pub(crate) mod ssh;
 pub(crate) mod ssh_config;
 pub(crate) mod state;
 pub(crate) mod step_up;
+pub(crate) mod who_am_i;
 pub(crate) mod witness;
 pub(crate) mod words;
 mod writable;

@@ -55,6 +55,16 @@ impl UnixSeconds {
     }
 }
 
+/// Unix seconds as text for people, in UTC.
+pub(crate) fn moment(seconds: u64) -> String {
+    let format =
+        time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
+    UnixSeconds(seconds)
+        .to_utc()
+        .and_then(|time| time.format(format).ok())
+        .unwrap_or_else(|| "the end of time".to_owned())
+}
+
 /// The bare number.
 impl fmt::Display for UnixSeconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

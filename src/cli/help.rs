@@ -57,6 +57,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "pass",
             "roles",
             "status",
+            "whoami",
             "logout",
         ],
     ),

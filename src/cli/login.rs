@@ -12,8 +12,11 @@ use super::{
 };
 use crate::{
     client::{
+        Error,
         login::{Method, Request, Source, StepUp, Visit},
         now,
+        session::Login,
+        who_am_i::WhoAmI,
     },
     dev::person::Visitor,
 };
@@ -85,14 +88,16 @@ struct SignedIn {
     label: String,
     bound: bool,
     expires: u64,
+    /// The names of the open roles; none if the server did not say.
+    roles: Option<Vec<String>>,
 }
 
 impl Args {
     /// Runs the command.
     ///
     /// # Errors
-    /// Returns code 3 if the issuer or the user refuses, 5 if the user does not answer in time, and
-    /// 6 if the issuer or the server cannot be reached.
+    /// Returns code 3 if the issuer, the user or the server refuses, 5 if the user does not answer
+    /// in time, and 6 if the issuer or the server cannot be reached.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         if self.print_audience {
@@ -116,24 +121,25 @@ impl Args {
             into_agent: self.agent,
             loopback_only: self.person.is_some(),
         };
-        let login = client.sign_in(&request).await?;
-        let signed_in = SignedIn {
-            bound: !login.binding_secret.is_empty(),
-            server: login.server,
-            issuer: login.issuer,
-            subject: login.subject,
-            label: login.label,
-            expires: login.expires,
+        let done = client.sign_in_and_ask(&request).await?;
+        let is_over = done.login.expires <= now();
+        let signed_in = SignedIn::of(done.login, done.seen.as_ref().ok());
+        global.print(&signed_in, SignedIn::text)?;
+        let seen = match done.seen {
+            Ok(seen) => seen,
+            Err(error) => return Err(unconfirmed(error)),
         };
-        global.print(&signed_in, |it| {
-            format!(
-                "Signed in to {} as {} for {} (until {}).",
-                it.server,
-                clean(&it.label),
-                left(now(), it.expires),
-                moment(it.expires)
-            )
-        })
+        match (seen.clock_note(), is_over) {
+            (Some(note), true) => Err(Failure::new(
+                Code::SignIn,
+                format!("the server accepts the sign-in, but here it has expired already: {note}"),
+            )),
+            (Some(note), false) => {
+                global.say(&format!("daypass: note: {note}"));
+                Ok(())
+            }
+            (None, _) => Ok(()),
+        }
     }
 
     fn method(&self, global: &Global) -> Result<Method, Failure> {
@@ -157,6 +163,55 @@ impl Args {
             (_, true) => Method::Browser(desktop_browser()),
             _ => usual_method(),
         })
+    }
+}
+
+impl SignedIn {
+    fn of(login: Login, seen: Option<&WhoAmI>) -> Self {
+        Self {
+            bound: !login.binding_secret.is_empty(),
+            server: login.server,
+            issuer: login.issuer,
+            subject: login.subject,
+            label: login.label,
+            expires: login.expires,
+            roles: seen.map(|seen| seen.roles.clone()),
+        }
+    }
+
+    fn text(&self) -> String {
+        let signed_in = format!(
+            "Signed in to {} as {} for {} (until {}).",
+            self.server,
+            clean(&self.label),
+            left(now(), self.expires),
+            moment(self.expires)
+        );
+        match &self.roles {
+            None => signed_in,
+            Some(roles) => format!("{signed_in}\n{}", open_roles(roles)),
+        }
+    }
+}
+
+fn open_roles(roles: &[String]) -> String {
+    match roles {
+        [] => "No role is open to you; see what the server knows of you with: daypass whoami"
+            .to_owned(),
+        [role] => format!("One role is open to you, {}: daypass roles", clean(role)),
+        roles => format!("{} roles are open to you: daypass roles", roles.len()),
+    }
+}
+
+/// The failure of a login that was kept, but that the server did not confirm.
+fn unconfirmed(error: Error) -> Failure {
+    let failure = Failure::from(error);
+    Failure {
+        message: format!(
+            "the sign-in is kept, but the server did not confirm it: {}",
+            failure.message
+        ),
+        ..failure
     }
 }
 

@@ -4,10 +4,9 @@
 use std::{io::Write as _, path::PathBuf};
 
 use super::{Failure, output};
-use crate::{
-    client::{Client, Error, Settings},
-    unix_seconds::UnixSeconds,
-};
+use crate::client::{Client, Error, Settings};
+
+pub(crate) use crate::unix_seconds::moment;
 
 /// Heading of these options in the help of a command.
 const HEADING: &str = "Server and session";
@@ -92,16 +91,6 @@ impl From<Error> for Failure {
 /// Prints a message of the client library on stderr.
 fn say(message: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", output::clean_lines(message));
-}
-
-/// Unix seconds as text, in UTC.
-pub(crate) fn moment(seconds: u64) -> String {
-    let format =
-        time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
-    UnixSeconds(seconds)
-        .to_utc()
-        .and_then(|time| time.format(format).ok())
-        .unwrap_or_else(|| "the end of time".to_owned())
 }
 
 /// Time from `now` to `end` in one or two units, such as `53m`, or `expired`.

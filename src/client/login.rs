@@ -16,6 +16,7 @@ mod issuers;
 mod logout;
 mod oidc;
 mod pending;
+mod refused;
 mod request;
 mod sign_in;
 mod token;

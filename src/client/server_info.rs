@@ -223,13 +223,19 @@ impl ServerInfo {
     }
 }
 
+impl From<v1::Binding> for Binding {
+    fn from(binding: v1::Binding) -> Self {
+        match binding {
+            v1::Binding::Nonce => Self::Nonce,
+            v1::Binding::Audience => Self::Audience,
+            v1::Binding::None | v1::Binding::Unspecified => Self::None,
+        }
+    }
+}
+
 impl From<v1::get_trust_response::Issuer> for Issuer {
     fn from(issuer: v1::get_trust_response::Issuer) -> Self {
-        let binding = match issuer.binding() {
-            v1::Binding::Nonce => Binding::Nonce,
-            v1::Binding::Audience => Binding::Audience,
-            v1::Binding::None | v1::Binding::Unspecified => Binding::None,
-        };
+        let binding = Binding::from(issuer.binding());
         let audience = if issuer.audience.is_empty() {
             issuer.client_id.clone()
         } else {

@@ -67,6 +67,13 @@ impl Issuers {
         &self.0.settings
     }
 
+    /// The configured name of the issuer with this URL; empty if there is none.
+    pub(crate) fn name_of(&self, url: &str) -> &str {
+        let mut all = self.0.settings.iter();
+        all.find(|settings| settings.url == url)
+            .map_or("", |settings| settings.name.as_str())
+    }
+
     /// Verifies one compact ID token. Possession and the commitment are checked later, by
     /// [`Identity::prove_possession`].
     ///

@@ -15,6 +15,10 @@ use tonic_types::{ErrorDetails, StatusExt};
 /// `ErrorInfo.domain` of every reason code of Daypass.
 pub(crate) const DOMAIN: &str = "daypass";
 
+/// Name in [`Details::metadata`] of the server's clock, in Unix seconds. It is there if the server
+/// refused a token for its times.
+pub(crate) const SERVER_TIME: &str = "server_time";
+
 /// Details on which a caller's program may act.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {

@@ -118,7 +118,7 @@ impl Call {
             }
             Err(refusal) => {
                 self.record(refusal.reason(), Some(&refusal));
-                Err(refusal.to_status())
+                Err(refusal.to_status_at(self.now))
             }
         }
     }

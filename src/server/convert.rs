@@ -4,6 +4,9 @@
 pub(super) mod admin;
 mod bastion;
 pub(super) mod webhooks;
+mod who_am_i;
+
+pub(super) use who_am_i::who_am_i;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,7 +15,7 @@ use ssh_key::PublicKey;
 use super::log::is_active;
 use crate::{
     ca::KeyState,
-    identity::{self, Binding, Identity},
+    identity::{self, Identity},
     ledger::state::State,
     operations::{
         audit,
@@ -310,17 +313,12 @@ fn ca_key(
 }
 
 fn issuer(settings: &identity::Settings) -> get_trust_response::Issuer {
-    let binding = match settings.binding {
-        Binding::Nonce => v1::Binding::Nonce,
-        Binding::Audience => v1::Binding::Audience,
-        Binding::None => v1::Binding::None,
-    };
     let sign_in = &settings.sign_in;
     get_trust_response::Issuer {
         url: settings.url.clone(),
         client_id: settings.client_id.clone(),
         scopes: settings.scopes.clone(),
-        binding: binding.into(),
+        binding: who_am_i::binding(settings.binding).into(),
         device_flow: settings.device_flow,
         interactive: settings.interactive,
         name: settings.name.clone(),

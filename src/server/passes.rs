@@ -76,6 +76,17 @@ impl Passes for Services {
         .await
     }
 
+    async fn who_am_i(&self, request: Request<v1::WhoAmIRequest>) -> Answer<v1::WhoAmIResponse> {
+        let method = "Passes/WhoAmI";
+        self.answer_known(method, request, async |call, identity, _| {
+            let (policy, context) = (self.authority.policy(), call.context());
+            let open = roles::list(&policy, &identity, None, context.caller);
+            let issuer = self.issuers.name_of(identity.issuer());
+            Ok(convert::who_am_i(&identity, issuer, &open, context.now))
+        })
+        .await
+    }
+
     async fn emergency_challenge(
         &self,
         request: Request<v1::EmergencyChallengeRequest>,

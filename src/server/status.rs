@@ -3,10 +3,19 @@
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tonic::{Code, Status};
 
 use super::{convert::Malformed, limits::WATCHES_PER_IDENTITY};
-use crate::{identity, ledger::state::Rule, operations, proto::status::Details, reason, ssh::key};
+use crate::{
+    identity,
+    ledger::state::Rule,
+    operations,
+    proto::status::{Details, SERVER_TIME},
+    reason,
+    ssh::key,
+    unix_seconds::UnixSeconds,
+};
 
 /// Error of a call.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +67,22 @@ impl CallError {
     /// Builds the status for the caller, with `google.rpc` error details.
     pub(super) fn to_status(&self) -> Status {
         let (code, reason, message) = self.parts();
+        self.details(code, reason).into_status(code, &message)
+    }
+
+    /// Builds the status of a call that started at `now`. If the token's times are at fault, the
+    /// details hold this clock, so that the caller can compare it with their own.
+    pub(super) fn to_status_at(&self, now: OffsetDateTime) -> Status {
+        let (code, reason, message) = self.parts();
+        let mut details = self.details(code, reason);
+        if [reason::TOKEN_EXPIRED, reason::TOKEN_NOT_YET_VALID].contains(&reason) {
+            let now = UnixSeconds::from(now).to_string();
+            details.metadata.insert(SERVER_TIME.to_owned(), now);
+        }
+        details.into_status(code, &message)
+    }
+
+    fn details(&self, code: Code, reason: &str) -> Details {
         let mut details = Details::new(reason);
         details.retry_after = match self {
             Self::RateLimited(wait) => Some(*wait),
@@ -79,7 +104,7 @@ impl CallError {
                 .map(|(&name, value)| (name.to_owned(), value.clone()))
                 .collect();
         }
-        details.into_status(code, &message)
+        details
     }
 
     /// Returns code, reason and message, for every error of every layer below. No `_`: a new error

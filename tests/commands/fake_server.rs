@@ -205,6 +205,11 @@ impl Passes for Service {
         Ok(Response::new(v1::ListRolesResponse { roles }))
     }
 
+    async fn who_am_i(&self, request: Request<v1::WhoAmIRequest>) -> Answer<v1::WhoAmIResponse> {
+        let answer = self.real.passes().who_am_i(passed_on(request)).await?;
+        Ok(Response::new(answer.into_inner()))
+    }
+
     async fn explain(&self, _: Request<v1::ExplainRequest>) -> Answer<v1::ExplainResponse> {
         unused()
     }

@@ -22,4 +22,5 @@ mod policy;
 mod replay;
 mod requests;
 mod servers;
+mod sign_in;
 mod stepup;

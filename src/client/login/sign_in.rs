@@ -9,6 +9,7 @@ use super::{
     claims::Claims,
     commitment::Commitment,
     device, issuers, pending,
+    refused::{self, Refused},
     request::{Method, PATIENCE, Request},
     token::{self, Source},
 };
@@ -21,18 +22,34 @@ use crate::{
         key_text::public_text,
         server_info::Issuer,
         session::{Login, Session},
+        who_am_i::{self, WhoAmI},
         writable,
     },
     identity::proof,
 };
 
+/// A login that was kept, and the server's view of it.
+pub(crate) struct SignedIn {
+    pub(crate) login: Login,
+    /// The server's view; an error if it did not answer. A refused login is not kept.
+    pub(crate) seen: Result<WhoAmI, Error>,
+}
+
 impl Client {
     /// Signs in and replaces the session's login.
     ///
     /// # Errors
-    /// Returns [`Error::Denied`] if the issuer or the user refuses, and [`Error::TimedOut`] if the
-    /// user does not act in time.
+    /// Returns [`Error::Denied`] if the issuer, the user or the server refuses, and
+    /// [`Error::TimedOut`] if the user does not act in time.
     pub async fn sign_in(&self, request: &Request) -> Result<Login, Error> {
+        Ok(self.sign_in_and_ask(request).await?.login)
+    }
+
+    /// Signs in as [`Client::sign_in`], and returns what the server says of the login.
+    ///
+    /// # Errors
+    /// As [`Client::sign_in`].
+    pub(crate) async fn sign_in_and_ask(&self, request: &Request) -> Result<SignedIn, Error> {
         let _lock = self.state.lock().await?;
         self.sign_in_locked(request).await
     }
@@ -50,15 +67,16 @@ impl Client {
         let _lock = self.state.lock().await?;
         match self.login() {
             Ok(login) if rejected != Some(login.token_hash()) => Ok(login),
-            Ok(_) | Err(Error::SignIn { .. }) => self.sign_in_locked(request).await,
+            Ok(_) | Err(Error::SignIn { .. }) => Ok(self.sign_in_locked(request).await?.login),
             Err(error) => Err(error),
         }
     }
 
-    async fn sign_in_locked(&self, request: &Request) -> Result<Login, Error> {
+    async fn sign_in_locked(&self, request: &Request) -> Result<SignedIn, Error> {
         self.is_still_first()?;
         writable::check(&Session::files(&self.state))?;
         let (server, server_info) = self.connect().await?;
+        let address = server.address;
         let issuer = issuers::choose(&server_info, request)?;
         let commitment = self.commit(request, issuer).await?;
         if request.into_agent {
@@ -66,24 +84,52 @@ impl Client {
         }
         let token = self.token(request, issuer, &commitment).await?;
         let claims = Claims::read(&token)?;
-        claims.check(issuer, now())?;
+        claims.check(issuer)?;
         let bound = claims.is_bound(issuer, &commitment.text)?;
         let secret: &[u8] = if bound { &*commitment.secret } else { &[] };
         let mut login = Login {
-            server: server.address.as_str().to_owned(),
-            issuer: claims.issuer,
-            subject: claims.subject,
-            label: claims.label,
+            server: address.as_str().to_owned(),
+            issuer: claims.issuer.clone(),
+            subject: claims.subject.clone(),
+            label: claims.label.clone(),
             token: token.to_string(),
             binding_secret: Login::encode_secret(secret),
             key: commitment.place.clone(),
             expires: claims.expires,
         };
+        let refused = Refused {
+            issuer,
+            claims: &claims,
+            now: now(),
+            is_fresh: !matches!(request.method, Method::Token(Source::File(_))),
+        };
+        let seen = self.ask_once(&login, &refused).await?;
         self.keep_key(&mut login, &commitment, request.into_agent)
             .await?;
-        self.remember(&server.address, &login)?;
-        self.become_default(&server.address).await?;
-        Ok(login)
+        self.remember(&address, &login)?;
+        self.become_default(&address).await?;
+        Ok(SignedIn { login, seen })
+    }
+
+    /// Asks the server what it makes of the login, over a new connection: the user may have taken
+    /// minutes to sign in. The inner error says only that the server did not answer.
+    ///
+    /// # Errors
+    /// Returns [`Error::Denied`] if the server refuses the token.
+    async fn ask_once(
+        &self,
+        login: &Login,
+        refused: &Refused<'_>,
+    ) -> Result<Result<WhoAmI, Error>, Error> {
+        let server = match self.connect().await {
+            Ok((server, _)) => server,
+            Err(error) => return Ok(Err(error)),
+        };
+        match who_am_i::ask(&server, login).await {
+            Ok(answer) => Ok(WhoAmI::read(answer, login)),
+            Err(status) if refused::is_of_token(&status) => Err(refused.explain(&status)),
+            Err(status) => Ok(Err(status.into())),
+        }
     }
 
     /// The commitment of this login: a prepared one, one over the session's key, or a fresh one.
