@@ -2,6 +2,7 @@
 //! is done in the modules that it wires together.
 
 pub(crate) mod admin;
+mod browser;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod details;

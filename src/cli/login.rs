@@ -5,7 +5,7 @@ use std::{io::IsTerminal, path::PathBuf};
 use serde::Serialize;
 
 use super::{
-    Failure, Global,
+    Failure, Global, browser,
     failure::Code,
     output::clean,
     target::{Target, left, moment},
@@ -25,7 +25,8 @@ use crate::{
 ///
 /// A login makes a fresh SSH key and commits to it: the token is useless with
 /// another key. Without a display, or over SSH, a code is shown if the issuer
-/// allows that; enter it in a browser on any device.
+/// allows that; enter it in a browser on any device. Else use a browser on any
+/// machine, and paste the address where it ends.
 ///
 /// Machines use --token-command. It replaces {audience} by the audience to ask the
 /// issuer for, and sets $DAYPASS_AUDIENCE to it:
@@ -43,9 +44,13 @@ pub(crate) struct Args {
     /// Show a code to enter in a browser on any device.
     #[arg(long, group = "method")]
     device: bool,
-    /// Use a browser on this machine, even if no display is found.
-    #[arg(long, group = "method")]
-    browser: bool,
+    /// Use a browser on this machine, even if no display is found: this command (`%s` is the
+    /// address), by default $BROWSER or the desktop's.
+    #[arg(long, group = "method", value_name = "COMMAND", num_args = 0..=1, default_missing_value = "")]
+    browser: Option<String>,
+    /// Use a browser on any machine, and paste the address where it ends.
+    #[arg(long, group = "method", conflicts_with = "person")]
+    paste: bool,
     /// Take the ID token from a file (`-`: standard input).
     #[arg(long, group = "method", value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -158,10 +163,15 @@ impl Args {
                 "signing in needs a person: use --token-file or --token-command, or leave --no-input out",
             ));
         }
-        Ok(match (self.device, self.browser) {
-            (true, _) => Method::Device(None),
-            (_, true) => Method::Browser(desktop_browser()),
-            _ => usual_method(),
+        if self.device {
+            return Ok(Method::Device(None));
+        }
+        if self.paste {
+            return Ok(Method::Paste);
+        }
+        Ok(match &self.browser {
+            Some(command) => Method::Desktop(browser::opens(command)),
+            None => usual_method(),
         })
     }
 }
@@ -217,10 +227,10 @@ fn unconfirmed(error: Error) -> Failure {
 
 /// The way to sign in for a user at this machine.
 pub(super) fn usual_method() -> Method {
-    if has_browser() {
-        Method::Browser(desktop_browser())
+    if browser::is_likely() {
+        Method::Desktop(browser::opens(""))
     } else {
-        Method::Either(desktop_browser())
+        Method::Either
     }
 }
 
@@ -256,23 +266,4 @@ fn headless(name: &str, device: bool) -> Result<Method, Failure> {
     } else {
         Method::Browser(visit)
     })
-}
-
-/// Opens the desktop's browser. Without one, the user opens the URL that the terminal shows.
-fn desktop_browser() -> Visit {
-    Box::new(|url| {
-        Box::pin(async move {
-            // Without a display, a text browser would occupy the terminal.
-            if has_browser() {
-                let _ = tokio::task::spawn_blocking(move || webbrowser::open(&url)).await;
-            }
-            Ok(())
-        })
-    })
-}
-
-fn has_browser() -> bool {
-    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let display = cfg!(target_os = "macos") || set("DISPLAY") || set("WAYLAND_DISPLAY");
-    display && !set("SSH_CONNECTION")
 }

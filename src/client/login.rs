@@ -1,9 +1,9 @@
 //! Signing in: a key, a commitment to it, and an ID token that carries the commitment.
 //!
 //! [`Client::sign_in`] chooses the issuer, makes the commitment and gets the token in one of three
-//! ways: `browser` (authorization code with PKCE), `device` (device codes) or `token` (a file or a
-//! command). The token's claims are read here to show who signed in, and to report early what the
-//! server would refuse. They prove nothing: the server verifies the token.
+//! ways: `browser` (authorization code with PKCE, here or elsewhere), `device` (device codes) or
+//! `token` (a file or a command). The token's claims are read here to show who signed in, and to
+//! report early what the server would refuse. They prove nothing: the server verifies the token.
 //!
 //! [`Client::sign_in`]: super::Client::sign_in
 
@@ -15,11 +15,16 @@ mod device;
 mod issuers;
 mod logout;
 mod oidc;
+mod outside;
+mod paste;
 mod pending;
+mod provider;
+mod redirect;
 mod refused;
 mod request;
 mod sign_in;
 mod token;
+mod turn;
 
 pub use request::{Method, Request, Visit};
 pub(crate) use token::Source;

@@ -78,11 +78,24 @@ impl Visitor {
     /// with an error.
     pub async fn browse(&self, authorization_url: &str) -> Result<(), Error> {
         let mut browser = Browser::new()?;
-        match self.walk(&mut browser, authorization_url).await? {
-            End::Client(url) => {
-                let answer = browser.request(Method::GET, &url, None).await?;
-                accept(&answer)
-            }
+        let url = self.end(&mut browser, authorization_url).await?;
+        accept(&browser.request(Method::GET, &url, None).await?)
+    }
+
+    /// Signs in from an authorization URL in a browser on another machine: returns the address
+    /// where it ends, which does not load there.
+    ///
+    /// # Errors
+    /// Returns an error if a URL is not on loopback, or the person is not known.
+    pub async fn destination(&self, authorization_url: &str) -> Result<String, Error> {
+        let mut browser = Browser::new()?;
+        Ok(self.end(&mut browser, authorization_url).await?.into())
+    }
+
+    /// The address at the client to which the issuer sends the browser.
+    async fn end(&self, browser: &mut Browser, authorization_url: &str) -> Result<Url, Error> {
+        match self.walk(browser, authorization_url).await? {
+            End::Client(url) => Ok(url),
             End::Page => Err(stuck("the issuer never sent the browser back")),
         }
     }

@@ -1,9 +1,12 @@
 //! The loopback listener that the browser is redirected to (RFC 8252 section 7.3): one port, one
-//! redirect, a static page.
-//!
-//! Nothing of the query string is ever shown, on the page or in an error.
+//! redirect, a static page. Nothing of the query string is ever shown on the page.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -11,9 +14,9 @@ use tokio::{
     sync::mpsc,
     task::JoinSet,
 };
-use url::form_urlencoded;
 
-use crate::client::Error;
+use super::redirect::{Expected, Outcome};
+use crate::client::{Error, server_info::Issuer};
 
 const PATH: &str = "/callback";
 /// Bytes of a request's head at most; browsers send less than 4 KiB.
@@ -24,44 +27,68 @@ const FIRST: Duration = Duration::from_secs(10);
 /// Connections at the same time; more wait in the kernel's queue.
 const CONNECTIONS: usize = 16;
 
-/// Outcome that the redirect brought.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Outcome {
-    Code(String),
-    Refused(String),
-}
-
-/// A listener on a free port of 127.0.0.1. Dropping it closes the port.
+/// The listener that a browser is redirected to. Dropping it closes the port.
 #[derive(Debug)]
 pub(super) struct Callback {
-    listener: TcpListener,
-    address: SocketAddr,
-}
-
-/// Parameters of a valid redirect.
-#[derive(Debug)]
-struct Expected {
+    /// One for each address that the redirect's host stands for. None if every port is taken, and
+    /// the user pastes the address.
+    listeners: Vec<TcpListener>,
+    /// The host and port, as browsers name them.
     host: String,
-    state: String,
-    issuer: String,
 }
 
 impl Callback {
-    /// Listens.
+    /// Listens on the first free one of the ports that are registered for `issuer`, or on any free
+    /// port.
     ///
     /// # Errors
     /// Returns the error if there is no free port.
-    pub(super) async fn open() -> Result<Self, Error> {
-        let failed =
-            |error: std::io::Error| Error::other(format!("failed to listen on 127.0.0.1: {error}"));
-        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+    pub(super) async fn open(issuer: &Issuer) -> Result<Self, Error> {
+        let host = match issuer.redirect_host.as_str() {
+            "" => "127.0.0.1",
+            host => host,
+        };
+        let ports = match issuer.redirect_ports.as_slice() {
+            [] => &[0; TRIES][..],
+            ports => ports,
+        };
+        let mut last = None;
+        for port in ports {
+            match listen(host, *port).await {
+                Ok((listeners, port)) => {
+                    let host = format!("{host}:{port}");
+                    return Ok(Self { listeners, host });
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        let why = last.map(|error| error.to_string()).unwrap_or_default();
+        Err(taken(issuer, &why))
+    }
+
+    /// As [`Callback::open`], for a user who pastes the address where the browser ends. Then the
+    /// ports may all be taken.
+    ///
+    /// # Errors
+    /// Returns the error if no port is registered and there is no free one.
+    pub(super) async fn open_or_paste(issuer: &Issuer) -> Result<Self, Error> {
+        match (Self::open(issuer).await, issuer.redirect_ports.first()) {
+            (Err(_), Some(port)) => Ok(Self {
+                listeners: Vec::new(),
+                host: format!("{}:{port}", issuer.redirect_host),
+            }),
+            (opened, _) => opened,
+        }
     }
 
     /// The redirect URI for the authorization request.
     pub(super) fn redirect_url(&self) -> String {
-        format!("http://{}{PATH}", self.address)
+        format!("http://{}{PATH}", self.host)
+    }
+
+    /// The port of the redirect.
+    pub(super) fn port(&self) -> &str {
+        self.host.rsplit(':').next().unwrap_or_default()
     }
 
     /// Waits for the one redirect, answers it, closes the port and returns the code. Requests for
@@ -69,21 +96,23 @@ impl Callback {
     ///
     /// # Errors
     /// Returns [`Error::Denied`] if the issuer refused, or the redirect is of another login.
-    pub(super) async fn wait(self, state: &str, issuer: &str) -> Result<String, Error> {
-        let expected = Arc::new(Expected {
-            host: self.address.to_string(),
-            state: state.to_owned(),
-            issuer: issuer.to_owned(),
+    pub(super) async fn wait(self, expected: &Expected) -> Result<String, Error> {
+        let door = Arc::new(Door {
+            host: self.host.clone(),
+            expected: expected.clone(),
         });
-        let (send, mut hit) = mpsc::channel(1);
+        let (send, mut hit) = mpsc::channel::<Outcome>(1);
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                outcome = hit.recv() => return finish(outcome),
-                accepted = self.listener.accept(), if connections.len() < CONNECTIONS => {
+                outcome = hit.recv() => return match outcome {
+                    Some(outcome) => outcome.code(),
+                    None => Err(Error::other("the login's listener ended")),
+                },
+                accepted = accept(&self.listeners), if connections.len() < CONNECTIONS => {
                     // An accept error is of one connection; the listener goes on.
                     if let Ok((stream, _)) = accepted {
-                        connections.spawn(serve(stream, Arc::clone(&expected), send.clone()));
+                        connections.spawn(serve(stream, Arc::clone(&door), send.clone()));
                     }
                 }
                 Some(_) = connections.join_next() => {}
@@ -92,19 +121,66 @@ impl Callback {
     }
 }
 
-fn finish(outcome: Option<Outcome>) -> Result<String, Error> {
-    match outcome {
-        Some(Outcome::Code(code)) => Ok(code),
-        Some(Outcome::Refused(message)) => Err(Error::login_refused(message)),
-        None => Err(Error::other("the login's listener ended")),
+/// What the listener compares requests with.
+struct Door {
+    host: String,
+    expected: Expected,
+}
+
+/// Ports to try if any will do. `localhost` needs one that is free at both addresses.
+const TRIES: usize = 8;
+
+/// Listens on `port` of 127.0.0.1, and for `localhost` also of `[::1]` if there is IPv6: browsers
+/// try it first. A port that another program has at one of them is taken: the program would get
+/// the code.
+async fn listen(host: &str, port: u16) -> io::Result<(Vec<TcpListener>, u16)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let port = listener.local_addr()?.port();
+    let mut listeners = vec![listener];
+    if host == "localhost" {
+        match TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+            // This machine has no IPv6.
+            Err(_) => (),
+        }
+    }
+    Ok((listeners, port))
+}
+
+async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+    match listeners {
+        [] => std::future::pending().await,
+        [only] => only.accept().await,
+        [first, second, ..] => tokio::select! {
+            accepted = first.accept() => accepted,
+            accepted = second.accept() => accepted,
+        },
     }
 }
 
-async fn serve(mut stream: TcpStream, expected: Arc<Expected>, hit: mpsc::Sender<Outcome>) {
+fn taken(issuer: &Issuer, why: &str) -> Error {
+    let ports: Vec<String> = issuer
+        .redirect_ports
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    match ports.first() {
+        None => Error::other(format!("failed to listen on this machine: {why}")),
+        Some(first) => Error::other(format!(
+            "the ports that are registered for {} are in use on this machine ({}): end the program that has one (ss -ltnp \
+             sport = :{first}), or sign in with: daypass login --paste",
+            issuer.name,
+            ports.join(", ")
+        )),
+    }
+}
+
+async fn serve(mut stream: TcpStream, door: Arc<Door>, hit: mpsc::Sender<Outcome>) {
     let Ok(Some(head)) = tokio::time::timeout(FIRST, head(&mut stream)).await else {
         return;
     };
-    let answer = judge(&head, &expected);
+    let answer = judge(&head, &door);
     let _ = tokio::time::timeout(FIRST, reply(&mut stream, &answer)).await;
     if let Answer::Hit(outcome) = answer {
         // Of a second redirect the channel is full; it is dropped.
@@ -136,7 +212,7 @@ enum Answer {
     Hit(Outcome),
 }
 
-fn judge(head: &str, expected: &Expected) -> Answer {
+fn judge(head: &str, door: &Door) -> Answer {
     let mut lines = head.split("\r\n");
     let mut words = lines.next().unwrap_or_default().split(' ');
     let (method, target) = (words.next(), words.next().unwrap_or_default());
@@ -147,7 +223,7 @@ fn judge(head: &str, expected: &Expected) -> Answer {
         .map(|(_, value)| value.trim())
         .collect();
     // DNS rebinding: another Host is a page whose name was made to resolve to this machine.
-    if hosts != [expected.host.as_str()] {
+    if hosts != [door.host.as_str()] {
         return Answer::BadRequest;
     }
     if path != PATH {
@@ -156,45 +232,7 @@ fn judge(head: &str, expected: &Expected) -> Answer {
     if method != Some("GET") {
         return Answer::MethodNotAllowed;
     }
-    Answer::Hit(outcome(query, expected))
-}
-
-fn outcome(query: &str, expected: &Expected) -> Outcome {
-    let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
-        .into_owned()
-        .collect();
-    let only = |name: &str| {
-        let mut values = pairs.iter().filter(|(key, _)| key == name);
-        match (values.next(), values.next()) {
-            (Some((_, value)), None) => Some(value.as_str()),
-            _ => None,
-        }
-    };
-    let names = |name: &str| pairs.iter().any(|(key, _)| key == name);
-    if only("state") != Some(expected.state.as_str()) {
-        return Outcome::Refused("the browser came back with another login's state".to_owned());
-    }
-    // RFC 9207: an issuer that names itself must be the one that was asked.
-    if names("iss") && only("iss") != Some(expected.issuer.as_str()) {
-        return Outcome::Refused("the browser came back from another issuer".to_owned());
-    }
-    match (only("code"), names("error")) {
-        (Some(code), false) if !code.is_empty() => Outcome::Code(code.to_owned()),
-        (_, true) => Outcome::Refused(format!(
-            "the issuer refused the login: {}",
-            code_word(only("error").unwrap_or_default())
-        )),
-        _ => Outcome::Refused("the browser came back without a code".to_owned()),
-    }
-}
-
-/// An error code of RFC 6749 section 4.1.2.1. The description is dropped: any page can write one
-/// into a URL.
-fn code_word(error: &str) -> &str {
-    let plain = !error.is_empty()
-        && error.len() <= 64
-        && error.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-    if plain { error } else { "no reason given" }
+    Answer::Hit(door.expected.outcome(query))
 }
 
 async fn reply(stream: &mut TcpStream, answer: &Answer) -> std::io::Result<()> {
@@ -228,6 +266,19 @@ async fn reply(stream: &mut TcpStream, answer: &Answer) -> std::io::Result<()> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::client::{login::claims::issuer, server_info::Binding};
+
+    async fn open() -> (Callback, SocketAddr, Expected) {
+        let issuer = issuer(Binding::Nonce, false);
+        let callback = Callback::open(&issuer).await.unwrap();
+        let address = callback.host.parse().unwrap();
+        let expected = Expected {
+            url: callback.redirect_url(),
+            state: "right".to_owned(),
+            issuer: "https://id".to_owned(),
+        };
+        (callback, address, expected)
+    }
 
     async fn send(address: SocketAddr, request: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -255,10 +306,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_one_redirect_gives_the_code_and_closes_the_port() {
-        let callback = Callback::open().await.unwrap();
-        let address = callback.address;
+        let (callback, address, expected) = open().await;
         let silent = TcpStream::connect(address).await.unwrap();
-        let waiting = tokio::spawn(async move { callback.wait("right", "https://id").await });
+        let waiting = tokio::spawn(async move { callback.wait(&expected).await });
 
         let other_path = send(address, &get(address, "/favicon.ico")).await;
         assert!(other_path.starts_with("HTTP/1.1 404"));
@@ -279,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_invalid_redirect_ends_the_login_and_is_not_shown() {
+    async fn an_invalid_redirect_ends_the_login_and_the_page_shows_nothing_of_it() {
         let script = "%3Cscript%3Ealert(1)%3C/script%3E";
         let cases = [
             ("a wrong state", "code=c&state=wrong".to_owned()),
@@ -305,9 +355,8 @@ mod tests {
             ),
         ];
         for (case, query) in cases {
-            let callback = Callback::open().await.unwrap();
-            let address = callback.address;
-            let waiting = tokio::spawn(async move { callback.wait("right", "https://id").await });
+            let (callback, address, expected) = open().await;
+            let waiting = tokio::spawn(async move { callback.wait(&expected).await });
             let page = send(address, &get(address, &format!("/callback?{query}"))).await;
             assert!(page.starts_with("HTTP/1.1 400"), "{case}");
             assert!(
@@ -316,8 +365,57 @@ mod tests {
             );
             let error = waiting.await.unwrap().unwrap_err();
             assert_eq!(error.exit_code(), 3, "{case}");
-            assert!(!error.to_string().contains("script"), "{case}");
+            // The terminal quotes the description; a code that is not one is left out.
+            let shown = error.to_string().contains("\"<script>alert(1)</script>\"");
+            assert_eq!(shown, case.ends_with("description"), "{case}: {error}");
             assert!(is_closed_soon(address).await, "{case}");
         }
+    }
+
+    #[tokio::test]
+    async fn registered_ports_are_tried_in_order_and_a_taken_one_is_skipped() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let taken = (taken.local_addr().unwrap().port(), taken);
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let mut issuer = issuer(Binding::Nonce, false);
+        issuer.redirect_ports = vec![taken.0, port];
+        let callback = Callback::open(&issuer).await.unwrap();
+        assert_eq!(
+            callback.redirect_url(),
+            format!("http://127.0.0.1:{port}/callback")
+        );
+        drop(callback);
+
+        issuer.redirect_ports = vec![taken.0];
+        let error = Callback::open(&issuer).await.unwrap_err().to_string();
+        assert!(
+            error.contains(&taken.0.to_string()) && error.contains("--paste"),
+            "{error}"
+        );
+        let pasted = Callback::open_or_paste(&issuer).await.unwrap();
+        assert!(pasted.redirect_url().contains(&taken.0.to_string()));
+    }
+
+    #[tokio::test]
+    async fn localhost_is_heard_at_both_addresses() {
+        let mut issuer = issuer(Binding::Nonce, false);
+        issuer.redirect_host = "localhost".to_owned();
+        let callback = Callback::open(&issuer).await.unwrap();
+        let url = callback.redirect_url();
+        assert!(url.starts_with("http://localhost:"), "{url}");
+        let port: u16 = callback.port().parse().unwrap();
+        let expected = Expected {
+            url,
+            state: "right".to_owned(),
+            issuer: "https://id".to_owned(),
+        };
+        let last = callback.listeners.last().unwrap().local_addr().unwrap();
+        let waiting = tokio::spawn(async move { callback.wait(&expected).await });
+        let request =
+            format!("GET /callback?code=c&state=right HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n");
+        assert!(send(last, &request).await.starts_with("HTTP/1.1 200"));
+        assert_eq!(waiting.await.unwrap().unwrap(), "c");
     }
 }

@@ -5,13 +5,14 @@
 
 use openidconnect::{
     DeviceCodeErrorResponseType, EmptyExtraDeviceAuthorizationFields, Nonce, RequestTokenError,
-    TokenResponse, core::CoreDeviceAuthorizationResponse,
+    core::{CoreDeviceAuthorizationResponse, CoreErrorResponseType},
 };
-use zeroize::Zeroizing;
 
 use super::{
     issuers::check_interactive,
-    oidc::{self, Failed, Http},
+    oidc::{self, Http, Tokens},
+    outside::quoted,
+    provider::{self, Failed},
     request::{PATIENCE, Visit},
 };
 use crate::client::{Client, Error, server_info::Issuer, step_up::StepUp};
@@ -20,12 +21,12 @@ use crate::client::{Client, Error, server_info::Issuer, step_up::StepUp};
 ///
 /// # Errors
 /// As for the browser flow; also [`Error::Usage`] if the issuer has no device flow.
-pub(super) async fn token(
+pub(super) async fn tokens(
     client: &Client,
     issuer: &Issuer,
     step_up: &StepUp,
     visit: Option<&Visit>,
-) -> Result<Zeroizing<String>, Error> {
+) -> Result<Tokens, Error> {
     check_interactive(issuer)?;
     let http = Http::new(issuer)?;
     let metadata = oidc::discover(&http, issuer).await?;
@@ -33,17 +34,22 @@ pub(super) async fn token(
         .additional_metadata()
         .device_authorization_endpoint
         .clone();
-    let endpoint = endpoint
-        .ok_or_else(|| Error::Usage(format!("{} has no device flow; use --browser", issuer.url)))?;
+    let endpoint = endpoint.ok_or_else(|| {
+        let name = &issuer.name;
+        Error::Usage(format!(
+            "the provider {name} has no device codes; use --browser or --paste"
+        ))
+    })?;
+    let scopes = oidc::scopes(issuer, &metadata);
     let oidc = oidc::client(issuer, metadata).set_device_authorization_url(endpoint);
-    let mut request = oidc.exchange_device_code().add_scopes(oidc::scopes(issuer));
+    let mut request = oidc.exchange_device_code().add_scopes(scopes);
     for (name, value) in step_up.parameters() {
         request = request.add_extra_param(name, value);
     }
     let details: CoreDeviceAuthorizationResponse = request
         .request_async::<_, EmptyExtraDeviceAuthorizationFields>(&http)
         .await
-        .map_err(|error| oidc::unreachable(issuer, &error))?;
+        .map_err(|error| provider::request(issuer, &error, |it| provider::refusal(issuer, it)))?;
     let pages = Pages::check(&http, issuer, &details)?;
     pages.tell(client);
     let polling = oidc
@@ -60,9 +66,9 @@ pub(super) async fn token(
     let (visited, answer) = tokio::join!(visiting, polling);
     visited.map_err(Error::login_refused)?;
     let answer = answer.map_err(|error| failed(issuer, &error))?;
-    oidc::verified(
+    Tokens::of(
         oidc.id_token_verifier(),
-        answer.id_token(),
+        &answer,
         |_: Option<&Nonce>| Ok(()),
     )
 }
@@ -122,10 +128,10 @@ const LONGEST_CODE: usize = 64;
 type DeviceError = RequestTokenError<Failed, openidconnect::DeviceCodeErrorResponse>;
 
 fn failed(issuer: &Issuer, error: &DeviceError) -> Error {
-    use openidconnect::core::CoreErrorResponseType;
-    let RequestTokenError::ServerResponse(response) = error else {
-        return oidc::unreachable(issuer, error);
-    };
+    provider::request(issuer, error, |response| refusal(issuer, response))
+}
+
+fn refusal(issuer: &Issuer, response: &openidconnect::DeviceCodeErrorResponse) -> Error {
     match response.error() {
         DeviceCodeErrorResponseType::ExpiredToken => Error::TimedOut(
             "the code was not entered in time; try again with: daypass login --device".to_owned(),
@@ -134,8 +140,18 @@ fn failed(issuer: &Issuer, error: &DeviceError) -> Error {
             Error::login_refused("the login was refused in the browser")
         }
         DeviceCodeErrorResponseType::Basic(CoreErrorResponseType::UnauthorizedClient) => {
-            Error::login_refused("the issuer does not allow this client to use device codes")
+            Error::login_refused(
+                "the provider does not allow this client to use device codes; use --browser or --paste",
+            )
         }
-        other => Error::login_refused(format!("the issuer refused the login: {other}")),
+        other => {
+            let description = response.error_description();
+            let description = description.map(|text| format!(": {}", quoted(text)));
+            Error::login_refused(format!(
+                "the identity provider {} refused the sign-in: {other}{}",
+                issuer.name,
+                description.unwrap_or_default()
+            ))
+        }
     }
 }

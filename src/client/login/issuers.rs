@@ -19,7 +19,9 @@ pub(super) fn choose<'a>(
     request: &Request,
 ) -> Result<&'a Issuer, Error> {
     let supports = |issuer: &&Issuer| match &request.method {
-        Method::Browser(_) | Method::Either(_) => issuer.interactive,
+        Method::Browser(_) | Method::Desktop(_) | Method::Either | Method::Paste => {
+            issuer.interactive
+        }
         Method::Device(_) => issuer.interactive && issuer.device_flow,
         Method::Token(_) => true,
     };
@@ -32,10 +34,7 @@ pub(super) fn choose<'a>(
     };
     let issuer = issuer.ok_or_else(|| no_issuer(server_info, request))?;
     if !supports(&issuer) {
-        return Err(Error::Usage(format!(
-            "the server does not support this kind of login at {}: see daypass login --help",
-            issuer.name
-        )));
+        return Err(unsupported(issuer, &request.method));
     }
     if request.loopback_only && !is_loopback(issuer) {
         return Err(Error::Usage(format!(
@@ -44,6 +43,25 @@ pub(super) fn choose<'a>(
         )));
     }
     Ok(issuer)
+}
+
+/// The other ways to sign in without a browser on this machine.
+const NO_DEVICE: &str = "the server takes no sign-in by device codes (device_flow is off); instead, sign in with a \
+    browser on any machine and paste the address where it ends: daypass login --paste";
+
+fn unsupported(issuer: &Issuer, method: &Method) -> Error {
+    match method {
+        Method::Device(_) if issuer.interactive => Error::Usage(NO_DEVICE.to_owned()),
+        Method::Device(_)
+        | Method::Browser(_)
+        | Method::Desktop(_)
+        | Method::Either
+        | Method::Paste
+        | Method::Token(_) => Error::Usage(format!(
+            "{} is for machines: use --token-file or --token-command",
+            issuer.name
+        )),
+    }
 }
 
 /// Chooses the issuer for a token that is made elsewhere: the named one, or the only one that binds
@@ -94,8 +112,8 @@ fn only<'a>(mut issuers: impl Iterator<Item = &'a Issuer>) -> Option<&'a Issuer>
 fn no_issuer(server_info: &ServerInfo, request: &Request) -> Error {
     let problem = match (&request.issuer, &request.method) {
         (Some(name), _) => format!("the server has no issuer {name:?}"),
-        (None, Method::Device(_)) => {
-            "no issuer, or more than one, supports device codes".to_owned()
+        (None, Method::Device(_)) if !server_info.issuers.iter().any(|it| it.device_flow) => {
+            return Error::Usage(NO_DEVICE.to_owned());
         }
         (None, _) => "it is not clear which issuer is meant".to_owned(),
     };
@@ -112,4 +130,35 @@ fn names(server_info: &ServerInfo) -> String {
         .map(|it| it.name.as_str())
         .collect();
     names.join(", ")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::client::login::claims::issuer;
+
+    #[test]
+    fn device_codes_that_the_server_forbids_name_the_other_way() {
+        let server_info = ServerInfo {
+            server_name: "ca".to_owned(),
+            issuers: vec![issuer(Binding::Nonce, false)],
+            ca_keys: Vec::new(),
+            ledger_verifier_key: String::new(),
+            host_patterns: Vec::new(),
+            behind_bastions: Vec::new(),
+        };
+        for name in [None, Some("corp".to_owned())] {
+            let request = Request {
+                method: Method::Device(None),
+                key: None,
+                issuer: name,
+                into_agent: false,
+                loopback_only: false,
+                step_up: Default::default(),
+            };
+            let error = choose(&server_info, &request).unwrap_err().to_string();
+            assert!(error.contains("daypass login --paste"), "{error}");
+        }
+    }
 }

@@ -8,18 +8,20 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use http::Response;
 use openidconnect::{
-    AdditionalProviderMetadata, ClientId, DeviceAuthorizationUrl, HttpRequest, HttpResponse,
-    IssuerUrl, NonceVerifier, ProviderMetadata, Scope,
+    AdditionalProviderMetadata, AuthType, ClientId, ClientSecret, DeviceAuthorizationUrl,
+    HttpRequest, HttpResponse, IssuerUrl, NonceVerifier, ProviderMetadata, RevocationUrl, Scope,
+    TokenResponse,
     core::{
         CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod,
         CoreGrantType, CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKey,
         CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm,
-        CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType,
+        CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType, CoreTokenResponse,
     },
 };
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::provider::{self, Failed, LARGEST, refused};
 use crate::{
     client::{Error, server_info::Issuer},
     identity::web_url,
@@ -29,19 +31,17 @@ use crate::{
 const CONNECT: Duration = Duration::from_secs(10);
 /// For one request.
 const ANSWER: Duration = Duration::from_secs(30);
-/// Bytes of an issuer's answer at most; its documents are a few KiB.
-const LARGEST: usize = 1024 * 1024;
-
-/// The metadata of the device flow (RFC 8628 section 4).
+/// The metadata of the device flow (RFC 8628 section 4) and of revocation (RFC 8414 section 2).
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) struct DeviceEndpoint {
+pub(super) struct Endpoints {
     pub(super) device_authorization_endpoint: Option<DeviceAuthorizationUrl>,
+    pub(super) revocation_endpoint: Option<RevocationUrl>,
 }
 
-impl AdditionalProviderMetadata for DeviceEndpoint {}
+impl AdditionalProviderMetadata for Endpoints {}
 
 pub(super) type Metadata = ProviderMetadata<
-    DeviceEndpoint,
+    Endpoints,
     CoreAuthDisplay,
     CoreClientAuthMethod,
     CoreClaimName,
@@ -65,19 +65,6 @@ pub(super) type Oidc = CoreClient<
     openidconnect::EndpointMaybeSet,
 >;
 
-/// A request to the issuer failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failed {
-    #[error("{0}")]
-    Request(#[from] reqwest::Error),
-    #[error("{0}")]
-    Answer(#[from] http::Error),
-    #[error("the answer is larger than {LARGEST} bytes")]
-    TooLarge,
-    #[error("{url:?} {problem}")]
-    Url { url: String, problem: &'static str },
-}
-
 /// An HTTP client for one issuer: no redirects, bounded in time and size, and only URLs that the
 /// issuer may name.
 #[derive(Clone, Debug)]
@@ -94,10 +81,15 @@ impl Http {
         let url = web_url::check_endpoint(&issuer.url, true).map_err(|problem| {
             Error::Untrusted(format!("its issuer {:?} {problem}", issuer.url))
         })?;
+        let roots = reqwest::Certificate::from_pem_bundle(issuer.ca_certificates.as_bytes());
+        let roots = roots.map_err(|error| {
+            Error::Untrusted(format!("the roots of its issuer {}: {error}", issuer.name))
+        })?;
         reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
             .timeout(ANSWER)
+            .tls_certs_merge(roots)
             .build()
             .map(|client| Self {
                 client,
@@ -160,14 +152,18 @@ pub(super) async fn discover(http: &Http, issuer: &Issuer) -> Result<Metadata, E
         .map_err(|error| Error::Untrusted(format!("its issuer {}: {error}", issuer.url)))?;
     let metadata = Metadata::discover_async(url, http)
         .await
-        .map_err(|error| unreachable(issuer, &error))?;
-    let device = &metadata.additional_metadata().device_authorization_endpoint;
+        .map_err(|error| provider::discovery(issuer, &error))?;
+    let Endpoints {
+        device_authorization_endpoint: device,
+        revocation_endpoint: revocation,
+    } = metadata.additional_metadata();
     // All of them before the user is sent anywhere: the token endpoint is only used after the user
     // has signed in.
     let named = [
         Some(metadata.authorization_endpoint().as_str()),
         metadata.token_endpoint().map(|url| url.as_str()),
         device.as_ref().map(|url| url.as_str()),
+        revocation.as_ref().map(|url| url.as_str()),
     ];
     for text in named.into_iter().flatten() {
         http.endpoint(text)
@@ -176,15 +172,55 @@ pub(super) async fn discover(http: &Http, issuer: &Issuer) -> Result<Metadata, E
     Ok(metadata)
 }
 
-/// A public client at the issuer: it has no client secret.
+/// A client at the issuer. If it has a secret, the secret is that of a native app, which is not
+/// confidential; PKCE protects the code in either case.
 pub(super) fn client(issuer: &Issuer, metadata: Metadata) -> Oidc {
-    CoreClient::from_provider_metadata(metadata, ClientId::new(issuer.client_id.clone()), None)
+    let methods = metadata.token_endpoint_auth_methods_supported();
+    let basic = methods.is_none_or(|all| all.contains(&CoreClientAuthMethod::ClientSecretBasic));
+    let secret = issuer.client_secret.clone().map(ClientSecret::new);
+    let id = ClientId::new(issuer.client_id.clone());
+    CoreClient::from_provider_metadata(metadata, id, secret).set_auth_type(match basic {
+        true => AuthType::BasicAuth,
+        false => AuthType::RequestBody,
+    })
 }
 
-/// The scopes to ask for. `openid` is always asked for, so it is left out.
-pub(super) fn scopes(issuer: &Issuer) -> impl Iterator<Item = Scope> + use<'_> {
+/// The scopes to ask for. `openid` is always asked for, so it is left out. `offline_access` is
+/// added if the server takes renewed tokens and the provider knows the scope (OpenID Connect Core
+/// section 11); others have a parameter of their own.
+pub(super) fn scopes(issuer: &Issuer, metadata: &Metadata) -> Vec<Scope> {
+    let knows = metadata.scopes_supported().is_some_and(|all| {
+        let mut all = all.iter();
+        all.any(|scope| scope.as_str() == OFFLINE)
+    });
+    let is_named = issuer.scopes.iter().any(|scope| scope == OFFLINE);
+    let offline = (issuer.refresh && knows && !is_named).then(|| OFFLINE.to_owned());
     let wanted = issuer.scopes.iter().filter(|scope| *scope != "openid");
-    wanted.cloned().map(Scope::new)
+    wanted.cloned().chain(offline).map(Scope::new).collect()
+}
+
+const OFFLINE: &str = "offline_access";
+
+/// Tokens of one sign-in.
+pub(super) struct Tokens {
+    /// The compact ID token.
+    pub(super) id: Zeroizing<String>,
+}
+
+impl Tokens {
+    /// Takes the tokens of an answer, with an ID token as [`verified`] checks it.
+    ///
+    /// # Errors
+    /// As [`verified`].
+    pub(super) fn of(
+        verifier: CoreIdTokenVerifier<'_>,
+        answer: &CoreTokenResponse,
+        nonce: impl NonceVerifier,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            id: verified(verifier, answer.id_token(), nonce)?,
+        })
+    }
 }
 
 /// Checks that the issuer signed the token for us and that `nonce` accepts its nonce; returns the
@@ -193,7 +229,7 @@ pub(super) fn scopes(issuer: &Issuer) -> impl Iterator<Item = Scope> + use<'_> {
 ///
 /// # Errors
 /// Returns [`Error::Untrusted`] if there is no token, or it is not that.
-pub(super) fn verified(
+fn verified(
     verifier: CoreIdTokenVerifier<'_>,
     token: Option<&CoreIdToken>,
     nonce: impl NonceVerifier,
@@ -209,26 +245,4 @@ pub(super) fn verified(
         .claims(&verifier, nonce)
         .map_err(|error| Error::Untrusted(format!("the issuer's ID token is invalid: {error}")))?;
     Ok(Zeroizing::new(token.to_string()))
-}
-
-/// The error for a failed request to the issuer, with the whole chain of causes. A URL that may not
-/// be opened is [`Error::Untrusted`], every other failure [`Error::Unreachable`].
-pub(super) fn unreachable(issuer: &Issuer, error: &(dyn std::error::Error + 'static)) -> Error {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(Failed::Url { url, problem }) = cause.downcast_ref() {
-            return refused(issuer, url, problem);
-        }
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    Error::unreachable(&issuer.url, text)
-}
-
-fn refused(issuer: &Issuer, url: &str, problem: &str) -> Error {
-    Error::Untrusted(format!(
-        "its issuer {} names {url:?}, which {problem}; it was not opened: tell the operators of that issuer",
-        issuer.url
-    ))
 }

@@ -15,11 +15,17 @@ pub type Visit =
 
 /// The source of the ID token.
 pub enum Method {
-    /// A browser on this machine, which comes back to a loopback port.
+    /// A browser on this machine, which comes back to a loopback port. If the visitor cannot open
+    /// it, the login fails.
     Browser(Visit),
-    /// A device code if the issuer supports it, else a browser. For a terminal without a display,
-    /// or over SSH.
-    Either(Visit),
+    /// A browser on this machine, or if the visitor cannot open one, as [`Method::Paste`].
+    Desktop(Visit),
+    /// A device code if the issuer supports it, else as [`Method::Paste`], if there is a terminal.
+    /// For a machine without a display, or over SSH.
+    Either,
+    /// A browser on any machine. The user pastes the address where it ends. This keeps the binding
+    /// to the key.
+    Paste,
     /// A device code, entered in a browser anywhere. Tests and demos give the visitor that enters
     /// it.
     Device(Option<Visit>),

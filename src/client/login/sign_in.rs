@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::{
-    browser,
+    browser::{self, Way},
     claims::Claims,
     commitment::Commitment,
-    device, issuers, pending,
+    device, issuers,
+    oidc::Tokens,
+    pending,
     refused::{self, Refused},
     request::{Method, PATIENCE, Request},
     token::{self, Source},
+    turn::Turn,
 };
 use crate::{
     client::{
@@ -50,8 +51,19 @@ impl Client {
     /// # Errors
     /// As [`Client::sign_in`].
     pub(crate) async fn sign_in_and_ask(&self, request: &Request) -> Result<SignedIn, Error> {
-        let _lock = self.state.lock().await?;
-        self.sign_in_locked(request).await
+        // A user who types `login` again gets a sign-in of its own.
+        let turn = match (&request.method, Turn::take(&self.state)?) {
+            (Method::Token(_), _) => None,
+            (_, Ok(turn)) => Some(turn),
+            (_, Err(other)) => {
+                let other = other.text();
+                self.say(&format!("note: {other}; this one does not wait for it"));
+                None
+            }
+        };
+        let signed_in = self.sign_in_now(request).await;
+        drop(turn);
+        signed_in
     }
 
     /// Signs in unless another command has just done so: unless the session's token is another one
@@ -64,15 +76,17 @@ impl Client {
         request: &Request,
         rejected: Option<[u8; 32]>,
     ) -> Result<Login, Error> {
-        let _lock = self.state.lock().await?;
+        let _turn = Turn::wait(self).await?;
         match self.login() {
             Ok(login) if rejected != Some(login.token_hash()) => Ok(login),
-            Ok(_) | Err(Error::SignIn { .. }) => Ok(self.sign_in_locked(request).await?.login),
+            Ok(_) | Err(Error::SignIn { .. }) => Ok(self.sign_in_now(request).await?.login),
             Err(error) => Err(error),
         }
     }
 
-    async fn sign_in_locked(&self, request: &Request) -> Result<SignedIn, Error> {
+    /// Signs in without a lock on the state folder, so that other commands go on meanwhile, and
+    /// then keeps the login.
+    async fn sign_in_now(&self, request: &Request) -> Result<SignedIn, Error> {
         self.is_still_first()?;
         writable::check(&Session::files(&self.state))?;
         let (server, server_info) = self.connect().await?;
@@ -82,8 +96,9 @@ impl Client {
         if request.into_agent {
             self.try_agent(&commitment).await?;
         }
-        let token = self.token(request, issuer, &commitment).await?;
-        let claims = Claims::read(&token)?;
+        let tokens = self.tokens(request, issuer, &commitment).await?;
+        let token = &tokens.id;
+        let claims = Claims::read(token)?;
         claims.check(issuer)?;
         let bound = claims.is_bound(issuer, &commitment.text)?;
         let secret: &[u8] = if bound { &*commitment.secret } else { &[] };
@@ -104,6 +119,11 @@ impl Client {
             is_fresh: !matches!(request.method, Method::Token(Source::File(_))),
         };
         let seen = self.ask_once(&login, &refused).await?;
+        if let Ok(seen) = &seen {
+            login.label.clone_from(&seen.label);
+        }
+        let _lock = self.state.lock().await?;
+        self.is_still_first()?;
         self.keep_key(&mut login, &commitment, request.into_agent)
             .await?;
         self.remember(&address, &login)?;
@@ -164,29 +184,31 @@ impl Client {
         address.is_ok_and(|address| address.as_str() == login.server)
     }
 
-    async fn token(
+    async fn tokens(
         &self,
         request: &Request,
         issuer: &Issuer,
         commitment: &Commitment,
-    ) -> Result<Zeroizing<String>, Error> {
-        let step_up = &request.step_up;
-        match &request.method {
-            Method::Browser(visit) => {
-                browser::token(self, issuer, &commitment.text, step_up, visit).await
-            }
-            Method::Either(_) if issuer.device_flow => {
-                device::token(self, issuer, step_up, None).await
-            }
-            Method::Either(visit) => {
-                browser::token(self, issuer, &commitment.text, step_up, visit).await
-            }
-            Method::Device(visit) => device::token(self, issuer, step_up, visit.as_ref()).await,
+    ) -> Result<Tokens, Error> {
+        let (text, step_up) = (&commitment.text, &request.step_up);
+        let way = match &request.method {
             Method::Token(source) => {
-                let audience = proof::bound_audience(&issuer.audience, &commitment.text);
-                token::read(source, &audience).await
+                let audience = proof::bound_audience(&issuer.audience, text);
+                let id = token::read(source, &audience).await?;
+                return Ok(Tokens { id });
             }
-        }
+            Method::Device(visit) => {
+                return device::tokens(self, issuer, step_up, visit.as_ref()).await;
+            }
+            Method::Either if issuer.device_flow => {
+                return device::tokens(self, issuer, step_up, None).await;
+            }
+            Method::Either => Way::Elsewhere,
+            Method::Paste => Way::Paste,
+            Method::Browser(visit) => Way::Visitor(visit),
+            Method::Desktop(visit) => Way::Desktop(visit),
+        };
+        browser::tokens(self, issuer, text, step_up, way).await
     }
 
     /// Adds a fresh key to the agent before the user signs in, so that an agent that refuses it is

@@ -1,0 +1,182 @@
+//! Failures of an identity provider, in words that say whose they are and what helps. Pure.
+
+use std::{error::Error as StdError, io};
+
+use http::StatusCode;
+use openidconnect::{
+    DiscoveryError, ErrorResponse, RequestTokenError, StandardErrorResponse,
+    core::CoreErrorResponseType,
+};
+
+use super::outside::quoted;
+use crate::client::{Error, server_info::Issuer};
+
+/// What helps while a provider is down.
+const EMERGENCY: &str = "Access that cannot wait needs no sign-in if the server knows your emergency key: \
+    daypass ssh HOST --role ROLE --reason TEXT --emergency-key FILE";
+
+/// Bytes of an issuer's answer at most; its documents are a few KiB.
+pub(super) const LARGEST: usize = 1024 * 1024;
+
+/// A request to the issuer failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failed {
+    #[error("{0}")]
+    Request(#[from] reqwest::Error),
+    #[error("{0}")]
+    Answer(#[from] http::Error),
+    #[error("the answer is larger than {LARGEST} bytes")]
+    TooLarge,
+    #[error("{url:?} {problem}")]
+    Url { url: String, problem: &'static str },
+}
+
+/// The error for failed discovery.
+pub(super) fn discovery(issuer: &Issuer, error: &DiscoveryError<Failed>) -> Error {
+    match error {
+        DiscoveryError::Request(failed) => transport(issuer, failed),
+        DiscoveryError::Response(status, body, text) => answer(issuer, Some(*status), body, text),
+        DiscoveryError::Validation(text) => Error::Untrusted(format!(
+            "the identity provider {} calls itself otherwise: {}",
+            named(issuer),
+            quoted(text)
+        )),
+        error => down(
+            issuer,
+            &format!(
+                "its discovery document is invalid: {}",
+                quoted(&error.to_string())
+            ),
+        ),
+    }
+}
+
+/// The error for a failed request to the token endpoint. `refusal` explains a refusal by the
+/// protocol.
+pub(super) fn request<T: ErrorResponse>(
+    issuer: &Issuer,
+    error: &RequestTokenError<Failed, T>,
+    refusal: impl FnOnce(&T) -> Error,
+) -> Error {
+    match error {
+        RequestTokenError::ServerResponse(response) => refusal(response),
+        RequestTokenError::Request(failed) => transport(issuer, failed),
+        RequestTokenError::Parse(error, body) => answer(issuer, None, body, &error.to_string()),
+        RequestTokenError::Other(text) => answer(issuer, None, &[], text),
+    }
+}
+
+/// The error for a refusal by the token endpoint (RFC 6749 section 5.2).
+pub(super) fn refusal(
+    issuer: &Issuer,
+    response: &StandardErrorResponse<CoreErrorResponseType>,
+) -> Error {
+    let advice = match response.error() {
+        CoreErrorResponseType::InvalidGrant => {
+            "the sign-in took too long or was used already, try again with: daypass login"
+        }
+        CoreErrorResponseType::InvalidClient | CoreErrorResponseType::UnauthorizedClient => {
+            "the server's operators can compare client_id and client_secret_file of this issuer with what is \
+             registered at the provider"
+        }
+        CoreErrorResponseType::InvalidScope
+        | CoreErrorResponseType::InvalidRequest
+        | CoreErrorResponseType::UnsupportedGrantType => {
+            "the server's operators can compare `scopes` and the redirect URI with what is registered at the provider"
+        }
+        _ => "tell the server's operators",
+    };
+    let description = response.error_description();
+    let description = description
+        .map(|text| format!(": {}", quoted(text)))
+        .unwrap_or_default();
+    let code = response.error().to_string();
+    let code = code.split(':').next().unwrap_or_default();
+    Error::login_refused(format!(
+        "the identity provider {} refused the sign-in: {}{description}; {advice}",
+        named(issuer),
+        quoted(code).trim_matches('"'),
+    ))
+}
+
+/// The error for a request that got no answer.
+pub(super) fn transport(issuer: &Issuer, failed: &Failed) -> Error {
+    match failed {
+        Failed::Url { url, problem } => refused(issuer, url, problem),
+        Failed::Request(error) => down(issuer, &cause(error)),
+        Failed::Answer(_) | Failed::TooLarge => down(issuer, &failed.to_string()),
+    }
+}
+
+/// The error for a URL that may not be opened.
+pub(super) fn refused(issuer: &Issuer, url: &str, problem: &str) -> Error {
+    Error::Untrusted(format!(
+        "its issuer {} names {url:?}, which {problem}; it was not opened: tell the operators of that issuer",
+        issuer.url
+    ))
+}
+
+fn answer(issuer: &Issuer, status: Option<StatusCode>, body: &[u8], text: &str) -> Error {
+    let is_page = body.trim_ascii_start().starts_with(b"<") || text.contains("text/html");
+    let status = status
+        .map(|status| format!(" (HTTP {})", status.as_u16()))
+        .unwrap_or_default();
+    match is_page {
+        true => down(
+            issuer,
+            &format!(
+                "it answers with a web page{status}: it has a problem, or a proxy or sign-in page is in between"
+            ),
+        ),
+        false => down(
+            issuer,
+            &format!("its answer is invalid{status}: {}", quoted(text)),
+        ),
+    }
+}
+
+fn down(issuer: &Issuer, cause: &str) -> Error {
+    Error::Unreachable {
+        reason: None,
+        message: format!(
+            "failed to reach the identity provider {}: {cause}\n{EMERGENCY}",
+            named(issuer)
+        ),
+    }
+}
+
+fn named(issuer: &Issuer) -> String {
+    format!("{} ({})", issuer.name, issuer.url)
+}
+
+/// The innermost cause: the outer ones only say that a request failed.
+fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it does not answer in time".to_owned();
+    }
+    let mut innermost: &(dyn StdError + 'static) = error;
+    loop {
+        if let Some(fault) = untrusted_certificate(innermost) {
+            return format!(
+                "its TLS certificate is not trusted ({fault}); the CA of a private one belongs into `ca_file` of the \
+                 issuer in the server's configuration"
+            );
+        }
+        match innermost.source() {
+            Some(source) => innermost = source,
+            None => return innermost.to_string(),
+        }
+    }
+}
+
+fn untrusted_certificate(error: &(dyn StdError + 'static)) -> Option<String> {
+    // An `io::Error` leaves the error that it wraps out of its chain.
+    let wrapped = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    let inner = wrapped.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner.or_else(|| error.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(fault)) => Some(fault.to_string()),
+        _ => None,
+    }
+}
