@@ -2,6 +2,7 @@
 //! and what to do. Secrets stand in it as paths or systemd credentials only. No module below
 //! `config` imports it.
 
+mod differences;
 mod error;
 mod example;
 mod files;
@@ -82,16 +83,15 @@ impl Config {
         self.webhooks.iter().any(takes)
     }
 
-    /// The top-level keys and sections in which `other` differs. Comments and layout do not count.
+    /// The file that it was read from.
+    pub(crate) fn origin(&self) -> &Path {
+        &self.origin
+    }
+
+    /// The names of the settings in which `other` differs, such as `log.level`. Comments and layout
+    /// do not count.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
-        let names = self.document.keys().chain(other.document.keys());
-        let mut changed: Vec<String> = names
-            .filter(|name| self.document.get(*name) != other.document.get(*name))
-            .cloned()
-            .collect();
-        changed.sort();
-        changed.dedup();
-        changed
+        differences::names(&self.document, &other.document)
     }
 }
 

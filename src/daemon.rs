@@ -4,6 +4,7 @@
 //! [`start`] does all of it but signals and systemd, so that tests and the dev world run the same
 //! code.
 
+mod check;
 mod clock;
 mod error;
 mod parts;
@@ -12,9 +13,10 @@ mod service;
 mod state;
 mod systemd;
 
+pub(crate) use check::{CheckReport, Level, Reach, examine};
 pub(crate) use error::{Error, chain};
 pub(crate) use parts::passphrase;
-pub(crate) use parts::{Summary, check};
+pub(crate) use parts::summarize;
 pub use running::{Reloaded, Running, start, start_with};
 pub(crate) use service::{Options, run};
 pub use state::prepare;

@@ -16,6 +16,7 @@ mod authenticate;
 mod bearer;
 mod budget;
 mod call;
+mod certificate;
 mod connection;
 mod convert;
 mod emergency;

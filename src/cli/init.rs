@@ -48,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:7443")]
     listen: SocketAddr,
     /// The OIDC issuer's URL, exactly as in its tokens. Without it, an example to edit.
-    #[arg(long, value_name = "URL", requires = "client_id")]
+    #[arg(long, value_name = "URL")]
     issuer: Option<String>,
     /// The client id of Daypass at the issuer.
     #[arg(long, value_name = "ID", default_value = "daypass")]
@@ -89,7 +89,7 @@ impl Args {
         ledger::expect_none(&state)?;
         files::write_new(&self.dir, &files, owner.as_ref())?;
         let config = Config::load(&self.dir.join(SERVER_FILE))?;
-        let summary = daemon::check(&config)?;
+        let summary = daemon::summarize(&config)?;
         ledger::begin(&config, owner.as_ref()).await?;
         let made = Made {
             files: names,

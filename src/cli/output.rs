@@ -10,7 +10,7 @@ use std::{
 use serde::Serialize;
 
 use super::{Failure, failure::Code};
-use crate::server::log::is_active;
+use crate::server::log::{Destination, ERROR_PRIORITY, destination_of_stderr, is_active};
 
 /// Format of printed results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -114,11 +114,26 @@ pub fn print_failure(format: Format, failure: &Failure) {
     if failure.message.is_empty() {
         return;
     }
-    let line = match format {
+    let text = match format {
         Format::Text => format!("daypass: {}", clean_lines(&failure.message)),
         Format::Json => failure_json(failure).to_string(),
     };
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(
+        io::stderr().lock(),
+        "{}",
+        for_stderr(&text, destination_of_stderr())
+    );
+}
+
+/// A failure's text as stderr takes it: for the journal, each line begins with its priority.
+fn for_stderr(text: &str, destination: Destination) -> Cow<'_, str> {
+    match destination {
+        Destination::Plain => text.into(),
+        Destination::Journal => {
+            let lines = text.lines().map(|line| format!("{ERROR_PRIORITY}{line}"));
+            lines.collect::<Vec<_>>().join("\n").into()
+        }
+    }
 }
 
 fn failure_json(failure: &Failure) -> serde_json::Value {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Failure, Global, failure::Code, output};
 use crate::{
     config::Config,
-    daemon::{self, Summary},
+    daemon::{self, CheckReport, Level, Reach},
 };
 
 /// Run the server until SIGTERM or Ctrl-C.
@@ -18,9 +18,13 @@ pub(crate) struct Args {
     /// The server's configuration file.
     #[arg(long, value_name = "FILE", default_value = "/etc/daypass/daypass.toml")]
     config: PathBuf,
-    /// Check configuration, keys, certificate and policy, and do not start.
+    /// Check configuration, keys and their owner, certificate, policy, state folder, webhooks and
+    /// identity providers, and do not start.
     #[arg(long)]
     check: bool,
+    /// With --check, do not ask the identity providers.
+    #[arg(long, requires = "check")]
+    offline: bool,
     /// Begin a new, empty ledger. Only for a server that has never run, or whose ledger is lost:
     /// its locks and revocations are gone, and clients and hosts that know it refuse the new one.
     #[arg(long, conflicts_with = "check")]
@@ -37,8 +41,7 @@ impl Args {
     /// Returns the error that prevents the start. Later errors are in the log.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         if self.check {
-            let summary = daemon::check(&Config::load(&self.config)?)?;
-            return global.print(&summary, describe);
+            return self.examine(global).await;
         }
         let options = daemon::Options {
             new_ledger: self.new_ledger,
@@ -46,19 +49,43 @@ impl Args {
         };
         Ok(daemon::run(&self.config, options).await?)
     }
+
+    async fn examine(&self, global: &Global) -> Result<(), Failure> {
+        let reach = match self.offline {
+            true => Reach::Offline,
+            false => Reach::Online,
+        };
+        let report = daemon::examine(&Config::load(&self.config)?, reach).await;
+        global.print(&report, describe)?;
+        if report.healthy {
+            return Ok(());
+        }
+        let faults: Vec<&str> = report.faults().collect();
+        Err(Failure::new(Code::Failure, faults.join("\n")))
+    }
 }
 
-fn describe(summary: &Summary) -> String {
-    let row = |name: &str, value: &str| vec![name.to_owned(), value.to_owned()];
-    output::table(&[
-        row("server", &summary.name),
-        row("listens on", &summary.listen),
-        row("CA key", &summary.ca_key),
-        row("ledger", &summary.ledger),
-        row("policy", &summary.policy),
-        row("issuers", &summary.issuers.join(", ")),
-        row("", "all of it loads"),
-    ])
+/// What is as it should be, and the warnings. What is wrong follows on stderr.
+fn describe(report: &CheckReport) -> String {
+    let mut lines = vec![format!(
+        "ok       {} listens on {}",
+        output::clean(&report.name),
+        report.listen
+    )];
+    for finding in &report.findings {
+        let mark = match finding.level {
+            Level::Good => "ok     ".into(),
+            Level::Warning => output::bold("WARNING"),
+            Level::Wrong => continue,
+        };
+        lines.push(format!("{mark}  {}", output::clean(&finding.message)));
+    }
+    lines.push(String::new());
+    lines.push(match report.healthy {
+        true => "Nothing is wrong.".to_owned(),
+        false => "Something is wrong:".to_owned(),
+    });
+    lines.join("\n")
 }
 
 impl From<crate::config::Error> for Failure {

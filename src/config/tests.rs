@@ -431,7 +431,7 @@ fn systemd_gives_the_state_folder_and_the_credentials() {
 }
 
 #[test]
-fn differences_are_by_section_and_not_by_layout() {
+fn differences_are_by_setting_and_not_by_layout() {
     let running = parse(GOOD).unwrap();
     let same = parse(&format!("# a comment\n{GOOD}")).unwrap();
     assert!(running.differences(&same).is_empty());

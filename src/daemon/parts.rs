@@ -1,5 +1,5 @@
 //! The parts of a daemon, read from the files that the configuration names. Opens no file for
-//! writing, so the same code answers `daypass serve --check`.
+//! writing, so the same code answers `daypass init` and `daypass serve --check`.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use zeroize::Zeroizing;
 
 use super::error::Error;
 use crate::{
-    ca::{Ca, key},
+    ca::{Ca, KeyState, key},
     config::{CaKey, Config},
     identity::Issuers,
     ledger::checkpoint::Signer,
     modes,
-    notify::Receiver,
+    notify::{self, Receiver},
     policy::Policy,
     server::{Tls, metrics},
     ssh::key::fingerprint,
@@ -38,43 +38,27 @@ pub(super) struct Parts {
     pub(super) receivers: Vec<Receiver>,
 }
 
-/// The result of `daypass serve --check`.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+/// What `daypass init` says about the server that it made.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Summary {
-    /// The server's name.
-    pub name: String,
-    /// The address that it would listen on.
-    pub listen: String,
     /// Fingerprint of the key that would sign.
     pub ca_key: String,
     /// The ledger's verifier key.
     pub ledger: String,
-    /// Hash of the policy.
-    pub policy: String,
-    /// The issuers' URLs.
-    pub issuers: Vec<String>,
 }
 
 /// Reads every file that the daemon would read, and starts nothing.
 ///
 /// # Errors
 /// Returns the reason that would keep it from starting.
-pub(crate) fn check(config: &Config) -> Result<Summary, Error> {
+pub(crate) fn summarize(config: &Config) -> Result<Summary, Error> {
     let (parts, signer) = load(config)?;
     if config.state.exists() {
         modes::expect_own_folder(&config.state).map_err(Error::state(&config.state))?;
     }
     Ok(Summary {
-        name: config.name.clone(),
-        listen: config.listen.to_string(),
         ca_key: fingerprint(parts.ca.active()),
         ledger: signer.verifier().to_string(),
-        policy: parts.policy.hash().to_owned(),
-        issuers: config
-            .issuers
-            .iter()
-            .map(|issuer| issuer.url.clone())
-            .collect(),
     })
 }
 
@@ -109,18 +93,23 @@ pub(super) fn read_policy(config: &Config) -> Result<Policy, Error> {
 }
 
 fn receivers(config: &Config) -> Result<Vec<Receiver>, Error> {
-    let webhooks = config.webhooks.iter().cloned();
-    Ok(webhooks.map(Receiver::new).collect::<Result<_, _>>()?)
+    config.webhooks.iter().cloned().map(receiver).collect()
 }
 
-fn ca(keys: &[CaKey]) -> Result<Ca, Error> {
-    let load = |raw: &CaKey| {
-        let passphrase = raw.passphrase.as_deref().map(passphrase).transpose()?;
-        let key = key::file::load(&raw.file, passphrase.as_ref())?;
-        Ok::<_, Error>((key, raw.state))
-    };
-    let keys: Result<Vec<_>, _> = keys.iter().map(load).collect();
+pub(super) fn receiver(settings: notify::Settings) -> Result<Receiver, Error> {
+    Ok(Receiver::new(settings)?)
+}
+
+pub(super) fn ca(keys: &[CaKey]) -> Result<Ca, Error> {
+    let keys: Result<Vec<_>, _> = keys.iter().map(ca_key).collect();
     Ok(Ca::new(keys?)?)
+}
+
+/// One key of the CA, and the stage of its life.
+pub(super) fn ca_key(raw: &CaKey) -> Result<(key::Key, KeyState), Error> {
+    let passphrase = raw.passphrase.as_deref().map(passphrase).transpose()?;
+    let key = key::file::load(&raw.file, passphrase.as_ref())?;
+    Ok((key, raw.state))
 }
 
 /// The only line of the file.

@@ -120,7 +120,7 @@ pub struct Reloaded {
     pub policy: Option<String>,
     /// True if the certificate changed.
     pub certificate: bool,
-    /// The sections of `daypass.toml` that changed and need a restart.
+    /// The settings of `daypass.toml` that changed and need a restart, such as `log.level`.
     pub needs_restart: Vec<String>,
 }
 
@@ -141,7 +141,7 @@ impl Running {
     }
 
     /// Reads policy and TLS certificate again. A broken one stays as it was; the other is replaced.
-    /// `daypass.toml` is only compared: its changed sections need a restart.
+    /// `daypass.toml` is only compared: its changed settings need a restart.
     ///
     /// # Errors
     /// Returns [`Error::Reload`] with every reason, joined.
@@ -156,7 +156,7 @@ impl Running {
             keep(error);
             false
         });
-        let needs_restart = self.changed_sections().unwrap_or_else(|error| {
+        let needs_restart = self.changed_settings().unwrap_or_else(|error| {
             keep(error);
             Vec::new()
         });
@@ -187,7 +187,7 @@ impl Running {
         Ok(self.tls.as_ref().map_or(Ok(false), Tls::reload)?)
     }
 
-    fn changed_sections(&self) -> Result<Vec<String>, Error> {
+    fn changed_settings(&self) -> Result<Vec<String>, Error> {
         Ok(self.config.differences(&self.config.read_again()?))
     }
 

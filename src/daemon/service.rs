@@ -52,8 +52,9 @@ pub(crate) async fn run(config_file: &Path, options: Options) -> Result<(), Erro
 /// Logs lines to stderr, which systemd takes to the journal. A panic is a line too. A second call
 /// changes nothing.
 fn log_to_stderr(log: &Log) {
+    let writer = (server::log::destination_of_stderr(), io::stderr);
     // The filters of [`LogLevel::filter`](crate::config::LogLevel::filter) parse.
-    let Ok(subscriber) = server::log::subscriber(log.format, log.level.filter(), io::stderr) else {
+    let Ok(subscriber) = server::log::subscriber(log.format, log.level.filter(), writer) else {
         return;
     };
     if tracing::subscriber::set_global_default(subscriber).is_ok() {
@@ -162,7 +163,7 @@ fn log_reload(reloaded: &Reloaded) {
     }
     if !reloaded.needs_restart.is_empty() {
         tracing::warn!(
-            sections = reloaded.needs_restart.join(", "),
+            settings = reloaded.needs_restart.join(", "),
             "daypass.toml has changed; a restart puts that in force"
         );
     }

@@ -8,15 +8,16 @@ use openidconnect::{
     core::{CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm},
 };
 use time::OffsetDateTime;
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 
 pub use super::settings::{Algorithm, SettingsError};
 use super::{
     claims,
-    error::Error,
+    error::{Error, FetchError},
     fetch::{REQUEST_TIMEOUT, Source},
     jwk::{Key, VerifyingKey},
     jwks::{self, KeyCache, Rules},
+    key_set::KeySet,
     proof,
     proven::Identity,
     settings::{self, Settings},
@@ -139,6 +140,29 @@ impl Issuers {
         for in_flight in flights {
             jwks::wait_for(in_flight).await;
         }
+    }
+
+    /// Fetches the keys of every issuer now, past the caches. Returns for each the number of keys
+    /// whose algorithm its settings list.
+    pub(crate) async fn fetch_all(&self) -> Vec<(&Settings, Result<usize, FetchError>)> {
+        let mut fetches = JoinSet::new();
+        for (at, issuer) in self.0.issuers.iter().enumerate() {
+            let keys = issuer.keys.clone();
+            fetches.spawn(async move { (at, keys.fetch().await) });
+        }
+        let mut fetched = fetches.join_all().await;
+        fetched.sort_by_key(|(at, _)| *at);
+        let results = self.0.settings.iter().zip(fetched);
+        results
+            .map(|(settings, (_, set))| {
+                let usable = |set: KeySet| {
+                    let keys = set.0.values();
+                    keys.filter(|key| settings.algorithms.contains(&key.algorithm()))
+                        .count()
+                };
+                (settings, set.map(usable))
+            })
+            .collect()
     }
 
     /// Finds an issuer by the exact bytes of its URL: no slash, case or port is made equal.

@@ -150,6 +150,11 @@ impl KeyCache {
         Some(in_flight)
     }
 
+    /// Fetches the key set now, and keeps nothing of it.
+    pub(super) async fn fetch(&self) -> Result<KeySet, FetchError> {
+        self.source.keys().await
+    }
+
     /// Whether there are keys that may still be used.
     pub(super) fn has_keys(&self, now: Instant) -> bool {
         let state = self.state();

@@ -1,8 +1,13 @@
 //! Log of the program: structured lines of text or JSON. No value can start a new line.
 
-use std::io::{self, Write};
+use std::{
+    fs,
+    io::{self, Write},
+    os::unix::fs::MetadataExt,
+};
 
 use serde::Deserialize;
+use tracing::{Level, Metadata};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 /// Format of a line.
@@ -16,6 +21,31 @@ pub enum Format {
     Json,
 }
 
+/// Receiver of the lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// A terminal, a file or another program.
+    Plain,
+    /// journald: each line begins with its priority (sd-daemon(3)), which journald takes off, so
+    /// that `journalctl -p err` works.
+    Journal,
+}
+
+/// Priority of a failure (syslog(3), LOG_ERR), in the form of sd-daemon(3).
+pub(crate) const ERROR_PRIORITY: &str = "<3>";
+
+/// The destination of this process's stderr. systemd names the journal's socket in
+/// `JOURNAL_STREAM`, as `DEVICE:INODE`; stderr may have been redirected since.
+pub(crate) fn destination_of_stderr() -> Destination {
+    let named = std::env::var("JOURNAL_STREAM").ok();
+    let stderr = fs::metadata("/proc/self/fd/2").ok();
+    let stderr = stderr.map(|it| format!("{}:{}", it.dev(), it.ino()));
+    match named.is_some() && named == stderr {
+        true => Destination::Journal,
+        false => Destination::Plain,
+    }
+}
+
 /// Creates a subscriber that writes to `writer`. `level` is a filter of `tracing` (`info`,
 /// `daypass=debug,warn`).
 ///
@@ -24,7 +54,7 @@ pub enum Format {
 pub fn subscriber<W>(
     format: Format,
     level: &str,
-    writer: W,
+    (destination, writer): (Destination, W),
 ) -> Result<Box<dyn tracing::Subscriber + Send + Sync>, tracing_subscriber::filter::ParseError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -32,7 +62,7 @@ where
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(level)?)
         .with_ansi(false)
-        .with_writer(OneLine(writer));
+        .with_writer(OneLine(destination, writer));
     Ok(match format {
         Format::Text => Box::new(builder.finish()),
         Format::Json => Box::new(builder.json().flatten_event(true).finish()),
@@ -42,31 +72,50 @@ where
 /// Writes every event as one line of printable characters, for any content of its fields. Line
 /// breaks of any script, escape sequences and text-direction marks become `\uXXXX`, which is also
 /// their form in JSON.
-struct OneLine<W>(W);
+struct OneLine<W>(Destination, W);
 
 impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLine<W> {
     type Writer = Escaping<W::Writer>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Escaping(self.0.make_writer())
+        Escaping("", self.1.make_writer())
+    }
+
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Self::Writer {
+        let prefix = match self.0 {
+            Destination::Plain => "",
+            Destination::Journal => priority(*event.level()),
+        };
+        Escaping(prefix, self.1.make_writer_for(event))
     }
 }
 
-struct Escaping<W>(W);
+/// The priority of a level, as sd-daemon(3) writes it.
+fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => ERROR_PRIORITY,
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        Level::DEBUG | Level::TRACE => "<7>",
+    }
+}
+
+/// A prefix, and the writer of the line after it.
+struct Escaping<W>(&'static str, W);
 
 impl<W: Write> Write for Escaping<W> {
     /// Writes one event. `tracing_subscriber` passes a whole event, its line break last.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let line = text.strip_suffix('\n').unwrap_or(&text);
-        let mut escaped = escape(line);
+        let mut escaped = format!("{}{}", self.0, escape(line));
         escaped.push('\n');
-        self.0.write_all(escaped.as_bytes())?;
+        self.1.write_all(escaped.as_bytes())?;
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.1.flush()
     }
 }
 
@@ -113,14 +162,36 @@ mod tests {
     }
 
     fn logged(format: Format, value: &str) -> String {
+        written(format, Destination::Plain, || {
+            tracing::info!(field = %value, debug = ?value, "{value}");
+        })
+    }
+
+    fn written(format: Format, destination: Destination, log: impl FnOnce()) -> String {
         let buffer = Buffer::default();
         let writer = buffer.clone();
-        let subscriber = subscriber(format, "info", move || writer.clone()).unwrap();
-        tracing::subscriber::with_default(subscriber, || {
-            tracing::info!(field = %value, debug = ?value, "{value}");
-        });
+        let writer = (destination, move || writer.clone());
+        let subscriber = subscriber(format, "debug", writer).unwrap();
+        tracing::subscriber::with_default(subscriber, log);
         let bytes = buffer.0.lock().clone();
         String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn the_journal_gets_the_priority_of_each_line_and_others_do_not() {
+        for format in [Format::Text, Format::Json] {
+            let log = || {
+                tracing::error!("<7>one\n<7>two");
+                tracing::warn!("three");
+                tracing::info!("four");
+                tracing::debug!("five");
+            };
+            let text = written(format, Destination::Journal, log);
+            let starts: Vec<&str> = text.lines().map(|line| &line[..3]).collect();
+            assert_eq!(starts, ["<3>", "<4>", "<6>", "<7>"], "{text}");
+            let plain = written(format, Destination::Plain, log);
+            assert!(!plain.lines().any(|line| line.starts_with('<')), "{plain}");
+        }
     }
 
     #[test]

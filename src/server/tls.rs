@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use super::certificate::Facts;
 use crate::modes;
 use arc_swap::ArcSwap;
 use rustls::{
@@ -48,6 +49,16 @@ impl Tls {
         let fresh = read(&self.0.certificate, &self.0.key, &self.0.provider)?;
         let old = self.0.current.swap(Arc::new(fresh));
         Ok(old.cert != self.0.current.load().cert)
+    }
+
+    /// Reads the names and the validity of the certificate in use.
+    ///
+    /// # Errors
+    /// Returns the fault if it is not an X.509 certificate.
+    pub(crate) fn facts(&self) -> Result<Facts, String> {
+        let current = self.0.current.load();
+        let leaf = current.cert.first().ok_or("it holds no certificate")?;
+        Facts::of(leaf)
     }
 
     /// Builds the acceptor: TLS 1.3 only, h2 and HTTP/1.1, no tickets, no resumption, no early

@@ -271,7 +271,7 @@ fn a_check_compares_the_policy_with_the_configuration() {
     let config = config.to_str().unwrap();
     let (policy_path, alone_path) = (policy.to_str().unwrap(), alone.to_str().unwrap());
     let serve = || {
-        let serve = ["serve", "--check", "--config", config];
+        let serve = ["serve", "--check", "--offline", "--config", config];
         daypass(folder.path(), &serve)
     };
     for (issuer, is_known) in [

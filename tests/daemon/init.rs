@@ -19,10 +19,17 @@ fn stderr(output: &Output) -> String {
 #[test]
 fn what_init_makes_loads_as_it_is() {
     let home = Home::new();
-    let output = home.serve().arg("--check").output().unwrap();
+    let output = home
+        .serve()
+        .args(["--check", "--offline"])
+        .output()
+        .unwrap();
     let text = String::from_utf8(succeed(output).stdout).unwrap();
-    assert!(text.contains("all of it loads"), "{text}");
-    let output = home.serve().args(["--check", "--format", "json"]).output();
+    assert!(text.contains("Nothing is wrong."), "{text}");
+    let output = home
+        .serve()
+        .args(["--check", "--offline", "--format", "json"])
+        .output();
     let summary: Value = serde_json::from_slice(&succeed(output.unwrap()).stdout).unwrap();
     assert_eq!(summary["name"], "localhost");
     assert!(
@@ -83,6 +90,21 @@ fn nothing_is_overwritten() {
 }
 
 #[test]
+fn an_issuer_needs_no_client_id_whose_default_help_names() {
+    let folder = TempDir::new().unwrap();
+    let made = folder.path().join("made");
+    let mut init = daypass();
+    init.arg("init").arg(&made).args(["--name", "localhost"]);
+    init.args(["--issuer", "https://id.example.org"]);
+    succeed(init.output().unwrap());
+    let text = fs::read_to_string(made.join("daypass.toml")).unwrap();
+    assert!(text.contains("\"https://id.example.org\""), "{text}");
+    let mut lines = text.lines();
+    let client = lines.find(|line| line.starts_with("client_id "));
+    assert!(client.unwrap().contains("\"daypass\""), "{text}");
+}
+
+#[test]
 fn an_encrypted_ca_key_needs_its_passphrase() {
     let folder = TempDir::new().unwrap();
     let passphrase = folder.path().join("passphrase");
@@ -103,7 +125,7 @@ fn an_encrypted_ca_key_needs_its_passphrase() {
     let check = || {
         let mut command = daypass();
         command
-            .args(["serve", "--check", "--config"])
+            .args(["serve", "--check", "--offline", "--config"])
             .arg(made.join("daypass.toml"));
         command.output().unwrap()
     };
@@ -170,7 +192,7 @@ fn what_keeps_it_from_starting_is_said_with_its_place() {
         for check in [true, false] {
             let mut command = home.serve();
             if check {
-                command.arg("--check");
+                command.args(["--check", "--offline"]);
             }
             let output = command.output().unwrap();
             assert_eq!(output.status.code(), Some(1), "{case}");

@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod check;
 mod forged;
 mod init;
 mod load;

@@ -31,7 +31,7 @@ fn expect_refused(home: &Home, path: &Path, wrong: u32, problem: &str, line: &st
     for check in [true, false] {
         let mut serve = home.serve();
         if check {
-            serve.arg("--check");
+            serve.args(["--check", "--offline"]);
         }
         let said = said(&serve.output().unwrap());
         let (name, line) = (path.display(), format!("run `{line} {}`", path.display()));
@@ -45,7 +45,12 @@ fn expect_refused(home: &Home, path: &Path, wrong: u32, problem: &str, line: &st
         .arg(format!("{line} {}", path.display()))
         .status();
     assert!(status.unwrap().success());
-    succeed(home.serve().arg("--check").output().unwrap());
+    succeed(
+        home.serve()
+            .args(["--check", "--offline"])
+            .output()
+            .unwrap(),
+    );
     chmod(path, before);
 }
 
@@ -99,7 +104,7 @@ fn a_passphrase_that_others_can_read_opens_no_key() {
     };
     let check = || {
         let mut check = daypass();
-        check.args(["serve", "--check", "--config"]);
+        check.args(["serve", "--check", "--offline", "--config"]);
         check.arg(made.join("daypass.toml")).output().unwrap()
     };
     let line = format!("run `chmod 600 {}`", passphrase.display());

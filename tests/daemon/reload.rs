@@ -100,7 +100,7 @@ async fn a_changed_configuration_is_said_to_need_a_restart() {
     let daemon = running(&home).await;
     home.edit("daypass.toml", "level  = \"info\"", "level  = \"debug\"");
     home.edit("daypass.toml", "# Daypass", "# The comment of Daypass");
-    assert_eq!(daemon.reload().await.unwrap().needs_restart, ["log"]);
+    assert_eq!(daemon.reload().await.unwrap().needs_restart, ["log.level"]);
     home.edit("daypass.toml", "[log]", "[log");
     let error = daemon.reload().await.unwrap_err().to_string();
     assert!(error.contains("daypass.toml:"), "{error}");

@@ -118,7 +118,7 @@ fn sighup_says_what_it_did() {
     daemon.signal("HUP");
     daemon.logged("reloaded: a new policy is in force");
     let warning = daemon.logged("daypass.toml has changed; a restart puts that in force");
-    assert_eq!(warning["sections"], "log");
+    assert_eq!(warning["settings"], "log.level");
     home.edit("policy.toml", "[limits]", "[limits");
     daemon.signal("HUP");
     let failure = daemon.logged("reload failed");
@@ -130,6 +130,100 @@ fn sighup_says_what_it_did() {
         "{failure}"
     );
     assert!(daemon.stop().success());
+}
+
+/// The commands of the unit's `ExecReload=`, in their order, as systemd runs them: the first that
+/// fails ends the reload. Returns whether it failed, and what it said.
+fn reload_as_the_unit_does(home: &Home, daemon: &Daemon) -> (bool, String) {
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/daypass.service");
+    let unit = fs::read_to_string(unit).unwrap();
+    let commands = unit
+        .lines()
+        .filter_map(|line| line.strip_prefix("ExecReload="));
+    let commands: Vec<&str> = commands.collect();
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    for command in commands {
+        let config = home.config().display().to_string();
+        let command = command
+            .replace("/usr/local/bin/daypass", env!("CARGO_BIN_EXE_daypass"))
+            .replace("/etc/daypass/daypass.toml", &config)
+            .replace("$MAINPID", &daemon.id().to_string());
+        let mut words = command.split(' ');
+        let output = Command::new(words.next().unwrap()).args(words).output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if !output.status.success() {
+            return (true, said);
+        }
+    }
+    (false, String::new())
+}
+
+#[test]
+fn systemctl_reload_fails_with_a_bad_file_and_the_daemon_goes_on() {
+    let home = Home::new();
+    let daemon = home.start();
+    // The issuer does not answer: that must not keep a new policy out.
+    home.edit("policy.toml", "\"8h\"", "\"4h\"");
+    assert_eq!(
+        reload_as_the_unit_does(&home, &daemon),
+        (false, String::new())
+    );
+    daemon.logged("reloaded: a new policy is in force");
+
+    home.edit("policy.toml", "[limits]", "[limits");
+    let (failed, said) = reload_as_the_unit_does(&home, &daemon);
+    assert!(failed && said.contains("policy.toml:6: "), "{said}");
+    home.edit("policy.toml", "[limits", "[limits]");
+
+    fs::write(home.path("tls.pem"), "nonsense").unwrap();
+    let (failed, said) = reload_as_the_unit_does(&home, &daemon);
+    assert!(failed && said.contains("TLS certificate"), "{said}");
+
+    home.edit("daypass.toml", "level  = \"info\"", "levle  = \"info\"");
+    let (failed, said) = reload_as_the_unit_does(&home, &daemon);
+    assert!(failed && said.contains("levle"), "{said}");
+    assert!(daemon.stop().success());
+}
+
+/// As systemd starts a service: stderr is the journal, and the variable says so.
+#[test]
+fn the_journal_gets_priorities() {
+    use std::os::unix::fs::MetadataExt;
+    let home = Home::new();
+    let journal = home.path("journal");
+    let run = |command: &mut Command, is_named: bool| {
+        let file = fs::File::create(&journal).unwrap();
+        let it = file.metadata().unwrap();
+        let named = match is_named {
+            true => format!("{}:{}", it.dev(), it.ino()),
+            false => format!("{}:{}", it.dev(), it.ino() + 1),
+        };
+        let ran = command.env("JOURNAL_STREAM", named).stderr(file).status();
+        assert!(!ran.unwrap().success());
+        fs::read_to_string(&journal).unwrap()
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    home.edit(
+        "daypass.toml",
+        "127.0.0.1:0",
+        &taken.local_addr().unwrap().to_string(),
+    );
+    let said = run(&mut home.serve(), true);
+    assert!(said.lines().all(|line| line.starts_with('<')), "{said}");
+    let failure = said
+        .lines()
+        .find(|line| line.contains("is another program there?"));
+    assert!(failure.unwrap().starts_with("<3>{"), "{said}");
+    let said = run(&mut home.serve(), false);
+    assert!(said.lines().all(|line| line.starts_with('{')), "{said}");
+
+    // A command that fails before there is a log, in several lines.
+    fs::write(home.path("tls.pem"), "nonsense").unwrap();
+    fs::write(home.path("ca_key"), "nonsense").unwrap();
+    let said = run(home.serve().args(["--check", "--offline"]), true);
+    assert!(said.lines().count() == 2, "{said}");
+    assert!(said.lines().all(|line| line.starts_with("<3>")), "{said}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use daypass::{
     proto::status::Details,
-    server::log::{Format, subscriber},
+    server::log::{Destination, Format, subscriber},
 };
 use parking_lot::Mutex;
 use tonic::{Code, Status};
@@ -21,7 +21,12 @@ use crate::support::{
 static LOG: LazyLock<Log> = LazyLock::new(|| {
     let log = Log::default();
     let writer = log.clone();
-    let subscriber = subscriber(Format::Json, "info", move || writer.clone()).unwrap();
+    let subscriber = subscriber(
+        Format::Json,
+        "info",
+        (Destination::Plain, move || writer.clone()),
+    )
+    .unwrap();
     tracing::subscriber::set_global_default(subscriber).unwrap();
     log
 });

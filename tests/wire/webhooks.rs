@@ -605,7 +605,7 @@ async fn a_page_without_a_receiver_is_refused_at_start_check_and_reload() {
     let server = TestEnv::new().policy(POLICY).prepare().await;
     let configuration = server.configuration();
     let done = Command::new(DAYPASS)
-        .args(["serve", "--check", "--config"])
+        .args(["serve", "--check", "--offline", "--config"])
         .arg(&configuration)
         .stdin(Stdio::null())
         .output()

@@ -1,0 +1,223 @@
+//! `daypass serve --check`: what would keep the daemon from starting, or its users from using it.
+//! Every finding of one run, not only the first. Starts nothing and writes nothing.
+
+mod certificate;
+mod finding;
+mod owner;
+
+use std::{fs, path::Path};
+
+use serde::Serialize;
+
+pub(crate) use finding::{Finding, Level};
+
+use super::{
+    clock::now,
+    error::{Error, chain},
+    parts,
+};
+use crate::{
+    config::{CaKey, Config},
+    identity::Issuers,
+    modes,
+    ssh::key::fingerprint,
+};
+
+/// The result of `daypass serve --check`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct CheckReport {
+    /// True if nothing is wrong.
+    pub healthy: bool,
+    /// The server's name.
+    pub name: String,
+    /// The address that it would listen on.
+    pub listen: String,
+    /// Fingerprint of the key that would sign; none if it does not load.
+    pub ca_key: Option<String>,
+    /// The ledger's verifier key; none if it does not load.
+    pub ledger: Option<String>,
+    /// Hash of the policy; none if it does not load.
+    pub policy: Option<String>,
+    /// The issuers' URLs.
+    pub issuers: Vec<String>,
+    /// The findings, in the order of the checks.
+    pub findings: Vec<Finding>,
+}
+
+impl CheckReport {
+    /// The messages of what is wrong.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = &str> {
+        let wrong = self.findings.iter().filter(|it| it.level == Level::Wrong);
+        wrong.map(|finding| finding.message.as_str())
+    }
+}
+
+/// Whether identity providers are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Files only.
+    Offline,
+    /// Files, and the providers' discovery documents and keys.
+    Online,
+}
+
+/// Checks what a configuration names.
+pub(crate) async fn examine(config: &Config, reach: Reach) -> CheckReport {
+    let mut findings = Vec::new();
+    let ca_key = ca_keys(config, &mut findings);
+    let ledger = take(&mut findings, "ledger-key", parts::signer(config));
+    let ledger = ledger.map(|signer| signer.verifier().to_string());
+    findings.extend(ledger.iter().map(|name| {
+        let message = format!("the ledger's verifier key is {name}");
+        Finding::good("ledger-key", message)
+    }));
+    let policy = policy(config, &mut findings);
+    findings.extend(certificate::check(config, now()));
+    webhooks(config, &mut findings);
+    findings.extend(state(&config.state));
+    findings.extend(owner::check(config));
+    issuers(config, reach, &mut findings).await;
+    CheckReport {
+        healthy: findings.iter().all(|it| it.level != Level::Wrong),
+        name: config.name.clone(),
+        listen: config.listen.to_string(),
+        ca_key,
+        ledger,
+        policy,
+        issuers: config.issuers.iter().map(|it| it.url.clone()).collect(),
+        findings,
+    }
+}
+
+/// The value, or its error as a finding.
+fn take<T>(
+    findings: &mut Vec<Finding>,
+    check: &'static str,
+    result: Result<T, Error>,
+) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(error) => {
+            findings.push(Finding::wrong(check, chain(&error)));
+            None
+        }
+    }
+}
+
+/// Each key by itself, so that every broken one is named; then all together.
+fn ca_keys(config: &Config, findings: &mut Vec<Finding>) -> Option<String> {
+    const CHECK: &str = "ca-key";
+    let alone = |key: &CaKey| parts::ca_key(key).err();
+    let broken: Vec<Error> = config.ca_keys.iter().filter_map(alone).collect();
+    let wrong = broken.iter().map(|it| Finding::wrong(CHECK, chain(it)));
+    findings.extend(wrong);
+    if !broken.is_empty() {
+        return None;
+    }
+    let ca = take(findings, CHECK, parts::ca(&config.ca_keys))?;
+    let active = fingerprint(ca.active());
+    let count = config.ca_keys.len();
+    let message = match count {
+        1 => format!("the CA key is {active}"),
+        _ => format!("the CA key that signs is {active}, one of {count}"),
+    };
+    findings.push(Finding::good(CHECK, message));
+    Some(active)
+}
+
+fn policy(config: &Config, findings: &mut Vec<Finding>) -> Option<String> {
+    const CHECK: &str = "policy";
+    let policy = take(findings, CHECK, parts::read_policy(config))?;
+    let hash = policy.hash().to_owned();
+    findings.push(Finding::good(CHECK, format!("the policy is {hash}")));
+    let warnings = policy.warnings().into_iter();
+    findings.extend(warnings.map(|warning| Finding::warning(CHECK, format!("policy: {warning}"))));
+    Some(hash)
+}
+
+fn webhooks(config: &Config, findings: &mut Vec<Finding>) {
+    for settings in &config.webhooks {
+        let name = &settings.name;
+        let loaded = parts::receiver(settings.clone());
+        if take(findings, "webhook", loaded).is_some() {
+            let message = format!("the webhook {name} has its address and secrets");
+            findings.push(Finding::good("webhook", message));
+        }
+    }
+}
+
+/// The state folder: there, of its owner alone, with a ledger.
+fn state(folder: &Path) -> Vec<Finding> {
+    const CHECK: &str = "state";
+    let shown = folder.display();
+    if !folder.exists() {
+        let message = format!(
+            "there is no state folder {shown}: `daypass init` makes one with a new ledger; for a server that has lost its \
+             ledger, see `daypass help server`"
+        );
+        return vec![Finding::wrong(CHECK, message)];
+    }
+    let mut findings = Vec::new();
+    if let Err(problem) = modes::expect_own_folder(folder) {
+        let error = Error::state(folder)(problem);
+        findings.push(Finding::wrong(CHECK, chain(&error)));
+    }
+    // The first start makes the database beside the head that `init` signed.
+    let is_begun = ["checkpoint", "ledger.db"].map(|name| folder.join(name).exists());
+    findings.push(match is_begun {
+        [false, _] => Finding::wrong(
+            CHECK,
+            format!("{shown} has no signed head of a ledger: put back the whole folder from a backup, or see `daypass help server`"),
+        ),
+        [true, false] => Finding::good(CHECK, format!("{shown} has a new ledger")),
+        [true, true] => Finding::good(CHECK, format!("{shown} has a ledger")),
+    });
+    if let Some(process) = user_of(folder) {
+        let message = format!("process {process} serves from {shown}");
+        findings.push(Finding::good("lock", message));
+    }
+    findings
+}
+
+/// The process that serves from a folder now. It is not found by the lock itself: to try that could
+/// keep a daemon from starting.
+fn user_of(folder: &Path) -> Option<u32> {
+    let process: u32 = fs::read_to_string(folder.join("lock"))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    let name = fs::read_to_string(format!("/proc/{process}/comm")).ok()?;
+    name.starts_with("daypass").then_some(process)
+}
+
+async fn issuers(config: &Config, reach: Reach, findings: &mut Vec<Finding>) {
+    const CHECK: &str = "issuer";
+    let issuers = Issuers::new(config.issuers.clone()).map_err(Error::from);
+    let Some(issuers) = take(findings, CHECK, issuers) else {
+        return;
+    };
+    if reach == Reach::Offline {
+        let message = "the identity providers were not asked (--offline)";
+        findings.push(Finding::good(CHECK, message));
+        return;
+    }
+    for (settings, fetched) in issuers.fetch_all().await {
+        let (name, url) = (&settings.name, &settings.url);
+        findings.push(match fetched {
+            Ok(0) => Finding::wrong(
+                CHECK,
+                format!("the issuer {name} ({url}) has no key for the configured algorithms: no token of it is accepted"),
+            ),
+            Ok(1) => Finding::good(CHECK, format!("the issuer {name} answers, with 1 usable key")),
+            Ok(count) => Finding::good(
+                CHECK,
+                format!("the issuer {name} answers, with {count} usable keys"),
+            ),
+            Err(error) => Finding::wrong(
+                CHECK,
+                format!("the issuer {name} ({url}) is of no use now: failed to {}", chain(&error)),
+            ),
+        });
+    }
+}

@@ -1,0 +1,83 @@
+//! The check of the TLS certificate: that it loads with its key, is for the server's name, and has
+//! not expired.
+
+use time::OffsetDateTime;
+
+use super::finding::Finding;
+use crate::{
+    config::Config,
+    daemon::error::{Error, chain},
+    server::Tls,
+};
+
+/// A certificate that ends within this part of its lifetime, or within [`SOON`], is to be replaced.
+const LAST_PART: i32 = 4;
+
+/// The longest time before the end at which a certificate counts as ending soon.
+const SOON: time::Duration = time::Duration::days(30);
+
+/// Checks the certificate; nothing if the server speaks plain text on loopback.
+pub(super) fn check(config: &Config, now: OffsetDateTime) -> Vec<Finding> {
+    const CHECK: &str = "tls";
+    let Some(files) = &config.tls else {
+        let message = "the server speaks plain text, on loopback only";
+        return vec![Finding::good(CHECK, message)];
+    };
+    let tls = match Tls::load(&files.certificate, &files.key) {
+        Ok(tls) => tls,
+        Err(error) => {
+            return vec![Finding::wrong(CHECK, chain(&Error::from(error)))];
+        }
+    };
+    let file = files.certificate.display();
+    let facts = match tls.facts() {
+        Ok(facts) => facts,
+        Err(problem) => return vec![Finding::wrong(CHECK, format!("{file}: {problem}"))],
+    };
+    let mut findings = Vec::new();
+    let name = &config.name;
+    if !facts.is_for(name) {
+        let names = facts.names().join(", ");
+        findings.push(Finding::wrong(
+            CHECK,
+            format!("the TLS certificate {file} is for {names}, and the server's name is {name}: clients refuse it"),
+        ));
+    }
+    if now < facts.not_before {
+        findings.push(Finding::wrong(
+            CHECK,
+            format!(
+                "the TLS certificate {file} is not valid before {}: compare this machine's clock",
+                day(facts.not_before)
+            ),
+        ));
+    }
+    let left = facts.not_after - now;
+    let soon = SOON.min((facts.not_after - facts.not_before) / LAST_PART);
+    if left <= time::Duration::ZERO {
+        findings.push(Finding::wrong(
+            CHECK,
+            format!(
+                "the TLS certificate {file} expired on {}: clients refuse it",
+                day(facts.not_after)
+            ),
+        ));
+    } else if left < soon {
+        findings.push(Finding::warning(
+            CHECK,
+            format!("the TLS certificate {file} expires on {}, in {} days: replace it, and reload the server", day(facts.not_after), left.whole_days()),
+        ));
+    }
+    if findings.is_empty() {
+        let message = format!(
+            "the TLS certificate is for {name}, until {}",
+            day(facts.not_after)
+        );
+        findings.push(Finding::good(CHECK, message));
+    }
+    findings
+}
+
+fn day(time: OffsetDateTime) -> String {
+    time.date().to_string()
+}
