@@ -6,6 +6,7 @@ use std::{collections::HashMap, time::Duration};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::Limits;
 
@@ -21,12 +22,12 @@ const FRESH: Duration = Duration::from_secs(2);
 /// Activity of one connection. All methods take `&self`.
 pub(super) struct Activity {
     opened: Instant,
+    /// Cancelled when the first request head is complete.
+    first: CancellationToken,
     state: Mutex<State>,
 }
 
 struct State {
-    /// Set when the first request head is complete.
-    is_used: bool,
     /// Set when a caller on this connection has proven an identity.
     is_known: bool,
     /// Time of the last progress of any request.
@@ -80,8 +81,8 @@ impl Activity {
         let opened = Instant::now();
         Self {
             opened,
+            first: CancellationToken::new(),
             state: Mutex::new(State {
-                is_used: false,
                 is_known: false,
                 since: opened,
                 last: 0,
@@ -98,8 +99,8 @@ impl Activity {
     /// Starts a request, whose head is complete. Returns the request's number.
     pub(super) fn begin(&self) -> u64 {
         let now = Instant::now();
+        self.first.cancel();
         let mut state = self.state();
-        state.is_used = true;
         state.since = now;
         state.last += 1;
         let id = state.last;
@@ -170,7 +171,12 @@ impl Activity {
 
     /// Tells whether a request head was ever complete.
     pub(super) fn is_used(&self) -> bool {
-        self.state().is_used
+        self.first.is_cancelled()
+    }
+
+    /// Resolves when the first request head is complete.
+    pub(super) async fn used(&self) {
+        self.first.cancelled().await;
     }
 
     /// Resolves when the connection has been silent, idle or open for too long, or when its peer
@@ -191,7 +197,7 @@ impl Activity {
     fn due(&self, limits: &Limits) -> Instant {
         let state = self.state();
         let old = self.opened + limits.age;
-        if !state.is_used {
+        if !self.is_used() {
             return old.min(state.since + limits.first_byte);
         }
         if state.requests.is_empty() {
@@ -210,7 +216,7 @@ impl Activity {
 
     fn spare_at(&self, now: Instant) -> Option<(Rank, Instant)> {
         let state = self.state();
-        let rank = match (state.is_used, state.is_known) {
+        let rank = match (self.is_used(), state.is_known) {
             (false, _) if now.duration_since(self.opened) < FRESH => Rank::Fresh,
             (false, _) => Rank::Silent,
             (true, false) if state.requests.is_empty() => Rank::Unknown,

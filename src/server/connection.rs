@@ -12,7 +12,7 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tower::ServiceExt;
 
@@ -28,6 +28,9 @@ use super::{
 
 /// Grace period for closing an idle connection.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Time at a stop for the first request of a connection that has had none.
+const LAST_CALL: Duration = Duration::from_secs(2);
 
 /// Interval of HTTP/2 pings, and the time within which a peer must answer one. They detect dead
 /// peers.
@@ -135,7 +138,15 @@ where
         () = activity.overdue(&endpoint.limits) => endpoint.limits.drain.min(GOODBYE),
     };
     if !activity.is_used() {
-        return closed("silent");
+        if !endpoint.stop.is_cancelled() {
+            return closed("silent");
+        }
+        // A caller that connected just before the stop is about to send its request.
+        tokio::select! {
+            _ = connection.as_mut() => return closed("finished"),
+            () = activity.used() => (),
+            () = sleep(endpoint.limits.drain.min(LAST_CALL)) => return closed("silent"),
+        }
     }
     connection.as_mut().graceful_shutdown();
     let cause = match timeout(patience, connection).await {

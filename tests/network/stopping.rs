@@ -4,10 +4,16 @@ use std::time::Duration;
 
 use axum::Router;
 use daypass::server::{Error, Limits, accept};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{start, within};
+use crate::{
+    frames,
+    world::{closed, start, within},
+};
 
 #[tokio::test]
 async fn plain_text_is_refused_beyond_loopback() {
@@ -58,6 +64,32 @@ async fn a_stop_takes_no_newcomers_and_answers_what_is_in_flight() {
         assert_eq!(answer.text().await.unwrap(), "held");
     }
     within(world.served).await.unwrap().unwrap();
+}
+
+/// Its connection was accepted, so no other process can answer it.
+#[tokio::test]
+async fn a_caller_that_connected_just_before_a_stop_is_answered() {
+    let requests = [
+        b"GET /hello HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec(),
+        [
+            frames::hello(),
+            frames::post(1, "/read", frames::END_HEADERS),
+            frames::data(1, b"", frames::END_STREAM),
+        ]
+        .concat(),
+    ];
+    for (request, answer) in requests.into_iter().zip(["hello", "read"]) {
+        let world = start(Limits::default()).await;
+        let mut caller = world.connect().await;
+        // Accepted after it.
+        world.honest().await;
+        world.stop.cancel();
+        caller.write_all(&request).await.unwrap();
+        let said = closed(&mut caller).await;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(said.contains(answer), "{said:?}");
+        within(world.served).await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]
