@@ -16,6 +16,7 @@ const READ: &[&str] = &[
     "CHANGELOG.md",
     "Cargo.toml",
     "deny.toml",
+    "packaging",
     "proto",
     "README.md",
     "src",

@@ -38,6 +38,7 @@ pub mod provider;
 pub mod root;
 pub mod security_key;
 pub mod server;
+pub mod shell;
 pub mod ssh;
 pub mod user;
 
