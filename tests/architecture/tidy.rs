@@ -14,6 +14,7 @@ const READ: &[&str] = &[
     "benches",
     "build.rs",
     "CHANGELOG.md",
+    "Containerfile",
     "Cargo.toml",
     "deny.toml",
     "packaging",

@@ -140,11 +140,7 @@ impl Fleet {
         let provider = &self.provider;
         provider.write("root", "/root/id.pem", &certificate);
         provider.write("root", "/root/id.key", &key);
-        let own = "tests/oidc-provider/node_modules/node/bin/node";
-        let node = match Path::new(env!("CARGO_MANIFEST_DIR")).join(own).is_file() {
-            true => format!("/mnt/repository/{own}"),
-            false => "node".to_owned(),
-        };
+        let node = node();
         let line = format!(
             "mkfifo said\n(sleep infinity | {node} /mnt/repository/tests/oidc-provider/server.mjs ES256 \
              https://id.example.com id.pem id.key >said) >/dev/null 2>/var/log/id.log &\n\
@@ -254,16 +250,34 @@ impl Fleet {
     }
 }
 
+/// The program that runs the provider.
+pub(super) fn node() -> String {
+    let own = "tests/oidc-provider/node_modules/node/bin/node";
+    match repository(own).is_file() {
+        true => format!("/mnt/repository/{own}"),
+        false => "node".to_owned(),
+    }
+}
+
+/// The first block of this language on a page of the manual.
+pub(super) fn first_block(topic: &str, language: &str) -> String {
+    block(&page(topic), language)
+}
+
 /// The first shell block of a manual's chapter.
 pub(super) fn chapter(topic: &str, title: &str) -> String {
     block(&section(topic, title), "sh")
 }
 
 fn section(topic: &str, title: &str) -> String {
-    let page = fs::read_to_string(repository(&format!("src/cli/manual/{topic}.md"))).unwrap();
+    let page = page(topic);
     let (_, text) = page.split_once(&format!("\n## {title}\n")).unwrap();
     let end = text.find("\n## ").unwrap_or(text.len());
     text[..end].to_owned()
+}
+
+fn page(topic: &str) -> String {
+    fs::read_to_string(repository(&format!("src/cli/manual/{topic}.md"))).unwrap()
 }
 
 fn block(text: &str, language: &str) -> String {
@@ -296,7 +310,7 @@ fn install_systemctl(machine: &Machine) {
 }
 
 /// A root, and a certificate with its key for this name, as PEM.
-fn certify(name: &str) -> (String, String, String) {
+pub(super) fn certify(name: &str) -> (String, String, String) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     // Else root and certificate have one name, and OpenSSL takes both for one.
     let name_of_root = "Example Company Root";

@@ -98,7 +98,7 @@ fn what_carol_revokes_and_locks_opens_no_host() {
 }
 
 /// The number that follows a word.
-fn number_after(text: &str, word: &str) -> u64 {
+pub(super) fn number_after(text: &str, word: &str) -> u64 {
     let found = text.match_indices(word).find_map(|(at, _)| {
         let digits: String = text[at + word.len()..]
             .chars()

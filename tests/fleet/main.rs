@@ -16,8 +16,10 @@
 mod support;
 
 mod bastion;
+mod first_contact;
 mod first_day;
 mod fleet;
 mod incident;
 mod machine;
 mod network;
+mod webhooks;
