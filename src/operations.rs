@@ -12,6 +12,7 @@
 //! | [`audit`] | read, export and prove the ledger |
 //! | [`roles`] | list and explain roles |
 //! | [`trust`], [`published`] | what all clients and hosts may know: keys, checkpoint, KRL |
+//! | [`overview`] | count what waits and what is in force |
 //! | [`webhooks`] | list and retry deliveries |
 //!
 //! All of them work on one [`Authority`]: the CA's keys, the policy in force and the store.
@@ -25,6 +26,7 @@ mod documents;
 mod error;
 pub mod issuance;
 mod jump;
+pub(crate) mod overview;
 mod page;
 pub(crate) mod published;
 mod record;

@@ -23,6 +23,7 @@ mod emergency;
 mod endpoint;
 mod environment;
 mod error;
+mod gauges;
 mod isolation;
 mod ledger;
 mod limiter;
@@ -56,6 +57,7 @@ use crate::{
     proto::v1::{admin_server, ledger_server, passes_server, requests_server, trust_server},
 };
 
+use gauges::Gauges;
 use rate_limit::RateLimit;
 use services::Services;
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -125,6 +127,7 @@ impl Server {
             plain::Metrics {
                 handle: self.metrics.clone(),
                 is_public: self.metrics_public,
+                gauges: Arc::new(Gauges::new(self.tls.clone())),
             },
         )?;
         let watch = tokio::spawn(watch(services, health, self.metrics, stop.clone()));

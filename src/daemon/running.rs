@@ -88,6 +88,7 @@ async fn serve(
         metrics_public: config.metrics_public,
     };
     let stop = CancellationToken::new();
+    server::metrics::started(now());
     Ok(Running {
         address,
         authority,

@@ -140,7 +140,9 @@ fn status(running: &Running) -> String {
 
 async fn reload(running: &Running, status: &str) {
     systemd::reloading();
-    match running.reload().await {
+    let outcome = running.reload().await;
+    server::metrics::reloaded(outcome.is_ok(), now());
+    match outcome {
         Ok(reloaded) => {
             log_reload(&reloaded);
             systemd::ready(status);

@@ -57,7 +57,10 @@ impl Outbox {
             ((*name).to_owned(), mailbox)
         });
         let by_name: BTreeMap<_, _> = by_name.collect();
-        by_name.iter().for_each(|(name, it)| gauge(name, it));
+        by_name.iter().for_each(|(name, it)| {
+            gauge(name, it);
+            begin(name);
+        });
         file::write(&path, &file::bytes(&by_name)?)?;
         let revision = 0;
         Ok(Self {
@@ -138,6 +141,15 @@ pub(super) fn forget(folder: &Path) -> io::Result<()> {
     match std::fs::remove_file(folder.join(file::NAME)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Makes the counters of a webhook appear with 0.
+fn begin(name: &str) {
+    for outcome in ["delivered", "failed", "dead"] {
+        let name = name.to_owned();
+        metrics::counter!("daypass_webhook_deliveries_total", "webhook" => name, "outcome" => outcome)
+            .increment(0);
     }
 }
 

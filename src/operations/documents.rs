@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::unix_seconds::UnixSeconds;
+
 /// A file for hosts.
 #[derive(Clone, Debug)]
 pub(crate) struct Document {
@@ -23,6 +25,8 @@ pub(crate) struct Revocations {
     pub document: Document,
     /// Grows with every change of the list.
     pub version: u64,
+    /// When its content was made.
+    pub made_at: UnixSeconds,
 }
 
 /// Documents that were published last.

@@ -79,6 +79,7 @@ fn list(authority: &Authority, now: UnixSeconds) -> Result<Revocations, Error> {
     Ok(Revocations {
         document: document(&authority.ca, HostDocument::Krl, body)?,
         version,
+        made_at: now,
     })
 }
 

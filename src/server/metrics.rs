@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use time::OffsetDateTime;
 
 /// Renders the metrics.
 pub(crate) type Handle = PrometheusHandle;
@@ -11,6 +12,142 @@ pub(crate) type Handle = PrometheusHandle;
 const SECONDS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
+
+const GOOD: &str = "success";
+const BAD: &str = "failure";
+
+/// All counters, each with its `HELP` line.
+const COUNTERS: &[(&str, &str)] = &[
+    (
+        "daypass_accept_errors_total",
+        "Connections that the system did not hand over.",
+    ),
+    ("daypass_calls_total", "Calls by method and outcome."),
+    (
+        "daypass_connections_closed_total",
+        "Closed connections by cause.",
+    ),
+    ("daypass_connections_total", "Accepted connections."),
+    (
+        "daypass_denials_total",
+        "Calls that were refused for a reason other than the token, by reason.",
+    ),
+    ("daypass_ledger_commits_total", "Commits to the ledger."),
+    (
+        "daypass_ledger_events_total",
+        "Events written to the ledger since the start.",
+    ),
+    (
+        "daypass_log_lines_left_out_total",
+        "Log lines that were only counted, by kind.",
+    ),
+    ("daypass_panics_total", "Requests that ended by a bug."),
+    ("daypass_passes_total", "Issued passes since the start."),
+    ("daypass_rate_limited_total", "Calls over a rate limit."),
+    ("daypass_reloads_total", "Reloads by outcome."),
+    (
+        "daypass_requests_ended_total",
+        "Requests that were ended to bound memory, by cause.",
+    ),
+    ("daypass_token_refusals_total", "Refused tokens by reason."),
+    (
+        "daypass_webhook_deliveries_total",
+        "Attempts to deliver by webhook and outcome.",
+    ),
+];
+
+/// The counters with labels.
+const LABELLED: &[&str] = &[
+    "daypass_calls_total",
+    "daypass_connections_closed_total",
+    "daypass_denials_total",
+    "daypass_log_lines_left_out_total",
+    "daypass_reloads_total",
+    "daypass_requests_ended_total",
+    "daypass_token_refusals_total",
+    "daypass_webhook_deliveries_total",
+];
+
+/// The usual causes of the end of a connection.
+const CLOSE_CAUSES: &[&str] = &[
+    "asked_to_go",
+    "cut",
+    "evicted",
+    "finished",
+    "full",
+    "handshake_timeout",
+    "silent",
+];
+
+/// All gauges, each with its `HELP` line.
+const GAUGES: &[(&str, &str)] = &[
+    ("daypass_build_info", "Always 1; the label is the version."),
+    (
+        "daypass_ca_key_info",
+        "Always 1, for each CA key with its fingerprint and state.",
+    ),
+    ("daypass_connections", "Open connections."),
+    (
+        "daypass_issuer_ready",
+        "1 if tokens of the issuer can be verified now.",
+    ),
+    (
+        "daypass_krl_made_timestamp_seconds",
+        "Unix time at which the revocation list got its content.",
+    ),
+    ("daypass_krl_size_bytes", "Size of the revocation list."),
+    ("daypass_krl_version", "Version of the revocation list."),
+    (
+        "daypass_last_reload_successful",
+        "1 if the last reload put everything in force.",
+    ),
+    (
+        "daypass_last_reload_timestamp_seconds",
+        "Unix time of the last reload, or of the start.",
+    ),
+    ("daypass_ledger_size", "Events in the ledger."),
+    (
+        "daypass_ledger_writable",
+        "1 if events can be recorded now; without that no pass is issued.",
+    ),
+    ("daypass_locks", "Locks in force."),
+    (
+        "daypass_passes_live",
+        "Passes that have not expired and are not revoked.",
+    ),
+    (
+        "daypass_requests_approved",
+        "Requests that wait to be redeemed.",
+    ),
+    (
+        "daypass_requests_pending",
+        "Requests that wait for approvals.",
+    ),
+    (
+        "daypass_reviews_open",
+        "Emergencies that no other person has reviewed yet.",
+    ),
+    ("daypass_start_timestamp_seconds", "Unix time of the start."),
+    (
+        "daypass_tls_certificate_expiry_timestamp_seconds",
+        "Unix time at which the TLS certificate ends.",
+    ),
+    ("daypass_watches", "Open streams that follow requests."),
+    (
+        "daypass_webhook_dead",
+        "Deliveries that were given up, by webhook.",
+    ),
+    (
+        "daypass_webhook_pending",
+        "Deliveries that wait, by webhook.",
+    ),
+];
+
+/// The gauges that are 0 until something happens.
+const AT_REST: &[&str] = &["daypass_connections", "daypass_watches"];
+
+/// All histograms, each with its `HELP` line.
+const HISTOGRAMS: &[(&str, &str)] = &[("daypass_call_seconds", "Time of calls by method.")];
 
 /// Installs the process's recorder at the first call. Returns the same recorder's handle each time.
 ///
@@ -27,5 +164,58 @@ pub(crate) fn install() -> Result<Handle, BuildError> {
     let handle = HANDLE.get_or_init(|| recorder.handle()).clone();
     // Fails only if the program has installed a recorder of its own. Then `/metrics` is empty.
     let _ = metrics::set_global_recorder(recorder);
+    describe();
+    begin();
     Ok(handle)
+}
+
+/// Records the outcome of a reload, and its time. The start counts as a good one.
+pub(crate) fn reloaded(is_good: bool, now: OffsetDateTime) {
+    let outcome = if is_good { GOOD } else { BAD };
+    metrics::counter!("daypass_reloads_total", "outcome" => outcome).increment(1);
+    last_reload(is_good, now);
+}
+
+/// Records the start of the daemon.
+pub(crate) fn started(now: OffsetDateTime) {
+    let seconds = now.unix_timestamp() as f64;
+    metrics::gauge!("daypass_start_timestamp_seconds").set(seconds);
+    last_reload(true, now);
+}
+
+fn last_reload(is_good: bool, now: OffsetDateTime) {
+    let seconds = now.unix_timestamp() as f64;
+    metrics::gauge!("daypass_last_reload_successful").set(f64::from(u8::from(is_good)));
+    metrics::gauge!("daypass_last_reload_timestamp_seconds").set(seconds);
+}
+
+/// Gives each metric its `HELP` line.
+fn describe() {
+    for (name, help) in COUNTERS {
+        metrics::describe_counter!(*name, *help);
+    }
+    for (name, help) in GAUGES {
+        metrics::describe_gauge!(*name, *help);
+    }
+    for (name, help) in HISTOGRAMS {
+        metrics::describe_histogram!(*name, *help);
+    }
+}
+
+/// Makes the counters appear with 0, so that their first increase is one. Those with labels that
+/// depend on callers appear later.
+fn begin() {
+    for (name, _) in COUNTERS.iter().filter(|(name, _)| !LABELLED.contains(name)) {
+        metrics::counter!(*name).increment(0);
+    }
+    for outcome in [GOOD, BAD] {
+        metrics::counter!("daypass_reloads_total", "outcome" => outcome).increment(0);
+    }
+    for cause in CLOSE_CAUSES {
+        metrics::counter!("daypass_connections_closed_total", "cause" => *cause).increment(0);
+    }
+    for (name, _) in GAUGES.iter().filter(|(name, _)| AT_REST.contains(name)) {
+        metrics::gauge!(*name).set(0.0);
+    }
+    metrics::gauge!("daypass_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }

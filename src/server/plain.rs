@@ -17,8 +17,8 @@ use http::{
 };
 
 use super::{
-    environment::now, limiter::Network, lines::LOG, metrics, peer::Peer, services::Services,
-    status::CallError,
+    environment::now, gauges::Gauges, limiter::Network, lines::LOG, metrics, peer::Peer,
+    services::Services, status::CallError,
 };
 use crate::operations::{
     Error,
@@ -52,6 +52,7 @@ pub(super) fn routes(services: Arc<Services>, metrics: Metrics) -> Router {
 pub(super) struct Metrics {
     pub(super) handle: metrics::Handle,
     pub(super) is_public: bool,
+    pub(super) gauges: Arc<Gauges>,
 }
 
 /// Serves every published key, one per line: a file for sshd's `TrustedUserCAKeys`.
@@ -146,8 +147,7 @@ async fn render(
             "metrics are for loopback\n".to_owned(),
         );
     }
-    let size = trust::health(&services.authority).ledger_size;
-    ::metrics::gauge!("daypass_ledger_size").set(size as f64);
+    metrics.gauges.measure(&services);
     text(StatusCode::OK, metrics.handle.render())
 }
 

@@ -14,6 +14,7 @@ mod forged;
 mod init;
 mod load;
 mod lost;
+mod metrics;
 mod modes;
 mod process;
 mod reload;
