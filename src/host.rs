@@ -6,11 +6,14 @@
 //! half-written: with a missing or broken `RevokedKeys` file sshd refuses every key, and with an
 //! empty one it accepts revoked passes.
 
+pub(crate) mod also_trust;
 pub(crate) mod doctor;
 pub(crate) mod drop_in;
 pub(crate) mod error;
 pub(crate) mod files;
 pub(crate) mod keys;
+pub(crate) mod remove;
+pub(crate) mod running_sshd;
 pub(crate) mod server;
 pub(crate) mod settings;
 pub(crate) mod setup;

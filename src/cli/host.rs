@@ -2,6 +2,7 @@
 
 mod doctor;
 mod options;
+mod remove;
 mod setup;
 mod sync;
 
@@ -20,6 +21,7 @@ enum Action {
     Setup(setup::Args),
     Sync(sync::Args),
     Doctor(doctor::Args),
+    Remove(remove::Args),
 }
 
 impl Args {
@@ -32,6 +34,7 @@ impl Args {
             Action::Setup(args) => args.run(global).await,
             Action::Sync(args) => args.run(global).await,
             Action::Doctor(args) => args.run(global).await,
+            Action::Remove(args) => args.run(global).await,
         }
     }
 }

@@ -27,6 +27,7 @@ use finding::{Examined, Scene};
 use super::{
     Error, Settings,
     files::Layout,
+    keys::CaKeys,
     server::Server,
     sshd::{Connection, Sshd},
     sshd_files,
@@ -88,11 +89,13 @@ pub(crate) async fn examine(
     findings.extend(missing.map(|folder| configuration::not_running(&folder)));
     let effective = sshd.effective(&question.connection()).await?;
     let keys = super::sync::trusted(layout);
+    let others = super::also_trust::others(&settings, layout);
     let scene = Scene {
         layout,
         settings: &settings,
         effective: &effective,
         keys: keys.as_ref().ok(),
+        other_keys: others.as_ref().ok().and_then(Option::as_ref),
         user: question.user.as_deref(),
         address: question.address.as_deref(),
         accounts: &Accounts::load(),
@@ -111,6 +114,7 @@ pub(crate) async fn examine(
             .err()
             .map(|error| Finding::wrong("ca-keys", error.to_string())),
     );
+    findings.extend(also_trusted(&others));
     let (krl, state) = state::check(&scene, question.oldest)?;
     findings.extend(state);
     findings.extend(login::check(&scene));
@@ -140,6 +144,25 @@ impl Question {
             host: address.unwrap_or(unlisted.host),
             ..Connection::unlisted()
         }
+    }
+}
+
+/// Says that another CA is trusted too, and what does not hold for it.
+fn also_trusted(others: &Result<Option<CaKeys>, Error>) -> Option<Finding> {
+    match others {
+        Ok(Some(keys)) => {
+            let names: Vec<String> = keys.fingerprints().into_iter().collect();
+            let names = names.join(", ");
+            Some(Finding::note(
+                "also-trust",
+                format!(
+                    "{names} of another CA is trusted too, and its passes are not in the revocation list; run \
+                    `daypass host setup` again without --also-trust when that CA is no longer needed"
+                ),
+            ))
+        }
+        Ok(None) => None,
+        Err(error) => Some(Finding::wrong("also-trust", error.to_string())),
     }
 }
 

@@ -13,10 +13,10 @@ pub(crate) const PRINTF: &str = "/usr/bin/printf";
 /// Returns [`Error::Usage`] if a path cannot be written into sshd's configuration.
 pub(crate) fn text(layout: &Layout, settings: &Settings) -> Result<String, Error> {
     let mut text = format!(
-        "# Written by `daypass host setup`. Run that again rather than change this file.\n\
+        "{FIRST_LINE}\n\
          TrustedUserCAKeys {}\n\
          RevokedKeys {}\n",
-        quote(&layout.ca_keys())?,
+        quote(&settings.trusted_file(layout))?,
         quote(&layout.krl())?
     );
     if let Some(command) = principals_command(&settings.groups) {
@@ -26,6 +26,20 @@ pub(crate) fn text(layout: &Layout, settings: &Settings) -> Result<String, Error
         ));
     }
     Ok(text)
+}
+
+/// The first line of [`text`].
+pub(crate) const FIRST_LINE: &str =
+    "# Written by `daypass host setup`. Run that again rather than change this file.";
+
+/// The lines of a drop-in that are not ours: an administrator added them. `ours` is the text that
+/// `setup` wrote.
+pub(crate) fn foreign_lines<'a>(on_disk: &'a str, ours: &str) -> Vec<&'a str> {
+    let ours: Vec<&str> = ours.lines().map(str::trim).collect();
+    let lines = on_disk.lines();
+    lines
+        .filter(|line| !line.trim().is_empty() && !ours.contains(&line.trim()))
+        .collect()
 }
 
 /// The command that prints the principals of a login on this host: `login@group` for each group,
@@ -123,6 +137,7 @@ mod tests {
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
             principals_user: "nobody".to_owned(),
             own_tls_ca: false,
+            also_trust: false,
         }
     }
 

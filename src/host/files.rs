@@ -52,6 +52,16 @@ impl Layout {
         self.folder().join("ca.pub")
     }
 
+    /// The keys of another CA that this host trusts too, as `setup --also-trust` read them.
+    pub(crate) fn other_ca_keys(&self) -> PathBuf {
+        self.folder().join("other-ca.pub")
+    }
+
+    /// For `TrustedUserCAKeys` of a host that trusts another CA too: the keys of both.
+    pub(crate) fn both_ca_keys(&self) -> PathBuf {
+        self.folder().join("trusted.pub")
+    }
+
     /// For `RevokedKeys`.
     pub(crate) fn krl(&self) -> PathBuf {
         self.folder().join("revoked.krl")
@@ -150,6 +160,15 @@ enum Undo {
     OldFile(PathBuf, Vec<u8>, u32),
 }
 
+impl Undo {
+    /// Puts back a file of this content.
+    fn old(path: &Path, bytes: Vec<u8>) -> Result<Self, Error> {
+        let metadata = fs::metadata(path).map_err(Error::file(path))?;
+        let mode = metadata.permissions().mode() & 0o7777;
+        Ok(Self::OldFile(path.to_owned(), bytes, mode))
+    }
+}
+
 impl Changes {
     /// Makes a folder and its missing parents, with mode 0755.
     ///
@@ -179,14 +198,23 @@ impl Changes {
         }
         let undo = match old {
             None => Undo::NewFile(path.to_owned()),
-            Some(old) => {
-                let metadata = fs::metadata(path).map_err(Error::file(path))?;
-                let mode = metadata.permissions().mode() & 0o7777;
-                Undo::OldFile(path.to_owned(), old, mode)
-            }
+            Some(old) => Undo::old(path, old)?,
         };
         self.undo.push(undo);
         replace(path, bytes)?;
+        Ok(true)
+    }
+
+    /// Removes a file; returns whether there was one.
+    ///
+    /// # Errors
+    /// Returns [`Error::File`] if it cannot be removed.
+    pub(crate) fn remove(&mut self, path: &Path) -> Result<bool, Error> {
+        let Some(old) = read(path)? else {
+            return Ok(false);
+        };
+        self.undo.push(Undo::old(path, old)?);
+        fs::remove_file(path).map_err(Error::file(path))?;
         Ok(true)
     }
 

@@ -1,6 +1,8 @@
 //! The settings of this host's set-up, `host.json`: written by `setup`, read by `sync` and
 //! `doctor`.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -21,6 +23,9 @@ pub(crate) struct Settings {
     /// Whether only the roots in [`Layout::tls_ca`] are trusted for the server's TLS, instead of
     /// the operating system's.
     pub own_tls_ca: bool,
+    /// Whether the keys in [`Layout::other_ca_keys`] are trusted too.
+    #[serde(default)]
+    pub also_trust: bool,
 }
 
 impl Settings {
@@ -38,6 +43,14 @@ impl Settings {
                 path.display()
             ))
         })
+    }
+
+    /// The file for `TrustedUserCAKeys`.
+    pub(crate) fn trusted_file(&self, layout: &Layout) -> PathBuf {
+        match self.also_trust {
+            true => layout.both_ca_keys(),
+            false => layout.ca_keys(),
+        }
     }
 
     /// PEM roots for the server's TLS; none: the operating system's.

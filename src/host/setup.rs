@@ -11,7 +11,7 @@ use serde::Serialize;
 use ssh_key::Fingerprint;
 
 use super::{
-    Error, Settings, drop_in,
+    Error, Settings, also_trust, drop_in,
     error::InvalidAnswer,
     files::{Changes, Layout, read},
     keys::CaKeys,
@@ -35,6 +35,8 @@ pub(crate) struct SetupOptions {
     pub ca_file: Option<PathBuf>,
     /// Fingerprints of CA keys that the administrator knows; none: only TLS proves the keys.
     pub pins: Vec<Fingerprint>,
+    /// A file of another CA's public keys that sshd shall trust too.
+    pub also_trust: Option<PathBuf>,
     /// The path of sshd; none: the system's.
     pub sshd: Option<PathBuf>,
     /// The user that sshd runs the principals command as.
@@ -54,6 +56,8 @@ pub(crate) struct SetupReport {
     pub trusted_by: TrustedBy,
     /// The trusted CA keys.
     pub keys: Vec<Key>,
+    /// The keys of another CA that are trusted too.
+    pub also_trusted: Vec<Key>,
     /// The files, in the order in which they were written.
     pub files: Vec<Written>,
     /// Whether a file changed: sshd must then reload.
@@ -108,6 +112,8 @@ pub(crate) async fn setup(
             "nothing was changed: already before this set-up, {error}"
         ))
     })?;
+    let others = options.also_trust.as_deref().map(also_trust::read_keys);
+    let others = others.transpose()?;
     let roots = options.ca_file.as_deref().map(read_roots).transpose()?;
     let server = Server::new(&options.server, roots.as_deref(), options.deadline)?;
     let (keys, trusted_by) = check_keys(&server.ca_keys().await?, &options.pins)?;
@@ -116,14 +122,19 @@ pub(crate) async fn setup(
         groups: options.groups.clone(),
         principals_user: options.principals_user.clone(),
         own_tls_ca: roots.is_some(),
+        also_trust: others.is_some(),
     };
     let mut changes = Changes::default();
     let files = write(
         &mut changes,
         layout,
         &settings,
-        (&keys, roots.as_deref()),
-        now,
+        &Content {
+            keys: &keys,
+            others: others.as_ref(),
+            roots: roots.as_deref(),
+            now,
+        },
     )?;
     if let Err(error) = check_effect(&sshd, layout, &settings).await {
         return Err(undo(changes, &error));
@@ -134,6 +145,7 @@ pub(crate) async fn setup(
         groups: settings.groups,
         trusted_by,
         keys: keys.iter().map(Key::of).collect(),
+        also_trusted: others.iter().flat_map(CaKeys::iter).map(Key::of).collect(),
         changed: files.iter().any(|file| file.changed),
         files,
     })
@@ -232,14 +244,21 @@ fn check_keys(answer: &Answer, pins: &[Fingerprint]) -> Result<(CaKeys, TrustedB
     Ok((keys, TrustedBy::Pin))
 }
 
+/// The content of the files.
+struct Content<'a> {
+    keys: &'a CaKeys,
+    others: Option<&'a CaKeys>,
+    roots: Option<&'a [u8]>,
+    now: UnixSeconds,
+}
+
 /// Writes all files. Our part of sshd's configuration comes last: the files that it names must
 /// exist when sshd reads it.
 fn write(
     changes: &mut Changes,
     layout: &Layout,
     settings: &Settings,
-    (keys, roots): (&CaKeys, Option<&[u8]>),
-    now: UnixSeconds,
+    content: &Content<'_>,
 ) -> Result<Vec<Written>, Error> {
     let text = drop_in::text(layout, settings)?;
     let drop_in = layout.drop_in();
@@ -255,11 +274,26 @@ fn write(
         });
         Ok::<_, Error>(())
     };
-    if let Some(pem) = roots {
+    if let Some(pem) = content.roots {
         file(layout.tls_ca(), "roots for the server's TLS", pem)?;
     }
-    file(layout.krl(), "revocations", &revocations(layout, now)?)?;
+    file(
+        layout.krl(),
+        "revocations",
+        &revocations(layout, content.now)?,
+    )?;
+    let keys = content.keys;
     file(layout.ca_keys(), "CA keys", keys.to_text()?.as_bytes())?;
+    if let Some(others) = content.others {
+        let alone = others.to_text()?;
+        file(
+            layout.other_ca_keys(),
+            "CA keys of the other CA",
+            alone.as_bytes(),
+        )?;
+        let both = also_trust::text(keys, others)?;
+        file(layout.both_ca_keys(), "CA keys of both", both.as_bytes())?;
+    }
     file(
         layout.settings(),
         "what `sync` and `doctor` go by",
@@ -288,7 +322,10 @@ async fn check_effect(sshd: &Sshd, layout: &Layout, settings: &Settings) -> Resu
     let effective = sshd.effective(&Connection::unlisted()).await?;
     let command = drop_in::principals_command(&settings.groups);
     for (keyword, expected) in [
-        ("trustedusercakeys", layout.ca_keys().display().to_string()),
+        (
+            "trustedusercakeys",
+            settings.trusted_file(layout).display().to_string(),
+        ),
         ("revokedkeys", layout.krl().display().to_string()),
         (
             "authorizedprincipalscommand",

@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Settings,
+    Error, Settings, also_trust,
     error::InvalidAnswer,
     files::{Layout, lock, read, replace},
     keys::CaKeys,
@@ -91,6 +91,10 @@ pub(crate) async fn sync(
     // Revocations first: a pass by a new key must not be accepted before its revocation is known.
     let mut changed = put(&layout.krl(), &unverified_krl.body)?;
     changed |= put(&layout.ca_keys(), keys.to_text()?.as_bytes())?;
+    if let Some(others) = also_trust::others(&settings, layout)? {
+        let both = also_trust::text(&keys, &others)?;
+        changed |= put(&layout.both_ca_keys(), both.as_bytes())?;
+    }
     let before = LastSync::load(layout)?;
     let last = LastSync {
         synced: now,

@@ -25,6 +25,35 @@ async fn world(ca: &Ca) -> (FakeCa, Host) {
     (server, host)
 }
 
+/// Makes sshd write its `PidFile`.
+pub(crate) fn write_pid_file(host: &Host) {
+    let text = String::from_utf8(host.read("sshd_config")).unwrap();
+    let line = format!("PidFile {}", host.path("sshd.pid").display());
+    fs::write(
+        host.path("sshd_config"),
+        text.replace("PidFile none", &line),
+    )
+    .unwrap();
+}
+
+/// Reloads an sshd that writes its `PidFile`.
+pub(crate) fn reload(sshd: &Sshd, host: &Host) {
+    let written = || {
+        let metadata = fs::metadata(host.path("sshd.pid"));
+        metadata.and_then(|it| it.modified()).ok()
+    };
+    let before = written();
+    let reloaded = Command::new("kill")
+        .args(["-HUP", &sshd.id().to_string()])
+        .status();
+    assert!(reloaded.unwrap().success());
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while written().is_none() || written() == before {
+        assert!(std::time::Instant::now() < deadline, "{}", log(host));
+        std::thread::yield_now();
+    }
+}
+
 /// Puts lines above all others: sshd uses the first value of a keyword.
 fn first(host: &Host, lines: &str) {
     fs::write(host.path("sshd_config.d/00-aaa.conf"), lines).unwrap();
@@ -237,10 +266,7 @@ async fn a_match_block_for_other_logins_is_a_note_that_names_it() {
 async fn a_change_that_the_running_sshd_has_not_read_is_found_until_it_is_reloaded() {
     let ca = Ca::new();
     let (_server, host) = world(&ca).await;
-    let text = String::from_utf8(host.read("sshd_config")).unwrap();
-    let pid_file = host.path("sshd.pid");
-    let text = text.replace("PidFile none", &format!("PidFile {}", pid_file.display()));
-    fs::write(host.path("sshd_config"), text).unwrap();
+    write_pid_file(&host);
     let running = |report: &Value, level: &str| {
         let found = of_level(report, level).into_iter();
         found
@@ -263,19 +289,7 @@ async fn a_change_that_the_running_sshd_has_not_read_is_found_until_it_is_reload
         "{wrong:?}"
     );
 
-    let written = fs::metadata(&pid_file).unwrap().modified().unwrap();
-    let reloaded = Command::new("kill")
-        .args(["-HUP", &sshd.id().to_string()])
-        .status();
-    assert!(reloaded.unwrap().success());
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while fs::metadata(&pid_file)
-        .and_then(|it| it.modified())
-        .map_or(true, |it| it == written)
-    {
-        assert!(std::time::Instant::now() < deadline, "{}", log(&host));
-        std::thread::yield_now();
-    }
+    reload(&sshd, &host);
     assert_eq!(running(&report(&host, &[]).await, "good").len(), 1);
 }
 

@@ -18,6 +18,8 @@ mod support;
 
 mod daemon;
 mod doctor;
+mod other_ca;
+mod remove;
 mod scale;
 mod setup;
 mod sshd;

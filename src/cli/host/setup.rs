@@ -46,6 +46,10 @@ pub(super) struct Args {
     /// this key has signed them.
     #[arg(long = "ca-fingerprint", value_name = "SHA256:...")]
     pins: Vec<Fingerprint>,
+    /// A file of another CA's public keys that sshd shall trust too, for the time between two CAs.
+    /// Its revocations are not read, and --group counts for its certificates too.
+    #[arg(long, value_name = "FILE")]
+    also_trust: Option<PathBuf>,
     /// The sshd to ask. By default the one in /usr/sbin.
     #[arg(long, value_name = "PATH")]
     sshd: Option<PathBuf>,
@@ -67,6 +71,7 @@ impl Args {
             groups: self.groups,
             ca_file: self.ca_file.filter(|path| !path.as_os_str().is_empty()),
             pins: self.pins,
+            also_trust: self.also_trust,
             sshd: self.sshd,
             principals_user: self.principals_user,
             deadline: self.patience.timeout,
@@ -88,6 +93,9 @@ fn text(report: &SetupReport) -> String {
     let mut rows = Vec::new();
     for key in &report.keys {
         rows.push(row(["CA key", &key.fingerprint, &key.algorithm]));
+    }
+    for key in &report.also_trusted {
+        rows.push(row(["also", &key.fingerprint, &key.algorithm]));
     }
     for file in &report.files {
         let done = if file.changed { "written" } else { "unchanged" };

@@ -80,7 +80,8 @@ fn certificate_names(algorithm: &str) -> Vec<String> {
 
 /// Finds CA keys whose algorithm sshd does not accept: it refuses every pass by them.
 fn ca_keys(scene: &Scene<'_>) -> Vec<Finding> {
-    let keys = scene.keys.into_iter().flat_map(|keys| keys.iter());
+    let lists = [scene.keys, scene.other_keys];
+    let keys = lists.into_iter().flatten().flat_map(|keys| keys.iter());
     let refused = keys.filter(|key| {
         let algorithm = key.algorithm();
         let names = signature_names(algorithm.as_str());

@@ -33,7 +33,7 @@ pub(super) fn check(scene: &Scene<'_>) -> Vec<Finding> {
         path(
             scene,
             "trustedusercakeys",
-            &scene.layout.ca_keys(),
+            &scene.settings.trusted_file(scene.layout),
             "every pass is refused",
         ),
         path(

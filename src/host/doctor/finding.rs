@@ -68,6 +68,8 @@ pub(super) struct Scene<'a> {
     pub(super) effective: &'a Effective,
     /// The trusted CA keys; none if the file is missing or broken.
     pub(super) keys: Option<&'a CaKeys>,
+    /// The keys of another CA that are trusted too.
+    pub(super) other_keys: Option<&'a CaKeys>,
     /// The login name that was asked about.
     pub(super) user: Option<&'a str>,
     /// The client address that was asked about.

@@ -79,10 +79,9 @@ fn kind(pass: &Certificate) -> Option<String> {
 fn signer(scene: &Scene<'_>, pass: &Certificate) -> Vec<String> {
     let mut faults = Vec::new();
     let ca = PublicKey::from(pass.signature_key().clone());
-    let trusted = scene.keys.is_some_and(|keys| {
-        let mut keys = keys.iter();
-        keys.any(|key| key.key_data() == pass.signature_key())
-    });
+    let lists = [scene.keys, scene.other_keys];
+    let mut keys = lists.into_iter().flatten().flat_map(|keys| keys.iter());
+    let trusted = keys.any(|key| key.key_data() == pass.signature_key());
     if !trusted {
         let name = fingerprint(&ca);
         faults.push(format!(
