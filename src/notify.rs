@@ -19,6 +19,7 @@ mod pager;
 mod schedule;
 pub(crate) mod settings;
 pub(crate) mod signature;
+mod trial;
 mod worker;
 
 use std::{io, path::Path, sync::Arc};
@@ -33,9 +34,11 @@ pub(crate) use outbox::{DeadLetter, Which};
 pub(crate) use pager::{Page, Unanswered};
 pub use schedule::Schedule;
 pub(crate) use settings::Settings;
+pub(crate) use trial::{NoTest, TestReport};
 
-use crate::store::Store;
+use crate::{ledger::event::Actor, store::Store};
 use outbox::Outbox;
+use trial::LastTests;
 use worker::Worker;
 
 /// The most pages under way at a time.
@@ -47,6 +50,7 @@ pub(crate) struct Notifier {
     receivers: Arc<[Arc<Receiver>]>,
     outbox: Option<Arc<Outbox>>,
     pages: Arc<Semaphore>,
+    tests: LastTests,
 }
 
 /// The running workers. Dropping it ends deliveries at once; the next start makes them again.
@@ -87,6 +91,7 @@ impl Default for Notifier {
             receivers: Arc::new([]),
             outbox: None,
             pages: Arc::new(Semaphore::new(PAGES)),
+            tests: LastTests::default(),
         }
     }
 }
@@ -179,6 +184,26 @@ impl Notifier {
             })
         };
         self.receivers.iter().filter_map(report).collect()
+    }
+
+    /// Sends a signed test notification to one webhook now. It is not retried.
+    ///
+    /// # Errors
+    /// Returns the reason if none was sent.
+    pub(crate) async fn test(
+        &self,
+        name: &str,
+        server: &str,
+        who: &Actor,
+        now: OffsetDateTime,
+    ) -> Result<TestReport, NoTest> {
+        let mut receivers = self.receivers.iter();
+        let receiver = receivers.find(|it| it.name() == name);
+        let receiver = receiver.ok_or(NoTest::Unknown)?;
+        if !self.tests.admit(name, std::time::Instant::now()) {
+            return Err(NoTest::TooSoon);
+        }
+        Ok(trial::send(receiver, server, who, now).await)
     }
 
     /// Tries dead letters again. Returns their number, or none if there is no such webhook.

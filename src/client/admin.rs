@@ -137,6 +137,21 @@ impl Signed {
         Ok(answer.into_inner().count)
     }
 
+    /// Sends a test notification to one webhook now; returns its receiver's answer.
+    ///
+    /// # Errors
+    /// Returns [`Error::Denied`] if the policy does not allow this identity to.
+    pub(crate) async fn test_webhook(&self, name: &str) -> Result<v1::TestWebhookResponse, Error> {
+        let name = name.to_owned();
+        let request = authorized(&self.login.token, v1::TestWebhookRequest { name })?;
+        Ok(self
+            .server
+            .admin()
+            .test_webhook(request)
+            .await?
+            .into_inner())
+    }
+
     /// Revokes passes: hosts refuse them. `seen` is the preview that the user was shown.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::notification::{DecisionKind, Notification, NotificationBody};
 use crate::{
-    ledger::event::{Actor, LockTarget, RequestDetails, RevokeTarget, ascii_json},
+    ledger::event::{Actor, LockTarget, RequestDecision, RequestDetails, RevokeTarget, ascii_json},
     unix_seconds::UnixSeconds,
 };
 
@@ -46,19 +46,9 @@ impl Notification<'_> {
                 name(&issued.who),
                 wish(&issued.ask, issued.permissions.force_command.as_deref()),
             ),
-            NotificationBody::RequestDecision(decision, _, decided) => format!(
-                "{} {} {} (role {}){}. See {next}",
-                name(&decided.who),
-                match decision {
-                    DecisionKind::Approved => "approved request",
-                    DecisionKind::Refused => "denied request",
-                    DecisionKind::Cancelled => "took back request",
-                    DecisionKind::Reviewed => "closed the review of emergency",
-                },
-                decided.request,
-                quoted(&decided.role),
-                because(Some(&decided.comment)),
-            ),
+            NotificationBody::RequestDecision(decision, _, decided) => {
+                decision_line(decision, decided, &next)
+            }
             NotificationBody::Revoked(_, revoked) => format!(
                 "{} revoked {} ({}){}. See {next}",
                 name(&revoked.who),
@@ -73,6 +63,12 @@ impl Notification<'_> {
                 passes(&locked.serials),
                 because(locked.reason.as_deref()),
             ),
+            NotificationBody::Test(who) => {
+                format!(
+                    "{} tests this webhook. Nothing has happened. See {next}",
+                    name(who)
+                )
+            }
             NotificationBody::Unlocked(_, unlocked) => format!(
                 "{} unlocked {}{}. See {next}",
                 name(&unlocked.who),
@@ -81,6 +77,22 @@ impl Notification<'_> {
             ),
         }
     }
+}
+
+fn decision_line(decision: DecisionKind, decided: &RequestDecision, next: &str) -> String {
+    let verb = match decision {
+        DecisionKind::Approved => "approved request",
+        DecisionKind::Refused => "denied request",
+        DecisionKind::Cancelled => "took back request",
+        DecisionKind::Reviewed => "closed the review of emergency",
+    };
+    format!(
+        "{} {verb} {} (role {}){}. See {next}",
+        name(&decided.who),
+        decided.request,
+        quoted(&decided.role),
+        because(Some(&decided.comment)),
+    )
 }
 
 fn name(who: &Actor) -> String {

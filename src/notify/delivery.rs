@@ -60,6 +60,16 @@ pub(crate) enum Failure {
     Ledger(String),
 }
 
+impl Failure {
+    /// The status of the receiver's answer, if it gave one.
+    pub(super) fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Redirect(status) | Self::Status(status) => Some(*status),
+            Self::Timeout(_) | Self::Connection(_) | Self::Ledger(_) => None,
+        }
+    }
+}
+
 impl Receiver {
     /// Sets up TLS and the rules for addresses. Opens no connection.
     ///
@@ -94,6 +104,16 @@ impl Receiver {
         notification: &Notification<'_>,
         now: OffsetDateTime,
     ) -> Result<(), Failure> {
+        self.send(id, notification, now).await.map(|_| ())
+    }
+
+    /// As [`Receiver::tell`]; returns the status.
+    pub(super) async fn send(
+        &self,
+        id: &str,
+        notification: &Notification<'_>,
+        now: OffsetDateTime,
+    ) -> Result<StatusCode, Failure> {
         let body = match self.settings.format {
             Format::Daypass => notification
                 .json()
@@ -113,7 +133,7 @@ impl Receiver {
         }
         let answer = request.body(body).send().await;
         match answer.map(|answer| answer.status()) {
-            Ok(status) if status.is_success() => Ok(()),
+            Ok(status) if status.is_success() => Ok(status),
             Ok(status) if status.is_redirection() => Err(Failure::Redirect(status)),
             Ok(status) => Err(Failure::Status(status)),
             Err(error) if error.is_timeout() => Err(Failure::Timeout(self.settings.timeout)),

@@ -39,6 +39,8 @@ pub(super) enum NotificationBody<'a> {
     Revoked(u64, &'a Revoked),
     Locked(u64, &'a Locked),
     Unlocked(u64, &'a Unlocked),
+    /// An administrator tries the webhook.
+    Test(&'a Actor),
 }
 
 /// A decision about a request.
@@ -88,6 +90,12 @@ impl<'a> Notification<'a> {
         Self { server, at, news }
     }
 
+    /// A test by an administrator.
+    pub(super) fn test(who: &'a Actor, server: &'a str, at: OffsetDateTime) -> Self {
+        let news = NotificationBody::Test(who);
+        Self { server, at, news }
+    }
+
     /// `type` of the JSON.
     pub(super) fn as_str(&self) -> &'static str {
         match self.news {
@@ -98,6 +106,7 @@ impl<'a> Notification<'a> {
             NotificationBody::Revoked(..) => "revoked",
             NotificationBody::Locked(..) => "locked",
             NotificationBody::Unlocked(..) => "unlocked",
+            NotificationBody::Test(_) => "test",
         }
     }
 
@@ -114,6 +123,7 @@ impl<'a> Notification<'a> {
                 format!("daypass ledger show {index}")
             }
             NotificationBody::Locked(..) => "daypass admin locks".to_owned(),
+            NotificationBody::Test(_) => "daypass admin webhooks".to_owned(),
         }
     }
 
@@ -164,15 +174,7 @@ impl<'a> Notification<'a> {
                 comment: Some(decided.comment.as_str()).filter(|comment| !comment.is_empty()),
                 ..base
             },
-            NotificationBody::Revoked(index, revoked) => Data {
-                index: Some(index),
-                who: person(&revoked.who),
-                target: Some(Target::Revoked(&revoked.target)),
-                covers: covers(&revoked.covers),
-                reason: revoked.reason.as_deref(),
-                serials: Some(&revoked.serials),
-                ..base
-            },
+            NotificationBody::Revoked(index, revoked) => base.revoked(index, revoked),
             NotificationBody::Locked(index, locked) => Data {
                 index: Some(index),
                 who: person(&locked.who),
@@ -189,6 +191,11 @@ impl<'a> Notification<'a> {
                 reason: unlocked.reason.as_deref(),
                 ..base
             },
+            NotificationBody::Test(who) => Data {
+                who: person(who),
+                note: Some(TEST_NOTE),
+                ..base
+            },
         }
     }
 }
@@ -203,6 +210,8 @@ fn person(who: &Actor) -> Option<PersonJson<'_>> {
 
 const PAGE_NOTE: &str =
     "an emergency pass is issued as soon as this is acknowledged; a review follows";
+
+const TEST_NOTE: &str = "a test of this webhook; nothing has happened";
 
 impl DecisionKind {
     fn as_str(self) -> &'static str {
@@ -283,6 +292,18 @@ struct Data<'a> {
 }
 
 impl<'a> Data<'a> {
+    fn revoked(self, index: u64, revoked: &'a Revoked) -> Self {
+        Self {
+            index: Some(index),
+            who: person(&revoked.who),
+            target: Some(Target::Revoked(&revoked.target)),
+            covers: covers(&revoked.covers),
+            reason: revoked.reason.as_deref(),
+            serials: Some(&revoked.serials),
+            ..self
+        }
+    }
+
     fn asked(self, ask: &'a RequestDetails) -> Self {
         Self {
             role: Some(&ask.role),

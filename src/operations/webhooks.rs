@@ -1,8 +1,16 @@
 //! Deliveries to webhooks, for the administrators whom the policy's `[admin]` names.
 
 use super::{admin::expect_reader, authority::Authority, error::Error, record};
-pub(crate) use crate::notify::{DeadLetter, DeliveryReport, Which};
-use crate::{identity::Identity, ledger::event::Applicant, policy::Context};
+pub(crate) use crate::notify::{DeadLetter, DeliveryReport, TestReport, Which};
+use crate::{
+    identity::Identity,
+    ledger::{
+        event::{Actor, Applicant},
+        state::{Rejection, Rule},
+    },
+    notify::NoTest,
+    policy::Context,
+};
 
 /// Dead letters of one webhook.
 #[derive(Clone, Copy, Debug)]
@@ -40,11 +48,7 @@ pub(crate) async fn retry(
     let DeadLetters { webhook, which } = letters;
     let wanted = format!("retry webhook {webhook}");
     expect_reader(authority, identity, context, &wanted).await?;
-    let who = record::who(identity);
-    authority
-        .store
-        .state(|state| state.expect_unlocked(&Applicant::new(&who, None, None)))
-        .map_err(Error::Rejection)?;
+    expect_unlocked(authority, &record::who(identity))?;
     let revived = authority.notifier.revive(webhook, which, context.now);
     match (revived, which) {
         (None, _) => Err(Error::NotFound(format!("there is no webhook {webhook:?}"))),
@@ -53,4 +57,39 @@ pub(crate) async fn retry(
         ))),
         (Some(count), _) => Ok(count),
     }
+}
+
+/// Sends a signed test notification to one webhook now, and waits for the receiver's answer.
+///
+/// # Errors
+/// Returns [`Error::AdminDenied`], recorded, if the policy does not name this identity,
+/// [`Error::NotFound`] if there is no such webhook, and [`Error::Rejection`] if the last test of it
+/// was a moment ago.
+pub(crate) async fn test(
+    authority: &Authority,
+    identity: &Identity,
+    webhook: &str,
+    context: Context,
+) -> Result<TestReport, Error> {
+    let wanted = format!("test webhook {webhook}");
+    expect_reader(authority, identity, context, &wanted).await?;
+    let who = record::who(identity);
+    expect_unlocked(authority, &who)?;
+    let server = &authority.server_name;
+    let tested = authority.notifier.test(webhook, server, &who, context.now);
+    tested.await.map_err(|none| match none {
+        NoTest::Unknown => Error::NotFound(format!("there is no webhook {webhook:?}")),
+        NoTest::TooSoon => Error::Rejection(Rejection::new(
+            Rule::TooMany,
+            format!("webhook {webhook:?} was tested a moment ago: wait some seconds"),
+        )),
+    })
+}
+
+fn expect_unlocked(authority: &Authority, who: &Actor) -> Result<(), Error> {
+    let applicant = Applicant::new(who, None, None);
+    let unlocked = authority
+        .store
+        .state(|state| state.expect_unlocked(&applicant));
+    unlocked.map_err(Error::Rejection)
 }

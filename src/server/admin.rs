@@ -129,6 +129,20 @@ impl Admin for Services {
         })
         .await
     }
+
+    async fn test_webhook(
+        &self,
+        request: Request<v1::TestWebhookRequest>,
+    ) -> Answer<v1::TestWebhookResponse> {
+        let method = "Admin/TestWebhook";
+        self.answer_known(method, request, async |call, identity, request| {
+            let webhook = deliveries::name(&request.name)?;
+            let (authority, context) = (&self.authority, call.context());
+            let report = webhooks::test(authority, &identity, &webhook, context).await?;
+            Ok(deliveries::tested(report))
+        })
+        .await
+    }
 }
 
 /// Administrator's order as received, before its signature is verified.

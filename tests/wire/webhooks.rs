@@ -391,6 +391,76 @@ async fn dead_letters_are_listed_and_tried_again_by_administrators() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_tests_a_webhook_and_sees_the_receivers_answer() {
+    let hooks = WebhookEnv::new(QUICK).await;
+    for name in ["bob", "carol"] {
+        hooks.env.terminal(name).sign_in(name).await;
+    }
+    let size = hooks.env.ledger_size().await;
+    let answer = hooks.json("carol", "admin webhooks test test").await;
+    assert_eq!(
+        (&answer["delivered"], &answer["status"]),
+        (&true.into(), &204.into()),
+        "{answer}"
+    );
+    let all = hooks.got(|all| all.len() == 1).await;
+    let delivery = &all[0];
+    let data = &delivery.json["data"];
+    assert_eq!(delivery.kind(), "test");
+    assert_eq!(data["who"]["label"], "carol@example.com");
+    assert_eq!(data["note"], "a test of this webhook; nothing has happened");
+    assert!(delivery.is_signed && delivery.id.starts_with("test_"));
+    let body = String::from_utf8(delivery.body.clone()).unwrap();
+    assert!(verifies(hooks.receiver.secret(), delivery, &body).await);
+    assert_eq!(hooks.env.ledger_size().await, size, "a test is no event");
+
+    // Another one at once would let an administrator flood the receiver.
+    let words = ["admin", "webhooks", "test", "test"];
+    let again = hooks.env.terminal("carol").run(&words).await;
+    assert!(
+        again.code != 0 && again.stderr.contains("wait some seconds"),
+        "{again:?}"
+    );
+    assert_eq!(hooks.receiver.deliveries().len(), 1);
+
+    for (case, name, webhook, code) in [
+        ("not an administrator", "bob", "test", 3),
+        ("no such webhook", "carol", "x", 1),
+    ] {
+        let words = ["admin", "webhooks", "test", webhook];
+        let done = hooks.env.terminal(name).run(&words).await;
+        assert_eq!(done.code, code, "{case}: {done:?}");
+    }
+    assert_eq!(hooks.receiver.deliveries().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_that_a_receiver_refuses_fails_with_its_status_and_is_not_retried() {
+    let hooks = WebhookEnv::new(QUICK).await;
+    hooks.env.terminal("carol").sign_in("carol").await;
+    hooks.receiver.behave(Behaviour::Status(500));
+    let words = ["admin", "webhooks", "test", "test"];
+    let done = hooks.env.terminal("carol").run(&words).await;
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(
+        done.stderr
+            .contains("test did not take the test: answered 500 Internal Server Error after "),
+        "{done:?}"
+    );
+    // The later event has arrived, so another attempt of the test would have too.
+    hooks.receiver.behave(Behaviour::Normal);
+    hooks.request().await;
+    let all = hooks
+        .got(|all| all.iter().any(|it| it.kind() == "requested"))
+        .await;
+    assert_eq!(
+        all.iter().filter(|it| it.kind() == "test").count(),
+        1,
+        "{all:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kill_between_event_and_delivery_loses_nothing() {
     let receiver = Receiver::start().await.unwrap();
     receiver.behave(Behaviour::Hang);

@@ -3,7 +3,12 @@
 use serde::Serialize;
 
 use crate::{
-    cli::{Failure, Global, failure::Code, output::table, target::moment},
+    cli::{
+        Failure, Global,
+        failure::Code,
+        output::{clean, table},
+        target::moment,
+    },
     client::Signed,
     proto::v1::{self, retry_webhooks_request::Which},
 };
@@ -20,6 +25,11 @@ enum Action {
     Dead {
         /// Only those of this webhook.
         name: Option<String>,
+    },
+    /// Send a signed test notification now, and show the receiver's answer.
+    Test {
+        /// The webhook.
+        name: String,
     },
     /// Try deliveries again that were given up.
     Retry {
@@ -51,6 +61,14 @@ struct Webhook {
 }
 
 #[derive(Serialize)]
+struct Test {
+    delivered: bool,
+    status: Option<u32>,
+    milliseconds: u64,
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
 struct Dead {
     webhook: String,
     index: u64,
@@ -66,6 +84,10 @@ impl Args {
         match self.action {
             None => print_all(global, signed.webhooks().await?),
             Some(Action::Dead { name }) => print_dead(global, signed.webhooks().await?, name),
+            Some(Action::Test { name }) => {
+                let answer = signed.test_webhook(&name).await?;
+                print_test(global, &name, answer)
+            }
             Some(Action::Retry { name, which }) => {
                 let which = which.index.map_or(Which::All(true), Which::Index);
                 let count = signed.retry_webhooks(&name, which).await?;
@@ -75,6 +97,30 @@ impl Args {
                 })
             }
         }
+    }
+}
+
+/// Exits with 1 if the receiver did not take the notification.
+fn print_test(global: &Global, name: &str, answer: v1::TestWebhookResponse) -> Result<(), Failure> {
+    let test = Test {
+        delivered: answer.error.is_empty(),
+        status: Some(answer.status).filter(|status| *status != 0),
+        milliseconds: answer.milliseconds,
+        error: Some(answer.error).filter(|error| !error.is_empty()),
+    };
+    let took = format!("after {} ms", test.milliseconds);
+    if global.is_json() || test.delivered {
+        global.print(&test, |test| {
+            let status = test.status.unwrap_or_default();
+            format!("{name} took the test: it answered {status} {took}.")
+        })?;
+    }
+    match &test.error {
+        None => Ok(()),
+        Some(error) => Err(Failure::new(
+            Code::Failure,
+            format!("{name} did not take the test: {} {took}", clean(error)),
+        )),
     }
 }
 

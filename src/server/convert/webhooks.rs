@@ -2,7 +2,7 @@
 
 use super::{Malformed, missing, text};
 use crate::{
-    operations::webhooks::{DeadLetter, DeliveryReport, Which},
+    operations::webhooks::{DeadLetter, DeliveryReport, TestReport, Which},
     proto::v1::{self, retry_webhooks_request},
     unix_seconds::UnixSeconds,
 };
@@ -10,11 +10,25 @@ use crate::{
 /// Most bytes of a webhook's name: more than any configured name has.
 const NAME_BYTES: usize = 128;
 
+/// Converts a webhook's name.
+pub(in crate::server) fn name(wire: &str) -> Result<String, Malformed> {
+    text("name", wire, NAME_BYTES)?.ok_or(missing("name"))
+}
+
+/// Converts the receiver's answer to a test.
+pub(in crate::server) fn tested(report: TestReport) -> v1::TestWebhookResponse {
+    v1::TestWebhookResponse {
+        status: report.status.map_or(0, u32::from),
+        error: report.error.unwrap_or_default(),
+        milliseconds: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
 /// Converts the selection of dead letters of one webhook.
 pub(in crate::server) fn retry(
     wire: &v1::RetryWebhooksRequest,
 ) -> Result<(String, Which), Malformed> {
-    let name = text("name", &wire.name, NAME_BYTES)?.ok_or(missing("name"))?;
+    let name = name(&wire.name)?;
     match wire.which {
         Some(retry_webhooks_request::Which::Index(index)) => Ok((name, Which::Index(index))),
         Some(retry_webhooks_request::Which::All(true)) => Ok((name, Which::All)),
