@@ -95,6 +95,14 @@ fn a_reload_takes_good_files_only(company: &Company) {
     company.fails("root", "systemctl reload daypass", 1);
     let journal = company.journal("daypass");
     assert!(journal.contains(&format!("{policy}:")), "{journal}");
+    // The journal has each line's priority, and no line has it in its text.
+    let errors = "journalctl --output=cat --unit=daypass --priority=err";
+    let errors = company.says("root", errors);
+    assert!(errors.contains(&format!("{policy}:")), "{errors}");
+    assert!(
+        !errors.contains("ready") && !journal.contains("<6>"),
+        "{journal}"
+    );
     assert_eq!(company.property("daypass.service", "ActiveState"), "active");
     company.ada(&format!("{PASS} during"));
 
@@ -126,6 +134,10 @@ fn a_restart_under_load_loses_nothing_and_a_stop_is_clean() {
     let root = |line: &str| company.says("root", line);
     company.install(1);
     company.init();
+    // One person is as busy here as many.
+    root(
+        "printf '\n[limits]\nrequests_per_identity = { per_second = 1000, burst = 1000 }\n' >>/etc/daypass/daypass.toml",
+    );
     root("systemctl enable --now --quiet daypass.socket daypass.service");
     company.ada("daypass login --as alice");
     let loops = format!(
