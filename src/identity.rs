@@ -5,6 +5,7 @@
 //! a key into a [`KeyHolder`]. Neither type has another constructor: a caller with a [`KeyHolder`]
 //! has passed every check. No token text reaches an error, a log line or a `Debug` output.
 
+mod algorithm;
 mod binding;
 mod claims;
 pub(crate) mod emergency;
@@ -23,11 +24,12 @@ pub(crate) mod sign_in;
 mod token;
 pub(crate) mod web_url;
 
+pub use algorithm::Algorithm;
 pub use binding::Binding;
 pub(crate) use error::Error;
 pub use issuer::Issuers;
 pub use proven::{Identity, KeyHolder};
-pub use settings::{Algorithm, Settings, SettingsError, check as check_settings};
+pub use settings::{Settings, SettingsError, check as check_settings};
 pub use sign_in::{RedirectHost, SignIn};
 
 #[cfg(test)]

@@ -58,6 +58,7 @@ fn one(raw: &raw::Issuer, around: &Surroundings) -> Result<Settings, Problem> {
         audiences: audiences.map_or_else(|| vec![client_id.clone()], Vec::clone),
         scopes: scopes.map_or_else(|| DEFAULT_SCOPES.map(str::to_owned).to_vec(), Vec::clone),
         algorithms: raw.algorithms.get_ref().clone(),
+        key_without_id: raw.key_without_id,
         binding: *raw.binding.get_ref(),
         device_flow: raw.device_flow,
         interactive: raw.interactive,

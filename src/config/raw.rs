@@ -76,6 +76,8 @@ pub(super) struct Issuer {
     pub(super) client_id: Spanned<String>,
     pub(super) audiences: Option<Spanned<Vec<String>>>,
     pub(super) algorithms: Spanned<Vec<Algorithm>>,
+    #[serde(default)]
+    pub(super) key_without_id: bool,
     pub(super) binding: Spanned<Binding>,
     pub(super) scopes: Option<Spanned<Vec<String>>>,
     #[serde(default)]

@@ -69,7 +69,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "an unknown key of an issuer",
         "binding =",
         "bindng =",
-        "daypass.toml:17: unknown field `bindng`, expected one of `name`, `url`, `client_id`, `audiences`, `algorithms`, `binding`, `scopes`, `device_flow`, `interactive`, `ca_file`, `client_secret_file`, `redirect_ports`, `redirect_host`, `authorization_parameters`, `refresh`, `session`, `label`, `string_booleans`",
+        "daypass.toml:17: unknown field `bindng`, expected one of `name`, `url`, `client_id`, `audiences`, `algorithms`, `key_without_id`, `binding`, `scopes`, `device_flow`, `interactive`, `ca_file`, `client_secret_file`, `redirect_ports`, `redirect_host`, `authorization_parameters`, `refresh`, `session`, `label`, `string_booleans`",
     ),
     (
         "a missing key",

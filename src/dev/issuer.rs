@@ -8,6 +8,7 @@
 mod behaviour;
 mod flows;
 mod keys;
+mod members;
 mod pages;
 mod parameters;
 mod people;

@@ -4,6 +4,8 @@
 //! They run before the signature is verified: a token that would be refused costs no key and no
 //! fetch. Their result proves nothing until the signature is verified.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
 
@@ -41,7 +43,7 @@ pub(super) struct ValidatedClaims {
     pub(super) label: String,
     /// The claims that the policy may see.
     pub(super) visible: Map<String, Value>,
-    /// The one audience, as it stands in the token.
+    /// One audience that is ours, as it stands in the token.
     pub(super) audience: String,
     pub(super) commitment: Commitment,
     pub(super) expires: OffsetDateTime,
@@ -109,25 +111,59 @@ fn check_kind(claims: &Map<String, Value>) -> Result<(), Error> {
 fn check_overage(claims: &Map<String, Value>) -> Result<(), Error> {
     let has_groups = claims.get("hasgroups");
     let told = has_groups.is_some_and(|value| value != &Value::Bool(false));
-    if told || claims.contains_key("_claim_names") || claims.contains_key("_claim_sources") {
-        return Err(Error::GroupsOverage);
-    }
-    Ok(())
+    let sign = match () {
+        () if told => "hasgroups",
+        () if claims.contains_key("_claim_names") => "_claim_names",
+        () if claims.contains_key("_claim_sources") => "_claim_sources",
+        () => return Ok(()),
+    };
+    Err(Error::GroupsOverage(sign))
 }
 
 fn check_sizes(claims: &Map<String, Value>) -> Result<(), Error> {
-    if claims.len() > LIST_LIMIT || claims.values().any(is_too_long) {
-        return Err(Error::TooLarge("a list in its claims"));
+    if claims.len() > LIST_LIMIT {
+        return Err(too_long("the token", claims.len()));
     }
-    Ok(())
+    let mut sizes = claims.iter().map(|(name, value)| (name, longest(value)));
+    match sizes.find(|(_, count)| *count > LIST_LIMIT) {
+        None => Ok(()),
+        Some((name, count)) => Err(too_long(known_list(name), count)),
+    }
 }
 
+fn too_long(claim: &'static str, count: usize) -> Error {
+    Error::LongList {
+        claim,
+        count,
+        limit: LIST_LIMIT,
+    }
+}
+
+/// The name of a claim that commonly holds groups. Another name is not repeated: the token chose
+/// it.
+fn known_list(name: &str) -> &'static str {
+    const LISTS: [(&str, &str); 6] = [
+        ("groups", "`groups`"),
+        ("roles", "`roles`"),
+        ("cognito:groups", "`cognito:groups`"),
+        ("realm_access", "`realm_access`"),
+        ("resource_access", "`resource_access`"),
+        ("groups_direct", "`groups_direct`"),
+    ];
+    let known = LISTS.iter().find(|(claim, _)| *claim == name);
+    known.map_or("one of them", |(_, quoted)| quoted)
+}
+
+/// Members of the longest list or object in the value.
 /// Recurses no deeper than [`super::json`] reads.
-fn is_too_long(value: &Value) -> bool {
+fn longest(value: &Value) -> usize {
     match value {
-        Value::Array(items) => items.len() > LIST_LIMIT || items.iter().any(is_too_long),
-        Value::Object(members) => members.len() > LIST_LIMIT || members.values().any(is_too_long),
-        _ => false,
+        Value::Array(items) => items.iter().map(longest).fold(items.len(), usize::max),
+        Value::Object(members) => {
+            let below = members.values().map(longest);
+            below.fold(members.len(), usize::max)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
     }
 }
 
@@ -185,41 +221,73 @@ fn numeric_date(
         })
 }
 
-/// The one audience, and the commitment in it or in the nonce.
+/// One audience of the token that is ours, and the commitment in it or in the nonce.
 fn audience(
     claims: &Map<String, Value>,
     settings: &Settings,
 ) -> Result<(String, Commitment), Error> {
-    let audience = only_audience(claims)?;
     let is_ours = |text: &str| settings.audiences.iter().any(|ours| ours == text);
     let foreign = Error::Audience("it is for another client");
+    let (first, others) = audiences(claims)?;
+    if !others.is_empty() {
+        check_several(claims, settings, (first, others))?;
+    }
     let commitment = match settings.binding {
-        Binding::Audience => match audience.rsplit_once('#') {
+        Binding::Audience => match first.rsplit_once('#') {
             Some((ours, commitment)) if is_ours(ours) => {
                 Commitment::Audience(commitment.to_owned())
             }
-            _ if is_ours(audience) => return Err(Error::Unbound),
+            _ if is_ours(first) => return Err(Error::Unbound),
             _ => return Err(foreign),
         },
-        Binding::Nonce | Binding::None if !is_ours(audience) => return Err(foreign),
+        Binding::Nonce | Binding::None if !is_ours(first) => return Err(foreign),
         Binding::Nonce => nonce(claims, settings.device_flow)?,
         Binding::None => Commitment::Absent,
     };
-    Ok((audience.to_owned(), commitment))
+    Ok((first.to_owned(), commitment))
 }
 
-/// Several audiences are refused even if one is ours: each of the others could use the token here.
-fn only_audience(claims: &Map<String, Value>) -> Result<&str, Error> {
-    let audience = match claims.get("aud") {
+/// The first audience and the others.
+fn audiences(claims: &Map<String, Value>) -> Result<(&str, &[Value]), Error> {
+    let audiences = match claims.get("aud") {
         None => return Err(missing("aud")),
-        Some(Value::String(audience)) => Some(audience.as_str()),
-        Some(Value::Array(audiences)) => match audiences.as_slice() {
-            [Value::String(audience)] => Some(audience.as_str()),
-            _ => None,
-        },
+        Some(Value::String(audience)) => return Ok((audience, &[])),
+        Some(Value::Array(audiences)) => audiences.split_first(),
         Some(_) => None,
     };
-    audience.ok_or(Error::Audience("it is not exactly one string"))
+    audiences
+        .and_then(|(first, others)| Some((first.as_str()?, others)))
+        .ok_or(Error::Audience(
+            "it is neither a string nor a list of strings",
+        ))
+}
+
+/// Several audiences (Zitadel names all clients of a project) are refused unless the configuration
+/// lists each of them: each could use the token here. `azp` must be present, and
+/// [`check_authorized_party`] compares it.
+fn check_several<'a>(
+    claims: &Map<String, Value>,
+    settings: &Settings,
+    (first, others): (&'a str, &'a [Value]),
+) -> Result<(), Error> {
+    let is_ours = |text: &str| settings.audiences.iter().any(|ours| ours == text);
+    let mut seen = HashSet::from([first]);
+    let are_listed = others.iter().all(|other| {
+        let text = other.as_str().filter(|text| is_ours(text));
+        text.is_some_and(|text| seen.insert(text))
+    });
+    match settings.binding {
+        Binding::Audience => Err(Error::Audience(
+            "it names several, and the one that binds the token must be alone",
+        )),
+        Binding::Nonce | Binding::None if !are_listed => Err(Error::Audience(
+            "it names several, and `audiences` of [[issuer]] does not list each of them, once",
+        )),
+        Binding::Nonce | Binding::None if !claims.contains_key("azp") => Err(Error::Audience(
+            "it names several, and no `azp` says that the token was requested by this client",
+        )),
+        Binding::Nonce | Binding::None => Ok(()),
+    }
 }
 
 fn nonce(claims: &Map<String, Value>, device_flow: bool) -> Result<Commitment, Error> {

@@ -41,6 +41,13 @@ pub enum Error {
         /// The fault, as the rest of a sentence.
         problem: &'static str,
     },
+    /// The header has no `kid`, and the issuer's configuration demands one: after a rotation, the
+    /// key would be a guess.
+    #[error(
+        "read the token's header: `kid` is missing; if the issuer has a single key without one, its \
+         operator sets key_without_id = true in [[issuer]]"
+    )]
+    NoKeyId,
     /// The header's `alg` is not one that the issuer's configuration and the key both name.
     #[error("check the token's algorithm: it is not one configured for this issuer and key")]
     Algorithm,
@@ -68,8 +75,26 @@ pub enum Error {
         problem: &'static str,
     },
     /// The issuer left the groups out, and names a URL to fetch them from.
-    #[error("check the token's groups: the issuer left them out because there are too many")]
-    GroupsOverage,
+    #[error(
+        "check the token's groups: the issuer left them out because they are too many (`{0}`; Entra \
+         ID writes at most 200 into a token): have it send only the groups that are assigned to \
+         this application, or app roles"
+    )]
+    GroupsOverage(&'static str),
+    /// A list in the claims has too many entries.
+    #[error(
+        "check the token's claims: {claim} has {count} entries, more than {limit}: have the issuer \
+         send only those that the policy reads, such as the groups that are assigned to this \
+         application, or app roles"
+    )]
+    LongList {
+        /// The claim, if it is a common one.
+        claim: &'static str,
+        /// Number of entries.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// The issuer has no usable key of this `kid`.
     #[error("find the token's key: the issuer publishes no such signing key")]
     UnknownKey,
@@ -117,10 +142,12 @@ impl Error {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Missing => reason::TOKEN_MISSING,
-            Self::TooLarge(_) => reason::TOKEN_TOO_LARGE,
-            Self::Shape(_) | Self::Base64(_) | Self::Json { .. } | Self::Header { .. } => {
-                reason::TOKEN_MALFORMED
-            }
+            Self::TooLarge(_) | Self::LongList { .. } => reason::TOKEN_TOO_LARGE,
+            Self::Shape(_)
+            | Self::Base64(_)
+            | Self::Json { .. }
+            | Self::Header { .. }
+            | Self::NoKeyId => reason::TOKEN_MALFORMED,
             Self::Algorithm => reason::TOKEN_ALGORITHM,
             Self::Type(_) => reason::TOKEN_TYPE,
             Self::Issuer => reason::TOKEN_ISSUER,
@@ -128,7 +155,7 @@ impl Error {
             Self::Expired => reason::TOKEN_EXPIRED,
             Self::NotYetValid(_) => reason::TOKEN_NOT_YET_VALID,
             Self::Claim { .. } | Self::Protocol => reason::TOKEN_CLAIMS,
-            Self::GroupsOverage => reason::TOKEN_OVERAGE,
+            Self::GroupsOverage(_) => reason::TOKEN_OVERAGE,
             Self::UnknownKey => reason::TOKEN_KEY,
             Self::Signature(_) => reason::TOKEN_SIGNATURE,
             Self::Unbound | Self::OtherKey => reason::KEY_BINDING,

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::{
     error::FetchError,
     json,
-    key_set::KeySet,
+    key_set::{KeyRules, KeySet},
     settings::{Settings, SettingsError},
     web_url::check_endpoint,
 };
@@ -28,6 +28,7 @@ pub(super) struct Source {
     issuer: String,
     discovery: String,
     loopback: bool,
+    rules: KeyRules,
     client: Client,
 }
 
@@ -40,6 +41,10 @@ impl Source {
             issuer: settings.url.clone(),
             discovery: format!("{base}/.well-known/openid-configuration"),
             loopback,
+            rules: KeyRules {
+                algorithms: settings.algorithms.clone(),
+                key_without_id: settings.key_without_id,
+            },
             client: client(settings, loopback, timeout)?,
         })
     }
@@ -48,7 +53,7 @@ impl Source {
     pub(super) async fn keys(&self) -> Result<KeySet, FetchError> {
         let discovery = self.object("discovery document", &self.discovery).await?;
         let keys_url = self.keys_url(&discovery)?;
-        KeySet::from_members(&self.object("key set", keys_url).await?)
+        KeySet::from_members(&self.object("key set", keys_url).await?, &self.rules)
     }
 
     fn keys_url<'a>(&self, discovery: &'a Map<String, Value>) -> Result<&'a str, FetchError> {

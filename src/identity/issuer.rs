@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use openidconnect::{
-    ClaimsVerificationError, ClientId, EmptyAdditionalClaims, IdToken, IdTokenVerifier, IssuerUrl,
-    JsonWebKeySet, Nonce,
+    Audience, ClaimsVerificationError, ClientId, EmptyAdditionalClaims, IdToken, IdTokenVerifier,
+    IssuerUrl, JsonWebKeySet, Nonce,
     core::{CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm},
 };
 use time::OffsetDateTime;
 use tokio::{task::JoinSet, time::Instant};
 
-pub use super::settings::{Algorithm, SettingsError};
+pub use super::{algorithm::Algorithm, settings::SettingsError};
 use super::{
     claims,
     error::{Error, FetchError},
@@ -103,12 +103,25 @@ impl Issuers {
         if !settings.algorithms.contains(&unverified.algorithm) {
             return Err(Error::Algorithm);
         }
-        let acceptable = claims::check(&unverified.claims, settings, now)?;
-        let key = issuer.keys.key(&unverified.key_id, tick).await?;
-        if key.algorithm() != unverified.algorithm {
-            return Err(Error::Algorithm);
+        if unverified.key_id.is_none() && !settings.key_without_id {
+            return Err(Error::NoKeyId);
         }
-        verify_signature(unverified_jwt, settings, &acceptable.audience, key, now)?;
+        let acceptable = claims::check(&unverified.claims, settings, now)?;
+        let candidate = Candidate {
+            jwt: unverified_jwt,
+            algorithm: unverified.algorithm,
+            settings,
+            audience: &acceptable.audience,
+            now,
+        };
+        let key_id = unverified.key_id.as_deref();
+        let key = issuer.keys.key(key_id, tick).await?;
+        match candidate.verify(Arc::clone(&key)) {
+            Err(Error::Signature(_)) if key_id.is_none() => {
+                candidate.verify(issuer.keys.renewed(tick).await?)?;
+            }
+            outcome => outcome?,
+        }
         Ok(Identity {
             issuer: settings.url.clone(),
             subject: acceptable.subject,
@@ -180,34 +193,45 @@ type StandardIdToken = IdToken<
     CoreJwsSigningAlgorithm,
 >;
 
-/// The protocol's own verification, by `openidconnect`, with this one key, issuer, audience and
-/// algorithm.
-///
-/// It sees only tokens that [`token`] and [`claims`] have accepted. The nonce is checked later,
-/// with the key ([`Identity::prove_possession`]).
-fn verify_signature(
-    jwt: &str,
-    settings: &Settings,
-    audience: &str,
-    key: Arc<Key>,
+/// A token that [`token`] and [`claims`] have accepted.
+struct Candidate<'a> {
+    jwt: &'a str,
+    /// The `alg` of its header, one of the configured ones.
+    algorithm: Algorithm,
+    settings: &'a Settings,
+    /// One of its audiences.
+    audience: &'a str,
     now: OffsetDateTime,
-) -> Result<(), Error> {
-    let issuer = IssuerUrl::new(settings.url.clone()).map_err(|_| Error::Issuer)?;
-    let token: StandardIdToken = jwt.parse().map_err(|_| Error::Protocol)?;
-    let algorithm = key.algorithm().core().clone();
-    let keys = JsonWebKeySet::new(vec![VerifyingKey(Some(key))]);
-    let latest = std::time::SystemTime::from(now - claims::LEEWAY);
-    let verifier =
-        IdTokenVerifier::new_public_client(ClientId::new(audience.to_owned()), issuer, keys)
+}
+
+impl Candidate<'_> {
+    /// The protocol's own verification, by `openidconnect`, with this one key, issuer, audience and
+    /// algorithm.
+    ///
+    /// The nonce is checked later, with the key ([`Identity::prove_possession`]).
+    fn verify(&self, key: Arc<Key>) -> Result<(), Error> {
+        if key.algorithm() != self.algorithm {
+            return Err(Error::Algorithm);
+        }
+        let issuer = IssuerUrl::new(self.settings.url.clone()).map_err(|_| Error::Issuer)?;
+        let token: StandardIdToken = self.jwt.parse().map_err(|_| Error::Protocol)?;
+        let algorithm = key.algorithm().core().clone();
+        let keys = JsonWebKeySet::new(vec![VerifyingKey(Some(key))]);
+        let latest = std::time::SystemTime::from(self.now - claims::LEEWAY);
+        let client = ClientId::new(self.audience.to_owned());
+        let is_ours = |other: &Audience| self.settings.audiences.contains(other);
+        let verifier = IdTokenVerifier::new_public_client(client, issuer, keys)
             .set_allowed_algs([algorithm])
             .allow_all_jose_types()
+            .set_other_audience_verifier_fn(is_ours)
             .set_time_fn(move || latest.into());
-    match token.claims(&verifier, |_: Option<&Nonce>| Ok(())) {
-        Ok(_) => Ok(()),
-        Err(ClaimsVerificationError::SignatureVerification(source)) => {
-            Err(Error::Signature(source))
+        match token.claims(&verifier, |_: Option<&Nonce>| Ok(())) {
+            Ok(_) => Ok(()),
+            Err(ClaimsVerificationError::SignatureVerification(source)) => {
+                Err(Error::Signature(source))
+            }
+            Err(ClaimsVerificationError::Expired(_)) => Err(Error::Expired),
+            Err(_) => Err(Error::Protocol),
         }
-        Err(ClaimsVerificationError::Expired(_)) => Err(Error::Expired),
-        Err(_) => Err(Error::Protocol),
     }
 }

@@ -3,10 +3,7 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
-    RsaPublicKeyComponents,
-};
+use aws_lc_rs::signature::{ED25519, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use openidconnect::{
     JsonWebKey, JsonWebKeyAlgorithm, JsonWebKeyId, SignatureVerificationError,
@@ -15,7 +12,10 @@ use openidconnect::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{settings::Algorithm, token::is_key_id};
+use super::{
+    algorithm::{Algorithm, Scheme},
+    token::is_key_id,
+};
 
 /// Bytes of an RSA modulus: 2048 to 8192 bits.
 const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
@@ -26,46 +26,41 @@ const PRIVATE: [&str; 2] = ["d", "k"];
 /// A public key that may verify ID tokens, by exactly one algorithm.
 #[derive(Debug)]
 pub(super) struct Key {
-    id: JsonWebKeyId,
+    /// Absent only if the issuer's configuration allows it.
+    id: Option<JsonWebKeyId>,
     algorithm: Algorithm,
     public: ParsedPublicKey,
 }
 
 impl Key {
     /// The key in a member of a key set. `None` if it cannot verify ID tokens: for encryption, of
-    /// another algorithm, without a `kid`, private, weak or malformed. RFC 7517, section 5, says to
-    /// ignore such keys.
-    pub(super) fn from_members(members: &Map<String, Value>) -> Option<Self> {
-        let text = |name: &str| members.get(name).and_then(Value::as_str);
-        let id = text("kid").filter(|id| is_key_id(id))?;
+    /// an algorithm that is not among the `configured` ones, private, weak or malformed. RFC 7517,
+    /// section 5, says to ignore such keys.
+    ///
+    /// A key that names no algorithm is for the first configured one that it fits: an RSA key never
+    /// verifies by two.
+    pub(super) fn from_members(
+        members: &Map<String, Value>,
+        configured: &[Algorithm],
+    ) -> Option<Self> {
+        let id = match members.get("kid") {
+            None => None,
+            Some(id) => Some(id.as_str().filter(|id| is_key_id(id))?),
+        };
         if !is_for_signatures(members) || PRIVATE.iter().any(|name| members.contains_key(*name)) {
             return None;
         }
-        let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?).ok();
-        let (algorithm, public) = match (text("kty")?, text("crv")) {
-            ("RSA", None) => (Algorithm::RS256, rsa(bytes("n")?, bytes("e")?)?),
-            ("EC", Some("P-256")) => (Algorithm::ES256, p256(&bytes("x")?, &bytes("y")?)?),
-            ("OKP", Some("Ed25519")) => (
-                Algorithm::EdDSA,
-                ParsedPublicKey::new(&ED25519, bytes("x")?).ok()?,
-            ),
-            _ => return None,
-        };
-        let agrees = match members.get("alg") {
-            None => true,
-            Some(value) => value.as_str() == Some(algorithm.name()),
-        };
-        let id = JsonWebKeyId::new(id.to_owned());
-        agrees.then_some(Self {
-            id,
+        let algorithm = configured.iter().find(|it| it.fits(members)).copied()?;
+        Some(Self {
+            id: id.map(|id| JsonWebKeyId::new(id.to_owned())),
             algorithm,
-            public,
+            public: public(members, algorithm.scheme())?,
         })
     }
 
     /// The `kid`.
-    pub(super) fn id(&self) -> &str {
-        &self.id
+    pub(super) fn id(&self) -> Option<&str> {
+        self.id.as_ref().map(|id| id.as_str())
     }
 
     /// The one algorithm it verifies.
@@ -84,16 +79,41 @@ fn is_for_signatures(members: &Map<String, Value>) -> bool {
     usage && operations
 }
 
-fn rsa(modulus: Vec<u8>, exponent: Vec<u8>) -> Option<ParsedPublicKey> {
-    let n = without_leading_zeros(&modulus);
-    let e = without_leading_zeros(&exponent);
+fn public(members: &Map<String, Value>, scheme: Scheme) -> Option<ParsedPublicKey> {
+    let bytes = |name: &str| {
+        let text = members.get(name).and_then(Value::as_str)?;
+        URL_SAFE_NO_PAD.decode(text).ok()
+    };
+    match scheme {
+        Scheme::Rsa(parameters) => rsa(&bytes("n")?, &bytes("e")?, parameters),
+        // SEC 1, section 2.3.4: an uncompressed point of two coordinates of full width.
+        Scheme::Ecdsa {
+            width,
+            verification,
+            ..
+        } => {
+            let (x, y) = (bytes("x")?, bytes("y")?);
+            let is_whole = x.len() == width && y.len() == width;
+            let point = is_whole.then(|| [&[4], x.as_slice(), &y].concat())?;
+            ParsedPublicKey::new(verification, point).ok()
+        }
+        Scheme::Ed25519 => ParsedPublicKey::new(&ED25519, bytes("x")?).ok(),
+    }
+}
+
+fn rsa(
+    modulus: &[u8],
+    exponent: &[u8],
+    parameters: &'static RsaParameters,
+) -> Option<ParsedPublicKey> {
+    let n = without_leading_zeros(modulus);
+    let e = without_leading_zeros(exponent);
     let is_odd = e.last().is_some_and(|byte| byte & 1 == 1);
     if !MODULUS.contains(&n.len()) || !is_odd || e == [1] {
         return None;
     }
-    RsaPublicKeyComponents { n, e }
-        .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
-        .ok()
+    let components = RsaPublicKeyComponents { n, e };
+    components.to_parsed_public_key(parameters).ok()
 }
 
 fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
@@ -101,40 +121,20 @@ fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
     bytes.get(zeros..).unwrap_or_default()
 }
 
-/// SEC 1, section 2.3.4: an uncompressed point of two coordinates with 32 bytes each.
-fn p256(x: &[u8], y: &[u8]) -> Option<ParsedPublicKey> {
-    if x.len() != 32 || y.len() != 32 {
-        return None;
-    }
-    let point = [&[4], x, y].concat();
-    ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok()
-}
-
 impl Algorithm {
-    /// Its name in `alg`.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::RS256 => "RS256",
-            Self::ES256 => "ES256",
-            Self::EdDSA => "EdDSA",
-        }
-    }
-
-    /// Its name in `openidconnect`.
-    pub(super) fn core(self) -> &'static CoreJwsSigningAlgorithm {
-        match self {
-            Self::RS256 => &CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-            Self::ES256 => &CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-            Self::EdDSA => &CoreJwsSigningAlgorithm::EdDsa,
-        }
-    }
-
-    fn key_type(self) -> &'static CoreJsonWebKeyType {
-        match self {
-            Self::RS256 => &CoreJsonWebKeyType::RSA,
-            Self::ES256 => &CoreJsonWebKeyType::EllipticCurve,
-            Self::EdDSA => &CoreJsonWebKeyType::OctetKeyPair,
-        }
+    /// Whether a key's `kty`, `crv` and `alg` are those of this algorithm.
+    fn fits(self, members: &Map<String, Value>) -> bool {
+        let text = |name: &str| members.get(name).and_then(Value::as_str);
+        let expected = match self.scheme() {
+            Scheme::Rsa(_) => ("RSA", None),
+            Scheme::Ecdsa { curve, .. } => ("EC", Some(curve)),
+            Scheme::Ed25519 => ("OKP", Some("Ed25519")),
+        };
+        let agrees = match members.get("alg") {
+            None => true,
+            Some(value) => value.as_str() == Some(self.name()),
+        };
+        agrees && text("kty") == Some(expected.0) && text("crv") == expected.1
     }
 }
 
@@ -148,7 +148,7 @@ impl JsonWebKey for VerifyingKey {
     type SigningAlgorithm = CoreJwsSigningAlgorithm;
 
     fn key_id(&self) -> Option<&JsonWebKeyId> {
-        self.0.as_ref().map(|key| &key.id)
+        self.0.as_ref().and_then(|key| key.id.as_ref())
     }
 
     fn key_type(&self) -> &CoreJsonWebKeyType {

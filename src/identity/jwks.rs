@@ -85,7 +85,7 @@ impl KeyCache {
         })
     }
 
-    /// The key with this `kid`. Waits for a fetch if one is under way or allowed, and could change
+    /// The key with this `kid`, or the only one for a token without `kid`. Waits for a fetch if one is under way or allowed, and could change
     /// the answer.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl KeyCache {
     /// [`Error::IssuerUnavailable`] if its keys cannot be fetched.
     pub(super) async fn key(
         self: &Arc<Self>,
-        key_id: &str,
+        key_id: Option<&str>,
         now: Instant,
     ) -> Result<Arc<Key>, Error> {
         let usable = self.state().usable(key_id, now, self.rules);
@@ -120,6 +120,18 @@ impl KeyCache {
             }
         }
         self.settled(key_id, now)
+    }
+
+    /// The only key after a fetch, if one is under way or allowed: a signature without `kid` that
+    /// does not verify may be by a newer key.
+    ///
+    /// # Errors
+    /// As [`KeyCache::key`].
+    pub(super) async fn renewed(self: &Arc<Self>, now: Instant) -> Result<Arc<Key>, Error> {
+        if let Some(in_flight) = self.refresh(now) {
+            wait_for(in_flight).await;
+        }
+        self.settled(None, now)
     }
 
     /// Starts a fetch, or joins the one under way. `None` during the cool-down.
@@ -169,7 +181,7 @@ impl KeyCache {
             Ok(set) => {
                 tracing::info!(
                     issuer = self.issuer,
-                    keys = set.0.len(),
+                    keys = set.len(),
                     "fetched the issuer's keys"
                 );
                 state.failure = None;
@@ -188,7 +200,7 @@ impl KeyCache {
     }
 
     /// The answer when no fetch can change it any more.
-    fn settled(&self, key_id: &str, now: Instant) -> Result<Arc<Key>, Error> {
+    fn settled(&self, key_id: Option<&str>, now: Instant) -> Result<Arc<Key>, Error> {
         let state = self.state();
         match (state.usable(key_id, now, self.rules), &state.failure) {
             (Some(Usable::Fresh(key) | Usable::Stale(key)), _) => Ok(key),
@@ -207,9 +219,9 @@ impl KeyCache {
 }
 
 impl State {
-    fn usable(&self, key_id: &str, now: Instant, rules: Rules) -> Option<Usable> {
+    fn usable(&self, key_id: Option<&str>, now: Instant, rules: Rules) -> Option<Usable> {
         let fetched = self.keys.as_ref()?;
-        let key = Arc::clone(fetched.set.0.get(key_id)?);
+        let key = Arc::clone(fetched.set.find(key_id)?);
         let age = now.saturating_duration_since(fetched.at);
         match () {
             () if age <= rules.fresh => Some(Usable::Fresh(key)),

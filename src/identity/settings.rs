@@ -6,6 +6,7 @@
 use url::Url;
 
 use super::{
+    algorithm::Algorithm,
     binding::Binding,
     sign_in::{Fault, SignIn},
     web_url,
@@ -13,17 +14,6 @@ use super::{
 
 /// Characters of a name at most.
 const NAME_LIMIT: usize = 64;
-
-/// A signature algorithm (RFC 7518, RFC 8037) that may be configured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
-pub enum Algorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256, keys of 2048 to 8192 bits.
-    RS256,
-    /// ECDSA on P-256 with SHA-256.
-    ES256,
-    /// Ed25519.
-    EdDSA,
-}
 
 /// One `[[issuer]]` of the configuration.
 #[derive(Clone, Debug)]
@@ -34,12 +24,16 @@ pub struct Settings {
     pub url: String,
     /// Our client there. A token's `azp`, if present, must be it.
     pub client_id: String,
-    /// Audiences that are ours. The client id if none is configured.
+    /// Audiences that are ours. The client id if none is configured. A token may name several of
+    /// them, and no other, if its `azp` is our client.
     pub audiences: Vec<String>,
     /// The scopes that clients request.
     pub scopes: Vec<String>,
-    /// The accepted signature algorithms. Never the token's choice.
+    /// The accepted signature algorithms. Never the token's choice. The first that fits is that of
+    /// an RSA key that names none.
     pub algorithms: Vec<Algorithm>,
+    /// Whether the issuer has a single key, and its tokens may name none.
+    pub key_without_id: bool,
     /// Way in which tokens commit to a key.
     pub binding: Binding,
     /// Whether tokens without a nonce are accepted (device flow). They are [`Binding::None`].

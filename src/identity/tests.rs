@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod algorithms;
 mod binding;
 mod claims;
 mod keys;

@@ -5,7 +5,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
-use super::{error::Error, json, settings::Algorithm};
+use super::{algorithm::Algorithm, error::Error, json};
 
 /// Bytes of a compact token at most. A larger one is refused unread.
 pub(crate) const TOKEN_LIMIT: usize = 16 * 1024;
@@ -23,8 +23,8 @@ const FORBIDDEN: [&str; 9] = [
 pub(super) struct Unverified {
     /// The `alg` it says it was signed with.
     pub(super) algorithm: Algorithm,
-    /// The `kid` it says it was signed by.
-    pub(super) key_id: String,
+    /// The `kid` it says it was signed by, if it names one.
+    pub(super) key_id: Option<String>,
     /// Its payload.
     pub(super) claims: Map<String, Value>,
 }
@@ -41,7 +41,7 @@ pub(super) fn parse(unverified_jwt: &str) -> Result<Unverified, Error> {
     check_header(&header)?;
     Ok(Unverified {
         algorithm: algorithm(&header)?,
-        key_id: key_id(&header)?.to_owned(),
+        key_id: key_id(&header)?.map(str::to_owned),
         claims: object("payload", payload)?,
     })
 }
@@ -85,26 +85,20 @@ fn is_id_token_type(typ: &str) -> bool {
 
 /// Only known names. The caller compares it with the configuration and with the key before use.
 fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, Error> {
-    match header.get("alg").and_then(Value::as_str) {
-        Some("RS256") => Ok(Algorithm::RS256),
-        Some("ES256") => Ok(Algorithm::ES256),
-        Some("EdDSA") => Ok(Algorithm::EdDSA),
-        _ => Err(Error::Algorithm),
-    }
+    let name = header.get("alg").and_then(Value::as_str);
+    name.and_then(Algorithm::from_name).ok_or(Error::Algorithm)
 }
 
-/// A token without `kid` is refused even if the issuer has a single key: after a rotation it would
-/// be a guess.
-fn key_id(header: &Map<String, Value>) -> Result<&str, Error> {
-    let problem = match header.get("kid") {
-        None => "is missing",
-        Some(Value::String(key_id)) if is_key_id(key_id) => return Ok(key_id),
-        Some(_) => "is not a short printable string",
-    };
-    Err(Error::Header {
-        name: "kid",
-        problem,
-    })
+/// The `kid`. The issuer's configuration decides whether it may be absent.
+fn key_id(header: &Map<String, Value>) -> Result<Option<&str>, Error> {
+    match header.get("kid") {
+        None => Ok(None),
+        Some(Value::String(key_id)) if is_key_id(key_id) => Ok(Some(key_id)),
+        Some(_) => Err(Error::Header {
+            name: "kid",
+            problem: "is not a short printable string",
+        }),
+    }
 }
 
 /// Whether a `kid` is valid, in tokens and key sets alike: 1 to 256 visible ASCII characters.

@@ -436,6 +436,7 @@ fn settings(url: &str) -> Settings {
         audiences: vec!["daypass".into()],
         scopes: vec!["openid".into()],
         algorithms: vec![Algorithm::ES256],
+        key_without_id: false,
         binding: Binding::Nonce,
         device_flow: false,
         interactive: true,

@@ -198,6 +198,7 @@ fn settings(url: &str) -> Settings {
         audiences: vec![CLIENT_ID.to_owned()],
         scopes: vec!["openid".to_owned()],
         algorithms: vec![Algorithm::ES256],
+        key_without_id: false,
         binding: Binding::Nonce,
         device_flow: false,
         interactive: true,

@@ -94,7 +94,7 @@ pub(super) async fn tokens(
         .request_async(&http)
         .await
         .map_err(|error| provider::request(issuer, &error, |it| provider::refusal(issuer, it)))?;
-    Tokens::of(oidc.id_token_verifier(), &answer, &nonce)
+    Tokens::of(issuer, oidc.id_token_verifier(), &answer, &nonce)
 }
 
 /// The extra parameters of the authorization request. Those of this login replace the configured

@@ -67,6 +67,7 @@ pub(super) async fn tokens(
     visited.map_err(Error::login_refused)?;
     let answer = answer.map_err(|error| failed(issuer, &error))?;
     Tokens::of(
+        issuer,
         oidc.id_token_verifier(),
         &answer,
         |_: Option<&Nonce>| Ok(()),

@@ -8,7 +8,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use http::Response;
 use openidconnect::{
-    AdditionalProviderMetadata, AuthType, ClientId, ClientSecret, DeviceAuthorizationUrl,
+    AdditionalProviderMetadata, Audience, AuthType, ClientId, ClientSecret, DeviceAuthorizationUrl,
     HttpRequest, HttpResponse, IssuerUrl, NonceVerifier, ProviderMetadata, RevocationUrl, Scope,
     TokenResponse,
     core::{
@@ -213,12 +213,13 @@ impl Tokens {
     /// # Errors
     /// As [`verified`].
     pub(super) fn of(
+        issuer: &Issuer,
         verifier: CoreIdTokenVerifier<'_>,
         answer: &CoreTokenResponse,
         nonce: impl NonceVerifier,
     ) -> Result<Self, Error> {
         Ok(Self {
-            id: verified(verifier, answer.id_token(), nonce)?,
+            id: verified(issuer, verifier, answer.id_token(), nonce)?,
         })
     }
 }
@@ -230,19 +231,36 @@ impl Tokens {
 /// # Errors
 /// Returns [`Error::Untrusted`] if there is no token, or it is not that.
 fn verified(
+    issuer: &Issuer,
     verifier: CoreIdTokenVerifier<'_>,
     token: Option<&CoreIdToken>,
     nonce: impl NonceVerifier,
 ) -> Result<Zeroizing<String>, Error> {
     let token = token.ok_or_else(|| Error::Untrusted("the issuer sent no ID token".to_owned()))?;
-    let verifier = verifier.set_allowed_algs([
-        CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-        CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-        CoreJwsSigningAlgorithm::EdDsa,
-    ]);
-    let verifier = verifier.set_time_fn(|| std::time::SystemTime::UNIX_EPOCH.into());
+    let is_listed = |audience: &Audience| issuer.audiences.contains(audience);
+    let verifier = verifier
+        .set_allowed_algs(algorithms(issuer))
+        .set_other_audience_verifier_fn(is_listed)
+        .set_time_fn(|| std::time::SystemTime::UNIX_EPOCH.into());
     token
         .claims(&verifier, nonce)
         .map_err(|error| Error::Untrusted(format!("the issuer's ID token is invalid: {error}")))?;
     Ok(Zeroizing::new(token.to_string()))
+}
+
+/// The algorithms that the server accepts of this issuer. A server that is older than the setting
+/// names none, and accepts three.
+fn algorithms(issuer: &Issuer) -> Vec<CoreJwsSigningAlgorithm> {
+    if issuer.algorithms.is_empty() {
+        return vec![
+            CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+            CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+            CoreJwsSigningAlgorithm::EdDsa,
+        ];
+    }
+    // Names that this client does not know are of a newer server.
+    let named = issuer.algorithms.iter();
+    named
+        .filter_map(|name| serde_json::from_value(name.as_str().into()).ok())
+        .collect()
 }

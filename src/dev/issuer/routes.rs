@@ -15,13 +15,14 @@ use serde_json::{Value, json};
 use super::{
     behaviour::Behaviour,
     flows::{Authorization, CLIENT_ID, INTERVAL, InvalidAuthorization, SIGN_IN_LIFETIME},
+    members::set,
     pages,
     parameters::Parameters,
     people::{self, Account},
-    state::{State, TOKEN_LIFETIME, set},
+    state::{State, TOKEN_LIFETIME},
     wanted::{LEVELS, Wanted},
 };
-use crate::dev::now;
+use crate::{dev::now, identity::Algorithm};
 
 /// The path of discovery (OpenID Connect Discovery, section 4).
 const DISCOVERY: &str = "/.well-known/openid-configuration";
@@ -159,7 +160,7 @@ fn proper_discovery(url: &str) -> Value {
         "response_types_supported": ["code"],
         "grant_types_supported": ["authorization_code", DEVICE_GRANT],
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["RS256", "ES256", "EdDSA"],
+        "id_token_signing_alg_values_supported": Algorithm::ALL.map(Algorithm::name),
         "token_endpoint_auth_methods_supported": ["none"],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,

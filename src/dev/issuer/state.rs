@@ -12,6 +12,7 @@ use super::{
     behaviour::Behaviour,
     flows::{CLIENT_ID, Flows, SignedIn},
     keys::Keys,
+    members::set,
     people::{self, Account},
 };
 use crate::{
@@ -94,22 +95,11 @@ impl State {
     pub(super) fn sign_raw(&self, header: &Value, payload: &[u8]) -> String {
         let header_text = URL_SAFE_NO_PAD.encode(header.to_string());
         let input = format!("{header_text}.{}", URL_SAFE_NO_PAD.encode(payload));
-        let algorithm = match header.get("alg").and_then(Value::as_str) {
-            Some("RS256") => Some(Algorithm::RS256),
-            Some("ES256") => Some(Algorithm::ES256),
-            Some("EdDSA") => Some(Algorithm::EdDSA),
-            _ => None,
-        };
+        let name = header.get("alg").and_then(Value::as_str);
+        let algorithm = name.and_then(Algorithm::from_name);
         let signature = algorithm
             .map(|algorithm| self.keys.lock().sign(algorithm, input.as_bytes()))
             .unwrap_or_default();
         format!("{input}.{}", URL_SAFE_NO_PAD.encode(&signature))
-    }
-}
-
-/// Sets one member of a JSON object.
-pub(super) fn set(object: &mut Value, name: &str, value: Value) {
-    if let Some(members) = object.as_object_mut() {
-        members.insert(name.to_owned(), value);
     }
 }

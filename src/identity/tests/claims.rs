@@ -382,3 +382,139 @@ async fn a_binding_decides_what_must_carry_a_commitment() {
         assert_eq!(outcome.map_err(|error| error.code()), expected, "{case}");
     }
 }
+
+/// Zitadel's tokens name all clients of a project, and the project.
+#[tokio::test]
+async fn several_audiences_count_if_each_is_listed_and_azp_is_ours() {
+    let issuer = TestIssuer::start().await;
+    let base = issuer.claims();
+    let mut settings = issuer.settings();
+    settings.audiences = ["daypass", "other", "project"].map(str::to_owned).to_vec();
+    let listed = issuers(vec![settings.clone()]);
+    settings.audiences = vec!["daypass".to_owned()];
+    let default = issuers(vec![settings.clone()]);
+    settings.audiences = ["daypass", "project"].map(str::to_owned).to_vec();
+    settings.binding = Binding::Audience;
+    settings.interactive = false;
+    let machines = issuers(vec![settings]);
+    let aud = |value| with(&base, "aud", value);
+    let zitadel = aud(json!(["daypass", "other", "project"]));
+    let foreign = Err("TOKEN_AUDIENCE");
+    for (case, issuers, claims, expected) in [
+        ("each is listed", &listed, zitadel.clone(), Ok(())),
+        (
+            "in another order",
+            &listed,
+            aud(json!(["project", "daypass"])),
+            Ok(()),
+        ),
+        (
+            "the client's own is absent",
+            &listed,
+            aud(json!(["project", "other"])),
+            Ok(()),
+        ),
+        (
+            "one is not listed",
+            &listed,
+            aud(json!(["daypass", "evil"])),
+            foreign,
+        ),
+        (
+            "the first is not listed",
+            &listed,
+            aud(json!(["evil", "daypass"])),
+            foreign,
+        ),
+        (
+            "one is no text",
+            &listed,
+            aud(json!(["daypass", 7])),
+            foreign,
+        ),
+        (
+            "the first is no text",
+            &listed,
+            aud(json!([7, "daypass"])),
+            foreign,
+        ),
+        ("none", &listed, aud(json!([])), foreign),
+        (
+            "azp of another client",
+            &listed,
+            with(&zitadel, "azp", json!("other")),
+            foreign,
+        ),
+        (
+            "no azp",
+            &listed,
+            with(&zitadel, "azp", Value::Null),
+            foreign,
+        ),
+        ("the setting's default", &default, zitadel.clone(), foreign),
+        (
+            "bound by audience",
+            &machines,
+            aud(json!(["daypass#abc", "project"])),
+            foreign,
+        ),
+        (
+            "bound by the second audience",
+            &machines,
+            aud(json!(["project", "daypass#abc"])),
+            foreign,
+        ),
+    ] {
+        let outcome = issuers.verify(&sign(&claims), now()).await;
+        let outcome = outcome.map(|_| ()).map_err(|error| error.code());
+        assert_eq!(outcome, expected, "{case}");
+    }
+    let refused = default.verify(&sign(&zitadel), now()).await.unwrap_err();
+    assert!(refused.to_string().contains("`audiences`"), "{refused}");
+}
+
+#[tokio::test]
+async fn too_many_groups_are_told_with_the_claim_the_limit_and_the_way_out() {
+    let issuer = TestIssuer::start().await;
+    let issuers = issuer.issuers();
+    let many: Vec<String> = (0..513).map(|n| n.to_string()).collect();
+    for (name, value, code, words) in [
+        (
+            "groups",
+            json!(many),
+            "TOKEN_TOO_LARGE",
+            ["`groups` has 513", "more than 512"],
+        ),
+        (
+            "cognito:groups",
+            json!(many),
+            "TOKEN_TOO_LARGE",
+            ["`cognito:groups` has 513", "app roles"],
+        ),
+        (
+            "marker",
+            json!({"x": many}),
+            "TOKEN_TOO_LARGE",
+            ["one of them has 513", "app roles"],
+        ),
+        (
+            "_claim_names",
+            json!({"groups": "src1"}),
+            "TOKEN_OVERAGE",
+            ["`_claim_names`", "app roles"],
+        ),
+        (
+            "hasgroups",
+            json!(true),
+            "TOKEN_OVERAGE",
+            ["`hasgroups`", "at most 200"],
+        ),
+    ] {
+        let token = sign(&with(&issuer.claims(), name, value));
+        let error = issuers.verify(&token, now()).await.unwrap_err();
+        let message = error.to_string();
+        assert_eq!(error.code(), code, "{message}");
+        assert!(words.iter().all(|word| message.contains(word)), "{message}");
+        assert!(!message.contains("marker"), "{message}");
+    }
+}

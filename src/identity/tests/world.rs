@@ -8,11 +8,13 @@ use std::{
 };
 
 use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der},
     rand::SystemRandom,
     rsa::KeySize,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
-        RsaKeyPair,
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+        Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
+        RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
     },
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -43,35 +45,51 @@ pub(super) fn base64url(bytes: impl AsRef<[u8]>) -> String {
 
 /// A key pair of an issuer.
 pub(super) enum Signer {
-    Rsa(RsaKeyPair),
-    Ecdsa(EcdsaKeyPair),
+    Rsa(RsaKeyPair, &'static dyn RsaEncoding),
+    Ecdsa(EcdsaKeyPair, &'static str),
     Ed25519(Ed25519KeyPair),
 }
 
 impl Signer {
     pub(super) fn new(algorithm: Algorithm) -> Self {
+        let rsa = |encoding| Self::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap(), encoding);
+        let ecdsa = |curve, name| Self::Ecdsa(EcdsaKeyPair::generate(curve).unwrap(), name);
         match algorithm {
-            Algorithm::RS256 => Self::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()),
-            Algorithm::ES256 => {
-                Self::Ecdsa(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
-            }
+            Algorithm::RS256 => rsa(&RSA_PKCS1_SHA256),
+            Algorithm::RS384 => rsa(&RSA_PKCS1_SHA384),
+            Algorithm::RS512 => rsa(&RSA_PKCS1_SHA512),
+            Algorithm::PS256 => rsa(&RSA_PSS_SHA256),
+            Algorithm::PS384 => rsa(&RSA_PSS_SHA384),
+            Algorithm::PS512 => rsa(&RSA_PSS_SHA512),
+            Algorithm::ES256 => ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING, "P-256"),
+            Algorithm::ES384 => ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING, "P-384"),
             Algorithm::EdDSA => Self::Ed25519(Ed25519KeyPair::generate().unwrap()),
         }
     }
 
     /// One of each, made once.
     pub(super) fn shared(algorithm: Algorithm) -> &'static Self {
-        static ALL: OnceLock<[Signer; 3]> = OnceLock::new();
-        let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
-        let all = ALL.get_or_init(|| algorithms.map(Self::new));
-        let index = algorithms.iter().position(|other| *other == algorithm);
+        static ALL: OnceLock<[Signer; 9]> = OnceLock::new();
+        let all = ALL.get_or_init(|| Algorithm::ALL.map(Self::new));
+        let index = Algorithm::ALL.iter().position(|other| *other == algorithm);
         &all[index.unwrap()]
+    }
+
+    /// The same RSA key, with the padding and hash of another algorithm.
+    pub(super) fn as_algorithm(&self, algorithm: Algorithm) -> Self {
+        match (self, Self::new(algorithm)) {
+            (Self::Rsa(pair, _), Self::Rsa(_, encoding)) => {
+                let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+                Self::Rsa(RsaKeyPair::from_pkcs8(der.as_ref()).unwrap(), encoding)
+            }
+            _ => panic!("not RSA"),
+        }
     }
 
     /// The modulus of a 2048-bit key: its PKCS#1 form is two fixed headers around it.
     pub(super) fn modulus(&self) -> Vec<u8> {
         match self {
-            Self::Rsa(pair) => pair.public_key().as_ref()[9..265].to_vec(),
+            Self::Rsa(pair, _) => pair.public_key().as_ref()[9..265].to_vec(),
             _ => panic!("not RSA"),
         }
     }
@@ -79,12 +97,13 @@ impl Signer {
     /// With this `kid`, and neither `use` nor `alg`.
     pub(super) fn jwk(&self, kid: &str) -> Value {
         match self {
-            Self::Rsa(_) => {
+            Self::Rsa(..) => {
                 json!({"kty": "RSA", "kid": kid, "n": base64url(self.modulus()), "e": "AQAB"})
             }
-            Self::Ecdsa(pair) => {
-                let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
-                json!({"kty": "EC", "crv": "P-256", "kid": kid, "x": base64url(x), "y": base64url(y)})
+            Self::Ecdsa(pair, curve) => {
+                let point = &pair.public_key().as_ref()[1..];
+                let (x, y) = point.split_at(point.len() / 2);
+                json!({"kty": "EC", "crv": curve, "kid": kid, "x": base64url(x), "y": base64url(y)})
             }
             Self::Ed25519(pair) => {
                 let x = base64url(pair.public_key());
@@ -96,13 +115,13 @@ impl Signer {
     fn signature(&self, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match self {
-            Self::Rsa(pair) => {
+            Self::Rsa(pair, encoding) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
+                pair.sign(*encoding, &random, message, &mut signature)
                     .unwrap();
                 signature
             }
-            Self::Ecdsa(pair) => pair.sign(&random, message).unwrap().as_ref().to_vec(),
+            Self::Ecdsa(pair, _) => pair.sign(&random, message).unwrap().as_ref().to_vec(),
             Self::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
         }
     }
@@ -246,6 +265,7 @@ pub(super) fn settings(url: &str) -> Settings {
         audiences: vec!["daypass".to_owned()],
         scopes: vec!["openid".to_owned()],
         algorithms: vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA],
+        key_without_id: false,
         binding: Binding::Nonce,
         device_flow: false,
         interactive: true,
