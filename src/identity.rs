@@ -1,9 +1,10 @@
 //! The caller's identity, proven.
 //!
-//! [`Issuers::verify`] turns an ID token into an [`Identity`], and [`emergency::Registry::verify`]
-//! does so with signatures by registered keys. [`Identity::prove_possession`] makes an identity and
-//! a key into a [`KeyHolder`]. Neither type has another constructor: a caller with a [`KeyHolder`]
-//! has passed every check. No token text reaches an error, a log line or a `Debug` output.
+//! [`Issuers::verify`] turns an ID token into an [`Identity`], [`Issuers::verify_refreshed`] does
+//! so with the two tokens of a renewed sign-in, and [`emergency::Registry::verify`] with signatures
+//! by registered keys. [`Identity::prove_possession`] makes an identity and a key into a
+//! [`KeyHolder`]. Neither type has another constructor: a caller with a [`KeyHolder`] has passed
+//! every check. No token text reaches an error, a log line or a `Debug` output.
 
 mod algorithm;
 mod binding;
@@ -16,9 +17,11 @@ mod json;
 mod jwk;
 mod jwks;
 mod key_set;
+mod lists;
 mod possession;
 pub mod proof;
 mod proven;
+mod refreshed;
 mod settings;
 pub(crate) mod sign_in;
 mod token;

@@ -34,6 +34,8 @@ pub(crate) const TOKEN_KEY: &str = "TOKEN_KEY";
 pub(crate) const TOKEN_SIGNATURE: &str = "TOKEN_SIGNATURE";
 /// The token is bound to another key, or to none although its issuer binds keys.
 pub(crate) const KEY_BINDING: &str = "KEY_BINDING";
+/// The sign-in is too old to be renewed any more: a new one is needed.
+pub(crate) const SESSION_OVER: &str = "SESSION_OVER";
 /// The emergency challenge is unknown or has expired.
 pub(crate) const CHALLENGE: &str = "CHALLENGE";
 /// An emergency key is not registered, or its signature does not verify.

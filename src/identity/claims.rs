@@ -12,6 +12,7 @@ use time::{Duration, OffsetDateTime};
 use super::{
     binding::{Binding, Commitment},
     error::Error,
+    lists,
     settings::Settings,
 };
 use crate::unix_seconds::UnixSeconds;
@@ -21,9 +22,6 @@ pub(crate) const LEEWAY: Duration = Duration::seconds(30);
 
 /// From `iat` to `exp` at most. An ID token is the proof of a login, not a standing credential.
 pub(crate) const LIFETIME_LIMIT: Duration = Duration::hours(24);
-
-/// Members of any list or object in the claims at most. It bounds what a condition walks.
-const LIST_LIMIT: usize = 512;
 
 /// Bytes of a `sub` at most. OpenID Connect says 255; Kubernetes' service accounts need 339.
 const SUBJECT_LIMIT: usize = 512;
@@ -46,7 +44,20 @@ pub(super) struct ValidatedClaims {
     /// One audience that is ours, as it stands in the token.
     pub(super) audience: String,
     pub(super) commitment: Commitment,
+    pub(super) issued: OffsetDateTime,
     pub(super) expires: OffsetDateTime,
+}
+
+/// The part that a token plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The only token: it must be bound as the configuration says.
+    Alone,
+    /// The token of a sign-in that was renewed. It must be bound by its nonce, and may have
+    /// expired, but not be older than the session.
+    Original,
+    /// The newest token of such a sign-in. Its nonce may be absent.
+    Fresh,
 }
 
 /// The `iss` claim, by which the configuration is found.
@@ -61,12 +72,17 @@ pub(super) fn issuer(claims: &Map<String, Value>) -> Result<&str, Error> {
 pub(super) fn check(
     claims: &Map<String, Value>,
     settings: &Settings,
+    part: Part,
     now: OffsetDateTime,
 ) -> Result<ValidatedClaims, Error> {
     check_kind(claims)?;
-    check_sizes(claims)?;
-    let expires = check_times(claims, now)?;
-    let (audience, commitment) = audience(claims, settings)?;
+    lists::check_overage(claims)?;
+    lists::check_sizes(claims)?;
+    let (issued, expires) = check_times(claims, part, now)?;
+    if part == Part::Original && now - issued > settings.sign_in.session {
+        return Err(Error::SessionOver);
+    }
+    let (audience, commitment) = audience(claims, settings, part)?;
     check_authorized_party(claims, settings)?;
     check_authentication_time(claims, now)?;
     let subject = subject(claims)?.to_owned();
@@ -78,6 +94,7 @@ pub(super) fn check(
         subject,
         audience,
         commitment,
+        issued,
         expires,
     })
 }
@@ -103,77 +120,21 @@ fn check_kind(claims: &Map<String, Value>) -> Result<(), Error> {
     if !marked("typ", "ID") || !marked("token_use", "id") || claims.contains_key("scp") {
         return Err(Error::Type("it is an access or refresh token"));
     }
-    check_overage(claims)
+    Ok(())
 }
 
-/// Entra replaces too many groups by a URL that has them. We do not fetch it: without the groups,
-/// the policy cannot decide.
-fn check_overage(claims: &Map<String, Value>) -> Result<(), Error> {
-    let has_groups = claims.get("hasgroups");
-    let told = has_groups.is_some_and(|value| value != &Value::Bool(false));
-    let sign = match () {
-        () if told => "hasgroups",
-        () if claims.contains_key("_claim_names") => "_claim_names",
-        () if claims.contains_key("_claim_sources") => "_claim_sources",
-        () => return Ok(()),
-    };
-    Err(Error::GroupsOverage(sign))
-}
-
-fn check_sizes(claims: &Map<String, Value>) -> Result<(), Error> {
-    if claims.len() > LIST_LIMIT {
-        return Err(too_long("the token", claims.len()));
-    }
-    let mut sizes = claims.iter().map(|(name, value)| (name, longest(value)));
-    match sizes.find(|(_, count)| *count > LIST_LIMIT) {
-        None => Ok(()),
-        Some((name, count)) => Err(too_long(known_list(name), count)),
-    }
-}
-
-fn too_long(claim: &'static str, count: usize) -> Error {
-    Error::LongList {
-        claim,
-        count,
-        limit: LIST_LIMIT,
-    }
-}
-
-/// The name of a claim that commonly holds groups. Another name is not repeated: the token chose
-/// it.
-fn known_list(name: &str) -> &'static str {
-    const LISTS: [(&str, &str); 6] = [
-        ("groups", "`groups`"),
-        ("roles", "`roles`"),
-        ("cognito:groups", "`cognito:groups`"),
-        ("realm_access", "`realm_access`"),
-        ("resource_access", "`resource_access`"),
-        ("groups_direct", "`groups_direct`"),
-    ];
-    let known = LISTS.iter().find(|(claim, _)| *claim == name);
-    known.map_or("one of them", |(_, quoted)| quoted)
-}
-
-/// Members of the longest list or object in the value.
-/// Recurses no deeper than [`super::json`] reads.
-fn longest(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => items.iter().map(longest).fold(items.len(), usize::max),
-        Value::Object(members) => {
-            let below = members.values().map(longest);
-            below.fold(members.len(), usize::max)
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
-    }
-}
-
-/// Returns `exp`.
-fn check_times(claims: &Map<String, Value>, now: OffsetDateTime) -> Result<OffsetDateTime, Error> {
+/// Returns `iat` and `exp`.
+fn check_times(
+    claims: &Map<String, Value>,
+    part: Part,
+    now: OffsetDateTime,
+) -> Result<(OffsetDateTime, OffsetDateTime), Error> {
     let expires = numeric_date(claims, "exp")?.ok_or_else(|| missing("exp"))?;
     let issued = numeric_date(claims, "iat")?.ok_or_else(|| missing("iat"))?;
     let not_before = numeric_date(claims, "nbf")?;
-    if now - expires >= LEEWAY {
-        return Err(Error::Expired);
+    match part {
+        Part::Alone | Part::Fresh if now - expires >= LEEWAY => return Err(Error::Expired),
+        Part::Alone | Part::Fresh | Part::Original => (),
     }
     if issued - now > LEEWAY {
         return Err(Error::NotYetValid("iat"));
@@ -187,7 +148,7 @@ fn check_times(claims: &Map<String, Value>, now: OffsetDateTime) -> Result<Offse
             problem: "is not within a day after `iat`",
         });
     }
-    Ok(expires)
+    Ok((issued, expires))
 }
 
 /// Checks `auth_time`, the last time at which the person actively signed in. The policy reads the
@@ -225,6 +186,7 @@ fn numeric_date(
 fn audience(
     claims: &Map<String, Value>,
     settings: &Settings,
+    part: Part,
 ) -> Result<(String, Commitment), Error> {
     let is_ours = |text: &str| settings.audiences.iter().any(|ours| ours == text);
     let foreign = Error::Audience("it is for another client");
@@ -241,7 +203,7 @@ fn audience(
             _ => return Err(foreign),
         },
         Binding::Nonce | Binding::None if !is_ours(first) => return Err(foreign),
-        Binding::Nonce => nonce(claims, settings.device_flow)?,
+        Binding::Nonce => nonce(claims, part == Part::Fresh || settings.device_flow)?,
         Binding::None => Commitment::Absent,
     };
     Ok((first.to_owned(), commitment))
@@ -290,14 +252,14 @@ fn check_several<'a>(
     }
 }
 
-fn nonce(claims: &Map<String, Value>, device_flow: bool) -> Result<Commitment, Error> {
+fn nonce(claims: &Map<String, Value>, may_be_absent: bool) -> Result<Commitment, Error> {
     match claims.get("nonce") {
         Some(Value::String(nonce)) => Ok(Commitment::Nonce(nonce.clone())),
         Some(_) => Err(Error::Claim {
             name: "nonce",
             problem: "is not a string",
         }),
-        None if device_flow => Ok(Commitment::Absent),
+        None if may_be_absent => Ok(Commitment::Absent),
         None => Err(Error::Unbound),
     }
 }

@@ -101,6 +101,7 @@ impl Registry {
             commitment: Commitment::Absent,
             token_hash: challenge.hash,
             expires: challenge.ends,
+            is_refreshed: false,
             emergency: Some(Arc::new(Emergency {
                 challenge: challenge.text.clone(),
                 message: message.to_vec(),

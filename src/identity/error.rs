@@ -111,6 +111,18 @@ pub enum Error {
     /// The token commits to another key or secret.
     #[error("check the token's key binding: it is for another key")]
     OtherKey,
+    /// The sign-in is older than the issuer's `session`.
+    #[error("check the sign-in's age: it is older than a session may be, so sign in again")]
+    SessionOver,
+    /// Two tokens of an issuer whose configuration does not allow it.
+    #[error(
+        "check the renewed token: this issuer's sign-ins are not renewed (refresh in [[issuer]]), \
+         so sign in again"
+    )]
+    NoRefresh,
+    /// The fresh token and the original are not of one sign-in.
+    #[error("check the renewed token against the one of the sign-in: {0}")]
+    OtherSignIn(&'static str),
     /// The challenge is not one of this server, or has expired.
     #[error("the challenge is refused: {0}")]
     Challenge(&'static str),
@@ -158,7 +170,8 @@ impl Error {
             Self::GroupsOverage(_) => reason::TOKEN_OVERAGE,
             Self::UnknownKey => reason::TOKEN_KEY,
             Self::Signature(_) => reason::TOKEN_SIGNATURE,
-            Self::Unbound | Self::OtherKey => reason::KEY_BINDING,
+            Self::SessionOver | Self::NoRefresh => reason::SESSION_OVER,
+            Self::Unbound | Self::OtherKey | Self::OtherSignIn(_) => reason::KEY_BINDING,
             Self::Challenge(_) => reason::CHALLENGE,
             Self::EmergencyKey(_) => reason::EMERGENCY_KEY,
             Self::KeyMalformed(_) | Self::ProofMissing | Self::Proof(_) => reason::POSSESSION,

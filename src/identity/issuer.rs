@@ -12,7 +12,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 pub use super::{algorithm::Algorithm, settings::SettingsError};
 use super::{
-    claims,
+    claims::{self, Part, ValidatedClaims},
     error::{Error, FetchError},
     fetch::{REQUEST_TIMEOUT, Source},
     jwk::{Key, VerifyingKey},
@@ -20,6 +20,7 @@ use super::{
     key_set::KeySet,
     proof,
     proven::Identity,
+    refreshed,
     settings::{self, Settings},
     token,
 };
@@ -90,6 +91,40 @@ impl Issuers {
         self.verify_at(unverified_jwt, now, Instant::now()).await
     }
 
+    /// Verifies the two ID tokens of a sign-in that was renewed by a refresh token: the newest one,
+    /// and the one of the sign-in, whose nonce binds the key.
+    ///
+    /// # Errors
+    /// As [`Issuers::verify`]; with the code `SESSION_OVER` if the sign-in is older than the
+    /// issuer's `session`, or its issuer has no `refresh`, and `KEY_BINDING` if the tokens are not
+    /// of one sign-in. If the issuer has withdrawn the key of the original, it is `TOKEN_KEY`: a
+    /// new sign-in is needed.
+    pub async fn verify_refreshed(
+        &self,
+        unverified_fresh: &str,
+        unverified_original: &str,
+        now: OffsetDateTime,
+    ) -> Result<Identity, Error> {
+        let tick = Instant::now();
+        let (issuer, fresh) = self
+            .accept(unverified_fresh, Part::Fresh, now, tick)
+            .await?;
+        if !issuer.sign_in.refresh {
+            return Err(Error::NoRefresh);
+        }
+        let (other, original) = self
+            .accept(unverified_original, Part::Original, now, tick)
+            .await?;
+        if issuer.url != other.url {
+            return Err(Error::OtherSignIn("it is of another issuer"));
+        }
+        let session = time::Duration::try_from(issuer.sign_in.session);
+        let session = session.unwrap_or(time::Duration::ZERO);
+        let claims = refreshed::combine(fresh, original, session)?;
+        let hash = proof::refreshed_hash(unverified_fresh, unverified_original);
+        Ok(Identity::new(issuer, claims, hash, true))
+    }
+
     /// `tick` is the key cache's time. It is monotonic, because the cache must not follow a clock
     /// that is set.
     pub(super) async fn verify_at(
@@ -98,6 +133,19 @@ impl Issuers {
         now: OffsetDateTime,
         tick: Instant,
     ) -> Result<Identity, Error> {
+        let (issuer, claims) = self.accept(unverified_jwt, Part::Alone, now, tick).await?;
+        let hash = proof::token_hash(unverified_jwt);
+        Ok(Identity::new(issuer, claims, hash, false))
+    }
+
+    /// Every check of one token.
+    async fn accept(
+        &self,
+        unverified_jwt: &str,
+        part: Part,
+        now: OffsetDateTime,
+        tick: Instant,
+    ) -> Result<(&Settings, ValidatedClaims), Error> {
         let unverified = token::parse(unverified_jwt)?;
         let (settings, issuer) = self.find(claims::issuer(&unverified.claims)?)?;
         if !settings.algorithms.contains(&unverified.algorithm) {
@@ -106,32 +154,24 @@ impl Issuers {
         if unverified.key_id.is_none() && !settings.key_without_id {
             return Err(Error::NoKeyId);
         }
-        let acceptable = claims::check(&unverified.claims, settings, now)?;
+        let claims = claims::check(&unverified.claims, settings, part, now)?;
         let candidate = Candidate {
             jwt: unverified_jwt,
             algorithm: unverified.algorithm,
             settings,
-            audience: &acceptable.audience,
-            now,
+            audience: &claims.audience,
+            // Its expiry was checked already, if it matters.
+            now: now.min(claims.expires),
         };
         let key_id = unverified.key_id.as_deref();
         let key = issuer.keys.key(key_id, tick).await?;
-        match candidate.verify(Arc::clone(&key)) {
+        match candidate.verify(key) {
             Err(Error::Signature(_)) if key_id.is_none() => {
                 candidate.verify(issuer.keys.renewed(tick).await?)?;
             }
             outcome => outcome?,
         }
-        Ok(Identity {
-            issuer: settings.url.clone(),
-            subject: acceptable.subject,
-            label: acceptable.label,
-            claims: acceptable.visible,
-            commitment: acceptable.commitment,
-            token_hash: proof::token_hash(unverified_jwt),
-            expires: acceptable.expires,
-            emergency: None,
-        })
+        Ok((settings, claims))
     }
 
     /// The names of issuers whose keys are not cached: no user can sign in with them now, unless a

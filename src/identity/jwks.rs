@@ -85,8 +85,8 @@ impl KeyCache {
         })
     }
 
-    /// The key with this `kid`, or the only one for a token without `kid`. Waits for a fetch if one is under way or allowed, and could change
-    /// the answer.
+    /// The key with this `kid`, or the only one for a token without `kid`. Waits for a fetch if one
+    /// is under way or allowed, and could change the answer.
     ///
     /// # Errors
     /// Returns [`Error::UnknownKey`] if the issuer has no such key, and

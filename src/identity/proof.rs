@@ -37,6 +37,13 @@ pub fn token_hash(unverified_jwt: &str) -> [u8; 32] {
     Sha256::digest(unverified_jwt.as_bytes()).into()
 }
 
+/// The hash of the two tokens of a renewed sign-in: SHA-256 of the fresh one, a space, and the
+/// original.
+pub fn refreshed_hash(unverified_fresh: &str, unverified_original: &str) -> [u8; 32] {
+    let both = format!("{unverified_fresh} {unverified_original}");
+    Sha256::digest(both.as_bytes()).into()
+}
+
 /// The bytes that a possession proof signs, as length-prefixed strings (RFC 4251, section 5):
 /// domain, server name, hash of the token, key blob, and the ask's canonical bytes
 /// ([`crate::proto::ask_bytes`]).

@@ -8,9 +8,11 @@ use time::OffsetDateTime;
 
 use super::{
     binding::{Binding, Commitment},
+    claims::ValidatedClaims,
     emergency::Emergency,
     error::Error,
     possession,
+    settings::Settings,
 };
 use crate::ssh::sshsig::Namespace;
 
@@ -26,9 +28,30 @@ pub struct Identity {
     pub(super) token_hash: [u8; 32],
     pub(super) expires: OffsetDateTime,
     pub(super) emergency: Option<Arc<Emergency>>,
+    pub(super) is_refreshed: bool,
 }
 
 impl Identity {
+    /// The identity of verified claims.
+    pub(super) fn new(
+        issuer: &Settings,
+        claims: ValidatedClaims,
+        token_hash: [u8; 32],
+        is_refreshed: bool,
+    ) -> Self {
+        Self {
+            issuer: issuer.url.clone(),
+            subject: claims.subject,
+            label: claims.label,
+            claims: claims.visible,
+            commitment: claims.commitment,
+            token_hash,
+            expires: claims.expires,
+            emergency: None,
+            is_refreshed,
+        }
+    }
+
     /// The `iss` claim, exactly as configured.
     pub fn issuer(&self) -> &str {
         &self.issuer
@@ -59,18 +82,23 @@ impl Identity {
         }
     }
 
+    /// Whether the sign-in was renewed by a refresh token: the original token binds the key.
+    pub(crate) fn is_refreshed(&self) -> bool {
+        self.is_refreshed
+    }
+
     /// The proof by registered keys, if no token was shown. Such an identity gets emergencies only.
     pub(crate) fn emergency(&self) -> Option<&Emergency> {
         self.emergency.as_deref()
     }
 
-    /// SHA-256 of the compact token, or of the challenge that stands for one. Possession messages
-    /// and the ledger hold it.
+    /// SHA-256 of the compact token ([`super::proof::refreshed_hash`] of two), or of the challenge
+    /// that stands for one. Possession messages and the ledger hold it.
     pub fn token_hash(&self) -> &[u8; 32] {
         &self.token_hash
     }
 
-    /// The token's `exp`.
+    /// The token's `exp`; of a renewed sign-in, not later than its session ends.
     pub(crate) fn expires(&self) -> OffsetDateTime {
         self.expires
     }
@@ -135,6 +163,7 @@ impl Identity {
             token_hash: [7; 32],
             expires: OffsetDateTime::UNIX_EPOCH + time::Duration::days(40_000),
             emergency: None,
+            is_refreshed: false,
             claims,
         }
     }

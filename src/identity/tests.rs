@@ -13,6 +13,7 @@ mod binding;
 mod claims;
 mod keys;
 mod labels;
+mod refreshed;
 mod settings;
 mod tokens;
 mod world;

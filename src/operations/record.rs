@@ -228,6 +228,7 @@ fn binding_word(identity: &Identity) -> &'static str {
         return emergency::BINDING;
     }
     match identity.binding() {
+        Binding::Nonce if identity.is_refreshed() => "refreshed",
         Binding::Nonce => "nonce",
         Binding::Audience => "audience",
         Binding::None => "none",

@@ -96,8 +96,8 @@ impl Policy {
             .find(|template| template.holes() > 0)?;
         (!self.limits.names_logins()).then(|| {
             format!(
-                "takes principals from {}, and no pattern limits them: a user who controls that claim can name root; \
-                 list `principals` in [limits]",
+                "takes principals from {}, and nothing limits them: a user who controls that claim can name any login \
+                 but root; list `principals` in [limits], such as \"u-*\"",
                 template.source()
             )
         })

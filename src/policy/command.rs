@@ -7,13 +7,13 @@
 mod internal_sftp;
 mod quote;
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde_json::{Map, Value};
 
 use super::{
     parameter::{MAX_VALUE, Parameter},
-    template::{self, Part, Template},
+    template::{Claim, Part, Template},
 };
 
 /// Largest command line, in bytes.
@@ -145,9 +145,9 @@ impl Holes<'_> {
                     let value = self.parameter(name, filled.is_empty())?;
                     filled.push_str(value);
                 }
-                Part::Claim(path) => {
-                    let value = self.claim(path, filled.is_empty())?;
-                    filled.push_str(value);
+                Part::Claim(claim) => {
+                    let value = self.claim(claim, filled.is_empty())?;
+                    filled.push_str(&value);
                 }
             }
         }
@@ -169,11 +169,13 @@ impl Holes<'_> {
         Ok(value)
     }
 
-    fn claim(&self, path: &[String], opens_word: bool) -> Result<&str, String> {
-        let name = path.join(".");
-        let value = template::lookup(self.claims, path)?
+    fn claim(&self, claim: &Claim, opens_word: bool) -> Result<Cow<'_, str>, String> {
+        let name = claim.name();
+        let value = claim
+            .lookup(self.claims)?
             .as_str()
             .ok_or_else(|| format!("claim `{name}` is not a string, and the command needs one"))?;
+        let value = claim.filtered(value)?;
         if value.len() > MAX_VALUE || value.chars().any(char::is_control) {
             return Err(format!(
                 "claim `{name}` is too long for the command or holds control characters"

@@ -14,6 +14,7 @@ use super::{
     limits::Limits,
     role::Role,
     source::{self, Source},
+    template::Template,
 };
 use crate::ssh::principal::{self, MAX_COUNT};
 
@@ -220,7 +221,7 @@ impl<'a> Evaluation<'a> {
         let mut principals = BTreeSet::new();
         for template in &self.role.principals {
             for login in template.expand(self.person.claims).map_err(refuse)? {
-                self.check_login(&login, template.source())?;
+                self.check_login(&login, template)?;
                 if groups.is_empty() {
                     principals.insert(login);
                 } else {
@@ -240,20 +241,21 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn check_login(&self, login: &str, template: &str) -> Result<(), Denial> {
-        if !principal::is_login(login) {
-            return Err(Denial::new(
-                Reason::Principal,
-                format!("{} from {template} is not a login name", quoted(login)),
-            ));
-        }
-        if !self.limits.allows_login(login) {
-            return Err(Denial::new(
-                Reason::Principal,
-                format!("{login:?} from {template} is not in `principals` of [limits]"),
-            ));
-        }
-        Ok(())
+    fn check_login(&self, login: &str, template: &Template) -> Result<(), Denial> {
+        let source = template.source();
+        let detail = match () {
+            () if !principal::is_login(login) => {
+                format!("{} from {source} is not a login name", quoted(login))
+            }
+            () if !template.may_give(login) => format!(
+                "{login:?} from {source} is refused: no claim gives it, only a role that lists it"
+            ),
+            () if !self.limits.allows_login(login) => {
+                format!("{login:?} from {source} is not in `principals` of [limits]")
+            }
+            () => return Ok(()),
+        };
+        Err(Denial::new(Reason::Principal, detail))
     }
 
     /// Time until the role closes, which bounds the pass's lifetime; `None` if it never closes.

@@ -19,7 +19,7 @@ pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     ttl: Duration,
-    logins: Option<BTreeSet<String>>,
+    logins: Option<Logins>,
     restriction: Restriction,
 }
 
@@ -31,7 +31,7 @@ impl Limits {
         };
         let logins = match &raw.principals {
             None => None,
-            Some(logins) => Some(text.parse_all(logins, |name| login(name))?),
+            Some(logins) => Some(Logins(text.parse_all(logins, |name| Login::parse(name))?)),
         };
         let extensions = match &raw.extensions {
             None => None,
@@ -62,7 +62,7 @@ impl Limits {
     pub(crate) fn allows_login(&self, login: &str) -> bool {
         self.logins
             .as_ref()
-            .is_none_or(|logins| logins.contains(login))
+            .is_none_or(|logins| logins.0.iter().any(|allowed| allowed.allows(login)))
     }
 
     /// Whether the file lists the allowed logins.
@@ -111,13 +111,132 @@ pub(super) fn extension(word: &str) -> Result<Extension, String> {
         })
 }
 
-fn login(name: &str) -> Result<String, String> {
-    if principal::is_login(name) {
-        return Ok(name.to_owned());
+/// `principals` of `[limits]`.
+#[derive(Clone, Debug)]
+struct Logins(BTreeSet<Login>);
+
+/// One entry of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Login {
+    /// This login.
+    Name(String),
+    /// Every login that begins and ends so, with at least one character between, except root.
+    Pattern { prefix: String, suffix: String },
+}
+
+impl Login {
+    /// # Errors
+    /// Returns a sentence for the policy's author.
+    fn parse(text: &str) -> Result<Self, String> {
+        let Some((prefix, suffix)) = text.split_once('*') else {
+            return match principal::is_login(text) {
+                true => Ok(Self::Name(text.to_owned())),
+                false => Err(format!("{text:?} is not a login name; {LOGIN_HELP}")),
+            };
+        };
+        // What stands for the star may be one letter.
+        if prefix.len() + suffix.len() == 0 || !principal::is_login(&text.replacen('*', "x", 1)) {
+            return Err(format!(
+                "{text:?} is not a pattern of login names; write one `*` and what stands before or \
+                 after it, such as \"u-*\""
+            ));
+        }
+        Ok(Self::Pattern {
+            prefix: prefix.to_owned(),
+            suffix: suffix.to_owned(),
+        })
     }
-    Err(format!("{name:?} is not a login name; {LOGIN_HELP}"))
+
+    fn allows(&self, login: &str) -> bool {
+        match self {
+            Self::Name(name) => name == login,
+            Self::Pattern { prefix, suffix } => {
+                let between = login.strip_prefix(prefix.as_str());
+                let between = between.and_then(|rest| rest.strip_suffix(suffix.as_str()));
+                between.is_some_and(|between| !between.is_empty()) && login != "root"
+            }
+        }
+    }
 }
 
 /// The grammar of login names, for errors.
 pub(super) const LOGIN_HELP: &str =
     "use at most 64 letters, digits, `.`, `_`, `+` and `-`, opening with a letter, a digit or `_`";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_pattern_allows_what_it_spells_and_never_root() {
+        for (pattern, login, allowed) in [
+            ("u-*", "u-alice", true),
+            ("u-*", "u-", false),
+            ("u-*", "xu-alice", false),
+            ("u-*", "alice", false),
+            ("*-adm", "alice-adm", true),
+            ("*-adm", "-adm", false),
+            ("a*a", "aa", false),
+            ("a*a", "a", false),
+            ("a*a", "aba", true),
+            ("r*", "root", false),
+            ("*t", "root", false),
+            ("ro*t", "root", false),
+            ("r*", "rooty", true),
+            ("root", "root", true),
+            ("root", "rooty", false),
+        ] {
+            let parsed = Login::parse(pattern).unwrap();
+            assert_eq!(parsed.allows(login), allowed, "{pattern} {login}");
+        }
+    }
+
+    #[test]
+    fn odd_patterns_do_not_load() {
+        for text in [
+            "*",
+            "**",
+            "u-**",
+            "u-*-*",
+            "-*",
+            ".*",
+            "u *",
+            "u,*",
+            "u-?",
+            "@*",
+            "caf\u{e9}*",
+            "",
+        ] {
+            assert!(Login::parse(text).is_err(), "{text}");
+        }
+        assert!(Login::parse(&format!("{}*", "a".repeat(64))).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_pattern_allows_root(text in "[a-z]{0,3}\\*[a-z]{0,3}") {
+            if let Ok(pattern) = Login::parse(&text) {
+                proptest::prop_assert!(!pattern.allows("root"));
+            }
+        }
+
+        #[test]
+        fn a_pattern_allows_only_what_begins_and_ends_as_it_says(
+            text in "[a-z.*-]{1,8}",
+            login in "[a-z.-]{0,8}",
+        ) {
+            let Ok(parsed) = Login::parse(&text) else { return Ok(()) };
+            let expected = match text.split_once('*') {
+                None => text == login,
+                Some((prefix, suffix)) => {
+                    login != "root"
+                        && login.len() > prefix.len() + suffix.len()
+                        && login.starts_with(prefix)
+                        && login.ends_with(suffix)
+                }
+            };
+            proptest::prop_assert_eq!(parsed.allows(&login), expected);
+        }
+    }
+}

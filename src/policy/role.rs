@@ -129,14 +129,12 @@ impl Role {
     /// The login names that these claims give, without host groups. Templates that do not expand
     /// are left out.
     pub(crate) fn logins(&self, claims: &Map<String, Value>) -> Vec<String> {
-        let expanded = self
-            .principals
-            .iter()
-            .filter_map(|template| template.expand(claims).ok());
-        expanded
-            .flatten()
-            .filter(|login| principal::is_login(login))
-            .collect()
+        let expanded = self.principals.iter().filter_map(|template| {
+            let mut logins = template.expand(claims).ok()?;
+            logins.retain(|login| principal::is_login(login) && template.may_give(login));
+            Some(logins)
+        });
+        expanded.flatten().collect()
     }
 
     /// All conditions of the role.

@@ -1,12 +1,20 @@
 //! Text with holes: `{claims.x}` in principals, `{name}` and `{claims.x}` in the words of a
 //! command.
 //!
-//! `{{` and `}}` stand for braces. The value of a hole is checked where it is used, never
-//! rewritten.
+//! `{{` and `}}` stand for braces. A claim may have filters: `{claims.email | local_part | lower}`.
+//! The value that comes out is checked where it is used, never rewritten.
+
+mod filter;
+
+use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
 use crate::ssh::principal::{MAX_COUNT, is_name};
+use filter::Filter;
+
+/// The login that no claim gives: a role that grants it names it.
+const ROOT: &str = "root";
 
 /// Literal text with holes.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +30,43 @@ pub(crate) enum Part {
     Text(String),
     /// A parameter of the ask.
     Parameter(String),
-    /// A claim of the identity, by its path (`claims.realm.team`).
-    Claim(Vec<String>),
+    /// A claim of the identity.
+    Claim(Claim),
+}
+
+/// A claim of the identity, and how its value is written.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Claim {
+    /// `claims.realm.team` without its first step.
+    path: Vec<String>,
+    /// In the order in which they apply.
+    filters: Vec<Filter>,
+}
+
+impl Claim {
+    /// Its path, with dots.
+    pub(crate) fn name(&self) -> String {
+        self.path.join(".")
+    }
+
+    /// Its value, without the filters.
+    ///
+    /// # Errors
+    /// Returns a sentence if the claim is missing.
+    pub(crate) fn lookup<'a>(&self, claims: &'a Map<String, Value>) -> Result<&'a Value, String> {
+        lookup(claims, &self.path)
+    }
+
+    /// A value of it, filtered.
+    ///
+    /// # Errors
+    /// Returns a sentence if a filter does not fit the value.
+    pub(crate) fn filtered<'a>(&self, value: &'a str) -> Result<Cow<'a, str>, String> {
+        let mut filters = self.filters.iter();
+        filters
+            .try_fold(Cow::Borrowed(value), |value, filter| filter.apply(value))
+            .map_err(|problem| format!("claim `{}` {problem}", self.name()))
+    }
 }
 
 impl Template {
@@ -79,20 +122,26 @@ impl Template {
     /// an empty list). For templates with at most one hole.
     ///
     /// # Errors
-    /// Returns the reason if the claim is missing, is neither a string nor a list of strings, or is
-    /// too long a list.
+    /// Returns the reason if the claim is missing, is neither a string nor a list of strings, is
+    /// too long a list, or has a value that does not fit a filter.
     pub(crate) fn expand(&self, claims: &Map<String, Value>) -> Result<Vec<String>, String> {
         let claim = self.parts.iter().find_map(|part| match part {
-            Part::Claim(path) => Some(path),
+            Part::Claim(claim) => Some(claim),
             Part::Text(_) | Part::Parameter(_) => None,
         });
-        match claim {
-            None => Ok(vec![self.fill("")]),
-            Some(path) => {
-                let values = strings(path, lookup(claims, path)?)?;
-                Ok(values.into_iter().map(|value| self.fill(value)).collect())
-            }
-        }
+        let Some(claim) = claim else {
+            return Ok(vec![self.fill("")]);
+        };
+        let values = strings(&claim.path, claim.lookup(claims)?)?.into_iter();
+        values
+            .map(|value| Ok(self.fill(&claim.filtered(value)?)))
+            .collect()
+    }
+
+    /// Whether this template may give the login. A claim never gives root, even if `[limits]` lists
+    /// it for a role that names it.
+    pub(crate) fn may_give(&self, login: &str) -> bool {
+        self.holes() == 0 || login != ROOT
     }
 
     fn fill(&self, value: &str) -> String {
@@ -175,17 +224,27 @@ fn parts(source: &str) -> Result<Vec<Part>, String> {
     Ok(parts)
 }
 
-fn hole(source: &str, name: &str) -> Result<Part, String> {
+fn hole(source: &str, text: &str) -> Result<Part, String> {
+    let mut words = text.split('|').map(|word| word.trim_matches(' '));
+    let name = words.next().unwrap_or_default();
+    let filters = words
+        .map(|name| Filter::parse(name).map_err(|problem| format!("{source:?}: {problem}")))
+        .collect::<Result<Vec<_>, _>>()?;
+    if filters.len() > filter::LIMIT {
+        let limit = filter::LIMIT;
+        return Err(format!("{source:?} has more than {limit} filters"));
+    }
     if let Some(path) = name.strip_prefix("claims.") {
         let path: Vec<String> = path.split('.').map(str::to_owned).collect();
         if path.iter().all(|step| is_name(step)) {
-            return Ok(Part::Claim(path));
+            return Ok(Part::Claim(Claim { path, filters }));
         }
-    } else if is_name(name) && !name.contains('.') {
-        return Ok(Part::Parameter(name.to_owned()));
+    } else if is_name(text) && !text.contains('.') {
+        return Ok(Part::Parameter(text.to_owned()));
     }
     Err(format!(
-        "{source:?} has the hole {{{name}}}; write {{claims.NAME}} or {{PARAMETER}}"
+        "{source:?} has the hole {{{text}}}; write {{claims.NAME}}, {{claims.NAME | FILTER}} or \
+         {{PARAMETER}}"
     ))
 }
 
@@ -198,7 +257,7 @@ mod tests {
     fn claims() -> Map<String, Value> {
         json!({
             "name": "alice", "teams": ["web", "db"], "none": [], "uid": 1000, "mixed": ["a", 1],
-            "realm": { "user": "a.b" }, "many": vec!["x"; 257],
+            "realm": { "user": "a.b" }, "email": "Alice@example.com", "many": vec!["x"; 257],
         })
         .as_object()
         .unwrap()
@@ -215,6 +274,10 @@ mod tests {
             ("{claims.realm.user}", vec!["a.b"]),
             ("{claims.none}", vec![]),
             ("{{x}}", vec!["{x}"]),
+            ("{claims.email | local_part}", vec!["Alice"]),
+            ("u-{claims.email|local_part|lower}", vec!["u-alice"]),
+            ("{claims.email | lower | local_part}", vec!["alice"]),
+            ("{claims.teams | lower}", vec!["web", "db"]),
         ] {
             let texts = Template::parse(source).unwrap().expand(&claims()).unwrap();
             assert_eq!(texts, expected, "{source}");
@@ -230,12 +293,33 @@ mod tests {
             ("{claims.uid}", "neither"),
             ("{claims.mixed}", "neither"),
             ("{claims.many}", "at most 256"),
+            (
+                "{claims.name | local_part}",
+                "claim `name` is not an address",
+            ),
+            (
+                "{claims.teams | local_part}",
+                "claim `teams` is not an address",
+            ),
         ] {
             let error = Template::parse(source)
                 .unwrap()
                 .expand(&claims())
                 .unwrap_err();
             assert!(error.contains(why), "{source}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_claim_never_gives_root() {
+        for (source, may) in [
+            ("root", true),
+            ("{claims.name}", false),
+            ("{claims.email | local_part}", false),
+            ("ro{claims.name}", false),
+        ] {
+            assert_eq!(Template::parse(source).unwrap().may_give("root"), may);
+            assert!(Template::parse(source).unwrap().may_give("alice"));
         }
     }
 
@@ -254,6 +338,14 @@ mod tests {
             "{claims.x;y}",
             "{-x}",
             "tab\t",
+            "{claims.x |}",
+            "{claims.x | upper}",
+            "{claims.x | lower | lower | lower | lower | lower}",
+            "{claims.x || lower}",
+            "{| lower}",
+            "{x | lower}",
+            "{ x}",
+            "{claims.x lower}",
             "caf\u{e9}",
             "nul\0",
         ] {

@@ -10,6 +10,7 @@ mod bastions;
 mod deciding;
 mod faults;
 mod loading;
+mod personal;
 mod reasoning;
 mod refusing;
 mod timing;

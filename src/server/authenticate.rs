@@ -4,10 +4,15 @@ use super::{call::Call, services::Services, status::CallError};
 use crate::identity::Identity;
 
 impl Services {
-    /// Checks the rate of the address, then the token, then the rate of the identity.
+    /// Checks the rate of the address, then the token (or the two of a renewed sign-in), then the
+    /// rate of the identity.
     pub(super) async fn authenticate(&self, call: &mut Call) -> Result<Identity, CallError> {
         self.admit(call)?;
-        let identity = self.issuers.verify(call.bearer()?, call.now()).await?;
+        let (token, now) = (call.bearer()?, call.now());
+        let identity = match call.original()? {
+            None => self.issuers.verify(token, now).await?,
+            Some(original) => self.issuers.verify_refreshed(token, original, now).await?,
+        };
         call.identify(&identity);
         self.per_identity
             .check((identity.issuer(), identity.subject()))

@@ -22,6 +22,22 @@ pub(super) fn unverified_bearer(metadata: &MetadataMap) -> Result<&str, Error> {
     Ok(token)
 }
 
+/// Name of the metadata that holds the token of a renewed sign-in's beginning.
+pub(super) const ORIGINAL: &str = "daypass-original-token";
+
+/// Returns the original token of a renewed sign-in, if the call carries one.
+pub(super) fn unverified_original(metadata: &MetadataMap) -> Result<Option<&str>, Error> {
+    let mut values = metadata.get_all(ORIGINAL).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(Error::Shape("the call carries several originals"));
+    }
+    let text = value.to_str();
+    text.map(Some).map_err(|_| Error::Shape("it is not ASCII"))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -35,6 +51,16 @@ mod tests {
         unverified_bearer(&metadata)
             .map(str::to_owned)
             .map_err(|error| error.code())
+    }
+
+    #[test]
+    fn at_most_one_original_is_taken() {
+        let mut metadata = MetadataMap::new();
+        assert!(matches!(unverified_original(&metadata), Ok(None)));
+        metadata.append(ORIGINAL, "a.b.c".parse().unwrap());
+        assert!(matches!(unverified_original(&metadata), Ok(Some("a.b.c"))));
+        metadata.append(ORIGINAL, "a.b.c".parse().unwrap());
+        assert!(unverified_original(&metadata).is_err());
     }
 
     #[test]

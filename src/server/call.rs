@@ -9,8 +9,13 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{
-    bearer::unverified_bearer, environment::now, limiter::Network, lines::LOG, peer::Peer,
-    status::CallError, work::Work,
+    bearer::{unverified_bearer, unverified_original},
+    environment::now,
+    limiter::Network,
+    lines::LOG,
+    peer::Peer,
+    status::CallError,
+    work::Work,
 };
 use crate::{
     identity::{Error, Identity},
@@ -81,6 +86,11 @@ impl Call {
     /// Returns the bearer token. Nothing about it is verified.
     pub(super) fn bearer(&self) -> Result<&str, Error> {
         unverified_bearer(&self.metadata)
+    }
+
+    /// Returns the original token of a renewed sign-in. Nothing about it is verified.
+    pub(super) fn original(&self) -> Result<Option<&str>, Error> {
+        unverified_original(&self.metadata)
     }
 
     /// Tells whether the call carries a token, valid or not.

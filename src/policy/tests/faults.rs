@@ -275,7 +275,7 @@ fn faults_are_refused_with_their_line_and_what_to_do() {
             "a broken limit",
             "[limits]\nprincipals = [\"*\"]".into(),
             2,
-            "not a login",
+            "not a pattern",
         ),
     ];
     refused(cases);

@@ -211,7 +211,7 @@ fn doubtful_roles_are_warned_of() {
         (
             "open templates",
             role("allow = 'claims.x'\nprincipals = [\"{claims.y}\"]"),
-            "can name root",
+            "any login but root",
         ),
         (
             "long passes",
