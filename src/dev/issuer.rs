@@ -12,6 +12,7 @@ mod members;
 mod pages;
 mod parameters;
 mod people;
+mod profile;
 mod routes;
 mod state;
 mod wanted;
@@ -28,6 +29,7 @@ use serde_json::Value;
 pub use behaviour::Behaviour;
 pub use flows::CLIENT_ID;
 pub(crate) use people::PEOPLE;
+pub use profile::Profile;
 
 use super::{Error, http::Server};
 use crate::identity::issuer::Algorithm;
@@ -132,6 +134,21 @@ impl Issuer {
     /// (`acr_values`).
     pub fn age_sessions(&self, age: Duration) {
         self.state.flows.lock().age_sessions(age);
+    }
+
+    /// Takes on the habits of a provider.
+    pub fn imitate(&self, profile: Profile) {
+        *self.state.profile.lock() = profile;
+    }
+
+    /// The issuer identifier as its tokens say it.
+    pub fn identifier(&self) -> String {
+        self.state.profile.lock().issuer(self.url())
+    }
+
+    /// Withdraws every refresh token.
+    pub fn end_refresh(&self) {
+        self.state.flows.lock().end_refresh();
     }
 
     /// Changes how discovery and the key set answer.

@@ -102,6 +102,7 @@ fn private_file(folder: &Path, name: &str, text: &str) {
 fn the_manuals_sections_of_the_configuration_load() {
     let folder = tempfile::tempdir().unwrap();
     private_file(folder.path(), "chat.url", "https://chat.example.com/hook\n");
+    private_file(folder.path(), "google_secret", "GOCSPX-example\n");
     let secret = format!("whsec_{}\n", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
     private_file(folder.path(), "pager.secret", &secret);
     let around = Surroundings {

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::{
     parameters::Parameters,
+    profile::Profile,
     wanted::{Authentication, Wanted},
 };
 use crate::dev::random_text;
@@ -32,6 +33,8 @@ pub(super) struct Flows {
     /// Age of every person's session.
     session_age: Duration,
     devices: HashMap<String, Device>,
+    /// Sign-ins by their refresh tokens.
+    renewable: HashMap<String, SignedIn>,
 }
 
 /// A valid authorization request (RFC 6749 4.1.1, RFC 7636).
@@ -41,6 +44,8 @@ pub(super) struct Authorization {
     pub(super) state: String,
     pub(super) nonce: Option<String>,
     pub(super) wanted: Wanted,
+    /// Whether the sign-in gets a refresh token.
+    pub(super) refreshes: bool,
     challenge: String,
     expires: OffsetDateTime,
 }
@@ -61,17 +66,23 @@ pub(super) enum InvalidAuthorization {
 }
 
 /// A completed sign-in, with the nonce for the token.
+#[derive(Clone)]
 pub(super) struct SignedIn {
     pub(super) name: &'static str,
     pub(super) nonce: Option<String>,
     /// The token's `auth_time`, `amr` and `acr`.
     pub(super) how: Authentication,
+    /// Whether it gets a refresh token.
+    pub(super) refreshes: bool,
+    /// Whether a refresh token renewed it.
+    pub(super) is_renewed: bool,
 }
 
 impl Authorization {
     /// Checks the request's parameters.
     pub(super) fn parse(
         parameters: &Parameters,
+        profile: &Profile,
         now: OffsetDateTime,
     ) -> Result<Self, InvalidAuthorization> {
         let value = |name: &str| parameters.text(name);
@@ -81,6 +92,9 @@ impl Authorization {
         let redirect = loopback_redirect(value("redirect_uri")).ok_or(
             InvalidAuthorization::Page("redirect_uri must be http on loopback"),
         )?;
+        if !profile.knows_redirect(value("redirect_uri")) {
+            return Err(InvalidAuthorization::Page("redirect_uri is not registered"));
+        }
         let refuse = |code: &str, description: &str| {
             let mut url = redirect.clone();
             url.query_pairs_mut()
@@ -102,6 +116,7 @@ impl Authorization {
             state: value("state").to_owned(),
             nonce: parameters.get("nonce").map(str::to_owned),
             wanted: Wanted::of(parameters),
+            refreshes: profile.refreshes(parameters),
             challenge: value("code_challenge").to_owned(),
             expires: now + SIGN_IN_LIFETIME,
             redirect,
@@ -160,7 +175,30 @@ impl Flows {
             name,
             how: authorization.wanted.authenticate(now, self.session_age),
             nonce: authorization.nonce,
+            refreshes: authorization.refreshes,
+            is_renewed: false,
         })
+    }
+
+    /// Keeps a sign-in for its refresh token, which is returned.
+    pub(super) fn keep(&mut self, signed_in: SignedIn) -> String {
+        let token = random_text();
+        self.renewable.insert(token.clone(), signed_in);
+        token
+    }
+
+    /// Renews a sign-in. Its refresh token is spent.
+    pub(super) fn renew(&mut self, refresh_token: &str) -> Option<SignedIn> {
+        let signed_in = self.renewable.remove(refresh_token)?;
+        Some(SignedIn {
+            is_renewed: true,
+            ..signed_in
+        })
+    }
+
+    /// Forgets every refresh token.
+    pub(super) fn end_refresh(&mut self) {
+        self.renewable.clear();
     }
 
     /// Begins a device authorization. Returns its device code and its user code.
@@ -209,6 +247,8 @@ impl Flows {
             name,
             nonce: None,
             how,
+            refreshes: false,
+            is_renewed: false,
         })
     }
 }

@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Form, Json, Router,
     extract::{DefaultBodyLimit, Query, Request, State as Shared},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{
@@ -53,7 +54,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/token", post(token))
         .route("/device_authorization", post(device_authorization))
         .route("/device", get(device_page).post(device))
-        .fallback(not_found)
+        .fallback(elsewhere)
         .method_not_allowed_fallback(not_found)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn_with_state(Arc::clone(&state), count))
@@ -88,8 +89,14 @@ impl Document {
     /// The document as the specifications want it.
     fn proper(self, state: &State) -> Value {
         match self {
-            Self::Discovery => proper_discovery(&state.url),
-            Self::KeySet => json!({"keys": state.keys.lock().jwks()}),
+            Self::Discovery => {
+                let profile = state.profile.lock();
+                profile.discovery(proper_discovery(&state.url), &state.url)
+            }
+            Self::KeySet => {
+                let keys = state.keys.lock().jwks();
+                json!({"keys": state.profile.lock().keys(keys)})
+            }
         }
     }
 }
@@ -193,7 +200,8 @@ fn renamed(document: Value, name: &str, text: &str) -> Value {
 }
 
 async fn authorize(Shared(state): Shared<Arc<State>>, Query(query): Query<Parameters>) -> Response {
-    match Authorization::parse(&query, now()) {
+    let profile = state.profile.lock().clone();
+    match Authorization::parse(&query, &profile, now()) {
         Ok(authorization) => {
             let asked = authorization.wanted.describe();
             let id = state.flows.lock().wait(authorization);
@@ -209,8 +217,9 @@ async fn login(Shared(state): Shared<Arc<State>>, Form(form): Form<Parameters>) 
     let Some(account) = authenticate(&state, &form) else {
         return page(StatusCode::FORBIDDEN, pages::sign_in(id, WRONG));
     };
+    let issuer = state.profile.lock().issuer(&state.url);
     let mut flows = state.flows.lock();
-    match flows.approve(id, account.name, &state.url, now()) {
+    match flows.approve(id, account.name, &issuer, now()) {
         Some(url) => Redirect::to(url.as_str()).into_response(),
         None => page(
             StatusCode::BAD_REQUEST,
@@ -229,24 +238,51 @@ fn authenticate(state: &State, form: &Parameters) -> Option<&'static Account> {
     people::find(form.get("login")?).filter(|_| is_right)
 }
 
-async fn token(Shared(state): Shared<Arc<State>>, Form(form): Form<Parameters>) -> Response {
+async fn token(
+    Shared(state): Shared<Arc<State>>,
+    headers: HeaderMap,
+    Form(form): Form<Parameters>,
+) -> Response {
+    let profile = state.profile.lock().clone();
+    if let Err(description) = profile.check_client(&form, basic_secret(&headers).as_deref()) {
+        let error = json!({"error": "invalid_client", "error_description": description});
+        return (StatusCode::UNAUTHORIZED, Json(error)).into_response();
+    }
     let mut flows = state.flows.lock();
     let redeemed = match form.text("grant_type") {
         "authorization_code" => flows.redeem_code(&form, now()).ok_or("invalid_grant"),
+        "refresh_token" => flows
+            .renew(form.text("refresh_token"))
+            .ok_or("invalid_grant"),
         DEVICE_GRANT => flows.poll_device(form.text("device_code"), now()),
         _ => Err("unsupported_grant_type"),
     };
     drop(flows);
     match redeemed {
-        Ok(signed_in) => Json(json!({
-            "access_token": crate::dev::random_text(),
-            "token_type": "Bearer",
-            "expires_in": TOKEN_LIFETIME.as_secs(),
-            "id_token": state.id_token(&signed_in),
-        }))
-        .into_response(),
+        Ok(signed_in) => {
+            let mut answer = json!({
+                "access_token": crate::dev::random_text(),
+                "token_type": "Bearer",
+                "expires_in": profile.lifetime().unwrap_or(TOKEN_LIFETIME).as_secs(),
+                "id_token": state.id_token(&signed_in),
+            });
+            if signed_in.refreshes {
+                let token = state.flows.lock().keep(signed_in);
+                set(&mut answer, "refresh_token", json!(token));
+            }
+            Json(answer).into_response()
+        }
         Err(code) => oauth_error(code),
     }
+}
+
+/// The client secret in the header (RFC 6749, section 2.3.1).
+fn basic_secret(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let bytes = STANDARD.decode(value.strip_prefix("Basic ")?).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (_, secret) = text.split_once(':')?;
+    Some(secret.to_owned())
 }
 
 async fn device_authorization(
@@ -293,6 +329,14 @@ async fn device(Shared(state): Shared<Arc<State>>, Form(form): Form<Parameters>)
         let why = "No device waits for this code.";
         page(StatusCode::BAD_REQUEST, pages::device("", why))
     }
+}
+
+/// Discovery below another path, or nothing.
+async fn elsewhere(Shared(state): Shared<Arc<State>>, uri: Uri) -> Response {
+    if state.profile.lock().is_discovery(uri.path()) {
+        return as_told(&state, Document::Discovery).await;
+    }
+    not_found().await
 }
 
 async fn not_found() -> Response {

@@ -14,6 +14,7 @@ use super::{
     keys::Keys,
     members::set,
     people::{self, Account},
+    profile::Profile,
 };
 use crate::{
     dev::{Error, now},
@@ -35,6 +36,7 @@ pub(super) struct State {
     /// Number of requests for each path.
     pub(super) hits: Mutex<BTreeMap<String, usize>>,
     pub(super) flows: Mutex<Flows>,
+    pub(super) profile: Mutex<Profile>,
 }
 
 impl State {
@@ -47,6 +49,7 @@ impl State {
             behaviour: watch::Sender::new(Behaviour::Normal),
             hits: Mutex::default(),
             flows: Mutex::default(),
+            profile: Mutex::default(),
         })
     }
 
@@ -74,7 +77,16 @@ impl State {
         set(&mut claims, "auth_time", json!(auth_time));
         set(&mut claims, "acr", json!(how.level));
         set(&mut claims, "amr", json!(how.methods));
-        self.sign_as_usual(&claims)
+        let profile = self.profile.lock().clone();
+        let claims = profile.claims(claims, &self.url);
+        let claims = match signed_in.is_renewed {
+            true => profile.renewed(claims),
+            false => claims,
+        };
+        let algorithm = profile.algorithm().unwrap_or(*self.algorithm.lock());
+        let kid = self.keys.lock().id(algorithm);
+        let header = profile.header(algorithm, &kid);
+        self.sign_raw(&header, claims.to_string().as_bytes())
     }
 
     /// Signs with the algorithm of the flows.
