@@ -14,7 +14,7 @@ use crate::support::{
 const MANUAL: &str = include_str!("../../src/cli/manual/providers.md");
 
 /// Every provider of the manual, by the name in its block.
-pub const ALL: [(&str, &str); 10] = [
+pub(crate) const ALL: [(&str, &str); 10] = [
     ("google", include_str!("habits/google.toml")),
     ("entra", include_str!("habits/entra.toml")),
     ("okta", include_str!("habits/okta.toml")),
@@ -33,24 +33,19 @@ pub const ALL: [(&str, &str); 10] = [
 struct Habits {
     label: String,
     allow: String,
-    #[serde(default)]
-    renews: bool,
     profile: Profile,
 }
 
 /// A running provider, and an environment whose daemon knows it beside the issuer of people.
-pub struct Provider {
-    pub name: &'static str,
-    pub issuer: Issuer,
-    pub env: TestEnv,
+pub(crate) struct Provider {
+    pub(crate) issuer: Issuer,
+    pub(crate) env: TestEnv,
     /// The label of its person.
-    pub label: String,
-    /// Whether its sign-ins can be renewed.
-    pub renews: bool,
+    pub(crate) label: String,
 }
 
 impl Provider {
-    pub async fn start(name: &'static str) -> Self {
+    pub(crate) async fn start(name: &'static str) -> Self {
         let (_, text) = ALL.into_iter().find(|(it, _)| *it == name).unwrap();
         let port = free_port();
         let text = text.replace("PORT", &port.to_string());
@@ -65,11 +60,9 @@ impl Provider {
         ));
         let block = configuration(name, &issuer.identifier(), port, &env);
         Self {
-            name,
             issuer,
             env: env.configuration(block).start().await,
             label: habits.label,
-            renews: habits.renews,
         }
     }
 }
@@ -97,7 +90,7 @@ fn write(path: &Path, text: &str) {
 }
 
 /// The `[[issuer]]` of the manual with this name.
-fn block(name: &str) -> toml::Value {
+pub(crate) fn block(name: &str) -> toml::Value {
     let mut found = blocks().into_iter();
     let named = found.find(|issuer| issuer.get("name") == Some(&name.into()));
     named.unwrap_or_else(|| panic!("the manual has no block for {name}"))

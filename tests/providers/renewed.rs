@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use ssh_key::{HashAlg, LineEnding};
 
 use crate::{
-    habits::{ALL, Provider},
+    habits::{ALL, Provider, block},
     support::{
         api::{Attempt, Caller, Refusal, ask, with_token},
         issued::Issued,
@@ -172,15 +172,25 @@ async fn a_locked_person_stays_locked_with_a_renewed_token() {
     assert_eq!(refusal.reason, "LOCKED");
 }
 
-/// What the habits say of refresh is what the manual's block asks for.
+/// A provider that gives refresh tokens is configured for them, in the way that it demands.
 #[test]
-fn each_provider_that_renews_is_configured_so() {
+fn what_a_provider_demands_for_a_refresh_token_is_configured() {
     for (name, habits) in ALL {
         let habits: toml::Table = toml::from_str(&habits.replace("PORT", "1")).unwrap();
-        let renews = habits
-            .get("renews")
-            .is_some_and(|it| it.as_bool() == Some(true));
-        let profile = habits["profile"].as_table().unwrap();
-        assert_eq!(renews, profile.contains_key("refresh"), "{name}");
+        let block = block(name).to_string();
+        let refresh = habits["profile"].get("refresh");
+        assert_eq!(
+            refresh.is_some(),
+            block.contains("refresh = true"),
+            "{name}"
+        );
+        let Some(refresh) = refresh else { continue };
+        if let Some(scope) = refresh.get("scope") {
+            assert!(block.contains(scope.as_str().unwrap()), "{name}");
+        }
+        if let Some(parameter) = refresh.get("parameter") {
+            let (key, value) = parameter.as_str().unwrap().split_once('=').unwrap();
+            assert!(block.contains(key) && block.contains(value), "{name}");
+        }
     }
 }
