@@ -17,7 +17,6 @@ use super::{
     fetch::{REQUEST_TIMEOUT, Source},
     jwk::{Key, VerifyingKey},
     jwks::{self, KeyCache, Rules},
-    key_set::KeySet,
     proof,
     proven::Identity,
     refreshed,
@@ -207,14 +206,7 @@ impl Issuers {
         fetched.sort_by_key(|(at, _)| *at);
         let results = self.0.settings.iter().zip(fetched);
         results
-            .map(|(settings, (_, set))| {
-                let usable = |set: KeySet| {
-                    let keys = set.0.values();
-                    keys.filter(|key| settings.algorithms.contains(&key.algorithm()))
-                        .count()
-                };
-                (settings, set.map(usable))
-            })
+            .map(|(settings, (_, set))| (settings, set.map(|set| set.len())))
             .collect()
     }
 
