@@ -481,3 +481,74 @@ fn names(folder: &Path) -> Vec<String> {
     names.sort();
     names
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_a_machine_chooses_its_issuer_beside_the_one_of_people() {
+    // The issuer of another world stands for that of a CI service.
+    let ci = TestEnv::new().start().await;
+    let url = ci.issuer().url();
+    let issuer = format!(
+        "[[issuer]]\nname = \"ci\"\nurl = \"{url}\"\nclient_id = \"daypass\"\nalgorithms = [\"ES256\"]\n\
+         binding = \"audience\"\ninteractive = false\n"
+    );
+    let env = TestEnv::new().configuration(issuer).start().await;
+    let terminal = env.own_terminal();
+    let token = terminal.home.join("token");
+    let token_file = ["login", "--token-file", token.to_str().unwrap()];
+    for (case, iss, code, says) in [
+        ("its own", url, 0, url),
+        (
+            "with a slash more",
+            &format!("{url}/"),
+            2,
+            "its issuers are:",
+        ),
+        (
+            "an unknown one",
+            "https://gitlab.example.com",
+            2,
+            "\"https://gitlab.example.com\"",
+        ),
+    ] {
+        let prepared = terminal.json(&["login", "--print-audience"]).await;
+        let mut claims = ci.issuer().claims("alice");
+        claims["aud"] = prepared["audience"].clone();
+        claims["iss"] = json!(iss);
+        fs::write(&token, ci.sign(claims)).unwrap();
+        let done = terminal.run_json(&token_file).await.exits(case, code);
+        assert!(
+            format!("{}{}", done.stdout, done.stderr).contains(&says.replace('"', "\\\"")),
+            "{case}: {done:?}"
+        );
+        assert_eq!(
+            done.stderr.contains(&format!("ci ({url})")),
+            code == 2,
+            "{case}: {done:?}"
+        );
+    }
+    // The command is asked for the audience of the issuer whose token it fetches.
+    let script = terminal.home.join("fetch");
+    let audience = terminal.home.join("audience");
+    write_program(
+        &script,
+        &format!(
+            "#!/bin/sh\nprintf %s \"$1\" > {}\ncat {}\n",
+            audience.display(),
+            token.display()
+        ),
+    );
+    let command = format!("{} {{audience}}", script.display());
+    let done = terminal.run(&["login", "--token-command", &command]).await;
+    let done = done.exits("a token for another key", 2);
+    assert!(
+        done.stderr.contains("its audience should be daypass#"),
+        "{done:?}"
+    );
+    assert!(
+        fs::read_to_string(&audience)
+            .unwrap()
+            .starts_with("daypass#")
+    );
+    env.close().await;
+    ci.close().await;
+}

@@ -55,6 +55,20 @@ impl Claims {
         })
     }
 
+    /// Claims of a token of this issuer, for the unit tests of this module.
+    #[cfg(test)]
+    pub(super) fn of_issuer(issuer: &str) -> Self {
+        Self {
+            issuer: issuer.to_owned(),
+            subject: "ci".to_owned(),
+            label: "ci".to_owned(),
+            expires: 0,
+            issued: None,
+            nonce: None,
+            audiences: Vec::new(),
+        }
+    }
+
     /// Checks that the token is of `issuer`. The server judges its times: this machine's clock may
     /// be wrong.
     ///

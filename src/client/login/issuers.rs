@@ -1,6 +1,10 @@
 //! Choice of the issuer for a login. Pure.
 
-use super::request::{Method, Request};
+use super::{
+    claims::Claims,
+    outside::quoted,
+    request::{Method, Request},
+};
 use crate::{
     client::{
         Error,
@@ -64,11 +68,11 @@ fn unsupported(issuer: &Issuer, method: &Method) -> Error {
     }
 }
 
-/// Chooses the issuer for a token that is made elsewhere: the named one, or the only one that binds
-/// by audience, or the only one.
+/// Chooses the issuer for a token that will be made elsewhere: the named one, or the only one, or
+/// one that binds by audience if all of these take the same audience.
 ///
 /// # Errors
-/// Returns [`Error::Usage`] if there is none, or more than one.
+/// Returns [`Error::Usage`] if there is none, or it is not clear which.
 pub(super) fn choose_for_token<'a>(
     server_info: &'a ServerInfo,
     name: Option<&str>,
@@ -77,12 +81,71 @@ pub(super) fn choose_for_token<'a>(
         Some(name) => issuer.name == name,
         None => issuer.binding == Binding::Audience || server_info.issuers.len() == 1,
     };
-    only(server_info.issuers.iter().filter(fits)).ok_or_else(|| {
+    let mut fitting = server_info.issuers.iter().filter(fits);
+    let first = fitting.next();
+    let first = first.filter(|first| fitting.all(|other| other.audience == first.audience));
+    first.ok_or_else(|| {
         Error::Usage(format!(
             "choose with --issuer NAME from: {}",
             names(server_info)
         ))
     })
+}
+
+/// The issuer whose audience a command is asked for first: the named one, or the first that binds
+/// by audience, or the first.
+///
+/// # Errors
+/// Returns [`Error::Usage`] if there is none.
+pub(super) fn first_for_token<'a>(
+    server_info: &'a ServerInfo,
+    name: Option<&str>,
+) -> Result<&'a Issuer, Error> {
+    let issuers = &server_info.issuers;
+    let found = match name {
+        Some(name) => issuers.iter().find(|issuer| issuer.name == name),
+        None => {
+            let mut all = issuers.iter();
+            let bound = all.find(|issuer| issuer.binding == Binding::Audience);
+            bound.or(issuers.first())
+        }
+    };
+    found.ok_or_else(|| {
+        Error::Usage(format!(
+            "choose with --issuer NAME from: {}",
+            names(server_info)
+        ))
+    })
+}
+
+/// The issuer of a token: the one with exactly its `iss`.
+///
+/// # Errors
+/// Returns [`Error::Usage`] if the server does not list it, or the user named another one.
+pub(super) fn of_token<'a>(
+    server_info: &'a ServerInfo,
+    claims: &Claims,
+    name: Option<&str>,
+) -> Result<&'a Issuer, Error> {
+    let mut issuers = server_info.issuers.iter();
+    let found = issuers.find(|issuer| issuer.url == claims.issuer);
+    match (found, name) {
+        (Some(issuer), None) => Ok(issuer),
+        (Some(issuer), Some(name)) if issuer.name == name => Ok(issuer),
+        (Some(issuer), Some(name)) => Err(Error::Usage(format!(
+            "the token is from {}, not from {name}: leave --issuer out, or get another token",
+            issuer.name
+        ))),
+        (None, _) => {
+            let known = server_info.issuers.iter();
+            let known = known.map(|issuer| format!("\n  {} ({})", issuer.name, issuer.url));
+            Err(Error::Usage(format!(
+                "the token is from {}, which is not an issuer of this server; its issuers are:{}",
+                quoted(&claims.issuer),
+                known.collect::<String>()
+            )))
+        }
+    }
 }
 
 /// Checks that users can sign in at `issuer` with a browser at all.
@@ -138,16 +201,70 @@ mod tests {
     use super::*;
     use crate::client::login::claims::issuer;
 
-    #[test]
-    fn device_codes_that_the_server_forbids_name_the_other_way() {
-        let server_info = ServerInfo {
+    fn server_info() -> ServerInfo {
+        ServerInfo {
             server_name: "ca".to_owned(),
             issuers: vec![issuer(Binding::Nonce, false)],
             ca_keys: Vec::new(),
             ledger_verifier_key: String::new(),
             host_patterns: Vec::new(),
             behind_bastions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_token_chooses_its_issuer_by_its_exact_iss() {
+        let named = |name: &str, url: &str, binding| Issuer {
+            name: name.to_owned(),
+            url: url.to_owned(),
+            ..issuer(binding, false)
         };
+        let server_info = ServerInfo {
+            issuers: vec![
+                named("corp", "https://id", Binding::Nonce),
+                named("gitlab", "https://gitlab.com", Binding::Audience),
+                named(
+                    "github",
+                    "https://token.actions.githubusercontent.com",
+                    Binding::Audience,
+                ),
+            ],
+            ..server_info()
+        };
+        let by = |iss: &str, name: Option<&str>| {
+            let claims = Claims::of_issuer(iss);
+            let found = of_token(&server_info, &claims, name);
+            found
+                .map(|issuer| issuer.name.clone())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(by("https://gitlab.com", None).unwrap(), "gitlab");
+        assert_eq!(
+            by("https://token.actions.githubusercontent.com", None).unwrap(),
+            "github"
+        );
+        assert_eq!(by("https://id", None).unwrap(), "corp");
+        for near in [
+            "https://gitlab.com/",
+            "https://GITLAB.com",
+            "http://gitlab.com",
+            "evil",
+        ] {
+            let error = by(near, None).unwrap_err();
+            assert!(error.contains("gitlab (https://gitlab.com)"), "{error}");
+        }
+        assert!(
+            by("https://gitlab.com", Some("github"))
+                .unwrap_err()
+                .contains("from gitlab")
+        );
+        // Both take one audience, so a token for either can be prepared.
+        assert!(choose_for_token(&server_info, None).is_ok());
+    }
+
+    #[test]
+    fn device_codes_that_the_server_forbids_name_the_other_way() {
+        let server_info = server_info();
         for name in [None, Some("corp".to_owned())] {
             let request = Request {
                 method: Method::Device(None),

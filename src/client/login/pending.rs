@@ -27,8 +27,9 @@ const KEY: &str = "pending-key";
 /// The prepared login, as `pending.json` keeps it.
 #[derive(Serialize, Deserialize)]
 struct PendingLogin {
-    /// The issuer's URL.
-    issuer: String,
+    /// The audience that its token was to be asked for. Issuers that bind alike share it.
+    audience: String,
+    binding: Binding,
     key: KeyPlace,
     /// The commitment's secret, base64.
     secret: String,
@@ -76,7 +77,9 @@ pub(super) fn take(state: &State, issuer: &Issuer) -> Result<Option<Commitment>,
         return Ok(None);
     };
     let pending: Option<PendingLogin> = serde_json::from_str(&text).ok();
-    let Some(pending) = pending.filter(|pending| pending.issuer == issuer.url) else {
+    let Some(pending) =
+        pending.filter(|it| it.audience == issuer.audience && it.binding == issuer.binding)
+    else {
         return Ok(None);
     };
     let key = match pending.key {
@@ -104,7 +107,8 @@ fn keep(state: &State, issuer: &Issuer, commitment: &Commitment) -> Result<(), E
         commitment.key.keep(state, KEY)?;
     }
     let pending = PendingLogin {
-        issuer: issuer.url.clone(),
+        audience: issuer.audience.clone(),
+        binding: issuer.binding,
         key: commitment.place.clone(),
         secret: Login::encode_secret(&*commitment.secret),
     };

@@ -10,7 +10,7 @@ use super::{
     oidc::Tokens,
     pending,
     refused::{self, Refused},
-    request::{Method, PATIENCE, Request},
+    request::{Method, PATIENCE, Request, Visit},
     token::{self, Source},
     turn::Turn,
 };
@@ -21,7 +21,7 @@ use crate::{
         connect::Address,
         key::{Key, KeyPlace},
         key_text::public_text,
-        server_info::Issuer,
+        server_info::{Issuer, ServerInfo},
         session::{Login, Session},
         who_am_i::{self, WhoAmI},
         writable,
@@ -34,6 +34,20 @@ pub(crate) struct SignedIn {
     pub(crate) login: Login,
     /// The server's view; an error if it did not answer. A refused login is not kept.
     pub(crate) seen: Result<WhoAmI, Error>,
+}
+
+/// Tokens for a key, and their issuer.
+struct Obtained<'a> {
+    issuer: &'a Issuer,
+    commitment: Commitment,
+    tokens: Tokens,
+}
+
+/// How a user signs in.
+enum How<'a> {
+    Browser(Way<'a>),
+    Device(Option<&'a Visit>),
+    Either,
 }
 
 impl Client {
@@ -91,12 +105,11 @@ impl Client {
         writable::check(&Session::files(&self.state))?;
         let (server, server_info) = self.connect().await?;
         let address = server.address;
-        let issuer = issuers::choose(&server_info, request)?;
-        let commitment = self.commit(request, issuer).await?;
-        if request.into_agent {
-            self.try_agent(&commitment).await?;
-        }
-        let tokens = self.tokens(request, issuer, &commitment).await?;
+        let Obtained {
+            issuer,
+            commitment,
+            tokens,
+        } = self.obtain_tokens(request, &server_info).await?;
         let token = &tokens.id;
         let claims = Claims::read(token)?;
         claims.check(issuer)?;
@@ -184,31 +197,80 @@ impl Client {
         address.is_ok_and(|address| address.as_str() == login.server)
     }
 
-    async fn tokens(
+    async fn obtain_tokens<'a>(
         &self,
         request: &Request,
-        issuer: &Issuer,
-        commitment: &Commitment,
-    ) -> Result<Tokens, Error> {
-        let (text, step_up) = (&commitment.text, &request.step_up);
-        let way = match &request.method {
-            Method::Token(source) => {
-                let audience = proof::bound_audience(&issuer.audience, text);
-                let id = token::read(source, &audience).await?;
-                return Ok(Tokens { id });
-            }
-            Method::Device(visit) => {
-                return device::tokens(self, issuer, step_up, visit.as_ref()).await;
-            }
-            Method::Either if issuer.device_flow => {
-                return device::tokens(self, issuer, step_up, None).await;
-            }
-            Method::Either => Way::Elsewhere,
-            Method::Paste => Way::Paste,
-            Method::Browser(visit) => Way::Visitor(visit),
-            Method::Desktop(visit) => Way::Desktop(visit),
+        server_info: &'a ServerInfo,
+    ) -> Result<Obtained<'a>, Error> {
+        let how = match &request.method {
+            Method::Token(source) => return self.take_token(source, request, server_info).await,
+            Method::Device(visit) => How::Device(visit.as_ref()),
+            Method::Either => How::Either,
+            Method::Paste => How::Browser(Way::Paste),
+            Method::Browser(visit) => How::Browser(Way::Visitor(visit)),
+            Method::Desktop(visit) => How::Browser(Way::Desktop(visit)),
         };
-        browser::tokens(self, issuer, text, step_up, way).await
+        let issuer = issuers::choose(server_info, request)?;
+        let commitment = self.ready(request, issuer).await?;
+        let (text, step_up) = (&commitment.text, &request.step_up);
+        let tokens = match how {
+            How::Browser(way) => browser::tokens(self, issuer, text, step_up, way).await?,
+            How::Device(visit) => device::tokens(self, issuer, step_up, visit).await?,
+            How::Either if issuer.device_flow => {
+                device::tokens(self, issuer, step_up, None).await?
+            }
+            How::Either => browser::tokens(self, issuer, text, step_up, Way::Elsewhere).await?,
+        };
+        Ok(Obtained {
+            issuer,
+            commitment,
+            tokens,
+        })
+    }
+
+    /// Takes a token that is made elsewhere. Its `iss` chooses the issuer.
+    async fn take_token<'a>(
+        &self,
+        source: &Source,
+        request: &Request,
+        server_info: &'a ServerInfo,
+    ) -> Result<Obtained<'a>, Error> {
+        let name = request.issuer.as_deref();
+        let issuer_of = |id: &str| issuers::of_token(server_info, &Claims::read(id)?, name);
+        if let Source::File(_) = source {
+            let id = token::read(source, "").await?;
+            let issuer = issuer_of(&id)?;
+            let commitment = self.ready(request, issuer).await?;
+            return Ok(Obtained {
+                issuer,
+                commitment,
+                tokens: Tokens { id },
+            });
+        }
+        let first = issuers::first_for_token(server_info, name)?;
+        let commitment = self.ready(request, first).await?;
+        let audience = |issuer: &Issuer| proof::bound_audience(&issuer.audience, &commitment.text);
+        let mut id = token::read(source, &audience(first)).await?;
+        let issuer = issuer_of(&id)?;
+        if issuer.audience != first.audience {
+            // The command fetches from another issuer than the first: ask for its audience.
+            id = token::read(source, &audience(issuer)).await?;
+            issuer_of(&id)?;
+        }
+        Ok(Obtained {
+            issuer,
+            commitment,
+            tokens: Tokens { id },
+        })
+    }
+
+    /// The commitment for this login. Its key has been tried with the agent, if it goes there.
+    async fn ready(&self, request: &Request, issuer: &Issuer) -> Result<Commitment, Error> {
+        let commitment = self.commit(request, issuer).await?;
+        if request.into_agent {
+            self.try_agent(&commitment).await?;
+        }
+        Ok(commitment)
     }
 
     /// Adds a fresh key to the agent before the user signs in, so that an agent that refuses it is
