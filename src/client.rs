@@ -27,6 +27,7 @@ pub mod choose;
 mod clock;
 pub(crate) mod connect;
 pub(crate) mod context;
+mod credentials;
 pub(crate) mod emergency;
 pub(crate) mod error;
 pub(crate) mod host_config;

@@ -10,6 +10,8 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::Value;
 use support::{command::Terminal, env::TestEnv, provider::Provider};
 
@@ -105,4 +107,91 @@ async fn a_certified_provider_works_with_es256() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certified_provider_works_with_eddsa() {
     works_with("EdDSA").await;
+}
+
+/// The status with which the provider's token endpoint answers this refresh token.
+async fn refresh_status(provider: &Provider, token: &str) -> u16 {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let form = format!("grant_type=refresh_token&client_id=daypass&refresh_token={token}");
+    let request = client
+        .post(format!("{}/token", provider.url()))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(form);
+    request.send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_working_day_needs_one_sign_in_and_logout_revokes_it() {
+    let provider = Provider::start("ES256").await;
+    let issuer = format!(
+        "[[issuer]]\nname = \"certified\"\nurl = \"{}\"\nclient_id = \"daypass\"\nalgorithms = [\"ES256\"]\n\
+         binding = \"nonce\"\nscopes = [\"openid\", \"email\", \"groups\"]\nrefresh = true\n\
+         authorization_parameters = {{ prompt = \"consent\" }}\n",
+        provider.url()
+    );
+    let env = TestEnv::new().configuration(issuer).start().await;
+    let terminal = env.own_terminal();
+    sign_in(&terminal, "alice", "--browser").await;
+    let (session, refresh) = (terminal.file("session.json"), terminal.file("refresh.json"));
+    let mode = std::fs::metadata(&refresh).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let kept =
+        || -> Value { serde_json::from_str(&std::fs::read_to_string(&refresh).unwrap()).unwrap() };
+    let expire = || {
+        let text = std::fs::read_to_string(&session).unwrap();
+        let mut value: Value = serde_json::from_str(&text).unwrap();
+        *value.pointer_mut("/login/expires").unwrap() = 1.into();
+        std::fs::write(&session, value.to_string()).unwrap();
+    };
+    let first = kept();
+
+    // Renewed without a browser, and still bound to the key.
+    expire();
+    let pass = terminal.json(&["pass", "--role", "shell"]).await;
+    assert_ne!(kept(), first, "the refresh token rotates");
+    let event = issue_event(&terminal, &pass).await;
+    assert_says(&event, "binding", "refreshed");
+    let status = terminal.json(&["status"]).await;
+    assert_eq!(status.get("signed_in").unwrap(), true);
+
+    // Of commands at once, one uses the rotating token; the others use its result.
+    for _ in 0..3 {
+        expire();
+        let commands = (0..6).map(|_| {
+            let terminal = terminal.clone();
+            tokio::spawn(async move { terminal.json(&["whoami"]).await })
+        });
+        for command in commands.collect::<Vec<_>>() {
+            let seen = command.await.unwrap();
+            assert_eq!(seen.get("subject").unwrap(), "alice");
+        }
+    }
+
+    // A sign-out revokes the token at the provider and removes it.
+    let last = kept();
+    let last = last.get("token").unwrap().as_str().unwrap().to_owned();
+    let done = terminal.run(&["logout"]).await;
+    assert!(
+        done.code == 0 && !done.stderr.contains("revoked"),
+        "{done:?}"
+    );
+    assert!(!refresh.exists());
+    assert_eq!(refresh_status(&provider, &last).await, 400);
+
+    // A provider that has ended the session asks for a sign-in.
+    sign_in(&terminal, "alice", "--browser").await;
+    let again = kept();
+    let again = again.get("token").unwrap().as_str().unwrap().to_owned();
+    assert_eq!(
+        refresh_status(&provider, &again).await,
+        200,
+        "used by another program"
+    );
+    expire();
+    let done = terminal.run(&["pass", "--role", "shell"]).await;
+    assert_eq!(done.code, 4, "{done:?}");
+    assert!(
+        done.stderr.contains("the provider has ended your sign-in"),
+        "{done:?}"
+    );
 }

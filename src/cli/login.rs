@@ -127,7 +127,7 @@ impl Args {
             loopback_only: self.person.is_some(),
         };
         let done = client.sign_in_and_ask(&request).await?;
-        let is_over = done.login.expires <= now();
+        let is_over = done.login.until() <= now();
         let signed_in = SignedIn::of(done.login, done.seen.as_ref().ok());
         global.print(&signed_in, SignedIn::text)?;
         let seen = match done.seen {
@@ -178,13 +178,14 @@ impl Args {
 
 impl SignedIn {
     fn of(login: Login, seen: Option<&WhoAmI>) -> Self {
+        let expires = login.until();
         Self {
             bound: !login.binding_secret.is_empty(),
             server: login.server,
             issuer: login.issuer,
             subject: login.subject,
             label: login.label,
-            expires: login.expires,
+            expires,
             roles: seen.map(|seen| seen.roles.clone()),
         }
     }

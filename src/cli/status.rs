@@ -177,12 +177,12 @@ fn status(client: &Client, now: u64) -> Result<Status, Failure> {
     let of =
         |field: fn(&Login) -> &String| session.login.as_ref().map(|login| field(login).clone());
     Ok(Status {
-        signed_in: client.login().is_ok(),
+        signed_in: client.is_signed_in(),
         passes: passes.collect(),
         issuer: of(|login| &login.issuer),
         subject: of(|login| &login.subject),
         label: of(|login| &login.label),
-        expires: session.login.as_ref().map(|login| login.expires),
+        expires: session.login.as_ref().map(Login::until),
         server: session.server,
         requests: None,
     })

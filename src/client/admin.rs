@@ -3,7 +3,7 @@
 //! Each call that changes something is signed by the session's key, over what the administrator was
 //! shown.
 
-use super::{Error, Signed, connect::authorized, key::Key, key_text::public_text};
+use super::{Error, Signed, credentials::authorized, key::Key, key_text::public_text};
 use crate::{
     ledger::{
         event::{LockTarget, RevokeTarget},
@@ -35,7 +35,7 @@ impl Signed {
             Target::Before(time) => Wire::Before(time.get()),
         };
         let target = Some(target);
-        let request = authorized(&self.login.token, v1::PreviewRequest { target })?;
+        let request = authorized(&self.login, v1::PreviewRequest { target })?;
         Ok(self.server.admin().preview(request).await?.into_inner())
     }
 
@@ -60,7 +60,7 @@ impl Signed {
                 target: wire(target),
                 order: Some(order),
             };
-            let request = authorized(&self.login.token, request)?;
+            let request = authorized(&self.login, request)?;
             Ok(self.server.admin().lock(request).await?.into_inner())
         })
         .await
@@ -87,7 +87,7 @@ impl Signed {
                 target: wire(target),
                 order: Some(order),
             };
-            let request = authorized(&self.login.token, request)?;
+            let request = authorized(&self.login, request)?;
             let answer = self.server.admin().unlock(request).await?;
             Ok(answer.into_inner().index)
         })
@@ -99,7 +99,7 @@ impl Signed {
     /// # Errors
     /// Returns [`Error::Denied`] if the policy does not allow this identity to.
     pub(crate) async fn locks(&self) -> Result<Vec<v1::Lock>, Error> {
-        let request = authorized(&self.login.token, v1::ListLocksRequest {})?;
+        let request = authorized(&self.login, v1::ListLocksRequest {})?;
         Ok(self
             .server
             .admin()
@@ -114,7 +114,7 @@ impl Signed {
     /// # Errors
     /// Returns [`Error::Denied`] if the policy does not allow this identity to.
     pub(crate) async fn webhooks(&self) -> Result<Vec<v1::Webhook>, Error> {
-        let request = authorized(&self.login.token, v1::ListWebhooksRequest {})?;
+        let request = authorized(&self.login, v1::ListWebhooksRequest {})?;
         let answer = self.server.admin().list_webhooks(request).await?;
         Ok(answer.into_inner().webhooks)
     }
@@ -132,7 +132,7 @@ impl Signed {
             name: name.to_owned(),
             which: Some(which),
         };
-        let request = authorized(&self.login.token, request)?;
+        let request = authorized(&self.login, request)?;
         let answer = self.server.admin().retry_webhooks(request).await?;
         Ok(answer.into_inner().count)
     }
@@ -179,7 +179,7 @@ impl Signed {
                 target: Some(to.clone()),
                 order: Some(order),
             };
-            let request = authorized(&self.login.token, request)?;
+            let request = authorized(&self.login, request)?;
             Ok(self.server.admin().revoke(request).await?.into_inner())
         })
         .await

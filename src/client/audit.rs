@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Client, Error, Signed, connect::authorized, server_info::ServerInfo, witness};
+use super::{Client, Error, Signed, credentials::authorized, server_info::ServerInfo, witness};
 use crate::{
     ledger::{
         checkpoint::{Checkpoint, Verifier},
@@ -54,7 +54,7 @@ impl Signed {
             limit,
             newest_first: from.is_none(),
         };
-        let request = authorized(&self.login.token, request)?;
+        let request = authorized(&self.login, request)?;
         let answer = self.server.ledger().list(request).await?.into_inner();
         answer.events.into_iter().map(Entry::read).collect()
     }
@@ -64,7 +64,7 @@ impl Signed {
     /// # Errors
     /// Returns [`Error::Denied`] if the policy does not allow this identity to read the ledger.
     pub(crate) async fn export(&self) -> Result<Vec<u8>, Error> {
-        let request = authorized(&self.login.token, v1::ExportRequest {})?;
+        let request = authorized(&self.login, v1::ExportRequest {})?;
         let mut stream = self.server.ledger().export(request).await?.into_inner();
         let mut export = Vec::new();
         while let Some(part) = stream.message().await? {
@@ -78,7 +78,7 @@ impl Signed {
         let request = v1::ProveRequest {
             proof: Some(Proof::Inclusion(Inclusion { index, size })),
         };
-        let request = authorized(&self.login.token, request)?;
+        let request = authorized(&self.login, request)?;
         let answer = self.server.ledger().prove(request).await?.into_inner();
         witness::hashes(answer.hashes)
     }
@@ -98,7 +98,7 @@ impl Client {
         let checkpoint = witness::check(
             &self.state,
             &signed.server,
-            &signed.login.token,
+            &signed.login,
             &signed.server_info,
         )
         .await?;

@@ -11,11 +11,7 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::TlsConnector;
-use tonic::{
-    Request,
-    metadata::MetadataValue,
-    transport::{Channel, Endpoint},
-};
+use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 use url::{Host, Url};
 
@@ -136,19 +132,6 @@ impl Server {
     pub(crate) fn ledger(&self) -> LedgerClient<Channel> {
         LedgerClient::new(self.channel.clone())
     }
-}
-
-/// Adds the ID token to a call. It is marked as sensitive, so that no logger prints it.
-///
-/// # Errors
-/// Returns [`Error::SignIn`] if the token has bytes that a header cannot have.
-pub(crate) fn authorized<T>(token: &str, message: T) -> Result<Request<T>, Error> {
-    let mut value = MetadataValue::try_from(format!("Bearer {token}"))
-        .map_err(|_| Error::sign_in("the session's token is damaged"))?;
-    value.set_sensitive(true);
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("authorization", value);
-    Ok(request)
 }
 
 async fn dial(address: &Address, ca_file: Option<&Path>) -> Result<Channel, Error> {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::{
     Error,
     clock::now,
-    connect::{Address, Server, authorized},
+    connect::{Address, Server},
+    credentials::authorized,
     server_info::ServerInfo,
     session::{self, Login, Session},
     state::State,
@@ -126,9 +127,9 @@ impl Client {
     /// Returns [`Error::SignIn`] before it connects if the user is not signed in, and
     /// [`Error::Fork`] if the ledger was rewritten.
     pub async fn signed_in(&self) -> Result<Signed, Error> {
-        let login = self.login()?;
+        let login = self.current_login().await?;
         let (server, server_info) = self.connect().await?;
-        witness::check(&self.state, &server, &login.token, &server_info).await?;
+        witness::check(&self.state, &server, &login, &server_info).await?;
         Ok(Signed {
             server,
             server_info,
@@ -169,7 +170,7 @@ impl Signed {
         let request = v1::ListRolesRequest {
             host: host.unwrap_or_default().to_owned(),
         };
-        let request = authorized(&self.login.token, request)?;
+        let request = authorized(&self.login, request)?;
         Ok(self
             .server
             .passes()

@@ -20,6 +20,7 @@ mod paste;
 mod pending;
 mod provider;
 mod redirect;
+mod refresh;
 mod refused;
 mod request;
 mod sign_in;

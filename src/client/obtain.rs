@@ -13,8 +13,8 @@ use super::{
     cache::PassFiles,
     choose::{PassRequest, choose},
     clock::now,
-    connect::authorized,
     context::{Client, Signed},
+    credentials::authorized,
     key::Key,
     key_text::public_text,
     logins::{login_name, logins},
@@ -291,6 +291,6 @@ impl Signed {
             }),
             emergency: None,
         };
-        authorized(&self.login.token, request)
+        authorized(&self.login, request)
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, interval, sleep_until};
 use tonic::Streaming;
 
 use super::{
-    Error, Signed, choose::PassRequest, clock::now, connect::authorized, key::Key,
+    Error, Signed, choose::PassRequest, clock::now, credentials::authorized, key::Key,
     key_text::public_text,
 };
 use crate::{
@@ -61,7 +61,7 @@ impl Signed {
     /// # Errors
     /// Returns the server's refusal, and [`Error::Untrusted`] if it answers with another request.
     pub(crate) async fn request(&self, id: u64) -> Result<RequestView, Error> {
-        let request = authorized(&self.login.token, v1::GetRequest { id })?;
+        let request = authorized(&self.login, v1::GetRequest { id })?;
         let answer = self.server.requests().get(request).await?.into_inner();
         RequestView::read(answer)?.which_is(id)
     }
@@ -84,7 +84,7 @@ impl Signed {
                 page_size: u32::try_from(left).unwrap_or(u32::MAX),
                 page_token: page_token.clone(),
             };
-            let request = authorized(&self.login.token, request)?;
+            let request = authorized(&self.login, request)?;
             let answer = self.server.requests().list(request).await?.into_inner();
             for request in answer.requests {
                 view.push(RequestView::read(request)?);
@@ -109,7 +109,7 @@ impl Signed {
     /// # Errors
     /// Returns the server's refusal.
     pub(crate) async fn watch(&self, id: u64) -> Result<Changes, Error> {
-        let request = authorized(&self.login.token, v1::WatchRequest { id })?;
+        let request = authorized(&self.login, v1::WatchRequest { id })?;
         let changes = self.server.requests().watch(request).await?.into_inner();
         Ok(Changes(changes))
     }
@@ -144,7 +144,7 @@ impl Signed {
             comment: comment.to_owned(),
             proof: Some(proof),
         };
-        let request = authorized(&self.login.token, request)?;
+        let request = authorized(&self.login, request)?;
         let mut requests = self.server.requests();
         let answer = match verb {
             Verb::Approve => requests.approve(request).await,

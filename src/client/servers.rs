@@ -31,7 +31,7 @@ impl Client {
             if !client.names(host)? {
                 continue;
             }
-            if client.login().is_ok() {
+            if client.is_signed_in() {
                 return Ok(client);
             }
             found = found.or(Some(client));

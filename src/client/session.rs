@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Error, connect::Address, key::KeyPlace, state::State};
+use crate::identity::proof;
 
 const FILE: &str = "session.json";
 
@@ -46,6 +47,12 @@ pub struct Login {
     pub key: KeyPlace,
     /// The token's `exp`, Unix seconds.
     pub expires: u64,
+    /// The ID token of the sign-in, if `token` is a renewed one. It binds the session to the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<String>,
+    /// The end of the session, Unix seconds, if the token can be renewed until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<u64>,
 }
 
 impl Session {
@@ -131,9 +138,18 @@ pub(super) fn folder(root: &State, server: Option<&str>) -> Result<State, Error>
 }
 
 impl Login {
-    /// SHA-256 of the compact token, as possession proofs cover it.
+    /// SHA-256 of the compact token, or of a renewed one with the original, as possession proofs
+    /// cover it.
     pub fn token_hash(&self) -> [u8; 32] {
-        Sha256::digest(self.token.as_bytes()).into()
+        match &self.original {
+            None => Sha256::digest(self.token.as_bytes()).into(),
+            Some(original) => proof::refreshed_hash(&self.token, original),
+        }
+    }
+
+    /// The time until which the user need not sign in again, Unix seconds.
+    pub(crate) fn until(&self) -> u64 {
+        self.ends.unwrap_or(self.expires).max(self.expires)
     }
 
     /// The secret to reveal with an ask.
@@ -173,6 +189,8 @@ mod tests {
             binding_secret: Login::encode_secret(&[7; 32]),
             key: KeyPlace::Own,
             expires: 1000,
+            original: None,
+            ends: None,
         }
     }
 

@@ -7,12 +7,8 @@ use serde_json::{Map, Value};
 use tonic::Status;
 
 use super::{
-    Error,
-    clock::now,
-    connect::{Server, authorized},
-    context::Signed,
-    server_info::Binding,
-    session::Login,
+    Error, clock::now, connect::Server, context::Signed, credentials::authorized,
+    server_info::Binding, session::Login,
 };
 use crate::proto::v1;
 
@@ -34,7 +30,7 @@ pub(crate) struct WhoAmI {
     pub binding: Binding,
     /// The claims that the policy sees.
     pub claims: Map<String, Value>,
-    /// When the server stops accepting the sign-in, in Unix seconds.
+    /// The end of the sign-in, in Unix seconds.
     pub expires: u64,
     /// The server's clock, in Unix seconds.
     pub server_time: u64,
@@ -51,7 +47,9 @@ impl Signed {
     /// Returns the server's refusal, or [`Error::Untrusted`] if it names another identity.
     pub(crate) async fn who_am_i(&self) -> Result<WhoAmI, Error> {
         let answer = ask(&self.server, &self.login).await?;
-        WhoAmI::read(answer, &self.login)
+        let seen = WhoAmI::read(answer, &self.login)?;
+        let expires = self.login.until();
+        Ok(WhoAmI { expires, ..seen })
     }
 }
 
@@ -60,7 +58,7 @@ impl Signed {
 /// # Errors
 /// Returns the server's refusal, with its details.
 pub(super) async fn ask(server: &Server, login: &Login) -> Result<v1::WhoAmIResponse, Status> {
-    let request = authorized(&login.token, v1::WhoAmIRequest {})
+    let request = authorized(login, v1::WhoAmIRequest {})
         .map_err(|error| Status::invalid_argument(error.to_string()))?;
     Ok(server.passes().who_am_i(request).await?.into_inner())
 }
@@ -132,6 +130,8 @@ mod tests {
             binding_secret: String::new(),
             key: KeyPlace::Own,
             expires: 1000,
+            original: None,
+            ends: None,
         }
     }
 

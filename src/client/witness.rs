@@ -3,8 +3,10 @@
 
 use super::{
     Error,
-    connect::{Address, Server, authorized},
+    connect::{Address, Server},
+    credentials::authorized,
     server_info::{self, ServerInfo},
+    session::Login,
     state::State,
 };
 use crate::{
@@ -26,7 +28,7 @@ use crate::{
 pub(crate) async fn check(
     state: &State,
     server: &Server,
-    token: &str,
+    login: &Login,
     server_info: &ServerInfo,
 ) -> Result<Checkpoint, Error> {
     let verifier = server_info.verifier()?;
@@ -35,7 +37,7 @@ pub(crate) async fn check(
         server_info::file(&server.address, "checkpoint"),
     );
     let _turn = state.lock_on(&file.with_extension("lock")).await?;
-    let request = authorized(token, v1::GetCheckpointRequest {})?;
+    let request = authorized(login, v1::GetCheckpointRequest {})?;
     let note = server
         .ledger()
         .get_checkpoint(request)
@@ -49,7 +51,7 @@ pub(crate) async fn check(
     };
     let old = remembered(&verifier, &old_note, state, server)?;
     let proof = if 0 < old.size && old.size < new.size {
-        prove(server, token, old.size, new.size).await?
+        prove(server, login, old.size, new.size).await?
     } else {
         Vec::new()
     };
@@ -136,7 +138,7 @@ fn remembered(
     })
 }
 
-async fn prove(server: &Server, token: &str, old: u64, new: u64) -> Result<Vec<Hash>, Error> {
+async fn prove(server: &Server, login: &Login, old: u64, new: u64) -> Result<Vec<Hash>, Error> {
     use v1::prove_request::{Consistency, Proof};
     let request = v1::ProveRequest {
         proof: Some(Proof::Consistency(Consistency {
@@ -146,7 +148,7 @@ async fn prove(server: &Server, token: &str, old: u64, new: u64) -> Result<Vec<H
     };
     let answer = server
         .ledger()
-        .prove(authorized(token, request)?)
+        .prove(authorized(login, request)?)
         .await?
         .into_inner();
     hashes(answer.hashes)

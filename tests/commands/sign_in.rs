@@ -495,20 +495,16 @@ async fn a_token_of_a_machine_chooses_its_issuer_beside_the_one_of_people() {
     let terminal = env.own_terminal();
     let token = terminal.home.join("token");
     let token_file = ["login", "--token-file", token.to_str().unwrap()];
+    let slashed = format!("{url}/");
     for (case, iss, code, says) in [
-        ("its own", url, 0, url),
-        (
-            "with a slash more",
-            &format!("{url}/"),
-            2,
-            "its issuers are:",
-        ),
+        ("with a slash more", slashed.as_str(), 2, "its issuers are:"),
         (
             "an unknown one",
             "https://gitlab.example.com",
             2,
             "\"https://gitlab.example.com\"",
         ),
+        ("its own", url, 0, url),
     ] {
         let prepared = terminal.json(&["login", "--print-audience"]).await;
         let mut claims = ci.issuer().claims("alice");

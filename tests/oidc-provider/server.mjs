@@ -49,7 +49,7 @@ function provider(issuer) {
       client_id: 'daypass',
       application_type: 'native',
       token_endpoint_auth_method: 'none',
-      grant_types: ['authorization_code', 'urn:ietf:params:oauth:grant-type:device_code'],
+      grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
       response_types: ['code'],
       redirect_uris: ['http://127.0.0.1/callback', 'http://127.0.0.1/'],
       id_token_signed_response_alg: algorithm,
@@ -59,11 +59,13 @@ function provider(issuer) {
     conformIdTokenClaims: false,
     cookies: { keys: ['for tests only'] },
     enabledJWA: { idTokenSigningAlgValues: ['RS256', 'ES256', 'EdDSA'] },
-    features: { devInteractions: { enabled: true }, deviceFlow: { enabled: true } },
+    features: { devInteractions: { enabled: true }, deviceFlow: { enabled: true }, revocation: { enabled: true } },
     findAccount,
     jwks: { keys: freshKeys() },
     pkce: { required: () => true },
-    scopes: ['openid', 'email', 'groups'],
+    // Each use of a refresh token makes a new one, and a second use of the old one ends the grant.
+    rotateRefreshToken: true,
+    scopes: ['openid', 'email', 'groups', 'offline_access'],
   }).callback();
 }
 

@@ -1,6 +1,6 @@
 //! Signing out.
 
-use super::pending;
+use super::{pending, refresh};
 use crate::client::{Client, Error, agent, cache, key::Key, session::Session};
 
 impl Client {
@@ -11,13 +11,16 @@ impl Client {
     /// Returns [`Error::File`] if a file cannot be removed.
     pub(crate) async fn logout(&self) -> Result<bool, Error> {
         let _lock = self.state.lock().await?;
+        let _renewing = refresh::lock(&self.state).await?;
         let mut session = Session::load(&self.state)?;
-        let was_signed_in = session.login.take().is_some();
+        let login = session.login.take();
+        let was_signed_in = login.is_some();
         agent::remove_ours(&self.state).await?;
         cache::clear(&self.state)?;
         Key::forget(&self.state)?;
         pending::forget(&self.state)?;
         session.save(&self.state)?;
+        self.forget_refresh_token(login.as_ref()).await?;
         Ok(was_signed_in)
     }
 }

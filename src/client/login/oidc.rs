@@ -9,8 +9,8 @@ use std::{future::Future, pin::Pin, time::Duration};
 use http::Response;
 use openidconnect::{
     AdditionalProviderMetadata, Audience, AuthType, ClientId, ClientSecret, DeviceAuthorizationUrl,
-    HttpRequest, HttpResponse, IssuerUrl, NonceVerifier, ProviderMetadata, RevocationUrl, Scope,
-    TokenResponse,
+    HttpRequest, HttpResponse, IssuerUrl, NonceVerifier, OAuth2TokenResponse, ProviderMetadata,
+    RevocationUrl, Scope, TokenResponse,
     core::{
         CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod,
         CoreGrantType, CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKey,
@@ -205,9 +205,16 @@ const OFFLINE: &str = "offline_access";
 pub(super) struct Tokens {
     /// The compact ID token.
     pub(super) id: Zeroizing<String>,
+    /// The refresh token, if the provider gave one.
+    pub(super) refresh: Option<Zeroizing<String>>,
 }
 
 impl Tokens {
+    /// The token of a machine, which is not renewed.
+    pub(super) fn of_machine(id: Zeroizing<String>) -> Self {
+        Self { id, refresh: None }
+    }
+
     /// Takes the tokens of an answer, with an ID token as [`verified`] checks it.
     ///
     /// # Errors
@@ -218,8 +225,10 @@ impl Tokens {
         answer: &CoreTokenResponse,
         nonce: impl NonceVerifier,
     ) -> Result<Self, Error> {
+        let refresh = answer.refresh_token();
         Ok(Self {
             id: verified(issuer, verifier, answer.id_token(), nonce)?,
+            refresh: refresh.map(|token| Zeroizing::new(token.secret().clone())),
         })
     }
 }

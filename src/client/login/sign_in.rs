@@ -8,7 +8,7 @@ use super::{
     commitment::Commitment,
     device, issuers,
     oidc::Tokens,
-    pending,
+    pending, refresh,
     refused::{self, Refused},
     request::{Method, PATIENCE, Request, Visit},
     token::{self, Source},
@@ -115,6 +115,8 @@ impl Client {
         claims.check(issuer)?;
         let bound = claims.is_bound(issuer, &commitment.text)?;
         let secret: &[u8] = if bound { &*commitment.secret } else { &[] };
+        let renewable = tokens.refresh.as_ref().filter(|_| issuer.refresh);
+        let renewable = renewable.map(|token| token.as_str());
         let mut login = Login {
             server: address.as_str().to_owned(),
             issuer: claims.issuer.clone(),
@@ -124,6 +126,8 @@ impl Client {
             binding_secret: Login::encode_secret(secret),
             key: commitment.place.clone(),
             expires: claims.expires,
+            original: None,
+            ends: renewable.map(|_| ends(issuer, &claims)),
         };
         let refused = Refused {
             issuer,
@@ -136,7 +140,9 @@ impl Client {
             login.label.clone_from(&seen.label);
         }
         let _lock = self.state.lock().await?;
+        let _renewing = refresh::lock(&self.state).await?;
         self.is_still_first()?;
+        refresh::keep(&self.state, &issuer.url, renewable)?;
         self.keep_key(&mut login, &commitment, request.into_agent)
             .await?;
         self.remember(&address, &login)?;
@@ -244,7 +250,7 @@ impl Client {
             return Ok(Obtained {
                 issuer,
                 commitment,
-                tokens: Tokens { id },
+                tokens: Tokens::of_machine(id),
             });
         }
         let first = issuers::first_for_token(server_info, name)?;
@@ -260,7 +266,7 @@ impl Client {
         Ok(Obtained {
             issuer,
             commitment,
-            tokens: Tokens { id },
+            tokens: Tokens::of_machine(id),
         })
     }
 
@@ -295,7 +301,7 @@ impl Client {
         let (true, Some(private)) = (into_agent, commitment.key.private()) else {
             return commitment.key.keep(&self.state, "key");
         };
-        let lifetime = Duration::from_secs(login.expires.saturating_sub(now()));
+        let lifetime = Duration::from_secs(login.until().saturating_sub(now()));
         agent::add_key(&self.state, private, lifetime).await?;
         Key::forget(&self.state)?;
         login.key = KeyPlace::Agent {
@@ -332,6 +338,7 @@ impl Client {
         }
         let root = self.state.root();
         let _lock = root.lock().await?;
+        let _renewing = refresh::lock(&root).await?;
         let first = Session::load(&root)?;
         let session = Session {
             default: Some(address.as_str().to_owned()),
@@ -350,4 +357,11 @@ impl Client {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// The end of the session, if the token can be renewed: the server counts from the `iat` of the
+/// sign-in.
+fn ends(issuer: &Issuer, claims: &Claims) -> u64 {
+    let begin = claims.issued().unwrap_or_else(now);
+    begin.saturating_add(issuer.session_seconds)
 }
