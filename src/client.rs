@@ -10,7 +10,7 @@
 //! | files | for |
 //! |---|---|
 //! | [`context`] | [`Client`] and [`Signed`]: settings, state folder, connection |
-//! | [`connect`], [`server_info`], [`witness`] | the server: TLS, its description, its checkpoint |
+//! | [`connect`], `roots`, [`server_info`], [`witness`] | the server: TLS, its description, its checkpoint |
 //! | [`servers`] | several servers: which one a command is for |
 //! | [`login`], [`session`], [`key`], [`agent`] | the login and its key |
 //! | [`obtain`], [`choose`], [`pass`], [`cache`] | a pass: which role, the check, the files |
@@ -41,6 +41,7 @@ pub(crate) mod logins;
 pub(crate) mod obtain;
 pub(crate) mod pass;
 pub(crate) mod requests;
+mod roots;
 pub(crate) mod server_info;
 pub(crate) mod servers;
 pub(crate) mod session;

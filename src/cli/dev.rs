@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{Failure, Global, failure::Code, output::clean};
 use crate::{
-    daemon::chain,
+    daemon::{Running, chain},
     dev::{self, World, issuer::PEOPLE},
 };
 
@@ -89,14 +89,19 @@ fn welcome(world: &World) -> String {
             "none: sshd is not installed (on Debian: apt-get install openssh-server)".to_owned(),
         ),
     };
+    let fingerprint = world.daemon().and_then(Running::tls_fingerprint);
+    let fingerprint =
+        fingerprint.map_or_else(String::new, |it| format!(" --server-fingerprint {it}"));
     format!(
         "The world is running. In another terminal:\n\n  . {env}\n  daypass login --as alice\n  {next}\n\n\
          people    {people}; their password, for a browser, is in {password}\n\
          policy    {policy} (edit it, then send SIGHUP to process {pid})\n\
          host      {host}\n\
+         server    {server}; elsewhere than above: daypass login --server {server}{fingerprint}\n\
          outage    kill -USR1 {pid} stops the issuer, and starts it again\n\
          webhooks  what the server tells its receiver is shown here\n\
          Ctrl-C ends it.",
+        server = world.server().0,
         env = files.env().display(),
         people = names.join(", "),
         password = files.password().display(),

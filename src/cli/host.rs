@@ -43,7 +43,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match error {
             Error::Usage(_) => Code::Usage,
-            Error::Unreachable { .. } => Code::Unreachable,
+            Error::Unreachable { .. } | Error::Certificate { .. } => Code::Unreachable,
             Error::NotSetUp | Error::Refused(_) | Error::Sshd(_) | Error::File { .. } => {
                 Code::Failure
             }

@@ -34,8 +34,8 @@ const EXAMPLE_ISSUER: &str = "https://id.example.com";
 ///
 /// The files are commented and load as they are. No file is overwritten. As root, name with --owner
 /// the account that the server runs as: it must be able to read the files. Without
-/// --tls-certificate, a self-signed TLS certificate for ten years is made. Clients trust it by
-/// DAYPASS_CA_FILE=tls.pem.
+/// --tls-certificate, a self-signed TLS certificate for ten years is made. Clients trust it by its
+/// fingerprint, or by DAYPASS_CA_FILE=tls.pem.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The folder to write to; it is made if it is missing.
@@ -97,7 +97,7 @@ impl Args {
             ledger: summary.ledger,
             server: format!("https://{}:{}", self.name, self.listen.port()),
             owner: self.owner,
-            self_signed: self.tls_certificate.is_none(),
+            self_signed: summary.tls.filter(|_| self.tls_certificate.is_none()),
             example_issuer: self.issuer.is_none(),
             dir: self.dir,
         };

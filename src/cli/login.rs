@@ -19,6 +19,7 @@ use crate::{
         who_am_i::WhoAmI,
     },
     dev::person::Visitor,
+    outbound::CertificateFingerprint,
 };
 
 /// Sign in with your browser, or with a code on another device.
@@ -41,6 +42,10 @@ use crate::{
 pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
+    /// The fingerprint of the server's TLS certificate, or of a CA certificate that it sends: trust
+    /// it from now on. For the first contact with a private certificate.
+    #[arg(long, value_name = "SHA256:...")]
+    server_fingerprint: Option<CertificateFingerprint>,
     /// Show a code to enter in a browser on any device.
     #[arg(long, group = "method")]
     device: bool,
@@ -105,6 +110,9 @@ impl Args {
     /// in time, and 6 if the issuer or the server cannot be reached.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
+        if let Some(fingerprint) = self.server_fingerprint {
+            client.recognize(fingerprint).await?;
+        }
         if self.print_audience {
             let prepared = client
                 .prepare_login(self.key.as_deref(), self.issuer.as_deref())

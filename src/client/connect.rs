@@ -1,15 +1,12 @@
 //! The connection to the server: its address, TLS by rustls, deadlines.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore, version::TLS13};
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
-use rustls_platform_verifier::BuilderVerifierExt;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use rustls::{ClientConfig, version::TLS13};
+use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_platform_verifier::Verifier;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
@@ -18,6 +15,7 @@ use url::{Host, Url};
 use super::Error;
 use crate::{
     identity::web_url,
+    outbound::{self, CertificateFingerprint, Stream, certificate_fault},
     proto::v1::{
         admin_client::AdminClient, ledger_client::LedgerClient, passes_client::PassesClient,
         requests_client::RequestsClient, trust_client::TrustClient,
@@ -84,6 +82,9 @@ impl Address {
     }
 }
 
+/// Roots that count beside the operating system's.
+pub(crate) type Roots = Vec<CertificateDer<'static>>;
+
 /// A connection to one server.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -93,15 +94,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Connects. Trusts the roots in the PEM file `ca_file`; without one, the operating system's.
+    /// Connects. Trusts `roots`, and those of the operating system.
     ///
     /// # Errors
-    /// Returns [`Error::Unreachable`], which says whether the network or the certificate failed,
-    /// and [`Error::Usage`] if `ca_file` is not a PEM file of certificates.
-    pub(crate) async fn connect(address: &Address, ca_file: Option<&Path>) -> Result<Self, Error> {
-        let unreachable = |cause: String| Error::unreachable(address.as_str(), cause);
-        let dialled = tokio::time::timeout(DIAL, dial(address, ca_file)).await;
-        let channel = dialled.map_err(|_| unreachable("it does not answer".to_owned()))??;
+    /// Returns [`Error::Unreachable`], which says whether the network or the certificate failed.
+    pub(crate) async fn connect(address: &Address, roots: Roots) -> Result<Self, Error> {
+        let channel = in_time(address, dial(address, roots)).await?;
         Ok(Self {
             channel,
             address: address.clone(),
@@ -134,24 +132,55 @@ impl Server {
     }
 }
 
-async fn dial(address: &Address, ca_file: Option<&Path>) -> Result<Channel, Error> {
-    let host = address.host();
-    let unreachable = |error: std::io::Error| Error::unreachable(address.as_str(), explain(&error));
-    let stream = TcpStream::connect((host.as_str(), address.port()))
-        .await
-        .map_err(unreachable)?;
-    stream.set_nodelay(true).map_err(unreachable)?;
+/// Fetches the server's certificate with this fingerprint, as PEM. Nothing else is asked.
+///
+/// # Errors
+/// Returns [`Error::Untrusted`] if the server has no such certificate, or an invalid one, and
+/// [`Error::Unreachable`] if it does not answer.
+pub(crate) async fn recognize(
+    address: &Address,
+    fingerprint: CertificateFingerprint,
+) -> Result<String, Error> {
+    if address.0.scheme() == "http" {
+        return Err(Error::Usage(format!(
+            "{} has no TLS certificate: leave --server-fingerprint out",
+            address.as_str()
+        )));
+    }
+    in_time(address, async {
+        let stream = stream(address).await?;
+        let recognized = outbound::first_contact(stream, name(address)?, fingerprint).await;
+        recognized.map_err(|error| Error::Untrusted(error.to_string()))
+    })
+    .await
+}
+
+async fn in_time<T>(
+    address: &Address,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let silent = |_| Error::unreachable(address.as_str(), "it does not answer");
+    tokio::time::timeout(DIAL, work).await.map_err(silent)?
+}
+
+async fn dial(address: &Address, roots: Roots) -> Result<Channel, Error> {
+    let stream = stream(address).await?;
     if address.0.scheme() == "http" {
         return over(stream, address).await;
     }
-    let name = ServerName::try_from(host)
-        .map_err(|_| Error::Usage(format!("invalid host name {}", address.host())))?;
-    let tls = TlsConnector::from(Arc::new(tls(ca_file)?));
-    over(
-        tls.connect(name, stream).await.map_err(unreachable)?,
-        address,
-    )
-    .await
+    let tls = TlsConnector::from(Arc::new(tls(roots)?));
+    let stream = tls.connect(name(address)?, stream).await;
+    over(stream.map_err(|error| refused(address, &error))?, address).await
+}
+
+async fn stream(address: &Address) -> Result<Box<dyn Stream>, Error> {
+    let stream = outbound::open(&address.0).await;
+    stream.map_err(|error| Error::unreachable(address.as_str(), error))
+}
+
+fn name(address: &Address) -> Result<ServerName<'static>, Error> {
+    ServerName::try_from(address.host())
+        .map_err(|_| Error::Usage(format!("invalid host name {}", address.host())))
 }
 
 /// HTTP/2 over a stream that is connected already: its errors were reported in our words.
@@ -179,52 +208,30 @@ where
         .map_err(|error| broken(&error))
 }
 
-fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, Error> {
+fn tls(roots: Roots) -> Result<ClientConfig, Error> {
     let wrong = |error: rustls::Error| Error::other(format!("failed to set up TLS: {error}"));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider)).map_err(wrong)?;
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
-        .map_err(wrong)?;
-    let mut config = match ca_file {
-        Some(path) => builder.with_root_certificates(roots(path)?),
-        None => builder.with_platform_verifier().map_err(wrong)?,
-    }
-    .with_no_client_auth();
+        .map_err(wrong)?
+        // The library's word for any verifier that it is given; this is its own author's.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
 }
 
-fn roots(path: &Path) -> Result<RootCertStore, Error> {
-    let wrong = |why: String| {
-        Error::Usage(format!(
-            "{} (DAYPASS_CA_FILE) is not a PEM file of certificates: {why}",
-            path.display()
-        ))
-    };
-    let mut roots = RootCertStore::empty();
-    for certificate in
-        CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?
-    {
-        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-        roots
-            .add(certificate)
-            .map_err(|error| wrong(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(wrong("it has none".to_owned()));
-    }
-    Ok(roots)
-}
-
 /// Names the certificate's fault: it is the one that a user can correct.
-fn explain(error: &std::io::Error) -> String {
-    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
-    match cause {
-        Some(rustls::Error::InvalidCertificate(fault)) => format!(
-            "its TLS certificate is not trusted ({fault}); DAYPASS_CA_FILE or --ca-file names the CA of a private one"
-        ),
-        _ => error.to_string(),
-    }
+fn refused(address: &Address, error: &std::io::Error) -> Error {
+    let Some(fault) = certificate_fault(error) else {
+        return Error::unreachable(address.as_str(), error);
+    };
+    let server = address.as_str();
+    let by_hand = format!("daypass login --server {server} --server-fingerprint SHA256:...");
+    let message = fault.explain(&format!("{by_hand} (or name its CA: --ca-file FILE)"));
+    Error::unreachable(server, message)
 }
 
 #[cfg(test)]
@@ -281,7 +288,7 @@ mod tests {
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let port = socket.local_addr().unwrap().port();
         let address = Address::parse(&format!("http://127.0.0.1:{port}")).unwrap();
-        let error = Server::connect(&address, None).await.unwrap_err();
+        let error = Server::connect(&address, Vec::new()).await.unwrap_err();
         assert_eq!(error.exit_code(), 6);
     }
 }

@@ -25,7 +25,7 @@ pub struct Settings {
     pub server: Option<String>,
     /// The state folder; none: the default one.
     pub state_dir: Option<PathBuf>,
-    /// PEM roots for the server's TLS; none: those of the last login, else the operating system's.
+    /// PEM roots for the server's TLS beside the operating system's; none: those of the last login.
     pub ca_file: Option<PathBuf>,
     /// Prints notes and prompts.
     pub say: Say,
@@ -113,8 +113,8 @@ impl Client {
     /// another server.
     pub(crate) async fn connect(&self) -> Result<(Server, ServerInfo), Error> {
         let address = self.address()?;
-        let ca_file = self.ca_file(&Session::load(&self.state)?)?;
-        let server = Server::connect(&address, ca_file.as_deref()).await?;
+        let roots = self.roots(&address, &Session::load(&self.state)?)?;
+        let server = Server::connect(&address, roots).await?;
         let server_info =
             ServerInfo::refresh(&self.state, &server, |message| self.say(message)).await?;
         Ok((server, server_info))
@@ -148,16 +148,6 @@ impl Client {
         }
         let address = self.address()?;
         session.login_for(address.as_str(), now()).cloned()
-    }
-
-    /// The file with the server's TLS roots, absolute; none: the operating system's roots.
-    pub(super) fn ca_file(&self, session: &Session) -> Result<Option<PathBuf>, Error> {
-        match &self.settings.ca_file {
-            Some(path) => std::path::absolute(path)
-                .map(Some)
-                .map_err(Error::file(path)),
-            None => Ok(session.ca_file.clone()),
-        }
     }
 }
 

@@ -41,6 +41,8 @@ pub(super) struct Parts {
 /// What `daypass init` says about the server that it made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Summary {
+    /// Fingerprint of the TLS certificate, for `--server-fingerprint`.
+    pub tls: Option<String>,
     /// Fingerprint of the key that would sign.
     pub ca_key: String,
     /// The ledger's verifier key.
@@ -57,6 +59,11 @@ pub(crate) fn summarize(config: &Config) -> Result<Summary, Error> {
         modes::expect_own_folder(&config.state).map_err(Error::state(&config.state))?;
     }
     Ok(Summary {
+        tls: parts
+            .tls
+            .as_ref()
+            .and_then(Tls::fingerprint)
+            .map(|it| it.to_string()),
         ca_key: fingerprint(parts.ca.active()),
         ledger: signer.verifier().to_string(),
     })

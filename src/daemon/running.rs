@@ -23,6 +23,7 @@ use crate::{
     identity::Issuers,
     notify::{Deliveries, Notifier},
     operations::{Authority, authority},
+    outbound::CertificateFingerprint,
     server::{self, Server, Tls},
     store::{Opening, Store},
 };
@@ -126,6 +127,11 @@ pub struct Reloaded {
 }
 
 impl Running {
+    /// The fingerprint of its TLS certificate; none if it speaks plain HTTP on loopback.
+    pub fn tls_fingerprint(&self) -> Option<CertificateFingerprint> {
+        self.tls.as_ref().and_then(Tls::fingerprint)
+    }
+
     /// The address that it listens on, with the real port even if 0 was configured.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -104,6 +104,7 @@ async fn until_stopped(mut running: Running, signals: &mut Signals) -> Result<Ru
         address = %running.address(),
         server = running.config().name,
         policy = running.authority().policy().hash(),
+        tls = running.tls_fingerprint().map(|it| it.to_string()),
         "ready"
     );
     systemd::ready(&status);

@@ -166,16 +166,21 @@ fn also_trusted(others: &Result<Option<CaKeys>, Error>) -> Option<Finding> {
     }
 }
 
-/// Compares clock and CA keys with the server's. An unreachable server is only a note: passes work
-/// without it.
+/// Compares clock and CA keys with the server's. An unreachable server is only a note, because
+/// passes work without it; one whose certificate is refused does not become reachable by waiting.
 async fn ask_server(scene: &Scene<'_>, deadline: Duration) -> Vec<Finding> {
     let asked = async {
-        let roots = scene.settings.roots(scene.layout)?;
-        let server = Server::new(&scene.settings.server, roots.as_deref(), deadline)?;
+        // Another check reports a file that cannot be used.
+        let roots = scene.settings.roots(scene.layout).unwrap_or(None);
+        let server = Server::new(scene.settings, roots.as_deref(), deadline)?;
         server.ca_keys().await
     };
     match asked.await {
         Ok(answer) => state::compare(scene, &answer),
+        // No sync succeeds until the administrator has done something.
+        Err(error @ Error::Certificate { .. }) => {
+            vec![Finding::wrong("server", error.to_string())]
+        }
         Err(error) => vec![Finding::note(
             "server",
             format!("{error}; clock and CA keys were not compared"),

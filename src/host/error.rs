@@ -19,6 +19,14 @@ pub(crate) enum Error {
         /// The cause.
         cause: String,
     },
+    /// The server's TLS certificate is refused.
+    #[error("refused {server}: {cause}")]
+    Certificate {
+        /// The server's address.
+        server: String,
+        /// The fault, and what helps.
+        cause: String,
+    },
     /// The server's answer is refused; the files on disk stay.
     #[error("refused the server's answer: {0}")]
     Refused(#[from] InvalidAnswer),
@@ -114,6 +122,7 @@ impl Error {
             Self::Usage(_) => "USAGE",
             Self::NotSetUp => "NOT_SET_UP",
             Self::Unreachable { .. } => "UNREACHABLE",
+            Self::Certificate { .. } => "TLS_CERTIFICATE",
             Self::Sshd(_) => "SSHD",
             Self::File { .. } => "FILE",
             Self::Refused(refusal) => refusal.reason(),

@@ -72,7 +72,7 @@ impl Layout {
         self.folder().join("host.json")
     }
 
-    /// The roots for the server's TLS, if not the operating system's.
+    /// The roots for the server's TLS beside the operating system's.
     pub(crate) fn tls_ca(&self) -> PathBuf {
         self.folder().join("tls-ca.pem")
     }
@@ -80,6 +80,11 @@ impl Layout {
     /// The time of the last successful `sync`.
     pub(crate) fn last_sync(&self) -> PathBuf {
         self.folder().join("sync.json")
+    }
+
+    /// The time and error of the last `sync`, if it failed.
+    pub(crate) fn failed_sync(&self) -> PathBuf {
+        self.folder().join("sync-failed.json")
     }
 
     /// The lock of a `sync` that compares and replaces files.

@@ -4,12 +4,16 @@
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, Response, StatusCode, header::IF_NONE_MATCH, redirect};
+use rustls_pki_types::ServerName;
 use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
-use url::{Host, Url};
+use url::Url;
 
-use super::{Error, error::InvalidAnswer};
-use crate::ssh::sshsig;
+use super::{Error, Settings, error::InvalidAnswer};
+use crate::{
+    outbound::{self, CertificateFingerprint, certificate_fault, is_loopback, proxy_between},
+    ssh::sshsig,
+};
 
 /// Bytes of `/ca.pub` at most.
 const KEYS_LIMIT: usize = 64 * 1024;
@@ -21,6 +25,8 @@ const KRL_LIMIT: usize = 16 * 1024 * 1024;
 pub(crate) struct Server {
     url: Url,
     client: Client,
+    /// The `host setup` that made this host what it is, for the fault that it mends.
+    setup: String,
 }
 
 /// A successful answer, unverified.
@@ -37,19 +43,19 @@ pub(crate) struct Answer {
 }
 
 impl Server {
-    /// The server at `address` (`https://HOST:PORT`; plain http on loopback only).
+    /// The server of the settings (`https://HOST:PORT`; plain http on loopback only).
     ///
-    /// With `roots` (PEM), only these are trusted; without, the operating system's. `deadline` is
-    /// for one request, from connecting to the last byte.
+    /// Trusts `roots` (PEM) and those of the operating system. `deadline` is for one request, from
+    /// connecting to the last byte.
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if the address or the roots are invalid.
     pub(crate) fn new(
-        address: &str,
+        settings: &Settings,
         roots: Option<&[u8]>,
         deadline: Duration,
     ) -> Result<Self, Error> {
-        let url = parse(address)?;
+        let url = parse(&settings.server)?;
         let wrong = |error: reqwest::Error| {
             Error::Usage(format!("invalid file of TLS roots: {}", causes(&error)))
         };
@@ -66,17 +72,53 @@ impl Server {
             builder = builder.tls_certs_only([]);
         } else if let Some(pem) = roots {
             let roots = Certificate::from_pem_bundle(pem).map_err(wrong)?;
-            if roots.is_empty() {
-                return Err(Error::Usage(
-                    "the file of TLS roots has no certificate".to_owned(),
-                ));
-            }
-            builder = builder.tls_certs_only(roots);
+            builder = builder.tls_certs_merge(roots);
         }
         Ok(Self {
             url,
             client: builder.build().map_err(wrong)?,
+            setup: settings.setup_command(),
         })
+    }
+
+    /// Fetches the certificate of the server at `address` that has this fingerprint, as PEM.
+    ///
+    /// # Errors
+    /// Returns [`Error::Usage`] if the address is invalid, [`Error::Certificate`] if the server has
+    /// no such certificate, and [`Error::Unreachable`] if it does not answer.
+    pub(crate) async fn recognize(
+        address: &str,
+        fingerprint: CertificateFingerprint,
+        deadline: Duration,
+    ) -> Result<String, Error> {
+        let url = parse(address)?;
+        if url.scheme() == "http" {
+            let why = "has no TLS certificate: leave --server-fingerprint out";
+            return Err(Error::Usage(format!("{address} {why}")));
+        }
+        let server = url.as_str().trim_end_matches('/').to_owned();
+        let unreachable = |cause: String| {
+            let server = server.clone();
+            Error::Unreachable { server, cause }
+        };
+        let host = url.host_str().unwrap_or_default();
+        let host = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let name = ServerName::try_from(host)
+            .map_err(|_| Error::Usage(format!("invalid server address {address:?}")))?;
+        let recognized = tokio::time::timeout(deadline, async {
+            let stream = outbound::open(&url).await;
+            let stream = stream.map_err(|error| unreachable(error.to_string()))?;
+            let recognized = outbound::first_contact(stream, name, fingerprint).await;
+            recognized.map_err(|error| Error::Certificate {
+                server: server.clone(),
+                cause: error.to_string(),
+            })
+        });
+        let silent = |_| unreachable("it did not answer in time".to_owned());
+        recognized.await.map_err(silent)?
     }
 
     /// The address, normalized.
@@ -108,7 +150,7 @@ impl Server {
         limit: usize,
         kept: Option<&[u8]>,
     ) -> Result<Answer, Error> {
-        let unreachable = |error: reqwest::Error| self.unreachable(&explain(&error));
+        let unreachable = |error: reqwest::Error| self.explain(&error);
         let mut url = self.url.clone();
         url.set_path(path);
         let mut request = self.client.get(url);
@@ -149,6 +191,26 @@ impl Server {
         }
         let status = status.as_u16();
         Err(InvalidAnswer::Status { path, status }.into())
+    }
+
+    fn explain(&self, error: &reqwest::Error) -> Error {
+        if error.is_timeout() {
+            return self.unreachable("it did not answer in time");
+        }
+        let server = self.address().to_owned();
+        match certificate_fault(error) {
+            Some(fault) => Error::Certificate {
+                cause: fault.explain(&format!(
+                    "{} --server-fingerprint SHA256:... (or name its CA: --ca-file FILE)",
+                    self.setup
+                )),
+                server,
+            },
+            None => self.unreachable(&match proxy_between(self.url.as_str()) {
+                Some(proxy) => format!("{proxy}: {}", causes(error)),
+                None => causes(error),
+            }),
+        }
     }
 
     fn unreachable(&self, cause: &str) -> Error {
@@ -208,28 +270,6 @@ fn parse(address: &str) -> Result<Url, Error> {
         "http" => Err(wrong("plain http is for loopback only; use https")),
         _ => Err(wrong("use https://HOST:PORT")),
     }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
-fn explain(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "it did not answer in time".to_owned();
-    }
-    let causes = causes(error);
-    if causes.contains("certificate") {
-        return format!(
-            "{causes}; --ca-file of `host setup` names the CA of a private certificate"
-        );
-    }
-    causes
 }
 
 /// The innermost cause: the one to act on. reqwest's own messages only repeat the address.

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error,
+    Error, drop_in,
     files::{Layout, read},
 };
+use crate::outbound::parse_roots;
 
 /// The content of `host.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +21,8 @@ pub(crate) struct Settings {
     pub groups: Vec<String>,
     /// The user that sshd runs the principals command as.
     pub principals_user: String,
-    /// Whether only the roots in [`Layout::tls_ca`] are trusted for the server's TLS, instead of
-    /// the operating system's.
+    /// Whether the roots in [`Layout::tls_ca`] are trusted for the server's TLS, beside the
+    /// operating system's.
     pub own_tls_ca: bool,
     /// Whether the keys in [`Layout::other_ca_keys`] are trusted too.
     #[serde(default)]
@@ -53,21 +54,40 @@ impl Settings {
         }
     }
 
-    /// PEM roots for the server's TLS; none: the operating system's.
+    /// The `host setup` that makes this host what it is, to be run again with more options.
+    pub(crate) fn setup_command(&self) -> String {
+        let mut command = format!("daypass host setup --server {}", self.server);
+        for group in &self.groups {
+            command.push_str(" --group ");
+            command.push_str(group);
+        }
+        if self.principals_user != drop_in::USUAL_USER {
+            command.push_str(" --principals-user ");
+            command.push_str(&self.principals_user);
+        }
+        command
+    }
+
+    /// PEM roots for the server's TLS, beside the operating system's; none: only those.
     ///
     /// # Errors
-    /// Returns [`Error::Usage`] if the file is missing.
+    /// Returns [`Error::Usage`] with the command that helps if the file of `setup` cannot be used.
+    /// The operating system's roots may still be enough.
     pub(crate) fn roots(&self, layout: &Layout) -> Result<Option<Vec<u8>>, Error> {
         if !self.own_tls_ca {
             return Ok(None);
         }
         let path = layout.tls_ca();
-        let pem = read(&path)?.ok_or_else(|| {
+        let unusable = |why: &dyn std::fmt::Display| {
             Error::Usage(format!(
-                "{} is missing; run again: daypass host setup --ca-file FILE",
-                path.display()
+                "{} cannot be used ({why}), so only the system's roots count; run again: {} --ca-file FILE",
+                path.display(),
+                self.setup_command()
             ))
-        })?;
+        };
+        let pem = read(&path).map_err(|error| unusable(&error))?;
+        let pem = pem.ok_or_else(|| unusable(&"it is missing"))?;
+        parse_roots(&pem).map_err(|error| unusable(&error))?;
         Ok(Some(pem))
     }
 }

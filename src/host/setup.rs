@@ -20,6 +20,7 @@ use super::{
     sync::to_json,
 };
 use crate::{
+    outbound::{CertificateFingerprint, parse_roots},
     ssh::{key::fingerprint, krl::Krl, principal, sshsig::Namespace},
     unix_seconds::UnixSeconds,
 };
@@ -31,8 +32,10 @@ pub(crate) struct SetupOptions {
     pub server: String,
     /// The host groups of this host; none: passes name plain logins.
     pub groups: Vec<String>,
-    /// PEM roots for the server's TLS; none: the operating system's.
+    /// PEM roots for the server's TLS beside the operating system's.
     pub ca_file: Option<PathBuf>,
+    /// The fingerprint of a certificate that is to be trusted as such a root.
+    pub server_fingerprint: Option<CertificateFingerprint>,
     /// Fingerprints of CA keys that the administrator knows; none: only TLS proves the keys.
     pub pins: Vec<Fingerprint>,
     /// A file of another CA's public keys that sshd shall trust too.
@@ -66,10 +69,12 @@ pub(crate) struct SetupReport {
 
 /// Reason why the CA keys are trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum TrustedBy {
     /// The administrator named their fingerprints, or that of a key that signed them all.
     Pin,
+    /// The administrator named the fingerprint of the server's TLS certificate.
+    ServerFingerprint,
     /// Only the server's TLS certificate proves them.
     Tls,
 }
@@ -114,16 +119,17 @@ pub(crate) async fn setup(
     })?;
     let others = options.also_trust.as_deref().map(also_trust::read_keys);
     let others = others.transpose()?;
-    let roots = options.ca_file.as_deref().map(read_roots).transpose()?;
-    let server = Server::new(&options.server, roots.as_deref(), options.deadline)?;
-    let (keys, trusted_by) = check_keys(&server.ca_keys().await?, &options.pins)?;
-    let settings = Settings {
-        server: server.address().to_owned(),
+    let roots = roots(options).await?;
+    let mut settings = Settings {
+        server: options.server.clone(),
         groups: options.groups.clone(),
         principals_user: options.principals_user.clone(),
         own_tls_ca: roots.is_some(),
         also_trust: others.is_some(),
     };
+    let server = Server::new(&settings, roots.as_deref(), options.deadline)?;
+    settings.server = server.address().to_owned();
+    let (keys, trusted_by) = check_keys(&server.ca_keys().await?, options)?;
     let mut changes = Changes::default();
     let files = write(
         &mut changes,
@@ -206,16 +212,40 @@ fn check_include(layout: &Layout) -> Result<(), Error> {
     )))
 }
 
-fn read_roots(path: &Path) -> Result<Vec<u8>, Error> {
-    read(path)?.ok_or_else(|| Error::Usage(format!("there is no {}", path.display())))
+/// The PEM roots for the server's TLS beside the operating system's.
+async fn roots(options: &SetupOptions) -> Result<Option<Vec<u8>>, Error> {
+    let mut roots = Vec::new();
+    if let Some(path) = options.ca_file.as_deref() {
+        let pem = read(path)?;
+        let pem = pem.ok_or_else(|| Error::Usage(format!("there is no {}", path.display())))?;
+        parse_roots(&pem)
+            .map_err(|error| Error::Usage(format!("{} cannot be used: {error}", path.display())))?;
+        roots.extend(pem);
+    }
+    if let Some(fingerprint) = options.server_fingerprint {
+        let pem = Server::recognize(&options.server, fingerprint, options.deadline).await?;
+        if !roots.is_empty() {
+            roots.push(b'\n');
+        }
+        roots.extend(pem.into_bytes());
+    }
+    Ok(Some(roots).filter(|roots| !roots.is_empty()))
 }
 
 /// Checks the CA keys in an answer. With pins, every key must be pinned, or a pinned key must have
 /// signed them all.
-fn check_keys(answer: &Answer, pins: &[Fingerprint]) -> Result<(CaKeys, TrustedBy), InvalidAnswer> {
+fn check_keys(
+    answer: &Answer,
+    options: &SetupOptions,
+) -> Result<(CaKeys, TrustedBy), InvalidAnswer> {
+    let pins = &options.pins;
     let keys = CaKeys::parse(&answer.body)?;
     if pins.is_empty() {
-        return Ok((keys, TrustedBy::Tls));
+        let by = match options.server_fingerprint {
+            Some(_) => TrustedBy::ServerFingerprint,
+            None => TrustedBy::Tls,
+        };
+        return Ok((keys, by));
     }
     let served = keys
         .fingerprints()

@@ -1,7 +1,7 @@
 //! Fetches CA keys and revocations. Fails closed: an answer that is unsigned, broken or older is
 //! refused, and sshd keeps the last good files.
 
-use std::{path::Path, time::Duration};
+use std::{fs, io::ErrorKind, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,8 @@ pub(crate) struct SyncReport {
     pub krl_made_at: UnixSeconds,
     /// Seconds since the sync before this one; none: this is the first.
     pub synced_before: Option<u64>,
+    /// Faults that this sync could do without, and what helps.
+    pub notes: Vec<String>,
 }
 
 /// The last successful sync: the content of `sync.json`.
@@ -60,8 +62,53 @@ impl LastSync {
     }
 }
 
+/// The last sync if it failed: the content of `sync-failed.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FailedSync {
+    /// Its time.
+    pub tried: UnixSeconds,
+    /// The error's stable reason code.
+    pub reason: String,
+    /// The error, and what helps.
+    pub error: String,
+}
+
+impl FailedSync {
+    /// Reads it; none if the last sync succeeded, or there was none yet.
+    ///
+    /// # Errors
+    /// Returns [`Error::File`] if the file cannot be read.
+    pub(crate) fn load(layout: &Layout) -> Result<Option<Self>, Error> {
+        let bytes = read(&layout.failed_sync())?;
+        Ok(bytes.map(|bytes| {
+            serde_json::from_slice(&bytes).unwrap_or_else(|error| Self {
+                tried: UnixSeconds(0),
+                reason: "FILE".to_owned(),
+                error: format!("{} is damaged ({error})", layout.failed_sync().display()),
+            })
+        }))
+    }
+
+    fn save(layout: &Layout, now: UnixSeconds, error: &Error) -> Result<(), Error> {
+        let failed = Self {
+            tried: now,
+            reason: error.reason().to_owned(),
+            error: error.to_string(),
+        };
+        put(&layout.failed_sync(), &to_json(&failed)?).map(drop)
+    }
+
+    fn forget(layout: &Layout) -> Result<(), Error> {
+        let path = layout.failed_sync();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file(path)(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
 /// Fetches CA keys and revocations, checks both, then replaces the files that differ. `deadline` is
-/// for each of the two requests.
+/// for each of the two requests. A failure is kept for `doctor`.
 ///
 /// # Errors
 /// Returns the error of the step that failed. Each file on disk is then the old one or already the
@@ -72,10 +119,39 @@ pub(crate) async fn sync(
     deadline: Duration,
 ) -> Result<SyncReport, Error> {
     let settings = Settings::load(layout)?;
-    let roots = settings.roots(layout)?;
-    let server = Server::new(&settings.server, roots.as_deref(), deadline)?;
+    match fetch(layout, &settings, now, deadline).await {
+        Ok(report) => FailedSync::forget(layout).map(|()| report),
+        Err(error) => {
+            // The error of the sync is the one to show, not that of keeping it.
+            let _ = FailedSync::save(layout, now, &error);
+            Err(error)
+        }
+    }
+}
+
+async fn fetch(
+    layout: &Layout,
+    settings: &Settings,
+    now: UnixSeconds,
+    deadline: Duration,
+) -> Result<SyncReport, Error> {
+    let (roots, unusable) = match settings.roots(layout) {
+        Ok(roots) => (roots, None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let server = Server::new(settings, roots.as_deref(), deadline)?;
     let held = read(&layout.krl())?.filter(|bytes| Krl::parse(bytes).is_ok());
-    let unverified_keys = server.ca_keys().await?;
+    let unverified_keys = server
+        .ca_keys()
+        .await
+        .map_err(|error| match (error, &unusable) {
+            // The missing file is the cause, and has the command that helps.
+            (Error::Certificate { server, cause }, Some(file)) => Error::Certificate {
+                server,
+                cause: format!("{file}\n{cause}"),
+            },
+            (error, _) => error,
+        })?;
     let unverified_krl = server.krl(held.as_deref()).await?;
 
     let _lock = lock(layout).await?;
@@ -101,14 +177,11 @@ pub(crate) async fn sync(
         krl_version: krl.version(),
     };
     put(&layout.last_sync(), &to_json(&last)?)?;
-    Ok(report(
-        server.address(),
-        changed,
-        &krl,
-        (&trusted, &keys),
-        before,
-        now,
-    ))
+    let mut report = report(&krl, (&trusted, &keys), before, now);
+    report.server = server.address().to_owned();
+    report.changed = changed;
+    report.notes = unusable.into_iter().collect();
+    Ok(report)
 }
 
 /// The CA keys that this host trusts, from disk.
@@ -193,8 +266,6 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
 }
 
 fn report(
-    server: &str,
-    changed: bool,
     krl: &Krl,
     (before, after): (&CaKeys, &CaKeys),
     last: Option<LastSync>,
@@ -202,8 +273,9 @@ fn report(
 ) -> SyncReport {
     let (before, after) = (before.fingerprints(), after.fingerprints());
     SyncReport {
-        server: server.to_owned(),
-        changed,
+        server: String::new(),
+        changed: false,
+        notes: Vec::new(),
         krl_version: krl.version(),
         revoked: krl.len(),
         added_keys: after.difference(&before).cloned().collect(),

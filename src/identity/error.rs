@@ -191,8 +191,8 @@ pub enum FetchError {
     /// No answer, or not a whole one in time.
     #[error("request the {what}")]
     Request {
-        /// The document's name.
-        what: &'static str,
+        /// The document's name, and the proxy that is between.
+        what: String,
         /// The HTTP client's error.
         #[source]
         source: reqwest::Error,

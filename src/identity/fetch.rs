@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use reqwest::{Client, Response, StatusCode, redirect};
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::{
     error::FetchError,
     json,
     key_set::{KeyRules, KeySet},
     settings::{Settings, SettingsError},
-    web_url::check_endpoint,
+    web_url::{check_endpoint, is_loopback},
 };
+use crate::outbound::proxy_between;
 
 /// Bytes of a discovery document or key set at most. Google's and Entra's have 10 KiB.
 const BODY_LIMIT: usize = 256 * 1024;
@@ -71,7 +73,13 @@ impl Source {
         what: &'static str,
         url: &str,
     ) -> Result<Map<String, Value>, FetchError> {
-        let request = |source| FetchError::Request { what, source };
+        let request = |source| FetchError::Request {
+            what: match proxy_between(url) {
+                Some(proxy) => format!("{what} {proxy}"),
+                None => what.to_owned(),
+            },
+            source,
+        };
         let response = self.client.get(url).send().await.map_err(request)?;
         let body = body(what, response).await?;
         json::object(&body).map_err(|source| FetchError::Json { what, source })
@@ -85,7 +93,10 @@ async fn body(what: &'static str, mut response: Response) -> Result<Vec<u8>, Fet
         return Err(FetchError::Status { what, status });
     }
     let mut body = Vec::new();
-    let request = |source| FetchError::Request { what, source };
+    let request = |source| FetchError::Request {
+        what: what.to_owned(),
+        source,
+    };
     while let Some(chunk) = response.chunk().await.map_err(request)? {
         if body.len() + chunk.len() > BODY_LIMIT {
             return Err(FetchError::TooLarge { what });
@@ -109,7 +120,10 @@ fn client(settings: &Settings, loopback: bool, timeout: Duration) -> Result<Clie
         .user_agent(concat!("daypass/", env!("CARGO_PKG_VERSION")));
     if loopback {
         builder = builder.no_proxy().tls_certs_only([]);
-    } else if let Some(pem) = &settings.ca_certificates {
+    } else if Url::parse(&settings.url).is_ok_and(|url| is_loopback(&url)) {
+        builder = builder.no_proxy();
+    }
+    if let (false, Some(pem)) = (loopback, &settings.ca_certificates) {
         let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(certificates)?;
         builder = builder.tls_certs_merge(roots);
     }

@@ -1,7 +1,9 @@
 //! The URLs that issuers name, for servers to fetch and for people to open: https, or http to this
 //! machine. Pure.
 
-use url::{Host, Url};
+use url::Url;
+
+pub(crate) use crate::outbound::is_loopback;
 
 /// Checks a URL: https, or http to this machine if `loopback_allowed`, and nothing that two parsers
 /// could read differently.
@@ -36,16 +38,6 @@ pub(crate) fn check_endpoint(text: &str, loopback_allowed: bool) -> Result<Url, 
     match url.fragment() {
         None => Ok(url),
         Some(_) => Err("has a fragment"),
-    }
-}
-
-/// Whether a URL's host is this machine by definition: `localhost`, 127.0.0.0/8, ::1.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 

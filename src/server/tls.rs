@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::certificate::Facts;
-use crate::modes;
+use crate::{
+    modes,
+    outbound::{self, CertificateFingerprint},
+};
 use arc_swap::ArcSwap;
 use rustls::{
     ServerConfig,
@@ -59,6 +62,12 @@ impl Tls {
         let current = self.0.current.load();
         let leaf = current.cert.first().ok_or("it holds no certificate")?;
         Facts::of(leaf)
+    }
+
+    /// The fingerprint by which a client recognizes the certificate in use at its first contact;
+    /// none if it has to know the CA already.
+    pub fn fingerprint(&self) -> Option<CertificateFingerprint> {
+        outbound::recognizable(&self.0.current.load().cert)
     }
 
     /// Builds the acceptor: TLS 1.3 only, h2 and HTTP/1.1, no tickets, no resumption, no early

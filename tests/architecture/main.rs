@@ -30,7 +30,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (GROUND, &[]),
     ("ledger", &["ssh", "reason"]),
     ("modes", &[]),
-    ("identity", &["ssh", "reason"]),
+    ("outbound", &[]),
+    ("identity", &["outbound", "ssh", "reason"]),
     ("proto", &["ssh", "reason"]),
     ("policy", &["identity", "ssh", "reason"]),
     ("ca", &["identity", "policy", "ledger", "modes", "ssh"]),
@@ -38,11 +39,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // It reads the ledger from the store and tells it. It decides nothing, so it needs no policy.
     ("notify", &["ledger", "store", "modes", "ssh"]),
     ("operations", &["identity", "policy", "ledger", "ca", "store", "notify", "ssh", "reason"]),
-    ("server", &["operations", "identity", "proto", "policy", "ledger", "ca", "modes", "ssh", "reason"]),
-    ("client", &["proto", "ledger", "identity::proof", "identity::web_url", "ssh", "reason"]),
-    ("host", &["proto", "ledger", "ssh"]),
+    ("server", &["operations", "identity", "proto", "policy", "ledger", "ca", "modes", "outbound", "ssh", "reason"]),
+    ("client", &["proto", "ledger", "identity::proof", "identity::web_url", "outbound", "ssh", "reason"]),
+    ("host", &["proto", "ledger", "outbound", "ssh"]),
     ("config", &["identity", "policy", "ca", "server", "notify", "modes", "ssh"]),
-    ("daemon", &["config", "identity", "policy", "ledger", "ca", "store", "notify", "operations", "server", "modes", "ssh"]),
+    ("daemon", &["config", "identity", "policy", "ledger", "ca", "store", "notify", "operations", "server", "modes", "outbound", "ssh"]),
 ];
 
 /// Every module may import it: a type of time that knows no other module.

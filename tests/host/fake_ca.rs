@@ -3,6 +3,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::body::{Body, Bytes};
+use daypass::outbound::CertificateFingerprint;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -46,8 +47,32 @@ pub(crate) struct FakeCa {
     pub(crate) url: String,
     /// The PEM roots for its TLS.
     pub(crate) roots: String,
+    certificate: Arc<Mutex<Certificate>>,
     answers: Arc<Mutex<Answers>>,
     task: JoinHandle<()>,
+}
+
+/// A self-signed TLS certificate.
+#[derive(Clone)]
+pub(crate) struct Certificate {
+    pub(crate) pem: String,
+    pub(crate) fingerprint: String,
+    acceptor: TlsAcceptor,
+}
+
+impl Certificate {
+    /// One for `localhost`, with a difference.
+    pub(crate) fn new(change: impl FnOnce(&mut rcgen::CertificateParams)) -> Self {
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        change(&mut params);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = params.self_signed(&key).unwrap();
+        Self {
+            pem: made.pem(),
+            fingerprint: CertificateFingerprint::of(made.der()).to_string(),
+            acceptor: acceptor(&made.pem(), &key.serialize_pem()),
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -63,17 +88,18 @@ impl FakeCa {
             keys: keys_signed(&[ca], ca),
             krl: krl_signed(ca, 1, &[]),
         }));
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let acceptor = acceptor(&made.cert.pem(), &made.signing_key.serialize_pem());
+        let certificate = Arc::new(Mutex::new(Certificate::new(|_| {})));
+        let roots = certificate.lock().pem.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!(
             "https://localhost:{}",
             listener.local_addr().unwrap().port()
         );
-        let task = tokio::spawn(serve(listener, acceptor, answers.clone()));
+        let task = tokio::spawn(serve(listener, certificate.clone(), answers.clone()));
         Self {
             url,
-            roots: made.cert.pem(),
+            roots,
+            certificate,
             answers,
             task,
         }
@@ -81,6 +107,16 @@ impl FakeCa {
 
     pub(crate) fn keys(&self, answer: Answer) {
         self.answers.lock().keys = answer;
+    }
+
+    /// Replaces the TLS certificate for new connections.
+    pub(crate) fn certificate(&self, certificate: &Certificate) {
+        *self.certificate.lock() = certificate.clone();
+    }
+
+    /// The fingerprint of the TLS certificate.
+    pub(crate) fn fingerprint(&self) -> String {
+        self.certificate.lock().fingerprint.clone()
     }
 
     pub(crate) fn krl(&self, answer: Answer) {
@@ -123,10 +159,14 @@ fn acceptor(certificate: &str, key: &str) -> TlsAcceptor {
     ))
 }
 
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, answers: Arc<Mutex<Answers>>) {
+async fn serve(
+    listener: TcpListener,
+    certificate: Arc<Mutex<Certificate>>,
+    answers: Arc<Mutex<Answers>>,
+) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let (acceptor, answers) = (acceptor.clone(), answers.clone());
+        let (acceptor, answers) = (certificate.lock().acceptor.clone(), answers.clone());
         tokio::spawn(async move {
             let Ok(stream) = acceptor.accept(stream).await else {
                 return;

@@ -64,10 +64,11 @@ impl Host {
         fs::read(self.path(name)).unwrap()
     }
 
-    /// Every file in etc/ssh with its mode and bytes.
+    /// Every file in etc/ssh with its mode and bytes, but the record of a failed sync.
     pub(crate) fn everything(&self) -> Vec<(PathBuf, u32, Vec<u8>)> {
         let mut found = Vec::new();
         collect(&self.root, &mut found);
+        found.retain(|(path, _, _)| !path.ends_with("sync-failed.json"));
         found.sort();
         found
     }
@@ -75,6 +76,18 @@ impl Host {
     /// `daypass host ARGUMENTS --root ...`
     pub(crate) async fn daypass(&self, arguments: &[&str]) -> Output {
         self.daypass_in(&[], arguments).await
+    }
+
+    /// The same with more variables.
+    pub(crate) async fn daypass_with(
+        &self,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Output {
+        let set = variables
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        self.daypass_in(&set.collect::<Vec<_>>(), arguments).await
     }
 
     /// The same behind these words, such as those that enter a namespace.

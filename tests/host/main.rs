@@ -24,3 +24,4 @@ mod scale;
 mod setup;
 mod sshd;
 mod sync;
+mod trust;

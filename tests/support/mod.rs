@@ -35,6 +35,7 @@ pub mod orders;
 pub mod policy;
 pub mod ports;
 pub mod provider;
+pub mod proxy;
 pub mod root;
 pub mod security_key;
 pub mod server;

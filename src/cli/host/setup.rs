@@ -11,7 +11,9 @@ use crate::{
         output::{clean, table},
     },
     client::now,
+    host::drop_in::USUAL_USER,
     host::setup::{SetupOptions, SetupReport, TrustedBy, setup},
+    outbound::CertificateFingerprint,
     unix_seconds::UnixSeconds,
 };
 
@@ -42,6 +44,10 @@ pub(super) struct Args {
         value_name = "FILE"
     )]
     ca_file: Option<PathBuf>,
+    /// The fingerprint of the server's TLS certificate, or of a CA certificate that it sends: trust
+    /// it from now on. For a private certificate.
+    #[arg(long, value_name = "SHA256:...")]
+    server_fingerprint: Option<CertificateFingerprint>,
     /// The fingerprint of a CA key that you know. May be repeated. Other keys are accepted only if
     /// this key has signed them.
     #[arg(long = "ca-fingerprint", value_name = "SHA256:...")]
@@ -55,7 +61,7 @@ pub(super) struct Args {
     sshd: Option<PathBuf>,
     /// The user that runs sshd's principals command. For an sshd that does not run as root, its own
     /// user.
-    #[arg(long, value_name = "USER", default_value = "nobody")]
+    #[arg(long, value_name = "USER", default_value = USUAL_USER)]
     principals_user: String,
     #[command(flatten)]
     place: Place,
@@ -70,6 +76,7 @@ impl Args {
             server: self.server,
             groups: self.groups,
             ca_file: self.ca_file.filter(|path| !path.as_os_str().is_empty()),
+            server_fingerprint: self.server_fingerprint,
             pins: self.pins,
             also_trust: self.also_trust,
             sshd: self.sshd,

@@ -56,5 +56,11 @@ fn text(report: &SyncReport) -> String {
     for key in &report.removed_keys {
         lines.push(format!("CA key no longer trusted: {key}"));
     }
+    lines.extend(
+        report
+            .notes
+            .iter()
+            .map(|note| format!("note: {}", clean(note))),
+    );
     lines.join("\n")
 }

@@ -16,6 +16,7 @@ pub(super) struct Made {
     pub(super) ledger: String,
     pub(super) server: String,
     pub(super) owner: Option<String>,
-    pub(super) self_signed: bool,
+    /// The fingerprint of a self-signed TLS certificate; none if it is another one.
+    pub(super) self_signed: Option<String>,
     pub(super) example_issuer: bool,
 }

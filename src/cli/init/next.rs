@@ -52,25 +52,20 @@ fn all(made: &Made, dir: &str, file: impl Fn(&str) -> String) -> Vec<Vec<String>
         format!("{run_as}daypass serve --config {server} --check"),
     ]);
     steps.push(run(made, dir, &server, &run_as));
-    if made.self_signed {
+    let known = match &made.self_signed {
+        Some(fingerprint) => format!(" --server-fingerprint {fingerprint}"),
+        None => String::new(),
+    };
+    if made.self_signed.is_some() {
         steps.push(vec![format!(
-            "Give users and hosts {certificate} (DAYPASS_CA_FILE), or put your own certificate under [tls]."
+            "Users sign in with `daypass login --server {}{known}` the first time, or have {certificate} (DAYPASS_CA_FILE).",
+            made.server
         )]);
     }
-    let roots = match made.self_signed {
-        true => format!(" --ca-file {TLS_CERTIFICATE}"),
-        false => String::new(),
-    };
     steps.push(vec![
+        "On each host of the policy's group `web`:".to_owned(),
         format!(
-            "On each host of the policy's group `web`{}:",
-            match made.self_signed {
-                true => format!(", with {TLS_CERTIFICATE} in the current folder"),
-                false => String::new(),
-            }
-        ),
-        format!(
-            "daypass host setup --server {} --group web --ca-fingerprint {}{roots}",
+            "daypass host setup --server {} --group web --ca-fingerprint {}{known}",
             made.server, made.ca_key
         ),
     ]);

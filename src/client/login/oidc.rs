@@ -25,6 +25,7 @@ use super::provider::{self, Failed, LARGEST, refused};
 use crate::{
     client::{Error, server_info::Issuer},
     identity::web_url,
+    outbound::{is_loopback, proxy_between},
 };
 
 /// From connecting to a finished TLS handshake.
@@ -85,7 +86,11 @@ impl Http {
         let roots = roots.map_err(|error| {
             Error::Untrusted(format!("the roots of its issuer {}: {error}", issuer.name))
         })?;
-        reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if is_loopback(&url) {
+            builder = builder.no_proxy();
+        }
+        builder
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
             .timeout(ANSWER)

@@ -325,7 +325,7 @@ impl Client {
         let signed_in = Session {
             server: Some(address.as_str().to_owned()),
             default: None,
-            ca_file: self.ca_file(&session)?,
+            ca_file: self.ca_file_to_remember(&session)?,
             login: Some(login.clone()),
         };
         signed_in.save(&self.state)

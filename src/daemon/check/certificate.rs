@@ -69,8 +69,11 @@ pub(super) fn check(config: &Config, now: OffsetDateTime) -> Vec<Finding> {
         ));
     }
     if findings.is_empty() {
+        let by = tls.fingerprint().map_or_else(String::new, |fingerprint| {
+            format!("; clients may recognize it by --server-fingerprint {fingerprint}")
+        });
         let message = format!(
-            "the TLS certificate is for {name}, until {}",
+            "the TLS certificate is for {name}, until {}{by}",
             day(facts.not_after)
         );
         findings.push(Finding::good(CHECK, message));

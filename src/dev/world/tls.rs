@@ -43,7 +43,8 @@ fn make(name: &str) -> Result<Made, rcgen::Error> {
     let leaf = leaf.signed_by(&key, &ca)?;
     Ok(Made {
         ca: ca.pem(),
-        certificate: leaf.pem(),
+        // With the root, so that its fingerprint is enough for a first contact.
+        certificate: leaf.pem() + &ca.pem(),
         key: key.serialize_pem(),
     })
 }

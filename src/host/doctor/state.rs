@@ -10,7 +10,7 @@ use crate::{
         files::{Layout, read},
         keys::CaKeys,
         server::Answer,
-        sync::LastSync,
+        sync::{FailedSync, LastSync},
     },
     ssh::krl::Krl,
     unix_seconds::UnixSeconds,
@@ -30,6 +30,8 @@ pub(super) fn check(
 ) -> Result<(Option<Krl>, Vec<Finding>), Error> {
     let (krl, finding) = revocations(scene)?;
     let mut findings = vec![finding, freshness(scene, oldest)?];
+    findings.extend(failure(scene)?);
+    findings.extend(roots(scene));
     let layout = scene.layout;
     for path in [
         layout.ssh_folder(),
@@ -115,6 +117,28 @@ fn freshness(scene: &Scene<'_>, oldest: Duration) -> Result<Finding, Error> {
             format!("revocations were fetched {} ago", spoken(age)),
         ),
     })
+}
+
+/// Finds that the last sync failed: revocations are then no longer fetched, fresh as the last ones
+/// may be.
+fn failure(scene: &Scene<'_>) -> Result<Option<Finding>, Error> {
+    let failed = FailedSync::load(scene.layout)?;
+    Ok(failed.map(|failed| {
+        let ago = spoken(scene.now.seconds_since(failed.tried));
+        Finding::wrong(
+            "sync",
+            format!(
+                "the last sync failed, {ago} ago: {}; when that is mended, run `daypass host sync`",
+                failed.error
+            ),
+        )
+    }))
+}
+
+/// Finds a file of TLS roots that `setup` wrote and `sync` cannot use.
+fn roots(scene: &Scene<'_>) -> Option<Finding> {
+    let error = scene.settings.roots(scene.layout).err()?;
+    Some(Finding::wrong("tls-roots", error.to_string()))
 }
 
 fn spoken(seconds: u64) -> String {
