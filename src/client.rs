@@ -10,7 +10,8 @@
 //! | files | for |
 //! |---|---|
 //! | [`context`] | [`Client`] and [`Signed`]: settings, state folder, connection |
-//! | [`connect`], `roots`, [`server_info`], [`witness`] | the server: TLS, its description, its checkpoint |
+//! | [`connect`], `roots`, [`server_info`] | the server: TLS, its description |
+//! | [`witness`] | its checkpoint |
 //! | [`servers`] | several servers: which one a command is for |
 //! | [`login`], [`session`], [`key`], [`agent`] | the login and its key |
 //! | [`obtain`], [`choose`], [`pass`], [`cache`] | a pass: which role, the check, the files |

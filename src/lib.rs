@@ -61,7 +61,7 @@
 //! |---|---|
 //! | formats, pure | [`ssh`] (OpenSSH's), [`proto`] (the wire), [`reason`], [`unix_seconds`] |
 //! | rules | [`identity`] (fetches issuers' keys), [`policy`], [`ledger`], [`ca`]: pure |
-//! | I/O | [`store`] (database), [`notify`] (webhooks), [`modes`] (file permissions), [`outbound`] (connections) |
+//! | I/O | [`store`] (database), [`notify`] (webhooks), [`modes`] (files), [`outbound`] (TLS) |
 //! | the CA | [`operations`] (verbs), [`server`] (network), [`config`], [`daemon`] (wiring) |
 //! | other sides | [`client`] (a user's files and agent), [`host`] (a host's files) |
 //! | programs | [`cli`] (commands), [`dev`] (a whole installation on one machine) |

@@ -7,9 +7,6 @@ use super::{Error, Settings, files::Layout};
 /// The program that prints this host's principals; sshd demands an absolute path.
 pub(crate) const PRINTF: &str = "/usr/bin/printf";
 
-/// The user that sshd runs the principals command as, unless `setup` names another.
-pub(crate) const USUAL_USER: &str = "nobody";
-
 /// The drop-in's text.
 ///
 /// # Errors

@@ -6,10 +6,14 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, drop_in,
+    Error,
     files::{Layout, read},
 };
 use crate::outbound::parse_roots;
+
+/// The account that sshd runs the principals command as, unless `setup` names another: the one
+/// that owns nothing.
+pub(crate) const USUAL_USER: &str = "nobody";
 
 /// The content of `host.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +65,7 @@ impl Settings {
             command.push_str(" --group ");
             command.push_str(group);
         }
-        if self.principals_user != drop_in::USUAL_USER {
+        if self.principals_user != USUAL_USER {
             command.push_str(" --principals-user ");
             command.push_str(&self.principals_user);
         }

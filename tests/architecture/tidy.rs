@@ -44,7 +44,7 @@ const ACCOUNT: &[(&str, &str)] = &[
         "src/cli/manual/host.md",
         "AuthorizedPrincipalsCommandUser nobody",
     ),
-    ("src/cli/host/setup.rs", r#"default_value = "nobody""#),
+    ("src/host/settings.rs", r#"USUAL_USER: &str = "nobody""#),
     ("src/host/drop_in.rs", r#"principals_user: "nobody""#),
     ("src/host/drop_in.rs", "AuthorizedPrincipalsCommandUser nobody"),
     ("src/host/sshd.rs", r#"user: "nobody""#),

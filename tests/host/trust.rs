@@ -66,9 +66,10 @@ async fn doctor_finds_a_failed_sync_and_names_the_command_that_mends_it() {
     );
     let found = wrong(&host).await;
     let user = principals_user();
-    let as_user = match &*user {
-        "nobody" => String::new(),
-        other => format!(" --principals-user {other}"),
+    // The account that needs not be named.
+    let as_user = match rustix::process::geteuid().is_root() {
+        true => String::new(),
+        false => format!(" --principals-user {user}"),
     };
     let again = format!(
         "daypass host setup --server {} --group web{as_user} --server-fingerprint SHA256:...",

@@ -11,7 +11,7 @@ use crate::{
         output::{clean, table},
     },
     client::now,
-    host::drop_in::USUAL_USER,
+    host::settings::USUAL_USER,
     host::setup::{SetupOptions, SetupReport, TrustedBy, setup},
     outbound::CertificateFingerprint,
     unix_seconds::UnixSeconds,
