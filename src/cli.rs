@@ -2,6 +2,7 @@
 //! is done in the modules that it wires together.
 
 pub(crate) mod admin;
+pub(crate) mod backup;
 mod browser;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -86,6 +87,8 @@ enum Command {
     Policy(policy::Args),
     Init(init::Args),
     Serve(serve::Args),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Systemd(systemd::Args),
     Dev(dev::Args),
     Demo(demo::Args),
@@ -146,6 +149,8 @@ impl Cli {
             Command::Policy(args) => args.run(global).await,
             Command::Init(args) => args.run(global).await,
             Command::Serve(args) => args.run(global).await,
+            Command::Backup(args) => args.run(global).await,
+            Command::Restore(args) => args.run(global).await,
             Command::Systemd(args) => args.run(global).await,
             Command::Dev(args) => args.run(global).await,
             Command::Demo(args) => args.run(global).await,

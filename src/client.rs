@@ -11,7 +11,7 @@
 //! |---|---|
 //! | [`context`] | [`Client`] and [`Signed`]: settings, state folder, connection |
 //! | [`connect`], `roots`, [`server_info`] | the server: TLS, its description |
-//! | [`witness`] | its checkpoint |
+//! | [`witness`], `restored`, `proofs` | its checkpoint |
 //! | [`servers`] | several servers: which one a command is for |
 //! | [`login`], [`session`], [`key`], [`agent`] | the login and its key |
 //! | [`obtain`], [`choose`], [`pass`], [`cache`] | a pass: which role, the check, the files |
@@ -20,6 +20,7 @@
 //! | [`admin`], [`audit`], [`inspect`] | locks, the ledger, one certificate |
 //! | [`state`], `writable`, `words`, `logins` | files, and what may stand on a command line |
 
+mod accepting;
 pub(crate) mod admin;
 pub(crate) mod agent;
 pub(crate) mod audit;
@@ -41,7 +42,9 @@ pub mod login;
 pub(crate) mod logins;
 pub(crate) mod obtain;
 pub(crate) mod pass;
+mod proofs;
 pub(crate) mod requests;
+mod restored;
 mod roots;
 pub(crate) mod server_info;
 pub(crate) mod servers;

@@ -4,6 +4,7 @@
 //! [`start`] does all of it but signals and systemd, so that tests and the dev world run the same
 //! code.
 
+mod backup;
 mod check;
 mod clock;
 mod error;
@@ -13,6 +14,7 @@ mod service;
 mod state;
 mod systemd;
 
+pub(crate) use backup::{BackupReport, back_up, restore};
 pub(crate) use check::{CheckReport, Level, Reach, examine};
 pub(crate) use error::{Error, chain};
 pub(crate) use parts::passphrase;

@@ -2,6 +2,7 @@
 //!
 //! Pure: no clock, no I/O. Imports only `ssh`.
 
+pub(crate) mod acceptance;
 pub mod approval;
 pub(crate) mod bucket;
 pub mod checkpoint;

@@ -116,6 +116,10 @@ pub(crate) const REVOKED_SERIALS: &str = "REVOKED_SERIALS";
 pub(crate) const CHALLENGE_USED: &str = "CHALLENGE_USED";
 /// Every pass of this time was revoked before the pass was recorded.
 pub(crate) const REVOKED_MEANWHILE: &str = "REVOKED_MEANWHILE";
+/// The ledger was restored from a backup, and no administrator has accepted that yet.
+pub(crate) const LEDGER_RESTORED: &str = "LEDGER_RESTORED";
+/// An order names a size of the ledger that is too small or too large.
+pub(crate) const ORDER_SIZE: &str = "ORDER_SIZE";
 /// A jump pass does not belong to the pass that it names.
 pub(crate) const JUMP: &str = "JUMP";
 /// An administrator's order has no valid signature.

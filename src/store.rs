@@ -4,6 +4,7 @@
 //! connections of their own and see only what is committed. The folder holds `ledger.db`,
 //! `checkpoint` (the head that was signed last) and `lock`.
 
+mod backup;
 mod database;
 mod error;
 mod job;
@@ -23,7 +24,7 @@ use sqlx::{Sqlite, SqlitePool, pool::PoolConnection};
 use time::OffsetDateTime;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
     time::Instant,
 };
 
@@ -38,6 +39,7 @@ use crate::{
         tree::{Frontier, Hash, Plan},
     },
 };
+pub(crate) use backup::{back_up, restore};
 pub(crate) use error::Error;
 use job::Job;
 use lock::Lock;
@@ -103,9 +105,12 @@ impl Store {
         let (store, unsigned) = Self::start(folder, lock, signer, now, opening)
             .await
             .map_err(|error| error.with_advice(folder))?;
+        let restored = backup::is_restored(folder);
         store
-            .record(opening::filled_in(started, unsigned), now)
+            .record(opening::filled_in(started, unsigned, restored), now)
             .await?;
+        backup::forget_restored(folder)?;
+        store.skip(now).await?;
         store.checkpoint().await?;
         Ok(store)
     }
@@ -214,6 +219,31 @@ impl Store {
             answer,
         })
         .await
+    }
+
+    /// Fills a restored ledger up to the size that an administrator named, as far as it is not yet.
+    ///
+    /// # Errors
+    /// Returns [`Error::Unavailable`] if the disk fails. The next start goes on.
+    pub(crate) async fn skip(&self, now: OffsetDateTime) -> Result<(), Error> {
+        loop {
+            let left = self.state(|state| state.to_skip(self.size()));
+            let mut batch = JoinSet::new();
+            for _ in 0..left.min(QUEUE as u64) {
+                let store = self.clone();
+                batch.spawn(async move { store.record(EventKind::Skipped, now).await });
+            }
+            if batch.is_empty() {
+                return Ok(());
+            }
+            for skipped in batch.join_all().await {
+                match skipped {
+                    // Other events took some of the places.
+                    Ok(_) | Err(Error::Rejection(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
     }
 
     /// Calls `look` with the ledger's state after the last commit. It is for showing; the writer

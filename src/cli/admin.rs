@@ -1,5 +1,6 @@
 //! `daypass admin`: locks, revocations and webhooks.
 
+mod accepting;
 mod asking;
 mod webhooks;
 
@@ -68,6 +69,12 @@ enum Action {
         )]
         reason: String,
     },
+    /// Accept a ledger that was restored from a backup: go on past every entry of the lost one.
+    ///
+    /// Every pass that was issued before, also by the lost ledger, is revoked. Clients and hosts go
+    /// on by this signed statement, and say so. Locks and revocations that only the lost ledger had
+    /// are gone: lock again first who must stay locked.
+    AcceptRestore(accepting::Args),
     /// List the locks in force.
     Locks,
     /// List webhooks and the state of their deliveries.
@@ -154,9 +161,22 @@ impl Args {
     /// Returns code 3 if the policy does not allow it, and 1 if there is no such lock or pass.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
-        let signed = client.signed_in().await?;
+        // The usual connection refuses a ledger that no administrator has accepted.
+        let (signed, through) = match &self.action {
+            Action::AcceptRestore(it) => client.signed_in_to_accept(it.past).await?,
+            Action::Lock { .. } => (client.signed_in_to_lock().await?, 0),
+            Action::Unlock { .. } | Action::Locks | Action::Webhooks(_) | Action::Revoke { .. } => {
+                (client.signed_in().await?, 0)
+            }
+        };
         let key = || Key::open(&signed.login.key, &client.state);
         match self.action {
+            Action::AcceptRestore(args) => {
+                args.run(&signed, through, &key()?, global).await?;
+                // The statement counts for this client as for every other.
+                client.signed_in().await?;
+                Ok(())
+            }
             Action::Lock { on, reason, yes } => {
                 put_lock(&signed, on.target()?, &reason, yes, &key()?, global).await
             }

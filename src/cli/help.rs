@@ -78,7 +78,9 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Hosts", &["host"]),
     (
         "The server",
-        &["init", "serve", "systemd", "policy", "admin"],
+        &[
+            "init", "serve", "backup", "restore", "systemd", "policy", "admin",
+        ],
     ),
     ("Try it on this machine", &["demo", "dev"]),
     (

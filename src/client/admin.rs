@@ -33,6 +33,7 @@ impl Signed {
             Target::Role(role) => Wire::Role(role),
             Target::Serial(serial) => Wire::Serial(serial),
             Target::Before(time) => Wire::Before(time.get()),
+            Target::Through(size) => Wire::Through(size),
         };
         let target = Some(target);
         let request = authorized(&self.login, v1::PreviewRequest { target })?;
@@ -170,6 +171,7 @@ impl Signed {
             RevokeTarget::Key(key) => Wire::Key(key),
             RevokeTarget::Identity(name) => Wire::Identity(name),
             RevokeTarget::Before(time) => Wire::Before(time.get()),
+            RevokeTarget::Through(size) => Wire::Through(size),
         };
         self.repeat(&about, seen, is_same_people, async |after| {
             let order = self

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Client, Error, Signed, credentials::authorized, server_info::ServerInfo, witness};
+use super::{Client, Error, Signed, credentials::authorized, proofs, server_info::ServerInfo, witness};
 use crate::{
     ledger::{
         checkpoint::{Checkpoint, Verifier},
@@ -72,16 +72,6 @@ impl Signed {
         }
         Ok(export)
     }
-
-    async fn inclusion(&self, index: u64, size: u64) -> Result<Vec<tree::Hash>, Error> {
-        use v1::prove_request::{Inclusion, Proof};
-        let request = v1::ProveRequest {
-            proof: Some(Proof::Inclusion(Inclusion { index, size })),
-        };
-        let request = authorized(&self.login, request)?;
-        let answer = self.server.ledger().prove(request).await?.into_inner();
-        witness::hashes(answer.hashes)
-    }
 }
 
 impl Client {
@@ -100,9 +90,11 @@ impl Client {
             &signed.server,
             &signed.login,
             &signed.server_info,
+            |message| self.say(message),
         )
         .await?;
-        let proof = signed.inclusion(serial, checkpoint.size).await?;
+        let (server, login) = (&signed.server, &signed.login);
+        let proof = proofs::inclusion(server, login, serial, checkpoint.size).await?;
         let leaf = tree::leaf_hash(&entry.leaf);
         if tree::verify_inclusion(&leaf, serial, checkpoint.size, &proof, &checkpoint.root) {
             return Ok((entry, checkpoint));

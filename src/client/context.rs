@@ -129,7 +129,8 @@ impl Client {
     pub async fn signed_in(&self) -> Result<Signed, Error> {
         let login = self.current_login().await?;
         let (server, server_info) = self.connect().await?;
-        witness::check(&self.state, &server, &login, &server_info).await?;
+        let say = |message: &str| self.say(message);
+        witness::check(&self.state, &server, &login, &server_info, say).await?;
         Ok(Signed {
             server,
             server_info,

@@ -5,6 +5,8 @@ use super::{
     Error,
     connect::{Address, Server},
     credentials::authorized,
+    proofs,
+    restored::{self, Answer},
     server_info::{self, ServerInfo},
     session::Login,
     state::State,
@@ -30,6 +32,7 @@ pub(crate) async fn check(
     server: &Server,
     login: &Login,
     server_info: &ServerInfo,
+    say: impl Fn(&str),
 ) -> Result<Checkpoint, Error> {
     let verifier = server_info.verifier()?;
     let (state, file) = (
@@ -38,25 +41,33 @@ pub(crate) async fn check(
     );
     let _turn = state.lock_on(&file.with_extension("lock")).await?;
     let request = authorized(login, v1::GetCheckpointRequest {})?;
-    let note = server
-        .ledger()
-        .get_checkpoint(request)
-        .await?
-        .into_inner()
-        .checkpoint;
-    let new = verify(&verifier, &note)?;
+    let wire = server.ledger().get_checkpoint(request).await?.into_inner();
+    let note = &wire.checkpoint;
+    let new = verify(&verifier, note)?;
     let Some(old_note) = state.read(&file)? else {
         state.write(&file, note.as_bytes())?;
         return Ok(new);
     };
     let old = remembered(&verifier, &old_note, state, server)?;
     let proof = if 0 < old.size && old.size < new.size {
-        prove(server, login, old.size, new.size).await?
+        proofs::consistency(server, login, old.size, new.size).await?
     } else {
         Vec::new()
     };
     if let Err(why) = consistent(&old, &new, &proof) {
-        return Err(evidence(state, server, &note, &why));
+        let answer = Answer {
+            server,
+            server_info,
+            login,
+            wire: &wire,
+            new: &new,
+        };
+        if !answer.is_restored() {
+            return Err(evidence(state, server, note, &why));
+        }
+        let acceptance = answer.acceptance(&old).await?;
+        restored::keep_old(state, server, &old_note)?;
+        say(&restored::spoken(&acceptance, &old, &new));
     }
     state.write(&file, note.as_bytes())?;
     Ok(new)
@@ -106,18 +117,11 @@ pub(super) fn consistent(old: &Checkpoint, new: &Checkpoint, proof: &[Hash]) -> 
     ))
 }
 
-/// Reads the SHA-256 hashes of a proof.
+/// Verifies a checkpoint's signature.
 ///
 /// # Errors
-/// Returns [`Error::Untrusted`] if one is of another length.
-pub(super) fn hashes(raw: Vec<Vec<u8>>) -> Result<Vec<Hash>, Error> {
-    raw.into_iter()
-        .map(|hash| Hash::try_from(hash.as_slice()))
-        .collect::<Result<_, _>>()
-        .map_err(|_| Error::Untrusted("a proof has an invalid SHA-256 hash".to_owned()))
-}
-
-fn verify(verifier: &Verifier, note: &str) -> Result<Checkpoint, Error> {
+/// Returns [`Error::Untrusted`] if the ledger's key did not sign it.
+pub(super) fn verify(verifier: &Verifier, note: &str) -> Result<Checkpoint, Error> {
     verifier
         .verify(note)
         .map_err(|error| Error::Untrusted(format!("its checkpoint: {error}")))
@@ -136,22 +140,6 @@ fn remembered(
             path.display()
         ))
     })
-}
-
-async fn prove(server: &Server, login: &Login, old: u64, new: u64) -> Result<Vec<Hash>, Error> {
-    use v1::prove_request::{Consistency, Proof};
-    let request = v1::ProveRequest {
-        proof: Some(Proof::Consistency(Consistency {
-            old_size: old,
-            new_size: new,
-        })),
-    };
-    let answer = server
-        .ledger()
-        .prove(authorized(login, request)?)
-        .await?
-        .into_inner();
-    hashes(answer.hashes)
 }
 
 /// Keeps the contradicting checkpoint beside the remembered one, which stays as it is.
@@ -207,11 +195,5 @@ mod tests {
         for (case, old, new, expected) in cases {
             assert_eq!(consistent(&old, &new, &[]).is_ok(), expected, "{case}");
         }
-    }
-
-    #[test]
-    fn a_proof_of_invalid_hashes_is_refused() {
-        assert!(hashes(vec![vec![0; 32]]).is_ok());
-        assert!(hashes(vec![vec![0; 31]]).is_err());
     }
 }

@@ -49,6 +49,9 @@ pub enum Error {
         /// The reason.
         source: modes::Problem,
     },
+    /// A backup or a restore.
+    #[error("{0}")]
+    Backup(String),
     /// A webhook.
     #[error(transparent)]
     Webhook(#[from] notify::SetUpError),

@@ -36,7 +36,7 @@ pub(super) async fn open(
 }
 
 /// Makes the folder for its owner alone, if it is missing.
-fn folder(path: &Path) -> Result<(), modes::Problem> {
+pub(super) fn folder(path: &Path) -> Result<(), modes::Problem> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

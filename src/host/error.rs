@@ -100,7 +100,10 @@ pub(crate) enum InvalidAnswer {
         kept: u64,
     },
     /// The list is older than the one on disk: a replay, or the server lost its ledger.
-    #[error("/krl: its version {sent} is older than {kept}, which is on disk")]
+    #[error(
+        "/krl: its version {sent} is older than {kept}, which is on disk; if the server's ledger was restored from a backup, \
+         this host goes on when an administrator has run: daypass admin accept-restore --past {kept}"
+    )]
     Older {
         /// The version in the answer.
         sent: u64,

@@ -167,6 +167,9 @@ pub enum EventKind {
         /// Whether the head of each commit is signed in the database from here on.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         signed_heads: bool,
+        /// Whether an older copy of the ledger was restored before this start.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        restored: bool,
         /// Indices of events that this start found after the signed head. No daemon with this
         /// ledger's key wrote them; they changed nothing.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -227,6 +230,8 @@ pub enum EventKind {
     Locked(Box<Locked>),
     /// A lock ended. Passes that it revoked stay revoked.
     Unlocked(Box<Unlocked>),
+    /// Takes the place of an event that a lost ledger may have had.
+    Skipped,
     /// A CA key is published but not yet used.
     KeyStaged {
         /// Its fingerprint.

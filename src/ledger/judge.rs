@@ -106,6 +106,7 @@ impl Judge {
             | EventKind::Revoked(_)
             | EventKind::Locked(_)
             | EventKind::Unlocked(_)
+            | EventKind::Skipped
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. } => (),
@@ -188,6 +189,7 @@ impl Judge {
             | EventKind::PolicyLoaded { .. }
             | EventKind::Denied { .. }
             | EventKind::Denials(_)
+            | EventKind::Skipped
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. } => Ok(()),

@@ -69,6 +69,7 @@ impl EventKind {
             | Self::Refused(_)
             | Self::Cancelled(_)
             | Self::Reviewed(_)
+            | Self::Skipped
             | Self::KeyStaged { .. }
             | Self::KeyActivated { .. }
             | Self::KeyRetired { .. } => None,

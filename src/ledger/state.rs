@@ -22,6 +22,8 @@ mod people;
 mod policies;
 mod rejection;
 mod requests;
+mod restored;
+mod restoring;
 mod revoking;
 mod transitions;
 

@@ -146,6 +146,9 @@ fn revocation(target: &RevokeTarget) -> String {
             Some(time) => format!("all before {time}"),
             None => "all".to_owned(),
         },
+        RevokeTarget::Through(size) => {
+            format!("all: the ledger was restored, and goes on from {size}")
+        }
     }
 }
 

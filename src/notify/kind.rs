@@ -83,6 +83,7 @@ impl NotificationKind {
             | EventKind::SigningFailed { .. }
             | EventKind::Denied { .. }
             | EventKind::Denials(_)
+            | EventKind::Skipped
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. } => None,

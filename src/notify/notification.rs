@@ -76,6 +76,7 @@ impl<'a> Notification<'a> {
             | EventKind::SigningFailed { .. }
             | EventKind::Denied { .. }
             | EventKind::Denials(_)
+            | EventKind::Skipped
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. } => return None,

@@ -110,6 +110,7 @@ impl SignedOrder<'_> {
     pub(crate) async fn revoke(self, target: RevokeTarget) -> Result<Done, Error> {
         self.expect_permitted(&format!("revoke {target}")).await?;
         let (who, now) = (record::who(self.holder.identity()), self.context.now);
+        let goes_on = matches!(target, RevokeTarget::Through(_));
         let compose = self.authority.store.compose(
             move |state| {
                 let serials = state.revocable(&target, now);
@@ -125,7 +126,11 @@ impl SignedOrder<'_> {
             },
             now,
         );
-        Ok(compose.await?.into())
+        let done = compose.await?;
+        if goes_on {
+            self.authority.store.skip(now).await?;
+        }
+        Ok(done.into())
     }
 
     async fn expect_permitted(&self, wanted: &str) -> Result<(), Error> {
@@ -258,6 +263,7 @@ fn came_to(what: EventKind) -> (Vec<u64>, Vec<Covered>) {
         | EventKind::Cancelled(_)
         | EventKind::Reviewed(_)
         | EventKind::Unlocked(_)
+        | EventKind::Skipped
         | EventKind::KeyStaged { .. }
         | EventKind::KeyActivated { .. }
         | EventKind::KeyRetired { .. } => (Vec::new(), Vec::new()),

@@ -63,7 +63,14 @@ impl Ledger for Services {
         let method = "Ledger/GetCheckpoint";
         self.answer_known(method, request, async |_, _, _| {
             let checkpoint = trust::checkpoint(&self.authority).await?;
-            Ok(v1::GetCheckpointResponse { checkpoint })
+            let restored = trust::restored(&self.authority).await?;
+            let (accepted_index, accepted) = restored.accepted.unwrap_or_default();
+            Ok(v1::GetCheckpointResponse {
+                checkpoint,
+                restored: restored.is_pending,
+                accepted_index,
+                accepted,
+            })
         })
         .await
     }

@@ -186,6 +186,7 @@ fn rejection_code(rule: Rule) -> Code {
         | Rule::Redeemed
         | Rule::Jump
         | Rule::RevokedMeanwhile
+        | Rule::Restoring
         | Rule::Stale => Code::FailedPrecondition,
         // The same call again is judged by the new policy.
         Rule::PolicyChanged => Code::Unavailable,
@@ -196,7 +197,7 @@ fn rejection_code(rule: Rule) -> Code {
         | Rule::OtherAsk
         | Rule::ChallengeUsed => Code::PermissionDenied,
         Rule::NoSuchRequest | Rule::NoSuchLock | Rule::NoSuchPass => Code::NotFound,
-        Rule::Time => Code::InvalidArgument,
+        Rule::Time | Rule::Through => Code::InvalidArgument,
         Rule::Serials | Rule::Covers | Rule::Unsigned => Code::Internal,
     }
 }

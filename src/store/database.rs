@@ -95,6 +95,14 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, file: &Path) -> R
     })
 }
 
+/// Opens one connection that can only read.
+///
+/// # Errors
+/// Returns [`Error::Unavailable`] if the file cannot be opened.
+pub(super) async fn open_reader(file: &Path) -> Result<SqliteConnection, Error> {
+    Ok(options(file).read_only(true).connect().await?)
+}
+
 /// Opens connections that can only read.
 pub(super) fn open_readers(file: &Path) -> SqlitePool {
     SqlitePoolOptions::new()

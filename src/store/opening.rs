@@ -191,7 +191,7 @@ fn spoken(duration: Duration) -> String {
 const NO_CHECKPOINT: &str = "the file `checkpoint` is missing";
 
 /// The event `started`, with the findings of the store.
-pub(super) fn filled_in(started: EventKind, found: Vec<Unsigned>) -> EventKind {
+pub(super) fn filled_in(started: EventKind, found: Vec<Unsigned>, restored: bool) -> EventKind {
     match started {
         EventKind::Started {
             version, server, ..
@@ -199,6 +199,7 @@ pub(super) fn filled_in(started: EventKind, found: Vec<Unsigned>) -> EventKind {
             version,
             server,
             signed_heads: true,
+            restored,
             unsigned: found.iter().map(|event| event.index).collect(),
         },
         other => other,

@@ -28,8 +28,7 @@ impl Site {
     }
 
     async fn issue(&self, person: &TestUser) -> (u64, Pass) {
-        let issued = person.issue(ask("shell")).await.unwrap();
-        (issued.serial, pass(person, &issued))
+        issue(person).await
     }
 
     async fn revoke(&self, serial: u64) {
@@ -37,6 +36,12 @@ impl Site {
         let revoked = self.carol.revoke(target).await.unwrap();
         assert_eq!(revoked, [serial]);
     }
+}
+
+/// A pass of this person, and its serial.
+pub(crate) async fn issue(person: &TestUser) -> (u64, Pass) {
+    let issued = person.issue(ask("shell")).await.unwrap();
+    (issued.serial, pass(person, &issued))
 }
 
 fn pass(person: &TestUser, issued: &Issued) -> Pass {

@@ -20,6 +20,7 @@ mod daemon;
 mod doctor;
 mod other_ca;
 mod remove;
+mod restored;
 mod scale;
 mod setup;
 mod sshd;

@@ -139,5 +139,6 @@ pub fn revoked(target: &revoke_request::Target) -> Target {
         revoke_request::Target::Key(key) => Target::Key(key),
         revoke_request::Target::Identity(name) => Target::Identity(name),
         revoke_request::Target::Before(time) => Target::Before(UnixSeconds(time)),
+        revoke_request::Target::Through(size) => Target::Through(size),
     }
 }

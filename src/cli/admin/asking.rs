@@ -103,7 +103,9 @@ impl Wanted<'_> {
             (_, Target::Identity(name)) if name.starts_with('-') => format!("-- {}", quoted(name)),
             (_, Target::Identity(name)) => quoted(name),
             // These orders need no confirmation.
-            (_, Target::Role(_) | Target::Serial(_) | Target::Before(_)) => String::new(),
+            (_, Target::Role(_) | Target::Serial(_) | Target::Before(_) | Target::Through(_)) => {
+                String::new()
+            }
         };
         format!("daypass admin {}{reason} --yes {target}", word(self.verb))
     }

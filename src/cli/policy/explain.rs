@@ -226,6 +226,7 @@ fn from_event(event: Event) -> Result<Subject, Failure> {
         | EventKind::Revoked(_)
         | EventKind::Locked(_)
         | EventKind::Unlocked(_)
+        | EventKind::Skipped
         | EventKind::KeyStaged { .. }
         | EventKind::KeyActivated { .. }
         | EventKind::KeyRetired { .. } => {

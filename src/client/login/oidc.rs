@@ -25,7 +25,7 @@ use super::provider::{self, Failed, LARGEST, refused};
 use crate::{
     client::{Error, server_info::Issuer},
     identity::web_url,
-    outbound::{is_loopback, proxy_between},
+    outbound::is_loopback,
 };
 
 /// From connecting to a finished TLS handshake.

@@ -9,7 +9,10 @@ use openidconnect::{
 };
 
 use super::outside::quoted;
-use crate::client::{Error, server_info::Issuer};
+use crate::{
+    client::{Error, server_info::Issuer},
+    outbound::proxy_between,
+};
 
 /// What helps while a provider is down.
 const EMERGENCY: &str = "Access that cannot wait needs no sign-in if the server knows your emergency key: \
@@ -103,7 +106,10 @@ pub(super) fn refusal(
 pub(super) fn transport(issuer: &Issuer, failed: &Failed) -> Error {
     match failed {
         Failed::Url { url, problem } => refused(issuer, url, problem),
-        Failed::Request(error) => down(issuer, &cause(error)),
+        Failed::Request(error) => match proxy_between(&issuer.url) {
+            Some(proxy) => down(issuer, &format!("{proxy}: {}", cause(error))),
+            None => down(issuer, &cause(error)),
+        },
         Failed::Answer(_) | Failed::TooLarge => down(issuer, &failed.to_string()),
     }
 }

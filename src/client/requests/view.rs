@@ -237,6 +237,7 @@ fn page(event: Event) -> Option<(RequestContent, UnixSeconds)> {
         | EventKind::Revoked { .. }
         | EventKind::Locked { .. }
         | EventKind::Unlocked { .. }
+        | EventKind::Skipped
         | EventKind::KeyStaged { .. }
         | EventKind::KeyActivated { .. }
         | EventKind::KeyRetired { .. } => None,

@@ -69,16 +69,18 @@ pub(super) fn check(config: &Config, now: OffsetDateTime) -> Vec<Finding> {
         ));
     }
     if findings.is_empty() {
-        let by = tls.fingerprint().map_or_else(String::new, |fingerprint| {
-            format!("; clients may recognize it by --server-fingerprint {fingerprint}")
-        });
-        let message = format!(
-            "the TLS certificate is for {name}, until {}{by}",
-            day(facts.not_after)
-        );
+        let (until, by) = (day(facts.not_after), recognized_by(&tls));
+        let message = format!("the TLS certificate is for {name}, until {until}{by}");
         findings.push(Finding::good(CHECK, message));
     }
     findings
+}
+
+/// What a client with no root for a private certificate may name instead.
+fn recognized_by(tls: &Tls) -> String {
+    let fingerprint = tls.fingerprint();
+    let named = fingerprint.map(|it| format!("; clients may name it: --server-fingerprint {it}"));
+    named.unwrap_or_default()
 }
 
 fn day(time: OffsetDateTime) -> String {

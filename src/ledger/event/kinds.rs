@@ -9,6 +9,7 @@ impl EventKind {
             version: version.into(),
             server: server.into(),
             signed_heads: false,
+            restored: false,
             unsigned: Vec::new(),
         }
     }
@@ -30,6 +31,7 @@ impl EventKind {
             Self::Revoked(_) => "revoked",
             Self::Locked(_) => "locked",
             Self::Unlocked(_) => "unlocked",
+            Self::Skipped => "skipped",
             Self::KeyStaged { .. } => "key_staged",
             Self::KeyActivated { .. } => "key_activated",
             Self::KeyRetired { .. } => "key_retired",
@@ -55,7 +57,8 @@ impl EventKind {
             | Self::Reviewed(_)
             | Self::Revoked(_)
             | Self::Locked(_)
-            | Self::Unlocked(_) => false,
+            | Self::Unlocked(_)
+            | Self::Skipped => false,
         }
     }
 }

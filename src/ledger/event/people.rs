@@ -20,6 +20,7 @@ impl EventKind {
             Self::Started { .. }
             | Self::PolicyLoaded { .. }
             | Self::SigningFailed { .. }
+            | Self::Skipped
             | Self::KeyStaged { .. }
             | Self::KeyActivated { .. }
             | Self::KeyRetired { .. } => (None, None),

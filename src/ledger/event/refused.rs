@@ -60,6 +60,7 @@ impl EventKind {
             | Self::SigningFailed { .. }
             | Self::Denied { .. }
             | Self::Denials(_)
+            | Self::Skipped
             | Self::KeyStaged { .. }
             | Self::KeyActivated { .. }
             | Self::KeyRetired { .. } => None,

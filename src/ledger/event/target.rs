@@ -33,6 +33,9 @@ pub enum RevokeTarget {
     Identity(String),
     /// Passes issued before this time, in Unix seconds.
     Before(UnixSeconds),
+    /// All passes, and those that a lost ledger of up to this size may have issued. The ledger goes
+    /// on from this size.
+    Through(u64),
 }
 
 /// The target of an administrator's order of any kind.
@@ -48,6 +51,8 @@ pub enum Target {
     Serial(u64),
     /// All passes that were issued before this time, in Unix seconds.
     Before(UnixSeconds),
+    /// All passes, and those of a lost ledger of up to this size.
+    Through(u64),
 }
 
 impl From<&LockTarget> for Target {
@@ -67,16 +72,18 @@ impl From<&RevokeTarget> for Target {
             RevokeTarget::Key(key) => Self::Key(key.clone()),
             RevokeTarget::Identity(name) => Self::Identity(name.clone()),
             RevokeTarget::Before(time) => Self::Before(*time),
+            RevokeTarget::Through(size) => Self::Through(*size),
         }
     }
 }
 
 impl Target {
     /// The chain of orders that this target belongs to. All [`Target::Before`] targets share one
-    /// chain.
+    /// chain, and all [`Target::Through`] ones.
     pub(in crate::ledger) fn chain(&self) -> Self {
         match self {
             Self::Before(_) => Self::Before(UnixSeconds(0)),
+            Self::Through(_) => Self::Through(0),
             Self::Identity(_) | Self::Key(_) | Self::Role(_) | Self::Serial(_) => self.clone(),
         }
     }
@@ -88,6 +95,7 @@ impl Target {
             Self::Role(role) => ("role", role.clone().into_bytes()),
             Self::Serial(serial) => ("serial", serial.to_be_bytes().to_vec()),
             Self::Before(time) => ("before", time.get().to_be_bytes().to_vec()),
+            Self::Through(size) => ("through", size.to_be_bytes().to_vec()),
         }
     }
 }
@@ -100,6 +108,7 @@ impl fmt::Display for Target {
             Self::Role(role) => write!(f, "role {role}"),
             Self::Serial(serial) => write!(f, "serial {serial}"),
             Self::Before(time) => write!(f, "all before {time}"),
+            Self::Through(size) => write!(f, "all up to serial {size}"),
         }
     }
 }

@@ -38,13 +38,21 @@ impl LedgerState {
                 self.revocable(&RevokeTarget::Serial(*serial), at).len(),
             ),
             Target::Before(time) => (None, self.revocable(&RevokeTarget::Before(*time), at).len()),
+            Target::Through(size) => (
+                None,
+                self.revocable(&RevokeTarget::Through(*size), at).len(),
+            ),
         };
         let covers_caller = match target {
             Target::Identity(name) => {
                 let caller = Applicant::new(who, None, None);
                 self.people.is_called(&caller, name)
             }
-            Target::Key(_) | Target::Role(_) | Target::Serial(_) | Target::Before(_) => false,
+            Target::Key(_)
+            | Target::Role(_)
+            | Target::Serial(_)
+            | Target::Before(_)
+            | Target::Through(_) => false,
         };
         Preview {
             covers: self.covered(target, who),
@@ -52,9 +60,11 @@ impl LedgerState {
             passes,
             near: match target {
                 Target::Identity(name) => self.people.near(name),
-                Target::Key(_) | Target::Role(_) | Target::Serial(_) | Target::Before(_) => {
-                    Vec::new()
-                }
+                Target::Key(_)
+                | Target::Role(_)
+                | Target::Serial(_)
+                | Target::Before(_)
+                | Target::Through(_) => Vec::new(),
             },
             lock,
             after: self.after(target),

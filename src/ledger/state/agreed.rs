@@ -91,6 +91,7 @@ fn witness(what: &EventKind) -> Option<&Actor> {
         | EventKind::SigningFailed { .. }
         | EventKind::Denied { .. }
         | EventKind::Denials(_)
+        | EventKind::Skipped
         | EventKind::KeyStaged { .. }
         | EventKind::KeyActivated { .. }
         | EventKind::KeyRetired { .. } => None,

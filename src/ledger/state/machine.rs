@@ -8,6 +8,7 @@ use super::{
     people, policies,
     rejection::Rejection,
     requests::{self, Request},
+    restored,
 };
 use crate::ledger::event::Actor;
 
@@ -22,6 +23,7 @@ pub struct LedgerState {
     pub(super) orders: orders::Orders,
     pub(super) agreed: agreed::Agreed,
     pub(super) policies: policies::Policies,
+    pub(super) restoring: restored::Restoring,
 }
 
 impl LedgerState {

@@ -34,7 +34,7 @@ pub(crate) struct PassRecord {
     pub key: String,
     /// The role.
     pub role: String,
-    /// Fingerprint of the CA key.
+    /// Fingerprint of the CA key; empty for any.
     pub ca: String,
     /// Time of the event.
     pub issued_at: OffsetDateTime,
@@ -66,6 +66,25 @@ impl PassRecord {
             signers: signers(issued),
             jump_of: issued.jump.as_ref().map(|jump| jump.pass),
             policy: policy.cloned(),
+        }
+    }
+
+    /// A pass that a lost ledger may have issued, by any CA key: revoked.
+    pub(super) fn lost(serial: u64, at: OffsetDateTime, end: UnixSeconds) -> Self {
+        Self {
+            serial,
+            issuer: String::new(),
+            subject: String::new(),
+            label: String::new(),
+            key: String::new(),
+            role: String::new(),
+            ca: String::new(),
+            issued_at: at,
+            valid_before: end,
+            is_revoked: true,
+            signers: Vec::new(),
+            jump_of: None,
+            policy: None,
         }
     }
 

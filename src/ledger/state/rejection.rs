@@ -71,6 +71,10 @@ pub enum Rule {
     KeyUsed,
     /// Another policy came into force after the decision.
     PolicyChanged,
+    /// The ledger was restored from a backup, and does not go on yet.
+    Restoring,
+    /// The size up to which an order skips is too small or too large.
+    Through,
 }
 
 impl Rule {
@@ -100,6 +104,8 @@ impl Rule {
             Self::Time => reason::ORDER_TIME,
             Self::KeyUsed => reason::KEY_USED,
             Self::PolicyChanged => reason::POLICY_CHANGED,
+            Self::Restoring => reason::LEDGER_RESTORED,
+            Self::Through => reason::ORDER_SIZE,
         }
     }
 }

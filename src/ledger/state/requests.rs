@@ -176,6 +176,7 @@ impl Requests {
             | EventKind::Revoked { .. }
             | EventKind::Locked { .. }
             | EventKind::Unlocked { .. }
+            | EventKind::Skipped
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. } => (),

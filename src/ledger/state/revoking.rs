@@ -32,6 +32,7 @@ impl LedgerState {
             RevokeTarget::Key(key) => is_by(pass, key),
             RevokeTarget::Identity(name) => self.is_of(pass, name),
             RevokeTarget::Before(time) => UnixSeconds::from(pass.issued_at) < *time,
+            RevokeTarget::Through(_) => true,
         })
     }
 
@@ -113,6 +114,9 @@ impl LedgerState {
                 format!("no valid pass has serial {serial}"),
             ));
         }
+        if let RevokeTarget::Through(through) = revoked.target {
+            self.admit_through(event, through)?;
+        }
         let due = self.revocable(&revoked.target, event.at);
         self.expect_serials(event, &revoked.serials, &due)
     }
@@ -133,8 +137,12 @@ impl LedgerState {
     /// until then.
     pub(super) fn apply_before(&mut self, event: &Event, target: &RevokeTarget) {
         let now = UnixSeconds::from(event.at);
-        if let RevokeTarget::Before(time) = target {
-            self.locks.before = self.locks.before.max((*time).min(now));
+        match target {
+            RevokeTarget::Before(time) => {
+                self.locks.before = self.locks.before.max((*time).min(now));
+            }
+            RevokeTarget::Through(_) => self.locks.before = self.locks.before.max(now),
+            RevokeTarget::Serial(_) | RevokeTarget::Key(_) | RevokeTarget::Identity(_) => {}
         }
     }
 

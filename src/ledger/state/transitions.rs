@@ -12,6 +12,7 @@ impl LedgerState {
     /// # Errors
     /// Returns the objection by the rule that is broken.
     pub(crate) fn admit(&self, event: &Event) -> Result<(), Rejection> {
+        self.admit_restoring(event)?;
         if let Some(order) = event.what.order() {
             self.admit_order(&order)?;
         }
@@ -51,6 +52,7 @@ impl LedgerState {
             | EventKind::SigningFailed { .. }
             | EventKind::Denied { .. }
             | EventKind::Denials(_)
+            | EventKind::Skipped
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. } => Ok(()),
@@ -98,12 +100,17 @@ impl LedgerState {
             EventKind::Revoked(revoked) => {
                 self.apply_before(event, &revoked.target);
                 self.apply_revoked(event, &revoked.serials);
+                self.apply_through(event, &revoked.target);
                 self.orders
                     .apply(&Target::from(&revoked.target), event.index);
             }
             EventKind::Locked(locked) => self.apply_locked(event, locked),
             EventKind::Unlocked(unlocked) => self.apply_unlocked(event, unlocked),
-            EventKind::Started { .. } => self.apply_started(),
+            EventKind::Started { restored, .. } => {
+                self.apply_started();
+                self.apply_restored(event, *restored);
+            }
+            EventKind::Skipped => self.apply_skipped(event),
             EventKind::PolicyLoaded { policy } => self.policies.load(policy),
             EventKind::Denied { .. }
             | EventKind::Denials(_)

@@ -43,6 +43,7 @@ pub(in crate::server) fn revoke_target(
         Some(Target::Key(key)) => Ok(RevokeTarget::Key(fingerprint(key)?)),
         Some(Target::Identity(name)) => Ok(RevokeTarget::Identity(identity(name)?)),
         Some(Target::Before(time)) => Ok(RevokeTarget::Before(before(*time)?)),
+        Some(Target::Through(size)) => Ok(RevokeTarget::Through(*size)),
     }
 }
 
@@ -58,6 +59,7 @@ pub(in crate::server) fn preview_target(
         Some(Target::Role(name)) => Ok(order::Target::Role(role(name)?)),
         Some(Target::Serial(serial)) => Ok(order::Target::Serial(*serial)),
         Some(Target::Before(time)) => Ok(order::Target::Before(before(*time)?)),
+        Some(Target::Through(size)) => Ok(order::Target::Through(*size)),
     }
 }
 

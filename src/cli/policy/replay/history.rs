@@ -57,6 +57,7 @@ impl Requests {
             | EventKind::Revoked(_)
             | EventKind::Locked(_)
             | EventKind::Unlocked(_)
+            | EventKind::Skipped
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. } => {}
@@ -163,6 +164,7 @@ fn recorded(event: Event) -> Option<Result<Recorded, String>> {
         | EventKind::Revoked(_)
         | EventKind::Locked(_)
         | EventKind::Unlocked(_)
+        | EventKind::Skipped
         | EventKind::KeyStaged { .. }
         | EventKind::KeyActivated { .. }
         | EventKind::KeyRetired { .. } => return None,

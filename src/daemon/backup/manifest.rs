@@ -1,0 +1,191 @@
+//! The list of what a backup holds, `manifest.json`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::daemon::Error;
+
+/// Its name in the folder.
+pub(super) const FILE: &str = "manifest.json";
+/// Its bytes at most.
+pub(super) const LARGEST: u64 = 256 * 1024;
+/// The form of a backup.
+pub(super) const FORMAT: &str = "daypass-backup@v1";
+
+/// Files beside the ledger at most.
+const MOST_FILES: usize = 256;
+
+/// The content of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifest {
+    pub(super) format: String,
+    /// The server's name.
+    pub(super) server: String,
+    /// The ledger's verifier key.
+    pub(super) ledger: String,
+    /// Fingerprint of the active CA key.
+    pub(super) ca_key: String,
+    /// The number of events.
+    pub(super) size: u64,
+    /// The root over them, in hex.
+    pub(super) root: String,
+    /// SHA-256 of `ledger.db` in hex.
+    pub(super) database: String,
+    /// SHA-256 of `checkpoint` in hex.
+    pub(super) checkpoint: String,
+    /// Whether the private keys are among the files.
+    pub(super) has_keys: bool,
+    /// The path of the configuration file.
+    pub(super) configuration: PathBuf,
+    pub(super) files: Vec<Stored>,
+}
+
+/// One file beside the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stored {
+    /// Its name in the backup.
+    pub(super) name: String,
+    /// Its path on the server.
+    pub(super) path: PathBuf,
+    /// Whether it is a private key.
+    pub(super) is_secret: bool,
+    /// Its SHA-256 in hex.
+    pub(super) sha256: String,
+}
+
+/// Reason why bytes are not a manifest.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InvalidManifest {
+    #[error("is not the list of a backup ({0})")]
+    Json(#[from] serde_json::Error),
+    #[error("is of another form than {FORMAT}: use the daypass that made it")]
+    Format,
+    #[error("names a file outside the backup, or a path that is not absolute")]
+    Name,
+    #[error("lists too many files")]
+    TooMany,
+}
+
+impl Manifest {
+    /// Parses a manifest. No name in it leads out of the backup's folder.
+    ///
+    /// # Errors
+    /// Returns the fault.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, InvalidManifest> {
+        let manifest: Self = serde_json::from_slice(bytes)?;
+        if manifest.format != FORMAT {
+            return Err(InvalidManifest::Format);
+        }
+        if manifest.files.len() > MOST_FILES {
+            return Err(InvalidManifest::TooMany);
+        }
+        let is_valid = |file: &Stored| plain(&file.name) == file.name && file.path.is_absolute();
+        match manifest.files.iter().all(is_valid) && manifest.configuration.is_absolute() {
+            true => Ok(manifest),
+            false => Err(InvalidManifest::Name),
+        }
+    }
+
+    /// Encodes the manifest.
+    ///
+    /// # Errors
+    /// Returns [`Error::Backup`] if a path is not text.
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        serde_json::to_vec_pretty(self).map_err(|error| Error::Backup(error.to_string()))
+    }
+}
+
+/// A name as a backup has it: letters, digits, `.`, `_` and `-`, and no dot first.
+pub(super) fn plain(name: &str) -> String {
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || ".-_".contains(*c);
+    let plain: String = name.chars().filter(is_plain).take(100).collect();
+    plain.trim_start_matches('.').to_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn manifest() -> Manifest {
+        Manifest {
+            format: FORMAT.to_owned(),
+            server: "daypass.example.com".to_owned(),
+            ledger: "key".to_owned(),
+            ca_key: "SHA256:x".to_owned(),
+            size: 7,
+            root: "00".to_owned(),
+            database: "00".to_owned(),
+            checkpoint: "00".to_owned(),
+            has_keys: true,
+            configuration: "/etc/daypass/daypass.toml".into(),
+            files: vec![Stored {
+                name: "file-0-daypass.toml".to_owned(),
+                path: "/etc/daypass/daypass.toml".into(),
+                is_secret: false,
+                sha256: "00".to_owned(),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_refused() {
+        let cases: [(&str, fn(&mut Manifest), bool); 6] = [
+            ("the usual", |_| {}, true),
+            ("another form", |it| it.format = "x".to_owned(), false),
+            (
+                "a folder above",
+                |it| it.files[0].name = "../x".to_owned(),
+                false,
+            ),
+            (
+                "a hidden file",
+                |it| it.files[0].name = ".x".to_owned(),
+                false,
+            ),
+            ("a relative path", |it| it.files[0].path = "x".into(), false),
+            (
+                "a relative configuration",
+                |it| it.configuration = "x".into(),
+                false,
+            ),
+        ];
+        for (case, change, expected) in cases {
+            let mut manifest = manifest();
+            change(&mut manifest);
+            let bytes = manifest.to_bytes().unwrap();
+            assert_eq!(Manifest::parse(&bytes).is_ok(), expected, "{case}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            let _ = Manifest::parse(&bytes);
+        }
+
+        #[test]
+        fn a_cut_manifest_is_refused(at in 0usize..500) {
+            let bytes = manifest().to_bytes().unwrap();
+            let cut = &bytes[..at.min(bytes.len() - 1)];
+            prop_assert!(Manifest::parse(cut).is_err());
+        }
+
+        #[test]
+        fn any_name_stays_in_the_folder(name in ".{0,200}", path in ".{0,50}") {
+            let mut manifest = manifest();
+            manifest.files[0].name = name;
+            manifest.files[0].path = path.into();
+            if let Ok(parsed) = Manifest::parse(&manifest.to_bytes().unwrap()) {
+                let name = &parsed.files[0].name;
+                prop_assert!(!name.contains('/') && !name.starts_with('.'));
+                prop_assert!(parsed.files[0].path.is_absolute());
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! A copy of the ledger while the daemon runs, and its way back into an empty folder.
+//!
+//! The copy is one consistent state of the database (`VACUUM INTO`) and a checkpoint that it
+//! contains. Both are checked as a start checks them, when the copy is made and before it is put
+//! back.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
+
+use sqlx::{Connection, SqliteConnection};
+
+use super::{
+    Error, database, ledger,
+    lock::Lock,
+    replay::{self, Replayed},
+    signed::Signed,
+};
+use crate::{
+    ledger::{
+        checkpoint::{Checkpoint, Signer},
+        judge::Judge,
+        tree::{Frontier, Hash},
+    },
+    modes::{self, IfThere},
+};
+
+/// The files of a copy.
+const DATABASE: &str = "ledger.db";
+const CHECKPOINT: &str = "checkpoint";
+
+/// Says to the next start that the folder holds a restored copy.
+const RESTORED: &str = "restored";
+
+/// The ledger in a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Copied {
+    /// The number of its events.
+    pub size: u64,
+    /// The root over them.
+    pub root: Hash,
+}
+
+/// Copies the ledger of `folder` into the folder `to`, which has neither file yet. The daemon may
+/// run.
+///
+/// # Errors
+/// Returns [`Error::Unavailable`] if a file cannot be read or written, and [`Error::Tampered`] if
+/// the ledger is not the one that was signed. What was written is removed then.
+pub(crate) async fn back_up(folder: &Path, to: &Path, signer: Signer) -> Result<Copied, Error> {
+    let copied = copy(folder, to, signer).await;
+    if copied.is_err() {
+        for name in [DATABASE, CHECKPOINT] {
+            let _ = fs::remove_file(to.join(name));
+        }
+    }
+    copied
+}
+
+async fn copy(folder: &Path, to: &Path, signer: Signer) -> Result<Copied, Error> {
+    // First the checkpoint: the database that is copied after it contains it.
+    let checkpoint = fs::read(folder.join(CHECKPOINT)).map_err(failed(&folder.join(CHECKPOINT)))?;
+    let (database, copy) = (folder.join(DATABASE), to.join(DATABASE));
+    let mut connection = database::open_reader(&database).await?;
+    modes::make_own(&copy).map_err(failed(&copy))?;
+    let copied = sqlx::query("VACUUM INTO ?")
+        .bind(copy.to_string_lossy().into_owned())
+        .execute(&mut connection)
+        .await;
+    connection.close().await?;
+    copied?;
+    sync(&copy)?;
+    write(&to.join(CHECKPOINT), &checkpoint)?;
+    sync(to)?;
+    check(to, signer).await
+}
+
+/// Puts a copy back into `folder`, which has no ledger and no daemon, and marks it as restored.
+///
+/// # Errors
+/// Returns [`Error::Locked`] if a daemon runs, [`Error::Start`] if there is a ledger already,
+/// [`Error::Tampered`] if the copy is not the one that was signed by this key, and
+/// [`Error::Unavailable`] if a file cannot be read or written.
+pub(crate) async fn restore(from: &Path, folder: &Path, signer: Signer) -> Result<Copied, Error> {
+    let lock = Lock::take(folder)?;
+    for name in [DATABASE, CHECKPOINT] {
+        if folder.join(name).symlink_metadata().is_ok() {
+            return Err(Error::Start(format!(
+                "there is a ledger in {} already: move the folder away first, and keep it",
+                folder.display()
+            )));
+        }
+    }
+    let copied = check(from, signer).await?;
+    write(&folder.join(RESTORED), b"")?;
+    for name in [CHECKPOINT, DATABASE] {
+        let put = put(&from.join(name), &folder.join(name));
+        if let Err(error) = put {
+            for name in [CHECKPOINT, DATABASE, RESTORED] {
+                let _ = fs::remove_file(folder.join(name));
+            }
+            return Err(error);
+        }
+    }
+    sync(folder)?;
+    drop(lock);
+    Ok(copied)
+}
+
+/// Whether the folder holds a restored copy that no daemon has started on.
+pub(super) fn is_restored(folder: &Path) -> bool {
+    folder.join(RESTORED).symlink_metadata().is_ok()
+}
+
+/// Takes the mark away: the ledger says it from now on.
+///
+/// # Errors
+/// Returns [`Error::Unavailable`] if the folder cannot be written.
+pub(super) fn forget_restored(folder: &Path) -> Result<(), Error> {
+    let path = folder.join(RESTORED);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Reads a whole copy and compares it with what was signed.
+async fn check(folder: &Path, signer: Signer) -> Result<Copied, Error> {
+    let (signed, checkpoint) = Signed::open(folder, signer)?;
+    let mut connection = database::open_reader(&folder.join(DATABASE)).await?;
+    let read = read(&mut connection, checkpoint, &signed).await;
+    connection.close().await?;
+    let head = read?.head;
+    Ok(Copied {
+        size: head.size(),
+        root: head.root(),
+    })
+}
+
+async fn read(
+    connection: &mut SqliteConnection,
+    checkpoint: Option<Checkpoint>,
+    signed: &Signed,
+) -> Result<Replayed, Error> {
+    let heads = replay::Signed {
+        head: ledger::signed_head(connection, &signed.verifier()).await?,
+        checkpoint,
+    };
+    let (start, judge) = (Frontier::default(), Judge::default());
+    replay::replay(connection, start, judge, &heads, &|_| ()).await
+}
+
+fn put(from: &Path, to: &Path) -> Result<(), Error> {
+    let mut source = File::open(from).map_err(failed(from))?;
+    let mut file = modes::create_own(to, IfThere::Empty).map_err(failed(to))?;
+    io::copy(&mut source, &mut file).map_err(failed(to))?;
+    file.sync_all().map_err(failed(to))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut file = modes::create_own(path, IfThere::Empty).map_err(failed(path))?;
+    file.write_all(bytes).map_err(failed(path))?;
+    file.sync_all().map_err(failed(path))
+}
+
+fn sync(path: &Path) -> Result<(), Error> {
+    let file = File::open(path).map_err(failed(path))?;
+    file.sync_all().map_err(failed(path))
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
+    let path = path.display().to_string();
+    move |error| Error::Unavailable(format!("{path}: {error}"))
+}
