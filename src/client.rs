@@ -14,15 +14,17 @@
 //! | [`witness`], `restored`, `proofs` | its checkpoint |
 //! | [`servers`] | several servers: which one a command is for |
 //! | [`login`], [`session`], [`key`], [`agent`] | the login and its key |
-//! | [`obtain`], [`choose`], [`pass`], [`cache`] | a pass: which role, the check, the files |
+//! | [`obtain`], `ask`, [`choose`], [`pass`], [`cache`] | a pass: which role, the check, the files |
 //! | [`ssh`], [`jump`], [`host_config`], [`ssh_config`] | `ssh` with a pass |
-//! | [`requests`], [`emergency`] | approval by others |
+//! | `standing` | locks, and which passes on disk are revoked |
+//! | [`requests`], `requested`, [`emergency`] | approval by others, and what it is used for |
 //! | [`admin`], [`audit`], [`inspect`] | locks, the ledger, one certificate |
 //! | [`state`], `writable`, `words`, `logins` | files, and what may stand on a command line |
 
 mod accepting;
 pub(crate) mod admin;
 pub(crate) mod agent;
+mod ask;
 pub(crate) mod audit;
 pub(crate) mod cache;
 pub mod choose;
@@ -43,6 +45,7 @@ pub(crate) mod logins;
 pub(crate) mod obtain;
 pub(crate) mod pass;
 mod proofs;
+mod requested;
 pub(crate) mod requests;
 mod restored;
 mod roots;
@@ -51,6 +54,7 @@ pub(crate) mod servers;
 pub(crate) mod session;
 pub(crate) mod ssh;
 pub(crate) mod ssh_config;
+pub(crate) mod standing;
 pub(crate) mod state;
 pub(crate) mod step_up;
 pub(crate) mod who_am_i;

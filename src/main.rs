@@ -1,7 +1,14 @@
 //! The `daypass` binary: one TLS provider, a runtime whose threads have the stack that CEL needs,
 //! and exit codes.
 
-use std::{ffi::OsString, process::ExitCode, thread};
+use std::{
+    ffi::OsString,
+    future::{Future as _, poll_fn},
+    pin::pin,
+    process::ExitCode,
+    task::Poll,
+    thread,
+};
 
 use daypass::cli::{Cli, Failure, Format, failure::Code, output};
 use tokio::signal::unix::{SignalKind, signal};
@@ -56,16 +63,28 @@ fn in_runtime(cli: Cli) -> Result<(), Failure> {
 }
 
 /// Runs the command until Ctrl-C. Ctrl-C drops the command, which removes its files and ends its
-/// children, and exits with 130. A second Ctrl-C does not wait.
+/// children, and exits with 130. A command that listens for Ctrl-C too says its own last words. A
+/// second Ctrl-C does not wait.
 async fn interruptible(cli: Cli) -> Result<(), Failure> {
     if cli.ends_on_its_own_signals() {
         return cli.run().await;
     }
     // Listens from here on, not only from the first `recv`.
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut command = pin!(cli.run());
     tokio::select! {
-        outcome = cli.run() => outcome,
-        _ = interrupt.recv() => Err(Failure::new(Code::Interrupted, "")),
+        outcome = &mut command => outcome,
+        _ = interrupt.recv() => {
+            poll_fn(|context| Poll::Ready(last_words(command.as_mut().poll(context)))).await
+        }
+    }
+}
+
+/// The outcome of an interrupted command: its own, if it listens for Ctrl-C too and has ended.
+fn last_words(polled: Poll<Result<(), Failure>>) -> Result<(), Failure> {
+    match polled {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => Err(Failure::new(Code::Interrupted, "")),
     }
 }
 

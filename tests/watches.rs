@@ -20,7 +20,7 @@ use daypass::{
     },
 };
 use support::{
-    api::{Attempt, Refusal, ask, with_token},
+    api::{Attempt, Refusal, another, ask, with_token},
     env::TestEnv,
     policy,
     user::TestUser,
@@ -206,7 +206,7 @@ async fn a_watch_tells_only_the_users_whom_a_request_concerns() {
             assert_eq!(next(watch).await.id, id);
         }
     }
-    let last = bob.request(ask("prod")).await.id;
+    let last = bob.request(another(ask("prod"), 1)).await.id;
     assert_eq!(next(leads).await.id, prod);
     assert_eq!(next(leads).await.id, last, "and none of the teams'");
     assert_eq!(next(reds).await.id, for_red);
@@ -243,7 +243,7 @@ async fn a_new_policy_changes_what_a_watch_tells() {
         request.id,
         "it waits, and is seen now"
     );
-    let second = bob.request(ask("prod")).await;
+    let second = bob.request(another(ask("prod"), 1)).await;
     assert_eq!(next(&mut watch).await.id, second.id);
 }
 
@@ -270,13 +270,13 @@ async fn a_list_comes_in_pages_that_leave_nothing_out() {
     let mut opened = Vec::new();
     for person in ["bob", "erin", "frank"] {
         let person = env.user(person, &["oncall"]);
-        for _ in 0..5 {
-            opened.push(person.request(ask("prod")).await.id);
+        for number in 0..5 {
+            opened.push(person.request(another(ask("prod"), number)).await.id);
             let teams = Ask {
                 reason: "red".to_owned(),
                 ..ask("teams")
             };
-            person.request(teams).await;
+            person.request(another(teams, number)).await;
         }
     }
     for size in [1, 2, 7, 15, 1000] {

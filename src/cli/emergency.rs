@@ -16,7 +16,7 @@ use super::{
     output::{clean, one_line},
     pass,
     target::{Target, left, moment},
-    waiting::{asked, quoted},
+    waiting::{asked, explained, quoted},
 };
 use crate::{
     client::{
@@ -143,6 +143,7 @@ impl Args {
                     host: it.host,
                     ..details.pass_request()?
                 };
+                let pass_request = explained(global, pass_request).await?;
                 let signature_request = client.prepare(&pass_request, &signer, &it.file).await?;
                 let signed = signature_request.verify()?;
                 let said = next(&it.file, &signature_request, &signed);

@@ -12,7 +12,7 @@ use super::{
     login_name::login_of,
     output::clean,
     target::{Target, left, moment},
-    waiting::{redeem, waiting},
+    waiting::{explained, typed, waiting},
 };
 use crate::{
     client::{
@@ -84,7 +84,7 @@ impl Args {
     /// terminal.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client_for(self.host.as_deref())?;
-        let wishes = self.wishes()?;
+        let wishes = self.wishes(explained(global, self.details.pass_request()?).await?);
         let target = match (&self.out, wishes.as_slice()) {
             (Some(_), [_, _, ..]) => {
                 return Err(Failure::new(
@@ -106,10 +106,7 @@ impl Args {
         }
         let mut passes = Vec::new();
         for pass_request in &wishes {
-            let next = |id| match &pass_request.role {
-                Some(role) => redeem(role, id),
-                None => format!("daypass pass --request {id}"),
-            };
+            let next = |_| typed();
             let wait = self.details.wait;
             let pass = waiting(
                 &client,
@@ -179,20 +176,21 @@ impl Args {
         }
     }
 
-    fn wishes(&self) -> Result<Vec<PassRequest>, Failure> {
+    /// One wish for each role, with the options of `details`.
+    fn wishes(&self, details: PassRequest) -> Vec<PassRequest> {
         let pass_request = PassRequest {
             host: self.host.clone(),
             source_addresses: self.source_addresses.clone(),
-            ..self.details.pass_request()?
+            ..details
         };
         if self.roles.is_empty() {
-            return Ok(vec![pass_request]);
+            return vec![pass_request];
         }
         let named = self.roles.iter().map(|role| PassRequest {
             role: Some(role.clone()),
             ..pass_request.clone()
         });
-        Ok(named.collect())
+        named.collect()
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     renew::renewing,
     requests::page,
     target::Target,
-    waiting::{approved, pending, redeem},
+    waiting::{approved, explained, pending, use_of},
 };
 use crate::client::{
     Client, choose::PassRequest, emergency::Signer, key::Key, requests::RequestView,
@@ -63,14 +63,25 @@ impl Args {
         let view = renewing(&client, global, async || {
             let signed = client.signed_in().await?;
             let key = Key::open(&signed.login.key, &client.state)?;
-            signed.open_request(&pass_request, &key).await
+            let view = signed.open_request(&pass_request, &key).await?;
+            client.remember_request(&view)?;
+            Ok(view)
         });
         let view = view.await?;
         match self.details.wait {
             Some(limit) => redeemed(&client, global, pass_request, &view, limit).await,
             None => {
                 page::print(global, &view)?;
-                Err(pending(view.id, &redeem(&self.role, view.id)))
+                let next = use_of(&self.role, self.host.as_deref());
+                if view.was_open {
+                    global.say(&format!("daypass: request {} is open already", view.id));
+                }
+                if view.is_approved()? {
+                    let said = format!("request {} is approved; run: {next}", view.id);
+                    global.say(&format!("daypass: {said}"));
+                    return Ok(());
+                }
+                Err(pending(view.id, &next))
             }
         }
     }
@@ -83,6 +94,7 @@ async fn urgent(
     pass_request: PassRequest,
     signer: Option<Signer>,
 ) -> Result<(), Failure> {
+    let pass_request = explained(global, pass_request).await?;
     let passes = match signer {
         Some(signer) => vec![client.fresh_by_key(&pass_request, &signer, None).await?],
         None => {
@@ -109,8 +121,9 @@ async fn redeemed(
     view: &RequestView,
     limit: Duration,
 ) -> Result<(), Failure> {
-    let next = redeem(&view.page.ask.role, view.id);
-    global.say(&format!("request {} is open", view.id));
+    let next = use_of(&view.page.ask.role, view.page.ask.host.as_deref());
+    let already = if view.was_open { " already" } else { "" };
+    global.say(&format!("request {} is open{already}", view.id));
     approved(client, global, view.id, limit, &next).await?;
     let pass_request = PassRequest {
         request: Some(view.id),

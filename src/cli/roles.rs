@@ -9,7 +9,10 @@ use super::{
     output::{bold, clean},
     target::Target,
 };
-use crate::{client::choose, proto::v1};
+use crate::{
+    client::{choose, standing::Removed},
+    proto::v1,
+};
 
 /// List the roles that you may have, with the command for each.
 #[derive(Debug, clap::Args)]
@@ -24,6 +27,8 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Roles {
     roles: Vec<Role>,
+    /// Why the user gets no pass; none if no lock covers them.
+    locked: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -39,6 +44,8 @@ struct Role {
     pty: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     verify_required: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    locked: bool,
     usage: String,
 }
 
@@ -59,15 +66,38 @@ impl Args {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client_for(self.host.as_deref())?;
         let signed = client.signed_in().await?;
-        let roles = signed.roles(self.host.as_deref()).await?;
         let host = self.host.as_deref();
+        let access = client.access(&signed, host).await?;
+        say_removed(global, &access.removed);
+        let roles = access.roles.into_iter();
         let roles = Roles {
-            roles: roles.into_iter().map(|role| Role::of(role, host)).collect(),
+            roles: roles.map(|role| Role::of(role, host)).collect(),
+            locked: access.locked,
         };
-        global.print(&roles, |roles| match roles.roles.as_slice() {
-            [] => "The policy gives you no role.".to_owned(),
-            roles => roles.iter().map(text).collect::<Vec<_>>().join("\n\n"),
+        global.print(&roles, |roles| {
+            let locked = roles
+                .locked
+                .iter()
+                .map(|why| format!("No pass for you: {}", clean(why)));
+            let texts: Vec<String> = match roles.roles.as_slice() {
+                [] => locked
+                    .chain(["The policy gives you no role.".to_owned()])
+                    .collect(),
+                open => locked.chain(open.iter().map(text)).collect(),
+            };
+            texts.join("\n\n")
         })
+    }
+}
+
+/// Tells the user which passes are gone from disk.
+pub(super) fn say_removed(global: &Global, removed: &[Removed]) {
+    for pass in removed {
+        global.say(&format!(
+            "daypass: pass {} ({}) was revoked, and is removed; the next command gets a new one",
+            pass.serial,
+            clean(&pass.role)
+        ));
     }
 }
 
@@ -85,6 +115,7 @@ impl Role {
             reason_pattern: Some(role.reason_pattern).filter(|pattern| !pattern.is_empty()),
             pty: role.pty,
             verify_required: role.verify_required,
+            locked: role.locked,
         }
     }
 }
@@ -131,6 +162,9 @@ fn text(role: &Role) -> String {
         lines.push(
             "  key        a security key with user verification (PIN or biometric)".to_owned(),
         );
+    }
+    if role.locked {
+        lines.push("  locked     by an administrator: it gives no pass now".to_owned());
     }
     lines.push(format!("  $ {}", clean(&role.usage)));
     lines.join("\n")

@@ -11,10 +11,11 @@ use super::{
     failure::Code,
     output::{clean, table},
     requests::page,
+    roles::say_removed,
     target::{Target, left, moment},
 };
 use crate::client::{
-    Client,
+    Client, Error,
     cache::{self, PassFiles},
     now,
     requests::RequestView,
@@ -47,6 +48,8 @@ struct Status {
     passes: Vec<PassRow>,
     /// None if the server was not asked, or did not answer.
     requests: Option<Vec<Waiting>>,
+    /// Why the user gets no pass; none if no lock covers them, or the server did not answer.
+    locked: Option<String>,
 }
 
 /// A request or review that waits.
@@ -103,11 +106,16 @@ impl Args {
 impl Status {
     /// The status at one server.
     async fn of(client: &Client, global: &Global) -> Result<Self, Failure> {
-        let mut status = status(client, now())?;
-        if status.signed_in {
-            status.requests = waiting(client, global).await;
+        if client.login().is_err() {
+            return status(client, now());
         }
-        Ok(status)
+        let (requests, locked) = asked(client, global).await;
+        // After the answer: a revoked pass is gone by then.
+        Ok(Self {
+            requests,
+            locked,
+            ..status(client, now())?
+        })
     }
 }
 
@@ -185,21 +193,29 @@ fn status(client: &Client, now: u64) -> Result<Status, Failure> {
         expires: session.login.as_ref().map(Login::until),
         server: session.server,
         requests: None,
+        locked: None,
     })
 }
 
-/// The requests that wait for this identity. None, with a message, if the server does not answer:
-/// the rest of the status is still shown.
-async fn waiting(client: &Client, global: &Global) -> Option<Vec<Waiting>> {
-    let asked = async { client.signed_in().await?.requests(false, WAITING).await };
-    let asked = tokio::time::timeout(PATIENCE, asked).await;
+/// The requests that wait for this identity, and why it gets no pass. None, with a message, if the
+/// server does not answer: the rest of the status is still shown.
+async fn asked(client: &Client, global: &Global) -> (Option<Vec<Waiting>>, Option<String>) {
+    let asked = async {
+        let signed = client.signed_in().await?;
+        let access = client.access(&signed, None).await?;
+        Ok((access, signed.requests(false, WAITING).await?.0))
+    };
+    let asked: Result<Result<_, Error>, _> = tokio::time::timeout(PATIENCE, asked).await;
     let why = match asked {
-        Ok(Ok((view, _))) => return Some(view.iter().map(Waiting::of).collect()),
+        Ok(Ok((access, views))) => {
+            say_removed(global, &access.removed);
+            return (Some(views.iter().map(Waiting::of).collect()), access.locked);
+        }
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the server does not answer".to_owned(),
     };
     global.say(&format!("daypass: requests are not shown: {why}"));
-    None
+    (None, None)
 }
 
 /// Time limit for asking the server.
@@ -269,6 +285,12 @@ fn text(status: &Status) -> String {
             moment(expires)
         ));
     }
+    lines.extend(
+        status
+            .locked
+            .iter()
+            .map(|why| format!("No pass for you: {}", clean(why))),
+    );
     lines.push(passes(status));
     lines.extend(status.requests.iter().flatten().map(Waiting::text));
     lines.join("\n")

@@ -75,10 +75,51 @@ pub(super) async fn approved(
             waited => waited.map(|()| true),
         }
     });
-    if waited.await? {
+    let waited = tokio::select! {
+        waited = waited => waited?,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            return Err(interrupted_wait(id, next));
+        }
+    };
+    if waited {
         return Ok(());
     }
     Err(pending(id, next))
+}
+
+/// The failure of a wait that the user ended with Ctrl-C: the request is not withdrawn by it.
+fn interrupted_wait(id: u64, next: &str) -> Failure {
+    let message = format!(
+        "request {id} stays open; when it is approved, run: {next}\nto withdraw it, run: daypass requests cancel {id}"
+    );
+    Failure::new(Code::Interrupted, message).because(reason::REQUEST_PENDING)
+}
+
+/// This command, as the user typed it: it finds the approved request by itself.
+pub(super) fn typed() -> String {
+    let words = std::env::args().skip(1).map(|word| quoted(&word));
+    let words: Vec<String> = std::iter::once("daypass".to_owned()).chain(words).collect();
+    words.join(" ")
+}
+
+/// `pass_request` with a reason: every emergency needs one, so a user at a terminal is asked.
+///
+/// # Errors
+/// Returns an error if stdin cannot be read.
+pub(super) async fn explained(
+    global: &Global,
+    pass_request: PassRequest,
+) -> Result<PassRequest, Failure> {
+    let lacks = pass_request.emergency && pass_request.reason.is_none();
+    if !lacks || !is_interactive(global) {
+        return Ok(pass_request);
+    }
+    let reason = asked("Why is this an emergency? ").await?;
+    Ok(PassRequest {
+        reason: Some(reason),
+        ..pass_request
+    })
 }
 
 /// The failure of a request that waits: code 5, and the command that redeems it.
@@ -181,9 +222,12 @@ impl Drop for Countdown {
     }
 }
 
-/// The command that redeems a request without ssh.
-pub(super) fn redeem(role: &str, id: u64) -> String {
-    format!("daypass pass --role {} --request {id}", quoted(role))
+/// The command that uses an approved request, which finds it by itself.
+pub(super) fn use_of(role: &str, host: Option<&str>) -> String {
+    match host {
+        Some(host) => format!("daypass ssh {} --role {}", quoted(host), quoted(role)),
+        None => format!("daypass pass --role {}", quoted(role)),
+    }
 }
 
 /// Remaining time of a request, such as `29m`; `-` for a review.
@@ -209,6 +253,10 @@ mod tests {
         ] {
             assert_eq!(quoted(word), expected);
         }
-        assert_eq!(redeem("prod", 7), "daypass pass --role prod --request 7");
+        assert_eq!(use_of("prod", None), "daypass pass --role prod");
+        assert_eq!(
+            use_of("prod", Some("web-1")),
+            "daypass ssh web-1 --role prod"
+        );
     }
 }

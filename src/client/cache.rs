@@ -17,5 +17,5 @@ mod marks;
 mod store;
 
 pub(crate) use files::PassFiles;
-pub(super) use files::{HOSTS, LOGIN};
+pub(super) use files::{HOSTS, LOGIN, REQUESTED};
 pub(crate) use store::{all, clear};

@@ -158,16 +158,25 @@ impl Signed {
     /// # Errors
     /// Returns the server's refusal.
     pub(crate) async fn roles(&self, host: Option<&str>) -> Result<Vec<v1::Role>, Error> {
+        Ok(self.listed_roles(host, Vec::new()).await?.roles)
+    }
+
+    /// [`Signed::roles`], with the locks that cover this identity, and which of its passes with
+    /// these serials are revoked.
+    ///
+    /// # Errors
+    /// Returns the server's refusal.
+    pub(super) async fn listed_roles(
+        &self,
+        host: Option<&str>,
+        serials: Vec<u64>,
+    ) -> Result<v1::ListRolesResponse, Error> {
         let request = v1::ListRolesRequest {
             host: host.unwrap_or_default().to_owned(),
+            serials,
         };
         let request = authorized(&self.login, request)?;
-        Ok(self
-            .server
-            .passes()
-            .list_roles(request)
-            .await?
-            .into_inner()
-            .roles)
+        let answer = self.server.passes().list_roles(request).await?;
+        Ok(answer.into_inner())
     }
 }

@@ -185,11 +185,14 @@ impl Client {
         let answer = server.passes().issue(Request::new(request)).await?;
         let pass = received(
             &answer.into_inner(),
-            &ask.into(),
+            &ask.clone().into(),
             &key.public(),
             &server_info,
         )?;
         files.keep(key, &KeyPlace::Own, &pass, target.is_some())?;
+        if target.is_none() {
+            self.remember_pass(&ask, &files, &pass.certificate)?;
+        }
         Ok((files, pass))
     }
 }

@@ -10,20 +10,17 @@ use ssh_key::Certificate;
 
 use super::{
     Error, agent,
+    ask::Answer,
     cache::PassFiles,
-    choose::{PassRequest, choose},
+    choose::PassRequest,
     clock::now,
     context::{Client, Signed},
-    credentials::authorized,
     key::Key,
-    key_text::public_text,
-    logins::{login_name, logins},
-    pass::{Known, Pass, Wanted, received},
+    logins::logins,
+    pass::{Pass, Wanted},
+    requested::Found,
 };
-use crate::{
-    identity::proof,
-    proto::{ask_bytes, v1},
-};
+use crate::proto::v1;
 
 impl Client {
     /// Returns a usable pass for `pass_request` from disk, or gets one from the server and writes
@@ -35,18 +32,68 @@ impl Client {
         &self,
         pass_request: &PassRequest,
     ) -> Result<(PassFiles, Certificate), Error> {
-        if let Some(found) = self.cached(pass_request)? {
+        if let Some(found) = self.settled(pass_request)? {
             return Ok(found);
         }
         let _lock = self.state.lock().await?;
         // Another command may have got it while this one waited for the lock.
-        if let Some(found) = self.cached(pass_request)? {
+        if let Some(found) = self.settled(pass_request)? {
             return Ok(found);
         }
-        let signed = self.signed_in().await?;
+        let cached = self.cached(pass_request)?;
+        let signed = match (self.signed_in().await, cached) {
+            (Ok(signed), None) => signed,
+            (Ok(signed), Some(cached)) => {
+                return self.newer(&signed, pass_request, cached).await;
+            }
+            (Err(_), Some(cached)) => return Ok(cached),
+            (Err(error), None) => return Err(error),
+        };
         let key = Key::open(&signed.login.key, &self.state)?;
-        let (files, pass) = self.fetch(&signed, pass_request, &key).await?;
+        let wish = match self.asked_before(&signed, pass_request).await? {
+            Found::Pass(files, certificate) => return Ok((files, *certificate)),
+            Found::Approved(wish) => wish,
+            Found::Waits(id) => {
+                let fetched = self.fetch(&signed, pass_request, &key).await;
+                let (files, pass) = fetched.map_err(|error| instead(error, id))?;
+                return Ok((files, pass.certificate));
+            }
+            Found::Nothing => pass_request.clone(),
+        };
+        let (files, pass) = self.fetch(&signed, &wish, &key).await?;
         Ok((files, pass.certificate))
+    }
+
+    /// The pass on disk, unless the server may have one that the user has asked for since.
+    fn settled(
+        &self,
+        pass_request: &PassRequest,
+    ) -> Result<Option<(PassFiles, Certificate)>, Error> {
+        if pass_request.request.is_none()
+            && !pass_request.emergency
+            && self.must_ask(pass_request)?
+        {
+            return Ok(None);
+        }
+        self.cached(pass_request)
+    }
+
+    /// The pass of an approved request, else the one that is on disk.
+    async fn newer(
+        &self,
+        signed: &Signed,
+        pass_request: &PassRequest,
+        cached: (PassFiles, Certificate),
+    ) -> Result<(PassFiles, Certificate), Error> {
+        match self.asked_before(signed, pass_request).await {
+            Ok(Found::Pass(files, certificate)) => Ok((files, *certificate)),
+            Ok(Found::Approved(wish)) => {
+                let key = Key::open(&signed.login.key, &self.state)?;
+                let (files, pass) = self.fetch(signed, &wish, &key).await?;
+                Ok((files, pass.certificate))
+            }
+            Ok(Found::Waits(_) | Found::Nothing) | Err(_) => Ok(cached),
+        }
     }
 
     /// The usable pass for `pass_request` that is on disk. No network.
@@ -62,6 +109,9 @@ impl Client {
             || (pass_request.role.is_none() && !pass_request.is_plain())
         {
             return Ok(None);
+        }
+        if let Some(found) = self.requested_pass(pass_request)? {
+            return Ok(Some(found));
         }
         let (role, user) = (&pass_request.role, pass_request.user.as_deref());
         let own = self.files(pass_request, role.as_deref().unwrap_or_default())?;
@@ -93,7 +143,8 @@ impl Client {
         let key = Key::open(&signed.login.key, &self.state)?;
         let mut passes = Vec::new();
         for pass_request in wishes {
-            passes.push(self.fetch(&signed, pass_request, &key).await?);
+            let wish = self.approved_or(&signed, pass_request).await?;
+            passes.push(self.fetch(&signed, &wish, &key).await?);
         }
         Ok(passes)
     }
@@ -110,11 +161,13 @@ impl Client {
     ) -> Result<Pass, Error> {
         let signed = self.signed_in().await?;
         let key = Key::open(&signed.login.key, &self.state)?;
-        let wanted = signed.wanted(pass_request).await?;
+        let wish = self.approved_or(&signed, pass_request).await?;
+        let wanted = signed.wanted(&wish).await?;
         files.check_named()?;
         files.prepare()?;
-        let pass = signed.issue(wanted, &key).await?;
+        let pass = self.issued(&signed, wanted, &key).await?;
         files.keep(&key, &signed.login.key, &pass, true)?;
+        self.forget_request(wish.request.unwrap_or_default())?;
         Ok(pass)
     }
 
@@ -134,15 +187,17 @@ impl Client {
                     .to_owned(),
             )
         })?;
-        let wanted = signed.wanted(pass_request).await?;
+        let wish = self.approved_or(&signed, pass_request).await?;
+        let wanted = signed.wanted(&wish).await?;
         agent::rehearse(&self.state, private).await?;
-        let pass = signed.issue(wanted, &key).await?;
+        let pass = self.issued(&signed, wanted, &key).await?;
         let jump = pass.jump.iter().map(|jump| &jump.certificate);
         for certificate in jump.chain([&pass.certificate]) {
             let left = certificate.valid_before().saturating_sub(now());
             let lifetime = Duration::from_secs(left);
             agent::add_pass(&self.state, private, certificate, lifetime).await?;
         }
+        self.forget_request(wish.request.unwrap_or_default())?;
         Ok(pass)
     }
 
@@ -166,9 +221,56 @@ impl Client {
         let wanted = signed.wanted(pass_request).await?;
         let files = self.files(pass_request, &wanted.ask.role)?;
         files.prepare()?;
-        let pass = signed.issue(wanted, key).await?;
+        let ask = wanted.ask.clone();
+        let pass = self.issued(signed, wanted, key).await?;
         files.keep(key, &signed.login.key, &pass, false)?;
+        self.remember_pass(&ask, &files, &pass.certificate)?;
         Ok((files, pass))
+    }
+
+    /// The pass for `wanted`. If the answer is a request, remembers it; one that was open already
+    /// and is approved by now is redeemed.
+    ///
+    /// # Errors
+    /// As [`Signed::issue`]; returns [`Error::Pending`] if the answer is a request that waits.
+    async fn issued(&self, signed: &Signed, wanted: Wanted, key: &Key) -> Result<Pass, Error> {
+        let login = wanted.login.clone();
+        let view = match signed.issue(wanted, key).await? {
+            Answer::Pass(pass) => return Ok(*pass),
+            Answer::Request(view) => view,
+        };
+        self.remember_request(&view)?;
+        if !view.is_approved()? {
+            if view.was_open {
+                self.say(&format!("daypass: request {} is open already", view.id));
+            }
+            return Err(Error::Pending { id: view.id });
+        }
+        self.say(&format!(
+            "daypass: request {} is approved, and redeemed now",
+            view.id
+        ));
+        let wish = PassRequest {
+            request: Some(view.id),
+            user: login,
+            ..PassRequest::default()
+        };
+        match signed.issue(signed.wanted(&wish).await?, key).await? {
+            Answer::Pass(pass) => Ok(*pass),
+            Answer::Request(view) => Err(Error::Pending { id: view.id }),
+        }
+    }
+
+    /// `pass_request`, or the ask of the approved request that it means.
+    async fn approved_or(
+        &self,
+        signed: &Signed,
+        pass_request: &PassRequest,
+    ) -> Result<PassRequest, Error> {
+        Ok(match self.asked_before(signed, pass_request).await? {
+            Found::Approved(wish) => wish,
+            Found::Pass(..) | Found::Waits(_) | Found::Nothing => pass_request.clone(),
+        })
     }
 
     /// The files for the pass of `pass_request` in the state folder.
@@ -189,108 +291,19 @@ impl Client {
     }
 }
 
-impl Signed {
-    /// Settles the ask for `pass_request`: the ask of the request to redeem, or the user's words
-    /// with the role that fits them.
-    ///
-    /// # Errors
-    /// Returns [`Error::Pending`] if the request is not approved, [`Error::Usage`] if not exactly
-    /// one role fits, and [`Error::Denied`] if the pass would not open the login that the user
-    /// named.
-    async fn wanted(&self, pass_request: &PassRequest) -> Result<Wanted, Error> {
-        let Some(id) = pass_request.request else {
-            return self.wanted_role(pass_request).await;
-        };
-        let seen = self.request(id).await?;
-        if !seen.is_approved()? {
-            return Err(Error::Pending { id });
-        }
-        let ask = seen.redemption(pass_request)?;
-        let principals = seen.page.permissions.principals.iter();
-        let principals: Vec<String> = principals.cloned().collect();
-        login_name(pass_request.user.as_deref(), &principals, None)?;
-        Ok(Wanted {
-            ask,
-            known: Known::Request(Box::new(seen.page)),
-            login: pass_request.user.clone(),
-        })
-    }
-
-    /// Asks for the pass and checks it. Its files have been prepared.
-    ///
-    /// The policy may have changed between the list of roles and the answer. So a pass that does
-    /// not fit the role is compared once more, with the role as it is listed now.
-    ///
-    /// # Errors
-    /// Returns [`Error::Denied`] with the server's reason, or [`Error::Untrusted`] if the pass is
-    /// not what was asked for.
-    async fn issue(&self, wanted: Wanted, key: &Key) -> Result<Pass, Error> {
-        let public = key.public();
-        let request = self.prove(wanted.ask.clone(), key).await?;
-        let answer = self.server.passes().issue(request).await?.into_inner();
-        let checked = received(&answer, &wanted, &public, &self.server_info);
-        let (Known::Role(before), Err(Error::Untrusted(_))) = (&wanted.known, &checked) else {
-            return checked;
-        };
-        match self.listed(&wanted.ask.role, &wanted.ask.host).await? {
-            Some(role) if role != **before => {
-                let known = Known::Role(Box::new(role));
-                let wanted = Wanted { known, ..wanted };
-                received(&answer, &wanted, &public, &self.server_info)
-            }
-            Some(_) | None => checked,
-        }
-    }
-
-    /// The ask for the named role, or for the one that fits.
-    async fn wanted_role(&self, pass_request: &PassRequest) -> Result<Wanted, Error> {
-        let roles = self.roles(pass_request.host.as_deref()).await?;
-        let user = pass_request.user.as_deref();
-        let role = match &pass_request.role {
-            Some(name) => match roles.iter().find(|role| role.name == *name) {
-                Some(role) => role,
-                // The server decides, and records what it decides.
-                None => return Ok(Wanted::from(pass_request.ask(name))),
-            },
-            None => choose(&roles, pass_request)?,
-        };
-        login_name(user, &role.logins, None)?;
-        Ok(Wanted {
-            ask: pass_request.ask(&role.name),
-            known: Known::Role(Box::new(role.clone())),
-            login: user.map(str::to_owned),
-        })
-    }
-
-    /// The named role, if it is listed for this caller on `host` (empty: on any).
-    async fn listed(&self, name: &str, host: &str) -> Result<Option<v1::Role>, Error> {
-        let roles = self.roles(Some(host)).await?;
-        Ok(roles.into_iter().find(|role| role.name == name))
-    }
-
-    /// An ask with the proof that the login's key makes it.
-    pub(super) async fn prove(
-        &self,
-        ask: v1::Ask,
-        key: &Key,
-    ) -> Result<tonic::Request<v1::IssueRequest>, Error> {
-        let public = key.public();
-        let message = proof::possession_message(
-            &self.server_info.server_name,
-            &self.login.token_hash(),
-            &public,
-            &ask_bytes(&ask),
-        )
-        .map_err(|error| Error::other(format!("failed to encode the key: {error}")))?;
-        let request = v1::IssueRequest {
-            ask: Some(ask),
-            proof: Some(v1::KeyProof {
-                public_key: public_text(&public)?,
-                binding_secret: self.login.secret()?,
-                signature: key.sign(&message).await?,
-            }),
-            emergency: None,
-        };
-        authorized(&self.login, request)
+/// The error of a command that a waiting request would serve: what is missing is its approval.
+fn instead(error: Error, id: u64) -> Error {
+    match error {
+        Error::Usage(_) | Error::Denied { .. } => Error::Pending { id },
+        Error::Pending { .. }
+        | Error::SignIn { .. }
+        | Error::StepUp { .. }
+        | Error::TimedOut(_)
+        | Error::Unreachable { .. }
+        | Error::Untrusted(_)
+        | Error::Fork(_)
+        | Error::File { .. }
+        | Error::Unwritable { .. }
+        | Error::Other { .. } => error,
     }
 }

@@ -6,6 +6,7 @@ use super::{
     connect::Server,
     proofs,
     server_info::{self, ServerInfo},
+    session::Login,
     state::State,
 };
 use crate::{

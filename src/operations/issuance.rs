@@ -199,7 +199,8 @@ impl<'a> Issuance<'a> {
         }
     }
 
-    /// Records a request that waits for `pending`'s approvals.
+    /// Records a request that waits for `pending`'s approvals. If the same request is open already,
+    /// nothing is recorded: the ask gets that one.
     pub(super) async fn file(&self, pending: &Pending) -> Result<View, Error> {
         let (identity, now) = (self.holder.identity(), self.context.now);
         let permissions = pending.permissions();
@@ -210,12 +211,24 @@ impl<'a> Issuance<'a> {
         if let Err(problem) = record::expect_recordable_command(command) {
             return self.refuse(Error::Invalid(problem)).await;
         }
+        let requested = self.basis().requested(pending);
+        let open = self.authority.store.state(|state| {
+            let open = state.open_already(&requested, now);
+            open.map(|request| request.id)
+        });
+        if let Some(id) = open {
+            let view = view::get(self.authority, identity, id, now).await?;
+            return Ok(View {
+                was_open: true,
+                ..view
+            });
+        }
         if !self.authority.may_open(identity, now) {
             let detail = "you have opened many requests lately: wait a minute, and try again";
             let rejection = Rejection::new(Rule::TooMany, detail);
             return self.refuse(Error::Rejection(rejection)).await;
         }
-        let requested = EventKind::Requested(Box::new(self.basis().requested(pending)));
+        let requested = EventKind::Requested(Box::new(requested));
         let id = self.authority.store.record(requested, now).await?;
         view::get(self.authority, identity, id, now).await
     }

@@ -21,6 +21,7 @@ use crate::{
         audit,
         issuance::IssuedPass,
         requests::{self, ListOptions, View},
+        roles::Standing,
         trust::Trust,
     },
     policy::{Ask, explain::Explanation, open_roles::OpenRole, source},
@@ -31,6 +32,9 @@ use crate::{
     ssh::options::Extension,
     unix_seconds::UnixSeconds,
 };
+
+/// Largest number of serials in one question.
+const SERIALS: usize = 256;
 
 const ROLE_BYTES: usize = 128;
 const HOST_BYTES: usize = 253;
@@ -200,6 +204,7 @@ pub(super) fn request(view: &View) -> v1::Request {
             .collect(),
         serial: request.serial,
         may_decide: view.may_decide,
+        was_open: view.was_open,
     }
 }
 
@@ -221,8 +226,19 @@ pub(super) fn comment(wire: &str) -> Result<Option<String>, Malformed> {
     text("comment", wire, REASON_BYTES)
 }
 
+/// Checks the number of serials in one question.
+pub(super) fn expect_few(serials: &[u64]) -> Result<(), Malformed> {
+    if serials.len() > SERIALS {
+        return Err(malformed(
+            "serials",
+            format!("holds more than {SERIALS} numbers"),
+        ));
+    }
+    Ok(())
+}
+
 /// Converts a role for an identity that may use it.
-pub(super) fn role(open: &OpenRole<'_>, identity: &Identity) -> v1::Role {
+pub(super) fn role(open: &OpenRole<'_>, identity: &Identity, standing: &Standing) -> v1::Role {
     let role = open.role;
     v1::Role {
         name: role.name.clone(),
@@ -251,6 +267,7 @@ pub(super) fn role(open: &OpenRole<'_>, identity: &Identity) -> v1::Role {
             .map(ToString::to_string)
             .collect(),
         emergency_ttl_seconds: open.emergency_ttl.map_or(0, |ttl| ttl.as_secs()),
+        locked: standing.locked_roles.contains(&role.name),
     }
 }
 

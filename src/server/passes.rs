@@ -67,11 +67,17 @@ impl Passes for Services {
         let method = "Passes/ListRoles";
         self.answer_known(method, request, async |call, identity, request| {
             let host = convert::host(&request.host)?;
+            convert::expect_few(&request.serials)?;
             let policy = self.authority.policy();
             let caller = call.context().caller;
             let open = roles::list(&policy, &identity, host.as_deref(), caller).into_iter();
-            let roles = open.map(|role| convert::role(&role, &identity)).collect();
-            Ok(v1::ListRolesResponse { roles })
+            let standing = roles::standing(&self.authority, &identity, &request.serials);
+            let roles = open.map(|role| convert::role(&role, &identity, &standing));
+            Ok(v1::ListRolesResponse {
+                roles: roles.collect(),
+                revoked: standing.revoked.clone(),
+                locked: standing.locked.clone().unwrap_or_default(),
+            })
         })
         .await
     }

@@ -202,7 +202,10 @@ impl Passes for Service {
             1 => answers.roles.remove(0),
             _ => self.answers.lock().roles.remove(0),
         };
-        Ok(Response::new(v1::ListRolesResponse { roles }))
+        Ok(Response::new(v1::ListRolesResponse {
+            roles,
+            ..v1::ListRolesResponse::default()
+        }))
     }
 
     async fn who_am_i(&self, request: Request<v1::WhoAmIRequest>) -> Answer<v1::WhoAmIResponse> {

@@ -775,7 +775,11 @@ async fn an_answer_without_a_pass_leaves_nothing_and_its_text_reaches_no_termina
         (done.code, &done.error()["reason"]),
         (5, &json!("REQUEST_PENDING"))
     );
-    assert!(world.files() == before);
+    // It is remembered as open, and nothing else.
+    let mut after = world.files();
+    let remembered = after.remove(&world.terminal.file("requested.json"));
+    assert!(!remembered.unwrap().contains(&0x1b));
+    assert!(after == before);
 }
 
 /// A caller with a registered key gets no list of roles, and a role whose condition reads the

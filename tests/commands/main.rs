@@ -12,6 +12,7 @@
 mod support;
 
 mod admin;
+mod asked_before;
 mod client;
 mod command_line;
 mod emergency;
@@ -24,5 +25,6 @@ mod replay;
 mod requests;
 mod servers;
 mod sign_in;
+mod standing;
 mod stepup;
 mod trust;

@@ -11,8 +11,8 @@ async fn asked(env: &TestEnv) -> String {
     assert_eq!(request["state"], "pending");
     assert_eq!(request["reason"], "INC-7");
     let id = request["id"].as_u64().unwrap().to_string();
-    let next = format!("daypass pass --role prod --request {id}");
-    assert!(done.stderr.contains(&next), "{}", done.stderr);
+    let next = "run: daypass pass --role prod";
+    assert!(done.stderr.contains(next), "{}", done.stderr);
     id
 }
 

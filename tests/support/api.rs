@@ -299,3 +299,11 @@ pub fn ask(role: &str) -> Ask {
         ..Ask::default()
     }
 }
+
+/// The same ask with another lifetime, so that it opens a request of its own.
+pub fn another(ask: Ask, number: u64) -> Ask {
+    Ask {
+        ttl_seconds: 600 + number,
+        ..ask
+    }
+}

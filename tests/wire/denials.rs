@@ -1,7 +1,7 @@
 //! Denials over gRPC: how large one may be, and how many of them the ledger takes.
 
 use crate::support::{
-    api::{Caller, ask},
+    api::{Caller, another, ask},
     env::TestEnv,
     ledger::{export, trust},
 };
@@ -165,10 +165,11 @@ async fn objections_of_the_ledger_do_not_fill_it_either() {
     let env = TestEnv::with_policy(POLICY).await;
     let caller = Caller::new();
     let token = env.sign(env.claims(&caller, "alice", &["oncall"]));
-    let attempt = caller.attempt(env.api.server_name(), &token, ask("prod"));
     let before = env.ledger_size().await;
     let mut waiting = 0;
-    for _ in 0..150 {
+    for number in 0..150 {
+        let ask = another(ask("prod"), number);
+        let attempt = caller.attempt(env.api.server_name(), &token, ask);
         match env.api.issue(&attempt).await {
             Ok(answer) => waiting += u64::from(answer.pending.is_some()),
             Err(refusal) => assert_eq!(refusal.reason, "TOO_MANY_REQUESTS"),

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use crate::support::{env::TestEnv, orders::identity, policy, user::TestUser};
+use crate::support::{api::another, env::TestEnv, orders::identity, policy, user::TestUser};
 use daypass::{
     ledger::state::Verb,
     proto::v1::{Ask, DecideRequest, lock_target::Target, request::State},
@@ -50,7 +50,7 @@ async fn of_many_who_race_for_the_last_place_one_gets_it() {
         })
         .collect();
     for round in 0..15 {
-        let request = bob.request(ask("three")).await;
+        let request = bob.request(another(ask("three"), round)).await;
         carol.approve(&request).await.unwrap();
         dave.approve(&request).await.unwrap();
         let (a, b, c, d) = tokio::join!(
@@ -80,7 +80,7 @@ async fn one_person_who_races_with_themselves_counts_once() {
     let other_key = env.user("carol", &["sre-lead"]);
     let other_key = other_key.over(&env.another_api().await);
     for round in 0..10 {
-        let request = bob.request(ask("three")).await;
+        let request = bob.request(another(ask("three"), round)).await;
         let (one, other) = tokio::join!(carol.approve(&request), other_key.approve(&request),);
         let lost: Vec<_> = [one, other].into_iter().filter_map(Result::err).collect();
         assert_eq!(lost.len(), 1, "round {round}");
@@ -201,7 +201,8 @@ async fn a_locked_user_neither_approves_nor_redeems() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approvals_signature_serves_its_own_request_verb_and_server_alone() {
     let (env, bob, carol, _) = start().await;
-    let (request, other) = (bob.request(ask("one")).await, bob.request(ask("one")).await);
+    let request = bob.request(ask("one")).await;
+    let other = bob.request(another(ask("one"), 1)).await;
     let server = env.api.server_name();
     for (case, verb, server, signed) in [
         ("another request", Verb::Approve, server, &other),
@@ -233,11 +234,12 @@ async fn an_approver_gains_nothing_by_what_they_approve() {
     )
     .await;
     let both = env.user("erin", &["sre-lead", "oncall"]);
-    let request = bob.request(ask("one")).await;
+    let again = another(ask("one"), 1);
+    let request = bob.request(again.clone()).await;
     both.approve(&request).await.unwrap();
     let redemption = Ask {
         request: request.id,
-        ..redemption
+        ..again.clone()
     };
     env.refused(
         "though the role would be",
@@ -248,7 +250,7 @@ async fn an_approver_gains_nothing_by_what_they_approve() {
     let own = both.request(ask("one")).await;
     env.refused("nor their own", "OWN_REQUEST", both.approve(&own))
         .await;
-    bob.redeem(&request, ask("one")).await.unwrap();
+    bob.redeem(&request, again).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

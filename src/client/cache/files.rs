@@ -20,6 +20,9 @@ pub(in crate::client) const HOSTS: &str = "hosts";
 /// Begins the name of a folder for one login, in the folder of its host.
 pub(in crate::client) const LOGIN: &str = "login-";
 
+/// The list of what was asked for by requests and as emergencies.
+pub(in crate::client) const REQUESTED: &str = "requested.json";
+
 /// The folder with one folder per ask.
 pub(super) const PASSES: &str = "passes";
 
@@ -93,7 +96,7 @@ impl PassFiles {
     }
 
     /// In a folder of its own.
-    pub(super) fn within(folder: &Path) -> Self {
+    pub(in crate::client) fn within(folder: &Path) -> Self {
         Self {
             key: folder.join("pass"),
             jump: folder.join("jump"),

@@ -9,7 +9,7 @@ use std::{
 use ssh_key::Certificate;
 
 use super::{
-    files::{HOSTS, LOGIN, PASSES, PassFiles},
+    files::{HOSTS, LOGIN, PASSES, PassFiles, REQUESTED},
     marks,
 };
 use crate::client::{
@@ -114,6 +114,14 @@ impl PassFiles {
         write(&self.certificate(), &marks::certificate_line(certificate)?)
     }
 
+    /// Removes the pass here and its jump pass.
+    ///
+    /// # Errors
+    /// Returns [`Error::File`] if a file cannot be removed.
+    pub(in crate::client) fn remove(&self) -> Result<(), Error> {
+        self.files().iter().try_for_each(|path| remove(path))
+    }
+
     fn read_certificate(&self) -> Option<Certificate> {
         let text = fs::read_to_string(self.certificate()).ok()?;
         Certificate::from_openssh(text.trim()).ok()
@@ -168,11 +176,12 @@ fn within(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     }
 }
 
-/// Removes every pass in the state folder.
+/// Removes every pass in the state folder, and the list of those that were requested.
 ///
 /// # Errors
 /// Returns [`Error::File`] if one cannot be removed.
 pub(crate) fn clear(state: &State) -> Result<(), Error> {
+    state.remove(REQUESTED)?;
     state.remove(PASSES)?;
     state.remove(HOSTS)
 }

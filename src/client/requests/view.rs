@@ -1,6 +1,8 @@
 //! A request, read from the bytes of its own event: the same bytes whose hash a decision signs.
 //! Pure.
 
+use std::collections::BTreeMap;
+
 use crate::{
     client::{Error, choose::PassRequest},
     ledger::{
@@ -33,6 +35,8 @@ pub(crate) struct RequestView {
     pub serial: u64,
     /// Whether the caller may decide it now, as the server says.
     pub may_decide: bool,
+    /// Whether the request that was to be opened was open already, as the server says.
+    pub was_open: bool,
 }
 
 /// Content of a request, on which an approver decides: read from the event's bytes.
@@ -61,7 +65,7 @@ impl RequestView {
     ///
     /// # Errors
     /// Returns [`Error::Untrusted`] if its event is not that of a request with its id.
-    pub(super) fn read(wire: v1::Request) -> Result<Self, Error> {
+    pub(in crate::client) fn read(wire: v1::Request) -> Result<Self, Error> {
         let wrong =
             |why: &str| Error::Untrusted(format!("request {} cannot be shown: {why}", wire.id));
         let event = Event::parse(&wire.event)
@@ -79,6 +83,7 @@ impl RequestView {
             expires_at,
             serial: wire.serial,
             may_decide: wire.may_decide,
+            was_open: wire.was_open,
             decisions: wire.decisions,
         })
     }
@@ -93,6 +98,29 @@ impl RequestView {
         }
         Err(Error::Untrusted(format!(
             "it is request {}, and {id} was asked for",
+            self.id
+        )))
+    }
+
+    /// Checks that this is a request for `ask`, and returns it.
+    ///
+    /// # Errors
+    /// Returns [`Error::Untrusted`] if it is not.
+    pub(in crate::client) fn which_is_for(self, ask: &v1::Ask) -> Result<Self, Error> {
+        let own = &self.page.ask;
+        let is_same = !self.page.is_review
+            && own.role == ask.role
+            && own.host.as_deref().unwrap_or_default() == ask.host
+            && own.reason.as_deref().unwrap_or_default() == ask.reason
+            && own
+                .params
+                .iter()
+                .eq(ask.params.iter().collect::<BTreeMap<_, _>>());
+        if is_same {
+            return Ok(self);
+        }
+        Err(Error::Untrusted(format!(
+            "it opened request {}, which is for something else than was asked for",
             self.id
         )))
     }

@@ -10,7 +10,7 @@ use super::{
     requests::{self, Request},
     restored,
 };
-use crate::ledger::event::Actor;
+use crate::ledger::event::{Actor, Requested};
 
 /// The state after some number of events.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,6 +44,14 @@ impl LedgerState {
         self.passes.iter()
     }
 
+    /// Of `serials`, the revoked passes of this identity.
+    pub(crate) fn revoked_of(&self, who: (&str, &str), serials: &[u64]) -> Vec<u64> {
+        let passes = serials.iter().filter_map(|serial| self.passes.get(*serial));
+        let own = passes.filter(|pass| (pass.issuer.as_str(), pass.subject.as_str()) == who);
+        let revoked = own.filter(|pass| pass.is_revoked);
+        revoked.map(|pass| pass.serial).collect()
+    }
+
     /// Whether `serial` is one of [`LedgerState::passes`].
     pub(crate) fn has_pass(&self, serial: u64) -> bool {
         self.passes.get(serial).is_some()
@@ -52,6 +60,12 @@ impl LedgerState {
     /// The request or review with this id, while it is remembered.
     pub(crate) fn request(&self, id: u64) -> Option<&Request> {
         self.requests.get(id)
+    }
+
+    /// The open request of the same identity and key for the same pass as `asked`, if there is one
+    /// at `now`.
+    pub(crate) fn open_already(&self, asked: &Requested, now: OffsetDateTime) -> Option<&Request> {
+        self.requests.open_already(asked, now)
     }
 
     /// The request `id`, if this identity and key may redeem it at `now`.

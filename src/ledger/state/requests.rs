@@ -127,6 +127,17 @@ impl Requests {
         Ok(())
     }
 
+    /// The open request of the same identity and key that is for the same pass as `asked`, waiting
+    /// or approved at `now`.
+    pub(super) fn open_already(&self, asked: &Requested, now: OffsetDateTime) -> Option<&Request> {
+        let mut own = self.0.open_of(&asked.who);
+        own.find(|request| {
+            let is_open = matches!(request.state(now), State::Pending | State::Approved);
+            let is_same = |open: &Requested| is_same_request(open, asked);
+            is_open && request.requested.as_deref().is_some_and(is_same)
+        })
+    }
+
     /// The request `id`, if `who` may redeem it with `key` at `now`.
     pub(super) fn redeemable(
         &self,
@@ -332,6 +343,22 @@ fn same_ask(approved: &RequestDetails, now: &RequestDetails) -> bool {
         ..asked.clone()
     };
     bare(approved) == bare(now)
+}
+
+/// Whether two requests are for the same pass for the same key, with as many approvals. Their
+/// times, the policies and the caller's address may differ.
+fn is_same_request(open: &Requested, asked: &Requested) -> bool {
+    let bare = |requested: &Requested| Requested {
+        who: bare(&requested.who),
+        ask: RequestDetails {
+            caller: None,
+            ..requested.ask.clone()
+        },
+        expires_at: UnixSeconds::default(),
+        policy: String::new(),
+        ..requested.clone()
+    };
+    bare(open) == bare(asked)
 }
 
 /// Whether a pass is a subset of what was approved.

@@ -20,6 +20,8 @@ pub struct View {
     pub event: Vec<u8>,
     /// Whether this identity may decide it now.
     pub may_decide: bool,
+    /// Whether an ask was answered with it that did not open it.
+    pub was_open: bool,
 }
 
 /// An identity under one policy: what it may see, and what it may decide.
@@ -75,6 +77,7 @@ impl Reader<'_> {
         let state = request.state(now);
         View {
             may_decide: self.may_decide(&request, state),
+            was_open: false,
             event,
             request,
             state,

@@ -107,6 +107,13 @@ impl Table {
         owned.map_or(0, |owned| owned.open.range(later..).count())
     }
 
+    /// Requests of `who` that no event has ended, without reviews.
+    pub(super) fn open_of(&self, who: &Actor) -> impl Iterator<Item = &Request> {
+        let owned = self.owners.get(&owner(who));
+        let open = owned.into_iter().flat_map(|owned| &owned.open);
+        open.filter_map(|(_, id)| self.by_id.get(id))
+    }
+
     /// Adds a new request or review at `now`.
     pub(super) fn insert(&mut self, mut request: Request, now: OffsetDateTime) {
         self.revision += 1;
