@@ -103,7 +103,9 @@ impl Cli {
     /// # Errors
     /// Returns wrong usage, or help or version if they were asked for, for the caller to print.
     pub fn of_process() -> Result<Self, clap::Error> {
-        let matches = help::with_pages(Self::command()).try_get_matches()?;
+        let mut command = help::with_pages(Self::command());
+        let words = ssh::argv::ordered(std::env::args_os(), &mut command)?;
+        let matches = command.try_get_matches_from(words)?;
         Self::from_arg_matches(&matches)
     }
 

@@ -3,7 +3,12 @@
 
 use crate::client::host_config::PlainSsh;
 
-use super::{Failure, Global, login_name::local_user, ssh::SERVED, target::Target};
+use super::{
+    Failure, Global,
+    login_name::local_user,
+    ssh::{NO_HOST, SERVED},
+    target::Target,
+};
 
 /// Get a pass for a host if none is on disk; ssh runs this (see `daypass ssh-config`).
 ///
@@ -15,9 +20,12 @@ use super::{Failure, Global, login_name::local_user, ssh::SERVED, target::Target
 pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
-    /// The host, as the user typed it.
+    /// The host, as the policy names it.
     #[arg(long)]
     host: String,
+    /// The host, as the user typed it, if that is another name for it.
+    #[arg(long, value_name = "NAME")]
+    alias: Option<String>,
     /// The login that ssh will use. By default the one of the pass, as for your local name.
     #[arg(long, value_name = "USER")]
     login: Option<String>,
@@ -33,17 +41,15 @@ impl Args {
     /// Returns code 3 if the server denies the pass, and 4 if you are not signed in. Returns code
     /// 1, without a message, inside a `daypass ssh` to the same host.
     pub(crate) async fn run(self, _global: &Global) -> Result<(), Failure> {
-        if std::env::var_os(SERVED).is_some_and(|host| *host == *self.host) {
+        let typed = self.alias.as_deref().unwrap_or(&self.host);
+        if std::env::var_os(SERVED).is_some_and(|host| host == typed || host == NO_HOST) {
             return Err(silent());
         }
         let client = self.target.client_for(Some(&self.host))?;
         let program = std::env::current_exe()?;
         let local = self.local.or_else(local_user);
-        let plain_ssh = PlainSsh {
-            host: &self.host,
-            login: self.login.as_deref(),
-            local: local.as_deref(),
-        };
+        let (alias, login) = (self.alias.as_deref(), self.login.as_deref());
+        let plain_ssh = PlainSsh::new(&self.host, alias, login, local.as_deref());
         Ok(client.ensure(&plain_ssh, &program).await?)
     }
 }

@@ -7,7 +7,7 @@ use super::{
     failure::Code,
     ssh::{CONFIG, SERVED},
 };
-use crate::client::jump;
+use crate::client::{jump, ssh::watched::LOG};
 
 /// Forward through the bastion of a pass; for `ProxyCommand` in ssh_config (see `daypass
 /// ssh-config`).
@@ -41,11 +41,13 @@ impl Args {
         let config = self.config.filter(|path| !path.as_os_str().is_empty());
         let target = format!("[{}]:{}", self.host, self.port);
         let words = via.arguments(&jump, config.as_deref(), &target)?;
+        let mut ssh = Command::new("ssh");
+        // The `daypass ssh` that watches the login watches this part of it too.
+        if let Some(log) = std::env::var_os(LOG).filter(|path| !path.is_empty()) {
+            ssh.arg("-E").arg(log);
+        }
         // The bastion may be a host of the policy too. This ssh needs no other pass for it.
-        let error = Command::new("ssh")
-            .args(words)
-            .env(SERVED, &via.host)
-            .exec();
+        let error = ssh.args(words).env(SERVED, &via.host).exec();
         Err(Failure::new(
             Code::Failure,
             format!("failed to start ssh: {error}"),

@@ -136,6 +136,12 @@ fn for_stderr(text: &str, destination: Destination) -> Cow<'_, str> {
     }
 }
 
+/// Prints a note for the user on stderr, while the command goes on. Text from a server must have
+/// passed [`clean`].
+pub(crate) fn write_note(note: &str) {
+    let _ = writeln!(io::stderr().lock(), "daypass: {note}");
+}
+
 fn failure_json(failure: &Failure) -> serde_json::Value {
     serde_json::json!({
         "error": { "code": failure.code, "reason": failure.reason, "message": failure.message }

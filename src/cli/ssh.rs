@@ -1,61 +1,79 @@
 //! `daypass ssh`: gets a pass if one is needed, then becomes ssh.
+//!
+//! With a fresh pass this process becomes ssh. With a pass from disk it watches ssh: if the host
+//! refuses the pass, it gets a fresh one and tries once more.
 
-use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::Command};
+pub(super) mod argv;
+
+use std::{
+    ffi::OsString,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use ssh_key::Certificate;
 
 use super::{
     Failure, Global,
     details::Details,
     failure::Code,
     login_name::local_user,
+    output::{clean, write_note},
     target::Target,
     waiting::{quoted, waiting},
 };
 use crate::client::{
+    Client,
+    cache::PassFiles,
     choose::PassRequest,
     jump,
     logins::login_name,
-    ssh::{Destination, arguments},
+    ssh::{
+        arguments,
+        command_line::{CommandLine, Takes},
+        jumps::LastJump,
+        watched::{self, Ending, LOG, Log},
+    },
 };
 
 /// Tells the `daypass ensure` of this ssh that the host has its pass already.
 pub(super) const SERVED: &str = "DAYPASS_SSH_HOST";
+
+/// The value of [`SERVED`] for an ssh that needs no pass at all. No host has this name.
+pub(super) const NO_HOST: &str = "*";
 
 /// Names an ssh configuration file for the ssh that is started.
 pub(super) const CONFIG: &str = "DAYPASS_SSH_CONFIG";
 
 /// Log in to a host: sign in and get a pass if needed, then run ssh.
 ///
-/// Exits with ssh's exit code.
+/// Takes what ssh takes: its options before or after the host, ssh://USER@HOST:PORT, a command.
+/// The options below may stand between ssh's own. Exits with ssh's exit code.
 #[derive(Debug, clap::Args)]
+#[command(disable_version_flag = true)]
+#[command(override_usage = "daypass ssh [OPTIONS] [SSH OPTIONS] [USER@]HOST [COMMAND]...")]
 pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
-    /// The host. The user is by default the login of the pass.
-    #[arg(value_name = "[USER@]HOST")]
-    destination: String,
-    /// The login on the host, as in USER@HOST.
-    #[arg(short = 'l', long = "login", value_name = "USER")]
-    login: Option<String>,
     /// The role. By default the one that demands what you gave, a role with a terminal first.
     #[arg(long)]
     role: Option<String>,
     #[command(flatten)]
     details: Details,
-    /// An ssh option, as in ssh_config.
-    #[arg(short = 'o', value_name = "KEY=VALUE")]
-    options: Vec<String>,
-    /// An ssh configuration file, instead of ~/.ssh/config.
-    #[arg(
-        short = 'F',
-        long = "ssh-config",
-        env = CONFIG,
-        hide_env_values = true,
-        value_name = "FILE"
-    )]
+    /// Get a new pass, also if a valid one is on disk.
+    #[arg(long)]
+    fresh: bool,
+    /// The login on the host, as with -l or USER@HOST.
+    #[arg(long, value_name = "USER", hide = true)]
+    login: Option<String>,
+    /// An ssh configuration file instead of ~/.ssh/config, as with -F.
+    #[arg(long = "ssh-config", env = CONFIG, hide_env_values = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A command to run on the host.
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<OsString>,
+    /// Options of ssh, the host, and a command to run there. The login is by default that of the
+    /// pass.
+    #[arg(last = true, value_name = "SSH ARGUMENTS")]
+    words: Vec<OsString>,
 }
 
 impl Args {
@@ -65,77 +83,240 @@ impl Args {
     /// Returns code 3 if the server denies the pass, and 4 if a sign-in is needed and there is no
     /// terminal. Else the exit code is ssh's own.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let destination = Destination::parse(&self.destination)?.with_login(self.login.clone())?;
-        let client = self.target.client_for(Some(&destination.host))?;
-        let pass_request = PassRequest {
-            role: self.role.clone(),
-            host: Some(destination.host.clone()),
-            user: destination.user.clone(),
-            ..self.details.pass_request()?
-        };
-        let (place, certificate) = match self.details.signer(global).await? {
-            Some(signer) => client.obtain_by_key(&pass_request, &signer).await?,
-            None => {
-                let obtained = waiting(
-                    &client,
-                    global,
-                    &pass_request,
-                    self.details.wait,
-                    |id| self.again(id),
-                    async |pass_request: &PassRequest| client.obtain(pass_request).await,
-                );
-                obtained.await?
-            }
-        };
-        let login = login_name(
-            destination.user.as_deref(),
-            certificate.valid_principals(),
-            local_user().as_deref(),
-        )?;
-        let config = self.config.filter(|path| !path.as_os_str().is_empty());
-        let mut options = self.options;
-        if place.jump_host().is_some() {
-            let (name, command) = jump::proxy_command(&place, &std::env::current_exe()?)?;
-            options.push(format!("{name}={command}"));
+        let line = self.command_line()?;
+        let question = (SERVED, NO_HOST.as_ref());
+        if !line.logs_in() {
+            // Such as the `ssh -G` by which git finds out which ssh it has.
+            let mut ssh = Command::new("ssh");
+            ssh.args(line.words()).env(question.0, question.1);
+            return Err(become_ssh(ssh));
         }
-        let words = arguments(
-            &destination,
-            login.as_deref(),
-            &place,
-            config.as_deref(),
-            &options,
-            &self.command,
-        )?;
+        let typed = line.host.clone().ok_or_else(|| {
+            Failure::new(Code::Usage, "no host is named: daypass ssh [USER@]HOST")
+        })?;
+        let client = self.target.client()?;
+        let host = client.policy_host(&line, &typed, question)?;
+        let login = Login {
+            client: client.for_host(&host)?,
+            pass_request: PassRequest {
+                role: self.role.clone(),
+                host: Some(host),
+                user: line.login(),
+                fresh: self.fresh,
+                ..self.details.pass_request()?
+            },
+            args: &self,
+            global,
+            line,
+            typed,
+        };
+        Err(login.run().await?)
+    }
+
+    /// The command line of ssh, with what the options of Daypass add to it.
+    fn command_line(&self) -> Result<CommandLine, Failure> {
+        let mut words = Vec::new();
+        if let Some(login) = &self.login {
+            words.extend(["-l".into(), login.into()]);
+        }
+        if let Some(config) = self
+            .config
+            .as_ref()
+            .filter(|path| !path.as_os_str().is_empty())
+        {
+            words.extend(["-F".into(), config.into()]);
+        }
+        words.extend(self.words.iter().cloned());
+        Ok(CommandLine::parse(&words, |_| Takes::Nothing)?)
+    }
+}
+
+/// One login to one host.
+struct Login<'a> {
+    args: &'a Args,
+    global: &'a Global,
+    client: Client,
+    line: CommandLine,
+    /// The host, as the user spelled it.
+    typed: String,
+    pass_request: PassRequest,
+}
+
+impl Login<'_> {
+    /// Runs ssh. Returns how it ended, or that it could not be started.
+    async fn run(self) -> Result<Failure, Failure> {
+        let cached = self.client.cached(&self.pass_request)?;
+        let Some((files, certificate)) = cached else {
+            let (files, certificate) = self.obtain(&self.pass_request).await?;
+            return Ok(become_ssh(self.ssh(&files, &certificate, None)?));
+        };
+        // A log that goes to another place, or a process that stays in the background, is not
+        // watched.
+        if self.line.has(&['E', 'f', 'y']) {
+            return Ok(become_ssh(self.ssh(&files, &certificate, None)?));
+        }
+        match self.watch(&files, &certificate)? {
+            Ending::Refused => {}
+            ending => return Ok(ended(ending)),
+        }
+        let host = clean(&self.typed);
+        write_note(&format!(
+            "{host} refused the pass that was on disk; trying once more with a fresh one"
+        ));
+        let again = PassRequest {
+            fresh: true,
+            ..self.pass_request.clone()
+        };
+        let (files, certificate) = self.obtain(&again).await?;
+        Ok(match self.watch(&files, &certificate)? {
+            Ending::Refused => Failure {
+                code: 255,
+                message: format!(
+                    "{host} refused a fresh pass too; what the passes allow: daypass status; what the host \
+                     accepts: daypass host doctor, on the host"
+                ),
+                reason: None,
+            },
+            ending => ended(ending),
+        })
+    }
+
+    /// A pass, from disk unless a fresh one is wanted.
+    async fn obtain(
+        &self,
+        pass_request: &PassRequest,
+    ) -> Result<(PassFiles, Certificate), Failure> {
+        let (client, details) = (&self.client, &self.args.details);
+        if let Some(signer) = details.signer(self.global).await? {
+            return Ok(client.obtain_by_key(pass_request, &signer).await?);
+        }
+        let obtained = waiting(
+            client,
+            self.global,
+            pass_request,
+            details.wait,
+            |id| self.again(id),
+            async |pass_request: &PassRequest| client.obtain(pass_request).await,
+        );
+        obtained.await
+    }
+
+    /// Runs ssh with a pass, to its end.
+    fn watch(&self, files: &PassFiles, certificate: &Certificate) -> Result<Ending, Failure> {
+        let jump_login = files.jump_host().map(|jump| jump.login);
+        let login = self.login(certificate)?;
+        let logins = login.into_iter().chain(jump_login).collect();
+        let log = Log::create(&self.client.state.root(), logins, !self.line.has(&['q']))?;
+        let mut ssh = self.ssh(files, certificate, Some(&log))?;
+        Ok(watched::run(&mut ssh, log)?)
+    }
+
+    /// The command of ssh with a pass.
+    fn ssh(
+        &self,
+        files: &PassFiles,
+        certificate: &Certificate,
+        log: Option<&Log>,
+    ) -> Result<Command, Failure> {
+        let mut line = self.line.clone();
         let mut ssh = Command::new("ssh");
-        ssh.args(words).env(SERVED, &destination.host);
-        // The ssh to a bastion reads the same file.
-        if let Some(config) = config {
+        if let Some(log) = log {
+            line.add('E', log.path());
+            ssh.env(LOG, log.path());
+            if !log.is_shown {
+                // At the level of `-q`, ssh would not say that the host refused the pass.
+                line.remove('q');
+                line.add_first('o', "LogLevel=FATAL");
+            }
+        }
+        let more: Vec<String> = self.proxy_command(files, &mut line)?.into_iter().collect();
+        let login = self.login(certificate)?;
+        ssh.args(arguments(&line, login.as_deref(), files, &more)?);
+        ssh.env(SERVED, &self.typed);
+        // The ssh to a bastion reads the same file, and its `daypass` uses the same state folder.
+        if let Some(config) = line.config() {
             ssh.env(CONFIG, config);
         }
-        // Returns only if ssh cannot be started.
-        let error = ssh.exec();
-        Err(Failure::new(
-            Code::Failure,
-            format!("failed to start ssh: {error}; is OpenSSH installed?"),
-        ))
+        self.args.target.pass_on(&mut ssh);
+        Ok(ssh)
+    }
+
+    /// The setting that goes through the policy's bastion, or through a jump host of the user's
+    /// that is a host of the policy.
+    fn proxy_command(
+        &self,
+        files: &PassFiles,
+        line: &mut CommandLine,
+    ) -> Result<Option<String>, Failure> {
+        let jump_hosts = line.jump_hosts();
+        let program = std::env::current_exe()?;
+        if let Some(bastion) = files.jump_host() {
+            if jump_hosts.is_some() {
+                line.remove_jump_hosts();
+                write_note(&format!(
+                    "{} is behind the bastion {} of the policy: going through that one, not through your -J",
+                    clean(&self.typed),
+                    clean(&bastion.bastion)
+                ));
+            }
+            let (name, command) = jump::proxy_command(files, &program)?;
+            return Ok(Some(format!("{name}={command}")));
+        }
+        let last = jump_hosts.as_deref().and_then(LastJump::parse);
+        match last {
+            Some(last) if self.client.is_host_of_a_server(&last.host)? => {
+                line.remove_jump_hosts();
+                let config = line.config().map(Path::new);
+                Ok(Some(last.proxy_command(&program, config)?))
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    fn login(&self, certificate: &Certificate) -> Result<Option<String>, Failure> {
+        let principals = certificate.valid_principals();
+        let requested = self.pass_request.user.as_deref();
+        Ok(login_name(requested, principals, local_user().as_deref())?)
     }
 
     /// The same command, with a request to redeem.
     fn again(&self, id: u64) -> String {
-        let mut words = format!("daypass ssh {} --request {id}", quoted(&self.destination));
-        if let Some(role) = &self.role {
+        let user = self.pass_request.user.as_ref();
+        let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+        let destination = format!("{user}{}", self.typed);
+        let mut words = format!("daypass ssh {} --request {id}", quoted(&destination));
+        if let Some(role) = &self.args.role {
             words.push_str(&format!(" --role {}", quoted(role)));
         }
-        if let Some(login) = &self.login {
-            words.push_str(&format!(" -l {}", quoted(login)));
+        for word in self.line.words_of_options("l") {
+            words.push_str(&format!(" {}", quoted(&word.to_string_lossy())));
         }
-        for option in &self.options {
-            words.push_str(&format!(" -o {}", quoted(option)));
-        }
-        for (at, word) in self.command.iter().enumerate() {
+        for (at, word) in self.line.command.iter().enumerate() {
             words.push_str(if at == 0 { " -- " } else { " " });
             words.push_str(&quoted(&word.to_string_lossy()));
         }
         words
+    }
+}
+
+/// Becomes ssh. Returns only if that fails.
+fn become_ssh(mut ssh: Command) -> Failure {
+    let error = ssh.exec();
+    Failure::new(
+        Code::Failure,
+        format!("failed to start ssh: {error}; is OpenSSH installed?"),
+    )
+}
+
+/// The silent end of this process, as ssh ended.
+fn ended(ending: Ending) -> Failure {
+    Failure {
+        code: match ending {
+            Ending::Refused => 255,
+            Ending::Exited(code) => code,
+            Ending::Killed(signal) => watched::die_by(signal),
+        },
+        message: String::new(),
+        reason: None,
     }
 }

@@ -11,6 +11,15 @@ pub(crate) use crate::unix_seconds::moment;
 /// Heading of these options in the help of a command.
 const HEADING: &str = "Server and session";
 
+/// The variable for `--server`.
+const SERVER: &str = "DAYPASS_SERVER";
+
+/// The variable for `--state-dir`.
+const STATE_DIR: &str = "DAYPASS_STATE_DIR";
+
+/// The variable for `--ca-file`.
+const CA_FILE: &str = "DAYPASS_CA_FILE";
+
 /// The server, and the folder of this user's session.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Target {
@@ -18,7 +27,7 @@ pub(crate) struct Target {
     #[arg(
         long,
         global = true,
-        env = "DAYPASS_SERVER",
+        env = SERVER,
         hide_env_values = true,
         value_name = "URL",
         help_heading = HEADING
@@ -28,7 +37,7 @@ pub(crate) struct Target {
     #[arg(
         long,
         global = true,
-        env = "DAYPASS_STATE_DIR",
+        env = STATE_DIR,
         hide_env_values = true,
         value_name = "DIR",
         help_heading = HEADING
@@ -38,7 +47,7 @@ pub(crate) struct Target {
     #[arg(
         long,
         global = true,
-        env = "DAYPASS_CA_FILE",
+        env = CA_FILE,
         hide_env_values = true,
         value_name = "FILE",
         help_heading = HEADING
@@ -75,6 +84,20 @@ impl Target {
             Some(host) => client.for_host(host)?,
             None => client,
         })
+    }
+}
+
+impl Target {
+    /// Passes these options on to each `daypass` that a program runs.
+    pub(super) fn pass_on(&self, program: &mut std::process::Command) {
+        if let Some(server) = &self.server {
+            program.env(SERVER, server);
+        }
+        for (name, path) in [(STATE_DIR, &self.state_dir), (CA_FILE, &self.ca_file)] {
+            if let Some(path) = path {
+                program.env(name, path);
+            }
+        }
     }
 }
 

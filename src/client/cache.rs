@@ -18,4 +18,5 @@ mod store;
 
 pub(crate) use files::PassFiles;
 pub(super) use files::{HOSTS, LOGIN, REQUESTED};
+pub(super) use store::jump_hosts;
 pub(crate) use store::{all, clear};

@@ -26,6 +26,8 @@ pub struct PassRequest {
     pub request: Option<u64>,
     /// Asks for an emergency pass, without waiting for approval.
     pub emergency: bool,
+    /// Asks the server also if a valid pass is on disk.
+    pub fresh: bool,
 }
 
 impl PassRequest {

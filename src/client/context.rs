@@ -117,6 +117,8 @@ impl Client {
         let server = Server::connect(&address, roots).await?;
         let server_info =
             ServerInfo::refresh(&self.state, &server, |message| self.say(message)).await?;
+        // Plain ssh gets new hosts by the way. The command itself does not need them.
+        let _ = self.renew_ssh_config();
         Ok((server, server_info))
     }
 

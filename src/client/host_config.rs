@@ -12,10 +12,12 @@ use std::{fmt::Write as _, path::Path};
 
 use super::{
     Client, Error,
-    cache::{HOSTS, LOGIN, PassFiles},
+    cache::{self, HOSTS, LOGIN, PassFiles},
     choose::PassRequest,
+    clock::now,
     jump,
     logins::login_name,
+    ssh::caller,
     state::State,
     words::{check_host, is_login, quote},
 };
@@ -35,6 +37,10 @@ impl Client {
         plain_ssh: &PlainSsh<'_>,
         program: &Path,
     ) -> Result<(), Error> {
+        self.mind_old_block(plain_ssh);
+        if let Some(text) = self.as_jump_host(plain_ssh)? {
+            return self.write_config(plain_ssh, &text);
+        }
         let (host, login) = (plain_ssh.host, plain_ssh.named_login());
         let pass_request = PassRequest {
             host: Some(host.to_owned()),
@@ -44,36 +50,122 @@ impl Client {
         let (pass, certificate) = self.obtain(&pass_request).await?;
         let login = login_name(login, certificate.valid_principals(), plain_ssh.local)?;
         let text = text(plain_ssh, login.as_deref(), &pass, program)?;
+        self.write_config(plain_ssh, &text)
+    }
+
+    fn write_config(&self, plain_ssh: &PlainSsh<'_>, text: &str) -> Result<(), Error> {
         // One file for a host, of any server: two would both apply.
         let root = self.state.root();
         let path = plain_ssh.files(&root)?.sibling(FILE);
-        if root.read(&path)?.as_deref() == Some(&*text) {
+        if root.read(&path)?.as_deref() == Some(text) {
             return Ok(());
         }
         root.write(&path, text.as_bytes())
+    }
+
+    /// The configuration for a host that is a bastion of the policy: that of the newest jump pass.
+    /// None if a pass for the host itself is wanted.
+    ///
+    /// # Errors
+    /// Returns [`Error::Usage`] if the host is a bastion and nothing else, and no jump pass for
+    /// this login is usable.
+    fn as_jump_host(&self, plain_ssh: &PlainSsh<'_>) -> Result<Option<String>, Error> {
+        let host = plain_ssh.host;
+        let is_host = self.is_host_of_a_server(host)?;
+        // `ssh -J` logs in to the jump host only to reach the next host.
+        if is_host && !plain_ssh.is_jump {
+            return Ok(None);
+        }
+        let mut passes = cache::jump_hosts(&self.state)?;
+        passes.retain(|(_, bastion)| bastion.host.eq_ignore_ascii_case(host));
+        let is_bastion = self.is_bastion(host)?;
+        let named = plain_ssh.named_login();
+        let usable = passes.into_iter().find(|(files, bastion)| {
+            named.is_none_or(|login| login == bastion.login) && files.valid(now()).is_some()
+        });
+        match usable {
+            Some((files, bastion)) => {
+                let port = format!("    Port {}\n", bastion.port);
+                let head = head(plain_ssh, Some(&bastion.login), &files)?;
+                Ok(Some(format!("{head}{port}")))
+            }
+            None if is_bastion && !is_host => Err(Error::Usage(format!(
+                "{host} is a bastion of the policy: go straight to a host behind it, with: ssh HOST"
+            ))),
+            None => Ok(None),
+        }
+    }
+
+    /// Renews the block that an earlier version wrote, or says how to.
+    fn mind_old_block(&self, plain_ssh: &PlainSsh<'_>) {
+        if plain_ssh.login.is_some() || !plain_ssh.is_found {
+            return;
+        }
+        if !matches!(self.renew_ssh_config(), Ok(true)) {
+            self.say(
+                "daypass: the `Match` line of an earlier version stands in your ssh configuration; renew it with: \
+                 daypass ssh-config install (or take the lines of: daypass ssh-config print)",
+            );
+        }
     }
 }
 
 /// What an `ssh` says of itself to the `ensure` that it runs.
 pub(crate) struct PlainSsh<'a> {
-    /// The host, as the user typed it (`%n`).
+    /// The host, as the policy names it.
     pub(crate) host: &'a str,
+    /// The host, as the user typed it (`%n`), if that is another name.
+    pub(crate) alias: Option<&'a str>,
     /// The login (`%r`): the one that the user named, else the local user's name. None if an
     /// earlier version wrote the `Match` line.
     pub(crate) login: Option<&'a str>,
     /// The local user's name.
     pub(crate) local: Option<&'a str>,
+    /// Whether the command line of this ssh was found.
+    pub(crate) is_found: bool,
+    /// Whether the user named the login there.
+    pub(crate) is_login_named: bool,
+    /// Whether this ssh only forwards to the next host, as for `-J`.
+    pub(crate) is_jump: bool,
 }
 
 impl<'a> PlainSsh<'a> {
-    /// The login that the user named. `ssh` does not tell the local user's own name from none.
-    fn named_login(&self) -> Option<&'a str> {
-        self.login.filter(|login| Some(*login) != self.local)
+    /// An ssh that said this of itself. Its command line tells the rest, if it can be found.
+    pub(crate) fn new(
+        host: &'a str,
+        alias: Option<&'a str>,
+        login: Option<&'a str>,
+        local: Option<&'a str>,
+    ) -> Self {
+        let line = caller::command_line(alias.unwrap_or(host));
+        let line = line.as_ref();
+        Self {
+            host,
+            alias,
+            login,
+            local,
+            is_found: line.is_some(),
+            is_login_named: line.is_some_and(|line| line.login().is_some()),
+            is_jump: line.is_some_and(|line| line.has(&['W'])),
+        }
     }
 
-    /// The files beside which the configuration lies.
+    /// The login that the user named. `%r` does not tell the local user's own name from none.
+    fn named_login(&self) -> Option<&'a str> {
+        let is_own = self.login == self.local;
+        self.login.filter(|_| !is_own || self.is_login_named)
+    }
+
+    /// The host, as the user typed it.
+    fn typed(&self) -> &'a str {
+        self.alias.unwrap_or(self.host)
+    }
+
+    /// The files beside which the configuration lies. For ssh the local user's name is the same
+    /// whether it was typed or not, so both have one file.
     fn files(&self, state: &State) -> Result<PassFiles, Error> {
-        PassFiles::of_login(state, self.host, self.named_login())
+        let login = self.login.filter(|login| Some(*login) != self.local);
+        PassFiles::of_login(state, self.typed(), login)
     }
 }
 
@@ -119,7 +211,17 @@ fn text(
     pass: &PassFiles,
     program: &Path,
 ) -> Result<String, Error> {
-    let host = plain_ssh.host;
+    let mut text = head(plain_ssh, login, pass)?;
+    if pass.jump_host().is_some() {
+        let (name, command) = jump::proxy_command(pass, program)?;
+        let _ = writeln!(text, "    {name} {command}");
+    }
+    Ok(text)
+}
+
+/// The file's text up to the way to the host.
+fn head(plain_ssh: &PlainSsh<'_>, login: Option<&str>, pass: &PassFiles) -> Result<String, Error> {
+    let host = plain_ssh.typed();
     check_host(host)?;
     // Another `ssh` reads the file too, perhaps with another login.
     let guard = match plain_ssh.login {
@@ -131,17 +233,12 @@ fn text(
             "the pass for {host} has no login name that can be written into an ssh configuration"
         ))
     })?;
-    let mut text = format!(
+    Ok(format!(
         "# Written by `daypass ensure`.\nMatch originalhost \"{host}\"{guard}\n    User {login}\n    \
          IdentityFile {}\n    CertificateFile {}\n    IdentitiesOnly yes\n    ControlPath none\n",
         quote(pass.key())?,
         quote(&pass.certificate())?,
-    );
-    if pass.jump_host().is_some() {
-        let (name, command) = jump::proxy_command(pass, program)?;
-        let _ = writeln!(text, "    {name} {command}");
-    }
-    Ok(text)
+    ))
 }
 
 #[cfg(test)]
@@ -152,11 +249,7 @@ mod tests {
     fn written(host: &str, login: Option<&str>) -> Result<String, Error> {
         let state = State::new(Path::new("/home/a b/daypass")).unwrap();
         let pass = PassFiles::of_host(&state, host)?;
-        let plain_ssh = PlainSsh {
-            host,
-            login: Some("ada"),
-            local: Some("ada"),
-        };
+        let plain_ssh = PlainSsh::new(host, None, Some("ada"), Some("ada"));
         text(&plain_ssh, login, &pass, Path::new("/opt/day pass"))
     }
 
@@ -169,11 +262,7 @@ mod tests {
             (Some("ada"), Some("ada"), "web-1"),
             (None, Some("ada"), "web-1"),
         ] {
-            let plain_ssh = PlainSsh {
-                host: "web-1",
-                login,
-                local,
-            };
+            let plain_ssh = PlainSsh::new("web-1", None, login, local);
             let path = plain_ssh.files(&state).unwrap().sibling(FILE);
             let expected = format!("hosts/{folder}/ssh_config");
             assert!(path.ends_with(expected), "{login:?} {local:?}: {path:?}");

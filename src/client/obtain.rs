@@ -105,7 +105,8 @@ impl Client {
         pass_request: &PassRequest,
     ) -> Result<Option<(PassFiles, Certificate)>, Error> {
         // A redemption always goes to the server: the pass on disk may be of another request.
-        if pass_request.request.is_some()
+        if pass_request.fresh
+            || pass_request.request.is_some()
             || (pass_request.role.is_none() && !pass_request.is_plain())
         {
             return Ok(None);

@@ -99,6 +99,9 @@ pub struct ServerInfo {
     /// Patterns of the hosts behind bastions.
     #[serde(default)]
     pub behind_bastions: Vec<String>,
+    /// Host names and addresses of the bastions.
+    #[serde(default)]
+    pub bastions: Vec<String>,
 }
 
 impl ServerInfo {
@@ -197,6 +200,7 @@ impl ServerInfo {
             ca_keys,
             ledger_verifier_key: answer.ledger_verifier_key,
             host_patterns: answer.host_patterns,
+            bastions: answer.bastions.iter().map(|it| it.host.clone()).collect(),
             behind_bastions: answer
                 .bastions
                 .into_iter()

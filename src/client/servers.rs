@@ -71,6 +71,35 @@ impl Client {
         Ok(named.is_some_and(|named| Address::parse(&named).is_ok_and(|it| it == address)))
     }
 
+    /// Whether any server named a pattern that `host` matches, when it was last asked. No network.
+    ///
+    /// # Errors
+    /// Returns the error if a session or the folder cannot be read.
+    pub(crate) fn is_host_of_a_server(&self, host: &str) -> Result<bool, Error> {
+        if self.names(host)? {
+            return Ok(true);
+        }
+        for client in self.all_servers()? {
+            if client.names(host)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether this server named `host` as a bastion, when it was last asked. No network.
+    ///
+    /// # Errors
+    /// Returns the error if a file of the state folder cannot be read.
+    pub(super) fn is_bastion(&self, host: &str) -> Result<bool, Error> {
+        let Ok(address) = self.address() else {
+            return Ok(false);
+        };
+        let known = ServerInfo::cached(&self.state, &address)?;
+        let bastions = known.map(|known| known.bastions).unwrap_or_default();
+        Ok(bastions.iter().any(|it| it.eq_ignore_ascii_case(host)))
+    }
+
     /// Whether the server named a pattern that `host` matches, when it was last asked.
     fn names(&self, host: &str) -> Result<bool, Error> {
         let Ok(address) = self.address() else {

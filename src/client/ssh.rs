@@ -1,88 +1,34 @@
-//! The `ssh` command line for a pass. Pure.
+//! The `ssh` command line for a pass.
+//!
+//! [`command_line`] reads the user's, [`alias`] finds the policy's name of the host, [`jumps`] goes
+//! through jump hosts, [`watched`] runs ssh and sees a refusal, [`caller`] finds the ssh that runs
+//! `daypass ensure`.
 
-use std::{ffi::OsString, path::Path};
+mod alias;
+pub(super) mod caller;
+pub(crate) mod command_line;
+mod destination;
+pub(crate) mod jumps;
+mod options;
+pub(crate) mod watched;
 
-use super::{
-    Error,
-    cache::PassFiles,
-    words::{check_host, is_user_word, quote},
-};
+use std::ffi::OsString;
 
-/// The destination of an `ssh`, as the user wrote it: `[USER@]HOST`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Destination {
-    /// The login name, if one was given.
-    pub user: Option<String>,
-    /// The host, as the user spelled it.
-    pub host: String,
-}
+use super::{Error, cache::PassFiles, words::quote};
+use command_line::CommandLine;
 
-impl Destination {
-    /// Splits `[USER@]HOST` at the last `@`.
-    ///
-    /// # Errors
-    /// Returns [`Error::Usage`] if either half is invalid.
-    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let (user, host) = match text.rsplit_once('@') {
-            Some((user, host)) => (Some(user.to_owned()), host),
-            None => (None, text),
-        };
-        check_host(host)?;
-        if user.as_deref().is_some_and(|user| !is_user_word(user)) {
-            return Err(Error::Usage(format!(
-                "invalid destination {text:?}: use [USER@]HOST"
-            )));
-        }
-        Ok(Self {
-            user,
-            host: host.to_owned(),
-        })
-    }
-
-    /// The same destination with the login of `-l`, if one was given.
-    ///
-    /// # Errors
-    /// Returns [`Error::Usage`] if the login is invalid, or the destination names another one.
-    pub(crate) fn with_login(self, login: Option<String>) -> Result<Self, Error> {
-        let Some(login) = login else {
-            return Ok(self);
-        };
-        if !is_user_word(&login) {
-            return Err(Error::Usage(format!("invalid login name {login:?}")));
-        }
-        match &self.user {
-            Some(user) if *user != login => Err(Error::Usage(format!(
-                "two login names, -l {login} and {user}@{}: give only one",
-                self.host
-            ))),
-            Some(_) | None => Ok(Self {
-                user: Some(login),
-                host: self.host,
-            }),
-        }
-    }
-}
-
-/// The arguments for `ssh`. Only this pass is offered to the host; `config`, `options` and the
-/// user's own configuration stay in force.
+/// The arguments for `ssh`. Only this pass is offered to the host, besides keys that the user
+/// names; the user's options and configuration stay in force. `more` are settings of Daypass.
 ///
 /// # Errors
 /// Returns [`Error::Usage`] if a path of the pass cannot be written into an ssh option.
 pub(crate) fn arguments(
-    destination: &Destination,
+    line: &CommandLine,
     login: Option<&str>,
     pass: &PassFiles,
-    config: Option<&Path>,
-    options: &[String],
-    command: &[OsString],
+    more: &[String],
 ) -> Result<Vec<OsString>, Error> {
-    let mut words: Vec<OsString> = Vec::new();
-    if let Some(config) = config {
-        words.extend(["-F".into(), config.into()]);
-    }
-    for option in options {
-        words.extend(["-o".into(), option.into()]);
-    }
+    let mut line = line.clone();
     let own = [
         format!("IdentityFile={}", quote(pass.key())?),
         format!("CertificateFile={}", quote(&pass.certificate())?),
@@ -90,79 +36,30 @@ pub(crate) fn arguments(
         // A shared connection would have the rights of another pass, also of a revoked one.
         "ControlPath=none".to_owned(),
     ];
-    for option in own {
-        words.extend(["-o".into(), option.into()]);
+    for setting in own.iter().chain(more) {
+        line.add('o', setting);
     }
-    if let Some(login) = login {
-        words.extend(["-l".into(), login.into()]);
+    if let Some(login) = login.filter(|_| line.login().is_none()) {
+        line.add('l', login);
     }
-    words.extend(["--".into(), destination.host.clone().into()]);
-    words.extend(command.iter().cloned());
-    Ok(words)
+    Ok(line.words())
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::client::state::State;
-
-    #[test]
-    fn destinations_are_split_and_checked() {
-        let cases = [
-            ("web-1", Some((None, "web-1"))),
-            ("root@web-1", Some((Some("root"), "web-1"))),
-            ("a@b@web-1", Some((Some("a@b"), "web-1"))),
-            ("@web-1", None),
-            ("-oProxyCommand=x", None),
-            ("-l@web-1", None),
-            ("root@-x", None),
-            ("$(id)@web-1", None),
-            ("", None),
-        ];
-        for (text, expected) in cases {
-            let parsed = Destination::parse(text).ok();
-            let parsed = parsed
-                .as_ref()
-                .map(|d| (d.user.as_deref(), d.host.as_str()));
-            assert_eq!(parsed, expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_login_by_option_is_the_same_as_one_before_the_host() {
-        let cases = [
-            ("web-1", Some("root"), Some(Some("root"))),
-            ("root@web-1", Some("root"), Some(Some("root"))),
-            ("root@web-1", None, Some(Some("root"))),
-            ("web-1", None, Some(None)),
-            ("root@web-1", Some("deploy"), None),
-            ("web-1", Some(""), None),
-            ("web-1", Some("-oProxyCommand=x"), None),
-            ("web-1", Some("$(id)"), None),
-        ];
-        for (text, login, expected) in cases {
-            let destination = Destination::parse(text).unwrap();
-            let destination = destination.with_login(login.map(str::to_owned)).ok();
-            let user = destination.as_ref().map(|it| it.user.as_deref());
-            assert_eq!(user, expected, "{text} -l {login:?}");
-        }
-    }
+    use crate::client::{ssh::command_line::Takes, state::State};
 
     #[test]
     fn only_the_pass_is_offered_and_nothing_after_the_host_is_an_option() {
         let state = State::new(Path::new("/state dir/50%")).unwrap();
         let pass = PassFiles::of_host(&state, "web-1").unwrap();
-        let destination = Destination::parse("web-1").unwrap();
-        let words = arguments(
-            &destination,
-            Some("root"),
-            &pass,
-            Some(Path::new("/c")),
-            &["Port=22".to_owned()],
-            &["-v".into()],
-        )
-        .unwrap();
+        let words = ["-F", "/c", "-oPort=22", "web-1", "--", "-v"].map(OsString::from);
+        let line = CommandLine::parse(&words, |_| Takes::Nothing).unwrap();
+        let words = arguments(&line, Some("root"), &pass, &[]).unwrap();
         let expected = [
             "-F",
             "/c",

@@ -21,6 +21,12 @@ use super::{
 /// Our own file, in the state folder.
 const FILE: &str = "ssh_config";
 
+/// Begins the line with the patterns that the user chose.
+const CHOSEN: &str = "# For the hosts of --host: ";
+
+/// Begins the line with the patterns that the servers name. They are kept up to date.
+const NAMED: &str = "# For the hosts that the server names: ";
+
 impl Client {
     /// The block for an ssh configuration, for `patterns`; if there are none, for the hosts that
     /// this server and the others of this user name.
@@ -36,20 +42,62 @@ impl Client {
         if !patterns.is_empty() {
             return block(program, &self.state.root(), patterns);
         }
-        let mut patterns = self.named_patterns().await?;
-        for other in self.all_servers()? {
-            let known = ServerInfo::cached(&other.state, &other.address()?)?;
-            let known = known.map(|known| known.all_patterns()).unwrap_or_default();
-            patterns.extend(known);
-        }
-        let mut seen = BTreeSet::new();
-        patterns.retain(|pattern| seen.insert(pattern.clone()));
+        let patterns = self.named_patterns().await?;
+        let patterns = self.with_other_patterns(patterns)?;
         if patterns.is_empty() {
             return Err(Error::Usage(
                 "the server names no hosts; name some with --host PATTERN".to_owned(),
             ));
         }
-        block(program, &self.state.root(), &patterns)
+        block_of(program, &self.state.root(), NAMED, &patterns)
+    }
+
+    /// Rewrites our file if a server names other hosts by now, if a bastion is new, or if an
+    /// earlier version wrote it. Returns whether it was rewritten. No network.
+    ///
+    /// # Errors
+    /// Returns [`Error::File`] if a file cannot be read or written.
+    pub(super) fn renew_ssh_config(&self) -> Result<bool, Error> {
+        let root = self.state.root();
+        let Some(old) = root.read(FILE)? else {
+            return Ok(false);
+        };
+        let (origin, patterns) = match (written_for(&old, CHOSEN), written_for(&old, NAMED)) {
+            (Some(chosen), _) => (CHOSEN, chosen),
+            (None, Some(_)) => (NAMED, self.with_other_patterns(Vec::new())?),
+            // Of an earlier version, which did not say whether the user chose them.
+            (None, None) => (NAMED, self.with_other_patterns(patterns_of_match(&old))?),
+        };
+        let program = match program_of(&old).filter(|program| program.exists()) {
+            Some(program) => program,
+            None => std::env::current_exe().map_err(Error::file(Path::new("daypass")))?,
+        };
+        if patterns.is_empty() {
+            return Ok(false);
+        }
+        let new = block_of(&program, &root, origin, &patterns)?;
+        if new == old {
+            return Ok(false);
+        }
+        root.write(FILE, new.as_bytes())?;
+        Ok(true)
+    }
+
+    /// `patterns`, those that the servers of this user named last, and their bastions: sorted, so
+    /// that the order does not depend on the server that was asked last.
+    fn with_other_patterns(&self, patterns: Vec<String>) -> Result<Vec<String>, Error> {
+        let mut patterns: BTreeSet<String> = patterns.into_iter().collect();
+        let addresses = self.all_servers()?.into_iter().map(|it| it.address());
+        for address in addresses.chain([self.address()]) {
+            let Some(known) = ServerInfo::cached(&self.state, &address?)? else {
+                continue;
+            };
+            patterns.extend(known.all_patterns());
+            // An ssh with `-J` asks for a pass for the bastion.
+            let bastions = known.bastions.into_iter();
+            patterns.extend(bastions.filter(|host| is_pattern(host)));
+        }
+        Ok(patterns.into_iter().collect())
     }
 
     /// The patterns that this server names, as it says now; while it is down, as it said last time.
@@ -107,33 +155,86 @@ pub(crate) fn users_file() -> Result<PathBuf, Error> {
 
 /// The block for hosts that match `patterns`.
 ///
+/// # Errors
+/// Returns the error if a path or a pattern cannot be written into an ssh configuration.
+pub(crate) fn block(program: &Path, state: &State, patterns: &[String]) -> Result<String, Error> {
+    block_of(program, state, CHOSEN, patterns)
+}
+
+/// The block for hosts that match `patterns`, which are of this `origin`.
+///
 /// `Match exec` runs `daypass ensure` before ssh reads on, so already the first login uses the
 /// files that it writes. The pattern comes before `exec`, so that ssh to other hosts starts
 /// nothing. A host name, login or local name with a quote never reaches the shell, where the quotes
 /// around it keep every other character from meaning anything.
 ///
+/// The second `Match` is for aliases. ssh knows their `HostName` when it reads the configuration
+/// for the second time.
+///
 /// # Errors
 /// Returns the error if a path or a pattern cannot be written into an ssh configuration.
-pub(crate) fn block(program: &Path, state: &State, patterns: &[String]) -> Result<String, Error> {
-    for pattern in patterns {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "*?._:-".contains(c);
-        if pattern.is_empty() || pattern.starts_with('-') || !pattern.chars().all(plain) {
-            return Err(Error::Untrusted(format!(
-                "invalid host pattern {pattern:?}"
-            )));
-        }
+fn block_of(
+    program: &Path,
+    state: &State,
+    origin: &str,
+    patterns: &[String],
+) -> Result<String, Error> {
+    if let Some(pattern) = patterns.iter().find(|pattern| !is_pattern(pattern)) {
+        return Err(Error::Untrusted(format!(
+            "invalid host pattern {pattern:?}"
+        )));
     }
     let hosts = patterns.join(",");
-    let [logins, others] = host_config::includes(state)?;
+    let others = patterns.join(",!");
+    let [logins, unnamed] = host_config::includes(state)?;
     let (program, state) = (shell_word(program)?, shell_word(state.folder())?);
+    let names = "user \"*,!*'*\" localuser \"*,!*'*\"";
+    let ensure = format!("{program} ensure --state-dir {state} --login='%r' --local='%u'");
     Ok(format!(
         "# Written by daypass. `daypass ssh-config remove` takes it away.\n\
+         {origin}{hosts}\n\
          # A `User` line of your own counts if it stands before this one, and so does `ssh USER@HOST`.\n\
-         Match originalhost \"{hosts},!*'*\" user \"*,!*'*\" localuser \"*,!*'*\" \
-         exec \"{program} ensure --state-dir {state} --host='%n' --login='%r' --local='%u'\"\n\
+         Match !final originalhost \"{hosts},!*'*\" {names} \
+         exec \"{ensure} --host='%n'\"\n\
          \x20   {logins}\n\
-         \x20   {others}\n",
+         \x20   {unnamed}\n\
+         # Other names for these hosts, by a `HostName` line of your own.\n\
+         Match final host \"{hosts},!*'*\" originalhost \"*,!{others},!*'*\" {names} \
+         exec \"{ensure} --host='%h' --alias='%n'\"\n\
+         \x20   {logins}\n\
+         \x20   {unnamed}\n",
     ))
+}
+
+/// Whether a pattern of host names can stand in an ssh configuration.
+fn is_pattern(pattern: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "*?._:-".contains(c);
+    !pattern.is_empty() && !pattern.starts_with('-') && pattern.chars().all(plain)
+}
+
+/// The patterns that a block says it was written for, if they are of this `origin`.
+fn written_for(block: &str, origin: &str) -> Option<Vec<String>> {
+    let mut lines = block.lines();
+    let patterns = lines.find_map(|line| line.strip_prefix(origin))?;
+    Some(patterns.split(',').map(str::to_owned).collect())
+}
+
+/// The patterns in the `Match` line of an earlier version's block.
+fn patterns_of_match(block: &str) -> Vec<String> {
+    let mut lines = block.lines();
+    let line = lines.find_map(|line| line.strip_prefix("Match originalhost "));
+    let list = line.and_then(|line| line.split_whitespace().next());
+    let list = list.unwrap_or_default().trim_matches('"').split(',');
+    list.filter(|pattern| is_pattern(pattern))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The program that a block runs.
+fn program_of(block: &str) -> Option<PathBuf> {
+    let (_, after) = block.split_once("exec \"'")?;
+    let (program, _) = after.split_once("' ensure ")?;
+    Some(PathBuf::from(program.replace("%%", "%")))
 }
 
 fn include_line(state: &State) -> Result<String, Error> {
@@ -187,27 +288,49 @@ mod tests {
 
     #[test]
     fn the_block_quotes_its_paths_and_names_the_program_absolutely() {
-        let block = block(
-            Path::new("/opt/day pass"),
-            &state(),
-            &["web-*".into(), "www".into()],
+        let patterns = ["web-*".to_owned(), "www".to_owned()];
+        let block = block_of(Path::new("/opt/day pass"), &state(), NAMED, &patterns).unwrap();
+        let (names, includes) = (
+            "user \"*,!*'*\" localuser \"*,!*'*\"",
+            "\x20   Include \"/home/a b/daypass/hosts/*/login-*/ssh_config\"\n\
+             \x20   Include \"/home/a b/daypass/hosts/*/ssh_config\"\n",
         );
+        let ensure =
+            "'/opt/day pass' ensure --state-dir '/home/a b/daypass' --login='%r' --local='%u'";
         assert_eq!(
-            block.unwrap(),
-            "# Written by daypass. `daypass ssh-config remove` takes it away.\n\
-             # A `User` line of your own counts if it stands before this one, and so does `ssh USER@HOST`.\n\
-             Match originalhost \"web-*,www,!*'*\" user \"*,!*'*\" localuser \"*,!*'*\" \
-             exec \"'/opt/day pass' ensure --state-dir '/home/a b/daypass' --host='%n' --login='%r' --local='%u'\"\n\
-             \x20   Include \"/home/a b/daypass/hosts/*/login-*/ssh_config\"\n\
-             \x20   Include \"/home/a b/daypass/hosts/*/ssh_config\"\n"
+            block,
+            format!(
+                "# Written by daypass. `daypass ssh-config remove` takes it away.\n\
+                 # For the hosts that the server names: web-*,www\n\
+                 # A `User` line of your own counts if it stands before this one, and so does `ssh USER@HOST`.\n\
+                 Match !final originalhost \"web-*,www,!*'*\" {names} exec \"{ensure} --host='%n'\"\n\
+                 {includes}\
+                 # Other names for these hosts, by a `HostName` line of your own.\n\
+                 Match final host \"web-*,www,!*'*\" originalhost \"*,!web-*,!www,!*'*\" {names} \
+                 exec \"{ensure} --host='%h' --alias='%n'\"\n\
+                 {includes}"
+            )
         );
+        assert_eq!(written_for(&block, NAMED).unwrap(), patterns);
+        assert_eq!(written_for(&block, CHOSEN), None);
+        assert_eq!(program_of(&block).unwrap(), Path::new("/opt/day pass"));
+    }
+
+    #[test]
+    fn program_and_patterns_of_an_earlier_versions_block_are_found() {
+        let block = "# Written by daypass.\n\
+             Match originalhost \"web-*,db-1,!*'*\" exec \"'/opt/50%%/daypass' ensure --state-dir '/x' --host='%n'\"\n";
+        assert_eq!(patterns_of_match(block), ["web-*", "db-1"]);
+        assert_eq!(program_of(block).unwrap(), Path::new("/opt/50%/daypass"));
+        assert!(patterns_of_match("Match originalhost web-* exec x").contains(&"web-*".to_owned()));
+        assert!(patterns_of_match("").is_empty());
     }
 
     #[test]
     fn a_state_folder_that_include_reads_as_a_pattern_is_refused() {
         for folder in ["/home/50%/d", "/home/*/d", "/home/a?/d", "/home/[a]/d"] {
             let state = State::new(Path::new(folder)).unwrap();
-            let refused = block(Path::new("/d"), &state, &["w".into()]);
+            let refused = block_of(Path::new("/d"), &state, NAMED, &["w".into()]);
             assert_eq!(refused.unwrap_err().exit_code(), 2, "{folder}");
             assert!(include_line(&state).is_err(), "{folder}");
         }
@@ -217,13 +340,13 @@ mod tests {
     fn patterns_and_paths_cannot_add_words() {
         for pattern in ["", "a b", "a\"b", "a'b", "a\nHost *", "-x", "a,!b", "$(id)"] {
             assert!(
-                block(Path::new("/d"), &state(), &[pattern.into()]).is_err(),
+                block_of(Path::new("/d"), &state(), NAMED, &[pattern.into()]).is_err(),
                 "{pattern}"
             );
         }
         for program in ["/a'b", "/a\"b", "/a\nb", "/a$b"] {
             assert!(
-                block(Path::new(program), &state(), &["w".into()]).is_err(),
+                block_of(Path::new(program), &state(), NAMED, &["w".into()]).is_err(),
                 "{program}"
             );
         }

@@ -228,7 +228,7 @@ async fn a_key_of_the_users_beside_the_place_is_not_overwritten() {
 async fn plain_ssh_takes_the_way_on_its_very_first_run() {
     let (env, alice) = start(POLICY).await;
     let block = alice.run(&["ssh-config", "print"]).await.stdout;
-    assert!(block.contains("web-*,db-*"), "{block}");
+    assert!(block.contains("bastion.example.com,db-*,web-*"), "{block}");
     let config = env.folder().join("config");
     fs::write(&config, format!("{block}\nHost *\n    Port 22\n")).unwrap();
     let config = config.to_str().unwrap();

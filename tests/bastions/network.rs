@@ -21,6 +21,9 @@ const POLICY: &str = r#"
 [limits]
 principals = ["deploy", "jump", "nobody"]
 
+[audit]
+allow = 'true'
+
 [hosts]
 db = ["db-*"]
 edge = ["bastion.example.com"]
@@ -344,6 +347,101 @@ async fn the_printed_command_line_goes_through_by_ssh_alone() {
         (login.code, &*login.stdout),
         (0, "in\n"),
         "{line}\n{login:?}"
+    );
+}
+
+/// `ssh -J` is a habit. The bastion is a host of the policy's groups here, and no role is for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jump_host_that_the_user_types_is_the_bastion_and_leaves_no_denial() {
+    let site = Site::start().await;
+    let plain = site.env.folder().join("plain_config");
+    let plain = plain.to_str().unwrap();
+    let before = site.env.ledger_size().await;
+    for words in [
+        &["ssh", "-J", "bastion.example.com", "db-1"][..],
+        &["ssh", "-J", "jump@bastion.example.com:2222", "db-1"],
+        &["ssh", "-o", "ProxyJump=bastion.example.com", "db-6"],
+        &[DAYPASS, "ssh", "-J", "bastion.example.com", "db-1"],
+        &[DAYPASS, "ssh", "-J", "none", "db-1"],
+    ] {
+        let words = [
+            &words[..words.len() - 1],
+            &["-F", plain],
+            &words[words.len() - 1..],
+            &["echo in"],
+        ]
+        .concat();
+        let mut command = site.command(&words);
+        command.env("DAYPASS_SSH_CONFIG", plain);
+        let login = Done::of(command).await;
+        assert_eq!(
+            (login.code, &*login.stdout),
+            (0, "in\n"),
+            "{words:?}: {login:?}\n{}",
+            site.bastion.log()
+        );
+        let is_told = login
+            .stderr
+            .contains("is behind the bastion edge of the policy");
+        assert_eq!(is_told, words[0] == DAYPASS, "{login:?}");
+    }
+    let direct = site.alice.program(
+        "ssh",
+        &["-F", plain, "-J", "bastion.example.com", "web-9", "true"],
+    );
+    assert_ne!(Done::of(direct).await.code, 0);
+    assert_eq!(
+        site.env.ledger_size().await,
+        before,
+        "nothing was asked for"
+    );
+}
+
+/// The bastion sees the revoked jump pass first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jump_pass_that_the_bastion_refuses_is_noticed() {
+    let site = Site::start().await;
+    let jump = site.alice.of_host("db-1").join("jump");
+    let other = site.env.folder().join("other");
+    let path = |path: &PathBuf| path.to_str().unwrap().to_owned();
+    for words in [
+        vec![
+            "ssh-keygen",
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-f",
+            &path(&other),
+        ],
+        vec![
+            "ssh-keygen",
+            "-q",
+            "-s",
+            &path(&other),
+            "-I",
+            "x",
+            "-n",
+            "jump",
+            "-V",
+            "+1h",
+            &format!("{}.pub", path(&jump)),
+        ],
+    ] {
+        assert_eq!(site.run(&words).await.code, 0, "{words:?}");
+    }
+    // The server cannot be reached from here, so that the second try cannot be made.
+    let login = site
+        .run(&[DAYPASS, "ssh", "db-1", "-F", site.own(), "echo in"])
+        .await;
+    assert_eq!(login.code, 6, "{login:?}");
+    assert!(login.stderr.contains("jump@"), "{login:?}");
+    assert!(
+        login
+            .stderr
+            .contains("db-1 refused the pass that was on disk"),
+        "{login:?}"
     );
 }
 

@@ -29,6 +29,8 @@ const ENTER: &str = r#"set -e
 mount -t tmpfs -o mode=755 tmpfs /mnt
 mkdir /mnt/ada /mnt/bin
 touch /mnt/bin/daypass
+printf '127.0.0.1 localhost web-1\n::1 localhost\n' >/mnt/hosts
+mount --bind /mnt/hosts /etc/hosts
 mount --bind "$1" /etc/passwd
 mount --bind "$2" /mnt/ada
 mount --bind "$3" /mnt/bin/daypass

@@ -167,6 +167,19 @@ pub(crate) fn all(state: &State) -> Result<Vec<(PassFiles, Certificate)>, Error>
     Ok(passes)
 }
 
+/// The bastions of the passes in the state folder, each with the files of its jump pass. The newest
+/// pass comes first.
+///
+/// # Errors
+/// As [`all`].
+pub(in crate::client) fn jump_hosts(
+    state: &State,
+) -> Result<Vec<(PassFiles, JumpHostAddress)>, Error> {
+    let passes = all(state)?.into_iter().rev();
+    let with_bastion = passes.filter_map(|(files, _)| Some((files.jump(), files.jump_host()?)));
+    Ok(with_bastion.collect())
+}
+
 /// The paths in a folder; none if there is no such folder.
 fn within(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     match fs::read_dir(folder) {

@@ -209,6 +209,7 @@ mod tests {
             ledger_verifier_key: String::new(),
             host_patterns: Vec::new(),
             behind_bastions: Vec::new(),
+            bastions: Vec::new(),
         }
     }
 

@@ -8,7 +8,11 @@
     reason = "tests"
 )]
 
+mod plain;
+mod refused;
+#[path = "../support/mod.rs"]
 mod support;
+mod tools;
 
 use std::{fs, path::Path};
 
