@@ -1,6 +1,6 @@
 //! The connections of an administrator to a server whose restored ledger waits for its acceptance.
 
-use super::{Client, Error, Signed, connect::authorized, witness};
+use super::{Client, Error, Signed, credentials::authorized, witness};
 use crate::{proto::v1, reason};
 
 /// Entries beyond the largest known size that a statement skips: clients and hosts may know later
@@ -37,7 +37,7 @@ impl Client {
         let login = self.login()?;
         let (server, server_info) = self.connect().await?;
         let verifier = server_info.verifier()?;
-        let request = authorized(&login.token, v1::GetCheckpointRequest {})?;
+        let request = authorized(&login, v1::GetCheckpointRequest {})?;
         let wire = server.ledger().get_checkpoint(request).await?.into_inner();
         let new = witness::verify(&verifier, &wire.checkpoint)?;
         let known = witness::last(&self.state, &server.address, &verifier)?;

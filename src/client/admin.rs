@@ -144,7 +144,7 @@ impl Signed {
     /// Returns [`Error::Denied`] if the policy does not allow this identity to.
     pub(crate) async fn test_webhook(&self, name: &str) -> Result<v1::TestWebhookResponse, Error> {
         let name = name.to_owned();
-        let request = authorized(&self.login.token, v1::TestWebhookRequest { name })?;
+        let request = authorized(&self.login, v1::TestWebhookRequest { name })?;
         Ok(self
             .server
             .admin()

@@ -319,6 +319,7 @@ impl Entry {
             source_addresses: self.source_addresses.clone(),
             request: Some(self.id),
             emergency: false,
+            fresh: false,
         }
     }
 }
