@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{Client, Error, Signed, credentials::authorized, proofs, server_info::ServerInfo, witness};
+use super::{
+    Client, Error, Signed, credentials::authorized, proofs, server_info::ServerInfo, witness,
+};
 use crate::{
     ledger::{
         checkpoint::{Checkpoint, Verifier},

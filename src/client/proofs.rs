@@ -1,11 +1,6 @@
 //! Proofs of the ledger, as the server sends them: unverified.
 
-use super::{
-    Error,
-    connect::Server,
-    credentials::authorized,
-    session::Login,
-};
+use super::{Error, connect::Server, credentials::authorized, session::Login};
 use crate::{ledger::tree::Hash, proto::v1};
 
 /// Fetches the proof that the entry at `index` is in the ledger of this size.

@@ -154,6 +154,7 @@ async fn delete(layout: &Layout) -> Result<RemoveReport, Error> {
     for path in [
         layout.settings(),
         layout.last_sync(),
+        layout.failed_sync(),
         layout.tls_ca(),
         layout.ca_keys(),
         layout.other_ca_keys(),

@@ -69,6 +69,9 @@ impl Settings {
             command.push_str(" --principals-user ");
             command.push_str(&self.principals_user);
         }
+        if self.also_trust {
+            command.push_str(" --also-trust FILE");
+        }
         command
     }
 

@@ -167,7 +167,7 @@ async fn fetch(
     // Revocations first: a pass by a new key must not be accepted before its revocation is known.
     let mut changed = put(&layout.krl(), &unverified_krl.body)?;
     changed |= put(&layout.ca_keys(), keys.to_text()?.as_bytes())?;
-    if let Some(others) = also_trust::others(&settings, layout)? {
+    if let Some(others) = also_trust::others(settings, layout)? {
         let both = also_trust::text(&keys, &others)?;
         changed |= put(&layout.both_ca_keys(), both.as_bytes())?;
     }

@@ -106,7 +106,7 @@ pub(super) fn plain(name: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
 
@@ -133,9 +133,11 @@ mod tests {
         }
     }
 
+    type Change = fn(&mut Manifest);
+
     #[test]
     fn a_name_that_leads_elsewhere_is_refused() {
-        let cases: [(&str, fn(&mut Manifest), bool); 6] = [
+        let cases: [(&str, Change, bool); 6] = [
             ("the usual", |_| {}, true),
             ("another form", |it| it.format = "x".to_owned(), false),
             (
