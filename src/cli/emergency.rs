@@ -155,7 +155,7 @@ impl Args {
                 let signature_request = SignatureRequest::read(&it.file)?;
                 signature_request.verify()?;
                 let (place, pass) = client.redeem(&signature_request, target.as_ref()).await?;
-                pass::say_review(global, &pass);
+                pass::say_review(global, pass.certificate.serial());
                 pass::print(global, std::iter::once((Some(&place), &pass)))
             }
         }

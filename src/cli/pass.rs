@@ -48,10 +48,9 @@ pub(crate) struct Args {
 }
 
 /// Tells the user that another person reviews the emergency.
-pub(super) fn say_review(global: &Global, pass: &Pass) {
+pub(super) fn say_review(global: &Global, serial: u64) {
     global.say(&format!(
-        "this was an emergency: another person must close its review with: daypass review {}",
-        pass.certificate.serial()
+        "this was an emergency: another person must close its review with: daypass review {serial}"
     ));
 }
 
@@ -120,7 +119,7 @@ impl Args {
             );
             let (place, pass) = pass.await?;
             if pass_request.emergency {
-                say_review(global, &pass);
+                say_review(global, pass.certificate.serial());
             }
             passes.push((place, pass));
         }
@@ -146,7 +145,7 @@ impl Args {
         let mut passes = Vec::new();
         for pass_request in wishes {
             let (place, pass) = client.fresh_by_key(pass_request, signer, target).await?;
-            say_review(global, &pass);
+            say_review(global, pass.certificate.serial());
             passes.push((place, pass));
         }
         let passes = passes.iter().map(|(place, pass)| (Some(place), pass));

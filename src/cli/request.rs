@@ -105,7 +105,7 @@ async fn urgent(
         }
     };
     for (_, pass) in &passes {
-        say_review(global, pass);
+        say_review(global, pass.certificate.serial());
     }
     pass::print(
         global,

@@ -20,8 +20,9 @@ use super::{
     failure::Code,
     login_name::local_user,
     output::{clean, write_note},
+    pass::say_review,
     target::Target,
-    waiting::{quoted, waiting},
+    waiting::{explained, typed, waiting},
 };
 use crate::client::{
     Client,
@@ -145,7 +146,7 @@ struct Login<'a> {
 impl Login<'_> {
     /// Runs ssh. Returns how it ended, or that it could not be started.
     async fn run(self) -> Result<Failure, Failure> {
-        let cached = self.client.cached(&self.pass_request)?;
+        let cached = self.client.settled(&self.pass_request)?;
         let Some((files, certificate)) = cached else {
             let (files, certificate) = self.obtain(&self.pass_request).await?;
             return Ok(become_ssh(self.ssh(&files, &certificate, None)?));
@@ -187,18 +188,25 @@ impl Login<'_> {
         pass_request: &PassRequest,
     ) -> Result<(PassFiles, Certificate), Failure> {
         let (client, details) = (&self.client, &self.args.details);
-        if let Some(signer) = details.signer(self.global).await? {
-            return Ok(client.obtain_by_key(pass_request, &signer).await?);
+        let pass_request = &explained(self.global, pass_request.clone()).await?;
+        let (files, certificate) = match details.signer(self.global).await? {
+            Some(signer) => client.obtain_by_key(pass_request, &signer).await?,
+            None => {
+                let obtained = waiting(
+                    client,
+                    self.global,
+                    pass_request,
+                    details.wait,
+                    |_| typed(),
+                    async |pass_request: &PassRequest| client.obtain(pass_request).await,
+                );
+                obtained.await?
+            }
+        };
+        if pass_request.emergency {
+            say_review(self.global, certificate.serial());
         }
-        let obtained = waiting(
-            client,
-            self.global,
-            pass_request,
-            details.wait,
-            |id| self.again(id),
-            async |pass_request: &PassRequest| client.obtain(pass_request).await,
-        );
-        obtained.await
+        Ok((files, certificate))
     }
 
     /// Runs ssh with a pass, to its end.
@@ -277,25 +285,6 @@ impl Login<'_> {
         let principals = certificate.valid_principals();
         let requested = self.pass_request.user.as_deref();
         Ok(login_name(requested, principals, local_user().as_deref())?)
-    }
-
-    /// The same command, with a request to redeem.
-    fn again(&self, id: u64) -> String {
-        let user = self.pass_request.user.as_ref();
-        let user = user.map(|user| format!("{user}@")).unwrap_or_default();
-        let destination = format!("{user}{}", self.typed);
-        let mut words = format!("daypass ssh {} --request {id}", quoted(&destination));
-        if let Some(role) = &self.args.role {
-            words.push_str(&format!(" --role {}", quoted(role)));
-        }
-        for word in self.line.words_of_options("l") {
-            words.push_str(&format!(" {}", quoted(&word.to_string_lossy())));
-        }
-        for (at, word) in self.line.command.iter().enumerate() {
-            words.push_str(if at == 0 { " -- " } else { " " });
-            words.push_str(&quoted(&word.to_string_lossy()));
-        }
-        words
     }
 }
 

@@ -98,8 +98,13 @@ fn interrupted_wait(id: u64, next: &str) -> Failure {
 
 /// This command, as the user typed it: it finds the approved request by itself.
 pub(super) fn typed() -> String {
-    let words = std::env::args().skip(1).map(|word| quoted(&word));
-    let words: Vec<String> = std::iter::once("daypass".to_owned()).chain(words).collect();
+    let mut words = std::env::args();
+    let program = words.next().unwrap_or_default();
+    let program = program.rsplit('/').next().unwrap_or_default().to_owned();
+    let words: Vec<String> = std::iter::once(program)
+        .chain(words)
+        .map(|it| quoted(&it))
+        .collect();
     words.join(" ")
 }
 

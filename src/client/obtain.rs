@@ -64,8 +64,12 @@ impl Client {
         Ok((files, pass.certificate))
     }
 
-    /// The pass on disk, unless the server may have one that the user has asked for since.
-    fn settled(
+    /// The pass on disk, unless the server may have one that the user has asked for since. No
+    /// network.
+    ///
+    /// # Errors
+    /// As [`Client::cached`].
+    pub(crate) fn settled(
         &self,
         pass_request: &PassRequest,
     ) -> Result<Option<(PassFiles, Certificate)>, Error> {

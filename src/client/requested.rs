@@ -111,7 +111,8 @@ impl Client {
             return Ok(waits);
         }
         for mut entry in load(&self.state)?.into_iter().rev() {
-            if entry.ends <= now() || entry.fits(pass_request) == Fit::No {
+            let is_over = entry.ends <= now() || (pass_request.fresh && entry.pass.is_some());
+            if is_over || entry.fits(pass_request) == Fit::No {
                 continue;
             }
             if entry.pass.is_none() && !self.is_approved(signed, &entry).await? {

@@ -147,7 +147,8 @@ async fn every_way_that_a_request_ends_has_its_exit_code() {
         .await;
     let ssh = ssh.exits("ssh without a terminal does not wait", 5);
     assert!(
-        ssh.stderr.contains("daypass ssh web-1 --request"),
+        ssh.stderr
+            .contains("run: daypass ssh web-1 --role prod --reason INC-9"),
         "{}",
         ssh.stderr
     );
