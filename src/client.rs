@@ -14,7 +14,7 @@
 //! | [`witness`], `restored`, `proofs` | its checkpoint |
 //! | [`servers`] | several servers: which one a command is for |
 //! | [`login`], [`session`], [`key`], [`agent`] | the login and its key |
-//! | [`obtain`], `ask`, [`choose`], [`pass`], [`cache`] | a pass: which role, the check, the files |
+//! | [`obtain`], `ask`, [`choose`], [`pass`], [`cache`] | a pass: its role, the check, the files |
 //! | [`ssh`], [`jump`], [`host_config`], [`ssh_config`] | `ssh` with a pass |
 //! | `standing` | locks, and which passes on disk are revoked |
 //! | [`requests`], `requested`, [`emergency`] | approval by others, and what it is used for |

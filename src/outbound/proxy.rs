@@ -84,10 +84,13 @@ impl Proxy {
             let matcher = Matcher::builder().https(proxy.as_str()).no(no).build();
             matcher.intercept(&server)
         };
-        let is_usable = |uri: &Uri| {
-            let has_port = uri.port().is_none() || uri.port_u16().is_some();
-            has_port && matches!(uri.scheme_str(), Some("http" | "https"))
+        // The library drops a port that is too large.
+        let is_address = match proxy.contains("://") {
+            true => Url::parse(&proxy).is_ok(),
+            false => Url::parse(&format!("http://{proxy}")).is_ok(),
         };
+        let is_usable =
+            |uri: &Uri| is_address && matches!(uri.scheme_str(), Some("http" | "https"));
         let usable = is_named("").filter(|it| is_usable(it.uri()));
         let Some(proxy) = usable else {
             // It may be that this server needs none.

@@ -1,5 +1,5 @@
-//! A pass on disk that the host refuses, and an ssh that is watched for that: one fresh try, nothing
-//! lost, and for the user as if Daypass had become ssh.
+//! A pass on disk that the host refuses, and an ssh that is watched for that: one fresh try,
+//! nothing lost, and for the user as if Daypass had become ssh.
 
 use super::{
     signed_in_with_more_roles,
