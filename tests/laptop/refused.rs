@@ -119,9 +119,9 @@ async fn signals_and_exit_codes_are_as_if_daypass_had_become_ssh() {
     let state = "sed 's/.*) //; s/ .*//'";
     let stop = format!(
         "child=$(cat /proc/$pid/task/*/children | tr -d ' '); kill -STOP $child; \
-         until [ $({state} /proc/$pid/stat) = T ]; do sleep 0.05; done; \
+         n=0; until [ \"$({state} /proc/$pid/stat)\" = T ] || [ $((n += 1)) = 400 ]; do sleep 0.05; done; \
          kill -CONT $pid; \
-         until [ $({state} /proc/$child/stat) != T ]; do sleep 0.05; done; \
+         n=0; until [ \"$({state} /proc/$child/stat)\" != T ] || [ $((n += 1)) = 400 ]; do sleep 0.05; done; \
          kill -TERM $pid; wait $pid; echo $?"
     );
     let stopped = laptop.says(&started("", &stop)).await;
