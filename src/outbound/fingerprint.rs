@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 ///
 /// let fingerprint = CertificateFingerprint::of(b"certificate");
 /// let text = fingerprint.to_string();
-/// assert_eq!(text, "SHA256:A9PwiKZ9ouBY9+3o3RQBGJKiFyUGSyIUHk0Rbk9AfbE");
+/// assert_eq!(text, "SHA256:A9Zt0Ig1wco/EozOrNHzGslBYwlrIPRFroQoW8CDLXI");
 /// assert_eq!(text.parse(), Ok(fingerprint));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
