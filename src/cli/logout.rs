@@ -8,7 +8,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
     /// Sign out of every server.
-    #[arg(long, conflicts_with = "server")]
+    #[arg(long)]
     all: bool,
 }
 

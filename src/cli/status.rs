@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
     /// Show every server that you have signed in to.
-    #[arg(long, conflicts_with = "server")]
+    #[arg(long)]
     all: bool,
 }
 

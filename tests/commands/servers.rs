@@ -101,6 +101,13 @@ async fn sessions_passes_and_ca_files_belong_to_a_server() {
             ("bob@example.com", true, 2)
         ]
     );
+    // A server that a variable names does not hide the others.
+    let named = Terminal {
+        variables: vec![("DAYPASS_SERVER".to_owned(), url)],
+        ..laptop.clone()
+    };
+    let all = named.json(&["status", "--all"]).await;
+    assert_eq!(all["servers"].as_array().unwrap().len(), 2);
     let text = laptop.run(&["status", "--all"]).await;
     assert!(text.stdout.contains("(default)"), "{text:?}");
 
