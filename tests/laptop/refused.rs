@@ -91,8 +91,9 @@ async fn what_a_command_says_is_no_refusal() {
 /// Starts `daypass ssh` to `web-1` with these options, waits for the first line of the command that
 /// runs there, then runs `then` with the process id as `$pid`.
 fn started(options: &str, then: &str) -> String {
+    // A `nohup` around the tests would have ssh ignore HUP.
     format!(
-        "rm -f out; mkfifo out; daypass ssh {options} web-1 'echo up; sleep 60' >out 2>err & pid=$!; \
+        "rm -f out; mkfifo out; env --default-signal=HUP,TERM daypass ssh {options} web-1 'echo up; sleep 60' >out 2>err & pid=$!; \
          read line <out; {then}"
     )
 }
