@@ -199,6 +199,26 @@ async fn a_locked_user_neither_approves_nor_redeems() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_locked_user_who_asks_again_for_an_open_request_is_refused_as_for_a_new_one() {
+    let (env, bob, carol, _) = start().await;
+    let request = bob.request(ask("one")).await;
+    let admin = env.user("root-admin", &["security"]);
+    for target in [
+        identity("bob"),
+        Target::Role("one".to_owned()),
+        Target::Key(bob.fingerprint()),
+    ] {
+        admin.lock(target.clone()).await.unwrap();
+        let case = format!("{target:?}");
+        env.refused(&case, "LOCKED", bob.issue(ask("one"))).await;
+        admin.unlock(target).await.unwrap();
+    }
+    assert_eq!(bob.request(ask("one")).await.id, request.id);
+    carol.approve(&request).await.unwrap();
+    bob.redeem(&request, ask("one")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_approvals_signature_serves_its_own_request_verb_and_server_alone() {
     let (env, bob, carol, _) = start().await;
     let request = bob.request(ask("one")).await;

@@ -10,7 +10,7 @@ use super::{
     requests::{self, Request},
     restored,
 };
-use crate::ledger::event::{Actor, Requested};
+use crate::ledger::event::{Actor, Applicant, Requested};
 
 /// The state after some number of events.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,8 +63,10 @@ impl LedgerState {
     }
 
     /// The open request of the same identity and key for the same pass as `asked`, if there is one
-    /// at `now`.
+    /// at `now`. None for a locked identity, key or role: the ask is refused as a new one.
     pub(crate) fn open_already(&self, asked: &Requested, now: OffsetDateTime) -> Option<&Request> {
+        let applicant = Applicant::new(&asked.who, Some(&asked.key), Some(&asked.ask.role));
+        self.expect_unlocked(&applicant).ok()?;
         self.requests.open_already(asked, now)
     }
 

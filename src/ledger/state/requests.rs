@@ -130,10 +130,11 @@ impl Requests {
     /// The open request of the same identity and key that is for the same pass as `asked`, waiting
     /// or approved at `now`.
     pub(super) fn open_already(&self, asked: &Requested, now: OffsetDateTime) -> Option<&Request> {
+        let wanted = timeless(asked);
         let mut own = self.0.open_of(&asked.who);
         own.find(|request| {
             let is_open = matches!(request.state(now), State::Pending | State::Approved);
-            let is_same = |open: &Requested| is_same_request(open, asked);
+            let is_same = |open: &Requested| timeless(open) == wanted;
             is_open && request.requested.as_deref().is_some_and(is_same)
         })
     }
@@ -345,10 +346,10 @@ fn same_ask(approved: &RequestDetails, now: &RequestDetails) -> bool {
     bare(approved) == bare(now)
 }
 
-/// Whether two requests are for the same pass for the same key, with as many approvals. Their
-/// times, the policies and the caller's address may differ.
-fn is_same_request(open: &Requested, asked: &Requested) -> bool {
-    let bare = |requested: &Requested| Requested {
+/// A request without its times, its policy, the caller's address and claims: what is left is equal
+/// for two requests for the same pass for the same key with as many approvals.
+fn timeless(requested: &Requested) -> Requested {
+    Requested {
         who: bare(&requested.who),
         ask: RequestDetails {
             caller: None,
@@ -357,8 +358,7 @@ fn is_same_request(open: &Requested, asked: &Requested) -> bool {
         expires_at: UnixSeconds::default(),
         policy: String::new(),
         ..requested.clone()
-    };
-    bare(open) == bare(asked)
+    }
 }
 
 /// Whether a pass is a subset of what was approved.
