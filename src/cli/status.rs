@@ -14,12 +14,15 @@ use super::{
     roles::say_removed,
     target::{Target, left, moment},
 };
-use crate::client::{
-    Client, Error,
-    cache::{self, PassFiles},
-    now,
-    requests::RequestView,
-    session::{Login, Session},
+use crate::{
+    client::{
+        Client, Error,
+        cache::{self, PassFiles},
+        now,
+        requests::RequestView,
+        session::{Login, Session},
+    },
+    ssh::certificate::role_of,
 };
 
 /// Most waiting requests to ask for.
@@ -251,12 +254,12 @@ impl Waiting {
     }
 }
 
-/// A pass on disk. Its key id is `LABEL/ROLE`, and a role has no slash.
+/// A pass on disk.
 fn pass(place: &PassFiles, certificate: &Certificate) -> PassRow {
     let key_id = certificate.key_id();
     PassRow {
         serial: certificate.serial(),
-        role: key_id.rsplit('/').next().unwrap_or(key_id).to_owned(),
+        role: role_of(key_id).unwrap_or(key_id).to_owned(),
         key_id: key_id.to_owned(),
         principals: certificate.valid_principals().to_vec(),
         expires: certificate.valid_before(),

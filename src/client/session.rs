@@ -175,29 +175,33 @@ impl Login {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-
-    fn login() -> Login {
-        Login {
+impl Login {
+    /// A login of alice, which expires at 1000.
+    pub(super) fn sample() -> Self {
+        Self {
             server: "https://daypass.example.com/".into(),
             issuer: "https://id.example.com".into(),
             subject: "alice".into(),
             label: "alice@example.com".into(),
             token: "a.b.c".into(),
-            binding_secret: Login::encode_secret(&[7; 32]),
+            binding_secret: Self::encode_secret(&[7; 32]),
             key: KeyPlace::Own,
             expires: 1000,
             original: None,
             ends: None,
         }
     }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
 
     #[test]
     fn a_login_is_for_its_own_server_until_it_expires() {
         let session = Session {
-            login: Some(login()),
+            login: Some(Login::sample()),
             ..Session::default()
         };
         let cases = [
@@ -222,11 +226,11 @@ mod tests {
             default: None,
             server: Some("https://x/".into()),
             ca_file: None,
-            login: Some(login()),
+            login: Some(Login::sample()),
         };
         session.save(&state).unwrap();
         let read = Session::load(&state).unwrap().login.unwrap();
-        assert!(read.is_same_person(&login()));
+        assert!(read.is_same_person(&Login::sample()));
         assert_eq!(read.secret().unwrap(), [7; 32]);
         state.write(FILE, b"{").unwrap();
         assert!(Session::load(&state).is_err());

@@ -118,22 +118,6 @@ pub(super) fn offset(clock: u64, other: u64) -> String {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::client::key::KeyPlace;
-
-    fn login() -> Login {
-        Login {
-            server: "https://daypass.example.com/".into(),
-            issuer: "https://id.example.com".into(),
-            subject: "alice".into(),
-            label: "alice@example.com".into(),
-            token: "a.b.c".into(),
-            binding_secret: String::new(),
-            key: KeyPlace::Own,
-            expires: 1000,
-            original: None,
-            ends: None,
-        }
-    }
 
     fn answer() -> v1::WhoAmIResponse {
         v1::WhoAmIResponse {
@@ -147,7 +131,7 @@ mod tests {
 
     #[test]
     fn an_answer_about_another_identity_is_refused() {
-        assert!(WhoAmI::read(answer(), &login()).is_ok());
+        assert!(WhoAmI::read(answer(), &Login::sample()).is_ok());
         type Change = fn(&mut v1::WhoAmIResponse);
         let changes: [(&str, Change); 5] = [
             ("another subject", |it| it.subject = "bob".into()),
@@ -161,13 +145,13 @@ mod tests {
         for (case, change) in changes {
             let mut changed = answer();
             change(&mut changed);
-            assert!(WhoAmI::read(changed, &login()).is_err(), "{case}");
+            assert!(WhoAmI::read(changed, &Login::sample()).is_err(), "{case}");
         }
     }
 
     #[test]
     fn a_clock_that_is_off_is_said() {
-        let mut seen = WhoAmI::read(answer(), &login()).unwrap();
+        let mut seen = WhoAmI::read(answer(), &Login::sample()).unwrap();
         for (local, server, says) in [
             (1000, 1000, None),
             (1060, 1000, None),

@@ -45,3 +45,8 @@ pub fn is_key_id(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_graphic())
         && !text.contains(['"', '\\'])
 }
+
+/// The role in a key id `LABEL/ROLE`; none if it has no slash. A role's name has none.
+pub(crate) fn role_of(key_id: &str) -> Option<&str> {
+    key_id.rsplit_once('/').map(|(_, role)| role)
+}

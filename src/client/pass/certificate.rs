@@ -18,7 +18,10 @@ use crate::{
     client::{logins::logins, requests::RequestContent},
     proto::v1,
     ssh::{
-        certificate::BACKDATE, key::fingerprint, options::CriticalOption, permissions::Permissions,
+        certificate::{BACKDATE, role_of},
+        key::fingerprint,
+        options::CriticalOption,
+        permissions::Permissions,
     },
 };
 
@@ -124,7 +127,7 @@ impl Expected<'_> {
                 "its key id has control characters, which forge lines in logs",
             ),
             (
-                role(&certificate) == Some(self.ask.role.as_str()),
+                role_of(certificate.key_id()) == Some(self.ask.role.as_str()),
                 "it is for another role",
             ),
             (!permissions.principals.is_empty(), "it names no principal"),
@@ -226,11 +229,6 @@ impl Expected<'_> {
             ask: self.ask,
         }
     }
-}
-
-/// The role that a pass is for. A key id is `LABEL/ROLE`, and a role's name has no slash.
-fn role(certificate: &Certificate) -> Option<&str> {
-    certificate.key_id().rsplit_once('/').map(|(_, role)| role)
 }
 
 #[cfg(test)]
