@@ -64,7 +64,7 @@ impl Args {
             let signed = client.signed_in().await?;
             let key = Key::open(&signed.login.key, &client.state)?;
             let view = signed.open_request(&pass_request, &key).await?;
-            client.remember_request(&view)?;
+            client.remember_request(&view).await?;
             Ok(view)
         });
         let view = view.await?;

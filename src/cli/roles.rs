@@ -10,7 +10,7 @@ use super::{
     target::Target,
 };
 use crate::{
-    client::{choose, standing::Removed},
+    client::{choose, standing::OnDisk},
     proto::v1,
 };
 
@@ -91,7 +91,7 @@ impl Args {
 }
 
 /// Tells the user which passes are gone from disk.
-pub(super) fn say_removed(global: &Global, removed: &[Removed]) {
+pub(super) fn say_removed(global: &Global, removed: &[OnDisk]) {
     for pass in removed {
         global.say(&format!(
             "daypass: pass {} ({}) was revoked, and is removed; the next command gets a new one",

@@ -191,7 +191,7 @@ impl Client {
         )?;
         files.keep(key, &KeyPlace::Own, &pass, target.is_some())?;
         if target.is_none() {
-            self.remember_pass(&ask, &files, &pass.certificate)?;
+            self.remember_pass(&ask, &files, &pass.certificate).await?;
         }
         Ok((files, pass))
     }

@@ -41,27 +41,30 @@ impl Client {
             return Ok(found);
         }
         let cached = self.cached(pass_request)?;
-        let signed = match (self.signed_in().await, cached) {
-            (Ok(signed), None) => signed,
-            (Ok(signed), Some(cached)) => {
-                return self.newer(&signed, pass_request, cached).await;
+        let (signed, wish, waits) = match (self.asked(pass_request).await, cached) {
+            (Ok((_, Found::Pass(files, certificate))), _) => return Ok((files, *certificate)),
+            (Ok((signed, Found::Approved(wish))), _) => (signed, wish, None),
+            (Ok((_, Found::Waits(_) | Found::Nothing)) | Err(_), Some(cached)) => {
+                return Ok(cached);
             }
-            (Err(_), Some(cached)) => return Ok(cached),
+            (Ok((signed, Found::Waits(id))), None) => (signed, pass_request.clone(), Some(id)),
+            (Ok((signed, Found::Nothing)), None) => (signed, pass_request.clone(), None),
             (Err(error), None) => return Err(error),
         };
         let key = Key::open(&signed.login.key, &self.state)?;
-        let wish = match self.asked_before(&signed, pass_request).await? {
-            Found::Pass(files, certificate) => return Ok((files, *certificate)),
-            Found::Approved(wish) => wish,
-            Found::Waits(id) => {
-                let fetched = self.fetch(&signed, pass_request, &key).await;
-                let (files, pass) = fetched.map_err(|error| instead(error, id))?;
-                return Ok((files, pass.certificate));
-            }
-            Found::Nothing => pass_request.clone(),
+        let fetched = self.fetch(&signed, &wish, &key).await;
+        let (files, pass) = match waits {
+            Some(id) => fetched.map_err(|error| instead(error, id))?,
+            None => fetched?,
         };
-        let (files, pass) = self.fetch(&signed, &wish, &key).await?;
         Ok((files, pass.certificate))
+    }
+
+    /// A connection, and what the user has asked for before and means now.
+    async fn asked(&self, pass_request: &PassRequest) -> Result<(Signed, Found), Error> {
+        let signed = self.signed_in().await?;
+        let found = self.asked_before(&signed, pass_request).await?;
+        Ok((signed, found))
     }
 
     /// The pass on disk, unless the server may have one that the user has asked for since. No
@@ -80,24 +83,6 @@ impl Client {
             return Ok(None);
         }
         self.cached(pass_request)
-    }
-
-    /// The pass of an approved request, else the one that is on disk.
-    async fn newer(
-        &self,
-        signed: &Signed,
-        pass_request: &PassRequest,
-        cached: (PassFiles, Certificate),
-    ) -> Result<(PassFiles, Certificate), Error> {
-        match self.asked_before(signed, pass_request).await {
-            Ok(Found::Pass(files, certificate)) => Ok((files, *certificate)),
-            Ok(Found::Approved(wish)) => {
-                let key = Key::open(&signed.login.key, &self.state)?;
-                let (files, pass) = self.fetch(signed, &wish, &key).await?;
-                Ok((files, pass.certificate))
-            }
-            Ok(Found::Waits(_) | Found::Nothing) | Err(_) => Ok(cached),
-        }
     }
 
     /// The usable pass for `pass_request` that is on disk. No network.
@@ -172,7 +157,8 @@ impl Client {
         files.prepare()?;
         let pass = self.issued(&signed, wanted, &key).await?;
         files.keep(&key, &signed.login.key, &pass, true)?;
-        self.forget_request(wish.request.unwrap_or_default())?;
+        self.forget_request(wish.request.unwrap_or_default())
+            .await?;
         Ok(pass)
     }
 
@@ -202,7 +188,8 @@ impl Client {
             let lifetime = Duration::from_secs(left);
             agent::add_pass(&self.state, private, certificate, lifetime).await?;
         }
-        self.forget_request(wish.request.unwrap_or_default())?;
+        self.forget_request(wish.request.unwrap_or_default())
+            .await?;
         Ok(pass)
     }
 
@@ -229,7 +216,7 @@ impl Client {
         let ask = wanted.ask.clone();
         let pass = self.issued(signed, wanted, key).await?;
         files.keep(key, &signed.login.key, &pass, false)?;
-        self.remember_pass(&ask, &files, &pass.certificate)?;
+        self.remember_pass(&ask, &files, &pass.certificate).await?;
         Ok((files, pass))
     }
 
@@ -244,7 +231,7 @@ impl Client {
             Answer::Pass(pass) => return Ok(*pass),
             Answer::Request(view) => view,
         };
-        self.remember_request(&view)?;
+        self.remember_request(&view).await?;
         if !view.is_approved()? {
             if view.was_open {
                 self.say(&format!("daypass: request {} is open already", view.id));

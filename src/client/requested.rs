@@ -22,6 +22,9 @@ use super::{
 };
 use crate::proto::v1;
 
+/// The lock on the list: a command without the folder's lock may change it, too.
+const TURN: &str = "requested.lock";
+
 /// Most entries; the oldest one is dropped. The server allows 32 open requests.
 const MOST: usize = 64;
 
@@ -54,6 +57,13 @@ enum Fit {
     Yes,
     /// The request may be approved by now, or the role may be for the host.
     AskServer,
+}
+
+/// How far a request is.
+enum Progress {
+    Approved,
+    Waits,
+    Ended,
 }
 
 /// Access that the user has asked for before and that a command means.
@@ -115,14 +125,18 @@ impl Client {
             if is_over || entry.fits(pass_request) == Fit::No {
                 continue;
             }
-            if entry.pass.is_none() && !self.is_approved(signed, &entry).await? {
-                if self.knows(entry.id)? {
-                    waits = Found::Waits(entry.id);
+            if entry.pass.is_none() {
+                match self.progress(signed, &entry).await? {
+                    Progress::Approved => {}
+                    Progress::Waits => {
+                        waits = Found::Waits(entry.id);
+                        continue;
+                    }
+                    Progress::Ended => continue,
                 }
-                continue;
             }
             if entry.learn_host(signed, pass_request).await? {
-                self.remember_entry(entry.clone())?;
+                self.remember_entry(entry.clone()).await?;
             }
             match (entry.fits(pass_request), &entry.pass) {
                 (Fit::No, _) => {}
@@ -143,7 +157,7 @@ impl Client {
     ///
     /// # Errors
     /// Returns [`Error::File`] if the list cannot be written.
-    pub(crate) fn remember_request(&self, view: &RequestView) -> Result<(), Error> {
+    pub(crate) async fn remember_request(&self, view: &RequestView) -> Result<(), Error> {
         let principals: Vec<String> = view.page.permissions.principals.iter().cloned().collect();
         let asked = &view.page.ask;
         self.remember_entry(Entry {
@@ -159,13 +173,14 @@ impl Client {
             ends: view.expires_at.get(),
             hosts: BTreeMap::new(),
         })
+        .await
     }
 
     /// Remembers the pass for `ask` if it is of a request or of an emergency.
     ///
     /// # Errors
     /// Returns [`Error::File`] if the list cannot be written.
-    pub(super) fn remember_pass(
+    pub(super) async fn remember_pass(
         &self,
         ask: &v1::Ask,
         files: &PassFiles,
@@ -192,42 +207,46 @@ impl Client {
             ends: certificate.valid_before(),
             hosts: known.map(|known| known.hosts).unwrap_or_default(),
         })
+        .await
     }
 
     /// Forgets a request that has ended, or that was redeemed to a place of the user's.
     ///
     /// # Errors
     /// Returns [`Error::File`] if the list cannot be written.
-    pub(crate) fn forget_request(&self, id: u64) -> Result<(), Error> {
+    pub(crate) async fn forget_request(&self, id: u64) -> Result<(), Error> {
+        // An emergency has no request.
+        if id == 0 {
+            return Ok(());
+        }
+        let _turn = self.state.lock_on(TURN).await?;
         let mut entries = load(&self.state)?;
         let before = entries.len();
-        entries.retain(|entry| entry.id != id || id == 0);
+        entries.retain(|entry| entry.id != id);
         if entries.len() == before {
             return Ok(());
         }
         save(&self.state, &entries)
     }
 
-    /// Whether the request of `entry` is approved. One that has ended is forgotten.
-    async fn is_approved(&self, signed: &Signed, entry: &Entry) -> Result<bool, Error> {
+    /// How far the request of `entry` is. One that has ended is forgotten.
+    async fn progress(&self, signed: &Signed, entry: &Entry) -> Result<Progress, Error> {
         let ended = match signed.request(entry.id).await {
             Ok(view) => match view.is_approved() {
-                Ok(is_approved) => return Ok(is_approved),
+                Ok(true) => return Ok(Progress::Approved),
+                Ok(false) => return Ok(Progress::Waits),
                 Err(ended) => ended,
             },
             Err(gone @ Error::Denied { .. }) => gone,
             Err(error) => return Err(error),
         };
         self.say(&format!("daypass: {ended}"));
-        self.forget_request(entry.id)?;
-        Ok(false)
+        self.forget_request(entry.id).await?;
+        Ok(Progress::Ended)
     }
 
-    fn knows(&self, id: u64) -> Result<bool, Error> {
-        Ok(load(&self.state)?.iter().any(|entry| entry.id == id))
-    }
-
-    fn remember_entry(&self, new: Entry) -> Result<(), Error> {
+    async fn remember_entry(&self, new: Entry) -> Result<(), Error> {
+        let _turn = self.state.lock_on(TURN).await?;
         let mut entries = load(&self.state)?;
         let time = now();
         entries.retain(|old| {

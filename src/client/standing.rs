@@ -5,13 +5,13 @@ use super::{
     cache::{self, PassFiles},
     clock::now,
 };
-use crate::proto::v1;
+use crate::{proto::v1, ssh::certificate::role_of};
 
 /// Most passes to ask about; the newest are asked about.
 const MOST: usize = 256;
 
-/// A revoked pass that was removed from disk.
-pub(crate) struct Removed {
+/// A pass on disk.
+pub(crate) struct OnDisk {
     /// Its serial.
     pub(crate) serial: u64,
     /// Its role.
@@ -26,7 +26,7 @@ pub(crate) struct Access {
     pub(crate) locked: Option<String>,
     /// The revoked passes, which are removed from disk: hosts refuse them, and the next command
     /// gets new ones.
-    pub(crate) removed: Vec<Removed>,
+    pub(crate) removed: Vec<OnDisk>,
 }
 
 impl Client {
@@ -40,16 +40,13 @@ impl Client {
         signed: &Signed,
         host: Option<&str>,
     ) -> Result<Access, Error> {
-        let passes = self.live_passes()?;
-        let serials = passes.iter().map(|(_, serial, _)| *serial).collect();
+        let serials = self.live_passes()?;
+        let serials = serials.iter().map(|(_, pass)| pass.serial).collect();
         let answer = signed.listed_roles(host, serials).await?;
-        let mut removed = Vec::new();
-        for (files, serial, role) in passes {
-            if answer.revoked.contains(&serial) {
-                files.remove()?;
-                removed.push(Removed { serial, role });
-            }
-        }
+        let removed = match answer.revoked.as_slice() {
+            [] => Vec::new(),
+            revoked => self.remove(revoked).await?,
+        };
         Ok(Access {
             roles: answer.roles,
             locked: Some(answer.locked).filter(|sentence| !sentence.is_empty()),
@@ -57,17 +54,29 @@ impl Client {
         })
     }
 
-    /// The unexpired passes on disk, with their serials and roles.
-    fn live_passes(&self) -> Result<Vec<(PassFiles, u64, String)>, Error> {
-        let passes = cache::all(&self.state)?;
-        let live = passes
-            .into_iter()
-            .rev()
-            .filter(|(_, it)| it.valid_before() > now());
+    /// Removes the passes with these serials. What another command has written in their place since
+    /// stays.
+    async fn remove(&self, serials: &[u64]) -> Result<Vec<OnDisk>, Error> {
+        let _lock = self.state.lock().await?;
+        let mut removed = Vec::new();
+        for (files, pass) in self.live_passes()? {
+            if serials.contains(&pass.serial) {
+                files.remove()?;
+                removed.push(pass);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// The unexpired passes on disk.
+    fn live_passes(&self) -> Result<Vec<(PassFiles, OnDisk)>, Error> {
+        let passes = cache::all(&self.state)?.into_iter().rev();
+        let live = passes.filter(|(_, it)| it.valid_before() > now());
         let named = live.map(|(files, certificate)| {
             let key_id = certificate.key_id();
-            let role = key_id.rsplit('/').next().unwrap_or(key_id).to_owned();
-            (files, certificate.serial(), role)
+            let role = role_of(key_id).unwrap_or(key_id).to_owned();
+            let serial = certificate.serial();
+            (files, OnDisk { serial, role })
         });
         Ok(named.take(MOST).collect())
     }
