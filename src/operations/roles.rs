@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 use super::authority::Authority;
 use crate::{
     identity::Identity,
-    ledger::event::{Applicant, LockTarget},
+    ledger::event::Applicant,
     policy::{Ask, Context, Policy, explain::Explanation, open_roles::OpenRole},
 };
 
@@ -45,19 +45,9 @@ pub(crate) fn standing(authority: &Authority, identity: &Identity, serials: &[u6
             .expect_unlocked(&applicant)
             .err()
             .map(|it| it.to_string()),
-        locked_roles: state
-            .locks()
-            .filter_map(|lock| locked_role(lock.target))
-            .collect(),
+        locked_roles: state.locked_roles().map(str::to_owned).collect(),
         revoked: state.revoked_of(who, serials),
     })
-}
-
-fn locked_role(target: LockTarget) -> Option<String> {
-    match target {
-        LockTarget::Role(role) => Some(role),
-        LockTarget::Identity(_) | LockTarget::Key(_) => None,
-    }
 }
 
 /// Says for each role why it does or does not answer this ask; for one role if the ask names it.

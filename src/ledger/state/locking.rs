@@ -16,6 +16,15 @@ impl LedgerState {
         locks.map(|lock| self.with_covers(lock))
     }
 
+    /// The names of the locked roles. Unlike [`LedgerState::locks`], looks up no identities.
+    pub(crate) fn locked_roles(&self) -> impl Iterator<Item = &str> {
+        let targets = self.locks.by_target.keys();
+        targets.filter_map(|target| match target {
+            LockTarget::Role(role) => Some(role.as_str()),
+            LockTarget::Identity(_) | LockTarget::Key(_) => None,
+        })
+    }
+
     /// The lock on exactly this target.
     pub(crate) fn lock(&self, target: &LockTarget) -> Option<Lock> {
         let lock = self.locks.by_target.get(target)?;
