@@ -11,6 +11,7 @@ pub mod emergency;
 pub mod event;
 pub(crate) mod judge;
 pub mod order;
+pub(crate) mod snapshot;
 pub mod state;
 pub mod tree;
 pub mod verify;

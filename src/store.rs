@@ -2,7 +2,8 @@
 //!
 //! Appends go to one writer task (`writer`) and return when they are on disk. Reads have
 //! connections of their own and see only what is committed. The folder holds `ledger.db`,
-//! `checkpoint` (the head that was signed last) and `lock`.
+//! `checkpoint` (the head that was signed last), `snapshot` (the state after some number of events)
+//! and `lock`.
 
 mod backup;
 mod database;
@@ -14,7 +15,10 @@ mod opening;
 mod recorded_denials;
 mod replay;
 mod schema;
+mod scrub;
 mod signed;
+mod snapshots;
+mod whole_file;
 mod writer;
 
 use std::{fs, path::Path, sync::Arc};
@@ -45,7 +49,10 @@ use job::Job;
 use lock::Lock;
 pub(crate) use opening::{Beginning, Opening, prepare};
 use replay::{Replayed, Unsigned};
+use scrub::Scrub;
+pub(crate) use scrub::Scrubbed;
 use signed::Signed;
+use snapshots::Snapshots;
 use writer::{Shared, State, Writer, closed};
 
 /// The most writes in the queue. More callers wait until there is room.
@@ -68,6 +75,7 @@ struct Inner {
     signed: Arc<Signed>,
     denials: Arc<Mutex<DenialRate>>,
     readers: SqlitePool,
+    scrub: scrub::Running,
 }
 
 impl Store {
@@ -129,24 +137,28 @@ impl Store {
             opening::expect_no_tail(&mut connection, checkpoint.as_ref()).await?;
         }
         database::migrate(&mut connection, &file).await?;
+        let (replayed, snapshot) = opening
+            .read(&mut connection, &signed, checkpoint, now)
+            .await?;
         let Replayed {
             head,
             judge,
             unsigned,
             ..
-        } = opening
-            .read(&mut connection, &signed, checkpoint, now)
-            .await?;
+        } = replayed;
         let signed = Arc::new(signed);
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (state, watched) = watch::channel(State { head, fault: None });
         let readers = database::open_readers(&file);
         let shared = Arc::new(RwLock::new(judge.clone()));
         let denials = Arc::new(Mutex::default());
+        let covered = snapshot.as_ref().map_or(0, |snapshot| snapshot.head.size());
+        let scrub = Scrub::begin(&signed, readers.clone(), snapshot);
         let writer = Writer {
             file,
             lock,
             signed: signed.clone(),
+            snapshots: Snapshots::new(folder, signed.clone(), covered, opening.snapshot_every),
             jobs: queue,
             state,
             judge,
@@ -165,6 +177,7 @@ impl Store {
             signed,
             denials,
             readers,
+            scrub,
         }));
         Ok((store, unsigned))
     }
@@ -338,10 +351,15 @@ impl Store {
         self.0.signed.verifier()
     }
 
-    /// True if appends can work now (readiness).
+    /// True if appends can work now and the scrub found no damage (readiness).
     pub(crate) fn is_ready(&self) -> bool {
         let writer_lives = self.0.state.has_changed().is_ok();
-        writer_lives && self.0.state.borrow().fault.is_none()
+        writer_lives && self.0.state.borrow().fault.is_none() && self.scrubbed().damage.is_none()
+    }
+
+    /// The progress of the scrub, and the damage that it found.
+    pub(crate) fn scrubbed(&self) -> Scrubbed {
+        self.0.scrub.scrubbed()
     }
 
     /// Resolves when the writer has ended, by [`Store::close`] or by a bug: nothing can be appended
@@ -364,6 +382,7 @@ impl Store {
     /// releases the lock.
     pub async fn close(&self) {
         self.record_last_denials().await;
+        self.0.scrub.stop();
         drop(self.0.jobs.lock().take());
         self.0.readers.close().await;
         let writer = self.0.writer.lock().take();

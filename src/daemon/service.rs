@@ -80,6 +80,7 @@ async fn serve(config: Config, options: Options) -> Result<(), Error> {
         },
         accept_clock: options.accept_clock,
         progress: &progress,
+        ..Opening::default()
     };
     let running = tokio::select! {
         started = start_with(config, listener, opening) => started?,

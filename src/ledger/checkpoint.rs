@@ -108,6 +108,17 @@ impl Signer {
         self.note(&self.verifier, size, root)
     }
 
+    /// Signs a snapshot of the ledger state after `size` events: its root, and the digest of the
+    /// state's bytes as an extension line (C2SP tlog-checkpoint).
+    ///
+    /// The key has another name there, so a snapshot does not verify as a checkpoint.
+    pub(crate) fn sign_snapshot(&self, size: u64, root: Hash, digest: Hash) -> String {
+        let name = self.verifier.of_snapshots();
+        let origin = name.name.clone();
+        let text = Checkpoint { origin, size, root }.text();
+        self.signed(&name, &format!("{text}{}\n", STANDARD.encode(digest)))
+    }
+
     /// Signs the head that a commit leads to, for the database only.
     ///
     /// The key has another name there, so a head that was never committed does not verify as a
@@ -118,7 +129,11 @@ impl Signer {
 
     fn note(&self, name: &Verifier, size: u64, root: Hash) -> String {
         let origin = name.name.clone();
-        let text = Checkpoint { origin, size, root }.text();
+        self.signed(name, &Checkpoint { origin, size, root }.text())
+    }
+
+    /// The note of this text, which ends in a newline.
+    fn signed(&self, name: &Verifier, text: &str) -> String {
         let mut signature = name.hash().to_vec();
         signature.extend_from_slice(self.pair.sign(text.as_bytes()).as_ref());
         let signature = STANDARD.encode(signature);
@@ -179,10 +194,35 @@ impl Verifier {
         self.of_heads().verify(note)
     }
 
+    /// Verifies a note of [`Signer::sign_snapshot`]. Returns the digest of the state too.
+    ///
+    /// # Errors
+    /// The same as [`Verifier::verify`].
+    pub(crate) fn verify_snapshot(&self, note: &str) -> Result<(Checkpoint, Hash), Error> {
+        let name = self.of_snapshots();
+        let text = name.verified(note)?;
+        let lines = text.strip_suffix('\n').unwrap_or(text);
+        let cut = lines.rfind('\n').map_or(0, |end| end + 1);
+        let (checkpoint, digest) = lines.split_at(cut);
+        let digest = base64(digest)
+            .ok_or_else(|| Error::Malformed("its fourth line is not a hash".to_owned()))?;
+        Ok((name.checkpoint(checkpoint)?, digest))
+    }
+
     /// The same key under the name that signs the database's heads.
     fn of_heads(&self) -> Self {
+        self.named("#head")
+    }
+
+    /// The same key under the name that signs snapshots of this form. The number changes with the
+    /// form of the state.
+    fn of_snapshots(&self) -> Self {
+        self.named("#snapshot-1")
+    }
+
+    fn named(&self, suffix: &str) -> Self {
         Self {
-            name: format!("{}#head", self.name),
+            name: format!("{}{suffix}", self.name),
             public: self.public,
         }
     }
@@ -199,6 +239,11 @@ impl Verifier {
     /// Returns [`Error::Malformed`] for any other form or another origin, and [`Error::Signature`]
     /// if this key's signature is missing or invalid.
     pub fn verify(&self, note: &str) -> Result<Checkpoint, Error> {
+        self.checkpoint(self.verified(note)?)
+    }
+
+    /// The text of a note with this key's signature, with its last newline.
+    fn verified<'a>(&self, note: &'a str) -> Result<&'a str, Error> {
         let malformed = |what: &str| Error::Malformed(what.to_owned());
         if note.len() > NOTE_LIMIT || note.chars().any(|c| c < ' ' && c != '\n') {
             return Err(malformed("it is too long or has control characters"));
@@ -208,9 +253,14 @@ impl Verifier {
             .ok_or_else(|| malformed("it has no signature part"))?;
         let signed = note.get(..=text.len()).unwrap_or_default();
         self.verify_signatures(signed, signatures)?;
-        let checkpoint = Checkpoint::parse(signed)?;
+        Ok(signed)
+    }
+
+    fn checkpoint(&self, text: &str) -> Result<Checkpoint, Error> {
+        let checkpoint = Checkpoint::parse(text)?;
         if checkpoint.origin != self.name {
-            return Err(malformed("its origin is not the name of its key"));
+            let reason = "its origin is not the name of its key";
+            return Err(Error::Malformed(reason.to_owned()));
         }
         Ok(checkpoint)
     }

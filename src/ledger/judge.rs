@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
 
 /// The judge of one ledger, after some number of its events. Its memory is bounded by that of the
 /// ledger state.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Judge {
     size: u64,
     passes: u64,
@@ -115,6 +116,11 @@ impl Judge {
         self.remember(event.index, digest);
         self.last_at = Some(event.at);
         self.size += 1;
+    }
+
+    /// Number of events.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
     }
 
     /// Number of passes among them.

@@ -79,12 +79,22 @@ pub(crate) struct Health {
     pub store: bool,
     /// The ledger's size.
     pub ledger_size: u64,
+    /// Events that the scrub has read in this round.
+    pub scrubbed: u64,
+    /// Events that the scrub reads in this round; 0 if the start read them all.
+    pub scrubbed_of: u64,
+    /// Whether the scrub has found no damage.
+    pub is_intact: bool,
 }
 
 /// Asks the store. Reads no database.
 pub(crate) fn health(authority: &Authority) -> Health {
+    let scrubbed = authority.store.scrubbed();
     Health {
         store: authority.store.is_ready(),
         ledger_size: authority.store.size(),
+        scrubbed: scrubbed.read,
+        scrubbed_of: scrubbed.of,
+        is_intact: scrubbed.damage.is_none(),
     }
 }

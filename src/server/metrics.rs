@@ -105,6 +105,18 @@ const GAUGES: &[(&str, &str)] = &[
         "daypass_last_reload_timestamp_seconds",
         "Unix time of the last reload, or of the start.",
     ),
+    (
+        "daypass_ledger_intact",
+        "0 if the background reading of the ledger found damage.",
+    ),
+    (
+        "daypass_ledger_scrub_target_events",
+        "Events that the background reading reads in this round; 0 if the start read them all.",
+    ),
+    (
+        "daypass_ledger_scrubbed_events",
+        "Events that the background reading has read in this round.",
+    ),
     ("daypass_ledger_size", "Events in the ledger."),
     (
         "daypass_ledger_writable",

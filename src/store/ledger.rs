@@ -129,6 +129,25 @@ pub(super) fn rows(
     })
 }
 
+/// The rows `[from, to)`, as [`rows`].
+pub(super) async fn page(
+    connection: &mut SqliteConnection,
+    from: u64,
+    to: u64,
+) -> Result<Vec<(u64, Vec<u8>, Vec<u8>)>, Error> {
+    let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = sqlx::query_as(
+        "SELECT position, event, hashes FROM ledger WHERE position >= $1 AND position < $2 ORDER BY position",
+    )
+    .bind(position(from))
+    .bind(position(to))
+    .fetch_all(connection)
+    .await?;
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|(at, event, hashes)| (index(at), event, hashes))
+        .collect())
+}
+
 /// The number of rows.
 pub(super) async fn count(connection: &mut SqliteConnection) -> Result<u64, Error> {
     let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM ledger")

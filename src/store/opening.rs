@@ -11,11 +11,13 @@ use super::{
     lock::Lock,
     replay::{self, Replayed, Unsigned},
     signed::Signed,
+    snapshots,
 };
 use crate::ledger::{
     EventKind,
     checkpoint::{Checkpoint, Signer},
     judge::Judge,
+    snapshot::Snapshot,
     tree::Frontier,
 };
 
@@ -32,6 +34,8 @@ pub struct Opening<'a> {
     pub beginning: Beginning,
     /// Starts although the clock is behind the ledger.
     pub accept_clock: bool,
+    /// Number of events between two snapshots of the state.
+    pub snapshot_every: u64,
     /// Called now and then with the number of events read.
     pub progress: &'a (dyn Fn(u64) + Send + Sync),
 }
@@ -53,26 +57,36 @@ impl Default for Opening<'_> {
         Self {
             beginning: Beginning::Any,
             accept_clock: false,
+            snapshot_every: snapshots::EVERY,
             progress: &|_| (),
         }
     }
 }
 
 impl Opening<'_> {
-    /// Reads the ledger and checks it against the signed heads and the clock. Signs the head of an
-    /// empty one.
+    /// Reads the ledger and checks it against the signed heads and the clock. Begins after the
+    /// newest snapshot that fits, which it returns too. Signs the head of an empty ledger.
     pub(super) async fn read(
         &self,
         connection: &mut SqliteConnection,
         signed: &Signed,
         checkpoint: Option<Checkpoint>,
         now: OffsetDateTime,
-    ) -> Result<Replayed, Error> {
+    ) -> Result<(Replayed, Option<Snapshot>), Error> {
         let heads = replay::Signed {
             head: ledger::signed_head(connection, &signed.verifier()).await?,
             checkpoint,
         };
-        let (start, judge) = (Frontier::default(), Judge::default());
+        let snapshot = match snapshots::newest(signed.folder(), &signed.verifier()) {
+            Some(snapshot) if snapshots::fits(&snapshot, connection, &heads).await? => {
+                Some(snapshot)
+            }
+            Some(_) | None => None,
+        };
+        let (start, judge) = match snapshot.clone() {
+            Some(snapshot) => (snapshot.head, snapshot.judge),
+            None => (Frontier::default(), Judge::default()),
+        };
         let replayed = replay::replay(connection, start, judge, &heads, self.progress).await?;
         match heads.checkpoint {
             None if replayed.head.size() > 0 => {
@@ -83,7 +97,7 @@ impl Opening<'_> {
         }
         self.expect_clock(&replayed.judge, now)?;
         report(replayed.judged, replayed.head.size(), &replayed.unsigned);
-        Ok(replayed)
+        Ok((replayed, snapshot))
     }
 
     /// Refuses a folder without a ledger if one is expected, and one with a ledger if none is.

@@ -2,20 +2,17 @@
 //! before a caller sees it.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use tokio::sync::Mutex;
 
-use super::Error;
-use crate::{
-    ledger::{
-        checkpoint::{Checkpoint, Signer, Verifier},
-        tree::Frontier,
-    },
-    modes::{self, IfThere},
+use super::{Error, whole_file};
+use crate::ledger::{
+    checkpoint::{Checkpoint, Signer, Verifier},
+    snapshot::{self, Snapshot},
+    tree::Frontier,
 };
 
 /// The ledger's signing key and the newest checkpoint that it made.
@@ -68,6 +65,11 @@ impl Signed {
         ))
     }
 
+    /// The store's folder.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The key that verifies checkpoints.
     pub(super) fn verifier(&self) -> Verifier {
         self.signer.verifier()
@@ -110,10 +112,18 @@ impl Signed {
         self.signer.sign_head(head.size(), head.root())
     }
 
+    /// The bytes of a snapshot, signed.
+    ///
+    /// # Errors
+    /// As [`Snapshot::to_bytes`].
+    pub(super) fn sign_snapshot(&self, snapshot: &Snapshot) -> Result<Vec<u8>, snapshot::Error> {
+        snapshot.to_bytes(&self.signer)
+    }
+
     async fn save(&self, text: String) -> Result<(), Error> {
         let folder = self.folder.clone();
         let path = folder.join(FILE);
-        tokio::task::spawn_blocking(move || replace(&folder, &text))
+        tokio::task::spawn_blocking(move || whole_file::replace(&folder, FILE, text.as_bytes()))
             .await
             .map_err(io::Error::other)
             .flatten()
@@ -122,16 +132,6 @@ impl Signed {
 }
 
 const FILE: &str = "checkpoint";
-
-/// Writes a new file, then renames it: after a crash there is the old file or the new one, whole.
-fn replace(folder: &Path, text: &str) -> io::Result<()> {
-    let aside = folder.join("checkpoint.new");
-    let mut file = modes::create_own(&aside, IfThere::Empty)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&aside, folder.join(FILE))?;
-    File::open(folder)?.sync_all()
-}
 
 fn verify(path: &Path, text: &str, verifier: &Verifier) -> Result<Checkpoint, Error> {
     verifier.verify(text).map_err(|error| {

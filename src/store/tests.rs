@@ -10,6 +10,7 @@
 mod faults;
 mod forged;
 mod passes;
+mod snapshots;
 mod tampering;
 
 use std::path::PathBuf;

@@ -19,6 +19,7 @@ use super::{
     lock::Lock,
     replay,
     signed::Signed,
+    snapshots::Snapshots,
 };
 use crate::ledger::{
     Receipt,
@@ -70,6 +71,7 @@ pub(super) struct Writer {
     /// None after a failure, until [`Writer::recover`] has read the head again.
     pub(super) connection: Option<SqliteConnection>,
     pub(super) inserts: Inserts,
+    pub(super) snapshots: Snapshots,
     /// Bytes of events since the log was last moved.
     pub(super) unflushed: usize,
     /// The last time at which the head was signed.
@@ -106,6 +108,7 @@ impl Writer {
             return;
         }
         self.commit(batch).await;
+        self.keep_snapshot();
         if self.unflushed > LOG_LIMIT {
             self.flush(Flush::Some).await;
         }
@@ -243,6 +246,14 @@ impl Writer {
         tokio::spawn(async move { warn_unsigned(signed.sign(|| head.clone()).await) });
     }
 
+    /// Writes a snapshot if it is time for it. After a failure the judge may be ahead of the head.
+    fn keep_snapshot(&mut self) {
+        if self.connection.is_some() {
+            let head = self.state.borrow().head.clone();
+            self.snapshots.keep(&head, &self.judge);
+        }
+    }
+
     /// Keeps the signed head near the real one, so that an old backup is noticed even if no client
     /// asked for a checkpoint.
     async fn sign(&self) {
@@ -252,6 +263,9 @@ impl Writer {
 
     async fn finish(mut self) {
         self.sign().await;
+        let head = self.state.borrow().head.clone();
+        let committed = self.committed();
+        self.snapshots.finish(&head, &committed).await;
         self.flush(Flush::Whole).await;
         if let Some(connection) = self.connection.take() {
             connection.close().await.ok();

@@ -39,7 +39,7 @@ pub enum RevokeTarget {
 }
 
 /// The target of an administrator's order of any kind.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Target {
     /// A subject or label. Covers each identity that the ledger has seen under this name.
     Identity(String),

@@ -130,6 +130,17 @@ pub(in crate::ledger) fn sample_leaves() -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// The leaves of all golden files.
+pub(in crate::ledger) fn golden_leaves() -> Vec<Vec<u8>> {
+    let lines = [
+        include_str!("../../../tests/golden/locks.jsonl"),
+        include_str!("../../../tests/golden/denials.jsonl"),
+    ];
+    let lines = lines.iter().flat_map(|file| file.lines());
+    let more = lines.map(|line| line.as_bytes().to_vec());
+    sample_leaves().into_iter().chain(more).collect()
+}
+
 #[test]
 fn every_kind_of_event_has_its_golden_bytes() {
     let lines: Vec<_> = GOLDEN.lines().map(|l| l.as_bytes().to_vec()).collect();

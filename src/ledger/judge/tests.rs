@@ -4,18 +4,7 @@
 use proptest::{collection, prelude::*, sample::Index};
 
 use super::*;
-use crate::ledger::event::tests::sample_leaves;
-
-/// The events of the golden files.
-fn golden() -> Vec<Vec<u8>> {
-    let lines = [
-        include_str!("../../../tests/golden/locks.jsonl"),
-        include_str!("../../../tests/golden/denials.jsonl"),
-    ];
-    let lines = lines.iter().flat_map(|file| file.lines());
-    let more = lines.map(|line| line.as_bytes().to_vec());
-    sample_leaves().into_iter().chain(more).collect()
-}
+use crate::ledger::event::tests::golden_leaves;
 
 /// Takes in every leaf that can be taken in, each at its own index. Events that a rule rejects are
 /// taken in as if a signed head covered them.
@@ -61,7 +50,7 @@ fn with_other_numbers(leaf: &[u8]) -> Vec<Vec<u8>> {
 
 #[test]
 fn no_number_in_an_event_panics() {
-    let leaves = golden();
+    let leaves = golden_leaves();
     for (at, leaf) in leaves.iter().enumerate() {
         for doctored in with_other_numbers(leaf) {
             let mut leaves = leaves.clone();
@@ -79,7 +68,7 @@ proptest! {
         order in collection::vec(any::<Index>(), 1..24),
         damage in collection::vec((any::<Index>(), any::<Index>(), 0x20_u8..0x7f), 0..4),
     ) {
-        let golden = golden();
+        let golden = golden_leaves();
         let mut leaves: Vec<_> = order.iter().map(|one| one.get(&golden).clone()).collect();
         for (leaf, byte, new) in damage {
             let at = leaf.index(leaves.len());

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
@@ -24,7 +25,7 @@ const LEAP: Duration = Duration::from_secs(24 * 3600);
 const CONFIRMED_AFTER: Duration = Duration::from_secs(3600);
 
 /// The agreed time.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Agreed {
     /// `None` before the first token.
     time: Option<UnixSeconds>,

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Rejection, Rule};
 use crate::{
     ledger::{Event, emergency::Proof, event::Issued},
@@ -13,7 +15,7 @@ use crate::{
 const MEMORY: Duration = Duration::from_secs(3600);
 
 /// Answered challenges and their times.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Challenges {
     answered: BTreeSet<String>,
     by_time: BTreeSet<(UnixSeconds, String)>,

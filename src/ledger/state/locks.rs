@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// A lock in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Lock {
     /// The locked target.
     pub target: LockTarget,
@@ -27,7 +28,7 @@ pub(crate) struct Lock {
 }
 
 /// The locks in force, and the revision of revocations.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Locks {
     pub(super) by_target: BTreeMap<LockTarget, Lock>,
     pub(super) revision: u64,

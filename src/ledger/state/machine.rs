@@ -1,5 +1,6 @@
 //! The ledger state: one table for each kind of record, and its queries. Pure.
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
 use crate::ledger::event::{Actor, Applicant, Requested};
 
 /// The state after some number of events.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LedgerState {
     pub(super) passes: passes::Passes,
     pub(super) requests: requests::Requests,

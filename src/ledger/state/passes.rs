@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
 pub(crate) const MARGIN: Duration = Duration::from_secs(3600);
 
 /// The record of a pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PassRecord {
     /// The serial, which is its event's index.
     pub serial: u64,
@@ -107,7 +108,7 @@ impl PassRecord {
 }
 
 /// A person whose registered key signed for a pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Signer {
     /// The `iss` claim.
     pub issuer: String,
@@ -145,7 +146,7 @@ fn signers(issued: &Issued) -> Vec<Signer> {
 }
 
 /// Passes by serial and by end.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Passes {
     by_serial: BTreeMap<u64, PassRecord>,
     /// (`valid_before`, serial).

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::ledger::event::{Actor, Applicant, Covered};
 
 /// Largest number of suggested names for an unknown one.
@@ -15,7 +17,7 @@ const MOST_NEAR: usize = 5;
 const MOST_WRONG: usize = 2;
 
 /// One identity.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct KnownPerson {
     /// The last label.
     label: String,
@@ -24,7 +26,7 @@ struct KnownPerson {
 }
 
 /// Identities by issuer and subject, and by label.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct People {
     by_issuer: BTreeMap<String, BTreeMap<String, KnownPerson>>,
     by_label: BTreeMap<String, BTreeSet<(String, String)>>,

@@ -7,6 +7,7 @@ mod request;
 mod state;
 mod table;
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 pub use request::{Decision, Request};
@@ -26,7 +27,7 @@ use crate::{
 };
 
 /// Requests and reviews by id.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Requests(Table);
 
 impl Requests {

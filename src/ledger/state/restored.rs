@@ -1,7 +1,9 @@
 //! What the ledger says of a copy that was restored. Pure.
 
+use serde::{Deserialize, Serialize};
+
 /// The state of going on.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Restoring {
     /// Whether a copy was restored and no administrator has accepted it yet.
     pub(super) is_pending: bool,

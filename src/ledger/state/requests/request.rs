@@ -1,5 +1,6 @@
 //! One request or review, and what is dropped from it when it ends. Pure.
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{State, Verb};
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// One decision about a request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     /// The decider; without claims once the request has ended.
     pub who: Actor,
@@ -27,7 +28,7 @@ pub struct Decision {
 }
 
 /// A request that waits for approval, or an emergency with an open review.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The index of its `requested` event; for a review, that of its `issued` event.
     pub id: u64,

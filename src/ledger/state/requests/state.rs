@@ -1,7 +1,9 @@
 //! The states of a request, and the decisions about it. Pure.
 
+use serde::{Deserialize, Serialize};
+
 /// The state of a request or review.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// It waits for approvals.
     Pending,
@@ -22,7 +24,7 @@ pub enum State {
 }
 
 /// The kinds of decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verb {
     /// One approval.
     Approve,

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{Actor, Request, State};
@@ -37,7 +38,7 @@ const SECOND: Duration = Duration::from_secs(1);
 type Owner = (String, String);
 
 /// The requests with their indexes.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(in crate::ledger::state) struct Table {
     by_id: BTreeMap<u64, Request>,
     /// Request ids by the revision of their last change.
@@ -52,7 +53,7 @@ pub(in crate::ledger::state) struct Table {
 }
 
 /// The requests of one identity.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Owned {
     /// (expiry, id) of requests that no event has ended, without reviews.
     open: BTreeSet<(UnixSeconds, u64)>,
