@@ -1,6 +1,8 @@
 //! Each kind of event against its golden bytes, and hostile text in a leaf.
 #![allow(clippy::unwrap_used, reason = "tests: a panic is the failure")]
 
+mod parsing;
+
 use crate::ssh::{options::Extension, permissions::Permissions};
 use std::collections::BTreeMap;
 
