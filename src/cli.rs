@@ -26,6 +26,7 @@ mod manual;
 pub mod output;
 pub(crate) mod pass;
 pub(crate) mod policy;
+mod progress;
 mod renew;
 pub(crate) mod request;
 pub(crate) mod requests;

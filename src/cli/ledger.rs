@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::Read,
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -12,11 +12,12 @@ use serde_json::Value;
 use super::{
     Failure, Global,
     failure::Code,
-    output::{clean, table, write_bytes},
+    output::{clean, copy_out, table},
+    progress::Progress,
     target::Target,
 };
 use crate::{
-    client::{Error, audit::Entry},
+    client::{Client, Error, audit::Entry},
     ledger::verify::VerifyReport,
 };
 
@@ -101,30 +102,64 @@ impl Args {
                 })
             }
             Action::Verify { file: None, .. } => {
-                let (_, report) = client.verified_export().await?;
+                let progress = Progress::events();
+                let show = |events| progress.show(events);
+                let report = client.verified_export(&mut io::sink(), show).await?;
+                drop(progress);
                 verified(global, &report)
             }
             Action::Verify {
                 file: Some(file),
                 key,
             } => {
-                let report = client.verify_offline(&read(&file)?, key.as_deref())?;
+                let (mut export, length) = open(&file)?;
+                let progress = Progress::bytes(length);
+                let report = client.verify_offline(&mut export, key.as_deref(), |bytes| {
+                    progress.show(bytes);
+                })?;
+                drop(progress);
                 verified(global, &report)
             }
-            Action::Export { out } => {
-                let is_stdout = out.as_os_str() == "-";
-                if !is_stdout {
-                    check_place(&out)?;
-                }
-                let (export, report) = client.verified_export().await?;
-                if is_stdout {
-                    return write_bytes(&export);
-                }
-                crate::client::state::write_atomically(&out, &export, 0o600)?;
-                verified(global, &report)
-            }
+            Action::Export { out } => export(global, &client, &out).await,
         }
     }
+}
+
+/// Downloads into a file beside `out`, or without a name for stdout, and shows it only if it
+/// verifies.
+async fn export(global: &Global, client: &Client, out: &Path) -> Result<(), Failure> {
+    let failed = |error: io::Error| {
+        Failure::new(
+            Code::Failure,
+            format!("failed to write {}: {error}", out.display()),
+        )
+    };
+    let is_stdout = out.as_os_str() == "-";
+    let folder = match out.parent() {
+        Some(folder) if !is_stdout && folder != Path::new("") => folder.to_owned(),
+        Some(_) | None if !is_stdout => PathBuf::from("."),
+        Some(_) | None => std::env::temp_dir(),
+    };
+    if !is_stdout {
+        check_place(out)?;
+    }
+    let mut aside = tempfile::Builder::new()
+        .prefix(".daypass-")
+        .tempfile_in(folder)
+        .map_err(failed)?;
+    let progress = Progress::events();
+    let mut file = io::BufWriter::new(aside.as_file_mut());
+    let exported = client.verified_export(&mut file, |events| progress.show(events));
+    let report = exported.await?;
+    drop(progress);
+    file.flush().map_err(failed)?;
+    drop(file);
+    if is_stdout {
+        return copy_out(&mut aside.reopen().map_err(failed)?);
+    }
+    aside.as_file().sync_all().map_err(failed)?;
+    aside.persist(out).map_err(|error| failed(error.error))?;
+    verified(global, &report)
 }
 
 /// Checks that only an older export or an empty file is replaced.
@@ -302,21 +337,19 @@ fn verified(global: &Global, report: &VerifyReport) -> Result<(), Failure> {
     })
 }
 
-fn read(file: &std::path::Path) -> Result<Vec<u8>, Failure> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    let read = if file.as_os_str() == "-" {
-        std::io::stdin().read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut bytes))
-    };
-    read.map_err(|error| {
+/// The export and its length, if that is known.
+fn open(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
+    if file.as_os_str() == "-" {
+        return Ok((Box::new(io::stdin()), None));
+    }
+    let opened = File::open(file).map_err(|error| {
         Failure::new(
             Code::Usage,
             format!("failed to read {}: {error}", file.display()),
         )
     })?;
-    Ok(bytes)
+    let length = opened.metadata().ok().map(|metadata| metadata.len());
+    Ok((Box::new(opened), length))
 }
 
 #[cfg(test)]

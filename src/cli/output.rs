@@ -99,7 +99,20 @@ pub(crate) fn write_line(text: &str) -> Result<(), Failure> {
 /// As [`Global::print`].
 pub(crate) fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+    done(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// Writes the whole of `from` to stdout.
+///
+/// # Errors
+/// As [`write_bytes`].
+pub(crate) fn copy_out(from: &mut impl io::Read) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    done(io::copy(from, &mut stdout).and_then(|_| stdout.flush()))
+}
+
+fn done(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::reader_gone()),
         Err(error) => Err(Failure::new(

@@ -1,5 +1,7 @@
 //! Reading the ledger: every entry is proven to be under the ledger's signed checkpoint.
 
+use std::io::{self, Read, Write};
+
 use serde_json::Value;
 
 use super::{
@@ -8,8 +10,8 @@ use super::{
 use crate::{
     ledger::{
         checkpoint::{Checkpoint, Verifier},
-        tree::{self, Frontier},
-        verify::{VerifyReport, verify_export},
+        tree,
+        verify::{self, Verification, VerifyReport},
     },
     proto::v1,
 };
@@ -61,18 +63,18 @@ impl Signed {
         answer.events.into_iter().map(Entry::read).collect()
     }
 
-    /// The whole ledger as the server streams it, unverified.
+    /// The whole ledger as the server streams it, unverified, part by part.
     ///
     /// # Errors
-    /// Returns [`Error::Denied`] if the policy does not allow this identity to read the ledger.
-    pub(crate) async fn export(&self) -> Result<Vec<u8>, Error> {
+    /// Returns [`Error::Denied`] if the policy does not allow this identity to read the ledger, and
+    /// the error of `take`.
+    async fn export(&self, mut take: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
         let request = authorized(&self.login, v1::ExportRequest {})?;
         let mut stream = self.server.ledger().export(request).await?.into_inner();
-        let mut export = Vec::new();
         while let Some(part) = stream.message().await? {
-            export.extend_from_slice(&part.chunk);
+            take(&part.chunk)?;
         }
-        Ok(export)
+        Ok(())
     }
 }
 
@@ -106,38 +108,64 @@ impl Client {
         )))
     }
 
-    /// Downloads the whole ledger, verifies it, and compares it with the remembered checkpoint.
+    /// Downloads the whole ledger into `out`, verifies it on the way, and compares it with the
+    /// remembered checkpoint. What is in `out` after an error is not verified. `progress` gets the
+    /// number of events now and then.
     ///
     /// # Errors
     /// Returns [`Error::Fork`] if it lacks entries that were seen before.
-    pub(crate) async fn verified_export(&self) -> Result<(Vec<u8>, VerifyReport), Error> {
+    pub(crate) async fn verified_export(
+        &self,
+        out: &mut impl Write,
+        progress: impl Fn(u64),
+    ) -> Result<VerifyReport, Error> {
         let signed = self.signed_in().await?;
-        let export = signed.export().await?;
-        let verifier = signed.server_info.verifier()?;
-        let report = verify(&export, &verifier)?;
-        self.compare_with_remembered(&export, &report, &verifier)?;
-        Ok((export, report))
+        let mut audit = self.audit(signed.server_info.verifier()?);
+        signed
+            .export(|part| {
+                audit.take(part)?;
+                progress(audit.verification.events());
+                let written = out.write_all(part);
+                written
+                    .map_err(|error| Error::other(format!("failed to write the export: {error}")))
+            })
+            .await?;
+        self.finish(audit)
     }
 
     /// Verifies an export offline, with the verifier key `key`, or without it the one that the
     /// server named last. If the remembered checkpoint is of the same ledger, the export must agree
-    /// with it.
+    /// with it. `progress` gets the number of bytes now and then.
     ///
     /// # Errors
-    /// Returns the error if the export does not verify, and [`Error::Usage`] if no key is known.
+    /// Returns the error if the export does not verify or cannot be read, and [`Error::Usage`] if no
+    /// key is known.
     pub(crate) fn verify_offline(
         &self,
-        export: &[u8],
+        export: &mut impl Read,
         key: Option<&str>,
+        progress: impl Fn(u64),
     ) -> Result<VerifyReport, Error> {
         let verifier = match key {
             Some(key) => Verifier::parse(key)
                 .map_err(|error| Error::Usage(format!("invalid verifier key in --key: {error}")))?,
             None => self.known_verifier()?,
         };
-        let report = verify(export, &verifier)?;
-        self.compare_with_remembered(export, &report, &verifier)?;
-        Ok(report)
+        let mut audit = self.audit(verifier);
+        let (mut part, mut taken) = (vec![0; PART], 0);
+        loop {
+            let read = match export.read(&mut part) {
+                Ok(0) => return self.finish(audit),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Ok(read) => read,
+                Err(error) => {
+                    return Err(Error::other(format!("failed to read the export: {error}")));
+                }
+            };
+            audit.take(part.get(..read).unwrap_or_default())?;
+            taken += read as u64;
+            progress(taken);
+        }
     }
 
     fn known_verifier(&self) -> Result<Verifier, Error> {
@@ -152,30 +180,43 @@ impl Client {
         server_info.ok_or_else(unknown)?.verifier()
     }
 
-    /// Compares an export with the remembered checkpoint. Both are signed by the same key, so a
-    /// contradiction is a fork.
-    fn compare_with_remembered(
-        &self,
-        export: &[u8],
-        report: &VerifyReport,
-        verifier: &Verifier,
-    ) -> Result<(), Error> {
-        let Ok(address) = self.address() else {
-            return Ok(());
+    /// Begins a verification that also compares with the remembered checkpoint, if there is one by
+    /// this key; one of another key is of another ledger.
+    fn audit(&self, verifier: Verifier) -> Audit {
+        let address = self.address().ok();
+        let seen = address.and_then(|address| {
+            let last = witness::last(&self.state, &address, &verifier);
+            last.ok().flatten()
+        });
+        let verification = match &seen {
+            Some(seen) => Verification::with_root_of(seen.size),
+            None => Verification::default(),
         };
-        // A checkpoint that this key did not sign is of another ledger.
-        let Ok(Some(seen)) = witness::last(&self.state, &address, verifier) else {
-            return Ok(());
+        Audit {
+            verification,
+            verifier,
+            seen,
+        }
+    }
+
+    /// The result. Export and remembered checkpoint are signed by the same key, so a contradiction
+    /// is a fork.
+    fn finish(&self, audit: Audit) -> Result<VerifyReport, Error> {
+        let root = audit.verification.root();
+        let report = audit.verification.finish(&audit.verifier);
+        let report = report.map_err(unverified)?;
+        let Some(seen) = audit.seen else {
+            return Ok(report);
         };
         if seen.size > report.checkpoint.size {
             self.say(&format!(
                 "note: this export has {} entries; the server had {} before",
                 report.checkpoint.size, seen.size
             ));
-            return Ok(());
+            return Ok(report);
         }
-        if root_at(export, seen.size) == seen.root {
-            return Ok(());
+        if root == Some(seen.root) {
+            return Ok(report);
         }
         Err(Error::Fork(format!(
             "the first {} entries are not those that were seen before; keep this export and {} as evidence",
@@ -185,34 +226,22 @@ impl Client {
     }
 }
 
-fn verify(export: &[u8], verifier: &Verifier) -> Result<VerifyReport, Error> {
-    verify_export(export, verifier)
-        .map_err(|error| Error::other(format!("the ledger does not verify: {error}")))
+/// Bytes that are read from a file at once.
+const PART: usize = 256 * 1024;
+
+/// An export under verification, and the checkpoint that it is compared with.
+struct Audit {
+    verification: Verification,
+    verifier: Verifier,
+    seen: Option<Checkpoint>,
 }
 
-/// The root over an export's first `size` leaves.
-fn root_at(export: &[u8], size: u64) -> tree::Hash {
-    let mut frontier = Frontier::default();
-    for line in export.split(|byte| *byte == b'\n') {
-        if frontier.size() == size || line.is_empty() {
-            break;
-        }
-        frontier.push(tree::leaf_hash(line));
+impl Audit {
+    fn take(&mut self, part: &[u8]) -> Result<(), Error> {
+        self.verification.take(part).map_err(unverified)
     }
-    frontier.root()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_keeps_its_root() {
-        let mut frontier = Frontier::default();
-        frontier.push(tree::leaf_hash(b"a"));
-        frontier.push(tree::leaf_hash(b"b"));
-        assert_eq!(root_at(b"a\nb\nc\n\nnote\n", 2), frontier.root());
-        assert_ne!(root_at(b"a\nx\nc\n\nnote\n", 2), frontier.root());
-        assert_ne!(root_at(b"a\n\nnote\n", 2), frontier.root());
-    }
+fn unverified(error: verify::Error) -> Error {
+    Error::other(format!("the ledger does not verify: {error}"))
 }

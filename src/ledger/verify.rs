@@ -8,7 +8,7 @@ use super::{
     event,
     judge::{Fault, Judge},
     state::Rejection,
-    tree::{Frontier, leaf_hash},
+    tree::{Frontier, Hash, leaf_hash},
 };
 
 /// The content of a valid export.
@@ -30,7 +30,13 @@ pub enum Error {
     #[error("line {line}: no checkpoint follows the events; the export is cut off")]
     CutOff {
         /// The last line.
-        line: usize,
+        line: u64,
+    },
+    /// A line has no end for so long that it is not an event.
+    #[error("line {line}: it is over 16 MiB long, and an event is not")]
+    TooLong {
+        /// The line.
+        line: u64,
     },
     /// The checkpoint does not verify with this ledger's key.
     #[error("line {line}: {source}")]
@@ -105,36 +111,97 @@ pub enum Error {
 /// # Errors
 /// Returns the first fault with its line.
 pub fn verify_export(export: &[u8], verifier: &Verifier) -> Result<VerifyReport, Error> {
-    let (leaves, note) = split(export)?;
-    let mut walk = Walk::default();
-    for leaf in leaves.split_inclusive(|byte| *byte == b'\n') {
-        walk.take(leaf.strip_suffix(b"\n").unwrap_or(leaf))?;
-    }
-    walk.finish(note, verifier)
+    let mut verification = Verification::default();
+    verification.take(export)?;
+    verification.finish(verifier)
 }
 
-/// Splits the export into the leaves, each with its newline, and the note.
-fn split(export: &[u8]) -> Result<(&[u8], &[u8]), Error> {
-    if let Some(note) = export.strip_prefix(b"\n") {
-        return Ok((&[], note));
-    }
-    let empty_line = export.windows(2).position(|pair| pair == b"\n\n");
-    let parts = empty_line.and_then(|at| export.split_at_checked(at + 1));
-    let (leaves, rest) = parts.ok_or_else(|| Error::CutOff {
-        line: export.split_inclusive(|byte| *byte == b'\n').count(),
-    })?;
-    Ok((leaves, rest.strip_prefix(b"\n").unwrap_or(rest)))
-}
+/// The most bytes of one line. An event has at most some tens of thousands.
+const LONGEST_LINE: usize = 16 * 1024 * 1024;
 
-/// The state of a verification, line by line.
+/// Bytes of the note that are kept; a verifier refuses longer ones.
+const NOTE_LIMIT: usize = 128 * 1024;
+
+/// A verification that takes an export in parts of any size. Its memory is bounded by that of the
+/// ledger state.
 #[derive(Default)]
-struct Walk {
+pub(crate) struct Verification {
     frontier: Frontier,
     judge: Judge,
+    /// The beginning of a line that has not ended yet.
+    line: Vec<u8>,
+    /// The bytes after the empty line; none before it.
+    note: Option<Vec<u8>>,
+    /// A size whose root is kept.
+    wanted: Option<u64>,
+    root: Option<Hash>,
 }
 
-impl Walk {
-    fn take(&mut self, leaf: &[u8]) -> Result<(), Error> {
+impl Verification {
+    /// Begins one that keeps the root of the first `size` events.
+    pub(crate) fn with_root_of(size: u64) -> Self {
+        let mut verification = Self {
+            wanted: Some(size),
+            ..Self::default()
+        };
+        verification.keep_root();
+        verification
+    }
+
+    /// The root of the size that was asked for, once there are so many events.
+    pub(crate) fn root(&self) -> Option<Hash> {
+        self.root
+    }
+
+    /// Number of events so far.
+    pub(crate) fn events(&self) -> u64 {
+        self.frontier.size()
+    }
+
+    /// Takes the next part of the export.
+    ///
+    /// # Errors
+    /// Returns the first fault with its line.
+    pub(crate) fn take(&mut self, mut part: &[u8]) -> Result<(), Error> {
+        while self.note.is_none() {
+            let Some(end) = part.iter().position(|byte| *byte == b'\n') else {
+                return self.begin_line(part);
+            };
+            let (line, rest) = part.split_at(end);
+            part = rest.get(1..).unwrap_or_default();
+            if self.line.is_empty() {
+                self.end_line(line)?;
+            } else {
+                self.begin_line(line)?;
+                let whole = std::mem::take(&mut self.line);
+                self.end_line(&whole)?;
+            }
+        }
+        if let Some(note) = &mut self.note {
+            let room = NOTE_LIMIT.saturating_sub(note.len());
+            note.extend_from_slice(part.get(..room).unwrap_or(part));
+        }
+        Ok(())
+    }
+
+    fn begin_line(&mut self, part: &[u8]) -> Result<(), Error> {
+        if self.line.len() + part.len() > LONGEST_LINE {
+            let line = self.frontier.size() + 1;
+            return Err(Error::TooLong { line });
+        }
+        self.line.extend_from_slice(part);
+        Ok(())
+    }
+
+    fn end_line(&mut self, line: &[u8]) -> Result<(), Error> {
+        if line.is_empty() {
+            self.note = Some(Vec::new());
+            return Ok(());
+        }
+        self.leaf(line)
+    }
+
+    fn leaf(&mut self, leaf: &[u8]) -> Result<(), Error> {
         let index = self.frontier.size();
         let line = index + 1;
         self.judge.take(leaf).map_err(|fault| match fault {
@@ -152,13 +219,28 @@ impl Walk {
             },
         })?;
         self.frontier.push(leaf_hash(leaf));
+        self.keep_root();
         Ok(())
     }
 
-    fn finish(self, note: &[u8], verifier: &Verifier) -> Result<VerifyReport, Error> {
+    fn keep_root(&mut self) {
+        if self.wanted == Some(self.frontier.size()) {
+            self.root = Some(self.frontier.root());
+        }
+    }
+
+    /// Compares the events with the checkpoint behind them.
+    ///
+    /// # Errors
+    /// Returns the first fault with its line.
+    pub(crate) fn finish(self, verifier: &Verifier) -> Result<VerifyReport, Error> {
         let events = self.frontier.size();
+        let Some(note) = self.note else {
+            let line = events + u64::from(!self.line.is_empty());
+            return Err(Error::CutOff { line });
+        };
         let line = events + 2;
-        let note = String::from_utf8_lossy(note);
+        let note = String::from_utf8_lossy(&note);
         let checkpoint = verifier
             .verify(&note)
             .map_err(|source| Error::Checkpoint { line, source })?;

@@ -17,6 +17,7 @@ use crate::{
         Failure, Global,
         failure::Code,
         output::{clean, table},
+        progress::Progress,
         target::Target,
     },
     ledger::event::Event,
@@ -69,7 +70,13 @@ impl Args {
             .transpose()?;
         let export = match &self.export {
             Some(path) => read(path)?.into_bytes(),
-            None => self.target.client()?.verified_export().await?.0,
+            None => {
+                let (client, progress) = (self.target.client()?, Progress::events());
+                let mut export = Vec::new();
+                let show = |events| progress.show(events);
+                client.verified_export(&mut export, show).await?;
+                export
+            }
         };
         let replayed = replay(&policy, self.file.display().to_string(), &export, since)?;
         global.print(&replayed, text)?;

@@ -572,3 +572,80 @@ fn an_order_that_no_administrator_gave_is_found() {
         assert!(found.starts_with(expected), "{case}: {found}");
     }
 }
+
+/// The same result in parts of any size as in one.
+fn in_parts(export: &[u8], size: usize) -> Result<VerifyReport, Error> {
+    let mut verification = Verification::with_root_of(3);
+    for part in export.chunks(size) {
+        verification.take(part)?;
+    }
+    if let Ok(report) = verify(export) {
+        assert_eq!(verification.events(), report.events);
+        assert_eq!(verification.root().is_some(), report.events >= 3);
+    }
+    verification.finish(&signer().verifier())
+}
+
+#[test]
+fn an_export_in_parts_gives_the_same_result() {
+    let leaves = sample_leaves();
+    let whole = export(&leaves, &note(&leaves));
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    let other = export(&leaves, &note(&leaves[1..]));
+    let without_end = whole.strip_suffix(b"\n").unwrap().to_vec();
+    let cuts = (0..whole.len()).step_by(97).map(|at| whole[..at].to_vec());
+    for export in [whole.clone(), damaged, other, without_end, Vec::new()]
+        .into_iter()
+        .chain(cuts)
+    {
+        let expected = verify(&export).map(|it| it.events);
+        let expected = expected.map_err(|error| error.to_string());
+        for size in [1, 2, 7, 100, 4096] {
+            let result = in_parts(&export, size).map(|it| it.events);
+            assert_eq!(
+                result.map_err(|error| error.to_string()),
+                expected,
+                "{size}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_root_of_an_earlier_size_is_kept() {
+    let leaves = sample_leaves();
+    let export = export(&leaves, &note(&leaves));
+    for size in [0, 1, 3, 10, 11] {
+        let mut frontier = Frontier::default();
+        for leaf in leaves.iter().take(usize::try_from(size).unwrap()) {
+            frontier.push(leaf_hash(leaf));
+        }
+        let mut verification = Verification::with_root_of(size);
+        verification.take(&export).unwrap();
+        let expected = (size <= 10).then(|| frontier.root());
+        assert_eq!(verification.root(), expected, "{size}");
+    }
+}
+
+/// Memory stays bounded although no line ends.
+#[test]
+fn a_line_without_end_is_refused() {
+    let mut verification = Verification::default();
+    let part = vec![b'x'; 1024 * 1024];
+    let refused = (0..17).find_map(|_| verification.take(&part).err());
+    assert!(matches!(refused, Some(Error::TooLong { line: 1 })));
+}
+
+#[test]
+fn a_note_without_end_is_cut_and_refused() {
+    let mut verification = Verification::default();
+    let leaves = sample_leaves();
+    verification.take(&export(&leaves, &note(&leaves))).unwrap();
+    for _ in 0..100 {
+        verification.take(&[b'x'; 10_000]).unwrap();
+    }
+    assert!(verification.note.as_ref().unwrap().len() <= NOTE_LIMIT);
+    let refused = verification.finish(&signer().verifier());
+    assert!(matches!(refused, Err(Error::Checkpoint { .. })));
+}
