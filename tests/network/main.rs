@@ -11,11 +11,15 @@
     reason = "tests"
 )]
 
+mod balanced;
+mod balancer;
 mod floods;
 mod frames;
 mod messages;
 mod proxied;
 mod silent;
 mod stopping;
+#[path = "../support/mod.rs"]
+mod support;
 mod tls;
 mod world;

@@ -1,21 +1,14 @@
 //! Load balancers: a PROXY header is demanded from listed addresses, and read from no other; a real
-//! HAProxy in front of TLS.
+//! HAProxy and a real nginx in front of TLS.
 
-use std::{
-    io::ErrorKind,
-    net::SocketAddr,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use daypass::server::{Limits, Proxies, Tls};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
+    balancer::{Balancer, Program},
     tls::{load, write_certificate},
     world::{World, closed, start, start_with, within},
 };
@@ -122,61 +115,23 @@ async fn the_caps_are_of_the_callers_and_not_of_the_load_balancer() {
     world.end().await;
 }
 
-/// A HAProxy of the test. It ends with the test.
-struct HaProxy(Child);
-
-impl Drop for HaProxy {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl HaProxy {
-    async fn start(folder: &TempDir, server: SocketAddr, send: &str) -> (Self, SocketAddr) {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = port.local_addr().unwrap();
-        drop(port);
-        let file = folder.path().join("haproxy.cfg");
-        let text = format!(
-            "defaults\n mode tcp\n timeout connect 10s\n timeout client 30s\n timeout server 30s\n\
-             listen daypass\n bind {address}\n server ca {server} {send}\n"
-        );
-        std::fs::write(&file, text).unwrap();
-        let child = Command::new("/usr/sbin/haproxy")
-            .args(["-db", "-f"])
-            .arg(&file)
-            .stderr(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("apt-get install haproxy");
-        let proxy = Self(child);
-        let until = Instant::now() + crate::world::PATIENCE;
-        loop {
-            match TcpStream::connect(address).await {
-                Ok(_) => return (proxy, address),
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                    assert!(Instant::now() < until, "haproxy does not listen");
-                    tokio::task::yield_now().await;
-                }
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-}
-
-async fn through_haproxy(send: &str, limits: Limits) -> Result<String, reqwest::Error> {
+async fn through(
+    program: Program,
+    (from, to): (&str, &str),
+    limits: Limits,
+) -> Result<String, reqwest::Error> {
     let folder = TempDir::new().unwrap();
     let root = write_certificate(folder.path());
     let tls: Tls = load(&folder);
     let world = start_with(limits, Some(tls)).await;
-    let (_proxy, address) = HaProxy::start(&folder, world.address, send).await;
+    let change = |text: String| text.replace(from, to);
+    let balancer = Balancer::start(program, world.address, change).await;
     let client = reqwest::Client::builder()
         .no_proxy()
         .tls_certs_only([reqwest::Certificate::from_der(&root).unwrap()])
         .build()
         .unwrap();
-    let url = format!("https://localhost:{}/hello", address.port());
+    let url = format!("https://localhost:{}/hello", balancer.port);
     let answer = within(client.get(url).send()).await?;
     assert_eq!(answer.version(), http::Version::HTTP_2);
     let text = answer.text().await;
@@ -185,24 +140,47 @@ async fn through_haproxy(send: &str, limits: Limits) -> Result<String, reqwest::
     text
 }
 
+const AS_IN_THE_MANUAL: (&str, &str) = ("", "");
+
 #[tokio::test]
-async fn haproxy_passes_tls_through_with_either_version_of_the_header() {
-    for send in [
-        "send-proxy-v2",
-        "send-proxy",
-        "send-proxy-v2 proxy-v2-options unique-id,crc32c",
+async fn haproxy_and_nginx_pass_tls_through_with_either_version_of_the_header() {
+    for (program, change) in [
+        (Program::HaProxy, AS_IN_THE_MANUAL),
+        (Program::HaProxy, ("send-proxy-v2", "send-proxy")),
+        (
+            Program::HaProxy,
+            (
+                "send-proxy-v2",
+                "send-proxy-v2 proxy-v2-options unique-id,crc32c",
+            ),
+        ),
+        (Program::Nginx, AS_IN_THE_MANUAL),
     ] {
-        let said = through_haproxy(send, behind_a_proxy()).await;
-        assert_eq!(said.unwrap(), "hello", "{send}");
+        let said = through(program, change, behind_a_proxy()).await;
+        assert_eq!(said.unwrap(), "hello", "{program:?} {change:?}");
     }
 }
 
 #[tokio::test]
-async fn haproxy_that_sends_no_header_or_is_not_listed_is_refused() {
-    assert!(through_haproxy("", behind_a_proxy()).await.is_err());
-    assert!(
-        through_haproxy("send-proxy-v2", Limits::default())
-            .await
-            .is_err()
-    );
+async fn a_load_balancer_that_sends_no_header_or_is_not_listed_is_refused() {
+    let other = Limits {
+        proxies: Proxies::new(vec!["192.0.2.0/24".parse().unwrap()]),
+        ..Limits::default()
+    };
+    for (program, without_header) in [
+        (Program::HaProxy, ("send-proxy-v2", "")),
+        (
+            Program::Nginx,
+            ("proxy_protocol on;", "proxy_protocol off;"),
+        ),
+    ] {
+        for (change, limits) in [
+            (without_header, behind_a_proxy()),
+            (AS_IN_THE_MANUAL, Limits::default()),
+            (AS_IN_THE_MANUAL, other.clone()),
+        ] {
+            let said = through(program, change, limits).await;
+            assert!(said.is_err(), "{program:?} {change:?}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! An [`Attempt`] starts honest; a test changes one thing in it.
 
 use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -214,7 +215,29 @@ impl Api {
         })
     }
 
-    /// The same, to a daemon in this process.
+    /// Opens a TLS channel to `port` of the loopback address of the caller's family, from the
+    /// caller's own address.
+    pub async fn open_from(caller: IpAddr, port: u16, ca: &[u8]) -> Self {
+        let server_name = "localhost".to_owned();
+        let to: SocketAddr = match caller {
+            IpAddr::V4(_) => (Ipv4Addr::LOCALHOST, port).into(),
+            IpAddr::V6(_) => (Ipv6Addr::LOCALHOST, port).into(),
+        };
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(ca))
+            .domain_name(&server_name);
+        let endpoint = Endpoint::from_shared(format!("https://{to}")).unwrap();
+        let endpoint = endpoint.tls_config(tls).unwrap();
+        let endpoint = endpoint.local_address(Some(caller));
+        let endpoint = endpoint.timeout(Duration::from_secs(30));
+        Self {
+            channel: endpoint.connect().await.unwrap(),
+            server_name,
+            authority: Weak::new(),
+        }
+    }
+
+    /// The connection, to a daemon in this process.
     pub fn with_authority(self, authority: &Arc<Authority>) -> Self {
         let authority = Arc::downgrade(authority);
         Self { authority, ..self }

@@ -65,7 +65,7 @@ pub(super) fn parse(source: &str) -> Result<Page<'_>, String> {
             });
         } else if let Some(heading) = line.strip_prefix("## ") {
             blocks.push(Block::Heading(heading));
-        } else if line.starts_with(['#', '|', '>', '\t']) {
+        } else if line.starts_with(['#', '|', '>', '\t', ' ']) {
             return Err(format!("{line:?} is not of this markup"));
         } else {
             let (mark, first) = list_mark(line).unzip();
@@ -185,6 +185,7 @@ mod tests {
             "no title\n",
             "# t\n\n| a | b |\n",
             "# t\n\n### deep\n",
+            "# t\n\n    indented code\n    would be a paragraph\n",
             "# t\n\n```sh\nopen\n",
             "# t\n\nan `open mark\n",
         ] {
