@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use time::OffsetDateTime;
 
+use crate::reason;
+
 /// Renders the metrics.
 pub(crate) type Handle = PrometheusHandle;
 
@@ -68,15 +70,50 @@ const LABELLED: &[&str] = &[
     "daypass_webhook_deliveries_total",
 ];
 
-/// The usual causes of the end of a connection.
+/// The causes of the end of a connection.
 const CLOSE_CAUSES: &[&str] = &[
     "asked_to_go",
     "cut",
     "evicted",
     "finished",
     "full",
+    "handshake",
     "handshake_timeout",
+    "proxy_header",
+    "proxy_header_timeout",
     "silent",
+];
+
+/// The causes of the end of a request to bound memory.
+const END_CAUSES: &[&str] = &["unproven_bytes", "unread_answers"];
+
+/// The methods of calls.
+const METHODS: &[&str] = &[
+    "Admin/ListLocks",
+    "Admin/ListWebhooks",
+    "Admin/Lock",
+    "Admin/Preview",
+    "Admin/RetryWebhooks",
+    "Admin/Revoke",
+    "Admin/TestWebhook",
+    "Admin/Unlock",
+    "Ledger/Export",
+    "Ledger/GetCheckpoint",
+    "Ledger/List",
+    "Ledger/Prove",
+    "Passes/EmergencyChallenge",
+    "Passes/Explain",
+    "Passes/Issue",
+    "Passes/ListRoles",
+    "Passes/WhoAmI",
+    "Requests/Approve",
+    "Requests/Cancel",
+    "Requests/Deny",
+    "Requests/Get",
+    "Requests/List",
+    "Requests/Open",
+    "Requests/Review",
+    "Requests/Watch",
 ];
 
 /// All gauges, each with its `HELP` line.
@@ -214,8 +251,8 @@ fn describe() {
     }
 }
 
-/// Makes the counters appear with 0, so that their first increase is one. Those with labels that
-/// depend on callers appear later.
+/// Makes the counters appear with 0, so that their first increase is one. Only combinations of
+/// labels that seldom occur appear later: a method with another code than `OK`.
 fn begin() {
     for (name, _) in COUNTERS.iter().filter(|(name, _)| !LABELLED.contains(name)) {
         metrics::counter!(*name).increment(0);
@@ -226,8 +263,72 @@ fn begin() {
     for cause in CLOSE_CAUSES {
         metrics::counter!("daypass_connections_closed_total", "cause" => *cause).increment(0);
     }
+    for cause in END_CAUSES {
+        metrics::counter!("daypass_requests_ended_total", "cause" => *cause).increment(0);
+    }
+    for reason in reason::TOKENS {
+        metrics::counter!("daypass_token_refusals_total", "reason" => *reason).increment(0);
+    }
+    for reason in [reason::POLICY, reason::LEDGER, reason::OPERATIONS].concat() {
+        metrics::counter!("daypass_denials_total", "reason" => reason).increment(0);
+    }
+    for method in METHODS {
+        metrics::counter!("daypass_calls_total", "method" => *method, "code" => "OK").increment(0);
+    }
+    // Callers without a proven identity cause these lines.
+    for kind in reason::TOKENS.iter().chain(&[reason::RATE_LIMITED]) {
+        metrics::counter!("daypass_log_lines_left_out_total", "kind" => *kind).increment(0);
+    }
     for (name, _) in GAUGES.iter().filter(|(name, _)| AT_REST.contains(name)) {
         metrics::gauge!(*name).set(0.0);
     }
     metrics::gauge!("daypass_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use regex::Regex;
+
+    use super::*;
+
+    /// The text of every file of the server, without this one.
+    fn sources() -> String {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server");
+        let mut open = vec![folder];
+        let mut text = String::new();
+        while let Some(path) = open.pop() {
+            if path.is_dir() {
+                open.extend(
+                    fs::read_dir(path)
+                        .unwrap()
+                        .map(|entry| entry.unwrap().path()),
+                );
+            } else if !path.ends_with("metrics.rs") {
+                text.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn each_method_and_cause_of_the_server_is_counted_from_the_start() {
+        let sources = sources();
+        let found = |pattern: &str| -> BTreeSet<String> {
+            let found = Regex::new(pattern).unwrap();
+            let found = found.captures_iter(&sources);
+            found.map(|it| it[1].to_owned()).collect()
+        };
+        let listed = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect();
+        let methods = r#""((?:Admin|Ledger|Passes|Requests)/[A-Z][A-Za-z]+)""#;
+        assert_eq!(found(methods), listed(METHODS));
+        let closed = r#"(?:closed\(|closed_total", "cause" => |=> )"([a-z_]+)""#;
+        let causes: BTreeSet<String> = listed(CLOSE_CAUSES);
+        let missing: Vec<_> = causes.difference(&found(closed)).cloned().collect();
+        assert_eq!(missing, Vec::<String>::new());
+        let direct = found(r#"closed\("([a-z_]+)"\)"#);
+        assert!(direct.is_subset(&causes), "{direct:?}");
+    }
 }
