@@ -53,6 +53,17 @@ fn an_upgrade_goes_on_and_a_removal_keeps_what_cannot_be_made_again() {
     company.set_up_host();
     let said = root("dpkg --purge daypass 2>&1");
     assert!(said.contains("learns of no revocation"), "{said}");
-    root("test ! -e /etc/daypass -a ! -e /var/lib/daypass -a -e /etc/ssh/daypass/ca.pub");
-    root("sshd -t");
+    root("test -e /etc/ssh/daypass/ca.pub && sshd -t");
+
+    // A purge keeps keys and ledger, and says the line that deletes them.
+    assert!(said.contains("kept the keys"), "{said}");
+    root("test -e /etc/daypass/ca_key -a -e /var/lib/daypass/ledger.db");
+    let line = said
+        .lines()
+        .find_map(|line| line.strip_prefix("daypass:   "));
+    assert_eq!(line, Some("rm -rf /etc/daypass /var/lib/daypass"), "{said}");
+    root("rm -rf /etc/daypass /var/lib/daypass");
+    company.install(5);
+    let said = root("dpkg --purge daypass 2>&1");
+    assert!(!said.contains("rm -rf"), "{said}");
 }
