@@ -10,12 +10,13 @@ mod clock;
 mod error;
 mod parts;
 mod running;
+mod served;
 mod service;
 mod state;
 mod systemd;
 
 pub(crate) use backup::{BackupReport, back_up, restore};
-pub(crate) use check::{CheckReport, Level, Reach, examine};
+pub(crate) use check::{CheckReport, Level, Purpose, Reach, examine};
 pub(crate) use error::{Error, chain};
 pub(crate) use parts::passphrase;
 pub(crate) use parts::summarize;

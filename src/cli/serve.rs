@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Failure, Global, failure::Code, output};
 use crate::{
     config::Config,
-    daemon::{self, CheckReport, Level, Reach},
+    daemon::{self, CheckReport, Level, Purpose, Reach},
 };
 
 /// Run the server until SIGTERM or Ctrl-C.
@@ -25,6 +25,10 @@ pub(crate) struct Args {
     /// With --check, do not ask the identity providers.
     #[arg(long, requires = "check")]
     offline: bool,
+    /// With --check, refuse only what a reload of the running server would take in. What is wrong
+    /// elsewhere is a warning. Asks no identity provider.
+    #[arg(long, requires = "check")]
+    reload: bool,
     /// Begin a new, empty ledger. Only for a server that has never run, or whose ledger is lost:
     /// its locks and revocations are gone, and clients and hosts that know it refuse the new one.
     #[arg(long, conflicts_with = "check")]
@@ -51,11 +55,12 @@ impl Args {
     }
 
     async fn examine(&self, global: &Global) -> Result<(), Failure> {
-        let reach = match self.offline {
-            true => Reach::Offline,
-            false => Reach::Online,
+        let purpose = match (self.reload, self.offline) {
+            (true, _) => Purpose::Reload,
+            (false, true) => Purpose::Start(Reach::Offline),
+            (false, false) => Purpose::Start(Reach::Online),
         };
-        let report = daemon::examine(&Config::load(&self.config)?, reach).await;
+        let report = daemon::examine(&Config::load(&self.config)?, purpose).await;
         global.print(&report, describe)?;
         if report.healthy {
             return Ok(());

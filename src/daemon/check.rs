@@ -61,8 +61,19 @@ pub(crate) enum Reach {
     Online,
 }
 
+/// What a check is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A start or a restart: everything must be right.
+    Start(Reach),
+    /// A reload of a running daemon. It reads `daypass.toml`, the policy and the TLS certificate:
+    /// only faults that it would take in are wrong. Those of other files are warnings, because a
+    /// restart would meet them and a reload does not.
+    Reload,
+}
+
 /// Checks what a configuration names.
-pub(crate) async fn examine(config: &Config, reach: Reach) -> CheckReport {
+pub(crate) async fn examine(config: &Config, purpose: Purpose) -> CheckReport {
     let mut findings = Vec::new();
     let ca_key = ca_keys(config, &mut findings);
     let ledger = take(&mut findings, "ledger-key", parts::signer(config));
@@ -71,12 +82,20 @@ pub(crate) async fn examine(config: &Config, reach: Reach) -> CheckReport {
         let message = format!("the ledger's verifier key is {name}");
         Finding::good("ledger-key", message)
     }));
-    let policy = policy(config, &mut findings);
-    findings.extend(certificate::check(config, now()));
     webhooks(config, &mut findings);
     findings.extend(state(&config.state));
-    findings.extend(owner::check(config));
+    let reach = match purpose {
+        Purpose::Start(reach) => reach,
+        Purpose::Reload => Reach::Offline,
+    };
     issuers(config, reach, &mut findings).await;
+    if purpose == Purpose::Reload {
+        let why = "; a reload does not change this, and a restart would fail";
+        findings = findings.into_iter().map(|it| it.softened(why)).collect();
+    }
+    let policy = policy(config, &mut findings);
+    findings.extend(certificate::check(config, purpose, now()));
+    findings.extend(owner::check(config, purpose));
     CheckReport {
         healthy: findings.iter().all(|it| it.level != Level::Wrong),
         name: config.name.clone(),

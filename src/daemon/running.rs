@@ -16,7 +16,7 @@ use super::{
     clock::now,
     error::{Error, chain},
     parts::{self, Parts},
-    state,
+    served, state,
 };
 use crate::{
     config::Config,
@@ -90,6 +90,7 @@ async fn serve(
     };
     let stop = CancellationToken::new();
     server::metrics::started(now());
+    served::record(&config.state, parts.tls.as_ref());
     Ok(Running {
         address,
         authority,
@@ -191,7 +192,11 @@ impl Running {
     }
 
     fn reload_certificate(&self) -> Result<bool, Error> {
-        Ok(self.tls.as_ref().map_or(Ok(false), Tls::reload)?)
+        let is_new = self.tls.as_ref().map_or(Ok(false), Tls::reload)?;
+        if is_new {
+            served::record(&self.config.state, self.tls.as_ref());
+        }
+        Ok(is_new)
     }
 
     fn changed_settings(&self) -> Result<Vec<String>, Error> {

@@ -70,6 +70,15 @@ impl Tls {
         outbound::recognizable(&self.0.current.load().cert)
     }
 
+    /// The fingerprint of the server's own certificate, the first of the chain in use.
+    pub(crate) fn own_fingerprint(&self) -> Option<CertificateFingerprint> {
+        let current = self.0.current.load();
+        current
+            .cert
+            .first()
+            .map(|own| CertificateFingerprint::of(own))
+    }
+
     /// Builds the acceptor: TLS 1.3 only, h2 and HTTP/1.1, no tickets, no resumption, no early
     /// data.
     pub(super) fn acceptor(&self) -> Result<tokio_rustls::TlsAcceptor, rustls::Error> {

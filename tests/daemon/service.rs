@@ -186,6 +186,66 @@ fn systemctl_reload_fails_with_a_bad_file_and_the_daemon_goes_on() {
     assert!(daemon.stop().success());
 }
 
+#[test]
+fn a_fault_that_a_reload_would_not_take_in_keeps_no_policy_out() {
+    let home = Home::new();
+    certify(&home, "localhost", 1);
+    let daemon = home.start();
+    let limits = ["8h", "7h", "6h", "5h", "4h"];
+    let mut limits = limits.windows(2).map(|pair| (pair[0], pair[1]));
+    let mut reloads = |case: &str| {
+        let (from, to) = limits.next().unwrap();
+        let quoted = |text: &str| format!("ttl        = \"{text}\"");
+        home.edit("policy.toml", &quoted(from), &quoted(to));
+        let reloaded = reload_as_the_unit_does(&home, &daemon);
+        assert_eq!(reloaded, (false, String::new()), "{case}");
+        daemon.logged("reloaded: a new policy is in force");
+    };
+
+    // The certificate that is in use expires. A copy of the files shows it, without a wait.
+    certify(&home, "localhost", -1);
+    let (failed, said) = reload_as_the_unit_does(&home, &daemon);
+    assert!(failed && said.contains("expired on"), "{said}");
+    daemon.signal("HUP");
+    daemon.logged("reloaded: new connections get the new TLS certificate");
+    reloads("the certificate in use has expired");
+
+    // What only a start reads.
+    fs::write(home.path("ledger_key"), "nonsense").unwrap();
+    reloads("the ledger's key is broken");
+    let checked = home.serve().args(["--check", "--reload"]).output();
+    let checked = String::from_utf8(checked.unwrap().stdout).unwrap();
+    for warning in ["a restart would fail", "has it in use already"] {
+        let mut warnings = checked.lines().filter(|line| line.starts_with("WARNING"));
+        assert!(warnings.any(|line| line.contains(warning)), "{checked}");
+    }
+    let started = home.serve().args(["--check", "--offline"]).output();
+    assert!(!started.unwrap().status.success());
+
+    // A new certificate that clients would refuse is not taken in.
+    certify(&home, "other.example.com", 90);
+    let (failed, said) = reload_as_the_unit_does(&home, &daemon);
+    assert!(failed && said.contains("other.example.com"), "{said}");
+    certify(&home, "localhost", 90);
+    reloads("a good certificate");
+    assert!(daemon.stop().success());
+}
+
+/// Puts a certificate for this name in place that ends so many days from now.
+fn certify(home: &Home, name: &str, days: i64) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+    let now = time::OffsetDateTime::now_utc();
+    params.not_before = now - time::Duration::days(30);
+    params.not_after = now + time::Duration::days(days);
+    fs::write(
+        home.path("tls.pem"),
+        params.self_signed(&key).unwrap().pem(),
+    )
+    .unwrap();
+    fs::write(home.path("tls.key"), key.serialize_pem()).unwrap();
+}
+
 /// As systemd starts a service: stderr is the journal, and the variable says so.
 #[test]
 fn the_journal_gets_priorities() {

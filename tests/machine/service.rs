@@ -111,6 +111,9 @@ fn a_reload_takes_good_files_only(company: &Company) {
         "root",
         &format!("sed '{about}' good.toml >{policy} && systemctl reload daypass"),
     );
+    // Before a reload, `--check` runs in the unit's sandbox, and sees what the server serves with.
+    let record = company.says("root", "cat /var/lib/daypass/certificate");
+    assert!(record.starts_with("SHA256:"), "{record}");
     let roles = company.ada("daypass roles");
     assert!(roles.contains("A shell, told anew"), "{roles}");
     assert_eq!(company.property("daypass.service", "MainPID"), pid);

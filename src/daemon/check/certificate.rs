@@ -3,10 +3,13 @@
 
 use time::OffsetDateTime;
 
-use super::finding::Finding;
+use super::{Purpose, finding::Finding};
 use crate::{
     config::Config,
-    daemon::error::{Error, chain},
+    daemon::{
+        error::{Error, chain},
+        served,
+    },
     server::Tls,
 };
 
@@ -16,9 +19,12 @@ const LAST_PART: i32 = 4;
 /// The longest time before the end at which a certificate counts as ending soon.
 const SOON: time::Duration = time::Duration::days(30);
 
-/// Checks the certificate; nothing if the server speaks plain text on loopback.
-pub(super) fn check(config: &Config, now: OffsetDateTime) -> Vec<Finding> {
-    const CHECK: &str = "tls";
+/// The name of the check.
+const CHECK: &str = "tls";
+
+/// Checks the certificate. Before a reload, a fault of the certificate that the server has in use
+/// is a warning.
+pub(super) fn check(config: &Config, purpose: Purpose, now: OffsetDateTime) -> Vec<Finding> {
     let Some(files) = &config.tls else {
         let message = "the server speaks plain text, on loopback only";
         return vec![Finding::good(CHECK, message)];
@@ -29,13 +35,23 @@ pub(super) fn check(config: &Config, now: OffsetDateTime) -> Vec<Finding> {
             return vec![Finding::wrong(CHECK, chain(&Error::from(error)))];
         }
     };
-    let file = files.certificate.display();
+    let file = files.certificate.display().to_string();
+    let findings = examine(&tls, &file, &config.name, now);
+    if purpose != Purpose::Reload || !served::is_recorded(&config.state, &tls) {
+        return findings;
+    }
+    let why = "; the server has it in use already, so that a reload changes nothing about it";
+    let softened = findings.into_iter().map(|finding| finding.softened(why));
+    softened.collect()
+}
+
+/// Checks names and times of a certificate that has loaded with its key.
+fn examine(tls: &Tls, file: &str, name: &str, now: OffsetDateTime) -> Vec<Finding> {
     let facts = match tls.facts() {
         Ok(facts) => facts,
         Err(problem) => return vec![Finding::wrong(CHECK, format!("{file}: {problem}"))],
     };
     let mut findings = Vec::new();
-    let name = &config.name;
     if !facts.is_for(name) {
         let names = facts.names().join(", ");
         findings.push(Finding::wrong(
@@ -69,7 +85,7 @@ pub(super) fn check(config: &Config, now: OffsetDateTime) -> Vec<Finding> {
         ));
     }
     if findings.is_empty() {
-        let (until, by) = (day(facts.not_after), recognized_by(&tls));
+        let (until, by) = (day(facts.not_after), recognized_by(tls));
         let message = format!("the TLS certificate is for {name}, until {until}{by}");
         findings.push(Finding::good(CHECK, message));
     }

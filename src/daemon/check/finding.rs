@@ -38,6 +38,15 @@ impl Finding {
         Self::new(Level::Wrong, check, message)
     }
 
+    /// Something wrong as a warning, with its reason.
+    pub(super) fn softened(mut self, why: &str) -> Self {
+        if self.level == Level::Wrong {
+            self.level = Level::Warning;
+            self.message.push_str(why);
+        }
+        self
+    }
+
     fn new(level: Level, check: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
         Self {

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::finding::Finding;
+use super::{Purpose, finding::Finding};
 use crate::config::Config;
 
 /// The server's account.
@@ -21,9 +21,9 @@ struct Account {
     groups: BTreeSet<u32>,
 }
 
-/// Checks that the owner of the state folder can read every file that the configuration names, and
-/// write to the folder.
-pub(super) fn check(config: &Config) -> Vec<Finding> {
+/// Checks that the owner of the state folder can read every file that the daemon reads for this
+/// purpose, and write to the folder.
+pub(super) fn check(config: &Config, purpose: Purpose) -> Vec<Finding> {
     const CHECK: &str = "owner";
     let Ok(state) = fs::metadata(&config.state) else {
         // Another check reports it.
@@ -47,12 +47,12 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
         // That it loaded says more than any mode: access lists, credentials of systemd.
         return findings;
     }
-    if !account.may(&state, 0o3) {
+    if purpose != Purpose::Reload && !account.may(&state, 0o3) {
         let shown = config.state.display();
         let message = format!("{name} cannot write to {shown}: run `chmod u+rwx {shown}`");
         findings.push(Finding::wrong(CHECK, message));
     }
-    for path in files(config) {
+    for path in files(config, purpose) {
         findings.extend(
             account
                 .obstacle(&path)
@@ -67,15 +67,14 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
 }
 
 /// The files that the daemon reads.
-fn files(config: &Config) -> Vec<PathBuf> {
-    let mut files = vec![
-        config.origin().to_owned(),
-        config.policy.clone(),
-        config.ledger_key.clone(),
-    ];
-    for key in &config.ca_keys {
-        files.push(key.file.clone());
-        files.extend(key.passphrase.clone());
+fn files(config: &Config, purpose: Purpose) -> Vec<PathBuf> {
+    let mut files = vec![config.origin().to_owned(), config.policy.clone()];
+    if purpose != Purpose::Reload {
+        files.push(config.ledger_key.clone());
+        for key in &config.ca_keys {
+            files.push(key.file.clone());
+            files.extend(key.passphrase.clone());
+        }
     }
     if let Some(tls) = &config.tls {
         files.extend([tls.certificate.clone(), tls.key.clone()]);
