@@ -17,4 +17,4 @@ pub(crate) use first_contact::{first_contact, recognizable};
 pub(crate) use loopback::is_loopback;
 pub(crate) use proxy::proxy_between;
 pub(crate) use roots::parse_roots;
-pub(crate) use stream::{Stream, open};
+pub(crate) use stream::{OpenError, Stream, open};

@@ -178,16 +178,10 @@ async fn one(client: &Client, global: &Global, id: u64) -> Result<RequestView, F
 }
 
 async fn watch(client: &Client, global: &Global) -> Result<(), Failure> {
-    let changes = renewing(client, global, async || {
-        client.signed_in().await?.watch(0).await
-    });
-    let mut changes = changes.await?;
-    while let Some(view) = changes.next().await? {
-        page::print_line(global, &view)?;
+    let mut changes = renewing(client, global, async || client.watch(0).await).await?;
+    loop {
+        page::print_line(global, &changes.next().await?)?;
     }
-    let message =
-        "the server ended the watch, perhaps because your sign-in expired: start it again";
-    Err(Failure::new(Code::Unreachable, message))
 }
 
 /// Shows the request, asks for confirmation, and sends the decision. What is shown comes from the

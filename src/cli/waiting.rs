@@ -65,12 +65,9 @@ pub(super) async fn approved(
     next: &str,
 ) -> Result<(), Failure> {
     let waited = renewing(client, global, async || {
-        let signed = client.signed_in().await?;
         let mut countdown = Countdown::default();
-        match signed
-            .wait(id, limit, |view, left| countdown.show(view, left))
-            .await
-        {
+        let waited = client.wait(id, limit, |view, left| countdown.show(view, left));
+        match waited.await {
             Err(Error::Pending { .. }) => Ok(false),
             waited => waited.map(|()| true),
         }

@@ -1,21 +1,28 @@
 //! The connection to the server: its address, TLS by rustls, deadlines.
 
-use std::{sync::Arc, time::Duration};
+mod link;
+
+use std::{
+    io::{self, ErrorKind},
+    sync::Arc,
+    time::Duration,
+};
 
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, version::TLS13};
 use rustls_pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::Verifier;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tower::service_fn;
 use url::{Host, Url};
 
+use self::link::Link;
 use super::Error;
 use crate::{
     identity::web_url,
-    outbound::{self, CertificateFingerprint, Stream, certificate_fault},
+    outbound::{self, CertificateFingerprint, OpenError, Stream, certificate_fault},
     proto::v1::{
         admin_client::AdminClient, ledger_client::LedgerClient, passes_client::PassesClient,
         requests_client::RequestsClient, trust_client::TrustClient,
@@ -26,6 +33,13 @@ use crate::{
 const DIAL: Duration = Duration::from_secs(10);
 /// For one call.
 const CALL: Duration = Duration::from_secs(30);
+/// Time for which a server that refuses connections is tried again: it may restart just now. One
+/// that is down is reported soon.
+const ABSENT: Duration = Duration::from_secs(4);
+/// The same for a server that answered this command a moment ago.
+const RESTART: Duration = Duration::from_secs(8);
+/// Time between two attempts.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A server's address: `https://HOST[:PORT]`, or `http://` on loopback.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +102,7 @@ pub(crate) type Roots = Vec<CertificateDer<'static>>;
 /// A connection to one server.
 #[derive(Clone, Debug)]
 pub struct Server {
-    channel: Channel,
+    link: Link,
     /// The address it was made to.
     pub address: Address,
 }
@@ -99,36 +113,35 @@ impl Server {
     /// # Errors
     /// Returns [`Error::Unreachable`], which says whether the network or the certificate failed.
     pub(crate) async fn connect(address: &Address, roots: Roots) -> Result<Self, Error> {
-        let channel = in_time(address, dial(address, roots)).await?;
         Ok(Self {
-            channel,
+            link: dial(address, roots).await?,
             address: address.clone(),
         })
     }
 
     /// The `ServerInfo` service.
-    pub(crate) fn trust_service(&self) -> TrustClient<Channel> {
-        TrustClient::new(self.channel.clone())
+    pub(crate) fn trust_service(&self) -> TrustClient<Link> {
+        TrustClient::new(self.link.clone())
     }
 
     /// The `Passes` service.
-    pub(crate) fn passes(&self) -> PassesClient<Channel> {
-        PassesClient::new(self.channel.clone())
+    pub(crate) fn passes(&self) -> PassesClient<Link> {
+        PassesClient::new(self.link.clone())
     }
 
     /// The `Admin` service.
-    pub(crate) fn admin(&self) -> AdminClient<Channel> {
-        AdminClient::new(self.channel.clone())
+    pub(crate) fn admin(&self) -> AdminClient<Link> {
+        AdminClient::new(self.link.clone())
     }
 
     /// The `Requests` service.
-    pub(crate) fn requests(&self) -> RequestsClient<Channel> {
-        RequestsClient::new(self.channel.clone())
+    pub(crate) fn requests(&self) -> RequestsClient<Link> {
+        RequestsClient::new(self.link.clone())
     }
 
     /// The `Ledger` service.
-    pub(crate) fn ledger(&self) -> LedgerClient<Channel> {
-        LedgerClient::new(self.channel.clone())
+    pub(crate) fn ledger(&self) -> LedgerClient<Link> {
+        LedgerClient::new(self.link.clone())
     }
 }
 
@@ -155,57 +168,116 @@ pub(crate) async fn recognize(
     .await
 }
 
-async fn in_time<T>(
-    address: &Address,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let silent = |_| Error::unreachable(address.as_str(), "it does not answer");
-    tokio::time::timeout(DIAL, work).await.map_err(silent)?
+/// A failed attempt to connect.
+enum DialError {
+    /// Nothing listens, or it ended the connection at once, as while a server restarts.
+    Absent(Error),
+    /// The next attempt would end alike.
+    Lasting(Error),
 }
 
-async fn dial(address: &Address, roots: Roots) -> Result<Channel, Error> {
+impl DialError {
+    /// The failure in `error`, if the kind of its I/O error is `kind`.
+    fn of(kind: ErrorKind, error: Error) -> Self {
+        match kind {
+            ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::UnexpectedEof => Self::Absent(error),
+            // An enum of the standard library, with many other kinds.
+            _ => Self::Lasting(error),
+        }
+    }
+}
+
+impl From<DialError> for Error {
+    fn from(error: DialError) -> Self {
+        match error {
+            DialError::Absent(error) | DialError::Lasting(error) => error,
+        }
+    }
+}
+
+async fn in_time<T, E: From<DialError>>(
+    address: &Address,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let silent = |_| Error::unreachable(address.as_str(), "it does not answer");
+    let done = timeout(DIAL, work).await;
+    done.map_err(|late| DialError::Lasting(silent(late)))?
+}
+
+/// Dials now, so that errors are reported in our words. When that connection has ended, as when the
+/// server restarts between two calls of a command, the next call dials again.
+async fn dial(address: &Address, roots: Roots) -> Result<Link, Error> {
+    let broken = |error: &dyn std::fmt::Display| Error::unreachable(address.as_str(), error);
+    // tonic refuses https without its own TLS; the origin carries the real address.
+    let origin = address.as_str().parse::<http::Uri>();
+    let endpoint = Endpoint::from_static("http://daypass.invalid")
+        .origin(origin.map_err(|error| broken(&error))?)
+        .timeout(CALL);
+    let mut first = Some(secured(address, &roots, ABSENT).await?);
+    let again = address.clone();
+    let connector = service_fn(move |_: http::Uri| {
+        let (first, address, roots) = (first.take(), again.clone(), roots.clone());
+        async move {
+            let stream = match first {
+                Some(stream) => Ok(stream),
+                None => secured(&address, &roots, RESTART).await,
+            };
+            stream.map(TokioIo::new).map_err(io::Error::other)
+        }
+    });
+    let channel = endpoint.connect_with_connector(connector).await;
+    Ok(Link::new(channel.map_err(|error| broken(&error))?))
+}
+
+/// A stream to the server; with TLS, unless the address is plain http. A server that is absent is
+/// tried again for as long as `patience`.
+async fn secured(
+    address: &Address,
+    roots: &Roots,
+    patience: Duration,
+) -> Result<Box<dyn Stream>, Error> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match in_time(address, attempt(address, roots)).await {
+            Err(DialError::Absent(_)) if Instant::now() < deadline => sleep(PAUSE).await,
+            done => return done.map_err(Into::into),
+        }
+    }
+}
+
+async fn attempt(address: &Address, roots: &Roots) -> Result<Box<dyn Stream>, DialError> {
     let stream = stream(address).await?;
     if address.0.scheme() == "http" {
-        return over(stream, address).await;
+        return Ok(stream);
     }
-    let tls = TlsConnector::from(Arc::new(tls(roots)?));
-    let stream = tls.connect(name(address)?, stream).await;
-    over(stream.map_err(|error| refused(address, &error))?, address).await
+    let tls = tls(roots.clone()).map_err(DialError::Lasting)?;
+    let name = name(address).map_err(DialError::Lasting)?;
+    match TlsConnector::from(Arc::new(tls))
+        .connect(name, stream)
+        .await
+    {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(DialError::of(error.kind(), refused(address, &error))),
+    }
 }
 
-async fn stream(address: &Address) -> Result<Box<dyn Stream>, Error> {
-    let stream = outbound::open(&address.0).await;
-    stream.map_err(|error| Error::unreachable(address.as_str(), error))
+async fn stream(address: &Address) -> Result<Box<dyn Stream>, DialError> {
+    outbound::open(&address.0).await.map_err(|error| {
+        let shown = Error::unreachable(address.as_str(), &error);
+        match error {
+            OpenError::Network(error) => DialError::of(error.kind(), shown),
+            OpenError::Proxy(_) => DialError::Lasting(shown),
+        }
+    })
 }
 
 fn name(address: &Address) -> Result<ServerName<'static>, Error> {
     ServerName::try_from(address.host())
         .map_err(|_| Error::Usage(format!("invalid host name {}", address.host())))
-}
-
-/// HTTP/2 over a stream that is connected already: its errors were reported in our words.
-async fn over<S>(stream: S, address: &Address) -> Result<Channel, Error>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let broken = |error: &dyn std::fmt::Display| Error::unreachable(address.as_str(), error);
-    // tonic refuses https without its own TLS; the origin carries the real address.
-    let origin = address
-        .as_str()
-        .parse::<http::Uri>()
-        .map_err(|error| broken(&error))?;
-    let endpoint = Endpoint::from_static("http://daypass.invalid")
-        .origin(origin)
-        .timeout(CALL);
-    let mut stream = Some(TokioIo::new(stream));
-    let once = service_fn(move |_: http::Uri| {
-        let stream = stream.take();
-        async move { stream.ok_or_else(|| std::io::Error::other("the connection was closed")) }
-    });
-    endpoint
-        .connect_with_connector(once)
-        .await
-        .map_err(|error| broken(&error))
 }
 
 fn tls(roots: Roots) -> Result<ClientConfig, Error> {
@@ -224,7 +296,7 @@ fn tls(roots: Roots) -> Result<ClientConfig, Error> {
 }
 
 /// Names the certificate's fault: it is the one that a user can correct.
-fn refused(address: &Address, error: &std::io::Error) -> Error {
+fn refused(address: &Address, error: &io::Error) -> Error {
     let Some(fault) = certificate_fault(error) else {
         return Error::unreachable(address.as_str(), error);
     };

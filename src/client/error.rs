@@ -229,7 +229,9 @@ impl From<tonic::Status> for Error {
             // during the call.
             Code::Unknown | Code::Cancelled | Code::Internal if reason.is_none() => {
                 Self::Unreachable {
-                    message: format!("the connection to the server broke: {message}"),
+                    message: format!(
+                        "the connection to the server broke: {message}; run the command again"
+                    ),
                     reason,
                 }
             }

@@ -3,15 +3,15 @@
 //! A decision signs the hash of the request's event, computed from the bytes that the user was
 //! shown, never from what the server says about them.
 
+mod changes;
 mod view;
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use tokio::time::{Instant, interval, sleep_until};
-use tonic::Streaming;
 
 use super::{
-    Error, Signed, choose::PassRequest, clock::now, credentials::authorized, key::Key,
+    Client, Error, Signed, choose::PassRequest, clock::now, credentials::authorized, key::Key,
     key_text::public_text,
 };
 use crate::{
@@ -25,21 +25,6 @@ pub(crate) use view::{RequestContent, RequestView};
 
 /// Interval at which a waiting command shows the time that is left.
 const BEAT: Duration = Duration::from_secs(1);
-
-/// A stream of changes of requests, as they happen.
-pub(crate) struct Changes(Streaming<v1::Request>);
-
-impl Changes {
-    /// The next change; none if the server ended the stream. Cancel-safe: a dropped call loses no
-    /// change.
-    ///
-    /// # Errors
-    /// Returns the error if the connection breaks, and [`Error::Untrusted`] if the server sends an
-    /// invalid request.
-    pub(crate) async fn next(&mut self) -> Result<Option<RequestView>, Error> {
-        self.0.message().await?.map(RequestView::read).transpose()
-    }
-}
 
 impl Signed {
     /// Opens a request for `pass_request`, which names its role.
@@ -104,16 +89,6 @@ impl Signed {
         }
     }
 
-    /// Watches one request, or with `id` 0 all requests that this identity may see.
-    ///
-    /// # Errors
-    /// Returns the server's refusal.
-    pub(crate) async fn watch(&self, id: u64) -> Result<Changes, Error> {
-        let request = authorized(&self.login, v1::WatchRequest { id })?;
-        let changes = self.server.requests().watch(request).await?.into_inner();
-        Ok(Changes(changes))
-    }
-
     /// Signs a decision about the request that the user was shown, and sends it.
     ///
     /// # Errors
@@ -154,7 +129,9 @@ impl Signed {
         };
         RequestView::read(answer?.into_inner())?.which_is(view.id)
     }
+}
 
+impl Client {
     /// Waits until a request is approved, at most for `limit`. Calls `beat` every second and at
     /// each change, with the request and the seconds that are left.
     ///
@@ -167,32 +144,24 @@ impl Signed {
         limit: Duration,
         mut beat: impl FnMut(&RequestView, u64),
     ) -> Result<(), Error> {
-        let mut view = self.request(id).await?;
+        let mut view = self.signed_in().await?.request(id).await?;
         let ends = now()
             .saturating_add(limit.as_secs())
             .min(view.expires_at.get());
         let deadline = Instant::now() + limit.min(LONGEST);
         let (mut changes, mut clock) = (self.watch(id).await?, interval(BEAT));
         while !view.is_approved()? {
-            beat(&view, ends.saturating_sub(now()));
-            tokio::select! {
-                change = changes.next() => match change? {
-                    Some(change) => view = change.which_is(id)?,
-                    None => return Err(self.ended()),
-                },
-                _ = clock.tick() => {}
-                () = sleep_until(deadline) => return Err(Error::Pending { id }),
-            }
+            let mut change = pin!(changes.next());
+            view = loop {
+                beat(&view, ends.saturating_sub(now()));
+                tokio::select! {
+                    change = &mut change => break change?.which_is(id)?,
+                    _ = clock.tick() => {}
+                    () = sleep_until(deadline) => return Err(Error::Pending { id }),
+                }
+            };
         }
         Ok(())
-    }
-
-    /// Reason why the server ended the watch: the login expired, or the server stops.
-    fn ended(&self) -> Error {
-        if self.login.expires <= now() {
-            return Error::sign_in("your sign-in ended while the request waits");
-        }
-        Error::unreachable(self.server.address.as_str(), "it ended the watch")
     }
 }
 

@@ -113,6 +113,7 @@ impl Services {
             told: BTreeMap::new(),
             slot,
             sender,
+            stop: self.stop.clone(),
         };
         let (clock, stop) = (call.clock(), self.stop.clone());
         tokio::spawn(async move {

@@ -23,6 +23,7 @@ mod policy;
 mod proxies;
 mod replay;
 mod requests;
+mod restarts;
 mod servers;
 mod sign_in;
 mod standing;

@@ -7,6 +7,7 @@ use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::super::{
@@ -37,11 +38,14 @@ pub(super) struct Watch {
     pub(super) told: BTreeMap<u64, (u64, State)>,
     pub(super) slot: WatchSlot,
     pub(super) sender: mpsc::Sender<Result<v1::Request, Status>>,
+    /// Cancelled before a server that stops ends the queues of events.
+    pub(super) stop: CancellationToken,
 }
 
 /// Reason why a watch ends.
 enum End {
-    /// The caller disconnected, or does not read.
+    /// The caller disconnected, or does not read; or the server stops: a caller that sees the end
+    /// of the stream may watch again.
     Gone,
     /// A reason that the caller is told.
     Refused(CallError),
@@ -93,6 +97,7 @@ impl Watch {
                     self.slot.see(self.viewer.sight().clone());
                     self.tell_waiting(clock()).await?;
                 }
+                None if self.stop.is_cancelled() => return Err(End::Gone),
                 None => return Err(End::Refused(CallError::WatchEnded)),
             }
         }

@@ -1,0 +1,164 @@
+//! Changes of requests, over as many watches as it takes. One watch ends with the token that it was
+//! opened with, and when the server restarts.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::time::{Instant, sleep};
+use tonic::Streaming;
+
+use super::{RequestView, State};
+use crate::{
+    client::{Client, Error, Signed, clock::now, credentials::authorized},
+    proto::v1,
+};
+
+/// Time for which a server that went away is tried again.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Time between the end of a watch and the next one.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A watch that lasts shorter ended early. A server that ends many at once is not asked for ever.
+const SHORT: Duration = Duration::from_secs(5);
+/// Watches that may end early one after the other.
+const MOST_SHORT: u32 = 8;
+/// Requests whose last change is remembered, and that are looked up after a restart.
+const REMEMBERED: usize = 500;
+
+/// A stream of changes of requests, as they happen.
+pub(crate) struct Changes<'a> {
+    client: &'a Client,
+    id: u64,
+    stream: Streaming<v1::Request>,
+    begun: Instant,
+    /// Watches that ended early since the last that did not.
+    short: u32,
+    told: Told,
+    /// Changes that came while no watch was open.
+    missed: Vec<RequestView>,
+}
+
+impl Client {
+    /// Watches one request, or with `id` 0 all requests that this identity may see.
+    ///
+    /// # Errors
+    /// Returns the server's refusal, and the errors of [`Client::signed_in`].
+    pub(crate) async fn watch(&self, id: u64) -> Result<Changes<'_>, Error> {
+        Ok(Changes {
+            client: self,
+            id,
+            stream: open(&self.signed_in().await?, id).await?,
+            begun: Instant::now(),
+            short: 0,
+            told: Told::default(),
+            missed: Vec::new(),
+        })
+    }
+}
+
+impl Changes<'_> {
+    /// The next change. A dropped call may lose one.
+    ///
+    /// # Errors
+    /// Returns [`Error::SignIn`] if the sign-in ended and cannot be renewed,
+    /// [`Error::Unreachable`] if the server stays away, and [`Error::Untrusted`] if it sends an
+    /// invalid request.
+    pub(crate) async fn next(&mut self) -> Result<RequestView, Error> {
+        loop {
+            let view = match self.missed.pop() {
+                Some(view) => view,
+                None => match self.stream.message().await.map_err(Error::from) {
+                    Ok(Some(request)) => RequestView::read(request)?,
+                    Ok(None) => {
+                        self.resume(ended(self.client)).await?;
+                        continue;
+                    }
+                    Err(error @ (Error::Unreachable { .. } | Error::SignIn { .. })) => {
+                        self.resume(error).await?;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                },
+            };
+            if self.told.take_in(&view) {
+                return Ok(view);
+            }
+        }
+    }
+
+    /// Opens another watch, after one that ended by `error`.
+    async fn resume(&mut self, error: Error) -> Result<(), Error> {
+        self.short = match self.begun.elapsed() < SHORT {
+            true => self.short + 1,
+            false => 0,
+        };
+        if self.short > MOST_SHORT {
+            return Err(error);
+        }
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            sleep(PAUSE).await;
+            match self.reopen().await {
+                Err(Error::Unreachable { .. }) if Instant::now() < deadline => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn reopen(&mut self) -> Result<(), Error> {
+        let signed = self.client.signed_in().await?;
+        self.stream = open(&signed, self.id).await?;
+        self.begun = Instant::now();
+        // A watch begins with what is open: a request that ended meanwhile is not in it.
+        if self.id == 0 {
+            let (views, _) = signed.requests(true, REMEMBERED).await?;
+            self.missed = views;
+            self.missed.retain(|view| self.told.knows(view.id));
+        }
+        Ok(())
+    }
+}
+
+/// The last change of each request that was told, by id.
+#[derive(Default)]
+struct Told(BTreeMap<u64, (State, usize)>);
+
+impl Told {
+    fn knows(&self, id: u64) -> bool {
+        self.0.contains_key(&id)
+    }
+
+    /// Remembers a state. Returns whether it is another one than the last: each watch begins with
+    /// what was told before.
+    fn take_in(&mut self, view: &RequestView) -> bool {
+        let new = (view.state, view.decisions.len());
+        if self
+            .0
+            .get(&view.id)
+            .is_some_and(|last| *last == new || last.1 > new.1)
+        {
+            return false;
+        }
+        if self.0.len() >= REMEMBERED && !self.knows(view.id) {
+            self.0.pop_first();
+        }
+        self.0.insert(view.id, new);
+        true
+    }
+}
+
+async fn open(signed: &Signed, id: u64) -> Result<Streaming<v1::Request>, Error> {
+    let request = authorized(&signed.login, v1::WatchRequest { id })?;
+    Ok(signed.server.requests().watch(request).await?.into_inner())
+}
+
+/// Reason why the server ended the watch: the login expired, or the server stops.
+fn ended(client: &Client) -> Error {
+    match client.login() {
+        Ok(login) if login.expires > now() => {
+            let server = client.address();
+            let server =
+                server.map_or_else(|_| "the server".to_owned(), |it| it.as_str().to_owned());
+            Error::unreachable(&server, "it ended the watch; run the command again")
+        }
+        Ok(_) | Err(_) => Error::sign_in("your sign-in ended while the request waits"),
+    }
+}
