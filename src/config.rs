@@ -17,7 +17,7 @@ mod webhook;
 
 use std::path::Path;
 
-use crate::{modes, notify};
+use crate::{modes, notify, reference::Section};
 
 pub(crate) use error::Error;
 pub(crate) use example::{Example, POLICY_FILE, SERVER_FILE};
@@ -28,6 +28,11 @@ use error::Problem;
 
 /// The most bytes of a configuration file.
 const LONGEST: u64 = 1024 * 1024;
+
+/// The sections of `daypass.toml`, for the manual.
+pub(crate) fn reference() -> Vec<Section> {
+    raw::reference()
+}
 
 impl Config {
     /// Reads and checks a configuration file.

@@ -59,7 +59,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | formats, pure | [`ssh`] (OpenSSH's), [`proto`] (the wire), [`reason`], [`unix_seconds`] |
+//! | formats, pure | [`ssh`] (OpenSSH's), [`proto`] (the wire), [`reason`], [`reference`](mod@reference), [`unix_seconds`] |
 //! | rules | [`identity`] (fetches issuers' keys), [`policy`], [`ledger`], [`ca`]: pure |
 //! | I/O | [`store`] (database), [`notify`] (webhooks), [`modes`] (files), [`outbound`] (TLS) |
 //! | the CA | [`operations`] (verbs), [`server`] (network), [`config`], [`daemon`] (wiring) |
@@ -84,6 +84,7 @@ pub mod outbound;
 pub mod policy;
 pub mod proto;
 pub mod reason;
+mod reference;
 pub mod server;
 pub mod ssh;
 pub mod store;

@@ -39,10 +39,14 @@ pub(crate) mod sight;
 pub(crate) mod source;
 pub(crate) mod template;
 pub(crate) mod testing;
+mod text;
 
 use std::sync::Arc;
 
-use crate::identity::{Identity, emergency::Registry};
+use crate::{
+    identity::{Identity, emergency::Registry},
+    reference::Section,
+};
 use condition::{EvalContext, Patterns};
 use decision::Evaluation;
 
@@ -55,6 +59,11 @@ pub(crate) use paging::timing::PageTiming;
 pub use person::{AuthMethod, Person};
 pub(crate) use require::expect_bound;
 pub(crate) use role::Role;
+
+/// The sections of the policy file, for the manual.
+pub(crate) fn reference() -> Vec<Section> {
+    file::reference()
+}
 
 /// The answer to an ask.
 #[derive(Clone, Debug)]

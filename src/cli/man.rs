@@ -17,7 +17,7 @@ use super::{Failure, failure::Code, help, manual, output};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Write one file for each page into this folder (`daypass.1`, `daypass-login.1`,
-    /// `daypass-policy.7`, ...).
+    /// `daypass.toml.5`, `daypass-host.7`, ...).
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -76,13 +76,17 @@ fn collect(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<
 }
 
 /// The references of a page. The program's own page names all topics. A command's page names the
-/// program, and the topic of the same name.
+/// program, the topic of the same name, and the file that the command reads.
 fn see_also(command: &Command) -> String {
     let name = command.get_name();
     let is_program = name == "daypass";
-    let topics = manual::TOPICS.iter().map(|topic| topic.name);
-    let topics = topics.filter(|topic| is_program || *topic == name);
-    let topics = topics.map(|topic| format!("daypass-{topic}(7)"));
+    let is_of = |topic: &str| match topic {
+        "configuration" => matches!(name, "init" | "serve" | "backup" | "restore"),
+        topic => topic == name,
+    };
+    let topics = manual::TOPICS.iter();
+    let topics = topics.filter(|topic| is_program || is_of(topic.name));
+    let topics = topics.map(manual::Topic::man_reference);
     let program = (!is_program).then(|| "daypass(1)".to_owned());
     let pages: Vec<_> = program.into_iter().chain(topics).collect();
     let mut roff = Roff::new();
@@ -134,9 +138,17 @@ mod tests {
         };
         let program = text("daypass.1");
         for topic in manual::TOPICS {
-            assert!(text(&format!("daypass-{}.7", topic.name)).contains(".SH DESCRIPTION"));
-            let named = format!("daypass\\-{}(7)", topic.name.replace('-', "\\-"));
+            let (file, _) = topic.man_page().unwrap();
+            assert!(text(&file).contains(".SH DESCRIPTION"));
+            let named = topic.man_reference().replace('-', "\\-");
             assert!(program.contains(&named), "{named}");
+        }
+        assert!(text("daypass-serve.1").contains("daypass(1), daypass.toml(5)"));
+        for (file, key) in [
+            ("daypass.toml.5", "requests_per_identity"),
+            ("daypass-policy.5", "verify_required"),
+        ] {
+            assert!(text(file).contains(&format!("\\fB{key}\\fR")), "{file}");
         }
         assert!(text("daypass-host.1").contains("daypass(1), daypass\\-host(7)"));
     }

@@ -1,4 +1,5 @@
 //! The manual: one page for each topic, from one source, for `daypass help TOPIC` and as man pages.
+//! The keys of the two files come from the types that read them.
 //!
 //! The text of each command and its options stands in the command's own file, not here.
 
@@ -11,7 +12,13 @@ mod tests;
 
 pub(super) use text::{paragraphs, wrapped};
 
+use std::fmt::Write as _;
+
 use super::{Failure, failure::Code};
+use crate::{
+    config, policy,
+    reference::{Key, Section},
+};
 
 /// A page of the manual.
 #[derive(Debug)]
@@ -19,6 +26,13 @@ pub(super) struct Topic {
     pub(super) name: &'static str,
     source: &'static str,
 }
+
+/// The pages about a file, of section 5: topic, name of the man page, and the file's keys. A user
+/// may ask for either name.
+const FILES: &[(&str, &str, fn() -> Vec<Section>)] = &[
+    ("configuration", "daypass.toml", config::reference),
+    ("policy", "daypass-policy", policy::reference),
+];
 
 macro_rules! topics {
     ($($name:literal),* $(,)?) => {
@@ -49,6 +63,11 @@ pub(super) const TOPICS: &[Topic] = topics![
 
 /// The topic of this name.
 pub(super) fn find(name: &str) -> Option<&'static Topic> {
+    let name = match name {
+        "config" | "daypass.toml" => "configuration",
+        "policy.toml" => "policy",
+        name => name,
+    };
     TOPICS.iter().find(|topic| topic.name == name)
 }
 
@@ -72,7 +91,14 @@ impl Topic {
     /// # Errors
     /// Returns the fault if the page is not of the manual's markup; a test reads them all.
     pub(super) fn text(&self) -> Result<String, Failure> {
-        Ok(text::render(&self.page()?))
+        let source = self.markup();
+        Ok(text::render(&self.page(&source)?))
+    }
+
+    /// The man page's name and section, as other pages refer to it: `daypass-host(7)`.
+    pub(super) fn man_reference(&self) -> String {
+        let (name, section) = self.man_name();
+        format!("{name}({section})")
     }
 
     /// File name and text of the man page.
@@ -80,18 +106,55 @@ impl Topic {
     /// # Errors
     /// As [`Topic::text`].
     pub(super) fn man_page(&self) -> Result<(String, String), Failure> {
+        let (name, section) = self.man_name();
         let others = TOPICS.iter().filter(|topic| topic.name != self.name);
-        let others = others.map(|topic| format!("daypass-{}(7)", topic.name));
         let see_also: Vec<_> = std::iter::once("daypass(1)".to_owned())
-            .chain(others)
+            .chain(others.map(Self::man_reference))
             .collect();
-        let page = roff::render(self.name, &self.page()?, &see_also);
-        Ok((format!("daypass-{}.7", self.name), page))
+        let source = self.markup();
+        let page = roff::render((&name, section), &self.page(&source)?, &see_also);
+        Ok((format!("{name}.{section}"), page))
     }
 
-    fn page(&self) -> Result<markup::Page<'static>, Failure> {
-        markup::parse(self.source).map_err(|fault| {
+    fn man_name(&self) -> (String, &'static str) {
+        match self.file() {
+            Some((_, page, _)) => ((*page).to_owned(), "5"),
+            None => (format!("daypass-{}", self.name), "7"),
+        }
+    }
+
+    fn file(&self) -> Option<&'static (&'static str, &'static str, fn() -> Vec<Section>)> {
+        FILES.iter().find(|(topic, _, _)| *topic == self.name)
+    }
+
+    /// The page's source, with the keys of its file.
+    fn markup(&self) -> String {
+        let mut source = self.source.to_owned();
+        let sections = self.file().map(|(_, _, reference)| reference());
+        for section in sections.unwrap_or_default() {
+            let _ = write!(
+                source,
+                "\n## {}\n\n{}\n\n",
+                section.heading,
+                section.about.trim()
+            );
+            for key in section.keys {
+                source.push_str(&entry(key));
+            }
+        }
+        source
+    }
+
+    fn page<'a>(&self, source: &'a str) -> Result<markup::Page<'a>, Failure> {
+        markup::parse(source).map_err(|fault| {
             Failure::new(Code::Failure, format!("manual page {}: {fault}", self.name))
         })
     }
+}
+
+/// The entry of a key.
+fn entry(key: &Key) -> String {
+    let required = if key.is_required { ", required" } else { "" };
+    let (name, kind, about) = (key.name, key.kind, key.about.trim());
+    format!("- `{name}` ({kind}{required}): {about}\n")
 }

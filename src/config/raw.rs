@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use serde::Deserialize;
 use toml::Spanned;
 
 use crate::{
@@ -14,151 +13,289 @@ use crate::{
 };
 
 use super::settings::LogLevel;
+use crate::reference::{Section, keys, word};
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct File {
-    pub(super) name: Spanned<String>,
-    pub(super) listen: Spanned<String>,
-    #[serde(default)]
-    pub(super) proxies: Vec<Spanned<String>>,
-    pub(super) state: Option<Spanned<PathBuf>>,
-    pub(super) policy: Spanned<PathBuf>,
-    pub(super) tls: Option<Tls>,
-    pub(super) ca: Spanned<Ca>,
-    pub(super) ledger: Ledger,
-    #[serde(default)]
-    pub(super) issuer: Vec<Issuer>,
-    #[serde(default)]
-    pub(super) limits: Limits,
-    #[serde(default)]
-    pub(super) metrics: Metrics,
-    #[serde(default)]
-    pub(super) log: Log,
-    #[serde(default)]
-    pub(super) webhook: Vec<Webhook>,
+/// The sections of `daypass.toml`, for the manual.
+pub(super) fn reference() -> Vec<Section> {
+    vec![
+        Section::of::<File>("Top level"),
+        Section::of::<Tls>("[tls]"),
+        Section::of::<Ca>("[ca]"),
+        Section::of::<CaKey>("[[ca.key]]"),
+        Section::of::<Ledger>("[ledger]"),
+        Section::of::<Issuer>("[[issuer]]"),
+        Section::of::<Limits>("[limits]"),
+        Section::of::<Rate>("A rate"),
+        Section::of::<Webhook>("[[webhook]]"),
+        Section::of::<Metrics>("[metrics]"),
+        Section::of::<Log>("[log]"),
+    ]
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Tls {
-    pub(super) certificate: Spanned<PathBuf>,
-    pub(super) key: Spanned<PathBuf>,
+word!(
+    Algorithm,
+    Binding,
+    Format,
+    KeyState,
+    LogLevel,
+    NotificationKind,
+    RedirectHost,
+    settings::Format
+);
+
+keys! {
+    /// The keys before the first section.
+    struct File {
+        /// the host that users dial, without scheme and port. Proofs of possession are made for
+        /// this name.
+        name: Spanned<String>,
+        /// an address and a port, such as `"[::]:7443"`: every address, of IPv4 too. Not used if
+        /// systemd passes a socket. Without `[tls]`, it must be on loopback.
+        listen: Spanned<String>,
+        /// addresses or networks of load balancers, such as `["10.0.0.5"]`. Each connection from
+        /// them must begin with a PROXY header (version 1 or 2), and the address in it is the
+        /// caller's: for `source = "caller"`, limits, and the log. A header from any other address
+        /// is refused. See "Behind a load balancer" above.
+        #[serde(default)]
+        proxies: Vec<Spanned<String>>,
+        /// the folder of the ledger. Default: systemd's StateDirectory, else `state` beside the
+        /// file.
+        state: Option<Spanned<PathBuf>>,
+        /// the policy file. See daypass-policy(5).
+        policy: Spanned<PathBuf>,
+        /// certificate and key; without it, plain text on loopback only.
+        tls: Option<Tls>,
+        /// the CA keys.
+        ca: Spanned<Ca>,
+        /// the key of the ledger.
+        ledger: Ledger,
+        /// the identity providers, at least one.
+        #[serde(default)]
+        issuer: Vec<Issuer>,
+        /// what callers may use.
+        #[serde(default)]
+        limits: Limits,
+        /// who may read `/metrics`.
+        #[serde(default)]
+        metrics: Metrics,
+        /// how the log is written.
+        #[serde(default)]
+        log: Log,
+        /// receivers of what happens.
+        #[serde(default)]
+        webhook: Vec<Webhook>,
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Ca {
-    #[serde(default)]
-    pub(super) key: Vec<CaKey>,
+keys! {
+    /// The certificate that clients see. It is read again on SIGHUP.
+    struct Tls {
+        /// PEM file of the chain, leaf first.
+        certificate: Spanned<PathBuf>,
+        /// PEM file of its private key. An RSA key makes each handshake twice as expensive.
+        key: Spanned<PathBuf>,
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CaKey {
-    pub(super) file: Spanned<PathBuf>,
-    pub(super) passphrase_file: Option<Spanned<PathBuf>>,
-    pub(super) passphrase_credential: Option<Spanned<String>>,
-    pub(super) state: Spanned<KeyState>,
+keys! {
+    /// The keys that hosts trust.
+    struct Ca {
+        /// the list of CA keys, written as `[[ca.key]]`.
+        #[serde(default)]
+        key: Vec<CaKey>,
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Ledger {
-    pub(super) key: Spanned<PathBuf>,
+keys! {
+    /// One section for each CA key.
+    struct CaKey {
+        /// an OpenSSH private key, Ed25519 or ECDSA P-256.
+        file: Spanned<PathBuf>,
+        /// the file that holds the passphrase of an encrypted key.
+        passphrase_file: Option<Spanned<PathBuf>>,
+        /// the same, as the name of a systemd credential.
+        passphrase_credential: Option<Spanned<String>>,
+        /// `"active"` signs; exactly one key is active. `"staged"` is published before it signs.
+        /// `"retired"` is published until its last pass has expired.
+        state: Spanned<KeyState>,
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Issuer {
-    pub(super) name: Spanned<String>,
-    pub(super) url: Spanned<String>,
-    pub(super) client_id: Spanned<String>,
-    pub(super) audiences: Option<Spanned<Vec<String>>>,
-    pub(super) algorithms: Spanned<Vec<Algorithm>>,
-    #[serde(default)]
-    pub(super) key_without_id: bool,
-    pub(super) binding: Spanned<Binding>,
-    pub(super) scopes: Option<Spanned<Vec<String>>>,
-    #[serde(default)]
-    pub(super) device_flow: bool,
-    #[serde(default = "yes")]
-    pub(super) interactive: bool,
-    pub(super) ca_file: Option<Spanned<PathBuf>>,
-    pub(super) client_secret_file: Option<Spanned<PathBuf>>,
-    pub(super) redirect_ports: Option<Spanned<Vec<u16>>>,
-    #[serde(default)]
-    pub(super) redirect_host: RedirectHost,
-    pub(super) authorization_parameters: Option<Spanned<BTreeMap<String, String>>>,
-    pub(super) refresh: Option<Spanned<bool>>,
-    pub(super) session: Option<Spanned<String>>,
-    pub(super) label: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(super) string_booleans: bool,
+keys! {
+    /// What makes the ledger recognizable.
+    struct Ledger {
+        /// an Ed25519 private key. It signs the checkpoints that clients remember.
+        key: Spanned<PathBuf>,
+    }
+}
+
+keys! {
+    /// One section for each OpenID Connect provider. See `daypass help providers`.
+    struct Issuer {
+        /// what users and logs call it.
+        name: Spanned<String>,
+        /// the issuer, exactly as in the `iss` of its tokens.
+        url: Spanned<String>,
+        /// the id of the client that you registered there.
+        client_id: Spanned<String>,
+        /// the audiences that are accepted. Default: the client id. A token may name several if
+        /// each is listed here and its `azp` is the client id.
+        audiences: Option<Spanned<Vec<String>>>,
+        /// the signature algorithms that are accepted, out of `"RS256"`, `"RS384"`, `"RS512"`,
+        /// `"PS256"`, `"PS384"`, `"PS512"`, `"ES256"`, `"ES384"` and `"EdDSA"`. A key of the
+        /// provider that names no algorithm is used with the first one that it fits.
+        algorithms: Spanned<Vec<Algorithm>>,
+        /// `true` accepts tokens without `kid` while the provider publishes a single key. Default:
+        /// `false`.
+        #[serde(default)]
+        key_without_id: bool,
+        /// how a token commits to a key. `"nonce"` is for people, `"audience"` for machines,
+        /// `"none"` if neither works.
+        binding: Spanned<Binding>,
+        /// what a sign-in asks for. Default: `["openid", "email"]`.
+        scopes: Option<Spanned<Vec<String>>>,
+        /// `true` lets people sign in with a code on another device. Such tokens are bound to no
+        /// key. Default: `false`.
+        #[serde(default)]
+        device_flow: bool,
+        /// `false` for an issuer of machines. Default: `true`.
+        #[serde(default = "yes")]
+        interactive: bool,
+        /// PEM file of roots for the issuer's HTTPS, if the system has none. Clients get them, too.
+        ca_file: Option<Spanned<PathBuf>>,
+        /// the file with the client secret, for providers that demand one from native clients.
+        /// **Every client gets it, without signing in**, so it is not confidential: make it for
+        /// Daypass alone, as a native ("desktop") client.
+        client_secret_file: Option<Spanned<PathBuf>>,
+        /// the ports that are registered for the redirect, in the order to try. Default: any free
+        /// port.
+        redirect_ports: Option<Spanned<Vec<u16>>>,
+        /// `"127.0.0.1"` or `"localhost"`, as it is registered for the redirect. Default:
+        /// `"127.0.0.1"`.
+        #[serde(default)]
+        redirect_host: RedirectHost,
+        /// extra parameters of the sign-in's URL, such as `{ access_type = "offline", prompt =
+        /// "consent" }`.
+        authorization_parameters: Option<Spanned<BTreeMap<String, String>>>,
+        /// `true` lets clients renew their tokens without a browser, for as long as `session` says.
+        /// Default: `false`.
+        refresh: Option<Spanned<bool>>,
+        /// the age of a sign-in at which it must be repeated, from `"1m"` to `"7d"`. Default:
+        /// `"12h"`.
+        session: Option<Spanned<String>>,
+        /// the claim that names a person in logs, requests and the ledger, such as
+        /// `"preferred_username"`. Choose one that people cannot change themselves. Default: the
+        /// verified e-mail, else `sub`. It never decides anything.
+        label: Option<Spanned<String>>,
+        /// `true` takes the text `"true"` as true in `email_verified`. Default: `false`.
+        #[serde(default)]
+        string_booleans: bool,
+    }
 }
 
 fn yes() -> bool {
     true
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Limits {
-    pub(super) connections: Option<Spanned<u64>>,
-    pub(super) connections_per_address: Option<Spanned<u64>>,
-    pub(super) streams: Option<Spanned<u64>>,
-    pub(super) message_bytes: Option<Spanned<u64>>,
-    pub(super) header_bytes: Option<Spanned<u64>>,
-    pub(super) unproven_bytes: Option<Spanned<u64>>,
-    pub(super) unproven_bytes_per_address: Option<Spanned<u64>>,
-    pub(super) handshake: Option<Spanned<String>>,
-    pub(super) first_byte: Option<Spanned<String>>,
-    pub(super) request: Option<Spanned<String>>,
-    pub(super) idle: Option<Spanned<String>>,
-    pub(super) age: Option<Spanned<String>>,
-    pub(super) requests_per_address: Option<Rate>,
-    pub(super) requests_per_identity: Option<Rate>,
-    pub(super) drain: Option<Spanned<String>>,
+keys! {
+    /// What callers may use. The section may be left out.
+    #[derive(Default)]
+    struct Limits {
+        /// connections at once, 1 to 1000000. Default: 10000.
+        connections: Option<Spanned<u64>>,
+        /// the same for one address, 1 to `connections`. Default: 256.
+        connections_per_address: Option<Spanned<u64>>,
+        /// requests at once on one connection, 1 to 1000. Default: 64.
+        streams: Option<Spanned<u64>>,
+        /// bytes of a request, 32768 to 1048576. Default: 65536.
+        message_bytes: Option<Spanned<u64>>,
+        /// bytes of its headers, 32768 to 1048576. Default: 32768.
+        header_bytes: Option<Spanned<u64>>,
+        /// memory for unfinished requests of callers who have not signed in. The oldest requests
+        /// are evicted first, 1048576 to 17179869184. Default: 67108864.
+        unproven_bytes: Option<Spanned<u64>>,
+        /// the same for one address, 1048576 to `unproven_bytes`. Default: 4194304.
+        unproven_bytes_per_address: Option<Spanned<u64>>,
+        /// time for a TLS handshake, 1s to 60s. Default: `"10s"`.
+        handshake: Option<Spanned<String>>,
+        /// time until the first request, 1s to 60s. Default: `"10s"`.
+        first_byte: Option<Spanned<String>>,
+        /// time until an answer starts, or until the caller reads more of it, 1s to 600s. Default:
+        /// `"30s"`.
+        request: Option<Spanned<String>>,
+        /// time between requests after which a connection is closed, 1s to 86400s. Default: `"5m"`.
+        idle: Option<Spanned<String>>,
+        /// age at which a connection is asked to connect again, 60s to 86400s. Default: `"1h"`.
+        age: Option<Spanned<String>>,
+        /// a rate. Default: 100 per second, burst 200.
+        requests_per_address: Option<Rate>,
+        /// a rate. Default: 10 per second, burst 40.
+        requests_per_identity: Option<Rate>,
+        /// how long a stop waits for running requests, 1s to 600s. Default: `"20s"`.
+        drain: Option<Spanned<String>>,
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Rate {
-    pub(super) per_second: Spanned<u64>,
-    pub(super) burst: Spanned<u64>,
+keys! {
+    /// Such as `{ per_second = 10, burst = 40 }`.
+    struct Rate {
+        /// requests per second, 1 to 1000000.
+        per_second: Spanned<u64>,
+        /// requests at once, 1 to 1000000.
+        burst: Spanned<u64>,
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Metrics {
-    #[serde(default)]
-    pub(super) public: bool,
+keys! {
+    /// Who may read `/metrics`.
+    #[derive(Default)]
+    struct Metrics {
+        /// `true` lets `/metrics` answer other machines. Default: `false`.
+        #[serde(default)]
+        public: bool,
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Log {
-    #[serde(default)]
-    pub(super) format: Format,
-    #[serde(default)]
-    pub(super) level: LogLevel,
+keys! {
+    /// How the log is written.
+    #[derive(Default)]
+    struct Log {
+        /// `"text"`, or `"json"` for one object a line. Default: `"text"`.
+        #[serde(default)]
+        format: Format,
+        /// `"error"`, `"warn"`, `"info"` or `"debug"`. Default: `"info"`.
+        #[serde(default)]
+        level: LogLevel,
+    }
 }
 
-/// `[[webhook]]` as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Webhook {
-    pub(super) name: Spanned<String>,
-    pub(super) url: Option<Spanned<String>>,
-    pub(super) url_file: Option<Spanned<PathBuf>>,
-    pub(super) url_credential: Option<Spanned<String>>,
-    pub(super) secret_file: Option<Spanned<PathBuf>>,
-    pub(super) secret_credential: Option<Spanned<String>>,
-    pub(super) events: Option<Spanned<Vec<NotificationKind>>>,
-    #[serde(default)]
-    pub(super) format: settings::Format,
-    #[serde(default)]
-    pub(super) networks: Vec<Spanned<String>>,
-    pub(super) timeout: Option<Spanned<String>>,
-    pub(super) ca_file: Option<Spanned<PathBuf>>,
+keys! {
+    /// One section for each receiver, 16 at most. See `daypass help webhooks`.
+    struct Webhook {
+        /// 1 to 64 letters, digits, `-`, `_` or `.`.
+        name: Spanned<String>,
+        /// where to send. Exactly one of `url`, `url_file` and `url_credential`.
+        url: Option<Spanned<String>>,
+        /// the file that holds the URL.
+        url_file: Option<Spanned<PathBuf>>,
+        /// the systemd credential that holds the URL.
+        url_credential: Option<Spanned<String>>,
+        /// the file that holds the signing secret, `whsec_...`.
+        secret_file: Option<Spanned<PathBuf>>,
+        /// the systemd credential that holds it.
+        secret_credential: Option<Spanned<String>>,
+        /// what the receiver is told. Default: everything.
+        events: Option<Spanned<Vec<NotificationKind>>>,
+        /// `"daypass"` sends signed JSON and needs a secret. `"chat"` sends `{"text": "..."}`.
+        /// Default: `"daypass"`.
+        #[serde(default)]
+        format: settings::Format,
+        /// addresses of the receiver that are not on the public internet.
+        #[serde(default)]
+        networks: Vec<Spanned<String>>,
+        /// time for one attempt, 1s to 30s. Default: `"5s"`.
+        timeout: Option<Spanned<String>>,
+        /// PEM file of roots for its HTTPS, if the system has none.
+        ca_file: Option<Spanned<PathBuf>>,
+    }
 }

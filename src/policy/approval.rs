@@ -4,13 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Denial, Error, Grant, Reason, Restriction,
-    condition::Condition,
-    file::{self, Text},
-    grant::JumpHost,
-    limits,
-    paging::timing::PageTiming,
-    registered,
+    Denial, Error, Grant, Reason, Restriction, condition::Condition, file, grant::JumpHost, limits,
+    paging::timing::PageTiming, registered, text::Text,
 };
 use crate::ssh::permissions::Permissions;
 

@@ -14,11 +14,11 @@ use ipnet::IpNet;
 
 pub(crate) use super::grant::{JumpHost, JumpHostLimit};
 use super::{
-    Denial, Error, Grant, Reason, Restriction,
-    file::{self, Text},
+    Denial, Error, Grant, Reason, Restriction, file,
     hosts::{self, HostPattern, Hosts},
     limits::{self, Limits},
     source::{self, MAX_NETWORKS, Source},
+    text::Text,
 };
 use crate::ssh::{options::Extension, principal};
 

@@ -2,90 +2,170 @@
 //!
 //! Unknown keys are refused.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Error, paging::timing::PageTiming};
+use super::paging::timing::PageTiming;
+use crate::reference::{Kind, Section, keys, word};
 
-/// Largest policy file, in bytes.
-const MAX_FILE: usize = 1024 * 1024;
-
-/// The whole file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct File {
-    #[serde(default)]
-    pub(super) limits: Limits,
-    #[serde(default)]
-    pub(super) hosts: BTreeMap<Spanned<String>, Vec<Spanned<String>>>,
-    pub(super) audit: Option<Allow>,
-    pub(super) admin: Option<Allow>,
-    #[serde(default, rename = "role")]
-    pub(super) roles: Vec<Role>,
-    #[serde(default, rename = "emergency_identity")]
-    pub(super) emergency_identities: Vec<EmergencyIdentity>,
-    #[serde(default, rename = "test")]
-    pub(super) tests: Vec<Spanned<Test>>,
-    #[serde(default, rename = "bastion")]
-    pub(super) bastions: Vec<Bastion>,
+/// The sections of the policy file, for the manual.
+pub(super) fn reference() -> Vec<Section> {
+    vec![
+        Section::of::<File>("Top level"),
+        Section::of::<Limits>("[limits]"),
+        Section {
+            heading: "[hosts]",
+            about: "Each key is a host group. Its value is a list of host names; `*` and `?` stand for what varies.",
+            keys: &[],
+        },
+        Section::of::<Allow>("[audit]"),
+        Section::of::<Allow>("[admin]"),
+        Section::of::<Role>("[[role]]"),
+        Section::of::<Parameter>("params.NAME"),
+        Section::of::<Hours>("hours"),
+        Section::of::<Require>("require"),
+        Section::of::<Approval>("approval"),
+        Section::of::<Emergency>("emergency"),
+        Section::of::<EmergencyIdentity>("[[emergency_identity]]"),
+        Section::of::<Bastion>("[[bastion]]"),
+        Section::of::<Test>("[[test]]"),
+        Section::of::<TestPerson>("as"),
+        Section::of::<Ask>("ask"),
+    ]
 }
 
-/// `[limits]`.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Limits {
-    pub(super) ttl: Option<Spanned<String>>,
-    pub(super) principals: Option<Vec<Spanned<String>>>,
-    pub(super) extensions: Option<Vec<Spanned<String>>>,
-    pub(super) source: Option<Vec<Spanned<String>>>,
+word!(PageTiming);
+
+impl Kind for Days {
+    const KIND: &str = "text or list";
 }
 
-/// `[audit]` and `[admin]`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Allow {
-    pub(super) allow: Spanned<String>,
+impl Kind for Source {
+    const KIND: &str = "text or list";
 }
 
-/// One `[[role]]`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Role {
-    pub(super) name: Spanned<String>,
-    #[serde(default)]
-    pub(super) about: Option<Spanned<String>>,
-    pub(super) allow: Spanned<String>,
-    #[serde(default)]
-    pub(super) hosts: Vec<Spanned<String>>,
-    pub(super) principals: Spanned<Vec<Spanned<String>>>,
-    pub(super) command: Option<Spanned<Vec<Spanned<String>>>>,
-    #[serde(default)]
-    pub(super) params: BTreeMap<Spanned<String>, Spanned<Parameter>>,
-    pub(super) source: Option<Spanned<Source>>,
-    #[serde(default)]
-    pub(super) extensions: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(super) verify_required: bool,
-    #[serde(default)]
-    pub(super) pty: bool,
-    pub(super) ttl: Option<Spanned<String>>,
-    pub(super) reason: Option<Spanned<String>>,
-    pub(super) approval: Option<Approval>,
-    pub(super) emergency: Option<Emergency>,
-    pub(super) hours: Option<Spanned<Hours>>,
-    pub(super) require: Option<Spanned<Require>>,
+keys! {
+    /// The sections of the file.
+    struct File {
+        /// the ceiling over every role.
+        #[serde(default)]
+        limits: Limits,
+        /// host groups.
+        #[serde(default)]
+        hosts: BTreeMap<Spanned<String>, Vec<Spanned<String>>>,
+        /// who may read the ledger.
+        audit: Option<Allow>,
+        /// who may lock, revoke and look after webhooks.
+        admin: Option<Allow>,
+        /// the roles.
+        #[serde(default)]
+        roles as "role": Vec<Role>,
+        /// people with registered keys.
+        #[serde(default)]
+        emergency_identities as "emergency_identity": Vec<EmergencyIdentity>,
+        /// what `daypass policy test` runs.
+        #[serde(default)]
+        tests as "test": Vec<Spanned<Test>>,
+        /// hosts that lead to others.
+        #[serde(default)]
+        bastions as "bastion": Vec<Bastion>,
+    }
 }
 
-/// `hours = { days = "mon-fri", from = "08:00", to = "18:00", zone = "Europe/Berlin" }`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Hours {
-    pub(super) days: Option<Days>,
-    pub(super) from: Option<String>,
-    pub(super) to: Option<String>,
-    pub(super) zone: String,
+keys! {
+    /// The ceiling over every role.
+    #[derive(Default)]
+    struct Limits {
+        /// the longest lifetime of a pass, at most `"7d"`. Default: `"1h"`.
+        ttl: Option<Spanned<String>>,
+        /// the logins that roles may name. A pattern has one `*`, such as `"u-*"`; it never covers
+        /// `root`, which must be listed as it is. Default: any.
+        principals: Option<Vec<Spanned<String>>>,
+        /// the extensions that passes may have. Default: any.
+        extensions: Option<Vec<Spanned<String>>>,
+        /// the networks that passes may work from. Default: any.
+        source: Option<Vec<Spanned<String>>>,
+    }
+}
+
+keys! {
+    /// Who may read the ledger (`[audit]`), and who may lock, revoke and look after webhooks
+    /// (`[admin]`).
+    struct Allow {
+        /// the condition. Without the section, no one may.
+        allow: Spanned<String>,
+    }
+}
+
+keys! {
+    /// One section for each role.
+    struct Role {
+        /// at most 64 letters, digits, `.`, `_` and `-`.
+        name: Spanned<String>,
+        /// a line for `daypass roles`.
+        #[serde(default)]
+        about: Option<Spanned<String>>,
+        /// the condition for having the role.
+        allow: Spanned<String>,
+        /// host groups. The pass then names `login@group` instead of `login`, and only hosts of
+        /// that group accept it.
+        #[serde(default)]
+        hosts: Vec<Spanned<String>>,
+        /// the logins. `{claims.NAME}` takes a claim: a string, or a list of strings for several
+        /// logins. At most one claim in each. See "Personal accounts".
+        principals: Spanned<Vec<Spanned<String>>>,
+        /// the only command that the pass can run, as a list of words. `{name}` is a parameter,
+        /// `{claims.NAME}` a claim. The program is an absolute path, or `internal-sftp`. Each word
+        /// is quoted for the shell: no value can add a word, and no value can become an option.
+        command: Option<Spanned<Vec<Spanned<String>>>>,
+        /// one entry for each parameter of the command.
+        #[serde(default)]
+        params: BTreeMap<Spanned<String>, Spanned<Parameter>>,
+        /// where the pass works from. `"caller"` is the address that asks, `"bastion"` the
+        /// addresses of the bastion before the host, and a list names networks. Default: anywhere.
+        source: Option<Spanned<Source>>,
+        /// any of `"agent-forwarding"`, `"port-forwarding"`, `"pty"`, `"user-rc"` and
+        /// `"x11-forwarding"`. Default: none.
+        #[serde(default)]
+        extensions: Vec<Spanned<String>>,
+        /// `true` gives passes to security keys only (`sk-` keys, made by `ssh-keygen -t ed25519-sk
+        /// -O verify-required`), and each login then needs the key's PIN or biometric. Other keys
+        /// are refused. Default: `false`.
+        #[serde(default)]
+        verify_required: bool,
+        /// `true` is short for the extension `"pty"`.
+        #[serde(default)]
+        pty: bool,
+        /// the lifetime. Default: the one of `[limits]`.
+        ttl: Option<Spanned<String>>,
+        /// a pattern that the reason must match as a whole.
+        reason: Option<Spanned<String>>,
+        /// other people must approve. See `daypass help requests`.
+        approval: Option<Approval>,
+        /// access without waiting. See `daypass help emergency`.
+        emergency: Option<Emergency>,
+        /// when the role is open.
+        hours: Option<Spanned<Hours>>,
+        /// how the person must have signed in.
+        require: Option<Spanned<Require>>,
+    }
+}
+
+keys! {
+    /// When a role is open. A pass ends at closing time.
+    struct Hours {
+        /// such as `"mon-fri"`, `"sat,sun"`, or a list. Default: every day.
+        days: Option<Days>,
+        /// such as `"08:00"`. Default: the start of the day.
+        from: Option<String>,
+        /// such as `"18:00"`. If it is before `from`, the range goes over midnight. Default: the
+        /// end of the day.
+        to: Option<String>,
+        /// a time zone such as `"Europe/Berlin"`.
+        zone: String,
+    }
 }
 
 /// `days = "mon-fri"` or a list.
@@ -101,47 +181,65 @@ pub(super) enum Days {
     List(Vec<String>),
 }
 
-/// `require = { auth_age = "15m", amr = ["hwk"], acr = ["phr"], bound = true }`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Require {
-    pub(super) auth_age: Option<String>,
-    pub(super) amr: Option<Vec<String>>,
-    pub(super) acr: Option<Vec<String>>,
-    pub(super) bound: Option<bool>,
+keys! {
+    /// If a sign-in does not meet this, the client signs in again as the role wants it.
+    struct Require {
+        /// the longest time since the person signed in, such as `"15m"`.
+        auth_age: Option<String>,
+        /// all of these methods (the `amr` claim), such as `["hwk"]`.
+        amr: Option<Vec<String>>,
+        /// one of these levels (the `acr` claim).
+        acr: Option<Vec<String>>,
+        /// `true` demands a token that is bound to the caller's key.
+        bound: Option<bool>,
+    }
 }
 
-/// `approval = { count, by, within }`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Approval {
-    pub(super) count: Spanned<i64>,
-    pub(super) by: Spanned<String>,
-    pub(super) within: Spanned<String>,
+keys! {
+    /// Other people must approve: `approval = { count = 1, by = "...", within = "1h" }`.
+    struct Approval {
+        /// how many people must approve, 1 to 16.
+        count: Spanned<i64>,
+        /// the condition for approving.
+        by: Spanned<String>,
+        /// how long the request lives.
+        within: Spanned<String>,
+    }
 }
 
-/// `emergency = { allow, ttl, review, keys, page }`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Emergency {
-    pub(super) allow: Spanned<String>,
-    pub(super) ttl: Spanned<String>,
-    pub(super) review: Spanned<String>,
-    pub(super) keys: Option<Spanned<i64>>,
-    #[serde(default)]
-    pub(super) page: PageTiming,
+keys! {
+    /// Access without waiting.
+    struct Emergency {
+        /// the condition for having an emergency.
+        allow: Spanned<String>,
+        /// the lifetime of an emergency pass.
+        ttl: Spanned<String>,
+        /// the condition for closing the review.
+        review: Spanned<String>,
+        /// how many people must sign with registered keys. Default: 1.
+        keys: Option<Spanned<i64>>,
+        /// `"after"` sends the page with the pass. `"before"` gives no pass until a receiver has
+        /// acknowledged the page. Default: `"after"`.
+        #[serde(default)]
+        page: PageTiming,
+    }
 }
 
-/// One `[[emergency_identity]]`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EmergencyIdentity {
-    pub(super) issuer: Spanned<String>,
-    pub(super) subject: Spanned<String>,
-    pub(super) label: Spanned<String>,
-    #[serde(default)]
-    pub(super) claims: serde_json::Map<String, serde_json::Value>,
-    pub(super) keys: Spanned<Vec<Spanned<String>>>,
+keys! {
+    /// A person who may sign with registered keys while the identity provider is down.
+    struct EmergencyIdentity {
+        /// the URL of a configured issuer, exactly.
+        issuer: Spanned<String>,
+        /// the `sub` of the person's tokens.
+        subject: Spanned<String>,
+        /// the verified e-mail address of their tokens. Locks by name go by it.
+        label: Spanned<String>,
+        /// what the conditions of roles see.
+        #[serde(default)]
+        claims: serde_json::Map<String, serde_json::Value>,
+        /// lines of `.pub` files. Security keys are best.
+        keys: Spanned<Vec<Spanned<String>>>,
+    }
 }
 
 /// `source = "caller"`, `"bastion"` or a list of networks.
@@ -157,158 +255,112 @@ pub(super) enum Source {
     Networks(Vec<String>),
 }
 
-/// `params.NAME`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Parameter {
-    pub(super) pattern: Option<String>,
-    pub(super) one_of: Option<Vec<String>>,
-    #[serde(default)]
-    pub(super) option: bool,
-}
-
-/// One `[[test]]`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Test {
-    pub(super) name: Option<String>,
-    #[serde(rename = "as", default)]
-    pub(super) person: TestPerson,
-    /// Time of the ask (RFC 3339); absent for the time of the test run.
-    pub(super) at: Option<Spanned<String>>,
-    pub(super) ask: Ask,
-    pub(super) expect: Spanned<String>,
-    pub(super) principals: Option<Vec<String>>,
-    pub(super) command: Option<String>,
-    pub(super) bastion: Option<Spanned<String>>,
-}
-
-/// `as = { claims = { ... } }`.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TestPerson {
-    #[serde(default)]
-    pub(super) claims: serde_json::Map<String, serde_json::Value>,
-    pub(super) issuer: Option<String>,
-    pub(super) subject: Option<String>,
-    pub(super) address: Option<Spanned<String>>,
-    /// Time between sign-in and ask.
-    pub(super) auth_age: Option<Spanned<String>>,
-    pub(super) amr: Option<Vec<String>>,
-    pub(super) acr: Option<String>,
-    /// Whether the token is bound to the person's key; `true` if absent.
-    pub(super) bound: Option<bool>,
-}
-
-/// `ask = { role = "...", ... }`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Ask {
-    pub(super) role: String,
-    pub(super) host: Option<String>,
-    #[serde(default)]
-    pub(super) params: BTreeMap<String, String>,
-    pub(super) reason: Option<String>,
-    #[serde(default)]
-    pub(super) emergency: bool,
-    pub(super) ttl: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(super) source: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(super) extensions: Vec<Spanned<String>>,
-}
-
-/// One `[[bastion]]`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Bastion {
-    pub(super) name: Spanned<String>,
-    pub(super) host: Spanned<String>,
-    pub(super) port: Option<Spanned<i64>>,
-    pub(super) login: Spanned<String>,
-    pub(super) group: Option<Spanned<String>>,
-    pub(super) addresses: Spanned<Vec<Spanned<String>>>,
-    pub(super) hosts: Spanned<Vec<Spanned<String>>>,
-    pub(super) source: Option<Spanned<Source>>,
-}
-
-/// The file's text, for errors with a line.
-#[derive(Clone, Copy)]
-pub(super) struct Text<'a> {
-    text: &'a str,
-    origin: &'a str,
-}
-
-impl<'a> Text<'a> {
-    pub(super) fn new(text: &'a str, origin: &'a str) -> Self {
-        Self { text, origin }
-    }
-
-    /// Reads the file.
-    pub(super) fn read(self) -> Result<File, Error> {
-        if self.text.len() > MAX_FILE {
-            return Err(self.error(
-                0..0,
-                format!("the file is larger than {MAX_FILE} bytes; split it up"),
-            ));
-        }
-        let document = toml::Deserializer::parse(self.text).map_err(|error| {
-            self.error(error.span().unwrap_or_default(), one_line(error.message()))
-        })?;
-        let file: File = serde_path_to_error::deserialize(document).map_err(|error| {
-            let path = error.path().to_string();
-            let inner = error.into_inner();
-            let message = one_line(inner.message());
-            let span = inner.span().unwrap_or_default();
-            self.error(
-                span,
-                if path == "." {
-                    message
-                } else {
-                    format!("{path}: {message}")
-                },
-            )
-        })?;
-        Ok(file)
-    }
-
-    /// An error about the value at `span`.
-    pub(super) fn error(self, span: Range<usize>, message: impl Into<String>) -> Error {
-        Error::Invalid {
-            origin: self.origin.to_owned(),
-            line: self.line(&span),
-            message: message.into(),
-        }
-    }
-
-    /// The line of a span, counted from 1.
-    pub(super) fn line(self, span: &Range<usize>) -> usize {
-        let before = self.text.as_bytes().iter().take(span.start);
-        before.filter(|byte| **byte == b'\n').count() + 1
-    }
-
-    /// Parses a value. Errors get the value's line.
-    pub(super) fn parse<T, R>(
-        self,
-        value: &Spanned<T>,
-        read: impl FnOnce(&T) -> Result<R, String>,
-    ) -> Result<R, Error> {
-        read(value.get_ref()).map_err(|message| self.error(value.span(), message))
-    }
-
-    /// [`Text::parse`] for each value of a list.
-    pub(super) fn parse_all<T, R, C: FromIterator<R>>(
-        self,
-        values: &[Spanned<T>],
-        read: impl Fn(&T) -> Result<R, String>,
-    ) -> Result<C, Error> {
-        values
-            .iter()
-            .map(|value| self.parse(value, &read))
-            .collect()
+keys! {
+    /// One for each parameter of the command of a role. A value has at most 1024 bytes.
+    struct Parameter {
+        /// a regular expression that the value must match as a whole.
+        pattern: Option<String>,
+        /// the values that are allowed. Exactly one of `pattern` and `one_of`.
+        one_of: Option<Vec<String>>,
+        /// `true` lets the value begin with `-`.
+        #[serde(default)]
+        option: bool,
     }
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+keys! {
+    /// `daypass policy test` runs these.
+    struct Test {
+        /// what to call it.
+        name: Option<String>,
+        /// who asks.
+        #[serde(default)]
+        person as "as": TestPerson,
+        /// when, as an RFC 3339 time. Default: now.
+        at: Option<Spanned<String>>,
+        /// what is asked.
+        ask: Ask,
+        /// `"granted"`, `"denied"`, or `"denied: WHY"` with one of `role`, `allow`, `condition`,
+        /// `parameter`, `reason`, `host`, `principal`, `source`, `ttl`, `extension`, `command`,
+        /// `hours`, `require`, `approval`, `emergency`, `keys` and `bound`.
+        expect: Spanned<String>,
+        /// the exact principals of the pass.
+        principals: Option<Vec<String>>,
+        /// its exact force-command.
+        command: Option<String>,
+        /// the bastion that it goes through.
+        bastion: Option<Spanned<String>>,
+    }
+}
+
+keys! {
+    /// The person of a test.
+    #[derive(Default)]
+    struct TestPerson {
+        /// the claims of the ID token.
+        #[serde(default)]
+        claims: serde_json::Map<String, serde_json::Value>,
+        /// its issuer.
+        issuer: Option<String>,
+        /// its subject.
+        subject: Option<String>,
+        /// the address that the person asks from.
+        address: Option<Spanned<String>>,
+        /// how long ago they signed in.
+        auth_age: Option<Spanned<String>>,
+        /// the methods of the sign-in.
+        amr: Option<Vec<String>>,
+        /// its level.
+        acr: Option<String>,
+        /// `false` for a token that is bound to no key.
+        bound: Option<bool>,
+    }
+}
+
+keys! {
+    /// What the person of a test asks for.
+    struct Ask {
+        /// the role.
+        role: String,
+        /// the host.
+        host: Option<String>,
+        /// the values of parameters.
+        #[serde(default)]
+        params: BTreeMap<String, String>,
+        /// the reason.
+        reason: Option<String>,
+        /// `true` for an emergency.
+        #[serde(default)]
+        emergency: bool,
+        /// a shorter lifetime.
+        ttl: Option<Spanned<String>>,
+        /// fewer networks.
+        #[serde(default)]
+        source: Vec<Spanned<String>>,
+        /// fewer extensions.
+        #[serde(default)]
+        extensions: Vec<Spanned<String>>,
+    }
+}
+
+keys! {
+    /// See `daypass help bastion`.
+    struct Bastion {
+        /// what people call it.
+        name: Spanned<String>,
+        /// the host that clients dial.
+        host: Spanned<String>,
+        /// the port of its sshd. Default: 22.
+        port: Option<Spanned<i64>>,
+        /// the login there; `[limits]` must allow it.
+        login: Spanned<String>,
+        /// the bastion's own host group.
+        group: Option<Spanned<String>>,
+        /// the networks that it connects to hosts from.
+        addresses: Spanned<Vec<Spanned<String>>>,
+        /// names of the hosts behind it; `*` and `?` stand for what varies.
+        hosts: Spanned<Vec<Spanned<String>>>,
+        /// where the jump pass works from: `"caller"` or networks. Default: anywhere.
+        source: Option<Spanned<Source>>,
+    }
 }

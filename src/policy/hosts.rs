@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Error,
-    file::{File, Text},
-    pattern::Pattern,
-};
+use super::{Error, file::File, pattern::Pattern, text::Text};
 use crate::ssh::principal;
 
 /// Largest host name, in bytes.

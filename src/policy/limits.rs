@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{
-    Error, Restriction,
-    file::{self, Text},
-    source,
-};
+use super::{Error, Restriction, file, source, text::Text};
 use crate::ssh::{options::Extension, principal};
 
 /// Longest lifetime that a policy may name.

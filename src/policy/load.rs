@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Error, Policy, Role, bastion, condition,
-    file::{self, Text},
-    hosts, limits, privileges, registered, testing,
+    Error, Policy, Role, bastion, condition, file, hosts, limits, privileges, registered, testing,
+    text::Text,
 };
 
 impl Policy {

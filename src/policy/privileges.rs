@@ -3,7 +3,8 @@
 use super::{
     Error,
     condition::{Condition, EvalContext},
-    file::{self, Text},
+    file,
+    text::Text,
 };
 
 /// The conditions of both privileges. A missing one permits no identity.

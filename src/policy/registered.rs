@@ -11,10 +11,7 @@ use serde_json::{Map, Value};
 use ssh_key::PublicKey;
 use toml::Spanned;
 
-use super::{
-    Error,
-    file::{self, Text},
-};
+use super::{Error, file, text::Text};
 use crate::{
     identity::emergency::{MAX_SIGNATURES, Registered, Registry},
     ssh,

@@ -14,7 +14,7 @@ use super::{
     bastion::Bastions,
     command::Command,
     condition::Condition,
-    file::{self, Text},
+    file,
     hosts::Hosts,
     hours::Hours,
     limits::{self, Limits},
@@ -23,6 +23,7 @@ use super::{
     require::Require,
     source::{self, Source},
     template::Template,
+    text::Text,
 };
 use crate::ssh::{options::Extension, principal};
 

@@ -11,10 +11,7 @@ use std::{
 use ipnet::IpNet;
 use toml::Spanned;
 
-use super::{
-    Error,
-    file::{self, Text},
-};
+use super::{Error, file, text::Text};
 
 /// Largest number of networks in a role or an ask.
 pub(crate) const MAX_NETWORKS: usize = 64;

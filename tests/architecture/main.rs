@@ -26,6 +26,7 @@ use tidy::untidy;
 #[rustfmt::skip]
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("reason", &[]),
+    ("reference", &[]),
     ("ssh", &[]),
     (GROUND, &[]),
     ("ledger", &["ssh", "reason"]),
@@ -33,7 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("outbound", &[]),
     ("identity", &["outbound", "ssh", "reason"]),
     ("proto", &["ssh", "reason"]),
-    ("policy", &["identity", "ssh", "reason"]),
+    ("policy", &["identity", "reference", "ssh", "reason"]),
     ("ca", &["identity", "policy", "ledger", "modes", "ssh"]),
     ("store", &["ca", "policy", "ledger", "modes", "ssh"]),
     // It reads the ledger from the store and tells it. It decides nothing, so it needs no policy.
@@ -42,7 +43,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("server", &["operations", "identity", "proto", "policy", "ledger", "ca", "modes", "outbound", "ssh", "reason"]),
     ("client", &["proto", "ledger", "identity::proof", "identity::web_url", "outbound", "ssh", "reason"]),
     ("host", &["proto", "ledger", "outbound", "ssh"]),
-    ("config", &["identity", "policy", "ca", "server", "notify", "modes", "ssh"]),
+    ("config", &["identity", "policy", "ca", "server", "notify", "modes", "reference", "ssh"]),
     ("daemon", &["config", "identity", "policy", "ledger", "ca", "store", "notify", "operations", "server", "modes", "outbound", "ssh"]),
 ];
 

@@ -1,15 +1,18 @@
-//! A page of the manual as a man page of section 7.
+//! A page of the manual as a man page of section 5 or 7.
 
 use roff::{Inline, Roff, bold, italic, roman};
 
 use super::markup::{Block, Page, Span, capitals};
 
-/// The man page `daypass-TOPIC(7)`. `see_also` are pages, as in `daypass(1)`.
-pub(super) fn render(topic: &str, page: &Page<'_>, see_also: &[String]) -> String {
+/// The man page of this name and section. `see_also` are pages, as in `daypass(1)`.
+pub(super) fn render(
+    (name, section): (&str, &str),
+    page: &Page<'_>,
+    see_also: &[String],
+) -> String {
     let mut roff = Roff::new();
     let version = concat!("daypass ", env!("CARGO_PKG_VERSION"));
-    let name = format!("daypass-{topic}");
-    roff.control("TH", [&*name, "7", r#""""#, version, "Daypass"]);
+    roff.control("TH", [name, section, r#""""#, version, "Daypass"]);
     roff.control("SH", ["NAME"]);
     let about = page.title.split_once(": ").map_or(page.title, |(_, it)| it);
     roff.text([roman(format!("{name} - {about}"))]);
@@ -70,7 +73,11 @@ mod tests {
     #[test]
     fn a_page_is_roff() {
         let source = "# host: a title\n\n.dots and `a\\b` and *x*\n\n## Part\n\n- it's\n\n1. c\n\n```sh\n.x --y\n\nz\n```\n";
-        let page = render("host", &parse(source).unwrap(), &["daypass(1)".to_owned()]);
+        let page = render(
+            ("daypass-host", "7"),
+            &parse(source).unwrap(),
+            &["daypass(1)".to_owned()],
+        );
         let (head, body) = page.split_once(".SH DESCRIPTION\n").unwrap();
         assert!(head.contains(".TH daypass-host 7 "), "{head}");
         assert!(head.ends_with("daypass\\-host \\- a title\n"), "{head}");

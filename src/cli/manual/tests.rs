@@ -21,7 +21,8 @@ use crate::{
 fn examples(language: &str) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     for topic in TOPICS {
-        for block in topic.page().unwrap().blocks {
+        let source = topic.markup();
+        for block in topic.page(&source).unwrap().blocks {
             match block {
                 Block::Code {
                     language: it,
@@ -41,7 +42,7 @@ fn examples(language: &str) -> Vec<(&'static str, String)> {
 
 /// The first code span of each entry below a heading.
 fn keys(topic: &str, heading: &str) -> BTreeSet<String> {
-    let source = find(topic).unwrap().source;
+    let source = find(topic).unwrap().markup();
     let (_, section) = source
         .split_once(&format!("\n## {heading}\n"))
         .unwrap_or_else(|| panic!("{topic} has no section {heading:?}"));
@@ -133,6 +134,7 @@ const PROBE: &str = "unknown-key = 1";
 #[test]
 fn the_policy_reference_has_every_key_that_is_read_and_no_other() {
     for (section, before) in [
+        ("Top level", ""),
         ("[limits]", "[limits]\n"),
         ("[audit]", "[audit]\n"),
         ("[admin]", "[admin]\n"),
@@ -160,7 +162,7 @@ fn the_policy_reference_has_every_key_that_is_read_and_no_other() {
     let Err(error) = Policy::parse(PROBE, "policy.toml") else {
         panic!("unknown sections are taken");
     };
-    let source = find("policy").unwrap().source;
+    let source = find("policy").unwrap().markup();
     for section in expected(&error.to_string()) {
         let has = |heading: String| source.contains(&format!("\n## {heading}\n"));
         assert!(
@@ -192,6 +194,85 @@ fn the_configuration_reference_has_every_key_that_is_read_and_no_other() {
             keys("configuration", section),
             expected(&error.to_string()),
             "{section}"
+        );
+    }
+}
+
+/// What a key's entry says between these words, if it says that.
+fn said<'a>(key: &Key, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = key.about.split_once(before)?;
+    Some(rest.split(after).next().unwrap_or(rest).trim())
+}
+
+/// The error of `daypass.toml` with this line in a section.
+fn refusal(section: &str, line: &str) -> String {
+    let text = format!("{}\n{section}\n{line}\n", example());
+    let refused = Config::parse(&text, "daypass.toml", &Surroundings::default());
+    refused.unwrap_err().to_string()
+}
+
+#[test]
+fn the_reference_says_the_bounds_and_defaults_that_the_code_has() {
+    let sections = config::reference();
+    let limits = sections.iter().find(|it| it.heading == "[limits]").unwrap();
+    let base = Config::parse(&example(), "daypass.toml", &Surroundings::default()).unwrap();
+    for key in limits.keys {
+        if key.kind == "table" {
+            continue;
+        }
+        let default = said(key, "Default: ", ". ").unwrap();
+        let default = default.trim_end_matches('.').trim_matches('`');
+        let text = format!("{}\n[limits]\n{} = {default}\n", example(), key.name);
+        let set = Config::parse(&text, "daypass.toml", &Surroundings::default());
+        let set = set.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(
+            format!("{:?}", set.limits),
+            format!("{:?}", base.limits),
+            "{}",
+            key.name
+        );
+
+        let nothing = if key.kind == "text" { "\"0s\"" } else { "0" };
+        let error = refusal("[limits]", &format!("{} = {nothing}", key.name));
+        let bounds = Regex::new(r"(?:write|from) ([0-9]+s?) to ([0-9]+s?)").unwrap();
+        let bounds = bounds.captures(&error).unwrap_or_else(|| panic!("{error}"));
+        let exact = format!("{} to {}", &bounds[1], &bounds[2]);
+        // A bound may be another key's value.
+        let relative = format!("{} to `", &bounds[1]);
+        let has = |bounds: &str| key.about.contains(bounds);
+        assert!(has(&exact) || has(&relative), "{}: {exact}", key.name);
+    }
+    let error = refusal(
+        "[limits]",
+        "requests_per_address = { per_second = 0, burst = 1 }",
+    );
+    assert!(error.ends_with("write 1 to 1000000"), "{error}");
+}
+
+#[test]
+fn a_key_is_said_to_be_required_if_the_file_does_not_load_without_it() {
+    let required: Vec<String> = config::reference()
+        .iter()
+        .filter(|section| section.heading == "[[issuer]]")
+        .flat_map(|section| section.keys)
+        .filter(|key| key.is_required)
+        .map(|key| key.name.to_owned())
+        .collect();
+    assert_eq!(
+        required,
+        ["name", "url", "client_id", "algorithms", "binding"]
+    );
+    for key in required {
+        let text = example();
+        let line = Regex::new(&format!("(?m)^{key} +=")).unwrap();
+        let (before, issuer) = text.split_once("[[issuer]]").unwrap();
+        let without = format!("{before}[[issuer]]{}", line.replace(issuer, "# $0"));
+        let error = Config::parse(&without, "daypass.toml", &Surroundings::default()).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("missing field `{key}`")),
+            "{error}"
         );
     }
 }
@@ -281,7 +362,7 @@ fn each_command_that_the_manual_names_exists() {
     let mut root = crate::cli::Cli::command();
     root.build();
     for topic in TOPICS {
-        let source = topic.source.replace('\n', " ");
+        let source = topic.markup().replace('\n', " ");
         for found in named.captures_iter(&source) {
             let mut words = found[1].split_whitespace().skip(1);
             let mut command = &root;

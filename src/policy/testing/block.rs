@@ -7,12 +7,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use toml::Spanned;
 
 use crate::policy::{
-    Ask, AuthMethod, Denial, Error, Grant, Reason,
-    bastion::Bastions,
-    file::{self, Text},
-    limits,
-    role::Role,
-    source,
+    Ask, AuthMethod, Denial, Error, Grant, Reason, bastion::Bastions, file, limits, role::Role,
+    source, text::Text,
 };
 
 /// The default address of tests (RFC 5737, TEST-NET-1).

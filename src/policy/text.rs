@@ -1,0 +1,91 @@
+//! The text of a policy file: read into its raw values, and errors with the line of a value.
+
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::{Error, file::File};
+
+/// Largest policy file, in bytes.
+const MAX_FILE: usize = 1024 * 1024;
+
+/// The file's text, for errors with a line.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'a> {
+    text: &'a str,
+    origin: &'a str,
+}
+
+impl<'a> Text<'a> {
+    pub(super) fn new(text: &'a str, origin: &'a str) -> Self {
+        Self { text, origin }
+    }
+
+    /// Reads the file.
+    pub(super) fn read(self) -> Result<File, Error> {
+        if self.text.len() > MAX_FILE {
+            return Err(self.error(
+                0..0,
+                format!("the file is larger than {MAX_FILE} bytes; split it up"),
+            ));
+        }
+        let document = toml::Deserializer::parse(self.text).map_err(|error| {
+            self.error(error.span().unwrap_or_default(), one_line(error.message()))
+        })?;
+        let file: File = serde_path_to_error::deserialize(document).map_err(|error| {
+            let path = error.path().to_string();
+            let inner = error.into_inner();
+            let message = one_line(inner.message());
+            let span = inner.span().unwrap_or_default();
+            self.error(
+                span,
+                if path == "." {
+                    message
+                } else {
+                    format!("{path}: {message}")
+                },
+            )
+        })?;
+        Ok(file)
+    }
+
+    /// An error about the value at `span`.
+    pub(super) fn error(self, span: Range<usize>, message: impl Into<String>) -> Error {
+        Error::Invalid {
+            origin: self.origin.to_owned(),
+            line: self.line(&span),
+            message: message.into(),
+        }
+    }
+
+    /// The line of a span, counted from 1.
+    pub(super) fn line(self, span: &Range<usize>) -> usize {
+        let before = self.text.as_bytes().iter().take(span.start);
+        before.filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    /// Parses a value. Errors get the value's line.
+    pub(super) fn parse<T, R>(
+        self,
+        value: &Spanned<T>,
+        read: impl FnOnce(&T) -> Result<R, String>,
+    ) -> Result<R, Error> {
+        read(value.get_ref()).map_err(|message| self.error(value.span(), message))
+    }
+
+    /// [`Text::parse`] for each value of a list.
+    pub(super) fn parse_all<T, R, C: FromIterator<R>>(
+        self,
+        values: &[Spanned<T>],
+        read: impl Fn(&T) -> Result<R, String>,
+    ) -> Result<C, Error> {
+        values
+            .iter()
+            .map(|value| self.parse(value, &read))
+            .collect()
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
