@@ -59,7 +59,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | formats, pure | [`ssh`] (OpenSSH's), [`proto`] (the wire), [`reason`], [`reference`](mod@reference), [`unix_seconds`] |
+//! | formats, pure | [`ssh`], [`proto`] (wire), [`reason`], [`mod@reference`], [`unix_seconds`] |
 //! | rules | [`identity`] (fetches issuers' keys), [`policy`], [`ledger`], [`ca`]: pure |
 //! | I/O | [`store`] (database), [`notify`] (webhooks), [`modes`] (files), [`outbound`] (TLS) |
 //! | the CA | [`operations`] (verbs), [`server`] (network), [`config`], [`daemon`] (wiring) |

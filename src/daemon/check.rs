@@ -4,12 +4,14 @@
 mod certificate;
 mod finding;
 mod owner;
+mod purpose;
 
 use std::{fs, path::Path};
 
 use serde::Serialize;
 
 pub(crate) use finding::{Finding, Level};
+pub(crate) use purpose::{Purpose, Reach};
 
 use super::{
     clock::now,
@@ -50,26 +52,6 @@ impl CheckReport {
         let wrong = self.findings.iter().filter(|it| it.level == Level::Wrong);
         wrong.map(|finding| finding.message.as_str())
     }
-}
-
-/// Whether identity providers are asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// Files only.
-    Offline,
-    /// Files, and the providers' discovery documents and keys.
-    Online,
-}
-
-/// What a check is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// A start or a restart: everything must be right.
-    Start(Reach),
-    /// A reload of a running daemon. It reads `daypass.toml`, the policy and the TLS certificate:
-    /// only faults that it would take in are wrong. Those of other files are warnings, because a
-    /// restart would meet them and a reload does not.
-    Reload,
 }
 
 /// Checks what a configuration names.

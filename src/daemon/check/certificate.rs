@@ -3,7 +3,7 @@
 
 use time::OffsetDateTime;
 
-use super::{Purpose, finding::Finding};
+use super::{finding::Finding, purpose::Purpose};
 use crate::{
     config::Config,
     daemon::{

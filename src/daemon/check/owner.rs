@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Purpose, finding::Finding};
+use super::{finding::Finding, purpose::Purpose};
 use crate::config::Config;
 
 /// The server's account.
