@@ -86,4 +86,5 @@ stories! {
     the_policy_and_its_tools => "policy.md",
     what_help_says => "help.md",
     hosts_and_certificates => "host.md",
+    a_server_that_is_checked => "server.md",
 }
