@@ -21,7 +21,7 @@ pub(crate) struct Details {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub ttl: Option<std::time::Duration>,
     /// Redeem this approved request; all other options come from it.
-    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Approvals and emergencies")]
     pub request: Option<u64>,
     /// Wait this long for an approval; without a duration, until the request expires.
     #[arg(
@@ -29,16 +29,17 @@ pub(crate) struct Details {
         value_name = "DURATION",
         num_args = 0..=1,
         default_missing_value = AS_LONG_AS_IT_LIVES,
-        value_parser = humantime::parse_duration
+        value_parser = humantime::parse_duration,
+        help_heading = "Approvals and emergencies"
     )]
     pub wait: Option<std::time::Duration>,
     /// Get a short pass at once, without an approval, if the role allows emergencies. Another
     /// person reviews it later.
-    #[arg(long, conflicts_with_all = ["wait", "request"])]
+    #[arg(long, conflicts_with_all = ["wait", "request"], help_heading = "Approvals and emergencies")]
     pub emergency: bool,
     /// Your registered key, for an emergency without a sign-in: a private key file, or a .pub file
     /// whose private key is in the ssh-agent. With --emergency, DAYPASS_EMERGENCY_KEY can name it.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["wait", "request"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["wait", "request"], help_heading = "Approvals and emergencies")]
     pub emergency_key: Option<PathBuf>,
 }
 

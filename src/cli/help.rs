@@ -46,15 +46,18 @@ impl Args {
     }
 }
 
-/// The commands by what a user wants to do. A test compares them with those that there are.
+/// The commands by the people who use them. A test compares them with those that there are.
 const GROUPS: &[(&str, &[&str])] = &[
     (
-        "Sign in and log in",
+        "For everyone: sign in, log in, ask",
         &[
             "login",
             "ssh",
             "ssh-config",
             "pass",
+            "request",
+            "cancel",
+            "emergency",
             "roles",
             "status",
             "whoami",
@@ -62,29 +65,20 @@ const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "Ask and approve",
-        &[
-            "request",
-            "requests",
-            "show",
-            "approve",
-            "deny",
-            "cancel",
-            "review",
-            "emergency",
-        ],
+        "For approvers",
+        &["requests", "show", "approve", "deny", "review"],
     ),
-    ("Look back", &["ledger", "inspect"]),
-    ("Hosts", &["host"]),
+    ("For auditors", &["ledger", "inspect"]),
+    ("For administrators of hosts", &["host"]),
     (
-        "The server",
+        "For operators of the server",
         &[
             "init", "serve", "backup", "restore", "systemd", "policy", "admin",
         ],
     ),
     ("Try it on this machine", &["demo", "dev"]),
     (
-        "For other programs",
+        "For other programs, and about this one",
         &["ensure", "completions", "man", "help"],
     ),
 ];
@@ -162,5 +156,22 @@ mod tests {
             .collect();
         assert_eq!(grouped.len(), commands.len());
         assert_eq!(grouped.into_iter().collect::<BTreeSet<_>>(), commands);
+    }
+
+    #[test]
+    fn a_long_list_of_options_has_headings() {
+        let mut command = with_pages(Cli::command());
+        command.build();
+        expect_headings(&command);
+    }
+
+    fn expect_headings(command: &Command) {
+        let plain = command.get_arguments().filter(|it| {
+            let is_option = !it.is_positional() && !it.is_hide_set();
+            is_option && it.get_help_heading().is_none()
+        });
+        let count = plain.count();
+        assert!(count <= 10, "{} has {count} options", command.get_name());
+        command.get_subcommands().for_each(expect_headings);
     }
 }

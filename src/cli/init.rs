@@ -48,10 +48,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:7443")]
     listen: SocketAddr,
     /// The OIDC issuer's URL, exactly as in its tokens. Without it, an example to edit.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help_heading = "Identity provider")]
     issuer: Option<String>,
     /// The client id of Daypass at the issuer.
-    #[arg(long, value_name = "ID", default_value = "daypass")]
+    #[arg(
+        long,
+        value_name = "ID",
+        default_value = "daypass",
+        help_heading = "Identity provider"
+    )]
     client_id: String,
     /// The account that owns the files, such as `daypass`. Only root can set it.
     #[arg(long, value_name = "USER")]
@@ -64,10 +69,20 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     /// A TLS certificate chain (PEM) to use, instead of a self-signed one.
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_key",
+        help_heading = "TLS certificate"
+    )]
     tls_certificate: Option<PathBuf>,
     /// The key (PEM) of --tls-certificate.
-    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_certificate",
+        help_heading = "TLS certificate"
+    )]
     tls_key: Option<PathBuf>,
 }
 

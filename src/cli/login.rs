@@ -40,54 +40,74 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    target: Target,
     /// The fingerprint of the server's TLS certificate, or of a CA certificate that it sends: trust
     /// it from now on. For the first contact with a private certificate.
     #[arg(long, value_name = "SHA256:...")]
     server_fingerprint: Option<CertificateFingerprint>,
     /// Show a code to enter in a browser on any device.
-    #[arg(long, group = "method")]
+    #[arg(long, group = "method", help_heading = "How to sign in")]
     device: bool,
     /// Use a browser on this machine, even if no display is found: this command (`%s` is the
     /// address), by default $BROWSER or the desktop's.
-    #[arg(long, group = "method", value_name = "COMMAND", num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, group = "method", value_name = "COMMAND", num_args = 0..=1, default_missing_value = "", help_heading = "How to sign in")]
     browser: Option<String>,
     /// Use a browser on any machine, and paste the address where it ends.
-    #[arg(long, group = "method", conflicts_with = "person")]
+    #[arg(
+        long,
+        group = "method",
+        conflicts_with = "person",
+        help_heading = "How to sign in"
+    )]
     paste: bool,
     /// Take the ID token from a file (`-`: standard input).
-    #[arg(long, group = "method", value_name = "FILE")]
+    #[arg(
+        long,
+        group = "method",
+        value_name = "FILE",
+        help_heading = "How to sign in"
+    )]
     token_file: Option<PathBuf>,
     /// Take the ID token from a shell command's output.
-    #[arg(long, group = "method", value_name = "COMMAND")]
+    #[arg(
+        long,
+        group = "method",
+        value_name = "COMMAND",
+        help_heading = "How to sign in"
+    )]
     token_command: Option<String>,
     /// Make the key, print the audience that its token must have, and stop.
-    #[arg(long, group = "method", conflicts_with_all = ["agent", "person"])]
+    #[arg(long, group = "method", conflicts_with_all = ["agent", "person"], help_heading = "How to sign in")]
     print_audience: bool,
     /// Use this SSH key: a private key file, or a public key file whose private key is in the
     /// ssh-agent.
-    #[arg(long, value_name = "PATH", conflicts_with = "agent")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        conflicts_with = "agent",
+        help_heading = "Where the key is"
+    )]
     key: Option<PathBuf>,
     /// Keep the fresh key in the ssh-agent until the token expires, and not on disk.
-    #[arg(long)]
+    #[arg(long, help_heading = "Where the key is")]
     agent: bool,
     /// The issuer's name, if the server has several.
     #[arg(long, value_name = "NAME")]
     issuer: Option<String>,
     /// How old the sign-in may be. If it is older, the issuer asks you again (max_age).
-    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["token_file", "token_command", "print_audience"])]
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["token_file", "token_command", "print_audience"], help_heading = "How strong the sign-in must be")]
     max_age: Option<u64>,
     /// How strong the sign-in must be, in the issuer's words (acr_values). Repeat it for several,
     /// the preferred one first.
-    #[arg(long = "acr", value_name = "LEVEL", value_parser = level, conflicts_with_all = ["token_file", "token_command", "print_audience"])]
+    #[arg(long = "acr", value_name = "LEVEL", value_parser = level, conflicts_with_all = ["token_file", "token_command", "print_audience"], help_heading = "How strong the sign-in must be")]
     levels: Vec<String>,
     /// Enter your credentials again, even if the issuer remembers you (prompt=login).
-    #[arg(long, conflicts_with_all = ["token_file", "token_command", "print_audience"])]
+    #[arg(long, conflicts_with_all = ["token_file", "token_command", "print_audience"], help_heading = "How strong the sign-in must be")]
     again: bool,
     /// Sign in as this person of a `daypass dev` world, without a browser.
     #[arg(long = "as", value_name = "NAME", conflicts_with_all = ["token_file", "token_command"])]
     person: Option<String>,
+    #[command(flatten)]
+    target: Target,
 }
 
 #[derive(Serialize)]

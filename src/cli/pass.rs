@@ -26,8 +26,6 @@ use crate::{
 /// Every call asks the server. Passes that are on disk are not reused.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    target: Target,
     /// The role; repeat it for several passes. By default the role that demands nothing.
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<String>,
@@ -36,6 +34,8 @@ pub(crate) struct Args {
     host: Option<String>,
     #[command(flatten)]
     details: Details,
+    #[command(flatten)]
+    target: Target,
     /// Make the pass work from this network only; it must be within the role's. May be repeated.
     #[arg(long = "source-address", value_name = "CIDR")]
     source_addresses: Vec<String>,

@@ -21,8 +21,6 @@ use crate::client::{
 /// Exits with 5 while the request waits, unless you use --wait.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    target: Target,
     /// The role.
     role: String,
     /// The host it is for.
@@ -30,6 +28,8 @@ pub(crate) struct Args {
     host: Option<String>,
     #[command(flatten)]
     details: Details,
+    #[command(flatten)]
+    target: Target,
 }
 
 impl Args {

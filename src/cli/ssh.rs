@@ -55,13 +55,13 @@ pub(super) const CONFIG: &str = "DAYPASS_SSH_CONFIG";
 #[command(disable_version_flag = true)]
 #[command(override_usage = "daypass ssh [OPTIONS] [SSH OPTIONS] [USER@]HOST [COMMAND]...")]
 pub(crate) struct Args {
-    #[command(flatten)]
-    target: Target,
     /// The role. By default the one that demands what you gave, a role with a terminal first.
     #[arg(long)]
     role: Option<String>,
     #[command(flatten)]
     details: Details,
+    #[command(flatten)]
+    target: Target,
     /// Get a new pass, also if a valid one is on disk.
     #[arg(long)]
     fresh: bool,

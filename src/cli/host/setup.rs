@@ -29,7 +29,8 @@ pub(super) struct Args {
         long,
         env = "DAYPASS_SERVER",
         hide_env_values = true,
-        value_name = "URL"
+        value_name = "URL",
+        help_heading = "What to trust"
     )]
     server: String,
     /// A host group of the policy that this host belongs to. May be repeated. Without it, the host
@@ -41,27 +42,32 @@ pub(super) struct Args {
         long,
         env = "DAYPASS_CA_FILE",
         hide_env_values = true,
-        value_name = "FILE"
+        value_name = "FILE",
+        help_heading = "What to trust"
     )]
     ca_file: Option<PathBuf>,
     /// The fingerprint of the server's TLS certificate, or of a CA certificate that it sends: trust
     /// it from now on. For a private certificate.
-    #[arg(long, value_name = "SHA256:...")]
+    #[arg(long, value_name = "SHA256:...", help_heading = "What to trust")]
     server_fingerprint: Option<CertificateFingerprint>,
     /// The fingerprint of a CA key that you know. May be repeated. Other keys are accepted only if
     /// this key has signed them.
-    #[arg(long = "ca-fingerprint", value_name = "SHA256:...")]
+    #[arg(
+        long = "ca-fingerprint",
+        value_name = "SHA256:...",
+        help_heading = "What to trust"
+    )]
     pins: Vec<Fingerprint>,
     /// A file of another CA's public keys that sshd shall trust too, for the time between two CAs.
     /// Its revocations are not read, and --group counts for its certificates too.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "What to trust")]
     also_trust: Option<PathBuf>,
     /// The sshd to ask. By default the one in /usr/sbin.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = "sshd")]
     sshd: Option<PathBuf>,
     /// The user that runs sshd's principals command. For an sshd that does not run as root, its own
     /// user.
-    #[arg(long, value_name = "USER", default_value = USUAL_USER)]
+    #[arg(long, value_name = "USER", default_value = USUAL_USER, help_heading = "sshd")]
     principals_user: String,
     #[command(flatten)]
     place: Place,

@@ -37,25 +37,25 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", requires = "event")]
     export: Option<PathBuf>,
     /// The role. By default all roles.
-    #[arg(long)]
+    #[arg(long, help_heading = "The ask")]
     role: Option<String>,
     /// A parameter of the role's command.
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter, help_heading = "The ask")]
     params: Vec<(String, String)>,
     /// The host the pass is for.
-    #[arg(long)]
+    #[arg(long, help_heading = "The ask")]
     host: Option<String>,
     /// Why access is needed.
-    #[arg(long)]
+    #[arg(long, help_heading = "The ask")]
     reason: Option<String>,
     /// The lifetime asked for.
-    #[arg(long, value_parser = humantime::parse_duration)]
+    #[arg(long, value_parser = humantime::parse_duration, help_heading = "The ask")]
     ttl: Option<Duration>,
     /// The address the ask comes from.
-    #[arg(long, value_name = "IP")]
+    #[arg(long, value_name = "IP", help_heading = "The ask")]
     source_address: Option<IpAddr>,
     /// The time of the ask (RFC 3339). By default now, or the time of the event.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = moment, help_heading = "The ask")]
     at: Option<OffsetDateTime>,
     /// Explain for a token that is bound to no key (device flow). For a past ask, the ledger says.
     #[arg(long)]
