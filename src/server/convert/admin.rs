@@ -1,6 +1,6 @@
 //! Conversion of locks and revocations between the wire's types and the domain's. Pure.
 
-use super::{Malformed, REASON_BYTES, ROLE_BYTES, malformed, missing, text};
+use super::bounds::{Malformed, REASON_BYTES, ROLE_BYTES, malformed, missing, text};
 use crate::{
     ledger::{
         event::{Covered, LockTarget, RevokeTarget},

@@ -1,6 +1,6 @@
 //! Conversion of webhooks between the wire's types and the domain's. Pure.
 
-use super::{Malformed, missing, text};
+use super::bounds::{Malformed, missing, text};
 use crate::{
     operations::webhooks::{DeadLetter, DeliveryReport, TestReport, Which},
     proto::v1::{self, retry_webhooks_request},

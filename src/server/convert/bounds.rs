@@ -1,0 +1,76 @@
+//! Bounds of the texts that a caller sends, and the error for a field beyond them. Pure.
+
+use crate::{proto::status::Field, server::log::is_active};
+
+pub(super) const ROLE_BYTES: usize = 128;
+pub(super) const HOST_BYTES: usize = 253;
+pub(super) const REASON_BYTES: usize = 1024;
+
+/// Largest number of serials in one question.
+const SERIALS: usize = 256;
+
+/// Reason why a request is malformed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {problem}")]
+pub(in crate::server) struct Malformed {
+    field: &'static str,
+    problem: String,
+}
+
+impl Malformed {
+    /// Returns the field, for the error's details.
+    pub(in crate::server) fn to_field(&self) -> Field {
+        Field {
+            name: self.field.to_owned(),
+            problem: self.problem.clone(),
+        }
+    }
+}
+
+/// Error for a required field that is absent.
+pub(in crate::server) fn missing(field: &'static str) -> Malformed {
+    malformed(field, "is missing")
+}
+
+pub(super) fn malformed(field: &'static str, problem: impl Into<String>) -> Malformed {
+    Malformed {
+        field,
+        problem: problem.into(),
+    }
+}
+
+/// Converts a host to filter by. Empty means none.
+pub(in crate::server) fn host(wire: &str) -> Result<Option<String>, Malformed> {
+    text("host", wire, HOST_BYTES)
+}
+
+/// Converts a decider's comment. Empty means none.
+pub(in crate::server) fn comment(wire: &str) -> Result<Option<String>, Malformed> {
+    text("comment", wire, REASON_BYTES)
+}
+
+/// Checks the number of serials in one question.
+pub(in crate::server) fn expect_few(serials: &[u64]) -> Result<(), Malformed> {
+    if serials.len() > SERIALS {
+        return Err(malformed(
+            "serials",
+            format!("holds more than {SERIALS} numbers"),
+        ));
+    }
+    Ok(())
+}
+
+/// Checks one line of printable text of at most `most` bytes. Empty means none.
+pub(super) fn text(
+    field: &'static str,
+    value: &str,
+    most: usize,
+) -> Result<Option<String>, Malformed> {
+    if value.len() > most {
+        return Err(malformed(field, format!("is longer than {most} bytes")));
+    }
+    if value.chars().any(is_active) {
+        return Err(malformed(field, "holds control characters"));
+    }
+    Ok((!value.is_empty()).then(|| value.to_owned()))
+}
