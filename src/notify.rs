@@ -13,6 +13,7 @@ pub(crate) mod address;
 mod chat;
 mod delivery;
 mod kind;
+mod message;
 mod notification;
 mod outbox;
 mod pager;

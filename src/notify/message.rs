@@ -1,0 +1,216 @@
+//! A notification as one JSON object, for programs. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+
+use super::notification::{Notification, NotificationBody};
+use crate::{
+    ledger::event::{
+        Actor, Covered, Issued, LockTarget, RequestDetails, RevokeTarget, Revoked, ascii_json,
+    },
+    ssh::permissions::Permissions,
+    unix_seconds::UnixSeconds,
+};
+
+impl<'a> Notification<'a> {
+    /// One JSON object of printable ASCII: `{"type":"...","timestamp":"RFC 3339","data":{...}}`.
+    ///
+    /// # Errors
+    /// Returns an error if the time cannot be written. No event causes it: its time was written
+    /// before.
+    pub(super) fn json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let at = self.at.to_offset(UtcOffset::UTC).format(&Rfc3339);
+        ascii_json(&Message {
+            kind: self.as_str(),
+            timestamp: at.map_err(serde::ser::Error::custom)?,
+            data: self.data(),
+        })
+    }
+
+    fn data(&self) -> Data<'a> {
+        let base = Data {
+            server: self.server,
+            next: self.next(),
+            ..Data::default()
+        };
+        match self.news {
+            NotificationBody::Requested(id, asked) => Data {
+                id: Some(id),
+                who: person(&asked.who),
+                permissions: Some(&asked.permissions),
+                ttl_seconds: Some(asked.ttl_seconds),
+                needed: Some(asked.needed),
+                expires_at: Some(asked.expires_at),
+                ..base.asked(&asked.ask)
+            },
+            NotificationBody::Emergency(serial, issued) => Data {
+                serial: Some(serial),
+                expires_at: Some(issued.valid_before),
+                ..base.issued(issued, self.at, person(&issued.who))
+            },
+            NotificationBody::Page(issued) => Data {
+                note: Some(PAGE_NOTE),
+                ..base.issued(issued, self.at, person(&issued.who))
+            },
+            NotificationBody::RequestDecision(_, index, decided) => Data {
+                id: Some(decided.request),
+                index: Some(index),
+                who: person(&decided.who),
+                role: Some(&decided.role),
+                comment: Some(decided.comment.as_str()).filter(|comment| !comment.is_empty()),
+                ..base
+            },
+            NotificationBody::Revoked(index, revoked) => base.revoked(index, revoked),
+            NotificationBody::Locked(index, locked) => Data {
+                index: Some(index),
+                who: person(&locked.who),
+                target: Some(Target::Locked(&locked.target)),
+                covers: covers(&locked.covers),
+                reason: locked.reason.as_deref(),
+                serials: Some(&locked.serials),
+                ..base
+            },
+            NotificationBody::Unlocked(index, unlocked) => Data {
+                index: Some(index),
+                who: person(&unlocked.who),
+                target: Some(Target::Locked(&unlocked.target)),
+                reason: unlocked.reason.as_deref(),
+                ..base
+            },
+            NotificationBody::Test(who) => Data {
+                who: person(who),
+                note: Some(TEST_NOTE),
+                ..base
+            },
+        }
+    }
+}
+
+fn person(who: &Actor) -> Option<PersonJson<'_>> {
+    Some(PersonJson {
+        issuer: &who.issuer,
+        subject: &who.subject,
+        label: &who.label,
+    })
+}
+
+const PAGE_NOTE: &str =
+    "an emergency pass is issued as soon as this is acknowledged; a review follows";
+
+const TEST_NOTE: &str = "a test of this webhook; nothing has happened";
+
+#[derive(Serialize)]
+struct Message<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    timestamp: String,
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct PersonJson<'a> {
+    issuer: &'a str,
+    subject: &'a str,
+    label: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Target<'a> {
+    Revoked(&'a RevokeTarget),
+    Locked(&'a LockTarget),
+}
+
+/// Every field that some kind has, in their order. Times are Unix seconds.
+#[derive(Default, Serialize)]
+struct Data<'a> {
+    /// The request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u64>,
+    /// The pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<u64>,
+    /// The event, if it is neither request nor pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u64>,
+    server: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    who: Option<PersonJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<&'a BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<Target<'a>>,
+    /// The identities that the target's name covers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    covers: Option<&'a [Covered]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<&'a str>,
+    #[serde(flatten)]
+    permissions: Option<&'a Permissions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needed: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<UnixSeconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serials: Option<&'a [u64]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
+    next: String,
+}
+
+impl<'a> Data<'a> {
+    fn revoked(self, index: u64, revoked: &'a Revoked) -> Self {
+        Self {
+            index: Some(index),
+            who: person(&revoked.who),
+            target: Some(Target::Revoked(&revoked.target)),
+            covers: covers(&revoked.covers),
+            reason: revoked.reason.as_deref(),
+            serials: Some(&revoked.serials),
+            ..self
+        }
+    }
+
+    fn asked(self, ask: &'a RequestDetails) -> Self {
+        Self {
+            role: Some(&ask.role),
+            host: ask.host.as_deref(),
+            params: Some(&ask.params),
+            reason: ask.reason.as_deref(),
+            ..self
+        }
+    }
+
+    fn issued(self, issued: &'a Issued, at: OffsetDateTime, who: Option<PersonJson<'a>>) -> Self {
+        Self {
+            who,
+            permissions: Some(&issued.permissions),
+            ttl_seconds: Some(lifetime(issued, at)),
+            ..self.asked(&issued.ask)
+        }
+    }
+}
+
+/// The first identities that a target's name covers; none for a target of another kind.
+fn covers(covers: &[Covered]) -> Option<&[Covered]> {
+    let few = covers.get(..MOST_COVERED).unwrap_or(covers);
+    (!few.is_empty()).then_some(few)
+}
+
+/// The most identities in a notification. The ledger has all of them.
+const MOST_COVERED: usize = 20;
+
+/// Seconds from being issued at `at`.
+fn lifetime(issued: &Issued, at: OffsetDateTime) -> u64 {
+    issued.valid_before.seconds_since(at.into())
+}
