@@ -16,7 +16,7 @@ mod state;
 mod systemd;
 
 pub(crate) use backup::{BackupReport, back_up, restore};
-pub(crate) use check::{CheckReport, Level, Purpose, Reach, examine};
+pub(crate) use check::{CheckReport, Purpose, Reach, examine};
 pub(crate) use error::{Error, chain};
 pub(crate) use parts::passphrase;
 pub(crate) use parts::summarize;

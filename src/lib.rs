@@ -60,6 +60,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | formats, pure | [`ssh`], [`proto`] (wire), [`reason`], [`mod@reference`], [`unix_seconds`] |
+//! | | [`finding`]: results of checks |
 //! | rules | [`identity`] (fetches issuers' keys), [`policy`], [`ledger`], [`ca`]: pure |
 //! | I/O | [`store`] (database), [`notify`] (webhooks), [`modes`] (files), [`outbound`] (TLS) |
 //! | the CA | [`operations`] (verbs), [`server`] (network), [`config`], [`daemon`] (wiring) |
@@ -74,6 +75,7 @@ pub mod client;
 pub mod config;
 pub mod daemon;
 pub mod dev;
+mod finding;
 pub mod host;
 pub mod identity;
 pub mod ledger;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::{Failure, Global, failure::Code, output};
 use crate::{
     config::Config,
-    daemon::{self, CheckReport, Level, Purpose, Reach},
+    daemon::{self, CheckReport, Purpose, Reach},
+    finding::Level,
 };
 
 /// Run the server until SIGTERM or Ctrl-C.
@@ -80,6 +81,7 @@ fn describe(report: &CheckReport) -> String {
     for finding in &report.findings {
         let mark = match finding.level {
             Level::Good => "ok     ".into(),
+            Level::Note => "note   ".into(),
             Level::Warning => output::bold("WARNING"),
             Level::Wrong => continue,
         };

@@ -2,7 +2,6 @@
 //! Every finding of one run, not only the first. Starts nothing and writes nothing.
 
 mod certificate;
-mod finding;
 mod owner;
 mod purpose;
 
@@ -10,7 +9,6 @@ use std::{fs, path::Path};
 
 use serde::Serialize;
 
-pub(crate) use finding::{Finding, Level};
 pub(crate) use purpose::{Purpose, Reach};
 
 use super::{
@@ -20,6 +18,7 @@ use super::{
 };
 use crate::{
     config::{CaKey, Config},
+    finding::Finding,
     identity::Issuers,
     modes,
     ssh::key::fingerprint,
@@ -49,7 +48,7 @@ pub(crate) struct CheckReport {
 impl CheckReport {
     /// The messages of what is wrong.
     pub(crate) fn faults(&self) -> impl Iterator<Item = &str> {
-        let wrong = self.findings.iter().filter(|it| it.level == Level::Wrong);
+        let wrong = self.findings.iter().filter(|it| it.is_wrong());
         wrong.map(|finding| finding.message.as_str())
     }
 }
@@ -79,7 +78,7 @@ pub(crate) async fn examine(config: &Config, purpose: Purpose) -> CheckReport {
     findings.extend(certificate::check(config, purpose, now()));
     findings.extend(owner::check(config, purpose));
     CheckReport {
-        healthy: findings.iter().all(|it| it.level != Level::Wrong),
+        healthy: findings.iter().all(|it| !it.is_wrong()),
         name: config.name.clone(),
         listen: config.listen.to_string(),
         ca_key,

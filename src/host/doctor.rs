@@ -6,11 +6,11 @@
 mod account;
 mod algorithms;
 mod configuration;
-mod finding;
 mod login;
 mod matches;
 mod pass;
 mod running;
+mod scene;
 mod state;
 
 use std::{path::PathBuf, time::Duration};
@@ -18,11 +18,10 @@ use std::{path::PathBuf, time::Duration};
 use serde::Serialize;
 use ssh_key::Certificate;
 
-pub(crate) use finding::{Finding, Level};
 pub(crate) use pass::Verdict;
 
 use account::Accounts;
-use finding::{Examined, Scene};
+use scene::{Examined, Scene};
 
 use super::{
     Error, Settings,
@@ -32,7 +31,7 @@ use super::{
     sshd::{Connection, Sshd},
     sshd_files,
 };
-use crate::unix_seconds::UnixSeconds;
+use crate::{finding::Finding, unix_seconds::UnixSeconds};
 
 /// Questions of one examination.
 #[derive(Clone, Debug)]
@@ -121,7 +120,7 @@ pub(crate) async fn examine(
     findings.extend(ask_server(&scene, question.deadline).await);
     let pass = question.pass.as_ref();
     let pass = pass.map(|pass| pass::judge(&scene, pass, krl.as_ref()));
-    let is_wrong = findings.iter().any(|finding| finding.level == Level::Wrong);
+    let is_wrong = findings.iter().any(|finding| finding.is_wrong());
     Ok(DoctorReport {
         healthy: !is_wrong && pass.as_ref().is_none_or(|pass| pass.accepted),
         krl_version: krl.as_ref().map(crate::ssh::krl::Krl::version),

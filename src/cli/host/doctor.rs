@@ -12,7 +12,8 @@ use crate::{
         output::{bold, clean},
     },
     client::now,
-    host::doctor::{DoctorReport, Level, Question, Verdict, examine},
+    finding::Level,
+    host::doctor::{DoctorReport, Question, Verdict, examine},
     unix_seconds::UnixSeconds,
 };
 
@@ -99,6 +100,7 @@ fn text(report: &DoctorReport) -> String {
         let mark = match finding.level {
             Level::Good => "ok   ".into(),
             Level::Note => "note ".into(),
+            Level::Warning => bold("WARN "),
             Level::Wrong => bold("WRONG"),
         };
         lines.push(format!("{mark}  {}", clean(&finding.message)));

@@ -3,13 +3,14 @@
 
 use time::OffsetDateTime;
 
-use super::{finding::Finding, purpose::Purpose};
+use super::purpose::Purpose;
 use crate::{
     config::Config,
     daemon::{
         error::{Error, chain},
         served,
     },
+    finding::Finding,
     server::Tls,
 };
 

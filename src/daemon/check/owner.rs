@@ -10,8 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{finding::Finding, purpose::Purpose};
-use crate::config::Config;
+use super::purpose::Purpose;
+use crate::{config::Config, finding::Finding};
 
 /// The server's account.
 #[derive(Debug)]

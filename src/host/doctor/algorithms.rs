@@ -3,8 +3,11 @@
 
 use ssh_key::{Algorithm, public::KeyData};
 
-use super::finding::{Finding, Scene};
-use crate::ssh::key::{ALGORITHMS, fingerprint};
+use super::scene::Scene;
+use crate::{
+    finding::Finding,
+    ssh::key::{ALGORITHMS, fingerprint},
+};
 
 /// sshd's list of the algorithms of users' keys and certificates. Before OpenSSH 8.5 it had the
 /// second name.

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{
-    account::Account,
-    finding::{Finding, Scene},
+use super::{account::Account, scene::Scene};
+use crate::{
+    finding::Finding,
+    host::{Error, drop_in},
 };
-use crate::host::{Error, drop_in};
 
 /// Whether sshd accepts its configuration at all.
 pub(super) fn starts(tested: Result<(), Error>) -> Finding {

@@ -2,11 +2,8 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use super::{
-    account::Account,
-    finding::{Finding, Scene},
-};
-use crate::host::drop_in::glob;
+use super::{account::Account, scene::Scene};
+use crate::{finding::Finding, host::drop_in::glob};
 
 /// Shells that end at once.
 const REFUSING_SHELLS: [&str; 3] = ["nologin", "false", "true"];

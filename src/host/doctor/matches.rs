@@ -3,14 +3,16 @@
 
 use super::{
     account::Accounts,
-    configuration,
-    finding::{Examined, Finding, Scene},
-    login,
+    configuration, login,
+    scene::{Examined, Scene},
 };
-use crate::host::{
-    Error,
-    sshd::{Connection, Sshd},
-    sshd_files::{ConfigFile, MatchBlock, match_blocks},
+use crate::{
+    finding::Finding,
+    host::{
+        Error,
+        sshd::{Connection, Sshd},
+        sshd_files::{ConfigFile, MatchBlock, match_blocks},
+    },
 };
 
 /// The most blocks that sshd is asked about; each takes some milliseconds.

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 use ssh_key::{Certificate, PublicKey, certificate::CertType};
 
-use super::{finding::Scene, login};
+use super::{login, scene::Scene};
 use crate::{
     ssh::{key::fingerprint, krl::Krl, options::CriticalOption},
     unix_seconds::UnixSeconds,

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::finding::{Finding, Scene};
-use crate::host::{running_sshd::RunningSshd, sshd_files::ConfigFile};
+use super::scene::Scene;
+use crate::{
+    finding::Finding,
+    host::{running_sshd::RunningSshd, sshd_files::ConfigFile},
+};
 
 /// Compares the time of the running sshd's last start or reload with the files' times.
 pub(super) fn check(scene: &Scene<'_>, files: &[ConfigFile]) -> Vec<Finding> {

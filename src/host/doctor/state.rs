@@ -3,8 +3,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
-use super::finding::{Finding, Scene};
+use super::scene::Scene;
 use crate::{
+    finding::Finding,
     host::{
         Error,
         files::{Layout, read},
@@ -210,7 +211,7 @@ fn clock(now: UnixSeconds, server: Option<i64>) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::doctor::finding::Level;
+    use crate::finding::Level;
 
     #[test]
     fn a_clock_that_is_off_is_wrong_in_either_direction() {
