@@ -9,7 +9,6 @@ use time::{Duration, OffsetDateTime};
 use super::{documents::Published, error::Error};
 use crate::{
     ca::{Ca, KeyState},
-    identity::Identity,
     ledger::{EventKind, LedgerState, bucket::Buckets},
     notify::Notifier,
     policy::Policy,
@@ -41,7 +40,7 @@ pub struct Authority {
     /// The webhooks that are paged before emergencies.
     pub(super) notifier: Notifier,
     /// Number of requests that each identity has opened lately.
-    opened: Mutex<Buckets>,
+    opened: Arc<Mutex<Buckets>>,
 }
 
 /// Parts of an authority.
@@ -82,7 +81,7 @@ impl Authority {
             replacing: tokio::sync::Mutex::new(()),
             published: Published::new(keys_version),
             notifier: Notifier::default(),
-            opened: Mutex::new(Buckets::new(OPENED_AT_ONCE, OPENED_EVERY)),
+            opened: Arc::new(Mutex::new(Buckets::new(OPENED_AT_ONCE, OPENED_EVERY))),
         })
     }
 
@@ -132,10 +131,9 @@ impl Authority {
         self.policy.load_full()
     }
 
-    /// Counts one more request of this identity. Returns false if it has opened too many lately.
-    pub(super) fn may_open(&self, identity: &Identity, now: OffsetDateTime) -> bool {
-        let mut opened = self.opened.lock();
-        opened.take(identity.issuer(), identity.subject(), now)
+    /// The number of requests that each identity has opened lately. The ledger's writer counts.
+    pub(super) fn opened(&self) -> Arc<Mutex<Buckets>> {
+        Arc::clone(&self.opened)
     }
 }
 

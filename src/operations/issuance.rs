@@ -21,7 +21,10 @@ use super::{
     error::Error,
     jump, page,
     record::{self, Basis},
-    requests::view::{self, View},
+    requests::{
+        once::Opened,
+        view::{self, View},
+    },
 };
 use crate::{
     ca::Draft,
@@ -212,25 +215,21 @@ impl<'a> Issuance<'a> {
             return self.refuse(Error::Invalid(problem)).await;
         }
         let requested = self.basis().requested(pending);
-        let open = self.authority.store.state(|state| {
-            let open = state.open_already(&requested, now);
-            open.map(|request| request.id)
-        });
-        if let Some(id) = open {
-            let view = view::get(self.authority, identity, id, now).await?;
-            return Ok(View {
-                was_open: true,
-                ..view
-            });
+        match self.authority.open_once(requested, identity, now).await? {
+            Opened::New(id) => view::get(self.authority, identity, id, now).await,
+            Opened::Already(id) => {
+                let view = view::get(self.authority, identity, id, now).await?;
+                Ok(View {
+                    was_open: true,
+                    ..view
+                })
+            }
+            Opened::TooMany => {
+                let detail = "you have opened many requests lately: wait a minute, and try again";
+                let rejection = Rejection::new(Rule::TooMany, detail);
+                self.refuse(Error::Rejection(rejection)).await
+            }
         }
-        if !self.authority.may_open(identity, now) {
-            let detail = "you have opened many requests lately: wait a minute, and try again";
-            let rejection = Rejection::new(Rule::TooMany, detail);
-            return self.refuse(Error::Rejection(rejection)).await;
-        }
-        let requested = EventKind::Requested(Box::new(requested));
-        let id = self.authority.store.record(requested, now).await?;
-        view::get(self.authority, identity, id, now).await
     }
 
     /// Narrows the decision to what request `id` was approved for. If the role still needs

@@ -5,6 +5,7 @@
 //! once more, in order: of two racing approvals or redemptions, one counts.
 
 mod deciding;
+pub(super) mod once;
 mod opening;
 pub(super) mod view;
 mod viewing;

@@ -319,3 +319,25 @@ async fn a_policy_that_changes_between_approval_and_redemption_only_takes_away()
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_identical_asks_at_once_one_opens_the_request_and_the_others_get_it() {
+    let (env, bob, ..) = start().await;
+    let mut bobs = Vec::new();
+    for _ in 0..32 {
+        bobs.push(bob.over(&env.another_api().await));
+    }
+    let before = env.ledger_size().await;
+    let mut asks = tokio::task::JoinSet::new();
+    for bob in bobs {
+        asks.spawn(async move { bob.request(ask("three")).await });
+    }
+    let requests = asks.join_all().await;
+    let ids: BTreeSet<u64> = requests.iter().map(|request| request.id).collect();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    let was_open = requests.iter().filter(|request| request.was_open).count();
+    assert_eq!(was_open, 31);
+    let events = env.events(before).await;
+    assert_eq!(events.len(), 1, "{events:?}");
+    env.close().await;
+}
