@@ -10,15 +10,27 @@ use crate::client::{
     login::{Request, StepUp},
 };
 
-/// Runs `attempt`. If it fails for lack of a sign-in, signs in and runs it again, at most once for
-/// an expired session and once for a weak one.
+/// Runs `attempt` as [`renewing_if`], and asks if a user is there.
+///
+/// # Errors
+/// As [`renewing_if`].
+pub(super) async fn renewing<T>(
+    client: &Client,
+    global: &Global,
+    attempt: impl AsyncFn() -> Result<T, Error>,
+) -> Result<T, Failure> {
+    renewing_if(is_interactive(global), client, attempt).await
+}
+
+/// Runs `attempt`. If it fails for lack of a sign-in and the user may be asked, signs in and runs
+/// it again, at most once for an expired session and once for a weak one.
 ///
 /// # Errors
 /// Returns the error of `attempt` if a sign-in would not help, did not help, or cannot be asked
 /// for.
-pub(super) async fn renewing<T>(
+pub(super) async fn renewing_if<T>(
+    may_ask: bool,
     client: &Client,
-    global: &Global,
     attempt: impl AsyncFn() -> Result<T, Error>,
 ) -> Result<T, Failure> {
     let (mut signed_in, mut stepped_up) = (false, false);
@@ -42,7 +54,7 @@ pub(super) async fn renewing<T>(
             | Error::Unwritable { .. }
             | Error::Other { .. } => return Err(error.into()),
         };
-        if *met || !is_interactive(global) {
+        if *met || !may_ask {
             return Err(error.into());
         }
         *met = true;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Failure, Global, target::Target};
-use crate::client::ssh_config::users_file;
+use crate::client::ssh_config::{BlockOptions, users_file};
 
 /// Let plain ssh (and scp, rsync, git, editors) use passes.
 #[derive(Debug, clap::Args)]
@@ -17,16 +17,11 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Print the lines for ssh_config.
-    Print {
-        /// Host name patterns. By default those that the server names.
-        #[arg(long = "host", value_name = "PATTERN")]
-        hosts: Vec<String>,
-    },
+    Print(Lines),
     /// Write the lines to a file of Daypass, and add one Include line to ~/.ssh/config.
     Install {
-        /// Host name patterns. By default those that the server names.
-        #[arg(long = "host", value_name = "PATTERN")]
-        hosts: Vec<String>,
+        #[command(flatten)]
+        lines: Lines,
         /// The file to add the line to.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
@@ -39,6 +34,26 @@ enum Action {
     },
 }
 
+#[derive(Debug, clap::Args)]
+struct Lines {
+    /// Host name patterns. By default those that the server names.
+    #[arg(long = "host", value_name = "PATTERN")]
+    hosts: Vec<String>,
+    /// When your sign-in has ended, an ssh at a terminal opens the browser, or shows a code, and
+    /// waits. Without this option it only says that you must sign in.
+    #[arg(long)]
+    sign_in: bool,
+}
+
+impl From<Lines> for BlockOptions {
+    fn from(lines: Lines) -> Self {
+        Self {
+            patterns: lines.hosts,
+            sign_in: lines.sign_in,
+        }
+    }
+}
+
 impl Args {
     /// Runs the command.
     ///
@@ -48,15 +63,16 @@ impl Args {
         let client = self.target.client()?;
         let program = std::env::current_exe()?;
         match self.action {
-            Action::Print { hosts } => {
-                let block = client.ssh_config(&program, &hosts).await?;
+            Action::Print(lines) => {
+                let block = client.ssh_config(&program, &lines.into()).await?;
                 global.print(&serde_json::json!({ "ssh_config": block }), |_| {
                     block.clone()
                 })
             }
-            Action::Install { hosts, config } => {
-                let config = file(config)?;
-                let changed = client.install_ssh_config(&program, &hosts, &config).await?;
+            Action::Install { lines, config } => {
+                let (config, options) = (file(config)?, lines.into());
+                let changed = client.install_ssh_config(&program, &options, &config);
+                let changed = changed.await?;
                 report(
                     global,
                     changed,

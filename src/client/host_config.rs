@@ -127,6 +127,8 @@ pub(crate) struct PlainSsh<'a> {
     pub(crate) is_login_named: bool,
     /// Whether this ssh only forwards to the next host, as for `-J`.
     pub(crate) is_jump: bool,
+    /// Whether this ssh may ask the user: it logs in, and was not told to ask nothing.
+    pub(crate) may_ask: bool,
 }
 
 impl<'a> PlainSsh<'a> {
@@ -147,6 +149,7 @@ impl<'a> PlainSsh<'a> {
             is_found: line.is_some(),
             is_login_named: line.is_some_and(|line| line.login().is_some()),
             is_jump: line.is_some_and(|line| line.has(&['W'])),
+            may_ask: !line.is_some_and(|line| line.is_batch() || !line.logs_in()),
         }
     }
 

@@ -3,6 +3,8 @@
 //!
 //! The rest of `~/.ssh/config` is the user's and is kept to the byte.
 
+mod block;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -11,25 +13,30 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub(crate) use self::block::block;
+use self::block::{
+    Block, CHOSEN, NAMED, is_pattern, may_sign_in, patterns_of_match, program_of, written_for,
+};
 use super::{
     Client, Error, host_config,
     server_info::ServerInfo,
     state::{State, write_atomically},
-    words::shell_word,
 };
 
 /// Our own file, in the state folder.
 const FILE: &str = "ssh_config";
 
-/// Begins the line with the patterns that the user chose.
-const CHOSEN: &str = "# For the hosts of --host: ";
-
-/// Begins the line with the patterns that the servers name. They are kept up to date.
-const NAMED: &str = "# For the hosts that the server names: ";
+/// The user's choices for the block.
+#[derive(Debug, Default)]
+pub(crate) struct BlockOptions {
+    /// Host patterns. If there are none, those that the servers name.
+    pub(crate) patterns: Vec<String>,
+    /// Whether an ssh at a terminal may ask the user to sign in.
+    pub(crate) sign_in: bool,
+}
 
 impl Client {
-    /// The block for an ssh configuration, for `patterns`; if there are none, for the hosts that
-    /// this server and the others of this user name.
+    /// The block for an ssh configuration.
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if no hosts are known, or a path cannot be written into an ssh
@@ -37,10 +44,19 @@ impl Client {
     pub(crate) async fn ssh_config(
         &self,
         program: &Path,
-        patterns: &[String],
+        options: &BlockOptions,
     ) -> Result<String, Error> {
-        if !patterns.is_empty() {
-            return block(program, &self.state.root(), patterns);
+        let block = |origin, patterns: &[String]| {
+            let root = self.state.root();
+            let written = Block {
+                program,
+                origin,
+                sign_in: options.sign_in,
+            };
+            written.text(&root, patterns)
+        };
+        if !options.patterns.is_empty() {
+            return block(CHOSEN, &options.patterns);
         }
         let patterns = self.named_patterns().await?;
         let patterns = self.with_other_patterns(patterns)?;
@@ -49,7 +65,7 @@ impl Client {
                 "the server names no hosts; name some with --host PATTERN".to_owned(),
             ));
         }
-        block_of(program, &self.state.root(), NAMED, &patterns)
+        block(NAMED, &patterns)
     }
 
     /// Rewrites our file if a server names other hosts by now, if a bastion is new, or if an
@@ -75,7 +91,12 @@ impl Client {
         if patterns.is_empty() {
             return Ok(false);
         }
-        let new = block_of(&program, &root, origin, &patterns)?;
+        let block = Block {
+            program: &program,
+            origin,
+            sign_in: may_sign_in(&old),
+        };
+        let new = block.text(&root, &patterns)?;
         if new == old {
             return Ok(false);
         }
@@ -118,10 +139,10 @@ impl Client {
     pub(crate) async fn install_ssh_config(
         &self,
         program: &Path,
-        patterns: &[String],
+        options: &BlockOptions,
         config: &Path,
     ) -> Result<bool, Error> {
-        let text = self.ssh_config(program, patterns).await?;
+        let text = self.ssh_config(program, options).await?;
         self.state.root().write(FILE, text.as_bytes())?;
         edit(config, |old| {
             with_line(old, &include_line(&self.state.root())?)
@@ -151,90 +172,6 @@ pub(crate) fn users_file() -> Result<PathBuf, Error> {
         .map_err(|_| {
             Error::Usage("there is no home folder: name the file with --config".to_owned())
         })
-}
-
-/// The block for hosts that match `patterns`.
-///
-/// # Errors
-/// Returns the error if a path or a pattern cannot be written into an ssh configuration.
-pub(crate) fn block(program: &Path, state: &State, patterns: &[String]) -> Result<String, Error> {
-    block_of(program, state, CHOSEN, patterns)
-}
-
-/// The block for hosts that match `patterns`, which are of this `origin`.
-///
-/// `Match exec` runs `daypass ensure` before ssh reads on, so already the first login uses the
-/// files that it writes. The pattern comes before `exec`, so that ssh to other hosts starts
-/// nothing. A host name, login or local name with a quote never reaches the shell, where the quotes
-/// around it keep every other character from meaning anything.
-///
-/// The second `Match` is for aliases. ssh knows their `HostName` when it reads the configuration
-/// for the second time.
-///
-/// # Errors
-/// Returns the error if a path or a pattern cannot be written into an ssh configuration.
-fn block_of(
-    program: &Path,
-    state: &State,
-    origin: &str,
-    patterns: &[String],
-) -> Result<String, Error> {
-    if let Some(pattern) = patterns.iter().find(|pattern| !is_pattern(pattern)) {
-        return Err(Error::Untrusted(format!(
-            "invalid host pattern {pattern:?}"
-        )));
-    }
-    let hosts = patterns.join(",");
-    let others = patterns.join(",!");
-    let [logins, unnamed] = host_config::includes(state)?;
-    let (program, state) = (shell_word(program)?, shell_word(state.folder())?);
-    let names = "user \"*,!*'*\" localuser \"*,!*'*\"";
-    let ensure = format!("{program} ensure --state-dir {state} --login='%r' --local='%u'");
-    Ok(format!(
-        "# Written by daypass. `daypass ssh-config remove` takes it away.\n\
-         {origin}{hosts}\n\
-         # A `User` line of your own counts if it stands before this one, and so does `ssh USER@HOST`.\n\
-         Match !final originalhost \"{hosts},!*'*\" {names} \
-         exec \"{ensure} --host='%n'\"\n\
-         \x20   {logins}\n\
-         \x20   {unnamed}\n\
-         # Other names for these hosts, by a `HostName` line of your own.\n\
-         Match final host \"{hosts},!*'*\" originalhost \"*,!{others},!*'*\" {names} \
-         exec \"{ensure} --host='%h' --alias='%n'\"\n\
-         \x20   {logins}\n\
-         \x20   {unnamed}\n",
-    ))
-}
-
-/// Whether a pattern of host names can stand in an ssh configuration.
-fn is_pattern(pattern: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "*?._:-".contains(c);
-    !pattern.is_empty() && !pattern.starts_with('-') && pattern.chars().all(plain)
-}
-
-/// The patterns that a block says it was written for, if they are of this `origin`.
-fn written_for(block: &str, origin: &str) -> Option<Vec<String>> {
-    let mut lines = block.lines();
-    let patterns = lines.find_map(|line| line.strip_prefix(origin))?;
-    Some(patterns.split(',').map(str::to_owned).collect())
-}
-
-/// The patterns in the `Match` line of an earlier version's block.
-fn patterns_of_match(block: &str) -> Vec<String> {
-    let mut lines = block.lines();
-    let line = lines.find_map(|line| line.strip_prefix("Match originalhost "));
-    let list = line.and_then(|line| line.split_whitespace().next());
-    let list = list.unwrap_or_default().trim_matches('"').split(',');
-    list.filter(|pattern| is_pattern(pattern))
-        .map(str::to_owned)
-        .collect()
-}
-
-/// The program that a block runs.
-fn program_of(block: &str) -> Option<PathBuf> {
-    let (_, after) = block.split_once("exec \"'")?;
-    let (program, _) = after.split_once("' ensure ")?;
-    Some(PathBuf::from(program.replace("%%", "%")))
 }
 
 fn include_line(state: &State) -> Result<String, Error> {
@@ -284,72 +221,6 @@ mod tests {
 
     fn state() -> State {
         State::new(Path::new("/home/a b/daypass")).unwrap()
-    }
-
-    #[test]
-    fn the_block_quotes_its_paths_and_names_the_program_absolutely() {
-        let patterns = ["web-*".to_owned(), "www".to_owned()];
-        let block = block_of(Path::new("/opt/day pass"), &state(), NAMED, &patterns).unwrap();
-        let (names, includes) = (
-            "user \"*,!*'*\" localuser \"*,!*'*\"",
-            "\x20   Include \"/home/a b/daypass/hosts/*/login-*/ssh_config\"\n\
-             \x20   Include \"/home/a b/daypass/hosts/*/ssh_config\"\n",
-        );
-        let ensure =
-            "'/opt/day pass' ensure --state-dir '/home/a b/daypass' --login='%r' --local='%u'";
-        assert_eq!(
-            block,
-            format!(
-                "# Written by daypass. `daypass ssh-config remove` takes it away.\n\
-                 # For the hosts that the server names: web-*,www\n\
-                 # A `User` line of your own counts if it stands before this one, and so does `ssh USER@HOST`.\n\
-                 Match !final originalhost \"web-*,www,!*'*\" {names} exec \"{ensure} --host='%n'\"\n\
-                 {includes}\
-                 # Other names for these hosts, by a `HostName` line of your own.\n\
-                 Match final host \"web-*,www,!*'*\" originalhost \"*,!web-*,!www,!*'*\" {names} \
-                 exec \"{ensure} --host='%h' --alias='%n'\"\n\
-                 {includes}"
-            )
-        );
-        assert_eq!(written_for(&block, NAMED).unwrap(), patterns);
-        assert_eq!(written_for(&block, CHOSEN), None);
-        assert_eq!(program_of(&block).unwrap(), Path::new("/opt/day pass"));
-    }
-
-    #[test]
-    fn program_and_patterns_of_an_earlier_versions_block_are_found() {
-        let block = "# Written by daypass.\n\
-             Match originalhost \"web-*,db-1,!*'*\" exec \"'/opt/50%%/daypass' ensure --state-dir '/x' --host='%n'\"\n";
-        assert_eq!(patterns_of_match(block), ["web-*", "db-1"]);
-        assert_eq!(program_of(block).unwrap(), Path::new("/opt/50%/daypass"));
-        assert!(patterns_of_match("Match originalhost web-* exec x").contains(&"web-*".to_owned()));
-        assert!(patterns_of_match("").is_empty());
-    }
-
-    #[test]
-    fn a_state_folder_that_include_reads_as_a_pattern_is_refused() {
-        for folder in ["/home/50%/d", "/home/*/d", "/home/a?/d", "/home/[a]/d"] {
-            let state = State::new(Path::new(folder)).unwrap();
-            let refused = block_of(Path::new("/d"), &state, NAMED, &["w".into()]);
-            assert_eq!(refused.unwrap_err().exit_code(), 2, "{folder}");
-            assert!(include_line(&state).is_err(), "{folder}");
-        }
-    }
-
-    #[test]
-    fn patterns_and_paths_cannot_add_words() {
-        for pattern in ["", "a b", "a\"b", "a'b", "a\nHost *", "-x", "a,!b", "$(id)"] {
-            assert!(
-                block_of(Path::new("/d"), &state(), NAMED, &[pattern.into()]).is_err(),
-                "{pattern}"
-            );
-        }
-        for program in ["/a'b", "/a\"b", "/a\nb", "/a$b"] {
-            assert!(
-                block_of(Path::new(program), &state(), NAMED, &["w".into()]).is_err(),
-                "{program}"
-            );
-        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 mod plain;
 mod refused;
+mod sign_in;
 #[path = "../support/mod.rs"]
 mod support;
 mod tools;

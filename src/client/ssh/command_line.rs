@@ -103,6 +103,16 @@ impl CommandLine {
         !self.has(&['G', 'V', 'Q', 'O'])
     }
 
+    /// Whether `-o BatchMode=yes` is given: ssh asks for nothing.
+    pub(crate) fn is_batch(&self) -> bool {
+        let mut values = self.options.iter().filter_map(|it| it.setting("batchmode"));
+        values.any(|value| {
+            !["no", "false"]
+                .iter()
+                .any(|no| value.eq_ignore_ascii_case(no))
+        })
+    }
+
     /// Whether one of these options is given.
     pub(crate) fn has(&self, letters: &[char]) -> bool {
         self.options.iter().any(|it| letters.contains(&it.letter))

@@ -287,3 +287,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_ssh_that_was_told_to_ask_nothing_is_known_by_every_spelling_of_it() {
+    for (line, expected) in [
+        ("web-1", false),
+        ("-oBatchMode=yes web-1", true),
+        ("-o batchmode=true web-1", true),
+        ("-o BatchMode=no web-1", false),
+        ("-o BatchMode=NO web-1", false),
+        ("-o BatchModes=yes web-1", false),
+        ("web-1 -oBatchMode=yes", true),
+        ("web-1 echo -oBatchMode=yes", false),
+    ] {
+        assert_eq!(parse(line).unwrap().is_batch(), expected, "{line}");
+    }
+}
