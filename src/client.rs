@@ -21,10 +21,11 @@
 //! | [`admin`], [`audit`], [`inspect`] | locks, the ledger, one certificate |
 //! | [`state`], `writable`, `words`, `logins` | files, and what may stand on a command line |
 
-mod accepting;
+pub(crate) mod accepting;
 pub(crate) mod admin;
 pub(crate) mod agent;
 mod ask;
+mod asking;
 pub(crate) mod audit;
 pub(crate) mod cache;
 pub mod choose;

@@ -12,6 +12,7 @@ pub(crate) mod drop_in;
 pub(crate) mod error;
 pub(crate) mod files;
 pub(crate) mod keys;
+pub(crate) mod recovery;
 pub(crate) mod remove;
 pub(crate) mod running_sshd;
 pub(crate) mod server;

@@ -3,6 +3,7 @@
 //! Pure: no clock, no I/O. Imports only `ssh`.
 
 pub(crate) mod acceptance;
+pub(crate) mod administrators;
 pub mod approval;
 pub(crate) mod bucket;
 pub mod checkpoint;
@@ -11,6 +12,8 @@ pub mod emergency;
 pub mod event;
 pub(crate) mod judge;
 pub mod order;
+pub(crate) mod recovery;
+pub mod restore;
 pub(crate) mod snapshot;
 pub mod state;
 pub mod tree;

@@ -30,6 +30,7 @@ pub(crate) mod overview;
 mod page;
 pub(crate) mod published;
 mod record;
+pub(crate) mod recovery;
 pub(crate) mod requests;
 pub(crate) mod roles;
 pub(crate) mod trust;

@@ -43,7 +43,7 @@ use crate::{
         tree::{Frontier, Hash, Plan},
     },
 };
-pub(crate) use backup::{back_up, restore};
+pub(crate) use backup::{back_up, mark_by_hand, restore};
 pub(crate) use error::Error;
 use job::Job;
 use lock::Lock;
@@ -113,9 +113,9 @@ impl Store {
         let (store, unsigned) = Self::start(folder, lock, signer, now, opening)
             .await
             .map_err(|error| error.with_advice(folder))?;
-        let restored = backup::is_restored(folder);
+        let mark = backup::mark(folder)?;
         store
-            .record(opening::filled_in(started, unsigned, restored), now)
+            .record(opening::filled_in(started, unsigned, mark), now)
             .await?;
         backup::forget_restored(folder)?;
         store.skip(now).await?;
@@ -321,6 +321,19 @@ impl Store {
     /// Returns [`Error::Range`] if `old` is over `new` or `new` over the size.
     pub(crate) async fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<Hash>, Error> {
         self.prove(new, Plan::consistency(old, new)).await
+    }
+
+    /// The root over the first `size` leaves.
+    ///
+    /// # Errors
+    /// Returns [`Error::Range`] if there is no such size.
+    pub(crate) async fn root_at(&self, size: u64) -> Result<Hash, Error> {
+        let range = Error::Range { size: self.size() };
+        if size > self.size() {
+            return Err(range);
+        }
+        let frontier = ledger::stored_frontier(&mut *self.reader().await?, size).await?;
+        frontier.map(|frontier| frontier.root()).ok_or(range)
     }
 
     async fn prove(&self, wanted: u64, plan: Option<Plan>) -> Result<Vec<Hash>, Error> {

@@ -14,6 +14,8 @@ pub enum HostDocument {
     Krl,
     /// The CA's public keys, `GET /ca.pub`.
     CaKeys,
+    /// Administrators' keys and restored ledgers, `GET /recovery`.
+    Recovery,
 }
 
 impl HostDocument {
@@ -22,6 +24,7 @@ impl HostDocument {
         match self {
             Self::Krl => Namespace::Krl,
             Self::CaKeys => Namespace::CaKeys,
+            Self::Recovery => Namespace::Recovery,
         }
     }
 }

@@ -162,21 +162,16 @@ impl Args {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         // The usual connection refuses a ledger that no administrator has accepted.
-        let (signed, through) = match &self.action {
-            Action::AcceptRestore(it) => client.signed_in_to_accept(it.past).await?,
-            Action::Lock { .. } => (client.signed_in_to_lock().await?, 0),
+        let signed = match &self.action {
+            Action::AcceptRestore(it) => return it.run(&client, global).await,
+            Action::Lock { .. } => client.signed_in_to_lock().await?,
             Action::Unlock { .. } | Action::Locks | Action::Webhooks(_) | Action::Revoke { .. } => {
-                (client.signed_in().await?, 0)
+                client.signed_in().await?
             }
         };
         let key = || Key::open(&signed.login.key, &client.state);
         match self.action {
-            Action::AcceptRestore(args) => {
-                args.run(&signed, through, &key()?, global).await?;
-                // The statement counts for this client as for every other.
-                client.signed_in().await?;
-                Ok(())
-            }
+            Action::AcceptRestore(_) => Ok(()),
             Action::Lock { on, reason, yes } => {
                 put_lock(&signed, on.target()?, &reason, yes, &key()?, global).await
             }

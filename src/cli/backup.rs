@@ -43,8 +43,14 @@ struct Keys {
 #[derive(Debug, clap::Args)]
 pub(crate) struct RestoreArgs {
     /// The folder of the backup.
-    dir: PathBuf,
-    /// The configuration file to use, instead of the one in the backup.
+    #[arg(required_unless_present = "by_hand")]
+    dir: Option<PathBuf>,
+    /// Files of an older copy are in the state folder already, put there by hand: only mark the
+    /// ledger as restored. Without that, a server on an older copy does not know that it is one.
+    #[arg(long, conflicts_with = "dir")]
+    by_hand: bool,
+    /// The configuration file to use, instead of the one in the backup, or with --by-hand of
+    /// /etc/daypass/daypass.toml.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -78,14 +84,21 @@ impl RestoreArgs {
     /// # Errors
     /// Returns the reason why the backup is not put back.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let report = daemon::restore(&self.dir, self.config.as_deref()).await?;
-        global.print(&report, text)
+        let report = match &self.dir {
+            Some(dir) => daemon::restore(dir, self.config.as_deref()).await?,
+            None => {
+                let usual = PathBuf::from("/etc/daypass/daypass.toml");
+                daemon::mark_by_hand(&std::path::absolute(self.config.unwrap_or(usual))?).await?
+            }
+        };
+        let verb = if self.by_hand { "Marked" } else { "Restored" };
+        global.print(&report, |report| text(verb, report))
     }
 }
 
-fn text(report: &BackupReport) -> String {
+fn text(verb: &str, report: &BackupReport) -> String {
     let mut text = format!(
-        "Restored {} entries of {} to {}.\n",
+        "{verb} {} entries of {} in {}.\n",
         report.size,
         report.server,
         shown(&report.folder)

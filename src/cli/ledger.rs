@@ -57,6 +57,15 @@ enum Action {
         #[arg(long, requires = "file")]
         key: Option<String>,
     },
+    /// Go on after the server's ledger was restored from a backup, by the statement of an
+    /// administrator whose key this client did not know before.
+    ///
+    /// Ask the administrator for the key's fingerprint, not by way of the server.
+    Accept {
+        /// The fingerprint of the administrator's key, as the refusal and `ssh-keygen -l` print it.
+        #[arg(value_name = "SHA256:...")]
+        key: String,
+    },
     /// Download and verify the whole ledger, for `daypass ledger verify FILE`.
     Export {
         /// The file to write (`-`: stdout).
@@ -119,6 +128,12 @@ impl Args {
                 })?;
                 drop(progress);
                 verified(global, &report)
+            }
+            Action::Accept { key } => {
+                client.signed_in_accepting(Some(&key)).await?;
+                global.print(&serde_json::json!({ "in_step": true }), |_| {
+                    "This client is in step with the server's ledger.".to_owned()
+                })
             }
             Action::Export { out } => export(global, &client, &out).await,
         }

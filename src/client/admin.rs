@@ -164,6 +164,17 @@ impl Signed {
         seen: &Preview,
         key: &Key,
     ) -> Result<v1::RevokeResponse, Error> {
+        self.revoke_by(target, reason, seen, (key, None)).await
+    }
+
+    /// [`Signed::revoke`], by the session's key and with a statement about a restored copy.
+    pub(super) async fn revoke_by(
+        &self,
+        target: &RevokeTarget,
+        reason: &str,
+        seen: &Preview,
+        (key, restore): (&Key, Option<v1::RestoreStatement>),
+    ) -> Result<v1::RevokeResponse, Error> {
         use revoke_request::Target as Wire;
         let about = Target::from(target);
         let to = match target.clone() {
@@ -180,6 +191,7 @@ impl Signed {
             let request = v1::RevokeRequest {
                 target: Some(to.clone()),
                 order: Some(order),
+                restore: restore.clone(),
             };
             let request = authorized(&self.login, request)?;
             Ok(self.server.admin().revoke(request).await?.into_inner())

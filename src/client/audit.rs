@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 use serde_json::Value;
 
 use super::{
-    Client, Error, Signed, credentials::authorized, proofs, server_info::ServerInfo, witness,
+    Client, Error, Signed, asking::Asking, credentials::authorized, proofs,
+    server_info::ServerInfo, witness,
 };
 use crate::{
     ledger::{
@@ -89,14 +90,14 @@ impl Client {
         let entry = entry
             .filter(|entry| entry.index == serial)
             .ok_or_else(|| Error::other(format!("the ledger has no entry {serial}")))?;
-        let checkpoint = witness::check(
-            &self.state,
-            &signed.server,
-            &signed.login,
-            &signed.server_info,
-            |message| self.say(message),
-        )
-        .await?;
+        let asking = Asking {
+            server: &signed.server,
+            server_info: &signed.server_info,
+            login: &signed.login,
+            accept: None,
+        };
+        let say = |message: &str| self.say(message);
+        let checkpoint = witness::check(&self.state, &asking, say).await?;
         let (server, login) = (&signed.server, &signed.login);
         let proof = proofs::inclusion(server, login, serial, checkpoint.size).await?;
         let leaf = tree::leaf_hash(&entry.leaf);

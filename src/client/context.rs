@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::{
     Error,
+    asking::Asking,
     clock::now,
     connect::{Address, Server},
     credentials::authorized,
@@ -129,10 +130,25 @@ impl Client {
     /// Returns [`Error::SignIn`] before it connects if the user is not signed in, and
     /// [`Error::Fork`] if the ledger was rewritten.
     pub async fn signed_in(&self) -> Result<Signed, Error> {
+        self.signed_in_accepting(None).await
+    }
+
+    /// [`Client::signed_in`]; goes on also by a statement with the key `accept` (a fingerprint),
+    /// which the user accepts by name.
+    ///
+    /// # Errors
+    /// As [`Client::signed_in`].
+    pub(crate) async fn signed_in_accepting(&self, accept: Option<&str>) -> Result<Signed, Error> {
         let login = self.current_login().await?;
         let (server, server_info) = self.connect().await?;
         let say = |message: &str| self.say(message);
-        witness::check(&self.state, &server, &login, &server_info, say).await?;
+        let asking = Asking {
+            server: &server,
+            server_info: &server_info,
+            login: &login,
+            accept,
+        };
+        witness::check(&self.state, &asking, say).await?;
         Ok(Signed {
             server,
             server_info,

@@ -1,57 +1,64 @@
 //! A server whose ledger was restored from a backup: it contradicts the remembered checkpoint. The
-//! client goes on only by an administrator's signed statement in the ledger, and says so.
+//! client goes on only by the statement of an administrator whose key it knew before, and says so.
 
 use super::{
     Error,
+    asking::Asking,
+    clock::now,
     connect::Server,
     proofs,
     server_info::{self, ServerInfo},
-    session::Login,
     state::State,
 };
 use crate::{
-    ledger::{acceptance::Acceptance, checkpoint::Checkpoint, tree},
-    proto::v1,
+    ledger::{
+        acceptance::Acceptance,
+        administrators::Known,
+        checkpoint::Checkpoint,
+        recovery::Recovery,
+        restore::Copy,
+        tree::{self, Hash},
+    },
     reason,
+    unix_seconds::UnixSeconds,
 };
 
-/// What a server says of its restored ledger, with its checkpoint.
+/// The command that accepts an administrator's key by name.
+const ACCEPT: &str = "daypass ledger accept";
+
+/// A server's answer about its restored ledger, with its checkpoint.
 pub(super) struct Answer<'a> {
-    pub(super) server: &'a Server,
-    pub(super) server_info: &'a ServerInfo,
-    pub(super) login: &'a Login,
-    pub(super) wire: &'a v1::GetCheckpointResponse,
+    pub(super) asking: &'a Asking<'a>,
+    pub(super) state: &'a State,
+    pub(super) recovery: &'a Recovery,
     pub(super) new: &'a Checkpoint,
 }
 
 impl Answer<'_> {
-    /// Whether the server says that its ledger was restored.
-    pub(super) fn is_restored(&self) -> bool {
-        self.wire.restored || !self.wire.accepted.is_empty()
-    }
-
     /// The statement by which this client goes on from the `old` checkpoint.
     ///
     /// # Errors
-    /// Returns an error that says what an administrator must do if there is no statement, or none
-    /// for a ledger as large as the `old` one, and [`Error::Untrusted`] if it is invalid.
+    /// Returns an error that says what to do if there is no statement, none for a ledger as large
+    /// as the `old` one, or none by a key that counts here, and [`Error::Untrusted`] if it is
+    /// invalid.
     pub(super) async fn acceptance(&self, old: &Checkpoint) -> Result<Acceptance, Error> {
-        let ask = format!(
-            "Ask an administrator to run: daypass admin accept-restore --past {}",
-            old.size
-        );
-        let waits = |why: &str| Error::Other {
+        let refuse = |why: &str| Error::Other {
             reason: Some(reason::LEDGER_RESTORED.to_owned()),
             message: format!(
-                "the server's ledger was restored from a backup: this client knows {} entries of the lost one, and \
-                 {why}. Nothing of the server is used until then. {ask}",
+                "the server's ledger was restored from a backup, this client knows {} entries of the lost one, and nothing of \
+                 the server is used until it goes on by an administrator's statement: {why}",
                 old.size
             ),
         };
-        if self.wire.accepted.is_empty() {
-            return Err(waits("no administrator has accepted the restored one yet"));
-        }
-        let acceptance = self.verified().await?;
+        let waits = |why: &str| {
+            refuse(&format!(
+                "{why}. Ask an administrator to run: daypass admin accept-restore --past {}",
+                old.size
+            ))
+        };
+        let acceptance = self.recovery.acceptance().map_err(untrusted)?;
+        let acceptance = acceptance
+            .ok_or_else(|| waits("no administrator has accepted the restored one yet"))?;
         if old.size > acceptance.through {
             let through = acceptance.through;
             return Err(waits(&format!(
@@ -59,44 +66,139 @@ impl Answer<'_> {
             )));
         }
         if self.new.size < acceptance.through {
-            return Err(waits(
+            return Err(refuse(
                 "the restored one is still being filled: try again in a minute",
             ));
+        }
+        self.expect_contained(&acceptance).await?;
+        if self.asking.accept != Some(&*acceptance.key) {
+            let known = known(self.state, self.asking.server)?.unwrap_or_default();
+            let standing = known.standing(&acceptance.key, UnixSeconds(now()));
+            if let Some(why) = standing.objection(&acceptance.key, ACCEPT) {
+                return Err(refuse(&why));
+            }
         }
         Ok(acceptance)
     }
 
-    /// Checks the statement's signature, and that the ledger contains it.
-    async fn verified(&self) -> Result<Acceptance, Error> {
-        let (index, leaf) = (self.wire.accepted_index, &self.wire.accepted);
-        let untrusted = |why: String| {
-            Error::Untrusted(format!(
-                "its statement that a restored ledger goes on: {why}"
-            ))
+    /// Checks that the ledger contains the statement and begins with the copy that it names.
+    async fn expect_contained(&self, acceptance: &Acceptance) -> Result<(), Error> {
+        let Some(accepted) = &self.recovery.accepted else {
+            return Err(untrusted("it is missing".to_owned()));
         };
-        let acceptance = Acceptance::verify(index, leaf, &self.server_info.server_name);
-        let acceptance = acceptance.map_err(untrusted)?;
-        let size = self.new.size;
-        let proof = proofs::inclusion(self.server, self.login, index, size).await?;
-        let digest = tree::leaf_hash(leaf);
-        match tree::verify_inclusion(&digest, index, size, &proof, &self.new.root) {
-            true => Ok(acceptance),
-            false => Err(untrusted("the ledger does not contain it".to_owned())),
+        let (index, size) = (accepted.index, self.new.size);
+        let Asking { server, login, .. } = self.asking;
+        let proof = proofs::inclusion(server, login, index, size).await?;
+        let digest = tree::leaf_hash(accepted.leaf.as_bytes());
+        if !tree::verify_inclusion(&digest, index, size, &proof, &self.new.root) {
+            return Err(untrusted("the ledger does not contain it".to_owned()));
         }
+        expect_beginning(self.asking, acceptance.copy, self.new).await
     }
+}
+
+/// Checks that the ledger of the checkpoint begins with this copy.
+///
+/// # Errors
+/// Returns [`Error::Untrusted`] if it does not.
+pub(super) async fn expect_beginning(
+    asking: &Asking<'_>,
+    copy: Copy,
+    new: &Checkpoint,
+) -> Result<(), Error> {
+    let proof: Vec<Hash> = match copy.size < new.size {
+        true => proofs::consistency(asking.server, asking.login, copy.size, new.size).await?,
+        false => Vec::new(),
+    };
+    let is_beginning = match copy.size == new.size {
+        true => copy.root == new.root,
+        false => tree::verify_consistency(copy.size, &copy.root, new.size, &new.root, &proof),
+    };
+    match is_beginning {
+        true => Ok(()),
+        false => Err(untrusted(
+            "its ledger does not begin with the restored copy".to_owned(),
+        )),
+    }
+}
+
+/// Reads what the server says of its administrators' keys and of a restored ledger; none if it is
+/// older than that.
+///
+/// # Errors
+/// Returns [`Error::Untrusted`] if it is invalid, or another server's.
+pub(super) fn recovery(bytes: &[u8], server_info: &ServerInfo) -> Result<Option<Recovery>, Error> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let recovery = Recovery::parse(bytes).map_err(|error| {
+        Error::Untrusted(format!("what it says of administrators' keys: {error}"))
+    })?;
+    match recovery.server == server_info.server_name {
+        true => Ok(Some(recovery)),
+        false => Err(Error::Untrusted(format!(
+            "what it says of administrators' keys is of the server {:?}",
+            recovery.server
+        ))),
+    }
+}
+
+/// Remembers the administrators' keys of a good answer, for the day on which the ledger is
+/// restored.
+///
+/// # Errors
+/// Returns [`Error::File`] if that fails.
+pub(super) fn remember(
+    state: &State,
+    server: &Server,
+    recovery: Option<&Recovery>,
+) -> Result<(), Error> {
+    // Keys of an older policy are nothing to learn.
+    let is_pending = |recovery: &&Recovery| {
+        let restored = recovery.restored.as_ref();
+        restored.is_some_and(|restored| restored.is_pending)
+    };
+    let Some(recovery) = recovery.filter(|recovery| !is_pending(recovery)) else {
+        return Ok(());
+    };
+    let old = known(state, server)?;
+    let keys = &recovery.administrators;
+    let new = match &old {
+        None => Known::first(keys),
+        Some(old) => old.then(keys, UnixSeconds(now())),
+    };
+    if old.as_ref() == Some(&new) {
+        return Ok(());
+    }
+    let text = serde_json::to_vec(&new).map_err(|error| Error::other(error.to_string()))?;
+    state.write(file(server), &text)
+}
+
+/// The administrators' keys that this client knows; none if it never learned any. A damaged file
+/// knows no key.
+fn known(state: &State, server: &Server) -> Result<Option<Known>, Error> {
+    let text = state.read(file(server))?;
+    Ok(text.map(|text| serde_json::from_str(&text).unwrap_or_default()))
+}
+
+fn file(server: &Server) -> std::path::PathBuf {
+    server_info::file(&server.address, "administrators.json")
+}
+
+fn untrusted(why: String) -> Error {
+    Error::Untrusted(format!(
+        "its statement that a restored ledger goes on: {why}"
+    ))
 }
 
 /// What the user is told when the client goes on.
 pub(super) fn spoken(acceptance: &Acceptance, old: &Checkpoint, new: &Checkpoint) -> String {
-    let reason = match acceptance.reason.as_str() {
-        "" => String::new(),
-        reason => format!(" Their reason: {reason}."),
-    };
     format!(
         "note: the server's ledger was restored from a backup, and entries are lost: this client knew {} and goes on at {}. \
-         {} accepted that with the key {} (time: {}).{reason} All earlier passes are revoked. If you did not expect this, ask \
-         your security team.",
-        old.size, new.size, acceptance.who.label, acceptance.key, acceptance.at
+         {} All earlier passes are revoked. If you did not expect this, ask your security team.",
+        old.size,
+        new.size,
+        acceptance.spoken()
     )
 }
 

@@ -3,17 +3,18 @@
 
 use super::{
     Error,
+    asking::Asking,
     connect::{Address, Server},
     credentials::authorized,
     proofs,
     restored::{self, Answer},
-    server_info::{self, ServerInfo},
-    session::Login,
+    server_info,
     state::State,
 };
 use crate::{
     ledger::{
         checkpoint::{Checkpoint, Verifier},
+        recovery::Recovery,
         tree::{self, Hash},
     },
     proto::v1,
@@ -29,11 +30,15 @@ use crate::{
 /// Returns [`Error::Fork`] if the two contradict each other; both are then kept as evidence.
 pub(crate) async fn check(
     state: &State,
-    server: &Server,
-    login: &Login,
-    server_info: &ServerInfo,
+    asking: &Asking<'_>,
     say: impl Fn(&str),
 ) -> Result<Checkpoint, Error> {
+    let Asking {
+        server,
+        server_info,
+        login,
+        ..
+    } = *asking;
     let verifier = server_info.verifier()?;
     let (state, file) = (
         &state.root(),
@@ -44,8 +49,10 @@ pub(crate) async fn check(
     let wire = server.ledger().get_checkpoint(request).await?.into_inner();
     let note = &wire.checkpoint;
     let new = verify(&verifier, note)?;
+    let recovery = restored::recovery(&wire.recovery, server_info)?;
     let Some(old_note) = state.read(&file)? else {
         state.write(&file, note.as_bytes())?;
+        restored::remember(state, server, recovery.as_ref())?;
         return Ok(new);
     };
     let old = remembered(&verifier, &old_note, state, server)?;
@@ -55,21 +62,22 @@ pub(crate) async fn check(
         Vec::new()
     };
     if let Err(why) = consistent(&old, &new, &proof) {
+        let is_restored = |recovery: &&Recovery| recovery.restored.is_some();
+        let Some(recovery) = recovery.as_ref().filter(is_restored) else {
+            return Err(evidence(state, server, note, &why));
+        };
         let answer = Answer {
-            server,
-            server_info,
-            login,
-            wire: &wire,
+            asking,
+            state,
+            recovery,
             new: &new,
         };
-        if !answer.is_restored() {
-            return Err(evidence(state, server, note, &why));
-        }
         let acceptance = answer.acceptance(&old).await?;
         restored::keep_old(state, server, &old_note)?;
         say(&restored::spoken(&acceptance, &old, &new));
     }
     state.write(&file, note.as_bytes())?;
+    restored::remember(state, server, recovery.as_ref())?;
     Ok(new)
 }
 

@@ -153,6 +153,25 @@ pub(crate) async fn restore(
     })
 }
 
+/// Marks the ledger in the configuration's state folder as an older copy that was put back by hand.
+///
+/// # Errors
+/// Returns [`Error::Backup`] if the user is the wrong one, and the store's error if a daemon runs
+/// or the ledger is not the one that was signed.
+pub(crate) async fn mark_by_hand(configuration: &Path) -> Result<BackupReport, Error> {
+    let config = Config::load(configuration)?;
+    expect_owner(&config.state)?;
+    let signer = parts::signer(&config)?;
+    let copied = store::mark_by_hand(&config.state, signer).await?;
+    Ok(BackupReport {
+        folder: config.state,
+        server: config.name,
+        size: copied.size,
+        has_keys: false,
+        written: Vec::new(),
+    })
+}
+
 /// Paths of the files beside the ledger, and whether each is secret.
 fn files_of(config: &Config) -> Vec<(PathBuf, bool)> {
     let mut files = vec![

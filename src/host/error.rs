@@ -91,12 +91,31 @@ pub(crate) enum InvalidAnswer {
     Krl(#[from] crate::ssh::krl::Error),
     /// Other keys, of an older version than those on disk: a replay of an old list.
     #[error(
-        "/ca.pub: its version {sent} is older than {kept}, which is on disk, and it has other keys"
+        "/ca.pub: its version {sent} is older than {kept}, which is on disk, and it has other keys; if the server's ledger was \
+         restored from a backup, this host goes on when an administrator has run: daypass admin accept-restore --past {kept}"
     )]
     OlderKeys {
         /// The version in the answer.
         sent: u64,
         /// The version on disk.
+        kept: u64,
+    },
+    /// The document of administrators' keys is invalid, or another server's.
+    #[error("/recovery: {0}")]
+    Recovery(String),
+    /// The server's ledger was restored, and no statement that counts on this host accepts it.
+    #[error("/recovery: {0}")]
+    Restored(String),
+    /// The document is older than one that this host has seen: the server lost its ledger.
+    #[error(
+        "/recovery: its version {sent} is older than {kept}, which this host knows: an older copy of the server's ledger runs. \
+         On the server: stop it, run daypass restore --by-hand, start it; then an administrator runs: daypass admin \
+         accept-restore --past {kept}"
+    )]
+    OlderLedger {
+        /// The version in the answer.
+        sent: u64,
+        /// The version that this host knows.
         kept: u64,
     },
     /// The list is older than the one on disk: a replay, or the server lost its ledger.
@@ -147,6 +166,9 @@ impl InvalidAnswer {
             Self::Krl(_) => "KRL_MALFORMED",
             Self::OlderKeys { .. } => "CA_KEYS_OLDER",
             Self::Older { .. } => "KRL_OLDER",
+            Self::Recovery(_) => "RECOVERY",
+            Self::Restored(_) => "LEDGER_RESTORED",
+            Self::OlderLedger { .. } => "LEDGER_OLDER",
         }
     }
 }

@@ -87,6 +87,11 @@ impl Layout {
         self.folder().join("sync-failed.json")
     }
 
+    /// The administrators' keys of the last good answer.
+    pub(crate) fn recovery(&self) -> PathBuf {
+        self.folder().join("recovery.json")
+    }
+
     /// The lock of a `sync` that compares and replaces files.
     pub(crate) fn lock(&self) -> PathBuf {
         self.folder().join("lock")

@@ -155,6 +155,7 @@ async fn delete(layout: &Layout) -> Result<RemoveReport, Error> {
         layout.settings(),
         layout.last_sync(),
         layout.failed_sync(),
+        layout.recovery(),
         layout.tls_ca(),
         layout.ca_keys(),
         layout.other_ca_keys(),

@@ -17,6 +17,8 @@ use crate::{
 
 /// Bytes of `/ca.pub` at most.
 const KEYS_LIMIT: usize = 64 * 1024;
+/// Bytes of `/recovery` at most.
+const RECOVERY_LIMIT: usize = crate::ledger::recovery::LONGEST;
 /// Bytes of `/krl` at most.
 const KRL_LIMIT: usize = 16 * 1024 * 1024;
 
@@ -142,6 +144,17 @@ impl Server {
     /// As [`Server::ca_keys`].
     pub(crate) async fn krl(&self, kept: Option<&[u8]>) -> Result<Answer, Error> {
         self.get("/krl", KRL_LIMIT, kept).await
+    }
+
+    /// Fetches the administrators' keys, `/recovery`; none if the server is older than that.
+    ///
+    /// # Errors
+    /// As [`Server::ca_keys`].
+    pub(crate) async fn recovery(&self) -> Result<Option<Answer>, Error> {
+        match self.get("/recovery", RECOVERY_LIMIT, None).await {
+            Err(Error::Refused(InvalidAnswer::Status { status: 404, .. })) => Ok(None),
+            answer => answer.map(Some),
+        }
     }
 
     async fn get(

@@ -10,6 +10,7 @@ use super::{
     error::InvalidAnswer,
     files::{Layout, lock, read, replace},
     keys::CaKeys,
+    recovery::{self, Before, Remembered},
     server::{Answer, Server},
 };
 use crate::{
@@ -107,8 +108,18 @@ impl FailedSync {
     }
 }
 
-/// Fetches CA keys and revocations, checks both, then replaces the files that differ. `deadline` is
-/// for each of the two requests. A failure is kept for `doctor`.
+/// The options of one sync.
+#[derive(Clone, Debug)]
+pub(crate) struct SyncOptions {
+    /// The deadline for each request.
+    pub deadline: Duration,
+    /// Fingerprint of an administrator's key whose statement about a restored ledger counts here,
+    /// known or not.
+    pub accept: Option<String>,
+}
+
+/// Fetches CA keys, revocations and administrators' keys, checks them, then replaces the files that
+/// differ. A failure is kept for `doctor`.
 ///
 /// # Errors
 /// Returns the error of the step that failed. Each file on disk is then the old one or already the
@@ -116,10 +127,10 @@ impl FailedSync {
 pub(crate) async fn sync(
     layout: &Layout,
     now: UnixSeconds,
-    deadline: Duration,
+    options: &SyncOptions,
 ) -> Result<SyncReport, Error> {
     let settings = Settings::load(layout)?;
-    match fetch(layout, &settings, now, deadline).await {
+    match fetch(layout, &settings, now, options).await {
         Ok(report) => FailedSync::forget(layout).map(|()| report),
         Err(error) => {
             // The error of the sync is the one to show, not that of keeping it.
@@ -133,13 +144,13 @@ async fn fetch(
     layout: &Layout,
     settings: &Settings,
     now: UnixSeconds,
-    deadline: Duration,
+    options: &SyncOptions,
 ) -> Result<SyncReport, Error> {
     let (roots, unusable) = match settings.roots(layout) {
         Ok(roots) => (roots, None),
         Err(error) => (None, Some(error.to_string())),
     };
-    let server = Server::new(settings, roots.as_deref(), deadline)?;
+    let server = Server::new(settings, roots.as_deref(), options.deadline)?;
     let held = read(&layout.krl())?.filter(|bytes| Krl::parse(bytes).is_ok());
     let unverified_keys = server
         .ca_keys()
@@ -153,35 +164,88 @@ async fn fetch(
             (error, _) => error,
         })?;
     let unverified_krl = server.krl(held.as_deref()).await?;
-
+    let answers = Answers {
+        keys: unverified_keys,
+        krl: unverified_krl,
+        recovery: server.recovery().await?,
+    };
     let _lock = lock(layout).await?;
+    let mut report = take(layout, settings, &answers, (now, options))?;
+    report.server = server.address().to_owned();
+    report.notes.extend(unusable);
+    Ok(report)
+}
+
+/// The server's answers, unverified.
+struct Answers {
+    keys: Answer,
+    krl: Answer,
+    recovery: Option<Answer>,
+}
+
+/// Checks all answers, then replaces the files that differ.
+fn take(
+    layout: &Layout,
+    settings: &Settings,
+    answers: &Answers,
+    (now, options): (UnixSeconds, &SyncOptions),
+) -> Result<SyncReport, Error> {
     let trusted = trusted(layout)?;
-    let keys = check_keys(&trusted, &unverified_keys)?;
+    let keys = check_keys(&trusted, &answers.keys)?;
     // A revocation list signed by a new key counts: a trusted key has signed that key.
-    let krl = check_krl(&keys, &unverified_krl)?;
+    let krl = check_krl(&keys, &answers.krl)?;
+    let recovery = recovery::check(&keys, answers.recovery.as_ref())?;
     let kept = kept_version(layout)?;
+    let before = before(layout, options, (kept, trusted.version), now)?;
+    let (remembered, acceptance) = recovery::go_on(&before, recovery.as_ref(), krl.version())?;
     if krl.version() < kept {
         let sent = krl.version();
         return Err(InvalidAnswer::Older { sent, kept }.into());
     }
     // Revocations first: a pass by a new key must not be accepted before its revocation is known.
-    let mut changed = put(&layout.krl(), &unverified_krl.body)?;
+    let mut changed = put(&layout.krl(), &answers.krl.body)?;
     changed |= put(&layout.ca_keys(), keys.to_text()?.as_bytes())?;
     if let Some(others) = also_trust::others(settings, layout)? {
         let both = also_trust::text(&keys, &others)?;
         changed |= put(&layout.both_ca_keys(), both.as_bytes())?;
     }
-    let before = LastSync::load(layout)?;
+    let last_before = LastSync::load(layout)?;
+    if let Some(remembered) = &remembered {
+        put(&layout.recovery(), &to_json(remembered)?)?;
+    }
     let last = LastSync {
         synced: now,
         krl_version: krl.version(),
     };
     put(&layout.last_sync(), &to_json(&last)?)?;
-    let mut report = report(&krl, (&trusted, &keys), before, now);
-    report.server = server.address().to_owned();
+    let mut report = report(&krl, (&trusted, &keys), last_before, now);
     report.changed = changed;
-    report.notes = unusable.into_iter().collect();
+    report
+        .notes
+        .extend(acceptance.as_ref().map(recovery::spoken));
     Ok(report)
+}
+
+/// What this host knows, from its files. `versions` are those of the revocation list and of the CA
+/// keys.
+fn before<'a>(
+    layout: &Layout,
+    options: &'a SyncOptions,
+    versions: (u64, u64),
+    now: UnixSeconds,
+) -> Result<Before<'a>, Error> {
+    let remembered = Remembered::load(layout)?;
+    let (krl, keys) = versions;
+    // The version of a revocation list is the size after its last change; that of the keys is the
+    // index of an event, and 0 if the list has none.
+    let keys = if keys == 0 { 0 } else { keys.saturating_add(1) };
+    let size = remembered.as_ref().map_or(0, Remembered::size);
+    Ok(Before {
+        size: krl.max(keys).max(size),
+        remembered,
+        accept: options.accept.as_deref(),
+        now,
+    })
 }
 
 /// The CA keys that this host trusts, from disk.

@@ -202,6 +202,9 @@ pub enum EventKind {
         /// Whether an older copy of the ledger was restored before this start.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         restored: bool,
+        /// Whether that copy was put back by hand, some starts ago perhaps.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        by_hand: bool,
         /// Indices of events that this start found after the signed head. No daemon with this
         /// ledger's key wrote them; they changed nothing.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
-    Event, EventKind, LedgerState, approval, emergency,
+    Event, EventKind, LedgerState, acceptance, approval, emergency,
     event::{self, RequestDecision},
     state::{Rejection, Verb},
     tree::{Hash, leaf_hash},
@@ -187,7 +187,8 @@ impl Judge {
             EventKind::Reviewed(decided) => self.signed(Verb::Review, decided),
             EventKind::Revoked(_) | EventKind::Locked(_) | EventKind::Unlocked(_) => {
                 let order = what.order();
-                order.map_or(Ok(()), |order| order.check(&self.server))
+                order.map_or(Ok(()), |order| order.check(&self.server))?;
+                acceptance::check_statement(what, &self.server)
             }
             EventKind::Started { .. }
             | EventKind::SigningFailed { .. }

@@ -118,6 +118,7 @@ pub(super) fn events() -> Vec<Event> {
                 serials: vec![17],
                 covers: Vec::new(),
                 proof: None,
+                restore: None,
             })),
         ),
         NotificationKind::Locked => event(

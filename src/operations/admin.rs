@@ -13,6 +13,7 @@ use crate::{
         Event, EventKind, LedgerState,
         event::{Covered, LockTarget, Locked, RevokeTarget, Revoked, Unlocked},
         order::{Proof, Target},
+        restore::SignedRestore,
         state::{Lock, Preview},
     },
     policy::{self, Ask, Context},
@@ -101,14 +102,20 @@ impl SignedOrder<'_> {
         Ok(store.record(unlocked, self.context.now).await?)
     }
 
-    /// Makes hosts refuse passes that are out.
+    /// Makes hosts refuse passes that are out. `restore` is the statement that accepts a restored
+    /// ledger.
     ///
     /// # Errors
     /// Returns [`Error::AdminDenied`] if the policy does not name this identity, and
-    /// [`Error::Rejection`] if the serial is no pass's or the administrator is locked; all are
-    /// recorded.
-    pub(crate) async fn revoke(self, target: RevokeTarget) -> Result<Done, Error> {
+    /// [`Error::Rejection`] if the serial is no pass's, the administrator is locked or the
+    /// statement does not count; all are recorded.
+    pub(crate) async fn revoke(
+        self,
+        target: RevokeTarget,
+        restore: Option<SignedRestore>,
+    ) -> Result<Done, Error> {
         self.expect_permitted(&format!("revoke {target}")).await?;
+        self.expect_statement(&target, restore.as_ref()).await?;
         let (who, now) = (record::who(self.holder.identity()), self.context.now);
         let goes_on = matches!(target, RevokeTarget::Through(_));
         let compose = self.authority.store.compose(
@@ -122,6 +129,7 @@ impl SignedOrder<'_> {
                     serials,
                     covers,
                     proof: Some(self.signed.proof),
+                    restore,
                 })))
             },
             now,
@@ -134,12 +142,23 @@ impl SignedOrder<'_> {
     }
 
     async fn expect_permitted(&self, wanted: &str) -> Result<(), Error> {
-        let ask = Ask {
-            reason: self.signed.reason.clone(),
-            ..Ask::default()
-        };
+        let ask = self.asked();
         let attempt = Attempt::of(self.holder, &ask, self.context);
         expect_administrator(self.authority, attempt, wanted).await
+    }
+
+    /// Records a refusal of this order.
+    pub(super) async fn refuse(&self, code: &str, detail: &str) -> Result<(), Error> {
+        let ask = self.asked();
+        let attempt = Attempt::of(self.holder, &ask, self.context);
+        attempt.refuse(self.authority, code, detail).await
+    }
+
+    fn asked(&self) -> Ask {
+        Ask {
+            reason: self.signed.reason.clone(),
+            ..Ask::default()
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! State that the operations work on: the keys, the policy in force and the ledger.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -35,6 +38,8 @@ pub struct Authority {
     pub store: Store,
     /// Held while the policy is replaced, from its record to its use.
     replacing: tokio::sync::Mutex<()>,
+    /// Index of the last event that named the policy.
+    policy_version: AtomicU64,
     /// Documents that were published last for hosts.
     pub(super) published: Published,
     /// The webhooks that are paged before emergencies.
@@ -72,13 +77,14 @@ impl Authority {
             let event = key_event(fingerprint(key), state);
             keys_version = store.record(event, now).await?;
         }
-        store.record(policy_event(&policy), now).await?;
+        let policy_version = store.record(policy_event(&policy), now).await?;
         Ok(Self {
             server_name,
             ca,
             policy: ArcSwap::from_pointee(policy),
             store,
             replacing: tokio::sync::Mutex::new(()),
+            policy_version: AtomicU64::new(policy_version),
             published: Published::new(keys_version),
             notifier: Notifier::default(),
             opened: Arc::new(Mutex::new(Buckets::new(OPENED_AT_ONCE, OPENED_EVERY))),
@@ -99,8 +105,9 @@ impl Authority {
     /// Returns [`Error::Store`] if the ledger cannot be written. The old policy then stays.
     pub async fn replace_policy(&self, policy: Policy, now: OffsetDateTime) -> Result<(), Error> {
         let _replacing = self.replacing.lock().await;
-        self.store.record(policy_event(&policy), now).await?;
+        let version = self.store.record(policy_event(&policy), now).await?;
         self.policy.store(Arc::new(policy));
+        self.policy_version.store(version, Ordering::Release);
         Ok(())
     }
 
@@ -134,6 +141,11 @@ impl Authority {
     /// The number of requests that each identity has opened lately. The ledger's writer counts.
     pub(super) fn opened(&self) -> Arc<Mutex<Buckets>> {
         Arc::clone(&self.opened)
+    }
+
+    /// The index of the event that named the policy in force.
+    pub(super) fn policy_version(&self) -> u64 {
+        self.policy_version.load(Ordering::Acquire)
     }
 }
 

@@ -29,13 +29,29 @@ pub(crate) struct Revocations {
     pub made_at: UnixSeconds,
 }
 
+/// Facts that the document of administrators' keys follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// The index of the event that named the policy in force.
+    pub(super) policy_version: u64,
+    /// The number of events in the copy that was restored last.
+    pub(super) copy: Option<u64>,
+    /// Whether no administrator has accepted it yet.
+    pub(super) is_pending: bool,
+    /// The index of the last order that accepted one.
+    pub(super) accepted: Option<u64>,
+    /// The size up to which the ledger was filled then.
+    pub(super) through: u64,
+}
+
 /// Documents that were published last.
 #[derive(Debug)]
 pub(super) struct Published {
     /// Grows with each set of CA keys: the index of the event that named the last key of this set.
     pub(super) keys_version: u64,
     revocations: Mutex<Option<Arc<Revocations>>>,
-    keys: Mutex<Option<Arc<Document>>>,
+    keys: Mutex<Option<(u64, Arc<Document>)>>,
+    recovery: Mutex<Option<(Facts, Arc<Document>)>>,
 }
 
 impl Published {
@@ -45,6 +61,7 @@ impl Published {
             keys_version,
             revocations: Mutex::default(),
             keys: Mutex::default(),
+            recovery: Mutex::default(),
         }
     }
 
@@ -53,8 +70,13 @@ impl Published {
         self.revocations.lock()
     }
 
-    /// The file of CA keys.
-    pub(super) fn keys(&self) -> MutexGuard<'_, Option<Arc<Document>>> {
+    /// The document about administrators' keys, and the facts that it was made from.
+    pub(super) fn recovery(&self) -> MutexGuard<'_, Option<(Facts, Arc<Document>)>> {
+        self.recovery.lock()
+    }
+
+    /// The file of CA keys, and its version.
+    pub(super) fn keys(&self) -> MutexGuard<'_, Option<(u64, Arc<Document>)>> {
         self.keys.lock()
     }
 }

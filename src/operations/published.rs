@@ -44,18 +44,22 @@ pub(crate) fn revocations(
 }
 
 /// Every published key, one per line below a comment with the list's version: a file for sshd's
-/// `TrustedUserCAKeys`. It changes with a restart only.
+/// `TrustedUserCAKeys`. It changes with a restart, and with the
+/// acceptance of a restored ledger.
 ///
 /// # Errors
 /// Returns [`Error::Ca`] if the key does not sign.
 pub(crate) fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Error> {
+    let through = authority.store.state(LedgerState::accepted_through);
+    // After a restored ledger was accepted, it is larger than every version of the lost one.
+    let version = authority.published.keys_version.max(through);
     let mut last = authority.published.keys();
     match &*last {
-        Some(last) => Ok(last.clone()),
-        None => {
-            let lines = key_lines(&authority.ca, authority.published.keys_version)?;
+        Some((known, last)) if *known == version => Ok(last.clone()),
+        Some(_) | None => {
+            let lines = key_lines(&authority.ca, version)?;
             let fresh = Arc::new(document(&authority.ca, HostDocument::CaKeys, lines)?);
-            *last = Some(fresh.clone());
+            *last = Some((version, fresh.clone()));
             Ok(fresh)
         }
     }

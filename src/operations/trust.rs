@@ -45,33 +45,6 @@ pub(crate) async fn checkpoint(authority: &Authority) -> Result<String, Error> {
     Ok(authority.store.checkpoint().await?)
 }
 
-/// The going on of a ledger that was restored from a backup.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Restored {
-    /// Whether an administrator must accept it yet.
-    pub is_pending: bool,
-    /// The event by which one accepted it last: its index and leaf.
-    pub accepted: Option<(u64, Vec<u8>)>,
-}
-
-/// What the ledger says of its restoring.
-///
-/// # Errors
-/// Returns [`Error::Store`] if the ledger cannot be read.
-pub(crate) async fn restored(authority: &Authority) -> Result<Restored, Error> {
-    let store = &authority.store;
-    let (is_pending, index) =
-        store.state(|state| (state.waits_for_acceptance(), state.acceptance()));
-    let mut accepted = None;
-    if let Some(index) = index {
-        accepted = store.entries(index, 1).await?.pop();
-    }
-    Ok(Restored {
-        is_pending,
-        accepted,
-    })
-}
-
 /// The state of this CA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Health {

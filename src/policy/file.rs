@@ -21,7 +21,7 @@ pub(super) fn reference() -> Vec<Section> {
             keys: &[],
         },
         Section::of::<Allow>("[audit]"),
-        Section::of::<Allow>("[admin]"),
+        Section::of::<Admin>("[admin]"),
         Section::of::<Role>("[[role]]"),
         Section::of::<Parameter>("params.NAME"),
         Section::of::<Hours>("hours"),
@@ -58,7 +58,7 @@ keys! {
         /// who may read the ledger.
         audit: Option<Allow>,
         /// who may lock, revoke and look after webhooks.
-        admin: Option<Allow>,
+        admin: Option<Admin>,
         /// the roles.
         #[serde(default)]
         roles as "role": Vec<Role>,
@@ -91,11 +91,23 @@ keys! {
 }
 
 keys! {
-    /// Who may read the ledger (`[audit]`), and who may lock, revoke and look after webhooks
-    /// (`[admin]`).
+    /// Who may read the ledger.
     struct Allow {
         /// the condition. Without the section, no one may.
         allow: Spanned<String>,
+    }
+}
+
+keys! {
+    /// Who may lock, revoke and look after webhooks, and whose keys count after a restore.
+    struct Admin {
+        /// the condition. Without the section, no one may.
+        allow: Spanned<String>,
+        /// public keys of administrators, as lines of `.pub` files, at most 64. Clients and hosts
+        /// remember them; after an older ledger is restored, they go on by a statement of such a key
+        /// alone. See `daypass help server`.
+        #[serde(default)]
+        keys: Vec<Spanned<String>>,
     }
 }
 

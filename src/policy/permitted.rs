@@ -1,5 +1,7 @@
 //! The privileges of an identity: reading the ledger, administering the server. Pure.
 
+use std::collections::BTreeSet;
+
 use super::{
     Ask, Policy,
     condition::{Condition, EvalContext},
@@ -16,6 +18,12 @@ impl Policy {
     /// may.
     pub(crate) fn may_administer(&self, identity: &Identity) -> bool {
         self.is_permitted(self.privileges.admin.as_ref(), identity)
+    }
+
+    /// Fingerprints of the administrators' keys: `[admin] keys`. Clients and hosts remember them,
+    /// for the statement that accepts a restored ledger.
+    pub(crate) fn administrators_keys(&self) -> &BTreeSet<String> {
+        &self.privileges.admin_keys
     }
 
     fn is_permitted(&self, privilege: Option<&Condition>, identity: &Identity) -> bool {

@@ -34,7 +34,8 @@ impl Admin for Services {
             let target = convert::revoke_target(request.target.as_ref())?;
             let order = Unproven::new(Verb::Revoke, &target, request.order);
             let order = self.proven(call, identity, order).await?;
-            let done = self.order(call, &order).revoke(target).await?;
+            let restore = convert::restore(request.restore)?;
+            let done = self.order(call, &order).revoke(target, restore).await?;
             Ok(convert::revoked(done))
         })
         .await

@@ -12,7 +12,7 @@ use crate::{
     operations::{
         Authority,
         audit::{self, Export, Range},
-        trust,
+        recovery, trust,
     },
     proto::v1::{self, ledger_server::Ledger, prove_request::Proof},
 };
@@ -63,13 +63,10 @@ impl Ledger for Services {
         let method = "Ledger/GetCheckpoint";
         self.answer_known(method, request, async |_, _, _| {
             let checkpoint = trust::checkpoint(&self.authority).await?;
-            let restored = trust::restored(&self.authority).await?;
-            let (accepted_index, accepted) = restored.accepted.unwrap_or_default();
+            let recovery = recovery::document(&self.authority).await?;
             Ok(v1::GetCheckpointResponse {
                 checkpoint,
-                restored: restored.is_pending,
-                accepted_index,
-                accepted,
+                recovery: recovery.body.to_vec(),
             })
         })
         .await

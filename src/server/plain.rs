@@ -23,7 +23,7 @@ use super::{
 use crate::operations::{
     Error,
     published::{self, Document},
-    trust,
+    recovery, trust,
 };
 use crate::ssh::sshsig;
 
@@ -33,6 +33,7 @@ pub(super) fn routes(services: Arc<Services>, metrics: Metrics) -> Router {
     Router::new()
         .route("/ca.pub", get(ca_keys))
         .route("/krl", get(krl))
+        .route("/recovery", get(recovery_document))
         .route("/checkpoint", get(checkpoint))
         .route(
             "/healthz",
@@ -80,6 +81,19 @@ async fn krl(
     let revocations = published::revocations(&services.authority, now());
     let krl = revocations.as_deref().map(|it| &it.document);
     document(&asked, "application/octet-stream", krl)
+}
+
+/// Serves the administrators' keys, and whether and by whose statement a restored ledger goes on.
+async fn recovery_document(
+    State(services): State<Arc<Services>>,
+    peer: Extension<Peer>,
+    asked: HeaderMap,
+) -> Response {
+    if let Some(wait) = services.over_rate(*peer) {
+        return wait;
+    }
+    let recovery = recovery::document(&services.authority).await;
+    document(&asked, "application/json", recovery.as_deref())
 }
 
 /// Answers with a signed document, or with 304 if the caller already has it.

@@ -47,18 +47,24 @@ pub enum Namespace {
     Krl,
     /// The CA signs its list of public keys.
     CaKeys,
+    /// An administrator accepts a restored ledger.
+    Restore,
+    /// The CA signs its document about administrators' keys and restored ledgers.
+    Recovery,
 }
 
 impl Namespace {
     /// Every namespace.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Issue,
         Self::Approve,
         Self::Admin,
         Self::Emergency,
         Self::Krl,
         Self::CaKeys,
+        Self::Restore,
+        Self::Recovery,
     ];
 
     /// The name that is signed with the message.
@@ -70,6 +76,8 @@ impl Namespace {
             Self::Emergency => "daypass-emergency@v1",
             Self::Krl => "daypass-krl@v1",
             Self::CaKeys => "daypass-ca@v1",
+            Self::Restore => "daypass-restore@v1",
+            Self::Recovery => "daypass-recovery@v1",
         }
     }
 

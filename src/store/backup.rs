@@ -34,6 +34,9 @@ const CHECKPOINT: &str = "checkpoint";
 /// Says to the next start that the folder holds a restored copy.
 const RESTORED: &str = "restored";
 
+/// Content of that file if an older copy was put back by hand.
+const BY_HAND: &[u8] = b"by hand\n";
+
 /// The ledger in a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Copied {
@@ -109,9 +112,46 @@ pub(crate) async fn restore(from: &Path, folder: &Path, signer: Signer) -> Resul
     Ok(copied)
 }
 
-/// Whether the folder holds a restored copy that no daemon has started on.
-pub(super) fn is_restored(folder: &Path) -> bool {
-    folder.join(RESTORED).symlink_metadata().is_ok()
+/// Marks the ledger in `folder`, which has no daemon, as an older copy that was put back by hand.
+///
+/// # Errors
+/// Returns [`Error::Locked`] if a daemon runs, [`Error::Start`] if there is no ledger, and
+/// [`Error::Tampered`] if it is not the one that was signed by this key.
+pub(crate) async fn mark_by_hand(folder: &Path, signer: Signer) -> Result<Copied, Error> {
+    let _lock = Lock::take(folder)?;
+    if folder.join(DATABASE).symlink_metadata().is_err() {
+        return Err(Error::Start(format!(
+            "there is no ledger in {}: put back ledger.db and checkpoint first",
+            folder.display()
+        )));
+    }
+    let copied = check(folder, signer).await?;
+    write(&folder.join(RESTORED), BY_HAND)?;
+    sync(folder)?;
+    Ok(copied)
+}
+
+/// Mark of a restored copy that no daemon has started on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// The next start is the first one on it.
+    Restored,
+    /// A start on it may be in it already.
+    ByHand,
+}
+
+/// The mark in the folder; `None` if there is none.
+///
+/// # Errors
+/// Returns [`Error::Unavailable`] if it cannot be read.
+pub(super) fn mark(folder: &Path) -> Result<Option<Mark>, Error> {
+    let path = folder.join(RESTORED);
+    match fs::read(&path) {
+        Ok(bytes) if bytes.is_empty() => Ok(Some(Mark::Restored)),
+        Ok(_) => Ok(Some(Mark::ByHand)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(&path)(error)),
+    }
 }
 
 /// Takes the mark away: the ledger says it from now on.

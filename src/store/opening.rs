@@ -7,7 +7,9 @@ use sqlx::SqliteConnection;
 use time::{Duration, OffsetDateTime};
 
 use super::{
-    Error, ledger,
+    Error,
+    backup::Mark,
+    ledger,
     lock::Lock,
     replay::{self, Replayed, Unsigned},
     signed::Signed,
@@ -205,7 +207,7 @@ fn spoken(duration: Duration) -> String {
 const NO_CHECKPOINT: &str = "the file `checkpoint` is missing";
 
 /// The event `started`, with the findings of the store.
-pub(super) fn filled_in(started: EventKind, found: Vec<Unsigned>, restored: bool) -> EventKind {
+pub(super) fn filled_in(started: EventKind, found: Vec<Unsigned>, mark: Option<Mark>) -> EventKind {
     match started {
         EventKind::Started {
             version, server, ..
@@ -213,7 +215,8 @@ pub(super) fn filled_in(started: EventKind, found: Vec<Unsigned>, restored: bool
             version,
             server,
             signed_heads: true,
-            restored,
+            restored: mark.is_some(),
+            by_hand: mark == Some(Mark::ByHand),
             unsigned: found.iter().map(|event| event.index).collect(),
         },
         other => other,

@@ -3,7 +3,13 @@
 
 use std::{fs, path::PathBuf};
 
-use daypass::proto::v1::revoke_request;
+use daypass::{
+    ledger::EventKind,
+    proto::v1::{RestoreStatement, revoke_request},
+};
+use serde_json::json;
+use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, rand_core::OsRng};
+use time::OffsetDateTime;
 
 use super::{
     daemon::{Site, issue},
@@ -44,11 +50,76 @@ impl Site {
     fn state(&self) -> PathBuf {
         self.env.world().files().dir().join("state")
     }
+
+    /// Makes a key for an administrator. Returns its path and its fingerprint.
+    fn administrators_key(&self, name: &str) -> (String, String) {
+        let path = self.at(name);
+        let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+        key.write_openssh_file(&path, LineEnding::LF).unwrap();
+        let public = key.public_key().to_openssh().unwrap();
+        fs::write(path.with_extension("pub"), public).unwrap();
+        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+        (path.display().to_string(), fingerprint)
+    }
+
+    /// Names this key as the administrators' only one in the policy.
+    async fn register(&mut self, path: &str) {
+        let key = fs::read_to_string(format!("{path}.pub")).unwrap();
+        let policy = self.env.world().files().dir().join("policy.toml");
+        let text = fs::read_to_string(&policy).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with("keys  = "));
+        let text = lines.collect::<Vec<_>>().join("\n");
+        let named = format!("[admin]\nkeys  = [{:?}]", key.trim());
+        fs::write(policy, text.replace("[admin]", &named) + "\n").unwrap();
+        self.env.restart().await;
+    }
+
+    /// The server is lost, and a backup is put back.
+    async fn lose_and_restore(&mut self, name: &str) {
+        self.lose(&format!("{name}-{}", self.env.ledger_size().await))
+            .await;
+        self.restore(name).await.exits("restore", 0);
+        self.env.restart().await;
+    }
+
+    /// The server is lost.
+    async fn lose(&mut self, name: &str) {
+        self.env.server.world_mut().stop_daemon().await.unwrap();
+        fs::rename(self.state(), self.at(&format!("lost-{name}"))).unwrap();
+    }
+
+    async fn doctor(&self) -> (i32, String, String) {
+        let output = self.host.daypass(&["doctor"]).await;
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("WRONG"), "{text}");
+        (output.status.code().unwrap(), String::new(), text)
+    }
+
+    /// Something that a host hears of.
+    async fn revoke_one(&self) -> u64 {
+        let alice = self.env.user("alice", &["sre"]);
+        let (serial, _) = issue(&alice).await;
+        let carol = self.carol.over(&self.env.api);
+        let target = revoke_request::Target::Serial(serial);
+        carol.revoke(target).await.unwrap();
+        serial
+    }
 }
+
+const ACCEPT: [&str; 5] = [
+    "admin",
+    "accept-restore",
+    "--reason",
+    "the disk died",
+    "--yes",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_older_copy_is_restored_all_go_on_by_an_administrators_statement_alone() {
     let mut site = Site::start().await;
+    let (key, fingerprint) = site.administrators_key("administrator");
+    site.register(&key).await;
+    site.carol = site.env.carol();
     let (laptop, admin) = (site.env.terminal("alice"), site.env.terminal("carol"));
     laptop.sign_in("alice").await;
     admin.sign_in("carol").await;
@@ -90,8 +161,10 @@ async fn after_an_older_copy_is_restored_all_go_on_by_an_administrators_statemen
     assert_eq!(done.error()["reason"], "LEDGER_RESTORED");
     assert!(done.stderr.contains(accept), "{done:?}");
     let failure = site.host.fails(&["sync"]).await;
-    assert_eq!(failure.1, "KRL_OLDER");
+    assert_eq!(failure.1, "LEDGER_RESTORED");
     assert!(failure.2.contains(accept), "{failure:?}");
+    let (_, _, doctor) = site.doctor().await;
+    assert!(doctor.contains(accept), "{doctor}");
     let alice = alice.over(&site.env.api);
     let refusal = alice.issue(ask("shell")).await.unwrap_err();
     assert_eq!(refusal.reason, "LEDGER_RESTORED");
@@ -103,20 +176,21 @@ async fn after_an_older_copy_is_restored_all_go_on_by_an_administrators_statemen
         .run(&["admin", "lock", "mallory", "--yes"])
         .await
         .exits("lock", 0);
-    let words = [
-        "admin",
-        "accept-restore",
-        "--reason",
-        "the disk died",
-        "--yes",
-    ];
-    let accepted = admin.json(&words).await;
+    let done = admin.run(&ACCEPT).await.exits("another key", 1);
+    assert!(done.stderr.contains("names other keys"), "{done:?}");
+    let accepted = admin.json(&[&ACCEPT[..], &["--key", &key]].concat()).await;
+    assert_eq!(accepted["key"], *fingerprint);
     let through = accepted["through"].as_u64().unwrap();
     assert!(through > size);
 
     // All of it works, and says so once.
     let done = laptop.run(&["roles"]).await.exits("the laptop goes on", 0);
-    for part in ["restored from a backup", "carol", "the disk died"] {
+    for part in [
+        "restored from a backup",
+        "carol",
+        "the disk died",
+        &*fingerprint,
+    ] {
         assert!(done.stderr.contains(part), "{done:?}");
     }
     let done = laptop.run(&["roles"]).await.exits("and is quiet", 0);
@@ -125,6 +199,11 @@ async fn after_an_older_copy_is_restored_all_go_on_by_an_administrators_statemen
     assert!(fresh_serial >= through, "{fresh_serial} {through}");
     let after = site.host.json(&["sync"]).await;
     assert!(after["krl_version"].as_u64() > before["krl_version"].as_u64());
+    let note = after["notes"][0].as_str().unwrap();
+    for part in ["carol", "the disk died", &*fingerprint] {
+        assert!(note.contains(part), "{note}");
+    }
+    assert_eq!(site.host.json(&["sync"]).await["notes"], json!([]));
     let sshd = Sshd::start(&site.host);
     assert!(sshd.takes(&fresh), "{}", log(&site.host));
     for (case, pass) in [
@@ -214,4 +293,158 @@ async fn what_is_no_good_backup_is_not_made_and_not_put_back() {
     assert!(done.stderr.contains("ledger key of"), "{done:?}");
     site.restore("backup").await.exits("the good one", 0);
     site.env.restart().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_not_known_before_counts_only_by_name() {
+    let mut site = Site::start().await;
+    let (laptop, admin) = (site.env.terminal("alice"), site.env.terminal("carol"));
+    laptop.sign_in("alice").await;
+    admin.sign_in("carol").await;
+    site.host.json(&["sync"]).await;
+    site.back_up("backup").await.exits("backup", 0);
+    site.revoke_one().await;
+    assert_eq!(laptop.run(&["roles"]).await.code, 0);
+    site.host.json(&["sync"]).await;
+    site.lose_and_restore("backup").await;
+    // The policy names no administrator's key, so the session's signs, and no one knows it.
+    let accepted = admin.json(&ACCEPT).await;
+    let key = accepted["key"].as_str().unwrap().to_owned();
+    let other = format!("SHA256:{}", "a".repeat(43));
+
+    let done = laptop.run(&["roles"]).await.exits("the laptop", 1);
+    let command = format!("daypass ledger accept {key}");
+    assert!(done.stderr.contains(&command), "{done:?}");
+    let done = laptop.run(&["ledger", "accept", &other]).await;
+    done.exits("another fingerprint", 1);
+    let words: Vec<&str> = command.split(' ').skip(1).collect();
+    laptop.run(&words).await.exits("by name", 0);
+    assert_eq!(laptop.run(&["roles"]).await.code, 0);
+
+    let kept = site.host.read("daypass/revoked.krl");
+    let failure = site.host.fails(&["sync"]).await;
+    let command = format!("daypass host sync --accept-key {key}");
+    assert!(failure.2.contains(&command), "{failure:?}");
+    let (code, reason, _) = site.host.fails(&["sync", "--accept-key", &other]).await;
+    assert_eq!((code, &*reason), (1, "LEDGER_RESTORED"));
+    assert_eq!(site.host.read("daypass/revoked.krl"), kept);
+    site.host.json(&["sync", "--accept-key", &key]).await;
+    site.host.json(&["sync"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_a_stolen_server_names_at_last_accepts_nothing() {
+    let mut site = Site::start().await;
+    let (key, _) = site.administrators_key("administrator");
+    site.register(&key).await;
+    site.carol = site.env.carol();
+    let (laptop, thief) = (site.env.terminal("alice"), site.env.terminal("carol"));
+    laptop.sign_in("alice").await;
+    thief.sign_in("carol").await;
+    assert_eq!(laptop.run(&["roles"]).await.code, 0);
+    site.host.json(&["sync"]).await;
+    site.back_up("backup").await.exits("backup", 0);
+    // The thief has all keys of the server, and names a key of their own.
+    let (own, _) = site.administrators_key("thief");
+    site.register(&own).await;
+    site.revoke_one().await;
+    assert_eq!(laptop.run(&["roles"]).await.code, 0);
+    site.host.json(&["sync"]).await;
+    site.lose_and_restore("backup").await;
+    thief.json(&[&ACCEPT[..], &["--key", &own]].concat()).await;
+    let done = laptop.run(&["roles"]).await.exits("the laptop", 1);
+    assert!(done.stderr.contains("a short time ago"), "{done:?}");
+    let failure = site.host.fails(&["sync"]).await;
+    assert_eq!(failure.1, "LEDGER_RESTORED");
+    assert!(failure.2.contains("a short time ago"), "{failure:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_of_one_restore_is_refused_after_another() {
+    let mut site = Site::start().await;
+    let (key, _) = site.administrators_key("administrator");
+    site.register(&key).await;
+    site.carol = site.env.carol();
+    let admin = site.env.terminal("carol");
+    admin.sign_in("carol").await;
+    site.back_up("one").await.exits("backup", 0);
+    site.revoke_one().await;
+    site.back_up("two").await.exits("backup", 0);
+    site.lose_and_restore("one").await;
+    admin.json(&[&ACCEPT[..], &["--key", &key]].concat()).await;
+    let events = site.env.events(0).await;
+    let accepted = events.iter().find(|event| event.get("restore").is_some());
+    let accepted = accepted.unwrap().clone();
+    let through = accepted["target"]["through"].as_u64().unwrap();
+    for (case, copy) in [("another copy", "two"), ("the same copy", "one")] {
+        site.lose_and_restore(copy).await;
+        let carol = site.carol.over(&site.env.api);
+        let target = revoke_request::Target::Through(through);
+        let mut request = carol.revoke_request(target, 0);
+        let text = |name: &str| accepted["restore"][name].as_str().unwrap().to_owned();
+        let base64 = text("signature");
+        let lines: Vec<&str> = base64
+            .as_bytes()
+            .chunks(70)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        let armored = format!(
+            "-----BEGIN SSH SIGNATURE-----\n{}\n-----END SSH SIGNATURE-----\n",
+            lines.join("\n")
+        );
+        request.restore = Some(RestoreStatement {
+            size: accepted["restore"]["size"].as_u64().unwrap(),
+            root: base16ct::lower::decode_vec(text("root")).unwrap(),
+            public_key: text("key"),
+            signature: armored,
+        });
+        let refusal = carol.send_revoke(request).await.unwrap_err();
+        assert_eq!(refusal.reason, "LEDGER_RESTORED", "{case}");
+        assert!(
+            refusal.message.contains("another restored copy"),
+            "{case}: {refusal:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_knows_more_than_was_accepted_refuses_until_more_is() {
+    let mut site = Site::start().await;
+    let (key, _) = site.administrators_key("administrator");
+    site.register(&key).await;
+    site.carol = site.env.carol();
+    let admin = site.env.terminal("carol");
+    admin.sign_in("carol").await;
+    site.host.json(&["sync"]).await;
+    site.back_up("backup").await.exits("backup", 0);
+    // The lost ledger grew by more entries than an administrator's client adds on its own.
+    let store = &site.env.authority().store;
+    for _ in 0..1100 {
+        let event = EventKind::KeyStaged {
+            key: "SHA256:x".to_owned(),
+        };
+        store
+            .record(event, OffsetDateTime::now_utc())
+            .await
+            .unwrap();
+    }
+    site.revoke_one().await;
+    let known = site.host.json(&["sync"]).await["krl_version"]
+        .as_u64()
+        .unwrap();
+    let laptop = site.env.terminal("alice");
+    laptop.sign_in("alice").await;
+    assert_eq!(laptop.run(&["roles"]).await.code, 0);
+    site.lose_and_restore("backup").await;
+    admin.json(&[&ACCEPT[..], &["--key", &key]].concat()).await;
+    let failure = site.host.fails(&["sync"]).await;
+    let words = format!("daypass admin accept-restore --past {known}");
+    assert!(failure.2.contains(&words), "{failure:?}");
+    let done = laptop.run(&["roles"]).await.exits("the laptop", 1);
+    let (_, past) = done.stderr.rsplit_once("--past ").unwrap();
+    let past = past.split('\n').next().unwrap().trim().to_owned();
+    let words = [&ACCEPT[..], &["--key", &key, "--past", &past]].concat();
+    admin.json(&words).await;
+    site.host.json(&["sync"]).await;
+    laptop.run(&["roles"]).await.exits("the laptop", 0);
 }

@@ -42,6 +42,7 @@ impl TestUser {
     pub fn revoke_request(&self, target: revoke_request::Target, after: u64) -> RevokeRequest {
         let order = self.order((Verb::Revoke, &revoked(&target), "", after));
         RevokeRequest {
+            restore: None,
             target: Some(target),
             order,
         }

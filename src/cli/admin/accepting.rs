@@ -1,9 +1,10 @@
 //! `daypass admin accept-restore`.
 
+use std::path::PathBuf;
+
 use crate::{
     cli::{Failure, Global, failure::Code, login::is_interactive, waiting::asked},
-    client::{Signed, key::Key},
-    ledger::{event::RevokeTarget, order},
+    client::{Client, key::Key},
     reason,
 };
 
@@ -27,6 +28,10 @@ pub(super) struct Args {
         hide_default_value = true
     )]
     reason: String,
+    /// The administrator's key that signs the statement: a private key file, or a public key file
+    /// whose private half is in the ssh-agent. By default the session's key.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
     /// Do not ask for confirmation.
     #[arg(long)]
     yes: bool,
@@ -37,28 +42,37 @@ impl Args {
     ///
     /// # Errors
     /// Returns [`Code::Usage`] if it must ask and there is no terminal, and the server's refusal.
-    pub(super) async fn run(
-        &self,
-        signed: &Signed,
-        through: u64,
-        key: &Key,
-        global: &Global,
-    ) -> Result<(), Failure> {
+    pub(super) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
+        let (signed, acceptable) = client.signed_in_to_accept(self.past).await?;
+        let key = Key::open(&signed.login.key, &client.state)?;
+        let through = acceptable.through;
+        let own = match &self.key {
+            Some(path) => Some(Key::choose(path).await?.0),
+            None => None,
+        };
+        let statement_key = own.as_ref().unwrap_or(&key);
         if !self.yes {
             confirm_acceptance(through, global).await?;
         }
-        let target = RevokeTarget::Through(through);
-        let seen = signed.preview(&order::Target::from(&target)).await?;
-        let answer = signed.revoke(&target, &self.reason, &seen, key).await?;
+        let answer = signed
+            .accept_restore(acceptable, &self.reason, statement_key, &key)
+            .await?;
+        let fingerprint = statement_key.fingerprint();
         let accepted = serde_json::json!({
-            "index": answer.index, "through": through, "serials": answer.serials,
+            "index": answer.index, "through": through, "serials": answer.serials, "key": fingerprint,
         });
         global.print(&accepted, |_| {
-        format!(
-            "Accepted: the ledger goes on from entry {through}, and every earlier pass is revoked.\nLocks that only the \
-             lost ledger had are gone. Lock again who must stay locked: daypass admin lock NAME"
-        )
-    })
+            format!(
+                "Accepted with the key {fingerprint}: the ledger goes on from entry {through}, and every earlier pass is revoked.\n\
+                 Clients and hosts that knew this key as an administrator's go on by themselves. Tell the others the fingerprint:\n  \
+                 daypass ledger accept {fingerprint}       on a laptop\n  \
+                 daypass host sync --accept-key {fingerprint}    on a host\n\
+                 Locks that only the lost ledger had are gone. Lock again who must stay locked: daypass admin lock NAME"
+            )
+        })?;
+        // This client knows the key that has just signed here.
+        client.signed_in_accepting(Some(&fingerprint)).await?;
+        Ok(())
     }
 }
 

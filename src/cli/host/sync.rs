@@ -6,7 +6,7 @@ use super::options::{Patience, Place};
 use crate::{
     cli::{Failure, Global, output::clean},
     client::now,
-    host::sync::{SyncReport, sync},
+    host::sync::{SyncOptions, SyncReport, sync},
     unix_seconds::UnixSeconds,
 };
 
@@ -16,6 +16,10 @@ use crate::{
 /// sshd then goes on with the last good one. sshd needs no reload.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// The fingerprint of an administrator's key: go on after the server's ledger was restored from
+    /// a backup, if this key accepted it. Ask the administrator for it, not the server.
+    #[arg(long, value_name = "SHA256:...")]
+    accept_key: Option<String>,
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
@@ -25,7 +29,11 @@ pub(super) struct Args {
 impl Args {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let layout = self.place.layout()?;
-        let report = sync(&layout, UnixSeconds(now()), self.patience.timeout).await?;
+        let options = SyncOptions {
+            deadline: self.patience.timeout,
+            accept: self.accept_key,
+        };
+        let report = sync(&layout, UnixSeconds(now()), &options).await?;
         global.print(&report, text)
     }
 }

@@ -10,6 +10,7 @@ use crate::{
         Error,
         files::{Layout, read},
         keys::CaKeys,
+        recovery::Remembered,
         server::Answer,
         sync::{FailedSync, LastSync},
     },
@@ -33,6 +34,7 @@ pub(super) fn check(
     let mut findings = vec![finding, freshness(scene, oldest)?];
     findings.extend(failure(scene)?);
     findings.extend(roots(scene));
+    findings.extend(administrators(scene)?);
     let layout = scene.layout;
     for path in [
         layout.ssh_folder(),
@@ -133,6 +135,25 @@ fn failure(scene: &Scene<'_>) -> Result<Option<Finding>, Error> {
                 failed.error
             ),
         )
+    }))
+}
+
+/// Says whether this host can go on by itself after the server's ledger was restored.
+fn administrators(scene: &Scene<'_>) -> Result<Option<Finding>, Error> {
+    let known = match Remembered::load(scene.layout) {
+        Err(Error::Usage(why)) => return Ok(Some(Finding::wrong("administrators", why))),
+        known => known?,
+    };
+    Ok(known.map(|known| match known.administrators.len() {
+        0 => Finding::note(
+            "administrators",
+            "the server names no administrator's key: after a restore of its ledger, this host needs `daypass host sync \
+             --accept-key`; see `daypass help server`",
+        ),
+        count => Finding::good(
+            "administrators",
+            format!("{count} keys of administrators are known, for a restore of the server's ledger"),
+        ),
     }))
 }
 

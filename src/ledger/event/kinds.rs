@@ -10,6 +10,7 @@ impl EventKind {
             server: server.into(),
             signed_heads: false,
             restored: false,
+            by_hand: false,
             unsigned: Vec::new(),
         }
     }

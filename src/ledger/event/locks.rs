@@ -6,7 +6,7 @@ use super::{
     actor::Actor,
     target::{Covered, LockTarget, RevokeTarget},
 };
-use crate::ledger::order::Proof;
+use crate::ledger::{order::Proof, restore::SignedRestore};
 
 /// A revocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Revoked {
     /// The administrator's signature. An event without one is not admitted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub proof: Option<Proof>,
+    /// The statement that accepts a restored ledger. [`RevokeTarget::Through`] needs one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub restore: Option<SignedRestore>,
 }
 
 /// A lock.

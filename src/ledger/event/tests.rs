@@ -198,6 +198,7 @@ fn orders() -> Vec<(EventKind, u64)> {
             serials,
             covers,
             proof: None,
+            restore: None,
         }))
     };
     let key = || "SHA256:subject".to_owned();

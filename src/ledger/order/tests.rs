@@ -95,6 +95,7 @@ pub(crate) fn revoked(
         target,
         reason: None,
         proof: None,
+        restore: None,
     }));
     signed(revoked, SERVER, 1, state.after(&about))
 }
@@ -255,6 +256,7 @@ fn an_order_is_checked_from_its_event_alone() {
             serials: vec![7],
             covers: Vec::new(),
             proof: None,
+            restore: None,
         }))
     };
     for what in [

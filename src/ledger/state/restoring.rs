@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{LedgerState, PassRecord, Rejection, Rule};
 use crate::{
-    ledger::{Event, EventKind, event::RevokeTarget},
+    ledger::{Event, EventKind, event::RevokeTarget, restore::SignedRestore},
     unix_seconds::UnixSeconds,
 };
 
@@ -21,6 +21,12 @@ const LONGEST_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
 const WAITS: &str = "the server's ledger was restored from a backup, and no administrator has accepted that yet: \
                      daypass admin accept-restore";
+
+/// Starts that are remembered at most.
+const MOST_STARTS: usize = 64;
+
+const NOT_RESTORED: &str = "nothing was restored, as far as the server knows. If files of an older copy were put back by hand: stop \
+                            the server, run daypass restore --by-hand, start it, and accept again";
 
 /// The part of an event in a restored ledger.
 enum Part {
@@ -64,6 +70,17 @@ impl LedgerState {
         self.restoring.is_pending
     }
 
+    /// The number of events in the last restored copy, with that of its first start; `None` if
+    /// nothing was restored.
+    pub(crate) fn restored_copy(&self) -> Option<u64> {
+        self.restoring.copy
+    }
+
+    /// The size up to which a restored ledger was filled; 0 before any acceptance.
+    pub(crate) fn accepted_through(&self) -> u64 {
+        self.restoring.through
+    }
+
     /// The index of the last order that accepted a restored copy.
     pub(crate) fn acceptance(&self) -> Option<u64> {
         self.restoring.accepted
@@ -89,8 +106,23 @@ impl LedgerState {
         }
     }
 
-    /// Checks the size up to which an order skips.
-    pub(super) fn admit_through(&self, event: &Event, through: u64) -> Result<(), Rejection> {
+    /// Checks that an order accepts the copy that was restored last, and the size up to which it
+    /// skips.
+    pub(super) fn admit_through(
+        &self,
+        event: &Event,
+        through: u64,
+        restore: Option<&SignedRestore>,
+    ) -> Result<(), Rejection> {
+        let Some(copy) = self.restoring.copy else {
+            return Err(Rejection::new(Rule::Restoring, NOT_RESTORED));
+        };
+        if restore.map(|restore| restore.size) != Some(copy) {
+            return Err(Rejection::new(
+                Rule::Restoring,
+                "the statement is not about the copy that was restored last: run daypass admin accept-restore again",
+            ));
+        }
         let next = event.index.saturating_add(1);
         if through <= next {
             return Err(Rejection::new(
@@ -111,10 +143,27 @@ impl LedgerState {
     }
 
     /// Takes in a start: a restored copy waits for its acceptance from then on.
-    pub(super) fn apply_restored(&mut self, event: &Event, is_restored: bool) {
+    ///
+    /// The first start on a copy that was put back by hand is one of those that the ledger knows.
+    /// Passes of a lost ledger that parted before the last days' starts are over.
+    pub(super) fn apply_restored(&mut self, event: &Event, is_restored: bool, by_hand: bool) {
+        let now = UnixSeconds::from(event.at);
+        let restoring = &mut self.restoring;
+        restoring.starts.push((event.index, now));
+        let is_recent = |at: UnixSeconds| at.saturating_add(LONGEST_LIFETIME) >= now;
+        restoring.starts.retain(|(_, at)| is_recent(*at));
+        if restoring.starts.len() > MOST_STARTS {
+            // The second counts as long as the first did: rather too early than too late.
+            let (_, at) = restoring.starts.remove(1);
+            if let Some(first) = restoring.starts.first_mut() {
+                first.1 = first.1.max(at);
+            }
+        }
         if is_restored {
-            self.restoring.is_pending = true;
-            self.restoring.from = Some(event.index);
+            let first = restoring.starts.first().filter(|_| by_hand);
+            restoring.from = first.map_or(event.index, |(index, _)| *index);
+            restoring.is_pending = true;
+            restoring.copy = Some(event.index.saturating_add(1));
         }
     }
 
@@ -124,7 +173,7 @@ impl LedgerState {
             return;
         };
         // The lost ledger may have had a pass at every index that this one has used since.
-        let from = self.restoring.from.unwrap_or(event.index);
+        let from = self.restoring.from;
         let earliest = through.saturating_sub(2 * MOST_SKIPPED);
         self.restoring.is_pending = false;
         self.restoring.through = *through;

@@ -115,7 +115,7 @@ impl LedgerState {
             ));
         }
         if let RevokeTarget::Through(through) = revoked.target {
-            self.admit_through(event, through)?;
+            self.admit_through(event, through, revoked.restore.as_ref())?;
         }
         let due = self.revocable(&revoked.target, event.at);
         self.expect_serials(event, &revoked.serials, &due)

@@ -106,9 +106,11 @@ impl LedgerState {
             }
             EventKind::Locked(locked) => self.apply_locked(event, locked),
             EventKind::Unlocked(unlocked) => self.apply_unlocked(event, unlocked),
-            EventKind::Started { restored, .. } => {
+            EventKind::Started {
+                restored, by_hand, ..
+            } => {
                 self.apply_started();
-                self.apply_restored(event, *restored);
+                self.apply_restored(event, *restored, *by_hand);
             }
             EventKind::Skipped => self.apply_skipped(event),
             EventKind::PolicyLoaded { policy } => self.policies.load(policy),

@@ -5,10 +5,15 @@ use crate::{
     ledger::{
         event::{Covered, LockTarget, RevokeTarget},
         order::{self, LATEST},
+        restore::SignedRestore,
         state::{Lock, Preview},
     },
     operations::admin::Done,
     proto::v1::{self, lock_target, preview_request, revoke_request},
+    ssh::{
+        key,
+        sshsig::{self, Signature},
+    },
     unix_seconds::UnixSeconds,
 };
 
@@ -78,6 +83,28 @@ pub(in crate::server) fn preview(preview: Preview) -> v1::PreviewResponse {
 /// Converts the reason of an order. Empty means none.
 pub(in crate::server) fn reason(wire: &str) -> Result<Option<String>, Malformed> {
     text("reason", wire, REASON_BYTES)
+}
+
+/// Converts the statement about a restored copy.
+pub(in crate::server) fn restore(
+    wire: Option<v1::RestoreStatement>,
+) -> Result<Option<SignedRestore>, Malformed> {
+    let Some(wire) = wire else {
+        return Ok(None);
+    };
+    if wire.root.len() != 32 {
+        return Err(malformed("restore", "has no root of 32 bytes"));
+    }
+    let is_key = key::parse(&wire.public_key).is_ok();
+    if !is_key || Signature::from_armored(&wire.signature).is_err() {
+        return Err(malformed("restore", "has an invalid key or signature"));
+    }
+    Ok(Some(SignedRestore {
+        size: wire.size,
+        root: base16ct::lower::encode_string(&wire.root),
+        key: wire.public_key,
+        signature: sshsig::compact(&wire.signature),
+    }))
 }
 
 /// Converts a lock as administrators see it.

@@ -67,6 +67,7 @@ fn revoked(state: &LedgerState, serial: u64, clock: i64, iat: i64) -> EventKind 
         serials,
         covers: Vec::new(),
         proof: None,
+        restore: None,
     }))
 }
 
