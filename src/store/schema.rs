@@ -34,6 +34,9 @@ pub(super) async fn expect_nothing_foreign(
 ) -> Result<(), Error> {
     let expected = ours().await?;
     let found = read(connection).await?;
+    if found.keys().any(|(_, name)| name == MIGRATIONS_TABLE) {
+        expect_no_newer(connection, file).await?;
+    }
     for ((kind, name), made) in &found {
         let known = expected.get(&(kind.clone(), name.clone()));
         let problem = match known {
@@ -51,6 +54,25 @@ pub(super) async fn expect_nothing_foreign(
         )));
     }
     Ok(())
+}
+
+/// Refuses the tables of a newer version, which are no foreign ones: that version must read them.
+async fn expect_no_newer(connection: &mut SqliteConnection, file: &Path) -> Result<(), Error> {
+    let last: Result<Option<i64>, _> =
+        sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
+            .fetch_one(connection)
+            .await;
+    // A table that cannot be read so is not sqlx's. The migrations refuse it.
+    let last = last.ok().flatten().unwrap_or_default();
+    let known = MIGRATIONS.iter().map(|step| step.version).max();
+    match known.is_some_and(|known| last > known) {
+        false => Ok(()),
+        true => Err(Error::Start(format!(
+            "{} was written by a newer version of daypass, and this one cannot read it: start the newer version. To go \
+             back to this one, restore a backup that this one made (`daypass help server`)",
+            file.display()
+        ))),
+    }
 }
 
 /// True if there is a ledger without the table of its signed head.

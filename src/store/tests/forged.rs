@@ -296,6 +296,27 @@ async fn a_trigger_a_view_or_another_schema_is_refused_by_name() {
     }
 }
 
+/// It was taken for a foreign table, with the advice to drop it.
+#[tokio::test]
+async fn the_tables_of_a_newer_version_are_left_to_that_version() {
+    const NEWER: &str = "CREATE TABLE snapshot (id BIGINT PRIMARY KEY); INSERT INTO _sqlx_migrations \
+                         SELECT version + 1, 'snapshot', installed_on, success, checksum, execution_time \
+                         FROM _sqlx_migrations ORDER BY version DESC LIMIT 1";
+    let folder = waiting().await;
+    folder.run_sql(NEWER).await;
+    for _ in 0..2 {
+        let refused = folder.open().await.unwrap_err();
+        assert!(matches!(refused, Error::Start(_)), "{refused:?}");
+        let said = refused.to_string();
+        assert!(said.contains("start the newer version"), "{said}");
+        assert!(!said.contains("DROP"), "{said}");
+    }
+    folder
+        .run_sql("DROP TABLE snapshot; DELETE FROM _sqlx_migrations WHERE version = 3")
+        .await;
+    assert_eq!(folder.open().await.unwrap().size(), 4, "nothing was lost");
+}
+
 /// A database as the version before signed heads left it.
 const OLDER: &str = "DROP TABLE head; DELETE FROM _sqlx_migrations WHERE version = 2";
 
