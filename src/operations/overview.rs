@@ -70,8 +70,8 @@ pub(crate) struct Krl {
 ///
 /// # Errors
 /// As [`published::revocations`].
-pub(crate) fn krl(authority: &Authority, now: OffsetDateTime) -> Result<Krl, Error> {
-    let list = published::revocations(authority, now)?;
+pub(crate) fn krl(authority: &Authority) -> Result<Krl, Error> {
+    let list = published::revocations(authority)?;
     Ok(Krl {
         bytes: list.document.body.len(),
         version: list.version,

@@ -4,7 +4,6 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use sha2::{Digest, Sha256};
-use time::OffsetDateTime;
 
 pub(crate) use super::documents::{Document, Revocations};
 use super::{authority::Authority, error::Error};
@@ -16,27 +15,22 @@ use crate::{
         key::fingerprint,
         krl::{Krl, Revoked},
     },
-    unix_seconds::UnixSeconds,
 };
 
 /// The passes that hosts must refuse now. Includes every revocation that was acknowledged before
-/// the call. The list follows from the ledger alone: `now` only dates it, because the clock may be
-/// wrong.
+/// the call. The list follows from the ledger and the CA's keys alone, its date too: every start
+/// and every server of the same ledger publishes the same bytes.
 ///
 /// # Errors
 /// Returns [`Error::Ca`] if the key does not sign, and [`Error::Krl`] if the list does not read
 /// back. Nothing is published then.
-pub(crate) fn revocations(
-    authority: &Authority,
-    now: OffsetDateTime,
-) -> Result<Arc<Revocations>, Error> {
-    let now = UnixSeconds::from(now);
+pub(crate) fn revocations(authority: &Authority) -> Result<Arc<Revocations>, Error> {
     let mut last = authority.published.revocations();
     let version = authority.store.state(LedgerState::revocation_version);
     match &*last {
         Some(last) if last.version == version => Ok(last.clone()),
         Some(_) | None => {
-            let fresh = Arc::new(list(authority, now)?);
+            let fresh = Arc::new(list(authority)?);
             *last = Some(fresh.clone());
             Ok(fresh)
         }
@@ -65,25 +59,27 @@ pub(crate) fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Error> {
     }
 }
 
-fn list(authority: &Authority, now: UnixSeconds) -> Result<Revocations, Error> {
+fn list(authority: &Authority) -> Result<Revocations, Error> {
     let blobs = blobs(&authority.ca)?;
     let blob = |key: &str| {
         let known = blobs.iter().find(|(fingerprint, _)| fingerprint == key);
         // A CA key that is no longer configured may still be trusted by a host that is late.
         known.map(|(_, blob)| blob.clone()).unwrap_or_default()
     };
-    let (version, passes) = authority.store.state(|state| {
+    let (version, made_at, passes) = authority.store.state(|state| {
         let passes = state.revoked().map(|pass| Revoked {
             serial: pass.serial,
             ca: blob(&pass.ca),
         });
-        (state.revocation_version(), passes.collect::<Vec<_>>())
+        let passes = passes.collect::<Vec<_>>();
+        let made_at = state.revocations_changed_at();
+        (state.revocation_version(), made_at, passes)
     });
-    let body = Krl::new(version, now, passes).publish()?;
+    let body = Krl::new(version, made_at, passes).publish()?;
     Ok(Revocations {
         document: document(&authority.ca, HostDocument::Krl, body)?,
         version,
-        made_at: now,
+        made_at,
     })
 }
 

@@ -57,7 +57,7 @@ ttl = "30m"
 struct World {
     authority: Authority,
     // Goes last: the store's files are in it.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl World {
@@ -66,10 +66,14 @@ impl World {
     }
 
     async fn with_key(key: Key) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start(tempfile::tempdir().unwrap(), key, now()).await
+    }
+
+    /// A server over the ledger in `folder`, started at `at`.
+    async fn start(folder: TempDir, key: Key, at: OffsetDateTime) -> Self {
         let signer = Signer::new("ca.example.com/ledger", &[1; 32]).unwrap();
         let started = EventKind::started("test", "ca.example.com");
-        let store = Store::open(folder.path(), signer, started, now())
+        let store = Store::open(folder.path(), signer, started, at)
             .await
             .unwrap();
         let ca = Ca::new(vec![(key, KeyState::Active)]).unwrap();
@@ -79,11 +83,8 @@ impl World {
             policy: policy(POLICY),
             store,
         };
-        let authority = Authority::start(parts, now()).await.unwrap();
-        Self {
-            authority,
-            _folder: folder,
-        }
+        let authority = Authority::start(parts, at).await.unwrap();
+        Self { authority, folder }
     }
 
     async fn events(&self) -> Vec<Event> {

@@ -63,7 +63,7 @@ fn ca(services: &Services) {
     gauge!("daypass_requests_approved").set(overview.approved_requests as f64);
     gauge!("daypass_reviews_open").set(overview.open_reviews as f64);
     gauge!("daypass_locks").set(overview.locks as f64);
-    if let Ok(krl) = overview::krl(authority, now) {
+    if let Ok(krl) = overview::krl(authority) {
         gauge!("daypass_krl_size_bytes").set(krl.bytes as f64);
         gauge!("daypass_krl_version").set(krl.version as f64);
         gauge!("daypass_krl_made_timestamp_seconds").set(krl.made_at.get() as f64);

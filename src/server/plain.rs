@@ -17,8 +17,8 @@ use http::{
 };
 
 use super::{
-    environment::now, gauges::Gauges, limiter::Network, lines::LOG, metrics, peer::Peer,
-    services::Services, status::CallError,
+    gauges::Gauges, limiter::Network, lines::LOG, metrics, peer::Peer, services::Services,
+    status::CallError,
 };
 use crate::operations::{
     Error,
@@ -78,7 +78,7 @@ async fn krl(
     if let Some(wait) = services.over_rate(*peer) {
         return wait;
     }
-    let revocations = published::revocations(&services.authority, now());
+    let revocations = published::revocations(&services.authority);
     let krl = revocations.as_deref().map(|it| &it.document);
     document(&asked, "application/octet-stream", krl)
 }

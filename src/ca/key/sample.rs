@@ -22,7 +22,7 @@ impl Key {
     }
 
     /// One key, twice.
-    pub(in crate::ca) fn twins() -> [Self; 2] {
+    pub(crate) fn twins() -> [Self; 2] {
         let private = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
         let text = private.to_openssh(LineEnding::LF).unwrap();
         [(); 2].map(|()| file::parse(&text, None).unwrap())

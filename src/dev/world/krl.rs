@@ -6,7 +6,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 
 use crate::{
-    dev::{Error, now, sshd::put_krl},
+    dev::{Error, sshd::put_krl},
     operations::{Authority, published},
 };
 
@@ -46,7 +46,7 @@ fn write(
     file: &std::path::Path,
     version: Option<u64>,
 ) -> Result<Option<u64>, Error> {
-    let revocations = published::revocations(authority, now())
+    let revocations = published::revocations(authority)
         .map_err(|error| Error::Daemon("publish the revocations of", error.into()))?;
     if version != Some(revocations.version) {
         put_krl(file, &revocations.document.body)?;

@@ -163,7 +163,7 @@ fn the_form_of_the_state_is_that_of_its_number() {
     let digest = ledger_of(&all_leaves()).digest().unwrap();
     assert_eq!(
         base16ct::lower::encode_string(&digest),
-        "a93999937d9ba4861f44ff50a84c6878943b86cafcdec3a17cc9107eb7b6b583",
+        "438f53b39d5a6d84af1e746d97cf1500bfae04b09fb915f247e25602594d3f0b",
         "the form of the state has changed"
     );
 }

@@ -32,6 +32,8 @@ pub(crate) struct Lock {
 pub(super) struct Locks {
     pub(super) by_target: BTreeMap<LockTarget, Lock>,
     pub(super) revision: u64,
+    /// Time of the event that changed the revocations last, or of the first event.
+    pub(super) changed_at: UnixSeconds,
     /// Asks before this time are revoked, even if their passes are recorded later.
     pub(super) before: UnixSeconds,
 }

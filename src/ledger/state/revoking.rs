@@ -64,6 +64,12 @@ impl LedgerState {
         self.locks.revision
     }
 
+    /// Time of the event that changed [`LedgerState::revoked`] last; that of the first event before
+    /// any change.
+    pub(crate) fn revocations_changed_at(&self) -> UnixSeconds {
+        self.locks.changed_at
+    }
+
     /// Checks that an event revokes exactly the passes of its target.
     ///
     /// It may leave out those that expired by its own time, as older versions of daypass did.
@@ -98,6 +104,7 @@ impl LedgerState {
     /// Raises the version of the published revocation list.
     pub(super) fn changed_revocations(&mut self, event: &Event) {
         self.locks.revision = event.index.saturating_add(1);
+        self.locks.changed_at = UnixSeconds::from(event.at);
     }
 
     /// Takes in a start. Asks from before a start can no longer be recorded.

@@ -5,6 +5,7 @@ use crate::ledger::{
     Event, EventKind,
     event::{Applicant, RequestDecision, Target},
 };
+use crate::unix_seconds::UnixSeconds;
 
 impl LedgerState {
     /// Checks that `event` may come next.
@@ -72,6 +73,9 @@ impl LedgerState {
 
     /// Takes in the next event, and forgets what has ended by the agreed time.
     pub(crate) fn apply(&mut self, event: &Event) {
+        if event.index == 0 {
+            self.locks.changed_at = UnixSeconds::from(event.at);
+        }
         self.agreed.hear(event);
         let agreed = self.agreed.seconds();
         if self.passes.forget_before(agreed) {

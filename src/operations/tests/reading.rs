@@ -3,10 +3,14 @@
 use super::*;
 use crate::{
     ledger::{
+        event::{Actor, LockTarget},
+        order::tests as order,
         tree::{leaf_hash, verify_consistency, verify_inclusion},
         verify::verify_export,
     },
     operations::audit::{self, Export, Range},
+    ssh::krl::Krl,
+    unix_seconds::UnixSeconds,
 };
 
 #[tokio::test]
@@ -188,4 +192,41 @@ async fn large_events_do_not_make_answers_that_no_client_takes() {
         bytes.extend(piece);
     }
     verify_export(&bytes, &world.authority.store.verifier()).unwrap();
+}
+
+/// The server's clock at the first fetch after a start dated the list, so that each start and each
+/// server of one ledger published other bytes of the same version.
+#[tokio::test]
+async fn a_revocation_list_has_the_same_bytes_after_every_start() {
+    for is_revoked in [false, true] {
+        let [key, twin] = Key::twins();
+        let world = World::start(tempfile::tempdir().unwrap(), key, now()).await;
+        if is_revoked {
+            world.issue(&alice(), &ask("shell")).await.unwrap();
+            lock_role(&world, "shell").await;
+        }
+        let first = published::revocations(&world.authority).unwrap();
+        world.authority.store.close().await;
+        let later = now() + time::Duration::days(1);
+        let world = World::start(world.folder, twin, later).await;
+        let second = published::revocations(&world.authority).unwrap();
+        assert_eq!(first.document.body, second.document.body, "{is_revoked}");
+        let list = Krl::parse(&second.document.body).unwrap();
+        assert_eq!(list.len(), usize::from(is_revoked));
+        assert_eq!(list.made_at(), UnixSeconds::from(now()), "{is_revoked}");
+    }
+}
+
+/// Locks a role, which revokes its passes.
+async fn lock_role(world: &World, role: &str) {
+    let who = Actor {
+        issuer: "https://id.example.com".to_owned(),
+        subject: "carol".to_owned(),
+        label: "carol@example.com".to_owned(),
+        claims: json!({}),
+    };
+    let target = LockTarget::Role(role.to_owned());
+    let store = &world.authority.store;
+    let lock = store.state(|state| order::locked(state, &who, target, now()));
+    store.record(lock, now()).await.unwrap();
 }
