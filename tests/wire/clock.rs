@@ -54,6 +54,7 @@ async fn revoke(server: &ServerFiles, api: &Api, serial: u64) -> Vec<u64> {
     let signed = (Verb::Revoke, &Target::Serial(serial), "", 0);
     let (public_key, binding_secret, signature) = caller.prove(api.server_name(), &token, signed);
     let request = RevokeRequest {
+        restore: None,
         target: Some(revoke_request::Target::Serial(serial)),
         order: Some(AdminOrder {
             reason: String::new(),
