@@ -47,6 +47,10 @@ pub(super) const NO_HOST: &str = "*";
 /// Names an ssh configuration file for the ssh that is started.
 pub(super) const CONFIG: &str = "DAYPASS_SSH_CONFIG";
 
+/// Said of `-M`, `-S` and `-o ControlPath=`, which are left out.
+const NOT_SHARED: &str = "this connection is not shared: ControlMaster and ControlPath are left out, since a shared \
+     connection has the rights of the pass that opened it, also after that pass was revoked";
+
 /// Log in to a host: sign in and get a pass if needed, then run ssh.
 ///
 /// Takes what ssh takes: its options before or after the host, ssh://USER@HOST:PORT, a command.
@@ -84,7 +88,7 @@ impl Args {
     /// Returns code 3 if the server denies the pass, and 4 if a sign-in is needed and there is no
     /// terminal. Else the exit code is ssh's own.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let line = self.command_line()?;
+        let mut line = self.command_line()?;
         let question = (SERVED, NO_HOST.as_ref());
         if !line.logs_in() {
             // Such as the `ssh -G` by which git finds out which ssh it has.
@@ -95,6 +99,9 @@ impl Args {
         let typed = line.host.clone().ok_or_else(|| {
             Failure::new(Code::Usage, "no host is named: daypass ssh [USER@]HOST")
         })?;
+        if line.stop_sharing() {
+            write_note(NOT_SHARED);
+        }
         let client = self.target.client()?;
         let host = client.policy_host(&line, &typed, question)?;
         let login = Login {

@@ -1,8 +1,8 @@
 //! The `ssh` command line for a pass.
 //!
 //! [`command_line`] reads the user's, [`alias`] finds the policy's name of the host, [`jumps`] goes
-//! through jump hosts, [`watched`] runs ssh and sees a refusal, [`caller`] finds the ssh that runs
-//! `daypass ensure`.
+//! through jump hosts, [`sharing`] leaves out shared connections, [`watched`] runs ssh and sees a
+//! refusal, [`caller`] finds the ssh that runs `daypass ensure`.
 
 mod alias;
 pub(super) mod caller;
@@ -10,6 +10,7 @@ pub(crate) mod command_line;
 mod destination;
 pub(crate) mod jumps;
 mod options;
+mod sharing;
 pub(crate) mod watched;
 
 use std::ffi::OsString;

@@ -25,6 +25,7 @@ mod replay;
 mod requests;
 mod restarts;
 mod servers;
+mod sharing;
 mod sign_in;
 mod standing;
 mod stepup;
