@@ -27,11 +27,27 @@ pub(super) struct Topic {
     source: &'static str,
 }
 
-/// The pages about a file, of section 5: topic, name of the man page, and the file's keys. A user
-/// may ask for either name.
-const FILES: &[(&str, &str, fn() -> Vec<Section>)] = &[
-    ("configuration", "daypass.toml", config::reference),
-    ("policy", "daypass-policy", policy::reference),
+/// A page about a file, of section 5.
+#[derive(Debug)]
+struct FilePage {
+    topic: &'static str,
+    /// Name of the man page.
+    name: &'static str,
+    /// The sections and keys of the file.
+    reference: fn() -> Vec<Section>,
+}
+
+const FILES: &[FilePage] = &[
+    FilePage {
+        topic: "configuration",
+        name: "daypass.toml",
+        reference: config::reference,
+    },
+    FilePage {
+        topic: "policy",
+        name: "daypass-policy",
+        reference: policy::reference,
+    },
 ];
 
 macro_rules! topics {
@@ -118,19 +134,19 @@ impl Topic {
 
     fn man_name(&self) -> (String, &'static str) {
         match self.file() {
-            Some((_, page, _)) => ((*page).to_owned(), "5"),
+            Some(file) => (file.name.to_owned(), "5"),
             None => (format!("daypass-{}", self.name), "7"),
         }
     }
 
-    fn file(&self) -> Option<&'static (&'static str, &'static str, fn() -> Vec<Section>)> {
-        FILES.iter().find(|(topic, _, _)| *topic == self.name)
+    fn file(&self) -> Option<&'static FilePage> {
+        FILES.iter().find(|file| file.topic == self.name)
     }
 
     /// The page's source, with the keys of its file.
     fn markup(&self) -> String {
         let mut source = self.source.to_owned();
-        let sections = self.file().map(|(_, _, reference)| reference());
+        let sections = self.file().map(|file| (file.reference)());
         for section in sections.unwrap_or_default() {
             let _ = write!(
                 source,

@@ -216,6 +216,7 @@ fn the_reference_says_the_bounds_and_defaults_that_the_code_has() {
     let sections = config::reference();
     let limits = sections.iter().find(|it| it.heading == "[limits]").unwrap();
     let base = Config::parse(&example(), "daypass.toml", &Surroundings::default()).unwrap();
+    let pattern = Regex::new(r"(?:write|from) ([0-9]+s?) to ([0-9]+s?)").unwrap();
     for key in limits.keys {
         if key.kind == "table" {
             continue;
@@ -234,8 +235,9 @@ fn the_reference_says_the_bounds_and_defaults_that_the_code_has() {
 
         let nothing = if key.kind == "text" { "\"0s\"" } else { "0" };
         let error = refusal("[limits]", &format!("{} = {nothing}", key.name));
-        let bounds = Regex::new(r"(?:write|from) ([0-9]+s?) to ([0-9]+s?)").unwrap();
-        let bounds = bounds.captures(&error).unwrap_or_else(|| panic!("{error}"));
+        let bounds = pattern
+            .captures(&error)
+            .unwrap_or_else(|| panic!("{error}"));
         let exact = format!("{} to {}", &bounds[1], &bounds[2]);
         // A bound may be another key's value.
         let relative = format!("{} to `", &bounds[1]);
