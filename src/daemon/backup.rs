@@ -1,28 +1,26 @@
 //! Backup and restore of a server: its ledger, and beside it configuration, policy and, if the
 //! operator says so, the private keys.
 
+mod claim;
+mod files;
 mod manifest;
 
 use std::{
     fs,
-    io::Write,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::{
     error::Error,
     parts::{self, summarize},
     state,
 };
-use crate::{
-    config::Config,
-    modes::{self, IfThere},
-    store,
-};
+use crate::{config::Config, store};
+use claim::Claim;
+use files::{damaged, digest, failed, hex, read, refused, write, write_whole};
 use manifest::{FILE, LARGEST, Manifest, Stored};
 
 /// Bytes of one file beside the ledger at most.
@@ -48,7 +46,7 @@ pub(crate) struct BackupReport {
 ///
 /// # Errors
 /// Returns [`Error::Backup`] with what to do if the folder or the user is the wrong one, and the
-/// error of the file that failed. A folder that was made is removed then.
+/// error of the file that failed. What was written is removed then.
 pub(crate) async fn back_up(
     config: &Config,
     folder: &Path,
@@ -57,7 +55,7 @@ pub(crate) async fn back_up(
     expect_owner(&config.state)?;
     let summary = summarize(config)?;
     let signer = parts::signer(config)?;
-    let is_new = make_empty(folder)?;
+    let claim = Claim::take(folder)?;
     let made = async {
         let copied = store::back_up(&config.state, folder, signer).await?;
         let mut files = Vec::new();
@@ -80,7 +78,7 @@ pub(crate) async fn back_up(
             configuration: config.origin().to_owned(),
             files,
         };
-        write(&folder.join(FILE), &manifest.to_bytes()?)?;
+        claim.finish(&manifest.to_bytes()?)?;
         Ok(BackupReport {
             folder: folder.to_owned(),
             server: manifest.server,
@@ -90,8 +88,8 @@ pub(crate) async fn back_up(
         })
     };
     let made: Result<BackupReport, Error> = made.await;
-    if made.is_err() && is_new {
-        let _ = fs::remove_dir_all(folder);
+    if made.is_err() {
+        claim.abandon();
     }
     made
 }
@@ -106,6 +104,7 @@ pub(crate) async fn restore(
     folder: &Path,
     configuration: Option<&Path>,
 ) -> Result<BackupReport, Error> {
+    claim::expect_complete(folder)?;
     let manifest = Manifest::parse(&read(&folder.join(FILE), LARGEST)?)
         .map_err(|error| refused(format!("{} {error}", folder.join(FILE).display())))?;
     for (name, expected) in [
@@ -202,7 +201,8 @@ fn keep(folder: &Path, at: usize, path: &Path, is_secret: bool) -> Result<Stored
     })
 }
 
-/// Writes the files that are missing. Refuses all if one that exists differs.
+/// Writes the files that are missing; those that exist stay as they are. Refuses all if one in the
+/// copy is damaged.
 fn put_back(folder: &Path, manifest: &Manifest) -> Result<Vec<PathBuf>, Error> {
     let mut missing = Vec::new();
     for stored in &manifest.files {
@@ -224,32 +224,10 @@ fn put_back(folder: &Path, manifest: &Manifest) -> Result<Vec<PathBuf>, Error> {
                 .create(parent);
             made.map_err(failed(parent))?;
         }
-        write(&stored.path, &bytes)?;
+        write_whole(&stored.path, &bytes)?;
         written.push(stored.path.clone());
     }
     Ok(written)
-}
-
-/// Makes the folder, or accepts an empty one of ours. Returns whether it was made.
-fn make_empty(folder: &Path) -> Result<bool, Error> {
-    match fs::read_dir(folder) {
-        Ok(mut entries) => {
-            modes::expect_own_folder(folder).map_err(Error::state(folder))?;
-            match entries.next() {
-                None => Ok(false),
-                Some(_) => Err(refused(format!(
-                    "{} is not empty: name a folder that does not exist yet",
-                    folder.display()
-                ))),
-            }
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let made = fs::DirBuilder::new().mode(0o700).create(folder);
-            made.map_err(failed(folder))?;
-            Ok(true)
-        }
-        Err(error) => Err(failed(folder)(error)),
-    }
 }
 
 /// Refuses another user than the state folder's owner: the files that SQLite makes beside the
@@ -263,42 +241,4 @@ fn expect_owner(state: &Path) -> Result<(), Error> {
         "{} belongs to the user with id {owner}: run this command as that user, such as: runuser -u daypass -- daypass ...",
         state.display()
     )))
-}
-
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
-    modes::read_trusted(path, limit).map_err(Error::state(path))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut file = modes::create_own(path, IfThere::Empty).map_err(failed(path))?;
-    file.write_all(bytes).map_err(failed(path))?;
-    file.sync_all().map_err(failed(path))
-}
-
-/// SHA-256 of a file of any size, in hex.
-fn digest(path: &Path) -> Result<String, Error> {
-    let mut file = modes::open_trusted(path).map_err(Error::state(path))?;
-    let mut hasher = Sha256::new();
-    std::io::copy(&mut file, &mut hasher).map_err(failed(path))?;
-    Ok(base16ct::lower::encode_string(&hasher.finalize()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    base16ct::lower::encode_string(&Sha256::digest(bytes))
-}
-
-fn refused(why: String) -> Error {
-    Error::Backup(why)
-}
-
-fn damaged(path: &Path) -> Error {
-    refused(format!(
-        "{} is not the file that was backed up (it was changed or cut): use another copy",
-        path.display()
-    ))
-}
-
-fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-    let path = path.to_owned();
-    move |error| refused(format!("{}: {error}", path.display()))
 }

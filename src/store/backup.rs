@@ -27,6 +27,9 @@ use crate::{
     modes::{self, IfThere},
 };
 
+/// The database while it is put back.
+const PART: &str = "ledger.db.restoring";
+
 /// The files of a copy.
 const DATABASE: &str = "ledger.db";
 const CHECKPOINT: &str = "checkpoint";
@@ -80,7 +83,8 @@ async fn copy(folder: &Path, to: &Path, signer: Signer) -> Result<Copied, Error>
     check(to, signer).await
 }
 
-/// Puts a copy back into `folder`, which has no ledger and no daemon, and marks it as restored.
+/// Puts a copy back into `folder`, which has no ledger and no daemon, and marks it as restored. A
+/// restore that was interrupted is done again.
 ///
 /// # Errors
 /// Returns [`Error::Locked`] if a daemon runs, [`Error::Start`] if there is a ledger already,
@@ -88,26 +92,20 @@ async fn copy(folder: &Path, to: &Path, signer: Signer) -> Result<Copied, Error>
 /// [`Error::Unavailable`] if a file cannot be read or written.
 pub(crate) async fn restore(from: &Path, folder: &Path, signer: Signer) -> Result<Copied, Error> {
     let lock = Lock::take(folder)?;
-    for name in [DATABASE, CHECKPOINT] {
-        if folder.join(name).symlink_metadata().is_ok() {
-            return Err(Error::Start(format!(
-                "there is a ledger in {} already: move the folder away first, and keep it",
-                folder.display()
-            )));
-        }
+    let has_ledger = has(folder, DATABASE) || has(folder, CHECKPOINT);
+    if has_ledger && !is_interrupted(folder) {
+        return Err(Error::Start(format!(
+            "there is a ledger in {} already: move the folder away first, and keep it",
+            folder.display()
+        )));
     }
     let copied = check(from, signer).await?;
-    write(&folder.join(RESTORED), b"")?;
-    for name in [CHECKPOINT, DATABASE] {
-        let put = put(&from.join(name), &folder.join(name));
-        if let Err(error) = put {
-            for name in [CHECKPOINT, DATABASE, RESTORED] {
-                let _ = fs::remove_file(folder.join(name));
-            }
-            return Err(error);
+    if let Err(error) = put_back(from, folder) {
+        for name in [CHECKPOINT, PART, DATABASE, RESTORED] {
+            let _ = fs::remove_file(folder.join(name));
         }
+        return Err(error);
     }
-    sync(folder)?;
     drop(lock);
     Ok(copied)
 }
@@ -152,6 +150,22 @@ pub(super) fn mark(folder: &Path) -> Result<Option<Mark>, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(&path)(error)),
     }
+}
+
+/// Puts the mark first and the database last, so that no start takes a part for the whole.
+fn put_back(from: &Path, folder: &Path) -> Result<(), Error> {
+    write(&folder.join(RESTORED), b"")?;
+    put(&from.join(CHECKPOINT), &folder.join(CHECKPOINT))?;
+    put(&from.join(DATABASE), &folder.join(PART))?;
+    sync(folder)?;
+    let database = folder.join(DATABASE);
+    fs::rename(folder.join(PART), &database).map_err(failed(&database))?;
+    sync(folder)
+}
+
+/// Whether a restore into the folder was interrupted.
+pub(super) fn is_interrupted(folder: &Path) -> bool {
+    has(folder, RESTORED) && !has(folder, DATABASE)
 }
 
 /// Takes the mark away: the ledger says it from now on.
@@ -203,6 +217,10 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut file = modes::create_own(path, IfThere::Empty).map_err(failed(path))?;
     file.write_all(bytes).map_err(failed(path))?;
     file.sync_all().map_err(failed(path))
+}
+
+fn has(folder: &Path, name: &str) -> bool {
+    folder.join(name).symlink_metadata().is_ok()
 }
 
 fn sync(path: &Path) -> Result<(), Error> {

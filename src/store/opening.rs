@@ -104,6 +104,12 @@ impl Opening<'_> {
 
     /// Refuses a folder without a ledger if one is expected, and one with a ledger if none is.
     pub(super) fn expect_ledger(&self, folder: &Path) -> Result<(), Error> {
+        if super::backup::is_interrupted(folder) {
+            return Err(Error::Start(format!(
+                "a restore into {} was interrupted: run the same daypass restore again",
+                folder.display()
+            )));
+        }
         let has = |name: &str| folder.join(name).symlink_metadata().is_ok();
         let is_there = has("ledger.db") || has("checkpoint");
         match (self.beginning, is_there) {

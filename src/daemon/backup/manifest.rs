@@ -1,6 +1,6 @@
 //! The list of what a backup holds, `manifest.json`.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -65,27 +65,46 @@ pub(super) enum InvalidManifest {
     Format,
     #[error("names a file outside the backup, or a path that is not absolute")]
     Name,
+    #[error("names the same file or path twice")]
+    Twice,
+    #[error("has a SHA-256 that is not 64 hexadecimal digits")]
+    Digest,
     #[error("lists too many files")]
     TooMany,
 }
 
 impl Manifest {
-    /// Parses a manifest. No name in it leads out of the backup's folder.
+    /// Parses a manifest. No name in it leads out of the backup's folder, and each is there once.
     ///
     /// # Errors
     /// Returns the fault.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, InvalidManifest> {
         let manifest: Self = serde_json::from_slice(bytes)?;
-        if manifest.format != FORMAT {
+        manifest.lint()?;
+        Ok(manifest)
+    }
+
+    fn lint(&self) -> Result<(), InvalidManifest> {
+        let files = &self.files;
+        if self.format != FORMAT {
             return Err(InvalidManifest::Format);
         }
-        if manifest.files.len() > MOST_FILES {
+        if files.len() > MOST_FILES {
             return Err(InvalidManifest::TooMany);
         }
-        let is_valid = |file: &Stored| plain(&file.name) == file.name && file.path.is_absolute();
-        match manifest.files.iter().all(is_valid) && manifest.configuration.is_absolute() {
-            true => Ok(manifest),
-            false => Err(InvalidManifest::Name),
+        if !files.iter().all(Stored::is_inside) || !self.configuration.is_absolute() {
+            return Err(InvalidManifest::Name);
+        }
+        let names: BTreeSet<_> = files.iter().map(|file| &file.name).collect();
+        let paths: BTreeSet<_> = files.iter().map(|file| &file.path).collect();
+        if names.len() < files.len() || paths.len() < files.len() {
+            return Err(InvalidManifest::Twice);
+        }
+        let ledger = [&self.root, &self.database, &self.checkpoint];
+        let mut digests = files.iter().map(|file| &file.sha256).chain(ledger);
+        match digests.all(|digest| is_sha256(digest)) {
+            true => Ok(()),
+            false => Err(InvalidManifest::Digest),
         }
     }
 
@@ -96,6 +115,18 @@ impl Manifest {
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         serde_json::to_vec_pretty(self).map_err(|error| Error::Backup(error.to_string()))
     }
+}
+
+impl Stored {
+    /// Whether its name is a file's in the backup, other than those of the ledger.
+    fn is_inside(&self) -> bool {
+        let is_plain = self.name.starts_with("file-") && plain(&self.name) == self.name;
+        is_plain && self.path.is_absolute()
+    }
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && base16ct::lower::decode_vec(text).is_ok()
 }
 
 /// A name as a backup has it: letters, digits, `.`, `_` and `-`, and no dot first.
@@ -112,6 +143,8 @@ mod tests {
 
     use super::*;
 
+    const DIGEST: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
     fn manifest() -> Manifest {
         Manifest {
             format: FORMAT.to_owned(),
@@ -119,16 +152,16 @@ mod tests {
             ledger: "key".to_owned(),
             ca_key: "SHA256:x".to_owned(),
             size: 7,
-            root: "00".to_owned(),
-            database: "00".to_owned(),
-            checkpoint: "00".to_owned(),
+            root: DIGEST.to_owned(),
+            database: DIGEST.to_owned(),
+            checkpoint: DIGEST.to_owned(),
             has_keys: true,
             configuration: "/etc/daypass/daypass.toml".into(),
             files: vec![Stored {
                 name: "file-0-daypass.toml".to_owned(),
                 path: "/etc/daypass/daypass.toml".into(),
                 is_secret: false,
-                sha256: "00".to_owned(),
+                sha256: DIGEST.to_owned(),
             }],
         }
     }
@@ -136,8 +169,8 @@ mod tests {
     type Change = fn(&mut Manifest);
 
     #[test]
-    fn a_name_that_leads_elsewhere_is_refused() {
-        let cases: [(&str, Change, bool); 6] = [
+    fn a_name_that_leads_elsewhere_or_comes_twice_and_a_bad_digest_are_refused() {
+        let cases: [(&str, Change, bool); 12] = [
             ("the usual", |_| {}, true),
             ("another form", |it| it.format = "x".to_owned(), false),
             (
@@ -154,6 +187,36 @@ mod tests {
             (
                 "a relative configuration",
                 |it| it.configuration = "x".into(),
+                false,
+            ),
+            ("no name", |it| it.files[0].name = String::new(), false),
+            (
+                "the ledger's name",
+                |it| it.files[0].name = "ledger.db".to_owned(),
+                false,
+            ),
+            (
+                "a name twice",
+                |it| {
+                    let path = "/etc/daypass/other".into();
+                    let again = it.files[0].clone();
+                    it.files.push(Stored { path, ..again });
+                },
+                false,
+            ),
+            (
+                "a path twice",
+                |it| {
+                    let name = "file-1-other".to_owned();
+                    let again = it.files[0].clone();
+                    it.files.push(Stored { name, ..again });
+                },
+                false,
+            ),
+            ("a short digest", |it| it.root = "00".to_owned(), false),
+            (
+                "upper case in a digest",
+                |it| it.files[0].sha256 = DIGEST.to_uppercase(),
                 false,
             ),
         ];

@@ -107,6 +107,7 @@ pub(in crate::ledger) fn all_leaves() -> Vec<Vec<u8>> {
             reason: None,
             serials: vec![request + 3],
             covers: Vec::new(),
+            restore: None,
             proof: None,
         })),
         EventKind::Skipped,
