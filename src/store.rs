@@ -17,6 +17,7 @@ mod replay;
 mod schema;
 mod scrub;
 mod signed;
+mod skipping;
 mod snapshots;
 mod whole_file;
 mod writer;
@@ -28,7 +29,7 @@ use sqlx::{Sqlite, SqlitePool, pool::PoolConnection};
 use time::OffsetDateTime;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::{JoinHandle, JoinSet},
+    task::JoinHandle,
     time::Instant,
 };
 
@@ -232,31 +233,6 @@ impl Store {
             answer,
         })
         .await
-    }
-
-    /// Fills a restored ledger up to the size that an administrator named, as far as it is not yet.
-    ///
-    /// # Errors
-    /// Returns [`Error::Unavailable`] if the disk fails. The next start goes on.
-    pub(crate) async fn skip(&self, now: OffsetDateTime) -> Result<(), Error> {
-        loop {
-            let left = self.state(|state| state.to_skip(self.size()));
-            let mut batch = JoinSet::new();
-            for _ in 0..left.min(QUEUE as u64) {
-                let store = self.clone();
-                batch.spawn(async move { store.record(EventKind::Skipped, now).await });
-            }
-            if batch.is_empty() {
-                return Ok(());
-            }
-            for skipped in batch.join_all().await {
-                match skipped {
-                    // Other events took some of the places.
-                    Ok(_) | Err(Error::Rejection(_)) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
     }
 
     /// Calls `look` with the ledger's state after the last commit. It is for showing; the writer

@@ -139,8 +139,8 @@ impl Client {
     /// with it. `progress` gets the number of bytes now and then.
     ///
     /// # Errors
-    /// Returns the error if the export does not verify or cannot be read, and [`Error::Usage`] if no
-    /// key is known.
+    /// Returns the error if the export does not verify or cannot be read, and [`Error::Usage`] if
+    /// no key is known.
     pub(crate) fn verify_offline(
         &self,
         export: &mut impl Read,

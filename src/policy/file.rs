@@ -104,8 +104,8 @@ keys! {
         /// the condition. Without the section, no one may.
         allow: Spanned<String>,
         /// public keys of administrators, as lines of `.pub` files, at most 64. Clients and hosts
-        /// remember them; after an older ledger is restored, they go on by a statement of such a key
-        /// alone. See `daypass help server`.
+        /// remember them; after an older ledger is restored, they go on by a statement of such a
+        /// key alone. See `daypass help server`.
         #[serde(default)]
         keys: Vec<Spanned<String>>,
     }

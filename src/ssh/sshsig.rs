@@ -143,11 +143,14 @@ impl Signature {
     /// Reads the binary form, without anything after it.
     ///
     /// # Errors
-    /// Returns [`Error::Malformed`].
-    pub(crate) fn from_blob(mut blob: &[u8]) -> Result<Self, Error> {
-        let signature = SshSig::decode(&mut blob).map_err(Error::Malformed)?;
-        match blob {
-            [] => Ok(Self(signature)),
+    /// Returns [`Error::Malformed`], [`Error::Trailing`], or [`Error::Encoding`] for other bytes
+    /// than OpenSSH writes for this signature: the decoder takes a length that is too large.
+    pub(crate) fn from_blob(blob: &[u8]) -> Result<Self, Error> {
+        let mut rest = blob;
+        let signature = Self(SshSig::decode(&mut rest).map_err(Error::Malformed)?);
+        match rest {
+            [] if signature.to_blob()? == blob => Ok(signature),
+            [] => Err(Error::Encoding),
             _ => Err(Error::Trailing),
         }
     }
@@ -272,6 +275,9 @@ pub enum Error {
     /// Bytes after its end.
     #[error("it is followed by other bytes")]
     Trailing,
+    /// Other bytes than OpenSSH writes for the same signature.
+    #[error("it is not in the form that OpenSSH writes")]
+    Encoding,
     /// A version other than 1.
     #[error("its version is unknown")]
     Version,

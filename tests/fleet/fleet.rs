@@ -269,6 +269,17 @@ pub(super) fn chapter(topic: &str, title: &str) -> String {
     block(&section(topic, title), "sh")
 }
 
+/// All shell blocks of a manual's chapter.
+pub(super) fn chapter_blocks(topic: &str, title: &str) -> Vec<String> {
+    let section = section(topic, title);
+    let mut blocks = Vec::new();
+    for (at, fence) in section.match_indices("\n```sh\n") {
+        let (block, _) = section[at + fence.len()..].split_once("\n```\n").unwrap();
+        blocks.push(format!("{block}\n"));
+    }
+    blocks
+}
+
 fn section(topic: &str, title: &str) -> String {
     let page = page(topic);
     let (_, text) = page.split_once(&format!("\n## {title}\n")).unwrap();

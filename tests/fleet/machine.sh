@@ -26,7 +26,7 @@ if [ -e /usr/share/openssh/sshd_config ]; then cp /usr/share/openssh/sshd_config
 for account in daypass deploy weblogs jump alice bob carol dave; do
     sed -i "/^$account:/d" /etc/passwd /etc/shadow /etc/group /etc/gshadow
 done
-for folder in /home /run /var/lib /var/log /var/mail /var/tmp /usr/local/bin /root; do
+for folder in /home /run /var/backups /var/lib /var/log /var/mail /var/tmp /usr/local/bin /root; do
     mount -t tmpfs -o mode=755 tmpfs "$folder"
 done
 mount -t tmpfs -o mode=1777 tmpfs /tmp

@@ -22,4 +22,5 @@ mod fleet;
 mod incident;
 mod machine;
 mod network;
+mod restored;
 mod webhooks;

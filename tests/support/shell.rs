@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{Read, Seek, Write},
+    os::unix::process::ExitStatusExt,
     process::{Command, Stdio},
 };
 
@@ -76,7 +77,11 @@ impl Shell {
             .status();
         let status = status.expect("nsenter is missing: apt-get install util-linux");
         Done {
-            code: status.code().unwrap_or(-1),
+            // As a shell says it.
+            code: status
+                .code()
+                .or(status.signal().map(|it| 128 + it))
+                .unwrap_or(-1),
             stdout: text(stdout),
             stderr: text(stderr),
         }

@@ -164,7 +164,7 @@ fn the_form_of_the_state_is_that_of_its_number() {
     let digest = ledger_of(&all_leaves()).digest().unwrap();
     assert_eq!(
         base16ct::lower::encode_string(&digest),
-        "438f53b39d5a6d84af1e746d97cf1500bfae04b09fb915f247e25602594d3f0b",
+        "f564e8592d8909a7f825b2a310e3c03f8d6e4f0927d57c8af53efced7a05cfbe",
         "the form of the state has changed"
     );
 }

@@ -1,5 +1,10 @@
 //! Forms of a signature, what it counts for, and `ssh-keygen -Y` as the other side.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 use std::{
     collections::BTreeSet,
@@ -99,6 +104,32 @@ fn malformed_signatures_are_refused() {
         assert!(Signature::from_compact(text).is_err(), "{text:?}");
         assert!(Signature::from_armored(text).is_err(), "{text:?}");
     }
+}
+
+/// The decoder does not compare the length of the last field with what it holds.
+#[test]
+fn no_changed_byte_gives_a_second_form_of_a_signature() {
+    let blob = signed(&key()).to_blob().unwrap();
+    let good = Signature::from_blob(&blob).unwrap();
+    for at in 0..blob.len() {
+        for bit in 0..8 {
+            let mut changed = blob.clone();
+            changed[at] ^= 1 << bit;
+            let read = Signature::from_blob(&changed);
+            assert!(
+                read.is_err() || read.is_ok_and(|read| read != good),
+                "byte {at}"
+            );
+        }
+    }
+    // 83 bytes: name and bytes of an Ed25519 signature.
+    let mut longer = blob.clone();
+    let length = blob.len() - 83 - 4;
+    longer[length + 1] = 1;
+    assert!(matches!(
+        Signature::from_blob(&longer),
+        Err(Error::Encoding)
+    ));
 }
 
 #[test]

@@ -189,11 +189,24 @@ async fn an_approval_signed_with_the_forgers_own_key_stops_the_start() {
     );
 }
 
+/// All that grants or refuses a pass. The starts of a ledger are counted too, forged or not: they
+/// can only widen what an accepted restore revokes.
+fn granted(state: &LedgerState) -> String {
+    let passes: Vec<_> = state.passes().collect();
+    let requests: Vec<_> = state.requests().collect();
+    let locks: Vec<_> = state.locks().collect();
+    let waits = state.waits_for_acceptance();
+    format!(
+        "{passes:?} {requests:?} {locks:?} {waits} {:?}",
+        state.policy()
+    )
+}
+
 #[tokio::test]
 async fn forged_events_that_change_nothing_are_named_in_started() {
     let folder = waiting().await;
     let before = folder.open().await.unwrap();
-    let state = before.state(Clone::clone);
+    let state = before.state(granted);
     before.close().await;
     folder.forge(vec![denied(), started(), staged(9)]).await;
     let store = folder.open().await.unwrap();
@@ -202,7 +215,7 @@ async fn forged_events_that_change_nothing_are_named_in_started() {
         panic!("not `started`");
     };
     assert_eq!(unsigned, [4, 5, 6]);
-    assert_eq!(store.state(Clone::clone), state);
+    assert_eq!(store.state(granted), state);
     store.close().await;
     let store = folder.open().await.unwrap();
     let last = store.entries(8, 1).await.unwrap().remove(0).1;
