@@ -56,8 +56,13 @@ impl SshOption {
         let mut word = OsString::from(format!("-{}", self.letter));
         match &self.argument {
             None => vec![word],
-            // In one word: for a version in which `-P` has no argument, a word of its own would be
-            // the host.
+            // As the setting: a version in which `-P` has no argument would read the argument as
+            // further options or as the host, and connect there. It refuses the setting by name.
+            Some(argument) if self.letter == 'P' && is_plain(argument) => {
+                let mut setting = OsString::from("Tag=");
+                setting.push(argument);
+                vec![OsString::from("-o"), setting]
+            }
             Some(argument) if self.letter == 'P' && !argument.is_empty() => {
                 word.push(argument);
                 vec![word]
@@ -120,6 +125,12 @@ impl SshOption {
             None => Some(OsStr::from_bytes(value)),
         }
     }
+}
+
+/// Whether ssh reads this text in a setting as it stands.
+fn is_plain(text: &OsStr) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    !text.is_empty() && text.as_encoded_bytes().iter().all(is_plain)
 }
 
 /// A value of one word, without double quotes around it. None if ssh would read it in another way.

@@ -72,7 +72,8 @@ fn lines_of_programs_that_run_ssh_are_read_as_ssh_reads_them() {
         ("-i -- db -v", None, "-i -- -- db -v"),
         ("-vNfp22 db", None, "-v -N -f -p 22 -- db"),
         ("-tl root db", Some("root"), "-t -l root -- db"),
-        ("-Pprod db", None, "-Pprod -- db"),
+        ("-Pprod db", None, "-o Tag=prod -- db"),
+        ("-P prod db", None, "-o Tag=prod -- db"),
         (
             "-p 1 ssh://dave@[::1]:22 -p 3",
             Some("dave"),
