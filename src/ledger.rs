@@ -10,6 +10,7 @@ pub mod checkpoint;
 pub mod denials;
 pub mod emergency;
 pub mod event;
+pub(crate) mod going_on;
 pub(crate) mod judge;
 pub mod order;
 pub(crate) mod recovery;

@@ -15,6 +15,7 @@ use crate::{
         acceptance::Acceptance,
         administrators::Known,
         checkpoint::Checkpoint,
+        going_on::{Party, Prior, Stopped},
         recovery::Recovery,
         restore::Copy,
         tree::{self, Hash},
@@ -22,9 +23,6 @@ use crate::{
     reason,
     unix_seconds::UnixSeconds,
 };
-
-/// The command that accepts an administrator's key by name.
-const ACCEPT: &str = "daypass ledger accept";
 
 /// A server's answer about its restored ledger, with its checkpoint.
 pub(super) struct Answer<'a> {
@@ -42,42 +40,25 @@ impl Answer<'_> {
     /// as the `old` one, or none by a key that counts here, and [`Error::Untrusted`] if it is
     /// invalid.
     pub(super) async fn acceptance(&self, old: &Checkpoint) -> Result<Acceptance, Error> {
-        let refuse = |why: &str| Error::Other {
-            reason: Some(reason::LEDGER_RESTORED.to_owned()),
-            message: format!(
-                "the server's ledger was restored from a backup, this client knows {} entries of the lost one, and nothing of \
-                 the server is used until it goes on by an administrator's statement: {why}",
-                old.size
-            ),
+        let administrators = known(self.state, self.asking.server)?.unwrap_or_default();
+        let prior = Prior {
+            party: Party::Client,
+            size: old.size,
+            administrators: &administrators,
+            accept: self.asking.accept,
+            now: UnixSeconds(now()),
         };
-        let waits = |why: &str| {
-            refuse(&format!(
-                "{why}. Ask an administrator to run: daypass admin accept-restore --past {}",
-                old.size
-            ))
-        };
-        let acceptance = self.recovery.acceptance().map_err(untrusted)?;
-        let acceptance = acceptance
-            .ok_or_else(|| waits("no administrator has accepted the restored one yet"))?;
-        if old.size > acceptance.through {
-            let through = acceptance.through;
-            return Err(waits(&format!(
-                "an administrator accepted the loss of {through} at most"
-            )));
-        }
-        if self.new.size < acceptance.through {
-            return Err(refuse(
-                "the restored one is still being filled: try again in a minute",
-            ));
-        }
+        let acceptance =
+            prior
+                .go_on(self.recovery, self.new.size)
+                .map_err(|stopped| match stopped {
+                    Stopped::Invalid(fault) => untrusted(fault),
+                    Stopped::Waiting(message) => Error::Other {
+                        reason: Some(reason::LEDGER_RESTORED.to_owned()),
+                        message,
+                    },
+                })?;
         self.expect_contained(&acceptance).await?;
-        if self.asking.accept != Some(&*acceptance.key) {
-            let known = known(self.state, self.asking.server)?.unwrap_or_default();
-            let standing = known.standing(&acceptance.key, UnixSeconds(now()));
-            if let Some(why) = standing.objection(&acceptance.key, ACCEPT) {
-                return Err(refuse(&why));
-            }
-        }
         Ok(acceptance)
     }
 

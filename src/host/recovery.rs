@@ -14,14 +14,12 @@ use crate::{
     ledger::{
         acceptance::Acceptance,
         administrators::Known,
+        going_on::{Party, Prior, Stopped},
         recovery::{Recovery, Restored},
     },
     ssh::sshsig::Namespace,
     unix_seconds::UnixSeconds,
 };
-
-/// The command that accepts an administrator's key by name.
-const ACCEPT: &str = "daypass host sync --accept-key";
 
 /// What this host remembers of the server's last good answer: the content of `recovery.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,47 +154,23 @@ fn statement(
     recovery: &Recovery,
     krl_version: u64,
 ) -> Result<Acceptance, InvalidAnswer> {
-    let refuse = |why: String| {
-        InvalidAnswer::Restored(format!(
-            "the server's ledger was restored from a backup, this host knows {} entries of the lost one, and its files stay \
-             until it goes on by an administrator's statement: {why}",
-            before.size
-        ))
+    let none = Known::default();
+    let remembered = before.remembered.as_ref();
+    let prior = Prior {
+        party: Party::Host,
+        size: before.size,
+        administrators: remembered.map_or(&none, |it| &it.administrators),
+        accept: before.accept,
+        now: before.now,
     };
-    let waits = |why: &str| {
-        refuse(format!(
-            "{why}. Ask an administrator to run: daypass admin accept-restore --past {}",
-            before.size
-        ))
-    };
-    let acceptance = recovery.acceptance().map_err(|fault| {
-        InvalidAnswer::Recovery(format!("an administrator's statement: {fault}"))
-    })?;
-    let acceptance =
-        acceptance.ok_or_else(|| waits("no administrator has accepted the restored one yet"))?;
-    if acceptance.through < before.size {
-        let through = acceptance.through;
-        return Err(waits(&format!(
-            "an administrator accepted the loss of {through} at most"
-        )));
-    }
-    if krl_version < acceptance.through {
-        return Err(refuse(
-            "the restored one is still being filled: try again in a minute".to_owned(),
-        ));
-    }
-    if before.accept == Some(&*acceptance.key) {
-        return Ok(acceptance);
-    }
-    let known = before.remembered.as_ref();
-    let known = known.map(|known| known.administrators.clone());
-    let standing = known
-        .unwrap_or_default()
-        .standing(&acceptance.key, before.now);
-    match standing.objection(&acceptance.key, ACCEPT) {
-        None => Ok(acceptance),
-        Some(why) => Err(refuse(why)),
-    }
+    prior
+        .go_on(recovery, krl_version)
+        .map_err(|stopped| match stopped {
+            Stopped::Waiting(why) => InvalidAnswer::Restored(why),
+            Stopped::Invalid(fault) => {
+                InvalidAnswer::Recovery(format!("an administrator's statement: {fault}"))
+            }
+        })
 }
 
 /// What the sync says when it goes on by a statement.

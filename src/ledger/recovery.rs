@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{acceptance::Acceptance, administrators, restore::Copy, tree::Hash};
+use super::{acceptance::Acceptance, administrators, restore::Copy};
 
 /// Names what this file is.
 const FORMAT: &str = "daypass recovery v1";
@@ -156,12 +156,7 @@ impl Recovery {
 impl Restored {
     /// The copy; `None` if its root is invalid or it is empty.
     pub(crate) fn copy(&self) -> Option<Copy> {
-        let root: Hash = base16ct::lower::decode_vec(&self.root)
-            .ok()?
-            .try_into()
-            .ok()?;
-        let size = self.size;
-        (size > 0).then_some(Copy { size, root })
+        Copy::of(self.size, &self.root).filter(|copy| copy.size > 0)
     }
 
     /// Whether a client or host that knows the lost ledger up to `size` knows more than the copy

@@ -38,6 +38,14 @@ pub(crate) struct Copy {
     pub root: Hash,
 }
 
+impl Copy {
+    /// A copy of this size, whose root is 32 bytes of lower-case hex. `None` if it is not.
+    pub(super) fn of(size: u64, root: &str) -> Option<Self> {
+        let root = base16ct::lower::decode_vec(root).ok()?.try_into().ok()?;
+        Some(Self { size, root })
+    }
+}
+
 impl RestoreStatement<'_> {
     /// The signed bytes, as length-prefixed strings (RFC 4251, 5): domain, server name, `iss`,
     /// `sub`, size of the copy, its root, `through`, reason. Numbers are big-endian u64.
@@ -73,11 +81,7 @@ pub struct SignedRestore {
 impl SignedRestore {
     /// The restored copy; `None` if the root is not 32 bytes of lower-case hex.
     pub(crate) fn copy(&self) -> Option<Copy> {
-        let root = base16ct::lower::decode_vec(&self.root).ok()?;
-        Some(Copy {
-            size: self.size,
-            root: root.try_into().ok()?,
-        })
+        Copy::of(self.size, &self.root)
     }
 
     /// Verifies the signature over `statement`, whose copy must be the recorded one.
