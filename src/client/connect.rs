@@ -1,6 +1,7 @@
 //! The connection to the server: its address, TLS by rustls, deadlines.
 
 mod link;
+mod pauses;
 
 use std::{
     io::{self, ErrorKind},
@@ -18,7 +19,7 @@ use tonic::transport::Endpoint;
 use tower::service_fn;
 use url::{Host, Url};
 
-use self::link::Link;
+use self::{link::Link, pauses::Pauses};
 use super::Error;
 use crate::{
     identity::web_url,
@@ -38,8 +39,6 @@ const CALL: Duration = Duration::from_secs(30);
 const ABSENT: Duration = Duration::from_secs(4);
 /// The same for a server that answered this command a moment ago.
 const RESTART: Duration = Duration::from_secs(8);
-/// Time between two attempts.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// A server's address: `https://HOST[:PORT]`, or `http://` on loopback.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -241,9 +240,12 @@ async fn secured(
     patience: Duration,
 ) -> Result<Box<dyn Stream>, Error> {
     let deadline = Instant::now() + patience;
+    let mut pauses = Pauses::new();
     loop {
         match in_time(address, attempt(address, roots)).await {
-            Err(DialError::Absent(_)) if Instant::now() < deadline => sleep(PAUSE).await,
+            Err(DialError::Absent(_)) if Instant::now() < deadline => {
+                sleep(pauses.next(rand::random())).await;
+            }
             done => return done.map_err(Into::into),
         }
     }
@@ -351,6 +353,22 @@ mod tests {
         let address = Address::parse("https://[::1]:7443").unwrap();
         assert_eq!(address.host(), "::1");
         assert_eq!(address.folder(), "--1_7443");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_ends_every_connection_gets_few_of_them() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let address = Address::parse(&format!("https://127.0.0.1:{port}")).unwrap();
+        let dialing = tokio::spawn(async move { Server::connect(&address, Vec::new()).await });
+        let mut taken = 0;
+        while !dialing.is_finished() {
+            // The longest pause is shorter.
+            let next = timeout(Duration::from_secs(1), listener.accept()).await;
+            taken += usize::from(next.is_ok());
+        }
+        assert_eq!(dialing.await.unwrap().unwrap_err().exit_code(), 6);
+        assert!((2..=14).contains(&taken), "{taken} connections");
     }
 
     #[tokio::test]
