@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Router,
-    extract::State,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -35,6 +36,7 @@ pub(super) fn routes(services: Arc<Services>, metrics: Metrics) -> Router {
         .route("/krl", get(krl))
         .route("/recovery", get(recovery_document))
         .route("/checkpoint", get(checkpoint))
+        .route_layer(from_fn_with_state(services.clone(), limit_rate))
         .route(
             "/healthz",
             get(async || text(StatusCode::OK, "ok\n".to_owned())),
@@ -57,41 +59,20 @@ pub(super) struct Metrics {
 }
 
 /// Serves every published key, one per line: a file for sshd's `TrustedUserCAKeys`.
-async fn ca_keys(
-    State(services): State<Arc<Services>>,
-    peer: Extension<Peer>,
-    asked: HeaderMap,
-) -> Response {
-    if let Some(wait) = services.over_rate(*peer) {
-        return wait;
-    }
+async fn ca_keys(State(services): State<Arc<Services>>, asked: HeaderMap) -> Response {
     let keys = published::ca_keys(&services.authority);
     document(&asked, TEXT, keys.as_deref())
 }
 
 /// Serves the revoked passes: a KRL for sshd's `RevokedKeys`.
-async fn krl(
-    State(services): State<Arc<Services>>,
-    peer: Extension<Peer>,
-    asked: HeaderMap,
-) -> Response {
-    if let Some(wait) = services.over_rate(*peer) {
-        return wait;
-    }
+async fn krl(State(services): State<Arc<Services>>, asked: HeaderMap) -> Response {
     let revocations = published::revocations(&services.authority);
     let krl = revocations.as_deref().map(|it| &it.document);
     document(&asked, "application/octet-stream", krl)
 }
 
 /// Serves the administrators' keys, and whether and by whose statement a restored ledger goes on.
-async fn recovery_document(
-    State(services): State<Arc<Services>>,
-    peer: Extension<Peer>,
-    asked: HeaderMap,
-) -> Response {
-    if let Some(wait) = services.over_rate(*peer) {
-        return wait;
-    }
+async fn recovery_document(State(services): State<Arc<Services>>, asked: HeaderMap) -> Response {
     let recovery = recovery::document(&services.authority).await;
     document(&asked, "application/json", recovery.as_deref())
 }
@@ -132,10 +113,7 @@ fn not_published(error: &Error) -> Response {
 }
 
 /// Serves the signed head of the ledger (C2SP tlog-checkpoint).
-async fn checkpoint(State(services): State<Arc<Services>>, peer: Extension<Peer>) -> Response {
-    if let Some(wait) = services.over_rate(*peer) {
-        return wait;
-    }
+async fn checkpoint(State(services): State<Arc<Services>>) -> Response {
     match trust::checkpoint(&services.authority).await {
         Ok(checkpoint) => text(StatusCode::OK, checkpoint),
         Err(error) => refusal_text(&error.into()),
@@ -165,12 +143,16 @@ async fn render(
     text(StatusCode::OK, metrics.handle.render())
 }
 
-impl Services {
-    fn over_rate(&self, peer: Peer) -> Option<Response> {
-        let checked = self.per_address.check(Network::of(peer.ip()));
-        checked
-            .err()
-            .map(|wait| refusal_text(&CallError::RateLimited(wait)))
+/// Answers 429 to an address that asks too often.
+async fn limit_rate(
+    State(services): State<Arc<Services>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match services.per_address.check(Network::of(peer.ip())) {
+        Ok(()) => next.run(request).await,
+        Err(wait) => refusal_text(&CallError::RateLimited(wait)),
     }
 }
 
