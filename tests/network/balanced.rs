@@ -46,14 +46,7 @@ async fn server(limits: &str, configuration: &str) -> TestEnv {
 
 /// A load balancer before it that connects from `own`.
 async fn before(program: Program, env: &TestEnv, own: &str) -> Balancer {
-    let port = env
-        .server
-        .url()
-        .rsplit(':')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let port = env.server.port();
     let server = SocketAddr::from(([127, 0, 0, 1], port));
     let from = |text: String| match program {
         Program::HaProxy => format!("defaults\n    source {own}\n{text}"),
@@ -144,14 +137,7 @@ async fn a_caller_behind_a_load_balancer_is_never_loopback() {
             }
         }
         // This machine's own monitoring goes past the load balancer.
-        let port = env
-            .server
-            .url()
-            .rsplit(':')
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap();
+        let port = env.server.port();
         let answer = get(&env, port, "127.0.0.1", "/metrics").await;
         assert_eq!(answer, Some(StatusCode::OK));
     }
@@ -160,14 +146,7 @@ async fn a_caller_behind_a_load_balancer_is_never_loopback() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_counts_from_listed_addresses_only_and_must_be_there() {
     let env = server(UNLIMITED, "").await;
-    let port: u16 = env
-        .server
-        .url()
-        .rsplit(':')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let port = env.server.port();
     for program in [Program::HaProxy, Program::Nginx] {
         let unlisted = before(program, &env, "127.0.0.8").await;
         assert_eq!(get(&env, unlisted.port, "127.0.0.2", "/krl").await, None);

@@ -73,6 +73,12 @@ impl TestServer {
         }
     }
 
+    /// The port of its URL.
+    pub fn port(&self) -> u16 {
+        let url = self.url();
+        url.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
     /// The root that its TLS certificate is trusted by (PEM).
     pub fn tls_ca(&self) -> String {
         match self {
