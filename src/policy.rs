@@ -83,6 +83,7 @@ pub enum Decision {
 /// [`sight`].
 pub struct Policy {
     hash: String,
+    text: String,
     origin: String,
     limits: limits::Limits,
     hosts: hosts::Hosts,
@@ -99,6 +100,11 @@ impl Policy {
     /// Hex SHA-256 of the file's bytes.
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// The file's text.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The roles, in file order.

@@ -1,5 +1,9 @@
 //! `daypass ledger`: reads the record and verifies it.
 
+mod decisions;
+mod policy_text;
+mod shown;
+
 use std::{
     fs::File,
     io::{self, Read, Write},
@@ -16,6 +20,9 @@ use super::{
     progress::Progress,
     target::Target,
 };
+use decisions::{Decided, Decisions};
+use shown::{lines, refer_to_text, row};
+
 use crate::{
     client::{Client, Error, audit::Entry},
     ledger::verify::VerifyReport,
@@ -56,6 +63,18 @@ enum Action {
         /// named.
         #[arg(long, requires = "file")]
         key: Option<String>,
+        /// Decide every pass again, by the policy that was in force, and name each one that this
+        /// policy does not give.
+        #[arg(long)]
+        decisions: bool,
+    },
+    /// Print a policy as the ledger holds it, proven to be in it.
+    ///
+    /// The ledger has the text of each policy from the change on that put it in force.
+    Policy {
+        /// The policy's hash, or a beginning of it. By default the policy in force.
+        #[arg(value_name = "HASH")]
+        hash: Option<String>,
     },
     /// Go on after the server's ledger was restored from a backup, by the statement of an
     /// administrator whose key this client did not know before.
@@ -81,6 +100,8 @@ struct Verified {
     size: u64,
     passes: u64,
     root: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decisions: Option<Decided>,
 }
 
 impl Args {
@@ -103,6 +124,9 @@ impl Args {
                     fields.insert("proven_in_size".to_owned(), checkpoint.size.into());
                 }
                 global.print(&event, |event| {
+                    let mut event = event.clone();
+                    refer_to_text(&mut event);
+                    let event = &event;
                     format!(
                         "{}\nproven: in the ledger of {} entries",
                         lines(event),
@@ -110,25 +134,18 @@ impl Args {
                     )
                 })
             }
-            Action::Verify { file: None, .. } => {
-                let progress = Progress::events();
-                let show = |events| progress.show(events);
-                let report = client.verified_export(&mut io::sink(), show).await?;
-                drop(progress);
-                verified(global, &report)
-            }
             Action::Verify {
-                file: Some(file),
+                file,
                 key,
+                decisions,
             } => {
-                let (mut export, length) = open(&file)?;
-                let progress = Progress::bytes(length);
-                let report = client.verify_offline(&mut export, key.as_deref(), |bytes| {
-                    progress.show(bytes);
-                })?;
-                drop(progress);
-                verified(global, &report)
+                let decided = decisions.then(Decisions::default);
+                match &file {
+                    None => verify_server(global, &client, decided).await,
+                    Some(file) => verify_file(global, &client, (file, key.as_deref()), decided),
+                }
             }
+            Action::Policy { hash } => policy_text::run(global, &client, hash.as_deref()).await,
             Action::Accept { key } => {
                 client.signed_in_accepting(Some(&key)).await?;
                 global.print(&serde_json::json!({ "in_step": true }), |_| {
@@ -138,6 +155,41 @@ impl Args {
             Action::Export { out } => export(global, &client, &out).await,
         }
     }
+}
+
+async fn verify_server(
+    global: &Global,
+    client: &Client,
+    mut decided: Option<Decisions>,
+) -> Result<(), Failure> {
+    let (progress, mut sink) = (Progress::events(), io::sink());
+    let each = |event| {
+        if let Some(decided) = &mut decided {
+            decided.take(event);
+        }
+    };
+    let exported = client.verified_export(&mut sink, each, |events| progress.show(events));
+    let report = exported.await?;
+    drop(progress);
+    verified(global, &report, decided)
+}
+
+fn verify_file(
+    global: &Global,
+    client: &Client,
+    (file, key): (&Path, Option<&str>),
+    mut decided: Option<Decisions>,
+) -> Result<(), Failure> {
+    let (mut export, length) = open(file)?;
+    let progress = Progress::bytes(length);
+    let each = |event| {
+        if let Some(decided) = &mut decided {
+            decided.take(event);
+        }
+    };
+    let report = client.verify_offline(&mut export, key, each, |bytes| progress.show(bytes))?;
+    drop(progress);
+    verified(global, &report, decided)
 }
 
 /// Downloads into a file beside `out`, or without a name for stdout, and shows it only if it
@@ -164,7 +216,7 @@ async fn export(global: &Global, client: &Client, out: &Path) -> Result<(), Fail
         .map_err(failed)?;
     let progress = Progress::events();
     let mut file = io::BufWriter::new(aside.as_file_mut());
-    let exported = client.verified_export(&mut file, |events| progress.show(events));
+    let exported = client.verified_export(&mut file, |_| (), |events| progress.show(events));
     let report = exported.await?;
     drop(progress);
     file.flush().map_err(failed)?;
@@ -174,7 +226,7 @@ async fn export(global: &Global, client: &Client, out: &Path) -> Result<(), Fail
     }
     aside.as_file().sync_all().map_err(failed)?;
     aside.persist(out).map_err(|error| failed(error.error))?;
-    verified(global, &report)
+    verified(global, &report, None)
 }
 
 /// Checks that only an older export or an empty file is replaced.
@@ -220,136 +272,48 @@ fn list(global: &Global, entries: &[Entry]) -> Result<(), Failure> {
     })
 }
 
-fn row(event: &Value) -> Vec<String> {
-    let text = |pointer: &str| {
-        let value = event.pointer(pointer);
-        value.map(plain).unwrap_or_default()
-    };
-    let first = |pointers: &[&str]| {
-        let texts = pointers.iter().map(|pointer| text(pointer));
-        texts
-            .into_iter()
-            .find(|text| !text.is_empty())
-            .unwrap_or_default()
-    };
-    let mut about = what(event).unwrap_or_else(|| {
-        first(&[
-            "/command",
-            "/target/identity",
-            "/target/key",
-            "/target/role",
-            "/target/serial",
-            "/target/before",
-            "/reason",
-            "/principals",
-            "/cause",
-            "/policy",
-            "/version",
-            "/key",
-        ])
-    });
-    if event.get("cut") == Some(&Value::Bool(true)) {
-        about.push_str(" (ask cut)");
-    }
-    vec![
-        text("/index"),
-        text("/at").chars().take(19).collect(),
-        text("/type"),
-        text("/who/label"),
-        first(&["/ask/role", "/role"]),
-        about,
-    ]
-}
-
-/// The subject of an event, if it is not one field of it.
-fn what(event: &Value) -> Option<String> {
-    let text = |pointer: &str| event.pointer(pointer).map(plain);
-    if let Some(request) = text("/request") {
-        let words = text("/comment").map(|words| format!(": {words}"));
-        return Some(format!("request {request}{}", words.unwrap_or_default()));
-    }
-    if text("/type").as_deref() == Some("denials") {
-        return Some(more_denials(event));
-    }
-    if let Some(bastion) = text("/jump/bastion") {
-        return Some(format!("jump through {bastion}"));
-    }
-    let is_emergency = event.pointer("/ask/emergency") == Some(&Value::Bool(true));
-    let is_pass = text("/type").as_deref() == Some("issued");
-    let redeemed = text("/ask/request").map(|id| format!("request {id}"));
-    let why = is_emergency.then(|| "emergency".to_owned()).or(redeemed);
-    let gives = text("/command").or_else(|| text("/principals"))?;
-    Some(format!("{} ({})", gives, why.filter(|_| is_pass)?))
-}
-
-/// `36 more denials: NOT_ALLOWED 30, HOST 6`, with the number of identities if there are several.
-fn more_denials(event: &Value) -> String {
-    let number = |name: &str| event.get(name).and_then(Value::as_u64).unwrap_or_default();
-    let of = match number("identities") {
-        0 | 1 => String::new(),
-        many => format!(" of {many} identities"),
-    };
-    let reasons = event.get("reasons").and_then(Value::as_object);
-    let reasons = reasons.into_iter().flatten();
-    let reasons: Vec<_> = reasons.map(|(code, n)| format!("{code} {n}")).collect();
-    format!(
-        "{} more denials{of}: {}",
-        number("count"),
-        reasons.join(", ")
-    )
-}
-
-/// A value on one line. Strings have no quotes.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(all) => all.iter().map(plain).collect::<Vec<_>>().join(","),
-        other => other.to_string(),
-    }
-}
-
-/// `name: value` for every field. Inner objects are indented.
-fn lines(event: &Value) -> String {
-    let mut out = Vec::new();
-    write_lines(event, 0, &mut out);
-    out.join("\n")
-}
-
-/// Levels of an event that are indented. Deeper ones, of a hostile event, are printed flat.
-const DEEPEST: usize = 4;
-
-fn write_lines(value: &Value, depth: usize, out: &mut Vec<String>) {
-    let Value::Object(fields) = value else { return };
-    let indent = "  ".repeat(depth);
-    for (name, value) in fields {
-        match value {
-            Value::Object(_) if depth < DEEPEST => {
-                out.push(format!("{indent}{}:", clean(name)));
-                write_lines(value, depth + 1, out);
-            }
-            _ => out.push(format!("{indent}{}: {}", clean(name), clean(&plain(value)))),
-        }
-    }
-}
-
-fn verified(global: &Global, report: &VerifyReport) -> Result<(), Failure> {
+/// Prints the result.
+///
+/// # Errors
+/// Returns code 1 if a pass was found that its policy does not give.
+fn verified(
+    global: &Global,
+    report: &VerifyReport,
+    decisions: Option<Decisions>,
+) -> Result<(), Failure> {
     let root = base16ct::lower::encode_string(&report.checkpoint.root);
+    let decisions = decisions.map(Decisions::finish);
+    let wrong = decisions.as_ref().map_or(0, Decided::wrong);
     let verified = Verified {
         verified: true,
         origin: report.checkpoint.origin.clone(),
         size: report.events,
         passes: report.passes,
         root,
+        decisions,
     };
     global.print(&verified, |it| {
+        let decisions = it.decisions.as_ref();
         format!(
-            "The ledger {} verifies: {} events, {} of them passes.\nroot {}",
+            "The ledger {} verifies: {} events, {} of them passes.\nroot {}{}",
             clean(&it.origin),
             it.size,
             it.passes,
-            it.root
+            it.root,
+            decisions.map_or(String::new(), |it| format!("\n{}", it.text()))
         )
-    })
+    })?;
+    match wrong {
+        0 => Ok(()),
+        1 => Err(suspicious("1 pass is not as the policy in force gave it")),
+        wrong => Err(suspicious(&format!(
+            "{wrong} passes are not as the policies in force gave them"
+        ))),
+    }
+}
+
+fn suspicious(what: &str) -> Failure {
+    Failure::new(Code::Failure, format!("{what}: tell your security team"))
 }
 
 /// The export and its length, if that is known.
@@ -365,22 +329,4 @@ fn open(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
     })?;
     let length = opened.metadata().ok().map(|metadata| metadata.len());
     Ok((Box::new(opened), length))
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_of_denials_read_as_a_sentence() {
-        let golden = include_str!("../../tests/golden/denials.jsonl").lines();
-        let rows: Vec<_> = golden
-            .map(|line| row(&serde_json::from_str(line).unwrap()))
-            .collect();
-        let count = "36 more denials: HOST 6, NOT_ALLOWED 30";
-        assert_eq!(rows[1][2..], ["denials", "alice@example.com", "", count]);
-        let count = "36 more denials of 20 identities: HOST 6, NOT_ALLOWED 30";
-        assert_eq!(rows[2][2..], ["denials", "", "", count]);
-    }
 }

@@ -3,6 +3,7 @@
 
 mod explain;
 mod file;
+pub(super) mod history;
 mod replay;
 
 use std::path::{Path, PathBuf};

@@ -3,6 +3,8 @@
 use std::io::{self, Read, Write};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 
 use super::{
     Client, Error, Signed, asking::Asking, credentials::authorized, proofs,
@@ -10,12 +12,30 @@ use super::{
 };
 use crate::{
     ledger::{
+        Event, EventKind,
         checkpoint::{Checkpoint, Verifier},
         tree,
         verify::{self, Verification, VerifyReport},
     },
     proto::v1,
 };
+
+/// A policy's text, as the ledger holds it.
+#[derive(Clone, Debug)]
+pub(crate) struct PolicyText {
+    /// The policy's hash.
+    pub policy: String,
+    /// Index of the event.
+    pub index: u64,
+    /// Time at which it came into force.
+    pub at: OffsetDateTime,
+    /// The file, byte for byte.
+    pub text: String,
+}
+
+fn sha256_hex(text: &str) -> String {
+    base16ct::lower::encode_string(&Sha256::digest(text))
+}
 
 /// One entry of the ledger.
 #[derive(Clone, Debug)]
@@ -64,6 +84,18 @@ impl Signed {
         answer.events.into_iter().map(Entry::read).collect()
     }
 
+    /// The index of the event with this policy's text; of the one in force if `hash` is empty.
+    ///
+    /// # Errors
+    /// Returns [`Error::Denied`] if the policy does not allow this identity to read the ledger, and
+    /// the server's refusal if there is no such policy.
+    async fn find_policy(&self, hash: &str) -> Result<u64, Error> {
+        let hash = hash.to_owned();
+        let request = authorized(&self.login, v1::FindPolicyRequest { hash })?;
+        let answer = self.server.ledger().find_policy(request).await?;
+        Ok(answer.into_inner().index)
+    }
+
     /// The whole ledger as the server streams it, unverified, part by part.
     ///
     /// # Errors
@@ -86,6 +118,41 @@ impl Client {
     /// Returns [`Error::Untrusted`] if the proof fails.
     pub(crate) async fn entry(&self, serial: u64) -> Result<(Entry, Checkpoint), Error> {
         let signed = self.signed_in().await?;
+        self.proven(&signed, serial).await
+    }
+
+    /// Fetches the event with the text of the policy whose hash begins so, proven as
+    /// [`Client::entry`] does; of the one in force if `hash` is empty.
+    ///
+    /// # Errors
+    /// Returns [`Error::Untrusted`] if the event has no such text.
+    pub(crate) async fn policy_text(&self, hash: &str) -> Result<(PolicyText, Checkpoint), Error> {
+        let signed = self.signed_in().await?;
+        let index = signed.find_policy(hash).await?;
+        let (entry, checkpoint) = self.proven(&signed, index).await?;
+        let event = Event::parse(&entry.leaf)
+            .map_err(|error| Error::Untrusted(format!("entry {index}: {error}")))?;
+        let at = event.at;
+        match event.what {
+            EventKind::PolicyLoaded {
+                policy,
+                text: Some(text),
+            } if policy.starts_with(hash) && sha256_hex(&text) == policy => {
+                let found = PolicyText {
+                    policy,
+                    index,
+                    at,
+                    text,
+                };
+                Ok((found, checkpoint))
+            }
+            _ => Err(Error::Untrusted(format!(
+                "entry {index} has no text of a policy with this hash"
+            ))),
+        }
+    }
+
+    async fn proven(&self, signed: &Signed, serial: u64) -> Result<(Entry, Checkpoint), Error> {
         let entry = signed.entries(Some(serial), 1).await?.into_iter().next();
         let entry = entry
             .filter(|entry| entry.index == serial)
@@ -110,21 +177,23 @@ impl Client {
     }
 
     /// Downloads the whole ledger into `out`, verifies it on the way, and compares it with the
-    /// remembered checkpoint. What is in `out` after an error is not verified. `progress` gets the
-    /// number of events now and then.
+    /// remembered checkpoint. What is in `out`, and what `each` was told of the events in their
+    /// order, is not verified until this returns. `progress` gets the number of events now and
+    /// then.
     ///
     /// # Errors
     /// Returns [`Error::Fork`] if it lacks entries that were seen before.
     pub(crate) async fn verified_export(
         &self,
         out: &mut impl Write,
+        mut each: impl FnMut(Event),
         progress: impl Fn(u64),
     ) -> Result<VerifyReport, Error> {
         let signed = self.signed_in().await?;
         let mut audit = self.audit(signed.server_info.verifier()?);
         signed
             .export(|part| {
-                audit.take(part)?;
+                audit.take(part, &mut each)?;
                 progress(audit.verification.events());
                 let written = out.write_all(part);
                 written
@@ -136,7 +205,8 @@ impl Client {
 
     /// Verifies an export offline, with the verifier key `key`, or without it the one that the
     /// server named last. If the remembered checkpoint is of the same ledger, the export must agree
-    /// with it. `progress` gets the number of bytes now and then.
+    /// with it. `each` is told the events as [`Client::verified_export`] does, and `progress` gets
+    /// the number of bytes now and then.
     ///
     /// # Errors
     /// Returns the error if the export does not verify or cannot be read, and [`Error::Usage`] if
@@ -145,6 +215,7 @@ impl Client {
         &self,
         export: &mut impl Read,
         key: Option<&str>,
+        mut each: impl FnMut(Event),
         progress: impl Fn(u64),
     ) -> Result<VerifyReport, Error> {
         let verifier = match key {
@@ -163,7 +234,7 @@ impl Client {
                     return Err(Error::other(format!("failed to read the export: {error}")));
                 }
             };
-            audit.take(part.get(..read).unwrap_or_default())?;
+            audit.take(part.get(..read).unwrap_or_default(), &mut each)?;
             taken += read as u64;
             progress(taken);
         }
@@ -238,8 +309,8 @@ struct Audit {
 }
 
 impl Audit {
-    fn take(&mut self, part: &[u8]) -> Result<(), Error> {
-        self.verification.take(part).map_err(unverified)
+    fn take(&mut self, part: &[u8], each: impl FnMut(Event)) -> Result<(), Error> {
+        self.verification.take(part, each).map_err(unverified)
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use hyper_util::rt::TokioIo;
+use rand::{RngCore, rngs::OsRng};
 use rustls::{ClientConfig, version::TLS13};
 use rustls_pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::Verifier;
@@ -244,11 +245,16 @@ async fn secured(
     loop {
         match in_time(address, attempt(address, roots)).await {
             Err(DialError::Absent(_)) if Instant::now() < deadline => {
-                sleep(pauses.next(rand::random())).await;
+                sleep(pauses.next(spread())).await;
             }
             done => return done.map_err(Into::into),
         }
     }
+}
+
+/// A random number from 0 to 1.
+fn spread() -> f64 {
+    f64::from(OsRng.next_u32()) / f64::from(u32::MAX)
 }
 
 async fn attempt(address: &Address, roots: &Roots) -> Result<Box<dyn Stream>, DialError> {

@@ -217,7 +217,7 @@ impl Verifier {
     /// The same key under the name that signs snapshots of this form. The number changes with the
     /// form of the state.
     fn of_snapshots(&self) -> Self {
-        self.named("#snapshot-2")
+        self.named("#snapshot-3")
     }
 
     fn named(&self, suffix: &str) -> Self {

@@ -212,8 +212,12 @@ pub enum EventKind {
     },
     /// A policy came into force.
     PolicyLoaded {
-        /// Hash of the policy file.
+        /// Hash of the policy file: hex SHA-256 of its bytes.
         policy: String,
+        /// The whole file, if another policy was in force before. Ledgers of earlier versions have
+        /// none.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        text: Option<String>,
     },
     /// A pass was granted. Its signature is made only after this event is durable.
     Issued(Box<Issued>),

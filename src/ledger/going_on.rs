@@ -100,7 +100,7 @@ impl Prior<'_> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
     use std::{collections::BTreeSet, time::Duration};
 

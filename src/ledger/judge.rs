@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::{
@@ -190,16 +191,29 @@ impl Judge {
                 order.map_or(Ok(()), |order| order.check(&self.server))?;
                 acceptance::check_statement(what, &self.server)
             }
+            EventKind::PolicyLoaded { policy, text } => self.has_its_text(policy, text.as_deref()),
             EventKind::Started { .. }
             | EventKind::SigningFailed { .. }
             | EventKind::Requested(_)
-            | EventKind::PolicyLoaded { .. }
             | EventKind::Denied { .. }
             | EventKind::Denials(_)
             | EventKind::Skipped
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. } => Ok(()),
+        }
+    }
+
+    /// Checks that a policy's text is there if it must be, and that it is that policy's.
+    fn has_its_text(&self, policy: &str, text: Option<&str>) -> Result<(), &'static str> {
+        match text {
+            None if self.state.lacks_policy_text(policy) => {
+                Err("puts another policy in force without its text")
+            }
+            Some(text) if base16ct::lower::encode_string(&Sha256::digest(text)) != policy => {
+                Err("has a policy's text with another hash than the one it names")
+            }
+            None | Some(_) => Ok(()),
         }
     }
 

@@ -31,6 +31,7 @@ pub(crate) use admin_orders::Preview;
 pub(crate) use locks::Lock;
 pub use machine::LedgerState;
 pub(crate) use passes::PassRecord;
+pub(crate) use policies::NoPolicy;
 pub(crate) use rejection::{Rejection, Rule};
 pub use requests::{Decision, Request, State, Verb};
 

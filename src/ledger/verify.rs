@@ -4,6 +4,7 @@
 //! checkpoint to the end.
 
 use super::{
+    Event,
     checkpoint::{self, Checkpoint, Verifier},
     event,
     judge::{Fault, Judge},
@@ -112,7 +113,7 @@ pub enum Error {
 /// Returns the first fault with its line.
 pub fn verify_export(export: &[u8], verifier: &Verifier) -> Result<VerifyReport, Error> {
     let mut verification = Verification::default();
-    verification.take(export)?;
+    verification.take(export, |_| ())?;
     verification.finish(verifier)
 }
 
@@ -158,11 +159,16 @@ impl Verification {
         self.frontier.size()
     }
 
-    /// Takes the next part of the export.
+    /// Takes the next part of the export. `each` gets every event that may stand at its place; the
+    /// checkpoint behind them is not checked yet.
     ///
     /// # Errors
     /// Returns the first fault with its line.
-    pub(crate) fn take(&mut self, mut part: &[u8]) -> Result<(), Error> {
+    pub(crate) fn take(
+        &mut self,
+        mut part: &[u8],
+        mut each: impl FnMut(Event),
+    ) -> Result<(), Error> {
         while self.note.is_none() {
             let Some(end) = part.iter().position(|byte| *byte == b'\n') else {
                 return self.begin_line(part);
@@ -170,11 +176,11 @@ impl Verification {
             let (line, rest) = part.split_at(end);
             part = rest.get(1..).unwrap_or_default();
             if self.line.is_empty() {
-                self.end_line(line)?;
+                self.end_line(line, &mut each)?;
             } else {
                 self.begin_line(line)?;
                 let whole = std::mem::take(&mut self.line);
-                self.end_line(&whole)?;
+                self.end_line(&whole, &mut each)?;
             }
         }
         if let Some(note) = &mut self.note {
@@ -193,18 +199,18 @@ impl Verification {
         Ok(())
     }
 
-    fn end_line(&mut self, line: &[u8]) -> Result<(), Error> {
+    fn end_line(&mut self, line: &[u8], each: impl FnMut(Event)) -> Result<(), Error> {
         if line.is_empty() {
             self.note = Some(Vec::new());
             return Ok(());
         }
-        self.leaf(line)
+        self.leaf(line, each)
     }
 
-    fn leaf(&mut self, leaf: &[u8]) -> Result<(), Error> {
+    fn leaf(&mut self, leaf: &[u8], mut each: impl FnMut(Event)) -> Result<(), Error> {
         let index = self.frontier.size();
         let line = index + 1;
-        self.judge.take(leaf).map_err(|fault| match fault {
+        let event = self.judge.take(leaf).map_err(|fault| match fault {
             Fault::Event(source) => Error::Event { line, source },
             Fault::Index { expected, found } => Error::Index {
                 line,
@@ -220,6 +226,7 @@ impl Verification {
         })?;
         self.frontier.push(leaf_hash(leaf));
         self.keep_root();
+        each(event);
         Ok(())
     }
 

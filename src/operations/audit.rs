@@ -4,7 +4,11 @@
 //! Proofs show hashes, never events. With them every client checks that its pass is in the ledger.
 
 use super::{authority::Authority, error::Error};
-use crate::{identity::Identity, ledger::tree::Hash, store};
+use crate::{
+    identity::Identity,
+    ledger::{state::NoPolicy, tree::Hash},
+    store,
+};
 
 /// The most leaves in one answer, and the size of an export's pages.
 pub(crate) const MAX_PAGE: u32 = 1000;
@@ -58,6 +62,39 @@ pub(crate) async fn list(
     }
     bound(&mut entries);
     Ok(LeafRange { entries, size })
+}
+
+/// The index of the event with the text of the policy whose hash begins so; of the one in force if
+/// `hash` is empty.
+///
+/// # Errors
+/// Returns [`Error::AuditDenied`] if the policy's `[audit]` does not name this identity, and
+/// [`Error::NotFound`] if there is no such text, or several.
+pub(crate) fn find_policy(
+    authority: &Authority,
+    identity: &Identity,
+    hash: &str,
+) -> Result<u64, Error> {
+    check_may_audit(authority, identity)?;
+    let is_hash = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    if hash.len() > 64 || !hash.chars().all(is_hash) {
+        return Err(Error::NotFound(
+            "a policy's hash is 64 digits of lower-case hex, and a beginning of it is enough"
+                .to_owned(),
+        ));
+    }
+    let found = authority.store.state(|state| state.policy_text(hash));
+    found.map_err(|why| {
+        Error::NotFound(match (why, hash) {
+            (NoPolicy::Unknown, "") => "the ledger has no text of the policy in force".to_owned(),
+            (NoPolicy::Unknown, _) => {
+                format!("the ledger has no text of a policy whose hash begins with {hash}")
+            }
+            (NoPolicy::Several, _) => {
+                format!("the hashes of several policies begin with {hash}: give more digits")
+            }
+        })
+    })
 }
 
 /// Keeps the first leaf, and as many after it as one answer may hold.

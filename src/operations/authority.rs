@@ -77,7 +77,7 @@ impl Authority {
             let event = key_event(fingerprint(key), state);
             keys_version = store.record(event, now).await?;
         }
-        let policy_version = store.record(policy_event(&policy), now).await?;
+        let policy_version = store.record(policy_event(&store, &policy), now).await?;
         Ok(Self {
             server_name,
             ca,
@@ -105,7 +105,8 @@ impl Authority {
     /// Returns [`Error::Store`] if the ledger cannot be written. The old policy then stays.
     pub async fn replace_policy(&self, policy: Policy, now: OffsetDateTime) -> Result<(), Error> {
         let _replacing = self.replacing.lock().await;
-        let version = self.store.record(policy_event(&policy), now).await?;
+        let event = policy_event(&self.store, &policy);
+        let version = self.store.record(event, now).await?;
         self.policy.store(Arc::new(policy));
         self.policy_version.store(version, Ordering::Release);
         Ok(())
@@ -128,7 +129,8 @@ impl Authority {
         let policy = self.policy();
         let is_in_force = |state: &LedgerState| state.policy() == Some(policy.hash());
         if !self.store.state(is_in_force) {
-            self.store.record(policy_event(&policy), now).await?;
+            let event = policy_event(&self.store, &policy);
+            self.store.record(event, now).await?;
         }
         Ok(())
     }
@@ -149,9 +151,12 @@ impl Authority {
     }
 }
 
-fn policy_event(policy: &Policy) -> EventKind {
+/// The event of the policy's load. It has the policy's text if another one was in force before.
+fn policy_event(store: &Store, policy: &Policy) -> EventKind {
+    let needs_text = store.state(|state| state.needs_policy_text(policy.hash()));
     EventKind::PolicyLoaded {
         policy: policy.hash().to_owned(),
+        text: needs_text.then(|| policy.text().to_owned()),
     }
 }
 

@@ -360,7 +360,8 @@ async fn a_new_policy_is_recorded_before_it_is_in_force() {
     assert_eq!(
         added,
         [EventKind::PolicyLoaded {
-            policy: hash.clone()
+            policy: hash.clone(),
+            text: Some(world.authority.policy().text().to_owned()),
         }]
     );
     assert_eq!(world.authority.policy().hash(), hash);
@@ -391,7 +392,10 @@ async fn the_ledger_names_keys_and_policy_from_the_start() {
         rest,
         [
             EventKind::KeyActivated { key },
-            EventKind::PolicyLoaded { policy }
+            EventKind::PolicyLoaded {
+                policy,
+                text: Some(POLICY.to_owned())
+            }
         ]
     );
 }

@@ -29,6 +29,7 @@ impl Policy {
         let tests = testing::block::load(lines, file.tests, &roles, &bastions)?;
         Ok(Self {
             hash: base16ct::lower::encode_string(&Sha256::digest(text)),
+            text: text.to_owned(),
             origin: origin.to_owned(),
             limits,
             hosts,

@@ -1,5 +1,5 @@
 //! Handlers of `daypass.v1.Ledger`: reading the ledger. The operations check that the policy's
-//! `[audit]` permits List and Export.
+//! `[audit]` permits List, FindPolicy and Export.
 
 use std::sync::Arc;
 
@@ -41,6 +41,18 @@ impl Ledger for Services {
             };
             let page = audit::list(&self.authority, &identity, range).await?;
             Ok(convert::page(page))
+        })
+        .await
+    }
+
+    async fn find_policy(
+        &self,
+        request: Request<v1::FindPolicyRequest>,
+    ) -> Answer<v1::FindPolicyResponse> {
+        let method = "Ledger/FindPolicy";
+        self.answer_known(method, request, async |_, identity, request| {
+            let index = audit::find_policy(&self.authority, &identity, &request.hash)?;
+            Ok(v1::FindPolicyResponse { index })
         })
         .await
     }

@@ -175,6 +175,13 @@ impl Ledger for Service {
         unused()
     }
 
+    async fn find_policy(
+        &self,
+        _: Request<v1::FindPolicyRequest>,
+    ) -> Answer<v1::FindPolicyResponse> {
+        unused()
+    }
+
     async fn export(&self, _: Request<v1::ExportRequest>) -> Answer<Self::ExportStream> {
         unused()
     }

@@ -15,6 +15,7 @@ mod admin;
 mod asked_before;
 mod client;
 mod command_line;
+mod decisions;
 mod emergency;
 mod fake_server;
 mod false_answers;

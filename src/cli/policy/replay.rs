@@ -1,9 +1,11 @@
 //! `daypass policy replay`: decides every past ask of the ledger by a new policy file, and shows
 //! each decision that would change.
 
-mod history;
-
-use std::path::PathBuf;
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader},
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
 use time::{
@@ -11,7 +13,10 @@ use time::{
     format_description::well_known::{Iso8601, Rfc3339},
 };
 
-use super::file::{count, load, read};
+use super::{
+    file::{count, load},
+    history::{Requests, past},
+};
 use crate::{
     cli::{
         Failure, Global,
@@ -26,7 +31,6 @@ use crate::{
         replay::{Change, RecordedAsk},
     },
 };
-use history::{Requests, past};
 
 /// The new policy, and the past asks.
 #[derive(Debug, clap::Args)]
@@ -68,17 +72,18 @@ impl Args {
             .as_deref()
             .map(|text| since(text, now))
             .transpose()?;
-        let export = match &self.export {
-            Some(path) => read(path)?.into_bytes(),
+        let mut replay = Replay::new(&policy, &self.file, since);
+        match &self.export {
+            Some(path) => replay.read(path)?,
             None => {
                 let (client, progress) = (self.target.client()?, Progress::events());
-                let mut export = Vec::new();
                 let show = |events| progress.show(events);
-                client.verified_export(&mut export, show).await?;
-                export
+                let each = |event| replay.take(event);
+                let mut sink = io::sink();
+                client.verified_export(&mut sink, each, show).await?;
             }
-        };
-        let replayed = replay(&policy, self.file.display().to_string(), &export, since)?;
+        }
+        let replayed = replay.replayed;
         global.print(&replayed, text)?;
         match replayed.changes.len() {
             0 => Ok(()),
@@ -110,42 +115,66 @@ fn since(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, Failure> {
     })
 }
 
-/// The events of an export, one a line, before the first empty line.
-fn replay(
-    policy: &Policy,
-    name: String,
-    export: &[u8],
+/// A replay that takes the events in their order.
+struct Replay<'a> {
+    policy: &'a Policy,
     since: Option<OffsetDateTime>,
-) -> Result<Replayed, Failure> {
-    let mut replayed = Replayed {
-        policy: name,
-        hash: policy.hash().to_owned(),
-        judged: 0,
-        changes: Vec::new(),
-        not_judged: Vec::new(),
-    };
-    let mut requests = Requests::default();
-    let leaves = export
-        .split(|byte| *byte == b'\n')
-        .take_while(|line| !line.is_empty());
-    for (index, leaf) in (0..).zip(leaves) {
-        match Event::parse(leaf) {
-            Err(_) if index == 0 => {
-                return Err(Failure::new(
-                    Code::Usage,
-                    "the file is not an export of a ledger: make one with daypass ledger export",
-                ));
-            }
-            Err(error) => replayed.leave(index, error.to_string()),
-            Ok(event) => {
-                requests.note(&event);
-                if since.is_none_or(|since| event.at >= since) {
-                    replayed.judge(policy, index, past(event, &requests));
-                }
-            }
+    requests: Requests,
+    replayed: Replayed,
+}
+
+impl<'a> Replay<'a> {
+    fn new(policy: &'a Policy, file: &Path, since: Option<OffsetDateTime>) -> Self {
+        Self {
+            policy,
+            since,
+            requests: Requests::default(),
+            replayed: Replayed {
+                policy: file.display().to_string(),
+                hash: policy.hash().to_owned(),
+                judged: 0,
+                changes: Vec::new(),
+                not_judged: Vec::new(),
+            },
         }
     }
-    Ok(replayed)
+
+    /// Takes the events of an export, one a line, before the first empty line.
+    fn read(&mut self, path: &Path) -> Result<(), Failure> {
+        let failed = |error: io::Error| {
+            Failure::new(
+                Code::Failure,
+                format!("failed to read {}: {error}", path.display()),
+            )
+        };
+        let lines = BufReader::new(File::open(path).map_err(failed)?).split(b'\n');
+        for (index, leaf) in (0..).zip(lines) {
+            let leaf = leaf.map_err(failed)?;
+            if leaf.is_empty() {
+                break;
+            }
+            match Event::parse(&leaf) {
+                Err(_) if index == 0 => {
+                    return Err(Failure::new(
+                        Code::Usage,
+                        "the file is not an export of a ledger: make one with daypass ledger export",
+                    ));
+                }
+                Err(error) => self.replayed.leave(index, error.to_string()),
+                Ok(event) => self.take(event),
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: Event) {
+        self.requests.note(&event);
+        if self.since.is_none_or(|since| event.at >= since) {
+            let index = event.index;
+            let past = past(event, &self.requests);
+            self.replayed.judge(self.policy, index, past);
+        }
+    }
 }
 
 impl Replayed {

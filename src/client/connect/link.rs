@@ -18,7 +18,7 @@ use tower::{Service, ServiceExt};
 const LARGEST: usize = 64 * 1024;
 
 /// Methods that change nothing, by service and name.
-const READING: [&str; 14] = [
+const READING: [&str; 15] = [
     "daypass.v1.Trust/GetTrust",
     "daypass.v1.Trust/GetRevocations",
     "daypass.v1.Passes/ListRoles",
@@ -29,6 +29,7 @@ const READING: [&str; 14] = [
     "daypass.v1.Ledger/GetCheckpoint",
     "daypass.v1.Ledger/Prove",
     "daypass.v1.Ledger/List",
+    "daypass.v1.Ledger/FindPolicy",
     "daypass.v1.Ledger/Export",
     "daypass.v1.Admin/Preview",
     "daypass.v1.Admin/ListLocks",

@@ -81,6 +81,7 @@ pub(in crate::ledger) fn samples() -> Vec<EventKind> {
         EventKind::started("0.1.0", "daypass.example.com"),
         EventKind::PolicyLoaded {
             policy: "ab".repeat(32),
+            text: None,
         },
         EventKind::KeyStaged { key: key() },
         EventKind::KeyActivated { key: key() },

@@ -164,7 +164,7 @@ fn the_form_of_the_state_is_that_of_its_number() {
     let digest = ledger_of(&all_leaves()).digest().unwrap();
     assert_eq!(
         base16ct::lower::encode_string(&digest),
-        "f564e8592d8909a7f825b2a310e3c03f8d6e4f0927d57c8af53efced7a05cfbe",
+        "54be94c3b162d2a259f9eafac9b701eb77c1f5e94a067f190d1132a02132126d",
         "the form of the state has changed"
     );
 }

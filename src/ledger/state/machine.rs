@@ -6,7 +6,8 @@ use time::OffsetDateTime;
 use super::{
     agreed, challenges, locks, orders,
     passes::{self, PassRecord},
-    people, policies,
+    people,
+    policies::{self, NoPolicy},
     rejection::Rejection,
     requests::{self, Request},
     restored,
@@ -31,6 +32,25 @@ impl LedgerState {
     /// The hash of the policy in force, according to the ledger; `None` before the first.
     pub(crate) fn policy(&self) -> Option<&str> {
         self.policies.current().map(|hash| &**hash)
+    }
+
+    /// Whether the event of this policy's load must have its text.
+    pub(crate) fn needs_policy_text(&self, policy: &str) -> bool {
+        self.policies.needs_text(policy)
+    }
+
+    /// Whether such an event without a text breaks the record.
+    pub(crate) fn lacks_policy_text(&self, policy: &str) -> bool {
+        self.policies.lacks_text(policy)
+    }
+
+    /// The index of the event with the text of the policy whose hash begins so; of the one in force
+    /// if `beginning` is empty.
+    ///
+    /// # Errors
+    /// Returns the reason why there is no such event.
+    pub(crate) fn policy_text(&self, beginning: &str) -> Result<u64, NoPolicy> {
+        self.policies.find(beginning)
     }
 
     /// The time that the daemon's clock and the issuers' clocks have both passed; `None` before the

@@ -117,7 +117,9 @@ impl LedgerState {
                 self.apply_restored(event, *restored, *by_hand);
             }
             EventKind::Skipped => self.apply_skipped(event),
-            EventKind::PolicyLoaded { policy } => self.policies.load(policy),
+            EventKind::PolicyLoaded { policy, text } => {
+                self.policies.load(event.index, policy, text.is_some());
+            }
             EventKind::Denied { .. }
             | EventKind::Denials(_)
             | EventKind::KeyStaged { .. }

@@ -427,6 +427,7 @@ mod approvals {
     fn what_another_policy_gave_than_the_one_in_force_is_found() {
         let loaded = |policy: &str| EventKind::PolicyLoaded {
             policy: policy.to_owned(),
+            text: None,
         };
         let pass = EventKind::Issued(Box::new(issued()));
         let in_force = issued().policy;
@@ -577,7 +578,7 @@ fn an_order_that_no_administrator_gave_is_found() {
 fn in_parts(export: &[u8], size: usize) -> Result<VerifyReport, Error> {
     let mut verification = Verification::with_root_of(3);
     for part in export.chunks(size) {
-        verification.take(part)?;
+        verification.take(part, |_| ())?;
     }
     if let Ok(report) = verify(export) {
         assert_eq!(verification.events(), report.events);
@@ -622,7 +623,7 @@ fn the_root_of_an_earlier_size_is_kept() {
             frontier.push(leaf_hash(leaf));
         }
         let mut verification = Verification::with_root_of(size);
-        verification.take(&export).unwrap();
+        verification.take(&export, |_| ()).unwrap();
         let expected = (size <= 10).then(|| frontier.root());
         assert_eq!(verification.root(), expected, "{size}");
     }
@@ -633,7 +634,7 @@ fn the_root_of_an_earlier_size_is_kept() {
 fn a_line_without_end_is_refused() {
     let mut verification = Verification::default();
     let part = vec![b'x'; 1024 * 1024];
-    let refused = (0..17).find_map(|_| verification.take(&part).err());
+    let refused = (0..17).find_map(|_| verification.take(&part, |_| ()).err());
     assert!(matches!(refused, Some(Error::TooLong { line: 1 })));
 }
 
@@ -641,9 +642,11 @@ fn a_line_without_end_is_refused() {
 fn a_note_without_end_is_cut_and_refused() {
     let mut verification = Verification::default();
     let leaves = sample_leaves();
-    verification.take(&export(&leaves, &note(&leaves))).unwrap();
+    verification
+        .take(&export(&leaves, &note(&leaves)), |_| ())
+        .unwrap();
     for _ in 0..100 {
-        verification.take(&[b'x'; 10_000]).unwrap();
+        verification.take(&[b'x'; 10_000], |_| ()).unwrap();
     }
     assert!(verification.note.as_ref().unwrap().len() <= NOTE_LIMIT);
     let refused = verification.finish(&signer().verifier());

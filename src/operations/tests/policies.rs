@@ -138,7 +138,7 @@ async fn every_pass_names_the_policy_in_force_at_its_place() {
     let mut in_force = String::new();
     for event in world.events().await {
         match event.what {
-            EventKind::PolicyLoaded { policy } => in_force = policy,
+            EventKind::PolicyLoaded { policy, .. } => in_force = policy,
             EventKind::Issued(issued) => {
                 assert_eq!(issued.policy, in_force, "event {}", event.index)
             }
@@ -152,8 +152,10 @@ async fn every_pass_names_the_policy_in_force_at_its_place() {
 #[tokio::test]
 async fn a_policy_that_only_the_ledger_has_stops_no_caller() {
     let world = World::under(with_role("", r#"["alice"]"#, "1h")).await;
+    let other = policy("# Another one.");
     let lost = EventKind::PolicyLoaded {
-        policy: "ef".repeat(32),
+        policy: other.hash().to_owned(),
+        text: Some(other.text().to_owned()),
     };
     world.authority.store.record(lost, now()).await.unwrap();
     let in_use = world.authority.policy().hash().to_owned();
@@ -161,7 +163,10 @@ async fn a_policy_that_only_the_ledger_has_stops_no_caller() {
     let (result, added) = world.added(world.issue(&bob, &ask("prod"))).await;
     result.unwrap();
     let [
-        EventKind::PolicyLoaded { policy },
+        EventKind::PolicyLoaded {
+            policy,
+            text: Some(_),
+        },
         EventKind::Issued(issued),
     ] = &added[..]
     else {

@@ -1,5 +1,7 @@
 //! Roles, trust and the ledger, as callers read them.
 
+use sha2::{Digest, Sha256};
+
 use super::*;
 use crate::{
     ledger::{
@@ -166,9 +168,12 @@ async fn anyone_may_know_keys_and_ledger() {
 #[tokio::test]
 async fn large_events_do_not_make_answers_that_no_client_takes() {
     let world = World::new().await;
-    for _ in 0..300 {
-        let policy = "x".repeat(20_000);
-        let event = EventKind::PolicyLoaded { policy };
+    for number in 0..300 {
+        let text = format!("# {number} {}", "x".repeat(20_000));
+        let event = EventKind::PolicyLoaded {
+            policy: base16ct::lower::encode_string(&Sha256::digest(&text)),
+            text: Some(text),
+        };
         world.authority.store.record(event, now()).await.unwrap();
     }
     let auditor = identity(&["security"]);

@@ -137,6 +137,7 @@ fn a_start_two_days_ahead_forgets_no_revoked_pass() {
         ahead,
         EventKind::PolicyLoaded {
             policy: String::new(),
+            text: None,
         },
     );
     story.then(ahead, denied(ahead));

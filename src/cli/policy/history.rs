@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::{
     cli::policy::explain,
@@ -13,13 +13,25 @@ use crate::{
         replay::{Approved, Approver, Outcome, RecordedAsk, Rights, Wait, Which},
     },
     ssh::options::Extension,
+    unix_seconds::UnixSeconds,
 };
 
-/// The requests of an export so far, with their approvers.
+/// Time after which an expired request is forgotten: longer than clocks jump back.
+const MARGIN: Duration = Duration::days(30);
+
+/// Number of requests that is never scanned for expired ones.
+const FEW: usize = 1024;
+
+/// The requests of an export that can be redeemed yet, with their approvers.
 #[derive(Default)]
-pub(super) struct Requests(BTreeMap<u64, Noted>);
+pub(in crate::cli) struct Requests {
+    noted: BTreeMap<u64, Noted>,
+    /// Number of requests at which expired ones are forgotten.
+    limit: usize,
+}
 
 struct Noted {
+    expires_at: UnixSeconds,
     issuer: String,
     subject: String,
     approved: Approved,
@@ -27,10 +39,11 @@ struct Noted {
 
 impl Requests {
     /// Adds the next event.
-    pub(super) fn note(&mut self, event: &Event) {
+    pub(in crate::cli) fn note(&mut self, event: &Event) {
         match &event.what {
             EventKind::Requested(asked) => {
                 let noted = Noted {
+                    expires_at: asked.expires_at,
                     issuer: asked.who.issuer.clone(),
                     subject: asked.who.subject.clone(),
                     approved: Approved {
@@ -38,10 +51,11 @@ impl Requests {
                         by: Vec::new(),
                     },
                 };
-                self.0.insert(event.index, noted);
+                self.noted.insert(event.index, noted);
+                self.forget_before(event.at - MARGIN);
             }
             EventKind::Approved(decided) => {
-                let noted = self.0.get_mut(&decided.request);
+                let noted = self.noted.get_mut(&decided.request);
                 let by = noted.map(|noted| &mut noted.approved.by);
                 by.into_iter().for_each(|by| by.push(person(&decided.who)));
             }
@@ -64,6 +78,16 @@ impl Requests {
         }
     }
 
+    /// Forgets the requests that expired before then. Scans only after their number has doubled.
+    fn forget_before(&mut self, time: OffsetDateTime) {
+        if self.noted.len() <= self.limit.max(FEW) {
+            return;
+        }
+        let time = UnixSeconds::from(time);
+        self.noted.retain(|_, noted| noted.expires_at >= time);
+        self.limit = self.noted.len() * 2;
+    }
+
     /// The approved request that an ask redeems. None if it redeems none.
     ///
     /// # Errors
@@ -72,7 +96,7 @@ impl Requests {
         let Some(id) = ask.request else {
             return Ok(None);
         };
-        match self.0.get(&id) {
+        match self.noted.get(&id) {
             None => Err(format!("the export does not hold request {id}")),
             Some(noted) if (&noted.issuer, &noted.subject) != (&who.issuer, &who.subject) => {
                 Err(format!("it is about request {id} of another identity"))
@@ -92,7 +116,10 @@ fn person(who: &Actor) -> Approver {
 
 /// Returns the ask of an event, or the reason if it cannot be decided again. None if the event has
 /// no ask.
-pub(super) fn past(event: Event, requests: &Requests) -> Option<Result<RecordedAsk, String>> {
+pub(in crate::cli) fn past(
+    event: Event,
+    requests: &Requests,
+) -> Option<Result<RecordedAsk, String>> {
     let (index, at) = (event.index, event.at);
     let recorded = match recorded(event)? {
         Ok(recorded) => recorded,
