@@ -98,6 +98,7 @@ const METHODS: &[&str] = &[
     "Admin/TestWebhook",
     "Admin/Unlock",
     "Ledger/Export",
+    "Ledger/FindPolicy",
     "Ledger/GetCheckpoint",
     "Ledger/List",
     "Ledger/Prove",
