@@ -4,6 +4,7 @@
 pub(crate) mod admin;
 pub(crate) mod backup;
 mod browser;
+pub(crate) mod complete;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod details;
@@ -94,6 +95,8 @@ enum Command {
     Dev(dev::Args),
     Demo(demo::Args),
     Completions(completions::Args),
+    #[command(hide = true)]
+    Complete(complete::Args),
     Man(man::Args),
     Help(help::Args),
 }
@@ -158,6 +161,7 @@ impl Cli {
             Command::Dev(args) => args.run(global).await,
             Command::Demo(args) => args.run(global).await,
             Command::Completions(args) => args.run(Self::command()).await,
+            Command::Complete(args) => args.run(Self::command()).await,
             Command::Man(args) => args.run(Self::command()).await,
             Command::Help(args) => args.run(Self::command()).await,
         }

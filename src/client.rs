@@ -44,6 +44,7 @@ mod key_text;
 pub mod login;
 pub(crate) mod logins;
 pub(crate) mod obtain;
+pub(crate) mod offered;
 pub(crate) mod pass;
 mod proofs;
 mod requested;

@@ -44,6 +44,7 @@ impl Client {
                     server,
                     server_info,
                     login: self.login()?,
+                    state: self.state.clone(),
                 })
             }
             signed => signed,
@@ -86,6 +87,7 @@ impl Client {
             server,
             server_info,
             login,
+            state: self.state.clone(),
         };
         Ok((signed, Acceptable { copy, through }))
     }

@@ -55,6 +55,8 @@ pub struct Signed {
     pub server_info: ServerInfo,
     /// The login.
     pub login: Login,
+    /// The state folder, of this server.
+    pub(super) state: State,
 }
 
 impl Client {
@@ -153,6 +155,7 @@ impl Client {
             server,
             server_info,
             login,
+            state: self.state.clone(),
         })
     }
 
@@ -194,7 +197,8 @@ impl Signed {
             serials,
         };
         let request = authorized(&self.login, request)?;
-        let answer = self.server.passes().list_roles(request).await?;
-        Ok(answer.into_inner())
+        let answer = self.server.passes().list_roles(request).await?.into_inner();
+        self.remember_roles(host.unwrap_or_default(), &answer.roles);
+        Ok(answer)
     }
 }

@@ -348,6 +348,13 @@ fn owned(texts: Vec<&str>) -> Vec<String> {
     texts.into_iter().map(str::to_owned).collect()
 }
 
+/// Number and role of each request that this machine opened and that still waits or is approved.
+pub(super) fn open_requests(state: &State) -> Vec<(u64, String)> {
+    let entries = load(state).unwrap_or_default().into_iter();
+    let open = entries.filter(|entry| entry.id > 0 && entry.pass.is_none() && entry.ends > now());
+    open.map(|entry| (entry.id, entry.role)).collect()
+}
+
 /// The entries, oldest first. A damaged list is an empty one: what it said can be asked for again.
 fn load(state: &State) -> Result<Vec<Entry>, Error> {
     let text = state.read(REQUESTED)?;

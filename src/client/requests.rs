@@ -78,6 +78,7 @@ impl Signed {
             let is_more = view.len() > limit || !answer.next_page_token.is_empty();
             if view.len() >= limit || !is_more {
                 view.truncate(limit);
+                self.remember_requests(&view);
                 return Ok((view, is_more));
             }
             if answer.next_page_token == page_token {
@@ -127,7 +128,9 @@ impl Signed {
             Verb::Cancel => requests.cancel(request).await,
             Verb::Review => requests.review(request).await,
         };
-        RequestView::read(answer?.into_inner())?.which_is(view.id)
+        let decided = RequestView::read(answer?.into_inner())?.which_is(view.id)?;
+        self.remember_decided(view.id);
+        Ok(decided)
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
 };
 
 /// Our own file, in the state folder.
-const FILE: &str = "ssh_config";
+pub(super) const FILE: &str = "ssh_config";
 
 /// The user's choices for the block.
 #[derive(Debug, Default)]
@@ -160,6 +160,12 @@ impl Client {
         self.state.root().remove(FILE)?;
         Ok(changed)
     }
+}
+
+/// The host patterns that our file was written for.
+pub(super) fn patterns(text: &str) -> Vec<String> {
+    let known = written_for(text, CHOSEN).or_else(|| written_for(text, NAMED));
+    known.unwrap_or_default()
 }
 
 /// The user's own configuration, `~/.ssh/config`.

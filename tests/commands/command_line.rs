@@ -99,13 +99,17 @@ fn a_reader_that_goes_away_is_no_error() {
 
 #[test]
 fn every_shell_gets_its_completions() {
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+    for (shell, expected) in [
+        ("bash", "complete -F _daypass daypass"),
+        ("zsh", "compdef _daypass daypass"),
+        ("fish", "complete --command daypass"),
+        ("elvish", "ssh-config"),
+        ("powershell", "ssh-config"),
+    ] {
         let output = run(&["completions", shell]);
         assert!(output.status.success(), "{shell}");
         assert!(
-            String::from_utf8(output.stdout)
-                .unwrap()
-                .contains("ssh-config"),
+            String::from_utf8(output.stdout).unwrap().contains(expected),
             "{shell}"
         );
     }

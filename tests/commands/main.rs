@@ -16,6 +16,7 @@ mod asked_before;
 mod client;
 mod command_line;
 mod decisions;
+mod completions;
 mod emergency;
 mod fake_server;
 mod false_answers;

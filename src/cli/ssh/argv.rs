@@ -70,7 +70,7 @@ fn place_of_command(words: &[OsString], program: &Command) -> Option<usize> {
 }
 
 /// What the long option `name` of `command` takes.
-fn takes(command: &Command, name: &str) -> Takes {
+pub(in crate::cli) fn takes(command: &Command, name: &str) -> Takes {
     let mut options = command.get_arguments();
     let option = options.find(|option| option.get_long() == Some(name));
     match option {

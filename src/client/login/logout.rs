@@ -1,11 +1,12 @@
 //! Signing out.
 
 use super::{pending, refresh};
-use crate::client::{Client, Error, agent, cache, key::Key, session::Session};
+use crate::client::{Client, Error, agent, cache, key::Key, offered, session::Session};
 
 impl Client {
-    /// Removes key, token and passes, from disk and from the agent. Keeps the server's address, its
-    /// description and its last checkpoint. Returns whether the user was signed in.
+    /// Removes key, token, passes and offered names, from disk and from the agent. Keeps the
+    /// server's address, its description and its last checkpoint. Returns whether the user was
+    /// signed in.
     ///
     /// # Errors
     /// Returns [`Error::File`] if a file cannot be removed.
@@ -17,6 +18,7 @@ impl Client {
         let was_signed_in = login.is_some();
         agent::remove_ours(&self.state).await?;
         cache::clear(&self.state)?;
+        offered::forget(&self.state)?;
         Key::forget(&self.state)?;
         pending::forget(&self.state)?;
         session.save(&self.state)?;

@@ -21,6 +21,7 @@ use crate::{
         connect::Address,
         key::{Key, KeyPlace},
         key_text::public_text,
+        offered,
         server_info::{Issuer, ServerInfo},
         session::{Login, Session},
         who_am_i::{self, WhoAmI},
@@ -146,6 +147,9 @@ impl Client {
         self.keep_key(&mut login, &commitment, request.into_agent)
             .await?;
         self.remember(&address, &login)?;
+        if let Ok(seen) = &seen {
+            offered::remember_names(&self.state, &seen.roles);
+        }
         self.become_default(&address).await?;
         Ok(SignedIn { login, seen })
     }
@@ -320,6 +324,7 @@ impl Client {
             .is_some_and(|old| !old.is_same_person(login))
         {
             cache::clear(&self.state)?;
+            offered::forget(&self.state)?;
         }
         pending::forget(&self.state)?;
         let signed_in = Session {
