@@ -1,9 +1,9 @@
 //! `daypass ssh-config`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Failure, Global, target::Target};
-use crate::client::ssh_config::{BlockOptions, users_file};
+use crate::client::ssh_config::{BlockOptions, SharedPath, users_file};
 
 /// Let plain ssh (and scp, rsync, git, editors) use passes.
 #[derive(Debug, clap::Args)]
@@ -73,6 +73,9 @@ impl Args {
                 let (config, options) = (file(config)?, lines.into());
                 let changed = client.install_ssh_config(&program, &options, &config);
                 let changed = changed.await?;
+                for path in client.shared_paths(&config)? {
+                    global.say(&shared(&config, &path));
+                }
                 report(
                     global,
                     changed,
@@ -101,12 +104,23 @@ fn file(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
     })
 }
 
-fn report(
-    global: &Global,
-    changed: bool,
-    config: &std::path::Path,
-    what: &str,
-) -> Result<(), Failure> {
+/// Says which line of the user's shares connections, and what to do about it.
+fn shared(config: &Path, path: &SharedPath) -> String {
+    let place = format!("{}:{}", config.display(), path.line);
+    let why = "a shared connection keeps the rights of the pass that opened it, also after that pass was revoked";
+    match &path.alias {
+        None => format!(
+            "warning: {place}: this ControlPath counts for hosts of passes: {why}; move it below the Include line \
+             of Daypass"
+        ),
+        Some(alias) => format!(
+            "warning: {place}: this ControlPath counts for {alias}, another name of a host of passes: {why}; \
+             write `ControlPath none` below `Host {alias}`, above this line"
+        ),
+    }
+}
+
+fn report(global: &Global, changed: bool, config: &Path, what: &str) -> Result<(), Failure> {
     let value = serde_json::json!({ "changed": changed, "config": config });
     global.print(&value, |_| match changed {
         true => format!("{} {what}.", config.display()),

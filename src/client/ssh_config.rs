@@ -4,6 +4,7 @@
 //! The rest of `~/.ssh/config` is the user's and is kept to the byte.
 
 mod block;
+mod sharing;
 
 use std::{
     collections::BTreeSet,
@@ -13,10 +14,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use self::block::block;
 use self::block::{
     Block, CHOSEN, NAMED, is_pattern, may_sign_in, patterns_of_match, program_of, written_for,
 };
+pub(crate) use self::{block::block, sharing::SharedPath};
 use super::{
     Client, Error, host_config,
     server_info::ServerInfo,
@@ -147,6 +148,19 @@ impl Client {
         edit(config, |old| {
             with_line(old, &include_line(&self.state.root())?)
         })
+    }
+
+    /// The lines of `config` by which plain ssh shares connections to the hosts of our file.
+    ///
+    /// # Errors
+    /// Returns [`Error::File`] if a file cannot be read.
+    pub(crate) fn shared_paths(&self, config: &Path) -> Result<Vec<SharedPath>, Error> {
+        let root = self.state.root();
+        let text = fs::read_to_string(config).map_err(Error::file(config))?;
+        let patterns = root.read(FILE)?.map(|text| patterns(&text));
+        let include = include_line(&root)?;
+        let patterns = patterns.unwrap_or_default();
+        Ok(sharing::shared_paths(&text, &include, &patterns))
     }
 
     /// Removes the line from `config`, and our file. Returns whether `config` was changed.

@@ -17,6 +17,7 @@ mod tools;
 
 use std::{fs, path::Path};
 
+use daypass::proto::v1::revoke_request::Target;
 use support::{
     env::TestEnv,
     files::chmod,
@@ -29,6 +30,9 @@ principals = ["deploy", "root", "aaron", "ada"]
 
 [hosts]
 web = ["web-*"]
+
+[admin]
+allow = '"security" in claims.groups'
 
 [[role]]
 name = "shell"
@@ -237,6 +241,80 @@ async fn a_shared_connection_never_carries_the_command_of_another_pass() {
         assert_eq!(laptop.says(line).await, expected, "{line}");
         let sockets = laptop.says("find . -name 'cm-*'").await;
         assert_eq!(sockets, "", "{line}: no connection stays open");
+    }
+    env.close().await;
+}
+
+/// A master that the user opened with a path of their own, and a configuration that names the path
+/// below the installed lines.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_pass_is_not_used_through_an_open_master() {
+    let (env, laptop) = signed_in_with_more_roles().await;
+    let config = fs::read_to_string(laptop.home().join(".ssh/config")).unwrap();
+    let share = format!("Host *\n    ControlPath {HOME}/cm\n");
+    laptop.put(".ssh/config", &format!("{config}{share}"));
+    laptop.says("ssh -MNf -S cm web-1 >/dev/null 2>&1").await;
+    assert_eq!(laptop.says("ssh -S cm web-1 id -un").await, "deploy");
+    let identity = Target::Identity("alice".to_owned());
+    let revoked = env.carol().revoke(identity).await.unwrap();
+    assert!(!revoked.is_empty());
+    // The host has the revocation a moment later.
+    let refused = "n=0; while ssh -o ControlPath=none web-1 true 2>/dev/null; do [ $((n += 1)) -lt 600 ]; sleep 0.1; done";
+    laptop.says(refused).await;
+    for (case, prepare) in [
+        ("the pass is on disk", "true"),
+        ("no pass can be had", "daypass logout"),
+        (
+            "and there is no server",
+            "rm -rf .local/state/daypass/servers",
+        ),
+    ] {
+        laptop.says(prepare).await;
+        let done = laptop.sh("ssh web-1 id -un").await;
+        assert_eq!((done.code, &*done.stdout), (255, ""), "{case}: {done:?}");
+        let master = laptop.sh("ssh -S cm -O check web-1").await;
+        assert_eq!(
+            master.code, 0,
+            "{case}: the master is still open: {master:?}"
+        );
+    }
+    laptop.says("ssh -S cm -O exit web-1 2>/dev/null").await;
+    env.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn installing_warns_of_a_control_path_that_counts_for_hosts_of_passes() {
+    let (env, laptop) = signed_in(r#""deploy""#).await;
+    let config = fs::read_to_string(laptop.home().join(".ssh/config")).unwrap();
+    let share = "Host *\n    ControlMaster auto\n    ControlPath ~/cm\n";
+    let alias = "Host w1\n    HostName web-1\n";
+    for (case, text, expected) in [
+        ("below", format!("{config}{share}"), None),
+        ("above", format!("{share}{config}"), Some("config:3: ")),
+        (
+            "an alias",
+            format!("{config}{alias}{share}"),
+            Some("config:11: "),
+        ),
+    ] {
+        laptop.put(".ssh/config", &text);
+        let done = laptop.sh("daypass ssh-config install").await;
+        assert_eq!(done.code, 0, "{case}: {done:?}");
+        match expected {
+            Some(place) => assert!(done.stderr.contains(place), "{case}: {done:?}"),
+            None => assert_eq!(done.stderr, "", "{case}"),
+        }
+        // ssh itself says whether the warning is right.
+        for host in ["web-1", "w1"] {
+            let path = setting(&laptop, host, "controlpath").await;
+            let is_shared = path.iter().any(|path| path.ends_with("/cm"));
+            let is_warned = case == "above" || (case == "an alias" && host == "w1");
+            let is_known = host == "web-1" || case == "an alias";
+            assert!(
+                is_shared == is_warned || !is_known,
+                "{case} {host}: {path:?}"
+            );
+        }
     }
     env.close().await;
 }

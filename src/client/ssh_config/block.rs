@@ -34,7 +34,7 @@ pub(crate) fn block(program: &Path, state: &State, patterns: &[String]) -> Resul
 /// nothing. A host name, login or local name with a quote never reaches the shell, where the quotes
 /// around it keep every other character from meaning anything.
 ///
-/// The second `Match` is for aliases. ssh knows their `HostName` when it reads the configuration
+/// The last `Match` is for aliases. ssh knows their `HostName` when it reads the configuration
 /// for the second time.
 pub(super) struct Block<'a> {
     /// The program that it runs.
@@ -72,6 +72,9 @@ impl Block<'_> {
         Ok(format!(
             "# Written by daypass. `daypass ssh-config remove` takes it away.\n\
          {origin}{hosts}\n\
+         # A shared connection would keep the rights of a pass that was revoked since.\n\
+         Match originalhost \"{hosts},!*'*\"\n\
+         \x20   ControlPath none\n\
          # A `User` line of your own counts if it stands before this one, and so does `ssh USER@HOST`.\n\
          Match !final originalhost \"{hosts},!*'*\" {names} \
          exec \"{ensure} --host='%n'\"\n\
