@@ -322,6 +322,32 @@ mod tests {
     }
 
     #[test]
+    fn a_hostile_name_of_the_local_user_is_in_no_line() {
+        let state = State::new(Path::new("/home/daypass")).unwrap();
+        let pass = PassFiles::of_host(&state, "web-1").unwrap();
+        for name in [
+            "$(touch x)",
+            "`touch x`",
+            "a\"b",
+            "a'b",
+            "a\nProxyCommand touch x",
+            "a\\",
+            "*",
+            "!a",
+            "a,b",
+            "a b",
+            "-x",
+            "",
+        ] {
+            let plain_ssh = PlainSsh::new("web-1", None, Some(name), Some(name));
+            let text = text(&plain_ssh, Some("deploy"), &pass, Path::new("/bin/x")).unwrap();
+            let line = "Match originalhost \"web-1\"\n";
+            assert!(text.contains(line), "{name}: {text}");
+            assert_eq!(text.lines().count(), 7, "{name}: {text}");
+        }
+    }
+
+    #[test]
     fn a_login_that_would_be_more_than_a_login_is_refused() {
         for login in [
             None,

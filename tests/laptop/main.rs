@@ -211,6 +211,23 @@ async fn a_login_with_signs_of_the_shell_starts_nothing() {
         laptop.sh(&format!("ssh -l '{login}' web-1 true")).await;
         assert!(!laptop.home().join("started").exists(), "{login}");
     }
+    // ssh refuses most of these names itself if they are on its command line, but none in a file.
+    let config = fs::read_to_string(laptop.home().join(".ssh/config")).unwrap();
+    for login in [
+        "$(touch started)",
+        "`touch started`",
+        "x;touch started",
+        "x';touch started;'",
+        "'$(touch started)'",
+        "x' --host=x; touch started #",
+    ] {
+        laptop.put(".ssh/config", &format!("User \"{login}\"\n{config}"));
+        for line in ["ssh -G web-1", "ssh web-1 true"] {
+            let done = laptop.sh(line).await;
+            assert!(!laptop.home().join("started").exists(), "{login}: {done:?}");
+        }
+    }
+    laptop.put(".ssh/config", &config);
     assert_eq!(laptop.says("ssh web-1 id -un").await, "deploy");
     env.close().await;
 }
