@@ -121,6 +121,7 @@ async fn signals_and_exit_codes_are_as_if_daypass_had_become_ssh() {
     let stop = format!(
         "child=$(cat /proc/$pid/task/*/children | tr -d ' '); kill -STOP $child; \
          n=0; until [ \"$({state} /proc/$pid/stat)\" = T ] || [ $((n += 1)) = 400 ]; do sleep 0.05; done; \
+         [ \"$({state} /proc/$child/stat)\" = T ] || echo early; \
          kill -CONT $pid; \
          n=0; until [ \"$({state} /proc/$child/stat)\" != T ] || [ $((n += 1)) = 400 ]; do sleep 0.05; done; \
          kill -TERM $pid; wait $pid; echo $?"

@@ -189,7 +189,9 @@ pub(crate) fn die_by(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(1)
 }
 
-/// Waits for the end of ssh. When ssh stops, this process stops too, and both go on together.
+/// Waits for the end of ssh. When ssh stops, this process stops too. Both go on together: the
+/// signal by which this process goes on is sent on to ssh. To send it from here would be too early,
+/// because another thread may take the signal that stops this process.
 fn wait(pid: Pid) -> Result<WaitStatus, Errno> {
     loop {
         match waitpid(Some(pid), WaitOptions::UNTRACED) {
@@ -200,14 +202,13 @@ fn wait(pid: Pid) -> Result<WaitStatus, Errno> {
                 Some(stop) => {
                     let stop = Signal::from_named_raw(stop).unwrap_or(Signal::STOP);
                     let _ = kill_process(getpid(), stop);
-                    let _ = kill_process(pid, Signal::CONT);
                 }
             },
         }
     }
 }
 
-/// Sends the signals that ask this process to end on to ssh, until the set is dropped.
+/// Sends the signals that ask this process to end or to go on to ssh, until the set is dropped.
 fn forward_signals(pid: Pid) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for (kind, forwarded) in [
@@ -215,6 +216,7 @@ fn forward_signals(pid: Pid) -> JoinSet<()> {
         (SignalKind::terminate(), Signal::TERM),
         (SignalKind::hangup(), Signal::HUP),
         (SignalKind::quit(), Signal::QUIT),
+        (SignalKind::from_raw(Signal::CONT.as_raw()), Signal::CONT),
     ] {
         if let Ok(mut signals) = signal(kind) {
             tasks.spawn(async move {
