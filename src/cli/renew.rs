@@ -7,6 +7,7 @@ use super::{
 };
 use crate::client::{
     Client, Error,
+    error::Remedy,
     login::{Request, StepUp},
 };
 
@@ -40,19 +41,10 @@ pub(super) async fn renewing_if<T>(
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        let (met, wanted) = match &error {
-            Error::SignIn { .. } => (&mut signed_in, StepUp::default()),
-            Error::StepUp { wanted, .. } => (&mut stepped_up, wanted.clone()),
-            Error::Usage(_)
-            | Error::Denied { .. }
-            | Error::Pending { .. }
-            | Error::TimedOut(_)
-            | Error::Unreachable { .. }
-            | Error::Untrusted(_)
-            | Error::Fork(_)
-            | Error::File { .. }
-            | Error::Unwritable { .. }
-            | Error::Other { .. } => return Err(error.into()),
+        let (met, wanted) = match error.remedy() {
+            Remedy::SignIn => (&mut signed_in, StepUp::default()),
+            Remedy::StepUp(wanted) => (&mut stepped_up, wanted.clone()),
+            Remedy::Access | Remedy::None => return Err(error.into()),
         };
         if *met || !may_ask {
             return Err(error.into());

@@ -90,6 +90,18 @@ pub enum Error {
     },
 }
 
+/// What would let a command that failed succeed.
+pub(crate) enum Remedy<'a> {
+    /// A sign-in.
+    SignIn,
+    /// A newer or stronger sign-in.
+    StepUp(&'a StepUp),
+    /// Access that the ask did not have, such as a request's approval.
+    Access,
+    /// Nothing that Daypass could get for the user.
+    None,
+}
+
 impl Error {
     /// A failure of no other kind, without a reason code.
     pub(crate) fn other(message: impl Into<String>) -> Self {
@@ -163,6 +175,23 @@ impl Error {
             | Self::File { .. }
             | Self::Unwritable { .. }
             | Self::Other { .. } => 1,
+        }
+    }
+
+    /// What would let the same command succeed.
+    pub(crate) fn remedy(&self) -> Remedy<'_> {
+        match self {
+            Self::SignIn { .. } => Remedy::SignIn,
+            Self::StepUp { wanted, .. } => Remedy::StepUp(wanted),
+            Self::Usage(_) | Self::Denied { .. } => Remedy::Access,
+            Self::Pending { .. }
+            | Self::TimedOut(_)
+            | Self::Unreachable { .. }
+            | Self::Untrusted(_)
+            | Self::Fork(_)
+            | Self::File { .. }
+            | Self::Unwritable { .. }
+            | Self::Other { .. } => Remedy::None,
         }
     }
 

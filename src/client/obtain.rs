@@ -15,6 +15,7 @@ use super::{
     choose::PassRequest,
     clock::now,
     context::{Client, Signed},
+    error::Remedy,
     key::Key,
     logins::logins,
     pass::{Pass, Wanted},
@@ -285,17 +286,8 @@ impl Client {
 
 /// The error of a command that a waiting request would serve: what is missing is its approval.
 fn instead(error: Error, id: u64) -> Error {
-    match error {
-        Error::Usage(_) | Error::Denied { .. } => Error::Pending { id },
-        Error::Pending { .. }
-        | Error::SignIn { .. }
-        | Error::StepUp { .. }
-        | Error::TimedOut(_)
-        | Error::Unreachable { .. }
-        | Error::Untrusted(_)
-        | Error::Fork(_)
-        | Error::File { .. }
-        | Error::Unwritable { .. }
-        | Error::Other { .. } => error,
+    match error.remedy() {
+        Remedy::Access => Error::Pending { id },
+        Remedy::SignIn | Remedy::StepUp(_) | Remedy::None => error,
     }
 }
