@@ -22,6 +22,7 @@ mod provider;
 mod redirect;
 mod refresh;
 mod refused;
+mod renewal;
 mod request;
 mod sign_in;
 mod token;

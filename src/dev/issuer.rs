@@ -13,7 +13,9 @@ mod pages;
 mod parameters;
 mod people;
 mod profile;
+mod renewals;
 mod routes;
+mod signed_in;
 mod state;
 mod wanted;
 
@@ -148,7 +150,7 @@ impl Issuer {
 
     /// Withdraws every refresh token.
     pub fn end_refresh(&self) {
-        self.state.flows.lock().end_refresh();
+        self.state.flows.lock().renewals.end();
     }
 
     /// Changes how discovery and the key set answer.

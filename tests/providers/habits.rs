@@ -33,6 +33,9 @@ pub(crate) const ALL: [(&str, &str); 10] = [
 struct Habits {
     label: String,
     allow: String,
+    /// Settings beside those of the manual.
+    #[serde(default)]
+    issuer: toml::Table,
     profile: Profile,
 }
 
@@ -46,10 +49,20 @@ pub(crate) struct Provider {
 
 impl Provider {
     pub(crate) async fn start(name: &'static str) -> Self {
+        Self::start_with(name, |_| ()).await
+    }
+
+    /// The provider after this change of its file.
+    pub(crate) async fn start_with(
+        name: &'static str,
+        change: impl FnOnce(&mut toml::Table),
+    ) -> Self {
         let (_, text) = ALL.into_iter().find(|(it, _)| *it == name).unwrap();
         let port = free_port();
         let text = text.replace("PORT", &port.to_string());
-        let habits: Habits = toml::from_str(&text).unwrap_or_else(|it| panic!("{name}: {it}"));
+        let mut table: toml::Table = toml::from_str(&text).unwrap();
+        change(&mut table);
+        let habits: Habits = table.try_into().unwrap_or_else(|it| panic!("{name}: {it}"));
         let issuer = Issuer::start().await.unwrap();
         issuer.imitate(habits.profile);
         let env = TestEnv::new().policy(format!(
@@ -58,7 +71,10 @@ impl Provider {
             policy::AUDIT_AND_ADMIN,
             habits.allow
         ));
-        let block = configuration(name, &issuer.identifier(), port, &env);
+        let mut settings = block(name);
+        let members = settings.as_table_mut().unwrap();
+        members.extend(habits.issuer);
+        let block = configuration(settings, &issuer.identifier(), port, &env);
         Self {
             issuer,
             env: env.configuration(block).start().await,
@@ -67,10 +83,8 @@ impl Provider {
     }
 }
 
-/// The manual's block for the provider, at this address, with a free port and a secret that is
-/// there.
-fn configuration(name: &str, url: &str, port: u16, env: &EnvOptions) -> String {
-    let mut issuer = block(name);
+/// The settings of a provider, at this address, with a free port and a secret that is there.
+fn configuration(mut issuer: toml::Value, url: &str, port: u16, env: &EnvOptions) -> String {
     let members = issuer.as_table_mut().unwrap();
     members.insert("url".into(), url.into());
     if members.contains_key("redirect_ports") {

@@ -10,6 +10,7 @@
 )]
 
 mod habits;
+mod refreshes;
 mod renewed;
 mod sign_ins;
 #[path = "../support/mod.rs"]

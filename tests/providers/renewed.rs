@@ -188,7 +188,8 @@ fn what_a_provider_demands_for_a_refresh_token_is_configured() {
         if let Some(scope) = refresh.get("scope") {
             assert!(block.contains(scope.as_str().unwrap()), "{name}");
         }
-        if let Some(parameter) = refresh.get("parameter") {
+        let parameters = refresh.get("parameters").and_then(|all| all.as_array());
+        for parameter in parameters.into_iter().flatten() {
             let (key, value) = parameter.as_str().unwrap().split_once('=').unwrap();
             assert!(block.contains(key) && block.contains(value), "{name}");
         }

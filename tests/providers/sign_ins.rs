@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The binding in the event behind a pass.
-async fn binding(env: &TestEnv, pass: &Value) -> String {
+pub(crate) async fn binding(env: &TestEnv, pass: &Value) -> String {
     let serial = usize::try_from(pass["serial"].as_u64().unwrap()).unwrap();
     let events = env.api.events(&env.carol().token, 0).await;
     word(&events[serial], "binding").unwrap()

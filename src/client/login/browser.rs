@@ -94,7 +94,11 @@ pub(super) async fn tokens(
         .request_async(&http)
         .await
         .map_err(|error| provider::request(issuer, &error, |it| provider::refusal(issuer, it)))?;
-    Tokens::of(issuer, oidc.id_token_verifier(), &answer, &nonce)
+    let tokens = Tokens::of(issuer, oidc.id_token_verifier(), &answer, &nonce)?;
+    Ok(Tokens {
+        redirect: Some(expected.url),
+        ..tokens
+    })
 }
 
 /// The extra parameters of the authorization request. Those of this login replace the configured

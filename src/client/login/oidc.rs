@@ -212,12 +212,18 @@ pub(super) struct Tokens {
     pub(super) id: Zeroizing<String>,
     /// The refresh token, if the provider gave one.
     pub(super) refresh: Option<Zeroizing<String>>,
+    /// The redirect URI of the sign-in, if it had one.
+    pub(super) redirect: Option<String>,
 }
 
 impl Tokens {
     /// The token of a machine, which is not renewed.
     pub(super) fn of_machine(id: Zeroizing<String>) -> Self {
-        Self { id, refresh: None }
+        Self {
+            id,
+            refresh: None,
+            redirect: None,
+        }
     }
 
     /// Takes the tokens of an answer, with an ID token as [`verified`] checks it.
@@ -230,12 +236,18 @@ impl Tokens {
         answer: &CoreTokenResponse,
         nonce: impl NonceVerifier,
     ) -> Result<Self, Error> {
-        let refresh = answer.refresh_token();
         Ok(Self {
             id: verified(issuer, verifier, answer.id_token(), nonce)?,
-            refresh: refresh.map(|token| Zeroizing::new(token.secret().clone())),
+            refresh: refresh_token(answer),
+            redirect: None,
         })
     }
+}
+
+/// The refresh token of an answer.
+pub(super) fn refresh_token(answer: &CoreTokenResponse) -> Option<Zeroizing<String>> {
+    let token = answer.refresh_token();
+    token.map(|token| Zeroizing::new(token.secret().clone()))
 }
 
 /// Checks that the issuer signed the token for us and that `nonce` accepts its nonce; returns the
@@ -244,7 +256,7 @@ impl Tokens {
 ///
 /// # Errors
 /// Returns [`Error::Untrusted`] if there is no token, or it is not that.
-fn verified(
+pub(super) fn verified(
     issuer: &Issuer,
     verifier: CoreIdTokenVerifier<'_>,
     token: Option<&CoreIdToken>,

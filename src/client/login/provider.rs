@@ -74,6 +74,9 @@ pub(super) fn refusal(
     issuer: &Issuer,
     response: &StandardErrorResponse<CoreErrorResponseType>,
 ) -> Error {
+    if is_passing(response.error()) {
+        return down(issuer, &said(response));
+    }
     let advice = match response.error() {
         CoreErrorResponseType::InvalidGrant => {
             "the sign-in took too long or was used already, try again with: daypass login"
@@ -89,17 +92,68 @@ pub(super) fn refusal(
         }
         _ => "tell the server's operators",
     };
+    Error::login_refused(format!(
+        "the identity provider {} refused the sign-in: {}; {advice}",
+        named(issuer),
+        said(response),
+    ))
+}
+
+/// The error for the refusal of a refresh token: the user must sign in again.
+///
+/// # Errors
+/// Returns [`Error::Unreachable`] if the provider only cannot answer now.
+pub(super) fn ended(
+    issuer: &Issuer,
+    response: &StandardErrorResponse<CoreErrorResponseType>,
+) -> Result<Error, Error> {
+    let said = said(response);
+    if is_passing(response.error()) {
+        return Err(down(issuer, &said));
+    }
+    let why = match response.error() {
+        CoreErrorResponseType::InvalidClient
+        | CoreErrorResponseType::UnauthorizedClient
+        | CoreErrorResponseType::UnsupportedGrantType => "does not renew it for this client",
+        CoreErrorResponseType::InvalidGrant
+        | CoreErrorResponseType::InvalidRequest
+        | CoreErrorResponseType::InvalidScope
+        | CoreErrorResponseType::Extension(_) => "has ended it",
+    };
+    Ok(Error::sign_in(&format!(
+        "your sign-in has expired, and the identity provider {} {why} ({said})",
+        issuer.name
+    )))
+}
+
+/// Whether the error passes (RFC 6749, section 4.1.2.1; some providers use its codes at the token
+/// endpoint).
+fn is_passing(error: &CoreErrorResponseType) -> bool {
+    match error {
+        CoreErrorResponseType::Extension(code) => {
+            matches!(
+                code.as_str(),
+                "server_error" | "temporarily_unavailable" | "slow_down"
+            )
+        }
+        CoreErrorResponseType::InvalidClient
+        | CoreErrorResponseType::InvalidGrant
+        | CoreErrorResponseType::InvalidRequest
+        | CoreErrorResponseType::InvalidScope
+        | CoreErrorResponseType::UnauthorizedClient
+        | CoreErrorResponseType::UnsupportedGrantType => false,
+    }
+}
+
+/// The code and the description of a refusal.
+fn said(response: &StandardErrorResponse<CoreErrorResponseType>) -> String {
     let description = response.error_description();
     let description = description
         .map(|text| format!(": {}", quoted(text)))
         .unwrap_or_default();
     let code = response.error().to_string();
     let code = code.split(':').next().unwrap_or_default();
-    Error::login_refused(format!(
-        "the identity provider {} refused the sign-in: {}{description}; {advice}",
-        named(issuer),
-        quoted(code).trim_matches('"'),
-    ))
+    format!("{}{description}", quoted(code).trim_matches('"'))
 }
 
 /// The error for a request that got no answer.

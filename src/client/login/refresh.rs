@@ -3,21 +3,17 @@
 //!
 //! The original ID token stays: its nonce binds the key, and its age bounds the session. Refresh
 //! tokens may rotate, so one command at a time uses them, and the new one is written before
-//! anything else. They are kept in a 0600 file, never shown, and revoked by `logout`.
+//! anything else, even before the answer is checked. They are kept in a 0600 file, never shown, and
+//! revoked by `logout`. What the provider is asked is in [`super::renewal`].
 
 use std::time::Duration;
 
-use openidconnect::{
-    AsyncHttpClient, Nonce, RefreshToken, RequestTokenError, core::CoreErrorResponseType,
-};
-use serde::{Deserialize, Serialize};
-use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::{
     claims::Claims,
-    oidc::{self, Endpoints, Http, Tokens},
-    provider,
+    oidc::Tokens,
+    renewal::{self, Kept, Provider},
 };
 use crate::client::{
     Client, Error,
@@ -39,13 +35,6 @@ const MARGIN: u64 = 30;
 /// Time for the revocation of a token at `logout`.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A refresh token, as `refresh.json` keeps it. Not `Debug`: it is a secret.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    issuer: String,
-    token: String,
-}
-
 /// Waits until no other command changes the login.
 ///
 /// # Errors
@@ -58,25 +47,31 @@ pub(super) async fn lock(state: &State) -> Result<Lock, Error> {
 ///
 /// # Errors
 /// Returns [`Error::File`] if the file cannot be written.
-pub(super) fn keep(state: &State, issuer: &str, token: Option<&str>) -> Result<(), Error> {
-    let Some(token) = token else {
-        return state.remove(FILE);
-    };
-    let kept = Kept {
-        issuer: issuer.to_owned(),
-        token: token.to_owned(),
-    };
-    let text = serde_json::to_vec(&kept).map(Zeroizing::new);
+pub(super) fn keep(state: &State, issuer: &str, tokens: Option<&Tokens>) -> Result<(), Error> {
+    let of_login = tokens.and_then(|tokens| {
+        Some(Kept {
+            issuer: issuer.to_owned(),
+            token: tokens.refresh.as_ref()?.to_string(),
+            redirect: tokens.redirect.clone(),
+        })
+    });
+    match of_login {
+        Some(kept) => write(state, &kept),
+        None => state.remove(FILE),
+    }
+}
+
+fn write(state: &State, kept: &Kept) -> Result<(), Error> {
+    let text = serde_json::to_vec(kept).map(Zeroizing::new);
     let text = text.map_err(|error| Error::other(error.to_string()))?;
     state.write(FILE, &text)
 }
 
 /// The refresh token of logins at `issuer`.
-fn kept(state: &State, issuer: &str) -> Result<Option<Zeroizing<String>>, Error> {
+fn kept(state: &State, issuer: &str) -> Result<Option<Kept>, Error> {
     let text = state.read(FILE)?.map(Zeroizing::new);
     let kept: Option<Kept> = text.and_then(|text| serde_json::from_str(&text).ok());
-    let kept = kept.filter(|kept| kept.issuer == issuer);
-    Ok(kept.map(|kept| Zeroizing::new(kept.token)))
+    Ok(kept.filter(|kept| kept.issuer == issuer))
 }
 
 impl Client {
@@ -135,21 +130,28 @@ impl Client {
     async fn renew(&self) -> Result<Login, Error> {
         let over = || Error::sign_in("your sign-in has expired");
         let login = self.renewable_login()?.ok_or_else(over)?;
-        let token = kept(&self.state, &login.issuer)?.ok_or_else(over)?;
+        let kept = kept(&self.state, &login.issuer)?.ok_or_else(over)?;
         let issuer = self.issuer_of(&login).await?;
         if !issuer.refresh {
             return Err(over());
         }
-        let tokens = match refreshed(&issuer, &token).await? {
-            Some(tokens) => tokens,
-            None => {
-                keep(&self.state, &issuer.url, None)?;
-                return Err(Error::sign_in("the provider has ended your sign-in"));
+        let provider = Provider::discover(&issuer).await?;
+        let token = match provider.renew(&kept).await? {
+            Ok(answer) => {
+                // A token that rotated is spent: only the new one works, even if this answer fails.
+                if let Some(token) = answer.refresh_token() {
+                    let token = token.to_string();
+                    write(&self.state, &Kept { token, ..kept })?;
+                }
+                provider.id_token(&answer)
             }
+            Err(refusal) => Err(refusal),
         };
-        let rotated = tokens.refresh.as_ref().unwrap_or(&token);
-        keep(&self.state, &issuer.url, Some(rotated))?;
-        let claims = Claims::read(&tokens.id)?;
+        if let Err(Error::SignIn { .. }) = &token {
+            self.end_renewal()?;
+        }
+        let token = token?;
+        let claims = Claims::read(&token)?;
         if (&claims.issuer, &claims.subject) != (&login.issuer, &login.subject) {
             return Err(Error::Untrusted(format!(
                 "its issuer {} renewed the sign-in of another person",
@@ -158,7 +160,7 @@ impl Client {
         }
         let renewed = Login {
             original: Some(login.original.unwrap_or(login.token)),
-            token: tokens.id.to_string(),
+            token: token.to_string(),
             expires: claims.expires,
             ..login
         };
@@ -169,6 +171,16 @@ impl Client {
         };
         session.save(&self.state)?;
         Ok(renewed)
+    }
+
+    /// Removes a refresh token that the provider no longer takes. The caller has the lock.
+    fn end_renewal(&self) -> Result<(), Error> {
+        self.state.remove(FILE)?;
+        let mut session = Session::load(&self.state)?;
+        if let Some(login) = &mut session.login {
+            login.ends = None;
+        }
+        session.save(&self.state)
     }
 
     /// The settings of the login's issuer: those that are remembered, else the server's.
@@ -199,7 +211,7 @@ impl Client {
         };
         let revoked = async {
             let issuer = self.issuer_of(login).await?;
-            revoke(&issuer, &token).await
+            renewal::revoke(&issuer, &token.token).await
         };
         match tokio::time::timeout(PATIENCE, revoked).await {
             Ok(Ok(())) => (),
@@ -208,59 +220,5 @@ impl Client {
             ),
         }
         Ok(())
-    }
-}
-
-/// New tokens; none if the provider no longer accepts the refresh token.
-async fn refreshed(issuer: &Issuer, token: &str) -> Result<Option<Tokens>, Error> {
-    let http = Http::new(issuer)?;
-    let metadata = oidc::discover(&http, issuer).await?;
-    let oidc = oidc::client(issuer, metadata);
-    let token = RefreshToken::new(token.to_owned());
-    let request = oidc.exchange_refresh_token(&token);
-    let request = request.map_err(|error| Error::Untrusted(error.to_string()))?;
-    let answer = match request.request_async(&http).await {
-        Ok(answer) => answer,
-        Err(RequestTokenError::ServerResponse(response))
-            if *response.error() == CoreErrorResponseType::InvalidGrant =>
-        {
-            return Ok(None);
-        }
-        Err(error) => {
-            let refusal = |it: &_| provider::refusal(issuer, it);
-            return Err(provider::request(issuer, &error, refusal));
-        }
-    };
-    // A renewed token usually has no nonce. The server judges it beside the original.
-    let any = |_: Option<&Nonce>| Ok(());
-    Tokens::of(issuer, oidc.id_token_verifier(), &answer, any).map(Some)
-}
-
-async fn revoke(issuer: &Issuer, token: &str) -> Result<(), Error> {
-    let http = Http::new(issuer)?;
-    let metadata = oidc::discover(&http, issuer).await?;
-    let Endpoints {
-        revocation_endpoint,
-        ..
-    } = metadata.additional_metadata();
-    let Some(url) = revocation_endpoint else {
-        return Ok(());
-    };
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("token", token)
-        .append_pair("token_type_hint", "refresh_token")
-        .append_pair("client_id", &issuer.client_id);
-    if let Some(secret) = &issuer.client_secret {
-        form.append_pair("client_secret", secret);
-    }
-    let request = http::Request::post(url.as_str())
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(form.finish().into_bytes())
-        .map_err(|error| Error::other(error.to_string()))?;
-    let answer = http.call(request).await;
-    let answer = answer.map_err(|failed| provider::transport(issuer, &failed))?;
-    match answer.status().is_success() {
-        true => Ok(()),
-        false => Err(Error::other("the provider refused the revocation")),
     }
 }

@@ -116,8 +116,10 @@ impl Client {
         claims.check(issuer)?;
         let bound = claims.is_bound(issuer, &commitment.text)?;
         let secret: &[u8] = if bound { &*commitment.secret } else { &[] };
-        let renewable = tokens.refresh.as_ref().filter(|_| issuer.refresh);
-        let renewable = renewable.map(|token| token.as_str());
+        // The server takes no renewed token that is bound to no key: it would be worth as much as
+        // the refresh token alone.
+        let renewable =
+            Some(&tokens).filter(|tokens| tokens.refresh.is_some() && issuer.refresh && bound);
         let mut login = Login {
             server: address.as_str().to_owned(),
             issuer: claims.issuer.clone(),
@@ -137,6 +139,12 @@ impl Client {
             is_fresh: !matches!(request.method, Method::Token(Source::File(_))),
         };
         let seen = self.ask_once(&login, &refused).await?;
+        if bound && issuer.refresh && tokens.refresh.is_none() && tokens.redirect.is_some() {
+            self.say(&format!(
+                "note: the identity provider {} gave no refresh token, so this sign-in is not renewed",
+                issuer.name
+            ));
+        }
         if let Ok(seen) = &seen {
             login.label.clone_from(&seen.label);
         }

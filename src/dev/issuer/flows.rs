@@ -9,9 +9,8 @@ use time::OffsetDateTime;
 use url::Url;
 
 use super::{
-    parameters::Parameters,
-    profile::Profile,
-    wanted::{Authentication, Wanted},
+    parameters::Parameters, profile::Profile, renewals::Renewals, signed_in::SignedIn,
+    wanted::Wanted,
 };
 use crate::dev::random_text;
 
@@ -33,8 +32,7 @@ pub(super) struct Flows {
     /// Age of every person's session.
     session_age: Duration,
     devices: HashMap<String, Device>,
-    /// Sign-ins by their refresh tokens.
-    renewable: HashMap<String, SignedIn>,
+    pub(super) renewals: Renewals,
 }
 
 /// A valid authorization request (RFC 6749 4.1.1, RFC 7636).
@@ -52,6 +50,7 @@ pub(super) struct Authorization {
 
 struct Device {
     wanted: Wanted,
+    refreshes: bool,
     user_code: String,
     person: Option<&'static str>,
     expires: OffsetDateTime,
@@ -63,19 +62,6 @@ pub(super) enum InvalidAuthorization {
     Page(&'static str),
     /// Told to the client by a redirect (RFC 6749, 4.1.2.1).
     Redirect(Url),
-}
-
-/// A completed sign-in, with the nonce for the token.
-#[derive(Clone)]
-pub(super) struct SignedIn {
-    pub(super) name: &'static str,
-    pub(super) nonce: Option<String>,
-    /// The token's `auth_time`, `amr` and `acr`.
-    pub(super) how: Authentication,
-    /// Whether it gets a refresh token.
-    pub(super) refreshes: bool,
-    /// Whether a refresh token renewed it.
-    pub(super) is_renewed: bool,
 }
 
 impl Authorization {
@@ -175,37 +161,23 @@ impl Flows {
             name,
             how: authorization.wanted.authenticate(now, self.session_age),
             nonce: authorization.nonce,
+            redirect: parameters.get("redirect_uri").map(str::to_owned),
             refreshes: authorization.refreshes,
             is_renewed: false,
         })
     }
 
-    /// Keeps a sign-in for its refresh token, which is returned.
-    pub(super) fn keep(&mut self, signed_in: SignedIn) -> String {
-        let token = random_text();
-        self.renewable.insert(token.clone(), signed_in);
-        token
-    }
-
-    /// Renews a sign-in. Its refresh token is spent.
-    pub(super) fn renew(&mut self, refresh_token: &str) -> Option<SignedIn> {
-        let signed_in = self.renewable.remove(refresh_token)?;
-        Some(SignedIn {
-            is_renewed: true,
-            ..signed_in
-        })
-    }
-
-    /// Forgets every refresh token.
-    pub(super) fn end_refresh(&mut self) {
-        self.renewable.clear();
-    }
-
     /// Begins a device authorization. Returns its device code and its user code.
-    pub(super) fn begin_device(&mut self, wanted: Wanted, now: OffsetDateTime) -> (String, String) {
+    pub(super) fn begin_device(
+        &mut self,
+        wanted: Wanted,
+        refreshes: bool,
+        now: OffsetDateTime,
+    ) -> (String, String) {
         let (device_code, user_code) = (random_text(), user_code());
         let device = Device {
             wanted,
+            refreshes,
             user_code: user_code.clone(),
             person: None,
             expires: now + SIGN_IN_LIFETIME,
@@ -242,12 +214,14 @@ impl Flows {
         }
         let name = device.person.ok_or("authorization_pending")?;
         let how = device.wanted.authenticate(now, self.session_age);
+        let refreshes = device.refreshes;
         self.devices.remove(device_code);
         Ok(SignedIn {
             name,
             nonce: None,
+            redirect: None,
             how,
-            refreshes: false,
+            refreshes,
             is_renewed: false,
         })
     }

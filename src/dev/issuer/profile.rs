@@ -4,8 +4,14 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
 
-use super::{members::set, parameters::Parameters};
+use super::{
+    members::set,
+    parameters::Parameters,
+    renewals::{Renewals, Renewed, Rotation},
+    signed_in::SignedIn,
+};
 use crate::identity::issuer::Algorithm;
 
 /// The habits of a provider. The default has none: it does what the specifications say.
@@ -46,12 +52,41 @@ pub struct Profile {
 struct Refresh {
     /// The scope that the sign-in must ask for. Empty: none.
     scope: String,
-    /// The parameter, `name=value`, that the sign-in must have. Empty: none.
-    parameter: String,
+    /// The parameters, `name=value`, that the sign-in must have.
+    parameters: Vec<String>,
+    /// The refresh token in the answer to a refresh.
+    rotation: Rotation,
+    /// Seconds for which a spent refresh token is taken again.
+    reuse_seconds: u64,
+    /// Whether a refresh must repeat the redirect URI of the sign-in.
+    repeats_redirect: bool,
+    /// Whether the answer to a refresh has no ID token.
+    lacks_id_token: bool,
+    /// The refusal of a refresh token that is not, or no longer, valid.
+    refusal: Refusal,
     /// Whether a renewed ID token repeats the nonce of the sign-in.
     repeats_nonce: bool,
     /// Claims that a renewed ID token lacks.
     lacks: Vec<String>,
+}
+
+/// An error of the token endpoint (RFC 6749, section 5.2).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) error: String,
+    pub(super) description: String,
+}
+
+impl Default for Refusal {
+    fn default() -> Self {
+        Self {
+            status: 400,
+            error: "invalid_grant".to_owned(),
+            description: String::new(),
+        }
+    }
 }
 
 impl Profile {
@@ -161,11 +196,36 @@ impl Profile {
             let mut scopes = parameters.text("scope").split(' ');
             scope.is_empty() || scopes.any(|one| one == scope)
         };
-        let has_parameter = match refresh.parameter.split_once('=') {
+        let has_parameter = |wanted: &String| match wanted.split_once('=') {
             None => true,
             Some((name, value)) => parameters.get(name) == Some(value),
         };
-        has_scope(&refresh.scope) && has_parameter
+        has_scope(&refresh.scope) && refresh.parameters.iter().all(has_parameter)
+    }
+
+    /// Answers a request with a refresh token.
+    pub(super) fn renew(
+        &self,
+        renewals: &mut Renewals,
+        form: &Parameters,
+        now: OffsetDateTime,
+    ) -> Result<Renewed, Refusal> {
+        let refresh = self.refresh.clone().unwrap_or_default();
+        let reuse = Duration::from_secs(refresh.reuse_seconds);
+        let token = form.text("refresh_token");
+        let renewed = renewals.renew(token, refresh.rotation, reuse, now);
+        let is_repeated = |signed_in: &SignedIn| {
+            !refresh.repeats_redirect || signed_in.redirect.as_deref() == form.get("redirect_uri")
+        };
+        renewed
+            .filter(|renewed| is_repeated(&renewed.signed_in))
+            .ok_or(refresh.refusal)
+    }
+
+    /// Whether the answer for this sign-in has an ID token.
+    pub(super) fn has_id_token(&self, signed_in: &SignedIn) -> bool {
+        let lacks = self.refresh.as_ref().is_some_and(|it| it.lacks_id_token);
+        !(signed_in.is_renewed && lacks)
     }
 
     /// The lifetime of its ID tokens, if it differs.

@@ -20,6 +20,9 @@ use super::{
     pages,
     parameters::Parameters,
     people::{self, Account},
+    profile::{Profile, Refusal},
+    renewals::Renewed,
+    signed_in::SignedIn,
     state::{State, TOKEN_LIFETIME},
     wanted::{LEVELS, Wanted},
 };
@@ -248,32 +251,59 @@ async fn token(
         let error = json!({"error": "invalid_client", "error_description": description});
         return (StatusCode::UNAUTHORIZED, Json(error)).into_response();
     }
+    if form.text("grant_type") == "refresh_token" {
+        let renewed = profile.renew(&mut state.flows.lock().renewals, &form, now());
+        return match renewed {
+            Ok(Renewed { signed_in, token }) => tokens(&state, &profile, &signed_in, token),
+            Err(refusal) => refused(&refusal),
+        };
+    }
     let mut flows = state.flows.lock();
     let redeemed = match form.text("grant_type") {
         "authorization_code" => flows.redeem_code(&form, now()).ok_or("invalid_grant"),
-        "refresh_token" => flows
-            .renew(form.text("refresh_token"))
-            .ok_or("invalid_grant"),
         DEVICE_GRANT => flows.poll_device(form.text("device_code"), now()),
         _ => Err("unsupported_grant_type"),
     };
+    let kept = match &redeemed {
+        Ok(signed_in) if signed_in.refreshes => Some(flows.renewals.keep(signed_in.clone())),
+        Ok(_) | Err(_) => None,
+    };
     drop(flows);
     match redeemed {
-        Ok(signed_in) => {
-            let mut answer = json!({
-                "access_token": crate::dev::random_text(),
-                "token_type": "Bearer",
-                "expires_in": profile.lifetime().unwrap_or(TOKEN_LIFETIME).as_secs(),
-                "id_token": state.id_token(&signed_in),
-            });
-            if signed_in.refreshes {
-                let token = state.flows.lock().keep(signed_in);
-                set(&mut answer, "refresh_token", json!(token));
-            }
-            Json(answer).into_response()
-        }
+        Ok(signed_in) => tokens(&state, &profile, &signed_in, kept),
         Err(code) => oauth_error(code),
     }
+}
+
+/// The answer of the token endpoint (RFC 6749, section 5.1).
+fn tokens(
+    state: &State,
+    profile: &Profile,
+    signed_in: &SignedIn,
+    refresh_token: Option<String>,
+) -> Response {
+    let mut answer = json!({
+        "access_token": crate::dev::random_text(),
+        "token_type": "Bearer",
+        "expires_in": profile.lifetime().unwrap_or(TOKEN_LIFETIME).as_secs(),
+    });
+    if profile.has_id_token(signed_in) {
+        set(&mut answer, "id_token", json!(state.id_token(signed_in)));
+    }
+    if let Some(token) = refresh_token {
+        set(&mut answer, "refresh_token", json!(token));
+    }
+    Json(answer).into_response()
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    let mut error = json!({"error": refusal.error});
+    if !refusal.description.is_empty() {
+        let description = json!(refusal.description);
+        set(&mut error, "error_description", description);
+    }
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
+    (status, Json(error)).into_response()
 }
 
 /// The client secret in the header (RFC 6749, section 2.3.1).
@@ -293,7 +323,10 @@ async fn device_authorization(
         return oauth_error("invalid_client");
     }
     let wanted = Wanted::of(&form);
-    let (device_code, user_code) = state.flows.lock().begin_device(wanted, now());
+    let refreshes = state.profile.lock().refreshes(&form);
+    let mut flows = state.flows.lock();
+    let (device_code, user_code) = flows.begin_device(wanted, refreshes, now());
+    drop(flows);
     let url = &state.url;
     let answer = json!({
         "device_code": device_code,

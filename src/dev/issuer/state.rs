@@ -10,11 +10,12 @@ use tokio::sync::watch;
 
 use super::{
     behaviour::Behaviour,
-    flows::{CLIENT_ID, Flows, SignedIn},
+    flows::{CLIENT_ID, Flows},
     keys::Keys,
     members::set,
     people::{self, Account},
     profile::Profile,
+    signed_in::SignedIn,
 };
 use crate::{
     dev::{Error, now},
