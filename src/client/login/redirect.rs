@@ -87,6 +87,9 @@ impl Expected {
         }
         match parsed.only("state") {
             Some(state) if state == self.state => Ok(self.outcome(query)),
+            Some(state) if self.state.starts_with(state) => {
+                Err("that is not whole: its end is missing".to_owned())
+            }
             Some(_) => Err(
                 "that is of another sign-in: use the address above, and paste where it ends"
                     .to_owned(),
@@ -263,6 +266,7 @@ mod tests {
                 "another sign-in",
             ),
             ("no state", "code=stolen", "not whole"),
+            ("a cut state", "code=stolen&state=rig", "its end is missing"),
             (
                 "two states",
                 "code=stolen&state=right&state=other",
