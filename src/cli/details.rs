@@ -2,11 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use super::{Failure, Global, failure::Code, waiting::AS_LONG_AS_IT_LIVES};
+use super::{Failure, Global, failure::Code, outage::KEY_VARIABLE, waiting::AS_LONG_AS_IT_LIVES};
 use crate::client::{choose::PassRequest, emergency::Signer};
-
-/// Names a registered key.
-pub(super) const KEY_VARIABLE: &str = "DAYPASS_EMERGENCY_KEY";
 
 /// The options that a role may demand.
 #[derive(Clone, Debug, clap::Args)]

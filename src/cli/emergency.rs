@@ -10,13 +10,15 @@ use serde::Serialize;
 
 use super::{
     Failure, Global,
-    details::{Details, KEY_VARIABLE},
+    details::Details,
     failure::Code,
     login::is_interactive,
+    outage::KEY_VARIABLE,
     output::{clean, one_line},
     pass,
+    quoting::quoted,
     target::{Target, left, moment},
-    waiting::{asked, explained, quoted},
+    waiting::{asked, explained},
 };
 use crate::{
     client::{

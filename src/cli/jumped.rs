@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Failure, login_name::login_of, output::clean, waiting::quoted};
+use super::{Failure, login_name::login_of, output::clean, quoting::quoted};
 use crate::client::{
     cache::PassFiles,
     jump_host::JumpHostAddress,

@@ -10,6 +10,7 @@ use super::{
     failure::Code,
     jumped::Jumped,
     login_name::login_of,
+    outage,
     output::clean,
     target::{Target, left, moment},
     waiting::{explained, typed, waiting},
@@ -117,7 +118,8 @@ impl Args {
                     self.get(&client, pass_request, target.as_ref()).await
                 },
             );
-            let (place, pass) = pass.await?;
+            let advised = |failure| outage::advised_for(failure, "pass", pass_request);
+            let (place, pass) = pass.await.map_err(advised)?;
             if pass_request.emergency {
                 say_review(global, pass.certificate.serial());
             }

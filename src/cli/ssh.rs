@@ -19,8 +19,10 @@ use super::{
     details::Details,
     failure::Code,
     login_name::local_user,
+    outage,
     output::{clean, write_note},
     pass::say_review,
+    quoting::quoted,
     target::Target,
     waiting::{explained, typed, waiting},
 };
@@ -118,7 +120,14 @@ impl Args {
             line,
             typed,
         };
-        Err(login.run().await?)
+        let (wanted, host) = (login.pass_request.clone(), login.typed.clone());
+        let host = match &wanted.user {
+            Some(user) => format!("{user}@{host}"),
+            None => host,
+        };
+        let typed = format!("ssh {}", quoted(&host));
+        let ended = login.run().await;
+        Err(ended.map_err(|failure| outage::advised_for(failure, &typed, &wanted))?)
     }
 
     /// The command line of ssh, with what the options of Daypass add to it.

@@ -3,7 +3,7 @@
 
 use std::{io::Write as _, path::PathBuf};
 
-use super::{Failure, output};
+use super::{Failure, outage, output};
 use crate::client::{Client, Error, Settings};
 
 pub(crate) use crate::unix_seconds::moment;
@@ -103,11 +103,11 @@ impl Target {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self {
+        outage::advised(Self {
             code: error.exit_code(),
             message: crate::daemon::chain(&error),
             reason: error.reason().map(str::to_owned),
-        }
+        })
     }
 }
 

@@ -49,7 +49,8 @@ pub enum Error {
     /// The server or the issuer does not answer.
     #[error("{message}")]
     Unreachable {
-        /// The server's stable reason code, if it sent one.
+        /// The server's stable reason code, if it sent one; `ISSUER_UNAVAILABLE` if the issuer does
+        /// not answer this client.
         reason: Option<String>,
         /// The party that does not answer, and what to look at.
         message: String,
@@ -146,6 +147,17 @@ impl Error {
             None => format!("a limit of the server is reached: {message}"),
         };
         Self::Other { reason, message }
+    }
+
+    /// The server answers that it, or the issuer, has a problem.
+    fn unavailable(message: &str, reason: Option<String>) -> Self {
+        let message = match reason.as_deref() {
+            Some(reason::ISSUER_UNAVAILABLE) => format!(
+                "the server cannot check your sign-in, since it does not reach the identity provider: {message}"
+            ),
+            _ => format!("the server cannot answer now: {message}"),
+        };
+        Self::Unreachable { reason, message }
     }
 
     /// The server or issuer at `peer` does not answer.
@@ -250,10 +262,7 @@ impl From<tonic::Status> for Error {
                 message,
             },
             Code::ResourceExhausted => Self::limited(details.as_ref(), message, reason),
-            Code::Unavailable | Code::DeadlineExceeded => Self::Unreachable {
-                message: format!("the server cannot answer now: {message}"),
-                reason,
-            },
+            Code::Unavailable | Code::DeadlineExceeded => Self::unavailable(&message, reason),
             // A status without our reason code comes from the transport: the connection broke
             // during the call.
             Code::Unknown | Code::Cancelled | Code::Internal if reason.is_none() => {

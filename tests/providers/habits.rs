@@ -66,10 +66,12 @@ impl Provider {
         let issuer = Issuer::start().await.unwrap();
         issuer.imitate(habits.profile);
         let env = TestEnv::new().policy(format!(
-            "{}{}[[role]]\nname = \"shell\"\nallow = '{}'\nprincipals = [\"deploy\"]\n",
+            "{}{}[[role]]\nname = \"shell\"\nallow = '{allow}'\nprincipals = [\"deploy\"]\n\
+             [[role]]\nname = \"prod\"\nallow = '{allow}'\nprincipals = [\"deploy\"]\n{}\n",
             policy::limits(&["deploy"]),
             policy::AUDIT_AND_ADMIN,
-            habits.allow
+            policy::APPROVAL,
+            allow = habits.allow,
         ));
         let mut settings = block(name);
         let members = settings.as_table_mut().unwrap();

@@ -10,6 +10,7 @@
 )]
 
 mod habits;
+mod outages;
 mod refreshes;
 mod renewed;
 mod sign_ins;

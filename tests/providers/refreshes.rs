@@ -15,13 +15,13 @@ use crate::{
 };
 
 /// A provider whose ID tokens live for a second, and a terminal that is signed in.
-struct SignedIn {
-    provider: Provider,
-    terminal: Terminal,
+pub(crate) struct SignedIn {
+    pub(crate) provider: Provider,
+    pub(crate) terminal: Terminal,
 }
 
 impl SignedIn {
-    async fn start(name: &'static str, change: impl FnOnce(&mut toml::Table)) -> Self {
+    pub(crate) async fn start(name: &'static str, change: impl FnOnce(&mut toml::Table)) -> Self {
         let provider = Provider::start_with(name, |habits| {
             let profile = habits["profile"].as_table_mut().unwrap();
             profile.insert("lifetime".into(), 1.into());
@@ -40,17 +40,21 @@ impl SignedIn {
         Self { provider, terminal }
     }
 
-    /// A pass, after the end of the token.
-    async fn pass_later(&self) -> Done {
+    /// Waits for the end of the token, by the clock.
+    pub(crate) async fn token_ends(&self) {
         let session: Value =
             serde_json::from_slice(&fs::read(self.terminal.file("session.json")).unwrap()).unwrap();
         let expires = session["login"]["expires"].as_i64().unwrap();
         while now() <= expires {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
-        self.terminal
-            .run(&["pass", "--role", "shell", "--format", "json"])
-            .await
+    }
+
+    /// A pass, after the end of the token.
+    async fn pass_later(&self) -> Done {
+        self.token_ends().await;
+        let words = ["pass", "--role", "shell", "--format", "json"];
+        self.terminal.run(&words).await
     }
 
     async fn assert_renewed(&self, case: &str) {

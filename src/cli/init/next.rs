@@ -8,7 +8,7 @@ use super::{
     owner::{UNITS_USER, is_root},
 };
 use crate::{
-    cli::{output, waiting::quoted},
+    cli::{output, quoting::quoted},
     config::{POLICY_FILE, SERVER_FILE},
 };
 

@@ -1,6 +1,6 @@
 //! Failures of an identity provider, in words that say whose they are and what helps. Pure.
 
-use std::{error::Error as StdError, io};
+use std::error::Error as StdError;
 
 use http::StatusCode;
 use openidconnect::{
@@ -11,12 +11,9 @@ use openidconnect::{
 use super::outside::quoted;
 use crate::{
     client::{Error, server_info::Issuer},
-    outbound::proxy_between,
+    outbound::{CertificateFault, certificate_fault, proxy_between},
+    reason,
 };
-
-/// What helps while a provider is down.
-const EMERGENCY: &str = "Access that cannot wait needs no sign-in if the server knows your emergency key: \
-    daypass ssh HOST --role ROLE --reason TEXT --emergency-key FILE";
 
 /// Bytes of an issuer's answer at most; its documents are a few KiB.
 pub(super) const LARGEST: usize = 1024 * 1024;
@@ -197,9 +194,9 @@ fn answer(issuer: &Issuer, status: Option<StatusCode>, body: &[u8], text: &str) 
 
 fn down(issuer: &Issuer, cause: &str) -> Error {
     Error::Unreachable {
-        reason: None,
+        reason: Some(reason::ISSUER_UNAVAILABLE.to_owned()),
         message: format!(
-            "failed to reach the identity provider {}: {cause}\n{EMERGENCY}",
+            "failed to reach the identity provider {}: {cause}",
             named(issuer)
         ),
     }
@@ -209,34 +206,36 @@ fn named(issuer: &Issuer) -> String {
     format!("{} ({})", issuer.name, issuer.url)
 }
 
-/// The innermost cause: the outer ones only say that a request failed.
+/// The cause: that of a refused certificate, or the innermost. The outer ones only say that a
+/// request failed.
 fn cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "it does not answer in time".to_owned();
     }
-    let mut innermost: &(dyn StdError + 'static) = error;
-    loop {
-        if let Some(fault) = untrusted_certificate(innermost) {
-            return format!(
-                "its TLS certificate is not trusted ({fault}); the CA of a private one belongs into `ca_file` of the \
-                 issuer in the server's configuration"
-            );
-        }
-        match innermost.source() {
-            Some(source) => innermost = source,
-            None => return innermost.to_string(),
-        }
+    if let Some(fault) = certificate_fault(error) {
+        return refused_certificate(&fault);
     }
+    let mut innermost: &(dyn StdError + 'static) = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
 }
 
-fn untrusted_certificate(error: &(dyn StdError + 'static)) -> Option<String> {
-    // An `io::Error` leaves the error that it wraps out of its chain.
-    let wrapped = error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref);
-    let inner = wrapped.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match inner.or_else(|| error.downcast_ref()) {
-        Some(rustls::Error::InvalidCertificate(fault)) => Some(fault.to_string()),
-        _ => None,
+fn refused_certificate(fault: &CertificateFault) -> String {
+    match fault {
+        CertificateFault::Issuer => {
+            "its TLS certificate is not trusted; the CA of a private one belongs into `ca_file` of the issuer in the \
+             server's configuration, or for this machine alone into the file of SSL_CERT_FILE"
+                .to_owned()
+        }
+        CertificateFault::Name(fault) => {
+            format!("its TLS certificate is for another name ({fault}): tell the provider's operators")
+        }
+        CertificateFault::Time(fault) => format!(
+            "its TLS certificate {fault}: check this machine's clock (date), else tell the provider's operators"
+        ),
+        CertificateFault::Other(fault) => format!("its TLS certificate is refused ({fault})"),
+        CertificateFault::NoTls => "its port does not speak TLS".to_owned(),
     }
 }

@@ -18,6 +18,8 @@ use crate::identity::issuer::Algorithm;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Profile {
+    /// Address of a TLS proxy in front of the issuer: `https://localhost:PORT`. Empty: none.
+    origin: String,
     /// Path of the issuer identifier behind the address, such as `/realms/corp` or `/`.
     path: String,
     /// Members of the discovery document that differ.
@@ -92,7 +94,15 @@ impl Default for Refusal {
 impl Profile {
     /// The issuer identifier at this address.
     pub(super) fn issuer(&self, url: &str) -> String {
-        format!("{url}{}", self.path)
+        format!("{}{}", self.origin(url), self.path)
+    }
+
+    /// The address that clients know; `url` is the issuer's own.
+    pub(super) fn origin<'a>(&'a self, url: &'a str) -> &'a str {
+        match self.origin.as_str() {
+            "" => url,
+            origin => origin,
+        }
     }
 
     /// Whether a request's path is that of the discovery document.

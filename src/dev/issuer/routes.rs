@@ -94,7 +94,8 @@ impl Document {
         match self {
             Self::Discovery => {
                 let profile = state.profile.lock();
-                profile.discovery(proper_discovery(&state.url), &state.url)
+                let origin = profile.origin(&state.url);
+                profile.discovery(proper_discovery(origin), &state.url)
             }
             Self::KeySet => {
                 let keys = state.keys.lock().jwks();
