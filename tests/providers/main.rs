@@ -14,5 +14,6 @@ mod outages;
 mod refreshes;
 mod renewed;
 mod sign_ins;
+mod tls;
 #[path = "../support/mod.rs"]
 mod support;
