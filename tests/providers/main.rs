@@ -10,6 +10,7 @@
 )]
 
 mod habits;
+mod locks;
 mod outages;
 mod refreshes;
 mod renewed;
