@@ -15,6 +15,7 @@ mod outages;
 mod refreshes;
 mod renewed;
 mod sign_ins;
-mod tls;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
+mod watched;
