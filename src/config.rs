@@ -25,6 +25,7 @@ pub use settings::{CaKey, Config, Log, LogLevel, TlsFiles};
 pub(crate) use surroundings::Surroundings;
 
 use error::Problem;
+use surroundings::Unread;
 
 /// The most bytes of a configuration file.
 const LONGEST: u64 = 1024 * 1024;
@@ -40,16 +41,29 @@ impl Config {
     /// # Errors
     /// Returns [`Error::Read`] if it cannot be read, and [`Error::Invalid`] if it is invalid.
     pub fn load(file: &Path) -> Result<Self, Error> {
+        Self::load_in(file, None)
+    }
+
+    /// Reads the configuration for a reload, which compares the file alone: what it names beside
+    /// the policy and the TLS certificate, and cannot be read, is in [`Config::unread`].
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub(crate) fn load_for_reload(file: &Path) -> Result<Self, Error> {
+        Self::load_in(file, Some(Unread::default()))
+    }
+
+    fn load_in(file: &Path, unread: Option<Unread>) -> Result<Self, Error> {
         let text = modes::read_trusted_text(file, LONGEST).map_err(|source| Error::Read {
             file: file.display().to_string(),
             source,
         })?;
         let folder = file.parent().unwrap_or(Path::new(""));
-        Self::parse(
-            &text,
-            &file.display().to_string(),
-            &Surroundings::of_process(folder),
-        )
+        let around = Surroundings {
+            unread,
+            ..Surroundings::of_process(folder)
+        };
+        Self::parse(&text, &file.display().to_string(), &around)
     }
 
     /// Checks a configuration's text. `origin` names it in errors.
@@ -62,15 +76,24 @@ impl Config {
             let document = toml::from_str(text)?;
             validate::config(file, document, origin.into(), around)
         };
-        read().map_err(|problem| problem.in_file(text, origin))
+        let mut config = read().map_err(|problem| problem.in_file(text, origin))?;
+        let unread = around.unread.iter().flat_map(Unread::take);
+        let unread = unread.map(|problem| problem.in_file(text, origin).to_string());
+        config.unread = unread.collect();
+        Ok(config)
     }
 
-    /// Loads the same file again, as it is now.
+    /// The files that could not be read, each with its line and the problem.
+    pub(crate) fn unread(&self) -> &[String] {
+        &self.unread
+    }
+
+    /// Loads the same file again, as it is now, for a reload.
     ///
     /// # Errors
     /// As [`Config::load`].
     pub(crate) fn read_again(&self) -> Result<Self, Error> {
-        Self::load(&self.origin)
+        Self::load_for_reload(&self.origin)
     }
 
     /// The ledger's name in its checkpoints.

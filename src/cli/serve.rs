@@ -61,7 +61,11 @@ impl Args {
             (false, true) => Purpose::Start(Reach::Offline),
             (false, false) => Purpose::Start(Reach::Online),
         };
-        let report = daemon::examine(&Config::load(&self.config)?, purpose).await;
+        let config = match purpose {
+            Purpose::Start(_) => Config::load(&self.config)?,
+            Purpose::Reload => Config::load_for_reload(&self.config)?,
+        };
+        let report = daemon::examine(&config, purpose).await;
         global.print(&report, describe)?;
         if report.healthy {
             return Ok(());

@@ -55,7 +55,10 @@ pub(super) fn ca_certificates(
     let refuse =
         |why: String| Problem::new(file.span(), format!("ca_file {}: {why}", path.display()));
     let pem =
-        modes::read_trusted(&path, LONGEST_PEM).map_err(|problem| refuse(problem.to_string()))?;
+        modes::read_trusted(&path, LONGEST_PEM).map_err(|problem| refuse(problem.to_string()));
+    let Some(pem) = around.or_stand_in(pem.map(Some), || None)? else {
+        return Ok(Vec::new());
+    };
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match certificates {
         Ok(found) if !found.is_empty() => Ok(found.iter().flat_map(pem_text).collect()),

@@ -95,8 +95,9 @@ fn client_secret(raw: &raw::Issuer, around: &Surroundings) -> Result<Option<Stri
     let text = modes::read_trusted_text(&path, LONGEST_SECRET).map_err(|problem| {
         let message = format!("client_secret_file {}: {problem}", path.display());
         Problem::new(file.span(), message)
-    })?;
-    Ok(Some(text.trim_end().to_owned()))
+    });
+    let text = around.or_stand_in(text.map(Some), || None)?;
+    Ok(text.map(|text| text.trim_end().to_owned()))
 }
 
 fn roots(raw: &raw::Issuer, around: &Surroundings) -> Result<Option<Vec<u8>>, Problem> {

@@ -43,6 +43,8 @@ pub struct Config {
     pub(super) origin: PathBuf,
     /// The file's text, to compare it with another.
     pub(super) document: toml::Table,
+    /// The files that a reload could not read.
+    pub(super) unread: Vec<String>,
 }
 
 /// PEM files of the server's certificate.

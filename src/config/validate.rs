@@ -55,6 +55,7 @@ pub(super) fn config(
         webhook_schedule: crate::notify::Schedule::default(),
         origin,
         document,
+        unread: Vec::new(),
     };
     Ok(config)
 }

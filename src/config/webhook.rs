@@ -71,11 +71,11 @@ fn endpoint(raw: &raw::Webhook, around: &Surroundings) -> Result<Endpoint, Probl
     match (&raw.url, &raw.url_file, &raw.url_credential) {
         (Some(url), None, None) => parse(url.span(), url.get_ref()),
         (None, Some(file), None) => {
-            let text = private_file(file, "url_file", around)?;
+            let text = private_file(file, "url_file", URL, around)?;
             parse(file.span(), text.trim())
         }
         (None, None, Some(name)) => {
-            let text = credential(name, "url_file", around)?;
+            let text = credential(name, "url_file", URL, around)?;
             parse(name.span(), text.trim())
         }
         _ => Err(Problem::new(
@@ -97,11 +97,11 @@ fn secrets(raw: &raw::Webhook, around: &Surroundings) -> Result<Vec<Secret>, Pro
             ));
         }
         (Some(file), None) => {
-            let text = private_file(file, "secret_file", around)?;
+            let text = private_file(file, "secret_file", SECRET, around)?;
             (file.span(), "secret_file", text)
         }
         (None, Some(name)) => {
-            let text = credential(name, "secret_file", around)?;
+            let text = credential(name, "secret_file", SECRET, around)?;
             (name.span(), "secret_credential", text)
         }
         (None, None) if raw.format == Format::Chat => return Ok(Vec::new()),
@@ -150,10 +150,17 @@ fn timeout(raw: &raw::Webhook) -> Result<Duration, Problem> {
     limits::duration("timeout", &raw.timeout, DEFAULT_TIMEOUT, 1..=30)
 }
 
+/// Text in the place of an address that a reload cannot read, and does not use.
+const URL: &str = "https://unread.invalid/";
+
+/// Text in the place of a secret that a reload cannot read, and does not use.
+const SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
 /// The text of a file that only this user may read.
 fn private_file(
     file: &Spanned<PathBuf>,
     key: &str,
+    stand_in: &str,
     around: &Surroundings,
 ) -> Result<Zeroizing<String>, Problem> {
     // A value in a path's place is not repeated in the message: it may be the secret itself.
@@ -165,16 +172,19 @@ fn private_file(
     let path = files::path(file, around)?;
     let refuse =
         |why: String| Problem::new(file.span(), format!("{key} {}: {why}", path.display()));
-    modes::read_secret(&path, LONGEST).map_err(|problem| refuse(problem.to_string()))
+    let text = modes::read_secret(&path, LONGEST).map_err(|problem| refuse(problem.to_string()));
+    around.or_stand_in(text, || stand_in.to_owned().into())
 }
 
 /// The text of a credential. systemd has restricted its readers.
 fn credential(
     name: &Spanned<String>,
     instead: &str,
+    stand_in: &str,
     around: &Surroundings,
 ) -> Result<Zeroizing<String>, Problem> {
     let path = files::credential(name, instead, around)?;
-    modes::read_secret(&path, LONGEST)
-        .map_err(|problem| Problem::new(name.span(), format!("credential {problem}")))
+    let text = modes::read_secret(&path, LONGEST)
+        .map_err(|problem| Problem::new(name.span(), format!("credential {problem}")));
+    around.or_stand_in(text, || stand_in.to_owned().into())
 }

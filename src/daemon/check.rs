@@ -64,6 +64,8 @@ pub(crate) async fn examine(config: &Config, purpose: Purpose) -> CheckReport {
         Finding::good("ledger-key", message)
     }));
     webhooks(config, &mut findings);
+    let unread = config.unread().iter();
+    findings.extend(unread.map(|problem| Finding::wrong("file", problem)));
     findings.extend(state(&config.state));
     let reach = match purpose {
         Purpose::Start(reach) => reach,
@@ -139,7 +141,8 @@ fn webhooks(config: &Config, findings: &mut Vec<Finding>) {
     for settings in &config.webhooks {
         let name = &settings.name;
         let loaded = parts::receiver(settings.clone());
-        if take(findings, "webhook", loaded).is_some() {
+        let is_read = config.unread().is_empty();
+        if take(findings, "webhook", loaded).is_some() && is_read {
             let message = format!("the webhook {name} has its address and secrets");
             findings.push(Finding::good("webhook", message));
         }

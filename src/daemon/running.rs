@@ -200,7 +200,14 @@ impl Running {
     }
 
     fn changed_settings(&self) -> Result<Vec<String>, Error> {
-        Ok(self.config.differences(&self.config.read_again()?))
+        let again = self.config.read_again()?;
+        for problem in again.unread() {
+            tracing::warn!(
+                problem,
+                "a file of the configuration cannot be read: what it held stays, and a restart would fail"
+            );
+        }
+        Ok(self.config.differences(&again))
     }
 
     /// True if appends can work now.

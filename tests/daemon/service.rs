@@ -191,7 +191,7 @@ fn a_fault_that_a_reload_would_not_take_in_keeps_no_policy_out() {
     let home = Home::new();
     certify(&home, "localhost", 1);
     let daemon = home.start();
-    let limits = ["8h", "7h", "6h", "5h", "4h"];
+    let limits = ["8h", "7h", "6h", "5h", "4h", "3h"];
     let mut limits = limits.windows(2).map(|pair| (pair[0], pair[1]));
     let mut reloads = |case: &str| {
         let (from, to) = limits.next().unwrap();
@@ -221,6 +221,37 @@ fn a_fault_that_a_reload_would_not_take_in_keeps_no_policy_out() {
     }
     let started = home.serve().args(["--check", "--offline"]).output();
     assert!(!started.unwrap().status.success());
+
+    // Files of sections that a reload does not take in. Each is named with its line.
+    let config = home.config();
+    let before = fs::read_to_string(&config).unwrap();
+    let more = "[[webhook]]\nname = \"pager\"\nurl = \"https://pager.example.com/\"\n\
+                secret_file = \"gone.secret\"\nevents = [\"emergency\"]\n";
+    let issuer = "[[issuer]]\nca_file = \"gone.pem\"\nclient_secret_file = \"gone.client\"";
+    let changed = before.replacen("[[issuer]]", issuer, 1) + more;
+    fs::write(&config, &changed).unwrap();
+    reloads("a webhook's secret, an issuer's roots and its client secret are missing");
+    let checked = home.serve().args(["--check", "--reload"]).output();
+    let checked = String::from_utf8(checked.unwrap().stdout).unwrap();
+    for name in ["gone.secret", "gone.pem", "gone.client"] {
+        let line = changed
+            .lines()
+            .position(|line| line.contains(name))
+            .unwrap()
+            + 1;
+        let place = format!("daypass.toml:{line}: ");
+        let is_said =
+            |row: &str| row.starts_with("WARNING") && row.contains(&place) && row.contains(name);
+        assert!(checked.lines().any(is_said), "{name}: {checked}");
+    }
+    assert!(
+        !checked.contains("has its address and secrets"),
+        "{checked}"
+    );
+    let started = home.serve().args(["--check", "--offline"]).output();
+    let started = String::from_utf8(started.unwrap().stderr).unwrap();
+    assert!(started.contains("gone.pem: No such file"), "{started}");
+    fs::write(&config, before).unwrap();
 
     // A new certificate that clients would refuse is not taken in.
     certify(&home, "other.example.com", 90);
