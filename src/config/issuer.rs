@@ -156,6 +156,8 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::identity::RedirectHost;
 
@@ -251,5 +253,33 @@ mod tests {
         write(&folder.path().join("many.pem"), &both.repeat(200), 0o644);
         let error = read(folder.path(), "ca_file = \"many.pem\"\n").unwrap_err();
         assert!(error.contains("64 KiB"), "{error}");
+    }
+
+    /// Parameters that Daypass itself sets in the authorization request.
+    const OURS: [&str; 5] = [
+        "nonce",
+        "state",
+        "client_id",
+        "redirect_uri",
+        "code_challenge",
+    ];
+
+    proptest! {
+        #[test]
+        fn any_settings_of_a_provider_are_read_within_bounds_or_refused(
+            keys in "((label|session|redirect_host|client_secret_file) = \"[a-z0-9. \\PC]{0,12}\"\n\
+                      |(refresh|string_booleans|device_flow) = (true|false)\n\
+                      |redirect_ports = \\[[0-9, ]{0,20}\\]\n\
+                      |authorization_parameters = \\{ (nonce|state|prompt|redirect_uri|[a-z_]{0,6}) = \"\\PC{0,9}\" \\}\n){0,5}"
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            if let Ok(issuer) = read(folder.path(), &keys) {
+                let sign_in = issuer.sign_in;
+                prop_assert!(SESSION_BOUNDS.contains(&sign_in.session.as_secs()));
+                prop_assert!(sign_in.redirect_ports.iter().all(|port| *port >= 1024));
+                prop_assert!(OURS.iter().all(|name| !sign_in.parameters.contains_key(*name)));
+                prop_assert!(issuer.label.is_none_or(|label| !label.is_empty()));
+            }
+        }
     }
 }

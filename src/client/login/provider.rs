@@ -239,3 +239,54 @@ fn refused_certificate(fault: &CertificateFault) -> String {
         CertificateFault::NoTls => "its port does not speak TLS".to_owned(),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::client::{login::claims::issuer, server_info::Binding};
+
+    fn response(
+        error: &str,
+        description: Option<&str>,
+    ) -> StandardErrorResponse<CoreErrorResponseType> {
+        let document = serde_json::json!({"error": error, "error_description": description});
+        serde_json::from_value(document).unwrap()
+    }
+
+    #[test]
+    fn a_refused_refresh_token_asks_for_a_sign_in_unless_the_refusal_passes() {
+        let issuer = issuer(Binding::Nonce, false);
+        for (error, code, says) in [
+            ("invalid_grant", 4, "has ended it (invalid_grant: \"x y\")"),
+            ("invalid_request", 4, "has ended it (invalid_request"),
+            ("interaction_required", 4, "has ended it"),
+            ("login_required", 4, "has ended it"),
+            ("invalid_client", 4, "does not renew it for this client"),
+            ("unauthorized_client", 4, "does not renew it"),
+            ("unsupported_grant_type", 4, "does not renew it"),
+            ("temporarily_unavailable", 6, "failed to reach"),
+            ("server_error", 6, "failed to reach"),
+        ] {
+            let ended = ended(&issuer, &response(error, Some("x\ny")));
+            let (Ok(refusal) | Err(refusal)) = ended;
+            assert_eq!(refusal.exit_code(), code, "{error}");
+            assert!(refusal.to_string().contains(says), "{error}: {refusal}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_refusal_is_one_bounded_line(error: String, description: Option<String>) {
+            let issuer = issuer(Binding::Nonce, false);
+            let response = response(&error, description.as_deref());
+            let (Ok(ended) | Err(ended)) = ended(&issuer, &response);
+            for text in [ended.to_string(), refusal(&issuer, &response).to_string()] {
+                prop_assert!(!text.chars().any(char::is_control), "{text:?}");
+                prop_assert!(text.len() < 9000, "{}", text.len());
+            }
+        }
+    }
+}
