@@ -153,7 +153,8 @@ impl Error {
     fn unavailable(message: &str, reason: Option<String>) -> Self {
         let message = match reason.as_deref() {
             Some(reason::ISSUER_UNAVAILABLE) => format!(
-                "the server cannot check your sign-in, since it does not reach the identity provider: {message}"
+                "the server cannot check your sign-in, since it does not reach the identity provider: failed to {message}; \
+                 its log says why"
             ),
             _ => format!("the server cannot answer now: {message}"),
         };

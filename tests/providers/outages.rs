@@ -105,8 +105,8 @@ async fn a_server_that_does_not_reach_the_provider_says_so_and_the_emergency_com
         let second = format!("{ACCESS} {command} --reason TEXT --emergency-key FILE");
         assert_eq!(screen.len(), 2, "{screen:?}");
         let first = "daypass: the server cannot check your sign-in, since it does not reach the identity \
-                     provider: fetch the keys of issuer `keycloak`";
-        assert!(screen[0].starts_with(first), "{screen:?}");
+                     provider: failed to fetch the keys of issuer `keycloak`; its log says why";
+        assert_eq!(screen[0], first, "{words:?}");
         assert_eq!(screen[1], second, "{words:?}");
     }
 }
