@@ -191,3 +191,6 @@ impl LedgerState {
         self.changed_revocations(event);
     }
 }
+
+#[cfg(test)]
+mod tests;
