@@ -44,30 +44,15 @@ enum Action {
     Lock {
         #[command(flatten)]
         on: On,
-        /// Why; it is kept in the ledger.
-        #[arg(
-            long,
-            value_name = "TEXT",
-            default_value = "",
-            hide_default_value = true
-        )]
-        reason: String,
-        /// Do not ask for confirmation, even for an unknown name or your own.
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        words: Confirmed,
     },
     /// End a lock. Revoked passes stay revoked.
     Unlock {
         #[command(flatten)]
         on: On,
-        /// Why; it is kept in the ledger.
-        #[arg(
-            long,
-            value_name = "TEXT",
-            default_value = "",
-            hide_default_value = true
-        )]
-        reason: String,
+        #[command(flatten)]
+        words: Reason,
     },
     /// Accept a ledger that was restored from a backup: go on past every entry of the lost one.
     ///
@@ -83,18 +68,32 @@ enum Action {
     Revoke {
         #[command(flatten)]
         what: RevokeSelection,
-        /// Why; it is kept in the ledger.
-        #[arg(
-            long,
-            value_name = "TEXT",
-            default_value = "",
-            hide_default_value = true
-        )]
-        reason: String,
-        /// Do not ask for confirmation, even for an unknown name or your own.
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        words: Confirmed,
     },
+}
+
+/// The words of an order for the ledger.
+#[derive(Debug, clap::Args)]
+struct Reason {
+    /// Why; it is kept in the ledger.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    reason: String,
+}
+
+/// An order that asks for confirmation if it may be a mistake.
+#[derive(Debug, clap::Args)]
+struct Confirmed {
+    #[command(flatten)]
+    words: Reason,
+    /// Do not ask for confirmation, even for an unknown name or your own.
+    #[arg(long)]
+    yes: bool,
 }
 
 /// Exactly one of these.
@@ -172,13 +171,15 @@ impl Args {
         let key = || Key::open(&signed.login.key, &client.state);
         match self.action {
             Action::AcceptRestore(_) => Ok(()),
-            Action::Lock { on, reason, yes } => {
-                put_lock(&signed, on.target()?, &reason, yes, &key()?, global).await
+            Action::Lock { on, words } => {
+                put_lock(&signed, on.target()?, &words, &key()?, global).await
             }
-            Action::Unlock { on, reason } => {
+            Action::Unlock { on, words } => {
                 let target = on.target()?;
                 let seen = signed.preview(&(&target).into()).await?;
-                let index = signed.unlock(&target, &reason, &seen, &key()?).await?;
+                let index = signed
+                    .unlock(&target, &words.reason, &seen, &key()?)
+                    .await?;
                 global.print(&serde_json::json!({ "index": index }), |_| {
                     "Unlocked. Passes that were revoked stay revoked.".to_owned()
                 })
@@ -189,8 +190,8 @@ impl Args {
                 let locks: Vec<Lock> = locks.collect();
                 global.print(&serde_json::json!({ "locks": locks }), |_| list(&locks))
             }
-            Action::Revoke { what, reason, yes } => {
-                revoke(&signed, what.target()?, &reason, yes, &key()?, global).await
+            Action::Revoke { what, words } => {
+                revoke(&signed, what.target()?, &words, &key()?, global).await
             }
         }
     }
@@ -199,8 +200,7 @@ impl Args {
 async fn put_lock(
     signed: &Signed,
     target: LockTarget,
-    reason: &str,
-    yes: bool,
+    confirmed: &Confirmed,
     key: &Key,
     global: &Global,
 ) -> Result<(), Failure> {
@@ -209,11 +209,11 @@ async fn put_lock(
     let wanted = Wanted {
         verb: Verb::Lock,
         target: &about,
-        reason,
+        confirmed,
         is_own_key: about == order::Target::Key(key.fingerprint()),
-        yes,
     };
     wanted.agree(global, &seen).await?;
+    let reason = &confirmed.words.reason;
     let answer = signed.lock(&target, reason, &seen, key).await?;
     let locked = Locked {
         lock: lock(answer.lock.unwrap_or_default()),
@@ -228,8 +228,7 @@ async fn put_lock(
 async fn revoke(
     signed: &Signed,
     target: RevokeTarget,
-    reason: &str,
-    yes: bool,
+    confirmed: &Confirmed,
     key: &Key,
     global: &Global,
 ) -> Result<(), Failure> {
@@ -238,11 +237,11 @@ async fn revoke(
     let wanted = Wanted {
         verb: Verb::Revoke,
         target: &about,
-        reason,
+        confirmed,
         is_own_key: false,
-        yes,
     };
     wanted.agree(global, &seen).await?;
+    let reason = &confirmed.words.reason;
     let answer = signed.revoke(&target, reason, &seen, key).await?;
     let revoked = Revoked {
         index: answer.index,

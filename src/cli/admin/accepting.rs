@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::Reason;
 use crate::{
     cli::{Failure, Global, failure::Code, login::is_interactive, waiting::asked},
     client::{Client, key::Key},
@@ -20,14 +21,8 @@ pub(super) struct Args {
         hide_default_value = true
     )]
     pub(super) past: u64,
-    /// Why; it is kept in the ledger.
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true
-    )]
-    reason: String,
+    #[command(flatten)]
+    words: Reason,
     /// The administrator's key that signs the statement: a private key file, or a public key file
     /// whose private half is in the ssh-agent. By default the session's key.
     #[arg(long, value_name = "FILE")]
@@ -55,7 +50,7 @@ impl Args {
             confirm_acceptance(through, global).await?;
         }
         let answer = signed
-            .accept_restore(acceptable, &self.reason, statement_key, &key)
+            .accept_restore(acceptable, &self.words.reason, statement_key, &key)
             .await?;
         let fingerprint = statement_key.fingerprint();
         let accepted = serde_json::json!({

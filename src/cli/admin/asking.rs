@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use super::Confirmed;
 use crate::{
     cli::{
         Failure, Global,
@@ -24,11 +25,9 @@ const SHOWN: usize = 20;
 pub(super) struct Wanted<'a> {
     pub(super) verb: Verb,
     pub(super) target: &'a Target,
-    pub(super) reason: &'a str,
     /// Whether the session's own key is the target.
     pub(super) is_own_key: bool,
-    /// Whether `--yes` was given.
-    pub(super) yes: bool,
+    pub(super) confirmed: &'a Confirmed,
 }
 
 impl Wanted<'_> {
@@ -49,7 +48,7 @@ impl Wanted<'_> {
         let Some(doubt) = self.doubt(preview) else {
             return Ok(());
         };
-        if self.yes {
+        if self.confirmed.yes {
             return Ok(());
         }
         let verb = word(self.verb);
@@ -94,7 +93,7 @@ impl Wanted<'_> {
 
     /// The same command with `--yes`.
     fn command(&self) -> String {
-        let reason = match self.reason {
+        let reason = match self.confirmed.words.reason.as_str() {
             "" => String::new(),
             reason => format!(" --reason {}", quoted(reason)),
         };
