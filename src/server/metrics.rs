@@ -117,6 +117,20 @@ const METHODS: &[&str] = &[
     "Requests/Watch",
 ];
 
+/// The outcomes of calls: the gRPC codes of the server's refusals, and what has none.
+const CODES: &[&str] = &[
+    "OK",
+    "ABANDONED",
+    "FAILED_PRECONDITION",
+    "INTERNAL",
+    "INVALID_ARGUMENT",
+    "NOT_FOUND",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "UNAUTHENTICATED",
+    "UNAVAILABLE",
+];
+
 /// All gauges, each with its `HELP` line.
 const GAUGES: &[(&str, &str)] = &[
     ("daypass_build_info", "Always 1; the label is the version."),
@@ -252,8 +266,7 @@ fn describe() {
     }
 }
 
-/// Makes the counters appear with 0, so that their first increase is one. Only combinations of
-/// labels that seldom occur appear later: a method with another code than `OK`.
+/// Makes every counter and histogram appear with 0, so that its first increase is one.
 fn begin() {
     for (name, _) in COUNTERS.iter().filter(|(name, _)| !LABELLED.contains(name)) {
         metrics::counter!(*name).increment(0);
@@ -274,7 +287,12 @@ fn begin() {
         metrics::counter!("daypass_denials_total", "reason" => reason).increment(0);
     }
     for method in METHODS {
-        metrics::counter!("daypass_calls_total", "method" => *method, "code" => "OK").increment(0);
+        let _ = metrics::histogram!("daypass_call_seconds", "method" => *method);
+        for code in CODES {
+            let counter =
+                metrics::counter!("daypass_calls_total", "method" => *method, "code" => *code);
+            counter.increment(0);
+        }
     }
     // Callers without a proven identity cause these lines.
     for kind in reason::TOKENS.iter().chain(&[reason::RATE_LIMITED]) {
@@ -329,6 +347,12 @@ mod tests {
         let causes: BTreeSet<String> = listed(CLOSE_CAUSES);
         let missing: Vec<_> = causes.difference(&found(closed)).cloned().collect();
         assert_eq!(missing, Vec::<String>::new());
+        let codes = found(r#"(?:Code::[A-Za-z]+|_) => "([A-Z_]+)","#);
+        let mut made: BTreeSet<String> = listed(CODES);
+        for without_refusal in ["OK", "ABANDONED"] {
+            assert!(made.remove(without_refusal));
+        }
+        assert_eq!(codes, made);
         let direct = found(r#"closed\("([a-z_]+)"\)"#);
         assert!(direct.is_subset(&causes), "{direct:?}");
     }

@@ -64,6 +64,21 @@ impl CallError {
         matches!(self.parts().0, Code::Internal | Code::Unavailable)
     }
 
+    /// The outcome of the call as metrics count it: one of `CODES`.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self.parts().0 {
+            Code::InvalidArgument => "INVALID_ARGUMENT",
+            Code::Unauthenticated => "UNAUTHENTICATED",
+            Code::PermissionDenied => "PERMISSION_DENIED",
+            Code::NotFound => "NOT_FOUND",
+            Code::FailedPrecondition => "FAILED_PRECONDITION",
+            Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Code::Unavailable => "UNAVAILABLE",
+            // The server makes no other one.
+            _ => "INTERNAL",
+        }
+    }
+
     /// Builds the status for the caller, with `google.rpc` error details.
     pub(super) fn to_status(&self) -> Status {
         let (code, reason, message) = self.parts();

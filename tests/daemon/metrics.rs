@@ -14,6 +14,10 @@ const FROM_THE_START: &[&str] = &[
     "daypass_accept_errors_total 0",
     "daypass_calls_total{method=\"Passes/Issue\",code=\"OK\"} 0",
     "daypass_calls_total{method=\"Admin/Lock\",code=\"OK\"} 0",
+    "daypass_calls_total{method=\"Passes/Issue\",code=\"PERMISSION_DENIED\"} 0",
+    "daypass_calls_total{method=\"Requests/Watch\",code=\"ABANDONED\"} 0",
+    "daypass_call_seconds_bucket{method=\"Passes/Issue\",le=\"+Inf\"} 0",
+    "daypass_call_seconds_count{method=\"Requests/Watch\"} 0",
     "daypass_denials_total{reason=\"NOT_ALLOWED\"} 0",
     "daypass_denials_total{reason=\"LOCKED\"} 0",
     "daypass_denials_total{reason=\"CA_UNAVAILABLE\"} 0",
@@ -87,6 +91,35 @@ async fn promtool_accepts_the_metrics_which_are_there_from_the_start() {
             .collect()
     };
     assert_eq!(names("# TYPE "), names("# HELP "));
+    assert!(daemon.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_makes_a_new_series() {
+    let home = Home::new();
+    let daemon = home.start();
+    let series = |text: String| -> BTreeSet<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(name, _)| name.to_owned())
+            .collect()
+    };
+    let before = series(metrics(&home, &daemon).await);
+    // Bounded, so that a Prometheus is not flooded.
+    assert!((600..1500).contains(&before.len()), "{}", before.len());
+    let mut login = crate::process::daypass();
+    login.args(["whoami", "--no-input", "--state-dir"]);
+    login.arg(home.path("client")).arg("--server");
+    login.arg(format!("https://localhost:{}", daemon.address.port()));
+    login.arg("--ca-file").arg(home.path("tls.pem"));
+    assert!(!login.output().unwrap().status.success());
+    for path in ["/krl", "/checkpoint", "/nothing"] {
+        let _ = get(daemon.address, &home.path("tls.pem"), path).await;
+    }
+    let after = series(metrics(&home, &daemon).await);
+    let new: Vec<_> = after.difference(&before).collect();
+    assert_eq!(new, Vec::<&String>::new());
     assert!(daemon.stop().success());
 }
 
