@@ -8,6 +8,8 @@ mod roff;
 mod text;
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod tests;
 
 pub(super) use text::{paragraphs, wrapped};

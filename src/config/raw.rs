@@ -55,7 +55,7 @@ keys! {
         /// addresses or networks of load balancers, such as `["10.0.0.5"]`. Each connection from
         /// them must begin with a PROXY header (version 1 or 2), and the address in it is the
         /// caller's: for `source = "caller"`, limits, and the log. A header from any other address
-        /// is refused. See "Behind a load balancer" above.
+        /// is refused. At most 64. See "Behind a load balancer" above.
         #[serde(default)]
         proxies: Vec<Spanned<String>>,
         /// the folder of the ledger. Default: systemd's StateDirectory, else `state` beside the
@@ -132,7 +132,7 @@ keys! {
 keys! {
     /// One section for each OpenID Connect provider. See `daypass help providers`.
     struct Issuer {
-        /// what users and logs call it.
+        /// what users and logs call it, 1 to 64 letters, digits, `-`, `_` or `.`.
         name: Spanned<String>,
         /// the issuer, exactly as in the `iss` of its tokens.
         url: Spanned<String>,
@@ -167,15 +167,15 @@ keys! {
         /// **Every client gets it, without signing in**, so it is not confidential: make it for
         /// Daypass alone, as a native ("desktop") client.
         client_secret_file: Option<Spanned<PathBuf>>,
-        /// the ports that are registered for the redirect, in the order to try. Default: any free
-        /// port.
+        /// the ports that are registered for the redirect, in the order to try: 1024 to 65535, at
+        /// most 16. Default: any free port.
         redirect_ports: Option<Spanned<Vec<u16>>>,
         /// `"127.0.0.1"` or `"localhost"`, as it is registered for the redirect. Default:
         /// `"127.0.0.1"`.
         #[serde(default)]
         redirect_host: RedirectHost,
         /// extra parameters of the sign-in's URL, such as `{ access_type = "offline", prompt =
-        /// "consent" }`.
+        /// "consent" }`; at most 16.
         authorization_parameters: Option<Spanned<BTreeMap<String, String>>>,
         /// `true` lets clients renew their tokens without a browser, for as long as `session` says.
         /// Default: `false`.

@@ -78,7 +78,7 @@ keys! {
     /// The ceiling over every role.
     #[derive(Default)]
     struct Limits {
-        /// the longest lifetime of a pass, at most `"7d"`. Default: `"1h"`.
+        /// the longest lifetime of a pass, from `"1s"` to `"7d"`. Default: `"1h"`.
         ttl: Option<Spanned<String>>,
         /// the logins that roles may name. A pattern has one `*`, such as `"u-*"`; it never covers
         /// `root`, which must be listed as it is. Default: any.
@@ -119,7 +119,7 @@ keys! {
         /// a line for `daypass roles`.
         #[serde(default)]
         about: Option<Spanned<String>>,
-        /// the condition for having the role.
+        /// the condition for having the role; as every condition, at most 2048 bytes.
         allow: Spanned<String>,
         /// host groups. The pass then names `login@group` instead of `login`, and only hosts of
         /// that group accept it.
@@ -136,7 +136,8 @@ keys! {
         #[serde(default)]
         params: BTreeMap<Spanned<String>, Spanned<Parameter>>,
         /// where the pass works from. `"caller"` is the address that asks, `"bastion"` the
-        /// addresses of the bastion before the host, and a list names networks. Default: anywhere.
+        /// addresses of the bastion before the host, and a list names 1 to 64 networks. Default:
+        /// anywhere.
         source: Option<Spanned<Source>>,
         /// any of `"agent-forwarding"`, `"port-forwarding"`, `"pty"`, `"user-rc"` and
         /// `"x11-forwarding"`. Default: none.
@@ -150,7 +151,7 @@ keys! {
         /// `true` is short for the extension `"pty"`.
         #[serde(default)]
         pty: bool,
-        /// the lifetime. Default: the one of `[limits]`.
+        /// the lifetime, from `"1s"` to `"7d"`. Default: the one of `[limits]`.
         ttl: Option<Spanned<String>>,
         /// a pattern that the reason must match as a whole.
         reason: Option<Spanned<String>>,
@@ -196,11 +197,11 @@ pub(super) enum Days {
 keys! {
     /// If a sign-in does not meet this, the client signs in again as the role wants it.
     struct Require {
-        /// the longest time since the person signed in, such as `"15m"`.
+        /// the longest time since the person signed in, from `"1s"` to `"7d"`, such as `"15m"`.
         auth_age: Option<String>,
-        /// all of these methods (the `amr` claim), such as `["hwk"]`.
+        /// all of these 1 to 16 methods (the `amr` claim), such as `["hwk"]`.
         amr: Option<Vec<String>>,
-        /// one of these levels (the `acr` claim).
+        /// one of these 1 to 16 levels (the `acr` claim).
         acr: Option<Vec<String>>,
         /// `true` demands a token that is bound to the caller's key.
         bound: Option<bool>,
@@ -214,7 +215,7 @@ keys! {
         count: Spanned<i64>,
         /// the condition for approving.
         by: Spanned<String>,
-        /// how long the request lives.
+        /// how long the request lives, from `"1s"` to `"7d"`.
         within: Spanned<String>,
     }
 }
@@ -224,11 +225,11 @@ keys! {
     struct Emergency {
         /// the condition for having an emergency.
         allow: Spanned<String>,
-        /// the lifetime of an emergency pass.
+        /// the lifetime of an emergency pass, from `"1s"` to `"7d"`.
         ttl: Spanned<String>,
         /// the condition for closing the review.
         review: Spanned<String>,
-        /// how many people must sign with registered keys. Default: 1.
+        /// how many people must sign with registered keys, 1 to 16. Default: 1.
         keys: Option<Spanned<i64>>,
         /// `"after"` sends the page with the pass. `"before"` gives no pass until a receiver has
         /// acknowledged the page. Default: `"after"`.
@@ -242,9 +243,9 @@ keys! {
     struct EmergencyIdentity {
         /// the URL of a configured issuer, exactly.
         issuer: Spanned<String>,
-        /// the `sub` of the person's tokens.
+        /// the `sub` of the person's tokens, 1 to 256 bytes.
         subject: Spanned<String>,
-        /// the verified e-mail address of their tokens. Locks by name go by it.
+        /// the verified e-mail address of their tokens, 1 to 256 bytes. Locks by name go by it.
         label: Spanned<String>,
         /// what the conditions of roles see.
         #[serde(default)]
@@ -270,7 +271,7 @@ pub(super) enum Source {
 keys! {
     /// One for each parameter of the command of a role. A value has at most 1024 bytes.
     struct Parameter {
-        /// a regular expression that the value must match as a whole.
+        /// a regular expression that the value must match as a whole, at most 512 bytes.
         pattern: Option<String>,
         /// the values that are allowed. Exactly one of `pattern` and `one_of`.
         one_of: Option<Vec<String>>,
@@ -358,17 +359,17 @@ keys! {
 keys! {
     /// See `daypass help bastion`.
     struct Bastion {
-        /// what people call it.
+        /// what people call it, at most 64 letters, digits, `.`, `_` and `-`.
         name: Spanned<String>,
         /// the host that clients dial.
         host: Spanned<String>,
-        /// the port of its sshd. Default: 22.
+        /// the port of its sshd, 1 to 65535. Default: 22.
         port: Option<Spanned<i64>>,
         /// the login there; `[limits]` must allow it.
         login: Spanned<String>,
         /// the bastion's own host group.
         group: Option<Spanned<String>>,
-        /// the networks that it connects to hosts from.
+        /// the 1 to 64 networks that it connects to hosts from.
         addresses: Spanned<Vec<Spanned<String>>>,
         /// names of the hosts behind it; `*` and `?` stand for what varies.
         hosts: Spanned<Vec<Spanned<String>>>,

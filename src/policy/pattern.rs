@@ -32,7 +32,7 @@ impl Pattern {
         // Compile it alone first: `a)|(b` is balanced only within the anchors' parentheses, and
         // would escape them.
         compile(source)?;
-        let regex = compile(&format!(r"\A(?:{source})\z"))?;
+        let regex = build(&format!(r"\A(?:{source})\z"))?;
         Ok(Self {
             source: source.to_owned(),
             regex,
@@ -108,6 +108,11 @@ pub(crate) fn compile(source: &str) -> Result<Regex, String> {
             source.len()
         ));
     }
+    build(source)
+}
+
+/// Compiles a pattern whose source was measured without its anchors.
+fn build(source: &str) -> Result<Regex, String> {
     RegexBuilder::new(source)
         .size_limit(MAX_COMPILED)
         .dfa_size_limit(MAX_COMPILED)

@@ -79,7 +79,7 @@ fn the_manuals_policies_load_and_keep_their_own_tests() {
 }
 
 /// The server's configuration as `daypass init` writes it, without what is not read here.
-fn example() -> String {
+pub(super) fn example() -> String {
     let example = Example {
         name: "daypass.example.com".to_owned(),
         listen: "127.0.0.1:7443".parse().unwrap(),
@@ -93,7 +93,7 @@ fn example() -> String {
     example.server()
 }
 
-fn private_file(folder: &Path, name: &str, text: &str) {
+pub(super) fn private_file(folder: &Path, name: &str, text: &str) {
     let path = folder.join(name);
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
