@@ -3,6 +3,7 @@
 mod accepting;
 mod asking;
 mod webhooks;
+mod words;
 
 use std::collections::BTreeSet;
 
@@ -24,6 +25,7 @@ use crate::{
     unix_seconds::UnixSeconds,
 };
 use asking::Wanted;
+use words::{Confirmed, Reason};
 
 /// Lock people, keys and roles, revoke passes, and look after webhooks.
 ///
@@ -71,29 +73,6 @@ enum Action {
         #[command(flatten)]
         words: Confirmed,
     },
-}
-
-/// The words of an order for the ledger.
-#[derive(Debug, clap::Args)]
-struct Reason {
-    /// Why; it is kept in the ledger.
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true
-    )]
-    reason: String,
-}
-
-/// An order that asks for confirmation if it may be a mistake.
-#[derive(Debug, clap::Args)]
-struct Confirmed {
-    #[command(flatten)]
-    words: Reason,
-    /// Do not ask for confirmation, even for an unknown name or your own.
-    #[arg(long)]
-    yes: bool,
 }
 
 /// Exactly one of these.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Reason;
+use super::words::Reason;
 use crate::{
     cli::{Failure, Global, failure::Code, login::is_interactive, waiting::asked},
     client::{Client, key::Key},

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::Confirmed;
+use super::words::Confirmed;
 use crate::{
     cli::{
         Failure, Global,
