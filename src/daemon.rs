@@ -15,7 +15,7 @@ mod service;
 mod state;
 mod systemd;
 
-pub(crate) use backup::{BackupReport, back_up, mark_by_hand, restore};
+pub(crate) use backup::{BackupReport, RestoreOptions, back_up, mark_by_hand, restore};
 pub(crate) use check::{CheckReport, Purpose, Reach, examine};
 pub(crate) use error::{Error, chain};
 pub(crate) use parts::passphrase;

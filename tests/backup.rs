@@ -10,6 +10,10 @@
     reason = "tests"
 )]
 
+#[path = "backup/altered.rs"]
+mod altered;
+#[path = "backup/by_hand.rs"]
+mod by_hand;
 mod support;
 
 use std::{

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Failure, Global, output::clean};
 use crate::{
     config::Config,
-    daemon::{self, BackupReport},
+    daemon::{self, BackupReport, RestoreOptions},
 };
 
 /// Copy a server's ledger and files into a folder, also while the server runs.
@@ -53,6 +53,10 @@ pub(crate) struct RestoreArgs {
     /// /etc/daypass/daypass.toml.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Accept a backup without a signature, as earlier versions made them. Only if no other person
+    /// could write to it.
+    #[arg(long, conflicts_with = "by_hand")]
+    unsigned: bool,
 }
 
 impl BackupArgs {
@@ -85,7 +89,13 @@ impl RestoreArgs {
     /// Returns the reason why the backup is not put back.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let report = match &self.dir {
-            Some(dir) => daemon::restore(dir, self.config.as_deref()).await?,
+            Some(dir) => {
+                let options = RestoreOptions {
+                    configuration: self.config.as_deref(),
+                    unsigned: self.unsigned,
+                };
+                daemon::restore(dir, options).await?
+            }
             None => {
                 let usual = PathBuf::from("/etc/daypass/daypass.toml");
                 daemon::mark_by_hand(&std::path::absolute(self.config.unwrap_or(usual))?).await?
@@ -103,6 +113,9 @@ fn text(verb: &str, report: &BackupReport) -> String {
         report.server,
         shown(&report.folder)
     );
+    if !report.is_signed {
+        text.push_str("The backup has no signature: whether it was changed is not known.\n");
+    }
     for path in &report.written {
         text.push_str(&format!("written  {}\n", shown(path)));
     }

@@ -35,7 +35,7 @@ impl Unread {
 
 impl Surroundings {
     /// Those of this process, for a file in `folder`.
-    pub(super) fn of_process(folder: &Path) -> Self {
+    pub(crate) fn of_process(folder: &Path) -> Self {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         // systemd separates several state folders by colons; the first is ours.
         let first = |value: std::ffi::OsString| std::env::split_paths(&value).next();

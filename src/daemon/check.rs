@@ -9,6 +9,7 @@ use std::{fs, path::Path};
 
 use serde::Serialize;
 
+pub(super) use owner::{account_name, own_account_name};
 pub(crate) use purpose::{Purpose, Reach};
 
 use super::{
@@ -21,6 +22,7 @@ use crate::{
     finding::Finding,
     identity::Issuers,
     modes,
+    policy::Policy,
     ssh::key::fingerprint,
 };
 
@@ -134,7 +136,26 @@ fn policy(config: &Config, findings: &mut Vec<Finding>) -> Option<String> {
     findings.push(Finding::good(CHECK, format!("the policy is {hash}")));
     let warnings = policy.warnings().into_iter();
     findings.extend(warnings.map(|warning| Finding::warning(CHECK, format!("policy: {warning}"))));
+    findings.push(administrators(&policy));
     Some(hash)
+}
+
+/// Clients and hosts learn the administrators' keys on good days alone.
+fn administrators(policy: &Policy) -> Finding {
+    const CHECK: &str = "administrators";
+    match policy.administrators_keys().len() {
+        0 => Finding::warning(
+            CHECK,
+            "the policy registers no administrator's key: after a restore of the ledger, no client and no host would go on by \
+             itself. Each administrator makes one with `ssh-keygen -t ed25519 -f ~/.ssh/recovery` (with -t ed25519-sk on a \
+             security key); the lines of the .pub files go into `keys` in the policy's [admin]",
+        ),
+        1 => Finding::good(CHECK, "the policy registers 1 administrator's key"),
+        count => Finding::good(
+            CHECK,
+            format!("the policy registers {count} administrators' keys"),
+        ),
+    }
 }
 
 fn webhooks(config: &Config, findings: &mut Vec<Finding>) {
@@ -175,6 +196,9 @@ fn state(folder: &Path) -> Vec<Finding> {
         [true, false] => Finding::good(CHECK, format!("{shown} has a new ledger")),
         [true, true] => Finding::good(CHECK, format!("{shown} has a ledger")),
     });
+    if let Err(error) = super::state::expect_one_owner(folder) {
+        findings.push(Finding::wrong(CHECK, chain(&error)));
+    }
     if let Some(process) = user_of(folder) {
         let message = format!("process {process} serves from {shown}");
         findings.push(Finding::good("lock", message));

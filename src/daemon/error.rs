@@ -49,6 +49,18 @@ pub enum Error {
         /// The reason.
         source: modes::Problem,
     },
+    /// A file of the ledger that root has copied, say.
+    #[error(
+        "{file} belongs to the user with id {user}, and the state folder to another: run `chown -R --reference={folder} {folder}`"
+    )]
+    Owner {
+        /// The file.
+        file: String,
+        /// Its owner.
+        user: u32,
+        /// The state folder.
+        folder: String,
+    },
     /// A backup or a restore.
     #[error("{0}")]
     Backup(String),

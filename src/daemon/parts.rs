@@ -145,7 +145,18 @@ fn ledger_seed(file: &Path) -> Result<Zeroizing<[u8; 32]>, Error> {
     let what = "ledger key";
     let text =
         modes::read_secret(file, LONGEST_KEY).map_err(|problem| unreadable(what, file, problem))?;
-    let key = PrivateKey::from_openssh(text.as_str())
+    seed_of(&text, file)
+}
+
+/// The signer with this text of a key file that is not in its place yet.
+pub(super) fn signer_of(config: &Config, text: &str) -> Result<Signer, Error> {
+    let seed = seed_of(text, &config.ledger_key)?;
+    Ok(Signer::new(&config.ledger_origin(), &seed)?)
+}
+
+fn seed_of(text: &str, file: &Path) -> Result<Zeroizing<[u8; 32]>, Error> {
+    let what = "ledger key";
+    let key = PrivateKey::from_openssh(text)
         .map_err(|_| unreadable(what, file, "not an OpenSSH private key"))?;
     match key.key_data() {
         KeypairData::Ed25519(pair) => Ok(Zeroizing::new(pair.private.to_bytes())),

@@ -1,6 +1,10 @@
 //! Makes the state folder of a new server, and opens it.
 
-use std::{fs, os::unix::fs::DirBuilderExt, path::Path};
+use std::{
+    fs,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
+    path::Path,
+};
 
 use super::{clock::now, error::Error, parts};
 use crate::{
@@ -32,7 +36,35 @@ pub(super) async fn open(
         folder(&config.state).map_err(Error::state(&config.state))?;
     }
     let started = EventKind::started(env!("CARGO_PKG_VERSION"), &*config.name);
+    expect_one_owner(&config.state)?;
     Ok(Store::open_with(&config.state, signer, started, now(), opening).await?)
+}
+
+/// Refuses a folder with a file of another user than its own owner: a copy that root has put back.
+///
+/// # Errors
+/// Returns [`Error::Owner`] with the line that mends it.
+pub(super) fn expect_one_owner(folder: &Path) -> Result<(), Error> {
+    let owner = |path: &Path| path.symlink_metadata().map(|it| it.uid()).ok();
+    let own = owner(folder);
+    for name in [
+        "ledger.db",
+        "ledger.db-wal",
+        "ledger.db-shm",
+        "checkpoint",
+        "snapshot",
+    ] {
+        let file = folder.join(name);
+        if let Some(user) = owner(&file).filter(|it| Some(*it) != own) {
+            let folder = folder.display().to_string();
+            return Err(Error::Owner {
+                file: file.display().to_string(),
+                user,
+                folder,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Makes the folder for its owner alone, if it is missing.

@@ -174,7 +174,11 @@ fn keys_that_the_servers_account_cannot_read_are_found_by_root() {
         );
         chown(home.path(name), Some(daemon), None).unwrap();
     }
-    assert_eq!(wrong.len(), 3, "{wrong:?}");
+    // What root has put into the folder by hand.
+    let line = format!("chown -R --reference={}", state.display());
+    assert!(wrong.iter().any(|it| it.contains(&line)), "{wrong:?}");
+    chown(state.join("checkpoint"), Some(daemon), Some(daemon)).unwrap();
+    assert_eq!(wrong.len(), 4, "{wrong:?}");
     assert_eq!(offline(&home, "wrong"), Vec::<String>::new());
 
     fs::set_permissions(home.path(""), fs::Permissions::from_mode(0o700)).unwrap();
@@ -183,6 +187,29 @@ fn keys_that_the_servers_account_cannot_read_are_found_by_root() {
         wrong.iter().all(|it| it.contains("cannot enter")),
         "{wrong:?}"
     );
+}
+
+#[test]
+fn a_policy_without_administrators_keys_is_a_warning_that_says_how_to_make_one() {
+    let home = Home::new();
+    let warnings = offline(&home, "warning");
+    let about = |list: &[String]| {
+        let found = list.iter().find(|it| it.starts_with("administrators: "));
+        found.cloned().unwrap_or_default()
+    };
+    for part in ["ssh-keygen -t ed25519", "[admin]", "after a restore"] {
+        assert!(about(&warnings).contains(part), "{warnings:?}");
+    }
+    let key =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDtAHNHBojgnVQ/1rftAHY8PUg+NA1nMvmk2xvpjEHKn carol";
+    home.edit(
+        "policy.toml",
+        "[admin]\n",
+        &format!("[admin]\nkeys = [\"{key}\"]\n"),
+    );
+    assert_eq!(about(&offline(&home, "warning")), "");
+    let good = offline(&home, "good");
+    assert!(about(&good).contains("1 administrator's key"), "{good:?}");
 }
 
 #[test]

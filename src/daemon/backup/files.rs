@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File},
     io::Write,
+    os::unix::fs::PermissionsExt,
     path::Path,
 };
 
@@ -13,6 +14,9 @@ use crate::{
     daemon::Error,
     modes::{self, IfThere},
 };
+
+/// Bytes of one file beside the ledger at most.
+pub(super) const LARGEST_FILE: u64 = 4 * 1024 * 1024;
 
 /// Reads at most `limit` bytes of a file that no other user can change.
 pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
@@ -27,11 +31,15 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// Writes a file whole or not at all, also if this process is killed: the next restore would take
-/// a part of it for a file of the operator's.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+/// a part of it for a file of the operator's. The file gets this mode.
+pub(super) fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = path.with_file_name(format!(".{name}.restoring"));
-    let written = write(&aside, bytes).and_then(|()| put_in_place(&aside, path));
+    let written = write(&aside, bytes).and_then(|()| {
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(&aside, permissions).map_err(failed(path))?;
+        put_in_place(&aside, path)
+    });
     if written.is_err() {
         let _ = fs::remove_file(&aside);
     }
@@ -56,7 +64,12 @@ pub(super) fn digest(path: &Path) -> Result<String, Error> {
 
 /// SHA-256 of these bytes, in hex.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    base16ct::lower::encode_string(&Sha256::digest(bytes))
+    base16ct::lower::encode_string(&sha256(bytes))
+}
+
+/// SHA-256 of these bytes.
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
 /// A refusal that says what to do.

@@ -8,10 +8,17 @@ use crate::daemon::Error;
 
 /// Its name in the folder.
 pub(super) const FILE: &str = "manifest.json";
+/// The name of its signature by the ledger's key: a note of [`Signer::sign_backup`].
+///
+/// [`Signer::sign_backup`]: crate::ledger::checkpoint::Signer::sign_backup
+pub(super) const SIGNATURE: &str = "manifest.sig";
 /// Its bytes at most.
 pub(super) const LARGEST: u64 = 256 * 1024;
 /// The form of a backup.
 pub(super) const FORMAT: &str = "daypass-backup@v1";
+
+/// The bits of a file's mode that a copy keeps: no other user may write to what a server reads.
+pub(super) const MODE: u32 = 0o644;
 
 /// Files beside the ledger at most.
 const MOST_FILES: usize = 256;
@@ -40,6 +47,9 @@ pub(super) struct Manifest {
     /// The path of the configuration file.
     pub(super) configuration: PathBuf,
     pub(super) files: Vec<Stored>,
+    /// The account that the server ran as. Versions before the signature do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) account: Option<String>,
 }
 
 /// One file beside the ledger.
@@ -54,6 +64,9 @@ pub(super) struct Stored {
     pub(super) is_secret: bool,
     /// Its SHA-256 in hex.
     pub(super) sha256: String,
+    /// Its mode on the server. Versions before the signature do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) mode: Option<u32>,
 }
 
 /// Reason why bytes are not a manifest.
@@ -118,6 +131,15 @@ impl Manifest {
 }
 
 impl Stored {
+    /// The mode with which it is put back. A private key is for its owner alone, and the list
+    /// cannot say otherwise.
+    pub(super) fn restored_mode(&self) -> u32 {
+        match (self.is_secret, self.mode) {
+            (false, Some(mode)) => mode & MODE | 0o600,
+            (true, _) | (_, None) => 0o600,
+        }
+    }
+
     /// Whether its name is a file's in the backup, other than those of the ledger.
     fn is_inside(&self) -> bool {
         let is_plain = self.name.starts_with("file-") && plain(&self.name) == self.name;
@@ -162,7 +184,9 @@ mod tests {
                 path: "/etc/daypass/daypass.toml".into(),
                 is_secret: false,
                 sha256: DIGEST.to_owned(),
+                mode: Some(0o644),
             }],
+            account: Some("daypass".to_owned()),
         }
     }
 
@@ -226,6 +250,39 @@ mod tests {
             let bytes = manifest.to_bytes().unwrap();
             assert_eq!(Manifest::parse(&bytes).is_ok(), expected, "{case}");
         }
+    }
+
+    #[test]
+    fn a_file_is_put_back_for_its_owner_to_write_and_a_key_for_its_owner_alone() {
+        for (is_secret, mode, expected) in [
+            (false, Some(0o644), 0o644),
+            (false, Some(0o640), 0o640),
+            (false, Some(0o400), 0o600),
+            (false, Some(0o7777), 0o644),
+            (false, None, 0o600),
+            (true, Some(0o644), 0o600),
+            (true, None, 0o600),
+        ] {
+            let stored = Stored {
+                is_secret,
+                mode,
+                ..manifest().files[0].clone()
+            };
+            assert_eq!(stored.restored_mode(), expected, "{is_secret} {mode:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_an_earlier_version_is_read() {
+        let mut earlier = manifest();
+        earlier.account = None;
+        earlier.files[0].mode = None;
+        let text = String::from_utf8(earlier.to_bytes().unwrap()).unwrap();
+        assert!(
+            !text.contains("account") && !text.contains("mode"),
+            "{text}"
+        );
+        assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), earlier);
     }
 
     proptest! {

@@ -66,6 +66,21 @@ pub(super) fn check(config: &Config, purpose: Purpose) -> Vec<Finding> {
     findings
 }
 
+/// The name of the account that owns this folder.
+///
+/// # Errors
+/// Returns the error of looking at the folder.
+pub(in crate::daemon) fn account_name(folder: &Path) -> std::io::Result<String> {
+    let metadata = fs::metadata(folder)?;
+    Ok(Account::of(metadata.uid(), metadata.gid()).name)
+}
+
+/// The name of this process's account.
+pub(in crate::daemon) fn own_account_name() -> String {
+    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+    Account::of(user.as_raw(), group.as_raw()).name
+}
+
 /// The files that the daemon reads.
 fn files(config: &Config, purpose: Purpose) -> Vec<PathBuf> {
     let mut files = vec![config.origin().to_owned(), config.policy.clone()];
