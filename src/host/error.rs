@@ -103,6 +103,16 @@ pub(crate) enum InvalidAnswer {
     /// The document of administrators' keys is invalid, or another server's.
     #[error("/recovery: {0}")]
     Recovery(String),
+    /// The server has no such document any more, and this host has one.
+    #[error(
+        "/recovery: the answer is 404 (not found), and this host knows {keys} keys of administrators from that document. Either \
+         the server runs an older daypass than before: look with `daypass --version` there, and update it. Or a proxy in \
+         between hides the path: let it pass /recovery as it passes /krl, and look with: curl -i https://SERVER/recovery"
+    )]
+    NoRecovery {
+        /// The number of keys that this host knows.
+        keys: usize,
+    },
     /// The server's ledger was restored, and no statement that counts on this host accepts it.
     #[error("/recovery: {0}")]
     Restored(String),
@@ -166,7 +176,7 @@ impl InvalidAnswer {
             Self::Krl(_) => "KRL_MALFORMED",
             Self::OlderKeys { .. } => "CA_KEYS_OLDER",
             Self::Older { .. } => "KRL_OLDER",
-            Self::Recovery(_) => "RECOVERY",
+            Self::Recovery(_) | Self::NoRecovery { .. } => "RECOVERY",
             Self::Restored(_) => "LEDGER_RESTORED",
             Self::OlderLedger { .. } => "LEDGER_OLDER",
         }

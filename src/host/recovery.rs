@@ -106,9 +106,9 @@ pub(super) fn go_on(
     let Some(recovery) = recovery else {
         return match known {
             None => Ok((None, None)),
-            Some(_) => Err(InvalidAnswer::Recovery(
-                "the server no longer names administrators' keys".to_owned(),
-            )),
+            Some(known) => Err(InvalidAnswer::NoRecovery {
+                keys: known.administrators.len(),
+            }),
         };
     };
     if let Some(known) = known.filter(|known| known.server != recovery.server) {

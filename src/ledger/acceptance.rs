@@ -8,7 +8,7 @@ use super::{
     event::{Actor, RevokeTarget, Revoked},
     restore::{Copy, RestoreStatement},
 };
-use crate::unix_seconds::UnixSeconds;
+use crate::unix_seconds::{UnixSeconds, moment};
 
 /// A statement whose signature is valid.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,8 +66,10 @@ impl Acceptance {
             reason => format!(" Their reason: {reason}."),
         };
         format!(
-            "{} accepted that with the key {} (time: {}).{reason}",
-            self.who.label, self.key, self.at
+            "{} accepted that with the key {} on {}.{reason}",
+            self.who.label,
+            self.key,
+            moment(self.at.get())
         )
     }
 }
@@ -113,5 +115,42 @@ fn statement<'a>(
         copy,
         through,
         reason: revoked.reason.as_deref().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_an_acceptance_is_said_for_people() {
+        let acceptance = |reason: &str| Acceptance {
+            who: Actor {
+                issuer: "https://id.example.com".to_owned(),
+                subject: "carol".to_owned(),
+                label: "carol@example.com".to_owned(),
+                claims: serde_json::Value::Null,
+            },
+            key: "SHA256:abc".to_owned(),
+            reason: reason.to_owned(),
+            at: UnixSeconds(1_795_361_511),
+            copy: Copy {
+                size: 7,
+                root: [0; 32],
+            },
+            through: 9,
+        };
+        for (reason, expected) in [
+            (
+                "",
+                "carol@example.com accepted that with the key SHA256:abc on 2026-11-22 15:31:51 UTC.",
+            ),
+            (
+                "the disk died",
+                "carol@example.com accepted that with the key SHA256:abc on 2026-11-22 15:31:51 UTC. Their reason: the disk died.",
+            ),
+        ] {
+            assert_eq!(acceptance(reason).spoken(), expected);
+        }
     }
 }
