@@ -159,7 +159,8 @@ fn evidence(state: &State, server: &Server, note: &str, why: &str) -> Error {
     let folder = state.path(server_info::file(&server.address, ""));
     Error::Fork(format!(
         "{why}. The record of {} may have been rewritten. Both signed checkpoints are kept in {} as evidence: \
-         tell your security team, and do not remove them",
+         tell your security team, and do not remove them. If the server's operators have put an older copy back by hand: they stop \
+         the server, run daypass restore --by-hand, start it, and an administrator runs daypass admin accept-restore",
         server.address.as_str(),
         folder.display()
     ))

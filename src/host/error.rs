@@ -92,7 +92,8 @@ pub(crate) enum InvalidAnswer {
     /// Other keys, of an older version than those on disk: a replay of an old list.
     #[error(
         "/ca.pub: its version {sent} is older than {kept}, which is on disk, and it has other keys; if the server's ledger was \
-         restored from a backup, this host goes on when an administrator has run: daypass admin accept-restore --past {kept}"
+         restored from a backup, this host goes on when an administrator has run: daypass admin accept-restore --past {kept}. If \
+         an older copy was put back by hand, first, on the server: stop it, run daypass restore --by-hand, start it"
     )]
     OlderKeys {
         /// The version in the answer.
@@ -105,7 +106,7 @@ pub(crate) enum InvalidAnswer {
     Recovery(String),
     /// The server has no such document any more, and this host has one.
     #[error(
-        "/recovery: the answer is 404 (not found), and this host knows {keys} keys of administrators from that document. Either \
+        "/recovery: the answer is 404 (not found), and this host knows administrators' keys ({keys}) from that document. Either \
          the server runs an older daypass than before: look with `daypass --version` there, and update it. Or a proxy in \
          between hides the path: let it pass /recovery as it passes /krl, and look with: curl -i https://SERVER/recovery"
     )]
@@ -131,7 +132,8 @@ pub(crate) enum InvalidAnswer {
     /// The list is older than the one on disk: a replay, or the server lost its ledger.
     #[error(
         "/krl: its version {sent} is older than {kept}, which is on disk; if the server's ledger was restored from a backup, \
-         this host goes on when an administrator has run: daypass admin accept-restore --past {kept}"
+         this host goes on when an administrator has run: daypass admin accept-restore --past {kept}. If an older copy was put \
+         back by hand, first, on the server: stop it, run daypass restore --by-hand, start it"
     )]
     Older {
         /// The version in the answer.

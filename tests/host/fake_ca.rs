@@ -79,6 +79,7 @@ impl Certificate {
 struct Answers {
     keys: Answer,
     krl: Answer,
+    recovery: Answer,
 }
 
 impl FakeCa {
@@ -87,6 +88,7 @@ impl FakeCa {
         let answers = Arc::new(Mutex::new(Answers {
             keys: keys_signed(&[ca], ca),
             krl: krl_signed(ca, 1, &[]),
+            recovery: Answer::Status(404),
         }));
         let certificate = Arc::new(Mutex::new(Certificate::new(|_| {})));
         let roots = certificate.lock().pem.clone();
@@ -122,6 +124,11 @@ impl FakeCa {
     pub(crate) fn krl(&self, answer: Answer) {
         self.answers.lock().krl = answer;
     }
+
+    /// At first there is none, as with an older server.
+    pub(crate) fn recovery(&self, answer: Answer) {
+        self.answers.lock().recovery = answer;
+    }
 }
 
 impl Drop for FakeCa {
@@ -140,6 +147,16 @@ pub(crate) fn keys_signed(keys: &[&Ca], by: &Ca) -> Answer {
 /// `/krl` of this version.
 pub(crate) fn krl_signed(ca: &Ca, version: u64, serials: &[u64]) -> Answer {
     signed(ca, ca.krl(version, serials))
+}
+
+/// `/recovery` that names these administrators' keys.
+pub(crate) fn recovery_signed(ca: &Ca, version: u64, keys: &[&str]) -> Answer {
+    let document = serde_json::json!({
+        "format": "daypass recovery v1", "server": "localhost", "version": version, "administrators": keys,
+    });
+    let body = document.to_string();
+    let signature = ca.sign("daypass-recovery@v1", body.as_bytes());
+    Answer::Good(body.into_bytes(), Some(signature))
 }
 
 /// `/krl` with any bytes and a good signature.
@@ -187,6 +204,7 @@ async fn respond<B>(request: &Request<B>, answers: Answers) -> Response<Body> {
     let answer = match request.uri().path() {
         "/ca.pub" => answers.keys,
         "/krl" | "/elsewhere" => answers.krl,
+        "/recovery" => answers.recovery,
         _ => Answer::Status(404),
     };
     match answer {

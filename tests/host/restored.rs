@@ -1,7 +1,7 @@
 //! A server is lost, and an older copy of its ledger is restored: laptops and hosts refuse it until
 //! an administrator has signed, and then all of it works again.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 use daypass::{
     ledger::EventKind,
@@ -447,4 +447,68 @@ async fn a_host_that_knows_more_than_was_accepted_refuses_until_more_is() {
     admin.json(&words).await;
     site.host.json(&["sync"]).await;
     laptop.run(&["roles"]).await.exits("the laptop", 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_were_put_back_by_hand_are_refused_by_all_who_know_more_until_they_are_marked() {
+    let mut site = Site::start().await;
+    let (key, _) = site.administrators_key("administrator");
+    site.register(&key).await;
+    site.carol = site.env.carol();
+    let (laptop, admin) = (site.env.terminal("alice"), site.env.terminal("carol"));
+    laptop.sign_in("alice").await;
+    admin.sign_in("carol").await;
+    site.host.json(&["sync"]).await;
+    // A snapshot of the machine, say.
+    site.env.server.world_mut().stop_daemon().await.unwrap();
+    let copy = |from: PathBuf, to: PathBuf| {
+        let mut cp = Command::new("cp");
+        assert!(cp.arg("-a").arg(from).arg(to).status().unwrap().success());
+    };
+    copy(site.state(), site.at("snapshot"));
+    site.env.restart().await;
+    site.carol = site.env.carol();
+    let revoked = site.revoke_one().await;
+    assert_eq!(laptop.run(&["roles"]).await.code, 0);
+    assert_eq!(admin.run(&["roles"]).await.code, 0);
+    let before = site.host.json(&["sync"]).await;
+
+    site.lose("by-hand").await;
+    copy(site.at("snapshot"), site.state());
+    site.env.restart().await;
+    // The server does not know it. Who has seen more does, and says what helps.
+    let done = laptop.run_json(&["roles"]).await.exits("the laptop", 1);
+    assert!(done.stderr.contains("restore --by-hand"), "{done:?}");
+    let failure = site.host.fails(&["sync"]).await;
+    assert!(failure.2.contains("restore --by-hand"), "{failure:?}");
+    let (_, _, doctor) = site.doctor().await;
+    assert!(doctor.contains("restore --by-hand"), "{doctor}");
+
+    let config = site.configuration();
+    let mark = ["restore", "--by-hand", "--config", &config];
+    let done = site.operator(&mark).await.exits("while it runs", 1);
+    assert!(done.stderr.contains("in use"), "{done:?}");
+    site.env.server.world_mut().stop_daemon().await.unwrap();
+    site.operator(&mark).await.exits("marked", 0);
+    site.env.restart().await;
+    let done = laptop.run_json(&["roles"]).await.exits("not accepted", 1);
+    assert_eq!(done.error()["reason"], "LEDGER_RESTORED");
+    admin.json(&[&ACCEPT[..], &["--key", &key]].concat()).await;
+    let done = laptop.run(&["roles"]).await.exits("the laptop", 0);
+    assert!(
+        done.stderr.contains(" UTC. Their reason: the disk died"),
+        "{done:?}"
+    );
+    let after = site.host.json(&["sync"]).await;
+    assert!(after["krl_version"].as_u64() > before["krl_version"].as_u64());
+    let list = site.host.path("daypass/revoked.krl");
+    let listed = Command::new("ssh-keygen")
+        .args(["-Q", "-l", "-f"])
+        .arg(list)
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let (_, last) = listed.split_once("serial: 1-").unwrap();
+    let last: u64 = last.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(last > revoked, "{listed}");
 }

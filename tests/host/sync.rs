@@ -2,7 +2,7 @@
 
 use super::{
     ca::Ca,
-    fake_ca::{Answer, FakeCa, keys_signed, krl_signed, signed},
+    fake_ca::{Answer, FakeCa, keys_signed, krl_signed, recovery_signed, signed},
     host::Host,
 };
 
@@ -299,4 +299,31 @@ async fn a_host_that_was_never_set_up_says_so() {
     let host = Host::new().await;
     let failure = host.fails(&["sync"]).await;
     assert_eq!((failure.0, &*failure.1), (1, "NOT_SET_UP"), "{failure:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_the_recovery_document_is_told_from_one_that_lost_it() {
+    let ca = Ca::new();
+    let (server, host) = (FakeCa::start(&ca).await, Host::new().await);
+    host.set_up(&server, &[]).await;
+    host.json(&["sync"]).await;
+    // It never had one: an older version, which is fine.
+    let named = recovery_signed(&ca, 5, &[&format!("SHA256:{}", "a".repeat(43))]);
+    server.recovery(named.clone());
+    host.json(&["sync"]).await;
+    server.recovery(Answer::Status(404));
+    let (_, reason, words) = host.fails(&["sync"]).await;
+    assert_eq!(reason, "RECOVERY");
+    for part in [
+        "404",
+        "(1)",
+        "older daypass",
+        "daypass --version",
+        "proxy",
+        "curl -i https://",
+    ] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    server.recovery(named);
+    host.json(&["sync"]).await;
 }
