@@ -91,6 +91,56 @@ impl Fleet {
         self.server.says("root", "systemctl reload daypass");
     }
 
+    /// The provider of a CI, as ci.example.com on a web host, and what a job asks it with.
+    pub(super) fn start_ci(&self) {
+        let (root, certificate, key) = certify("ci.example.com");
+        let ci = &self.web;
+        ci.write("root", "ci.pem", &certificate);
+        ci.write("root", "ci.key", &key);
+        let node = node();
+        let line = format!(
+            "mkfifo said\n({node} /mnt/repository/tests/fleet/ci.mjs https://ci.example.com ci.pem ci.key >said) \
+             >/dev/null 2>/var/log/ci.log &\nexec 3<said; read -r url <&3; echo \"$url\""
+        );
+        assert_eq!(ci.says("root", &line), "https://ci.example.com");
+        for machine in [&self.laptop, &self.server] {
+            machine.write("root", "ci.pem", &root);
+            machine.says("root", "cat ci.pem >>/etc/ssl/certs/ca-certificates.crt");
+            let name =
+                "sed -n 's/ web-1$/ ci.example.com/p' /etc/hosts >names && cat names >>/etc/hosts";
+            machine.says("root", name);
+        }
+        let program = "#!/bin/sh\nexec curl -sfG --data-urlencode \"audience=$1\" https://ci.example.com/token\n";
+        let path = "/usr/local/bin/ci-token";
+        self.laptop.write("root", path, program);
+        self.laptop.says("root", &format!("chmod 755 {path}"));
+    }
+
+    /// Another machine in the server's networks, with the program and the company's roots. Only its
+    /// addresses are its own.
+    pub(super) fn second_server(&self) -> Machine {
+        let machine = Machine::start("ca-2");
+        for network in &self._networks {
+            network.join(&machine, 5, Families::Both);
+        }
+        for path in ["/etc/hosts", "/root/company.pem"] {
+            let text = self.server.says("root", &format!("cat {path}"));
+            machine.write("root", path, &format!("{text}\n"));
+        }
+        install_systemctl(&machine);
+        let line = "cat company.pem >>/etc/ssl/certs/ca-certificates.crt && ln -s /mnt/daypass /usr/local/bin/daypass";
+        machine.says("root", line);
+        machine
+    }
+
+    /// What a name server says after its entry for the server has changed to
+    /// [`Self::second_server`].
+    pub(super) fn lead_to_second_server(&self) {
+        for machine in self.machines() {
+            machine.says("root", "sed 's/^\\(.*[.:]\\)4 daypass/\\15 daypass/' /etc/hosts >names && cat names >/etc/hosts");
+        }
+    }
+
     /// The provider answers no more.
     pub(super) fn stop_provider(&self) {
         self.provider.says("root", "ip link set front down");
@@ -177,7 +227,7 @@ impl Fleet {
     }
 
     /// The CA's fingerprint, as `daypass init` printed it.
-    fn fingerprint(&self) -> String {
+    pub(super) fn fingerprint(&self) -> String {
         let line = "sed -n 's/^CA key *//p' said.txt | head -n 1";
         self.server.says("root", line)
     }
@@ -287,7 +337,8 @@ fn section(topic: &str, title: &str) -> String {
     text[..end].to_owned()
 }
 
-fn page(topic: &str) -> String {
+/// The source of a page of the manual.
+pub(super) fn page(topic: &str) -> String {
     fs::read_to_string(repository(&format!("src/cli/manual/{topic}.md"))).unwrap()
 }
 
@@ -324,7 +375,8 @@ fn install_systemctl(machine: &Machine) {
 pub(super) fn certify(name: &str) -> (String, String, String) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     // Else root and certificate have one name, and OpenSSL takes both for one.
-    let name_of_root = "Example Company Root";
+    // OpenSSL takes the first of two roots with one name, too.
+    let name_of_root = format!("Example Company Root for {name}");
     params
         .distinguished_name
         .push(DnType::CommonName, name_of_root);

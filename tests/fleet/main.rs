@@ -16,11 +16,13 @@
 mod support;
 
 mod bastion;
+mod chapters;
 mod first_contact;
 mod first_day;
 mod fleet;
 mod incident;
 mod machine;
+mod moved;
 mod network;
 mod restored;
 mod webhooks;

@@ -29,7 +29,7 @@ fn a_request_reaches_the_pager_and_the_chat() {
 }
 
 /// Receives on the provider's machine, as pager.example.com.
-fn start_receiver(fleet: &Fleet) {
+pub(super) fn start_receiver(fleet: &Fleet) {
     let (root, certificate, key) = certify("pager.example.com");
     let receiver = &fleet.provider;
     receiver.write("root", "pager.pem", &certificate);
@@ -56,7 +56,7 @@ fn start_receiver(fleet: &Fleet) {
     );
 }
 
-fn configure(fleet: &Fleet) {
+pub(super) fn configure(fleet: &Fleet) {
     let block = first_block("webhooks", "toml config")
         .replace("pager.example.com/", "pager.example.com:8443/")
         .replace(
