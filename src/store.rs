@@ -11,21 +11,21 @@ mod error;
 mod job;
 mod ledger;
 mod lock;
+mod migrations;
 mod opening;
 mod recorded_denials;
 mod replay;
-mod schema;
 mod scrub;
 mod signed;
 mod skipping;
 mod snapshots;
+mod sqlite;
 mod whole_file;
 mod writer;
 
 use std::{fs, path::Path, sync::Arc};
 
 use parking_lot::{Mutex, RwLock};
-use sqlx::{Sqlite, SqlitePool, pool::PoolConnection};
 use time::OffsetDateTime;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -45,6 +45,7 @@ use crate::{
     },
 };
 pub(crate) use backup::{back_up, mark_by_hand, restore};
+use database::{Connection, Database, Readers};
 pub(crate) use error::Error;
 use job::Job;
 use lock::Lock;
@@ -75,7 +76,7 @@ struct Inner {
     shared: Shared,
     signed: Arc<Signed>,
     denials: Arc<Mutex<DenialRate>>,
-    readers: SqlitePool,
+    readers: Readers,
     scrub: scrub::Running,
 }
 
@@ -131,13 +132,13 @@ impl Store {
         now: OffsetDateTime,
         opening: Opening<'_>,
     ) -> Result<(Self, Vec<Unsigned>), Error> {
-        let file = folder.join("ledger.db");
+        let database = Database::in_folder(folder);
         let (signed, checkpoint) = Signed::open(folder, signer)?;
-        let mut connection = database::open_writer(&file).await?;
-        if database::is_older(&mut connection).await? {
+        let mut connection = database.open_writer().await?;
+        if connection.is_older().await? {
             opening::expect_no_tail(&mut connection, checkpoint.as_ref()).await?;
         }
-        database::migrate(&mut connection, &file).await?;
+        database.migrate(&mut connection).await?;
         let (replayed, snapshot) = opening
             .read(&mut connection, &signed, checkpoint, now)
             .await?;
@@ -150,13 +151,13 @@ impl Store {
         let signed = Arc::new(signed);
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (state, watched) = watch::channel(State { head, fault: None });
-        let readers = database::open_readers(&file);
+        let readers = database.open_readers();
         let shared = Arc::new(RwLock::new(judge.clone()));
         let denials = Arc::new(Mutex::default());
         let covered = snapshot.as_ref().map_or(0, |snapshot| snapshot.head.size());
         let scrub = Scrub::begin(&signed, readers.clone(), snapshot);
         let writer = Writer {
-            file,
+            database,
             lock,
             signed: signed.clone(),
             snapshots: Snapshots::new(folder, signed.clone(), covered, opening.snapshot_every),
@@ -280,7 +281,7 @@ impl Store {
             return Err(Error::Range { size });
         }
         let to = size.min(from.saturating_add(limit.min(ENTRIES_LIMIT).into()));
-        ledger::entries(&mut *self.reader().await?, from, to).await
+        ledger::entries(&mut self.reader().await?, from, to).await
     }
 
     /// The audit path of the leaf at `index` in the tree of the first `size` leaves.
@@ -308,7 +309,7 @@ impl Store {
         if size > self.size() {
             return Err(range);
         }
-        let frontier = ledger::stored_frontier(&mut *self.reader().await?, size).await?;
+        let frontier = ledger::stored_frontier(&mut self.reader().await?, size).await?;
         frontier.map(|frontier| frontier.root()).ok_or(range)
     }
 
@@ -317,11 +318,11 @@ impl Store {
         let plan = plan
             .filter(|_| wanted <= size)
             .ok_or(Error::Range { size })?;
-        ledger::proof(&mut *self.reader().await?, plan).await
+        ledger::proof(&mut self.reader().await?, plan).await
     }
 
-    async fn reader(&self) -> Result<PoolConnection<Sqlite>, Error> {
-        Ok(self.0.readers.acquire().await?)
+    async fn reader(&self) -> Result<Connection, Error> {
+        self.0.readers.acquire().await
     }
 
     /// Waits until `holds` after some commit. Returns false if the store was closed before.

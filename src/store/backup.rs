@@ -10,13 +10,16 @@ use std::{
     path::Path,
 };
 
-use sqlx::{Connection, SqliteConnection};
+use sqlx::Connection as _;
 
 use super::{
-    Error, database, ledger,
+    Error,
+    database::Connection,
+    ledger,
     lock::Lock,
     replay::{self, Replayed},
     signed::Signed,
+    sqlite,
 };
 use crate::{
     ledger::{
@@ -31,7 +34,7 @@ use crate::{
 const PART: &str = "ledger.db.restoring";
 
 /// The files of a copy.
-const DATABASE: &str = "ledger.db";
+const DATABASE: &str = sqlite::FILE;
 const CHECKPOINT: &str = "checkpoint";
 
 /// Says to the next start that the folder holds a restored copy.
@@ -69,7 +72,7 @@ async fn copy(folder: &Path, to: &Path, signer: Signer) -> Result<Copied, Error>
     // First the checkpoint: the database that is copied after it contains it.
     let checkpoint = fs::read(folder.join(CHECKPOINT)).map_err(failed(&folder.join(CHECKPOINT)))?;
     let (database, copy) = (folder.join(DATABASE), to.join(DATABASE));
-    let mut connection = database::open_reader(&database).await?;
+    let mut connection = sqlite::open_reader(&database).await?;
     modes::make_own(&copy).map_err(failed(&copy))?;
     let copied = sqlx::query("VACUUM INTO ?")
         .bind(copy.to_string_lossy().into_owned())
@@ -183,7 +186,7 @@ pub(super) fn forget_restored(folder: &Path) -> Result<(), Error> {
 /// Reads a whole copy and compares it with what was signed.
 async fn check(folder: &Path, signer: Signer) -> Result<Copied, Error> {
     let (signed, checkpoint) = Signed::open(folder, signer)?;
-    let mut connection = database::open_reader(&folder.join(DATABASE)).await?;
+    let mut connection = Connection::Sqlite(sqlite::open_reader(&folder.join(DATABASE)).await?);
     let read = read(&mut connection, checkpoint, &signed).await;
     connection.close().await?;
     let head = read?.head;
@@ -194,7 +197,7 @@ async fn check(folder: &Path, signer: Signer) -> Result<Copied, Error> {
 }
 
 async fn read(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     checkpoint: Option<Checkpoint>,
     signed: &Signed,
 ) -> Result<Replayed, Error> {

@@ -1,182 +1,170 @@
-//! The connections to the database file, and their settings. SQL that only SQLite knows is here and
-//! in `schema`.
+//! The database of a ledger, behind one interface for every engine. The SQL text of the ledger is
+//! the same on all engines (`ledger`); statements that only one engine knows are in its own file.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
+use std::path::{Path, PathBuf};
+
+use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection};
+
+use super::{
+    Error,
+    sqlite::{self, Flush},
 };
 
-use sqlx::{
-    ConnectOptions, Connection, SqliteConnection, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
-
-use tokio::time::{sleep, timeout};
-
-use super::{Error, schema};
-use crate::modes;
-
-/// Deadline for another connection's lock on the file.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Delay before a busy database is asked again.
-const RETRY: Duration = Duration::from_millis(20);
-
-/// The number of reads that run at once.
-const READERS: u32 = 4;
-
-fn options(file: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(file)
-        .busy_timeout(PATIENCE)
-        .disable_statement_logging()
+/// The place of a ledger.
+#[derive(Clone, Debug)]
+pub(super) enum Database {
+    /// A file of this process's own.
+    Sqlite(PathBuf),
 }
 
-/// Opens the one connection that writes. The tables are those of this version, or of an older one
-/// and not yet brought up to date ([`migrate`]).
-///
-/// A commit waits for the disk (`synchronous=FULL`). The log is moved into the file when the writer
-/// says so ([`flush`]), never inside a commit.
-///
-/// # Errors
-/// Returns [`Error::Unavailable`] with the name of a thing in the database that Daypass did not
-/// make.
-pub(super) async fn open_writer(file: &Path) -> Result<SqliteConnection, Error> {
-    make_private(file)?;
-    let mut connection = options(file)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .pragma("wal_autocheckpoint", "0")
-        .pragma("trusted_schema", "OFF")
-        .pragma("cell_size_check", "ON")
-        .connect()
-        .await?;
-    schema::expect_nothing_foreign(&mut connection, file).await?;
-    flush(&mut connection, Flush::Whole).await?;
-    Ok(connection)
-}
-
-/// Makes the file first, because SQLite would make it by the umask. The log and its index take the
-/// database's mode.
-fn make_private(file: &Path) -> Result<(), Error> {
-    let beside = ["-wal", "-shm"].map(|suffix| {
-        let mut path = file.as_os_str().to_owned();
-        path.push(suffix);
-        PathBuf::from(path)
-    });
-    let beside = beside.iter().map(PathBuf::as_path);
-    for path in std::iter::once(file).chain(beside.filter(|path| path.exists())) {
-        modes::make_own(path)
-            .map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))?;
+impl Database {
+    /// The embedded database of a store's folder.
+    pub(super) fn in_folder(folder: &Path) -> Self {
+        Self::Sqlite(folder.join(sqlite::FILE))
     }
-    Ok(())
-}
 
-/// True if the database is of an older version, without the head that commits sign.
-pub(super) async fn is_older(connection: &mut SqliteConnection) -> Result<bool, Error> {
-    schema::is_older(connection).await
-}
+    /// Opens the one connection that writes. The tables are those of this version, or of an older
+    /// one and not yet brought up to date ([`Connection::migrate`]).
+    ///
+    /// # Errors
+    /// Returns [`Error::Unavailable`] if the database cannot be opened, or with the name of a thing
+    /// in it that Daypass did not make.
+    pub(super) async fn open_writer(&self) -> Result<Connection, Error> {
+        match self {
+            Self::Sqlite(file) => Ok(Connection::Sqlite(sqlite::open_writer(file).await?)),
+        }
+    }
 
-/// Brings the tables up to date.
-pub(super) async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), Error> {
-    let migrated = schema::MIGRATIONS.run_direct(None, connection, false).await;
-    migrated.map_err(|error| match error {
-        sqlx::migrate::MigrateError::Execute(error)
-        | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => {
-            match code(&error).as_deref() {
-                // SQLITE_ERROR: the statements are valid, so the database is not.
-                Some("1") => {
-                    Error::Tampered(format!("its tables are of no version of daypass ({error})"))
-                }
-                _ => error.into(),
+    /// Opens connections that can only read.
+    pub(super) fn open_readers(&self) -> Readers {
+        match self {
+            Self::Sqlite(file) => Readers::Sqlite(sqlite::open_readers(file)),
+        }
+    }
+
+    /// Brings the tables up to date.
+    ///
+    /// # Errors
+    /// Returns [`Error::Tampered`] if the tables are of no version of Daypass, and
+    /// [`Error::Unavailable`] if they are of a newer one.
+    pub(super) async fn migrate(&self, connection: &mut Connection) -> Result<(), Error> {
+        match (self, connection.session()) {
+            (Self::Sqlite(file), Session::Sqlite(connection)) => {
+                sqlite::migrate(connection, file).await
             }
         }
-        other => Error::Unavailable(format!("{}: {other}", file.display())),
-    })
+    }
 }
 
-/// Opens one connection that can only read.
-///
-/// # Errors
-/// Returns [`Error::Unavailable`] if the file cannot be opened.
-pub(super) async fn open_reader(file: &Path) -> Result<SqliteConnection, Error> {
-    Ok(options(file).read_only(true).connect().await?)
+/// A connection to one of the engines.
+#[derive(Debug)]
+pub(super) enum Connection {
+    Sqlite(SqliteConnection),
+    /// A reader that goes back to its pool.
+    SqliteReader(PoolConnection<Sqlite>),
 }
 
-/// Opens connections that can only read.
-pub(super) fn open_readers(file: &Path) -> SqlitePool {
-    SqlitePoolOptions::new()
-        .max_connections(READERS)
-        .acquire_timeout(PATIENCE)
-        .connect_lazy_with(options(file).read_only(true))
+/// A connection as its engine has it.
+pub(super) enum Session<'c> {
+    Sqlite(&'c mut SqliteConnection),
 }
 
-/// Part of the write-ahead log to move into the database file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flush {
-    /// The part that no reader still needs. Never waits.
-    Some,
-    /// All of it, or an error. Writes and syncs every page of the log again, so that pages of an
-    /// earlier failed sync are on disk afterwards.
-    Whole,
-}
-
-/// Moves the write-ahead log into the database file.
-///
-/// SQLite does not wait for a checkpoint of another connection (one that closes makes one), so this
-/// does.
-pub(super) async fn flush(connection: &mut SqliteConnection, flush: Flush) -> Result<(), Error> {
-    match flush {
-        Flush::Some => {
-            checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
-            Ok(())
+/// Does the same on the connection of either engine: `on_engine!(connection, c => expression)`.
+macro_rules! on_engine {
+    ($connection:expr, $engine:ident => $do:expr) => {
+        match $connection.session() {
+            $crate::store::database::Session::Sqlite($engine) => $do,
         }
-        Flush::Whole => timeout(PATIENCE, flush_whole(connection))
-            .await
-            .unwrap_or_else(|_| {
-                Err(Error::Unavailable(
-                    "another process holds the database".to_owned(),
-                ))
-            }),
+    };
+}
+pub(super) use on_engine;
+
+impl Connection {
+    /// The engine's own connection.
+    pub(super) fn session(&mut self) -> Session<'_> {
+        match self {
+            Self::Sqlite(connection) => Session::Sqlite(connection),
+            Self::SqliteReader(connection) => Session::Sqlite(connection),
+        }
+    }
+
+    /// True if the database is of an older version, without the head that commits sign.
+    pub(super) async fn is_older(&mut self) -> Result<bool, Error> {
+        match self.session() {
+            Session::Sqlite(connection) => sqlite::is_older(connection).await,
+        }
+    }
+
+    /// Begins a transaction that has the right to write from its first statement on. A connection
+    /// on which a statement of the transaction fails must be closed ([`Connection::close_hard`]).
+    pub(super) async fn begin(&mut self) -> Result<(), Error> {
+        match self.session() {
+            Session::Sqlite(connection) => sqlite::begin(connection).await,
+        }
+    }
+
+    /// Commits the transaction. It is durable when this returns. After an error it may or may not
+    /// be.
+    pub(super) async fn commit(&mut self) -> Result<(), Error> {
+        match self.session() {
+            Session::Sqlite(connection) => sqlite::commit(connection).await,
+        }
+    }
+
+    /// Moves what the engine has only logged to its place.
+    pub(super) async fn flush(&mut self, flush: Flush) -> Result<(), Error> {
+        match self.session() {
+            Session::Sqlite(connection) => sqlite::flush(connection, flush).await,
+        }
+    }
+
+    /// Closes the connection in order.
+    pub(super) async fn close(self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(connection) => Ok(connection.close().await?),
+            Self::SqliteReader(connection) => Ok(connection.close().await?),
+        }
+    }
+
+    /// Drops the connection, with a transaction that it may be in.
+    pub(super) async fn close_hard(self) {
+        let closed = match self {
+            Self::Sqlite(connection) => connection.close_hard().await,
+            Self::SqliteReader(connection) => connection.detach().close_hard().await,
+        };
+        closed.ok();
     }
 }
 
-async fn flush_whole(connection: &mut SqliteConnection) -> Result<(), Error> {
-    while !checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)").await? {
-        sleep(RETRY).await;
+/// Connections that can only read. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) enum Readers {
+    Sqlite(SqlitePool),
+}
+
+impl Readers {
+    /// Waits for a free connection, for a bounded time.
+    pub(super) async fn acquire(&self) -> Result<Connection, Error> {
+        match self {
+            Self::Sqlite(pool) => Ok(Connection::SqliteReader(pool.acquire().await?)),
+        }
     }
-    Ok(())
-}
 
-/// True if the checkpoint is complete.
-async fn checkpoint(
-    connection: &mut SqliteConnection,
-    pragma: &'static str,
-) -> Result<bool, Error> {
-    let (busy, _, _): (i64, i64, i64) = sqlx::query_as(pragma).fetch_one(connection).await?;
-    Ok(busy == 0)
-}
-
-/// Opens a transaction that has the right to write from its first statement on.
-pub(super) async fn begin(
-    connection: &mut SqliteConnection,
-) -> Result<sqlx::Transaction<'_, sqlx::Sqlite>, Error> {
-    Ok(connection.begin_with("BEGIN IMMEDIATE").await?)
-}
-
-/// SQLite's result code.
-fn code(error: &sqlx::Error) -> Option<String> {
-    let code = error.as_database_error()?.code()?;
-    Some(code.into_owned())
+    /// Closes all connections, and refuses new ones.
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+        }
+    }
 }
 
 impl From<sqlx::Error> for Error {
-    /// `SQLITE_CORRUPT` (11), `SQLITE_NOTADB` (26) and values of a wrong type mean that the file is
-    /// not what was written.
+    /// An engine's own code, or a value of a wrong type, may say that the database is not what was
+    /// written.
     fn from(error: sqlx::Error) -> Self {
         let damaged = match &error {
             sqlx::Error::ColumnDecode { .. } => true,
-            _ => matches!(code(&error).as_deref(), Some("11" | "26")),
+            _ => sqlite::is_damaged(&error),
         };
         if damaged {
             Self::Tampered(format!(

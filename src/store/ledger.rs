@@ -2,10 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::AssertSqlSafe;
 use tokio_stream::{Stream, StreamExt};
 
-use super::Error;
+use super::{
+    Error,
+    database::{Connection, on_engine},
+};
 use crate::ledger::{
     checkpoint::{Checkpoint, Verifier},
     tree::{Frontier, Hash, Node, Plan},
@@ -35,7 +38,7 @@ impl Inserts {
     /// Appends these rows, in order.
     pub(super) async fn append(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         mut rows: Vec<Row>,
     ) -> Result<(), Error> {
         for (power, statement) in self.0.iter().enumerate().rev() {
@@ -61,32 +64,31 @@ fn insert_rows(count: usize) -> Arc<str> {
 }
 
 async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     statement: Arc<str>,
     rows: Vec<Row>,
 ) -> Result<(), Error> {
     let count = rows.len() as u64;
-    let mut query = sqlx::query(AssertSqlSafe(statement));
-    for row in rows {
-        query = query
-            .bind(position(row.index))
-            .bind(row.event)
-            .bind(row.hashes.concat());
-    }
-    let written = query.execute(connection).await?;
-    expect_written(written.rows_affected(), count)
+    let written = on_engine!(connection, engine => {
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for row in rows {
+            query = query
+                .bind(position(row.index))
+                .bind(row.event)
+                .bind(row.hashes.concat());
+        }
+        query.execute(engine).await?.rows_affected()
+    });
+    expect_written(written, count)
 }
 
 /// Refuses unless the last row is the one that `head` ends in: no other program has written or
 /// removed rows.
-pub(super) async fn expect_head(
-    connection: &mut SqliteConnection,
-    head: &Frontier,
-) -> Result<(), Error> {
-    let last: Option<(i64, Vec<u8>)> =
-        sqlx::query_as("SELECT position, hashes FROM ledger ORDER BY position DESC LIMIT 1")
-            .fetch_optional(connection)
-            .await?;
+pub(super) async fn expect_head(connection: &mut Connection, head: &Frontier) -> Result<(), Error> {
+    let statement = "SELECT position, hashes FROM ledger ORDER BY position DESC LIMIT 1";
+    let last: Option<(i64, Vec<u8>)> = on_engine!(connection, engine => {
+        sqlx::query_as(statement).fetch_optional(engine).await?
+    });
     let (size, edge) = match &last {
         Some((at, hashes)) => (index(*at) + 1, hashes.last_chunk::<32>()),
         None => (0, None),
@@ -104,7 +106,7 @@ pub(super) async fn expect_head(
 
 /// The edge of the first `size` leaves from the stored hashes alone; none if some are missing.
 pub(super) async fn stored_frontier(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     size: u64,
 ) -> Result<Option<Frontier>, Error> {
     let nodes = Frontier::nodes(size);
@@ -115,15 +117,16 @@ pub(super) async fn stored_frontier(
 
 /// Every row from `from` on, in order: index, leaf, and the hashes beside it.
 pub(super) fn rows(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     from: u64,
 ) -> impl Stream<Item = Result<(u64, Vec<u8>, Vec<u8>), Error>> + '_ {
-    sqlx::query_as::<_, (i64, Vec<u8>, Vec<u8>)>(
-        "SELECT position, event, hashes FROM ledger WHERE position >= $1 ORDER BY position",
-    )
-    .bind(position(from))
-    .fetch(connection)
-    .map(|row| {
+    let statement =
+        "SELECT position, event, hashes FROM ledger WHERE position >= $1 ORDER BY position";
+    let rows = on_engine!(connection, engine => {
+        let query = sqlx::query_as::<_, (i64, Vec<u8>, Vec<u8>)>(statement);
+        query.bind(position(from)).fetch(engine)
+    });
+    rows.map(|row| {
         let (at, event, hashes) = row?;
         Ok((index(at), event, hashes))
     })
@@ -131,17 +134,15 @@ pub(super) fn rows(
 
 /// The rows `[from, to)`, as [`rows`].
 pub(super) async fn page(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     from: u64,
     to: u64,
 ) -> Result<Vec<(u64, Vec<u8>, Vec<u8>)>, Error> {
-    let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = sqlx::query_as(
-        "SELECT position, event, hashes FROM ledger WHERE position >= $1 AND position < $2 ORDER BY position",
-    )
-    .bind(position(from))
-    .bind(position(to))
-    .fetch_all(connection)
-    .await?;
+    let statement = "SELECT position, event, hashes FROM ledger WHERE position >= $1 AND position < $2 ORDER BY position";
+    let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = on_engine!(connection, engine => {
+        let query = sqlx::query_as(statement);
+        query.bind(position(from)).bind(position(to)).fetch_all(engine).await?
+    });
     let rows = rows.into_iter();
     Ok(rows
         .map(|(at, event, hashes)| (index(at), event, hashes))
@@ -149,22 +150,21 @@ pub(super) async fn page(
 }
 
 /// The number of rows.
-pub(super) async fn count(connection: &mut SqliteConnection) -> Result<u64, Error> {
-    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM ledger")
-        .fetch_one(connection)
-        .await?;
+pub(super) async fn count(connection: &mut Connection) -> Result<u64, Error> {
+    let statement = "SELECT COUNT(*) FROM ledger";
+    let count: i64 = on_engine!(connection, engine => {
+        sqlx::query_scalar(statement).fetch_one(engine).await?
+    });
     Ok(index(count))
 }
 
 /// Keeps the note that signs the head which this transaction leads to.
-pub(super) async fn put_head(connection: &mut SqliteConnection, note: String) -> Result<(), Error> {
-    let written = sqlx::query(
-        "INSERT INTO head (id, note) VALUES (0, $1) ON CONFLICT (id) DO UPDATE SET note = excluded.note",
-    )
-    .bind(note)
-    .execute(connection)
-    .await?;
-    expect_written(written.rows_affected(), 1)
+pub(super) async fn put_head(connection: &mut Connection, note: String) -> Result<(), Error> {
+    let statement = "INSERT INTO head (id, note) VALUES (0, $1) ON CONFLICT (id) DO UPDATE SET note = excluded.note";
+    let written = on_engine!(connection, engine => {
+        sqlx::query(statement).bind(note).execute(engine).await?.rows_affected()
+    });
+    expect_written(written, 1)
 }
 
 /// The head that the last commit signed; none before the first one.
@@ -172,12 +172,12 @@ pub(super) async fn put_head(connection: &mut SqliteConnection, note: String) ->
 /// # Errors
 /// Returns [`Error::Tampered`] if it is not by `verifier`.
 pub(super) async fn signed_head(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     verifier: &Verifier,
 ) -> Result<Option<Checkpoint>, Error> {
-    let note: Option<String> = sqlx::query_scalar("SELECT note FROM head")
-        .fetch_optional(connection)
-        .await?;
+    let note: Option<String> = on_engine!(connection, engine => {
+        sqlx::query_scalar("SELECT note FROM head").fetch_optional(engine).await?
+    });
     let head = note.map(|note| verifier.verify_head(&note)).transpose();
     head.map_err(|error| {
         Error::Tampered(format!(
@@ -206,17 +206,15 @@ fn expect_written(written: u64, expected: u64) -> Result<(), Error> {
 
 /// The leaves `[from, to)`, in order.
 pub(super) async fn entries(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     from: u64,
     to: u64,
 ) -> Result<Vec<(u64, Vec<u8>)>, Error> {
-    let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
-        "SELECT position, event FROM ledger WHERE position >= $1 AND position < $2 ORDER BY position",
-    )
-    .bind(position(from))
-    .bind(position(to))
-    .fetch_all(connection)
-    .await?;
+    let statement = "SELECT position, event FROM ledger WHERE position >= $1 AND position < $2 ORDER BY position";
+    let rows: Vec<(i64, Vec<u8>)> = on_engine!(connection, engine => {
+        let query = sqlx::query_as(statement);
+        query.bind(position(from)).bind(position(to)).fetch_all(engine).await?
+    });
     Ok(rows
         .into_iter()
         .map(|(at, event)| (index(at), event))
@@ -224,10 +222,7 @@ pub(super) async fn entries(
 }
 
 /// Reads what `plan` asks for and makes the proof: one row for each of O(log n) subtrees.
-pub(super) async fn proof(
-    connection: &mut SqliteConnection,
-    plan: Plan,
-) -> Result<Vec<Hash>, Error> {
+pub(super) async fn proof(connection: &mut Connection, plan: Plan) -> Result<Vec<Hash>, Error> {
     let nodes: Vec<_> = plan.nodes().collect();
     let hashes = hashes(connection, &nodes).await?;
     plan.proof(|node| hashes.get(&node).copied())
@@ -235,18 +230,22 @@ pub(super) async fn proof(
 }
 
 /// The stored hashes of complete subtrees. Missing ones are left out.
-async fn hashes(
-    connection: &mut SqliteConnection,
-    nodes: &[Node],
-) -> Result<HashMap<Node, Hash>, Error> {
-    let mut query =
-        QueryBuilder::<Sqlite>::new("SELECT position, hashes FROM ledger WHERE position IN (");
-    let mut list = query.separated(", ");
-    for node in nodes {
-        list.push_bind(position(node.closed_by()));
+async fn hashes(connection: &mut Connection, nodes: &[Node]) -> Result<HashMap<Node, Hash>, Error> {
+    if nodes.is_empty() {
+        return Ok(HashMap::new());
     }
-    query.push(")");
-    let rows: Vec<(i64, Vec<u8>)> = query.build_query_as().fetch_all(connection).await?;
+    let places: Vec<_> = (1..=nodes.len()).map(|place| format!("${place}")).collect();
+    let statement = format!(
+        "SELECT position, hashes FROM ledger WHERE position IN ({})",
+        places.join(", ")
+    );
+    let rows: Vec<(i64, Vec<u8>)> = on_engine!(connection, engine => {
+        let mut query = sqlx::query_as(AssertSqlSafe(statement));
+        for node in nodes {
+            query = query.bind(position(node.closed_by()));
+        }
+        query.fetch_all(engine).await?
+    });
     let rows: HashMap<_, _> = rows
         .into_iter()
         .map(|(at, hashes)| (index(at), hashes))

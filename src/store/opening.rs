@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use sqlx::SqliteConnection;
 use time::{Duration, OffsetDateTime};
 
 use super::{
     Error,
     backup::Mark,
+    database::Connection,
     ledger,
     lock::Lock,
     replay::{self, Replayed, Unsigned},
@@ -70,7 +70,7 @@ impl Opening<'_> {
     /// newest snapshot that fits, which it returns too. Signs the head of an empty ledger.
     pub(super) async fn read(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         signed: &Signed,
         checkpoint: Option<Checkpoint>,
         now: OffsetDateTime,
@@ -232,7 +232,7 @@ pub(super) fn filled_in(started: EventKind, found: Vec<Unsigned>, mark: Option<M
 /// Refuses a database of a version that signed no heads, if it was not stopped in order. It stays
 /// as it is, for the version that wrote it.
 pub(super) async fn expect_no_tail(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     checkpoint: Option<&Checkpoint>,
 ) -> Result<(), Error> {
     let covered = checkpoint.map_or(0, |checkpoint| checkpoint.size);

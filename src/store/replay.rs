@@ -1,10 +1,9 @@
 //! Reads the ledger at the start and after a failure. Checks it against its own hashes, against the
 //! signed head, and from the last checkpoint on event by event, as `ledger verify` does.
 
-use sqlx::SqliteConnection;
 use tokio_stream::StreamExt;
 
-use super::{Error, ledger};
+use super::{Error, database::Connection, ledger};
 use crate::ledger::{
     checkpoint::Checkpoint,
     judge::Judge,
@@ -66,7 +65,7 @@ impl Unsigned {
 /// Returns [`Error::Tampered`] if a leaf is missing, changed or impossible, or if the ledger is not
 /// the one that was signed.
 pub(super) async fn replay(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     head: Frontier,
     judge: Judge,
     signed: &Signed,

@@ -5,13 +5,12 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use sqlx::SqlitePool;
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
 };
 
-use super::{Error, ledger, signed::Signed, snapshots};
+use super::{Error, database::Readers, ledger, signed::Signed, snapshots};
 use crate::ledger::{
     checkpoint::Verifier,
     judge::Judge,
@@ -47,7 +46,7 @@ pub(crate) struct Scrubbed {
 pub(super) struct Scrub {
     folder: PathBuf,
     verifier: Verifier,
-    readers: SqlitePool,
+    readers: Readers,
     progress: Arc<Mutex<Scrubbed>>,
 }
 
@@ -76,7 +75,7 @@ impl Drop for Running {
 
 impl Scrub {
     /// Begins the scrub of the ledger whose start used this snapshot.
-    pub(super) fn begin(signed: &Signed, readers: SqlitePool, used: Option<Snapshot>) -> Running {
+    pub(super) fn begin(signed: &Signed, readers: Readers, used: Option<Snapshot>) -> Running {
         let progress = Arc::default();
         let scrub = Self {
             folder: signed.folder().to_owned(),

@@ -9,10 +9,9 @@ use std::{
     sync::Arc,
 };
 
-use sqlx::SqliteConnection;
 use tokio::task::JoinHandle;
 
-use super::{Error, ledger, replay, signed::Signed, whole_file};
+use super::{Error, database::Connection, ledger, replay, signed::Signed, whole_file};
 use crate::ledger::{checkpoint::Verifier, judge::Judge, snapshot::Snapshot, tree::Frontier};
 
 /// Number of events between two snapshots. A smaller ledger has none: reading it whole takes less
@@ -64,7 +63,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// Returns [`Error::Unavailable`] if the database fails.
 pub(super) async fn fits(
     snapshot: &Snapshot,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     signed: &replay::Signed,
 ) -> Result<bool, Error> {
     let size = snapshot.head.size();

@@ -2,10 +2,9 @@
 //! transaction, commits once, answers each caller. The only place that makes a [`Receipt`], and
 //! only after COMMIT.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, RwLock};
-use sqlx::{Connection, SqliteConnection};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, timeout},
@@ -13,13 +12,14 @@ use tokio::{
 
 use super::{
     Error,
-    database::{self, Flush},
+    database::{Connection, Database},
     job::{Answer, Job, QueuedEvent},
     ledger::{self, Inserts, Row},
     lock::Lock,
     replay,
     signed::Signed,
     snapshots::Snapshots,
+    sqlite::Flush,
 };
 use crate::ledger::{
     Receipt,
@@ -58,7 +58,7 @@ pub(super) struct State {
 /// The writer. It owns the writing connection, the head and the lock.
 #[derive(Debug)]
 pub(super) struct Writer {
-    pub(super) file: PathBuf,
+    pub(super) database: Database,
     pub(super) lock: Lock,
     pub(super) signed: Arc<Signed>,
     pub(super) jobs: mpsc::Receiver<Job>,
@@ -69,7 +69,7 @@ pub(super) struct Writer {
     /// The rate of recorded denials. Denials beyond it are counted.
     pub(super) denials: Arc<Mutex<DenialRate>>,
     /// None after a failure, until [`Writer::recover`] has read the head again.
-    pub(super) connection: Option<SqliteConnection>,
+    pub(super) connection: Option<Connection>,
     pub(super) inserts: Inserts,
     pub(super) snapshots: Snapshots,
     /// Bytes of events since the log was last moved.
@@ -137,15 +137,15 @@ impl Writer {
 
     async fn append(&mut self, append: &mut Append) -> Result<(), Error> {
         let connection = self.connection.as_mut().ok_or_else(closed)?;
-        let mut transaction = database::begin(connection).await?;
-        ledger::expect_head(&mut transaction, &append.head).await?;
+        connection.begin().await?;
+        ledger::expect_head(connection, &append.head).await?;
         let rows = append.assign(&mut self.judge, &self.denials);
         if !rows.is_empty() {
             let note = self.signed.sign_head(&append.head);
-            self.inserts.append(&mut transaction, rows).await?;
-            ledger::put_head(&mut transaction, note).await?;
+            self.inserts.append(connection, rows).await?;
+            ledger::put_head(connection, note).await?;
         }
-        Ok(transaction.commit().await?)
+        connection.commit().await
     }
 
     /// Lets readers see what the committed events changed.
@@ -159,7 +159,7 @@ impl Writer {
     async fn fail(&mut self, error: &Error) {
         tracing::error!(%error, "the ledger cannot commit; nothing is issued until it can");
         if let Some(connection) = self.connection.take() {
-            connection.close_hard().await.ok();
+            connection.close_hard().await;
         }
         self.state
             .send_modify(|state| state.fault = Some(error.clone()));
@@ -191,7 +191,7 @@ impl Writer {
 
     async fn reopen(&mut self) -> Result<Frontier, Error> {
         let known = self.state.borrow().head.clone();
-        let mut connection = database::open_writer(&self.file).await?;
+        let mut connection = self.database.open_writer().await?;
         let stored = ledger::stored_frontier(&mut connection, known.size()).await?;
         if stored.as_ref() != Some(&known) {
             return Err(Error::Tampered(format!(
@@ -230,7 +230,7 @@ impl Writer {
     async fn flush(&mut self, how: Flush) {
         self.unflushed = 0;
         if let Some(connection) = &mut self.connection
-            && let Err(error) = database::flush(connection, how).await
+            && let Err(error) = connection.flush(how).await
         {
             self.fail(&error).await;
         }

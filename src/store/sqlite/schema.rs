@@ -5,14 +5,9 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use sqlx::{
-    ConnectOptions, Connection, SqliteConnection, migrate::Migrator, sqlite::SqliteConnectOptions,
-};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::Error;
-
-/// The steps from an empty database, or an older one, to the tables of this version.
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
+use crate::store::{Error, migrations::MIGRATIONS};
 
 /// sqlx's own table. Its text is sqlx's, so only its kind is checked.
 const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
