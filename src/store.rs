@@ -4,6 +4,11 @@
 //! connections of their own and see only what is committed. The folder holds `ledger.db`,
 //! `checkpoint` (the head that was signed last), `snapshot` (the state after some number of events)
 //! and `lock`.
+//!
+//! The ledger is in SQLite (`ledger.db`, one daemon), or in a PostgreSQL database that replicas
+//! share: each has a folder of its own without `ledger.db`, and the same name and keys. Before each
+//! append, its writer locks the head and takes over what other replicas appended
+//! (`writer::following`).
 
 mod backup;
 mod database;
@@ -13,6 +18,7 @@ mod ledger;
 mod lock;
 mod migrations;
 mod opening;
+mod postgres;
 mod recorded_denials;
 mod replay;
 mod scrub;
@@ -20,17 +26,17 @@ mod signed;
 mod skipping;
 mod snapshots;
 mod sqlite;
+mod start;
 mod whole_file;
 mod writer;
 
 use std::{fs, path::Path, sync::Arc};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
-    time::Instant,
 };
 
 use crate::{
@@ -45,17 +51,15 @@ use crate::{
     },
 };
 pub(crate) use backup::{back_up, mark_by_hand, restore};
-use database::{Connection, Database, Readers};
-pub(crate) use error::Error;
+use database::{Connection, Readers};
+pub use error::Error;
 use job::Job;
 use lock::Lock;
 pub(crate) use opening::{Beginning, Opening, prepare};
-use replay::{Replayed, Unsigned};
-use scrub::Scrub;
+pub use postgres::PostgresAddress;
 pub(crate) use scrub::Scrubbed;
 use signed::Signed;
-use snapshots::Snapshots;
-use writer::{Shared, State, Writer, closed};
+use writer::{Shared, State, closed};
 
 /// The most writes in the queue. More callers wait until there is room.
 const QUEUE: usize = 1024;
@@ -97,6 +101,25 @@ impl Store {
         Self::open_with(folder, signer, started, now, Opening::default()).await
     }
 
+    /// [`Store::open`] on a PostgreSQL database, which other replicas may share. The folder holds
+    /// only `checkpoint` and `lock`, and belongs to this replica alone.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_on(
+        folder: &Path,
+        address: &PostgresAddress,
+        signer: Signer,
+        started: EventKind,
+        now: OffsetDateTime,
+    ) -> Result<Self, Error> {
+        let opening = Opening {
+            postgres: Some(address),
+            ..Opening::default()
+        };
+        Self::open_with(folder, signer, started, now, opening).await
+    }
+
     /// [`Store::open`], with the operator's choices for this start.
     ///
     /// # Errors
@@ -112,9 +135,10 @@ impl Store {
         fs::create_dir_all(folder)
             .map_err(|error| Error::Unavailable(format!("{}: {error}", folder.display())))?;
         let lock = Lock::take(folder)?;
+        let database = opening.database(folder);
         let (store, unsigned) = Self::start(folder, lock, signer, now, opening)
             .await
-            .map_err(|error| error.with_advice(folder))?;
+            .map_err(|error| database.advise(error, folder))?;
         let mark = backup::mark(folder)?;
         store
             .record(opening::filled_in(started, unsigned, mark), now)
@@ -123,65 +147,6 @@ impl Store {
         store.skip(now).await?;
         store.checkpoint().await?;
         Ok(store)
-    }
-
-    async fn start(
-        folder: &Path,
-        lock: Lock,
-        signer: Signer,
-        now: OffsetDateTime,
-        opening: Opening<'_>,
-    ) -> Result<(Self, Vec<Unsigned>), Error> {
-        let database = Database::in_folder(folder);
-        let (signed, checkpoint) = Signed::open(folder, signer)?;
-        let mut connection = database.open_writer().await?;
-        if connection.is_older().await? {
-            opening::expect_no_tail(&mut connection, checkpoint.as_ref()).await?;
-        }
-        database.migrate(&mut connection).await?;
-        let (replayed, snapshot) = opening
-            .read(&mut connection, &signed, checkpoint, now)
-            .await?;
-        let Replayed {
-            head,
-            judge,
-            unsigned,
-            ..
-        } = replayed;
-        let signed = Arc::new(signed);
-        let (jobs, queue) = mpsc::channel(QUEUE);
-        let (state, watched) = watch::channel(State { head, fault: None });
-        let readers = database.open_readers();
-        let shared = Arc::new(RwLock::new(judge.clone()));
-        let denials = Arc::new(Mutex::default());
-        let covered = snapshot.as_ref().map_or(0, |snapshot| snapshot.head.size());
-        let scrub = Scrub::begin(&signed, readers.clone(), snapshot);
-        let writer = Writer {
-            database,
-            lock,
-            signed: signed.clone(),
-            snapshots: Snapshots::new(folder, signed.clone(), covered, opening.snapshot_every),
-            jobs: queue,
-            state,
-            judge,
-            shared: shared.clone(),
-            denials: Arc::clone(&denials),
-            connection: Some(connection),
-            inserts: ledger::Inserts::new(),
-            unflushed: 0,
-            signed_at: Instant::now(),
-        };
-        let store = Self(Arc::new(Inner {
-            jobs: Mutex::new(Some(jobs)),
-            writer: Mutex::new(Some(tokio::spawn(writer.run()))),
-            state: watched,
-            shared,
-            signed,
-            denials,
-            readers,
-            scrub,
-        }));
-        Ok((store, unsigned))
     }
 
     /// Records the pass that `draft` will be. The event is durable when this returns, and is kept

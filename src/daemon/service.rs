@@ -79,6 +79,7 @@ async fn serve(config: Config, options: Options) -> Result<(), Error> {
             false => Beginning::Existing,
         },
         accept_clock: options.accept_clock,
+        postgres: None,
         progress: &progress,
         ..Opening::default()
     };

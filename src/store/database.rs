@@ -3,10 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
-use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection};
+use sqlx::{
+    Connection as _, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool,
+    pool::PoolConnection,
+};
 
 use super::{
     Error,
+    postgres::{self, Announcements, PostgresAddress},
     sqlite::{self, Flush},
 };
 
@@ -15,6 +19,8 @@ use super::{
 pub(super) enum Database {
     /// A file of this process's own.
     Sqlite(PathBuf),
+    /// A database that replicas share.
+    Postgres(PostgresAddress),
 }
 
 impl Database {
@@ -32,6 +38,10 @@ impl Database {
     pub(super) async fn open_writer(&self) -> Result<Connection, Error> {
         match self {
             Self::Sqlite(file) => Ok(Connection::Sqlite(sqlite::open_writer(file).await?)),
+            Self::Postgres(address) => {
+                let connection = postgres::open_writer(address).await?;
+                Ok(Connection::Postgres(connection))
+            }
         }
     }
 
@@ -39,6 +49,7 @@ impl Database {
     pub(super) fn open_readers(&self) -> Readers {
         match self {
             Self::Sqlite(file) => Readers::Sqlite(sqlite::open_readers(file)),
+            Self::Postgres(address) => Readers::Postgres(postgres::open_readers(address)),
         }
     }
 
@@ -52,6 +63,36 @@ impl Database {
             (Self::Sqlite(file), Session::Sqlite(connection)) => {
                 sqlite::migrate(connection, file).await
             }
+            (Self::Postgres(address), Session::Postgres(connection)) => {
+                let migrated = postgres::migrate(connection, address);
+                postgres::within(postgres::APPEND, migrated).await
+            }
+            (Self::Sqlite(_), Session::Postgres(_)) | (Self::Postgres(_), Session::Sqlite(_)) => {
+                Err(Error::Unavailable(
+                    "the connection is to another engine".to_owned(),
+                ))
+            }
+        }
+    }
+
+    /// The announcements of other replicas' appends; none if there are no replicas.
+    pub(super) fn announcements(&self) -> Option<Announcements> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(address) => Some(Announcements::listen(address)),
+        }
+    }
+
+    /// The error of a start, with what the operator can do.
+    pub(super) fn advise(&self, error: Error, folder: &Path) -> Error {
+        match (self, error) {
+            (Self::Sqlite(_), error) => error.with_advice(folder),
+            (Self::Postgres(address), Error::Tampered(what)) => Error::Tampered(format!(
+                "{what}. Nothing was changed in the {address}, and nothing is issued. Restore the database from its newest \
+                 backup, or start on an empty database with an empty folder and keep {folder} as evidence",
+                folder = folder.display()
+            )),
+            (Self::Postgres(_), error) => error,
         }
     }
 }
@@ -62,11 +103,14 @@ pub(super) enum Connection {
     Sqlite(SqliteConnection),
     /// A reader that goes back to its pool.
     SqliteReader(PoolConnection<Sqlite>),
+    Postgres(PgConnection),
+    PostgresReader(PoolConnection<Postgres>),
 }
 
 /// A connection as its engine has it.
 pub(super) enum Session<'c> {
     Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConnection),
 }
 
 /// Does the same on the connection of either engine: `on_engine!(connection, c => expression)`.
@@ -74,6 +118,7 @@ macro_rules! on_engine {
     ($connection:expr, $engine:ident => $do:expr) => {
         match $connection.session() {
             $crate::store::database::Session::Sqlite($engine) => $do,
+            $crate::store::database::Session::Postgres($engine) => $do,
         }
     };
 }
@@ -85,6 +130,16 @@ impl Connection {
         match self {
             Self::Sqlite(connection) => Session::Sqlite(connection),
             Self::SqliteReader(connection) => Session::Sqlite(connection),
+            Self::Postgres(connection) => Session::Postgres(connection),
+            Self::PostgresReader(connection) => Session::Postgres(connection),
+        }
+    }
+
+    /// True if other daemons append to the same database.
+    pub(super) fn is_shared(&self) -> bool {
+        match self {
+            Self::Sqlite(_) | Self::SqliteReader(_) => false,
+            Self::Postgres(_) | Self::PostgresReader(_) => true,
         }
     }
 
@@ -92,6 +147,9 @@ impl Connection {
     pub(super) async fn is_older(&mut self) -> Result<bool, Error> {
         match self.session() {
             Session::Sqlite(connection) => sqlite::is_older(connection).await,
+            Session::Postgres(connection) => {
+                postgres::within(postgres::APPEND, postgres::is_older(connection)).await
+            }
         }
     }
 
@@ -100,6 +158,45 @@ impl Connection {
     pub(super) async fn begin(&mut self) -> Result<(), Error> {
         match self.session() {
             Session::Sqlite(connection) => sqlite::begin(connection).await,
+            Session::Postgres(connection) => postgres::begin(connection).await,
+        }
+    }
+
+    /// Locks the head of a shared ledger until the end of the transaction. All earlier events are
+    /// visible afterwards.
+    pub(super) async fn lock_head(&mut self) -> Result<(), Error> {
+        match self.session() {
+            // `BEGIN IMMEDIATE` has locked the whole file.
+            Session::Sqlite(_) => Ok(()),
+            Session::Postgres(connection) => postgres::lock_head(connection).await,
+        }
+    }
+
+    /// Begins to read one state of the database, for as long as it takes. The lock on the folder
+    /// keeps an embedded database as it is.
+    pub(super) async fn begin_reading(&mut self) -> Result<(), Error> {
+        match self.session() {
+            Session::Sqlite(_) => Ok(()),
+            Session::Postgres(connection) => postgres::begin_reading(connection).await,
+        }
+    }
+
+    /// Ends what [`Connection::begin_reading`] began.
+    pub(super) async fn end_reading(&mut self) -> Result<(), Error> {
+        match self.session() {
+            Session::Sqlite(_) => Ok(()),
+            Session::Postgres(connection) => postgres::end_reading(connection).await,
+        }
+    }
+
+    /// Logs a warning for each setting of the database by which an acknowledged commit can be lost.
+    pub(super) async fn warn_of_lossy_settings(&mut self) -> Result<(), Error> {
+        match self.session() {
+            Session::Sqlite(_) => Ok(()),
+            Session::Postgres(connection) => {
+                let warned = postgres::warn_of_lossy_settings(connection);
+                postgres::within(postgres::APPEND, warned).await
+            }
         }
     }
 
@@ -108,6 +205,7 @@ impl Connection {
     pub(super) async fn commit(&mut self) -> Result<(), Error> {
         match self.session() {
             Session::Sqlite(connection) => sqlite::commit(connection).await,
+            Session::Postgres(connection) => postgres::commit(connection).await,
         }
     }
 
@@ -115,6 +213,8 @@ impl Connection {
     pub(super) async fn flush(&mut self, flush: Flush) -> Result<(), Error> {
         match self.session() {
             Session::Sqlite(connection) => sqlite::flush(connection, flush).await,
+            // The server does it itself.
+            Session::Postgres(_) => Ok(()),
         }
     }
 
@@ -123,16 +223,20 @@ impl Connection {
         match self {
             Self::Sqlite(connection) => Ok(connection.close().await?),
             Self::SqliteReader(connection) => Ok(connection.close().await?),
+            Self::Postgres(connection) => postgres::close(connection).await,
+            Self::PostgresReader(connection) => postgres::close(connection.detach()).await,
         }
     }
 
     /// Drops the connection, with a transaction that it may be in.
     pub(super) async fn close_hard(self) {
-        let closed = match self {
-            Self::Sqlite(connection) => connection.close_hard().await,
-            Self::SqliteReader(connection) => connection.detach().close_hard().await,
-        };
-        closed.ok();
+        match self {
+            Self::Sqlite(connection) => drop(connection.close_hard().await),
+            Self::SqliteReader(connection) => drop(connection.detach().close_hard().await),
+            // Closing its socket ends the transaction, and never waits for the server.
+            Self::Postgres(connection) => drop(connection),
+            Self::PostgresReader(connection) => drop(connection.detach()),
+        }
     }
 }
 
@@ -140,6 +244,7 @@ impl Connection {
 #[derive(Clone, Debug)]
 pub(super) enum Readers {
     Sqlite(SqlitePool),
+    Postgres(PgPool),
 }
 
 impl Readers {
@@ -147,6 +252,7 @@ impl Readers {
     pub(super) async fn acquire(&self) -> Result<Connection, Error> {
         match self {
             Self::Sqlite(pool) => Ok(Connection::SqliteReader(pool.acquire().await?)),
+            Self::Postgres(pool) => Ok(Connection::PostgresReader(pool.acquire().await?)),
         }
     }
 
@@ -154,6 +260,7 @@ impl Readers {
     pub(super) async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,
+            Self::Postgres(pool) => pool.close().await,
         }
     }
 }
@@ -164,14 +271,14 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let damaged = match &error {
             sqlx::Error::ColumnDecode { .. } => true,
-            _ => sqlite::is_damaged(&error),
+            _ => sqlite::is_damaged(&error) || postgres::is_damaged(&error),
         };
         if damaged {
             Self::Tampered(format!(
                 "the database file is damaged ({error}). Restore it from a backup"
             ))
         } else {
-            Self::Unavailable(error.to_string())
+            Self::Unavailable(postgres::explained(&error).unwrap_or_else(|| error.to_string()))
         }
     }
 }

@@ -178,12 +178,19 @@ pub(super) async fn signed_head(
     let note: Option<String> = on_engine!(connection, engine => {
         sqlx::query_scalar("SELECT note FROM head").fetch_optional(engine).await?
     });
-    let head = note.map(|note| verifier.verify_head(&note)).transpose();
-    head.map_err(|error| {
-        Error::Tampered(format!(
-            "the head in its table `head` is not signed by the configured ledger key ({error})"
-        ))
-    })
+    let verify = |note: String| {
+        verifier.verify_head(&note).map_err(|error| {
+            let origin = note.lines().next().unwrap_or_default();
+            let origin = origin.trim_end_matches("#head").escape_debug().take(100);
+            Error::Tampered(format!(
+                "the head in its table `head` is not signed by the configured ledger key ({error}); it is of the \
+                 ledger \"{}\", and this server's is {:?}",
+                origin.collect::<String>(),
+                verifier.origin()
+            ))
+        })
+    };
+    note.map(verify).transpose()
 }
 
 /// The advice about events that no head covers, in a database of a version that signed none.

@@ -8,16 +8,17 @@ use time::{Duration, OffsetDateTime};
 use super::{
     Error,
     backup::Mark,
-    database::Connection,
+    database::{Connection, Database},
     ledger,
     lock::Lock,
+    postgres::PostgresAddress,
     replay::{self, Replayed, Unsigned},
     signed::Signed,
     snapshots,
 };
 use crate::ledger::{
     EventKind,
-    checkpoint::{Checkpoint, Signer},
+    checkpoint::{Checkpoint, Signer, Verifier},
     judge::Judge,
     snapshot::Snapshot,
     tree::Frontier,
@@ -38,6 +39,8 @@ pub struct Opening<'a> {
     pub accept_clock: bool,
     /// Number of events between two snapshots of the state.
     pub snapshot_every: u64,
+    /// The database that replicas share; none for the embedded one in the folder.
+    pub postgres: Option<&'a PostgresAddress>,
     /// Called now and then with the number of events read.
     pub progress: &'a (dyn Fn(u64) + Send + Sync),
 }
@@ -60,15 +63,46 @@ impl Default for Opening<'_> {
             beginning: Beginning::Any,
             accept_clock: false,
             snapshot_every: snapshots::EVERY,
+            postgres: None,
             progress: &|_| (),
         }
     }
 }
 
 impl Opening<'_> {
+    /// Opens the database, brings its tables up to date and reads the ledger ([`Opening::read`]).
+    pub(super) async fn begin(
+        &self,
+        database: &Database,
+        signed: &Signed,
+        checkpoint: Option<Checkpoint>,
+        now: OffsetDateTime,
+    ) -> Result<(Connection, Replayed, Option<Snapshot>), Error> {
+        let mut connection = database.open_writer().await?;
+        if connection.is_older().await? {
+            expect_no_tail(&mut connection, checkpoint.as_ref()).await?;
+        }
+        database.migrate(&mut connection).await?;
+        connection.warn_of_lossy_settings().await?;
+        connection.begin_reading().await?;
+        self.expect_shared_ledger(&mut connection, checkpoint.as_ref(), &signed.verifier())
+            .await?;
+        let (replayed, snapshot) = self.read(&mut connection, signed, checkpoint, now).await?;
+        connection.end_reading().await?;
+        Ok((connection, replayed, snapshot))
+    }
+
+    /// The database of this start.
+    pub(super) fn database(&self, folder: &Path) -> Database {
+        match self.postgres {
+            Some(address) => Database::Postgres(address.clone()),
+            None => Database::in_folder(folder),
+        }
+    }
+
     /// Reads the ledger and checks it against the signed heads and the clock. Begins after the
     /// newest snapshot that fits, which it returns too. Signs the head of an empty ledger.
-    pub(super) async fn read(
+    async fn read(
         &self,
         connection: &mut Connection,
         signed: &Signed,
@@ -91,7 +125,8 @@ impl Opening<'_> {
         };
         let replayed = replay::replay(connection, start, judge, &heads, self.progress).await?;
         match heads.checkpoint {
-            None if replayed.head.size() > 0 => {
+            // The folder of a new replica has none.
+            None if replayed.head.size() > 0 && self.postgres.is_none() => {
                 return Err(Error::Tampered(NO_CHECKPOINT.to_owned()));
             }
             None => drop(signed.sign(|| replayed.head.clone()).await?),
@@ -104,6 +139,9 @@ impl Opening<'_> {
 
     /// Refuses a folder without a ledger if one is expected, and one with a ledger if none is.
     pub(super) fn expect_ledger(&self, folder: &Path) -> Result<(), Error> {
+        if self.postgres.is_some() {
+            return Ok(());
+        }
         if super::backup::is_interrupted(folder) {
             return Err(Error::Start(format!(
                 "a restore into {} was interrupted: run the same daypass restore again",
@@ -123,6 +161,37 @@ impl Opening<'_> {
             (Beginning::New, true) => Err(Error::Start(format!(
                 "there is a ledger in {} already: start without --new-ledger, or move the folder away first",
                 folder.display()
+            ))),
+            (Beginning::Any, _) | (Beginning::Existing, true) | (Beginning::New, false) => Ok(()),
+        }
+    }
+
+    /// [`Opening::expect_ledger`] for a database that replicas share. A new replica finds its
+    /// ledger there, with an empty folder.
+    async fn expect_shared_ledger(
+        &self,
+        connection: &mut Connection,
+        checkpoint: Option<&Checkpoint>,
+        verifier: &Verifier,
+    ) -> Result<(), Error> {
+        let Some(address) = self.postgres else {
+            return Ok(());
+        };
+        let is_there = checkpoint.is_some() || !ledger::entries(connection, 0, 1).await?.is_empty();
+        if let Err(Error::Tampered(what)) = ledger::signed_head(connection, verifier).await {
+            return Err(Error::Start(format!(
+                "{address}: {what}. Correct the address, or the name and the keys of this server. If they are right, another \
+                 program changed the database: restore it"
+            )));
+        }
+        match (self.beginning, is_there) {
+            (Beginning::Existing, false) => Err(Error::Start(format!(
+                "there is no ledger in the {address}. If this server has run before, its ledger is lost, or the address is \
+                 of another database: correct it, or restore the database. If it has never run, run the same command once \
+                 with --new-ledger"
+            ))),
+            (Beginning::New, true) => Err(Error::Start(format!(
+                "there is a ledger in the {address} already: start without --new-ledger"
             ))),
             (Beginning::Any, _) | (Beginning::Existing, true) | (Beginning::New, false) => Ok(()),
         }
@@ -231,7 +300,7 @@ pub(super) fn filled_in(started: EventKind, found: Vec<Unsigned>, mark: Option<M
 
 /// Refuses a database of a version that signed no heads, if it was not stopped in order. It stays
 /// as it is, for the version that wrote it.
-pub(super) async fn expect_no_tail(
+async fn expect_no_tail(
     connection: &mut Connection,
     checkpoint: Option<&Checkpoint>,
 ) -> Result<(), Error> {

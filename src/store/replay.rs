@@ -1,13 +1,17 @@
 //! Reads the ledger at the start and after a failure. Checks it against its own hashes, against the
 //! signed head, and from the last checkpoint on event by event, as `ledger verify` does.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
 use tokio_stream::StreamExt;
 
 use super::{Error, database::Connection, ledger};
 use crate::ledger::{
+    Event,
     checkpoint::Checkpoint,
     judge::Judge,
-    tree::{Frontier, leaf_hash},
+    tree::{Frontier, Hash, leaf_hash},
 };
 
 /// The most events without a signed head that a start accepts. Each is named in the log and in
@@ -16,6 +20,9 @@ const MOST_UNSIGNED: usize = 32;
 
 /// The number of events between two reports of progress.
 const STRIDE: u64 = 4096;
+
+/// Longest wait for the next event.
+const STALL: Duration = Duration::from_secs(60);
 
 /// The signed heads that a ledger must agree with.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +44,8 @@ pub(super) struct Replayed {
     pub(super) judged: u64,
     /// The events after the signed head, and their kinds. All are inert.
     pub(super) unsigned: Vec<Unsigned>,
+    /// The events and their leaf hashes, if they were asked for ([`follow`]).
+    pub(super) events: Vec<(Hash, Event)>,
 }
 
 /// An event that no signed head covers: no daemon with this ledger's key has committed it.
@@ -71,10 +80,39 @@ pub(super) async fn replay(
     signed: &Signed,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<Replayed, Error> {
-    let mut walk = Walk::new(head, judge, signed);
+    walk(connection, Walk::new(head, judge, signed), progress).await
+}
+
+/// [`replay`] of a few events, which it returns too.
+///
+/// # Errors
+/// As [`replay`].
+pub(super) async fn follow(
+    connection: &mut Connection,
+    head: Frontier,
+    judge: Judge,
+    signed: &Signed,
+) -> Result<Replayed, Error> {
+    let keeping = Walk {
+        events: Some(Vec::new()),
+        ..Walk::new(head, judge, signed)
+    };
+    walk(connection, keeping, &|_| ()).await
+}
+
+async fn walk(
+    connection: &mut Connection,
+    mut walk: Walk<'_>,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<Replayed, Error> {
     walk.expect_signed()?;
     let mut rows = ledger::rows(connection, walk.head.size());
-    while let Some((at, event, hashes)) = rows.try_next().await? {
+    loop {
+        let next = timeout(STALL, rows.try_next()).await;
+        let stalled = |_| Error::Unavailable("the database sends no more events".to_owned());
+        let Some((at, event, hashes)) = next.map_err(stalled)?? else {
+            break;
+        };
         walk.take(at, &event, &hashes)?;
         if walk.head.size().is_multiple_of(STRIDE) {
             progress(walk.head.size());
@@ -91,6 +129,8 @@ struct Walk<'a> {
     covered: u64,
     judged: u64,
     unsigned: Vec<Unsigned>,
+    /// Some if the events are to be kept.
+    events: Option<Vec<(Hash, Event)>>,
 }
 
 impl<'a> Walk<'a> {
@@ -103,6 +143,7 @@ impl<'a> Walk<'a> {
             covered: checkpoint.map_or(0, |checkpoint| checkpoint.size),
             judged: 0,
             unsigned: Vec::new(),
+            events: None,
         }
     }
 
@@ -124,24 +165,25 @@ impl<'a> Walk<'a> {
             let taken = self.judge.take_covered(leaf, digest);
             return taken.map_err(|fault| Error::Tampered(format!("event {at}: {fault}")));
         }
-        self.judge(at, leaf)
+        self.judge(at, leaf, digest)
     }
 
-    fn judge(&mut self, at: u64, leaf: &[u8]) -> Result<(), Error> {
+    fn judge(&mut self, at: u64, leaf: &[u8], digest: Hash) -> Result<(), Error> {
         let event = self
             .judge
             .take(leaf)
             .map_err(|fault| Error::Tampered(format!("event {at} {fault}")))?;
         self.judged += 1;
+        let (kind, is_inert) = (event.what.kind(), event.what.is_inert());
+        if let Some(events) = &mut self.events {
+            events.push((digest, event));
+        }
         let signed = self.signed.head.as_ref();
         if signed.is_none_or(|signed| at < signed.size) {
             return Ok(());
         }
-        let unsigned = Unsigned {
-            index: at,
-            kind: event.what.kind(),
-        };
-        if !event.what.is_inert() {
+        let unsigned = Unsigned { index: at, kind };
+        if !is_inert {
             return Err(unsigned.tampered());
         }
         if self.unsigned.len() >= MOST_UNSIGNED {
@@ -181,6 +223,7 @@ impl<'a> Walk<'a> {
             judge: self.judge,
             judged: self.judged,
             unsigned: self.unsigned,
+            events: self.events.unwrap_or_default(),
         })
     }
 

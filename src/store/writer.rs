@@ -2,12 +2,14 @@
 //! transaction, commits once, answers each caller. The only place that makes a [`Receipt`], and
 //! only after COMMIT.
 
+mod following;
+
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -16,6 +18,7 @@ use super::{
     job::{Answer, Job, QueuedEvent},
     ledger::{self, Inserts, Row},
     lock::Lock,
+    postgres::Announcements,
     replay,
     signed::Signed,
     snapshots::Snapshots,
@@ -70,6 +73,8 @@ pub(super) struct Writer {
     pub(super) denials: Arc<Mutex<DenialRate>>,
     /// None after a failure, until [`Writer::recover`] has read the head again.
     pub(super) connection: Option<Connection>,
+    /// The appends of other replicas; none if there are no replicas.
+    pub(super) announcements: Option<Announcements>,
     pub(super) inserts: Inserts,
     pub(super) snapshots: Snapshots,
     /// Bytes of events since the log was last moved.
@@ -96,6 +101,15 @@ impl Writer {
     /// to tidy up.
     async fn receive(&mut self, batch: &mut Vec<Job>) -> Option<usize> {
         let jobs = self.jobs.recv_many(batch, BATCH);
+        if let Some(announcements) = &self.announcements {
+            return tokio::select! {
+                biased;
+                count = jobs => Some(count),
+                () = announcements.heard() => None,
+                // An announcement may be lost.
+                () = sleep(QUIET) => None,
+            };
+        }
         if self.unflushed == 0 && self.connection.is_some() {
             return Some(jobs.await);
         }
@@ -135,9 +149,16 @@ impl Writer {
         }
     }
 
-    async fn append(&mut self, append: &mut Append) -> Result<(), Error> {
-        let connection = self.connection.as_mut().ok_or_else(closed)?;
+    async fn append_to(
+        &mut self,
+        connection: &mut Connection,
+        append: &mut Append,
+    ) -> Result<(), Error> {
         connection.begin().await?;
+        if connection.is_shared() {
+            self.catch_up_locked(connection).await?;
+            append.head = self.state.borrow().head.clone();
+        }
         ledger::expect_head(connection, &append.head).await?;
         let rows = append.assign(&mut self.judge, &self.denials);
         if !rows.is_empty() {
@@ -192,23 +213,24 @@ impl Writer {
     async fn reopen(&mut self) -> Result<Frontier, Error> {
         let known = self.state.borrow().head.clone();
         let mut connection = self.database.open_writer().await?;
-        let stored = ledger::stored_frontier(&mut connection, known.size()).await?;
+        let (stored, head) = self.known_and_head(&mut connection, known.size()).await?;
         if stored.as_ref() != Some(&known) {
             return Err(Error::Tampered(format!(
                 "after an error the database has lost some of the {} events that it had committed. \
-                 Check the disk, then put back the newest copy of ledger.db",
+                 Check the disk, then put back the newest copy of the database",
                 known.size()
             )));
         }
         let signed = replay::Signed {
             checkpoint: Some(self.signed.checkpoint_of(&known)),
-            head: ledger::signed_head(&mut connection, &self.signed.verifier()).await?,
+            head,
         };
         let judge = self.committed();
         let replayed = replay::replay(&mut connection, known, judge, &signed, &|_| ()).await?;
         if let Some(event) = replayed.unsigned.first() {
             return Err(event.tampered());
         }
+        connection.end_reading().await?;
         *self.shared.write() = replayed.judge.clone();
         self.judge = replayed.judge;
         self.connection = Some(connection);
@@ -221,7 +243,14 @@ impl Writer {
 
     /// Does the work that waits until the writer is idle.
     async fn rest(&mut self) {
-        if self.recover().await.is_ok() {
+        if self.recover().await.is_err() {
+            return;
+        }
+        if self.announcements.is_some() {
+            self.follow().await;
+            self.keep_snapshot();
+            self.keep_signed();
+        } else {
             self.flush(Flush::Some).await;
             self.sign().await;
         }

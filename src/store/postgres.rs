@@ -1,0 +1,278 @@
+//! PostgreSQL, the engine for replicas: its connections and their settings. SQL that only
+//! PostgreSQL knows is here.
+//!
+//! Several daemons append to one database. Each append locks the head row first, so appends follow
+//! one another, and a daemon knows every earlier event before it adds its own.
+
+mod address;
+mod explained;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use sqlx::{
+    ConnectOptions, Connection as _, PgConnection, PgPool,
+    migrate::MigrateError,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+};
+use tokio::{
+    sync::Notify,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+pub use address::PostgresAddress;
+pub(super) use explained::{explained, is_damaged};
+
+use super::{Error, migrations::MIGRATIONS};
+
+/// Deadline for a connection, with its handshake.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Deadline for a whole append, with the wait for other replicas. The database's own deadlines are
+/// shorter, so that the cause is usually its answer.
+pub(super) const APPEND: Duration = Duration::from_secs(10);
+
+/// Deadline for closing a connection in order.
+const GOOD_BYE: Duration = Duration::from_secs(1);
+
+/// The number of reads that run at once.
+const READERS: u32 = 4;
+
+/// Delay before a lost subscription is made again. The writer also looks without it.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The channel on which each append is announced. It belongs to one database.
+const CHANNEL: &str = "daypass_ledger";
+
+/// Key of the advisory lock for the append to an empty ledger, which has no head row to lock.
+const FIRST: i64 = 0x0064_6179_7061_7373;
+
+/// Settings of every connection. A commit waits for the disk. A replica that stops in the middle of
+/// an append loses its locks soon, so that the others go on.
+const SETTINGS: [(&str, &str); 5] = [
+    ("synchronous_commit", "on"),
+    ("default_transaction_isolation", "read committed"),
+    ("statement_timeout", "8s"),
+    ("lock_timeout", "6s"),
+    ("idle_in_transaction_session_timeout", "5s"),
+];
+
+/// Opens the one connection that writes. The tables are those of this version, or of an older one
+/// and not yet brought up to date.
+///
+/// # Errors
+/// Returns [`Error::Unavailable`] with the cause and what to do, or with the name of a table that
+/// another program changed.
+pub(super) async fn open_writer(address: &PostgresAddress) -> Result<PgConnection, Error> {
+    let options = options(address);
+    let mut connection = within(CONNECT, async { Ok(options.connect().await?) })
+        .await
+        .map_err(|error| address.named(error))?;
+    within(APPEND, expect_own_tables(&mut connection, address)).await?;
+    Ok(connection)
+}
+
+fn options(address: &PostgresAddress) -> PgConnectOptions {
+    let options = address.options().application_name("daypass");
+    options.options(SETTINGS).disable_statement_logging()
+}
+
+/// Opens connections that only read.
+pub(super) fn open_readers(address: &PostgresAddress) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(CONNECT)
+        .connect_lazy_with(options(address).options([("default_transaction_read_only", "on")]))
+}
+
+/// Returns an error if the work takes longer.
+pub(super) async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let late = |_| {
+        let seconds = limit.as_secs();
+        let text = format!("PostgreSQL gave no answer within {seconds} s");
+        Err(Error::Unavailable(text))
+    };
+    timeout(limit, work).await.unwrap_or_else(late)
+}
+
+/// Brings the tables up to date. Replicas that start together do it one after the other.
+///
+/// # Errors
+/// Returns [`Error::Unavailable`] if the tables are of a newer version, or if the user has no right
+/// to make them.
+pub(super) async fn migrate(
+    connection: &mut PgConnection,
+    address: &PostgresAddress,
+) -> Result<(), Error> {
+    let migrated = MIGRATIONS.run_direct(None, connection, false).await;
+    migrated.map_err(|error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            address.named(error.into())
+        }
+        MigrateError::VersionMissing(_) => Error::Unavailable(format!(
+            "{address} has the tables of a newer version of daypass: start that version, or a newer one"
+        )),
+        other => Error::Unavailable(format!("{address}: {other}")),
+    })
+}
+
+/// True if there is a ledger without the table of its signed head.
+pub(super) async fn is_older(connection: &mut PgConnection) -> Result<bool, Error> {
+    let statement = "SELECT to_regclass('ledger') IS NOT NULL AND to_regclass('head') IS NULL";
+    Ok(sqlx::query_scalar(statement).fetch_one(connection).await?)
+}
+
+/// Refuses tables on which another program put a trigger, a rule or a row policy, or which are
+/// views: they would change what statements do, below all checks.
+async fn expect_own_tables(
+    connection: &mut PgConnection,
+    address: &PostgresAddress,
+) -> Result<(), Error> {
+    let changed: Option<String> = sqlx::query_scalar(
+        "SELECT relname::text FROM pg_class c \
+         WHERE c.oid IN (to_regclass('ledger'), to_regclass('head')) \
+         AND (c.relkind <> 'r' OR c.relhasrules OR c.relrowsecurity \
+              OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) \
+              OR EXISTS (SELECT FROM pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid))) \
+         LIMIT 1",
+    )
+    .fetch_optional(connection)
+    .await?;
+    match changed {
+        None => Ok(()),
+        Some(table) => Err(Error::Unavailable(format!(
+            "{address} holds the table {table:?} with a trigger, a rule, a row policy or another kind than daypass gives \
+             it: another program changed the database. Find out which; then remove it, or restore the database"
+        ))),
+    }
+}
+
+/// Logs a warning for each setting of the server by which an acknowledged commit can be lost.
+pub(super) async fn warn_of_lossy_settings(connection: &mut PgConnection) -> Result<(), Error> {
+    let (fsync, full_page_writes, standbys): (String, String, bool) = sqlx::query_as(
+        "SELECT current_setting('fsync'), current_setting('full_page_writes'), \
+         current_setting('synchronous_standby_names') = '' \
+         AND EXISTS (SELECT FROM pg_stat_replication)",
+    )
+    .fetch_one(connection)
+    .await?;
+    if standbys {
+        tracing::warn!(
+            "PostgreSQL has standbys and synchronous_standby_names is empty: a failover can lose passes that were issued, \
+             and this server stops then. Set synchronous_standby_names"
+        );
+    }
+    for (name, value) in [("fsync", fsync), ("full_page_writes", full_page_writes)] {
+        if value != "on" {
+            tracing::warn!(
+                setting = name,
+                value,
+                "PostgreSQL can lose or damage the ledger in a crash: set it to on"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Begins a transaction that appends.
+pub(super) async fn begin(connection: &mut PgConnection) -> Result<(), Error> {
+    run(connection, "BEGIN").await
+}
+
+/// Locks the head until the end of the transaction, so that no other replica appends. Every event
+/// that any replica committed before is visible afterwards.
+pub(super) async fn lock_head(connection: &mut PgConnection) -> Result<(), Error> {
+    let statement = "SELECT id FROM head WHERE id = 0 FOR UPDATE";
+    let head: Option<i64> = sqlx::query_scalar(statement)
+        .fetch_optional(&mut *connection)
+        .await?;
+    if head.is_some() {
+        return Ok(());
+    }
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(FIRST)
+        .execute(&mut *connection)
+        .await?;
+    // Another replica may have made the row in between, and appends after it lock the row alone.
+    sqlx::query(statement).execute(connection).await?;
+    Ok(())
+}
+
+/// Commits the append, and announces it to the other replicas in the same step.
+pub(super) async fn commit(connection: &mut PgConnection) -> Result<(), Error> {
+    run(connection, "NOTIFY daypass_ledger; COMMIT").await
+}
+
+/// Begins a transaction that reads one state of the database, for as long as it takes.
+pub(super) async fn begin_reading(connection: &mut PgConnection) -> Result<(), Error> {
+    let statement = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; \
+                     SET LOCAL idle_in_transaction_session_timeout = 0";
+    within(APPEND, run(connection, statement)).await
+}
+
+/// Ends what [`begin_reading`] began.
+pub(super) async fn end_reading(connection: &mut PgConnection) -> Result<(), Error> {
+    within(APPEND, run(connection, "COMMIT")).await
+}
+
+async fn run(connection: &mut PgConnection, statement: &'static str) -> Result<(), Error> {
+    sqlx::raw_sql(statement).execute(connection).await?;
+    Ok(())
+}
+
+/// Says good-bye to the server, and does not wait for long.
+pub(super) async fn close(connection: PgConnection) -> Result<(), Error> {
+    within(GOOD_BYE, async { Ok(connection.close().await?) }).await
+}
+
+/// A subscription to the appends of all replicas.
+#[derive(Debug)]
+pub(super) struct Announcements {
+    heard: Arc<Notify>,
+    listener: JoinHandle<()>,
+}
+
+impl Announcements {
+    pub(super) fn listen(address: &PostgresAddress) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(CONNECT)
+            .connect_lazy_with(options(address));
+        let heard = Arc::new(Notify::new());
+        let listener = tokio::spawn(listen(pool, heard.clone()));
+        Self { heard, listener }
+    }
+
+    /// Resolves when an append was announced since the last call.
+    pub(super) async fn heard(&self) {
+        self.heard.notified().await;
+    }
+}
+
+impl Drop for Announcements {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+async fn listen(pool: PgPool, heard: Arc<Notify>) {
+    loop {
+        if let Err(error) = announce(&pool, &heard).await {
+            tracing::debug!(%error, "no announcements from PostgreSQL for now");
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+async fn announce(pool: &PgPool, heard: &Notify) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(CHANNEL).await?;
+    loop {
+        // Appends may have been missed before the subscription.
+        heard.notify_one();
+        listener.recv().await?;
+    }
+}

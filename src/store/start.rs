@@ -1,0 +1,80 @@
+//! Starts a store: reads the ledger, then starts the writer and the scrub.
+
+use std::{path::Path, sync::Arc};
+
+use parking_lot::{Mutex, RwLock};
+use time::OffsetDateTime;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+use super::{
+    Error, Inner, QUEUE, Store,
+    ledger::Inserts,
+    lock::Lock,
+    opening::Opening,
+    replay::{Replayed, Unsigned},
+    scrub::Scrub,
+    signed::Signed,
+    snapshots::Snapshots,
+    writer::{State, Writer},
+};
+use crate::ledger::checkpoint::Signer;
+
+impl Store {
+    /// Reads the ledger and starts the writer and the scrub.
+    pub(super) async fn start(
+        folder: &Path,
+        lock: Lock,
+        signer: Signer,
+        now: OffsetDateTime,
+        opening: Opening<'_>,
+    ) -> Result<(Self, Vec<Unsigned>), Error> {
+        let database = opening.database(folder);
+        let (signed, checkpoint) = Signed::open(folder, signer)?;
+        let (connection, replayed, snapshot) =
+            opening.begin(&database, &signed, checkpoint, now).await?;
+        let Replayed {
+            head,
+            judge,
+            unsigned,
+            ..
+        } = replayed;
+        let signed = Arc::new(signed);
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (state, watched) = watch::channel(State { head, fault: None });
+        let readers = database.open_readers();
+        let shared = Arc::new(RwLock::new(judge.clone()));
+        let denials = Arc::new(Mutex::default());
+        let covered = snapshot.as_ref().map_or(0, |snapshot| snapshot.head.size());
+        let scrub = Scrub::begin(&signed, readers.clone(), snapshot);
+        let writer = Writer {
+            announcements: database.announcements(),
+            database,
+            lock,
+            signed: signed.clone(),
+            snapshots: Snapshots::new(folder, signed.clone(), covered, opening.snapshot_every),
+            jobs: queue,
+            state,
+            judge,
+            shared: shared.clone(),
+            denials: Arc::clone(&denials),
+            connection: Some(connection),
+            inserts: Inserts::new(),
+            unflushed: 0,
+            signed_at: Instant::now(),
+        };
+        let store = Self(Arc::new(Inner {
+            jobs: Mutex::new(Some(jobs)),
+            writer: Mutex::new(Some(tokio::spawn(writer.run()))),
+            state: watched,
+            shared,
+            signed,
+            denials,
+            readers,
+            scrub,
+        }));
+        Ok((store, unsigned))
+    }
+}

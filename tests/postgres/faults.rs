@@ -1,0 +1,158 @@
+//! Lost connections, a lost server, and a database that another program changed.
+
+use std::sync::Arc;
+
+use daypass::store::{Error, Store};
+
+use super::{
+    cluster::{Cluster, Database},
+    proxy::Proxy,
+    testing::{NOW, Replica, leaves, staged, until},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_was_lost_is_taken_over_and_not_acknowledged() {
+    let database = Cluster::shared().database().await;
+    let proxy = Proxy::start(database.cluster.socket());
+    let (first, second) = (Replica::new(), Replica::new());
+    let store = first
+        .open_at(&database.address_at(proxy.socket()))
+        .await
+        .unwrap();
+    let other = second.open(&database).await.unwrap();
+    for round in 0..5 {
+        let before = other.record(staged(1000 + round), NOW).await.unwrap();
+        proxy.cut_after_commit();
+        let refused = store.record(staged(round), NOW).await;
+        assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+        assert!(proxy.has_cut());
+        // It was committed: the next event comes after it.
+        let after = other.record(staged(2000 + round), NOW).await.unwrap();
+        assert_eq!(after, before + 2);
+        until(async || store.record(staged(3000 + round), NOW).await.is_ok()).await;
+    }
+    until(async || store.size() == other.size()).await;
+    assert_eq!(leaves(&store).await, leaves(&other).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_restarted_is_found_again_and_nothing_is_lost() {
+    let cluster = Arc::new(Cluster::start());
+    let database = cluster.database().await;
+    let (first, second) = (Replica::new(), Replica::new());
+    let stores = [
+        first.open(&database).await.unwrap(),
+        second.open(&database).await.unwrap(),
+    ];
+    let last = stores[0].record(staged(1), NOW).await.unwrap();
+    cluster.stop();
+    for store in &stores {
+        let refused = store.record(staged(2), NOW).await;
+        assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    }
+    cluster.resume();
+    for store in &stores {
+        until(async || store.record(staged(3), NOW).await.is_ok()).await;
+    }
+    until(async || stores[0].size() == last + 3).await;
+    assert_eq!(leaves(&stores[0]).await.len() as u64, last + 3);
+}
+
+#[test]
+fn a_replica_that_is_gone_without_a_word_stops_no_other() {
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let staying = runtime();
+    let database = staying.block_on(async { Cluster::shared().database().await });
+    let (first, second) = (Replica::new(), Replica::new());
+    let stays = staying.block_on(first.open(&database)).unwrap();
+    let leaving = runtime();
+    let leaves = leaving.block_on(second.open(&database)).unwrap();
+    for number in 0..100 {
+        let store = leaves.clone();
+        leaving.spawn(async move { store.record(staged(number), NOW).await });
+    }
+    let acknowledged = leaving.block_on(leaves.record(staged(500), NOW)).unwrap();
+    drop(leaves);
+    leaving.shutdown_background();
+    let index = staying.block_on(stays.record(staged(501), NOW)).unwrap();
+    assert!(index > acknowledged);
+}
+
+/// Every write is refused for good, because the ledger is not the one that was signed.
+async fn is_stopped(store: &Store, case: &str) {
+    for _ in 0..3 {
+        let refused = store.record(staged(1), NOW).await;
+        assert!(
+            matches!(refused, Err(Error::Tampered(_))),
+            "{case}: {refused:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_another_program_changed_stops_every_replica_for_good() {
+    let cases = [
+        "INSERT INTO ledger SELECT 7, event, hashes FROM ledger WHERE position = 6",
+        "DELETE FROM ledger WHERE position = 6",
+        "UPDATE ledger SET hashes = decode('00', 'hex') WHERE position = 6",
+        "DELETE FROM head",
+        "UPDATE head SET note = 'x'",
+        "UPDATE head SET note = (SELECT note FROM old_head); DELETE FROM ledger WHERE position > 4",
+    ];
+    for sql in cases {
+        let database = Cluster::shared().database().await;
+        let (first, second) = (Replica::new(), Replica::new());
+        let one = first.open(&database).await.unwrap();
+        let other = second.open(&database).await.unwrap();
+        fill(&database, &one).await;
+        until(async || other.size() == one.size()).await;
+        database.run_sql(sql).await;
+        is_stopped(&one, sql).await;
+        is_stopped(&other, sql).await;
+        let refused = Replica::new().open(&database).await;
+        // A replica that knew nothing cannot notice an older ledger that is whole.
+        let is_whole = sql.contains("old_head");
+        assert_eq!(
+            matches!(refused, Err(Error::Tampered(_) | Error::Start(_))),
+            !is_whole,
+            "{sql}: {refused:?}"
+        );
+    }
+}
+
+/// Seven events, and the signed head after the fifth in a table of the attacker's.
+async fn fill(database: &Database, store: &Store) {
+    for number in 2..5 {
+        store.record(staged(number), NOW).await.unwrap();
+    }
+    database
+        .run_sql("CREATE TABLE old_head AS SELECT note FROM head")
+        .await;
+    for number in 5..7 {
+        store.record(staged(number), NOW).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_lost_the_ledger_is_refused_by_a_replica_that_knew_it() {
+    let cluster = Cluster::shared();
+    let database = cluster.database().await;
+    let replica = Replica::new();
+    let store = replica.open(&database).await.unwrap();
+    store.record(staged(1), NOW).await.unwrap();
+    store.close().await;
+    let empty = cluster.database().await;
+    let refused = replica.refusal(&empty.address()).await;
+    assert!(
+        refused.contains("it has 0 events, and 2 were signed"),
+        "{refused}"
+    );
+    assert!(refused.contains("Restore the database"), "{refused}");
+    assert_eq!(replica.open(&database).await.unwrap().size(), 3);
+}

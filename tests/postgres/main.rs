@@ -1,0 +1,17 @@
+//! Replicas of one ledger on a real PostgreSQL: what they share, what they refuse, and what happens
+//! when a replica, a connection or the server is lost.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+mod cluster;
+mod faults;
+mod proxy;
+mod refusals;
+mod replicas;
+mod testing;

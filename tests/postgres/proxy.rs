@@ -1,0 +1,119 @@
+//! A relay between Daypass and PostgreSQL that cuts a connection at the worst moment: the server
+//! has committed, and its answer is lost.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::{
+    io::{self, AsyncReadExt, AsyncWriteExt},
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    task::JoinHandle,
+};
+
+/// The name of PostgreSQL's socket in its folder.
+const SOCKET: &str = ".s.PGSQL.5432";
+
+/// The statement that commits an append.
+const COMMIT: &[u8] = b"NOTIFY daypass_ledger; COMMIT";
+
+pub(crate) struct Proxy {
+    folder: tempfile::TempDir,
+    cut: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Relays to the server whose socket is in this folder.
+    pub(crate) fn start(server: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
+        let server = server.join(SOCKET);
+        let cut = Arc::new(AtomicBool::new(false));
+        let armed = cut.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                let Ok(server) = UnixStream::connect(&server).await else {
+                    continue;
+                };
+                tokio::spawn(relay(client, server, armed.clone()));
+            }
+        });
+        Self { folder, cut, task }
+    }
+
+    pub(crate) fn socket(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Cuts the connection of the next commit after the server has done it.
+    pub(crate) fn cut_after_commit(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+    }
+
+    /// True if the cut was made.
+    pub(crate) fn has_cut(&self) -> bool {
+        !self.cut.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Relays in both directions until one of them ends.
+async fn relay(client: UnixStream, server: UnixStream, cut: Arc<AtomicBool>) {
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let is_cut = AtomicBool::new(false);
+    tokio::select! {
+        _ = answers(from_server, to_client, &is_cut) => (),
+        _ = questions(from_client, to_server, &cut, &is_cut) => (),
+    }
+}
+
+/// Ends without passing the answer on once the connection is to be cut.
+async fn answers(
+    mut server: OwnedReadHalf,
+    mut client: OwnedWriteHalf,
+    is_cut: &AtomicBool,
+) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let count = server.read(&mut buffer).await?;
+        if count == 0 || is_cut.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        client.write_all(&buffer[..count]).await?;
+    }
+}
+
+async fn questions(
+    mut client: OwnedReadHalf,
+    mut server: OwnedWriteHalf,
+    cut: &AtomicBool,
+    is_cut: &AtomicBool,
+) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let count = client.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        let mut texts = buffer[..count].windows(COMMIT.len());
+        if texts.any(|text| text == COMMIT) && cut.swap(false, Ordering::SeqCst) {
+            is_cut.store(true, Ordering::SeqCst);
+        }
+        server.write_all(&buffer[..count]).await?;
+    }
+}
