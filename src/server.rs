@@ -108,12 +108,13 @@ impl Server {
         listener: TcpListener,
         stop: CancellationToken,
     ) -> Result<(), Error> {
+        let challenges = Challenges::new(self.authority.store.secret("challenges").as_ref());
         let services = Arc::new(Services {
             authority: self.authority,
             issuers: self.issuers,
             per_address: RateLimit::new(self.limits.requests_per_address),
             per_identity: RateLimit::new(self.limits.requests_per_identity),
-            challenges: Challenges::new(&environment::random()?),
+            challenges,
             watches: Watches::default(),
             stop: stop.clone(),
         });

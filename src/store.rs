@@ -32,6 +32,7 @@ mod writer;
 
 use std::{fs, path::Path, sync::Arc};
 
+use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::{
@@ -299,6 +300,17 @@ impl Store {
             }
         }
         true
+    }
+
+    /// True if other servers may append to this ledger.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.0.readers.are_shared()
+    }
+
+    /// A secret that every server of this ledger has, and no other: it follows from the ledger's
+    /// key and the label.
+    pub(crate) fn secret(&self, label: &str) -> hmac::Tag {
+        self.0.signed.secret(label)
     }
 
     /// The key that verifies this ledger's checkpoints.

@@ -65,6 +65,7 @@ async fn serve(
 ) -> Result<Running, Error> {
     let (listener, address) = listen(&config, passed).await?;
     let name = config.name.clone();
+    let is_new_policy = served::is_new_policy(&config.state, parts.policy.hash());
     let notifier = Notifier::open(parts.receivers, &config.state, store.size())
         .map_err(|error| Error::Webhooks(config.state.display().to_string(), error))?;
     let authority = Authority::start(
@@ -73,6 +74,7 @@ async fn serve(
             ca: parts.ca,
             policy: parts.policy,
             store,
+            is_new_policy,
         },
         now(),
     )
@@ -91,7 +93,7 @@ async fn serve(
     let stop = CancellationToken::new();
     server::metrics::started(now());
     served::record(&config.state, parts.tls.as_ref());
-    Ok(Running {
+    let running = Running {
         address,
         authority,
         tls: parts.tls,
@@ -100,7 +102,9 @@ async fn serve(
         server: tokio::spawn(server.run(listener, stop.clone())),
         stop: stop.drop_guard(),
         deliveries,
-    })
+    };
+    running.record_policy();
+    Ok(running)
 }
 
 /// A daemon that serves. Dropping it stops serving; [`Running::stop`] also closes the store in
@@ -183,12 +187,36 @@ impl Running {
 
     async fn reload_policy(&self) -> Result<Option<String>, Error> {
         let policy = parts::read_policy(&self.config)?;
-        if policy.hash() == self.authority.policy().hash() {
+        let is_in_force = self.authority.policy_elsewhere().is_none();
+        if is_in_force && policy.hash() == self.authority.policy().hash() {
             return Ok(None);
         }
         let hash = policy.hash().to_owned();
         self.authority.replace_policy(policy, now()).await?;
+        self.record_policy();
         Ok(Some(hash))
+    }
+
+    /// If another server of this ledger has put another policy in force, reads the file again and
+    /// uses it if it is that one. Returns the hash of a policy that is still missing here.
+    pub(super) async fn follow_policy(&self) -> Option<String> {
+        let wanted = self.authority.policy_elsewhere()?;
+        let policy = parts::read_policy(&self.config).ok();
+        let has_adopted = match policy.filter(|policy| policy.hash() == wanted) {
+            Some(policy) => self.authority.adopt_policy(policy).await,
+            None => false,
+        };
+        if !has_adopted {
+            return Some(wanted);
+        }
+        self.record_policy();
+        None
+    }
+
+    fn record_policy(&self) {
+        if self.authority.store.is_shared() {
+            served::record_policy(&self.config.state, self.authority.policy().hash());
+        }
     }
 
     fn reload_certificate(&self) -> Result<bool, Error> {

@@ -24,6 +24,9 @@ use crate::{
     store::{Beginning, Opening},
 };
 
+/// Interval at which a policy of another server is looked for.
+const FOLLOW_POLICY: Duration = Duration::from_secs(1);
+
 /// The operator's choices for a start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
@@ -112,6 +115,8 @@ async fn until_stopped(mut running: Running, signals: &mut Signals) -> Result<Ru
     systemd::ready(&status);
     let mut watchdog = Watchdog::new(systemd::watchdog_period());
     let mut looks = interval(clock::PERIOD);
+    let mut policies = interval(FOLLOW_POLICY);
+    let mut missing = None;
     let mut clocks = clock::Watch::new(now(), Instant::now());
     loop {
         tokio::select! {
@@ -124,6 +129,7 @@ async fn until_stopped(mut running: Running, signals: &mut Signals) -> Result<Ru
                     systemd::alive();
                 }
             }
+            _ = policies.tick() => missing = follow_policy(&running, missing).await,
             _ = looks.tick() => {
                 if let Some(jump) = clocks.jump(now(), Instant::now()) {
                     clock::warn(jump);
@@ -135,6 +141,27 @@ async fn until_stopped(mut running: Running, signals: &mut Signals) -> Result<Ru
             }
         }
     }
+}
+
+/// Uses the policy that another server of the ledger has put in force, if the policy file is that
+/// one. Says once for each policy that it is not. Returns the policy that is missing.
+async fn follow_policy(running: &Running, before: Option<String>) -> Option<String> {
+    let missing = running.follow_policy().await;
+    match &missing {
+        Some(wanted) if before.as_ref() != Some(wanted) => tracing::error!(
+            in_force = wanted,
+            own = running.authority().policy().hash(),
+            "another server of this ledger has put another policy in force, and this one issues nothing: give it the              same policy file, and it goes on by itself; or reload it (SIGHUP), and its policy is in force on all servers"
+        ),
+        None if before.is_some() => {
+            tracing::info!(
+                policy = running.authority().policy().hash(),
+                "the policy is in force"
+            );
+        }
+        Some(_) | None => {}
+    }
+    missing
 }
 
 fn status(running: &Running) -> String {

@@ -134,7 +134,8 @@ pub(crate) struct Unverified {
     pub signature: String,
 }
 
-/// Makes challenges, and recognises its own by their MAC. It stores none.
+/// Makes challenges, and recognises those of its servers by their MAC. It stores none: the ledger
+/// remembers which were answered.
 pub(crate) struct Challenges {
     key: hmac::Key,
 }
@@ -155,8 +156,8 @@ impl Challenge {
 }
 
 impl Challenges {
-    /// `secret` is random, and no other server has it.
-    pub(crate) fn new(secret: &[u8; 32]) -> Self {
+    /// `secret` is known to the servers of one ledger alone, which accept each other's challenges.
+    pub(crate) fn new(secret: &[u8]) -> Self {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, secret),
         }

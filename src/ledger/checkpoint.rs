@@ -5,7 +5,10 @@
 
 use std::fmt;
 
-use aws_lc_rs::signature::{self, Ed25519KeyPair, KeyPair};
+use aws_lc_rs::{
+    hmac,
+    signature::{self, Ed25519KeyPair, KeyPair},
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 
@@ -13,6 +16,9 @@ use super::tree::Hash;
 
 /// Largest accepted note, in bytes. Our notes are about 250 bytes.
 const NOTE_LIMIT: usize = 64 * 1024;
+
+/// Separates derived secrets from every other use of the key.
+const SECRETS: &[u8] = b"daypass-secrets@v1";
 
 /// The signature type of Ed25519 in C2SP signed-note.
 const ED25519: u8 = 0x01;
@@ -80,6 +86,7 @@ impl Checkpoint {
 pub struct Signer {
     pair: Ed25519KeyPair,
     verifier: Verifier,
+    secrets: hmac::Key,
 }
 
 impl Signer {
@@ -95,7 +102,11 @@ impl Signer {
         let public = <[u8; 32]>::try_from(pair.public_key().as_ref())
             .map_err(|_| Error::Malformed("the Ed25519 public key is not 32 bytes".to_owned()))?;
         let verifier = Verifier::new(origin, public)?;
-        Ok(Self { pair, verifier })
+        Ok(Self {
+            pair,
+            verifier,
+            secrets: hmac::Key::new(hmac::HMAC_SHA256, seed),
+        })
     }
 
     /// The public half, which verifies this key's checkpoints.
@@ -137,6 +148,12 @@ impl Signer {
     /// checkpoint.
     pub(crate) fn sign_head(&self, size: u64, root: Hash) -> String {
         self.note(&self.verifier.of_heads(), size, root)
+    }
+
+    /// A secret of 32 bytes that follows from this key and `label` alone (HMAC-SHA256 under the
+    /// private key): the same on every server of one ledger.
+    pub(crate) fn secret(&self, label: &str) -> hmac::Tag {
+        hmac::sign(&self.secrets, &[SECRETS, label.as_bytes()].concat())
     }
 
     fn note(&self, name: &Verifier, size: u64, root: Hash) -> String {
@@ -241,7 +258,7 @@ impl Verifier {
     /// The same key under the name that signs snapshots of this form. The number changes with the
     /// form of the state.
     fn of_snapshots(&self) -> Self {
-        self.named("#snapshot-3")
+        self.named("#snapshot-4")
     }
 
     /// The same key under the name that signs the lists of backups.

@@ -8,6 +8,8 @@
 //! counts a day: 3 MiB at 12 KiB a denial and 6 KiB a count. All identities together cause at most
 //! 1,024 + 14,400 denials and 144 times [`MOST_COUNTS`] + 1 counts a day: 240 MiB.
 //!
+//! Each server counts for itself: N servers of one ledger cause at most N times as much.
+//!
 //! The rate itself is not stored. Counts are recorded before the store closes; `kill -9` loses the
 //! counts of one window.
 

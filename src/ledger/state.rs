@@ -13,6 +13,7 @@ mod agreed;
 mod challenges;
 mod emergencies;
 mod jumps;
+mod keys;
 mod locking;
 mod locks;
 mod machine;

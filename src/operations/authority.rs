@@ -12,14 +12,15 @@ use time::{Duration, OffsetDateTime};
 use super::{documents::Published, error::Error};
 use crate::{
     ca::{Ca, KeyState},
-    ledger::{EventKind, LedgerState, bucket::Buckets},
+    ledger::{EventKind, LedgerState, bucket::Buckets, state::Rejection},
     notify::Notifier,
     policy::Policy,
     ssh::key::fingerprint,
-    store::Store,
+    store::{self, Store},
 };
 
-/// Requests that one identity may open at once after a pause.
+/// Requests that one identity may open at once after a pause. Each server counts for itself: over
+/// N servers of one ledger, N times as many.
 const OPENED_AT_ONCE: u32 = 64;
 
 /// Time after which it may open one more. With the burst: 1,504 requests a day, and as many
@@ -36,9 +37,10 @@ pub struct Authority {
     pub policy: ArcSwap<Policy>,
     /// The ledger and its only writer.
     pub store: Store,
-    /// Held while the policy is replaced, from its record to its use.
-    replacing: tokio::sync::Mutex<()>,
-    /// Index of the last event that named the policy.
+    /// Held while the policy is replaced, from its record to its use. Has the policy whose record
+    /// failed last: the ledger may name it.
+    replacing: tokio::sync::Mutex<Option<Policy>>,
+    /// Index of the last event that named the policy, while the ledger names another one.
     policy_version: AtomicU64,
     /// Documents that were published last for hosts.
     pub(super) published: Published,
@@ -58,10 +60,14 @@ pub struct Parts {
     pub policy: Policy,
     /// The ledger and its only writer.
     pub store: Store,
+    /// Whether an operator has changed the policy since this server used it last. Another server
+    /// may have replaced an unchanged one in the ledger that they share.
+    pub is_new_policy: bool,
 }
 
 impl Authority {
-    /// Starts to work with these parts: records the CA's keys and the policy.
+    /// Starts to work with these parts: records the CA's keys and the policy. In a ledger that
+    /// other servers share, records them only if it names others.
     ///
     /// # Errors
     /// Returns [`Error::Store`] if the ledger cannot be written.
@@ -71,21 +77,26 @@ impl Authority {
             ca,
             policy,
             store,
+            is_new_policy,
         } = parts;
-        let mut keys_version = 0;
-        for (key, state) in ca.keys() {
-            let event = key_event(fingerprint(key), state);
-            keys_version = store.record(event, now).await?;
-        }
-        let policy_version = store.record(policy_event(&store, &policy), now).await?;
+        let keys: Vec<_> = ca
+            .keys()
+            .map(|(key, state)| key_event(fingerprint(key), state))
+            .collect();
+        let keys_version = record_keys(&store, &keys, now).await?;
+        let has_other = store.state(|state| state.policy().is_some_and(|it| it != policy.hash()));
+        let policy_version = match store.is_shared() && has_other && !is_new_policy {
+            true => 0,
+            false => record_policy(&store, &policy, now).await?,
+        };
         Ok(Self {
             server_name,
             ca,
             policy: ArcSwap::from_pointee(policy),
             store,
-            replacing: tokio::sync::Mutex::new(()),
+            replacing: tokio::sync::Mutex::new(None),
             policy_version: AtomicU64::new(policy_version),
-            published: Published::new(keys_version),
+            published: Published::new(keys, keys_version),
             notifier: Notifier::default(),
             opened: Arc::new(Mutex::new(Buckets::new(OPENED_AT_ONCE, OPENED_EVERY))),
         })
@@ -104,12 +115,40 @@ impl Authority {
     /// # Errors
     /// Returns [`Error::Store`] if the ledger cannot be written. The old policy then stays.
     pub async fn replace_policy(&self, policy: Policy, now: OffsetDateTime) -> Result<(), Error> {
+        let mut lost = self.replacing.lock().await;
+        match record_policy(&self.store, &policy, now).await {
+            Ok(version) => {
+                *lost = None;
+                self.policy.store(Arc::new(policy));
+                self.policy_version.store(version, Ordering::Release);
+                Ok(())
+            }
+            Err(error) => {
+                *lost = Some(policy);
+                Err(error)
+            }
+        }
+    }
+
+    /// Uses the policy if it is the one that the ledger names: another server of the ledger has
+    /// recorded it. Returns false if it is another one.
+    pub(crate) async fn adopt_policy(&self, policy: Policy) -> bool {
         let _replacing = self.replacing.lock().await;
-        let event = policy_event(&self.store, &policy);
-        let version = self.store.record(event, now).await?;
-        self.policy.store(Arc::new(policy));
-        self.policy_version.store(version, Ordering::Release);
-        Ok(())
+        let is_in_force = |state: &LedgerState| state.policy() == Some(policy.hash());
+        let is_in_force = self.store.state(is_in_force);
+        if is_in_force {
+            self.policy.store(Arc::new(policy));
+        }
+        is_in_force
+    }
+
+    /// The hash of the policy that another server of this ledger put in force, if this server uses
+    /// another one. The ledger takes no decision of this server then.
+    pub(crate) fn policy_elsewhere(&self) -> Option<String> {
+        let policy = self.policy();
+        let current = |state: &LedgerState| state.policy().map(str::to_owned);
+        let current = self.store.state(current);
+        current.filter(|current| self.store.is_shared() && current != policy.hash())
     }
 
     /// Records the counts of denials whose window is over (`ledger::denials`). The daemon calls it
@@ -124,15 +163,30 @@ impl Authority {
     /// Waits until the policy in use is the one that the ledger names. If the ledger names another
     /// although no replacement is under way (the replacement was recorded and the answer to it was
     /// lost), records the policy in use once more.
+    ///
+    /// A ledger that other servers share is not contradicted: two of them would take turns. The
+    /// lost replacement is used if it is the one that the ledger names.
+    ///
+    /// # Errors
+    /// Returns [`Error::Rejection`] if another server has put another policy in force.
     pub(super) async fn settle_policy(&self, now: OffsetDateTime) -> Result<(), Error> {
-        let _replacing = self.replacing.lock().await;
+        let mut lost = self.replacing.lock().await;
         let policy = self.policy();
-        let is_in_force = |state: &LedgerState| state.policy() == Some(policy.hash());
-        if !self.store.state(is_in_force) {
-            let event = policy_event(&self.store, &policy);
-            self.store.record(event, now).await?;
+        let current = |state: &LedgerState| state.policy().map(str::to_owned);
+        let Some(current) = self.store.state(current).filter(|it| it != policy.hash()) else {
+            return Ok(());
+        };
+        if !self.store.is_shared() {
+            record_policy(&self.store, &policy, now).await?;
+            return Ok(());
         }
-        Ok(())
+        match lost.take_if(|lost| lost.hash() == current) {
+            Some(policy) => {
+                self.policy.store(Arc::new(policy));
+                Ok(())
+            }
+            None => Err(Error::Rejection(Rejection::policy_elsewhere())),
+        }
     }
 
     /// The policy in force now. A decision uses one from its beginning to its end.
@@ -145,18 +199,59 @@ impl Authority {
         Arc::clone(&self.opened)
     }
 
-    /// The index of the event that named the policy in force.
+    /// The index of the event that named the policy in force: the same on every server of this
+    /// ledger.
     pub(super) fn policy_version(&self) -> u64 {
+        let policy = self.policy();
+        let in_force = self.store.state(|state| {
+            let is_in_force = state.policy() == Some(policy.hash());
+            is_in_force.then(|| state.policy_version())
+        });
+        if let Some(version) = in_force {
+            self.policy_version.store(version, Ordering::Release);
+        }
         self.policy_version.load(Ordering::Acquire)
+    }
+
+    /// The index of the event that named the CA's keys: the same on every server of this ledger.
+    pub(super) fn keys_version(&self) -> u64 {
+        self.store.state(|state| self.published.keys_version(state))
     }
 }
 
-/// The event of the policy's load. It has the policy's text if another one was in force before.
-fn policy_event(store: &Store, policy: &Policy) -> EventKind {
-    let needs_text = store.state(|state| state.needs_policy_text(policy.hash()));
-    EventKind::PolicyLoaded {
-        policy: policy.hash().to_owned(),
-        text: needs_text.then(|| policy.text().to_owned()),
+/// Names the keys in the ledger, unless servers share it and it names exactly these. Returns the
+/// index of the last event about a key.
+async fn record_keys(store: &Store, keys: &[EventKind], now: OffsetDateTime) -> Result<u64, Error> {
+    let known = store.state(|state| state.keys_version(keys));
+    if let Some(version) = known.filter(|_| store.is_shared()) {
+        return Ok(version);
+    }
+    let mut version = 0;
+    for key in keys {
+        version = store.record(key.clone(), now).await?;
+    }
+    Ok(version)
+}
+
+/// Names the policy in the ledger, unless servers share it and it names this one. Its text goes
+/// with it if another one was in force before. Returns the index of the event that names it.
+async fn record_policy(store: &Store, policy: &Policy, now: OffsetDateTime) -> Result<u64, Error> {
+    let (hash, text) = (policy.hash().to_owned(), policy.text().to_owned());
+    let is_shared = store.is_shared();
+    let compose = move |state: &LedgerState| {
+        let needs_text = state.needs_policy_text(&hash);
+        if is_shared && !needs_text {
+            return Err(Rejection::policy_changed());
+        }
+        Ok(EventKind::PolicyLoaded {
+            policy: hash,
+            text: needs_text.then_some(text),
+        })
+    };
+    match store.compose(compose, now).await {
+        Ok(event) => Ok(event.index),
+        Err(store::Error::Rejection(_)) => Ok(store.state(LedgerState::policy_version)),
+        Err(error) => Err(error.into()),
     }
 }
 

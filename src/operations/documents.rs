@@ -1,11 +1,17 @@
 //! Documents that were published last for hosts, kept until they change.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::unix_seconds::UnixSeconds;
+use crate::{
+    ledger::{EventKind, LedgerState},
+    unix_seconds::UnixSeconds,
+};
 
 /// A file for hosts.
 #[derive(Clone, Debug)]
@@ -47,22 +53,34 @@ pub(super) struct Facts {
 /// Documents that were published last.
 #[derive(Debug)]
 pub(super) struct Published {
-    /// Grows with each set of CA keys: the index of the event that named the last key of this set.
-    pub(super) keys_version: u64,
+    /// The events that name the CA's keys.
+    keys: Vec<EventKind>,
+    /// Index of the last of them, while the ledger names other keys.
+    last_version: AtomicU64,
     revocations: Mutex<Option<Arc<Revocations>>>,
-    keys: Mutex<Option<(u64, Arc<Document>)>>,
+    keys_document: Mutex<Option<(u64, Arc<Document>)>>,
     recovery: Mutex<Option<(Facts, Arc<Document>)>>,
 }
 
 impl Published {
     /// Nothing is published yet.
-    pub(super) fn new(keys_version: u64) -> Self {
+    pub(super) fn new(keys: Vec<EventKind>, version: u64) -> Self {
         Self {
-            keys_version,
+            keys,
+            last_version: AtomicU64::new(version),
             revocations: Mutex::default(),
-            keys: Mutex::default(),
+            keys_document: Mutex::default(),
             recovery: Mutex::default(),
         }
+    }
+
+    /// Grows with each set of CA keys: the index of the event that named the last key of this set.
+    /// If another server of the ledger has named another set since, hosts refuse this one as older.
+    pub(super) fn keys_version(&self, state: &LedgerState) -> u64 {
+        if let Some(version) = state.keys_version(&self.keys) {
+            self.last_version.store(version, Ordering::Release);
+        }
+        self.last_version.load(Ordering::Acquire)
     }
 
     /// The list of revoked passes. Callers wait while one of them renews it.
@@ -77,6 +95,6 @@ impl Published {
 
     /// The file of CA keys, and its version.
     pub(super) fn keys(&self) -> MutexGuard<'_, Option<(u64, Arc<Document>)>> {
-        self.keys.lock()
+        self.keys_document.lock()
     }
 }

@@ -38,15 +38,15 @@ pub(crate) fn revocations(authority: &Authority) -> Result<Arc<Revocations>, Err
 }
 
 /// Every published key, one per line below a comment with the list's version: a file for sshd's
-/// `TrustedUserCAKeys`. It changes with a restart, and with the
-/// acceptance of a restored ledger.
+/// `TrustedUserCAKeys`. It changes with a restart, and with the acceptance of a restored ledger.
+/// Servers that share a ledger and have the same keys publish the same bytes.
 ///
 /// # Errors
 /// Returns [`Error::Ca`] if the key does not sign.
 pub(crate) fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Error> {
     let through = authority.store.state(LedgerState::accepted_through);
     // After a restored ledger was accepted, it is larger than every version of the lost one.
-    let version = authority.published.keys_version.max(through);
+    let version = authority.keys_version().max(through);
     let mut last = authority.published.keys();
     match &*last {
         Some((known, last)) if *known == version => Ok(last.clone()),

@@ -82,6 +82,7 @@ impl World {
             ca,
             policy: policy(POLICY),
             store,
+            is_new_policy: true,
         };
         let authority = Authority::start(parts, at).await.unwrap();
         Self { authority, folder }

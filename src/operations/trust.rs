@@ -50,6 +50,8 @@ pub(crate) async fn checkpoint(authority: &Authority) -> Result<String, Error> {
 pub(crate) struct Health {
     /// Whether events can be recorded now. If not, no pass is issued.
     pub store: bool,
+    /// Whether the ledger names the policy that this server uses. If not, no pass is issued.
+    pub policy: bool,
     /// The ledger's size.
     pub ledger_size: u64,
     /// Events that the scrub has read in this round.
@@ -65,6 +67,7 @@ pub(crate) fn health(authority: &Authority) -> Health {
     let scrubbed = authority.store.scrubbed();
     Health {
         store: authority.store.is_ready(),
+        policy: authority.policy_elsewhere().is_none(),
         ledger_size: authority.store.size(),
         scrubbed: scrubbed.read,
         scrubbed_of: scrubbed.of,

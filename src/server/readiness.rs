@@ -12,14 +12,18 @@ pub(super) struct Readiness {
 }
 
 impl Services {
-    /// Checks readiness: events can be recorded, and at least one issuer's tokens can be verified.
+    /// Checks readiness: events can be recorded, the policy is in force, and at least one issuer's
+    /// tokens can be verified.
     pub(super) fn readiness(&self) -> Readiness {
-        let store = trust::health(&self.authority).store;
+        let trust::Health { store, policy, .. } = trust::health(&self.authority);
         let missing = self.issuers.without_keys();
-        let is_ready = store && missing.len() < self.issuers.settings().len();
+        let is_ready = store && policy && missing.len() < self.issuers.settings().len();
         let mut notes = String::from(if is_ready { "ready\n" } else { "not ready\n" });
         if !store {
             notes.push_str("ledger: cannot record, so no pass is issued\n");
+        }
+        if !policy {
+            notes.push_str("policy: another server of this ledger has put another one in force\n");
         }
         for issuer in missing {
             let _ = writeln!(notes, "issuer {issuer}: its keys are not at hand");

@@ -256,6 +256,14 @@ impl Readers {
         }
     }
 
+    /// True if other daemons append to the same database.
+    pub(super) fn are_shared(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(_) => true,
+        }
+    }
+
     /// Closes all connections, and refuses new ones.
     pub(super) async fn close(&self) {
         match self {

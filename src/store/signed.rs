@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use aws_lc_rs::hmac;
 use tokio::sync::Mutex;
 
 use super::{Error, whole_file};
@@ -110,6 +111,11 @@ impl Signed {
     /// The note over the head that a commit will lead to, for the database alone.
     pub(super) fn sign_head(&self, head: &Frontier) -> String {
         self.signer.sign_head(head.size(), head.root())
+    }
+
+    /// As [`Signer::secret`].
+    pub(super) fn secret(&self, label: &str) -> hmac::Tag {
+        self.signer.secret(label)
     }
 
     /// The bytes of a snapshot, signed.

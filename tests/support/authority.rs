@@ -60,6 +60,7 @@ impl TestCa {
             ca,
             policy,
             store: store.await.unwrap(),
+            is_new_policy: true,
         };
         let authority = Authority::start(parts, now).await.unwrap();
         Self {

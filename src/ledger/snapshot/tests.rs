@@ -164,7 +164,7 @@ fn the_form_of_the_state_is_that_of_its_number() {
     let digest = ledger_of(&all_leaves()).digest().unwrap();
     assert_eq!(
         base16ct::lower::encode_string(&digest),
-        "54be94c3b162d2a259f9eafac9b701eb77c1f5e94a067f190d1132a02132126d",
+        "e879843249dfc3a063e3921099531dc1885625be034dc82b16feb61a8b2c68b7",
         "the form of the state has changed"
     );
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
-    agreed, challenges, locks, orders,
+    agreed, challenges, keys, locks, orders,
     passes::{self, PassRecord},
     people,
     policies::{self, NoPolicy},
@@ -12,7 +12,10 @@ use super::{
     requests::{self, Request},
     restored,
 };
-use crate::ledger::event::{Actor, Applicant, Requested};
+use crate::ledger::{
+    EventKind,
+    event::{Actor, Applicant, Requested},
+};
 
 /// The state after some number of events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +28,7 @@ pub struct LedgerState {
     pub(super) orders: orders::Orders,
     pub(super) agreed: agreed::Agreed,
     pub(super) policies: policies::Policies,
+    pub(super) keys: keys::Keys,
     pub(super) restoring: restored::Restoring,
 }
 
@@ -51,6 +55,17 @@ impl LedgerState {
     /// Returns the reason why there is no such event.
     pub(crate) fn policy_text(&self, beginning: &str) -> Result<u64, NoPolicy> {
         self.policies.find(beginning)
+    }
+
+    /// The index of the last event about a key of the CA, if the last set of keys is exactly the
+    /// one that these events name.
+    pub(crate) fn keys_version(&self, set: &[EventKind]) -> Option<u64> {
+        self.keys.version_of(set)
+    }
+
+    /// The index of the last event that named a policy.
+    pub(crate) fn policy_version(&self) -> u64 {
+        self.policies.version()
     }
 
     /// The time that the daemon's clock and the issuers' clocks have both passed; `None` before the

@@ -17,6 +17,8 @@ use super::{Rejection, Rule};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Policies {
     current: Option<Arc<str>>,
+    /// The index of the event that named it.
+    version: u64,
     /// Whether the text of the current one was recorded at its change or since.
     has_text: bool,
     /// Index of the last event with the text of each policy, by the policy's hash.
@@ -41,6 +43,12 @@ impl Policies {
             self.texts.insert(Arc::clone(&hash), index);
         }
         self.current = Some(hash);
+        self.version = index;
+    }
+
+    /// The index of the event that named it; 0 before the first.
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
     /// The policy's hash; `None` before the first.
@@ -94,6 +102,14 @@ impl Rejection {
         Self::new(
             Rule::PolicyChanged,
             "the policy changed in the meantime: ask again",
+        )
+    }
+
+    /// The rejection of every decision by a server with another policy than the one in force.
+    pub(crate) fn policy_elsewhere() -> Self {
+        Self::new(
+            Rule::PolicyChanged,
+            "this server has another policy than the ledger names: try again later, or at another address of the CA",
         )
     }
 }

@@ -1,5 +1,7 @@
 //! Revocations: which passes hosts must refuse. Pure.
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
 
 use super::{LedgerState, PassRecord, Rejection, Rule};
@@ -10,6 +12,9 @@ use crate::{
     },
     unix_seconds::UnixSeconds,
 };
+
+/// Difference between the clocks of servers that share a ledger, at most.
+const CLOCKS_APART: Duration = Duration::from_secs(300);
 
 impl LedgerState {
     /// Serials of the passes that a lock at `at` revokes: valid and not yet revoked.
@@ -107,9 +112,16 @@ impl LedgerState {
         self.locks.changed_at = UnixSeconds::from(event.at);
     }
 
-    /// Takes in a start. Asks from before a start can no longer be recorded.
-    pub(super) fn apply_started(&mut self) {
-        self.locks.before = UnixSeconds::default();
+    /// Takes in a start. If the clock was set back by more than [`CLOCKS_APART`] since all passes
+    /// were revoked, asks are accepted again.
+    ///
+    /// Otherwise the revocation goes on: another server of the same ledger may hold an ask from
+    /// before it.
+    pub(super) fn apply_started(&mut self, event: &Event) {
+        let now = UnixSeconds::from(event.at);
+        if now.saturating_add(CLOCKS_APART) < self.locks.before {
+            self.locks.before = UnixSeconds::default();
+        }
     }
 
     pub(super) fn admit_revoked(&self, event: &Event, revoked: &Revoked) -> Result<(), Rejection> {

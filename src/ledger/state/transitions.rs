@@ -113,18 +113,17 @@ impl LedgerState {
             EventKind::Started {
                 restored, by_hand, ..
             } => {
-                self.apply_started();
+                self.apply_started(event);
                 self.apply_restored(event, *restored, *by_hand);
             }
             EventKind::Skipped => self.apply_skipped(event),
             EventKind::PolicyLoaded { policy, text } => {
                 self.policies.load(event.index, policy, text.is_some());
             }
-            EventKind::Denied { .. }
-            | EventKind::Denials(_)
-            | EventKind::KeyStaged { .. }
+            EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
-            | EventKind::KeyRetired { .. } => (),
+            | EventKind::KeyRetired { .. } => self.keys.apply(event),
+            EventKind::Denied { .. } | EventKind::Denials(_) => (),
         }
     }
 }

@@ -280,3 +280,26 @@ fn what_was_asked_for_before_all_was_revoked_is_not_recorded_after_it() {
     assert_eq!(late.unwrap_err().rule, Rule::RevokedMeanwhile);
     take(&mut state, &pass(5, 36, "bob", "SHA256:b1", "shell")).unwrap();
 }
+
+#[test]
+fn a_start_of_another_server_lets_no_ask_from_before_a_revocation_through() {
+    let revoked = || {
+        let mut state = world();
+        let target = RevokeTarget::Before(UnixSeconds::from(START + Duration::seconds(4000)));
+        let at = START + Duration::seconds(4000);
+        let revoked = order::revoked(&state, &carol(), target, at);
+        take(&mut state, &event(4, 4000, revoked)).unwrap();
+        state
+    };
+    let started = || EventKind::started("0.1.0", "daypass.example.com");
+    for clock in [4001, 3990] {
+        let mut state = revoked();
+        take(&mut state, &event(5, clock, started())).unwrap();
+        let late = take(&mut state, &pass(6, 3995, "bob", "SHA256:b1", "shell"));
+        assert_eq!(late.unwrap_err().rule, Rule::RevokedMeanwhile, "{clock}");
+    }
+    // The clock was an hour ahead, and was corrected.
+    let mut state = revoked();
+    take(&mut state, &event(5, 400, started())).unwrap();
+    take(&mut state, &pass(6, 401, "bob", "SHA256:b1", "shell")).unwrap();
+}
