@@ -11,6 +11,7 @@ mod limits;
 mod names;
 mod raw;
 mod settings;
+mod store;
 mod surroundings;
 mod validate;
 mod webhook;

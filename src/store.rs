@@ -13,6 +13,7 @@
 mod backup;
 mod database;
 mod error;
+mod examine;
 mod job;
 mod ledger;
 mod lock;
@@ -51,9 +52,10 @@ use crate::{
         tree::{Frontier, Hash, Plan},
     },
 };
-pub(crate) use backup::{back_up, mark_by_hand, restore};
+pub(crate) use backup::{back_up, mark_by_hand, mark_shared_by_hand, restore};
 use database::{Connection, Readers};
 pub use error::Error;
+pub(crate) use examine::examine;
 use job::Job;
 use lock::Lock;
 pub(crate) use opening::{Beginning, Opening, prepare};

@@ -5,9 +5,13 @@ use std::path::PathBuf;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use toml::Spanned;
+use zeroize::Zeroizing;
 
 use super::{error::Problem, surroundings::Surroundings};
 use crate::modes;
+
+/// An address or a few secrets; more than this is another kind of file.
+const LONGEST_SECRET: u64 = 16 * 1024;
 
 pub(super) fn path(path: &Spanned<PathBuf>, around: &Surroundings) -> Result<PathBuf, Problem> {
     if path.get_ref().as_os_str().is_empty() {
@@ -40,6 +44,35 @@ pub(super) fn credential(
         return Err(Problem::new(name.span(), message));
     };
     Ok(folder.join(value))
+}
+
+/// The text of a file that only this user may read.
+pub(super) fn private_file(
+    file: &Spanned<PathBuf>,
+    key: &str,
+    around: &Surroundings,
+) -> Result<Zeroizing<String>, Problem> {
+    // A value in a path's place is not repeated in the message: it may be the secret itself.
+    let written = file.get_ref().to_string_lossy();
+    if written.starts_with("whsec_") || written.contains("://") {
+        let message = format!("{key} names a file: put the value into one, and its path here");
+        return Err(Problem::new(file.span(), message));
+    }
+    let path = path(file, around)?;
+    let refuse =
+        |why: String| Problem::new(file.span(), format!("{key} {}: {why}", path.display()));
+    modes::read_secret(&path, LONGEST_SECRET).map_err(|problem| refuse(problem.to_string()))
+}
+
+/// The text of a credential. systemd has restricted its readers.
+pub(super) fn private_credential(
+    name: &Spanned<String>,
+    instead: &str,
+    around: &Surroundings,
+) -> Result<Zeroizing<String>, Problem> {
+    let path = credential(name, instead, around)?;
+    modes::read_secret(&path, LONGEST_SECRET)
+        .map_err(|problem| Problem::new(name.span(), format!("credential {problem}")))
 }
 
 /// The most bytes of a file of CA certificates. The system's whole bundle has a quarter of that.

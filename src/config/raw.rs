@@ -23,6 +23,7 @@ pub(super) fn reference() -> Vec<Section> {
         Section::of::<Ca>("[ca]"),
         Section::of::<CaKey>("[[ca.key]]"),
         Section::of::<Ledger>("[ledger]"),
+        Section::of::<Store>("[store]"),
         Section::of::<Issuer>("[[issuer]]"),
         Section::of::<Limits>("[limits]"),
         Section::of::<Rate>("A rate"),
@@ -69,6 +70,8 @@ keys! {
         ca: Spanned<Ca>,
         /// the key of the ledger.
         ledger: Ledger,
+        /// a database for several servers; without it, the ledger is in the `state` folder.
+        store: Option<Spanned<Store>>,
         /// the identity providers, at least one.
         #[serde(default)]
         issuer: Vec<Issuer>,
@@ -126,6 +129,21 @@ keys! {
     struct Ledger {
         /// an Ed25519 private key. It signs the checkpoints that clients remember.
         key: Spanned<PathBuf>,
+    }
+}
+
+keys! {
+    /// A PostgreSQL database that several servers of one name share. See "Several servers" in
+    /// `daypass help server`. Exactly one of its keys.
+    struct Store {
+        /// the address without a password, such as
+        /// `"postgres://daypass@db.example.com/daypass?sslmode=verify-full"`.
+        postgres: Option<Spanned<String>>,
+        /// the file that holds the address, with a password
+        /// (`postgres://USER:PASSWORD@HOST/DATABASE`).
+        postgres_file: Option<Spanned<PathBuf>>,
+        /// the systemd credential that holds it.
+        postgres_credential: Option<Spanned<String>>,
     }
 }
 

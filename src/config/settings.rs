@@ -8,6 +8,7 @@ use crate::{
     ca::KeyState,
     identity, notify,
     server::{Limits, log::Format},
+    store::PostgresAddress,
 };
 
 /// A whole, valid server configuration.
@@ -27,6 +28,8 @@ pub struct Config {
     pub ca_keys: Vec<CaKey>,
     /// The ledger's own Ed25519 key.
     pub ledger_key: PathBuf,
+    /// The database that servers of one name share; none: the ledger is in the state folder.
+    pub postgres: Option<PostgresAddress>,
     /// At least one, with distinct names and URLs.
     pub issuers: Vec<identity::Settings>,
     /// The limits on callers.

@@ -51,6 +51,62 @@ fn a_small_file_gets_the_defaults() {
     assert!(issuer.interactive && !issuer.device_flow);
 }
 
+#[test]
+fn a_shared_database_is_named_in_one_way_and_its_password_stands_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("postgres");
+    std::fs::write(
+        &file,
+        "postgres://ada:geheim@db/daypass?sslmode=verify-full\n",
+    )
+    .unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&file, mode).unwrap();
+    let with = |section: &str| parse(&format!("{GOOD}[store]\n{section}\n"));
+    assert!(parse(GOOD).unwrap().postgres.is_none());
+    let path = format!("postgres_file = {:?}", file.display().to_string());
+    for section in [path.as_str(), "postgres = \"postgres://ada@db/daypass\""] {
+        let config = with(section).unwrap();
+        let text = format!("{config:?} {}", config.postgres.as_ref().unwrap());
+        assert!(text.contains("\"daypass\" at db:5432"), "{text}");
+        assert!(!text.contains("geheim"), "{text}");
+    }
+    std::fs::write(&file, "geheim").unwrap();
+    let cases = [
+        ("", "needs exactly one of"),
+        (
+            "postgres = \"postgres://ada@db/d\"\npostgres_file = \"f\"",
+            "needs exactly one of",
+        ),
+        (
+            "postgres = \"postgres://ada:geheim@db/d\"",
+            "put the whole address into a file",
+        ),
+        (
+            "postgres = \"postgres://ada@db/d?password=geheim\"",
+            "put the whole address into a file",
+        ),
+        (
+            "postgres_file = \"postgres://ada:geheim@db/d\"",
+            "postgres_file names a file",
+        ),
+        (path.as_str(), "invalid PostgreSQL address"),
+        (
+            "postgres_file = \"/nowhere/postgres\"",
+            "postgres_file /nowhere/postgres",
+        ),
+        (
+            "postgres_credential = \"postgres\"",
+            "$CREDENTIALS_DIRECTORY is not set",
+        ),
+    ];
+    for (section, expected) in cases {
+        let refused = with(section).unwrap_err();
+        assert!(refused.contains(expected), "{section}: {refused}");
+        assert!(!refused.contains("geheim"), "{section}: {refused}");
+    }
+}
+
 /// (case, text to replace, replacement, the exact error)
 const REFUSED: &[(&str, &str, &str, &str)] = &[
     (
@@ -63,7 +119,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "an unknown key",
         "listen =",
         "lisen =",
-        "daypass.toml:2: unknown field `lisen`, expected one of `name`, `listen`, `proxies`, `state`, `policy`, `tls`, `ca`, `ledger`, `issuer`, `limits`, `metrics`, `log`, `webhook`",
+        "daypass.toml:2: unknown field `lisen`, expected one of `name`, `listen`, `proxies`, `state`, `policy`, `tls`, `ca`, `ledger`, `store`, `issuer`, `limits`, `metrics`, `log`, `webhook`",
     ),
     (
         "an unknown key of an issuer",

@@ -14,6 +14,7 @@ use super::{
     files::{credential, path},
     issuer, limits, raw,
     settings::{CaKey, Config, Log, TlsFiles},
+    store,
     surroundings::Surroundings,
     webhook,
 };
@@ -41,6 +42,7 @@ pub(super) fn config(
         tls: file.tls.map(|files| tls(&files, around)).transpose()?,
         ledger_key: ledger_key(&file.ledger.key, &ca_keys, around)?,
         ca_keys,
+        postgres: store::postgres(file.store.as_ref(), around)?,
         issuers: issuer::settings(&file.issuer, around)?,
         limits: Limits {
             proxies: proxies(&file.proxies)?,

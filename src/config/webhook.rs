@@ -1,24 +1,18 @@
 //! Turns `[[webhook]]` into [`notify::Settings`](crate::notify::Settings). Secrets are read here,
 //! so that a file without a secret is refused with its line. No error holds a secret.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use toml::Spanned;
 use zeroize::Zeroizing;
 
 use super::{error::Problem, files, limits, names, raw, surroundings::Surroundings};
-use crate::{
-    modes,
-    notify::{
-        NotificationKind, Settings,
-        settings::{DEFAULT_TIMEOUT, Endpoint, Format, MOST},
-        signature::Secret,
-    },
+use crate::notify::{
+    NotificationKind, Settings,
+    settings::{DEFAULT_TIMEOUT, Endpoint, Format, MOST},
+    signature::Secret,
 };
-
-/// A URL or a few secrets; more than this is another kind of file.
-const LONGEST: u64 = 16 * 1024;
 
 pub(super) fn settings(
     webhooks: &[raw::Webhook],
@@ -71,11 +65,13 @@ fn endpoint(raw: &raw::Webhook, around: &Surroundings) -> Result<Endpoint, Probl
     match (&raw.url, &raw.url_file, &raw.url_credential) {
         (Some(url), None, None) => parse(url.span(), url.get_ref()),
         (None, Some(file), None) => {
-            let text = private_file(file, "url_file", URL, around)?;
+            let text = files::private_file(file, "url_file", around);
+            let text = unread_as(URL, text, around)?;
             parse(file.span(), text.trim())
         }
         (None, None, Some(name)) => {
-            let text = credential(name, "url_file", URL, around)?;
+            let text = files::private_credential(name, "url_file", around);
+            let text = unread_as(URL, text, around)?;
             parse(name.span(), text.trim())
         }
         _ => Err(Problem::new(
@@ -97,11 +93,13 @@ fn secrets(raw: &raw::Webhook, around: &Surroundings) -> Result<Vec<Secret>, Pro
             ));
         }
         (Some(file), None) => {
-            let text = private_file(file, "secret_file", SECRET, around)?;
+            let text = files::private_file(file, "secret_file", around);
+            let text = unread_as(SECRET, text, around)?;
             (file.span(), "secret_file", text)
         }
         (None, Some(name)) => {
-            let text = credential(name, "secret_file", SECRET, around)?;
+            let text = files::private_credential(name, "secret_file", around);
+            let text = unread_as(SECRET, text, around)?;
             (name.span(), "secret_credential", text)
         }
         (None, None) if raw.format == Format::Chat => return Ok(Vec::new()),
@@ -156,35 +154,11 @@ const URL: &str = "https://unread.invalid/";
 /// Text in the place of a secret that a reload cannot read, and does not use.
 const SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-/// The text of a file that only this user may read.
-fn private_file(
-    file: &Spanned<PathBuf>,
-    key: &str,
+/// The text, or `stand_in` for a file that a reload cannot read.
+fn unread_as(
     stand_in: &str,
+    text: Result<Zeroizing<String>, Problem>,
     around: &Surroundings,
 ) -> Result<Zeroizing<String>, Problem> {
-    // A value in a path's place is not repeated in the message: it may be the secret itself.
-    let written = file.get_ref().to_string_lossy();
-    if written.starts_with("whsec_") || written.contains("://") {
-        let message = format!("{key} names a file: put the value into one, and its path here");
-        return Err(Problem::new(file.span(), message));
-    }
-    let path = files::path(file, around)?;
-    let refuse =
-        |why: String| Problem::new(file.span(), format!("{key} {}: {why}", path.display()));
-    let text = modes::read_secret(&path, LONGEST).map_err(|problem| refuse(problem.to_string()));
-    around.or_stand_in(text, || stand_in.to_owned().into())
-}
-
-/// The text of a credential. systemd has restricted its readers.
-fn credential(
-    name: &Spanned<String>,
-    instead: &str,
-    stand_in: &str,
-    around: &Surroundings,
-) -> Result<Zeroizing<String>, Problem> {
-    let path = files::credential(name, instead, around)?;
-    let text = modes::read_secret(&path, LONGEST)
-        .map_err(|problem| Problem::new(name.span(), format!("credential {problem}")));
     around.or_stand_in(text, || stand_in.to_owned().into())
 }

@@ -39,6 +39,14 @@ pub(crate) async fn back_up(
     folder: &Path,
     with_keys: bool,
 ) -> Result<BackupReport, Error> {
+    if let Some(address) = &config.postgres {
+        return Err(refused(format!(
+            "the ledger of this server is in the {address}: back it up with PostgreSQL's own means, best with a base \
+             backup and the archived log (pg_basebackup, archive_command), which lose nothing. Keep the configuration, \
+             the policy and the keys with it: {}",
+            names(config)
+        )));
+    }
     expect_owner(&config.state)?;
     let summary = summarize(config)?;
     let signer = parts::signer(config)?;
@@ -97,15 +105,20 @@ pub(crate) async fn mark_by_hand(configuration: &Path) -> Result<BackupReport, E
     modes::expect_own_folder(&config.state).map_err(Error::state(&config.state))?;
     state::expect_one_owner(&config.state)?;
     let checkpoint = config.state.join("checkpoint");
-    if checkpoint.symlink_metadata().is_err() {
+    if config.postgres.is_none() && checkpoint.symlink_metadata().is_err() {
         return Err(refused(format!(
             "{} is missing, and no server starts without it: put back ledger.db and checkpoint from one and the same copy",
             checkpoint.display()
         )));
     }
     let signer = parts::signer(&config)?;
-    let marked = store::mark_by_hand(&config.state, signer).await;
-    let copied = marked.map_err(|error| unfit(&config.state, error))?;
+    let copied = match &config.postgres {
+        Some(address) => store::mark_shared_by_hand(&config.state, address, signer).await?,
+        None => {
+            let marked = store::mark_by_hand(&config.state, signer).await;
+            marked.map_err(|error| unfit(&config.state, error))?
+        }
+    };
     Ok(BackupReport {
         folder: config.state,
         server: config.name,
@@ -114,6 +127,24 @@ pub(crate) async fn mark_by_hand(configuration: &Path) -> Result<BackupReport, E
         written: Vec::new(),
         is_signed: true,
     })
+}
+
+/// Refuses a configuration with a shared database: this command writes a folder.
+fn expect_embedded(config: &Config) -> Result<(), Error> {
+    match &config.postgres {
+        None => Ok(()),
+        Some(address) => Err(refused(format!(
+            "the ledger of this server is in the {address}: restore the database with PostgreSQL's own means, up to its \
+             last commit. `daypass help server` says what to do if commits were lost"
+        ))),
+    }
+}
+
+/// The files beside the ledger, for a sentence.
+fn names(config: &Config) -> String {
+    let files = files_of(config).into_iter();
+    let files: Vec<String> = files.map(|(path, _)| path.display().to_string()).collect();
+    files.join(", ")
 }
 
 /// Paths of the files beside the ledger, and whether each is secret.

@@ -2,10 +2,12 @@
 //! Every finding of one run, not only the first. Starts nothing and writes nothing.
 
 mod certificate;
+mod lock;
 mod owner;
 mod purpose;
+mod shared;
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -68,11 +70,14 @@ pub(crate) async fn examine(config: &Config, purpose: Purpose) -> CheckReport {
     webhooks(config, &mut findings);
     let unread = config.unread().iter();
     findings.extend(unread.map(|problem| Finding::wrong("file", problem)));
-    findings.extend(state(&config.state));
     let reach = match purpose {
         Purpose::Start(reach) => reach,
         Purpose::Reload => Reach::Offline,
     };
+    findings.extend(match &config.postgres {
+        None => state(&config.state),
+        Some(address) => shared::check(config, address, reach).await,
+    });
     issuers(config, reach, &mut findings).await;
     if purpose == Purpose::Reload {
         let why = "; a reload does not change this, and a restart would fail";
@@ -199,23 +204,11 @@ fn state(folder: &Path) -> Vec<Finding> {
     if let Err(error) = super::state::expect_one_owner(folder) {
         findings.push(Finding::wrong(CHECK, chain(&error)));
     }
-    if let Some(process) = user_of(folder) {
+    if let Some(process) = lock::user_of(folder) {
         let message = format!("process {process} serves from {shown}");
         findings.push(Finding::good("lock", message));
     }
     findings
-}
-
-/// The process that serves from a folder now. It is not found by the lock itself: to try that could
-/// keep a daemon from starting.
-fn user_of(folder: &Path) -> Option<u32> {
-    let process: u32 = fs::read_to_string(folder.join("lock"))
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    let name = fs::read_to_string(format!("/proc/{process}/comm")).ok()?;
-    name.starts_with("daypass").then_some(process)
 }
 
 async fn issuers(config: &Config, reach: Reach, findings: &mut Vec<Finding>) {

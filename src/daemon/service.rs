@@ -82,7 +82,6 @@ async fn serve(config: Config, options: Options) -> Result<(), Error> {
             false => Beginning::Existing,
         },
         accept_clock: options.accept_clock,
-        postgres: None,
         progress: &progress,
         ..Opening::default()
     };
@@ -151,7 +150,8 @@ async fn follow_policy(running: &Running, before: Option<String>) -> Option<Stri
         Some(wanted) if before.as_ref() != Some(wanted) => tracing::error!(
             in_force = wanted,
             own = running.authority().policy().hash(),
-            "another server of this ledger has put another policy in force, and this one issues nothing: give it the              same policy file, and it goes on by itself; or reload it (SIGHUP), and its policy is in force on all servers"
+            "another server of this ledger has put another policy in force, and this one issues nothing: give it the \
+             same policy file, and it goes on by itself; or reload it (SIGHUP), and its policy is in force on all servers"
         ),
         None if before.is_some() => {
             tracing::info!(

@@ -31,8 +31,17 @@ pub(super) async fn open(
     signer: checkpoint::Signer,
     opening: Opening<'_>,
 ) -> Result<Store, Error> {
+    let postgres = config.postgres.as_ref();
+    let opening = Opening {
+        postgres,
+        ..opening
+    };
+    if let Some(address) = postgres {
+        tracing::info!("the ledger is in the {address}");
+    }
     // A missing folder is not made if a ledger is expected in it.
-    if opening.beginning != Beginning::Existing || config.state.exists() {
+    let is_expected = opening.beginning == Beginning::Existing && postgres.is_none();
+    if !is_expected || config.state.exists() {
         folder(&config.state).map_err(Error::state(&config.state))?;
     }
     let started = EventKind::started(env!("CARGO_PKG_VERSION"), &*config.name);

@@ -14,12 +14,13 @@ use sqlx::Connection as _;
 
 use super::{
     Error,
-    database::Connection,
+    database::{Connection, Database},
     ledger,
     lock::Lock,
+    postgres::PostgresAddress,
     replay::{self, Replayed},
     signed::Signed,
-    sqlite,
+    snapshots, sqlite,
 };
 use crate::{
     ledger::{
@@ -130,6 +131,37 @@ pub(crate) async fn mark_by_hand(folder: &Path, signer: Signer) -> Result<Copied
     write(&folder.join(RESTORED), BY_HAND)?;
     sync(folder)?;
     Ok(copied)
+}
+
+/// [`mark_by_hand`] for a database that servers share, which was put back to an older state. Puts
+/// aside what this folder knows of the lost ledger.
+///
+/// # Errors
+/// As [`mark_by_hand`].
+pub(crate) async fn mark_shared_by_hand(
+    folder: &Path,
+    address: &PostgresAddress,
+    signer: Signer,
+) -> Result<Copied, Error> {
+    let _lock = Lock::take(folder)?;
+    let (signed, _) = Signed::open(folder, signer)?;
+    let mut connection = Database::Postgres(address.clone()).open_writer().await?;
+    connection.begin_reading().await?;
+    let read = read(&mut connection, None, &signed).await;
+    connection.close().await?;
+    let head = read?.head;
+    for name in [CHECKPOINT, snapshots::FILE] {
+        let (path, aside) = (folder.join(name), folder.join(format!("{name}.lost")));
+        if has(folder, name) {
+            fs::rename(&path, aside).map_err(failed(&path))?;
+        }
+    }
+    write(&folder.join(RESTORED), BY_HAND)?;
+    sync(folder)?;
+    Ok(Copied {
+        size: head.size(),
+        root: head.root(),
+    })
 }
 
 /// Mark of a restored copy that no daemon has started on.

@@ -75,6 +75,21 @@ impl Database {
         }
     }
 
+    /// A sentence for each setting by which an acknowledged commit can be lost.
+    pub(super) async fn weaknesses(
+        &self,
+        connection: &mut Connection,
+    ) -> Result<Vec<String>, Error> {
+        match (self, connection.session()) {
+            (Self::Postgres(address), Session::Postgres(connection)) => {
+                let found = postgres::weaknesses(connection, address);
+                postgres::within(postgres::APPEND, found).await
+            }
+            (Self::Sqlite(_) | Self::Postgres(_), Session::Sqlite(_))
+            | (Self::Sqlite(_), Session::Postgres(_)) => Ok(Vec::new()),
+        }
+    }
+
     /// The announcements of other replicas' appends; none if there are no replicas.
     pub(super) fn announcements(&self) -> Option<Announcements> {
         match self {
@@ -88,8 +103,9 @@ impl Database {
         match (self, error) {
             (Self::Sqlite(_), error) => error.with_advice(folder),
             (Self::Postgres(address), Error::Tampered(what)) => Error::Tampered(format!(
-                "{what}. Nothing was changed in the {address}, and nothing is issued. Restore the database from its newest \
-                 backup, or start on an empty database with an empty folder and keep {folder} as evidence",
+                "{what}. Nothing was changed in the {address}, and nothing is issued. Restore the database up to its last \
+                 commit. If commits are lost, run daypass restore --by-hand on one server (`daypass help server`, \
+                 Several servers). Keep {folder} as evidence",
                 folder = folder.display()
             )),
             (Self::Postgres(_), error) => error,
@@ -153,6 +169,28 @@ impl Connection {
         }
     }
 
+    /// The number of the newest step of the tables of a shared database; none in an empty one.
+    pub(super) async fn version(&mut self) -> Result<Option<i64>, Error> {
+        match self.session() {
+            Session::Sqlite(_) => Ok(None),
+            Session::Postgres(connection) => {
+                postgres::within(postgres::APPEND, postgres::version(connection)).await
+            }
+        }
+    }
+
+    /// Checks the rights in a shared database: to append if it has the tables of this version, else
+    /// to make them.
+    pub(super) async fn expect_rights(&mut self, has_tables: bool) -> Result<(), Error> {
+        match self.session() {
+            Session::Sqlite(_) => Ok(()),
+            Session::Postgres(connection) => {
+                let rights = postgres::expect_rights(connection, has_tables);
+                postgres::within(postgres::APPEND, rights).await
+            }
+        }
+    }
+
     /// Begins a transaction that has the right to write from its first statement on. A connection
     /// on which a statement of the transaction fails must be closed ([`Connection::close_hard`]).
     pub(super) async fn begin(&mut self) -> Result<(), Error> {
@@ -186,17 +224,6 @@ impl Connection {
         match self.session() {
             Session::Sqlite(_) => Ok(()),
             Session::Postgres(connection) => postgres::end_reading(connection).await,
-        }
-    }
-
-    /// Logs a warning for each setting of the database by which an acknowledged commit can be lost.
-    pub(super) async fn warn_of_lossy_settings(&mut self) -> Result<(), Error> {
-        match self.session() {
-            Session::Sqlite(_) => Ok(()),
-            Session::Postgres(connection) => {
-                let warned = postgres::warn_of_lossy_settings(connection);
-                postgres::within(postgres::APPEND, warned).await
-            }
         }
     }
 

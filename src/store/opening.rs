@@ -83,7 +83,9 @@ impl Opening<'_> {
             expect_no_tail(&mut connection, checkpoint.as_ref()).await?;
         }
         database.migrate(&mut connection).await?;
-        connection.warn_of_lossy_settings().await?;
+        for weakness in database.weaknesses(&mut connection).await? {
+            tracing::warn!("{weakness}");
+        }
         connection.begin_reading().await?;
         self.expect_shared_ledger(&mut connection, checkpoint.as_ref(), &signed.verifier())
             .await?;

@@ -21,6 +21,7 @@ use tokio::{
 };
 
 pub use address::PostgresAddress;
+use explained::NO_RIGHTS;
 pub(super) use explained::{explained, is_damaged};
 
 use super::{Error, migrations::MIGRATIONS};
@@ -112,11 +113,16 @@ pub(super) async fn migrate(
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
             address.named(error.into())
         }
-        MigrateError::VersionMissing(_) => Error::Unavailable(format!(
-            "{address} has the tables of a newer version of daypass: start that version, or a newer one"
-        )),
+        MigrateError::VersionMissing(_) => newer(address),
         other => Error::Unavailable(format!("{address}: {other}")),
     })
+}
+
+/// The refusal of tables of a newer version.
+pub(super) fn newer(address: &PostgresAddress) -> Error {
+    Error::Start(format!(
+        "the {address} has the tables of a newer version of daypass: start that version, or a newer one"
+    ))
 }
 
 /// True if there is a ledger without the table of its signed head.
@@ -150,8 +156,50 @@ async fn expect_own_tables(
     }
 }
 
-/// Logs a warning for each setting of the server by which an acknowledged commit can be lost.
-pub(super) async fn warn_of_lossy_settings(connection: &mut PgConnection) -> Result<(), Error> {
+/// The number of the newest step of the tables; none in an empty database.
+pub(super) async fn version(connection: &mut PgConnection) -> Result<Option<i64>, Error> {
+    let has_any: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await?;
+    if !has_any {
+        return Ok(None);
+    }
+    let statement = "SELECT MAX(version) FROM _sqlx_migrations";
+    Ok(sqlx::query_scalar(statement).fetch_one(connection).await?)
+}
+
+/// Checks the user's rights: to append if there are tables, else to make them.
+pub(super) async fn expect_rights(
+    connection: &mut PgConnection,
+    has_tables: bool,
+) -> Result<(), Error> {
+    let statement = match has_tables {
+        true => {
+            "SELECT has_table_privilege('ledger', 'SELECT') AND has_table_privilege('ledger', 'INSERT') \
+             AND has_table_privilege('head', 'INSERT') AND has_table_privilege('head', 'UPDATE')"
+        }
+        false => "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)",
+    };
+    let may: bool = sqlx::query_scalar(statement).fetch_one(connection).await?;
+    match may {
+        true => Ok(()),
+        false => Err(Error::Unavailable(NO_RIGHTS.to_owned())),
+    }
+}
+
+/// A sentence for each setting by which an acknowledged commit can be lost, or the server be
+/// another one.
+pub(super) async fn weaknesses(
+    connection: &mut PgConnection,
+    address: &PostgresAddress,
+) -> Result<Vec<String>, Error> {
+    let mut weaknesses = Vec::new();
+    if !address.is_protected() {
+        weaknesses.push(format!(
+            "the {address} is over the network and need not prove that it is the right one: add \
+             sslmode=verify-full to its address, and sslrootcert=FILE if the system does not know its CA"
+        ));
+    }
     let (fsync, full_page_writes, standbys): (String, String, bool) = sqlx::query_as(
         "SELECT current_setting('fsync'), current_setting('full_page_writes'), \
          current_setting('synchronous_standby_names') = '' \
@@ -160,21 +208,20 @@ pub(super) async fn warn_of_lossy_settings(connection: &mut PgConnection) -> Res
     .fetch_one(connection)
     .await?;
     if standbys {
-        tracing::warn!(
+        weaknesses.push(
             "PostgreSQL has standbys and synchronous_standby_names is empty: a failover can lose passes that were issued, \
              and this server stops then. Set synchronous_standby_names"
+                .to_owned(),
         );
     }
     for (name, value) in [("fsync", fsync), ("full_page_writes", full_page_writes)] {
         if value != "on" {
-            tracing::warn!(
-                setting = name,
-                value,
-                "PostgreSQL can lose or damage the ledger in a crash: set it to on"
-            );
+            weaknesses.push(format!(
+                "PostgreSQL has {name} = {value}, so it can lose or damage the ledger in a crash: set it to on"
+            ));
         }
     }
-    Ok(())
+    Ok(weaknesses)
 }
 
 /// Begins a transaction that appends.

@@ -21,7 +21,7 @@ pub(super) const EVERY: u64 = 10_000;
 /// Largest file that is read. It is that of some millions of live passes.
 const LARGEST: u64 = 2 * 1024 * 1024 * 1024;
 
-const FILE: &str = "snapshot";
+pub(super) const FILE: &str = "snapshot";
 
 /// The newest snapshot of the folder, whether it fits the database or not.
 pub(super) fn newest(folder: &Path, verifier: &Verifier) -> Option<Snapshot> {

@@ -44,7 +44,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("server", &["operations", "identity", "proto", "policy", "ledger", "ca", "modes", "outbound", "ssh", "reason"]),
     ("client", &["proto", "ledger", "identity::proof", "identity::web_url", "outbound", "ssh", "reason"]),
     ("host", &["finding", "proto", "ledger", "outbound", "ssh"]),
-    ("config", &["identity", "policy", "ca", "server", "notify", "modes", "reference", "ssh"]),
+    ("config", &["identity", "policy", "ca", "store", "server", "notify", "modes", "reference", "ssh"]),
     ("daemon", &["config", "finding", "identity", "policy", "ledger", "ca", "store", "notify", "operations", "server", "modes", "outbound", "ssh"]),
 ];
 

@@ -181,6 +181,7 @@ fn the_configuration_reference_has_every_key_that_is_read_and_no_other() {
         ("[ca]", "[ca]\n"),
         ("[[ca.key]]", "[[ca.key]]\n"),
         ("[ledger]", "[ledger]\n"),
+        ("[store]", "[store]\n"),
         ("[[issuer]]", "[[issuer]]\n"),
         ("[limits]", "[limits]\n"),
         ("A rate", "[limits.requests_per_address]\n"),

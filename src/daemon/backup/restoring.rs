@@ -57,6 +57,7 @@ pub(crate) async fn restore(
         Some(path) => (Config::load(path)?, Vec::new()),
         None => from_copy(folder, &manifest)?,
     };
+    super::expect_embedded(&config)?;
     let signer = signer(&config, &missing)?;
     let is_signed = check_signature(folder, &list, &manifest, &signer)?;
     if !is_signed && !options.unsigned {

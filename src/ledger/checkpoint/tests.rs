@@ -187,3 +187,17 @@ fn debug_output_has_no_secret() {
         format!("Signer({KEY})\n").replace("\n)", ")")
     );
 }
+
+/// Servers of one ledger derive the same secret, so that one accepts the challenge of another.
+#[test]
+fn a_secret_follows_from_the_key_and_its_label() {
+    let of = |origin: &str, key: u8, label: &str| {
+        let signer = Signer::new(origin, &[key; 32]).unwrap();
+        signer.secret(label).as_ref().to_vec()
+    };
+    let secret = of(ORIGIN, 1, "challenges");
+    assert_eq!(secret.len(), 32);
+    assert_eq!(secret, of(ORIGIN, 1, "challenges"));
+    assert_ne!(secret, of(ORIGIN, 2, "challenges"));
+    assert_ne!(secret, of(ORIGIN, 1, "others"));
+}

@@ -1,5 +1,9 @@
 //! PostgreSQL's errors for operators: the cause, and what to do.
 
+/// What a user without rights needs.
+pub(in crate::store) const NO_RIGHTS: &str =
+    "the user needs all rights in this database: ALTER DATABASE ... OWNER TO USER";
+
 /// The advice for an error that PostgreSQL gives a code of its own to; none for any other.
 pub(in crate::store) fn explained(error: &sqlx::Error) -> Option<String> {
     let code = error.as_database_error()?.code()?;
@@ -8,7 +12,7 @@ pub(in crate::store) fn explained(error: &sqlx::Error) -> Option<String> {
         "3D000" => {
             "make the database first: createdb --owner USER DATABASE. Daypass makes its tables itself"
         }
-        "42501" => "the user needs all rights in this database: ALTER DATABASE ... OWNER TO USER",
+        "42501" => NO_RIGHTS,
         "53300" => "raise max_connections, or end other clients: a daypass daemon needs 6",
         "25006" => {
             "the address leads to a standby, which only reads: use the address of the primary"

@@ -1,0 +1,57 @@
+//! Looks at the database that servers share, for `serve --check`. Writes nothing.
+
+use super::{
+    Error,
+    database::{Connection, Database},
+    ledger,
+    migrations::MIGRATIONS,
+    postgres::{self, PostgresAddress},
+};
+use crate::ledger::checkpoint::Verifier;
+
+/// The state of a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Examined {
+    /// The number of events in its ledger; none if it has no ledger yet.
+    pub(crate) size: Option<u64>,
+    /// A sentence for each setting by which an acknowledged commit can be lost.
+    pub(crate) weaknesses: Vec<String>,
+}
+
+/// Looks at the database.
+///
+/// # Errors
+/// Returns the error that keeps a server with this key from starting.
+pub(crate) async fn examine(
+    address: &PostgresAddress,
+    verifier: &Verifier,
+) -> Result<Examined, Error> {
+    let database = Database::Postgres(address.clone());
+    let mut connection = database.open_writer().await?;
+    let examined = read(&database, address, &mut connection, verifier).await;
+    connection.close().await.ok();
+    examined.map_err(|error| address.named(error))
+}
+
+async fn read(
+    database: &Database,
+    address: &PostgresAddress,
+    connection: &mut Connection,
+    verifier: &Verifier,
+) -> Result<Examined, Error> {
+    let known = MIGRATIONS.iter().map(|step| step.version).max();
+    let version = connection.version().await?;
+    if version > known {
+        return Err(postgres::newer(address));
+    }
+    connection.expect_rights(version == known).await?;
+    // The first start makes the tables, and brings older ones up to date.
+    let head = match version == known {
+        true => ledger::signed_head(connection, verifier).await?,
+        false => None,
+    };
+    Ok(Examined {
+        size: head.map(|head| head.size),
+        weaknesses: database.weaknesses(connection).await?,
+    })
+}
