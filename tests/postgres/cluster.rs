@@ -12,6 +12,7 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -71,6 +72,63 @@ impl Cluster {
         cluster
     }
 
+    /// A synchronous standby of this server: a commit waits for it from now on.
+    pub(crate) async fn standby(&self) -> Self {
+        let folder = tempfile::Builder::new().prefix("pg").tempdir().unwrap();
+        if let Some((uid, gid)) = self.user {
+            chown(folder.path(), Some(uid), Some(gid)).unwrap();
+        }
+        let standby = Self {
+            folder,
+            user: self.user,
+            server: Mutex::new(None),
+            databases: AtomicU32::new(0),
+        };
+        let copied = standby
+            .program("pg_basebackup")
+            .env("PGPASSWORD", PASSWORD)
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
+            .args(["--username=root", "--host"])
+            .arg(self.socket())
+            .arg("--pgdata")
+            .arg(standby.data())
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "pg_basebackup: {copied:?}");
+        standby.resume();
+        let mut administrator = self.administrator("postgres").await;
+        let statement = "ALTER SYSTEM SET synchronous_standby_names = '*'";
+        run(&mut administrator, statement).await;
+        run(&mut administrator, "SELECT pg_reload_conf()").await;
+        let statement = "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync')";
+        while !sqlx::query_scalar::<_, bool>(statement)
+            .fetch_one(&mut administrator)
+            .await
+            .unwrap()
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        administrator.close().await.unwrap();
+        standby
+    }
+
+    /// Makes a standby the primary.
+    pub(crate) async fn promote(&self) {
+        let mut administrator = self.administrator("postgres").await;
+        run(&mut administrator, "SELECT pg_promote()").await;
+        administrator.close().await.unwrap();
+    }
+
+    /// Stops or continues the server's receiver of commits, so that a standby lags.
+    pub(crate) fn signal_receiver(&self, signal: &str) {
+        let postmaster = self.server.lock().as_ref().unwrap().id();
+        let receiver = children(postmaster)
+            .into_iter()
+            .find(|pid| command_line(*pid).contains("walreceiver"))
+            .expect("a standby has a receiver");
+        send(signal, receiver);
+    }
+
     /// Starts the server again, and waits until it takes connections.
     pub(crate) fn resume(&self) {
         let mut server = self
@@ -93,7 +151,7 @@ impl Cluster {
                 panic!("postgres ended: {seen:?}");
             };
             seen.push(line.unwrap());
-            if seen.last().unwrap().contains("ready to accept connections") {
+            if seen.last().unwrap().contains("ready to accept") {
                 break;
             }
         }
@@ -103,12 +161,19 @@ impl Cluster {
 
     /// Ends the server: every connection is lost.
     pub(crate) fn stop(&self) {
+        self.end("-INT");
+    }
+
+    /// Ends the server at once, as a crash does.
+    pub(crate) fn crash(&self) {
+        self.end("-QUIT");
+    }
+
+    fn end(&self, signal: &str) {
         let Some(mut server) = self.server.lock().take() else {
             return;
         };
-        let pid = server.id().to_string();
-        let told = Command::new("kill").args(["-INT", &pid]).status().unwrap();
-        assert!(told.success());
+        send(signal, server.id());
         server.wait().unwrap();
     }
 
@@ -184,12 +249,60 @@ impl Database {
         self.address_at(self.cluster.socket())
     }
 
+    /// The address of another database, for the owner of this one.
+    pub(crate) fn address_of(&self, other: &Self) -> String {
+        let to = format!("localhost/{}", other.name);
+        self.address()
+            .replace(&format!("localhost/{}", self.name), &to)
+    }
+
+    /// Keeps a copy of the database, which no client uses.
+    pub(crate) async fn copy(&self) {
+        let name = &self.name;
+        let statement = format!("CREATE DATABASE {name}_copy TEMPLATE {name} OWNER {name}");
+        self.in_place(&[statement]).await;
+    }
+
+    /// Puts the copy in the place of the database.
+    pub(crate) async fn put_back(&self) {
+        let name = &self.name;
+        let rename = format!("ALTER DATABASE {name}_copy RENAME TO {name}");
+        self.in_place(&[format!("DROP DATABASE {name}"), rename])
+            .await;
+    }
+
+    async fn in_place(&self, statements: &[String]) {
+        let mut administrator = self.cluster.administrator("postgres").await;
+        for statement in statements {
+            run(&mut administrator, statement).await;
+        }
+        administrator.close().await.unwrap();
+    }
+
     /// Changes the database as another program with access to it would.
     pub(crate) async fn run_sql(&self, sql: &str) {
         let mut administrator = self.cluster.administrator(&self.name).await;
         run(&mut administrator, sql).await;
         administrator.close().await.unwrap();
     }
+}
+
+fn send(signal: &str, process: u32) {
+    let process = process.to_string();
+    let told = Command::new("kill").args([signal, &process]).status();
+    assert!(told.unwrap().success());
+}
+
+fn children(process: u32) -> Vec<u32> {
+    let path = format!("/proc/{process}/task/{process}/children");
+    let text = fs::read_to_string(path).unwrap();
+    text.split_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect()
+}
+
+fn command_line(process: u32) -> String {
+    fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default()
 }
 
 async fn run(connection: &mut PgConnection, sql: &str) {

@@ -10,8 +10,13 @@
 )]
 
 mod cluster;
+mod daemons;
+mod failover;
 mod faults;
+mod operator;
 mod proxy;
 mod refusals;
 mod replicas;
+#[path = "../support/mod.rs"]
+mod support;
 mod testing;

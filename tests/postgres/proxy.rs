@@ -2,13 +2,14 @@
 //! has committed, and its answer is lost.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use parking_lot::Mutex;
 use tokio::{
     io::{self, AsyncReadExt, AsyncWriteExt},
     net::{
@@ -26,6 +27,7 @@ const COMMIT: &[u8] = b"NOTIFY daypass_ledger; COMMIT";
 
 pub(crate) struct Proxy {
     folder: tempfile::TempDir,
+    server: Arc<Mutex<PathBuf>>,
     cut: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
@@ -35,23 +37,35 @@ impl Proxy {
     pub(crate) fn start(server: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
-        let server = server.join(SOCKET);
+        let server = Arc::new(Mutex::new(server.join(SOCKET)));
+        let target = server.clone();
         let cut = Arc::new(AtomicBool::new(false));
         let armed = cut.clone();
         let task = tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
+                let server = target.lock().clone();
                 let Ok(server) = UnixStream::connect(&server).await else {
                     continue;
                 };
                 tokio::spawn(relay(client, server, armed.clone()));
             }
         });
-        Self { folder, cut, task }
+        Self {
+            folder,
+            server,
+            cut,
+            task,
+        }
     }
 
     pub(crate) fn socket(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Relays new connections to another server.
+    pub(crate) fn lead_to(&self, server: &Path) {
+        *self.server.lock() = server.join(SOCKET);
     }
 
     /// Cuts the connection of the next commit after the server has done it.

@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -156,7 +157,7 @@ pub struct ServerFiles {
     port: u16,
     tls_ca: String,
     /// The loopback issuer.
-    pub issuer: Issuer,
+    pub issuer: Arc<Issuer>,
 }
 
 /// Its process; killed by id when dropped.
@@ -206,7 +207,7 @@ pub fn signal(process: u32, name: &str) {
 impl ServerFiles {
     /// Writes configuration, policy, keys and TLS certificate into `folder`.
     pub async fn prepare(folder: TempDir, policy: &str, limits: &str, more: &str) -> Self {
-        let issuer = Issuer::start().await.unwrap();
+        let issuer = Arc::new(Issuer::start().await.unwrap());
         let port = ports::free_port();
         let path = folder.path();
         let tls_ca = write_tls(path);
@@ -223,6 +224,25 @@ impl ServerFiles {
             port,
             tls_ca,
             issuer,
+        }
+    }
+
+    /// The files of another daemon with the same name, keys and policy: a port of its own, and no
+    /// state.
+    pub fn replica(&self) -> Self {
+        let (folder, port) = (files::folder(), ports::free_port());
+        let names = ["policy.toml", "tls.pem", "tls.key", "ca_key", "ledger_key"];
+        for name in names {
+            fs::copy(self.path(name), folder.path().join(name)).unwrap();
+        }
+        let text = fs::read_to_string(self.configuration()).unwrap();
+        let text = text.replace(&format!(":{}\"", self.port), &format!(":{port}\""));
+        fs::write(folder.path().join("daypass.toml"), text).unwrap();
+        Self {
+            folder,
+            port,
+            tls_ca: self.tls_ca.clone(),
+            issuer: self.issuer.clone(),
         }
     }
 

@@ -1,0 +1,102 @@
+//! A primary that is lost, and its standby.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use daypass::store::Error;
+
+use super::{
+    cluster::Cluster,
+    daemons::{asking, assert_all_recorded, pair_at},
+    proxy::Proxy,
+    testing::{NOW, Replica, staged, until},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_the_standby_has_not_is_not_acknowledged() {
+    let cluster = Arc::new(Cluster::start());
+    let database = cluster.database().await;
+    let replica = Replica::new();
+    let store = replica.open(&database).await.unwrap();
+    let standby = cluster.standby().await;
+    store.record(staged(1), NOW).await.unwrap();
+    standby.signal_receiver("-STOP");
+    let refused = store.record(staged(2), NOW).await;
+    standby.signal_receiver("-CONT");
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    until(async || store.record(staged(3), NOW).await.is_ok()).await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_to_a_standby_without_the_last_commits_stops_the_replica_that_knows_them() {
+    let cluster = Arc::new(Cluster::start());
+    let database = cluster.database().await;
+    let proxy = Proxy::start(database.cluster.socket());
+    let replica = Replica::new();
+    let address = database.address_at(proxy.socket());
+    let store = replica.open_at(&address).await.unwrap();
+    let standby = cluster.standby().await;
+    store.record(staged(1), NOW).await.unwrap();
+    // The operator takes the standby out of the commits.
+    database
+        .run_sql("ALTER SYSTEM SET synchronous_standby_names = ''")
+        .await;
+    database.run_sql("SELECT pg_reload_conf()").await;
+    standby.signal_receiver("-STOP");
+    until(async || store.record(staged(2), NOW).await.is_ok()).await;
+    cluster.crash();
+    // What the receiver has not read yet is lost with it.
+    standby.crash();
+    standby.resume();
+    standby.promote().await;
+    proxy.lead_to(standby.socket());
+    until(async || matches!(store.record(staged(3), NOW).await, Err(Error::Tampered(_)))).await;
+    store.close().await;
+    let refused = replica.refusal(&address).await;
+    assert!(refused.contains("were signed"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_under_load_loses_no_acknowledged_pass() {
+    let cluster = Arc::new(Cluster::start());
+    let database = cluster.database().await;
+    let proxies = [(); 2].map(|()| Proxy::start(cluster.socket()));
+    let addresses = proxies
+        .each_ref()
+        .map(|proxy| database.address_at(proxy.socket()));
+    let [a, b] = pair_at(&addresses).await;
+    let standby = cluster.standby().await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut asks = Vec::new();
+    for number in 0..8 {
+        let user = [&a, &b][number % 2].user(&format!("user-{number}"), &["sre"]);
+        asks.push(asking(user, is_over.clone()));
+    }
+    let size = async |daemon: &super::daemons::Daemon| {
+        let carol = daemon.user("carol", &["security"]);
+        daemon.api.ledger_size(&carol.token).await
+    };
+    let before = size(&a).await;
+    until(async || size(&a).await > before + 60).await;
+    cluster.crash();
+    standby.promote().await;
+    for proxy in &proxies {
+        proxy.lead_to(standby.socket());
+    }
+    for daemon in [&a, &b] {
+        let before = size(daemon).await;
+        until(async || size(daemon).await > before + 20).await;
+    }
+    is_over.store(true, Ordering::SeqCst);
+    let mut serials = Vec::new();
+    for one in asks {
+        serials.extend(one.await.unwrap());
+    }
+    assert!(serials.len() > 60, "{}", serials.len());
+    for daemon in [&a, &b] {
+        assert_all_recorded(daemon, serials.clone()).await;
+    }
+}
