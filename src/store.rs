@@ -204,6 +204,18 @@ impl Store {
         .await
     }
 
+    /// Takes over every event that another server of this ledger has committed before the call. To
+    /// be called before an answer that must not be older than another server's.
+    ///
+    /// # Errors
+    /// Returns [`Error::Unavailable`] if the database does not answer.
+    pub(crate) async fn follow(&self) -> Result<(), Error> {
+        match self.is_shared() {
+            true => self.submit(|answer| Job::Follow { answer }).await,
+            false => Ok(()),
+        }
+    }
+
     /// Calls `look` with the ledger's state after the last commit. It is for showing; the writer
     /// checks again.
     pub fn state<T>(&self, look: impl FnOnce(&LedgerState) -> T) -> T {
@@ -220,12 +232,14 @@ impl Store {
         answered.await.map_err(|_| closed())?
     }
 
-    /// A signed checkpoint that covers at least what is committed now. It is on disk before this
-    /// returns.
+    /// A signed checkpoint that covers at least what is committed now, by any server of the ledger.
+    /// It is on disk before this returns.
     ///
     /// # Errors
-    /// Returns [`Error::Unavailable`] if the file cannot be written.
+    /// Returns [`Error::Unavailable`] if the file cannot be written, or a shared database does not
+    /// answer.
     pub(crate) async fn checkpoint(&self) -> Result<String, Error> {
+        self.follow().await?;
         self.0.signed.sign(|| self.head()).await
     }
 

@@ -17,9 +17,27 @@ use crate::{
     },
 };
 
+/// [`revocations`] for a host, which may have asked another server of this ledger before.
+///
+/// # Errors
+/// As [`revocations`], and [`Error::Store`] if a shared database does not answer.
+pub(crate) async fn current_revocations(authority: &Authority) -> Result<Arc<Revocations>, Error> {
+    authority.store.follow().await?;
+    revocations(authority)
+}
+
+/// [`ca_keys`] for a host, which may have asked another server of this ledger before.
+///
+/// # Errors
+/// As [`ca_keys`], and [`Error::Store`] if a shared database does not answer.
+pub(crate) async fn current_ca_keys(authority: &Authority) -> Result<Arc<Document>, Error> {
+    authority.store.follow().await?;
+    ca_keys(authority)
+}
+
 /// The passes that hosts must refuse now. Includes every revocation that was acknowledged before
-/// the call. The list follows from the ledger and the CA's keys alone, its date too: every start
-/// and every server of the same ledger publishes the same bytes.
+/// the call, as far as this server has heard. The list follows from the ledger and the CA's keys
+/// alone, its date too: every start and every server of the same ledger publishes the same bytes.
 ///
 /// # Errors
 /// Returns [`Error::Ca`] if the key does not sign, and [`Error::Krl`] if the list does not read

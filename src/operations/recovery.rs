@@ -29,6 +29,7 @@ use crate::{
 /// Returns [`Error::Store`] if the ledger cannot be read, and [`Error::Ca`] if the key does not
 /// sign.
 pub(crate) async fn document(authority: &Authority) -> Result<Arc<Document>, Error> {
+    authority.store.follow().await?;
     let facts = facts(authority);
     if let Some((last, document)) = &*authority.published.recovery()
         && *last == facts

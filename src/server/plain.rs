@@ -60,13 +60,13 @@ pub(super) struct Metrics {
 
 /// Serves every published key, one per line: a file for sshd's `TrustedUserCAKeys`.
 async fn ca_keys(State(services): State<Arc<Services>>, asked: HeaderMap) -> Response {
-    let keys = published::ca_keys(&services.authority);
+    let keys = published::current_ca_keys(&services.authority).await;
     document(&asked, TEXT, keys.as_deref())
 }
 
 /// Serves the revoked passes: a KRL for sshd's `RevokedKeys`.
 async fn krl(State(services): State<Arc<Services>>, asked: HeaderMap) -> Response {
-    let revocations = published::revocations(&services.authority);
+    let revocations = published::current_revocations(&services.authority).await;
     let krl = revocations.as_deref().map(|it| &it.document);
     document(&asked, "application/octet-stream", krl)
 }

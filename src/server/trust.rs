@@ -28,7 +28,7 @@ impl Trust for Services {
     ) -> Answer<v1::GetRevocationsResponse> {
         self.answer("Trust/GetRevocations", request, async |call, _| {
             self.admit(call)?;
-            let published = published::revocations(&self.authority)?;
+            let published = published::current_revocations(&self.authority).await?;
             Ok(v1::GetRevocationsResponse {
                 krl: published.document.body.to_vec(),
                 signature: published.document.signature.clone(),

@@ -236,6 +236,14 @@ impl Connection {
         }
     }
 
+    /// Ends a transaction that wrote nothing.
+    pub(super) async fn end_unchanged(&mut self) -> Result<(), Error> {
+        match self.session() {
+            Session::Sqlite(connection) => sqlite::commit(connection).await,
+            Session::Postgres(connection) => postgres::end_reading(connection).await,
+        }
+    }
+
     /// Moves what the engine has only logged to its place.
     pub(super) async fn flush(&mut self, flush: Flush) -> Result<(), Error> {
         match self.session() {

@@ -30,6 +30,10 @@ pub(super) enum Job {
         at: OffsetDateTime,
         answer: oneshot::Sender<Result<Event, Error>>,
     },
+    /// Writes nothing: answered when all events are known that were committed before.
+    Follow {
+        answer: oneshot::Sender<Result<(), Error>>,
+    },
 }
 
 impl Job {
@@ -41,7 +45,7 @@ impl Job {
         state: &LedgerState,
         denials: &Mutex<DenialRate>,
     ) -> Option<QueuedEvent> {
-        let (composed, at, answer) = self.compose(index, state);
+        let (composed, at, answer) = self.compose(index, state)?;
         let what = match composed {
             Ok(what) => what,
             Err(rejection) => {
@@ -66,14 +70,14 @@ impl Job {
         }
     }
 
-    /// Composes the event. The hash of the bytes to be signed is taken here, because they hold the
-    /// serial.
+    /// Composes the event; none if the job writes none. The hash of the bytes to be signed is taken
+    /// here, because they hold the serial.
     fn compose(
         self,
         index: u64,
         state: &LedgerState,
-    ) -> (Result<EventKind, Rejection>, OffsetDateTime, Answer) {
-        match self {
+    ) -> Option<(Result<EventKind, Rejection>, OffsetDateTime, Answer)> {
+        Some(match self {
             Self::Issue {
                 draft,
                 mut issued,
@@ -90,13 +94,18 @@ impl Job {
                 at,
                 answer,
             } => (compose(state), at, Answer::Event(answer)),
-        }
+            Self::Follow { answer } => {
+                drop(answer.send(Ok(())));
+                return None;
+            }
+        })
     }
 
     pub(super) fn refuse(self, error: &Error) {
         match self {
             Self::Issue { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Record { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Follow { answer } => drop(answer.send(Err(error.clone()))),
         }
     }
 }

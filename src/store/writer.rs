@@ -161,11 +161,12 @@ impl Writer {
         }
         ledger::expect_head(connection, &append.head).await?;
         let rows = append.assign(&mut self.judge, &self.denials);
-        if !rows.is_empty() {
-            let note = self.signed.sign_head(&append.head);
-            self.inserts.append(connection, rows).await?;
-            ledger::put_head(connection, note).await?;
+        if rows.is_empty() {
+            return connection.end_unchanged().await;
         }
+        let note = self.signed.sign_head(&append.head);
+        self.inserts.append(connection, rows).await?;
+        ledger::put_head(connection, note).await?;
         connection.commit().await
     }
 
