@@ -1,10 +1,15 @@
 //! The daemon restarts while commands run: no command fails, and what waits goes on.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use crate::support::{
-    command::{Done, Terminal},
+    command::{DAYPASS, Done, Terminal},
     env::TestEnv,
+    server::{Process, TestServer},
 };
 use serde_json::Value;
 use tokio::{
@@ -48,6 +53,42 @@ async fn no_command_fails_while_the_daemon_restarts() {
     }
     drop(ended);
     load.join_all().await;
+    env.close().await;
+}
+
+/// A `daypass serve` over the files of a dev world, whose provider goes on.
+fn serve(config: &Path) -> Process {
+    let mut command = Command::new(DAYPASS);
+    command.args(["serve", "--config"]).arg(config);
+    let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+    Process(command.spawn().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_command_fails_while_a_process_ends_by_sigterm_and_the_next_one_starts() {
+    let mut env = TestEnv::new().signed_in(&["alice"]).start().await;
+    let TestServer::InProcess(world, _) = &mut env.server else {
+        panic!("the server is in this process");
+    };
+    world.stop_daemon().await.unwrap();
+    let config = world.files().dir().join("daypass.toml");
+    let mut process = serve(&config);
+    let (done, mut ended) = mpsc::unbounded_channel();
+    let mut load = JoinSet::new();
+    for _ in 0..3 {
+        load.spawn(busy(env.terminal("alice"), done.clone()));
+    }
+    for _ in 0..6 {
+        for _ in 0..4 {
+            let command = timeout(SOON, ended.recv()).await;
+            command.expect("commands end").unwrap();
+        }
+        process.stop().await;
+        process = serve(&config);
+    }
+    drop(ended);
+    load.join_all().await;
+    process.stop().await;
     env.close().await;
 }
 
