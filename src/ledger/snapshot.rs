@@ -31,6 +31,15 @@ pub(crate) struct Snapshot {
     pub(crate) judge: Judge,
 }
 
+/// What the whole ledger up to a snapshot must lead to: small, unlike the state.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StateDigest {
+    /// The right edge of the tree.
+    pub(crate) head: Frontier,
+    /// The digest of the state.
+    pub(crate) digest: Hash,
+}
+
 /// What the bytes hold beside the note.
 #[derive(Serialize)]
 struct Written<'a> {
@@ -58,12 +67,12 @@ impl Snapshot {
         Ok([note, END, &state].concat())
     }
 
-    /// Reads what [`Snapshot::to_bytes`] wrote.
+    /// Reads what [`Snapshot::to_bytes`] wrote, with its digest.
     ///
     /// # Errors
     /// Returns [`Error::Note`] if this key did not sign it in this form, [`Error::Digest`] if the
     /// state is another one, and [`Error::State`] if it does not fit the note.
-    pub(crate) fn parse(bytes: &[u8], verifier: &Verifier) -> Result<Self, Error> {
+    pub(crate) fn parse(bytes: &[u8], verifier: &Verifier) -> Result<(Self, StateDigest), Error> {
         let (note, state) = split(bytes).ok_or(Error::Cut)?;
         let (checkpoint, digest) = verifier.verify_snapshot(&note)?;
         if Hash::from(Sha256::digest(state)) != digest {
@@ -76,7 +85,11 @@ impl Snapshot {
         let head = Frontier::from_peaks(checkpoint.size, peaks)
             .filter(|head| head.root() == checkpoint.root && judge.size() == checkpoint.size)
             .ok_or_else(|| invalid(&"its state is of another size or root than its note"))?;
-        Ok(Self { head, judge })
+        let found = StateDigest {
+            head: head.clone(),
+            digest,
+        };
+        Ok((Self { head, judge }, found))
     }
 
     /// The digest of the state: equal for equal ledgers.

@@ -20,7 +20,7 @@ use crate::ledger::{
     EventKind,
     checkpoint::{Checkpoint, Signer, Verifier},
     judge::Judge,
-    snapshot::Snapshot,
+    snapshot::StateDigest,
     tree::Frontier,
 };
 
@@ -77,7 +77,7 @@ impl Opening<'_> {
         signed: &Signed,
         checkpoint: Option<Checkpoint>,
         now: OffsetDateTime,
-    ) -> Result<(Connection, Replayed, Option<Snapshot>), Error> {
+    ) -> Result<(Connection, Replayed, Option<StateDigest>), Error> {
         let mut connection = database.open_writer().await?;
         if connection.is_older().await? {
             expect_no_tail(&mut connection, checkpoint.as_ref()).await?;
@@ -89,9 +89,9 @@ impl Opening<'_> {
         connection.begin_reading().await?;
         self.expect_shared_ledger(&mut connection, checkpoint.as_ref(), &signed.verifier())
             .await?;
-        let (replayed, snapshot) = self.read(&mut connection, signed, checkpoint, now).await?;
+        let (replayed, covered) = self.read(&mut connection, signed, checkpoint, now).await?;
         connection.end_reading().await?;
-        Ok((connection, replayed, snapshot))
+        Ok((connection, replayed, covered))
     }
 
     /// The database of this start.
@@ -103,25 +103,24 @@ impl Opening<'_> {
     }
 
     /// Reads the ledger and checks it against the signed heads and the clock. Begins after the
-    /// newest snapshot that fits, which it returns too. Signs the head of an empty ledger.
+    /// newest snapshot that fits, whose digest it returns too. Signs the head of an empty ledger.
     async fn read(
         &self,
         connection: &mut Connection,
         signed: &Signed,
         checkpoint: Option<Checkpoint>,
         now: OffsetDateTime,
-    ) -> Result<(Replayed, Option<Snapshot>), Error> {
+    ) -> Result<(Replayed, Option<StateDigest>), Error> {
         let heads = replay::Signed {
             head: ledger::signed_head(connection, &signed.verifier()).await?,
             checkpoint,
         };
-        let snapshot = match snapshots::newest(signed.folder(), &signed.verifier()) {
-            Some(snapshot) if snapshots::fits(&snapshot, connection, &heads).await? => {
-                Some(snapshot)
-            }
+        let found = match snapshots::newest(signed.folder(), &signed.verifier()) {
+            Some(found) if snapshots::fits(&found.0, connection, &heads).await? => Some(found),
             Some(_) | None => None,
         };
-        let (start, judge) = match snapshot.clone() {
+        let (snapshot, covered) = found.unzip();
+        let (start, judge) = match snapshot {
             Some(snapshot) => (snapshot.head, snapshot.judge),
             None => (Frontier::default(), Judge::default()),
         };
@@ -136,7 +135,7 @@ impl Opening<'_> {
         }
         self.expect_clock(&replayed.judge, now)?;
         report(replayed.judged, replayed.head.size(), &replayed.unsigned);
-        Ok((replayed, snapshot))
+        Ok((replayed, covered))
     }
 
     /// Refuses a folder without a ledger if one is expected, and one with a ledger if none is.

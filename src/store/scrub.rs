@@ -14,8 +14,8 @@ use super::{Error, database::Readers, ledger, signed::Signed, snapshots};
 use crate::ledger::{
     checkpoint::Verifier,
     judge::Judge,
-    snapshot::Snapshot,
-    tree::{Frontier, Hash, leaf_hash},
+    snapshot::{Snapshot, StateDigest},
+    tree::{Frontier, leaf_hash},
 };
 
 /// Events that are read at once.
@@ -74,8 +74,8 @@ impl Drop for Running {
 }
 
 impl Scrub {
-    /// Begins the scrub of the ledger whose start used this snapshot.
-    pub(super) fn begin(signed: &Signed, readers: Readers, used: Option<Snapshot>) -> Running {
+    /// Begins the scrub of the ledger whose start used the snapshot of this digest.
+    pub(super) fn begin(signed: &Signed, readers: Readers, used: Option<StateDigest>) -> Running {
         let progress = Arc::default();
         let scrub = Self {
             folder: signed.folder().to_owned(),
@@ -90,10 +90,10 @@ impl Scrub {
     }
 
     /// Runs until it finds damage. Begins with the snapshot that the start used.
-    async fn run(self, first: Option<Snapshot>) {
-        let mut mark = mark(first).await;
+    async fn run(self, first: Option<StateDigest>) {
+        let mut wanted = first;
         loop {
-            if let Some(wanted) = &mark {
+            if let Some(wanted) = &wanted {
                 match self.round(wanted).await {
                     Ok(()) => tracing::info!(
                         events = wanted.head.size(),
@@ -110,7 +110,7 @@ impl Scrub {
             sleep(BETWEEN).await;
             let (folder, verifier) = (self.folder.clone(), self.verifier.clone());
             let newest = tokio::task::spawn_blocking(move || snapshots::newest(&folder, &verifier));
-            mark = self::mark(newest.await.ok().flatten()).await;
+            wanted = newest.await.ok().flatten().map(|(_, digest)| digest);
         }
     }
 
@@ -123,9 +123,9 @@ impl Scrub {
         self.progress.lock().damage = Some(damage);
     }
 
-    /// Reads the events that `mark` covers.
-    async fn round(&self, mark: &Mark) -> Result<(), Error> {
-        let of = mark.head.size();
+    /// Reads the events that `wanted` covers.
+    async fn round(&self, wanted: &StateDigest) -> Result<(), Error> {
+        let of = wanted.head.size();
         let mut read = Snapshot {
             head: Frontier::default(),
             judge: Judge::default(),
@@ -142,13 +142,14 @@ impl Scrub {
         }
         self.progress.lock().read = of;
         let damage = |what: &str| Err(Error::Tampered(what.to_owned()));
-        if read.head != mark.head {
+        if read.head != wanted.head {
             return damage("its events are not the ones that were signed");
         }
-        match self::mark(Some(read)).await {
-            Some(read) if read.digest == mark.digest => Ok(()),
-            Some(_) => damage("its events lead to another state than the one that was signed"),
-            None => Err(Error::Unavailable(
+        let digest = tokio::task::spawn_blocking(move || read.digest());
+        match digest.await {
+            Ok(Ok(digest)) if digest == wanted.digest => Ok(()),
+            Ok(Ok(_)) => damage("its events lead to another state than the one that was signed"),
+            Ok(Err(_)) | Err(_) => Err(Error::Unavailable(
                 "its state cannot be compared".to_owned(),
             )),
         }
@@ -177,20 +178,4 @@ impl Scrub {
         }
         Ok(())
     }
-}
-
-/// What a round must come to.
-struct Mark {
-    head: Frontier,
-    digest: Hash,
-}
-
-async fn mark(snapshot: Option<Snapshot>) -> Option<Mark> {
-    let snapshot = snapshot?;
-    let work = move || {
-        let digest = snapshot.digest().ok()?;
-        let head = snapshot.head;
-        Some(Mark { head, digest })
-    };
-    tokio::task::spawn_blocking(work).await.ok().flatten()
 }

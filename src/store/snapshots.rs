@@ -12,7 +12,12 @@ use std::{
 use tokio::task::JoinHandle;
 
 use super::{Error, database::Connection, ledger, replay, signed::Signed, whole_file};
-use crate::ledger::{checkpoint::Verifier, judge::Judge, snapshot::Snapshot, tree::Frontier};
+use crate::ledger::{
+    checkpoint::Verifier,
+    judge::Judge,
+    snapshot::{Snapshot, StateDigest},
+    tree::Frontier,
+};
 
 /// Number of events between two snapshots. A smaller ledger has none: reading it whole takes less
 /// than a second, and checks it whole.
@@ -24,7 +29,7 @@ const LARGEST: u64 = 2 * 1024 * 1024 * 1024;
 pub(super) const FILE: &str = "snapshot";
 
 /// The newest snapshot of the folder, whether it fits the database or not.
-pub(super) fn newest(folder: &Path, verifier: &Verifier) -> Option<Snapshot> {
+pub(super) fn newest(folder: &Path, verifier: &Verifier) -> Option<(Snapshot, StateDigest)> {
     let path = folder.join(FILE);
     let bytes = match read(&path) {
         Ok(bytes) => bytes,
@@ -35,7 +40,7 @@ pub(super) fn newest(folder: &Path, verifier: &Verifier) -> Option<Snapshot> {
         }
     };
     match Snapshot::parse(&bytes, verifier) {
-        Ok(snapshot) => Some(snapshot),
+        Ok(found) => Some(found),
         Err(error) => {
             tracing::info!(
                 file = %path.display(),

@@ -33,7 +33,7 @@ impl Store {
     ) -> Result<(Self, Vec<Unsigned>), Error> {
         let database = opening.database(folder);
         let (signed, checkpoint) = Signed::open(folder, signer)?;
-        let (connection, replayed, snapshot) =
+        let (connection, replayed, covered) =
             opening.begin(&database, &signed, checkpoint, now).await?;
         let Replayed {
             head,
@@ -47,14 +47,14 @@ impl Store {
         let readers = database.open_readers();
         let shared = Arc::new(RwLock::new(judge.clone()));
         let denials = Arc::new(Mutex::default());
-        let covered = snapshot.as_ref().map_or(0, |snapshot| snapshot.head.size());
-        let scrub = Scrub::begin(&signed, readers.clone(), snapshot);
+        let last = covered.as_ref().map_or(0, |covered| covered.head.size());
+        let scrub = Scrub::begin(&signed, readers.clone(), covered);
         let writer = Writer {
             announcements: database.announcements(),
             database,
             lock,
             signed: signed.clone(),
-            snapshots: Snapshots::new(folder, signed.clone(), covered, opening.snapshot_every),
+            snapshots: Snapshots::new(folder, signed.clone(), last, opening.snapshot_every),
             jobs: queue,
             state,
             judge,

@@ -27,6 +27,7 @@ impl Folder {
 
     fn snapshot(&self) -> Option<Snapshot> {
         crate::store::snapshots::newest(self.0.path(), &signer().verifier())
+            .map(|(snapshot, _)| snapshot)
     }
 }
 
