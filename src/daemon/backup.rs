@@ -3,6 +3,7 @@
 
 mod account;
 mod claim;
+mod embedded;
 mod files;
 mod manifest;
 mod report;
@@ -127,17 +128,6 @@ pub(crate) async fn mark_by_hand(configuration: &Path) -> Result<BackupReport, E
         written: Vec::new(),
         is_signed: true,
     })
-}
-
-/// Refuses a configuration with a shared database: this command writes a folder.
-fn expect_embedded(config: &Config) -> Result<(), Error> {
-    match &config.postgres {
-        None => Ok(()),
-        Some(address) => Err(refused(format!(
-            "the ledger of this server is in the {address}: restore the database with PostgreSQL's own means, up to its \
-             last commit. `daypass help server` says what to do if commits were lost"
-        ))),
-    }
 }
 
 /// The files beside the ledger, for a sentence.

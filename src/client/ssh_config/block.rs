@@ -151,6 +151,9 @@ mod tests {
             format!(
                 "# Written by daypass. `daypass ssh-config remove` takes it away.\n\
                  # For the hosts that the server names: web-*,www\n\
+                 # A shared connection would keep the rights of a pass that was revoked since.\n\
+                 Match originalhost \"web-*,www,!*'*\"\n\
+                 \x20   ControlPath none\n\
                  # A `User` line of your own counts if it stands before this one, and so does `ssh USER@HOST`.\n\
                  Match !final originalhost \"web-*,www,!*'*\" {names} exec \"{ensure} --host='%n'\"\n\
                  {includes}\

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{
     account::expect_account,
+    embedded::expect_embedded,
     files::{LARGEST_FILE, damaged, digest, failed, hex, read, refused, sha256, write_whole},
     manifest::{FILE, LARGEST, Manifest, SIGNATURE, Stored},
     report::BackupReport,
@@ -57,7 +58,7 @@ pub(crate) async fn restore(
         Some(path) => (Config::load(path)?, Vec::new()),
         None => from_copy(folder, &manifest)?,
     };
-    super::expect_embedded(&config)?;
+    expect_embedded(&config)?;
     let signer = signer(&config, &missing)?;
     let is_signed = check_signature(folder, &list, &manifest, &signer)?;
     if !is_signed && !options.unsigned {
