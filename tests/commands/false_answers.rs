@@ -172,6 +172,8 @@ impl World {
             !path.starts_with("servers") && path.extension().is_none_or(|it| it != "lock")
         });
         files.remove(&self.terminal.file("lock"));
+        // The names that the shell completes. They are filtered, and give nothing.
+        files.remove(&self.terminal.file("offered.json"));
         files
     }
 
