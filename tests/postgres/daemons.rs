@@ -20,6 +20,7 @@ use super::{
     cluster::{Cluster, Database},
     support::{
         api::{Api, Caller, ask},
+        command::Terminal,
         env::UNLIMITED,
         files, https, ledger,
         orders::identity,
@@ -236,6 +237,7 @@ pub(crate) fn asking(
 pub(crate) async fn assert_all_recorded(daemon: &Daemon, serials: Vec<u64>) {
     let carol = daemon.user("carol", &["security"]);
     let export = ledger::assert_verifies(&daemon.api, &carol.token).await;
+    assert_decided(daemon, &export, serials.len()).await;
     let unique: BTreeSet<u64> = serials.iter().copied().collect();
     assert_eq!(unique.len(), serials.len(), "no serial twice");
     let mut issued = BTreeSet::new();
@@ -250,6 +252,28 @@ pub(crate) async fn assert_all_recorded(daemon: &Daemon, serials: Vec<u64>) {
         lost.is_empty(),
         "acknowledged and not in the ledger: {lost:?}"
     );
+}
+
+/// Demands that the export's policies give each of its passes, of which there are `at_least` many.
+async fn assert_decided(daemon: &Daemon, export: &[u8], at_least: usize) {
+    let home = files::folder();
+    let file = home.path().join("export");
+    fs::write(&file, export).unwrap();
+    let terminal = Terminal {
+        home: home.path().to_owned(),
+        state: home.path().join("state"),
+        variables: Vec::new(),
+    };
+    let key = ledger::trust(&daemon.api).await.ledger_verifier_key;
+    let file = file.to_str().unwrap();
+    let verified = terminal
+        .json(&["ledger", "verify", file, "--decisions", "--key", &key])
+        .await;
+    let decisions = &verified["decisions"];
+    assert_eq!(decisions["wrong"], 0, "{decisions}");
+    assert_eq!(decisions["without_text"], 0, "{decisions}");
+    let confirmed = decisions["confirmed"].as_u64().unwrap();
+    assert!(confirmed >= at_least as u64, "{decisions}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
