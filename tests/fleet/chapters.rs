@@ -37,6 +37,11 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("server", "After a restore", "daypass admin accept-restore --past", "tests/host/restored.rs", "--past"),
     ("server", "After a restore", "daypass ledger accept", "tests/host/restored.rs", r#""ledger", "accept""#),
     ("server", "After a restore", "daypass restore --by-hand", "tests/host/restored.rs", "--by-hand"),
+    // These need a PostgreSQL, and a second server.
+    ("server", "Several servers", "createdb", "tests/postgres/cluster.rs", "CREATE DATABASE"),
+    ("server", "Several servers", "install -m 600", "tests/postgres/daemons.rs", "write_secret(&folder.path().join(\"postgres\")"),
+    ("server", "Several servers", "daypass init", "tests/fleet/fleet.rs", r#"chapter("server", "Set up")"#),
+    ("server", "Several servers", "daypass restore --by-hand", "tests/postgres/operator.rs", "--by-hand"),
     // Said again beside what another section prints as a block.
     ("server", "Starts that are refused", "daypass restore", "tests/fleet/restored.rs", r#"chapter_blocks("server", "Back up, restore, move")"#),
     ("README", "When something happens", "daypass restore DIR", "tests/fleet/restored.rs", r#"chapter_blocks("server", "Back up, restore, move")"#),

@@ -103,6 +103,13 @@ pub(super) fn ledger(walk: &Walk) {
     let serial = number_after(&format!(" {issued}"), " ");
     assert!(carol(&format!("daypass ledger show {serial}")).contains("issued"));
     carol("daypass ledger verify");
+    let decided = carol("daypass ledger verify --decisions");
+    assert!(decided.contains(" confirmed, 0 wrong."), "{decided}");
+    let policy = walk.operator("cat /etc/daypass/policy.toml");
+    assert_eq!(carol("daypass ledger policy"), policy);
+    let hash = walk.operator("sha256sum /etc/daypass/policy.toml");
+    let (hash, _) = hash.split_at(12);
+    assert_eq!(carol(&format!("daypass ledger policy {hash}")), policy);
     carol("daypass ledger export --out all");
     carol("daypass ledger verify all");
 }
