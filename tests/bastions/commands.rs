@@ -364,6 +364,12 @@ async fn status_requests_and_replay_know_the_way() {
             .collect();
         assert_eq!(why, expected, "{case}: {replayed}");
     }
+    let verified = alice.json(&["ledger", "verify", "--decisions"]).await;
+    let decisions = &verified["decisions"];
+    assert_eq!(
+        (&decisions["confirmed"], &decisions["wrong"]),
+        (&json!(2), &json!(0))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

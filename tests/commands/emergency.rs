@@ -102,7 +102,7 @@ async fn the_issuer_is_stopped_and_an_engineer_with_a_registered_key_gets_in_and
     );
     let status = env.daypass("carol", "status").await.json();
     assert_eq!(status["requests"], serde_json::json!([]));
-    env.daypass("carol", "ledger verify")
+    env.daypass("carol", "ledger verify --decisions")
         .await
         .exits("it verifies", 0);
     env.close().await;
