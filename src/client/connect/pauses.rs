@@ -4,8 +4,9 @@ use std::time::Duration;
 
 /// The first pause at most.
 const FIRST: Duration = Duration::from_millis(50);
-/// Any pause at most: a server that is back is noticed soon.
-const LONGEST: Duration = Duration::from_millis(800);
+/// Any pause at most: a server that is back is noticed soon, also one that is there for a second
+/// only.
+const LONGEST: Duration = Duration::from_millis(250);
 
 /// Growing pauses: each is twice as long as the last one, so that a server that is overloaded gets
 /// few attempts.
@@ -44,8 +45,8 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_server_gets_a_dozen_attempts_and_not_a_hundred() {
-        for (seconds, spread, most) in [(4, 1.0, 9), (4, 0.0, 14), (8, 1.0, 14), (8, 0.0, 24)] {
+    fn an_absent_server_gets_some_twenty_attempts_and_not_a_hundred() {
+        for (seconds, spread, most) in [(4, 1.0, 20), (4, 0.0, 36), (8, 1.0, 36), (8, 0.0, 68)] {
             let count = within(Duration::from_secs(seconds), spread).len();
             assert!(count <= most, "{seconds} s, spread {spread}: {count}");
         }
