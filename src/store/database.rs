@@ -30,7 +30,7 @@ impl Database {
     }
 
     /// Opens the one connection that writes. The tables are those of this version, or of an older
-    /// one and not yet brought up to date ([`Connection::migrate`]).
+    /// one and not yet brought up to date ([`Database::migrate`]).
     ///
     /// # Errors
     /// Returns [`Error::Unavailable`] if the database cannot be opened, or with the name of a thing
