@@ -25,7 +25,7 @@ use shown::{lines, refer_to_text, row};
 
 use crate::{
     client::{Client, Error, audit::Entry},
-    ledger::verify::VerifyReport,
+    ledger::{Event, verify::VerifyReport},
 };
 
 /// Read the record of every decision, and verify it.
@@ -163,11 +163,7 @@ async fn verify_server(
     mut decided: Option<Decisions>,
 ) -> Result<(), Failure> {
     let (progress, mut sink) = (Progress::events(), io::sink());
-    let each = |event| {
-        if let Some(decided) = &mut decided {
-            decided.take(event);
-        }
-    };
+    let each = taken_by(&mut decided);
     let exported = client.verified_export(&mut sink, each, |events| progress.show(events));
     let report = exported.await?;
     drop(progress);
@@ -182,11 +178,7 @@ fn verify_file(
 ) -> Result<(), Failure> {
     let (mut export, length) = open(file)?;
     let progress = Progress::bytes(length);
-    let each = |event| {
-        if let Some(decided) = &mut decided {
-            decided.take(event);
-        }
-    };
+    let each = taken_by(&mut decided);
     let report = client.verify_offline(&mut export, key, each, |bytes| progress.show(bytes))?;
     drop(progress);
     verified(global, &report, decided)
@@ -270,6 +262,15 @@ fn list(global: &Global, entries: &[Entry]) -> Result<(), Failure> {
         rows.extend(events.iter().map(row));
         table(&rows)
     })
+}
+
+/// Hands each event to the decisions, if they were asked for.
+fn taken_by(decisions: &mut Option<Decisions>) -> impl FnMut(Event) {
+    move |event| {
+        if let Some(decisions) = decisions {
+            decisions.take(event);
+        }
+    }
 }
 
 /// Prints the result.

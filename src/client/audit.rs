@@ -3,7 +3,6 @@
 use std::io::{self, Read, Write};
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::{
@@ -14,6 +13,7 @@ use crate::{
     ledger::{
         Event, EventKind,
         checkpoint::{Checkpoint, Verifier},
+        event::policy_hash,
         tree,
         verify::{self, Verification, VerifyReport},
     },
@@ -31,10 +31,6 @@ pub(crate) struct PolicyText {
     pub at: OffsetDateTime,
     /// The file, byte for byte.
     pub text: String,
-}
-
-fn sha256_hex(text: &str) -> String {
-    base16ct::lower::encode_string(&Sha256::digest(text))
 }
 
 /// One entry of the ledger.
@@ -137,7 +133,7 @@ impl Client {
             EventKind::PolicyLoaded {
                 policy,
                 text: Some(text),
-            } if policy.starts_with(hash) && sha256_hex(&text) == policy => {
+            } if policy.starts_with(hash) && policy_hash(&text) == policy => {
                 let found = PolicyText {
                     policy,
                     index,

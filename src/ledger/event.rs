@@ -19,6 +19,7 @@ use std::{borrow::Cow, io};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::ser::{CompactFormatter, Formatter};
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::emergency::{Proof, Signature};
@@ -121,6 +122,11 @@ struct Envelope<'a> {
 
 fn members<T: DeserializeOwned>(leaf: &[u8]) -> Result<Box<T>, serde_json::Error> {
     serde_json::from_slice(leaf).map(Box::new)
+}
+
+/// The hash by which events name the policy of this text: hex SHA-256 of the file's bytes.
+pub(crate) fn policy_hash(text: &str) -> String {
+    base16ct::lower::encode_string(&Sha256::digest(text))
 }
 
 /// Encodes a value as one line of printable ASCII JSON.

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::{
@@ -210,7 +209,7 @@ impl Judge {
             None if self.state.lacks_policy_text(policy) => {
                 Err("puts another policy in force without its text")
             }
-            Some(text) if base16ct::lower::encode_string(&Sha256::digest(text)) != policy => {
+            Some(text) if event::policy_hash(text) != policy => {
                 Err("has a policy's text with another hash than the one it names")
             }
             None | Some(_) => Ok(()),

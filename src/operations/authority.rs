@@ -145,10 +145,14 @@ impl Authority {
     /// The hash of the policy that another server of this ledger put in force, if this server uses
     /// another one. The ledger takes no decision of this server then.
     pub(crate) fn policy_elsewhere(&self) -> Option<String> {
+        self.other_policy().filter(|_| self.store.is_shared())
+    }
+
+    /// The hash of the policy that the ledger names, if this server uses another one.
+    fn other_policy(&self) -> Option<String> {
         let policy = self.policy();
         let current = |state: &LedgerState| state.policy().map(str::to_owned);
-        let current = self.store.state(current);
-        current.filter(|current| self.store.is_shared() && current != policy.hash())
+        self.store.state(current).filter(|it| it != policy.hash())
     }
 
     /// Records the counts of denials whose window is over (`ledger::denials`). The daemon calls it
@@ -171,13 +175,11 @@ impl Authority {
     /// Returns [`Error::Rejection`] if another server has put another policy in force.
     pub(super) async fn settle_policy(&self, now: OffsetDateTime) -> Result<(), Error> {
         let mut lost = self.replacing.lock().await;
-        let policy = self.policy();
-        let current = |state: &LedgerState| state.policy().map(str::to_owned);
-        let Some(current) = self.store.state(current).filter(|it| it != policy.hash()) else {
+        let Some(current) = self.other_policy() else {
             return Ok(());
         };
         if !self.store.is_shared() {
-            record_policy(&self.store, &policy, now).await?;
+            record_policy(&self.store, &self.policy(), now).await?;
             return Ok(());
         }
         match lost.take_if(|lost| lost.hash() == current) {

@@ -6,6 +6,7 @@ use daypass::dev::issuer::{CLIENT_ID, Issuer, Profile};
 use serde::Deserialize;
 
 use crate::support::{
+    command::Terminal,
     env::{EnvOptions, TestEnv},
     policy,
     ports::free_port,
@@ -82,6 +83,14 @@ impl Provider {
             env: env.configuration(block).start().await,
             label: habits.label,
         }
+    }
+
+    /// A terminal at which alice has signed in at this provider, of this name.
+    pub(crate) async fn signed_in(&self, name: &str) -> Terminal {
+        let terminal = self.env.own_terminal();
+        let words = ["login", "--browser", "--issuer", name, "--as", "alice"];
+        terminal.run(&words).await.exits(name, 0);
+        terminal
     }
 }
 

@@ -77,16 +77,7 @@ async fn a_client_that_must_sign_in_or_renew_names_the_provider_and_the_emergenc
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_reach_the_provider_says_so_and_the_emergency_command() {
     let mut provider = Provider::start("keycloak").await;
-    let terminal = provider.env.own_terminal();
-    let words = [
-        "login",
-        "--browser",
-        "--issuer",
-        "keycloak",
-        "--as",
-        "alice",
-    ];
-    terminal.run(&words).await.exits("login", 0);
+    let terminal = provider.signed_in("keycloak").await;
     provider.issuer.stop().await;
     provider.env.restart().await;
     for (words, command) in [

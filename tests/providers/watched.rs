@@ -23,16 +23,7 @@ async fn an_approval_reaches_who_waits_through_the_ends_of_several_tokens() {
         profile.insert("lifetime".into(), LIFETIME.into());
     })
     .await;
-    let terminal = provider.env.own_terminal();
-    let words = [
-        "login",
-        "--browser",
-        "--issuer",
-        "keycloak",
-        "--as",
-        "alice",
-    ];
-    terminal.run(&words).await.exits("login", 0);
+    let terminal = provider.signed_in("keycloak").await;
 
     let mut watch = terminal.program(DAYPASS, &["requests", "watch", "--format", "json"]);
     let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
@@ -80,16 +71,7 @@ async fn without_renewal_the_wait_ends_with_the_token_and_says_what_to_do() {
         profile.remove("refresh");
     })
     .await;
-    let terminal = provider.env.own_terminal();
-    let words = [
-        "login",
-        "--browser",
-        "--issuer",
-        "keycloak",
-        "--as",
-        "alice",
-    ];
-    terminal.run(&words).await.exits("login", 0);
+    let terminal = provider.signed_in("keycloak").await;
     let words = ["request", "prod", "--reason", "INC-1", "--wait", "5m"];
     let done = terminal.run(&words).await.exits("the token ends", 4);
     assert!(done.stderr.contains("daypass login"), "{done:?}");

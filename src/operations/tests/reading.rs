@@ -1,11 +1,9 @@
 //! Roles, trust and the ledger, as callers read them.
 
-use sha2::{Digest, Sha256};
-
 use super::*;
 use crate::{
     ledger::{
-        event::{Actor, LockTarget},
+        event::{Actor, LockTarget, policy_hash},
         order::tests as order,
         tree::{leaf_hash, verify_consistency, verify_inclusion},
         verify::verify_export,
@@ -171,7 +169,7 @@ async fn large_events_do_not_make_answers_that_no_client_takes() {
     for number in 0..300 {
         let text = format!("# {number} {}", "x".repeat(20_000));
         let event = EventKind::PolicyLoaded {
-            policy: base16ct::lower::encode_string(&Sha256::digest(&text)),
+            policy: policy_hash(&text),
             text: Some(text),
         };
         world.authority.store.record(event, now()).await.unwrap();
