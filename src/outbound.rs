@@ -8,6 +8,7 @@ mod fingerprint;
 mod first_contact;
 mod loopback;
 mod proxy;
+mod race;
 mod roots;
 mod stream;
 
@@ -16,5 +17,6 @@ pub use fingerprint::CertificateFingerprint;
 pub(crate) use first_contact::{first_contact, recognizable};
 pub(crate) use loopback::is_loopback;
 pub(crate) use proxy::proxy_between;
+pub(crate) use race::race;
 pub(crate) use roots::parse_roots;
-pub(crate) use stream::{OpenError, Stream, open};
+pub(crate) use stream::{OpenError, Stream, open, open_and};

@@ -194,7 +194,7 @@ fn status(client: &Client, now: u64) -> Result<Status, Failure> {
         subject: of(|login| &login.subject),
         label: of(|login| &login.label),
         expires: session.login.as_ref().map(Login::until),
-        server: session.server,
+        server: session.address().map(|address| address.to_string()),
         requests: None,
         locked: None,
     })

@@ -23,7 +23,8 @@ const CA_FILE: &str = "DAYPASS_CA_FILE";
 /// The server, and the folder of this user's session.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Target {
-    /// The server, https://HOST:PORT. By default the one of the last login.
+    /// The server, https://HOST:PORT. Several addresses of one server have commas between them. By
+    /// default the one of the last login.
     #[arg(
         long,
         global = true,

@@ -3,18 +3,23 @@
 
 use std::path::PathBuf;
 
+use url::Url;
+
 use super::{
     Error,
     asking::Asking,
     clock::now,
     connect::{Address, Server},
     credentials::authorized,
-    server_info::ServerInfo,
+    server_info::{self, ServerInfo},
     session::{self, Login, Session},
     state::State,
     witness,
 };
 use crate::proto::v1;
+
+/// The file with the URL that answered last, in the folder of its server.
+const ANSWERED: &str = "answered";
 
 /// Output of messages to the user while a command still runs.
 pub type Say = fn(&str);
@@ -22,7 +27,7 @@ pub type Say = fn(&str);
 /// The user's choices for all commands, from options and variables.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The server; none: that of the last login.
+    /// The server's addresses, separated by commas; none: those of the last login.
     pub server: Option<String>,
     /// The state folder; none: the default one.
     pub state_dir: Option<PathBuf>,
@@ -96,17 +101,13 @@ impl Client {
     /// # Errors
     /// Returns [`Error::Usage`] if it is invalid, or there is none.
     pub(crate) fn address(&self) -> Result<Address, Error> {
-        let named = match &self.settings.server {
-            Some(server) => Some(server.clone()),
-            None => Session::load(&self.state.root())?.usual().cloned(),
-        };
-        let named = named.ok_or_else(|| {
+        let named = self.settings.server.as_deref();
+        session::address(&self.state.root(), named)?.ok_or_else(|| {
             Error::Usage(
                 "no server is known: daypass login --server https://HOST:PORT (or set DAYPASS_SERVER)"
                     .to_owned(),
             )
-        })?;
-        Address::parse(&named)
+        })
     }
 
     /// Connects to the server, and checks and remembers what it says of itself.
@@ -117,12 +118,33 @@ impl Client {
     pub(crate) async fn connect(&self) -> Result<(Server, ServerInfo), Error> {
         let address = self.address()?;
         let roots = self.roots(&address, &Session::load(&self.state)?)?;
-        let server = Server::connect(&address, roots).await?;
+        let answered = self.answered(&address);
+        let server = Server::connect(&address, roots, answered.clone()).await?;
+        self.remember_answered(&server, answered);
         let server_info =
             ServerInfo::refresh(&self.state, &server, |message| self.say(message)).await?;
         // Plain ssh gets new hosts by the way. The command itself does not need them.
         let _ = self.renew_ssh_config();
         Ok((server, server_info))
+    }
+
+    /// The URL that answered last, if the server has several.
+    fn answered(&self, address: &Address) -> Option<Url> {
+        let text = self.state.root().read(server_info::file(address, ANSWERED));
+        let url = Url::parse(text.ok().flatten()?.trim()).ok()?;
+        Some(url).filter(|url| address.urls().len() > 1 && address.urls().contains(url))
+    }
+
+    /// Remembers the URL that answered, if it is not `last`. Without that the next command only
+    /// tries in another order.
+    fn remember_answered(&self, server: &Server, last: Option<Url>) {
+        match server.answered() {
+            Some(url) if server.address.urls().len() > 1 && Some(&url) != last.as_ref() => {
+                let file = server_info::file(&server.address, ANSWERED);
+                let _ = self.state.root().write(file, url.as_str().as_bytes());
+            }
+            Some(_) | None => {}
+        }
     }
 
     /// Connects to the server with the user's login, and checks its ledger against the last

@@ -8,9 +8,8 @@ use std::fs;
 
 use super::{
     Client, Error, Settings,
-    connect::Address,
     server_info::ServerInfo,
-    session::Session,
+    session::{self, Session},
     state::{SERVERS, State},
 };
 use crate::ssh::pattern;
@@ -45,16 +44,18 @@ impl Client {
     /// Returns the error if a session or the folder cannot be read.
     pub(crate) fn all_servers(&self) -> Result<Vec<Self>, Error> {
         let root = self.state.root();
-        let mut servers: Vec<String> = Session::load(&root)?.server.into_iter().collect();
-        let mut others = Vec::new();
-        for name in folders(&root)? {
-            others.extend(Session::load(&root.of_server(&name))?.server);
-        }
-        others.sort();
-        servers.extend(others);
-        let clients = servers.into_iter().map(|server| {
+        let first = Session::load(&root)?.address();
+        let mut others: Vec<_> = folders(&root)?
+            .iter()
+            .map(|name| Session::load(&root.of_server(name)))
+            .collect::<Result<Vec<_>, _>>()?
+            .iter()
+            .filter_map(Session::address)
+            .collect();
+        others.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        let clients = first.into_iter().chain(others).map(|address| {
             Self::new(Settings {
-                server: Some(server),
+                server: Some(address.to_string()),
                 ..self.settings().clone()
             })
         });
@@ -66,9 +67,8 @@ impl Client {
     /// # Errors
     /// Returns the error if a session cannot be read.
     pub(crate) fn is_default(&self) -> Result<bool, Error> {
-        let named = Session::load(&self.state.root())?.usual().cloned();
-        let address = self.address()?;
-        Ok(named.is_some_and(|named| Address::parse(&named).is_ok_and(|it| it == address)))
+        let usual = session::address(&self.state.root(), None)?;
+        Ok(usual == Some(self.address()?))
     }
 
     /// Whether any server named a pattern that `host` matches, when it was last asked. No network.

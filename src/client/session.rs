@@ -2,13 +2,18 @@
 //!
 //! It holds the ID token, so the file is 0600 and no type here is `Debug`.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Error, connect::Address, key::KeyPlace, state::State};
+use super::{
+    Error,
+    connect::Address,
+    key::KeyPlace,
+    state::{SERVERS, State},
+};
 use crate::identity::proof;
 
 const FILE: &str = "session.json";
@@ -16,8 +21,11 @@ const FILE: &str = "session.json";
 /// The content of `session.json`.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Session {
-    /// The server.
+    /// The server's name: the first URL that was ever named.
     pub server: Option<String>,
+    /// The URLs at which the server is reached, if it has others than its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
     /// The server for commands that name none. In the first server's session only; none: the first
     /// server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,6 +80,15 @@ impl Session {
         })
     }
 
+    /// The server's address; none if there was no login, or the file holds an invalid one.
+    pub(crate) fn address(&self) -> Option<Address> {
+        let name = Address::parse(self.server.as_ref()?).ok()?;
+        Some(match Address::parse(&self.urls.join(",")) {
+            Ok(urls) => urls.known_as(&name),
+            Err(_) => name,
+        })
+    }
+
     /// The server for commands that name none.
     pub(super) fn usual(&self) -> Option<&String> {
         self.default.as_ref().or(self.server.as_ref())
@@ -122,19 +139,58 @@ impl Session {
 /// # Errors
 /// Returns the error if the session cannot be read.
 pub(super) fn folder(root: &State, server: Option<&str>) -> Result<State, Error> {
-    let session = Session::load(root)?;
-    let Some(named) = server.or(session.usual().map(String::as_str)) else {
-        return Ok(root.clone());
-    };
     // An invalid address is refused when it is used.
-    let Ok(address) = Address::parse(named) else {
+    let Ok(Some(address)) = address(root, server) else {
+        Session::load(root)?;
         return Ok(root.clone());
     };
-    let first = session.server.map(|first| Address::parse(&first));
-    Ok(match first {
-        Some(Ok(first)) if first != address => root.of_server(&address.folder()),
+    Ok(match Session::load(root)?.address() {
+        Some(first) if first != address => root.of_server(&address.folder()),
         Some(_) | None => root.clone(),
     })
+}
+
+/// The address of the server that `server` names, by any of its URLs; of the last login's server if
+/// none is named. None if there was no login either.
+///
+/// # Errors
+/// Returns the error if the address is invalid, or the session cannot be read.
+pub(super) fn address(root: &State, server: Option<&str>) -> Result<Option<Address>, Error> {
+    let first = Session::load(root)?;
+    let Some(text) = server.or(first.usual().map(String::as_str)) else {
+        return Ok(None);
+    };
+    let named = Address::parse(text)?;
+    let known: Vec<Address> = std::iter::once(first)
+        .chain(others(root))
+        .filter_map(|session| session.address())
+        .collect();
+    let mut same = known.iter().filter(|it| **it == named);
+    let found = same
+        .next()
+        .or_else(|| known.iter().find(|it| it.overlaps(&named)));
+    Ok(Some(match (found, server) {
+        // The URLs that the user names are those that are tried.
+        (Some(known), Some(_)) => named.known_as(known),
+        (Some(known), None) => known.clone(),
+        (None, _) => named,
+    }))
+}
+
+/// The sessions at other servers than the first. One that cannot be read is reported when it is
+/// used.
+pub(super) fn others(root: &State) -> Vec<Session> {
+    let mut names: Vec<_> = fs::read_dir(root.path(SERVERS))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    let sessions = names
+        .iter()
+        .filter_map(|name| Session::load(&root.of_server(name)).ok());
+    sessions.collect()
 }
 
 impl Login {
@@ -225,6 +281,7 @@ mod tests {
         let session = Session {
             default: None,
             server: Some("https://x/".into()),
+            urls: Vec::new(),
             ca_file: None,
             login: Some(Login::sample()),
         };

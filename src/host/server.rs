@@ -1,7 +1,15 @@
 //! Fetches the CA's files over HTTPS: bounded in bytes and time, without redirects. The answers are
 //! unverified.
 
-use std::time::Duration;
+mod addresses;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use reqwest::{Certificate, Client, Response, StatusCode, header::IF_NONE_MATCH, redirect};
 use rustls_pki_types::ServerName;
@@ -9,6 +17,7 @@ use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use url::Url;
 
+use self::addresses::parse_all;
 use super::{Error, Settings, error::InvalidAnswer};
 use crate::{
     outbound::{self, CertificateFingerprint, certificate_fault, is_loopback, proxy_between},
@@ -25,7 +34,10 @@ const KRL_LIMIT: usize = 16 * 1024 * 1024;
 /// The CA's plain HTTPS interface.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
-    url: Url,
+    /// One for each replica.
+    urls: Vec<Url>,
+    /// The number of the URL that answered last.
+    answered: Arc<AtomicUsize>,
     client: Client,
     /// The `host setup` that made this host what it is, for the fault that it mends.
     setup: String,
@@ -45,7 +57,8 @@ pub(crate) struct Answer {
 }
 
 impl Server {
-    /// The server of the settings (`https://HOST:PORT`; plain http on loopback only).
+    /// The server of the settings (`https://HOST:PORT`, or several of them separated by commas;
+    /// plain http on loopback only).
     ///
     /// Trusts `roots` (PEM) and those of the operating system. `deadline` is for one request, from
     /// connecting to the last byte.
@@ -57,17 +70,17 @@ impl Server {
         roots: Option<&[u8]>,
         deadline: Duration,
     ) -> Result<Self, Error> {
-        let url = parse(&settings.server)?;
+        let urls = parse_all(&settings.server)?;
         let wrong = |error: reqwest::Error| {
             Error::Usage(format!("invalid file of TLS roots: {}", causes(&error)))
         };
-        let is_plain = url.scheme() == "http";
+        let is_plain = urls.iter().all(|url| url.scheme() == "http");
         let mut builder = Client::builder()
             .redirect(redirect::Policy::none())
             .timeout(deadline)
-            .https_only(!is_plain)
+            .https_only(urls.iter().all(|url| url.scheme() == "https"))
             .user_agent(concat!("daypass/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(&url) {
+        if urls.iter().all(is_loopback) {
             builder = builder.no_proxy();
         }
         if is_plain {
@@ -77,7 +90,8 @@ impl Server {
             builder = builder.tls_certs_merge(roots);
         }
         Ok(Self {
-            url,
+            urls,
+            answered: Arc::default(),
             client: builder.build().map_err(wrong)?,
             setup: settings.setup_command(),
         })
@@ -93,39 +107,21 @@ impl Server {
         fingerprint: CertificateFingerprint,
         deadline: Duration,
     ) -> Result<String, Error> {
-        let url = parse(address)?;
-        if url.scheme() == "http" {
+        let urls = parse_all(address)?;
+        if let Some(url) = urls.iter().find(|url| url.scheme() == "http") {
             let why = "has no TLS certificate: leave --server-fingerprint out";
-            return Err(Error::Usage(format!("{address} {why}")));
+            return Err(Error::Usage(format!("{} {why}", trimmed(url))));
         }
-        let server = url.as_str().trim_end_matches('/').to_owned();
-        let unreachable = |cause: String| {
-            let server = server.clone();
-            Error::Unreachable { server, cause }
-        };
-        let host = url.host_str().unwrap_or_default();
-        let host = host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
-        let name = ServerName::try_from(host)
-            .map_err(|_| Error::Usage(format!("invalid server address {address:?}")))?;
-        let recognized = tokio::time::timeout(deadline, async {
-            let stream = outbound::open(&url).await;
-            let stream = stream.map_err(|error| unreachable(error.to_string()))?;
-            let recognized = outbound::first_contact(stream, name, fingerprint).await;
-            recognized.map_err(|error| Error::Certificate {
-                server: server.clone(),
-                cause: error.to_string(),
-            })
-        });
-        let silent = |_| unreachable("it did not answer in time".to_owned());
-        recognized.await.map_err(silent)?
+        let attempts = urls
+            .into_iter()
+            .map(|url| recognize(url, fingerprint, deadline));
+        outbound::race(attempts).await.map_err(most_telling)
     }
 
-    /// The address, normalized.
-    pub(crate) fn address(&self) -> &str {
-        self.url.as_str().trim_end_matches('/')
+    /// The addresses, normalized.
+    pub(crate) fn address(&self) -> String {
+        let urls: Vec<&str> = self.urls.iter().map(trimmed).collect();
+        urls.join(",")
     }
 
     /// Fetches the CA's public keys, `/ca.pub`.
@@ -163,26 +159,20 @@ impl Server {
         limit: usize,
         kept: Option<&[u8]>,
     ) -> Result<Answer, Error> {
-        let unreachable = |error: reqwest::Error| self.explain(&error);
-        let mut url = self.url.clone();
-        url.set_path(path);
-        let mut request = self.client.get(url);
-        if let Some(kept) = kept {
-            request = request.header(IF_NONE_MATCH, tag(kept));
-        }
-        let mut response = request.send().await.map_err(unreachable)?;
+        let (number, mut response) = self.first_response(path, kept).await?;
         let kept = kept.filter(|_| response.status() == StatusCode::NOT_MODIFIED);
-        if kept.is_none() {
-            self.check_status(path, response.status())?;
-        }
         let header = |name: &str| {
             let value = response.headers().get(name)?;
             value.to_str().ok().map(str::to_owned)
         };
         let (signature, date) = (header(sshsig::HEADER), header("date"));
+        let broken = |error: reqwest::Error| match self.urls.get(number) {
+            Some(url) => explain(url, &self.setup, &error),
+            None => most_telling(Vec::new()),
+        };
         let body = match kept {
             Some(kept) => kept.to_vec(),
-            None => body(&mut response, path, limit, unreachable).await?,
+            None => body(&mut response, path, limit, broken).await?,
         };
         Ok(Answer {
             is_kept: kept.is_some(),
@@ -195,43 +185,128 @@ impl Server {
         })
     }
 
-    fn check_status(&self, path: &'static str, status: StatusCode) -> Result<(), Error> {
-        if status == StatusCode::OK {
-            return Ok(());
-        }
-        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(self.unreachable(&format!("{path}: the answer is {status}")));
-        }
-        let status = status.as_u16();
-        Err(InvalidAnswer::Status { path, status }.into())
+    /// The answer of the first address that has one, with the number of its URL. The one that
+    /// answered last is asked first.
+    async fn first_response(
+        &self,
+        path: &'static str,
+        kept: Option<&[u8]>,
+    ) -> Result<(usize, Response), Error> {
+        let last = self.answered.load(Ordering::Relaxed);
+        let mut urls: Vec<(usize, Url)> = self.urls.iter().cloned().enumerate().collect();
+        urls.sort_by_key(|(number, _)| *number != last);
+        let attempts = urls.into_iter().map(|(number, url)| {
+            let mut request = self.client.get(with_path(&url, path));
+            if let Some(kept) = kept {
+                request = request.header(IF_NONE_MATCH, tag(kept));
+            }
+            let (setup, is_kept) = (self.setup.clone(), kept.is_some());
+            async move {
+                let response = request.send().await;
+                let response = response.map_err(|error| explain(&url, &setup, &error))?;
+                if !(is_kept && response.status() == StatusCode::NOT_MODIFIED) {
+                    check_status(&url, path, response.status())?;
+                }
+                Ok((number, response))
+            }
+        });
+        let (number, response) = outbound::race(attempts).await.map_err(most_telling)?;
+        self.answered.store(number, Ordering::Relaxed);
+        Ok((number, response))
     }
+}
 
-    fn explain(&self, error: &reqwest::Error) -> Error {
-        if error.is_timeout() {
-            return self.unreachable("it did not answer in time");
+fn with_path(url: &Url, path: &str) -> Url {
+    let mut url = url.clone();
+    url.set_path(path);
+    url
+}
+
+/// The failure to report of those of all addresses: the last one that says more than that there is
+/// no answer, else all of them.
+fn most_telling(mut failures: Vec<Error>) -> Error {
+    let tells = |error: &Error| !matches!(error, Error::Unreachable { .. });
+    if let Some(place) = failures.iter().rposition(tells) {
+        return failures.swap_remove(place);
+    }
+    let (mut servers, mut causes) = (Vec::new(), Vec::new());
+    for failure in failures {
+        if let Error::Unreachable { server, cause } = failure {
+            servers.push(server);
+            causes.push(cause);
         }
-        let server = self.address().to_owned();
-        match certificate_fault(error) {
-            Some(fault) => Error::Certificate {
-                cause: fault.explain(&format!(
-                    "{} --server-fingerprint SHA256:... (or name its CA: --ca-file FILE)",
-                    self.setup
-                )),
-                server,
-            },
-            None => self.unreachable(&match proxy_between(self.url.as_str()) {
+    }
+    causes.dedup();
+    Error::Unreachable {
+        server: servers.join(", "),
+        cause: causes.join("; "),
+    }
+}
+
+async fn recognize(
+    url: Url,
+    fingerprint: CertificateFingerprint,
+    deadline: Duration,
+) -> Result<String, Error> {
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| Error::Usage(format!("invalid server address {:?}", url.as_str())))?;
+    let recognized = tokio::time::timeout(deadline, async {
+        let stream = outbound::open(&url).await;
+        let stream = stream.map_err(|error| unreachable(&url, &error.to_string()))?;
+        let recognized = outbound::first_contact(stream, name, fingerprint).await;
+        recognized.map_err(|error| Error::Certificate {
+            server: trimmed(&url).to_owned(),
+            cause: error.to_string(),
+        })
+    });
+    let silent = |_| unreachable(&url, "it did not answer in time");
+    recognized.await.map_err(silent)?
+}
+
+fn check_status(url: &Url, path: &'static str, status: StatusCode) -> Result<(), Error> {
+    if status == StatusCode::OK {
+        return Ok(());
+    }
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        return Err(unreachable(url, &format!("{path}: the answer is {status}")));
+    }
+    let status = status.as_u16();
+    Err(InvalidAnswer::Status { path, status }.into())
+}
+
+/// The error of a request; `setup` is the command that can mend a certificate's fault.
+fn explain(url: &Url, setup: &str, error: &reqwest::Error) -> Error {
+    if error.is_timeout() {
+        return unreachable(url, "it did not answer in time");
+    }
+    match certificate_fault(error) {
+        Some(fault) => Error::Certificate {
+            cause: fault.explain(&format!(
+                "{setup} --server-fingerprint SHA256:... (or name its CA: --ca-file FILE)"
+            )),
+            server: trimmed(url).to_owned(),
+        },
+        None => {
+            let cause = match proxy_between(url.as_str()) {
                 Some(proxy) => format!("{proxy}: {}", causes(error)),
                 None => causes(error),
-            }),
+            };
+            unreachable(url, &cause)
         }
     }
+}
 
-    fn unreachable(&self, cause: &str) -> Error {
-        Error::Unreachable {
-            server: self.address().to_owned(),
-            cause: cause.to_owned(),
-        }
+fn unreachable(url: &Url, cause: &str) -> Error {
+    Error::Unreachable {
+        server: trimmed(url).to_owned(),
+        cause: cause.to_owned(),
     }
+}
+
+fn trimmed(url: &Url) -> &str {
+    url.as_str().trim_end_matches('/')
 }
 
 /// The server's entity tag for these bytes (RFC 9110 section 8.8.3).
@@ -264,27 +339,6 @@ async fn body(
     Ok(body)
 }
 
-fn parse(address: &str) -> Result<Url, Error> {
-    let wrong = |why: &str| Error::Usage(format!("invalid server address {address:?}: {why}"));
-    let full = match address.contains("://") {
-        true => address.to_owned(),
-        false => format!("https://{address}"),
-    };
-    let url = Url::parse(&full).map_err(|error| wrong(&error.to_string()))?;
-    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("it has a path"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("it has a user"));
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
-        "http" => Err(wrong("plain http is for loopback only; use https")),
-        _ => Err(wrong("use https://HOST:PORT")),
-    }
-}
-
 /// The innermost cause: the one to act on. reqwest's own messages only repeat the address.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut deepest = error;
@@ -298,35 +352,6 @@ fn causes(error: &dyn std::error::Error) -> String {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_https_or_loopback_without_path_or_user() {
-        for (address, expected) in [
-            (
-                "https://daypass.example.com:7443",
-                Some("https://daypass.example.com:7443"),
-            ),
-            (
-                "daypass.example.com:7443",
-                Some("https://daypass.example.com:7443"),
-            ),
-            ("http://127.0.0.1:1", Some("http://127.0.0.1:1")),
-            ("http://[::1]:1", Some("http://[::1]:1")),
-            ("http://daypass.example.com", None),
-            ("http://127.0.0.1.evil.example", None),
-            ("ftp://daypass.example.com", None),
-            ("https://daypass.example.com/krl", None),
-            ("https://a@daypass.example.com", None),
-            ("https://", None),
-            ("", None),
-        ] {
-            let parsed = parse(address).ok();
-            let parsed = parsed
-                .as_ref()
-                .map(|url| url.as_str().trim_end_matches('/'));
-            assert_eq!(parsed, expected, "{address}");
-        }
-    }
 
     #[test]
     fn the_servers_clock_is_parsed_as_http_writes_it() {

@@ -128,7 +128,7 @@ pub(crate) async fn setup(
         also_trust: others.is_some(),
     };
     let server = Server::new(&settings, roots.as_deref(), options.deadline)?;
-    settings.server = server.address().to_owned();
+    settings.server = server.address();
     let (keys, trusted_by) = check_keys(&server.ca_keys().await?, options)?;
     let mut changes = Changes::default();
     let files = write(

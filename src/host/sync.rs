@@ -171,7 +171,7 @@ async fn fetch(
     };
     let _lock = lock(layout).await?;
     let mut report = take(layout, settings, &answers, (now, options))?;
-    report.server = server.address().to_owned();
+    report.server = server.address();
     report.notes.extend(unusable);
     Ok(report)
 }

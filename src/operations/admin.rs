@@ -172,6 +172,7 @@ pub(crate) async fn locks(
     context: Context,
 ) -> Result<Vec<Lock>, Error> {
     expect_reader(authority, identity, context, "list locks").await?;
+    authority.store.follow().await?;
     let locks = |state: &LedgerState| state.locks().collect();
     Ok(authority.store.state(locks))
 }
@@ -189,6 +190,7 @@ pub(crate) async fn preview(
     let wanted = format!("look at what an order about {target} would do");
     expect_reader(authority, identity, context, &wanted).await?;
     let who = record::who(identity);
+    authority.store.follow().await?;
     let look = |state: &LedgerState| state.preview(target, &who, context.now);
     Ok(authority.store.state(look))
 }

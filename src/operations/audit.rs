@@ -51,6 +51,7 @@ pub(crate) async fn list(
     range: Range,
 ) -> Result<LeafRange, Error> {
     check_may_audit(authority, identity)?;
+    authority.store.follow().await?;
     let size = authority.store.size();
     let (from, count) = stretch(range, size);
     let mut entries = match count {

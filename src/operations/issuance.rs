@@ -103,6 +103,10 @@ impl Step for Issue {
     type Outcome = Outcome;
 
     async fn take(&mut self, it: &Issuance<'_>) -> Result<Option<Outcome>, Error> {
+        if it.ask.request.is_some() {
+            // It may have been approved on another server of this ledger a moment ago.
+            it.authority.store.follow().await?;
+        }
         let granted = match (it.ask.request, it.decision()) {
             (Some(id), decision) => it.redeem(id, decision),
             (None, Decision::Granted(grant)) => Ok(grant),

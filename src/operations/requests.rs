@@ -35,12 +35,21 @@ pub(crate) async fn changed(authority: &Authority, seen: u64) -> bool {
     authority.store.until(other).await
 }
 
+/// Takes over what other servers of this ledger have recorded, for a caller that may have asked one
+/// of them a moment ago.
+///
+/// # Errors
+/// Returns [`Error::Store`] if a shared database does not answer.
+pub(crate) async fn follow(authority: &Authority) -> Result<(), Error> {
+    Ok(authority.store.follow().await?)
+}
+
 /// The digest that deciders of this request sign.
 ///
 /// # Errors
 /// Returns [`Error::Rejection`] with the rule `NoSuchRequest` if there is no such request.
 pub(crate) async fn digest(authority: &Authority, id: u64) -> Result<(Request, Hash), Error> {
-    let request = view::find(authority, id)?;
+    let request = view::current(authority, id).await?;
     let event = view::event(authority, id).await?;
     Ok((request, leaf_hash(&event)))
 }

@@ -1,18 +1,21 @@
 //! A stream of bytes to a server: a TCP connection, or a tunnel through the environment's proxy.
 
-use std::{io, sync::Arc};
+use std::{future::Future, io, net::SocketAddr, sync::Arc};
 
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpStream, lookup_host},
 };
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use super::proxy::{Proxy, ProxyError};
+use super::{
+    proxy::{Proxy, ProxyError},
+    race,
+};
 
 /// A connected stream.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -30,19 +33,66 @@ pub(crate) enum OpenError {
     Proxy(#[from] ProxyError),
 }
 
+/// Addresses of one name that are tried.
+const ADDRESSES: usize = 16;
+
 /// Connects to the host and port of a URL. The caller sets a time limit.
 ///
 /// # Errors
 /// Returns the error of the network, or the proxy's.
 pub(crate) async fn open(url: &Url) -> Result<Box<dyn Stream>, OpenError> {
-    let Some(proxy) = Proxy::of(url)? else {
-        let host = url.host_str().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = url.port_or_known_default().unwrap_or(443);
-        return Ok(Box::new(connect(host, port).await?));
+    open_and(url, |stream| async { Ok(stream) }).await
+}
+
+/// Connects to the host and port of a URL, and goes on with `then`. If the host's name has several
+/// addresses, one at which `then` succeeds is found. The caller sets a time limit.
+///
+/// # Errors
+/// Returns the error of the network, the proxy's, or that of `then`. Of several addresses it is the
+/// last failure: a certificate's fault comes later than a refused connection, and says more.
+pub(crate) async fn open_and<T, E, F>(
+    url: &Url,
+    then: impl Fn(Box<dyn Stream>) -> F + Clone + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<OpenError> + Send + 'static,
+    F: Future<Output = Result<T, E>> + Send,
+{
+    let Some(proxy) = Proxy::of(url).map_err(OpenError::from)? else {
+        let addresses = addresses(url).await.map_err(OpenError::from)?;
+        let attempts = addresses.into_iter().map(|address| {
+            let then = then.clone();
+            async move {
+                let stream = TcpStream::connect(address).await;
+                let stream = stream.and_then(without_delay).map_err(OpenError::from)?;
+                then(Box::new(stream)).await
+            }
+        });
+        return race(attempts).await.map_err(|failures| {
+            let last = failures.into_iter().last();
+            last.unwrap_or_else(|| OpenError::from(no_address()).into())
+        });
     };
+    then(tunnel(&proxy, url).await?).await
+}
+
+/// The addresses of the host of a URL, in the operating system's order.
+async fn addresses(url: &Url) -> io::Result<Vec<SocketAddr>> {
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = url.port_or_known_default().unwrap_or(443);
+    Ok(lookup_host((host, port)).await?.take(ADDRESSES).collect())
+}
+
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+}
+
+async fn tunnel(proxy: &Proxy, url: &Url) -> Result<Box<dyn Stream>, OpenError> {
     let (host, port) = proxy.host_and_port();
-    let stream = connect(&host, port).await;
+    let stream = TcpStream::connect((&*host, port)).await;
+    let stream = stream.and_then(without_delay);
     let stream = stream.map_err(|error| proxy.unreachable(error))?;
     let mut stream: Box<dyn Stream> = match proxy.is_tls() {
         false => Box::new(stream),
@@ -56,8 +106,7 @@ pub(crate) async fn open(url: &Url) -> Result<Box<dyn Stream>, OpenError> {
     Ok(stream)
 }
 
-async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await?;
+fn without_delay(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     Ok(stream)
 }

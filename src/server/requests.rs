@@ -98,8 +98,9 @@ impl Services {
         identity: Identity,
         id: u64,
     ) -> Result<Changes, CallError> {
-        if id != 0 {
-            requests::get(&self.authority, &identity, id, call.now()).await?;
+        match id {
+            0 => requests::follow(&self.authority).await?,
+            _ => drop(requests::get(&self.authority, &identity, id, call.now()).await?),
         }
         let viewer = Viewer::new(&self.authority, &identity);
         let only = (id != 0).then_some(id);

@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod clients;
 mod cluster;
 mod daemons;
 mod failover;

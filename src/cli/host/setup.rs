@@ -24,7 +24,7 @@ use crate::{
 /// sshd: the last lines say how.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The CA, https://HOST:PORT.
+    /// The CA, https://HOST:PORT. Several addresses of one CA have commas between them.
     #[arg(
         long,
         env = "DAYPASS_SERVER",

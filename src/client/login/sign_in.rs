@@ -337,6 +337,10 @@ impl Client {
         pending::forget(&self.state)?;
         let signed_in = Session {
             server: Some(address.as_str().to_owned()),
+            urls: match address.to_string() == address.as_str() {
+                true => Vec::new(),
+                false => address.urls().iter().map(ToString::to_string).collect(),
+            },
             default: None,
             ca_file: self.ca_file_to_remember(&session)?,
             login: Some(login.clone()),

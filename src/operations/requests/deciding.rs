@@ -2,7 +2,7 @@
 
 use ssh_key::PublicKey;
 
-use super::view::{Reader, View, about, find};
+use super::view::{Reader, View, about, current, find};
 use crate::{
     identity::KeyHolder,
     ledger::{EventKind, event::RequestDecision, state::Verb},
@@ -39,7 +39,7 @@ pub(crate) async fn decide(
     verdict: &Verdict<'_>,
     context: Context,
 ) -> Result<View, Error> {
-    let ask = about(&find(authority, verdict.id)?);
+    let ask = about(&current(authority, verdict.id).await?);
     let issuance = Issuance::new(authority, holder, &ask, context);
     issuance.expect_recordable().await?;
     issuance.decide(verdict).await

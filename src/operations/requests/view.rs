@@ -125,7 +125,7 @@ pub(crate) async fn get(
     id: u64,
     now: OffsetDateTime,
 ) -> Result<View, Error> {
-    let request = find(authority, id)?;
+    let request = current(authority, id).await?;
     let policy = &authority.policy();
     let reader = Reader { policy, identity };
     if !reader.may_see(&request) {
@@ -143,7 +143,16 @@ pub(crate) fn about(request: &Request) -> Ask {
     }
 }
 
-/// The request as the ledger has it now.
+/// [`find`] for a caller that may have asked another server of this ledger a moment ago.
+pub(in crate::operations) async fn current(
+    authority: &Authority,
+    id: u64,
+) -> Result<Request, Error> {
+    authority.store.follow().await?;
+    find(authority, id)
+}
+
+/// The request as this server has it now.
 pub(in crate::operations) fn find(authority: &Authority, id: u64) -> Result<Request, Error> {
     let found = authority.store.state(|state| state.request(id).cloned());
     found.ok_or_else(|| Error::Rejection(unknown(id)))

@@ -131,6 +131,7 @@ pub(crate) async fn list(
     page: ListOptions,
     now: OffsetDateTime,
 ) -> Result<(Vec<View>, Option<u64>), Error> {
+    authority.store.follow().await?;
     let (candidates, mut next) = candidates(authority, viewer, page, now);
     let (mut views, mut bytes) = (Vec::new(), 0_usize);
     for request in candidates {

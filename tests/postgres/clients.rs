@@ -1,0 +1,234 @@
+//! Clients that know several addresses of one server: each address is a daemon of its own, and any
+//! of them may die.
+
+use std::{
+    fs,
+    net::TcpListener,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use daypass::proto::v1::request::State;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStderr, ChildStdout},
+    time::timeout,
+};
+
+use super::{
+    cluster::{Cluster, Database},
+    daemons::{Daemon, pair},
+    support::{api::ask, command::Terminal, files, server::signal},
+};
+
+/// Long enough for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Two daemons, and the folder of people who know both.
+struct Site {
+    folder: tempfile::TempDir,
+    daemons: [Daemon; 2],
+}
+
+impl Site {
+    async fn start(database: &Database) -> Self {
+        let folder = files::folder();
+        files::write_secret(&folder.path().join("password"), "any");
+        Self {
+            folder,
+            daemons: pair(database).await,
+        }
+    }
+
+    /// A terminal of a person of the dev issuer; no variable names a server.
+    fn terminal(&self, name: &str) -> Terminal {
+        let ca = self.daemons[0].files.path("tls.pem");
+        let variables = [
+            ("DAYPASS_CA_FILE", ca.display().to_string()),
+            ("DAYPASS_DEV", self.folder.path().display().to_string()),
+        ];
+        Terminal {
+            home: self.folder.path().join(name),
+            state: self.folder.path().join(name).join("state"),
+            variables: variables
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+        }
+    }
+
+    /// Signs in at these addresses, which the session remembers.
+    async fn sign_in(&self, name: &str, server: &str) -> Terminal {
+        let terminal = self.terminal(name);
+        terminal
+            .json(&["login", "--as", name, "--server", server])
+            .await;
+        terminal
+    }
+
+    /// Both addresses, as a user types them.
+    fn both(&self) -> String {
+        let [a, b] = &self.daemons;
+        format!("{},{}", a.files.url(), b.files.url())
+    }
+}
+
+/// A command that goes on for a while.
+struct Running {
+    child: Child,
+    out: Lines<BufReader<ChildStdout>>,
+    err: Lines<BufReader<ChildStderr>>,
+}
+
+impl Running {
+    fn start(terminal: &Terminal, words: &[&str]) -> Self {
+        let words = [words, &["--format", "json"]].concat();
+        let mut command = terminal.command(&words);
+        let mut child = command.stdin(Stdio::null()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap()).lines();
+        let err = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, out, err }
+    }
+
+    async fn prints(&mut self) -> Value {
+        let line = timeout(PATIENCE, self.out.next_line()).await;
+        match line.expect("a line comes").unwrap() {
+            Some(line) => serde_json::from_str(&line).unwrap(),
+            None => panic!("it ended: {:?}", self.err.next_line().await),
+        }
+    }
+
+    async fn says(&mut self, text: &str) {
+        let said = async {
+            while let Some(line) = self.err.next_line().await.unwrap() {
+                if line.contains(text) {
+                    return;
+                }
+            }
+            panic!("it ended before it said {text:?}");
+        };
+        timeout(PATIENCE, said).await.expect("it says so");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_go_on_when_any_one_server_dies() {
+    let database = Cluster::shared().database().await;
+    let mut site = Site::start(&database).await;
+    let both = site.both();
+    let alice = site.sign_in("alice", &both).await;
+    let status = alice.json(&["status"]).await;
+    for daemon in &site.daemons {
+        let server = status["server"].as_str().unwrap();
+        assert!(server.contains(&daemon.files.url()), "{status}");
+    }
+    for killed in [0, 1, 0] {
+        site.daemons[killed].process.kill();
+        alice.json(&["pass", "--role", "shell"]).await;
+        alice.json(&["roles"]).await;
+        site.daemons[killed].again().await;
+    }
+    // One of the addresses names the same server, with the same sign-in and the same files.
+    let second = site.daemons[1].files.url();
+    alice.json(&["roles", "--server", &second]).await;
+    let all = alice.json(&["status", "--all"]).await;
+    assert_eq!(all["servers"].as_array().unwrap().len(), 1, "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_swallows_every_packet_costs_less_than_a_second() {
+    let database = Cluster::shared().database().await;
+    let site = Site::start(&database).await;
+    // Connections are made by the operating system, and nothing ever reads from them.
+    let hole = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hole = format!("https://localhost:{}", hole.local_addr().unwrap().port());
+    let a = &site.daemons[0];
+    let alice = site
+        .sign_in("alice", &format!("{hole},{}", site.both()))
+        .await;
+    let quick = timed(&alice, &["roles"]).await;
+    // The server that answered last stops as a machine without power does.
+    signal(a.process.0.id(), "STOP");
+    let begun = Instant::now();
+    alice.json(&["roles"]).await;
+    let took = begun.elapsed();
+    // Ten seconds are the limit of one address.
+    assert!(took < quick + Duration::from_secs(5), "{quick:?} {took:?}");
+}
+
+async fn timed(terminal: &Terminal, words: &[&str]) -> Duration {
+    let begun = Instant::now();
+    terminal.json(words).await;
+    begun.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_and_a_wait_go_on_at_the_other_server() {
+    let database = Cluster::shared().database().await;
+    let mut site = Site::start(&database).await;
+    let both = site.both();
+    let bob = site.sign_in("bob", &both).await;
+    let dave = site.sign_in("dave", &both).await;
+    let mut watch = Running::start(&dave, &["requests", "watch"]);
+    let asked = [
+        "pass", "--role", "prod", "--reason", "INC-7", "--wait", "10m",
+    ];
+    let mut wait = Running::start(&bob, &asked);
+    wait.says("waiting for approval").await;
+    let first = watch.prints().await;
+    assert_eq!(first["state"], "pending");
+
+    // Both are connected to the first address. It does not come back.
+    site.daemons[0].process.kill();
+    let approve = ["requests", "approve", &first["id"].to_string()];
+    dave.run(&approve).await.exits("dave approves", 0);
+    let ended = timeout(PATIENCE, wait.child.wait()).await;
+    let ended = ended.expect("bob's wait ends").unwrap();
+    assert_eq!(ended.code(), Some(0), "{:?}", wait.err.next_line().await);
+    assert_eq!(wait.prints().await["role"], "prod");
+    // Each state once, also those that came while no watch was open.
+    let mut states = vec![];
+    while states.last().is_none_or(|state| state != "redeemed") {
+        states.push(watch.prints().await["state"].as_str().unwrap().to_owned());
+    }
+    let expected: [&[&str]; 2] = [&["approved", "redeemed"], &["redeemed"]];
+    assert!(expected.iter().any(|it| states == **it), "{states:?}");
+    watch.child.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_shows_at_once_what_another_one_has_recorded() {
+    let database = Cluster::shared().database().await;
+    let [a, b] = pair(&database).await;
+    let lead = b.user("dave", &["sre-lead"]);
+    for _ in 0..10 {
+        let bob = a.user("bob", &["oncall"]);
+        let request = bob.request(ask("prod")).await;
+        // No time passes between the two servers.
+        let seen = lead.view(request.id).await.unwrap();
+        assert_eq!(seen.state(), State::Pending);
+        lead.approve(&seen).await.unwrap();
+        let redeemed = bob.redeem(&request, ask("prod")).await.unwrap();
+        assert!(redeemed.serial > request.id);
+        let spent = bob.over(&b.api).redeem(&request, ask("prod")).await;
+        assert!(spent.is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_named_by_other_addresses_keeps_what_is_known_of_it() {
+    let database = Cluster::shared().database().await;
+    let site = Site::start(&database).await;
+    let [a, b] = &site.daemons;
+    let alice = site.sign_in("alice", &a.files.url()).await;
+    let folders = || fs::read_dir(alice.file("servers")).unwrap().count();
+    assert_eq!(folders(), 1);
+    // The second address joins, and the first one leaves.
+    for server in [site.both(), b.files.url()] {
+        let terminal = site.sign_in("alice", &server).await;
+        terminal.json(&["roles"]).await;
+        assert_eq!(folders(), 1, "{server}: one server has one folder");
+        let known = site.terminal("alice").json(&["status"]).await;
+        assert_eq!(known["signed_in"], true, "{known}");
+    }
+}
