@@ -84,6 +84,8 @@ pub(crate) struct DeliveryReport {
     pub dead: Vec<DeadLetter>,
     /// The last failure, if no delivery succeeded since.
     pub last_error: Option<String>,
+    /// The server that delivers, if several could.
+    pub deliverer: Option<String>,
 }
 
 impl Default for Notifier {
@@ -98,17 +100,29 @@ impl Default for Notifier {
 }
 
 impl Notifier {
-    /// Loads the outbox in `folder`. A new webhook starts at `head`, the ledger's size.
+    /// Loads the outbox in `folder`, or that of the database if several servers share the ledger;
+    /// `label` names this one to people. A new webhook starts at the ledger's end.
     ///
     /// # Errors
     /// Returns an error if the folder cannot be read or written.
-    pub(crate) fn open(receivers: Vec<Receiver>, folder: &Path, head: u64) -> io::Result<Self> {
+    pub(crate) fn open(
+        receivers: Vec<Receiver>,
+        folder: &Path,
+        store: &Store,
+        label: &str,
+    ) -> io::Result<Self> {
+        let head = store.size();
         let receivers: Arc<[_]> = receivers.into_iter().map(Arc::new).collect();
         let names: Vec<&str> = receivers.iter().map(|receiver| receiver.name()).collect();
-        let outbox = match names.is_empty() {
-            true => outbox::forget(folder).map(|()| None)?,
-            false => Some(Arc::new(Outbox::open(folder, &names, head)?)),
+        let outbox = match (store.mailboxes(), names.is_empty()) {
+            (None, false) => Some(Outbox::open(folder, &names, head)?),
+            (Some(table), false) => {
+                outbox::forget(folder)?;
+                Some(Outbox::share(table, label.to_owned(), &names, head))
+            }
+            (_, true) => outbox::forget(folder).map(|()| None)?,
         };
+        let outbox = outbox.map(Arc::new);
         Ok(Self {
             receivers,
             outbox,
@@ -172,19 +186,31 @@ impl Notifier {
         outcome
     }
 
-    /// The state of each webhook, in the order of the configuration.
-    pub(crate) fn reports(&self) -> Vec<DeliveryReport> {
-        let report = |receiver: &Arc<Receiver>| {
+    /// The state of each webhook, in the order of the configuration; the same on each server.
+    ///
+    /// # Errors
+    /// Returns an error if a shared database does not answer.
+    pub(crate) async fn reports(&self) -> io::Result<Vec<DeliveryReport>> {
+        let mut reports = Vec::new();
+        let Some(outbox) = &self.outbox else {
+            return Ok(reports);
+        };
+        for receiver in self.receivers.iter() {
             let name = receiver.name();
-            self.outbox.as_ref()?.look(name, |mailbox| DeliveryReport {
+            let Some(shown) = outbox.show(name).await? else {
+                continue;
+            };
+            let mailbox = shown.mailbox;
+            reports.push(DeliveryReport {
                 name: name.to_owned(),
                 delivered: mailbox.delivered,
                 pending: mailbox.pending.len() as u64,
-                dead: mailbox.dead.iter().cloned().collect(),
-                last_error: mailbox.last_error.clone(),
-            })
-        };
-        self.receivers.iter().filter_map(report).collect()
+                dead: mailbox.dead.into(),
+                last_error: mailbox.last_error,
+                deliverer: shown.deliverer,
+            });
+        }
+        Ok(reports)
     }
 
     /// Sends a signed test notification to one webhook now. It is not retried.
@@ -208,11 +234,19 @@ impl Notifier {
     }
 
     /// Tries dead letters again. Returns their number, or none if there is no such webhook.
-    pub(crate) fn revive(&self, name: &str, which: Which, now: OffsetDateTime) -> Option<u64> {
-        let outbox = self.outbox.as_ref()?;
-        let count = outbox.change(name, |mailbox| mailbox.revive(which, now))?;
-        outbox.wake(name);
-        Some(count)
+    ///
+    /// # Errors
+    /// Returns an error if a shared database does not answer.
+    pub(crate) async fn revive(
+        &self,
+        name: &str,
+        which: Which,
+        now: OffsetDateTime,
+    ) -> io::Result<Option<u64>> {
+        match &self.outbox {
+            Some(outbox) => outbox.revive(name, which, now).await,
+            None => Ok(None),
+        }
     }
 }
 

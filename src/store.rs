@@ -60,6 +60,7 @@ use job::Job;
 use lock::Lock;
 pub(crate) use opening::{Beginning, Opening, prepare};
 pub use postgres::PostgresAddress;
+pub(crate) use postgres::{Held, Kept, LEASE, Mailboxes};
 pub(crate) use scrub::Scrubbed;
 use signed::Signed;
 use writer::{Shared, State, closed};
@@ -84,6 +85,7 @@ struct Inner {
     signed: Arc<Signed>,
     denials: Arc<Mutex<DenialRate>>,
     readers: Readers,
+    mailboxes: Option<Mailboxes>,
     scrub: scrub::Running,
 }
 
@@ -323,6 +325,11 @@ impl Store {
         self.0.readers.are_shared()
     }
 
+    /// The mailboxes of webhooks, if servers share them.
+    pub(crate) fn mailboxes(&self) -> Option<Mailboxes> {
+        self.0.mailboxes.clone()
+    }
+
     /// A secret that every server of this ledger has, and no other: it follows from the ledger's
     /// key and the label.
     pub(crate) fn secret(&self, label: &str) -> hmac::Tag {
@@ -368,6 +375,9 @@ impl Store {
         self.0.scrub.stop();
         drop(self.0.jobs.lock().take());
         self.0.readers.close().await;
+        if let Some(mailboxes) = &self.0.mailboxes {
+            mailboxes.close().await;
+        }
         let writer = self.0.writer.lock().take();
         if let Some(Err(error)) = match writer {
             Some(writer) => Some(writer.await),

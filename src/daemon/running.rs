@@ -66,7 +66,8 @@ async fn serve(
     let (listener, address) = listen(&config, passed).await?;
     let name = config.name.clone();
     let is_new_policy = served::is_new_policy(&config.state, parts.policy.hash());
-    let notifier = Notifier::open(parts.receivers, &config.state, store.size())
+    let label = label(&config);
+    let notifier = Notifier::open(parts.receivers, &config.state, &store, &label)
         .map_err(|error| Error::Webhooks(config.state.display().to_string(), error))?;
     let authority = Authority::start(
         authority::Parts {
@@ -289,6 +290,12 @@ impl Running {
 
 fn prefetch(issuers: Issuers) -> AbortHandle {
     tokio::spawn(async move { issuers.prefetch().await }).abort_handle()
+}
+
+/// This server among those of one name, for people: the machine and the address.
+fn label(config: &Config) -> String {
+    let machine = rustix::system::uname();
+    format!("{} {}", machine.nodename().to_string_lossy(), config.listen)
 }
 
 /// The socket and its address. Without TLS it must be loopback, also if another process opened it.

@@ -1,11 +1,13 @@
-//! The pending deliveries of each webhook: kept in `webhooks.json` beside the ledger, so that a
-//! crash loses none.
+//! The pending deliveries of each webhook, so that a crash loses none: kept in `webhooks.json`
+//! beside the ledger, or in the database of a ledger that several servers share. There one server
+//! at a time delivers a webhook.
 //!
 //! Every write is a consistent snapshot of cursor and pending deliveries. After a crash an older
 //! snapshot holds: deliveries made since then are made again, under the same id, and none is left
 //! out.
 
 mod file;
+mod lease;
 mod mailbox;
 
 use std::{
@@ -13,22 +15,47 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::Notify;
+use time::OffsetDateTime;
+use tokio::{sync::Notify, time::sleep};
 
+use lease::Leases;
+pub(super) use lease::{RENEW, Saved};
 pub(crate) use mailbox::{DeadLetter, Which};
 pub(super) use mailbox::{Mailbox, Next, Settled};
 
-/// All mailboxes, and their file.
+use crate::store::{Mailboxes, Store};
+
+/// Delay before the lease of another server is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// All mailboxes, and their place.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    path: PathBuf,
+    place: Place,
     boxes: Mutex<Boxes>,
-    /// The revision that the file has. Held while the file is written.
-    saved: tokio::sync::Mutex<u64>,
     wake: BTreeMap<String, Notify>,
+}
+
+/// The place that keeps the mailboxes.
+#[derive(Debug)]
+enum Place {
+    File {
+        path: PathBuf,
+        /// The revision that the file has. Held while the file is written.
+        saved: tokio::sync::Mutex<u64>,
+    },
+    Shared(Leases),
+}
+
+/// A mailbox as it is shown.
+pub(super) struct Shown {
+    pub(super) mailbox: Mailbox,
+    /// The server that delivers, if several could.
+    pub(super) deliverer: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -63,15 +90,128 @@ impl Outbox {
         });
         file::write(&path, &file::bytes(&by_name)?)?;
         let revision = 0;
+        let saved = tokio::sync::Mutex::new(revision);
         Ok(Self {
-            path,
+            place: Place::File { path, saved },
             boxes: Mutex::new(Boxes { by_name, revision }),
-            saved: tokio::sync::Mutex::new(revision),
-            wake: names
-                .iter()
-                .map(|name| ((*name).to_owned(), Notify::new()))
-                .collect(),
+            wake: wakes(names),
         })
+    }
+
+    /// The mailboxes in a database that servers share. `label` names this server to people. Each
+    /// mailbox is read when its lease is taken; a new one starts at `head`.
+    pub(super) fn share(table: Mailboxes, label: String, names: &[&str], head: u64) -> Self {
+        let by_name = names.iter().map(|name| {
+            begin(name);
+            ((*name).to_owned(), Mailbox::starting_at(head))
+        });
+        let by_name = by_name.collect();
+        Self {
+            place: Place::Shared(Leases::new(table, label)),
+            boxes: Mutex::new(Boxes {
+                by_name,
+                revision: 0,
+            }),
+            wake: wakes(names),
+        }
+    }
+
+    /// Waits until this server is the one that delivers a webhook. The store has all events of the
+    /// other servers then.
+    pub(super) async fn become_deliverer(&self, name: &str, store: &Store) {
+        let Place::Shared(leases) = &self.place else {
+            return;
+        };
+        let names: Vec<String> = self.wake.keys().cloned().collect();
+        leases.forget_others(&names).await;
+        loop {
+            let new = self.look(name, Clone::clone).unwrap_or_default();
+            match leases.take(name, &new).await {
+                Ok(Some(mut mailbox)) => {
+                    // A mailbox beyond the ledger's end is another ledger's. Without an answer the
+                    // lease ends, and a server is sought again.
+                    if store.follow().await.is_ok() {
+                        mailbox.keep_below(store.size());
+                        self.change(name, |it| *it = mailbox);
+                        return;
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => tracing::debug!(%error, webhook = name, "no mailbox for now"),
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// True if no other server can deliver this webhook now.
+    pub(super) fn may_deliver(&self, name: &str) -> bool {
+        match &self.place {
+            Place::File { .. } => true,
+            Place::Shared(leases) => leases.holds(name),
+        }
+    }
+
+    /// Interval at which [`Outbox::save`] must be called, also if nothing changed.
+    pub(super) fn renewal(&self) -> Option<Duration> {
+        match &self.place {
+            Place::File { .. } => None,
+            Place::Shared(_) => Some(RENEW),
+        }
+    }
+
+    /// Lets another server deliver this webhook.
+    pub(super) async fn release(&self, name: &str) {
+        if let Place::Shared(leases) = &self.place {
+            leases.release(name).await;
+        }
+    }
+
+    /// A mailbox, the same on each server.
+    ///
+    /// # Errors
+    /// Returns an error if a shared database does not answer.
+    pub(super) async fn show(&self, name: &str) -> io::Result<Option<Shown>> {
+        let own = self.look(name, Clone::clone).map(|mailbox| Shown {
+            mailbox,
+            deliverer: None,
+        });
+        match (&self.place, own) {
+            (Place::Shared(leases), Some(own)) => {
+                let stored = leases.show(name).await?;
+                Ok(Some(stored.map_or(own, |stored| Shown {
+                    mailbox: stored.mailbox,
+                    deliverer: stored.deliverer,
+                })))
+            }
+            (Place::File { .. } | Place::Shared(_), own) => Ok(own),
+        }
+    }
+
+    /// Tries dead letters again. Returns their number, or none if there is no such webhook. Another
+    /// server that delivers does it within a second.
+    ///
+    /// # Errors
+    /// Returns an error if a shared database does not answer.
+    pub(super) async fn revive(
+        &self,
+        name: &str,
+        which: Which,
+        now: OffsetDateTime,
+    ) -> io::Result<Option<u64>> {
+        let Place::Shared(leases) = &self.place else {
+            let count = self.change(name, |mailbox| mailbox.revive(which, now));
+            self.wake(name);
+            return Ok(count);
+        };
+        let Some(mut shown) = self.show(name).await? else {
+            return Ok(None);
+        };
+        let count = shown.mailbox.revive(which, now);
+        if count > 0 && !leases.order(name, which).await? {
+            return Err(io::Error::other("too many orders wait: try again later"));
+        }
+        self.wake(name);
+        Ok(Some(count))
     }
 
     /// Calls `look` with a mailbox.
@@ -93,13 +233,35 @@ impl Outbox {
         Some(changed)
     }
 
-    /// Makes every change until now durable. Callers that wait for each other share one write.
+    /// Makes every change of a mailbox until now durable. Callers that wait for each other share
+    /// one write of the file.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be written. The next call tries again.
-    pub(super) async fn save(&self) -> io::Result<()> {
+    /// Returns an error if the mailbox cannot be written. The next call tries again.
+    pub(super) async fn save(
+        &self,
+        name: &str,
+        is_dirty: bool,
+        now: OffsetDateTime,
+    ) -> io::Result<Saved> {
+        match &self.place {
+            Place::File { path, saved } => match is_dirty {
+                true => self.write(path, saved).await.map(|()| Saved::Kept),
+                false => Ok(Saved::Kept),
+            },
+            Place::Shared(leases) => {
+                let current = || self.look(name, Clone::clone);
+                let obey = |which| {
+                    self.change(name, |mailbox| mailbox.revive(which, now));
+                };
+                leases.keep(name, is_dirty, current, obey).await
+            }
+        }
+    }
+
+    async fn write(&self, path: &Path, saved: &tokio::sync::Mutex<u64>) -> io::Result<()> {
         let wanted = self.locked().revision;
-        let mut saved = self.saved.lock().await;
+        let mut saved = saved.lock().await;
         if *saved >= wanted {
             return Ok(());
         }
@@ -107,7 +269,7 @@ impl Outbox {
             let boxes = self.locked();
             (boxes.revision, file::bytes(&boxes.by_name)?)
         };
-        let path = self.path.clone();
+        let path = path.to_owned();
         tokio::task::spawn_blocking(move || file::write(&path, &bytes))
             .await
             .map_err(io::Error::other)
@@ -136,7 +298,12 @@ impl Outbox {
     }
 }
 
-/// Removes the file, because no webhook is configured.
+fn wakes(names: &[&str]) -> BTreeMap<String, Notify> {
+    let wakes = names.iter().map(|name| ((*name).to_owned(), Notify::new()));
+    wakes.collect()
+}
+
+/// Removes the file, because no webhook is configured, or because they are in a database.
 pub(super) fn forget(folder: &Path) -> io::Result<()> {
     match std::fs::remove_file(folder.join(file::NAME)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -174,7 +341,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let outbox = Outbox::open(folder.path(), &["chat", "pager"], 5).unwrap();
         outbox.change("chat", |it| it.take(7, NotificationKind::Locked, NOW));
-        outbox.save().await.unwrap();
+        outbox.save("chat", true, NOW).await.unwrap();
         outbox.change("chat", |it| it.take(8, NotificationKind::Locked, NOW));
         drop(outbox);
         let outbox = Outbox::open(folder.path(), &["chat", "other"], 9).unwrap();

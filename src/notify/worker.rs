@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use time::OffsetDateTime;
@@ -18,7 +18,7 @@ use super::{
     delivery::{Failure, Receiver},
     kind::{self, NotificationKind},
     notification::Notification,
-    outbox::{Next, Outbox, Settled},
+    outbox::{Next, Outbox, Saved, Settled},
     schedule::Schedule,
 };
 use crate::{
@@ -67,18 +67,44 @@ struct UnderWay {
 type Ended = Result<(Id, Result<(), Failure>), JoinError>;
 
 impl Worker {
-    /// Works until it is stopped or the store is closed.
+    /// Works until it is stopped or the store is closed. Of several servers one delivers at a time.
     pub(super) async fn run(self) {
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = self.outbox.become_deliverer(self.name(), &self.store) => {}
+            }
+            if !self.deliver_while_held().await {
+                return;
+            }
+            tracing::info!(
+                webhook = self.name(),
+                "another server delivers this webhook"
+            );
+        }
+    }
+
+    /// Delivers until it is stopped, or until another server delivers; then returns true.
+    async fn deliver_while_held(&self) -> bool {
         let mut under_way = UnderWay::default();
         let mut saved_cursor = self.cursor();
         let mut is_dirty = false;
+        let mut renewed = Instant::now();
         loop {
             is_dirty |= self.take_in().await;
             let wait = self.start_due(&mut under_way);
             let cursor = self.cursor();
-            if is_dirty || cursor >= saved_cursor.saturating_add(UNSAVED) {
-                self.save().await;
-                (is_dirty, saved_cursor) = (false, cursor);
+            let is_due = self.until_renewal(renewed).is_some_and(|it| it.is_zero());
+            if is_dirty || is_due || cursor >= saved_cursor.saturating_add(UNSAVED) {
+                renewed = Instant::now();
+                match self.save(is_dirty || cursor != saved_cursor).await {
+                    Some(Saved::Kept) => (is_dirty, saved_cursor) = (false, cursor),
+                    // What is under way may be delivered twice.
+                    Some(Saved::Lost) => return true,
+                    // A row is written with the next renewal, and a file with the next change.
+                    None if self.outbox.renewal().is_some() => {}
+                    None => (is_dirty, saved_cursor) = (false, cursor),
+                }
             }
             tokio::select! {
                 () = self.stop.cancelled() => break,
@@ -88,6 +114,8 @@ impl Worker {
                 }
                 () = self.outbox.woken(self.name()) => is_dirty = true,
                 () = sleep(wait.unwrap_or(PAUSE)), if wait.is_some() => (),
+                () = sleep(self.until_renewal(renewed).unwrap_or(PAUSE)),
+                    if self.outbox.renewal().is_some() => (),
                 is_open = self.grown(), if self.has_room() => {
                     if !is_open {
                         break;
@@ -96,6 +124,13 @@ impl Worker {
             }
         }
         self.finish(under_way).await;
+        false
+    }
+
+    /// Time until the lease must be kept; none if there is none.
+    fn until_renewal(&self, renewed: Instant) -> Option<Duration> {
+        let interval = self.outbox.renewal()?;
+        Some(interval.saturating_sub(renewed.elapsed()))
     }
 
     fn name(&self) -> &str {
@@ -167,7 +202,7 @@ impl Worker {
 
     /// Starts the deliveries that are due. Returns the time until the next one is.
     fn start_due(&self, under_way: &mut UnderWay) -> Option<Duration> {
-        while under_way.tasks.len() < AT_ONCE {
+        while under_way.tasks.len() < AT_ONCE && self.outbox.may_deliver(self.name()) {
             let indices: BTreeSet<u64> = under_way.indices.values().copied().collect();
             let now = (self.clock)();
             let next = self.outbox.look(self.name(), |mailbox| {
@@ -195,6 +230,10 @@ impl Worker {
         };
         let event = Event::parse(&leaf).map_err(|error| unreadable(error.to_string()))?;
         match Notification::of(&event, &self.server) {
+            // This process may have been stopped since the delivery was begun.
+            Some(_) if !self.outbox.may_deliver(self.name()) => {
+                Err(unreadable("another server delivers now".to_owned()))
+            }
             Some(notification) => {
                 let id = event_id(index, &leaf);
                 self.receiver.tell(&id, &notification, (self.clock)()).await
@@ -216,6 +255,9 @@ impl Worker {
             return;
         };
         let (name, now) = (self.name(), (self.clock)());
+        if outcome.is_err() && !self.outbox.may_deliver(name) {
+            return;
+        }
         let settled = match &outcome {
             Ok(()) => {
                 self.outbox.change(name, |mailbox| mailbox.deliver(index));
@@ -250,12 +292,22 @@ impl Worker {
         };
         // The others are still pending.
         let _ = tokio::time::timeout(GRACE, answers).await;
-        self.save().await;
+        self.save(true).await;
+        self.outbox.release(self.name()).await;
     }
 
-    async fn save(&self) {
-        if let Err(error) = self.outbox.save().await {
-            tracing::error!(%error, "failed to write webhooks.json: a crash now would deliver some webhooks twice");
+    /// Returns none if the mailbox could not be written.
+    async fn save(&self, is_dirty: bool) -> Option<Saved> {
+        match self
+            .outbox
+            .save(self.name(), is_dirty, (self.clock)())
+            .await
+        {
+            Ok(saved) => Some(saved),
+            Err(error) => {
+                tracing::error!(%error, "failed to write the mailboxes: a crash now would deliver some webhooks twice");
+                None
+            }
         }
     }
 }

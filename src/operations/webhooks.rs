@@ -10,6 +10,7 @@ use crate::{
     },
     notify::NoTest,
     policy::Context,
+    store,
 };
 
 /// Dead letters of one webhook.
@@ -31,7 +32,7 @@ pub(crate) async fn list(
     context: Context,
 ) -> Result<Vec<DeliveryReport>, Error> {
     expect_reader(authority, identity, context, "list webhooks").await?;
-    Ok(authority.notifier.reports())
+    authority.notifier.reports().await.map_err(unavailable)
 }
 
 /// Delivers dead letters again, from the first attempt. Returns how many those are.
@@ -50,6 +51,7 @@ pub(crate) async fn retry(
     expect_reader(authority, identity, context, &wanted).await?;
     expect_unlocked(authority, &record::who(identity))?;
     let revived = authority.notifier.revive(webhook, which, context.now);
+    let revived = revived.await.map_err(unavailable)?;
     match (revived, which) {
         (None, _) => Err(Error::NotFound(format!("there is no webhook {webhook:?}"))),
         (Some(0), Which::Index(index)) => Err(Error::NotFound(format!(
@@ -84,6 +86,11 @@ pub(crate) async fn test(
             format!("webhook {webhook:?} was tested a moment ago: wait some seconds"),
         )),
     })
+}
+
+/// The mailboxes are in the ledger's database.
+fn unavailable(error: std::io::Error) -> Error {
+    Error::Store(store::Error::Unavailable(error.to_string()))
 }
 
 fn expect_unlocked(authority: &Authority, who: &Actor) -> Result<(), Error> {

@@ -10,7 +10,7 @@ use sqlx::{
 
 use super::{
     Error,
-    postgres::{self, Announcements, PostgresAddress},
+    postgres::{self, Announcements, Mailboxes, PostgresAddress},
     sqlite::{self, Flush},
 };
 
@@ -50,6 +50,14 @@ impl Database {
         match self {
             Self::Sqlite(file) => Readers::Sqlite(sqlite::open_readers(file)),
             Self::Postgres(address) => Readers::Postgres(postgres::open_readers(address)),
+        }
+    }
+
+    /// The mailboxes of webhooks that servers share; none in an embedded database.
+    pub(super) fn mailboxes(&self) -> Option<Mailboxes> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(address) => Some(Mailboxes::new(address)),
         }
     }
 

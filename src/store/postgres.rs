@@ -6,6 +6,7 @@
 
 mod address;
 mod explained;
+mod mailboxes;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -23,6 +24,7 @@ use tokio::{
 pub use address::PostgresAddress;
 use explained::NO_RIGHTS;
 pub(super) use explained::{explained, is_damaged};
+pub(crate) use mailboxes::{Held, Kept, LEASE, Mailboxes};
 
 use super::{Error, migrations::MIGRATIONS};
 
@@ -139,7 +141,7 @@ async fn expect_own_tables(
 ) -> Result<(), Error> {
     let changed: Option<String> = sqlx::query_scalar(
         "SELECT relname::text FROM pg_class c \
-         WHERE c.oid IN (to_regclass('ledger'), to_regclass('head')) \
+         WHERE c.oid IN (to_regclass('ledger'), to_regclass('head'), to_regclass('mailbox')) \
          AND (c.relkind <> 'r' OR c.relhasrules OR c.relrowsecurity \
               OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) \
               OR EXISTS (SELECT FROM pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid))) \
@@ -176,7 +178,9 @@ pub(super) async fn expect_rights(
     let statement = match has_tables {
         true => {
             "SELECT has_table_privilege('ledger', 'SELECT') AND has_table_privilege('ledger', 'INSERT') \
-             AND has_table_privilege('head', 'INSERT') AND has_table_privilege('head', 'UPDATE')"
+             AND has_table_privilege('head', 'INSERT') AND has_table_privilege('head', 'UPDATE') \
+             AND has_table_privilege('mailbox', 'SELECT') AND has_table_privilege('mailbox', 'INSERT') \
+             AND has_table_privilege('mailbox', 'UPDATE')"
         }
         false => "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)",
     };

@@ -45,6 +45,7 @@ impl Store {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (state, watched) = watch::channel(State { head, fault: None });
         let readers = database.open_readers();
+        let mailboxes = database.mailboxes();
         let shared = Arc::new(RwLock::new(judge.clone()));
         let denials = Arc::new(Mutex::default());
         let last = covered.as_ref().map_or(0, |covered| covered.head.size());
@@ -73,6 +74,7 @@ impl Store {
             signed,
             denials,
             readers,
+            mailboxes,
             scrub,
         }));
         Ok((store, unsigned))

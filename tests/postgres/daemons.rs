@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -106,12 +107,27 @@ pub(crate) async fn pair(database: &Database) -> [Daemon; 2] {
 
 /// The same, by an address for each.
 pub(crate) async fn pair_at(addresses: &[String; 2]) -> [Daemon; 2] {
+    pair_with(addresses, "", &[]).await
+}
+
+/// The same with more sections of the configuration, and the secret files that they name.
+pub(crate) async fn pair_with(
+    addresses: &[String; 2],
+    sections: &str,
+    secrets: &[(&str, &str)],
+) -> [Daemon; 2] {
     let folder = files::folder();
-    files::write_secret(&folder.path().join("postgres"), &addresses[0]);
-    let store = "[store]\npostgres_file = \"postgres\"";
-    let first = ServerFiles::prepare(folder, &policy(), UNLIMITED, store).await;
+    let write = |folder: &Path, address: &str| {
+        files::write_secret(&folder.join("postgres"), address);
+        for (name, secret) in secrets {
+            files::write_secret(&folder.join(name), secret);
+        }
+    };
+    write(folder.path(), &addresses[0]);
+    let sections = format!("[store]\npostgres_file = \"postgres\"\n{sections}");
+    let first = ServerFiles::prepare(folder, &policy(), UNLIMITED, &sections).await;
     let second = first.replica();
-    files::write_secret(&second.path("postgres"), &addresses[1]);
+    write(second.folder(), &addresses[1]);
     [Daemon::start(first).await, Daemon::start(second).await]
 }
 

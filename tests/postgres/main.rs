@@ -21,3 +21,4 @@ mod replicas;
 #[path = "../support/mod.rs"]
 mod support;
 mod testing;
+mod webhooks;

@@ -58,6 +58,8 @@ struct Webhook {
     pending: u64,
     dead: usize,
     last_error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliverer: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -131,23 +133,30 @@ fn print_all(global: &Global, webhooks: Vec<v1::Webhook>) -> Result<(), Failure>
         pending: it.pending,
         dead: it.dead.len(),
         last_error: Some(it.last_error).filter(|error| !error.is_empty()),
+        deliverer: Some(it.deliverer).filter(|deliverer| !deliverer.is_empty()),
     });
     let webhooks: Vec<Webhook> = webhooks.collect();
     global.print(&serde_json::json!({ "webhooks": webhooks }), |_| {
         if webhooks.is_empty() {
             return "No webhooks are configured.".to_owned();
         }
-        let head = ["NAME", "DELIVERED", "PENDING", "DEAD", "LAST ERROR"].map(str::to_owned);
+        let is_shared = webhooks.iter().any(|it| it.deliverer.is_some());
+        let mut head = vec!["NAME", "DELIVERED", "PENDING", "DEAD", "LAST ERROR"];
+        head.extend(is_shared.then_some("DELIVERED BY"));
+        let head: Vec<_> = head.into_iter().map(str::to_owned).collect();
         let rows = webhooks.iter().map(|it| {
-            vec![
+            let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+            let mut row = vec![
                 it.name.clone(),
                 it.delivered.to_string(),
                 it.pending.to_string(),
                 it.dead.to_string(),
-                it.last_error.clone().unwrap_or_else(|| "-".to_owned()),
-            ]
+                or_none(&it.last_error),
+            ];
+            row.extend(is_shared.then(|| or_none(&it.deliverer)));
+            row
         });
-        let rows: Vec<_> = std::iter::once(head.to_vec()).chain(rows).collect();
+        let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
         table(&rows)
     })
 }

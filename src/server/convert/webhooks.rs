@@ -44,6 +44,7 @@ pub(in crate::server) fn webhook(report: DeliveryReport) -> v1::Webhook {
         pending: report.pending,
         last_error: report.last_error.unwrap_or_default(),
         dead: report.dead.into_iter().map(dead_letter).collect(),
+        deliverer: report.deliverer.unwrap_or_default(),
     }
 }
 
