@@ -7,33 +7,26 @@
 mod address;
 mod explained;
 mod mailboxes;
+mod session;
+mod warnings;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection as _, PgConnection, PgPool,
     migrate::MigrateError,
-    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+    postgres::{PgListener, PgPoolOptions},
 };
-use tokio::{
-    sync::Notify,
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
+use tokio::{sync::Notify, task::JoinHandle, time::sleep};
 
 pub use address::PostgresAddress;
 use explained::NO_RIGHTS;
 pub(super) use explained::{explained, is_damaged};
 pub(crate) use mailboxes::{Held, Kept, LEASE, Mailboxes};
+pub(super) use session::{APPEND, within};
+use session::{CONNECT, options};
 
 use super::{Error, migrations::MIGRATIONS};
-
-/// Deadline for a connection, with its handshake.
-const CONNECT: Duration = Duration::from_secs(5);
-
-/// Deadline for a whole append, with the wait for other replicas. The database's own deadlines are
-/// shorter, so that the cause is usually its answer.
-pub(super) const APPEND: Duration = Duration::from_secs(10);
 
 /// Deadline for closing a connection in order.
 const GOOD_BYE: Duration = Duration::from_secs(1);
@@ -50,16 +43,6 @@ const CHANNEL: &str = "daypass_ledger";
 /// Key of the advisory lock for the append to an empty ledger, which has no head row to lock.
 const FIRST: i64 = 0x0064_6179_7061_7373;
 
-/// Settings of every connection. A commit waits for the disk. A replica that stops in the middle of
-/// an append loses its locks soon, so that the others go on.
-const SETTINGS: [(&str, &str); 5] = [
-    ("synchronous_commit", "on"),
-    ("default_transaction_isolation", "read committed"),
-    ("statement_timeout", "8s"),
-    ("lock_timeout", "6s"),
-    ("idle_in_transaction_session_timeout", "5s"),
-];
-
 /// Opens the one connection that writes. The tables are those of this version, or of an older one
 /// and not yet brought up to date.
 ///
@@ -75,30 +58,12 @@ pub(super) async fn open_writer(address: &PostgresAddress) -> Result<PgConnectio
     Ok(connection)
 }
 
-fn options(address: &PostgresAddress) -> PgConnectOptions {
-    let options = address.options().application_name("daypass");
-    options.options(SETTINGS).disable_statement_logging()
-}
-
 /// Opens connections that only read.
 pub(super) fn open_readers(address: &PostgresAddress) -> PgPool {
     PgPoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(CONNECT)
         .connect_lazy_with(options(address).options([("default_transaction_read_only", "on")]))
-}
-
-/// Returns an error if the work takes longer.
-pub(super) async fn within<T>(
-    limit: Duration,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let late = |_| {
-        let seconds = limit.as_secs();
-        let text = format!("PostgreSQL gave no answer within {seconds} s");
-        Err(Error::Unavailable(text))
-    };
-    timeout(limit, work).await.unwrap_or_else(late)
 }
 
 /// Brings the tables up to date. Replicas that start together do it one after the other.
@@ -253,8 +218,25 @@ pub(super) async fn lock_head(connection: &mut PgConnection) -> Result<(), Error
 }
 
 /// Commits the append, and announces it to the other replicas in the same step.
+///
+/// A commit whose wait for a synchronous standby was cancelled (`pg_cancel_backend`) succeeds with
+/// a warning, as a commit with a lesser problem does. A later commit that waits to the end shows
+/// that the standby has both.
 pub(super) async fn commit(connection: &mut PgConnection) -> Result<(), Error> {
-    run(connection, "NOTIFY daypass_ledger; COMMIT").await
+    for statement in [
+        "NOTIFY daypass_ledger; COMMIT",
+        "UPDATE head SET note = note WHERE id = 0",
+    ] {
+        let (done, has_warned) = warnings::watched(run(&mut *connection, statement)).await;
+        done?;
+        if !has_warned {
+            return Ok(());
+        }
+    }
+    Err(Error::Unavailable(
+        "PostgreSQL does not say that the commit is durable: the wait for the standby was cancelled"
+            .to_owned(),
+    ))
 }
 
 /// Begins a transaction that reads one state of the database, for as long as it takes.

@@ -8,7 +8,7 @@ use std::sync::{
 use daypass::store::Error;
 
 use super::{
-    cluster::Cluster,
+    cluster::{Cluster, Database},
     daemons::{asking, assert_all_recorded, pair_at},
     proxy::Proxy,
     testing::{NOW, Replica, staged, until},
@@ -28,6 +28,50 @@ async fn a_commit_that_the_standby_has_not_is_not_acknowledged() {
     assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
     until(async || store.record(staged(3), NOW).await.is_ok()).await;
     store.close().await;
+}
+
+/// Ends each wait for the standby while `attempt` lasts.
+async fn interrupted<T>(
+    database: &Database,
+    function: &str,
+    attempt: impl Future<Output = T>,
+) -> T {
+    let sql = format!(
+        "SELECT {function}(pid) FROM pg_stat_activity \
+         WHERE wait_event = 'SyncRep' AND application_name = 'daypass'"
+    );
+    let interrupt = async {
+        loop {
+            database.run_sql(&sql).await;
+        }
+    };
+    tokio::select! {
+        done = attempt => done,
+        () = interrupt => unreachable!("it goes on for ever"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_wait_for_the_standby_is_cancelled_is_not_acknowledged() {
+    let cluster = Arc::new(Cluster::start());
+    let database = cluster.database().await;
+    let replica = Replica::new();
+    let store = replica.open(&database).await.unwrap();
+    let standby = cluster.standby().await;
+    for function in ["pg_cancel_backend", "pg_terminate_backend"] {
+        until(async || store.record(staged(1), NOW).await.is_ok()).await;
+        standby.signal_receiver("-STOP");
+        let refused = interrupted(&database, function, store.record(staged(2), NOW)).await;
+        standby.signal_receiver("-CONT");
+        let refused = refused.expect_err(function);
+        assert!(matches!(refused, Error::Unavailable(_)), "{refused:?}");
+        // Not for want of an answer: that is the test above.
+        assert!(!refused.to_string().contains("no answer"), "{refused}");
+    }
+    until(async || store.record(staged(3), NOW).await.is_ok()).await;
+    store.close().await;
+    // What was not acknowledged may be there, and the ledger goes on after it.
+    replica.open(&database).await.unwrap().close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,10 @@ use std::time::Duration;
 use rand::{RngCore, rngs::OsRng};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
-use super::{APPEND, CONNECT, PostgresAddress, options, within};
+use super::{
+    address::PostgresAddress,
+    session::{APPEND, CONNECT, options, within},
+};
 use crate::store::Error;
 
 /// Time without a sign of life after which another server delivers.
@@ -110,7 +113,8 @@ impl Mailboxes {
         within(APPEND, taken).await
     }
 
-    /// Keeps the lease, and writes the mailbox if it changed. `done` are the orders that are done in it.
+    /// Keeps the lease, and writes the mailbox if it changed. `done` are the orders that are done
+    /// in it.
     ///
     /// # Errors
     /// Returns [`Error::Unavailable`] if the database does not answer. The mailbox may or may not
@@ -192,8 +196,9 @@ impl Mailboxes {
     pub(crate) async fn show(&self, name: &str) -> Result<Option<Shown>, Error> {
         let shown = async {
             let row: Option<(String, Option<String>)> = sqlx::query_as(
-                "SELECT content, CASE WHEN until > (extract(epoch FROM clock_timestamp()) * 1000)::bigint \
-                 THEN label END FROM mailbox WHERE name = $1",
+                "SELECT content, CASE \
+                 WHEN until > (extract(epoch FROM clock_timestamp()) * 1000)::bigint THEN label END \
+                 FROM mailbox WHERE name = $1",
             )
             .bind(name)
             .fetch_optional(&self.pool)
