@@ -21,7 +21,7 @@ use std::path::Path;
 use crate::{modes, notify, reference::Section};
 
 pub(crate) use error::Error;
-pub(crate) use example::{Example, POLICY_FILE, SERVER_FILE};
+pub(crate) use example::{Example, POLICY_FILE, SERVER_FILE, SharedStore};
 pub use settings::{CaKey, Config, Log, LogLevel, TlsFiles};
 pub(crate) use surroundings::Surroundings;
 

@@ -5,6 +5,7 @@ mod ledger;
 mod made;
 mod next;
 mod owner;
+mod shared;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -14,9 +15,10 @@ use secrecy::{ExposeSecret, SecretString};
 use ssh_key::{Algorithm, PrivateKey};
 
 use self::{
-    files::{File, Privacy},
+    files::{File, Privacy, absolute},
     made::{Made, TLS_CERTIFICATE},
     owner::{Owner, UNITS_STATE, UNITS_USER},
+    shared::Shared,
 };
 use super::{Failure, Global, failure::Code};
 use crate::{
@@ -65,6 +67,10 @@ pub(crate) struct Args {
     /// else `state` beside the configuration]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Keep the ledger in a PostgreSQL database that several servers share: a file with its address
+    /// (mode 0600), or the address itself if it holds no password. The database must be empty.
+    #[arg(long, value_name = "FILE|ADDRESS", value_parser = Shared::parse)]
+    postgres: Option<Shared>,
     /// Encrypt the CA key with the one line of this file. The configuration names the file.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
@@ -94,6 +100,9 @@ impl Args {
     /// load.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let owner = self.owner.as_deref().map(Owner::find).transpose()?;
+        if let Some(shared) = &self.postgres {
+            shared.expect_empty(&self.name, global).await?;
+        }
         let files = self.files()?;
         let names = files.iter().map(|file| file.name).collect();
         if let Some(owner) = &owner {
@@ -179,22 +188,10 @@ impl Args {
             certificate: given(&self.tls_certificate, TLS_CERTIFICATE)?,
             key: given(&self.tls_key, TLS_KEY)?,
             passphrase_file: self.passphrase_file.as_ref().map(absolute).transpose()?,
+            store: self.postgres.as_ref().map(Shared::store).transpose()?,
             state: self.state().as_ref().map(absolute).transpose()?,
         })
     }
-}
-
-/// An absolute path: the configuration reads relative paths from its own folder, not from the
-/// current one.
-fn absolute(path: &PathBuf) -> Result<String, Failure> {
-    let path = std::path::absolute(path)?;
-    path.into_os_string().into_string().map_err(|path| {
-        let message = format!(
-            "{} is not UTF-8, so a TOML file cannot name it",
-            path.display()
-        );
-        Failure::new(Code::Usage, message)
-    })
 }
 
 fn new_key(comment: &str) -> Result<PrivateKey, Failure> {

@@ -27,8 +27,20 @@ pub(crate) struct Example {
     pub key: String,
     /// The file with the CA key's passphrase, if it has one.
     pub passphrase_file: Option<String>,
+    /// The line of `[store]` with the address of a shared database; none: the ledger is in the
+    /// state folder.
+    pub store: Option<SharedStore>,
     /// The state folder, if it is not left to systemd or beside the file.
     pub state: Option<String>,
+}
+
+/// The place of the address of a database that servers share.
+#[derive(Clone, Debug)]
+pub(crate) enum SharedStore {
+    /// The configuration itself: the address holds no password.
+    Address(String),
+    /// A file.
+    File(String),
 }
 
 impl Example {
@@ -41,6 +53,7 @@ impl Example {
             .replace("@key@", &quoted(&self.key))
             .replace("@passphrase@", &self.passphrase())
             .replace("@state@", &self.state())
+            .replace("@store@", &self.store())
             .replace("@issuer@", &quoted(&self.issuer))
             .replace("@client_id@", &quoted(&self.client_id))
     }
@@ -57,6 +70,26 @@ impl Example {
                      `state` beside this file"
                 .into(),
         }
+    }
+
+    fn store(&self) -> String {
+        let line = match &self.store {
+            None => {
+                return "# [store]                              # a database that several servers share; default: `state`\n\
+                        # postgres_file = \"postgres\"           # its address and password; see `daypass help server`"
+                    .into();
+            }
+            Some(SharedStore::Address(address)) => format!("postgres = {}", quoted(address)),
+            Some(SharedStore::File(file)) => {
+                format!(
+                    "postgres_file = {}   # its address and password",
+                    quoted(file)
+                )
+            }
+        };
+        format!(
+            "# A database that several servers share; see `daypass help server`.\n[store]\n{line}"
+        )
     }
 
     fn passphrase(&self) -> String {

@@ -505,6 +505,7 @@ fn the_example_loads_with_any_value_put_into_it() {
         client_id: "x\\y\nz".into(),
         certificate: "tls.pem".into(),
         key: "tls.key".into(),
+        store: None,
         state: None,
         passphrase_file: Some("/run/pass phrase".into()),
     };
@@ -521,6 +522,11 @@ fn the_example_loads_with_any_value_put_into_it() {
     };
     assert_eq!(parse(&plain.server()).unwrap().ca_keys[0].passphrase, None);
     assert!(!plain.server().contains('@'));
+    let shared = Example {
+        store: Some(SharedStore::Address("postgres://ada@db/d".into())),
+        ..plain
+    };
+    assert!(parse(&shared.server()).unwrap().postgres.is_some());
 }
 
 #[test]
@@ -532,6 +538,7 @@ fn the_limits_that_the_example_shows_are_the_defaults() {
         client_id: "daypass".into(),
         certificate: "tls.pem".into(),
         key: "tls.key".into(),
+        store: None,
         state: None,
         passphrase_file: None,
     };

@@ -139,3 +139,67 @@ async fn a_backup_is_the_databases_and_a_loss_is_accepted_by_an_administrator() 
     let target = preview_request::Target::Through(lost + 100);
     until(async || carol.preview(target.clone()).await.is_ok()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_looks_at_the_database_before_it_writes_a_file() {
+    let cluster = Cluster::shared();
+    let (database, foreign) = (cluster.database().await, cluster.database().await);
+    let [mut a, mut b] = pair(&foreign).await;
+    stop(&mut a).await;
+    stop(&mut b).await;
+    let folder = files::folder();
+    let (file, dir) = (folder.path().join("address"), folder.path().join("server"));
+    let init = |postgres: &str| {
+        let dir = dir.to_str().unwrap();
+        let words = ["init", dir, "--name", "localhost", "--postgres", postgres];
+        let listen = ["--listen", "127.0.0.1:0"];
+        let output = Command::new(DAYPASS).args(words).args(listen).output();
+        let output = output.unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.success(), text)
+    };
+    let named = file.to_str().unwrap();
+    let cases = [
+        (
+            "a wrong password",
+            database.address().replace("geheim", "falsch"),
+            "check the user and the password",
+        ),
+        (
+            "the database of another user",
+            database.address_of(&foreign),
+            "the user needs all rights",
+        ),
+        (
+            "the database of another server",
+            foreign.address(),
+            "has a ledger already",
+        ),
+        (
+            "no address",
+            "ledger.db".to_owned(),
+            "invalid PostgreSQL address",
+        ),
+    ];
+    for (case, address, expected) in cases {
+        files::write_secret(&file, &address);
+        let (is_done, text) = init(named);
+        assert!(!is_done && text.contains(expected), "{case}: {text}");
+        assert!(text.contains("Nothing was written"), "{case}: {text}");
+        assert!(!text.contains("geheim"), "{case}: {text}");
+        assert!(!dir.exists(), "{case}");
+    }
+    let (is_done, text) = init(&database.address());
+    assert!(!is_done && text.contains("holds a password"), "{text}");
+    assert!(!dir.exists());
+
+    files::write_secret(&file, &database.address());
+    let (is_done, text) = init(named);
+    assert!(is_done, "{text}");
+    let (is_healthy, text) = daypass(
+        &["serve", "--check", "--offline"],
+        &dir.join("daypass.toml"),
+    );
+    assert!(is_healthy, "{text}");
+    assert!(text.contains("PostgreSQL database"), "{text}");
+}

@@ -107,6 +107,19 @@ pub(super) fn write_new(
     Ok(())
 }
 
+/// An absolute path: the configuration reads relative paths from its own folder, not from the
+/// current one.
+pub(super) fn absolute(path: impl AsRef<Path>) -> Result<String, Failure> {
+    let path = std::path::absolute(path)?;
+    path.into_os_string().into_string().map_err(|path| {
+        let message = format!(
+            "{} is not UTF-8, so a TOML file cannot name it",
+            path.display()
+        );
+        Failure::new(Code::Usage, message)
+    })
+}
+
 /// Makes the folder if it is missing.
 fn make_folder(folder: &Path, owner: Option<&Owner>) -> io::Result<()> {
     if folder.is_dir() {

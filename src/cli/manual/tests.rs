@@ -87,6 +87,7 @@ pub(super) fn example() -> String {
         client_id: "daypass".to_owned(),
         certificate: "tls.pem".to_owned(),
         key: "tls.key".to_owned(),
+        store: None,
         passphrase_file: None,
         state: None,
     };
