@@ -8,12 +8,12 @@ mod pauses;
 use std::{io, time::Duration};
 
 use hyper_util::rt::TokioIo;
-use rustls_pki_types::CertificateDer;
 use tonic::transport::Endpoint;
 use tower::service_fn;
 use url::Url;
 
 pub(crate) use self::address::Address;
+pub(crate) use self::dial::Roots;
 pub(super) use self::dial::recognize;
 use self::{dial::Dialer, link::Link};
 use super::Error;
@@ -34,9 +34,6 @@ const RESTART: Duration = Duration::from_secs(8);
 const STILL_THERE: Duration = Duration::from_secs(5);
 /// Time for the answer to one of them. A busy server is slow, and still there.
 const ANSWERS: Duration = Duration::from_secs(10);
-
-/// Roots that count beside the operating system's.
-pub(crate) type Roots = Vec<CertificateDer<'static>>;
 
 /// A connection to one server.
 #[derive(Clone)]

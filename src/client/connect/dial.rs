@@ -10,14 +10,13 @@ use std::{
 use parking_lot::Mutex;
 use rand::{RngCore, rngs::OsRng};
 use rustls::{ClientConfig, version::TLS13};
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::Verifier;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use url::Url;
 
 use super::{
-    Roots,
     address::{self, Address},
     pauses::Pauses,
 };
@@ -28,6 +27,9 @@ use crate::{
 
 /// From connecting to a finished TLS handshake.
 const DIAL: Duration = Duration::from_secs(10);
+
+/// Roots that count beside the operating system's.
+pub(crate) type Roots = Vec<CertificateDer<'static>>;
 
 /// One server, and how it is reached. Clones share the URL that answered last.
 #[derive(Clone)]
