@@ -45,6 +45,9 @@ const UNSAVED: u64 = 10_000;
 /// made again.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// Deadline for the last write when the daemon stops: a database may not answer.
+const LAST: Duration = Duration::from_secs(3);
+
 /// The parts that a worker needs.
 #[derive(Clone)]
 pub(super) struct Worker {
@@ -292,8 +295,11 @@ impl Worker {
         };
         // The others are still pending.
         let _ = tokio::time::timeout(GRACE, answers).await;
-        self.save(true).await;
-        self.outbox.release(self.name()).await;
+        let last = async {
+            self.save(true).await;
+            self.outbox.release(self.name()).await;
+        };
+        let _ = tokio::time::timeout(LAST, last).await;
     }
 
     /// Returns none if the mailbox could not be written.
