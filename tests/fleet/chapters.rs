@@ -39,7 +39,10 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("server", "After a restore", "daypass restore --by-hand", "tests/host/restored.rs", "--by-hand"),
     // These need a PostgreSQL, and a second server.
     ("server", "Several servers", "createdb", "tests/postgres/cluster.rs", "CREATE DATABASE"),
-    ("server", "Several servers", "install -m 600", "tests/postgres/daemons.rs", "write_secret(&folder.path().join(\"postgres\")"),
+    ("server", "Several servers", "install -m 600", "tests/postgres/daemons.rs", "write_secret(&folder.join(\"postgres\")"),
+    ("server", "Several servers", "daypass login --server", "tests/postgres/clients.rs", r#"&["login", "--as", name, "--server", server]"#),
+    ("server", "Several servers", "daypass host setup", "tests/host/sync.rs", "a_host_goes_on_at_another_address_of_its_server"),
+    ("server", "Several servers", "daypass admin webhooks", "tests/postgres/webhooks.rs", "list_webhooks"),
     ("server", "Several servers", "daypass init", "tests/fleet/fleet.rs", r#"chapter("server", "Set up")"#),
     ("server", "Several servers", "daypass restore --by-hand", "tests/postgres/operator.rs", "--by-hand"),
     // Said again beside what another section prints as a block.

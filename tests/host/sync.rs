@@ -1,5 +1,9 @@
 //! `host sync`: sshd keeps a good list for every answer of the server.
 
+use std::net::{SocketAddr, TcpListener};
+
+use tokio::net::TcpSocket;
+
 use super::{
     ca::Ca,
     fake_ca::{Answer, FakeCa, keys_signed, krl_signed, recovery_signed, signed},
@@ -243,6 +247,41 @@ async fn a_server_that_is_gone_is_unreachable() {
     drop(server);
     let failure = host.fails(&["sync", "--timeout", "3s"]).await;
     assert_eq!((failure.0, &*failure.1), (6, "UNREACHABLE"), "{failure:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_goes_on_at_another_address_of_its_server() {
+    let ca = Ca::new();
+    let (server, host) = (FakeCa::start(&ca).await, Host::new().await);
+    // One address swallows every packet, and at one nothing listens.
+    let hole = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let url = |address: SocketAddr| format!("https://localhost:{}", address.port());
+    let (hole, closed) = (
+        url(hole.local_addr().unwrap()),
+        url(closed.local_addr().unwrap()),
+    );
+    let all = format!("{hole},{closed},{}", server.url);
+    let report = host.set_up_at(&all, &server.roots, &[]).await;
+    assert_eq!(report["server"], all);
+    server.krl(krl_signed(&ca, 5, &[7]));
+    let report = host.json(&["sync"]).await;
+    assert_eq!(
+        (&report["server"], &report["revoked"]),
+        (&all.into(), &1.into())
+    );
+    let healthy = host.json(&["doctor"]).await;
+    assert!(
+        !healthy.to_string().contains("failed to reach"),
+        "{healthy}"
+    );
+    drop(server);
+    let (code, _, message) = host.fails(&["sync", "--timeout", "3s"]).await;
+    assert_eq!(code, 6, "{message}");
+    for address in [hole, closed] {
+        assert!(message.contains(&address), "{message}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

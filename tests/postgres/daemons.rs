@@ -116,6 +116,16 @@ pub(crate) async fn pair_with(
     sections: &str,
     secrets: &[(&str, &str)],
 ) -> [Daemon; 2] {
+    let prepared = prepared(addresses, sections, secrets).await;
+    start_all(prepared).await
+}
+
+/// The files of two daemons.
+pub(crate) async fn prepared(
+    addresses: &[String; 2],
+    sections: &str,
+    secrets: &[(&str, &str)],
+) -> [ServerFiles; 2] {
     let folder = files::folder();
     let write = |folder: &Path, address: &str| {
         files::write_secret(&folder.join("postgres"), address);
@@ -128,6 +138,10 @@ pub(crate) async fn pair_with(
     let first = ServerFiles::prepare(folder, &policy(), UNLIMITED, &sections).await;
     let second = first.replica();
     write(second.folder(), &addresses[1]);
+    [first, second]
+}
+
+pub(crate) async fn start_all([first, second]: [ServerFiles; 2]) -> [Daemon; 2] {
     [Daemon::start(first).await, Daemon::start(second).await]
 }
 

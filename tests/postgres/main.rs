@@ -12,6 +12,7 @@
 mod clients;
 mod cluster;
 mod daemons;
+mod emergencies;
 mod failover;
 mod faults;
 mod operator;
