@@ -12,6 +12,7 @@
 //! | [`context`] | [`Client`] and [`Signed`]: settings, state folder, connection |
 //! | [`connect`], `roots`, [`server_info`] | the server: TLS, its description |
 //! | [`witness`], `restored`, `proofs` | its checkpoint |
+//! | [`follow`] | an independent witness of it |
 //! | [`servers`] | several servers: which one a command is for |
 //! | [`login`], [`session`], [`key`], [`agent`] | the login and its key |
 //! | [`obtain`], `ask`, [`choose`], [`pass`], [`cache`] | a pass: its role, the check, the files |
@@ -35,6 +36,7 @@ pub(crate) mod context;
 mod credentials;
 pub(crate) mod emergency;
 pub(crate) mod error;
+pub(crate) mod follow;
 pub(crate) mod host_config;
 pub(crate) mod inspect;
 pub(crate) mod jump;

@@ -17,6 +17,7 @@ pub(crate) mod recovery;
 pub mod restore;
 pub(crate) mod snapshot;
 pub mod state;
+pub mod tile;
 pub mod tree;
 pub mod verify;
 

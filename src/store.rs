@@ -28,6 +28,7 @@ mod skipping;
 mod snapshots;
 mod sqlite;
 mod start;
+mod tiles;
 mod whole_file;
 mod writer;
 

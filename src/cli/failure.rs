@@ -20,6 +20,8 @@ pub enum Code {
     Pending = 5,
     /// The server or an issuer cannot be reached.
     Unreachable = 6,
+    /// A witness caught a server of a ledger in a contradiction.
+    Contradiction = 7,
     /// Ctrl-C.
     Interrupted = 130,
 }

@@ -116,7 +116,7 @@ fn first_page(command: Command) -> Command {
     command.help_template(template).after_help(format!(
         "Topics of the manual (daypass help TOPIC):\n{}\n\
          Exit codes: 0 done, 1 failure, 2 wrong usage, 3 denied, 4 sign in needed,\n\
-         5 pending or timed out, 6 unreachable, 130 interrupted.",
+         5 pending or timed out, 6 unreachable, 7 ledger contradicts itself, 130 interrupted.",
         manual::list()
     ))
 }

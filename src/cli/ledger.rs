@@ -3,6 +3,7 @@
 mod decisions;
 mod policy_text;
 mod shown;
+mod witness;
 
 use std::{
     fs::File,
@@ -76,6 +77,12 @@ enum Action {
         #[arg(value_name = "HASH")]
         hash: Option<String>,
     },
+    /// Follow a server's ledger as an independent witness, without a sign-in.
+    ///
+    /// Keeps every signed checkpoint, and demands from the server's tiles that each one continues
+    /// the last. Exits with 7 if a server contradicts itself, the record or another server, and
+    /// with 6 if no server answers.
+    Witness(witness::Args),
     /// Go on after the server's ledger was restored from a backup, by the statement of an
     /// administrator whose key this client did not know before.
     ///
@@ -145,6 +152,7 @@ impl Args {
                     Some(file) => verify_file(global, &client, (file, key.as_deref()), decided),
                 }
             }
+            Action::Witness(args) => args.run(global, &client).await,
             Action::Policy { hash } => policy_text::run(global, &client, hash.as_deref()).await,
             Action::Accept { key } => {
                 client.signed_in_accepting(Some(&key)).await?;

@@ -11,6 +11,8 @@ pub(crate) enum Party {
     Client,
     /// A host.
     Host,
+    /// A program that follows the server's checkpoints.
+    Witness,
 }
 
 impl Party {
@@ -19,6 +21,7 @@ impl Party {
         match self {
             Self::Client => "daypass ledger accept",
             Self::Host => "daypass host sync --accept-key",
+            Self::Witness => "daypass ledger witness --accept",
         }
     }
 
@@ -27,6 +30,7 @@ impl Party {
         match self {
             Self::Client => ("client", "nothing of the server is used"),
             Self::Host => ("host", "its files stay"),
+            Self::Witness => ("witness", "its record stays"),
         }
     }
 }

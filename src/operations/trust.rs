@@ -3,7 +3,11 @@
 use ssh_key::PublicKey;
 
 use super::{authority::Authority, error::Error};
-use crate::{ca::KeyState, ledger::checkpoint::Verifier, policy::bastion::Bastion};
+use crate::{
+    ca::KeyState,
+    ledger::{checkpoint::Verifier, tile::Tile},
+    policy::bastion::Bastion,
+};
 
 /// Facts that a client or a host needs to trust this CA's passes and its ledger.
 #[derive(Clone, Debug)]
@@ -43,6 +47,15 @@ pub(crate) fn trust(authority: &Authority) -> Trust {
 /// Returns [`Error::Store`] if it cannot be stored before it is shown.
 pub(crate) async fn checkpoint(authority: &Authority) -> Result<String, Error> {
     Ok(authority.store.checkpoint().await?)
+}
+
+/// A tile of the ledger's tree (C2SP tlog-tiles): hashes, never events. None if it is beyond the
+/// head.
+///
+/// # Errors
+/// Returns [`Error::Store`] if it cannot be read.
+pub(crate) async fn tile(authority: &Authority, tile: Tile) -> Result<Option<Vec<u8>>, Error> {
+    Ok(authority.store.tile(tile).await?)
 }
 
 /// The state of this CA.

@@ -1,6 +1,6 @@
 //! Plain HTTPS answers for hosts and monitors, over HTTP/1.1 and HTTP/2: CA keys, revoked passes,
-//! checkpoint, health, metrics. The files for hosts are signed, and a host downloads one again only
-//! if it has changed.
+//! checkpoint and tiles, health, metrics. The files for hosts are signed, and a host downloads one
+//! again only if it has changed.
 
 use std::sync::Arc;
 
@@ -13,14 +13,15 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{
-    HeaderMap, StatusCode,
-    header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH},
+    HeaderMap, StatusCode, Uri,
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
 };
 
 use super::{
     gauges::Gauges, limiter::Network, lines::LOG, metrics, peer::Peer, services::Services,
     status::CallError,
 };
+use crate::ledger::tile::Tile;
 use crate::operations::{
     Error,
     published::{self, Document},
@@ -36,6 +37,7 @@ pub(super) fn routes(services: Arc<Services>, metrics: Metrics) -> Router {
         .route("/krl", get(krl))
         .route("/recovery", get(recovery_document))
         .route("/checkpoint", get(checkpoint))
+        .route("/tile/{*path}", get(tile))
         .route_layer(from_fn_with_state(services.clone(), limit_rate))
         .route(
             "/healthz",
@@ -115,10 +117,48 @@ fn not_published(error: &Error) -> Response {
 /// Serves the signed head of the ledger (C2SP tlog-checkpoint).
 async fn checkpoint(State(services): State<Arc<Services>>) -> Response {
     match trust::checkpoint(&services.authority).await {
-        Ok(checkpoint) => text(StatusCode::OK, checkpoint),
+        Ok(checkpoint) => (
+            [(CACHE_CONTROL, "no-cache")],
+            text(StatusCode::OK, checkpoint),
+        )
+            .into_response(),
         Err(error) => refusal_text(&error.into()),
     }
 }
+
+/// Serves a tile of the ledger's hashes (C2SP tlog-tiles). The path counts as it was sent: one tile
+/// has one path, so that a cache keeps it once.
+async fn tile(State(services): State<Arc<Services>>, uri: Uri) -> Response {
+    let path = uri.path().strip_prefix("/tile/");
+    let tile = path.filter(|_| uri.query().is_none()).and_then(Tile::parse);
+    let Some(tile) = tile else {
+        return no_tile("no tile has this path\n");
+    };
+    match trust::tile(&services.authority, tile).await {
+        Ok(Some(hashes)) => {
+            let caching = if tile.is_full() { FOR_EVER } else { A_MINUTE };
+            let headers = [
+                (CONTENT_TYPE, "application/octet-stream"),
+                (CACHE_CONTROL, caching),
+            ];
+            (headers, hashes).into_response()
+        }
+        Ok(None) => no_tile("the ledger does not reach this tile yet\n"),
+        Err(error) => refusal_text(&error.into()),
+    }
+}
+
+/// Answers 404 for now: the ledger grows.
+fn no_tile(why: &str) -> Response {
+    let answer = text(StatusCode::NOT_FOUND, why.to_owned());
+    ([(CACHE_CONTROL, "no-store")], answer).into_response()
+}
+
+/// Caching of a full tile.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+
+/// Caching of a partial tile. Its hashes do not change either, but soon there is a wider one.
+const A_MINUTE: &str = "public, max-age=60";
 
 async fn ready(State(services): State<Arc<Services>>) -> Response {
     let readiness = services.readiness();

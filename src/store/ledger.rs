@@ -236,6 +236,16 @@ pub(super) async fn proof(connection: &mut Connection, plan: Plan) -> Result<Vec
         .ok_or_else(|| Error::Tampered("a hash of the tree is missing".to_owned()))
 }
 
+/// The stored hashes of these complete subtrees, one behind the other; none if one is missing.
+pub(super) async fn hashes_of(
+    connection: &mut Connection,
+    nodes: &[Node],
+) -> Result<Option<Vec<u8>>, Error> {
+    let hashes = hashes(connection, nodes).await?;
+    let found: Option<Vec<Hash>> = nodes.iter().map(|node| hashes.get(node).copied()).collect();
+    Ok(found.map(|found| found.concat()))
+}
+
 /// The stored hashes of complete subtrees. Missing ones are left out.
 async fn hashes(connection: &mut Connection, nodes: &[Node]) -> Result<HashMap<Node, Hash>, Error> {
     if nodes.is_empty() {
@@ -269,7 +279,7 @@ fn hash_of(hashes: &[u8], node: Node) -> Option<Hash> {
 }
 
 /// An index as the database has it. Indices over 2^63 do not occur: they find nothing.
-fn position(index: u64) -> i64 {
+pub(super) fn position(index: u64) -> i64 {
     i64::try_from(index).unwrap_or(i64::MAX)
 }
 

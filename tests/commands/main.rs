@@ -33,3 +33,4 @@ mod sign_in;
 mod standing;
 mod stepup;
 mod trust;
+mod witness;

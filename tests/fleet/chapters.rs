@@ -37,6 +37,8 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("server", "After a restore", "daypass admin accept-restore --past", "tests/host/restored.rs", "--past"),
     ("server", "After a restore", "daypass ledger accept", "tests/host/restored.rs", r#""ledger", "accept""#),
     ("server", "After a restore", "daypass restore --by-hand", "tests/host/restored.rs", "--by-hand"),
+    // It follows for ever, on a machine of its own.
+    ("ledger", "Witness", "daypass ledger witness https://", "tests/commands/witness.rs", r#"["ledger", "witness", &url, "--key", &key, "--interval""#),
     // These need a PostgreSQL, and a second server.
     ("server", "Several servers", "createdb", "tests/postgres/cluster.rs", "CREATE DATABASE"),
     ("server", "Several servers", "install -m 600", "tests/postgres/daemons.rs", "write_secret(&folder.join(\"postgres\")"),

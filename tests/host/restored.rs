@@ -42,6 +42,15 @@ impl Site {
         self.operator(&words).await
     }
 
+    /// Has a witness look once, which has the ledger's key and no sign-in.
+    async fn witness(&self) -> Done {
+        let key = self.env.authority().store.verifier().to_string();
+        let terminal = self.env.terminal("witness");
+        let url = self.env.server.url();
+        let words = ["ledger", "witness", &url, "--once", "--key", &key];
+        terminal.run_json(&words).await
+    }
+
     async fn restore(&self, name: &str) -> Done {
         let (dir, config) = (self.at(name).display().to_string(), self.configuration());
         self.operator(&["restore", &dir, "--config", &config]).await
@@ -142,6 +151,8 @@ async fn after_an_older_copy_is_restored_all_go_on_by_an_administrators_statemen
     assert_eq!(laptop.run(&["roles"]).await.code, 0);
     let before = site.host.json(&["sync"]).await;
     let size = site.env.ledger_size().await;
+    let seen = site.witness().await.exits("a witness", 0).json();
+    assert_eq!(seen["sighting"], "first");
 
     // The server is lost, and the copy is put back.
     site.env.server.world_mut().stop_daemon().await.unwrap();
@@ -165,6 +176,9 @@ async fn after_an_older_copy_is_restored_all_go_on_by_an_administrators_statemen
     assert!(failure.2.contains(accept), "{failure:?}");
     let (_, _, doctor) = site.doctor().await;
     assert!(doctor.contains(accept), "{doctor}");
+    let alarm = site.witness().await.exits("the witness", 7);
+    assert_eq!(alarm.json()["alarm"]["kind"], "restored");
+    assert!(alarm.stderr.contains(accept), "{alarm:?}");
     let alice = alice.over(&site.env.api);
     let refusal = alice.issue(ask("shell")).await.unwrap_err();
     assert_eq!(refusal.reason, "LEDGER_RESTORED");
@@ -195,6 +209,14 @@ async fn after_an_older_copy_is_restored_all_go_on_by_an_administrators_statemen
     }
     let done = laptop.run(&["roles"]).await.exits("and is quiet", 0);
     assert_eq!(done.stderr, "");
+    let done = site.witness().await.exits("the witness goes on", 0);
+    assert_eq!(done.json()["sighting"], "restored");
+    assert!(done.stderr.contains(&*fingerprint), "{done:?}");
+    let done = site.witness().await.exits("and is quiet", 0);
+    assert_eq!(
+        (&*done.stderr, &done.json()["sighting"]),
+        ("", &json!("unchanged"))
+    );
     let (fresh_serial, fresh) = issue(&alice).await;
     assert!(fresh_serial >= through, "{fresh_serial} {through}");
     let after = site.host.json(&["sync"]).await;

@@ -16,3 +16,4 @@ mod open;
 mod rates;
 #[path = "../support/mod.rs"]
 mod support;
+mod tiles;

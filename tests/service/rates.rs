@@ -64,6 +64,7 @@ async fn an_address_that_calls_too_often_waits_before_anything_is_verified() {
         ("krl", 429),
         ("recovery", 429),
         ("checkpoint", 429),
+        ("tile/0/000.p/1", 429),
         ("healthz", 200),
         ("readyz", 200),
     ] {

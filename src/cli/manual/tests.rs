@@ -321,6 +321,7 @@ fn the_exit_codes_are_those_of_the_code() {
         Code::SignIn,
         Code::Pending,
         Code::Unreachable,
+        Code::Contradiction,
         Code::Interrupted,
     ];
     // A new one does not compile until it is above.
@@ -332,6 +333,7 @@ fn the_exit_codes_are_those_of_the_code() {
             | Code::SignIn
             | Code::Pending
             | Code::Unreachable
+            | Code::Contradiction
             | Code::Interrupted => {}
         }
     }

@@ -112,6 +112,7 @@ pub(super) fn ledger(walk: &Walk) {
     assert_eq!(carol(&format!("daypass ledger policy {hash}")), policy);
     carol("daypass ledger export --out all");
     carol("daypass ledger verify all");
+    assert!(carol("daypass ledger witness --once").contains(" entries, "));
 }
 
 pub(super) fn locks(walk: &Walk) {
