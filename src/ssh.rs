@@ -24,5 +24,6 @@ pub mod options;
 pub mod pattern;
 pub mod permissions;
 pub(crate) mod principal;
+pub(crate) mod signed_by;
 pub mod sshsig;
 pub(crate) mod wire;

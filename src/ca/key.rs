@@ -6,10 +6,7 @@ use std::fmt;
 
 use aws_lc_rs::{
     rand::SystemRandom,
-    signature::{
-        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair,
-        Ed25519KeyPair, KeyPair, UnparsedPublicKey,
-    },
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair},
 };
 use ssh_key::{
     Algorithm, EcdsaCurve, Mpint, PublicKey, Signature,
@@ -60,24 +57,14 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Whether `signature` over `message` was made by `key`, an Ed25519 or ECDSA P-256 key.
+/// Whether `signature` over `message` was made by `key`, of one of the algorithms that a CA's key
+/// has.
 pub(super) fn is_signed_by(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
-    match (key.key_data(), signature.algorithm()) {
-        (KeyData::Ed25519(point), Algorithm::Ed25519) => UnparsedPublicKey::new(&ED25519, point.0)
-            .verify(message, signature.as_bytes())
-            .is_ok(),
-        (
-            KeyData::Ecdsa(point @ EcdsaPublicKey::NistP256(_)),
-            Algorithm::Ecdsa {
-                curve: EcdsaCurve::NistP256,
-            },
-        ) => fixed_signature(signature.as_bytes()).is_some_and(|fixed| {
-            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point.as_sec1_bytes())
-                .verify(message, &fixed)
-                .is_ok()
-        }),
-        _ => false,
-    }
+    let is_known = matches!(
+        key.key_data(),
+        KeyData::Ed25519(_) | KeyData::Ecdsa(EcdsaPublicKey::NistP256(_))
+    );
+    is_known && ssh::signed_by::is_signed_by(key.key_data(), message, signature)
 }
 
 /// From r || s to SSH's two integers (RFC 5656 section 3.1.2).
@@ -92,18 +79,6 @@ fn ecdsa_signature(fixed: &[u8]) -> Option<Signature> {
     }
     let curve = EcdsaCurve::NistP256;
     Signature::new(Algorithm::Ecdsa { curve }, blob).ok()
-}
-
-/// From SSH's two integers to r || s.
-fn fixed_signature(blob: &[u8]) -> Option<Vec<u8>> {
-    let mut reader = wire::Reader::new(blob);
-    let mut fixed = Vec::with_capacity(64);
-    for _ in 0..2 {
-        let number = reader.positive()?;
-        fixed.resize(fixed.len() + 32_usize.checked_sub(number.len())?, 0);
-        fixed.extend_from_slice(number);
-    }
-    reader.is_empty().then_some(fixed)
 }
 
 fn ed25519(seed: &[u8], public: &[u8]) -> Option<Private> {

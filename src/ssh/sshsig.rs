@@ -7,6 +7,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use ssh_encoding::{Decode, Encode};
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
 
+use super::signed_by::{SECURITY_KEY_TRAILER, is_signed_by};
+
 /// HTTP header with the base64 of a signature's binary form over the body.
 pub(crate) const HEADER: &str = "daypass-signature";
 
@@ -18,9 +20,6 @@ const MAX_HEADER: usize = MAX_ARMORED * 4 / 3 + 4;
 
 /// The hash that Daypass signs with, of the two that SSHSIG has.
 const HASH: HashAlg = HashAlg::Sha512;
-
-/// Bytes at the end of a security key's signature: flags (u8) and counter (u32), PROTOCOL.u2f.
-const SECURITY_KEY_TRAILER: usize = 5;
 
 /// Flag of a security key's signature: a person touched it, PROTOCOL.u2f.
 const USER_PRESENT: u8 = 0x01;
@@ -224,8 +223,15 @@ impl Signature {
         if is_security_key(&self.0.algorithm()) && !self.is_touched() {
             return Err(Error::NotTouched);
         }
-        key.verify(namespace.as_str(), message, &self.0)
-            .map_err(Error::NotSigned)
+        if self.0.public_key() != key.key_data() || self.0.namespace() != namespace.as_str() {
+            return Err(Error::NotSigned);
+        }
+        let signed = SshSig::signed_data(namespace.as_str(), self.0.hash_alg(), message);
+        let signed = signed.map_err(Error::Malformed)?;
+        match is_signed_by(key.key_data(), &signed, self.0.signature()) {
+            true => Ok(()),
+            false => Err(Error::NotSigned),
+        }
     }
 
     fn is_touched(&self) -> bool {
@@ -289,7 +295,7 @@ pub enum Error {
     NotTouched,
     /// By another key, over another message or in another namespace.
     #[error("it is not by this key over this message")]
-    NotSigned(#[source] ssh_key::Error),
+    NotSigned,
 }
 
 #[cfg(test)]
