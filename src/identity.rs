@@ -17,6 +17,7 @@ mod json;
 mod jwk;
 mod jwks;
 mod key_set;
+mod known;
 mod lists;
 mod possession;
 pub mod proof;

@@ -4,7 +4,7 @@
 //! They run before the signature is verified: a token that would be refused costs no key and no
 //! fetch. Their result proves nothing until the signature is verified.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
@@ -39,8 +39,8 @@ const HIDDEN: [&str; 5] = ["nonce", "at_hash", "c_hash", "s_hash", "sid"];
 pub(super) struct ValidatedClaims {
     pub(super) subject: String,
     pub(super) label: String,
-    /// The claims that the policy may see.
-    pub(super) visible: Map<String, Value>,
+    /// The claims that the policy may see ([`visible`]).
+    pub(super) visible: Arc<Map<String, Value>>,
     /// One audience that is ours, as it stands in the token.
     pub(super) audience: String,
     pub(super) commitment: Commitment,
@@ -68,12 +68,13 @@ pub(super) fn issuer(claims: &Map<String, Value>) -> Result<&str, Error> {
     }
 }
 
-/// Every check except the issuer's.
+/// Every check except the issuer's. `known` is what [`visible`] returned for these claims and
+/// settings before, if it did.
 pub(super) fn check(
     claims: &Map<String, Value>,
     settings: &Settings,
-    part: Part,
-    now: OffsetDateTime,
+    (part, now): (Part, OffsetDateTime),
+    known: Option<Arc<Map<String, Value>>>,
 ) -> Result<ValidatedClaims, Error> {
     check_kind(claims)?;
     lists::check_overage(claims)?;
@@ -90,7 +91,7 @@ pub(super) fn check(
     let label = label(claims, settings, email).unwrap_or(&subject);
     Ok(ValidatedClaims {
         label: label.to_owned(),
-        visible: visible(claims, settings, email.is_some()),
+        visible: known.unwrap_or_else(|| Arc::new(visible(claims, settings, email.is_some()))),
         subject,
         audience,
         commitment,
@@ -323,6 +324,7 @@ fn is_plain(text: &str, limit: usize) -> bool {
     (1..=limit).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// The claims that the policy may see. They depend on nothing else than these three.
 fn visible(
     claims: &Map<String, Value>,
     settings: &Settings,

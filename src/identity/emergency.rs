@@ -97,7 +97,7 @@ impl Registry {
             issuer: first.issuer,
             subject: first.subject,
             label: first.label,
-            claims: first.claims,
+            claims: Arc::new(first.claims),
             commitment: Commitment::Absent,
             token_hash: challenge.hash,
             expires: challenge.ends,

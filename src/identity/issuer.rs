@@ -17,11 +17,12 @@ use super::{
     fetch::{REQUEST_TIMEOUT, Source},
     jwk::{Key, VerifyingKey},
     jwks::{self, KeyCache, Rules},
+    known::{Known, KnownTokens, TokenHash},
     proof,
     proven::Identity,
     refreshed,
     settings::{self, Settings},
-    token,
+    token::{self, Unverified},
 };
 
 /// Every configured issuer with its key cache. Cheap to clone.
@@ -32,6 +33,8 @@ struct Inner {
     settings: Vec<Settings>,
     /// In the order of `settings`.
     issuers: Vec<Issuer>,
+    /// Of these settings and these key caches only: another configuration begins without any.
+    known: KnownTokens,
 }
 
 struct Issuer {
@@ -60,7 +63,11 @@ impl Issuers {
             })
         };
         let issuers = settings.iter().map(issuer).collect::<Result<_, _>>()?;
-        Ok(Self(Arc::new(Inner { settings, issuers })))
+        Ok(Self(Arc::new(Inner {
+            settings,
+            issuers,
+            known: KnownTokens::default(),
+        })))
     }
 
     /// The settings, in the configuration's order.
@@ -105,21 +112,22 @@ impl Issuers {
         now: OffsetDateTime,
     ) -> Result<Identity, Error> {
         let tick = Instant::now();
-        let (issuer, fresh) = self
+        let fresh = self
             .accept(unverified_fresh, Part::Fresh, now, tick)
             .await?;
+        let issuer = fresh.settings;
         if !issuer.sign_in.refresh {
             return Err(Error::NoRefresh);
         }
-        let (other, original) = self
+        let original = self
             .accept(unverified_original, Part::Original, now, tick)
             .await?;
-        if issuer.url != other.url {
+        if issuer.url != original.settings.url {
             return Err(Error::OtherSignIn("it is of another issuer"));
         }
         let session = time::Duration::try_from(issuer.sign_in.session);
         let session = session.unwrap_or(time::Duration::ZERO);
-        let claims = refreshed::combine(fresh, original, session)?;
+        let claims = refreshed::combine(fresh.claims, original.claims, session)?;
         let hash = proof::refreshed_hash(unverified_fresh, unverified_original);
         Ok(Identity::new(issuer, claims, hash, true))
     }
@@ -132,45 +140,68 @@ impl Issuers {
         now: OffsetDateTime,
         tick: Instant,
     ) -> Result<Identity, Error> {
-        let (issuer, claims) = self.accept(unverified_jwt, Part::Alone, now, tick).await?;
-        let hash = proof::token_hash(unverified_jwt);
-        Ok(Identity::new(issuer, claims, hash, false))
+        let accepted = self.accept(unverified_jwt, Part::Alone, now, tick).await?;
+        let (settings, claims) = (accepted.settings, accepted.claims);
+        Ok(Identity::new(settings, claims, accepted.hash, false))
     }
 
-    /// Every check of one token.
+    /// Every check of one token. Of a token that is known, only the signature is not verified again
+    /// while the issuer's key is the one that verified it.
     async fn accept(
         &self,
         unverified_jwt: &str,
         part: Part,
         now: OffsetDateTime,
         tick: Instant,
-    ) -> Result<(&Settings, ValidatedClaims), Error> {
-        let unverified = token::parse(unverified_jwt)?;
-        let (settings, issuer) = self.find(claims::issuer(&unverified.claims)?)?;
-        if !settings.algorithms.contains(&unverified.algorithm) {
+    ) -> Result<Accepted<'_>, Error> {
+        token::expect_size(unverified_jwt)?;
+        let hash = proof::token_hash(unverified_jwt);
+        let known = self.0.known.find(&hash);
+        let token = match &known {
+            Some(known) => known.token.clone(),
+            None => Arc::new(token::parse(unverified_jwt)?),
+        };
+        let (settings, issuer) = self.find(claims::issuer(&token.claims)?)?;
+        if !settings.algorithms.contains(&token.algorithm) {
             return Err(Error::Algorithm);
         }
-        if unverified.key_id.is_none() && !settings.key_without_id {
+        if token.key_id.is_none() && !settings.key_without_id {
             return Err(Error::NoKeyId);
         }
-        let claims = claims::check(&unverified.claims, settings, part, now)?;
-        let candidate = Candidate {
-            jwt: unverified_jwt,
-            algorithm: unverified.algorithm,
-            settings,
-            audience: &claims.audience,
-            // Its expiry was checked already, if it matters.
-            now: now.min(claims.expires),
-        };
-        let key_id = unverified.key_id.as_deref();
-        let key = issuer.keys.key(key_id, tick).await?;
-        match candidate.verify(key) {
-            Err(Error::Signature(_)) if key_id.is_none() => {
-                candidate.verify(issuer.keys.renewed(tick).await?)?;
-            }
-            outcome => outcome?,
+        let visible = known.as_ref().map(|known| known.visible.clone());
+        let claims = claims::check(&token.claims, settings, (part, now), visible)?;
+        let key = issuer.keys.key(token.key_id.as_deref(), tick).await?;
+        if !known.is_some_and(|known| known.is_verified_by(&key)) {
+            let candidate = Candidate {
+                jwt: unverified_jwt,
+                token: &token,
+                settings,
+                audience: &claims.audience,
+                // Its expiry was checked already, if it matters.
+                now: now.min(claims.expires),
+            };
+            let key = candidate.verify_by(issuer, key, tick).await?;
+            let visible = claims.visible.clone();
+            self.0.known.insert(
+                hash,
+                Known {
+                    token,
+                    visible,
+                    key,
+                },
+            );
         }
-        Ok((settings, claims))
+        Ok(Accepted {
+            settings,
+            claims,
+            hash,
+        })
+    }
+
+    /// Memory of the known tokens.
+    #[cfg(test)]
+    pub(super) fn known_weight(&self) -> usize {
+        self.0.known.weight()
     }
 
     /// The names of issuers whose keys are not cached: no user can sign in with them now, unless a
@@ -225,11 +256,19 @@ type StandardIdToken = IdToken<
     CoreJwsSigningAlgorithm,
 >;
 
+/// A token that passed every check, with its issuer's settings.
+struct Accepted<'a> {
+    settings: &'a Settings,
+    claims: ValidatedClaims,
+    /// SHA-256 of the compact token.
+    hash: TokenHash,
+}
+
 /// A token that [`token`] and [`claims`] have accepted.
 struct Candidate<'a> {
     jwt: &'a str,
-    /// The `alg` of its header, one of the configured ones.
-    algorithm: Algorithm,
+    /// Its `alg` is one of the configured ones.
+    token: &'a Unverified,
     settings: &'a Settings,
     /// One of its audiences.
     audience: &'a str,
@@ -237,18 +276,36 @@ struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
+    /// Verifies the signature by `key`, or by a newer key if the token names none. Returns the key
+    /// that verified it.
+    async fn verify_by(
+        &self,
+        issuer: &Issuer,
+        key: Arc<Key>,
+        tick: Instant,
+    ) -> Result<Arc<Key>, Error> {
+        match self.verify(&key) {
+            Err(Error::Signature(_)) if self.token.key_id.is_none() => {
+                let newer = issuer.keys.renewed(tick).await?;
+                self.verify(&newer)?;
+                Ok(newer)
+            }
+            outcome => outcome.map(|()| key),
+        }
+    }
+
     /// The protocol's own verification, by `openidconnect`, with this one key, issuer, audience and
     /// algorithm.
     ///
     /// The nonce is checked later, with the key ([`Identity::prove_possession`]).
-    fn verify(&self, key: Arc<Key>) -> Result<(), Error> {
-        if key.algorithm() != self.algorithm {
+    fn verify(&self, key: &Arc<Key>) -> Result<(), Error> {
+        if key.algorithm() != self.token.algorithm {
             return Err(Error::Algorithm);
         }
         let issuer = IssuerUrl::new(self.settings.url.clone()).map_err(|_| Error::Issuer)?;
         let token: StandardIdToken = self.jwt.parse().map_err(|_| Error::Protocol)?;
         let algorithm = key.algorithm().core().clone();
-        let keys = JsonWebKeySet::new(vec![VerifyingKey(Some(key))]);
+        let keys = JsonWebKeySet::new(vec![VerifyingKey(Some(Arc::clone(key)))]);
         let latest = std::time::SystemTime::from(self.now - claims::LEEWAY);
         let client = ClientId::new(self.audience.to_owned());
         let is_ours = |other: &Audience| self.settings.audiences.contains(other);

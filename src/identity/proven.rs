@@ -23,7 +23,8 @@ pub struct Identity {
     pub(super) issuer: String,
     pub(super) subject: String,
     pub(super) label: String,
-    pub(super) claims: Map<String, Value>,
+    /// Shared by all that hold this identity.
+    pub(super) claims: Arc<Map<String, Value>>,
     pub(super) commitment: Commitment,
     pub(super) token_hash: [u8; 32],
     pub(super) expires: OffsetDateTime,
@@ -164,7 +165,7 @@ impl Identity {
             expires: OffsetDateTime::UNIX_EPOCH + time::Duration::days(40_000),
             emergency: None,
             is_refreshed: false,
-            claims,
+            claims: Arc::new(claims),
         }
     }
 }

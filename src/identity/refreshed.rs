@@ -5,7 +5,7 @@
 //! *fresh* token came later, and usually has no nonce (OpenID Connect Core, section 12.2). So a
 //! stolen refresh token is worth nothing without the key of the sign-in.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::Value;
 use time::Duration;
@@ -31,10 +31,11 @@ pub(super) fn combine(
     session: Duration,
 ) -> Result<ValidatedClaims, Error> {
     check_pair(&fresh, &original)?;
+    let visible = Arc::make_mut(&mut fresh.visible);
     for name in OF_THE_SIGN_IN {
         match original.visible.get(name) {
-            Some(value) => fresh.visible.insert(name.to_owned(), value.clone()),
-            None => fresh.visible.remove(name),
+            Some(value) => visible.insert(name.to_owned(), value.clone()),
+            None => visible.remove(name),
         };
     }
     fresh.expires = fresh.expires.min(original.issued + session);

@@ -12,6 +12,7 @@ mod algorithms;
 mod binding;
 mod claims;
 mod keys;
+mod known;
 mod labels;
 mod refreshed;
 mod settings;

@@ -134,15 +134,16 @@ impl Services {
         identity: &Identity,
         request: &v1::IssueRequest,
     ) -> Result<(KeyHolder, Ask), CallError> {
-        let wire = request.ask.clone().unwrap_or_default();
-        let proof = request.proof.clone().unwrap_or_default();
-        let ask = convert::ask(&wire)?;
+        let (no_ask, no_proof) = (v1::Ask::default(), v1::KeyProof::default());
+        let wire = request.ask.as_ref().unwrap_or(&no_ask);
+        let proof = request.proof.as_ref().unwrap_or(&no_proof);
+        let ask = convert::ask(wire)?;
         let key = key::parse(&proof.public_key).map_err(CallError::SubjectKey)?;
         let message = proof::possession_message(
             &self.authority.server_name,
             identity.token_hash(),
             &key,
-            &ask_bytes(&wire),
+            &ask_bytes(wire),
         )?;
         let (secret, signature) = (&proof.binding_secret, &proof.signature);
         let holder = identity
