@@ -25,31 +25,65 @@ pub(super) struct Row {
 /// The statements that insert 1, 2, 4 ... rows: any batch is a few of them, and each is prepared
 /// once.
 #[derive(Debug)]
-pub(super) struct Inserts(Vec<Arc<str>>);
+pub(super) struct Inserts(Vec<Insert>);
+
+/// Statements that insert a number of rows.
+#[derive(Debug)]
+struct Insert {
+    alone: Arc<str>,
+    /// With the statement of the head behind it, for SQLite: each message to its thread costs two
+    /// changes of threads.
+    with_head: Arc<str>,
+}
 
 /// The largest statement inserts 2^7 rows (384 parameters).
 const LARGEST: u32 = 7;
 
 impl Inserts {
     pub(super) fn new() -> Self {
-        Self((0..=LARGEST).map(|power| insert_rows(1 << power)).collect())
+        let all = (0..=LARGEST).map(|power| {
+            let alone = insert_rows(1 << power);
+            let with_head = format!("{alone}; {}", put_head(3 * (1 << power) + 1)).into();
+            Insert { alone, with_head }
+        });
+        Self(all.collect())
     }
 
-    /// Appends these rows, in order.
+    /// Appends these rows, in order, and keeps the note that signs the head which they lead to.
     pub(super) async fn append(
         &self,
         connection: &mut Connection,
         mut rows: Vec<Row>,
+        note: String,
     ) -> Result<(), Error> {
-        for (power, statement) in self.0.iter().enumerate().rev() {
+        let mut note = Some(note);
+        for (power, statements) in self.0.iter().enumerate().rev() {
             while rows.len() >= 1 << power {
                 let rest = rows.split_off(1 << power);
-                insert(connection, statement.clone(), rows).await?;
+                let head = match rest.is_empty() && !connection.is_shared() {
+                    true => note.take(),
+                    false => None,
+                };
+                let statement = match head {
+                    Some(_) => statements.with_head.clone(),
+                    None => statements.alone.clone(),
+                };
+                insert(connection, statement, rows, head).await?;
                 rows = rest;
             }
         }
-        Ok(())
+        match note {
+            Some(note) => insert(connection, put_head(1).into(), Vec::new(), Some(note)).await,
+            None => Ok(()),
+        }
     }
+}
+
+/// The statement that keeps the signed head, its parameter `$at`.
+fn put_head(at: usize) -> String {
+    format!(
+        "INSERT INTO head (id, note) VALUES (0, ${at}) ON CONFLICT (id) DO UPDATE SET note = excluded.note"
+    )
 }
 
 fn insert_rows(count: usize) -> Arc<str> {
@@ -67,8 +101,9 @@ async fn insert(
     connection: &mut Connection,
     statement: Arc<str>,
     rows: Vec<Row>,
+    head: Option<String>,
 ) -> Result<(), Error> {
-    let count = rows.len() as u64;
+    let count = rows.len() as u64 + u64::from(head.is_some());
     let written = on_engine!(connection, engine => {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for row in rows {
@@ -77,15 +112,38 @@ async fn insert(
                 .bind(row.event)
                 .bind(row.hashes.concat());
         }
+        if let Some(note) = head {
+            query = query.bind(note);
+        }
         query.execute(engine).await?.rows_affected()
     });
     expect_written(written, count)
 }
 
+/// The statement that reads the last row.
+macro_rules! last_row {
+    () => {
+        "SELECT position, hashes FROM ledger ORDER BY position DESC LIMIT 1"
+    };
+}
+
+/// Begins a transaction of an embedded database with the right to write, and does what
+/// [`expect_head`] does, in one message to SQLite's thread.
+pub(super) async fn begin_at(connection: &mut Connection, head: &Frontier) -> Result<(), Error> {
+    expect_last(connection, concat!("BEGIN IMMEDIATE; ", last_row!()), head).await
+}
+
 /// Refuses unless the last row is the one that `head` ends in: no other program has written or
 /// removed rows.
 pub(super) async fn expect_head(connection: &mut Connection, head: &Frontier) -> Result<(), Error> {
-    let statement = "SELECT position, hashes FROM ledger ORDER BY position DESC LIMIT 1";
+    expect_last(connection, last_row!(), head).await
+}
+
+async fn expect_last(
+    connection: &mut Connection,
+    statement: &'static str,
+    head: &Frontier,
+) -> Result<(), Error> {
     let last: Option<(i64, Vec<u8>)> = on_engine!(connection, engine => {
         sqlx::query_as(statement).fetch_optional(engine).await?
     });
@@ -156,15 +214,6 @@ pub(super) async fn count(connection: &mut Connection) -> Result<u64, Error> {
         sqlx::query_scalar(statement).fetch_one(engine).await?
     });
     Ok(index(count))
-}
-
-/// Keeps the note that signs the head which this transaction leads to.
-pub(super) async fn put_head(connection: &mut Connection, note: String) -> Result<(), Error> {
-    let statement = "INSERT INTO head (id, note) VALUES (0, $1) ON CONFLICT (id) DO UPDATE SET note = excluded.note";
-    let written = on_engine!(connection, engine => {
-        sqlx::query(statement).bind(note).execute(engine).await?.rows_affected()
-    });
-    expect_written(written, 1)
 }
 
 /// The head that the last commit signed; none before the first one.

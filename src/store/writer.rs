@@ -154,19 +154,20 @@ impl Writer {
         connection: &mut Connection,
         append: &mut Append,
     ) -> Result<(), Error> {
-        connection.begin().await?;
         if connection.is_shared() {
+            connection.begin().await?;
             self.catch_up_locked(connection).await?;
             append.head = self.state.borrow().head.clone();
+            ledger::expect_head(connection, &append.head).await?;
+        } else {
+            ledger::begin_at(connection, &append.head).await?;
         }
-        ledger::expect_head(connection, &append.head).await?;
         let rows = append.assign(&mut self.judge, &self.denials);
         if rows.is_empty() {
             return connection.end_unchanged().await;
         }
         let note = self.signed.sign_head(&append.head);
-        self.inserts.append(connection, rows).await?;
-        ledger::put_head(connection, note).await?;
+        self.inserts.append(connection, rows, note).await?;
         connection.commit().await
     }
 
