@@ -106,6 +106,10 @@ struct Escaping<W>(&'static str, W);
 impl<W: Write> Write for Escaping<W> {
     /// Writes one event. `tracing_subscriber` passes a whole event, its line break last.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        if self.0.is_empty() && is_plain_line(event) {
+            self.1.write_all(event)?;
+            return Ok(event.len());
+        }
         let text = String::from_utf8_lossy(event);
         let line = text.strip_suffix('\n').unwrap_or(&text);
         let mut escaped = format!("{}{}", self.0, escape(line));
@@ -117,6 +121,12 @@ impl<W: Write> Write for Escaping<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.1.flush()
     }
+}
+
+/// Whether a line is printable ASCII and ends in its only line break, so that nothing is escaped.
+fn is_plain_line(event: &[u8]) -> bool {
+    let line = event.strip_suffix(b"\n");
+    line.is_some_and(|line| line.iter().all(|byte| matches!(byte, b' '..=b'~')))
 }
 
 /// Replaces every [active](is_active) character by `\uXXXX`.
