@@ -37,6 +37,8 @@ pub struct Receipt {
 impl Receipt {
     /// Makes a receipt. Only the store's writer calls this, after COMMIT.
     pub(crate) fn committed(serial: u64, tbs_hash: [u8; 32]) -> Self {
+        #[cfg(feature = "deliberate-bugs")]
+        let serial = crate::deliberate::serial(serial);
         Self { serial, tbs_hash }
     }
     /// The event's index, which is the pass's serial. Never 0.

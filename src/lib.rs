@@ -74,6 +74,8 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod daemon;
+#[cfg(feature = "deliberate-bugs")]
+mod deliberate;
 pub mod dev;
 mod finding;
 pub mod host;

@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// aborts the process.
 const STACK: usize = 32 * 1024 * 1024;
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     // Fails only if a provider is installed already, and this is the first line of the process.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match Cli::of_process() {

@@ -92,7 +92,7 @@ impl Issuer {
     ///
     /// # Errors
     /// Returns an error if another process has taken the port meanwhile.
-    pub(crate) async fn resume(&self) -> Result<bool, Error> {
+    pub async fn resume(&self) -> Result<bool, Error> {
         let system = |error| Error::System("open the issuer's port again", error);
         let Some(address) = self.address().filter(|_| self.server.lock().is_none()) else {
             return Ok(false);

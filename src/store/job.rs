@@ -84,6 +84,8 @@ impl Job {
                 at,
                 answer,
             } => {
+                #[cfg(feature = "deliberate-bugs")]
+                let index = crate::deliberate::serial(index);
                 let tbs_hash = draft.to_be_signed_hash(index);
                 issued.to_be_signed = base16ct::lower::encode_string(&tbs_hash);
                 let answer = Answer::Pass(draft, tbs_hash, answer);

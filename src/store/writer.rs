@@ -168,6 +168,11 @@ impl Writer {
         }
         let note = self.signed.sign_head(&append.head);
         self.inserts.append(connection, rows, note).await?;
+        #[cfg(feature = "deliberate-bugs")]
+        if crate::deliberate::signs_before_commit() {
+            self.share(&append.pending);
+            append.pending.drain(..).for_each(QueuedEvent::confirm);
+        }
         connection.commit().await
     }
 

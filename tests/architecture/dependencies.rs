@@ -237,3 +237,32 @@ fn deny_toml() -> toml::Table {
     let text = std::fs::read_to_string(format!("{ROOT}/deny.toml")).unwrap();
     toml::from_str(&text).unwrap()
 }
+
+/// `src/deliberate.rs` breaks the CA for `tests/chaos`. A release build with it does not compile
+/// (`compile_error!` there); no script may ask for it.
+#[test]
+fn nothing_that_is_shipped_has_the_deliberate_bugs() {
+    let read = |path: String| std::fs::read_to_string(format!("{ROOT}/{path}")).unwrap();
+    let manifest: toml::Table = toml::from_str(&read("Cargo.toml".to_owned())).unwrap();
+    let features = manifest["features"].as_table().unwrap();
+    let names: Vec<_> = features.keys().map(String::as_str).collect();
+    assert_eq!(names, ["deliberate-bugs"], "no feature may switch it on");
+    let packaging = std::fs::read_dir(format!("{ROOT}/packaging")).unwrap();
+    let files = packaging
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_file());
+    let mut files: Vec<_> = files
+        .map(|entry| format!("packaging/{}", entry.file_name().display()))
+        .collect();
+    files.extend(["Containerfile", ".ci/run", "tests/run"].map(str::to_owned));
+    for file in files {
+        let text = read(file.clone());
+        for word in ["deliberate", "--all-features", "-all-features"] {
+            assert!(!text.contains(word), "{file} builds with {word}");
+        }
+    }
+    assert!(
+        read("src/deliberate.rs".to_owned())
+            .contains("#[cfg(not(debug_assertions))]\ncompile_error!")
+    );
+}

@@ -26,18 +26,20 @@ use tidy::untidy;
 #[rustfmt::skip]
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("reason", &[]),
+    // Compiled for tests alone.
+    ("deliberate", &[]),
     ("reference", &[]),
     ("finding", &[]),
     ("ssh", &[]),
     (GROUND, &[]),
-    ("ledger", &["ssh", "reason"]),
+    ("ledger", &["ssh", "reason", "deliberate"]),
     ("modes", &[]),
     ("outbound", &[]),
     ("identity", &["outbound", "ssh", "reason"]),
     ("proto", &["ssh", "reason"]),
-    ("policy", &["identity", "reference", "ssh", "reason"]),
+    ("policy", &["identity", "reference", "ssh", "reason", "deliberate"]),
     ("ca", &["identity", "policy", "ledger", "modes", "ssh"]),
-    ("store", &["ca", "policy", "ledger", "modes", "ssh"]),
+    ("store", &["ca", "policy", "ledger", "modes", "ssh", "deliberate"]),
     // It reads the ledger from the store and tells it. It decides nothing, so it needs no policy.
     ("notify", &["ledger", "store", "modes", "ssh"]),
     ("operations", &["identity", "policy", "ledger", "ca", "store", "notify", "ssh", "reason"]),

@@ -253,10 +253,16 @@ impl ServerFiles {
 
     /// The same with more options.
     pub fn spawn_with(&self, prefix: &[&str], options: &[&str]) -> Process {
+        self.spawn_program(Path::new(DAYPASS), prefix, options)
+    }
+
+    /// The same with another build of the daemon.
+    pub fn spawn_program(&self, program: &Path, prefix: &[&str], options: &[&str]) -> Process {
+        let program = program.to_str().unwrap();
         let words: Vec<&str> = prefix
             .iter()
             .copied()
-            .chain([DAYPASS, "serve", "--config"])
+            .chain([program, "serve", "--config"])
             .collect();
         let log = fs::File::options()
             .create(true)

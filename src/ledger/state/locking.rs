@@ -56,6 +56,10 @@ impl LedgerState {
         if self.locks.by_target.is_empty() {
             return Ok(());
         }
+        #[cfg(feature = "deliberate-bugs")]
+        if crate::deliberate::drops_locks() {
+            return Ok(());
+        }
         let names = self.people.names(applicant);
         let names = names.map(|name| LockTarget::Identity(name.to_owned()));
         let key = applicant.key.map(|key| LockTarget::Key(key.to_owned()));

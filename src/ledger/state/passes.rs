@@ -177,6 +177,13 @@ impl Passes {
     /// revoked pass was among them.
     pub(super) fn forget_before(&mut self, agreed: UnixSeconds) -> bool {
         let mut has_revoked = false;
+        #[cfg(feature = "deliberate-bugs")]
+        if crate::deliberate::prunes_live_revocations() {
+            let revoked = self.by_serial.values().filter(|pass| pass.is_revoked);
+            for serial in revoked.map(|pass| pass.serial).collect::<Vec<_>>() {
+                has_revoked |= self.remove(serial).is_some();
+            }
+        }
         while let Some((valid_before, serial)) = self.by_end.first().copied()
             && valid_before.saturating_add(MARGIN) <= agreed
         {

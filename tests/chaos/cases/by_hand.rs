@@ -1,0 +1,384 @@
+//! The checker on histories made by hand: a clean one, and for each invariant one that breaks it.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use daypass::ledger::tree::leaf_hash;
+use serde_json::{Value, json};
+
+use crate::{
+    checker::{self, violations},
+    history::{Asked, Evidence, Expected, HeldPass, Operation, Outcome, Revocations, Target, What},
+};
+
+type Case = fn() -> Result<(), String>;
+
+pub(crate) const CASES: &[(&str, Case)] = &[
+    ("a_clean_history_has_no_violation", || expect("", |_| {})),
+    ("a_pass_without_an_event_is_found", || {
+        expect(checker::RECORDED, |it| pass(it).serial = 6)
+    }),
+    ("a_pass_over_other_bytes_is_found", || {
+        expect(checker::RECORDED, |it| pass(it).signed = "ff".to_owned())
+    }),
+    ("a_pass_of_another_ca_is_found", || {
+        expect(checker::RECORDED, |it| pass(it).is_signed_by_ca = false)
+    }),
+    ("a_lost_order_is_found", || {
+        expect(checker::RECORDED, |it| {
+            it.events[7]["type"] = json!("skipped")
+        })
+    }),
+    ("a_lost_request_is_found", || {
+        expect(checker::RECORDED, |it| {
+            it.events[3]["type"] = json!("skipped")
+        })
+    }),
+    ("two_passes_with_one_serial_are_found", || {
+        expect(checker::UNIQUE, |it| {
+            let mut other = it.operations[0].clone();
+            if let Outcome::Pass(pass) = &mut other.outcome {
+                pass.signed = "ee".to_owned();
+            }
+            it.operations.push(other);
+        })
+    }),
+    ("an_event_at_another_index_is_found", || {
+        expect(checker::UNFORKED, |it| it.events[4]["index"] = json!(9))
+    }),
+    ("a_forbidden_principal_is_found", || {
+        expect(checker::WITHIN, |it| {
+            it.events[2]["principals"] = json!(["debug", "root"]);
+            pass(it).principals.insert("root".to_owned());
+        })
+    }),
+    ("a_pass_with_more_than_its_event_is_found", || {
+        expect(checker::WITHIN, |it| {
+            pass(it).extensions.insert("port-forwarding".to_owned());
+        })
+    }),
+    ("another_reading_by_ssh_keygen_is_found", || {
+        expect(checker::WITHIN, |it| it.by_keygen[0].0 = 3)
+    }),
+    ("a_pass_for_another_key_is_found", || {
+        expect(checker::PROVEN, |it| {
+            it.events[2]["key"] = json!("SHA256:other")
+        })
+    }),
+    ("a_pass_without_proof_is_found", || {
+        expect(checker::PROVEN, |it| {
+            asked(it, 0).expected = Expected::Unproven
+        })
+    }),
+    ("a_pass_that_no_client_asked_for_is_found", || {
+        expect(checker::PROVEN, |it| {
+            it.events[2]["ask"]["reason"] = json!("x")
+        })
+    }),
+    ("a_refusal_without_an_event_is_found", || {
+        expect(checker::DENIED, |it| {
+            it.events[6]["type"] = json!("skipped")
+        })
+    }),
+    ("a_refusal_with_two_events_is_found", || {
+        expect(checker::DENIED, |it| {
+            let again = it.events[6].clone();
+            it.append(again);
+        })
+    }),
+    ("a_pass_in_spite_of_a_denial_is_found", || {
+        expect(checker::DENIED, |it| {
+            asked(it, 0).expected = Expected::Denial
+        })
+    }),
+    ("a_pass_under_a_lock_is_found", || {
+        expect(checker::LOCKED, |it| {
+            let mut again = it.events[2].clone();
+            again["ask"]["reason"] = json!("op-9");
+            it.append(again);
+            it.events.swap(8, 9);
+        })
+    }),
+    ("a_list_without_a_revoked_pass_is_found", || {
+        expect(checker::REVOKED, |it| it.last_lists[0].serials.clear())
+    }),
+    ("a_list_with_another_pass_is_found", || {
+        expect(checker::REVOKED, |it| it.last_lists[0].entries = 2)
+    }),
+    ("another_judgement_by_ssh_keygen_is_found", || {
+        expect(checker::REVOKED, |it| {
+            it.refused_by_keygen = Some(BTreeSet::new())
+        })
+    }),
+    ("an_older_list_is_found", || {
+        expect(checker::REVOKED, |it| {
+            for version in [9, 8] {
+                let list = Revocations {
+                    version,
+                    ..it.last_lists[0].clone()
+                };
+                let begun = 100 - version;
+                it.operations.push(operation(
+                    begun,
+                    What::Read("revocations"),
+                    Outcome::Revocations(list),
+                ));
+            }
+        })
+    }),
+    ("an_approval_of_the_own_request_is_found", || {
+        expect(checker::APPROVED, |it| {
+            it.events[4]["who"]["subject"] = json!("bob")
+        })
+    }),
+    ("a_pass_without_its_approval_is_found", || {
+        expect(checker::APPROVED, |it| {
+            it.events[4]["type"] = json!("skipped")
+        })
+    }),
+    ("a_request_that_is_spent_twice_is_found", || {
+        expect(checker::APPROVED, |it| {
+            let again = it.events[5].clone();
+            it.append(again);
+        })
+    }),
+    (
+        "a_pass_for_another_ask_than_the_approved_one_is_found",
+        || {
+            expect(checker::APPROVED, |it| {
+                it.events[5]["ask"]["host"] = json!("db1");
+            })
+        },
+    ),
+    ("a_checkpoint_of_other_events_is_found", || {
+        expect(checker::UNFORKED, |it| {
+            let outcome = Outcome::Checkpoint {
+                size: 3,
+                root: [7; 32],
+            };
+            it.operations
+                .push(operation(0, What::Read("checkpoint"), outcome));
+        })
+    }),
+    ("a_checkpoint_beyond_the_ledger_is_found", || {
+        expect(checker::UNFORKED, |it| {
+            let outcome = Outcome::Checkpoint {
+                size: 99,
+                root: [7; 32],
+            };
+            it.operations
+                .push(operation(99, What::Read("checkpoint"), outcome));
+        })
+    }),
+    ("a_checkpoint_that_is_too_old_is_found", || {
+        expect(checker::UNFORKED, |it| {
+            let outcome = Outcome::Checkpoint {
+                size: 1,
+                root: it.leaves[0],
+            };
+            it.operations
+                .push(operation(99, What::Read("checkpoint"), outcome));
+        })
+    }),
+    ("an_event_that_is_taken_back_is_found", || {
+        expect(checker::UNFORKED, |it| {
+            let outcome = Outcome::Leaves(vec![(2, [7; 32])]);
+            it.operations
+                .push(operation(99, What::Read("events"), outcome));
+        })
+    }),
+    ("an_index_below_an_acknowledged_one_is_found", || {
+        expect(checker::UNFORKED, |it| {
+            it.operations[0].begun = Duration::from_secs(90);
+        })
+    }),
+    (
+        "a_request_that_another_daemon_does_not_know_is_found",
+        || {
+            expect(checker::UNFORKED, |it| {
+                let mut ask = asked(it, 2).clone();
+                ask.request = Some(3);
+                let outcome = Outcome::Refused("NO_SUCH_REQUEST".to_owned());
+                it.operations.push(operation(50, What::Ask(ask), outcome));
+            })
+        },
+    ),
+    ("a_decision_by_an_unknown_policy_is_found", || {
+        expect(checker::POLICY, |it| it.events[6]["policy"] = json!("bad"))
+    }),
+    ("a_pass_that_outlives_its_grant_is_found", || {
+        expect(checker::CLOCK, |it| {
+            it.events[2]["valid_before"] = json!(T + 3700);
+            pass(it).valid_before = T + 3700;
+        })
+    }),
+    ("a_service_that_does_not_return_is_found", || {
+        expect(checker::SERVICE, |it| it.faults.push("gone".to_owned()))
+    }),
+];
+
+/// Changes the clean history and demands a violation of this invariant; none if it is empty.
+fn expect(invariant: &str, change: impl FnOnce(&mut Evidence)) -> Result<(), String> {
+    let mut evidence = clean();
+    change(&mut evidence);
+    let found = violations(&evidence);
+    match invariant.is_empty() {
+        true if found.is_empty() => Ok(()),
+        false
+            if found
+                .iter()
+                .any(|violation| violation.starts_with(invariant)) =>
+        {
+            Ok(())
+        }
+        _ => Err(format!("expected {invariant:?}, found {found:#?}")),
+    }
+}
+
+/// 2026-11-22T15:32:51Z
+const T: u64 = 1_795_361_571;
+
+/// A day at a small CA: a pass, an approved request, a denial, a lock and its end, a revocation.
+fn clean() -> Evidence {
+    let mut evidence = Evidence {
+        policies: vec![("p".to_owned(), 3600)],
+        ..Evidence::default()
+    };
+    let who = |name: &str| json!({"issuer": "i", "subject": name, "label": name});
+    let ask = |role: &str, tag: &str| json!({"role": role, "reason": tag});
+    for event in [
+        json!({"type": "started"}),
+        json!({"type": "policy_loaded", "policy": "p"}),
+        json!({"type": "issued", "who": who("alice"), "ask": ask("shell", "op-1"), "key": "SHA256:a", "ca": "SHA256:ca",
+            "principals": ["debug"], "extensions": [], "valid_after": T - 60, "valid_before": T + 3600, "policy": "p", "to_be_signed": "aa"}),
+        json!({"type": "requested", "who": who("bob"), "ask": ask("prod", "op-2"), "key": "SHA256:b", "needed": 1,
+            "principals": ["deploy"], "extensions": [], "policy": "p"}),
+        json!({"type": "approved", "request": 3, "who": who("dave"), "policy": "p"}),
+        json!({"type": "issued", "who": who("bob"), "ask": {"role": "prod", "reason": "op-2", "request": 3}, "key": "SHA256:b",
+            "ca": "SHA256:ca", "principals": ["deploy"], "extensions": [], "valid_after": T - 60, "valid_before": T + 2700,
+            "policy": "p", "to_be_signed": "bb"}),
+        json!({"type": "denied", "who": who("eve"), "ask": ask("shell", "op-4"), "reason": "NOT_ALLOWED", "policy": "p"}),
+        json!({"type": "locked", "who": who("carol"), "target": {"identity": "alice"}, "serials": [2]}),
+        json!({"type": "unlocked", "who": who("carol"), "target": {"identity": "alice"}}),
+    ] {
+        evidence.append(event);
+    }
+    let list = Revocations {
+        version: 7,
+        serials: [2].into(),
+        entries: 1,
+        ..Revocations::default()
+    };
+    evidence.last_lists.push(list.clone());
+    let asks = [
+        (
+            asks("op-1", "alice", "shell", "SHA256:a"),
+            Outcome::Pass(Box::new(held(2, "SHA256:a", "debug", "aa", T + 3600))),
+        ),
+        (asks("op-2", "bob", "prod", "SHA256:b"), Outcome::Filed(3)),
+        (
+            Asked {
+                request: Some(3),
+                ..asks("op-2", "bob", "prod", "SHA256:b")
+            },
+            Outcome::Pass(Box::new(held(5, "SHA256:b", "deploy", "bb", T + 2700))),
+        ),
+        (
+            asks("op-4", "eve", "shell", "SHA256:e"),
+            Outcome::Refused("NOT_ALLOWED".to_owned()),
+        ),
+    ];
+    for (at, (ask, outcome)) in asks.into_iter().enumerate() {
+        evidence
+            .operations
+            .push(operation(at as u64, What::Ask(ask), outcome));
+    }
+    let target = || Target::Identity("alice".to_owned());
+    for (at, what, index, serials) in [
+        (10, What::Lock(target()), 7, vec![2]),
+        (11, What::Unlock(target()), 8, vec![]),
+    ] {
+        let outcome = Outcome::Ordered {
+            index: Some(index),
+            serials,
+        };
+        evidence.operations.push(operation(at, what, outcome));
+    }
+    evidence.operations.push(operation(
+        12,
+        What::Read("revocations"),
+        Outcome::Revocations(list),
+    ));
+    evidence.by_keygen = evidence
+        .passes()
+        .map(|(_, pass)| (pass.serial, pass.principals.clone()))
+        .collect();
+    evidence.refused_by_keygen = Some([2].into());
+    evidence
+}
+
+impl Evidence {
+    fn append(&mut self, mut event: Value) {
+        event["index"] = json!(self.events.len());
+        event["at"] = json!("2026-11-22T15:32:51Z");
+        self.leaves.push(leaf_hash(event.to_string().as_bytes()));
+        self.events.push(event);
+    }
+}
+
+fn asks(tag: &str, subject: &str, role: &'static str, key: &str) -> Asked {
+    Asked {
+        tag: tag.to_owned(),
+        subject: subject.to_owned(),
+        key: key.to_owned(),
+        role,
+        ttl_seconds: 0,
+        request: None,
+        emergency: false,
+        expected: Expected::Anything,
+    }
+}
+
+fn held(serial: u64, key: &str, principal: &str, signed: &str, valid_before: u64) -> HeldPass {
+    HeldPass {
+        serial,
+        key: key.to_owned(),
+        principals: [principal.to_owned()].into(),
+        command: None,
+        extensions: BTreeSet::new(),
+        valid_after: T - 60,
+        valid_before,
+        signed: signed.to_owned(),
+        ca: "SHA256:ca".to_owned(),
+        is_signed_by_ca: true,
+        text: String::new(),
+    }
+}
+
+/// An operation that began at this second and took half of it.
+fn operation(at: u64, what: What, outcome: Outcome) -> Operation {
+    let begun = Duration::from_secs(at);
+    let ended = begun + Duration::from_millis(500);
+    Operation {
+        client: 0,
+        daemon: 0,
+        what,
+        begun,
+        ended,
+        outcome,
+    }
+}
+
+/// The pass of the first operation.
+fn pass(evidence: &mut Evidence) -> &mut HeldPass {
+    match &mut evidence.operations[0].outcome {
+        Outcome::Pass(pass) => pass,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn asked(evidence: &mut Evidence, operation: usize) -> &mut Asked {
+    match &mut evidence.operations[operation].what {
+        What::Ask(asked) => asked,
+        other => panic!("{other:?}"),
+    }
+}

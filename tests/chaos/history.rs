@@ -1,0 +1,159 @@
+//! The record of a run: what each client asked, when, and what it was told. Plain data.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde_json::Value;
+
+/// The end of one operation of one client.
+#[derive(Clone, Debug)]
+pub(crate) struct Operation {
+    pub(crate) client: usize,
+    /// The daemon that it was sent to.
+    pub(crate) daemon: usize,
+    pub(crate) what: What,
+    /// Monotonic time since the start of the run.
+    pub(crate) begun: Duration,
+    pub(crate) ended: Duration,
+    pub(crate) outcome: Outcome,
+}
+
+#[derive(Clone, Debug)]
+#[allow(dead_code, reason = "some fields are only printed with a failed run")]
+pub(crate) enum What {
+    Ask(Asked),
+    Decide {
+        verb: &'static str,
+        request: u64,
+        by: String,
+    },
+    Lock(Target),
+    Unlock(Target),
+    Revoke(Target),
+    Read(&'static str),
+}
+
+/// An ask. Its reason is its tag, which no other ask has; a request and its redemptions share one.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) tag: String,
+    pub(crate) subject: String,
+    /// Fingerprint of the subject key.
+    pub(crate) key: String,
+    pub(crate) role: &'static str,
+    pub(crate) ttl_seconds: u64,
+    pub(crate) request: Option<u64>,
+    pub(crate) emergency: bool,
+    pub(crate) expected: Expected,
+}
+
+/// What a correct server may answer to an ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// A pass, a request, or a refusal.
+    Anything,
+    /// A refusal: identity and key are proven, and the policy or the ledger forbids it.
+    Denial,
+    /// A refusal: the key is not proven.
+    Unproven,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Identity(String),
+    Key(String),
+    Role(String),
+    Serial(u64),
+}
+
+#[derive(Clone, Debug)]
+#[allow(dead_code, reason = "some fields are only printed with a failed run")]
+pub(crate) enum Outcome {
+    Pass(Box<HeldPass>),
+    /// A request with this id.
+    Filed(u64),
+    /// An acknowledged decision, which names no index.
+    Decided,
+    /// An acknowledged order: its event if the answer names it, and the serials that it revoked.
+    Ordered {
+        index: Option<u64>,
+        serials: Vec<u64>,
+    },
+    Revocations(Revocations),
+    Checkpoint {
+        size: u64,
+        root: [u8; 32],
+    },
+    /// Index and leaf hash of events that an auditor read.
+    Leaves(Vec<(u64, [u8; 32])>),
+    /// A refusal with its reason code. It is certain: the server decided it.
+    Refused(String),
+    /// The connection or the server failed: it may or may not have happened.
+    Unknown(String),
+}
+
+/// A pass that a client holds, as ssh-key and ssh-keygen read it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct HeldPass {
+    pub(crate) serial: u64,
+    /// Fingerprint of the subject key.
+    pub(crate) key: String,
+    pub(crate) principals: BTreeSet<String>,
+    pub(crate) command: Option<String>,
+    pub(crate) extensions: BTreeSet<String>,
+    pub(crate) valid_after: u64,
+    pub(crate) valid_before: u64,
+    /// Hex SHA-256 of the signed bytes.
+    pub(crate) signed: String,
+    /// Fingerprint of the CA key.
+    pub(crate) ca: String,
+    /// Whether that key's signature verifies.
+    pub(crate) is_signed_by_ca: bool,
+    /// In OpenSSH form, for ssh-keygen.
+    pub(crate) text: String,
+}
+
+/// A revocation list that a host fetched.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Revocations {
+    pub(crate) version: u64,
+    pub(crate) bytes: Vec<u8>,
+    /// The serials that it lists; filled in at the end, when all serials are known.
+    pub(crate) serials: BTreeSet<u64>,
+    /// The number of its entries.
+    pub(crate) entries: usize,
+}
+
+/// Everything that the checker judges.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Evidence {
+    pub(crate) operations: Vec<Operation>,
+    /// The final ledger: its leaves, parsed.
+    pub(crate) events: Vec<Value>,
+    /// Their leaf hashes.
+    pub(crate) leaves: Vec<[u8; 32]>,
+    /// Serials as `ssh-keygen -L` reads them, with the principals. In the order of
+    /// [`Evidence::passes`].
+    pub(crate) by_keygen: Vec<(u64, BTreeSet<String>)>,
+    /// Serials of held passes that `ssh-keygen -Q` refuses by the last list; none if not asked.
+    pub(crate) refused_by_keygen: Option<BTreeSet<u64>>,
+    /// The last list of each daemon.
+    pub(crate) last_lists: Vec<Revocations>,
+    /// Hashes of the policies that were written and are valid, with the lifetime of role `shell`.
+    pub(crate) policies: Vec<(String, u64)>,
+    /// Complaints of `ledger verify`.
+    pub(crate) verification: Vec<String>,
+    /// Services that did not return in time, and other faults that the run itself saw.
+    pub(crate) faults: Vec<String>,
+}
+
+impl Evidence {
+    /// The passes that clients hold, each with the ask that it answers.
+    pub(crate) fn passes(&self) -> impl Iterator<Item = (&Asked, &HeldPass)> {
+        self.operations
+            .iter()
+            .filter_map(|operation| match (&operation.what, &operation.outcome) {
+                (What::Ask(asked), Outcome::Pass(pass)) => Some((asked, &**pass)),
+                _ => None,
+            })
+    }
+}

@@ -1,0 +1,74 @@
+//! The policies of a run.
+
+use sha2::{Digest, Sha256};
+
+use super::plan::Reload;
+
+/// The lifetime of role `shell` in seconds, in the first policy and in the narrower one.
+const WIDE: u64 = 3600;
+const NARROW: u64 = 1800;
+
+/// The policy in which `shell` has this lifetime. `generation` makes another file of it.
+fn text(shell: u64, generation: u64) -> String {
+    format!(
+        r#"# {generation}
+[limits]
+ttl = "8h"
+principals = ["debug", "deploy", "weblogs"]
+[audit]
+allow = '"security" in claims.groups'
+[admin]
+allow = '"security" in claims.groups'
+[[role]]
+name = "shell"
+allow = '"sre" in claims.groups'
+principals = ["debug"]
+ttl = "{shell}s"
+[[role]]
+name = "own"
+allow = '"sre" in claims.groups'
+principals = ["debug", "{{claims.login}}"]
+ttl = "30m"
+[[role]]
+name = "logs"
+allow = '"sre" in claims.groups'
+principals = ["weblogs"]
+command = ["/usr/bin/journalctl", "--unit", "{{unit}}"]
+params.unit = {{ pattern = "[a-z][a-z0-9@._-]{{0,63}}" }}
+ttl = "30m"
+[[role]]
+name = "prod"
+allow = '"sre" in claims.groups'
+principals = ["deploy"]
+ttl = "45m"
+approval = {{ count = 1, by = '"sre-lead" in claims.groups', within = "30m" }}
+emergency = {{ allow = '"sre" in claims.groups', ttl = "15m", review = '"security" in claims.groups' }}
+"#
+    )
+}
+
+/// The first policy.
+pub(crate) fn first() -> String {
+    text(WIDE, 0)
+}
+
+/// The policy of a reload; valid ones with the lifetime of `shell`.
+pub(crate) fn of(reload: Reload, generation: u64) -> (String, Option<u64>) {
+    match reload {
+        Reload::Invalid => (
+            text(WIDE * 2, generation).replace("[limits]", "[limits"),
+            None,
+        ),
+        Reload::Narrow => (text(NARROW, generation), Some(NARROW)),
+        Reload::Good => (text(WIDE, generation), Some(WIDE)),
+    }
+}
+
+/// Its hash in events, with the lifetime of `shell`.
+pub(crate) fn known(text: &str, shell: u64) -> (String, u64) {
+    (base16ct::lower::encode_string(&Sha256::digest(text)), shell)
+}
+
+pub(crate) fn first_known() -> (String, u64) {
+    known(&first(), WIDE)
+}

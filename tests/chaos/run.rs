@@ -1,0 +1,341 @@
+//! One run: the world, the clients, the faults, and the evidence at the end.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use daypass::ledger::{checkpoint::Verifier, tree::leaf_hash, verify::verify_export};
+use daypass::proto::v1::{ExportRequest, ledger_client::LedgerClient};
+use parking_lot::Mutex;
+
+use super::{
+    checker,
+    clients::{Client, Shared},
+    faults::{self, Injected},
+    history::{Evidence, Operation, Outcome, What},
+    plan::Plan,
+    policies,
+    support::{
+        api::{Caller, with_token},
+        command::Terminal,
+        ledger::trust,
+    },
+    world::{Daemon, World},
+};
+
+/// The longest wait for the answer of a server that should be well.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a run found and did.
+pub(crate) struct Report {
+    pub(crate) violations: Vec<String>,
+    pub(crate) summary: String,
+    pub(crate) kept: Option<PathBuf>,
+}
+
+pub(crate) async fn run(plan: &Plan, seconds: u64, program: &Path, bug: &str) -> Report {
+    let mut world = World::start(plan, program, bug).await;
+    let shared = Arc::new(Shared {
+        daemons: world.daemons.clone(),
+        began: Instant::now(),
+        log: Mutex::default(),
+        is_over: AtomicBool::new(false),
+    });
+    let clients: Vec<_> = (0..plan.clients)
+        .map(|number| tokio::spawn(Client::new(number, &shared, plan.client(number)).run()))
+        .collect();
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let injected = faults::inject(&world, plan, &shared, until).await;
+    shared.is_over.store(true, Ordering::SeqCst);
+    let mut evidence = Evidence {
+        faults: injected.violations.clone(),
+        ..Evidence::default()
+    };
+    for client in clients {
+        if let Err(error) = client.await {
+            evidence.faults.push(format!("a client failed: {error}"));
+        }
+    }
+    evidence.policies = injected.policies.clone();
+    evidence.policies.push(policies::first_known());
+    let gathered = gather(&world, &shared, &mut evidence).await;
+    evidence.faults.extend(gathered.err());
+    let violations = checker::violations(&evidence);
+    let summary = summary(plan, &evidence, &injected);
+    world.end().await;
+    let kept = (!violations.is_empty()).then(|| {
+        let name = format!(
+            "chaos-{}-{}{}",
+            plan.engine,
+            plan.seed,
+            if bug.is_empty() { "" } else { "-bug" }
+        );
+        let history: Vec<String> = evidence
+            .operations
+            .iter()
+            .map(|it| format!("{it:?}"))
+            .collect();
+        world.keep(&name, &format!("{plan:#?}\n{}\n", history.join("\n")))
+    });
+    drop(shared);
+    Report {
+        violations,
+        summary,
+        kept,
+    }
+}
+
+/// Reads the final ledger, lists and checkpoints from every daemon, after an orderly restart.
+async fn gather(
+    world: &World,
+    shared: &Arc<Shared>,
+    evidence: &mut Evidence,
+) -> Result<(), String> {
+    let mut last = Client::new(usize::MAX, shared, rand::SeedableRng::seed_from_u64(0));
+    let mut exports = Vec::new();
+    for daemon in &world.daemons {
+        daemon.set_clock(0);
+        daemon.terminate().await;
+    }
+    for daemon in &world.daemons {
+        let began = Instant::now();
+        while !last.honest(daemon.number).await {
+            if began.elapsed() > PATIENCE {
+                return Err(format!(
+                    "daemon {} issues nothing after the run",
+                    daemon.number
+                ));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    for daemon in &world.daemons {
+        last.checkpoint().await;
+        last.revocations_of(daemon.number).await;
+    }
+    for daemon in &world.daemons {
+        exports.push(export(daemon).await?);
+    }
+    let longest = exports.iter().max_by_key(|export| export.len()).unwrap();
+    read(longest, evidence);
+    evidence.operations = std::mem::take(&mut shared.log.lock());
+    lists(evidence, world.daemons.len());
+    for (daemon, export) in world.daemons.iter().zip(&exports) {
+        evidence
+            .verification
+            .extend(verify(daemon, export).await.err());
+    }
+    by_keygen(&world.daemons[0], evidence);
+    Ok(())
+}
+
+async fn export(daemon: &Daemon) -> Result<Vec<u8>, String> {
+    let caller = Caller::new();
+    let auditor = daemon.files.token(&caller, "carol", &["security"]);
+    let read = async {
+        let mut client = LedgerClient::new(daemon.api.channel());
+        let mut chunks = client
+            .export(with_token(ExportRequest {}, &auditor))
+            .await?
+            .into_inner();
+        let mut export = Vec::new();
+        while let Some(chunk) = chunks.message().await? {
+            export.extend(chunk.chunk);
+        }
+        Ok::<_, tonic::Status>(export)
+    };
+    let read = tokio::time::timeout(PATIENCE, read).await;
+    let read = read.map_err(|_| "no export in time".to_owned())?;
+    read.map_err(|error| format!("no export: {error}"))
+}
+
+fn read(export: &[u8], evidence: &mut Evidence) {
+    let leaves = export
+        .split(|byte| *byte == b'\n')
+        .take_while(|line| !line.is_empty());
+    for leaf in leaves {
+        evidence.leaves.push(leaf_hash(leaf));
+        evidence
+            .events
+            .push(serde_json::from_slice(leaf).unwrap_or_default());
+    }
+}
+
+/// As an auditor does: the export, its rules, and every decision again.
+async fn verify(daemon: &Daemon, export: &[u8]) -> Result<(), String> {
+    let key = trust(&daemon.api).await.ledger_verifier_key;
+    let verifier = Verifier::parse(&key).unwrap();
+    verify_export(export, &verifier).map_err(|error| format!("ledger verify: {error}"))?;
+    let file = daemon.files.path("export");
+    fs::write(&file, export).unwrap();
+    let home = daemon.files.folder().to_owned();
+    let terminal = Terminal {
+        state: home.join("terminal"),
+        home,
+        variables: Vec::new(),
+    };
+    let words = [
+        "ledger",
+        "verify",
+        file.to_str().unwrap(),
+        "--decisions",
+        "--key",
+        &key,
+    ];
+    let done = terminal.run_json(&words).await;
+    let said = if done.code == 0 {
+        done.json()
+    } else {
+        return Err(format!("ledger verify --decisions: {}", done.stderr));
+    };
+    let decisions = &said["decisions"];
+    match decisions["wrong"] == 0 && decisions["without_text"] == 0 {
+        true => Ok(()),
+        false => Err(format!("ledger verify --decisions: {decisions}")),
+    }
+}
+
+/// Reads the serials of every list that was fetched.
+fn lists(evidence: &mut Evidence, daemons: usize) {
+    let issued = |event: &serde_json::Value| event["type"] == "issued";
+    let serials: Vec<u64> = evidence
+        .events
+        .iter()
+        .filter(|event| issued(event))
+        .filter_map(|event| event["index"].as_u64())
+        .collect();
+    let blob = evidence.passes().find_map(|(_, pass)| {
+        let certificate = ssh_key::Certificate::from_openssh(&pass.text).unwrap();
+        ssh_key::PublicKey::from(certificate.signature_key().clone())
+            .to_bytes()
+            .ok()
+    });
+    let blob = blob.unwrap_or_default();
+    let mut known: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+    for operation in &mut evidence.operations {
+        if let Outcome::Revocations(list) = &mut operation.outcome {
+            let read = || {
+                let krl = daypass::ssh::krl::Krl::parse(&list.bytes).unwrap();
+                serials
+                    .iter()
+                    .copied()
+                    .filter(|serial| krl.revokes(&blob, *serial))
+                    .collect()
+            };
+            list.serials = known.entry(list.version).or_insert_with(read).clone();
+        }
+    }
+    for daemon in 0..daemons {
+        let of = |operation: &&Operation| {
+            operation.daemon == daemon && matches!(operation.outcome, Outcome::Revocations(_))
+        };
+        if let Some(Outcome::Revocations(list)) =
+            evidence.operations.iter().rfind(of).map(|it| &it.outcome)
+        {
+            evidence.last_lists.push(list.clone());
+        }
+    }
+}
+
+/// Every pass as `ssh-keygen -L` reads it, and as `ssh-keygen -Q` judges it by the last list.
+fn by_keygen(daemon: &Daemon, evidence: &mut Evidence) {
+    let (file, krl) = (daemon.files.path("passes"), daemon.files.path("krl"));
+    let folder = daemon.files.path("passes.d");
+    fs::create_dir_all(&folder).unwrap();
+    let mut lines = String::new();
+    let mut names = Vec::new();
+    for (number, (_, pass)) in evidence.passes().enumerate() {
+        lines += &format!("{}\n", pass.text);
+        let name = folder.join(format!("{number}-cert.pub"));
+        fs::write(&name, &pass.text).unwrap();
+        names.push((pass.serial, name));
+    }
+    fs::write(&file, lines).unwrap();
+    let listed = Command::new("ssh-keygen")
+        .arg("-L")
+        .arg("-f")
+        .arg(&file)
+        .output()
+        .unwrap();
+    evidence.by_keygen = keygen_lines(&String::from_utf8_lossy(&listed.stdout));
+    let Some(list) = evidence.last_lists.first() else {
+        return;
+    };
+    fs::write(&krl, &list.bytes).unwrap();
+    let mut refused = BTreeSet::new();
+    for names in names.chunks(500) {
+        let asked = Command::new("ssh-keygen")
+            .arg("-Q")
+            .arg("-f")
+            .arg(&krl)
+            .args(names.iter().map(|(_, name)| name))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&asked.stdout).into_owned();
+        for (line, (serial, _)) in said.lines().zip(names) {
+            if line.ends_with("REVOKED") {
+                refused.insert(*serial);
+            }
+        }
+    }
+    evidence.refused_by_keygen = Some(refused);
+}
+
+fn keygen_lines(text: &str) -> Vec<(u64, BTreeSet<String>)> {
+    let mut passes: Vec<(u64, BTreeSet<String>)> = Vec::new();
+    let mut is_principal = false;
+    for line in text.lines().map(str::trim) {
+        if let Some(serial) = line.strip_prefix("Serial: ") {
+            passes.push((serial.parse().unwrap_or_default(), BTreeSet::new()));
+        }
+        if line.starts_with("Critical Options:") {
+            is_principal = false;
+        }
+        if is_principal && let Some((_, principals)) = passes.last_mut() {
+            principals.insert(line.to_owned());
+        }
+        if line.starts_with("Principals:") {
+            is_principal = true;
+        }
+    }
+    passes
+}
+
+fn summary(plan: &Plan, evidence: &Evidence, injected: &Injected) -> String {
+    let operations = &evidence.operations;
+    let count = |is: fn(&Outcome) -> bool| operations.iter().filter(|it| is(&it.outcome)).count();
+    let asks = operations
+        .iter()
+        .filter(|it| matches!(it.what, What::Ask(_)))
+        .count();
+    let mut text = format!(
+        "seed {} on {}: {} clients, {} operations ({asks} asks), {} passes, {} refused, {} unknown, {} events; slowest return {:.1} s\n",
+        plan.seed,
+        plan.engine,
+        plan.clients,
+        operations.len(),
+        count(|it| matches!(it, Outcome::Pass(_))),
+        count(|it| matches!(it, Outcome::Refused(_))),
+        count(|it| matches!(it, Outcome::Unknown(_))),
+        evidence.events.len(),
+        injected.slowest.as_secs_f64(),
+    );
+    for (kind, count) in &injected.counts {
+        text += &format!("  {count:4} x {kind}\n");
+    }
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for operation in operations {
+        if let Outcome::Refused(reason) = &operation.outcome {
+            *reasons.entry(reason).or_default() += 1;
+        }
+    }
+    text + &format!("  refusals: {reasons:?}\n")
+}
