@@ -29,11 +29,6 @@ const CALL: Duration = Duration::from_secs(30);
 const ABSENT: Duration = Duration::from_secs(4);
 /// The same for a server that answered this command a moment ago.
 const RESTART: Duration = Duration::from_secs(8);
-/// Interval of the questions whether the server is still there, while a call waits for an answer. A
-/// server that lost its power, or its network, ends no connection.
-const STILL_THERE: Duration = Duration::from_secs(5);
-/// Time for the answer to one of them. A busy server is slow, and still there.
-const ANSWERS: Duration = Duration::from_secs(10);
 
 /// A connection to one server.
 #[derive(Clone)]
@@ -102,8 +97,6 @@ async fn link(dialer: &Dialer, address: &Address) -> Result<Link, Error> {
     let origin = address.as_str().parse::<http::Uri>();
     let endpoint = Endpoint::from_static("http://daypass.invalid")
         .origin(origin.map_err(|error| broken(&error))?)
-        .http2_keep_alive_interval(STILL_THERE)
-        .keep_alive_timeout(ANSWERS)
         .timeout(CALL);
     let mut first = Some(dialer.dial(ABSENT).await?);
     let again = dialer.clone();

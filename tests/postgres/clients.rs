@@ -197,22 +197,6 @@ async fn a_watch_and_a_wait_go_on_at_the_other_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watch_goes_on_when_its_server_hangs_without_a_word() {
-    let database = Cluster::shared().database().await;
-    let site = Site::start(&database).await;
-    let dave = site.sign_in("dave", &site.both()).await;
-    let [a, b] = &site.daemons;
-    let bob = b.user("bob", &["oncall"]);
-    let mut watch = Running::start(&dave, &["requests", "watch"]);
-    let first = bob.request(ask("prod")).await;
-    assert_eq!(watch.prints().await["id"], first.id);
-    signal(a.process.0.id(), "STOP");
-    let other = b.user("another", &["oncall"]).request(ask("prod")).await;
-    assert_eq!(watch.prints().await["id"], other.id);
-    watch.child.kill().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_server_shows_at_once_what_another_one_has_recorded() {
     let database = Cluster::shared().database().await;
     let [a, b] = pair(&database).await;
