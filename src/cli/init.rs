@@ -69,8 +69,8 @@ pub(crate) struct Args {
     state: Option<PathBuf>,
     /// Keep the ledger in a PostgreSQL database that several servers share: a file with its address
     /// (mode 0600), or the address itself if it holds no password. The database must be empty.
-    #[arg(long, value_name = "FILE|ADDRESS", value_parser = Shared::parse)]
-    postgres: Option<Shared>,
+    #[arg(long, value_name = "FILE|ADDRESS")]
+    postgres: Option<String>,
     /// Encrypt the CA key with the one line of this file. The configuration names the file.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
@@ -100,7 +100,7 @@ impl Args {
     /// load.
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let owner = self.owner.as_deref().map(Owner::find).transpose()?;
-        if let Some(shared) = &self.postgres {
+        if let Some(shared) = self.shared()? {
             shared.expect_empty(&self.name, global).await?;
         }
         let files = self.files()?;
@@ -175,6 +175,11 @@ impl Args {
             .or_else(|| units.then(|| PathBuf::from(UNITS_STATE)))
     }
 
+    /// The database of several servers. A refused one is not shown: a password may be in it.
+    fn shared(&self) -> Result<Option<Shared>, Failure> {
+        self.postgres.as_deref().map(Shared::parse).transpose()
+    }
+
     fn example(&self) -> Result<Example, Failure> {
         let given = |path: &Option<PathBuf>, made: &str| match path {
             Some(path) => absolute(path),
@@ -188,7 +193,7 @@ impl Args {
             certificate: given(&self.tls_certificate, TLS_CERTIFICATE)?,
             key: given(&self.tls_key, TLS_KEY)?,
             passphrase_file: self.passphrase_file.as_ref().map(absolute).transpose()?,
-            store: self.postgres.as_ref().map(Shared::store).transpose()?,
+            store: self.shared()?.as_ref().map(Shared::store).transpose()?,
             state: self.state().as_ref().map(absolute).transpose()?,
         })
     }

@@ -45,7 +45,7 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("server", "Several servers", "daypass login --server", "tests/postgres/clients.rs", r#"&["login", "--as", name, "--server", server]"#),
     ("server", "Several servers", "daypass host setup", "tests/host/sync.rs", "a_host_goes_on_at_another_address_of_its_server"),
     ("server", "Several servers", "daypass admin webhooks", "tests/postgres/webhooks.rs", "list_webhooks"),
-    ("server", "Several servers", "daypass init", "tests/fleet/fleet.rs", r#"chapter("server", "Set up")"#),
+    ("server", "Several servers", "daypass init", "tests/postgres/operator.rs", r#""--postgres", postgres]"#),
     ("server", "Several servers", "daypass restore --by-hand", "tests/postgres/operator.rs", "--by-hand"),
     // Said again beside what another section prints as a block.
     ("server", "Starts that are refused", "daypass restore", "tests/fleet/restored.rs", r#"chapter_blocks("server", "Back up, restore, move")"#),

@@ -191,6 +191,7 @@ async fn init_looks_at_the_database_before_it_writes_a_file() {
     }
     let (is_done, text) = init(&database.address());
     assert!(!is_done && text.contains("holds a password"), "{text}");
+    assert!(!text.contains("geheim"), "{text}");
     assert!(!dir.exists());
 
     files::write_secret(&file, &database.address());

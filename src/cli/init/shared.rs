@@ -30,18 +30,19 @@ impl Shared {
     ///
     /// # Errors
     /// Returns the fault of an address, without its text.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
         if !text.contains("://") {
             return Ok(Self::File(PathBuf::from(text)));
         }
-        let address = PostgresAddress::parse(text).map_err(|error| error.to_string())?;
+        let usage = |message: String| Failure::new(Code::Usage, message);
+        let address = PostgresAddress::parse(text).map_err(|error| usage(error.to_string()))?;
         match address.has_password() {
             false => Ok(Self::Address(text.to_owned())),
-            true => Err(
+            true => Err(usage(
                 "the address holds a password, and other users see command lines: put the whole address into a file of \
                  its own (mode 0600), and name that file"
                     .to_owned(),
-            ),
+            )),
         }
     }
 
