@@ -189,7 +189,7 @@ impl Daemon {
     ) -> Arc<Self> {
         fs::write(files.path("clock"), "+0").unwrap();
         let mut process = spawn(&files, program, bug, &[]);
-        let api = files.expect_api(&mut process).await;
+        let api = opened(&files, &mut process).await;
         Arc::new(Self {
             number,
             files,
@@ -271,6 +271,24 @@ impl Daemon {
         let block = vec![0; 64 * 1024];
         while std::io::Write::write_all(&mut file, &block).is_ok() {}
         path
+    }
+}
+
+/// A connection to a daemon that may have to read an aged ledger first.
+async fn opened(files: &ServerFiles, process: &mut Process) -> Api {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let api = Api::try_open(&files.url(), files.tls_ca().as_bytes()).await;
+        if let Some(api) = api {
+            return api;
+        }
+        let is_running = matches!(process.0.try_wait(), Ok(None));
+        assert!(
+            is_running && Instant::now() < deadline,
+            "the daemon does not start:\n{}",
+            files.log()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
