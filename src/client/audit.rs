@@ -1,9 +1,13 @@
 //! Reading the ledger: every entry is proven to be under the ledger's signed checkpoint.
 
+mod workers;
+
 use std::io::{self, Read, Write};
 
 use serde_json::Value;
 use time::OffsetDateTime;
+
+use workers::Workers;
 
 use super::{
     Client, Error, Signed, asking::Asking, credentials::authorized, proofs,
@@ -196,7 +200,7 @@ impl Client {
                     .map_err(|error| Error::other(format!("failed to write the export: {error}")))
             })
             .await?;
-        self.finish(audit)
+        self.finish(audit, each)
     }
 
     /// Verifies an export offline, with the verifier key `key`, or without it the one that the
@@ -223,7 +227,7 @@ impl Client {
         let (mut part, mut taken) = (vec![0; PART], 0);
         loop {
             let read = match export.read(&mut part) {
-                Ok(0) => return self.finish(audit),
+                Ok(0) => return self.finish(audit, each),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Ok(read) => read,
                 Err(error) => {
@@ -262,6 +266,7 @@ impl Client {
         };
         Audit {
             verification,
+            workers: Workers::start(),
             verifier,
             seen,
         }
@@ -269,7 +274,8 @@ impl Client {
 
     /// The result. Export and remembered checkpoint are signed by the same key, so a contradiction
     /// is a fork.
-    fn finish(&self, audit: Audit) -> Result<VerifyReport, Error> {
+    fn finish(&self, mut audit: Audit, each: impl FnMut(Event)) -> Result<VerifyReport, Error> {
+        audit.take_rest(each)?;
         let root = audit.verification.root();
         let report = audit.verification.finish(&audit.verifier);
         let report = report.map_err(unverified)?;
@@ -300,13 +306,49 @@ const PART: usize = 256 * 1024;
 /// An export under verification, and the checkpoint that it is compared with.
 struct Audit {
     verification: Verification,
+    workers: Workers,
     verifier: Verifier,
     seen: Option<Checkpoint>,
 }
 
 impl Audit {
-    fn take(&mut self, part: &[u8], each: impl FnMut(Event)) -> Result<(), Error> {
-        self.verification.take(part, each).map_err(unverified)
+    fn take(&mut self, part: &[u8], mut each: impl FnMut(Event)) -> Result<(), Error> {
+        for part in part.chunks(PART) {
+            match self.verification.split(part) {
+                Ok(None) => (),
+                Ok(Some(block)) => {
+                    if let Some(prepared) = self.workers.hand_in(block) {
+                        let judged = self.verification.judge(prepared, &mut each);
+                        judged.map_err(unverified)?;
+                    }
+                }
+                Err(fault) => {
+                    // A fault of an earlier line is told first.
+                    self.drain(&mut each)?;
+                    return Err(unverified(fault));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what is still under way after the last part.
+    fn take_rest(&mut self, mut each: impl FnMut(Event)) -> Result<(), Error> {
+        if let Some(block) = self.verification.remaining()
+            && let Some(prepared) = self.workers.hand_in(block)
+        {
+            let judged = self.verification.judge(prepared, &mut each);
+            judged.map_err(unverified)?;
+        }
+        self.drain(each)
+    }
+
+    fn drain(&mut self, mut each: impl FnMut(Event)) -> Result<(), Error> {
+        while let Some(prepared) = self.workers.next() {
+            let judged = self.verification.judge(prepared, &mut each);
+            judged.map_err(unverified)?;
+        }
+        Ok(())
     }
 }
 

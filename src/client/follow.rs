@@ -242,9 +242,13 @@ impl Witness {
                 continue;
             };
             match proving::consistency(plain, &old, &new).await {
-                // Another server's tiles show nothing about this one's.
                 Err(Fault::Silent(why)) => last = Fault::Silent(why),
-                done => return done,
+                // Another server's wrong tiles say nothing about this one.
+                Err(Fault::Contradiction(AlarmKind::FalseTiles, why)) if at != server => {
+                    last = Fault::Silent(why);
+                }
+                Err(fault) => return Err(fault),
+                Ok(()) => return Ok(()),
             }
         }
         Err(last)

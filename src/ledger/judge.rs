@@ -63,11 +63,19 @@ impl Judge {
     /// # Errors
     /// Returns the first fault. The judge cannot be used afterwards.
     pub(crate) fn take(&mut self, leaf: &[u8]) -> Result<Event, Fault> {
-        let event = self.parse(leaf)?;
+        self.take_parsed(Event::parse(leaf)?, leaf_hash(leaf))
+    }
+
+    /// [`Judge::take`] of a leaf that was parsed already. `digest` is its leaf hash.
+    ///
+    /// # Errors
+    /// As [`Judge::take`].
+    pub(crate) fn take_parsed(&mut self, event: Event, digest: Hash) -> Result<Event, Fault> {
+        let event = self.next(event)?;
         self.fits(&event.what, event.index)
             .map_err(Fault::Contradiction)?;
         self.state.admit(&event)?;
-        self.accept(leaf_hash(leaf), &event);
+        self.accept(digest, &event);
         Ok(event)
     }
 
@@ -77,7 +85,7 @@ impl Judge {
     /// # Errors
     /// Returns [`Fault::Event`] or [`Fault::Index`] if it is not the next event.
     pub(crate) fn take_covered(&mut self, leaf: &[u8], digest: Hash) -> Result<(), Fault> {
-        let event = self.parse(leaf)?;
+        let event = self.next(Event::parse(leaf)?)?;
         self.accept(digest, &event);
         Ok(())
     }
@@ -157,8 +165,7 @@ impl Judge {
         }
     }
 
-    fn parse(&self, leaf: &[u8]) -> Result<Event, Fault> {
-        let event = Event::parse(leaf)?;
+    fn next(&self, event: Event) -> Result<Event, Fault> {
         let (expected, found) = (self.size, event.index);
         match expected == found {
             true => Ok(event),

@@ -127,7 +127,7 @@ impl Frontier {
     }
 
     /// The tree's root.
-    pub(crate) fn root(&self) -> Hash {
+    pub fn root(&self) -> Hash {
         join(&self.peaks).unwrap_or_else(empty_root)
     }
 }

@@ -1,7 +1,12 @@
 //! Offline verification of an export. Pure.
 //!
+//! What needs no other event, parsing and hashing, is done by blocks of lines ([`Block::prepare`]),
+//! on several threads if the caller has them. The rest is done in order.
+//!
 //! Format: one line per leaf (its JSON bytes) from index 0 on, an empty line, then the signed
 //! checkpoint to the end.
+
+mod lines;
 
 use super::{
     Event,
@@ -9,8 +14,10 @@ use super::{
     event,
     judge::{Fault, Judge},
     state::Rejection,
-    tree::{Frontier, Hash, leaf_hash},
+    tree::{Frontier, Hash},
 };
+use lines::Lines;
+pub(crate) use lines::{Block, Prepared};
 
 /// The content of a valid export.
 #[derive(Clone, Debug)]
@@ -117,11 +124,8 @@ pub fn verify_export(export: &[u8], verifier: &Verifier) -> Result<VerifyReport,
     verification.finish(verifier)
 }
 
-/// The most bytes of one line. An event has at most some tens of thousands.
-const LONGEST_LINE: usize = 16 * 1024 * 1024;
-
-/// Bytes of the note that are kept; a verifier refuses longer ones.
-const NOTE_LIMIT: usize = 128 * 1024;
+/// Bytes of a part that is split at once.
+const PART: usize = 256 * 1024;
 
 /// A verification that takes an export in parts of any size. Its memory is bounded by that of the
 /// ledger state.
@@ -129,10 +133,7 @@ const NOTE_LIMIT: usize = 128 * 1024;
 pub(crate) struct Verification {
     frontier: Frontier,
     judge: Judge,
-    /// The beginning of a line that has not ended yet.
-    line: Vec<u8>,
-    /// The bytes after the empty line; none before it.
-    note: Option<Vec<u8>>,
+    lines: Lines,
     /// A size whose root is kept.
     wanted: Option<u64>,
     root: Option<Hash>,
@@ -164,53 +165,55 @@ impl Verification {
     ///
     /// # Errors
     /// Returns the first fault with its line.
-    pub(crate) fn take(
-        &mut self,
-        mut part: &[u8],
-        mut each: impl FnMut(Event),
-    ) -> Result<(), Error> {
-        while self.note.is_none() {
-            let Some(end) = part.iter().position(|byte| *byte == b'\n') else {
-                return self.begin_line(part);
-            };
-            let (line, rest) = part.split_at(end);
-            part = rest.get(1..).unwrap_or_default();
-            if self.line.is_empty() {
-                self.end_line(line, &mut each)?;
-            } else {
-                self.begin_line(line)?;
-                let whole = std::mem::take(&mut self.line);
-                self.end_line(&whole, &mut each)?;
+    pub(crate) fn take(&mut self, part: &[u8], mut each: impl FnMut(Event)) -> Result<(), Error> {
+        // A large part has several blocks.
+        for part in part.chunks(PART) {
+            if let Some(block) = self.split(part)? {
+                self.judge(block.prepare(), &mut each)?;
             }
         }
-        if let Some(note) = &mut self.note {
-            let room = NOTE_LIMIT.saturating_sub(note.len());
-            note.extend_from_slice(part.get(..room).unwrap_or(part));
+        Ok(())
+    }
+
+    /// Takes the next part of the export, up to [`PART`] bytes. Returns a block to prepare, if one
+    /// is full: the results go to [`Verification::judge`], in order.
+    ///
+    /// # Errors
+    /// Returns [`Error::TooLong`], whose line is right once every block before it was judged.
+    pub(crate) fn split(&mut self, part: &[u8]) -> Result<Option<Block>, Error> {
+        let taken = self.lines.take(part);
+        taken.map_err(|lines::TooLong { line }| Error::TooLong { line })
+    }
+
+    /// The events that are in no block yet, after the last part.
+    pub(crate) fn remaining(&mut self) -> Option<Block> {
+        self.lines.remaining()
+    }
+
+    /// Judges the next events.
+    ///
+    /// # Errors
+    /// Returns the first fault with its line.
+    pub(crate) fn judge(
+        &mut self,
+        prepared: Vec<Prepared>,
+        mut each: impl FnMut(Event),
+    ) -> Result<(), Error> {
+        for Prepared { event, digest } in prepared {
+            let event = self.event(event, digest)?;
+            self.frontier.push(digest);
+            self.keep_root();
+            each(event);
         }
         Ok(())
     }
 
-    fn begin_line(&mut self, part: &[u8]) -> Result<(), Error> {
-        if self.line.len() + part.len() > LONGEST_LINE {
-            let line = self.frontier.size() + 1;
-            return Err(Error::TooLong { line });
-        }
-        self.line.extend_from_slice(part);
-        Ok(())
-    }
-
-    fn end_line(&mut self, line: &[u8], each: impl FnMut(Event)) -> Result<(), Error> {
-        if line.is_empty() {
-            self.note = Some(Vec::new());
-            return Ok(());
-        }
-        self.leaf(line, each)
-    }
-
-    fn leaf(&mut self, leaf: &[u8], mut each: impl FnMut(Event)) -> Result<(), Error> {
+    fn event(&mut self, event: Result<Event, event::Error>, digest: Hash) -> Result<Event, Error> {
         let index = self.frontier.size();
         let line = index + 1;
-        let event = self.judge.take(leaf).map_err(|fault| match fault {
+        let event = event.map_err(|source| Error::Event { line, source })?;
+        let judged = self.judge.take_parsed(event, digest);
+        judged.map_err(|fault| match fault {
             Fault::Event(source) => Error::Event { line, source },
             Fault::Index { expected, found } => Error::Index {
                 line,
@@ -223,11 +226,7 @@ impl Verification {
                 index,
                 rejection,
             },
-        })?;
-        self.frontier.push(leaf_hash(leaf));
-        self.keep_root();
-        each(event);
-        Ok(())
+        })
     }
 
     fn keep_root(&mut self) {
@@ -240,10 +239,14 @@ impl Verification {
     ///
     /// # Errors
     /// Returns the first fault with its line.
-    pub(crate) fn finish(self, verifier: &Verifier) -> Result<VerifyReport, Error> {
+    pub(crate) fn finish(mut self, verifier: &Verifier) -> Result<VerifyReport, Error> {
+        if let Some(block) = self.remaining() {
+            self.judge(block.prepare(), |_| ())?;
+        }
         let events = self.frontier.size();
-        let Some(note) = self.note else {
-            let line = events + u64::from(!self.line.is_empty());
+        let (note, is_cut) = self.lines.end();
+        let Some(note) = note else {
+            let line = events + u64::from(is_cut);
             return Err(Error::CutOff { line });
         };
         let line = events + 2;

@@ -6,11 +6,12 @@
     reason = "tests: a panic is the failure"
 )]
 
-use super::*;
+use super::{lines::NOTE_LIMIT, *};
 use crate::ledger::{
     Event, EventKind,
     checkpoint::Signer,
     event::tests::{sample_leaves, samples},
+    tree::leaf_hash,
 };
 use crate::ssh::{
     permissions::Permissions,
@@ -648,7 +649,7 @@ fn a_note_without_end_is_cut_and_refused() {
     for _ in 0..100 {
         verification.take(&[b'x'; 10_000], |_| ()).unwrap();
     }
-    assert!(verification.note.as_ref().unwrap().len() <= NOTE_LIMIT);
+    assert!(verification.lines.note.as_ref().unwrap().len() <= NOTE_LIMIT);
     let refused = verification.finish(&signer().verifier());
     assert!(matches!(refused, Err(Error::Checkpoint { .. })));
 }
