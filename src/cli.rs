@@ -131,6 +131,11 @@ impl Cli {
     /// Returns the command's failure, with its exit code.
     pub async fn run(self) -> Result<(), Failure> {
         let global = &self.global;
+        let prints_csv = matches!(&self.command, Command::Ledger(args) if args.prints_csv());
+        if global.format == output::Format::Csv && !prints_csv {
+            let message = "--format csv is for daypass ledger list: use text or json";
+            return Err(Failure::new(failure::Code::Usage, message));
+        }
         match self.command {
             Command::Login(args) => args.run(global).await,
             Command::Logout(args) => args.run(global).await,

@@ -53,6 +53,7 @@ mod requested;
 pub(crate) mod requests;
 mod restored;
 mod roots;
+pub(crate) mod search;
 pub(crate) mod server_info;
 pub(crate) mod servers;
 pub(crate) mod session;

@@ -15,6 +15,7 @@ pub(crate) mod judge;
 pub mod order;
 pub(crate) mod recovery;
 pub mod restore;
+pub(crate) mod search;
 pub(crate) mod snapshot;
 pub mod state;
 pub mod tile;

@@ -33,6 +33,7 @@ mod record;
 pub(crate) mod recovery;
 pub(crate) mod requests;
 pub(crate) mod roles;
+pub(crate) mod search;
 pub(crate) mod trust;
 pub(crate) mod webhooks;
 

@@ -2,8 +2,8 @@
 //!
 //! Appends go to one writer task (`writer`) and return when they are on disk. Reads have
 //! connections of their own and see only what is committed. The folder holds `ledger.db`,
-//! `checkpoint` (the head that was signed last), `snapshot` (the state after some number of events)
-//! and `lock`.
+//! `checkpoint` (the head that was signed last), `snapshot` (the state after some number of
+//! events), `search.db` (the search index, made from the ledger) and `lock`.
 //!
 //! The ledger is in SQLite (`ledger.db`, one daemon), or in a PostgreSQL database that replicas
 //! share: each has a folder of its own without `ledger.db`, and the same name and keys. Before each
@@ -14,6 +14,7 @@ mod backup;
 mod database;
 mod error;
 mod examine;
+mod finding;
 mod job;
 mod ledger;
 mod lock;
@@ -23,6 +24,7 @@ mod postgres;
 mod recorded_denials;
 mod replay;
 mod scrub;
+mod search;
 mod signed;
 mod skipping;
 mod snapshots;
@@ -88,6 +90,7 @@ struct Inner {
     readers: Readers,
     mailboxes: Option<Mailboxes>,
     scrub: scrub::Running,
+    search: search::Search,
 }
 
 impl Store {
@@ -348,9 +351,12 @@ impl Store {
         writer_lives && self.0.state.borrow().fault.is_none() && self.scrubbed().damage.is_none()
     }
 
-    /// The progress of the scrub, and the damage that it found.
+    /// The progress of the scrub, and the damage that it or the check of the search index found.
     pub(crate) fn scrubbed(&self) -> Scrubbed {
-        self.0.scrub.scrubbed()
+        let mut scrubbed = self.0.scrub.scrubbed();
+        let of_index = || self.0.search.damage();
+        scrubbed.damage = scrubbed.damage.or_else(of_index);
+        scrubbed
     }
 
     /// Resolves when the writer has ended, by [`Store::close`] or by a bug: nothing can be appended
@@ -374,6 +380,7 @@ impl Store {
     pub async fn close(&self) {
         self.record_last_denials().await;
         self.0.scrub.stop();
+        self.0.search.stop();
         drop(self.0.jobs.lock().take());
         self.0.readers.close().await;
         if let Some(mailboxes) = &self.0.mailboxes {

@@ -1,6 +1,7 @@
 //! `daypass ledger`: reads the record and verifies it.
 
 mod decisions;
+mod listing;
 mod policy_text;
 mod shown;
 mod witness;
@@ -13,19 +14,21 @@ use std::{
 
 use serde::Serialize;
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::{
     Failure, Global,
     failure::Code,
-    output::{clean, copy_out, table},
+    output::{clean, copy_out},
     progress::Progress,
     target::Target,
 };
 use decisions::{Decided, Decisions};
-use shown::{lines, refer_to_text, row};
+use listing::Listing;
+use shown::{lines, named, refer_to_text, related};
 
 use crate::{
-    client::{Client, Error, audit::Entry},
+    client::{Client, audit::Entry},
     ledger::{Event, verify::VerifyReport},
 };
 
@@ -40,15 +43,10 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// List events, newest first.
-    List {
-        /// List from this index on, oldest first.
-        #[arg(long)]
-        from: Option<u64>,
-        /// The most events to list.
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
-        limit: u32,
-    },
+    /// List events, newest first; with conditions, only those that fit all of them.
+    ///
+    /// Prints `--format csv` too, for spreadsheets.
+    List(#[command(flatten)] Box<Listing>),
     /// Show one event, proven to be in the ledger.
     ///
     /// The serial of a pass is the index of its event.
@@ -112,6 +110,11 @@ struct Verified {
 }
 
 impl Args {
+    /// Whether the command can print CSV.
+    pub(crate) fn prints_csv(&self) -> bool {
+        matches!(self.action, Action::List(_))
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -119,28 +122,8 @@ impl Args {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let client = self.target.client()?;
         match self.action {
-            Action::List { from, limit } => {
-                let signed = client.signed_in().await?;
-                list(global, &signed.entries(from, limit).await?)
-            }
-            Action::Show { serial } => {
-                let (entry, checkpoint) = client.entry(serial).await?;
-                let mut event = entry.event()?;
-                if let Value::Object(fields) = &mut event {
-                    fields.insert("serial".to_owned(), serial.into());
-                    fields.insert("proven_in_size".to_owned(), checkpoint.size.into());
-                }
-                global.print(&event, |event| {
-                    let mut event = event.clone();
-                    refer_to_text(&mut event);
-                    let event = &event;
-                    format!(
-                        "{}\nproven: in the ledger of {} entries",
-                        lines(event),
-                        checkpoint.size
-                    )
-                })
-            }
+            Action::List(listing) => listing.run(global, &client.signed_in().await?, now()).await,
+            Action::Show { serial } => show(global, &client, serial).await,
             Action::Verify {
                 file,
                 key,
@@ -163,6 +146,48 @@ impl Args {
             Action::Export { out } => export(global, &client, &out).await,
         }
     }
+}
+
+/// Prints one event, then those that it names and those that name it.
+async fn show(global: &Global, client: &Client, serial: u64) -> Result<(), Failure> {
+    let (entry, checkpoint) = client.entry(serial).await?;
+    let mut event = entry.event()?;
+    let others = match client.related(serial, &named(&event)).await {
+        Ok(others) => others,
+        Err(error) => {
+            global.say(&format!("note: related events are not listed: {error}"));
+            Vec::new()
+        }
+    };
+    let others: Vec<Value> = others.iter().map(Entry::event).collect::<Result<_, _>>()?;
+    if let Value::Object(fields) = &mut event {
+        fields.insert("serial".to_owned(), serial.into());
+        fields.insert("proven_in_size".to_owned(), checkpoint.size.into());
+        if !others.is_empty() {
+            fields.insert("related".to_owned(), others.clone().into());
+        }
+    }
+    global.print(&event, |event| {
+        let mut event = event.clone();
+        refer_to_text(&mut event);
+        if let Value::Object(fields) = &mut event {
+            fields.remove("related");
+        }
+        let mut text = lines(&event, now());
+        if !others.is_empty() {
+            let others: Vec<_> = others.iter().map(related).collect();
+            text.push_str(&format!("\nrelated:\n{}", others.join("\n")));
+        }
+        format!(
+            "{text}\nproven: in the ledger of {} entries",
+            checkpoint.size
+        )
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge reads the clock")]
+fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
 }
 
 async fn verify_server(
@@ -255,22 +280,6 @@ fn check_place(out: &Path) -> Result<(), Failure> {
 
 /// The first bytes of each export.
 const EXPORT: [u8; 11] = *b"{\"index\":0,";
-
-fn list(global: &Global, entries: &[Entry]) -> Result<(), Failure> {
-    let events: Vec<Value> = entries
-        .iter()
-        .map(Entry::event)
-        .collect::<Result<_, Error>>()?;
-    global.print(&serde_json::json!({ "events": events }), |_| {
-        let mut rows = vec![
-            ["INDEX", "AT", "EVENT", "WHO", "ROLE", "WHAT"]
-                .map(str::to_owned)
-                .to_vec(),
-        ];
-        rows.extend(events.iter().map(row));
-        table(&rows)
-    })
-}
 
 /// Hands each event to the decisions, if they were asked for.
 fn taken_by(decisions: &mut Option<Decisions>) -> impl FnMut(Event) {

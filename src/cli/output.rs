@@ -20,6 +20,8 @@ pub enum Format {
     Text,
     /// One JSON document on stdout.
     Json,
+    /// Fields for spreadsheets (RFC 4180), by the commands that print lists for auditors.
+    Csv,
 }
 
 /// Heading of these options in the help of a command, below the command's own.
@@ -71,7 +73,8 @@ impl Global {
     ) -> Result<(), Failure> {
         match self.format {
             Format::Json => write_line(&serde_json::to_string(value)?),
-            Format::Text => write_line(&text(value)),
+            // A command that can print CSV does so itself; no other one is run with it.
+            Format::Text | Format::Csv => write_line(&text(value)),
         }
     }
 
@@ -128,7 +131,7 @@ pub fn print_failure(format: Format, failure: &Failure) {
         return;
     }
     let text = match format {
-        Format::Text => format!("daypass: {}", clean_lines(&failure.message)),
+        Format::Text | Format::Csv => format!("daypass: {}", clean_lines(&failure.message)),
         Format::Json => failure_json(failure).to_string(),
     };
     let _ = writeln!(

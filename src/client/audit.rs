@@ -48,7 +48,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// Reads a leaf. The event holds its index.
-    fn read(leaf: Vec<u8>) -> Result<Self, Error> {
+    pub(super) fn read(leaf: Vec<u8>) -> Result<Self, Error> {
         #[derive(serde::Deserialize)]
         struct Head {
             index: u64,
@@ -78,6 +78,7 @@ impl Signed {
             from: from.unwrap_or(u64::MAX),
             limit,
             newest_first: from.is_none(),
+            filter: None,
         };
         let request = authorized(&self.login, request)?;
         let answer = self.server.ledger().list(request).await?.into_inner();

@@ -62,6 +62,9 @@ pub(super) fn expect_one_owner(folder: &Path) -> Result<(), Error> {
         "ledger.db-shm",
         "checkpoint",
         "snapshot",
+        "search.db",
+        "search.db-wal",
+        "search.db-shm",
     ] {
         let file = folder.join(name);
         if let Some(user) = owner(&file).filter(|it| Some(*it) != own) {

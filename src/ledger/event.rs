@@ -9,7 +9,7 @@ mod asked;
 pub(crate) mod bounds;
 mod denials;
 mod jump;
-mod kinds;
+pub(crate) mod kinds;
 mod locks;
 mod people;
 mod refused;

@@ -18,7 +18,7 @@ const DEFAULT_PAGE: u32 = 100;
 
 /// The most bytes of leaves in one answer: gRPC clients take 4 MiB, and large claims make large
 /// leaves.
-const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
+pub(super) const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// The leaves that a caller asks for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -214,7 +214,7 @@ pub(crate) async fn prove_consistency(
     Ok(authority.store.consistency_proof(old, new).await?)
 }
 
-fn check_may_audit(authority: &Authority, identity: &Identity) -> Result<(), Error> {
+pub(super) fn check_may_audit(authority: &Authority, identity: &Identity) -> Result<(), Error> {
     if authority.policy().may_audit(identity) {
         Ok(())
     } else {

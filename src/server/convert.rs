@@ -6,6 +6,7 @@ mod ask;
 mod bastion;
 mod bounds;
 mod requests;
+mod search;
 mod trust;
 pub(super) mod webhooks;
 mod who_am_i;
@@ -13,6 +14,7 @@ mod who_am_i;
 pub(super) use ask::{ask, readable};
 pub(super) use bounds::{Malformed, comment, expect_few, host, missing};
 pub(super) use requests::{request, requests_page};
+pub(super) use search::{filter, found};
 pub(super) use trust::trust;
 pub(super) use who_am_i::who_am_i;
 
@@ -88,5 +90,7 @@ pub(super) fn page(page: audit::LeafRange) -> v1::ListResponse {
     v1::ListResponse {
         events: entries.map(|(_, event)| event).collect(),
         size: page.size,
+        searched_from: None,
+        approvals: Vec::new(),
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     operations::{
         Authority,
         audit::{self, Export, Range},
-        recovery, trust,
+        recovery, search, trust,
     },
     proto::v1::{self, ledger_server::Ledger, prove_request::Proof},
 };
@@ -39,8 +39,14 @@ impl Ledger for Services {
                 },
                 newest_first: request.newest_first,
             };
-            let page = audit::list(&self.authority, &identity, range).await?;
-            Ok(convert::page(page))
+            let Some(filter) = request.filter else {
+                let page = audit::list(&self.authority, &identity, range).await?;
+                return Ok(convert::page(page));
+            };
+            let (filter, most) = (convert::filter(filter)?, range.limit as usize);
+            let page = (range.from, most);
+            let page = search::search(&self.authority, &identity, &filter, page).await?;
+            Ok(convert::found(page))
         })
         .await
     }

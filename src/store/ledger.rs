@@ -277,6 +277,36 @@ pub(super) async fn entries(
         .collect())
 }
 
+/// The leaves at these indices, in the order asked for. Missing ones are left out.
+pub(super) async fn leaves(
+    connection: &mut Connection,
+    indices: &[u64],
+) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+    if indices.is_empty() {
+        return Ok(Vec::new());
+    }
+    let places: Vec<_> = (1..=indices.len())
+        .map(|place| format!("${place}"))
+        .collect();
+    let statement = format!(
+        "SELECT position, event FROM ledger WHERE position IN ({})",
+        places.join(", ")
+    );
+    let rows: Vec<(i64, Vec<u8>)> = on_engine!(connection, engine => {
+        let mut query = sqlx::query_as(AssertSqlSafe(statement));
+        for index in indices {
+            query = query.bind(position(*index));
+        }
+        query.fetch_all(engine).await?
+    });
+    let mut rows: HashMap<_, _> = rows
+        .into_iter()
+        .map(|(at, event)| (index(at), event))
+        .collect();
+    let found = indices.iter().filter_map(|at| rows.remove_entry(at));
+    Ok(found.collect())
+}
+
 /// Reads what `plan` asks for and makes the proof: one row for each of O(log n) subtrees.
 pub(super) async fn proof(connection: &mut Connection, plan: Plan) -> Result<Vec<Hash>, Error> {
     let nodes: Vec<_> = plan.nodes().collect();

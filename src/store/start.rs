@@ -16,6 +16,7 @@ use super::{
     opening::Opening,
     replay::{Replayed, Unsigned},
     scrub::Scrub,
+    search::Search,
     signed::Signed,
     snapshots::Snapshots,
     writer::{State, Writer},
@@ -50,6 +51,7 @@ impl Store {
         let denials = Arc::new(Mutex::default());
         let last = covered.as_ref().map_or(0, |covered| covered.head.size());
         let scrub = Scrub::begin(&signed, readers.clone(), covered);
+        let search = Search::begin(folder, readers.clone(), watched.clone());
         let writer = Writer {
             announcements: database.announcements(),
             database,
@@ -76,6 +78,7 @@ impl Store {
             readers,
             mailboxes,
             scrub,
+            search,
         }));
         Ok((store, unsigned))
     }

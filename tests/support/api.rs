@@ -294,6 +294,7 @@ impl Api {
             from,
             limit: 1000,
             newest_first: false,
+            filter: None,
         };
         let answer = LedgerClient::new(self.channel())
             .list(with_token(request, auditor))

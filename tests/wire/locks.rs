@@ -289,6 +289,7 @@ async fn assert_others_answer(carol: &TestUser, number: u64) {
             from: number,
             limit: u32::MAX,
             newest_first,
+            filter: None,
         };
         let list = ledger.list(with_token(list, &carol.token)).await;
         assert!(

@@ -1,11 +1,47 @@
 //! Events as people read them: a row of a list, and one event in lines.
 
 use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::cli::output::clean;
 
-/// The cells of an event in the list.
-pub(super) fn row(event: &Value) -> Vec<String> {
+/// An event in the list.
+pub(super) struct Row {
+    /// One for each column.
+    pub(super) cells: [String; 9],
+}
+
+impl Row {
+    pub(super) const COLUMNS: [&'static str; 9] = [
+        "INDEX",
+        "TIME",
+        "EVENT",
+        "WHO",
+        "ROLE",
+        "HOST",
+        "REASON",
+        "APPROVED BY",
+        "WHAT",
+    ];
+
+    /// Columns that few events have.
+    pub(super) const OPTIONAL: [&'static str; 3] = ["HOST", "REASON", "APPROVED BY"];
+
+    pub(super) fn of(event: &Value) -> Self {
+        Self {
+            cells: cells(event),
+        }
+    }
+
+    pub(super) fn set(&mut self, column: &str, text: String) {
+        let cells = Self::COLUMNS.iter().zip(&mut self.cells);
+        for (_, cell) in cells.filter(|(name, _)| **name == column) {
+            text.clone_into(cell);
+        }
+    }
+}
+
+fn cells(event: &Value) -> [String; 9] {
     let text = |pointer: &str| {
         let value = event.pointer(pointer);
         value.map(plain).unwrap_or_default()
@@ -36,12 +72,22 @@ pub(super) fn row(event: &Value) -> Vec<String> {
     if event.get("cut") == Some(&Value::Bool(true)) {
         about.push_str(" (ask cut)");
     }
-    vec![
+    // The reason of a denial is a code, which is in the last column.
+    let is_denial = text("/type") == "denied";
+    let reason = if is_denial { "/ask/reason" } else { "/reason" };
+    let signers = event.pointer("/emergency_proof/signatures");
+    let signers = signers.and_then(Value::as_array).into_iter().flatten();
+    let signers = signers.filter_map(|one| one.pointer("/who/label")?.as_str());
+    let time: String = text("/at").chars().take(19).collect();
+    [
         text("/index"),
-        text("/at").chars().take(19).collect(),
+        format!("{time}Z"),
         text("/type"),
         text("/who/label"),
-        first(&["/ask/role", "/role"]),
+        first(&["/ask/role", "/role", "/target/role"]),
+        text("/ask/host"),
+        first(&["/ask/reason", reason]),
+        signers.collect::<Vec<_>>().join(", "),
         about,
     ]
 }
@@ -102,11 +148,101 @@ pub(super) fn refer_to_text(event: &mut Value) {
     }
 }
 
-/// `name: value` for every field. Inner objects are indented.
-pub(super) fn lines(event: &Value) -> String {
+/// The fields that people read first: who, what, why, when. The others follow by name.
+const ORDER: [&str; 14] = [
+    "who",
+    "type",
+    "serial",
+    "request",
+    "target",
+    "role",
+    "ask",
+    "principals",
+    "command",
+    "reason",
+    "comment",
+    "at",
+    "valid_after",
+    "valid_before",
+];
+
+/// Fields in Unix seconds.
+const SECONDS: [&str; 5] = [
+    "valid_after",
+    "valid_before",
+    "expires_at",
+    "since",
+    "until",
+];
+
+/// `name: value` for every field: who, what, why, when. Inner objects are indented.
+pub(super) fn lines(event: &Value, now: OffsetDateTime) -> String {
     let mut out = Vec::new();
-    write_lines(event, 0, &mut out);
+    let all = event.as_object().into_iter().flatten();
+    let first = ORDER
+        .iter()
+        .filter_map(|name| event.as_object()?.get_key_value(*name));
+    let rest = all.filter(|(name, _)| !ORDER.contains(&name.as_str()));
+    for (name, value) in first.chain(rest) {
+        match for_people(name, value, now) {
+            Some(time) => out.push(format!("{name}: {}", clean(&time))),
+            None => write_field((name, value), 0, &mut out),
+        }
+    }
     out.join("\n")
+}
+
+/// A time in UTC, and how long ago it was.
+fn for_people(name: &str, value: &Value, now: OffsetDateTime) -> Option<String> {
+    let (text, time) = if name == "at" {
+        let text = value.as_str()?;
+        (text.to_owned(), OffsetDateTime::parse(text, &Rfc3339).ok()?)
+    } else if SECONDS.contains(&name) {
+        let seconds = i64::try_from(value.as_u64()?).ok()?;
+        let time = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
+        (time.format(&Rfc3339).ok()?, time)
+    } else {
+        return None;
+    };
+    let distance = (now - time).whole_seconds();
+    let length = span(distance.unsigned_abs());
+    Some(match distance {
+        ..0 => format!("{text} (in {length})"),
+        0.. => format!("{text} ({length} ago)"),
+    })
+}
+
+/// The largest unit of a length of time.
+fn span(seconds: u64) -> String {
+    for (unit, name) in [(86_400, "d"), (3600, "h"), (60, "min")] {
+        if seconds >= unit {
+            return format!("{} {name}", seconds / unit);
+        }
+    }
+    format!("{seconds} s")
+}
+
+/// The events that this one names, oldest first.
+pub(super) fn named(event: &Value) -> Vec<u64> {
+    let one = |pointer: &str| event.pointer(pointer).and_then(Value::as_u64);
+    let serials = event.get("serials").and_then(Value::as_array);
+    let serials = serials.into_iter().flatten().filter_map(Value::as_u64);
+    let pointers = ["/ask/request", "/request", "/jump/pass", "/target/serial"];
+    let mut named: Vec<_> = pointers
+        .into_iter()
+        .filter_map(one)
+        .chain(serials)
+        .collect();
+    named.sort_unstable();
+    named.dedup();
+    named
+}
+
+/// A related event on one line.
+pub(super) fn related(event: &Value) -> String {
+    let [index, time, kind, who, role, ..] = cells(event);
+    let line = format!("  {index}  {time}  {kind}  {who}  {role}");
+    clean(line.trim_end()).into_owned()
 }
 
 /// Levels of an event that are indented. Deeper ones, of a hostile event, are printed flat.
@@ -114,15 +250,19 @@ const DEEPEST: usize = 4;
 
 fn write_lines(value: &Value, depth: usize, out: &mut Vec<String>) {
     let Value::Object(fields) = value else { return };
+    for field in fields {
+        write_field(field, depth, out);
+    }
+}
+
+fn write_field((name, value): (&String, &Value), depth: usize, out: &mut Vec<String>) {
     let indent = "  ".repeat(depth);
-    for (name, value) in fields {
-        match value {
-            Value::Object(_) if depth < DEEPEST => {
-                out.push(format!("{indent}{}:", clean(name)));
-                write_lines(value, depth + 1, out);
-            }
-            _ => out.push(format!("{indent}{}: {}", clean(name), clean(&plain(value)))),
+    match value {
+        Value::Object(_) if depth < DEEPEST => {
+            out.push(format!("{indent}{}:", clean(name)));
+            write_lines(value, depth + 1, out);
         }
+        _ => out.push(format!("{indent}{}: {}", clean(name), clean(&plain(value)))),
     }
 }
 
@@ -131,15 +271,20 @@ fn write_lines(value: &Value, depth: usize, out: &mut Vec<String>) {
 mod tests {
     use super::*;
 
+    fn shown(event: &Value) -> [String; 4] {
+        let [_, _, kind, who, role, _, _, _, what] = cells(event);
+        [kind, who, role, what]
+    }
+
     #[test]
     fn counts_of_denials_read_as_a_sentence() {
         let golden = include_str!("../../../tests/golden/denials.jsonl").lines();
         let rows: Vec<_> = golden
-            .map(|line| row(&serde_json::from_str(line).unwrap()))
+            .map(|line| shown(&serde_json::from_str(line).unwrap()))
             .collect();
         let count = "36 more denials: HOST 6, NOT_ALLOWED 30";
-        assert_eq!(rows[1][2..], ["denials", "alice@example.com", "", count]);
+        assert_eq!(rows[1], ["denials", "alice@example.com", "", count]);
         let count = "36 more denials of 20 identities: HOST 6, NOT_ALLOWED 30";
-        assert_eq!(rows[2][2..], ["denials", "", "", count]);
+        assert_eq!(rows[2], ["denials", "", "", count]);
     }
 }

@@ -2,6 +2,28 @@
 
 use super::EventKind;
 
+/// The names of all kinds.
+pub(crate) const KINDS: [&str; 18] = [
+    "approved",
+    "cancelled",
+    "denials",
+    "denied",
+    "issued",
+    "key_activated",
+    "key_retired",
+    "key_staged",
+    "locked",
+    "policy_loaded",
+    "refused",
+    "requested",
+    "reviewed",
+    "revoked",
+    "signing_failed",
+    "skipped",
+    "started",
+    "unlocked",
+];
+
 impl EventKind {
     /// The start of a daemon. The store adds what it found.
     pub fn started(version: impl Into<String>, server: impl Into<String>) -> Self {
@@ -61,5 +83,19 @@ impl EventKind {
             | Self::Unlocked(_)
             | Self::Skipped => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KINDS;
+    use crate::ledger::event::tests::samples;
+
+    #[test]
+    fn every_kind_has_its_name_in_the_list() {
+        for sample in samples() {
+            assert!(KINDS.contains(&sample.kind()), "{}", sample.kind());
+        }
+        assert!(KINDS.is_sorted());
     }
 }

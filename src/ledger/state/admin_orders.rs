@@ -96,6 +96,11 @@ impl LedgerState {
         people::covered(called)
     }
 
+    /// The identities that the ledger has seen under this subject or label.
+    pub(crate) fn called(&self, name: &str) -> Vec<Covered> {
+        people::covered(self.people.called(name))
+    }
+
     /// Checks that this order may come next.
     pub(super) fn admit_order(&self, order: &RecordedOrder<'_>) -> Result<(), Rejection> {
         let Some(proof) = order.proof else {

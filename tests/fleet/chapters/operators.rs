@@ -102,6 +102,15 @@ pub(super) fn ledger(walk: &Walk) {
     let issued = list.lines().find(|line| line.contains(" issued ")).unwrap();
     let serial = number_after(&format!(" {issued}"), " ");
     assert!(carol(&format!("daypass ledger show {serial}")).contains("issued"));
+    for question in [
+        "daypass ledger list --host web --valid-on 2026-11-22",
+        "daypass ledger list --unreviewed",
+        "daypass ledger list --who alice@example.com",
+        "daypass ledger list --event policy_loaded",
+    ] {
+        carol(question);
+    }
+    assert!(carol("daypass ledger list --event policy_loaded").contains("policy_loaded"));
     carol("daypass ledger verify");
     let decided = carol("daypass ledger verify --decisions");
     assert!(decided.contains(" confirmed, 0 wrong."), "{decided}");

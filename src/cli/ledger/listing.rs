@@ -1,0 +1,345 @@
+//! `daypass ledger list`: events by person, role, host, kind, reason and time.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use time::{
+    Date, Duration, OffsetDateTime,
+    format_description::well_known::{Iso8601, Rfc3339},
+};
+
+use super::shown::Row;
+use crate::{
+    cli::{
+        Failure, Global,
+        failure::Code,
+        output::{Format, table, write_bytes},
+    },
+    client::{Error, Signed, audit::Entry, search::SearchResult},
+    ledger::event::kinds::KINDS,
+    proto::v1,
+};
+
+/// Options of the list. All conditions must hold.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Listing {
+    /// List from this index on, oldest first.
+    #[arg(long, conflicts_with_all = FILTERS)]
+    from: Option<u64>,
+    /// The most events to list.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// Events by and about this person: a subject, an e-mail address or another label of theirs, or
+    /// a key's fingerprint.
+    #[arg(long, value_name = "NAME", help_heading = WHICH)]
+    who: Option<String>,
+    /// Events with this role.
+    #[arg(long, help_heading = WHICH)]
+    role: Option<String>,
+    /// Events with this host, host group or bastion.
+    #[arg(long, help_heading = WHICH)]
+    host: Option<String>,
+    /// Events of this kind, such as issued or policy_loaded. Can be repeated.
+    #[arg(long = "event", value_name = "KIND", value_parser = kind, help_heading = WHICH)]
+    events: Vec<String>,
+    /// Events with this text in the reason or comment, in any case.
+    #[arg(long, value_name = "TEXT", help_heading = WHICH)]
+    reason: Option<String>,
+    /// Events at this time or later: 7d, 2026-01-05 (UTC) or 2026-01-05T09:00:00Z.
+    #[arg(long, value_name = "TIME", help_heading = WHICH)]
+    since: Option<String>,
+    /// Events before this time.
+    #[arg(long, value_name = "TIME", help_heading = WHICH)]
+    until: Option<String>,
+    /// Passes that were valid on this day (UTC) or at this time.
+    #[arg(long, value_name = "TIME", help_heading = WHICH)]
+    valid_on: Option<String>,
+    /// Emergencies whose review is not closed.
+    #[arg(long, help_heading = WHICH)]
+    unreviewed: bool,
+    /// Events below this index: the next page.
+    #[arg(long, value_name = "INDEX", help_heading = WHICH)]
+    before: Option<u64>,
+}
+
+const WHICH: &str = "Which events";
+
+const FILTERS: [&str; 10] = [
+    "who",
+    "role",
+    "host",
+    "events",
+    "reason",
+    "since",
+    "until",
+    "valid_on",
+    "unreviewed",
+    "before",
+];
+
+fn kind(word: &str) -> Result<String, String> {
+    match KINDS.contains(&word) {
+        true => Ok(word.to_owned()),
+        false => Err(format!(
+            "unknown kind of event; there are: {}",
+            KINDS.join(", ")
+        )),
+    }
+}
+
+impl Listing {
+    /// Prints the events.
+    ///
+    /// # Errors
+    /// Returns code 2 for an invalid time, and 3 if the policy does not let you read the ledger.
+    pub(super) async fn run(
+        &self,
+        global: &Global,
+        signed: &Signed,
+        now: OffsetDateTime,
+    ) -> Result<(), Failure> {
+        let filter = self.filter(now)?;
+        let found = match (self.from, filter) {
+            (None, Some(filter)) => {
+                let from = match self.before {
+                    None => u64::MAX - 1,
+                    Some(before) => before.checked_sub(1).ok_or_else(|| {
+                        usage("invalid --before 0: there is no event below the first one")
+                    })?,
+                };
+                signed.search(filter, from, self.limit).await?
+            }
+            (from, _) => SearchResult {
+                entries: signed.entries(from, self.limit).await?,
+                approvals: Vec::new(),
+                searched_from: 0,
+            },
+        };
+        self.print(global, &found)
+    }
+
+    /// The conditions; none if there is no option.
+    fn filter(&self, now: OffsetDateTime) -> Result<Option<v1::Filter>, Failure> {
+        let text = |option: &Option<String>| option.clone().unwrap_or_default();
+        let bound = |name: &str, option: &Option<String>| match option {
+            None => Ok(0),
+            Some(word) => moment(name, word, now).map(|(start, _)| start),
+        };
+        let (since, until) = (
+            bound("--since", &self.since)?,
+            bound("--until", &self.until)?,
+        );
+        if until != 0 && since >= until {
+            return Err(usage("invalid --until: it is not after --since"));
+        }
+        let (valid_from, valid_to) = match &self.valid_on {
+            None => (0, 0),
+            Some(word) => moment("--valid-on", word, now)?,
+        };
+        let filter = v1::Filter {
+            who: text(&self.who),
+            role: text(&self.role),
+            host: text(&self.host),
+            kinds: self.events.clone(),
+            reason: text(&self.reason),
+            since,
+            until,
+            valid_from,
+            valid_to,
+            unreviewed: self.unreviewed,
+            about: None,
+        };
+        let is_any = filter == v1::Filter::default() && self.before.is_none();
+        Ok((!is_any).then_some(filter))
+    }
+
+    fn print(&self, global: &Global, found: &SearchResult) -> Result<(), Failure> {
+        let events = found.entries.iter().map(Entry::event);
+        let events: Vec<Value> = events.collect::<Result<_, Error>>()?;
+        let rows = rows(&events, &approvers(&found.approvals)?);
+        if global.format == Format::Csv {
+            write_bytes(csv(&rows).as_bytes())?;
+        } else {
+            let before = Some(found.searched_from).filter(|from| *from > 0);
+            let all = match before {
+                None => json!({ "events": events }),
+                Some(before) => json!({ "events": events, "before": before }),
+            };
+            global.print(&all, |_| table(&shown(&rows)))?;
+        }
+        let is_full = events.len() >= self.limit as usize;
+        match (found.searched_from, is_full) {
+            (0, _) => (),
+            (from, true) => global.say(&format!("more: add --before {from}")),
+            (from, false) => global.say(&format!(
+                "only the events from index {from} on were searched; go on with --before {from}"
+            )),
+        }
+        Ok(())
+    }
+}
+
+/// Labels of approvers by request, oldest first.
+fn approvers(approvals: &[Entry]) -> Result<BTreeMap<u64, Vec<String>>, Error> {
+    let mut approvers: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for approval in approvals.iter().rev() {
+        let event = approval.event()?;
+        let request = event.pointer("/request").and_then(Value::as_u64);
+        let label = event.pointer("/who/label").and_then(Value::as_str);
+        if let Some((request, label)) = request.zip(label) {
+            let labels = approvers.entry(request).or_default();
+            if !labels.iter().any(|one| one == label) {
+                labels.push(label.to_owned());
+            }
+        }
+    }
+    Ok(approvers)
+}
+
+fn rows(events: &[Value], approvers: &BTreeMap<u64, Vec<String>>) -> Vec<Row> {
+    let row = |event: &Value| {
+        let mut row = Row::of(event);
+        let request = event.pointer("/ask/request").and_then(Value::as_u64);
+        if let Some(labels) = request.and_then(|request| approvers.get(&request)) {
+            row.set("APPROVED BY", labels.join(", "));
+        }
+        row
+    };
+    events.iter().map(row).collect()
+}
+
+/// The table, without the columns that are empty in each row and may be left out.
+fn shown(rows: &[Row]) -> Vec<Vec<String>> {
+    let is_empty = |column: usize| {
+        let mut cells = rows.iter().filter_map(|row| row.cells.get(column));
+        cells.all(String::is_empty)
+    };
+    let is_shown: Vec<bool> = Row::COLUMNS
+        .iter()
+        .enumerate()
+        .map(|(at, name)| !Row::OPTIONAL.contains(name) || !is_empty(at))
+        .collect();
+    let line = |cells: Vec<String>| -> Vec<String> {
+        let cells = cells.into_iter().zip(&is_shown);
+        cells
+            .filter_map(|(cell, is_shown)| is_shown.then_some(cell))
+            .collect()
+    };
+    let heads = line(Row::COLUMNS.map(str::to_owned).to_vec());
+    let rows = rows.iter().map(|row| line(row.cells.to_vec()));
+    std::iter::once(heads).chain(rows).collect()
+}
+
+/// RFC 4180, with every column.
+fn csv(rows: &[Row]) -> String {
+    let heads = Row::COLUMNS.map(|head| head.to_lowercase().replace(' ', "_"));
+    let mut out = format!("{}\r\n", heads.join(","));
+    for row in rows {
+        let cells: Vec<_> = row.cells.iter().map(|cell| quoted(cell)).collect();
+        out.push_str(&format!("{}\r\n", cells.join(",")));
+    }
+    out
+}
+
+/// A field. A spreadsheet runs a cell that begins like a formula, so an apostrophe is put before
+/// it; JSON has the text as it is. Control characters are escaped.
+fn quoted(cell: &str) -> String {
+    let cell = crate::cli::output::clean(cell);
+    let is_formula = cell.starts_with([
+        '=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+    ]);
+    let guard = if is_formula { "'" } else { "" };
+    let cell = format!("{guard}{cell}");
+    match cell.contains(['"', ',', '\r', '\n', ' ']) {
+        true => format!("\"{}\"", cell.replace('"', "\"\"")),
+        false => cell,
+    }
+}
+
+/// Beginning and end of a time, in Unix seconds: a day of UTC, or one second. A duration means so
+/// long ago.
+fn moment(name: &str, word: &str, now: OffsetDateTime) -> Result<(u64, u64), Failure> {
+    let back = humantime::parse_duration(word).ok();
+    let back = back.and_then(|back| now.checked_sub(Duration::try_from(back).ok()?));
+    let exact = || OffsetDateTime::parse(word, &Rfc3339).ok();
+    let day = || {
+        Some(
+            Date::parse(word, &Iso8601::DATE)
+                .ok()?
+                .midnight()
+                .assume_utc(),
+        )
+    };
+    let (start, length) = match back.or_else(exact) {
+        Some(moment) => (Some(moment), 1),
+        None => (day(), 24 * 3600),
+    };
+    let start = start.and_then(|start| u64::try_from(start.unix_timestamp()).ok());
+    // 0 means no time on the wire.
+    let start = start.filter(|start| *start > 0).ok_or_else(|| {
+        usage(&format!(
+            "invalid {name} {word:?}: use 7d, 2026-01-05 or 2026-01-05T09:00:00Z"
+        ))
+    })?;
+    Ok((start, start.saturating_add(length)))
+}
+
+fn usage(message: &str) -> Failure {
+    Failure::new(Code::Usage, message)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn fields_follow_rfc_4180_and_run_no_formula() {
+        for (case, cell, expected) in [
+            ("plain", "web-1", "web-1"),
+            ("a comma", "a,b", "\"a,b\""),
+            ("quotes", "say \"x\"", "\"say \"\"x\"\"\""),
+            (
+                "a formula",
+                "=HYPERLINK(\"http://x\")",
+                "\"'=HYPERLINK(\"\"http://x\"\")\"",
+            ),
+            ("a sum", "+1", "'+1"),
+            ("a difference", "-1", "'-1"),
+            ("a function", "@SUM(1)", "'@SUM(1)"),
+            ("a wide formula", "\u{ff1d}1", "'\u{ff1d}1"),
+            ("a line", "a\nb", "a\\u{a}b"),
+        ] {
+            assert_eq!(quoted(cell), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn times_are_days_moments_and_durations() {
+        let now = datetime!(2026-11-29 12:00 UTC);
+        let day = datetime!(2026-11-22 0:00 UTC).unix_timestamp();
+        let day = u64::try_from(day).unwrap();
+        for (word, expected) in [
+            ("2026-11-22", (day, day + 86_400)),
+            ("2026-11-22T00:00:00Z", (day, day + 1)),
+            ("2026-11-22T01:00:00+01:00", (day, day + 1)),
+            ("7d", (day + 43_200, day + 43_201)),
+        ] {
+            assert_eq!(moment("--since", word, now).unwrap(), expected, "{word}");
+        }
+        for word in [
+            "",
+            "yesterday",
+            "2026-13-01",
+            "1960-01-01",
+            "9999999999y",
+            "-1d",
+            "\u{0662}d",
+        ] {
+            let refused = moment("--since", word, now).unwrap_err();
+            assert!(refused.message.starts_with("invalid --since"), "{word}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Finding events by their terms, and reading single ones.
+
+use super::{ENTRIES_LIMIT, Error, Store, ledger, search::Found};
+use crate::ledger::search::Question;
+
+impl Store {
+    /// The leaves at these indices, of which at most 1000 are read, in the order asked for.
+    pub(crate) async fn leaves(&self, indices: &[u64]) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        let indices: Vec<_> = indices
+            .iter()
+            .take(ENTRIES_LIMIT as usize)
+            .copied()
+            .collect();
+        ledger::leaves(&mut self.reader().await?, &indices).await
+    }
+
+    /// Searches the events below `size` from index `from` down, for `limit` that may fit the
+    /// question. Waits until the search index has all of them.
+    ///
+    /// # Errors
+    /// Returns [`Error::Unavailable`] if the index is still being built.
+    pub(crate) async fn find(
+        &self,
+        question: &Question,
+        (from, size): (u64, u64),
+        limit: usize,
+    ) -> Result<Found, Error> {
+        self.0.search.find(question, (from, size), limit).await
+    }
+}

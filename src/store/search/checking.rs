@@ -1,0 +1,172 @@
+//! The check of the search index against the ledger, in the background: a row that was taken out
+//! of the file would hide its event from auditors.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use serde_json::json;
+use sqlx::{SqliteConnection, SqlitePool};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+use super::{
+    file::{Rows, Span},
+    progress::Progress,
+};
+use crate::{
+    ledger::{
+        Event,
+        search::{Term, closed_review},
+    },
+    store::{Error, database::Readers, ledger},
+};
+
+/// Events that are compared at once.
+const PAGE: u64 = 64;
+
+/// Parts of time that the check rests, for each part that it works.
+const REST: u32 = 19;
+
+/// The time between two rounds.
+const BETWEEN: Duration = Duration::from_secs(24 * 3600);
+
+/// The time after which an index that cannot be read is asked again.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Compares until it finds a difference.
+pub(super) async fn run(
+    ledger: Readers,
+    mut progress: watch::Receiver<Progress>,
+    damage: Arc<Mutex<Option<String>>>,
+) {
+    loop {
+        let is_filled = |progress: &Progress| progress.size > 0 && progress.readers.is_some();
+        let (size, readers) = match progress.wait_for(is_filled).await {
+            Ok(progress) => (progress.size, progress.readers.clone()),
+            Err(_) => return,
+        };
+        let Some(readers) = readers else { continue };
+        match round(&ledger, &readers, size).await {
+            Ok(()) => sleep(BETWEEN).await,
+            // The file was replaced meanwhile.
+            Err(_) if readers.is_closed() => (),
+            Err(Error::Tampered(difference)) => {
+                tracing::error!(
+                    difference,
+                    "the search index was changed: keep a copy of search.db as evidence, then remove it and restart"
+                );
+                *damage.lock() = Some(difference);
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the search index cannot be compared with the ledger");
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+async fn round(ledger: &Readers, readers: &SqlitePool, size: u64) -> Result<(), Error> {
+    let mut from = 0;
+    while from < size {
+        let begun = Instant::now();
+        let to = size.min(from + PAGE);
+        let mut reader = ledger.acquire().await?;
+        let entries = ledger::entries(&mut reader, from, to).await?;
+        drop(reader);
+        let mut index = readers.acquire().await?;
+        let reviews = compare(&mut index, &entries).await?;
+        expect_reviews(ledger, &reviews).await?;
+        drop(index);
+        from = to;
+        sleep(begun.elapsed() * REST).await;
+    }
+    Ok(())
+}
+
+/// Checks that the index has each row of these events. Returns emergencies whose reviews the index
+/// says are closed, and by which events.
+///
+/// # Errors
+/// Returns [`Error::Tampered`] with the first event that it lacks.
+pub(super) async fn compare(
+    index: &mut SqliteConnection,
+    entries: &[(u64, Vec<u8>)],
+) -> Result<Vec<(u64, u64)>, Error> {
+    let rows = Rows::of(entries);
+    let missing: Vec<(i64, i64)> = sqlx::query_as(MISSING_SQL)
+        .bind(json!(rows.postings).to_string())
+        .fetch_all(&mut *index)
+        .await?;
+    let mut reviews = Vec::new();
+    for (term, position) in missing {
+        let at = u64::try_from(position).unwrap_or(0);
+        let is_review = term == Term::unreviewed().0;
+        match review(index, at).await? {
+            Some(review) if is_review => reviews.push((at, review)),
+            Some(_) | None => return Err(lacks(at)),
+        }
+    }
+    for (block, span) in &rows.spans {
+        let row: Option<(i64, i64, i64, i64)> =
+            sqlx::query_as("SELECT low, high, first, last FROM span WHERE block = $1")
+                .bind(i64::try_from(*block).unwrap_or(i64::MAX))
+                .fetch_optional(&mut *index)
+                .await?;
+        let covers = row.is_some_and(|(low, high, first, last)| {
+            let row = Span {
+                low,
+                high,
+                first,
+                last,
+            };
+            row.join(*span) == row
+        });
+        if !covers {
+            return Err(Error::Tampered(format!(
+                "the times of block {block} are other ones"
+            )));
+        }
+    }
+    Ok(reviews)
+}
+
+fn lacks(index: u64) -> Error {
+    Error::Tampered(format!("event {index} lacks a row"))
+}
+
+/// Checks in the ledger that each of these emergencies was reviewed by that event.
+async fn expect_reviews(ledger: &Readers, reviews: &[(u64, u64)]) -> Result<(), Error> {
+    if reviews.is_empty() {
+        return Ok(());
+    }
+    let events: Vec<u64> = reviews.iter().map(|(_, review)| *review).collect();
+    let leaves = ledger::leaves(&mut ledger.acquire().await?, &events).await?;
+    for (emergency, review) in reviews {
+        let leaf = leaves.iter().find(|(at, _)| at == review);
+        let event = leaf.and_then(|(_, leaf)| Event::parse(leaf).ok());
+        if event.as_ref().and_then(closed_review) != Some(*emergency) {
+            return Err(lacks(*emergency));
+        }
+    }
+    Ok(())
+}
+
+const MISSING_SQL: &str = "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each($1) \
+     WHERE NOT EXISTS (SELECT 1 FROM posting WHERE term = json_extract(value, '$[0]') \
+     AND position = json_extract(value, '$[1]'))";
+
+/// The review of this emergency, as the index has it.
+async fn review(index: &mut SqliteConnection, emergency: u64) -> Result<Option<u64>, Error> {
+    let review: Option<i64> = sqlx::query_scalar(
+        "SELECT p.position FROM posting p WHERE p.term = $1 AND EXISTS \
+         (SELECT 1 FROM posting q WHERE q.term = $2 AND q.position = p.position) LIMIT 1",
+    )
+    .bind(Term::about(emergency).0)
+    .bind(Term::kind("reviewed").0)
+    .fetch_optional(index)
+    .await?;
+    Ok(review.and_then(|at| u64::try_from(at).ok()))
+}

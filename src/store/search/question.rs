@@ -1,0 +1,183 @@
+//! Questions to the search index, in bounded steps.
+//!
+//! Each step looks at the rarest group of terms in some window of the ledger, and keeps the events
+//! that have a term of each other group. So no statement reads more than some thousand rows.
+
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, SqliteConnection};
+use tokio::time::Instant;
+
+use super::{file::BLOCK, progress::Found};
+use crate::{
+    ledger::search::{Question, Term},
+    store::Error,
+};
+
+/// Rows of the rarest term in one step.
+const STEP: i64 = 8192;
+
+/// The time of one question, after which it ends with what it has.
+const BUDGET: Duration = Duration::from_millis(60);
+
+/// Runs of blocks that one question looks at.
+const RUNS: usize = 1000;
+
+/// Finds indices from `from` down. The time of an event and its reason remain to be checked.
+pub(super) async fn find(
+    connection: &mut SqliteConnection,
+    question: &Question,
+    from: u64,
+    limit: usize,
+) -> Result<Found, Error> {
+    let begun = Instant::now();
+    let mut found = Found::default();
+    let runs = runs(connection, question, from).await?;
+    for (low, high) in &runs {
+        let mut top = Some((*high).min(from)).filter(|top| top >= low);
+        while let Some(at) = top {
+            if found.positions.len() >= limit || begun.elapsed() > BUDGET {
+                found.next = Some(at);
+                return Ok(found);
+            }
+            let room = limit - found.positions.len();
+            let (positions, bottom) = step(connection, question, (*low, at), room).await?;
+            let is_full = positions.len() >= room;
+            let lowest = positions.last().copied();
+            found.positions.extend(positions);
+            let next = lowest.filter(|_| is_full).unwrap_or(bottom);
+            top = next.checked_sub(1).filter(|top| top >= low);
+        }
+    }
+    if runs.len() >= RUNS {
+        found.next = runs.last().and_then(|(low, _)| low.checked_sub(1));
+    }
+    Ok(found)
+}
+
+/// Stretches of the ledger, descending, whose events can fit the times of the question.
+async fn runs(
+    connection: &mut SqliteConnection,
+    question: &Question,
+    from: u64,
+) -> Result<Vec<(u64, u64)>, Error> {
+    let is_timed = question.since.is_some() || question.until.is_some() || question.valid.is_some();
+    if !is_timed {
+        return Ok(vec![(0, from)]);
+    }
+    let signed = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
+    let since = question.since.map_or(i64::MIN, |it| it.unix_timestamp());
+    // Times have parts of seconds, which are in no row.
+    let until = question.until.map_or(i64::MAX, |it| it.unix_timestamp());
+    let (valid_from, valid_to) = match question.valid {
+        Some((from, to)) => (signed(from), signed(to)),
+        // Blocks without passes fit too.
+        None => (i64::MIN, i64::MAX),
+    };
+    let runs: Vec<(i64, i64)> = sqlx::query_as(RUNS_SQL)
+        .bind(signed(from / BLOCK))
+        .bind(since)
+        .bind(until)
+        .bind(valid_from)
+        .bind(valid_to)
+        .bind(signed(RUNS as u64))
+        .fetch_all(connection)
+        .await?;
+    let unsigned = |block: i64| u64::try_from(block).unwrap_or(0);
+    let stretch = |(low, high): (i64, i64)| {
+        let end = unsigned(high).saturating_add(1).saturating_mul(BLOCK);
+        (unsigned(low).saturating_mul(BLOCK), end.saturating_sub(1))
+    };
+    Ok(runs.into_iter().map(stretch).collect())
+}
+
+/// Neighbouring blocks that fit, as one run: the difference of block and rank is the same.
+pub(super) const RUNS_SQL: &str = "SELECT min(block), max(block) FROM ( \
+     SELECT block, block + row_number() OVER (ORDER BY block DESC) AS run FROM span \
+     WHERE block <= $1 AND high >= $2 AND low <= $3 AND last > $4 AND first <= $5 \
+     ) GROUP BY run ORDER BY 1 DESC LIMIT $6";
+
+/// One step from `top` down: the indices that fit, and the lowest index that it looked at.
+async fn step(
+    connection: &mut SqliteConnection,
+    question: &Question,
+    (low, top): (u64, u64),
+    room: usize,
+) -> Result<(Vec<u64>, u64), Error> {
+    let mut rarest: Option<(usize, u64)> = None;
+    for (place, group) in question.groups.iter().enumerate() {
+        let mut bottom = low;
+        for term in group {
+            bottom = bottom.max(window(connection, *term, (low, top)).await?);
+        }
+        if rarest.is_none_or(|(_, least)| bottom < least) {
+            rarest = Some((place, bottom));
+        }
+    }
+    let Some((driver, bottom)) = rarest else {
+        let count = top.saturating_sub(low).saturating_add(1).min(room as u64);
+        let bottom = top.saturating_add(1).saturating_sub(count);
+        return Ok(((bottom..=top).rev().collect(), bottom));
+    };
+    let sizes: Vec<usize> = question.groups.iter().map(Vec::len).collect();
+    let mut query = sqlx::query_scalar(AssertSqlSafe(step_sql(&sizes, driver)))
+        .bind(i64::try_from(bottom).unwrap_or(i64::MAX))
+        .bind(i64::try_from(top).unwrap_or(i64::MAX))
+        .bind(i64::try_from(room).unwrap_or(i64::MAX));
+    for term in question.groups.iter().flatten() {
+        query = query.bind(term.0);
+    }
+    let positions: Vec<i64> = query.fetch_all(connection).await?;
+    let positions = positions.into_iter();
+    Ok((
+        positions.filter_map(|at| u64::try_from(at).ok()).collect(),
+        bottom,
+    ))
+}
+
+/// The statement of a step: only the numbers of terms vary.
+pub(super) fn step_sql(sizes: &[usize], driver: usize) -> String {
+    let mut next = 4;
+    let lists: Vec<String> = sizes
+        .iter()
+        .map(|size| {
+            let places: Vec<_> = (next..next + size)
+                .map(|place| format!("?{place}"))
+                .collect();
+            next += size;
+            places.join(", ")
+        })
+        .collect();
+    let own = lists.get(driver).cloned().unwrap_or_default();
+    let others = lists.iter().enumerate().filter(|(at, _)| *at != driver);
+    let others: String = others
+        .map(|(_, list)| {
+            format!(
+                " AND EXISTS (SELECT 1 FROM posting q WHERE q.term IN ({list}) AND q.position = p.position)"
+            )
+        })
+        .collect();
+    format!(
+        "SELECT DISTINCT p.position FROM posting p WHERE p.term IN ({own}) \
+         AND p.position BETWEEN ?1 AND ?2{others} ORDER BY p.position DESC LIMIT ?3"
+    )
+}
+
+/// The lowest index of a window with at most [`STEP`] events of this term.
+async fn window(
+    connection: &mut SqliteConnection,
+    term: Term,
+    (low, top): (u64, u64),
+) -> Result<u64, Error> {
+    let position: Option<i64> = sqlx::query_scalar(WINDOW_SQL)
+        .bind(term.0)
+        .bind(i64::try_from(low).unwrap_or(i64::MAX))
+        .bind(i64::try_from(top).unwrap_or(i64::MAX))
+        .bind(STEP)
+        .fetch_optional(connection)
+        .await?;
+    Ok(position.map_or(low, |at| u64::try_from(at).unwrap_or(low)))
+}
+
+pub(super) const WINDOW_SQL: &str = "SELECT position FROM posting \
+     WHERE term = $1 AND position BETWEEN $2 AND $3 ORDER BY position DESC LIMIT 1 OFFSET $4";

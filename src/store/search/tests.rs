@@ -1,0 +1,266 @@
+//! Tests of the search index without a store.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+use proptest::{collection, prelude::*, test_runner::TestRunner};
+use sqlx::SqliteConnection;
+use time::OffsetDateTime;
+
+use super::{
+    checking, file,
+    question::{self, RUNS_SQL, WINDOW_SQL, step_sql},
+};
+use crate::ledger::{
+    Event,
+    search::{Question, Term},
+};
+
+const DAY: i64 = 1_795_305_600;
+
+/// A leaf of one of some kinds. Few people, roles and hosts, so that conditions meet.
+fn leaf(index: u64, (kind, person, role, minutes): (u8, u8, u8, i64)) -> Vec<u8> {
+    let seconds = DAY + minutes * 60;
+    let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+    let at = at.format(&time::format_description::well_known::Rfc3339);
+    let who = format!(
+        r#""who":{{"issuer":"https://id.example.com","subject":"u{person}","label":"user{person}@example.com","claims":{{}}}}"#
+    );
+    let emergency = if kind == 1 {
+        r#","emergency":true"#
+    } else {
+        ""
+    };
+    let ask = format!(
+        r#""ask":{{"role":"role{role}","host":"web-{person}","reason":"INC-{role} {person}"{emergency}}}"#
+    );
+    let what = match kind {
+        0 | 1 => format!(
+            r#""type":"issued",{who},{ask},"key":"SHA256:k{person}","binding":"nonce","key_id":"x","principals":["root@group{role}"],"extensions":[],"valid_after":{seconds},"valid_before":{},"policy":"ab","ca":"SHA256:ca","to_be_signed":"cd""#,
+            seconds + i64::from(role) * 3600 + 60
+        ),
+        2 => format!(
+            r#""type":"reviewed","request":{},"role":"role{role}",{who},"key":"ssh-ed25519 x","signature":"x","comment":"fine {role}","policy":"ab""#,
+            index / 2
+        ),
+        3 => format!(
+            r#""type":"locked",{who},"target":{{"identity":"u{role}"}},"serials":[{}]"#,
+            index / 3
+        ),
+        _ => r#""type":"skipped""#.to_owned(),
+    };
+    format!(r#"{{"index":{index},"at":"{}",{what}}}"#, at.unwrap()).into_bytes()
+}
+
+struct Index {
+    _folder: tempfile::TempDir,
+    connection: SqliteConnection,
+    entries: Vec<(u64, Vec<u8>)>,
+}
+
+impl Index {
+    async fn of(seeds: &[(u8, u8, u8, i64)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = file::open(&folder.path().join(file::NAME)).await.unwrap();
+        let entries: Vec<_> = (0..)
+            .zip(seeds)
+            .map(|(at, seed)| (at, leaf(at, *seed)))
+            .collect();
+        for part in entries.chunks(100) {
+            file::append(&mut connection, part).await.unwrap();
+        }
+        Self {
+            _folder: folder,
+            connection,
+            entries,
+        }
+    }
+
+    fn event(&self, at: u64) -> Event {
+        Event::parse(&self.entries[usize::try_from(at).unwrap()].1).unwrap()
+    }
+
+    /// The answer page by page, as the operation reads it.
+    async fn answer(&mut self, question: &Question, page: usize) -> Vec<u64> {
+        let (mut all, mut from) = (Vec::new(), self.entries.len() as u64 - 1);
+        loop {
+            let found = question::find(&mut self.connection, question, from, page)
+                .await
+                .unwrap();
+            assert!(found.positions.len() <= page);
+            all.extend(found.positions);
+            match found.next {
+                Some(next) => from = next,
+                None => break,
+            }
+        }
+        all.retain(|at| question.matches(&self.event(*at)));
+        all
+    }
+
+    /// The answer by reading each event.
+    fn scan(&self, question: &Question) -> Vec<u64> {
+        let mut reviewed = Vec::new();
+        for (at, _) in &self.entries {
+            reviewed.extend(crate::ledger::search::closed_review(&self.event(*at)));
+        }
+        let wants_open = question.groups.contains(&vec![Term::unreviewed()]);
+        let fits =
+            |at: &u64| question.matches(&self.event(*at)) && !(wants_open && reviewed.contains(at));
+        (0..self.entries.len() as u64).rev().filter(fits).collect()
+    }
+}
+
+fn questions() -> impl Strategy<Value = Question> {
+    let term = prop_oneof![
+        (0_u8..6).prop_map(|n| vec![
+            Term::identity("https://id.example.com", &format!("u{n}")),
+            Term::name(&format!("u{n}")),
+        ]),
+        (0_u8..4).prop_map(|n| vec![Term::role(&format!("role{n}"))]),
+        (0_u8..4).prop_map(|n| vec![Term::host(&format!("GROUP{n}"))]),
+        Just(vec![Term::kind("issued"), Term::kind("locked")]),
+        Just(vec![Term::kind("reviewed")]),
+        (0_u64..200).prop_map(|n| vec![Term::about(n)]),
+    ];
+    let time = || prop::option::of(-100_i64..2000);
+    let groups = collection::vec(term, 0..3);
+    let rest = (
+        any::<bool>(),
+        prop::option::of(0_u8..4),
+        prop::option::of((0_i64..2000, 1_i64..300)),
+    );
+    (groups, time(), time(), rest).prop_map(|(mut groups, since, until, (open, reason, valid))| {
+        if open {
+            groups.push(vec![Term::unreviewed()]);
+            groups.push(vec![Term::emergency()]);
+        }
+        let moment =
+            |minutes: i64| OffsetDateTime::from_unix_timestamp(DAY + minutes * 60).unwrap();
+        let second = |minutes: i64| u64::try_from(DAY + minutes * 60).unwrap();
+        Question {
+            groups,
+            since: since.map(moment),
+            until: until.map(moment),
+            valid: valid.map(|(from, length)| (second(from), second(from + length))),
+            reason: reason.map(|n| format!("inc-{n}")),
+        }
+    })
+}
+
+fn seeds() -> impl Strategy<Value = Vec<(u8, u8, u8, i64)>> {
+    // Minutes in any order: clocks can go back.
+    collection::vec((0_u8..5, 0_u8..6, 0_u8..4, 0_i64..2000), 1..700)
+}
+
+#[test]
+fn an_answer_is_what_reading_every_event_finds() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let strategy = (seeds(), collection::vec((questions(), 1_usize..40), 12));
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(6));
+    let outcome = runner.run(&strategy, |(seeds, questions)| {
+        runtime.block_on(async {
+            let mut index = Index::of(&seeds).await;
+            for (question, page) in questions {
+                let expected = index.scan(&question);
+                prop_assert_eq!(
+                    index.answer(&question, page).await,
+                    expected,
+                    "{:?}",
+                    question
+                );
+            }
+            Ok(())
+        })
+    });
+    outcome.unwrap();
+}
+
+#[tokio::test]
+async fn each_row_that_a_person_takes_out_is_missed() {
+    let seeds: Vec<_> = (0..60)
+        .map(|n| (n % 5, n % 6, n % 4, i64::from(n)))
+        .collect();
+    let mut index = Index::of(&seeds).await;
+    let entries = index.entries.clone();
+    checking::compare(&mut index.connection, &entries)
+        .await
+        .unwrap();
+    let rows: Vec<(i64, i64)> = sqlx::query_as("SELECT term, position FROM posting")
+        .fetch_all(&mut index.connection)
+        .await
+        .unwrap();
+    assert!(rows.len() > 200);
+    for (term, position) in rows {
+        sqlx::query("DELETE FROM posting WHERE term = $1 AND position = $2")
+            .bind(term)
+            .bind(position)
+            .execute(&mut index.connection)
+            .await
+            .unwrap();
+        let compared = checking::compare(&mut index.connection, &entries).await;
+        assert!(compared.is_err(), "{position}");
+        sqlx::query("INSERT INTO posting VALUES ($1, $2)")
+            .bind(term)
+            .bind(position)
+            .execute(&mut index.connection)
+            .await
+            .unwrap();
+    }
+    sqlx::query("UPDATE span SET last = last - 1")
+        .execute(&mut index.connection)
+        .await
+        .unwrap();
+    assert!(
+        checking::compare(&mut index.connection, &entries)
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn every_statement_of_a_question_uses_the_index() {
+    let mut index = Index::of(&[(0, 0, 0, 0)]).await;
+    let mut statements = vec![WINDOW_SQL.to_owned()];
+    // Who, role, host, kinds, about, unreviewed, emergency: any of them, any one the rarest.
+    for chosen in 1_u32..128 {
+        let sizes = [3, 1, 1, 2, 1, 1, 1];
+        let places = (0..7).filter(|place| chosen & (1 << place) != 0);
+        let sizes: Vec<usize> = places.map(|place| sizes[place]).collect();
+        statements.extend((0..sizes.len()).map(|driver| step_sql(&sizes, driver)));
+    }
+    for statement in statements {
+        let plan = plan(&mut index.connection, &statement).await;
+        let of_postings = plan
+            .iter()
+            .filter(|line| line.contains("USING PRIMARY KEY"));
+        assert!(of_postings.count() > 0, "{statement}: {plan:?}");
+        assert!(
+            !plan.iter().any(|line| line.starts_with("SCAN")),
+            "{statement}: {plan:?}"
+        );
+    }
+    // It reads one row for 256 events.
+    let plan = plan(&mut index.connection, RUNS_SQL).await;
+    assert!(
+        plan.iter()
+            .any(|line| line.contains("span USING INTEGER PRIMARY KEY")),
+        "{plan:?}"
+    );
+}
+
+async fn plan(connection: &mut SqliteConnection, statement: &str) -> Vec<String> {
+    let explain = format!("EXPLAIN QUERY PLAN {statement}");
+    let rows: Vec<(i64, i64, i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(explain))
+        .fetch_all(connection)
+        .await
+        .unwrap();
+    rows.into_iter().map(|(_, _, _, line)| line).collect()
+}
