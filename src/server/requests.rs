@@ -68,7 +68,7 @@ impl Requests for Services {
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Answer<Changes> {
         let method = "Requests/Watch";
         self.answer_known(method, request, async |call, identity, request| {
-            self.start_watch(call, identity, request.id).await
+            self.start_watch(call, identity, &request).await
         })
         .await
     }
@@ -96,8 +96,9 @@ impl Services {
         &self,
         call: &Call,
         identity: Identity,
-        id: u64,
+        request: &v1::WatchRequest,
     ) -> Result<Changes, CallError> {
+        let id = request.id;
         match id {
             0 => requests::follow(&self.authority).await?,
             _ => drop(requests::get(&self.authority, &identity, id, call.now()).await?),
@@ -111,6 +112,7 @@ impl Services {
             identity,
             viewer,
             only,
+            beats: request.beats,
             told: BTreeMap::new(),
             slot,
             sender,

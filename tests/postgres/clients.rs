@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daypass::proto::v1::request::State;
+use daypass::{ledger::state::Verb, proto::v1::request::State};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -193,6 +193,25 @@ async fn a_watch_and_a_wait_go_on_at_the_other_server() {
     }
     let expected: [&[&str]; 2] = [&["approved", "redeemed"], &["redeemed"]];
     assert!(expected.iter().any(|it| states == **it), "{states:?}");
+    watch.child.kill().await.unwrap();
+}
+
+/// Its connections stay open, as those of a machine without power do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_moves_on_from_a_server_that_hangs() {
+    let database = Cluster::shared().database().await;
+    let site = Site::start(&database).await;
+    let dave = site.sign_in("dave", &site.both()).await;
+    let b = &site.daemons[1];
+    let bob = b.user("bob", &["oncall"]);
+    let mut watch = Running::start(&dave, &["requests", "watch"]);
+    let first = bob.request(ask("prod")).await;
+    assert_eq!(watch.prints().await["id"], first.id);
+
+    // The watch is at the first address.
+    signal(site.daemons[0].process.0.id(), "STOP");
+    bob.decide(Verb::Cancel, &first).await.unwrap();
+    assert_eq!(watch.prints().await["state"], "cancelled");
     watch.child.kill().await.unwrap();
 }
 

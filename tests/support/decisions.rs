@@ -88,7 +88,7 @@ impl TestUser {
 
     /// Watches one request, or all that concern this user (0).
     pub async fn watch(&self, id: u64) -> Result<Streaming<Request>, Refusal> {
-        let message = with_token(WatchRequest { id }, &self.token);
+        let message = with_token(WatchRequest { id, beats: false }, &self.token);
         Ok(self.api.requests().watch(message).await?.into_inner())
     }
 }

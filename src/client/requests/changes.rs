@@ -3,8 +3,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tokio::time::{Instant, sleep};
-use tonic::Streaming;
+use tokio::time::{Instant, sleep, timeout_at};
+use tonic::{Status, Streaming};
 
 use super::{RequestView, State};
 use crate::{
@@ -20,6 +20,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const SHORT: Duration = Duration::from_secs(5);
 /// Watches that may end early one after the other.
 const MOST_SHORT: u32 = 8;
+/// Silence after which a server that sends beats hangs, or is no longer reached.
+const SILENCE: Duration = Duration::from_secs(12);
 /// Requests whose last change is remembered, and that are looked up after a restart.
 const REMEMBERED: usize = 500;
 
@@ -29,6 +31,8 @@ pub(crate) struct Changes<'a> {
     id: u64,
     stream: Streaming<v1::Request>,
     begun: Instant,
+    /// Time of the last beat; none from a server that sends none.
+    beat: Option<Instant>,
     /// Watches that ended early since the last that did not.
     short: u32,
     told: Told,
@@ -47,6 +51,7 @@ impl Client {
             id,
             stream: open(&self.signed_in().await?, id).await?,
             begun: Instant::now(),
+            beat: None,
             short: 0,
             told: Told::default(),
             missed: Vec::new(),
@@ -65,7 +70,8 @@ impl Changes<'_> {
         loop {
             let view = match self.missed.pop() {
                 Some(view) => view,
-                None => match self.stream.message().await.map_err(Error::from) {
+                None => match self.message().await {
+                    Ok(Some(beat)) if beat == v1::Request::default() => continue,
                     Ok(Some(request)) => RequestView::read(request)?,
                     Ok(None) => {
                         self.resume(ended(self.client)).await?;
@@ -82,6 +88,23 @@ impl Changes<'_> {
                 return Ok(view);
             }
         }
+    }
+
+    /// The next message. A call that is dropped and made again waits no longer for a silent server.
+    async fn message(&mut self) -> Result<Option<v1::Request>, Error> {
+        let message = self.stream.message();
+        let message = match self.beat {
+            None => message.await,
+            Some(beat) => timeout_at(beat + SILENCE, message)
+                .await
+                .unwrap_or_else(|_| Err(Status::unavailable("the server went silent"))),
+        };
+        let message = message?;
+        let is_beat = message.as_ref() == Some(&v1::Request::default());
+        if is_beat || self.beat.is_some() {
+            self.beat = Some(Instant::now());
+        }
+        Ok(message)
     }
 
     /// Opens another watch, after one that ended by `error`.
@@ -107,6 +130,7 @@ impl Changes<'_> {
         let signed = self.client.signed_in().await?;
         self.stream = open(&signed, self.id).await?;
         self.begun = Instant::now();
+        self.beat = None;
         // A watch begins with what is open: a request that ended meanwhile is not in it.
         if self.id == 0 {
             let (views, _) = signed.requests(true, REMEMBERED).await?;
@@ -146,7 +170,7 @@ impl Told {
 }
 
 async fn open(signed: &Signed, id: u64) -> Result<Streaming<v1::Request>, Error> {
-    let request = authorized(&signed.login, v1::WatchRequest { id })?;
+    let request = authorized(&signed.login, v1::WatchRequest { id, beats: true })?;
     Ok(signed.server.requests().watch(request).await?.into_inner())
 }
 

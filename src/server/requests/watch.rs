@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::{
     sync::mpsc,
-    time::{sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -28,12 +28,17 @@ use crate::{
 /// Time that a caller may leave a change unread.
 const STALL: Duration = Duration::from_secs(30);
 
+/// Time between two beats.
+const BEAT: Duration = Duration::from_secs(5);
+
 /// Watch, and the changes that it has sent.
 pub(super) struct Watch {
     pub(super) authority: Arc<Authority>,
     pub(super) identity: Identity,
     pub(super) viewer: Viewer,
     pub(super) only: Option<u64>,
+    /// Whether the caller takes beats.
+    pub(super) beats: bool,
     /// For each waiting request: the number of its last change that was sent, and its state then.
     pub(super) told: BTreeMap<u64, (u64, State)>,
     pub(super) slot: WatchSlot,
@@ -84,9 +89,22 @@ impl Watch {
         mut events: mpsc::Receiver<WatchEvent>,
         clock: impl Fn() -> OffsetDateTime,
     ) -> Result<(), End> {
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        if self.beats {
+            beat.tick().await;
+            self.send(v1::Request::default()).await?;
+        }
         self.tell_waiting(clock()).await?;
         loop {
-            match events.recv().await {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                _ = beat.tick(), if self.beats => {
+                    self.send(v1::Request::default()).await?;
+                    continue;
+                }
+            };
+            match event {
                 Some(WatchEvent::Change(change)) => {
                     if let Some(view) = self.viewer.view(&change) {
                         self.tell(view).await?;
@@ -149,7 +167,11 @@ impl Watch {
                 self.told.remove(&id);
             }
         }
-        let sent = self.sender.send(Ok(convert::request(&view)));
+        self.send(convert::request(&view)).await
+    }
+
+    async fn send(&self, message: v1::Request) -> Result<(), End> {
+        let sent = self.sender.send(Ok(message));
         match timeout(STALL, sent).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(End::Gone),

@@ -63,6 +63,7 @@ impl Client {
                 from: u64::MAX >> 1,
                 limit: 50,
                 newest_first: true,
+                filter: None,
             };
             let message = with_token(request, &auditor.token);
             let listed = LedgerClient::new(auditor.api.channel())
