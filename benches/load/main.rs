@@ -1,9 +1,9 @@
 //! A load program, not a test: callers over TLS against a daemon in a process of its own.
 //!
-//! `cargo bench --bench load -- [quick] [postgres]` prints passes per second, latencies, the daemon's CPU time
-//! per pass, and its ratio to the cryptography that a pass contains, measured in the same minutes.
-//! The daemon has one core (`taskset`), and the callers have the others. Compare ratios: absolute
-//! numbers are those of the machine and of the hour.
+//! `cargo bench --bench load -- [quick] [postgres]` prints passes per second, latencies, the
+//! daemon's CPU time per pass, and its ratio to the cryptography that a pass contains, measured in
+//! the same minutes. The daemon has one core (`taskset`), and the callers have the others. Compare
+//! ratios: absolute numbers are those of the machine and of the hour.
 
 #![allow(
     clippy::unwrap_used,
