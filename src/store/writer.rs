@@ -2,6 +2,7 @@
 //! transaction, commits once, answers each caller. The only place that makes a [`Receipt`], and
 //! only after COMMIT.
 
+mod append;
 mod following;
 
 use std::{sync::Arc, time::Duration};
@@ -16,7 +17,7 @@ use super::{
     Error,
     database::{Connection, Database},
     job::{Answer, Job, QueuedEvent},
-    ledger::{self, Inserts, Row},
+    ledger::{self, Inserts},
     lock::Lock,
     postgres::Announcements,
     replay,
@@ -24,12 +25,8 @@ use super::{
     snapshots::Snapshots,
     sqlite::Flush,
 };
-use crate::ledger::{
-    Receipt,
-    denials::DenialRate,
-    judge::Judge,
-    tree::{Frontier, leaf_hash},
-};
+use crate::ledger::{Receipt, denials::DenialRate, judge::Judge, tree::Frontier};
+use append::Append;
 
 /// The most writes that share one commit.
 const BATCH: usize = 256;
@@ -325,65 +322,6 @@ fn warn_unsigned(outcome: Result<String, Error>) {
 fn count(events: usize) {
     metrics::counter!("daypass_ledger_commits_total").increment(1);
     metrics::counter!("daypass_ledger_events_total").increment(events as u64);
-}
-
-/// A batch on its way into the ledger.
-struct Append {
-    /// The head that the batch leads to.
-    head: Frontier,
-    /// Not yet in the transaction.
-    waiting: Vec<Job>,
-    /// In the transaction.
-    pending: Vec<QueuedEvent>,
-    /// Bytes of events.
-    bytes: usize,
-}
-
-impl Append {
-    fn new(head: Frontier, waiting: Vec<Job>) -> Self {
-        Self {
-            head,
-            pending: Vec::with_capacity(waiting.len()),
-            waiting,
-            bytes: 0,
-        }
-    }
-
-    /// Gives each job its index and makes its row. A job that cannot be an event is refused here
-    /// and takes no index. A job that the ledger's state forbids becomes its own refusal, if that
-    /// is an event and not only counted.
-    fn assign(&mut self, judge: &mut Judge, denials: &Mutex<DenialRate>) -> Vec<Row> {
-        let mut rows = Vec::with_capacity(self.waiting.len());
-        for job in std::mem::take(&mut self.waiting) {
-            let index = self.head.size();
-            let Some(mut pending) = job.prepare(index, judge.state(), denials) else {
-                continue;
-            };
-            match pending.event.to_bytes() {
-                Ok(event) => {
-                    pending.digest = leaf_hash(&event);
-                    judge.accept(pending.digest, &pending.event);
-                    self.bytes += event.len();
-                    let hashes = self.head.push(pending.digest);
-                    self.pending.push(pending);
-                    rows.push(Row {
-                        index,
-                        event,
-                        hashes,
-                    });
-                }
-                Err(error) => pending.answer.refuse(Error::Unavailable(error.to_string())),
-            }
-        }
-        rows
-    }
-
-    fn refuse(self, error: &Error) {
-        let waiting = self.waiting.into_iter();
-        waiting.for_each(|job| job.refuse(error));
-        let pending = self.pending.into_iter();
-        pending.for_each(|pending| pending.answer.refuse(error.clone()));
-    }
 }
 
 impl QueuedEvent {
