@@ -167,10 +167,26 @@ impl Writer {
         self.inserts.append(connection, rows, note).await?;
         #[cfg(feature = "deliberate-bugs")]
         if crate::deliberate::signs_before_commit() {
-            self.share(&append.pending);
-            append.pending.drain(..).for_each(QueuedEvent::confirm);
+            return self.confirm_and_commit(connection, append).await;
         }
         connection.commit().await
+    }
+
+    /// The deliberate bug: receipts before COMMIT. The state is right again after a failure.
+    #[cfg(feature = "deliberate-bugs")]
+    async fn confirm_and_commit(
+        &self,
+        connection: &mut Connection,
+        append: &mut Append,
+    ) -> Result<(), Error> {
+        let before = self.committed();
+        self.share(&append.pending);
+        append.pending.drain(..).for_each(QueuedEvent::confirm);
+        let committed = connection.commit().await;
+        if committed.is_err() {
+            *self.shared.write() = before;
+        }
+        committed
     }
 
     /// Lets readers see what the committed events changed.

@@ -20,8 +20,9 @@ const BUGS: &[(&str, u64, &str)] = &[
     ("prune-live-revocation", 3, checker::REVOKED),
 ];
 
-/// The seed of all of them.
-const SEED: u64 = 3;
+/// The seeds of all of them, and by how much each lasts longer: on a busy machine a fault may miss
+/// the pass in which the bug shows.
+const SEEDS: [(u64, u64); 3] = [(3, 1), (5, 2), (7, 3)];
 
 /// Writes that fail, so that a pass which was signed too early has no event.
 fn failing_writes() -> Vec<Fault> {
@@ -64,19 +65,21 @@ pub(crate) async fn each_is_caught() -> Result<(), String> {
             "sign-before-commit" => failing_writes(),
             _ => Vec::new(),
         };
-        let plan = Plan::only(SEED, Engine::Sqlite, faults);
-        let violations = one(&plan, *seconds, &program, bug).await;
-        match violations
-            .iter()
-            .find(|violation| violation.starts_with(invariant))
-        {
-            Some(violation) => println!("{bug} is caught: {violation}"),
-            None => {
-                return Err(format!(
-                    "{bug} was not caught as {invariant:?}: {violations:#?}"
-                ));
+        let mut seen = Vec::new();
+        for (seed, longer) in SEEDS {
+            let plan = Plan::only(seed, Engine::Sqlite, faults.clone());
+            seen = one(&plan, seconds * longer, &program, bug).await;
+            if is_named(&seen, invariant) {
+                break;
             }
         }
+        let named = seen.iter().find(|it| it.starts_with(invariant));
+        let missed = || format!("{bug} was not caught as {invariant:?}: {seen:#?}");
+        println!("{bug} is caught: {}", named.ok_or_else(missed)?);
     }
     Ok(())
+}
+
+fn is_named(violations: &[String], invariant: &str) -> bool {
+    violations.iter().any(|it| it.starts_with(invariant))
 }
