@@ -106,7 +106,7 @@ pub(super) fn files(walk: &Walk) {
             "Of a user",
             ".local/state/daypass/",
             laptop,
-            &["alice", "bob"][..],
+            &["alice", "bob", "carol"][..],
         ),
         ("Of a host", "", &walk.fleet.web, &["root"]),
     ] {
