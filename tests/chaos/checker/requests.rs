@@ -160,10 +160,7 @@ fn acknowledged(ledger: &Ledger<'_>, requests: &BTreeMap<u64, Request<'_>>, foun
     }
 }
 
-/// Daemons of one ledger know each other's requests after this time.
-const KNOWN: Duration = Duration::from_secs(5);
-
-/// An acknowledged request is known to every daemon.
+/// An acknowledged request is known to every daemon from then on.
 fn known(ledger: &Ledger<'_>, found: &mut Found) {
     let operations = &ledger.evidence.operations;
     let filed: BTreeMap<u64, Duration> = operations
@@ -182,7 +179,7 @@ fn known(ledger: &Ledger<'_>, found: &mut Found) {
         let is_denied = matches!(&operation.outcome, Outcome::Refused(reason) if reason.starts_with("NO_SUCH_"));
         if let Some(ended) = id.and_then(|id| filed.get(&id))
             && is_denied
-            && operation.begun > *ended + KNOWN
+            && operation.begun > *ended
         {
             found.add(
                 super::UNFORKED,
