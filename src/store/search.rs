@@ -24,7 +24,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Error, database::Readers, ledger, writer::State};
+use super::{Error, database::Readers, ledger, sqlite, writer::State};
 use crate::ledger::{search::Question, tree::leaf_hash};
 pub(crate) use progress::Found;
 use progress::Progress;
@@ -57,9 +57,12 @@ impl Search {
     pub(super) fn begin(folder: &Path, ledger: Readers, head: watch::Receiver<State>) -> Self {
         let (sender, progress) = watch::channel(Progress::default());
         let damage: Arc<Mutex<Option<String>>> = Arc::default();
+        let path = folder.join(file::NAME);
+        // Before the first question. The follower meets an error again, and tells it.
+        sqlite::make_private(&path).ok();
         let check = checking::run(ledger.clone(), progress.clone(), Arc::clone(&damage));
         let follower = Follower {
-            path: folder.join(file::NAME),
+            path,
             ledger,
             head,
             progress: sender,

@@ -63,7 +63,7 @@ pub(super) async fn open_writer(file: &Path) -> Result<SqliteConnection, Error> 
 
 /// Makes the file first, because SQLite would make it by the umask. The log and its index take the
 /// database's mode.
-fn make_private(file: &Path) -> Result<(), Error> {
+pub(super) fn make_private(file: &Path) -> Result<(), Error> {
     let beside = ["-wal", "-shm"].map(|suffix| {
         let mut path = file.as_os_str().to_owned();
         path.push(suffix);

@@ -18,8 +18,7 @@ use crate::{
         search::{Term, closed_review, terms, validity},
         tree::leaf_hash,
     },
-    modes,
-    store::Error,
+    store::{Error, sqlite},
 };
 
 /// The name of the file in a store's folder.
@@ -69,8 +68,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
 /// # Errors
 /// Returns [`Error::Tampered`] if the file must be made again.
 pub(super) async fn open(path: &Path) -> Result<SqliteConnection, Error> {
-    modes::make_own(path)
-        .map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))?;
+    sqlite::make_private(path)?;
     let mut connection = options(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
