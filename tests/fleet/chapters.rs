@@ -37,6 +37,7 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("server", "After a restore", "daypass admin accept-restore --past", "tests/host/restored.rs", "--past"),
     ("server", "After a restore", "daypass ledger accept", "tests/host/restored.rs", r#""ledger", "accept""#),
     ("server", "After a restore", "daypass restore --by-hand", "tests/host/restored.rs", "--by-hand"),
+    ("ledger", "Witness", "daypass admin accept-restore", "tests/host/restored.rs", "\"accept-restore\""),
     // It follows for ever, on a machine of its own.
     ("ledger", "Witness", "daypass ledger witness https://", "tests/commands/witness.rs", r#"["ledger", "witness", &url, "--key", &key, "--interval""#),
     // These need a PostgreSQL, and a second server.
@@ -58,6 +59,8 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("files", "Variables that Daypass sets", "daypass dev", "tests/dev.rs", "dev"),
     ("README", "Limits, honestly", "cargo bench", "benches/load/main.rs", "fn main"),
     ("README", "Work on it", "cargo doc", ".ci/run", "doc"),
+    ("README", "Work on it", "cargo test --test chaos", "tests/chaos/main.rs", "--database"),
+    ("server", "How fast", "cargo bench --bench load", "benches/load/main.rs", "fn main"),
     // These need a real systemd and dpkg.
     ("server", "Run", "journalctl", "tests/machine/service.rs", "journalctl --output=cat --unit=daypass --priority=err"),
     ("server", "Set up", "apt purge", "tests/machine/upgrade.rs", "dpkg --purge daypass"),
