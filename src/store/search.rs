@@ -19,9 +19,9 @@ use std::{
 use parking_lot::Mutex;
 use sqlx::{SqliteConnection, SqlitePool};
 use tokio::{
-    sync::watch,
+    sync::{Notify, watch},
     task::JoinHandle,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{Error, database::Readers, ledger, sqlite, writer::State};
@@ -31,6 +31,10 @@ use progress::Progress;
 
 /// Events that are indexed in one transaction.
 const BATCH: u64 = 512;
+
+/// Delay after the ledger has grown, so that a busy ledger is indexed in large batches and not once
+/// per commit. A question ends it.
+const BREATH: Duration = Duration::from_millis(250);
 
 /// The time after which a failed index is opened again.
 const RETRY: Duration = Duration::from_secs(10);
@@ -43,6 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Search {
     progress: watch::Receiver<Progress>,
     damage: Arc<Mutex<Option<String>>>,
+    asked: Arc<Notify>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -61,7 +66,9 @@ impl Search {
         // Before the first question. The follower meets an error again, and tells it.
         sqlite::make_private(&path).ok();
         let check = checking::run(ledger.clone(), progress.clone(), Arc::clone(&damage));
+        let asked = Arc::new(Notify::new());
         let follower = Follower {
+            asked: Arc::clone(&asked),
             path,
             ledger,
             head,
@@ -70,6 +77,7 @@ impl Search {
         Self {
             progress,
             damage,
+            asked,
             tasks: [tokio::spawn(follower.run()), tokio::spawn(check)],
         }
     }
@@ -114,14 +122,16 @@ impl Search {
 
     /// Waits until the index has `size` events.
     async fn filled(&self, size: u64) -> Option<SqlitePool> {
+        self.asked.notify_one();
         let mut progress = self.progress.clone();
         let reached = |progress: &Progress| progress.size >= size && progress.readers.is_some();
-        let waited = tokio::time::timeout(PATIENCE, progress.wait_for(reached)).await;
+        let waited = timeout(PATIENCE, progress.wait_for(reached)).await;
         waited.ok()?.ok()?.readers.clone()
     }
 }
 
 struct Follower {
+    asked: Arc<Notify>,
     path: PathBuf,
     ledger: Readers,
     head: watch::Receiver<State>,
@@ -174,6 +184,8 @@ impl Follower {
             if self.head.changed().await.is_err() {
                 return Ok(());
             }
+            // A timeout is the end of the delay.
+            timeout(BREATH, self.asked.notified()).await.ok();
         }
     }
 
