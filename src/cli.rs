@@ -24,6 +24,7 @@ mod login_name;
 pub(crate) mod logout;
 pub(crate) mod man;
 mod manual;
+mod moment;
 mod outage;
 pub mod output;
 pub(crate) mod pass;

@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use time::{
-    Date, Duration, OffsetDateTime,
-    format_description::well_known::{Iso8601, Rfc3339},
-};
+use time::OffsetDateTime;
 
 use super::shown::Row;
 use crate::{
     cli::{
         Failure, Global,
         failure::Code,
+        moment::Moment,
         output::{Format, table, write_bytes},
     },
     client::{Error, Signed, audit::Entry, search::SearchResult},
@@ -259,20 +257,10 @@ fn quoted(cell: &str) -> String {
 /// Beginning and end of a time, in Unix seconds: a day of UTC, or one second. A duration means so
 /// long ago.
 fn moment(name: &str, word: &str, now: OffsetDateTime) -> Result<(u64, u64), Failure> {
-    let back = humantime::parse_duration(word).ok();
-    let back = back.and_then(|back| now.checked_sub(Duration::try_from(back).ok()?));
-    let exact = || OffsetDateTime::parse(word, &Rfc3339).ok();
-    let day = || {
-        Some(
-            Date::parse(word, &Iso8601::DATE)
-                .ok()?
-                .midnight()
-                .assume_utc(),
-        )
-    };
-    let (start, length) = match back.or_else(exact) {
-        Some(moment) => (Some(moment), 1),
-        None => (day(), 24 * 3600),
+    let (start, length) = match Moment::parse(word, now) {
+        Some(Moment::Exact(moment)) => (Some(moment), 1),
+        Some(Moment::Day(day)) => (Some(day), 24 * 3600),
+        None => (None, 0),
     };
     let start = start.and_then(|start| u64::try_from(start.unix_timestamp()).ok());
     // 0 means no time on the wire.

@@ -8,10 +8,7 @@ use std::{
 };
 
 use serde::Serialize;
-use time::{
-    Date, OffsetDateTime,
-    format_description::well_known::{Iso8601, Rfc3339},
-};
+use time::OffsetDateTime;
 
 use super::{
     file::{count, load},
@@ -21,6 +18,7 @@ use crate::{
     cli::{
         Failure, Global,
         failure::Code,
+        moment::Moment,
         output::{clean, table},
         progress::Progress,
         target::Target,
@@ -96,18 +94,9 @@ impl Args {
 }
 
 fn since(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, Failure> {
-    let back = humantime::parse_duration(text).ok();
-    let back = back.and_then(|back| now.checked_sub(time::Duration::try_from(back).ok()?));
-    let moment = || OffsetDateTime::parse(text, &Rfc3339).ok();
-    let date = || {
-        Some(
-            Date::parse(text, &Iso8601::DATE)
-                .ok()?
-                .midnight()
-                .assume_utc(),
-        )
-    };
-    back.or_else(moment).or_else(date).ok_or_else(|| {
+    let moment = Moment::parse(text, now);
+    let moment = moment.map(|(Moment::Exact(time) | Moment::Day(time))| time);
+    moment.ok_or_else(|| {
         Failure::new(
             Code::Usage,
             format!("invalid --since {text:?}: use 30d, 2026-01-05 or 2026-01-05T09:00:00Z"),
