@@ -29,8 +29,9 @@ use super::{
 /// Grace period for closing an idle connection.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Time at a stop for the first request of a connection that has had none.
-const LAST_CALL: Duration = Duration::from_secs(2);
+/// Time at a stop for the first request of a connection that has had none. The port has no listener
+/// for so long, and clients wait for the next one for seconds only.
+const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// Interval of HTTP/2 pings, and the time within which a peer must answer one. They detect dead
 /// peers.

@@ -1,6 +1,6 @@
 //! How the server starts and stops.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use daypass::server::{Error, Limits, accept};
@@ -90,6 +90,21 @@ async fn a_caller_that_connected_just_before_a_stop_is_answered() {
         assert!(said.contains(answer), "{said:?}");
         within(world.served).await.unwrap().unwrap();
     }
+}
+
+/// A client waits six seconds for a listener. The port must have one again before, also on a busy
+/// machine.
+#[tokio::test]
+async fn a_connection_without_a_request_delays_the_next_process_by_a_second_or_so() {
+    let world = start(Limits::default()).await;
+    let silent = world.connect().await;
+    world.honest().await;
+    let begun = Instant::now();
+    world.stop.cancel();
+    within(world.served).await.unwrap().unwrap();
+    let passed = begun.elapsed();
+    assert!(passed < Duration::from_secs(4), "{passed:?}");
+    drop(silent);
 }
 
 #[tokio::test]
