@@ -20,6 +20,7 @@ use crate::{
         cache::{self, PassFiles},
         now,
         requests::RequestView,
+        server_info::ServerInfo,
         session::{Login, Session},
     },
     ssh::certificate::role_of,
@@ -48,6 +49,8 @@ struct Status {
     subject: Option<String>,
     label: Option<String>,
     expires: Option<u64>,
+    /// The ledger's verifier key, for `ledger verify --key` and `ledger witness --key` elsewhere.
+    ledger_key: Option<String>,
     passes: Vec<PassRow>,
     /// None if the server was not asked, or did not answer.
     requests: Option<Vec<Waiting>>,
@@ -185,6 +188,11 @@ fn status(client: &Client, now: u64) -> Result<Status, Failure> {
         .iter()
         .filter(|(_, certificate)| certificate.valid_before() > now)
         .map(|(place, certificate)| pass(place, certificate));
+    let server_info = match session.address() {
+        Some(address) => ServerInfo::cached(&client.state, &address)?,
+        None => None,
+    };
+    let verifier = server_info.and_then(|server_info| server_info.verifier().ok());
     let of =
         |field: fn(&Login) -> &String| session.login.as_ref().map(|login| field(login).clone());
     Ok(Status {
@@ -194,6 +202,7 @@ fn status(client: &Client, now: u64) -> Result<Status, Failure> {
         subject: of(|login| &login.subject),
         label: of(|login| &login.label),
         expires: session.login.as_ref().map(Login::until),
+        ledger_key: verifier.map(|verifier| verifier.to_string()),
         server: session.address().map(|address| address.to_string()),
         requests: None,
         locked: None,

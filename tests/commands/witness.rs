@@ -379,8 +379,9 @@ async fn a_full_disk_stops_the_witness_and_its_record_stays_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_witness_that_is_killed_loses_nothing_of_a_real_server() {
-    let mut env = TestEnv::start().await;
-    let key = env.authority().store.verifier().to_string();
+    let mut env = TestEnv::new().signed_in(&["alice"]).start().await;
+    let status = env.terminal("alice").json(&["status"]).await;
+    let key = status["ledger_key"].as_str().unwrap().to_owned();
     let url = env.server.url();
     let mut place = Place::new(&key);
     place.terminal.variables = env.server.variables();
