@@ -7,6 +7,7 @@ pub(crate) mod administrators;
 pub mod approval;
 pub(crate) mod bucket;
 pub mod checkpoint;
+pub(crate) mod content;
 pub mod denials;
 pub mod emergency;
 pub mod event;

@@ -20,8 +20,9 @@ use crate::{
     ssh::sshsig::Namespace,
 };
 
+pub(crate) use crate::ledger::content::RequestContent;
 pub(crate) use crate::proto::v1::request::State;
-pub(crate) use view::{RequestContent, RequestView};
+pub(crate) use view::RequestView;
 
 /// Interval at which a waiting command shows the time that is left.
 const BEAT: Duration = Duration::from_secs(1);

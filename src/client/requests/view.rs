@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use crate::{
     client::{Error, choose::PassRequest},
     ledger::{
-        event::{Actor, Event, EventKind, RequestDetails, RequestedJumpHost},
+        content::RequestContent,
+        event::Event,
         state::Verb,
         tree::{Hash, leaf_hash},
     },
     proto::v1::{self, request::State},
     reason,
-    ssh::permissions::Permissions,
     unix_seconds::UnixSeconds,
 };
 
@@ -39,27 +39,6 @@ pub(crate) struct RequestView {
     pub was_open: bool,
 }
 
-/// Content of a request, on which an approver decides: read from the event's bytes.
-#[derive(Clone, Debug)]
-pub(crate) struct RequestContent {
-    /// The requester.
-    pub who: Actor,
-    /// The ask: role, host, parameters, reason.
-    pub ask: RequestDetails,
-    /// The fingerprint of the key that the pass is for.
-    pub key: String,
-    /// Number of approvals it needs; 0 for a review.
-    pub needed: u32,
-    /// Permissions of the pass's certificate.
-    pub permissions: Permissions,
-    /// The pass's lifetime.
-    pub ttl_seconds: u64,
-    /// Whether it is the review of an emergency.
-    pub is_review: bool,
-    /// The bastion that the pass is used through, and its jump pass.
-    pub through: Option<RequestedJumpHost>,
-}
-
 impl RequestView {
     /// Reads a request that the server sent.
     ///
@@ -74,7 +53,7 @@ impl RequestView {
             return Err(wrong("its event is of another request"));
         }
         let (page, expires_at) =
-            page(event).ok_or_else(|| wrong("its event does not open a request"))?;
+            RequestContent::of(event).ok_or_else(|| wrong("its event does not open a request"))?;
         Ok(Self {
             id: wire.id,
             digest: leaf_hash(&wire.event),
@@ -217,58 +196,6 @@ impl RequestView {
             request: self.id,
             emergency: false,
         })
-    }
-}
-
-/// A request's content, and when it expires; none if the event opens no request and
-/// no review.
-fn page(event: Event) -> Option<(RequestContent, UnixSeconds)> {
-    // A pass is backdated, so its lifetime counts from the event and not from its `valid_after`.
-    let made = UnixSeconds::from(event.at);
-    match event.what {
-        EventKind::Requested(asked) => {
-            let page = RequestContent {
-                who: asked.who,
-                ask: asked.ask,
-                key: asked.key,
-                needed: asked.needed,
-                permissions: asked.permissions,
-                ttl_seconds: asked.ttl_seconds,
-                is_review: false,
-                through: asked.through,
-            };
-            Some((page, asked.expires_at))
-        }
-        EventKind::Issued(pass) if pass.ask.emergency && pass.jump.is_none() => {
-            let page = RequestContent {
-                who: pass.who,
-                ask: pass.ask,
-                key: pass.key,
-                needed: 0,
-                permissions: pass.permissions,
-                ttl_seconds: pass.valid_before.seconds_since(made),
-                is_review: true,
-                through: None,
-            };
-            Some((page, UnixSeconds::default()))
-        }
-        EventKind::Issued(_)
-        | EventKind::Started { .. }
-        | EventKind::PolicyLoaded { .. }
-        | EventKind::SigningFailed { .. }
-        | EventKind::Denied { .. }
-        | EventKind::Denials(_)
-        | EventKind::Approved(_)
-        | EventKind::Refused(_)
-        | EventKind::Cancelled(_)
-        | EventKind::Reviewed(_)
-        | EventKind::Revoked { .. }
-        | EventKind::Locked { .. }
-        | EventKind::Unlocked { .. }
-        | EventKind::Skipped
-        | EventKind::KeyStaged { .. }
-        | EventKind::KeyActivated { .. }
-        | EventKind::KeyRetired { .. } => None,
     }
 }
 
