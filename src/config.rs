@@ -14,6 +14,7 @@ mod settings;
 mod store;
 mod surroundings;
 mod validate;
+mod web;
 mod webhook;
 
 use std::path::Path;

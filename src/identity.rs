@@ -9,6 +9,7 @@
 mod algorithm;
 mod binding;
 mod claims;
+pub(crate) mod code_flow;
 pub(crate) mod emergency;
 mod error;
 mod fetch;

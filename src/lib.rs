@@ -63,7 +63,8 @@
 //! | | [`finding`]: results of checks |
 //! | rules | [`identity`] (fetches issuers' keys), [`policy`], [`ledger`], [`ca`]: pure |
 //! | I/O | [`store`] (database), [`notify`] (webhooks), [`modes`] (files), [`outbound`] (TLS) |
-//! | the CA | [`operations`] (verbs), [`server`] (network), [`config`], [`daemon`] (wiring) |
+//! | the CA | [`operations`] (verbs), [`server`] (network), `web` (the page for approvers) |
+//! | | [`config`], [`daemon`] (wiring) |
 //! | other sides | [`client`] (a user's files and agent), [`host`] (a host's files) |
 //! | programs | [`cli`] (commands), [`dev`] (a whole installation on one machine) |
 //!
@@ -93,3 +94,4 @@ pub mod server;
 pub mod ssh;
 pub mod store;
 pub mod unix_seconds;
+mod web;

@@ -31,6 +31,7 @@ pub(crate) mod limits;
 pub(crate) mod lines;
 pub mod log;
 pub(crate) mod metrics;
+pub(crate) mod page;
 mod passes;
 mod peer;
 mod plain;
@@ -58,6 +59,7 @@ use crate::{
 };
 
 use gauges::Gauges;
+use page::{Backend, Page};
 use rate_limit::RateLimit;
 use services::Services;
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -95,6 +97,8 @@ pub(crate) struct Server {
     pub metrics: metrics::Handle,
     /// Lets callers read `/metrics` from other addresses than loopback.
     pub metrics_public: bool,
+    /// The page for approvers, if there is one.
+    pub page: Option<Page>,
 }
 
 impl Server {
@@ -118,6 +122,14 @@ impl Server {
             watches: Watches::default(),
             stop: stop.clone(),
         });
+        let page = self.page.map(|page| {
+            page(Backend {
+                authority: services.authority.clone(),
+                issuers: services.issuers.clone(),
+                requests: services.clone(),
+                secret: services.authority.store.secret("web").as_ref().to_vec(),
+            })
+        });
         let teller = services.watches.clone();
         let teller = tokio::spawn(teller.run(services.authority.clone(), stop.clone()));
         let health = HealthReporter::new();
@@ -125,10 +137,13 @@ impl Server {
             &services,
             self.limits.message_bytes,
             health.clone(),
-            plain::Metrics {
-                handle: self.metrics.clone(),
-                is_public: self.metrics_public,
-                gauges: Arc::new(Gauges::new(self.tls.clone())),
+            plain::Pages {
+                of_people: page.unwrap_or_default(),
+                metrics: plain::Metrics {
+                    handle: self.metrics.clone(),
+                    is_public: self.metrics_public,
+                    gauges: Arc::new(Gauges::new(self.tls.clone())),
+                },
             },
         )?;
         let watch = tokio::spawn(watch(services, health, self.metrics, stop.clone()));

@@ -70,6 +70,7 @@ pub(super) const TOPICS: &[Topic] = topics![
     "plain-ssh",
     "scripts",
     "requests",
+    "web",
     "emergency",
     "locks",
     "ledger",

@@ -28,6 +28,8 @@ pub(super) fn reference() -> Vec<Section> {
         Section::of::<Limits>("[limits]"),
         Section::of::<Rate>("A rate"),
         Section::of::<Webhook>("[[webhook]]"),
+        Section::of::<Web>("[web]"),
+        Section::of::<WebClient>("[[web.client]]"),
         Section::of::<Metrics>("[metrics]"),
         Section::of::<Log>("[log]"),
     ]
@@ -87,6 +89,8 @@ keys! {
         /// receivers of what happens.
         #[serde(default)]
         webhook: Vec<Webhook>,
+        /// a page for approvers; without it, there is no page.
+        web: Option<Spanned<Web>>,
     }
 }
 
@@ -261,6 +265,33 @@ keys! {
         per_second: Spanned<u64>,
         /// requests at once, 1 to 1000000.
         burst: Spanned<u64>,
+    }
+}
+
+keys! {
+    /// A page on which approvers decide requests in their browser. See `daypass help web`. The
+    /// section may be empty.
+    struct Web {
+        /// the address of the page, such as `"https://ca.example.com"`. `/web/callback` below it
+        /// must be registered at each provider. Default: `https://`, `name`, and the port of
+        /// `listen`.
+        url: Option<Spanned<String>>,
+        /// client secrets, written as `[[web.client]]`.
+        #[serde(default)]
+        client: Vec<WebClient>,
+    }
+}
+
+keys! {
+    /// The secret of the page's client at a provider that demands one of web servers. Unlike
+    /// `client_secret_file` of `[[issuer]]`, no client ever gets it. One section for each issuer.
+    struct WebClient {
+        /// the name of the `[[issuer]]`.
+        issuer: Spanned<String>,
+        /// the file that holds the secret. Exactly one of `secret_file` and `secret_credential`.
+        secret_file: Option<Spanned<PathBuf>>,
+        /// the systemd credential that holds it.
+        secret_credential: Option<Spanned<String>>,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     identity, notify,
     server::{Limits, log::Format},
     store::PostgresAddress,
+    web,
 };
 
 /// A whole, valid server configuration.
@@ -40,6 +41,8 @@ pub struct Config {
     pub log: Log,
     /// The webhooks, with distinct names.
     pub webhooks: Vec<notify::Settings>,
+    /// The page for approvers; none: there is no page.
+    pub(crate) web: Option<web::Settings>,
     /// The schedule of retries. The file does not set it; tests do.
     pub webhook_schedule: notify::Schedule,
     /// The file itself, to read it again.

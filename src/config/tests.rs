@@ -119,7 +119,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "an unknown key",
         "listen =",
         "lisen =",
-        "daypass.toml:2: unknown field `lisen`, expected one of `name`, `listen`, `proxies`, `state`, `policy`, `tls`, `ca`, `ledger`, `store`, `issuer`, `limits`, `metrics`, `log`, `webhook`",
+        "daypass.toml:2: unknown field `lisen`, expected one of `name`, `listen`, `proxies`, `state`, `policy`, `tls`, `ca`, `ledger`, `store`, `issuer`, `limits`, `metrics`, `log`, `webhook`, `web`",
     ),
     (
         "an unknown key of an issuer",

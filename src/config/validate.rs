@@ -16,7 +16,7 @@ use super::{
     settings::{CaKey, Config, Log, TlsFiles},
     store,
     surroundings::Surroundings,
-    webhook,
+    web, webhook,
 };
 use crate::{
     ca::KeyState,
@@ -34,6 +34,7 @@ pub(super) fn config(
     around: &Surroundings,
 ) -> Result<Config, Problem> {
     let ca_keys = ca_keys(&file.ca, around)?;
+    let issuers = issuer::settings(&file.issuer, around)?;
     let config = Config {
         name: server_name(&file.name)?,
         listen: listen(&file.listen, file.tls.is_some())?,
@@ -43,7 +44,13 @@ pub(super) fn config(
         ledger_key: ledger_key(&file.ledger.key, &ca_keys, around)?,
         ca_keys,
         postgres: store::postgres(file.store.as_ref(), around)?,
-        issuers: issuer::settings(&file.issuer, around)?,
+        web: web::settings(
+            file.web.as_ref(),
+            (&file.name, &file.listen),
+            &issuers,
+            around,
+        )?,
+        issuers,
         limits: Limits {
             proxies: proxies(&file.proxies)?,
             ..limits::limits(&file.limits)?

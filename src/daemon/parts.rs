@@ -18,6 +18,7 @@ use crate::{
     policy::Policy,
     server::{Tls, metrics},
     ssh::key::fingerprint,
+    web,
 };
 
 /// A passphrase is one line; more bytes than this are another kind of file.
@@ -36,6 +37,7 @@ pub(super) struct Parts {
     pub(super) tls: Option<Tls>,
     pub(super) metrics: metrics::Handle,
     pub(super) receivers: Vec<Receiver>,
+    pub(super) page: Option<web::Clients>,
 }
 
 /// What `daypass init` says about the server that it made.
@@ -81,6 +83,7 @@ pub(super) fn load(config: &Config) -> Result<(Parts, Signer), Error> {
             .transpose()?,
         metrics: metrics::install().map_err(|error| Error::Metrics(error.to_string()))?,
         receivers: receivers(config)?,
+        page: page(config)?,
     };
     Ok((parts, signer(config)?))
 }
@@ -97,6 +100,12 @@ pub(super) fn read_policy(config: &Config) -> Result<Policy, Error> {
         policy.expect_no_page_before()?;
     }
     Ok(policy)
+}
+
+fn page(config: &Config) -> Result<Option<web::Clients>, Error> {
+    let settings = config.web.as_ref();
+    let clients = settings.map(|settings| web::Clients::new(settings, &config.issuers));
+    Ok(clients.transpose()?)
 }
 
 fn receivers(config: &Config) -> Result<Vec<Receiver>, Error> {

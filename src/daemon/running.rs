@@ -26,6 +26,7 @@ use crate::{
     outbound::CertificateFingerprint,
     server::{self, Server, Tls},
     store::{Opening, Store},
+    web,
 };
 
 /// Starts a daemon: reads keys and policy, opens the store, listens and serves. Issuers are fetched
@@ -90,6 +91,7 @@ async fn serve(
         tls: parts.tls.clone(),
         metrics: parts.metrics,
         metrics_public: config.metrics_public,
+        page: parts.page.map(page),
     };
     let stop = CancellationToken::new();
     server::metrics::started(now());
@@ -286,6 +288,10 @@ impl Running {
             () = self.authority.store.ended() => Error::NoWriter,
         }
     }
+}
+
+fn page(clients: web::Clients) -> server::page::Page {
+    Box::new(|backend| web::routes(clients, backend))
 }
 
 fn prefetch(issuers: Issuers) -> AbortHandle {

@@ -223,9 +223,9 @@ pub enum FetchError {
     /// The discovery document is another issuer's (OpenID Connect Discovery, 4.3).
     #[error("check the discovery document: its issuer is not the configured one")]
     OtherIssuer,
-    /// The discovery document has no valid URL of the keys.
-    #[error("check the discovery document: jwks_uri {0}")]
-    KeysUrl(&'static str),
+    /// The discovery document has no valid URL by this name.
+    #[error("check the discovery document: {0} {1}")]
+    Endpoint(&'static str, &'static str),
     /// The key set has no `keys`, or far too many.
     #[error("check the key set: {0}")]
     KeySet(&'static str),

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Response, StatusCode, redirect};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -53,19 +53,48 @@ impl Source {
 
     /// Two requests: the discovery document, then the key set that it names.
     pub(super) async fn keys(&self) -> Result<KeySet, FetchError> {
-        let discovery = self.object("discovery document", &self.discovery).await?;
-        let keys_url = self.keys_url(&discovery)?;
+        let discovery = self.discovery().await?;
+        let keys_url = self.endpoint(&discovery, "jwks_uri")?;
         KeySet::from_members(&self.object("key set", keys_url).await?, &self.rules)
     }
 
-    fn keys_url<'a>(&self, discovery: &'a Map<String, Value>) -> Result<&'a str, FetchError> {
-        let text = |name: &str| discovery.get(name).and_then(Value::as_str);
-        if text("issuer") != Some(&self.issuer) {
-            return Err(FetchError::OtherIssuer);
+    /// Fetches the discovery document, and checks that it is this issuer's.
+    pub(super) async fn discovery(&self) -> Result<Map<String, Value>, FetchError> {
+        let discovery = self.object("discovery document", &self.discovery).await?;
+        match discovery.get("issuer").and_then(Value::as_str) {
+            Some(issuer) if issuer == self.issuer => Ok(discovery),
+            Some(_) | None => Err(FetchError::OtherIssuer),
         }
-        let url = text("jwks_uri").ok_or(FetchError::KeysUrl("is missing"))?;
-        check_endpoint(url, self.loopback).map_err(FetchError::KeysUrl)?;
+    }
+
+    /// A URL that the discovery document names, checked.
+    pub(super) fn endpoint<'a>(
+        &self,
+        discovery: &'a Map<String, Value>,
+        name: &'static str,
+    ) -> Result<&'a str, FetchError> {
+        let refuse = |why| FetchError::Endpoint(name, why);
+        let url = discovery.get(name).and_then(Value::as_str);
+        let url = url.ok_or(refuse("is missing"))?;
+        check_endpoint(url, self.loopback).map_err(refuse)?;
         Ok(url)
+    }
+
+    /// Sends a form to an endpoint of the issuer. Returns the status and the members of the answer,
+    /// which are empty if it is no JSON object.
+    pub(super) async fn post(
+        &self,
+        what: &'static str,
+        request: impl FnOnce(&Client) -> RequestBuilder,
+    ) -> Result<(StatusCode, Map<String, Value>), FetchError> {
+        let failed = |source| FetchError::Request {
+            what: what.to_owned(),
+            source,
+        };
+        let response = request(&self.client).send().await.map_err(failed)?;
+        let status = response.status();
+        let body = read(what, response).await?;
+        Ok((status, json::object(&body).unwrap_or_default()))
     }
 
     async fn object(
@@ -86,12 +115,15 @@ impl Source {
     }
 }
 
-/// Reads a body up to the limit.
-async fn body(what: &'static str, mut response: Response) -> Result<Vec<u8>, FetchError> {
-    if response.status() != StatusCode::OK {
-        let status = response.status();
-        return Err(FetchError::Status { what, status });
+/// Reads the body of an answer 200 up to the limit.
+async fn body(what: &'static str, response: Response) -> Result<Vec<u8>, FetchError> {
+    match response.status() {
+        StatusCode::OK => read(what, response).await,
+        status => Err(FetchError::Status { what, status }),
     }
+}
+
+async fn read(what: &'static str, mut response: Response) -> Result<Vec<u8>, FetchError> {
     let mut body = Vec::new();
     let request = |source| FetchError::Request {
         what: what.to_owned(),

@@ -83,6 +83,14 @@ impl Identity {
         }
     }
 
+    /// The commitment in the token's nonce, if it has one.
+    pub(crate) fn nonce(&self) -> Option<&str> {
+        match &self.commitment {
+            Commitment::Nonce(nonce) => Some(nonce),
+            Commitment::Audience(_) | Commitment::Absent => None,
+        }
+    }
+
     /// Whether the sign-in was renewed by a refresh token: the original token binds the key.
     pub(crate) fn is_refreshed(&self) -> bool {
         self.is_refreshed

@@ -12,8 +12,10 @@ mod viewing;
 
 use super::{authority::Authority, error::Error, record};
 use crate::{
+    identity::Identity,
     ledger::{
-        event::Requested,
+        LedgerState,
+        event::{Applicant, Requested},
         tree::{Hash, leaf_hash},
     },
     policy::Restriction,
@@ -42,6 +44,17 @@ pub(crate) async fn changed(authority: &Authority, seen: u64) -> bool {
 /// Returns [`Error::Store`] if a shared database does not answer.
 pub(crate) async fn follow(authority: &Authority) -> Result<(), Error> {
     Ok(authority.store.follow().await?)
+}
+
+/// Checks that no lock covers an identity.
+///
+/// # Errors
+/// Returns [`Error::Rejection`] that names the lock.
+pub(crate) fn expect_unlocked(authority: &Authority, identity: &Identity) -> Result<(), Error> {
+    let who = record::who(identity);
+    let applicant = Applicant::new(&who, None, None);
+    let state = |state: &LedgerState| state.expect_unlocked(&applicant);
+    authority.store.state(state).map_err(Error::Rejection)
 }
 
 /// The digest that deciders of this request sign.

@@ -31,13 +31,14 @@ use crate::ssh::sshsig;
 
 /// Returns the routes of `GET`, each rate-limited by address. `/healthz`, `/readyz` and `/metrics`
 /// are not rate-limited.
-pub(super) fn routes(services: Arc<Services>, metrics: Metrics) -> Router {
+pub(super) fn routes(services: Arc<Services>, pages: Pages) -> Router {
     Router::new()
         .route("/ca.pub", get(ca_keys))
         .route("/krl", get(krl))
         .route("/recovery", get(recovery_document))
         .route("/checkpoint", get(checkpoint))
         .route("/tile/{*path}", get(tile))
+        .merge(pages.of_people.with_state(()))
         .route_layer(from_fn_with_state(services.clone(), limit_rate))
         .route(
             "/healthz",
@@ -48,8 +49,15 @@ pub(super) fn routes(services: Arc<Services>, metrics: Metrics) -> Router {
         .merge(
             Router::new()
                 .route("/metrics", get(render))
-                .with_state((services, metrics)),
+                .with_state((services, pages.metrics)),
         )
+}
+
+/// Pages besides those of the ledger and the keys.
+pub(super) struct Pages {
+    /// The page for approvers; without any route if there is none.
+    pub(super) of_people: Router,
+    pub(super) metrics: Metrics,
 }
 
 /// Metrics to render, and who may read them.

@@ -31,7 +31,7 @@ pub(super) fn routes(
     services: &Arc<Services>,
     message_bytes: usize,
     health: HealthReporter,
-    metrics: plain::Metrics,
+    pages: plain::Pages,
 ) -> Result<Router, Error> {
     let passes = PassesServer::from_arc(services.clone()).max_decoding_message_size(message_bytes);
     let trust = TrustServer::from_arc(services.clone()).max_decoding_message_size(message_bytes);
@@ -59,7 +59,7 @@ pub(super) fn routes(
         )
         .into_axum_router()
         .layer(from_fn(only_http2));
-    Ok(plain::routes(services.clone(), metrics)
+    Ok(plain::routes(services.clone(), pages)
         .merge(grpc)
         .fallback(unknown)
         .with_state(()))

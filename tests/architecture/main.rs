@@ -44,10 +44,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("notify", &["ledger", "store", "modes", "ssh"]),
     ("operations", &["identity", "policy", "ledger", "ca", "store", "notify", "ssh", "reason"]),
     ("server", &["operations", "identity", "proto", "policy", "ledger", "ca", "modes", "outbound", "ssh", "reason"]),
+    // The page is a caller of the server's own handlers, in the same process. It decides nothing.
+    ("web", &["server", "operations", "identity", "proto", "ledger"]),
     ("client", &["proto", "ledger", "identity::proof", "identity::web_url", "outbound", "ssh", "reason"]),
     ("host", &["finding", "proto", "ledger", "outbound", "ssh"]),
-    ("config", &["identity", "policy", "ca", "store", "server", "notify", "modes", "reference", "ssh"]),
-    ("daemon", &["config", "finding", "identity", "policy", "ledger", "ca", "store", "notify", "operations", "server", "modes", "outbound", "ssh"]),
+    ("config", &["identity", "policy", "ca", "store", "server", "notify", "modes", "reference", "ssh", "web"]),
+    ("daemon", &["config", "finding", "identity", "policy", "ledger", "ca", "store", "notify", "operations", "server", "modes", "outbound", "ssh", "web"]),
 ];
 
 /// Every module may import it: a type of time that knows no other module.

@@ -76,7 +76,7 @@ impl Authorization {
             return Err(InvalidAuthorization::Page("unknown client_id"));
         }
         let redirect = loopback_redirect(value("redirect_uri")).ok_or(
-            InvalidAuthorization::Page("redirect_uri must be http on loopback"),
+            InvalidAuthorization::Page("redirect_uri must be on loopback"),
         )?;
         if !profile.knows_redirect(value("redirect_uri")) {
             return Err(InvalidAuthorization::Page("redirect_uri is not registered"));
@@ -231,7 +231,8 @@ impl Flows {
 fn loopback_redirect(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let loopback = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
-    (url.scheme() == "http" && loopback && url.fragment().is_none()).then_some(url)
+    let is_web = matches!(url.scheme(), "http" | "https");
+    (is_web && loopback && url.fragment().is_none()).then_some(url)
 }
 
 /// Eight letters without vowels (RFC 8628, 6.1): `BCDF-GHJK`.

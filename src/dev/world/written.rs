@@ -92,6 +92,8 @@ url = "{receiver}"
 secret_file = "webhook.secret"
 networks = ["127.0.0.1/32"]
 
+[web]
+
 {more}"#,
         receiver = receiver.url(),
         url = issuer.url(),

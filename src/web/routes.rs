@@ -1,0 +1,80 @@
+//! The paths of the page, and the headers of every answer.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::map_response,
+    response::{Redirect, Response},
+    routing::{get, post},
+};
+use http::{
+    HeaderValue,
+    header::{
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+        X_FRAME_OPTIONS,
+    },
+};
+
+use super::{
+    deciding, files, live, pages, reading, sign_in,
+    site::{Clients, Site},
+};
+use crate::server::page::Backend;
+
+/// Bytes of a request's body at most: a decision takes 4 KiB.
+const BODY_LIMIT: usize = 16 * 1024;
+
+/// Everything comes from this address, and nothing is inline. No page of another site frames it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The routes of the page, all under `/web`.
+pub(crate) fn routes(clients: Clients, backend: Backend) -> Router {
+    let site = Arc::new(Site::new(clients, backend));
+    Router::new()
+        .route("/web", get(async || Redirect::to("/web/requests")))
+        .route("/web/requests", get(reading::list))
+        .route("/web/requests/{id}", get(reading::request))
+        .route("/web/requests/{id}/{verb}", post(deciding::decide))
+        .route("/web/events", get(live::events))
+        .route("/web/sign-in", get(sign_in::page).post(sign_in::begin))
+        .route("/web/callback", get(sign_in::callback))
+        .route("/web/sign-out", post(sign_in::sign_out))
+        .route("/web/signed-out", get(async || pages::signed_out()))
+        .route("/web/page.js", get(files::script))
+        .route("/web/page.css", get(files::style))
+        .route("/web/icon.svg", get(files::icon))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(map_response(secured))
+        .with_state(site)
+}
+
+/// Adds the headers that keep other sites, caches and sniffing browsers out.
+async fn secured(mut response: Response) -> Response {
+    let fixed = [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+    ];
+    let headers = response.headers_mut();
+    for (name, value) in fixed {
+        let _ = headers.insert(name, HeaderValue::from_static(value));
+    }
+    for (name, value) in [
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        (
+            "permissions-policy",
+            "camera=(), geolocation=(), microphone=()",
+        ),
+    ] {
+        let _ = headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !headers.contains_key(CACHE_CONTROL) {
+        let _ = headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}

@@ -1,0 +1,318 @@
+//! Sign-in by the authorization code flow, and sign-out.
+//!
+//! The browser makes its key first and sends the commitment to it, which becomes the token's nonce.
+//! The provider's answer counts in the browser that began, for the provider that was asked, with a
+//! token for that commitment.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{
+        Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
+    response::{IntoResponse, Redirect, Response},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header::SET_COOKIE};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    cookies,
+    environment::{now, random_text},
+    fault::Fault,
+    origin, pages,
+    pending::{self, Pending, is_commitment},
+    reading::locked,
+    sessions::Session,
+    site::Site,
+};
+use crate::{
+    identity::{
+        Identity,
+        code_flow::{Authorization, CodeError, CodeFlow},
+    },
+    operations::requests,
+    server::lines::LOG,
+    unix_seconds::UnixSeconds,
+};
+
+/// Bytes of a code at most.
+const CODE_LIMIT: usize = 4096;
+
+/// The request to show after the sign-in.
+#[derive(Deserialize)]
+pub(super) struct Afterwards {
+    request: Option<u64>,
+}
+
+/// Serves the page to sign in.
+pub(super) async fn page(
+    State(site): State<Arc<Site>>,
+    afterwards: Result<Query<Afterwards>, QueryRejection>,
+) -> Response {
+    let flows = site.clients.flows.iter();
+    let issuers: Vec<&str> = flows.map(|flow| flow.settings().name.as_str()).collect();
+    let request = afterwards.ok().and_then(|Query(it)| it.request);
+    pages::sign_in(&site.authority.server_name, &issuers, request).into_response()
+}
+
+/// A sign-in as the script begins it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Begin {
+    issuer: String,
+    commitment: String,
+    request: Option<u64>,
+}
+
+/// Begins a sign-in: answers with the URL of the provider's page.
+pub(super) async fn begin(
+    State(site): State<Arc<Site>>,
+    headers: HeaderMap,
+    body: Result<Json<Begin>, JsonRejection>,
+) -> Response {
+    if !origin::is_own(&headers, &site.clients.origin) {
+        return Fault::foreign(&site.clients.origin).json();
+    }
+    let body = body.ok().filter(|Json(it)| is_commitment(&it.commitment));
+    let Some(Json(begin)) = body else {
+        return Fault::new(StatusCode::BAD_REQUEST, "The sign-in is malformed.").json();
+    };
+    match begun(&site, begin).await {
+        Ok((url, cookie)) => ([(SET_COOKIE, cookie)], Json(json!({ "url": url }))).into_response(),
+        Err(fault) => fault.json(),
+    }
+}
+
+async fn begun(site: &Site, begin: Begin) -> Result<(String, HeaderValue), Fault> {
+    let flow = site.clients.flow(&begin.issuer);
+    let unknown = || {
+        Fault::new(
+            StatusCode::BAD_REQUEST,
+            "There is no such identity provider.",
+        )
+    };
+    let flow = flow.ok_or_else(unknown)?;
+    let pending = Pending {
+        issuer: begin.issuer,
+        state: random_text().map_err(|error| internal(&error))?,
+        commitment: begin.commitment,
+        request: begin.request,
+        expires: UnixSeconds::from(now()).saturating_add(pending::LIFETIME),
+    };
+    let verifier = site.cookie_key.verifier(&pending.state);
+    let url = flow.authorization_url(authorization(site, &pending, &verifier));
+    let url = url.await.map_err(|error| failed(flow, &error))?;
+    let cookie = site.cookie_key.seal(&pending);
+    let cookie = cookie.map_err(|error| internal(&error))?;
+    let cookie = cookies::set(cookies::SIGN_IN, &cookie, pending::LIFETIME.as_secs());
+    Ok((url, cookie.map_err(|error| internal(&error))?))
+}
+
+fn authorization<'a>(site: &'a Site, pending: &'a Pending, verifier: &'a str) -> Authorization<'a> {
+    Authorization {
+        redirect: &site.clients.redirect,
+        state: &pending.state,
+        nonce: &pending.commitment,
+        verifier,
+    }
+}
+
+/// The provider's answer (RFC 6749, section 4.1.2; RFC 9207).
+#[derive(Deserialize)]
+pub(super) struct Answer {
+    #[serde(default)]
+    state: String,
+    code: Option<String>,
+    iss: Option<String>,
+    error: Option<String>,
+}
+
+/// Takes the provider's answer, and starts the session.
+pub(super) async fn callback(
+    State(site): State<Arc<Site>>,
+    headers: HeaderMap,
+    answer: Result<Query<Answer>, QueryRejection>,
+) -> Response {
+    let cookie = cookies::value(&headers, cookies::SIGN_IN).unwrap_or_default();
+    let pending = answer.ok().and_then(|Query(answer)| {
+        let now = UnixSeconds::from(now());
+        let pending = site.cookie_key.open(cookie, &answer.state, now)?;
+        Some((pending, answer))
+    });
+    let Some((pending, answer)) = pending else {
+        let text = "This sign-in was not begun in this browser, is too old, or was finished \
+                    already. Sign in again.";
+        return Fault::new(StatusCode::BAD_REQUEST, text).page();
+    };
+    let started = start(&site, &pending, answer, &headers).await;
+    let mut response = match started {
+        Ok(session) => {
+            let target = match pending.request {
+                Some(id) => format!("/web/requests/{id}"),
+                None => "/web/requests".to_owned(),
+            };
+            ([(SET_COOKIE, session)], Redirect::to(&target)).into_response()
+        }
+        Err(fault) => fault.page(),
+    };
+    if let Ok(gone) = cookies::remove(cookies::SIGN_IN) {
+        let _ = response.headers_mut().append(SET_COOKIE, gone);
+    }
+    response
+}
+
+/// Starts a session under a new cookie, and ends the one that this browser had.
+async fn start(
+    site: &Site,
+    pending: &Pending,
+    answer: Answer,
+    headers: &HeaderMap,
+) -> Result<HeaderValue, Fault> {
+    let flow = site.clients.flow(&pending.issuer);
+    let unknown = || {
+        Fault::new(
+            StatusCode::BAD_REQUEST,
+            "There is no such identity provider.",
+        )
+    };
+    let flow = flow.ok_or_else(unknown)?;
+    let session = session(site, flow, pending, answer).await?;
+    if let Err(lock) = requests::expect_unlocked(&site.authority, &session.identity) {
+        return Err(locked(&lock.to_string()));
+    }
+    if let Some(old) = cookies::value(headers, cookies::SESSION) {
+        site.sessions.end(old);
+    }
+    let cookie = random_text().map_err(|error| internal(&error))?;
+    let now = now();
+    let left = session.identity.expires() - now;
+    let left = u64::try_from(left.whole_seconds()).unwrap_or_default();
+    let header = cookies::set(cookies::SESSION, &cookie, left).map_err(|error| internal(&error))?;
+    tracing::info!(
+        issuer = session.identity.issuer(),
+        subject = session.identity.subject(),
+        "signed in on the page"
+    );
+    site.sessions.start(&cookie, session, now);
+    Ok(header)
+}
+
+/// Fetches and verifies the token.
+async fn session(
+    site: &Site,
+    flow: &CodeFlow,
+    pending: &Pending,
+    answer: Answer,
+) -> Result<Session, Fault> {
+    let told = |error: CodeError| failed(flow, &error);
+    flow.expect_issuer(answer.iss.as_deref())
+        .await
+        .map_err(told)?;
+    if answer.error.is_some() {
+        let text =
+            "The identity provider refused the sign-in. Sign in again, or ask its operators.";
+        return Err(Fault::new(StatusCode::FORBIDDEN, text));
+    }
+    let code = answer.code.filter(|code| code.len() <= CODE_LIMIT);
+    let missing = || Fault::new(StatusCode::BAD_REQUEST, "The provider sent no code.");
+    let code = code.ok_or_else(missing)?;
+    let verifier = site.cookie_key.verifier(&pending.state);
+    let token = flow.unverified_token(&code, authorization(site, pending, &verifier));
+    let token = token.await.map_err(told)?;
+    let identity = site.issuers.verify(&token, now()).await;
+    let identity = identity.map_err(|error| refused(flow, &error.to_string()))?;
+    expect_ours(flow, &identity, pending).map_err(|why| refused(flow, why))?;
+    Ok(Session {
+        identity,
+        token,
+        commitment: pending.commitment.clone(),
+    })
+}
+
+/// Checks that the token is of this provider and for this browser's key: a code of another sign-in
+/// brings another token.
+fn expect_ours(
+    flow: &CodeFlow,
+    identity: &Identity,
+    pending: &Pending,
+) -> Result<(), &'static str> {
+    if identity.issuer() != flow.settings().url {
+        return Err("the token is of another provider");
+    }
+    match identity.nonce() {
+        Some(nonce) if nonce == pending.commitment => Ok(()),
+        Some(_) | None => Err("the token is for another browser's key"),
+    }
+}
+
+/// Ends the session.
+pub(super) async fn sign_out(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
+    if !origin::is_own(&headers, &site.clients.origin) {
+        return Fault::foreign(&site.clients.origin).page();
+    }
+    if let Some(cookie) = cookies::value(&headers, cookies::SESSION) {
+        site.sessions.end(cookie);
+    }
+    let mut response = Redirect::to("/web/signed-out").into_response();
+    if let Ok(gone) = cookies::remove(cookies::SESSION) {
+        let _ = response.headers_mut().append(SET_COOKIE, gone);
+    }
+    response
+}
+
+/// A failure of the provider. The page names the kind; the log has the cause.
+fn failed(flow: &CodeFlow, error: &CodeError) -> Fault {
+    let issuer = &flow.settings().name;
+    if LOG.admit("WEB_SIGN_IN") {
+        let cause = causes(error);
+        tracing::warn!(
+            issuer,
+            cause,
+            "a sign-in on the page failed at its provider"
+        );
+    }
+    match error {
+        CodeError::Fetch(_) => Fault::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("The identity provider {issuer} does not answer. Try again in a minute."),
+        ),
+        CodeError::Refused(_) | CodeError::NoToken | CodeError::OtherIssuer => Fault::new(
+            StatusCode::BAD_GATEWAY,
+            format!("The sign-in at {issuer} failed: {error}. Sign in again."),
+        ),
+    }
+}
+
+fn refused(flow: &CodeFlow, why: &str) -> Fault {
+    let issuer = &flow.settings().name;
+    if LOG.admit("WEB_TOKEN") {
+        tracing::warn!(
+            issuer,
+            cause = why,
+            "a token of a sign-in on the page is refused"
+        );
+    }
+    let text = format!("The sign-in at {issuer} is refused: {why}.");
+    Fault::new(StatusCode::FORBIDDEN, text)
+}
+
+fn internal(error: &dyn std::error::Error) -> Fault {
+    tracing::error!(cause = %error, "a sign-in on the page failed");
+    let text = "The server cannot sign you in now. Tell its operators.";
+    Fault::new(StatusCode::INTERNAL_SERVER_ERROR, text)
+}
+
+/// Joins an error and its sources in one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,135 @@
+//! A request for people to read: its content from its event, and the server's word on its state.
+//! Pure.
+
+use std::fmt::Write as _;
+
+use crate::{
+    ledger::{content::RequestContent, event::Event, state::Verb},
+    proto::v1::{self, request::State},
+    server::log::is_active,
+    unix_seconds::UnixSeconds,
+};
+
+/// Characters of one text that are shown.
+const LONGEST: usize = 4096;
+
+/// A request.
+pub(super) struct RequestView {
+    pub(super) id: u64,
+    pub(super) state: State,
+    pub(super) content: RequestContent,
+    /// When it expires; 0 for a review.
+    pub(super) expires_at: UnixSeconds,
+    pub(super) decisions: Vec<v1::request::Decision>,
+    /// Whether this person may decide it now.
+    pub(super) may_decide: bool,
+    /// The serial of the pass that it was redeemed for; 0 before.
+    pub(super) serial: u64,
+    /// The event: one line of printable ASCII, the bytes that a decision signs.
+    pub(super) event: String,
+}
+
+/// The server sent what is no request. It is a bug of the server.
+#[derive(Debug, thiserror::Error)]
+#[error("request {0} has another event")]
+pub(super) struct Unreadable(u64);
+
+impl RequestView {
+    /// Reads a request that a gRPC handler answered.
+    ///
+    /// # Errors
+    /// Returns [`Unreadable`] if its event opens no request.
+    pub(super) fn read(wire: v1::Request) -> Result<Self, Unreadable> {
+        let unreadable = || Unreadable(wire.id);
+        let event = Event::parse(&wire.event).map_err(|_| unreadable())?;
+        if event.index != wire.id {
+            return Err(unreadable());
+        }
+        let (content, expires_at) = RequestContent::of(event).ok_or_else(unreadable)?;
+        Ok(Self {
+            state: wire.state(),
+            event: String::from_utf8(wire.event).map_err(|_| Unreadable(wire.id))?,
+            id: wire.id,
+            content,
+            expires_at,
+            decisions: wire.decisions,
+            may_decide: wire.may_decide,
+            serial: wire.serial,
+        })
+    }
+
+    /// The decisions that this person may take now.
+    pub(super) fn verbs(&self) -> &'static [Verb] {
+        match (self.may_decide, self.content.is_review) {
+            (false, _) => &[],
+            (true, true) => &[Verb::Review],
+            (true, false) => &[Verb::Approve, Verb::Deny],
+        }
+    }
+
+    /// The number of approvals so far.
+    pub(super) fn approvals(&self) -> usize {
+        let mut verbs = self.decisions.iter().map(|one| one.verb.as_str());
+        verbs.by_ref().filter(|verb| *verb == "approve").count()
+    }
+
+    /// The state in words.
+    pub(super) fn state_text(&self) -> &'static str {
+        match self.state {
+            State::Pending => "Waits for approval",
+            State::Approved => "Approved, not used yet",
+            State::Denied => "Denied",
+            State::Cancelled => "Withdrawn",
+            State::Expired => "Expired",
+            State::Redeemed => "Approved and used",
+            State::ReviewOpen => "Waits for review",
+            State::Reviewed => "Reviewed",
+            State::Unspecified => "Unknown",
+        }
+    }
+}
+
+/// A text of a caller for a page: characters that change the direction of text, or are not seen,
+/// are written out, and a text that is too long is cut visibly. HTML is escaped by the template.
+pub(super) fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for (index, character) in text.chars().enumerate() {
+        if index == LONGEST {
+            shown.push_str(" \u{2026} (cut here: the whole text is in the event below)");
+            break;
+        }
+        match is_active(character) {
+            true => {
+                let _ = write!(shown, "{}", character.escape_unicode());
+            }
+            false => shown.push(character),
+        }
+    }
+    shown
+}
+
+/// A duration in words, such as `30m` or `1h 30m`.
+pub(super) fn duration(seconds: u64) -> String {
+    let duration = std::time::Duration::from_secs(seconds);
+    humantime::format_duration(duration).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_text_is_shown_as_it_is() {
+        for (text, expected) in [
+            ("INC-7 disk full", "INC-7 disk full"),
+            ("a\u{202e}b", "a\\u{202e}b"),
+            ("a\nb\0", "a\\u{a}b\\u{0}"),
+            ("\u{200b}", "\\u{200b}"),
+            ("Größe <b>", "Größe <b>"),
+        ] {
+            assert_eq!(plain(text), expected);
+        }
+        let long = plain(&"x".repeat(100_000));
+        assert!(long.len() < LONGEST + 100 && long.contains("cut here"));
+    }
+}

@@ -1,0 +1,1 @@
+//! What attackers and accidents do to the page.
