@@ -3,12 +3,19 @@
 use http::{HeaderMap, header::ORIGIN};
 
 /// Whether the browser says that a page of `origin` made this request. Every browser that can hold
-/// a key sends `Origin` with such requests; `Sec-Fetch-Site` is sent besides.
+/// a key sends `Origin` with such requests.
+///
+/// Of a form on a page with `Referrer-Policy: no-referrer`, the origin is `null` (Fetch, "append a
+/// request `Origin` header"). Then only `Sec-Fetch-Site` tells: no page can set it.
 pub(super) fn is_own(headers: &HeaderMap, origin: &str) -> bool {
     let mut named = headers.get_all(ORIGIN).iter();
-    let is_origin = named.next().is_some_and(|it| it == origin) && named.next().is_none();
-    let site = headers.get("sec-fetch-site");
-    is_origin && site.is_none_or(|site| site == "same-origin")
+    let (Some(named), None) = (named.next(), named.next()) else {
+        return false;
+    };
+    match headers.get("sec-fetch-site") {
+        Some(site) => site == "same-origin" && (named == origin || named == "null"),
+        None => named == origin,
+    }
 }
 
 #[cfg(test)]
@@ -28,6 +35,15 @@ mod tests {
         let ours = ("origin", "https://ca.example.com");
         assert!(check(&[ours]));
         assert!(check(&[ours, ("sec-fetch-site", "same-origin")]));
+        assert!(check(&[
+            ("origin", "null"),
+            ("sec-fetch-site", "same-origin")
+        ]));
+        assert!(!check(&[
+            ("origin", "null"),
+            ("sec-fetch-site", "cross-site")
+        ]));
+        assert!(!check(&[("sec-fetch-site", "same-origin")]));
         assert!(!check(&[ours, ("sec-fetch-site", "same-site")]));
         assert!(!check(&[ours, ours]));
         assert!(!check(&[]));

@@ -209,19 +209,23 @@ async function decision(form) {
         binding_secret: base64(record.secret),
         signature: await sign(record, message),
       });
-      location.reload();
+      form.remove();
     } catch (error) {
       tell(error.message);
       enable(true);
       delete form.dataset.busy;
     }
+    refresh();
   });
 }
 
 let fetching = false;
+let stale = false;
 
-// Fetches this page again and takes over the part that changes.
+// Fetches this page again and takes over the part that changes. What happens meanwhile is fetched
+// after it.
 async function refresh() {
+  stale = fetching;
   if (fetching) return;
   fetching = true;
   try {
@@ -245,6 +249,7 @@ async function refresh() {
     // The server is away: the next try finds it.
   } finally {
     fetching = false;
+    if (stale) refresh();
   }
 }
 
@@ -254,7 +259,9 @@ function watch(request) {
   events.addEventListener('message', refresh);
   events.addEventListener('error', () => {
     // Refused: too many watches, or the sign-in is over. Otherwise the browser connects again.
-    if (events.readyState === EventSource.CLOSED) polls ??= setInterval(refresh, POLL);
+    if (events.readyState !== EventSource.CLOSED) return;
+    polls ??= setInterval(refresh, POLL);
+    refresh();
   });
   addEventListener('pageshow', (event) => { if (event.persisted) refresh(); });
 }
