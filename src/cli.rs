@@ -19,6 +19,7 @@ pub(crate) mod inspect;
 mod jump;
 mod jumped;
 pub(crate) mod ledger;
+mod local;
 pub(crate) mod login;
 mod login_name;
 pub(crate) mod logout;

@@ -13,6 +13,7 @@ pub mod emergency;
 pub mod event;
 pub(crate) mod going_on;
 pub(crate) mod judge;
+pub(crate) mod near;
 pub mod order;
 pub(crate) mod recovery;
 pub mod restore;

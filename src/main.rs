@@ -8,10 +8,14 @@ use std::{
     process::ExitCode,
     task::Poll,
     thread,
+    time::Duration,
 };
 
 use daypass::cli::{Cli, Failure, Format, failure::Code, output};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::timeout,
+};
 
 /// Stack of every thread that may evaluate a policy. CEL's evaluator recurses, and a stack overflow
 /// aborts the process.
@@ -63,20 +67,33 @@ fn in_runtime(cli: Cli) -> Result<(), Failure> {
 }
 
 /// Runs the command until Ctrl-C. Ctrl-C drops the command, which removes its files and ends its
-/// children, and exits with 130. A command that listens for Ctrl-C too says its own last words. A
-/// second Ctrl-C does not wait.
+/// children, and exits with 130. A command that listens for Ctrl-C too says its own last words. One
+/// that blocks, for example because the reader of its output has stopped, is left after [`GRACE`];
+/// a second Ctrl-C does not wait.
 async fn interruptible(cli: Cli) -> Result<(), Failure> {
     if cli.ends_on_its_own_signals() {
         return cli.run().await;
     }
     // Listens from here on, not only from the first `recv`.
     let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(leave(signal(SignalKind::interrupt())?));
     let mut command = pin!(cli.run());
     tokio::select! {
         outcome = &mut command => outcome,
         _ = interrupt.recv() => {
             poll_fn(|context| Poll::Ready(last_words(command.as_mut().poll(context)))).await
         }
+    }
+}
+
+/// The time in which an interrupted command removes its files.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Ends the process when the command does not do so after Ctrl-C.
+async fn leave(mut interrupt: Signal) {
+    if interrupt.recv().await.is_some() {
+        let _ = timeout(GRACE, interrupt.recv()).await;
+        std::process::exit(Code::Interrupted as i32);
     }
 }
 

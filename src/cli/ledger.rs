@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 use super::{
     Failure, Global,
     failure::Code,
+    local::Zone,
     output::{clean, copy_out},
     progress::Progress,
     target::Target,
@@ -130,9 +131,9 @@ impl Args {
                 decisions,
             } => {
                 let decided = decisions.then(Decisions::default);
-                match &file {
+                match file {
                     None => verify_server(global, &client, decided).await,
-                    Some(file) => verify_file(global, &client, (file, key.as_deref()), decided),
+                    Some(file) => verify_file(global, client, (file, key), decided).await,
                 }
             }
             Action::Witness(args) => args.run(global, &client).await,
@@ -173,15 +174,22 @@ async fn show(global: &Global, client: &Client, serial: u64) -> Result<(), Failu
         if let Value::Object(fields) = &mut event {
             fields.remove("related");
         }
-        let mut text = lines(&event, now());
-        if !others.is_empty() {
-            let others: Vec<_> = others.iter().map(related).collect();
-            text.push_str(&format!("\nrelated:\n{}", others.join("\n")));
-        }
-        format!(
-            "{text}\nproven: in the ledger of {} entries",
+        let zone = Zone::of_terminal();
+        let mut text = format!(
+            "{}\nproven: event {serial} is in the ledger of {} entries",
+            lines(&event, now(), zone.as_ref()),
             checkpoint.size
-        )
+        );
+        // Below the proof, which is of the event alone.
+        if !others.is_empty() {
+            let others = others.iter().map(|event| related(event, zone.as_ref()));
+            let others: Vec<_> = others.collect();
+            text.push_str(&format!(
+                "\nrelated, as the server lists them (`daypass ledger show INDEX` proves one):\n{}",
+                others.join("\n")
+            ));
+        }
+        text
     })
 }
 
@@ -203,17 +211,24 @@ async fn verify_server(
     verified(global, &report, decided)
 }
 
-fn verify_file(
+/// Verifies on a thread of its own: this one listens for Ctrl-C, also while a pipe is silent.
+async fn verify_file(
     global: &Global,
-    client: &Client,
-    (file, key): (&Path, Option<&str>),
+    client: Client,
+    (file, key): (PathBuf, Option<String>),
     mut decided: Option<Decisions>,
 ) -> Result<(), Failure> {
-    let (mut export, length) = open(file)?;
+    let (mut export, length) = open(&file)?;
     let progress = Progress::bytes(length);
-    let each = taken_by(&mut decided);
-    let report = client.verify_offline(&mut export, key, each, |bytes| progress.show(bytes))?;
+    let show = progress.shown_by();
+    let work = move || {
+        let each = taken_by(&mut decided);
+        let report = client.verify_offline(&mut export, key.as_deref(), each, show)?;
+        Ok::<_, Failure>((report, decided))
+    };
+    let work = tokio::task::spawn_blocking(work).await;
     drop(progress);
+    let (report, decided) = work.map_err(|error| Failure::from_error(&error))??;
     verified(global, &report, decided)
 }
 
@@ -335,7 +350,7 @@ fn suspicious(what: &str) -> Failure {
 }
 
 /// The export and its length, if that is known.
-fn open(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
+fn open(file: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
     if file.as_os_str() == "-" {
         return Ok((Box::new(io::stdin()), None));
     }

@@ -1,6 +1,8 @@
 //! The options of every command, and how results are printed: results on stdout, messages on
 //! stderr. Text from a server passes [`clean`] before it reaches a terminal.
 
+mod table;
+
 use std::{
     borrow::Cow,
     fmt::Write as _,
@@ -11,6 +13,7 @@ use serde::Serialize;
 
 use super::{Failure, failure::Code};
 use crate::server::log::{Destination, ERROR_PRIORITY, destination_of_stderr, is_active};
+pub(crate) use table::{fitted, table};
 
 /// Format of printed results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -220,34 +223,6 @@ fn wants_colour() -> bool {
         && set("TERM").is_some_and(|term| term != "dumb")
 }
 
-/// A table: columns as wide as their widest cell, two spaces apart, without trailing spaces. Cells
-/// are cleaned.
-pub(crate) fn table(rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<Cow<'_, str>>> = rows
-        .iter()
-        .map(|row| row.iter().map(|cell| clean(cell)).collect())
-        .collect();
-    let widths = widths(&rows);
-    let lines = rows.iter().map(|row| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-fn widths(rows: &[Vec<Cow<'_, str>>]) -> Vec<usize> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    (0..columns)
-        .map(|column| {
-            let cells = rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        })
-        .collect()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
@@ -298,14 +273,5 @@ mod tests {
             failure_json(&failure).to_string(),
             r#"{"error":{"code":3,"message":"denied: \"x\"\n","reason":"NOT_ALLOWED"}}"#
         );
-    }
-
-    #[test]
-    fn columns_line_up_and_cells_are_cleaned() {
-        let rows = [
-            vec!["a".into(), "bb".into()],
-            vec!["ccc\n".into(), String::new()],
-        ];
-        assert_eq!(table(&rows), "a         bb\nccc\\u{a}");
     }
 }

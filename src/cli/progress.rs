@@ -35,6 +35,12 @@ impl Progress {
     pub(super) fn show(&self, position: u64) {
         self.0.set_position(position);
     }
+
+    /// Shows the positions of another thread.
+    pub(super) fn shown_by(&self) -> impl Fn(u64) + Send + use<> {
+        let bar = self.0.clone();
+        move |position| bar.set_position(position)
+    }
 }
 
 impl Drop for Progress {

@@ -7,12 +7,16 @@ use crate::proto::v1;
 const CALLS: usize = 300;
 
 /// Events that were found, newest first.
+#[derive(Default)]
 pub(crate) struct SearchResult {
     pub(crate) entries: Vec<Entry>,
     /// Approvals of the requests that listed passes redeemed.
     pub(crate) approvals: Vec<Entry>,
     /// The search is complete from this index on; 0: there is no more.
     pub(crate) searched_from: u64,
+    /// Names near the one in the filter, if nothing has that one.
+    pub(crate) unknown_who: Option<Vec<String>>,
+    pub(crate) unknown_role: Option<Vec<String>>,
 }
 
 impl Signed {
@@ -28,9 +32,8 @@ impl Signed {
         limit: u32,
     ) -> Result<SearchResult, Error> {
         let mut found = SearchResult {
-            entries: Vec::new(),
-            approvals: Vec::new(),
             searched_from: from.saturating_add(1),
+            ..SearchResult::default()
         };
         for _ in 0..CALLS {
             let count = u32::try_from(found.entries.len()).unwrap_or(limit);
@@ -59,6 +62,8 @@ impl Signed {
                 found.approvals.push(Entry::read(event)?);
             }
             found.searched_from = searched_from;
+            found.unknown_who = answer.unknown_who.map(|it| it.near);
+            found.unknown_role = answer.unknown_role.map(|it| it.near);
         }
         Ok(found)
     }

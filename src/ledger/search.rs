@@ -9,7 +9,10 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::event::{Actor, Covered, Event, EventKind, LockTarget, RequestDetails, RevokeTarget};
+use super::event::{
+    Actor, Covered, Event, EventKind, LockTarget, RequestDecision, RequestDetails, RevokeTarget,
+    kinds::EMERGENCY,
+};
 use crate::ssh::permissions::Permissions;
 
 /// A property that an event has or lacks: 48 bits of a hash, so that SQLite stores it in six bytes.
@@ -28,7 +31,7 @@ impl Term {
         Self(bits.fold(0, |bits, byte| bits << 8 | i64::from(*byte)))
     }
 
-    /// The events of this kind ([`EventKind::kind`]).
+    /// The events of this kind ([`EventKind::kind`]), or of emergencies ([`EMERGENCY`]).
     pub(crate) fn kind(kind: &str) -> Self {
         Self::new("kind", &[kind])
     }
@@ -63,7 +66,7 @@ impl Term {
         Self::new("about", &[&index.to_string()])
     }
 
-    /// Passes of emergencies.
+    /// Passes of emergencies that are to be reviewed.
     pub(crate) fn emergency() -> Self {
         Self::new("emergency", &[])
     }
@@ -199,10 +202,10 @@ impl Terms {
             }
             EventKind::Approved(decided)
             | EventKind::Refused(decided)
-            | EventKind::Cancelled(decided)
-            | EventKind::Reviewed(decided) => {
-                self.add(Term::role(&decided.role));
-                self.add(Term::about(decided.request));
+            | EventKind::Cancelled(decided) => self.decided(decided),
+            EventKind::Reviewed(decided) => {
+                self.decided(decided);
+                self.add(Term::kind(EMERGENCY));
             }
             EventKind::Revoked(revoked) => {
                 self.revoked(&revoked.target);
@@ -232,6 +235,14 @@ impl Terms {
         if let Some(request) = ask.request {
             self.add(Term::about(request));
         }
+        if ask.emergency {
+            self.add(Term::kind(EMERGENCY));
+        }
+    }
+
+    fn decided(&mut self, decided: &RequestDecision) {
+        self.add(Term::role(&decided.role));
+        self.add(Term::about(decided.request));
     }
 
     fn permissions(&mut self, permissions: &Permissions) {

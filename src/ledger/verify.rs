@@ -16,8 +16,8 @@ use super::{
     state::Rejection,
     tree::{Frontier, Hash},
 };
-use lines::Lines;
 pub(crate) use lines::{Block, Prepared};
+use lines::{Lines, NOTE_LIMIT};
 
 /// The content of a valid export.
 #[derive(Clone, Debug)]
@@ -38,6 +38,15 @@ pub enum Error {
     #[error("line {line}: no checkpoint follows the events; the export is cut off")]
     CutOff {
         /// The last line.
+        line: u64,
+    },
+    /// The file has no byte.
+    #[error("the export is empty")]
+    Empty,
+    /// The checkpoint ends before its signature does.
+    #[error("line {line}: the checkpoint is not whole; the export is cut off")]
+    CutCheckpoint {
+        /// The checkpoint's first line.
         line: u64,
     },
     /// A line has no end for so long that it is not an event.
@@ -247,10 +256,19 @@ impl Verification {
         let (note, is_cut) = self.lines.end();
         let Some(note) = note else {
             let line = events + u64::from(is_cut);
-            return Err(Error::CutOff { line });
+            return Err(match line {
+                0 => Error::Empty,
+                line => Error::CutOff { line },
+            });
         };
         let line = events + 2;
         let note = String::from_utf8_lossy(&note);
+        // The signature is behind an empty line, and each line has its end. Longer than allowed is
+        // not cut off.
+        let is_whole = note.ends_with('\n') && note.contains("\n\n");
+        if !is_whole && note.len() < NOTE_LIMIT {
+            return Err(Error::CutCheckpoint { line });
+        }
         let checkpoint = verifier
             .verify(&note)
             .map_err(|source| Error::Checkpoint { line, source })?;

@@ -17,6 +17,7 @@ use crate::{
     identity::Identity,
     ledger::{
         Event, EventKind,
+        near::near,
         search::{Question, Term},
     },
 };
@@ -65,6 +66,10 @@ pub(crate) struct Page {
     pub(crate) searched_from: u64,
     /// Approvals of the requests that listed passes redeemed.
     pub(crate) approvals: Vec<Vec<u8>>,
+    /// Names near `who`, if nothing was found and the ledger has seen no such name.
+    pub(crate) unknown_who: Option<Vec<String>>,
+    /// Names near `role`, if nothing was found and the policy has no such role.
+    pub(crate) unknown_role: Option<Vec<String>>,
 }
 
 /// Searches from index `from` down for at most `limit` events.
@@ -107,12 +112,35 @@ pub(crate) async fn search(
         }
     };
     let approvals = approvals(authority, &requests, size).await?;
+    let is_nothing = entries.is_empty() && searched_from == 0;
+    let named = |name: &Option<String>| name.clone().filter(|_| is_nothing);
     Ok(Page {
         entries,
         size,
         searched_from,
         approvals,
+        unknown_who: named(&filter.who).and_then(|name| near_people(authority, &name)),
+        unknown_role: named(&filter.role).and_then(|name| near_roles(authority, &name)),
     })
+}
+
+/// Names near an unknown one of a person. Keys are not names.
+fn near_people(authority: &Authority, name: &str) -> Option<Vec<String>> {
+    if name.starts_with("SHA256:") {
+        return None;
+    }
+    authority.store.state(|state| {
+        let is_unknown = state.called(name).is_empty();
+        is_unknown.then(|| state.near_people(name))
+    })
+}
+
+/// Names near one of no role in force. Roles of earlier policies are not known.
+fn near_roles(authority: &Authority, name: &str) -> Option<Vec<String>> {
+    let policy = authority.policy();
+    let roles = || policy.roles().iter().map(|role| role.name.as_str());
+    let is_unknown = roles().all(|role| role != name);
+    is_unknown.then(|| near(name, roles()))
 }
 
 fn question(authority: &Authority, filter: &Filter) -> Question {

@@ -90,7 +90,6 @@ pub(super) fn page(page: audit::LeafRange) -> v1::ListResponse {
     v1::ListResponse {
         events: entries.map(|(_, event)| event).collect(),
         size: page.size,
-        searched_from: None,
-        approvals: Vec::new(),
+        ..v1::ListResponse::default()
     }
 }

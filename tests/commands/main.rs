@@ -21,6 +21,7 @@ mod emergency;
 mod fake_server;
 mod false_answers;
 mod keeping;
+mod ledger;
 mod pasted;
 mod policy;
 mod proxies;

@@ -9,16 +9,10 @@ use std::{
 use crate::support::{
     command::{DAYPASS, Done, Terminal},
     env::TestEnv,
+    running::Running,
     server::{Process, TestServer},
 };
-use serde_json::Value;
-use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStderr, ChildStdout},
-    sync::mpsc,
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 /// Long enough for a busy machine.
 const SOON: Duration = Duration::from_secs(60);
@@ -92,51 +86,12 @@ async fn no_command_fails_while_a_process_ends_by_sigterm_and_the_next_one_start
     env.close().await;
 }
 
-/// A command that goes on for a while.
-struct Running {
-    child: Child,
-    out: Lines<BufReader<ChildStdout>>,
-    err: Lines<BufReader<ChildStderr>>,
-}
-
-impl Running {
-    fn start(env: &TestEnv, person: &str, words: &str) -> Self {
-        let mut command = env.command(person, words, &[]);
-        let mut child = command.stdin(Stdio::null()).spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap()).lines();
-        let err = BufReader::new(child.stderr.take().unwrap()).lines();
-        Self { child, out, err }
-    }
-
-    async fn prints(&mut self) -> Value {
-        let line = timeout(SOON, self.out.next_line())
-            .await
-            .expect("a line comes");
-        match line.unwrap() {
-            Some(line) => serde_json::from_str(&line).unwrap(),
-            None => panic!("it ended: {:?}", self.err.next_line().await),
-        }
-    }
-
-    async fn says(&mut self, text: &str) {
-        let said = async {
-            while let Some(line) = self.err.next_line().await.unwrap() {
-                if line.contains(text) {
-                    return;
-                }
-            }
-            panic!("it ended before it said {text:?}");
-        };
-        timeout(SOON, said).await.expect("it says so");
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_and_a_watch_go_on_after_the_daemon_restarted() {
     let mut env = TestEnv::new().signed_in(&["bob", "carol"]).start().await;
-    let mut watch = Running::start(&env, "carol", "requests watch");
+    let mut watch = Running::start(env.command("carol", "requests watch", &[]));
     let asked = "pass --role prod --reason INC-7 --wait 10m";
-    let mut wait = Running::start(&env, "bob", asked);
+    let mut wait = Running::start(env.command("bob", asked, &[]));
     wait.says("waiting for approval").await;
     let first = watch.prints().await;
     assert_eq!(first["state"], "pending");

@@ -4,26 +4,22 @@
 use std::{
     fs,
     net::TcpListener,
-    process::Stdio,
     time::{Duration, Instant},
 };
 
 use daypass::{ledger::state::Verb, proto::v1::request::State};
-use serde_json::Value;
-use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStderr, ChildStdout},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use super::{
     cluster::{Cluster, Database},
     daemons::{Daemon, pair},
-    support::{api::ask, command::Terminal, files, server::signal},
+    support::{api::ask, command::Terminal, files, running::Running, server::signal},
 };
 
 /// Long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+const WATCH: [&str; 4] = ["requests", "watch", "--format", "json"];
 
 /// Two daemons, and the folder of people who know both.
 struct Site {
@@ -70,44 +66,6 @@ impl Site {
     fn both(&self) -> String {
         let [a, b] = &self.daemons;
         format!("{},{}", a.files.url(), b.files.url())
-    }
-}
-
-/// A command that goes on for a while.
-struct Running {
-    child: Child,
-    out: Lines<BufReader<ChildStdout>>,
-    err: Lines<BufReader<ChildStderr>>,
-}
-
-impl Running {
-    fn start(terminal: &Terminal, words: &[&str]) -> Self {
-        let words = [words, &["--format", "json"]].concat();
-        let mut command = terminal.command(&words);
-        let mut child = command.stdin(Stdio::null()).spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap()).lines();
-        let err = BufReader::new(child.stderr.take().unwrap()).lines();
-        Self { child, out, err }
-    }
-
-    async fn prints(&mut self) -> Value {
-        let line = timeout(PATIENCE, self.out.next_line()).await;
-        match line.expect("a line comes").unwrap() {
-            Some(line) => serde_json::from_str(&line).unwrap(),
-            None => panic!("it ended: {:?}", self.err.next_line().await),
-        }
-    }
-
-    async fn says(&mut self, text: &str) {
-        let said = async {
-            while let Some(line) = self.err.next_line().await.unwrap() {
-                if line.contains(text) {
-                    return;
-                }
-            }
-            panic!("it ended before it said {text:?}");
-        };
-        timeout(PATIENCE, said).await.expect("it says so");
     }
 }
 
@@ -169,11 +127,11 @@ async fn a_watch_and_a_wait_go_on_at_the_other_server() {
     let both = site.both();
     let bob = site.sign_in("bob", &both).await;
     let dave = site.sign_in("dave", &both).await;
-    let mut watch = Running::start(&dave, &["requests", "watch"]);
+    let mut watch = Running::start(dave.command(&WATCH));
     let asked = [
         "pass", "--role", "prod", "--reason", "INC-7", "--wait", "10m",
     ];
-    let mut wait = Running::start(&bob, &asked);
+    let mut wait = Running::start(bob.command(&asked));
     wait.says("waiting for approval").await;
     let first = watch.prints().await;
     assert_eq!(first["state"], "pending");
@@ -204,7 +162,7 @@ async fn a_watch_moves_on_from_a_server_that_hangs() {
     let dave = site.sign_in("dave", &site.both()).await;
     let b = &site.daemons[1];
     let bob = b.user("bob", &["oncall"]);
-    let mut watch = Running::start(&dave, &["requests", "watch"]);
+    let mut watch = Running::start(dave.command(&WATCH));
     let first = bob.request(ask("prod")).await;
     assert_eq!(watch.prints().await["id"], first.id);
 

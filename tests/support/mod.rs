@@ -37,6 +37,7 @@ pub mod ports;
 pub mod provider;
 pub mod proxy;
 pub mod root;
+pub mod running;
 pub mod security_key;
 pub mod server;
 pub mod shell;

@@ -10,11 +10,15 @@ use crate::{
     cli::{
         Failure, Global,
         failure::Code,
+        local::{self, Zone},
         moment::Moment,
-        output::{Format, table, write_bytes},
+        output::{Format, clean, fitted, table, write_bytes},
     },
     client::{Error, Signed, audit::Entry, search::SearchResult},
-    ledger::event::kinds::KINDS,
+    ledger::{
+        event::kinds::{EMERGENCY, KINDS},
+        near::near,
+    },
     proto::v1,
 };
 
@@ -37,7 +41,8 @@ pub(super) struct Listing {
     /// Events with this host, host group or bastion.
     #[arg(long, help_heading = WHICH)]
     host: Option<String>,
-    /// Events of this kind, such as issued or policy_loaded. Can be repeated.
+    /// Events of this kind, such as issued or policy_loaded; emergency: passes, denials and reviews
+    /// of emergencies. Can be repeated.
     #[arg(long = "event", value_name = "KIND", value_parser = kind, help_heading = WHICH)]
     events: Vec<String>,
     /// Events with this text in the reason or comment, in any case.
@@ -76,13 +81,20 @@ const FILTERS: [&str; 10] = [
 ];
 
 fn kind(word: &str) -> Result<String, String> {
-    match KINDS.contains(&word) {
-        true => Ok(word.to_owned()),
-        false => Err(format!(
-            "unknown kind of event; there are: {}",
-            KINDS.join(", ")
-        )),
+    let known = || KINDS.into_iter().chain([EMERGENCY]);
+    if known().any(|kind| kind == word) {
+        return Ok(word.to_owned());
     }
+    let near = near(word, known());
+    let near = match near.is_empty() {
+        true => String::new(),
+        false => format!(" (near: {})", near.join(", ")),
+    };
+    let known: Vec<_> = known().collect();
+    Err(format!(
+        "unknown kind of event{near}; there are: {}",
+        known.join(", ")
+    ))
 }
 
 impl Listing {
@@ -109,8 +121,7 @@ impl Listing {
             }
             (from, _) => SearchResult {
                 entries: signed.entries(from, self.limit).await?,
-                approvals: Vec::new(),
-                searched_from: 0,
+                ..SearchResult::default()
             },
         };
         self.print(global, &found)
@@ -151,6 +162,20 @@ impl Listing {
         Ok((!is_any).then_some(filter))
     }
 
+    /// Names what no event has and no policy, so that a slip of the finger is not read as "nothing
+    /// happened".
+    fn say_unknown(&self, global: &Global, found: &SearchResult) {
+        let options = [
+            ("--who", &self.who, &found.unknown_who),
+            ("--role", &self.role, &found.unknown_role),
+        ];
+        for (option, name, near) in options {
+            if let Some((name, near)) = name.as_ref().zip(near.as_ref()) {
+                global.say(&unknown(option, name, near));
+            }
+        }
+    }
+
     fn print(&self, global: &Global, found: &SearchResult) -> Result<(), Failure> {
         let events = found.entries.iter().map(Entry::event);
         let events: Vec<Value> = events.collect::<Result<_, Error>>()?;
@@ -163,8 +188,9 @@ impl Listing {
                 None => json!({ "events": events }),
                 Some(before) => json!({ "events": events, "before": before }),
             };
-            global.print(&all, |_| table(&shown(&rows)))?;
+            global.print(&all, |_| text(rows))?;
         }
+        self.say_unknown(global, found);
         let is_full = events.len() >= self.limit as usize;
         match (found.searched_from, is_full) {
             (0, _) => (),
@@ -174,6 +200,17 @@ impl Listing {
             )),
         }
         Ok(())
+    }
+}
+
+fn unknown(option: &str, name: &str, near: &[String]) -> String {
+    let near: Vec<_> = near.iter().map(|name| clean(name)).collect();
+    match near.is_empty() {
+        true => format!("note: {option} {name:?} is unknown here"),
+        false => format!(
+            "note: {option} {name:?} is unknown here (near: {})",
+            near.join(", ")
+        ),
     }
 }
 
@@ -206,7 +243,19 @@ fn rows(events: &[Value], approvers: &BTreeMap<u64, Vec<String>>) -> Vec<Row> {
     events.iter().map(row).collect()
 }
 
-/// The table, without the columns that are empty in each row and may be left out.
+/// The table. On a terminal, it fits and has local times.
+fn text(mut rows: Vec<Row>) -> String {
+    if let Some(zone) = Zone::of_terminal() {
+        rows.iter_mut().for_each(|row| row.set_zone(&zone));
+    }
+    let shown = shown(&rows);
+    match local::width() {
+        None => table(&shown),
+        Some(width) => fitted(&shown, Row::WHOLE, width),
+    }
+}
+
+/// The columns, without those that are empty in each row and may be left out.
 fn shown(rows: &[Row]) -> Vec<Vec<String>> {
     let is_empty = |column: usize| {
         let mut cells = rows.iter().filter_map(|row| row.cells.get(column));

@@ -3,12 +3,13 @@
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::cli::output::clean;
+use crate::cli::{local::Zone, output::clean};
 
 /// An event in the list.
 pub(super) struct Row {
-    /// One for each column.
+    /// One for each column. The time is in UTC.
     pub(super) cells: [String; 9],
+    at: Option<OffsetDateTime>,
 }
 
 impl Row {
@@ -24,12 +25,23 @@ impl Row {
         "WHAT",
     ];
 
+    /// The first columns, which are never cut: index, time and kind.
+    pub(super) const WHOLE: usize = 3;
+
     /// Columns that few events have.
     pub(super) const OPTIONAL: [&'static str; 3] = ["HOST", "REASON", "APPROVED BY"];
 
     pub(super) fn of(event: &Value) -> Self {
         Self {
             cells: cells(event),
+            at: at(event),
+        }
+    }
+
+    /// Changes the time to that of a zone.
+    pub(super) fn set_zone(&mut self, zone: &Zone) {
+        if let Some(time) = self.at.and_then(|at| zone.format(at)) {
+            self.set("TIME", time);
         }
     }
 
@@ -39,6 +51,11 @@ impl Row {
             text.clone_into(cell);
         }
     }
+}
+
+fn at(event: &Value) -> Option<OffsetDateTime> {
+    let at = event.get("at")?.as_str()?;
+    OffsetDateTime::parse(at, &Rfc3339).ok()
 }
 
 fn cells(event: &Value) -> [String; 9] {
@@ -175,8 +192,9 @@ const SECONDS: [&str; 5] = [
     "until",
 ];
 
-/// `name: value` for every field: who, what, why, when. Inner objects are indented.
-pub(super) fn lines(event: &Value, now: OffsetDateTime) -> String {
+/// `name: value` for every field: who, what, why, when. Inner objects are indented. Times are in
+/// the zone, or in UTC.
+pub(super) fn lines(event: &Value, now: OffsetDateTime, zone: Option<&Zone>) -> String {
     let mut out = Vec::new();
     let all = event.as_object().into_iter().flatten();
     let first = ORDER
@@ -184,7 +202,7 @@ pub(super) fn lines(event: &Value, now: OffsetDateTime) -> String {
         .filter_map(|name| event.as_object()?.get_key_value(*name));
     let rest = all.filter(|(name, _)| !ORDER.contains(&name.as_str()));
     for (name, value) in first.chain(rest) {
-        match for_people(name, value, now) {
+        match for_people((name, value), now, zone) {
             Some(time) => out.push(format!("{name}: {}", clean(&time))),
             None => write_field((name, value), 0, &mut out),
         }
@@ -192,8 +210,12 @@ pub(super) fn lines(event: &Value, now: OffsetDateTime) -> String {
     out.join("\n")
 }
 
-/// A time in UTC, and how long ago it was.
-fn for_people(name: &str, value: &Value, now: OffsetDateTime) -> Option<String> {
+/// A time, and how long ago it was.
+fn for_people(
+    (name, value): (&str, &Value),
+    now: OffsetDateTime,
+    zone: Option<&Zone>,
+) -> Option<String> {
     let (text, time) = if name == "at" {
         let text = value.as_str()?;
         (text.to_owned(), OffsetDateTime::parse(text, &Rfc3339).ok()?)
@@ -204,6 +226,7 @@ fn for_people(name: &str, value: &Value, now: OffsetDateTime) -> Option<String> 
     } else {
         return None;
     };
+    let text = zone.and_then(|zone| zone.format(time)).unwrap_or(text);
     let distance = (now - time).whole_seconds();
     let length = span(distance.unsigned_abs());
     Some(match distance {
@@ -239,8 +262,12 @@ pub(super) fn named(event: &Value) -> Vec<u64> {
 }
 
 /// A related event on one line.
-pub(super) fn related(event: &Value) -> String {
-    let [index, time, kind, who, role, ..] = cells(event);
+pub(super) fn related(event: &Value, zone: Option<&Zone>) -> String {
+    let mut row = Row::of(event);
+    if let Some(zone) = zone {
+        row.set_zone(zone);
+    }
+    let [index, time, kind, who, role, ..] = row.cells;
     let line = format!("  {index}  {time}  {kind}  {who}  {role}");
     clean(line.trim_end()).into_owned()
 }

@@ -24,6 +24,9 @@ pub(crate) const KINDS: [&str; 18] = [
     "unlocked",
 ];
 
+/// Stands for each event of an emergency in searches: passes, denials and reviews.
+pub(crate) const EMERGENCY: &str = "emergency";
+
 impl EventKind {
     /// The start of a daemon. The store adds what it found.
     pub fn started(version: impl Into<String>, server: impl Into<String>) -> Self {

@@ -101,6 +101,11 @@ impl LedgerState {
         people::covered(self.people.called(name))
     }
 
+    /// Known names of identities with a spelling close to `name`, closest first.
+    pub(crate) fn near_people(&self, name: &str) -> Vec<String> {
+        self.people.near(name)
+    }
+
     /// Checks that this order may come next.
     pub(super) fn admit_order(&self, order: &RecordedOrder<'_>) -> Result<(), Rejection> {
         let Some(proof) = order.proof else {

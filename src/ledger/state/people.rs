@@ -8,13 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::event::{Actor, Applicant, Covered};
-
-/// Largest number of suggested names for an unknown one.
-const MOST_NEAR: usize = 5;
-
-/// Largest number of wrong letters in a suggested name.
-const MOST_WRONG: usize = 2;
+use crate::ledger::{
+    event::{Actor, Applicant, Covered},
+    near::near,
+};
 
 /// One identity.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -96,13 +93,7 @@ impl People {
     pub(super) fn near(&self, name: &str) -> Vec<String> {
         let subjects = self.by_issuer.values().flat_map(BTreeMap::keys);
         let known = subjects.chain(self.by_label.keys());
-        let wanted: Vec<char> = name.to_lowercase().chars().collect();
-        let near: BTreeSet<(usize, &String)> = known
-            .filter(|known| *known != name)
-            .filter_map(|known| Some((distance(&wanted, known)?, known)))
-            .collect();
-        let near = near.into_iter().take(MOST_NEAR);
-        near.map(|(_, name)| name.clone()).collect()
+        near(name, known.map(String::as_str))
     }
 
     fn person(&self, issuer: &str, subject: &str) -> Option<&KnownPerson> {
@@ -120,54 +111,6 @@ pub(super) fn covered(people: BTreeMap<(String, String), String>) -> Vec<Covered
             label,
         })
         .collect()
-}
-
-/// The distance of a known name from the wanted one (in lower case); `None` if it is not close. The
-/// part of an address before `@` is close to the address.
-fn distance(wanted: &[char], known: &str) -> Option<usize> {
-    let known: Vec<char> = known.to_lowercase().chars().collect();
-    let user = |name: &[char]| name.iter().position(|c| *c == '@');
-    let is_user =
-        |of: &[char], name: &[char]| user(of).is_some_and(|at| of.get(..at) == Some(name));
-    if is_user(&known, wanted) || is_user(wanted, &known) {
-        return Some(1);
-    }
-    let most = MOST_WRONG.min(wanted.len().saturating_sub(1) / 2);
-    let wrong = edits(wanted, &known, most)?;
-    Some(wrong)
-}
-
-/// The number of letters to change, insert, drop or swap with their neighbour (optimal string
-/// alignment); `None` if it exceeds `most`.
-fn edits(one: &[char], other: &[char], most: usize) -> Option<usize> {
-    if one.len().abs_diff(other.len()) > most {
-        return None;
-    }
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=other.len()).collect();
-    let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);
-    let mut previous = None;
-    for (row, letter) in one.iter().enumerate() {
-        let mut next = vec![row + 1];
-        let mut other_previous = None;
-        for (column, other_letter) in other.iter().enumerate() {
-            let changed = at(&last, column) + usize::from(letter != other_letter);
-            let shorter = at(&last, column + 1) + 1;
-            let longer = at(&next, column) + 1;
-            let mut least = changed.min(shorter).min(longer);
-            if previous == Some(other_letter) && other_previous == Some(letter) && column > 0 {
-                least = least.min(at(&before, column - 1) + 1);
-            }
-            next.push(least);
-            other_previous = Some(other_letter);
-        }
-        if next.iter().min().is_some_and(|least| *least > most) {
-            return None;
-        }
-        before = std::mem::replace(&mut last, next);
-        previous = Some(letter);
-    }
-    last.last().copied().filter(|wrong| *wrong <= most)
 }
 
 #[cfg(test)]

@@ -214,7 +214,11 @@ fn wrong_checkpoints_are_refused() {
             signer().sign(head.size, [1; 32]),
             "lines 1 to 10",
         ),
-        ("nothing", String::new(), "line 12: checkpoint is malformed"),
+        (
+            "nothing",
+            String::new(),
+            "line 12: the checkpoint is not whole",
+        ),
     ];
     for (case, note, expected) in cases {
         let found = verify(&export(&leaves, &note)).unwrap_err().to_string();

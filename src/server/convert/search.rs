@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::bounds::{HOST_BYTES, Malformed, REASON_BYTES, ROLE_BYTES, malformed, text};
 use crate::{
-    ledger::event::kinds::KINDS,
+    ledger::event::kinds::{EMERGENCY, KINDS},
     operations::search::{Filter, Page},
     proto::v1,
 };
@@ -14,15 +14,15 @@ const WHO_BYTES: usize = 512;
 
 /// Converts the conditions of a search.
 pub(in crate::server) fn filter(wire: v1::Filter) -> Result<Filter, Malformed> {
-    if wire.kinds.len() > KINDS.len() {
+    if wire.kinds.len() > KINDS.len() + 1 {
         return Err(malformed("filter.kinds", "holds too many kinds"));
     }
     for kind in &wire.kinds {
-        if !KINDS.contains(&kind.as_str()) {
+        if !KINDS.contains(&kind.as_str()) && kind != EMERGENCY {
             let known = KINDS.join(", ");
             return Err(malformed(
                 "filter.kinds",
-                format!("has an unknown kind; there are: {known}"),
+                format!("has an unknown kind; there are: {known}, {EMERGENCY}"),
             ));
         }
     }
@@ -74,7 +74,13 @@ pub(in crate::server) fn found(page: Page) -> v1::ListResponse {
         size: page.size,
         searched_from: Some(page.searched_from),
         approvals: page.approvals,
+        unknown_who: page.unknown_who.map(names),
+        unknown_role: page.unknown_role.map(names),
     }
+}
+
+fn names(near: Vec<String>) -> v1::list_response::Unknown {
+    v1::list_response::Unknown { near }
 }
 
 #[cfg(test)]
@@ -105,7 +111,7 @@ mod tests {
             ),
             (
                 "many kinds",
-                refusal(|it| it.kinds = vec!["issued".to_owned(); 19]),
+                refusal(|it| it.kinds = vec!["issued".to_owned(); 20]),
                 "filter.kinds holds too many kinds",
             ),
             (
@@ -145,7 +151,7 @@ mod tests {
                 about: Some(since),
             };
             if let Ok(filter) = filter(wire) {
-                prop_assert!(filter.kinds.len() <= KINDS.len());
+                prop_assert!(filter.kinds.len() <= KINDS.len() + 1);
             }
         }
     }

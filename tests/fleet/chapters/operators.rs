@@ -105,6 +105,7 @@ pub(super) fn ledger(walk: &Walk) {
     for question in [
         "daypass ledger list --host web --valid-on 2026-11-22",
         "daypass ledger list --unreviewed",
+        "daypass ledger list --event emergency",
         "daypass ledger list --who alice@example.com",
         "daypass ledger list --event policy_loaded",
     ] {
