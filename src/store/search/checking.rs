@@ -112,7 +112,7 @@ pub(super) async fn compare(
     for (block, span) in &rows.spans {
         let row: Option<(i64, i64, i64, i64)> =
             sqlx::query_as("SELECT low, high, first, last FROM span WHERE block = $1")
-                .bind(i64::try_from(*block).unwrap_or(i64::MAX))
+                .bind(ledger::position(*block))
                 .fetch_optional(&mut *index)
                 .await?;
         let covers = row.is_some_and(|(low, high, first, last)| {

@@ -18,7 +18,7 @@ use crate::{
         search::{Term, closed_review, terms, validity},
         tree::leaf_hash,
     },
-    store::{Error, sqlite},
+    store::{Error, ledger, sqlite},
 };
 
 /// The name of the file in a store's folder.
@@ -28,7 +28,7 @@ pub(super) const NAME: &str = "search.db";
 pub(super) const BLOCK: u64 = 256;
 
 /// The version of tables and terms. A file of another version is made again.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Questions that run at once. More wait.
 const READERS: u32 = 2;
@@ -51,7 +51,7 @@ const TABLES: &str = "
     );
     CREATE TABLE progress (id INTEGER PRIMARY KEY, size INTEGER NOT NULL, edge BLOB NOT NULL);
     INSERT INTO progress VALUES (0, 0, x'');
-    PRAGMA user_version = 1;";
+    PRAGMA user_version = 2;";
 
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
@@ -220,7 +220,7 @@ pub(super) async fn append(
              ON CONFLICT (block) DO UPDATE SET low = min(low, excluded.low), high = max(high, excluded.high), \
              first = min(first, excluded.first), last = max(last, excluded.last)",
         )
-        .bind(i64::try_from(*block).unwrap_or(i64::MAX))
+        .bind(ledger::position(*block))
         .bind(span.low)
         .bind(span.high)
         .bind(span.first)
@@ -231,12 +231,12 @@ pub(super) async fn append(
     for position in &rows.closed {
         sqlx::query("DELETE FROM posting WHERE term = $1 AND position = $2")
             .bind(Term::unreviewed().0)
-            .bind(i64::try_from(*position).unwrap_or(i64::MAX))
+            .bind(ledger::position(*position))
             .execute(&mut *transaction)
             .await?;
     }
     sqlx::query("UPDATE progress SET size = $1, edge = $2")
-        .bind(i64::try_from(size).unwrap_or(i64::MAX))
+        .bind(ledger::position(size))
         .bind(edge.to_vec())
         .execute(&mut *transaction)
         .await?;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{file::BLOCK, progress::Found};
 use crate::{
     ledger::search::{Question, Term},
-    store::Error,
+    store::{Error, ledger},
 };
 
 /// Rows of the rarest term in one step.
@@ -121,8 +121,8 @@ async fn step(
     };
     let sizes: Vec<usize> = question.groups.iter().map(Vec::len).collect();
     let mut query = sqlx::query_scalar(AssertSqlSafe(step_sql(&sizes, driver)))
-        .bind(i64::try_from(bottom).unwrap_or(i64::MAX))
-        .bind(i64::try_from(top).unwrap_or(i64::MAX))
+        .bind(ledger::position(bottom))
+        .bind(ledger::position(top))
         .bind(i64::try_from(room).unwrap_or(i64::MAX));
     for term in question.groups.iter().flatten() {
         query = query.bind(term.0);
@@ -171,8 +171,8 @@ async fn window(
 ) -> Result<u64, Error> {
     let position: Option<i64> = sqlx::query_scalar(WINDOW_SQL)
         .bind(term.0)
-        .bind(i64::try_from(low).unwrap_or(i64::MAX))
-        .bind(i64::try_from(top).unwrap_or(i64::MAX))
+        .bind(ledger::position(low))
+        .bind(ledger::position(top))
         .bind(STEP)
         .fetch_optional(connection)
         .await?;
