@@ -6,6 +6,7 @@
 //! cannot sign in.
 
 mod account;
+mod bound;
 mod edge;
 mod error;
 mod files;
@@ -13,7 +14,9 @@ mod http;
 pub mod issuer;
 pub mod person;
 mod ports;
+mod postgres;
 pub mod receiver;
+mod replica;
 pub mod sshd;
 pub mod tour;
 pub mod world;

@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "tests"
 )]
 
@@ -43,15 +44,30 @@ struct Running(Child);
 impl Running {
     /// Returns when it says that it runs.
     fn start(dir: &Path) -> Self {
+        Self::start_with(dir, &[]).0
+    }
+
+    /// The same with more options. Returns what it said, too.
+    fn start_with(dir: &Path, options: &[&str]) -> (Self, String) {
         let mut command = daypass(&["dev", "--dir", dir.to_str().unwrap()]);
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let said = BufReader::new(child.stderr.as_mut().unwrap());
-        let ready = said
-            .lines()
-            .map_while(Result::ok)
-            .any(|line| line.starts_with("Ctrl-C ends it"));
-        assert!(ready, "it ended before it was ready");
-        Self(child)
+        command.args(options).stderr(Stdio::piped());
+        let mut world = Self(command.spawn().unwrap());
+        let said = world.said_until("Ctrl-C ends it");
+        (world, said)
+    }
+
+    /// What it says up to the line with these words, which is the last.
+    fn said_until(&mut self, words: &str) -> String {
+        let mut said = String::new();
+        let mut stderr = self.0.stderr.take().unwrap();
+        while !said.ends_with('\n') || !said.contains(words) {
+            let mut byte = [0];
+            let read = std::io::Read::read(&mut stderr, &mut byte).unwrap();
+            assert_eq!(read, 1, "it ended: {said}");
+            said.push(char::from(byte[0]));
+        }
+        self.0.stderr = Some(stderr);
+        said
     }
 
     fn signal(&self, name: &str) {
@@ -269,4 +285,145 @@ async fn without_sshd_the_tour_says_so_and_shows_the_rest() {
     assert_eq!(verdict.broken, 0, "{said}");
     assert!(said.contains("This machine has no sshd"), "{said}");
     assert!(said.contains("/bin/echo 'logs of' nginx"), "{said}");
+}
+
+const REPLICAS: [&str; 3] = ["--postgres", "--replicas", "2"];
+
+/// Runs a shell command in another terminal, as one person with a laptop of their own.
+fn beside(dir: &Path, person: &str, script: &str) -> Output {
+    let script = format!(
+        ". {0}/env; export DAYPASS_STATE_DIR={0}/{person}\n{script}",
+        dir.display()
+    );
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+fn succeeds(output: &Output) -> String {
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+/// The process id after these words in what a world said.
+fn process(said: &str, words: &str) -> String {
+    let (_, rest) = said.split_once(words).unwrap();
+    rest.chars().take_while(char::is_ascii_digit).collect()
+}
+
+fn kill(process: &str) {
+    let sent = Command::new("kill").args(["-9", process]).status();
+    assert!(sent.unwrap().success());
+}
+
+/// Waits until no process has the folder in its command line.
+fn assert_nothing_runs_in(dir: &Path) {
+    let dir = dir.to_str().unwrap();
+    let runs = || {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let lines = processes.map(|it| std::fs::read(it.path().join("cmdline")));
+        lines.flatten().any(|line| text(&line).contains(dir))
+    };
+    let started = Instant::now();
+    while runs() {
+        assert!(started.elapsed() < PATIENCE, "something still runs");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn with_replicas_one_may_die_and_each_obeys_what_another_was_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("world");
+    let (mut world, said) = Running::start_with(&dir, &REPLICAS);
+    let [first, second] = ["server", "replica-2"].map(|part| port(&dir, part));
+    let both = format!("https://localhost:{second},https://localhost:{first}\n");
+    let asked = beside(&dir, "alice", "echo \"$DAYPASS_SERVER\"");
+    assert_eq!(text(&asked.stdout), both);
+    succeeds(&beside(&dir, "alice", "daypass login --as alice"));
+    succeeds(&beside(
+        &dir,
+        "alice",
+        "daypass pass --role shell --out $DAYPASS_DEV/one",
+    ));
+    kill(&process(&said, "kill -9 "));
+    succeeds(&beside(
+        &dir,
+        "alice",
+        "daypass pass --role shell --out $DAYPASS_DEV/two",
+    ));
+    world.signal("USR2");
+    let said = world.said_until("kill -9 ");
+    assert!(said.contains(&format!("localhost:{second}")), "{said}");
+    let locked =
+        "daypass login --as carol && daypass admin lock alice@example.com --reason lost --yes";
+    let at = |port: u16, script: &str| {
+        format!("export DAYPASS_SERVER=https://localhost:{port}\n{script}")
+    };
+    succeeds(&beside(&dir, "carol", &at(first, locked)));
+    let ask = at(second, "daypass pass --role shell --out $DAYPASS_DEV/three");
+    let refused = beside(&dir, "alice", &ask);
+    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+    assert!(text(&refused.stderr).contains("lock"), "{refused:?}");
+    world.signal("INT");
+    assert_eq!(world.0.wait().unwrap().code(), Some(0));
+    assert_nothing_runs_in(&dir);
+}
+
+#[test]
+fn a_world_with_replicas_that_was_killed_starts_again_with_its_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("world");
+    let (world, _) = Running::start_with(&dir, &REPLICAS);
+    succeeds(&beside(&dir, "carol", "daypass login --as carol"));
+    let list = || {
+        let listed = beside(&dir, "carol", "daypass ledger list --format json");
+        assert!(listed.status.success(), "{listed:?}");
+        let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+        listed["events"].as_array().unwrap().len()
+    };
+    let before = list();
+    drop(world);
+    assert_nothing_runs_in(&dir);
+    // The file of a database that lost its power, with the pid of another program.
+    let stale = dir.join("postgres/data/postmaster.pid");
+    let other = std::process::id();
+    let lines = format!(
+        "{other}\n{}\n1\n5432\n\n\n\n",
+        dir.join("postgres/data").display()
+    );
+    std::fs::write(&stale, &lines).unwrap();
+    std::fs::write(dir.join("postgres/.s.PGSQL.5432.lock"), &lines).unwrap();
+    let (mut world, _) = Running::start_with(&dir, &REPLICAS);
+    // The issuer of a new world has new keys.
+    succeeds(&beside(&dir, "carol", "daypass login --as carol"));
+    assert!(list() > before, "the ledger goes on");
+    world.signal("TERM");
+    assert_eq!(world.0.wait().unwrap().code(), Some(0));
+    let other = daypass(&["dev", "--dir", dir.to_str().unwrap(), "--", "true"]);
+    let other = { other }.output().unwrap();
+    assert_eq!(other.status.code(), Some(1));
+    assert!(
+        text(&other.stderr).contains("name another folder"),
+        "{other:?}"
+    );
+}
+
+#[test]
+fn a_database_that_cannot_be_started_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("a".repeat(100));
+    let command = daypass(&[
+        "dev",
+        "--dir",
+        dir.to_str().unwrap(),
+        "--postgres",
+        "--",
+        "true",
+    ]);
+    let refused = { command }.output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(said.contains("name another folder with --dir"), "{said}");
 }

@@ -17,20 +17,26 @@ use tokio::{
 use super::{Failure, Global, failure::Code, output::clean};
 use crate::{
     daemon::{Running, chain},
-    dev::{self, World, issuer::PEOPLE},
+    dev::{self, World, issuer::PEOPLE, world::Options},
 };
 
 /// Run a whole world on this machine: identity provider, server and host.
 ///
 /// The host needs an installed sshd. Everything listens on 127.0.0.1 only. Runs until Ctrl-C or
 /// SIGTERM. SIGHUP reads DIR/policy.toml again. SIGUSR1 stops the identity provider, or starts it
-/// again.
+/// again. SIGUSR2 starts the replicas again that you killed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The folder of its files. Keys, ledger and policy are kept there for the next run. Without
     /// it, the folder is removed at the end.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Keep the ledger in a PostgreSQL of the world's own. The system's programs are used.
+    #[arg(long)]
+    postgres: bool,
+    /// The number of servers that share the ledger, 1 to 5.
+    #[arg(long, value_name = "N", requires = "postgres", value_parser = clap::value_parser!(u8).range(1..=5))]
+    replicas: Option<u8>,
     /// Run this command inside the world, and exit with its code.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -46,12 +52,16 @@ impl Args {
         let mut signals =
             Signals::install().map_err(|error| dev::Error::System("handle signals", error))?;
         let (dir, _removed_at_the_end) = folder(self.dir)?;
-        let world = World::start(&dir).await?;
+        let options = Options {
+            servers: self.postgres.then(|| self.replicas.unwrap_or(1)),
+            ..Options::default()
+        };
+        let mut world = World::start_with(&dir, options).await?;
         let outcome = match self.command.split_first() {
-            Some((program, arguments)) => inside(&world, program, arguments, &mut signals).await,
+            Some(command) => inside(&mut world, command, &mut signals).await,
             None => {
                 global.say(&welcome(&world));
-                stay(&world, &mut signals, global).await;
+                stay(&mut world, &mut signals, global).await;
                 Ok(())
             }
         };
@@ -98,10 +108,11 @@ fn welcome(world: &World) -> String {
          policy    {policy} (edit it, then send SIGHUP to process {pid})\n\
          host      {host}\n\
          server    {server}; elsewhere than above: daypass login --server {server}{fingerprint}\n\
-         outage    kill -USR1 {pid} stops the issuer, and starts it again\n\
+         {shared}outage    kill -USR1 {pid} stops the issuer, and starts it again\n\
          webhooks  what the server tells its receiver is shown here\n\
          Ctrl-C ends it.",
         server = world.server().0,
+        shared = shared(world),
         env = files.env().display(),
         people = names.join(", "),
         password = files.password().display(),
@@ -111,7 +122,7 @@ fn welcome(world: &World) -> String {
 }
 
 /// Runs until a signal ends it. SIGHUP reloads. Prints what the world's webhook receiver is told.
-async fn stay(world: &World, signals: &mut Signals, global: &Global) {
+async fn stay(world: &mut World, signals: &mut Signals, global: &Global) {
     let mut shown = 0;
     loop {
         tokio::select! {
@@ -125,8 +136,47 @@ async fn stay(world: &World, signals: &mut Signals, global: &Global) {
             _ = signals.terminate.recv() => return,
             _ = signals.hangup.recv() => global.say(&reload(world).await),
             _ = signals.user.recv() => global.say(&outage(world).await),
+            _ = signals.revive.recv() => global.say(&revive(world).await),
         }
     }
+}
+
+/// Starts the replicas again that the user killed.
+async fn revive(world: &mut World) -> String {
+    match world.revive_servers().await {
+        Ok(_) if world.other_servers().is_empty() => {
+            "there is one server only (--postgres --replicas 2)".to_owned()
+        }
+        Ok(revived) if revived.is_empty() => "all replicas are running".to_owned(),
+        Ok(_) => replicas(world),
+        Err(error) => chain(&error),
+    }
+}
+
+/// The servers beside the first one, and how to see one die.
+fn replicas(world: &World) -> String {
+    let lines = world.other_servers().into_iter().map(|(server, process)| {
+        format!(
+            "replica   {server}: kill -9 {process} ends it, and commands go on at another one\n"
+        )
+    });
+    lines.collect::<String>().trim_end().to_owned()
+}
+
+/// The lines about what servers share.
+fn shared(world: &World) -> String {
+    let Some(psql) = world.psql() else {
+        return String::new();
+    };
+    let mut text = format!("ledger    psql {psql}\n");
+    let replicas = replicas(world);
+    if !replicas.is_empty() {
+        text.push_str(&format!(
+            "{replicas}\n          kill -USR2 {} starts replicas again that you ended\n",
+            std::process::id()
+        ));
+    }
+    text
 }
 
 /// Stops the issuer, or starts it again.
@@ -155,9 +205,8 @@ async fn reload(world: &World) -> String {
 /// Runs a command in the world and passes on its exit code. The terminal sends it Ctrl-C; SIGTERM
 /// is passed on.
 async fn inside(
-    world: &World,
-    program: &OsString,
-    arguments: &[OsString],
+    world: &mut World,
+    (program, arguments): (&OsString, &[OsString]),
     signals: &mut Signals,
 ) -> Result<(), Failure> {
     let mut child = Command::new(program)
@@ -179,6 +228,9 @@ async fn inside(
             }
             _ = signals.user.recv() => {
                 let _ = outage(world).await;
+            }
+            _ = signals.revive.recv() => {
+                let _ = revive(world).await;
             }
         }
     }
@@ -235,6 +287,7 @@ struct Signals {
     terminate: Signal,
     hangup: Signal,
     user: Signal,
+    revive: Signal,
 }
 
 impl Signals {
@@ -244,6 +297,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
             user: signal(SignalKind::user_defined1())?,
+            revive: signal(SignalKind::user_defined2())?,
         })
     }
 }

@@ -51,7 +51,7 @@ impl Account {
         if *HAS_OWN.get_or_init(can_have_own) {
             return Ok(Self::Own);
         }
-        Ok(Self::Current(id("-un")?))
+        Ok(Self::Current(id(&["-un"])?))
     }
 
     /// The login name.
@@ -98,7 +98,7 @@ impl Account {
 
 /// True for root, on a kernel that gives mount namespaces.
 fn can_have_own() -> bool {
-    let root = id("-u").is_ok_and(|id| id == "0");
+    let root = id(&["-u"]).is_ok_and(|id| id == "0");
     let script = r#"mount --bind /etc/passwd /etc/passwd"#;
     let tried = || {
         Command::new("unshare")
@@ -163,8 +163,9 @@ fn set_mode(path: &Path, mode: u32) -> Result<(), Error> {
     fs::set_permissions(path, mode).map_err(files::failed("open", path))
 }
 
-pub(super) fn id(option: &str) -> Result<String, Error> {
-    let output = Command::new("id").arg(option).output();
+/// The output of `id` with these arguments; empty if there is no such user.
+pub(super) fn id(arguments: &[&str]) -> Result<String, Error> {
+    let output = Command::new("id").args(arguments).output();
     let output = output.map_err(|error| Error::System("ask `id` who we are", error))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

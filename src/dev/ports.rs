@@ -39,6 +39,8 @@ pub(super) struct Remembered {
     pub(super) server: Option<u16>,
     pub(super) sshd: Option<u16>,
     pub(super) receiver: Option<u16>,
+    /// Of the servers after the first.
+    pub(super) replicas: Vec<u16>,
 }
 
 impl Remembered {
@@ -54,6 +56,7 @@ impl Remembered {
             server: port("server"),
             sshd: port("sshd"),
             receiver: port("receiver"),
+            replicas: (2..).map_while(|number| port(&replica(number))).collect(),
         }
     }
 
@@ -68,6 +71,12 @@ impl Remembered {
         let lines = ports
             .iter()
             .filter_map(|(name, port)| Some(format!("{name} {}\n", (*port)?)));
-        files::write(path, &lines.collect::<String>())
+        let replicas = (2..).zip(&self.replicas);
+        let replicas = replicas.map(|(number, port)| format!("{} {port}\n", replica(number)));
+        files::write(path, &lines.chain(replicas).collect::<String>())
     }
+}
+
+fn replica(number: u8) -> String {
+    format!("replica-{number}")
 }

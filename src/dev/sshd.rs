@@ -2,17 +2,15 @@
 //! revocation list names. For root on Linux the login is `deploy`, an account that exists on this
 //! host alone (`root` is let in too, with a pass for it). For other users it is the current user.
 //!
-//! It ends with this process, even if that is killed: a small shell beside it waits for a pipe to
-//! close.
+//! It ends with this process, even if that is killed.
 
 use std::{
     ffi::{OsStr, OsString},
     fmt::Write as _,
     fs, io,
-    io::Write as _,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     time::Duration,
 };
 
@@ -21,7 +19,7 @@ use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
 use super::{
     Error,
     account::{self, Account},
-    files, ports,
+    bound, files, ports,
 };
 use crate::ssh::krl::Krl;
 use crate::unix_seconds::UnixSeconds;
@@ -32,11 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 /// The number of free ports to try: another process can take one before sshd binds it.
 const ATTEMPTS: usize = 5;
-
-/// A shell script that ends sshd when this process ends, because the pipe closes then. sshd
-/// replaces the shell and thus has its pid. A line on the pipe says that this process ends sshd
-/// itself.
-const WRAPPER: &str = r#"exec 3<&0 </dev/null; (read -r _ <&3 || kill -TERM $$) & exec "$@" 3<&-"#;
 
 /// A running sshd. Dropping it ends the process; sessions end with their clients. On a busy machine
 /// the port may answer for some milliseconds more: a child that sshd forked for a connection holds
@@ -74,7 +67,7 @@ impl Sshd {
         ca_keys: &str,
         port: Option<u16>,
     ) -> Result<Self, Error> {
-        if account::id("-u")? == "0" {
+        if account::id(&["-u"])? == "0" {
             // sshd as root refuses to start without it. Debian makes it in its init script, which
             // containers never run.
             account::make_public_folder(Path::new("/run/sshd"))?;
@@ -188,13 +181,7 @@ fn empty_krl() -> Result<Vec<u8>, Error> {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
-        if let Some(pipe) = self.child.stdin.as_mut() {
-            // If the shell has ended, it needs no message.
-            let _ = pipe.write_all(b"\n");
-        }
-        // It is a child of this process: killing it fails only if it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        bound::kill(&mut self.child);
     }
 }
 
@@ -207,13 +194,8 @@ fn spawn(enter: &[OsString], program: &Path, config: &Path, log: &Path) -> Resul
         "-f".as_ref(),
         config.as_os_str(),
     ];
-    Command::new("/bin/sh")
-        .args(["-c", WRAPPER, "sh"])
-        .args(enter)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
+    let words = enter.iter().map(OsString::as_os_str).chain(arguments);
+    bound::command("TERM", words)
         .spawn()
         .map_err(|error| Error::System("start sshd", error))
 }

@@ -7,6 +7,7 @@
 mod krl;
 mod options;
 mod paths;
+mod shared;
 mod tls;
 mod written;
 
@@ -16,7 +17,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Error, files, issuer::Issuer, ports, receiver::Receiver, sshd::Sshd};
+use super::{
+    Error, files, issuer::Issuer, ports, receiver::Receiver, replica::Replica, sshd::Sshd,
+};
 use crate::{
     config::Config,
     daemon::{self, Running},
@@ -39,6 +42,8 @@ pub struct World {
     /// Ends before the daemon does.
     krl: Option<krl::KrlRefresher>,
     sshd: Option<Sshd>,
+    /// Ends after the daemon.
+    shared: Option<shared::Shared>,
     variables: Vec<(&'static str, String)>,
     program: PathBuf,
     tls_ca: String,
@@ -65,58 +70,74 @@ impl World {
         let files = Files::new(dir);
         let lock = lock(&files)?;
         forget(&files.env())?;
+        shared::expect_ledger(&files, options.servers.is_some())?;
         let ports = ports::Remembered::read(&files.at("ports"));
-
         let password = files::keep_secret(&files.password())?;
         let issuer = Issuer::start_on(ports::listen(ports.issuer)?, Some(password)).await?;
         let secret = written::webhook_secret(&files)?;
         let receiver = Receiver::start_on(ports::listen(ports.receiver)?, &secret).await?;
-        let ca_key = files::keep_key(&files.at("ca_key"), "daypass dev CA")?;
-        files::keep_key(&files.at("ledger_key"), "daypass dev ledger")?;
-        tls::keep(&files, NAME)?;
+        let ca_key = keys(&files)?;
         let tls_ca = files::read(&files.tls_ca())?;
-        files::make_folder(&files.client_state())?;
-
+        written::policy(&files, options.policy.clone(), &Sshd::login()?, &issuer)?;
         let listener = ports::listen(ports.server)?;
-        let user = Sshd::login()?;
-        let policy = options.policy.clone();
-        written::policy(&files, policy, &user, &issuer)?;
-        written::configuration(&files, &issuer, &receiver, &listener, &options)?;
+        let program = options.program.clone().map_or_else(own_program, Ok)?;
+        let mut shared = match options.servers {
+            Some(_) => Some(shared::Shared::start(&files).await?),
+            None => None,
+        };
+        let servers = servers(&options, (&issuer, &receiver), shared.as_ref());
+        servers.write(&files, 1, ports::of(&listener)?)?;
         let webhook_schedule = options.webhook_schedule;
         let (daemon, address) = start_daemon(&files, listener, webhook_schedule).await?;
+        if let Some(shared) = &mut shared {
+            let started = shared.start_replicas(&files, &program, &servers, &ports.replicas);
+            started.await?;
+        }
         let sshd = match Sshd::find() {
             Some(binary) if !options.without_sshd => {
                 Some(Sshd::start(&binary, &files.at("sshd"), &ca_key, ports.sshd).await?)
             }
             _ => None,
         };
-        let program = options.program.map_or_else(own_program, Ok)?;
-        let krl = refresh_krl(&daemon, sshd.as_ref())?;
-        ports::Remembered {
-            issuer: issuer.address().map(|it| it.port()),
-            server: Some(address.port()),
-            sshd: sshd.as_ref().map(Sshd::port).or(ports.sshd),
-            receiver: Some(receiver.port()),
-        }
-        .write(&files.at("ports"))?;
-        let server = format!("https://{NAME}:{}", address.port());
-        let variables = written::variables(&files, &server, sshd.as_ref());
-        written::ssh_files(&files, &program, sshd.as_ref())?;
-        written::env(&files, &program, &variables)?;
-        Ok(Self {
+        let mut world = Self {
+            krl: refresh_krl(&daemon, sshd.as_ref())?,
             files,
             issuer,
             receiver,
             webhook_schedule,
             daemon: Some(daemon),
             address,
-            krl,
             sshd,
-            variables,
+            shared,
+            variables: Vec::new(),
             program,
             tls_ca,
             _lock: lock,
-        })
+        };
+        world.announce(ports)?;
+        Ok(world)
+    }
+
+    /// Writes the files by which other programs find the parts of the world.
+    fn announce(&mut self, before: ports::Remembered) -> Result<(), Error> {
+        let (files, sshd) = (&self.files, self.sshd.as_ref());
+        let replicas: Vec<u16> = self.replicas().iter().map(Replica::port).collect();
+        // The first server stops with the world: the others, which can be killed, are asked first.
+        let mut addresses: Vec<String> = replicas.iter().copied().map(shared::url).collect();
+        addresses.push(self.server().0);
+        ports::Remembered {
+            issuer: self.issuer.address().map(|it| it.port()),
+            server: Some(self.address.port()),
+            sshd: sshd.map(Sshd::port).or(before.sshd),
+            receiver: Some(self.receiver.port()),
+            replicas,
+        }
+        .write(&files.at("ports"))?;
+        let variables = written::variables(files, &addresses.join(","), sshd);
+        written::ssh_files(files, &self.program, sshd)?;
+        written::env(files, &self.program, &variables)?;
+        self.variables = variables;
+        Ok(())
     }
 
     /// The paths of its files.
@@ -136,13 +157,39 @@ impl World {
 
     /// The daemon's URL, and the CA (PEM) of its TLS certificate.
     pub fn server(&self) -> (String, String) {
-        let url = format!("https://{NAME}:{}", self.address.port());
-        (url, self.tls_ca.clone())
+        (shared::url(self.address.port()), self.tls_ca.clone())
     }
 
     /// The daemon; none while it is stopped.
     pub fn daemon(&self) -> Option<&Running> {
         self.daemon.as_ref()
+    }
+
+    /// The servers beside the first one: address and process id of each.
+    pub fn other_servers(&self) -> Vec<(String, u32)> {
+        let replicas = self.replicas().iter();
+        let shown = replicas.map(|replica| (shared::url(replica.port()), replica.process()));
+        shown.collect()
+    }
+
+    /// The arguments with which `psql` reaches the database that the servers share.
+    pub(crate) fn psql(&self) -> Option<String> {
+        self.shared.as_ref().map(shared::Shared::psql)
+    }
+
+    /// Starts the servers again whose processes have ended. Returns their addresses.
+    ///
+    /// # Errors
+    /// Returns an error with the log of a server that does not start.
+    pub(crate) async fn revive_servers(&mut self) -> Result<Vec<String>, Error> {
+        match &mut self.shared {
+            Some(shared) => shared.revive().await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn replicas(&self) -> &[Replica] {
+        self.shared.as_ref().map_or(&[], shared::Shared::replicas)
     }
 
     /// The throw-away sshd, if this machine has one.
@@ -192,6 +239,9 @@ impl World {
     /// # Errors
     /// Returns an error if the daemon had failed before.
     pub async fn stop(mut self) -> Result<(), Error> {
+        if let Some(shared) = &mut self.shared {
+            shared.end_replicas();
+        }
         self.stop_daemon().await
     }
 }
@@ -200,6 +250,30 @@ impl Drop for World {
     fn drop(&mut self) {
         // A left-over file does no harm: its server does not answer.
         let _ = forget(&self.files.env());
+    }
+}
+
+/// Makes the keys that are missing. Returns the public CA key.
+fn keys(files: &Files) -> Result<String, Error> {
+    let ca_key = files::keep_key(&files.at("ca_key"), "daypass dev CA")?;
+    files::keep_key(&files.at("ledger_key"), "daypass dev ledger")?;
+    tls::keep(files, NAME)?;
+    files::make_folder(&files.client_state())?;
+    Ok(ca_key)
+}
+
+fn servers<'w>(
+    options: &Options,
+    (issuer, receiver): (&'w Issuer, &'w Receiver),
+    shared: Option<&shared::Shared>,
+) -> written::Servers<'w> {
+    let store = shared.map_or_else(String::new, shared::Shared::section);
+    written::Servers {
+        count: options.servers.unwrap_or(1),
+        issuer,
+        receiver,
+        more: format!("{}\n{store}", options.configuration),
+        is_shared: shared.is_some(),
     }
 }
 

@@ -95,6 +95,7 @@ impl EnvOptions {
     /// Starts a dev world with its daemon in this process.
     pub async fn start(self) -> TestEnv {
         let options = Options {
+            servers: None,
             program: Some(DAYPASS.into()),
             policy: self.policy,
             configuration: format!("{}\n[limits]\n{}", self.configuration, self.limits),

@@ -19,6 +19,9 @@ pub struct Options {
     pub configuration: String,
     /// Leaves sshd out, even if it is installed.
     pub without_sshd: bool,
+    /// The number of servers that share a ledger in a PostgreSQL of the world's own; none for one
+    /// server with its ledger in the folder.
+    pub servers: Option<u8>,
     /// When failed deliveries are tried again. By default the daemon's own schedule.
     pub webhook_schedule: Option<Schedule>,
 }

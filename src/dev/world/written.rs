@@ -1,18 +1,17 @@
 //! The files that a world writes for the daemon, for ssh and for shells.
 
-use std::{fmt::Write as _, net::TcpListener, path::Path};
-
-use super::{
-    options::{NAME, Options},
-    paths::Files,
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
 };
+
+use super::{options::NAME, paths::Files};
 use crate::{
     client::{self, state::State},
     dev::{
         Error, files,
         issuer::{CLIENT_ID, Issuer},
         person::WORLD_VARIABLE,
-        ports,
         receiver::{Receiver, fresh_secret},
         sshd::Sshd,
     },
@@ -51,20 +50,40 @@ pub(super) fn policy(
 /// The people whose keys are registered for an outage of the issuer.
 const REGISTERED: [&str; 2] = ["alice", "bob"];
 
-/// Writes `daypass.toml`.
-pub(super) fn configuration(
-    to: &Files,
-    issuer: &Issuer,
-    receiver: &Receiver,
-    listener: &TcpListener,
-    options: &Options,
-) -> Result<(), Error> {
-    let port = ports::of(listener)?;
-    let text = format!(
-        r#"# Written by `daypass dev` at every start: change the policy instead.
+/// What the configurations of a world's servers have in common.
+pub(super) struct Servers<'w> {
+    pub(super) count: u8,
+    pub(super) issuer: &'w Issuer,
+    pub(super) receiver: &'w Receiver,
+    /// More sections.
+    pub(super) more: String,
+    pub(super) is_shared: bool,
+}
+
+impl Servers<'_> {
+    /// Writes the configuration of one server, and makes its state folder. They are `daypass.toml`
+    /// and `state`, or with a shared ledger `daypass.toml`, `daypass-2.toml`, ... and `state-1`,
+    /// `state-2`, ...
+    pub(super) fn write(&self, to: &Files, number: u8, port: u16) -> Result<PathBuf, Error> {
+        let state = match self.is_shared {
+            true => format!("state-{number}"),
+            false => "state".to_owned(),
+        };
+        let path = match number {
+            1 => to.configuration(),
+            _ => to.at(&format!("daypass-{number}.toml")),
+        };
+        files::make_folder(&to.at(&state))?;
+        files::write(&path, &self.text(&state, port))?;
+        Ok(path)
+    }
+
+    fn text(&self, state: &str, port: u16) -> String {
+        format!(
+            r#"# Written by `daypass dev` at every start: change the policy instead.
 name = "{NAME}"
 listen = "127.0.0.1:{port}"
-state = "state"
+state = "{state}"
 policy = "policy.toml"
 
 [tls]
@@ -95,12 +114,11 @@ networks = ["127.0.0.1/32"]
 [web]
 
 {more}"#,
-        receiver = receiver.url(),
-        url = issuer.url(),
-        more = options.configuration,
-    );
-    files::make_folder(&to.at("state"))?;
-    files::write(&to.configuration(), &text)
+            receiver = self.receiver.url(),
+            url = self.issuer.url(),
+            more = self.more,
+        )
+    }
 }
 
 /// The secret that the daemon and the world's receiver share. It is made once and kept.
