@@ -25,6 +25,7 @@ mod login_name;
 pub(crate) mod logout;
 pub(crate) mod man;
 mod manual;
+pub(crate) mod migrate;
 mod moment;
 mod outage;
 pub mod output;
@@ -95,6 +96,7 @@ enum Command {
     Serve(serve::Args),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
+    Migrate(migrate::Args),
     Systemd(systemd::Args),
     Dev(dev::Args),
     Demo(demo::Args),
@@ -166,6 +168,7 @@ impl Cli {
             Command::Serve(args) => args.run(global).await,
             Command::Backup(args) => args.run(global).await,
             Command::Restore(args) => args.run(global).await,
+            Command::Migrate(args) => args.run(global).await,
             Command::Systemd(args) => args.run(global).await,
             Command::Dev(args) => args.run(global).await,
             Command::Demo(args) => args.run(global).await,

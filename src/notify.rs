@@ -31,7 +31,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) use delivery::{Receiver, SetUpError};
 pub(crate) use kind::NotificationKind;
-pub(crate) use outbox::{DeadLetter, Which};
+pub(crate) use outbox::{DeadLetter, Which, kept_in};
 pub(crate) use pager::{Page, Unanswered};
 pub use schedule::Schedule;
 pub(crate) use settings::Settings;

@@ -73,7 +73,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     (
         "For operators of the server",
         &[
-            "init", "serve", "backup", "restore", "systemd", "policy", "admin",
+            "init", "serve", "backup", "restore", "migrate", "systemd", "policy", "admin",
         ],
     ),
     ("Try it on this machine", &["demo", "dev"]),

@@ -81,7 +81,7 @@ fn see_also(command: &Command) -> String {
     let name = command.get_name();
     let is_program = name == "daypass";
     let is_of = |topic: &str| match topic {
-        "configuration" => matches!(name, "init" | "serve" | "backup" | "restore"),
+        "configuration" => matches!(name, "init" | "serve" | "backup" | "restore" | "migrate"),
         topic => topic == name,
     };
     let topics = manual::TOPICS.iter();

@@ -22,9 +22,10 @@ use super::{
     state,
 };
 use crate::{config::Config, modes, store};
-use account::expect_owner;
+pub(super) use account::expect_owner;
 use claim::Claim;
-use files::{LARGEST_FILE, digest, failed, hex, read, refused, sha256, write};
+use files::{LARGEST_FILE, digest, hex, read, sha256, write};
+pub(super) use files::{failed, refused};
 use manifest::{Manifest, SIGNATURE, Stored};
 pub(crate) use report::BackupReport;
 pub(crate) use restoring::{RestoreOptions, restore};
@@ -48,6 +49,7 @@ pub(crate) async fn back_up(
             names(config)
         )));
     }
+    store::expect_here(&config.state)?;
     expect_owner(&config.state)?;
     let summary = summarize(config)?;
     let signer = parts::signer(config)?;
@@ -116,6 +118,7 @@ pub(crate) async fn mark_by_hand(configuration: &Path) -> Result<BackupReport, E
     let copied = match &config.postgres {
         Some(address) => store::mark_shared_by_hand(&config.state, address, signer).await?,
         None => {
+            store::expect_here(&config.state)?;
             let marked = store::mark_by_hand(&config.state, signer).await;
             marked.map_err(|error| unfit(&config.state, error))?
         }

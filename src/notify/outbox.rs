@@ -320,6 +320,16 @@ fn begin(name: &str) {
     }
 }
 
+/// The mailboxes in a server's folder, by webhook, as a shared database has them.
+///
+/// # Errors
+/// Returns an error if the folder cannot be read.
+pub(crate) fn kept_in(folder: &Path) -> io::Result<Vec<(String, String)>> {
+    let known = file::read(&folder.join(file::NAME))?.into_iter();
+    let texts = known.map(|(name, mailbox)| Ok((name, serde_json::to_string(&mailbox)?)));
+    texts.collect()
+}
+
 fn gauge(name: &str, mailbox: &Mailbox) {
     let label = Arc::<str>::from(name);
     let pending = mailbox.pending.len() as f64;

@@ -228,7 +228,8 @@ async fn check(folder: &Path, signer: Signer) -> Result<Copied, Error> {
     })
 }
 
-async fn read(
+/// Reads the whole ledger and checks it as a start does.
+pub(super) async fn read(
     connection: &mut Connection,
     checkpoint: Option<Checkpoint>,
     signed: &Signed,

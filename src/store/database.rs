@@ -227,6 +227,22 @@ impl Connection {
         }
     }
 
+    /// Lets the transaction on a shared database take as long as it needs.
+    pub(super) async fn lift_deadlines(&mut self) -> Result<(), Error> {
+        match self.session() {
+            Session::Sqlite(_) => Ok(()),
+            Session::Postgres(connection) => postgres::lift_deadlines(connection).await,
+        }
+    }
+
+    /// Puts the mailbox of a webhook into a shared database, if it has none.
+    pub(super) async fn put_mailbox(&mut self, name: &str, content: &str) -> Result<(), Error> {
+        match self.session() {
+            Session::Sqlite(_) => Ok(()),
+            Session::Postgres(connection) => postgres::put_mailbox(connection, name, content).await,
+        }
+    }
+
     /// Ends what [`Connection::begin_reading`] began.
     pub(super) async fn end_reading(&mut self) -> Result<(), Error> {
         match self.session() {

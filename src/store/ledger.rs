@@ -49,14 +49,14 @@ impl Inserts {
         Self(all.collect())
     }
 
-    /// Appends these rows, in order, and keeps the note that signs the head which they lead to.
+    /// Appends these rows, in order, and keeps the note that signs the head which they lead to; no
+    /// note before the last of several calls.
     pub(super) async fn append(
         &self,
         connection: &mut Connection,
         mut rows: Vec<Row>,
-        note: String,
+        mut note: Option<String>,
     ) -> Result<(), Error> {
-        let mut note = Some(note);
         for (power, statements) in self.0.iter().enumerate().rev() {
             while rows.len() >= 1 << power {
                 let rest = rows.split_off(1 << power);
@@ -214,6 +214,16 @@ pub(super) async fn count(connection: &mut Connection) -> Result<u64, Error> {
         sqlx::query_scalar(statement).fetch_one(engine).await?
     });
     Ok(index(count))
+}
+
+/// The text of the head that the last commit signed.
+///
+/// # Errors
+/// Returns [`Error::Unavailable`] if there is none.
+pub(super) async fn head_note(connection: &mut Connection) -> Result<String, Error> {
+    Ok(on_engine!(connection, engine => {
+        sqlx::query_scalar("SELECT note FROM head").fetch_one(engine).await?
+    }))
 }
 
 /// The head that the last commit signed; none before the first one.

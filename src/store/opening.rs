@@ -11,6 +11,7 @@ use super::{
     database::{Connection, Database},
     ledger,
     lock::Lock,
+    moving,
     postgres::PostgresAddress,
     replay::{self, Replayed, Unsigned},
     signed::Signed,
@@ -141,8 +142,9 @@ impl Opening<'_> {
     /// Refuses a folder without a ledger if one is expected, and one with a ledger if none is.
     pub(super) fn expect_ledger(&self, folder: &Path) -> Result<(), Error> {
         if self.postgres.is_some() {
-            return Ok(());
+            return moving::expect_moved(folder);
         }
+        moving::expect_here(folder)?;
         if super::backup::is_interrupted(folder) {
             return Err(Error::Start(format!(
                 "a restore into {} was interrupted: run the same daypass restore again",

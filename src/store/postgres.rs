@@ -22,6 +22,7 @@ use tokio::{sync::Notify, task::JoinHandle, time::sleep};
 pub use address::PostgresAddress;
 use explained::NO_RIGHTS;
 pub(super) use explained::{explained, is_damaged};
+pub(super) use mailboxes::put as put_mailbox;
 pub(crate) use mailboxes::{Held, Kept, LEASE, Mailboxes};
 pub(super) use session::{APPEND, within};
 use session::{CONNECT, options};
@@ -244,6 +245,13 @@ pub(super) async fn begin_reading(connection: &mut PgConnection) -> Result<(), E
     let statement = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; \
                      SET LOCAL idle_in_transaction_session_timeout = 0";
     within(APPEND, run(connection, statement)).await
+}
+
+/// Lets the transaction take as long as it needs.
+pub(super) async fn lift_deadlines(connection: &mut PgConnection) -> Result<(), Error> {
+    let statement =
+        "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
+    run(connection, statement).await
 }
 
 /// Ends what [`begin_reading`] began.

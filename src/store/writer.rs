@@ -164,7 +164,7 @@ impl Writer {
             return connection.end_unchanged().await;
         }
         let note = self.signed.sign_head(&append.head);
-        self.inserts.append(connection, rows, note).await?;
+        self.inserts.append(connection, rows, Some(note)).await?;
         #[cfg(feature = "deliberate-bugs")]
         if crate::deliberate::signs_before_commit() {
             return self.confirm_and_commit(connection, append).await;

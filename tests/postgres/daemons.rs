@@ -38,7 +38,7 @@ const SOON: Duration = Duration::from_secs(1);
 /// The same on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn policy() -> String {
+pub(crate) fn policy() -> String {
     [
         &policy::limits(&["root"]),
         policy::AUDIT_AND_ADMIN,
@@ -56,7 +56,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    async fn start(files: ServerFiles) -> Self {
+    pub(crate) async fn start(files: ServerFiles) -> Self {
         let mut process = files.spawn(&[]);
         let api = files.expect_api(&mut process).await;
         Self {

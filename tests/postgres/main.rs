@@ -15,6 +15,7 @@ mod daemons;
 mod emergencies;
 mod failover;
 mod faults;
+mod migrating;
 mod operator;
 mod proxy;
 mod refusals;

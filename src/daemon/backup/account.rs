@@ -25,7 +25,7 @@ pub(super) fn expect_account(state: &Path, account: Option<&str>) -> Result<(), 
 
 /// Refuses another user than the state folder's owner: the files that SQLite makes beside the
 /// ledger would be in the daemon's way.
-pub(super) fn expect_owner(state: &Path) -> Result<(), Error> {
+pub(in crate::daemon) fn expect_owner(state: &Path) -> Result<(), Error> {
     let owner = fs::metadata(state).map_err(failed(state))?.uid();
     if owner == rustix::process::geteuid().as_raw() {
         return Ok(());

@@ -73,7 +73,7 @@ pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// A refusal that says what to do.
-pub(super) fn refused(why: String) -> Error {
+pub(in crate::daemon) fn refused(why: String) -> Error {
     Error::Backup(why)
 }
 
@@ -92,7 +92,7 @@ pub(super) fn unusable(path: &Path) -> impl FnOnce(modes::Problem) -> Error {
 }
 
 /// For `map_err` on file operations.
-pub(super) fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+pub(in crate::daemon) fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.to_owned();
     move |error| refused(format!("{}: {error}", path.display()))
 }

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use rand::{RngCore, rngs::OsRng};
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::{PgConnection, PgPool, postgres::PgPoolOptions};
 
 use super::{
     address::PostgresAddress,
@@ -87,14 +87,7 @@ impl Mailboxes {
         new: &str,
     ) -> Result<Option<Held>, Error> {
         let taken = async {
-            sqlx::query(
-                "INSERT INTO mailbox (name, content, orders, holder, label, term, until) \
-                 VALUES ($1, $2, '', '', '', 0, 0) ON CONFLICT (name) DO NOTHING",
-            )
-            .bind(name)
-            .bind(new)
-            .execute(&self.pool)
-            .await?;
+            put(&mut *self.pool.acquire().await?, name, new).await?;
             let row: Option<(i64, String)> = sqlx::query_as(
                 "UPDATE mailbox SET holder = $2, label = $3, term = term + 1, \
                  until = (extract(epoch FROM clock_timestamp()) * 1000)::bigint + $4 \
@@ -231,6 +224,23 @@ impl Mailboxes {
     pub(in crate::store) async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// Puts a mailbox into the table, if the webhook has none there.
+pub(in crate::store) async fn put(
+    connection: &mut PgConnection,
+    name: &str,
+    content: &str,
+) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO mailbox (name, content, orders, holder, label, term, until) \
+         VALUES ($1, $2, '', '', '', 0, 0) ON CONFLICT (name) DO NOTHING",
+    )
+    .bind(name)
+    .bind(content)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 fn milliseconds(time: Duration) -> i64 {

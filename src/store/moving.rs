@@ -1,0 +1,315 @@
+//! Moves the ledger of a state folder into a database that servers share, with the daemon stopped.
+//!
+//! All events arrive in one transaction, which ends only if the database gives back the ledger that
+//! was signed. A mark in the folder forbids every start over the old file from before the commit
+//! on: two ledgers that continue one history are a fork. A move that was interrupted is done again.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
+
+use super::{
+    Error,
+    backup::{self, Copied},
+    database::{Connection, Database},
+    ledger::{self, Inserts, Row},
+    lock::Lock,
+    postgres::PostgresAddress,
+    replay::{self, Replayed},
+    signed::Signed,
+    sqlite,
+};
+use crate::{
+    ledger::{
+        checkpoint::Signer,
+        judge::Judge,
+        tree::{Frontier, Hash},
+    },
+    modes::{self, IfThere},
+};
+
+/// The mark in the folder, with the name of the database.
+const MARK: &str = "moved";
+
+/// The old database afterwards. No version of Daypass opens a file of this name.
+const KEPT: &str = "ledger.db.moved";
+
+/// The number of events that are read at once.
+const PAGE: u64 = 1000;
+
+/// The ledger to move, and what goes with it.
+pub(crate) struct Move<'a> {
+    /// The state folder.
+    pub folder: &'a Path,
+    /// The empty database.
+    pub address: &'a PostgresAddress,
+    /// The mailboxes of webhooks: name and content.
+    pub mailboxes: Vec<(String, String)>,
+    /// Called now and then with the number of events copied.
+    pub progress: &'a (dyn Fn(u64) + Send + Sync),
+}
+
+impl Move<'_> {
+    /// Moves the ledger. If an earlier move was interrupted, ends it.
+    ///
+    /// # Errors
+    /// Returns [`Error::Locked`] if a daemon runs, [`Error::Start`] if there is no ledger to move
+    /// or the database is not empty, [`Error::Tampered`] if the ledger is not the one that was
+    /// signed, and [`Error::Unavailable`] if a file or the database fails. The ledger is where it
+    /// was then; if the last commit got no answer, the mark stays, and the next call decides.
+    pub(crate) async fn run(self, signer: Signer) -> Result<Copied, Error> {
+        let _lock = Lock::take(self.folder)?;
+        self.expect_a_ledger()?;
+        let (signed, checkpoint) = Signed::open(self.folder, signer)?;
+        let mut from = Database::in_folder(self.folder).open_writer().await?;
+        if from.is_older().await? {
+            return Err(Error::Start(
+                "the ledger is of an older version of daypass: start this version once without [store], and stop it"
+                    .to_owned(),
+            ));
+        }
+        let source = backup::read(&mut from, checkpoint, &signed).await?;
+        if let Some(event) = source.unsigned.first() {
+            return Err(event.tampered());
+        }
+        let target = Database::Postgres(self.address.clone());
+        let mut to = target.open_writer().await?;
+        target.migrate(&mut to).await?;
+        if !self.is_moved(&mut to, &signed, &source.head).await? {
+            self.copy(&mut from, &mut to, &signed, &source.head).await?;
+        }
+        to.close().await.ok();
+        from.close().await?;
+        self.retire()?;
+        Ok(Copied {
+            size: source.head.size(),
+            root: source.head.root(),
+        })
+    }
+
+    fn expect_a_ledger(&self) -> Result<(), Error> {
+        let (folder, has) = (self.folder.display(), |name| has(self.folder, name));
+        if backup::is_interrupted(self.folder) {
+            return Err(Error::Start(format!(
+                "a restore into {folder} was interrupted: run the same daypass restore again, then this"
+            )));
+        }
+        match (has(sqlite::FILE), has(KEPT)) {
+            (true, false) => Ok(()),
+            (true, true) => Err(Error::Start(format!(
+                "{folder} has both {} and {KEPT}: move the one away that is not this server's ledger, and keep it",
+                sqlite::FILE
+            ))),
+            (false, true) => Err(Error::Start(format!(
+                "the ledger of {folder} was moved to the {}: start the server",
+                moved_to(self.folder)?
+            ))),
+            (false, false) => Err(Error::Start(format!(
+                "there is no ledger in {folder}: a new server with [store] needs no move, start it"
+            ))),
+        }
+    }
+
+    /// True if the database has this ledger from an earlier move, and false if it is empty.
+    async fn is_moved(
+        &self,
+        to: &mut Connection,
+        signed: &Signed,
+        source: &Frontier,
+    ) -> Result<bool, Error> {
+        let not_empty = |what: &str| {
+            Error::Start(format!(
+                "the {} is not empty: {what}. Nothing was changed. Name an empty database, or to add this server to that \
+                 ledger, give it a new state folder (`daypass help server`, Several servers)",
+                self.address
+            ))
+        };
+        let head = match ledger::signed_head(to, &signed.verifier()).await {
+            Err(Error::Tampered(what)) => return Err(not_empty(&what)),
+            head => head?,
+        };
+        let Some(head) = head else {
+            return match ledger::count(to).await? {
+                0 => Ok(false),
+                count => Err(not_empty(&format!("it has {count} events"))),
+            };
+        };
+        let stored = ledger::stored_frontier(to, source.size()).await?;
+        let is_ours = stored.is_some_and(|stored| stored.root() == source.root());
+        match has(self.folder, MARK) && head.size >= source.size() && is_ours {
+            true => Ok(true),
+            false => Err(not_empty(&format!(
+                "it has a ledger of {} events",
+                head.size
+            ))),
+        }
+    }
+
+    async fn copy(
+        &self,
+        from: &mut Connection,
+        to: &mut Connection,
+        signed: &Signed,
+        source: &Frontier,
+    ) -> Result<(), Error> {
+        let note = ledger::head_note(from).await?;
+        let was_marked = has(self.folder, MARK);
+        write(self.folder, &format!("{}\n", self.address))?;
+        let filled = self.fill(from, to, (signed, source), note).await;
+        if let Err(error) = filled {
+            // Nothing was committed. Only a commit of an earlier call may be under way.
+            if !was_marked {
+                remove(self.folder)?;
+            }
+            return Err(error);
+        }
+        to.commit().await.map_err(|error| match error {
+            Error::Unavailable(what) => Error::Unavailable(format!(
+                "{what}. Whether the ledger has arrived is not known: run this command again"
+            )),
+            other => other,
+        })
+    }
+
+    /// Fills the database in a transaction that stays open, and reads it back, event by event.
+    async fn fill(
+        &self,
+        from: &mut Connection,
+        to: &mut Connection,
+        (signed, source): (&Signed, &Frontier),
+        note: String,
+    ) -> Result<(), Error> {
+        to.begin().await?;
+        to.lift_deadlines().await?;
+        to.lock_head().await?;
+        if ledger::count(to).await? > 0 {
+            return Err(Error::Unavailable(
+                "another program has just written to the database: run this command again"
+                    .to_owned(),
+            ));
+        }
+        let inserts = Inserts::new();
+        let mut at = 0;
+        while at < source.size() {
+            let next = source.size().min(at + PAGE);
+            let page = ledger::page(from, at, next).await?;
+            let rows = page.into_iter().map(row).collect();
+            inserts.append(to, rows, None).await?;
+            at = next;
+            (self.progress)(at);
+        }
+        inserts.append(to, Vec::new(), Some(note)).await?;
+        for (name, content) in &self.mailboxes {
+            to.put_mailbox(name, content).await?;
+        }
+        let arrived = read_back(to, signed).await?;
+        match arrived.head == *source && arrived.judged == source.size() {
+            true => Ok(()),
+            false => Err(Error::Unavailable(
+                "the database gives back another ledger than it got".to_owned(),
+            )),
+        }
+    }
+
+    /// Puts the old database aside.
+    fn retire(&self) -> Result<(), Error> {
+        let (old, kept) = (self.folder.join(sqlite::FILE), self.folder.join(KEPT));
+        fs::rename(&old, &kept).map_err(failed(&old))?;
+        sync(self.folder)
+    }
+}
+
+/// Refuses a folder whose ledger was moved to a shared database, or is on its way there.
+///
+/// # Errors
+/// Returns [`Error::Start`] with what to do.
+pub(crate) fn expect_here(folder: &Path) -> Result<(), Error> {
+    if !has(folder, MARK) {
+        return Ok(());
+    }
+    Err(Error::Start(format!(
+        "the ledger of {folder} was moved to the {database}: put [store] with its address back into the configuration. A \
+         start over the old file would fork the ledger, and clients and hosts would raise the alarm. If `daypass migrate` \
+         did not end, run it again first",
+        folder = folder.display(),
+        database = moved_to(folder)?
+    )))
+}
+
+/// Refuses to use a shared database beside a ledger that was not moved to it, or not to the end.
+///
+/// # Errors
+/// Returns [`Error::Start`] with what to do.
+pub(super) fn expect_moved(folder: &Path) -> Result<(), Error> {
+    match has(folder, sqlite::FILE) {
+        false => Ok(()),
+        true => Err(Error::Start(format!(
+            "the ledger of this server is in {folder}, and [store] names a shared database: move it there with `daypass \
+             migrate`. If this server is a new one of a ledger that is there already, give it an empty state folder",
+            folder = folder.display()
+        ))),
+    }
+}
+
+/// Every event is judged again, as the database gave it back.
+async fn read_back(to: &mut Connection, signed: &Signed) -> Result<Replayed, Error> {
+    let heads = replay::Signed {
+        head: ledger::signed_head(to, &signed.verifier()).await?,
+        checkpoint: None,
+    };
+    let (start, judge) = (Frontier::default(), Judge::default());
+    replay::replay(to, start, judge, &heads, &|_| ()).await
+}
+
+fn row((index, event, hashes): (u64, Vec<u8>, Vec<u8>)) -> Row {
+    let (hashes, _): (&[Hash], _) = hashes.as_chunks::<32>();
+    let hashes = hashes.to_vec();
+    Row {
+        index,
+        event,
+        hashes,
+    }
+}
+
+/// The database in the mark, for people.
+fn moved_to(folder: &Path) -> Result<String, Error> {
+    let path = folder.join(MARK);
+    let text = fs::read(&path).map_err(failed(&path))?;
+    let text = String::from_utf8_lossy(&text);
+    Ok(text
+        .trim()
+        .chars()
+        .take(400)
+        .filter(|it| !it.is_control())
+        .collect())
+}
+
+fn write(folder: &Path, text: &str) -> Result<(), Error> {
+    let path = folder.join(MARK);
+    let mut file = modes::create_own(&path, IfThere::Empty).map_err(failed(&path))?;
+    file.write_all(text.as_bytes()).map_err(failed(&path))?;
+    file.sync_all().map_err(failed(&path))?;
+    sync(folder)
+}
+
+fn remove(folder: &Path) -> Result<(), Error> {
+    let path = folder.join(MARK);
+    fs::remove_file(&path).map_err(failed(&path))?;
+    sync(folder)
+}
+
+fn has(folder: &Path, name: &str) -> bool {
+    folder.join(name).symlink_metadata().is_ok()
+}
+
+fn sync(path: &Path) -> Result<(), Error> {
+    let file = File::open(path).map_err(failed(path))?;
+    file.sync_all().map_err(failed(path))
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
+    let path = path.display().to_string();
+    move |error| Error::Unavailable(format!("{path}: {error}"))
+}

@@ -1,0 +1,238 @@
+//! A server's ledger moves from its folder into a database: clients that remember it go on, and no
+//! start over what was left behind forks it.
+
+use std::{fs, path::Path, process::Command};
+
+use daypass::proto::v1::preview_request;
+
+use super::{
+    cluster::{Cluster, Database},
+    daemons::{Daemon, policy},
+    proxy::Proxy,
+    support::{
+        api::ask,
+        command::{DAYPASS, Terminal},
+        env::UNLIMITED,
+        files,
+        orders::identity,
+        server::{ServerFiles, signal},
+    },
+};
+
+const STORE: &str = "\n[store]\npostgres_file = \"postgres\"\n";
+
+/// A server with its ledger in its folder, and people who have asked it.
+struct Site {
+    daemon: Daemon,
+    people: tempfile::TempDir,
+}
+
+impl Site {
+    async fn start() -> Self {
+        let files = ServerFiles::prepare(files::folder(), &policy(), UNLIMITED, "").await;
+        let people = files::folder();
+        files::write_secret(&people.path().join("password"), "any");
+        Self {
+            daemon: Daemon::start(files).await,
+            people,
+        }
+    }
+
+    async fn signed_in(&self, name: &str) -> Terminal {
+        let ca = self.daemon.files.path("tls.pem");
+        let variables = [
+            ("DAYPASS_CA_FILE", ca.display().to_string()),
+            ("DAYPASS_DEV", self.people.path().display().to_string()),
+        ];
+        let terminal = Terminal {
+            home: self.people.path().join(name),
+            state: self.people.path().join(name).join("state"),
+            variables: variables
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+        };
+        let url = self.daemon.files.url();
+        terminal
+            .json(&["login", "--as", name, "--server", &url])
+            .await;
+        terminal
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.daemon.files.path(name)
+    }
+
+    async fn stop(&mut self) {
+        signal(self.daemon.process.0.id(), "TERM");
+        assert!(self.daemon.process.ended().await.success());
+    }
+
+    /// Names the database in the configuration, or no longer.
+    fn share(&self, address: Option<&str>) {
+        let configuration = self.daemon.files.configuration();
+        let text = fs::read_to_string(&configuration).unwrap();
+        let text = text.replace(STORE, "");
+        let text = match address {
+            Some(address) => {
+                files::write_secret(&self.path("postgres"), address);
+                text + STORE
+            }
+            None => text,
+        };
+        fs::write(configuration, text).unwrap();
+    }
+
+    /// Succeeds, with what it printed.
+    fn migrate(&self) -> String {
+        let (is_done, text) = daypass(&["migrate"], &self.daemon.files.configuration());
+        assert!(is_done, "{text}");
+        text
+    }
+
+    /// Fails, with what it printed.
+    fn refuses(&self, words: &[&str]) -> String {
+        let (is_done, text) = daypass(words, &self.daemon.files.configuration());
+        assert!(!is_done, "{text}");
+        text
+    }
+}
+
+/// Status, and everything that it printed.
+fn daypass(words: &[&str], configuration: &Path) -> (bool, String) {
+    let mut command = Command::new(DAYPASS);
+    command.args(words).arg("--config").arg(configuration);
+    let output = command.output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(!text.contains("geheim"), "{text}");
+    (output.status.success(), text)
+}
+
+async fn database() -> Database {
+    Cluster::shared().database().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_moves_into_a_database_and_clients_that_remember_it_go_on() {
+    let database = database().await;
+    let mut site = Site::start().await;
+    let alice = site.signed_in("alice").await;
+    let before = alice.json(&["pass", "--role", "shell"]).await;
+    let carol = site.daemon.user("carol", &["security"]);
+    let target = preview_request::Target::Identity("bob@example.com".to_owned());
+    let after = carol.preview(target).await.unwrap().after;
+    let lock = carol.lock_request(identity("bob@example.com"), after);
+    carol.send_lock(lock).await.unwrap();
+    site.share(Some(&database.address()));
+    let refused = site.refuses(&["migrate"]);
+    assert!(
+        refused.contains("in use by another daypass daemon"),
+        "{refused}"
+    );
+    site.stop().await;
+    // [store] alone moves nothing, and begins no second ledger.
+    let refused = site.refuses(&["serve"]);
+    assert!(refused.contains("`daypass migrate`"), "{refused}");
+    let moved = site.migrate();
+    assert!(moved.contains("Moved "), "{moved}");
+    assert!(!site.path("state/ledger.db").exists());
+    assert!(site.path("state/ledger.db.moved").exists());
+    // An accidental start over the old file.
+    site.share(None);
+    for words in [&["serve"][..], &["serve", "--new-ledger"]] {
+        let refused = site.refuses(words);
+        assert!(refused.contains("was moved to the PostgreSQL"), "{refused}");
+    }
+    site.share(Some(&database.address()));
+    let again = site.refuses(&["migrate"]);
+    assert!(again.contains("start the server"), "{again}");
+    site.daemon.again().await;
+    let after = alice.json(&["pass", "--role", "shell"]).await;
+    assert!(
+        after["serial"].as_u64() > before["serial"].as_u64(),
+        "{before} {after}"
+    );
+    let bob = site.daemon.user("bob", &["sre"]);
+    let refused = bob.issue(ask("shell")).await.unwrap_err();
+    assert_eq!(refused.reason, "LOCKED", "{refused:?}");
+    let verified = site
+        .signed_in("carol")
+        .await
+        .json(&["ledger", "verify"])
+        .await;
+    assert!(
+        verified["size"].as_u64() > after["serial"].as_u64(),
+        "{verified}"
+    );
+    // Another server joins.
+    let second = site.daemon.files.replica();
+    files::write_secret(&second.folder().join("postgres"), &database.address());
+    let second = Daemon::start(second).await;
+    let refused = bob.over(&second.api).issue(ask("shell")).await.unwrap_err();
+    assert_eq!(refused.reason, "LOCKED", "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_whose_commit_got_no_answer_is_ended_by_the_next() {
+    let database = database().await;
+    let proxy = Proxy::start(database.cluster.socket());
+    let mut site = Site::start().await;
+    let alice = site.signed_in("alice").await;
+    alice.json(&["pass", "--role", "shell"]).await;
+    site.stop().await;
+    site.share(Some(&database.address_at(proxy.socket())));
+    proxy.cut_after_commit();
+    let configuration = site.daemon.files.configuration();
+    let unknown = tokio::task::spawn_blocking(move || daypass(&["migrate"], &configuration));
+    let (is_done, text) = unknown.await.unwrap();
+    assert!(
+        !is_done && text.contains("run this command again"),
+        "{text}"
+    );
+    assert!(proxy.has_cut());
+    // Which of the two is the ledger is not known: neither is started.
+    site.share(None);
+    let refused = site.refuses(&["serve"]);
+    assert!(refused.contains("`daypass migrate`"), "{refused}");
+    site.share(Some(&database.address()));
+    let refused = site.refuses(&["serve"]);
+    assert!(refused.contains("`daypass migrate`"), "{refused}");
+    site.migrate();
+    site.daemon.again().await;
+    alice.json(&["pass", "--role", "shell"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_that_is_refused_leaves_the_ledger_where_it_is() {
+    let database = database().await;
+    let mut first = Site::start().await;
+    first.stop().await;
+    first.share(Some(&database.address()));
+    first.migrate();
+    let mut site = Site::start().await;
+    let alice = site.signed_in("alice").await;
+    site.stop().await;
+    let refused = site.refuses(&["migrate"]);
+    assert!(refused.contains("names no shared database"), "{refused}");
+    site.share(Some(&database.address()));
+    let refused = site.refuses(&["migrate"]);
+    assert!(refused.contains("is not empty"), "{refused}");
+    // A database that fails in the middle.
+    database
+        .run_sql(
+            "TRUNCATE ledger, head; ALTER TABLE ledger ADD CONSTRAINT few CHECK (position < 2)",
+        )
+        .await;
+    let refused = site.refuses(&["migrate"]);
+    assert!(refused.contains("few"), "{refused}");
+    site.share(None);
+    site.daemon.again().await;
+    alice.json(&["pass", "--role", "shell"]).await;
+    site.stop().await;
+    database
+        .run_sql("ALTER TABLE ledger DROP CONSTRAINT few")
+        .await;
+    site.share(Some(&database.address()));
+    site.migrate();
+    site.daemon.again().await;
+    alice.json(&["pass", "--role", "shell"]).await;
+}
