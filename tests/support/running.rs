@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Running {
     pub child: Child,
     out: Lines<BufReader<ChildStdout>>,
-    err: Lines<BufReader<ChildStderr>>,
+    pub err: Lines<BufReader<ChildStderr>>,
 }
 
 impl Running {
