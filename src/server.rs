@@ -120,10 +120,15 @@ impl Server {
             per_identity: RateLimit::new(self.limits.requests_per_identity),
             challenges,
             watches: Watches::default(),
+            page_url: self
+                .page
+                .as_ref()
+                .map(|it| it.url.clone())
+                .unwrap_or_default(),
             stop: stop.clone(),
         });
         let page = self.page.map(|page| {
-            page(Backend {
+            (page.routes)(Backend {
                 authority: services.authority.clone(),
                 issuers: services.issuers.clone(),
                 requests: services.clone(),

@@ -71,6 +71,9 @@ pub(crate) struct Args {
     /// (mode 0600), or the address itself if it holds no password. The database must be empty.
     #[arg(long, value_name = "FILE|ADDRESS")]
     postgres: Option<String>,
+    /// Serve a page on which approvers decide in a browser (`daypass help web`).
+    #[arg(long)]
+    web: bool,
     /// Encrypt the CA key with the one line of this file. The configuration names the file.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
@@ -120,6 +123,7 @@ impl Args {
             ca_key: summary.ca_key,
             ledger: summary.ledger,
             server: format!("https://{}:{}", self.name, self.listen.port()),
+            web: self.web,
             owner: self.owner,
             self_signed: summary.tls.filter(|_| self.tls_certificate.is_none()),
             example_issuer: self.issuer.is_none(),
@@ -195,6 +199,7 @@ impl Args {
             passphrase_file: self.passphrase_file.as_ref().map(absolute).transpose()?,
             store: self.shared()?.as_ref().map(Shared::store).transpose()?,
             state: self.state().as_ref().map(absolute).transpose()?,
+            web: self.web,
         })
     }
 }

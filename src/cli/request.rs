@@ -65,11 +65,20 @@ impl Args {
             let key = Key::open(&signed.login.key, &client.state)?;
             let view = signed.open_request(&pass_request, &key).await?;
             client.remember_request(&view).await?;
-            Ok(view)
+            let page = signed.server_info.page_of(view.id);
+            Ok((view, page))
         });
-        let view = view.await?;
+        let (view, page) = view.await?;
+        let say_page = || {
+            if let Some(page) = page.filter(|_| !global.is_json()) {
+                global.say(&format!("daypass: approvers can open {page}"));
+            }
+        };
         match self.details.wait {
-            Some(limit) => redeemed(&client, global, pass_request, &view, limit).await,
+            Some(limit) => {
+                say_page();
+                redeemed(&client, global, pass_request, &view, limit).await
+            }
             None => {
                 page::print(global, &view)?;
                 let next = use_of(&self.role, self.host.as_deref());
@@ -81,6 +90,7 @@ impl Args {
                     global.say(&format!("daypass: {said}"));
                     return Ok(());
                 }
+                say_page();
                 Err(pending(view.id, &next))
             }
         }

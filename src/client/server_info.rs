@@ -13,7 +13,7 @@ use super::{
     connect::{Address, Server},
     state::{SERVERS, State},
 };
-use crate::{ledger::checkpoint::Verifier, proto::v1, ssh::key};
+use crate::{identity::web_url, ledger::checkpoint::Verifier, proto::v1, ssh::key};
 
 /// Binding of an issuer's tokens to the login's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,9 +102,18 @@ pub struct ServerInfo {
     /// Host names and addresses of the bastions.
     #[serde(default)]
     pub bastions: Vec<String>,
+    /// The address of its page for approvers, if it has one.
+    #[serde(default)]
+    pub page_url: Option<String>,
 }
 
 impl ServerInfo {
+    /// The address of a request's page, to send to approvers.
+    pub(crate) fn page_of(&self, id: u64) -> Option<String> {
+        let page = self.page_url.as_ref()?;
+        Some(format!("{page}/requests/{id}"))
+    }
+
     /// Asks the server, checks the answer, compares it with what is remembered, and remembers it.
     /// Calls `say` for each change of CA keys.
     ///
@@ -200,6 +209,7 @@ impl ServerInfo {
             ca_keys,
             ledger_verifier_key: answer.ledger_verifier_key,
             host_patterns: answer.host_patterns,
+            page_url: Some(answer.page_url).filter(|url| is_page(url)),
             bastions: answer.bastions.iter().map(|it| it.host.clone()).collect(),
             behind_bastions: answer
                 .bastions
@@ -292,10 +302,36 @@ fn report_keys(known: &ServerInfo, now: &ServerInfo, say: impl Fn(&str)) {
     }
 }
 
+/// The most bytes of a page's address.
+const LONGEST_PAGE: usize = 512;
+
+/// Whether an address may be shown to people as that of the server's page.
+fn is_page(url: &str) -> bool {
+    url.len() <= LONGEST_PAGE && web_url::check_endpoint(url, false).is_ok()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_https_address_is_shown_as_the_page() {
+        for (url, expected) in [
+            ("https://ca.example.com:7443/web", true),
+            ("", false),
+            ("http://ca.example.com/web", false),
+            ("javascript:alert(1)", false),
+            ("https://ca.example.com@evil.example/web", false),
+            ("https://ca.example.com/web\u{1b}[2J", false),
+        ] {
+            assert_eq!(is_page(url), expected, "{url}");
+        }
+        assert!(!is_page(&format!(
+            "https://a.example/{}",
+            "x".repeat(LONGEST_PAGE)
+        )));
+    }
 
     fn address() -> Address {
         Address::parse("https://daypass.example.com:7443").unwrap()

@@ -32,6 +32,8 @@ pub(crate) struct Example {
     pub store: Option<SharedStore>,
     /// The state folder, if it is not left to systemd or beside the file.
     pub state: Option<String>,
+    /// Whether there is a page for approvers.
+    pub web: bool,
 }
 
 /// The place of the address of a database that servers share.
@@ -54,6 +56,7 @@ impl Example {
             .replace("@passphrase@", &self.passphrase())
             .replace("@state@", &self.state())
             .replace("@store@", &self.store())
+            .replace("@web@", self.web())
             .replace("@issuer@", &quoted(&self.issuer))
             .replace("@client_id@", &quoted(&self.client_id))
     }
@@ -69,6 +72,18 @@ impl Example {
             None => "# state = \"/var/lib/daypass\" # ledger and lock; default: systemd's StateDirectory, else \
                      `state` beside this file"
                 .into(),
+        }
+    }
+
+    fn web(&self) -> &'static str {
+        match self.web {
+            true => {
+                "# A page on which approvers decide in a browser; see `daypass help web`. The provider must\n\
+                 # know the redirect URI https://NAME:PORT/web/callback.\n[web]"
+            }
+            false => {
+                "# [web]                                # a page for approvers; see `daypass help web`"
+            }
         }
     }
 

@@ -507,6 +507,7 @@ fn the_example_loads_with_any_value_put_into_it() {
         key: "tls.key".into(),
         store: None,
         state: None,
+        web: true,
         passphrase_file: Some("/run/pass phrase".into()),
     };
     let config = parse(&example.server()).unwrap();
@@ -515,13 +516,20 @@ fn the_example_loads_with_any_value_put_into_it() {
         config.ca_keys[0].passphrase.as_deref(),
         Some(Path::new("/run/pass phrase"))
     );
+    let page = config.web.unwrap();
+    assert_eq!(
+        page.redirect(),
+        "https://daypass.example.com:7443/web/callback"
+    );
     let plain = Example {
+        web: false,
         state: None,
         passphrase_file: None,
         ..example
     };
     assert_eq!(parse(&plain.server()).unwrap().ca_keys[0].passphrase, None);
     assert!(!plain.server().contains('@'));
+    assert!(parse(&plain.server()).unwrap().web.is_none());
     let shared = Example {
         store: Some(SharedStore::Address("postgres://ada@db/d".into())),
         ..plain
@@ -540,6 +548,7 @@ fn the_limits_that_the_example_shows_are_the_defaults() {
         key: "tls.key".into(),
         store: None,
         state: None,
+        web: false,
         passphrase_file: None,
     };
     let text = example.server();

@@ -114,3 +114,85 @@ fn text(client: &raw::WebClient, around: &Surroundings) -> Result<Zeroizing<Stri
     }
     Ok(Zeroizing::new(line.to_owned()))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use secrecy::ExposeSecret;
+
+    use super::*;
+    use crate::config::Config;
+
+    const BASE: &str = "name = \"ca.example.com\"\nlisten = \"127.0.0.1:7443\"\npolicy = \"p\"\n\
+        [[ca.key]]\nfile = \"ca\"\nstate = \"active\"\n[ledger]\nkey = \"l\"\n[[issuer]]\n\
+        name = \"corp\"\nurl = \"https://id.example.com\"\nclient_id = \"daypass\"\n\
+        algorithms = [\"ES256\"]\nbinding = \"nonce\"\n";
+
+    fn read(keys: &str, base: &str) -> Result<Option<Settings>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let around = Surroundings {
+            folder: folder.path().to_owned(),
+            ..Surroundings::default()
+        };
+        for (name, text) in [("secret", "s3cret\n"), ("two", "one\ntwo\n")] {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let text = format!("{base}{keys}");
+        let config = Config::parse(&text, "daypass.toml", &around);
+        config.map(|it| it.web).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_empty_section_is_enough_and_none_means_no_page() {
+        assert!(read("", BASE).unwrap().is_none());
+        let web = read("[web]\n", BASE).unwrap().unwrap();
+        assert_eq!(web.redirect(), "https://ca.example.com:7443/web/callback");
+        let keys = "[web]\nurl = \"https://ca.example.com\"\n[[web.client]]\nissuer = \"corp\"\n\
+                    secret_file = \"secret\"\n";
+        let web = read(keys, BASE).unwrap().unwrap();
+        assert_eq!(web.redirect(), "https://ca.example.com/web/callback");
+        assert_eq!(web.secrets[0].1.expose_secret(), "s3cret");
+        assert!(!format!("{web:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_fault_is_told_with_its_line_and_no_secret() {
+        let client = |keys: &str| format!("[web]\n[[web.client]]\n{keys}");
+        for (keys, expected) in [
+            (
+                "[web]\nurl = \"http://ca.example.com\"\n".to_owned(),
+                ":16: web url",
+            ),
+            (
+                "[web]\nurl = \"https://ca.example.com/x\"\n".to_owned(),
+                "has a path",
+            ),
+            (
+                client("issuer = \"other\"\nsecret_file = \"secret\"\n"),
+                ":17: web client",
+            ),
+            (client("issuer = \"corp\"\n"), "needs exactly one of"),
+            (
+                client("issuer = \"corp\"\nsecret_file = \"missing\"\n"),
+                "secret_file",
+            ),
+            (
+                client("issuer = \"corp\"\nsecret_file = \"two\"\n"),
+                "one line of",
+            ),
+        ] {
+            let error = read(&keys, BASE).unwrap_err();
+            assert!(
+                error.contains(expected) && !error.contains("two\n"),
+                "{keys}: {error}"
+            );
+        }
+        let machines = BASE.replace("\"nonce\"", "\"audience\"\ninteractive = false");
+        let error = read("[web]\n", &machines).unwrap_err();
+        assert!(error.contains("people can sign in"), "{error}");
+    }
+}

@@ -291,7 +291,10 @@ impl Running {
 }
 
 fn page(clients: web::Clients) -> server::page::Page {
-    Box::new(|backend| web::routes(clients, backend))
+    server::page::Page {
+        url: clients.url(),
+        routes: Box::new(|backend| web::routes(clients, backend)),
+    }
 }
 
 fn prefetch(issuers: Issuers) -> AbortHandle {

@@ -30,5 +30,10 @@ pub(crate) struct Backend {
     pub secret: Vec<u8>,
 }
 
-/// Makes the page's routes.
-pub(crate) type Page = Box<dyn FnOnce(Backend) -> Router + Send>;
+/// The page.
+pub(crate) struct Page {
+    /// Its address, such as `https://ca.example.com:7443/web`.
+    pub url: String,
+    /// Makes its routes.
+    pub routes: Box<dyn FnOnce(Backend) -> Router + Send>,
+}

@@ -18,6 +18,8 @@ pub(super) struct Services {
     pub(super) per_identity: RateLimit,
     pub(super) challenges: Challenges,
     pub(super) watches: Watches,
+    /// The address of the page for approvers. Empty: there is none.
+    pub(super) page_url: String,
     /// Ends the streams that have no end of their own.
     pub(super) stop: CancellationToken,
 }

@@ -17,7 +17,8 @@ impl Trust for Services {
         self.answer("Trust/GetTrust", request, async |call, _| {
             self.admit(call)?;
             let trust = trust::trust(&self.authority);
-            Ok(convert::trust(trust, self.issuers.settings())?)
+            let issuers = self.issuers.settings();
+            Ok(convert::trust(trust, issuers, &self.page_url)?)
         })
         .await
     }

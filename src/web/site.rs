@@ -42,6 +42,11 @@ impl Clients {
         })
     }
 
+    /// The address of the page.
+    pub(crate) fn url(&self) -> String {
+        format!("{}/web", self.origin)
+    }
+
     /// The flow of the issuer with this configured name.
     pub(super) fn flow(&self, name: &str) -> Option<&CodeFlow> {
         let mut flows = self.flows.iter();

@@ -89,7 +89,7 @@ async fn hostile_texts_are_shown_and_run_nowhere() {
     ends(env, browser).await;
 }
 
-/// The cookie reads what carol may read. It decides nothing, whatever is sent with it.
+/// The cookie reads what carol may read. It decides nothing, with no signature or a false one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stolen_cookie_reads_and_decides_nothing() {
     let (env, mut browser, id) = waiting().await;

@@ -280,6 +280,41 @@ async fn a_providers_answer_counts_only_for_the_sign_in_that_it_answers() {
     env.close().await;
 }
 
+/// Signs carol in without a browser. Returns the cookie of her session.
+async fn session(env: &TestEnv) -> String {
+    let (cookie, _, authorization) = begun(env).await;
+    let visitor = daypass::dev::person::Visitor::new("carol", env.password());
+    let answer = visitor.destination(&authorization).await.unwrap();
+    let taken = sent(client(env).get(answer).header("cookie", cookie)).await;
+    let session = header(&taken, "set-cookie").split(';').next().unwrap();
+    assert!(session.starts_with("__Host-daypass="), "{session}");
+    session.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_person_has_eight_sessions_and_a_new_one_ends_the_oldest() {
+    let env = TestEnv::start().await;
+    let (client, url) = (client(&env), format!("{}/web/requests", env.server.url()));
+    let status = async |cookie: &str| {
+        let answer = sent(client.get(&url).header("cookie", cookie)).await;
+        answer.status()
+    };
+    let first = session(&env).await;
+    for _ in 0..7 {
+        session(&env).await;
+    }
+    assert_eq!(status(&first).await, StatusCode::OK, "the eighth ends none");
+    let last = session(&env).await;
+    assert_eq!(
+        status(&first).await,
+        StatusCode::SEE_OTHER,
+        "the ninth ends the first"
+    );
+    assert_eq!(status(&last).await, StatusCode::OK);
+    assert_eq!(status("__Host-daypass=x").await, StatusCode::SEE_OTHER);
+    env.close().await;
+}
+
 /// Without `[web]` there is no page.
 #[tokio::test(flavor = "multi_thread")]
 async fn there_is_no_page_without_its_section() {

@@ -15,6 +15,8 @@ pub(super) struct Made {
     pub(super) ca_key: String,
     pub(super) ledger: String,
     pub(super) server: String,
+    /// Whether the server has a page for approvers.
+    pub(super) web: bool,
     pub(super) owner: Option<String>,
     /// The fingerprint of a self-signed TLS certificate; none if it is another one.
     pub(super) self_signed: Option<String>,

@@ -38,6 +38,12 @@ fn all(made: &Made, dir: &str, file: impl Fn(&str) -> String) -> Vec<Vec<String>
             "Put your OIDC issuer into {server}: url and client_id."
         )]);
     }
+    if made.web {
+        steps.push(vec![format!(
+            "Register {}/web/callback at your OIDC issuer, as a second redirect URI of this client.",
+            made.server
+        )]);
+    }
     steps.push(vec![
         format!("Say in {policy} who gets what; the tests at its end say what must stay so:"),
         format!("daypass policy test {policy}"),

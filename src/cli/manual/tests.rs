@@ -90,6 +90,7 @@ pub(super) fn example() -> String {
         store: None,
         passphrase_file: None,
         state: None,
+        web: false,
     };
     example.server()
 }

@@ -210,6 +210,7 @@ mod tests {
             host_patterns: Vec::new(),
             behind_bastions: Vec::new(),
             bastions: Vec::new(),
+            page_url: None,
         }
     }
 

@@ -14,6 +14,7 @@ use crate::{
 pub(in crate::server) fn trust(
     trust: Trust,
     issuers: &[identity::Settings],
+    page_url: &str,
 ) -> Result<v1::GetTrustResponse, ssh_key::Error> {
     let keys = trust.keys.iter();
     Ok(v1::GetTrustResponse {
@@ -24,6 +25,7 @@ pub(in crate::server) fn trust(
         host_patterns: trust.host_patterns,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         bastions: trust.bastions.iter().map(bastion::bastion).collect(),
+        page_url: page_url.to_owned(),
     })
 }
 
