@@ -9,6 +9,7 @@ mod checking;
 mod file;
 mod progress;
 mod question;
+mod stretches;
 
 use std::{
     path::{Path, PathBuf},
@@ -29,8 +30,9 @@ use crate::ledger::{search::Question, tree::leaf_hash};
 pub(crate) use progress::Found;
 use progress::Progress;
 
-/// Events that are indexed in one transaction.
-const BATCH: u64 = 512;
+/// Events that are indexed in one transaction. Their rows are sorted, so that a large batch writes
+/// each page of the index less often.
+const BATCH: u64 = 4096;
 
 /// Delay after the ledger has grown, so that a busy ledger is indexed in large batches and not once
 /// per commit. A question ends it.
@@ -215,7 +217,7 @@ impl Follower {
         if entries.is_empty() {
             return Err(Error::Unavailable(format!("event {size} is missing")));
         }
-        file::append(connection, &entries).await
+        file::append(connection, entries).await
     }
 }
 

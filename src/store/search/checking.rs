@@ -109,12 +109,14 @@ pub(super) async fn compare(
             Some(_) | None => return Err(lacks(at)),
         }
     }
-    for (block, span) in &rows.spans {
-        let row: Option<(i64, i64, i64, i64)> =
-            sqlx::query_as("SELECT low, high, first, last FROM span WHERE block = $1")
-                .bind(ledger::position(*block))
-                .fetch_optional(&mut *index)
-                .await?;
+    for ((level, block), span) in &rows.spans {
+        let row: Option<(i64, i64, i64, i64)> = sqlx::query_as(
+            "SELECT low, high, first, last FROM span WHERE level = $1 AND block = $2",
+        )
+        .bind(level)
+        .bind(ledger::position(*block))
+        .fetch_optional(&mut *index)
+        .await?;
         let covers = row.is_some_and(|(low, high, first, last)| {
             let row = Span {
                 low,

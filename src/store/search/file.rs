@@ -1,16 +1,26 @@
 //! The file of the search index: its tables, and appending to them.
 //!
 //! `posting` has a row for each term of each event. `span` has the bounds of time and validity of
-//! each block of [`BLOCK`] events, so that a question about a time skips all other blocks although
-//! clocks can go back.
+//! each block of events, in two sizes ([`BLOCKS`]), so that a question about a time skips all other
+//! blocks although clocks can go back.
 
-use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
-
-use serde_json::json;
-use sqlx::{
-    ConnectOptions, Connection as _, SqliteConnection, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::Path,
+    sync::{Arc, LazyLock},
+    time::Duration,
 };
+
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection as _, Sqlite, SqliteConnection, SqlitePool,
+    query::Query,
+    sqlite::{
+        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions,
+        SqliteSynchronous,
+    },
+};
+use tokio::task::spawn_blocking;
 
 use crate::{
     ledger::{
@@ -24,8 +34,17 @@ use crate::{
 /// The name of the file in a store's folder.
 pub(super) const NAME: &str = "search.db";
 
-/// Events of one row of `span`.
-pub(super) const BLOCK: u64 = 256;
+/// Events of one row of `span`, for each level: a question reads the few large blocks, and the
+/// small ones of those alone that fit in part.
+pub(super) const BLOCKS: [u64; 2] = [SMALL, SMALL * SMALL_IN_LARGE];
+
+const SMALL: u64 = 256;
+
+/// Small blocks of a large one.
+pub(super) const SMALL_IN_LARGE: u64 = 256;
+
+/// Rows of postings that one statement inserts.
+const INSERTED: usize = 512;
 
 /// The version of tables and terms. A file of another version is made again.
 const VERSION: i64 = 2;
@@ -43,12 +62,14 @@ const TABLES: &str = "
         PRIMARY KEY (term, position)
     ) WITHOUT ROWID;
     CREATE TABLE span (
-        block INTEGER PRIMARY KEY,
+        level INTEGER NOT NULL,
+        block INTEGER NOT NULL,
         low INTEGER NOT NULL,
         high INTEGER NOT NULL,
         first INTEGER NOT NULL,
-        last INTEGER NOT NULL
-    );
+        last INTEGER NOT NULL,
+        PRIMARY KEY (level, block)
+    ) WITHOUT ROWID;
     CREATE TABLE progress (id INTEGER PRIMARY KEY, size INTEGER NOT NULL, edge BLOB NOT NULL);
     INSERT INTO progress VALUES (0, 0, x'');
     PRAGMA user_version = 2;";
@@ -168,7 +189,8 @@ pub(super) struct Rows {
     pub(super) postings: Vec<(i64, u64)>,
     /// Emergencies of which reviews were closed.
     closed: Vec<u64>,
-    pub(super) spans: BTreeMap<u64, Span>,
+    /// By level and block.
+    pub(super) spans: BTreeMap<(i64, u64), Span>,
 }
 
 impl Rows {
@@ -187,8 +209,11 @@ impl Rows {
                 .extend(terms.iter().map(|term| (term.0, *position)));
             rows.closed.extend(closed_review(&event));
             let span = Span::of(&event);
-            let block = rows.spans.entry(position / BLOCK).or_insert(span);
-            *block = block.join(span);
+            for (level, events) in (0..).zip(BLOCKS) {
+                let block = rows.spans.entry((level, position / events));
+                let block = block.or_insert(span);
+                *block = block.join(span);
+            }
         }
         // In the order of the table.
         rows.postings.sort_unstable();
@@ -199,27 +224,35 @@ impl Rows {
 /// Appends the rows of these events. Returns the new size.
 pub(super) async fn append(
     connection: &mut SqliteConnection,
-    entries: &[(u64, Vec<u8>)],
+    entries: Vec<(u64, Vec<u8>)>,
 ) -> Result<u64, Error> {
     let Some((last, leaf)) = entries.last() else {
         return Err(Error::Unavailable("no events".to_owned()));
     };
     let (size, edge) = (last + 1, leaf_hash(leaf));
-    let rows = Rows::of(entries);
+    // Thousands of events are parsed, which takes tens of milliseconds.
+    let rows = spawn_blocking(move || Rows::of(&entries)).await;
+    let rows = rows.map_err(|error| Error::Unavailable(error.to_string()))?;
     let mut transaction = connection.begin().await?;
-    sqlx::query(
-        "INSERT OR IGNORE INTO posting (term, position) \
-         SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each($1)",
-    )
-    .bind(json!(rows.postings).to_string())
-    .execute(&mut *transaction)
-    .await?;
-    for (block, span) in &rows.spans {
+    for postings in rows.postings.chunks(INSERTED) {
+        let query = match postings.len() {
+            INSERTED => sqlx::query(AssertSqlSafe(INSERT.clone())),
+            // The last ones of a batch.
+            count => sqlx::query(AssertSqlSafe(insert(count))).persistent(false),
+        };
+        let bind = |query: Insert, (term, position): &(i64, u64)| {
+            query.bind(*term).bind(ledger::position(*position))
+        };
+        let query = postings.iter().fold(query, bind);
+        query.execute(&mut *transaction).await?;
+    }
+    for ((level, block), span) in &rows.spans {
         sqlx::query(
-            "INSERT INTO span (block, low, high, first, last) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (block) DO UPDATE SET low = min(low, excluded.low), high = max(high, excluded.high), \
-             first = min(first, excluded.first), last = max(last, excluded.last)",
+            "INSERT INTO span (level, block, low, high, first, last) VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT (level, block) DO UPDATE SET low = min(low, excluded.low), \
+             high = max(high, excluded.high), first = min(first, excluded.first), last = max(last, excluded.last)",
         )
+        .bind(level)
         .bind(ledger::position(*block))
         .bind(span.low)
         .bind(span.high)
@@ -242,4 +275,14 @@ pub(super) async fn append(
         .await?;
     transaction.commit().await?;
     Ok(size)
+}
+
+type Insert = Query<'static, Sqlite, SqliteArguments>;
+
+/// The statement that inserts [`INSERTED`] postings.
+static INSERT: LazyLock<Arc<str>> = LazyLock::new(|| insert(INSERTED));
+
+fn insert(count: usize) -> Arc<str> {
+    let rows = vec!["(?, ?)"; count].join(", ");
+    format!("INSERT OR IGNORE INTO posting (term, position) VALUES {rows}").into()
 }

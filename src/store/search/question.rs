@@ -8,7 +8,10 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 use tokio::time::Instant;
 
-use super::{file::BLOCK, progress::Found};
+use super::{
+    progress::Found,
+    stretches::{self, Stretches, Times},
+};
 use crate::{
     ledger::search::{Question, Term},
     store::{Error, ledger},
@@ -20,9 +23,6 @@ const STEP: i64 = 8192;
 /// The time of one question, after which it ends with what it has.
 const BUDGET: Duration = Duration::from_millis(60);
 
-/// Runs of blocks that one question looks at.
-const RUNS: usize = 1000;
-
 /// Finds indices from `from` down. The time of an event and its reason remain to be checked.
 pub(super) async fn find(
     connection: &mut SqliteConnection,
@@ -32,70 +32,29 @@ pub(super) async fn find(
 ) -> Result<Found, Error> {
     let begun = Instant::now();
     let mut found = Found::default();
-    let runs = runs(connection, question, from).await?;
-    for (low, high) in &runs {
-        let mut top = Some((*high).min(from)).filter(|top| top >= low);
-        while let Some(at) = top {
-            if found.positions.len() >= limit || begun.elapsed() > BUDGET {
-                found.next = Some(at);
-                return Ok(found);
+    let times = Times::of(question);
+    let Stretches { all, next } = stretches::of(connection, times, from).await?;
+    for stretch in all {
+        for (low, high) in stretch.runs(connection, times, from).await? {
+            let mut top = Some(high.min(from)).filter(|top| *top >= low);
+            while let Some(at) = top {
+                if found.positions.len() >= limit || begun.elapsed() > BUDGET {
+                    found.next = Some(at);
+                    return Ok(found);
+                }
+                let room = limit - found.positions.len();
+                let (positions, bottom) = step(connection, question, (low, at), room).await?;
+                let is_full = positions.len() >= room;
+                let lowest = positions.last().copied();
+                found.positions.extend(positions);
+                let next = lowest.filter(|_| is_full).unwrap_or(bottom);
+                top = next.checked_sub(1).filter(|top| *top >= low);
             }
-            let room = limit - found.positions.len();
-            let (positions, bottom) = step(connection, question, (*low, at), room).await?;
-            let is_full = positions.len() >= room;
-            let lowest = positions.last().copied();
-            found.positions.extend(positions);
-            let next = lowest.filter(|_| is_full).unwrap_or(bottom);
-            top = next.checked_sub(1).filter(|top| top >= low);
         }
     }
-    if runs.len() >= RUNS {
-        found.next = runs.last().and_then(|(low, _)| low.checked_sub(1));
-    }
+    found.next = next;
     Ok(found)
 }
-
-/// Stretches of the ledger, descending, whose events can fit the times of the question.
-async fn runs(
-    connection: &mut SqliteConnection,
-    question: &Question,
-    from: u64,
-) -> Result<Vec<(u64, u64)>, Error> {
-    let is_timed = question.since.is_some() || question.until.is_some() || question.valid.is_some();
-    if !is_timed {
-        return Ok(vec![(0, from)]);
-    }
-    let signed = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
-    let since = question.since.map_or(i64::MIN, |it| it.unix_timestamp());
-    // Times have parts of seconds, which are in no row.
-    let until = question.until.map_or(i64::MAX, |it| it.unix_timestamp());
-    let (valid_from, valid_to) = match question.valid {
-        Some((from, to)) => (signed(from), signed(to)),
-        // Blocks without passes fit too.
-        None => (i64::MIN, i64::MAX),
-    };
-    let runs: Vec<(i64, i64)> = sqlx::query_as(RUNS_SQL)
-        .bind(signed(from / BLOCK))
-        .bind(since)
-        .bind(until)
-        .bind(valid_from)
-        .bind(valid_to)
-        .bind(signed(RUNS as u64))
-        .fetch_all(connection)
-        .await?;
-    let unsigned = |block: i64| u64::try_from(block).unwrap_or(0);
-    let stretch = |(low, high): (i64, i64)| {
-        let end = unsigned(high).saturating_add(1).saturating_mul(BLOCK);
-        (unsigned(low).saturating_mul(BLOCK), end.saturating_sub(1))
-    };
-    Ok(runs.into_iter().map(stretch).collect())
-}
-
-/// Neighbouring blocks that fit, as one run: the difference of block and rank is the same.
-pub(super) const RUNS_SQL: &str = "SELECT min(block), max(block) FROM ( \
-     SELECT block, block + row_number() OVER (ORDER BY block DESC) AS run FROM span \
-     WHERE block <= $1 AND high >= $2 AND low <= $3 AND last > $4 AND first <= $5 \
-     ) GROUP BY run ORDER BY 1 DESC LIMIT $6";
 
 /// One step from `top` down: the indices that fit, and the lowest index that it looked at.
 async fn step(
