@@ -12,12 +12,13 @@ mod jump;
 pub(crate) mod kinds;
 mod locks;
 mod people;
+mod reading;
 mod refused;
 mod target;
 
-use std::{borrow::Cow, io};
+use std::io;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use serde_json::ser::{CompactFormatter, Formatter};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -85,43 +86,24 @@ impl Event {
     /// Returns [`Error::NotPrintable`] if a byte is not printable ASCII, and [`Error::Json`] for
     /// any other form or an unknown kind of event.
     pub fn parse(leaf: &[u8]) -> Result<Self, Error> {
-        match leaf.iter().position(|byte| !matches!(byte, b' '..=b'~')) {
-            Some(at) => Err(Error::NotPrintable(at)),
-            None => Ok(Self::read(leaf)?),
+        let is_printable = |byte: &u8| matches!(byte, b' '..=b'~');
+        // Without an early end, so that many bytes are compared at once.
+        let is_whole = |part: &[u8]| part.iter().fold(true, |all, byte| all & is_printable(byte));
+        if leaf.chunks(256).all(is_whole) {
+            return Ok(Self::read(leaf)?);
+        }
+        let first = leaf.iter().position(|byte| !is_printable(byte));
+        Err(Error::NotPrintable(first.unwrap_or_default()))
+    }
+
+    /// Reads the frequent kinds in one pass. The derived reader buffers the whole leaf before it
+    /// knows the kind, which takes longer.
+    fn read(leaf: &[u8]) -> Result<Self, serde_json::Error> {
+        match reading::in_order(leaf) {
+            Some(event) => Ok(event),
+            None => reading::in_any_order(leaf),
         }
     }
-
-    /// Reads the frequent kinds in two passes: first index, time and kind, then the members of that
-    /// kind. The derived reader buffers the whole leaf before it knows the kind, which takes
-    /// longer.
-    fn read(leaf: &[u8]) -> Result<Self, serde_json::Error> {
-        let Envelope { index, at, kind } = serde_json::from_slice(leaf)?;
-        let what = match &*kind {
-            "issued" => EventKind::Issued(members(leaf)?),
-            "requested" => EventKind::Requested(members(leaf)?),
-            "approved" => EventKind::Approved(members(leaf)?),
-            "refused" => EventKind::Refused(members(leaf)?),
-            "cancelled" => EventKind::Cancelled(members(leaf)?),
-            "reviewed" => EventKind::Reviewed(members(leaf)?),
-            // Every other kind: rare, or small.
-            _ => return serde_json::from_slice(leaf),
-        };
-        Ok(Self { index, at, what })
-    }
-}
-
-/// The members that every event has.
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    index: u64,
-    #[serde(with = "time::serde::rfc3339")]
-    at: OffsetDateTime,
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-}
-
-fn members<T: DeserializeOwned>(leaf: &[u8]) -> Result<Box<T>, serde_json::Error> {
-    serde_json::from_slice(leaf).map(Box::new)
 }
 
 /// The hash by which events name the policy of this text: hex SHA-256 of the file's bytes.
