@@ -69,7 +69,7 @@ async fn hostile_texts_are_shown_and_run_nowhere() {
              await page.waitForSelector('#decide:not([hidden])');
              await page.fill('#comment', {comment});
              await page.click('button.approve');
-             await page.waitForSelector('text=Approved');
+             await page.waitForSelector('.decisions .reason');
              const text = await page.innerText('main');
              await page.goto(new URL('/web/requests', page.url()).href);
              return {{ alerts, text, list: await page.innerText('main'), troubles: page.troubles,

@@ -70,7 +70,7 @@ async fn carol_approves_on_her_phone_and_bobs_waiting_command_goes_on() {
         .run(
             "await keep.carol.fill('#comment', 'go ahead');
              await keep.carol.click('button.approve');
-             await keep.carol.waitForSelector('text=Approved');
+             await keep.carol.waitForSelector('.decisions >> text=go ahead');
              return { text: await keep.carol.innerText('main'), troubles: keep.carol.troubles };",
         )
         .await;

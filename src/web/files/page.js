@@ -209,6 +209,7 @@ async function decision(form) {
         binding_secret: base64(record.secret),
         signature: await sign(record, message),
       });
+      decided += 1;
       form.remove();
     } catch (error) {
       tell(error.message);
@@ -221,6 +222,8 @@ async function decision(form) {
 
 let fetching = false;
 let stale = false;
+// The number of decisions on this page. What was fetched before the last one is not shown.
+let decided = 0;
 
 // Fetches this page again and takes over the part that changes. What happens meanwhile is fetched
 // after it.
@@ -228,6 +231,7 @@ async function refresh() {
   stale = fetching;
   if (fetching) return;
   fetching = true;
+  const before = decided;
   try {
     const answer = await fetch(location.href, { redirect: 'manual' });
     if (answer.type === 'opaqueredirect') {
@@ -237,14 +241,16 @@ async function refresh() {
       return;
     }
     if (!answer.ok) return;
-    const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    const html = await answer.text();
+    if (before !== decided) return;
+    const fresh = new DOMParser().parseFromString(html, 'text/html');
     const [old, live] = [document, fresh].map((page) => page.getElementById('live'));
     if (!old || !live) return;
     if (old.innerHTML !== live.innerHTML) old.replaceWith(document.adoptNode(live));
     // A comment that is being typed stays, as long as there is something to decide.
     const form = document.getElementById('decide');
     if (form && !fresh.getElementById('decide')) form.remove();
-    if (!form && fresh.getElementById('decide')) location.reload();
+    if (!form && !decided && fresh.getElementById('decide')) location.reload();
   } catch {
     // The server is away: the next try finds it.
   } finally {
