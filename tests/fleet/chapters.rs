@@ -49,7 +49,6 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("server", "Several servers", "daypass init", "tests/postgres/operator.rs", r#""--postgres", postgres]"#),
     ("server", "Several servers", "daypass restore --by-hand", "tests/postgres/operator.rs", "--by-hand"),
     ("server", "Several servers", "runuser", "tests/postgres/migrating.rs", r#"daypass(&["migrate"]"#),
-    ("server", "Several servers", "daypass migrate", "tests/postgres/migrating.rs", r#"daypass(&["migrate"]"#),
     ("server", "Several servers", "systemctl st", "tests/fleet/restored.rs", r#"chapter_blocks("server", "Back up, restore, move")"#),
     ("server", "Several servers", "daypass dev", "tests/dev.rs", r#"["--postgres", "--replicas", "2"]"#),
     // Said again beside what another section prints as a block.
