@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use sqlx::{
-    Connection as _, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool,
+    Connection as _, PgConnection, Postgres, Sqlite, SqliteConnection, SqlitePool,
     pool::PoolConnection,
 };
 
 use super::{
     Error,
-    postgres::{self, Announcements, Mailboxes, PostgresAddress},
+    postgres::{self, Announcements, Mailboxes, Pool, PostgresAddress},
     sqlite::{self, Flush},
 };
 
@@ -303,7 +303,7 @@ impl Connection {
 #[derive(Clone, Debug)]
 pub(super) enum Readers {
     Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Postgres(Pool),
 }
 
 impl Readers {
@@ -311,7 +311,7 @@ impl Readers {
     pub(super) async fn acquire(&self) -> Result<Connection, Error> {
         match self {
             Self::Sqlite(pool) => Ok(Connection::SqliteReader(pool.acquire().await?)),
-            Self::Postgres(pool) => Ok(Connection::PostgresReader(pool.acquire().await?)),
+            Self::Postgres(pool) => Ok(Connection::PostgresReader(pool.now().acquire().await?)),
         }
     }
 
@@ -327,7 +327,7 @@ impl Readers {
     pub(super) async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(pool) => pool.now().close().await,
         }
     }
 }

@@ -7,25 +7,24 @@
 mod address;
 mod explained;
 mod mailboxes;
+mod pool;
+mod rights;
 mod session;
 mod warnings;
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{
-    ConnectOptions, Connection as _, PgConnection, PgPool,
-    migrate::MigrateError,
-    postgres::{PgListener, PgPoolOptions},
-};
+use sqlx::{Connection as _, PgConnection, PgPool, migrate::MigrateError, postgres::PgListener};
 use tokio::{sync::Notify, task::JoinHandle, time::sleep};
 
 pub use address::PostgresAddress;
-use explained::NO_RIGHTS;
 pub(super) use explained::{explained, is_damaged};
 pub(super) use mailboxes::put as put_mailbox;
 pub(crate) use mailboxes::{Held, Kept, LEASE, Mailboxes};
+pub(super) use pool::Pool;
+pub(super) use rights::expect_rights;
+use session::connect;
 pub(super) use session::{APPEND, within};
-use session::{CONNECT, options};
 
 use super::{Error, migrations::MIGRATIONS};
 
@@ -51,20 +50,14 @@ const FIRST: i64 = 0x0064_6179_7061_7373;
 /// Returns [`Error::Unavailable`] with the cause and what to do, or with the name of a table that
 /// another program changed.
 pub(super) async fn open_writer(address: &PostgresAddress) -> Result<PgConnection, Error> {
-    let options = options(address);
-    let mut connection = within(CONNECT, async { Ok(options.connect().await?) })
-        .await
-        .map_err(|error| address.named(error))?;
+    let mut connection = connect(address).await?;
     within(APPEND, expect_own_tables(&mut connection, address)).await?;
     Ok(connection)
 }
 
 /// Opens connections that only read.
-pub(super) fn open_readers(address: &PostgresAddress) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(READERS)
-        .acquire_timeout(CONNECT)
-        .connect_lazy_with(options(address).options([("default_transaction_read_only", "on")]))
+pub(super) fn open_readers(address: &PostgresAddress) -> Pool {
+    Pool::new(address, READERS, &[("default_transaction_read_only", "on")])
 }
 
 /// Brings the tables up to date. Replicas that start together do it one after the other.
@@ -134,27 +127,6 @@ pub(super) async fn version(connection: &mut PgConnection) -> Result<Option<i64>
     }
     let statement = "SELECT MAX(version) FROM _sqlx_migrations";
     Ok(sqlx::query_scalar(statement).fetch_one(connection).await?)
-}
-
-/// Checks the user's rights: to append if there are tables, else to make them.
-pub(super) async fn expect_rights(
-    connection: &mut PgConnection,
-    has_tables: bool,
-) -> Result<(), Error> {
-    let statement = match has_tables {
-        true => {
-            "SELECT has_table_privilege('ledger', 'SELECT') AND has_table_privilege('ledger', 'INSERT') \
-             AND has_table_privilege('head', 'INSERT') AND has_table_privilege('head', 'UPDATE') \
-             AND has_table_privilege('mailbox', 'SELECT') AND has_table_privilege('mailbox', 'INSERT') \
-             AND has_table_privilege('mailbox', 'UPDATE')"
-        }
-        false => "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)",
-    };
-    let may: bool = sqlx::query_scalar(statement).fetch_one(connection).await?;
-    match may {
-        true => Ok(()),
-        false => Err(Error::Unavailable(NO_RIGHTS.to_owned())),
-    }
 }
 
 /// A sentence for each setting by which an acknowledged commit can be lost, or the server be
@@ -278,10 +250,7 @@ pub(super) struct Announcements {
 
 impl Announcements {
     pub(super) fn listen(address: &PostgresAddress) -> Self {
-        let pool = PgPoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(CONNECT)
-            .connect_lazy_with(options(address));
+        let pool = Pool::new(address, 1, &[]);
         let heard = Arc::new(Notify::new());
         let listener = tokio::spawn(listen(pool, heard.clone()));
         Self { heard, listener }
@@ -299,9 +268,9 @@ impl Drop for Announcements {
     }
 }
 
-async fn listen(pool: PgPool, heard: Arc<Notify>) {
+async fn listen(pool: Pool, heard: Arc<Notify>) {
     loop {
-        if let Err(error) = announce(&pool, &heard).await {
+        if let Err(error) = announce(pool.now(), &heard).await {
             tracing::debug!(%error, "no announcements from PostgreSQL for now");
         }
         sleep(AGAIN).await;

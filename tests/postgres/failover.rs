@@ -11,6 +11,7 @@ use super::{
     cluster::{Cluster, Database},
     daemons::{asking, assert_all_recorded, pair_at},
     proxy::Proxy,
+    support::{api::ask, ledger},
     testing::{NOW, Replica, staged, until},
 };
 
@@ -101,6 +102,39 @@ async fn a_failover_to_a_standby_without_the_last_commits_stops_the_replica_that
     store.close().await;
     let refused = replica.refusal(&address).await;
     assert!(refused.contains("were signed"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_both_hosts_in_the_address_servers_find_the_new_primary_themselves() {
+    let cluster = Arc::new(Cluster::start());
+    let database = cluster.database().await;
+    let standby = cluster.standby().await;
+    // The standby first: it answers and must not be taken.
+    let hosts = format!(
+        "{},{}",
+        standby.socket().display(),
+        cluster.socket().display()
+    );
+    let address = database.address_at(std::path::Path::new(&hosts));
+    let [a, b] = pair_at(&[address.clone(), address]).await;
+    let users = [&a, &b].map(|daemon| daemon.user("alice", &["sre"]));
+    for user in &users {
+        user.issue(ask("shell")).await.unwrap();
+    }
+    let carol = a.user("carol", &["security"]);
+    let before = a.api.ledger_size(&carol.token).await;
+    cluster.crash();
+    standby.promote().await;
+    for user in &users {
+        until(async || user.issue(ask("shell")).await.is_ok()).await;
+    }
+    // Readers too.
+    for daemon in [&a, &b] {
+        let carol = daemon.user("carol", &["security"]);
+        let export = ledger::assert_verifies(&daemon.api, &carol.token).await;
+        let events = export.split(|byte| *byte == b'\n').count() as u64;
+        assert!(events > before, "{events}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,14 @@
 //! The address of a PostgreSQL database, with its password.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::IpAddr,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
@@ -19,15 +27,20 @@ const SETTINGS: [&str; 9] = [
     "password",
 ];
 
+/// Hosts of one address at most.
+const MOST_HOSTS: usize = 8;
+
 /// The schemes of an address.
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
 /// Address of a database: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, with settings such as
-/// `?sslmode=verify-full` or `?host=/run/postgresql`. Neither `Debug` nor `Display` shows the
-/// password.
+/// `?sslmode=verify-full` or `?host=/run/postgresql`. Several hosts are separated by commas: the
+/// one that is the primary is used. Neither `Debug` nor `Display` shows the password.
 #[derive(Clone)]
 pub struct PostgresAddress {
-    options: Box<PgConnectOptions>,
+    hosts: Arc<[PgConnectOptions]>,
+    /// The host that was the primary last. All clones share it.
+    current: Arc<AtomicUsize>,
     has_password: bool,
 }
 
@@ -64,18 +77,41 @@ impl PostgresAddress {
             .map_or("", |(user, _)| user);
         let has_password = user.contains(':') || settings.contains(&"password");
         // The cause may quote the text, and the text holds the password.
-        let options = PgConnectOptions::from_str(text).map_err(|_| invalid())?;
-        match options.get_database() {
-            Some(_) => Ok(Self {
-                options: Box::new(options),
-                has_password,
-            }),
-            None => Err(invalid()),
-        }
+        let parse = |text: &String| {
+            let options = PgConnectOptions::from_str(text).map_err(|_| invalid())?;
+            options.get_database().ok_or_else(invalid)?;
+            Ok(options)
+        };
+        let texts = of_each_host(text).ok_or_else(|| {
+            Error::Start(format!(
+                "invalid PostgreSQL address: with several hosts, name each of them (at most {MOST_HOSTS}), in one place, with \
+                 one port for all or one for each"
+            ))
+        })?;
+        let hosts: Result<Vec<_>, Error> = texts.iter().map(parse).collect();
+        Ok(Self {
+            hosts: hosts?.into(),
+            current: Arc::default(),
+            has_password,
+        })
     }
 
-    pub(super) fn options(&self) -> PgConnectOptions {
-        (*self.options).clone()
+    /// Settings and place of each host, from the one on that was the primary last.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = (usize, PgConnectOptions)> + use<> {
+        let hosts = self.hosts.clone();
+        let (count, first) = (hosts.len(), self.current.load(Ordering::Relaxed));
+        let places = (0..count).map(move |step| (first + step) % count);
+        places.filter_map(move |at| Some((at, hosts.get(at)?.clone())))
+    }
+
+    /// True if the primary must be sought.
+    pub(super) fn has_several(&self) -> bool {
+        self.hosts.len() > 1
+    }
+
+    /// Remembers the host that is the primary.
+    pub(super) fn set_current(&self, at: usize) {
+        self.current.store(at, Ordering::Relaxed);
     }
 
     /// True if the text of the address holds a password.
@@ -85,13 +121,7 @@ impl PostgresAddress {
 
     /// True if the server proves that it is the right one, or is on this machine.
     pub(in crate::store) fn is_protected(&self) -> bool {
-        let host = self.options.get_host().trim_matches(['[', ']']);
-        let is_local = host == "localhost" || host.parse().is_ok_and(|it: IpAddr| it.is_loopback());
-        let verifies = match self.options.get_ssl_mode() {
-            PgSslMode::VerifyCa | PgSslMode::VerifyFull => true,
-            PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer | PgSslMode::Require => false,
-        };
-        self.options.get_socket().is_some() || is_local || verifies
+        self.hosts.iter().all(is_protected)
     }
 
     /// The error with the address before it, if the database is unavailable.
@@ -107,6 +137,71 @@ impl PostgresAddress {
     }
 }
 
+fn is_protected(options: &PgConnectOptions) -> bool {
+    let host = options.get_host().trim_matches(['[', ']']);
+    let is_local = host == "localhost" || host.parse().is_ok_and(|it: IpAddr| it.is_loopback());
+    let verifies = match options.get_ssl_mode() {
+        PgSslMode::VerifyCa | PgSslMode::VerifyFull => true,
+        PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer | PgSslMode::Require => false,
+    };
+    options.get_socket().is_some() || is_local || verifies
+}
+
+/// The address with one host each, because the driver knows no lists. None if the lists do not fit.
+fn of_each_host(text: &str) -> Option<Vec<String>> {
+    let (start, settings) = split_at(text, '?');
+    let (scheme, rest) = start.split_once("://")?;
+    let (authority, database) = split_at(rest, '/');
+    let (user, hosts) = match authority.rsplit_once('@') {
+        Some((user, hosts)) => (format!("{user}@"), hosts),
+        None => (String::new(), authority),
+    };
+    let settings: Vec<_> = settings.split('&').map(|it| split_at(it, '=')).collect();
+    let list = |name: &str| {
+        let found = settings.iter().rfind(|(known, _)| *known == name)?;
+        Some(found.1.split(',').collect::<Vec<_>>())
+    };
+    let lists = [Some(hosts.split(',').collect()), list("host"), list("port")];
+    let count = lists.iter().flatten().map(Vec::len).max()?;
+    let fits = |list: &Vec<&str>| list.len() == 1 || list.len() == count;
+    let named = lists
+        .iter()
+        .take(2)
+        .flatten()
+        .filter(|list| list.len() == count);
+    let is_whole = lists
+        .iter()
+        .flatten()
+        .all(|list| count == 1 || !list.contains(&""));
+    let has_one_list = count == 1 || named.count() == 1;
+    if count > MOST_HOSTS || !lists.iter().flatten().all(fits) || !is_whole || !has_one_list {
+        return None;
+    }
+    let item = |list: &str, at: usize| {
+        let all: Vec<&str> = list.split(',').collect();
+        all.get(at).or(all.first()).map(|it| (*it).to_owned())
+    };
+    let address = |at: usize| {
+        let settings = settings.iter().map(|(name, value)| match *name {
+            "" => Some(String::new()),
+            "host" | "port" => Some(format!("{name}={}", item(value, at)?)),
+            _ => Some(format!("{name}={value}")),
+        });
+        let settings: Option<Vec<String>> = settings.collect();
+        let (host, settings) = (item(hosts, at)?, settings?.join("&"));
+        Some(format!("{scheme}://{user}{host}/{database}?{settings}"))
+    };
+    (0..count).map(address).collect()
+}
+
+/// The host of these settings, for people.
+pub(super) fn host(options: &PgConnectOptions) -> String {
+    match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    }
+}
+
 /// The text before and after the first `mark`.
 fn split_at(text: &str, mark: char) -> (&str, &str) {
     text.split_once(mark).unwrap_or((text, ""))
@@ -114,21 +209,16 @@ fn split_at(text: &str, mark: char) -> (&str, &str) {
 
 impl fmt::Display for PostgresAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let database = self.options.get_database().unwrap_or_default();
-        let user = self.options.get_username();
-        match self.options.get_socket() {
-            Some(socket) => write!(
-                f,
-                "PostgreSQL database {database:?} at {} (user {user:?})",
-                socket.display()
-            ),
-            None => write!(
-                f,
-                "PostgreSQL database {database:?} at {}:{} (user {user:?})",
-                self.options.get_host(),
-                self.options.get_port()
-            ),
-        }
+        let hosts: Vec<String> = self.hosts.iter().map(host).collect();
+        let any = self.hosts.first();
+        write!(
+            f,
+            "PostgreSQL database {:?} at {} (user {:?})",
+            any.and_then(PgConnectOptions::get_database)
+                .unwrap_or_default(),
+            hosts.join(", "),
+            any.map_or("", PgConnectOptions::get_username)
+        )
     }
 }
 
@@ -181,6 +271,27 @@ mod tests {
     }
 
     #[test]
+    fn each_of_several_hosts_is_tried_from_the_last_primary_on() {
+        let cases = [
+            ("postgres://ada@a,b:5433/d", "a:5432, b:5433"),
+            ("postgres://ada@x/d?host=/run/a,/run/b", "/run/a, /run/b"),
+            ("postgres://ada@x/d?host=a,b&port=1,2", "a:1, b:2"),
+            (
+                "postgres://ada:p%2Cq@[::1]:1,[::2]:2/d?sslmode=require",
+                "[::1]:1, [::2]:2",
+            ),
+        ];
+        for (text, hosts) in cases {
+            let address = PostgresAddress::parse(text).unwrap();
+            let shown = format!("PostgreSQL database \"d\" at {hosts} (user \"ada\")");
+            assert_eq!(address.to_string(), shown, "{text}");
+            address.set_current(1);
+            let places = address.clone().hosts().map(|(at, _)| at);
+            assert_eq!(places.collect::<Vec<_>>(), [1, 0]);
+        }
+    }
+
+    #[test]
     fn an_invalid_address_is_refused_without_its_text() {
         let cases = [
             "",
@@ -190,6 +301,10 @@ mod tests {
             "postgres://ada:geheim@h:99999/d",
             "postgres://ada:geheim@h/d?sslmode=geheim",
             "postgres://ada:%FFgeheim@h/d",
+            "postgres://ada:geheim@a,/d",
+            "postgres://ada:geheim@a,b,c/d?port=1,2",
+            "postgres://ada:geheim@a,b/d?host=c,d",
+            "postgres://ada:geheim@a,b,c,d,e,f,g,h,i/d",
             "postgres://ada@h/d?passwort=geheim",
             "postgres://ada@h/d?pass%77ord=geheim",
             "postgres://ada@h/d?options=-c%20synchronous_commit=off",

@@ -8,11 +8,12 @@
 use std::time::Duration;
 
 use rand::{RngCore, rngs::OsRng};
-use sqlx::{PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::PgConnection;
 
 use super::{
     address::PostgresAddress,
-    session::{APPEND, CONNECT, options, within},
+    pool::Pool,
+    session::{APPEND, within},
 };
 use crate::store::Error;
 
@@ -29,7 +30,7 @@ const ORDERS: i64 = 64 * 1024;
 /// The table of mailboxes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Mailboxes {
-    pool: PgPool,
+    pool: Pool,
     /// This run of this server, unlike any other one.
     holder: String,
 }
@@ -63,10 +64,7 @@ pub(crate) struct Shown {
 
 impl Mailboxes {
     pub(in crate::store) fn new(address: &PostgresAddress) -> Self {
-        let pool = PgPoolOptions::new()
-            .max_connections(2)
-            .acquire_timeout(CONNECT)
-            .connect_lazy_with(options(address));
+        let pool = Pool::new(address, 2, &[]);
         let mut run = [0; 16];
         OsRng.fill_bytes(&mut run);
         Self {
@@ -87,7 +85,7 @@ impl Mailboxes {
         new: &str,
     ) -> Result<Option<Held>, Error> {
         let taken = async {
-            put(&mut *self.pool.acquire().await?, name, new).await?;
+            put(&mut *self.pool.now().acquire().await?, name, new).await?;
             let row: Option<(i64, String)> = sqlx::query_as(
                 "UPDATE mailbox SET holder = $2, label = $3, term = term + 1, \
                  until = (extract(epoch FROM clock_timestamp()) * 1000)::bigint + $4 \
@@ -99,7 +97,7 @@ impl Mailboxes {
             .bind(&self.holder)
             .bind(label)
             .bind(milliseconds(LEASE))
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.pool.now())
             .await?;
             Ok(row.map(|(term, mailbox)| Held { term, mailbox }))
         };
@@ -133,7 +131,7 @@ impl Mailboxes {
             .bind(mailbox)
             .bind(done)
             .bind(milliseconds(LEASE))
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.pool.now())
             .await?;
             Ok(match orders {
                 Some(orders) => Kept::Held { orders },
@@ -156,7 +154,7 @@ impl Mailboxes {
             .bind(name)
             .bind(&self.holder)
             .bind(term)
-            .execute(&self.pool)
+            .execute(self.pool.now())
             .await?;
             Ok(())
         };
@@ -175,7 +173,7 @@ impl Mailboxes {
             .bind(name)
             .bind(format!("{line}\n"))
             .bind(ORDERS)
-            .execute(&self.pool)
+            .execute(self.pool.now())
             .await?;
             Ok(done.rows_affected() > 0)
         };
@@ -194,7 +192,7 @@ impl Mailboxes {
                  FROM mailbox WHERE name = $1",
             )
             .bind(name)
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.pool.now())
             .await?;
             Ok(row.map(|(mailbox, deliverer)| Shown { mailbox, deliverer }))
         };
@@ -213,7 +211,7 @@ impl Mailboxes {
             )
             .bind(names)
             .bind(milliseconds(FORGOTTEN))
-            .execute(&self.pool)
+            .execute(self.pool.now())
             .await?;
             Ok(())
         };
@@ -222,7 +220,7 @@ impl Mailboxes {
 
     /// Closes the connections.
     pub(in crate::store) async fn close(&self) {
-        self.pool.close().await;
+        self.pool.now().close().await;
     }
 }
 

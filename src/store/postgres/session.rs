@@ -2,10 +2,10 @@
 
 use std::{future::Future, time::Duration};
 
-use sqlx::{ConnectOptions, postgres::PgConnectOptions};
+use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 use tokio::time::timeout;
 
-use super::address::PostgresAddress;
+use super::address::{PostgresAddress, host};
 use crate::store::Error;
 
 /// Deadline for a connection, with its handshake.
@@ -25,10 +25,51 @@ const SETTINGS: [(&str, &str); 5] = [
     ("idle_in_transaction_session_timeout", "5s"),
 ];
 
-/// The settings of a connection.
-pub(super) fn options(address: &PostgresAddress) -> PgConnectOptions {
-    let options = address.options().application_name("daypass");
-    options.options(SETTINGS).disable_statement_logging()
+/// A connection to the primary, which new connections of pools go to from now on.
+///
+/// # Errors
+/// Returns [`Error::Unavailable`] with the cause, or if there are several hosts, of each.
+pub(super) async fn connect(address: &PostgresAddress) -> Result<PgConnection, Error> {
+    let mut causes = Vec::new();
+    for (at, options) in address.hosts() {
+        let name = host(&options);
+        let tried = within(CONNECT, async {
+            let mut connection = configured(options).connect().await?;
+            if address.has_several() {
+                expect_primary(&mut connection).await?;
+            }
+            Ok(connection)
+        });
+        match tried.await {
+            Ok(connection) => {
+                address.set_current(at);
+                return Ok(connection);
+            }
+            Err(error) if !address.has_several() => return Err(address.named(error)),
+            Err(error) => causes.push(format!("{name}: {error}")),
+        }
+    }
+    Err(Error::Unavailable(format!(
+        "{address}: no host is the primary ({})",
+        causes.join("; ")
+    )))
+}
+
+/// Refuses a standby: what it shows may be older than what was acknowledged.
+pub(super) async fn expect_primary(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let is_standby: bool = sqlx::query_scalar("SELECT pg_is_in_recovery()")
+        .fetch_one(connection)
+        .await?;
+    match is_standby {
+        false => Ok(()),
+        true => Err(sqlx::Error::Configuration("it is a standby".into())),
+    }
+}
+
+/// The settings of every connection.
+pub(super) fn configured(options: PgConnectOptions) -> PgConnectOptions {
+    let options = options.application_name("daypass").options(SETTINGS);
+    options.disable_statement_logging()
 }
 
 /// Returns an error if the work takes longer.
