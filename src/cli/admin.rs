@@ -12,7 +12,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     Failure, Global,
-    output::{clean, table},
+    output::clean,
+    table::table,
     target::{Target, moment},
 };
 use crate::{

@@ -1,8 +1,6 @@
 //! The options of every command, and how results are printed: results on stdout, messages on
 //! stderr. Text from a server passes [`clean`] before it reaches a terminal.
 
-mod table;
-
 use std::{
     borrow::Cow,
     fmt::Write as _,
@@ -13,7 +11,6 @@ use serde::Serialize;
 
 use super::{Failure, failure::Code};
 use crate::server::log::{Destination, ERROR_PRIORITY, destination_of_stderr, is_active};
-pub(crate) use table::{fitted, table};
 
 /// Format of printed results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

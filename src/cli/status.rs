@@ -9,9 +9,10 @@ use ssh_key::Certificate;
 use super::{
     Failure, Global,
     failure::Code,
-    output::{clean, table},
+    output::clean,
     requests::page,
     roles::say_removed,
+    table::table,
     target::{Target, left, moment},
 };
 use crate::{

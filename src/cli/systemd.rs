@@ -11,11 +11,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{
-    Failure, Global,
-    failure::Code,
-    output::{clean, table},
-};
+use super::{Failure, Global, failure::Code, output::clean, table::table};
 use units::{DEFAULT_PROGRAM, Part, UnitFile};
 
 /// Print or install the systemd units of a server or a host.

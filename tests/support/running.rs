@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Running {
     pub child: Child,
-    out: Lines<BufReader<ChildStdout>>,
+    pub out: Lines<BufReader<ChildStdout>>,
     pub err: Lines<BufReader<ChildStderr>>,
 }
 

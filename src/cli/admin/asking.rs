@@ -6,12 +6,8 @@ use std::fmt::Write as _;
 use super::words::Confirmed;
 use crate::{
     cli::{
-        Failure, Global,
-        failure::Code,
-        login::is_interactive,
-        output::{clean, table},
-        quoting::quoted,
-        waiting::asked,
+        Failure, Global, failure::Code, login::is_interactive, output::clean, quoting::quoted,
+        table::table, waiting::asked,
     },
     ledger::order::{Target, Verb},
     proto::v1::{Covered, PreviewResponse as Preview},

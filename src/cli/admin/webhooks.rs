@@ -3,12 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    cli::{
-        Failure, Global,
-        failure::Code,
-        output::{clean, table},
-        target::moment,
-    },
+    cli::{Failure, Global, failure::Code, output::clean, table::table, target::moment},
     client::Signed,
     proto::v1::{self, retry_webhooks_request::Which},
 };

@@ -6,10 +6,7 @@ use ssh_key::Fingerprint;
 
 use super::options::{Patience, Place};
 use crate::{
-    cli::{
-        Failure, Global,
-        output::{clean, table},
-    },
+    cli::{Failure, Global, output::clean, table::table},
     client::now,
     host::settings::USUAL_USER,
     host::setup::{SetupOptions, SetupReport, TrustedBy, setup},

@@ -9,8 +9,8 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::{
     cli::{
-        output::table,
         policy::history::{Requests, past},
+        table::table,
     },
     ledger::{Event, EventKind},
     policy::{Policy, replay::RecordedAsk},

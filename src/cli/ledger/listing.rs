@@ -12,7 +12,8 @@ use crate::{
         failure::Code,
         local::{self, Zone},
         moment::Moment,
-        output::{Format, clean, fitted, table, write_bytes},
+        output::{Format, clean, write_bytes},
+        table::{fitted, table},
     },
     client::{Error, Signed, audit::Entry, search::SearchResult},
     ledger::{
@@ -165,6 +166,9 @@ impl Listing {
     /// Names what no event has and no policy, so that a slip of the finger is not read as "nothing
     /// happened".
     fn say_unknown(&self, global: &Global, found: &SearchResult) {
+        if !found.entries.is_empty() {
+            return;
+        }
         let options = [
             ("--who", &self.who, &found.unknown_who),
             ("--role", &self.role, &found.unknown_role),

@@ -16,12 +16,8 @@ use super::{
 };
 use crate::{
     cli::{
-        Failure, Global,
-        failure::Code,
-        moment::Moment,
-        output::{clean, table},
-        progress::Progress,
-        target::Target,
+        Failure, Global, failure::Code, moment::Moment, output::clean, progress::Progress,
+        table::table, target::Target,
     },
     ledger::event::Event,
     policy::{

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::super::{
     Failure, Global,
-    output::{clean, one_line, table, write_line},
+    output::{clean, one_line, write_line},
+    table::table,
     target::moment,
     waiting::life,
 };

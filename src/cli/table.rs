@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::clean;
+use super::output::clean;
 
 /// The least width that a column is cut to.
 const NARROWEST: usize = 10;
@@ -148,7 +148,10 @@ mod tests {
         ] {
             assert_eq!(fitted(&rows, 1, width), expected, "{case}");
         }
-        let first: Vec<_> = rows.iter().map(|row| row[..2].to_vec()).collect();
+        let first: Vec<Vec<String>> = rows
+            .iter()
+            .map(|row| row.iter().take(2).cloned().collect())
+            .collect();
         assert_eq!(fitted(&first, 2, 5), table(&first), "fixed columns stay");
     }
 
