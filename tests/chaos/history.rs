@@ -79,10 +79,7 @@ pub(crate) enum Outcome {
         serials: Vec<u64>,
     },
     Revocations(Revocations),
-    Checkpoint {
-        size: u64,
-        root: [u8; 32],
-    },
+    Checkpoint(Checkpoint),
     /// Index and leaf hash of events that an auditor read.
     Leaves(Vec<(u64, [u8; 32])>),
     /// A refusal with its reason code. It is certain: the server decided it.
@@ -108,8 +105,43 @@ pub(crate) struct HeldPass {
     pub(crate) ca: String,
     /// Whether that key's signature verifies.
     pub(crate) is_signed_by_ca: bool,
+    /// Faults of its form, by the run's own lint.
+    pub(crate) flaws: Vec<String>,
     /// In OpenSSH form, for ssh-keygen.
     pub(crate) text: String,
+}
+
+/// A signed head of the ledger.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Checkpoint {
+    pub(crate) size: u64,
+    pub(crate) root: [u8; 32],
+    /// The signed note.
+    pub(crate) note: String,
+    /// Whether the ledger key's signature verifies; filled in at the end.
+    pub(crate) is_signed: bool,
+}
+
+/// A pass as `ssh-keygen -L` prints it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Listed {
+    pub(crate) kind: String,
+    /// The line of the subject key, with its fingerprint.
+    pub(crate) key: String,
+    /// The line of the CA key.
+    pub(crate) ca: String,
+    pub(crate) serial: u64,
+    pub(crate) principals: BTreeSet<String>,
+    /// Critical options with their values.
+    pub(crate) options: BTreeSet<String>,
+    pub(crate) extensions: BTreeSet<String>,
+}
+
+/// A document that every daemon publishes, as each one answered at the end.
+#[derive(Clone, Debug)]
+pub(crate) struct Published {
+    pub(crate) path: &'static str,
+    pub(crate) bodies: Vec<Vec<u8>>,
 }
 
 /// A revocation list that a host fetched.
@@ -131,9 +163,10 @@ pub(crate) struct Evidence {
     pub(crate) events: Vec<Value>,
     /// Their leaf hashes.
     pub(crate) leaves: Vec<[u8; 32]>,
-    /// Serials as `ssh-keygen -L` reads them, with the principals. In the order of
-    /// [`Evidence::passes`].
-    pub(crate) by_keygen: Vec<(u64, BTreeSet<String>)>,
+    /// The passes as `ssh-keygen -L` reads them. In the order of [`Evidence::passes`].
+    pub(crate) by_keygen: Vec<Listed>,
+    /// What the daemons published when no client asked any more.
+    pub(crate) published: Vec<Published>,
     /// Serials of held passes that `ssh-keygen -Q` refuses by the last list; none if not asked.
     pub(crate) refused_by_keygen: Option<BTreeSet<u64>>,
     /// The last list of each daemon.

@@ -20,12 +20,13 @@ use super::{
     checker,
     clients::{Client, Shared},
     faults::{self, Injected},
-    history::{Evidence, Operation, Outcome, What},
+    history::{Evidence, Listed, Operation, Outcome, Published, What},
     plan::Plan,
     policies,
     support::{
         api::{Caller, with_token},
         command::Terminal,
+        https,
         ledger::trust,
     },
     world::{Daemon, World},
@@ -33,6 +34,9 @@ use super::{
 
 /// The longest wait for the answer of a server that should be well.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The longest time until all daemons publish the same, on a busy machine.
+const PUBLISHED: Duration = Duration::from_secs(15);
 
 /// What a run found and did.
 pub(crate) struct Report {
@@ -128,6 +132,8 @@ async fn gather(
     read(longest, evidence);
     evidence.operations = std::mem::take(&mut shared.log.lock());
     lists(evidence, world.daemons.len());
+    signatures(&world.daemons[0], evidence).await;
+    evidence.published = published(world).await;
     for (daemon, export) in world.daemons.iter().zip(&exports) {
         evidence
             .verification
@@ -135,6 +141,43 @@ async fn gather(
     }
     by_keygen(&world.daemons[0], evidence);
     Ok(())
+}
+
+/// Verifies every checkpoint that was shown.
+async fn signatures(daemon: &Daemon, evidence: &mut Evidence) {
+    let key = trust(&daemon.api).await.ledger_verifier_key;
+    let verifier = Verifier::parse(&key).unwrap();
+    for operation in &mut evidence.operations {
+        if let Outcome::Checkpoint(head) = &mut operation.outcome {
+            let verified = verifier.verify(&head.note);
+            head.is_signed = verified.is_ok_and(|it| it.size == head.size && it.root == head.root);
+        }
+    }
+}
+
+/// The documents of every daemon. A daemon hears of the last events within a moment.
+async fn published(world: &World) -> Vec<Published> {
+    let began = Instant::now();
+    loop {
+        let mut all = Vec::new();
+        for path in ["/krl", "/ca.pub"] {
+            let mut bodies = Vec::new();
+            for daemon in &world.daemons {
+                let client = https::client(daemon.files.tls_ca());
+                let url = format!("{}{path}", daemon.files.url());
+                bodies.push(match client.get(url).send().await {
+                    Ok(answer) => answer.bytes().await.unwrap_or_default().to_vec(),
+                    Err(_) => Vec::new(),
+                });
+            }
+            all.push(Published { path, bodies });
+        }
+        let is_same = |one: &Published| one.bodies.iter().all(|body| *body == one.bodies[0]);
+        if all.iter().all(is_same) || began.elapsed() > PUBLISHED {
+            return all;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn export(daemon: &Daemon) -> Result<Vec<u8>, String> {
@@ -289,25 +332,47 @@ fn by_keygen(daemon: &Daemon, evidence: &mut Evidence) {
     evidence.refused_by_keygen = Some(refused);
 }
 
-fn keygen_lines(text: &str) -> Vec<(u64, BTreeSet<String>)> {
-    let mut passes: Vec<(u64, BTreeSet<String>)> = Vec::new();
-    let mut is_principal = false;
-    for line in text.lines().map(str::trim) {
-        if let Some(serial) = line.strip_prefix("Serial: ") {
-            passes.push((serial.parse().unwrap_or_default(), BTreeSet::new()));
+fn keygen_lines(text: &str) -> Vec<Listed> {
+    let mut passes: Vec<Listed> = Vec::new();
+    let mut section = "";
+    for line in text.lines() {
+        if !line.starts_with(char::is_whitespace) {
+            // The place of the next one: `FILE:7:`.
+            section = "";
+            continue;
         }
-        if line.starts_with("Critical Options:") {
-            is_principal = false;
+        let line = line.trim();
+        if let Some(kind) = line.strip_prefix("Type: ") {
+            passes.push(Listed {
+                kind: kind.to_owned(),
+                ..Listed::default()
+            });
         }
-        if is_principal && let Some((_, principals)) = passes.last_mut() {
-            principals.insert(line.to_owned());
-        }
-        if line.starts_with("Principals:") {
-            is_principal = true;
+        let Some(pass) = passes.last_mut() else {
+            continue;
+        };
+        if let Some(heading) = SECTIONS.iter().find(|heading| line.starts_with(**heading)) {
+            section = heading;
+        } else if let Some(key) = line.strip_prefix("Public key: ") {
+            pass.key = key.to_owned();
+        } else if let Some(ca) = line.strip_prefix("Signing CA: ") {
+            pass.ca = ca.to_owned();
+        } else if let Some(serial) = line.strip_prefix("Serial: ") {
+            pass.serial = serial.parse().unwrap_or_default();
+        } else if section == SECTIONS[0] {
+            pass.principals.insert(line.to_owned());
+        } else if section == SECTIONS[1] {
+            pass.options.insert(line.to_owned());
+        } else if section == SECTIONS[2] {
+            let name = line.trim_start_matches("permit-");
+            pass.extensions.insert(name.to_owned());
         }
     }
     passes
 }
+
+/// Headings of lists. `(none)` stands behind one without lines.
+const SECTIONS: [&str; 3] = ["Principals:", "Critical Options:", "Extensions:"];
 
 fn summary(plan: &Plan, evidence: &Evidence, injected: &Injected) -> String {
     let operations = &evidence.operations;

@@ -2,12 +2,15 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use daypass::ledger::tree::leaf_hash;
+use daypass::ledger::tree::{Frontier, leaf_hash};
 use serde_json::{Value, json};
 
 use crate::{
     checker::{self, violations},
-    history::{Asked, Evidence, Expected, HeldPass, Operation, Outcome, Revocations, Target, What},
+    history::{
+        Asked, Checkpoint, Evidence, Expected, HeldPass, Listed, Operation, Outcome, Published,
+        Revocations, Target, What,
+    },
 };
 
 type Case = fn() -> Result<(), String>;
@@ -57,7 +60,60 @@ pub(crate) const CASES: &[(&str, Case)] = &[
         })
     }),
     ("another_reading_by_ssh_keygen_is_found", || {
-        expect(checker::WITHIN, |it| it.by_keygen[0].0 = 3)
+        expect(checker::LINTED, |it| it.by_keygen[0].serial = 3)
+    }),
+    ("another_principal_by_ssh_keygen_is_found", || {
+        expect(checker::LINTED, |it| {
+            it.by_keygen[0].principals.insert("root".to_owned());
+        })
+    }),
+    ("another_option_by_ssh_keygen_is_found", || {
+        expect(checker::LINTED, |it| {
+            let option = "verify-required".to_owned();
+            it.by_keygen[0].options.insert(option);
+        })
+    }),
+    ("a_certificate_of_a_host_is_found", || {
+        expect(checker::LINTED, |it| {
+            it.by_keygen[0].kind = "ssh-ed25519-cert-v01@openssh.com host certificate".to_owned();
+        })
+    }),
+    ("a_pass_that_ssh_keygen_does_not_read_is_found", || {
+        expect(checker::LINTED, |it| {
+            it.by_keygen.pop();
+        })
+    }),
+    ("a_flaw_of_a_pass_is_found", || {
+        expect(checker::LINTED, |it| {
+            pass(it).flaws.push("its nonce is short".to_owned())
+        })
+    }),
+    ("a_checkpoint_without_a_signature_is_found", || {
+        expect(checker::UNFORKED, |it| {
+            let outcome = Outcome::Checkpoint(Checkpoint {
+                is_signed: false,
+                ..head(it)
+            });
+            it.operations
+                .push(operation(50, What::Read("checkpoint"), outcome));
+        })
+    }),
+    ("a_signed_checkpoint_of_the_ledger_is_no_violation", || {
+        expect("", |it| {
+            let outcome = Outcome::Checkpoint(head(it));
+            it.operations
+                .push(operation(50, What::Read("checkpoint"), outcome));
+        })
+    }),
+    ("another_list_of_another_daemon_is_found", || {
+        expect(checker::SAME, |it| {
+            it.published[0].bodies[1] = b"krl 8".to_vec()
+        })
+    }),
+    ("a_document_that_no_daemon_has_is_found", || {
+        expect(checker::SAME, |it| {
+            it.published[0].bodies = vec![Vec::new(), Vec::new()]
+        })
     }),
     ("a_pass_for_another_key_is_found", || {
         expect(checker::PROVEN, |it| {
@@ -151,30 +207,21 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ),
     ("a_checkpoint_of_other_events_is_found", || {
         expect(checker::UNFORKED, |it| {
-            let outcome = Outcome::Checkpoint {
-                size: 3,
-                root: [7; 32],
-            };
+            let outcome = Outcome::Checkpoint(signed(3, [7; 32]));
             it.operations
                 .push(operation(0, What::Read("checkpoint"), outcome));
         })
     }),
     ("a_checkpoint_beyond_the_ledger_is_found", || {
         expect(checker::UNFORKED, |it| {
-            let outcome = Outcome::Checkpoint {
-                size: 99,
-                root: [7; 32],
-            };
+            let outcome = Outcome::Checkpoint(signed(99, [7; 32]));
             it.operations
                 .push(operation(99, What::Read("checkpoint"), outcome));
         })
     }),
     ("a_checkpoint_that_is_too_old_is_found", || {
         expect(checker::UNFORKED, |it| {
-            let outcome = Outcome::Checkpoint {
-                size: 1,
-                root: it.leaves[0],
-            };
+            let outcome = Outcome::Checkpoint(signed(1, it.leaves[0]));
             it.operations
                 .push(operation(99, What::Read("checkpoint"), outcome));
         })
@@ -308,10 +355,11 @@ fn clean() -> Evidence {
         What::Read("revocations"),
         Outcome::Revocations(list),
     ));
-    evidence.by_keygen = evidence
-        .passes()
-        .map(|(_, pass)| (pass.serial, pass.principals.clone()))
-        .collect();
+    evidence.by_keygen = evidence.passes().map(|(_, pass)| listed(pass)).collect();
+    for path in ["/krl", "/ca.pub"] {
+        let bodies = vec![b"krl 7".to_vec(); 2];
+        evidence.published.push(Published { path, bodies });
+    }
     evidence.refused_by_keygen = Some([2].into());
     evidence
 }
@@ -350,8 +398,40 @@ fn held(serial: u64, key: &str, principal: &str, signed: &str, valid_before: u64
         signed: signed.to_owned(),
         ca: "SHA256:ca".to_owned(),
         is_signed_by_ca: true,
+        flaws: Vec::new(),
         text: String::new(),
     }
+}
+
+/// The pass as ssh-keygen prints it.
+fn listed(pass: &HeldPass) -> Listed {
+    Listed {
+        kind: "ssh-ed25519-cert-v01@openssh.com user certificate".to_owned(),
+        key: format!("ED25519-CERT {}", pass.key),
+        ca: format!("ED25519 {} (using ssh-ed25519)", pass.ca),
+        serial: pass.serial,
+        principals: pass.principals.clone(),
+        options: BTreeSet::new(),
+        extensions: BTreeSet::new(),
+    }
+}
+
+fn signed(size: u64, root: [u8; 32]) -> Checkpoint {
+    Checkpoint {
+        size,
+        root,
+        note: String::new(),
+        is_signed: true,
+    }
+}
+
+/// The checkpoint of the whole ledger.
+fn head(evidence: &Evidence) -> Checkpoint {
+    let mut frontier = Frontier::default();
+    for leaf in &evidence.leaves {
+        frontier.push(*leaf);
+    }
+    signed(frontier.size(), frontier.root())
 }
 
 /// An operation that began at this second and took half of it.

@@ -6,7 +6,7 @@ use ssh_encoding::Encode;
 use ssh_key::{Certificate, HashAlg};
 
 use crate::{
-    history::{HeldPass, Outcome, Revocations},
+    history::{Checkpoint, HeldPass, Outcome, Revocations},
     support::issued::Issued,
 };
 
@@ -41,8 +41,83 @@ fn pass(text: &str) -> HeldPass {
         is_signed_by_ca: certificate
             .validate_at(certificate.valid_after(), [&ca])
             .is_ok(),
+        flaws: flaws(&certificate, &bytes, text),
         text: text.to_owned(),
     }
+}
+
+/// Bytes of the largest pass: a few principals, a command and a signature.
+const LARGEST: usize = 8 * 1024;
+
+/// The extensions that OpenSSH knows.
+const EXTENSIONS: [&str; 6] = [
+    "no-touch-required",
+    "permit-X11-forwarding",
+    "permit-agent-forwarding",
+    "permit-port-forwarding",
+    "permit-pty",
+    "permit-user-rc",
+];
+
+/// A lint of its own, from PROTOCOL.certkeys.
+fn flaws(certificate: &Certificate, bytes: &[u8], text: &str) -> Vec<String> {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let sent = text
+        .split(' ')
+        .nth(1)
+        .map(|blob| STANDARD.decode(blob.trim()));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
+    let principals = certificate.valid_principals();
+    let distinct: std::collections::BTreeSet<_> = principals.iter().collect();
+    let id = certificate.key_id();
+    let checks = [
+        (
+            "it is no certificate of a user",
+            certificate.cert_type().is_user(),
+        ),
+        (
+            "its encoding is not canonical",
+            sent == Some(Ok(bytes.to_vec())),
+        ),
+        ("it is too large", bytes.len() <= LARGEST),
+        ("its nonce is short", certificate.nonce().len() >= 16),
+        ("it has no serial", certificate.serial() != 0),
+        (
+            "its key id is not printable",
+            !id.is_empty() && id.len() <= 255 && id.chars().all(|c| c.is_ascii_graphic()),
+        ),
+        (
+            "it has no principal, or one twice",
+            !principals.is_empty() && distinct.len() == principals.len(),
+        ),
+        (
+            "a principal is not a name",
+            principals
+                .iter()
+                .all(|it| !it.is_empty() && it.chars().all(is_name)),
+        ),
+        (
+            "it has an unknown critical option",
+            certificate
+                .critical_options()
+                .iter()
+                .all(|(name, value)| name == "force-command" && !value.is_empty()),
+        ),
+        (
+            "it has an unknown extension, or one with a value",
+            certificate
+                .extensions()
+                .iter()
+                .all(|(name, value)| EXTENSIONS.contains(&&**name) && value.is_empty()),
+        ),
+        (
+            "it is valid for ever or never",
+            certificate.valid_after() < certificate.valid_before()
+                && certificate.valid_before() < u64::MAX,
+        ),
+    ];
+    let broken = checks.into_iter().filter(|(_, is_well)| !is_well);
+    broken.map(|(flaw, _)| flaw.to_owned()).collect()
 }
 
 pub(crate) fn revocations(bytes: Vec<u8>) -> Revocations {
@@ -62,8 +137,10 @@ pub(super) fn checkpoint(note: &str) -> Outcome {
     let mut lines = note.lines().skip(1);
     let size = lines.next().unwrap().parse().unwrap();
     let root = STANDARD.decode(lines.next().unwrap()).unwrap();
-    Outcome::Checkpoint {
+    Outcome::Checkpoint(Checkpoint {
         size,
         root: root.try_into().unwrap(),
-    }
+        note: note.to_owned(),
+        is_signed: false,
+    })
 }
