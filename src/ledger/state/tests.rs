@@ -64,6 +64,21 @@ fn a_pass_that_was_not_signed_does_not_stand() {
     assert_eq!(state.requests().count(), 0);
 }
 
+#[test]
+fn a_failed_signature_of_no_pass_is_not_admitted() {
+    let mut state = LedgerState::default();
+    state.apply(&pass(1, 0, 600));
+    let failed = |serial: u64| {
+        let cause = "the key is gone".to_owned();
+        state.admit(&event(2, 0, EventKind::SigningFailed { serial, cause }))
+    };
+    assert!(failed(1).is_ok());
+    for serial in [0, 2, u64::MAX] {
+        let refused = failed(serial).unwrap_err();
+        assert_eq!(refused.rule, Rule::NoSuchPass, "{serial}");
+    }
+}
+
 /// The writer of an export chooses the times of its events. No time may panic the verifier.
 #[test]
 fn no_time_of_an_event_panics() {

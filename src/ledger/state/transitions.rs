@@ -1,6 +1,6 @@
 //! Admits and applies events. Pure.
 
-use super::{LedgerState, PassRecord, Rejection, Verb};
+use super::{LedgerState, PassRecord, Rejection, Rule, Verb};
 use crate::ledger::{
     Event, EventKind,
     event::{Applicant, RequestDecision, Target},
@@ -48,6 +48,10 @@ impl LedgerState {
             EventKind::Revoked(revoked) => self.admit_revoked(event, revoked),
             EventKind::Locked(locked) => self.admit_locked(event, locked),
             EventKind::Unlocked(unlocked) => self.admit_unlocked(unlocked),
+            EventKind::SigningFailed { serial, .. } if !self.has_pass(*serial) => {
+                let what = "no earlier pass has this serial";
+                Err(Rejection::new(Rule::NoSuchPass, what))
+            }
             EventKind::Started { .. }
             | EventKind::PolicyLoaded { .. }
             | EventKind::SigningFailed { .. }
