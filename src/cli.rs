@@ -42,6 +42,7 @@ pub(crate) mod ssh;
 pub(crate) mod ssh_config;
 pub(crate) mod status;
 pub(crate) mod systemd;
+mod table;
 pub(crate) mod target;
 mod waiting;
 pub(crate) mod whoami;

@@ -1,7 +1,8 @@
 //! Searches the ledger, for the auditors whom the policy's `[audit]` names.
 //!
-//! The search index only proposes events. Each one is read from the ledger and checked against the
-//! filter. One call works for a bounded time; the answer says from which event on it is complete.
+//! The search index only proposes events, and what it lacks is proposed too. Each one is read from
+//! the ledger and checked against the filter. One call works for a bounded time; the answer says
+//! from which event on it is complete.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -19,6 +20,7 @@ use crate::{
         Event, EventKind,
         near::near,
         search::{Question, Term},
+        state::State,
     },
 };
 
@@ -76,7 +78,7 @@ pub(crate) struct Page {
 ///
 /// # Errors
 /// Returns [`Error::AuditDenied`] if the policy's `[audit]` does not name this identity, and
-/// [`Error::Store`] if the search index is still being built.
+/// [`Error::Store`] if the ledger cannot be read.
 pub(crate) async fn search(
     authority: &Authority,
     identity: &Identity,
@@ -91,10 +93,12 @@ pub(crate) async fn search(
     let (mut bytes, mut next) = (0_usize, from);
     let searched_from = 'search: loop {
         let room = READ.max(limit).min(1000);
-        let found = authority.store.find(&question, (next, size), room).await?;
+        let found = authority.store.find(&question, (next, size), room).await;
         for (at, leaf) in authority.store.leaves(&found.positions).await? {
             let event = Event::parse(&leaf).ok();
-            let Some(event) = event.filter(|event| question.matches(event)) else {
+            let fits = |event: &Event| question.matches(event);
+            let is_open = |event: &Event| !filter.unreviewed || has_open_review(authority, event);
+            let Some(event) = event.filter(fits).filter(is_open) else {
                 continue;
             };
             bytes = bytes.saturating_add(leaf.len());
@@ -121,6 +125,14 @@ pub(crate) async fn search(
         approvals,
         unknown_who: named(&filter.who).and_then(|name| near_people(authority, &name)),
         unknown_role: named(&filter.role).and_then(|name| near_roles(authority, &name)),
+    })
+}
+
+/// The ledger's state knows each open review.
+fn has_open_review(authority: &Authority, event: &Event) -> bool {
+    authority.store.state(|state| {
+        let review = state.request(event.index);
+        review.is_some_and(|review| review.state(event.at) == State::ReviewOpen)
     })
 }
 
@@ -201,12 +213,19 @@ async fn approvals(
         groups: vec![about, vec![Term::kind("approved")]],
         ..Question::default()
     };
-    let found = authority.store.find(&question, (size, size), 1000).await?;
-    let leaves = authority.store.leaves(&found.positions).await?;
+    // An approval is behind its request.
+    let lowest = wanted.last().copied().unwrap_or_default();
     let is_approval = |leaf: &[u8]| match Event::parse(leaf).map(|event| event.what) {
         Ok(EventKind::Approved(decided)) => wanted.contains(&decided.request),
         Ok(_) | Err(_) => false,
     };
-    let leaves = leaves.into_iter().map(|(_, leaf)| leaf);
-    Ok(leaves.filter(|leaf| is_approval(leaf)).collect())
+    let (mut approvals, mut next, begun) = (Vec::new(), Some(size), Instant::now());
+    while let Some(from) = next.filter(|next| *next > lowest) {
+        let found = authority.store.find(&question, (from, size), 1000).await;
+        let leaves = authority.store.leaves(&found.positions).await?;
+        let leaves = leaves.into_iter().map(|(_, leaf)| leaf);
+        approvals.extend(leaves.filter(|leaf| is_approval(leaf)));
+        next = found.next.filter(|_| begun.elapsed() < BUDGET);
+    }
+    Ok(approvals)
 }

@@ -73,6 +73,16 @@ pub(crate) struct Health {
     pub scrubbed_of: u64,
     /// Whether the scrub has found no damage.
     pub is_intact: bool,
+    /// Events that the search index lacks; none while it has no file.
+    pub unindexed: Option<u64>,
+}
+
+impl Health {
+    /// Events that the search index has.
+    pub(crate) fn indexed(&self) -> u64 {
+        let lacking = self.unindexed.unwrap_or(self.ledger_size);
+        self.ledger_size.saturating_sub(lacking)
+    }
 }
 
 /// Asks the store. Reads no database.
@@ -85,5 +95,6 @@ pub(crate) fn health(authority: &Authority) -> Health {
         scrubbed: scrubbed.read,
         scrubbed_of: scrubbed.of,
         is_intact: scrubbed.damage.is_none(),
+        unindexed: authority.store.unindexed(),
     }
 }

@@ -56,6 +56,7 @@ fn ca(services: &Services) {
     gauge!("daypass_ledger_scrubbed_events").set(health.scrubbed as f64);
     gauge!("daypass_ledger_scrub_target_events").set(health.scrubbed_of as f64);
     gauge!("daypass_ledger_intact").set(f64::from(u8::from(health.is_intact)));
+    gauge!("daypass_search_indexed_events").set(health.indexed() as f64);
     gauge!("daypass_ledger_writable").set(f64::from(u8::from(health.store)));
     let overview = overview::overview(authority, now);
     gauge!("daypass_passes_live").set(overview.live_passes as f64);

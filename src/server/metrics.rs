@@ -191,6 +191,10 @@ const GAUGES: &[(&str, &str)] = &[
         "daypass_reviews_open",
         "Emergencies that no other person has reviewed yet.",
     ),
+    (
+        "daypass_search_indexed_events",
+        "Events in the search index; fewer than `daypass_ledger_size` while it is made again.",
+    ),
     ("daypass_start_timestamp_seconds", "Unix time of the start."),
     (
         "daypass_tls_certificate_expiry_timestamp_seconds",

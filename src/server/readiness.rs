@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use super::services::Services;
 use crate::operations::trust;
 
+/// Events that the search index may lack under load.
+const LAG: u64 = 2048;
+
 /// Readiness, and one line for each problem.
 pub(super) struct Readiness {
     pub(super) is_ready: bool,
@@ -15,15 +18,26 @@ impl Services {
     /// Checks readiness: events can be recorded, the policy is in force, and at least one issuer's
     /// tokens can be verified.
     pub(super) fn readiness(&self) -> Readiness {
-        let trust::Health { store, policy, .. } = trust::health(&self.authority);
+        let health = trust::health(&self.authority);
+        let (store, policy) = (health.store, health.policy);
         let missing = self.issuers.without_keys();
         let is_ready = store && policy && missing.len() < self.issuers.settings().len();
         let mut notes = String::from(if is_ready { "ready\n" } else { "not ready\n" });
-        if !store {
+        if !health.is_intact {
+            notes.push_str("ledger: a check in the background found damage: see the log\n");
+        } else if !store {
             notes.push_str("ledger: cannot record, so no pass is issued\n");
         }
         if !policy {
             notes.push_str("policy: another server of this ledger has put another one in force\n");
+        }
+        if health.unindexed.is_none_or(|lacking| lacking > LAG) {
+            let _ = writeln!(
+                notes,
+                "search index: it has {} of {} events; searches read the others one by one",
+                health.indexed(),
+                health.ledger_size
+            );
         }
         for issuer in missing {
             let _ = writeln!(notes, "issuer {issuer}: its keys are not at hand");

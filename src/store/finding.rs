@@ -15,16 +15,20 @@ impl Store {
     }
 
     /// Searches the events below `size` from index `from` down, for `limit` that may fit the
-    /// question. Waits until the search index has all of them.
-    ///
-    /// # Errors
-    /// Returns [`Error::Unavailable`] if the index is still being built.
+    /// question. What the search index lacks is proposed, so each one is to be checked.
     pub(crate) async fn find(
         &self,
         question: &Question,
         (from, size): (u64, u64),
         limit: usize,
-    ) -> Result<Found, Error> {
+    ) -> Found {
         self.0.search.find(question, (from, size), limit).await
+    }
+
+    /// Events that the search index lacks: some while it is made again, few else. None: it has no
+    /// file at the moment.
+    pub(crate) fn unindexed(&self) -> Option<u64> {
+        let indexed = self.0.search.indexed()?;
+        Some(self.size().saturating_sub(indexed))
     }
 }

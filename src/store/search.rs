@@ -41,8 +41,14 @@ const BREATH: Duration = Duration::from_millis(250);
 /// The time after which a failed index is opened again.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// The longest that a question waits for the index to reach the head.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest that a question waits for the index to reach the head, if it is near.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Events that are indexed in a moment.
+pub(super) const NEAR: u64 = 2048;
+
+/// Events that the index lacks, proposed at once.
+const UNINDEXED: u64 = 1000;
 
 /// The index of one ledger. Its tasks end when this is dropped.
 #[derive(Debug)]
@@ -50,6 +56,8 @@ pub(super) struct Search {
     progress: watch::Receiver<Progress>,
     damage: Arc<Mutex<Option<String>>>,
     asked: Arc<Notify>,
+    /// Told of a question that the file could not answer.
+    failed: Arc<Notify>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -67,10 +75,16 @@ impl Search {
         let path = folder.join(file::NAME);
         // Before the first question. The follower meets an error again, and tells it.
         sqlite::make_private(&path).ok();
-        let check = checking::run(ledger.clone(), progress.clone(), Arc::clone(&damage));
-        let asked = Arc::new(Notify::new());
+        let (asked, failed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let check = checking::Check {
+            ledger: ledger.clone(),
+            progress: progress.clone(),
+            damage: Arc::clone(&damage),
+            failed: Arc::clone(&failed),
+        };
         let follower = Follower {
             asked: Arc::clone(&asked),
+            failed: Arc::clone(&failed),
             path,
             ledger,
             head,
@@ -80,13 +94,20 @@ impl Search {
             progress,
             damage,
             asked,
-            tasks: [tokio::spawn(follower.run()), tokio::spawn(check)],
+            failed,
+            tasks: [tokio::spawn(follower.run()), tokio::spawn(check.run())],
         }
     }
 
     /// The difference from the ledger that the check found.
     pub(super) fn damage(&self) -> Option<String> {
         self.damage.lock().clone()
+    }
+
+    /// The number of events that the index has; none while there is no file to ask.
+    pub(super) fn indexed(&self) -> Option<u64> {
+        let progress = self.progress.borrow();
+        progress.readers.as_ref().map(|_| progress.size)
     }
 
     pub(super) fn stop(&self) {
@@ -96,44 +117,78 @@ impl Search {
     }
 
     /// Searches from index `from` down, below `size`. Ends before the last event if there are
-    /// `limit`, or if it took too long.
-    ///
-    /// # Errors
-    /// Returns [`Error::Unavailable`] if the index does not reach `size` in time, with its
-    /// progress.
+    /// `limit`, or if it took too long. Proposes each event that the index lacks, so that it may be
+    /// read instead: while the index is filled, and after its file was damaged.
     pub(super) async fn find(
         &self,
         question: &Question,
         (from, size): (u64, u64),
         limit: usize,
-    ) -> Result<Found, Error> {
-        let readers = self.filled(size).await;
-        let Some(readers) = readers else {
-            let done = self.progress.borrow().size;
-            return Err(Error::Unavailable(format!(
-                "the search index is being built and has {done} of {size} events; ask again later, or use \
-                 daypass ledger export"
-            )));
+    ) -> Found {
+        let Some(from) = size.checked_sub(1).map(|last| from.min(last)) else {
+            return Found::default();
         };
-        let Some(last) = size.checked_sub(1) else {
-            return Ok(Found::default());
+        let (indexed, readers) = self.filled(size).await;
+        let Some(readers) = readers.filter(|_| from < indexed) else {
+            return unindexed(from, indexed, limit);
         };
-        let mut connection = readers.acquire().await?;
-        question::find(&mut connection, question, from.min(last), limit).await
+        match asked(&readers, question, from, limit).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "the search index does not answer");
+                if matches!(error, Error::Tampered(_)) && !readers.is_closed() {
+                    self.failed.notify_one();
+                }
+                unindexed(from, 0, limit)
+            }
+        }
     }
 
-    /// Waits until the index has `size` events.
-    async fn filled(&self, size: u64) -> Option<SqlitePool> {
+    /// The size of the index, after a wait if it is near `size`.
+    async fn filled(&self, size: u64) -> (u64, Option<SqlitePool>) {
         self.asked.notify_one();
         let mut progress = self.progress.clone();
-        let reached = |progress: &Progress| progress.size >= size && progress.readers.is_some();
-        let waited = timeout(PATIENCE, progress.wait_for(reached)).await;
-        waited.ok()?.ok()?.readers.clone()
+        let reached = |progress: &Progress| {
+            let missing = size.saturating_sub(progress.size);
+            missing == 0 && progress.readers.is_some() || missing > NEAR
+        };
+        timeout(PATIENCE, progress.wait_for(reached)).await.ok();
+        let progress = self.progress.borrow();
+        match &progress.readers {
+            Some(readers) => (progress.size, Some(readers.clone())),
+            None => (0, None),
+        }
+    }
+}
+
+async fn asked(
+    readers: &SqlitePool,
+    question: &Question,
+    from: u64,
+    limit: usize,
+) -> Result<Found, Error> {
+    let mut connection = match readers.acquire().await {
+        Ok(connection) => connection,
+        Err(busy @ sqlx::Error::PoolTimedOut) => return Err(busy.into()),
+        Err(error) => return Err(Error::Tampered(error.to_string())),
+    };
+    let found = question::find(&mut connection, question, from, limit).await;
+    found.map_err(|error| Error::Tampered(error.to_string()))
+}
+
+/// Every index from `from` down to the indexed ones, in bounded parts.
+fn unindexed(from: u64, indexed: u64, limit: usize) -> Found {
+    let count = UNINDEXED.min(limit as u64).max(1);
+    let bottom = from.saturating_add(1).saturating_sub(count).max(indexed);
+    Found {
+        positions: (bottom..=from).rev().collect(),
+        next: bottom.checked_sub(1),
     }
 }
 
 struct Follower {
     asked: Arc<Notify>,
+    failed: Arc<Notify>,
     path: PathBuf,
     ledger: Readers,
     head: watch::Receiver<State>,
@@ -143,6 +198,7 @@ struct Follower {
 impl Follower {
     /// Follows the ledger until the store is closed. Makes a failed index again.
     async fn run(mut self) {
+        let mut made: Option<Instant> = None;
         loop {
             let followed = self.follow().await;
             let readers = self.progress.send_replace(Progress::default()).readers;
@@ -153,6 +209,10 @@ impl Follower {
                 Ok(()) => return,
                 Err(Error::Tampered(cause)) => {
                     tracing::warn!(cause, "the search index is made again");
+                    if made.is_some_and(|made| made.elapsed() < RETRY) {
+                        sleep(RETRY).await;
+                    }
+                    made = Some(Instant::now());
                     if let Err(error) = file::remove(&self.path) {
                         tracing::warn!(%error, "the search index cannot be removed");
                         sleep(RETRY).await;
@@ -168,6 +228,7 @@ impl Follower {
 
     async fn follow(&mut self) -> Result<(), Error> {
         let mut connection = file::open(&self.path).await?;
+        let opened = file::identity(&self.path);
         let (mut size, edge) = file::progress(&mut connection).await?;
         self.expect_same(size, &edge).await?;
         let readers = Some(file::open_readers(&self.path));
@@ -180,11 +241,22 @@ impl Follower {
                 self.progress.send_modify(|progress| progress.size = size);
                 if head - size > BATCH {
                     // Old ledgers are indexed by half of one core.
-                    sleep(begun.elapsed()).await;
+                    let rest = timeout(begun.elapsed(), self.failed.notified());
+                    if rest.await.is_ok() {
+                        return Err(unanswered());
+                    }
                 }
             }
-            if self.head.changed().await.is_err() {
-                return Ok(());
+            tokio::select! {
+                changed = self.head.changed() => if changed.is_err() {
+                    return Ok(());
+                },
+                () = self.failed.notified() => return Err(unanswered()),
+            }
+            if file::identity(&self.path) != opened {
+                return Err(Error::Tampered(
+                    "its file was removed or replaced".to_owned(),
+                ));
             }
             // A timeout is the end of the delay.
             timeout(BREATH, self.asked.notified()).await.ok();
@@ -196,12 +268,21 @@ impl Follower {
         let Some(last) = size.checked_sub(1) else {
             return Ok(());
         };
-        let mut reader = self.ledger.acquire().await?;
-        let entries = ledger::entries(&mut reader, last, size).await?;
+        let entries = self.entries(last, size).await?;
         match entries.first() {
             Some((_, leaf)) if leaf_hash(leaf) == edge => Ok(()),
             Some(_) | None => Err(Error::Tampered("it is of another ledger".to_owned())),
         }
+    }
+
+    /// Reads leaves. Damage of the ledger is no fault of the index.
+    async fn entries(&self, from: u64, to: u64) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        let read = async {
+            let mut reader = self.ledger.acquire().await?;
+            ledger::entries(&mut reader, from, to).await
+        };
+        let read = read.await;
+        read.map_err(|error| Error::Unavailable(error.to_string()))
     }
 
     /// Indexes some events. Returns the new size.
@@ -211,14 +292,17 @@ impl Follower {
         size: u64,
         head: u64,
     ) -> Result<u64, Error> {
-        let mut reader = self.ledger.acquire().await?;
-        let entries = ledger::entries(&mut reader, size, head.min(size + BATCH)).await?;
-        drop(reader);
+        let entries = self.entries(size, head.min(size + BATCH)).await?;
         if entries.is_empty() {
             return Err(Error::Unavailable(format!("event {size} is missing")));
         }
         file::append(connection, entries).await
     }
+}
+
+/// The cause of a file that is made again because a question failed.
+fn unanswered() -> Error {
+    Error::Tampered("a question found its file unreadable".to_owned())
 }
 
 #[cfg(test)]

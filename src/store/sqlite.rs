@@ -176,7 +176,10 @@ pub(super) async fn commit(connection: &mut SqliteConnection) -> Result<(), Erro
 
 /// `SQLITE_CORRUPT` (11) and `SQLITE_NOTADB` (26): the file is not what was written.
 pub(super) fn is_damaged(error: &sqlx::Error) -> bool {
-    matches!(code(error).as_deref(), Some("11" | "26"))
+    let code = code(error).and_then(|code| code.parse::<u32>().ok());
+    // The low byte is the kind: SQLITE_CORRUPT or SQLITE_NOTADB. SQLITE_IOERR_SHORT_READ is a file
+    // that ends too early.
+    code.is_some_and(|code| matches!(code & 0xff, 11 | 26) || code == 522)
 }
 
 /// SQLite's result code.

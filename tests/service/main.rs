@@ -6,6 +6,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     unreachable_pub,
     reason = "tests"
 )]
@@ -14,6 +15,7 @@ mod issue;
 mod observe;
 mod open;
 mod rates;
+mod search;
 #[path = "../support/mod.rs"]
 mod support;
 mod tiles;

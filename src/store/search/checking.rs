@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use sqlx::{SqliteConnection, SqlitePool};
 use tokio::{
-    sync::watch,
+    sync::{Notify, watch},
     time::{Instant, sleep},
 };
 
@@ -35,55 +35,79 @@ const BETWEEN: Duration = Duration::from_secs(24 * 3600);
 /// The time after which an index that cannot be read is asked again.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// Compares until it finds a difference.
-pub(super) async fn run(
-    ledger: Readers,
-    mut progress: watch::Receiver<Progress>,
-    damage: Arc<Mutex<Option<String>>>,
-) {
-    loop {
-        let is_filled = |progress: &Progress| progress.size > 0 && progress.readers.is_some();
-        let (size, readers) = match progress.wait_for(is_filled).await {
-            Ok(progress) => (progress.size, progress.readers.clone()),
-            Err(_) => return,
-        };
-        let Some(readers) = readers else { continue };
-        match round(&ledger, &readers, size).await {
-            Ok(()) => sleep(BETWEEN).await,
-            // The file was replaced meanwhile.
-            Err(_) if readers.is_closed() => (),
-            Err(Error::Tampered(difference)) => {
-                tracing::error!(
-                    difference,
-                    "the search index was changed: keep a copy of search.db as evidence, then remove it and restart"
-                );
-                *damage.lock() = Some(difference);
-                return;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the search index cannot be compared with the ledger");
-                sleep(RETRY).await;
+/// The check of one index.
+pub(super) struct Check {
+    pub(super) ledger: Readers,
+    pub(super) progress: watch::Receiver<Progress>,
+    /// The difference that it found.
+    pub(super) damage: Arc<Mutex<Option<String>>>,
+    /// Told if the file cannot be read: it is made again.
+    pub(super) failed: Arc<Notify>,
+}
+
+impl Check {
+    /// Compares until it finds a difference.
+    pub(super) async fn run(mut self) {
+        loop {
+            let is_filled = |progress: &Progress| progress.size > 0 && progress.readers.is_some();
+            let (size, readers) = match self.progress.wait_for(is_filled).await {
+                Ok(progress) => (progress.size, progress.readers.clone()),
+                Err(_) => return,
+            };
+            let Some(readers) = readers else { continue };
+            match self.round(&readers, size).await {
+                Ok(()) => sleep(BETWEEN).await,
+                // The file was replaced meanwhile.
+                Err(_) if readers.is_closed() => (),
+                Err(Error::Tampered(difference)) => {
+                    tracing::error!(
+                        difference,
+                        "the search index was changed: keep a copy of search.db as evidence, then remove it and restart"
+                    );
+                    *self.damage.lock() = Some(difference);
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the search index cannot be compared with the ledger");
+                    sleep(RETRY).await;
+                }
             }
         }
     }
+
+    async fn round(&self, readers: &SqlitePool, size: u64) -> Result<(), Error> {
+        let mut from = 0;
+        while from < size {
+            let begun = Instant::now();
+            let to = size.min(from + PAGE);
+            let entries = self.entries(from, to).await.map_err(of_ledger)?;
+            let mut index = readers.acquire().await?;
+            let reviews = compare(&mut index, &entries).await.inspect_err(|error| {
+                if matches!(error, Error::Unavailable(_)) {
+                    self.failed.notify_one();
+                }
+            })?;
+            expect_reviews(&self.ledger, &reviews).await?;
+            drop(index);
+            from = to;
+            sleep(begun.elapsed() * REST).await;
+        }
+        Ok(())
+    }
+
+    async fn entries(&self, from: u64, to: u64) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        ledger::entries(&mut self.ledger.acquire().await?, from, to).await
+    }
 }
 
-async fn round(ledger: &Readers, readers: &SqlitePool, size: u64) -> Result<(), Error> {
-    let mut from = 0;
-    while from < size {
-        let begun = Instant::now();
-        let to = size.min(from + PAGE);
-        let mut reader = ledger.acquire().await?;
-        let entries = ledger::entries(&mut reader, from, to).await?;
-        drop(reader);
-        let mut index = readers.acquire().await?;
-        let reviews = compare(&mut index, &entries).await?;
-        expect_reviews(ledger, &reviews).await?;
-        drop(index);
-        from = to;
-        sleep(begun.elapsed() * REST).await;
-    }
-    Ok(())
+/// A file that cannot be read: it is made again, and nothing was hidden.
+fn unreadable(error: sqlx::Error) -> Error {
+    Error::Unavailable(error.to_string())
+}
+
+/// Damage of the ledger is the scrub's to tell.
+fn of_ledger(error: Error) -> Error {
+    Error::Unavailable(error.to_string())
 }
 
 /// Checks that the index has each row of these events. Returns emergencies whose reviews the index
@@ -99,7 +123,8 @@ pub(super) async fn compare(
     let missing: Vec<(i64, i64)> = sqlx::query_as(MISSING_SQL)
         .bind(json!(rows.postings).to_string())
         .fetch_all(&mut *index)
-        .await?;
+        .await
+        .map_err(unreadable)?;
     let mut reviews = Vec::new();
     for (term, position) in missing {
         let at = u64::try_from(position).unwrap_or(0);
@@ -116,7 +141,8 @@ pub(super) async fn compare(
         .bind(level)
         .bind(ledger::position(*block))
         .fetch_optional(&mut *index)
-        .await?;
+        .await
+        .map_err(unreadable)?;
         let covers = row.is_some_and(|(low, high, first, last)| {
             let row = Span {
                 low,
@@ -145,7 +171,8 @@ async fn expect_reviews(ledger: &Readers, reviews: &[(u64, u64)]) -> Result<(), 
         return Ok(());
     }
     let events: Vec<u64> = reviews.iter().map(|(_, review)| *review).collect();
-    let leaves = ledger::leaves(&mut ledger.acquire().await?, &events).await?;
+    let leaves = ledger::leaves(&mut ledger.acquire().await?, &events).await;
+    let leaves = leaves.map_err(of_ledger)?;
     for (emergency, review) in reviews {
         let leaf = leaves.iter().find(|(at, _)| at == review);
         let event = leaf.and_then(|(_, leaf)| Event::parse(leaf).ok());
@@ -169,6 +196,7 @@ async fn review(index: &mut SqliteConnection, emergency: u64) -> Result<Option<u
     .bind(Term::about(emergency).0)
     .bind(Term::kind("reviewed").0)
     .fetch_optional(index)
-    .await?;
+    .await
+    .map_err(unreadable)?;
     Ok(review.and_then(|at| u64::try_from(at).ok()))
 }

@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeMap,
     fs, io,
+    os::unix::fs::MetadataExt as _,
     path::Path,
     sync::{Arc, LazyLock},
     time::Duration,
@@ -121,6 +122,12 @@ pub(super) fn open_readers(path: &Path) -> SqlitePool {
         .max_connections(READERS)
         .acquire_timeout(PATIENCE)
         .connect_lazy_with(options(path).read_only(true))
+}
+
+/// The file of this path, to notice another one in its place; none if there is none.
+pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 /// Removes the file, and what SQLite keeps beside it.
