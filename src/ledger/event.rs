@@ -79,31 +79,6 @@ impl Event {
         Utc { index, at, what }.serialize(&mut serializer)?;
         Ok(bytes)
     }
-
-    /// Parses a leaf.
-    ///
-    /// # Errors
-    /// Returns [`Error::NotPrintable`] if a byte is not printable ASCII, and [`Error::Json`] for
-    /// any other form or an unknown kind of event.
-    pub fn parse(leaf: &[u8]) -> Result<Self, Error> {
-        let is_printable = |byte: &u8| matches!(byte, b' '..=b'~');
-        // Without an early end, so that many bytes are compared at once.
-        let is_whole = |part: &[u8]| part.iter().fold(true, |all, byte| all & is_printable(byte));
-        if leaf.chunks(256).all(is_whole) {
-            return Ok(Self::read(leaf)?);
-        }
-        let first = leaf.iter().position(|byte| !is_printable(byte));
-        Err(Error::NotPrintable(first.unwrap_or_default()))
-    }
-
-    /// Reads the frequent kinds in one pass. The derived reader buffers the whole leaf before it
-    /// knows the kind, which takes longer.
-    fn read(leaf: &[u8]) -> Result<Self, serde_json::Error> {
-        match reading::in_order(leaf) {
-            Some(event) => Ok(event),
-            None => reading::in_any_order(leaf),
-        }
-    }
 }
 
 /// The hash by which events name the policy of this text: hex SHA-256 of the file's bytes.

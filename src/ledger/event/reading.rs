@@ -15,7 +15,34 @@ use serde::{
 };
 use time::OffsetDateTime;
 
-use super::{Event, EventKind};
+use super::{Error, Event, EventKind};
+
+impl Event {
+    /// Parses a leaf.
+    ///
+    /// # Errors
+    /// Returns [`Error::NotPrintable`] if a byte is not printable ASCII, and [`Error::Json`] for
+    /// any other form or an unknown kind of event.
+    pub fn parse(leaf: &[u8]) -> Result<Self, Error> {
+        let is_printable = |byte: &u8| matches!(byte, b' '..=b'~');
+        // Without an early end, so that many bytes are compared at once.
+        let is_whole = |part: &[u8]| part.iter().fold(true, |all, byte| all & is_printable(byte));
+        if leaf.chunks(256).all(is_whole) {
+            return Ok(Self::read(leaf)?);
+        }
+        let first = leaf.iter().position(|byte| !is_printable(byte));
+        Err(Error::NotPrintable(first.unwrap_or_default()))
+    }
+
+    /// Reads the frequent kinds in one pass. The derived reader buffers the whole leaf before it
+    /// knows the kind, which takes longer.
+    pub(super) fn read(leaf: &[u8]) -> Result<Self, serde_json::Error> {
+        match in_order(leaf) {
+            Some(event) => Ok(event),
+            None => in_any_order(leaf),
+        }
+    }
+}
 
 /// The event of this leaf; none if it must be read in any order.
 pub(super) fn in_order(leaf: &[u8]) -> Option<Event> {
@@ -26,7 +53,7 @@ pub(super) fn in_order(leaf: &[u8]) -> Option<Event> {
 }
 
 /// Reads index, time and kind, then the members of that kind.
-pub(super) fn in_any_order(leaf: &[u8]) -> Result<Event, serde_json::Error> {
+fn in_any_order(leaf: &[u8]) -> Result<Event, serde_json::Error> {
     let Envelope { index, at, kind } = serde_json::from_slice(leaf)?;
     let what = match &*kind {
         "issued" => EventKind::Issued(serde_json::from_slice(leaf)?),
