@@ -263,9 +263,10 @@ impl Verification {
         };
         let line = events + 2;
         let note = String::from_utf8_lossy(&note);
-        // The signature is behind an empty line, and each line has its end. Longer than allowed is
-        // not cut off.
-        let is_whole = note.ends_with('\n') && note.contains("\n\n");
+        // Signatures are behind an empty line, and each line has its end. Longer than allowed is not
+        // cut off.
+        let signatures = note.split_once("\n\n").map(|(_, signatures)| signatures);
+        let is_whole = signatures.is_some_and(|lines| lines.ends_with('\n'));
         if !is_whole && note.len() < NOTE_LIMIT {
             return Err(Error::CutCheckpoint { line });
         }
