@@ -33,7 +33,7 @@ use super::{
     support::{
         api::Api,
         env::UNLIMITED,
-        files,
+        faketime, files,
         server::{Process, ServerFiles, signal},
     },
 };
@@ -372,26 +372,13 @@ fn spawn(files: &ServerFiles, program: &Path, bug: &str, prefix: &[&str]) -> Pro
     let mut words: Vec<String> = prefix.iter().map(|&word| word.to_owned()).collect();
     words.extend([
         "env".to_owned(),
-        format!("LD_PRELOAD={}", faketime()),
         format!("FAKETIME_TIMESTAMP_FILE={clock}"),
         "FAKETIME_CACHE_DURATION=1".to_owned(),
-        "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
         format!("DAYPASS_DELIBERATE_BUG={bug}"),
     ]);
+    words.extend(faketime::variables().map(|(name, value)| format!("{name}={value}")));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     files.spawn_program(program, &words, &[])
-}
-
-/// The library that changes a program's clock.
-fn faketime() -> &'static str {
-    static LIBRARY: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let asked = Command::new("faketime")
-            .args(["-f", "+0", "printenv", "LD_PRELOAD"])
-            .output();
-        let asked = asked.expect("faketime is missing: apt-get install faketime");
-        String::from_utf8(asked.stdout).unwrap().trim().to_owned()
-    })
 }
 
 fn mount(path: &Path) {

@@ -1,11 +1,6 @@
 //! What `login` and `whoami` say at the end of a sign-in: the server's view, or its refusal.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use daypass::dev::{issuer::Behaviour, person::Visitor};
 use serde_json::{Value, json};
@@ -18,6 +13,7 @@ use tokio::{
 use crate::support::{
     command::{DAYPASS, Done, Terminal},
     env::TestEnv,
+    faketime,
     files::write_program,
     now,
 };
@@ -139,18 +135,8 @@ async fn a_login_that_the_server_cannot_confirm_is_kept_and_exits_6() {
 
 /// Runs `daypass` with a clock that is so far off.
 async fn at(terminal: &Terminal, offset: &str, words: &[&str]) -> Done {
-    let asked = Command::new("faketime")
-        .args(["-f", offset, "printenv", "LD_PRELOAD"])
-        .output()
-        .expect("faketime is missing: apt-get install faketime");
     let mut command = terminal.program(DAYPASS, words);
-    command
-        .env(
-            "LD_PRELOAD",
-            String::from_utf8(asked.stdout).unwrap().trim(),
-        )
-        .env("FAKETIME", offset)
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    command.envs(faketime::variables()).env("FAKETIME", offset);
     Done::of(command).await
 }
 

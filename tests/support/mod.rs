@@ -26,6 +26,7 @@ pub mod client;
 pub mod command;
 pub mod decisions;
 pub mod env;
+pub mod faketime;
 pub mod files;
 pub mod https;
 pub mod issued;

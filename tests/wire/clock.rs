@@ -1,12 +1,10 @@
 //! A server whose clock was wrong at one start: what was revoked stays revoked, and what is out can
 //! be revoked.
 
-use std::process::Command;
-
 use crate::support::{
     api::{Api, Caller, ask, with_token},
     env::TestEnv,
-    https,
+    faketime, https,
     ledger::trust,
     policy,
     server::{Process, ServerFiles},
@@ -19,18 +17,9 @@ use ssh_key::PublicKey;
 
 /// The variables that put a program's clock so far off, by libfaketime.
 fn clock(offset: &str) -> Vec<String> {
-    let asked = Command::new("faketime")
-        .args(["-f", offset, "printenv", "LD_PRELOAD"])
-        .output()
-        .expect("faketime is missing: apt-get install faketime");
-    let library = String::from_utf8(asked.stdout).unwrap();
-    assert!(library.contains("faketime"), "{library:?}");
-    vec![
-        "env".to_owned(),
-        format!("LD_PRELOAD={}", library.trim()),
-        format!("FAKETIME={offset}"),
-        "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
-    ]
+    let mut words = vec!["env".to_owned(), format!("FAKETIME={offset}")];
+    words.extend(faketime::variables().map(|(name, value)| format!("{name}={value}")));
+    words
 }
 
 async fn start(server: &ServerFiles, prefix: &[String]) -> (Process, Api) {
