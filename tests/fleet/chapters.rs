@@ -37,6 +37,7 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("server", "After a restore", "daypass admin accept-restore --past", "tests/host/restored.rs", "--past"),
     ("server", "After a restore", "daypass ledger accept", "tests/host/restored.rs", r#""ledger", "accept""#),
     ("server", "After a restore", "daypass restore --by-hand", "tests/host/restored.rs", "--by-hand"),
+    ("ledger", "Witness", "daypass status", "tests/commands/witness.rs", r#"json(&["status"])"#),
     ("ledger", "Witness", "daypass admin accept-restore", "tests/host/restored.rs", "\"accept-restore\""),
     // It follows for ever, on a machine of its own.
     ("ledger", "Witness", "daypass ledger witness https://", "tests/commands/witness.rs", r#"["ledger", "witness", &url, "--key", &key, "--interval""#),
