@@ -4,6 +4,9 @@
 //! daemon's CPU time per pass, and its ratio to the cryptography that a pass contains, measured in
 //! the same minutes. The daemon has one core (`taskset`), and the callers have the others. Compare
 //! ratios: absolute numbers are those of the machine and of the hour.
+//!
+//! `-- profile` counts the instructions of a pass by function instead (valgrind), and `-- compare
+//! PROGRAM` compares this build's daemon with another one.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,12 +27,14 @@ mod clock;
 #[path = "../../tests/postgres/cluster.rs"]
 #[allow(dead_code, reason = "the tests use all of it")]
 mod cluster;
+mod compare;
+mod profile;
 mod row;
 mod stages;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-use std::{process::Command, time::Duration};
+use std::{path::Path, process::Command, time::Duration};
 
 use bare::Cryptography;
 use daypass::identity::issuer::Algorithm;
@@ -65,7 +70,17 @@ async fn main() {
     let is_quick = words.iter().any(|word| word == "quick");
     let repeats = if is_quick { 1 } else { 3 };
 
+    if let [word, other, ..] = &words[..]
+        && word == "compare"
+    {
+        return compare::print(POLICY, other).await;
+    }
     let served = TestEnv::new().policy(POLICY).prepare().await;
+    if words.iter().any(|word| word == "profile") {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("load");
+        profile::print(&served, &folder).await;
+        return;
+    }
     let bare = Cryptography::measure();
     print_bare(&bare);
     stages::print(POLICY).await;
