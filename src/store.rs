@@ -22,6 +22,7 @@ mod migrations;
 mod moving;
 mod opening;
 mod postgres;
+mod recent;
 mod recorded_denials;
 mod replay;
 mod scrub;
@@ -169,10 +170,10 @@ impl Store {
     pub async fn issue(
         &self,
         draft: Draft,
-        issued: Issued,
+        issued: impl Into<Box<Issued>>,
         now: OffsetDateTime,
     ) -> Result<(Draft, Receipt), Error> {
-        let issued = Box::new(issued);
+        let issued = issued.into();
         self.submit(|answer| Job::Issue {
             draft,
             issued,

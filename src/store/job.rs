@@ -115,17 +115,18 @@ impl Job {
 /// An event that is in the transaction, and the channel of its caller.
 pub(super) struct QueuedEvent {
     pub(super) event: Event,
-    /// Its leaf's hash, once it has its bytes.
+    /// Its leaf's hash and length, once it has its bytes.
     pub(super) digest: Hash,
+    pub(super) length: usize,
     pub(super) answer: Answer,
 }
 
 impl QueuedEvent {
     fn new(event: Event, answer: Answer) -> Self {
-        let digest = Hash::default();
         Self {
             event,
-            digest,
+            digest: Hash::default(),
+            length: 0,
             answer,
         }
     }

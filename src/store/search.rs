@@ -25,8 +25,9 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Error, database::Readers, ledger, sqlite, writer::State};
+use super::{Error, database::Readers, ledger, recent::Recent, sqlite, writer::State};
 use crate::ledger::{search::Question, tree::leaf_hash};
+use file::Rows;
 pub(crate) use progress::Found;
 use progress::Progress;
 
@@ -69,7 +70,11 @@ impl Drop for Search {
 
 impl Search {
     /// Begins to fill the index.
-    pub(super) fn begin(folder: &Path, ledger: Readers, head: watch::Receiver<State>) -> Self {
+    pub(super) fn begin(
+        folder: &Path,
+        ledger: Readers,
+        (head, recent): (watch::Receiver<State>, Recent),
+    ) -> Self {
         let (sender, progress) = watch::channel(Progress::default());
         let damage: Arc<Mutex<Option<String>>> = Arc::default();
         let path = folder.join(file::NAME);
@@ -88,6 +93,7 @@ impl Search {
             path,
             ledger,
             head,
+            recent,
             progress: sender,
         };
         Self {
@@ -192,6 +198,7 @@ struct Follower {
     path: PathBuf,
     ledger: Readers,
     head: watch::Receiver<State>,
+    recent: Recent,
     progress: watch::Sender<Progress>,
 }
 
@@ -292,6 +299,13 @@ impl Follower {
         size: u64,
         head: u64,
     ) -> Result<u64, Error> {
+        let recent = self.recent.take(size, BATCH.min(head - size));
+        if let Some(last) = recent.last() {
+            let (size, edge) = (last.event.index + 1, last.digest);
+            let rows = Rows::of_events(recent.iter().map(|one| &one.event));
+            file::append_rows(connection, &rows, (size, edge)).await?;
+            return Ok(size);
+        }
         let entries = self.entries(size, head.min(size + BATCH)).await?;
         if entries.is_empty() {
             return Err(Error::Unavailable(format!("event {size} is missing")));

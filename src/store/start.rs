@@ -14,6 +14,7 @@ use super::{
     ledger::Inserts,
     lock::Lock,
     opening::Opening,
+    recent::Recent,
     replay::{Replayed, Unsigned},
     scrub::Scrub,
     search::Search,
@@ -51,7 +52,9 @@ impl Store {
         let denials = Arc::new(Mutex::default());
         let last = covered.as_ref().map_or(0, |covered| covered.head.size());
         let scrub = Scrub::begin(&signed, readers.clone(), covered);
-        let search = Search::begin(folder, readers.clone(), watched.clone());
+        let recent = Recent::default();
+        let committed = (watched.clone(), recent.clone());
+        let search = Search::begin(folder, readers.clone(), committed);
         let writer = Writer {
             announcements: database.announcements(),
             database,
@@ -62,6 +65,7 @@ impl Store {
             state,
             judge,
             shared: shared.clone(),
+            recent,
             denials: Arc::clone(&denials),
             connection: Some(connection),
             inserts: Inserts::new(),

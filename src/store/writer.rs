@@ -20,6 +20,7 @@ use super::{
     ledger::{self, Inserts},
     lock::Lock,
     postgres::Announcements,
+    recent::{Committed, Recent},
     replay,
     signed::Signed,
     snapshots::Snapshots,
@@ -66,6 +67,8 @@ pub(super) struct Writer {
     /// The judge after the last event that was given an index.
     pub(super) judge: Judge,
     pub(super) shared: Shared,
+    /// What the search index has not yet taken.
+    pub(super) recent: Recent,
     /// The rate of recorded denials. Denials beyond it are counted.
     pub(super) denials: Arc<Mutex<DenialRate>>,
     /// None after a failure, until [`Writer::recover`] has read the head again.
@@ -137,7 +140,8 @@ impl Writer {
                 self.share(&append.pending);
                 self.state.send_modify(|state| state.head = append.head);
                 count(append.pending.len());
-                append.pending.into_iter().for_each(QueuedEvent::confirm);
+                let pending = append.pending.into_iter();
+                self.recent.put(pending.map(QueuedEvent::confirm));
             }
             Err(error) => {
                 self.fail(&error).await;
@@ -181,7 +185,7 @@ impl Writer {
     ) -> Result<(), Error> {
         let before = self.committed();
         self.share(&append.pending);
-        append.pending.drain(..).for_each(QueuedEvent::confirm);
+        append.pending.drain(..).for_each(|it| drop(it.confirm()));
         let committed = connection.commit().await;
         if committed.is_err() {
             *self.shared.write() = before;
@@ -341,15 +345,20 @@ fn count(events: usize) {
 }
 
 impl QueuedEvent {
-    /// After COMMIT.
-    fn confirm(self) {
+    /// After COMMIT. Answers the caller.
+    fn confirm(self) -> Committed {
         match self.answer {
             Answer::Pass(draft, tbs_hash, answer) => {
                 let receipt = Receipt::committed(self.event.index, tbs_hash);
                 drop(answer.send(Ok((draft, receipt))));
             }
-            Answer::Event(answer) => drop(answer.send(Ok(self.event))),
+            Answer::Event(answer) => drop(answer.send(Ok(self.event.clone()))),
             Answer::Rejection(rejection, answer) => answer.refuse(Error::Rejection(rejection)),
+        }
+        Committed {
+            event: self.event,
+            digest: self.digest,
+            length: self.length,
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     ledger::{
         Event,
         search::{Term, closed_review, terms, validity},
-        tree::leaf_hash,
+        tree::{Hash, leaf_hash},
     },
     store::{Error, ledger, sqlite},
 };
@@ -202,20 +202,28 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) fn of(entries: &[(u64, Vec<u8>)]) -> Self {
+        // Leaves of no known event have no terms: nothing finds them.
+        let known = |(position, leaf): &(u64, Vec<u8>)| Some((*position, Event::parse(leaf).ok()?));
+        let events: Vec<_> = entries.iter().filter_map(known).collect();
+        Self::at(events.iter().map(|(position, event)| (*position, event)))
+    }
+
+    /// The rows of events that are at the place in the ledger that they say.
+    pub(super) fn of_events<'a>(events: impl Iterator<Item = &'a Event>) -> Self {
+        Self::at(events.map(|event| (event.index, event)))
+    }
+
+    fn at<'a>(events: impl Iterator<Item = (u64, &'a Event)>) -> Self {
         let mut rows = Self::default();
-        for (position, leaf) in entries {
-            // Leaves of no known event have no terms: nothing finds them.
-            let Ok(event) = Event::parse(leaf) else {
-                continue;
-            };
-            let terms = terms(&event);
+        for (position, event) in events {
+            let terms = terms(event);
             if terms.contains(&Term::emergency()) {
-                rows.postings.push((Term::unreviewed().0, *position));
+                rows.postings.push((Term::unreviewed().0, position));
             }
             rows.postings
-                .extend(terms.iter().map(|term| (term.0, *position)));
-            rows.closed.extend(closed_review(&event));
-            let span = Span::of(&event);
+                .extend(terms.iter().map(|term| (term.0, position)));
+            rows.closed.extend(closed_review(event));
+            let span = Span::of(event);
             for (level, events) in (0..).zip(BLOCKS) {
                 let block = rows.spans.entry((level, position / events));
                 let block = block.or_insert(span);
@@ -240,6 +248,16 @@ pub(super) async fn append(
     // Thousands of events are parsed, which takes tens of milliseconds.
     let rows = spawn_blocking(move || Rows::of(&entries)).await;
     let rows = rows.map_err(|error| Error::Unavailable(error.to_string()))?;
+    append_rows(connection, &rows, (size, edge)).await?;
+    Ok(size)
+}
+
+/// Appends these rows. The index then has `size` events, and `edge` is the hash of the last leaf.
+pub(super) async fn append_rows(
+    connection: &mut SqliteConnection,
+    rows: &Rows,
+    (size, edge): (u64, Hash),
+) -> Result<(), Error> {
     let mut transaction = connection.begin().await?;
     for postings in rows.postings.chunks(INSERTED) {
         let query = match postings.len() {
@@ -281,7 +299,7 @@ pub(super) async fn append(
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
-    Ok(size)
+    Ok(())
 }
 
 type Insert = Query<'static, Sqlite, SqliteArguments>;

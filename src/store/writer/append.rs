@@ -49,6 +49,7 @@ impl Append {
                 Ok(event) => {
                     pending.digest = leaf_hash(&event);
                     judge.accept(pending.digest, &pending.event);
+                    pending.length = event.len();
                     self.bytes += event.len();
                     let hashes = self.head.push(pending.digest);
                     self.pending.push(pending);
