@@ -9,6 +9,9 @@
 //! `redeem` turns an approved request into a grant. Emergencies and jump passes take the same way.
 //! Nothing here knows the wire, and nothing here grants: grants come from [`Policy::decide`] and
 //! are only narrowed.
+//!
+//! Futures of rare steps are boxed. A future is copied with room for its largest step each time it
+//! is handed on, and a pass would pay for steps that it does not take.
 
 use std::sync::Arc;
 
@@ -46,7 +49,7 @@ pub struct IssuedPass {
     /// The policy's answer.
     pub grant: Grant,
     /// The jump pass, if the host is reached through a bastion.
-    pub jump: Option<Jump>,
+    pub jump: Option<Box<Jump>>,
 }
 
 /// The answer to an ask that was not refused.
@@ -77,7 +80,7 @@ pub struct Issuance<'a> {
 /// A draft, and the event that must be durable before the draft is signed.
 struct Drafted {
     draft: Draft,
-    issued: Issued,
+    issued: Box<Issued>,
 }
 
 /// Next step of an issuance after one decision of the policy.
@@ -112,7 +115,7 @@ impl Step for Issue {
             (None, Decision::Granted(grant)) => Ok(grant),
             (None, Decision::Denied(denial)) => Err(Error::Denied(denial)),
             (None, Decision::NeedsApproval(pending)) => {
-                let view = it.file(&pending).await?;
+                let view = Box::pin(it.file(&pending)).await?;
                 return Ok(Some(Outcome::Pending(Box::new(view))));
             }
         };
@@ -122,7 +125,8 @@ impl Step for Issue {
         };
         if self.paged.is_none() && it.policy.page(it.ask) == Some(PageTiming::Before) {
             let drafted = it.draft(&grant, self.nonce).await?;
-            page::before(it.authority, &drafted.issued, it.context, &self.nonce).await?;
+            let page = page::before(it.authority, &drafted.issued, it.context, &self.nonce);
+            Box::pin(page).await?;
             self.paged = Some(grant.as_restriction());
             return Ok(None);
         }
@@ -173,7 +177,7 @@ impl<'a> Issuance<'a> {
                 Ok(Some(outcome)) => return Ok(outcome),
                 Ok(None) => {}
                 Err(error) if error.is_policy_changed() => {
-                    self.authority.settle_policy(self.context.now).await?;
+                    Box::pin(self.authority.settle_policy(self.context.now)).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -192,7 +196,7 @@ impl<'a> Issuance<'a> {
     pub(super) async fn refuse<T>(&self, refusal: Error) -> Result<T, Error> {
         if let Some((code, detail)) = refusal.denial() {
             let attempt = Attempt::of(self.holder, self.ask, self.context);
-            attempt.refuse(self.authority, code, &detail).await?;
+            Box::pin(attempt.refuse(self.authority, code, &detail)).await?;
         }
         Err(refusal)
     }
@@ -270,7 +274,7 @@ impl<'a> Issuance<'a> {
         let jump = match grant.jump() {
             None => None,
             Some((jump_host, rights)) => {
-                let drafted = self.draft(&rights, jump::nonce(&nonce)).await?;
+                let drafted = Box::pin(self.draft(&rights, jump::nonce(&nonce))).await?;
                 Some((jump_host.clone(), rights, drafted))
             }
         };
@@ -280,12 +284,12 @@ impl<'a> Issuance<'a> {
             Some((jump_host, grant, mut drafted)) => {
                 let (bastion, pass) = (jump_host.bastion.clone(), certificate.serial());
                 drafted.issued.jump = Some(event::Jump { bastion, pass });
-                let certificate = self.sign(drafted).await?;
-                Some(Jump {
+                let certificate = Box::pin(self.sign(drafted)).await?;
+                Some(Box::new(Jump {
                     jump_host,
                     certificate,
                     grant,
-                })
+                }))
             }
         };
         Ok(IssuedPass {
@@ -300,7 +304,7 @@ impl<'a> Issuance<'a> {
         match Draft::new(self.holder, grant, ca, nonce, now) {
             Err(error) => self.refuse(error.into()).await,
             Ok(draft) => {
-                let issued = self.basis().issued(grant, &draft);
+                let issued = Box::new(self.basis().issued(grant, &draft));
                 Ok(Drafted { draft, issued })
             }
         }
@@ -316,9 +320,8 @@ impl<'a> Issuance<'a> {
             Err(error) => {
                 let cause = error.to_string();
                 tracing::error!(serial, cause, "signing failed");
-                store
-                    .record(EventKind::SigningFailed { serial, cause }, now)
-                    .await?;
+                let failed = EventKind::SigningFailed { serial, cause };
+                Box::pin(store.record(failed, now)).await?;
                 Err(Error::Ca(error))
             }
         }

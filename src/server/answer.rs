@@ -46,7 +46,8 @@ impl Services {
         detail: &str,
     ) -> CallError {
         let recorded = attempt.refuse(&self.authority, refusal.reason(), detail);
-        match recorded.await {
+        // Boxed as the rare steps of [`crate::operations::issuance`].
+        match Box::pin(recorded).await {
             Ok(()) => refusal,
             Err(error) => error.into(),
         }

@@ -11,7 +11,7 @@ impl Services {
         let (token, now) = (call.bearer()?, call.now());
         let identity = match call.original()? {
             None => self.issuers.verify(token, now).await?,
-            Some(original) => self.issuers.verify_refreshed(token, original, now).await?,
+            Some(original) => Box::pin(self.issuers.verify_refreshed(token, original, now)).await?,
         };
         call.identify(&identity);
         self.per_identity

@@ -29,7 +29,7 @@ use crate::{
 pub(super) fn pass(pass: &IssuedPass) -> Result<v1::Pass, ssh_key::Error> {
     Ok(v1::Pass {
         certificate: pass.certificate.to_openssh()?,
-        jump: pass.jump.as_ref().map(bastion::jump).transpose()?,
+        jump: pass.jump.as_deref().map(bastion::jump).transpose()?,
     })
 }
 
