@@ -129,7 +129,7 @@ async fn a_watch_and_a_wait_go_on_at_the_other_server() {
     let dave = site.sign_in("dave", &both).await;
     let mut watch = Running::start(dave.command(&WATCH));
     let asked = [
-        "pass", "--role", "prod", "--reason", "INC-7", "--wait", "10m",
+        "pass", "--role", "prod", "--reason", "INC-7", "--wait", "10m", "--format", "json",
     ];
     let mut wait = Running::start(bob.command(&asked));
     wait.says("waiting for approval").await;
