@@ -173,10 +173,9 @@ impl Store {
         issued: impl Into<Box<Issued>>,
         now: OffsetDateTime,
     ) -> Result<(Draft, Receipt), Error> {
-        let issued = issued.into();
         self.submit(|answer| Job::Issue {
             draft,
-            issued,
+            issued: issued.into(),
             at: now,
             answer,
         })

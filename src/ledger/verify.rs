@@ -263,8 +263,8 @@ impl Verification {
         };
         let line = events + 2;
         let note = String::from_utf8_lossy(&note);
-        // Signatures are behind an empty line, and each line has its end. Longer than allowed is not
-        // cut off.
+        // Signatures are behind an empty line, and each line has its end. A note that is too long
+        // is not cut off.
         let signatures = note.split_once("\n\n").map(|(_, signatures)| signatures);
         let is_whole = signatures.is_some_and(|lines| lines.ends_with('\n'));
         if !is_whole && note.len() < NOTE_LIMIT {
