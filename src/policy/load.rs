@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Error, Policy, Role, bastion, condition, file, hosts, limits, privileges, registered, testing,
-    text::Text,
+    text::{self, Text},
 };
 
 impl Policy {
@@ -15,7 +15,8 @@ impl Policy {
     /// # Errors
     /// Returns the first fault in the file, with its line and what to do about it.
     pub fn parse(text: &str, origin: &str) -> Result<Self, Error> {
-        let lines = Text::new(text, origin);
+        let starts = text::lines(text);
+        let lines = Text::new(text, origin, &starts);
         let file = lines.read()?;
         let limits = limits::Limits::load(lines, &file.limits)?;
         let hosts = hosts::Hosts::load(lines, &file)?;
