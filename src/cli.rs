@@ -16,6 +16,7 @@ pub(crate) mod help;
 pub(crate) mod host;
 pub(crate) mod init;
 pub(crate) mod inspect;
+pub mod interrupt;
 mod jump;
 mod jumped;
 pub(crate) mod ledger;

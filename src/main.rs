@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use daypass::cli::{Cli, Failure, Format, failure::Code, output};
+use daypass::cli::{Cli, Failure, Format, failure::Code, interrupt, output};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::timeout,
@@ -67,20 +67,21 @@ fn in_runtime(cli: Cli) -> Result<(), Failure> {
 }
 
 /// Runs the command until Ctrl-C. Ctrl-C drops the command, which removes its files and ends its
-/// children, and exits with 130. A command that listens for Ctrl-C too says its own last words. One
-/// that blocks, for example because the reader of its output has stopped, is left after [`GRACE`];
-/// a second Ctrl-C does not wait.
+/// children, and exits with 130. A command that waits for [`interrupt::told`] says its own last
+/// words. One that blocks, for example because the reader of its output has stopped, is left after
+/// [`GRACE`]; a second Ctrl-C does not wait.
 async fn interruptible(cli: Cli) -> Result<(), Failure> {
     if cli.ends_on_its_own_signals() {
         return cli.run().await;
     }
     // Listens from here on, not only from the first `recv`.
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = signal(SignalKind::interrupt())?;
     tokio::spawn(leave(signal(SignalKind::interrupt())?));
     let mut command = pin!(cli.run());
     tokio::select! {
         outcome = &mut command => outcome,
-        _ = interrupt.recv() => {
+        _ = signals.recv() => {
+            interrupt::tell();
             poll_fn(|context| Poll::Ready(last_words(command.as_mut().poll(context)))).await
         }
     }
@@ -97,7 +98,7 @@ async fn leave(mut interrupt: Signal) {
     }
 }
 
-/// The outcome of an interrupted command: its own, if it listens for Ctrl-C too and has ended.
+/// The outcome of an interrupted command: its own, if it was told and has ended.
 fn last_words(polled: Poll<Result<(), Failure>>) -> Result<(), Failure> {
     match polled {
         Poll::Ready(outcome) => outcome,

@@ -9,6 +9,7 @@ use std::{
 use super::{
     Failure, Global,
     failure::Code,
+    interrupt,
     login::is_interactive,
     output::{clean, clean_lines},
     quoting::quoted,
@@ -75,10 +76,7 @@ pub(super) async fn approved(
     });
     let waited = tokio::select! {
         waited = waited => waited?,
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
-            return Err(interrupted_wait(id, next));
-        }
+        () = interrupt::told() => return Err(interrupted_wait(id, next)),
     };
     if waited {
         return Ok(());
