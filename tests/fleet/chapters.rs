@@ -65,6 +65,7 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("README", "Work on it", "cargo doc", ".ci/run", "doc"),
     ("README", "Work on it", "cargo test --test chaos", "tests/chaos/main.rs", "--database"),
     ("server", "How fast", "cargo bench --bench load", "benches/load/main.rs", "fn main"),
+    ("server", "How fast", "cargo bench --bench growth", "benches/growth/main.rs", "fn main"),
     // These need a real systemd and dpkg.
     ("server", "Run", "journalctl", "tests/machine/service.rs", "journalctl --output=cat --unit=daypass --priority=err"),
     ("server", "Set up", "apt purge", "tests/machine/upgrade.rs", "dpkg --purge daypass"),
