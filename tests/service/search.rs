@@ -18,6 +18,7 @@ use daypass::{
     proto::v1::{self, ledger_client::LedgerClient},
     store::Store,
 };
+use sqlx::{ConnectOptions, Connection};
 use ssh_key::PrivateKey;
 use tokio::{
     task::JoinSet,
@@ -34,8 +35,8 @@ use crate::support::{
 /// Long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Several transactions of the index.
-const EVENTS: usize = 4000;
+/// More than one transaction of the index.
+const EVENTS: usize = 6000;
 
 const POLICY: &str = r#"
 [limits]
@@ -220,6 +221,19 @@ fn cut(path: &Path, length: u64) {
     file.set_len(length).unwrap();
 }
 
+/// Moves what SQLite keeps beside the file into it, so that damage to the file is damage to the
+/// index.
+async fn settle(path: &Path) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+    let mut connection = options.connect().await.unwrap();
+    let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(busy, 0, "the index is in use");
+    connection.close().await.unwrap();
+}
+
 /// Bytes of a page of SQLite.
 const PAGE: u64 = 4096;
 
@@ -250,6 +264,7 @@ async fn an_index_that_was_damaged_while_the_daemon_was_down_is_made_again() {
     site.expect_answer("a whole index").await;
     for (case, damage) in DAMAGE {
         site.stop().await;
+        settle(&site.index()).await;
         damage(&site.index());
         site.start().await;
         site.expect_answer(case).await;
@@ -284,6 +299,7 @@ async fn an_index_that_is_damaged_while_the_daemon_runs_is_made_again() {
     let alice = Caller::new();
     for (case, damage) in DAMAGE {
         site.filled().await;
+        settle(&site.index()).await;
         damage(&site.index());
         // The daemon notices at a question or at the next event.
         site.expect_answer(case).await;
