@@ -10,7 +10,7 @@ use crate::{
 
 /// Move a server's ledger from its state folder into a PostgreSQL database for several servers.
 ///
-/// First stop the server, and add [store] with an empty database to its configuration. Then run
+/// First stop the server, and add `[store]` with an empty database to its configuration. Then run
 /// this as the server's own account, such as: runuser -u daypass -- daypass migrate. Every event is
 /// verified. If a step fails, the ledger is where it was. Name and keys stay, so clients and hosts
 /// go on.

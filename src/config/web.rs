@@ -1,4 +1,4 @@
-//! Turns `[web]` into [`web::Settings`]. No error holds a secret.
+//! Turns `[web]` into [`crate::web::Settings`]. No error holds a secret.
 
 use std::net::SocketAddr;
 
