@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io,
     path::Path,
 };
 
@@ -21,6 +21,7 @@ use super::{
     replay::{self, Replayed},
     signed::Signed,
     snapshots, sqlite,
+    whole_file::{failed, has, sync, write},
 };
 use crate::{
     ledger::{
@@ -247,24 +248,4 @@ fn put(from: &Path, to: &Path) -> Result<(), Error> {
     let mut file = modes::create_own(to, IfThere::Empty).map_err(failed(to))?;
     io::copy(&mut source, &mut file).map_err(failed(to))?;
     file.sync_all().map_err(failed(to))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut file = modes::create_own(path, IfThere::Empty).map_err(failed(path))?;
-    file.write_all(bytes).map_err(failed(path))?;
-    file.sync_all().map_err(failed(path))
-}
-
-fn has(folder: &Path, name: &str) -> bool {
-    folder.join(name).symlink_metadata().is_ok()
-}
-
-fn sync(path: &Path) -> Result<(), Error> {
-    let file = File::open(path).map_err(failed(path))?;
-    file.sync_all().map_err(failed(path))
-}
-
-fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
-    let path = path.display().to_string();
-    move |error| Error::Unavailable(format!("{path}: {error}"))
 }

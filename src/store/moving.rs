@@ -4,11 +4,7 @@
 //! was signed. A mark in the folder forbids every start over the old file from before the commit
 //! on: two ledgers that continue one history are a fork. A move that was interrupted is done again.
 
-use std::{
-    fs::{self, File},
-    io::{self, Write},
-    path::Path,
-};
+use std::{fs, path::Path};
 
 use super::{
     Error,
@@ -17,17 +13,13 @@ use super::{
     ledger::{self, Inserts, Row},
     lock::Lock,
     postgres::PostgresAddress,
-    replay::{self, Replayed},
     signed::Signed,
     sqlite,
+    whole_file::{failed, has, sync, write},
 };
-use crate::{
-    ledger::{
-        checkpoint::Signer,
-        judge::Judge,
-        tree::{Frontier, Hash},
-    },
-    modes::{self, IfThere},
+use crate::ledger::{
+    checkpoint::Signer,
+    tree::{Frontier, Hash},
 };
 
 /// The mark in the folder, with the name of the database.
@@ -156,7 +148,11 @@ impl Move<'_> {
     ) -> Result<(), Error> {
         let note = ledger::head_note(from).await?;
         let was_marked = has(self.folder, MARK);
-        write(self.folder, &format!("{}\n", self.address))?;
+        write(
+            &self.folder.join(MARK),
+            format!("{}\n", self.address).as_bytes(),
+        )?;
+        sync(self.folder)?;
         let filled = self.fill(from, to, (signed, source), note).await;
         if let Err(error) = filled {
             // Nothing was committed. Only a commit of an earlier call may be under way.
@@ -204,7 +200,8 @@ impl Move<'_> {
         for (name, content) in &self.mailboxes {
             to.put_mailbox(name, content).await?;
         }
-        let arrived = read_back(to, signed).await?;
+        // Every event is judged again, as the database gives it back.
+        let arrived = backup::read(to, None, signed).await?;
         match arrived.head == *source && arrived.judged == source.size() {
             true => Ok(()),
             false => Err(Error::Unavailable(
@@ -253,16 +250,6 @@ pub(super) fn expect_moved(folder: &Path) -> Result<(), Error> {
     }
 }
 
-/// Every event is judged again, as the database gave it back.
-async fn read_back(to: &mut Connection, signed: &Signed) -> Result<Replayed, Error> {
-    let heads = replay::Signed {
-        head: ledger::signed_head(to, &signed.verifier()).await?,
-        checkpoint: None,
-    };
-    let (start, judge) = (Frontier::default(), Judge::default());
-    replay::replay(to, start, judge, &heads, &|_| ()).await
-}
-
 fn row((index, event, hashes): (u64, Vec<u8>, Vec<u8>)) -> Row {
     let (hashes, _): (&[Hash], _) = hashes.as_chunks::<32>();
     let hashes = hashes.to_vec();
@@ -286,30 +273,8 @@ fn moved_to(folder: &Path) -> Result<String, Error> {
         .collect())
 }
 
-fn write(folder: &Path, text: &str) -> Result<(), Error> {
-    let path = folder.join(MARK);
-    let mut file = modes::create_own(&path, IfThere::Empty).map_err(failed(&path))?;
-    file.write_all(text.as_bytes()).map_err(failed(&path))?;
-    file.sync_all().map_err(failed(&path))?;
-    sync(folder)
-}
-
 fn remove(folder: &Path) -> Result<(), Error> {
     let path = folder.join(MARK);
     fs::remove_file(&path).map_err(failed(&path))?;
     sync(folder)
-}
-
-fn has(folder: &Path, name: &str) -> bool {
-    folder.join(name).symlink_metadata().is_ok()
-}
-
-fn sync(path: &Path) -> Result<(), Error> {
-    let file = File::open(path).map_err(failed(path))?;
-    file.sync_all().map_err(failed(path))
-}
-
-fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
-    let path = path.display().to_string();
-    move |error| Error::Unavailable(format!("{path}: {error}"))
 }

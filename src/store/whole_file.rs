@@ -1,4 +1,4 @@
-//! Files of the store's folder that are replaced whole.
+//! Files of the store's folder: written so that they survive a crash, or replaced whole.
 
 use std::{
     fs::{self, File},
@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use super::Error;
 use crate::modes::{self, IfThere};
 
 /// Writes a new file, then renames it: after a crash there is the old file or the new one, whole.
@@ -16,4 +17,28 @@ pub(super) fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()>
     file.sync_all()?;
     fs::rename(&aside, folder.join(name))?;
     File::open(folder)?.sync_all()
+}
+
+/// Writes a file that is on disk when this returns.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut file = modes::create_own(path, IfThere::Empty).map_err(failed(path))?;
+    file.write_all(bytes).map_err(failed(path))?;
+    file.sync_all().map_err(failed(path))
+}
+
+/// Whether the folder has something of this name, also a link that leads nowhere.
+pub(super) fn has(folder: &Path, name: &str) -> bool {
+    folder.join(name).symlink_metadata().is_ok()
+}
+
+/// Puts the names of a folder, or the content of a file, on disk.
+pub(super) fn sync(path: &Path) -> Result<(), Error> {
+    let file = File::open(path).map_err(failed(path))?;
+    file.sync_all().map_err(failed(path))
+}
+
+/// The error of a file that cannot be read or written.
+pub(super) fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
+    let path = path.display().to_string();
+    move |error| Error::Unavailable(format!("{path}: {error}"))
 }
