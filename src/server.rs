@@ -17,6 +17,7 @@ mod bearer;
 mod budget;
 mod call;
 mod certificate;
+pub(crate) mod conditional;
 mod connection;
 mod convert;
 mod emergency;

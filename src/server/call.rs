@@ -12,7 +12,7 @@ use super::{
     bearer::{unverified_bearer, unverified_original},
     environment::now,
     limiter::Network,
-    lines::LOG,
+    lines::{LOG, causes},
     peer::Peer,
     status::CallError,
     work::Work,
@@ -140,7 +140,7 @@ impl Call {
         if !self.is_proven && !LOG.admit(code) {
             return;
         }
-        let cause = refusal.map(causes).unwrap_or_default();
+        let cause = refusal.map(|it| causes(it)).unwrap_or_default();
         let peer = self
             .peer
             .map(|peer| peer.ip().to_string())
@@ -205,16 +205,4 @@ fn count(method: &'static str, code: &'static str, refusal: Option<&CallError>, 
             | CallError::Encoding(_),
         ) => (),
     }
-}
-
-/// Joins an error and its sources in one line.
-fn causes(error: &CallError) -> String {
-    let mut text = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }

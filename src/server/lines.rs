@@ -13,6 +13,18 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Counter of the process's log.
 pub(crate) static LOG: Lines = Lines::new();
 
+/// Joins an error and its sources in one line.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
 /// Counts lines by kind. Kinds are literals in the code, so there are few.
 pub(crate) struct Lines(Mutex<BTreeMap<&'static str, LineCount>>);
 

@@ -14,12 +14,12 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{
     HeaderMap, StatusCode, Uri,
-    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG},
 };
 
 use super::{
-    gauges::Gauges, limiter::Network, lines::LOG, metrics, peer::Peer, services::Services,
-    status::CallError,
+    conditional, gauges::Gauges, limiter::Network, lines::LOG, metrics, peer::Peer,
+    services::Services, status::CallError,
 };
 use crate::ledger::tile::Tile;
 use crate::operations::{
@@ -96,19 +96,10 @@ fn document(asked: &HeaderMap, kind: &'static str, content: Result<&Document, &E
     let tag = format!("\"{}\"", content.digest);
     let signature = STANDARD.encode(&content.signature);
     let headers = [(ETAG.as_str(), tag.clone()), (sshsig::HEADER, signature)];
-    match has(asked, &tag) {
+    match conditional::has(asked, &tag) {
         true => (StatusCode::NOT_MODIFIED, headers).into_response(),
         false => (headers, [(CONTENT_TYPE, kind)], content.body.clone()).into_response(),
     }
-}
-
-/// Tells whether `If-None-Match` (RFC 9110 section 13.1.2) names this tag.
-fn has(asked: &HeaderMap, tag: &str) -> bool {
-    let values = asked.get_all(IF_NONE_MATCH).iter();
-    let mut tags = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(',').map(str::trim));
-    tags.any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
 }
 
 /// Answers 503: the host keeps the file that it has. A partial or unsigned file is never sent.

@@ -6,9 +6,11 @@ use std::sync::LazyLock;
 use axum::response::{IntoResponse, Response};
 use http::{
     HeaderMap, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG},
 };
 use sha2::{Digest, Sha256};
+
+use crate::server::conditional;
 
 /// A file.
 struct File {
@@ -41,7 +43,7 @@ impl File {
     fn answer(&self, headers: &HeaderMap) -> Response {
         let fixed = [(CACHE_CONTROL, "no-cache"), (CONTENT_TYPE, self.kind)];
         let tag = [(ETAG, self.tag.clone())];
-        match headers.get(IF_NONE_MATCH).is_some_and(|it| *it == self.tag) {
+        match conditional::has(headers, &self.tag) {
             true => (StatusCode::NOT_MODIFIED, fixed, tag).into_response(),
             false => (fixed, tag, self.body).into_response(),
         }

@@ -34,7 +34,7 @@ use crate::{
         code_flow::{Authorization, CodeError, CodeFlow},
     },
     operations::requests,
-    server::lines::LOG,
+    server::lines::{LOG, causes},
     unix_seconds::UnixSeconds,
 };
 
@@ -87,14 +87,7 @@ pub(super) async fn begin(
 }
 
 async fn begun(site: &Site, begin: Begin) -> Result<(String, HeaderValue), Fault> {
-    let flow = site.clients.flow(&begin.issuer);
-    let unknown = || {
-        Fault::new(
-            StatusCode::BAD_REQUEST,
-            "There is no such identity provider.",
-        )
-    };
-    let flow = flow.ok_or_else(unknown)?;
+    let flow = flow(site, &begin.issuer)?;
     let pending = Pending {
         issuer: begin.issuer,
         state: random_text().map_err(|error| internal(&error))?,
@@ -109,6 +102,16 @@ async fn begun(site: &Site, begin: Begin) -> Result<(String, HeaderValue), Fault
     let cookie = cookie.map_err(|error| internal(&error))?;
     let cookie = cookies::set(cookies::SIGN_IN, &cookie, pending::LIFETIME.as_secs());
     Ok((url, cookie.map_err(|error| internal(&error))?))
+}
+
+fn flow<'a>(site: &'a Site, issuer: &str) -> Result<&'a CodeFlow, Fault> {
+    let unknown = || {
+        Fault::new(
+            StatusCode::BAD_REQUEST,
+            "There is no such identity provider.",
+        )
+    };
+    site.clients.flow(issuer).ok_or_else(unknown)
 }
 
 fn authorization<'a>(site: &'a Site, pending: &'a Pending, verifier: &'a str) -> Authorization<'a> {
@@ -171,14 +174,7 @@ async fn start(
     answer: Answer,
     headers: &HeaderMap,
 ) -> Result<HeaderValue, Fault> {
-    let flow = site.clients.flow(&pending.issuer);
-    let unknown = || {
-        Fault::new(
-            StatusCode::BAD_REQUEST,
-            "There is no such identity provider.",
-        )
-    };
-    let flow = flow.ok_or_else(unknown)?;
+    let flow = flow(site, &pending.issuer)?;
     let session = session(site, flow, pending, answer).await?;
     if let Err(lock) = requests::expect_unlocked(&site.authority, &session.identity) {
         return Err(locked(&lock.to_string()));
@@ -303,16 +299,4 @@ fn internal(error: &dyn std::error::Error) -> Fault {
     tracing::error!(cause = %error, "a sign-in on the page failed");
     let text = "The server cannot sign you in now. Tell its operators.";
     Fault::new(StatusCode::INTERNAL_SERVER_ERROR, text)
-}
-
-/// Joins an error and its sources in one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
