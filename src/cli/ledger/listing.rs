@@ -86,11 +86,7 @@ fn kind(word: &str) -> Result<String, String> {
     if known().any(|kind| kind == word) {
         return Ok(word.to_owned());
     }
-    let near = near(word, known());
-    let near = match near.is_empty() {
-        true => String::new(),
-        false => format!(" (near: {})", near.join(", ")),
-    };
+    let near = beside(&near(word, known()));
     let known: Vec<_> = known().collect();
     Err(format!(
         "unknown kind of event{near}; there are: {}",
@@ -208,14 +204,16 @@ impl Listing {
 }
 
 fn unknown(option: &str, name: &str, near: &[String]) -> String {
-    let near: Vec<_> = near.iter().map(|name| clean(name)).collect();
-    match near.is_empty() {
-        true => format!("note: {option} {name:?} is unknown here"),
-        false => format!(
-            "note: {option} {name:?} is unknown here (near: {})",
-            near.join(", ")
-        ),
+    format!("note: {option} {name:?} is unknown here{}", beside(near))
+}
+
+/// Names with a similar spelling, in brackets; nothing if there are none.
+fn beside(near: &[String]) -> String {
+    if near.is_empty() {
+        return String::new();
     }
+    let near: Vec<_> = near.iter().map(|name| clean(name)).collect();
+    format!(" (near: {})", near.join(", "))
 }
 
 /// Labels of approvers by request, oldest first.

@@ -49,10 +49,11 @@ pub(super) fn in_order(leaf: &[u8]) -> Option<Event> {
     let mut json = serde_json::Deserializer::from_slice(leaf);
     let event = json.deserialize_map(InOrder).ok()?;
     json.end().ok()?;
-    event
+    Some(event)
 }
 
-/// Reads index, time and kind, then the members of that kind.
+/// Reads index, time and kind, then the members of that kind. The kind must be a text: the derived
+/// reader alone would take its number too.
 fn in_any_order(leaf: &[u8]) -> Result<Event, serde_json::Error> {
     let Envelope { index, at, kind } = serde_json::from_slice(leaf)?;
     let what = match &*kind {
@@ -81,7 +82,7 @@ struct Envelope<'a> {
 struct InOrder;
 
 impl<'de> Visitor<'de> for InOrder {
-    type Value = Option<Event>;
+    type Value = Event;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an event")
@@ -101,7 +102,7 @@ impl<'de> Visitor<'de> for InOrder {
             // Every other kind: rare, or small.
             _ => return Err(A::Error::custom("another kind")),
         };
-        Ok(Some(Event { index, at, what }))
+        Ok(Event { index, at, what })
     }
 }
 
