@@ -99,12 +99,15 @@ async fn files_are_small_and_sent_once() {
             continue;
         }
         assert!(tag.starts_with('"'), "strong: {tag}");
-        let again = client
-            .get(format!("{url}{path}"))
-            .header("if-none-match", &tag);
-        let again = sent(again).await;
-        assert_eq!(again.status(), StatusCode::NOT_MODIFIED, "{path}");
-        assert_eq!(header(&again, "etag"), tag);
+        // A proxy that compresses makes the tag a weak one.
+        for asked in [tag.clone(), format!("W/{tag}")] {
+            let again = client
+                .get(format!("{url}{path}"))
+                .header("if-none-match", &asked);
+            let again = sent(again).await;
+            assert_eq!(again.status(), StatusCode::NOT_MODIFIED, "{path} {asked}");
+            assert_eq!(header(&again, "etag"), tag);
+        }
     }
     assert!(bytes < 50 * 1024, "{bytes}");
     env.close().await;
