@@ -2,8 +2,9 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "proto/daypass/v1/admin.proto",
+    "proto/daypass/v1/hosts.proto",
     "proto/daypass/v1/proof.proto",
     "proto/daypass/v1/request.proto",
     "proto/daypass/v1/requests.proto",

@@ -108,7 +108,8 @@ fn denied() -> EventKind {
             issuer: "https://id.example.com".to_owned(),
             subject: "00u1a2b3c4d5e6f7g8h9".to_owned(),
             label: "alice@example.com".to_owned(),
-            claims: json!({"email": "alice@example.com", "groups": ["oncall", "sre", "everyone"]}),
+            claims: json!({"email": "alice@example.com", "groups": ["oncall", "sre", "everyone"]})
+                .into(),
         },
         ask: RequestDetails {
             role: "web-logs".to_owned(),
@@ -128,5 +129,6 @@ fn denied() -> EventKind {
         policy: "ab".repeat(32),
         cut: false,
         unbound: false,
+        by: None,
     }
 }

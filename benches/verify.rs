@@ -137,7 +137,8 @@ fn started() -> Outcome<Vec<u8>> {
 /// Unix seconds of the first event.
 const START: i64 = 1_780_000_000;
 
-/// A pass for half an hour, of the usual size; ten seconds after the one before it.
+/// A pass for half an hour, of the usual size and as a daemon writes it; ten seconds after the one
+/// before it.
 fn issued(index: u64) -> Vec<u8> {
     let now = START + i64::try_from(index).unwrap_or(0) * 10;
     let at = OffsetDateTime::from_unix_timestamp(now).unwrap_or(OffsetDateTime::UNIX_EPOCH);
@@ -146,7 +147,7 @@ fn issued(index: u64) -> Vec<u8> {
     let (end, person) = (now + 1800, index % PEOPLE);
     let (policy, hash) = ("ab".repeat(32), "cd".repeat(32));
     format!(
-        r#"{{"index":{index},"at":"{at}","type":"issued","who":{{"issuer":"https://id.example.com","subject":"00u{person:08}","label":"user{person}@example.com","claims":{{"iat":{now},"email":"user{person}@example.com","groups":["oncall","sre","everyone"]}}}},"ask":{{"role":"web-logs","host":"web-1.example.com","params":{{"unit":"nginx"}},"reason":"INC-4711","caller":"203.0.113.7"}},"key":"SHA256:uNiVztksCsDhcc0u9e8BrFcx9mfs6R2nbDgH7b{person:05}","binding":"nonce","key_id":"user{person}@example.com/web-logs","principals":["weblogs@web"],"extensions":[],"command":"/usr/bin/journalctl --unit 'nginx'","valid_after":{now},"valid_before":{end},"policy":"{policy}","ca":"SHA256:ca","to_be_signed":"{hash}"}}"#
+        r#"{{"index":{index},"at":"{at}","type":"issued","who":{{"issuer":"https://id.example.com","subject":"00u{person:08}","label":"user{person}@example.com","claims":{{"iat":{now},"email":"user{person}@example.com","groups":["oncall","sre","everyone"]}}}},"ask":{{"role":"web-logs","host":"web-1.example.com","params":{{"unit":"nginx"}},"reason":"INC-4711","caller":"203.0.113.7"}},"key":"SHA256:uNiVztksCsDhcc0u9e8BrFcx9mfs6R2nbDgH7b{person:05}","binding":"nonce","key_id":"user{person}@example.com/web-logs","principals":["weblogs@web"],"command":"/usr/bin/journalctl --unit 'nginx'","extensions":[],"valid_after":{now},"valid_before":{end},"policy":"{policy}","ca":"SHA256:ca","to_be_signed":"{hash}"}}"#
     )
     .into_bytes()
 }

@@ -62,13 +62,17 @@
 pub mod document;
 pub mod draft;
 mod error;
+pub mod host;
 pub mod key;
 mod keys;
 pub(crate) mod lint;
 mod sign;
+pub(crate) mod signer;
+pub mod to_sign;
 
 pub use draft::Draft;
 pub(crate) use error::Error;
+pub use host::{HostCa, HostDraft};
 pub use keys::{Ca, KeyState};
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 pub(crate) mod admin;
 pub(crate) mod backup;
 mod browser;
+mod carried;
 pub(crate) mod complete;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -14,6 +15,7 @@ pub(crate) mod ensure;
 pub mod failure;
 pub(crate) mod help;
 pub(crate) mod host;
+pub(crate) mod hosts;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub mod interrupt;
@@ -21,13 +23,14 @@ mod jump;
 mod jumped;
 pub(crate) mod ledger;
 mod local;
+pub(crate) mod lock_me;
 pub(crate) mod login;
 mod login_name;
 pub(crate) mod logout;
 pub(crate) mod man;
 mod manual;
 pub(crate) mod migrate;
-mod moment;
+pub(crate) mod on_behalf;
 mod outage;
 pub mod output;
 pub(crate) mod pass;
@@ -39,6 +42,7 @@ pub(crate) mod request;
 pub(crate) mod requests;
 pub(crate) mod roles;
 pub(crate) mod serve;
+pub(crate) mod signer;
 pub(crate) mod ssh;
 pub(crate) mod ssh_config;
 pub(crate) mod status;
@@ -84,6 +88,8 @@ enum Command {
     Cancel(requests::Cancel),
     Review(requests::Review),
     Emergency(emergency::Args),
+    OnBehalf(on_behalf::Args),
+    LockMe(lock_me::Args),
     Ssh(ssh::Args),
     Ensure(ensure::Args),
     #[command(hide = true)]
@@ -92,10 +98,12 @@ enum Command {
     Inspect(inspect::Args),
     Ledger(ledger::Args),
     Host(host::Args),
+    Hosts(hosts::Args),
     Admin(admin::Args),
     Policy(policy::Args),
     Init(init::Args),
     Serve(serve::Args),
+    Signer(signer::Args),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
     Migrate(migrate::Args),
@@ -128,7 +136,10 @@ impl Cli {
 
     /// Whether the command handles Ctrl-C itself. Other commands are dropped.
     pub fn ends_on_its_own_signals(&self) -> bool {
-        matches!(self.command, Command::Serve(_) | Command::Dev(_))
+        matches!(
+            self.command,
+            Command::Serve(_) | Command::Signer(_) | Command::Dev(_)
+        )
     }
 
     /// Runs the chosen command.
@@ -157,6 +168,8 @@ impl Cli {
             Command::Cancel(args) => args.run(global).await,
             Command::Review(args) => args.run(global).await,
             Command::Emergency(args) => args.run(global).await,
+            Command::OnBehalf(args) => args.run(global).await,
+            Command::LockMe(args) => args.run(global).await,
             Command::Ssh(args) => args.run(global).await,
             Command::Ensure(args) => args.run(global).await,
             Command::Jump(args) => args.run(global).await,
@@ -164,10 +177,12 @@ impl Cli {
             Command::Inspect(args) => args.run(global).await,
             Command::Ledger(args) => args.run(global).await,
             Command::Host(args) => args.run(global).await,
+            Command::Hosts(args) => args.run(global).await,
             Command::Admin(args) => args.run(global).await,
             Command::Policy(args) => args.run(global).await,
             Command::Init(args) => args.run(global).await,
             Command::Serve(args) => args.run(global).await,
+            Command::Signer(args) => args.run(global).await,
             Command::Backup(args) => args.run(global).await,
             Command::Restore(args) => args.run(global).await,
             Command::Migrate(args) => args.run(global).await,

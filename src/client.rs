@@ -19,16 +19,18 @@
 //! | [`ssh`], [`jump`], [`host_config`], [`ssh_config`] | `ssh` with a pass |
 //! | `standing` | locks, and which passes on disk are revoked |
 //! | [`requests`], `requested`, [`emergency`] | approval by others, and what it is used for |
-//! | [`admin`], [`audit`], [`inspect`] | locks, the ledger, one certificate |
+//! | [`admin`], `access`, [`audit`], [`inspect`] | locks, the ledger, one certificate |
 //! | [`state`], `writable`, `words`, `logins` | files, and what may stand on a command line |
 
 pub(crate) mod accepting;
+mod access;
 pub(crate) mod admin;
 pub(crate) mod agent;
 mod ask;
 mod asking;
 pub(crate) mod audit;
 pub(crate) mod cache;
+mod carried;
 pub mod choose;
 mod clock;
 pub(crate) mod connect;
@@ -38,16 +40,21 @@ pub(crate) mod emergency;
 pub(crate) mod error;
 pub(crate) mod follow;
 pub(crate) mod host_config;
+pub(crate) mod hosts;
+pub(crate) mod in_turn;
 pub(crate) mod inspect;
 pub(crate) mod jump;
 pub(crate) mod jump_host;
 pub(crate) mod key;
 mod key_text;
+pub(crate) mod known_hosts;
 pub mod login;
 pub(crate) mod logins;
 pub(crate) mod obtain;
 pub(crate) mod offered;
+pub(crate) mod on_behalf;
 pub(crate) mod pass;
+pub(crate) mod presence;
 mod proofs;
 mod requested;
 pub(crate) mod requests;
@@ -67,6 +74,6 @@ pub(crate) mod witness;
 pub(crate) mod words;
 mod writable;
 
-pub(crate) use clock::now;
+pub(crate) use clock::{now, now_milliseconds};
 pub use context::{Client, Say, Settings, Signed};
 pub use error::Error;

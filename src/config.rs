@@ -2,32 +2,36 @@
 //! and what to do. Secrets stand in it as paths or systemd credentials only. No module below
 //! `config` imports it.
 
+mod ca_keys;
 mod differences;
 mod error;
 mod example;
 mod files;
+mod hosts;
 mod issuer;
 mod limits;
 mod names;
 mod raw;
 mod settings;
+mod signer;
+mod signer_address;
 mod store;
 mod surroundings;
 mod validate;
 mod web;
 mod webhook;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{modes, notify, reference::Section};
 
 pub(crate) use error::Error;
 pub(crate) use example::{Example, POLICY_FILE, SERVER_FILE, SharedStore};
-pub use settings::{CaKey, Config, Log, LogLevel, TlsFiles};
-pub(crate) use surroundings::Surroundings;
+pub use settings::{CaKey, Config, Hosts, Keeper, Log, LogLevel, SignerAddress, TlsFiles};
+pub(crate) use signer::{SignerConfig, signer_reference};
+pub(crate) use surroundings::{Surroundings, Unread};
 
 use error::Problem;
-use surroundings::Unread;
 
 /// The most bytes of a configuration file.
 const LONGEST: u64 = 1024 * 1024;
@@ -46,8 +50,9 @@ impl Config {
         Self::load_in(file, None)
     }
 
-    /// Reads the configuration for a reload, which compares the file alone: what it names beside
-    /// the policy and the TLS certificate, and cannot be read, is in [`Config::unread`].
+    /// Reads the configuration for a reload, which compares the file alone, or for a restore: what
+    /// it names beside the policy and the TLS certificate, and cannot be read, is in
+    /// [`Config::unread`].
     ///
     /// # Errors
     /// As [`Config::load`].
@@ -116,6 +121,35 @@ impl Config {
     /// The file that it was read from.
     pub(crate) fn origin(&self) -> &Path {
         &self.origin
+    }
+
+    /// The files that the text names by a key that ends in `_file`, such as a webhook's secret, and
+    /// whether each is secret. Those that open a key are not among them: a copy of the key without
+    /// them is worth nothing.
+    pub(crate) fn named_files(&self) -> Vec<(PathBuf, bool)> {
+        let folder = self.origin.parent().unwrap_or(Path::new("."));
+        let mut files = Vec::new();
+        let mut tables = vec![&self.document];
+        while let Some(table) = tables.pop() {
+            for (key, value) in table {
+                match value {
+                    toml::Value::String(path)
+                        if key.ends_with("_file")
+                            && !["passphrase_file", "pin_file"].contains(&key.as_str()) =>
+                    {
+                        files.push((folder.join(path), key != "ca_file"));
+                    }
+                    toml::Value::Table(inner) => tables.push(inner),
+                    toml::Value::Array(values) => {
+                        tables.extend(values.iter().filter_map(toml::Value::as_table));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        files.sort();
+        files.dedup();
+        files
     }
 
     /// The names of the settings in which `other` differs, such as `log.level`. Comments and layout

@@ -7,13 +7,18 @@
 //! empty one it accepts revoked passes.
 
 pub(crate) mod also_trust;
+pub(crate) mod certificate;
 pub(crate) mod doctor;
 pub(crate) mod drop_in;
 pub(crate) mod error;
 pub(crate) mod files;
+pub(crate) mod host_keys;
+pub(crate) mod join;
 pub(crate) mod keys;
 pub(crate) mod recovery;
+pub(crate) mod reload;
 pub(crate) mod remove;
+pub(crate) mod report;
 pub(crate) mod running_sshd;
 pub(crate) mod server;
 pub(crate) mod settings;

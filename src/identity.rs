@@ -20,6 +20,7 @@ mod jwks;
 mod key_set;
 mod known;
 mod lists;
+pub(crate) mod on_behalf;
 mod possession;
 pub mod proof;
 mod proven;

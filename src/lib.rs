@@ -62,9 +62,10 @@
 //! | formats, pure | [`ssh`], [`proto`] (wire), [`reason`], [`mod@reference`], [`unix_seconds`] |
 //! | | [`finding`]: results of checks |
 //! | rules | [`identity`] (fetches issuers' keys), [`policy`], [`ledger`], [`ca`]: pure |
-//! | I/O | [`store`] (database), [`notify`] (webhooks), [`modes`] (files), [`outbound`] (TLS) |
+//! | I/O | [`store`] (database), [`notify`] (webhooks), [`modes`] (files), [`outbound`] (TLS), |
+//! | | `keepers` (CA keys in an ssh-agent, a token or a signer) |
 //! | the CA | [`operations`] (verbs), [`server`] (network), `web` (the page for approvers) |
-//! | | [`config`], [`daemon`] (wiring) |
+//! | | `signer` (a CA key that demands proof of the record), [`config`], [`daemon`] (wiring) |
 //! | other sides | [`client`] (a user's files and agent), [`host`] (a host's files) |
 //! | programs | [`cli`] (commands), [`dev`] (a whole installation on one machine) |
 //!
@@ -81,6 +82,7 @@ pub mod dev;
 mod finding;
 pub mod host;
 pub mod identity;
+mod keepers;
 pub mod ledger;
 pub mod modes;
 pub mod notify;
@@ -91,6 +93,7 @@ pub mod proto;
 pub mod reason;
 mod reference;
 pub mod server;
+mod signer;
 pub mod ssh;
 pub mod store;
 pub mod unix_seconds;

@@ -3,7 +3,8 @@
 
 use std::{
     ffi::OsString,
-    future::{Future as _, poll_fn},
+    fs,
+    future::{Future as _, pending, poll_fn},
     pin::pin,
     process::ExitCode,
     task::Poll,
@@ -66,44 +67,94 @@ fn in_runtime(cli: Cli) -> Result<(), Failure> {
     outcome
 }
 
-/// Runs the command until Ctrl-C. Ctrl-C drops the command, which removes its files and ends its
-/// children, and exits with 130. A command that waits for [`interrupt::told`] says its own last
-/// words. One that blocks, for example because the reader of its output has stopped, is left after
-/// [`GRACE`]; a second Ctrl-C does not wait.
+/// Runs the command until Ctrl-C, SIGTERM or SIGHUP. Each drops the command, which removes its
+/// files and ends its children, and exits with 128 and the signal's number. A command that waits
+/// for [`interrupt::told`] says its own last words. One that blocks, for example because the reader
+/// of its output has stopped, is left after [`GRACE`]; a second signal does not wait.
 async fn interruptible(cli: Cli) -> Result<(), Failure> {
     if cli.ends_on_its_own_signals() {
         return cli.run().await;
     }
     // Listens from here on, not only from the first `recv`.
-    let mut signals = signal(SignalKind::interrupt())?;
-    tokio::spawn(leave(signal(SignalKind::interrupt())?));
+    let mut signals = Signals::listen()?;
+    tokio::spawn(leave(Signals::listen()?));
     let mut command = pin!(cli.run());
     tokio::select! {
         outcome = &mut command => outcome,
-        _ = signals.recv() => {
+        code = signals.next() => {
             interrupt::tell();
-            poll_fn(|context| Poll::Ready(last_words(command.as_mut().poll(context)))).await
+            poll_fn(|context| Poll::Ready(last_words(command.as_mut().poll(context), code))).await
         }
     }
+}
+
+/// The signals that end a command.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// None if it is ignored, as by `nohup`.
+    hang_up: Option<Signal>,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        let hang_up = (!is_ignored(SignalKind::hangup())).then(|| signal(SignalKind::hangup()));
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: hang_up.transpose()?,
+        })
+    }
+
+    /// Waits for one of them. Returns the exit code.
+    async fn next(&mut self) -> Code {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(hang_up) => hang_up.recv().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => Code::Interrupted,
+            _ = self.terminate.recv() => Code::Terminated,
+            _ = hang_up => Code::HungUp,
+        }
+    }
+}
+
+/// Whether this process was started with that signal ignored. Known on Linux alone.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let bit = kind.as_raw_value() - 1;
+    mask.is_some_and(|mask| mask >> bit & 1 == 1)
 }
 
 /// The time in which an interrupted command removes its files.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Ends the process when the command does not do so after Ctrl-C.
-async fn leave(mut interrupt: Signal) {
-    if interrupt.recv().await.is_some() {
-        let _ = timeout(GRACE, interrupt.recv()).await;
-        std::process::exit(Code::Interrupted as i32);
-    }
+/// Ends the process when the command does not do so after a signal.
+async fn leave(mut signals: Signals) {
+    let code = signals.next().await;
+    let _ = timeout(GRACE, signals.next()).await;
+    std::process::exit(code as i32);
 }
 
-/// The outcome of an interrupted command: its own, if it was told and has ended.
-fn last_words(polled: Poll<Result<(), Failure>>) -> Result<(), Failure> {
-    match polled {
+/// The outcome of an interrupted command: its own, if it was told and has ended. It knows Ctrl-C
+/// alone, so the code of another signal is set here.
+fn last_words(polled: Poll<Result<(), Failure>>, code: Code) -> Result<(), Failure> {
+    let outcome = match polled {
         Poll::Ready(outcome) => outcome,
-        Poll::Pending => Err(Failure::new(Code::Interrupted, "")),
-    }
+        Poll::Pending => Err(Failure::new(code, "")),
+    };
+    outcome.map_err(|failure| match failure.code == Code::Interrupted as u8 {
+        true => Failure {
+            code: code as u8,
+            ..failure
+        },
+        false => failure,
+    })
 }
 
 fn report((format, outcome): (Format, Result<(), Failure>)) -> ExitCode {

@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File, Metadata},
-    io::{self, Read},
+    io::{self, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -120,6 +120,20 @@ pub(crate) fn create_own(path: &Path, if_there: IfThere) -> io::Result<File> {
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
     }
     Ok(file)
+}
+
+/// Writes a new file of the daemon's own, then renames it: after a crash there is the old file or
+/// the new one, whole. It is on disk when this returns.
+///
+/// # Errors
+/// Returns the system's error. There is the old file or the new one then.
+pub(crate) fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let aside = folder.join(format!("{name}.new"));
+    let mut file = create_own(&aside, IfThere::Empty)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&aside, folder.join(name))?;
+    File::open(folder)?.sync_all()
 }
 
 /// Makes a file of the daemon's own readable by its owner alone, and makes an empty one if there is

@@ -9,6 +9,8 @@
 //! | [`attempt`] | refuse what a proven identity attempted |
 //! | [`requests`] | show requests, decide them, follow their changes |
 //! | [`admin`] | lock, unlock, revoke |
+//! | [`hosts`] | known hosts: add, join, report, list |
+//! | [`access`] | list the caller's passes; lock oneself |
 //! | [`audit`] | read, export and prove the ledger |
 //! | [`roles`] | list and explain roles |
 //! | [`trust`], [`published`] | what all clients and hosts may know: keys, checkpoint, KRL |
@@ -18,14 +20,18 @@
 //! All of them work on one [`Authority`]: the CA's keys, the policy in force and the store.
 //! `record` translates between their types and the ledger's events.
 
+pub(crate) mod access;
 pub(crate) mod admin;
 pub(crate) mod attempt;
 pub(crate) mod audit;
 pub mod authority;
 mod documents;
 mod error;
+pub mod host_authority;
+pub mod hosts;
 pub mod issuance;
 mod jump;
+pub(crate) mod on_behalf;
 pub(crate) mod overview;
 mod page;
 pub(crate) mod published;

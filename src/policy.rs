@@ -19,16 +19,21 @@ mod error;
 pub(crate) mod explain;
 mod file;
 pub(crate) mod grant;
+mod host_keys;
 pub(crate) mod hosts;
 pub(crate) mod hours;
 pub(crate) mod limits;
 mod load;
+mod machine_group;
+mod machines;
+mod on_behalf;
 pub(crate) mod open_roles;
 pub(crate) mod paging;
 pub(crate) mod parameter;
 pub(crate) mod pattern;
 mod permitted;
 mod person;
+pub(crate) mod presence;
 mod privileges;
 mod quorum;
 pub(crate) mod registered;
@@ -38,6 +43,7 @@ pub(crate) mod role;
 pub(crate) mod sight;
 pub(crate) mod source;
 pub(crate) mod template;
+mod test_keys;
 pub(crate) mod testing;
 mod text;
 
@@ -79,8 +85,8 @@ pub enum Decision {
 /// One loaded policy file.
 ///
 /// Each file of this module that reasons about decisions adds its methods: `load`, `open_roles`,
-/// `permitted`, `approving`, `quorum`, [`explain`], [`replay`], [`testing`], [`check`] and
-/// [`sight`].
+/// `permitted`, `approving`, `on_behalf`, `quorum`, [`explain`], [`replay`], [`testing`],
+/// [`check`] and [`sight`].
 pub struct Policy {
     hash: String,
     text: String,
@@ -89,7 +95,9 @@ pub struct Policy {
     hosts: hosts::Hosts,
     bastions: bastion::Bastions,
     privileges: privileges::Privileges,
+    machines: Vec<machines::Machines>,
     registry: Registry,
+    presence_keys: presence::PresenceKeys,
     named_issuers: Vec<registered::NamedIssuer>,
     roles: Vec<Role>,
     tests: Vec<testing::block::Test>,
@@ -149,6 +157,17 @@ impl Policy {
     pub(crate) fn has_parameter(&self, role: &str, parameter: &str) -> bool {
         let mut roles = self.roles.iter();
         roles.any(|it| it.name == role && it.parameters.contains_key(parameter))
+    }
+
+    /// Checks that `[hosts]` has this group, if it has any.
+    ///
+    /// # Errors
+    /// Returns a sentence that says what to add.
+    pub(crate) fn expect_group(&self, group: &str) -> Result<(), String> {
+        match self.hosts.patterns().next() {
+            Some(_) => self.hosts.known(group).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// All host-name patterns of `[hosts]`.

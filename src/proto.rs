@@ -3,6 +3,7 @@
 
 pub mod ask;
 pub mod status;
+pub(crate) mod usage;
 pub mod v1;
 
 pub use ask::ask_bytes;

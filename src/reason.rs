@@ -53,6 +53,8 @@ codes! {
     EMERGENCY_KEY,
     /// The signature that proves possession of the key does not verify.
     POSSESSION,
+    /// The consent to a pass on behalf of a user is void, or cannot be a consent.
+    CONSENT,
     /// The issuer's keys cannot be fetched.
     ISSUER_UNAVAILABLE,
 }
@@ -90,12 +92,16 @@ codes! {
     STEP_UP_REQUIRED,
     /// The identity may not decide the request, or too few people have approved it.
     APPROVAL,
+    /// The approval lacks the signature of a registered passkey or security key.
+    PRESENCE_REQUIRED,
     /// A registered key asks for something other than an emergency.
     EMERGENCY_ONLY,
     /// Too few registered people signed the emergency.
     QUORUM,
     /// Decisions and orders require a token that is bound to the key.
     UNBOUND_TOKEN,
+    /// The role gives no pass on behalf of its user to this identity, or not for such an ask.
+    ON_BEHALF,
 }
 
 // What the ledger's state does not admit (`ledger`).
@@ -133,6 +139,10 @@ codes! {
     REVOKED_SERIALS,
     /// The emergency challenge was used already.
     CHALLENGE_USED,
+    /// The user's consent has given a pass already.
+    CONSENT_USED,
+    /// The user's consent was void before the pass was recorded.
+    CONSENT_EXPIRED,
     /// Every pass of this time was revoked before the pass was recorded.
     REVOKED_MEANWHILE,
     /// The ledger was restored from a backup, and no administrator has accepted that yet.
@@ -153,6 +163,30 @@ codes! {
     KEY_USED,
     /// The policy was replaced before the decision was recorded.
     POLICY_CHANGED,
+    /// A join code is unknown or has expired.
+    HOST_CODE_INVALID,
+    /// A join code was used by a host with other keys.
+    HOST_CODE_USED,
+    /// A host is known with other host keys.
+    HOST_KEY_CHANGED,
+    /// Host keys are malformed, or another host's.
+    HOST_KEYS,
+    /// There is no such host.
+    NO_SUCH_HOST,
+    /// The host is known already.
+    HOST_KNOWN,
+    /// Another host has this name.
+    HOST_NAME,
+    /// An order about a host is malformed.
+    HOST_ORDER,
+    /// Too many hosts are known.
+    TOO_MANY_HOSTS,
+    /// A host certificate is not one of its host.
+    HOST_CERTIFICATE,
+    /// The ledger says already that the host is behind or current.
+    HOST_MARK,
+    /// A host's report is as old as its last one, or its clock differs.
+    HOST_REPORT,
 }
 
 // Refusals by operations.
@@ -168,7 +202,7 @@ codes! {
     ASK_MALFORMED,
     /// The CA issues no pass for such a key.
     SUBJECT_KEY,
-    /// The grant cannot be written as a certificate.
+    /// The grant cannot be written as a certificate, or is beyond what `daypass signer` signs.
     NOT_ISSUABLE,
     /// The ledger has no such entry.
     NO_SUCH_ENTRY,

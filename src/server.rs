@@ -13,7 +13,7 @@ mod activity;
 mod admin;
 mod answer;
 mod authenticate;
-mod bearer;
+pub(crate) mod bearer;
 mod budget;
 mod call;
 mod certificate;
@@ -22,16 +22,20 @@ mod connection;
 mod convert;
 mod emergency;
 mod endpoint;
+mod entries;
 mod environment;
 mod error;
 mod gauges;
+mod hosts;
 mod isolation;
+mod joined;
 mod ledger;
 mod limiter;
 pub(crate) mod limits;
 pub(crate) mod lines;
 pub mod log;
 pub(crate) mod metrics;
+mod on_behalf;
 pub(crate) mod page;
 mod passes;
 mod peer;
@@ -55,8 +59,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     identity::{Issuers, emergency::Challenges},
-    operations::Authority,
-    proto::v1::{admin_server, ledger_server, passes_server, requests_server, trust_server},
+    operations::{Authority, hosts::listing},
+    proto::v1::{
+        admin_server, hosts_server, ledger_server, passes_server, requests_server, trust_server,
+    },
 };
 
 use gauges::Gauges;
@@ -74,14 +80,18 @@ pub use tls::Tls;
 /// Interval at which readiness is checked for the health service.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
+/// Rounds of [`WATCH_EVERY`] after which the hosts that fell behind are marked again.
+const MARK_EVERY: u32 = 60;
+
 /// Names of the health service: the server as a whole, and each service.
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "",
     passes_server::SERVICE_NAME,
     trust_server::SERVICE_NAME,
     ledger_server::SERVICE_NAME,
     requests_server::SERVICE_NAME,
     admin_server::SERVICE_NAME,
+    hosts_server::SERVICE_NAME,
 ];
 
 /// Server before it runs.
@@ -133,6 +143,10 @@ impl Server {
                 authority: services.authority.clone(),
                 issuers: services.issuers.clone(),
                 requests: services.clone(),
+                passes: services.clone(),
+                ledger: services.clone(),
+                admin: services.clone(),
+                trust: services.clone(),
                 secret: services.authority.store.secret("web").as_ref().to_vec(),
             })
         });
@@ -170,6 +184,7 @@ async fn watch(
 ) {
     let mut ticks = tokio::time::interval(WATCH_EVERY);
     let mut fetches = JoinSet::new();
+    let mut rounds: u32 = 0;
     loop {
         tokio::select! {
             _ = ticks.tick() => (),
@@ -180,6 +195,12 @@ async fn watch(
         lines::LOG.tell();
         // Denials that cannot be recorded now stay counted. The store has logged the reason.
         let _ = services.authority.record_denials(environment::now()).await;
+        rounds = rounds.wrapping_add(1);
+        if rounds.is_multiple_of(MARK_EVERY)
+            && let Err(error) = listing::mark(&services.authority, environment::now()).await
+        {
+            tracing::warn!(%error, "hosts that are behind could not be marked");
+        }
         while fetches.try_join_next().is_some() {}
         if fetches.is_empty() && !services.issuers.without_keys().is_empty() {
             let issuers = services.issuers.clone();

@@ -1,20 +1,21 @@
 //! Durable state, and the only writer of the ledger.
 //!
 //! Appends go to one writer task (`writer`) and return when they are on disk. Reads have
-//! connections of their own and see only what is committed. The folder holds `ledger.db`,
-//! `checkpoint` (the head that was signed last), `snapshot` (the state after some number of
-//! events), `search.db` (the search index, made from the ledger) and `lock`.
+//! connections of their own and see what is committed. The folder holds `ledger.db`, `checkpoint`
+//! (the last signed head), `snapshot` (the state), `search.db` (the search index) and `lock`.
 //!
 //! The ledger is in SQLite (`ledger.db`, one daemon), or in a PostgreSQL database that replicas
 //! share: each has a folder of its own without `ledger.db`, and the same name and keys. Before each
-//! append, its writer locks the head and takes over what other replicas appended
-//! (`writer::following`).
+//! append, its writer locks the head and takes over what other replicas appended (`following`).
 
 mod backup;
 mod database;
 mod error;
+mod evidence;
 mod examine;
 mod finding;
+mod hosts;
+mod inserts;
 mod job;
 mod ledger;
 mod lock;
@@ -25,6 +26,7 @@ mod postgres;
 mod recent;
 mod recorded_denials;
 mod replay;
+mod reports;
 mod scrub;
 mod search;
 mod signed;
@@ -67,13 +69,13 @@ pub(crate) use moving::{Move, expect_here};
 pub(crate) use opening::{Beginning, Opening, prepare};
 pub use postgres::PostgresAddress;
 pub(crate) use postgres::{Held, Kept, LEASE, Mailboxes};
+pub(crate) use reports::StoredReport;
 pub(crate) use scrub::Scrubbed;
 use signed::Signed;
 use writer::{Shared, State, closed};
 
-/// The most writes in the queue. More callers wait until there is room.
+/// The most writes in the queue. More callers wait.
 const QUEUE: usize = 1024;
-
 /// The most leaves that one read returns.
 const ENTRIES_LIMIT: u32 = 1000;
 
@@ -224,8 +226,7 @@ impl Store {
         }
     }
 
-    /// Calls `look` with the ledger's state after the last commit. It is for showing; the writer
-    /// checks again.
+    /// Calls `look` with the state after the last commit. The writer checks again.
     pub fn state<T>(&self, look: impl FnOnce(&LedgerState) -> T) -> T {
         look(self.0.shared.read().state())
     }
@@ -285,22 +286,9 @@ impl Store {
     /// The proof that the first `old` leaves are the beginning of the first `new`.
     ///
     /// # Errors
-    /// Returns [`Error::Range`] if `old` is over `new` or `new` over the size.
+    /// [`Error::Range`] if `old` is over `new` or `new` over the size.
     pub(crate) async fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<Hash>, Error> {
         self.prove(new, Plan::consistency(old, new)).await
-    }
-
-    /// The root over the first `size` leaves.
-    ///
-    /// # Errors
-    /// Returns [`Error::Range`] if there is no such size.
-    pub(crate) async fn root_at(&self, size: u64) -> Result<Hash, Error> {
-        let range = Error::Range { size: self.size() };
-        if size > self.size() {
-            return Err(range);
-        }
-        let frontier = ledger::stored_frontier(&mut self.reader().await?, size).await?;
-        frontier.map(|frontier| frontier.root()).ok_or(range)
     }
 
     async fn prove(&self, wanted: u64, plan: Option<Plan>) -> Result<Vec<Hash>, Error> {
@@ -315,7 +303,7 @@ impl Store {
         self.0.readers.acquire().await
     }
 
-    /// Waits until `holds` after some commit. Returns false if the store was closed before.
+    /// Waits until `holds` after some commit; false if the store was closed before.
     pub(crate) async fn until(&self, holds: impl Fn() -> bool) -> bool {
         let mut state = self.0.state.clone();
         while !holds() {
@@ -336,8 +324,7 @@ impl Store {
         self.0.mailboxes.clone()
     }
 
-    /// A secret that every server of this ledger has, and no other: it follows from the ledger's
-    /// key and the label.
+    /// A secret that every server of this ledger has, and no other, for each label.
     pub(crate) fn secret(&self, label: &str) -> hmac::Tag {
         self.0.signed.secret(label)
     }

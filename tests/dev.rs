@@ -8,10 +8,11 @@
 )]
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     net::{Ipv4Addr, TcpStream},
     path::Path,
     process::{Child, Command, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
     time::{Duration, Instant},
 };
 
@@ -53,6 +54,10 @@ impl Running {
         command.args(options).stderr(Stdio::piped());
         let mut world = Self(command.spawn().unwrap());
         let said = world.said_until("Ctrl-C ends it");
+        assert!(
+            said.contains("/web, to approve and audit in a browser"),
+            "{said}"
+        );
         (world, said)
     }
 
@@ -290,14 +295,19 @@ async fn without_sshd_the_tour_says_so_and_shows_the_rest() {
 const REPLICAS: [&str; 3] = ["--postgres", "--replicas", "2"];
 
 /// Runs a shell command in another terminal, as one person with a laptop of their own.
-fn beside(dir: &Path, person: &str, script: &str) -> Output {
+fn beside(dir: &Path, person: &str, script: &str) -> Command {
     let script = format!(
         ". {0}/env; export DAYPASS_STATE_DIR={0}/{person}\n{script}",
         dir.display()
     );
     let mut command = Command::new("sh");
     command.args(["-c", &script]).stdin(Stdio::null());
-    command.output().unwrap()
+    command
+}
+
+/// The same, to its end.
+fn done(dir: &Path, person: &str, script: &str) -> Output {
+    beside(dir, person, script).output().unwrap()
 }
 
 fn succeeds(output: &Output) -> String {
@@ -339,16 +349,16 @@ fn with_replicas_one_may_die_and_each_obeys_what_another_was_told() {
     let (mut world, said) = Running::start_with(&dir, &REPLICAS);
     let [first, second] = ["server", "replica-2"].map(|part| port(&dir, part));
     let both = format!("https://localhost:{second},https://localhost:{first}\n");
-    let asked = beside(&dir, "alice", "echo \"$DAYPASS_SERVER\"");
+    let asked = done(&dir, "alice", "echo \"$DAYPASS_SERVER\"");
     assert_eq!(text(&asked.stdout), both);
-    succeeds(&beside(&dir, "alice", "daypass login --as alice"));
-    succeeds(&beside(
+    succeeds(&done(&dir, "alice", "daypass login --as alice"));
+    succeeds(&done(
         &dir,
         "alice",
         "daypass pass --role shell --out $DAYPASS_DEV/one",
     ));
     kill(&process(&said, "kill -9 "));
-    succeeds(&beside(
+    succeeds(&done(
         &dir,
         "alice",
         "daypass pass --role shell --out $DAYPASS_DEV/two",
@@ -361,9 +371,9 @@ fn with_replicas_one_may_die_and_each_obeys_what_another_was_told() {
     let at = |port: u16, script: &str| {
         format!("export DAYPASS_SERVER=https://localhost:{port}\n{script}")
     };
-    succeeds(&beside(&dir, "carol", &at(first, locked)));
+    succeeds(&done(&dir, "carol", &at(first, locked)));
     let ask = at(second, "daypass pass --role shell --out $DAYPASS_DEV/three");
-    let refused = beside(&dir, "alice", &ask);
+    let refused = done(&dir, "alice", &ask);
     assert_eq!(refused.status.code(), Some(3), "{refused:?}");
     assert!(text(&refused.stderr).contains("lock"), "{refused:?}");
     world.signal("INT");
@@ -371,14 +381,90 @@ fn with_replicas_one_may_die_and_each_obeys_what_another_was_told() {
     assert_nothing_runs_in(&dir);
 }
 
+/// A command in another terminal, and its lines.
+struct Beside {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Beside {
+    fn start(dir: &Path, person: &str, script: &str) -> Self {
+        let mut command = beside(dir, person, script);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (sender, lines) = channel();
+        // Ends when the command does.
+        std::thread::spawn(move || out.map_while(Result::ok).try_for_each(|it| sender.send(it)));
+        Self { child, lines }
+    }
+
+    fn line(&self) -> String {
+        let line = self.lines.recv_timeout(PATIENCE);
+        line.expect("the command goes on")
+    }
+
+    fn says(&mut self, text: &str) {
+        let input = self.child.stdin.as_mut().unwrap();
+        input.write_all(text.as_bytes()).unwrap();
+        input.flush().unwrap();
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The process ids of the replicas that a world names.
+fn replicas(said: &str) -> Vec<String> {
+    let after = said.split("kill -9 ").skip(1);
+    let digits = after.map(|it| it.chars().take_while(char::is_ascii_digit).collect());
+    digits.collect()
+}
+
+#[test]
+fn ssh_goes_on_while_one_server_after_another_dies() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("world");
+    let (mut world, said) = Running::start_with(&dir, &["--postgres", "--replicas", "3"]);
+    let last = format!("localhost:{}", port(&dir, "replica-3"));
+    let mut processes = replicas(&said);
+    assert_eq!(processes.len(), 2, "{said}");
+    succeeds(&done(&dir, "alice", "daypass login --as alice"));
+    let mut session = Beside::start(&dir, "alice", "exec daypass ssh web-1 -- cat");
+    session.says("before\n");
+    assert_eq!(session.line(), "before");
+    // A new pass each time, so that each asks a server, at any moment of its death.
+    let again = "while daypass ssh --fresh web-1 -- echo in; do :; done";
+    let many = [(); 3].map(|()| Beside::start(&dir, "alice", again));
+    for round in 0..6 {
+        kill(&processes[round % 2]);
+        for _ in 0..3 {
+            for one in &many {
+                assert_eq!(one.line(), "in");
+            }
+        }
+        world.signal("USR2");
+        processes = replicas(&world.said_until(&last));
+    }
+    session.says("after\n");
+    assert_eq!(session.line(), "after");
+    drop(many);
+    succeeds(&done(&dir, "carol", "daypass login --as carol"));
+    succeeds(&done(&dir, "carol", "daypass ledger verify --decisions"));
+}
+
 #[test]
 fn a_world_with_replicas_that_was_killed_starts_again_with_its_ledger() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("world");
     let (world, _) = Running::start_with(&dir, &REPLICAS);
-    succeeds(&beside(&dir, "carol", "daypass login --as carol"));
+    succeeds(&done(&dir, "carol", "daypass login --as carol"));
     let list = || {
-        let listed = beside(&dir, "carol", "daypass ledger list --format json");
+        let listed = done(&dir, "carol", "daypass ledger list --format json");
         assert!(listed.status.success(), "{listed:?}");
         let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
         listed["events"].as_array().unwrap().len()
@@ -397,7 +483,7 @@ fn a_world_with_replicas_that_was_killed_starts_again_with_its_ledger() {
     std::fs::write(dir.join("postgres/.s.PGSQL.5432.lock"), &lines).unwrap();
     let (mut world, _) = Running::start_with(&dir, &REPLICAS);
     // The issuer of a new world has new keys.
-    succeeds(&beside(&dir, "carol", "daypass login --as carol"));
+    succeeds(&done(&dir, "carol", "daypass login --as carol"));
     assert!(list() > before, "the ledger goes on");
     world.signal("TERM");
     assert_eq!(world.0.wait().unwrap().code(), Some(0));
@@ -426,4 +512,55 @@ fn a_database_that_cannot_be_started_is_explained() {
     assert_eq!(refused.status.code(), Some(1));
     let said = text(&refused.stderr);
     assert!(said.contains("name another folder with --dir"), "{said}");
+}
+
+/// Debian's folder of PostgreSQL is hidden, and the rest is not on the path.
+#[test]
+fn a_machine_without_postgresql_is_told_what_to_install() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bin");
+    std::fs::create_dir(&path).unwrap();
+    for program in ["sh", "id", "true"] {
+        let found = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(program));
+        let found = found.iter().find(|it| it.exists()).unwrap();
+        std::os::unix::fs::symlink(found, path.join(program)).unwrap();
+    }
+    let dir = folder.path().join("world");
+    let dev = daypass(&[
+        "dev",
+        "--postgres",
+        "--dir",
+        dir.to_str().unwrap(),
+        "--",
+        "true",
+    ]);
+    let hidden = "! test -d /usr/lib/postgresql || mount -t tmpfs none /usr/lib/postgresql && \
+                  PATH=\"$HIDDEN\" exec \"$@\"";
+    let mut unshare = Command::new("unshare");
+    // An ordinary user mounts as the root of a namespace.
+    if std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) != 0 {
+        unshare.args(["--user", "--map-root-user"]);
+    }
+    unshare
+        .args([
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            hidden,
+            "sh",
+        ])
+        .arg(dev.get_program())
+        .args(dev.get_args())
+        .env("HIDDEN", &path)
+        .stdin(Stdio::null());
+    let refused = unshare.output().unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let said = text(&refused.stderr);
+    assert!(said.contains("apt-get install postgresql"), "{said}");
+    assert!(
+        said.contains("put initdb and postgres on the PATH"),
+        "{said}"
+    );
 }

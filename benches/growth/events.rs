@@ -1,27 +1,32 @@
 //! Events of an honest ledger, as a daemon records them: their signatures are real, and their
 //! policies give each pass.
 
-use std::sync::LazyLock;
+#![allow(dead_code, reason = "each program uses a part")]
+
+use std::{path::Path, sync::LazyLock};
 
 use daypass::{
     ledger::{
         Event, EventKind, approval,
+        checkpoint::Signer,
         order::{AdminOrder, Target, Verb as OrderVerb},
         state::Verb,
         tree::{Hash, leaf_hash},
     },
     ssh::sshsig::{Namespace, compact},
+    store::Store,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey};
 use time::{Duration, OffsetDateTime};
+use tokio::task::JoinSet;
 
 /// Name of the server.
 pub const SERVER: &str = "localhost";
 
-/// Seconds between two events: a million of them are four months.
-const STEP: i64 = 10;
+/// Time between two events: a million of them are four months.
+const STEP: Duration = Duration::seconds(10);
 
 /// Different people who get passes.
 pub const PEOPLE: u64 = 2_000;
@@ -74,10 +79,64 @@ pub fn many_roles(roles: u64) -> String {
 /// The text that generated ledgers hold.
 pub static POLICY: LazyLock<String> = LazyLock::new(policy);
 
+/// Appends that wait at once while a ledger is made.
+const CALLERS: u64 = 256;
+
+/// Appends until the ledger of the daemon in this folder has so many events. For a runtime with one
+/// thread, which runs tasks in the order in which they are spawned. Leaves the store as a daemon
+/// that was killed does.
+pub async fn fill(folder: &Path, size: u64) {
+    let events = Events::new(size, OffsetDateTime::now_utc());
+    append(folder, size, events, Events::next).await;
+}
+
+/// The same with passes alone, which are all valid yet.
+pub async fn fill_live(folder: &Path, size: u64) {
+    let now = OffsetDateTime::now_utc();
+    let events = Events {
+        start: now - LIVE,
+        step: LIVE / u32::try_from(size.max(1)).unwrap(),
+        ..Events::new(size, now)
+    };
+    append(folder, size, events, Events::next_pass).await;
+}
+
+/// Age of the oldest pass of [`fill_live`]: passes last for longer.
+const LIVE: Duration = Duration::minutes(5);
+
+async fn append(
+    folder: &Path,
+    size: u64,
+    mut events: Events,
+    next: fn(&mut Events, u64) -> EventKind,
+) {
+    let key = PrivateKey::read_openssh_file(&folder.join("ledger_key")).unwrap();
+    let seed = key.key_data().ed25519().unwrap().private.to_bytes();
+    let signer = Signer::new(&format!("{SERVER}/ledger"), &seed).unwrap();
+    let started = EventKind::started("bench", SERVER);
+    let state = folder.join("state");
+    let store = Store::open(&state, signer, started, events.at(0))
+        .await
+        .unwrap();
+    while store.size() < size {
+        let from = store.size();
+        let mut batch = JoinSet::new();
+        for index in from..size.min(from + CALLERS) {
+            let (store, what, at) = (store.clone(), next(&mut events, index), events.at(index));
+            batch.spawn(async move { store.record(what, at).await });
+        }
+        while let Some(appended) = batch.join_next().await {
+            appended.unwrap().unwrap();
+        }
+    }
+}
+
 /// Makes one event after the other.
 pub struct Events {
     /// Time of the event 0.
     start: OffsetDateTime,
+    /// Time between two events.
+    step: Duration,
     policy: String,
     key: PrivateKey,
     public_key: String,
@@ -91,11 +150,10 @@ impl Events {
     /// The last of `size` events is about a minute old.
     pub fn new(size: u64, now: OffsetDateTime) -> Self {
         let key = PrivateKey::random(&mut rand::rngs::OsRng, Algorithm::Ed25519).unwrap();
-        let age = i64::try_from(size).unwrap() * STEP + 60;
+        let age = STEP * f64::from(u32::try_from(size).unwrap()) + Duration::minutes(1);
         Self {
-            start: (now - Duration::seconds(age))
-                .replace_nanosecond(0)
-                .unwrap(),
+            start: (now - age).replace_nanosecond(0).unwrap(),
+            step: STEP,
             policy: base16ct::lower::encode_string(&Sha256::digest(&*POLICY)),
             public_key: key.public_key().to_openssh().unwrap(),
             key,
@@ -105,13 +163,13 @@ impl Events {
     }
 
     pub fn at(&self, index: u64) -> OffsetDateTime {
-        self.start + Duration::seconds(i64::try_from(index).unwrap() * STEP)
+        self.start + self.step * f64::from(u32::try_from(index).unwrap())
     }
 
     /// The event that comes at `index`. To be called for each index in order.
     pub fn next(&mut self, index: u64) -> EventKind {
         let what = match (index, index % ROUND) {
-            (1, _) => json!({"type": "policy_loaded", "policy": self.policy, "text": &*POLICY}),
+            (1, _) => self.policy_loaded(),
             (_, 100) => self.requested(index),
             (_, 101) => self.decided("approved", Verb::Approve, index - 1, "prod"),
             (_, 102) => self.issued(index, Some(index - 2), "prod", false),
@@ -133,6 +191,19 @@ impl Events {
             self.lock = index;
         }
         event.what
+    }
+
+    /// The event that comes at `index`, if there are passes alone.
+    fn next_pass(&mut self, index: u64) -> EventKind {
+        let what = match index {
+            1 => self.policy_loaded(),
+            _ => self.issued(index, None, &format!("role{}", index % ROLES), false),
+        };
+        event(index, self.at(index), &what).what
+    }
+
+    fn policy_loaded(&self) -> Value {
+        json!({"type": "policy_loaded", "policy": self.policy, "text": &*POLICY})
     }
 
     fn who(&self, person: u64, at: u64) -> Value {

@@ -1,10 +1,14 @@
 //! How the costs of a daemon and of its auditors grow with the ledger; not a test.
 //!
 //! `cargo bench --bench growth [LARGEST]` makes honest ledgers of 1,000 events and of ten times as
-//! many, up to LARGEST (1,000,000 without it), and prints a table. At each size a daemon in a
-//! process of its own builds the search index, is killed, starts again, gives passes and answers
-//! the questions of auditors. Then `daypass ledger verify` reads an export of it. `TMPDIR` decides
-//! which disk is measured. Compare ratios and CPU times: the rest is the machine's and the hour's.
+//! many, up to LARGEST (1,000,000 without it), and prints a table; `at SIZE` makes one alone. At
+//! each size a daemon in a process of its own builds the search index, is killed, starts again,
+//! gives passes and answers the questions of auditors. Then `daypass ledger verify` reads an export
+//! of it. `TMPDIR` decides which disk is measured. Compare ratios and CPU times: the rest is the
+//! machine's and the hour's.
+//!
+//! Without LARGEST, and with the word `live` instead of it, more tables show what lives at once:
+//! revoked passes, requests that wait, and watches.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,6 +27,7 @@
 #[path = "../load/clock.rs"]
 mod clock;
 mod events;
+mod live;
 mod reading;
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -36,23 +41,13 @@ use std::{
 };
 
 use clock::cpu;
-use daypass::{
-    ledger::{EventKind, checkpoint::Signer},
-    proto::v1,
-    store::Store,
-};
-use events::{Events, POLICY, many_roles};
-use ssh_key::PrivateKey;
+use daypass::proto::v1;
+use events::{POLICY, many_roles};
 use support::{
     api::{Caller, ask},
     env::TestEnv,
     server::ServerFiles,
 };
-use time::OffsetDateTime;
-use tokio::task::JoinSet;
-
-/// Appends that wait at once while a ledger is made.
-const CALLERS: u64 = 256;
 
 /// Passes of which the median is printed.
 const PASSES: usize = 21;
@@ -72,10 +67,33 @@ fn main() {
         .build()
         .unwrap();
     match words.as_slice() {
-        ["fill", folder, size] => runtime.block_on(fill(Path::new(folder), size.parse().unwrap())),
-        [] => runtime.block_on(tables(1_000_000)),
+        ["fill", folder, size] => {
+            runtime.block_on(events::fill(Path::new(folder), size.parse().unwrap()));
+            // The store was not closed: the next start finds what a killed daemon leaves.
+            std::process::exit(0)
+        }
+        ["live", folder, size] => {
+            runtime.block_on(events::fill_live(Path::new(folder), size.parse().unwrap()));
+            std::process::exit(0)
+        }
+        ["live"] => runtime.block_on(live_tables()),
+        [] => {
+            runtime.block_on(tables(1_000_000));
+            runtime.block_on(live_tables());
+        }
+        ["at", size] => {
+            let row = runtime.block_on(measure(size.parse().unwrap()));
+            for (line, cell) in Row::head().0.iter().zip(row.0) {
+                println!("{line:<38}{cell:>10}");
+            }
+        }
         [largest, ..] => runtime.block_on(tables(largest.parse().unwrap())),
     }
+}
+
+async fn live_tables() {
+    live::revocations().await;
+    live::requests().await;
 }
 
 async fn tables(largest: u64) {
@@ -152,7 +170,6 @@ async fn measure(size: u64) -> Row {
 
     let mut process = served.spawn(&[]);
     served.expect_api(&mut process).await;
-    let auditor = served.token(&Caller::new(), "lead", &["security"]);
     let before = cpu(process.0.id());
     reading::index_is_built(&served).await;
     let built = size as f64 / (cpu(process.0.id()) - before).as_secs_f64().max(0.01);
@@ -163,6 +180,8 @@ async fn measure(size: u64) -> Row {
     let (process, pass) = passes(&served, begun).await;
     let api = pass.api;
     reading::index_is_built(&served).await;
+    // A large ledger is indexed for longer than a token is valid.
+    let auditor = served.token(&Caller::new(), "lead", &["security"]);
     let mut cells = vec![
         size.to_string(),
         megabytes(&state.join("ledger.db")),
@@ -211,7 +230,19 @@ struct Passes {
 /// Starts the daemon and takes passes.
 async fn passes(served: &ServerFiles, begun: Instant) -> (support::server::Process, Passes) {
     let mut process = served.spawn(&[]);
-    let (caller, api) = (Caller::new(), served.expect_api(&mut process).await);
+    let api = served.expect_api(&mut process).await;
+    let passes = passes_of(served, &process, api, begun).await;
+    (process, passes)
+}
+
+/// Takes passes of a daemon.
+async fn passes_of(
+    served: &ServerFiles,
+    process: &support::server::Process,
+    api: support::api::Api,
+    begun: Instant,
+) -> Passes {
+    let caller = Caller::new();
     let mut times = Vec::new();
     let (mut first, mut spent) = (None, Duration::ZERO);
     for _ in 0..PASSES {
@@ -231,13 +262,12 @@ async fn passes(served: &ServerFiles, begun: Instant) -> (support::server::Proce
         }
     }
     times.sort_by(f64::total_cmp);
-    let passes = Passes {
+    Passes {
         api,
         first: first.unwrap(),
         cpu: spent,
         median: times[PASSES / 2],
-    };
-    (process, passes)
+    }
 }
 
 /// The size of a database, with what is not yet in its file.
@@ -245,30 +275,4 @@ fn megabytes(file: &Path) -> String {
     let log = file.with_extension("db-wal");
     let bytes = |file: &Path| fs::metadata(file).map_or(0, |metadata| metadata.len());
     format!("{:.1}", (bytes(file) + bytes(&log)) as f64 / 1e6)
-}
-
-/// Appends until the ledger of this daemon has so many events. Ends without closing it.
-async fn fill(folder: &Path, size: u64) {
-    let key = PrivateKey::read_openssh_file(&folder.join("ledger_key")).unwrap();
-    let seed = key.key_data().ed25519().unwrap().private.to_bytes();
-    let signer = Signer::new(&format!("{}/ledger", events::SERVER), &seed).unwrap();
-    let started = EventKind::started("bench", events::SERVER);
-    let mut events = Events::new(size, OffsetDateTime::now_utc());
-    let state = folder.join("state");
-    let store = Store::open(&state, signer, started, events.at(0))
-        .await
-        .unwrap();
-    while store.size() < size {
-        let from = store.size();
-        let mut batch = JoinSet::new();
-        for index in from..size.min(from + CALLERS) {
-            let (store, what, at) = (store.clone(), events.next(index), events.at(index));
-            batch.spawn(async move { store.record(what, at).await });
-        }
-        while let Some(appended) = batch.join_next().await {
-            appended.unwrap().unwrap();
-        }
-    }
-    // Not `close`: the next start finds what a killed daemon leaves.
-    std::process::exit(0)
 }

@@ -1,9 +1,12 @@
 //! The cryptography that one pass contains, bare: aws-lc-rs with parsed keys and nothing around it.
-//! Also a bare commit on this disk, and a bare TLS handshake.
+//! Also a bare commit on this disk, a bare TLS handshake, and a bare TLS connection.
 
 use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -18,12 +21,12 @@ use aws_lc_rs::{
 };
 use daypass::identity::issuer::Algorithm;
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection,
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use crate::clock::cpu;
+use crate::clock::{cpu, cpu_of_thread};
 
 /// Bytes of a typical ID token's signed part, of a signed ask, and of a certificate.
 const TOKEN: [u8; 700] = [b'e'; 700];
@@ -129,39 +132,86 @@ pub async fn commit(folder: &Path) -> Duration {
     times[times.len() / 2]
 }
 
-/// CPU time of the server's half of a TLS 1.3 handshake with this certificate, in memory.
-pub fn handshake(certificate: &Path, key: &Path, ca: &str) -> Duration {
-    let chain: Vec<_> = CertificateDer::pem_file_iter(certificate)
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
-    let key = PrivateKeyDer::from_pem_file(key).unwrap();
-    let server = ServerConfig::builder_with_protocol_versions(&[&rustls::version::TLS13])
-        .with_no_client_auth()
-        .with_single_cert(chain, key);
-    let mut server = server.unwrap();
-    server.send_tls13_tickets = 0;
-    let mut roots = RootCertStore::empty();
-    let ca = CertificateDer::from_pem_slice(ca.as_bytes()).unwrap();
-    roots.add(ca).unwrap();
-    let client = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let (server, client) = (Arc::new(server), Arc::new(client));
-    // In batches, because the clock of CPU time is coarse: all hellos, all answers, all ends.
-    let pair = || {
+/// Both sides of TLS 1.3 with the certificate of a server.
+pub struct Tls {
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+}
+
+impl Tls {
+    /// Reads the certificate and its key; `ca` is the PEM text of its root.
+    pub fn of(certificate: &Path, key: &Path, ca: &str) -> Self {
+        let chain: Vec<_> = CertificateDer::pem_file_iter(certificate)
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let key = PrivateKeyDer::from_pem_file(key).unwrap();
+        let server = ServerConfig::builder_with_protocol_versions(&[&rustls::version::TLS13])
+            .with_no_client_auth()
+            .with_single_cert(chain, key);
+        let mut server = server.unwrap();
+        server.send_tls13_tickets = 0;
+        let mut roots = RootCertStore::empty();
+        let ca = CertificateDer::from_pem_slice(ca.as_bytes()).unwrap();
+        roots.add(ca).unwrap();
+        let client = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self {
+            server: Arc::new(server),
+            client: Arc::new(client),
+        }
+    }
+
+    fn client(&self) -> ClientConnection {
         let name = ServerName::try_from("localhost").unwrap();
-        let client = ClientConnection::new(client.clone(), name).unwrap();
-        (client, None::<ServerConnection>)
-    };
-    let mut pairs: Vec<_> = (0..HANDSHAKES).map(|_| pair()).collect();
+        ClientConnection::new(self.client.clone(), name).unwrap()
+    }
+}
+
+/// CPU time of the server's half of a connection over a socket: it is taken, the handshake is made,
+/// a byte is read and another one written, and it is closed.
+pub fn connection(tls: &Tls) -> Duration {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::scope(|threads| {
+        threads.spawn(move || (0..CONNECTIONS).for_each(|_| call(tls, address)));
+        let before = cpu_of_thread();
+        for _ in 0..CONNECTIONS {
+            let (stream, _) = listener.accept().unwrap();
+            let server = ServerConnection::new(tls.server.clone()).unwrap();
+            let mut stream = StreamOwned::new(server, stream);
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            stream.write_all(&byte).unwrap();
+        }
+        (cpu_of_thread() - before) / CONNECTIONS
+    })
+}
+
+fn call(tls: &Tls, address: SocketAddr) {
+    let stream = TcpStream::connect(address).unwrap();
+    let mut stream = StreamOwned::new(tls.client(), stream);
+    let mut byte = [1];
+    stream.write_all(&byte).unwrap();
+    stream.read_exact(&mut byte).unwrap();
+}
+
+/// Connections of one measurement.
+const CONNECTIONS: u32 = 3000;
+
+/// CPU time of the server's half of a TLS 1.3 handshake, in memory.
+pub fn handshake(tls: &Tls) -> Duration {
+    // In batches, because the clock of CPU time is coarse: all hellos, all answers, all ends.
+    let pair = |_| (tls.client(), None::<ServerConnection>);
+    let mut pairs: Vec<_> = (0..HANDSHAKES).map(pair).collect();
     let mut spent = Duration::ZERO;
     for _ in 0..2 {
         let sent: Vec<_> = pairs.iter_mut().map(|(client, _)| said(client)).collect();
         let before = cpu(std::process::id());
         let mut answers = Vec::new();
         for ((_, slot), sent) in pairs.iter_mut().zip(&sent) {
-            let make = || ServerConnection::new(server.clone()).unwrap();
+            let make = || ServerConnection::new(tls.server.clone()).unwrap();
             let connection = slot.get_or_insert_with(make);
             answers.push(answer(connection, sent));
         }

@@ -1,12 +1,21 @@
 //! A load program, not a test: callers over TLS against a daemon in a process of its own.
 //!
-//! `cargo bench --bench load -- [quick] [postgres]` prints passes per second, latencies, the
+//! `cargo bench --bench load -- [quick] [with PROGRAM]` prints passes per second, latencies, the
 //! daemon's CPU time per pass, and its ratio to the cryptography that a pass contains, measured in
 //! the same minutes. The daemon has one core (`taskset`), and the callers have the others. Compare
 //! ratios: absolute numbers are those of the machine and of the hour.
 //!
+//! `with` takes another build of the daemon, such as `target/release/daypass`: the profile of
+//! benches is quicker to build, and its daemon is slower.
+//!
+//! `-- [quick] postgres [with PROGRAM]` compares one daemon over SQLite with one and two over
+//! PostgreSQL.
+//!
+//! `-- [quick] signer` compares a key file with the same key behind `daypass signer`.
+//!
 //! `-- profile` counts the instructions of a pass by function instead (valgrind), and `-- compare
-//! PROGRAM` compares this build's daemon with another one.
+//! PROGRAM` compares this build's daemon with another one. `-- step-ca PROGRAM` compares it with
+//! step-ca (`step_ca` says which program that is).
 
 #![allow(
     clippy::unwrap_used,
@@ -29,21 +38,20 @@ mod clock;
 mod cluster;
 mod compare;
 mod profile;
+mod replicas;
 mod row;
+mod signer;
 mod stages;
+mod step_ca;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
 use std::{path::Path, process::Command, time::Duration};
 
-use bare::Cryptography;
+use bare::{Cryptography, Tls};
 use daypass::identity::issuer::Algorithm;
 use row::{Row, Shape};
-use support::{
-    env::TestEnv,
-    files,
-    server::{Process, ServerFiles},
-};
+use support::{command::DAYPASS, env::TestEnv, server::ServerFiles};
 
 const POLICY: &str = r#"
 [limits]
@@ -70,33 +78,36 @@ async fn main() {
     let is_quick = words.iter().any(|word| word == "quick");
     let repeats = if is_quick { 1 } else { 3 };
 
-    if let [word, other, ..] = &words[..]
-        && word == "compare"
-    {
-        return compare::print(POLICY, other).await;
+    match &words[..] {
+        [word, other, ..] if word == "compare" => return compare::print(POLICY, other).await,
+        [word, other, ..] if word == "step-ca" => {
+            return step_ca::print(POLICY, other, program(&words)).await;
+        }
+        _ => (),
+    }
+    if words.iter().any(|word| word == "postgres") {
+        return replicas::print(POLICY, is_quick, program(&words)).await;
+    }
+    if words.iter().any(|word| word == "signer") {
+        return signer::print(POLICY, is_quick).await;
     }
     let served = TestEnv::new().policy(POLICY).prepare().await;
     if words.iter().any(|word| word == "profile") {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("load");
-        profile::print(&served, &folder).await;
+        profile::print(&served, program(&words), &folder).await;
         return;
     }
     let bare = Cryptography::measure();
     print_bare(&bare);
     stages::print(POLICY).await;
     let commit = bare::commit(served.folder()).await;
-    let tls = |name: &str| served.path(name);
-    let handshake = bare::handshake(&tls("tls.pem"), &tls("tls.key"), served.tls_ca());
     println!(
         "a bare commit (SQLite, synchronous=FULL): p50 {}",
         micros(commit)
     );
-    println!(
-        "a bare TLS 1.3 handshake, the server's half: {}",
-        micros(handshake)
-    );
+    print_tls(&served);
 
-    let mut process = served.spawn(&CORE);
+    let mut process = served.spawn_program(program(&words), &CORE, &[]);
     served.expect_api(&mut process).await;
     let daemon = process.0.id();
     println!("\nSQLite, every pass durable, the daemon on one core");
@@ -116,9 +127,12 @@ async fn main() {
         print(shape, bare, median(rows));
     }
     process.stop().await;
-    if words.iter().any(|word| word == "postgres") {
-        postgres(is_quick).await;
-    }
+}
+
+/// The daemon that is measured.
+fn program(words: &[String]) -> &Path {
+    let mut named = words.iter().skip_while(|word| *word != "with").skip(1);
+    Path::new(named.next().map_or(DAYPASS, String::as_str))
 }
 
 /// Keeps the daemon's core free of callers.
@@ -171,57 +185,6 @@ fn passes(shape: Shape, is_quick: bool) -> usize {
     if is_quick { most / 2 } else { most }
 }
 
-/// PostgreSQL without fsync: its CPU counts here, and that of the daemons, but not the disk.
-async fn postgres(is_quick: bool) {
-    let cluster = std::sync::Arc::new(cluster::Cluster::start());
-    for count in [1, 2] {
-        let database = cluster.database().await;
-        let (servers, mut processes) = replicas(&database.address(), count).await;
-        let daemons: Vec<u32> = processes.iter().map(|process| process.0.id()).collect();
-        println!("\nPostgreSQL, {count} daemon(s) on the same core");
-        head();
-        let bare = Cryptography::measure();
-        for is_new in [true, false] {
-            let shape = Shape {
-                callers: 128,
-                is_kept: true,
-                is_new,
-                algorithm: Algorithm::RS256,
-            };
-            let servers: Vec<&ServerFiles> = servers.iter().collect();
-            let passes = passes(shape, is_quick);
-            print(
-                shape,
-                &bare,
-                shape.measure(&servers, &daemons, passes).await,
-            );
-        }
-        for process in processes.drain(..) {
-            process.stop().await;
-        }
-    }
-}
-
-async fn replicas(database: &str, count: usize) -> (Vec<ServerFiles>, Vec<Process>) {
-    let store = "[store]\npostgres_file = \"postgres\"";
-    let env = TestEnv::new().policy(POLICY).configuration(store);
-    files::write_secret(&env.folder().join("postgres"), database);
-    let one = env.prepare().await;
-    let mut servers = Vec::new();
-    for _ in 1..count {
-        servers.push(one.replica());
-    }
-    servers.insert(0, one);
-    let mut processes = Vec::new();
-    for server in &servers {
-        files::write_secret(&server.path("postgres"), database);
-        let mut process = server.spawn(&CORE);
-        server.expect_api(&mut process).await;
-        processes.push(process);
-    }
-    (servers, processes)
-}
-
 fn print_bare(bare: &Cryptography) {
     println!("bare cryptography of a pass, CPU time (aws-lc-rs)");
     for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
@@ -234,6 +197,19 @@ fn print_bare(bare: &Cryptography) {
             micros(bare.sum(algorithm)),
         );
     }
+}
+
+fn print_tls(served: &ServerFiles) {
+    let tls = Tls::of(
+        &served.path("tls.pem"),
+        &served.path("tls.key"),
+        served.tls_ca(),
+    );
+    println!(
+        "a bare TLS 1.3 handshake, the server's half: {}; with its connection over loopback: {}",
+        micros(bare::handshake(&tls)),
+        micros(bare::connection(&tls))
+    );
 }
 
 fn head() {

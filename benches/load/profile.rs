@@ -14,11 +14,12 @@ const PASSES: usize = 1000;
 
 /// Prints the instructions of one pass, and leaves the profiles in `folder` for
 /// `callgrind_annotate`.
-pub async fn print(served: &ServerFiles, folder: &Path) {
+pub async fn print(served: &ServerFiles, program: &Path, folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     let file = folder.join("callgrind.out");
     let option = format!("--callgrind-out-file={}", file.display());
-    let mut process = served.spawn(&["valgrind", "--tool=callgrind", &option]);
+    let mut process =
+        served.spawn_program(program, &["valgrind", "--tool=callgrind", &option], &[]);
     served.expect_api(&mut process).await;
     let daemon = process.0.id();
     for (name, is_kept, is_new) in [

@@ -4,19 +4,21 @@
 //! event. `encode` has the format.
 
 mod encode;
-mod key_id;
+pub(super) mod key_id;
 
-use sha2::{Digest, Sha256};
 use ssh_key::PublicKey;
 use time::OffsetDateTime;
 
-use encode::Fields;
+pub(super) use encode::{Fields, Unnumbered};
 
 use super::{error::Error, keys::Ca, lint};
 use crate::{
     identity::KeyHolder,
     policy::Grant,
-    ssh::{self, certificate::BACKDATE},
+    ssh::{
+        self,
+        certificate::{BACKDATE, USER},
+    },
     unix_seconds::UnixSeconds,
 };
 
@@ -26,9 +28,7 @@ use ssh::key::fingerprint;
 /// holder and a grant.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// The to-be-signed bytes before the serial, and those after it.
-    head: Vec<u8>,
-    tail: Vec<u8>,
+    unnumbered: Unnumbered,
     key_id: String,
     valid_after: UnixSeconds,
     valid_before: UnixSeconds,
@@ -62,8 +62,13 @@ impl Draft {
         let now = UnixSeconds::from(now);
         let valid_after = now.saturating_sub(BACKDATE);
         let valid_before = now.saturating_add(grant.ttl());
-        let key_id = key_id::compose(holder.identity().label(), grant.role());
+        let key_id = key_id::compose(
+            holder.identity().label(),
+            holder.on_behalf().map(|it| it.by().label()),
+            grant.role(),
+        );
         let fields = Fields {
+            kind: USER,
             nonce: &nonce,
             subject: &subject,
             key_id: &key_id,
@@ -72,10 +77,9 @@ impl Draft {
             permissions: grant.permissions(),
             ca: &ca.active().to_bytes().map_err(|_| lint::Problem::CaKey)?,
         };
-        let (head, tail) = fields.encode().ok_or(ssh::key::InvalidKey::Malformed)?;
+        let unnumbered = fields.encode();
         let draft = Self {
-            head,
-            tail,
+            unnumbered: unnumbered.ok_or(ssh::key::InvalidKey::Malformed)?,
             key_id,
             valid_after,
             valid_before,
@@ -89,20 +93,16 @@ impl Draft {
 
     /// The bytes that the CA signs, with this serial.
     pub(crate) fn to_be_signed(&self, serial: u64) -> Vec<u8> {
-        [&self.head[..], &serial.to_be_bytes(), &self.tail].concat()
+        self.unnumbered.with(serial)
     }
 
     /// SHA-256 of [`Draft::to_be_signed`]. The ledger records it before the key is used.
     pub(crate) fn to_be_signed_hash(&self, serial: u64) -> [u8; 32] {
-        Sha256::new()
-            .chain_update(&self.head)
-            .chain_update(serial.to_be_bytes())
-            .chain_update(&self.tail)
-            .finalize()
-            .into()
+        self.unnumbered.hash_with(serial)
     }
 
-    /// `LABEL/ROLE`, printable ASCII without spaces, at most 256 bytes.
+    /// `LABEL/ROLE`, or `LABEL~via~LABEL/ROLE` on behalf of the first label: printable ASCII
+    /// without spaces, at most 256 bytes.
     pub fn key_id(&self) -> &str {
         &self.key_id
     }

@@ -1,6 +1,6 @@
 //! The CA's errors: why there is no pass.
 
-use super::{key, lint};
+use super::lint;
 use crate::ssh;
 
 /// Reason why no pass was signed.
@@ -18,12 +18,25 @@ pub enum Error {
     /// The configured keys do not make a CA.
     #[error("CA keys are unusable: {0}")]
     Keys(&'static str),
-    /// A key file cannot be used.
-    #[error(transparent)]
-    File(#[from] key::file::Error),
     /// The key did not sign.
     #[error("CA key failed to sign")]
     Key,
+    /// Another program keeps the key, and does not answer.
+    #[error("CA key {key}: {why}")]
+    Away {
+        /// Its fingerprint.
+        key: String,
+        /// The cause.
+        why: String,
+    },
+    /// The program that keeps the key does not sign this, now or later.
+    #[error("CA key {key}: refused by the signer: {why}")]
+    Refused {
+        /// Its fingerprint.
+        key: String,
+        /// The cause.
+        why: String,
+    },
     /// The signature is not the configured key's.
     #[error("CA key answered with a signature that is not its own")]
     Signature,

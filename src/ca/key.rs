@@ -1,22 +1,26 @@
-//! The CA's private keys: signing, and the check that it was the right key that signed.
+//! The CA's keys: signing, and the check that it was the right key that signed.
+//!
+//! A private half is in this process ([`mod@file`]), or another program keeps it ([`Elsewhere`]).
 
 pub mod file;
+pub mod public;
 
-use std::fmt;
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use aws_lc_rs::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair},
 };
 use ssh_key::{
-    Algorithm, EcdsaCurve, Mpint, PublicKey, Signature,
+    Algorithm, EcdsaCurve, HashAlg, Mpint, PublicKey, Signature,
     public::{EcdsaPublicKey, KeyData},
 };
 
+use super::{error::Error, to_sign::ToSign};
 use crate::ssh::{self, wire};
 
-/// A signing key with its public half, which is derived once. Private bytes stay inside aws-lc,
-/// which clears them.
+/// A signing key with its public half, which is known from the start. Private bytes in this process
+/// stay inside aws-lc, which clears them.
 pub struct Key {
     public: PublicKey,
     private: Private,
@@ -26,6 +30,45 @@ pub struct Key {
 enum Private {
     Ed25519(Box<Ed25519KeyPair>),
     EcdsaP256(Box<EcdsaKeyPair>),
+    Elsewhere(Arc<dyn Elsewhere>),
+}
+
+/// A private half that another program keeps: an ssh-agent, a PKCS#11 token, `daypass signer`.
+pub trait Elsewhere: Send + Sync {
+    /// Signs a message, within a deadline of its own. For RSA the algorithm is rsa-sha2-512.
+    fn sign<'a>(&'a self, to_sign: ToSign<'a>) -> Signing<'a>;
+
+    /// Looks for the key once, within a deadline. If it does not answer, now or later, the search
+    /// goes on in the background.
+    fn start(&self) -> Looking<'_>;
+
+    /// Looks for the key once, within a deadline.
+    fn find(&self) -> Looking<'_>;
+
+    /// Why it does not answer, since it did not the last time.
+    fn away(&self) -> Option<String>;
+}
+
+/// A signature that is being made.
+pub type Signing<'a> = Pin<Box<dyn Future<Output = Result<Signature, Unsigned>> + Send + 'a>>;
+
+/// The search for a key.
+pub type Looking<'a> = Pin<Box<dyn Future<Output = Result<(), Away>> + Send + 'a>>;
+
+/// A key that does not answer now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Away(pub String);
+
+/// Reason why a key elsewhere gave no signature.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsigned {
+    /// It does not answer.
+    #[error(transparent)]
+    Away(#[from] Away),
+    /// It answers, and does not sign this message.
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl Key {
@@ -34,17 +77,95 @@ impl Key {
         &self.public
     }
 
-    /// Signs `message`; `None` if the key fails. The caller checks the signature with
-    /// [`is_signed_by`].
-    pub(super) fn sign(&self, message: &[u8]) -> Option<Signature> {
-        match &self.private {
+    /// The key with this public half, whose private one is elsewhere.
+    pub fn elsewhere(public: PublicKey, keeper: Arc<dyn Elsewhere>) -> Self {
+        Self {
+            public,
+            private: Private::Elsewhere(keeper),
+        }
+    }
+
+    /// Signs a message.
+    ///
+    /// # Errors
+    /// [`Error::Key`], [`Error::Away`] and [`Error::Refused`] if the key fails or refuses;
+    /// [`Error::Signature`] if the signature is not its own.
+    pub(super) async fn sign(&self, to_sign: ToSign<'_>) -> Result<Signature, Error> {
+        let message = to_sign.message();
+        let signature = match &self.private {
             Private::Ed25519(pair) => {
                 Signature::new(Algorithm::Ed25519, pair.sign(message).as_ref()).ok()
             }
             Private::EcdsaP256(pair) => {
-                let signature = pair.sign(&SystemRandom::new(), message).ok()?;
-                ecdsa_signature(signature.as_ref())
+                let signature = pair.sign(&SystemRandom::new(), message);
+                signature
+                    .ok()
+                    .and_then(|fixed| ecdsa_signature(fixed.as_ref()))
             }
+            Private::Elsewhere(keeper) => Some(self.signed_elsewhere(keeper, to_sign).await?),
+        };
+        let signature = signature.ok_or(Error::Key)?;
+        match is_signed_by(&self.public, message, &signature) {
+            true => Ok(signature),
+            false => Err(Error::Signature),
+        }
+    }
+
+    async fn signed_elsewhere(
+        &self,
+        keeper: &Arc<dyn Elsewhere>,
+        to_sign: ToSign<'_>,
+    ) -> Result<Signature, Error> {
+        keeper.sign(to_sign).await.map_err(|error| match error {
+            Unsigned::Away(why) => self.named(&why.0),
+            Unsigned::Refused(why) => Error::Refused {
+                key: ssh::key::fingerprint(&self.public),
+                why,
+            },
+        })
+    }
+
+    /// Looks for the key, if another program keeps it, and goes on in the background if it does
+    /// not answer.
+    pub(crate) async fn start(&self) {
+        if let Private::Elsewhere(keeper) = &self.private {
+            // What wants to sign is told.
+            let _ = keeper.start().await;
+        }
+    }
+
+    /// Looks for the key once.
+    ///
+    /// # Errors
+    /// [`Error::Away`].
+    pub(crate) async fn find(&self) -> Result<(), Error> {
+        match &self.private {
+            Private::Ed25519(_) | Private::EcdsaP256(_) => Ok(()),
+            Private::Elsewhere(keeper) => {
+                let found = keeper.find().await;
+                found.map_err(|why| self.named(&why.0))
+            }
+        }
+    }
+
+    /// Why the key does not answer, if it is known not to.
+    ///
+    /// # Errors
+    /// [`Error::Away`].
+    pub(crate) fn expect_here(&self) -> Result<(), Error> {
+        match &self.private {
+            Private::Ed25519(_) | Private::EcdsaP256(_) => Ok(()),
+            Private::Elsewhere(keeper) => match keeper.away() {
+                None => Ok(()),
+                Some(why) => Err(self.named(&why)),
+            },
+        }
+    }
+
+    fn named(&self, why: &str) -> Error {
+        Error::Away {
+            key: ssh::key::fingerprint(&self.public),
+            why: why.to_owned(),
         }
     }
 }
@@ -57,18 +178,25 @@ impl fmt::Debug for Key {
     }
 }
 
+/// How an RSA key of a CA signs (RFC 8332).
+pub(crate) const RSA_SHA2_512: Algorithm = Algorithm::Rsa {
+    hash: Some(HashAlg::Sha512),
+};
+
 /// Whether `signature` over `message` was made by `key`, of one of the algorithms that a CA's key
 /// has.
-pub(super) fn is_signed_by(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
-    let is_known = matches!(
-        key.key_data(),
-        KeyData::Ed25519(_) | KeyData::Ecdsa(EcdsaPublicKey::NistP256(_))
-    );
+fn is_signed_by(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
+    let is_known = match key.key_data() {
+        KeyData::Ed25519(_) | KeyData::Ecdsa(EcdsaPublicKey::NistP256(_)) => true,
+        // sshd takes no SHA-1, and SHA-256 is nothing that we ask for.
+        KeyData::Rsa(_) => signature.algorithm() == RSA_SHA2_512,
+        _ => false,
+    };
     is_known && ssh::signed_by::is_signed_by(key.key_data(), message, signature)
 }
 
 /// From r || s to SSH's two integers (RFC 5656 section 3.1.2).
-fn ecdsa_signature(fixed: &[u8]) -> Option<Signature> {
+pub(crate) fn ecdsa_signature(fixed: &[u8]) -> Option<Signature> {
     let (r, s) = fixed.split_at_checked(32)?;
     let mut blob = Vec::with_capacity(80);
     for number in [r, s] {

@@ -50,6 +50,20 @@ impl Ca {
         self.active.public()
     }
 
+    /// Looks for the key that signs, if another program keeps it. From now on [`Ca::expect_key`]
+    /// knows whether it answers.
+    pub(crate) async fn start(&self) {
+        self.active.start().await;
+    }
+
+    /// Whether the key that signs answers, as far as is known.
+    ///
+    /// # Errors
+    /// [`Error::Away`] with the key and the cause.
+    pub(crate) fn expect_key(&self) -> Result<(), Error> {
+        self.active.expect_here()
+    }
+
     /// Every key that hosts should trust, the active one first.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (&PublicKey, KeyState)> {
         let active = std::iter::once((self.active.public(), KeyState::Active));

@@ -16,7 +16,7 @@ use crate::ssh::{
 };
 
 /// The most bytes a certificate may have; ssh and sshd take four times as much.
-const MAX_SIZE: usize = 64 * 1024;
+pub(super) const MAX_SIZE: usize = 64 * 1024;
 
 /// The most bytes a force-command or the list of source addresses may have.
 const MAX_VALUE: usize = 16 * 1024;
@@ -66,6 +66,21 @@ pub enum Problem {
     /// Not canonical CIDRs.
     #[error("its source addresses are not canonical")]
     Source,
+    /// Not a host certificate.
+    #[error("it is not a host certificate")]
+    HostType,
+    /// Not `host/` and one of the names.
+    #[error("its key id is not host/NAME")]
+    HostKeyId,
+    /// None (any host), too many, not in order, or not exact host names.
+    #[error("its names are not 1 to 32 exact host names in lower case and in order")]
+    HostNames,
+    /// Empty, open-ended or over 90 days.
+    #[error("its validity is not a span of at most 90 days")]
+    HostValidity,
+    /// A host certificate has no options.
+    #[error("its {0} is not empty, and a host certificate has none")]
+    HostOption(&'static str),
     /// Something in the field that has no meaning yet.
     #[error("its reserved field is not empty")]
     Reserved,
@@ -82,9 +97,7 @@ pub enum Problem {
 /// # Errors
 /// The first [`Problem`] found.
 pub(crate) fn to_be_signed(bytes: &[u8], ca: &PublicKey) -> Result<(), Problem> {
-    let mut reader = Reader::new(bytes);
-    walk(&mut reader, bytes.len(), ca)?;
-    end(&reader, "end")
+    unsigned(walk, bytes, ca)
 }
 
 /// Checks a complete certificate and parses it. Its signature is not verified here.
@@ -92,6 +105,26 @@ pub(crate) fn to_be_signed(bytes: &[u8], ca: &PublicKey) -> Result<(), Problem> 
 /// # Errors
 /// The first [`Problem`] found.
 pub(crate) fn certificate(bytes: &[u8], ca: &PublicKey) -> Result<Certificate, Problem> {
+    whole(walk, CertType::User, bytes, ca)
+}
+
+/// Walks every signed field of one kind of certificate, strictly; answers with the serial.
+pub(super) type Walk = fn(&mut Reader<'_>, usize, &PublicKey) -> Result<u64, Problem>;
+
+/// Checks bytes that end where the signature begins.
+pub(super) fn unsigned(walk: Walk, bytes: &[u8], ca: &PublicKey) -> Result<(), Problem> {
+    let mut reader = Reader::new(bytes);
+    walk(&mut reader, bytes.len(), ca)?;
+    end(&reader, "end")
+}
+
+/// Checks a certificate of this kind with its signature, and parses it by another reader.
+pub(super) fn whole(
+    walk: Walk,
+    kind: CertType,
+    bytes: &[u8],
+    ca: &PublicKey,
+) -> Result<Certificate, Problem> {
     let mut reader = Reader::new(bytes);
     let serial = walk(&mut reader, bytes.len(), ca)?;
     reader.string().ok_or(Problem::Layout("signature"))?;
@@ -99,7 +132,7 @@ pub(crate) fn certificate(bytes: &[u8], ca: &PublicKey) -> Result<Certificate, P
     let certificate = Certificate::from_bytes(bytes).map_err(|_| Problem::NotCanonical)?;
     let is_same = certificate.to_bytes().is_ok_and(|again| again == bytes)
         && certificate.serial() == serial
-        && certificate.cert_type() == CertType::User
+        && certificate.cert_type() == kind
         && !certificate.valid_principals().is_empty()
         && certificate.signature_key() == ca.key_data();
     is_same.then_some(certificate).ok_or(Problem::NotCanonical)
@@ -107,14 +140,8 @@ pub(crate) fn certificate(bytes: &[u8], ca: &PublicKey) -> Result<Certificate, P
 
 /// Walks every field that is signed, strictly; answers with the serial.
 fn walk(reader: &mut Reader<'_>, size: usize, ca: &PublicKey) -> Result<u64, Problem> {
-    if size > MAX_SIZE {
-        return Err(Problem::Size);
-    }
-    let kind = reader.text().ok_or(Problem::Layout("type"))?;
-    if reader.string().is_none_or(|nonce| nonce.len() < 16) {
-        return Err(Problem::Nonce);
-    }
-    check_subject(kind, reader)?;
+    let (kind, algorithm) = begin(reader, size)?;
+    ssh::key::check_fields(algorithm, reader).map_err(Problem::SubjectKey)?;
     let serial = reader.u64().ok_or(Problem::Layout("serial"))?;
     if serial == 0 {
         return Err(Problem::Serial);
@@ -126,7 +153,9 @@ fn walk(reader: &mut Reader<'_>, size: usize, ca: &PublicKey) -> Result<u64, Pro
         return Err(Problem::KeyId);
     }
     check_principals(reader)?;
-    check_validity(reader)?;
+    if !is_bounded(reader, MAX_VALIDITY)? {
+        return Err(Problem::Validity);
+    }
     check_critical_options(reader, kind.starts_with("sk-"))?;
     check_extensions(reader)?;
     if reader.string() != Some(b"") {
@@ -138,6 +167,41 @@ fn walk(reader: &mut Reader<'_>, size: usize, ca: &PublicKey) -> Result<u64, Pro
     Ok(serial)
 }
 
+/// The certificate's type with the algorithm of its subject key, behind which comes the nonce.
+pub(super) fn begin<'a>(
+    reader: &mut Reader<'a>,
+    size: usize,
+) -> Result<(&'a str, &'static str), Problem> {
+    if size > MAX_SIZE {
+        return Err(Problem::Size);
+    }
+    let kind = reader.text().ok_or(Problem::Layout("type"))?;
+    if reader.string().is_none_or(|nonce| nonce.len() < 16) {
+        return Err(Problem::Nonce);
+    }
+    let mut algorithms = ssh::key::ALGORITHMS.into_iter();
+    let found = algorithms.find(|algorithm| type_name(algorithm) == kind);
+    Ok((kind, found.ok_or(Problem::Layout("type"))?))
+}
+
+/// The principals, in the order in which they stand.
+pub(super) fn principals<'a>(reader: &mut Reader<'a>) -> Result<Vec<&'a str>, Problem> {
+    let mut list = Reader::new(reader.string().ok_or(Problem::Layout("principals"))?);
+    let mut names = Vec::new();
+    while !list.is_empty() {
+        names.push(list.text().ok_or(Problem::Layout("principals"))?);
+    }
+    Ok(names)
+}
+
+/// Whether the validity has a beginning, and lasts for 1 to `most` seconds.
+pub(super) fn is_bounded(reader: &mut Reader<'_>, most: u64) -> Result<bool, Problem> {
+    let after = reader.u64().ok_or(Problem::Layout("validity"))?;
+    let before = reader.u64().ok_or(Problem::Layout("validity"))?;
+    let length = before.checked_sub(after);
+    Ok(after > 0 && length.is_some_and(|length| (1..=most).contains(&length)))
+}
+
 fn end(reader: &Reader<'_>, field: &'static str) -> Result<(), Problem> {
     if reader.is_empty() {
         Ok(())
@@ -146,34 +210,12 @@ fn end(reader: &Reader<'_>, field: &'static str) -> Result<(), Problem> {
     }
 }
 
-/// Reads the subject key's fields, and refuses what [`ssh::key`] refuses.
-fn check_subject(kind: &str, reader: &mut Reader<'_>) -> Result<(), Problem> {
-    let algorithm = ssh::key::ALGORITHMS
-        .into_iter()
-        .find(|algorithm| type_name(algorithm) == kind)
-        .ok_or(Problem::Layout("type"))?;
-    ssh::key::check_fields(algorithm, reader).map_err(Problem::SubjectKey)
-}
-
 fn check_principals(reader: &mut Reader<'_>) -> Result<(), Problem> {
-    let mut list = Reader::new(reader.string().ok_or(Problem::Layout("principals"))?);
-    let mut names = Vec::new();
-    while !list.is_empty() {
-        names.push(list.text().ok_or(Problem::Layout("principals"))?);
-    }
+    let names = principals(reader)?;
     let is_valid = (1..=principal::MAX_COUNT).contains(&names.len())
         && names.is_sorted_by(|one, next| one < next)
         && names.iter().all(|name| principal::is_principal(name));
     is_valid.then_some(()).ok_or(Problem::Principals)
-}
-
-fn check_validity(reader: &mut Reader<'_>) -> Result<(), Problem> {
-    let after = reader.u64().ok_or(Problem::Layout("validity"))?;
-    let before = reader.u64().ok_or(Problem::Layout("validity"))?;
-    match before.checked_sub(after) {
-        Some(1..=MAX_VALIDITY) if after > 0 => Ok(()),
-        _ => Err(Problem::Validity),
-    }
 }
 
 /// `verify-required` is for security keys: for other keys it would promise what sshd does not do.

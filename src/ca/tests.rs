@@ -29,13 +29,13 @@ fn receipt(draft: &Draft, serial: u64) -> Receipt {
     Receipt::committed(serial, draft.to_be_signed_hash(serial))
 }
 
-#[test]
-fn what_was_recorded_is_signed_at_its_serial() {
+#[tokio::test]
+async fn what_was_recorded_is_signed_at_its_serial() {
     for algorithm in ALGORITHMS {
         let ca = ca_of(Key::sample(algorithm));
         let draft = draft(&ca, 1);
         let receipt = receipt(&draft, 42);
-        let certificate = ca.sign(draft, receipt).unwrap();
+        let certificate = ca.sign(draft, receipt).await.unwrap();
         assert_eq!(certificate.serial(), 42);
         assert_eq!(certificate.signature_key(), ca.active().key_data());
         certificate.verify_signature().unwrap();
@@ -52,8 +52,8 @@ fn the_hash_recorded_is_of_the_bytes_signed() {
     assert_ne!(Draft::sample(4).to_be_signed_hash(9), expected);
 }
 
-#[test]
-fn a_receipt_for_other_bytes_signs_nothing() {
+#[tokio::test]
+async fn a_receipt_for_other_bytes_signs_nothing() {
     let ca = ca_of(Key::sample(Algorithm::Ed25519));
     let (one, other) = (draft(&ca, 1), draft(&ca, 2));
     let cases = [
@@ -65,38 +65,38 @@ fn a_receipt_for_other_bytes_signs_nothing() {
         ("of nothing", Receipt::committed(7, [0; 32])),
     ];
     for (case, receipt) in cases {
-        let result = ca.sign(one.clone(), receipt);
+        let result = ca.sign(one.clone(), receipt).await;
         assert!(matches!(result, Err(Error::Receipt)), "{case}: {result:?}");
     }
 }
 
-#[test]
-fn serial_zero_is_never_signed() {
+#[tokio::test]
+async fn serial_zero_is_never_signed() {
     let ca = ca_of(Key::sample(Algorithm::Ed25519));
     let draft = draft(&ca, 1);
     let receipt = receipt(&draft, 0);
-    let result = ca.sign(draft, receipt);
+    let result = ca.sign(draft, receipt).await;
     assert!(matches!(result, Err(Error::Lint(lint::Problem::Serial))));
 }
 
-#[test]
-fn a_draft_for_another_ca_is_not_signed() {
+#[tokio::test]
+async fn a_draft_for_another_ca_is_not_signed() {
     let [ca, other] = ALGORITHMS.map(|algorithm| ca_of(Key::sample(algorithm)));
     let draft = draft(&other, 1);
     let receipt = receipt(&draft, 7);
-    let result = ca.sign(draft, receipt);
+    let result = ca.sign(draft, receipt).await;
     assert!(matches!(result, Err(Error::Lint(lint::Problem::CaKey))));
 }
 
-#[test]
-fn another_keys_signature_never_leaves() {
+#[tokio::test]
+async fn another_keys_signature_never_leaves() {
     for one in ALGORITHMS {
         for other in ALGORITHMS {
             let key = Key::sample(one.clone()).answering_with(Key::sample(other.clone()));
             let ca = ca_of(key);
             let draft = draft(&ca, 1);
             let receipt = receipt(&draft, 7);
-            let result = ca.sign(draft, receipt);
+            let result = ca.sign(draft, receipt).await;
             assert!(matches!(result, Err(Error::Signature)), "{one} {other}");
         }
     }

@@ -1,7 +1,8 @@
-//! `daypass admin`: locks, revocations and webhooks.
+//! `daypass admin`: locks, revocations, hosts and webhooks.
 
 mod accepting;
 mod asking;
+mod hosts;
 mod webhooks;
 mod words;
 
@@ -28,7 +29,7 @@ use crate::{
 use asking::Wanted;
 use words::{Confirmed, Reason};
 
-/// Lock people, keys and roles, revoke passes, and look after webhooks.
+/// Lock people, keys and roles, revoke passes, let hosts join, and look after webhooks.
 ///
 /// The policy's `[admin]` section says who may do this.
 #[derive(Debug, clap::Args)]
@@ -63,6 +64,8 @@ enum Action {
     /// on by this signed statement, and say so. Locks and revocations that only the lost ledger had
     /// are gone: lock again first who must stay locked.
     AcceptRestore(accepting::Args),
+    /// Let hosts join, and remove them. `daypass hosts` lists them.
+    Hosts(hosts::Args),
     /// List the locks in force.
     Locks,
     /// List webhooks and the state of their deliveries.
@@ -110,7 +113,7 @@ struct RevokeSelection {
 }
 
 #[derive(Serialize)]
-struct Lock {
+pub(super) struct Lock {
     target: serde_json::Value,
     reason: String,
     by: String,
@@ -120,10 +123,10 @@ struct Lock {
 }
 
 #[derive(Serialize)]
-struct Locked {
+pub(super) struct Locked {
     #[serde(flatten)]
-    lock: Lock,
-    serials: Vec<u64>,
+    pub(super) lock: Lock,
+    pub(super) serials: Vec<u64>,
 }
 
 #[derive(Serialize)]
@@ -144,9 +147,11 @@ impl Args {
         let signed = match &self.action {
             Action::AcceptRestore(it) => return it.run(&client, global).await,
             Action::Lock { .. } => client.signed_in_to_lock().await?,
-            Action::Unlock { .. } | Action::Locks | Action::Webhooks(_) | Action::Revoke { .. } => {
-                client.signed_in().await?
-            }
+            Action::Unlock { .. }
+            | Action::Hosts(_)
+            | Action::Locks
+            | Action::Webhooks(_)
+            | Action::Revoke { .. } => client.signed_in().await?,
         };
         let key = || Key::open(&signed.login.key, &client.state);
         match self.action {
@@ -164,6 +169,7 @@ impl Args {
                     "Unlocked. Passes that were revoked stay revoked.".to_owned()
                 })
             }
+            Action::Hosts(hosts) => hosts.run(&signed, &key()?, global).await,
             Action::Webhooks(webhooks) => webhooks.run(&signed, global).await,
             Action::Locks => {
                 let locks = signed.locks().await?.into_iter().map(lock);
@@ -277,7 +283,8 @@ fn time_of(text: &str) -> Result<UnixSeconds, String> {
     }
 }
 
-fn lock(wire: v1::Lock) -> Lock {
+/// A lock as it is printed.
+pub(super) fn lock(wire: v1::Lock) -> Lock {
     use lock_target::Target;
     let target = match wire.target.and_then(|it| it.target) {
         Some(Target::Identity(identity)) => serde_json::json!({ "identity": identity }),
@@ -348,7 +355,8 @@ fn labels(covers: &[Covered]) -> String {
 /// The most serials that are printed. JSON has all.
 const SHOWN: usize = 20;
 
-fn refused(serials: &[u64]) -> String {
+/// Says which passes were revoked.
+pub(super) fn refused(serials: &[u64]) -> String {
     let shown: Vec<String> = serials.iter().take(SHOWN).map(u64::to_string).collect();
     let more = match serials.len().saturating_sub(SHOWN) {
         0 => String::new(),

@@ -108,6 +108,7 @@ fn welcome(world: &World) -> String {
          policy    {policy} (edit it, then send SIGHUP to process {pid})\n\
          host      {host}\n\
          server    {server}; elsewhere than above: daypass login --server {server}{fingerprint}\n\
+         page      {server}/web, to approve and audit in a browser, which will warn of the world's certificate\n\
          {shared}outage    kill -USR1 {pid} stops the issuer, and starts it again\n\
          webhooks  what the server tells its receiver is shown here\n\
          Ctrl-C ends it.",

@@ -10,13 +10,12 @@ use serde::Serialize;
 
 use super::{
     Failure, Global,
+    carried::{Redeem, name, told},
     details::Details,
     failure::Code,
     login::is_interactive,
     outage::KEY_VARIABLE,
-    output::{clean, one_line},
     pass,
-    quoting::quoted,
     target::{Target, left, moment},
     waiting::{asked, explained},
 };
@@ -88,15 +87,6 @@ struct Sign {
     /// Do not ask for confirmation.
     #[arg(long, short)]
     yes: bool,
-}
-
-#[derive(Debug, clap::Args)]
-struct Redeem {
-    /// The signed file.
-    file: PathBuf,
-    /// Write PATH, PATH.pub and PATH-cert.pub, instead of files in the state folder.
-    #[arg(long, value_name = "PATH")]
-    out: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -222,15 +212,7 @@ fn text(file: &Path, signature_request: &SignatureRequest, signed: &Signed) -> S
         ("signed by", signature_request.signers().join(", ")),
         ("ends", ends),
     ]);
-    let name = quoted(&file.display().to_string());
-    let head = format!("emergency in {}", clean(&name));
-    let lines = rows
-        .iter()
-        .map(|(name, value)| format!("  {name:<12}{}", one_line(value)));
-    std::iter::once(head)
-        .chain(lines)
-        .collect::<Vec<_>>()
-        .join("\n")
+    told("emergency", file, &rows)
 }
 
 /// The holder of the pass, and its permissions.
@@ -273,8 +255,7 @@ fn what(signed: &Signed) -> Vec<(&'static str, String)> {
 
 /// The signed file as text, and the next commands.
 fn next(file: &Path, signature_request: &SignatureRequest, signed: &Signed) -> String {
-    let name = quoted(&file.display().to_string());
-    let name = clean(&name);
+    let name = name(file);
     format!(
         "{}\nothers sign it:  daypass emergency sign {name}\nthen:            daypass emergency redeem {name}",
         text(file, signature_request, signed)

@@ -22,8 +22,12 @@ pub enum Code {
     Unreachable = 6,
     /// A witness caught a server of a ledger in a contradiction.
     Contradiction = 7,
+    /// SIGHUP: the terminal is gone.
+    HungUp = 129,
     /// Ctrl-C.
     Interrupted = 130,
+    /// SIGTERM.
+    Terminated = 143,
 }
 
 /// A command's failure.

@@ -44,9 +44,11 @@ impl From<Error> for Failure {
         let code = match error {
             Error::Usage(_) => Code::Usage,
             Error::Unreachable { .. } | Error::Certificate { .. } => Code::Unreachable,
-            Error::NotSetUp | Error::Refused(_) | Error::Sshd(_) | Error::File { .. } => {
-                Code::Failure
-            }
+            Error::NotSetUp
+            | Error::Refused(_)
+            | Error::Declined(_)
+            | Error::Sshd(_)
+            | Error::File { .. } => Code::Failure,
         };
         Self::new(code, chain(&error)).because(error.reason())
     }

@@ -40,7 +40,8 @@ impl Args {
         let (jump, via) = jump::open(&self.pass)?;
         let config = self.config.filter(|path| !path.as_os_str().is_empty());
         let target = format!("[{}]:{}", self.host, self.port);
-        let words = via.arguments(&jump, config.as_deref(), &target)?;
+        let known_hosts = via.known_hosts(&jump, config.as_deref(), (SERVED, via.host.as_ref()));
+        let words = via.arguments(&jump, config.as_deref(), known_hosts, &target)?;
         let mut ssh = Command::new("ssh");
         // The `daypass ssh` that watches the login watches this part of it too.
         if let Some(log) = std::env::var_os(LOG).filter(|path| !path.is_empty()) {

@@ -3,7 +3,9 @@
 mod decisions;
 mod listing;
 mod policy_text;
+mod reconcile;
 mod shown;
+mod source;
 mod witness;
 
 use std::{
@@ -14,7 +16,6 @@ use std::{
 
 use serde::Serialize;
 use serde_json::Value;
-use time::OffsetDateTime;
 
 use super::{
     Failure, Global,
@@ -26,11 +27,12 @@ use super::{
 };
 use decisions::{Decided, Decisions};
 use listing::Listing;
-use shown::{lines, named, refer_to_text, related};
+use shown::{lines, refer_to_text, related};
+use source::{now, open, suspicious};
 
 use crate::{
     client::{Client, audit::Entry},
-    ledger::{Event, verify::VerifyReport},
+    ledger::{Event, listed::named, verify::VerifyReport},
 };
 
 /// Read the record of every decision, and verify it.
@@ -54,6 +56,9 @@ enum Action {
     Show {
         /// The serial of a pass, or the index of an event.
         serial: u64,
+        /// Show times in UTC on a terminal too.
+        #[arg(long)]
+        utc: bool,
     },
     /// Verify the server's whole ledger, or an export offline.
     Verify {
@@ -82,6 +87,13 @@ enum Action {
     /// the last. Exits with 7 if a server contradicts itself, the record or another server, and
     /// with 6 if no server answers.
     Witness(witness::Args),
+    /// Compare the logins in sshd's logs with the passes that were issued.
+    ///
+    /// Names each login by a certificate that the ledger lacks or has otherwise (a copied CA key),
+    /// that was used outside its time or on another host, and passes that were never used. Exits
+    /// with 1 if a login is not as the ledger has it. On a host:
+    /// `journalctl -o json -t sshd -t sshd-session | daypass ledger reconcile -`
+    Reconcile(reconcile::Args),
     /// Go on after the server's ledger was restored from a backup, by the statement of an
     /// administrator whose key this client did not know before.
     ///
@@ -124,18 +136,26 @@ impl Args {
         let client = self.target.client()?;
         match self.action {
             Action::List(listing) => listing.run(global, &client.signed_in().await?, now()).await,
-            Action::Show { serial } => show(global, &client, serial).await,
+            Action::Show { serial, utc } => {
+                let zone = if utc {
+                    Zone::UTC
+                } else {
+                    Zone::of(global.format)
+                };
+                show(global, &client, serial, &zone).await
+            }
             Action::Verify {
                 file,
                 key,
                 decisions,
             } => {
-                let decided = decisions.then(Decisions::default);
+                let decided = decisions.then(Decisions::begin).transpose()?;
                 match file {
                     None => verify_server(global, &client, decided).await,
                     Some(file) => verify_file(global, client, (file, key), decided).await,
                 }
             }
+            Action::Reconcile(args) => args.run(global, client).await,
             Action::Witness(args) => args.run(global, &client).await,
             Action::Policy { hash } => policy_text::run(global, &client, hash.as_deref()).await,
             Action::Accept { key } => {
@@ -150,7 +170,7 @@ impl Args {
 }
 
 /// Prints one event, then those that it names and those that name it.
-async fn show(global: &Global, client: &Client, serial: u64) -> Result<(), Failure> {
+async fn show(global: &Global, client: &Client, serial: u64, zone: &Zone) -> Result<(), Failure> {
     let (entry, checkpoint) = client.entry(serial).await?;
     let mut event = entry.event()?;
     let others = match client.related(serial, &named(&event)).await {
@@ -174,15 +194,14 @@ async fn show(global: &Global, client: &Client, serial: u64) -> Result<(), Failu
         if let Value::Object(fields) = &mut event {
             fields.remove("related");
         }
-        let zone = Zone::of_terminal();
         let mut text = format!(
             "{}\nproven: event {serial} is in the ledger of {} entries",
-            lines(&event, now(), zone.as_ref()),
+            lines(&event, now(), zone),
             checkpoint.size
         );
         // Below the proof, which is of the event alone.
         if !others.is_empty() {
-            let others = others.iter().map(|event| related(event, zone.as_ref()));
+            let others = others.iter().map(|event| related(event, zone));
             let others: Vec<_> = others.collect();
             text.push_str(&format!(
                 "\nrelated, as the server lists them (`daypass ledger show INDEX` proves one):\n{}",
@@ -193,20 +212,18 @@ async fn show(global: &Global, client: &Client, serial: u64) -> Result<(), Failu
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the edge reads the clock")]
-fn now() -> OffsetDateTime {
-    OffsetDateTime::now_utc()
-}
-
 async fn verify_server(
     global: &Global,
     client: &Client,
     mut decided: Option<Decisions>,
 ) -> Result<(), Failure> {
     let (progress, mut sink) = (Progress::events(), io::sink());
-    let each = taken_by(&mut decided);
-    let exported = client.verified_export(&mut sink, each, |events| progress.show(events));
-    let report = exported.await?;
+    let report = {
+        let mut each = decided.as_mut().map(taken_by);
+        let each = each.as_mut().map(|each| each as _);
+        let exported = client.verified_export(&mut sink, each, |events| progress.show(events));
+        exported.await?
+    };
     drop(progress);
     verified(global, &report, decided)
 }
@@ -222,8 +239,11 @@ async fn verify_file(
     let progress = Progress::bytes(length);
     let show = progress.shown_by();
     let work = move || {
-        let each = taken_by(&mut decided);
-        let report = client.verify_offline(&mut export, key.as_deref(), each, show)?;
+        let report = {
+            let mut each = decided.as_mut().map(taken_by);
+            let each = each.as_mut().map(|each| each as _);
+            client.verify_offline(&mut export, key.as_deref(), each, show)?
+        };
         Ok::<_, Failure>((report, decided))
     };
     let work = tokio::task::spawn_blocking(work).await;
@@ -256,7 +276,7 @@ async fn export(global: &Global, client: &Client, out: &Path) -> Result<(), Fail
         .map_err(failed)?;
     let progress = Progress::events();
     let mut file = io::BufWriter::new(aside.as_file_mut());
-    let exported = client.verified_export(&mut file, |_| (), |events| progress.show(events));
+    let exported = client.verified_export(&mut file, None, |events| progress.show(events));
     let report = exported.await?;
     drop(progress);
     file.flush().map_err(failed)?;
@@ -296,13 +316,9 @@ fn check_place(out: &Path) -> Result<(), Failure> {
 /// The first bytes of each export.
 const EXPORT: [u8; 11] = *b"{\"index\":0,";
 
-/// Hands each event to the decisions, if they were asked for.
-fn taken_by(decisions: &mut Option<Decisions>) -> impl FnMut(Event) {
-    move |event| {
-        if let Some(decisions) = decisions {
-            decisions.take(event);
-        }
-    }
+/// Hands the events to the decisions.
+fn taken_by(decisions: &mut Decisions) -> impl FnMut(Vec<Event>) + Send {
+    |events| decisions.take(events)
 }
 
 /// Prints the result.
@@ -343,23 +359,4 @@ fn verified(
             "{wrong} passes are not as the policies in force gave them"
         ))),
     }
-}
-
-fn suspicious(what: &str) -> Failure {
-    Failure::new(Code::Failure, format!("{what}: tell your security team"))
-}
-
-/// The export and its length, if that is known.
-fn open(file: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
-    if file.as_os_str() == "-" {
-        return Ok((Box::new(io::stdin()), None));
-    }
-    let opened = File::open(file).map_err(|error| {
-        Failure::new(
-            Code::Usage,
-            format!("failed to read {}: {error}", file.display()),
-        )
-    })?;
-    let length = opened.metadata().ok().map(|metadata| metadata.len());
-    Ok((Box::new(opened), length))
 }

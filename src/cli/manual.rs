@@ -46,6 +46,11 @@ const FILES: &[FilePage] = &[
         reference: config::reference,
     },
     FilePage {
+        topic: "signer",
+        name: "daypass-signer.toml",
+        reference: config::signer_reference,
+    },
+    FilePage {
         topic: "policy",
         name: "daypass-policy",
         reference: policy::reference,
@@ -63,9 +68,11 @@ pub(super) const TOPICS: &[Topic] = topics![
     "how-it-works",
     "server",
     "configuration",
+    "signer",
     "providers",
     "policy",
     "host",
+    "hosts",
     "bastion",
     "plain-ssh",
     "scripts",
@@ -84,6 +91,7 @@ pub(super) const TOPICS: &[Topic] = topics![
 pub(super) fn find(name: &str) -> Option<&'static Topic> {
     let name = match name {
         "config" | "daypass.toml" => "configuration",
+        "signer.toml" => "signer",
         "policy.toml" => "policy",
         name => name,
     };

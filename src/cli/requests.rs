@@ -2,15 +2,20 @@
 
 pub(super) mod page;
 
+use std::path::PathBuf;
+
+use serde_json::json;
+
 use super::{
-    Failure, Global, failure::Code, login::is_interactive, renew::renewing, target::Target,
-    waiting::asked,
+    Failure, Global, browser, failure::Code, login::is_interactive, output::clean, renew::renewing,
+    target::Target, waiting::asked,
 };
 use crate::{
     client::{
         Client,
         key::Key,
-        requests::{RequestView, State},
+        presence,
+        requests::{self, RequestView, State},
     },
     ledger::state::Verb,
 };
@@ -44,10 +49,25 @@ enum Action {
         /// The request's number.
         id: u64,
     },
+    /// Open the page of a request in your browser, if the server has one.
+    ///
+    /// Prints its address without a terminal or a browser, and with --no-input.
+    Open {
+        /// The request's number.
+        id: u64,
+        /// The browser's command. By default $BROWSER, else that of the desktop.
+        #[arg(
+            long,
+            value_name = "COMMAND",
+            default_value = "",
+            hide_default_value = true
+        )]
+        browser: String,
+    },
     /// Approve a request with a signature by your key.
     ///
     /// Shows the request first and, on a terminal, asks whether you mean it.
-    Approve(Decision),
+    Approve(Approval),
     /// Deny a request. It cannot be approved afterwards.
     Deny(Decision),
     /// Withdraw your own request.
@@ -77,14 +97,14 @@ impl Show {
 
 /// Makes a decision a command of its own.
 macro_rules! command {
-    ($(#[$help:meta])* $name:ident) => {
+    ($(#[$help:meta])* $name:ident($args:ident)) => {
         $(#[$help])*
         #[derive(Debug, clap::Args)]
         pub(crate) struct $name {
             #[command(flatten)]
             target: Target,
             #[command(flatten)]
-            decision: Decision,
+            decision: $args,
         }
 
         impl $name {
@@ -103,19 +123,19 @@ command! {
     /// Approve a request with a signature by your key.
     ///
     /// Shows the request first and, on a terminal, asks whether you mean it.
-    Approve
+    Approve(Approval)
 }
 command! {
     /// Deny a request. It cannot be approved afterwards.
-    Deny
+    Deny(Decision)
 }
 command! {
     /// Withdraw your own request.
-    Cancel
+    Cancel(Decision)
 }
 command! {
     /// Close the review of another person's emergency.
-    Review
+    Review(Decision)
 }
 
 #[derive(Debug, clap::Args)]
@@ -128,6 +148,26 @@ struct Decision {
     /// Do not ask for confirmation.
     #[arg(long, short)]
     yes: bool,
+}
+
+/// A decision that may have to show the user's presence.
+#[derive(Debug, clap::Args)]
+struct Approval {
+    #[command(flatten)]
+    decision: Decision,
+    /// The file of the security key (or its .pub file) that shows your presence, for roles that
+    /// demand it. Default: the first of your registered keys in the ssh-agent.
+    #[arg(long, value_name = "PATH")]
+    security_key: Option<PathBuf>,
+}
+
+impl From<Decision> for Approval {
+    fn from(decision: Decision) -> Self {
+        Self {
+            decision,
+            security_key: None,
+        }
+    }
 }
 
 impl Args {
@@ -147,6 +187,7 @@ impl Args {
             None => list(&client, global, self.all, self.limit).await,
             Some(Action::Watch) => watch(&client, global).await,
             Some(Action::Show { id }) => page::print(global, &one(&client, global, id).await?),
+            Some(Action::Open { id, browser }) => open(&client, global, id, &browser).await,
             Some(Action::Approve(it)) => decide(&client, global, it, Verb::Approve).await,
             Some(Action::Deny(it)) => decide(&client, global, it, Verb::Deny).await,
             Some(Action::Cancel(it)) => decide(&client, global, it, Verb::Cancel).await,
@@ -177,6 +218,37 @@ async fn one(client: &Client, global: &Global, id: u64) -> Result<RequestView, F
     .await
 }
 
+/// Opens the page of a request that the user may see.
+async fn open(client: &Client, global: &Global, id: u64, command: &str) -> Result<(), Failure> {
+    let page = renewing(client, global, async || {
+        let signed = client.signed_in().await?;
+        let Some(page) = signed.server_info.page_of(id) else {
+            return Ok(None);
+        };
+        signed.request(id).await.map(|_| Some(page))
+    });
+    let Some(page) = page.await? else {
+        let message = format!(
+            "this server has no page, for its configuration has no [web]; run: daypass show {id}"
+        );
+        return Err(Failure::new(Code::Failure, message));
+    };
+    let is_wanted = !command.is_empty() || is_interactive(global) && browser::is_likely();
+    let may_open = !global.no_input && is_wanted;
+    let opened = match may_open {
+        true => browser::opens(command)(page.clone()).await,
+        false => Err("no browser can be opened from here".to_owned()),
+    };
+    if let Err(why) = &opened {
+        global.say(&format!("daypass: {}; open this address:", clean(why)));
+    }
+    let answer = json!({ "url": page, "opened": opened.is_ok() });
+    global.print(&answer, |_| match opened.is_ok() {
+        true => format!("Opened {page}"),
+        false => page.clone(),
+    })
+}
+
 async fn watch(client: &Client, global: &Global) -> Result<(), Failure> {
     let mut changes = renewing(client, global, async || client.watch(0).await).await?;
     loop {
@@ -189,9 +261,13 @@ async fn watch(client: &Client, global: &Global) -> Result<(), Failure> {
 async fn decide(
     client: &Client,
     global: &Global,
-    decision: Decision,
+    approval: impl Into<Approval>,
     verb: Verb,
 ) -> Result<(), Failure> {
+    let Approval {
+        decision,
+        security_key,
+    } = approval.into();
     let view = one(client, global, decision.id).await?;
     fits(&view, verb)?;
     global.say(&page::text(&view));
@@ -201,10 +277,24 @@ async fn decide(
             return Err(Failure::new(Code::Failure, "nothing was decided"));
         }
     }
+    let presence = match &view.presence {
+        Some(lines) if verb == Verb::Approve => {
+            let may_ask = is_interactive(global);
+            let signer = presence::signer(lines, security_key.as_deref(), may_ask).await?;
+            global.say("Touch your security key when it blinks.");
+            Some(signer)
+        }
+        Some(_) | None => None,
+    };
+    let signed_decision = requests::Decision {
+        verb,
+        comment: &decision.comment,
+        presence: presence.as_ref(),
+    };
     let decided = renewing(client, global, async || {
         let signed = client.signed_in().await?;
         let key = Key::open(&signed.login.key, &client.state)?;
-        signed.decide(&view, verb, &decision.comment, &key).await
+        signed.decide(&view, signed_decision, &key).await
     });
     page::print_outcome(global, &decided.await?)
 }

@@ -10,8 +10,8 @@ use super::{
     target::Target,
 };
 use crate::{
-    client::{choose, standing::OnDisk},
-    proto::v1,
+    client::standing::OnDisk,
+    proto::{usage, v1},
 };
 
 /// List the roles that you may have, with the command for each.
@@ -46,6 +46,9 @@ struct Role {
     verify_required: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     locked: bool,
+    /// How many other people must approve a request; none if the role needs no approval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approvals: Option<u32>,
     usage: String,
 }
 
@@ -104,7 +107,7 @@ pub(super) fn say_removed(global: &Global, removed: &[OnDisk]) {
 impl Role {
     fn of(role: v1::Role, host: Option<&str>) -> Self {
         Self {
-            usage: choose::command(&role, host),
+            usage: usage::command(&role, host),
             name: role.name,
             about: role.about,
             hosts: role.hosts,
@@ -116,6 +119,7 @@ impl Role {
             pty: role.pty,
             verify_required: role.verify_required,
             locked: role.locked,
+            approvals: Some(role.approvals).filter(|count| *count > 0),
         }
     }
 }
@@ -162,6 +166,11 @@ fn text(role: &Role) -> String {
         lines.push(
             "  key        a security key with user verification (PIN or biometric)".to_owned(),
         );
+    }
+    match role.approvals {
+        None => (),
+        Some(1) => lines.push("  approval   by another person".to_owned()),
+        Some(many) => lines.push(format!("  approval   by {many} other people")),
     }
     if role.locked {
         lines.push("  locked     by an administrator: it gives no pass now".to_owned());

@@ -1,9 +1,11 @@
 //! `daypass ssh`: gets a pass if one is needed, then becomes ssh.
 //!
 //! With a fresh pass this process becomes ssh. With a pass from disk it watches ssh: if the host
-//! refuses the pass, it gets a fresh one and tries once more.
+//! refuses the pass, it gets a fresh one and tries once more. If a server has known hosts, it
+//! watches every ssh: it says what helps if ssh refuses a host key.
 
 pub(super) mod argv;
+mod host_key;
 
 use std::{
     ffi::OsString,
@@ -32,6 +34,7 @@ use crate::client::{
     choose::PassRequest,
     jump,
     logins::login_name,
+    now,
     ssh::{
         arguments,
         command_line::{CommandLine, Takes},
@@ -163,18 +166,23 @@ impl Login<'_> {
     /// Runs ssh. Returns how it ended, or that it could not be started.
     async fn run(self) -> Result<Failure, Failure> {
         let cached = self.client.settled(&self.pass_request)?;
-        let Some((files, certificate)) = cached else {
-            let (files, certificate) = self.obtain(&self.pass_request).await?;
-            return Ok(become_ssh(self.ssh(&files, &certificate, None)?));
+        let is_fresh = cached.is_none();
+        let (files, certificate) = match cached {
+            Some(cached) => cached,
+            None => self.obtain(&self.pass_request).await?,
         };
         // A log that goes to another place, or a process that stays in the background, is not
-        // watched.
-        if self.line.has(&['E', 'f', 'y']) {
+        // watched. A fresh pass is not refused for its age, so only the host's key can be.
+        if self.line.has(&['E', 'f', 'y']) || is_fresh && !self.client.knows_hosts() {
             return Ok(become_ssh(self.ssh(&files, &certificate, None)?));
         }
-        match self.watch(&files, &certificate)? {
-            Ending::Refused => {}
-            ending => return Ok(ended(ending)),
+        let mut ending = self.watch(&files, &certificate)?;
+        if matches!(ending, Ending::HostKey(_)) && self.client.learns_known_hosts().await {
+            ending = self.watch(&files, &certificate)?;
+        }
+        match ending {
+            Ending::Refused if !is_fresh => {}
+            ending => return self.ended(ending),
         }
         let host = clean(&self.typed);
         write_note(&format!(
@@ -194,7 +202,7 @@ impl Login<'_> {
                 ),
                 reason: None,
             },
-            ending => ended(ending),
+            ending => self.ended(ending)?,
         })
     }
 
@@ -253,7 +261,9 @@ impl Login<'_> {
                 line.add_first('o', "LogLevel=FATAL");
             }
         }
-        let more: Vec<String> = self.proxy_command(files, &mut line)?.into_iter().collect();
+        let mut more: Vec<String> = self.proxy_command(files, &mut line)?.into_iter().collect();
+        let question = (SERVED, NO_HOST.as_ref());
+        more.extend(self.client.known_hosts_options(&self.line, question)?);
         let login = self.login(certificate)?;
         ssh.args(arguments(&line, login.as_deref(), files, &more)?);
         ssh.env(SERVED, &self.typed);
@@ -297,6 +307,26 @@ impl Login<'_> {
         }
     }
 
+    /// The end of this process, as ssh ended: silent, but for what ssh cannot know.
+    fn ended(&self, ending: Ending) -> Result<Failure, Failure> {
+        let message = match ending {
+            Ending::HostKey(fault) => {
+                let host = self.pass_request.host.as_deref().unwrap_or(&self.typed);
+                host_key::advice(fault, &clean(host), self.client.is_certified(host, now())?)
+            }
+            Ending::Refused | Ending::Exited(_) | Ending::Killed(_) => String::new(),
+        };
+        Ok(Failure {
+            code: match ending {
+                Ending::Refused | Ending::HostKey(_) => 255,
+                Ending::Exited(code) => code,
+                Ending::Killed(signal) => watched::die_by(signal),
+            },
+            message,
+            reason: None,
+        })
+    }
+
     fn login(&self, certificate: &Certificate) -> Result<Option<String>, Failure> {
         let principals = certificate.valid_principals();
         let requested = self.pass_request.user.as_deref();
@@ -311,17 +341,4 @@ fn become_ssh(mut ssh: Command) -> Failure {
         Code::Failure,
         format!("failed to start ssh: {error}; is OpenSSH installed?"),
     )
-}
-
-/// The silent end of this process, as ssh ended.
-fn ended(ending: Ending) -> Failure {
-    Failure {
-        code: match ending {
-            Ending::Refused => 255,
-            Ending::Exited(code) => code,
-            Ending::Killed(signal) => watched::die_by(signal),
-        },
-        message: String::new(),
-        reason: None,
-    }
 }

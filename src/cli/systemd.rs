@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{Failure, Global, failure::Code, output::clean, table::table};
 use units::{DEFAULT_PROGRAM, Part, UnitFile};
 
-/// Print or install the systemd units of a server or a host.
+/// Print or install the systemd units of a server, a host or a signer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]

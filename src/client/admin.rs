@@ -34,6 +34,8 @@ impl Signed {
             Target::Serial(serial) => Wire::Serial(serial),
             Target::Before(time) => Wire::Before(time.get()),
             Target::Through(size) => Wire::Through(size),
+            Target::Host(name) => Wire::Host(name),
+            Target::NewHost(host) => Wire::Host(host.name),
         };
         let target = Some(target);
         let request = authorized(&self.login, v1::PreviewRequest { target })?;
@@ -53,17 +55,21 @@ impl Signed {
         key: &Key,
     ) -> Result<v1::LockResponse, Error> {
         let about = Target::from(target);
-        self.repeat(&about, seen, is_same_people, async |after| {
-            let order = self
-                .prove_order(Verb::Lock, &about, reason, after, key)
-                .await?;
-            let request = v1::LockRequest {
-                target: wire(target),
-                order: Some(order),
-            };
-            let request = authorized(&self.login, request)?;
-            Ok(self.server.admin().lock(request).await?.into_inner())
-        })
+        self.repeat(
+            (seen, is_same_people),
+            async || self.preview(&about).await,
+            async |after| {
+                let order = self
+                    .prove_order(Verb::Lock, &about, reason, after, key)
+                    .await?;
+                let request = v1::LockRequest {
+                    target: wire(target),
+                    order: Some(order),
+                };
+                let request = authorized(&self.login, request)?;
+                Ok(self.server.admin().lock(request).await?.into_inner())
+            },
+        )
         .await
     }
 
@@ -80,18 +86,22 @@ impl Signed {
         key: &Key,
     ) -> Result<u64, Error> {
         let about = Target::from(target);
-        self.repeat(&about, seen, is_same_lock, async |after| {
-            let order = self
-                .prove_order(Verb::Unlock, &about, reason, after, key)
-                .await?;
-            let request = v1::UnlockRequest {
-                target: wire(target),
-                order: Some(order),
-            };
-            let request = authorized(&self.login, request)?;
-            let answer = self.server.admin().unlock(request).await?;
-            Ok(answer.into_inner().index)
-        })
+        self.repeat(
+            (seen, is_same_lock),
+            async || self.preview(&about).await,
+            async |after| {
+                let order = self
+                    .prove_order(Verb::Unlock, &about, reason, after, key)
+                    .await?;
+                let request = v1::UnlockRequest {
+                    target: wire(target),
+                    order: Some(order),
+                };
+                let request = authorized(&self.login, request)?;
+                let answer = self.server.admin().unlock(request).await?;
+                Ok(answer.into_inner().index)
+            },
+        )
         .await
     }
 
@@ -184,36 +194,39 @@ impl Signed {
             RevokeTarget::Before(time) => Wire::Before(time.get()),
             RevokeTarget::Through(size) => Wire::Through(size),
         };
-        self.repeat(&about, seen, is_same_people, async |after| {
-            let order = self
-                .prove_order(Verb::Revoke, &about, reason, after, key)
-                .await?;
-            let request = v1::RevokeRequest {
-                target: Some(to.clone()),
-                order: Some(order),
-                restore: restore.clone(),
-            };
-            let request = authorized(&self.login, request)?;
-            Ok(self.server.admin().revoke(request).await?.into_inner())
-        })
+        self.repeat(
+            (seen, is_same_people),
+            async || self.preview(&about).await,
+            async |after| {
+                let order = self
+                    .prove_order(Verb::Revoke, &about, reason, after, key)
+                    .await?;
+                let request = v1::RevokeRequest {
+                    target: Some(to.clone()),
+                    order: Some(order),
+                    restore: restore.clone(),
+                };
+                let request = authorized(&self.login, request)?;
+                Ok(self.server.admin().revoke(request).await?.into_inner())
+            },
+        )
         .await
     }
 
     /// Gives an order, and repeats it if another administrator's order came first and changed
-    /// nothing that the user was shown. `attempt` gets the index of the last order about the
-    /// target.
-    async fn repeat<T>(
+    /// nothing that the user was shown. `look` previews it again. `attempt` gets the index of the
+    /// last order about the target.
+    pub(super) async fn repeat<T>(
         &self,
-        target: &Target,
-        seen: &Preview,
-        is_same: fn(&Preview, &Preview) -> bool,
+        (seen, is_same): (&Preview, fn(&Preview, &Preview) -> bool),
+        look: impl AsyncFn() -> Result<Preview, Error>,
         attempt: impl AsyncFn(u64) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut after = seen.after;
         for _ in 0..RETRIES {
             match attempt(after).await {
                 Err(error) if error.reason() == Some(reason::ORDER_STALE) => {
-                    let now = self.preview(target).await?;
+                    let now = look().await?;
                     if !is_same(seen, &now) {
                         return Err(Error::Other {
                             reason: Some(reason::ORDER_STALE.to_owned()),
@@ -232,7 +245,7 @@ impl Signed {
     }
 
     /// Signs the order with the session's key.
-    async fn prove_order(
+    pub(super) async fn prove_order(
         &self,
         verb: Verb,
         target: &Target,
@@ -265,7 +278,7 @@ impl Signed {
     }
 }
 
-fn is_same_people(seen: &Preview, now: &Preview) -> bool {
+pub(super) fn is_same_people(seen: &Preview, now: &Preview) -> bool {
     (&seen.covers, seen.covers_caller) == (&now.covers, now.covers_caller)
 }
 

@@ -3,6 +3,7 @@
 use super::{
     Error, Signed,
     choose::{PassRequest, choose},
+    connect::Repeatable,
     credentials::authorized,
     key::Key,
     key_text::public_text,
@@ -62,7 +63,12 @@ impl Signed {
     /// the request is not what was asked for.
     pub(super) async fn issue(&self, wanted: Wanted, key: &Key) -> Result<Answer, Error> {
         let public = key.public();
-        let request = self.prove(wanted.ask.clone(), key).await?;
+        let mut request = self.prove(wanted.ask.clone(), key).await?;
+        // A pass whose delivery failed is of no use to anyone without the key. A redeemed request
+        // and an emergency, which pages people, are not asked for twice.
+        if wanted.ask.request == 0 && !wanted.ask.emergency {
+            request.extensions_mut().insert(Repeatable);
+        }
         let answer = self.server.passes().issue(request).await?.into_inner();
         if let Some(issue_response::Answer::Request(request)) = answer.answer {
             let view = RequestView::read(request)?.which_is_for(&wanted.ask)?;

@@ -1,16 +1,12 @@
 //! Reading the ledger: every entry is proven to be under the ledger's signed checkpoint.
 
-mod workers;
-
 use std::io::{self, Read, Write};
 
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use workers::Workers;
-
 use super::{
-    Client, Error, Signed, asking::Asking, credentials::authorized, proofs,
+    Client, Error, Signed, asking::Asking, credentials::authorized, in_turn::InTurn, proofs,
     server_info::ServerInfo, witness,
 };
 use crate::{
@@ -19,7 +15,7 @@ use crate::{
         checkpoint::{Checkpoint, Verifier},
         event::policy_hash,
         tree,
-        verify::{self, Verification, VerifyReport},
+        verify::{self, Block, Prepared, Verification, VerifyReport},
     },
     proto::v1,
 };
@@ -178,20 +174,20 @@ impl Client {
     }
 
     /// Downloads the whole ledger into `out`, verifies it on the way, and compares it with the
-    /// remembered checkpoint. What is in `out`, and what `each` was told of the events in their
-    /// order, is not verified until this returns. `progress` gets the number of events now and
-    /// then.
+    /// remembered checkpoint. What is in `out`, and what `each` gets of the events, some at a time
+    /// in their order, is not verified until this returns. `progress` gets the number of events now
+    /// and then.
     ///
     /// # Errors
     /// Returns [`Error::Fork`] if it lacks entries that were seen before.
     pub(crate) async fn verified_export(
         &self,
         out: &mut impl Write,
-        mut each: impl FnMut(Event),
+        mut each: Each<'_>,
         progress: impl Fn(u64),
     ) -> Result<VerifyReport, Error> {
         let signed = self.signed_in().await?;
-        let mut audit = self.audit(signed.server_info.verifier()?);
+        let mut audit = self.audit(signed.server_info.verifier()?)?;
         signed
             .export(|part| {
                 audit.take(part, &mut each)?;
@@ -206,7 +202,7 @@ impl Client {
 
     /// Verifies an export offline, with the verifier key `key`, or without it the one that the
     /// server named last. If the remembered checkpoint is of the same ledger, the export must agree
-    /// with it. `each` is told the events as [`Client::verified_export`] does, and `progress` gets
+    /// with it. `each` gets the events as in [`Client::verified_export`], and `progress` gets
     /// the number of bytes now and then.
     ///
     /// # Errors
@@ -216,7 +212,7 @@ impl Client {
         &self,
         export: &mut impl Read,
         key: Option<&str>,
-        mut each: impl FnMut(Event),
+        mut each: Each<'_>,
         progress: impl Fn(u64),
     ) -> Result<VerifyReport, Error> {
         let verifier = match key {
@@ -224,7 +220,7 @@ impl Client {
                 .map_err(|error| Error::Usage(format!("invalid verifier key in --key: {error}")))?,
             None => self.known_verifier()?,
         };
-        let mut audit = self.audit(verifier);
+        let mut audit = self.audit(verifier)?;
         let (mut part, mut taken) = (vec![0; PART], 0);
         loop {
             let read = match export.read(&mut part) {
@@ -255,7 +251,7 @@ impl Client {
 
     /// Begins a verification that also compares with the remembered checkpoint, if there is one by
     /// this key; one of another key is of another ledger.
-    fn audit(&self, verifier: Verifier) -> Audit {
+    fn audit(&self, verifier: Verifier) -> Result<Audit, Error> {
         let address = self.address().ok();
         let seen = address.and_then(|address| {
             let last = witness::last(&self.state, &address, &verifier);
@@ -265,18 +261,20 @@ impl Client {
             Some(seen) => Verification::with_root_of(seen.size),
             None => Verification::default(),
         };
-        Audit {
+        let workers = InTurn::start(STACK, Job::work);
+        let failed = |error| Error::other(format!("failed to start a thread: {error}"));
+        Ok(Audit {
             verification,
-            workers: Workers::start(),
+            workers: workers.map_err(failed)?,
             verifier,
             seen,
-        }
+        })
     }
 
     /// The result. Export and remembered checkpoint are signed by the same key, so a contradiction
     /// is a fork.
-    fn finish(&self, mut audit: Audit, each: impl FnMut(Event)) -> Result<VerifyReport, Error> {
-        audit.take_rest(each)?;
+    fn finish(&self, mut audit: Audit, mut each: Each<'_>) -> Result<VerifyReport, Error> {
+        audit.take_rest(&mut each)?;
         let root = audit.verification.root();
         let report = audit.verification.finish(&audit.verifier);
         let report = report.map_err(unverified)?;
@@ -301,31 +299,56 @@ impl Client {
     }
 }
 
+/// Takes the events of a ledger, some at a time, in their order; none if they are not needed.
+pub(crate) type Each<'a> = Option<&'a mut (dyn FnMut(Vec<Event>) + Send)>;
+
 /// Bytes that are read from a file at once.
 const PART: usize = 256 * 1024;
+
+/// Stack of a thread that prepares events. Their readers count levels of brackets.
+const STACK: usize = 2 * 1024 * 1024;
+
+/// A job of a thread beside the verification.
+enum Job {
+    Prepare(Block),
+    /// Frees events. The thread that has made them does it, because the allocator is slow if
+    /// another one does.
+    Free(Vec<Event>),
+}
+
+impl Job {
+    fn work(self) -> Option<Prepared> {
+        match self {
+            Self::Prepare(block) => Some(block.prepare()),
+            Self::Free(events) => {
+                drop(events);
+                None
+            }
+        }
+    }
+}
 
 /// An export under verification, and the checkpoint that it is compared with.
 struct Audit {
     verification: Verification,
-    workers: Workers,
+    workers: InTurn<Job, Prepared>,
     verifier: Verifier,
     seen: Option<Checkpoint>,
 }
 
 impl Audit {
-    fn take(&mut self, part: &[u8], mut each: impl FnMut(Event)) -> Result<(), Error> {
+    fn take(&mut self, part: &[u8], each: &mut Each<'_>) -> Result<(), Error> {
         for part in part.chunks(PART) {
             match self.verification.split(part) {
                 Ok(None) => (),
                 Ok(Some(block)) => {
-                    if let Some(prepared) = self.workers.hand_in(block) {
-                        let judged = self.verification.judge(prepared, &mut each);
-                        judged.map_err(unverified)?;
+                    if let Some(made) = self.workers.hand_in(Job::Prepare(block)) {
+                        self.judge(made, each)?;
                     }
                 }
                 Err(fault) => {
                     // A fault of an earlier line is told first.
-                    self.drain(&mut each)?;
+                    self.drain(each)?;
                     return Err(unverified(fault));
                 }
             }
@@ -334,20 +357,31 @@ impl Audit {
     }
 
     /// Takes what is still under way after the last part.
-    fn take_rest(&mut self, mut each: impl FnMut(Event)) -> Result<(), Error> {
+    fn take_rest(&mut self, each: &mut Each<'_>) -> Result<(), Error> {
         if let Some(block) = self.verification.remaining()
-            && let Some(prepared) = self.workers.hand_in(block)
+            && let Some(made) = self.workers.hand_in(Job::Prepare(block))
         {
-            let judged = self.verification.judge(prepared, &mut each);
-            judged.map_err(unverified)?;
+            self.judge(made, each)?;
         }
         self.drain(each)
     }
 
-    fn drain(&mut self, mut each: impl FnMut(Event)) -> Result<(), Error> {
-        while let Some(prepared) = self.workers.next() {
-            let judged = self.verification.judge(prepared, &mut each);
-            judged.map_err(unverified)?;
+    fn drain(&mut self, each: &mut Each<'_>) -> Result<(), Error> {
+        while let Some(made) = self.workers.next() {
+            self.judge(made, each)?;
+        }
+        Ok(())
+    }
+
+    fn judge(
+        &mut self,
+        (prepared, by): (Prepared, usize),
+        each: &mut Each<'_>,
+    ) -> Result<(), Error> {
+        let events = self.verification.judge(prepared).map_err(unverified)?;
+        match each {
+            Some(each) => each(events),
+            None => self.workers.give(Job::Free(events), by),
         }
         Ok(())
     }

@@ -1,35 +1,29 @@
 //! The connection to the server: its addresses, TLS by rustls, deadlines.
 
 mod address;
+mod channel;
 mod dial;
 mod link;
 mod pauses;
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
-use tonic::transport::Endpoint;
-use tower::service_fn;
 use url::Url;
 
 pub(crate) use self::address::Address;
 pub(crate) use self::dial::Roots;
 pub(super) use self::dial::recognize;
+pub(crate) use self::link::Repeatable;
 use self::{dial::Dialer, link::Link};
 use super::Error;
 use crate::proto::v1::{
-    admin_client::AdminClient, ledger_client::LedgerClient, passes_client::PassesClient,
-    requests_client::RequestsClient, trust_client::TrustClient,
+    admin_client::AdminClient, hosts_client::HostsClient, ledger_client::LedgerClient,
+    passes_client::PassesClient, requests_client::RequestsClient, trust_client::TrustClient,
 };
 
-/// For one call.
-const CALL: Duration = Duration::from_secs(30);
 /// Time for which a server that refuses connections is tried again: it may restart just now. One
 /// that is down is reported soon.
 const ABSENT: Duration = Duration::from_secs(6);
-/// The same for a server that answered this command a moment ago.
-const RESTART: Duration = Duration::from_secs(8);
-
 /// A connection to one server.
 #[derive(Clone)]
 pub struct Server {
@@ -51,8 +45,10 @@ impl Server {
         answered: Option<Url>,
     ) -> Result<Self, Error> {
         let dialer = Dialer::new(address, roots, answered);
+        // Dials now, so that errors are reported in our words.
+        let stream = dialer.dial(ABSENT).await?;
         Ok(Self {
-            link: link(&dialer, address).await?,
+            link: Link::new(&dialer, address, stream).await?,
             dialer,
             address: address.clone(),
         })
@@ -78,6 +74,11 @@ impl Server {
         AdminClient::new(self.link.clone())
     }
 
+    /// The `Hosts` service.
+    pub(crate) fn hosts(&self) -> HostsClient<Link> {
+        HostsClient::new(self.link.clone())
+    }
+
     /// The `Requests` service.
     pub(crate) fn requests(&self) -> RequestsClient<Link> {
         RequestsClient::new(self.link.clone())
@@ -87,31 +88,6 @@ impl Server {
     pub(crate) fn ledger(&self) -> LedgerClient<Link> {
         LedgerClient::new(self.link.clone())
     }
-}
-
-/// Dials now, so that errors are reported in our words. When that connection has ended, as when the
-/// server restarts between two calls of a command, the next call dials again, any address.
-async fn link(dialer: &Dialer, address: &Address) -> Result<Link, Error> {
-    let broken = |error: &dyn std::fmt::Display| Error::unreachable(address.as_str(), error);
-    // tonic refuses https without its own TLS; the origin carries the real address.
-    let origin = address.as_str().parse::<http::Uri>();
-    let endpoint = Endpoint::from_static("http://daypass.invalid")
-        .origin(origin.map_err(|error| broken(&error))?)
-        .timeout(CALL);
-    let mut first = Some(dialer.dial(ABSENT).await?);
-    let again = dialer.clone();
-    let connector = service_fn(move |_: http::Uri| {
-        let (first, dialer) = (first.take(), again.clone());
-        async move {
-            let stream = match first {
-                Some(stream) => Ok(stream),
-                None => dialer.dial(RESTART).await,
-            };
-            stream.map(TokioIo::new).map_err(io::Error::other)
-        }
-    });
-    let channel = endpoint.connect_with_connector(connector).await;
-    Ok(Link::new(channel.map_err(|error| broken(&error))?))
 }
 
 #[cfg(test)]

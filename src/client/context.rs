@@ -123,8 +123,9 @@ impl Client {
         self.remember_answered(&server, answered);
         let server_info =
             ServerInfo::refresh(&self.state, &server, |message| self.say(message)).await?;
-        // Plain ssh gets new hosts by the way. The command itself does not need them.
+        // ssh gets new hosts, and their CAs, by the way. The command itself does not need them.
         let _ = self.renew_ssh_config();
+        let _ = self.renew_known_hosts();
         Ok((server, server_info))
     }
 

@@ -16,6 +16,7 @@ use super::{
     Client, Error,
     cache::PassFiles,
     choose::PassRequest,
+    clock::now,
     key::{Key, KeyPlace},
     key_text::public_text,
     pass::{Pass, received},
@@ -190,6 +191,7 @@ impl Client {
             &server_info,
         )?;
         files.keep(key, &KeyPlace::Own, &pass, target.is_some())?;
+        self.remember_certified(&ask.host, pass.host_certificate_until, now())?;
         if target.is_none() {
             self.remember_pass(&ask, &files, &pass.certificate).await?;
         }

@@ -19,7 +19,7 @@ use super::{
     logins::login_name,
     ssh::caller,
     state::State,
-    words::{check_host, is_login, quote},
+    words::{self, check_host, is_login, quote},
 };
 
 /// The file, in the folder of the host's pass.
@@ -194,14 +194,7 @@ pub(super) fn includes(state: &State) -> Result<[String; 2], Error> {
 /// wildcards in every version of OpenSSH and `%` in newer ones only, so no spelling of such a path
 /// works with all of them.
 pub(super) fn included(path: &Path, state: &State) -> Result<String, Error> {
-    let folder = state.folder();
-    if folder.to_string_lossy().contains(['%', '*', '?', '[', ']']) {
-        return Err(Error::Usage(format!(
-            "the path {folder:?} cannot be written into an `Include` of ssh: choose another folder with \
-             DAYPASS_STATE_DIR"
-        )));
-    }
-    quote(path)
+    words::included(path, state.folder())
 }
 
 /// The file's text.

@@ -6,7 +6,7 @@
 //! key, login and port are ours.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
 };
 
@@ -14,6 +14,8 @@ use super::{
     Error,
     cache::PassFiles,
     jump_host::JumpHostAddress,
+    known_hosts,
+    ssh::alias::settings,
     words::{quote, shell_word},
 };
 
@@ -48,6 +50,20 @@ pub(crate) fn proxy_command(
 }
 
 impl JumpHostAddress {
+    /// The setting by which the ssh to the bastion, whose jump pass is at `jump`, accepts its host
+    /// certificate. None if there is nothing to add.
+    pub(crate) fn known_hosts(
+        &self,
+        jump: &PassFiles,
+        config: Option<&Path>,
+        environment: (&str, &OsStr),
+    ) -> Option<String> {
+        let file = known_hosts::above(jump.key())?;
+        let mut words = config_option(config);
+        words.extend(["-p", &self.port.to_string(), "--", &self.host].map(OsString::from));
+        known_hosts::with_file(&settings(&words, environment)?, &file)
+    }
+
     /// The arguments for an `ssh` that forwards to `target` (`[HOST]:PORT`) with the jump pass at
     /// `jump`.
     ///
@@ -57,12 +73,10 @@ impl JumpHostAddress {
         &self,
         jump: &PassFiles,
         config: Option<&Path>,
+        known_hosts: Option<String>,
         target: &str,
     ) -> Result<Vec<OsString>, Error> {
-        let config = config.into_iter();
-        let mut words: Vec<OsString> = config
-            .flat_map(|config| ["-F".into(), config.into()])
-            .collect();
+        let mut words = config_option(config);
         let options = [
             format!("IdentityFile={}", quote(jump.key())?),
             format!("CertificateFile={}", quote(&jump.certificate())?),
@@ -73,6 +87,7 @@ impl JumpHostAddress {
         words.extend(
             options
                 .into_iter()
+                .chain(known_hosts)
                 .flat_map(|option| ["-o".into(), option.into()]),
         );
         words.extend(["-l".into(), self.login.clone().into()]);
@@ -81,6 +96,13 @@ impl JumpHostAddress {
         words.push(self.host.clone().into());
         Ok(words)
     }
+}
+
+fn config_option(config: Option<&Path>) -> Vec<OsString> {
+    let config = config.into_iter();
+    config
+        .flat_map(|config| ["-F".into(), config.into()])
+        .collect()
 }
 
 #[cfg(test)]
@@ -97,7 +119,7 @@ mod tests {
             port: 2222,
             login: "jump".into(),
         };
-        let words = address.arguments(&jump, Some(Path::new("/c")), "[db-1]:22");
+        let words = address.arguments(&jump, Some(Path::new("/c")), None, "[db-1]:22");
         let expected = [
             "-F",
             "/c",

@@ -156,8 +156,10 @@ impl Client {
         let wanted = signed.wanted(&wish).await?;
         files.check_named()?;
         files.prepare()?;
+        let host = wanted.ask.host.clone();
         let pass = self.issued(&signed, wanted, &key).await?;
         files.keep(&key, &signed.login.key, &pass, true)?;
+        self.remember_certified(&host, pass.host_certificate_until, now())?;
         self.forget_request(wish.request.unwrap_or_default())
             .await?;
         Ok(pass)
@@ -217,6 +219,7 @@ impl Client {
         let ask = wanted.ask.clone();
         let pass = self.issued(signed, wanted, key).await?;
         files.keep(key, &signed.login.key, &pass, false)?;
+        self.remember_certified(&ask.host, pass.host_certificate_until, now())?;
         self.remember_pass(&ask, &files, &pass.certificate).await?;
         Ok((files, pass))
     }

@@ -30,6 +30,9 @@ pub struct Pass {
     pub command: Option<String>,
     /// The jump pass, if the host is behind a bastion.
     pub jump: Option<JumpPass>,
+    /// First second (Unix) at which the host has no valid host certificate any more; 0 if it has
+    /// none.
+    pub host_certificate_until: u64,
 }
 
 /// An ask, and what is known about its answer.
@@ -102,6 +105,7 @@ fn check(pass: &v1::Pass, expected: &Expected<'_>) -> Result<Pass, String> {
         jump: jump.transpose()?,
         command: command.cloned(),
         role: expected.ask.role.clone(),
+        host_certificate_until: pass.host_certificate_until,
         certificate,
     })
 }

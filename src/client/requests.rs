@@ -11,8 +11,8 @@ use std::{pin::pin, time::Duration};
 use tokio::time::{Instant, interval, sleep_until};
 
 use super::{
-    Client, Error, Signed, choose::PassRequest, clock::now, credentials::authorized, key::Key,
-    key_text::public_text,
+    Client, Error, Signed, choose::PassRequest, clock::now, credentials::authorized,
+    emergency::Signer, key::Key, key_text::public_text,
 };
 use crate::{
     ledger::{approval, state::Verb},
@@ -26,6 +26,15 @@ pub(crate) use view::RequestView;
 
 /// Interval at which a waiting command shows the time that is left.
 const BEAT: Duration = Duration::from_secs(1);
+
+/// A decision that is to be signed.
+#[derive(Clone, Copy)]
+pub(crate) struct Decision<'a> {
+    pub verb: Verb,
+    pub comment: &'a str,
+    /// The key that shows the user's presence, if the role demands it.
+    pub presence: Option<&'a Signer>,
+}
 
 impl Signed {
     /// Opens a request for `pass_request`, which names its role.
@@ -98,10 +107,10 @@ impl Signed {
     pub(crate) async fn decide(
         &self,
         view: &RequestView,
-        verb: Verb,
-        comment: &str,
+        decision: Decision<'_>,
         key: &Key,
     ) -> Result<RequestView, Error> {
+        let Decision { verb, comment, .. } = decision;
         let message = approval::Message {
             verb,
             server_name: &self.server_info.server_name,
@@ -116,10 +125,15 @@ impl Signed {
             public_key: public_text(&key.public())?,
             binding_secret: self.login.secret()?,
         };
+        let presence_signature = match decision.presence {
+            Some(signer) => signer.sign(Namespace::Approve, &message).await?,
+            None => String::new(),
+        };
         let request = v1::DecideRequest {
             id: view.id,
             comment: comment.to_owned(),
             proof: Some(proof),
+            presence_signature,
         };
         let request = authorized(&self.login, request)?;
         let mut requests = self.server.requests();

@@ -105,6 +105,12 @@ pub struct ServerInfo {
     /// The address of its page for approvers, if it has one.
     #[serde(default)]
     pub page_url: Option<String>,
+    /// The keys that sign host certificates, in OpenSSH form.
+    #[serde(default)]
+    pub host_ca_keys: Vec<String>,
+    /// Patterns of the host names for which they count.
+    #[serde(default)]
+    pub known_host_names: Vec<String>,
 }
 
 impl ServerInfo {
@@ -203,7 +209,10 @@ impl ServerInfo {
         if let Some(key) = ca_keys.iter().find(|key| key::parse(key).is_err()) {
             return Err(Error::Untrusted(format!("invalid CA key {key:?}")));
         }
+        let host_ca_keys = host_ca_keys(&answer.host_ca_keys, &ca_keys)?;
         Ok(Self {
+            host_ca_keys,
+            known_host_names: answer.known_host_names,
             server_name: answer.server_name,
             issuers: answer.issuers.into_iter().map(Issuer::from).collect(),
             ca_keys,
@@ -293,6 +302,16 @@ pub(super) fn file(address: &Address, name: &str) -> PathBuf {
 }
 
 fn report_keys(known: &ServerInfo, now: &ServerInfo, say: impl Fn(&str)) {
+    for key in now
+        .host_ca_keys
+        .iter()
+        .filter(|key| !known.host_ca_keys.contains(key))
+    {
+        let key = PublicKey::from_openssh(key).map(|key| key::fingerprint(&key));
+        if let (Ok(key), false) = (key, known.host_ca_keys.is_empty()) {
+            say(&format!("note: the server has a new host CA key, {key}"));
+        }
+    }
     let (known, now) = (known.ca_fingerprints(), now.ca_fingerprints());
     for key in now.iter().filter(|key| !known.contains(key)) {
         say(&format!("note: the server has a new CA key, {key}"));
@@ -300,6 +319,34 @@ fn report_keys(known: &ServerInfo, now: &ServerInfo, say: impl Fn(&str)) {
     for key in known.iter().filter(|key| !now.contains(key)) {
         say(&format!("note: the server no longer uses the CA key {key}"));
     }
+}
+
+/// The keys that sign host certificates, without comments. One that signs passes too is an error: a
+/// host could then make itself passes, or a pass be shown as a host's certificate.
+fn host_ca_keys(keys: &[String], ca_keys: &[String]) -> Result<Vec<String>, Error> {
+    let parse = |text: &String| {
+        let invalid = |_| Error::Untrusted(format!("invalid host CA key {text:?}"));
+        key::parse(text).map_err(invalid)
+    };
+    let signs_passes = |host_key: &PublicKey| {
+        let mut keys = ca_keys.iter().filter_map(|key| key::parse(key).ok());
+        keys.any(|key| key.key_data() == host_key.key_data())
+    };
+    let mut lines = Vec::new();
+    for text in keys {
+        let key = parse(text)?;
+        if signs_passes(&key) {
+            let key = key::fingerprint(&key);
+            return Err(Error::Untrusted(format!(
+                "its key {key} signs passes and hosts"
+            )));
+        }
+        lines.push(
+            key.to_openssh()
+                .map_err(|_| Error::Untrusted(format!("invalid host CA key {text:?}")))?,
+        );
+    }
+    Ok(lines)
 }
 
 /// The most bytes of a page's address.

@@ -4,7 +4,7 @@
 //! through jump hosts, [`sharing`] leaves out shared connections, [`watched`] runs ssh and sees a
 //! refusal, [`caller`] finds the ssh that runs `daypass ensure`.
 
-mod alias;
+pub(crate) mod alias;
 pub(super) mod caller;
 pub(crate) mod command_line;
 mod destination;

@@ -14,14 +14,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use self::block::{
-    Block, CHOSEN, NAMED, is_pattern, may_sign_in, patterns_of_match, program_of, written_for,
-};
+use self::block::{Block, CHOSEN, NAMED, may_sign_in, patterns_of_match, program_of, written_for};
 pub(crate) use self::{block::block, sharing::SharedPath};
 use super::{
     Client, Error, host_config,
     server_info::ServerInfo,
     state::{State, write_atomically},
+    words::is_pattern,
 };
 
 /// Our own file, in the state folder.
@@ -144,6 +143,7 @@ impl Client {
         config: &Path,
     ) -> Result<bool, Error> {
         let text = self.ssh_config(program, options).await?;
+        self.renew_known_hosts()?;
         self.state.root().write(FILE, text.as_bytes())?;
         edit(config, |old| {
             with_line(old, &include_line(&self.state.root())?)

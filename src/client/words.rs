@@ -29,6 +29,12 @@ pub(crate) fn check_host(host: &str) -> Result<(), Error> {
     )))
 }
 
+/// Whether a pattern of host names can stand in an ssh configuration, and in known_hosts.
+pub(super) fn is_pattern(pattern: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "*?._:-".contains(c);
+    !pattern.is_empty() && !pattern.starts_with('-') && pattern.chars().all(plain)
+}
+
 /// Whether `text` is a login name for a command line and for an ssh configuration.
 pub(super) fn is_login(text: &str) -> bool {
     let mut chars = text.chars();
@@ -65,6 +71,20 @@ pub(crate) fn quote(path: &Path) -> Result<String, Error> {
         return Err(invalid());
     }
     Ok(format!("\"{}\"", text.replace('%', "%%")))
+}
+
+/// A path in the state folder, for `Include`, in quotes.
+///
+/// # Errors
+/// Returns [`Error::Usage`] if the folder's path has a wildcard or a `%`.
+pub(super) fn included(path: &Path, folder: &Path) -> Result<String, Error> {
+    if folder.to_string_lossy().contains(['%', '*', '?', '[', ']']) {
+        return Err(Error::Usage(format!(
+            "the path {folder:?} cannot be written into an `Include` of ssh: choose another folder with \
+             DAYPASS_STATE_DIR"
+        )));
+    }
+    quote(path)
 }
 
 /// A path as one word of the shell command in an ssh option such as `ProxyCommand`.

@@ -22,6 +22,8 @@ pub(super) fn reference() -> Vec<Section> {
         Section::of::<Tls>("[tls]"),
         Section::of::<Ca>("[ca]"),
         Section::of::<CaKey>("[[ca.key]]"),
+        Section::of::<Hosts>("[hosts]"),
+        Section::of::<CaKey>("[[hosts.key]]"),
         Section::of::<Ledger>("[ledger]"),
         Section::of::<Store>("[store]"),
         Section::of::<Issuer>("[[issuer]]"),
@@ -70,6 +72,8 @@ keys! {
         tls: Option<Tls>,
         /// the CA keys.
         ca: Spanned<Ca>,
+        /// known hosts: machines that get host certificates. Without it, this server knows none.
+        hosts: Option<Spanned<Hosts>>,
         /// the key of the ledger.
         ledger: Ledger,
         /// a database for several servers; without it, the ledger is in the `state` folder.
@@ -116,8 +120,28 @@ keys! {
 keys! {
     /// One section for each CA key.
     struct CaKey {
-        /// an OpenSSH private key, Ed25519 or ECDSA P-256.
+        /// an OpenSSH private key, Ed25519 or ECDSA P-256. With `agent`, `pkcs11` or `signer`, the
+        /// public half of the key that is there, which may be an RSA key too.
         file: Spanned<PathBuf>,
+        /// the socket of an ssh-agent that has the private key.
+        agent: Option<Spanned<PathBuf>>,
+        /// the PKCS#11 module (a shared library) of a token that has the private key.
+        pkcs11: Option<Spanned<PathBuf>>,
+        /// the label of the token in `pkcs11`.
+        token: Option<Spanned<String>>,
+        /// the file that holds the token's user PIN.
+        pin_file: Option<Spanned<PathBuf>>,
+        /// the same, as the name of a systemd credential.
+        pin_credential: Option<Spanned<String>>,
+        /// the address of `daypass signer`, which has the private key and signs only what the
+        /// ledger has recorded: its socket, or `"tls://HOST:PORT"`. See `daypass help signer`.
+        signer: Option<Spanned<String>>,
+        /// with `tls://`: the PEM file of this server's certificate for the signer.
+        signer_certificate: Option<Spanned<PathBuf>>,
+        /// with `tls://`: the PEM file of its private key.
+        signer_key: Option<Spanned<PathBuf>>,
+        /// with `tls://`: the PEM file of the roots of the signer's certificate.
+        signer_roots: Option<Spanned<PathBuf>>,
         /// the file that holds the passphrase of an encrypted key.
         passphrase_file: Option<Spanned<PathBuf>>,
         /// the same, as the name of a systemd credential.
@@ -125,6 +149,27 @@ keys! {
         /// `"active"` signs; exactly one key is active. `"staged"` is published before it signs.
         /// `"retired"` is published until its last pass has expired.
         state: Spanned<KeyState>,
+    }
+}
+
+keys! {
+    /// Known hosts. They get host certificates, so that users' `ssh` never asks about a host key,
+    /// and they report. See `daypass help hosts`.
+    struct Hosts {
+        /// the keys that sign host certificates, written as `[[hosts.key]]`, with the keys of
+        /// `[[ca.key]]`. None of them may be a `[[ca.key]]`.
+        #[serde(default)]
+        key: Vec<CaKey>,
+        /// patterns of the names that hosts may have, such as `["*.example.com", "web-*"]`. Users
+        /// trust host certificates for these names only. Default: the patterns of the policy's host
+        /// groups.
+        names: Option<Spanned<Vec<Spanned<String>>>>,
+        /// how long a host certificate is valid, `"1d"` to `"90d"`. It is renewed after two thirds.
+        /// Default: `"14d"`.
+        lifetime: Option<Spanned<String>>,
+        /// time without a report, or with an old revocation list, after which a host is behind,
+        /// `"5m"` to `"7d"`. Default: `"1h"`.
+        behind_after: Option<Spanned<String>>,
     }
 }
 
@@ -273,7 +318,8 @@ keys! {
     /// section may be empty.
     struct Web {
         /// the address of the page, such as `"https://ca.example.com"`. `/web/callback` below it
-        /// must be registered at each provider. Default: `https://`, `name`, and the port of
+        /// must be registered at each provider. Passkeys are for the host in it, which must be a
+        /// name for them, not an IP address. Default: `https://`, `name`, and the port of
         /// `listen`.
         url: Option<Spanned<String>>,
         /// client secrets, written as `[[web.client]]`.

@@ -1,12 +1,13 @@
 //! The configuration in the modules' own types.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
 use crate::{
     ca::KeyState,
     identity, notify,
+    outbound::MutualTls,
     server::{Limits, log::Format},
     store::PostgresAddress,
     web,
@@ -27,6 +28,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// The CA's keys; exactly one is active.
     pub ca_keys: Vec<CaKey>,
+    /// Known hosts; none: this server knows no hosts.
+    pub hosts: Option<Hosts>,
     /// The ledger's own Ed25519 key.
     pub ledger_key: PathBuf,
     /// The database that servers of one name share; none: the ledger is in the state folder.
@@ -65,12 +68,74 @@ pub struct TlsFiles {
 /// One `[[ca.key]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaKey {
-    /// An OpenSSH private key file.
+    /// An OpenSSH private key file; if another program keeps the key, its public half.
     pub file: PathBuf,
+    /// The program that keeps the private half.
+    pub keeper: Option<Keeper>,
     /// The file that holds the passphrase of an encrypted key (a systemd credential is a file too).
     pub passphrase: Option<PathBuf>,
     /// The stage of the key's life.
     pub state: KeyState,
+}
+
+impl CaKey {
+    /// The files of mutual TLS, if the key is behind a signer on another machine.
+    pub(crate) fn mutual_tls(&self) -> Option<&MutualTls> {
+        match &self.keeper {
+            Some(Keeper::Signer(SignerAddress::Tls { files, .. })) => Some(files),
+            Some(Keeper::Signer(_) | Keeper::Agent { .. } | Keeper::Pkcs11 { .. }) | None => None,
+        }
+    }
+}
+
+/// `[hosts]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hosts {
+    /// The keys that sign host certificates; exactly one is active.
+    pub keys: Vec<CaKey>,
+    /// Patterns of the names that hosts may have; none: those of the policy's host groups.
+    pub names: Option<Vec<String>>,
+    /// How long a host certificate is valid.
+    pub lifetime: Duration,
+    /// Time without a report after which a host is behind.
+    pub behind_after: Duration,
+}
+
+/// A program that keeps a CA key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    /// An ssh-agent.
+    Agent {
+        /// Its socket.
+        socket: PathBuf,
+    },
+    /// `daypass signer`.
+    Signer(SignerAddress),
+    /// A PKCS#11 token.
+    Pkcs11 {
+        /// The shared library.
+        module: PathBuf,
+        /// The token's label.
+        token: String,
+        /// The file that holds the user's PIN.
+        pin: Option<PathBuf>,
+    },
+}
+
+/// The address of `daypass signer`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignerAddress {
+    /// A Unix socket.
+    Socket(PathBuf),
+    /// Mutual TLS.
+    Tls {
+        /// The name in the signer's certificate.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// This side's files.
+        files: MutualTls,
+    },
 }
 
 /// `[log]`.

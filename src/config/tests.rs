@@ -52,6 +52,94 @@ fn a_small_file_gets_the_defaults() {
 }
 
 #[test]
+fn known_hosts_have_a_key_of_their_own_and_patterns_that_known_hosts_can_hold() {
+    const SECTION: &str = "[hosts]\nnames = [\"web-*\", \"*.example.com\"]\nlifetime = \"7d\"\n\
+                           [[hosts.key]]\nfile = \"hosts\"\nstate = \"active\"\n";
+    assert_eq!(parse(GOOD).unwrap().hosts, None);
+    let hosts = parse(&format!("{GOOD}{SECTION}")).unwrap().hosts.unwrap();
+    assert_eq!(hosts.keys[0].file, Path::new("/etc/daypass/hosts"));
+    let names = hosts.names.unwrap();
+    assert_eq!(names, ["web-*", "*.example.com"]);
+    assert_eq!(hosts.lifetime.as_secs(), 7 * 86_400);
+    assert_eq!(hosts.behind_after.as_secs(), 3600);
+    for (case, from, to, expected) in [
+        (
+            "the user CA's key",
+            "\"hosts\"",
+            "\"ca_key\"",
+            "give hosts a key of their own",
+        ),
+        (
+            "the ledger's key",
+            "\"hosts\"",
+            "\"ledger_key\"",
+            "give hosts a key of their own",
+        ),
+        (
+            "no active key",
+            "\"active\"",
+            "\"staged\"",
+            "no CA key is active",
+        ),
+        (
+            "no names",
+            "\"web-*\", \"*.example.com\"",
+            "",
+            "names has 1 to 64 patterns",
+        ),
+        (
+            "a list in one",
+            "web-*",
+            "a,b",
+            "is no pattern of host names",
+        ),
+        ("a blank", "web-*", "a b", "is no pattern of host names"),
+        (
+            "a negation",
+            "web-*",
+            "!web-1",
+            "is no pattern of host names",
+        ),
+        (
+            "upper case",
+            "web-*",
+            "Web-*",
+            "is no pattern of host names",
+        ),
+        ("a newline", "web-*", "a\\nb", "is no pattern of host names"),
+        ("every name", "web-*", "*", "is no pattern of host names"),
+        (
+            "every name with a dot",
+            "web-*",
+            "*.*",
+            "is no pattern of host names",
+        ),
+        (
+            "a short lifetime",
+            "\"7d\"",
+            "\"1h\"",
+            "lifetime = \"1h\" is not a duration",
+        ),
+        (
+            "an unknown key",
+            "lifetime",
+            "lifetimes",
+            "unknown field `lifetimes`",
+        ),
+    ] {
+        let section = SECTION.replace(from, to);
+        assert_ne!(section, SECTION, "{case}");
+        let refused = parse(&format!("{GOOD}{section}")).unwrap_err();
+        assert!(refused.contains(expected), "{case}: {refused}");
+    }
+    let none = parse(&format!("{GOOD}[hosts]\n")).unwrap_err();
+    assert!(
+        none.contains("there is no key for host certificates"),
+        "{none}"
+    );
+}
+
+#[test]
 fn a_shared_database_is_named_in_one_way_and_its_password_stands_in_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("postgres");
@@ -119,7 +207,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "an unknown key",
         "listen =",
         "lisen =",
-        "daypass.toml:2: unknown field `lisen`, expected one of `name`, `listen`, `proxies`, `state`, `policy`, `tls`, `ca`, `ledger`, `store`, `issuer`, `limits`, `metrics`, `log`, `webhook`, `web`",
+        "daypass.toml:2: unknown field `lisen`, expected one of `name`, `listen`, `proxies`, `state`, `policy`, `tls`, `ca`, `hosts`, `ledger`, `store`, `issuer`, `limits`, `metrics`, `log`, `webhook`, `web`",
     ),
     (
         "an unknown key of an issuer",
@@ -216,6 +304,54 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
         "state = \"active\"",
         "state = \"active\"\npassphrase_file = \"a\"\npassphrase_credential = \"b\"",
         "daypass.toml:11: passphrase_file and passphrase_credential are both set: keep one",
+    ),
+    (
+        "an agent and a token",
+        "state = \"active\"",
+        "state = \"active\"\nagent = \"a\"\npkcs11 = \"p\"",
+        "daypass.toml:10: agent and pkcs11 are both set: keep one",
+    ),
+    (
+        "an agent and a signer",
+        "state = \"active\"",
+        "state = \"active\"\nagent = \"a\"\nsigner = \"s\"",
+        "daypass.toml:10: agent and signer are both set: keep one",
+    ),
+    (
+        "a signer without a port",
+        "state = \"active\"",
+        "state = \"active\"\nsigner = \"tls://signer.example.com\"",
+        "daypass.toml:10: signer is not tls://HOST:PORT, with the name in the signer's certificate",
+    ),
+    (
+        "a signer elsewhere without a certificate to show",
+        "state = \"active\"",
+        "state = \"active\"\nsigner = \"tls://signer.example.com:7444\"",
+        "daypass.toml:10: signer = \"tls://...\" needs signer_certificate: add it",
+    ),
+    (
+        "a certificate for a signer's socket",
+        "state = \"active\"",
+        "state = \"active\"\nsigner = \"s\"\nsigner_key = \"k\"",
+        "daypass.toml:11: signer_key is for signer = \"tls://HOST:PORT\": remove it",
+    ),
+    (
+        "a module without a token",
+        "state = \"active\"",
+        "state = \"active\"\npkcs11 = \"p\"",
+        "daypass.toml:10: pkcs11 has no token: add token = LABEL, so that no other token gets the PIN",
+    ),
+    (
+        "a PIN without a token",
+        "state = \"active\"",
+        "state = \"active\"\nagent = \"a\"\npin_file = \"p\"",
+        "daypass.toml:11: token and PIN are for pkcs11: add pkcs11 = MODULE, or remove them",
+    ),
+    (
+        "a passphrase of an agent's key",
+        "state = \"active\"",
+        "state = \"active\"\nagent = \"a\"\npassphrase_file = \"p\"",
+        "daypass.toml:11: with agent, pkcs11 or signer, file is a public key, which takes no passphrase: remove it",
     ),
     (
         "a credential outside systemd",

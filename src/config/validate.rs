@@ -2,7 +2,6 @@
 //! is returned.
 
 use std::{
-    collections::HashSet,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -10,16 +9,16 @@ use std::{
 use toml::Spanned;
 
 use super::{
+    ca_keys,
     error::Problem,
-    files::{credential, path},
-    issuer, limits, raw,
+    files::path,
+    hosts, issuer, limits, raw,
     settings::{CaKey, Config, Log, TlsFiles},
     store,
     surroundings::Surroundings,
     web, webhook,
 };
 use crate::{
-    ca::KeyState,
     policy::source,
     server::{Limits, Proxies},
 };
@@ -33,15 +32,17 @@ pub(super) fn config(
     origin: PathBuf,
     around: &Surroundings,
 ) -> Result<Config, Problem> {
-    let ca_keys = ca_keys(&file.ca, around)?;
+    let ca_keys = ca_keys::ca_keys(&file.ca, around)?;
     let issuers = issuer::settings(&file.issuer, around)?;
+    let ledger_key = ledger_key(&file.ledger.key, &ca_keys, around)?;
     let config = Config {
         name: server_name(&file.name)?,
         listen: listen(&file.listen, file.tls.is_some())?,
         state: state(file.state.as_ref(), around)?,
         policy: path(&file.policy, around)?,
         tls: file.tls.map(|files| tls(&files, around)).transpose()?,
-        ledger_key: ledger_key(&file.ledger.key, &ca_keys, around)?,
+        hosts: hosts::hosts(file.hosts.as_ref(), &ca_keys, &ledger_key, around)?,
+        ledger_key,
         ca_keys,
         postgres: store::postgres(file.store.as_ref(), around)?,
         web: web::settings(
@@ -144,64 +145,6 @@ fn tls(files: &raw::Tls, around: &Surroundings) -> Result<TlsFiles, Problem> {
     Ok(TlsFiles {
         certificate: path(&files.certificate, around)?,
         key: path(&files.key, around)?,
-    })
-}
-
-fn ca_keys(ca: &Spanned<raw::Ca>, around: &Surroundings) -> Result<Vec<CaKey>, Problem> {
-    let raw_keys = &ca.get_ref().key;
-    if raw_keys.is_empty() {
-        return Err(Problem::new(
-            ca.span(),
-            "there is no CA key: add a [[ca.key]] with file and state = \"active\"",
-        ));
-    }
-    let mut files = HashSet::new();
-    let mut keys = Vec::with_capacity(raw_keys.len());
-    for raw in raw_keys {
-        let key = ca_key(raw, around)?;
-        if !files.insert(key.file.clone()) {
-            let message = format!("CA key {} is listed twice: remove one", key.file.display());
-            return Err(Problem::new(raw.file.span(), message));
-        }
-        keys.push(key);
-    }
-    one_is_active(raw_keys)?;
-    Ok(keys)
-}
-
-fn one_is_active(keys: &[raw::CaKey]) -> Result<(), Problem> {
-    let mut active = keys
-        .iter()
-        .filter(|key| *key.state.get_ref() == KeyState::Active);
-    match (active.next(), active.next(), keys.first()) {
-        (Some(_), Some(second), _) => Err(Problem::new(
-            second.state.span(),
-            "a second CA key is active: exactly one signs new passes, make the others \"staged\" or \"retired\"",
-        )),
-        (None, _, Some(first)) => Err(Problem::new(
-            first.state.span(),
-            "no CA key is active: exactly one signs new passes, make one state = \"active\"",
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn ca_key(raw: &raw::CaKey, around: &Surroundings) -> Result<CaKey, Problem> {
-    let passphrase = match (&raw.passphrase_file, &raw.passphrase_credential) {
-        (Some(_), Some(credential)) => {
-            return Err(Problem::new(
-                credential.span(),
-                "passphrase_file and passphrase_credential are both set: keep one",
-            ));
-        }
-        (Some(file), None) => Some(path(file, around)?),
-        (None, Some(name)) => Some(credential(name, "passphrase_file", around)?),
-        (None, None) => None,
-    };
-    Ok(CaKey {
-        file: path(&raw.file, around)?,
-        passphrase,
-        state: *raw.state.get_ref(),
     })
 }
 

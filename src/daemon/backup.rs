@@ -21,7 +21,10 @@ use super::{
     parts::{self, summarize},
     state,
 };
-use crate::{config::Config, modes, store};
+use crate::{
+    config::{CaKey, Config},
+    modes, store,
+};
 pub(super) use account::expect_owner;
 use claim::Claim;
 use files::{LARGEST_FILE, digest, hex, read, sha256, write};
@@ -147,11 +150,28 @@ fn files_of(config: &Config) -> Vec<(PathBuf, bool)> {
         (config.policy.clone(), false),
         (config.ledger_key.clone(), true),
     ];
-    files.extend(config.ca_keys.iter().map(|key| (key.file.clone(), true)));
+    let hosts = config.hosts.iter().flat_map(|hosts| &hosts.keys);
+    let keys = config.ca_keys.iter().chain(hosts);
+    // Of a key that another program keeps, there is only the public half.
+    files.extend(keys.map(|key| (key.file.clone(), key.keeper.is_none())));
+    for tls in config.ca_keys.iter().filter_map(CaKey::mutual_tls) {
+        let of_signer = [
+            (tls.certificate.clone(), false),
+            (tls.roots.clone(), false),
+            (tls.key.clone(), true),
+        ];
+        // Several keys may be behind one signer.
+        for file in of_signer {
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+    }
     if let Some(tls) = &config.tls {
         files.push((tls.certificate.clone(), false));
         files.push((tls.key.clone(), true));
     }
+    files.extend(config.named_files());
     files
 }
 

@@ -20,12 +20,8 @@ use super::{
     parts,
 };
 use crate::{
-    config::{CaKey, Config},
-    finding::Finding,
-    identity::Issuers,
-    modes,
-    policy::Policy,
-    ssh::key::fingerprint,
+    config::Config, finding::Finding, identity::Issuers, keepers::signer::LedgerSlot, modes,
+    policy::Policy, ssh::key::fingerprint,
 };
 
 /// The result of `daypass serve --check`.
@@ -60,7 +56,7 @@ impl CheckReport {
 /// Checks what a configuration names.
 pub(crate) async fn examine(config: &Config, purpose: Purpose) -> CheckReport {
     let mut findings = Vec::new();
-    let ca_key = ca_keys(config, &mut findings);
+    let ca_key = ca_keys(config, purpose, &mut findings).await;
     let ledger = take(&mut findings, "ledger-key", parts::signer(config));
     let ledger = ledger.map(|signer| signer.verifier().to_string());
     findings.extend(ledger.iter().map(|name| {
@@ -114,16 +110,27 @@ fn take<T>(
 }
 
 /// Each key by itself, so that every broken one is named; then all together.
-fn ca_keys(config: &Config, findings: &mut Vec<Finding>) -> Option<String> {
+async fn ca_keys(config: &Config, purpose: Purpose, findings: &mut Vec<Finding>) -> Option<String> {
     const CHECK: &str = "ca-key";
-    let alone = |key: &CaKey| parts::ca_key(key).err();
-    let broken: Vec<Error> = config.ca_keys.iter().filter_map(alone).collect();
+    let mut broken: Vec<Error> = Vec::new();
+    for key in &config.ca_keys {
+        match parts::ca_key(key, &LedgerSlot::default()) {
+            Err(error) => broken.push(error),
+            // The running server has the key. A token would count one more use of its PIN.
+            Ok(_) if purpose == Purpose::Reload => {}
+            Ok((key, _)) => broken.extend(key.find().await.err().map(Error::from)),
+        }
+    }
     let wrong = broken.iter().map(|it| Finding::wrong(CHECK, chain(it)));
     findings.extend(wrong);
     if !broken.is_empty() {
         return None;
     }
-    let ca = take(findings, CHECK, parts::ca(&config.ca_keys))?;
+    let ca = take(
+        findings,
+        CHECK,
+        parts::ca(&config.ca_keys, &LedgerSlot::default()),
+    )?;
     let active = fingerprint(ca.active());
     let count = config.ca_keys.len();
     let message = match count {

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::Path};
 
 use crate::{
     ca, config, identity::issuer::SettingsError, ledger::checkpoint, modes, notify, operations,
-    policy, server, store,
+    outbound, policy, server, signer, store,
 };
 
 /// Reason why a daemon does not start, reload or stop.
@@ -32,6 +32,9 @@ pub enum Error {
     /// A CA key file.
     #[error(transparent)]
     CaKey(#[from] ca::key::file::Error),
+    /// The public half of a CA key that another program keeps.
+    #[error(transparent)]
+    PublicCaKey(#[from] ca::key::public::Error),
     /// The CA keys together.
     #[error(transparent)]
     Ca(#[from] ca::Error),
@@ -84,6 +87,20 @@ pub enum Error {
     /// systemd's socket, signals.
     #[error("failed to {0}: {1}")]
     System(&'static str, io::Error),
+    /// The memory of a signer.
+    #[error("{0}")]
+    Signer(String),
+    /// An account in a signer's `callers`.
+    #[error(
+        "there is no account {0:?} in /etc/passwd: give the number of the account that `daypass serve` runs as"
+    )]
+    Account(String),
+    /// The certificates of a signer and its callers.
+    #[error("failed to load the certificates for the signer: {0}")]
+    MutualTls(#[from] outbound::MutualTlsError),
+    /// A signer's socket.
+    #[error("failed to listen on {0}: {1}")]
+    Socket(String, #[source] io::Error),
     /// The server.
     #[error(transparent)]
     Server(#[from] server::Error),
@@ -105,6 +122,12 @@ pub enum Error {
     /// The reason is in the log.
     #[error("the daemon failed; its log says why")]
     Logged,
+}
+
+impl From<signer::memory::Error> for Error {
+    fn from(error: signer::memory::Error) -> Self {
+        Self::Signer(error.to_string())
+    }
 }
 
 impl Error {

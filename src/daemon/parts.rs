@@ -1,7 +1,7 @@
 //! The parts of a daemon, read from the files that the configuration names. Opens no file for
 //! writing, so the same code answers `daypass init` and `daypass serve --check`.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use secrecy::SecretString;
 use ssh_key::{PrivateKey, private::KeypairData};
@@ -9,12 +9,22 @@ use zeroize::Zeroizing;
 
 use super::error::Error;
 use crate::{
-    ca::{Ca, KeyState, key},
-    config::{CaKey, Config},
+    ca::{
+        Ca, HostCa, KeyState,
+        key::{self, Elsewhere},
+    },
+    config::{CaKey, Config, Keeper, SignerAddress},
     identity::Issuers,
+    keepers::{
+        self,
+        agent::Agent,
+        pkcs11::{self, Token},
+        signer::{self, LedgerSlot},
+    },
     ledger::checkpoint::Signer,
     modes,
     notify::{self, Receiver},
+    operations::host_authority::{HostAuthority, Settings},
     policy::Policy,
     server::{Tls, metrics},
     ssh::key::fingerprint,
@@ -32,6 +42,9 @@ const LONGEST_POLICY: u64 = 4 * 1024 * 1024;
 
 pub(super) struct Parts {
     pub(super) ca: Ca,
+    pub(super) hosts: Option<HostAuthority>,
+    /// To be filled once the ledger is open.
+    pub(super) ledger: LedgerSlot,
     pub(super) policy: Policy,
     pub(super) issuers: Issuers,
     pub(super) tls: Option<Tls>,
@@ -73,17 +86,21 @@ pub(crate) fn summarize(config: &Config) -> Result<Summary, Error> {
 
 /// The ledger's signer, which goes to the store.
 pub(super) fn load(config: &Config) -> Result<(Parts, Signer), Error> {
-    let tls = config.tls.as_ref();
+    let (tls, page) = (config.tls.as_ref(), page(config)?);
+    let ledger = LedgerSlot::default();
+    let ca = ca(&config.ca_keys, &ledger)?;
     let parts = Parts {
-        ca: ca(&config.ca_keys)?,
+        hosts: hosts(config, &ca)?,
+        ca,
+        ledger,
         policy: read_policy(config)?,
         issuers: Issuers::new(config.issuers.clone())?,
         tls: tls
             .map(|files| Tls::load(&files.certificate, &files.key))
             .transpose()?,
         metrics: metrics::install().map_err(|error| Error::Metrics(error.to_string()))?,
-        receivers: receivers(config)?,
-        page: page(config)?,
+        receivers: receivers(config, page.as_ref())?,
+        page,
     };
     Ok((parts, signer(config)?))
 }
@@ -108,29 +125,98 @@ fn page(config: &Config) -> Result<Option<web::Clients>, Error> {
     Ok(clients.transpose()?)
 }
 
-fn receivers(config: &Config) -> Result<Vec<Receiver>, Error> {
-    config.webhooks.iter().cloned().map(receiver).collect()
+fn receivers(config: &Config, page: Option<&web::Clients>) -> Result<Vec<Receiver>, Error> {
+    let page = page.map(web::Clients::url);
+    let webhooks = config.webhooks.iter().cloned();
+    webhooks
+        .map(|settings| Ok(receiver(settings)?.linking(page.clone())))
+        .collect()
 }
 
 pub(super) fn receiver(settings: notify::Settings) -> Result<Receiver, Error> {
     Ok(Receiver::new(settings)?)
 }
 
-pub(super) fn ca(keys: &[CaKey]) -> Result<Ca, Error> {
-    let keys: Result<Vec<_>, _> = keys.iter().map(ca_key).collect();
+pub(super) fn ca(keys: &[CaKey], ledger: &LedgerSlot) -> Result<Ca, Error> {
+    let keys: Result<Vec<_>, _> = keys.iter().map(|key| ca_key(key, ledger)).collect();
     Ok(Ca::new(keys?)?)
 }
 
-/// One key of the CA, and the stage of its life.
-pub(super) fn ca_key(raw: &CaKey) -> Result<(key::Key, KeyState), Error> {
-    let passphrase = raw.passphrase.as_deref().map(passphrase).transpose()?;
-    let key = key::file::load(&raw.file, passphrase.as_ref())?;
-    Ok((key, raw.state))
+/// The CA of hosts and its settings, if this server knows hosts.
+pub(super) fn hosts(config: &Config, users: &Ca) -> Result<Option<HostAuthority>, Error> {
+    let Some(hosts) = &config.hosts else {
+        return Ok(None);
+    };
+    let keys: Result<Vec<_>, _> = hosts
+        .keys
+        .iter()
+        .map(|key| ca_key(key, &LedgerSlot::default()))
+        .collect();
+    let ca = HostCa::new(keys?, users)?;
+    let settings = Settings {
+        names: hosts.names.clone(),
+        lifetime: hosts.lifetime,
+        behind_after: hosts.behind_after,
+    };
+    Ok(Some(HostAuthority::new(ca, settings)))
+}
+
+/// One key of the CA, and the stage of its life. A signer wants proofs of the ledger.
+pub(super) fn ca_key(raw: &CaKey, ledger: &LedgerSlot) -> Result<(key::Key, KeyState), Error> {
+    let Some(keeper) = &raw.keeper else {
+        let secret = raw.passphrase.as_deref();
+        let passphrase = secret
+            .map(|file| one_line("passphrase", file))
+            .transpose()?;
+        let key = key::file::load(&raw.file, passphrase.as_ref())?;
+        return Ok((key, raw.state));
+    };
+    let public = key::public::load(&raw.file)?;
+    let keeper: Arc<dyn Elsewhere> = match keeper {
+        Keeper::Agent { socket } => {
+            let agent = Agent::new(socket.clone(), public.clone());
+            Arc::new(keepers::Keeper::new(agent))
+        }
+        Keeper::Pkcs11 { module, token, pin } => {
+            let pin = pin.as_deref().map(|file| one_line("PIN", file));
+            let place = pkcs11::Place {
+                module: module.clone(),
+                token: token.clone(),
+                pin: pin.transpose()?,
+                key: public.clone(),
+            };
+            Arc::new(keepers::Keeper::new(Token::new(place)))
+        }
+        Keeper::Signer(address) => {
+            let place = signer::Place {
+                address: signer_address(address)?,
+                key: public.clone(),
+                ledger: ledger.clone(),
+            };
+            Arc::new(keepers::Keeper::new(signer::Signer::new(place)))
+        }
+    };
+    Ok((key::Key::elsewhere(public, keeper), raw.state))
+}
+
+fn signer_address(address: &SignerAddress) -> Result<signer::Address, Error> {
+    Ok(match address {
+        SignerAddress::Socket(path) => signer::Address::Socket(path.clone()),
+        SignerAddress::Tls { host, port, files } => signer::Address::Tls {
+            host: host.clone(),
+            port: *port,
+            connector: files.connector()?,
+        },
+    })
+}
+
+/// The passphrase of a private key.
+pub(crate) fn passphrase(file: &Path) -> Result<SecretString, Error> {
+    one_line("passphrase", file)
 }
 
 /// The only line of the file.
-pub(crate) fn passphrase(file: &Path) -> Result<SecretString, Error> {
-    let what = "passphrase";
+fn one_line(what: &'static str, file: &Path) -> Result<SecretString, Error> {
     let text = modes::read_secret(file, LONGEST_PASSPHRASE)
         .map_err(|problem| unreadable(what, file, problem))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);

@@ -15,6 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     clock::now,
     error::{Error, chain},
+    evidence::Evidence,
     parts::{self, Parts},
     served, state,
 };
@@ -70,6 +71,12 @@ async fn serve(
     let label = label(&config);
     let notifier = Notifier::open(parts.receivers, &config.state, &store, &label)
         .map_err(|error| Error::Webhooks(config.state.display().to_string(), error))?;
+    // It is empty until now: each start reads its own parts.
+    let _ = parts.ledger.set(Box::new(Evidence(store.clone())));
+    parts.ca.start().await;
+    if let Some(hosts) = &parts.hosts {
+        hosts.ca().start().await;
+    }
     let authority = Authority::start(
         authority::Parts {
             server_name: name,
@@ -81,7 +88,8 @@ async fn serve(
         now(),
     )
     .await?;
-    let authority = Arc::new(authority.notifying(notifier.clone()));
+    let authority = authority.notifying(notifier.clone());
+    let authority = Arc::new(authority.knowing_hosts(parts.hosts));
     let schedule = config.webhook_schedule;
     let deliveries = notifier.deliver(&authority.store, &config.name, schedule, now);
     let server = Server {

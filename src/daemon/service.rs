@@ -54,7 +54,7 @@ pub(crate) async fn run(config_file: &Path, options: Options) -> Result<(), Erro
 
 /// Logs lines to stderr, which systemd takes to the journal. A panic is a line too. A second call
 /// changes nothing.
-fn log_to_stderr(log: &Log) {
+pub(super) fn log_to_stderr(log: &Log) {
     let writer = (server::log::destination_of_stderr(), io::stderr);
     // The filters of [`LogLevel::filter`](crate::config::LogLevel::filter) parse.
     let Ok(subscriber) = server::log::subscriber(log.format, log.level.filter(), writer) else {

@@ -257,6 +257,7 @@ impl<S: FnMut(&str)> Tour<'_, S> {
              \x20                                       daypass login --as bob\n\
              \x20                                       daypass roles\n\
              \x20                                       daypass ssh web-1 --role logs --param unit=sshd\n\
+             Approve in a browser:                   open the page that daypass dev names\n\
              Change its policy:                      edit /tmp/world/policy.toml\n\
              See why a user is (not) let in:         daypass policy explain --help\n\
              Set up a server:                        daypass init --help",

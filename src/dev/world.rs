@@ -100,7 +100,7 @@ impl World {
             _ => None,
         };
         let mut world = Self {
-            krl: refresh_krl(&daemon, sshd.as_ref())?,
+            krl: refresh_krl(&daemon, sshd.as_ref()).await?,
             files,
             issuer,
             receiver,
@@ -216,7 +216,7 @@ impl World {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, self.address.port()))
             .map_err(|error| Error::System("open the server's port again", error))?;
         let (daemon, _) = start_daemon(&self.files, listener, self.webhook_schedule).await?;
-        self.krl = refresh_krl(&daemon, self.sshd.as_ref())?;
+        self.krl = refresh_krl(&daemon, self.sshd.as_ref()).await?;
         self.daemon = Some(daemon);
         Ok(())
     }
@@ -291,12 +291,14 @@ async fn start_daemon(
     Ok((daemon, address))
 }
 
-fn refresh_krl(daemon: &Running, sshd: Option<&Sshd>) -> Result<Option<krl::KrlRefresher>, Error> {
-    let start = |sshd: &Sshd| {
-        let file = sshd.krl().to_owned();
-        krl::KrlRefresher::start(daemon.authority().clone(), file)
-    };
-    sshd.map(start).transpose()
+async fn refresh_krl(
+    daemon: &Running,
+    sshd: Option<&Sshd>,
+) -> Result<Option<krl::KrlRefresher>, Error> {
+    let Some(sshd) = sshd else { return Ok(None) };
+    let file = sshd.krl().to_owned();
+    let refresher = krl::KrlRefresher::start(daemon.authority().clone(), file);
+    Ok(Some(refresher.await?))
 }
 
 fn own_program() -> Result<PathBuf, Error> {

@@ -5,6 +5,7 @@
 
 mod account;
 mod algorithms;
+mod certificates;
 mod configuration;
 mod login;
 mod matches;
@@ -13,7 +14,10 @@ mod running;
 mod scene;
 mod state;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Serialize;
 use ssh_key::Certificate;
@@ -32,6 +36,9 @@ use super::{
     sshd_files,
 };
 use crate::{finding::Finding, unix_seconds::UnixSeconds};
+
+/// The age at which the last sync counts as too old, unless the administrator says otherwise.
+pub(crate) const OLDEST_SYNC: Duration = Duration::from_secs(15 * 60);
 
 /// Questions of one examination.
 #[derive(Clone, Debug)]
@@ -81,6 +88,37 @@ pub(crate) async fn examine(
     question: &Question,
     now: UnixSeconds,
 ) -> Result<DoctorReport, Error> {
+    look(layout, question, now, true).await
+}
+
+/// The faults of this host, as its report to the server has them. The server is not asked.
+pub(super) async fn faults(layout: &Layout, sshd: Option<&Path>, now: UnixSeconds) -> Vec<String> {
+    let question = Question {
+        sshd: sshd.map(Path::to_owned),
+        pass: None,
+        user: None,
+        address: None,
+        oldest: OLDEST_SYNC,
+        deadline: Duration::ZERO,
+    };
+    match look(layout, &question, now, false).await {
+        Ok(report) => {
+            // The report that brings it ends that fault.
+            let is_told = |finding: &Finding| finding.is_wrong() && finding.check != "host-report";
+            let findings = report.findings.into_iter();
+            let told = findings.filter(is_told);
+            told.map(|finding| finding.message).collect()
+        }
+        Err(error) => vec![error.to_string()],
+    }
+}
+
+async fn look(
+    layout: &Layout,
+    question: &Question,
+    now: UnixSeconds,
+    may_ask: bool,
+) -> Result<DoctorReport, Error> {
     let settings = Settings::load(layout)?;
     let sshd = Sshd::new(question.sshd.as_deref(), &layout.sshd_config())?;
     let missing = sshd.provide_run_folder().await?;
@@ -116,8 +154,11 @@ pub(crate) async fn examine(
     findings.extend(also_trusted(&others));
     let (krl, state) = state::check(&scene, question.oldest)?;
     findings.extend(state);
+    findings.extend(certificates::check(&scene).await?);
     findings.extend(login::check(&scene));
-    findings.extend(ask_server(&scene, question.deadline).await);
+    if may_ask {
+        findings.extend(ask_server(&scene, question.deadline).await);
+    }
     let pass = question.pass.as_ref();
     let pass = pass.map(|pass| pass::judge(&scene, pass, krl.as_ref()));
     let is_wrong = findings.iter().any(|finding| finding.is_wrong());

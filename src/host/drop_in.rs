@@ -25,6 +25,10 @@ pub(crate) fn text(layout: &Layout, settings: &Settings) -> Result<String, Error
             settings.principals_user
         ));
     }
+    for key in settings.joined.iter().flat_map(|joined| &joined.keys) {
+        let file = quote(&layout.certificate(&key.kind))?;
+        text.push_str(&format!("HostCertificate {file}\n"));
+    }
     Ok(text)
 }
 
@@ -138,6 +142,7 @@ mod tests {
             principals_user: "nobody".to_owned(),
             own_tls_ca: false,
             also_trust: false,
+            joined: None,
         }
     }
 

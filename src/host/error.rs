@@ -2,6 +2,10 @@
 
 use std::{io, path::PathBuf};
 
+use tonic::{Code, Status};
+
+use crate::proto::status::Details;
+
 /// A host command's failure.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -30,6 +34,9 @@ pub(crate) enum Error {
     /// The server's answer is refused; the files on disk stay.
     #[error("refused the server's answer: {0}")]
     Refused(#[from] InvalidAnswer),
+    /// The server declines a call of this host.
+    #[error("{0}")]
+    Declined(#[from] Declined),
     /// sshd rejects its configuration. All changes have been undone.
     #[error("{0}")]
     Sshd(String),
@@ -41,6 +48,97 @@ pub(crate) enum Error {
         /// The operating system's error.
         source: io::Error,
     },
+}
+
+/// The server's refusal to let this host join or report.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{message}")]
+pub(crate) struct Declined {
+    /// The stable reason code.
+    pub reason: &'static str,
+    /// The server's words, and what helps.
+    message: String,
+}
+
+/// The reasons on which an administrator can act, and what helps.
+const DECLINED: [(&str, &str); 8] = [
+    (
+        "HOST_CODE_INVALID",
+        "the server does not know this join code, or it has expired; check it, or ask an administrator for another one: \
+         daypass admin hosts add NAME --group GROUP",
+    ),
+    (
+        "HOST_CODE_USED",
+        "another machine has joined with this code: a code is for one machine, which is known by its host keys. For this \
+         machine, ask an administrator for a code of its own: daypass admin hosts add NAME --group GROUP. If this machine \
+         replaces the other one, or has new host keys: daypass admin hosts add NAME --rekey",
+    ),
+    (
+        "HOST_KEY_CHANGED",
+        "the server knows this host by other host keys. If they were replaced on purpose, ask an administrator for a code: \
+         daypass admin hosts add NAME --rekey; then run here: daypass host setup --join CODE",
+    ),
+    (
+        "HOST_KEYS",
+        "the server does not take these host keys: each must be ed25519, ecdsa, or rsa with 2048 bits or more, and of one \
+         host alone. A copy of a machine needs keys of its own: rm /etc/ssh/ssh_host_*, ssh-keygen -A",
+    ),
+    (
+        "NO_SUCH_HOST",
+        "the server does not know this host (any more): its host certificates are not renewed. To join again, ask an \
+         administrator for a code: daypass admin hosts add NAME --group GROUP; then run here: daypass host setup --join CODE",
+    ),
+    (
+        "HOST_REPORT",
+        "the server does not take the report: the clock of this host or of the server is wrong by minutes, or was put back",
+    ),
+    (
+        "TOO_MANY_REQUESTS",
+        "too many calls from this address; try again in a minute",
+    ),
+    (
+        NO_HOSTS,
+        "this server does not know hosts: it is older than this program, or its configuration has no [hosts]",
+    ),
+];
+
+/// The reason if the server has no such service.
+const NO_HOSTS: &str = "NO_HOSTS";
+
+/// The reason of every other refusal.
+const OTHER: &str = "DECLINED";
+
+impl Declined {
+    /// The refusal in `status`; none if it is not one of a Daypass server.
+    pub(super) fn of(status: &Status) -> Option<Self> {
+        let reason = match Details::of(status) {
+            // The answer of a server whose configuration knows no hosts.
+            Some(details) if details.reason == "NO_SUCH_ENTRY" => NO_HOSTS.to_owned(),
+            Some(details) => details.reason,
+            None if status.code() == Code::Unimplemented => NO_HOSTS.to_owned(),
+            None => return None,
+        };
+        let said = status.message();
+        let known = DECLINED.iter().find(|(known, _)| *known == reason);
+        Some(match known {
+            Some((reason, words)) => Self {
+                reason,
+                message: format!("{words} ({said})"),
+            },
+            None => Self {
+                reason: OTHER,
+                message: format!("the server declines: {said} ({reason})"),
+            },
+        })
+    }
+
+    /// A refusal without a reason of the server's.
+    pub(super) fn other(message: String) -> Self {
+        Self {
+            reason: OTHER,
+            message,
+        }
+    }
 }
 
 /// Reason why an answer of the server is refused.
@@ -83,6 +181,26 @@ pub(crate) enum InvalidAnswer {
     /// The keys are not the ones that the administrator pinned.
     #[error("/ca.pub: {0}")]
     Pin(String),
+    /// A host certificate is not one that users' ssh would accept for this host.
+    #[error("refused the host certificate for {}: {cause}", key.display())]
+    HostCertificate {
+        /// The host key's file.
+        key: PathBuf,
+        /// The fault.
+        cause: String,
+    },
+    /// A host key is not the one that joined.
+    #[error(
+        "{} is missing, or another host key than the one that joined as {name}: users' ssh refuses it. If it was replaced on \
+         purpose, ask an administrator for a code: daypass admin hosts add {name} --rekey; then run here: daypass \
+         host setup --join CODE", key.display()
+    )]
+    HostKeyReplaced {
+        /// The host key's file.
+        key: PathBuf,
+        /// The name of the host.
+        name: String,
+    },
     /// The revocation list has no byte: sshd would accept it and revoke nothing.
     #[error("/krl: it is empty (0 bytes)")]
     Empty,
@@ -159,6 +277,7 @@ impl Error {
             Self::Certificate { .. } => "TLS_CERTIFICATE",
             Self::Sshd(_) => "SSHD",
             Self::File { .. } => "FILE",
+            Self::Declined(declined) => declined.reason,
             Self::Refused(refusal) => refusal.reason(),
         }
     }
@@ -174,6 +293,8 @@ impl InvalidAnswer {
             Self::Signature { .. } => "SIGNATURE",
             Self::Keys(_) => "CA_KEYS",
             Self::Pin(_) => "CA_PIN",
+            Self::HostKeyReplaced { .. } => "HOST_KEY_CHANGED",
+            Self::HostCertificate { .. } => "HOST_CERTIFICATE",
             Self::Empty => "KRL_EMPTY",
             Self::Krl(_) => "KRL_MALFORMED",
             Self::OlderKeys { .. } => "CA_KEYS_OLDER",

@@ -92,6 +92,21 @@ impl Layout {
         self.folder().join("recovery.json")
     }
 
+    /// For `HostCertificate`: the certificate of the host key of this kind.
+    pub(crate) fn certificate(&self, kind: &str) -> PathBuf {
+        self.folder().join(format!("host-{kind}-cert.pub"))
+    }
+
+    /// It is there while the running sshd may have older host certificates than those on disk.
+    pub(crate) fn reload_due(&self) -> PathBuf {
+        self.folder().join("reload-due")
+    }
+
+    /// The time and error of the last report to the server, if it failed.
+    pub(crate) fn failed_report(&self) -> PathBuf {
+        self.folder().join("report-failed.json")
+    }
+
     /// The lock of a `sync` that compares and replaces files.
     pub(crate) fn lock(&self) -> PathBuf {
         self.folder().join("lock")

@@ -151,7 +151,11 @@ async fn delete(layout: &Layout) -> Result<RemoveReport, Error> {
     let lock = lock(layout).await?;
     let mut changes = Changes::default();
     let mut files = Vec::new();
-    for path in [
+    // Damaged settings name no certificates, and the folder then stays.
+    let joined = Settings::load(layout).ok().and_then(|it| it.joined);
+    let certificates = joined.iter().flat_map(|joined| &joined.keys);
+    let certificates = certificates.map(|key| layout.certificate(&key.kind));
+    for path in certificates.chain([
         layout.settings(),
         layout.last_sync(),
         layout.failed_sync(),
@@ -161,7 +165,9 @@ async fn delete(layout: &Layout) -> Result<RemoveReport, Error> {
         layout.other_ca_keys(),
         layout.both_ca_keys(),
         layout.krl(),
-    ] {
+        layout.reload_due(),
+        layout.failed_report(),
+    ]) {
         if changes.remove(&path)? {
             files.push(path);
         }

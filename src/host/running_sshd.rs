@@ -3,9 +3,12 @@
 
 use std::{
     fs::{self, Metadata},
+    io,
     os::unix::fs::MetadataExt,
     path::Path,
 };
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The configuration that sshd reads if it is started without `-f`.
 const USUAL: &str = "/etc/ssh/sshd_config";
@@ -37,6 +40,16 @@ impl RunningSshd {
     /// not.
     pub(crate) fn missed(&self, path: &Path) -> bool {
         fs::metadata(path).is_ok_and(|it| changed_at(&it) > self.loaded)
+    }
+
+    /// Asks it to read its configuration and host certificates again.
+    ///
+    /// # Errors
+    /// Returns the operating system's error.
+    pub(crate) fn hang_up(&self) -> io::Result<()> {
+        let pid = i32::try_from(self.process).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or(io::ErrorKind::NotFound)?;
+        Ok(kill_process(pid, Signal::HUP)?)
     }
 
     /// Whether its program is no longer on disk, as after an upgrade.

@@ -2,6 +2,7 @@
 //! unverified.
 
 mod addresses;
+mod hosts;
 
 use std::{
     sync::{
@@ -11,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Certificate, Client, Response, StatusCode, header::IF_NONE_MATCH, redirect};
+use reqwest::{
+    Certificate, Client, ClientBuilder, Response, StatusCode, header::IF_NONE_MATCH, redirect,
+};
 use rustls_pki_types::ServerName;
 use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
@@ -39,6 +42,8 @@ pub(crate) struct Server {
     /// The number of the URL that answered last.
     answered: Arc<AtomicUsize>,
     client: Client,
+    /// The same for gRPC, which is HTTP/2 and nothing else.
+    grpc: Client,
     /// The `host setup` that made this host what it is, for the fault that it mends.
     setup: String,
 }
@@ -74,26 +79,17 @@ impl Server {
         let wrong = |error: reqwest::Error| {
             Error::Usage(format!("invalid file of TLS roots: {}", causes(&error)))
         };
-        let is_plain = urls.iter().all(|url| url.scheme() == "http");
-        let mut builder = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(deadline)
-            .https_only(urls.iter().all(|url| url.scheme() == "https"))
-            .user_agent(concat!("daypass/", env!("CARGO_PKG_VERSION")));
-        if urls.iter().all(is_loopback) {
-            builder = builder.no_proxy();
-        }
-        if is_plain {
-            builder = builder.tls_certs_only([]);
-        } else if let Some(pem) = roots {
-            let roots = Certificate::from_pem_bundle(pem).map_err(wrong)?;
-            builder = builder.tls_certs_merge(roots);
-        }
+        let client = |builder: ClientBuilder| builder.build().map_err(wrong);
         Ok(Self {
-            urls,
             answered: Arc::default(),
-            client: builder.build().map_err(wrong)?,
+            client: client(builder(&urls, roots, deadline).map_err(wrong)?)?,
+            grpc: client(
+                builder(&urls, roots, deadline)
+                    .map_err(wrong)?
+                    .http2_prior_knowledge(),
+            )?,
             setup: settings.setup_command(),
+            urls,
         })
     }
 
@@ -214,6 +210,30 @@ impl Server {
         self.answered.store(number, Ordering::Relaxed);
         Ok((number, response))
     }
+}
+
+/// A client for these URLs. On loopback it goes through no proxy.
+fn builder(
+    urls: &[Url],
+    roots: Option<&[u8]>,
+    deadline: Duration,
+) -> reqwest::Result<ClientBuilder> {
+    let builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .timeout(deadline)
+        .https_only(urls.iter().all(|url| url.scheme() == "https"))
+        .user_agent(concat!("daypass/", env!("CARGO_PKG_VERSION")));
+    let builder = match urls.iter().all(is_loopback) {
+        true => builder.no_proxy(),
+        false => builder,
+    };
+    if urls.iter().all(|url| url.scheme() == "http") {
+        return Ok(builder.tls_certs_only([]));
+    }
+    Ok(match roots {
+        Some(pem) => builder.tls_certs_merge(Certificate::from_pem_bundle(pem)?),
+        None => builder,
+    })
 }
 
 fn with_path(url: &Url, path: &str) -> Url {

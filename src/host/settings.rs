@@ -31,6 +31,46 @@ pub(crate) struct Settings {
     /// Whether the keys in [`Layout::other_ca_keys`] are trusted too.
     #[serde(default)]
     pub also_trust: bool,
+    /// What the server knows this host as; none: it has not joined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<Joined>,
+}
+
+/// A host that has joined: its names, and the host keys that have a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Joined {
+    /// Its name at the server.
+    pub name: String,
+    /// Its other names.
+    pub aliases: Vec<String>,
+    /// Its host group at the server.
+    pub group: String,
+    /// Its host keys, in the order in which they were proven.
+    pub keys: Vec<JoinedKey>,
+    /// SHA-256 of the join code or token, in hex: the same one again changes nothing.
+    pub joined_by: String,
+}
+
+/// A host key that has a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JoinedKey {
+    /// The key file that sshd's configuration names.
+    pub file: PathBuf,
+    /// The key's fingerprint.
+    pub fingerprint: String,
+    /// Its type in the name of the certificate's file: `ed25519`, `ecdsa`, ...
+    pub kind: String,
+}
+
+impl Joined {
+    /// Name and aliases: the principals of each certificate.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let name = [self.name.as_str()];
+        name.into_iter()
+            .chain(self.aliases.iter().map(String::as_str))
+    }
 }
 
 impl Settings {

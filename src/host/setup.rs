@@ -2,51 +2,30 @@
 //! configuration, then runs `sshd -t`. If sshd rejects it, all changes are undone. A second run
 //! changes nothing.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod options;
+mod written;
+
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use ssh_key::Fingerprint;
 
+pub(crate) use self::options::SetupOptions;
+use self::written::Content;
+pub(crate) use self::written::Written;
 use super::{
     Error, Settings, also_trust, drop_in,
     error::InvalidAnswer,
     files::{Changes, Layout, read},
+    join::{self, Membership, OnDisk, Site},
     keys::CaKeys,
     server::{Answer, Server},
     sshd::{Connection, Effective, Sshd},
-    sync::to_json,
 };
 use crate::{
-    outbound::{CertificateFingerprint, parse_roots},
-    ssh::{key::fingerprint, krl::Krl, principal, sshsig::Namespace},
+    outbound::parse_roots,
+    ssh::{key::fingerprint, principal, sshsig::Namespace},
     unix_seconds::UnixSeconds,
 };
-
-/// The options of `host setup`.
-#[derive(Clone, Debug)]
-pub(crate) struct SetupOptions {
-    /// The CA's address, `https://HOST:PORT`.
-    pub server: String,
-    /// The host groups of this host; none: passes name plain logins.
-    pub groups: Vec<String>,
-    /// PEM roots for the server's TLS beside the operating system's.
-    pub ca_file: Option<PathBuf>,
-    /// The fingerprint of a certificate that is to be trusted as such a root.
-    pub server_fingerprint: Option<CertificateFingerprint>,
-    /// Fingerprints of CA keys that the administrator knows; none: only TLS proves the keys.
-    pub pins: Vec<Fingerprint>,
-    /// A file of another CA's public keys that sshd shall trust too.
-    pub also_trust: Option<PathBuf>,
-    /// The path of sshd; none: the system's.
-    pub sshd: Option<PathBuf>,
-    /// The user that sshd runs the principals command as.
-    pub principals_user: String,
-    /// The deadline for one request to the server.
-    pub deadline: Duration,
-}
 
 /// The result of a set-up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -65,6 +44,22 @@ pub(crate) struct SetupReport {
     pub files: Vec<Written>,
     /// Whether a file changed: sshd must then reload.
     pub changed: bool,
+    /// The host's names and certificates, if it has joined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<JoinedReport>,
+}
+
+/// What the server knows this host as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct JoinedReport {
+    /// Its name.
+    pub name: String,
+    /// Its other names.
+    pub aliases: Vec<String>,
+    /// Its host group.
+    pub group: String,
+    /// Its certificates.
+    pub certificates: Vec<OnDisk>,
 }
 
 /// Reason why the CA keys are trusted.
@@ -88,17 +83,6 @@ pub(crate) struct Key {
     pub algorithm: String,
 }
 
-/// One file that was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Written {
-    /// Its path.
-    pub path: PathBuf,
-    /// Its purpose.
-    pub what: &'static str,
-    /// False if it had this content already.
-    pub changed: bool,
-}
-
 /// Sets this host up. `now` is Unix seconds.
 ///
 /// # Errors
@@ -108,17 +92,11 @@ pub(crate) async fn setup(
     options: &SetupOptions,
     now: UnixSeconds,
 ) -> Result<SetupReport, Error> {
+    let is_plain = Settings::load(layout).is_ok_and(|before| before.groups.is_empty());
+    let options = &options.completed(layout)?;
     check_words(options)?;
-    let sshd = Sshd::new(options.sshd.as_deref(), &layout.sshd_config())?;
-    sshd.provide_run_folder().await?;
-    check_include(layout)?;
-    sshd.test().await.map_err(|error| {
-        Error::Sshd(format!(
-            "nothing was changed: already before this set-up, {error}"
-        ))
-    })?;
-    let others = options.also_trust.as_deref().map(also_trust::read_keys);
-    let others = others.transpose()?;
+    let sshd = sshd_before(layout, options).await?;
+    let others = (options.also_trust.as_deref().map(also_trust::read_keys)).transpose()?;
     let roots = roots(options).await?;
     let mut settings = Settings {
         server: options.server.clone(),
@@ -126,12 +104,23 @@ pub(crate) async fn setup(
         principals_user: options.principals_user.clone(),
         own_tls_ca: roots.is_some(),
         also_trust: others.is_some(),
+        joined: None,
     };
     let server = Server::new(&settings, roots.as_deref(), options.deadline)?;
     settings.server = server.address();
     let (keys, trusted_by) = check_keys(&server.ca_keys().await?, options)?;
+    let effective = sshd.effective(&Connection::unlisted()).await?;
+    let site = Site {
+        layout,
+        server: &server,
+        effective: &effective,
+        user_keys: &keys,
+        now,
+    };
+    let membership = join::join(&site, options.join.as_deref()).await?;
+    let certificates = settings.take_in(membership, is_plain);
     let mut changes = Changes::default();
-    let files = write(
+    let files = written::write(
         &mut changes,
         layout,
         &settings,
@@ -139,6 +128,7 @@ pub(crate) async fn setup(
             keys: &keys,
             others: others.as_ref(),
             roots: roots.as_deref(),
+            certificates: &certificates,
             now,
         },
     )?;
@@ -147,6 +137,7 @@ pub(crate) async fn setup(
     }
     changes.keep();
     Ok(SetupReport {
+        host: shown(layout, &settings)?,
         server: settings.server,
         groups: settings.groups,
         trusted_by,
@@ -155,6 +146,53 @@ pub(crate) async fn setup(
         changed: files.iter().any(|file| file.changed),
         files,
     })
+}
+
+/// The sshd, which must accept its configuration as it is.
+async fn sshd_before(layout: &Layout, options: &SetupOptions) -> Result<Sshd, Error> {
+    let sshd = Sshd::new(options.sshd.as_deref(), &layout.sshd_config())?;
+    sshd.provide_run_folder().await?;
+    check_include(layout)?;
+    sshd.test().await.map_err(|error| {
+        Error::Sshd(format!(
+            "nothing was changed: already before this set-up, {error}"
+        ))
+    })?;
+    Ok(sshd)
+}
+
+impl Settings {
+    /// Takes a membership in; returns the certificates to write. A host without `--group` is in the
+    /// group that the server has it in, unless it was set up without groups before: its users'
+    /// passes name plain logins.
+    fn take_in(
+        &mut self,
+        membership: Option<Membership>,
+        is_plain: bool,
+    ) -> Vec<(PathBuf, String)> {
+        let Some(membership) = membership else {
+            return Vec::new();
+        };
+        let group = &membership.joined.group;
+        if !is_plain && self.groups.is_empty() && principal::is_name(group) {
+            self.groups.push(group.clone());
+        }
+        self.joined = Some(membership.joined);
+        membership.certificates
+    }
+}
+
+/// What the server knows this host as, with the certificates that are on disk now.
+fn shown(layout: &Layout, settings: &Settings) -> Result<Option<JoinedReport>, Error> {
+    let Some(joined) = &settings.joined else {
+        return Ok(None);
+    };
+    Ok(Some(JoinedReport {
+        name: joined.name.clone(),
+        aliases: joined.aliases.clone(),
+        group: joined.group.clone(),
+        certificates: join::on_disk(layout, joined)?,
+    }))
 }
 
 impl Key {
@@ -274,77 +312,6 @@ fn check_keys(
     Ok((keys, TrustedBy::Pin))
 }
 
-/// The content of the files.
-struct Content<'a> {
-    keys: &'a CaKeys,
-    others: Option<&'a CaKeys>,
-    roots: Option<&'a [u8]>,
-    now: UnixSeconds,
-}
-
-/// Writes all files. Our part of sshd's configuration comes last: the files that it names must
-/// exist when sshd reads it.
-fn write(
-    changes: &mut Changes,
-    layout: &Layout,
-    settings: &Settings,
-    content: &Content<'_>,
-) -> Result<Vec<Written>, Error> {
-    let text = drop_in::text(layout, settings)?;
-    let drop_in = layout.drop_in();
-    changes.folder(&layout.folder())?;
-    changes.folder(drop_in.parent().unwrap_or(&drop_in))?;
-    let mut files = Vec::new();
-    let mut file = |path: PathBuf, what: &'static str, bytes: &[u8]| {
-        let changed = changes.file(&path, bytes)?;
-        files.push(Written {
-            path,
-            what,
-            changed,
-        });
-        Ok::<_, Error>(())
-    };
-    if let Some(pem) = content.roots {
-        file(layout.tls_ca(), "roots for the server's TLS", pem)?;
-    }
-    file(
-        layout.krl(),
-        "revocations",
-        &revocations(layout, content.now)?,
-    )?;
-    let keys = content.keys;
-    file(layout.ca_keys(), "CA keys", keys.to_text()?.as_bytes())?;
-    if let Some(others) = content.others {
-        let alone = others.to_text()?;
-        file(
-            layout.other_ca_keys(),
-            "CA keys of the other CA",
-            alone.as_bytes(),
-        )?;
-        let both = also_trust::text(keys, others)?;
-        file(layout.both_ca_keys(), "CA keys of both", both.as_bytes())?;
-    }
-    file(
-        layout.settings(),
-        "what `sync` and `doctor` go by",
-        &to_json(settings)?,
-    )?;
-    file(drop_in, "sshd's configuration", text.as_bytes())?;
-    Ok(files)
-}
-
-/// The revocation list on disk if it is valid, else an empty one. A valid one is kept: an empty
-/// list would readmit revoked passes.
-fn revocations(layout: &Layout, now: UnixSeconds) -> Result<Vec<u8>, Error> {
-    let on_disk = read(&layout.krl())?.filter(|bytes| Krl::parse(bytes).is_ok());
-    match on_disk {
-        Some(bytes) => Ok(bytes),
-        None => Ok(Krl::new(0, now, [])
-            .publish()
-            .map_err(InvalidAnswer::from)?),
-    }
-}
-
 /// Checks that sshd accepts the new configuration and that our values are in force: another file
 /// may have set them first.
 async fn check_effect(sshd: &Sshd, layout: &Layout, settings: &Settings) -> Result<(), Error> {
@@ -364,7 +331,25 @@ async fn check_effect(sshd: &Sshd, layout: &Layout, settings: &Settings) -> Resu
     ] {
         check_value(&effective, keyword, &expected)?;
     }
-    Ok(())
+    let Some(joined) = &settings.joined else {
+        return Ok(());
+    };
+    for key in &joined.keys {
+        let file = layout.certificate(&key.kind).display().to_string();
+        if !effective.values("hostcertificate").contains(&file) {
+            return Err(Error::Sshd(format!(
+                "sshd does not read its certificate {file}"
+            )));
+        }
+    }
+    match join::rival(&effective, layout, joined) {
+        Some(file) => Err(Error::Sshd(format!(
+            "another file of sshd's configuration has {}, a certificate of the same host key, and sshd uses the last one: \
+             take that `HostCertificate` line out",
+            file.display()
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn check_value(effective: &Effective, keyword: &str, expected: &str) -> Result<(), Error> {

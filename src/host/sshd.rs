@@ -133,6 +133,14 @@ impl Sshd {
         Ok(Effective::parse(&String::from_utf8_lossy(&output.stdout)))
     }
 
+    /// Its version, such as `OpenSSH_9.2p1 Debian-2+deb12u3`; none if it does not say.
+    pub(crate) async fn version(&self) -> Option<String> {
+        // An older one does not know `-V`, and says its version beside its usage.
+        let output = self.output(&["-V"]).await.ok()?;
+        let said = [output.stderr, output.stdout].concat();
+        version(&String::from_utf8_lossy(&said))
+    }
+
     async fn ask(&self, arguments: &[&str]) -> Result<Output, Error> {
         let output = self.output(arguments).await?;
         if output.status.success() {
@@ -162,6 +170,19 @@ impl Sshd {
             ))),
         }
     }
+}
+
+/// The version in `OpenSSH_9.2p1 Debian-2+deb12u3, OpenSSL 3.0.19 27 Jan 2026`.
+fn version(said: &str) -> Option<String> {
+    let line = said.lines().find(|line| line.starts_with("OpenSSH_"))?;
+    let version = line.split(',').next()?.trim();
+    Some(
+        version
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(100)
+            .collect(),
+    )
 }
 
 /// The folder that sshd misses, by its complaint.

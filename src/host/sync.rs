@@ -1,7 +1,12 @@
 //! Fetches CA keys and revocations. Fails closed: an answer that is unsigned, broken or older is
 //! refused, and sshd keeps the last good files.
 
-use std::{fs, io::ErrorKind, path::Path, time::Duration};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +46,24 @@ pub(crate) struct SyncReport {
     pub synced_before: Option<u64>,
     /// Faults that this sync could do without, and what helps.
     pub notes: Vec<String>,
+    /// The report and the certificates of a host that has joined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostSync>,
+}
+
+/// What a sync did for a host that has joined.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct HostSync {
+    /// Its name at the server.
+    pub name: String,
+    /// Whether the server took its report.
+    pub reported: bool,
+    /// Whether it has new host certificates.
+    pub renewed: bool,
+    /// Whether the running sshd was reloaded.
+    pub reloaded: bool,
+    /// The first second at which a host certificate is no longer valid.
+    pub certificate_until: Option<UnixSeconds>,
 }
 
 /// The last successful sync: the content of `sync.json`.
@@ -80,28 +103,43 @@ impl FailedSync {
     /// # Errors
     /// Returns [`Error::File`] if the file cannot be read.
     pub(crate) fn load(layout: &Layout) -> Result<Option<Self>, Error> {
-        let bytes = read(&layout.failed_sync())?;
+        Self::load_at(&layout.failed_sync())
+    }
+
+    /// The same for what else a host does at each sync.
+    ///
+    /// # Errors
+    /// As [`FailedSync::load`].
+    pub(crate) fn load_at(path: &Path) -> Result<Option<Self>, Error> {
+        let bytes = read(path)?;
         Ok(bytes.map(|bytes| {
             serde_json::from_slice(&bytes).unwrap_or_else(|error| Self {
                 tried: UnixSeconds(0),
                 reason: "FILE".to_owned(),
-                error: format!("{} is damaged ({error})", layout.failed_sync().display()),
+                error: format!("{} is damaged ({error})", path.display()),
             })
         }))
     }
 
-    fn save(layout: &Layout, now: UnixSeconds, error: &Error) -> Result<(), Error> {
+    /// Keeps a failure.
+    ///
+    /// # Errors
+    /// Returns [`Error::File`] if the file cannot be written.
+    pub(super) fn save_at(path: &Path, now: UnixSeconds, error: &Error) -> Result<(), Error> {
         let failed = Self {
             tried: now,
             reason: error.reason().to_owned(),
             error: error.to_string(),
         };
-        put(&layout.failed_sync(), &to_json(&failed)?).map(drop)
+        put(path, &to_json(&failed)?).map(drop)
     }
 
-    fn forget(layout: &Layout) -> Result<(), Error> {
-        let path = layout.failed_sync();
-        match fs::remove_file(&path) {
+    /// Forgets a failure.
+    ///
+    /// # Errors
+    /// Returns [`Error::File`] if the file cannot be removed.
+    pub(super) fn forget_at(path: &Path) -> Result<(), Error> {
+        match fs::remove_file(path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file(path)(error)),
             Ok(()) | Err(_) => Ok(()),
         }
@@ -116,6 +154,8 @@ pub(crate) struct SyncOptions {
     /// Fingerprint of an administrator's key whose statement about a restored ledger counts here,
     /// known or not.
     pub accept: Option<String>,
+    /// The path of sshd; none: the system's.
+    pub sshd: Option<PathBuf>,
 }
 
 /// Fetches CA keys, revocations and administrators' keys, checks them, then replaces the files that
@@ -131,10 +171,10 @@ pub(crate) async fn sync(
 ) -> Result<SyncReport, Error> {
     let settings = Settings::load(layout)?;
     match fetch(layout, &settings, now, options).await {
-        Ok(report) => FailedSync::forget(layout).map(|()| report),
+        Ok(report) => FailedSync::forget_at(&layout.failed_sync()).map(|()| report),
         Err(error) => {
             // The error of the sync is the one to show, not that of keeping it.
-            let _ = FailedSync::save(layout, now, &error);
+            let _ = FailedSync::save_at(&layout.failed_sync(), now, &error);
             Err(error)
         }
     }
@@ -339,6 +379,7 @@ fn report(
     SyncReport {
         server: String::new(),
         changed: false,
+        host: None,
         notes: Vec::new(),
         krl_version: krl.version(),
         revoked: krl.len(),

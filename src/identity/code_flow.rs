@@ -23,6 +23,15 @@ use super::{
 /// Time for which a discovery document is used again.
 const KEPT: Duration = Duration::from_secs(10 * 60);
 
+/// Time for which one is used if a newer one cannot be fetched.
+const STALE: Duration = Duration::from_secs(60 * 60);
+
+/// Time after a failed fetch in which there is no other.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Longest refresh token in bytes: sessions keep them in memory.
+const REFRESH_LIMIT: usize = 8 * 1024;
+
 /// Characters of an error code of the provider that are repeated.
 const ERROR_LIMIT: usize = 64;
 
@@ -31,9 +40,18 @@ pub(crate) struct CodeFlow {
     source: Source,
     settings: Settings,
     secret: Option<SecretString>,
-    /// The endpoints, and when they were fetched. The lock is held while they are fetched, so that
-    /// many sign-ins at once cost one fetch.
-    endpoints: Mutex<Option<(Endpoints, Instant)>>,
+    kept: parking_lot::Mutex<Kept>,
+    /// Held while the endpoints are fetched, so that many sign-ins at once cost one fetch.
+    fetching: Mutex<()>,
+}
+
+/// What is known of the provider's endpoints.
+#[derive(Default)]
+struct Kept {
+    /// The endpoints, and when they were fetched.
+    endpoints: Option<(Endpoints, Instant)>,
+    /// When a fetch failed, if none has succeeded since.
+    failed: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
@@ -59,12 +77,23 @@ pub(crate) struct Authorization<'a> {
     pub(crate) verifier: &'a str,
 }
 
+/// The provider's answer.
+pub(crate) struct UnverifiedTokens {
+    /// The compact ID token.
+    pub(crate) id_token: Zeroizing<String>,
+    /// The refresh token, if there is one and the issuer's settings have `refresh`.
+    pub(crate) refresh: Option<Zeroizing<String>>,
+}
+
 /// Reason why there is no ID token.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CodeError {
     /// The provider does not answer as it should.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// The provider did not answer another sign-in a moment ago, or does not answer it now.
+    #[error("the provider does not answer")]
+    Down,
     /// The provider refuses the code or this client.
     #[error("the provider refused the code: {0}")]
     Refused(String),
@@ -90,7 +119,8 @@ impl CodeFlow {
             source: Source::new(&settings, REQUEST_TIMEOUT)?,
             secret: secret.or(shared.map(SecretString::from)),
             settings,
-            endpoints: Mutex::new(None),
+            kept: parking_lot::Mutex::default(),
+            fetching: Mutex::new(()),
         })
     }
 
@@ -136,23 +166,45 @@ impl CodeFlow {
         }
     }
 
-    /// Trades a code for the compact ID token. Nothing about the token is verified.
+    /// Trades a code for tokens. Nothing about them is verified.
     ///
     /// # Errors
-    /// Returns the reason why there is none.
-    pub(crate) async fn unverified_token(
+    /// Returns the reason why there are none.
+    pub(crate) async fn unverified_tokens(
         &self,
         code: &str,
         sign_in: Authorization<'_>,
-    ) -> Result<Zeroizing<String>, CodeError> {
-        let endpoints = self.endpoints().await?;
-        let client_id = self.settings.client_id.as_str();
-        let mut form = vec![
+    ) -> Result<UnverifiedTokens, CodeError> {
+        self.exchange(vec![
             ("grant_type", "authorization_code"),
             ("code", code),
             ("redirect_uri", sign_in.redirect),
             ("code_verifier", sign_in.verifier),
-        ];
+        ])
+        .await
+    }
+
+    /// Renews a sign-in by its refresh token (OpenID Connect Core, section 12). `redirect` is
+    /// repeated, because some providers demand it.
+    ///
+    /// # Errors
+    /// As [`CodeFlow::unverified_tokens`].
+    pub(crate) async fn renewed_tokens(
+        &self,
+        refresh: &str,
+        redirect: &str,
+    ) -> Result<UnverifiedTokens, CodeError> {
+        self.exchange(vec![
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh),
+            ("redirect_uri", redirect),
+        ])
+        .await
+    }
+
+    async fn exchange(&self, mut form: Vec<(&str, &str)>) -> Result<UnverifiedTokens, CodeError> {
+        let endpoints = self.endpoints().await?;
+        let client_id = self.settings.client_id.as_str();
         let secret = self.secret.as_ref().map(ExposeSecret::expose_secret);
         let in_header = secret.filter(|_| endpoints.takes_basic);
         if in_header.is_none() {
@@ -176,8 +228,14 @@ impl CodeFlow {
             })
             .await?;
         let text = |name: &str| answer.get(name).and_then(Value::as_str);
+        let refresh = text("refresh_token").filter(|it| it.len() <= REFRESH_LIMIT);
         match text("id_token") {
-            Some(token) if status.is_success() => Ok(Zeroizing::new(token.to_owned())),
+            Some(token) if status.is_success() => Ok(UnverifiedTokens {
+                id_token: Zeroizing::new(token.to_owned()),
+                refresh: refresh
+                    .filter(|_| self.settings.sign_in.refresh)
+                    .map(|it| Zeroizing::new(it.to_owned())),
+            }),
             _ if status.is_success() => Err(CodeError::NoToken),
             _ if status.is_server_error() => Err(CodeError::Fetch(FetchError::Status {
                 what: "ID token",
@@ -187,25 +245,69 @@ impl CodeFlow {
         }
     }
 
-    async fn endpoints(&self) -> Result<Endpoints, FetchError> {
-        let mut kept = self.endpoints.lock().await;
-        if let Some((endpoints, fetched)) = kept.as_ref()
-            && fetched.elapsed() < KEPT
-        {
-            return Ok(endpoints.clone());
+    /// The endpoints. While the provider does not answer, no sign-in waits for the fetch of
+    /// another: it gets the endpoints from before, or the error at once.
+    async fn endpoints(&self) -> Result<Endpoints, CodeError> {
+        if let Some(known) = self.kept.lock().known() {
+            return known;
         }
+        let has_failed = self.kept.lock().failed.is_some();
+        let _fetching = match self.fetching.try_lock() {
+            Ok(fetching) => fetching,
+            Err(_) if has_failed => return self.kept.lock().stale().ok_or(CodeError::Down),
+            Err(_) => self.fetching.lock().await,
+        };
+        if let Some(known) = self.kept.lock().known() {
+            return known;
+        }
+        let fetched = self.fetch().await;
+        let mut kept = self.kept.lock();
+        match fetched {
+            Ok(endpoints) => {
+                *kept = Kept {
+                    endpoints: Some((endpoints.clone(), Instant::now())),
+                    failed: None,
+                };
+                Ok(endpoints)
+            }
+            Err(error) => {
+                kept.failed = Some(Instant::now());
+                kept.stale().ok_or(error.into())
+            }
+        }
+    }
+
+    async fn fetch(&self) -> Result<Endpoints, FetchError> {
         let discovery = self.source.discovery().await?;
         let authorization = self.source.endpoint(&discovery, "authorization_endpoint")?;
         let invalid = |_| FetchError::Endpoint("authorization_endpoint", "is not a URL");
-        let endpoints = Endpoints {
+        Ok(Endpoints {
             authorization: Url::parse(authorization).map_err(invalid)?,
             token: self.source.endpoint(&discovery, "token_endpoint")?.into(),
             takes_basic: takes_basic(&discovery),
             names_itself: discovery.get("authorization_response_iss_parameter_supported")
                 == Some(&Value::Bool(true)),
-        };
-        *kept = Some((endpoints.clone(), Instant::now()));
-        Ok(endpoints)
+        })
+    }
+}
+
+impl Kept {
+    /// The answer that needs no fetch: endpoints that are new, or what there is after a fetch that
+    /// failed a moment ago.
+    fn known(&self) -> Option<Result<Endpoints, CodeError>> {
+        if let Some((endpoints, fetched)) = &self.endpoints
+            && fetched.elapsed() < KEPT
+        {
+            return Some(Ok(endpoints.clone()));
+        }
+        let failed = self.failed.is_some_and(|at| at.elapsed() < PAUSE);
+        failed.then(|| self.stale().ok_or(CodeError::Down))
+    }
+
+    /// The endpoints of the last fetch that succeeded, unless it is long ago.
+    fn stale(&self) -> Option<Endpoints> {
+        let (endpoints, fetched) = self.endpoints.as_ref()?;
+        (fetched.elapsed() < STALE).then(|| endpoints.clone())
     }
 }
 

@@ -129,6 +129,12 @@ pub enum Error {
     /// A key is not registered for emergencies, or did not sign.
     #[error("the emergency keys are refused: {0}")]
     EmergencyKey(&'static str),
+    /// The user's consent is void, or cannot be one for this pass.
+    #[error("check the user's consent: {0}")]
+    Consent(&'static str),
+    /// A token or proof of the user on whose behalf a pass is asked for, not of the caller.
+    #[error("of the user on whose behalf you ask: {0}")]
+    OfUser(#[source] Box<Self>),
     /// The subject key has no encoding.
     #[error("read the subject key")]
     KeyMalformed(#[source] ssh_key::Error),
@@ -174,6 +180,8 @@ impl Error {
             Self::Unbound | Self::OtherKey | Self::OtherSignIn(_) => reason::KEY_BINDING,
             Self::Challenge(_) => reason::CHALLENGE,
             Self::EmergencyKey(_) => reason::EMERGENCY_KEY,
+            Self::Consent(_) => reason::CONSENT,
+            Self::OfUser(error) => error.code(),
             Self::KeyMalformed(_) | Self::ProofMissing | Self::Proof(_) => reason::POSSESSION,
             Self::IssuerUnavailable { .. } => reason::ISSUER_UNAVAILABLE,
         }
@@ -181,7 +189,10 @@ impl Error {
 
     /// Whether the issuer is at fault, not the caller. The wire says `UNAVAILABLE`.
     pub(crate) fn is_unavailable(&self) -> bool {
-        matches!(self, Self::IssuerUnavailable { .. })
+        match self {
+            Self::OfUser(error) => error.is_unavailable(),
+            _ => matches!(self, Self::IssuerUnavailable { .. }),
+        }
     }
 }
 

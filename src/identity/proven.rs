@@ -14,7 +14,7 @@ use super::{
     possession,
     settings::Settings,
 };
-use crate::ssh::sshsig::Namespace;
+use crate::{ssh::sshsig::Namespace, unix_seconds::UnixSeconds};
 
 /// A proven person or machine: the verified claims of one ID token, or the person of a registered
 /// key. Only [`super::Issuers::verify`] and [`super::emergency::Registry::verify`] make one.
@@ -72,6 +72,11 @@ impl Identity {
     /// true.
     pub fn claims(&self) -> &Map<String, Value> {
         &self.claims
+    }
+
+    /// [`Identity::claims`], to be kept without a copy.
+    pub(crate) fn shared_claims(&self) -> Arc<Map<String, Value>> {
+        Arc::clone(&self.claims)
     }
 
     /// Binding of this token to a key ([`Binding::None`] also for a token of the device flow).
@@ -150,6 +155,7 @@ impl Identity {
         Ok(KeyHolder {
             identity: self,
             key,
+            on_behalf: None,
         })
     }
 
@@ -187,12 +193,46 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// An identity with the SSH key whose possession it has proven. Only [`Identity::prove_possession`]
-/// makes one, and passes are issued to no other caller.
+/// The asking identity, and the user's proven consent. Only [`super::on_behalf::prove`]
+/// makes one.
+#[derive(Clone, Debug)]
+pub(crate) struct OnBehalf {
+    pub(super) by: Identity,
+    pub(super) key: PublicKey,
+    pub(super) until: UnixSeconds,
+    pub(super) signature: String,
+}
+
+impl OnBehalf {
+    /// The identity that asks and holds the subject key.
+    pub(crate) fn by(&self) -> &Identity {
+        &self.by
+    }
+
+    /// The user's key, which signed the consent.
+    pub(crate) fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// Time after which the consent is void.
+    pub(crate) fn until(&self) -> UnixSeconds {
+        self.until
+    }
+
+    /// The user's armored signature.
+    pub(crate) fn signature(&self) -> &str {
+        &self.signature
+    }
+}
+
+/// An identity with the SSH key whose possession it has proven, or has consented to another
+/// identity's proof of. Only [`Identity::prove_possession`] and [`super::on_behalf`] make one, and
+/// passes are issued to no other caller.
 #[derive(Clone, Debug)]
 pub struct KeyHolder {
     identity: Identity,
     key: PublicKey,
+    on_behalf: Option<Arc<OnBehalf>>,
 }
 
 impl KeyHolder {
@@ -206,12 +246,27 @@ impl KeyHolder {
         &self.key
     }
 
+    /// The identity that asks and holds the key, if it is not the one that gets the pass.
+    pub(crate) fn on_behalf(&self) -> Option<&OnBehalf> {
+        self.on_behalf.as_deref()
+    }
+
+    /// This key, for a pass of `user`.
+    pub(super) fn for_user(self, user: Identity, on_behalf: OnBehalf) -> Self {
+        Self {
+            identity: user,
+            key: self.key,
+            on_behalf: Some(Arc::new(on_behalf)),
+        }
+    }
+
     /// An unproven holder, for the unit tests of other modules.
     #[cfg(test)]
     pub(crate) fn sample(identity: Identity, key: &PublicKey) -> Self {
         Self {
             identity,
             key: PublicKey::from(key.key_data().clone()),
+            on_behalf: None,
         }
     }
 }

@@ -129,7 +129,7 @@ mod tests {
                 issuer: "https://id.example.com".to_owned(),
                 subject: "carol".to_owned(),
                 label: "carol@example.com".to_owned(),
-                claims: serde_json::Value::Null,
+                claims: serde_json::Value::Null.into(),
             },
             key: "SHA256:abc".to_owned(),
             reason: reason.to_owned(),

@@ -5,7 +5,7 @@ use ssh_key::PublicKey;
 
 use super::{state::Verb, tree::Hash};
 use crate::ssh::{
-    key,
+    key, presence,
     sshsig::{Namespace, Signature},
     wire,
 };
@@ -56,6 +56,15 @@ pub(super) fn fingerprint(key: &str) -> Option<String> {
 /// `message`, as a decision.
 pub(crate) fn is_signed(key: &str, message: &[u8], signature: &str) -> bool {
     is_signed_for(Namespace::Approve, key, message, signature)
+}
+
+/// Whether `signature` shows the presence of the holder of `key`, over `message`, as a decision.
+pub(crate) fn shows_presence(key: &str, message: &[u8], signature: &str) -> bool {
+    let Ok(key) = PublicKey::from_openssh(key) else {
+        return false;
+    };
+    let verified = presence::verify(signature, Namespace::Approve, message);
+    verified.is_ok_and(|presence| presence.key.key_data() == key.key_data())
 }
 
 /// [`is_signed`] in another namespace.

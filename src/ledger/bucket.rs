@@ -27,6 +27,17 @@ impl Buckets {
 
     /// Takes one call from the identity's bucket. Returns `false` if the bucket is empty.
     pub(crate) fn take(&mut self, issuer: &str, subject: &str, now: OffsetDateTime) -> bool {
+        self.take_many(1, issuer, subject, now)
+    }
+
+    /// Takes so many calls at once, or none.
+    pub(crate) fn take_many(
+        &mut self,
+        count: usize,
+        issuer: &str,
+        subject: &str,
+        now: OffsetDateTime,
+    ) -> bool {
         if self.identities.len() >= MOST_IDENTITIES {
             self.identities.retain(|_, bucket| !bucket.is_empty(now));
             if self.identities.len() >= MOST_IDENTITIES {
@@ -36,9 +47,14 @@ impl Buckets {
         let identity = (issuer.to_owned(), subject.to_owned());
         let new = || self.new.clone();
         let bucket = self.identities.entry(identity).or_insert_with(new);
-        let has_room = bucket.has_room(now);
+        let mut taken = bucket.clone();
+        let has_room = (0..count).all(|_| {
+            let has_room = taken.has_room(now);
+            taken.fill(now);
+            has_room
+        });
         if has_room {
-            bucket.fill(now);
+            *bucket = taken;
         }
         has_room
     }
@@ -115,5 +131,22 @@ mod tests {
         assert!(buckets.take("issuer", "newcomer", NOW));
         assert!(buckets.take("issuer", "newcomer", NOW + Duration::HOUR));
         assert_eq!(buckets.identities.len(), 1);
+    }
+
+    /// A host that came for three at once, more often than it got one, lost each one that it got.
+    #[test]
+    fn several_calls_are_taken_together_or_not_at_all() {
+        let start = OffsetDateTime::UNIX_EPOCH + Duration::days(1);
+        let mut buckets = Buckets::new(32, Duration::minutes(5));
+        assert!((0..10).all(|_| buckets.take_many(3, "", "web-1", start)));
+        let at = |minutes| start + Duration::minutes(minutes);
+        let mut taken = (2..=20).step_by(2).map(at);
+        let first = taken.find(|at| buckets.take_many(3, "", "web-1", *at));
+        assert_eq!(
+            first,
+            Some(at(6)),
+            "two are left, and one comes in five minutes"
+        );
+        assert!(!buckets.take_many(3, "", "web-1", at(8)));
     }
 }

@@ -75,7 +75,13 @@ impl RequestContent {
             | EventKind::Skipped
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
-            | EventKind::KeyRetired { .. } => None,
+            | EventKind::KeyRetired { .. }
+            | EventKind::HostAdded(_)
+            | EventKind::HostJoined(_)
+            | EventKind::HostRemoved(_)
+            | EventKind::HostCertified(_)
+            | EventKind::HostBehind(_)
+            | EventKind::HostCurrent { .. } => None,
         }
     }
 }

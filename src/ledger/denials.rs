@@ -100,7 +100,7 @@ impl DenialRate {
             return true;
         }
         let bare = Actor {
-            claims: serde_json::Value::Object(serde_json::Map::new()),
+            claims: serde_json::Value::Object(serde_json::Map::new()).into(),
             ..who.clone()
         };
         add(&mut identity.count, one(Some(bare), reason, now));
@@ -194,7 +194,7 @@ mod tests {
             issuer: "https://id.example.com".to_owned(),
             subject: subject.to_owned(),
             label: subject.to_owned(),
-            claims: json!({"groups": ["oncall"]}),
+            claims: json!({"groups": ["oncall"]}).into(),
         }
     }
 
@@ -219,7 +219,7 @@ mod tests {
             (u64::from(10_000 - BURST), 1)
         );
         assert_eq!(count.who.as_ref().unwrap().subject, "mallory");
-        assert_eq!(count.who.as_ref().unwrap().claims, json!({}));
+        assert_eq!(count.who.as_ref().unwrap().claims, json!({}).into());
         assert!(count.is_valid());
         assert_eq!(rate.due(NOW + WINDOW * 2), [], "told once");
     }

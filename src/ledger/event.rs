@@ -7,10 +7,13 @@
 mod actor;
 mod asked;
 pub(crate) mod bounds;
+mod claims;
 mod denials;
+mod hosts;
 mod jump;
 pub(crate) mod kinds;
 mod locks;
+mod on_behalf;
 mod people;
 mod reading;
 mod refused;
@@ -27,10 +30,13 @@ use super::emergency::{Proof, Signature};
 use crate::{ssh::permissions::Permissions, unix_seconds::UnixSeconds};
 pub use actor::Actor;
 pub use asked::RequestDetails;
+pub use claims::Claims;
 pub(crate) use denials::Denials;
+pub use hosts::{HostAdded, HostBehind, HostCertified, HostJoined, HostKey, HostRemoved};
 pub(crate) use jump::{Jump, RequestedJumpHost};
 pub use locks::{Locked, Revoked, Unlocked};
-pub use target::{Applicant, Covered, LockTarget, RevokeTarget, Target};
+pub use on_behalf::OnBehalf;
+pub use target::{Applicant, Covered, LockTarget, NewHost, RevokeTarget, Target};
 
 /// One leaf of the ledger.
 ///
@@ -212,6 +218,9 @@ pub enum EventKind {
         /// Whether the token was bound to no key.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         unbound: bool,
+        /// The identity that asked on behalf of `who`, if it was another.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<Box<Actor>>,
     },
     /// A count of denials beyond the rate at which each gets an event of its own.
     Denials(Box<Denials>),
@@ -249,6 +258,21 @@ pub enum EventKind {
         /// Its fingerprint.
         key: String,
     },
+    /// An administrator lets a host join, or join again with other keys.
+    HostAdded(Box<HostAdded>),
+    /// A host joined, with these keys.
+    HostJoined(Box<HostJoined>),
+    /// An administrator removed a host. It gets no new certificate.
+    HostRemoved(Box<HostRemoved>),
+    /// A host certificate. Its signature is made only after this event is durable.
+    HostCertified(Box<HostCertified>),
+    /// A host fell behind.
+    HostBehind(Box<HostBehind>),
+    /// A host that was behind is current again.
+    HostCurrent {
+        /// Its name.
+        host: String,
+    },
 }
 
 /// A pass, except its serial, which is the event's index.
@@ -284,6 +308,9 @@ pub struct Issued {
     /// For a jump pass: the bastion and the pass that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub jump: Option<Jump>,
+    /// The identity that asked, if it was not the holder, and the holder's consent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub on_behalf: Option<Box<OnBehalf>>,
 }
 
 impl Issued {
@@ -337,6 +364,27 @@ pub struct RequestDecision {
     pub comment: String,
     /// Hash of the policy file that permitted the decision.
     pub policy: String,
+    /// The signature that shows the approver's presence, if the policy demands it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub presence: Option<Presence>,
+}
+
+impl RequestDecision {
+    /// The keys that signed, in OpenSSH form.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        let presence = self.presence.iter().map(|it| it.key.as_str());
+        std::iter::once(self.key.as_str()).chain(presence)
+    }
+}
+
+/// A signature by a passkey or security key over the same message as the decision's own
+/// ([`crate::ssh::presence`]).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Presence {
+    /// The public key in OpenSSH form.
+    pub key: String,
+    /// The SSHSIG in base64, on one line.
+    pub signature: String,
 }
 
 /// Binding of a token: `nonce`, `audience` or `none`; `emergency` for registered keys without a

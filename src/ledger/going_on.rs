@@ -138,7 +138,7 @@ mod tests {
             issuer: "https://id.example.com".to_owned(),
             subject: "dave".to_owned(),
             label: "dave@example.com".to_owned(),
-            claims: serde_json::Value::Null,
+            claims: serde_json::Value::Null.into(),
         };
         let statement = RestoreStatement {
             server: SERVER,

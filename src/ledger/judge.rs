@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
-    Event, EventKind, LedgerState, acceptance, approval, emergency,
+    Event, EventKind, LedgerState, acceptance, approval, consent, emergency,
     event::{self, RequestDecision},
+    hosts,
     state::{Rejection, Verb},
     tree::{Hash, leaf_hash},
 };
@@ -63,20 +64,22 @@ impl Judge {
     /// # Errors
     /// Returns the first fault. The judge cannot be used afterwards.
     pub(crate) fn take(&mut self, leaf: &[u8]) -> Result<Event, Fault> {
-        self.take_parsed(Event::parse(leaf)?, leaf_hash(leaf))
+        let event = Event::parse(leaf)?;
+        self.take_parsed(&event, leaf_hash(leaf))?;
+        Ok(event)
     }
 
     /// [`Judge::take`] of a leaf that was parsed already. `digest` is its leaf hash.
     ///
     /// # Errors
     /// As [`Judge::take`].
-    pub(crate) fn take_parsed(&mut self, event: Event, digest: Hash) -> Result<Event, Fault> {
-        let event = self.next(event)?;
+    pub(crate) fn take_parsed(&mut self, event: &Event, digest: Hash) -> Result<(), Fault> {
+        self.expect_next(event)?;
         self.fits(&event.what, event.index)
             .map_err(Fault::Contradiction)?;
-        self.state.admit(&event)?;
-        self.accept(digest, &event);
-        Ok(event)
+        self.state.admit(event)?;
+        self.accept(digest, event);
+        Ok(())
     }
 
     /// Takes in the next leaf without checking its signatures and rules, because a signed head
@@ -85,7 +88,8 @@ impl Judge {
     /// # Errors
     /// Returns [`Fault::Event`] or [`Fault::Index`] if it is not the next event.
     pub(crate) fn take_covered(&mut self, leaf: &[u8], digest: Hash) -> Result<(), Fault> {
-        let event = self.next(Event::parse(leaf)?)?;
+        let event = Event::parse(leaf)?;
+        self.expect_next(&event)?;
         self.accept(digest, &event);
         Ok(())
     }
@@ -118,7 +122,13 @@ impl Judge {
             | EventKind::Skipped
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
-            | EventKind::KeyRetired { .. } => (),
+            | EventKind::KeyRetired { .. }
+            | EventKind::HostAdded(_)
+            | EventKind::HostJoined(_)
+            | EventKind::HostRemoved(_)
+            | EventKind::HostCertified(_)
+            | EventKind::HostBehind(_)
+            | EventKind::HostCurrent { .. } => (),
         }
         self.state.apply(event);
         self.remember(event.index, digest);
@@ -165,10 +175,10 @@ impl Judge {
         }
     }
 
-    fn next(&self, event: Event) -> Result<Event, Fault> {
+    fn expect_next(&self, event: &Event) -> Result<(), Fault> {
         let (expected, found) = (self.size, event.index);
         match expected == found {
-            true => Ok(event),
+            true => Ok(()),
             false => Err(Fault::Index { expected, found }),
         }
     }
@@ -181,9 +191,12 @@ impl Judge {
             EventKind::Issued(issued) if !is_sha256(&issued.to_be_signed) => {
                 Err("is a pass without the hash of its signed bytes")
             }
-            EventKind::Issued(issued) => emergency::check(&self.server, issued),
-            EventKind::SigningFailed { serial, .. } if !self.state.has_pass(*serial) => {
-                Err("names a serial that no earlier pass has")
+            EventKind::Issued(issued) => {
+                emergency::check(&self.server, issued)?;
+                consent::check(&self.server, issued)
+            }
+            EventKind::SigningFailed { serial, .. } if !self.state.has_certificate(*serial) => {
+                Err("names a serial that no earlier certificate has")
             }
             EventKind::Denials(denials) if !denials.is_valid() => {
                 Err("counts denials that do not add up")
@@ -197,8 +210,17 @@ impl Judge {
                 order.map_or(Ok(()), |order| order.check(&self.server))?;
                 acceptance::check_statement(what, &self.server)
             }
+            EventKind::HostAdded(_) | EventKind::HostRemoved(_) => {
+                let order = what.order();
+                order.map_or(Ok(()), |order| order.check(&self.server))
+            }
+            EventKind::HostJoined(joined) => hosts::check(&self.server, joined),
+            EventKind::HostCertified(certified) if !is_sha256(&certified.to_be_signed) => {
+                Err("is a host certificate without the hash of its signed bytes")
+            }
             EventKind::PolicyLoaded { policy, text } => self.has_its_text(policy, text.as_deref()),
             EventKind::Started { .. }
+            | EventKind::HostCertified(_)
             | EventKind::SigningFailed { .. }
             | EventKind::Requested(_)
             | EventKind::Denied { .. }
@@ -206,7 +228,9 @@ impl Judge {
             | EventKind::Skipped
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
-            | EventKind::KeyRetired { .. } => Ok(()),
+            | EventKind::KeyRetired { .. }
+            | EventKind::HostBehind(_)
+            | EventKind::HostCurrent { .. } => Ok(()),
         }
     }
 
@@ -236,16 +260,22 @@ impl Judge {
             digest,
             comment: &decided.comment,
         };
-        match approval::is_signed(&decided.key, &message.to_bytes(), &decided.signature) {
-            true => Ok(()),
-            false => Err("is a decision with an invalid signature"),
+        let message = message.to_bytes();
+        if !approval::is_signed(&decided.key, &message, &decided.signature) {
+            return Err("is a decision with an invalid signature");
+        }
+        match &decided.presence {
+            Some(it) if !approval::shows_presence(&it.key, &message, &it.signature) => {
+                Err("is a decision with an invalid signature of a passkey or security key")
+            }
+            Some(_) | None => Ok(()),
         }
     }
 }
 
 /// A SHA-256 hash in lower-case hex.
 fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && base16ct::lower::decode_vec(text).is_ok()
+    base16ct::lower::decode(text, &mut [0; 32]).is_ok_and(|hash| hash.len() == 32)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Administrators' signed orders to lock, unlock and revoke, and their verification from the ledger
-//! alone. Pure.
+//! Administrators' signed orders (locks, revocations, hosts), and their verification from the
+//! ledger alone. Pure.
 //!
 //! A stolen token alone orders nothing. An order counts once: it names the last order about the
 //! same target ([`AdminOrder::after`]), so a replayed or delayed copy is refused.
@@ -8,7 +8,7 @@ mod proof;
 
 use super::{
     EventKind, approval,
-    event::{Actor, Covered},
+    event::{Actor, Covered, HostAdded, HostRemoved},
 };
 use crate::{ssh::sshsig::Namespace, unix_seconds::UnixSeconds};
 
@@ -26,7 +26,7 @@ pub(super) struct RecordedOrder<'a> {
     pub(super) target: Target,
     pub(super) reason: Option<&'a str>,
     pub(super) proof: Option<&'a Proof>,
-    /// The identities that the event states; `None` for an unlock.
+    /// The identities that the event states; `None` for an order that covers none.
     pub(super) covers: Option<&'a [Covered]>,
 }
 
@@ -58,6 +58,8 @@ impl EventKind {
                 proof: it.proof.as_ref(),
                 covers: Some(&it.covers),
             }),
+            Self::HostAdded(it) => Some(it.recorded()),
+            Self::HostRemoved(it) => Some(it.recorded()),
             Self::Started { .. }
             | Self::PolicyLoaded { .. }
             | Self::Issued(_)
@@ -72,7 +74,37 @@ impl EventKind {
             | Self::Skipped
             | Self::KeyStaged { .. }
             | Self::KeyActivated { .. }
-            | Self::KeyRetired { .. } => None,
+            | Self::KeyRetired { .. }
+            | Self::HostJoined(_)
+            | Self::HostCertified(_)
+            | Self::HostBehind(_)
+            | Self::HostCurrent { .. } => None,
+        }
+    }
+}
+
+impl HostAdded {
+    fn recorded(&self) -> RecordedOrder<'_> {
+        RecordedOrder {
+            verb: Verb::AddHost,
+            who: &self.who,
+            target: Target::from(self),
+            reason: self.reason.as_deref(),
+            proof: self.proof.as_ref(),
+            covers: None,
+        }
+    }
+}
+
+impl HostRemoved {
+    fn recorded(&self) -> RecordedOrder<'_> {
+        RecordedOrder {
+            verb: Verb::RemoveHost,
+            who: &self.who,
+            target: Target::Host(self.host.clone()),
+            reason: self.reason.as_deref(),
+            proof: self.proof.as_ref(),
+            covers: None,
         }
     }
 }

@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
+use super::approval::fingerprint;
 use super::event::{
-    Actor, Covered, Event, EventKind, LockTarget, RequestDecision, RequestDetails, RevokeTarget,
-    kinds::EMERGENCY,
+    Actor, Covered, Event, EventKind, HostJoined, LockTarget, RequestDecision, RequestDetails,
+    RevokeTarget, kinds::EMERGENCY,
 };
 use crate::ssh::permissions::Permissions;
 
@@ -152,6 +153,8 @@ fn reasons(event: &Event) -> impl Iterator<Item = &str> {
         EventKind::Revoked(revoked) => (revoked.reason.as_deref(), None),
         EventKind::Locked(locked) => (locked.reason.as_deref(), None),
         EventKind::Unlocked(unlocked) => (unlocked.reason.as_deref(), None),
+        EventKind::HostAdded(added) => (added.reason.as_deref(), None),
+        EventKind::HostRemoved(removed) => (removed.reason.as_deref(), None),
         EventKind::Started { .. }
         | EventKind::PolicyLoaded { .. }
         | EventKind::SigningFailed { .. }
@@ -159,7 +162,11 @@ fn reasons(event: &Event) -> impl Iterator<Item = &str> {
         | EventKind::Skipped
         | EventKind::KeyStaged { .. }
         | EventKind::KeyActivated { .. }
-        | EventKind::KeyRetired { .. } => (None, None),
+        | EventKind::KeyRetired { .. }
+        | EventKind::HostJoined(_)
+        | EventKind::HostCertified(_)
+        | EventKind::HostBehind(_)
+        | EventKind::HostCurrent { .. } => (None, None),
     };
     first.into_iter().chain(second)
 }
@@ -224,6 +231,29 @@ impl Terms {
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. } => (),
+            EventKind::HostAdded(it) => self.host(&it.host, &it.group, &it.aliases),
+            EventKind::HostJoined(it) => self.joined(it),
+            EventKind::HostRemoved(it) => self.add(Term::host(&it.host)),
+            EventKind::HostCertified(it) => {
+                self.add(Term::host(&it.host));
+                self.add(Term::key(&it.key));
+            }
+            EventKind::HostBehind(it) => self.add(Term::host(&it.host)),
+            EventKind::HostCurrent { host } => self.add(Term::host(host)),
+        }
+    }
+
+    fn host(&mut self, name: &str, group: &str, aliases: &[String]) {
+        let aliases = aliases.iter().map(String::as_str);
+        for name in [name, group].into_iter().chain(aliases) {
+            self.add(Term::host(name));
+        }
+    }
+
+    fn joined(&mut self, joined: &HostJoined) {
+        self.host(&joined.host, &joined.group, &joined.aliases);
+        for key in joined.keys.iter().filter_map(|it| fingerprint(&it.key)) {
+            self.add(Term::key(&key));
         }
     }
 

@@ -67,6 +67,11 @@ impl Tile {
         self.width == FULL
     }
 
+    /// Index of its first subtree.
+    pub(crate) fn first(self) -> u64 {
+        self.index.saturating_mul(FULL.into())
+    }
+
     /// Number of its hashes.
     pub(crate) fn width(self) -> usize {
         self.width.into()
@@ -82,7 +87,7 @@ impl Tile {
     /// The complete subtrees whose hashes it has, in order. To be called for a tile that the ledger
     /// has ([`Tile::is_in`]).
     pub(crate) fn nodes(self) -> impl Iterator<Item = Node> {
-        let first = self.index.saturating_mul(FULL.into());
+        let first = self.first();
         let level = self.level * HEIGHT;
         (first..first.saturating_add(self.width.into())).map(move |index| Node { level, index })
     }

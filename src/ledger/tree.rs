@@ -114,16 +114,26 @@ impl Frontier {
     /// n-th is of level n, beginning with the leaf's own.
     pub fn push(&mut self, leaf: Hash) -> Vec<Hash> {
         let mut closed = vec![leaf];
+        self.close(leaf, |hash| closed.push(hash));
+        closed
+    }
+
+    /// [`Frontier::push`], if the hashes are not needed.
+    pub(crate) fn add(&mut self, leaf: Hash) {
+        self.close(leaf, |_| ());
+    }
+
+    /// Appends a leaf. `each` gets the hash of each complete subtree that it closes, but its own.
+    fn close(&mut self, leaf: Hash, mut each: impl FnMut(Hash)) {
         let mut hash = leaf;
         for _ in 0..self.size.trailing_ones() {
             if let Some(left) = self.peaks.pop() {
                 hash = node_hash(&left, &hash);
-                closed.push(hash);
+                each(hash);
             }
         }
         self.peaks.push(hash);
         self.size += 1;
-        closed
     }
 
     /// The tree's root.

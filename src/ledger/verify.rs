@@ -129,7 +129,7 @@ pub enum Error {
 /// Returns the first fault with its line.
 pub fn verify_export(export: &[u8], verifier: &Verifier) -> Result<VerifyReport, Error> {
     let mut verification = Verification::default();
-    verification.take(export, |_| ())?;
+    verification.take(export)?;
     verification.finish(verifier)
 }
 
@@ -169,16 +169,15 @@ impl Verification {
         self.frontier.size()
     }
 
-    /// Takes the next part of the export. `each` gets every event that may stand at its place; the
-    /// checkpoint behind them is not checked yet.
+    /// Takes the next part of the export. The checkpoint behind the events is not checked yet.
     ///
     /// # Errors
     /// Returns the first fault with its line.
-    pub(crate) fn take(&mut self, part: &[u8], mut each: impl FnMut(Event)) -> Result<(), Error> {
+    pub(crate) fn take(&mut self, part: &[u8]) -> Result<(), Error> {
         // A large part has several blocks.
         for part in part.chunks(PART) {
             if let Some(block) = self.split(part)? {
-                self.judge(block.prepare(), &mut each)?;
+                self.judge(block.prepare())?;
             }
         }
         Ok(())
@@ -199,28 +198,33 @@ impl Verification {
         self.lines.remaining()
     }
 
-    /// Judges the next events.
+    /// Judges the next events. Returns them: each may stand at its place.
     ///
     /// # Errors
     /// Returns the first fault with its line.
-    pub(crate) fn judge(
-        &mut self,
-        prepared: Vec<Prepared>,
-        mut each: impl FnMut(Event),
-    ) -> Result<(), Error> {
-        for Prepared { event, digest } in prepared {
-            let event = self.event(event, digest)?;
-            self.frontier.push(digest);
+    pub(crate) fn judge(&mut self, prepared: Prepared) -> Result<Vec<Event>, Error> {
+        let Prepared {
+            events,
+            digests,
+            fault,
+        } = prepared;
+        for (event, digest) in events.iter().zip(digests) {
+            self.event(event, digest)?;
+            self.frontier.add(digest);
             self.keep_root();
-            each(event);
         }
-        Ok(())
+        match fault {
+            None => Ok(events),
+            Some(source) => Err(Error::Event {
+                line: self.frontier.size() + 1,
+                source,
+            }),
+        }
     }
 
-    fn event(&mut self, event: Result<Event, event::Error>, digest: Hash) -> Result<Event, Error> {
+    fn event(&mut self, event: &Event, digest: Hash) -> Result<(), Error> {
         let index = self.frontier.size();
         let line = index + 1;
-        let event = event.map_err(|source| Error::Event { line, source })?;
         let judged = self.judge.take_parsed(event, digest);
         judged.map_err(|fault| match fault {
             Fault::Event(source) => Error::Event { line, source },
@@ -250,7 +254,7 @@ impl Verification {
     /// Returns the first fault with its line.
     pub(crate) fn finish(mut self, verifier: &Verifier) -> Result<VerifyReport, Error> {
         if let Some(block) = self.remaining() {
-            self.judge(block.prepare(), |_| ())?;
+            self.judge(block.prepare())?;
         }
         let events = self.frontier.size();
         let (note, is_cut) = self.lines.end();

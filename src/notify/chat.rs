@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use time::format_description::well_known::Rfc3339;
 
-use super::notification::{DecisionKind, Notification, NotificationBody};
+use super::notification::{DecisionKind, HostNews, Notification, NotificationBody};
 use crate::{
     ledger::event::{Actor, LockTarget, RequestDecision, RequestDetails, RevokeTarget, ascii_json},
     unix_seconds::UnixSeconds,
@@ -25,7 +25,8 @@ impl Notification<'_> {
     }
 
     fn line(&self) -> String {
-        let next = format!("`{}`", self.next());
+        let link = self.link().map(|link| format!(" or {link}"));
+        let next = format!("`{}`{}", self.next(), link.unwrap_or_default());
         match self.news {
             NotificationBody::Requested(id, asked) => format!(
                 "{} asks for {}. Request {id} needs {}: {next}",
@@ -63,6 +64,7 @@ impl Notification<'_> {
                 passes(&locked.serials),
                 because(locked.reason.as_deref()),
             ),
+            NotificationBody::Host(_, news) => host_line(news, &next),
             NotificationBody::Test(who) => {
                 format!(
                     "{} tests this webhook. Nothing has happened. See {next}",
@@ -76,6 +78,20 @@ impl Notification<'_> {
                 because(unlocked.reason.as_deref()),
             ),
         }
+    }
+}
+
+fn host_line(news: HostNews<'_>, next: &str) -> String {
+    match news {
+        HostNews::Joined(joined) => {
+            format!("host {} has joined. See {next}", quoted(&joined.host))
+        }
+        HostNews::Behind(behind) => format!(
+            "host {} is behind{}. See {next}",
+            quoted(&behind.host),
+            because(behind.why.first().map(String::as_str)),
+        ),
+        HostNews::Current(host) => format!("host {} is current again. See {next}", quoted(host)),
     }
 }
 

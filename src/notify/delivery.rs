@@ -30,6 +30,8 @@ const LONGEST: usize = 160;
 pub(crate) struct Receiver {
     settings: Arc<Settings>,
     client: Client,
+    /// The address of the server's page; none if it has no page.
+    page: Option<String>,
 }
 
 /// Reason why a webhook cannot be used.
@@ -81,7 +83,17 @@ impl Receiver {
             name: settings.name.clone(),
             problem: cause(&error),
         })?;
-        Ok(Self { settings, client })
+        let page = None;
+        Ok(Self {
+            settings,
+            client,
+            page,
+        })
+    }
+
+    /// Lets notifications about requests link to the page at this address.
+    pub(crate) fn linking(self, page: Option<String>) -> Self {
+        Self { page, ..self }
     }
 
     /// The webhook's name.
@@ -114,6 +126,10 @@ impl Receiver {
         notification: &Notification<'_>,
         now: OffsetDateTime,
     ) -> Result<StatusCode, Failure> {
+        let notification = &Notification {
+            page: self.page.as_deref(),
+            ..*notification
+        };
         let body = match self.settings.format {
             Format::Daypass => notification
                 .json()

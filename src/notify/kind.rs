@@ -26,11 +26,20 @@ pub enum NotificationKind {
     Locked,
     /// A lock was removed.
     Unlocked,
+    /// A host joined, or joined again with other keys.
+    #[serde(rename = "host_joined")]
+    HostJoined,
+    /// A known host fell behind.
+    #[serde(rename = "host_behind")]
+    HostBehind,
+    /// A known host that was behind is current again.
+    #[serde(rename = "host_current")]
+    HostCurrent,
 }
 
 impl NotificationKind {
     /// Every kind.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Requested,
         Self::Approved,
         Self::Refused,
@@ -40,6 +49,9 @@ impl NotificationKind {
         Self::Revoked,
         Self::Locked,
         Self::Unlocked,
+        Self::HostJoined,
+        Self::HostBehind,
+        Self::HostCurrent,
     ];
 
     /// Its word in `events`, in payloads and in the outbox.
@@ -54,6 +66,9 @@ impl NotificationKind {
             Self::Revoked => "revoked",
             Self::Locked => "locked",
             Self::Unlocked => "unlocked",
+            Self::HostJoined => "host_joined",
+            Self::HostBehind => "host_behind",
+            Self::HostCurrent => "host_current",
         }
     }
 
@@ -77,6 +92,9 @@ impl NotificationKind {
             EventKind::Revoked(_) => Some(Self::Revoked),
             EventKind::Locked(_) => Some(Self::Locked),
             EventKind::Unlocked(_) => Some(Self::Unlocked),
+            EventKind::HostJoined(_) => Some(Self::HostJoined),
+            EventKind::HostBehind(_) => Some(Self::HostBehind),
+            EventKind::HostCurrent { .. } => Some(Self::HostCurrent),
             EventKind::Issued(_)
             | EventKind::Started { .. }
             | EventKind::PolicyLoaded { .. }
@@ -86,7 +104,10 @@ impl NotificationKind {
             | EventKind::Skipped
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
-            | EventKind::KeyRetired { .. } => None,
+            | EventKind::KeyRetired { .. }
+            | EventKind::HostAdded(_)
+            | EventKind::HostRemoved(_)
+            | EventKind::HostCertified(_) => None,
         }
     }
 }
@@ -142,7 +163,8 @@ mod tests {
         let EventKind::Requested(asked) = &mut event.what else {
             unreachable!()
         };
-        asked.who.claims = serde_json::json!({ "type": "issued", "at": "\"type\":\"issued\"" });
+        asked.who.claims =
+            serde_json::json!({ "type": "issued", "at": "\"type\":\"issued\"" }).into();
         assert!(may_be_told(&event.to_bytes().unwrap()));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
-use super::notification::{Notification, NotificationBody};
+use super::notification::{HostNews, Notification, NotificationBody};
 use crate::{
     ledger::event::{
         Actor, Covered, Issued, LockTarget, RequestDetails, RevokeTarget, Revoked, ascii_json,
@@ -33,6 +33,7 @@ impl<'a> Notification<'a> {
         let base = Data {
             server: self.server,
             next: self.next(),
+            url: self.link(),
             ..Data::default()
         };
         match self.news {
@@ -79,6 +80,7 @@ impl<'a> Notification<'a> {
                 reason: unlocked.reason.as_deref(),
                 ..base
             },
+            NotificationBody::Host(index, news) => base.host(index, news),
             NotificationBody::Test(who) => Data {
                 who: person(who),
                 note: Some(TEST_NOTE),
@@ -163,12 +165,33 @@ struct Data<'a> {
     expires_at: Option<UnixSeconds>,
     #[serde(skip_serializing_if = "Option::is_none")]
     serials: Option<&'a [u64]>,
+    /// Why a host is behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'static str>,
     next: String,
+    /// The page of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
 }
 
 impl<'a> Data<'a> {
+    fn host(self, index: u64, news: HostNews<'a>) -> Self {
+        let (who, host, why) = match news {
+            HostNews::Joined(joined) => (joined.who.as_ref(), joined.host.as_str(), None),
+            HostNews::Behind(behind) => (None, behind.host.as_str(), Some(&*behind.why)),
+            HostNews::Current(host) => (None, host, None),
+        };
+        Self {
+            index: Some(index),
+            who: who.and_then(person),
+            host: Some(host),
+            why,
+            ..self
+        }
+    }
+
     fn revoked(self, index: u64, revoked: &'a Revoked) -> Self {
         Self {
             index: Some(index),

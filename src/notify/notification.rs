@@ -7,7 +7,10 @@ use time::OffsetDateTime;
 
 use crate::ledger::{
     Event, EventKind,
-    event::{Actor, Issued, Locked, RequestDecision, Requested, Revoked, Unlocked},
+    event::{
+        Actor, HostBehind, HostJoined, Issued, Locked, RequestDecision, Requested, Revoked,
+        Unlocked,
+    },
 };
 
 /// The content of a delivery, with its source.
@@ -16,6 +19,8 @@ pub(super) struct Notification<'a> {
     pub(super) server: &'a str,
     pub(super) at: OffsetDateTime,
     pub(super) news: NotificationBody<'a>,
+    /// The address of the server's page; none if it has no page.
+    pub(super) page: Option<&'a str>,
 }
 
 /// The content of a notification.
@@ -29,8 +34,18 @@ pub(super) enum NotificationBody<'a> {
     Revoked(u64, &'a Revoked),
     Locked(u64, &'a Locked),
     Unlocked(u64, &'a Unlocked),
+    Host(u64, HostNews<'a>),
     /// An administrator tries the webhook.
     Test(&'a Actor),
+}
+
+/// News of a known host.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum HostNews<'a> {
+    Joined(&'a HostJoined),
+    Behind(&'a HostBehind),
+    /// The host of this name is.
+    Current(&'a str),
 }
 
 /// A decision about a request.
@@ -43,6 +58,15 @@ pub(super) enum DecisionKind {
 }
 
 impl<'a> Notification<'a> {
+    fn new(server: &'a str, at: OffsetDateTime, news: NotificationBody<'a>) -> Self {
+        Self {
+            server,
+            at,
+            news,
+            page: None,
+        }
+    }
+
     /// The notification of an event; none if webhooks are not told of it.
     pub(super) fn of(event: &'a Event, server: &'a str) -> Option<Self> {
         let index = event.index;
@@ -60,6 +84,15 @@ impl<'a> Notification<'a> {
             EventKind::Revoked(revoked) => NotificationBody::Revoked(index, revoked),
             EventKind::Locked(locked) => NotificationBody::Locked(index, locked),
             EventKind::Unlocked(unlocked) => NotificationBody::Unlocked(index, unlocked),
+            EventKind::HostJoined(joined) => {
+                NotificationBody::Host(index, HostNews::Joined(joined))
+            }
+            EventKind::HostBehind(behind) => {
+                NotificationBody::Host(index, HostNews::Behind(behind))
+            }
+            EventKind::HostCurrent { host } => {
+                NotificationBody::Host(index, HostNews::Current(host))
+            }
             EventKind::Started { .. }
             | EventKind::PolicyLoaded { .. }
             | EventKind::Issued(_)
@@ -69,22 +102,25 @@ impl<'a> Notification<'a> {
             | EventKind::Skipped
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
-            | EventKind::KeyRetired { .. } => return None,
+            | EventKind::KeyRetired { .. }
+            | EventKind::HostAdded(_)
+            | EventKind::HostRemoved(_)
+            | EventKind::HostCertified(_) => return None,
         };
         let at = event.at;
-        Some(Self { server, at, news })
+        Some(Self::new(server, at, news))
     }
 
     /// The page before an emergency.
     pub(super) fn page(issued: &'a Issued, server: &'a str, at: OffsetDateTime) -> Self {
         let news = NotificationBody::Page(issued);
-        Self { server, at, news }
+        Self::new(server, at, news)
     }
 
     /// A test by an administrator.
     pub(super) fn test(who: &'a Actor, server: &'a str, at: OffsetDateTime) -> Self {
         let news = NotificationBody::Test(who);
-        Self { server, at, news }
+        Self::new(server, at, news)
     }
 
     /// `type` of the JSON.
@@ -97,8 +133,24 @@ impl<'a> Notification<'a> {
             NotificationBody::Revoked(..) => "revoked",
             NotificationBody::Locked(..) => "locked",
             NotificationBody::Unlocked(..) => "unlocked",
+            NotificationBody::Host(_, news) => news.as_str(),
             NotificationBody::Test(_) => "test",
         }
+    }
+
+    /// The page of the request or review for a browser. It holds no text of a caller.
+    pub(super) fn link(&self) -> Option<String> {
+        let id = match self.news {
+            NotificationBody::Requested(id, _) | NotificationBody::Emergency(id, _) => id,
+            NotificationBody::RequestDecision(_, _, decided) => decided.request,
+            NotificationBody::Page(_)
+            | NotificationBody::Revoked(..)
+            | NotificationBody::Locked(..)
+            | NotificationBody::Unlocked(..)
+            | NotificationBody::Host(..)
+            | NotificationBody::Test(_) => return None,
+        };
+        Some(format!("{}/requests/{id}", self.page?))
     }
 
     /// The command for the reader. It holds no text of a caller.
@@ -110,11 +162,25 @@ impl<'a> Notification<'a> {
             }
             NotificationBody::Emergency(serial, _) => format!("daypass review {serial}"),
             NotificationBody::Page(_) => "daypass requests".to_owned(),
-            NotificationBody::Revoked(index, _) | NotificationBody::Unlocked(index, _) => {
+            NotificationBody::Revoked(index, _)
+            | NotificationBody::Unlocked(index, _)
+            | NotificationBody::Host(index, HostNews::Joined(_)) => {
                 format!("daypass ledger show {index}")
             }
+            NotificationBody::Host(_, HostNews::Behind(_)) => "daypass hosts --behind".to_owned(),
+            NotificationBody::Host(_, HostNews::Current(_)) => "daypass hosts".to_owned(),
             NotificationBody::Locked(..) => "daypass admin locks".to_owned(),
             NotificationBody::Test(_) => "daypass admin webhooks".to_owned(),
+        }
+    }
+}
+
+impl HostNews<'_> {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Joined(_) => "host_joined",
+            Self::Behind(_) => "host_behind",
+            Self::Current(_) => "host_current",
         }
     }
 }
@@ -172,6 +238,36 @@ mod tests {
                 &notification.chat(),
             );
         }
+    }
+
+    #[test]
+    fn notifications_about_requests_link_to_their_page_if_there_is_one() {
+        let linked = [
+            "requested",
+            "approved",
+            "refused",
+            "cancelled",
+            "reviewed",
+            "emergency",
+        ];
+        for event in sample::events() {
+            let plain = Notification::of(&event, sample::SERVER).unwrap();
+            assert_eq!(plain.link(), None, "{}", plain.as_str());
+            let page = Some("https://ca.example.com/web");
+            let notification = Notification { page, ..plain };
+            let kind = notification.as_str();
+            let texts = [notification.json().unwrap(), notification.chat()];
+            for text in texts.map(|text| String::from_utf8(text).unwrap()) {
+                let has_link = text.contains("https://ca.example.com/web/requests/");
+                assert_eq!(has_link, linked.contains(&kind), "{kind}: {text}");
+            }
+        }
+        let event = sample::events().into_iter().next().unwrap();
+        let plain = Notification::of(&event, sample::SERVER).unwrap();
+        let page = Some("https://ca.example.com/web");
+        let notification = Notification { page, ..plain };
+        golden("linked.json", &notification.json().unwrap());
+        golden("linked.chat.json", &notification.chat());
     }
 
     #[test]

@@ -23,7 +23,7 @@ use time::OffsetDateTime;
 use tokio::{sync::Notify, time::sleep};
 
 use lease::Leases;
-pub(super) use lease::{RENEW, Saved};
+pub(super) use lease::Saved;
 pub(crate) use mailbox::{DeadLetter, Which};
 pub(super) use mailbox::{Mailbox, Next, Settled};
 
@@ -152,10 +152,10 @@ impl Outbox {
     }
 
     /// Interval at which [`Outbox::save`] must be called, also if nothing changed.
-    pub(super) fn renewal(&self) -> Option<Duration> {
+    pub(super) fn renewal(&self, name: &str) -> Option<Duration> {
         match &self.place {
             Place::File { .. } => None,
-            Place::Shared(_) => Some(RENEW),
+            Place::Shared(_) => self.look(name, lease::renewal),
         }
     }
 

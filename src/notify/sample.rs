@@ -9,8 +9,8 @@ use super::kind::NotificationKind;
 use crate::ledger::{
     Event, EventKind,
     event::{
-        Actor, Covered, Issued, LockTarget, Locked, RequestDecision, RequestDetails, Requested,
-        RevokeTarget, Revoked, Unlocked,
+        Actor, Covered, HostBehind, HostJoined, HostKey, Issued, LockTarget, Locked,
+        RequestDecision, RequestDetails, Requested, RevokeTarget, Revoked, Unlocked,
     },
 };
 use crate::ssh::{options::Extension, permissions::Permissions};
@@ -23,7 +23,7 @@ fn who(label: &str) -> Actor {
         issuer: "https://id.example.com".to_owned(),
         subject: format!("u-{label}"),
         label: format!("{label}@example.com"),
-        claims: json!({"email": "x", "groups": ["oncall"]}),
+        claims: json!({"email": "x", "groups": ["oncall"]}).into(),
     }
 }
 
@@ -83,6 +83,7 @@ pub(super) fn emergency() -> Event {
         ca: "SHA256:ca".to_owned(),
         to_be_signed: "cd".repeat(32),
         emergency_proof: None,
+        on_behalf: None,
         jump: None,
     };
     event(17, EventKind::Issued(Box::new(issued)))
@@ -97,6 +98,7 @@ fn decided(comment: &str) -> Box<RequestDecision> {
         signature: "c2lnbmF0dXJl".to_owned(),
         comment: comment.to_owned(),
         policy: "ab".repeat(32),
+        presence: None,
     })
 }
 
@@ -145,6 +147,37 @@ pub(super) fn events() -> Vec<Event> {
                 proof: None,
             })),
         ),
+        NotificationKind::HostJoined => event(22, host_joined()),
+        NotificationKind::HostBehind => event(23, host_behind()),
+        NotificationKind::HostCurrent => {
+            let host = "web-1".to_owned();
+            event(24, EventKind::HostCurrent { host })
+        }
     };
     NotificationKind::ALL.into_iter().map(all).collect()
+}
+
+fn host_joined() -> EventKind {
+    EventKind::HostJoined(Box::new(HostJoined {
+        host: "web-1".to_owned(),
+        group: "web".to_owned(),
+        aliases: Vec::new(),
+        keys: vec![HostKey {
+            key: "ssh-ed25519 AAAA".to_owned(),
+            signature: "c2lnbmF0dXJl".to_owned(),
+        }],
+        digest: "ef".repeat(32),
+        who: None,
+        policy: None,
+    }))
+}
+
+fn host_behind() -> EventKind {
+    EventKind::HostBehind(Box::new(HostBehind {
+        host: "web-1".to_owned(),
+        why: vec![
+            "its host certificate has expired".to_owned(),
+            "<!channel> \u{1b}[2J".to_owned(),
+        ],
+    }))
 }

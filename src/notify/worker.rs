@@ -105,7 +105,7 @@ impl Worker {
                     // What is under way may be delivered twice.
                     Some(Saved::Lost) => return true,
                     // A row is written with the next renewal, and a file with the next change.
-                    None if self.outbox.renewal().is_some() => {}
+                    None if self.outbox.renewal(self.name()).is_some() => {}
                     None => (is_dirty, saved_cursor) = (false, cursor),
                 }
             }
@@ -118,7 +118,7 @@ impl Worker {
                 () = self.outbox.woken(self.name()) => is_dirty = true,
                 () = sleep(wait.unwrap_or(PAUSE)), if wait.is_some() => (),
                 () = sleep(self.until_renewal(renewed).unwrap_or(PAUSE)),
-                    if self.outbox.renewal().is_some() => (),
+                    if self.outbox.renewal(self.name()).is_some() => (),
                 is_open = self.grown(), if self.has_room() => {
                     if !is_open {
                         break;
@@ -132,7 +132,7 @@ impl Worker {
 
     /// Time until the lease must be kept; none if there is none.
     fn until_renewal(&self, renewed: Instant) -> Option<Duration> {
-        let interval = self.outbox.renewal()?;
+        let interval = self.outbox.renewal(self.name())?;
         Some(interval.saturating_sub(renewed.elapsed()))
     }
 

@@ -13,8 +13,10 @@ use crate::{
 /// An attempt of a proven identity.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attempt<'a> {
-    /// The caller.
+    /// The caller, or the one on whose behalf the caller asks.
     pub identity: &'a Identity,
+    /// The caller who asks on behalf of `identity`, if it is another.
+    pub by: Option<&'a Identity>,
     /// The subject key, if it could be read. Its possession need not be proven.
     pub key: Option<&'a PublicKey>,
     /// The ask, as far as it could be read.
@@ -28,6 +30,7 @@ impl<'a> Attempt<'a> {
     pub(crate) fn of(holder: &'a KeyHolder, ask: &'a Ask, context: Context) -> Self {
         Self {
             identity: holder.identity(),
+            by: holder.on_behalf().map(|it| it.by()),
             key: Some(holder.key()),
             ask,
             context,
@@ -57,6 +60,7 @@ impl<'a> Attempt<'a> {
             .retain(|name, _| policy.has_parameter(&self.ask.role, name));
         let denied = EventKind::Denied {
             cut: asked.params.len() < all,
+            by: self.by.map(|by| Box::new(record::who(by))),
             unbound: AuthMethod::of(self.identity) == AuthMethod::UnboundToken,
             who: record::who(self.identity),
             ask: asked,

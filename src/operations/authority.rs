@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use time::{Duration, OffsetDateTime};
 
-use super::{documents::Published, error::Error};
+use super::{documents::Published, error::Error, host_authority::HostAuthority};
 use crate::{
     ca::{Ca, KeyState},
     ledger::{EventKind, LedgerState, bucket::Buckets, state::Rejection},
@@ -46,6 +46,8 @@ pub struct Authority {
     pub(super) published: Published,
     /// The webhooks that are paged before emergencies.
     pub(super) notifier: Notifier,
+    /// The part that knows hosts, if this server does.
+    pub(super) hosts: Option<Arc<HostAuthority>>,
     /// Number of requests that each identity has opened lately.
     opened: Arc<Mutex<Buckets>>,
 }
@@ -98,6 +100,7 @@ impl Authority {
             policy_version: AtomicU64::new(policy_version),
             published: Published::new(keys, keys_version),
             notifier: Notifier::default(),
+            hosts: None,
             opened: Arc::new(Mutex::new(Buckets::new(OPENED_AT_ONCE, OPENED_EVERY))),
         })
     }
@@ -107,6 +110,13 @@ impl Authority {
     #[must_use]
     pub(crate) fn notifying(self, notifier: Notifier) -> Self {
         Self { notifier, ..self }
+    }
+
+    /// The same authority, which knows hosts.
+    #[must_use]
+    pub fn knowing_hosts(self, hosts: Option<HostAuthority>) -> Self {
+        let hosts = hosts.map(Arc::new);
+        Self { hosts, ..self }
     }
 
     /// Puts another policy in force. It is recorded first; calls wait for one another, so that the

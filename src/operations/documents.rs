@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     ledger::{EventKind, LedgerState},
@@ -84,17 +84,17 @@ impl Published {
     }
 
     /// The list of revoked passes. Callers wait while one of them renews it.
-    pub(super) fn revocations(&self) -> MutexGuard<'_, Option<Arc<Revocations>>> {
-        self.revocations.lock()
+    pub(super) async fn revocations(&self) -> MutexGuard<'_, Option<Arc<Revocations>>> {
+        self.revocations.lock().await
     }
 
     /// The document about administrators' keys, and the facts that it was made from.
-    pub(super) fn recovery(&self) -> MutexGuard<'_, Option<(Facts, Arc<Document>)>> {
-        self.recovery.lock()
+    pub(super) async fn recovery(&self) -> MutexGuard<'_, Option<(Facts, Arc<Document>)>> {
+        self.recovery.lock().await
     }
 
     /// The file of CA keys, and its version.
-    pub(super) fn keys(&self) -> MutexGuard<'_, Option<(u64, Arc<Document>)>> {
-        self.keys_document.lock()
+    pub(super) async fn keys(&self) -> MutexGuard<'_, Option<(u64, Arc<Document>)>> {
+        self.keys_document.lock().await
     }
 }

@@ -1,11 +1,11 @@
 //! Errors of operations, sorted by what the caller can do about them.
 
 use crate::{
-    ca,
+    ca, identity,
     ledger::state::{Rejection, Rule},
     policy::Denial,
     reason,
-    ssh::{key, krl},
+    ssh::{key, krl, sshsig},
     store,
 };
 
@@ -24,6 +24,12 @@ pub enum Error {
     /// Sign in with another key.
     #[error("subject key is refused: {0}")]
     SubjectKey(key::InvalidKey),
+    /// Sign with the host's keys.
+    #[error("host key: {0}")]
+    HostProof(#[source] sshsig::Error),
+    /// Show the key that the token is bound to.
+    #[error(transparent)]
+    Possession(identity::Error),
     /// Correct the ask.
     #[error("{0}")]
     Invalid(String),
@@ -36,6 +42,9 @@ pub enum Error {
     /// Try again later: the ledger cannot be written or read.
     #[error("store: {0}")]
     Store(#[source] store::Error),
+    /// Try again later: the CA key is in another program, which does not answer.
+    #[error("{0}")]
+    KeyAway(#[source] ca::Error),
     /// Try again later, or call the people on duty: the role demands a page before an emergency,
     /// and no receiver acknowledged it.
     #[error("page: {0}")]
@@ -55,6 +64,12 @@ impl Error {
         matches!(self, Self::Rejection(rejection) if rejection.rule == Rule::PolicyChanged)
     }
 
+    /// Whether the store fails in a way that the same call may not meet again, as during a
+    /// failover.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Store(store::Error::Unavailable(_)))
+    }
+
     /// The code and the sentence of a `denied` event. `None`: not a refusal of the ask, or one that
     /// is recorded elsewhere.
     pub(super) fn denial(&self) -> Option<(&'static str, String)> {
@@ -66,9 +81,12 @@ impl Error {
             Self::Ca(error) => Some((reason::NOT_ISSUABLE, error.to_string())),
             Self::AuditDenied
             | Self::AdminDenied
+            | Self::HostProof(_)
+            | Self::Possession(_)
             | Self::NotFound(_)
             | Self::Store(_)
             | Self::PageFailed(_)
+            | Self::KeyAway(_)
             | Self::Krl(_) => None,
         }
     }
@@ -81,9 +99,10 @@ impl From<ca::Error> for Error {
             ca::Error::Lint(_)
             | ca::Error::Receipt
             | ca::Error::Keys(_)
-            | ca::Error::File(_)
             | ca::Error::Key
+            | ca::Error::Refused { .. }
             | ca::Error::Signature => Self::Ca(error),
+            ca::Error::Away { .. } => Self::KeyAway(error),
         }
     }
 }

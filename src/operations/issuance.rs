@@ -22,6 +22,7 @@ use super::{
     attempt::Attempt,
     authority::Authority,
     error::Error,
+    hosts::certified::certified_until,
     jump, page,
     record::{self, Basis},
     requests::{
@@ -35,10 +36,11 @@ use crate::{
     ledger::{
         EventKind,
         event::{self, Issued},
-        state::{Rejection, Request, Rule},
+        state::{Decision as Approval, Rejection, Request, Rule},
     },
     policy::{Ask, Context, Decision, Grant, PageTiming, Pending, Policy, Restriction},
     ssh::key::fingerprint,
+    unix_seconds::UnixSeconds,
 };
 
 /// A pass, with the grant it came from.
@@ -50,6 +52,9 @@ pub struct IssuedPass {
     pub grant: Grant,
     /// The jump pass, if the host is reached through a bastion.
     pub jump: Option<Box<Jump>>,
+    /// First second at which the host of the ask has no valid certificate any more; 0 if it has
+    /// none.
+    pub host_certificate_until: UnixSeconds,
 }
 
 /// The answer to an ask that was not refused.
@@ -159,9 +164,10 @@ impl<'a> Issuance<'a> {
     /// # Errors
     /// Returns [`Error::Denied`], [`Error::Invalid`], [`Error::Rejection`], [`Error::SubjectKey`]
     /// or [`Error::PageFailed`] if the ask is refused; the ledger holds that refusal once. Returns
-    /// [`Error::Store`] if the ledger cannot be written, and [`Error::Ca`] if the key fails; the
-    /// ledger says why. No pass leaves in either case: if only the jump pass fails, the ledger
-    /// lists the main pass, and a redeemed request is spent.
+    /// [`Error::Store`] if the ledger cannot be written, [`Error::KeyAway`] if the key is known not
+    /// to answer, and [`Error::Ca`] if it fails; the ledger says why. No pass leaves in either
+    /// case: if only the jump pass fails, the ledger lists the main pass, and a redeemed request is
+    /// spent.
     pub async fn issue(self, nonce: [u8; 32]) -> Result<Outcome, Error> {
         self.expect_recordable().await?;
         self.decide(Issue { nonce, paged: None }).await
@@ -187,8 +193,13 @@ impl<'a> Issuance<'a> {
     }
 
     pub(super) fn decision(&self) -> Decision {
-        let identity = self.holder.identity();
-        self.policy.decide(identity, self.ask, self.context)
+        let (identity, ask, context) = (self.holder.identity(), self.ask, self.context);
+        match self.holder.on_behalf() {
+            None => self.policy.decide(identity, ask, context),
+            Some(it) => self
+                .policy
+                .decide_on_behalf(identity, it.by(), ask, context),
+        }
     }
 
     /// Records `refusal` if it is one of the ask, and returns it. Returns [`Error::Store`] instead
@@ -204,7 +215,8 @@ impl<'a> Issuance<'a> {
     /// Refuses an ask or claims that the ledger cannot hold whole.
     pub(super) async fn expect_recordable(&self) -> Result<(), Error> {
         let identity = self.holder.identity();
-        match record::expect_recordable(identity, self.ask, self.context) {
+        let by = self.holder.on_behalf().map(|it| it.by());
+        match record::expect_recordable(identity, by, self.ask, self.context) {
             Ok(()) => Ok(()),
             Err(problem) => self.refuse(Error::Invalid(problem)).await,
         }
@@ -249,9 +261,13 @@ impl<'a> Issuance<'a> {
             Decision::NeedsApproval(pending) => {
                 let request = self.redeemable(id)?;
                 let ask = record::ask(&request.ask);
-                let people = request.approvers().filter_map(record::person);
-                let approvers = people.filter(|person| self.policy.approves(*person, &ask));
-                pending.approved(approvers.count(), &record::approved(&request))
+                let counts = |approval: &&Approval| {
+                    let (who, shown) = (&approval.who, approval.presence.as_deref());
+                    record::person(who)
+                        .is_some_and(|person| self.policy.counts(person, &ask, shown))
+                };
+                let approvals = request.approvals().filter(counts).count();
+                pending.approved(approvals, &record::approved(&request))
             }
         };
         grant.map_err(Error::Denied)
@@ -292,7 +308,10 @@ impl<'a> Issuance<'a> {
                 }))
             }
         };
+        let host = self.ask.host.as_deref().unwrap_or_default();
+        let host_certificate_until = certified_until(self.authority, host).await;
         Ok(IssuedPass {
+            host_certificate_until,
             certificate,
             grant,
             jump,
@@ -301,6 +320,8 @@ impl<'a> Issuance<'a> {
 
     async fn draft(&self, grant: &Grant, nonce: [u8; 32]) -> Result<Drafted, Error> {
         let (ca, now) = (&self.authority.ca, self.context.now);
+        // Recorded passes that are never signed would tell an auditor nothing.
+        ca.expect_key()?;
         match Draft::new(self.holder, grant, ca, nonce, now) {
             Err(error) => self.refuse(error.into()).await,
             Ok(draft) => {
@@ -315,14 +336,14 @@ impl<'a> Issuance<'a> {
         let (store, now) = (&self.authority.store, self.context.now);
         let (draft, receipt) = store.issue(drafted.draft, drafted.issued, now).await?;
         let serial = receipt.serial();
-        match self.authority.ca.sign(draft, receipt) {
+        match self.authority.ca.sign(draft, receipt).await {
             Ok(certificate) => Ok(certificate),
             Err(error) => {
                 let cause = error.to_string();
                 tracing::error!(serial, cause, "signing failed");
                 let failed = EventKind::SigningFailed { serial, cause };
                 Box::pin(store.record(failed, now)).await?;
-                Err(Error::Ca(error))
+                Err(error.into())
             }
         }
     }

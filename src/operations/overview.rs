@@ -70,8 +70,8 @@ pub(crate) struct Krl {
 ///
 /// # Errors
 /// As [`published::revocations`].
-pub(crate) fn krl(authority: &Authority) -> Result<Krl, Error> {
-    let list = published::revocations(authority)?;
+pub(crate) async fn krl(authority: &Authority) -> Result<Krl, Error> {
+    let list = published::revocations(authority).await?;
     Ok(Krl {
         bytes: list.document.body.len(),
         version: list.version,

@@ -100,6 +100,7 @@ impl Denial {
             policy: issued.policy,
             cut: false,
             unbound: false,
+            by: issued.on_behalf.map(|it| Box::new(it.by)),
         }
     }
 }

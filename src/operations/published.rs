@@ -23,7 +23,7 @@ use crate::{
 /// As [`revocations`], and [`Error::Store`] if a shared database does not answer.
 pub(crate) async fn current_revocations(authority: &Authority) -> Result<Arc<Revocations>, Error> {
     authority.store.follow().await?;
-    revocations(authority)
+    revocations(authority).await
 }
 
 /// [`ca_keys`] for a host, which may have asked another server of this ledger before.
@@ -32,7 +32,7 @@ pub(crate) async fn current_revocations(authority: &Authority) -> Result<Arc<Rev
 /// As [`ca_keys`], and [`Error::Store`] if a shared database does not answer.
 pub(crate) async fn current_ca_keys(authority: &Authority) -> Result<Arc<Document>, Error> {
     authority.store.follow().await?;
-    ca_keys(authority)
+    ca_keys(authority).await
 }
 
 /// The passes that hosts must refuse now. Includes every revocation that was acknowledged before
@@ -42,13 +42,13 @@ pub(crate) async fn current_ca_keys(authority: &Authority) -> Result<Arc<Documen
 /// # Errors
 /// Returns [`Error::Ca`] if the key does not sign, and [`Error::Krl`] if the list does not read
 /// back. Nothing is published then.
-pub(crate) fn revocations(authority: &Authority) -> Result<Arc<Revocations>, Error> {
-    let mut last = authority.published.revocations();
+pub(crate) async fn revocations(authority: &Authority) -> Result<Arc<Revocations>, Error> {
+    let mut last = authority.published.revocations().await;
     let version = authority.store.state(LedgerState::revocation_version);
     match &*last {
         Some(last) if last.version == version => Ok(last.clone()),
         Some(_) | None => {
-            let fresh = Arc::new(list(authority)?);
+            let fresh = Arc::new(list(authority).await?);
             *last = Some(fresh.clone());
             Ok(fresh)
         }
@@ -61,23 +61,24 @@ pub(crate) fn revocations(authority: &Authority) -> Result<Arc<Revocations>, Err
 ///
 /// # Errors
 /// Returns [`Error::Ca`] if the key does not sign.
-pub(crate) fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Error> {
+pub(crate) async fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Error> {
     let through = authority.store.state(LedgerState::accepted_through);
     // After a restored ledger was accepted, it is larger than every version of the lost one.
     let version = authority.keys_version().max(through);
-    let mut last = authority.published.keys();
+    let mut last = authority.published.keys().await;
     match &*last {
         Some((known, last)) if *known == version => Ok(last.clone()),
         Some(_) | None => {
             let lines = key_lines(&authority.ca, version)?;
-            let fresh = Arc::new(document(&authority.ca, HostDocument::CaKeys, lines)?);
+            let fresh = document(&authority.ca, HostDocument::CaKeys, lines).await?;
+            let fresh = Arc::new(fresh);
             *last = Some((version, fresh.clone()));
             Ok(fresh)
         }
     }
 }
 
-fn list(authority: &Authority) -> Result<Revocations, Error> {
+async fn list(authority: &Authority) -> Result<Revocations, Error> {
     let blobs = blobs(&authority.ca)?;
     let blob = |key: &str| {
         let known = blobs.iter().find(|(fingerprint, _)| fingerprint == key);
@@ -95,15 +96,15 @@ fn list(authority: &Authority) -> Result<Revocations, Error> {
     });
     let body = Krl::new(version, made_at, passes).publish()?;
     Ok(Revocations {
-        document: document(&authority.ca, HostDocument::Krl, body)?,
+        document: document(&authority.ca, HostDocument::Krl, body).await?,
         version,
         made_at,
     })
 }
 
-fn document(ca: &Ca, document: HostDocument, body: Vec<u8>) -> Result<Document, Error> {
+async fn document(ca: &Ca, document: HostDocument, body: Vec<u8>) -> Result<Document, Error> {
     Ok(Document {
-        signature: ca.sign_document(document, &body)?,
+        signature: ca.sign_document(document, &body).await?,
         digest: base16ct::lower::encode_string(&Sha256::digest(&body)),
         body: body.into(),
     })

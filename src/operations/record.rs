@@ -4,12 +4,14 @@ use std::{collections::BTreeSet, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
+use ssh_key::PublicKey;
+
 use crate::{
     ca::Draft,
     identity::{self, Binding, Identity, KeyHolder},
     ledger::{
-        emergency,
-        event::{Actor, Issued, RequestDetails, Requested, RequestedJumpHost, bounds},
+        consent, emergency,
+        event::{Actor, Issued, OnBehalf, RequestDetails, Requested, RequestedJumpHost, bounds},
         state::Request,
     },
     policy::{
@@ -66,8 +68,32 @@ impl Basis<'_> {
             to_be_signed: String::new(),
             emergency_proof: identity.emergency().map(emergency_proof),
             jump: None,
+            on_behalf: self.on_behalf(),
         }
     }
+}
+
+impl Basis<'_> {
+    /// The identity that asked, and the holder's consent: the ledger alone proves it.
+    fn on_behalf(&self) -> Option<Box<OnBehalf>> {
+        let on_behalf = self.holder.on_behalf()?;
+        // Keys that signed have been read from this form, so they have it.
+        let text = |key: &PublicKey| key.to_openssh().unwrap_or_default();
+        Some(Box::new(OnBehalf {
+            by: who(on_behalf.by()),
+            binding: binding_word(on_behalf.by()).to_owned(),
+            subject_key: text(self.holder.key()),
+            token: base16ct::lower::encode_string(self.holder.identity().token_hash()),
+            until: on_behalf.until(),
+            key: text(on_behalf.key()),
+            signature: sshsig::compact(on_behalf.signature()),
+        }))
+    }
+}
+
+/// The canonical bytes of an ask, as the ledger makes them again from its event.
+pub(super) fn ask_bytes(ask: &Ask, context: Context) -> Vec<u8> {
+    consent::ask_bytes(&asked(ask, context))
 }
 
 /// The identity, with the claims that the policy saw.
@@ -76,7 +102,7 @@ pub(super) fn who(identity: &Identity) -> Actor {
         issuer: identity.issuer().to_owned(),
         subject: identity.subject().to_owned(),
         label: identity.label().to_owned(),
-        claims: serde_json::Value::Object(identity.claims().clone()),
+        claims: identity.shared_claims().into(),
     }
 }
 
@@ -103,6 +129,7 @@ pub(super) fn asked(ask: &Ask, context: Context) -> RequestDetails {
 /// Returns a sentence for the caller.
 pub(super) fn expect_recordable(
     identity: &Identity,
+    by: Option<&Identity>,
     ask: &Ask,
     context: Context,
 ) -> Result<(), String> {
@@ -113,10 +140,12 @@ pub(super) fn expect_recordable(
             bounds::ASK_BYTES
         ));
     }
-    let size = bounds::stored(identity.claims());
+    let sizes = [Some(identity), by].into_iter().flatten();
+    let size = sizes.map(|it| bounds::stored(it.claims())).max();
+    let size = size.unwrap_or_default();
     if size > bounds::CLAIMS_BYTES {
         return Err(format!(
-            "the claims of your token take {size} bytes in the ledger, and at most {} are kept: let the issuer send fewer",
+            "the claims of a token take {size} bytes in the ledger, and at most {} are kept: let the issuer send fewer",
             bounds::CLAIMS_BYTES
         ));
     }
@@ -143,7 +172,7 @@ pub(super) fn person(approver: &Actor) -> Option<Person<'_>> {
     Some(Person {
         issuer: &approver.issuer,
         subject: &approver.subject,
-        claims: approver.claims.as_object()?,
+        claims: approver.claims.members()?,
         auth_method: AuthMethod::Token,
     })
 }
@@ -202,7 +231,7 @@ fn emergency_proof(proven: &identity::emergency::Emergency) -> Box<emergency::Pr
                 issuer: person.issuer.clone(),
                 subject: person.subject.clone(),
                 label: person.label.clone(),
-                claims: serde_json::Value::Object(person.claims.clone()),
+                claims: serde_json::Value::Object(person.claims.clone()).into(),
             },
             // A registered key was read from this form, so it has it.
             key: signer.key.to_openssh().unwrap_or_default(),

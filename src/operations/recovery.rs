@@ -23,6 +23,21 @@ use crate::{
     },
 };
 
+/// The document without a signature, for callers who trust this server by TLS. It asks no key, so
+/// it is there while the key is away.
+///
+/// # Errors
+/// Returns [`Error::Store`] if the ledger cannot be read.
+pub(crate) async fn body(authority: &Authority) -> Result<Vec<u8>, Error> {
+    authority.store.follow().await?;
+    bytes(authority, facts(authority)).await
+}
+
+async fn bytes(authority: &Authority, facts: Facts) -> Result<Vec<u8>, Error> {
+    let body = content(authority, facts).await?.to_bytes();
+    body.map_err(|error| Error::Invalid(error.to_string()))
+}
+
 /// The document, signed by the active CA key.
 ///
 /// # Errors
@@ -31,19 +46,22 @@ use crate::{
 pub(crate) async fn document(authority: &Authority) -> Result<Arc<Document>, Error> {
     authority.store.follow().await?;
     let facts = facts(authority);
-    if let Some((last, document)) = &*authority.published.recovery()
-        && *last == facts
+    let mut last = authority.published.recovery().await;
+    if let Some((known, document)) = &*last
+        && *known == facts
     {
         return Ok(document.clone());
     }
-    let body = content(authority, facts).await?.to_bytes();
-    let body = body.map_err(|error| Error::Invalid(error.to_string()))?;
+    let body = bytes(authority, facts).await?;
     let document = Arc::new(Document {
-        signature: authority.ca.sign_document(HostDocument::Recovery, &body)?,
+        signature: authority
+            .ca
+            .sign_document(HostDocument::Recovery, &body)
+            .await?,
         digest: base16ct::lower::encode_string(&Sha256::digest(&body)),
         body: body.into(),
     });
-    *authority.published.recovery() = Some((facts, document.clone()));
+    *last = Some((facts, document.clone()));
     Ok(document)
 }
 

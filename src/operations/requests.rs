@@ -23,7 +23,7 @@ use crate::{
 
 pub(crate) use crate::ledger::state::Request;
 pub(crate) use deciding::{Verdict, decide};
-pub(crate) use view::{View, about, get};
+pub(crate) use view::{View, about, get, presence_keys};
 pub(crate) use viewing::{Change, ListOptions, PAGE, Viewer, changes, list};
 
 /// A number that grows with each change of any request.

@@ -24,6 +24,7 @@ use crate::{
     store::Store,
 };
 
+mod hosts;
 mod policies;
 mod reading;
 
@@ -329,6 +330,7 @@ async fn what_was_refused_before_the_policy_is_one_event() {
     let identity = identity(&["sre"]);
     let long = logs(&"x".repeat(60_000));
     let attempt = Attempt {
+        by: None,
         identity: &identity,
         key: None,
         ask: &long,

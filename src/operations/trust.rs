@@ -2,11 +2,16 @@
 
 use ssh_key::PublicKey;
 
-use super::{authority::Authority, error::Error};
+use super::{
+    authority::Authority,
+    error::Error,
+    hosts::{self, HostTrust},
+};
 use crate::{
     ca::KeyState,
     ledger::{checkpoint::Verifier, tile::Tile},
     policy::bastion::Bastion,
+    ssh::key::fingerprint,
 };
 
 /// Facts that a client or a host needs to trust this CA's passes and its ledger.
@@ -22,6 +27,8 @@ pub(crate) struct Trust {
     pub host_patterns: Vec<String>,
     /// The bastions, in the policy's order.
     pub bastions: Vec<Bastion>,
+    /// What users need to trust known hosts.
+    pub hosts: HostTrust,
 }
 
 /// Answers every caller.
@@ -38,6 +45,7 @@ pub(crate) fn trust(authority: &Authority) -> Trust {
         verifier: authority.store.verifier(),
         host_patterns: patterns.into_iter().map(str::to_owned).collect(),
         bastions: policy.bastions().to_vec(),
+        hosts: hosts::trust(authority),
     }
 }
 
@@ -82,6 +90,24 @@ impl Health {
     pub(crate) fn indexed(&self) -> u64 {
         let lacking = self.unindexed.unwrap_or(self.ledger_size);
         self.ledger_size.saturating_sub(lacking)
+    }
+}
+
+/// The fingerprint of the CA key that signs, if another program keeps it and does not answer. No
+/// pass is issued then.
+pub(crate) fn missing_key(authority: &Authority) -> Option<String> {
+    match authority.ca.expect_key() {
+        Ok(()) => None,
+        Err(_) => Some(fingerprint(authority.ca.active())),
+    }
+}
+
+/// The same of the key that signs host certificates. No host gets a certificate then.
+pub(crate) fn missing_host_key(authority: &Authority) -> Option<String> {
+    let ca = authority.hosts.as_ref()?.ca();
+    match ca.expect_key() {
+        Ok(()) => None,
+        Err(_) => Some(fingerprint(ca.active())),
     }
 }
 

@@ -1,5 +1,5 @@
-//! `approval` and `emergency`: the approvals that a role needs, and the emergencies that need none.
-//! Pure.
+//! `approval`, `emergency` and `on_behalf`: the approvals that a role needs, the emergencies that
+//! need none, and who asks on behalf of its users. Pure.
 
 use std::time::Duration;
 
@@ -12,11 +12,13 @@ use crate::ssh::permissions::Permissions;
 /// Largest number of approvals that a role may demand.
 const MOST: u32 = 16;
 
-/// `approval = { count, by, within }`.
+/// `approval = { count, by, within, presence }`.
 pub(super) struct Approval {
     pub(super) count: u32,
     pub(super) by: Condition,
     pub(super) within: Duration,
+    /// Whether an approval needs a signature that shows the approver's presence.
+    pub(super) presence: bool,
 }
 
 /// `emergency = { allow, ttl, review, keys, page }`.
@@ -38,6 +40,7 @@ impl Approval {
             })?,
             by: text.parse(&raw.by, |by| satisfiable(by, "by"))?,
             within: text.parse(&raw.within, |within| limits::lifetime(within))?,
+            presence: raw.presence.as_ref().is_some_and(|it| *it.get_ref()),
         })
     }
 }
@@ -54,6 +57,19 @@ impl Emergency {
             },
             page: raw.page,
         })
+    }
+}
+
+/// `on_behalf = { by }`.
+pub(super) struct OnBehalf {
+    /// Over the claims of the identity that asks.
+    pub(super) by: Condition,
+}
+
+impl OnBehalf {
+    pub(super) fn load(text: Text<'_>, raw: &file::OnBehalf) -> Result<Self, Error> {
+        let by = text.parse(&raw.by, |by| satisfiable(by, "by"))?;
+        Ok(Self { by })
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Map;
 
 use super::{
     Ask, AuthMethod, Person, Policy,
-    condition::EvalContext,
+    condition::{Condition, EvalContext},
     parameter::{Parameter, Rule},
     require::Require,
     role::Role,
@@ -57,6 +57,7 @@ impl Policy {
     fn role_warnings(&self, role: &Role) -> Vec<String> {
         let mut warnings = Vec::new();
         warnings.extend(self.broad_condition(role));
+        warnings.extend(self.broad_on_behalf(role));
         warnings.extend(loose_patterns(role));
         warnings.extend(free_root(role));
         warnings.extend(self.open_principals(role));
@@ -67,8 +68,8 @@ impl Policy {
         warnings
     }
 
-    /// Warns about a condition that holds for an identity without claims.
-    fn broad_condition(&self, role: &Role) -> Option<String> {
+    /// The result of a condition for an identity without claims.
+    fn for_a_stranger(&self, condition: &Condition) -> Option<bool> {
         let (claims, ask) = (Map::new(), Ask::default());
         let stranger = Person {
             issuer: "",
@@ -77,15 +78,43 @@ impl Policy {
             auth_method: AuthMethod::Token,
         };
         let eval_context = EvalContext::new(stranger, &ask, &self.patterns).ok()?;
-        match role.allow.evaluate(&eval_context) {
-            Ok(true) => Some(
+        condition.evaluate(&eval_context).ok()
+    }
+
+    /// Warns about passes on behalf that any identity may ask for, or that none gets.
+    fn broad_on_behalf(&self, role: &Role) -> Option<String> {
+        let rule = role.on_behalf.as_ref()?;
+        if role.approval.is_some() {
+            return Some(
+                "has `approval`, so it gives no pass on behalf of its users; remove `on_behalf`"
+                    .to_owned(),
+            );
+        }
+        if role.hosts.is_empty() {
+            return Some(
+                "has no `hosts`, so a bastion's pass on behalf of its users opens every host that trusts this CA; name a \
+                 host group"
+                    .to_owned(),
+            );
+        }
+        let is_broad = self.for_a_stranger(&rule.by) == Some(true);
+        is_broad.then(|| {
+            "lets every identity ask on behalf of its users, because `by` holds without any claim; name the bastion"
+                .to_owned()
+        })
+    }
+
+    /// Warns about a condition that holds for an identity without claims.
+    fn broad_condition(&self, role: &Role) -> Option<String> {
+        match self.for_a_stranger(&role.allow) {
+            Some(true) => Some(
                 "is open to every user who can sign in, because its condition holds without any claim; name a group"
                     .to_owned(),
             ),
-            Ok(false) if role.allow.source() == "false" => {
+            Some(false) if role.allow.source() == "false" => {
                 Some("is open to no identity, because its condition is false; remove the role, or name a group".to_owned())
             }
-            Ok(false) | Err(_) => None,
+            Some(false) | None => None,
         }
     }
 

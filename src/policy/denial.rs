@@ -64,6 +64,8 @@ pub enum Reason {
     StepUp,
     /// The identity may not decide the request, or the request has too few approvals.
     Approval,
+    /// The approval lacks the signature of a passkey or security key that the role demands.
+    Presence,
     /// A registered key asks without an emergency.
     EmergencyOnly,
     /// Too few registered people signed.
@@ -71,11 +73,13 @@ pub enum Reason {
     /// The token is bound to no key, and a decision or an administrator's call needs one that is
     /// bound.
     Unbound,
+    /// The role gives no pass on behalf of its user to this identity, or not for such an ask.
+    OnBehalf,
 }
 
 impl Reason {
     /// Every reason.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::UnknownRole,
         Self::NotAllowed,
         Self::Condition,
@@ -90,9 +94,11 @@ impl Reason {
         Self::Hours,
         Self::StepUp,
         Self::Approval,
+        Self::Presence,
         Self::EmergencyOnly,
         Self::Quorum,
         Self::Unbound,
+        Self::OnBehalf,
     ];
 
     /// The stable code in the API and the ledger.
@@ -112,9 +118,11 @@ impl Reason {
             Self::Hours => reason::HOURS,
             Self::StepUp => reason::STEP_UP_REQUIRED,
             Self::Approval => reason::APPROVAL,
+            Self::Presence => reason::PRESENCE_REQUIRED,
             Self::EmergencyOnly => reason::EMERGENCY_ONLY,
             Self::Quorum => reason::QUORUM,
             Self::Unbound => reason::UNBOUND_TOKEN,
+            Self::OnBehalf => reason::ON_BEHALF,
         }
     }
 
@@ -135,9 +143,11 @@ impl Reason {
             Self::Hours => "hours",
             Self::StepUp => "require",
             Self::Approval => "approval",
+            Self::Presence => "presence",
             Self::EmergencyOnly => "emergency",
             Self::Quorum => "keys",
             Self::Unbound => "bound",
+            Self::OnBehalf => "on_behalf",
         }
     }
 }

@@ -147,7 +147,11 @@ fn granted(role: &Role, ask: &Ask) -> String {
     match &role.approval {
         Some(approval) if !ask.emergency => {
             let by = shorten(approval.by.source(), 256);
-            format!("granted once {} others approve ({by})", approval.count)
+            let how = match approval.presence {
+                true => ", each with a passkey or security key",
+                false => "",
+            };
+            format!("granted once {} others approve{how} ({by})", approval.count)
         }
         _ => "granted".to_owned(),
     }

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub(super) use super::host_keys::Host;
 use super::paging::timing::PageTiming;
+pub(super) use super::test_keys::{Ask, Test, TestPerson};
 use crate::reference::{Kind, Section, keys, word};
 
 /// The sections of the policy file, for the manual.
@@ -22,13 +24,16 @@ pub(super) fn reference() -> Vec<Section> {
         },
         Section::of::<Allow>("[audit]"),
         Section::of::<Admin>("[admin]"),
+        Section::of::<Host>("[[host]]"),
         Section::of::<Role>("[[role]]"),
         Section::of::<Parameter>("params.NAME"),
         Section::of::<Hours>("hours"),
         Section::of::<Require>("require"),
         Section::of::<Approval>("approval"),
         Section::of::<Emergency>("emergency"),
+        Section::of::<OnBehalf>("on_behalf"),
         Section::of::<EmergencyIdentity>("[[emergency_identity]]"),
+        Section::of::<PresenceIdentity>("[[presence_identity]]"),
         Section::of::<Bastion>("[[bastion]]"),
         Section::of::<Test>("[[test]]"),
         Section::of::<TestPerson>("as"),
@@ -59,12 +64,18 @@ keys! {
         audit: Option<Allow>,
         /// who may lock, revoke and look after webhooks.
         admin: Option<Admin>,
+        /// machines that join as known hosts without a join code.
+        #[serde(default)]
+        machines as "host": Vec<Host>,
         /// the roles.
         #[serde(default)]
         roles as "role": Vec<Role>,
         /// people with registered keys.
         #[serde(default)]
         emergency_identities as "emergency_identity": Vec<EmergencyIdentity>,
+        /// people with passkeys or security keys, for roles whose approval wants their presence.
+        #[serde(default)]
+        presence_identities as "presence_identity": Vec<PresenceIdentity>,
         /// what `daypass policy test` runs.
         #[serde(default)]
         tests as "test": Vec<Spanned<Test>>,
@@ -159,6 +170,9 @@ keys! {
         approval: Option<Approval>,
         /// access without waiting. See `daypass help emergency`.
         emergency: Option<Emergency>,
+        /// who may ask for a pass on behalf of a user who is present. Without it, no one may. See
+        /// `daypass help bastion`.
+        on_behalf: Option<OnBehalf>,
         /// when the role is open.
         hours: Option<Spanned<Hours>>,
         /// how the person must have signed in.
@@ -217,6 +231,10 @@ keys! {
         by: Spanned<String>,
         /// how long the request lives, from `"1s"` to `"7d"`.
         within: Spanned<String>,
+        /// `true` counts an approval only with a signature by a passkey or security key of the
+        /// approver, made under the approver's hand, that `[[presence_identity]]` lists. Default:
+        /// `false`.
+        presence: Option<Spanned<bool>>,
     }
 }
 
@@ -239,6 +257,15 @@ keys! {
 }
 
 keys! {
+    /// A bastion or web terminal asks on behalf of a user.
+    struct OnBehalf {
+        /// the condition over the claims of the identity that asks. The user needs the role as
+        /// always.
+        by: Spanned<String>,
+    }
+}
+
+keys! {
     /// A person who may sign with registered keys while the identity provider is down.
     struct EmergencyIdentity {
         /// the URL of a configured issuer, exactly.
@@ -251,6 +278,19 @@ keys! {
         #[serde(default)]
         claims: serde_json::Map<String, serde_json::Value>,
         /// lines of `.pub` files. Security keys are best.
+        keys: Spanned<Vec<Spanned<String>>>,
+    }
+}
+
+keys! {
+    /// A person whose approvals show their presence. See `daypass help web`.
+    struct PresenceIdentity {
+        /// the URL of a configured issuer, exactly.
+        issuer: Spanned<String>,
+        /// the `sub` of the person's tokens, 1 to 256 bytes.
+        subject: Spanned<String>,
+        /// 1 to 8 public keys: lines of `.pub` files of security keys (`ssh-keygen -t ed25519-sk`
+        /// or `ecdsa-sk`), and lines that the page prints at `/web/passkey`.
         keys: Spanned<Vec<Spanned<String>>>,
     }
 }
@@ -278,81 +318,6 @@ keys! {
         /// `true` lets the value begin with `-`.
         #[serde(default)]
         option: bool,
-    }
-}
-
-keys! {
-    /// `daypass policy test` runs these.
-    struct Test {
-        /// what to call it.
-        name: Option<String>,
-        /// who asks.
-        #[serde(default)]
-        person as "as": TestPerson,
-        /// when, as an RFC 3339 time. Default: now.
-        at: Option<Spanned<String>>,
-        /// what is asked.
-        ask: Ask,
-        /// `"granted"`, `"denied"`, or `"denied: WHY"` with one of `role`, `allow`, `condition`,
-        /// `parameter`, `reason`, `host`, `principal`, `source`, `ttl`, `extension`, `command`,
-        /// `hours`, `require`, `approval`, `emergency`, `keys` and `bound`.
-        expect: Spanned<String>,
-        /// the exact principals of the pass.
-        principals: Option<Vec<String>>,
-        /// its exact force-command.
-        command: Option<String>,
-        /// the bastion that it goes through.
-        bastion: Option<Spanned<String>>,
-    }
-}
-
-keys! {
-    /// The person of a test.
-    #[derive(Default)]
-    struct TestPerson {
-        /// the claims of the ID token.
-        #[serde(default)]
-        claims: serde_json::Map<String, serde_json::Value>,
-        /// its issuer.
-        issuer: Option<String>,
-        /// its subject.
-        subject: Option<String>,
-        /// the address that the person asks from.
-        address: Option<Spanned<String>>,
-        /// how long ago they signed in.
-        auth_age: Option<Spanned<String>>,
-        /// the methods of the sign-in.
-        amr: Option<Vec<String>>,
-        /// its level.
-        acr: Option<String>,
-        /// `false` for a token that is bound to no key.
-        bound: Option<bool>,
-    }
-}
-
-keys! {
-    /// What the person of a test asks for.
-    struct Ask {
-        /// the role.
-        role: String,
-        /// the host.
-        host: Option<String>,
-        /// the values of parameters.
-        #[serde(default)]
-        params: BTreeMap<String, String>,
-        /// the reason.
-        reason: Option<String>,
-        /// `true` for an emergency.
-        #[serde(default)]
-        emergency: bool,
-        /// a shorter lifetime.
-        ttl: Option<Spanned<String>>,
-        /// fewer networks.
-        #[serde(default)]
-        source: Vec<Spanned<String>>,
-        /// fewer extensions.
-        #[serde(default)]
-        extensions: Vec<Spanned<String>>,
     }
 }
 

@@ -56,9 +56,8 @@ impl Limits {
 
     /// Whether a pass may have this login.
     pub(crate) fn allows_login(&self, login: &str) -> bool {
-        self.logins
-            .as_ref()
-            .is_none_or(|logins| logins.0.iter().any(|allowed| allowed.allows(login)))
+        let logins = self.logins.as_ref();
+        logins.is_none_or(|logins| logins.allows(login))
     }
 
     /// Whether the file lists the allowed logins.
@@ -73,7 +72,7 @@ impl Limits {
 }
 
 /// Parses a lifetime such as `30m`.
-pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
+pub(crate) fn lifetime(text: &str) -> Result<Duration, String> {
     let ttl = humantime::parse_duration(text).map_err(|error| {
         format!("{text:?} is not a lifetime ({error}); write one such as \"30m\" or \"8h\"")
     })?;
@@ -91,7 +90,7 @@ pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
 }
 
 /// Parses the name of an extension.
-pub(super) fn extension(word: &str) -> Result<Extension, String> {
+pub(crate) fn extension(word: &str) -> Result<Extension, String> {
     Extension::ALL
         .into_iter()
         .find(|extension| extension.as_str() == word)
@@ -109,7 +108,23 @@ pub(super) fn extension(word: &str) -> Result<Extension, String> {
 
 /// `principals` of `[limits]`.
 #[derive(Clone, Debug)]
-struct Logins(BTreeSet<Login>);
+pub(crate) struct Logins(BTreeSet<Login>);
+
+impl Logins {
+    /// Parses the entries of a list that is not in a policy.
+    ///
+    /// # Errors
+    /// Returns a sentence for the file's author.
+    pub(crate) fn parse(entries: &[String]) -> Result<Self, String> {
+        let entries = entries.iter().map(|entry| Login::parse(entry));
+        Ok(Self(entries.collect::<Result<_, _>>()?))
+    }
+
+    /// Whether one of the entries allows this login.
+    pub(crate) fn allows(&self, login: &str) -> bool {
+        self.0.iter().any(|entry| entry.allows(login))
+    }
+}
 
 /// One entry of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

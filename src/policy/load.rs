@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Error, Policy, Role, bastion, condition, file, hosts, limits, privileges, registered, testing,
+    Error, Policy, Role, bastion, condition, file, hosts, limits, machines, presence, privileges,
+    registered, testing,
     text::{self, Text},
 };
 
@@ -23,9 +24,13 @@ impl Policy {
         let bastions = bastion::Bastions::load(lines, &file, &limits, &hosts)?;
         let roles = load_roles(lines, &file, &limits, &hosts, &bastions)?;
         let privileges = privileges::Privileges::load(lines, &file)?;
+        let machines = machines::Machines::load(lines, &file, &hosts)?;
         let conditions = roles.iter().flat_map(Role::conditions);
-        let patterns = condition::unite(conditions.chain(privileges.conditions()));
+        let conditions = conditions.chain(privileges.conditions());
+        let of_machines = machines.iter().map(machines::Machines::condition);
+        let patterns = condition::unite(conditions.chain(of_machines));
         let registry = registered::load(lines, &file)?;
+        let presence_keys = presence::PresenceKeys::load(lines, &file)?;
         let named_issuers = registered::issuers(lines, &file);
         let tests = testing::block::load(lines, file.tests, &roles, &bastions)?;
         Ok(Self {
@@ -36,7 +41,9 @@ impl Policy {
             hosts,
             bastions,
             privileges,
+            machines,
             registry,
+            presence_keys,
             named_issuers,
             roles,
             tests,

@@ -27,13 +27,15 @@ pub(super) struct NamedIssuer {
     pub(super) line: usize,
 }
 
-/// The issuers in `[[emergency_identity]]` tables, in file order.
+/// The issuers in `[[emergency_identity]]` and `[[presence_identity]]` tables.
 pub(super) fn issuers(text: Text<'_>, file: &file::File) -> Vec<NamedIssuer> {
-    let named = |raw: &file::EmergencyIdentity| NamedIssuer {
-        issuer: raw.issuer.get_ref().clone(),
-        line: text.line(&raw.issuer.span()),
+    let named = |issuer: &Spanned<String>| NamedIssuer {
+        issuer: issuer.get_ref().clone(),
+        line: text.line(&issuer.span()),
     };
-    file.emergency_identities.iter().map(named).collect()
+    let emergency = file.emergency_identities.iter().map(|raw| &raw.issuer);
+    let presence = file.presence_identities.iter().map(|raw| &raw.issuer);
+    emergency.chain(presence).map(named).collect()
 }
 
 /// Loads the `[[emergency_identity]]` tables.
@@ -61,23 +63,36 @@ pub(super) fn load(text: Text<'_>, file: &file::File) -> Result<Registry, Error>
 }
 
 fn person(text: Text<'_>, raw: &file::EmergencyIdentity) -> Result<Registered, Error> {
-    let field = |value: &Spanned<String>, name: &str| {
-        text.parse(value, |value| {
-            let is_good = (1..=MAX_TEXT).contains(&value.len())
-                && !value.chars().any(char::is_control);
-            is_good.then(|| value.clone()).ok_or_else(|| {
-                format!("`{name}` is one line of 1 to {MAX_TEXT} bytes; write it as the person's ID token has it")
-            })
-        })
-    };
-    let subject = field(&raw.subject, "subject")?;
+    let (issuer, subject) = named(text, &raw.issuer, &raw.subject)?;
     let mut claims: Map<String, Value> = raw.claims.clone();
     claims.insert("sub".to_owned(), Value::String(subject.clone()));
     Ok(Registered {
-        issuer: field(&raw.issuer, "issuer")?,
-        label: field(&raw.label, "label")?,
+        issuer,
+        label: field(text, &raw.label, "label")?,
         subject,
         claims,
+    })
+}
+
+/// Reads issuer and subject of a person.
+pub(super) fn named(
+    text: Text<'_>,
+    issuer: &Spanned<String>,
+    subject: &Spanned<String>,
+) -> Result<(String, String), Error> {
+    Ok((
+        field(text, issuer, "issuer")?,
+        field(text, subject, "subject")?,
+    ))
+}
+
+fn field(text: Text<'_>, value: &Spanned<String>, name: &str) -> Result<String, Error> {
+    text.parse(value, |value| {
+        let is_good =
+            (1..=MAX_TEXT).contains(&value.len()) && !value.chars().any(char::is_control);
+        is_good.then(|| value.clone()).ok_or_else(|| {
+            format!("`{name}` is one line of 1 to {MAX_TEXT} bytes; write it as the person's ID token has it")
+        })
     })
 }
 

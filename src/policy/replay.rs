@@ -46,6 +46,8 @@ pub(crate) struct RecordedAsk {
     pub signers: Vec<Approver>,
     /// Whether the token was bound to no key.
     pub is_unbound: bool,
+    /// The identity that asked, if it was not the holder.
+    pub by: Option<Approver>,
 }
 
 /// The passes of one ask.
@@ -66,7 +68,7 @@ pub(crate) struct Approved {
     pub by: Vec<Approver>,
 }
 
-/// A person who approved.
+/// A person who approved, or an identity that asked on behalf of another.
 #[derive(Clone, Debug)]
 pub(crate) struct Approver {
     /// The `iss` claim.
@@ -75,6 +77,8 @@ pub(crate) struct Approver {
     pub subject: String,
     /// The claims at the time of approval.
     pub claims: Map<String, Value>,
+    /// The passkey or security key that showed the approver's presence, in OpenSSH form.
+    pub presence: Option<String>,
 }
 
 /// The decision of an ask.
@@ -178,6 +182,11 @@ impl Policy {
             now: past.at,
             caller: past.caller,
         };
+        if let Some(by) = &past.by {
+            let by = by.by_token();
+            let grant = self.on_behalf(person, by, &past.ask, context)?;
+            return Ok(Outcome::Granted(given(&grant)));
+        }
         let approved = past.approved.as_ref();
         if let Some((role, rules)) = self.emergency_of(&past.ask)
             && !past.signers.is_empty()
@@ -210,19 +219,20 @@ impl Policy {
     /// The number of approvers who may still approve this ask.
     fn approvers(&self, ask: &Ask, by: &[Approver]) -> usize {
         let may = |approver: &&Approver| {
-            let person = Person {
-                issuer: &approver.issuer,
-                subject: &approver.subject,
-                claims: &approver.claims,
-                auth_method: AuthMethod::Token,
-            };
-            self.approves(person, ask)
+            self.counts(approver.by_token(), ask, approver.presence.as_deref())
         };
         by.iter().filter(may).count()
     }
 }
 
 impl Approver {
+    fn by_token(&self) -> Person<'_> {
+        Person {
+            auth_method: AuthMethod::Token,
+            ..self.by_key()
+        }
+    }
+
     fn by_key(&self) -> Person<'_> {
         Person {
             issuer: &self.issuer,

@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use super::{
     Error,
-    approval::{Approval, Emergency},
+    approval::{Approval, Emergency, OnBehalf},
     bastion::Bastions,
     command::Command,
     condition::Condition,
@@ -55,6 +55,7 @@ pub(crate) struct Role {
     pub(super) require: Option<Require>,
     pub(super) approval: Option<Approval>,
     pub(super) emergency: Option<Emergency>,
+    pub(super) on_behalf: Option<OnBehalf>,
     pub(super) written_ttl: Duration,
 }
 
@@ -106,6 +107,11 @@ impl Role {
                 .as_ref()
                 .map(|emergency| Emergency::load(text, emergency))
                 .transpose()?,
+            on_behalf: raw
+                .on_behalf
+                .as_ref()
+                .map(|on_behalf| OnBehalf::load(text, on_behalf))
+                .transpose()?,
             typed_command,
             parameters,
             extensions,
@@ -120,6 +126,11 @@ impl Role {
             .values()
             .map(|parameter| (parameter.name(), parameter.pattern(), parameter.one_of()))
             .collect()
+    }
+
+    /// The number of approvals that a request needs; 0 if the role needs none.
+    pub(crate) fn approvals(&self) -> u32 {
+        self.approval.as_ref().map_or(0, |approval| approval.count)
     }
 
     /// The pattern that a reason must match as a whole; `None` if no reason is required.
@@ -142,9 +153,11 @@ impl Role {
     pub(super) fn conditions(&self) -> impl Iterator<Item = &Condition> {
         let by = self.approval.iter().map(|approval| &approval.by);
         let emergency = self.emergency.iter();
+        let on_behalf = self.on_behalf.iter().map(|on_behalf| &on_behalf.by);
         [&self.allow]
             .into_iter()
             .chain(by)
+            .chain(on_behalf)
             .chain(emergency.flat_map(|emergency| [&emergency.allow, &emergency.review]))
     }
 }

@@ -6,18 +6,19 @@ use tonic::{Request, async_trait};
 use super::{
     answer::Answer,
     call::Call,
-    convert::{admin as convert, webhooks as deliveries},
+    convert::{admin as convert, hosts, webhooks as deliveries},
     services::Services,
     status::CallError,
 };
 use crate::{
     identity::{self, Identity, KeyHolder},
     ledger::{
+        event::LockTarget,
         order::{AdminOrder, Proof, Target, Verb},
         state::Lock,
     },
     operations::{
-        admin::{self, Signed, SignedOrder},
+        admin::{self, Done, Signed, SignedOrder},
         attempt::Attempt,
         webhooks::{self, DeadLetters},
     },
@@ -48,18 +49,7 @@ impl Admin for Services {
             let order = Unproven::new(Verb::Lock, &target, request.order);
             let order = self.proven(call, identity, order).await?;
             let done = self.order(call, &order).lock(target.clone()).await?;
-            let lock = Lock {
-                target,
-                reason: order.signed.reason,
-                by: order.holder.identity().label().to_owned(),
-                at: done.at,
-                index: done.index,
-                covers: done.covers,
-            };
-            Ok(v1::LockResponse {
-                lock: Some(convert::lock(lock)),
-                serials: done.serials,
-            })
+            Ok(order.locked(target, done))
         })
         .await
     }
@@ -144,17 +134,52 @@ impl Admin for Services {
         })
         .await
     }
+
+    async fn add_host(&self, request: Request<v1::AddHostRequest>) -> Answer<v1::AddHostResponse> {
+        let method = "Admin/AddHost";
+        self.answer_known(method, request, async |call, identity, request| {
+            let host = hosts::new_host(&request)?;
+            let order = Unproven::new(Verb::AddHost, &host, request.order);
+            let order = self.proven(call, identity, order).await?;
+            let event = self.order(call, &order).add_host(host).await?;
+            Ok(v1::AddHostResponse { event })
+        })
+        .await
+    }
+
+    async fn remove_host(
+        &self,
+        request: Request<v1::RemoveHostRequest>,
+    ) -> Answer<v1::RemoveHostResponse> {
+        let method = "Admin/RemoveHost";
+        self.answer_known(method, request, async |call, identity, request| {
+            let name = hosts::name(&request.name)?;
+            let order = Unproven {
+                verb: Verb::RemoveHost,
+                target: Target::Host(name.clone()),
+                order: request.order.unwrap_or_default(),
+            };
+            let order = self.proven(call, identity, order).await?;
+            let removed = self.order(call, &order).remove_host(name).await?;
+            let (event, certificates) = removed;
+            Ok(v1::RemoveHostResponse {
+                event,
+                certificates,
+            })
+        })
+        .await
+    }
 }
 
 /// Administrator's order as received, before its signature is verified.
-struct Unproven {
+pub(super) struct Unproven {
     verb: Verb,
     target: Target,
     order: v1::AdminOrder,
 }
 
 /// Administrator's order with a valid signature by the caller's key.
-struct Proven {
+pub(super) struct Proven {
     holder: KeyHolder,
     signed: Signed,
 }
@@ -162,7 +187,7 @@ struct Proven {
 impl Services {
     /// Proves that an order was signed by the key to which the token is bound. Records an order
     /// without that proof as one refusal.
-    async fn proven(
+    pub(super) async fn proven(
         &self,
         call: &Call,
         identity: Identity,
@@ -179,6 +204,7 @@ impl Services {
         };
         let key = key::parse(&proof.public_key).ok();
         let attempt = Attempt {
+            by: None,
             identity: &identity,
             key: key.as_ref(),
             ask: &Ask::default(),
@@ -188,7 +214,7 @@ impl Services {
         Err(self.recorded(attempt, refusal, &detail).await)
     }
 
-    fn order<'a>(&'a self, call: &Call, order: &'a Proven) -> SignedOrder<'a> {
+    pub(super) fn order<'a>(&'a self, call: &Call, order: &'a Proven) -> SignedOrder<'a> {
         SignedOrder {
             authority: &self.authority,
             holder: &order.holder,
@@ -198,8 +224,26 @@ impl Services {
     }
 }
 
+impl Proven {
+    /// The answer to an order that locked `target`.
+    pub(super) fn locked(self, target: LockTarget, done: Done) -> v1::LockResponse {
+        let lock = Lock {
+            target,
+            reason: self.signed.reason,
+            by: self.holder.identity().label().to_owned(),
+            at: done.at,
+            index: done.index,
+            covers: done.covers,
+        };
+        v1::LockResponse {
+            lock: Some(convert::lock(lock)),
+            serials: done.serials,
+        }
+    }
+}
+
 impl Unproven {
-    fn new<'a, T>(verb: Verb, target: &'a T, order: Option<v1::AdminOrder>) -> Self
+    pub(super) fn new<'a, T>(verb: Verb, target: &'a T, order: Option<v1::AdminOrder>) -> Self
     where
         Target: From<&'a T>,
     {

@@ -23,7 +23,7 @@ pub(super) fn unverified_bearer(metadata: &MetadataMap) -> Result<&str, Error> {
 }
 
 /// Name of the metadata that holds the token of a renewed sign-in's beginning.
-pub(super) const ORIGINAL: &str = "daypass-original-token";
+pub(crate) const ORIGINAL: &str = "daypass-original-token";
 
 /// Returns the original token of a renewed sign-in, if the call carries one.
 pub(super) fn unverified_original(metadata: &MetadataMap) -> Result<Option<&str>, Error> {

@@ -185,7 +185,7 @@ fn count(method: &'static str, code: &'static str, refusal: Option<&CallError>, 
     metrics::histogram!("daypass_call_seconds", "method" => method).record(took.as_secs_f64());
     match refusal {
         None => {
-            if method == "Passes/Issue" && code == "OK" {
+            if ["Passes/Issue", "Passes/IssueFor"].contains(&method) && code == "OK" {
                 metrics::counter!("daypass_passes_total").increment(1);
             }
         }

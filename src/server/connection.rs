@@ -19,6 +19,7 @@ use tower::ServiceExt;
 use super::{
     endpoint::Endpoint,
     isolation,
+    joined::Joined,
     limiter::ConnectionSlot,
     limits::Limits,
     lines::LOG,
@@ -132,7 +133,7 @@ where
         }
     });
     let builder = http(&endpoint.limits);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(Joined(stream)), service));
     let patience = tokio::select! {
         _ = connection.as_mut() => return closed("finished"),
         () = endpoint.stop.cancelled() => endpoint.limits.drain,

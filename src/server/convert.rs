@@ -5,6 +5,7 @@ pub(super) mod admin;
 mod ask;
 mod bastion;
 mod bounds;
+pub(super) mod hosts;
 mod requests;
 mod search;
 mod trust;
@@ -20,9 +21,10 @@ pub(super) use who_am_i::who_am_i;
 
 use crate::{
     identity::Identity,
-    operations::{audit, issuance::IssuedPass, roles::Standing},
+    operations::{access::ValidPass, audit, issuance::IssuedPass, roles::Standing},
     policy::{explain::Explanation, open_roles::OpenRole},
     proto::v1::{self, role_explanation},
+    unix_seconds::UnixSeconds,
 };
 
 /// Converts a pass. The certificate carries all other facts.
@@ -30,6 +32,7 @@ pub(super) fn pass(pass: &IssuedPass) -> Result<v1::Pass, ssh_key::Error> {
     Ok(v1::Pass {
         certificate: pass.certificate.to_openssh()?,
         jump: pass.jump.as_deref().map(bastion::jump).transpose()?,
+        host_certificate_until: pass.host_certificate_until.get(),
     })
 }
 
@@ -64,6 +67,34 @@ pub(super) fn role(open: &OpenRole<'_>, identity: &Identity, standing: &Standing
             .collect(),
         emergency_ttl_seconds: open.emergency_ttl.map_or(0, |ttl| ttl.as_secs()),
         locked: standing.locked_roles.contains(&role.name),
+        approvals: role.approvals(),
+    }
+}
+
+/// Converts the caller's valid passes. `more` are left out.
+pub(super) fn valid_passes(passes: Vec<ValidPass>, more: usize) -> v1::ListPassesResponse {
+    let pass = |pass: ValidPass| {
+        let (issued, permissions) = (pass.issued.ask, pass.issued.permissions);
+        v1::ValidPass {
+            serial: pass.serial,
+            role: issued.role,
+            host: issued.host.unwrap_or_default(),
+            principals: permissions
+                .principals
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            command: permissions.force_command.unwrap_or_default(),
+            reason: issued.reason.unwrap_or_default(),
+            issued_at: UnixSeconds::from(pass.at).get(),
+            valid_before: pass.issued.valid_before.get(),
+            key: pass.issued.key,
+            emergency: issued.emergency,
+        }
+    };
+    v1::ListPassesResponse {
+        passes: passes.into_iter().map(pass).collect(),
+        more: more as u64,
     }
 }
 

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use metrics::gauge;
-use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{environment::now, services::Services, tls::Tls};
 use crate::{
     ca::KeyState,
-    operations::{overview, trust},
+    operations::{hosts::listing, overview, trust},
     ssh::key::fingerprint,
 };
 
@@ -33,13 +32,13 @@ impl Gauges {
     }
 
     /// Sets every gauge, unless it was done just now.
-    pub(super) fn measure(&self, services: &Services) {
-        let mut measured = self.measured.lock();
+    pub(super) async fn measure(&self, services: &Services) {
+        let mut measured = self.measured.lock().await;
         if measured.is_some_and(|at| at.elapsed() < EVERY) {
             return;
         }
         *measured = Some(Instant::now());
-        ca(services);
+        ca(services).await;
         issuers(services);
         if let Some(facts) = self.tls.as_ref().and_then(|tls| tls.facts().ok()) {
             let end = facts.not_after.unix_timestamp();
@@ -48,7 +47,7 @@ impl Gauges {
     }
 }
 
-fn ca(services: &Services) {
+async fn ca(services: &Services) {
     let authority = &services.authority;
     let now = now();
     let health = trust::health(authority);
@@ -58,13 +57,19 @@ fn ca(services: &Services) {
     gauge!("daypass_ledger_intact").set(f64::from(u8::from(health.is_intact)));
     gauge!("daypass_search_indexed_events").set(health.indexed() as f64);
     gauge!("daypass_ledger_writable").set(f64::from(u8::from(health.store)));
+    let is_answering = trust::missing_key(authority).is_none();
+    gauge!("daypass_ca_key_answers").set(f64::from(u8::from(is_answering)));
     let overview = overview::overview(authority, now);
     gauge!("daypass_passes_live").set(overview.live_passes as f64);
     gauge!("daypass_requests_pending").set(overview.pending_requests as f64);
     gauge!("daypass_requests_approved").set(overview.approved_requests as f64);
     gauge!("daypass_reviews_open").set(overview.open_reviews as f64);
     gauge!("daypass_locks").set(overview.locks as f64);
-    if let Ok(krl) = overview::krl(authority) {
+    let hosts = listing::count(authority);
+    gauge!("daypass_hosts_behind").set(hosts.behind as f64);
+    gauge!("daypass_hosts_expected").set(hosts.expected as f64);
+    gauge!("daypass_hosts_joined").set(hosts.joined as f64);
+    if let Ok(krl) = overview::krl(authority).await {
         gauge!("daypass_krl_size_bytes").set(krl.bytes as f64);
         gauge!("daypass_krl_version").set(krl.version as f64);
         gauge!("daypass_krl_made_timestamp_seconds").set(krl.made_at.get() as f64);

@@ -81,10 +81,9 @@ impl Ledger for Services {
         let method = "Ledger/GetCheckpoint";
         self.answer_known(method, request, async |_, _, _| {
             let checkpoint = trust::checkpoint(&self.authority).await?;
-            let recovery = recovery::document(&self.authority).await?;
             Ok(v1::GetCheckpointResponse {
                 checkpoint,
-                recovery: recovery.body.to_vec(),
+                recovery: recovery::body(&self.authority).await?,
             })
         })
         .await

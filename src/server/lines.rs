@@ -13,13 +13,17 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Counter of the process's log.
 pub(crate) static LOG: Lines = Lines::new();
 
-/// Joins an error and its sources in one line.
+/// Joins an error and its sources in one line. Many an error's text ends with that of its source:
+/// then the source is not repeated.
 pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        let words = cause.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
         next = cause.source();
     }
     text
@@ -115,6 +119,26 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Level {
+        text: &'static str,
+        source: Option<Box<Level>>,
+    }
+
+    /// The log said the cause of a signature that failed twice in one line.
+    #[test]
+    fn each_cause_is_named_once() {
+        let level = |text, source: Option<Level>| Level {
+            text,
+            source: source.map(Box::new),
+        };
+        let away = level("no key", None);
+        let ca = level("ca: no key", Some(away));
+        let call = level("call failed", Some(ca));
+        assert_eq!(causes(&call), "call failed: ca: no key");
+    }
 
     #[test]
     fn a_flood_writes_a_few_lines_a_second_and_the_number_of_the_rest() {

@@ -51,6 +51,14 @@ const COUNTERS: &[(&str, &str)] = &[
         "daypass_requests_ended_total",
         "Requests that were ended to bound memory, by cause.",
     ),
+    (
+        "daypass_signer_calls_total",
+        "Calls to `daypass signer`; each is for the passes that were recorded together.",
+    ),
+    (
+        "daypass_signer_refusals_total",
+        "Passes and documents that `daypass signer` did not sign.",
+    ),
     ("daypass_token_refusals_total", "Refused tokens by reason."),
     (
         "daypass_webhook_deliveries_total",
@@ -89,14 +97,19 @@ const END_CAUSES: &[&str] = &["unproven_bytes", "unread_answers"];
 
 /// The methods of calls.
 const METHODS: &[&str] = &[
+    "Admin/AddHost",
     "Admin/ListLocks",
     "Admin/ListWebhooks",
     "Admin/Lock",
     "Admin/Preview",
+    "Admin/RemoveHost",
     "Admin/RetryWebhooks",
     "Admin/Revoke",
     "Admin/TestWebhook",
     "Admin/Unlock",
+    "Hosts/Join",
+    "Hosts/List",
+    "Hosts/Sync",
     "Ledger/Export",
     "Ledger/FindPolicy",
     "Ledger/GetCheckpoint",
@@ -105,7 +118,11 @@ const METHODS: &[&str] = &[
     "Passes/EmergencyChallenge",
     "Passes/Explain",
     "Passes/Issue",
+    "Passes/IssueFor",
+    "Passes/ListPasses",
     "Passes/ListRoles",
+    "Passes/LockMe",
+    "Passes/PreviewLockMe",
     "Passes/WhoAmI",
     "Requests/Approve",
     "Requests/Cancel",
@@ -135,10 +152,23 @@ const CODES: &[&str] = &[
 const GAUGES: &[(&str, &str)] = &[
     ("daypass_build_info", "Always 1; the label is the version."),
     (
+        "daypass_ca_key_answers",
+        "1 if the CA key that signs is in this process, or its ssh-agent, token or signer answers.",
+    ),
+    (
         "daypass_ca_key_info",
         "Always 1, for each CA key with its fingerprint and state.",
     ),
     ("daypass_connections", "Open connections."),
+    (
+        "daypass_hosts_behind",
+        "Known hosts that are behind, as the ledger says.",
+    ),
+    (
+        "daypass_hosts_expected",
+        "Hosts that have a join code and have not joined.",
+    ),
+    ("daypass_hosts_joined", "Known hosts that have joined."),
     (
         "daypass_issuer_ready",
         "1 if tokens of the issuer can be verified now.",
@@ -345,7 +375,7 @@ mod tests {
             found.map(|it| it[1].to_owned()).collect()
         };
         let listed = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect();
-        let methods = r#""((?:Admin|Ledger|Passes|Requests)/[A-Z][A-Za-z]+)""#;
+        let methods = r#""((?:Admin|Hosts|Ledger|Passes|Requests)/[A-Z][A-Za-z]+)""#;
         assert_eq!(found(methods), listed(METHODS));
         let closed = r#"(?:closed\(|closed_total", "cause" => |=> )"([a-z_]+)""#;
         let causes: BTreeSet<String> = listed(CLOSE_CAUSES);

@@ -10,7 +10,10 @@ use tonic::Status;
 use crate::{
     identity::Issuers,
     operations::Authority,
-    proto::v1::{self, requests_server::Requests},
+    proto::v1::{
+        self, admin_server::Admin, ledger_server::Ledger, passes_server::Passes,
+        requests_server::Requests, trust_server::Trust,
+    },
 };
 
 /// The handlers of `daypass.v1.Requests`, for callers in this process. Their requests need the
@@ -18,14 +21,26 @@ use crate::{
 pub(crate) type RequestsApi =
     dyn Requests<WatchStream = ReceiverStream<Result<v1::Request, Status>>>;
 
+/// The handlers of `daypass.v1.Ledger`, as [`RequestsApi`].
+pub(crate) type LedgerApi =
+    dyn Ledger<ExportStream = ReceiverStream<Result<v1::ExportResponse, Status>>>;
+
 /// The parts of the server that the page works on.
 pub(crate) struct Backend {
     /// For what the page may know without a call: the server's name, and locks.
     pub authority: Arc<Authority>,
     /// Verifies the tokens of sign-ins.
     pub issuers: Issuers,
-    /// Every read and every decision.
+    /// Every read and every decision about requests.
     pub requests: Arc<RequestsApi>,
+    /// The caller's roles and passes, and the lock on themself.
+    pub passes: Arc<dyn Passes>,
+    /// The ledger, for those who may read it.
+    pub ledger: Arc<LedgerApi>,
+    /// The locks in force.
+    pub admin: Arc<dyn Admin>,
+    /// The ledger's verifier key.
+    pub trust: Arc<dyn Trust>,
     /// A secret that every server of this ledger has, for the page alone.
     pub secret: Vec<u8>,
 }

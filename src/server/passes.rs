@@ -4,11 +4,14 @@
 use tonic::{Request, async_trait};
 
 use super::{
-    answer::Answer, call::Call, convert, environment::random, services::Services, status::CallError,
+    admin::Unproven, answer::Answer, call::Call, convert, environment::random, services::Services,
+    status::CallError,
 };
 use crate::{
     identity::{Identity, KeyHolder, proof},
+    ledger::order::Verb,
     operations::{
+        access,
         attempt::Attempt,
         issuance::{Issuance, Outcome},
         roles,
@@ -30,17 +33,14 @@ impl Passes for Services {
                 Some(signatures) => self.authenticate_by_keys(call, &request, signatures)?,
             };
             let (holder, ask) = self.holder(call, &identity, &request).await?;
-            let issuance = Issuance::new(&self.authority, &holder, &ask, call.context());
-            let answer = match issuance.issue(random()?).await? {
-                Outcome::Pass(pass) => {
-                    call.issued(pass.certificate.serial());
-                    issue_response::Answer::Pass(convert::pass(&pass)?)
-                }
-                Outcome::Pending(view) => issue_response::Answer::Request(convert::request(&view)),
-            };
-            Ok(v1::IssueResponse {
-                answer: Some(answer),
-            })
+            self.decided(call, &holder, &ask).await
+        })
+        .await
+    }
+
+    async fn issue_for(&self, request: Request<v1::IssueForRequest>) -> Answer<v1::IssueResponse> {
+        self.answer("Passes/IssueFor", request, async |call, request| {
+            Box::pin(self.issued_for(call, request)).await
         })
         .await
     }
@@ -93,6 +93,43 @@ impl Passes for Services {
         .await
     }
 
+    async fn list_passes(
+        &self,
+        request: Request<v1::ListPassesRequest>,
+    ) -> Answer<v1::ListPassesResponse> {
+        let method = "Passes/ListPasses";
+        self.answer_known(method, request, async |call, identity, _| {
+            let passes = access::passes(&self.authority, &identity, call.now());
+            let (passes, more) = passes.await?;
+            Ok(convert::valid_passes(passes, more))
+        })
+        .await
+    }
+
+    async fn preview_lock_me(
+        &self,
+        request: Request<v1::PreviewLockMeRequest>,
+    ) -> Answer<v1::PreviewResponse> {
+        let method = "Passes/PreviewLockMe";
+        self.answer_known(method, request, async |call, identity, _| {
+            let preview = access::preview_own_lock(&self.authority, &identity, call.context());
+            Ok(convert::admin::preview(preview.await?))
+        })
+        .await
+    }
+
+    async fn lock_me(&self, request: Request<v1::LockMeRequest>) -> Answer<v1::LockResponse> {
+        let method = "Passes/LockMe";
+        self.answer_known(method, request, async |call, identity, request| {
+            let target = access::own_target(&identity);
+            let order = Unproven::new(Verb::Lock, &target, request.order);
+            let order = self.proven(call, identity, order).await?;
+            let done = access::lock_me(self.order(call, &order)).await?;
+            Ok(order.locked(target, done))
+        })
+        .await
+    }
+
     async fn emergency_challenge(
         &self,
         request: Request<v1::EmergencyChallengeRequest>,
@@ -120,6 +157,7 @@ impl Services {
         let proof = request.proof.clone().unwrap_or_default();
         let key = key::parse(&proof.public_key).ok();
         let attempt = Attempt {
+            by: None,
             identity,
             key: key.as_ref(),
             ask: &convert::ask(&wire).unwrap_or_else(|_| convert::readable(&wire)),
@@ -127,6 +165,26 @@ impl Services {
         };
         let detail = refusal.to_string();
         Err(self.recorded(attempt, refusal, &detail).await)
+    }
+
+    /// Issues what the policy decides, and converts it.
+    pub(super) async fn decided(
+        &self,
+        call: &mut Call,
+        holder: &KeyHolder,
+        ask: &Ask,
+    ) -> Result<v1::IssueResponse, CallError> {
+        let issuance = Issuance::new(&self.authority, holder, ask, call.context());
+        let answer = match issuance.issue(random()?).await? {
+            Outcome::Pass(pass) => {
+                call.issued(pass.certificate.serial());
+                issue_response::Answer::Pass(convert::pass(&pass)?)
+            }
+            Outcome::Pending(view) => issue_response::Answer::Request(convert::request(&view)),
+        };
+        Ok(v1::IssueResponse {
+            answer: Some(answer),
+        })
     }
 
     fn prove(

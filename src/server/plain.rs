@@ -18,7 +18,7 @@ use http::{
 };
 
 use super::{
-    conditional, gauges::Gauges, limiter::Network, lines::LOG, metrics, peer::Peer,
+    conditional, entries, gauges::Gauges, limiter::Network, lines::LOG, metrics, peer::Peer,
     services::Services, status::CallError,
 };
 use crate::ledger::tile::Tile;
@@ -38,6 +38,7 @@ pub(super) fn routes(services: Arc<Services>, pages: Pages) -> Router {
         .route("/recovery", get(recovery_document))
         .route("/checkpoint", get(checkpoint))
         .route("/tile/{*path}", get(tile))
+        .route("/tile/entries/{*path}", get(entries::bundle))
         .merge(pages.of_people.with_state(()))
         .route_layer(from_fn_with_state(services.clone(), limit_rate))
         .route(
@@ -178,7 +179,7 @@ async fn render(
             "metrics are for loopback\n".to_owned(),
         );
     }
-    metrics.gauges.measure(&services);
+    metrics.gauges.measure(&services).await;
     text(StatusCode::OK, metrics.handle.render())
 }
 

@@ -15,13 +15,15 @@ pub(super) struct Readiness {
 }
 
 impl Services {
-    /// Checks readiness: events can be recorded, the policy is in force, and at least one issuer's
-    /// tokens can be verified.
+    /// Checks readiness: events can be recorded, the policy is in force, the CA key answers, and at
+    /// least one issuer's tokens can be verified.
     pub(super) fn readiness(&self) -> Readiness {
         let health = trust::health(&self.authority);
         let (store, policy) = (health.store, health.policy);
         let missing = self.issuers.without_keys();
-        let is_ready = store && policy && missing.len() < self.issuers.settings().len();
+        let key = trust::missing_key(&self.authority);
+        let is_ready =
+            store && policy && key.is_none() && missing.len() < self.issuers.settings().len();
         let mut notes = String::from(if is_ready { "ready\n" } else { "not ready\n" });
         if !health.is_intact {
             notes.push_str("ledger: a check in the background found damage: see the log\n");
@@ -30,6 +32,18 @@ impl Services {
         }
         if !policy {
             notes.push_str("policy: another server of this ledger has put another one in force\n");
+        }
+        if let Some(key) = key {
+            let _ = writeln!(
+                notes,
+                "CA key {key}: it does not answer, so no pass is issued: see the log"
+            );
+        }
+        if let Some(key) = trust::missing_host_key(&self.authority) {
+            let _ = writeln!(
+                notes,
+                "host CA key {key}: it does not answer, so no host gets a certificate: see the log"
+            );
         }
         if health.unindexed.is_none_or(|lacking| lacking > LAG) {
             let _ = writeln!(

@@ -4,6 +4,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 
+use ssh_key::PublicKey;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, async_trait};
@@ -13,12 +14,14 @@ use crate::{
     identity::{Identity, KeyHolder},
     ledger::{approval, state::Verb},
     operations::{
+        self,
         attempt::Attempt,
         issuance::Issuance,
         requests::{self, Verdict, Viewer},
     },
+    policy::{Denial, Reason},
     proto::v1::{self, requests_server::Requests},
-    ssh::{key, sshsig::Namespace},
+    ssh::{key, presence, sshsig::Namespace},
 };
 
 use watch::Watch;
@@ -145,11 +148,15 @@ impl Services {
                 digest: &digest,
                 comment: &comment,
             };
-            let proof = request.proof.unwrap_or_default();
-            let holder = match decider(&identity, &proof, &message.to_bytes()) {
-                Ok(holder) => holder,
+            let (proof, message) = (request.proof.unwrap_or_default(), message.to_bytes());
+            let shown = &request.presence_signature;
+            let proven = decider(&identity, &proof, &message)
+                .and_then(|holder| Ok((holder, self.presence(shown, &message)?)));
+            let (holder, presence) = match proven {
+                Ok(proven) => proven,
                 Err(refusal) => {
                     let attempt = Attempt {
+                        by: None,
                         identity: &identity,
                         key: None,
                         ask: &requests::about(&about),
@@ -164,11 +171,32 @@ impl Services {
                 verb,
                 comment: &comment,
                 signature: &proof.signature,
+                presence: presence.map(|key| (key, shown.as_str())),
             };
             let view = requests::decide(&self.authority, &holder, &verdict, call.context()).await?;
             Ok(convert::request(&view))
         })
         .await
+    }
+}
+
+impl Services {
+    /// The key that shows the presence of the decider: one of OpenSSH, or a passkey that signed on
+    /// the page of this server. `None` if there is no signature.
+    fn presence(&self, unverified: &str, message: &[u8]) -> Result<Option<PublicKey>, CallError> {
+        if unverified.is_empty() {
+            return Ok(None);
+        }
+        let refused = |error: presence::Error| {
+            let detail = format!("the signature by a passkey or security key is refused: {error}");
+            operations::Error::Denied(Denial::new(Reason::Presence, detail))
+        };
+        let shown = presence::verify(unverified, Namespace::Approve, message).map_err(refused)?;
+        let is_of_page = |origin: String| format!("{origin}/web") == self.page_url;
+        match shown.origin.is_none_or(is_of_page) {
+            true => Ok(Some(shown.key)),
+            false => Err(refused(presence::Error::Origin).into()),
+        }
     }
 }
 

@@ -18,8 +18,8 @@ use super::{error::Error, isolation::is_grpc, plain, services::Services};
 use crate::proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
-        admin_server::AdminServer, ledger_server::LedgerServer, passes_server::PassesServer,
-        requests_server::RequestsServer, trust_server::TrustServer,
+        admin_server::AdminServer, hosts_server::HostsServer, ledger_server::LedgerServer,
+        passes_server::PassesServer, requests_server::RequestsServer, trust_server::TrustServer,
     },
 };
 
@@ -39,6 +39,7 @@ pub(super) fn routes(
     let requests =
         RequestsServer::from_arc(services.clone()).max_decoding_message_size(message_bytes);
     let admin = AdminServer::from_arc(services.clone()).max_decoding_message_size(message_bytes);
+    let hosts = HostsServer::from_arc(services.clone()).max_decoding_message_size(message_bytes);
     let health = HealthServer::new(HealthService::from_health_reporter(health))
         .max_decoding_message_size(message_bytes);
     let grpc = Routes::new(passes)
@@ -46,6 +47,7 @@ pub(super) fn routes(
         .add_service(ledger)
         .add_service(requests)
         .add_service(admin)
+        .add_service(hosts)
         .add_service(health)
         .add_service(
             reflection()

@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 
 use super::{convert::Malformed, limits::WATCHES_PER_IDENTITY};
 use crate::{
-    identity,
+    ca, identity,
     ledger::state::Rule,
     operations,
     proto::status::{Details, SERVER_TIME},
@@ -161,13 +161,25 @@ fn operation_parts(error: &operations::Error) -> (Code, &'static str, String) {
             rejection.rule.code(),
             rejection.detail.clone(),
         ),
+        Operation::Possession(error) => (Code::Unauthenticated, error.code(), error.to_string()),
+        Operation::HostProof(problem) => (
+            Code::Unauthenticated,
+            reason::POSSESSION,
+            format!("a host key's signature does not count: {problem}"),
+        ),
         Operation::AuditDenied => denied(reason::AUDIT_DENIED),
         Operation::AdminDenied => denied(reason::ADMIN_DENIED),
         Operation::Invalid(problem) => malformed(problem),
         Operation::NotFound(what) => (Code::NotFound, reason::NO_SUCH_ENTRY, what.clone()),
-        Operation::Store(_) => unavailable(reason::STORE_UNAVAILABLE, NO_STORE),
+        Operation::Store(_) if error.may_pass() => unavailable(reason::STORE_UNAVAILABLE, NO_STORE),
+        Operation::Store(_) => unavailable(reason::STORE_UNAVAILABLE, OTHER_LEDGER),
         Operation::PageFailed(problem) => unavailable(reason::PAGE_FAILED, problem),
-        Operation::Ca(_) => unavailable(reason::CA_UNAVAILABLE, NO_KEY),
+        Operation::Ca(ca::Error::Refused { why, .. }) => (
+            Code::PermissionDenied,
+            reason::NOT_ISSUABLE,
+            format!("the CA's signer did not sign this pass: {why}: tell the operator"),
+        ),
+        Operation::Ca(_) | Operation::KeyAway(_) => unavailable(reason::CA_UNAVAILABLE, NO_KEY),
         Operation::Krl(_) => internal(),
     }
 }
@@ -193,7 +205,7 @@ fn internal() -> (Code, &'static str, String) {
 /// Maps a rule of the ledger to a gRPC code.
 fn rejection_code(rule: Rule) -> Code {
     match rule {
-        Rule::TooMany => Code::ResourceExhausted,
+        Rule::TooMany | Rule::TooManyHosts => Code::ResourceExhausted,
         Rule::AlreadyDecided
         | Rule::NotPending
         | Rule::NotApproved
@@ -202,6 +214,11 @@ fn rejection_code(rule: Rule) -> Code {
         | Rule::Jump
         | Rule::RevokedMeanwhile
         | Rule::Restoring
+        | Rule::HostCodeUsed
+        | Rule::HostKeyChanged
+        | Rule::HostKnown
+        | Rule::HostName
+        | Rule::HostReport
         | Rule::Stale => Code::FailedPrecondition,
         // The same call again is judged by the new policy.
         Rule::PolicyChanged => Code::Unavailable,
@@ -210,16 +227,26 @@ fn rejection_code(rule: Rule) -> Code {
         | Rule::OwnRequest
         | Rule::OtherHolder
         | Rule::OtherAsk
-        | Rule::ChallengeUsed => Code::PermissionDenied,
-        Rule::NoSuchRequest | Rule::NoSuchLock | Rule::NoSuchPass => Code::NotFound,
-        Rule::Time | Rule::Through => Code::InvalidArgument,
-        Rule::Serials | Rule::Covers | Rule::Unsigned => Code::Internal,
+        | Rule::HostCode
+        | Rule::ChallengeUsed
+        | Rule::ConsentUsed
+        | Rule::ConsentExpired => Code::PermissionDenied,
+        Rule::NoSuchRequest | Rule::NoSuchLock | Rule::NoSuchPass | Rule::NoSuchHost => {
+            Code::NotFound
+        }
+        Rule::Time | Rule::Through | Rule::HostOrder | Rule::HostKeys => Code::InvalidArgument,
+        Rule::Serials | Rule::Covers | Rule::Unsigned | Rule::HostCertificate | Rule::HostMark => {
+            Code::Internal
+        }
     }
 }
 
 /// Time after which the caller should retry if a store, key or issuer is down.
 const RETRY: Duration = Duration::from_secs(2);
 
-const NO_STORE: &str = "the ledger cannot record now, so no pass is issued: try again";
+const NO_STORE: &str = "the ledger's database cannot be used at the moment, so no pass is issued; run the same \
+     command again in a few seconds, and tell the operator if that does not help";
+const OTHER_LEDGER: &str = "the ledger is not the one that this server knew, so no pass is issued until the operator has \
+     looked at it: tell the operator";
 const NO_KEY: &str = "the CA key could not sign: try again, and tell the operator";
 const OURS: &str = "the server could not finish this call: tell the operator";

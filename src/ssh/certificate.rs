@@ -1,5 +1,5 @@
-//! User certificates (PROTOCOL.certkeys): the names, grammar and constants that the side that
-//! writes one and the side that checks it share. Pure.
+//! Certificates of users and hosts (PROTOCOL.certkeys): the names, grammar and constants that the
+//! side that writes one and the side that checks it share. Pure.
 
 use std::time::Duration;
 
@@ -8,6 +8,17 @@ pub(crate) const BACKDATE: Duration = Duration::from_secs(60);
 
 /// `SSH_CERT_TYPE_USER`.
 pub(crate) const USER: u32 = 1;
+
+/// `SSH_CERT_TYPE_HOST`.
+pub(crate) const HOST: u32 = 2;
+
+/// Time by which a host certificate's validity is backdated, for users whose clock is behind.
+pub(crate) const HOST_BACKDATE: Duration = Duration::from_secs(300);
+
+/// The key id of a host's certificates.
+pub(crate) fn host_key_id(name: &str) -> String {
+    format!("host/{name}")
+}
 
 /// Longest key id in bytes.
 pub(crate) const MAX_KEY_ID: usize = 256;

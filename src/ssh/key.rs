@@ -11,11 +11,14 @@ use super::wire::Reader;
 /// The longest text that is looked at; an RSA key of 8192 bits takes 1.4 KiB.
 const MAX_TEXT: usize = 8 * 1024;
 
-/// RSA moduli in bits. Shorter ones are weak, longer ones cost every host that verifies them.
-const RSA_BITS: std::ops::RangeInclusive<usize> = MIN_RSA_BITS..=8192;
+/// The most bits of an RSA modulus. Longer ones cost every host that verifies them.
+const MAX_RSA_BITS: usize = 8192;
 
 /// The least bits of an RSA key that a pass is for.
 pub(crate) const MIN_RSA_BITS: usize = 3072;
+
+/// The same of a host key: long-lived hosts have such keys, and users' `ssh` takes them.
+const MIN_HOST_RSA_BITS: usize = 2048;
 
 /// The smallest public exponent, 65537; every key generator of this century uses it.
 const MIN_RSA_EXPONENT: u64 = 65537;
@@ -46,9 +49,9 @@ pub enum InvalidKey {
     /// DSA, or nothing OpenSSH knows.
     #[error("its algorithm is not one of Ed25519, ECDSA, RSA and their security-key forms")]
     Algorithm,
-    /// Under 3072 bits or over 8192.
-    #[error("an RSA key has 3072 to 8192 bits")]
-    RsaSize,
+    /// Under this number of bits or over 8192.
+    #[error("an RSA key has {0} to 8192 bits")]
+    RsaSize(usize),
     /// Even, below 65537, or over 32 bits; or an even modulus.
     #[error("its RSA numbers are not those of a sound key")]
     RsaNumbers,
@@ -80,11 +83,26 @@ pub(crate) fn is_security_key(key: &PublicKey) -> bool {
 /// # Errors
 /// A [`InvalidKey`] for every key that no pass is for.
 pub(crate) fn parse(text: &str) -> Result<PublicKey, InvalidKey> {
+    parse_as(text, Fields::of)
+}
+
+/// Reads a host key, as [`parse`] does. Security keys are refused, and RSA keys may have 2048 bits.
+///
+/// # Errors
+/// A [`InvalidKey`] for every key that no host certificate is for.
+pub(crate) fn parse_host(text: &str) -> Result<PublicKey, InvalidKey> {
+    parse_as(text, Fields::of_host)
+}
+
+fn parse_as(
+    text: &str,
+    fields: impl Fn(&str) -> Result<Fields, InvalidKey>,
+) -> Result<PublicKey, InvalidKey> {
     if text.len() > MAX_TEXT {
         return Err(InvalidKey::TooLong);
     }
     let (algorithm, encoded) = split_line(text.trim_end()).ok_or(InvalidKey::Malformed)?;
-    let fields = Fields::of(algorithm)?;
+    let fields = fields(algorithm)?;
     let blob = STANDARD
         .decode(encoded)
         .map_err(|_| InvalidKey::Malformed)?;
@@ -112,6 +130,25 @@ pub(crate) fn check(key: &PublicKey) -> Result<Vec<u8>, InvalidKey> {
     Ok(blob)
 }
 
+/// [`check`] of a host key.
+///
+/// # Errors
+/// Returns [`InvalidKey`] as [`parse_host`] does.
+pub(crate) fn check_host(key: &PublicKey) -> Result<Vec<u8>, InvalidKey> {
+    let blob = key.to_bytes().map_err(|_| InvalidKey::Malformed)?;
+    let algorithm = Reader::new(&blob).text().ok_or(InvalidKey::Malformed)?;
+    check_blob(&blob, algorithm, Fields::of_host(algorithm)?)?;
+    Ok(blob)
+}
+
+/// [`check_fields`] of a host key.
+pub(crate) fn check_host_fields(
+    algorithm: &str,
+    reader: &mut Reader<'_>,
+) -> Result<(), InvalidKey> {
+    Fields::of_host(algorithm)?.check(reader)
+}
+
 /// Takes the fields of a key of this algorithm off `reader`, or refuses them.
 pub(crate) fn check_fields(algorithm: &str, reader: &mut Reader<'_>) -> Result<(), InvalidKey> {
     Fields::of(algorithm)?.check(reader)
@@ -135,7 +172,8 @@ enum Fields {
     /// The curve's name and the length of one coordinate in bytes.
     Ecdsa(&'static str, usize),
     SkEcdsa,
-    Rsa,
+    /// The least bits of the modulus.
+    Rsa(usize),
 }
 
 impl Fields {
@@ -147,9 +185,17 @@ impl Fields {
             "ecdsa-sha2-nistp384" => Ok(Self::Ecdsa("nistp384", 48)),
             "ecdsa-sha2-nistp521" => Ok(Self::Ecdsa("nistp521", 66)),
             "sk-ecdsa-sha2-nistp256@openssh.com" => Ok(Self::SkEcdsa),
-            "ssh-rsa" => Ok(Self::Rsa),
+            "ssh-rsa" => Ok(Self::Rsa(MIN_RSA_BITS)),
             other if other.contains("-cert-v") => Err(InvalidKey::Certificate),
             _ => Err(InvalidKey::Algorithm),
+        }
+    }
+
+    fn of_host(algorithm: &str) -> Result<Self, InvalidKey> {
+        match Self::of(algorithm)? {
+            Self::SkEd25519 | Self::SkEcdsa => Err(InvalidKey::Algorithm),
+            Self::Rsa(_) => Ok(Self::Rsa(MIN_HOST_RSA_BITS)),
+            other @ (Self::Ed25519 | Self::Ecdsa(..)) => Ok(other),
         }
     }
 
@@ -165,7 +211,7 @@ impl Fields {
                 check_curve_point(reader, "nistp256", 32)?;
                 check_application(reader)
             }
-            Self::Rsa => check_rsa(reader),
+            Self::Rsa(least) => check_rsa(reader, least),
         }
     }
 }
@@ -226,11 +272,11 @@ fn check_application(reader: &mut Reader<'_>) -> Result<(), InvalidKey> {
     }
 }
 
-fn check_rsa(reader: &mut Reader<'_>) -> Result<(), InvalidKey> {
+fn check_rsa(reader: &mut Reader<'_>, least: usize) -> Result<(), InvalidKey> {
     let exponent = reader.positive().ok_or(InvalidKey::Malformed)?;
     let modulus = reader.positive().ok_or(InvalidKey::Malformed)?;
-    if !RSA_BITS.contains(&bits(modulus)) {
-        return Err(InvalidKey::RsaSize);
+    if !(least..=MAX_RSA_BITS).contains(&bits(modulus)) {
+        return Err(InvalidKey::RsaSize(least));
     }
     let is_odd = |number: &[u8]| number.last().is_some_and(|last| last & 1 == 1);
     let is_valid = is_odd(modulus)

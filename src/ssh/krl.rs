@@ -82,6 +82,12 @@ impl Krl {
         self.serials.is_empty()
     }
 
+    /// The serials, by the blob of the CA key.
+    pub(crate) fn sections(&self) -> impl Iterator<Item = (&[u8], &BTreeSet<u64>)> {
+        let sections = self.serials.iter();
+        sections.map(|(ca, serials)| (ca.as_slice(), serials))
+    }
+
     /// Whether a host refuses this serial by the CA key with this blob.
     pub fn revokes(&self, ca: &[u8], serial: u64) -> bool {
         let listed = |blob: &[u8]| {

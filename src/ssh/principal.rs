@@ -32,6 +32,13 @@ pub(crate) fn is_name(text: &str) -> bool {
     is_login(text) && !text.contains('+')
 }
 
+/// The login of a principal `login` or `login@group`.
+pub(crate) fn login(principal: &str) -> &str {
+    principal
+        .split_once('@')
+        .map_or(principal, |(login, _)| login)
+}
+
 /// Whether `text` may stand in a certificate: `login` or `login@group`.
 pub(crate) fn is_principal(text: &str) -> bool {
     match text.split_once('@') {

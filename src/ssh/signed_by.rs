@@ -51,7 +51,7 @@ pub(crate) fn is_signed_by(key: &KeyData, message: &[u8], signature: &Signature)
     }
 }
 
-fn is_ecdsa(point: &EcdsaPublicKey, message: &[u8], blob: &[u8]) -> bool {
+pub(super) fn is_ecdsa(point: &EcdsaPublicKey, message: &[u8], blob: &[u8]) -> bool {
     let algorithm: &'static dyn VerificationAlgorithm = match point.curve() {
         EcdsaCurve::NistP256 => &ECDSA_P256_SHA256_FIXED,
         EcdsaCurve::NistP384 => &ECDSA_P384_SHA384_FIXED,
@@ -61,7 +61,7 @@ fn is_ecdsa(point: &EcdsaPublicKey, message: &[u8], blob: &[u8]) -> bool {
     fixed.is_some_and(|fixed| is_verified(algorithm, point.as_sec1_bytes(), message, &fixed))
 }
 
-fn is_verified(
+pub(super) fn is_verified(
     algorithm: &'static dyn VerificationAlgorithm,
     key: &[u8],
     message: &[u8],

@@ -42,6 +42,10 @@ pub enum Namespace {
     Admin,
     /// Registered keys ask for an emergency pass.
     Emergency,
+    /// A user consents to a pass that another identity asks for on their behalf.
+    Consent,
+    /// The subject key of such a pass proves its possession.
+    OnBehalf,
     /// The CA signs the list of revoked passes.
     Krl,
     /// The CA signs its list of public keys.
@@ -50,20 +54,25 @@ pub enum Namespace {
     Restore,
     /// The CA signs its document about administrators' keys and restored ledgers.
     Recovery,
+    /// A host proves that it holds its keys.
+    Host,
 }
 
 impl Namespace {
     /// Every namespace.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Issue,
         Self::Approve,
         Self::Admin,
         Self::Emergency,
+        Self::Consent,
+        Self::OnBehalf,
         Self::Krl,
         Self::CaKeys,
         Self::Restore,
         Self::Recovery,
+        Self::Host,
     ];
 
     /// The name that is signed with the message.
@@ -73,10 +82,13 @@ impl Namespace {
             Self::Approve => "daypass-approve@v1",
             Self::Admin => "daypass-admin@v1",
             Self::Emergency => "daypass-emergency@v1",
+            Self::Consent => "daypass-consent@v1",
+            Self::OnBehalf => "daypass-on-behalf@v1",
             Self::Krl => "daypass-krl@v1",
             Self::CaKeys => "daypass-ca@v1",
             Self::Restore => "daypass-restore@v1",
             Self::Recovery => "daypass-recovery@v1",
+            Self::Host => "daypass-host@v1",
         }
     }
 
@@ -232,6 +244,11 @@ impl Signature {
             true => Ok(()),
             false => Err(Error::NotSigned),
         }
+    }
+
+    /// The algorithm of the signature itself.
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.0.signature().algorithm()
     }
 
     fn is_touched(&self) -> bool {

@@ -10,7 +10,7 @@ use sqlx::{
 
 use super::{
     Error,
-    postgres::{self, Announcements, Mailboxes, Pool, PostgresAddress},
+    postgres::{self, Announcements, End, Mailboxes, Pool, PostgresAddress},
     sqlite::{self, Flush},
 };
 
@@ -199,22 +199,14 @@ impl Connection {
         }
     }
 
-    /// Begins a transaction that has the right to write from its first statement on. A connection
-    /// on which a statement of the transaction fails must be closed ([`Connection::close_hard`]).
-    pub(super) async fn begin(&mut self) -> Result<(), Error> {
+    /// Begins a transaction of a shared database, and locks the ledger until its end. Returns the
+    /// end of the ledger, which has all earlier events; none if the database is embedded: nothing
+    /// has begun then. A connection on which a statement of the transaction fails must be closed
+    /// ([`Connection::close_hard`]).
+    pub(super) async fn begin_locked(&mut self) -> Result<Option<End>, Error> {
         match self.session() {
-            Session::Sqlite(connection) => sqlite::begin(connection).await,
-            Session::Postgres(connection) => postgres::begin(connection).await,
-        }
-    }
-
-    /// Locks the head of a shared ledger until the end of the transaction. All earlier events are
-    /// visible afterwards.
-    pub(super) async fn lock_head(&mut self) -> Result<(), Error> {
-        match self.session() {
-            // `BEGIN IMMEDIATE` has locked the whole file.
-            Session::Sqlite(_) => Ok(()),
-            Session::Postgres(connection) => postgres::lock_head(connection).await,
+            Session::Sqlite(_) => Ok(None),
+            Session::Postgres(connection) => Ok(Some(postgres::begin_locked(connection).await?)),
         }
     }
 
@@ -257,6 +249,15 @@ impl Connection {
         match self.session() {
             Session::Sqlite(connection) => sqlite::commit(connection).await,
             Session::Postgres(connection) => postgres::commit(connection).await,
+        }
+    }
+
+    /// Commits a transaction that wrote nothing, as [`Connection::commit`] does: all that a shared
+    /// database showed in it is durable when this returns.
+    pub(super) async fn commit_again(&mut self) -> Result<(), Error> {
+        match self.session() {
+            Session::Sqlite(connection) => sqlite::commit(connection).await,
+            Session::Postgres(connection) => postgres::commit_again(connection).await,
         }
     }
 

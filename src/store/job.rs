@@ -5,12 +5,15 @@ use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
-use super::Error;
+use super::{Error, reports::ReportChange};
 use crate::{
-    ca::Draft,
+    ca::{Draft, HostDraft},
     ledger::{
-        Event, EventKind, LedgerState, Receipt, denials::DenialRate, event::Issued,
-        state::Rejection, tree::Hash,
+        Event, EventKind, LedgerState, Receipt,
+        denials::DenialRate,
+        event::{HostCertified, Issued},
+        state::Rejection,
+        tree::Hash,
     },
 };
 
@@ -29,6 +32,17 @@ pub(super) enum Job {
         compose: Compose,
         at: OffsetDateTime,
         answer: oneshot::Sender<Result<Event, Error>>,
+    },
+    Certify {
+        draft: HostDraft,
+        certified: Box<HostCertified>,
+        at: OffsetDateTime,
+        answer: oneshot::Sender<Result<(HostDraft, Receipt), Error>>,
+    },
+    /// Is no event: a change of the table of reports.
+    Report {
+        change: ReportChange,
+        answer: oneshot::Sender<Result<bool, Error>>,
     },
     /// Writes nothing: answered when all events are known that were committed before.
     Follow {
@@ -91,11 +105,27 @@ impl Job {
                 let answer = Answer::Pass(draft, tbs_hash, answer);
                 (Ok(EventKind::Issued(issued)), at, answer)
             }
+            Self::Certify {
+                draft,
+                mut certified,
+                at,
+                answer,
+            } => {
+                let tbs_hash = draft.to_be_signed_hash(index);
+                certified.to_be_signed = base16ct::lower::encode_string(&tbs_hash);
+                let answer = Answer::Certificate(draft, tbs_hash, answer);
+                (Ok(EventKind::HostCertified(certified)), at, answer)
+            }
             Self::Record {
                 compose,
                 at,
                 answer,
             } => (compose(state), at, Answer::Event(answer)),
+            // `Append::assign` has taken it out.
+            Self::Report { answer, .. } => {
+                drop(answer.send(Ok(false)));
+                return None;
+            }
             Self::Follow { answer } => {
                 drop(answer.send(Ok(())));
                 return None;
@@ -106,6 +136,8 @@ impl Job {
     pub(super) fn refuse(self, error: &Error) {
         match self {
             Self::Issue { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Certify { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Report { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Record { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Follow { answer } => drop(answer.send(Err(error.clone()))),
         }
@@ -130,6 +162,38 @@ impl QueuedEvent {
             answer,
         }
     }
+
+    /// The job of an event that was not committed, for another attempt. A pass gets its index at
+    /// each attempt. Other events are as the state was: they are refused with `error`, unless the
+    /// state is the same.
+    pub(super) fn again(self, is_same: bool, error: &Error) -> Option<Job> {
+        let Event { at, what, .. } = self.event;
+        match (self.answer, what) {
+            (Answer::Pass(draft, _, answer), EventKind::Issued(issued)) => Some(Job::Issue {
+                draft,
+                issued,
+                at,
+                answer,
+            }),
+            (Answer::Certificate(draft, _, answer), EventKind::HostCertified(certified)) => {
+                Some(Job::Certify {
+                    draft,
+                    certified,
+                    at,
+                    answer,
+                })
+            }
+            (Answer::Event(answer), what) if is_same => Some(Job::Record {
+                compose: Box::new(|_| Ok(what)),
+                at,
+                answer,
+            }),
+            (answer, _) => {
+                answer.refuse(error.clone());
+                None
+            }
+        }
+    }
 }
 
 /// The caller's channel, and the kind of its answer.
@@ -138,6 +202,11 @@ pub(super) enum Answer {
         Draft,
         [u8; 32],
         oneshot::Sender<Result<(Draft, Receipt), Error>>,
+    ),
+    Certificate(
+        HostDraft,
+        [u8; 32],
+        oneshot::Sender<Result<(HostDraft, Receipt), Error>>,
     ),
     Event(oneshot::Sender<Result<Event, Error>>),
     /// The event is the refusal of the job.
@@ -148,6 +217,7 @@ impl Answer {
     pub(super) fn refuse(self, error: Error) {
         match self {
             Self::Pass(_, _, answer) => drop(answer.send(Err(error))),
+            Self::Certificate(_, _, answer) => drop(answer.send(Err(error))),
             Self::Event(answer) => drop(answer.send(Err(error))),
             Self::Rejection(_, answer) => answer.refuse(error),
         }

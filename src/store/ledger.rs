@@ -1,6 +1,6 @@
-//! The tables: appending and reading events, and the signed head.
+//! The tables: reading events and the signed head. `inserts` fills them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::{BTreeSet, HashMap};
 
 use sqlx::AssertSqlSafe;
 use tokio_stream::{Stream, StreamExt};
@@ -14,140 +14,25 @@ use crate::ledger::{
     tree::{Frontier, Hash, Node, Plan},
 };
 
-/// A row to insert: its place, the leaf, and the hashes of the subtrees that it closes.
-#[derive(Debug)]
-pub(super) struct Row {
-    pub(super) index: u64,
-    pub(super) event: Vec<u8>,
-    pub(super) hashes: Vec<Hash>,
-}
-
-/// The statements that insert 1, 2, 4 ... rows: any batch is a few of them, and each is prepared
-/// once.
-#[derive(Debug)]
-pub(super) struct Inserts(Vec<Insert>);
-
-/// Statements that insert a number of rows.
-#[derive(Debug)]
-struct Insert {
-    alone: Arc<str>,
-    /// With the statement of the head behind it, for SQLite: each message to its thread costs two
-    /// changes of threads.
-    with_head: Arc<str>,
-}
-
-/// The largest statement inserts 2^7 rows (384 parameters).
-const LARGEST: u32 = 7;
-
-impl Inserts {
-    pub(super) fn new() -> Self {
-        let all = (0..=LARGEST).map(|power| {
-            let alone = insert_rows(1 << power);
-            let with_head = format!("{alone}; {}", put_head(3 * (1 << power) + 1)).into();
-            Insert { alone, with_head }
-        });
-        Self(all.collect())
-    }
-
-    /// Appends these rows, in order, and keeps the note that signs the head which they lead to; no
-    /// note before the last of several calls.
-    pub(super) async fn append(
-        &self,
-        connection: &mut Connection,
-        mut rows: Vec<Row>,
-        mut note: Option<String>,
-    ) -> Result<(), Error> {
-        for (power, statements) in self.0.iter().enumerate().rev() {
-            while rows.len() >= 1 << power {
-                let rest = rows.split_off(1 << power);
-                let head = match rest.is_empty() && !connection.is_shared() {
-                    true => note.take(),
-                    false => None,
-                };
-                let statement = match head {
-                    Some(_) => statements.with_head.clone(),
-                    None => statements.alone.clone(),
-                };
-                insert(connection, statement, rows, head).await?;
-                rows = rest;
-            }
-        }
-        match note {
-            Some(note) => insert(connection, put_head(1).into(), Vec::new(), Some(note)).await,
-            None => Ok(()),
-        }
-    }
-}
-
-/// The statement that keeps the signed head, its parameter `$at`.
-fn put_head(at: usize) -> String {
-    format!(
-        "INSERT INTO head (id, note) VALUES (0, ${at}) ON CONFLICT (id) DO UPDATE SET note = excluded.note"
-    )
-}
-
-fn insert_rows(count: usize) -> Arc<str> {
-    let rows: Vec<_> = (0..count)
-        .map(|row| format!("(${}, ${}, ${})", row * 3 + 1, row * 3 + 2, row * 3 + 3))
-        .collect();
-    format!(
-        "INSERT INTO ledger (position, event, hashes) VALUES {}",
-        rows.join(", ")
-    )
-    .into()
-}
-
-async fn insert(
-    connection: &mut Connection,
-    statement: Arc<str>,
-    rows: Vec<Row>,
-    head: Option<String>,
-) -> Result<(), Error> {
-    let count = rows.len() as u64 + u64::from(head.is_some());
-    let written = on_engine!(connection, engine => {
-        let mut query = sqlx::query(AssertSqlSafe(statement));
-        for row in rows {
-            query = query
-                .bind(position(row.index))
-                .bind(row.event)
-                .bind(row.hashes.concat());
-        }
-        if let Some(note) = head {
-            query = query.bind(note);
-        }
-        query.execute(engine).await?.rows_affected()
-    });
-    expect_written(written, count)
-}
-
-/// The statement that reads the last row.
-macro_rules! last_row {
-    () => {
-        "SELECT position, hashes FROM ledger ORDER BY position DESC LIMIT 1"
-    };
-}
+/// The statements that begin a transaction of an embedded database with the right to write, and
+/// read its last row, and their number.
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE; \
+                                SELECT position, hashes FROM ledger ORDER BY position DESC LIMIT 1";
+pub(super) const BEGIN_STATEMENTS: usize = 2;
 
 /// Begins a transaction of an embedded database with the right to write, and does what
-/// [`expect_head`] does, in one message to SQLite's thread.
+/// [`expect_last`] does, in one message to SQLite's thread.
 pub(super) async fn begin_at(connection: &mut Connection, head: &Frontier) -> Result<(), Error> {
-    expect_last(connection, concat!("BEGIN IMMEDIATE; ", last_row!()), head).await
-}
-
-/// Refuses unless the last row is the one that `head` ends in: no other program has written or
-/// removed rows.
-pub(super) async fn expect_head(connection: &mut Connection, head: &Frontier) -> Result<(), Error> {
-    expect_last(connection, last_row!(), head).await
-}
-
-async fn expect_last(
-    connection: &mut Connection,
-    statement: &'static str,
-    head: &Frontier,
-) -> Result<(), Error> {
     let last: Option<(i64, Vec<u8>)> = on_engine!(connection, engine => {
-        sqlx::query_as(statement).fetch_optional(engine).await?
+        sqlx::query_as(BEGIN).fetch_optional(engine).await?
     });
-    let (size, edge) = match &last {
+    expect_last(last.as_ref(), head)
+}
+
+/// Refuses unless the last row, its position and hashes, is the one that `head` ends in: no other
+/// program has written or removed rows.
+pub(super) fn expect_last(last: Option<&(i64, Vec<u8>)>, head: &Frontier) -> Result<(), Error> {
+    let (size, edge) = match last {
         Some((at, hashes)) => (index(*at) + 1, hashes.last_chunk::<32>()),
         None => (0, None),
     };
@@ -237,6 +122,14 @@ pub(super) async fn signed_head(
     let note: Option<String> = on_engine!(connection, engine => {
         sqlx::query_scalar("SELECT note FROM head").fetch_optional(engine).await?
     });
+    verified(note, verifier)
+}
+
+/// As [`signed_head`], from the note in its table.
+pub(super) fn verified(
+    note: Option<String>,
+    verifier: &Verifier,
+) -> Result<Option<Checkpoint>, Error> {
     let verify = |note: String| {
         verifier.verify_head(&note).map_err(|error| {
             let origin = note.lines().next().unwrap_or_default();
@@ -258,16 +151,6 @@ pub(super) fn unsigned_tail(count: u64) -> String {
         "its last {count} events are in no signed head: the database is of a version of daypass that signed only \
          checkpoints, and was not stopped in order. Start and stop that version once, then this one"
     )
-}
-
-/// Checks the number of written rows, because a trigger can make a statement write fewer.
-fn expect_written(written: u64, expected: u64) -> Result<(), Error> {
-    match written == expected {
-        true => Ok(()),
-        false => Err(Error::Unavailable(format!(
-            "the database wrote {written} rows instead of {expected}"
-        ))),
-    }
 }
 
 /// The leaves `[from, to)`, in order.
@@ -323,6 +206,24 @@ pub(super) async fn proof(connection: &mut Connection, plan: Plan) -> Result<Vec
     let hashes = hashes(connection, &nodes).await?;
     plan.proof(|node| hashes.get(&node).copied())
         .ok_or_else(|| Error::Tampered("a hash of the tree is missing".to_owned()))
+}
+
+/// [`proof`] of several plans, in one read.
+pub(super) async fn proofs(
+    connection: &mut Connection,
+    plans: &[Plan],
+) -> Result<Vec<Vec<Hash>>, Error> {
+    let nodes: BTreeSet<_> = plans.iter().flat_map(Plan::nodes).collect();
+    let nodes: Vec<_> = nodes.into_iter().collect();
+    let hashes = hashes(connection, &nodes).await?;
+    let missing = || Error::Tampered("a hash of the tree is missing".to_owned());
+    let proofs = plans.iter();
+    proofs
+        .map(|plan| {
+            plan.proof(|node| hashes.get(&node).copied())
+                .ok_or_else(missing)
+        })
+        .collect()
 }
 
 /// The stored hashes of these complete subtrees, one behind the other; none if one is missing.

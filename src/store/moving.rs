@@ -10,7 +10,8 @@ use super::{
     Error,
     backup::{self, Copied},
     database::{Connection, Database},
-    ledger::{self, Inserts, Row},
+    inserts::{Inserts, Row},
+    ledger,
     lock::Lock,
     postgres::PostgresAddress,
     signed::Signed,
@@ -177,9 +178,8 @@ impl Move<'_> {
         (signed, source): (&Signed, &Frontier),
         note: String,
     ) -> Result<(), Error> {
-        to.begin().await?;
+        to.begin_locked().await?;
         to.lift_deadlines().await?;
-        to.lock_head().await?;
         if ledger::count(to).await? > 0 {
             return Err(Error::Unavailable(
                 "another program has just written to the database: run this command again"
@@ -192,11 +192,11 @@ impl Move<'_> {
             let next = source.size().min(at + PAGE);
             let page = ledger::page(from, at, next).await?;
             let rows = page.into_iter().map(row).collect();
-            inserts.append(to, rows, None).await?;
+            inserts.append(to, None, rows, None).await?;
             at = next;
             (self.progress)(at);
         }
-        inserts.append(to, Vec::new(), Some(note)).await?;
+        inserts.append(to, None, Vec::new(), Some(note)).await?;
         for (name, content) in &self.mailboxes {
             to.put_mailbox(name, content).await?;
         }

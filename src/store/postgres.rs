@@ -5,6 +5,7 @@
 //! one another, and a daemon knows every earlier event before it adds its own.
 
 mod address;
+mod append;
 mod explained;
 mod mailboxes;
 mod pool;
@@ -18,13 +19,14 @@ use sqlx::{Connection as _, PgConnection, PgPool, migrate::MigrateError, postgre
 use tokio::{sync::Notify, task::JoinHandle, time::sleep};
 
 pub use address::PostgresAddress;
+pub(super) use append::{Columns, End, begin_locked, commit, commit_again, insert};
 pub(super) use explained::{explained, is_damaged};
 pub(super) use mailboxes::put as put_mailbox;
 pub(crate) use mailboxes::{Held, Kept, LEASE, Mailboxes};
 pub(super) use pool::Pool;
 pub(super) use rights::expect_rights;
-use session::connect;
 pub(super) use session::{APPEND, within};
+use session::{connect, run};
 
 use super::{Error, migrations::MIGRATIONS};
 
@@ -39,9 +41,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// The channel on which each append is announced. It belongs to one database.
 const CHANNEL: &str = "daypass_ledger";
-
-/// Key of the advisory lock for the append to an empty ledger, which has no head row to lock.
-const FIRST: i64 = 0x0064_6179_7061_7373;
 
 /// Opens the one connection that writes. The tables are those of this version, or of an older one
 /// and not yet brought up to date.
@@ -100,7 +99,7 @@ async fn expect_own_tables(
 ) -> Result<(), Error> {
     let changed: Option<String> = sqlx::query_scalar(
         "SELECT relname::text FROM pg_class c \
-         WHERE c.oid IN (to_regclass('ledger'), to_regclass('head'), to_regclass('mailbox')) \
+         WHERE c.oid IN (to_regclass('ledger'), to_regclass('head'), to_regclass('mailbox'), to_regclass('report')) \
          AND (c.relkind <> 'r' OR c.relhasrules OR c.relrowsecurity \
               OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) \
               OR EXISTS (SELECT FROM pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid))) \
@@ -166,52 +165,6 @@ pub(super) async fn weaknesses(
     Ok(weaknesses)
 }
 
-/// Begins a transaction that appends.
-pub(super) async fn begin(connection: &mut PgConnection) -> Result<(), Error> {
-    run(connection, "BEGIN").await
-}
-
-/// Locks the head until the end of the transaction, so that no other replica appends. Every event
-/// that any replica committed before is visible afterwards.
-pub(super) async fn lock_head(connection: &mut PgConnection) -> Result<(), Error> {
-    let statement = "SELECT id FROM head WHERE id = 0 FOR UPDATE";
-    let head: Option<i64> = sqlx::query_scalar(statement)
-        .fetch_optional(&mut *connection)
-        .await?;
-    if head.is_some() {
-        return Ok(());
-    }
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(FIRST)
-        .execute(&mut *connection)
-        .await?;
-    // Another replica may have made the row in between, and appends after it lock the row alone.
-    sqlx::query(statement).execute(connection).await?;
-    Ok(())
-}
-
-/// Commits the append, and announces it to the other replicas in the same step.
-///
-/// A commit whose wait for a synchronous standby was cancelled (`pg_cancel_backend`) succeeds with
-/// a warning, as a commit with a lesser problem does. A later commit that waits to the end shows
-/// that the standby has both.
-pub(super) async fn commit(connection: &mut PgConnection) -> Result<(), Error> {
-    for statement in [
-        "NOTIFY daypass_ledger; COMMIT",
-        "UPDATE head SET note = note WHERE id = 0",
-    ] {
-        let (done, has_warned) = warnings::watched(run(&mut *connection, statement)).await;
-        done?;
-        if !has_warned {
-            return Ok(());
-        }
-    }
-    Err(Error::Unavailable(
-        "PostgreSQL does not say that the commit is durable: the wait for the standby was cancelled"
-            .to_owned(),
-    ))
-}
-
 /// Begins a transaction that reads one state of the database, for as long as it takes.
 pub(super) async fn begin_reading(connection: &mut PgConnection) -> Result<(), Error> {
     let statement = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; \
@@ -229,11 +182,6 @@ pub(super) async fn lift_deadlines(connection: &mut PgConnection) -> Result<(), 
 /// Ends what [`begin_reading`] began.
 pub(super) async fn end_reading(connection: &mut PgConnection) -> Result<(), Error> {
     within(APPEND, run(connection, "COMMIT")).await
-}
-
-async fn run(connection: &mut PgConnection, statement: &'static str) -> Result<(), Error> {
-    sqlx::raw_sql(statement).execute(connection).await?;
-    Ok(())
 }
 
 /// Says good-bye to the server, and does not wait for long.

@@ -6,6 +6,7 @@
 //! there; a second task finds what it hides (`checking`).
 
 mod checking;
+mod fault;
 mod file;
 mod progress;
 mod question;
@@ -27,6 +28,7 @@ use tokio::{
 
 use super::{Error, database::Readers, ledger, recent::Recent, sqlite, writer::State};
 use crate::ledger::{search::Question, tree::leaf_hash};
+use fault::fault;
 use file::Rows;
 pub(crate) use progress::Found;
 use progress::Progress;
@@ -57,8 +59,9 @@ pub(super) struct Search {
     progress: watch::Receiver<Progress>,
     damage: Arc<Mutex<Option<String>>>,
     asked: Arc<Notify>,
-    /// Told of a question that the file could not answer.
+    /// Told of a file that must be made again.
     failed: Arc<Notify>,
+    path: PathBuf,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -90,7 +93,7 @@ impl Search {
         let follower = Follower {
             asked: Arc::clone(&asked),
             failed: Arc::clone(&failed),
-            path,
+            path: path.clone(),
             ledger,
             head,
             recent,
@@ -101,6 +104,7 @@ impl Search {
             damage,
             asked,
             failed,
+            path,
             tasks: [tokio::spawn(follower.run()), tokio::spawn(check.run())],
         }
     }
@@ -134,15 +138,21 @@ impl Search {
         let Some(from) = size.checked_sub(1).map(|last| from.min(last)) else {
             return Found::default();
         };
-        let (indexed, readers) = self.filled(size).await;
+        let Progress {
+            size: indexed,
+            readers,
+            file,
+        } = self.filled(size).await;
         let Some(readers) = readers.filter(|_| from < indexed) else {
             return unindexed(from, indexed, limit);
         };
-        match asked(&readers, question, from, limit).await {
+        match asked(&readers, question, from, limit).await.map_err(fault) {
             Ok(found) => found,
             Err(error) => {
                 tracing::warn!(%error, "the search index does not answer");
-                if matches!(error, Error::Tampered(_)) && !readers.is_closed() {
+                let is_damaged = matches!(error, Error::Tampered(_));
+                let is_gone = file::identity(&self.path) != file;
+                if (is_damaged || is_gone) && !readers.is_closed() {
                     self.failed.notify_one();
                 }
                 unindexed(from, 0, limit)
@@ -150,8 +160,8 @@ impl Search {
         }
     }
 
-    /// The size of the index, after a wait if it is near `size`.
-    async fn filled(&self, size: u64) -> (u64, Option<SqlitePool>) {
+    /// The state of the index, after a wait if it is near `size`.
+    async fn filled(&self, size: u64) -> Progress {
         self.asked.notify_one();
         let mut progress = self.progress.clone();
         let reached = |progress: &Progress| {
@@ -159,11 +169,7 @@ impl Search {
             missing == 0 && progress.readers.is_some() || missing > NEAR
         };
         timeout(PATIENCE, progress.wait_for(reached)).await.ok();
-        let progress = self.progress.borrow();
-        match &progress.readers {
-            Some(readers) => (progress.size, Some(readers.clone())),
-            None => (0, None),
-        }
+        self.progress.borrow().clone()
     }
 }
 
@@ -172,14 +178,9 @@ async fn asked(
     question: &Question,
     from: u64,
     limit: usize,
-) -> Result<Found, Error> {
-    let mut connection = match readers.acquire().await {
-        Ok(connection) => connection,
-        Err(busy @ sqlx::Error::PoolTimedOut) => return Err(busy.into()),
-        Err(error) => return Err(Error::Tampered(error.to_string())),
-    };
-    let found = question::find(&mut connection, question, from, limit).await;
-    found.map_err(|error| Error::Tampered(error.to_string()))
+) -> Result<Found, sqlx::Error> {
+    let mut connection = readers.acquire().await?;
+    question::find(&mut connection, question, from, limit).await
 }
 
 /// Every index from `from` down to the indexed ones, in bounded parts.
@@ -235,16 +236,26 @@ impl Follower {
 
     async fn follow(&mut self) -> Result<(), Error> {
         let mut connection = file::open(&self.path).await?;
+        let followed = self.follow_by(&mut connection).await;
+        file::close(connection).await;
+        followed
+    }
+
+    async fn follow_by(&mut self, connection: &mut SqliteConnection) -> Result<(), Error> {
         let opened = file::identity(&self.path);
-        let (mut size, edge) = file::progress(&mut connection).await?;
+        let (mut size, edge) = file::progress(connection).await?;
         self.expect_same(size, &edge).await?;
         let readers = Some(file::open_readers(&self.path));
-        self.progress.send_replace(Progress { size, readers });
+        self.progress.send_replace(Progress {
+            size,
+            readers,
+            file: opened,
+        });
         loop {
             let head = self.head.borrow_and_update().head.size();
             while size < head {
                 let begun = Instant::now();
-                size = self.batch(&mut connection, size, head).await?;
+                size = self.batch(connection, size, head).await?;
                 self.progress.send_modify(|progress| progress.size = size);
                 if head - size > BATCH {
                     // Old ledgers are indexed by half of one core.
@@ -303,8 +314,8 @@ impl Follower {
         if let Some(last) = recent.last() {
             let (size, edge) = (last.event.index + 1, last.digest);
             let rows = Rows::of_events(recent.iter().map(|one| &one.event));
-            file::append_rows(connection, &rows, (size, edge)).await?;
-            return Ok(size);
+            let appended = file::append_rows(connection, &rows, (size, edge)).await;
+            return appended.map(|()| size).map_err(fault);
         }
         let entries = self.entries(size, head.min(size + BATCH)).await?;
         if entries.is_empty() {

@@ -108,6 +108,12 @@ impl Signed {
         }
     }
 
+    /// A checkpoint of a committed head, which is not kept in the file: the party that gets it
+    /// remembers it.
+    pub(super) fn note(&self, head: &Frontier) -> String {
+        self.signer.sign(head.size(), head.root())
+    }
+
     /// The note over the head that a commit will lead to, for the database alone.
     pub(super) fn sign_head(&self, head: &Frontier) -> String {
         self.signer.sign_head(head.size(), head.root())

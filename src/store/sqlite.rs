@@ -88,12 +88,12 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, file: &Path) -> R
     migrated.map_err(|error| match error {
         sqlx::migrate::MigrateError::Execute(error)
         | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => {
-            match code(&error).as_deref() {
-                // SQLITE_ERROR: the statements are valid, so the database is not.
-                Some("1") => {
+            // The statements are valid, so the database is not.
+            match is_of_other_form(&error) {
+                true => {
                     Error::Tampered(format!("its tables are of no version of daypass ({error})"))
                 }
-                _ => error.into(),
+                false => error.into(),
             }
         }
         other => Error::Unavailable(format!("{}: {other}", file.display())),
@@ -162,12 +162,6 @@ async fn checkpoint(
     Ok(busy == 0)
 }
 
-/// Begins a transaction that has the right to write from its first statement on.
-pub(super) async fn begin(connection: &mut SqliteConnection) -> Result<(), Error> {
-    sqlx::query("BEGIN IMMEDIATE").execute(connection).await?;
-    Ok(())
-}
-
 /// Commits the transaction, and waits for the disk.
 pub(super) async fn commit(connection: &mut SqliteConnection) -> Result<(), Error> {
     sqlx::query("COMMIT").execute(connection).await?;
@@ -180,6 +174,11 @@ pub(super) fn is_damaged(error: &sqlx::Error) -> bool {
     // The low byte is the kind: SQLITE_CORRUPT or SQLITE_NOTADB. SQLITE_IOERR_SHORT_READ is a file
     // that ends too early.
     code.is_some_and(|code| matches!(code & 0xff, 11 | 26) || code == 522)
+}
+
+/// `SQLITE_ERROR`: for a valid statement, a table or column that it names is missing.
+pub(super) fn is_of_other_form(error: &sqlx::Error) -> bool {
+    code(error).as_deref() == Some("1")
 }
 
 /// SQLite's result code.

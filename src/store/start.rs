@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     Error, Inner, QUEUE, Store,
-    ledger::Inserts,
+    inserts::Inserts,
     lock::Lock,
     opening::Opening,
     recent::Recent,
@@ -53,8 +53,7 @@ impl Store {
         let last = covered.as_ref().map_or(0, |covered| covered.head.size());
         let scrub = Scrub::begin(&signed, readers.clone(), covered);
         let recent = Recent::default();
-        let committed = (watched.clone(), recent.clone());
-        let search = Search::begin(folder, readers.clone(), committed);
+        let search = Search::begin(folder, readers.clone(), (watched.clone(), recent.clone()));
         let writer = Writer {
             announcements: database.announcements(),
             database,
@@ -68,6 +67,7 @@ impl Store {
             recent,
             denials: Arc::clone(&denials),
             connection: Some(connection),
+            away_since: None,
             inserts: Inserts::new(),
             unflushed: 0,
             signed_at: Instant::now(),

@@ -1,23 +1,14 @@
 //! Files of the store's folder: written so that they survive a crash, or replaced whole.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Write},
     path::Path,
 };
 
 use super::Error;
+pub(super) use crate::modes::replace;
 use crate::modes::{self, IfThere};
-
-/// Writes a new file, then renames it: after a crash there is the old file or the new one, whole.
-pub(super) fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let aside = folder.join(format!("{name}.new"));
-    let mut file = modes::create_own(&aside, IfThere::Empty)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&aside, folder.join(name))?;
-    File::open(folder)?.sync_all()
-}
 
 /// Writes a file that is on disk when this returns.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {

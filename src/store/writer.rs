@@ -3,7 +3,9 @@
 //! only after COMMIT.
 
 mod append;
+mod away;
 mod following;
+mod gather;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,8 +18,9 @@ use tokio::{
 use super::{
     Error,
     database::{Connection, Database},
+    inserts::Inserts,
     job::{Answer, Job, QueuedEvent},
-    ledger::{self, Inserts},
+    ledger,
     lock::Lock,
     postgres::Announcements,
     recent::{Committed, Recent},
@@ -27,13 +30,17 @@ use super::{
     sqlite::Flush,
 };
 use crate::ledger::{Receipt, denials::DenialRate, judge::Judge, tree::Frontier};
-use append::Append;
+use append::{Append, QueuedReport, count, warn_unsigned};
 
 /// The most writes that share one commit.
 const BATCH: usize = 256;
 
 /// The idle time after which the writer moves the log into the database and signs the head.
 const QUIET: Duration = Duration::from_millis(500);
+
+/// The idle time after which the writer looks for the appends of other replicas, if none was
+/// announced. It bounds the delay by a lost announcement, and what an idle server costs.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The head is signed this often even if the writer is never idle. Rows that are removed from the
 /// end of the database are noticed only back to the last signed head, so this bounds what could go
@@ -73,6 +80,8 @@ pub(super) struct Writer {
     pub(super) denials: Arc<Mutex<DenialRate>>,
     /// None after a failure, until [`Writer::recover`] has read the head again.
     pub(super) connection: Option<Connection>,
+    /// The first failure since the last success.
+    pub(super) away_since: Option<Instant>,
     /// The appends of other replicas; none if there are no replicas.
     pub(super) announcements: Option<Announcements>,
     pub(super) inserts: Inserts,
@@ -90,7 +99,10 @@ impl Writer {
         loop {
             match self.receive(&mut batch).await {
                 Some(0) => break,
-                Some(_) => self.take(std::mem::take(&mut batch)).await,
+                Some(_) => {
+                    gather::gather(&mut self.jobs, &mut batch, gather::BOUNDS).await;
+                    self.take(std::mem::take(&mut batch)).await;
+                }
                 None => self.rest().await,
             }
         }
@@ -107,7 +119,7 @@ impl Writer {
                 count = jobs => Some(count),
                 () = announcements.heard() => None,
                 // An announcement may be lost.
-                () = sleep(QUIET) => None,
+                () = sleep(LOOK) => None,
             };
         }
         if self.unflushed == 0 && self.connection.is_some() {
@@ -117,7 +129,7 @@ impl Writer {
     }
 
     async fn take(&mut self, batch: Vec<Job>) {
-        if let Err(error) = self.recover().await {
+        if let Err(error) = self.recover_in_time().await {
             batch.into_iter().for_each(|job| job.refuse(&error));
             return;
         }
@@ -129,25 +141,33 @@ impl Writer {
         self.keep_signed();
     }
 
-    /// Commits the batch and answers it. After any error no caller gets a receipt, and the head is
-    /// read again before the next batch: the commit may or may not have happened.
+    /// Commits the batch and answers it. After an error the commit may or may not have happened:
+    /// the head is read again before the next attempt. Callers get no receipt, unless a shared
+    /// database is back within a moment.
     async fn commit(&mut self, batch: Vec<Job>) {
         let head = self.state.borrow().head.clone();
         let mut append = Append::new(head, batch);
-        match self.append(&mut append).await {
-            Ok(()) => {
-                self.unflushed += append.bytes;
-                self.share(&append.pending);
-                self.state.send_modify(|state| state.head = append.head);
-                count(append.pending.len());
-                let pending = append.pending.into_iter();
-                self.recent.put(pending.map(QueuedEvent::confirm));
-            }
-            Err(error) => {
-                self.fail(&error).await;
+        while let Err(error) = self.append(&mut append).await {
+            self.fail(&error).await;
+            let back = match self.may_come_back(&error) {
+                true => self.recover_in_time().await,
+                false => Err(error),
+            };
+            if let Err(error) = back {
                 append.refuse(&error);
+                return;
             }
         }
+        self.away_since = None;
+        self.unflushed += append.bytes;
+        if !append.has_arrived {
+            self.share(&append.pending);
+        }
+        self.state.send_modify(|state| state.head = append.head);
+        count(append.pending.len());
+        append.reports.drain(..).for_each(QueuedReport::confirm);
+        let pending = append.pending.into_iter();
+        self.recent.put(pending.map(QueuedEvent::confirm));
     }
 
     async fn append_to(
@@ -155,25 +175,43 @@ impl Writer {
         connection: &mut Connection,
         append: &mut Append,
     ) -> Result<(), Error> {
-        if connection.is_shared() {
-            connection.begin().await?;
-            self.catch_up_locked(connection).await?;
-            append.head = self.state.borrow().head.clone();
-            ledger::expect_head(connection, &append.head).await?;
-        } else {
-            ledger::begin_at(connection, &append.head).await?;
+        let locked = connection.begin_locked().await?;
+        let is_begun = locked.is_some();
+        if let Some(end) = locked {
+            self.catch_up_locked(connection, end, append).await?;
+            if Self::has_arrived(connection, append).await? {
+                return connection.commit_again().await;
+            }
+            self.fill_up(append);
         }
+        let before = (!is_begun).then(|| append.head.clone());
         let rows = append.assign(&mut self.judge, &self.denials);
         if rows.is_empty() {
+            if let Some(head) = &before {
+                ledger::begin_at(connection, head).await?;
+            }
+            append.write_reports(connection).await?;
             return connection.end_unchanged().await;
         }
-        let note = self.signed.sign_head(&append.head);
-        self.inserts.append(connection, rows, Some(note)).await?;
+        let note = Some(self.signed.sign_head(&append.head));
+        let at = before.as_ref();
+        self.inserts.append(connection, at, rows, note).await?;
+        append.write_reports(connection).await?;
         #[cfg(feature = "deliberate-bugs")]
         if crate::deliberate::signs_before_commit() {
             return self.confirm_and_commit(connection, append).await;
         }
         connection.commit().await
+    }
+
+    /// Takes the jobs that came while another replica appended, so that they need no commit of
+    /// their own.
+    fn fill_up(&mut self, append: &mut Append) {
+        while append.waiting.len() < BATCH
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            append.waiting.push(job);
+        }
     }
 
     /// The deliberate bug: receipts before COMMIT. The state is right again after a failure.
@@ -203,6 +241,7 @@ impl Writer {
 
     async fn fail(&mut self, error: &Error) {
         tracing::error!(%error, "the ledger cannot commit; nothing is issued until it can");
+        self.is_away();
         if let Some(connection) = self.connection.take() {
             connection.close_hard().await;
         }
@@ -333,22 +372,15 @@ pub(super) fn closed() -> Error {
     Error::Unavailable("the store is closed".to_owned())
 }
 
-fn warn_unsigned(outcome: Result<String, Error>) {
-    if let Err(error) = outcome {
-        tracing::warn!(%error, "the ledger's head could not be signed");
-    }
-}
-
-fn count(events: usize) {
-    metrics::counter!("daypass_ledger_commits_total").increment(1);
-    metrics::counter!("daypass_ledger_events_total").increment(events as u64);
-}
-
 impl QueuedEvent {
     /// After COMMIT. Answers the caller.
     fn confirm(self) -> Committed {
         match self.answer {
             Answer::Pass(draft, tbs_hash, answer) => {
+                let receipt = Receipt::committed(self.event.index, tbs_hash);
+                drop(answer.send(Ok((draft, receipt))));
+            }
+            Answer::Certificate(draft, tbs_hash, answer) => {
                 let receipt = Receipt::committed(self.event.index, tbs_hash);
                 drop(answer.send(Ok((draft, receipt))));
             }

@@ -1,7 +1,7 @@
 //! A browser with a session, and its calls of the gRPC handlers. Each call carries the session's ID
 //! token, so it passes the same checks as a call from the network.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use axum::{
     extract::FromRequestParts,
@@ -14,16 +14,17 @@ use super::{
     cookies,
     environment::now,
     fault::Fault,
+    renewing::{self, NotRenewed},
     sessions::Session,
     site::Site,
     view::{RequestView, Unreadable},
 };
-use crate::{ledger::state::Verb, operations::requests, proto::v1};
+use crate::{ledger::state::Verb, operations::requests, proto::v1, server::bearer::ORIGINAL};
 
 /// A browser with a session.
 pub(super) struct Caller {
     pub(super) session: Arc<Session>,
-    site: Arc<Site>,
+    pub(super) site: Arc<Site>,
     /// The caller's address and work, for limits and the log.
     extensions: Extensions,
     cookie: String,
@@ -36,6 +37,8 @@ pub(super) enum NoCaller {
     SignedOut,
     /// A lock ended the session. The text names it.
     Locked(String),
+    /// The token has expired, and the provider of this name does not answer to renew it.
+    Unavailable(String),
 }
 
 impl IntoResponse for NoCaller {
@@ -56,6 +59,13 @@ impl FromRequestParts<Arc<Site>> for Caller {
             site.sessions.end(cookie);
             return Err(NoCaller::Locked(locked.to_string()));
         }
+        let session = renewing::current(site, cookie, session, now()).await;
+        let session = session.map_err(|not_renewed| match not_renewed {
+            NotRenewed::Over => NoCaller::SignedOut,
+            NotRenewed::Unavailable(issuer) => NoCaller::Unavailable(issuer),
+        })?;
+        let is_auditor = site.authority.policy().may_audit(&session.identity);
+        session.is_auditor.store(is_auditor, Ordering::Relaxed);
         Ok(Self {
             session,
             site: Arc::clone(site),
@@ -131,12 +141,22 @@ impl Caller {
         self.ended(self.site.requests.watch(request).await)
     }
 
-    fn call<T>(&self, message: T) -> Result<Request<T>, Fault> {
+    /// A call of this person with `message`.
+    ///
+    /// # Errors
+    /// Returns an error if the token cannot be in a header, which no verified one causes.
+    pub(super) fn call<T>(&self, message: T) -> Result<Request<T>, Fault> {
         let mut headers = HeaderMap::new();
         let bearer = format!("Bearer {}", self.session.token.as_str());
-        let mut bearer: http::HeaderValue = bearer.parse().map_err(|_| Fault::signed_out())?;
-        bearer.set_sensitive(true);
-        let _ = headers.insert(http::header::AUTHORIZATION, bearer);
+        let secret = |text: &str| {
+            let mut value: http::HeaderValue = text.parse().map_err(|_| Fault::signed_out())?;
+            value.set_sensitive(true);
+            Ok::<_, Fault>(value)
+        };
+        let _ = headers.insert(http::header::AUTHORIZATION, secret(&bearer)?);
+        if let Some(original) = &self.session.original {
+            let _ = headers.insert(ORIGINAL, secret(original)?);
+        }
         let metadata = MetadataMap::from_headers(headers);
         Ok(Request::from_parts(
             metadata,
@@ -145,8 +165,13 @@ impl Caller {
         ))
     }
 
+    /// Ends the session.
+    pub(super) fn end(&self) {
+        self.site.sessions.end(&self.cookie);
+    }
+
     /// Ends the session if its token is no longer accepted.
-    fn ended<T>(&self, answer: Result<tonic::Response<T>, Status>) -> Result<T, Fault> {
+    pub(super) fn ended<T>(&self, answer: Result<tonic::Response<T>, Status>) -> Result<T, Fault> {
         match answer {
             Ok(answer) => Ok(answer.into_inner()),
             Err(status) if status.code() == tonic::Code::Unauthenticated => {

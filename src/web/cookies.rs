@@ -11,6 +11,9 @@ pub(super) const SESSION: &str = "__Host-daypass";
 /// The cookie of a sign-in that is under way.
 pub(super) const SIGN_IN: &str = "__Host-daypass-sign-in";
 
+/// The cookie of a browser in which a person has signed in before.
+pub(super) const KNOWN: &str = "__Host-daypass-known";
+
 /// The value of a cookie. `None` if it is absent or there are several, which no browser sends.
 pub(super) fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let headers = headers.get_all(COOKIE).iter();

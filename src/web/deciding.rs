@@ -37,6 +37,9 @@ pub(super) struct Decision {
     binding_secret: String,
     /// An armored SSHSIG.
     signature: String,
+    /// An armored SSHSIG by a passkey, if the role demands one.
+    #[serde(default)]
+    presence_signature: String,
 }
 
 /// Takes a decision about a request.
@@ -58,8 +61,15 @@ pub(super) async fn decide(
         Ok(caller) => caller,
         Err(none) => return none.json(),
     };
-    let Ok(Json(decision)) = body else {
-        return Fault::new(StatusCode::BAD_REQUEST, "The decision is malformed.").json();
+    let decision = match body {
+        Ok(Json(decision)) => decision,
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            let text = "The comment is too long: write at most 500 characters.";
+            return Fault::new(StatusCode::PAYLOAD_TOO_LARGE, text).json();
+        }
+        Err(_) => {
+            return Fault::new(StatusCode::BAD_REQUEST, "The decision is malformed.").json();
+        }
     };
     // After a sign-in in another tab, the page shows one person and the session is another's.
     if decision.commitment != caller.session.commitment {
@@ -77,6 +87,7 @@ pub(super) async fn decide(
             binding_secret,
             signature: decision.signature,
         }),
+        presence_signature: decision.presence_signature,
     };
     match caller.decide(verb, request).await {
         Ok(view) => Json(json!({ "state": view.state_text() })).into_response(),

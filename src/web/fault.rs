@@ -56,7 +56,7 @@ impl Fault {
 
     fn title(&self) -> String {
         match self.status {
-            StatusCode::NOT_FOUND => "No such request".to_owned(),
+            StatusCode::NOT_FOUND => "Not found".to_owned(),
             StatusCode::TOO_MANY_REQUESTS => "Too many calls".to_owned(),
             StatusCode::SERVICE_UNAVAILABLE => "Not available now".to_owned(),
             _ => "Refused".to_owned(),

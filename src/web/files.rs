@@ -23,6 +23,18 @@ static SCRIPT: LazyLock<File> = LazyLock::new(|| {
     let body = include_str!("files/page.js");
     File::new("text/javascript; charset=utf-8", body)
 });
+static ACCESS: LazyLock<File> = LazyLock::new(|| {
+    let body = include_str!("files/access.js");
+    File::new("text/javascript; charset=utf-8", body)
+});
+static PASSKEY_SCRIPT: LazyLock<File> = LazyLock::new(|| {
+    let body = include_str!("files/passkey.js");
+    File::new("text/javascript; charset=utf-8", body)
+});
+static PROOF: LazyLock<File> = LazyLock::new(|| {
+    let body = include_str!("files/proof.js");
+    File::new("text/javascript; charset=utf-8", body)
+});
 static STYLE: LazyLock<File> =
     LazyLock::new(|| File::new("text/css; charset=utf-8", include_str!("files/page.css")));
 static ICON: LazyLock<File> =
@@ -52,6 +64,18 @@ impl File {
 
 pub(super) async fn script(headers: HeaderMap) -> Response {
     SCRIPT.answer(&headers)
+}
+
+pub(super) async fn access_script(headers: HeaderMap) -> Response {
+    ACCESS.answer(&headers)
+}
+
+pub(super) async fn passkey_script(headers: HeaderMap) -> Response {
+    PASSKEY_SCRIPT.answer(&headers)
+}
+
+pub(super) async fn proof_script(headers: HeaderMap) -> Response {
+    PROOF.answer(&headers)
 }
 
 pub(super) async fn style(headers: HeaderMap) -> Response {

@@ -10,6 +10,7 @@ use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
+use super::exchanges::Known;
 use crate::unix_seconds::UnixSeconds;
 
 /// Time for the sign-in at the provider.
@@ -17,6 +18,7 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 /// Separates the cookie from the verifier.
 const COOKIE: &[u8] = b"daypass-web-sign-in@v1\0";
+const KNOWN: &[u8] = b"daypass-web-known@v1\0";
 const VERIFIER: &[u8] = b"daypass-web-verifier@v1\0";
 
 /// The longest cookie that is looked at.
@@ -72,6 +74,25 @@ impl CookieKey {
         (pending.expires > now).then_some(pending)
     }
 
+    /// The cookie of a browser in which a person has signed in. It opens nothing: it only says
+    /// that this server saw a sign-in there.
+    pub(super) fn seal_known(&self, browser: &Known) -> String {
+        let Known(number) = browser;
+        let mac = hmac::sign(&self.0, &[KNOWN, number.as_bytes()].concat());
+        format!("{number}.{}", URL_SAFE_NO_PAD.encode(mac))
+    }
+
+    /// The browser of a cookie, if this key made it.
+    pub(super) fn open_known(&self, cookie: &str) -> Option<Known> {
+        if cookie.len() > LONGEST {
+            return None;
+        }
+        let (number, mac) = cookie.split_once('.')?;
+        let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
+        hmac::verify(&self.0, &[KNOWN, number.as_bytes()].concat(), &mac).ok()?;
+        Some(Known(number.to_owned()))
+    }
+
     /// The PKCE verifier of a sign-in (RFC 7636, section 4.1). It follows from the state, so that
     /// the browser does not hold it.
     pub(super) fn verifier(&self, state: &str) -> String {
@@ -113,6 +134,20 @@ mod tests {
         assert_eq!(other.open(&cookie, &state, UnixSeconds(1)), None, "key");
         assert_ne!(other.verifier(&state), key.verifier(&state));
         assert_eq!(key.verifier(&state).len(), 43);
+    }
+
+    #[test]
+    fn a_known_browser_has_a_cookie_of_this_key_and_no_sign_in_is_one() {
+        let key = CookieKey::new(&[1; 32]);
+        let browser = Known("n".repeat(43));
+        let cookie = key.seal_known(&browser);
+        assert_eq!(key.open_known(&cookie), Some(browser));
+        assert_eq!(CookieKey::new(&[2; 32]).open_known(&cookie), None);
+        assert_eq!(key.open_known(&key.seal(&pending()).unwrap()), None);
+        assert_eq!(key.open(&cookie, "", UnixSeconds(0)), None);
+        for cookie in ["", ".", "n.", "n.AAAA"] {
+            assert_eq!(key.open_known(cookie), None, "{cookie:?}");
+        }
     }
 
     proptest! {

@@ -68,7 +68,7 @@ pub(super) async fn request(
 }
 
 /// A token that was refused needs another sign-in, which leads back.
-fn fault_page(fault: &Fault, request: Option<u64>) -> Response {
+pub(super) fn fault_page(fault: &Fault, request: Option<u64>) -> Response {
     match fault.status {
         StatusCode::UNAUTHORIZED => NoCaller::SignedOut.page(request),
         _ => fault.page(),
@@ -84,6 +84,7 @@ impl NoCaller {
                 Redirect::to(&format!("/web/sign-in?request={id}")).into_response()
             }
             (Self::Locked(lock), _) => locked(lock).page(),
+            (Self::Unavailable(issuer), _) => unavailable(issuer).page(),
         }
     }
 
@@ -92,8 +93,17 @@ impl NoCaller {
         match self {
             Self::SignedOut => Fault::signed_out().json(),
             Self::Locked(lock) => locked(lock).json(),
+            Self::Unavailable(issuer) => unavailable(issuer).json(),
         }
     }
+}
+
+/// The refusal while the provider does not renew the session.
+fn unavailable(issuer: &str) -> Fault {
+    let text = format!(
+        "Your sign-in must be renewed, and the identity provider {issuer} does not answer. Try again in a minute."
+    );
+    Fault::new(StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
 /// The refusal of a person who is locked.

@@ -7,7 +7,7 @@ use axum::{
     extract::DefaultBodyLimit,
     middleware::map_response,
     response::{Redirect, Response},
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use http::{
     HeaderValue,
@@ -18,8 +18,9 @@ use http::{
 };
 
 use super::{
-    deciding, files, live, pages, reading, sign_in,
+    access, audit, deciding, event, files, live, pages, passkey, reading, sign_in,
     site::{Clients, Site},
+    timeline,
 };
 use crate::server::page::Backend;
 
@@ -38,14 +39,27 @@ pub(crate) fn routes(clients: Clients, backend: Backend) -> Router {
         .route("/web/requests", get(reading::list))
         .route("/web/requests/{id}", get(reading::request))
         .route("/web/requests/{id}/{verb}", post(deciding::decide))
+        .route("/web/access", get(access::page))
+        .route("/web/access/lock", post(access::lock_me))
+        .route("/web/locked", get(async || pages::locked()))
+        .route("/web/audit", get(audit::page))
+        .route("/web/audit.csv", get(audit::csv))
+        .route("/web/audit/timeline", get(timeline::page))
+        .route("/web/audit/{index}", get(event::page))
+        .route("/web/audit/{index}/proof", get(event::proof))
         .route("/web/events", get(live::events))
         .route("/web/sign-in", get(sign_in::page).post(sign_in::begin))
         .route("/web/callback", get(sign_in::callback))
         .route("/web/sign-out", post(sign_in::sign_out))
         .route("/web/signed-out", get(async || pages::signed_out()))
+        .route("/web/passkey", get(passkey::page))
         .route("/web/page.js", get(files::script))
+        .route("/web/access.js", get(files::access_script))
+        .route("/web/proof.js", get(files::proof_script))
+        .route("/web/passkey.js", get(files::passkey_script))
         .route("/web/page.css", get(files::style))
         .route("/web/icon.svg", get(files::icon))
+        .route("/web/{*nothing}", any(async || pages::nothing()))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(map_response(secured))
         .with_state(site)

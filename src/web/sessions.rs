@@ -1,8 +1,13 @@
-//! Sessions of browsers, in memory. A session has its ID token and ends with it. Pure.
+//! Sessions of browsers, in memory. A session has its ID token and ends with it, unless the
+//! provider gave a refresh token: then it is renewed, and ends with the issuer's `session`. Pure.
 //!
 //! The table keeps hashes of the cookies: a copy of it opens no session.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
@@ -15,6 +20,9 @@ use crate::identity::Identity;
 /// has the most.
 const MOST: usize = 4096;
 
+/// Time before its end at which a token is renewed, so that it does not end on its way.
+const MARGIN: Duration = Duration::from_secs(30);
+
 /// Most sessions of one identity. A new one evicts its oldest.
 const MOST_OF_ONE: usize = 8;
 
@@ -24,8 +32,42 @@ pub(super) struct Session {
     pub(super) identity: Identity,
     /// The compact ID token.
     pub(super) token: Zeroizing<String>,
+    /// The token of the sign-in, whose nonce binds the key, if `token` is a renewed one.
+    pub(super) original: Option<Zeroizing<String>>,
+    /// How it is renewed; `None`: it is not.
+    pub(super) renewal: Option<Renewal>,
     /// The commitment to the browser's key, from the token.
     pub(super) commitment: String,
+    /// Whether the policy in force at the last request lets this person read the ledger. Only for
+    /// links: the handlers ask the policy again.
+    pub(super) is_auditor: AtomicBool,
+}
+
+/// How a session is renewed.
+#[derive(Clone)]
+pub(super) struct Renewal {
+    /// The configured name of the issuer.
+    pub(super) issuer: String,
+    pub(super) refresh: Zeroizing<String>,
+    /// The end of the session.
+    pub(super) ends: OffsetDateTime,
+    /// Held during a renewal: refresh tokens may rotate, so each is used once. Has the time of the
+    /// last one that failed.
+    pub(super) turn: Arc<tokio::sync::Mutex<Option<OffsetDateTime>>>,
+}
+
+impl Session {
+    /// When it ends.
+    pub(super) fn ends(&self) -> OffsetDateTime {
+        let expires = self.identity.expires();
+        let renewal = self.renewal.as_ref();
+        renewal.map_or(expires, |renewal| renewal.ends.max(expires))
+    }
+
+    /// Whether its token has expired, or expires before a call with it may have ended.
+    pub(super) fn is_stale(&self, now: OffsetDateTime) -> bool {
+        self.identity.expires() <= now + MARGIN
+    }
 }
 
 /// The sessions, by the hash of the cookie.
@@ -44,9 +86,7 @@ impl Sessions {
     /// Starts a session with a cookie that was never used before.
     pub(super) fn start(&self, cookie: &str, session: Session, now: OffsetDateTime) {
         let mut table = self.0.lock();
-        table
-            .by_cookie
-            .retain(|_, (_, old)| old.identity.expires() > now);
+        table.by_cookie.retain(|_, (_, old)| old.ends() > now);
         let own = table.oldest_of(&session.identity);
         if own.0 >= MOST_OF_ONE {
             table.remove(own.1);
@@ -60,12 +100,20 @@ impl Sessions {
         let _ = table.by_cookie.insert(hash(cookie), entry);
     }
 
-    /// The session of a cookie, unless its token has expired.
+    /// Puts a renewed session in the place of the one of this cookie, if that has not ended.
+    pub(super) fn replace(&self, cookie: &str, session: Session) -> Option<Arc<Session>> {
+        let mut table = self.0.lock();
+        let (_, place) = table.by_cookie.get_mut(&hash(cookie))?;
+        *place = Arc::new(session);
+        Some(Arc::clone(place))
+    }
+
+    /// The session of a cookie, unless it has ended. Its token may have expired.
     pub(super) fn find(&self, cookie: &str, now: OffsetDateTime) -> Option<Arc<Session>> {
         let mut table = self.0.lock();
         let key = hash(cookie);
         let (_, session) = table.by_cookie.get(&key)?;
-        if session.identity.expires() > now {
+        if session.ends() > now {
             return Some(Arc::clone(session));
         }
         table.remove(Some(key));

@@ -4,7 +4,7 @@
 //! The provider's answer counts in the browser that began, for the provider that was asked, with a
 //! token for that commitment.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use axum::{
     Json,
@@ -21,11 +21,12 @@ use serde_json::json;
 use super::{
     cookies,
     environment::{now, random_text},
+    exchanges::Known,
     fault::Fault,
     origin, pages,
     pending::{self, Pending, is_commitment},
     reading::locked,
-    sessions::Session,
+    sessions::{Renewal, Session},
     site::Site,
 };
 use crate::{
@@ -40,6 +41,9 @@ use crate::{
 
 /// Bytes of a code at most.
 const CODE_LIMIT: usize = 4096;
+
+/// Seconds for which a browser is known: 90 days after its last sign-in.
+const KNOWN_FOR: u64 = 90 * 24 * 60 * 60;
 
 /// The request to show after the sign-in.
 #[derive(Deserialize)]
@@ -105,13 +109,12 @@ async fn begun(site: &Site, begin: Begin) -> Result<(String, HeaderValue), Fault
 }
 
 fn flow<'a>(site: &'a Site, issuer: &str) -> Result<&'a CodeFlow, Fault> {
-    let unknown = || {
-        Fault::new(
-            StatusCode::BAD_REQUEST,
-            "There is no such identity provider.",
-        )
-    };
-    site.clients.flow(issuer).ok_or_else(unknown)
+    site.clients.flow(issuer).ok_or_else(unknown_issuer)
+}
+
+fn unknown_issuer() -> Fault {
+    let text = "There is no such identity provider.";
+    Fault::new(StatusCode::BAD_REQUEST, text)
 }
 
 fn authorization<'a>(site: &'a Site, pending: &'a Pending, verifier: &'a str) -> Authorization<'a> {
@@ -150,14 +153,34 @@ pub(super) async fn callback(
                     already. Sign in again.";
         return Fault::new(StatusCode::BAD_REQUEST, text).page();
     };
+    let known = cookies::value(&headers, cookies::KNOWN);
+    let browser = known.and_then(|cookie| site.cookie_key.open_known(cookie));
+    let Some(exchanges) = site.exchanges.get(&pending.issuer) else {
+        return unknown_issuer().page();
+    };
+    let Some(_place) = exchanges.place(browser.as_ref(), now()).await else {
+        // The code is good for a minute or so, and the browser keeps its cookie.
+        let text = "Too many people sign in at this moment. Load this page again in a few seconds.";
+        return Fault::new(StatusCode::SERVICE_UNAVAILABLE, text).page();
+    };
     let started = start(&site, &pending, answer, &headers).await;
+    if let Err(fault) = &started
+        && fault.status == StatusCode::SERVICE_UNAVAILABLE
+    {
+        // The provider may be back before the code is too old: to load this page again goes on.
+        return fault.page();
+    }
     let mut response = match started {
         Ok(session) => {
             let target = match pending.request {
                 Some(id) => format!("/web/requests/{id}"),
                 None => "/web/requests".to_owned(),
             };
-            ([(SET_COOKIE, session)], Redirect::to(&target)).into_response()
+            let mut response = ([(SET_COOKIE, session)], Redirect::to(&target)).into_response();
+            if let Some(known) = known_cookie(&site, browser) {
+                let _ = response.headers_mut().append(SET_COOKIE, known);
+            }
+            response
         }
         Err(fault) => fault.page(),
     };
@@ -165,6 +188,13 @@ pub(super) async fn callback(
         let _ = response.headers_mut().append(SET_COOKIE, gone);
     }
     response
+}
+
+/// The cookie that tells this browser from strangers' at its next sign-in.
+fn known_cookie(site: &Site, browser: Option<Known>) -> Option<HeaderValue> {
+    let browser = browser.or_else(|| random_text().ok().map(Known))?;
+    let cookie = site.cookie_key.seal_known(&browser);
+    cookies::set(cookies::KNOWN, &cookie, KNOWN_FOR).ok()
 }
 
 /// Starts a session under a new cookie, and ends the one that this browser had.
@@ -184,7 +214,7 @@ async fn start(
     }
     let cookie = random_text().map_err(|error| internal(&error))?;
     let now = now();
-    let left = session.identity.expires() - now;
+    let left = session.ends() - now;
     let left = u64::try_from(left.whole_seconds()).unwrap_or_default();
     let header = cookies::set(cookies::SESSION, &cookie, left).map_err(|error| internal(&error))?;
     tracing::info!(
@@ -216,15 +246,25 @@ async fn session(
     let missing = || Fault::new(StatusCode::BAD_REQUEST, "The provider sent no code.");
     let code = code.ok_or_else(missing)?;
     let verifier = site.cookie_key.verifier(&pending.state);
-    let token = flow.unverified_token(&code, authorization(site, pending, &verifier));
-    let token = token.await.map_err(told)?;
-    let identity = site.issuers.verify(&token, now()).await;
+    let tokens = flow.unverified_tokens(&code, authorization(site, pending, &verifier));
+    let tokens = tokens.await.map_err(told)?;
+    let (token, now) = (tokens.id_token, now());
+    let identity = site.issuers.verify(&token, now).await;
     let identity = identity.map_err(|error| refused(flow, &error.to_string()))?;
     expect_ours(flow, &identity, pending).map_err(|why| refused(flow, why))?;
+    let renewal = tokens.refresh.map(|refresh| Renewal {
+        issuer: pending.issuer.clone(),
+        refresh,
+        ends: now + flow.settings().sign_in.session,
+        turn: Arc::default(),
+    });
     Ok(Session {
         identity,
         token,
+        original: None,
+        renewal,
         commitment: pending.commitment.clone(),
+        is_auditor: AtomicBool::default(),
     })
 }
 
@@ -271,7 +311,7 @@ fn failed(flow: &CodeFlow, error: &CodeError) -> Fault {
         );
     }
     match error {
-        CodeError::Fetch(_) => Fault::new(
+        CodeError::Fetch(_) | CodeError::Down => Fault::new(
             StatusCode::SERVICE_UNAVAILABLE,
             format!("The identity provider {issuer} does not answer. Try again in a minute."),
         ),

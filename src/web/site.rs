@@ -1,8 +1,9 @@
 //! State that the handlers share.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
+    exchanges::Exchanges,
     pending::CookieKey,
     sessions::Sessions,
     settings::{self, Settings},
@@ -10,7 +11,8 @@ use super::{
 use crate::{
     identity::{self, Issuers, SettingsError, code_flow::CodeFlow},
     operations::Authority,
-    server::page::{Backend, RequestsApi},
+    proto::v1::{admin_server::Admin, passes_server::Passes, trust_server::Trust},
+    server::page::{Backend, LedgerApi, RequestsApi},
 };
 
 /// The page's clients at the issuers.
@@ -60,18 +62,32 @@ pub(super) struct Site {
     pub(super) authority: Arc<Authority>,
     pub(super) issuers: Issuers,
     pub(super) requests: Arc<RequestsApi>,
+    pub(super) passes: Arc<dyn Passes>,
+    pub(super) ledger: Arc<LedgerApi>,
+    pub(super) admin: Arc<dyn Admin>,
+    pub(super) trust: Arc<dyn Trust>,
     pub(super) cookie_key: CookieKey,
     pub(super) sessions: Sessions,
+    /// The bounds of exchanges, by the name of the issuer.
+    pub(super) exchanges: HashMap<String, Exchanges>,
 }
 
 impl Site {
     pub(super) fn new(clients: Clients, backend: Backend) -> Self {
+        let names = clients.flows.iter().map(|flow| &flow.settings().name);
         Self {
+            exchanges: names
+                .map(|name| (name.clone(), Exchanges::default()))
+                .collect(),
             clients,
             cookie_key: CookieKey::new(&backend.secret),
             authority: backend.authority,
             issuers: backend.issuers,
             requests: backend.requests,
+            passes: backend.passes,
+            ledger: backend.ledger,
+            admin: backend.admin,
+            trust: backend.trust,
             sessions: Sessions::default(),
         }
     }

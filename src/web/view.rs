@@ -1,7 +1,7 @@
 //! A request for people to read: its content from its event, and the server's word on its state.
 //! Pure.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use crate::{
     ledger::{content::RequestContent, event::Event, state::Verb},
@@ -25,6 +25,8 @@ pub(super) struct RequestView {
     pub(super) may_decide: bool,
     /// The serial of the pass that it was redeemed for; 0 before.
     pub(super) serial: u64,
+    /// If an approval needs presence: the lines of this person's keys that show it.
+    pub(super) presence: Option<Vec<String>>,
     /// The event: one line of printable ASCII, the bytes that a decision signs.
     pub(super) event: String,
 }
@@ -54,6 +56,7 @@ impl RequestView {
             expires_at,
             decisions: wire.decisions,
             may_decide: wire.may_decide,
+            presence: wire.presence.then_some(wire.presence_keys),
             serial: wire.serial,
         })
     }
@@ -108,6 +111,29 @@ pub(super) fn plain(text: &str) -> String {
     shown
 }
 
+/// A text of which [`plain`] shows at most so many characters, and then dots.
+pub(super) fn short(text: &str, most: usize) -> String {
+    let start: String = text.chars().take(most).collect();
+    let dots = if start.len() < text.len() {
+        "\u{2026}"
+    } else {
+        ""
+    };
+    format!("{}{dots}", escaped(&start))
+}
+
+/// A text in which characters that are not seen are written out.
+pub(super) fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_active) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |character: char| match is_active(character) {
+        true => character.escape_unicode().to_string(),
+        false => character.to_string(),
+    };
+    Cow::Owned(text.chars().map(escape).collect())
+}
+
 /// A duration in words, such as `30m` or `1h 30m`.
 pub(super) fn duration(seconds: u64) -> String {
     let duration = std::time::Duration::from_secs(seconds);
@@ -131,5 +157,19 @@ mod tests {
         }
         let long = plain(&"x".repeat(100_000));
         assert!(long.len() < LONGEST + 100 && long.contains("cut here"));
+    }
+
+    #[test]
+    fn a_short_text_is_cut_visibly_and_never_within_a_letter() {
+        for (text, expected) in [
+            ("INC-7", "INC-7"),
+            ("INC-78", "INC-7\u{2026}"),
+            ("Gr\u{f6}\u{df}e", "Gr\u{f6}\u{df}e"),
+            ("a\u{202e}b", "a\\u{202e}b"),
+            ("", ""),
+        ] {
+            assert_eq!(short(text, 5), expected);
+        }
+        assert_eq!(escaped("a\r\u{200b}"), "a\\u{d}\\u{200b}");
     }
 }

@@ -3,9 +3,13 @@
 
 use std::{fs, path::Path, process::Command};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::{DAYPASS, Site, fail, names, succeed};
+use super::{
+    DAYPASS, Site, fail, names, policy, succeed,
+    support::{env::TestEnv, files::write_secret},
+};
 
 impl Site {
     fn backup_with_keys(&self, dir: &Path) {
@@ -204,4 +208,36 @@ async fn files_come_back_with_their_modes_and_keys_for_their_owner_alone() {
     }
     assert_eq!(mode(&site.path("policy.toml")), 0o644);
     site.assert_restored("all of it").await;
+}
+
+/// The restored server did not start: what its sections name was not in the copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_has_every_file_that_the_configuration_names() {
+    let section = "[[webhook]]\nname = \"ops\"\nurl = \"https://127.0.0.1:9/\"\n\
+                   secret_file = \"ops.secret\"\nca_file = \"ops.pem\"\n\
+                   networks = [\"127.0.0.1/32\"]\n";
+    let env = TestEnv::new().policy(policy::SHELL).configuration(section);
+    let secret = format!("whsec_{}", STANDARD.encode([7; 32]));
+    write_secret(&env.folder().join("ops.secret"), &secret);
+    let root = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(env.folder().join("ops.pem"), root.cert.pem()).unwrap();
+    let site = Site(env.prepare().await);
+    site.issue(1).await;
+    let backup = site.path("backup");
+    site.backup_with_keys(&backup);
+    site.lose_state("lost");
+    let named = ["ops.secret", "ops.pem"];
+    for name in named {
+        fs::remove_file(site.path(name)).unwrap();
+    }
+    succeed("restore", &mut restore_all(&backup));
+    site.assert_restored("with its sections' files").await;
+    // Without keys, the copy has no secret.
+    let plain = site.path("plain");
+    succeed("backup", &mut site.backup(&plain));
+    let kept = names(&plain).join(" ");
+    assert!(
+        kept.contains("ops.pem") && !kept.contains("ops.secret"),
+        "{kept}"
+    );
 }

@@ -3,9 +3,12 @@
 //! Each violation begins with the number of the invariant in the design and its name. The rules
 //! are written anew here from the invariants, not shared with the code under test.
 
+mod bounds;
 mod denials;
 mod form;
+mod laptop;
 mod orders;
+mod registered;
 mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::clients::LAPTOP;
 use super::history::{Asked, Evidence, Expected, HeldPass, Operation, Outcome, What};
 
 pub(crate) const RECORDED: &str = "1 no pass without a committed event";
@@ -28,6 +32,9 @@ pub(crate) const LINTED: &str = "7 each pass is well-formed";
 pub(crate) const SAME: &str = "5 all daemons publish the same keys and the same list";
 pub(crate) const UNFORKED: &str = "8 one unforked ledger";
 pub(crate) const POLICY: &str = "9 an invalid policy leaves the running one";
+pub(crate) const CHOSEN: &str = "10 the client uses the pass that the command asked for";
+pub(crate) const BOUNDED: &str =
+    "11 a caller without a token pushes neither memory nor log beyond its bound";
 pub(crate) const CLOCK: &str = "12 no jump of a clock lengthens a pass";
 pub(crate) const SERVICE: &str = "the service returns by itself";
 
@@ -50,6 +57,9 @@ pub(crate) fn violations(evidence: &Evidence) -> Vec<String> {
     denials::check(&ledger, &mut found);
     orders::check(&ledger, &mut found);
     requests::check(&ledger, &mut found);
+    registered::check(&ledger, &mut found);
+    laptop::check(&ledger, &mut found);
+    bounds::check(&ledger, &mut found);
     tree(&ledger, &mut found);
     form::check(&ledger, &mut found);
     published(&ledger, &mut found);
@@ -264,6 +274,9 @@ fn events(ledger: &Ledger<'_>, found: &mut Found) {
         }
     }
     for (index, event) in &ledger.issued {
+        if subject(event) == LAPTOP {
+            continue;
+        }
         let Some(ask) = asked.get(tag(event)) else {
             found.add(
                 PROVEN,
@@ -315,6 +328,7 @@ const ROLES: &[(&str, &[&str], &str, Option<u64>)] = &[
         Some(1800),
     ),
     ("prod", &["deploy"], "", Some(2700)),
+    ("down", &["deploy"], "", Some(EMERGENCY)),
 ];
 
 /// Lifetime of an emergency's pass.

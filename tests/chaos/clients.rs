@@ -1,14 +1,17 @@
 //! Clients with good and bad asks, as their own seeds choose. They record what they were told.
 
 mod asks;
+mod laptop;
 mod orders;
 mod parsed;
 mod reads;
+mod registered;
+mod stranger;
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -26,6 +29,8 @@ use super::{
     world::Daemon,
 };
 
+pub(crate) use laptop::{Laptop, NAME as LAPTOP};
+
 /// A client gives up on an answer after this time. The outcome is then unknown.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -35,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) began: Instant,
     pub(crate) log: Mutex<Vec<Operation>>,
     pub(crate) is_over: AtomicBool,
+    /// Calls of callers without an identity.
+    pub(crate) strange: AtomicU64,
 }
 
 pub(crate) struct Client {
@@ -74,7 +81,8 @@ impl Client {
 
     async fn step(&mut self) {
         match self.chance.gen_range(0..100) {
-            0..=34 => self.shell().await,
+            0..=31 => self.shell().await,
+            32..=34 => self.registered().await,
             35..=41 => self.logs().await,
             42..=46 => self.own("deploy").await,
             47..=50 => self.own("root").await,
@@ -88,7 +96,8 @@ impl Client {
             82..=86 => self.revoke().await,
             87..=90 => self.revocations().await,
             91..=94 => self.checkpoint().await,
-            95..=97 => self.list().await,
+            95..=96 => self.list().await,
+            97 => self.strange().await,
             _ => self.watch().await,
         }
     }
@@ -199,7 +208,7 @@ impl Outcome {
 }
 
 fn asked(user: &TestUser, ask: &Ask, expected: Expected) -> Asked {
-    let roles = ["shell", "own", "logs", "prod"];
+    let roles = ["shell", "own", "logs", "prod", "down"];
     Asked {
         tag: ask.reason.clone(),
         subject: user.name.clone(),

@@ -29,6 +29,7 @@ pub(crate) enum What {
     Lock(Target),
     Unlock(Target),
     Revoke(Target),
+    Typed(Typed),
     Read(&'static str),
 }
 
@@ -44,6 +45,17 @@ pub(crate) struct Asked {
     pub(crate) request: Option<u64>,
     pub(crate) emergency: bool,
     pub(crate) expected: Expected,
+}
+
+/// A `daypass ssh` command, as it was typed. Its reason is its tag.
+#[derive(Clone, Debug)]
+pub(crate) struct Typed {
+    pub(crate) tag: String,
+    pub(crate) role: &'static str,
+    pub(crate) login: &'static str,
+    pub(crate) host: &'static str,
+    /// The parameter of role `logs`; empty for another role.
+    pub(crate) unit: &'static str,
 }
 
 /// What a correct server may answer to an ask.
@@ -69,6 +81,8 @@ pub(crate) enum Target {
 #[allow(dead_code, reason = "some fields are only printed with a failed run")]
 pub(crate) enum Outcome {
     Pass(Box<HeldPass>),
+    /// The pass that ssh was given.
+    Used(Box<HeldPass>),
     /// A request with this id.
     Filed(u64),
     /// An acknowledged decision, which names no index.
@@ -155,6 +169,18 @@ pub(crate) struct Revocations {
     pub(crate) entries: usize,
 }
 
+/// What a daemon took in a run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cost {
+    pub(crate) daemon: usize,
+    /// The most resident memory of any of its processes, in KiB.
+    pub(crate) peak_kib: u64,
+    /// Bytes of its log.
+    pub(crate) logged: u64,
+    /// How often it was started because it had ended.
+    pub(crate) starts: u64,
+}
+
 /// Everything that the checker judges.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
@@ -175,6 +201,10 @@ pub(crate) struct Evidence {
     pub(crate) policies: Vec<(String, u64)>,
     /// Complaints of `ledger verify`.
     pub(crate) verification: Vec<String>,
+    /// What each daemon took.
+    pub(crate) costs: Vec<Cost>,
+    /// Calls of callers without an identity.
+    pub(crate) strange: u64,
     /// Services that did not return in time, and other faults that the run itself saw.
     pub(crate) faults: Vec<String>,
 }

@@ -33,10 +33,14 @@ mod history;
 mod plan;
 mod policies;
 #[path = "../postgres/proxy.rs"]
+#[allow(dead_code, reason = "other tests use other parts")]
 mod proxy;
 mod run;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../postgres/traffic.rs"]
+#[allow(dead_code, reason = "other tests use other parts")]
+mod traffic;
 mod world;
 
 use std::{path::PathBuf, process::ExitCode};

@@ -240,12 +240,12 @@ fn kinds(chance: &mut StdRng, engine: Engine) -> Vec<Fault> {
             },
             Fault::KillAt {
                 daemon: 0,
-                call: "fsync",
+                call: "fsync,fdatasync",
                 nth: chance.gen_range(3..30),
             },
             Fault::FailAt {
                 daemon: 0,
-                call: "fsync",
+                call: "fsync,fdatasync",
                 error: "EIO",
                 nth: chance.gen_range(3..30),
             },

@@ -2,14 +2,49 @@
 
 use sha2::{Digest, Sha256};
 
+use ssh_key::{PrivateKey, private::Ed25519Keypair};
+
 use super::plan::Reload;
 
 /// The lifetime of role `shell` in seconds, in the first policy and in the narrower one.
 const WIDE: u64 = 3600;
 const NARROW: u64 = 1800;
 
+/// The people with registered keys.
+pub(crate) const REGISTERED: [&str; 3] = ["keeper-0", "keeper-1", "keeper-2"];
+
+/// Their issuer, which is always down.
+const AWAY: &str = "http://127.0.0.1:9/away";
+
+/// It in `daypass.toml`.
+pub(crate) const AWAY_ISSUER: &str = r#"
+[[issuer]]
+name = "away"
+url = "http://127.0.0.1:9/away"
+client_id = "daypass"
+algorithms = ["ES256"]
+binding = "nonce"
+"#;
+
+/// The registered key of one of them.
+pub(crate) fn registered_key(number: usize) -> PrivateKey {
+    Ed25519Keypair::from_seed(&[number as u8 + 1; 32]).into()
+}
+
+fn registered() -> String {
+    let people = REGISTERED.iter().enumerate().map(|(number, name)| {
+        let key = registered_key(number).public_key().to_openssh().unwrap();
+        format!(
+            "[[emergency_identity]]\nissuer = \"{AWAY}\"\nsubject = \"{name}\"\nlabel = \"{name}\"\n\
+             claims = {{ groups = [\"oncall\"] }}\nkeys = [\"{key}\"]\n"
+        )
+    });
+    people.collect()
+}
+
 /// The policy in which `shell` has this lifetime. `generation` makes another file of it.
 fn text(shell: u64, generation: u64) -> String {
+    let registered = registered();
     format!(
         r#"# {generation}
 [limits]
@@ -43,7 +78,12 @@ principals = ["deploy"]
 ttl = "45m"
 approval = {{ count = 1, by = '"sre-lead" in claims.groups', within = "30m" }}
 emergency = {{ allow = '"sre" in claims.groups', ttl = "15m", review = '"security" in claims.groups' }}
-"#
+[[role]]
+name = "down"
+allow = '"oncall" in claims.groups'
+principals = ["deploy"]
+emergency = {{ allow = '"oncall" in claims.groups', ttl = "15m", review = '"security" in claims.groups', keys = 2 }}
+{registered}"#
     )
 }
 

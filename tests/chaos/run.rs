@@ -7,7 +7,7 @@ use std::{
     process::Command,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use super::{
     checker,
-    clients::{Client, Shared},
+    clients::{Client, Laptop, Shared},
     faults::{self, Injected},
     history::{Evidence, Listed, Operation, Outcome, Published, What},
     plan::Plan,
@@ -52,10 +52,12 @@ pub(crate) async fn run(plan: &Plan, seconds: u64, program: &Path, bug: &str) ->
         began: Instant::now(),
         log: Mutex::default(),
         is_over: AtomicBool::new(false),
+        strange: AtomicU64::new(0),
     });
     let clients: Vec<_> = (0..plan.clients)
         .map(|number| tokio::spawn(Client::new(number, &shared, plan.client(number)).run()))
         .collect();
+    let laptop = tokio::spawn(Laptop::new(&shared, plan.client(usize::MAX)).run());
     let until = Instant::now() + Duration::from_secs(seconds);
     let injected = faults::inject(&world, plan, &shared, until).await;
     shared.is_over.store(true, Ordering::SeqCst);
@@ -63,11 +65,13 @@ pub(crate) async fn run(plan: &Plan, seconds: u64, program: &Path, bug: &str) ->
         faults: injected.violations.clone(),
         ..Evidence::default()
     };
-    for client in clients {
+    for client in clients.into_iter().chain([laptop]) {
         if let Err(error) = client.await {
             evidence.faults.push(format!("a client failed: {error}"));
         }
     }
+    evidence.costs = world.costs();
+    evidence.strange = shared.strange.load(Ordering::SeqCst);
     evidence.policies = injected.policies.clone();
     evidence.policies.push(policies::first_known());
     let gathered = gather(&world, &shared, &mut evidence).await;
@@ -382,12 +386,13 @@ fn summary(plan: &Plan, evidence: &Evidence, injected: &Injected) -> String {
         .filter(|it| matches!(it.what, What::Ask(_)))
         .count();
     let mut text = format!(
-        "seed {} on {}: {} clients, {} operations ({asks} asks), {} passes, {} refused, {} unknown, {} events; slowest return {:.1} s\n",
+        "seed {} on {}: {} clients, {} operations ({asks} asks), {} passes, {} by the program, {} refused, {} unknown, {} events; slowest return {:.1} s\n",
         plan.seed,
         plan.engine,
         plan.clients,
         operations.len(),
         count(|it| matches!(it, Outcome::Pass(_))),
+        count(|it| matches!(it, Outcome::Used(_))),
         count(|it| matches!(it, Outcome::Refused(_))),
         count(|it| matches!(it, Outcome::Unknown(_))),
         evidence.events.len(),
@@ -401,6 +406,12 @@ fn summary(plan: &Plan, evidence: &Evidence, injected: &Injected) -> String {
         if let Outcome::Refused(reason) = &operation.outcome {
             *reasons.entry(reason).or_default() += 1;
         }
+    }
+    for cost in &evidence.costs {
+        text += &format!(
+            "  daemon {}: {} KiB at most, {} bytes of log; {} calls of strangers\n",
+            cost.daemon, cost.peak_kib, cost.logged, evidence.strange
+        );
     }
     text + &format!("  refusals: {reasons:?}\n")
 }

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 /// Alice and carol have signed in, each at a terminal of her own.
 async fn start() -> TestEnv {
-    TestEnv::new().signed_in(&["alice", "carol"]).start().await
+    let people = ["alice", "carol", "mallory"];
+    TestEnv::new().signed_in(&people).start().await
 }
 
 /// Alice asks for a pass.
@@ -94,8 +95,8 @@ async fn every_other_user_and_every_mistake_has_its_exit_code() {
             Some("ADMIN_DENIED"),
         ),
         (
-            "locks are not for all",
-            "alice",
+            "locks are for administrators and auditors",
+            "mallory",
             &["locks"],
             3,
             Some("ADMIN_DENIED"),

@@ -2,7 +2,7 @@
 //! every pass decided again. The doctored ledgers are signed again with the ledger's own key, as a
 //! stolen server can.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use daypass::ledger::checkpoint::Signer;
@@ -10,7 +10,12 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use ssh_key::PrivateKey;
 
-use crate::support::{command::Done, env::TestEnv, ledger::trust};
+use crate::support::{
+    command::Done,
+    env::TestEnv,
+    ledger::trust,
+    security_key::{SecurityKey, TOUCHED},
+};
 
 /// The leaves of a ledger, byte for byte: signatures are over some of them.
 #[derive(Clone)]
@@ -237,6 +242,74 @@ async fn an_approver_who_may_not_approve_is_a_finding() {
         done.stderr
             .contains("1 pass is not as the policy in force gave it"),
         "{done:?}"
+    );
+}
+
+/// Carol approves with her security key in the agent. Without the key, a server that recorded the
+/// approval all the same would be found.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_without_the_presence_that_its_policy_demands_is_a_finding() {
+    let env = TestEnv::new().signed_in(&["bob", "carol"]).start().await;
+    let first = fs::read_to_string(env.folder().join("world/policy.toml")).unwrap();
+    let key = SecurityKey::new();
+    let demands = first.replacen(
+        "within = \"30m\" }",
+        "within = \"30m\", presence = true }",
+        1,
+    );
+    let line = key.public().to_openssh().unwrap();
+    let issuer = env.issuer().url();
+    env.replace_policy(&format!(
+        "{demands}\n[[presence_identity]]\nissuer = {issuer:?}\nsubject = \"carol\"\nkeys = [{line:?}]\n"
+    ))
+    .await;
+    let asked = env.daypass("bob", "request prod --reason INC-1").await;
+    let id = asked.exits("a request", 5).json()["id"].to_string();
+    let words = format!("approve {id}");
+    let without = env.daypass("carol", &words).await;
+    let told = without.exits("no key", 2).stderr;
+    assert!(told.contains("--security-key"), "{told}");
+    let agent = key.agent(env.folder(), TOUCHED);
+    let untouched = key.agent(env.folder(), 0);
+    let (file, other) = (env.folder().join("sk.pub"), env.folder().join("other.pub"));
+    fs::write(&file, &line).unwrap();
+    let strange = SecurityKey::new().public().to_openssh().unwrap();
+    fs::write(&other, strange).unwrap();
+    let by = |file: &Path| format!("{words} --security-key {}", file.display());
+    for (case, words, socket, code) in [
+        ("not touched", words.clone(), &untouched.socket, 3),
+        ("not registered", by(&other), &agent.socket, 2),
+        ("touched", by(&file), &agent.socket, 0),
+    ] {
+        let mut command = env.command("carol", &words, &[]);
+        command.env("SSH_AUTH_SOCK", socket);
+        let done = Done::of(command).await.exits(case, code);
+        let is_asked = done.stderr.contains("Touch your security key");
+        assert_eq!(is_asked, code != 2, "{case}: {done:?}");
+    }
+    let redeemed = env.daypass("bob", format!("pass --role prod --request {id}"));
+    redeemed.await.exits("redeemed", 0);
+    let site = Site { env, first };
+    let honest = site.leaves().await;
+    let confirmed = site.verify(&honest).await.exits("honest", 0).json();
+    assert_eq!(confirmed["decisions"]["confirmed"], 1);
+
+    let is_approval = |event: &Value| event["type"] == "approved";
+    let mut leaves = honest.clone();
+    leaves.change(is_approval, |it| {
+        it.as_object_mut().unwrap().remove("presence").unwrap();
+    });
+    let found = site.verify(&leaves).await.exits("without presence", 1);
+    assert_eq!(found.json()["decisions"]["wrong"], 1, "{found:?}");
+    let mut leaves = honest;
+    leaves.change(is_approval, |it| {
+        let session = it["signature"].clone();
+        it["presence"]["signature"] = session;
+    });
+    let found = site.verify(&leaves).await.exits("another signature", 1);
+    assert!(
+        found.stderr.contains("passkey or security key"),
+        "{found:?}"
     );
 }
 

@@ -196,6 +196,10 @@ impl Passes for Service {
         Ok(Response::new(answer))
     }
 
+    async fn issue_for(&self, _: Request<v1::IssueForRequest>) -> Answer<v1::IssueResponse> {
+        unused()
+    }
+
     async fn list_roles(
         &self,
         request: Request<v1::ListRolesRequest>,
@@ -218,6 +222,24 @@ impl Passes for Service {
     async fn who_am_i(&self, request: Request<v1::WhoAmIRequest>) -> Answer<v1::WhoAmIResponse> {
         let answer = self.real.passes().who_am_i(passed_on(request)).await?;
         Ok(Response::new(answer.into_inner()))
+    }
+
+    async fn list_passes(
+        &self,
+        _: Request<v1::ListPassesRequest>,
+    ) -> Answer<v1::ListPassesResponse> {
+        unused()
+    }
+
+    async fn preview_lock_me(
+        &self,
+        _: Request<v1::PreviewLockMeRequest>,
+    ) -> Answer<v1::PreviewResponse> {
+        unused()
+    }
+
+    async fn lock_me(&self, _: Request<v1::LockMeRequest>) -> Answer<v1::LockResponse> {
+        unused()
     }
 
     async fn explain(&self, _: Request<v1::ExplainRequest>) -> Answer<v1::ExplainResponse> {

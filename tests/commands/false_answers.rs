@@ -233,6 +233,7 @@ fn response(certificate: String) -> v1::IssueResponse {
         answer: Some(Answer::Pass(v1::Pass {
             certificate,
             jump: None,
+            host_certificate_until: 0,
         })),
     }
 }

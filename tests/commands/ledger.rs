@@ -1,4 +1,4 @@
-//! `daypass ledger` at a terminal, in a pipe and under Ctrl-C.
+//! `daypass ledger` at a terminal, in a pipe and under signals.
 
 use std::{fs, net::TcpListener, process::Stdio};
 
@@ -198,6 +198,93 @@ async fn ctrl_c_ends_a_command_whose_reader_has_stopped() {
     stdout.read_u8().await.unwrap();
     let (code, said) = Running::of(child).interrupted().await;
     assert_eq!((code, said.as_str()), (Some(130), ""));
+    env.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_is_one_of_the_zone_in_which_times_are_shown() {
+    let env = TestEnv::new().signed_in(&["carol"]).start().await;
+    // It is another day there than in UTC at some hour, and two days apart from each other.
+    let (east, west) = ("Etc/GMT-14", "Etc/GMT+12");
+    let first = env.daypass("carol", "ledger show 0").await.exits("show", 0);
+    let first = first.json()["at"].as_str().unwrap().to_owned();
+    // The day of the first event there.
+    let day_in = async |zone: &str| {
+        let mut date = env
+            .terminal("carol")
+            .program("date", &["+%F", "-d", &first]);
+        date.env("TZ", zone);
+        Done::of(date)
+            .await
+            .exits("date", 0)
+            .stdout
+            .trim()
+            .to_owned()
+    };
+    let listed = async |zone: &str, words: &str| {
+        on_terminal(&env, 400, zone, &format!("ledger list {words}")).await
+    };
+    for (zone, offset) in [(east, " +14  "), (west, " -12  ")] {
+        let day = day_in(zone).await;
+        let shown = listed(zone, &format!("--since {day}")).await;
+        let note = format!("note: {day} is the day in {zone}; for UTC add --utc\n");
+        assert!(shown.contains(&note), "{shown}");
+        assert!(shown.contains("  started  "), "{shown}");
+        // Each event's time, and not a letter that a fingerprint may hold too.
+        let mut events = (shown.lines()).filter(|line| line.starts_with(char::is_numeric));
+        assert!(events.all(|line| line.contains(offset)), "{shown}");
+    }
+    // The east is 26 hours ahead of the west.
+    let (day, other) = (day_in(east).await, day_in(west).await);
+    let until = listed(east, &format!("--until {day}")).await;
+    assert!(!until.contains("  started  "), "{until}");
+    let since = listed(west, &format!("--since {other} --until {day}")).await;
+    assert!(since.contains("  started  "), "{since}");
+    // `--utc`, pipes and JSON mean days of UTC.
+    let day = day_in("UTC").await;
+    for words in [
+        format!("--since {day} --utc"),
+        format!("--since {day} --format json"),
+        format!("--since {day} --format csv"),
+        format!("--since {day} | cat"),
+    ] {
+        let shown = listed(east, &words).await;
+        assert!(shown.contains("started"), "{words}: {shown}");
+        assert!(shown.contains(&format!("{day}T")), "{words}: {shown}");
+        assert!(!shown.contains("note:"), "{words}: {shown}");
+    }
+    let shown = on_terminal(&env, 100, east, "ledger show 0 --utc").await;
+    assert!(shown.contains(&format!("at: {day}T")), "{shown}");
+    env.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_end_an_export_without_a_half_file() {
+    let mut env = TestEnv::new().signed_in(&["carol"]).start().await;
+    let folder = env.folder().join("exports");
+    fs::create_dir(&folder).unwrap();
+    let out = folder.join("export").display().to_string();
+    let port = env.server.port();
+    env.server.world_mut().stop_daemon().await.unwrap();
+    // It connects, and never answers.
+    let hole = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    hole.set_nonblocking(true).unwrap();
+    let hole = tokio::net::TcpListener::from_std(hole).unwrap();
+    for (case, hang_up, signals, expected) in [
+        ("SIGTERM", "--default-signal=HUP", vec!["TERM"], 143),
+        ("SIGHUP", "--default-signal=HUP", vec!["HUP"], 129),
+        ("Ctrl-C", "--default-signal=HUP", vec!["INT"], 130),
+        ("nohup", "--ignore-signal=HUP", vec!["HUP", "TERM"], 143),
+    ] {
+        let words = [hang_up, DAYPASS, "ledger", "export", "--out", &out];
+        let running = Running::start(env.terminal("carol").program("env", &words));
+        let connection = hole.accept().await.unwrap();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "{case}");
+        let (code, said) = running.ended_by(&signals).await;
+        assert_eq!((code, said.as_str()), (Some(expected), ""), "{case}");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "{case}");
+        drop(connection);
+    }
     env.close().await;
 }
 

@@ -185,6 +185,13 @@ impl Place {
         folders.next().unwrap().unwrap().path()
     }
 
+    /// Whether the folder of the record has its file: they are not made in one step.
+    fn has_record(&self) -> bool {
+        let folder = self.folder.path().join("state/witness");
+        let mut folders = fs::read_dir(folder).into_iter().flatten().flatten();
+        folders.any(|folder| folder.path().join("checkpoints").exists())
+    }
+
     fn sizes(&self) -> Vec<u64> {
         let text = fs::read_to_string(self.record().join("checkpoints")).unwrap();
         let lines = text.lines().map(serde_json::from_str::<Value>);
@@ -394,7 +401,7 @@ async fn a_witness_that_is_killed_loses_nothing_of_a_real_server() {
         expected.push(size);
         // Killed once the line is in the record, which is before it is printed.
         let deadline = Instant::now() + Duration::from_secs(30);
-        while !place.folder.path().join("state/witness").exists() || place.sizes() != expected {
+        while !place.has_record() || place.sizes() != expected {
             assert!(Instant::now() < deadline, "{round}: {expected:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -16,7 +16,7 @@ fn mallory() -> Actor {
         issuer: "https://id.example.com".to_owned(),
         subject: "mallory".to_owned(),
         label: "mallory@example.com".to_owned(),
-        claims: json!({}),
+        claims: json!({}).into(),
     }
 }
 
@@ -27,6 +27,7 @@ fn denied() -> EventKind {
         key: None,
         cut: false,
         unbound: false,
+        by: None,
         reason: "NOT_ALLOWED".to_owned(),
         detail: "no".to_owned(),
         policy: "ab".repeat(32),
@@ -42,6 +43,7 @@ fn approved() -> EventKind {
         signature: "AAAA".to_owned(),
         comment: String::new(),
         policy: "ab".repeat(32),
+        presence: None,
     }))
 }
 

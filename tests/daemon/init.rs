@@ -44,6 +44,32 @@ fn what_init_makes_loads_as_it_is() {
     );
 }
 
+/// The page is off unless it is asked for, and then the redirect URI is named.
+#[test]
+fn a_page_is_made_only_if_it_is_asked_for() {
+    for is_wanted in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let mut init = daypass();
+        init.arg("init").arg(folder.path());
+        init.args(["--name", "ca.example.com", "--client-id", "daypass"]);
+        init.args(["--issuer", "https://id.example.org"]);
+        init.args(is_wanted.then_some("--web"));
+        let said = String::from_utf8(succeed(init.output().unwrap()).stdout).unwrap();
+        let redirect = "https://ca.example.com:7443/web/callback";
+        assert_eq!(said.contains(redirect), is_wanted, "{said}");
+        let made = fs::read_to_string(folder.path().join("daypass.toml")).unwrap();
+        assert_eq!(
+            made.lines().any(|line| line == "[web]"),
+            is_wanted,
+            "{made}"
+        );
+        let mut check = daypass();
+        check.args(["serve", "--check", "--offline", "--config"]);
+        let check = check.arg(folder.path().join("daypass.toml")).output();
+        succeed(check.unwrap());
+    }
+}
+
 #[test]
 fn its_policy_passes_its_own_tests() {
     let text = fs::read_to_string(Home::new().path("policy.toml")).unwrap();

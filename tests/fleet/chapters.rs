@@ -41,6 +41,29 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("ledger", "Witness", "daypass admin accept-restore", "tests/host/restored.rs", "\"accept-restore\""),
     // It follows for ever, on a machine of its own.
     ("ledger", "Witness", "daypass ledger witness https://", "tests/commands/witness.rs", r#"["ledger", "witness", &url, "--key", &key, "--interval""#),
+    // These need a log of sshd.
+    ("security", "What it does not protect", "daypass ledger reconcile", "tests/commands/reconcile.rs", r#""reconcile","#),
+    ("ledger", "", "daypass ledger reconcile", "tests/commands/reconcile.rs", r#""reconcile","#),
+    ("ledger", "Logins that the ledger lacks", "daypass ledger reconcile", "tests/commands/reconcile.rs", r#""reconcile","#),
+    ("ledger", "Logins that the ledger lacks", "journalctl", "tests/commands/reconcile.rs", r#""reconcile","#),
+    // These need a server that knows hosts.
+    ("hosts", "Let a host join", "daypass", "tests/commands/hosts.rs", r#"daypass admin hosts add web-1 --group web --alias 10.0.0.7"#),
+    // These need an agent or a token that has the CA key.
+    ("server", "The CA key in an agent or a token", "systemctl edit", "tests/service/ca_keys.rs", "SOFTHSM2_CONF"),
+    ("server", "The CA key in an agent or a token", "daypass ledger reconcile", "tests/commands/reconcile.rs", r#""reconcile","#),
+    ("server", "The CA key in an agent or a token", "daypass serve --check", "tests/service/ca_keys.rs", "\"--check\""),
+    // These need a real systemd, and a signer that raised an alarm.
+    ("signer", "Set up", "", "tests/machine/signer.rs", r#"blocks("sh")"#),
+    ("signer", "", "daypass signer", "tests/machine/signer.rs", r#"blocks("sh")"#),
+    ("signer", "On another machine", "systemctl edit", "tests/service/signer/certified.rs", "tls://localhost"),
+    ("signer", "Alarms", "systemctl st", "tests/machine/signer.rs", "systemctl start daypass-signer"),
+    ("signer", "Alarms", "curl", "tests/service/signer.rs", "/checkpoint"),
+    ("signer", "Alarms", "runuser -u daypass-signer -- daypass signer accept", "tests/service/signer.rs", r#"&["accept""#),
+    ("signer", "Alarms", "daypass signer accept --keep", "tests/service/signer/lies.rs", r#"["accept", "--keep"]"#),
+    ("signer", "Alarms", "daypass signer --check", "tests/service/signer/lies.rs", r#"["--check"]"#),
+    ("signer", "Alarms", "daypass ledger witness", "tests/commands/witness.rs", r#"["ledger", "witness", &url"#),
+    ("signer", "Alarms", "daypass admin accept-restore", "tests/host/restored.rs", "\"accept-restore\""),
+    ("security", "What it does not protect", "daypass signer", "tests/machine/signer.rs", r#"blocks("sh")"#),
     // These need a PostgreSQL, and a second server.
     ("server", "Several servers", "createdb", "tests/postgres/cluster.rs", "CREATE DATABASE"),
     ("server", "Several servers", "install -m 600", "tests/postgres/daemons.rs", "write_secret(&folder.join(\"postgres\")"),
@@ -66,10 +89,21 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("README", "Work on it", "cargo test --test chaos", "tests/chaos/main.rs", "--database"),
     ("server", "How fast", "cargo bench --bench load", "benches/load/main.rs", "fn main"),
     ("server", "How fast", "cargo bench --bench growth", "benches/growth/main.rs", "fn main"),
+    // These need a security key, here in software.
+    ("web", "Passkeys: a stronger yes", "daypass approve", "tests/commands/decisions.rs", "--security-key"),
+    ("web", "Passkeys: a stronger yes", "daypass admin lock", "tests/wire/presence.rs", "lock_target::Target::Key"),
     // These need a real systemd and dpkg.
     ("server", "Run", "journalctl", "tests/machine/service.rs", "journalctl --output=cat --unit=daypass --priority=err"),
     ("server", "Set up", "apt purge", "tests/machine/upgrade.rs", "dpkg --purge daypass"),
     ("server", "Networks in between", "systemctl edit", "tests/commands/proxies.rs", "HTTPS_PROXY"),
+    // These are for a server with a page, and for a person who is then locked.
+    ("requests", "", "daypass requests open", "tests/web/links.rs", "requests open {id}"),
+    ("web", "", "daypass requests open", "tests/web/links.rs", "requests open {id}"),
+    ("web", "Audit", "daypass status", "tests/commands/witness.rs", r#"json(&["status"])"#),
+    ("web", "My access", "daypass lock-me", "tests/web/access.rs", "lock-me --yes"),
+    ("locks", "", "daypass lock-me", "tests/web/access.rs", "lock-me --yes"),
+    // It needs a machine with an identity of its own.
+    ("bastion", "On behalf of a user", "daypass on-behalf", "tests/commands/on_behalf.rs", "on-behalf prepare"),
     // These need a terminal, or a user whose name is a login.
     ("providers", "Without a browser on this machine", "daypass login --paste", "tests/commands/sign_in.rs", r#"["login", "--paste"]"#),
     ("providers", "Without a browser on this machine", "ssh -L", "tests/commands/sign_in.rs", "ssh -L {port}"),

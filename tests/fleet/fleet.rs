@@ -116,6 +116,44 @@ impl Fleet {
         self.laptop.says("root", &format!("chmod 755 {path}"));
     }
 
+    /// Lets the server know hosts: a key that signs host certificates, and its section.
+    pub(super) fn know_hosts(&self) {
+        let section = "\n[hosts]\n[[hosts.key]]\nfile = \"host_ca_key\"\nstate = \"active\"\n";
+        self.server.write("root", "hosts.toml", section);
+        let lines = [
+            "ssh-keygen -q -t ed25519 -N '' -f /etc/daypass/host_ca_key",
+            "chown daypass /etc/daypass/host_ca_key",
+            "cat hosts.toml >>/etc/daypass/daypass.toml",
+            "systemctl restart daypass",
+        ];
+        self.server.says("root", &lines.join(" && "));
+    }
+
+    /// Each host joins, by the manual's chapter. Carol is the administrator, and has signed in.
+    pub(super) fn join_hosts(&self) {
+        for (host, name, group) in [
+            (&self.web, "web-1", "web"),
+            (&self.web_six, "web-6", "web"),
+            (&self.db, "db-1", "db"),
+            (&self.bastion, "bastion.example.com", "edge"),
+        ] {
+            self.join(
+                host,
+                &format!("daypass admin hosts add {name} --group {group}"),
+            );
+        }
+        // A company that has no list of host keys any more.
+        self.laptop.says("root", "rm /etc/ssh/ssh_known_hosts");
+    }
+
+    /// A host joins with the code that this line of Carol's prints.
+    pub(super) fn join(&self, host: &Machine, line: &str) {
+        let said = self.laptop.says("carol", line);
+        let code = said.split_whitespace().last().unwrap();
+        let setup = format!("daypass host setup --join {code} && systemctl reload ssh");
+        host.says("root", &setup);
+    }
+
     /// Another machine in the server's networks, with the program and the company's roots. Only its
     /// addresses are its own.
     pub(super) fn second_server(&self) -> Machine {

@@ -21,6 +21,7 @@ mod first_contact;
 mod first_day;
 mod fleet;
 mod incident;
+mod known_hosts;
 mod machine;
 mod moved;
 mod network;

@@ -7,7 +7,9 @@ use daypass::{
 };
 use ssh_encoding::Encode;
 use ssh_key::{
-    Algorithm, Certificate, HashAlg, LineEnding, PrivateKey, certificate::Builder, rand_core::OsRng,
+    Algorithm, Certificate, HashAlg, LineEnding, PrivateKey, PublicKey,
+    certificate::{Builder, CertType},
+    rand_core::OsRng,
 };
 use time::OffsetDateTime;
 
@@ -65,6 +67,41 @@ impl Ca {
     ) -> Pass {
         let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
         self.pass_for(key, serial, principals, change)
+    }
+
+    /// A certificate of a host key. The validity is in seconds from now.
+    pub(crate) fn certify_host(
+        &self,
+        key: &PublicKey,
+        (serial, validity): (u64, (i64, i64)),
+        names: &[&str],
+        change: impl FnOnce(&mut Builder),
+    ) -> String {
+        self.certify(CertType::Host, key, (serial, validity), names, change)
+    }
+
+    /// The same of any type.
+    pub(crate) fn certify(
+        &self,
+        kind: CertType,
+        key: &PublicKey,
+        (serial, validity): (u64, (i64, i64)),
+        names: &[&str],
+        change: impl FnOnce(&mut Builder),
+    ) -> String {
+        let time = |seconds: i64| now().checked_add_signed(seconds).unwrap();
+        let (from, to) = (time(validity.0), time(validity.1));
+        let public = key.key_data().clone();
+        let builder = Builder::new_with_random_nonce(&mut OsRng, public, from, to);
+        let mut builder = builder.unwrap();
+        builder.serial(serial).unwrap();
+        builder.key_id(format!("host/{}", names[0])).unwrap();
+        builder.cert_type(kind).unwrap();
+        for name in names {
+            builder.valid_principal(*name).unwrap();
+        }
+        change(&mut builder);
+        builder.sign(&self.0).unwrap().to_openssh().unwrap()
     }
 
     pub(crate) fn pass_for(

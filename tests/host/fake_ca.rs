@@ -5,6 +5,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use axum::body::{Body, Bytes};
 use daypass::outbound::CertificateFingerprint;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto::Builder,
@@ -15,8 +16,10 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::StreamExt;
+use tonic::service::Routes;
+use tower::ServiceExt;
 
-use super::ca::Ca;
+use super::{ca::Ca, fake_hosts::FakeHosts};
 
 /// What is served at one path.
 #[derive(Clone)]
@@ -49,6 +52,8 @@ pub(crate) struct FakeCa {
     pub(crate) roots: String,
     certificate: Arc<Mutex<Certificate>>,
     answers: Arc<Mutex<Answers>>,
+    /// The gRPC side.
+    pub(crate) hosts: FakeHosts,
     task: JoinHandle<()>,
 }
 
@@ -92,17 +97,24 @@ impl FakeCa {
         }));
         let certificate = Arc::new(Mutex::new(Certificate::new(|_| {})));
         let roots = certificate.lock().pem.clone();
+        let hosts = FakeHosts::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!(
             "https://localhost:{}",
             listener.local_addr().unwrap().port()
         );
-        let task = tokio::spawn(serve(listener, certificate.clone(), answers.clone()));
+        let task = tokio::spawn(serve(
+            listener,
+            certificate.clone(),
+            answers.clone(),
+            hosts.routes(),
+        ));
         Self {
             url,
             roots,
             certificate,
             answers,
+            hosts,
             task,
         }
     }
@@ -180,17 +192,25 @@ async fn serve(
     listener: TcpListener,
     certificate: Arc<Mutex<Certificate>>,
     answers: Arc<Mutex<Answers>>,
+    routes: Routes,
 ) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         let (acceptor, answers) = (certificate.lock().acceptor.clone(), answers.clone());
+        let routes = routes.clone();
         tokio::spawn(async move {
             let Ok(stream) = acceptor.accept(stream).await else {
                 return;
             };
-            let service = hyper::service::service_fn(move |request| {
-                let answers = answers.lock().clone();
-                async move { Ok::<_, Infallible>(respond(&request, answers).await) }
+            let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+                let (answers, routes) = (answers.lock().clone(), routes.clone());
+                async move {
+                    let is_call = request.uri().path().starts_with("/daypass.v1.");
+                    Ok::<_, Infallible>(match is_call {
+                        true => routes.oneshot(request).await.unwrap().map(Body::new),
+                        false => respond(&request, answers).await,
+                    })
+                }
             });
             let builder = Builder::new(TokioExecutor::new());
             let _ = builder

@@ -60,6 +60,18 @@ impl Host {
         self.root.join("etc/ssh").join(name)
     }
 
+    /// Another Ed25519 host key in the place of the first one, as of a machine installed anew.
+    pub(crate) fn replace_key(&self) {
+        for name in ["host_key", "host_key.pub"] {
+            fs::remove_file(self.path(name)).unwrap();
+        }
+        let made = std::process::Command::new("ssh-keygen")
+            .args(["-q", "-N", "", "-t", "ed25519", "-f"])
+            .arg(self.path("host_key"))
+            .status();
+        assert!(made.unwrap().success());
+    }
+
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap()
     }

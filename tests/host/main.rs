@@ -12,17 +12,21 @@
 mod accepts;
 mod ca;
 mod fake_ca;
+mod fake_hosts;
 mod host;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod daemon;
 mod doctor;
+mod known;
 mod other_ca;
 mod remove;
 mod restored;
+mod rsa;
 mod scale;
 mod setup;
 mod sshd;
 mod sync;
 mod trust;
+mod users;

@@ -145,6 +145,7 @@ impl Requester {
             ca: draft.ca_fingerprint().to_owned(),
             to_be_signed: String::new(),
             emergency_proof: None,
+            on_behalf: None,
             jump: None,
         };
         authority.store.issue(draft, issued, now).await.unwrap()
@@ -209,12 +210,12 @@ impl Crowd {
     }
 
     /// Signs what was recorded.
-    fn sign(&self, authority: &Authority, entry: &mut Entry) -> Pass {
+    async fn sign(&self, authority: &Authority, entry: &mut Entry) -> Pass {
         let (draft, receipt) = entry.drafted.take().expect("each is signed once");
         let key = &self.of(entry.slot).unwrap().caller.key;
         Pass {
             key: key.to_openssh(LineEnding::LF).unwrap().to_string(),
-            certificate: authority.ca.sign(draft, receipt).unwrap(),
+            certificate: authority.ca.sign(draft, receipt).await.unwrap(),
         }
     }
 }
@@ -265,11 +266,11 @@ async fn openssh_refuses_exactly_the_twenty_thousand_that_are_revoked() {
 
     let sshd = Sshd::start(&site.host);
     for (name, entries) in &mut recorded {
-        let passes = boundaries(entries).into_iter().map(|at| {
+        let mut passes: Vec<(Slot, Pass)> = Vec::new();
+        for at in boundaries(entries) {
             let slot = entries[at].slot;
-            (slot, crowd.sign(authority, &mut entries[at]))
-        });
-        let passes: Vec<(Slot, Pass)> = passes.collect();
+            passes.push((slot, crowd.sign(authority, &mut entries[at]).await));
+        }
         let judged = judged_by_openssh(&site, &passes);
         for ((slot, pass), is_revoked) in passes.iter().zip(judged) {
             let serial = pass.certificate.serial();
@@ -424,7 +425,7 @@ fn who(holder: &KeyHolder) -> Actor {
         issuer: identity.issuer().to_owned(),
         subject: identity.subject().to_owned(),
         label: identity.label().to_owned(),
-        claims: identity.claims().clone().into(),
+        claims: serde_json::Value::from(identity.claims().clone()).into(),
     }
 }
 

@@ -80,6 +80,10 @@ impl Sshd {
         self.child.id()
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Whether this pass logs in as [`login`].
     pub(crate) fn takes(&self, pass: &Pass) -> bool {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();

@@ -19,4 +19,5 @@ mod company;
 mod machine;
 mod package;
 mod service;
+mod signer;
 mod upgrade;

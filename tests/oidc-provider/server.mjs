@@ -1,7 +1,8 @@
 // A certified OpenID provider on a free loopback port: `node server.mjs ES256`. With a URL, a
 // certificate and a key, on the HTTPS port of all addresses:
 // `node server.mjs ES256 https://id.example.com id.pem id.key`.
-// Prints its URL when it listens. POST /rotate replaces its keys. Ends when stdin closes.
+// Prints its URL when it listens. POST /rotate replaces its keys. POST /page?URI registers a
+// confidential client with this redirect URI. Ends when stdin closes.
 
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -43,9 +44,25 @@ function findAccount(_, name) {
   return { accountId: name, claims: () => claims };
 }
 
+// A web server's client: it has a secret.
+const page = [];
+
+function register(redirect) {
+  page.splice(0, 1, {
+    client_id: 'daypass-page',
+    client_secret: 'page-secret:100%+more&',
+    application_type: 'web',
+    token_endpoint_auth_method: 'client_secret_basic',
+    grant_types: ['authorization_code'],
+    response_types: ['code'],
+    redirect_uris: [redirect],
+    id_token_signed_response_alg: algorithm,
+  });
+}
+
 function provider(issuer) {
   return new Provider(issuer, {
-    clients: [{
+    clients: [...page, {
       client_id: 'daypass',
       application_type: 'native',
       token_endpoint_auth_method: 'none',
@@ -72,6 +89,10 @@ function provider(issuer) {
 let handle;
 function answer(request, response) {
   if (request.method === 'POST' && request.url === '/rotate') {
+    handle = provider(url());
+    response.writeHead(204).end();
+  } else if (request.method === 'POST' && request.url.startsWith('/page?')) {
+    register(decodeURIComponent(request.url.slice('/page?'.length)));
     handle = provider(url());
     response.writeHead(204).end();
   } else {

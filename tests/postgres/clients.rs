@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use super::{
     cluster::{Cluster, Database},
-    daemons::{Daemon, pair},
+    daemons::{Daemon, pair, pair_at},
+    proxy::Proxy,
     support::{api::ask, command::Terminal, files, running::Running, server::signal},
 };
 
@@ -22,19 +23,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const WATCH: [&str; 4] = ["requests", "watch", "--format", "json"];
 
 /// Two daemons, and the folder of people who know both.
-struct Site {
+pub(crate) struct Site {
     folder: tempfile::TempDir,
-    daemons: [Daemon; 2],
+    pub(crate) daemons: [Daemon; 2],
 }
 
 impl Site {
     async fn start(database: &Database) -> Self {
+        Self::of(pair(database).await)
+    }
+
+    pub(crate) fn of(daemons: [Daemon; 2]) -> Self {
         let folder = files::folder();
         files::write_secret(&folder.path().join("password"), "any");
-        Self {
-            folder,
-            daemons: pair(database).await,
-        }
+        Self { folder, daemons }
     }
 
     /// A terminal of a person of the dev issuer; no variable names a server.
@@ -55,7 +57,12 @@ impl Site {
 
     /// Signs in at these addresses, which the session remembers.
     async fn sign_in(&self, name: &str, server: &str) -> Terminal {
-        let terminal = self.terminal(name);
+        self.sign_in_on(name, name, server).await
+    }
+
+    /// The same on one of several machines of a person.
+    pub(crate) async fn sign_in_on(&self, machine: &str, name: &str, server: &str) -> Terminal {
+        let terminal = self.terminal(machine);
         terminal
             .json(&["login", "--as", name, "--server", server])
             .await;
@@ -63,7 +70,7 @@ impl Site {
     }
 
     /// Both addresses, as a user types them.
-    fn both(&self) -> String {
+    pub(crate) fn both(&self) -> String {
         let [a, b] = &self.daemons;
         format!("{},{}", a.files.url(), b.files.url())
     }
@@ -152,6 +159,44 @@ async fn a_watch_and_a_wait_go_on_at_the_other_server() {
     let expected: [&[&str]; 2] = [&["approved", "redeemed"], &["redeemed"]];
     assert!(expected.iter().any(|it| states == **it), "{states:?}");
     watch.child.kill().await.unwrap();
+}
+
+/// The server refused for lack of its database, and the command ended beside a server that had it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_goes_on_at_the_server_that_has_its_database() {
+    let database = Cluster::shared().database().await;
+    let proxy = Proxy::start(database.cluster.socket());
+    let addresses = [database.address_at(proxy.socket()), database.address()];
+    let site = Site::of(pair_at(&addresses).await);
+    let alice = site.sign_in("alice", &site.both()).await;
+    let laptop = site.sign_in_on("laptop", "alice", &site.both()).await;
+    let dave = site.sign_in("dave", &site.both()).await;
+    let bob = site.sign_in("bob", &site.both()).await;
+    let asker = site.daemons[0].user("bob", &["oncall"]);
+    let request = asker.request(ask("prod")).await;
+    let before = alice.json(&["pass", "--role", "shell"]).await;
+
+    let nowhere = files::folder();
+    proxy.lead_to(nowhere.path());
+    proxy.cut_after_commit();
+    let after = alice.json(&["pass", "--role", "shell"]).await;
+    assert!(proxy.has_cut());
+    assert!(after["serial"].as_u64() > before["serial"].as_u64());
+    // The next command begins there.
+    let took = timed(&alice, &["pass", "--role", "shell"]).await;
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    // A decision is looked at first, by a call that may be made twice.
+    let approve = ["requests", "approve", &request.id.to_string()];
+    dave.run(&approve).await.exits("dave approves", 0);
+    let asked = [
+        "pass", "--role", "prod", "--reason", "INC-8", "--wait", "0s",
+    ];
+    bob.run(&asked).await.exits("bob asks", 5);
+    let asked = ["pass", "--role", "shell", "--reason", "INC-9"];
+    laptop
+        .run(&asked)
+        .await
+        .exits("alice asks with a reason", 0);
 }
 
 /// Its connections stay open, as those of a machine without power do.

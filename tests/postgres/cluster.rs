@@ -27,6 +27,8 @@ pub(crate) struct Cluster {
     user: Option<(u32, u32)>,
     server: Mutex<Option<Child>>,
     databases: AtomicU32,
+    /// Whether a commit waits for the disk.
+    fsync: &'static str,
 }
 
 static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
@@ -44,6 +46,17 @@ impl Cluster {
 
     /// A new server.
     pub(crate) fn start() -> Self {
+        // No test takes the machine's power away, and other tests keep the disk busy.
+        Self::start_with("fsync=off")
+    }
+
+    /// A new server whose commits wait for the disk.
+    #[allow(dead_code, reason = "for measurements")]
+    pub(crate) fn durable() -> Self {
+        Self::start_with("fsync=on")
+    }
+
+    fn start_with(fsync: &'static str) -> Self {
         let folder = tempfile::Builder::new().prefix("pg").tempdir().unwrap();
         let user = other_user();
         if let Some((uid, gid)) = user {
@@ -54,6 +67,7 @@ impl Cluster {
             user,
             server: Mutex::new(None),
             databases: AtomicU32::new(0),
+            fsync,
         };
         let password = cluster.folder.path().join("password");
         fs::write(&password, PASSWORD).unwrap();
@@ -83,6 +97,7 @@ impl Cluster {
             user: self.user,
             server: Mutex::new(None),
             databases: AtomicU32::new(0),
+            fsync: self.fsync,
         };
         let copied = standby
             .program("pg_basebackup")
@@ -139,8 +154,7 @@ impl Cluster {
             .arg(self.socket())
             .args(["-c", "listen_addresses=", "-c", "shared_buffers=16MB"])
             .args(["-c", "max_connections=80"])
-            // No test takes the machine's power away, and other tests keep the disk busy.
-            .args(["-c", "fsync=off"])
+            .args(["-c", self.fsync])
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -277,6 +291,15 @@ impl Database {
             run(&mut administrator, statement).await;
         }
         administrator.close().await.unwrap();
+    }
+
+    /// The number that a query returns.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        let mut administrator = self.cluster.administrator(&self.name).await;
+        let query = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()));
+        let number = query.fetch_one(&mut administrator).await.unwrap();
+        administrator.close().await.unwrap();
+        number
     }
 
     /// Changes the database as another program with access to it would.

@@ -81,7 +81,7 @@ impl Daemon {
         }
     }
 
-    async fn get(&self, path: &str) -> (u16, Vec<u8>) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, Vec<u8>) {
         let client = https::client(self.files.tls_ca());
         let answer = client.get(format!("{}{path}", self.files.url())).send();
         let answer = answer.await.unwrap();
@@ -92,7 +92,7 @@ impl Daemon {
     }
 
     /// The kinds of all events.
-    async fn kinds(&self) -> Vec<String> {
+    pub(crate) async fn kinds(&self) -> Vec<String> {
         let auditor = self.user("carol", &["security"]);
         let events = self.api.events(&auditor.token, 0).await;
         let kind = |event: &serde_json::Value| event["type"].as_str().unwrap_or("?").to_owned();

@@ -1,17 +1,23 @@
 //! A primary that is lost, and its standby.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use daypass::store::Error;
 
+use tokio::task::JoinSet;
+
 use super::{
+    clients::Site,
     cluster::{Cluster, Database},
     daemons::{asking, assert_all_recorded, pair_at},
     proxy::Proxy,
-    support::{api::ask, ledger},
+    support::{api::ask, command::Terminal, ledger},
     testing::{NOW, Replica, staged, until},
 };
 
@@ -177,4 +183,98 @@ async fn a_failover_under_load_loses_no_acknowledged_pass() {
     for daemon in [&a, &b] {
         assert_all_recorded(daemon, serials.clone()).await;
     }
+}
+
+/// Time without a primary, until the operator's program has noticed it.
+const WITHOUT: Duration = Duration::from_secs(1);
+
+/// A server lets its callers wait for six seconds. If the cluster had a primary again this long
+/// after the old one crashed, no command may fail.
+const SOON: Duration = Duration::from_secs(4);
+
+/// What the commands of one terminal got.
+#[derive(Default)]
+struct Got {
+    serials: Vec<u64>,
+    refused: usize,
+}
+
+/// Runs `daypass pass` until it is over. The only refusal that it takes is the one for want of the
+/// database.
+async fn passes(terminal: Terminal, is_over: Arc<AtomicBool>, done: Arc<AtomicUsize>) -> Got {
+    let mut got = Got::default();
+    while !is_over.load(Ordering::SeqCst) {
+        let pass = terminal.run_json(&["pass", "--role", "shell"]).await;
+        if pass.code == 6 {
+            assert_eq!(pass.error()["reason"], "STORE_UNAVAILABLE", "{pass:?}");
+            got.refused += 1;
+            continue;
+        }
+        let pass = pass.exits("a pass", 0).json();
+        got.serials.push(pass["serial"].as_u64().unwrap());
+        done.fetch_add(1, Ordering::SeqCst);
+    }
+    got
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_wait_for_the_new_primary_and_each_gets_one_pass() {
+    // A machine that is busy promotes slowly, which says nothing about the commands.
+    for _ in 0..3 {
+        if commands_beside_a_failover().await < SOON {
+            return;
+        }
+    }
+    panic!("no standby was promoted within {SOON:?}");
+}
+
+/// Commands of four machines while the primary fails over. Returns how long there was none.
+async fn commands_beside_a_failover() -> Duration {
+    let cluster = Arc::new(Cluster::start());
+    let database = cluster.database().await;
+    let standby = cluster.standby().await;
+    let hosts = format!(
+        "{},{}",
+        cluster.socket().display(),
+        standby.socket().display()
+    );
+    let address = database.address_at(std::path::Path::new(&hosts));
+    let site = Site::of(pair_at(&[address.clone(), address]).await);
+    let (is_over, done) = (Arc::default(), Arc::<AtomicUsize>::default());
+    let mut commands = JoinSet::new();
+    for number in 0..4 {
+        let machine = format!("machine-{number}");
+        // Half of them ask the first server, and half the second.
+        let url = site.daemons[number % 2].files.url();
+        let terminal = site.sign_in_on(&machine, "alice", &url).await;
+        commands.spawn(passes(terminal, Arc::clone(&is_over), done.clone()));
+    }
+    until(async || done.load(Ordering::SeqCst) >= 8).await;
+    let crashed = Instant::now();
+    cluster.crash();
+    tokio::time::sleep(WITHOUT).await;
+    standby.promote().await;
+    let without = crashed.elapsed();
+    let before = done.load(Ordering::SeqCst);
+    until(async || done.load(Ordering::SeqCst) >= before + 8).await;
+    is_over.store(true, Ordering::SeqCst);
+    let (mut serials, mut refused) = (Vec::new(), 0);
+    for got in commands.join_all().await {
+        serials.extend(got.serials);
+        refused += got.refused;
+    }
+    assert!(refused == 0 || without >= SOON, "{refused} in {without:?}");
+    let daemon = &site.daemons[0];
+    let carol = daemon.user("carol", &["security"]);
+    let events = daemon.api.events(&carol.token, 0).await;
+    let issued = events.iter().filter(|event| event["type"] == "issued");
+    // What was refused after its commit got no answer may have been recorded.
+    let issued = issued.count();
+    assert!(
+        (serials.len()..=serials.len() + refused).contains(&issued),
+        "{issued} for {} commands, and {refused} refused ones",
+        serials.len()
+    );
+    assert_all_recorded(daemon, serials).await;
+    without
 }

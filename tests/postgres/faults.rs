@@ -1,8 +1,15 @@
 //! Lost connections, a lost server, and a database that another program changed.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
-use daypass::store::{Error, Store};
+use daypass::{
+    ledger::Event,
+    store::{Error, Store},
+};
+use tokio::task::JoinSet;
 
 use super::{
     cluster::{Cluster, Database},
@@ -11,7 +18,7 @@ use super::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_whose_answer_was_lost_is_taken_over_and_not_acknowledged() {
+async fn a_commit_whose_answer_was_lost_is_found_and_acknowledged_once() {
     let database = Cluster::shared().database().await;
     let proxy = Proxy::start(database.cluster.socket());
     let (first, second) = (Replica::new(), Replica::new());
@@ -23,13 +30,11 @@ async fn a_commit_whose_answer_was_lost_is_taken_over_and_not_acknowledged() {
     for round in 0..5 {
         let before = other.record(staged(1000 + round), NOW).await.unwrap();
         proxy.cut_after_commit();
-        let refused = store.record(staged(round), NOW).await;
-        assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+        assert_eq!(store.record(staged(round), NOW).await.unwrap(), before + 1);
         assert!(proxy.has_cut());
-        // It was committed: the next event comes after it.
         let after = other.record(staged(2000 + round), NOW).await.unwrap();
         assert_eq!(after, before + 2);
-        until(async || store.record(staged(3000 + round), NOW).await.is_ok()).await;
+        store.record(staged(3000 + round), NOW).await.unwrap();
     }
     until(async || store.size() == other.size()).await;
     assert_eq!(leaves(&store).await, leaves(&other).await);
@@ -46,8 +51,11 @@ async fn a_server_that_is_restarted_is_found_again_and_nothing_is_lost() {
     ];
     let last = stores[0].record(staged(1), NOW).await.unwrap();
     cluster.stop();
-    for store in &stores {
-        let refused = store.record(staged(2), NOW).await;
+    let (one, other) = tokio::join!(
+        stores[0].record(staged(2), NOW),
+        stores[1].record(staged(2), NOW)
+    );
+    for refused in [one, other] {
         assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
     }
     cluster.resume();
@@ -56,6 +64,61 @@ async fn a_server_that_is_restarted_is_found_again_and_nothing_is_lost() {
     }
     until(async || stores[0].size() == last + 3).await;
     assert_eq!(leaves(&stores[0]).await.len() as u64, last + 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_wait_while_the_server_restarts_and_nothing_is_recorded_twice() {
+    let cluster = Arc::new(Cluster::start());
+    let database = cluster.database().await;
+    let (first, second) = (Replica::new(), Replica::new());
+    let stores = [
+        first.open(&database).await.unwrap(),
+        second.open(&database).await.unwrap(),
+    ];
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut callers = JoinSet::new();
+    for caller in 0..8 {
+        let (store, is_over) = (stores[caller % 2].clone(), is_over.clone());
+        callers.spawn(async move {
+            let mut recorded = Vec::new();
+            while !is_over.load(Ordering::SeqCst) {
+                let number = 1000 * caller as u64 + recorded.len() as u64;
+                let index = store.record(staged(number), NOW).await;
+                recorded.push((number, index));
+            }
+            recorded
+        });
+    }
+    let size = async || stores[0].size();
+    for _ in 0..3 {
+        let before = size().await;
+        until(async || size().await > before + 50).await;
+        cluster.crash();
+        cluster.resume();
+    }
+    let before = size().await;
+    until(async || size().await > before + 50).await;
+    is_over.store(true, Ordering::SeqCst);
+    let recorded = callers.join_all().await.concat();
+    // A replica hears of the other's last events a moment later.
+    until(async || stores[0].size() >= stores[1].size()).await;
+    let leaves = leaves(&stores[0]).await;
+    let kinds: Vec<_> = leaves
+        .iter()
+        .map(|leaf| Event::parse(leaf).unwrap().what)
+        .collect();
+    for (number, index) in recorded {
+        let times = kinds.iter().filter(|kind| **kind == staged(number)).count();
+        match index {
+            Ok(index) => assert_eq!((times, &kinds[index as usize]), (1, &staged(number))),
+            // Another replica was faster after the crash, so it was not made again.
+            Err(Error::Unavailable(why)) => {
+                assert!(why.contains("nothing was recorded"), "{why}");
+                assert_eq!(times, 0, "{number}");
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 #[test]

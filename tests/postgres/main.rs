@@ -9,18 +9,24 @@
     reason = "tests"
 )]
 
+mod black_hole;
 mod clients;
 mod cluster;
+mod costs;
 mod daemons;
 mod emergencies;
 mod failover;
 mod faults;
+mod hosts;
 mod migrating;
+mod network;
 mod operator;
 mod proxy;
 mod refusals;
 mod replicas;
+mod signer;
 #[path = "../support/mod.rs"]
 mod support;
 mod testing;
+mod traffic;
 mod webhooks;

@@ -1,9 +1,14 @@
 //! A server's ledger moves from its folder into a database: clients that remember it go on, and no
 //! start over what was left behind forks it.
 
-use std::{fs, path::Path, process::Command};
+use std::{collections::BTreeSet, fs, path::Path, process::Command, time::Duration};
 
-use daypass::proto::v1::preview_request;
+use daypass::{
+    dev::receiver::{Behaviour, Receiver},
+    proto::v1::preview_request,
+};
+use sqlx::{Connection as _, SqliteConnection};
+use tokio::time::timeout;
 
 use super::{
     cluster::{Cluster, Database},
@@ -29,7 +34,16 @@ struct Site {
 
 impl Site {
     async fn start() -> Self {
-        let files = ServerFiles::prepare(files::folder(), &policy(), UNLIMITED, "").await;
+        Self::start_with("", &[]).await
+    }
+
+    /// The same with more sections of the configuration, and the secret files that they name.
+    async fn start_with(sections: &str, secrets: &[(&str, &str)]) -> Self {
+        let folder = files::folder();
+        for (name, secret) in secrets {
+            files::write_secret(&folder.path().join(name), secret);
+        }
+        let files = ServerFiles::prepare(folder, &policy(), UNLIMITED, sections).await;
         let people = files::folder();
         files::write_secret(&people.path().join("password"), "any");
         Self {
@@ -236,3 +250,81 @@ async fn a_move_that_is_refused_leaves_the_ledger_where_it_is() {
     site.daemon.again().await;
     alice.json(&["pass", "--role", "shell"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_was_changed_is_not_moved_and_the_database_stays_empty() {
+    let database = database().await;
+    let mut site = Site::start().await;
+    let alice = site.signed_in("alice").await;
+    alice.json(&["pass", "--role", "shell"]).await;
+    site.stop().await;
+    site.share(Some(&database.address()));
+    let file = format!("sqlite://{}", site.path("state/ledger.db").display());
+    let mut ledger = SqliteConnection::connect(&file).await.unwrap();
+    sqlx::query("UPDATE ledger SET event = CAST(replace(event, 'alice', 'alica') AS BLOB)")
+        .execute(&mut ledger)
+        .await
+        .unwrap();
+    ledger.close().await.unwrap();
+    let refused = site.refuses(&["migrate"]);
+    assert!(refused.contains("was changed after it was"), "{refused}");
+    assert!(site.path("state/ledger.db").exists());
+    assert!(!site.path("state/ledger.db.moved").exists());
+    // Another ledger finds the database empty.
+    let mut other = Site::start().await;
+    other.stop().await;
+    other.share(Some(&database.address()));
+    other.migrate();
+    other.daemon.again().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_webhook_had_not_yet_got_comes_once_after_the_move() {
+    let database = database().await;
+    let receiver = Receiver::start().await.unwrap();
+    let section = format!(
+        "[[webhook]]\nname = \"test\"\nurl = \"{}\"\nsecret_file = \"test.secret\"\n\
+         networks = [\"127.0.0.1/32\"]\n",
+        receiver.url()
+    );
+    let secrets = [("test.secret", receiver.secret())];
+    let mut site = Site::start_with(&section, &secrets).await;
+    let mut requests = Vec::new();
+    for number in 0..6 {
+        if number == 3 {
+            let three = receiver.until(|all| all.iter().filter(|it| it.is_taken).count() == 3);
+            timeout(PATIENCE, three).await.expect("three come");
+            receiver.behave(Behaviour::Status(503));
+        }
+        let bob = site.daemon.user(&format!("bob-{number}"), &["oncall"]);
+        requests.push(bob.request(ask("prod")).await.id);
+    }
+    let tried = |all: &[daypass::dev::receiver::Delivery]| {
+        let failed = all.iter().filter(|it| !it.is_taken);
+        failed.map(|it| &it.id).collect::<BTreeSet<_>>().len() == 3
+    };
+    timeout(PATIENCE, receiver.until(tried))
+        .await
+        .expect("three fail");
+    site.stop().await;
+    site.share(Some(&database.address()));
+    site.migrate();
+    receiver.behave(Behaviour::Normal);
+    site.daemon.again().await;
+    let taken = receiver.until(|all| all.iter().filter(|it| it.is_taken).count() >= 6);
+    timeout(PATIENCE, taken).await.expect("the others come");
+    // One more, so that a repetition would have come before it.
+    let bob = site.daemon.user("bob", &["oncall"]);
+    requests.push(bob.request(ask("prod")).await.id);
+    let last = receiver.until(|all| all.iter().filter(|it| it.is_taken).count() >= 7);
+    let all = timeout(PATIENCE, last).await.expect("the last one comes");
+    let taken = all.iter().filter(|it| it.is_taken);
+    let mut told: Vec<u64> = taken
+        .map(|it| it.json["data"]["id"].as_u64().unwrap())
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, requests, "each once");
+}
+
+/// Longer than the pause before a delivery is tried again, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);

@@ -19,16 +19,19 @@ use tokio::{
     task::JoinHandle,
 };
 
+use super::traffic::{Connection, Traffic};
+
 /// The name of PostgreSQL's socket in its folder.
 const SOCKET: &str = ".s.PGSQL.5432";
 
 /// The statement that commits an append.
-const COMMIT: &[u8] = b"NOTIFY daypass_ledger; COMMIT";
+pub(crate) const COMMIT: &[u8] = b"NOTIFY daypass_ledger; COMMIT";
 
 pub(crate) struct Proxy {
     folder: tempfile::TempDir,
     server: Arc<Mutex<PathBuf>>,
     cut: Arc<AtomicBool>,
+    traffic: Traffic,
     task: JoinHandle<()>,
 }
 
@@ -41,6 +44,8 @@ impl Proxy {
         let target = server.clone();
         let cut = Arc::new(AtomicBool::new(false));
         let armed = cut.clone();
+        let traffic = Traffic::default();
+        let counted = traffic.clone();
         let task = tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
@@ -48,13 +53,19 @@ impl Proxy {
                 let Ok(server) = UnixStream::connect(&server).await else {
                     continue;
                 };
-                tokio::spawn(relay(client, server, armed.clone()));
+                tokio::spawn(relay(
+                    client,
+                    server,
+                    armed.clone(),
+                    Connection::new(counted.clone()),
+                ));
             }
         });
         Self {
             folder,
             server,
             cut,
+            traffic,
             task,
         }
     }
@@ -73,6 +84,11 @@ impl Proxy {
         self.cut.store(true, Ordering::SeqCst);
     }
 
+    /// What it carried.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
     /// True if the cut was made.
     pub(crate) fn has_cut(&self) -> bool {
         !self.cut.load(Ordering::SeqCst)
@@ -86,13 +102,13 @@ impl Drop for Proxy {
 }
 
 /// Relays in both directions until one of them ends.
-async fn relay(client: UnixStream, server: UnixStream, cut: Arc<AtomicBool>) {
+async fn relay(client: UnixStream, server: UnixStream, cut: Arc<AtomicBool>, messages: Connection) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let is_cut = AtomicBool::new(false);
     tokio::select! {
         _ = answers(from_server, to_client, &is_cut) => (),
-        _ = questions(from_client, to_server, &cut, &is_cut) => (),
+        _ = questions(from_client, to_server, (&cut, &is_cut), messages) => (),
     }
 }
 
@@ -115,8 +131,8 @@ async fn answers(
 async fn questions(
     mut client: OwnedReadHalf,
     mut server: OwnedWriteHalf,
-    cut: &AtomicBool,
-    is_cut: &AtomicBool,
+    (cut, is_cut): (&AtomicBool, &AtomicBool),
+    mut messages: Connection,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -124,6 +140,7 @@ async fn questions(
         if count == 0 {
             return Ok(());
         }
+        messages.take(&buffer[..count]);
         let mut texts = buffer[..count].windows(COMMIT.len());
         if texts.any(|text| text == COMMIT) && cut.swap(false, Ordering::SeqCst) {
             is_cut.store(true, Ordering::SeqCst);

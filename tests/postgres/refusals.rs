@@ -73,6 +73,21 @@ async fn a_newer_schema_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
+async fn an_older_schema_is_brought_up_to_date_with_the_ledger_as_it_is() {
+    let database = Cluster::shared().database().await;
+    let replica = Replica::new();
+    let store = replica.open(&database).await.unwrap();
+    store.record(staged(1), NOW).await.unwrap();
+    store.close().await;
+    database
+        .run_sql("DROP TABLE mailbox; DELETE FROM _sqlx_migrations WHERE version = 4")
+        .await;
+    assert_eq!(replica.open(&database).await.unwrap().size(), 3);
+    let mailboxes = database.number("SELECT count(*) FROM mailbox").await;
+    assert_eq!(mailboxes, 0, "the table is there");
+}
+
+#[tokio::test]
 async fn another_server_or_another_key_on_the_same_database_is_refused() {
     let database = Cluster::shared().database().await;
     let store = Replica::new().open(&database).await.unwrap();

@@ -80,6 +80,8 @@ impl Private {
             }
         };
         Visitor::new("alice", "any").browse(&page).await.unwrap();
+        // Its end would say that nothing is pasted, while the redirect is still looked at.
+        let _open = child.stdin.take();
         let done = timeout(SOON, child.wait_with_output())
             .await
             .unwrap()

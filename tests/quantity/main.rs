@@ -3,8 +3,12 @@
 //! what became of an honest caller's calls. It is printed, and asserted with wide margins; what is
 //! measured here, a busy machine measures too.
 //!
+//! A large ledger too: a start must not grow with it.
+//!
 //! `cargo test --test quantity` runs the short form. `DAYPASS_QUANTITY=long` opens as many
-//! connections as the defaults of `[limits]` allow to four addresses, and keeps them for longer.
+//! connections as the defaults of `[limits]` allow to four addresses, keeps them for longer, and
+//! makes a ledger of 1,000,000 events instead of 100,000: that takes many minutes in a test build,
+//! and 2 GB of disk. `cargo bench --bench growth` makes that and more by the same code, in less.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +20,10 @@
     reason = "tests"
 )]
 
+#[path = "../../benches/growth/events.rs"]
+mod events;
 mod flood;
+mod large;
 mod network;
 mod subject;
 #[path = "../support/mod.rs"]
@@ -37,6 +44,8 @@ pub struct Scale {
     lasts: Duration,
     newcomers: usize,
     calls: usize,
+    /// Events of the large ledger.
+    events: u64,
 }
 
 impl Scale {
@@ -47,6 +56,7 @@ impl Scale {
                 lasts: Duration::from_secs(30),
                 newcomers: 50,
                 calls: 200,
+                events: 1_000_000,
             },
             Ok(other) => panic!("DAYPASS_QUANTITY={other}: write long, or leave it out"),
             Err(_) => Self {
@@ -54,6 +64,7 @@ impl Scale {
                 lasts: Duration::from_secs(2),
                 newcomers: 10,
                 calls: 20,
+                events: 100_000,
             },
         }
     }

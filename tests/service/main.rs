@@ -11,11 +11,13 @@
     reason = "tests"
 )]
 
+mod ca_keys;
 mod issue;
 mod observe;
 mod open;
 mod rates;
 mod search;
+mod signer;
 #[path = "../support/mod.rs"]
 mod support;
 mod tiles;

@@ -34,11 +34,16 @@ fn methods() -> Vec<String> {
         let methods = service.method.into_iter();
         methods.map(move |method| format!("/daypass.v1.{name}/{}", method.name()))
     };
-    // A caller in an emergency has no token: the challenge is the only answer without one.
-    let challenge = |method: &String| method.ends_with("/EmergencyChallenge");
+    // A caller in an emergency has no token: the challenge is the only answer without one. A host
+    // signs its reports by its own keys.
+    let others = ["/EmergencyChallenge", SYNC];
     let all = guarded.flat_map(named);
-    all.filter(|method| !challenge(method)).collect()
+    all.filter(|method| !others.iter().any(|it| method.ends_with(it)))
+        .collect()
 }
+
+/// The report of a host.
+const SYNC: &str = ".Hosts/Sync";
 
 /// The answer to a call of `method` with a message that says nothing: every field of ours may be
 /// left out.
@@ -59,7 +64,7 @@ async fn call(env: &TestEnv, method: &str, token: Option<&str>) -> Option<Status
 async fn every_other_method_demands_a_token() {
     let env = start(TestEnv::new()).await;
     let methods = methods();
-    for service in ["Passes", "Requests", "Ledger", "Admin"] {
+    for service in ["Passes", "Requests", "Ledger", "Admin", "Hosts"] {
         let prefix = format!("/daypass.v1.{service}/");
         assert!(
             methods.iter().any(|method| method.starts_with(&prefix)),
@@ -78,6 +83,11 @@ async fn every_other_method_demands_a_token() {
         }
     }
     let before = size(&env);
+    for token in [None, Some("a.b.c")] {
+        let status = call(&env, &format!("/daypass.v1{SYNC}"), token).await;
+        let expected = (Code::InvalidArgument, "ASK_MALFORMED".to_owned());
+        assert_eq!(refusal(&status.unwrap()), expected, "no report, no host");
+    }
     let challenge = v1::EmergencyChallengeRequest {};
     let challenge = env
         .api

@@ -58,7 +58,7 @@ fn denial(number: usize) -> EventKind {
             issuer: "https://id.example.com".to_owned(),
             label: format!("{subject}@example.com"),
             subject,
-            claims: serde_json::json!({}),
+            claims: serde_json::json!({}).into(),
         },
         ask: RequestDetails {
             role: format!("role-{}", number % 7),
@@ -70,6 +70,7 @@ fn denial(number: usize) -> EventKind {
         policy: "ab".to_owned(),
         cut: false,
         unbound: false,
+        by: None,
     }
 }
 
@@ -141,8 +142,10 @@ impl Site {
         line.unwrap().trim().parse::<f64>().unwrap() as u64
     }
 
-    /// Waits until the index has every event. The gauges are measured once in a second.
+    /// Waits until the index has every event. The gauges are measured once in a second, so those of
+    /// the last one may be of another file.
     async fn filled(&self) {
+        sleep(Duration::from_millis(1100)).await;
         let filled = async {
             loop {
                 let indexed = self.metric("daypass_search_indexed_events ").await;

@@ -7,7 +7,10 @@ use std::{
     process::Command,
 };
 
-use daypass::{ledger::EventKind, store::Store};
+use daypass::{
+    ledger::{EventKind, tree::leaf_hash},
+    store::Store,
+};
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
@@ -159,9 +162,71 @@ async fn tiles_are_cached_and_nothing_else_has_their_paths() {
         "/tile/0/000%2ep/1",
         "/tile/-1/000",
         "/tile/0/x999/x999/x999/x999/x999/x999/x999/999",
-        "/tile/entries/000",
+        "/tile/entries/0/000",
+        "/tile/entries/000.p/0",
+        "/tile/entries/000?x=1",
     ] {
         let (status, caching, _, _) = get(path).await;
         assert_eq!((status, &*caching), (404, "no-store"), "{path}");
+    }
+}
+
+/// The leaves of an entry bundle.
+fn unbundled(mut bundle: &[u8]) -> Vec<Vec<u8>> {
+    let mut leaves = Vec::new();
+    while let Some((length, rest)) = bundle.split_first_chunk::<2>() {
+        let (leaf, rest) = rest.split_at(u16::from_be_bytes(*length).into());
+        leaves.push(leaf.to_vec());
+        bundle = rest;
+    }
+    assert!(bundle.is_empty(), "half a length");
+    leaves
+}
+
+#[tokio::test]
+async fn entry_bundles_are_the_leaves_of_the_tiles_and_want_an_auditors_token() {
+    let env = start(TestEnv::new()).await;
+    grow(&env.authority().store, 300).await;
+    let client = https::client(&env.server.tls_ca());
+    let get = async |path: &str, token: Option<&str>| {
+        let mut request = client.get(format!("{}{path}", env.server.url()));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await.unwrap();
+        let caching = answer.headers()["cache-control"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let status = answer.status().as_u16();
+        (status, caching, answer.bytes().await.unwrap().to_vec())
+    };
+    let auditor = env.carol().token;
+    for (bundle, tile, count) in [("000", "000", 256), ("001.p/44", "001.p/44", 44)] {
+        let bundle = format!("/tile/entries/{bundle}");
+        let (status, caching, body) = get(&bundle, Some(&auditor)).await;
+        assert_eq!((status, &*caching), (200, "no-store"), "{bundle}");
+        let leaves = unbundled(&body);
+        assert_eq!(leaves.len(), count, "{bundle}");
+        let (_, _, hashes) = get(&format!("/tile/0/{tile}"), None).await;
+        let expected: Vec<u8> = leaves.iter().flat_map(|leaf| leaf_hash(leaf)).collect();
+        assert_eq!(expected, hashes, "{bundle}");
+    }
+    let stranger = env.user("eve", &["interns"]).token;
+    for (path, token, expected) in [
+        ("/tile/entries/000", None, 401),
+        ("/tile/entries/000", Some("a.b.c"), 401),
+        ("/tile/entries/000", Some(&*stranger), 403),
+        ("/tile/entries/001", Some(&*auditor), 404),
+        ("/tile/entries/002.p/1", Some(&*auditor), 404),
+    ] {
+        let (status, caching, body) = get(path, token).await;
+        let said = String::from_utf8_lossy(&body).into_owned();
+        assert_eq!(
+            (status, &*caching),
+            (expected, "no-store"),
+            "{path}: {said}"
+        );
+        assert!(!said.contains("\"index\""), "{said}");
     }
 }

@@ -35,6 +35,27 @@ impl Agent {
         agent
     }
 
+    /// Makes a key by `ssh-keygen` with these options, in files `NAME` and `NAME.pub`, and adds it.
+    pub fn add_new(&self, name: &Path, options: &[&str]) {
+        let path = name.to_str().unwrap();
+        let made = std::process::Command::new("ssh-keygen")
+            .args(["-q", "-N", "", "-f", path])
+            .args(options)
+            .status();
+        assert!(made.unwrap().success());
+        self.add(name);
+    }
+
+    /// Adds a key from a file.
+    pub fn add(&self, file: &Path) {
+        let added = std::process::Command::new("ssh-add")
+            .env("SSH_AUTH_SOCK", &self.socket)
+            .arg("-q")
+            .arg(file)
+            .status();
+        assert!(added.unwrap().success());
+    }
+
     pub async fn client(&self) -> Option<Client<UnixStream>> {
         UnixStream::connect(&self.socket)
             .await

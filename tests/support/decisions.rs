@@ -41,6 +41,7 @@ impl TestUser {
                 signature: signature.unwrap().to_pem(LineEnding::LF).unwrap(),
             }),
             comment: COMMENT.to_owned(),
+            presence_signature: String::new(),
         }
     }
 

@@ -28,6 +28,7 @@ pub mod decisions;
 pub mod env;
 pub mod faketime;
 pub mod files;
+pub mod hosts;
 pub mod https;
 pub mod issued;
 pub mod laptop;
@@ -42,6 +43,7 @@ pub mod running;
 pub mod security_key;
 pub mod server;
 pub mod shell;
+pub mod signer;
 pub mod ssh;
 pub mod user;
 

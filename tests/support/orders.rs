@@ -48,7 +48,7 @@ impl TestUser {
         }
     }
 
-    fn order(&self, signed: (Verb, &Target, &str, u64)) -> Option<AdminOrder> {
+    pub fn order(&self, signed: (Verb, &Target, &str, u64)) -> Option<AdminOrder> {
         let (_, _, reason, after) = signed;
         let server = self.api.server_name();
         let (public_key, binding_secret, signature) =

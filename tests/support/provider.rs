@@ -7,6 +7,9 @@ use tokio::{
     process::{Child, Command},
 };
 
+/// The secret of the client `daypass-page`, with characters that HTTP Basic must encode.
+pub const PAGE_SECRET: &str = "page-secret:100%+more&";
+
 /// A running provider. It ends when its stdin closes, which it does with this process.
 pub struct Provider {
     url: String,
@@ -51,8 +54,20 @@ impl Provider {
 
     /// Replaces its keys.
     pub async fn rotate(&self) {
+        self.order("rotate").await;
+    }
+
+    /// Registers the confidential client `daypass-page`, whose secret is [`PAGE_SECRET`], with this
+    /// redirect URI. Its keys are other ones afterwards.
+    pub async fn register_page(&self, redirect: &str) {
+        let bytes = redirect.as_bytes();
+        let redirect: String = url::form_urlencoded::byte_serialize(bytes).collect();
+        self.order(&format!("page?{redirect}")).await;
+    }
+
+    async fn order(&self, path: &str) {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let answer = client.post(format!("{}/rotate", self.url)).send().await;
+        let answer = client.post(format!("{}/{path}", self.url)).send().await;
         assert_eq!(answer.unwrap().status().as_u16(), 204);
     }
 }

@@ -55,15 +55,24 @@ impl Running {
     }
 
     /// Sends SIGINT once it listens for that. Returns the exit code, and the rest of stderr.
-    pub async fn interrupted(mut self) -> (Option<i32>, String) {
+    pub async fn interrupted(self) -> (Option<i32>, String) {
+        self.ended_by(&["INT"]).await
+    }
+
+    /// Sends these signals once it listens for the last one. Returns the exit code, and the rest of
+    /// stderr.
+    pub async fn ended_by(mut self, signals: &[&str]) -> (Option<i32>, String) {
         let id = self.child.id().unwrap();
+        let last = signals.last().unwrap();
         let listening = async {
-            while !catches_interrupts(id) {
+            while !catches(id, last) {
                 sleep(Duration::from_millis(5)).await;
             }
         };
         timeout(PATIENCE, listening).await.expect("it listens");
-        signal(id, "INT");
+        for name in signals {
+            signal(id, name);
+        }
         let status = timeout(PATIENCE, self.child.wait()).await;
         let code = status.expect("it ends").unwrap().code();
         let mut said = String::new();
@@ -74,10 +83,16 @@ impl Running {
     }
 }
 
-/// Whether the process has a handler of SIGINT, by the mask of caught signals.
-fn catches_interrupts(process: u32) -> bool {
+/// Whether the process has a handler of this signal, by the mask of caught signals.
+fn catches(process: u32, signal: &str) -> bool {
+    let number = match signal {
+        "HUP" => 1,
+        "INT" => 2,
+        "TERM" => 15,
+        other => panic!("SIG{other}"),
+    };
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
-    mask & (1 << (2 - 1)) != 0
+    mask & (1 << (number - 1)) != 0
 }

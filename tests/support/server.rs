@@ -246,6 +246,15 @@ impl ServerFiles {
         }
     }
 
+    /// Names another CA key by these lines of `[[ca.key]]`, and removes the file of the first.
+    pub fn replace_ca_key(&self, lines: &str) {
+        let path = self.configuration();
+        let text = fs::read_to_string(&path).unwrap();
+        let old = text.lines().find(|line| line.contains("ca_key")).unwrap();
+        fs::write(&path, text.replace(old, lines)).unwrap();
+        fs::remove_file(self.path("ca_key")).unwrap();
+    }
+
     /// Starts the daemon behind `prefix` (strace and its options, or nothing).
     pub fn spawn(&self, prefix: &[&str]) -> Process {
         self.spawn_with(prefix, &[])
@@ -365,7 +374,9 @@ binding = "nonce"
 }
 
 fn write_tls(folder: &Path) -> String {
-    let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    // The second name is for tests with two servers at different addresses.
+    let names = ["localhost", "second.example"].map(str::to_owned);
+    let certified = rcgen::generate_simple_self_signed(names).unwrap();
     fs::write(folder.join("tls.pem"), certified.cert.pem()).unwrap();
     let key = certified.signing_key.serialize_pem();
     files::write_secret(&folder.join("tls.key"), &key);

@@ -67,12 +67,19 @@ async fn hostile_texts_are_shown_and_run_nowhere() {
              let alerts = 0;
              page.on('dialog', (dialog) => {{ alerts += 1; dialog.dismiss(); }});
              await page.waitForSelector('#decide:not([hidden])');
+             // 100 KB, as no field of ours takes it.
+             await page.evaluate(() => document.getElementById('comment').removeAttribute('maxlength'));
+             await page.fill('#comment', 'x'.repeat(100_000));
+             await page.click('button.approve');
+             await page.waitForSelector('#trouble:not([hidden])');
+             const long = await page.innerText('#trouble');
+             page.troubles.length = 0;
              await page.fill('#comment', {comment});
              await page.click('button.approve');
              await page.waitForSelector('.decisions .reason');
              const text = await page.innerText('main');
              await page.goto(new URL('/web/requests', page.url()).href);
-             return {{ alerts, text, list: await page.innerText('main'), troubles: page.troubles,
+             return {{ alerts, text, long, list: await page.innerText('main'), troubles: page.troubles,
                images: await page.locator('main img, main script').count() }};",
             comment = json!(HOSTILE)
         ))
@@ -83,6 +90,10 @@ async fn hostile_texts_are_shown_and_run_nowhere() {
         "reason, parameter, comment: {text}"
     );
     assert!(seen["list"].as_str().unwrap().contains(HOSTILE));
+    assert!(
+        seen["long"].as_str().unwrap().contains("too long"),
+        "{seen}"
+    );
     assert_eq!((&seen["alerts"], &seen["images"]), (&json!(0), &json!(0)));
     assert_eq!(seen["troubles"], json!([]));
     crate::support::ledger::assert_verifies(&env.api, &env.carol().token).await;
@@ -113,7 +124,16 @@ async fn a_stolen_cookie_reads_and_decides_nothing() {
                  body: JSON.stringify(body) }})).status, [body]));
              }}
              const still = await thief.evaluate(async () => (await fetch('/web/requests')).redirected);
-             return {{ form, text, statuses, still }};"
+             const reads = [];
+             for (const path of ['requests', 'access', 'audit', 'audit.csv', 'audit/{id}', 'audit/{id}/proof',
+               'audit/timeline', 'passkey']) {{
+               const read = async (path) => {{
+                 const answer = await fetch(`/web/${{path}}`);
+                 return [path, answer.status, await answer.text()];
+               }};
+               reads.push(await thief.evaluate(read, path));
+             }}
+             return {{ form, text, statuses, still, reads }};"
         ))
         .await;
     assert_eq!(seen["form"], json!(false));
@@ -133,6 +153,12 @@ async fn a_stolen_cookie_reads_and_decides_nothing() {
         json!(false),
         "a refused decision ends no session"
     );
+    // What carol may read, and no secret by which the thief would become her elsewhere.
+    for read in seen["reads"].as_array().unwrap() {
+        assert_eq!(read[1], json!(200), "{read}");
+        let text = read[2].as_str().unwrap();
+        assert!(!text.contains("eyJ"), "a token: {read}");
+    }
     let events = decisions(&env).await;
     assert!(
         events.iter().all(|it| it == "denied") && !events.is_empty(),
@@ -409,6 +435,50 @@ async fn without_scripts_the_page_says_what_is_needed() {
             .ends_with("/web/sign-in?request=3")
     );
     assert_eq!(seen["buttons"], json!(0));
+    ends(env, browser).await;
+}
+
+/// Without a place for keys, or without cryptography, there is no sign-in, and the page says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_keys_the_page_says_what_is_needed() {
+    let env = TestEnv::start().await;
+    let mut browser = Browser::start(&env).await;
+    let url = env.server.url();
+    let seen: Value = browser
+        .run(format!(
+            "const seen = [];
+             for (const lost of ['indexedDB', 'isSecureContext']) {{
+               const page = await open({{ phone: true }});
+               await page.addInitScript((name) => {{
+                 Object.defineProperty(globalThis, name, {{ value: undefined }});
+               }}, lost);
+               await page.goto('{url}/web/requests/3');
+               await page.waitForSelector('#trouble:not([hidden])');
+               seen.push([await page.innerText('#trouble'), await page.locator('#sign-in button:enabled').count(),
+                 await axe(page), page.troubles]);
+             }}
+             // A private window in which the store is there, and opens nothing.
+             const page = await open();
+             await page.addInitScript(() => {{
+               IDBFactory.prototype.open = () => {{ throw new DOMException('not in this window', 'SecurityError'); }};
+             }});
+             await page.goto('{url}/web/sign-in');
+             await page.locator('#sign-in button').first().click();
+             await page.waitForSelector('#trouble:not([hidden])');
+             seen.push([await page.innerText('#trouble'), 0, await axe(page), page.troubles]);
+             return seen;"
+        ))
+        .await;
+    for (seen, told) in
+        seen.as_array()
+            .unwrap()
+            .iter()
+            .zip(["keeps no keys", "needs https", "not in this window"])
+    {
+        assert!(seen[0].as_str().unwrap().contains(told), "{seen}");
+        assert_eq!(seen[1], json!(0), "{seen}");
+        assert_eq!((&seen[2], &seen[3]), (&json!([]), &json!([])), "{seen}");
+    }
     ends(env, browser).await;
 }
 

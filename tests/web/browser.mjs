@@ -36,12 +36,22 @@ async function open({ phone = false, dark = false, script = true } = {}) {
     javaScriptEnabled: script,
   });
   context.setDefaultTimeout(20_000);
+  // oidc-provider's own pages ask for a font.
+  await context.route('https://fonts.googleapis.com/**', (route) =>
+    route.fulfill({ contentType: 'text/css', body: '' }));
   const page = await context.newPage();
   page.troubles = [];
   page.on('console', (line) => {
     // The provider's pages are plain http, and not ours.
     const { url } = line.location();
     if (line.type() === 'error' && !url.startsWith('http:')) page.troubles.push(`${line.text()} ${url}`);
+  });
+  // What a page of https asks of any other address.
+  page.elsewhere = [];
+  page.on('request', (request) => {
+    const from = request.frame().url();
+    if (request.isNavigationRequest() || !from.startsWith('https:')) return;
+    if (new URL(request.url()).origin !== new URL(from).origin) page.elsewhere.push(request.url());
   });
   page.on('pageerror', (error) => page.troubles.push(String(error)));
   return page;

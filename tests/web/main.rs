@@ -7,8 +7,15 @@
     reason = "tests"
 )]
 
+mod access;
 mod attacks;
+mod audit;
 mod browser;
+mod clocks;
+mod crowd;
+mod links;
+mod passkeys;
+mod pictures;
 mod plain;
 mod story;
 #[path = "../support/mod.rs"]

@@ -4,10 +4,10 @@ use http::StatusCode;
 use reqwest::{Client, RequestBuilder, Response, redirect::Policy};
 use serde_json::{Value, json};
 
-use crate::support::env::TestEnv;
+use crate::support::{env::TestEnv, provider::Provider};
 
 /// A caller without a browser: it follows no redirect and keeps no cookie.
-fn client(env: &TestEnv) -> Client {
+pub(crate) fn client(env: &TestEnv) -> Client {
     let root = reqwest::Certificate::from_pem(env.server.tls_ca().as_bytes()).unwrap();
     Client::builder()
         .redirect(Policy::none())
@@ -17,11 +17,11 @@ fn client(env: &TestEnv) -> Client {
         .unwrap()
 }
 
-async fn sent(request: RequestBuilder) -> Response {
+pub(crate) async fn sent(request: RequestBuilder) -> Response {
     request.send().await.unwrap()
 }
 
-fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+pub(crate) fn header<'a>(response: &'a Response, name: &str) -> &'a str {
     let value = response.headers().get(name);
     value.map_or("", |value| value.to_str().unwrap())
 }
@@ -38,6 +38,17 @@ async fn every_answer_keeps_other_sites_caches_and_scripts_out() {
         "/web/requests/7",
         "/web/requests/x",
         "/web/events",
+        "/web/access",
+        "/web/locked",
+        "/web/audit",
+        "/web/audit/3",
+        "/web/audit/3/proof",
+        "/web/audit/timeline",
+        "/web/passkey",
+        "/web/nothing",
+        "/web/access.js",
+        "/web/proof.js",
+        "/web/passkey.js",
         "/web/callback?code=a&state=b",
         "/web/page.js",
         "/web/page.css",
@@ -114,7 +125,7 @@ async fn files_are_small_and_sent_once() {
 }
 
 /// Begins a sign-in as the script does.
-fn begin(env: &TestEnv, origin: &str, body: &Value) -> RequestBuilder {
+pub(crate) fn begin(env: &TestEnv, origin: &str, body: &Value) -> RequestBuilder {
     let url = format!("{}/web/sign-in", env.server.url());
     client(env).post(url).header("origin", origin).json(body)
 }
@@ -135,7 +146,7 @@ async fn another_sites_page_begins_and_ends_nothing() {
         let refused = sent(begin(&env, origin, &good)).await;
         assert_eq!(refused.status(), StatusCode::FORBIDDEN, "{origin}");
         assert!(refused.headers().get("set-cookie").is_none());
-        for path in ["sign-out", "requests/3/approve"] {
+        for path in ["sign-out", "requests/3/approve", "access/lock"] {
             let post = client
                 .post(format!("{url}/web/{path}"))
                 .header("origin", origin);
@@ -193,7 +204,7 @@ async fn a_malformed_sign_in_is_refused_and_leads_nowhere_else() {
 }
 
 /// The cookie and the state of a sign-in that was begun.
-async fn begun(env: &TestEnv) -> (String, String, String) {
+pub(crate) async fn begun(env: &TestEnv) -> (String, String, String) {
     let body = json!({"issuer": "dev", "commitment": "A".repeat(43), "request": 3});
     let answer = sent(begin(env, &env.server.url(), &body)).await;
     let cookie = header(&answer, "set-cookie");
@@ -283,8 +294,69 @@ async fn a_providers_answer_counts_only_for_the_sign_in_that_it_answers() {
     env.close().await;
 }
 
+/// Two providers. What the one answers never counts at a sign-in that was begun at the other, and
+/// no code of the one is brought to the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_one_provider_is_never_taken_to_another() {
+    let provider = Provider::start("ES256").await;
+    let env = TestEnv::new()
+        .configuration(format!(
+            "[[issuer]]\nname = \"npm\"\nurl = {:?}\nclient_id = \"daypass\"\nalgorithms = [\"ES256\"]\n\
+             binding = \"nonce\"\n",
+            provider.url()
+        ))
+        .start()
+        .await;
+    let (client, url) = (client(&env), env.server.url());
+    let body = json!({"issuer": "npm", "commitment": "A".repeat(43), "request": 3});
+    let begun_there = sent(begin(&env, &url, &body)).await;
+    let there = header(&begun_there, "set-cookie")
+        .split(';')
+        .next()
+        .unwrap();
+    let there = there.to_owned();
+    let page: Value = begun_there.json().await.unwrap();
+    let page = page["url"].as_str().unwrap();
+    assert!(page.starts_with(provider.url()), "{page}");
+    let state = url::Url::parse(page).unwrap();
+    let state = state.query_pairs().find(|(key, _)| key == "state").unwrap();
+    // Carol's code of the dev provider, for another sign-in of hers.
+    let (_, own_state, authorization) = begun(&env).await;
+    let visitor = daypass::dev::person::Visitor::new("carol", env.password());
+    let answer = visitor.destination(&authorization).await.unwrap();
+    let answer = answer.replace(&own_state, &state.1);
+    let encode =
+        |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let (dev, npm) = (encode(env.issuer().url()), encode(provider.url()));
+    for (case, answer, told) in [
+        ("the answer as it is", answer.clone(), "of another provider"),
+        (
+            "without its issuer",
+            answer.replace(&format!("&iss={dev}"), ""),
+            "of another provider",
+        ),
+        (
+            "under the other's name",
+            answer.replace(&dev, &npm),
+            "the provider refused the code",
+        ),
+    ] {
+        let refused = sent(client.get(&answer).header("cookie", &there)).await;
+        assert_eq!(refused.status(), StatusCode::BAD_GATEWAY, "{case}");
+        let cookies = refused.headers().get_all("set-cookie").iter();
+        let mut cookies = cookies.map(|it| it.to_str().unwrap());
+        assert!(
+            cookies.all(|it| !it.starts_with("__Host-daypass=")),
+            "{case}"
+        );
+        let text = refused.text().await.unwrap();
+        assert!(text.contains(told), "{case}: {text}");
+    }
+    env.close().await;
+}
+
 /// Signs carol in without a browser. Returns the cookie of her session.
-async fn session(env: &TestEnv) -> String {
+pub(crate) async fn session(env: &TestEnv) -> String {
     let (cookie, _, authorization) = begun(env).await;
     let visitor = daypass::dev::person::Visitor::new("carol", env.password());
     let answer = visitor.destination(&authorization).await.unwrap();

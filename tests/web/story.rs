@@ -1,8 +1,17 @@
 //! Approvals on the page, from the link to the ledger.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
-use crate::{browser::Browser, support::env::TestEnv};
+use crate::{
+    browser::Browser,
+    support::{
+        env::TestEnv,
+        files::write_secret,
+        provider::{PAGE_SECRET, Provider},
+    },
+};
 
 /// Bob asks for `prod` and waits for nothing; returns the request's id.
 pub(crate) async fn asked(env: &TestEnv, reason: &str) -> u64 {
@@ -10,6 +19,20 @@ pub(crate) async fn asked(env: &TestEnv, reason: &str) -> u64 {
     asked.exits("a request waits", 5).json()["id"]
         .as_u64()
         .unwrap()
+}
+
+/// The address of a request's page, as the webhook's message has it.
+pub(crate) async fn told(env: &TestEnv, id: u64) -> String {
+    let receiver = env.world().receiver();
+    let deliveries = receiver.until(|all| all.iter().any(|it| it.kind() == "requested"));
+    let deliveries = tokio::time::timeout(Duration::from_secs(30), deliveries).await;
+    let deliveries = deliveries.expect("the message arrives");
+    let mut bodies = deliveries
+        .iter()
+        .map(|it| serde_json::from_slice::<Value>(&it.body).unwrap());
+    let ours = bodies.find(|it| it["data"]["id"] == id);
+    let ours = ours.unwrap_or_else(|| panic!("a message of request {id}"));
+    ours["data"]["url"].as_str().unwrap().to_owned()
 }
 
 /// Opens a request in a browser of this person and signs in there. The page is `keep.NAME`.
@@ -30,7 +53,7 @@ pub(crate) async fn signed_in(
         .await;
 }
 
-async fn events(env: &TestEnv) -> Vec<Value> {
+pub(crate) async fn events(env: &TestEnv) -> Vec<Value> {
     let listed = env.daypass("carol", "ledger list --from 0").await;
     let listed = listed.exits("carol reads", 0).json();
     listed["events"].as_array().unwrap().clone()
@@ -48,12 +71,17 @@ async fn carol_approves_on_her_phone_and_bobs_waiting_command_goes_on() {
     );
     let waiting = tokio::spawn(crate::support::command::Done::of(waiting));
 
-    signed_in(&mut browser, &env, "carol", "{ phone: true }", id).await;
+    // The link of the chat, on a phone that has never seen this page.
+    let (link, password) = (told(&env, id).await, env.password());
+    let begun = Instant::now();
     let shown = browser
-        .run(
-            "await keep.carol.waitForSelector('#decide:not([hidden])');
-             return keep.carol.innerText('main');",
-        )
+        .run(format!(
+            "const page = keep.carol = await open({{ phone: true }});
+             await page.goto('{link}');
+             await signIn(page, 'carol', '{password}');
+             await page.waitForSelector('#decide:not([hidden])');
+             return page.innerText('main');"
+        ))
         .await;
     let shown = shown.as_str().unwrap();
     for part in [
@@ -79,6 +107,9 @@ async fn carol_approves_on_her_phone_and_bobs_waiting_command_goes_on() {
         "{after}"
     );
     assert_eq!(after["troubles"], serde_json::json!([]));
+    let took = begun.elapsed();
+    println!("from the link to approved: {took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
 
     let pass = waiting.await.unwrap().exits("bob goes on", 0).json();
     assert!(pass["serial"].as_u64().is_some(), "{pass}");
@@ -92,46 +123,90 @@ async fn carol_approves_on_her_phone_and_bobs_waiting_command_goes_on() {
     env.close().await;
 }
 
-/// Pictures of the pages for a person to look at, in the target folder: on a phone and on a
-/// desktop, light and dark. axe-core looks at each of them.
+/// From the sign-in to the decision without a pointer. The decision is said to who does not see it.
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_are_accessible_and_fit_a_phone_and_a_desktop_light_and_dark() {
+async fn carol_approves_by_keyboard_alone() {
     let env = TestEnv::new().signed_in(&["bob", "carol"]).start().await;
     let mut browser = Browser::start(&env).await;
     let id = asked(&env, "INC-7").await;
-    asked(&env, "CHG-1234").await;
     let (url, password) = (env.server.url(), env.password());
-    let folder = concat!(env!("CARGO_TARGET_TMPDIR"), "/web");
-    let found = browser
+    let seen = browser
         .run(format!(
-            "const found = [];
-             for (const [name, options] of Object.entries({{
-               'phone-light': {{ phone: true }}, 'phone-dark': {{ phone: true, dark: true }},
-               'desktop-light': {{}}, 'desktop-dark': {{ dark: true }} }})) {{
-               const page = await open(options);
-               const look = async (what) => {{
-                 await page.screenshot({{ path: `{folder}/${{name}}-${{what}}.png`, fullPage: true }});
-                 for (const one of await axe(page)) found.push(`${{name}} ${{what}}: ${{one}}`);
-                 const wide = await page.evaluate(
-                   'document.documentElement.scrollWidth - document.documentElement.clientWidth');
-                 if (wide > 0) found.push(`${{name}} ${{what}} is ${{wide}} px too wide`);
-               }};
-               await page.goto('{url}/web/requests');
-               await page.waitForSelector('#sign-in button:enabled');
-               await look('sign-in');
-               await signIn(page, 'carol', '{password}');
-               await look('list');
-               await page.goto('{url}/web/requests/{id}');
-               await page.waitForSelector('#decide:not([hidden])');
-               await look('request');
-               await page.goto('{url}/web/requests/999');
-               await look('missing');
-               await page.context().close();
-             }}
-             return found;"
+            "const page = await open();
+             const to = async (wanted) => {{
+               for (let step = 0; step < 40; step += 1) {{
+                 await page.keyboard.press('Tab');
+                 if (await page.evaluate((it) => document.activeElement?.matches(it), wanted)) return;
+               }}
+               throw new Error(`no way to ${{wanted}}`);
+             }};
+             await page.goto('{url}/web/requests');
+             await page.waitForSelector('#sign-in button:enabled');
+             await to('#sign-in button');
+             await page.keyboard.press('Enter');
+             await page.waitForSelector('input[name=login]');
+             await page.focus('input[name=login]');
+             await page.keyboard.type('carol');
+             await to('input[name=password]');
+             await page.keyboard.type('{password}');
+             await page.keyboard.press('Enter');
+             await page.waitForURL(/\\/web\\/requests$/);
+             await to('a[href=\"/web/requests/{id}\"]');
+             await page.keyboard.press('Enter');
+             await page.waitForSelector('#decide:not([hidden])');
+             await to('#comment');
+             await page.keyboard.type('by keyboard');
+             await to('button.approve');
+             await page.keyboard.press('Enter');
+             await page.waitForSelector('[role=status] >> text=Approved');
+             return page.troubles;"
         ))
         .await;
-    assert_eq!(found, serde_json::json!([]));
+    assert_eq!(seen, serde_json::json!([]));
+    let events = events(&env).await;
+    let approved = events.iter().find(|it| it["type"] == "approved").unwrap();
+    assert_eq!(approved["comment"], "by keyboard");
+    browser.close().await;
+    env.close().await;
+}
+
+/// npm's oidc-provider, with a client of the page that has a secret: the provider demands it, and
+/// no client of the command line gets it.
+#[tokio::test(flavor = "multi_thread")]
+async fn carol_signs_in_at_another_provider_with_a_client_that_has_a_secret() {
+    let provider = Provider::start("ES256").await;
+    let options = TestEnv::new().configuration(format!(
+        "[[issuer]]\nname = \"npm\"\nurl = {:?}\nclient_id = \"daypass-page\"\nalgorithms = [\"ES256\"]\n\
+         binding = \"nonce\"\nscopes = [\"openid\", \"email\", \"groups\"]\n\
+         [[web.client]]\nissuer = \"npm\"\nsecret_file = \"../page.secret\"\n",
+        provider.url()
+    ));
+    write_secret(&options.folder().join("page.secret"), PAGE_SECRET);
+    let env = options.start().await;
+    let signed_in = env.daypass("bob", "login --issuer dev --as bob").await;
+    signed_in.exits("bob signs in", 0);
+    let url = env.server.url();
+    provider.register_page(&format!("{url}/web/callback")).await;
+    let mut browser = Browser::start(&env).await;
+    let id = asked(&env, "INC-7").await;
+    let after = browser
+        .run(format!(
+            "const page = keep.carol = await open({{ phone: true }});
+             await page.goto('{url}/web/requests/{id}');
+             await page.click('#sign-in button[data-issuer=npm]');
+             await page.fill('input[name=login]', 'carol');
+             await page.fill('input[name=password]', 'any');
+             await page.click('button[type=submit]');
+             await page.waitForSelector('text=Authorize');
+             await Promise.all([page.waitForURL(/\\/web\\/requests/), page.click('button[type=submit]')]);
+             await page.waitForSelector('#decide:not([hidden])');
+             await page.click('button.approve');
+             await page.waitForSelector('text=Approved');
+             return page.troubles;"
+        ))
+        .await;
+    assert_eq!(after, serde_json::json!([]));
+    crate::support::ledger::assert_verifies(&env.api, &env.carol().token).await;
     browser.close().await;
     env.close().await;
 }

@@ -183,7 +183,7 @@ impl Outage {
             issuer: self.env.issuer().url().to_owned(),
             subject: "carol".to_owned(),
             label: "carol@example.com".to_owned(),
-            claims: serde_json::json!({}),
+            claims: serde_json::json!({}).into(),
         };
         let compose = move |state: &LedgerState| {
             let serials = state.lockable(&target, at);

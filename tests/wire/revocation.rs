@@ -207,7 +207,8 @@ async fn only_an_administrator_locks_unlocks_or_revokes() {
     assert_eq!(reason(alice.lock(bob()).await), denied);
     let dave = Target::Identity("dave".into());
     assert_eq!(reason(alice.unlock(dave).await), denied);
-    assert_eq!(reason(alice.locks().await), denied);
+    let eve = env.user("eve", &[]);
+    assert_eq!(reason(eve.locks().await), denied, "nor an auditor");
     let events = env.events(before).await;
     assert_eq!(events.len(), 8, "each leaves one event");
     for event in &events {
@@ -217,6 +218,8 @@ async fn only_an_administrator_locks_unlocks_or_revokes() {
     let detail = format!("the policy does not let them revoke serial {other}");
     assert_eq!(events[0]["detail"], detail);
     assert!(!is_revoked(&env, other).await && !is_revoked(&env, own).await);
+    let locks = alice.locks().await.unwrap();
+    assert_eq!(locks.len(), 1, "the ledger is open to her, and has it too");
 
     let size = env.ledger_size().await;
     let unsigned = env.api.admin().list_locks(v1::ListLocksRequest {}).await;

@@ -4,6 +4,9 @@ use sha2::{Digest, Sha256};
 
 use crate::ssh::certificate::MAX_KEY_ID;
 
+/// Between the holder's label and that of the identity that asked on their behalf.
+const VIA: &str = "~via~";
+
 /// Number of hex digits of a reduced label's digest.
 const DIGEST: usize = 12;
 
@@ -12,16 +15,31 @@ const DIGEST: usize = 12;
 /// A label with other characters, or too long, keeps what it can and gets `~` and a digest of the
 /// whole: labels that differ stay different, and none can pass for another's, for `~` is not kept
 /// either.
-pub(super) fn compose(label: &str, role: &str) -> String {
+///
+/// A pass that `via` asked for on behalf of the label's holder is `LABEL~via~LABEL/ROLE`. No label
+/// can pass for that: `~` is not kept, and `via` is no digest.
+pub(in crate::ca) fn compose(label: &str, via: Option<&str>, role: &str) -> String {
     let room = MAX_KEY_ID.saturating_sub(role.len().saturating_add(1));
+    match via {
+        None => format!("{}/{role}", reduced(label, room)),
+        Some(via) => {
+            let room = room.saturating_sub(VIA.len()) / 2;
+            let (label, via) = (reduced(label, room), reduced(via, room));
+            format!("{label}{VIA}{via}/{role}")
+        }
+    }
+}
+
+/// The label, if it is plain and has at most `room` bytes; else what it can keep, and a digest.
+fn reduced(label: &str, room: usize) -> String {
     let kept: String = label.chars().map(printable).collect();
     if kept == label && !label.is_empty() && label.len() <= room {
-        return format!("{label}/{role}");
+        return kept;
     }
     let mut digest = base16ct::lower::encode_string(&Sha256::digest(label));
     digest.truncate(DIGEST);
     let short: String = kept.chars().take(room.saturating_sub(DIGEST + 1)).collect();
-    format!("{short}~{digest}/{role}")
+    format!("{short}~{digest}")
 }
 
 /// Quotes and backslashes would let a label end the field that a log line puts it in.
@@ -46,7 +64,7 @@ mod tests {
             "repo:acme/site:ref:refs/heads/main",
             "auth0|5f7c",
         ] {
-            assert_eq!(compose(label, "shell"), format!("{label}/shell"));
+            assert_eq!(compose(label, None, "shell"), format!("{label}/shell"));
         }
     }
 
@@ -74,15 +92,36 @@ mod tests {
             ("36 KB of four-byte characters", long_unicode.as_str()),
         ];
         for (case, label) in cases {
-            let key_id = compose(label, "shell");
+            let key_id = compose(label, None, "shell");
             assert!(is_key_id(&key_id), "{case}: {key_id}");
             assert!(key_id.ends_with("/shell"), "{case}: {key_id}");
         }
     }
 
     #[test]
+    fn a_key_id_names_who_asked_on_behalf_and_no_label_can_pass_for_that() {
+        let two = compose("alice@example.com", Some("edge"), "shell");
+        assert_eq!(two, "alice@example.com~via~edge/shell");
+        let forged = compose("alice@example.com~via~edge", None, "shell");
+        assert!(!forged.contains("~via~"), "{forged}");
+        let long = "a".repeat(300);
+        for (label, via) in [
+            (long.as_str(), long.as_str()),
+            ("", ""),
+            ("eve\n", "x/y z"),
+            (long.as_str(), "edge"),
+        ] {
+            let role = "r".repeat(64);
+            let key_id = compose(label, Some(via), &role);
+            assert!(is_key_id(&key_id), "{key_id}");
+            assert_eq!(key_id.matches("~via~").count(), 1, "{key_id}");
+            assert!(key_id.ends_with(&format!("/{role}")), "{key_id}");
+        }
+    }
+
+    #[test]
     fn labels_that_differ_stay_different() {
-        let reduced = compose("al\u{131}ce", "shell");
+        let reduced = compose("al\u{131}ce", None, "shell");
         let pairs = [
             ("al\u{131}ce", "al_ce"),
             ("al\u{131}ce", "al\u{456}ce"),
@@ -90,12 +129,15 @@ mod tests {
         ];
         for (one, other) in pairs {
             assert_ne!(
-                compose(one, "shell"),
-                compose(other, "shell"),
+                compose(one, None, "shell"),
+                compose(other, None, "shell"),
                 "{one} {other}"
             );
         }
         let (long, longer) = ("a".repeat(300), "a".repeat(301));
-        assert_ne!(compose(&long, "shell"), compose(&longer, "shell"));
+        assert_ne!(
+            compose(&long, None, "shell"),
+            compose(&longer, None, "shell")
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! A draft for the unit tests of later stages. Never compiled into the product.
 
 use super::{Draft, Fields};
-use crate::ssh::{permissions::Permissions, wire};
+use crate::ssh::{certificate::USER, permissions::Permissions, wire};
 use crate::unix_seconds::UnixSeconds;
 
 impl Draft {
@@ -9,6 +9,7 @@ impl Draft {
     pub(crate) fn sample(nonce: u8) -> Self {
         let blob = [wire::string(b"ssh-ed25519"), wire::string(&[9; 32])].concat();
         let fields = Fields {
+            kind: USER,
             nonce: &[nonce; 32],
             subject: &blob,
             key_id: "alice/shell",
@@ -21,9 +22,8 @@ impl Draft {
             ca: &blob,
         };
         match fields.encode() {
-            Some((head, tail)) => Self {
-                head,
-                tail,
+            Some(unnumbered) => Self {
+                unnumbered,
                 key_id: fields.key_id.to_owned(),
                 valid_after: fields.valid_after,
                 valid_before: fields.valid_before,

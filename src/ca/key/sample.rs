@@ -1,5 +1,11 @@
 //! Fresh keys, and a key that signs as another, for unit tests.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
 
 use ssh_key::{Algorithm, EcdsaCurve, LineEnding, PrivateKey, rand_core::OsRng};
 
@@ -12,6 +18,15 @@ pub(in crate::ca) const ALGORITHMS: [Algorithm; 2] = [
         curve: EcdsaCurve::NistP256,
     },
 ];
+
+/// The result of signing with a key in this process, which never waits.
+pub(in crate::ca) fn at_once<T>(signing: impl Future<Output = T>) -> T {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(signing).poll(&mut context) {
+        Poll::Ready(signed) => signed,
+        Poll::Pending => panic!("a key in this process waits for something"),
+    }
+}
 
 impl Key {
     /// A fresh key.

@@ -4,8 +4,8 @@ use ssh_key::Certificate;
 
 use super::{sample::ALGORITHMS, *};
 
-#[test]
-fn a_signature_is_its_own_keys_and_of_its_own_message() {
+#[tokio::test]
+async fn a_signature_is_its_own_keys_and_of_its_own_message() {
     for algorithm in ALGORITHMS {
         // Often enough for r or s to be short or to have its high bit set.
         for _ in 0..50 {
@@ -13,7 +13,7 @@ fn a_signature_is_its_own_keys_and_of_its_own_message() {
                 Key::sample(algorithm.clone()),
                 Key::sample(algorithm.clone()),
             );
-            let signature = key.sign(b"message").unwrap();
+            let signature = key.sign(b"message".as_slice().into()).await.unwrap();
             assert!(is_signed_by(key.public(), b"message", &signature));
             assert!(!is_signed_by(key.public(), b"massage", &signature));
             assert!(!is_signed_by(other.public(), b"message", &signature));
@@ -21,10 +21,10 @@ fn a_signature_is_its_own_keys_and_of_its_own_message() {
     }
 }
 
-#[test]
-fn a_signature_of_another_algorithm_is_nobodys() {
+#[tokio::test]
+async fn a_signature_of_another_algorithm_is_nobodys() {
     let [one, other] = ALGORITHMS.map(Key::sample);
-    let signature = one.sign(b"message").unwrap();
+    let signature = one.sign(b"message".as_slice().into()).await.unwrap();
     assert!(!is_signed_by(other.public(), b"message", &signature));
 }
 

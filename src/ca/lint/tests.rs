@@ -3,7 +3,10 @@
 use ssh_key::Algorithm;
 
 use super::*;
-use crate::{ca::key::Key, ssh::wire::string};
+use crate::{
+    ca::key::{Key, sample::at_once},
+    ssh::wire::string,
+};
 
 // Written out: the names that sshd knows, independent of the tables of `ssh::options`.
 const FORCE_COMMAND: &str = "force-command";
@@ -73,7 +76,8 @@ impl Fields {
 
     fn signed(&self, ca: &Key) -> Vec<u8> {
         let bytes = self.to_be_signed();
-        let signature = Vec::<u8>::try_from(ca.sign(&bytes).unwrap()).unwrap();
+        let signature =
+            Vec::<u8>::try_from(at_once(ca.sign(bytes.as_slice().into())).unwrap()).unwrap();
         [bytes, string(&signature)].concat()
     }
 }

@@ -64,7 +64,7 @@ impl Wanted<'_> {
         if preview.covers_caller || self.is_own_key {
             return Some(match self.verb {
                 Verb::Revoke => format!("{} covers you", self.target),
-                Verb::Lock | Verb::Unlock => {
+                Verb::Lock | Verb::Unlock | Verb::AddHost | Verb::RemoveHost => {
                     format!(
                         "{} covers you, and you cannot end a lock on yourself",
                         self.target
@@ -99,9 +99,15 @@ impl Wanted<'_> {
             (_, Target::Identity(name)) if name.starts_with('-') => format!("-- {}", quoted(name)),
             (_, Target::Identity(name)) => quoted(name),
             // These orders need no confirmation.
-            (_, Target::Role(_) | Target::Serial(_) | Target::Before(_) | Target::Through(_)) => {
-                String::new()
-            }
+            (
+                _,
+                Target::Role(_)
+                | Target::Serial(_)
+                | Target::Before(_)
+                | Target::Through(_)
+                | Target::Host(_)
+                | Target::NewHost(_),
+            ) => String::new(),
         };
         format!("daypass admin {}{reason} --yes {target}", word(self.verb))
     }
@@ -112,6 +118,8 @@ fn word(verb: Verb) -> &'static str {
         Verb::Lock => "lock",
         Verb::Unlock => "unlock",
         Verb::Revoke => "revoke",
+        Verb::AddHost => "hosts add",
+        Verb::RemoveHost => "hosts remove",
     }
 }
 

@@ -12,7 +12,8 @@ use crate::{
 ///
 /// Run it twice. The first run takes our lines out of sshd's configuration, and asks sshd whether
 /// it accepts the rest (sshd -t). Lines of yours stay. The second run, after sshd's reload, deletes
-/// the CA keys and the revocation list, which the running sshd reads until then.
+/// the CA keys, the revocation list and the host certificates, which the running sshd reads until
+/// then.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The sshd to ask. By default the one in /usr/sbin.

@@ -9,9 +9,9 @@ use crate::{
     cli::{Failure, Global, output::clean, table::table},
     client::now,
     host::settings::USUAL_USER,
-    host::setup::{SetupOptions, SetupReport, TrustedBy, setup},
+    host::setup::{JoinedReport, SetupOptions, SetupReport, TrustedBy, setup},
     outbound::CertificateFingerprint,
-    unix_seconds::UnixSeconds,
+    unix_seconds::{UnixSeconds, moment},
 };
 
 /// Make sshd trust the CA: write its keys, an empty revocation list and a file in sshd_config.d.
@@ -21,7 +21,8 @@ use crate::{
 /// sshd: the last lines say how.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The CA, https://HOST:PORT. Several addresses of one CA have commas between them.
+    /// The CA, https://HOST:PORT. Several addresses of one CA have commas between them. A host that
+    /// is set up needs no address: without it, all settings stay that you do not name.
     #[arg(
         long,
         env = "DAYPASS_SERVER",
@@ -29,7 +30,7 @@ pub(super) struct Args {
         value_name = "URL",
         help_heading = "What to trust"
     )]
-    server: String,
+    server: Option<String>,
     /// A host group of the policy that this host belongs to. May be repeated. Without it, the host
     /// accepts passes for plain logins.
     #[arg(long = "group", value_name = "GROUP")]
@@ -59,6 +60,11 @@ pub(super) struct Args {
     /// Its revocations are not read, and --group counts for its certificates too.
     #[arg(long, value_name = "FILE", help_heading = "What to trust")]
     also_trust: Option<PathBuf>,
+    /// The join code of this host, as `daypass admin hosts add` printed it: the host proves its
+    /// host keys, and gets certificates for them, so that no user is asked whether to trust them.
+    /// Without --group, it is then in the group that the administrator gave it.
+    #[arg(long, value_name = "CODE", help_heading = "What to trust")]
+    join: Option<String>,
     /// The sshd to ask. By default the one in /usr/sbin.
     #[arg(long, value_name = "PATH", help_heading = "sshd")]
     sshd: Option<PathBuf>,
@@ -76,7 +82,7 @@ impl Args {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let layout = self.place.layout()?;
         let options = SetupOptions {
-            server: self.server,
+            server: self.server.unwrap_or_default(),
             groups: self.groups,
             ca_file: self.ca_file.filter(|path| !path.as_os_str().is_empty()),
             server_fingerprint: self.server_fingerprint,
@@ -84,6 +90,7 @@ impl Args {
             also_trust: self.also_trust,
             sshd: self.sshd,
             principals_user: self.principals_user,
+            join: self.join,
             deadline: self.patience.timeout,
         };
         let report = setup(&layout, &options, UnixSeconds(now())).await?;
@@ -98,6 +105,9 @@ fn text(report: &SetupReport) -> String {
         groups => {
             let _ = writeln!(text, " for the host groups {}.\n", groups.join(", "));
         }
+    }
+    if let Some(host) = &report.host {
+        text.push_str(&joined(host));
     }
     let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
     let mut rows = Vec::new();
@@ -132,4 +142,24 @@ fn text(report: &SetupReport) -> String {
     }
     text.push_str("Keep this session open until a login with a pass has worked.");
     text
+}
+
+/// The names that users' ssh accepts for this host, and until when without a renewal.
+fn joined(host: &JoinedReport) -> String {
+    let names: Vec<&str> = [host.name.as_str()]
+        .into_iter()
+        .chain(host.aliases.iter().map(String::as_str))
+        .collect();
+    let until = host
+        .certificates
+        .iter()
+        .map(|it| it.until.map(UnixSeconds::get));
+    let until = match until.min().flatten() {
+        Some(until) => format!("until {}; `daypass host sync` renews them", moment(until)),
+        None => "not whole on disk; run `daypass host sync`".to_owned(),
+    };
+    format!(
+        "The server knows it as {}. Its host certificates are valid {until}.\n\n",
+        clean(&names.join(", "))
+    )
 }

@@ -1,25 +1,35 @@
 //! `daypass host sync`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use super::options::{Patience, Place};
 use crate::{
     cli::{Failure, Global, output::clean},
-    client::now,
-    host::sync::{SyncOptions, SyncReport, sync},
+    client::{now, now_milliseconds},
+    host::{
+        report::sync,
+        sync::{HostSync, SyncOptions, SyncReport},
+    },
     unix_seconds::UnixSeconds,
 };
 
 /// Fetch CA keys and revocations; a timer runs this every few minutes.
 ///
 /// Refuses a file that is empty, broken, older, or not signed by a CA key that this host trusts.
-/// sshd then goes on with the last good one. sshd needs no reload.
+/// sshd then goes on with the last good one. sshd needs no reload for them.
+///
+/// A host that has joined reports to the server, signed by its host keys, and gets new host
+/// certificates after two thirds of their lifetime. Only then sshd is reloaded, if it accepts its
+/// configuration (sshd -t).
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The fingerprint of an administrator's key: go on after the server's ledger was restored from
     /// a backup, if this key accepted it. Ask the administrator for it, not the server.
     #[arg(long, value_name = "SHA256:...")]
     accept_key: Option<String>,
+    /// The sshd to ask and to reload. By default the one in /usr/sbin.
+    #[arg(long, value_name = "PATH")]
+    sshd: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
@@ -32,10 +42,26 @@ impl Args {
         let options = SyncOptions {
             deadline: self.patience.timeout,
             accept: self.accept_key,
+            sshd: self.sshd,
         };
-        let report = sync(&layout, UnixSeconds(now()), &options).await?;
+        let report = sync(&layout, UnixSeconds(now()), now_milliseconds(), &options).await?;
         global.print(&report, text)
     }
+}
+
+/// What the sync did as a known host.
+fn reported(host: &HostSync) -> Vec<String> {
+    let mut lines = Vec::new();
+    if host.reported {
+        lines.push(format!("reported as {}", clean(&host.name)));
+    }
+    if host.renewed {
+        lines.push("renewed: the host certificates".to_owned());
+    }
+    if host.reloaded {
+        lines.push("reloaded: sshd, which reads its host certificates then".to_owned());
+    }
+    lines
 }
 
 fn spoken(seconds: u64) -> String {
@@ -64,6 +90,7 @@ fn text(report: &SyncReport) -> String {
     for key in &report.removed_keys {
         lines.push(format!("CA key no longer trusted: {key}"));
     }
+    lines.extend(report.host.iter().flat_map(reported));
     lines.extend(
         report
             .notes

@@ -3,6 +3,11 @@
 //!
 //! The ledger holds claims, ask and approvals of each pass, and the text of each policy. So this
 //! shows that the server never issued beyond its policy, even if its keys were stolen.
+//!
+//! Requests and policies are followed in the order of the events. Then each pass is decided apart
+//! from the others, on all cores.
+
+use std::{io, sync::Arc};
 
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
@@ -12,9 +17,16 @@ use crate::{
         policy::history::{Requests, past},
         table::table,
     },
+    client::in_turn::InTurn,
     ledger::{Event, EventKind},
-    policy::{Policy, replay::RecordedAsk},
+    policy::{
+        Policy,
+        replay::{Approved, RecordedAsk},
+    },
 };
+
+/// Stack of a thread that evaluates policies: as that of `main`.
+const STACK: usize = 32 * 1024 * 1024;
 
 /// Findings that are named. The rest is counted.
 const NAMED: usize = 1000;
@@ -31,13 +43,21 @@ enum InForce {
 }
 
 /// Passes that were decided again so far.
-#[derive(Default)]
 pub(super) struct Decisions {
     hash: String,
-    policy: InForce,
+    policy: Arc<InForce>,
     requests: Requests,
+    deciders: InTurn<Batch, Decided>,
     result: Decided,
 }
+
+/// Passes of one policy, with the requests that they redeem.
+struct Batch {
+    policy: Arc<InForce>,
+    passes: Vec<(Event, Redeemed)>,
+}
+
+type Redeemed = Result<Option<Approved>, String>;
 
 /// The result.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -63,38 +83,71 @@ struct Finding {
 }
 
 impl Decisions {
-    /// Takes in the next event of the ledger.
-    pub(super) fn take(&mut self, event: Event) {
-        self.requests.note(&event);
-        match &event.what {
-            EventKind::PolicyLoaded { policy, text } => self.load(policy, text.as_deref()),
-            EventKind::Issued(_) => self.decide(event),
-            EventKind::Started { .. }
-            | EventKind::SigningFailed { .. }
-            | EventKind::Denied { .. }
-            | EventKind::Denials(_)
-            | EventKind::Requested(_)
-            | EventKind::Approved(_)
-            | EventKind::Refused(_)
-            | EventKind::Cancelled(_)
-            | EventKind::Reviewed(_)
-            | EventKind::Revoked(_)
-            | EventKind::Locked(_)
-            | EventKind::Unlocked(_)
-            | EventKind::Skipped
-            | EventKind::KeyStaged { .. }
-            | EventKind::KeyActivated { .. }
-            | EventKind::KeyRetired { .. } => (),
-        }
+    /// Begins.
+    ///
+    /// # Errors
+    /// Returns the system's error if it gives no thread.
+    pub(super) fn begin() -> io::Result<Self> {
+        Ok(Self {
+            hash: String::new(),
+            policy: Arc::default(),
+            requests: Requests::default(),
+            deciders: InTurn::start(STACK, |batch: Batch| Some(batch.decide()))?,
+            result: Decided::default(),
+        })
     }
 
-    pub(super) fn finish(self) -> Decided {
+    /// Takes in the next events of the ledger.
+    pub(super) fn take(&mut self, events: Vec<Event>) {
+        let mut passes = Vec::with_capacity(events.len());
+        for event in events {
+            self.requests.note(&event);
+            match &event.what {
+                EventKind::PolicyLoaded { policy, text } => {
+                    self.decide(std::mem::take(&mut passes));
+                    self.load(policy, text.as_deref());
+                }
+                EventKind::Issued(_) => {
+                    let redeemed = self.requests.redeemed(&event);
+                    passes.push((event, redeemed));
+                }
+                EventKind::Started { .. }
+                | EventKind::SigningFailed { .. }
+                | EventKind::Denied { .. }
+                | EventKind::Denials(_)
+                | EventKind::Requested(_)
+                | EventKind::Approved(_)
+                | EventKind::Refused(_)
+                | EventKind::Cancelled(_)
+                | EventKind::Reviewed(_)
+                | EventKind::Revoked(_)
+                | EventKind::Locked(_)
+                | EventKind::Unlocked(_)
+                | EventKind::Skipped
+                | EventKind::KeyStaged { .. }
+                | EventKind::KeyActivated { .. }
+                | EventKind::KeyRetired { .. }
+                | EventKind::HostAdded(_)
+                | EventKind::HostJoined(_)
+                | EventKind::HostRemoved(_)
+                | EventKind::HostCertified(_)
+                | EventKind::HostBehind(_)
+                | EventKind::HostCurrent { .. } => (),
+            }
+        }
+        self.decide(passes);
+    }
+
+    pub(super) fn finish(mut self) -> Decided {
+        while let Some((decided, _)) = self.deciders.next() {
+            self.result.add(decided);
+        }
         self.result
     }
 
     fn load(&mut self, hash: &str, text: Option<&str>) {
         let is_same = self.hash == hash;
-        self.policy = match text {
+        let in_force = match text {
             Some(text) => match Policy::parse(text, "the policy in the ledger") {
                 Ok(policy) => InForce::Loaded(Box::new(policy)),
                 Err(error) => InForce::Unusable(error.to_string()),
@@ -102,18 +155,41 @@ impl Decisions {
             None if is_same => return,
             None => InForce::Unrecorded,
         };
+        self.policy = Arc::new(in_force);
         hash.clone_into(&mut self.hash);
     }
 
-    fn decide(&mut self, event: Event) {
+    fn decide(&mut self, passes: Vec<(Event, Redeemed)>) {
+        if passes.is_empty() {
+            return;
+        }
+        let policy = Arc::clone(&self.policy);
+        if let Some((decided, _)) = self.deciders.hand_in(Batch { policy, passes }) {
+            self.result.add(decided);
+        }
+    }
+}
+
+impl Batch {
+    fn decide(self) -> Decided {
+        let mut decided = Decided::default();
+        for (event, redeemed) in self.passes {
+            decided.decide(&self.policy, event, redeemed);
+        }
+        decided
+    }
+}
+
+impl Decided {
+    fn decide(&mut self, policy: &InForce, event: Event, redeemed: Redeemed) {
         let EventKind::Issued(issued) = &event.what else {
             return;
         };
         let (serial, at) = (event.index, event.at);
         let (who, role) = (issued.who.label.clone(), issued.ask.role.clone());
-        let why = match &self.policy {
+        let why = match policy {
             InForce::Unrecorded => {
-                self.result.without_text += 1;
+                self.without_text += 1;
                 return;
             }
             InForce::Unusable(error) => Some(format!("its policy does not load here: {error}")),
@@ -121,15 +197,15 @@ impl Decisions {
                 "it names the policy {}, which was not in force",
                 issued.policy
             )),
-            InForce::Loaded(policy) => again(policy, past(event, &self.requests)),
+            InForce::Loaded(policy) => again(policy, past(event, redeemed)),
         };
         let Some(why) = why else {
-            self.result.confirmed += 1;
+            self.confirmed += 1;
             return;
         };
-        self.result.wrong += 1;
-        if self.result.findings.len() < NAMED {
-            self.result.findings.push(Finding {
+        self.wrong += 1;
+        if self.findings.len() < NAMED {
+            self.findings.push(Finding {
                 serial,
                 at: at.format(&Rfc3339).unwrap_or_default(),
                 who,
@@ -137,6 +213,15 @@ impl Decisions {
                 why,
             });
         }
+    }
+
+    /// Adds the result of the passes that follow.
+    fn add(&mut self, next: Self) {
+        self.confirmed += next.confirmed;
+        self.without_text += next.without_text;
+        self.wrong += next.wrong;
+        let room = NAMED.saturating_sub(self.findings.len());
+        self.findings.extend(next.findings.into_iter().take(room));
     }
 }
 

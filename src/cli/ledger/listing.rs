@@ -1,23 +1,22 @@
 //! `daypass ledger list`: events by person, role, host, kind, reason and time.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime, format_description::well_known::Iso8601};
 
-use super::shown::Row;
+use super::shown::set_zone;
 use crate::{
     cli::{
         Failure, Global,
         failure::Code,
         local::{self, Zone},
-        moment::Moment,
         output::{Format, clean, write_bytes},
         table::{fitted, table},
     },
     client::{Error, Signed, audit::Entry, search::SearchResult},
     ledger::{
         event::kinds::{EMERGENCY, KINDS},
+        listed::{Row, csv, rows},
+        moment::Moment,
         near::near,
     },
     proto::v1,
@@ -49,13 +48,14 @@ pub(super) struct Listing {
     /// Events with this text in the reason or comment, in any case.
     #[arg(long, value_name = "TEXT", help_heading = WHICH)]
     reason: Option<String>,
-    /// Events at this time or later: 7d, 2026-01-05 (UTC) or 2026-01-05T09:00:00Z.
+    /// Events at this time or later: 7d, 2026-01-05 or 2026-01-05T09:00:00Z. A day is of the zone
+    /// in which times are shown.
     #[arg(long, value_name = "TIME", help_heading = WHICH)]
     since: Option<String>,
     /// Events before this time.
     #[arg(long, value_name = "TIME", help_heading = WHICH)]
     until: Option<String>,
-    /// Passes that were valid on this day (UTC) or at this time.
+    /// Passes that were valid on this day or at this time.
     #[arg(long, value_name = "TIME", help_heading = WHICH)]
     valid_on: Option<String>,
     /// Emergencies whose review is not closed.
@@ -64,6 +64,9 @@ pub(super) struct Listing {
     /// Events below this index: the next page.
     #[arg(long, value_name = "INDEX", help_heading = WHICH)]
     before: Option<u64>,
+    /// Show times in UTC and read days in UTC on a terminal too, as for pipes, JSON and CSV.
+    #[arg(long)]
+    utc: bool,
 }
 
 const WHICH: &str = "Which events";
@@ -105,7 +108,12 @@ impl Listing {
         signed: &Signed,
         now: OffsetDateTime,
     ) -> Result<(), Failure> {
-        let filter = self.filter(now)?;
+        let zone = match self.utc {
+            true => Zone::UTC,
+            false => Zone::of(global.format),
+        };
+        let filter = self.filter(now, &zone)?;
+        self.say_zone(global, &zone);
         let found = match (self.from, filter) {
             (None, Some(filter)) => {
                 let from = match self.before {
@@ -121,15 +129,15 @@ impl Listing {
                 ..SearchResult::default()
             },
         };
-        self.print(global, &found)
+        self.print(global, &found, &zone)
     }
 
     /// The conditions; none if there is no option.
-    fn filter(&self, now: OffsetDateTime) -> Result<Option<v1::Filter>, Failure> {
+    fn filter(&self, now: OffsetDateTime, zone: &Zone) -> Result<Option<v1::Filter>, Failure> {
         let text = |option: &Option<String>| option.clone().unwrap_or_default();
         let bound = |name: &str, option: &Option<String>| match option {
             None => Ok(0),
-            Some(word) => moment(name, word, now).map(|(start, _)| start),
+            Some(word) => moment(name, word, now, zone).map(|(start, _)| start),
         };
         let (since, until) = (
             bound("--since", &self.since)?,
@@ -140,7 +148,7 @@ impl Listing {
         }
         let (valid_from, valid_to) = match &self.valid_on {
             None => (0, 0),
-            Some(word) => moment("--valid-on", word, now)?,
+            Some(word) => moment("--valid-on", word, now, zone)?,
         };
         let filter = v1::Filter {
             who: text(&self.who),
@@ -157,6 +165,19 @@ impl Listing {
         };
         let is_any = filter == v1::Filter::default() && self.before.is_none();
         Ok((!is_any).then_some(filter))
+    }
+
+    /// Says whose days were meant, if they are not those of UTC: an answer without events shows no
+    /// zone.
+    fn say_zone(&self, global: &Global, zone: &Zone) {
+        let words = [&self.since, &self.until, &self.valid_on];
+        let is_day = |word: &&String| Date::parse(word, &Iso8601::DATE).is_ok();
+        let day = words.into_iter().flatten().find(is_day);
+        if let Some((day, zone)) = day.zip(zone.name()) {
+            global.say(&format!(
+                "note: {day} is the day in {zone}; for UTC add --utc"
+            ));
+        }
     }
 
     /// Names what no event has and no policy, so that a slip of the finger is not read as "nothing
@@ -176,19 +197,21 @@ impl Listing {
         }
     }
 
-    fn print(&self, global: &Global, found: &SearchResult) -> Result<(), Failure> {
+    fn print(&self, global: &Global, found: &SearchResult, zone: &Zone) -> Result<(), Failure> {
         let events = found.entries.iter().map(Entry::event);
         let events: Vec<Value> = events.collect::<Result<_, Error>>()?;
-        let rows = rows(&events, &approvers(&found.approvals)?);
+        let approvals = found.approvals.iter().map(Entry::event);
+        let approvals: Vec<Value> = approvals.collect::<Result<_, Error>>()?;
+        let rows = rows(&events, &approvals);
         if global.format == Format::Csv {
-            write_bytes(csv(&rows).as_bytes())?;
+            write_bytes(csv(&rows, clean).as_bytes())?;
         } else {
             let before = Some(found.searched_from).filter(|from| *from > 0);
             let all = match before {
                 None => json!({ "events": events }),
                 Some(before) => json!({ "events": events, "before": before }),
             };
-            global.print(&all, |_| text(rows))?;
+            global.print(&all, |_| text(rows, zone))?;
         }
         self.say_unknown(global, found);
         let is_full = events.len() >= self.limit as usize;
@@ -216,40 +239,9 @@ fn beside(near: &[String]) -> String {
     format!(" (near: {})", near.join(", "))
 }
 
-/// Labels of approvers by request, oldest first.
-fn approvers(approvals: &[Entry]) -> Result<BTreeMap<u64, Vec<String>>, Error> {
-    let mut approvers: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    for approval in approvals.iter().rev() {
-        let event = approval.event()?;
-        let request = event.pointer("/request").and_then(Value::as_u64);
-        let label = event.pointer("/who/label").and_then(Value::as_str);
-        if let Some((request, label)) = request.zip(label) {
-            let labels = approvers.entry(request).or_default();
-            if !labels.iter().any(|one| one == label) {
-                labels.push(label.to_owned());
-            }
-        }
-    }
-    Ok(approvers)
-}
-
-fn rows(events: &[Value], approvers: &BTreeMap<u64, Vec<String>>) -> Vec<Row> {
-    let row = |event: &Value| {
-        let mut row = Row::of(event);
-        let request = event.pointer("/ask/request").and_then(Value::as_u64);
-        if let Some(labels) = request.and_then(|request| approvers.get(&request)) {
-            row.set("APPROVED BY", labels.join(", "));
-        }
-        row
-    };
-    events.iter().map(row).collect()
-}
-
-/// The table. On a terminal, it fits and has local times.
-fn text(mut rows: Vec<Row>) -> String {
-    if let Some(zone) = Zone::of_terminal() {
-        rows.iter_mut().for_each(|row| row.set_zone(&zone));
-    }
+/// The table. On a terminal, it fits.
+fn text(mut rows: Vec<Row>, zone: &Zone) -> String {
+    rows.iter_mut().for_each(|row| set_zone(row, zone));
     let shown = shown(&rows);
     match local::width() {
         None => table(&shown),
@@ -279,48 +271,15 @@ fn shown(rows: &[Row]) -> Vec<Vec<String>> {
     std::iter::once(heads).chain(rows).collect()
 }
 
-/// RFC 4180, with every column.
-fn csv(rows: &[Row]) -> String {
-    let heads = Row::COLUMNS.map(|head| head.to_lowercase().replace(' ', "_"));
-    let mut out = format!("{}\r\n", heads.join(","));
-    for row in rows {
-        let cells: Vec<_> = row.cells.iter().map(|cell| quoted(cell)).collect();
-        out.push_str(&format!("{}\r\n", cells.join(",")));
-    }
-    out
-}
-
-/// A field. A spreadsheet runs a cell that begins like a formula, so an apostrophe is put before
-/// it; JSON has the text as it is. Control characters are escaped.
-fn quoted(cell: &str) -> String {
-    let cell = crate::cli::output::clean(cell);
-    let is_formula = cell.starts_with([
-        '=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
-    ]);
-    let guard = if is_formula { "'" } else { "" };
-    let cell = format!("{guard}{cell}");
-    match cell.contains(['"', ',', '\r', '\n', ' ']) {
-        true => format!("\"{}\"", cell.replace('"', "\"\"")),
-        false => cell,
-    }
-}
-
-/// Beginning and end of a time, in Unix seconds: a day of UTC, or one second. A duration means so
-/// long ago.
-fn moment(name: &str, word: &str, now: OffsetDateTime) -> Result<(u64, u64), Failure> {
-    let (start, length) = match Moment::parse(word, now) {
-        Some(Moment::Exact(moment)) => (Some(moment), 1),
-        Some(Moment::Day(day)) => (Some(day), 24 * 3600),
-        None => (None, 0),
-    };
-    let start = start.and_then(|start| u64::try_from(start.unix_timestamp()).ok());
-    // 0 means no time on the wire.
-    let start = start.filter(|start| *start > 0).ok_or_else(|| {
+/// Beginning and end of a time, in Unix seconds: a day of this zone, or one second. A duration
+/// means so long ago.
+fn moment(name: &str, word: &str, now: OffsetDateTime, zone: &Zone) -> Result<(u64, u64), Failure> {
+    let times = Moment::parse(word, now, |day| zone.day(day)).and_then(Moment::seconds);
+    times.ok_or_else(|| {
         usage(&format!(
             "invalid {name} {word:?}: use 7d, 2026-01-05 or 2026-01-05T09:00:00Z"
         ))
-    })?;
-    Ok((start, start.saturating_add(length)))
+    })
 }
 
 fn usage(message: &str) -> Failure {
@@ -335,27 +294,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_follow_rfc_4180_and_run_no_formula() {
-        for (case, cell, expected) in [
-            ("plain", "web-1", "web-1"),
-            ("a comma", "a,b", "\"a,b\""),
-            ("quotes", "say \"x\"", "\"say \"\"x\"\"\""),
-            (
-                "a formula",
-                "=HYPERLINK(\"http://x\")",
-                "\"'=HYPERLINK(\"\"http://x\"\")\"",
-            ),
-            ("a sum", "+1", "'+1"),
-            ("a difference", "-1", "'-1"),
-            ("a function", "@SUM(1)", "'@SUM(1)"),
-            ("a wide formula", "\u{ff1d}1", "'\u{ff1d}1"),
-            ("a line", "a\nb", "a\\u{a}b"),
-        ] {
-            assert_eq!(quoted(cell), expected, "{case}");
-        }
-    }
-
-    #[test]
     fn times_are_days_moments_and_durations() {
         let now = datetime!(2026-11-29 12:00 UTC);
         let day = datetime!(2026-11-22 0:00 UTC).unix_timestamp();
@@ -366,7 +304,11 @@ mod tests {
             ("2026-11-22T01:00:00+01:00", (day, day + 1)),
             ("7d", (day + 43_200, day + 43_201)),
         ] {
-            assert_eq!(moment("--since", word, now).unwrap(), expected, "{word}");
+            assert_eq!(
+                moment("--since", word, now, &Zone::UTC).unwrap(),
+                expected,
+                "{word}"
+            );
         }
         for word in [
             "",
@@ -377,7 +319,7 @@ mod tests {
             "-1d",
             "\u{0662}d",
         ] {
-            let refused = moment("--since", word, now).unwrap_err();
+            let refused = moment("--since", word, now, &Zone::UTC).unwrap_err();
             assert!(refused.message.starts_with("invalid --since"), "{word}");
         }
     }

@@ -323,7 +323,9 @@ fn the_exit_codes_are_those_of_the_code() {
         Code::Pending,
         Code::Unreachable,
         Code::Contradiction,
+        Code::HungUp,
         Code::Interrupted,
+        Code::Terminated,
     ];
     // A new one does not compile until it is above.
     for code in codes {
@@ -335,7 +337,9 @@ fn the_exit_codes_are_those_of_the_code() {
             | Code::Pending
             | Code::Unreachable
             | Code::Contradiction
-            | Code::Interrupted => {}
+            | Code::HungUp
+            | Code::Interrupted
+            | Code::Terminated => {}
         }
     }
     let mut expected: BTreeSet<String> = codes.iter().map(|it| (*it as u8).to_string()).collect();

@@ -229,7 +229,13 @@ fn from_event(event: Event) -> Result<Subject, Failure> {
         | EventKind::Skipped
         | EventKind::KeyStaged { .. }
         | EventKind::KeyActivated { .. }
-        | EventKind::KeyRetired { .. } => {
+        | EventKind::KeyRetired { .. }
+        | EventKind::HostAdded(_)
+        | EventKind::HostJoined(_)
+        | EventKind::HostRemoved(_)
+        | EventKind::HostCertified(_)
+        | EventKind::HostBehind(_)
+        | EventKind::HostCurrent { .. } => {
             return Err(usage(format!(
                 "event {} is not an ask: name one that was issued or denied",
                 event.index
@@ -245,7 +251,7 @@ fn from_event(event: Event) -> Result<Subject, Failure> {
 
 /// The person and the ask of an event.
 pub(super) fn past(who: Actor, asked: &RequestDetails) -> Result<Subject, Failure> {
-    let Value::Object(claims) = who.claims else {
+    let Value::Object(claims) = who.claims.into_value() else {
         return Err(usage("the event has no claims"));
     };
     let networks: Result<Vec<IpNet>, String> = asked

@@ -55,9 +55,12 @@ impl Requests {
                 self.forget_before(event.at - MARGIN);
             }
             EventKind::Approved(decided) => {
-                let noted = self.noted.get_mut(&decided.request);
-                let by = noted.map(|noted| &mut noted.approved.by);
-                by.into_iter().for_each(|by| by.push(person(&decided.who)));
+                if let Some(noted) = self.noted.get_mut(&decided.request) {
+                    noted.approved.by.push(Approver {
+                        presence: decided.presence.as_ref().map(|it| it.key.clone()),
+                        ..person(&decided.who)
+                    });
+                }
             }
             EventKind::Issued(_)
             | EventKind::Denied { .. }
@@ -74,7 +77,13 @@ impl Requests {
             | EventKind::Skipped
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
-            | EventKind::KeyRetired { .. } => {}
+            | EventKind::KeyRetired { .. }
+            | EventKind::HostAdded(_)
+            | EventKind::HostJoined(_)
+            | EventKind::HostRemoved(_)
+            | EventKind::HostCertified(_)
+            | EventKind::HostBehind(_)
+            | EventKind::HostCurrent { .. } => {}
         }
     }
 
@@ -88,11 +97,14 @@ impl Requests {
         self.limit = self.noted.len() * 2;
     }
 
-    /// The approved request that an ask redeems. None if it redeems none.
+    /// The approved request that the ask of an event redeems. None if it redeems none.
     ///
     /// # Errors
     /// Returns why the request is unknown.
-    fn of(&self, who: &Actor, ask: &RequestDetails) -> Result<Option<Approved>, String> {
+    pub(in crate::cli) fn redeemed(&self, event: &Event) -> Result<Option<Approved>, String> {
+        let Some((who, ask)) = asked(&event.what) else {
+            return Ok(None);
+        };
         let Some(id) = ask.request else {
             return Ok(None);
         };
@@ -110,15 +122,46 @@ fn person(who: &Actor) -> Approver {
     Approver {
         issuer: who.issuer.clone(),
         subject: who.subject.clone(),
-        claims: who.claims.as_object().cloned().unwrap_or_default(),
+        claims: who.claims.members().cloned().unwrap_or_default(),
+        presence: None,
     }
 }
 
-/// Returns the ask of an event, or the reason if it cannot be decided again. None if the event has
-/// no ask.
+/// The person and the ask of an event that has one.
+fn asked(what: &EventKind) -> Option<(&Actor, &RequestDetails)> {
+    match what {
+        EventKind::Issued(issued) => Some((&issued.who, &issued.ask)),
+        EventKind::Requested(asked) => Some((&asked.who, &asked.ask)),
+        EventKind::Denied { who, ask, .. } => Some((who, ask)),
+        EventKind::Denials(_)
+        | EventKind::Approved(_)
+        | EventKind::Started { .. }
+        | EventKind::PolicyLoaded { .. }
+        | EventKind::SigningFailed { .. }
+        | EventKind::Refused(_)
+        | EventKind::Cancelled(_)
+        | EventKind::Reviewed(_)
+        | EventKind::Revoked(_)
+        | EventKind::Locked(_)
+        | EventKind::Unlocked(_)
+        | EventKind::Skipped
+        | EventKind::KeyStaged { .. }
+        | EventKind::KeyActivated { .. }
+        | EventKind::KeyRetired { .. }
+        | EventKind::HostAdded(_)
+        | EventKind::HostJoined(_)
+        | EventKind::HostRemoved(_)
+        | EventKind::HostCertified(_)
+        | EventKind::HostBehind(_)
+        | EventKind::HostCurrent { .. } => None,
+    }
+}
+
+/// Returns the ask of an event with what it redeemed ([`Requests::redeemed`]), or the reason if it
+/// cannot be decided again. None if the event has no ask.
 pub(in crate::cli) fn past(
     event: Event,
-    requests: &Requests,
+    redeemed: Result<Option<Approved>, String>,
 ) -> Option<Result<RecordedAsk, String>> {
     let (index, at) = (event.index, event.at);
     let recorded = match recorded(event)? {
@@ -126,7 +169,7 @@ pub(in crate::cli) fn past(
         Err(why) => return Some(Err(why)),
     };
     let Recorded { who, ask, was, .. } = recorded;
-    let approved = match requests.of(&who, &ask) {
+    let approved = match redeemed {
         Ok(approved) => approved,
         Err(why) => return Some(Err(why)),
     };
@@ -136,6 +179,7 @@ pub(in crate::cli) fn past(
         pass: recorded.pass,
         signers: recorded.signers,
         is_unbound: recorded.is_unbound,
+        by: recorded.by,
         ..past
     }))
 }
@@ -148,6 +192,7 @@ struct Recorded {
     pass: Which,
     signers: Vec<Approver>,
     is_unbound: bool,
+    by: Option<Approver>,
 }
 
 /// Takes an event apart. Returns the reason if it cannot be decided again, and none if it has no
@@ -172,9 +217,11 @@ fn recorded(event: Event) -> Option<Result<Recorded, String>> {
             ask,
             reason,
             unbound,
+            by,
             ..
         } => denied(reason).map(|was| Recorded {
             is_unbound: unbound,
+            by: by.map(|by| person(&by)),
             ..Recorded::new(who, ask, was)
         }),
         EventKind::Denials(it) => Err(format!(
@@ -194,7 +241,13 @@ fn recorded(event: Event) -> Option<Result<Recorded, String>> {
         | EventKind::Skipped
         | EventKind::KeyStaged { .. }
         | EventKind::KeyActivated { .. }
-        | EventKind::KeyRetired { .. } => return None,
+        | EventKind::KeyRetired { .. }
+        | EventKind::HostAdded(_)
+        | EventKind::HostJoined(_)
+        | EventKind::HostRemoved(_)
+        | EventKind::HostCertified(_)
+        | EventKind::HostBehind(_)
+        | EventKind::HostCurrent { .. } => return None,
     })
 }
 
@@ -207,6 +260,7 @@ impl Recorded {
             pass: Which::Main,
             signers: Vec::new(),
             is_unbound: false,
+            by: None,
         }
     }
 }
@@ -225,6 +279,7 @@ fn issued_ask(issued: Issued, at: OffsetDateTime) -> Recorded {
         pass,
         signers: issued.signatures().map(|one| person(&one.who)).collect(),
         is_unbound: issued.binding == "none",
+        by: issued.on_behalf.as_ref().map(|it| person(&it.by)),
         ..Recorded::new(issued.who, issued.ask, was)
     }
 }
@@ -281,6 +336,7 @@ fn recalled(
         pass: Which::Main,
         signers: Vec::new(),
         is_unbound: false,
+        by: None,
     })
 }
 

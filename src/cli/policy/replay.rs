@@ -16,10 +16,13 @@ use super::{
 };
 use crate::{
     cli::{
-        Failure, Global, failure::Code, moment::Moment, output::clean, progress::Progress,
-        table::table, target::Target,
+        Failure, Global, failure::Code, output::clean, progress::Progress, table::table,
+        target::Target,
     },
-    ledger::event::Event,
+    ledger::{
+        event::Event,
+        moment::{Moment, utc_day},
+    },
     policy::{
         Policy,
         replay::{Change, RecordedAsk},
@@ -72,8 +75,9 @@ impl Args {
             None => {
                 let (client, progress) = (self.target.client()?, Progress::events());
                 let show = |events| progress.show(events);
-                let each = |event| replay.take(event);
-                let mut sink = io::sink();
+                let mut each =
+                    |events: Vec<Event>| events.into_iter().for_each(|it| replay.take(it));
+                let (mut sink, each) = (io::sink(), Some(&mut each as _));
                 client.verified_export(&mut sink, each, show).await?;
             }
         }
@@ -90,9 +94,9 @@ impl Args {
 }
 
 fn since(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, Failure> {
-    let moment = Moment::parse(text, now);
-    let moment = moment.map(|(Moment::Exact(time) | Moment::Day(time))| time);
-    moment.ok_or_else(|| {
+    // The table has times in UTC.
+    let moment = Moment::parse(text, now, utc_day);
+    moment.map(|moment| moment.start()).ok_or_else(|| {
         Failure::new(
             Code::Usage,
             format!("invalid --since {text:?}: use 30d, 2026-01-05 or 2026-01-05T09:00:00Z"),
@@ -156,7 +160,8 @@ impl<'a> Replay<'a> {
         self.requests.note(&event);
         if self.since.is_none_or(|since| event.at >= since) {
             let index = event.index;
-            let past = past(event, &self.requests);
+            let redeemed = self.requests.redeemed(&event);
+            let past = past(event, redeemed);
             self.replayed.judge(self.policy, index, past);
         }
     }

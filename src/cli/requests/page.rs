@@ -29,6 +29,7 @@ struct Printed<'a> {
     ttl_seconds: u64,
     key: &'a str,
     needed: u32,
+    presence: bool,
     decisions: Vec<Decision<'a>>,
     expires_at: Option<u64>,
     serial: Option<u64>,
@@ -165,7 +166,14 @@ fn state_rows(view: &RequestView) -> Vec<(&str, String)> {
     let mut rows = Vec::new();
     if !view.page.is_review {
         let ends = format!("{} ({})", life(view), moment(view.expires_at.get()));
-        rows.push(("approvals", format!("{} needed", view.page.needed)));
+        let under_hand = match &view.presence {
+            Some(_) => ", each with a passkey or security key",
+            None => "",
+        };
+        rows.push((
+            "approvals",
+            format!("{} needed{under_hand}", view.page.needed),
+        ));
         rows.push(("ends", ends));
     }
     for decision in &view.decisions {
@@ -226,6 +234,7 @@ fn printed(view: &RequestView) -> Printed<'_> {
         ttl_seconds: page.ttl_seconds,
         key: &page.key,
         needed: page.needed,
+        presence: view.presence.is_some(),
         decisions: decisions.collect(),
         expires_at: Some(view.expires_at.get()).filter(|end| *end != 0),
         serial: (view.serial != 0).then_some(view.serial),

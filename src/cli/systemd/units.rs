@@ -14,6 +14,8 @@ pub(super) enum Part {
     Server,
     /// A host that accepts passes: the sync of CA keys and revocations, and its timer.
     Host,
+    /// The signer, which keeps the CA key in a process of its own: its service, and its account.
+    Signer,
 }
 
 /// A file and its place.
@@ -50,11 +52,23 @@ const HOST: &[UnitFile] = &[
     },
 ];
 
+const SIGNER: &[UnitFile] = &[
+    UnitFile {
+        path: "/etc/systemd/system/daypass-signer.service",
+        text: include_str!("../../../systemd/daypass-signer.service"),
+    },
+    UnitFile {
+        path: "/etc/sysusers.d/daypass-signer.conf",
+        text: include_str!("../../../systemd/daypass-signer.sysusers"),
+    },
+];
+
 impl Part {
     pub(super) fn files(self) -> &'static [UnitFile] {
         match self {
             Self::Server => SERVER,
             Self::Host => HOST,
+            Self::Signer => SIGNER,
         }
     }
 
@@ -70,6 +84,12 @@ impl Part {
             Self::Host => {
                 "Next:\n  \
                  systemctl daemon-reload && systemctl enable --now daypass-sync.timer"
+            }
+            Self::Signer => {
+                "Next:\n  \
+                 systemd-sysusers           the account daypass-signer, if there is none\n  \
+                 daypass help signer        the key, signer.toml and the memory\n  \
+                 systemctl daemon-reload && systemctl enable --now daypass-signer.service"
             }
         }
     }
@@ -113,7 +133,7 @@ mod tests {
             .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
             .filter(|text| !text.starts_with("#!"))
             .collect();
-        let files = [SERVER, HOST].into_iter().flatten();
+        let files = [SERVER, HOST, SIGNER].into_iter().flatten();
         let ours: BTreeSet<_> = files
             .map(|file| file.text(Path::new(DEFAULT_PROGRAM)).unwrap())
             .collect();
@@ -122,7 +142,7 @@ mod tests {
 
     #[test]
     fn units_run_the_program_that_is_there() {
-        for file in [SERVER, HOST].into_iter().flatten() {
+        for file in [SERVER, HOST, SIGNER].into_iter().flatten() {
             let text = file.text(Path::new("/usr/bin/daypass")).unwrap();
             let commands = text.lines().filter(|line| line.starts_with("Exec"));
             for command in commands.filter(|line| line.contains("daypass")) {

@@ -69,10 +69,28 @@ impl Dialer {
         }
     }
 
+    /// The URLs beside the one that answered last.
+    pub(super) fn others(&self) -> Vec<Url> {
+        let last = self.answered();
+        let mut urls = self.address.urls().to_vec();
+        urls.retain(|url| Some(url) != last.as_ref());
+        urls
+    }
+
+    /// A stream to the first of `urls` that answers, each tried once. It is the one that answered
+    /// last from now on.
+    pub(super) async fn dial_any(&self, urls: Vec<Url>) -> Result<Box<dyn Stream>, Error> {
+        self.race(urls).await.map_err(Into::into)
+    }
+
     async fn try_each(&self) -> Result<Box<dyn Stream>, DialError> {
         let last = self.answered();
         let mut urls = self.address.urls().to_vec();
         urls.sort_by_key(|url| Some(url) != last.as_ref());
+        self.race(urls).await
+    }
+
+    async fn race(&self, urls: Vec<Url>) -> Result<Box<dyn Stream>, DialError> {
         let attempts = urls.into_iter().map(|url| {
             let roots = self.roots.clone();
             async move {

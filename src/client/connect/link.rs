@@ -1,27 +1,40 @@
 //! Calls over a connection that may end between two of them, as when the server restarts.
 //!
 //! [`Channel`] dials again by itself, but the call that meets the end of a connection fails. It is
-//! made once more if that cannot do anything twice: if it only reads, or if the server surely never
-//! took it.
+//! made once more if that does no harm: if it only reads, or if the caller says so
+//! ([`Repeatable`]). One that the server surely never took is made a few times.
+//!
+//! A server can also be there and lack what it needs: its database, or the CA's key. If the user
+//! named several addresses, such a call goes to the others, and so do the calls after it. A
+//! command begins with one that only reads.
 
 use std::{
     error::Error as StdError,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use h2::Reason;
-use tonic::{ConnectError, TimeoutExpired, body::Body, transport::Channel};
+use parking_lot::Mutex;
+use tonic::{Code, ConnectError, Status, TimeoutExpired, body::Body, transport::Channel};
 use tower::{Service, ServiceExt};
+use url::Url;
+
+use super::{address::Address, channel::channel, dial::Dialer};
+use crate::{client::Error, outbound::Stream, proto::status::Details, reason};
 
 /// The largest message that is kept for a second try; the server takes no more either.
 const LARGEST: usize = 64 * 1024;
 
 /// Methods that change nothing, by service and name.
-const READING: [&str; 15] = [
+const READING: [&str; 18] = [
     "daypass.v1.Trust/GetTrust",
     "daypass.v1.Trust/GetRevocations",
+    "daypass.v1.Passes/ListPasses",
     "daypass.v1.Passes/ListRoles",
+    "daypass.v1.Passes/PreviewLockMe",
     "daypass.v1.Passes/WhoAmI",
     "daypass.v1.Requests/Get",
     "daypass.v1.Requests/List",
@@ -34,17 +47,52 @@ const READING: [&str; 15] = [
     "daypass.v1.Admin/Preview",
     "daypass.v1.Admin/ListLocks",
     "daypass.v1.Admin/ListWebhooks",
+    "daypass.v1.Hosts/List",
 ];
+
+/// Extension of a request that may be made twice, even if the server took it the first time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Repeatable;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// A channel whose calls outlive one connection.
-#[derive(Clone, Debug)]
-pub(crate) struct Link(Channel);
+/// A channel whose calls outlive one connection, and a server without its database.
+#[derive(Clone)]
+pub(crate) struct Link {
+    channel: Channel,
+    /// How many times this one has moved to another address.
+    moves: u32,
+    elsewhere: Elsewhere,
+}
+
+/// The way to the server's other addresses. Clones share where the last call went.
+#[derive(Clone)]
+struct Elsewhere {
+    dialer: Dialer,
+    address: Address,
+    /// The moves so far, and the channel since the last one.
+    moved: Arc<Mutex<(u32, Option<Channel>)>>,
+}
 
 impl Link {
-    pub(super) fn new(channel: Channel) -> Self {
-        Self(channel)
+    /// A link that begins with `stream`.
+    ///
+    /// # Errors
+    /// Returns [`Error::Unreachable`] if the server does not speak HTTP/2 on it.
+    pub(super) async fn new(
+        dialer: &Dialer,
+        address: &Address,
+        stream: Box<dyn Stream>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            channel: channel(dialer, address, stream).await?,
+            moves: 0,
+            elsewhere: Elsewhere {
+                dialer: dialer.clone(),
+                address: address.clone(),
+                moved: Arc::default(),
+            },
+        })
     }
 }
 
@@ -54,20 +102,26 @@ impl Service<http::Request<Body>> for Link {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(context).map_err(Into::into)
+        if let (moves, Some(channel)) = &*self.elsewhere.moved.lock()
+            && *moves != self.moves
+        {
+            (self.moves, self.channel) = (*moves, channel.clone());
+        }
+        self.channel.poll_ready(context).map_err(Into::into)
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let next = self.0.clone();
+        let next = self.channel.clone();
         // The channel that is ready is used, and its clone is not.
-        let ready = std::mem::replace(&mut self.0, next.clone());
-        Box::pin(call(ready, next, request))
+        let ready = std::mem::replace(&mut self.channel, next.clone());
+        Box::pin(call(ready, next, self.elsewhere.clone(), request))
     }
 }
 
 async fn call(
     mut ready: Channel,
     mut next: Channel,
+    elsewhere: Elsewhere,
     request: http::Request<Body>,
 ) -> Result<http::Response<Body>, BoxError> {
     let (head, body) = request.into_parts();
@@ -78,20 +132,97 @@ async fn call(
             Body::new(axum::body::Body::from(body.clone())),
         )
     };
-    match ready.call(whole()).await {
-        Err(error) if may_repeat(head.uri.path(), &error) => {
-            Ok(next.ready().await?.call(whole()).await?)
+    let mut done = ready.call(whole()).await;
+    let mut lost = Lost::new(&head);
+    while let Err(error) = &done
+        && let Some(pause) = lost.pause_before_another(error)
+    {
+        tokio::time::sleep(pause).await;
+        done = next.ready().await?.call(whole()).await;
+    }
+    let mut untried = None;
+    while is_harmless(&head)
+        && done.as_ref().is_ok_and(lacks_what_others_may_have)
+        && let Some(mut other) = elsewhere
+            .go(untried.get_or_insert_with(|| elsewhere.dialer.others()))
+            .await
+    {
+        done = other.ready().await?.call(whole()).await;
+    }
+    Ok(done?)
+}
+
+impl Elsewhere {
+    /// A channel to one of these URLs, which is then not among them; none if none is left, or none
+    /// answers. Later calls begin with it.
+    async fn go(&self, untried: &mut Vec<Url>) -> Option<Channel> {
+        if untried.is_empty() {
+            return None;
         }
-        done => Ok(done?),
+        let stream = self.dialer.dial_any(untried.clone()).await.ok()?;
+        let answered = self.dialer.answered();
+        untried.retain(|url| Some(url) != answered.as_ref());
+        let channel = channel(&self.dialer, &self.address, stream).await.ok()?;
+        let mut moved = self.moved.lock();
+        *moved = (moved.0.wrapping_add(1), Some(channel.clone()));
+        Some(channel)
     }
 }
 
-/// A call that timed out, or for which no connection was made, has been waited for long enough.
-fn may_repeat(path: &str, error: &(dyn StdError + 'static)) -> bool {
-    let is_over = |error: &(dyn StdError + 'static)| {
-        error.is::<TimeoutExpired>() || error.is::<ConnectError>()
+/// Whether the server refused for lack of something that a server at another address may have.
+fn lacks_what_others_may_have(answer: &http::Response<Body>) -> bool {
+    let Some(status) = Status::from_header_map(answer.headers()) else {
+        return false;
     };
-    !causes(error).any(is_over) && (is_reading(path) || causes(error).any(never_left))
+    let lacking = |details: Details| {
+        matches!(
+            details.reason.as_str(),
+            reason::STORE_UNAVAILABLE | reason::CA_UNAVAILABLE
+        )
+    };
+    status.code() == Code::Unavailable && Details::of(&status).is_some_and(lacking)
+}
+
+/// Whether the server may take the call twice.
+fn is_harmless(head: &http::request::Parts) -> bool {
+    is_reading(head.uri.path()) || head.extensions.get::<Repeatable>().is_some()
+}
+
+/// What is known of a call whose connection was lost.
+struct Lost {
+    /// The server may take it once more.
+    is_harmless: bool,
+    attempts: u32,
+}
+
+impl Lost {
+    /// Attempts at most. A connection that ends now can be handed out once more before it is known
+    /// to have ended.
+    const ATTEMPTS: u32 = 4;
+    const PAUSE: Duration = Duration::from_millis(20);
+
+    fn new(head: &http::request::Parts) -> Self {
+        Self {
+            is_harmless: is_harmless(head),
+            attempts: 1,
+        }
+    }
+
+    /// How long to wait before the call is made again after this error; none if it is not. A call
+    /// that timed out, or for which no connection was made, has been waited for long enough.
+    fn pause_before_another(&mut self, error: &(dyn StdError + 'static)) -> Option<Duration> {
+        let is_over = |error: &(dyn StdError + 'static)| {
+            error.is::<TimeoutExpired>() || error.is::<ConnectError>()
+        };
+        if causes(error).any(is_over) || self.attempts >= Self::ATTEMPTS {
+            return None;
+        }
+        // One that the server may have taken is made again once.
+        let may = causes(error).any(never_left) || std::mem::take(&mut self.is_harmless);
+        let pause = Self::PAUSE * (self.attempts - 1);
+        self.attempts += 1;
+        may.then_some(pause)
+    }
 }
 
 fn is_reading(path: &str) -> bool {
@@ -127,6 +258,8 @@ fn is_refused(error: &h2::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use hyper_util::rt::TokioIo;
+
     use super::*;
     use crate::proto::FILE_DESCRIPTOR_SET;
 
@@ -162,7 +295,39 @@ mod tests {
             assert_eq!(is_refused(&h2::Error::from(reason)), expected, "{reason:?}");
         }
         let lost = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
-        assert!(!may_repeat("/daypass.v1.Passes/Issue", &lost));
-        assert!(may_repeat("/daypass.v1.Passes/ListRoles", &lost));
+        let head = |method: &str| {
+            let request = http::Request::post(format!("/daypass.v1.Passes/{method}"));
+            request.body(()).unwrap_or_default().into_parts().0
+        };
+        let attempts = |head: &http::request::Parts, error: &(dyn StdError + 'static)| {
+            let mut lost = Lost::new(head);
+            let again = std::iter::from_fn(|| lost.pause_before_another(error));
+            1 + again.take(100).count()
+        };
+        let mut issue = head("Issue");
+        assert_eq!(attempts(&issue, &lost), 1);
+        assert_eq!(attempts(&head("ListRoles"), &lost), 2);
+        let refused = h2::Error::from(Reason::REFUSED_STREAM);
+        assert_eq!(attempts(&issue, &refused), 1, "only a server's word counts");
+        issue.extensions.insert(Repeatable);
+        assert_eq!(attempts(&issue, &lost), 2);
+    }
+
+    /// A connection that had just ended was handed out again for the second attempt, and a third
+    /// would have reached the next server.
+    #[tokio::test]
+    #[allow(clippy::unwrap_used, reason = "tests")]
+    async fn a_call_that_never_left_is_made_until_it_leaves_and_not_for_ever() {
+        let head = http::Request::post("/daypass.v1.Passes/Issue").body(());
+        let mut lost = Lost::new(&head.unwrap().into_parts().0);
+        let (near, _far) = tokio::io::duplex(64);
+        let made = hyper::client::conn::http1::handshake(TokioIo::new(near)).await;
+        let (mut sender, connection) = made.unwrap();
+        drop(connection);
+        let canceled = sender.send_request(http::Request::new(Body::empty())).await;
+        let canceled = canceled.unwrap_err();
+        assert!(canceled.is_canceled(), "{canceled}");
+        let again = std::iter::from_fn(|| lost.pause_before_another(&canceled));
+        assert_eq!(1 + again.take(100).count() as u32, Lost::ATTEMPTS);
     }
 }

@@ -3,11 +3,7 @@
 //! The text for a signer is read from the bytes that they sign, never from the file's other
 //! fields.
 
-use std::{
-    fs::{self, File},
-    io::{ErrorKind, Read},
-    path::Path,
-};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -15,10 +11,7 @@ use ssh_key::PublicKey;
 
 use super::signer::Signer;
 use crate::{
-    client::{
-        Error, choose::PassRequest, clock::now, key_text::public_text, state::write_atomically,
-        writable,
-    },
+    client::{Error, carried, choose::PassRequest, clock::now, key_text::public_text},
     identity::proof,
     ledger::emergency::{self, Signed},
     proto::{ask_bytes, v1},
@@ -28,8 +21,8 @@ use crate::{
     },
 };
 
-/// Bytes of a sheet's file at most.
-const LARGEST: u64 = 256 * 1024;
+/// The command that writes a sheet.
+const PREPARE: &str = "daypass emergency prepare";
 
 /// An emergency that collects signatures: the content of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,7 +122,7 @@ impl SignatureRequest {
     /// Returns [`Error::Usage`] if the file is not a sheet, and [`Error::TimedOut`] if its
     /// challenge has expired.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
-        let signature_request = Self::parse(path)?;
+        let signature_request: Self = carried::read(path, PREPARE)?;
         if signature_request.expires_at <= now() {
             return Err(Error::TimedOut(
                 "its challenge has expired: prepare the emergency again with: daypass emergency prepare".to_owned(),
@@ -138,39 +131,13 @@ impl SignatureRequest {
         Ok(signature_request)
     }
 
-    fn parse(path: &Path) -> Result<Self, Error> {
-        let mut text = Vec::new();
-        let file = File::open(path).map_err(Error::file(path))?;
-        let read = file.take(LARGEST + 1).read_to_end(&mut text);
-        let signature_request = match read.map_err(Error::file(path))? as u64 <= LARGEST {
-            true => serde_json::from_slice(&text).ok(),
-            false => None,
-        };
-        signature_request.ok_or_else(|| {
-            Error::Usage(format!(
-                "{} is not a file of `daypass emergency prepare`",
-                path.display()
-            ))
-        })
-    }
-
     /// Checks that a sheet can be written to `path`. Only an older sheet is replaced.
     ///
     /// # Errors
     /// Returns [`Error::Usage`] if another file is there, and [`Error::Unwritable`] if it cannot be
     /// written.
     pub(crate) fn check_place(path: &Path) -> Result<(), Error> {
-        let is_free = match fs::symlink_metadata(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => true,
-            metadata => metadata.is_ok_and(|it| it.is_file()) && Self::parse(path).is_ok(),
-        };
-        if is_free {
-            return writable::check(&[path]);
-        }
-        Err(Error::Usage(format!(
-            "{} exists and is not a file of `daypass emergency prepare`: choose another name with --file",
-            path.display()
-        )))
+        carried::check_place::<Self>(path, PREPARE)
     }
 
     /// Writes the sheet by rename.
@@ -178,10 +145,7 @@ impl SignatureRequest {
     /// # Errors
     /// Returns [`Error::File`] if it cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
-        let path = std::path::absolute(path).map_err(Error::file(path))?;
-        let text =
-            serde_json::to_vec_pretty(self).map_err(|error| Error::other(error.to_string()))?;
-        write_atomically(&path, &text, 0o600)
+        carried::write(path, self)
     }
 
     /// Adds a signature, or replaces the one by the same key.

@@ -203,6 +203,8 @@ mod tests {
 
     fn server_info() -> ServerInfo {
         ServerInfo {
+            host_ca_keys: Vec::new(),
+            known_host_names: Vec::new(),
             server_name: "ca".to_owned(),
             issuers: vec![issuer(Binding::Nonce, false)],
             ca_keys: Vec::new(),

@@ -35,6 +35,8 @@ pub(crate) struct RequestView {
     pub serial: u64,
     /// Whether the caller may decide it now, as the server says.
     pub may_decide: bool,
+    /// If an approval needs presence, as the server says: the lines of the caller's keys for it.
+    pub presence: Option<Vec<String>>,
     /// Whether the request that was to be opened was open already, as the server says.
     pub was_open: bool,
 }
@@ -63,6 +65,7 @@ impl RequestView {
             serial: wire.serial,
             may_decide: wire.may_decide,
             was_open: wire.was_open,
+            presence: wire.presence.then_some(wire.presence_keys),
             decisions: wire.decisions,
         })
     }

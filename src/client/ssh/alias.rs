@@ -1,7 +1,7 @@
 //! Aliases: a host that the user's own configuration gives another name.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     process::{Command, Stdio},
 };
 
@@ -26,19 +26,10 @@ impl Client {
         if self.is_host_of_a_server(typed)? {
             return Ok(typed.to_owned());
         }
-        let (name, value) = environment;
-        let settings = Command::new("ssh")
-            .arg("-G")
-            .args(line.words())
-            .env(name, value)
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output();
         // ssh itself will say what is wrong.
-        let Ok(settings) = settings else {
+        let Some(settings) = settings(&line.words(), environment) else {
             return Ok(typed.to_owned());
         };
-        let settings = String::from_utf8_lossy(&settings.stdout).into_owned();
         match hostname(&settings) {
             Some(host) if check_host(host).is_ok() && self.is_host_of_a_server(host)? => {
                 Ok(host.to_owned())
@@ -46,6 +37,21 @@ impl Client {
             Some(_) | None => Ok(typed.to_owned()),
         }
     }
+}
+
+/// What `ssh -G` prints for a command line: the settings in force, one a line. None if ssh does not
+/// run, or refuses them. `environment` keeps it from asking for a pass.
+pub(crate) fn settings(words: &[OsString], environment: (&str, &OsStr)) -> Option<String> {
+    let (name, value) = environment;
+    let output = Command::new("ssh")
+        .arg("-G")
+        .args(words)
+        .env(name, value)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    let output = output.ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The host that ssh would connect to, in what `ssh -G` prints.

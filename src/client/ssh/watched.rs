@@ -43,6 +43,8 @@ const LONGEST_LINE: usize = 4096;
 pub(crate) enum Ending {
     /// The host, or a bastion before it, refused the pass. No command was run.
     Refused,
+    /// ssh refused the host key of the host, or of a bastion before it. No command was run.
+    HostKey(HostKeyFault),
     /// ssh exited with this code.
     Exited(u8),
     /// A signal ended ssh.
@@ -94,10 +96,10 @@ impl Log {
         &self.path
     }
 
-    /// Passes the log on until it ends. Returns whether it says that the pass was refused.
-    fn relay(mut from: File, logins: &[String], is_shown: bool) -> bool {
+    /// Passes the log on until it ends. Returns what it says.
+    fn relay(mut from: File, logins: &[String], is_shown: bool) -> Said {
         let (mut buffer, mut line) = ([0; 4096], Vec::new());
-        let mut is_refused = false;
+        let mut said = Said::default();
         loop {
             let read = match from.read(&mut buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -112,14 +114,14 @@ impl Log {
             }
             for byte in text {
                 if *byte == b'\n' {
-                    is_refused |= is_refusal(&String::from_utf8_lossy(&line), logins);
+                    said.take(&String::from_utf8_lossy(&line), logins);
                     line.clear();
                 } else if line.len() < LONGEST_LINE {
                     line.push(*byte);
                 }
             }
             if end.is_some() || read == 0 {
-                return is_refused;
+                return said;
             }
         }
     }
@@ -128,6 +130,56 @@ impl Log {
 impl Drop for Log {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Reason why ssh refused a host key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostKeyFault {
+    /// A known_hosts file has another key for the host.
+    Changed,
+    /// No known_hosts file has the key, and none has a CA of its certificate.
+    Unknown,
+    /// Its certificate is for other names.
+    Name,
+    /// Its certificate is not valid at this time.
+    Time,
+    /// A known_hosts file marks it as revoked.
+    Revoked,
+    /// ssh did not say.
+    Other,
+}
+
+/// What a log says so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    is_refused: bool,
+    is_host_key: bool,
+    host_key: Option<HostKeyFault>,
+}
+
+impl Said {
+    fn take(&mut self, line: &str, logins: &[String]) {
+        self.is_refused |= is_refusal(line, logins);
+        self.is_host_key |= line.trim_end() == "Host key verification failed.";
+        self.host_key = host_key_fault(line).or(self.host_key);
+    }
+}
+
+/// The reason in a line of ssh's own (`sshconnect.c`, `sshkey.c`).
+fn host_key_fault(line: &str) -> Option<HostKeyFault> {
+    let is_unknown = line.starts_with("No ") && line.contains(" host key is known for ");
+    match line {
+        _ if is_unknown => Some(HostKeyFault::Unknown),
+        _ if line.starts_with("Certificate invalid: name is not") => Some(HostKeyFault::Name),
+        _ if line.starts_with("Certificate invalid: ") => Some(HostKeyFault::Time),
+        _ if line.starts_with('@') && line.contains("WARNING: REMOTE HOST IDENTIFICATION") => {
+            Some(HostKeyFault::Changed)
+        }
+        _ if line.starts_with('@') && line.contains("WARNING: REVOKED HOST KEY") => {
+            Some(HostKeyFault::Revoked)
+        }
+        _ => None,
     }
 }
 
@@ -165,17 +217,20 @@ pub(crate) fn run(ssh: &mut Command, log: Log) -> Result<Ending, Error> {
     })?;
     let pid = Pid::from_child(&child);
     let _forwarding = forward_signals(pid);
-    let (status, is_refused) = thread::scope(|scope| {
+    let (status, said) = thread::scope(|scope| {
         let relay = scope.spawn(move || Log::relay(from, logins, is_shown));
         let status = wait(pid);
         // A background process of ssh may keep the log open, so its end is said.
         let _ = fifo.write_all(&[END]);
-        (status, relay.join().unwrap_or(false))
+        (status, relay.join().unwrap_or_default())
     });
     let status = status.map_err(|error| failed(error.into()))?;
     Ok(match (status.terminating_signal(), status.exit_status()) {
         (Some(signal), _) => Ending::Killed(signal),
-        (None, Some(NO_LOGIN)) if is_refused => Ending::Refused,
+        (None, Some(NO_LOGIN)) if said.is_refused => Ending::Refused,
+        (None, Some(NO_LOGIN)) if said.is_host_key => {
+            Ending::HostKey(said.host_key.unwrap_or(HostKeyFault::Other))
+        }
         (None, code) => Ending::Exited(u8::try_from(code.unwrap_or(NO_LOGIN)).unwrap_or(1)),
     })
 }
@@ -232,6 +287,45 @@ fn forward_signals(pid: Pid) -> JoinSet<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn why_a_host_key_was_refused_is_read_from_sshs_own_lines() {
+        let verified = "Host key verification failed.\r";
+        for (lines, expected) in [
+            (&[verified][..], Some(None)),
+            (
+                &[
+                    "Certificate invalid: name is not a listed principal",
+                    verified,
+                ],
+                Some(Some(HostKeyFault::Name)),
+            ),
+            (
+                &[
+                    "Certificate invalid: expired",
+                    "No ED25519 host key is known for web-1 and you have requested strict checking.",
+                    verified,
+                ],
+                Some(Some(HostKeyFault::Unknown)),
+            ),
+            (
+                &[
+                    "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @",
+                    verified,
+                ],
+                Some(Some(HostKeyFault::Changed)),
+            ),
+            (&["debug1: Host key verification failed."], None),
+        ] {
+            let mut said = Said::default();
+            lines.iter().for_each(|line| said.take(line, &[]));
+            assert_eq!(
+                said.is_host_key.then_some(said.host_key),
+                expected,
+                "{lines:?}"
+            );
+        }
+    }
 
     #[test]
     fn only_sshs_own_line_about_a_login_of_the_pass_is_a_refusal() {

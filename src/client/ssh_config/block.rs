@@ -3,7 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::client::{Error, host_config, state::State, words::shell_word};
+use crate::client::{
+    Error, host_config, known_hosts,
+    state::State,
+    words::{is_pattern, shell_word},
+};
 
 /// Begins the line with the patterns that the user chose.
 pub(super) const CHOSEN: &str = "# For the hosts of --host: ";
@@ -64,6 +68,7 @@ impl Block<'_> {
         let hosts = patterns.join(",");
         let others = patterns.join(",!");
         let [logins, unnamed] = host_config::includes(state)?;
+        let known_hosts = known_hosts::lines(state)?;
         let (program, state) = (shell_word(program)?, shell_word(state.folder())?);
         let names = "user \"*,!*'*\" localuser \"*,!*'*\"";
         let sign_in = if sign_in { SIGN_IN } else { "" };
@@ -84,7 +89,13 @@ impl Block<'_> {
          Match final host \"{hosts},!*'*\" originalhost \"*,!{others},!*'*\" {names} \
          exec \"{ensure} --host='%h' --alias='%n'\"\n\
          \x20   {logins}\n\
-         \x20   {unnamed}\n",
+         \x20   {unnamed}\n\
+         # Hosts that show a certificate of your servers' CA: ssh asks nothing at the first contact. A\n\
+         # `GlobalKnownHostsFile` or `StrictHostKeyChecking` line of your own counts, wherever it stands.\n\
+         Match final originalhost \"{hosts},!*'*\"\n\
+         {known_hosts}\
+         Match final host \"{hosts},!*'*\"\n\
+         {known_hosts}",
         ))
     }
 }
@@ -93,12 +104,6 @@ impl Block<'_> {
 /// before the names that ssh fills in.
 pub(super) fn may_sign_in(block: &str) -> bool {
     block.contains(&format!("'{SIGN_IN} --login='"))
-}
-
-/// Whether a pattern of host names can stand in an ssh configuration.
-pub(super) fn is_pattern(pattern: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "*?._:-".contains(c);
-    !pattern.is_empty() && !pattern.starts_with('-') && pattern.chars().all(plain)
 }
 
 /// The patterns that a block says it was written for, if they are of this `origin`.
@@ -144,6 +149,9 @@ mod tests {
             "\x20   Include \"/home/a b/daypass/hosts/*/login-*/ssh_config\"\n\
              \x20   Include \"/home/a b/daypass/hosts/*/ssh_config\"\n",
         );
+        let known_hosts = "\x20   GlobalKnownHostsFile /etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2 \
+             \"/home/a b/daypass/known_hosts\"\n\
+             \x20   Include \"/home/a b/daypass/strict_hosts\"\n";
         let ensure =
             "'/opt/day pass' ensure --state-dir '/home/a b/daypass' --login='%r' --local='%u'";
         assert_eq!(
@@ -160,7 +168,13 @@ mod tests {
                  # Other names for these hosts, by a `HostName` line of your own.\n\
                  Match final host \"web-*,www,!*'*\" originalhost \"*,!web-*,!www,!*'*\" {names} \
                  exec \"{ensure} --host='%h' --alias='%n'\"\n\
-                 {includes}"
+                 {includes}\
+                 # Hosts that show a certificate of your servers' CA: ssh asks nothing at the first contact. A\n\
+                 # `GlobalKnownHostsFile` or `StrictHostKeyChecking` line of your own counts, wherever it stands.\n\
+                 Match final originalhost \"web-*,www,!*'*\"\n\
+                 {known_hosts}\
+                 Match final host \"web-*,www,!*'*\"\n\
+                 {known_hosts}"
             )
         );
         assert_eq!(written_for(&block, NAMED).unwrap(), patterns);

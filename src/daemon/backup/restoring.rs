@@ -17,7 +17,7 @@ use super::{
     report::BackupReport,
 };
 use crate::{
-    config::{Config, Surroundings},
+    config::{Config, Surroundings, Unread},
     daemon::{Error, parts, state},
     ledger::checkpoint::Signer,
     store,
@@ -55,7 +55,8 @@ pub(crate) async fn restore(
     let manifest = Manifest::parse(&list);
     let manifest = manifest.map_err(|error| refused(format!("{} {error}", path.display())))?;
     let (config, missing) = match options.configuration {
-        Some(path) => (Config::load(path)?, Vec::new()),
+        // What its sections name may be missing yet: a start says so.
+        Some(path) => (Config::load_for_reload(path)?, Vec::new()),
         None => from_copy(folder, &manifest)?,
     };
     expect_embedded(&config)?;
@@ -105,13 +106,16 @@ fn from_copy<'a>(
     }
     let origin = &manifest.configuration;
     if origin.symlink_metadata().is_ok() {
-        return Ok((Config::load(origin)?, missing));
+        return Ok((Config::load_for_reload(origin)?, missing));
     }
     let text = text.ok_or_else(|| {
         let list = folder.join(FILE);
         refused(format!("{} lists no configuration", list.display()))
     })?;
-    let around = Surroundings::of_process(origin.parent().unwrap_or(Path::new("/")));
+    let around = Surroundings {
+        unread: Some(Unread::default()),
+        ..Surroundings::of_process(origin.parent().unwrap_or(Path::new("/")))
+    };
     let config = Config::parse(&text, &origin.display().to_string(), &around)?;
     Ok((config, missing))
 }

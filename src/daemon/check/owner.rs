@@ -11,7 +11,10 @@ use std::{
 };
 
 use super::purpose::Purpose;
-use crate::{config::Config, finding::Finding};
+use crate::{
+    config::{Config, Keeper},
+    finding::Finding,
+};
 
 /// The server's account.
 #[derive(Debug)]
@@ -89,6 +92,12 @@ fn files(config: &Config, purpose: Purpose) -> Vec<PathBuf> {
         for key in &config.ca_keys {
             files.push(key.file.clone());
             files.extend(key.passphrase.clone());
+            if let Some(Keeper::Pkcs11 { pin, .. }) = &key.keeper {
+                files.extend(pin.clone());
+            }
+            if let Some(tls) = key.mutual_tls() {
+                files.extend([tls.certificate.clone(), tls.key.clone(), tls.roots.clone()]);
+            }
         }
     }
     if let Some(tls) = &config.tls {

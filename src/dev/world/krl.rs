@@ -18,13 +18,13 @@ pub(super) struct KrlRefresher(JoinHandle<()>);
 
 impl KrlRefresher {
     /// Writes the present list, then starts the task.
-    pub(super) fn start(authority: Arc<Authority>, file: PathBuf) -> Result<Self, Error> {
-        let mut version = write(&authority, &file, None)?;
+    pub(super) async fn start(authority: Arc<Authority>, file: PathBuf) -> Result<Self, Error> {
+        let mut version = write(&authority, &file, None).await?;
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(EVERY);
             loop {
                 ticks.tick().await;
-                match write(&authority, &file, version) {
+                match write(&authority, &file, version).await {
                     Ok(written) => version = written,
                     Err(error) => tracing::warn!(%error, "sshd keeps its old revocation list"),
                 }
@@ -41,12 +41,13 @@ impl Drop for KrlRefresher {
 }
 
 /// Writes the list if its version differs from `version`. Returns the list's version.
-fn write(
+async fn write(
     authority: &Authority,
     file: &std::path::Path,
     version: Option<u64>,
 ) -> Result<Option<u64>, Error> {
     let revocations = published::revocations(authority)
+        .await
         .map_err(|error| Error::Daemon("publish the revocations of", error.into()))?;
     if version != Some(revocations.version) {
         put_krl(file, &revocations.document.body)?;

@@ -163,7 +163,7 @@ fn roots(scene: &Scene<'_>) -> Option<Finding> {
     Some(Finding::wrong("tls-roots", error.to_string()))
 }
 
-fn spoken(seconds: u64) -> String {
+pub(super) fn spoken(seconds: u64) -> String {
     humantime::format_duration(Duration::from_secs(seconds)).to_string()
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::claims::Claims;
+
 /// An identity as the ledger names it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Actor {
@@ -12,5 +14,5 @@ pub struct Actor {
     /// Display name: the verified e-mail, otherwise the subject.
     pub label: String,
     /// The claims that were evaluated (groups, for example), for `explain` and `replay`.
-    pub claims: serde_json::Value,
+    pub claims: Claims,
 }

@@ -82,11 +82,15 @@ impl EventKind {
             ask,
             detail,
             cut,
+            by,
             ..
         } = &mut self
         {
             let mut scissors = Scissors::default();
             scissors.who(who);
+            if let Some(by) = by {
+                scissors.who(by);
+            }
             scissors.ask(ask);
             scissors.text(detail, DENIED_DETAIL_BYTES);
             *cut |= scissors.has_cut;
@@ -106,7 +110,7 @@ impl Scissors {
         self.text(&mut who.subject, NAME_BYTES);
         self.text(&mut who.label, NAME_BYTES);
         if stored(&who.claims) > DENIED_CLAIMS_BYTES {
-            who.claims = Value::Object(serde_json::Map::new());
+            who.claims = Value::Object(serde_json::Map::new()).into();
             self.has_cut = true;
         }
     }
@@ -204,7 +208,7 @@ mod tests {
                 issuer: "https://id.example.com".to_owned(),
                 subject: text.chars().take(512).collect(),
                 label: text.chars().take(512).collect(),
-                claims: json!({"groups": vec![text; count]}),
+                claims: json!({"groups": vec![text; count]}).into(),
             },
             ask: RequestDetails {
                 role: text.to_owned(),
@@ -224,6 +228,7 @@ mod tests {
             policy: "ab".repeat(32),
             cut: false,
             unbound: false,
+            by: None,
         }
     }
 
@@ -256,6 +261,19 @@ mod tests {
                 let size = size(what);
                 assert!(size <= DENIED_BYTES, "{text:?} {length} {count}: {size}");
             }
+        }
+    }
+
+    #[test]
+    fn a_denial_on_behalf_of_a_user_has_two_bounded_people() {
+        for text in ["\u{10ffff}", "x"] {
+            let mut what = denied(&text.repeat(4096), 32);
+            let EventKind::Denied { who, by, .. } = &mut what else {
+                unreachable!()
+            };
+            *by = Some(Box::new(who.clone()));
+            let size = size(what.bounded());
+            assert!(size <= DENIED_BYTES * 3 / 2, "{text:?}: {size}");
         }
     }
 

@@ -1,13 +1,19 @@
 //! The kinds of event: their names, and which of them change nothing. Pure.
 
-use super::EventKind;
+use super::{EventKind, target::Covered};
 
 /// The names of all kinds.
-pub(crate) const KINDS: [&str; 18] = [
+pub(crate) const KINDS: [&str; 24] = [
     "approved",
     "cancelled",
     "denials",
     "denied",
+    "host_added",
+    "host_behind",
+    "host_certified",
+    "host_current",
+    "host_joined",
+    "host_removed",
     "issued",
     "key_activated",
     "key_retired",
@@ -40,6 +46,36 @@ impl EventKind {
         }
     }
 
+    /// The passes that a lock or a revocation revoked, and the identities that it covers.
+    pub(crate) fn came_to(self) -> (Vec<u64>, Vec<Covered>) {
+        match self {
+            Self::Locked(locked) => (locked.serials, locked.covers),
+            Self::Revoked(revoked) => (revoked.serials, revoked.covers),
+            Self::Started { .. }
+            | Self::PolicyLoaded { .. }
+            | Self::Issued(_)
+            | Self::SigningFailed { .. }
+            | Self::Denied { .. }
+            | Self::Denials(_)
+            | Self::Requested(_)
+            | Self::Approved(_)
+            | Self::Refused(_)
+            | Self::Cancelled(_)
+            | Self::Reviewed(_)
+            | Self::Unlocked(_)
+            | Self::Skipped
+            | Self::KeyStaged { .. }
+            | Self::KeyActivated { .. }
+            | Self::KeyRetired { .. }
+            | Self::HostAdded(_)
+            | Self::HostJoined(_)
+            | Self::HostRemoved(_)
+            | Self::HostCertified(_)
+            | Self::HostBehind(_)
+            | Self::HostCurrent { .. } => (Vec::new(), Vec::new()),
+        }
+    }
+
     /// The kind's name, as in the leaf's `type`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -61,6 +97,12 @@ impl EventKind {
             Self::KeyStaged { .. } => "key_staged",
             Self::KeyActivated { .. } => "key_activated",
             Self::KeyRetired { .. } => "key_retired",
+            Self::HostAdded(_) => "host_added",
+            Self::HostJoined(_) => "host_joined",
+            Self::HostRemoved(_) => "host_removed",
+            Self::HostCertified(_) => "host_certified",
+            Self::HostBehind(_) => "host_behind",
+            Self::HostCurrent { .. } => "host_current",
         }
     }
 
@@ -73,7 +115,9 @@ impl EventKind {
             | Self::Denials(_)
             | Self::KeyStaged { .. }
             | Self::KeyActivated { .. }
-            | Self::KeyRetired { .. } => true,
+            | Self::KeyRetired { .. }
+            | Self::HostBehind(_)
+            | Self::HostCurrent { .. } => true,
             Self::Issued(_)
             | Self::SigningFailed { .. }
             | Self::Requested(_)
@@ -84,6 +128,10 @@ impl EventKind {
             | Self::Revoked(_)
             | Self::Locked(_)
             | Self::Unlocked(_)
+            | Self::HostAdded(_)
+            | Self::HostJoined(_)
+            | Self::HostRemoved(_)
+            | Self::HostCertified(_)
             | Self::Skipped => false,
         }
     }

@@ -1,8 +1,12 @@
 //! Reads a leaf. Pure.
 //!
-//! Index, time and kind come first in every leaf that a daemon wrote, so the rest is read as the
-//! members of that kind, in one pass. A leaf that is not in this form is left to the reader in any
+//! Three readers see the same. The first takes passes and denials exactly as a daemon writes them,
+//! and is fast. The second takes leaves that begin with index, time and kind, and reads the rest as
+//! the members of that kind, in one pass. A leaf that neither takes is left to the reader in any
 //! order, and so is the error.
+
+mod as_written;
+mod cursor;
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -16,6 +20,7 @@ use serde::{
 use time::OffsetDateTime;
 
 use super::{Error, Event, EventKind};
+pub(super) use as_written::as_written;
 
 impl Event {
     /// Parses a leaf.
@@ -28,14 +33,18 @@ impl Event {
         // Without an early end, so that many bytes are compared at once.
         let is_whole = |part: &[u8]| part.iter().fold(true, |all, byte| all & is_printable(byte));
         if leaf.chunks(256).all(is_whole) {
-            return Ok(Self::read(leaf)?);
+            let text = str::from_utf8(leaf).ok();
+            return match text.and_then(as_written) {
+                Some(event) => Ok(event),
+                None => Ok(Self::read(leaf)?),
+            };
         }
         let first = leaf.iter().position(|byte| !is_printable(byte));
         Err(Error::NotPrintable(first.unwrap_or_default()))
     }
 
-    /// Reads the frequent kinds in one pass. The derived reader buffers the whole leaf before it
-    /// knows the kind, which takes longer.
+    /// Reads most kinds in one pass. The derived reader buffers the whole leaf before it knows the
+    /// kind, which takes longer.
     pub(super) fn read(leaf: &[u8]) -> Result<Self, serde_json::Error> {
         match in_order(leaf) {
             Some(event) => Ok(event),

@@ -1,5 +1,7 @@
 //! The denial that is recorded instead of an event that the ledger state rejects. Pure.
 
+use std::fmt::Display;
+
 use super::{Actor, EventKind, RequestDecision, RequestDetails};
 use crate::ledger::{
     order::Proof,
@@ -25,6 +27,7 @@ impl EventKind {
                 policy: issued.policy,
                 cut: false,
                 unbound: issued.binding == "none",
+                by: issued.on_behalf.map(|it| Box::new(it.by)),
             }),
             Self::Requested(asked) => Some(Self::Denied {
                 who: asked.who,
@@ -35,6 +38,7 @@ impl EventKind {
                 policy: asked.policy,
                 cut: false,
                 unbound: false,
+                by: None,
             }),
             Self::Approved(decided)
             | Self::Refused(decided)
@@ -43,18 +47,11 @@ impl EventKind {
                 let is_known = rejection.rule != Rule::NoSuchRequest;
                 is_known.then(|| decided.denied(rejection))
             }
-            Self::Locked(it) => {
-                let wanted = format!("lock {}", it.target);
-                Some(order(it.who, it.proof, wanted, rejection))
-            }
-            Self::Unlocked(it) => {
-                let wanted = format!("unlock {}", it.target);
-                Some(order(it.who, it.proof, wanted, rejection))
-            }
-            Self::Revoked(it) => {
-                let wanted = format!("revoke {}", it.target);
-                Some(order(it.who, it.proof, wanted, rejection))
-            }
+            Self::Locked(it) => Some(order(it.who, it.proof, ("lock", &it.target), rejection)),
+            Self::Unlocked(it) => Some(order(it.who, it.proof, ("unlock", &it.target), rejection)),
+            Self::Revoked(it) => Some(order(it.who, it.proof, ("revoke", &it.target), rejection)),
+            Self::HostAdded(it) => Some(order(it.who, it.proof, ("add host", &it.host), rejection)),
+            Self::HostRemoved(it) => Some(order(it.who, it.proof, ("remove host", &it.host), rejection)),
             Self::Started { .. }
             | Self::PolicyLoaded { .. }
             | Self::SigningFailed { .. }
@@ -63,23 +60,34 @@ impl EventKind {
             | Self::Skipped
             | Self::KeyStaged { .. }
             | Self::KeyActivated { .. }
-            | Self::KeyRetired { .. } => None,
+            | Self::KeyRetired { .. }
+            // A code was guessed, or a host's keys are others: no identity is proven.
+            | Self::HostJoined(_)
+            | Self::HostCertified(_)
+            | Self::HostBehind(_)
+            | Self::HostCurrent { .. } => None,
         };
         denial.map(Self::bounded)
     }
 }
 
 /// The denial of an administrator's order.
-fn order(who: Actor, proof: Option<Proof>, wanted: String, rejection: &Rejection) -> EventKind {
+fn order(
+    who: Actor,
+    proof: Option<Proof>,
+    (verb, target): (&str, &dyn Display),
+    rejection: &Rejection,
+) -> EventKind {
     EventKind::Denied {
         who,
         ask: RequestDetails::default(),
         key: proof.and_then(|proof| proof.fingerprint()),
         reason: rejection.rule.code().to_owned(),
-        detail: format!("{wanted}: {rejection}"),
+        detail: format!("{verb} {target}: {rejection}"),
         policy: String::new(),
         cut: false,
         unbound: false,
+        by: None,
     }
 }
 
@@ -99,6 +107,7 @@ impl RequestDecision {
             policy: self.policy,
             cut: false,
             unbound: false,
+            by: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
-use crate::unix_seconds::UnixSeconds;
+use crate::{ssh::wire, unix_seconds::UnixSeconds};
 
 /// The target of a lock. It gets no new pass while it is locked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -53,6 +53,51 @@ pub enum Target {
     Before(UnixSeconds),
     /// All passes, and those of a lost ledger of up to this size.
     Through(u64),
+    /// The host of this name.
+    Host(String),
+    /// A host that may join.
+    NewHost(Box<NewHost>),
+}
+
+/// A host that an administrator lets join: all that the order says of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NewHost {
+    /// The host's name.
+    pub name: String,
+    /// Its group.
+    pub group: String,
+    /// Its other names.
+    pub aliases: Vec<String>,
+    /// Hex SHA-256 of the join code.
+    pub code: String,
+    /// First second at which the code is no longer taken.
+    pub expires_at: UnixSeconds,
+    /// Whether a known host may join again with other keys.
+    pub rekey: bool,
+}
+
+impl NewHost {
+    /// As length-prefixed strings (RFC 4251, 5): name, group, hash of the code, `expires_at` as a
+    /// big-endian u64, `rekey` as one byte, and each alias.
+    fn encoded(&self) -> Vec<u8> {
+        let mut bytes = wire::strings(&[
+            self.name.as_bytes(),
+            self.group.as_bytes(),
+            self.code.as_bytes(),
+            &self.expires_at.get().to_be_bytes(),
+            &[u8::from(self.rekey)],
+        ]);
+        for alias in &self.aliases {
+            wire::put_string(&mut bytes, alias.as_bytes());
+        }
+        bytes
+    }
+}
+
+impl From<&NewHost> for Target {
+    fn from(host: &NewHost) -> Self {
+        Self::NewHost(Box::new(host.clone()))
+    }
 }
 
 impl From<&LockTarget> for Target {
@@ -79,12 +124,15 @@ impl From<&RevokeTarget> for Target {
 
 impl Target {
     /// The chain of orders that this target belongs to. All [`Target::Before`] targets share one
-    /// chain, and all [`Target::Through`] ones.
+    /// chain, all [`Target::Through`] ones, and all orders about one host.
     pub(in crate::ledger) fn chain(&self) -> Self {
         match self {
             Self::Before(_) => Self::Before(UnixSeconds(0)),
             Self::Through(_) => Self::Through(0),
-            Self::Identity(_) | Self::Key(_) | Self::Role(_) | Self::Serial(_) => self.clone(),
+            Self::NewHost(host) => Self::Host(host.name.clone()),
+            Self::Identity(_) | Self::Key(_) | Self::Role(_) | Self::Serial(_) | Self::Host(_) => {
+                self.clone()
+            }
         }
     }
 
@@ -96,6 +144,8 @@ impl Target {
             Self::Serial(serial) => ("serial", serial.to_be_bytes().to_vec()),
             Self::Before(time) => ("before", time.get().to_be_bytes().to_vec()),
             Self::Through(size) => ("through", size.to_be_bytes().to_vec()),
+            Self::Host(name) => ("host", name.clone().into_bytes()),
+            Self::NewHost(host) => ("new-host", host.encoded()),
         }
     }
 }
@@ -109,6 +159,8 @@ impl fmt::Display for Target {
             Self::Serial(serial) => write!(f, "serial {serial}"),
             Self::Before(time) => write!(f, "all before {time}"),
             Self::Through(size) => write!(f, "all up to serial {size}"),
+            Self::Host(name) => write!(f, "host {name}"),
+            Self::NewHost(host) => write!(f, "host {}", host.name),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Each kind of event against its golden bytes, and hostile text in a leaf.
 #![allow(clippy::unwrap_used, reason = "tests: a panic is the failure")]
 
+pub(in crate::ledger) mod hosts;
 mod parsing;
 
 use crate::ssh::{options::Extension, permissions::Permissions};
@@ -20,7 +21,7 @@ fn who() -> Actor {
         issuer: "https://id.example.com".to_owned(),
         subject: "u-4711".to_owned(),
         label: "alice@example.com".to_owned(),
-        claims: json!({"email": "alice@example.com", "groups": ["oncall", "sre"]}),
+        claims: json!({"email": "alice@example.com", "groups": ["oncall", "sre"]}).into(),
     }
 }
 
@@ -70,6 +71,7 @@ pub(in crate::ledger) fn issued() -> Issued {
         ca: "SHA256:ca".to_owned(),
         to_be_signed: "cd".repeat(32),
         emergency_proof: None,
+        on_behalf: None,
         jump: None,
     }
 }
@@ -110,6 +112,7 @@ pub(in crate::ledger) fn samples() -> Vec<EventKind> {
             policy: "ab".repeat(32),
             cut: false,
             unbound: false,
+            by: None,
         },
         EventKind::Denied {
             who: who(),
@@ -120,6 +123,7 @@ pub(in crate::ledger) fn samples() -> Vec<EventKind> {
             policy: "ab".repeat(32),
             cut: false,
             unbound: false,
+            by: None,
         },
     ]
 }
@@ -138,9 +142,13 @@ pub(in crate::ledger) fn golden_leaves() -> Vec<Vec<u8>> {
     let lines = [
         include_str!("../../../tests/golden/locks.jsonl"),
         include_str!("../../../tests/golden/denials.jsonl"),
+        include_str!("../../../tests/golden/on_behalf.jsonl"),
     ];
     let lines = lines.iter().flat_map(|file| file.lines());
     let more = lines.map(|line| line.as_bytes().to_vec());
+    let hosts = hosts::golden();
+    let hosts = hosts.lines().map(|line| line.as_bytes().to_vec());
+    let more = more.chain(hosts);
     sample_leaves().into_iter().chain(more).collect()
 }
 
@@ -255,12 +263,26 @@ fn locks_and_revocations_have_their_golden_bytes() {
     }
 }
 
+/// Passes and denials on behalf of a user against bytes that every later version must read.
+#[test]
+fn passes_and_denials_on_behalf_of_a_user_have_their_golden_bytes() {
+    let golden = include_str!("../../../tests/golden/on_behalf.jsonl");
+    let names = golden.lines().map(|line| {
+        let event = Event::parse(line.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(event.to_bytes().unwrap()).unwrap(), line);
+        let people = event.what.people().map(|who| who.subject.clone());
+        people.collect::<Vec<_>>()
+    });
+    let names: Vec<_> = names.collect();
+    assert_eq!(names, [["u-4711", "edge"]; 2], "searches find both");
+}
+
 /// Cut denials and counts against bytes that every later version must read.
 #[test]
 fn cut_denials_and_counts_of_denials_have_their_golden_bytes() {
     let golden = include_str!("../../../tests/golden/denials.jsonl");
     let bare = Actor {
-        claims: json!({}),
+        claims: json!({}).into(),
         ..who()
     };
     let count = Denials {
@@ -281,6 +303,7 @@ fn cut_denials_and_counts_of_denials_have_their_golden_bytes() {
             policy: "ab".repeat(32),
             cut: true,
             unbound: false,
+            by: None,
         },
         EventKind::Denials(Box::new(count.clone())),
         EventKind::Denials(Box::new(Denials {

@@ -19,6 +19,10 @@ pub enum Verb {
     Unlock,
     /// Valid passes are revoked.
     Revoke,
+    /// A host may join.
+    AddHost,
+    /// A host is forgotten.
+    RemoveHost,
 }
 
 impl Verb {
@@ -28,6 +32,8 @@ impl Verb {
             Self::Lock => "lock",
             Self::Unlock => "unlock",
             Self::Revoke => "revoke",
+            Self::AddHost => "add",
+            Self::RemoveHost => "remove",
         }
     }
 }
@@ -55,8 +61,9 @@ pub struct AdminOrder<'a> {
 
 impl AdminOrder<'_> {
     /// The signed bytes, as length-prefixed strings (RFC 4251, 5): domain, verb, server name,
-    /// SHA-256 of the token, `iss`, `sub`, kind of target, target (a text, or a number as a
-    /// big-endian u64), reason, `after` as a big-endian u64.
+    /// SHA-256 of the token, `iss`, `sub`, kind of target, target (a text, a number as a
+    /// big-endian u64, or the strings of a [`crate::ledger::event::NewHost`]), reason, `after` as a
+    /// big-endian u64.
     pub fn message(&self) -> Vec<u8> {
         let (kind, target) = self.target.encoded();
         wire::strings(&[

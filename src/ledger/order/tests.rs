@@ -106,6 +106,8 @@ pub(crate) fn proof(what: &mut EventKind) -> &mut Option<Proof> {
         EventKind::Locked(it) => &mut it.proof,
         EventKind::Unlocked(it) => &mut it.proof,
         EventKind::Revoked(it) => &mut it.proof,
+        EventKind::HostAdded(it) => &mut it.proof,
+        EventKind::HostRemoved(it) => &mut it.proof,
         other => unreachable!("{other:?}"),
     }
 }

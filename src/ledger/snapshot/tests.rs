@@ -70,6 +70,7 @@ pub(in crate::ledger) fn all_leaves() -> Vec<Vec<u8>> {
             signature: "U1NIU0lH".to_owned(),
             comment: "seen".to_owned(),
             policy: "ab".repeat(32),
+            presence: None,
         })
     };
     ask.emergency = true;
@@ -165,7 +166,7 @@ fn the_form_of_the_state_is_that_of_its_number() {
     let digest = ledger_of(&all_leaves()).digest().unwrap();
     assert_eq!(
         base16ct::lower::encode_string(&digest),
-        "e879843249dfc3a063e3921099531dc1885625be034dc82b16feb61a8b2c68b7",
+        "4c56484f6f14c3443c16a2fbe724639987ad9762b98f9a2dd337b23ebefd5e8a",
         "the form of the state has changed"
     );
 }

@@ -42,6 +42,7 @@ impl LedgerState {
                 None,
                 self.revocable(&RevokeTarget::Through(*size), at).len(),
             ),
+            Target::Host(_) | Target::NewHost(_) => (None, 0),
         };
         let covers_caller = match target {
             Target::Identity(name) => {
@@ -52,7 +53,9 @@ impl LedgerState {
             | Target::Role(_)
             | Target::Serial(_)
             | Target::Before(_)
-            | Target::Through(_) => false,
+            | Target::Through(_)
+            | Target::Host(_)
+            | Target::NewHost(_) => false,
         };
         Preview {
             covers: self.covered(target, who),
@@ -64,7 +67,9 @@ impl LedgerState {
                 | Target::Role(_)
                 | Target::Serial(_)
                 | Target::Before(_)
-                | Target::Through(_) => Vec::new(),
+                | Target::Through(_)
+                | Target::Host(_)
+                | Target::NewHost(_) => Vec::new(),
             },
             lock,
             after: self.after(target),

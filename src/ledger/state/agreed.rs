@@ -47,7 +47,7 @@ impl Agreed {
     pub(super) fn hear(&mut self, event: &Event) {
         let at = UnixSeconds::from(event.at);
         self.time = self.time.map(|time| time.min(at.saturating_add(LEEWAY)));
-        if let Some(issued_at) = witness(&event.what).and_then(issued_at) {
+        if let Some(issued_at) = witness(&event.what).and_then(|who| who.claims.issued_at()) {
             self.raise(at.min(issued_at));
         }
     }
@@ -87,6 +87,9 @@ fn witness(what: &EventKind) -> Option<&Actor> {
         EventKind::Revoked(revoked) => Some(&revoked.who),
         EventKind::Locked(locked) => Some(&locked.who),
         EventKind::Unlocked(unlocked) => Some(&unlocked.who),
+        EventKind::HostAdded(added) => Some(&added.who),
+        EventKind::HostRemoved(removed) => Some(&removed.who),
+        EventKind::HostJoined(joined) => joined.who.as_ref(),
         EventKind::Started { .. }
         | EventKind::PolicyLoaded { .. }
         | EventKind::SigningFailed { .. }
@@ -95,20 +98,11 @@ fn witness(what: &EventKind) -> Option<&Actor> {
         | EventKind::Skipped
         | EventKind::KeyStaged { .. }
         | EventKind::KeyActivated { .. }
-        | EventKind::KeyRetired { .. } => None,
+        | EventKind::KeyRetired { .. }
+        | EventKind::HostCertified(_)
+        | EventKind::HostBehind(_)
+        | EventKind::HostCurrent { .. } => None,
     }
-}
-
-/// The token's `iat` (a JSON number, RFC 7519 section 2).
-fn issued_at(who: &Actor) -> Option<UnixSeconds> {
-    let value = who.claims.get("iat")?;
-    let seconds = value.as_u64().or_else(|| {
-        let seconds = value
-            .as_f64()
-            .filter(|seconds| (0.0..1e12).contains(seconds))?;
-        Some(seconds as u64)
-    });
-    seconds.map(UnixSeconds)
 }
 
 #[cfg(test)]

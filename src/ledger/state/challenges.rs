@@ -1,4 +1,5 @@
-//! Answered challenges. Each one counts for one pass. Pure.
+//! Answered challenges, and consents to passes on behalf of a user. Each one counts for one pass.
+//! Pure.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -6,15 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{Rejection, Rule};
 use crate::{
-    ledger::{Event, emergency::Proof, event::Issued},
+    ledger::{Event, consent, emergency::Proof, event::Issued},
     unix_seconds::UnixSeconds,
 };
 
-/// Time for which an answered challenge is remembered. It is far longer than a challenge's life
-/// (`identity::emergency::CHALLENGE_LIFE`).
+/// Time for which an answered challenge or a consent is remembered. It is far longer than their
+/// lives (`identity::emergency::CHALLENGE_LIFE`, `identity::on_behalf::CONSENT_LIFE`).
 const MEMORY: Duration = Duration::from_secs(3600);
 
-/// Answered challenges and their times.
+/// Beginning of the entry of a consent. Challenges are base64url.
+const CONSENT: &str = "consent:";
+
+/// Answered challenges and ids of consents, and their times. An id begins with
+/// [`CONSENT`], and no challenge does.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Challenges {
     answered: BTreeSet<String>,
@@ -22,14 +27,16 @@ pub(super) struct Challenges {
 }
 
 impl Challenges {
-    /// Remembers the challenge. Uses the later of the event's time and `agreed`, because the clock
-    /// may be behind.
+    /// Remembers the challenge or the consent. Uses the later of the event's time and `agreed`,
+    /// because the clock may be behind.
     pub(super) fn apply(&mut self, event: &Event, issued: &Issued, agreed: UnixSeconds) {
-        if let Some(proof) = &issued.emergency_proof {
-            let challenge = &proof.challenge;
+        let challenge = issued.emergency_proof.iter();
+        let challenge = challenge.map(|proof| proof.challenge.clone());
+        let consent = consent::id(issued).map(|id| format!("{CONSENT}{id}"));
+        for used in challenge.chain(consent) {
             let at = UnixSeconds::from(event.at).max(agreed);
-            self.answered.insert(challenge.clone());
-            self.by_time.insert((at, challenge.clone()));
+            self.answered.insert(used.clone());
+            self.by_time.insert((at, used));
         }
     }
 
@@ -40,6 +47,17 @@ impl Challenges {
         {
             self.answered.remove(challenge);
             self.by_time.pop_first();
+        }
+    }
+
+    /// Checks that the consent with this id has given no pass.
+    pub(super) fn expect_unused_consent(&self, id: &str) -> Result<(), Rejection> {
+        match self.answered.contains(&format!("{CONSENT}{id}")) {
+            false => Ok(()),
+            true => Err(Rejection::new(
+                Rule::ConsentUsed,
+                "this consent has given a pass already: let the user sign a new one",
+            )),
         }
     }
 

@@ -72,7 +72,13 @@ fn named(what: &EventKind) -> Option<(&str, Stage)> {
         | EventKind::Revoked(_)
         | EventKind::Locked(_)
         | EventKind::Unlocked(_)
-        | EventKind::Skipped => None,
+        | EventKind::Skipped
+        | EventKind::HostAdded(_)
+        | EventKind::HostJoined(_)
+        | EventKind::HostRemoved(_)
+        | EventKind::HostCertified(_)
+        | EventKind::HostBehind(_)
+        | EventKind::HostCurrent { .. } => None,
     }
 }
 

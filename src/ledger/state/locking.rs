@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{LedgerState, Lock, Rejection, Rule, Verb, people};
+use super::{LedgerState, Lock, Rejection, Rule, people};
 use crate::ledger::{
     Event,
     approval::fingerprint,
-    event::{Applicant, Issued, LockTarget, Locked, RequestDecision, Target, Unlocked},
+    event::{Actor, Applicant, Issued, LockTarget, Locked, RequestDecision, Target, Unlocked},
 };
 
 impl LedgerState {
@@ -120,27 +120,33 @@ impl LedgerState {
     /// Checks that no approver of the redeemed request has been locked since.
     pub(super) fn expect_unlocked_approvers(&self, issued: &Issued) -> Result<(), Rejection> {
         let request = issued.ask.request.and_then(|id| self.request(id));
-        let decisions = request.iter().flat_map(|request| &request.decisions);
-        for decision in decisions.filter(|decision| decision.verb == Verb::Approve) {
-            let key = fingerprint(&decision.key);
-            let approver = Applicant::new(&decision.who, key.as_deref(), None);
-            self.expect_unlocked(&approver).map_err(|rejection| {
-                let detail = format!(
-                    "an approver was locked after approving: {rejection}; open a new request"
-                );
-                Rejection::new(rejection.rule, detail)
-            })?;
+        let approvals = request.iter().flat_map(|request| request.approvals());
+        for approval in approvals {
+            for key in approval.keys() {
+                let unlocked = self.expect_unlocked_key(&approval.who, key);
+                unlocked.map_err(|rejection| {
+                    let detail = format!(
+                        "an approver was locked after approving: {rejection}; open a new request"
+                    );
+                    Rejection::new(rejection.rule, detail)
+                })?;
+            }
         }
         Ok(())
     }
 
-    /// Checks that neither the decider nor the decider's key is locked.
+    fn expect_unlocked_key(&self, who: &Actor, key: &str) -> Result<(), Rejection> {
+        let key = fingerprint(key);
+        self.expect_unlocked(&Applicant::new(who, key.as_deref(), None))
+    }
+
+    /// Checks that neither the decider nor one of the decider's keys is locked.
     pub(super) fn expect_unlocked_decider(
         &self,
         decided: &RequestDecision,
     ) -> Result<(), Rejection> {
-        let key = fingerprint(&decided.key);
-        self.expect_unlocked(&Applicant::new(&decided.who, key.as_deref(), None))
+        let mut keys = decided.keys();
+        keys.try_for_each(|key| self.expect_unlocked_key(&decided.who, key))
     }
 
     pub(super) fn apply_locked(&mut self, event: &Event, locked: &Locked) {

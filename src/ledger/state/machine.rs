@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
-    agreed, challenges, keys, locks, orders,
+    agreed, challenges, hosts, keys, locks, orders,
     passes::{self, PassRecord},
     people,
     policies::{self, NoPolicy},
@@ -30,6 +30,8 @@ pub struct LedgerState {
     pub(super) policies: policies::Policies,
     pub(super) keys: keys::Keys,
     pub(super) restoring: restored::Restoring,
+    pub(super) hosts: hosts::Hosts,
+    pub(super) revocation_times: hosts::RevocationTimes,
 }
 
 impl LedgerState {

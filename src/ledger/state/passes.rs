@@ -12,7 +12,8 @@ use time::OffsetDateTime;
 use crate::{
     ledger::{
         Event,
-        event::{Applicant, Issued},
+        approval::fingerprint,
+        event::{Actor, Applicant, Issued},
     },
     unix_seconds::UnixSeconds,
 };
@@ -43,7 +44,8 @@ pub(crate) struct PassRecord {
     pub valid_before: UnixSeconds,
     /// Whether hosts must refuse it.
     pub is_revoked: bool,
-    /// The people whose registered keys signed for it, if no token did.
+    /// The people whose registered keys signed for it, if no token did; of a pass on behalf of its
+    /// holder, the identity that asked, and the holder with the key of their own.
     pub signers: Vec<Signer>,
     /// For a jump pass: the serial of the pass that it belongs to.
     pub jump_of: Option<u64>,
@@ -107,7 +109,7 @@ impl PassRecord {
     }
 }
 
-/// A person whose registered key signed for a pass.
+/// A person whose registered key signed for a pass, or an identity that asked for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Signer {
     /// The `iss` claim.
@@ -116,7 +118,7 @@ pub(crate) struct Signer {
     pub subject: String,
     /// The display name.
     pub label: String,
-    /// Fingerprint of the registered key.
+    /// Fingerprint of their key.
     pub key: String,
 }
 
@@ -134,15 +136,21 @@ impl Signer {
 }
 
 fn signers(issued: &Issued) -> Vec<Signer> {
-    issued
-        .signatures()
-        .map(|one| Signer {
-            issuer: one.who.issuer.clone(),
-            subject: one.who.subject.clone(),
-            label: one.who.label.clone(),
-            key: one.fingerprint().unwrap_or_default(),
-        })
-        .collect()
+    let signer = |who: &Actor, key: Option<String>| Signer {
+        issuer: who.issuer.clone(),
+        subject: who.subject.clone(),
+        label: who.label.clone(),
+        key: key.unwrap_or_default(),
+    };
+    let signatures = issued.signatures();
+    let mut signers: Vec<_> = signatures
+        .map(|one| signer(&one.who, one.fingerprint()))
+        .collect();
+    if let Some(on_behalf) = &issued.on_behalf {
+        signers.push(signer(&on_behalf.by, Some(issued.key.clone())));
+        signers.push(signer(&issued.who, fingerprint(&on_behalf.key)));
+    }
+    signers
 }
 
 /// Passes by serial and by end.

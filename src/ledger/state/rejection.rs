@@ -55,6 +55,10 @@ pub enum Rule {
     Serials,
     /// The challenge was already answered.
     ChallengeUsed,
+    /// The user's consent has given a pass already.
+    ConsentUsed,
+    /// The user's consent was void before the pass was recorded.
+    ConsentExpired,
     /// All passes of that time were revoked before this one was recorded.
     RevokedMeanwhile,
     /// The jump pass does not belong to the pass that it names.
@@ -75,6 +79,30 @@ pub enum Rule {
     Restoring,
     /// The size up to which an order skips is too small or too large.
     Through,
+    /// The join code opens nothing.
+    HostCode,
+    /// The join code was used by a host with other keys.
+    HostCodeUsed,
+    /// The host is known with other keys.
+    HostKeyChanged,
+    /// The host's keys are not those of one host.
+    HostKeys,
+    /// There is no such host.
+    NoSuchHost,
+    /// The host is known already.
+    HostKnown,
+    /// Another host has the name.
+    HostName,
+    /// The order about a host is malformed.
+    HostOrder,
+    /// There are too many hosts.
+    TooManyHosts,
+    /// The host certificate is not one of its host.
+    HostCertificate,
+    /// The host is behind, or current, already.
+    HostMark,
+    /// The report is as old as the last one, or of another time.
+    HostReport,
 }
 
 impl Rule {
@@ -96,6 +124,8 @@ impl Rule {
             Self::NoSuchPass => reason::NO_SUCH_PASS,
             Self::Serials => reason::REVOKED_SERIALS,
             Self::ChallengeUsed => reason::CHALLENGE_USED,
+            Self::ConsentUsed => reason::CONSENT_USED,
+            Self::ConsentExpired => reason::CONSENT_EXPIRED,
             Self::RevokedMeanwhile => reason::REVOKED_MEANWHILE,
             Self::Jump => reason::JUMP,
             Self::Unsigned => reason::ORDER_UNSIGNED,
@@ -106,6 +136,18 @@ impl Rule {
             Self::PolicyChanged => reason::POLICY_CHANGED,
             Self::Restoring => reason::LEDGER_RESTORED,
             Self::Through => reason::ORDER_SIZE,
+            Self::HostCode => reason::HOST_CODE_INVALID,
+            Self::HostCodeUsed => reason::HOST_CODE_USED,
+            Self::HostKeyChanged => reason::HOST_KEY_CHANGED,
+            Self::HostKeys => reason::HOST_KEYS,
+            Self::NoSuchHost => reason::NO_SUCH_HOST,
+            Self::HostKnown => reason::HOST_KNOWN,
+            Self::HostName => reason::HOST_NAME,
+            Self::HostOrder => reason::HOST_ORDER,
+            Self::TooManyHosts => reason::TOO_MANY_HOSTS,
+            Self::HostCertificate => reason::HOST_CERTIFICATE,
+            Self::HostMark => reason::HOST_MARK,
+            Self::HostReport => reason::HOST_REPORT,
         }
     }
 }

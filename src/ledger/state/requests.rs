@@ -107,7 +107,9 @@ impl Requests {
                 format!("you have already approved request {}", request.id),
             ));
         }
-        expect_own_key(request, verb, &decided.key)
+        decided
+            .keys()
+            .try_for_each(|key| expect_own_key(request, verb, key))
     }
 
     /// Checks that this pass may redeem the request that it names.
@@ -192,7 +194,13 @@ impl Requests {
             | EventKind::Skipped
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
-            | EventKind::KeyRetired { .. } => (),
+            | EventKind::KeyRetired { .. }
+            | EventKind::HostAdded(_)
+            | EventKind::HostJoined(_)
+            | EventKind::HostRemoved(_)
+            | EventKind::HostCertified(_)
+            | EventKind::HostBehind(_)
+            | EventKind::HostCurrent { .. } => (),
         }
     }
 
@@ -228,8 +236,9 @@ impl Requests {
                 at: event.at,
                 comment: decided.comment.clone(),
                 key: decided.key.clone(),
+                presence: decided.presence.as_ref().map(|it| it.key.clone()),
             });
-            let approvals = u32::try_from(request.approvers().count()).unwrap_or(u32::MAX);
+            let approvals = u32::try_from(request.approvals().count()).unwrap_or(u32::MAX);
             request.state = match verb {
                 Verb::Approve if approvals >= request.needed() => State::Approved,
                 Verb::Approve => request.state,

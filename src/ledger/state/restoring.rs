@@ -50,7 +50,9 @@ impl Part {
             | EventKind::Approved(_)
             | EventKind::Refused(_)
             | EventKind::Cancelled(_)
-            | EventKind::Reviewed(_) => Self::Grant,
+            | EventKind::Reviewed(_)
+            | EventKind::HostJoined(_)
+            | EventKind::HostCertified(_) => Self::Grant,
             EventKind::SigningFailed { .. }
             | EventKind::Denied { .. }
             | EventKind::Denials(_)
@@ -59,7 +61,11 @@ impl Part {
             | EventKind::Unlocked(_)
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
-            | EventKind::KeyRetired { .. } => Self::Other,
+            | EventKind::KeyRetired { .. }
+            | EventKind::HostAdded(_)
+            | EventKind::HostRemoved(_)
+            | EventKind::HostBehind(_)
+            | EventKind::HostCurrent { .. } => Self::Other,
         }
     }
 }

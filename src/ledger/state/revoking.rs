@@ -19,7 +19,8 @@ const CLOCKS_APART: Duration = Duration::from_secs(300);
 impl LedgerState {
     /// Serials of the passes that a lock at `at` revokes: valid and not yet revoked.
     ///
-    /// An emergency's pass also belongs to its signers.
+    /// An emergency's pass also belongs to its signers, and one on behalf of its holder to the
+    /// identity that asked.
     pub fn lockable(&self, target: &LockTarget, at: OffsetDateTime) -> Vec<u64> {
         self.out(at, |pass| match target {
             LockTarget::Identity(name) => self.is_of(pass, name),
@@ -109,6 +110,8 @@ impl LedgerState {
     /// Raises the version of the published revocation list.
     pub(super) fn changed_revocations(&mut self, event: &Event) {
         self.locks.revision = event.index.saturating_add(1);
+        let (version, at) = (self.locks.revision, UnixSeconds::from(event.at));
+        self.revocation_times.put(version, at);
         self.locks.changed_at = UnixSeconds::from(event.at);
     }
 

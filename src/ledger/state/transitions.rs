@@ -3,7 +3,7 @@
 use super::{LedgerState, PassRecord, Rejection, Rule, Verb};
 use crate::ledger::{
     Event, EventKind,
-    event::{Applicant, RequestDecision, Target},
+    event::{Applicant, RequestDecision, Revoked, Target},
 };
 use crate::unix_seconds::UnixSeconds;
 
@@ -37,6 +37,7 @@ impl LedgerState {
                         self.policies.expect_in_force(&issued.policy)?;
                         self.expect_unlocked_approvers(issued)?;
                         self.admit_emergency(issued)?;
+                        self.admit_on_behalf(event, issued)?;
                         self.requests.admit_pass(event, issued)
                     }
                     Some(jump) => {
@@ -48,7 +49,7 @@ impl LedgerState {
             EventKind::Revoked(revoked) => self.admit_revoked(event, revoked),
             EventKind::Locked(locked) => self.admit_locked(event, locked),
             EventKind::Unlocked(unlocked) => self.admit_unlocked(unlocked),
-            EventKind::SigningFailed { serial, .. } if !self.has_pass(*serial) => {
+            EventKind::SigningFailed { serial, .. } if !self.has_certificate(*serial) => {
                 let what = "no earlier pass has this serial";
                 Err(Rejection::new(Rule::NoSuchPass, what))
             }
@@ -61,7 +62,18 @@ impl LedgerState {
             | EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. } => Ok(()),
+            EventKind::HostAdded(added) => self.admit_added(event, added),
+            EventKind::HostJoined(joined) => self.admit_joined(event, joined),
+            EventKind::HostRemoved(removed) => self.expect_host(&removed.host),
+            EventKind::HostCertified(certified) => self.admit_certified(certified),
+            EventKind::HostBehind(behind) => self.admit_behind(event, behind),
+            EventKind::HostCurrent { host } => self.admit_mark(event, host, false),
         }
+    }
+
+    /// Whether this is the serial of a pass or of a host certificate.
+    pub(crate) fn has_certificate(&self, serial: u64) -> bool {
+        self.has_pass(serial) || self.has_host_certificate(serial)
     }
 
     fn decision(
@@ -94,10 +106,12 @@ impl LedgerState {
                     .add(PassRecord::of(event, issued, self.policies.current()));
                 self.challenges.apply(event, issued, agreed);
             }
+            // The key may have signed all the same: after the deadline, or for a stolen server. So
+            // hosts must refuse the pass.
             EventKind::SigningFailed { serial, .. } => {
-                let removed = self.passes.remove(*serial);
-                if removed.is_some_and(|pass| pass.is_revoked) {
-                    self.changed_revocations(event);
+                self.hosts.forget_certificate(*serial);
+                if self.has_pass(*serial) {
+                    self.apply_revoked(event, &[*serial]);
                 }
             }
             EventKind::Requested(_)
@@ -105,13 +119,7 @@ impl LedgerState {
             | EventKind::Refused(_)
             | EventKind::Cancelled(_)
             | EventKind::Reviewed(_) => (),
-            EventKind::Revoked(revoked) => {
-                self.apply_before(event, &revoked.target);
-                self.apply_revoked(event, &revoked.serials);
-                self.apply_through(event, &revoked.target);
-                self.orders
-                    .apply(&Target::from(&revoked.target), event.index);
-            }
+            EventKind::Revoked(revoked) => self.apply_revocation(event, revoked),
             EventKind::Locked(locked) => self.apply_locked(event, locked),
             EventKind::Unlocked(unlocked) => self.apply_unlocked(event, unlocked),
             EventKind::Started {
@@ -127,7 +135,21 @@ impl LedgerState {
             EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. } => self.keys.apply(event),
+            EventKind::HostAdded(added) => self.apply_added(event, added),
+            EventKind::HostJoined(joined) => self.hosts.join(event, joined),
+            EventKind::HostRemoved(removed) => self.apply_removed(event, removed),
+            EventKind::HostCertified(certified) => self.hosts.certify(event, certified),
+            EventKind::HostBehind(behind) => self.hosts.mark(event, &behind.host, true),
+            EventKind::HostCurrent { host } => self.hosts.mark(event, host, false),
             EventKind::Denied { .. } | EventKind::Denials(_) => (),
         }
+    }
+
+    fn apply_revocation(&mut self, event: &Event, revoked: &Revoked) {
+        self.apply_before(event, &revoked.target);
+        self.apply_revoked(event, &revoked.serials);
+        self.apply_through(event, &revoked.target);
+        let target = Target::from(&revoked.target);
+        self.orders.apply(&target, event.index);
     }
 }

@@ -21,27 +21,41 @@ pub(super) const NOTE_LIMIT: usize = 128 * 1024;
 #[derive(Debug)]
 pub(crate) struct Block(Vec<u8>);
 
-/// A line that was parsed and hashed. Its place is not judged yet.
-#[derive(Debug)]
+/// The lines of a block, parsed and hashed. Their places are not judged yet.
+#[derive(Debug, Default)]
 pub(crate) struct Prepared {
-    pub(super) event: Result<Event, event::Error>,
-    pub(super) digest: Hash,
+    pub(super) events: Vec<Event>,
+    /// The leaf hash of each event.
+    pub(super) digests: Vec<Hash>,
+    /// The error of the line after these events. The lines after it are left out.
+    pub(super) fault: Option<event::Error>,
 }
 
 impl Block {
     /// Parses and hashes each line.
-    pub(crate) fn prepare(&self) -> Vec<Prepared> {
+    pub(crate) fn prepare(&self) -> Prepared {
+        let count = memchr_iter(b'\n', &self.0).count();
+        let mut prepared = Prepared {
+            events: Vec::with_capacity(count),
+            digests: Vec::with_capacity(count),
+            fault: None,
+        };
         let mut start = 0;
-        let lines = memchr_iter(b'\n', &self.0).map(|end| {
+        for end in memchr_iter(b'\n', &self.0) {
             let line = self.0.get(start..end).unwrap_or_default();
             start = end + 1;
-            line
-        });
-        let prepare = |line: &[u8]| Prepared {
-            event: Event::parse(line),
-            digest: leaf_hash(line),
-        };
-        lines.map(prepare).collect()
+            match Event::parse(line) {
+                Ok(event) => {
+                    prepared.events.push(event);
+                    prepared.digests.push(leaf_hash(line));
+                }
+                Err(fault) => {
+                    prepared.fault = Some(fault);
+                    break;
+                }
+            }
+        }
+        prepared
     }
 }
 

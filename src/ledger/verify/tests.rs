@@ -281,6 +281,7 @@ fn impossible_decisions_and_passes_are_found() {
             signature: "U1NIU0lH".to_owned(),
             comment: String::new(),
             policy: String::new(),
+            presence: None,
         }))
     };
     let redeemed = EventKind::Issued(Box::new(Issued {
@@ -381,6 +382,7 @@ mod approvals {
             signature: sshsig::compact(&signature.to_pem(LineEnding::LF).unwrap()),
             comment: String::new(),
             policy: String::new(),
+            presence: None,
         })
     }
 
@@ -583,7 +585,7 @@ fn an_order_that_no_administrator_gave_is_found() {
 fn in_parts(export: &[u8], size: usize) -> Result<VerifyReport, Error> {
     let mut verification = Verification::with_root_of(3);
     for part in export.chunks(size) {
-        verification.take(part, |_| ())?;
+        verification.take(part)?;
     }
     if let Ok(report) = verify(export) {
         assert_eq!(verification.events(), report.events);
@@ -628,7 +630,7 @@ fn the_root_of_an_earlier_size_is_kept() {
             frontier.push(leaf_hash(leaf));
         }
         let mut verification = Verification::with_root_of(size);
-        verification.take(&export, |_| ()).unwrap();
+        verification.take(&export).unwrap();
         let expected = (size <= 10).then(|| frontier.root());
         assert_eq!(verification.root(), expected, "{size}");
     }
@@ -639,7 +641,7 @@ fn the_root_of_an_earlier_size_is_kept() {
 fn a_line_without_end_is_refused() {
     let mut verification = Verification::default();
     let part = vec![b'x'; 1024 * 1024];
-    let refused = (0..17).find_map(|_| verification.take(&part, |_| ()).err());
+    let refused = (0..17).find_map(|_| verification.take(&part).err());
     assert!(matches!(refused, Some(Error::TooLong { line: 1 })));
 }
 
@@ -647,11 +649,9 @@ fn a_line_without_end_is_refused() {
 fn a_note_without_end_is_cut_and_refused() {
     let mut verification = Verification::default();
     let leaves = sample_leaves();
-    verification
-        .take(&export(&leaves, &note(&leaves)), |_| ())
-        .unwrap();
+    verification.take(&export(&leaves, &note(&leaves))).unwrap();
     for _ in 0..100 {
-        verification.take(&[b'x'; 10_000], |_| ()).unwrap();
+        verification.take(&[b'x'; 10_000]).unwrap();
     }
     assert!(verification.lines.note.as_ref().unwrap().len() <= NOTE_LIMIT);
     let refused = verification.finish(&signer().verifier());

@@ -12,7 +12,11 @@ use super::mailbox::{Mailbox, Which};
 use crate::store::{Held, Kept, LEASE, Mailboxes};
 
 /// Interval at which the deliverer shows that it goes on, and looks for orders.
-pub(in crate::notify) const RENEW: Duration = Duration::from_secs(1);
+const RENEW: Duration = Duration::from_secs(1);
+
+/// The same while it has nothing to deliver and no dead letter, so that there can be no orders. A
+/// lease outlasts two renewals that fail.
+const RENEW_IDLE: Duration = Duration::from_secs(3);
 
 /// Time before the end of a lease from which on no delivery begins.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -47,6 +51,14 @@ pub(in crate::notify) enum Saved {
 pub(super) struct Stored {
     pub(super) mailbox: Mailbox,
     pub(super) deliverer: Option<String>,
+}
+
+/// Interval at which the lease of a webhook with this mailbox must be kept.
+pub(super) fn renewal(mailbox: &Mailbox) -> Duration {
+    match mailbox.pending.is_empty() && mailbox.dead.is_empty() {
+        true => RENEW_IDLE,
+        false => RENEW,
+    }
 }
 
 impl Leases {

@@ -5,14 +5,18 @@ use ssh_key::PublicKey;
 use super::view::{Reader, View, about, current, find};
 use crate::{
     identity::KeyHolder,
-    ledger::{EventKind, event::RequestDecision, state::Verb},
+    ledger::{
+        EventKind,
+        event::{Presence, RequestDecision},
+        state::{Request, Verb},
+    },
     operations::{
         authority::Authority,
         error::Error,
         issuance::{Issuance, Step},
         record,
     },
-    policy::Context,
+    policy::{Context, Denial},
     ssh::sshsig,
 };
 
@@ -26,6 +30,8 @@ pub(crate) struct Verdict<'a> {
     pub comment: &'a str,
     /// The armored SSHSIG.
     pub signature: &'a str,
+    /// The signature that shows presence, if there is one: its key, and the armored SSHSIG.
+    pub presence: Option<(PublicKey, &'a str)>,
 }
 
 /// Takes a decision of a proven key holder about a request.
@@ -58,6 +64,10 @@ impl Step for &Verdict<'_> {
         if let Err(denial) = reader.expect_decider(&request, self.verb) {
             return it.refuse(Error::Denied(denial)).await;
         }
+        let presence = match self.presence(it, &request) {
+            Ok(presence) => presence,
+            Err(denial) => return it.refuse(Error::Denied(denial)).await,
+        };
         let decided = Box::new(RequestDecision {
             request: request.id,
             role: request.ask.role,
@@ -66,6 +76,7 @@ impl Step for &Verdict<'_> {
             signature: sshsig::compact(self.signature),
             comment: self.comment.to_owned(),
             policy: it.policy.hash().to_owned(),
+            presence,
         });
         let what = match self.verb {
             Verb::Approve => EventKind::Approved(decided),
@@ -76,6 +87,27 @@ impl Step for &Verdict<'_> {
         authority.store.record(what, now).await?;
         let request = find(authority, self.id)?;
         reader.read(authority, request, now).await.map(Some)
+    }
+}
+
+impl Verdict<'_> {
+    /// The presence that the policy demands of this decision; `None` if it demands none. The
+    /// requester's own decision is refused elsewhere, with a better reason.
+    fn presence(&self, it: &Issuance<'_>, request: &Request) -> Result<Option<Presence>, Denial> {
+        let (identity, ask) = (it.holder.identity(), record::ask(&request.ask));
+        let is_demanded = self.verb == Verb::Approve && it.policy.demands_presence(&ask);
+        if !is_demanded || request.is_by(&record::who(identity)) {
+            return Ok(None);
+        }
+        let key = self.presence.as_ref().map(|(key, _)| key);
+        it.policy.expect_presence(identity.into(), &ask, key)?;
+        let shown = self.presence.as_ref().and_then(|(key, signature)| {
+            Some(Presence {
+                key: key.to_openssh().ok()?,
+                signature: sshsig::compact(signature),
+            })
+        });
+        Ok(shown)
     }
 }
 

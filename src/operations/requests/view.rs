@@ -22,6 +22,8 @@ pub struct View {
     pub may_decide: bool,
     /// Whether an ask was answered with it that did not open it.
     pub was_open: bool,
+    /// If an approval needs presence: the lines of this identity's keys that show it.
+    pub presence: Option<Vec<String>>,
 }
 
 /// An identity under one policy: what it may see, and what it may decide.
@@ -78,10 +80,17 @@ impl Reader<'_> {
         View {
             may_decide: self.may_decide(&request, state),
             was_open: false,
+            presence: self.presence(&request, state),
             event,
             request,
             state,
         }
+    }
+
+    fn presence(&self, request: &Request, state: State) -> Option<Vec<String>> {
+        let is_wanted =
+            state == State::Pending && self.policy.demands_presence(&record::ask(&request.ask));
+        is_wanted.then(|| lines(self.policy, self.identity))
     }
 
     fn may_decide(&self, request: &Request, state: State) -> bool {
@@ -132,6 +141,16 @@ pub(crate) async fn get(
         return Err(Error::Rejection(unknown(id)));
     }
     reader.read(authority, request, now).await
+}
+
+/// The lines of the keys that show an identity's presence, as the policy has them.
+pub(crate) fn presence_keys(authority: &Authority, identity: &Identity) -> Vec<String> {
+    lines(&authority.policy(), identity)
+}
+
+fn lines(policy: &Policy, identity: &Identity) -> Vec<String> {
+    let keys = policy.presence_keys(identity.issuer(), identity.subject());
+    keys.iter().map(|key| key.line.clone()).collect()
 }
 
 /// An ask that names a request and its role, for the record of a decision that does not count.

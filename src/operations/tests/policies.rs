@@ -74,6 +74,7 @@ impl World {
             verb,
             comment: "",
             signature: "checked by the server",
+            presence: None,
         };
         decide(&self.authority, holder, &verdict, context())
             .await

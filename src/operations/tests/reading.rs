@@ -8,7 +8,10 @@ use crate::{
         tree::{leaf_hash, verify_consistency, verify_inclusion},
         verify::verify_export,
     },
-    operations::audit::{self, Export, Range},
+    operations::{
+        access,
+        audit::{self, Export, Range},
+    },
     ssh::krl::Krl,
     unix_seconds::UnixSeconds,
 };
@@ -149,6 +152,29 @@ async fn roles_are_listed_for_those_who_may_have_them() {
 }
 
 #[tokio::test]
+async fn a_person_sees_their_own_valid_passes_newest_first_and_no_other_name() {
+    let world = World::new().await;
+    let me = alice();
+    let mut serials = Vec::new();
+    for _ in 0..2 {
+        let pass = world.issue(&me, &ask("shell")).await.unwrap();
+        serials.insert(0, pass.certificate.serial());
+    }
+    let (passes, more) = access::passes(&world.authority, me.identity(), now())
+        .await
+        .unwrap();
+    let found: Vec<u64> = passes.iter().map(|pass| pass.serial).collect();
+    assert_eq!((found, more), (serials, 0));
+    let later = now() + time::Duration::hours(2);
+    let late = access::passes(&world.authority, me.identity(), later).await;
+    assert!(late.unwrap().0.is_empty(), "they have ended");
+    let preview = access::preview_own_lock(&world.authority, me.identity(), context());
+    let preview = preview.await.unwrap();
+    assert_eq!((preview.passes, preview.covers.len()), (2, 1));
+    assert!(preview.covers_caller && preview.near.is_empty() && preview.lock.is_none());
+}
+
+#[tokio::test]
 async fn anyone_may_know_keys_and_ledger() {
     let world = World::new().await;
     let trust = trust::trust(&world.authority);
@@ -208,11 +234,11 @@ async fn a_revocation_list_has_the_same_bytes_after_every_start() {
             world.issue(&alice(), &ask("shell")).await.unwrap();
             lock_role(&world, "shell").await;
         }
-        let first = published::revocations(&world.authority).unwrap();
+        let first = published::revocations(&world.authority).await.unwrap();
         world.authority.store.close().await;
         let later = now() + time::Duration::days(1);
         let world = World::start(world.folder, twin, later).await;
-        let second = published::revocations(&world.authority).unwrap();
+        let second = published::revocations(&world.authority).await.unwrap();
         assert_eq!(first.document.body, second.document.body, "{is_revoked}");
         let list = Krl::parse(&second.document.body).unwrap();
         assert_eq!(list.len(), usize::from(is_revoked));
@@ -226,7 +252,7 @@ async fn lock_role(world: &World, role: &str) {
         issuer: "https://id.example.com".to_owned(),
         subject: "carol".to_owned(),
         label: "carol@example.com".to_owned(),
-        claims: json!({}),
+        claims: json!({}).into(),
     };
     let target = LockTarget::Role(role.to_owned());
     let store = &world.authority.store;

@@ -65,6 +65,7 @@ pub(in crate::server) fn preview_target(
         Some(Target::Serial(serial)) => Ok(order::Target::Serial(*serial)),
         Some(Target::Before(time)) => Ok(order::Target::Before(before(*time)?)),
         Some(Target::Through(size)) => Ok(order::Target::Through(*size)),
+        Some(Target::Host(name)) => Ok(order::Target::Host(super::hosts::name(name)?)),
     }
 }
 

@@ -47,6 +47,8 @@ pub(in crate::server) fn request(view: &View) -> v1::Request {
         serial: request.serial,
         may_decide: view.may_decide,
         was_open: view.was_open,
+        presence: view.presence.is_some(),
+        presence_keys: view.presence.clone().unwrap_or_default(),
     }
 }
 

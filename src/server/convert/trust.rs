@@ -26,6 +26,13 @@ pub(in crate::server) fn trust(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         bastions: trust.bastions.iter().map(bastion::bastion).collect(),
         page_url: page_url.to_owned(),
+        host_ca_keys: trust
+            .hosts
+            .keys
+            .iter()
+            .map(PublicKey::to_openssh)
+            .collect::<Result<_, _>>()?,
+        known_host_names: trust.hosts.names,
     })
 }
 

@@ -85,7 +85,20 @@ impl Mailboxes {
         new: &str,
     ) -> Result<Option<Held>, Error> {
         let taken = async {
-            put(&mut *self.pool.now().acquire().await?, name, new).await?;
+            let mut connection = self.pool.now().acquire().await?;
+            // Servers that wait for a lease look often: they only read.
+            let is_held: Option<bool> = sqlx::query_scalar(
+                "SELECT until > (extract(epoch FROM clock_timestamp()) * 1000)::bigint \
+                 FROM mailbox WHERE name = $1",
+            )
+            .bind(name)
+            .fetch_optional(&mut *connection)
+            .await?;
+            match is_held {
+                Some(true) => return Ok(None),
+                Some(false) => {}
+                None => put(&mut connection, name, new).await?,
+            }
             let row: Option<(i64, String)> = sqlx::query_as(
                 "UPDATE mailbox SET holder = $2, label = $3, term = term + 1, \
                  until = (extract(epoch FROM clock_timestamp()) * 1000)::bigint + $4 \
@@ -97,7 +110,7 @@ impl Mailboxes {
             .bind(&self.holder)
             .bind(label)
             .bind(milliseconds(LEASE))
-            .fetch_optional(self.pool.now())
+            .fetch_optional(&mut *connection)
             .await?;
             Ok(row.map(|(term, mailbox)| Held { term, mailbox }))
         };

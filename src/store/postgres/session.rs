@@ -72,6 +72,15 @@ pub(super) fn configured(options: PgConnectOptions) -> PgConnectOptions {
     options.disable_statement_logging()
 }
 
+/// Runs statements without parameters, in one round trip.
+pub(super) async fn run(
+    connection: &mut PgConnection,
+    statements: &'static str,
+) -> Result<(), Error> {
+    sqlx::raw_sql(statements).execute(connection).await?;
+    Ok(())
+}
+
 /// Returns an error if the work takes longer.
 pub(in crate::store) async fn within<T>(
     limit: Duration,

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{
+    fault::fault,
     file::{Rows, Span},
     progress::Progress,
 };
@@ -59,7 +60,7 @@ impl Check {
                 Ok(()) => sleep(BETWEEN).await,
                 // The file was replaced meanwhile.
                 Err(_) if readers.is_closed() => (),
-                Err(Error::Tampered(difference)) => {
+                Err(Fault::Difference(difference)) => {
                     tracing::error!(
                         difference,
                         "the search index was changed: keep a copy of search.db as evidence, then remove it and restart"
@@ -67,26 +68,25 @@ impl Check {
                     *self.damage.lock() = Some(difference);
                     return;
                 }
-                Err(error) => {
+                Err(Fault::Unread(error)) => {
                     tracing::warn!(%error, "the search index cannot be compared with the ledger");
+                    if matches!(error, Error::Tampered(_)) {
+                        self.failed.notify_one();
+                    }
                     sleep(RETRY).await;
                 }
             }
         }
     }
 
-    async fn round(&self, readers: &SqlitePool, size: u64) -> Result<(), Error> {
+    async fn round(&self, readers: &SqlitePool, size: u64) -> Result<(), Fault> {
         let mut from = 0;
         while from < size {
             let begun = Instant::now();
             let to = size.min(from + PAGE);
             let entries = self.entries(from, to).await.map_err(of_ledger)?;
-            let mut index = readers.acquire().await?;
-            let reviews = compare(&mut index, &entries).await.inspect_err(|error| {
-                if matches!(error, Error::Unavailable(_)) {
-                    self.failed.notify_one();
-                }
-            })?;
+            let mut index = readers.acquire().await.map_err(unread)?;
+            let reviews = compare(&mut index, &entries).await?;
             expect_reviews(&self.ledger, &reviews).await?;
             drop(index);
             from = to;
@@ -100,31 +100,40 @@ impl Check {
     }
 }
 
-/// A file that cannot be read: it is made again, and nothing was hidden.
-fn unreadable(error: sqlx::Error) -> Error {
-    Error::Unavailable(error.to_string())
+/// Why a round did not end.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The index hides something.
+    Difference(String),
+    /// Index or ledger cannot be read now. With [`Error::Tampered`], the index's file is made
+    /// again, and nothing was hidden.
+    Unread(Error),
+}
+
+fn unread(error: sqlx::Error) -> Fault {
+    Fault::Unread(fault(error))
 }
 
 /// Damage of the ledger is the scrub's to tell.
-fn of_ledger(error: Error) -> Error {
-    Error::Unavailable(error.to_string())
+fn of_ledger(error: impl ToString) -> Fault {
+    Fault::Unread(Error::Unavailable(error.to_string()))
 }
 
 /// Checks that the index has each row of these events. Returns emergencies whose reviews the index
 /// says are closed, and by which events.
 ///
 /// # Errors
-/// Returns [`Error::Tampered`] with the first event that it lacks.
+/// Returns [`Fault::Difference`] with the first event that it lacks.
 pub(super) async fn compare(
     index: &mut SqliteConnection,
     entries: &[(u64, Vec<u8>)],
-) -> Result<Vec<(u64, u64)>, Error> {
+) -> Result<Vec<(u64, u64)>, Fault> {
     let rows = Rows::of(entries);
     let missing: Vec<(i64, i64)> = sqlx::query_as(MISSING_SQL)
         .bind(json!(rows.postings).to_string())
         .fetch_all(&mut *index)
         .await
-        .map_err(unreadable)?;
+        .map_err(unread)?;
     let mut reviews = Vec::new();
     for (term, position) in missing {
         let at = u64::try_from(position).unwrap_or(0);
@@ -142,7 +151,7 @@ pub(super) async fn compare(
         .bind(ledger::position(*block))
         .fetch_optional(&mut *index)
         .await
-        .map_err(unreadable)?;
+        .map_err(unread)?;
         let covers = row.is_some_and(|(low, high, first, last)| {
             let row = Span {
                 low,
@@ -153,7 +162,7 @@ pub(super) async fn compare(
             row.join(*span) == row
         });
         if !covers {
-            return Err(Error::Tampered(format!(
+            return Err(Fault::Difference(format!(
                 "the times of block {block} are other ones"
             )));
         }
@@ -161,18 +170,20 @@ pub(super) async fn compare(
     Ok(reviews)
 }
 
-fn lacks(index: u64) -> Error {
-    Error::Tampered(format!("event {index} lacks a row"))
+fn lacks(index: u64) -> Fault {
+    Fault::Difference(format!("event {index} lacks a row"))
 }
 
 /// Checks in the ledger that each of these emergencies was reviewed by that event.
-async fn expect_reviews(ledger: &Readers, reviews: &[(u64, u64)]) -> Result<(), Error> {
+async fn expect_reviews(ledger: &Readers, reviews: &[(u64, u64)]) -> Result<(), Fault> {
     if reviews.is_empty() {
         return Ok(());
     }
     let events: Vec<u64> = reviews.iter().map(|(_, review)| *review).collect();
-    let leaves = ledger::leaves(&mut ledger.acquire().await?, &events).await;
-    let leaves = leaves.map_err(of_ledger)?;
+    let mut ledger = ledger.acquire().await.map_err(of_ledger)?;
+    let leaves = ledger::leaves(&mut ledger, &events)
+        .await
+        .map_err(of_ledger)?;
     for (emergency, review) in reviews {
         let leaf = leaves.iter().find(|(at, _)| at == review);
         let event = leaf.and_then(|(_, leaf)| Event::parse(leaf).ok());
@@ -188,7 +199,7 @@ const MISSING_SQL: &str = "SELECT json_extract(value, '$[0]'), json_extract(valu
      AND position = json_extract(value, '$[1]'))";
 
 /// The review of this emergency, as the index has it.
-async fn review(index: &mut SqliteConnection, emergency: u64) -> Result<Option<u64>, Error> {
+async fn review(index: &mut SqliteConnection, emergency: u64) -> Result<Option<u64>, Fault> {
     let review: Option<i64> = sqlx::query_scalar(
         "SELECT p.position FROM posting p WHERE p.term = $1 AND EXISTS \
          (SELECT 1 FROM posting q WHERE q.term = $2 AND q.position = p.position) LIMIT 1",
@@ -197,6 +208,6 @@ async fn review(index: &mut SqliteConnection, emergency: u64) -> Result<Option<u
     .bind(Term::kind("reviewed").0)
     .fetch_optional(index)
     .await
-    .map_err(unreadable)?;
+    .map_err(unread)?;
     Ok(review.and_then(|at| u64::try_from(at).ok()))
 }

@@ -23,6 +23,7 @@ use sqlx::{
 };
 use tokio::task::spawn_blocking;
 
+use super::fault::fault;
 use crate::{
     ledger::{
         Event,
@@ -97,23 +98,40 @@ pub(super) async fn open(path: &Path) -> Result<SqliteConnection, Error> {
         // 64 MB: the pages of a batch lie all over the table.
         .pragma("cache_size", "-65536")
         .connect()
-        .await?;
+        .await
+        .map_err(fault)?;
+    let unfit = match made(&mut connection).await.map_err(fault) {
+        Ok(VERSION) => return Ok(connection),
+        Ok(version) => Error::Tampered(format!("its version is {version}")),
+        Err(error) => error,
+    };
+    close(connection).await;
+    Err(unfit)
+}
+
+/// Closes the connection before another file may have this name: at its end, SQLite removes the
+/// `-wal` file by name, which would be that of the new one.
+pub(super) async fn close(connection: SqliteConnection) {
+    if let Err(error) = connection.close().await {
+        tracing::debug!(%error, "the search index was not closed in order");
+    }
+}
+
+/// The version of the tables. Makes them in a new file.
+async fn made(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
     let version: i64 = sqlx::query_scalar("PRAGMA user_version")
-        .fetch_one(&mut connection)
+        .fetch_one(&mut *connection)
         .await?;
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
-        .fetch_one(&mut connection)
+        .fetch_one(&mut *connection)
         .await?;
-    match (version, tables) {
-        (VERSION, _) => Ok(connection),
-        (0, 0) => {
-            let mut transaction = connection.begin().await?;
-            sqlx::raw_sql(TABLES).execute(&mut *transaction).await?;
-            transaction.commit().await?;
-            Ok(connection)
-        }
-        (version, _) => Err(Error::Tampered(format!("its version is {version}"))),
+    if (version, tables) != (0, 0) {
+        return Ok(version);
     }
+    let mut transaction = connection.begin().await?;
+    sqlx::raw_sql(TABLES).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(VERSION)
 }
 
 /// Opens connections for questions.
@@ -151,7 +169,7 @@ pub(super) async fn progress(connection: &mut SqliteConnection) -> Result<(u64, 
     let progress: Option<(i64, Vec<u8>)> = sqlx::query_as("SELECT size, edge FROM progress")
         .fetch_optional(connection)
         .await
-        .map_err(|error| Error::Tampered(error.to_string()))?;
+        .map_err(fault)?;
     let (size, edge) = progress.ok_or_else(|| Error::Tampered("it is incomplete".to_owned()))?;
     Ok((u64::try_from(size).unwrap_or(0), edge))
 }
@@ -248,7 +266,8 @@ pub(super) async fn append(
     // Thousands of events are parsed, which takes tens of milliseconds.
     let rows = spawn_blocking(move || Rows::of(&entries)).await;
     let rows = rows.map_err(|error| Error::Unavailable(error.to_string()))?;
-    append_rows(connection, &rows, (size, edge)).await?;
+    let appended = append_rows(connection, &rows, (size, edge)).await;
+    appended.map_err(fault)?;
     Ok(size)
 }
 
@@ -257,7 +276,7 @@ pub(super) async fn append_rows(
     connection: &mut SqliteConnection,
     rows: &Rows,
     (size, edge): (u64, Hash),
-) -> Result<(), Error> {
+) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
     for postings in rows.postings.chunks(INSERTED) {
         let query = match postings.len() {

@@ -17,4 +17,6 @@ pub(super) struct Progress {
     pub(super) size: u64,
     /// Connections to the file; none until it is open.
     pub(super) readers: Option<SqlitePool>,
+    /// The file that they read, to notice another one in its place.
+    pub(super) file: Option<(u64, u64)>,
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     ledger::search::{Question, Term},
-    store::{Error, ledger},
+    store::ledger,
 };
 
 /// Rows of the rarest term in one step.
@@ -29,7 +29,7 @@ pub(super) async fn find(
     question: &Question,
     from: u64,
     limit: usize,
-) -> Result<Found, Error> {
+) -> Result<Found, sqlx::Error> {
     let begun = Instant::now();
     let mut found = Found::default();
     let times = Times::of(question);
@@ -62,7 +62,7 @@ async fn step(
     question: &Question,
     (low, top): (u64, u64),
     room: usize,
-) -> Result<(Vec<u64>, u64), Error> {
+) -> Result<(Vec<u64>, u64), sqlx::Error> {
     let mut rarest: Option<(usize, u64)> = None;
     for (place, group) in question.groups.iter().enumerate() {
         let mut bottom = low;
@@ -127,7 +127,7 @@ async fn window(
     connection: &mut SqliteConnection,
     term: Term,
     (low, top): (u64, u64),
-) -> Result<u64, Error> {
+) -> Result<u64, sqlx::Error> {
     let position: Option<i64> = sqlx::query_scalar(WINDOW_SQL)
         .bind(term.0)
         .bind(ledger::position(low))

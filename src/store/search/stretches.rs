@@ -10,10 +10,7 @@ use sqlx::{
 };
 
 use super::file::{BLOCKS, SMALL_IN_LARGE};
-use crate::{
-    ledger::search::Question,
-    store::{Error, ledger},
-};
+use crate::{ledger::search::Question, store::ledger};
 
 /// Large blocks that one question reads.
 const MOST: i64 = 1000;
@@ -93,7 +90,7 @@ pub(super) async fn of(
     connection: &mut SqliteConnection,
     times: Times,
     from: u64,
-) -> Result<Stretches, Error> {
+) -> Result<Stretches, sqlx::Error> {
     if times == Times::ANY {
         let all = vec![Stretch::Whole(0, from)];
         return Ok(Stretches { all, next: None });
@@ -122,7 +119,7 @@ impl Stretch {
         connection: &mut SqliteConnection,
         times: Times,
         from: u64,
-    ) -> Result<Vec<(u64, u64)>, Error> {
+    ) -> Result<Vec<(u64, u64)>, sqlx::Error> {
         let block = match self {
             Self::Whole(low, high) => return Ok(vec![(low, high)]),
             Self::Part(block) => block,

@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+mod faults;
+
 use proptest::{collection, prelude::*, test_runner::TestRunner};
 use sqlx::SqliteConnection;
 use time::OffsetDateTime;

@@ -23,7 +23,7 @@ fn who(subject: &str) -> Actor {
         issuer: "https://id.example.com".to_owned(),
         subject: subject.to_owned(),
         label: format!("{subject}@example.com"),
-        claims: json!({}),
+        claims: json!({}).into(),
     }
 }
 
@@ -57,6 +57,7 @@ fn approved(key: &PrivateKey, signature: String) -> EventKind {
         signature,
         comment: String::new(),
         policy: "ab".repeat(32),
+        presence: None,
     }))
 }
 
@@ -67,6 +68,7 @@ fn denied() -> EventKind {
         key: None,
         cut: false,
         unbound: false,
+        by: None,
         reason: "NOT_ALLOWED".to_owned(),
         detail: "no".to_owned(),
         policy: "ab".repeat(32),
@@ -146,7 +148,7 @@ async fn a_forged_approval_unlock_or_pass_stops_the_start_and_is_named() {
                 serial: 1,
                 cause: "x".to_owned(),
             },
-            "event 3 names a serial that no earlier pass has",
+            "event 3 names a serial that no earlier certificate has",
         ),
     ];
     for (case, event, expected) in cases {
@@ -325,7 +327,7 @@ async fn the_tables_of_a_newer_version_are_left_to_that_version() {
         assert!(!said.contains("DROP"), "{said}");
     }
     folder
-        .run_sql("DROP TABLE snapshot; DELETE FROM _sqlx_migrations WHERE version = 5")
+        .run_sql("DROP TABLE snapshot; DELETE FROM _sqlx_migrations WHERE version = 6")
         .await;
     assert_eq!(folder.open().await.unwrap().size(), 4, "nothing was lost");
 }

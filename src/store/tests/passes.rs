@@ -17,7 +17,7 @@ pub(super) fn issued() -> Issued {
             issuer: "https://id.example.com".to_owned(),
             subject: "u-4711".to_owned(),
             label: "alice@example.com".to_owned(),
-            claims: serde_json::json!({ "groups": ["sre"] }),
+            claims: serde_json::json!({ "groups": ["sre"] }).into(),
         },
         ask: RequestDetails {
             role: "shell".to_owned(),
@@ -44,6 +44,7 @@ pub(super) fn issued() -> Issued {
         ca: "SHA256:ca".to_owned(),
         to_be_signed: String::new(),
         emergency_proof: None,
+        on_behalf: None,
         jump: None,
     }
 }

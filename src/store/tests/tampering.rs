@@ -73,7 +73,7 @@ async fn every_change_to_the_rows_is_noticed() {
         ),
         (
             "all tables dropped",
-            "DROP TABLE ledger; DROP TABLE head; DROP TABLE mailbox; DROP TABLE _sqlx_migrations",
+            "DROP TABLE ledger; DROP TABLE head; DROP TABLE mailbox; DROP TABLE report; DROP TABLE _sqlx_migrations",
             "it has 0 events, and 10 were signed",
         ),
         (

@@ -4,7 +4,7 @@
 use super::{Append, Connection, Error, Writer, closed, ledger, replay};
 use crate::{
     ledger::{checkpoint::Checkpoint, tree::Frontier},
-    store::postgres,
+    store::postgres::{self, End},
 };
 
 /// The most events that are taken over in one step, because they are held in memory until the
@@ -46,8 +46,9 @@ impl Writer {
         };
         let looked = postgres::within(postgres::APPEND, self.look(&mut connection)).await;
         self.connection = Some(connection);
-        if let Err(error) = looked {
-            self.fail(&error).await;
+        match looked {
+            Ok(()) => self.away_since = None,
+            Err(error) => self.fail(&error).await,
         }
     }
 
@@ -58,27 +59,36 @@ impl Writer {
             return Ok(());
         }
         connection.begin_reading().await?;
-        self.catch_up(connection).await?;
+        let head = ledger::signed_head(connection, &self.signed.verifier()).await?;
+        self.catch_up(connection, head).await?;
         connection.end_reading().await
     }
 
-    /// [`Writer::catch_up`] in an append: no other replica appends until it ends.
+    /// [`Writer::catch_up`] in an append: no other replica appends until it ends. The ledger must
+    /// end in the head that its note signs.
     pub(super) async fn catch_up_locked(
         &mut self,
         connection: &mut Connection,
+        end: End,
+        append: &mut Append,
     ) -> Result<(), Error> {
-        connection.lock_head().await?;
-        self.catch_up(connection).await
+        let head = ledger::verified(end.note, &self.signed.verifier())?;
+        self.catch_up(connection, head).await?;
+        append.head = self.state.borrow().head.clone();
+        ledger::expect_last(end.last.as_ref(), &append.head)
     }
 
-    /// Verifies the events that other replicas appended, as `ledger verify` does, and takes them
-    /// over. To be called in a transaction that reads one state of the database.
+    /// Verifies the events up to `head` that other replicas appended, as `ledger verify` does, and
+    /// takes them over. To be called in a transaction that reads one state of the database.
     ///
     /// # Errors
     /// Returns [`Error::Tampered`] if the database has a shorter or another ledger than this
     /// replica knew, or an event that no replica with this ledger's key has committed.
-    async fn catch_up(&mut self, connection: &mut Connection) -> Result<(), Error> {
-        let head = ledger::signed_head(connection, &self.signed.verifier()).await?;
+    async fn catch_up(
+        &mut self,
+        connection: &mut Connection,
+        head: Option<Checkpoint>,
+    ) -> Result<(), Error> {
         let known = self.state.borrow().head.clone();
         match head {
             None if known.size() == 0 => Ok(()),

@@ -12,7 +12,7 @@ const POLL = 10_000;
 
 const text = new TextEncoder();
 
-function concat(...parts) {
+export function concat(...parts) {
   const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {
@@ -30,7 +30,7 @@ function string(value) {
   return concat(length, bytes);
 }
 
-const strings = (...values) => concat(...values.map(string));
+export const strings = (...values) => concat(...values.map(string));
 
 // A number without needless zeros, and with one if its first bit is set (RFC 4251, `mpint`).
 function mpint(bytes) {
@@ -40,9 +40,9 @@ function mpint(bytes) {
   return number[0] & 0x80 ? concat(new Uint8Array(1), number) : number;
 }
 
-const base64 = (bytes) => btoa(String.fromCharCode(...bytes));
-const base64url = (bytes) => base64(bytes).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
-const hash = async (name, bytes) => new Uint8Array(await crypto.subtle.digest(name, bytes));
+export const base64 = (bytes) => btoa(String.fromCharCode(...bytes));
+export const base64url = (bytes) => base64(bytes).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
+export const hash = async (name, bytes) => new Uint8Array(await crypto.subtle.digest(name, bytes));
 
 // ---- Keys -------------------------------------------------------------------------------------
 
@@ -97,25 +97,32 @@ async function makeKey() {
   return record;
 }
 
-// An armored SSHSIG (PROTOCOL.sshsig).
-async function sign(record, message) {
-  const magic = text.encode('SSHSIG');
-  const digest = await hash('SHA-512', message);
-  const data = concat(magic, strings(NAMESPACE, '', 'sha512', digest));
-  const isEdwards = record.type === 'ssh-ed25519';
-  const algorithm = isEdwards ? 'Ed25519' : { name: 'ECDSA', hash: 'SHA-256' };
-  const raw = new Uint8Array(await crypto.subtle.sign(algorithm, record.key, data));
-  const numbers = isEdwards ? raw : strings(mpint(raw.subarray(0, 32)), mpint(raw.subarray(32)));
-  const signature = strings(record.type, numbers);
+const MAGIC = text.encode('SSHSIG');
+
+// The bytes that a key signs for a message (PROTOCOL.sshsig).
+export const signedData = async (message, namespace = NAMESPACE) =>
+  concat(MAGIC, strings(namespace, '', 'sha512', await hash('SHA-512', message)));
+
+// An armored SSHSIG of a key's blob and its signature's (PROTOCOL.sshsig).
+export function armored(blob, signature, namespace = NAMESPACE) {
   const version = new Uint8Array([0, 0, 0, 1]);
-  const all = concat(magic, version, strings(record.blob, NAMESPACE, '', 'sha512', signature));
+  const all = concat(MAGIC, version, strings(blob, namespace, '', 'sha512', signature));
   const lines = base64(all).match(/.{1,70}/g).join('\n');
   return `-----BEGIN SSH SIGNATURE-----\n${lines}\n-----END SSH SIGNATURE-----\n`;
 }
 
+async function sign(record, message, namespace = NAMESPACE) {
+  const data = await signedData(message, namespace);
+  const isEdwards = record.type === 'ssh-ed25519';
+  const algorithm = isEdwards ? 'Ed25519' : { name: 'ECDSA', hash: 'SHA-256' };
+  const raw = new Uint8Array(await crypto.subtle.sign(algorithm, record.key, data));
+  const numbers = isEdwards ? raw : strings(mpint(raw.subarray(0, 32)), mpint(raw.subarray(32)));
+  return armored(record.blob, strings(record.type, numbers), namespace);
+}
+
 // ---- The page ---------------------------------------------------------------------------------
 
-function tell(message) {
+export function tell(message) {
   const trouble = document.getElementById('trouble');
   if (!trouble) return;
   trouble.textContent = message;
@@ -135,7 +142,7 @@ async function post(path, body) {
   return said;
 }
 
-function usable() {
+export function usable() {
   if (!globalThis.isSecureContext || !crypto.subtle) {
     tell('This page needs https: the browser keeps keys of secure pages only.');
     return false;
@@ -178,6 +185,18 @@ function again(form) {
   document.getElementById('trouble').append(' ', link);
 }
 
+// If approvals take a passkey: the function that signs with it. Without a passkey of this page,
+// there is nothing to approve with.
+async function presenceOf(form) {
+  if (!form.dataset.presence) return undefined;
+  const { passkeys, touch } = await import('/web/passkey.js');
+  const known = passkeys(form.dataset.presence);
+  if (known.length) return (message) => touch(known, message);
+  form.querySelector('button.approve')?.remove();
+  document.getElementById('no-passkey').hidden = false;
+  return undefined;
+}
+
 async function decision(form) {
   if (!usable()) return;
   const { id, server, issuer, subject, commitment } = form.dataset;
@@ -187,6 +206,7 @@ async function decision(form) {
     again(form);
     return;
   }
+  const presence = await presenceOf(form);
   form.hidden = false;
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
@@ -208,6 +228,7 @@ async function decision(form) {
         public_key: `${record.type} ${base64(record.blob)}`,
         binding_secret: base64(record.secret),
         signature: await sign(record, message),
+        presence_signature: verb === 'approve' && presence ? await presence(message) : '',
       });
       decided += 1;
       form.remove();
@@ -224,6 +245,22 @@ let fetching = false;
 let stale = false;
 // The number of decisions on this page. What was fetched before the last one is not shown.
 let decided = 0;
+
+// The part without the words of its countdowns.
+function content(part) {
+  const copy = part.cloneNode(true);
+  for (const time of copy.querySelectorAll('[data-ends]')) time.textContent = '';
+  return copy.innerHTML;
+}
+
+// Puts the fresh part in the place of the old one. A link that has the focus keeps it.
+function exchange(old, fresh) {
+  const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute('href') : null;
+  old.replaceWith(fresh);
+  const links = [...fresh.querySelectorAll('a')];
+  if (focused) links.find((link) => link.getAttribute('href') === focused)?.focus();
+  count();
+}
 
 // Fetches this page again and takes over the part that changes. What happens meanwhile is fetched
 // after it.
@@ -246,7 +283,8 @@ async function refresh() {
     const fresh = new DOMParser().parseFromString(html, 'text/html');
     const [old, live] = [document, fresh].map((page) => page.getElementById('live'));
     if (!old || !live) return;
-    if (old.innerHTML !== live.innerHTML) old.replaceWith(document.adoptNode(live));
+    setClock(live);
+    if (content(old) !== content(live)) exchange(old, document.adoptNode(live));
     // A comment that is being typed stays, as long as there is something to decide.
     const form = document.getElementById('decide');
     if (form && !fresh.getElementById('decide')) form.remove();
@@ -270,14 +308,31 @@ function watch(request) {
     refresh();
   });
   addEventListener('pageshow', (event) => { if (event.persisted) refresh(); });
+  // A machine that slept missed changes, and its monotonic clock may have stood still.
+  document.addEventListener('visibilitychange', () => { if (!document.hidden) refresh(); });
 }
 
+// The server's time: the browser's clock may be wrong, or be set while the page is open.
+const clock = { server: 0, at: 0 };
+
+function setClock(part) {
+  clock.server = Number(part.dataset.now);
+  clock.at = performance.now();
+}
+
+// The ends that have come, each of which the server is asked about once.
+const over = new Set();
+
 function count() {
+  const now = clock.server + Math.floor((performance.now() - clock.at) / 1000);
   for (const time of document.querySelectorAll('[data-ends]')) {
-    const left = Math.max(0, Number(time.dataset.ends) - Math.floor(Date.now() / 1000));
+    const left = Math.max(0, Number(time.dataset.ends) - now);
     const [hours, minutes, seconds] = [Math.floor(left / 3600), Math.floor(left / 60) % 60, left % 60];
     const words = [hours && `${hours}h`, minutes && `${minutes}m`, !hours && `${seconds}s`];
     time.textContent = words.filter(Boolean).join(' ');
+    if (left || over.has(time.dataset.ends)) continue;
+    over.add(time.dataset.ends);
+    setTimeout(refresh, 1000);
   }
 }
 
@@ -285,8 +340,14 @@ const panel = document.getElementById('sign-in');
 if (panel) signIn(panel);
 const form = document.getElementById('decide');
 if (form) decision(form);
+const maker = document.getElementById('passkey');
+if (maker) import('/web/passkey.js').then(({ offer }) => offer(maker));
 const live = document.getElementById('live');
 if (live) {
+  setClock(live);
   watch(live.dataset.watch);
   setInterval(count, 1000);
 }
+
+// For the scripts of single pages.
+export { find, post, sign, string, text };

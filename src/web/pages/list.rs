@@ -29,7 +29,7 @@ pub(in crate::web) fn list(
         Some(session),
         &html! {
             (needs_script())
-            div id="live" data-watch="0" {
+            div id="live" data-watch="0" data-now=(now) {
                 h1 { "Waiting for you" }
                 @if mine.is_empty() {
                     p { "Nothing waits for your decision. New requests appear here by themselves." }
@@ -48,7 +48,8 @@ pub(in crate::web) fn list(
     )
 }
 
-fn cards(views: &[&RequestView], now: UnixSeconds) -> Markup {
+/// Requests as links to their pages.
+pub(super) fn cards(views: &[&RequestView], now: UnixSeconds) -> Markup {
     html! {
         ul class="cards" {
             @for view in views {

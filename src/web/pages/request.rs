@@ -5,9 +5,13 @@ use std::collections::BTreeSet;
 use axum::response::Html;
 use maud::{Markup, html};
 
-use super::frame::{needs_script, page};
+use super::{
+    frame::{needs_script, page},
+    passkey::json,
+};
 use crate::{
     ledger::state::Verb,
+    proto::v1::request::State,
     unix_seconds::{UnixSeconds, moment},
     web::{
         sessions::Session,
@@ -33,7 +37,7 @@ pub(in crate::web) fn request(
         &html! {
             p class="back" { a href="/web/requests" { "All requests" } }
             (needs_script())
-            div id="live" data-watch=(view.id) data-state=(view.state_text()) {
+            div id="live" data-watch=(view.id) data-state=(view.state_text()) data-now=(now) {
                 h1 { (title) }
                 p class="state" role="status" { (view.state_text()) ". " (left(view, now)) }
                 (facts(view))
@@ -54,7 +58,7 @@ pub(in crate::web) fn request(
 pub(super) fn left(view: &RequestView, now: UnixSeconds) -> Markup {
     let end = view.expires_at;
     html! {
-        @if end.get() > now.get() {
+        @if end > now && matches!(view.state, State::Pending | State::Approved) {
             "Ends in "
             time datetime=(moment(end.get())) data-ends=(end) {
                 (duration(end.seconds_since(now)))
@@ -101,7 +105,7 @@ fn facts(view: &RequestView) -> Markup {
             @if let Some(through) = &content.through {
                 (fact("Through", &html! { "bastion " bdi { (plain(&through.bastion)) } " as " (list(&through.principals)) }))
             }
-            (fact("May besides", &html! { (list(&permissions.extensions)) }))
+            (fact("Also allowed", &html! { (list(&permissions.extensions)) }))
             @if permissions.verify_required {
                 (fact("Only if", &html! { "a security key verifies its user (PIN or biometric)" }))
             }
@@ -120,6 +124,9 @@ fn policy(view: &RequestView) -> Markup {
             "The pass is out already. Another person has to review it."
         } @else {
             (view.approvals()) " of " (needed) " approvals."
+        }
+        @if view.presence.is_some() {
+            " Each approval takes a passkey or security key, under the hand of its owner."
         }
         @if view.may_decide {
             " You may decide."
@@ -155,7 +162,15 @@ fn form(session: &Session, server: &str, view: &RequestView) -> Markup {
             data-server=(server)
             data-issuer=(session.identity.issuer())
             data-subject=(session.identity.subject())
-            data-commitment=(session.commitment) {
+            data-commitment=(session.commitment)
+            data-presence=[view.presence.as_deref().map(json)] {
+            @if view.presence.is_some() {
+                p class="notice" id="no-passkey" hidden {
+                    "You cannot approve here: no passkey of yours is registered for this page. "
+                    a href="/web/passkey" { "Make one" } ", or approve on the command line with a registered \
+                    security key: " code { "daypass approve " (view.id) } "."
+                }
+            }
             label for="comment" { "Comment (kept in the ledger)" }
             input id="comment" name="comment" type="text" maxlength="500" autocomplete="off";
             div class="actions" {

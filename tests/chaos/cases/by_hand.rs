@@ -2,15 +2,20 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use daypass::ledger::tree::{Frontier, leaf_hash};
 use serde_json::{Value, json};
+use ssh_encoding::Encode;
+use ssh_key::HashAlg;
 
 use crate::{
     checker::{self, violations},
+    clients::LAPTOP,
     history::{
-        Asked, Checkpoint, Evidence, Expected, HeldPass, Listed, Operation, Outcome, Published,
-        Revocations, Target, What,
+        Asked, Checkpoint, Cost, Evidence, Expected, HeldPass, Listed, Operation, Outcome,
+        Published, Revocations, Target, Typed, What,
     },
+    policies::{REGISTERED, registered_key},
 };
 
 type Case = fn() -> Result<(), String>;
@@ -34,6 +39,92 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("a_lost_request_is_found", || {
         expect(checker::RECORDED, |it| {
             it.events[3]["type"] = json!("skipped")
+        })
+    }),
+    (
+        "an_emergency_by_two_registered_people_is_no_violation",
+        || expect("", |it| emergency(it, "c", &[0, 1])),
+    ),
+    ("an_emergency_by_one_registered_person_is_found", || {
+        expect(checker::PROVEN, |it| emergency(it, "c", &[0]))
+    }),
+    ("an_emergency_that_counts_one_person_twice_is_found", || {
+        expect(checker::PROVEN, |it| emergency(it, "c", &[0, 0]))
+    }),
+    ("an_emergency_that_its_holder_did_not_sign_is_found", || {
+        expect(checker::PROVEN, |it| emergency(it, "c", &[1, 2]))
+    }),
+    ("an_emergency_with_an_invalid_signature_is_found", || {
+        expect(checker::PROVEN, |it| {
+            emergency(it, "c", &[0, 1]);
+            it.events[9]["emergency_proof"]["message"] = json!("b3RoZXI=");
+        })
+    }),
+    ("an_emergency_signed_with_another_key_is_found", || {
+        expect(checker::PROVEN, |it| {
+            emergency(it, "c", &[0, 1]);
+            it.events[9]["emergency_proof"]["signatures"][1]["who"]["subject"] =
+                json!(REGISTERED[2]);
+        })
+    }),
+    ("two_passes_of_one_challenge_are_found", || {
+        expect(checker::PROVEN, |it| {
+            emergency(it, "c", &[0, 1]);
+            emergency(it, "c", &[0, 1]);
+        })
+    }),
+    ("a_token_for_the_role_of_registered_keys_is_found", || {
+        expect(checker::PROVEN, |it| {
+            emergency(it, "c", &[0, 1]);
+            it.events[9]["binding"] = json!("nonce");
+        })
+    }),
+    (
+        "the_pass_that_the_command_asked_for_is_no_violation",
+        || expect("", |it| typed(it, |_| ())),
+    ),
+    ("the_pass_of_another_command_is_found", || {
+        expect(checker::CHOSEN, |it| {
+            typed(it, |pass| {
+                pass.command = Some("/usr/bin/journalctl --unit cron".to_owned())
+            })
+        })
+    }),
+    ("a_pass_with_the_key_of_another_is_found", || {
+        expect(checker::CHOSEN, |it| {
+            typed(it, |pass| pass.key = "SHA256:other".to_owned())
+        })
+    }),
+    ("a_pass_for_another_host_is_found", || {
+        expect(checker::CHOSEN, |it| {
+            typed(it, |_| ());
+            it.events[9]["ask"]["host"] = json!("web-2");
+        })
+    }),
+    ("an_ask_that_was_not_typed_is_found", || {
+        expect(checker::CHOSEN, |it| {
+            typed(it, |_| ());
+            it.events[9]["ask"]["reason"] = json!("laptop-2");
+        })
+    }),
+    ("a_daemon_that_grows_is_found", || {
+        expect(checker::BOUNDED, |it| {
+            let (daemon, peak_kib) = (0, 900 * 1024);
+            it.costs.push(Cost {
+                daemon,
+                peak_kib,
+                ..Cost::default()
+            });
+        })
+    }),
+    ("a_log_line_for_each_call_of_a_stranger_is_found", || {
+        expect(checker::BOUNDED, |it| {
+            let (daemon, logged) = (0, 400 * 300);
+            it.costs.push(Cost {
+                daemon,
+                logged,
+                ..Cost::default()
+            });
         })
     }),
     ("two_passes_with_one_serial_are_found", || {
@@ -384,6 +475,72 @@ fn asks(tag: &str, subject: &str, role: &'static str, key: &str) -> Asked {
         emergency: false,
         expected: Expected::Anything,
     }
+}
+
+/// A command of the laptop's, with its pass, which `change` changes.
+fn typed(evidence: &mut Evidence, change: fn(&mut HeldPass)) {
+    let (serial, unit) = (evidence.events.len() as u64, "nginx.service");
+    evidence.append(json!({
+        "type": "issued", "who": {"issuer": "i", "subject": LAPTOP, "label": "l"}, "key": "SHA256:l", "ca": "SHA256:ca",
+        "ask": {"role": "logs", "reason": "laptop-1", "host": "web-1", "params": {"unit": unit}},
+        "principals": ["weblogs"], "extensions": [], "command": format!("/usr/bin/journalctl --unit {unit}"),
+        "valid_after": T - 60, "valid_before": T + 900, "policy": "p", "to_be_signed": "ff",
+    }));
+    let mut pass = held(serial, "SHA256:l", "weblogs", "ff", T + 900);
+    pass.command = Some(format!("/usr/bin/journalctl --unit {unit}"));
+    change(&mut pass);
+    let typed = Typed {
+        tag: "laptop-1".to_owned(),
+        role: "logs",
+        login: "weblogs",
+        host: "web-1",
+        unit,
+    };
+    let outcome = Outcome::Used(Box::new(pass));
+    evidence
+        .operations
+        .push(operation(80, What::Typed(typed), outcome));
+}
+
+/// A pass for the first registered person, signed by these ones.
+fn emergency(evidence: &mut Evidence, challenge: &str, signers: &[usize]) {
+    let who = |number: usize| json!({"issuer": "i", "subject": REGISTERED[number], "label": "l"});
+    let signatures: Vec<Value> = signers
+        .iter()
+        .map(|&number| {
+            let key = registered_key(number);
+            let signature = key
+                .sign("daypass-emergency@v1", HashAlg::Sha512, b"asked")
+                .unwrap();
+            let mut blob = Vec::new();
+            signature.encode(&mut blob).unwrap();
+            json!({
+                "who": who(number),
+                "key": key.public_key().to_openssh().unwrap(),
+                "signature": STANDARD.encode(blob),
+            })
+        })
+        .collect();
+    let (serial, tag) = (
+        evidence.events.len() as u64,
+        format!("op-9-{}", evidence.events.len()),
+    );
+    evidence.append(json!({
+        "type": "issued", "who": who(0), "key": "SHA256:k", "ca": "SHA256:ca", "binding": "emergency",
+        "ask": {"role": "down", "reason": tag, "emergency": true}, "principals": ["deploy"], "extensions": [],
+        "valid_after": T - 60, "valid_before": T + 900, "policy": "p", "to_be_signed": "ee",
+        "emergency_proof": {"challenge": challenge, "message": STANDARD.encode("asked"), "signatures": signatures},
+    }));
+    let asked = Asked {
+        emergency: true,
+        ..asks(&tag, REGISTERED[0], "down", "SHA256:k")
+    };
+    let pass = held(serial, "SHA256:k", "deploy", "ee", T + 900);
+    evidence.by_keygen.push(listed(&pass));
+    let outcome = Outcome::Pass(Box::new(pass));
+    evidence
+        .operations
+        .push(operation(60 + serial, What::Ask(asked), outcome));
 }
 
 fn held(serial: u64, key: &str, principal: &str, signed: &str, valid_before: u64) -> HeldPass {

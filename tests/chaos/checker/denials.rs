@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{DENIED, Found, Ledger, subject, tag};
 use crate::{
+    clients::LAPTOP,
     history::{Asked, Outcome, What},
     world::AGED_BY,
 };
@@ -16,6 +17,8 @@ const OF_ALL: usize = 1024;
 /// Refusals that the ledger does not hold: the server did not decide them.
 const UNRECORDED: &[&str] = &[
     "RATE_LIMITED",
+    "CHALLENGE",
+    "EMERGENCY_KEY",
     "TIMEOUT",
     "INTERNAL",
     "POLICY_CHANGED",
@@ -57,6 +60,9 @@ pub(super) fn check(ledger: &Ledger<'_>, found: &mut Found) {
     }
     let (mut of_one, mut of_all) = (BTreeMap::<&str, usize>::new(), 0);
     for event in &ledger.evidence.events {
+        if subject(event) == LAPTOP {
+            continue;
+        }
         let key = (
             tag(event),
             event["ask"]["request"].as_u64().unwrap_or_default(),

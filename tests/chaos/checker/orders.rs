@@ -54,7 +54,7 @@ fn acknowledged(ledger: &Ledger<'_>, found: &mut Found) {
             What::Lock(_) => "locked",
             What::Unlock(_) => "unlocked",
             What::Revoke(_) => "revoked",
-            What::Ask(_) | What::Decide { .. } | What::Read(_) => continue,
+            What::Ask(_) | What::Decide { .. } | What::Typed(_) | What::Read(_) => continue,
         };
         if let Outcome::Ordered {
             index: Some(index),

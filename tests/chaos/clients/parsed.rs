@@ -3,7 +3,7 @@
 use daypass::ssh::krl::Krl;
 use sha2::{Digest, Sha256};
 use ssh_encoding::Encode;
-use ssh_key::{Certificate, HashAlg};
+use ssh_key::{Certificate, HashAlg, PublicKey};
 
 use crate::{
     history::{Checkpoint, HeldPass, Outcome, Revocations},
@@ -14,6 +14,17 @@ pub(super) fn issued(issued: &Issued) -> Outcome {
     match &issued.pending {
         Some(request) => Outcome::Filed(request.id),
         None => Outcome::Pass(Box::new(pass(&issued.certificate))),
+    }
+}
+
+/// What [`super::laptop`] prints in place of ssh: a certificate, and the public key of the private
+/// key beside it.
+pub(super) fn offered(text: &str) -> HeldPass {
+    let (certificate, key) = text.trim_end().split_once('\n').unwrap_or((text, ""));
+    let key = PublicKey::from_openssh(key).map(|key| key.fingerprint(HashAlg::Sha256));
+    HeldPass {
+        key: key.map_or_else(|_| "none".to_owned(), |key| key.to_string()),
+        ..pass(certificate)
     }
 }
 

@@ -43,7 +43,27 @@ pub(super) fn host(walk: &Walk) {
     root(&format!("{by_fingerprint} && daypass host sync"));
     root("usermod -p '*' deploy");
 
+    // Known hosts: the server is told of a key for them, and the host joins.
+    walk.fleet.know_hosts();
+    let carol = |line: &str| walk.user("carol", line);
+    let code = |said: String| said.split_whitespace().last().unwrap().to_owned();
+    let said = carol("daypass admin hosts add web-1 --group web --alias web-1.example.com");
+    root(&format!("daypass host setup --join {}", code(said)));
+    root("systemctl reload ssh");
+    root("daypass host sync && daypass host doctor");
+    let newcomer = "daypass ssh -o UserKnownHostsFile=none web-1 hostname";
+    walk.fleet
+        .laptop
+        .says("root", "mv /etc/ssh/ssh_known_hosts known");
+    assert_eq!(walk.user("alice", newcomer), "web-1");
+    walk.fleet
+        .laptop
+        .says("root", "mv known /etc/ssh/ssh_known_hosts");
+    let said = carol("daypass admin hosts add web-1 --rekey");
+    root(&format!("daypass host setup --join {}", code(said)));
+
     root("daypass host remove");
+    carol("daypass admin hosts remove web-1");
     root("systemctl reload ssh");
     root("daypass host remove");
     root("test ! -e /etc/ssh/daypass -a ! -e /etc/ssh/sshd_config.d/00-daypass.conf");
@@ -51,6 +71,9 @@ pub(super) fn host(walk: &Walk) {
     root(&format!(
         "{setup} && systemctl reload ssh && daypass host sync && daypass host doctor"
     ));
+    let said = carol("daypass admin hosts add web-1 --group web");
+    let join = format!("daypass host setup --join {}", code(said));
+    root(&format!("{join} && systemctl reload ssh"));
     assert_eq!(walk.user("alice", "daypass ssh web-1 id -un"), "deploy");
     // The bastion's chapter leaves `--ca-file` out: its root is the system's there.
     let bastion = &walk.fleet.bastion;

@@ -60,6 +60,14 @@ pub(super) fn exit_codes(walk: &Walk) {
             "timeout --preserve-status --signal=INT 3 daypass requests watch",
             130,
         ),
+        (
+            "timeout --preserve-status --signal=TERM 3 daypass requests watch",
+            143,
+        ),
+        (
+            "timeout --preserve-status --signal=HUP 3 daypass requests watch",
+            129,
+        ),
     ];
     let mut seen = BTreeSet::new();
     for (line, code) in cases {

@@ -11,6 +11,7 @@ const ISSUER: &str = "[[issuer]]\nname = \"other\"\nurl = \"https://other.exampl
                       client_id = \"d\"\nalgorithms = [\"ES256\"]\nbinding = \"nonce\"\n";
 const WEBHOOK: &str =
     "[[webhook]]\nname = \"a\"\nurl = \"https://a.example.com\"\nsecret_file = \"secret\"\n";
+const HOSTS: &str = "[hosts]\nlifetime = \"14d\"\nbehind_after = \"1h\"\n[[hosts.key]]\nfile = \"hosts\"\nstate = \"active\"\n";
 const LIMITS: &str = "[limits]\n";
 
 #[rustfmt::skip]
@@ -23,6 +24,8 @@ pub(super) const ALL: &[Bounds] = &[
     Bounds::of(("[[issuer]]", "authorization_parameters", "at most 16"), ISSUER, After("authorization_parameters = @"), Table(16)),
     Bounds::of(("[[webhook]]", "name", "1 to 64 letters"), WEBHOOK, Of("\"a\""), Text(64)),
     Bounds::of(("[[webhook]]", "timeout", "1s to 30s"), WEBHOOK, After("timeout = @"), These(&["\"1s\"", "\"30s\""], &["\"999ms\"", "\"31s\""])),
+    Bounds::of(("[hosts]", "lifetime", "`\"1d\"` to `\"90d\"`"), HOSTS, Of("\"14d\""), These(&["\"1d\"", "\"90d\""], &["\"23h\"", "\"90d 1s\""])),
+    Bounds::of(("[hosts]", "behind_after", "`\"5m\"` to `\"7d\"`"), HOSTS, Of("\"1h\""), These(&["\"5m\"", "\"7d\""], &["\"299s\"", "\"7d 1s\""])),
     Bounds::of(("[limits]", "connections", "1 to 1000000"), LIMITS, After("connections = @\nconnections_per_address = 1"), These(&["1", "1000000"], &["0", "1000001"])),
     Bounds::of(("[limits]", "connections_per_address", "1 to `connections`"), LIMITS, After("connections_per_address = @\nconnections = 500"), These(&["1", "500"], &["0", "501"])),
     Bounds::of(("[limits]", "streams", "1 to 1000"), LIMITS, After("streams = @"), These(&["1", "1000"], &["0", "1001"])),

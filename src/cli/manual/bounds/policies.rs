@@ -14,6 +14,9 @@ const BASTION: &str = "[hosts]\nedge = [\"b\"]\n[[bastion]]\nname = \"b1\"\nhost
 const PERSON: &str = "[[emergency_identity]]\nissuer = \"https://id.example.com\"\nsubject = \"alice\"\n\
                       label = \"a\"\nkeys = [\"ssh-ed25519 \
                       AAAAC3NzaC1lZDI1NTE5AAAAIDtAHNHBojgnVQ/1rftAHY8PUg+NA1nMvmk2xvpjEHKn a\"]\n";
+const PRESENCE: &str = "[[presence_identity]]\nissuer = \"https://id.example.com\"\nsubject = \"alice\"\n\
+                        keys = [\"sk-ssh-ed25519@openssh.com \
+                        AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIDtAHNHBojgnVQ/1rftAHY8PUg+NA1nMvmk2xvpjEHKnAAAABHNzaDo= a\"]\n";
 const COUNT: (&[&str], &[&str]) = (&["1", "16"], &["0", "-1", "17"]);
 const DAYS: &str = "from `\"1s\"` to `\"7d\"`";
 
@@ -34,6 +37,7 @@ pub(super) const ALL: &[Bounds] = &[
     Bounds::of(("emergency", "keys", "1 to 16"), ROLE, After("reason = \".+\"\nemergency = { allow = \"true\", ttl = \"1h\", review = \"true\", keys = @ }"), These(COUNT.0, COUNT.1)),
     Bounds::of(("[[emergency_identity]]", "subject", "1 to 256 bytes"), PERSON, Of("\"alice\""), Text(256)),
     Bounds::of(("[[emergency_identity]]", "label", "1 to 256 bytes"), PERSON, Of("\"a\""), Text(256)),
+    Bounds::of(("[[presence_identity]]", "subject", "1 to 256 bytes"), PRESENCE, Of("\"alice\""), Text(256)),
     Bounds::of(("[[bastion]]", "name", "at most 64 letters"), BASTION, Of("\"b1\""), Text(64)),
     Bounds::of(("[[bastion]]", "port", "1 to 65535"), BASTION, After("port = @"), These(&["1", "65535"], &["0", "-1", "65536"])),
     Bounds::of(("[[bastion]]", "addresses", "1 to 64 networks"), BASTION, Of("[\"192.0.2.1\"]"), List(1, 64, network)),

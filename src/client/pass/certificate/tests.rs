@@ -127,7 +127,7 @@ fn request(key: &PublicKey) -> Known {
             issuer: "https://id.example.com".into(),
             subject: "alice".into(),
             label: "alice@example.com".into(),
-            claims: serde_json::json!({}),
+            claims: serde_json::json!({}).into(),
         },
         ask: RequestDetails::default(),
         key: key.fingerprint(HashAlg::Sha256).to_string(),

@@ -29,7 +29,7 @@ fn who(issuer: &str, subject: &str, label: &str) -> Actor {
         issuer: issuer.to_owned(),
         subject: subject.to_owned(),
         label: label.to_owned(),
-        claims: serde_json::Value::Null,
+        claims: serde_json::Value::Null.into(),
     }
 }
 
@@ -91,6 +91,7 @@ impl Story {
             policy: String::new(),
             cut: false,
             unbound: false,
+            by: None,
         };
         self.take(denied).unwrap();
     }
@@ -241,6 +242,7 @@ fn an_approver_under_another_spelling_counts_for_nothing() {
             signature: String::new(),
             comment: String::new(),
             policy: String::new(),
+            presence: None,
         }))
     };
     let open = |story: &mut Story| {

@@ -30,7 +30,7 @@ fn time_at(seconds: i64) -> OffsetDateTime {
 
 fn who(iat: i64) -> Actor {
     Actor {
-        claims: json!({"iat": iat}),
+        claims: json!({"iat": iat}).into(),
         ..issued().who
     }
 }
@@ -51,6 +51,7 @@ fn denied(iat: i64) -> EventKind {
         key: None,
         cut: false,
         unbound: false,
+        by: None,
         reason: "NOT_ALLOWED".to_owned(),
         detail: "no".to_owned(),
         policy: String::new(),
@@ -81,6 +82,7 @@ pub(in crate::ledger::state) fn seen(second: i64) -> EventKind {
         signature: String::new(),
         comment: String::new(),
         policy: String::new(),
+        presence: None,
     }))
 }
 

@@ -8,7 +8,7 @@ fn who(issuer: &str, subject: &str, label: &str) -> Actor {
         issuer: issuer.to_owned(),
         subject: subject.to_owned(),
         label: label.to_owned(),
-        claims: serde_json::Value::Null,
+        claims: serde_json::Value::Null.into(),
     }
 }
 

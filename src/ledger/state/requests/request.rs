@@ -25,6 +25,18 @@ pub struct Decision {
     pub comment: String,
     /// The decider's public key in OpenSSH form.
     pub key: String,
+    /// The key that showed the decider's presence, in OpenSSH form.
+    pub presence: Option<String>,
+}
+
+impl Decision {
+    /// The keys that signed, in OpenSSH form.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        let presence = self.presence.iter();
+        std::iter::once(&self.key)
+            .chain(presence)
+            .map(String::as_str)
+    }
 }
 
 /// A request that waits for approval, or an emergency with an open review.
@@ -85,12 +97,10 @@ impl Request {
         self.is_by(who) || self.signers.iter().any(|signer| same(signer, who))
     }
 
-    /// The approvers, each once.
-    pub(crate) fn approvers(&self) -> impl Iterator<Item = &Actor> {
+    /// The approvals, one of each approver.
+    pub(crate) fn approvals(&self) -> impl Iterator<Item = &Decision> {
         let decisions = self.decisions.iter();
-        decisions
-            .filter(|decision| decision.verb == Verb::Approve)
-            .map(|decision| &decision.who)
+        decisions.filter(|decision| decision.verb == Verb::Approve)
     }
 
     /// Whether this key asked for it, or signed for it.
@@ -100,11 +110,8 @@ impl Request {
 
     /// Whether this key has approved it.
     pub(super) fn is_approved_with(&self, fingerprint: &str) -> bool {
-        let mut decisions = self.decisions.iter();
-        decisions.any(|decision| {
-            decision.verb == Verb::Approve
-                && approval::fingerprint(&decision.key).as_deref() == Some(fingerprint)
-        })
+        let mut keys = self.approvals().flat_map(Decision::keys);
+        keys.any(|key| approval::fingerprint(key).as_deref() == Some(fingerprint))
     }
 
     fn ends_by(&self, now: OffsetDateTime) -> bool {
@@ -142,7 +149,7 @@ pub(super) fn bare(who: &Actor) -> Actor {
         issuer: who.issuer.clone(),
         subject: who.subject.clone(),
         label: who.label.clone(),
-        claims: serde_json::Value::Null,
+        claims: serde_json::Value::Null.into(),
     }
 }
 

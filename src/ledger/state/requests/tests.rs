@@ -22,7 +22,7 @@ fn who(subject: &str) -> Actor {
         issuer: "https://id.example.com".to_owned(),
         subject: subject.to_owned(),
         label: format!("{subject}@example.com"),
-        claims: serde_json::json!({}),
+        claims: serde_json::json!({}).into(),
     }
 }
 
@@ -61,6 +61,7 @@ fn decided(who: Actor, request: u64) -> Box<RequestDecision> {
         signature: String::new(),
         comment: String::new(),
         policy: String::new(),
+        presence: None,
     })
 }
 
@@ -418,7 +419,7 @@ fn one_identity_pushes_out_only_its_own() {
 #[test]
 fn an_ended_request_holds_no_claims() {
     let mut dave = who("dave");
-    dave.claims = serde_json::json!({"groups": ["x".repeat(10_000)]});
+    dave.claims = serde_json::json!({"groups": ["x".repeat(10_000)]}).into();
     let EventKind::Requested(mut asked) = requested("bob", 2) else {
         unreachable!()
     };
@@ -482,6 +483,7 @@ fn changes_are_told_by_revision_and_ends_by_time() {
                 policy: String::new(),
                 cut: false,
                 unbound: false,
+                by: None,
             },
         ),
         (1, approved("dave")),

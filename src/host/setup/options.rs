@@ -1,0 +1,73 @@
+//! The options of `host setup`, and what an earlier set-up says in their place.
+
+use std::{path::PathBuf, time::Duration};
+
+use ssh_key::{Fingerprint, HashAlg};
+
+use crate::{
+    host::{Error, Settings, files::Layout, settings::USUAL_USER, sync},
+    outbound::CertificateFingerprint,
+};
+
+/// The options of `host setup`.
+#[derive(Clone, Debug)]
+pub(crate) struct SetupOptions {
+    /// The CA's address, `https://HOST:PORT`. Empty: that of the set-up before, with its other
+    /// settings.
+    pub server: String,
+    /// The host groups of this host; none: passes name plain logins.
+    pub groups: Vec<String>,
+    /// PEM roots for the server's TLS beside the operating system's.
+    pub ca_file: Option<PathBuf>,
+    /// The fingerprint of a certificate that is to be trusted as such a root.
+    pub server_fingerprint: Option<CertificateFingerprint>,
+    /// Fingerprints of CA keys that the administrator knows; none: only TLS proves the keys.
+    pub pins: Vec<Fingerprint>,
+    /// A file of another CA's public keys that sshd shall trust too.
+    pub also_trust: Option<PathBuf>,
+    /// The path of sshd; none: the system's.
+    pub sshd: Option<PathBuf>,
+    /// The user that sshd runs the principals command as.
+    pub principals_user: String,
+    /// The join code of this host, if it is to join.
+    pub join: Option<String>,
+    /// The deadline for one request to the server.
+    pub deadline: Duration,
+}
+
+impl SetupOptions {
+    /// The same with the settings of the set-up before, if no server is named: a host that is set
+    /// up needs nothing but its join code. The CA keys on disk are then pinned.
+    ///
+    /// # Errors
+    /// Returns [`Error::NotSetUp`] if there is none.
+    pub(super) fn completed(&self, layout: &Layout) -> Result<Self, Error> {
+        let mut options = self.clone();
+        if !options.server.is_empty() {
+            return Ok(options);
+        }
+        let before = Settings::load(layout)?;
+        if options.groups.is_empty() {
+            options.groups.clone_from(&before.groups);
+        }
+        if options.principals_user == USUAL_USER {
+            options.principals_user.clone_from(&before.principals_user);
+        }
+        if options.pins.is_empty() {
+            let keys = sync::trusted(layout)?;
+            options.pins = keys
+                .iter()
+                .map(|key| key.fingerprint(HashAlg::Sha256))
+                .collect();
+        }
+        let kept = |path: PathBuf, is_used: bool| is_used.then_some(path);
+        if options.server_fingerprint.is_none() {
+            let file = kept(layout.tls_ca(), before.own_tls_ca);
+            options.ca_file = options.ca_file.or(file);
+        }
+        let others = kept(layout.other_ca_keys(), before.also_trust);
+        options.also_trust = options.also_trust.or(others);
+        options.server = before.server;
+        Ok(options)
+    }
+}

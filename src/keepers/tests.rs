@@ -1,0 +1,91 @@
+//! What a keeper makes of a way that fails, hangs and comes back.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use ssh_key::Algorithm;
+
+use super::*;
+
+const ANSWERS: u8 = 0;
+const FAILS: u8 = 1;
+const HANGS: u8 = 2;
+
+const EACH: Duration = Duration::from_millis(5);
+
+fn timed(way: Changing) -> Keeper<Changing> {
+    Keeper::timed(way, 10 * EACH, EACH)
+}
+
+struct Changing(Arc<AtomicU8>);
+
+impl Changing {
+    async fn be(&self) -> Result<(), Away> {
+        match self.0.load(Ordering::SeqCst) {
+            ANSWERS => Ok(()),
+            FAILS => Err(Away("broken".to_owned())),
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+impl Way for Changing {
+    async fn sign(&self, _: ToSign<'_>) -> Result<Signature, Unsigned> {
+        self.be().await?;
+        Ok(Signature::new(Algorithm::Ed25519, vec![0; 64]).unwrap())
+    }
+
+    async fn find(&self) -> Result<(), Away> {
+        self.be().await
+    }
+}
+
+async fn until(keeper: &Keeper<Changing>, is_away: bool) {
+    for _ in 0..1000 {
+        if keeper.away().is_some() == is_away {
+            return;
+        }
+        tokio::time::sleep(EACH).await;
+    }
+    unreachable!("still {:?}", keeper.away());
+}
+
+#[tokio::test]
+async fn a_key_is_away_until_it_answers_and_again_when_it_does_not() {
+    let state = Arc::new(AtomicU8::new(FAILS));
+    let keeper = timed(Changing(state.clone()));
+    assert_eq!(keeper.away(), None);
+    keeper.start().await.unwrap_err();
+    assert_eq!(keeper.away().unwrap(), "broken");
+    state.store(ANSWERS, Ordering::SeqCst);
+    until(&keeper, false).await;
+    keeper.sign(b"message".as_slice().into()).await.unwrap();
+
+    for fault in [FAILS, HANGS] {
+        state.store(fault, Ordering::SeqCst);
+        let away = keeper.sign(b"message".as_slice().into()).await;
+        let Err(Unsigned::Away(away)) = away else {
+            unreachable!("{away:?}")
+        };
+        let expected = if fault == HANGS {
+            "no answer within"
+        } else {
+            "broken"
+        };
+        assert!(away.0.contains(expected), "{away}");
+        assert!(keeper.away().is_some());
+        state.store(ANSWERS, Ordering::SeqCst);
+        until(&keeper, false).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_looks_for_a_key_that_is_not_needed_any_more() {
+    let state = Arc::new(AtomicU8::new(FAILS));
+    let keeper = timed(Changing(state));
+    keeper.start().await.unwrap_err();
+    let inner = Arc::downgrade(&keeper.0);
+    drop(keeper);
+    tokio::time::sleep(20 * EACH).await;
+    assert_eq!(inner.strong_count(), 0);
+}

@@ -1,0 +1,86 @@
+//! Known hosts: an administrator lets one join, it joins and reports, and gets host certificates.
+//!
+//! | file | for |
+//! |---|---|
+//! | [`orders`] | administrators' orders: add, remove |
+//! | [`joining`] | a host joins with a code |
+//! | [`reporting`] | a host reports, and renews its certificates |
+//! | [`certifying`] | one certificate for each key: recorded, then signed |
+//! | [`certified`] | which hosts show one |
+//! | [`behind`] | why a host is behind |
+//! | [`listing`] | the hosts, for administrators and auditors; the marks in the ledger |
+
+pub(crate) mod behind;
+pub(super) mod certified;
+pub(super) mod certifying;
+pub(crate) mod joining;
+pub(crate) mod listing;
+mod orders;
+pub(crate) mod report;
+pub(crate) mod reporting;
+mod shown;
+
+use std::sync::Arc;
+
+use ssh_key::PublicKey;
+
+use super::{authority::Authority, error::Error, host_authority::HostAuthority};
+use crate::ssh::{host_name, pattern};
+pub(crate) use shown::ShownKeys;
+
+/// What users need to trust known hosts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HostTrust {
+    /// The keys that sign host certificates.
+    pub keys: Vec<PublicKey>,
+    /// Patterns of the names for which they count.
+    pub names: Vec<String>,
+}
+
+/// Answers every caller. Empty if this server knows no hosts.
+pub(crate) fn trust(authority: &Authority) -> HostTrust {
+    let Some(hosts) = &authority.hosts else {
+        return HostTrust::default();
+    };
+    HostTrust {
+        keys: hosts.ca.keys().map(|(key, _)| key.clone()).collect(),
+        names: names(authority, hosts),
+    }
+}
+
+fn names(authority: &Authority, hosts: &HostAuthority) -> Vec<String> {
+    match &hosts.settings.names {
+        Some(names) => names.clone(),
+        None => {
+            let policy = authority.policy();
+            let patterns = policy.host_patterns().into_iter();
+            let patterns = patterns.filter(|it| host_name::is_of_some_names(it));
+            patterns.map(str::to_owned).collect()
+        }
+    }
+}
+
+/// The part of the authority that knows hosts.
+fn known(authority: &Authority) -> Result<&Arc<HostAuthority>, Error> {
+    authority.hosts.as_ref().ok_or_else(|| {
+        let what = "this server knows no hosts: its daypass.toml has no [hosts]";
+        Error::NotFound(what.to_owned())
+    })
+}
+
+/// Refuses a name outside the configured patterns: users would not trust its certificate.
+fn expect_allowed<'a>(
+    authority: &Authority,
+    hosts: &HostAuthority,
+    wanted: impl Iterator<Item = &'a str>,
+) -> Result<(), Error> {
+    let patterns = names(authority, hosts);
+    let is_allowed = |name: &str| patterns.iter().any(|it| pattern::matches(it, name));
+    match { wanted }.find(|name| !is_allowed(name)) {
+        None => Ok(()),
+        Some(name) => Err(Error::Invalid(format!(
+            "the name {name} is outside of `names` in [hosts] ({}), and no user would trust it",
+            patterns.join(", ")
+        ))),
+    }
+}

@@ -1,0 +1,97 @@
+//! Why a host is behind. Pure.
+
+use std::time::Duration;
+
+use super::report::Report;
+use crate::{
+    ca::KeyState,
+    ledger::state::{HostRecord, MOST_REASONS},
+    unix_seconds::{UnixSeconds, moment},
+};
+
+/// What a host is compared with.
+pub(crate) struct Facts<'a> {
+    /// The time.
+    pub now: UnixSeconds,
+    /// Time without a report, or with an old revocation list, after which a host is behind.
+    pub behind_after: Duration,
+    /// The user CA's keys by fingerprint.
+    pub ca_keys: &'a [(String, KeyState)],
+    /// The version of the revocation list.
+    pub krl_version: u64,
+    /// When a host with this version of it began to be behind.
+    pub outdated_since: &'a dyn Fn(u64) -> Option<UnixSeconds>,
+}
+
+/// The last report of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LastReport {
+    /// When a server received it.
+    pub received: UnixSeconds,
+    /// What it says.
+    pub report: Report,
+}
+
+/// The first second at which the earliest certificate of the host's keys is no longer valid; none
+/// if there is no certificate.
+pub(crate) fn certified_until(host: &HostRecord) -> Option<UnixSeconds> {
+    let certificates = host.joined.iter().flat_map(|it| it.certificates.values());
+    certificates.map(|it| it.valid_before).min()
+}
+
+/// Why the host is behind, a sentence each. Empty: it is current, or has not joined.
+pub(crate) fn why(host: &HostRecord, last: Option<&LastReport>, facts: &Facts<'_>) -> Vec<String> {
+    let Some(joined) = &host.joined else {
+        return Vec::new();
+    };
+    let mut why = Vec::new();
+    let is_long_ago = |at: UnixSeconds| at.saturating_add(facts.behind_after) <= facts.now;
+    match last {
+        None if is_long_ago(joined.at) => why.push(format!(
+            "it has not reported since it joined at {}",
+            moment(joined.at.get())
+        )),
+        Some(last) if is_long_ago(last.received) => why.push(format!(
+            "its last report is of {}",
+            moment(last.received.get())
+        )),
+        None | Some(_) => {}
+    }
+    if certified_until(host).is_none_or(|until| until <= facts.now) {
+        why.push("its host certificate has expired".to_owned());
+    }
+    if let Some(LastReport { report, .. }) = last {
+        why.extend(facts.of(report, is_long_ago));
+    }
+    why.truncate(MOST_REASONS);
+    why
+}
+
+impl Facts<'_> {
+    fn of(&self, report: &Report, is_long_ago: impl Fn(UnixSeconds) -> bool) -> Vec<String> {
+        let mut why = Vec::new();
+        for (key, state) in self.ca_keys {
+            let state = match state {
+                KeyState::Active => "active",
+                KeyState::Staged => "staged",
+                KeyState::Retired => continue,
+            };
+            if !report.trusted_ca_keys.contains(key) {
+                why.push(format!("it does not trust the {state} CA key {key}"));
+            }
+        }
+        match report.krl_version {
+            None => why.push("it has no revocation list".to_owned()),
+            Some(version) => {
+                if (self.outdated_since)(version).is_some_and(is_long_ago) {
+                    why.push(format!(
+                        "its revocation list has version {version}, and the newest is {}",
+                        self.krl_version
+                    ));
+                }
+            }
+        }
+        why.extend(report.faults.iter().cloned());
+        why
+    }
+}

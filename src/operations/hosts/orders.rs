@@ -1,0 +1,76 @@
+//! Administrators' orders about hosts.
+
+use super::{Error, expect_allowed, known};
+use crate::{
+    ledger::{
+        EventKind,
+        event::{HostAdded, HostRemoved, NewHost},
+    },
+    operations::{admin::SignedOrder, record},
+    unix_seconds::UnixSeconds,
+};
+
+impl SignedOrder<'_> {
+    /// Lets a host join. Returns the event's index.
+    ///
+    /// # Errors
+    /// Returns [`Error::AdminDenied`] if the policy does not name this identity, and
+    /// [`Error::Rejection`] if the host cannot be added so; both are recorded. Returns
+    /// [`Error::Invalid`] if a name is outside of the configured ones, or the policy has no such
+    /// group.
+    pub(crate) async fn add_host(self, host: NewHost) -> Result<u64, Error> {
+        self.expect_permitted(&format!("add host {}", host.name))
+            .await?;
+        let names = std::iter::once(&host.name).chain(&host.aliases);
+        let hosts = known(self.authority)?;
+        expect_allowed(self.authority, hosts, names.map(String::as_str))?;
+        // A host keeps its group. The rules of the ledger refuse one without any.
+        if !host.rekey && !host.group.is_empty() {
+            let policy = self.authority.policy();
+            policy.expect_group(&host.group).map_err(Error::Invalid)?;
+        }
+        let added = EventKind::HostAdded(Box::new(HostAdded {
+            who: record::who(self.holder.identity()),
+            host: host.name,
+            group: host.group,
+            aliases: host.aliases,
+            code: host.code,
+            expires_at: host.expires_at,
+            rekey: host.rekey,
+            reason: self.signed.reason,
+            proof: Some(self.signed.proof),
+        }));
+        Ok(self.authority.store.record(added, self.context.now).await?)
+    }
+
+    /// Forgets a host. Returns the event's index, and the serials of its certificates that are
+    /// still valid.
+    ///
+    /// # Errors
+    /// Returns [`Error::AdminDenied`] if the policy does not name this identity, and
+    /// [`Error::Rejection`] if there is no such host; both are recorded.
+    pub(crate) async fn remove_host(self, name: String) -> Result<(u64, Vec<u64>), Error> {
+        self.expect_permitted(&format!("remove host {name}"))
+            .await?;
+        known(self.authority)?;
+        let (store, now) = (&self.authority.store, self.context.now);
+        let seconds = UnixSeconds::from(now);
+        let valid = store.state(|state| {
+            let joined = state.host(&name).and_then(|host| host.joined.as_ref());
+            let certificates = joined.into_iter().flat_map(|it| it.certificates.values());
+            let valid = certificates.filter(|it| it.valid_before > seconds);
+            let mut serials: Vec<u64> = valid.map(|it| it.serial).collect();
+            serials.sort_unstable();
+            serials
+        });
+        let removed = EventKind::HostRemoved(Box::new(HostRemoved {
+            who: record::who(self.holder.identity()),
+            host: name.clone(),
+            reason: self.signed.reason,
+            proof: Some(self.signed.proof),
+        }));
+        let index = store.record(removed, now).await?;
+        store.remove_report(name).await?;
+        Ok((index, valid))
+    }
+}

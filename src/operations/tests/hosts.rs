@@ -1,0 +1,258 @@
+//! Known hosts: record, then sign; marks in the ledger; what many of them cost.
+
+#![allow(clippy::indexing_slicing, reason = "tests")]
+
+use std::time::{Duration as Span, Instant};
+
+use ssh_key::public::{Ed25519PublicKey, KeyData};
+use time::Duration;
+
+use super::*;
+use crate::{
+    ca::HostCa,
+    ledger::{
+        event::{Actor, HostJoined, HostKey},
+        state::HostRecord,
+    },
+    operations::{
+        host_authority::{HostAuthority, Settings},
+        hosts::{certifying::certify, listing, report::Report},
+    },
+    store::StoredReport,
+    unix_seconds::UnixSeconds,
+};
+
+impl World {
+    /// The server, which knows hosts by this key.
+    async fn knowing(key: Key) -> Self {
+        let world = Self::new().await;
+        let ca = HostCa::new(vec![(key, KeyState::Active)], &world.authority.ca).unwrap();
+        let settings = Settings {
+            names: Some(vec!["web-*".to_owned()]),
+            lifetime: Span::from_secs(14 * 24 * 3600),
+            behind_after: Span::from_secs(3600),
+        };
+        let hosts = Some(HostAuthority::new(ca, settings));
+        Self {
+            authority: world.authority.knowing_hosts(hosts),
+            folder: world.folder,
+        }
+    }
+
+    /// Lets a host join, past its proofs. Returns the event's index.
+    async fn join(&self, number: u32) -> u64 {
+        let joined = HostJoined {
+            host: name(number),
+            group: "web".to_owned(),
+            aliases: Vec::new(),
+            keys: vec![HostKey {
+                key: key(number).to_openssh().unwrap(),
+                signature: String::new(),
+            }],
+            digest: "ab".repeat(32),
+            who: Some(Actor {
+                issuer: "https://cloud.example.com".to_owned(),
+                subject: name(number),
+                label: name(number),
+                claims: json!({}).into(),
+            }),
+            policy: Some(self.authority.policy().hash().to_owned()),
+        };
+        let joined = EventKind::HostJoined(Box::new(joined));
+        self.authority.store.record(joined, now()).await.unwrap()
+    }
+
+    fn host(&self, number: u32) -> HostRecord {
+        let find = |state: &crate::ledger::LedgerState| state.host(&name(number)).cloned();
+        self.authority.store.state(find).unwrap()
+    }
+
+    /// A good report, and how it is kept.
+    fn report(&self, number: u32, joined: u64, at: OffsetDateTime) -> StoredReport {
+        let report = Report {
+            at: u64::try_from(at.unix_timestamp()).unwrap() * 1000,
+            host: name(number),
+            trusted_ca_keys: vec![fingerprint(self.authority.ca.active())],
+            krl_version: Some(u64::MAX),
+            sshd_version: "OpenSSH_9.9p1".to_owned(),
+            ..Report::default()
+        };
+        StoredReport {
+            host: report.host.clone(),
+            joined,
+            made: report.at,
+            received: UnixSeconds::from(at),
+            content: serde_json::to_vec(&report).unwrap(),
+        }
+    }
+}
+
+fn name(number: u32) -> String {
+    format!("web-{number:05}")
+}
+
+/// A host key of this number. Nothing signs with it.
+fn key(number: u32) -> PublicKey {
+    let mut point = [9; 32];
+    point[..4].copy_from_slice(&number.to_be_bytes());
+    PublicKey::from(KeyData::Ed25519(Ed25519PublicKey(point)))
+}
+
+#[tokio::test]
+async fn a_host_certificate_is_recorded_before_it_is_signed_and_a_failure_is_recorded_too() {
+    let [right, wrong] = [(); 2].map(|()| Key::sample(Algorithm::Ed25519));
+    let world = World::knowing(right.answering_with(wrong)).await;
+    world.join(1).await;
+    let host = world.host(1);
+    let keys = [key(1)];
+    let made = certify(&world.authority, &host, &keys, [3; 32], now());
+    let (made, events) = world.added(made).await;
+    assert!(matches!(made, Err(Error::Ca(_))), "{made:?}");
+    let [
+        EventKind::HostCertified(recorded),
+        EventKind::SigningFailed { serial, .. },
+    ] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!(recorded.host, "web-00001");
+    assert_eq!(*serial + 2, world.events().await.len() as u64);
+    let joined = world.host(1).joined.unwrap();
+    assert!(joined.certificates.is_empty(), "it has no certificate");
+
+    let world = World::knowing(Key::sample(Algorithm::Ed25519)).await;
+    world.join(1).await;
+    let host = world.host(1);
+    let made = certify(&world.authority, &host, &keys, [3; 32], now()).await;
+    let certificate = made.unwrap().remove(0);
+    let events = world.events().await;
+    let event = &events[usize::try_from(certificate.serial()).unwrap()];
+    let EventKind::HostCertified(recorded) = &event.what else {
+        panic!("{event:?}");
+    };
+    let bytes = certificate.to_bytes().unwrap();
+    // The signature is the last string: type and 64 bytes, each with its length.
+    let signature = 4 + 4 + "ssh-ed25519".len() + 4 + 64;
+    let signed = &bytes[..bytes.len() - signature];
+    let hash = base16ct::lower::encode_string(&Sha256::digest(signed));
+    assert_eq!(recorded.to_be_signed, hash);
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_commit_makes_no_host_certificate() {
+    let world = World::knowing(Key::sample(Algorithm::Ed25519)).await;
+    world.join(1).await;
+    let host = world.host(1);
+    world.authority.store.close().await;
+    let made = certify(&world.authority, &host, &[key(1)], [3; 32], now()).await;
+    assert!(matches!(made, Err(Error::Store(_))), "{made:?}");
+}
+
+#[tokio::test]
+async fn hosts_that_fall_behind_are_marked_once_and_once_more_when_they_are_back() {
+    let world = World::knowing(Key::sample(Algorithm::Ed25519)).await;
+    let authority = &world.authority;
+    let joined = [world.join(1).await, world.join(2).await];
+    for number in [1, 2] {
+        let host = world.host(number);
+        let made = certify(authority, &host, &[key(number)], [3; 32], now()).await;
+        made.unwrap();
+    }
+    assert_eq!(
+        listing::mark(authority, now()).await.unwrap(),
+        0,
+        "just joined"
+    );
+    let later = now() + Duration::hours(2);
+    let report = world.report(2, joined[1], later);
+    assert!(authority.store.put_report(report.clone()).await.unwrap());
+    assert!(
+        !authority.store.put_report(report).await.unwrap(),
+        "a replay"
+    );
+    let (marked, events) = world.added(listing::mark(authority, later)).await;
+    assert_eq!(marked.unwrap(), 1);
+    let [EventKind::HostBehind(behind)] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!(behind.host, "web-00001");
+    assert!(behind.why[0].starts_with("it has not reported since it joined"));
+    assert_eq!(listing::mark(authority, later).await.unwrap(), 0, "once");
+    // A report of an earlier join does not count.
+    let foreign = world.report(1, joined[0] - 1, later);
+    authority.store.put_report(foreign).await.unwrap();
+    let soon = later + Duration::minutes(30);
+    authority
+        .store
+        .put_report(world.report(1, joined[0], soon))
+        .await
+        .unwrap();
+    authority
+        .store
+        .put_report(world.report(2, joined[1], soon))
+        .await
+        .unwrap();
+    assert_eq!(
+        listing::mark(authority, soon).await.unwrap(),
+        0,
+        "within the hour"
+    );
+    let hour = later + Duration::hours(1);
+    let (marked, events) = world.added(listing::mark(authority, hour)).await;
+    assert_eq!(marked.unwrap(), 1);
+    let host = "web-00001".to_owned();
+    assert_eq!(events, [EventKind::HostCurrent { host }]);
+    let count = listing::count(authority);
+    assert_eq!((count.joined, count.behind), (2, 0));
+}
+
+/// `cargo test --lib ten_thousand -- --nocapture` prints the times.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_hosts_report_and_their_marks_come_in_bounded_rounds() {
+    const HOSTS: u32 = 10_000;
+    let world = Arc::new(World::knowing(Key::sample(Algorithm::Ed25519)).await);
+    let step = |what: &str, begun: Instant| eprintln!("{what}: {:?}", begun.elapsed());
+    let together = async |one: fn(Arc<World>, u32) -> tokio::task::JoinHandle<()>| {
+        let tasks: Vec<_> = (0..HOSTS)
+            .map(|number| one(world.clone(), number))
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    };
+    let begun = Instant::now();
+    together(|world, number| {
+        tokio::spawn(async move {
+            world.join(number).await;
+        })
+    })
+    .await;
+    step("10,000 joins", begun);
+    let size = world.authority.store.size();
+    let begun = Instant::now();
+    together(|world, number| {
+        tokio::spawn(async move {
+            let joined = world.host(number).joined.unwrap().index;
+            let report = world.report(number, joined, now());
+            assert!(world.authority.store.put_report(report).await.unwrap());
+        })
+    })
+    .await;
+    step("10,000 reports", begun);
+    assert_eq!(world.authority.store.size(), size, "a report is no event");
+    let begun = Instant::now();
+    let reports = world
+        .authority
+        .store
+        .reports("web-00000", "web-99999")
+        .await;
+    let bytes: usize = reports.unwrap().iter().map(|it| it.content.len()).sum();
+    step("all reports read", begun);
+    assert!(bytes < 10_000 * 400, "{bytes} bytes");
+    let later = now() + Duration::hours(2);
+    let begun = Instant::now();
+    let marked = listing::mark(&world.authority, later).await.unwrap();
+    step("one round of marks", begun);
+    assert_eq!(marked, 256, "an outage floods no ledger");
+    assert_eq!(listing::count(&world.authority).behind, 256);
+}

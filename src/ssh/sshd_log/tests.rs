@@ -1,0 +1,205 @@
+//! Lines of the sshd of several distributions and versions, and lines that only look like them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+use proptest::prelude::*;
+use time::macros::datetime;
+
+use super::*;
+
+const MESSAGE: &str = "Accepted publickey for weblogs from 192.0.2.7 port 41234 ssh2: ED25519-CERT \
+    SHA256:kkkk ID alice@example.com/web-logs (serial 42) CA ED25519 SHA256:cccc";
+
+fn login(line: &str) -> CertificateLogin {
+    match read(line.as_bytes()) {
+        Some(Accepted::ByCertificate(login)) => login,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_login_is_read_in_every_form_of_line() {
+    let at = Some(Stamp::At(datetime!(2026-11-29 21:30:01 UTC)));
+    let local = Some(Stamp::Local(datetime!(2000-11-29 21:30:01)));
+    let forms = [
+        (
+            format!("Nov 29 21:30:01 web-1 sshd[7]: {MESSAGE}"),
+            local,
+            true,
+        ),
+        (
+            format!("Nov 29 21:30:01.123456 web-1 sshd-session[7]: {MESSAGE}"),
+            local,
+            true,
+        ),
+        (
+            format!("<86>Nov 29 21:30:01 web-1 sshd[7]: {MESSAGE}\r"),
+            local,
+            true,
+        ),
+        (
+            format!("2026-11-29T22:30:01+01:00 web-1 sshd[7]: {MESSAGE}"),
+            at,
+            true,
+        ),
+        (
+            format!("2026-11-29T22:30:01+0100 web-1 sshd-session[7]: {MESSAGE}"),
+            at,
+            true,
+        ),
+        (
+            format!("<38>1 2026-11-29T21:30:01Z web-1 sshd 7 - - {MESSAGE}"),
+            at,
+            true,
+        ),
+        (
+            format!("<38>1 2026-11-29T21:30:01Z web-1 sshd-session 7 - - \u{feff}{MESSAGE}"),
+            at,
+            true,
+        ),
+        (
+            format!(
+                r#"{{"__REALTIME_TIMESTAMP":"1795987801000000","_HOSTNAME":"web-1","_UID":"0","SYSLOG_IDENTIFIER":"sshd","MESSAGE":"{MESSAGE}","PRIORITY":"6"}}"#
+            ),
+            at,
+            true,
+        ),
+        (
+            format!(
+                r#"{{"__REALTIME_TIMESTAMP":"1795987801000000","_HOSTNAME":"web-1","SYSLOG_IDENTIFIER":"sshd-session","MESSAGE":{:?}}}"#,
+                MESSAGE.as_bytes()
+            ),
+            at,
+            true,
+        ),
+        (MESSAGE.to_owned(), None, false),
+    ];
+    for (line, time, has_host) in forms {
+        let read = login(&line);
+        assert_eq!(read.time, time, "{line}");
+        assert_eq!(read.host.as_deref(), has_host.then_some("web-1"), "{line}");
+        let CertificateLogin {
+            login,
+            from,
+            key,
+            key_id,
+            serial,
+            ca,
+            ..
+        } = read;
+        assert_eq!(
+            [&*login, &from, &key, &key_id, &ca],
+            [
+                "weblogs",
+                "192.0.2.7",
+                "SHA256:kkkk",
+                "alice@example.com/web-logs",
+                "SHA256:cccc"
+            ],
+            "{line}"
+        );
+        assert_eq!(serial, 42);
+    }
+}
+
+#[test]
+fn the_last_of_february_and_a_day_of_one_digit_are_dates() {
+    let day = |text: &str| login(&format!("{text} 01:02:03 h sshd[1]: {MESSAGE}")).time;
+    assert_eq!(
+        day("Feb 29"),
+        Some(Stamp::Local(datetime!(2000-02-29 01:02:03)))
+    );
+    assert_eq!(
+        day("Jan  5"),
+        Some(Stamp::Local(datetime!(2000-01-05 01:02:03)))
+    );
+}
+
+#[test]
+fn what_another_program_or_user_logs_is_no_login() {
+    for line in [
+        format!("Nov 29 21:30:01 web-1 sudo[7]: {MESSAGE}"),
+        format!("Nov 29 21:30:01 web-1 sshd[x]: {MESSAGE}"),
+        format!("Nov 29 21:30:01 web-1 mallory: sshd[7]: {MESSAGE}"),
+        format!(r#"{{"_UID":"1000","SYSLOG_IDENTIFIER":"sshd","MESSAGE":"{MESSAGE}"}}"#),
+        format!(r#"{{"_UID":"0","SYSLOG_IDENTIFIER":"app","MESSAGE":"{MESSAGE}"}}"#),
+        // A user name that is tried; sshd logs it in a sentence of its own.
+        format!("Nov 29 21:30:01 web-1 sshd[7]: Invalid user {MESSAGE} from 192.0.2.7 port 1"),
+        "Nov 29 21:30:01 web-1 sshd[7]: Failed publickey for root from 192.0.2.7".to_owned(),
+        String::new(),
+        "{".to_owned(),
+    ] {
+        assert_eq!(read(line.as_bytes()), None, "{line}");
+    }
+}
+
+#[test]
+fn a_login_without_a_certificate_is_told_apart() {
+    for message in [
+        "Accepted publickey for root from 192.0.2.7 port 1 ssh2: ED25519 SHA256:kkkk",
+        "Accepted password for root from 192.0.2.7 port 1 ssh2",
+        "Accepted keyboard-interactive/pam for root from 192.0.2.7 port 1 ssh2",
+    ] {
+        assert_eq!(
+            read(message.as_bytes()),
+            Some(Accepted::Otherwise),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_key_id_that_imitates_the_rest_of_the_line_changes_nothing() {
+    let hostile = "bob (serial 1) CA ED25519 SHA256:good";
+    let line = MESSAGE.replace("alice@example.com/web-logs", hostile);
+    let read = login(&line);
+    assert_eq!(
+        (&*read.key_id, read.serial, &*read.ca),
+        (hostile, 42, "SHA256:cccc")
+    );
+}
+
+#[test]
+fn a_certificate_login_that_is_cut_off_or_has_other_fingerprints_is_unreadable() {
+    let start = MESSAGE.find(" ID ").expect("it has a key id");
+    for end in start + 4..MESSAGE.find("SHA256:cccc").expect("it has a CA") {
+        assert_eq!(
+            read(&MESSAGE.as_bytes()[..end]),
+            Some(Accepted::Unreadable),
+            "{}",
+            &MESSAGE[..end]
+        );
+    }
+    let md5 = MESSAGE.replace("SHA256:", "MD5:aa:bb");
+    assert_eq!(read(md5.as_bytes()), Some(Accepted::Unreadable));
+    let huge = MESSAGE.replace("serial 42", "serial 99999999999999999999");
+    assert_eq!(read(huge.as_bytes()), Some(Accepted::Unreadable));
+}
+
+#[test]
+fn a_backslash_in_a_key_id_is_the_same_key_id() {
+    let line = MESSAGE.replace("alice@example.com", r"CORP\\alice");
+    let logged = login(&line).key_id;
+    assert!(is_key_id(&logged, r"CORP\alice/web-logs"));
+    assert!(!is_key_id(&logged, r"CORP\\alice/web-logs"));
+}
+
+proptest! {
+    #[test]
+    fn no_line_makes_it_panic(line in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = read(&line);
+    }
+
+    #[test]
+    fn no_change_of_a_good_line_makes_it_panic(place in 0..400usize, byte in any::<u8>()) {
+        let mut line = format!("2026-11-29T22:30:01+0100 web-1 sshd[7]: {MESSAGE}").into_bytes();
+        let place = place % line.len();
+        line[place] = byte;
+        let _ = read(&line);
+    }
+}

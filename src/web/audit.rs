@@ -1,0 +1,174 @@
+//! The ledger for those whom the policy's `[audit]` names: a search, and its CSV.
+
+use axum::{
+    extract::{Query, rejection::QueryRejection},
+    response::{IntoResponse, Response},
+};
+use http::{
+    StatusCode,
+    header::{CONTENT_DISPOSITION, CONTENT_TYPE},
+};
+use serde_json::Value;
+use tonic::Code;
+
+use super::{
+    caller::{Caller, NoCaller},
+    environment::now,
+    fault::Fault,
+    filter::Form,
+    pages::{self, Found},
+    reading::fault_page,
+    view::escaped,
+};
+use crate::{
+    ledger::listed::{csv as to_csv, rows},
+    proto::v1,
+};
+
+/// Events of a page at most.
+const PAGE: u32 = 100;
+
+/// Calls of one search at most. Each one searches for about a tenth of a second.
+const CALLS: usize = 10;
+
+/// Serves the search.
+pub(super) async fn page(
+    caller: Result<Caller, NoCaller>,
+    form: Result<Query<Form>, QueryRejection>,
+) -> Response {
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(none) => return none.page(None),
+    };
+    let found = match found(&caller, form).await {
+        Ok(found) => found,
+        Err(fault) => return fault_page(&fault, None),
+    };
+    match locks(&caller).await {
+        Ok(locks) => pages::audit(&caller.session, &found, &locks).into_response(),
+        Err(fault) => fault_page(&fault, None),
+    }
+}
+
+/// Serves the events of a page of the search, with every column.
+pub(super) async fn csv(
+    caller: Result<Caller, NoCaller>,
+    form: Result<Query<Form>, QueryRejection>,
+) -> Response {
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(none) => return none.page(None),
+    };
+    match found(&caller, form).await {
+        Ok(found) => {
+            let headers = [
+                (CONTENT_TYPE, "text/csv; charset=utf-8"),
+                (
+                    CONTENT_DISPOSITION,
+                    "attachment; filename=\"daypass-ledger.csv\"",
+                ),
+            ];
+            (headers, to_csv(&found.rows, escaped)).into_response()
+        }
+        Err(fault) => fault_page(&fault, None),
+    }
+}
+
+async fn found(caller: &Caller, form: Result<Query<Form>, QueryRejection>) -> Result<Found, Fault> {
+    let malformed = |text: String| Fault::new(StatusCode::BAD_REQUEST, text);
+    let form = form.map_err(|_| malformed("The search is malformed.".to_owned()));
+    let Query(form) = form?;
+    let filter = form.filter(now()).map_err(malformed)?;
+    let from = form.highest().map_err(malformed)?;
+    let found = search(caller, filter, from, PAGE as usize).await?;
+    let rows = rows(&found.events, &found.approvals);
+    let is_full = rows.len() >= PAGE as usize;
+    Ok(Found {
+        form,
+        rows,
+        is_full,
+        before: Some(found.searched_from).filter(|from| *from > 0),
+        near: found.near,
+    })
+}
+
+/// The result of a search, newest first.
+#[derive(Default)]
+pub(super) struct SearchResult {
+    pub(super) events: Vec<Value>,
+    pub(super) approvals: Vec<Value>,
+    /// The search is complete from this index on.
+    pub(super) searched_from: u64,
+    /// Sentences about names that nothing has, with those that are spelled nearly alike.
+    pub(super) near: Vec<String>,
+}
+
+/// Up to `limit` events that fit, from index `from` down.
+///
+/// # Errors
+/// Returns the server's refusal.
+pub(super) async fn search(
+    caller: &Caller,
+    filter: v1::Filter,
+    from: u64,
+    limit: usize,
+) -> Result<SearchResult, Fault> {
+    let mut found = SearchResult {
+        searched_from: from.saturating_add(1),
+        ..SearchResult::default()
+    };
+    for call in 0..CALLS {
+        let room = limit.saturating_sub(found.events.len());
+        let Some(from) = found.searched_from.checked_sub(1).filter(|_| room > 0) else {
+            break;
+        };
+        let request = caller.call(v1::ListRequest {
+            from,
+            limit: u32::try_from(room).unwrap_or(PAGE).min(1000),
+            newest_first: true,
+            filter: Some(filter.clone()),
+        })?;
+        let answer = match caller.site.ledger.list(request).await {
+            // The rate of calls: what was found is shown, and the next page goes on.
+            Err(status) if call > 0 && status.code() == Code::ResourceExhausted => break,
+            answer => caller.ended(answer)?,
+        };
+        let json = |leaf: Vec<u8>| serde_json::from_slice(&leaf).ok();
+        found
+            .events
+            .extend(answer.events.into_iter().filter_map(json));
+        found
+            .approvals
+            .extend(answer.approvals.into_iter().filter_map(json));
+        found.searched_from = answer.searched_from.unwrap_or(0);
+        found
+            .near
+            .extend(unknown("person", &filter.who, answer.unknown_who));
+        found
+            .near
+            .extend(unknown("role", &filter.role, answer.unknown_role));
+        if found.searched_from == 0 {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn unknown(kind: &str, name: &str, unknown: Option<v1::list_response::Unknown>) -> Option<String> {
+    let near = unknown?.near;
+    let known = match near.as_slice() {
+        [] => String::new(),
+        near => format!(
+            " Known names that are spelled nearly so: {}.",
+            near.join(", ")
+        ),
+    };
+    Some(format!("The {kind} {name} is unknown here.{known}"))
+}
+
+/// The locks in force.
+async fn locks(caller: &Caller) -> Result<Vec<v1::Lock>, Fault> {
+    let request = caller.call(v1::ListLocksRequest {})?;
+    let answer = caller.site.admin.list_locks(request).await;
+    Ok(caller.ended(answer)?.locks)
+}

@@ -1,0 +1,466 @@
+//! A CA key in an ssh-agent and in a PKCS#11 token (SoftHSM): the same story on each, up to a real
+//! sshd; and what is said while the key is away.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use daypass::proto::v1;
+use ssh_key::{PublicKey, public::Ed25519PublicKey};
+
+use crate::support::{
+    agent::Agent,
+    api::{Caller, ask, with_token},
+    command::DAYPASS,
+    env::TestEnv,
+    files::{folder, write_secret},
+    https,
+    server::{Process, ServerFiles},
+    ssh::{self, Host},
+    user::TestUser,
+};
+
+const POLICY: &str = r#"
+[limits]
+ttl = "1h"
+principals = ["USER"]
+
+[[role]]
+name = "shell"
+about = "Anything"
+allow = '"sre" in claims.groups'
+principals = ["USER"]
+ttl = "1h"
+
+[audit]
+allow = 'claims.sub == "carol"'
+"#;
+
+pub(crate) const PIN: &str = "4711-secret";
+
+/// A site whose CA key is not decided yet.
+pub(crate) async fn files() -> ServerFiles {
+    let policy = POLICY.replace("USER", &ssh::login());
+    TestEnv::new().policy(policy).prepare().await
+}
+
+pub(crate) fn run(program: &str, words: &[&str], variables: &[(&str, &Path)]) -> (bool, String) {
+    let mut command = Command::new(program);
+    command
+        .args(words)
+        .envs(variables.iter().map(|(name, value)| (name, value)));
+    let output = command
+        .output()
+        .unwrap_or_else(|_| panic!("{program} is missing"));
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+pub(crate) fn must(program: &str, words: &[&str], variables: &[(&str, &Path)]) -> String {
+    let (is_good, said) = run(program, words, variables);
+    assert!(is_good, "{program} {words:?}: {said}");
+    said
+}
+
+pub(crate) fn user(files: &ServerFiles, api: &crate::support::api::Api, name: &str) -> TestUser {
+    let caller = Caller::new();
+    let token = files.token(&caller, name, &["sre"]);
+    TestUser {
+        name: name.to_owned(),
+        caller,
+        token,
+        api: api.clone(),
+    }
+}
+
+/// Gets a pass, logs in with it at a host that trusts this key, and reads what hosts fetch.
+pub(crate) async fn story(
+    files: &ServerFiles,
+    process: &mut Process,
+    public: &str,
+    algorithm: &str,
+) {
+    let api = files.expect_api(process).await;
+    let alice = user(files, &api, "alice");
+    let mut issued = alice.issue(ask("shell")).await;
+    for _ in 0..50 {
+        // The key may not have answered yet.
+        if issued.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        issued = alice.issue(ask("shell")).await;
+    }
+    let issued = issued.unwrap_or_else(|refusal| panic!("{refusal:?}\n{}", files.log()));
+    let host = Host::start(public).await;
+    let login = host
+        .login(&alice.write_pass(&issued), &["echo", "in"])
+        .await;
+    assert_eq!(
+        login.stdout,
+        "in\n",
+        "{algorithm}: {login:?}\n{}",
+        host.log()
+    );
+
+    let folder = folder();
+    let certificate = folder.path().join("cert.pub");
+    fs::write(&certificate, &issued.certificate).unwrap();
+    let words = ["-L", "-f", certificate.to_str().unwrap()];
+    let shown = must("ssh-keygen", &words, &[]);
+    assert!(shown.contains(&format!("(using {algorithm})")), "{shown}");
+
+    let (url, ca) = (files.url(), files.tls_ca());
+    let client = https::client(ca);
+    let get = async |path: &str| {
+        let answer = client.get(format!("{url}{path}")).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.text().await.unwrap_or_default())
+    };
+    let (status, keys) = get("/ca.pub").await;
+    let blob = public.split_whitespace().nth(1).unwrap();
+    assert!(status == 200 && keys.contains(blob), "{status} {keys}");
+    assert_eq!(get("/krl").await.0, 200);
+    assert_eq!(get("/readyz").await.0, 200);
+}
+
+/// The lines of the agent's key; its private half is in the file `made` too, which nothing reads.
+const AGENT: &str = "file = \"made.pub\"\nagent = \"agent\"";
+
+pub(crate) const KINDS: [(&[&str], &str); 3] = [
+    (&["-t", "ed25519"], "ssh-ed25519"),
+    (&["-t", "ecdsa", "-b", "256"], "ecdsa-sha2-nistp256"),
+    (&["-t", "rsa", "-b", "3072"], "rsa-sha2-512"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_key_in_an_ssh_agent_signs_what_sshd_takes() {
+    for (words, algorithm) in KINDS {
+        let files = files().await;
+        let agent = Agent::start(files.folder()).await;
+        agent.add_new(&files.path("made"), words);
+        let public = fs::read_to_string(files.path("made.pub")).unwrap();
+        fs::remove_file(files.path("made")).unwrap();
+        files.replace_ca_key(AGENT);
+        let mut process = files.spawn(&[]);
+        story(&files, &mut process, &public, algorithm).await;
+        process.stop().await;
+    }
+}
+
+/// An agent that has ended leaves no trace of passes that were never signed: what is known not to
+/// work is refused before it is recorded.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_agent_is_away_nothing_is_issued_and_each_side_says_so() {
+    let files = files().await;
+    let agent = Agent::start(files.folder()).await;
+    agent.add_new(&files.path("made"), &["-t", "ed25519"]);
+    files.replace_ca_key(AGENT);
+    drop(agent);
+    fs::remove_file(files.path("agent")).ok();
+
+    // It starts without the agent, and says that it is not ready.
+    let mut process = files.spawn(&[]);
+    let client = https::client(files.tls_ca());
+    let ready = async || {
+        let answer = client.get(format!("{}/readyz", files.url())).send();
+        let answer = answer.await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let api = files.expect_api(&mut process).await;
+    let (status, notes) = ready().await;
+    assert!(
+        status == 503 && notes.contains("CA key SHA256:"),
+        "{status} {notes}"
+    );
+    let alice = user(&files, &api, "alice");
+    let refused = alice.issue(ask("shell")).await.unwrap_err();
+    assert_eq!(refused.reason, "CA_UNAVAILABLE", "{refused:?}");
+    // Each command begins with this, and locks must not wait for the key.
+    let asked = with_token(v1::GetCheckpointRequest {}, &alice.token);
+    let mut ledger = v1::ledger_client::LedgerClient::new(api.channel());
+    ledger.get_checkpoint(asked).await.unwrap();
+    let check = || {
+        run(
+            DAYPASS,
+            &[
+                "serve",
+                "--check",
+                "--offline",
+                "--config",
+                files.configuration().to_str().unwrap(),
+            ],
+            &[],
+        )
+    };
+    let (is_good, said) = check();
+    assert!(!is_good && said.contains("ssh-agent"), "{said}");
+
+    // The agent comes with another key first, then with the right one.
+    let agent = Agent::start(files.folder()).await;
+    let (is_good, said) = check();
+    assert!(!is_good && said.contains("does not have it"), "{said}");
+    agent.add(&files.path("made"));
+    until(async || ready().await.0 == 200).await;
+    let (is_good, said) = check();
+    assert!(is_good, "{said}");
+    alice.issue(ask("shell")).await.unwrap();
+
+    // It goes away in the middle: one pass is recorded and then said to be unsigned, the others
+    // are refused before they are recorded.
+    drop(agent);
+    for _ in 0..3 {
+        let refused = alice.issue(ask("shell")).await.unwrap_err();
+        assert_eq!(refused.reason, "CA_UNAVAILABLE", "{refused:?}");
+    }
+    let carol = user(&files, &api, "carol");
+    let events = api.events(&carol.token, 0).await;
+    let count = |kind: &str| events.iter().filter(|it| it["type"] == kind).count();
+    assert_eq!(
+        (count("issued"), count("signing_failed")),
+        (2, 1),
+        "{events:#?}"
+    );
+    assert_eq!(ready().await.0, 503);
+    process.stop().await;
+}
+
+pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..150 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("not within 15 s");
+}
+
+/// SoftHSM with a token of its own.
+pub(crate) struct SoftHsm {
+    configuration: PathBuf,
+    pub(crate) module: PathBuf,
+}
+
+impl SoftHsm {
+    pub(crate) fn new(files: &ServerFiles) -> Self {
+        let tokens = files.path("tokens");
+        fs::create_dir(&tokens).unwrap();
+        let configuration = files.path("softhsm2.conf");
+        let text = format!(
+            "directories.tokendir = {}\nlog.level = ERROR\n",
+            tokens.display()
+        );
+        fs::write(&configuration, text).unwrap();
+        let module = PathBuf::from("/usr/lib/softhsm/libsofthsm2.so");
+        assert!(
+            module.exists(),
+            "SoftHSM is missing: apt-get install softhsm2"
+        );
+        let token = Self {
+            configuration,
+            module,
+        };
+        token.util(&[
+            "--init-token",
+            "--free",
+            "--label",
+            "daypass-ca",
+            "--so-pin",
+            "so-pin-1",
+        ]);
+        token
+    }
+
+    fn util(&self, words: &[&str]) -> String {
+        let words = [words, &["--pin", PIN]].concat();
+        must(
+            "softhsm2-util",
+            &words,
+            &[("SOFTHSM2_CONF", &self.configuration)],
+        )
+    }
+
+    pub(crate) fn spawn(&self, files: &ServerFiles) -> Process {
+        let variable = format!("SOFTHSM2_CONF={}", self.configuration.display());
+        files.spawn(&["env", &variable])
+    }
+
+    pub(crate) fn lines(&self, token: &str) -> String {
+        let module = self.module.display();
+        format!(
+            "file = \"ca_key.pub\"\npkcs11 = \"{module}\"\ntoken = \"{token}\"\npin_file = \"pin\""
+        )
+    }
+}
+
+/// A key in the token, and its public half in OpenSSH's form.
+pub(crate) fn import(files: &ServerFiles, token: &SoftHsm, words: &[&str]) -> String {
+    let pem = files.path("made.pem");
+    let path = pem.to_str().unwrap();
+    must(
+        "openssl",
+        &[&["genpkey", "-out", path], words].concat(),
+        &[],
+    );
+    token.util(&[
+        "--import",
+        path,
+        "--token",
+        "daypass-ca",
+        "--label",
+        "ca",
+        "--id",
+        "A1",
+    ]);
+    let der = files.path("made.der");
+    let words = [
+        "pkey",
+        "-in",
+        path,
+        "-pubout",
+        "-outform",
+        "DER",
+        "-out",
+        der.to_str().unwrap(),
+    ];
+    must("openssl", &words, &[]);
+    fs::remove_file(&pem).unwrap();
+    let der = fs::read(&der).unwrap();
+    let public = match der.len() {
+        // RFC 8410: the last 32 bytes are the key. ssh-keygen -D lists no such keys.
+        44 => {
+            let point = <[u8; 32]>::try_from(der.last_chunk::<32>().unwrap().as_slice()).unwrap();
+            PublicKey::from(Ed25519PublicKey(point))
+                .to_openssh()
+                .unwrap()
+        }
+        _ => {
+            let module = token.module.to_str().unwrap();
+            let variables = [("SOFTHSM2_CONF", token.configuration.as_path())];
+            let shown = must("ssh-keygen", &["-D", module], &variables);
+            shown.lines().next().unwrap().to_owned()
+        }
+    };
+    fs::write(files.path("ca_key.pub"), format!("{public}\n")).unwrap();
+    public
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_key_in_a_pkcs11_token_signs_what_sshd_takes() {
+    let kinds: [(&[&str], &str); 3] = [
+        (&["-algorithm", "ED25519"], "ssh-ed25519"),
+        (
+            &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+            "ecdsa-sha2-nistp256",
+        ),
+        (
+            &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072"],
+            "rsa-sha2-512",
+        ),
+    ];
+    for (words, algorithm) in kinds {
+        let files = files().await;
+        let token = SoftHsm::new(&files);
+        let public = import(&files, &token, words);
+        write_secret(&files.path("pin"), PIN);
+        files.replace_ca_key(&token.lines("daypass-ca"));
+        let mut process = token.spawn(&files);
+        story(&files, &mut process, &public, algorithm).await;
+        process.stop().await;
+        assert!(!files.log().contains(PIN), "the PIN is in the log");
+    }
+}
+
+/// A key that was made in the token, and wants the PIN for each signature.
+fn make_guarded(files: &ServerFiles, token: &SoftHsm) {
+    let module = token.module.to_str().unwrap();
+    let variables = [("SOFTHSM2_CONF", token.configuration.as_path())];
+    let words = [
+        "--module",
+        module,
+        "--login",
+        "--pin",
+        PIN,
+        "--token-label",
+        "daypass-ca",
+        "--keypairgen",
+        "--key-type",
+        "rsa:3072",
+        "--label",
+        "ca",
+        "--id",
+        "A1",
+        "--always-auth",
+    ];
+    must("pkcs11-tool", &words, &variables);
+    let shown = must("ssh-keygen", &["-D", module], &variables);
+    let public = shown.lines().next().unwrap();
+    fs::write(files.path("ca_key.pub"), format!("{public}\n")).unwrap();
+}
+
+/// Such a key signed nothing: the PIN was given once a session.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_wants_the_pin_for_each_signature_gets_it() {
+    let files = files().await;
+    let token = SoftHsm::new(&files);
+    make_guarded(&files, &token);
+    let public = fs::read_to_string(files.path("ca_key.pub")).unwrap();
+    write_secret(&files.path("pin"), PIN);
+    files.replace_ca_key(&token.lines("daypass-ca"));
+    let mut process = token.spawn(&files);
+    story(&files, &mut process, public.trim(), "rsa-sha2-512").await;
+    process.stop().await;
+    assert!(!files.log().contains(PIN), "the PIN is in the log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_pin_is_tried_once_and_other_faults_of_a_token_are_named() {
+    let files = files().await;
+    let token = SoftHsm::new(&files);
+    let words = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    import(&files, &token, &words);
+    let another = must("openssl", &["rand", "-hex", "8"], &[]);
+    let cases = [
+        (PIN, "another-token", "no token", ""),
+        (
+            PIN,
+            "daypass-ca",
+            "no key pair with this public half",
+            "other key",
+        ),
+        (another.trim(), "daypass-ca", "PinIncorrect", ""),
+    ];
+    let right = fs::read_to_string(files.path("ca_key.pub")).unwrap();
+    files.replace_ca_key("CA-KEY");
+    let template = fs::read_to_string(files.configuration()).unwrap();
+    for (pin, label, says, other) in cases {
+        write_secret(&files.path("pin"), pin);
+        let lines = template.replace("CA-KEY", &token.lines(label));
+        fs::write(files.configuration(), lines).unwrap();
+        fs::write(files.path("ca_key.pub"), &right).unwrap();
+        if !other.is_empty() {
+            let key = files.path("other");
+            let words = ["-q", "-t", "ecdsa", "-N", "", "-f", key.to_str().unwrap()];
+            must("ssh-keygen", &words, &[]);
+            fs::copy(key.with_extension("pub"), files.path("ca_key.pub")).unwrap();
+        }
+        let _ = fs::remove_file(files.path("daemon.log"));
+        let mut process = token.spawn(&files);
+        let api = files.expect_api(&mut process).await;
+        until(async || files.log().contains(says)).await;
+        let alice = user(&files, &api, "alice");
+        let refused = alice.issue(ask("shell")).await.unwrap_err();
+        assert_eq!(refused.reason, "CA_UNAVAILABLE", "{refused:?}");
+        if says == "PinIncorrect" {
+            // Searches go on, the PIN does not.
+            tokio::time::sleep(Duration::from_millis(2500)).await;
+            assert!(files.log().contains("not tried again"), "{}", files.log());
+            write_secret(&files.path("pin"), PIN);
+        }
+        process.stop().await;
+        assert!(!files.log().contains(pin), "the PIN is in the log");
+    }
+}
