@@ -272,7 +272,8 @@ impl Store {
             return Err(Error::Range { size });
         }
         let to = size.min(from.saturating_add(limit.min(ENTRIES_LIMIT).into()));
-        ledger::entries(&mut self.reader().await?, from, to).await
+        self.read(|| async move { ledger::entries(&mut self.reader().await?, from, to).await })
+            .await
     }
 
     /// The audit path of the leaf at `index` in the tree of the first `size` leaves.
@@ -296,9 +297,11 @@ impl Store {
         let plan = plan
             .filter(|_| wanted <= size)
             .ok_or(Error::Range { size })?;
-        ledger::proof(&mut self.reader().await?, plan).await
+        self.read(|| async { ledger::proof(&mut self.reader().await?, plan.clone()).await })
+            .await
     }
 
+    /// A connection for one attempt of [`Store::read`].
     async fn reader(&self) -> Result<Connection, Error> {
         self.0.readers.acquire().await
     }

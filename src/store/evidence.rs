@@ -28,13 +28,16 @@ impl Store {
             plans.push(Plan::inclusion(*index, size).ok_or_else(range)?);
         }
         plans.extend(Plan::consistency(known, size));
-        let mut reader = self.reader().await?;
-        let mut proofs = ledger::proofs(&mut reader, &plans).await?;
+        let read = self.read(|| async {
+            let mut reader = self.reader().await?;
+            let proofs = ledger::proofs(&mut reader, &plans).await?;
+            Ok((proofs, ledger::leaves(&mut reader, indices).await?))
+        });
+        let (mut proofs, leaves) = read.await?;
         let consistency = match plans.len() > indices.len() {
             true => proofs.pop().unwrap_or_default(),
             false => Vec::new(),
         };
-        let leaves = ledger::leaves(&mut reader, indices).await?;
         if leaves.len() != indices.len() {
             return Err(range());
         }
@@ -63,7 +66,8 @@ impl Store {
         if size > self.size() {
             return Err(range);
         }
-        let frontier = ledger::stored_frontier(&mut self.reader().await?, size).await?;
+        let read = || async { ledger::stored_frontier(&mut self.reader().await?, size).await };
+        let frontier = self.read(read).await?;
         frontier.map(|frontier| frontier.root()).ok_or(range)
     }
 }

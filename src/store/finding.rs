@@ -11,7 +11,8 @@ impl Store {
             .take(ENTRIES_LIMIT as usize)
             .copied()
             .collect();
-        ledger::leaves(&mut self.reader().await?, &indices).await
+        self.read(|| async { ledger::leaves(&mut self.reader().await?, &indices).await })
+            .await
     }
 
     /// Searches the events below `size` from index `from` down, for `limit` that may fit the

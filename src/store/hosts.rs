@@ -69,12 +69,16 @@ impl Store {
     ) -> Result<Vec<StoredReport>, Error> {
         let statement = "SELECT host, joined, made, received, content FROM report \
                          WHERE host >= $1 AND host <= $2 ORDER BY host";
-        let (first, last) = (first.as_bytes().to_vec(), last.as_bytes().to_vec());
-        let mut connection = self.reader().await?;
-        let rows: Vec<Row> = on_engine!(connection, engine => {
-            let query = sqlx::query_as(statement);
-            query.bind(first).bind(last).fetch_all(engine).await?
-        });
+        let read = || async {
+            let (first, last) = (first.as_bytes().to_vec(), last.as_bytes().to_vec());
+            let mut connection = self.reader().await?;
+            let rows: Vec<Row> = on_engine!(connection, engine => {
+                let query = sqlx::query_as(statement);
+                query.bind(first).bind(last).fetch_all(engine).await?
+            });
+            Ok(rows)
+        };
+        let rows = self.read(read).await?;
         Ok(rows.into_iter().map(stored).collect())
     }
 }

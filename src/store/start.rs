@@ -45,7 +45,11 @@ impl Store {
         } = replayed;
         let signed = Arc::new(signed);
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let (state, watched) = watch::channel(State { head, fault: None });
+        let (state, watched) = watch::channel(State {
+            head,
+            fault: None,
+            away_since: None,
+        });
         let readers = database.open_readers();
         let mailboxes = database.mailboxes();
         let shared = Arc::new(RwLock::new(judge.clone()));
@@ -67,7 +71,6 @@ impl Store {
             recent,
             denials: Arc::clone(&denials),
             connection: Some(connection),
-            away_since: None,
             inserts: Inserts::new(),
             unflushed: 0,
             signed_at: Instant::now(),

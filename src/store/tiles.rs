@@ -22,14 +22,16 @@ impl Store {
             }
         }
         let nodes: Vec<_> = tile.nodes().collect();
-        let mut reader = self.reader().await?;
-        let hashes = match nodes.as_slice() {
-            [first, .., last] if first.level == 0 => {
-                leaf_hashes(&mut reader, first.index, last.index).await?
+        let read = || async {
+            let mut reader = self.reader().await?;
+            match nodes.as_slice() {
+                [first, .., last] if first.level == 0 => {
+                    leaf_hashes(&mut reader, first.index, last.index).await
+                }
+                nodes => ledger::hashes_of(&mut reader, nodes).await,
             }
-            nodes => ledger::hashes_of(&mut reader, nodes).await?,
         };
-        match hashes {
+        match self.read(read).await? {
             Some(hashes) if hashes.len() == nodes.len() * 32 => Ok(Some(hashes)),
             Some(_) | None => Err(Error::Tampered("a hash of the tree is missing".to_owned())),
         }

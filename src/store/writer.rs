@@ -61,6 +61,8 @@ pub(super) struct State {
     pub(super) head: Frontier,
     /// The reason why appends fail now, if they do.
     pub(super) fault: Option<Error>,
+    /// The first failure since the last success.
+    pub(super) away_since: Option<Instant>,
 }
 
 /// The writer. It owns the writing connection, the head and the lock.
@@ -80,8 +82,6 @@ pub(super) struct Writer {
     pub(super) denials: Arc<Mutex<DenialRate>>,
     /// None after a failure, until [`Writer::recover`] has read the head again.
     pub(super) connection: Option<Connection>,
-    /// The first failure since the last success.
-    pub(super) away_since: Option<Instant>,
     /// The appends of other replicas; none if there are no replicas.
     pub(super) announcements: Option<Announcements>,
     pub(super) inserts: Inserts,
@@ -158,12 +158,14 @@ impl Writer {
                 return;
             }
         }
-        self.away_since = None;
         self.unflushed += append.bytes;
         if !append.has_arrived {
             self.share(&append.pending);
         }
-        self.state.send_modify(|state| state.head = append.head);
+        self.state.send_modify(|state| {
+            state.head = append.head;
+            state.away_since = None;
+        });
         count(append.pending.len());
         append.reports.drain(..).for_each(QueuedReport::confirm);
         let pending = append.pending.into_iter();
@@ -241,12 +243,13 @@ impl Writer {
 
     async fn fail(&mut self, error: &Error) {
         tracing::error!(%error, "the ledger cannot commit; nothing is issued until it can");
-        self.is_away();
         if let Some(connection) = self.connection.take() {
             connection.close_hard().await;
         }
-        self.state
-            .send_modify(|state| state.fault = Some(error.clone()));
+        self.state.send_modify(|state| {
+            state.fault = Some(error.clone());
+            state.away_since.get_or_insert_with(Instant::now);
+        });
     }
 
     /// Makes sure that there is a connection. After a failure it opens the database again, makes
@@ -262,7 +265,10 @@ impl Writer {
         match self.reopen().await {
             Ok(head) => {
                 tracing::info!(size = head.size(), "the ledger commits again");
-                self.state.send_replace(State { head, fault: None });
+                self.state.send_modify(|state| {
+                    state.head = head;
+                    state.fault = None;
+                });
                 Ok(())
             }
             Err(error) => {

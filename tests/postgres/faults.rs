@@ -1,8 +1,11 @@
 //! Lost connections, a lost server, and a database that another program changed.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use daypass::{
@@ -64,6 +67,24 @@ async fn a_server_that_is_restarted_is_found_again_and_nothing_is_lost() {
     }
     until(async || stores[0].size() == last + 3).await;
     assert_eq!(leaves(&stores[0]).await.len() as u64, last + 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_waits_while_the_server_restarts() {
+    let cluster = Arc::new(Cluster::start());
+    let database = cluster.database().await;
+    let replica = Replica::new();
+    let store = replica.open(&database).await.unwrap();
+    store.record(staged(1), NOW).await.unwrap();
+    let before = store.entries(0, 1000).await.unwrap();
+    cluster.crash();
+    let reader = store.clone();
+    let read = tokio::spawn(async move { reader.entries(0, 1000).await });
+    // A read that does not wait has failed by now.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    cluster.resume();
+    assert_eq!(read.await.unwrap().unwrap(), before);
+    store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,12 @@
 //! A shared database that is away for a moment, as during a failover: callers wait for it, and what
-//! became of their events is found out when it is back.
+//! became of their events is found out when it is back. Reads wait like appends.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Append, Connection, Error, Writer, ledger};
+use super::{Append, Connection, Error, State, Writer, ledger};
+use crate::store::Store;
 
 /// Longest time for which callers wait for a database that is away, from the first failure on. A
 /// standby is promoted sooner. Callers that come later are refused at once until it is back.
@@ -27,14 +28,8 @@ impl Writer {
 
     /// True if callers are to wait: the database is shared, and has been away for a moment.
     pub(super) fn may_come_back(&self, error: &Error) -> bool {
-        let since = self.away_since.filter(|_| self.announcements.is_some());
-        let is_recent = since.is_some_and(|since| since.elapsed() < WAIT);
-        is_recent && matches!(error, Error::Unavailable(_))
-    }
-
-    /// Notes that the database failed.
-    pub(super) fn is_away(&mut self) {
-        self.away_since.get_or_insert_with(Instant::now);
+        let is_recent = self.state.borrow().is_recent(None);
+        is_recent && self.announcements.is_some() && matches!(error, Error::Unavailable(_))
     }
 
     /// True if the commit of an earlier attempt has happened after all. Else its jobs wait for this
@@ -52,5 +47,43 @@ impl Writer {
             append.again();
         }
         Ok(append.has_arrived)
+    }
+}
+
+impl State {
+    /// Whether the database has been away for a moment only. `noticed`: when a read failed, of
+    /// which the writer may not know yet.
+    fn is_recent(&self, noticed: Option<Instant>) -> bool {
+        let since = self.away_since.into_iter().chain(noticed).min();
+        since.is_some_and(|since| since.elapsed() < WAIT)
+    }
+}
+
+impl Store {
+    /// Reads. Waits for a shared database that has been away for a moment only.
+    ///
+    /// # Errors
+    /// As `attempt`, which is made once or more.
+    pub(in crate::store) async fn read<T, F>(
+        &self,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let mut noticed = None;
+        loop {
+            match attempt().await {
+                Err(Error::Unavailable(_)) if self.is_shared() && self.is_recent(&mut noticed) => {
+                    sleep(RETRY).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn is_recent(&self, noticed: &mut Option<Instant>) -> bool {
+        let noticed = *noticed.get_or_insert_with(Instant::now);
+        self.0.state.borrow().is_recent(Some(noticed))
     }
 }

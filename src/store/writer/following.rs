@@ -47,7 +47,10 @@ impl Writer {
         let looked = postgres::within(postgres::APPEND, self.look(&mut connection)).await;
         self.connection = Some(connection);
         match looked {
-            Ok(()) => self.away_since = None,
+            Ok(()) => drop(
+                self.state
+                    .send_if_modified(|state| state.away_since.take().is_some()),
+            ),
             Err(error) => self.fail(&error).await,
         }
     }
