@@ -28,6 +28,8 @@ pub(crate) struct Injected {
     pub(crate) counts: BTreeMap<&'static str, usize>,
     pub(crate) policies: Vec<(String, u64)>,
     pub(crate) violations: Vec<String>,
+    /// From the start of each fault until the service was back.
+    pub(crate) disturbed: Vec<(Duration, Duration)>,
     /// The longest time from the end of a fault to a pass.
     pub(crate) slowest: Duration,
     generation: u64,
@@ -50,6 +52,7 @@ pub(crate) async fn inject(
         if Instant::now() > until {
             break;
         }
+        let begun = shared.began.elapsed();
         for fault in faults {
             println!("{:7.3} {fault:?}", shared.began.elapsed().as_secs_f64());
             if injected.one(world, fault, &mut probe).await {
@@ -59,6 +62,7 @@ pub(crate) async fn inject(
         injected
             .expect_service(world, &mut probe, plan, faults)
             .await;
+        injected.disturbed.push((begun, shared.began.elapsed()));
     }
     tokio::time::sleep_until(until.into()).await;
     while shared.log.lock().len() < plan.operations && until.elapsed() < MOST {

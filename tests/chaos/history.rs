@@ -205,11 +205,19 @@ pub(crate) struct Evidence {
     pub(crate) costs: Vec<Cost>,
     /// Calls of callers without an identity.
     pub(crate) strange: u64,
+    /// From the start of each fault until the service was back.
+    pub(crate) disturbed: Vec<(Duration, Duration)>,
     /// Services that did not return in time, and other faults that the run itself saw.
     pub(crate) faults: Vec<String>,
 }
 
 impl Evidence {
+    /// Whether the operation met a fault.
+    pub(crate) fn is_disturbed(&self, operation: &Operation) -> bool {
+        let meets = |&(from, to): &(_, _)| operation.begun <= to && operation.ended >= from;
+        self.disturbed.iter().any(meets)
+    }
+
     /// The passes that clients hold, each with the ask that it answers.
     pub(crate) fn passes(&self) -> impl Iterator<Item = (&Asked, &HeldPass)> {
         self.operations

@@ -62,6 +62,7 @@ pub(crate) async fn run(plan: &Plan, seconds: u64, program: &Path, bug: &str) ->
     let injected = faults::inject(&world, plan, &shared, until).await;
     shared.is_over.store(true, Ordering::SeqCst);
     let mut evidence = Evidence {
+        disturbed: injected.disturbed.clone(),
         faults: injected.violations.clone(),
         ..Evidence::default()
     };

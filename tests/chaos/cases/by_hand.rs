@@ -107,6 +107,27 @@ pub(crate) const CASES: &[(&str, Case)] = &[
             it.events[9]["ask"]["reason"] = json!("laptop-2");
         })
     }),
+    (
+        "a_command_that_met_no_fault_and_has_two_passes_is_found",
+        || expect(checker::DENIED, |it| issued_times(it, 2)),
+    ),
+    ("a_command_that_met_a_fault_is_asked_once_more", || {
+        expect("", |it| {
+            it.disturbed
+                .push((Duration::from_secs(70), Duration::from_secs(80)));
+            issued_times(it, 2);
+        })
+    }),
+    (
+        "a_command_that_met_a_fault_and_has_three_passes_is_found",
+        || {
+            expect(checker::DENIED, |it| {
+                it.disturbed
+                    .push((Duration::from_secs(70), Duration::from_secs(80)));
+                issued_times(it, 3);
+            })
+        },
+    ),
     ("a_daemon_that_grows_is_found", || {
         expect(checker::BOUNDED, |it| {
             let (daemon, peak_kib) = (0, 900 * 1024);
@@ -500,6 +521,15 @@ fn typed(evidence: &mut Evidence, change: fn(&mut HeldPass)) {
     evidence
         .operations
         .push(operation(80, What::Typed(typed), outcome));
+}
+
+/// A command of the laptop's with this many passes, of which it has the first.
+fn issued_times(evidence: &mut Evidence, times: usize) {
+    typed(evidence, |_| ());
+    let issued = evidence.events.last().cloned().unwrap_or_default();
+    for _ in 1..times {
+        evidence.append(issued.clone());
+    }
 }
 
 /// A pass for the first registered person, signed by these ones.

@@ -1,6 +1,6 @@
 //! Invariant 10: the program offers the pass that the command asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{CHOSEN, DENIED, Found, Ledger, at, set, subject, tag, text};
 use crate::{
@@ -9,12 +9,13 @@ use crate::{
 };
 
 pub(super) fn check(ledger: &Ledger<'_>, found: &mut Found) {
-    let mut typed: BTreeMap<&str, &Typed> = BTreeMap::new();
+    let mut typed = BTreeMap::new();
     for operation in &ledger.evidence.operations {
         let What::Typed(it) = &operation.what else {
             continue;
         };
-        typed.insert(&it.tag, it);
+        let most = 1 + usize::from(ledger.evidence.is_disturbed(operation));
+        typed.insert(it.tag.as_str(), (it, most));
         if let Outcome::Used(pass) = &operation.outcome {
             offered(ledger, it, pass, found);
         }
@@ -61,20 +62,22 @@ fn offered(ledger: &Ledger<'_>, typed: &Typed, pass: &HeldPass, found: &mut Foun
 }
 
 /// Each event of the laptop's user is of a command that was typed, with the role, host and
-/// parameter that were typed, and no command has two passes.
-fn recorded(ledger: &Ledger<'_>, typed: &BTreeMap<&str, &Typed>, found: &mut Found) {
-    let mut issued: BTreeSet<&str> = BTreeSet::new();
+/// parameter that were typed, and no command has more passes than `typed` says: the program asks
+/// once more if the server dies in the middle of it, and gets the second.
+fn recorded(ledger: &Ledger<'_>, typed: &BTreeMap<&str, (&Typed, usize)>, found: &mut Found) {
+    let mut issued: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, event) in ledger.evidence.events.iter().enumerate() {
         if subject(event) != LAPTOP || !["issued", "denied"].contains(&text(event, "type")) {
             continue;
         }
         let ask = &event["ask"];
-        let is_typed = |it: &&Typed| {
+        let is_typed = |it: &Typed| {
             it.role == text(ask, "role")
                 && it.host == text(ask, "host")
                 && it.unit == text(&ask["params"], "unit")
         };
-        if !typed.get(tag(event)).is_some_and(is_typed) {
+        let command = typed.get(tag(event));
+        if !command.is_some_and(|(it, _)| is_typed(it)) {
             found.add(
                 CHOSEN,
                 format!(
@@ -83,8 +86,13 @@ fn recorded(ledger: &Ledger<'_>, typed: &BTreeMap<&str, &Typed>, found: &mut Fou
                 ),
             );
         }
-        if text(event, "type") == "issued" && !issued.insert(tag(event)) {
-            found.add(DENIED, format!("{} was issued twice", tag(event)));
+        if text(event, "type") != "issued" {
+            continue;
+        }
+        let times = issued.entry(tag(event)).or_default();
+        *times += 1;
+        if *times > command.map_or(1, |(_, most)| *most) {
+            found.add(DENIED, format!("{} was issued {times} times", tag(event)));
         }
     }
 }
