@@ -59,6 +59,7 @@ mod proofs;
 mod requested;
 pub(crate) mod requests;
 mod restored;
+mod revoked_hosts;
 mod roots;
 pub(crate) mod search;
 pub(crate) mod server_info;

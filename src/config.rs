@@ -26,7 +26,9 @@ use std::path::{Path, PathBuf};
 use crate::{modes, notify, reference::Section};
 
 pub(crate) use error::Error;
-pub(crate) use example::{Example, POLICY_FILE, SERVER_FILE, SharedStore};
+pub(crate) use example::{
+    Example, POLICY_FILE, SERVER_FILE, SIGNER_FILE, SharedStore, SignerExample,
+};
 pub use settings::{CaKey, Config, Hosts, Keeper, Log, LogLevel, SignerAddress, TlsFiles};
 pub(crate) use signer::{SignerConfig, signer_reference};
 pub(crate) use surroundings::{Surroundings, Unread};

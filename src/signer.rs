@@ -6,6 +6,7 @@
 
 mod connection;
 pub(crate) mod memory;
+mod refused;
 pub(crate) mod serve;
 mod service;
 

@@ -114,6 +114,12 @@ fn a_command_runs_inside_the_world_and_its_exit_code_is_passed_on() {
             "yes",
         ),
         (
+            "it knows hosts",
+            r#"daypass login --as carol >/dev/null && daypass hosts --format json | tr -d ' \n' && daypass admin hosts add web-2 --group web | grep -o 'daypass host setup --join'"#,
+            0,
+            "{\"hosts\":[]}daypass host setup --join",
+        ),
+        (
             "so are its files",
             r#"test -s "$DAYPASS_CA_FILE" && test -d "$DAYPASS_STATE_DIR" && test -s "$DAYPASS_DEV/env" && echo yes"#,
             0,

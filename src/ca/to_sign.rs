@@ -1,4 +1,5 @@
-//! What a CA key is asked to sign: a pass that the ledger has recorded, or a document for hosts.
+//! What a CA key is asked to sign: a pass or a host certificate that the ledger has recorded, or a
+//! document for hosts.
 //!
 //! A key in a file, an agent or a token signs the message alone. `daypass signer` wants to know
 //! what the message is, and demands the record behind it.
@@ -37,8 +38,10 @@ pub enum ToSign<'a> {
         /// The to-be-signed bytes, which are the message.
         bytes: &'a [u8],
     },
-    /// A host certificate, which no signer signs.
+    /// A host certificate.
     HostCertificate {
+        /// Its serial: the index of its event in the ledger.
+        serial: u64,
         /// The to-be-signed bytes, which are the message.
         bytes: &'a [u8],
     },
@@ -57,7 +60,7 @@ impl<'a> ToSign<'a> {
     /// The message to sign.
     pub fn message(self) -> &'a [u8] {
         match self {
-            Self::Pass { bytes, .. } | Self::HostCertificate { bytes } => bytes,
+            Self::Pass { bytes, .. } | Self::HostCertificate { bytes, .. } => bytes,
             Self::Document { message, .. } => message,
         }
     }

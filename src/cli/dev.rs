@@ -54,6 +54,7 @@ impl Args {
         let (dir, _removed_at_the_end) = folder(self.dir)?;
         let options = Options {
             servers: self.postgres.then(|| self.replicas.unwrap_or(1)),
+            knows_hosts: true,
             ..Options::default()
         };
         let mut world = World::start_with(&dir, options).await?;
@@ -108,6 +109,7 @@ fn welcome(world: &World) -> String {
          policy    {policy} (edit it, then send SIGHUP to process {pid})\n\
          host      {host}\n\
          server    {server}; elsewhere than above: daypass login --server {server}{fingerprint}\n\
+         hosts     `daypass admin hosts add NAME --group web` as carol lets one join: daypass help hosts\n\
          page      {server}/web, to approve and audit in a browser, which will warn of the world's certificate\n\
          {shared}outage    kill -USR1 {pid} stops the issuer, and starts it again\n\
          webhooks  what the server tells its receiver is shown here\n\

@@ -6,6 +6,7 @@ mod made;
 mod next;
 mod owner;
 mod shared;
+mod signer;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -13,20 +14,24 @@ use rand::rngs::OsRng;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use secrecy::{ExposeSecret, SecretString};
 use ssh_key::{Algorithm, PrivateKey};
+use zeroize::Zeroizing;
 
 use self::{
     files::{File, Privacy, absolute},
-    made::{Made, TLS_CERTIFICATE},
+    made::{Made, MadeSigner, TLS_CERTIFICATE},
     owner::{Owner, UNITS_STATE, UNITS_USER},
     shared::Shared,
+    signer::Signer,
 };
 use super::{Failure, Global, failure::Code};
 use crate::{
     config::{self, Config, Example, POLICY_FILE, SERVER_FILE, Surroundings},
     daemon,
+    ledger::checkpoint::{self, Verifier},
 };
 
 const CA_KEY: &str = "ca_key";
+const HOST_CA_KEY: &str = "host_ca_key";
 const LEDGER_KEY: &str = "ledger_key";
 const TLS_KEY: &str = "tls.key";
 /// A URL that loads, and that no identity provider answers.
@@ -74,8 +79,17 @@ pub(crate) struct Args {
     /// Serve a page on which approvers decide in a browser (`daypass help web`).
     #[arg(long)]
     web: bool,
-    /// Encrypt the CA key with the one line of this file. The configuration names the file.
-    #[arg(long, value_name = "FILE")]
+    /// Know hosts: make a key that signs host certificates, so that users' ssh asks nothing about
+    /// host keys (`daypass help hosts`).
+    #[arg(long, help_heading = "Keys")]
+    hosts: bool,
+    /// Keep the CA key in `daypass signer`, a process of its own, whose files go into this folder,
+    /// such as /etc/daypass-signer (`daypass help signer`). With --owner daypass, they are for the
+    /// account daypass-signer.
+    #[arg(long, value_name = "DIR", help_heading = "Keys")]
+    signer: Option<PathBuf>,
+    /// Encrypt the CA keys with the one line of this file. The configuration names the file.
+    #[arg(long, value_name = "FILE", help_heading = "Keys")]
     passphrase_file: Option<PathBuf>,
     /// A TLS certificate chain (PEM) to use, instead of a self-signed one.
     #[arg(
@@ -95,6 +109,13 @@ pub(crate) struct Args {
     tls_key: Option<PathBuf>,
 }
 
+/// The files to write.
+struct Files {
+    own: Vec<File>,
+    /// In the signer's folder.
+    signers: Vec<File>,
+}
+
 impl Args {
     /// Runs the command.
     ///
@@ -106,24 +127,36 @@ impl Args {
         if let Some(shared) = self.shared()? {
             shared.expect_empty(&self.name, global).await?;
         }
-        let files = self.files()?;
-        let names = files.iter().map(|file| file.name).collect();
+        let signer = self.signer.as_deref();
+        let signer = signer.map(|dir| Signer::new(dir, owner.as_ref()));
+        let signer = signer.transpose()?;
+        let Files { own, signers } = self.files(signer.as_ref(), owner.as_ref())?;
         if let Some(owner) = &owner {
             owner.expect_entry(&self.dir)?;
         }
         let state = self.state().unwrap_or_else(|| self.dir.join("state"));
-        files::expect_none(&self.dir, &files)?;
+        files::expect_none(&self.dir, &own)?;
         ledger::expect_none(&state)?;
-        files::write_new(&self.dir, &files, owner.as_ref())?;
+        if let Some(signer) = &signer {
+            signer.expect_none(&signers)?;
+            signer.write(&signers)?;
+        }
+        files::write_new(&self.dir, &own, owner.as_ref())?;
         let config = Config::load(&self.dir.join(SERVER_FILE))?;
         let summary = daemon::summarize(&config)?;
         ledger::begin(&config, owner.as_ref()).await?;
         let made = Made {
-            files: names,
+            files: own.iter().map(|file| file.name).collect(),
             ca_key: summary.ca_key,
             ledger: summary.ledger,
             server: format!("https://{}:{}", self.name, self.listen.port()),
             web: self.web,
+            host_ca_key: summary.host_ca_key,
+            signer: signer.as_ref().map(|signer| MadeSigner {
+                dir: signer.dir().to_owned(),
+                files: signers.iter().map(|file| file.name).collect(),
+                owner: signer.account_name(),
+            }),
             owner: self.owner,
             self_signed: summary.tls.filter(|_| self.tls_certificate.is_none()),
             example_issuer: self.issuer.is_none(),
@@ -132,30 +165,69 @@ impl Args {
         global.print(&made, next::steps)
     }
 
-    fn files(&self) -> Result<Vec<File>, Failure> {
+    /// The files of the server, and of the signer if there is one, which has the CA key then.
+    fn files(&self, signer: Option<&Signer<'_>>, owner: Option<&Owner>) -> Result<Files, Failure> {
         let ca_key = new_key(&format!("Daypass CA of {}", self.name))?;
         let ledger_key = new_key(&format!("Daypass ledger of {}", self.name))?;
-        let mut files = vec![
-            File::new(
-                "ca_key.pub",
-                Privacy::Public,
-                ca_key.public_key().to_openssh()?,
-            ),
-            File::private_key(CA_KEY, &self.locked(ca_key)?)?,
-            File::private_key(LEDGER_KEY, &ledger_key)?,
-            File::new(POLICY_FILE, Privacy::Public, Example::policy()),
-        ];
+        let public = ca_key.public_key().to_openssh()?;
+        let mut files = vec![File::new("ca_key.pub", Privacy::Public, public)];
+        let mut signers = Vec::new();
+        let ca_key = File::private_key(CA_KEY, &self.locked(ca_key)?)?;
+        match signer {
+            None => files.push(ca_key),
+            Some(signer) => {
+                let ledger = self.verifier(&ledger_key)?;
+                let passphrase = self.passphrase_file.as_ref().map(absolute).transpose()?;
+                signers = signer.files(ca_key, owner, &ledger, passphrase)?;
+            }
+        }
+        files.push(File::private_key(LEDGER_KEY, &ledger_key)?);
+        files.push(File::new(POLICY_FILE, Privacy::Public, Example::policy()));
+        if self.hosts {
+            files.extend(self.host_ca_key()?);
+        }
         if self.tls_certificate.is_none() {
             files.extend(self_signed(&self.name)?);
         }
         // Written last: a configuration that exists names files that exist.
-        files.push(File::new(SERVER_FILE, Privacy::Public, self.server_file()?));
-        Ok(files)
+        let socket = signer.map(Signer::socket).transpose()?;
+        let text = self.server_file(socket)?;
+        files.push(File::new(SERVER_FILE, Privacy::Public, text));
+        Ok(Files {
+            own: files,
+            signers,
+        })
+    }
+
+    /// The key that signs host certificates.
+    fn host_ca_key(&self) -> Result<[File; 2], Failure> {
+        let key = new_key(&format!("Daypass host CA of {}", self.name))?;
+        let public = key.public_key().to_openssh()?;
+        Ok([
+            File::new("host_ca_key.pub", Privacy::Public, public),
+            File::private_key(HOST_CA_KEY, &self.locked(key)?)?,
+        ])
+    }
+
+    /// The verifier of the new ledger.
+    fn verifier(&self, ledger_key: &PrivateKey) -> Result<Verifier, Failure> {
+        let failed = |what: String| Failure::new(Code::Failure, what);
+        let pair = ledger_key.key_data().ed25519();
+        let pair = pair.ok_or_else(|| failed("the ledger's key is no Ed25519 key".to_owned()))?;
+        let seed = Zeroizing::new(pair.private.to_bytes());
+        let signer = checkpoint::Signer::new(&format!("{}/ledger", self.name), &seed);
+        Ok(signer
+            .map_err(|error| failed(error.to_string()))?
+            .verifier())
     }
 
     /// Checks that the configuration loads, before any file is written.
-    fn server_file(&self) -> Result<String, Failure> {
-        let text = self.example()?.server();
+    fn server_file(&self, signer: Option<String>) -> Result<String, Failure> {
+        let example = Example {
+            signer,
+            ..self.example()?
+        };
+        let text = example.server();
         match Config::parse(&text, SERVER_FILE, &Surroundings::default()) {
             Ok(_) => Ok(text),
             Err(config::Error::Invalid { message, .. }) => Err(Failure::new(Code::Usage, message)),
@@ -200,6 +272,8 @@ impl Args {
             store: self.shared()?.as_ref().map(Shared::store).transpose()?,
             state: self.state().as_ref().map(absolute).transpose()?,
             web: self.web,
+            host_ca_key: self.hosts.then_some(HOST_CA_KEY),
+            signer: None,
         })
     }
 }

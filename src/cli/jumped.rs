@@ -82,7 +82,7 @@ fn encoded(jump: &JumpPass) -> Result<String, Failure> {
 
 /// The ssh command for passes in files. `ssh -J` cannot name the jump pass.
 fn command(via: &JumpHostAddress, place: &PassFiles, login: &str) -> Result<String, Failure> {
-    let words = via.arguments(&place.jump(), None, None, "[%h]:%p")?;
+    let words = via.arguments(&place.jump(), None, Vec::new(), "[%h]:%p")?;
     let words = words.iter().map(|word| quoted(&word.to_string_lossy()));
     let proxy = format!("ssh {}", words.collect::<Vec<_>>().join(" "));
     let options = [

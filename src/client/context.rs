@@ -126,6 +126,11 @@ impl Client {
         // ssh gets new hosts, and their CAs, by the way. The command itself does not need them.
         let _ = self.renew_ssh_config();
         let _ = self.renew_known_hosts();
+        if let Err(error) = self.renew_revoked_hosts(&server, &server_info).await {
+            self.say(&format!(
+                "note: a host that was removed may still be accepted: {error}"
+            ));
+        }
         Ok((server, server_info))
     }
 

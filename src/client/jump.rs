@@ -50,18 +50,26 @@ pub(crate) fn proxy_command(
 }
 
 impl JumpHostAddress {
-    /// The setting by which the ssh to the bastion, whose jump pass is at `jump`, accepts its host
-    /// certificate. None if there is nothing to add.
+    /// The settings by which the ssh to the bastion, whose jump pass is at `jump`, accepts its host
+    /// certificate, and refuses one that was revoked. Empty if there is nothing to add.
     pub(crate) fn known_hosts(
         &self,
         jump: &PassFiles,
         config: Option<&Path>,
         environment: (&str, &OsStr),
-    ) -> Option<String> {
-        let file = known_hosts::above(jump.key())?;
+    ) -> Vec<String> {
+        let Some(file) = known_hosts::above(jump.key()) else {
+            return Vec::new();
+        };
         let mut words = config_option(config);
         words.extend(["-p", &self.port.to_string(), "--", &self.host].map(OsString::from));
-        known_hosts::with_file(&settings(&words, environment)?, &file)
+        let Some(settings) = settings(&words, environment) else {
+            return Vec::new();
+        };
+        let folder = file.parent().unwrap_or(&file);
+        let revoked = known_hosts::revoked(&settings, folder);
+        let known = known_hosts::with_file(&settings, &file);
+        known.into_iter().chain(revoked).collect()
     }
 
     /// The arguments for an `ssh` that forwards to `target` (`[HOST]:PORT`) with the jump pass at
@@ -73,7 +81,7 @@ impl JumpHostAddress {
         &self,
         jump: &PassFiles,
         config: Option<&Path>,
-        known_hosts: Option<String>,
+        known_hosts: Vec<String>,
         target: &str,
     ) -> Result<Vec<OsString>, Error> {
         let mut words = config_option(config);
@@ -119,7 +127,7 @@ mod tests {
             port: 2222,
             login: "jump".into(),
         };
-        let words = address.arguments(&jump, Some(Path::new("/c")), None, "[db-1]:22");
+        let words = address.arguments(&jump, Some(Path::new("/c")), Vec::new(), "[db-1]:22");
         let expected = [
             "-F",
             "/c",

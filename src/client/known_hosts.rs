@@ -18,6 +18,7 @@ use std::{
 use super::{
     Client, Error,
     clock::now,
+    revoked_hosts,
     server_info::ServerInfo,
     ssh::{alias::settings, command_line::CommandLine},
     state::State,
@@ -92,8 +93,24 @@ impl Client {
         }
         let json = serde_json::to_vec(&hosts).map_err(|error| Error::other(error.to_string()))?;
         root.write(CERTIFIED, &json)?;
-        let names = hosts.keys().map(String::as_str);
-        root.write(STRICT, strict(names).as_bytes())
+        self.write_strict()
+    }
+
+    /// Writes the ssh configuration for certified hosts and revoked certificates, if it differs.
+    ///
+    /// # Errors
+    /// Returns [`Error::File`] if a file cannot be read or written.
+    pub(super) fn write_strict(&self) -> Result<(), Error> {
+        let root = self.state.root();
+        let hosts = certified(&root)?;
+        let revoked = revoked_hosts::file(root.folder());
+        let revoked = revoked.as_deref().map(plain_quote).transpose()?;
+        let text = strict(hosts.keys().map(String::as_str), revoked.as_deref());
+        match root.read(STRICT)? {
+            Some(before) if before == text => Ok(()),
+            None if hosts.is_empty() && revoked.is_none() => Ok(()),
+            Some(_) | None => root.write(STRICT, text.as_bytes()),
+        }
     }
 
     /// Whether the server has said that this host has a certificate, valid at `now`.
@@ -149,6 +166,7 @@ impl Client {
         if file.is_file() {
             more.extend(with_file(settings, &file));
         }
+        more.extend(revoked(settings, self.state.root().folder()));
         let name = value(settings, "hostkeyalias").or_else(|| value(settings, "hostname"));
         let asks = value(settings, "stricthostkeychecking") == Some("ask");
         if let Some(name) = name.filter(|_| asks)
@@ -173,6 +191,17 @@ pub(super) fn with_file(settings: &str, file: &Path) -> Option<String> {
     }
     let ours = plain_quote(file).ok()?;
     Some(format!("GlobalKnownHostsFile={listed} {ours}"))
+}
+
+/// The setting by which an ssh that has these in force refuses the host certificates that were
+/// revoked. None if there are none, or the user has named a file of their own, or the path has a
+/// `%`, which some versions of ssh expand.
+pub(super) fn revoked(settings: &str, root: &Path) -> Option<String> {
+    let file = revoked_hosts::file(root)?;
+    let own = value(settings, "revokedhostkeys").filter(|own| *own != "none");
+    let file = quote(&file).ok()?;
+    let is_plain = own.is_none() && !file.contains('%');
+    is_plain.then(|| format!("RevokedHostKeys={file}"))
 }
 
 /// The known_hosts file of the state folder that `path` lies in, if it is one of ours.
@@ -208,9 +237,14 @@ fn plain_quote(path: &Path) -> Result<String, Error> {
     Ok(quote(path)?.replace("%%", "%"))
 }
 
-/// A host of these names is known: ssh refuses a key that no certificate and no line proves.
-fn strict<'a>(names: impl Iterator<Item = &'a str>) -> String {
+/// A host of these names is known: ssh refuses a key that no certificate and no line proves. It
+/// refuses certificates in the file `revoked`, too.
+fn strict<'a>(names: impl Iterator<Item = &'a str>, revoked: Option<&str>) -> String {
     let mut text = "# Written by daypass: hosts that have a certificate.\n".to_owned();
+    // Within the `Match final` that includes this file: a line of the user's own counts.
+    if let Some(file) = revoked {
+        let _ = writeln!(text, "RevokedHostKeys {file}");
+    }
     for name in names {
         let _ = writeln!(
             text,

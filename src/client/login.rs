@@ -29,6 +29,6 @@ mod token;
 mod turn;
 
 pub use request::{Method, Request, Visit};
-pub(crate) use token::Source;
+pub(crate) use token::{Source, read_file as read_token_file};
 
 pub use super::step_up::StepUp;

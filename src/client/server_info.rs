@@ -111,6 +111,9 @@ pub struct ServerInfo {
     /// Patterns of the host names for which they count.
     #[serde(default)]
     pub known_host_names: Vec<String>,
+    /// Version of the list of revoked host certificates; 0 if there is none.
+    #[serde(default)]
+    pub host_revocations_version: u64,
 }
 
 impl ServerInfo {
@@ -213,6 +216,7 @@ impl ServerInfo {
         Ok(Self {
             host_ca_keys,
             known_host_names: answer.known_host_names,
+            host_revocations_version: answer.host_revocations_version,
             server_name: answer.server_name,
             issuers: answer.issuers.into_iter().map(Issuer::from).collect(),
             ca_keys,

@@ -6,9 +6,12 @@ use std::net::SocketAddr;
 pub(crate) const SERVER_FILE: &str = "daypass.toml";
 /// The policy's file name.
 pub(crate) const POLICY_FILE: &str = "policy.toml";
+/// The file name of the configuration of `daypass signer`.
+pub(crate) const SIGNER_FILE: &str = "signer.toml";
 
 const SERVER: &str = include_str!("example/daypass.toml");
 const POLICY: &str = include_str!("example/policy.toml");
+const SIGNER: &str = include_str!("example/signer.toml");
 
 /// The values of an example configuration.
 #[derive(Clone, Debug)]
@@ -34,6 +37,10 @@ pub(crate) struct Example {
     pub state: Option<String>,
     /// Whether there is a page for approvers.
     pub web: bool,
+    /// The socket of the signer that keeps the CA key; none: the key is beside the configuration.
+    pub signer: Option<String>,
+    /// The file of the key that signs host certificates; none: the server knows no hosts.
+    pub host_ca_key: Option<&'static str>,
 }
 
 /// The place of the address of a database that servers share.
@@ -53,10 +60,11 @@ impl Example {
             .replace("@listen@", &quoted(&self.listen.to_string()))
             .replace("@certificate@", &quoted(&self.certificate))
             .replace("@key@", &quoted(&self.key))
-            .replace("@passphrase@", &self.passphrase())
+            .replace("@ca_key@", &self.ca_key())
             .replace("@state@", &self.state())
             .replace("@store@", &self.store())
             .replace("@web@", self.web())
+            .replace("@hosts@", &self.hosts())
             .replace("@issuer@", &quoted(&self.issuer))
             .replace("@client_id@", &quoted(&self.client_id))
     }
@@ -87,6 +95,36 @@ impl Example {
         }
     }
 
+    fn ca_key(&self) -> String {
+        match &self.signer {
+            Some(socket) => format!(
+                "file   = \"ca_key.pub\"\nsigner = {}   # the key itself is there; see `daypass help signer`\n\
+                 state  = \"active\"",
+                quoted(socket)
+            ),
+            None => format!(
+                "file  = \"ca_key\"\nstate = \"active\"\n{}",
+                passphrase(self.passphrase_file.as_deref())
+            ),
+        }
+    }
+
+    fn hosts(&self) -> String {
+        let Some(file) = self.host_ca_key else {
+            return "# [hosts]                              # host certificates; see `daypass help hosts`".into();
+        };
+        let passphrase = passphrase(self.passphrase_file.as_deref());
+        format!(
+            "# Hosts that join get certificates, so that no user's ssh asks about a host key; see\n\
+             # `daypass help hosts`. It is another key than the CA's.\n\
+             [hosts]\n\
+             # names = [\"web-*\"]     # users trust them for these names only; default: the policy's [hosts]\n\
+             # lifetime = \"14d\"\n\n\
+             [[hosts.key]]\nfile  = {}\nstate = \"active\"\n{passphrase}",
+            quoted(file)
+        )
+    }
+
     fn store(&self) -> String {
         let line = match &self.store {
             None => {
@@ -106,16 +144,45 @@ impl Example {
             "# A database that several servers share; see `daypass help server`.\n[store]\n{line}"
         )
     }
+}
 
-    fn passphrase(&self) -> String {
-        match &self.passphrase_file {
-            Some(file) => format!(
-                "passphrase_file = {}   # or passphrase_credential = \"ca_passphrase\", from systemd",
-                quoted(file)
-            ),
-            None => "# passphrase_file = \"ca_passphrase\"   # where the key is encrypted; or, from systemd:\n\
-                     # passphrase_credential = \"ca_passphrase\""
-                .into(),
+/// The values of an example configuration of a signer.
+#[derive(Clone, Debug)]
+pub(crate) struct SignerExample {
+    /// The socket.
+    pub socket: String,
+    /// The account that may call, by name or number.
+    pub caller: String,
+    /// The folder of its memory.
+    pub state: String,
+    /// The ledger's verifier key.
+    pub ledger: String,
+    /// The file with the CA key's passphrase, if it has one.
+    pub passphrase_file: Option<String>,
+}
+
+impl SignerExample {
+    /// `signer.toml`.
+    pub(crate) fn text(&self) -> String {
+        SIGNER
+            .replace("@socket@", &quoted(&self.socket))
+            .replace("@caller@", &quoted(&self.caller))
+            .replace("@state@", &quoted(&self.state))
+            .replace("@passphrase@", &passphrase(self.passphrase_file.as_deref()))
+            .replace("@ledger@", &quoted(&self.ledger))
+    }
+}
+
+fn passphrase(file: Option<&str>) -> String {
+    match file {
+        Some(file) => format!(
+            "passphrase_file = {}   # or passphrase_credential = \"ca_passphrase\", from systemd",
+            quoted(file)
+        ),
+        None => {
+            "# passphrase_file = \"ca_passphrase\"   # where the key is encrypted; or, from systemd:\n\
+             # passphrase_credential = \"ca_passphrase\""
+                .into()
         }
     }
 }

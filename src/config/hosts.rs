@@ -43,12 +43,6 @@ pub(super) fn hosts(
         .chain([ledger_key])
         .collect();
     for (key, raw) in keys.iter().zip(&hosts.key) {
-        if let Some(signer) = &raw.signer {
-            return Err(Problem::new(
-                signer.span(),
-                "a signer signs passes alone: keep the host CA's key in a file, an agent or a token",
-            ));
-        }
         if others.contains(&key.file) {
             return Err(Problem::new(
                 raw.file.span(),
@@ -57,17 +51,11 @@ pub(super) fn hosts(
             ));
         }
     }
-    let default_lifetime = Duration::from_secs(14 * DAY);
     let default_behind = Duration::from_secs(60 * MINUTE);
     Ok(Some(Hosts {
         keys,
         names: hosts.names.as_ref().map(names).transpose()?,
-        lifetime: duration(
-            "lifetime",
-            &hosts.lifetime,
-            default_lifetime,
-            DAY..=90 * DAY,
-        )?,
+        lifetime: lifetime(&hosts.lifetime)?,
         behind_after: duration(
             "behind_after",
             &hosts.behind_after,
@@ -77,8 +65,14 @@ pub(super) fn hosts(
     }))
 }
 
+/// How long a host certificate is valid.
+pub(super) fn lifetime(text: &Option<Spanned<String>>) -> Result<Duration, Problem> {
+    let default = Duration::from_secs(14 * DAY);
+    duration("lifetime", text, default, DAY..=90 * DAY)
+}
+
 /// Each pattern is one of known_hosts: no blank, comma or negation, which would end it there.
-fn names(names: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>, Problem> {
+pub(super) fn names(names: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>, Problem> {
     let list = names.get_ref();
     if list.is_empty() || list.len() > MOST_NAMES {
         return Err(Problem::new(

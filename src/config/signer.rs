@@ -8,12 +8,15 @@ use super::{
     Error, ca_keys,
     error::Problem,
     files::path,
-    raw,
+    hosts, raw,
     settings::{CaKey, Log},
     surroundings::Surroundings,
 };
 use crate::{
-    ca::{KeyState, signer::ceiling::Ceiling},
+    ca::{
+        KeyState,
+        signer::ceiling::{Ceiling, HostCeiling},
+    },
     ledger::checkpoint::Verifier,
     modes,
     outbound::MutualTls,
@@ -34,6 +37,7 @@ pub(crate) fn signer_reference() -> Vec<Section> {
         Section::of::<Key>("[key] of signer.toml"),
         Section::of::<Tls>("[tls] of signer.toml"),
         Section::of::<RawCeiling>("[[ceiling]] of signer.toml"),
+        Section::of::<RawHostCeiling>("[[host_ceiling]] of signer.toml"),
     ]
 }
 
@@ -67,7 +71,12 @@ keys! {
         /// the key that signs.
         key: Key,
         /// what a pass may allow. A pass must be within one of the sections.
-        ceiling: Spanned<Vec<RawCeiling>>,
+        #[serde(default)]
+        ceiling: Vec<RawCeiling>,
+        /// what a host certificate may say, for the signer of a `[[hosts.key]]`. A certificate
+        /// must be within one of the sections.
+        #[serde(default)]
+        host_ceiling: Vec<RawHostCeiling>,
         /// as in `daypass.toml`.
         #[serde(default)]
         log: raw::Log,
@@ -116,6 +125,17 @@ keys! {
 }
 
 keys! {
+    /// One section for each kind of host.
+    struct RawHostCeiling {
+        /// patterns of the names that a host may have, such as `["web-*"]`, as `names` of
+        /// `[hosts]`.
+        names: Spanned<Vec<Spanned<String>>>,
+        /// the longest lifetime, such as `"14d"`.
+        lifetime: Option<Spanned<String>>,
+    }
+}
+
+keys! {
     /// PEM files for mutual TLS 1.3 at `listen`.
     struct Tls {
         /// the signer's certificate chain, leaf first.
@@ -142,6 +162,7 @@ pub(crate) struct SignerConfig {
     pub(crate) others: Vec<PathBuf>,
     pub(crate) key: CaKey,
     pub(crate) ceilings: Vec<Ceiling>,
+    pub(crate) host_ceilings: Vec<HostCeiling>,
     pub(crate) log: Log,
 }
 
@@ -172,9 +193,18 @@ impl SignerConfig {
 
 fn validate(file: File, around: &Surroundings) -> Result<SignerConfig, Problem> {
     let (ledger, server) = ledger(&file.ledger)?;
-    if file.ceiling.get_ref().is_empty() {
-        let message = "there is no [[ceiling]]: nothing would be signed";
-        return Err(Problem::new(file.ceiling.span(), message));
+    let wrong = match (file.ceiling.is_empty(), file.host_ceiling.is_empty()) {
+        (true, true) => {
+            Some("there is no [[ceiling]] and no [[host_ceiling]]: nothing would be signed")
+        }
+        (false, false) => Some(
+            "[[ceiling]] is for the key of passes and [[host_ceiling]] for that of hosts: they are two keys, so give each \
+             its own signer",
+        ),
+        _ => None,
+    };
+    if let Some(message) = wrong {
+        return Err(Problem::new(file.ledger.span(), message));
     }
     let others = file.others.iter();
     let (socket, tls) = listening(&file, around)?;
@@ -189,11 +219,11 @@ fn validate(file: File, around: &Surroundings) -> Result<SignerConfig, Problem> 
             .map(|file| path(file, around))
             .collect::<Result<_, _>>()?,
         key: key(file.key, around)?,
-        ceilings: file
-            .ceiling
-            .get_ref()
+        ceilings: file.ceiling.iter().map(ceiling).collect::<Result<_, _>>()?,
+        host_ceilings: file
+            .host_ceiling
             .iter()
-            .map(ceiling)
+            .map(host_ceiling)
             .collect::<Result<_, _>>()?,
         log: Log {
             format: file.log.format,
@@ -304,6 +334,13 @@ fn ceiling(raw: &RawCeiling) -> Result<Ceiling, Problem> {
         extensions,
         force_command: raw.force_command,
         source: raw.source,
+    })
+}
+
+fn host_ceiling(raw: &RawHostCeiling) -> Result<HostCeiling, Problem> {
+    Ok(HostCeiling {
+        names: hosts::names(&raw.names)?,
+        lifetime: hosts::lifetime(&raw.lifetime)?,
     })
 }
 
@@ -429,7 +466,7 @@ source = true
         assert!(
             parse(without)
                 .unwrap_err()
-                .contains("missing field `ceiling`")
+                .contains("there is no [[ceiling]] and no [[host_ceiling]]")
         );
     }
 }

@@ -644,6 +644,8 @@ fn the_example_loads_with_any_value_put_into_it() {
         store: None,
         state: None,
         web: true,
+        host_ca_key: None,
+        signer: None,
         passphrase_file: Some("/run/pass phrase".into()),
     };
     let config = parse(&example.server()).unwrap();
@@ -666,6 +668,23 @@ fn the_example_loads_with_any_value_put_into_it() {
     assert_eq!(parse(&plain.server()).unwrap().ca_keys[0].passphrase, None);
     assert!(!plain.server().contains('@'));
     assert!(parse(&plain.server()).unwrap().web.is_none());
+    assert!(parse(&plain.server()).unwrap().hosts.is_none());
+    let hosts = Example {
+        host_ca_key: Some("host_ca_key"),
+        signer: Some("/run/a b/socket".to_owned()),
+        passphrase_file: Some("/run/pass phrase".into()),
+        ..plain.clone()
+    };
+    let config = parse(&hosts.server()).unwrap();
+    let hosts = config.hosts.unwrap();
+    assert_eq!(hosts.keys[0].file, Path::new("/etc/daypass/host_ca_key"));
+    assert!(hosts.keys[0].passphrase.is_some());
+    assert_eq!(
+        config.ca_keys[0].keeper,
+        Some(Keeper::Signer(SignerAddress::Socket(
+            "/run/a b/socket".into()
+        )))
+    );
     let shared = Example {
         store: Some(SharedStore::Address("postgres://ada@db/d".into())),
         ..plain
@@ -685,6 +704,8 @@ fn the_limits_that_the_example_shows_are_the_defaults() {
         store: None,
         state: None,
         web: false,
+        host_ca_key: None,
+        signer: None,
         passphrase_file: None,
     };
     let text = example.server();

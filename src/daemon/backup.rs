@@ -153,8 +153,11 @@ fn files_of(config: &Config) -> Vec<(PathBuf, bool)> {
     let hosts = config.hosts.iter().flat_map(|hosts| &hosts.keys);
     let keys = config.ca_keys.iter().chain(hosts);
     // Of a key that another program keeps, there is only the public half.
-    files.extend(keys.map(|key| (key.file.clone(), key.keeper.is_none())));
-    for tls in config.ca_keys.iter().filter_map(CaKey::mutual_tls) {
+    files.extend(
+        keys.clone()
+            .map(|key| (key.file.clone(), key.keeper.is_none())),
+    );
+    for tls in keys.filter_map(CaKey::mutual_tls) {
         let of_signer = [
             (tls.certificate.clone(), false),
             (tls.roots.clone(), false),

@@ -10,6 +10,7 @@ mod shared;
 use std::path::Path;
 
 use serde::Serialize;
+use ssh_key::PublicKey;
 
 pub(super) use owner::{account_name, own_account_name};
 pub(crate) use purpose::{Purpose, Reach};
@@ -20,8 +21,14 @@ use super::{
     parts,
 };
 use crate::{
-    config::Config, finding::Finding, identity::Issuers, keepers::signer::LedgerSlot, modes,
-    policy::Policy, ssh::key::fingerprint,
+    ca::Ca,
+    config::{CaKey, Config},
+    finding::Finding,
+    identity::Issuers,
+    keepers::signer::LedgerSlot,
+    modes,
+    policy::Policy,
+    ssh::key::fingerprint,
 };
 
 /// The result of `daypass serve --check`.
@@ -35,6 +42,9 @@ pub(crate) struct CheckReport {
     pub listen: String,
     /// Fingerprint of the key that would sign; none if it does not load.
     pub ca_key: Option<String>,
+    /// Fingerprint of the key that would sign host certificates; none if it does not load, or the
+    /// server knows no hosts.
+    pub host_ca_key: Option<String>,
     /// The ledger's verifier key; none if it does not load.
     pub ledger: Option<String>,
     /// Hash of the policy; none if it does not load.
@@ -56,7 +66,8 @@ impl CheckReport {
 /// Checks what a configuration names.
 pub(crate) async fn examine(config: &Config, purpose: Purpose) -> CheckReport {
     let mut findings = Vec::new();
-    let ca_key = ca_keys(config, purpose, &mut findings).await;
+    let ca = ca_keys(config, purpose, &mut findings).await;
+    let host_ca_key = host_ca_keys(config, purpose, ca.as_ref(), &mut findings).await;
     let ledger = take(&mut findings, "ledger-key", parts::signer(config));
     let ledger = ledger.map(|signer| signer.verifier().to_string());
     findings.extend(ledger.iter().map(|name| {
@@ -86,7 +97,8 @@ pub(crate) async fn examine(config: &Config, purpose: Purpose) -> CheckReport {
         healthy: findings.iter().all(|it| !it.is_wrong()),
         name: config.name.clone(),
         listen: config.listen.to_string(),
-        ca_key,
+        ca_key: ca.map(|ca| fingerprint(ca.active())),
+        host_ca_key,
         ledger,
         policy,
         issuers: config.issuers.iter().map(|it| it.url.clone()).collect(),
@@ -109,11 +121,15 @@ fn take<T>(
     }
 }
 
-/// Each key by itself, so that every broken one is named; then all together.
-async fn ca_keys(config: &Config, purpose: Purpose, findings: &mut Vec<Finding>) -> Option<String> {
-    const CHECK: &str = "ca-key";
+/// Whether each key of a CA loads by itself, so that every broken one is named.
+async fn load_all(
+    check: &'static str,
+    keys: &[CaKey],
+    purpose: Purpose,
+    findings: &mut Vec<Finding>,
+) -> bool {
     let mut broken: Vec<Error> = Vec::new();
-    for key in &config.ca_keys {
+    for key in keys {
         match parts::ca_key(key, &LedgerSlot::default()) {
             Err(error) => broken.push(error),
             // The running server has the key. A token would count one more use of its PIN.
@@ -121,24 +137,49 @@ async fn ca_keys(config: &Config, purpose: Purpose, findings: &mut Vec<Finding>)
             Ok((key, _)) => broken.extend(key.find().await.err().map(Error::from)),
         }
     }
-    let wrong = broken.iter().map(|it| Finding::wrong(CHECK, chain(it)));
+    let wrong = broken.iter().map(|it| Finding::wrong(check, chain(it)));
     findings.extend(wrong);
-    if !broken.is_empty() {
+    broken.is_empty()
+}
+
+/// Says which of a CA's keys signs.
+fn signing(check: &'static str, what: &str, active: &PublicKey, count: usize) -> Finding {
+    let active = fingerprint(active);
+    let message = match count {
+        1 => format!("the {what} key is {active}"),
+        _ => format!("the {what} key that signs is {active}, one of {count}"),
+    };
+    Finding::good(check, message)
+}
+
+async fn ca_keys(config: &Config, purpose: Purpose, findings: &mut Vec<Finding>) -> Option<Ca> {
+    const CHECK: &str = "ca-key";
+    if !load_all(CHECK, &config.ca_keys, purpose, findings).await {
         return None;
     }
-    let ca = take(
-        findings,
-        CHECK,
-        parts::ca(&config.ca_keys, &LedgerSlot::default()),
-    )?;
-    let active = fingerprint(ca.active());
-    let count = config.ca_keys.len();
-    let message = match count {
-        1 => format!("the CA key is {active}"),
-        _ => format!("the CA key that signs is {active}, one of {count}"),
-    };
-    findings.push(Finding::good(CHECK, message));
-    Some(active)
+    let ca = parts::ca(&config.ca_keys, &LedgerSlot::default());
+    let ca = take(findings, CHECK, ca)?;
+    findings.push(signing(CHECK, "CA", ca.active(), config.ca_keys.len()));
+    Some(ca)
+}
+
+/// The fingerprint of the key that signs host certificates, which must be no key of `users`.
+async fn host_ca_keys(
+    config: &Config,
+    purpose: Purpose,
+    users: Option<&Ca>,
+    findings: &mut Vec<Finding>,
+) -> Option<String> {
+    const CHECK: &str = "host-ca-key";
+    let keys = &config.hosts.as_ref()?.keys;
+    if !load_all(CHECK, keys, purpose, findings).await {
+        return None;
+    }
+    let hosts = parts::hosts(config, users?, &LedgerSlot::default());
+    let hosts = take(findings, CHECK, hosts)??;
+    let active = hosts.ca().active();
+    findings.push(signing(CHECK, "host CA", active, keys.len()));
+    Some(fingerprint(active))
 }
 
 fn policy(config: &Config, findings: &mut Vec<Finding>) -> Option<String> {

@@ -60,6 +60,8 @@ pub(crate) struct Summary {
     pub tls: Option<String>,
     /// Fingerprint of the key that would sign.
     pub ca_key: String,
+    /// Fingerprint of the key that would sign host certificates; none if there is none.
+    pub host_ca_key: Option<String>,
     /// The ledger's verifier key.
     pub ledger: String,
 }
@@ -80,6 +82,7 @@ pub(crate) fn summarize(config: &Config) -> Result<Summary, Error> {
             .and_then(Tls::fingerprint)
             .map(|it| it.to_string()),
         ca_key: fingerprint(parts.ca.active()),
+        host_ca_key: parts.hosts.map(|it| fingerprint(it.ca().active())),
         ledger: signer.verifier().to_string(),
     })
 }
@@ -90,7 +93,7 @@ pub(super) fn load(config: &Config) -> Result<(Parts, Signer), Error> {
     let ledger = LedgerSlot::default();
     let ca = ca(&config.ca_keys, &ledger)?;
     let parts = Parts {
-        hosts: hosts(config, &ca)?,
+        hosts: hosts(config, &ca, &ledger)?,
         ca,
         ledger,
         policy: read_policy(config)?,
@@ -143,15 +146,15 @@ pub(super) fn ca(keys: &[CaKey], ledger: &LedgerSlot) -> Result<Ca, Error> {
 }
 
 /// The CA of hosts and its settings, if this server knows hosts.
-pub(super) fn hosts(config: &Config, users: &Ca) -> Result<Option<HostAuthority>, Error> {
+pub(super) fn hosts(
+    config: &Config,
+    users: &Ca,
+    ledger: &LedgerSlot,
+) -> Result<Option<HostAuthority>, Error> {
     let Some(hosts) = &config.hosts else {
         return Ok(None);
     };
-    let keys: Result<Vec<_>, _> = hosts
-        .keys
-        .iter()
-        .map(|key| ca_key(key, &LedgerSlot::default()))
-        .collect();
+    let keys: Result<Vec<_>, _> = hosts.keys.iter().map(|key| ca_key(key, ledger)).collect();
     let ca = HostCa::new(keys?, users)?;
     let settings = Settings {
         names: hosts.names.clone(),

@@ -63,7 +63,7 @@ async fn serve_until_stopped(config: &SignerConfig) -> Result<(), Error> {
         "ready"
     );
     let service = Arc::new(Service {
-        key,
+        key: Arc::new(key),
         rules,
         memory: Arc::new(Mutex::new(memory)),
         now,
@@ -123,6 +123,7 @@ fn load(config: &SignerConfig) -> Result<(Key, Rules), Error> {
         server: config.server.clone(),
         administrators: config.administrators.clone(),
         ceilings: config.ceilings.clone(),
+        host_ceilings: config.host_ceilings.clone(),
     };
     Ok((key, rules))
 }

@@ -256,6 +256,7 @@ impl Drop for World {
 /// Makes the keys that are missing. Returns the public CA key.
 fn keys(files: &Files) -> Result<String, Error> {
     let ca_key = files::keep_key(&files.at("ca_key"), "daypass dev CA")?;
+    files::keep_key(&files.at("host_ca_key"), "daypass dev host CA")?;
     files::keep_key(&files.at("ledger_key"), "daypass dev ledger")?;
     tls::keep(files, NAME)?;
     files::make_folder(&files.client_state())?;
@@ -268,11 +269,16 @@ fn servers<'w>(
     shared: Option<&shared::Shared>,
 ) -> written::Servers<'w> {
     let store = shared.map_or_else(String::new, shared::Shared::section);
+    let hosts = if options.knows_hosts {
+        written::HOSTS
+    } else {
+        ""
+    };
     written::Servers {
         count: options.servers.unwrap_or(1),
         issuer,
         receiver,
-        more: format!("{}\n{store}", options.configuration),
+        more: format!("{hosts}{}\n{store}", options.configuration),
         is_shared: shared.is_some(),
     }
 }

@@ -61,7 +61,7 @@ pub(crate) struct Declined {
 }
 
 /// The reasons on which an administrator can act, and what helps.
-const DECLINED: [(&str, &str); 8] = [
+const DECLINED: [(&str, &str); 13] = [
     (
         "HOST_CODE_INVALID",
         "the server does not know this join code, or it has expired; check it, or ask an administrator for another one: \
@@ -86,7 +86,30 @@ const DECLINED: [(&str, &str); 8] = [
     (
         "NO_SUCH_HOST",
         "the server does not know this host (any more): its host certificates are not renewed. To join again, ask an \
-         administrator for a code: daypass admin hosts add NAME --group GROUP; then run here: daypass host setup --join CODE",
+         administrator for a code: daypass admin hosts add NAME --group GROUP; then run here: daypass host setup --join CODE \
+         (a machine with a token of its own: daypass host setup --join-token-file FILE)",
+    ),
+    (
+        "TOKEN_AUDIENCE",
+        "the token is for another audience: get one for the audience that this prints: daypass host setup --print-audience",
+    ),
+    (
+        "TOKEN_EXPIRED",
+        "the token has expired: get a new one for the audience that this prints: daypass host setup --print-audience",
+    ),
+    (
+        "KEY_BINDING",
+        "the token is not for the first host key of this machine: get one for the audience that this prints, whole, with the \
+         part after the #: daypass host setup --print-audience",
+    ),
+    (
+        "UNBOUND_TOKEN",
+        "the token's issuer binds no keys: a host joins with a token of an issuer that has binding = \"audience\" at the server",
+    ),
+    (
+        "NOT_ALLOWED",
+        "no [[host]] of the server's policy lets a machine with this token join by this name: name it with --join-name NAME, as \
+         `names` there says, or ask an administrator",
     ),
     (
         "HOST_REPORT",

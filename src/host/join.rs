@@ -1,11 +1,14 @@
 //! Joining: the host proves its host keys to the server, and gets a certificate for each.
 
+mod token;
+
 use std::path::PathBuf;
 
 use base16ct::lower::encode_string;
 use serde::Serialize;
 use ssh_key::{Certificate, PublicKey};
 
+pub(crate) use self::token::{MachineToken, TokenAudience, audience};
 use super::{
     Error, Settings,
     certificate::{self, Expected},
@@ -16,8 +19,10 @@ use super::{
     server::Server,
     settings::{Joined, JoinedKey},
     sshd::Effective,
+    sync::FailedSync,
 };
 use crate::{
+    identity::proof,
     ledger::join_code,
     proto::v1::{GetTrustResponse, Host, HostKeyProof, JoinHostRequest},
     ssh::{
@@ -60,47 +65,94 @@ pub(crate) struct Site<'a> {
     pub now: UnixSeconds,
 }
 
-/// Joins with a join code. The same code again changes nothing. Without a code, a host that has
-/// joined stays as it is; none if it has not.
+/// What lets a host join.
+#[derive(Clone, Debug)]
+pub(crate) enum Credential {
+    /// The join code that an administrator made.
+    Code(String),
+    /// The machine's own ID token.
+    Token(MachineToken),
+}
+
+impl Credential {
+    /// SHA-256 of the code or token.
+    fn digest(&self) -> Result<[u8; 32], Error> {
+        match self {
+            Self::Code(code) => join_code::hash(code).ok_or_else(|| {
+                Error::Usage(
+                    "invalid --join code: it has 16 letters and digits, as in 7KQ2-M9XP-3A4W-ZZTB"
+                        .to_owned(),
+                )
+            }),
+            Self::Token(it) => Ok(proof::token_hash(&it.token)),
+        }
+    }
+
+    /// Whether a host that has joined like this need not join again. Tokens are short-lived, and
+    /// the machine that shows another one is the same, unless the server said that it forgot it.
+    fn has_joined(&self, layout: &Layout, known: &Joined, digest: &[u8; 32]) -> bool {
+        if known.joined_by == encode_string(digest) {
+            return true;
+        }
+        match self {
+            Self::Code(_) => false,
+            Self::Token(it) => {
+                let failed = FailedSync::load_at(&layout.failed_report()).ok().flatten();
+                known.name == it.name && failed.is_none_or(|it| it.reason != "NO_SUCH_HOST")
+            }
+        }
+    }
+}
+
+/// Joins. The same code again changes nothing, and another token of a machine that has joined by
+/// that name. Without either, a host that has joined stays as it is; none if it has not.
 ///
 /// # Errors
-/// Returns [`Error::Usage`] if the code is malformed, [`Error::Declined`] with the server's reason,
-/// and [`Error::Refused`] if a certificate in the answer is not one for this host.
-pub(crate) async fn join(site: &Site<'_>, code: Option<&str>) -> Result<Option<Membership>, Error> {
+/// Returns [`Error::Usage`] if code or token is malformed, [`Error::Declined`] with the server's
+/// reason, and [`Error::Refused`] if a certificate in the answer is not one for this host.
+pub(crate) async fn join(
+    site: &Site<'_>,
+    credential: Option<&Credential>,
+) -> Result<Option<Membership>, Error> {
     let known = match Settings::load(site.layout) {
         Ok(settings) => settings.joined,
         Err(Error::NotSetUp) => None,
         // With a code, the file is written anew. Without one, a host that had joined would no
         // longer be a known host, and its users would be refused.
-        Err(_) if code.is_some() => None,
+        Err(_) if credential.is_some() => None,
         Err(error) => return Err(error),
     };
     let kept = |joined: Joined| Membership {
         joined,
         certificates: Vec::new(),
     };
-    let Some(code) = code else {
+    let Some(credential) = credential else {
         return Ok(known.map(kept));
     };
-    let digest = join_code::hash(code).ok_or_else(|| {
-        Error::Usage(
-            "invalid --join code: it has 16 letters and digits, as in 7KQ2-M9XP-3A4W-ZZTB"
-                .to_owned(),
-        )
-    })?;
+    let digest = credential.digest()?;
     let keys = HostKey::all(site.effective).await?;
-    if let Some(known) = known.filter(|it| it.joined_by == encode_string(&digest))
+    if let Some(known) = known.filter(|it| credential.has_joined(site.layout, it, &digest))
         && is_current(site, &known, &keys)?
     {
         return Ok(Some(kept(known)));
     }
     let trust = site.server.trust().await?;
-    let request = JoinHostRequest {
-        code: code.to_owned(),
+    let mut request = JoinHostRequest {
         keys: prove(&keys, &trust.server_name, (HostVerb::Join, &digest)).await?,
         ..JoinHostRequest::default()
     };
-    let answer = site.server.join(request).await?;
+    let answer = match credential {
+        Credential::Code(code) => {
+            request.code.clone_from(code);
+            site.server.join(request).await?
+        }
+        Credential::Token(it) => {
+            it.complete(&mut request, &trust.server_name, &keys)?;
+            let answer = site.server.join_with(request, &it.token).await?;
+            it.expect_named(answer.host.as_ref().unwrap_or(&Host::default()))?;
+            answer
+        }
+    };
     let host = answer.host.unwrap_or_default();
     let joined = joined(host, &keys, encode_string(&digest));
     let check = Check::of(&trust, site.user_keys, site.now)?;

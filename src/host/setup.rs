@@ -2,6 +2,7 @@
 //! configuration, then runs `sshd -t`. If sshd rejects it, all changes are undone. A second run
 //! changes nothing.
 
+pub(crate) mod audience;
 mod options;
 mod written;
 
@@ -117,7 +118,7 @@ pub(crate) async fn setup(
         user_keys: &keys,
         now,
     };
-    let membership = join::join(&site, options.join.as_deref()).await?;
+    let membership = join::join(&site, options.join.as_ref()).await?;
     let certificates = settings.take_in(membership, is_plain);
     let mut changes = Changes::default();
     let files = written::write(

@@ -71,7 +71,7 @@ impl Signer {
 
 impl Way for Signer {
     async fn sign(&self, to_sign: ToSign<'_>) -> Result<Signature, Unsigned> {
-        let message = to_sign.try_into()?;
+        let message = to_sign.into();
         self.ask(|answer| Job::Sign(Waiting { message, answer }))
             .await?
     }

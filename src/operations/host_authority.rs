@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::{ca::HostCa, ledger::bucket::Buckets};
@@ -18,6 +19,8 @@ pub struct HostAuthority {
     pub(super) settings: Settings,
     /// Certificates that each host has got lately.
     pub(super) certified: Mutex<Buckets>,
+    /// The list of revoked host certificates that was made last, and its version.
+    pub(super) revoked: Mutex<Option<(u64, Bytes)>>,
 }
 
 /// Settings of known hosts.
@@ -39,6 +42,7 @@ impl HostAuthority {
             ca,
             settings,
             certified: Mutex::new(buckets),
+            revoked: Mutex::default(),
         }
     }
 

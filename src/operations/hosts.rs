@@ -8,6 +8,7 @@
 //! | [`certifying`] | one certificate for each key: recorded, then signed |
 //! | [`certified`] | which hosts show one |
 //! | [`behind`] | why a host is behind |
+//! | [`revoked`] | certificates that users must refuse |
 //! | [`listing`] | the hosts, for administrators and auditors; the marks in the ledger |
 
 pub(crate) mod behind;
@@ -18,6 +19,7 @@ pub(crate) mod listing;
 mod orders;
 pub(crate) mod report;
 pub(crate) mod reporting;
+pub(crate) mod revoked;
 mod shown;
 
 use std::sync::Arc;

@@ -29,6 +29,8 @@ pub(crate) struct Trust {
     pub bastions: Vec<Bastion>,
     /// What users need to trust known hosts.
     pub hosts: HostTrust,
+    /// Version of the list of revoked host certificates; 0 if there is none.
+    pub host_revocations_version: u64,
 }
 
 /// Answers every caller.
@@ -46,6 +48,7 @@ pub(crate) fn trust(authority: &Authority) -> Trust {
         host_patterns: patterns.into_iter().map(str::to_owned).collect(),
         bastions: policy.bastions().to_vec(),
         hosts: hosts::trust(authority),
+        host_revocations_version: hosts::revoked::version(authority),
     }
 }
 

@@ -48,7 +48,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Ask, Context, Denial, Person, Policy,
+    Ask, Context, Denial, Person, Policy, Reason,
     ask::NOTHING,
     bastion::JumpHost,
     checks::{self, list},
@@ -105,6 +105,54 @@ impl Policy {
         }
         let eval_context = EvalContext::new(person, ask, &self.patterns);
         vec![self.explain_one(person, ask, context, &eval_context)]
+    }
+
+    /// Explains the decision of an ask of `by` on behalf of `user`: what `by` may do, and then the
+    /// checks of the user's own grant.
+    pub(crate) fn explain_on_behalf(
+        &self,
+        user: Person<'_>,
+        by: Person<'_>,
+        ask: &Ask,
+        context: Context,
+    ) -> Vec<Explanation> {
+        let mut explanations = self.explain(user, ask, context);
+        let decision = self.on_behalf(user, by, ask, context);
+        for explanation in &mut explanations {
+            let own = explanation.granted;
+            let (passed, detail) = match &decision {
+                Ok(_) => (
+                    true,
+                    format!("{} may ask on behalf of {}", by.subject, user.subject),
+                ),
+                // The user's own checks say it.
+                Err(denial) if !own && denial.reason != Reason::OnBehalf => continue,
+                Err(denial) => (false, denial.detail.clone()),
+            };
+            let name = match &decision {
+                Err(denial) => denial.reason.as_str(),
+                Ok(_) => Reason::OnBehalf.as_str(),
+            };
+            let check = Check {
+                name: name.to_owned(),
+                passed,
+                detail,
+            };
+            explanation.checks.insert(0, check);
+            explanation.granted = passed;
+            explanation.summary = match &decision {
+                Ok(grant) => format!(
+                    "granted on behalf: {} for {}, from {}",
+                    list(grant.principals()),
+                    humantime::format_duration(grant.ttl()),
+                    context
+                        .caller
+                        .map_or("nowhere".to_owned(), |it| it.to_string())
+                ),
+                Err(denial) => format!("denied: {}: {}", denial.reason.as_str(), denial.detail),
+            };
+        }
+        explanations
     }
 
     fn explain_one<'a>(

@@ -78,7 +78,12 @@ impl Policy {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 mod tests {
     use serde_json::json;
     use time::OffsetDateTime;
@@ -233,6 +238,78 @@ principals = ["deploy"]
             let decided = decide(user, by, &ask, "192.0.2.9");
             assert_eq!(decided.unwrap_err(), reason, "{case}");
         }
+    }
+
+    #[test]
+    fn an_explanation_says_what_each_of_the_two_lacks() {
+        let policy = policy();
+        let (sre, edge) = (person("sre"), person("edge"));
+        let explained = |user: &Identity, by: &Identity, ask: &Ask| {
+            let all = policy.explain_on_behalf(user.into(), by.into(), ask, context("192.0.2.9"));
+            all.into_iter().next().unwrap()
+        };
+        let good = explained(&sre, &edge, &ask("open"));
+        assert!(good.granted, "{good:?}");
+        assert!(good.summary.contains("on behalf") && good.summary.contains("192.0.2.9"));
+        assert_eq!(good.checks[0].detail, "edge may ask on behalf of sre");
+        for (case, user, by, role, summary, failing) in [
+            (
+                "the asker",
+                &sre,
+                &sre,
+                "open",
+                "denied: on_behalf",
+                "on_behalf",
+            ),
+            ("the user", &edge, &edge, "open", "denied: allow", "allow"),
+            (
+                "the role",
+                &sre,
+                &edge,
+                "own",
+                "denied: on_behalf",
+                "on_behalf",
+            ),
+        ] {
+            let bad = explained(user, by, &ask(role));
+            assert!(
+                !bad.granted && bad.summary.starts_with(summary),
+                "{case}: {bad:?}"
+            );
+            let first = bad.checks.iter().find(|check| !check.passed).unwrap();
+            assert_eq!(first.name, failing, "{case}: {bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_test_of_the_policy_names_the_identity_that_asks() {
+        let tests = r#"
+[[test]]
+as = { claims = { groups = ["sre"] } }
+by = { claims = { groups = ["edge"] }, address = "192.0.2.9" }
+ask = { role = "behind", host = "db-1" }
+expect = "granted"
+principals = ["deploy@db"]
+[[test]]
+as = { claims = { groups = ["sre"] }, address = "192.0.2.9" }
+by = { claims = { groups = ["edge"] } }
+ask = { role = "behind", host = "db-1" }
+expect = "denied: source"
+[[test]]
+as = { claims = { groups = ["sre"] } }
+by = { claims = { groups = ["sre"] } }
+ask = { role = "open", host = "db-1" }
+expect = "denied: on_behalf"
+[[test]]
+as = { claims = { groups = ["sre"] } }
+by = { claims = { groups = ["edge"] }, bound = false }
+ask = { role = "open", host = "db-1" }
+expect = "denied: bound"
+"#;
+        let policy = Policy::parse(&format!("{POLICY}{tests}"), "policy.toml").unwrap();
+        let outcomes = policy.run_tests(OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(outcomes.len(), 4);
+        assert!(outcomes.iter().all(|it| it.passed), "{outcomes:?}");
     }
 
     /// `verify --decisions` decides recorded passes again with the claims of both.

@@ -14,6 +14,9 @@ keys! {
         /// who asks.
         #[serde(default)]
         person as "as": TestPerson,
+        /// the identity that asks on behalf of that person (`on_behalf`), with the keys of `as`.
+        /// The ask comes from its address.
+        by: Option<TestPerson>,
         /// when, as an RFC 3339 time. Default: now.
         at: Option<Spanned<String>>,
         /// what is asked.

@@ -2,10 +2,9 @@
 
 pub(super) mod block;
 
-use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{Context, Person, Policy};
+use super::{Context, Policy};
 use block::{Test, got};
 
 /// The result of one test.
@@ -34,21 +33,19 @@ impl Policy {
 
     fn run_test(&self, test: &Test, now: OffsetDateTime) -> TestOutcome {
         let now = test.at.unwrap_or(now);
-        let mut claims = test.claims.clone();
-        if let Some(age) = test.auth_age {
-            claims.insert("auth_time".to_owned(), json!((now - age).unix_timestamp()));
-        }
-        let person = Person {
-            issuer: &test.issuer,
-            subject: &test.subject,
-            claims: &claims,
-            auth_method: test.auth_method,
-        };
+        let claims = test.person.claims(now);
+        let person = test.person.with(&claims);
         let context = Context {
             now,
             caller: Some(test.caller),
         };
-        let decision = self.judge(person, &test.ask, context);
+        let decision = match &test.by {
+            None => self.judge(person, &test.ask, context),
+            Some(by) => {
+                let claims = by.claims(now);
+                self.on_behalf(person, by.with(&claims), &test.ask, context)
+            }
+        };
         TestOutcome {
             line: test.line,
             describe: test.describe(),

@@ -4,7 +4,7 @@ use tonic::{Request, async_trait};
 
 use super::{answer::Answer, convert, services::Services};
 use crate::{
-    operations::{published, trust},
+    operations::{hosts::revoked, published, trust},
     proto::v1::{self, trust_server::Trust},
 };
 
@@ -27,8 +27,14 @@ impl Trust for Services {
         &self,
         request: Request<v1::GetRevocationsRequest>,
     ) -> Answer<v1::GetRevocationsResponse> {
-        self.answer("Trust/GetRevocations", request, async |call, _| {
+        self.answer("Trust/GetRevocations", request, async |call, request| {
             self.admit(call)?;
+            if request.hosts {
+                return Ok(v1::GetRevocationsResponse {
+                    krl: revoked::list(&self.authority).await?.to_vec(),
+                    signature: Vec::new(),
+                });
+            }
             let published = published::current_revocations(&self.authority).await?;
             Ok(v1::GetRevocationsResponse {
                 krl: published.document.body.to_vec(),

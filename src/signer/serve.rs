@@ -12,7 +12,11 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{connection, service::Service};
+use super::{
+    connection,
+    refused::{Caller, Refusals},
+    service::Service,
+};
 
 /// Connections at once. A daemon has one.
 const CONNECTIONS: usize = 64;
@@ -52,6 +56,7 @@ pub(crate) async fn serve(service: Arc<Service>, listeners: Listeners) {
     let places = Places {
         service,
         free: Arc::new(Semaphore::new(CONNECTIONS)),
+        refusals: Arc::default(),
     };
     let socket = async {
         match listeners.socket {
@@ -72,6 +77,7 @@ pub(crate) async fn serve(service: Arc<Service>, listeners: Listeners) {
 struct Places {
     service: Arc<Service>,
     free: Arc<Semaphore>,
+    refusals: Arc<Refusals>,
 }
 
 impl Places {
@@ -84,11 +90,15 @@ impl Places {
             match stream.peer_cred().map(|credentials| credentials.uid()) {
                 Ok(user) if users.contains(&user) => {}
                 Ok(user) => {
-                    tracing::warn!(user, "refused: a call of another user");
+                    if let Some(calls) = self.refusals.count(Caller::User(user)) {
+                        tracing::warn!(user, calls, "refused: a call of another user");
+                    }
                     continue;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "refused: a call of an unknown user");
+                    if let Some(calls) = self.refusals.count(Caller::Unknown) {
+                        tracing::warn!(%error, calls, "refused: a call of an unknown user");
+                    }
                     continue;
                 }
             }
@@ -108,9 +118,9 @@ impl Places {
                 continue;
             };
             if let Some((service, place)) = self.take() {
-                let acceptor = acceptor.clone();
+                let (acceptor, refusals) = (acceptor.clone(), self.refusals.clone());
                 tokio::spawn(async move {
-                    certified(&service, stream, &acceptor).await;
+                    certified(&service, stream, &acceptor, &refusals).await;
                     drop(place);
                 });
             }
@@ -122,7 +132,9 @@ impl Places {
         match self.free.clone().try_acquire_owned() {
             Ok(place) => Some((self.service.clone(), place)),
             Err(_) => {
-                tracing::warn!("refused: too many connections");
+                if let Some(calls) = self.refusals.count(Caller::Crowd) {
+                    tracing::warn!(calls, "refused: too many connections");
+                }
                 None
             }
         }
@@ -130,14 +142,25 @@ impl Places {
 }
 
 /// Serves a caller who shows a certificate.
-async fn certified(service: &Service, stream: TcpStream, acceptor: &TlsAcceptor) {
+async fn certified(
+    service: &Service,
+    stream: TcpStream,
+    acceptor: &TlsAcceptor,
+    refusals: &Refusals,
+) {
     let _ = stream.set_nodelay(true);
     match timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => connection::serve(service, stream).await,
         Ok(Err(error)) => {
-            tracing::warn!(%error, "refused: a call without a certificate that counts")
+            if let Some(calls) = refusals.count(Caller::Uncertified) {
+                tracing::warn!(%error, calls, "refused: a call without a certificate that counts");
+            }
         }
-        Err(_) => tracing::warn!("refused: a slow handshake"),
+        Err(_) => {
+            if let Some(calls) = refusals.count(Caller::Slow) {
+                tracing::warn!(calls, "refused: a slow handshake");
+            }
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) type Clock = fn() -> OffsetDateTime;
 
 /// A signer: its key, its rules and its memory.
 pub(crate) struct Service {
-    pub(crate) key: Key,
+    pub(crate) key: Arc<Key>,
     pub(crate) rules: Rules,
     pub(crate) memory: Arc<Mutex<Memory>>,
     pub(crate) now: Clock,

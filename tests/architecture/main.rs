@@ -50,7 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The page is a caller of the server's own handlers, in the same process. It decides nothing.
     ("web", &["server", "operations", "identity", "proto", "ledger"]),
     ("client", &["proto", "ledger", "identity::proof", "identity::web_url", "outbound", "ssh", "reason"]),
-    ("host", &["finding", "proto", "ledger", "outbound", "ssh"]),
+    ("host", &["finding", "proto", "ledger", "identity::proof", "outbound", "ssh"]),
     ("config", &["identity", "policy", "ledger", "ca", "store", "server", "notify", "modes", "outbound", "reference", "ssh", "web"]),
     ("daemon", &["config", "finding", "identity", "keepers", "policy", "ledger", "ca", "store", "notify", "operations", "server", "signer", "modes", "outbound", "ssh", "web"]),
 ];

@@ -70,6 +70,129 @@ fn a_page_is_made_only_if_it_is_asked_for() {
     }
 }
 
+/// What `serve --check` says of the configuration in this folder.
+fn checked(folder: &std::path::Path) -> Value {
+    let mut check = daypass();
+    check.args([
+        "serve",
+        "--check",
+        "--offline",
+        "--format",
+        "json",
+        "--config",
+    ]);
+    let output = check.arg(folder.join("daypass.toml")).output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn messages(report: &Value) -> String {
+    report["findings"].to_string()
+}
+
+#[test]
+fn a_server_knows_hosts_only_if_that_is_asked_for_and_the_check_names_their_ca_key() {
+    for is_wanted in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let mut init = daypass();
+        init.arg("init").arg(folder.path());
+        init.args(["--name", "ca.example.com"]);
+        init.args(is_wanted.then_some("--hosts"));
+        let said = String::from_utf8(succeed(init.output().unwrap()).stdout).unwrap();
+        let step = "daypass admin hosts add NAME --group web";
+        assert_eq!(said.contains(step), is_wanted, "{said}");
+        let report = checked(folder.path());
+        assert_eq!(report["healthy"], true, "{report}");
+        let key = report["host_ca_key"].as_str();
+        assert_eq!(key.is_some(), is_wanted, "{report}");
+        let Some(key) = key else {
+            continue;
+        };
+        assert_ne!(report["ca_key"], key);
+        assert!(said.contains(key), "{said}");
+        let message = format!("the host CA key is {key}");
+        assert!(messages(&report).contains(&message), "{report}");
+        let mode = fs::metadata(folder.path().join("host_ca_key"));
+        assert_eq!(mode.unwrap().permissions().mode() & 0o777, 0o600);
+        // A broken one is named, and one that signs passes too.
+        let good = fs::read(folder.path().join("host_ca_key")).unwrap();
+        let public = fs::read(folder.path().join("ca_key")).unwrap();
+        for (bytes, fault) in [(b"nonsense".to_vec(), "host_ca_key"), (public, "host")] {
+            fs::write(folder.path().join("host_ca_key"), bytes).unwrap();
+            let report = checked(folder.path());
+            let wrong = report["findings"].as_array().unwrap().iter();
+            let wrong: Vec<_> = wrong.filter(|it| it["level"] == "wrong").collect();
+            assert_eq!(wrong.len(), 1, "{report}");
+            assert_eq!(wrong[0]["check"], "host-ca-key");
+            assert!(
+                wrong[0]["message"].as_str().unwrap().contains(fault),
+                "{report}"
+            );
+        }
+        fs::write(folder.path().join("host_ca_key"), good).unwrap();
+    }
+}
+
+/// A running signer; killed when dropped.
+struct Signer(std::process::Child);
+
+impl Drop for Signer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_signer_gets_the_ca_key_and_the_server_has_its_public_half_alone() {
+    let folder = TempDir::new().unwrap();
+    let (server, signer) = (folder.path().join("server"), folder.path().join("signer"));
+    let init = || {
+        let mut init = daypass();
+        init.arg("init").arg(&server);
+        init.args(["--name", "ca.example.com", "--signer"])
+            .arg(&signer);
+        init.output().unwrap()
+    };
+    let said = String::from_utf8(succeed(init()).stdout).unwrap();
+    assert!(!server.join("ca_key").exists() && server.join("ca_key.pub").exists());
+    let config = signer.join("signer.toml");
+    let run = format!("daypass signer --config {}", config.display());
+    assert!(said.contains(&run), "{said}");
+    let mode = |name: &str| {
+        fs::metadata(signer.join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!(
+        (mode("ca_key"), mode(""), mode("state")),
+        (0o600, 0o700, 0o700)
+    );
+    // Its printed steps, in their order.
+    let command = || {
+        let mut command = daypass();
+        command.arg("signer").arg("--config").arg(&config);
+        command
+    };
+    succeed(command().arg("--check").output().unwrap());
+    assert_eq!(checked(&server)["healthy"], false, "the signer is away");
+    let _signer = Signer(command().spawn().unwrap());
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while checked(&server)["healthy"] != true {
+        assert!(std::time::Instant::now() < deadline, "{}", checked(&server));
+    }
+    // Nothing of either is overwritten.
+    let key = fs::read(signer.join("ca_key")).unwrap();
+    fs::remove_dir_all(&server).unwrap();
+    let output = init();
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("already holds ca_key, signer.toml"), "{said}");
+    assert_eq!(fs::read(signer.join("ca_key")).unwrap(), key);
+    assert!(!server.exists());
+}
+
 #[test]
 fn its_policy_passes_its_own_tests() {
     let text = fs::read_to_string(Home::new().path("policy.toml")).unwrap();

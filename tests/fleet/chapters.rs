@@ -48,6 +48,15 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("ledger", "Logins that the ledger lacks", "journalctl", "tests/commands/reconcile.rs", r#""reconcile","#),
     // These need a server that knows hosts.
     ("hosts", "Let a host join", "daypass", "tests/commands/hosts.rs", r#"daypass admin hosts add web-1 --group web --alias 10.0.0.7"#),
+    ("hosts", "Let a server know hosts", "daypass init --hosts", "tests/daemon/init.rs", "\"--hosts\""),
+    ("hosts", "Let a server know hosts", "daypass serve", "tests/daemon/init.rs", "\"--check\""),
+    ("hosts", "Revoked certificates", "daypass ssh", "tests/host/users.rs", "revoked by file"),
+    // These need a machine with a token of its own.
+    ("hosts", "Machines that join by themselves", "daypass host setup", "tests/host/machines.rs", "\"--join-token-file\""),
+    ("hosts", "Machines that join by themselves", "daypass host sync", "tests/host/machines.rs", "[\"sync\"]"),
+    // These need the accounts of server and signer.
+    ("server", "Set up", "daypass signer", "tests/daemon/init.rs", "\"--signer\""),
+    ("signer", "A new server", "daypass", "tests/daemon/init.rs", "\"--signer\""),
     // These need an agent or a token that has the CA key.
     ("server", "The CA key in an agent or a token", "systemctl edit", "tests/service/ca_keys.rs", "SOFTHSM2_CONF"),
     ("server", "The CA key in an agent or a token", "daypass ledger reconcile", "tests/commands/reconcile.rs", r#""reconcile","#),

@@ -158,7 +158,7 @@ impl Host {
         self.keep_roots(&server.roots)
     }
 
-    fn keep_roots(&self, roots: &str) -> String {
+    pub(crate) fn keep_roots(&self, roots: &str) -> String {
         let path = self.folder.path().join("roots.pem");
         fs::write(&path, roots).unwrap();
         path.to_str().unwrap().to_owned()

@@ -20,6 +20,7 @@ mod support;
 mod daemon;
 mod doctor;
 mod known;
+mod machines;
 mod other_ca;
 mod remove;
 mod restored;

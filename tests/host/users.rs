@@ -274,6 +274,77 @@ async fn no_setting_of_the_users_is_weakened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_removed_host_is_accepted_without_a_question_until_a_command_and_then_refused_with_words()
+{
+    let site = Site::start().await;
+    let (host, other) = (site.host("web-1").await, site.host("web-2").await);
+    let sshd = Sshd::start(&host);
+    let laptop = site.laptop(&sshd, "").await;
+    laptop.says("daypass ssh-config install").await;
+    assert_eq!(laptop.says("ssh web-1 id -un").await, "deploy");
+    let list = ".local/state/daypass/revoked_hosts";
+    laptop.says(&format!("test ! -e {list}")).await;
+    let revoked = site.carol.remove_host("web-1").await.unwrap();
+    assert_eq!(revoked.len(), 1);
+
+    laptop.says("daypass roles").await;
+    // OpenSSH reads the list as it is meant: one certificate, and none of another host.
+    for (name, host, code) in [("gone", &host, 1), ("kept", &other, 0)] {
+        let certificate = fs::read_to_string(host.path("daypass/host-ed25519-cert.pub"));
+        laptop.put(name, &certificate.unwrap());
+        let done = laptop.sh(&format!("ssh-keygen -Q -f {list} {name}")).await;
+        assert_eq!(done.code, code, "{done:?}");
+    }
+    for line in [
+        "ssh web-1 id",
+        "daypass ssh web-1 -- id",
+        "daypass ssh --fresh web-1 -- id",
+    ] {
+        let said = fails(&laptop, line).await;
+        assert!(said.contains("revoked by file"), "{line}: {said}");
+        let has_words = said.contains("an administrator removed the host");
+        assert_eq!(has_words, line.starts_with("daypass"), "{line}: {said}");
+    }
+
+    // An older list, as of a server that lost its ledger, does not replace it.
+    let state = laptop.home().join(".local/state/daypass/servers");
+    let folder = fs::read_dir(state).unwrap().next().unwrap().unwrap().path();
+    let kept = fs::read_to_string(folder.join("revoked-hosts")).unwrap();
+    let newer = daypass::ssh::krl::Krl::new(
+        1_000_000,
+        daypass::unix_seconds::UnixSeconds(1),
+        [daypass::ssh::krl::Revoked {
+            serial: revoked[0],
+            ca: Vec::new(),
+        }],
+    );
+    use base64::Engine as _;
+    let newer = base64::engine::general_purpose::STANDARD.encode(newer.publish().unwrap());
+    fs::write(folder.join("revoked-hosts"), &newer).unwrap();
+    let done = laptop.sh("daypass roles").await;
+    assert!(
+        done.stderr.contains("version 1000000 is known here"),
+        "{done:?}"
+    );
+    assert_eq!(
+        fs::read_to_string(folder.join("revoked-hosts")).unwrap(),
+        newer
+    );
+    fs::write(folder.join("revoked-hosts"), kept).unwrap();
+
+    // The words are true: it joins again with the same keys, and its new certificate counts.
+    let code = site.carol.add_host("web-1", false).await.unwrap();
+    host.json(&["setup", "--join", &code]).await;
+    drop(sshd);
+    let sshd = Sshd::start(&host);
+    let port = format!("sed -i 's/Port .*/Port {}/' .ssh/config", sshd.port());
+    laptop.says(&port).await;
+    assert_eq!(laptop.says("ssh web-1 id -un").await, "deploy");
+    assert_eq!(laptop.says("daypass ssh web-1 -- id -un").await, "deploy");
+    site.env.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_ca_key_that_the_server_publishes_no_more_leaves_the_file() {
     let mut site = Site::start().await;
     let host = site.host("web-1").await;

@@ -284,8 +284,12 @@ impl SoftHsm {
     }
 
     pub(crate) fn spawn(&self, files: &ServerFiles) -> Process {
-        let variable = format!("SOFTHSM2_CONF={}", self.configuration.display());
-        files.spawn(&["env", &variable])
+        files.spawn(&["env", &self.variable()])
+    }
+
+    /// The variable by which a process finds the token.
+    pub(crate) fn variable(&self) -> String {
+        format!("SOFTHSM2_CONF={}", self.configuration.display())
     }
 
     pub(crate) fn lines(&self, token: &str) -> String {

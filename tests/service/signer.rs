@@ -2,8 +2,10 @@
 //! meets a signer, an agent or a token that hangs.
 
 mod certified;
+mod hosts;
 mod liar;
 mod lies;
+mod slow;
 
 use std::{
     fs,
@@ -111,6 +113,29 @@ async fn a_signer_whose_key_is_in_an_agent_signs_what_sshd_takes() {
     agent.add(&signer.path("ca_key"));
     expect_pass(&alice).await;
     process.stop().await;
+}
+
+/// And in a token: the signer's process alone can reach it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signer_whose_key_is_in_a_pkcs11_token_signs_what_sshd_takes() {
+    let files = files().await;
+    let token = SoftHsm::new(&files);
+    let lines = token.lines("daypass-ca");
+    let signer = SignerFiles::prepare(files.folder(), &verifier(&files), &lines, &ceilings());
+    let words = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    let public = import(&files, &token, &words);
+    fs::rename(files.path("ca_key.pub"), signer.path("ca_key.pub")).unwrap();
+    crate::support::files::write_secret(&signer.path("pin"), crate::ca_keys::PIN);
+    files.replace_ca_key(BEHIND);
+    signer.must(&["accept", "--new"]);
+    let running = signer.spawn(&["env", &token.variable()]);
+    let mut process = files.spawn(&[]);
+    story(&files, &mut process, &public, "ecdsa-sha2-nistp256").await;
+    process.stop().await;
+    running.stop().await;
+    for log in [files.log(), signer.log()] {
+        assert!(!log.contains(crate::ca_keys::PIN), "the PIN is in the log");
+    }
 }
 
 /// The number of recorded passes, and of those that were not signed.

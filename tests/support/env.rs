@@ -100,6 +100,7 @@ impl EnvOptions {
             policy: self.policy,
             configuration: format!("{}\n[limits]\n{}", self.configuration, self.limits),
             without_sshd: !self.with_sshd,
+            knows_hosts: false,
             webhook_schedule: self.webhook_schedule,
         };
         let world = World::start_with(&self.folder.path().join("world"), options).await;

@@ -368,7 +368,7 @@ async fn hosts_fetch_signed_files_again_only_when_they_changed() {
 
     let mut trust = TrustClient::new(env.api.channel());
     let answer = trust
-        .get_revocations(GetRevocationsRequest {})
+        .get_revocations(GetRevocationsRequest::default())
         .await
         .unwrap()
         .into_inner();

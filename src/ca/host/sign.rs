@@ -24,7 +24,10 @@ impl HostCa {
         }
         let bytes = draft.to_be_signed(serial);
         lint::to_be_signed(&bytes, self.active())?;
-        let to_sign = ToSign::HostCertificate { bytes: &bytes };
+        let to_sign = ToSign::HostCertificate {
+            serial,
+            bytes: &bytes,
+        };
         let bytes = signed(&self.0.active, to_sign).await?;
         Ok(lint::certificate(&bytes, self.active())?)
     }

@@ -5,7 +5,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     policy::limits::Logins,
-    ssh::{certificate::BACKDATE, options::Extension, permissions::Permissions, principal},
+    ssh::{
+        certificate::{BACKDATE, HOST_BACKDATE},
+        options::Extension,
+        pattern,
+        permissions::Permissions,
+        principal,
+    },
 };
 
 /// What a pass may allow.
@@ -23,12 +29,46 @@ pub(crate) struct Ceiling {
     pub(crate) source: bool,
 }
 
-/// What a pass has that its ceiling does not allow.
+/// What a host certificate may say.
+#[derive(Clone, Debug)]
+pub(crate) struct HostCeiling {
+    /// Patterns of the names that it may have.
+    pub(crate) names: Vec<String>,
+    /// The longest lifetime.
+    pub(crate) lifetime: Duration,
+}
+
+impl HostCeiling {
+    /// Checks a host certificate that is valid for `seconds`, with the time by which it is
+    /// backdated.
+    ///
+    /// # Errors
+    /// The first [`Excess`].
+    pub(crate) fn check(&self, names: &[String], seconds: u64) -> Result<(), Excess> {
+        let is_beyond = |name: &&String| !self.names.iter().any(|it| pattern::matches(it, name));
+        if let Some(name) = names.iter().find(is_beyond) {
+            return Err(Excess::Name(name.clone()));
+        }
+        let (lifetime, longest) = (
+            seconds.saturating_sub(HOST_BACKDATE.as_secs()),
+            self.lifetime.as_secs(),
+        );
+        match lifetime > longest {
+            true => Err(Excess::Lifetime(lifetime, longest)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What a pass or host certificate has that its ceiling does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Excess {
     /// A principal.
     #[error("principal {0}")]
     Principal(String),
+    /// A host's name.
+    #[error("host name {0}")]
+    Name(String),
     /// A lifetime, in seconds, and the longest.
     #[error("a lifetime of {0} s, and {1} s is the longest")]
     Lifetime(u64, u64),
@@ -74,18 +114,17 @@ impl Ceiling {
     }
 }
 
-/// Checks that one of the ceilings allows a pass.
+/// Checks that one of the ceilings allows what `check` looks at.
 ///
 /// # Errors
 /// What it has too much of, for each ceiling.
-pub(super) fn within_one(
-    ceilings: &[Ceiling],
-    permissions: &Permissions,
-    seconds: u64,
+pub(super) fn within_one<T>(
+    ceilings: &[T],
+    check: impl Fn(&T) -> Result<(), Excess>,
 ) -> Result<(), Vec<Excess>> {
     let mut excesses = Vec::new();
     for ceiling in ceilings {
-        match ceiling.check(permissions, seconds) {
+        match check(ceiling) {
             Ok(()) => return Ok(()),
             Err(excess) => excesses.push(excess),
         }

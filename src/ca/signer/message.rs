@@ -60,6 +60,13 @@ pub(crate) enum Item {
         /// Its event.
         recorded: Recorded,
     },
+    /// A host certificate.
+    HostCertificate {
+        /// The to-be-signed bytes.
+        bytes: Vec<u8>,
+        /// Its event.
+        recorded: Recorded,
+    },
     /// A document for hosts.
     Document {
         /// Its kind.
@@ -117,6 +124,7 @@ const REFUSED: u8 = 5;
 
 const PASS: u8 = 1;
 const DOCUMENT: u8 = 2;
+const HOST_CERTIFICATE: u8 = 3;
 
 const SIGNED: u8 = 1;
 const NEVER: u8 = 2;
@@ -153,12 +161,9 @@ impl Question {
 
 fn put_item(out: &mut Vec<u8>, item: &Item) {
     match item {
-        Item::Pass { bytes, recorded } => {
-            out.push(PASS);
-            put_string(out, bytes);
-            out.extend_from_slice(&recorded.index.to_be_bytes());
-            put_string(out, &recorded.leaf);
-            put_string(out, recorded.inclusion.as_flattened());
+        Item::Pass { bytes, recorded } => put_recorded(out, PASS, bytes, recorded),
+        Item::HostCertificate { bytes, recorded } => {
+            put_recorded(out, HOST_CERTIFICATE, bytes, recorded);
         }
         Item::Document { kind, content } => {
             out.push(DOCUMENT);
@@ -166,6 +171,14 @@ fn put_item(out: &mut Vec<u8>, item: &Item) {
             put_string(out, content);
         }
     }
+}
+
+fn put_recorded(out: &mut Vec<u8>, kind: u8, bytes: &[u8], recorded: &Recorded) {
+    out.push(kind);
+    put_string(out, bytes);
+    out.extend_from_slice(&recorded.index.to_be_bytes());
+    put_string(out, &recorded.leaf);
+    put_string(out, recorded.inclusion.as_flattened());
 }
 
 fn request(reader: &mut Reader<'_>) -> Option<Request> {
@@ -189,11 +202,11 @@ fn item(reader: &mut Reader<'_>) -> Option<Item> {
     Some(match reader.byte()? {
         PASS => Item::Pass {
             bytes: reader.string()?.to_vec(),
-            recorded: Recorded {
-                index: reader.u64()?,
-                leaf: reader.string()?.to_vec(),
-                inclusion: hashes(reader)?,
-            },
+            recorded: recorded(reader)?,
+        },
+        HOST_CERTIFICATE => Item::HostCertificate {
+            bytes: reader.string()?.to_vec(),
+            recorded: recorded(reader)?,
         },
         DOCUMENT => {
             let namespace = reader.text()?;
@@ -209,6 +222,14 @@ fn item(reader: &mut Reader<'_>) -> Option<Item> {
             }
         }
         _ => return None,
+    })
+}
+
+fn recorded(reader: &mut Reader<'_>) -> Option<Recorded> {
+    Some(Recorded {
+        index: reader.u64()?,
+        leaf: reader.string()?.to_vec(),
+        inclusion: hashes(reader)?,
     })
 }
 

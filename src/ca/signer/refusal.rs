@@ -62,6 +62,12 @@ pub(crate) enum Fault {
     /// The event is of another kind.
     #[error("its event does not issue a pass")]
     Kind,
+    /// The event is of another kind than a host certificate's.
+    #[error("its event records no host certificate")]
+    NoHostCertificate,
+    /// The signer's configuration has no ceiling for such messages.
+    #[error("this signer signs no {0}: its configuration has no [[{1}]]")]
+    NotOurs(&'static str, &'static str),
     /// The event records other bytes.
     #[error("its event records other bytes")]
     Bytes,

@@ -1,7 +1,7 @@
 //! A ledger in memory, a daemon over it that can lie, and the rules of its signer, for unit tests.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
 use ssh_key::Algorithm;
@@ -38,7 +38,7 @@ pub(crate) struct World {
     /// As the daemon has it.
     pub(crate) ca: Ca,
     /// The same key, as the signer has it.
-    pub(crate) key: Key,
+    pub(crate) key: Arc<Key>,
     pub(crate) ledger: Signer,
     pub(crate) leaves: Vec<Vec<u8>>,
     /// The to-be-signed bytes of each pass.
@@ -70,7 +70,7 @@ impl World {
         let [ours, theirs] = Key::twins();
         let mut world = Self {
             ca: Ca::new(vec![(ours, KeyState::Active)]).unwrap(),
-            key: theirs,
+            key: Arc::new(theirs),
             ledger: ledger_key("daypass.example.com/ledger", 7),
             leaves: Vec::new(),
             bytes: BTreeMap::new(),
@@ -87,6 +87,7 @@ impl World {
             server: "daypass.example.com".to_owned(),
             administrators: Default::default(),
             ceilings: vec![ceiling(&["alice", "u-*"])],
+            host_ceilings: Vec::new(),
         }
     }
 

@@ -3,31 +3,34 @@
 //! A request shows a checkpoint of the ledger and the proof that it goes on from the one that the
 //! signer remembers. Each pass in it shows its event and the proof that the event is in that
 //! checkpoint. The event must record exactly this pass: its serial, the hash of its bytes, and in
-//! its own words what the bytes allow, for whom and until when.
+//! its own words what the bytes allow, for whom and until when. Host certificates alike.
 
-use std::collections::BTreeSet;
+mod words;
 
-use sha2::{Digest, Sha256};
+use std::{collections::BTreeSet, time::Duration};
+
 use ssh_key::{Algorithm, Certificate, PublicKey, Signature};
 use time::OffsetDateTime;
 
+use self::words::{expect_bytes, same_host, same_words, seconds};
 use super::{
-    ceiling::{Ceiling, within_one},
+    ceiling::{Ceiling, HostCeiling, within_one},
     document::{self, Known},
     message::{Item, Request},
     refusal::{Fault, Refusal},
 };
 use crate::{
-    ca::{draft::key_id, lint, to_sign::ToSign},
+    ca::{host, lint, to_sign::ToSign},
     ledger::{
         Event, EventKind,
         checkpoint::{self, Checkpoint, Verifier},
-        event::Issued,
         evidence::Recorded,
         tree::{Hash, empty_root, leaf_hash, verify_consistency, verify_inclusion},
     },
     ssh::{
-        certificate::BACKDATE, key::fingerprint, permissions::Permissions, sshsig, wire::put_string,
+        certificate::{BACKDATE, HOST_BACKDATE},
+        sshsig,
+        wire::put_string,
     },
     unix_seconds::UnixSeconds,
 };
@@ -49,8 +52,10 @@ pub(crate) struct Rules {
     pub(crate) server: String,
     /// Fingerprints of the administrators' keys.
     pub(crate) administrators: BTreeSet<String>,
-    /// What a pass may allow: one of these.
+    /// What a pass may allow: one of these. Empty: it signs no passes and no documents.
     pub(crate) ceilings: Vec<Ceiling>,
+    /// What a host certificate may say: one of these. Empty: it signs none.
+    pub(crate) host_ceilings: Vec<HostCeiling>,
 }
 
 /// A ledger's size and root.
@@ -102,6 +107,10 @@ impl ApprovedItem {
     pub(super) fn to_sign(&self) -> ToSign<'_> {
         match &self.item {
             Item::Pass { bytes, recorded } => ToSign::Pass {
+                serial: recorded.index,
+                bytes,
+            },
+            Item::HostCertificate { bytes, recorded } => ToSign::HostCertificate {
                 serial: recorded.index,
                 bytes,
             },
@@ -232,6 +241,13 @@ impl Judge<'_> {
                 self.judge_pass(bytes, recorded)?;
                 Vec::new()
             }
+            Item::HostCertificate { bytes, recorded } => {
+                self.judge_host(bytes, recorded)?;
+                Vec::new()
+            }
+            Item::Document { .. } if self.rules.ceilings.is_empty() => {
+                return Err(Fault::NotOurs("documents", "ceiling"));
+            }
             Item::Document { kind, content } => {
                 document::check(*kind, content, &self.known())?;
                 let unreadable =
@@ -255,19 +271,61 @@ impl Judge<'_> {
     }
 
     fn judge_pass(&self, bytes: &[u8], recorded: &Recorded) -> Result<(), Fault> {
-        let (issued, at) = self.recorded(recorded)?;
-        if issued.to_be_signed != base16ct::lower::encode_string(&Sha256::digest(bytes)) {
-            return Err(Fault::Bytes);
+        let (what, at) = self.recorded(recorded)?;
+        let EventKind::Issued(issued) = what else {
+            return Err(Fault::Kind);
+        };
+        expect_bytes(&issued.to_be_signed, bytes)?;
+        let certificate = self.parse(bytes, lint::to_be_signed, lint::certificate)?;
+        self.expect_own(&certificate, recorded.index)?;
+        let permissions = same_words(&issued, &certificate, &self.rules.ca)?;
+        self.expect_fresh(&certificate, BACKDATE, at)?;
+        within_one(&self.rules.ceilings, |ceiling| {
+            ceiling.check(&permissions, seconds(&certificate))
+        })
+        .map_err(Fault::Ceiling)
+    }
+
+    fn judge_host(&self, bytes: &[u8], recorded: &Recorded) -> Result<(), Fault> {
+        if self.rules.host_ceilings.is_empty() {
+            return Err(Fault::NotOurs("host certificates", "host_ceiling"));
         }
-        let certificate = self.parse(bytes)?;
-        if certificate.serial() != recorded.index {
+        let (what, at) = self.recorded(recorded)?;
+        let EventKind::HostCertified(certified) = what else {
+            return Err(Fault::NoHostCertificate);
+        };
+        expect_bytes(&certified.to_be_signed, bytes)?;
+        let lint = (host::lint::to_be_signed, host::lint::certificate);
+        let certificate = self.parse(bytes, lint.0, lint.1)?;
+        self.expect_own(&certificate, recorded.index)?;
+        same_host(&certified, &certificate, &self.rules.ca)?;
+        self.expect_fresh(&certificate, HOST_BACKDATE, at)?;
+        let names = certificate.valid_principals();
+        within_one(&self.rules.host_ceilings, |ceiling| {
+            ceiling.check(names, seconds(&certificate))
+        })
+        .map_err(Fault::Ceiling)
+    }
+
+    /// Checks that the serial is the event's index, and of no history that was given up.
+    fn expect_own(&self, certificate: &Certificate, index: u64) -> Result<(), Fault> {
+        if certificate.serial() != index {
             return Err(Fault::Serial);
         }
-        if recorded.index < self.floor {
-            return Err(Fault::Floor(self.floor));
+        match index < self.floor {
+            true => Err(Fault::Floor(self.floor)),
+            false => Ok(()),
         }
-        let permissions = same_words(&issued, &certificate, &self.rules.ca)?;
-        let begun = UnixSeconds(certificate.valid_after()).saturating_add(BACKDATE);
+    }
+
+    /// Checks that it begins, and was recorded, about now.
+    fn expect_fresh(
+        &self,
+        certificate: &Certificate,
+        backdate: Duration,
+        at: OffsetDateTime,
+    ) -> Result<(), Fault> {
+        let begun = UnixSeconds(certificate.valid_after()).saturating_add(backdate);
         // An order about all passes before a time goes by the time of the event.
         for time in [begun, UnixSeconds::from(at)] {
             let away = time.get().abs_diff(self.now);
@@ -275,14 +333,11 @@ impl Judge<'_> {
                 return Err(Fault::Time(away));
             }
         }
-        let seconds = certificate
-            .valid_before()
-            .saturating_sub(certificate.valid_after());
-        within_one(&self.rules.ceilings, &permissions, seconds).map_err(Fault::Ceiling)
+        Ok(())
     }
 
-    /// The event and its time, if it is in the ledger at its index and issues a pass.
-    fn recorded(&self, recorded: &Recorded) -> Result<(Issued, OffsetDateTime), Fault> {
+    /// The event and its time, if it is in the ledger at its index.
+    fn recorded(&self, recorded: &Recorded) -> Result<(EventKind, OffsetDateTime), Fault> {
         let Recorded {
             index,
             leaf,
@@ -297,58 +352,27 @@ impl Judge<'_> {
         if event.to_bytes().ok().as_deref() != Some(leaf) {
             return Err(Fault::Leaf);
         }
-        if event.index != *index {
-            return Err(Fault::Index);
-        }
-        match event.what {
-            EventKind::Issued(issued) => Ok((*issued, event.at)),
-            _ => Err(Fault::Kind),
+        match event.index == *index {
+            true => Ok((event.what, event.at)),
+            false => Err(Fault::Index),
         }
     }
 
     /// Lints the bytes as those of a certificate by this key, with an empty signature in the place
     /// of the one that is not made yet.
-    fn parse(&self, bytes: &[u8]) -> Result<Certificate, Fault> {
-        lint::to_be_signed(bytes, &self.rules.ca)?;
+    fn parse(
+        &self,
+        bytes: &[u8],
+        lint_unsigned: impl Fn(&[u8], &PublicKey) -> Result<(), lint::Problem>,
+        lint_whole: impl Fn(&[u8], &PublicKey) -> Result<Certificate, lint::Problem>,
+    ) -> Result<Certificate, Fault> {
+        lint_unsigned(bytes, &self.rules.ca)?;
         let empty = Signature::new(Algorithm::Ed25519, vec![0; 64]);
         let empty = empty.and_then(Vec::<u8>::try_from);
         let mut whole = bytes.to_vec();
         put_string(&mut whole, &empty.map_err(|_| lint::Problem::NotCanonical)?);
-        Ok(lint::certificate(&whole, &self.rules.ca)?)
+        Ok(lint_whole(&whole, &self.rules.ca)?)
     }
-}
-
-/// Compares the event's words with the certificate. The hash binds the bytes; people and `ledger
-/// verify` read the words.
-fn same_words(
-    issued: &Issued,
-    certificate: &Certificate,
-    ca: &PublicKey,
-) -> Result<Permissions, Fault> {
-    let permissions = Permissions::of(certificate).map_err(|_| Fault::Words("option"))?;
-    let subject = PublicKey::from(certificate.public_key().clone());
-    let comparisons = [
-        ("permission", issued.permissions == permissions),
-        ("key", issued.key == fingerprint(&subject)),
-        ("key id", issued.key_id == certificate.key_id()),
-        ("holder", issued.key_id == key_id_of(issued)),
-        ("CA key", issued.ca == fingerprint(ca)),
-        (
-            "validity",
-            issued.valid_after.get() == certificate.valid_after()
-                && issued.valid_before.get() == certificate.valid_before(),
-        ),
-    ];
-    match comparisons.into_iter().find(|(_, is_same)| !is_same) {
-        Some((what, _)) => Err(Fault::Words(what)),
-        None => Ok(permissions),
-    }
-}
-
-/// The key id of a pass for this holder: hosts' logs name them by it.
-fn key_id_of(issued: &Issued) -> String {
-    let by = issued.on_behalf.as_ref().map(|it| it.by.label.as_str());
-    key_id::compose(&issued.who.label, by, &issued.ask.role)
 }
 
 #[cfg(test)]

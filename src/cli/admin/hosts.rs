@@ -137,10 +137,12 @@ fn forgotten(removed: &Removed) -> String {
     match removed.certificates.len() {
         0 => format!("{} is removed.", removed.name),
         count => format!(
-            "{} is removed: it gets no new certificate. {count} of its certificates {} still valid; if the host was stolen, \
-             see `daypass help hosts`.",
+            "{} is removed: it gets no new certificate. {count} of its certificates {} still valid, and {} revoked now: users' \
+             ssh refuses {} once they have fetched a pass.",
             removed.name,
+            if count == 1 { "was" } else { "were" },
             if count == 1 { "is" } else { "are" },
+            if count == 1 { "it" } else { "them" },
         ),
     }
 }

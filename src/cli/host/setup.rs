@@ -7,9 +7,12 @@ use ssh_key::Fingerprint;
 use super::options::{Patience, Place};
 use crate::{
     cli::{Failure, Global, output::clean, table::table},
-    client::now,
+    client::{login::read_token_file, now},
+    host::join::{Credential, MachineToken},
     host::settings::USUAL_USER,
-    host::setup::{JoinedReport, SetupOptions, SetupReport, TrustedBy, setup},
+    host::setup::{
+        JoinedReport, SetupOptions, SetupReport, TrustedBy, audience::print_audience, setup,
+    },
     outbound::CertificateFingerprint,
     unix_seconds::{UnixSeconds, moment},
 };
@@ -65,6 +68,36 @@ pub(super) struct Args {
     /// Without --group, it is then in the group that the administrator gave it.
     #[arg(long, value_name = "CODE", help_heading = "What to trust")]
     join: Option<String>,
+    /// A file with this machine's own ID token (`-`: standard input), instead of a join code: for
+    /// machines that the policy's `[[host]]` lets in. Its audience is the one that
+    /// --print-audience prints. It is not kept.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "join",
+        help_heading = "What to trust"
+    )]
+    join_token_file: Option<PathBuf>,
+    /// The name by which the machine with the token joins. By default the system's host name.
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "join_token_file",
+        help_heading = "What to trust"
+    )]
+    join_name: Option<String>,
+    /// Print the audience that this machine's token must have, and stop. It names the first host
+    /// key.
+    #[arg(long, conflicts_with_all = ["join", "join_token_file"], help_heading = "What to trust")]
+    print_audience: bool,
+    /// The issuer of the token, if the server has several for machines.
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "print_audience",
+        help_heading = "What to trust"
+    )]
+    issuer: Option<String>,
     /// The sshd to ask. By default the one in /usr/sbin.
     #[arg(long, value_name = "PATH", help_heading = "sshd")]
     sshd: Option<PathBuf>,
@@ -81,6 +114,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let layout = self.place.layout()?;
+        let join = self.credential().await?;
         let options = SetupOptions {
             server: self.server.unwrap_or_default(),
             groups: self.groups,
@@ -90,11 +124,28 @@ impl Args {
             also_trust: self.also_trust,
             sshd: self.sshd,
             principals_user: self.principals_user,
-            join: self.join,
+            join,
             deadline: self.patience.timeout,
         };
+        if self.print_audience {
+            let audience = print_audience(&layout, &options, self.issuer.as_deref()).await?;
+            return global.print(&audience, |it| clean(&it.audience).into_owned());
+        }
         let report = setup(&layout, &options, UnixSeconds(now())).await?;
         global.print(&report, text)
+    }
+
+    /// The join code or the machine's token.
+    async fn credential(&self) -> Result<Option<Credential>, Failure> {
+        let Some(file) = &self.join_token_file else {
+            return Ok(self.join.clone().map(Credential::Code));
+        };
+        let name = self.join_name.clone().unwrap_or_else(|| {
+            let system = rustix::system::uname();
+            system.nodename().to_string_lossy().into_owned()
+        });
+        let token = read_token_file(file).await?;
+        Ok(Some(Credential::Token(MachineToken::new(&name, token)?)))
     }
 }
 

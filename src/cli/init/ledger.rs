@@ -54,7 +54,8 @@ pub(super) async fn begin(config: &Config, owner: Option<&Owner>) -> Result<(), 
     }
 }
 
-fn make(folder: &Path) -> io::Result<()> {
+/// Makes a folder for its owner alone, if it is missing.
+pub(super) fn make(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -64,7 +65,8 @@ fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(folder)
 }
 
-fn give(folder: &Path, owner: &Owner) -> io::Result<()> {
+/// Gives a folder and the files in it to an account.
+pub(super) fn give(folder: &Path, owner: &Owner) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         owner.own(&File::open(entry?.path())?)?;
     }

@@ -4,12 +4,13 @@
 use std::path::Path;
 
 use super::{
-    made::{Made, TLS_CERTIFICATE},
+    made::{Made, MadeSigner, TLS_CERTIFICATE},
     owner::{UNITS_USER, is_root},
+    signer::UNITS_SIGNER,
 };
 use crate::{
     cli::{output, quoting::quoted},
-    config::{POLICY_FILE, SERVER_FILE},
+    config::{POLICY_FILE, SERVER_FILE, SIGNER_FILE},
 };
 
 /// The files and the next steps as text.
@@ -17,15 +18,29 @@ pub(super) fn steps(made: &Made) -> String {
     let dir = output::clean(&made.dir.display().to_string()).into_owned();
     let file = |name: &str| quoted(&format!("{}/{name}", dir.trim_end_matches('/')));
     let mut text = format!(
-        "Made in {dir}: {}\nCA key  {}\nledger  {}\n\nNext:\n",
+        "Made in {dir}: {}\nCA key  {}\n",
         made.files.join(", "),
         made.ca_key,
-        made.ledger
     );
+    if let Some(signer) = &made.signer {
+        let dir = signer.dir.display().to_string();
+        let files = signer.files.join(", ");
+        text = format!("Made in {}: {files}\n{text}", output::clean(&dir));
+    }
+    if let Some(key) = &made.host_ca_key {
+        text.push_str(&format!("hosts   {key}\n"));
+    }
+    text.push_str(&format!("ledger  {}\n\nNext:\n", made.ledger));
     for (number, step) in all(made, &dir, file).iter().enumerate() {
         text.push_str(&format!("  {}. {}\n", number + 1, step.join("\n       ")));
     }
-    text + "\nKeep ca_key and ledger_key secret and backed up: a person with ca_key can log in everywhere."
+    let secrets = match made.host_ca_key {
+        Some(_) => "ca_key, host_ca_key and ledger_key",
+        None => "ca_key and ledger_key",
+    };
+    text + &format!(
+        "\nKeep {secrets} secret and backed up: a person with ca_key can log in everywhere."
+    )
 }
 
 /// Each step: a title, then its commands.
@@ -48,11 +63,11 @@ fn all(made: &Made, dir: &str, file: impl Fn(&str) -> String) -> Vec<Vec<String>
         format!("Say in {policy} who gets what; the tests at its end say what must stay so:"),
         format!("daypass policy test {policy}"),
     ]);
+    if let Some(signer) = &made.signer {
+        steps.extend(run_signer(signer));
+    }
     // Only the owner can read the files, so the owner makes the check.
-    let run_as = match &made.owner {
-        Some(owner) if is_root() => format!("runuser -u {owner} -- "),
-        _ => String::new(),
-    };
+    let run_as = run_as(made.owner.as_deref());
     steps.push(vec![
         "Check all of it:".to_owned(),
         format!("{run_as}daypass serve --config {server} --check"),
@@ -75,8 +90,47 @@ fn all(made: &Made, dir: &str, file: impl Fn(&str) -> String) -> Vec<Vec<String>
             made.server, made.ca_key
         ),
     ]);
+    if made.host_ca_key.is_some() {
+        steps.push(vec![
+            "For each host, as an administrator; it prints the command for the host, which gets host certificates:".to_owned(),
+            format!("daypass admin hosts add NAME --group web"),
+        ]);
+    }
     steps
 }
+
+/// What is before a command that an account is to run.
+fn run_as(owner: Option<&str>) -> String {
+    match owner {
+        Some(owner) if is_root() => format!("runuser -u {owner} -- "),
+        Some(_) | None => String::new(),
+    }
+}
+
+/// The steps that start the signer, before the server that cannot do without it.
+fn run_signer(signer: &MadeSigner) -> [Vec<String>; 2] {
+    let dir = signer.dir.display().to_string();
+    let dir = output::clean(&dir);
+    let file = quoted(&format!("{}/{SIGNER_FILE}", dir.trim_end_matches('/')));
+    let run_as = run_as(signer.owner.as_deref());
+    let by_hand = format!("{run_as}daypass signer --config {file}");
+    let title = "Say in its [[ceiling]] what a pass may allow at most, and run the signer, which keeps the CA key:";
+    let is_units =
+        std::path::absolute(&signer.dir).is_ok_and(|dir| dir == Path::new(SIGNER_FOLDER));
+    let run = match signer.owner.as_deref() {
+        Some(UNITS_SIGNER) if is_units => vec![
+            title.to_owned(),
+            "daypass systemd install signer".to_owned(),
+            "systemctl daemon-reload && systemctl enable --now daypass-signer.service".to_owned(),
+        ],
+        Some(_) | None => vec![title.to_owned(), by_hand.clone()],
+    };
+    let check = vec!["Check it:".to_owned(), format!("{by_hand} --check")];
+    [run, check]
+}
+
+/// The configuration folder of the signer's unit.
+const SIGNER_FOLDER: &str = "/etc/daypass-signer";
 
 /// The configuration folder of the units in systemd/.
 const UNITS_FOLDER: &str = "/etc/daypass";

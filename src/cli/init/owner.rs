@@ -38,8 +38,8 @@ impl Owner {
             }),
             _ => {
                 let message = format!(
-                    "there is no account {name:?} for --owner; make it first: useradd --system \
-                     --home-dir /var/lib/daypass --shell /usr/sbin/nologin {}",
+                    "there is no account {name:?}, which is to own the files; make it first: useradd --system \
+                     --home-dir /var/lib/{0} --shell /usr/sbin/nologin {0}",
                     clean(name)
                 );
                 Err(Failure::new(Code::Usage, message))
@@ -70,6 +70,11 @@ impl Owner {
         );
         Err(Failure::new(Code::Failure, message))
     }
+}
+
+/// The number of this process's own account.
+pub(super) fn own_number() -> String {
+    id(&["-u"]).unwrap_or_default().to_string()
 }
 
 /// Whether this process runs as root.

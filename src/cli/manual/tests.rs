@@ -91,6 +91,8 @@ pub(super) fn example() -> String {
         passphrase_file: None,
         state: None,
         web: false,
+        host_ca_key: None,
+        signer: None,
     };
     example.server()
 }

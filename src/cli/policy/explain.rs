@@ -73,12 +73,47 @@ pub(super) struct Subject {
     at: Option<OffsetDateTime>,
     /// Whether the token was bound to no key.
     is_unbound: bool,
+    /// The identity that asked on behalf of the person, if it was another.
+    by: Option<By>,
+}
+
+/// An identity that asks on behalf of another.
+pub(super) struct By {
+    issuer: String,
+    subject: String,
+    claims: Map<String, Value>,
+}
+
+impl By {
+    fn of(who: Actor) -> Result<Self, Failure> {
+        let Value::Object(claims) = who.claims.into_value() else {
+            return Err(usage("the event has no claims of the identity that asked"));
+        };
+        Ok(Self {
+            issuer: who.issuer,
+            subject: who.subject,
+            claims,
+        })
+    }
+
+    /// Its token was bound: others ask on behalf of no one.
+    fn person(&self) -> Person<'_> {
+        Person {
+            issuer: &self.issuer,
+            subject: &self.subject,
+            claims: &self.claims,
+            auth_method: AuthMethod::Token,
+        }
+    }
 }
 
 #[derive(Serialize)]
 struct Explained {
     issuer: String,
     subject: String,
+    /// The subject of the identity that asked on behalf of that one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
     roles: Vec<Explanation>,
 }
 
@@ -100,7 +135,11 @@ impl Args {
             caller: subject.caller,
         };
         let explained = Explained {
-            roles: policy.explain(person, &subject.ask, context),
+            roles: match &subject.by {
+                None => policy.explain(person, &subject.ask, context),
+                Some(by) => policy.explain_on_behalf(person, by.person(), &subject.ask, context),
+            },
+            by: subject.by.as_ref().map(|by| by.subject.clone()),
             issuer: subject.issuer.clone(),
             subject: subject.name.clone(),
         };
@@ -168,6 +207,7 @@ fn from_claims(text: &str) -> Result<Subject, Failure> {
         caller: None,
         at: None,
         is_unbound: false,
+        by: None,
     })
 }
 
@@ -203,8 +243,12 @@ fn event_at(export: &str, index: u64) -> Result<Event, Failure> {
 }
 
 fn from_event(event: Event) -> Result<Subject, Failure> {
-    let (subject, is_unbound) = match event.what {
-        EventKind::Issued(issued) => (past(issued.who, &issued.ask)?, issued.binding == "none"),
+    let (subject, is_unbound, by) = match event.what {
+        EventKind::Issued(issued) => (
+            past(issued.who, &issued.ask)?,
+            issued.binding == "none",
+            issued.on_behalf.map(|it| it.by),
+        ),
         EventKind::Denied { cut: true, .. } => {
             return Err(usage(format!(
                 "event {} holds only a part of its ask or claims, so it cannot be explained",
@@ -212,8 +256,12 @@ fn from_event(event: Event) -> Result<Subject, Failure> {
             )));
         }
         EventKind::Denied {
-            who, ask, unbound, ..
-        } => (past(who, &ask)?, unbound),
+            who,
+            ask,
+            unbound,
+            by,
+            ..
+        } => (past(who, &ask)?, unbound, by.map(|by| *by)),
         EventKind::Denials(_)
         | EventKind::Requested(_)
         | EventKind::Approved(_)
@@ -245,6 +293,7 @@ fn from_event(event: Event) -> Result<Subject, Failure> {
     Ok(Subject {
         at: Some(event.at),
         is_unbound,
+        by: by.map(By::of).transpose()?,
         ..subject
     })
 }
@@ -284,6 +333,7 @@ pub(super) fn past(who: Actor, asked: &RequestDetails) -> Result<Subject, Failur
             .and_then(|caller| caller.parse().ok()),
         at: None,
         is_unbound: false,
+        by: None,
     })
 }
 

@@ -32,6 +32,12 @@ pub(super) fn advice(fault: HostKeyFault, host: &str, is_certified: bool) -> Str
             "the host certificate of {host} is not valid now. Look whether the clock of this machine is right; on {host}, \
              `daypass host doctor` says why it was not renewed"
         ),
+        HostKeyFault::Removed => format!(
+            "the host certificate of {host} is revoked: an administrator removed the host, or it has joined again with other \
+             host keys, or {another}. Do not connect, and tell its administrator. If it is to be a host again: an administrator \
+             runs `daypass admin hosts add {host} --group GROUP`, and then `daypass host setup --join CODE` on {host}; on a host \
+             with new host keys, sshd must be reloaded"
+        ),
         HostKeyFault::Revoked => format!(
             "a known_hosts file says that the host key of {host} is revoked: {another}. Do not connect, and tell its \
              administrator. For a new host key: {join}"
@@ -51,6 +57,7 @@ mod tests {
             HostKeyFault::Name,
             HostKeyFault::Time,
             HostKeyFault::Revoked,
+            HostKeyFault::Removed,
             HostKeyFault::Other,
         ] {
             for is_certified in [false, true] {

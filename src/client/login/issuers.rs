@@ -205,6 +205,7 @@ mod tests {
         ServerInfo {
             host_ca_keys: Vec::new(),
             known_host_names: Vec::new(),
+            host_revocations_version: 0,
             server_name: "ca".to_owned(),
             issuers: vec![issuer(Binding::Nonce, false)],
             ca_keys: Vec::new(),

@@ -1,7 +1,11 @@
 //! An ID token from a file, or from a command that fetches one. Never from an argument: other users
 //! can read those.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use tokio::{io::AsyncReadExt, process::Command};
 use zeroize::Zeroizing;
@@ -28,10 +32,20 @@ pub enum Source {
 /// # Errors
 /// Returns the error if the file cannot be read, or the command fails or takes too long.
 pub(super) async fn read(source: &Source, audience: &str) -> Result<Zeroizing<String>, Error> {
-    let read = match source {
-        Source::Command(command) => return run(command, audience).await,
-        Source::File(path) if path.as_os_str() == "-" => bounded(tokio::io::stdin()).await,
-        Source::File(path) => {
+    match source {
+        Source::Command(command) => run(command, audience).await,
+        Source::File(path) => read_file(path).await,
+    }
+}
+
+/// Reads the token in a file, or on standard input (`-`), without surrounding white space.
+///
+/// # Errors
+/// Returns the error if the file cannot be read.
+pub(crate) async fn read_file(path: &Path) -> Result<Zeroizing<String>, Error> {
+    let read = match path.as_os_str() == "-" {
+        true => bounded(tokio::io::stdin()).await,
+        false => {
             let file = tokio::fs::File::open(path).await;
             bounded(file.map_err(Error::file(path))?).await
         }

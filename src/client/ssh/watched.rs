@@ -146,6 +146,8 @@ pub(crate) enum HostKeyFault {
     Time,
     /// A known_hosts file marks it as revoked.
     Revoked,
+    /// Its certificate is in the list of revoked ones.
+    Removed,
     /// ssh did not say.
     Other,
 }
@@ -178,6 +180,9 @@ fn host_key_fault(line: &str) -> Option<HostKeyFault> {
         }
         _ if line.starts_with('@') && line.contains("WARNING: REVOKED HOST KEY") => {
             Some(HostKeyFault::Revoked)
+        }
+        _ if line.starts_with("Host key ") && line.contains(" revoked by file ") => {
+            Some(HostKeyFault::Removed)
         }
         _ => None,
     }

@@ -89,7 +89,8 @@ fn files(config: &Config, purpose: Purpose) -> Vec<PathBuf> {
     let mut files = vec![config.origin().to_owned(), config.policy.clone()];
     if purpose != Purpose::Reload {
         files.push(config.ledger_key.clone());
-        for key in &config.ca_keys {
+        let hosts = config.hosts.iter().flat_map(|hosts| &hosts.keys);
+        for key in config.ca_keys.iter().chain(hosts) {
             files.push(key.file.clone());
             files.extend(key.passphrase.clone());
             if let Some(Keeper::Pkcs11 { pin, .. }) = &key.keeper {

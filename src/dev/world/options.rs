@@ -22,6 +22,8 @@ pub struct Options {
     /// The number of servers that share a ledger in a PostgreSQL of the world's own; none for one
     /// server with its ledger in the folder.
     pub servers: Option<u8>,
+    /// Knows hosts: `[hosts]` with a host CA key.
+    pub knows_hosts: bool,
     /// When failed deliveries are tried again. By default the daemon's own schedule.
     pub webhook_schedule: Option<Schedule>,
 }

@@ -22,6 +22,13 @@ const HOST: &str = "web-1";
 
 const POLICY: &str = include_str!("policy.toml");
 
+/// The section of known hosts.
+pub(super) const HOSTS: &str = r#"[hosts]
+[[hosts.key]]
+file = "host_ca_key"
+state = "active"
+"#;
+
 /// Writes `policy.toml`: `wish`, else the existing one, else the usual one. Fills in `@user@`,
 /// `@issuer@` and the registered keys (`@alice_key@`, `@bob_key@`).
 pub(super) fn policy(

@@ -9,7 +9,7 @@ use std::{
 };
 
 use reqwest::Client;
-use tonic::{Status, body::Body};
+use tonic::{Request, Status, body::Body, metadata::MetadataValue};
 use tower::Service;
 use url::Url;
 
@@ -61,6 +61,31 @@ impl Server {
         self.ask(async |channel, origin| {
             let mut client = HostsClient::with_origin(channel, origin);
             client.join(request.clone()).await
+        })
+        .await
+    }
+
+    /// Joins with an ID token, which is marked as sensitive, so that no logger prints it.
+    ///
+    /// # Errors
+    /// As [`Server::join`]; [`Error::Usage`] if the token has bytes that no token has.
+    pub(crate) async fn join_with(
+        &self,
+        request: JoinHostRequest,
+        token: &str,
+    ) -> Result<JoinHostResponse, Error> {
+        let mut bearer = MetadataValue::try_from(format!("Bearer {token}")).map_err(|_| {
+            Error::Usage(
+                "the file of --join-token-file has no token: a token is one line".to_owned(),
+            )
+        })?;
+        bearer.set_sensitive(true);
+        self.ask(async |channel, origin| {
+            let mut client = HostsClient::with_origin(channel, origin);
+            let mut request = Request::new(request.clone());
+            let metadata = request.metadata_mut();
+            metadata.insert("authorization", bearer.clone());
+            client.join(request).await
         })
         .await
     }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use ssh_key::{Fingerprint, HashAlg};
 
 use crate::{
-    host::{Error, Settings, files::Layout, settings::USUAL_USER, sync},
+    host::{Error, Settings, files::Layout, join::Credential, settings::USUAL_USER, sync},
     outbound::CertificateFingerprint,
 };
 
@@ -29,8 +29,8 @@ pub(crate) struct SetupOptions {
     pub sshd: Option<PathBuf>,
     /// The user that sshd runs the principals command as.
     pub principals_user: String,
-    /// The join code of this host, if it is to join.
-    pub join: Option<String>,
+    /// What lets this host join, if it is to join.
+    pub join: Option<Credential>,
     /// The deadline for one request to the server.
     pub deadline: Duration,
 }

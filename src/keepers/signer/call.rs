@@ -151,7 +151,7 @@ impl Caller {
         let ledger = self.place.ledger.get();
         let ledger = ledger.ok_or_else(|| Away("the ledger is not open".to_owned()))?;
         let serials = messages.iter().filter_map(|message| match message {
-            Message::Pass { serial, .. } => Some(*serial),
+            Message::Pass { serial, .. } | Message::HostCertificate { serial, .. } => Some(*serial),
             Message::Document { .. } => None,
         });
         let serials: Vec<u64> = serials.collect();
@@ -227,6 +227,10 @@ fn request(messages: &[&Message], evidence: Evidence) -> Request {
         .iter()
         .filter_map(|message| match message {
             Message::Pass { bytes, .. } => Some(Item::Pass {
+                bytes: bytes.clone(),
+                recorded: recorded.next()?,
+            }),
+            Message::HostCertificate { bytes, .. } => Some(Item::HostCertificate {
                 bytes: bytes.clone(),
                 recorded: recorded.next()?,
             }),

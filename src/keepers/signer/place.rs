@@ -50,6 +50,10 @@ pub(super) enum Message {
         serial: u64,
         bytes: Vec<u8>,
     },
+    HostCertificate {
+        serial: u64,
+        bytes: Vec<u8>,
+    },
     Document {
         kind: HostDocument,
         content: Vec<u8>,
@@ -59,28 +63,27 @@ pub(super) enum Message {
 impl Message {
     pub(super) fn length(&self) -> usize {
         match self {
-            Self::Pass { bytes, .. } => bytes.len(),
+            Self::Pass { bytes, .. } | Self::HostCertificate { bytes, .. } => bytes.len(),
             Self::Document { content, .. } => content.len(),
         }
     }
 }
 
-impl TryFrom<ToSign<'_>> for Message {
-    type Error = Unsigned;
-
-    fn try_from(to_sign: ToSign<'_>) -> Result<Self, Unsigned> {
+impl From<ToSign<'_>> for Message {
+    fn from(to_sign: ToSign<'_>) -> Self {
         match to_sign {
-            ToSign::Pass { serial, bytes } => Ok(Self::Pass {
+            ToSign::Pass { serial, bytes } => Self::Pass {
                 serial,
                 bytes: bytes.to_vec(),
-            }),
-            ToSign::Document { kind, content, .. } => Ok(Self::Document {
+            },
+            ToSign::HostCertificate { serial, bytes } => Self::HostCertificate {
+                serial,
+                bytes: bytes.to_vec(),
+            },
+            ToSign::Document { kind, content, .. } => Self::Document {
                 kind,
                 content: content.to_vec(),
-            }),
-            ToSign::HostCertificate { .. } => Err(Unsigned::Refused(
-                "a signer signs passes, and no host certificate".to_owned(),
-            )),
+            },
         }
     }
 }

@@ -166,7 +166,7 @@ fn the_form_of_the_state_is_that_of_its_number() {
     let digest = ledger_of(&all_leaves()).digest().unwrap();
     assert_eq!(
         base16ct::lower::encode_string(&digest),
-        "4c56484f6f14c3443c16a2fbe724639987ad9762b98f9a2dd337b23ebefd5e8a",
+        "326e2bd8366ca571b2db1a3935e3b2c6ec85e1a1f6d533ba352c69b5c3881277",
         "the form of the state has changed"
     );
 }

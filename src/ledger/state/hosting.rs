@@ -6,7 +6,7 @@ use ssh_key::PublicKey;
 
 use super::{
     LedgerState, Rejection, Rule,
-    hosts::{HostRecord, Joined},
+    hosts::{HostRecord, Joined, Outstanding},
 };
 use crate::{
     ledger::{
@@ -94,6 +94,18 @@ impl LedgerState {
         self.hosts.has_certificate(serial)
     }
 
+    /// The host certificates that users must refuse and might still accept, by serial: those of
+    /// hosts that were removed, of keys that a host has no longer, and those whose signing failed.
+    pub(crate) fn revoked_host_certificates(&self) -> impl Iterator<Item = (u64, &Outstanding)> {
+        self.hosts.revoked()
+    }
+
+    /// Version of [`LedgerState::revoked_host_certificates`]: one more than the index of the event
+    /// that changed it last, 0 before any; and the time of that event.
+    pub(crate) fn host_revocation_version(&self) -> (u64, UnixSeconds) {
+        self.hosts.revoked_version()
+    }
+
     /// When a host with this version of the revocation list began to be behind; `None` if it has
     /// the newest one.
     pub(crate) fn outdated_since(&self, version: u64) -> Option<UnixSeconds> {
@@ -108,7 +120,8 @@ impl LedgerState {
     pub(super) fn apply_removed(&mut self, event: &Event, removed: &HostRemoved) {
         let target = Target::Host(removed.host.clone());
         self.orders.apply(&target, event.index);
-        self.hosts.remove(&removed.host);
+        let agreed = self.agreed.seconds();
+        self.hosts.remove(event, &removed.host, agreed);
     }
 }
 

@@ -1,12 +1,13 @@
 //! The table of known hosts. Pure.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Bound,
 };
 
 use serde::{Deserialize, Serialize};
 
+use super::passes::MARGIN;
 use crate::{
     ledger::{
         Event, approval,
@@ -32,6 +33,20 @@ pub(crate) struct HostRecord {
     pub is_behind: bool,
     /// When the ledger said last that it is behind or current.
     pub marked_at: UnixSeconds,
+    /// Its certificates that users may still accept, by serial: also those of keys that it joined
+    /// with before.
+    pub(super) out: BTreeMap<u64, Outstanding>,
+}
+
+/// A host certificate that users may still accept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Outstanding {
+    /// Fingerprint of the host key.
+    pub key: String,
+    /// First second after validity.
+    pub valid_before: UnixSeconds,
+    /// Fingerprint of the host CA key.
+    pub ca: String,
 }
 
 /// A join code that was not used.
@@ -79,6 +94,12 @@ impl HostRecord {
         let aliases = self.aliases.iter().map(String::as_str);
         std::iter::once(self.name.as_str()).chain(aliases)
     }
+
+    /// Serials of its certificates that are valid at `now`, in ascending order.
+    pub(crate) fn valid_certificates(&self, now: UnixSeconds) -> Vec<u64> {
+        let valid = self.out.iter().filter(|(_, it)| it.valid_before > now);
+        valid.map(|(serial, _)| *serial).collect()
+    }
 }
 
 /// Hosts by name, by alias, by the hash of a code, and by key.
@@ -91,6 +112,13 @@ pub(super) struct Hosts {
     codes: BTreeMap<String, String>,
     /// The host of each key, by fingerprint.
     keys: BTreeMap<String, String>,
+    /// Certificates that users must refuse, by serial: of hosts that were removed, and of keys that
+    /// a host no longer has.
+    revoked: BTreeMap<u64, Outstanding>,
+    /// One more than the index of the event that changed `revoked` last; 0 before any.
+    revoked_version: u64,
+    /// The time of that event.
+    revoked_at: UnixSeconds,
 }
 
 impl Hosts {
@@ -128,6 +156,34 @@ impl Hosts {
         certificates.any(|it| it.serial == serial)
     }
 
+    pub(super) fn revoked(&self) -> impl Iterator<Item = (u64, &Outstanding)> {
+        self.revoked.iter().map(|(serial, it)| (*serial, it))
+    }
+
+    pub(super) fn revoked_version(&self) -> (u64, UnixSeconds) {
+        (self.revoked_version, self.revoked_at)
+    }
+
+    /// Takes in that users must refuse these certificates. Forgets those that no one accepts any
+    /// more by the agreed time: the list changes with events alone.
+    fn revoke(
+        &mut self,
+        event: &Event,
+        certificates: impl IntoIterator<Item = (u64, Outstanding)>,
+        agreed: UnixSeconds,
+    ) {
+        let before = self.revoked.len();
+        let is_live = |it: &Outstanding| it.valid_before.saturating_add(MARGIN) > agreed;
+        let live = certificates.into_iter().filter(|(_, it)| is_live(it));
+        self.revoked.extend(live);
+        if self.revoked.len() == before {
+            return;
+        }
+        self.revoked.retain(|_, it| is_live(it));
+        self.revoked_version = event.index.saturating_add(1);
+        self.revoked_at = UnixSeconds::from(event.at);
+    }
+
     pub(super) fn add(&mut self, event: &Event, added: &HostAdded) {
         let host = self.by_name.entry(added.host.clone()).or_default();
         if let Some(old) = host.invitation.take() {
@@ -152,10 +208,11 @@ impl Hosts {
         self.codes.insert(added.code.clone(), added.host.clone());
     }
 
-    pub(super) fn remove(&mut self, name: &str) {
-        let Some(host) = self.by_name.remove(name) else {
+    pub(super) fn remove(&mut self, event: &Event, name: &str, agreed: UnixSeconds) {
+        let Some(mut host) = self.by_name.remove(name) else {
             return;
         };
+        self.revoke(event, std::mem::take(&mut host.out), agreed);
         for name in host.names() {
             self.names.remove(name);
         }
@@ -179,7 +236,7 @@ impl Hosts {
         }
     }
 
-    pub(super) fn join(&mut self, event: &Event, joined: &HostJoined) {
+    pub(super) fn join(&mut self, event: &Event, joined: &HostJoined, agreed: UnixSeconds) {
         let mut host = self.by_name.remove(&joined.host).unwrap_or_default();
         self.forget_join(host.joined.as_ref());
         let open = host.invitation.take();
@@ -200,11 +257,17 @@ impl Hosts {
         for name in host.names() {
             self.names.insert(name.to_owned(), host.name.clone());
         }
-        for key in joined
-            .keys
-            .iter()
+        let keys = joined.keys.iter();
+        let keys: BTreeSet<String> = keys
             .filter_map(|it| approval::fingerprint(&it.key))
-        {
+            .collect();
+        let (kept, gone) = std::mem::take(&mut host.out)
+            .into_iter()
+            .partition(|(_, it)| keys.contains(&it.key));
+        host.out = kept;
+        let gone: BTreeMap<u64, Outstanding> = gone;
+        self.revoke(event, gone, agreed);
+        for key in keys {
             self.keys.insert(key, host.name.clone());
         }
         if joined.who.is_none() {
@@ -213,11 +276,26 @@ impl Hosts {
         self.by_name.insert(host.name.clone(), host);
     }
 
-    pub(super) fn certify(&mut self, event: &Event, certified: &HostCertified) {
-        let host = self.by_name.get_mut(&certified.host);
-        let Some(joined) = host.and_then(|host| host.joined.as_mut()) else {
+    pub(super) fn certify(
+        &mut self,
+        event: &Event,
+        certified: &HostCertified,
+        agreed: UnixSeconds,
+    ) {
+        let Some(host) = self.by_name.get_mut(&certified.host) else {
             return;
         };
+        let Some(joined) = host.joined.as_mut() else {
+            return;
+        };
+        host.out
+            .retain(|_, it| it.valid_before.saturating_add(MARGIN) > agreed);
+        let outstanding = Outstanding {
+            key: certified.key.clone(),
+            valid_before: certified.valid_before,
+            ca: certified.ca.clone(),
+        };
+        host.out.insert(event.index, outstanding);
         let certificate = CertificateRecord {
             serial: event.index,
             valid_after: certified.valid_after,
@@ -229,15 +307,18 @@ impl Hosts {
             .insert(certified.key.clone(), certificate);
     }
 
-    /// Takes in that the certificate with this serial was never signed.
-    pub(super) fn forget_certificate(&mut self, serial: u64) {
-        let joined = self
-            .by_name
-            .values_mut()
-            .filter_map(|it| it.joined.as_mut());
-        for joined in joined {
-            joined.certificates.retain(|_, it| it.serial != serial);
+    /// Takes in that signing the certificate with this serial failed. The key may have signed it
+    /// all the same, after the deadline, so users must refuse it.
+    pub(super) fn forget_certificate(&mut self, event: &Event, serial: u64, agreed: UnixSeconds) {
+        let mut unsigned = None;
+        for host in self.by_name.values_mut() {
+            if let Some(joined) = &mut host.joined {
+                joined.certificates.retain(|_, it| it.serial != serial);
+            }
+            unsigned = unsigned.or(host.out.remove(&serial));
         }
+        let unsigned = unsigned.map(|it| (serial, it));
+        self.revoke(event, unsigned, agreed);
     }
 
     pub(super) fn mark(&mut self, event: &Event, name: &str, is_behind: bool) {

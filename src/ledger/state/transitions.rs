@@ -109,7 +109,7 @@ impl LedgerState {
             // The key may have signed all the same: after the deadline, or for a stolen server. So
             // hosts must refuse the pass.
             EventKind::SigningFailed { serial, .. } => {
-                self.hosts.forget_certificate(*serial);
+                self.hosts.forget_certificate(event, *serial, agreed);
                 if self.has_pass(*serial) {
                     self.apply_revoked(event, &[*serial]);
                 }
@@ -136,9 +136,9 @@ impl LedgerState {
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. } => self.keys.apply(event),
             EventKind::HostAdded(added) => self.apply_added(event, added),
-            EventKind::HostJoined(joined) => self.hosts.join(event, joined),
+            EventKind::HostJoined(joined) => self.hosts.join(event, joined, agreed),
             EventKind::HostRemoved(removed) => self.apply_removed(event, removed),
-            EventKind::HostCertified(certified) => self.hosts.certify(event, certified),
+            EventKind::HostCertified(certified) => self.hosts.certify(event, certified, agreed),
             EventKind::HostBehind(behind) => self.hosts.mark(event, &behind.host, true),
             EventKind::HostCurrent { host } => self.hosts.mark(event, host, false),
             EventKind::Denied { .. } | EventKind::Denials(_) => (),

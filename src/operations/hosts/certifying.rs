@@ -15,6 +15,10 @@ use crate::{
     operations::{authority::Authority, error::Error, host_authority::HostAuthority},
 };
 
+/// The most certificates of one host that are valid at the same time. All are remembered, to be
+/// revoked. A host that renews has two of each key.
+const MOST_VALID: usize = 512;
+
 /// Makes a certificate for each of these keys of the host, in their order. `nonce` is random and
 /// used once.
 ///
@@ -37,6 +41,17 @@ pub(in crate::operations) async fn certify(
         .map(|(at, key)| draft(hosts, host, key, derived(&nonce, at), now))
         .collect();
     let drafts = drafts?;
+    let out = authority.store.state(|state| {
+        let host = state.host(&host.name);
+        host.map_or(0, |host| host.valid_certificates(now.into()).len())
+    });
+    if out.saturating_add(drafts.len()) > MOST_VALID {
+        let detail = format!(
+            "this host has {out} certificates that are still valid, and gets no more: an administrator removes it, which \
+             revokes them, and lets it join again"
+        );
+        return Err(Error::Rejection(Rejection::new(Rule::TooMany, detail)));
+    }
     // All of them or none: a host that came for several again and again would take each one that
     // its bucket gets, and never get any.
     let has_room = {

@@ -43,8 +43,8 @@ impl SignedOrder<'_> {
         Ok(self.authority.store.record(added, self.context.now).await?)
     }
 
-    /// Forgets a host. Returns the event's index, and the serials of its certificates that are
-    /// still valid.
+    /// Forgets a host. Returns the event's index, and the serials of its certificates that were
+    /// still valid, and are revoked now.
     ///
     /// # Errors
     /// Returns [`Error::AdminDenied`] if the policy does not name this identity, and
@@ -56,12 +56,8 @@ impl SignedOrder<'_> {
         let (store, now) = (&self.authority.store, self.context.now);
         let seconds = UnixSeconds::from(now);
         let valid = store.state(|state| {
-            let joined = state.host(&name).and_then(|host| host.joined.as_ref());
-            let certificates = joined.into_iter().flat_map(|it| it.certificates.values());
-            let valid = certificates.filter(|it| it.valid_before > seconds);
-            let mut serials: Vec<u64> = valid.map(|it| it.serial).collect();
-            serials.sort_unstable();
-            serials
+            let host = state.host(&name);
+            host.map(|host| host.valid_certificates(seconds))
         });
         let removed = EventKind::HostRemoved(Box::new(HostRemoved {
             who: record::who(self.holder.identity()),
@@ -71,6 +67,6 @@ impl SignedOrder<'_> {
         }));
         let index = store.record(removed, now).await?;
         store.remove_report(name).await?;
-        Ok((index, valid))
+        Ok((index, valid.unwrap_or_default()))
     }
 }

@@ -7,8 +7,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use toml::Spanned;
 
 use crate::policy::{
-    Ask, AuthMethod, Denial, Error, Grant, Reason, bastion::Bastions, file, limits, role::Role,
-    source, text::Text,
+    Ask, AuthMethod, Denial, Error, Grant, Person, Reason, bastion::Bastions, file, limits,
+    role::Role, source, text::Text,
 };
 
 /// The default address of tests (RFC 5737, TEST-NET-1).
@@ -18,18 +18,63 @@ const CALLER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 pub(in crate::policy) struct Test {
     pub(super) line: usize,
     pub(super) name: Option<String>,
-    pub(super) claims: Map<String, Value>,
-    pub(super) issuer: String,
-    pub(super) subject: String,
+    pub(super) person: TestPerson,
+    /// The identity that asks on behalf of the person.
+    pub(super) by: Option<TestPerson>,
     pub(super) caller: IpAddr,
     pub(super) at: Option<OffsetDateTime>,
-    pub(super) auth_age: Option<Duration>,
-    pub(super) auth_method: AuthMethod,
     pub(super) ask: Ask,
     expected: Expected,
     pub(super) principals: Option<BTreeSet<String>>,
     pub(super) command: Option<String>,
     pub(super) bastion: Option<String>,
+}
+
+/// An identity of a test.
+pub(super) struct TestPerson {
+    issuer: String,
+    subject: String,
+    claims: Map<String, Value>,
+    auth_age: Option<Duration>,
+    auth_method: AuthMethod,
+}
+
+impl TestPerson {
+    fn load(text: Text<'_>, raw: file::TestPerson) -> Result<Self, Error> {
+        let issuer = raw.issuer;
+        Ok(Self {
+            issuer: issuer.unwrap_or_else(|| "https://issuer.example".to_owned()),
+            subject: raw.subject.unwrap_or_else(|| "test".to_owned()),
+            claims: claims(raw.claims, raw.amr, raw.acr),
+            auth_age: match &raw.auth_age {
+                None => None,
+                Some(age) => Some(text.parse(age, |age| duration(age))?),
+            },
+            auth_method: match raw.bound {
+                Some(true) | None => AuthMethod::Token,
+                Some(false) => AuthMethod::UnboundToken,
+            },
+        })
+    }
+
+    /// The claims of a token of `now`.
+    pub(super) fn claims(&self, now: OffsetDateTime) -> Map<String, Value> {
+        let mut claims = self.claims.clone();
+        if let Some(age) = self.auth_age {
+            claims.insert("auth_time".to_owned(), json!((now - age).unix_timestamp()));
+        }
+        claims
+    }
+
+    /// The person, with these claims.
+    pub(super) fn with<'a>(&'a self, claims: &'a Map<String, Value>) -> Person<'a> {
+        Person {
+            issuer: &self.issuer,
+            subject: &self.subject,
+            claims,
+            auth_method: self.auth_method,
+        }
+    }
 }
 
 /// The expected decision.
@@ -158,7 +203,9 @@ fn load_one(
             ),
         ));
     }
-    let caller = match &raw.person.address {
+    let by = raw.by.as_ref();
+    let address = by.map_or(&raw.person, |by| by).address.as_ref();
+    let caller = match address {
         None => CALLER,
         Some(address) => text.parse(address, |address| {
             address.parse().map_err(|_| {
@@ -169,24 +216,12 @@ fn load_one(
     Ok(Test {
         line: text.line(&span),
         name: raw.name,
-        issuer: raw
-            .person
-            .issuer
-            .unwrap_or_else(|| "https://issuer.example".to_owned()),
-        subject: raw.person.subject.unwrap_or_else(|| "test".to_owned()),
-        claims: claims(raw.person.claims, raw.person.amr, raw.person.acr),
+        person: TestPerson::load(text, raw.person)?,
+        by: raw.by.map(|by| TestPerson::load(text, by)).transpose()?,
         caller,
         at: match &raw.at {
             None => None,
             Some(at) => Some(text.parse(at, |at| moment(at))?),
-        },
-        auth_age: match &raw.person.auth_age {
-            None => None,
-            Some(age) => Some(text.parse(age, |age| duration(age))?),
-        },
-        auth_method: match raw.person.bound {
-            Some(true) | None => AuthMethod::Token,
-            Some(false) => AuthMethod::UnboundToken,
         },
         ask: ask(text, raw.ask)?,
         expected,

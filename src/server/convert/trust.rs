@@ -33,6 +33,7 @@ pub(in crate::server) fn trust(
             .map(PublicKey::to_openssh)
             .collect::<Result<_, _>>()?,
         known_host_names: trust.hosts.names,
+        host_revocations_version: trust.host_revocations_version,
     })
 }
 

@@ -28,7 +28,7 @@ impl Client {
         let answer = async {
             let mut trust = TrustClient::new(api.channel());
             let list = trust
-                .get_revocations(GetRevocationsRequest {})
+                .get_revocations(GetRevocationsRequest::default())
                 .await?
                 .into_inner();
             Ok(Outcome::Revocations(parsed::revocations(list.krl)))

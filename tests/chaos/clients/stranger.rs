@@ -51,7 +51,11 @@ impl Client {
                     }
                     3 => {
                         let mut trust = TrustClient::new(api.channel());
-                        drop(trust.get_revocations(GetRevocationsRequest {}).await);
+                        drop(
+                            trust
+                                .get_revocations(GetRevocationsRequest::default())
+                                .await,
+                        );
                     }
                     _ => drop(TcpStream::connect(&address).await),
                 }

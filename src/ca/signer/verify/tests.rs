@@ -7,9 +7,12 @@
 )]
 
 mod documents;
+mod hosts;
+mod slow;
 
 use std::sync::LazyLock;
 
+use sha2::{Digest, Sha256};
 use ssh_key::Algorithm;
 use time::Duration;
 
@@ -25,9 +28,9 @@ use crate::{
             sign,
         },
     },
-    ledger::event::RequestDetails,
+    ledger::event::{Issued, RequestDetails},
     policy::Grant,
-    ssh::options::Extension,
+    ssh::{key::fingerprint, options::Extension},
 };
 
 fn grant() -> Grant {
@@ -57,7 +60,7 @@ fn fault(world: &World, pass: u64) -> Fault {
 fn pass_of(request: &mut Request) -> (&mut Vec<u8>, &mut Recorded) {
     match &mut request.items[0] {
         Item::Pass { bytes, recorded } => (bytes, recorded),
-        Item::Document { .. } => panic!("a document"),
+        Item::Document { .. } | Item::HostCertificate { .. } => panic!("no pass"),
     }
 }
 
@@ -561,7 +564,7 @@ fn a_forked_ledger_is_an_alarm() {
             crate::ca::KeyState::Active,
         )])
         .unwrap(),
-        key: Key::sample(Algorithm::Ed25519),
+        key: Key::sample(Algorithm::Ed25519).into(),
         ledger: ledger_key("daypass.example.com/ledger", 7),
         bytes: Default::default(),
     };

@@ -97,6 +97,18 @@ impl Story {
         ))))
     }
 
+    fn remove(&mut self, host: &str) -> u64 {
+        let order = removed(host, self.after(host));
+        self.take(order).unwrap()
+    }
+
+    /// The serials that users refuse, and the version of that list.
+    fn revoked(&self) -> (Vec<u64>, u64) {
+        let serials = self.state().revoked_host_certificates();
+        let serials = serials.map(|(serial, _)| serial).collect();
+        (serials, self.state().host_revocation_version().0)
+    }
+
     fn behind(&mut self, host: &str) -> Result<u64, Rule> {
         self.take(EventKind::HostBehind(Box::new(HostBehind {
             host: host.to_owned(),
@@ -349,12 +361,95 @@ fn verify_finds_a_host_whose_key_or_administrator_did_not_sign() {
 }
 
 #[test]
+fn every_certificate_of_a_removed_host_is_revoked_and_none_of_another() {
+    let mut story = Story::new();
+    for (host, code, seed) in [("web-1", CODES[0], 3), ("web-2", CODES[1], 4)] {
+        story.add(host, code, false).unwrap();
+        story.join(host, code, seed).unwrap();
+    }
+    // Not only the newest one.
+    let one = story.certify("web-1", 3).unwrap();
+    story.certify("web-2", 4).unwrap();
+    let two = story.certify("web-1", 3).unwrap();
+    assert_eq!(story.revoked(), (vec![], 0));
+    let host = story.state().host("web-1").unwrap();
+    assert_eq!(host.valid_certificates(story.seconds()), [one, two]);
+    let index = story.remove("web-1");
+    assert_eq!(story.revoked(), (vec![one, two], index + 1));
+    // It joins again: its new certificate counts, the old ones stay revoked.
+    story.add("web-1", CODES[2], false).unwrap();
+    story.join("web-1", CODES[2], 3).unwrap();
+    story.certify("web-1", 3).unwrap();
+    assert_eq!(story.revoked(), (vec![one, two], index + 1));
+}
+
+#[test]
+fn a_host_with_new_keys_loses_the_certificates_of_the_old_ones_alone() {
+    let mut story = Story::new();
+    story.add("web-1", CODES[0], false).unwrap();
+    story.join("web-1", CODES[0], 3).unwrap();
+    let old = story.certify("web-1", 3).unwrap();
+    // The same keys again: they are proven, and nothing is revoked.
+    story.add("web-1", CODES[1], true).unwrap();
+    story.join("web-1", CODES[1], 3).unwrap();
+    let same = story.certify("web-1", 3).unwrap();
+    assert_eq!(story.revoked(), (vec![], 0));
+    story.add("web-1", CODES[2], true).unwrap();
+    let index = story.join("web-1", CODES[2], 4).unwrap();
+    assert_eq!(story.revoked(), (vec![old, same], index + 1));
+    let new = story.certify("web-1", 4).unwrap();
+    let host = story.state().host("web-1").unwrap();
+    assert_eq!(host.valid_certificates(story.seconds()), [new]);
+}
+
+#[test]
+fn a_certificate_whose_signing_failed_is_revoked_and_a_list_forgets_those_that_ended() {
+    let mut story = Story::new();
+    story.add("web-1", CODES[0], false).unwrap();
+    story.join("web-1", CODES[0], 3).unwrap();
+    let serial = story.certify("web-1", 3).unwrap();
+    let good = story.certify("web-1", 3).unwrap();
+    let cause = "the key is away".to_owned();
+    let fails = |serial| EventKind::SigningFailed {
+        serial,
+        cause: cause.clone(),
+    };
+    let index = story.take(fails(good)).unwrap();
+    assert_eq!(story.revoked(), (vec![good], index + 1));
+    let host = story.state().host("web-1").unwrap();
+    assert_eq!(host.valid_certificates(story.seconds()), [serial]);
+    // After two weeks and the margin, the next change of the list has no need of them.
+    story.now += Duration::days(15);
+    let order = removed("web-1", story.after("web-1"));
+    let late = certified("web-1", 3, story.seconds().get());
+    let mut state = story.state().clone();
+    for what in [
+        crate::ledger::state::agreed::tests::seen(story.now.unix_timestamp()),
+        EventKind::HostCertified(Box::new(late)),
+        order,
+    ] {
+        let listed: Vec<u64> = state.revoked_host_certificates().map(|it| it.0).collect();
+        assert_eq!(listed, [good], "no event changed the list");
+        state.apply(&Event {
+            what,
+            ..story.event(EventKind::Skipped)
+        });
+    }
+    let listed: Vec<u64> = state.revoked_host_certificates().map(|it| it.0).collect();
+    assert_eq!(listed, [story.judge.size()]);
+}
+
+#[test]
 fn a_snapshot_has_the_hosts_and_continues_as_the_ledger_does() {
     let mut story = Story::new();
     story.add("web-1", CODES[0], false).unwrap();
     story.join("web-1", CODES[0], 3).unwrap();
     story.certify("web-1", 3).unwrap();
     story.add("web-2", CODES[1], false).unwrap();
+    story.join("web-2", CODES[1], 4).unwrap();
+    story.certify("web-2", 4).unwrap();
+    story.remove("web-2");
+    story.add("web-3", CODES[2], false).unwrap();
     story.now += Duration::HOUR;
     story.behind("web-1").unwrap();
     let signer = crate::ledger::checkpoint::Signer::new("daypass.example.com/ledger", &[7; 32]);
@@ -368,6 +463,7 @@ fn a_snapshot_has_the_hosts_and_continues_as_the_ledger_does() {
     assert_eq!(read, snapshot);
     assert_eq!(read.judge.state().hosts_after("").count(), 2);
     assert!(read.judge.state().host("web-1").unwrap().is_behind);
+    assert_eq!(read.judge.state().revoked_host_certificates().count(), 1);
 }
 
 #[test]
