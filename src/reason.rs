@@ -185,6 +185,8 @@ codes! {
     HOST_CERTIFICATE,
     /// The ledger says already that the host is behind or current.
     HOST_MARK,
+    /// A login that the ledger does not explain is recorded already, or its host has too many.
+    FOREIGN_LOGIN,
     /// A host's report is as old as its last one, or its clock differs.
     HOST_REPORT,
 }

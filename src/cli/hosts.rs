@@ -50,6 +50,8 @@ struct Report {
     daypass_version: String,
     faults: Vec<String>,
     certificates: Vec<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logins_until: Option<u64>,
 }
 
 impl Args {
@@ -92,6 +94,7 @@ fn host(wire: v1::Host) -> Host {
             daypass_version: report.daypass_version,
             faults: report.faults,
             certificates: report.certificates,
+            logins_until: report.logins_until,
         }),
         behind: wire.behind,
     }
@@ -113,6 +116,7 @@ fn list(hosts: &[Host], is_filtered: bool) -> String {
         "STATE",
         "REPORTED",
         "CERTIFICATE UNTIL",
+        "LOGINS UNTIL",
         "SSHD",
     ];
     let rows = hosts.iter().map(|host| {
@@ -128,6 +132,9 @@ fn list(hosts: &[Host], is_filtered: bool) -> String {
             },
             report.map_or_else(|| "-".to_owned(), |it| moment(it.at_ms / 1000)),
             host.certificate_until
+                .map_or_else(|| "-".to_owned(), moment),
+            report
+                .and_then(|it| it.logins_until)
                 .map_or_else(|| "-".to_owned(), moment),
             report.map_or_else(|| "-".to_owned(), |it| it.sshd_version.clone()),
         ]

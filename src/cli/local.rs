@@ -6,7 +6,7 @@
 use std::io::{self, IsTerminal};
 
 use jiff::{Timestamp, civil, tz::TimeZone};
-use time::{Date, Duration, OffsetDateTime, PrimitiveDateTime};
+use time::{Date, OffsetDateTime};
 
 use super::output::Format;
 
@@ -71,36 +71,6 @@ impl Zone {
         let zone = self.0.as_ref().filter(|zone| **zone != TimeZone::UTC)?;
         Some(zone.iana_name().unwrap_or("this machine's zone"))
     }
-}
-
-/// A time in the machine's zone whose year is not known: in the latest year in which it is not
-/// later than a day after `now`.
-pub(super) fn without_year(time: PrimitiveDateTime, now: OffsetDateTime) -> Option<OffsetDateTime> {
-    in_zone(time, now, &TimeZone::system())
-}
-
-fn in_zone(
-    time: PrimitiveDateTime,
-    now: OffsetDateTime,
-    zone: &TimeZone,
-) -> Option<OffsetDateTime> {
-    let latest = now + Duration::days(1);
-    let years = (latest.year() - 8..=latest.year()).rev();
-    let at = |year: i32| {
-        let time = time.replace_year(year).ok()?;
-        let civil = jiff::civil::DateTime::new(
-            i16::try_from(year).ok()?,
-            i8::try_from(u8::from(time.month())).ok()?,
-            i8::try_from(time.day()).ok()?,
-            i8::try_from(time.hour()).ok()?,
-            i8::try_from(time.minute()).ok()?,
-            i8::try_from(time.second()).ok()?,
-            0,
-        );
-        let zoned = civil.ok()?.to_zoned(zone.clone()).ok()?;
-        OffsetDateTime::from_unix_timestamp(zoned.timestamp().as_second()).ok()
-    };
-    years.filter_map(at).find(|time| *time <= latest)
 }
 
 #[cfg(test)]
@@ -174,21 +144,5 @@ mod tests {
             assert_eq!(found, Some((start, end)), "{zone}");
         }
         assert_eq!(Zone::UTC.day(date!(9999 - 12 - 31)), None);
-    }
-
-    #[test]
-    fn a_time_without_a_year_is_of_the_last_year_that_it_can_be_of() {
-        let vienna = TimeZone::get("Europe/Vienna").unwrap();
-        let now = datetime!(2027-01-03 12:00 UTC);
-        for (time, expected) in [
-            (datetime!(2000-01-03 13:00), datetime!(2027-01-03 12:00 UTC)),
-            // The host's clock is ahead.
-            (datetime!(2000-01-04 12:00), datetime!(2027-01-04 11:00 UTC)),
-            (datetime!(2000-12-31 23:59), datetime!(2026-12-31 22:59 UTC)),
-            (datetime!(2000-07-01 12:00), datetime!(2026-07-01 10:00 UTC)),
-            (datetime!(2000-02-29 12:00), datetime!(2024-02-29 11:00 UTC)),
-        ] {
-            assert_eq!(in_zone(time, now, &vienna), Some(expected), "{time}");
-        }
     }
 }

@@ -8,6 +8,7 @@ mod algorithms;
 mod certificates;
 mod configuration;
 mod login;
+mod logins;
 mod matches;
 mod pass;
 mod running;

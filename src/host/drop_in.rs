@@ -142,6 +142,7 @@ mod tests {
             principals_user: "nobody".to_owned(),
             own_tls_ca: false,
             also_trust: false,
+            logins: None,
             joined: None,
         }
     }

@@ -107,6 +107,16 @@ impl Layout {
         self.folder().join("report-failed.json")
     }
 
+    /// The place up to which logins were reported.
+    pub(crate) fn logins(&self) -> PathBuf {
+        self.folder().join("logins.json")
+    }
+
+    /// The time and error of the last report of logins, if it failed.
+    pub(crate) fn failed_logins(&self) -> PathBuf {
+        self.folder().join("logins-failed.json")
+    }
+
     /// The lock of a `sync` that compares and replaces files.
     pub(crate) fn lock(&self) -> PathBuf {
         self.folder().join("lock")

@@ -167,6 +167,8 @@ async fn delete(layout: &Layout) -> Result<RemoveReport, Error> {
         layout.krl(),
         layout.reload_due(),
         layout.failed_report(),
+        layout.logins(),
+        layout.failed_logins(),
     ]) {
         if changes.remove(&path)? {
             files.push(path);

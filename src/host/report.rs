@@ -6,21 +6,19 @@
 use std::{fs, path::Path};
 
 use prost::Message;
-use sha2::{Digest, Sha256};
 use ssh_key::Certificate;
 
 use super::{
     Error, Settings,
     doctor::faults,
-    error::InvalidAnswer,
     files::{Layout, lock, read, replace},
-    host_keys::HostKey,
-    join::{self, Check, prove},
+    join::{self, Check},
     keys::CaKeys,
+    logins::{self, LoginsSync},
     reload,
-    server::Server,
-    settings::Joined,
-    sshd::{Connection, Effective, Sshd},
+    reporter::{Reporter, line},
+    settings::{Joined, LoginLog},
+    sshd::{Effective, Sshd},
     sync::{self, FailedSync, HostSync, SyncOptions, SyncReport},
 };
 use crate::{
@@ -48,7 +46,7 @@ pub(crate) async fn sync(
     let synced = sync::sync(layout, now, options).await;
     let settings = Settings::load(layout)?;
     let Some(joined) = settings.joined.clone() else {
-        return synced;
+        return synced.map(|report| not_joined(report, options));
     };
     if let Err(Error::Unreachable { .. } | Error::Certificate { .. }) = &synced {
         return synced;
@@ -58,9 +56,10 @@ pub(crate) async fn sync(
         ..HostSync::default()
     };
     let mut notes = Vec::new();
-    let reported = report(layout, &settings, (now, at), options, &joined).await;
+    let times = (now, at);
+    let told = tell(layout, &settings, times, options, (&mut host, &mut notes)).await;
     // What `doctor` could not be told is an error of this sync, once the rest is done.
-    let untold = match reported {
+    let untold = match told {
         Ok(renewed) => {
             host.reported = true;
             host.renewed = renewed;
@@ -94,6 +93,35 @@ pub(crate) async fn sync(
     })
 }
 
+/// The report of a host that has not joined, with a note if it was to report logins.
+fn not_joined(mut report: SyncReport, options: &SyncOptions) -> SyncReport {
+    if options.logins.is_some() {
+        report.notes.push(logins::to_join());
+    }
+    report
+}
+
+/// Reports the logins, if they are to be, then the host itself. Returns whether it has new
+/// certificates.
+async fn tell(
+    layout: &Layout,
+    settings: &Settings,
+    times: (UnixSeconds, u64),
+    options: &SyncOptions,
+    (host, notes): (&mut HostSync, &mut Vec<String>),
+) -> Result<bool, Error> {
+    let Some(joined) = &settings.joined else {
+        return Ok(false);
+    };
+    let (sshd, deadline) = (options.sshd.as_deref(), options.deadline);
+    let reporter = Reporter::new(layout, settings, joined, sshd, deadline).await?;
+    let mut until = None;
+    if let Some(log) = options.logins.as_ref().or(settings.logins.as_ref()) {
+        (host.logins, until) = report_logins(&reporter, log, times, notes).await;
+    }
+    report(&reporter, times, until, options).await
+}
+
 async fn reload_now(layout: &Layout, options: &SyncOptions) -> Result<(), Error> {
     let sshd = Sshd::new(options.sshd.as_deref(), &layout.sshd_config())?;
     reload::reload(layout, &sshd).await?;
@@ -101,50 +129,69 @@ async fn reload_now(layout: &Layout, options: &SyncOptions) -> Result<(), Error>
     Ok(())
 }
 
+/// Reports the logins in the log. A failure is a note, and is kept for `doctor`. Returns what
+/// was reported, and the time up to which that was done at any time.
+async fn report_logins(
+    reporter: &Reporter<'_>,
+    log: &LoginLog,
+    (now, at): (UnixSeconds, u64),
+    notes: &mut Vec<String>,
+) -> (Option<LoginsSync>, Option<UnixSeconds>) {
+    let failed = reporter.layout.failed_logins();
+    let told = match logins::report(reporter, log, (now, at)).await {
+        Ok((reported, note)) => {
+            notes.extend(note);
+            FailedSync::forget_at(&failed).map(|()| reported)
+        }
+        Err(error) => Err(error),
+    };
+    match told {
+        Ok(reported) => (Some(reported.clone()), Some(reported.until)),
+        Err(error) => {
+            notes.push(format!("this host could not report logins: {error}"));
+            // The error of the report is the one to show, not that of keeping it.
+            let _ = FailedSync::save_at(&failed, now, &error);
+            let until = logins::until(reporter.layout).unwrap_or_default();
+            (None, Some(until))
+        }
+    }
+}
+
 /// Reports, and writes renewed certificates. Returns whether there were some.
 async fn report(
-    layout: &Layout,
-    settings: &Settings,
+    reporter: &Reporter<'_>,
     (now, at): (UnixSeconds, u64),
+    logins_until: Option<UnixSeconds>,
     options: &SyncOptions,
-    joined: &Joined,
 ) -> Result<bool, Error> {
-    let sshd = Sshd::new(options.sshd.as_deref(), &layout.sshd_config())?;
-    // `faults` says what keeps sshd from reading its configuration.
-    let _ = sshd.provide_run_folder().await;
-    let effective = sshd.effective(&Connection::unlisted()).await.ok();
-    let keys = host_keys(joined, effective.as_ref()).await?;
+    let (layout, joined) = (reporter.layout, reporter.joined);
+    let effective = reporter.effective.as_ref();
     let report = HostReport {
         at,
         host: joined.name.clone(),
-        trusted_ca_keys: trusted(effective.as_ref()),
-        krl_version: krl_version(effective.as_ref()),
-        sshd_version: sshd.version().await.unwrap_or_default(),
+        trusted_ca_keys: trusted(effective),
+        krl_version: krl_version(effective),
+        sshd_version: reporter.sshd.version().await.unwrap_or_default(),
         daypass_version: env!("CARGO_PKG_VERSION").to_owned(),
         faults: shortened(faults(layout, options.sshd.as_deref(), now).await),
         certificates: certificates(layout, joined)?
             .iter()
             .map(Certificate::serial)
             .collect(),
+        logins_until: logins_until.map(UnixSeconds::get),
     }
     .encode_to_vec();
-    // Another check reports roots that cannot be used.
-    let roots = settings.roots(layout).unwrap_or(None);
-    let server = Server::new(settings, roots.as_deref(), options.deadline)?;
-    let trust = server.trust().await?;
-    let digest = Sha256::digest(&report).into();
-    let answer = server
-        .sync(SyncHostRequest {
-            report,
-            keys: prove(&keys, &trust.server_name, (HostVerb::Sync, &digest)).await?,
-        })
-        .await?;
+    let request = SyncHostRequest {
+        keys: reporter.prove(HostVerb::Sync, &report).await?,
+        report,
+    };
+    let answer = reporter.server.sync(request).await?;
     if answer.certificates.is_empty() {
         return Ok(false);
     }
     let user_keys = sync::trusted(layout)?;
-    let check = Check::of(&trust, &user_keys, now)?;
-    let files = check.all(joined, &keys, &answer.certificates, layout)?;
+    let check = Check::of(&reporter.trust, &user_keys, now)?;
+    let files = check.all(joined, &reporter.keys, &answer.certificates, layout)?;
     let _lock = lock(layout).await?;
     // First: a host that loses power in between reloads its sshd once too often.
     reload::remember(layout)?;
@@ -152,20 +199,6 @@ async fn report(
         replace(&file, text.as_bytes())?;
     }
     Ok(true)
-}
-
-/// The host keys that joined, each still the same.
-async fn host_keys(joined: &Joined, effective: Option<&Effective>) -> Result<Vec<HostKey>, Error> {
-    let mut keys = Vec::new();
-    for known in &joined.keys {
-        let key = HostKey::at(&known.file, effective).await?;
-        let key = key.filter(|key| key.joined().fingerprint == known.fingerprint);
-        keys.push(key.ok_or_else(|| InvalidAnswer::HostKeyReplaced {
-            key: known.file.clone(),
-            name: joined.name.clone(),
-        })?);
-    }
-    Ok(keys)
 }
 
 /// The user CA keys that sshd trusts.
@@ -192,18 +225,5 @@ fn certificates(layout: &Layout, joined: &Joined) -> Result<Vec<Certificate>, Er
 
 fn shortened(faults: Vec<String>) -> Vec<String> {
     let faults = faults.into_iter().take(MOST_FAULTS);
-    faults.map(|fault| line(&fault)).collect()
-}
-
-/// The text as one line of printable characters, not too long for a report.
-fn line(text: &str) -> String {
-    let mut line = String::new();
-    for c in text.chars() {
-        let c = if c.is_control() { ' ' } else { c };
-        if line.len() + c.len_utf8() > LONGEST_FAULT {
-            break;
-        }
-        line.push(c);
-    }
-    line
+    faults.map(|fault| line(&fault, LONGEST_FAULT)).collect()
 }

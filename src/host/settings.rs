@@ -34,6 +34,19 @@ pub(crate) struct Settings {
     /// What the server knows this host as; none: it has not joined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<Joined>,
+    /// The log whose logins are reported to the server; none: they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logins: Option<LoginLog>,
+}
+
+/// Where sshd logs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LoginLog {
+    /// The systemd journal.
+    Journal,
+    /// A file, such as `/var/log/auth.log`.
+    File(PathBuf),
 }
 
 /// A host that has joined: its names, and the host keys that have a certificate.

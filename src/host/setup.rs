@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-pub(crate) use self::options::SetupOptions;
+pub(crate) use self::options::{LoginsWish, SetupOptions};
 use self::written::Content;
 pub(crate) use self::written::Written;
 use super::{
@@ -20,6 +20,7 @@ use super::{
     join::{self, Membership, OnDisk, Site},
     keys::CaKeys,
     server::{Answer, Server},
+    settings::LoginLog,
     sshd::{Connection, Effective, Sshd},
 };
 use crate::{
@@ -48,6 +49,9 @@ pub(crate) struct SetupReport {
     /// The host's names and certificates, if it has joined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<JoinedReport>,
+    /// The log whose logins are reported at each sync; none: they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logins: Option<LoginLog>,
 }
 
 /// What the server knows this host as.
@@ -93,7 +97,9 @@ pub(crate) async fn setup(
     options: &SetupOptions,
     now: UnixSeconds,
 ) -> Result<SetupReport, Error> {
-    let is_plain = Settings::load(layout).is_ok_and(|before| before.groups.is_empty());
+    let before = Settings::load(layout).ok();
+    let is_plain = before.as_ref().is_some_and(|it| it.groups.is_empty());
+    let logins = options.logins.log(before.and_then(|before| before.logins));
     let options = &options.completed(layout)?;
     check_words(options)?;
     let sshd = sshd_before(layout, options).await?;
@@ -106,6 +112,7 @@ pub(crate) async fn setup(
         own_tls_ca: roots.is_some(),
         also_trust: others.is_some(),
         joined: None,
+        logins,
     };
     let server = Server::new(&settings, roots.as_deref(), options.deadline)?;
     settings.server = server.address();
@@ -137,13 +144,30 @@ pub(crate) async fn setup(
         return Err(undo(changes, &error));
     }
     changes.keep();
+    reported(
+        layout,
+        settings,
+        (&keys, trusted_by, others.as_ref()),
+        files,
+    )
+}
+
+/// What was set up.
+fn reported(
+    layout: &Layout,
+    settings: Settings,
+    (keys, trusted_by, others): (&CaKeys, TrustedBy, Option<&CaKeys>),
+    files: Vec<Written>,
+) -> Result<SetupReport, Error> {
+    let others = others.into_iter().flat_map(CaKeys::iter);
     Ok(SetupReport {
         host: shown(layout, &settings)?,
+        logins: settings.logins,
         server: settings.server,
         groups: settings.groups,
         trusted_by,
         keys: keys.iter().map(Key::of).collect(),
-        also_trusted: others.iter().flat_map(CaKeys::iter).map(Key::of).collect(),
+        also_trusted: others.map(Key::of).collect(),
         changed: files.iter().any(|file| file.changed),
         files,
     })

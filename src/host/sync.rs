@@ -15,8 +15,10 @@ use super::{
     error::InvalidAnswer,
     files::{Layout, lock, read, replace},
     keys::CaKeys,
+    logins::LoginsSync,
     recovery::{self, Before, Remembered},
     server::{Answer, Server},
+    settings::LoginLog,
 };
 use crate::{
     ssh::{krl::Krl, sshsig::Namespace},
@@ -64,6 +66,9 @@ pub(crate) struct HostSync {
     pub reloaded: bool,
     /// The first second at which a host certificate is no longer valid.
     pub certificate_until: Option<UnixSeconds>,
+    /// The logins that the server took; none: they are not reported, or that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logins: Option<LoginsSync>,
 }
 
 /// The last successful sync: the content of `sync.json`.
@@ -156,6 +161,8 @@ pub(crate) struct SyncOptions {
     pub accept: Option<String>,
     /// The path of sshd; none: the system's.
     pub sshd: Option<PathBuf>,
+    /// The log whose logins are reported; none: that of the settings, if they name one.
+    pub logins: Option<LoginLog>,
 }
 
 /// Fetches CA keys, revocations and administrators' keys, checks them, then replaces the files that

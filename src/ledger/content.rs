@@ -81,7 +81,8 @@ impl RequestContent {
             | EventKind::HostRemoved(_)
             | EventKind::HostCertified(_)
             | EventKind::HostBehind(_)
-            | EventKind::HostCurrent { .. } => None,
+            | EventKind::HostCurrent { .. }
+            | EventKind::ForeignLogin(_) => None,
         }
     }
 }

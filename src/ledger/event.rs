@@ -9,6 +9,7 @@ mod asked;
 pub(crate) mod bounds;
 mod claims;
 mod denials;
+mod foreign;
 mod hosts;
 mod jump;
 pub(crate) mod kinds;
@@ -32,6 +33,7 @@ pub use actor::Actor;
 pub use asked::RequestDetails;
 pub use claims::Claims;
 pub(crate) use denials::Denials;
+pub use foreign::{ForeignLogin, LoginFinding, SeenCertificate};
 pub use hosts::{HostAdded, HostBehind, HostCertified, HostJoined, HostKey, HostRemoved};
 pub(crate) use jump::{Jump, RequestedJumpHost};
 pub use locks::{Locked, Revoked, Unlocked};
@@ -273,6 +275,8 @@ pub enum EventKind {
         /// Its name.
         host: String,
     },
+    /// A login on a known host that the ledger does not explain.
+    ForeignLogin(Box<ForeignLogin>),
 }
 
 /// A pass, except its serial, which is the event's index.

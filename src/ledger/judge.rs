@@ -128,7 +128,8 @@ impl Judge {
             | EventKind::HostRemoved(_)
             | EventKind::HostCertified(_)
             | EventKind::HostBehind(_)
-            | EventKind::HostCurrent { .. } => (),
+            | EventKind::HostCurrent { .. }
+            | EventKind::ForeignLogin(_) => (),
         }
         self.state.apply(event);
         self.remember(event.index, digest);
@@ -230,7 +231,8 @@ impl Judge {
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. }
             | EventKind::HostBehind(_)
-            | EventKind::HostCurrent { .. } => Ok(()),
+            | EventKind::HostCurrent { .. }
+            | EventKind::ForeignLogin(_) => Ok(()),
         }
     }
 

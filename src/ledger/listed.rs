@@ -7,6 +7,8 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use super::event::LoginFinding;
+
 /// The rows of events. `approvals` are events, newest first.
 pub(crate) fn rows(events: &[Value], approvals: &[Value]) -> Vec<Row> {
     let approvers = approvers(approvals);
@@ -149,6 +151,9 @@ fn what(event: &Value) -> Option<String> {
         let words = text("/comment").map(|words| format!(": {words}"));
         return Some(format!("request {request}{}", words.unwrap_or_default()));
     }
+    if text("/type").as_deref() == Some("foreign_login") {
+        return Some(foreign_login(event));
+    }
     if let Some(why) = text("/why") {
         return Some(why);
     }
@@ -167,6 +172,21 @@ fn what(event: &Value) -> Option<String> {
     let why = is_emergency.then(|| "emergency".to_owned()).or(redeemed);
     let gives = text("/command").or_else(|| text("/principals"))?;
     Some(format!("{} ({})", gives, why.filter(|_| is_pass)?))
+}
+
+/// `root from 192.0.2.7 (serial 42): not issued`.
+fn foreign_login(event: &Value) -> String {
+    let text = |name: &str| event.get(name).map(plain).unwrap_or_default();
+    let serial = event.get("serial").map(plain);
+    let serial = serial.map_or_else(String::new, |serial| format!(" (serial {serial})"));
+    let finding = text("finding");
+    let known = LoginFinding::ALL.into_iter();
+    let known = known
+        .filter(|it| it.as_str() == finding)
+        .map(LoginFinding::word);
+    let finding = known.last().unwrap_or(&finding);
+    let (login, from) = (text("login"), text("from"));
+    format!("{login} from {from}{serial}: {finding}")
 }
 
 /// `36 more denials: NOT_ALLOWED 30, HOST 6`, with the number of identities if there are several.
@@ -214,12 +234,13 @@ pub(crate) const ORDER: [&str; 14] = [
 ];
 
 /// Fields in Unix seconds.
-pub(crate) const SECONDS: [&str; 5] = [
+pub(crate) const SECONDS: [&str; 6] = [
     "valid_after",
     "valid_before",
     "expires_at",
     "since",
     "until",
+    "logged_at",
 ];
 
 /// The events that this one names, oldest first.

@@ -78,7 +78,8 @@ impl EventKind {
             | Self::HostJoined(_)
             | Self::HostCertified(_)
             | Self::HostBehind(_)
-            | Self::HostCurrent { .. } => None,
+            | Self::HostCurrent { .. }
+            | Self::ForeignLogin(_) => None,
         }
     }
 }

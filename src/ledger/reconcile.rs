@@ -4,24 +4,21 @@
 //! by a certificate that the ledger lacks shows that a CA key was copied.
 
 mod finding;
+mod judgement;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
-pub(crate) use finding::{Finding, Kind, Unused};
+pub(crate) use super::event::LoginFinding as Kind;
+pub(crate) use finding::{Finding, Unused};
 
-use super::{Event, EventKind, event::Issued};
-use crate::{
-    ssh::{
-        principal,
-        sshd_log::{CertificateLogin, is_key_id},
-    },
-    unix_seconds::UnixSeconds,
+use super::{
+    Event, EventKind,
+    event::{Issued, SeenCertificate},
 };
-
-/// Different clocks of server and host.
-const SKEW: Duration = Duration::seconds(60);
+use crate::ssh::sshd_log::{CertificateLogin, UnreadableLogin};
+use judgement::{Hosts, Pass, Seen, Times, seconds, short, wrong};
 
 /// The most logins that differ in more than their time.
 pub(crate) const MOST_LOGINS: usize = 200_000;
@@ -29,36 +26,9 @@ pub(crate) const MOST_LOGINS: usize = 200_000;
 /// The most unused passes that are named; all are counted.
 const NAMED: usize = 1000;
 
-/// What one login is, except its time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Seen {
-    serial: u64,
-    host: String,
-    login: String,
-    from: String,
-    key: String,
-    key_id: String,
-    ca: String,
-}
-
-/// When it was seen.
-#[derive(Clone, Copy, Debug, Default)]
-struct Times {
-    first: Option<OffsetDateTime>,
-    last: Option<OffsetDateTime>,
-    count: u64,
-}
-
-/// The pass of a serial that was seen.
-#[derive(Default)]
-struct Pass {
-    issued: Option<Box<Issued>>,
-    revoked: Option<OffsetDateTime>,
-}
-
 /// What is compared.
-#[derive(Default)]
 pub(crate) struct Reconciler {
+    hosts_of_passes: Hosts,
     seen: BTreeMap<Seen, Times>,
     /// The first and the last of their times. Each pass of the ledger is compared with it.
     span: Option<(OffsetDateTime, OffsetDateTime)>,
@@ -92,12 +62,37 @@ pub(crate) struct Reconciled {
 }
 
 impl Reconciler {
+    /// For logs of hosts. `others`: fingerprints of CA keys of others.
     pub(crate) fn new(others: BTreeSet<String>, is_every_host: bool) -> Self {
         Self {
             others,
             is_every_host,
-            ..Self::default()
+            ..Self::of(Hosts::Named)
         }
+    }
+
+    /// For the logins on one host of these groups, each told apart from the next.
+    pub(crate) fn of_host(groups: BTreeSet<String>) -> Self {
+        Self::of(Hosts::Groups(groups))
+    }
+
+    fn of(hosts_of_passes: Hosts) -> Self {
+        Self {
+            hosts_of_passes,
+            seen: BTreeMap::new(),
+            span: None,
+            passes: BTreeMap::new(),
+            cas: BTreeSet::new(),
+            others: BTreeSet::new(),
+            hosts: BTreeSet::new(),
+            is_every_host: false,
+            unused: Unused::default(),
+        }
+    }
+
+    /// Takes in a CA key of ours that no event names, or not yet.
+    pub(crate) fn know(&mut self, ca: String) {
+        self.cas.insert(ca);
     }
 
     /// Notes a login on `host`, at this time if it is known.
@@ -113,14 +108,49 @@ impl Reconciler {
         self.hosts.insert(short(host));
         self.passes.entry(login.serial).or_default();
         let seen = Seen {
-            serial: login.serial,
             host: host.to_owned(),
             login: login.login,
             from: login.from,
-            key: login.key,
-            key_id: login.key_id,
-            ca: login.ca,
+            port: self.port(login.port),
+            certificate: Some(SeenCertificate {
+                serial: login.serial,
+                key_id: login.key_id,
+                key: login.key,
+                ca: login.ca,
+            }),
         };
+        self.note_seen(seen, at)
+    }
+
+    /// Notes a login whose message does not say which certificate it was.
+    ///
+    /// # Errors
+    /// As [`Reconciler::note`].
+    pub(crate) fn note_unreadable(
+        &mut self,
+        login: UnreadableLogin,
+        host: &str,
+        at: Option<OffsetDateTime>,
+    ) -> Result<(), TooMany> {
+        let (login, from, port) = login.client.unwrap_or_default();
+        let seen = Seen {
+            host: host.to_owned(),
+            login,
+            from,
+            port: self.port(port),
+            certificate: None,
+        };
+        self.note_seen(seen, at)
+    }
+
+    fn port(&self, port: u16) -> u16 {
+        match self.hosts_of_passes {
+            Hosts::Named => 0,
+            Hosts::Groups(_) => port,
+        }
+    }
+
+    fn note_seen(&mut self, seen: Seen, at: Option<OffsetDateTime>) -> Result<(), TooMany> {
         if self.seen.len() >= MOST_LOGINS && !self.seen.contains_key(&seen) {
             return Err(TooMany);
         }
@@ -156,6 +186,7 @@ impl Reconciler {
             }
             EventKind::Revoked(revoked) => self.revoked(&revoked.serials, event.at),
             EventKind::Locked(locked) => self.revoked(&locked.serials, event.at),
+            EventKind::SigningFailed { serial, .. } => self.revoked(&[serial], event.at),
             EventKind::KeyStaged { key }
             | EventKind::KeyActivated { key }
             | EventKind::KeyRetired { key } => {
@@ -163,7 +194,6 @@ impl Reconciler {
             }
             EventKind::Started { .. }
             | EventKind::PolicyLoaded { .. }
-            | EventKind::SigningFailed { .. }
             | EventKind::Denied { .. }
             | EventKind::Denials(_)
             | EventKind::Requested(_)
@@ -178,7 +208,8 @@ impl Reconciler {
             | EventKind::HostRemoved(_)
             | EventKind::HostCertified(_)
             | EventKind::HostBehind(_)
-            | EventKind::HostCurrent { .. } => (),
+            | EventKind::HostCurrent { .. }
+            | EventKind::ForeignLogin(_) => (),
         }
     }
 
@@ -216,133 +247,33 @@ impl Reconciler {
             unused: self.unused,
         };
         for (seen, times) in self.seen {
-            if self.others.contains(&seen.ca) {
+            let certificate = seen.certificate.as_ref();
+            if certificate.is_some_and(|it| self.others.contains(&it.ca)) {
                 result.others += times.count;
                 continue;
             }
             result.logins += times.count;
-            let pass = self.passes.get(&seen.serial);
-            match wrong(&seen, times, pass, &self.cas) {
+            let pass = certificate.and_then(|it| self.passes.get(&it.serial));
+            match wrong(&seen, times, pass, (&self.cas, &self.hosts_of_passes)) {
                 None => result.good += times.count,
                 Some((kind, why)) => result.findings.push(Finding {
                     kind,
                     why,
-                    serial: seen.serial,
                     host: seen.host,
                     login: seen.login,
                     from: seen.from,
-                    key_id: seen.key_id,
+                    port: seen.port,
+                    certificate: seen.certificate,
                     first: times.first,
                     last: times.last,
                     count: times.count,
                 }),
             }
         }
-        let order = |it: &Finding| (it.kind, it.first, it.serial);
+        let serial = |it: &Finding| it.certificate.as_ref().map(|it| it.serial);
+        let order = |it: &Finding| (it.kind, it.first, serial(it));
         result.findings.sort_by_key(order);
         result
-    }
-}
-
-/// The worst that is wrong with a login.
-fn wrong(
-    seen: &Seen,
-    times: Times,
-    pass: Option<&Pass>,
-    cas: &BTreeSet<String>,
-) -> Option<(Kind, String)> {
-    if !cas.contains(&seen.ca) {
-        let why = format!("the ledger names no CA key {}", seen.ca);
-        return Some((Kind::Unknown, why));
-    }
-    let (issued, revoked) = match pass {
-        Some(Pass {
-            issued: Some(issued),
-            revoked,
-        }) => (issued, revoked),
-        Some(_) | None => {
-            let why = format!(
-                "event {} of the ledger is not a pass: a CA key of yours signed it elsewhere",
-                seen.serial
-            );
-            return Some((Kind::Unknown, why));
-        }
-    };
-    altered(seen, issued)
-        .map(|why| (Kind::Altered, why))
-        .or_else(|| late(times, issued, *revoked).map(|why| (Kind::Late, why)))
-        .or_else(|| elsewhere(seen, issued).map(|why| (Kind::Elsewhere, why)))
-}
-
-/// What the certificate has otherwise than its event.
-fn altered(seen: &Seen, issued: &Issued) -> Option<String> {
-    let other = |what: &str, here: &str, recorded: &str| {
-        Some(format!("its {what} is {here}; recorded is {recorded}"))
-    };
-    if seen.ca != issued.ca {
-        return other("CA key", &seen.ca, &issued.ca);
-    }
-    if !is_key_id(&seen.key_id, &issued.key_id) {
-        return other("key id", &seen.key_id, &issued.key_id);
-    }
-    if seen.key != issued.key {
-        return other("key", &seen.key, &issued.key);
-    }
-    let principals = &issued.permissions.principals;
-    let is_login = |name: &String| principal::login(name) == seen.login;
-    match principals.iter().any(is_login) {
-        true => None,
-        false => {
-            let principals: Vec<&str> = principals.iter().map(String::as_str).collect();
-            other("login", &seen.login, &principals.join(", "))
-        }
-    }
-}
-
-/// A use outside the pass's time.
-fn late(times: Times, issued: &Issued, revoked: Option<OffsetDateTime>) -> Option<String> {
-    let moment = |at| OffsetDateTime::from_unix_timestamp(seconds(at)).ok();
-    let (first, last) = (times.first?, times.last?);
-    if let Some(end) = moment(issued.valid_before)
-        && last > end + SKEW
-    {
-        return Some(format!("{} after it expired", spoken(last - end)));
-    }
-    if let Some(at) = revoked
-        && last > at + SKEW
-    {
-        return Some(format!("{} after it was revoked", spoken(last - at)));
-    }
-    if let Some(start) = moment(issued.valid_after)
-        && first < start - SKEW
-    {
-        return Some(format!("{} before it was valid", spoken(start - first)));
-    }
-    None
-}
-
-/// A use on another host than it was asked for.
-fn elsewhere(seen: &Seen, issued: &Issued) -> Option<String> {
-    let host = issued.ask.host.as_ref()?;
-    (short(host) != short(&seen.host)).then(|| format!("it was asked for {host}"))
-}
-
-/// A host's name up to the first dot, in small letters: logs seldom have the whole name.
-fn short(host: &str) -> String {
-    let first = host.split('.').next().unwrap_or(host);
-    first.to_ascii_lowercase()
-}
-
-fn seconds(time: UnixSeconds) -> i64 {
-    i64::try_from(time.get()).unwrap_or(i64::MAX)
-}
-
-fn spoken(time: Duration) -> String {
-    match time.whole_seconds() {
-        seconds @ ..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
-        seconds => format!("{} days", seconds / 86_400),
     }
 }
 

@@ -11,8 +11,8 @@ use time::OffsetDateTime;
 
 use super::approval::fingerprint;
 use super::event::{
-    Actor, Covered, Event, EventKind, HostJoined, LockTarget, RequestDecision, RequestDetails,
-    RevokeTarget, kinds::EMERGENCY,
+    Actor, Covered, Event, EventKind, ForeignLogin, HostJoined, LockTarget, RequestDecision,
+    RequestDetails, RevokeTarget, kinds::EMERGENCY,
 };
 use crate::ssh::permissions::Permissions;
 
@@ -166,7 +166,8 @@ fn reasons(event: &Event) -> impl Iterator<Item = &str> {
         | EventKind::HostJoined(_)
         | EventKind::HostCertified(_)
         | EventKind::HostBehind(_)
-        | EventKind::HostCurrent { .. } => (None, None),
+        | EventKind::HostCurrent { .. }
+        | EventKind::ForeignLogin(_) => (None, None),
     };
     first.into_iter().chain(second)
 }
@@ -240,6 +241,7 @@ impl Terms {
             }
             EventKind::HostBehind(it) => self.add(Term::host(&it.host)),
             EventKind::HostCurrent { host } => self.add(Term::host(host)),
+            EventKind::ForeignLogin(it) => self.foreign(it),
         }
     }
 
@@ -254,6 +256,14 @@ impl Terms {
         self.host(&joined.host, &joined.group, &joined.aliases);
         for key in joined.keys.iter().filter_map(|it| fingerprint(&it.key)) {
             self.add(Term::key(&key));
+        }
+    }
+
+    fn foreign(&mut self, login: &ForeignLogin) {
+        self.add(Term::host(&login.host));
+        if let Some(seen) = &login.certificate {
+            self.add(Term::key(&seen.key));
+            self.add(Term::about(seen.serial));
         }
     }
 

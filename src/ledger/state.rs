@@ -12,6 +12,7 @@ mod admin_orders;
 mod agreed;
 mod challenges;
 mod emergencies;
+mod foreign;
 mod hosting;
 mod hosts;
 mod jumps;
@@ -32,6 +33,7 @@ mod revoking;
 mod transitions;
 
 pub(crate) use admin_orders::Preview;
+pub(crate) use foreign::Room;
 pub(crate) use hosting::MOST_REASONS;
 pub(crate) use hosts::{HostRecord, Joined};
 pub(crate) use locks::Lock;

@@ -92,6 +92,22 @@ fn host_line(news: HostNews<'_>, next: &str) -> String {
             because(behind.why.first().map(String::as_str)),
         ),
         HostNews::Current(host) => format!("host {} is current again. See {next}", quoted(host)),
+        HostNews::Foreign(login) => format!(
+            "host {}: the ledger does not explain a login as {} from {} ({}){}: {}. See {next}",
+            quoted(&login.host),
+            quoted(&login.login),
+            quoted(&login.from),
+            login.finding.word(),
+            more(login.more),
+            login.finding.advice(),
+        ),
+    }
+}
+
+fn more(findings: u64) -> String {
+    match findings {
+        0 => String::new(),
+        more => format!(", and {more} more"),
     }
 }
 

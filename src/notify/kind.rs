@@ -35,11 +35,14 @@ pub enum NotificationKind {
     /// A known host that was behind is current again.
     #[serde(rename = "host_current")]
     HostCurrent,
+    /// A login on a known host that the ledger does not explain.
+    #[serde(rename = "foreign_login")]
+    ForeignLogin,
 }
 
 impl NotificationKind {
     /// Every kind.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Requested,
         Self::Approved,
         Self::Refused,
@@ -52,6 +55,7 @@ impl NotificationKind {
         Self::HostJoined,
         Self::HostBehind,
         Self::HostCurrent,
+        Self::ForeignLogin,
     ];
 
     /// Its word in `events`, in payloads and in the outbox.
@@ -69,6 +73,7 @@ impl NotificationKind {
             Self::HostJoined => "host_joined",
             Self::HostBehind => "host_behind",
             Self::HostCurrent => "host_current",
+            Self::ForeignLogin => "foreign_login",
         }
     }
 
@@ -95,6 +100,7 @@ impl NotificationKind {
             EventKind::HostJoined(_) => Some(Self::HostJoined),
             EventKind::HostBehind(_) => Some(Self::HostBehind),
             EventKind::HostCurrent { .. } => Some(Self::HostCurrent),
+            EventKind::ForeignLogin(_) => Some(Self::ForeignLogin),
             EventKind::Issued(_)
             | EventKind::Started { .. }
             | EventKind::PolicyLoaded { .. }

@@ -8,7 +8,8 @@ use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 use super::notification::{HostNews, Notification, NotificationBody};
 use crate::{
     ledger::event::{
-        Actor, Covered, Issued, LockTarget, RequestDetails, RevokeTarget, Revoked, ascii_json,
+        Actor, Covered, ForeignLogin, Issued, LockTarget, LoginFinding, RequestDetails,
+        RevokeTarget, Revoked, ascii_json,
     },
     ssh::permissions::Permissions,
     unix_seconds::UnixSeconds,
@@ -118,6 +119,18 @@ struct PersonJson<'a> {
     label: &'a str,
 }
 
+/// A login that the ledger does not explain.
+#[derive(Serialize)]
+struct LoginJson<'a> {
+    finding: LoginFinding,
+    login: &'a str,
+    from: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logged_at: Option<UnixSeconds>,
+    /// Further findings of the same report.
+    more: u64,
+}
+
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Target<'a> {
@@ -168,6 +181,8 @@ struct Data<'a> {
     /// Why a host is behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'a [String]>,
+    #[serde(flatten)]
+    login: Option<LoginJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'static str>,
     next: String,
@@ -182,12 +197,30 @@ impl<'a> Data<'a> {
             HostNews::Joined(joined) => (joined.who.as_ref(), joined.host.as_str(), None),
             HostNews::Behind(behind) => (None, behind.host.as_str(), Some(&*behind.why)),
             HostNews::Current(host) => (None, host, None),
+            HostNews::Foreign(login) => return self.foreign(index, login),
         };
         Self {
             index: Some(index),
             who: who.and_then(person),
             host: Some(host),
             why,
+            ..self
+        }
+    }
+
+    fn foreign(self, index: u64, login: &'a ForeignLogin) -> Self {
+        Self {
+            index: Some(index),
+            host: Some(&login.host),
+            serial: login.certificate.as_ref().map(|seen| seen.serial),
+            login: Some(LoginJson {
+                finding: login.finding,
+                login: &login.login,
+                from: &login.from,
+                logged_at: login.logged_at,
+                more: login.more,
+            }),
+            note: Some(login.finding.advice()),
             ..self
         }
     }

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use crate::ledger::{
     Event, EventKind,
     event::{
-        Actor, HostBehind, HostJoined, Issued, Locked, RequestDecision, Requested, Revoked,
-        Unlocked,
+        Actor, ForeignLogin, HostBehind, HostJoined, Issued, Locked, RequestDecision, Requested,
+        Revoked, Unlocked,
     },
 };
 
@@ -46,6 +46,8 @@ pub(super) enum HostNews<'a> {
     Behind(&'a HostBehind),
     /// The host of this name is.
     Current(&'a str),
+    /// A login there that the ledger does not explain.
+    Foreign(&'a ForeignLogin),
 }
 
 /// A decision about a request.
@@ -92,6 +94,9 @@ impl<'a> Notification<'a> {
             }
             EventKind::HostCurrent { host } => {
                 NotificationBody::Host(index, HostNews::Current(host))
+            }
+            EventKind::ForeignLogin(login) => {
+                NotificationBody::Host(index, HostNews::Foreign(login))
             }
             EventKind::Started { .. }
             | EventKind::PolicyLoaded { .. }
@@ -164,7 +169,7 @@ impl<'a> Notification<'a> {
             NotificationBody::Page(_) => "daypass requests".to_owned(),
             NotificationBody::Revoked(index, _)
             | NotificationBody::Unlocked(index, _)
-            | NotificationBody::Host(index, HostNews::Joined(_)) => {
+            | NotificationBody::Host(index, HostNews::Joined(_) | HostNews::Foreign(_)) => {
                 format!("daypass ledger show {index}")
             }
             NotificationBody::Host(_, HostNews::Behind(_)) => "daypass hosts --behind".to_owned(),
@@ -181,6 +186,7 @@ impl HostNews<'_> {
             Self::Joined(_) => "host_joined",
             Self::Behind(_) => "host_behind",
             Self::Current(_) => "host_current",
+            Self::Foreign(_) => "foreign_login",
         }
     }
 }

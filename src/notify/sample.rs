@@ -9,8 +9,9 @@ use super::kind::NotificationKind;
 use crate::ledger::{
     Event, EventKind,
     event::{
-        Actor, Covered, HostBehind, HostJoined, HostKey, Issued, LockTarget, Locked,
-        RequestDecision, RequestDetails, Requested, RevokeTarget, Revoked, Unlocked,
+        Actor, Covered, ForeignLogin, HostBehind, HostJoined, HostKey, Issued, LockTarget, Locked,
+        LoginFinding, RequestDecision, RequestDetails, Requested, RevokeTarget, Revoked,
+        SeenCertificate, Unlocked,
     },
 };
 use crate::ssh::{options::Extension, permissions::Permissions};
@@ -153,6 +154,7 @@ pub(super) fn events() -> Vec<Event> {
             let host = "web-1".to_owned();
             event(24, EventKind::HostCurrent { host })
         }
+        NotificationKind::ForeignLogin => event(25, foreign_login()),
     };
     NotificationKind::ALL.into_iter().map(all).collect()
 }
@@ -179,5 +181,24 @@ fn host_behind() -> EventKind {
             "its host certificate has expired".to_owned(),
             "<!channel> \u{1b}[2J".to_owned(),
         ],
+    }))
+}
+
+fn foreign_login() -> EventKind {
+    EventKind::ForeignLogin(Box::new(ForeignLogin {
+        host: "web-1".to_owned(),
+        finding: LoginFinding::Unknown,
+        why: "event 4711 of the ledger is not a pass".to_owned(),
+        logged_at: Some(UnixSeconds(1_795_361_511)),
+        login: "root".to_owned(),
+        from: "203.0.113.7".to_owned(),
+        port: 41_234,
+        certificate: Some(SeenCertificate {
+            serial: 4711,
+            key_id: "<!channel> mallory".to_owned(),
+            key: "SHA256:thief".to_owned(),
+            ca: "SHA256:ca".to_owned(),
+        }),
+        more: 2,
     }))
 }

@@ -5,6 +5,7 @@
 //! | [`orders`] | administrators' orders: add, remove |
 //! | [`joining`] | a host joins with a code |
 //! | [`reporting`] | a host reports, and renews its certificates |
+//! | [`logins`] | a host reports logins, and those that the ledger does not explain are recorded |
 //! | [`certifying`] | one certificate for each key: recorded, then signed |
 //! | [`certified`] | which hosts show one |
 //! | [`behind`] | why a host is behind |
@@ -16,6 +17,7 @@ pub(super) mod certified;
 pub(super) mod certifying;
 pub(crate) mod joining;
 pub(crate) mod listing;
+pub(crate) mod logins;
 mod orders;
 pub(crate) mod report;
 pub(crate) mod reporting;

@@ -213,19 +213,49 @@ async fn approvals(
         groups: vec![about, vec![Term::kind("approved")]],
         ..Question::default()
     };
-    // An approval is behind its request.
-    let lowest = wanted.last().copied().unwrap_or_default();
     let is_approval = |leaf: &[u8]| match Event::parse(leaf).map(|event| event.what) {
         Ok(EventKind::Approved(decided)) => wanted.contains(&decided.request),
         Ok(_) | Err(_) => false,
     };
-    let (mut approvals, mut next, begun) = (Vec::new(), Some(size), Instant::now());
+    // An approval is behind its request.
+    let lowest = wanted.last().copied().unwrap_or_default();
+    let (found, _) = found(authority, &question, (lowest, size), BUDGET).await?;
+    let leaves = found.into_iter().map(|(_, leaf)| leaf);
+    Ok(leaves.filter(|leaf| is_approval(leaf)).collect())
+}
+
+/// The events from index `lowest` to below `size` that fit the question, newest first. None if
+/// they are not found in time.
+///
+/// # Errors
+/// Returns [`Error::Store`] if the ledger cannot be read.
+pub(super) async fn every_event(
+    authority: &Authority,
+    question: &Question,
+    range: (u64, u64),
+    budget: Duration,
+) -> Result<Option<Vec<(u64, Vec<u8>)>>, Error> {
+    let (mut found, is_all) = found(authority, question, range, budget).await?;
+    let fits = |leaf: &[u8]| Event::parse(leaf).is_ok_and(|event| question.matches(&event));
+    found.retain(|(_, leaf)| fits(leaf));
+    Ok(is_all.then_some(found))
+}
+
+/// The events that the index proposes, and whether these are all.
+async fn found(
+    authority: &Authority,
+    question: &Question,
+    (lowest, size): (u64, u64),
+    budget: Duration,
+) -> Result<(Vec<(u64, Vec<u8>)>, bool), Error> {
+    let (mut found, mut next, begun) = (Vec::new(), Some(size), Instant::now());
     while let Some(from) = next.filter(|next| *next > lowest) {
-        let found = authority.store.find(&question, (from, size), 1000).await;
-        let leaves = authority.store.leaves(&found.positions).await?;
-        let leaves = leaves.into_iter().map(|(_, leaf)| leaf);
-        approvals.extend(leaves.filter(|leaf| is_approval(leaf)));
-        next = found.next.filter(|_| begun.elapsed() < BUDGET);
+        if begun.elapsed() >= budget && from < size {
+            return Ok((found, false));
+        }
+        let proposed = authority.store.find(question, (from, size), 1000).await;
+        found.extend(authority.store.leaves(&proposed.positions).await?);
+        next = proposed.next;
     }
-    Ok(approvals)
+    Ok((found, true))
 }

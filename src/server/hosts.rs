@@ -7,6 +7,7 @@ use super::{
     answer::Answer,
     convert::{self, hosts as hosts_convert},
     environment::random,
+    metrics,
     services::Services,
     status::CallError,
 };
@@ -65,6 +66,30 @@ impl Hosts for Services {
             let certificates = Box::pin(kept).await?;
             Ok(v1::SyncHostResponse {
                 certificates: hosts_convert::certificates(&certificates)?,
+            })
+        })
+        .await
+    }
+
+    async fn report_logins(
+        &self,
+        request: Request<v1::ReportLoginsRequest>,
+    ) -> Answer<v1::ReportLoginsResponse> {
+        self.answer("Hosts/ReportLogins", request, async |call, request| {
+            self.admit(call)?;
+            let logins = hosts_convert::logins(&request)?;
+            let proven = Box::pin(logins.prove(&self.authority, call.now())).await?;
+            self.per_identity
+                .check(("host", proven.host()))
+                .map_err(CallError::RateLimited)?;
+            call.prove();
+            let compared = proven.compare(&self.authority, call.now());
+            let findings = Box::pin(compared).await?;
+            for finding in &findings {
+                metrics::foreign_login(*finding);
+            }
+            Ok(v1::ReportLoginsResponse {
+                foreign: u32::try_from(findings.len()).unwrap_or(u32::MAX),
             })
         })
         .await

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use time::OffsetDateTime;
 
-use crate::reason;
+use crate::{ledger::event::LoginFinding, reason};
 
 /// Renders the metrics.
 pub(crate) type Handle = PrometheusHandle;
@@ -33,6 +33,10 @@ const COUNTERS: &[(&str, &str)] = &[
     (
         "daypass_denials_total",
         "Calls that were refused for a reason other than the token, by reason.",
+    ),
+    (
+        "daypass_foreign_logins_total",
+        "Reported logins that the ledger does not explain, by finding.",
     ),
     ("daypass_ledger_commits_total", "Commits to the ledger."),
     (
@@ -71,6 +75,7 @@ const LABELLED: &[&str] = &[
     "daypass_calls_total",
     "daypass_connections_closed_total",
     "daypass_denials_total",
+    "daypass_foreign_logins_total",
     "daypass_log_lines_left_out_total",
     "daypass_reloads_total",
     "daypass_requests_ended_total",
@@ -109,6 +114,7 @@ const METHODS: &[&str] = &[
     "Admin/Unlock",
     "Hosts/Join",
     "Hosts/List",
+    "Hosts/ReportLogins",
     "Hosts/Sync",
     "Ledger/Export",
     "Ledger/FindPolicy",
@@ -274,6 +280,11 @@ pub(crate) fn reloaded(is_good: bool, now: OffsetDateTime) {
     last_reload(is_good, now);
 }
 
+/// Counts a reported login that the ledger does not explain.
+pub(super) fn foreign_login(finding: LoginFinding) {
+    metrics::counter!("daypass_foreign_logins_total", "finding" => finding.as_str()).increment(1);
+}
+
 /// Records the start of the daemon.
 pub(crate) fn started(now: OffsetDateTime) {
     let seconds = now.unix_timestamp() as f64;
@@ -319,6 +330,10 @@ fn begin() {
     }
     for reason in [reason::POLICY, reason::LEDGER, reason::OPERATIONS].concat() {
         metrics::counter!("daypass_denials_total", "reason" => reason).increment(0);
+    }
+    for finding in LoginFinding::ALL {
+        let finding = finding.as_str();
+        metrics::counter!("daypass_foreign_logins_total", "finding" => finding).increment(0);
     }
     for method in METHODS {
         let _ = metrics::histogram!("daypass_call_seconds", "method" => *method);

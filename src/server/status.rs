@@ -235,9 +235,12 @@ fn rejection_code(rule: Rule) -> Code {
             Code::NotFound
         }
         Rule::Time | Rule::Through | Rule::HostOrder | Rule::HostKeys => Code::InvalidArgument,
-        Rule::Serials | Rule::Covers | Rule::Unsigned | Rule::HostCertificate | Rule::HostMark => {
-            Code::Internal
-        }
+        Rule::Serials
+        | Rule::Covers
+        | Rule::Unsigned
+        | Rule::HostCertificate
+        | Rule::HostMark
+        | Rule::ForeignLogin => Code::Internal,
     }
 }
 

@@ -20,6 +20,8 @@ pub enum HostVerb {
     Join,
     /// The host reports.
     Sync,
+    /// The host reports logins.
+    Logins,
 }
 
 impl HostVerb {
@@ -27,6 +29,7 @@ impl HostVerb {
         match self {
             Self::Join => "join",
             Self::Sync => "sync",
+            Self::Logins => "logins",
         }
     }
 }

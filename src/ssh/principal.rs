@@ -39,6 +39,11 @@ pub(crate) fn login(principal: &str) -> &str {
         .map_or(principal, |(login, _)| login)
 }
 
+/// The host group of a principal `login@group`.
+pub(crate) fn group(principal: &str) -> Option<&str> {
+    principal.split_once('@').map(|(_, group)| group)
+}
+
 /// Whether `text` may stand in a certificate: `login` or `login@group`.
 pub(crate) fn is_principal(text: &str) -> bool {
     match text.split_once('@') {

@@ -15,12 +15,11 @@
 //! what is not printable.
 
 mod framing;
+mod lines;
 
-pub(crate) use framing::Stamp;
 use framing::{Framed, unframed};
-
-/// Bytes of the longest line that is read: a journal entry with all its fields.
-pub(crate) const LONGEST_LINE: usize = 64 * 1024;
+pub(crate) use framing::{PROGRAMS, Stamp};
+pub(crate) use lines::{LONGEST_LINE, next_line};
 
 /// An accepted login.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +28,16 @@ pub(crate) enum Accepted {
     /// By a plain key, a password or another method.
     Otherwise,
     /// By a certificate, and the rest of the message is cut off or of another form.
-    Unreadable,
+    Unreadable(UnreadableLogin),
+}
+
+/// A login by a certificate whose message does not say which. sshd cuts a message, so that a long
+/// key id hides serial and CA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnreadableLogin {
+    pub(crate) time: Option<Stamp>,
+    /// The account, the client's address and its port, if the message has them.
+    pub(crate) client: Option<(String, String, u16)>,
 }
 
 /// A login by a certificate, as sshd logged it.
@@ -42,6 +50,8 @@ pub(crate) struct CertificateLogin {
     pub(crate) login: String,
     /// The client's address.
     pub(crate) from: String,
+    /// The client's port: with the time, it tells one login from the next.
+    pub(crate) port: u16,
     /// Fingerprint of the certified key (`SHA256:...`).
     pub(crate) key: String,
     /// As logged, with sshd's escapes.
@@ -70,8 +80,18 @@ pub(crate) fn read(line: &[u8]) -> Option<Accepted> {
     let login = by_certificate(person, proof);
     Some(match login {
         Some(login) => Accepted::ByCertificate(login.at(&framed)),
-        None => Accepted::Unreadable,
+        None => Accepted::Unreadable(UnreadableLogin {
+            time: framed.time,
+            client: client(person),
+        }),
     })
+}
+
+/// Reads `USER from ADDRESS port PORT`.
+fn client(person: &str) -> Option<(String, String, u16)> {
+    let (login, origin) = person.split_once(" from ")?;
+    let (from, port) = origin.split_once(" port ")?;
+    Some((login.to_owned(), from.to_owned(), port.parse().ok()?))
 }
 
 /// Reads `USER from ADDRESS port PORT` and `FINGERPRINT ID KEY-ID (serial SERIAL) CA TYPE
@@ -80,9 +100,7 @@ pub(crate) fn read(line: &[u8]) -> Option<Accepted> {
 /// A key id may hold any text, also one that looks like the rest. So it ends at the last
 /// ` (serial `.
 fn by_certificate(person: &str, proof: &str) -> Option<CertificateLogin> {
-    let (login, origin) = person.split_once(" from ")?;
-    let (from, port) = origin.split_once(" port ")?;
-    let _: u16 = port.parse().ok()?;
+    let (login, from, port) = client(person)?;
     let (key, rest) = proof.split_once(" ID ")?;
     let (key_id, rest) = rest.rsplit_once(" (serial ")?;
     let (serial, ca) = rest.split_once(") CA ")?;
@@ -94,8 +112,9 @@ fn by_certificate(person: &str, proof: &str) -> Option<CertificateLogin> {
     Some(CertificateLogin {
         time: None,
         host: None,
-        login: login.to_owned(),
-        from: from.to_owned(),
+        login,
+        from,
+        port,
         key: key.to_owned(),
         key_id: key_id.to_owned(),
         serial: serial.parse().ok()?,

@@ -57,6 +57,12 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     // These need the accounts of server and signer.
     ("server", "Set up", "daypass signer", "tests/daemon/init.rs", "\"--signer\""),
     ("signer", "A new server", "daypass", "tests/daemon/init.rs", "\"--signer\""),
+    // These need a log of sshd.
+    ("hosts", "Logins that the CA never issued", "daypass host setup --logins", "tests/host/logins.rs", r#""setup", "--logins""#),
+    ("hosts", "Logins that the CA never issued", "daypass host setup --no-logins", "tests/host/logins.rs", r#""setup", "--no-logins""#),
+    ("hosts", "Logins that the CA never issued", "daypass host sync --logins", "tests/host/logins.rs", r#""sync", "--logins""#),
+    ("hosts", "Logins that the CA never issued", "daypass ledger list", "tests/host/logins.rs", "ledger list --event foreign_login"),
+    ("hosts", "Logins that the CA never issued", "systemctl edit", "systemd/daypass-sync.service", "ExecStart=/usr/local/bin/daypass host sync"),
     // These need an agent or a token that has the CA key.
     ("server", "The CA key in an agent or a token", "systemctl edit", "tests/service/ca_keys.rs", "SOFTHSM2_CONF"),
     ("server", "The CA key in an agent or a token", "daypass ledger reconcile", "tests/commands/reconcile.rs", r#""reconcile","#),

@@ -7,7 +7,8 @@ use daypass::{
     proto::v1::{
         GetRevocationsRequest, GetRevocationsResponse, GetTrustRequest, GetTrustResponse, Host,
         HostKeyProof, HostReport, JoinHostRequest, JoinHostResponse, ListHostsRequest,
-        ListHostsResponse, SyncHostRequest, SyncHostResponse,
+        ListHostsResponse, LoginReport, ReportLoginsRequest, ReportLoginsResponse, SyncHostRequest,
+        SyncHostResponse,
         hosts_server::{Hosts, HostsServer},
         trust_server::{Trust, TrustServer},
     },
@@ -49,6 +50,7 @@ pub(crate) struct State {
     pub(crate) refuse: Option<&'static str>,
     pub(crate) joins: usize,
     pub(crate) reports: Vec<HostReport>,
+    pub(crate) logins: Vec<LoginReport>,
     /// The keys that have joined.
     keys: Option<Vec<String>>,
 }
@@ -73,6 +75,7 @@ impl FakeHosts {
             refuse: None,
             joins: 0,
             reports: Vec::new(),
+            logins: Vec::new(),
             keys: None,
         })))
     }
@@ -197,6 +200,20 @@ impl Hosts for FakeHosts {
             false => Vec::new(),
         };
         Ok(Response::new(SyncHostResponse { certificates }))
+    }
+
+    async fn report_logins(
+        &self,
+        request: Request<ReportLoginsRequest>,
+    ) -> Result<Response<ReportLoginsResponse>, Status> {
+        let request = request.into_inner();
+        let mut state = self.0.lock();
+        state.refusal()?;
+        let digest = Sha256::digest(&request.report).into();
+        verify(&request.keys, HostVerb::Logins, digest);
+        let report = LoginReport::decode(&*request.report).unwrap();
+        state.logins.push(report);
+        Ok(Response::new(ReportLoginsResponse { foreign: 0 }))
     }
 
     async fn list(

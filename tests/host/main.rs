@@ -20,6 +20,7 @@ mod support;
 mod daemon;
 mod doctor;
 mod known;
+mod logins;
 mod machines;
 mod other_ca;
 mod remove;

@@ -36,14 +36,15 @@ fn methods() -> Vec<String> {
     };
     // A caller in an emergency has no token: the challenge is the only answer without one. A host
     // signs its reports by its own keys.
-    let others = ["/EmergencyChallenge", SYNC];
+    let others = ["/EmergencyChallenge", SYNC, LOGINS];
     let all = guarded.flat_map(named);
     all.filter(|method| !others.iter().any(|it| method.ends_with(it)))
         .collect()
 }
 
-/// The report of a host.
+/// The reports of a host.
 const SYNC: &str = ".Hosts/Sync";
+const LOGINS: &str = ".Hosts/ReportLogins";
 
 /// The answer to a call of `method` with a message that says nothing: every field of ours may be
 /// left out.

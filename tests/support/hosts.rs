@@ -8,8 +8,8 @@ use daypass::{
     },
     proto::v1::{
         AddHostRequest, Host, HostKeyProof, HostReport, JoinHostRequest, JoinHostResponse,
-        ListHostsRequest, RemoveHostRequest, SyncHostRequest, hosts_client::HostsClient,
-        preview_request,
+        ListHostsRequest, Login, LoginReport, RemoveHostRequest, ReportLoginsRequest,
+        SyncHostRequest, hosts_client::HostsClient, preview_request,
     },
     ssh::{
         host_proof::{HostProof, HostVerb},
@@ -113,6 +113,28 @@ impl TestHost {
             daypass_version: "0.1.0".to_owned(),
             faults: Vec::new(),
             certificates: certificates.to_vec(),
+            logins_until: None,
+        }
+    }
+
+    /// These logins, reported now by a host of these groups, signed.
+    pub fn reporting_logins(
+        &self,
+        server: &str,
+        groups: &[&str],
+        logins: Vec<Login>,
+    ) -> ReportLoginsRequest {
+        let report = LoginReport {
+            at: u64::try_from(now()).unwrap() * 1000,
+            host: self.name.clone(),
+            groups: groups.iter().map(|&it| it.to_owned()).collect(),
+            logins,
+        }
+        .encode_to_vec();
+        let digest = Sha256::digest(&report).into();
+        ReportLoginsRequest {
+            keys: self.prove(server, HostVerb::Logins, &digest),
+            report,
         }
     }
 
@@ -138,6 +160,15 @@ pub async fn join(api: &Api, request: JoinHostRequest) -> Result<JoinHostRespons
 
 pub async fn sync(api: &Api, request: SyncHostRequest) -> Result<Vec<String>, Refusal> {
     Ok(hosts(api).sync(request).await?.into_inner().certificates)
+}
+
+/// The number of logins that the ledger does not explain.
+pub async fn report_logins(api: &Api, request: ReportLoginsRequest) -> Result<u32, Refusal> {
+    Ok(hosts(api)
+        .report_logins(request)
+        .await?
+        .into_inner()
+        .foreign)
 }
 
 impl TestUser {

@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{cli::Failure, host::files::Layout};
+use crate::{
+    cli::Failure,
+    host::{files::Layout, settings::LoginLog},
+};
 
 /// The folder of the host's files.
 #[derive(Clone, Debug, clap::Args)]
@@ -23,6 +26,15 @@ pub(super) struct Patience {
     /// Time limit for one request to the server.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub(super) timeout: Duration,
+}
+
+/// The log of `--logins[=FILE]`.
+pub(super) fn login_log(file: Option<PathBuf>) -> LoginLog {
+    match file {
+        None => LoginLog::Journal,
+        // The timer's runs have another folder.
+        Some(file) => LoginLog::File(std::path::absolute(&file).unwrap_or(file)),
+    }
 }
 
 impl Place {

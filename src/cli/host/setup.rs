@@ -4,14 +4,15 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use ssh_key::Fingerprint;
 
-use super::options::{Patience, Place};
+use super::options::{Patience, Place, login_log};
 use crate::{
     cli::{Failure, Global, output::clean, table::table},
     client::{login::read_token_file, now},
     host::join::{Credential, MachineToken},
-    host::settings::USUAL_USER,
+    host::settings::{LoginLog, USUAL_USER},
     host::setup::{
-        JoinedReport, SetupOptions, SetupReport, TrustedBy, audience::print_audience, setup,
+        JoinedReport, LoginsWish, SetupOptions, SetupReport, TrustedBy, audience::print_audience,
+        setup,
     },
     outbound::CertificateFingerprint,
     unix_seconds::{UnixSeconds, moment},
@@ -98,6 +99,14 @@ pub(super) struct Args {
         help_heading = "What to trust"
     )]
     issuer: Option<String>,
+    /// Report the logins by certificates that sshd logs, at each `host sync` from now on: the
+    /// server finds those that it never issued. Reads the systemd journal, or this log file of
+    /// sshd. For a host that has joined.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, help_heading = REPORTS)]
+    logins: Option<Option<PathBuf>>,
+    /// Report logins no longer.
+    #[arg(long, conflicts_with = "logins", help_heading = REPORTS)]
+    no_logins: bool,
     /// The sshd to ask. By default the one in /usr/sbin.
     #[arg(long, value_name = "PATH", help_heading = "sshd")]
     sshd: Option<PathBuf>,
@@ -110,6 +119,8 @@ pub(super) struct Args {
     #[command(flatten)]
     patience: Patience,
 }
+
+const REPORTS: &str = "What to report";
 
 impl Args {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
@@ -125,6 +136,11 @@ impl Args {
             sshd: self.sshd,
             principals_user: self.principals_user,
             join,
+            logins: match (self.logins, self.no_logins) {
+                (Some(file), _) => LoginsWish::Report(login_log(file)),
+                (None, true) => LoginsWish::End,
+                (None, false) => LoginsWish::Keep,
+            },
             deadline: self.patience.timeout,
         };
         if self.print_audience {
@@ -159,6 +175,13 @@ fn text(report: &SetupReport) -> String {
     }
     if let Some(host) = &report.host {
         text.push_str(&joined(host));
+    }
+    if let Some(log) = &report.logins {
+        let log = match log {
+            LoginLog::Journal => "the systemd journal".to_owned(),
+            LoginLog::File(path) => clean(&path.display().to_string()).into_owned(),
+        };
+        let _ = writeln!(text, "`daypass host sync` reports the logins in {log}.\n");
     }
     let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
     let mut rows = Vec::new();

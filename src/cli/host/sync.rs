@@ -2,11 +2,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::options::{Patience, Place};
+use super::options::{Patience, Place, login_log};
 use crate::{
     cli::{Failure, Global, output::clean},
     client::{now, now_milliseconds},
     host::{
+        logins::LoginsSync,
         report::sync,
         sync::{HostSync, SyncOptions, SyncReport},
     },
@@ -20,13 +21,18 @@ use crate::{
 ///
 /// A host that has joined reports to the server, signed by its host keys, and gets new host
 /// certificates after two thirds of their lifetime. Only then sshd is reloaded, if it accepts its
-/// configuration (sshd -t).
+/// configuration (sshd -t). With `host setup --logins` it also reports logins, which the server
+/// compares with its ledger.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The fingerprint of an administrator's key: go on after the server's ledger was restored from
     /// a backup, if this key accepted it. Ask the administrator for it, not the server.
     #[arg(long, value_name = "SHA256:...")]
     accept_key: Option<String>,
+    /// Report the logins by certificates that sshd logged since the last report, too: from the
+    /// systemd journal, or from this log file of sshd. Without it, as `host setup --logins` says.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    logins: Option<Option<PathBuf>>,
     /// The sshd to ask and to reload. By default the one in /usr/sbin.
     #[arg(long, value_name = "PATH")]
     sshd: Option<PathBuf>,
@@ -43,6 +49,7 @@ impl Args {
             deadline: self.patience.timeout,
             accept: self.accept_key,
             sshd: self.sshd,
+            logins: self.logins.map(login_log),
         };
         let report = sync(&layout, UnixSeconds(now()), now_milliseconds(), &options).await?;
         global.print(&report, text)
@@ -61,7 +68,26 @@ fn reported(host: &HostSync) -> Vec<String> {
     if host.reloaded {
         lines.push("reloaded: sshd, which reads its host certificates then".to_owned());
     }
+    lines.extend(host.logins.as_ref().map(logins));
     lines
+}
+
+fn logins(logins: &LoginsSync) -> String {
+    let mut text = match logins.reported {
+        0 => "reported: no login by a certificate".to_owned(),
+        1 => "reported: 1 login by a certificate".to_owned(),
+        more => format!("reported: {more} logins by certificates"),
+    };
+    if logins.foreign > 0 {
+        text.push_str(&format!(
+            ", {} of them NOT AS THE LEDGER HAS IT; on a machine of yours: daypass ledger list --event foreign_login",
+            logins.foreign
+        ));
+    }
+    if logins.more {
+        text.push_str(" (the log has more, for the next sync)");
+    }
+    text
 }
 
 fn spoken(seconds: u64) -> String {

@@ -132,7 +132,8 @@ impl Decisions {
                 | EventKind::HostRemoved(_)
                 | EventKind::HostCertified(_)
                 | EventKind::HostBehind(_)
-                | EventKind::HostCurrent { .. } => (),
+                | EventKind::HostCurrent { .. }
+                | EventKind::ForeignLogin(_) => (),
             }
         }
         self.decide(passes);

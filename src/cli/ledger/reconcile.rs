@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -22,7 +23,7 @@ use crate::{
     },
     client::Client,
     ledger::reconcile::{Finding, Kind, Reconciled, Reconciler, Unused},
-    ssh::sshd_log::{self, Accepted, LONGEST_LINE, Stamp},
+    ssh::sshd_log::{self, Accepted, LONGEST_LINE},
 };
 
 /// The most findings that are printed as text. JSON has all.
@@ -194,8 +195,12 @@ impl Lines {
                 name = file.display()
             )));
         }
+        let zone = TimeZone::system();
         let (mut line, mut number) = (Vec::new(), 0_u64);
-        while next_line(&mut log, &mut line).map_err(failed)? {
+        while sshd_log::next_line(&mut log, &mut line)
+            .map_err(failed)?
+            .is_some()
+        {
             number += 1;
             if line.len() > LONGEST_LINE {
                 self.too_long += 1;
@@ -204,10 +209,10 @@ impl Lines {
             match sshd_log::read(&line) {
                 None => {}
                 Some(Accepted::Otherwise) => self.otherwise += 1,
-                Some(Accepted::Unreadable) => self.unreadable += 1,
+                Some(Accepted::Unreadable(_)) => self.unreadable += 1,
                 Some(Accepted::ByCertificate(login)) => {
                     self.logins += 1;
-                    let at = login.time.and_then(moment);
+                    let at = login.time.and_then(|it| it.moment(now(), &zone));
                     let named = host.map(str::to_owned).or_else(|| login.host.clone());
                     let Some(named) = named else {
                         return Err(usage(format!(
@@ -226,36 +231,6 @@ impl Lines {
 
 /// The first bytes of a gzip file (RFC 1952, section 2.3.1).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-
-/// Reads a line without its end. A longer one than the bound is read on and kept cut, so that it
-/// is known to be too long. Returns false at the end.
-fn next_line(log: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
-    line.clear();
-    let mut is_any = false;
-    loop {
-        let part = log.fill_buf()?;
-        if part.is_empty() {
-            return Ok(is_any);
-        }
-        is_any = true;
-        let end = part.iter().position(|byte| *byte == b'\n');
-        let taken = end.unwrap_or(part.len());
-        let room = (LONGEST_LINE + 1).saturating_sub(line.len());
-        line.extend(part.iter().take(taken.min(room)));
-        let used = end.map_or(part.len(), |end| end + 1);
-        log.consume(used);
-        if end.is_some() {
-            return Ok(true);
-        }
-    }
-}
-
-fn moment(stamp: Stamp) -> Option<OffsetDateTime> {
-    match stamp {
-        Stamp::At(at) => Some(at),
-        Stamp::Local(time) => local::without_year(time, now()),
-    }
-}
 
 fn print(global: &Global, lines: Lines, size: u64, result: Reconciled) -> Result<(), Failure> {
     let alarms = result.findings.iter();
@@ -291,14 +266,15 @@ fn print(global: &Global, lines: Lines, size: u64, result: Reconciled) -> Result
 
 fn shown(finding: &Finding) -> Shown {
     let time = |at: Option<OffsetDateTime>| at.and_then(|at| at.format(&Rfc3339).ok());
+    let certificate = finding.certificate.as_ref();
     Shown {
         kind: finding.kind,
         why: finding.why.clone(),
-        serial: finding.serial,
+        serial: certificate.map_or(0, |it| it.serial),
         host: finding.host.clone(),
         login: finding.login.clone(),
         from: finding.from.clone(),
-        key_id: finding.key_id.clone(),
+        key_id: certificate.map_or_else(String::new, |it| it.key_id.clone()),
         first: time(finding.first),
         last: time(finding.last),
         count: finding.count,
@@ -364,14 +340,15 @@ fn table_of(findings: &[Finding]) -> String {
     rows.extend(findings.iter().take(PRINTED).map(|it| {
         let utc = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
         let time = |at| zone.format(at).unwrap_or_else(|| utc(at));
+        let certificate = it.certificate.as_ref();
         vec![
             it.kind.word().to_owned(),
             it.last.map_or("-".to_owned(), time),
             it.host.clone(),
             it.login.clone(),
             it.from.clone(),
-            it.serial.to_string(),
-            it.key_id.clone(),
+            certificate.map_or_else(String::new, |it| it.serial.to_string()),
+            certificate.map_or_else(String::new, |it| it.key_id.clone()),
             it.count.to_string(),
             it.why.clone(),
         ]

@@ -283,7 +283,8 @@ fn from_event(event: Event) -> Result<Subject, Failure> {
         | EventKind::HostRemoved(_)
         | EventKind::HostCertified(_)
         | EventKind::HostBehind(_)
-        | EventKind::HostCurrent { .. } => {
+        | EventKind::HostCurrent { .. }
+        | EventKind::ForeignLogin(_) => {
             return Err(usage(format!(
                 "event {} is not an ask: name one that was issued or denied",
                 event.index

@@ -83,7 +83,8 @@ impl Requests {
             | EventKind::HostRemoved(_)
             | EventKind::HostCertified(_)
             | EventKind::HostBehind(_)
-            | EventKind::HostCurrent { .. } => {}
+            | EventKind::HostCurrent { .. }
+            | EventKind::ForeignLogin(_) => {}
         }
     }
 
@@ -153,7 +154,8 @@ fn asked(what: &EventKind) -> Option<(&Actor, &RequestDetails)> {
         | EventKind::HostRemoved(_)
         | EventKind::HostCertified(_)
         | EventKind::HostBehind(_)
-        | EventKind::HostCurrent { .. } => None,
+        | EventKind::HostCurrent { .. }
+        | EventKind::ForeignLogin(_) => None,
     }
 }
 
@@ -247,7 +249,8 @@ fn recorded(event: Event) -> Option<Result<Recorded, String>> {
         | EventKind::HostRemoved(_)
         | EventKind::HostCertified(_)
         | EventKind::HostBehind(_)
-        | EventKind::HostCurrent { .. } => return None,
+        | EventKind::HostCurrent { .. }
+        | EventKind::ForeignLogin(_) => return None,
     })
 }
 

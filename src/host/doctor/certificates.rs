@@ -1,8 +1,9 @@
-//! The checks of the host certificates: whether users' ssh accepts what this host shows.
+//! The checks of the host certificates: whether users' ssh accepts what this host shows. And of the
+//! reports of a host that has joined.
 
 use ssh_key::{Algorithm, Certificate, EcdsaCurve};
 
-use super::{scene::Scene, state::spoken};
+use super::{logins, scene::Scene, state::spoken};
 use crate::{
     finding::Finding,
     host::{
@@ -51,6 +52,7 @@ pub(super) async fn check(scene: &Scene<'_>) -> Result<Vec<Finding>, Error> {
         ));
     }
     findings.extend(report(scene)?);
+    findings.extend(logins::check(scene)?);
     Ok(findings)
 }
 

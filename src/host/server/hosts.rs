@@ -17,8 +17,9 @@ use super::{Server, explain, most_telling, unreachable};
 use crate::{
     host::{Error, error::Declined},
     proto::v1::{
-        GetTrustRequest, GetTrustResponse, JoinHostRequest, JoinHostResponse, SyncHostRequest,
-        SyncHostResponse, hosts_client::HostsClient, trust_client::TrustClient,
+        GetTrustRequest, GetTrustResponse, JoinHostRequest, JoinHostResponse, ReportLoginsRequest,
+        ReportLoginsResponse, SyncHostRequest, SyncHostResponse, hosts_client::HostsClient,
+        trust_client::TrustClient,
     },
 };
 
@@ -98,6 +99,21 @@ impl Server {
         self.ask(async |channel, origin| {
             let mut client = HostsClient::with_origin(channel, origin);
             client.sync(request.clone()).await
+        })
+        .await
+    }
+
+    /// Reports logins.
+    ///
+    /// # Errors
+    /// As [`Server::join`].
+    pub(crate) async fn report_logins(
+        &self,
+        request: ReportLoginsRequest,
+    ) -> Result<ReportLoginsResponse, Error> {
+        self.ask(async |channel, origin| {
+            let mut client = HostsClient::with_origin(channel, origin);
+            client.report_logins(request.clone()).await
         })
         .await
     }

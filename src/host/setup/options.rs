@@ -5,7 +5,13 @@ use std::{path::PathBuf, time::Duration};
 use ssh_key::{Fingerprint, HashAlg};
 
 use crate::{
-    host::{Error, Settings, files::Layout, join::Credential, settings::USUAL_USER, sync},
+    host::{
+        Error, Settings,
+        files::Layout,
+        join::Credential,
+        settings::{LoginLog, USUAL_USER},
+        sync,
+    },
     outbound::CertificateFingerprint,
 };
 
@@ -31,8 +37,33 @@ pub(crate) struct SetupOptions {
     pub principals_user: String,
     /// What lets this host join, if it is to join.
     pub join: Option<Credential>,
+    /// Whether the host reports logins from now on.
+    pub logins: LoginsWish,
     /// The deadline for one request to the server.
     pub deadline: Duration,
+}
+
+/// What a set-up makes of the reports of logins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LoginsWish {
+    /// As before.
+    #[default]
+    Keep,
+    /// The logins of this log are reported.
+    Report(LoginLog),
+    /// None are.
+    End,
+}
+
+impl LoginsWish {
+    /// The log, if `before` was reported until now.
+    pub(super) fn log(&self, before: Option<LoginLog>) -> Option<LoginLog> {
+        match self {
+            Self::Keep => before,
+            Self::Report(log) => Some(log.clone()),
+            Self::End => None,
+        }
+    }
 }
 
 impl SetupOptions {

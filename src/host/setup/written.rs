@@ -10,6 +10,7 @@ use crate::{
         error::InvalidAnswer,
         files::{Changes, Layout, read},
         keys::CaKeys,
+        logins,
         sync::to_json,
     },
     ssh::krl::Krl,
@@ -52,6 +53,11 @@ pub(super) fn write(
     let drop_in = layout.drop_in();
     changes.folder(&layout.folder())?;
     changes.folder(drop_in.parent().unwrap_or(&drop_in))?;
+    match (&settings.logins, &settings.joined) {
+        (Some(_), None) => return Err(Error::Usage(logins::to_join())),
+        (Some(log), Some(_)) => logins::start(changes, layout, log, content.now)?,
+        (None, _) => logins::end(changes, layout)?,
+    }
     let mut files = Vec::new();
     let mut file = |path: PathBuf, what: &'static str, bytes: &[u8]| {
         let changed = changes.file(&path, bytes)?;

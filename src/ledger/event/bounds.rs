@@ -9,7 +9,7 @@ use std::io;
 use serde::Serialize;
 use serde_json::{Serializer, Value};
 
-use super::{Actor, Ascii, EventKind, RequestDetails};
+use super::{Actor, Ascii, EventKind, ForeignLogin, RequestDetails};
 
 /// Largest stored size of a granted or waiting ask, in bytes.
 pub(crate) const ASK_BYTES: usize = 4096;
@@ -36,6 +36,10 @@ const DENIED_CLAIMS_BYTES: usize = 4096;
 
 /// Largest stored size of a subject or label, in bytes. Tokens with a longer subject are refused.
 const NAME_BYTES: usize = 1536;
+
+/// Largest stored size of each text of a login that the ledger does not explain, in bytes; twice
+/// that of its sentence.
+const LOGIN_BYTES: usize = 320;
 
 /// The beginning of a text that version 0.1.0 has cut; `None` for a whole text.
 ///
@@ -94,6 +98,31 @@ impl EventKind {
             scissors.ask(ask);
             scissors.text(detail, DENIED_DETAIL_BYTES);
             *cut |= scissors.has_cut;
+        }
+        self
+    }
+}
+
+impl ForeignLogin {
+    /// Whether each text is within its bound.
+    pub(crate) fn is_bounded(&self) -> bool {
+        let seen = self.certificate.iter();
+        let seen = seen.flat_map(|it| [&it.key_id, &it.key, &it.ca]);
+        let mut texts = [&self.login, &self.from].into_iter().chain(seen);
+        // With its quotes.
+        let fits = |text: &String, most: usize| stored(text) <= most + 2;
+        texts.all(|text| fits(text, LOGIN_BYTES)) && fits(&self.why, 2 * LOGIN_BYTES)
+    }
+
+    /// The same with each text cut to its bound.
+    #[must_use]
+    pub(crate) fn bounded(mut self) -> Self {
+        let mut scissors = Scissors::default();
+        scissors.text(&mut self.why, 2 * LOGIN_BYTES);
+        let seen = self.certificate.iter_mut();
+        let seen = seen.flat_map(|it| [&mut it.key_id, &mut it.key, &mut it.ca]);
+        for text in [&mut self.login, &mut self.from].into_iter().chain(seen) {
+            scissors.text(text, LOGIN_BYTES);
         }
         self
     }
@@ -164,6 +193,7 @@ impl Scissors {
         );
     }
 
+    /// Keeps the beginning that fits into `most` bytes as stored.
     fn text(&mut self, text: &mut String, most: usize) {
         let mut size = 0_usize;
         let fits = |(_, character): &(usize, char)| {

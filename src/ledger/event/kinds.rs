@@ -3,11 +3,12 @@
 use super::{EventKind, target::Covered};
 
 /// The names of all kinds.
-pub(crate) const KINDS: [&str; 24] = [
+pub(crate) const KINDS: [&str; 25] = [
     "approved",
     "cancelled",
     "denials",
     "denied",
+    "foreign_login",
     "host_added",
     "host_behind",
     "host_certified",
@@ -72,7 +73,8 @@ impl EventKind {
             | Self::HostRemoved(_)
             | Self::HostCertified(_)
             | Self::HostBehind(_)
-            | Self::HostCurrent { .. } => (Vec::new(), Vec::new()),
+            | Self::HostCurrent { .. }
+            | Self::ForeignLogin(_) => (Vec::new(), Vec::new()),
         }
     }
 
@@ -103,6 +105,7 @@ impl EventKind {
             Self::HostCertified(_) => "host_certified",
             Self::HostBehind(_) => "host_behind",
             Self::HostCurrent { .. } => "host_current",
+            Self::ForeignLogin(_) => "foreign_login",
         }
     }
 
@@ -117,7 +120,8 @@ impl EventKind {
             | Self::KeyActivated { .. }
             | Self::KeyRetired { .. }
             | Self::HostBehind(_)
-            | Self::HostCurrent { .. } => true,
+            | Self::HostCurrent { .. }
+            | Self::ForeignLogin(_) => true,
             Self::Issued(_)
             | Self::SigningFailed { .. }
             | Self::Requested(_)

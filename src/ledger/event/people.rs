@@ -37,7 +37,8 @@ impl EventKind {
             | Self::KeyRetired { .. }
             | Self::HostCertified(_)
             | Self::HostBehind(_)
-            | Self::HostCurrent { .. } => (None, None),
+            | Self::HostCurrent { .. }
+            | Self::ForeignLogin(_) => (None, None),
         };
         let signers = issued.into_iter().flat_map(|issued| issued.signatures());
         let people = who.into_iter().chain(asker);

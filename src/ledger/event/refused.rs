@@ -65,7 +65,8 @@ impl EventKind {
             | Self::HostJoined(_)
             | Self::HostCertified(_)
             | Self::HostBehind(_)
-            | Self::HostCurrent { .. } => None,
+            | Self::HostCurrent { .. }
+            | Self::ForeignLogin(_) => None,
         };
         denial.map(Self::bounded)
     }

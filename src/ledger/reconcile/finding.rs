@@ -5,54 +5,43 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::ledger::event::Issued;
-
-/// Kinds of finding, worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Kind {
-    /// The ledger has no such pass: a CA key was copied, or the ledger is another one.
-    Unknown,
-    /// The certificate is not the one that was recorded.
-    Altered,
-    /// After expiry or revocation, or before it was valid.
-    Late,
-    /// On another host.
-    Elsewhere,
-}
+use crate::{
+    ledger::event::{ForeignLogin, Issued, LoginFinding as Kind, SeenCertificate},
+    unix_seconds::UnixSeconds,
+};
 
 /// A login that the ledger does not explain.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Finding {
     pub(crate) kind: Kind,
     pub(crate) why: String,
-    pub(crate) serial: u64,
     pub(crate) host: String,
     pub(crate) login: String,
     pub(crate) from: String,
-    pub(crate) key_id: String,
+    /// 0 if logins are not told apart by it.
+    pub(crate) port: u16,
+    /// `None` if sshd's message is cut.
+    pub(crate) certificate: Option<SeenCertificate>,
     pub(crate) first: Option<OffsetDateTime>,
     pub(crate) last: Option<OffsetDateTime>,
     pub(crate) count: u64,
 }
 
-impl Kind {
-    /// Whether no honest use of Daypass leads to it.
-    pub(crate) fn is_alarm(self) -> bool {
-        match self {
-            Self::Unknown | Self::Altered => true,
-            Self::Late | Self::Elsewhere => false,
+impl Finding {
+    /// The event of a login on this known host.
+    pub(crate) fn foreign_login(self, host: &str) -> ForeignLogin {
+        ForeignLogin {
+            host: host.to_owned(),
+            finding: self.kind,
+            why: self.why,
+            logged_at: self.last.map(UnixSeconds::from),
+            login: self.login,
+            from: self.from,
+            port: self.port,
+            certificate: self.certificate,
+            more: 0,
         }
-    }
-
-    /// For a table.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Unknown => "not issued",
-            Self::Altered => "altered",
-            Self::Late => "outside its time",
-            Self::Elsewhere => "other host",
-        }
+        .bounded()
     }
 }
 

@@ -6,7 +6,9 @@
     reason = "tests"
 )]
 
-use time::macros::datetime;
+use time::{Duration, macros::datetime};
+
+use crate::unix_seconds::UnixSeconds;
 
 use super::*;
 use crate::ledger::event::{RevokeTarget, Revoked, tests::issued};
@@ -41,6 +43,7 @@ fn login(serial: u64) -> CertificateLogin {
         host: None,
         login: "weblogs".to_owned(),
         from: "192.0.2.7".to_owned(),
+        port: 41_234,
         key: "SHA256:key".to_owned(),
         key_id: "alice@example.com/web-logs".to_owned(),
         serial,
@@ -250,4 +253,113 @@ fn the_worst_findings_come_first() {
         kinds,
         [Kind::Unknown, Kind::Altered, Kind::Late, Kind::Elsewhere]
     );
+}
+
+/// Compares logins of pass 7, on a host of these groups, with a ledger of that pass.
+fn on_host(
+    groups: &[&str],
+    logins: Vec<(CertificateLogin, i64)>,
+    more: Vec<Event>,
+) -> Vec<Finding> {
+    let groups = groups.iter().map(|&it| it.to_owned()).collect();
+    let mut reconciler = Reconciler::of_host(groups);
+    for (login, minutes) in logins {
+        let at = AT + Duration::minutes(minutes);
+        reconciler.note(login, "web-9", Some(at)).unwrap();
+    }
+    reconciler.know("SHA256:new".to_owned());
+    reconciler.take(pass(7));
+    reconciler.take_all(more);
+    reconciler.finish().findings
+}
+
+#[test]
+fn on_one_host_its_groups_count_and_not_the_name_that_was_asked_for() {
+    for groups in [&["web"][..], &["db", "web"]] {
+        let found = on_host(groups, vec![(login(7), 5)], Vec::new());
+        assert_eq!(found, Vec::new(), "{groups:?}");
+    }
+    for (groups, says) in [
+        (
+            &["db"][..],
+            "it is for hosts of web, and this host is in db",
+        ),
+        (&[], "it is for hosts of web, and this host is in no group"),
+    ] {
+        let found = on_host(groups, vec![(login(7), 5)], Vec::new());
+        assert_eq!((found[0].kind, &*found[0].why), (Kind::Elsewhere, says));
+    }
+}
+
+#[test]
+fn on_one_host_two_logins_by_one_certificate_are_two_findings() {
+    let again = CertificateLogin {
+        port: 41_235,
+        ..login(9)
+    };
+    let found = on_host(
+        &["web"],
+        vec![(login(9), 5), (again, 6), (login(9), 5)],
+        Vec::new(),
+    );
+    assert_eq!(found.len(), 2);
+    let events: Vec<_> = found
+        .into_iter()
+        .map(|it| it.foreign_login("web-9").digest())
+        .collect();
+    assert_ne!(events[0], events[1]);
+}
+
+#[test]
+fn a_key_that_no_event_names_yet_is_ours_and_a_pass_that_was_never_signed_is_revoked() {
+    let new = CertificateLogin {
+        ca: "SHA256:new".to_owned(),
+        ..login(8)
+    };
+    let found = on_host(&["web"], vec![(new, 5)], Vec::new());
+    assert!(
+        found[0]
+            .why
+            .starts_with("event 8 of the ledger is not a pass")
+    );
+    let failed = EventKind::SigningFailed {
+        serial: 7,
+        cause: "deadline".to_owned(),
+    };
+    let found = on_host(&["web"], vec![(login(7), 5)], vec![event(8, failed)]);
+    assert_eq!(found[0].kind, Kind::Late);
+}
+
+#[test]
+fn a_login_that_hides_its_certificate_is_a_finding() {
+    let mut reconciler = Reconciler::of_host(BTreeSet::new());
+    let hidden = UnreadableLogin {
+        time: None,
+        client: Some(("root".to_owned(), "192.0.2.7".to_owned(), 1)),
+    };
+    reconciler
+        .note_unreadable(hidden, "web-9", Some(AT))
+        .unwrap();
+    let found = reconciler.finish().findings.remove(0);
+    assert_eq!((found.kind, &*found.login), (Kind::Unreadable, "root"));
+    assert!(found.kind.is_alarm());
+    assert_eq!(found.foreign_login("web-9").certificate, None);
+}
+
+#[test]
+fn the_largest_login_is_a_leaf_of_a_few_kilobytes() {
+    let long = || "\u{10ffff}".repeat(10_000);
+    let hostile = CertificateLogin {
+        login: long(),
+        from: long(),
+        key: long(),
+        key_id: long(),
+        ca: long(),
+        ..login(u64::MAX)
+    };
+    let found = on_host(&["web"], vec![(hostile, 5)], Vec::new()).remove(0);
+    let login = found.foreign_login("web-9");
+    assert!(login.is_bounded());
+    let leaf = event(9, EventKind::ForeignLogin(Box::new(login)));
+    assert!(leaf.to_bytes().unwrap().len() < 3072);
 }

@@ -166,7 +166,7 @@ fn the_form_of_the_state_is_that_of_its_number() {
     let digest = ledger_of(&all_leaves()).digest().unwrap();
     assert_eq!(
         base16ct::lower::encode_string(&digest),
-        "326e2bd8366ca571b2db1a3935e3b2c6ec85e1a1f6d533ba352c69b5c3881277",
+        "3a3843f3763d30b74d263a6b91d98085932f4a73cc94b4da01f2bc3e99f0b0cf",
         "the form of the state has changed"
     );
 }

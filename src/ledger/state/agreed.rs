@@ -101,7 +101,8 @@ fn witness(what: &EventKind) -> Option<&Actor> {
         | EventKind::KeyRetired { .. }
         | EventKind::HostCertified(_)
         | EventKind::HostBehind(_)
-        | EventKind::HostCurrent { .. } => None,
+        | EventKind::HostCurrent { .. }
+        | EventKind::ForeignLogin(_) => None,
     }
 }
 

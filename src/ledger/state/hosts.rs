@@ -7,11 +7,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::passes::MARGIN;
+use super::{foreign::ForeignLogins, passes::MARGIN};
 use crate::{
     ledger::{
         Event, approval,
-        event::{HostAdded, HostCertified, HostJoined},
+        event::{ForeignLogin, HostAdded, HostCertified, HostJoined},
     },
     unix_seconds::UnixSeconds,
 };
@@ -36,6 +36,8 @@ pub(crate) struct HostRecord {
     /// Its certificates that users may still accept, by serial: also those of keys that it joined
     /// with before.
     pub(super) out: BTreeMap<u64, Outstanding>,
+    /// The last logins there that the ledger does not explain.
+    pub foreign: ForeignLogins,
 }
 
 /// A host certificate that users may still accept.
@@ -319,6 +321,12 @@ impl Hosts {
         }
         let unsigned = unsigned.map(|it| (serial, it));
         self.revoke(event, unsigned, agreed);
+    }
+
+    pub(super) fn take_foreign(&mut self, event: &Event, login: &ForeignLogin) {
+        if let Some(host) = self.by_name.get_mut(&login.host) {
+            host.foreign.take(event.at.into(), login);
+        }
     }
 
     pub(super) fn mark(&mut self, event: &Event, name: &str, is_behind: bool) {

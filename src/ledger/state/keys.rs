@@ -78,7 +78,8 @@ fn named(what: &EventKind) -> Option<(&str, Stage)> {
         | EventKind::HostRemoved(_)
         | EventKind::HostCertified(_)
         | EventKind::HostBehind(_)
-        | EventKind::HostCurrent { .. } => None,
+        | EventKind::HostCurrent { .. }
+        | EventKind::ForeignLogin(_) => None,
     }
 }
 

@@ -90,6 +90,11 @@ impl LedgerState {
         revoked.map(|pass| pass.serial).collect()
     }
 
+    /// The pass with this serial, if it is one of [`LedgerState::passes`].
+    pub(crate) fn pass(&self, serial: u64) -> Option<&PassRecord> {
+        self.passes.get(serial)
+    }
+
     /// Whether `serial` is one of [`LedgerState::passes`].
     pub(crate) fn has_pass(&self, serial: u64) -> bool {
         self.passes.get(serial).is_some()

@@ -101,6 +101,8 @@ pub enum Rule {
     HostCertificate,
     /// The host is behind, or current, already.
     HostMark,
+    /// The login is recorded already, or the host has too many of them.
+    ForeignLogin,
     /// The report is as old as the last one, or of another time.
     HostReport,
 }
@@ -147,6 +149,7 @@ impl Rule {
             Self::TooManyHosts => reason::TOO_MANY_HOSTS,
             Self::HostCertificate => reason::HOST_CERTIFICATE,
             Self::HostMark => reason::HOST_MARK,
+            Self::ForeignLogin => reason::FOREIGN_LOGIN,
             Self::HostReport => reason::HOST_REPORT,
         }
     }

@@ -200,7 +200,8 @@ impl Requests {
             | EventKind::HostRemoved(_)
             | EventKind::HostCertified(_)
             | EventKind::HostBehind(_)
-            | EventKind::HostCurrent { .. } => (),
+            | EventKind::HostCurrent { .. }
+            | EventKind::ForeignLogin(_) => (),
         }
     }
 

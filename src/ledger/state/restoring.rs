@@ -65,7 +65,8 @@ impl Part {
             | EventKind::HostAdded(_)
             | EventKind::HostRemoved(_)
             | EventKind::HostBehind(_)
-            | EventKind::HostCurrent { .. } => Self::Other,
+            | EventKind::HostCurrent { .. }
+            | EventKind::ForeignLogin(_) => Self::Other,
         }
     }
 }

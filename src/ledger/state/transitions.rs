@@ -68,6 +68,7 @@ impl LedgerState {
             EventKind::HostCertified(certified) => self.admit_certified(certified),
             EventKind::HostBehind(behind) => self.admit_behind(event, behind),
             EventKind::HostCurrent { host } => self.admit_mark(event, host, false),
+            EventKind::ForeignLogin(login) => self.admit_foreign(event, login),
         }
     }
 
@@ -141,6 +142,7 @@ impl LedgerState {
             EventKind::HostCertified(certified) => self.hosts.certify(event, certified, agreed),
             EventKind::HostBehind(behind) => self.hosts.mark(event, &behind.host, true),
             EventKind::HostCurrent { host } => self.hosts.mark(event, host, false),
+            EventKind::ForeignLogin(login) => self.hosts.take_foreign(event, login),
             EventKind::Denied { .. } | EventKind::Denials(_) => (),
         }
     }

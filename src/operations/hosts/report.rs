@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::unix_seconds::UnixSeconds;
+
 /// A host's report. It is state: the last one of each host is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Report {
@@ -21,4 +23,7 @@ pub(crate) struct Report {
     pub faults: Vec<String>,
     /// Serials of the host certificates that it has.
     pub certificates: Vec<u64>,
+    /// The time up to which it has reported logins; `None` if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logins_until: Option<UnixSeconds>,
 }

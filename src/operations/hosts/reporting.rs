@@ -52,24 +52,13 @@ impl Sync {
         authority: &Authority,
         now: OffsetDateTime,
     ) -> Result<ProvenSync, Error> {
-        known(authority)?;
-        let (store, texts) = (&authority.store, self.shown.texts()?);
-        let find = |state: &LedgerState| reporting(state, &self.report.host, &texts);
-        if store.state(find).is_err() {
-            // It may have joined by another server a moment ago.
-            store.follow().await?;
-        }
-        let (host, joined) = store.state(find).map_err(Error::Rejection)?;
-        let made = UnixSeconds(self.report.at / 1000);
-        let now = UnixSeconds::from(now);
-        let apart = Duration::from_secs(made.get().abs_diff(now.get()));
-        if apart > CLOCKS_APART {
-            return Err(stale(
-                "the report's time and the server's clock differ by more than five minutes: set the host's clock",
-            ));
-        }
-        let server = &authority.server_name;
-        self.shown.prove(server, HostVerb::Sync, &self.digest)?;
+        let claim = Claim {
+            host: &self.report.host,
+            at: self.report.at,
+            shown: &self.shown,
+        };
+        let signed = (HostVerb::Sync, &self.digest);
+        let (host, joined) = claim.prove(authority, signed, now).await?;
         Ok(ProvenSync {
             host,
             joined,
@@ -134,6 +123,48 @@ impl ProvenSync {
                 || newest.ca != active
                 || !self.report.certificates.contains(&newest.serial)
         }))
+    }
+}
+
+/// What a host's call claims, before its proof.
+pub(super) struct Claim<'a> {
+    /// The host's name.
+    pub(super) host: &'a str,
+    /// When the call was made, in Unix milliseconds.
+    pub(super) at: u64,
+    /// The host's keys.
+    pub(super) shown: &'a ShownKeys,
+}
+
+impl Claim<'_> {
+    /// Verifies that the call is by the keys with which the host joined, and of now.
+    ///
+    /// # Errors
+    /// As [`Sync::prove`].
+    pub(super) async fn prove(
+        &self,
+        authority: &Authority,
+        (verb, digest): (HostVerb, &[u8; 32]),
+        now: OffsetDateTime,
+    ) -> Result<(HostRecord, Joined), Error> {
+        known(authority)?;
+        let (store, texts) = (&authority.store, self.shown.texts()?);
+        let find = |state: &LedgerState| reporting(state, self.host, &texts);
+        if store.state(find).is_err() {
+            // It may have joined by another server a moment ago.
+            store.follow().await?;
+        }
+        let found = store.state(find).map_err(Error::Rejection)?;
+        let made = UnixSeconds(self.at / 1000);
+        let now = UnixSeconds::from(now);
+        let apart = Duration::from_secs(made.get().abs_diff(now.get()));
+        if apart > CLOCKS_APART {
+            return Err(stale(
+                "the report's time and the server's clock differ by more than five minutes: set the host's clock",
+            ));
+        }
+        self.shown.prove(&authority.server_name, verb, digest)?;
+        Ok(found)
     }
 }
 

@@ -11,13 +11,19 @@ use super::*;
 use crate::{
     ca::HostCa,
     ledger::{
-        event::{Actor, HostJoined, HostKey},
+        event::{Actor, HostJoined, HostKey, LoginFinding},
         state::HostRecord,
     },
     operations::{
         host_authority::{HostAuthority, Settings},
-        hosts::{certifying::certify, listing, report::Report},
+        hosts::{
+            certifying::certify,
+            listing,
+            logins::{ProvenLogins, ReportedLogin},
+            report::Report,
+        },
     },
+    ssh::sshd_log::CertificateLogin,
     store::StoredReport,
     unix_seconds::UnixSeconds,
 };
@@ -255,4 +261,56 @@ async fn ten_thousand_hosts_report_and_their_marks_come_in_bounded_rounds() {
     step("one round of marks", begun);
     assert_eq!(marked, 256, "an outage floods no ledger");
     assert_eq!(listing::count(&world.authority).behind, 256);
+}
+
+/// A login with this pass, as its host reports it.
+fn login_with(pass: &IssuedPass, at: OffsetDateTime) -> (Option<UnixSeconds>, ReportedLogin) {
+    let certificate = &pass.certificate;
+    let login = CertificateLogin {
+        time: None,
+        host: None,
+        login: "alice".to_owned(),
+        from: "192.0.2.7".to_owned(),
+        port: 41_234,
+        key: PublicKey::from(certificate.public_key().clone())
+            .fingerprint(ssh_key::HashAlg::Sha256)
+            .to_string(),
+        key_id: certificate.key_id().to_owned(),
+        serial: certificate.serial(),
+        ca: PublicKey::from(certificate.signature_key().clone())
+            .fingerprint(ssh_key::HashAlg::Sha256)
+            .to_string(),
+    };
+    (Some(at.into()), ReportedLogin::By(login))
+}
+
+#[tokio::test]
+async fn a_revoked_pass_is_known_as_one_when_its_login_is_reported_days_later() {
+    let world = World::knowing(Key::sample(Algorithm::Ed25519)).await;
+    world.join(1).await;
+    let pass = world.issue(&alice(), &ask("shell")).await.unwrap();
+    let failed = EventKind::SigningFailed {
+        serial: pass.certificate.serial(),
+        cause: "deadline".to_owned(),
+    };
+    world.authority.store.record(failed, now()).await.unwrap();
+    let compare = async |minutes: i64, later: i64| {
+        let logins = vec![login_with(&pass, now() + Duration::minutes(minutes))];
+        let reported = ProvenLogins::sample(world.host(1), logins);
+        let reported = reported.compare(&world.authority, now() + Duration::days(later));
+        world.added(reported).await
+    };
+    let (found, events) = compare(0, 0).await;
+    assert_eq!((found.unwrap(), events.len()), (Vec::new(), 0));
+    let (found, events) = compare(5, 0).await;
+    assert_eq!(
+        (found.unwrap(), events.len()),
+        (vec![LoginFinding::Late], 1)
+    );
+    // Long after the ledger state has forgotten the pass, the same line again.
+    let (found, events) = compare(5, 3).await;
+    assert_eq!(
+        (found.unwrap(), events.len()),
+        (vec![LoginFinding::Late], 0)
+    );
 }

@@ -9,13 +9,19 @@ use super::bounds::{Malformed, malformed, missing, text};
 use crate::{
     ledger::{event::NewHost, state::HostRecord},
     operations::hosts::{
-        ShownKeys, behind::certified_until, listing::Listed, report::Report, reporting::Sync,
+        ShownKeys,
+        behind::certified_until,
+        listing::Listed,
+        logins::{ReportedLogin, ReportedLogins},
+        report::Report,
+        reporting::Sync,
     },
     proto::v1::{self, host::State},
     ssh::{
         host_name::{MAX_LENGTH, is_host_name},
         host_proof::MAX_KEYS,
         key, principal,
+        sshd_log::{CertificateLogin, UnreadableLogin},
         sshsig::Signature,
     },
     unix_seconds::UnixSeconds,
@@ -26,6 +32,15 @@ const SIGNATURE_BYTES: usize = 6 * 1024;
 
 /// The most bytes of a report.
 const REPORT_BYTES: usize = 8 * 1024;
+
+/// The most bytes of a report of logins.
+const LOGINS_BYTES: usize = 40 * 1024;
+
+/// The most logins of a report.
+const MOST_LOGINS: usize = 100;
+
+/// The most bytes of each text of a login. A key id has 256, and sshd doubles its backslashes.
+const LOGIN_BYTES: usize = 640;
 
 /// The most entries of each list in a report.
 const MOST_LISTED: usize = 16;
@@ -141,7 +156,62 @@ fn read(wire: v1::HostReport) -> Result<Report, Malformed> {
         daypass_version: line("daypass_version", &wire.daypass_version)?,
         faults: lines("faults", wire.faults)?,
         certificates: wire.certificates,
+        logins_until: wire.logins_until.map(UnixSeconds),
     })
+}
+
+/// Converts reported logins with the keys that claim to have signed them.
+pub(in crate::server) fn logins(
+    wire: &v1::ReportLoginsRequest,
+) -> Result<ReportedLogins, Malformed> {
+    if wire.report.len() > LOGINS_BYTES {
+        return Err(malformed("report", "is longer than 40 KiB"));
+    }
+    let report = v1::LoginReport::decode(&*wire.report)
+        .map_err(|_| malformed("report", "is no encoded LoginReport"))?;
+    if report.logins.len() > MOST_LOGINS {
+        return Err(malformed("logins", "holds more than 100 logins"));
+    }
+    if report.groups.len() > MOST_LISTED {
+        return Err(malformed("groups", "names more than 16 groups"));
+    }
+    let groups = report.groups.into_iter();
+    let groups = groups.map(|group| match principal::is_name(&group) {
+        true => Ok(group),
+        false => Err(malformed("groups", "has no name of a host group")),
+    });
+    Ok(ReportedLogins {
+        at: report.at,
+        host: named("host", &report.host)?,
+        groups: groups.collect::<Result<_, _>>()?,
+        logins: report.logins.iter().map(login).collect::<Result<_, _>>()?,
+        digest: Sha256::digest(&wire.report).into(),
+        shown: shown(&wire.keys)?,
+    })
+}
+
+fn login(wire: &v1::Login) -> Result<(Option<UnixSeconds>, ReportedLogin), Malformed> {
+    let line = |field, value: &str| Ok(text(field, value, LOGIN_BYTES)?.unwrap_or_default());
+    let port = u16::try_from(wire.port).map_err(|_| malformed("port", "is no port"))?;
+    let (login, from) = (line("login", &wire.login)?, line("from", &wire.from)?);
+    let reported = match &wire.certificate {
+        None => ReportedLogin::Unreadable(UnreadableLogin {
+            time: None,
+            client: Some((login, from, port)),
+        }),
+        Some(certificate) => ReportedLogin::By(CertificateLogin {
+            time: None,
+            host: None,
+            login,
+            from,
+            port,
+            key: line("key", &certificate.key)?,
+            key_id: line("key_id", &certificate.key_id)?,
+            serial: certificate.serial,
+            ca: line("ca", &certificate.ca)?,
+        }),
+    };
+    Ok((wire.logged_at.map(UnixSeconds), reported))
 }
 
 /// Converts certificates.
@@ -193,5 +263,6 @@ fn written(report: Report) -> v1::HostReport {
         daypass_version: report.daypass_version,
         faults: report.faults,
         certificates: report.certificates,
+        logins_until: report.logins_until.map(UnixSeconds::get),
     }
 }

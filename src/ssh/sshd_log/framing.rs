@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 
+use jiff::tz::TimeZone;
 use serde::Deserialize;
-use time::{Month, OffsetDateTime, PrimitiveDateTime, format_description::well_known::Rfc3339};
+use time::{
+    Duration, Month, OffsetDateTime, PrimitiveDateTime, format_description::well_known::Rfc3339,
+};
 
 /// The programs whose messages count: since OpenSSH 9.8 a session is a program of its own.
-const PROGRAMS: [&str; 3] = ["sshd", "sshd-session", "sshd-auth"];
+pub(crate) const PROGRAMS: [&str; 3] = ["sshd", "sshd-session", "sshd-auth"];
 
 /// The time of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +17,41 @@ pub(crate) enum Stamp {
     At(OffsetDateTime),
     /// RFC 3164: in the log's own zone, and without a year. The year here is 2000.
     Local(PrimitiveDateTime),
+}
+
+impl Stamp {
+    /// The moment. One without a year is in this zone, and in the latest year in which it is not
+    /// later than a day after `now`.
+    pub(crate) fn moment(self, now: OffsetDateTime, zone: &TimeZone) -> Option<OffsetDateTime> {
+        match self {
+            Self::At(at) => Some(at),
+            Self::Local(time) => in_zone(time, now, zone),
+        }
+    }
+}
+
+fn in_zone(
+    time: PrimitiveDateTime,
+    now: OffsetDateTime,
+    zone: &TimeZone,
+) -> Option<OffsetDateTime> {
+    let latest = now + Duration::days(1);
+    let years = (latest.year() - 8..=latest.year()).rev();
+    let at = |year: i32| {
+        let time = time.replace_year(year).ok()?;
+        let civil = jiff::civil::DateTime::new(
+            i16::try_from(year).ok()?,
+            i8::try_from(u8::from(time.month())).ok()?,
+            i8::try_from(time.day()).ok()?,
+            i8::try_from(time.hour()).ok()?,
+            i8::try_from(time.minute()).ok()?,
+            i8::try_from(time.second()).ok()?,
+            0,
+        );
+        let zoned = civil.ok()?.to_zoned(zone.clone()).ok()?;
+        OffsetDateTime::from_unix_timestamp(zoned.timestamp().as_second()).ok()
+    };
+    years.filter_map(at).find(|time| *time <= latest)
 }
 
 /// A message of sshd and what stood around it.

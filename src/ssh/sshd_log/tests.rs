@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use time::macros::datetime;
 
@@ -166,19 +167,24 @@ fn a_key_id_that_imitates_the_rest_of_the_line_changes_nothing() {
 
 #[test]
 fn a_certificate_login_that_is_cut_off_or_has_other_fingerprints_is_unreadable() {
+    let client = ("weblogs".to_owned(), "192.0.2.7".to_owned(), 41_234);
+    let unreadable = Some(Accepted::Unreadable(UnreadableLogin {
+        time: None,
+        client: Some(client),
+    }));
     let start = MESSAGE.find(" ID ").expect("it has a key id");
     for end in start + 4..MESSAGE.find("SHA256:cccc").expect("it has a CA") {
         assert_eq!(
             read(&MESSAGE.as_bytes()[..end]),
-            Some(Accepted::Unreadable),
+            unreadable,
             "{}",
             &MESSAGE[..end]
         );
     }
     let md5 = MESSAGE.replace("SHA256:", "MD5:aa:bb");
-    assert_eq!(read(md5.as_bytes()), Some(Accepted::Unreadable));
+    assert_eq!(read(md5.as_bytes()), unreadable);
     let huge = MESSAGE.replace("serial 42", "serial 99999999999999999999");
-    assert_eq!(read(huge.as_bytes()), Some(Accepted::Unreadable));
+    assert_eq!(read(huge.as_bytes()), unreadable);
 }
 
 #[test]
@@ -201,5 +207,25 @@ proptest! {
         let place = place % line.len();
         line[place] = byte;
         let _ = read(&line);
+    }
+}
+
+#[test]
+fn a_time_without_a_year_is_of_the_last_year_that_it_can_be_of() {
+    let vienna = TimeZone::get("Europe/Vienna").unwrap();
+    let now = datetime!(2027-01-03 12:00 UTC);
+    for (time, expected) in [
+        (datetime!(2000-01-03 13:00), datetime!(2027-01-03 12:00 UTC)),
+        // The host's clock is ahead.
+        (datetime!(2000-01-04 12:00), datetime!(2027-01-04 11:00 UTC)),
+        (datetime!(2000-12-31 23:59), datetime!(2026-12-31 22:59 UTC)),
+        (datetime!(2000-07-01 12:00), datetime!(2026-07-01 10:00 UTC)),
+        (datetime!(2000-02-29 12:00), datetime!(2024-02-29 11:00 UTC)),
+    ] {
+        assert_eq!(
+            Stamp::Local(time).moment(now, &vienna),
+            Some(expected),
+            "{time}"
+        );
     }
 }

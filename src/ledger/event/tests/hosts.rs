@@ -99,6 +99,26 @@ pub(in crate::ledger) fn certified(host: &str, seed: u8, from: u64) -> HostCerti
     }
 }
 
+/// A login by a certificate with this serial, which the CA never issued.
+pub(in crate::ledger) fn foreign(host: &str, serial: u64) -> ForeignLogin {
+    ForeignLogin {
+        host: host.to_owned(),
+        finding: LoginFinding::Unknown,
+        why: format!("event {serial} of the ledger is not a pass"),
+        logged_at: Some(UnixSeconds(1_795_361_511)),
+        login: "root".to_owned(),
+        from: "203.0.113.7".to_owned(),
+        port: 41_234,
+        certificate: Some(SeenCertificate {
+            serial,
+            key_id: "mallory".to_owned(),
+            key: "SHA256:thief".to_owned(),
+            ca: "SHA256:ca".to_owned(),
+        }),
+        more: 0,
+    }
+}
+
 fn path() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE)
 }
@@ -121,6 +141,14 @@ fn events() -> Vec<EventKind> {
         EventKind::HostCurrent {
             host: "web-1".to_owned(),
         },
+        EventKind::ForeignLogin(Box::new(foreign("web-1", 4711))),
+        EventKind::ForeignLogin(Box::new(ForeignLogin {
+            finding: LoginFinding::Unreadable,
+            logged_at: None,
+            certificate: None,
+            more: 3,
+            ..foreign("web-1", 0)
+        })),
         removed("web-1", 11),
     ]
 }

@@ -12,8 +12,8 @@ use crate::{
     ledger::{
         Event, EventKind, LedgerState,
         event::{
-            HostBehind, HostCertified, HostJoined, Target,
-            tests::hosts::{CODE, added, certified, digest, joined, removed},
+            ForeignLogin, HostBehind, HostCertified, HostJoined, Target,
+            tests::hosts::{CODE, added, certified, digest, foreign, joined, removed},
         },
         judge::Judge,
         order::tests::SERVER,
@@ -502,4 +502,67 @@ fn ten_thousand_hosts_are_known_and_their_number_has_a_bound() {
         assert_eq!(take(one(number)), Ok(()), "{number}");
     }
     assert_eq!(take(one(20_000)), Err(Rule::TooManyHosts));
+}
+
+#[test]
+fn a_login_is_recorded_once_and_a_host_has_twenty_an_hour_and_one_that_counts_the_rest() {
+    let mut story = Story::new();
+    let take = |story: &mut Story, login: ForeignLogin| {
+        story.take(EventKind::ForeignLogin(Box::new(login)))
+    };
+    story.add("web-1", CODES[0], false).unwrap();
+    let first = || foreign("web-1", 1000);
+    assert_eq!(
+        take(&mut story, first()),
+        Err(Rule::NoSuchHost),
+        "not joined"
+    );
+    story.join("web-1", CODES[0], 3).unwrap();
+    let counted = |serial, more| ForeignLogin {
+        more,
+        ..foreign("web-1", serial)
+    };
+    assert_eq!(
+        take(&mut story, counted(1000, 1)),
+        Err(Rule::ForeignLogin),
+        "there is room for the other"
+    );
+    let long = ForeignLogin {
+        login: "x".repeat(400),
+        ..first()
+    };
+    assert_eq!(take(&mut story, long), Err(Rule::ForeignLogin), "too long");
+    for serial in 1000..1020 {
+        take(&mut story, foreign("web-1", serial)).unwrap();
+        let again = take(&mut story, foreign("web-1", serial));
+        assert_eq!(again, Err(Rule::ForeignLogin), "again");
+    }
+    take(&mut story, counted(1020, 79)).unwrap();
+    for login in [counted(1021, 5), foreign("web-1", 1022)] {
+        assert_eq!(take(&mut story, login), Err(Rule::ForeignLogin), "full");
+    }
+    // Another host has room of its own.
+    story.add("web-2", CODES[1], false).unwrap();
+    story.join("web-2", CODES[1], 4).unwrap();
+    take(&mut story, foreign("web-2", 1000)).unwrap();
+    // A clock that is put back opens no window.
+    story.now -= Duration::hours(3);
+    assert_eq!(
+        take(&mut story, foreign("web-1", 1023)),
+        Err(Rule::ForeignLogin)
+    );
+    story.now += Duration::hours(4);
+    assert_eq!(
+        take(&mut story, foreign("web-1", 1000)),
+        Err(Rule::ForeignLogin),
+        "an hour later it is known still"
+    );
+    take(&mut story, foreign("web-1", 1021)).unwrap();
+    // A host that was removed knows nothing.
+    let after = story.after("web-1");
+    story.take(removed("web-1", after)).unwrap();
+    assert_eq!(
+        take(&mut story, foreign("web-1", 1030)),
+        Err(Rule::NoSuchHost)
+    );
 }

@@ -1,0 +1,59 @@
+//! The checks of a host that reports logins: whether sshd logs what tells one certificate from
+//! another, and whether the reports work.
+
+use super::{scene::Scene, state::spoken};
+use crate::{
+    finding::Finding,
+    host::{Error, logins, sync::FailedSync},
+};
+
+const CHECK: &str = "host-logins";
+
+/// Levels at which sshd logs no accepted login. It prints `QUIET` as `SILENT`.
+const TOO_QUIET: [&str; 4] = ["QUIET", "SILENT", "FATAL", "ERROR"];
+
+/// Checks a host that reports logins.
+///
+/// # Errors
+/// Returns the error if a file cannot be read.
+pub(super) fn check(scene: &Scene<'_>) -> Result<Vec<Finding>, Error> {
+    let failed = FailedSync::load_at(&scene.layout.failed_logins())?;
+    if scene.settings.logins.is_none() && failed.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut findings = Vec::new();
+    let level = scene.effective.value("loglevel");
+    if TOO_QUIET.contains(&level.to_ascii_uppercase().as_str()) {
+        findings.push(Finding::wrong(
+            "loglevel",
+            format!("loglevel is {level}: sshd logs no logins, and none are reported; set `LogLevel INFO`"),
+        ));
+    }
+    let hash = scene.effective.value("fingerprinthash");
+    if !["none", "sha256"].contains(&hash.to_ascii_lowercase().as_str()) {
+        findings.push(Finding::wrong(
+            "fingerprinthash",
+            format!("fingerprinthash is {hash}: no login can be compared with the ledger; set `FingerprintHash sha256`"),
+        ));
+    }
+    if let Some(failed) = failed {
+        let ago = spoken(scene.now.seconds_since(failed.tried));
+        let error = failed.error;
+        findings.push(Finding::wrong(
+            CHECK,
+            format!("the last report of logins failed, {ago} ago: {error}"),
+        ));
+    }
+    match logins::gap(scene.layout, scene.now) {
+        Ok(gap) => findings.extend(gap.map(|gap| Finding::wrong(CHECK, gap))),
+        Err(error) => findings.push(Finding::wrong(CHECK, error.to_string())),
+    }
+    if let Some(until) = logins::until(scene.layout).filter(|_| findings.is_empty()) {
+        let ago = spoken(scene.now.seconds_since(until));
+        findings.push(Finding::good(
+            CHECK,
+            format!("the logins until {ago} ago were reported"),
+        ));
+    }
+    Ok(findings)
+}
