@@ -29,6 +29,7 @@ pub(crate) mod agent;
 mod ask;
 mod asking;
 pub(crate) mod audit;
+pub(crate) mod ca_keys;
 pub(crate) mod cache;
 mod carried;
 pub mod choose;

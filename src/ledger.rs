@@ -14,7 +14,7 @@ pub mod emergency;
 pub mod event;
 pub mod evidence;
 pub(crate) mod going_on;
-mod hosts;
+pub(crate) mod hosts;
 pub mod join_code;
 pub(crate) mod judge;
 pub(crate) mod listed;

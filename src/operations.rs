@@ -9,6 +9,7 @@
 //! | [`attempt`] | refuse what a proven identity attempted |
 //! | [`requests`] | show requests, decide them, follow their changes |
 //! | [`admin`] | lock, unlock, revoke |
+//! | [`ca_keys`] | list, stage, activate and retire the CA's keys |
 //! | [`hosts`] | known hosts: add, join, report, list |
 //! | [`access`] | list the caller's passes; lock oneself |
 //! | [`audit`] | read, export and prove the ledger |
@@ -25,12 +26,14 @@ pub(crate) mod admin;
 pub(crate) mod attempt;
 pub(crate) mod audit;
 pub mod authority;
+pub(crate) mod ca_keys;
 mod documents;
 mod error;
 pub mod host_authority;
 pub mod hosts;
 pub mod issuance;
 mod jump;
+mod keyring;
 pub(crate) mod on_behalf;
 pub(crate) mod overview;
 mod page;

@@ -189,6 +189,18 @@ codes! {
     FOREIGN_LOGIN,
     /// A host's report is as old as its last one, or its clock differs.
     HOST_REPORT,
+    /// Another CA key signs now.
+    CA_KEY_CHANGED,
+    /// The CA key cannot take this step.
+    CA_KEY_STATE,
+    /// An order about a CA key is malformed.
+    CA_KEY_ORDER,
+    /// Passes of the CA key are still valid.
+    CA_KEY_IN_USE,
+    /// Known hosts do not trust the CA key yet.
+    CA_KEY_UNTRUSTED,
+    /// The server does not have the CA key, or the key does not sign.
+    CA_KEY_MISSING,
 }
 
 // Refusals by operations.

@@ -29,6 +29,15 @@ pub enum Error {
         /// The cause.
         why: String,
     },
+    /// The ledger says that this key signs, and this server does not have it.
+    #[error(
+        "this server does not have the CA key {key}, which signs by the administrators' orders in the ledger: add its \
+         [[ca.key]] to daypass.toml and start daypass serve again"
+    )]
+    Absent {
+        /// Its fingerprint.
+        key: String,
+    },
     /// The program that keeps the key does not sign this, now or later.
     #[error("CA key {key}: refused by the signer: {why}")]
     Refused {

@@ -31,6 +31,8 @@ enum Private {
     Ed25519(Box<Ed25519KeyPair>),
     EcdsaP256(Box<EcdsaKeyPair>),
     Elsewhere(Arc<dyn Elsewhere>),
+    /// This server lacks it.
+    Absent,
 }
 
 /// A private half that another program keeps: an ssh-agent, a PKCS#11 token, `daypass signer`.
@@ -85,10 +87,24 @@ impl Key {
         }
     }
 
+    /// The key with this public half, whose private one this server lacks. It signs nothing.
+    pub(super) fn absent(public: PublicKey) -> Self {
+        Self {
+            public,
+            private: Private::Absent,
+        }
+    }
+
+    /// Whether this server has the private half, or a way to it.
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self.private, Private::Absent)
+    }
+
     /// Signs a message.
     ///
     /// # Errors
-    /// [`Error::Key`], [`Error::Away`] and [`Error::Refused`] if the key fails or refuses;
+    /// [`Error::Key`], [`Error::Absent`], [`Error::Away`] and [`Error::Refused`] if the key fails,
+    /// is not here or refuses;
     /// [`Error::Signature`] if the signature is not its own.
     pub(super) async fn sign(&self, to_sign: ToSign<'_>) -> Result<Signature, Error> {
         let message = to_sign.message();
@@ -103,6 +119,7 @@ impl Key {
                     .and_then(|fixed| ecdsa_signature(fixed.as_ref()))
             }
             Private::Elsewhere(keeper) => Some(self.signed_elsewhere(keeper, to_sign).await?),
+            Private::Absent => return Err(self.not_here()),
         };
         let signature = signature.ok_or(Error::Key)?;
         match is_signed_by(&self.public, message, &signature) {
@@ -137,10 +154,11 @@ impl Key {
     /// Looks for the key once.
     ///
     /// # Errors
-    /// [`Error::Away`].
+    /// [`Error::Away`] and [`Error::Absent`].
     pub(crate) async fn find(&self) -> Result<(), Error> {
         match &self.private {
             Private::Ed25519(_) | Private::EcdsaP256(_) => Ok(()),
+            Private::Absent => Err(self.not_here()),
             Private::Elsewhere(keeper) => {
                 let found = keeper.find().await;
                 found.map_err(|why| self.named(&why.0))
@@ -151,14 +169,21 @@ impl Key {
     /// Why the key does not answer, if it is known not to.
     ///
     /// # Errors
-    /// [`Error::Away`].
+    /// [`Error::Away`] and [`Error::Absent`].
     pub(crate) fn expect_here(&self) -> Result<(), Error> {
         match &self.private {
             Private::Ed25519(_) | Private::EcdsaP256(_) => Ok(()),
+            Private::Absent => Err(self.not_here()),
             Private::Elsewhere(keeper) => match keeper.away() {
                 None => Ok(()),
                 Some(why) => Err(self.named(&why)),
             },
+        }
+    }
+
+    fn not_here(&self) -> Error {
+        Error::Absent {
+            key: ssh::key::fingerprint(&self.public),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The CA's keys: which one signs, and which ones hosts should trust.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use ssh_key::PublicKey;
 
@@ -17,11 +19,22 @@ pub enum KeyState {
     Retired,
 }
 
+impl KeyState {
+    /// The word in the configuration, in metrics and in messages.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Staged => "staged",
+            Self::Active => "active",
+            Self::Retired => "retired",
+        }
+    }
+}
+
 /// The CA's keys, of which exactly one is active.
 #[derive(Debug)]
 pub struct Ca {
-    pub(super) active: Key,
-    others: Vec<(Key, KeyState)>,
+    pub(super) active: Arc<Key>,
+    others: Vec<(Arc<Key>, KeyState)>,
 }
 
 impl Ca {
@@ -30,6 +43,31 @@ impl Ca {
     /// # Errors
     /// [`Error::Keys`] unless exactly one is active and no key is there twice.
     pub fn new(keys: Vec<(Key, KeyState)>) -> Result<Self, Error> {
+        let keys = keys.into_iter();
+        Self::of(keys.map(|(key, state)| (Arc::new(key), state)).collect())
+    }
+
+    /// The same keys in the states of `published`, in its order. A key that this CA lacks signs
+    /// nothing ([`Ca::expect_key`]), and one that is not published is not in the result.
+    ///
+    /// # Errors
+    /// As [`Ca::new`].
+    pub(crate) fn arranged(&self, published: Vec<(PublicKey, KeyState)>) -> Result<Self, Error> {
+        let keys = published.into_iter().map(|(public, state)| {
+            let own = self.own(&public);
+            (own.unwrap_or_else(|| Arc::new(Key::absent(public))), state)
+        });
+        Self::of(keys.collect())
+    }
+
+    fn own(&self, public: &PublicKey) -> Option<Arc<Key>> {
+        let keys = [&self.active].into_iter();
+        let mut keys = keys.chain(self.others.iter().map(|(key, _)| key));
+        let own = keys.find(|key| key.public().key_data() == public.key_data());
+        own.cloned()
+    }
+
+    fn of(keys: Vec<(Arc<Key>, KeyState)>) -> Result<Self, Error> {
         let (mut active, others): (Vec<_>, Vec<_>) = keys
             .into_iter()
             .partition(|(_, state)| *state == KeyState::Active);
@@ -50,6 +88,11 @@ impl Ca {
         self.active.public()
     }
 
+    /// Whether this CA could sign with a key: it has the private half, or a way to it.
+    pub(crate) fn has(&self, public: &PublicKey) -> bool {
+        self.own(public).is_some_and(|key| !key.is_absent())
+    }
+
     /// Looks for the key that signs, if another program keeps it. From now on [`Ca::expect_key`]
     /// knows whether it answers.
     pub(crate) async fn start(&self) {
@@ -59,7 +102,7 @@ impl Ca {
     /// Whether the key that signs answers, as far as is known.
     ///
     /// # Errors
-    /// [`Error::Away`] with the key and the cause.
+    /// [`Error::Away`] with the key and the cause, and [`Error::Absent`] if this server lacks it.
     pub(crate) fn expect_key(&self) -> Result<(), Error> {
         self.active.expect_here()
     }

@@ -1,8 +1,9 @@
-//! `daypass admin`: locks, revocations, hosts and webhooks.
+//! `daypass admin`: locks, revocations, hosts, CA keys and webhooks.
 
 mod accepting;
 mod asking;
 mod hosts;
+mod keys;
 mod webhooks;
 mod words;
 
@@ -29,7 +30,8 @@ use crate::{
 use asking::Wanted;
 use words::{Confirmed, Reason};
 
-/// Lock people, keys and roles, revoke passes, let hosts join, and look after webhooks.
+/// Lock people, keys and roles, revoke passes, let hosts join, rotate CA keys, and look after
+/// webhooks.
 ///
 /// The policy's `[admin]` section says who may do this.
 #[derive(Debug, clap::Args)]
@@ -66,6 +68,11 @@ enum Action {
     AcceptRestore(accepting::Args),
     /// Let hosts join, and remove them. `daypass hosts` lists them.
     Hosts(hosts::Args),
+    /// List the CA's keys, and rotate them.
+    ///
+    /// A rotation is three orders: stage the new key, activate it when every known host trusts it,
+    /// and retire the old one when its last pass has expired. See `daypass help server`.
+    Keys(keys::Args),
     /// List the locks in force.
     Locks,
     /// List webhooks and the state of their deliveries.
@@ -149,6 +156,7 @@ impl Args {
             Action::Lock { .. } => client.signed_in_to_lock().await?,
             Action::Unlock { .. }
             | Action::Hosts(_)
+            | Action::Keys(_)
             | Action::Locks
             | Action::Webhooks(_)
             | Action::Revoke { .. } => client.signed_in().await?,
@@ -170,6 +178,7 @@ impl Args {
                 })
             }
             Action::Hosts(hosts) => hosts.run(&signed, &key()?, global).await,
+            Action::Keys(keys) => keys.run(&client, &signed, &key()?, global).await,
             Action::Webhooks(webhooks) => webhooks.run(&signed, global).await,
             Action::Locks => {
                 let locks = signed.locks().await?.into_iter().map(lock);

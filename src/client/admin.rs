@@ -36,6 +36,7 @@ impl Signed {
             Target::Through(size) => Wire::Through(size),
             Target::Host(name) => Wire::Host(name),
             Target::NewHost(host) => Wire::Host(host.name),
+            Target::CaKey { key, .. } => Wire::CaKey(key),
         };
         let target = Some(target);
         let request = authorized(&self.login, v1::PreviewRequest { target })?;

@@ -147,7 +147,9 @@ keys! {
         /// the same, as the name of a systemd credential.
         passphrase_credential: Option<Spanned<String>>,
         /// `"active"` signs; exactly one key is active. `"staged"` is published before it signs.
-        /// `"retired"` is published until its last pass has expired.
+        /// `"retired"` is published until its last pass has expired. For a `[[ca.key]]` this counts
+        /// until the first `daypass admin keys` order: from then on, the ledger says what each key
+        /// does. See "Rotate the CA key" in `daypass help server`.
         state: Spanned<KeyState>,
     }
 }

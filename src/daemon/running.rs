@@ -73,7 +73,6 @@ async fn serve(
         .map_err(|error| Error::Webhooks(config.state.display().to_string(), error))?;
     // It is empty until now: each start reads its own parts.
     let _ = parts.ledger.set(Box::new(Evidence(store.clone())));
-    parts.ca.start().await;
     if let Some(hosts) = &parts.hosts {
         hosts.ca().start().await;
     }
@@ -88,6 +87,7 @@ async fn serve(
         now(),
     )
     .await?;
+    authority.ca().start().await;
     let authority = authority.notifying(notifier.clone());
     let authority = Arc::new(authority.knowing_hosts(parts.hosts));
     let schedule = config.webhook_schedule;

@@ -79,6 +79,7 @@ impl RequestContent {
             | EventKind::HostAdded(_)
             | EventKind::HostJoined(_)
             | EventKind::HostRemoved(_)
+            | EventKind::CaKeyOrdered(_)
             | EventKind::HostCertified(_)
             | EventKind::HostBehind(_)
             | EventKind::HostCurrent { .. }

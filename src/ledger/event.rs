@@ -7,6 +7,8 @@
 mod actor;
 mod asked;
 pub(crate) mod bounds;
+mod ca_key_steps;
+mod ca_keys;
 mod claims;
 mod denials;
 mod foreign;
@@ -31,6 +33,8 @@ use super::emergency::{Proof, Signature};
 use crate::{ssh::permissions::Permissions, unix_seconds::UnixSeconds};
 pub use actor::Actor;
 pub use asked::RequestDetails;
+pub use ca_key_steps::{CaKeyState, CaKeyStep};
+pub use ca_keys::{CaKeyNamed, CaKeyOrdered, ca_key_fingerprint};
 pub use claims::Claims;
 pub(crate) use denials::Denials;
 pub use foreign::{ForeignLogin, LoginFinding, SeenCertificate};
@@ -185,8 +189,7 @@ pub enum EventKind {
     PolicyLoaded {
         /// Hash of the policy file: hex SHA-256 of its bytes.
         policy: String,
-        /// The whole file, if another policy was in force before. Ledgers of earlier versions have
-        /// none.
+        /// The whole file, if another policy was in force before. Earlier versions left it out.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         text: Option<String>,
     },
@@ -260,6 +263,8 @@ pub enum EventKind {
         /// Its fingerprint.
         key: String,
     },
+    /// An administrator's order about a key of the CA.
+    CaKeyOrdered(Box<CaKeyOrdered>),
     /// An administrator lets a host join, or join again with other keys.
     HostAdded(Box<HostAdded>),
     /// A host joined, with these keys.

@@ -126,6 +126,7 @@ impl Judge {
             | EventKind::HostAdded(_)
             | EventKind::HostJoined(_)
             | EventKind::HostRemoved(_)
+            | EventKind::CaKeyOrdered(_)
             | EventKind::HostCertified(_)
             | EventKind::HostBehind(_)
             | EventKind::HostCurrent { .. }
@@ -211,7 +212,7 @@ impl Judge {
                 order.map_or(Ok(()), |order| order.check(&self.server))?;
                 acceptance::check_statement(what, &self.server)
             }
-            EventKind::HostAdded(_) | EventKind::HostRemoved(_) => {
+            EventKind::HostAdded(_) | EventKind::HostRemoved(_) | EventKind::CaKeyOrdered(_) => {
                 let order = what.order();
                 order.map_or(Ok(()), |order| order.check(&self.server))
             }

@@ -7,7 +7,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::event::LoginFinding;
+use super::{approval, event::LoginFinding};
 
 /// The rows of events. `approvals` are events, newest first.
 pub(crate) fn rows(events: &[Value], approvals: &[Value]) -> Vec<Row> {
@@ -160,6 +160,9 @@ fn what(event: &Value) -> Option<String> {
     if text("/type").as_deref() == Some("host_joined") {
         return text("/group").map(|group| format!("joined {group}"));
     }
+    if text("/type").as_deref() == Some("ca_key_ordered") {
+        return Some(format!("{} {}", text("/step")?, ca_key(event)));
+    }
     if text("/type").as_deref() == Some("denials") {
         return Some(more_denials(event));
     }
@@ -187,6 +190,13 @@ fn foreign_login(event: &Value) -> String {
     let finding = known.last().unwrap_or(&finding);
     let (login, from) = (text("login"), text("from"));
     format!("{login} from {from}{serial}: {finding}")
+}
+
+/// The fingerprint of the CA key of an order.
+fn ca_key(event: &Value) -> String {
+    let key = event.get("key").and_then(Value::as_str);
+    let key = key.unwrap_or_default();
+    approval::fingerprint(key).unwrap_or_else(|| key.to_owned())
 }
 
 /// `36 more denials: NOT_ALLOWED 30, HOST 6`, with the number of identities if there are several.

@@ -1,5 +1,5 @@
-//! Administrators' signed orders (locks, revocations, hosts), and their verification from the
-//! ledger alone. Pure.
+//! Administrators' signed orders (locks, revocations, hosts, CA keys), and their verification from
+//! the ledger alone. Pure.
 //!
 //! A stolen token alone orders nothing. An order counts once: it names the last order about the
 //! same target ([`AdminOrder::after`]), so a replayed or delayed copy is refused.
@@ -8,7 +8,7 @@ mod proof;
 
 use super::{
     EventKind, approval,
-    event::{Actor, Covered, HostAdded, HostRemoved},
+    event::{Actor, CaKeyOrdered, CaKeyStep, Covered, HostAdded, HostRemoved},
 };
 use crate::{ssh::sshsig::Namespace, unix_seconds::UnixSeconds};
 
@@ -60,6 +60,7 @@ impl EventKind {
             }),
             Self::HostAdded(it) => Some(it.recorded()),
             Self::HostRemoved(it) => Some(it.recorded()),
+            Self::CaKeyOrdered(it) => Some(it.recorded()),
             Self::Started { .. }
             | Self::PolicyLoaded { .. }
             | Self::Issued(_)
@@ -107,6 +108,25 @@ impl HostRemoved {
             proof: self.proof.as_ref(),
             covers: None,
         }
+    }
+}
+
+impl CaKeyOrdered {
+    fn recorded(&self) -> RecordedOrder<'_> {
+        RecordedOrder {
+            verb: Verb::from(self.step),
+            who: &self.who,
+            target: self.target(),
+            reason: self.reason.as_deref(),
+            proof: self.proof.as_ref(),
+            covers: None,
+        }
+    }
+}
+
+impl From<CaKeyStep> for Verb {
+    fn from(step: CaKeyStep) -> Self {
+        Self::CaKey(step)
     }
 }
 

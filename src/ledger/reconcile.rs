@@ -15,6 +15,7 @@ pub(crate) use finding::{Finding, Unused};
 
 use super::{
     Event, EventKind,
+    approval::fingerprint,
     event::{Issued, SeenCertificate},
 };
 use crate::ssh::sshd_log::{CertificateLogin, UnreadableLogin};
@@ -191,6 +192,11 @@ impl Reconciler {
             | EventKind::KeyActivated { key }
             | EventKind::KeyRetired { key } => {
                 self.cas.insert(key);
+            }
+            EventKind::CaKeyOrdered(ordered) => {
+                let named = ordered.from.iter().map(|it| &it.key);
+                let keys = named.chain([&ordered.key]);
+                self.cas.extend(keys.filter_map(|key| fingerprint(key)));
             }
             EventKind::Started { .. }
             | EventKind::PolicyLoaded { .. }

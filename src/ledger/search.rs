@@ -155,6 +155,7 @@ fn reasons(event: &Event) -> impl Iterator<Item = &str> {
         EventKind::Unlocked(unlocked) => (unlocked.reason.as_deref(), None),
         EventKind::HostAdded(added) => (added.reason.as_deref(), None),
         EventKind::HostRemoved(removed) => (removed.reason.as_deref(), None),
+        EventKind::CaKeyOrdered(ordered) => (ordered.reason.as_deref(), None),
         EventKind::Started { .. }
         | EventKind::PolicyLoaded { .. }
         | EventKind::SigningFailed { .. }
@@ -182,6 +183,10 @@ impl Terms {
 
     fn person(&mut self, who: &Actor) {
         self.add(Term::identity(&who.issuer, &who.subject));
+    }
+
+    fn ca_key(&mut self, key: &str) {
+        self.0.extend(fingerprint(key).map(|key| Term::key(&key)));
     }
 
     fn of(&mut self, what: &EventKind) {
@@ -235,6 +240,7 @@ impl Terms {
             EventKind::HostAdded(it) => self.host(&it.host, &it.group, &it.aliases),
             EventKind::HostJoined(it) => self.joined(it),
             EventKind::HostRemoved(it) => self.add(Term::host(&it.host)),
+            EventKind::CaKeyOrdered(it) => self.ca_key(&it.key),
             EventKind::HostCertified(it) => {
                 self.add(Term::host(&it.host));
                 self.add(Term::key(&it.key));

@@ -10,6 +10,8 @@
 
 mod admin_orders;
 mod agreed;
+mod ca_key_orders;
+mod ca_keys;
 mod challenges;
 mod emergencies;
 mod foreign;
@@ -33,6 +35,8 @@ mod revoking;
 mod transitions;
 
 pub(crate) use admin_orders::Preview;
+pub(crate) use ca_key_orders::MOST_BEHIND;
+pub(crate) use ca_keys::{CaKeyRecord, CaKeys};
 pub(crate) use foreign::Room;
 pub(crate) use hosting::MOST_REASONS;
 pub(crate) use hosts::{HostRecord, Joined};

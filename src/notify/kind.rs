@@ -113,6 +113,7 @@ impl NotificationKind {
             | EventKind::KeyRetired { .. }
             | EventKind::HostAdded(_)
             | EventKind::HostRemoved(_)
+            | EventKind::CaKeyOrdered(_)
             | EventKind::HostCertified(_) => None,
         }
     }

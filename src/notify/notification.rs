@@ -110,6 +110,7 @@ impl<'a> Notification<'a> {
             | EventKind::KeyRetired { .. }
             | EventKind::HostAdded(_)
             | EventKind::HostRemoved(_)
+            | EventKind::CaKeyOrdered(_)
             | EventKind::HostCertified(_) => return None,
         };
         let at = event.at;

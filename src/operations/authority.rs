@@ -9,10 +9,14 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use time::{Duration, OffsetDateTime};
 
-use super::{documents::Published, error::Error, host_authority::HostAuthority};
+use super::{documents::Published, error::Error, host_authority::HostAuthority, keyring::KeyRing};
 use crate::{
     ca::{Ca, KeyState},
-    ledger::{EventKind, LedgerState, bucket::Buckets, state::Rejection},
+    ledger::{
+        EventKind, LedgerState,
+        bucket::Buckets,
+        state::{Rejection, Rule},
+    },
     notify::Notifier,
     policy::Policy,
     ssh::key::fingerprint,
@@ -31,8 +35,8 @@ const OPENED_EVERY: Duration = Duration::MINUTE;
 pub struct Authority {
     /// The name that possession proofs are made for.
     pub server_name: String,
-    /// The CA's keys.
-    pub ca: Ca,
+    /// The CA's keys on this server.
+    keys: KeyRing,
     /// The policy in force.
     pub policy: ArcSwap<Policy>,
     /// The ledger and its only writer.
@@ -72,7 +76,8 @@ impl Authority {
     /// other servers share, records them only if it names others.
     ///
     /// # Errors
-    /// Returns [`Error::Store`] if the ledger cannot be written.
+    /// Returns [`Error::Store`] if the ledger cannot be written, and [`Error::KeyAway`] if by the
+    /// ledger a CA key signs that this server lacks.
     pub async fn start(parts: Parts, now: OffsetDateTime) -> Result<Self, Error> {
         let Parts {
             server_name,
@@ -85,6 +90,9 @@ impl Authority {
             .keys()
             .map(|(key, state)| key_event(fingerprint(key), state))
             .collect();
+        let ring = KeyRing::new(ca);
+        store.follow().await?;
+        ring.expect_active(&store)?;
         let keys_version = record_keys(&store, &keys, now).await?;
         let has_other = store.state(|state| state.policy().is_some_and(|it| it != policy.hash()));
         let policy_version = match store.is_shared() && has_other && !is_new_policy {
@@ -93,7 +101,7 @@ impl Authority {
         };
         Ok(Self {
             server_name,
-            ca,
+            keys: ring,
             policy: ArcSwap::from_pointee(policy),
             store,
             replacing: tokio::sync::Mutex::new(None),
@@ -103,6 +111,17 @@ impl Authority {
             hosts: None,
             opened: Arc::new(Mutex::new(Buckets::new(OPENED_AT_ONCE, OPENED_EVERY))),
         })
+    }
+
+    /// The CA's keys as administrators' orders have left them, as far as this server knows; as its
+    /// configuration has them before the first order.
+    pub fn ca(&self) -> Arc<Ca> {
+        self.keys.current(&self.store)
+    }
+
+    /// The keys of this server's configuration.
+    pub(super) fn own_keys(&self) -> &Ca {
+        self.keys.own()
     }
 
     /// The same authority, with webhooks to page before emergencies. Without them, a role that
@@ -225,22 +244,36 @@ impl Authority {
         self.policy_version.load(Ordering::Acquire)
     }
 
-    /// The index of the event that named the CA's keys: the same on every server of this ledger.
+    /// The index of the event that named the CA's keys, or of the last order about them: the same
+    /// on every server of this ledger.
     pub(super) fn keys_version(&self) -> u64 {
-        self.store.state(|state| self.published.keys_version(state))
+        self.store.state(|state| match state.ca_keys().version() {
+            0 => self.published.keys_version(state),
+            ordered => ordered,
+        })
     }
 }
 
-/// Names the keys in the ledger, unless servers share it and it names exactly these. Returns the
-/// index of the last event about a key.
+/// Names the keys in the ledger, unless servers share it and it names exactly these, or
+/// administrators' orders do. Returns the index of the last event about a key.
 async fn record_keys(store: &Store, keys: &[EventKind], now: OffsetDateTime) -> Result<u64, Error> {
+    let ordered = |state: &LedgerState| state.ca_keys().version();
     let known = store.state(|state| state.keys_version(keys));
     if let Some(version) = known.filter(|_| store.is_shared()) {
         return Ok(version);
     }
-    let mut version = 0;
+    let mut version = store.state(ordered);
+    if version > 0 {
+        return Ok(version);
+    }
     for key in keys {
-        version = store.record(key.clone(), now).await?;
+        version = match store.record(key.clone(), now).await {
+            // Another server has recorded the first order just now.
+            Err(store::Error::Rejection(it)) if it.rule == Rule::CaKeyState => {
+                return Ok(store.state(ordered));
+            }
+            recorded => recorded?,
+        };
     }
     Ok(version)
 }

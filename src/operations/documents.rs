@@ -31,6 +31,8 @@ pub(crate) struct Revocations {
     pub document: Document,
     /// Grows with every change of the list.
     pub version: u64,
+    /// The index of the order about a CA key after which it was signed; 0 before the first.
+    pub keys: u64,
     /// When its content was made.
     pub made_at: UnixSeconds,
 }
@@ -48,6 +50,8 @@ pub(super) struct Facts {
     pub(super) accepted: Option<u64>,
     /// The size up to which the ledger was filled then.
     pub(super) through: u64,
+    /// The index of the last order about a CA key: it says which one signs.
+    pub(super) keys: u64,
 }
 
 /// Documents that were published last.

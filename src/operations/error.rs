@@ -64,6 +64,12 @@ impl Error {
         matches!(self, Self::Rejection(rejection) if rejection.rule == Rule::PolicyChanged)
     }
 
+    /// Whether another CA key was activated before the pass was recorded: nothing was recorded, and
+    /// the key that signs now gets a draft.
+    pub(super) fn is_ca_key_changed(&self) -> bool {
+        matches!(self, Self::Rejection(rejection) if rejection.rule == Rule::CaKeyChanged)
+    }
+
     /// Whether the store fails in a way that the same call may not meet again, as during a
     /// failover.
     pub(crate) fn may_pass(&self) -> bool {
@@ -102,7 +108,7 @@ impl From<ca::Error> for Error {
             | ca::Error::Key
             | ca::Error::Refused { .. }
             | ca::Error::Signature => Self::Ca(error),
-            ca::Error::Away { .. } => Self::KeyAway(error),
+            ca::Error::Away { .. } | ca::Error::Absent { .. } => Self::KeyAway(error),
         }
     }
 }

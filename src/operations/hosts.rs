@@ -7,6 +7,7 @@
 //! | [`reporting`] | a host reports, and renews its certificates |
 //! | [`logins`] | a host reports logins, and those that the ledger does not explain are recorded |
 //! | [`certifying`] | one certificate for each key: recorded, then signed |
+//! | [`proven`] | which CA keys the hosts have proven to trust |
 //! | [`certified`] | which hosts show one |
 //! | [`behind`] | why a host is behind |
 //! | [`revoked`] | certificates that users must refuse |
@@ -19,6 +20,7 @@ pub(crate) mod joining;
 pub(crate) mod listing;
 pub(crate) mod logins;
 mod orders;
+pub(crate) mod proven;
 pub(crate) mod report;
 pub(crate) mod reporting;
 pub(crate) mod revoked;

@@ -31,7 +31,7 @@ use super::{
     },
 };
 use crate::{
-    ca::Draft,
+    ca::{Ca, Draft},
     identity::KeyHolder,
     ledger::{
         EventKind,
@@ -84,6 +84,7 @@ pub struct Issuance<'a> {
 
 /// A draft, and the event that must be durable before the draft is signed.
 struct Drafted {
+    ca: Arc<Ca>,
     draft: Draft,
     issued: Box<Issued>,
 }
@@ -182,6 +183,8 @@ impl<'a> Issuance<'a> {
             match step.take(&self).await {
                 Ok(Some(outcome)) => return Ok(outcome),
                 Ok(None) => {}
+                // The next draft is for the key that signs now.
+                Err(error) if error.is_ca_key_changed() => {}
                 Err(error) if error.is_policy_changed() => {
                     Box::pin(self.authority.settle_policy(self.context.now)).await?;
                 }
@@ -299,8 +302,18 @@ impl<'a> Issuance<'a> {
             None => None,
             Some((jump_host, grant, mut drafted)) => {
                 let (bastion, pass) = (jump_host.bastion.clone(), certificate.serial());
-                drafted.issued.jump = Some(event::Jump { bastion, pass });
-                let certificate = Box::pin(self.sign(drafted)).await?;
+                let jump = event::Jump { bastion, pass };
+                drafted.issued.jump = Some(jump.clone());
+                let certificate = match Box::pin(self.sign(drafted)).await {
+                    // Another key was activated after the first pass was recorded.
+                    Err(error) if error.is_ca_key_changed() => {
+                        let again = self.draft(&grant, jump::nonce(&nonce));
+                        let mut drafted = Box::pin(again).await?;
+                        drafted.issued.jump = Some(jump);
+                        Box::pin(self.sign(drafted)).await?
+                    }
+                    signed => signed?,
+                };
                 Some(Box::new(Jump {
                     jump_host,
                     certificate,
@@ -319,14 +332,14 @@ impl<'a> Issuance<'a> {
     }
 
     async fn draft(&self, grant: &Grant, nonce: [u8; 32]) -> Result<Drafted, Error> {
-        let (ca, now) = (&self.authority.ca, self.context.now);
+        let (ca, now) = (self.authority.ca(), self.context.now);
         // Recorded passes that are never signed would tell an auditor nothing.
         ca.expect_key()?;
-        match Draft::new(self.holder, grant, ca, nonce, now) {
+        match Draft::new(self.holder, grant, &ca, nonce, now) {
             Err(error) => self.refuse(error.into()).await,
             Ok(draft) => {
                 let issued = Box::new(self.basis().issued(grant, &draft));
-                Ok(Drafted { draft, issued })
+                Ok(Drafted { ca, draft, issued })
             }
         }
     }
@@ -336,7 +349,7 @@ impl<'a> Issuance<'a> {
         let (store, now) = (&self.authority.store, self.context.now);
         let (draft, receipt) = store.issue(drafted.draft, drafted.issued, now).await?;
         let serial = receipt.serial();
-        match self.authority.ca.sign(draft, receipt).await {
+        match drafted.ca.sign(draft, receipt).await {
             Ok(certificate) => Ok(certificate),
             Err(error) => {
                 let cause = error.to_string();

@@ -44,9 +44,12 @@ pub(crate) async fn current_ca_keys(authority: &Authority) -> Result<Arc<Documen
 /// back. Nothing is published then.
 pub(crate) async fn revocations(authority: &Authority) -> Result<Arc<Revocations>, Error> {
     let mut last = authority.published.revocations().await;
-    let version = authority.store.state(LedgerState::revocation_version);
+    let (version, keys) = authority
+        .store
+        .state(|state: &LedgerState| (state.revocation_version(), state.ca_keys().version()));
     match &*last {
-        Some(last) if last.version == version => Ok(last.clone()),
+        // The key that signs may be another one since.
+        Some(last) if (last.version, last.keys) == (version, keys) => Ok(last.clone()),
         Some(_) | None => {
             let fresh = Arc::new(list(authority).await?);
             *last = Some(fresh.clone());
@@ -56,7 +59,8 @@ pub(crate) async fn revocations(authority: &Authority) -> Result<Arc<Revocations
 }
 
 /// Every published key, one per line below a comment with the list's version: a file for sshd's
-/// `TrustedUserCAKeys`. It changes with a restart, and with the acceptance of a restored ledger.
+/// `TrustedUserCAKeys`. It changes with each order about a key, with the acceptance of a restored
+/// ledger and, before the first order, with a restart.
 /// Servers that share a ledger and have the same keys publish the same bytes.
 ///
 /// # Errors
@@ -69,8 +73,9 @@ pub(crate) async fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Erro
     match &*last {
         Some((known, last)) if *known == version => Ok(last.clone()),
         Some(_) | None => {
-            let lines = key_lines(&authority.ca, version)?;
-            let fresh = document(&authority.ca, HostDocument::CaKeys, lines).await?;
+            let ca = authority.ca();
+            let lines = key_lines(&ca, version)?;
+            let fresh = document(&ca, HostDocument::CaKeys, lines).await?;
             let fresh = Arc::new(fresh);
             *last = Some((version, fresh.clone()));
             Ok(fresh)
@@ -79,27 +84,40 @@ pub(crate) async fn ca_keys(authority: &Authority) -> Result<Arc<Document>, Erro
 }
 
 async fn list(authority: &Authority) -> Result<Revocations, Error> {
-    let blobs = blobs(&authority.ca)?;
+    let ca = authority.ca();
+    let blobs = blobs(&ca)?;
     let blob = |key: &str| {
         let known = blobs.iter().find(|(fingerprint, _)| fingerprint == key);
         // A CA key that is no longer configured may still be trusted by a host that is late.
         known.map(|(_, blob)| blob.clone()).unwrap_or_default()
     };
-    let (version, made_at, passes) = authority.store.state(|state| {
+    let (version, keys, made_at, passes) = authority.store.state(|state| {
         let passes = state.revoked().map(|pass| Revoked {
             serial: pass.serial,
             ca: blob(&pass.ca),
         });
         let passes = passes.collect::<Vec<_>>();
         let made_at = state.revocations_changed_at();
-        (state.revocation_version(), made_at, passes)
+        let keys = state.ca_keys().version();
+        (state.revocation_version(), keys, made_at, passes)
     });
     let body = Krl::new(version, made_at, passes).publish()?;
     Ok(Revocations {
-        document: document(&authority.ca, HostDocument::Krl, body).await?,
+        document: document(&ca, HostDocument::Krl, body).await?,
         version,
+        keys,
         made_at,
     })
+}
+
+/// Signs the list of CA keys as `ca` would publish it, and publishes nothing.
+///
+/// # Errors
+/// Returns [`Error::Ca`] if the key does not sign it.
+pub(super) async fn rehearse(authority: &Authority, ca: &Ca) -> Result<(), Error> {
+    let lines = key_lines(ca, authority.keys_version())?;
+    document(ca, HostDocument::CaKeys, lines).await?;
+    Ok(())
 }
 
 async fn document(ca: &Ca, document: HostDocument, body: Vec<u8>) -> Result<Document, Error> {

@@ -55,7 +55,7 @@ pub(crate) async fn document(authority: &Authority) -> Result<Arc<Document>, Err
     let body = bytes(authority, facts).await?;
     let document = Arc::new(Document {
         signature: authority
-            .ca
+            .ca()
             .sign_document(HostDocument::Recovery, &body)
             .await?,
         digest: base16ct::lower::encode_string(&Sha256::digest(&body)),
@@ -73,6 +73,7 @@ fn facts(authority: &Authority) -> Facts {
         is_pending: state.waits_for_acceptance(),
         accepted: state.acceptance(),
         through: state.accepted_through(),
+        keys: state.ca_keys().version(),
     })
 }
 

@@ -24,6 +24,7 @@ use crate::{
     store::Store,
 };
 
+mod ca_keys;
 mod hosts;
 mod policies;
 mod reading;
@@ -176,7 +177,7 @@ async fn a_pass_is_one_event_and_its_serial_is_the_events_index() {
     );
     assert_eq!(issued.valid_after.get(), pass.certificate.valid_after());
     assert_eq!(issued.valid_before.get(), pass.certificate.valid_before());
-    assert_eq!(issued.ca, fingerprint(world.authority.ca.active()));
+    assert_eq!(issued.ca, fingerprint(world.authority.ca().active()));
     assert_eq!(issued.policy, world.authority.policy().hash());
     assert_eq!(issued.ask.caller.as_deref(), Some("192.0.2.7"));
     assert_eq!(issued.who.subject, "alice");
@@ -260,7 +261,7 @@ async fn the_linter_accepts_every_grant_however_loose_its_pattern() {
 #[tokio::test]
 async fn the_cas_own_key_gets_no_pass_and_leaves_one_event() {
     let world = World::new().await;
-    let holder = KeyHolder::sample(identity(&["sre"]), world.authority.ca.active());
+    let holder = KeyHolder::sample(identity(&["sre"]), world.authority.ca().active());
     let (result, added) = world.added(world.issue(&holder, &ask("shell"))).await;
     assert!(matches!(result, Err(Error::SubjectKey(_))), "{result:?}");
     let [EventKind::Denied { reason, .. }] = &added[..] else {
@@ -380,7 +381,7 @@ async fn a_new_policy_is_recorded_before_it_is_in_force() {
 #[tokio::test]
 async fn the_ledger_names_keys_and_policy_from_the_start() {
     let world = World::new().await;
-    let key = fingerprint(world.authority.ca.active());
+    let key = fingerprint(world.authority.ca().active());
     let policy = world.authority.policy().hash().to_owned();
     let events: Vec<EventKind> = world
         .events()

@@ -6,9 +6,10 @@ use super::{
     authority::Authority,
     error::Error,
     hosts::{self, HostTrust},
+    keyring::published_as,
 };
 use crate::{
-    ca::KeyState,
+    ca::{self, KeyState},
     ledger::{checkpoint::Verifier, tile::Tile},
     policy::bastion::Bastion,
     ssh::key::fingerprint,
@@ -40,7 +41,7 @@ pub(crate) fn trust(authority: &Authority) -> Trust {
     Trust {
         server_name: authority.server_name.clone(),
         keys: authority
-            .ca
+            .ca()
             .keys()
             .map(|(key, state)| (key.clone(), state))
             .collect(),
@@ -96,12 +97,34 @@ impl Health {
     }
 }
 
-/// The fingerprint of the CA key that signs, if another program keeps it and does not answer. No
-/// pass is issued then.
-pub(crate) fn missing_key(authority: &Authority) -> Option<String> {
-    match authority.ca.expect_key() {
+/// The CA keys that orders are about, by fingerprint, with their states; none if it is published no
+/// more.
+pub(crate) fn ordered_keys(authority: &Authority) -> Vec<(String, Option<KeyState>)> {
+    authority.store.state(|state| {
+        let keys = state.ca_keys().iter();
+        keys.map(|it| (it.fingerprint.clone(), published_as(it.state)))
+            .collect()
+    })
+}
+
+/// A CA key that should sign and cannot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MissingKey {
+    /// Its fingerprint.
+    pub key: String,
+    /// Whether this server does not have it. Else another program keeps it, and does not answer.
+    pub is_absent: bool,
+}
+
+/// The CA key that signs, if it is not here or does not answer. No pass is issued then.
+pub(crate) fn missing_key(authority: &Authority) -> Option<MissingKey> {
+    let ca = authority.ca();
+    match ca.expect_key() {
         Ok(()) => None,
-        Err(_) => Some(fingerprint(authority.ca.active())),
+        Err(error) => Some(MissingKey {
+            key: fingerprint(ca.active()),
+            is_absent: matches!(error, ca::Error::Absent { .. }),
+        }),
     }
 }
 

@@ -77,7 +77,7 @@ fn template(source: &str) -> Result<Template, String> {
     let problem = match template.literal() {
         _ if template.parameters().next().is_some() => "has a parameter: use {claims.NAME}",
         None if template.holes() > 1 => "has more than one hole; use one",
-        Some(name) if !is_host_name(&name) => "is no exact host name in lower case",
+        Some(name) if !is_host_name(&name) => "is not an exact host name in lower case",
         None | Some(_) => return Ok(template),
     };
     Err(format!("{source:?} {problem}"))

@@ -6,7 +6,7 @@ use tonic::{Request, async_trait};
 use super::{
     answer::Answer,
     call::Call,
-    convert::{admin as convert, hosts, webhooks as deliveries},
+    convert::{admin as convert, ca_keys as convert_ca_keys, hosts, webhooks as deliveries},
     services::Services,
     status::CallError,
 };
@@ -20,6 +20,7 @@ use crate::{
     operations::{
         admin::{self, Done, Signed, SignedOrder},
         attempt::Attempt,
+        ca_keys,
         webhooks::{self, DeadLetters},
     },
     policy::Ask,
@@ -165,6 +166,42 @@ impl Admin for Services {
             Ok(v1::RemoveHostResponse {
                 event,
                 certificates,
+            })
+        })
+        .await
+    }
+
+    async fn list_ca_keys(
+        &self,
+        request: Request<v1::ListCaKeysRequest>,
+    ) -> Answer<v1::ListCaKeysResponse> {
+        let method = "Admin/ListCaKeys";
+        self.answer_known(method, request, async |call, identity, _| {
+            let (authority, context) = (&self.authority, call.context());
+            let listed = ca_keys::list(authority, &identity, hosts::kept, context).await?;
+            Ok(convert_ca_keys::listed(listed))
+        })
+        .await
+    }
+
+    async fn order_ca_key(
+        &self,
+        request: Request<v1::OrderCaKeyRequest>,
+    ) -> Answer<v1::OrderCaKeyResponse> {
+        let method = "Admin/OrderCaKey";
+        self.answer_known(method, request, async |call, identity, request| {
+            let step = convert_ca_keys::step(&request)?;
+            let order = Unproven {
+                verb: Verb::from(step.step),
+                target: step.target(),
+                order: request.order.unwrap_or_default(),
+            };
+            let order = self.proven(call, identity, order).await?;
+            let ordered = self.order(call, &order).order_ca_key(step, hosts::kept);
+            let (event, untrusting) = Box::pin(ordered).await?;
+            Ok(v1::OrderCaKeyResponse {
+                event,
+                untrusting: convert_ca_keys::count(untrusting),
             })
         })
         .await

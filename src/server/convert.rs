@@ -5,6 +5,7 @@ pub(super) mod admin;
 mod ask;
 mod bastion;
 mod bounds;
+pub(super) mod ca_keys;
 pub(super) mod hosts;
 mod requests;
 mod search;

@@ -74,12 +74,18 @@ async fn ca(services: &Services) {
         gauge!("daypass_krl_version").set(krl.version as f64);
         gauge!("daypass_krl_made_timestamp_seconds").set(krl.made_at.get() as f64);
     }
+    for (key, current) in trust::ordered_keys(authority) {
+        // What was true before an order is true no more.
+        for state in [KeyState::Staged, KeyState::Active, KeyState::Retired] {
+            if current != Some(state) {
+                let state = state.as_str();
+                gauge!("daypass_ca_key_info", "fingerprint" => key.clone(), "state" => state)
+                    .set(0.0);
+            }
+        }
+    }
     for (key, state) in trust::trust(authority).keys {
-        let state = match state {
-            KeyState::Active => "active",
-            KeyState::Staged => "staged",
-            KeyState::Retired => "retired",
-        };
+        let state = state.as_str();
         gauge!("daypass_ca_key_info", "fingerprint" => fingerprint(&key), "state" => state)
             .set(1.0);
     }

@@ -103,9 +103,11 @@ const END_CAUSES: &[&str] = &["unproven_bytes", "unread_answers"];
 /// The methods of calls.
 const METHODS: &[&str] = &[
     "Admin/AddHost",
+    "Admin/ListCaKeys",
     "Admin/ListLocks",
     "Admin/ListWebhooks",
     "Admin/Lock",
+    "Admin/OrderCaKey",
     "Admin/Preview",
     "Admin/RemoveHost",
     "Admin/RetryWebhooks",

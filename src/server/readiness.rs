@@ -34,9 +34,16 @@ impl Services {
             notes.push_str("policy: another server of this ledger has put another one in force\n");
         }
         if let Some(key) = key {
+            let (key, why) = match key.is_absent {
+                true => (
+                    key.key,
+                    "administrators activated it, and this server does not have it",
+                ),
+                false => (key.key, "it does not answer"),
+            };
             let _ = writeln!(
                 notes,
-                "CA key {key}: it does not answer, so no pass is issued: see the log"
+                "CA key {key}: {why}, so no pass is issued: see the log"
             );
         }
         if let Some(key) = trust::missing_host_key(&self.authority) {

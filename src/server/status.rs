@@ -219,9 +219,13 @@ fn rejection_code(rule: Rule) -> Code {
         | Rule::HostKnown
         | Rule::HostName
         | Rule::HostReport
+        | Rule::CaKeyState
+        | Rule::CaKeyInUse
+        | Rule::CaKeyUntrusted
+        | Rule::CaKeyMissing
         | Rule::Stale => Code::FailedPrecondition,
-        // The same call again is judged by the new policy.
-        Rule::PolicyChanged => Code::Unavailable,
+        // The same call again is judged by the new policy, or signed by the new key.
+        Rule::PolicyChanged | Rule::CaKeyChanged => Code::Unavailable,
         Rule::Locked
         | Rule::KeyUsed
         | Rule::OwnRequest
@@ -234,7 +238,9 @@ fn rejection_code(rule: Rule) -> Code {
         Rule::NoSuchRequest | Rule::NoSuchLock | Rule::NoSuchPass | Rule::NoSuchHost => {
             Code::NotFound
         }
-        Rule::Time | Rule::Through | Rule::HostOrder | Rule::HostKeys => Code::InvalidArgument,
+        Rule::Time | Rule::Through | Rule::HostOrder | Rule::HostKeys | Rule::CaKeyOrder => {
+            Code::InvalidArgument
+        }
         Rule::Serials
         | Rule::Covers
         | Rule::Unsigned

@@ -30,7 +30,10 @@ async fn an_administrator_adds_a_host_sees_it_and_removes_it() {
     assert_eq!(refused.code, 3, "{refused:?}");
     let wrong = run("admin hosts add web-* --group web").await;
     assert_eq!(wrong.code, 3, "{wrong:?}");
-    assert!(wrong.stderr.contains("is no exact host name"), "{wrong:?}");
+    assert!(
+        wrong.stderr.contains("is not an exact host name"),
+        "{wrong:?}"
+    );
     // daypass admin hosts add web-1 --group web --alias 10.0.0.7
     let words = "admin hosts add web-1 --group web --alias 10.0.0.7";
     let added = run(words).await;

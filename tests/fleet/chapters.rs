@@ -67,6 +67,11 @@ const ELSEWHERE: &[(&str, &str, &str, &str, &str)] = &[
     ("server", "The CA key in an agent or a token", "systemctl edit", "tests/service/ca_keys.rs", "SOFTHSM2_CONF"),
     ("server", "The CA key in an agent or a token", "daypass ledger reconcile", "tests/commands/reconcile.rs", r#""reconcile","#),
     ("server", "The CA key in an agent or a token", "daypass serve --check", "tests/service/ca_keys.rs", "\"--check\""),
+    // These need three hosts that report, and a second key.
+    ("server", "Rotate the CA key", "daypass admin keys", "tests/host/rotation.rs", r#"admin keys activate {new}"#),
+    ("server", "Rotate the CA key", "daypass admin hosts remove", "tests/wire/hosts.rs", r#"remove_host("web-2")"#),
+    ("server", "Rotate the CA key", "daypass host sync", "tests/host/rotation.rs", r#"json(&["sync"])"#),
+    ("server", "Rotate the CA key", "daypass signer", "tests/machine/signer.rs", r#"blocks("sh")"#),
     // These need a real systemd, and a signer that raised an alarm.
     ("signer", "Set up", "", "tests/machine/signer.rs", r#"blocks("sh")"#),
     ("signer", "", "daypass signer", "tests/machine/signer.rs", r#"blocks("sh")"#),

@@ -25,6 +25,7 @@ mod machines;
 mod other_ca;
 mod remove;
 mod restored;
+mod rotation;
 mod rsa;
 mod scale;
 mod setup;

@@ -125,7 +125,7 @@ impl Requester {
     /// The next pass, as [`daypass::operations::issuance`] drafts and records it.
     async fn record(&self, authority: &Authority) -> (Draft, Receipt) {
         let (holder, grant, now) = (&self.holder, &self.grant, now());
-        let draft = Draft::new(holder, grant, &authority.ca, rand::random(), now).unwrap();
+        let draft = Draft::new(holder, grant, &authority.ca(), rand::random(), now).unwrap();
         let issued = Issued {
             who: who(holder),
             ask: RequestDetails {
@@ -215,7 +215,7 @@ impl Crowd {
         let key = &self.of(entry.slot).unwrap().caller.key;
         Pass {
             key: key.to_openssh(LineEnding::LF).unwrap().to_string(),
-            certificate: authority.ca.sign(draft, receipt).await.unwrap(),
+            certificate: authority.ca().sign(draft, receipt).await.unwrap(),
         }
     }
 }
@@ -253,7 +253,7 @@ async fn openssh_refuses_exactly_the_twenty_thousand_that_are_revoked() {
     let report = site.host.json(&["sync"]).await;
     assert_eq!(report["revoked"], expected.len());
     let krl = Krl::parse(&site.host.read("daypass/revoked.krl")).unwrap();
-    let ca = authority.ca.active().to_bytes().unwrap();
+    let ca = authority.ca().active().to_bytes().unwrap();
     for entry in recorded.iter().flat_map(|(_, entries)| entries) {
         let (serial, slot) = (entry.serial, entry.slot);
         assert_eq!(
@@ -262,7 +262,7 @@ async fn openssh_refuses_exactly_the_twenty_thousand_that_are_revoked() {
             "{serial} {slot:?}"
         );
     }
-    assert_eq!(listed_by_openssh(&site, authority.ca.active()), expected);
+    assert_eq!(listed_by_openssh(&site, authority.ca().active()), expected);
 
     let sshd = Sshd::start(&site.host);
     for (name, entries) in &mut recorded {

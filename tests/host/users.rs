@@ -23,6 +23,9 @@ web = ["web-*"]
 [admin]
 allow = '"security" in claims.groups'
 
+[audit]
+allow = '"security" in claims.groups'
+
 [[role]]
 name = "shell"
 allow = '"sre" in claims.groups'
@@ -33,13 +36,13 @@ ttl = "1h"
 "#;
 
 /// A server that knows hosts, and its administrator.
-struct Site {
-    env: TestEnv,
+pub(crate) struct Site {
+    pub(crate) env: TestEnv,
     carol: TestUser,
 }
 
 impl Site {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let options = TestEnv::new().policy(POLICY).with_sshd();
         let key = super::support::files::new_key();
         super::support::files::write_key(&options.folder().join("host_ca_key"), &key);
@@ -50,7 +53,7 @@ impl Site {
     }
 
     /// A host that joins by this name.
-    async fn host(&self, name: &str) -> Host {
+    pub(crate) async fn host(&self, name: &str) -> Host {
         let code = self.carol.add_host(name, false).await.unwrap();
         let host = Host::new().await;
         let (url, roots) = self.env.world().server();
@@ -61,7 +64,7 @@ impl Site {
     }
 
     /// A laptop of a user who has signed in, and whose own files know no host.
-    async fn laptop(&self, sshd: &Sshd, config: &str) -> Laptop {
+    pub(crate) async fn laptop(&self, sshd: &Sshd, config: &str) -> Laptop {
         let laptop = Laptop::new(self.env.world());
         laptop.put(".ssh/known_hosts", "");
         laptop.put(

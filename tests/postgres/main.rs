@@ -10,6 +10,7 @@
 )]
 
 mod black_hole;
+mod ca_keys;
 mod clients;
 mod cluster;
 mod costs;

@@ -186,7 +186,7 @@ async fn hosts_and_monitors_are_answered_over_either_http() {
             "{version}"
         );
         let key = PublicKey::from_openssh(key).unwrap();
-        assert_eq!(key.key_data(), authority.ca.active().key_data());
+        assert_eq!(key.key_data(), authority.ca().active().key_data());
         let (_, checkpoint) = get("/checkpoint").await;
         let head = authority.store.verifier().verify(&checkpoint).unwrap();
         assert_eq!(head.size, size(&env));

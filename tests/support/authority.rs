@@ -73,7 +73,7 @@ impl TestCa {
 
     /// The CA's public key in OpenSSH form.
     pub fn ca_key(&self) -> String {
-        self.authority.ca.active().to_openssh().unwrap()
+        self.authority.ca().active().to_openssh().unwrap()
     }
 
     /// A pass for a fresh Ed25519 key.

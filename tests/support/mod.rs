@@ -22,6 +22,7 @@ pub mod accounts;
 pub mod agent;
 pub mod api;
 pub mod authority;
+pub mod ca_keys;
 pub mod client;
 pub mod command;
 pub mod decisions;

@@ -9,7 +9,10 @@ use crate::{
         Failure, Global, failure::Code, login::is_interactive, output::clean, quoting::quoted,
         table::table, waiting::asked,
     },
-    ledger::order::{Target, Verb},
+    ledger::{
+        event::CaKeyStep,
+        order::{Target, Verb},
+    },
     proto::v1::{Covered, PreviewResponse as Preview},
     reason,
 };
@@ -64,7 +67,7 @@ impl Wanted<'_> {
         if preview.covers_caller || self.is_own_key {
             return Some(match self.verb {
                 Verb::Revoke => format!("{} covers you", self.target),
-                Verb::Lock | Verb::Unlock | Verb::AddHost | Verb::RemoveHost => {
+                Verb::Lock | Verb::Unlock | Verb::AddHost | Verb::RemoveHost | Verb::CaKey(_) => {
                     format!(
                         "{} covers you, and you cannot end a lock on yourself",
                         self.target
@@ -106,7 +109,8 @@ impl Wanted<'_> {
                 | Target::Before(_)
                 | Target::Through(_)
                 | Target::Host(_)
-                | Target::NewHost(_),
+                | Target::NewHost(_)
+                | Target::CaKey { .. },
             ) => String::new(),
         };
         format!("daypass admin {}{reason} --yes {target}", word(self.verb))
@@ -114,12 +118,16 @@ impl Wanted<'_> {
 }
 
 fn word(verb: Verb) -> &'static str {
+    use CaKeyStep::{Activate, Retire, Stage};
     match verb {
         Verb::Lock => "lock",
         Verb::Unlock => "unlock",
         Verb::Revoke => "revoke",
         Verb::AddHost => "hosts add",
         Verb::RemoveHost => "hosts remove",
+        Verb::CaKey(Stage) => "keys stage",
+        Verb::CaKey(Activate) => "keys activate",
+        Verb::CaKey(Retire) => "keys retire",
     }
 }
 

@@ -130,6 +130,7 @@ impl Decisions {
                 | EventKind::HostAdded(_)
                 | EventKind::HostJoined(_)
                 | EventKind::HostRemoved(_)
+                | EventKind::CaKeyOrdered(_)
                 | EventKind::HostCertified(_)
                 | EventKind::HostBehind(_)
                 | EventKind::HostCurrent { .. }

@@ -281,6 +281,7 @@ fn from_event(event: Event) -> Result<Subject, Failure> {
         | EventKind::HostAdded(_)
         | EventKind::HostJoined(_)
         | EventKind::HostRemoved(_)
+        | EventKind::CaKeyOrdered(_)
         | EventKind::HostCertified(_)
         | EventKind::HostBehind(_)
         | EventKind::HostCurrent { .. }

@@ -81,6 +81,7 @@ impl Requests {
             | EventKind::HostAdded(_)
             | EventKind::HostJoined(_)
             | EventKind::HostRemoved(_)
+            | EventKind::CaKeyOrdered(_)
             | EventKind::HostCertified(_)
             | EventKind::HostBehind(_)
             | EventKind::HostCurrent { .. }
@@ -152,6 +153,7 @@ fn asked(what: &EventKind) -> Option<(&Actor, &RequestDetails)> {
         | EventKind::HostAdded(_)
         | EventKind::HostJoined(_)
         | EventKind::HostRemoved(_)
+        | EventKind::CaKeyOrdered(_)
         | EventKind::HostCertified(_)
         | EventKind::HostBehind(_)
         | EventKind::HostCurrent { .. }
@@ -247,6 +249,7 @@ fn recorded(event: Event) -> Option<Result<Recorded, String>> {
         | EventKind::HostAdded(_)
         | EventKind::HostJoined(_)
         | EventKind::HostRemoved(_)
+        | EventKind::CaKeyOrdered(_)
         | EventKind::HostCertified(_)
         | EventKind::HostBehind(_)
         | EventKind::HostCurrent { .. }

@@ -29,7 +29,7 @@ use crate::{client::Error, outbound::Stream, proto::status::Details, reason};
 const LARGEST: usize = 64 * 1024;
 
 /// Methods that change nothing, by service and name.
-const READING: [&str; 18] = [
+const READING: [&str; 19] = [
     "daypass.v1.Trust/GetTrust",
     "daypass.v1.Trust/GetRevocations",
     "daypass.v1.Passes/ListPasses",
@@ -47,6 +47,7 @@ const READING: [&str; 18] = [
     "daypass.v1.Admin/Preview",
     "daypass.v1.Admin/ListLocks",
     "daypass.v1.Admin/ListWebhooks",
+    "daypass.v1.Admin/ListCaKeys",
     "daypass.v1.Hosts/List",
 ];
 

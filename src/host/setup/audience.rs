@@ -30,6 +30,7 @@ pub(crate) async fn print_audience(
         own_tls_ca: roots.is_some(),
         also_trust: false,
         joined: None,
+        logins: None,
     };
     let server = Server::new(&settings, roots.as_deref(), options.deadline)?;
     let trust = server.trust().await?;

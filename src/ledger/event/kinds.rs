@@ -3,8 +3,9 @@
 use super::{EventKind, target::Covered};
 
 /// The names of all kinds.
-pub(crate) const KINDS: [&str; 25] = [
+pub(crate) const KINDS: [&str; 26] = [
     "approved",
+    "ca_key_ordered",
     "cancelled",
     "denials",
     "denied",
@@ -68,6 +69,7 @@ impl EventKind {
             | Self::KeyStaged { .. }
             | Self::KeyActivated { .. }
             | Self::KeyRetired { .. }
+            | Self::CaKeyOrdered(_)
             | Self::HostAdded(_)
             | Self::HostJoined(_)
             | Self::HostRemoved(_)
@@ -99,6 +101,7 @@ impl EventKind {
             Self::KeyStaged { .. } => "key_staged",
             Self::KeyActivated { .. } => "key_activated",
             Self::KeyRetired { .. } => "key_retired",
+            Self::CaKeyOrdered(_) => "ca_key_ordered",
             Self::HostAdded(_) => "host_added",
             Self::HostJoined(_) => "host_joined",
             Self::HostRemoved(_) => "host_removed",
@@ -132,6 +135,7 @@ impl EventKind {
             | Self::Revoked(_)
             | Self::Locked(_)
             | Self::Unlocked(_)
+            | Self::CaKeyOrdered(_)
             | Self::HostAdded(_)
             | Self::HostJoined(_)
             | Self::HostRemoved(_)

@@ -27,6 +27,7 @@ impl EventKind {
             Self::Denials(denials) => (denials.who.as_ref(), None),
             Self::HostAdded(added) => (Some(&added.who), None),
             Self::HostRemoved(removed) => (Some(&removed.who), None),
+            Self::CaKeyOrdered(ordered) => (Some(&ordered.who), None),
             Self::HostJoined(joined) => (joined.who.as_ref(), None),
             Self::Started { .. }
             | Self::PolicyLoaded { .. }

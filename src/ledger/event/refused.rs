@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{Actor, EventKind, RequestDecision, RequestDetails};
+use super::{Actor, CaKeyOrdered, EventKind, RequestDecision, RequestDetails};
 use crate::ledger::{
     order::Proof,
     state::{Rejection, Rule},
@@ -13,8 +13,8 @@ impl EventKind {
     ///
     /// Returns `None` for an event that no caller asked for.
     pub(crate) fn refused(self, rejection: &Rejection) -> Option<Self> {
-        if rejection.rule == Rule::PolicyChanged {
-            // The new policy decides again, and that decision is recorded.
+        if matches!(rejection.rule, Rule::PolicyChanged | Rule::CaKeyChanged) {
+            // The new policy, or a draft for the new key, is decided again, and that is recorded.
             return None;
         }
         let denial = match self {
@@ -52,6 +52,7 @@ impl EventKind {
             Self::Revoked(it) => Some(order(it.who, it.proof, ("revoke", &it.target), rejection)),
             Self::HostAdded(it) => Some(order(it.who, it.proof, ("add host", &it.host), rejection)),
             Self::HostRemoved(it) => Some(order(it.who, it.proof, ("remove host", &it.host), rejection)),
+            Self::CaKeyOrdered(it) => Some(it.refused(rejection)),
             Self::Started { .. }
             | Self::PolicyLoaded { .. }
             | Self::SigningFailed { .. }
@@ -89,6 +90,18 @@ fn order(
         cut: false,
         unbound: false,
         by: None,
+    }
+}
+
+impl CaKeyOrdered {
+    fn refused(self, rejection: &Rejection) -> EventKind {
+        let about = self.target();
+        order(
+            self.who,
+            self.proof,
+            (self.step.as_str(), &about),
+            rejection,
+        )
     }
 }
 

@@ -57,6 +57,13 @@ pub enum Target {
     Host(String),
     /// A host that may join.
     NewHost(Box<NewHost>),
+    /// A key of the CA.
+    CaKey {
+        /// Its fingerprint (`SHA256:...`).
+        key: String,
+        /// Whether the order does not wait for hosts or passes.
+        anyway: bool,
+    },
 }
 
 /// A host that an administrator lets join: all that the order says of it.
@@ -124,12 +131,17 @@ impl From<&RevokeTarget> for Target {
 
 impl Target {
     /// The chain of orders that this target belongs to. All [`Target::Before`] targets share one
-    /// chain, all [`Target::Through`] ones, and all orders about one host.
+    /// chain, all [`Target::Through`] ones, all orders about one host, and all about the CA's keys:
+    /// one key that is activated changes another.
     pub(in crate::ledger) fn chain(&self) -> Self {
         match self {
             Self::Before(_) => Self::Before(UnixSeconds(0)),
             Self::Through(_) => Self::Through(0),
             Self::NewHost(host) => Self::Host(host.name.clone()),
+            Self::CaKey { .. } => Self::CaKey {
+                key: String::new(),
+                anyway: false,
+            },
             Self::Identity(_) | Self::Key(_) | Self::Role(_) | Self::Serial(_) | Self::Host(_) => {
                 self.clone()
             }
@@ -146,6 +158,10 @@ impl Target {
             Self::Through(size) => ("through", size.to_be_bytes().to_vec()),
             Self::Host(name) => ("host", name.clone().into_bytes()),
             Self::NewHost(host) => ("new-host", host.encoded()),
+            Self::CaKey { key, anyway } => {
+                let fields = [key.as_bytes(), &[u8::from(*anyway)]];
+                ("ca-key", wire::strings(&fields))
+            }
         }
     }
 }
@@ -161,6 +177,7 @@ impl fmt::Display for Target {
             Self::Through(size) => write!(f, "all up to serial {size}"),
             Self::Host(name) => write!(f, "host {name}"),
             Self::NewHost(host) => write!(f, "host {}", host.name),
+            Self::CaKey { key, .. } => write!(f, "CA key {key}"),
         }
     }
 }

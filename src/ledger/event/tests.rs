@@ -1,6 +1,7 @@
 //! Each kind of event against its golden bytes, and hostile text in a leaf.
 #![allow(clippy::unwrap_used, reason = "tests: a panic is the failure")]
 
+pub(in crate::ledger) mod ca_keys;
 pub(in crate::ledger) mod hosts;
 mod parsing;
 

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ledger::{approval, event::Target},
+    ledger::{
+        approval,
+        event::{CaKeyStep, Target},
+    },
     ssh::{
         sshsig::{self, Namespace},
         wire,
@@ -23,6 +26,8 @@ pub enum Verb {
     AddHost,
     /// A host is forgotten.
     RemoveHost,
+    /// A step with a key of the CA.
+    CaKey(CaKeyStep),
 }
 
 impl Verb {
@@ -34,6 +39,7 @@ impl Verb {
             Self::Revoke => "revoke",
             Self::AddHost => "add",
             Self::RemoveHost => "remove",
+            Self::CaKey(step) => step.as_str(),
         }
     }
 }
@@ -62,8 +68,8 @@ pub struct AdminOrder<'a> {
 impl AdminOrder<'_> {
     /// The signed bytes, as length-prefixed strings (RFC 4251, 5): domain, verb, server name,
     /// SHA-256 of the token, `iss`, `sub`, kind of target, target (a text, a number as a
-    /// big-endian u64, or the strings of a [`crate::ledger::event::NewHost`]), reason, `after` as a
-    /// big-endian u64.
+    /// big-endian u64, the strings of a [`crate::ledger::event::NewHost`], or the fingerprint of a
+    /// CA key and one byte for `anyway`), reason, `after` as a big-endian u64.
     pub fn message(&self) -> Vec<u8> {
         let (kind, target) = self.target.encoded();
         wire::strings(&[

@@ -108,6 +108,7 @@ pub(crate) fn proof(what: &mut EventKind) -> &mut Option<Proof> {
         EventKind::Revoked(it) => &mut it.proof,
         EventKind::HostAdded(it) => &mut it.proof,
         EventKind::HostRemoved(it) => &mut it.proof,
+        EventKind::CaKeyOrdered(it) => &mut it.proof,
         other => unreachable!("{other:?}"),
     }
 }

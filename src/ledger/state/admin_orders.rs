@@ -42,7 +42,7 @@ impl LedgerState {
                 None,
                 self.revocable(&RevokeTarget::Through(*size), at).len(),
             ),
-            Target::Host(_) | Target::NewHost(_) => (None, 0),
+            Target::Host(_) | Target::NewHost(_) | Target::CaKey { .. } => (None, 0),
         };
         let covers_caller = match target {
             Target::Identity(name) => {
@@ -55,7 +55,8 @@ impl LedgerState {
             | Target::Before(_)
             | Target::Through(_)
             | Target::Host(_)
-            | Target::NewHost(_) => false,
+            | Target::NewHost(_)
+            | Target::CaKey { .. } => false,
         };
         Preview {
             covers: self.covered(target, who),
@@ -69,7 +70,8 @@ impl LedgerState {
                 | Target::Before(_)
                 | Target::Through(_)
                 | Target::Host(_)
-                | Target::NewHost(_) => Vec::new(),
+                | Target::NewHost(_)
+                | Target::CaKey { .. } => Vec::new(),
             },
             lock,
             after: self.after(target),

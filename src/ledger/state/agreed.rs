@@ -89,6 +89,7 @@ fn witness(what: &EventKind) -> Option<&Actor> {
         EventKind::Unlocked(unlocked) => Some(&unlocked.who),
         EventKind::HostAdded(added) => Some(&added.who),
         EventKind::HostRemoved(removed) => Some(&removed.who),
+        EventKind::CaKeyOrdered(ordered) => Some(&ordered.who),
         EventKind::HostJoined(joined) => joined.who.as_ref(),
         EventKind::Started { .. }
         | EventKind::PolicyLoaded { .. }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::{Event, EventKind};
+use crate::ledger::{Event, EventKind, event::CaKeyState};
 
 /// The most keys of a set that are remembered. A larger set equals none.
 const MOST: usize = 64;
@@ -51,6 +51,29 @@ impl Keys {
         let is_same = known.map(|(key, stage)| (key.as_str(), *stage)).eq(named);
         is_same.then_some(self.version)
     }
+
+    /// The keys of the set, by fingerprint.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&str, CaKeyState)> {
+        self.by_key.iter().map(|(key, stage)| {
+            let state = match stage {
+                Stage::Staged => CaKeyState::Staged,
+                Stage::Active => CaKeyState::Active,
+                Stage::Retired => CaKeyState::Retiring,
+            };
+            (key.as_str(), state)
+        })
+    }
+
+    /// Whether these are the keys of the set, each once, but for `without` if that one is staged.
+    pub(super) fn is_set(&self, named: &[(&str, CaKeyState)], without: Option<&str>) -> bool {
+        let stages: BTreeMap<&str, CaKeyState> = named.iter().copied().collect();
+        let is_left_out =
+            |it: &(&str, CaKeyState)| it.1 == CaKeyState::Staged && Some(it.0) == without;
+        let known = self.named().filter(|it| !is_left_out(it));
+        let is_one = |it: &&CaKeyState| **it == CaKeyState::Active;
+        let has_active = stages.values().filter(is_one).count() == 1;
+        stages.len() == named.len() && has_active && known.eq(stages)
+    }
 }
 
 fn named(what: &EventKind) -> Option<(&str, Stage)> {
@@ -76,6 +99,7 @@ fn named(what: &EventKind) -> Option<(&str, Stage)> {
         | EventKind::HostAdded(_)
         | EventKind::HostJoined(_)
         | EventKind::HostRemoved(_)
+        | EventKind::CaKeyOrdered(_)
         | EventKind::HostCertified(_)
         | EventKind::HostBehind(_)
         | EventKind::HostCurrent { .. }

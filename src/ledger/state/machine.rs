@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
-    agreed, challenges, hosts, keys, locks, orders,
+    agreed, ca_keys, challenges, hosts, keys, locks, orders,
     passes::{self, PassRecord},
     people,
     policies::{self, NoPolicy},
@@ -29,6 +29,7 @@ pub struct LedgerState {
     pub(super) agreed: agreed::Agreed,
     pub(super) policies: policies::Policies,
     pub(super) keys: keys::Keys,
+    pub(super) ca_keys: ca_keys::CaKeys,
     pub(super) restoring: restored::Restoring,
     pub(super) hosts: hosts::Hosts,
     pub(super) revocation_times: hosts::RevocationTimes,

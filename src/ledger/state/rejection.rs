@@ -105,6 +105,18 @@ pub enum Rule {
     ForeignLogin,
     /// The report is as old as the last one, or of another time.
     HostReport,
+    /// Another CA key signs.
+    CaKeyChanged,
+    /// The step is not one that the CA key can take.
+    CaKeyState,
+    /// The order about a CA key is malformed.
+    CaKeyOrder,
+    /// Passes of the CA key are still valid.
+    CaKeyInUse,
+    /// Known hosts do not trust the CA key yet.
+    CaKeyUntrusted,
+    /// The server does not have the CA key, or it does not sign.
+    CaKeyMissing,
 }
 
 impl Rule {
@@ -151,6 +163,12 @@ impl Rule {
             Self::HostMark => reason::HOST_MARK,
             Self::ForeignLogin => reason::FOREIGN_LOGIN,
             Self::HostReport => reason::HOST_REPORT,
+            Self::CaKeyChanged => reason::CA_KEY_CHANGED,
+            Self::CaKeyState => reason::CA_KEY_STATE,
+            Self::CaKeyOrder => reason::CA_KEY_ORDER,
+            Self::CaKeyInUse => reason::CA_KEY_IN_USE,
+            Self::CaKeyUntrusted => reason::CA_KEY_UNTRUSTED,
+            Self::CaKeyMissing => reason::CA_KEY_MISSING,
         }
     }
 }

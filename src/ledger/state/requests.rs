@@ -198,6 +198,7 @@ impl Requests {
             | EventKind::HostAdded(_)
             | EventKind::HostJoined(_)
             | EventKind::HostRemoved(_)
+            | EventKind::CaKeyOrdered(_)
             | EventKind::HostCertified(_)
             | EventKind::HostBehind(_)
             | EventKind::HostCurrent { .. }

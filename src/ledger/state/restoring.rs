@@ -64,6 +64,7 @@ impl Part {
             | EventKind::KeyRetired { .. }
             | EventKind::HostAdded(_)
             | EventKind::HostRemoved(_)
+            | EventKind::CaKeyOrdered(_)
             | EventKind::HostBehind(_)
             | EventKind::HostCurrent { .. }
             | EventKind::ForeignLogin(_) => Self::Other,

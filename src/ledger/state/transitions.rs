@@ -32,6 +32,7 @@ impl LedgerState {
                 let (who, key) = (&issued.who, Some(&*issued.key));
                 self.expect_unlocked(&Applicant::new(who, key, Some(&issued.ask.role)))?;
                 self.expect_later(event)?;
+                self.expect_active_key(issued)?;
                 match &issued.jump {
                     None => {
                         self.policies.expect_in_force(&issued.policy)?;
@@ -58,10 +59,11 @@ impl LedgerState {
             | EventKind::SigningFailed { .. }
             | EventKind::Denied { .. }
             | EventKind::Denials(_)
-            | EventKind::Skipped
-            | EventKind::KeyStaged { .. }
+            | EventKind::Skipped => Ok(()),
+            EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
-            | EventKind::KeyRetired { .. } => Ok(()),
+            | EventKind::KeyRetired { .. } => self.expect_unordered(),
+            EventKind::CaKeyOrdered(ordered) => self.admit_ca_key(event.at, ordered),
             EventKind::HostAdded(added) => self.admit_added(event, added),
             EventKind::HostJoined(joined) => self.admit_joined(event, joined),
             EventKind::HostRemoved(removed) => self.expect_host(&removed.host),
@@ -136,6 +138,7 @@ impl LedgerState {
             EventKind::KeyStaged { .. }
             | EventKind::KeyActivated { .. }
             | EventKind::KeyRetired { .. } => self.keys.apply(event),
+            EventKind::CaKeyOrdered(ordered) => self.apply_ca_key(event, ordered),
             EventKind::HostAdded(added) => self.apply_added(event, added),
             EventKind::HostJoined(joined) => self.hosts.join(event, joined, agreed),
             EventKind::HostRemoved(removed) => self.apply_removed(event, removed),

@@ -114,7 +114,8 @@ fn compared(
     now: OffsetDateTime,
 ) -> Result<Vec<Listed>, Error> {
     let behind_after = known(authority)?.settings.behind_after;
-    let keys = authority.ca.keys();
+    let keys = authority.ca();
+    let keys = keys.keys();
     let ca_keys: Vec<(String, KeyState)> =
         keys.map(|(key, state)| (fingerprint(key), state)).collect();
     Ok(authority.store.state(|state| {

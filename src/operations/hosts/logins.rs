@@ -80,7 +80,7 @@ impl ReportedLogins {
             shown: &self.shown,
         };
         let signed = (HostVerb::Logins, &self.digest);
-        let (host, _) = claim.prove(authority, signed, now).await?;
+        let (host, _, _) = claim.prove(authority, signed, now).await?;
         let reported = self;
         Ok(ProvenLogins { host, reported })
     }
@@ -153,8 +153,10 @@ impl ProvenLogins {
             };
             noted.map_err(|error| Error::Invalid(error.to_string()))?;
         }
-        let keys = authority.ca.keys();
-        keys.for_each(|(key, _)| reconciler.know(fingerprint(key)));
+        let ca = authority.ca();
+        for (key, _) in ca.keys() {
+            reconciler.know(fingerprint(key));
+        }
         reconciler.take_all(events(authority, serials).await?);
         Ok(reconciler.finish().findings)
     }

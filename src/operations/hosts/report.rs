@@ -1,8 +1,9 @@
 //! What a host says of itself.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use crate::unix_seconds::UnixSeconds;
+use crate::{ledger::event::HostKey, unix_seconds::UnixSeconds};
 
 /// A host's report. It is state: the last one of each host is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,4 +27,39 @@ pub(crate) struct Report {
     /// The time up to which it has reported logins; `None` if it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logins_until: Option<UnixSeconds>,
+}
+
+/// A report as its row keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct KeptReport {
+    /// What it says, for lists.
+    #[serde(flatten)]
+    pub report: Report,
+    /// What the host signed, for what relies on it. Rows of earlier versions have none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub signed: Option<SignedReport>,
+}
+
+/// The bytes of a report, and the host's signatures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SignedReport {
+    /// The bytes in base64.
+    bytes: String,
+    /// The host's keys in the order of the call, each with its signature.
+    pub keys: Vec<HostKey>,
+}
+
+impl SignedReport {
+    /// These bytes, signed by these keys.
+    pub(crate) fn new(bytes: &[u8], keys: Vec<HostKey>) -> Self {
+        Self {
+            bytes: STANDARD.encode(bytes),
+            keys,
+        }
+    }
+
+    /// The signed bytes; none if the row was altered.
+    pub(crate) fn bytes(&self) -> Option<Vec<u8>> {
+        STANDARD.decode(&self.bytes).ok()
+    }
 }

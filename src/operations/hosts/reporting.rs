@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use ssh_key::{Certificate, PublicKey};
 use time::OffsetDateTime;
 
-use super::{Authority, Error, ShownKeys, certifying::certify, known, report::Report};
+use super::{
+    Authority, Error, ShownKeys,
+    certifying::certify,
+    known,
+    report::{KeptReport, Report, SignedReport},
+};
 use crate::{
     ledger::{
         LedgerState,
+        event::HostKey,
         state::{HostRecord, Joined, Rejection, Rule},
     },
     ssh::{certificate::HOST_BACKDATE, host_proof::HostVerb, key::fingerprint},
@@ -17,14 +24,14 @@ use crate::{
 };
 
 /// The largest difference between a report's time and the server's clock.
-const CLOCKS_APART: Duration = Duration::from_secs(5 * 60);
+pub(super) const CLOCKS_APART: Duration = Duration::from_secs(5 * 60);
 
 /// A report as it came, with the keys that claim to have signed it.
 pub(crate) struct Sync {
     /// What it says.
     pub report: Report,
-    /// SHA-256 of its bytes.
-    pub digest: [u8; 32],
+    /// Its bytes, which the host signed.
+    pub bytes: Vec<u8>,
     /// The host's keys. Nothing about them is verified.
     pub shown: ShownKeys,
 }
@@ -34,6 +41,7 @@ pub(crate) struct ProvenSync {
     host: HostRecord,
     joined: Joined,
     report: Report,
+    signed: SignedReport,
     keys: Vec<PublicKey>,
 }
 
@@ -57,12 +65,14 @@ impl Sync {
             at: self.report.at,
             shown: &self.shown,
         };
-        let signed = (HostVerb::Sync, &self.digest);
-        let (host, joined) = claim.prove(authority, signed, now).await?;
+        let digest = Sha256::digest(&self.bytes).into();
+        let signed = (HostVerb::Sync, &digest);
+        let (host, joined, proven) = claim.prove(authority, signed, now).await?;
         Ok(ProvenSync {
             host,
             joined,
             report: self.report,
+            signed: SignedReport::new(&self.bytes, proven),
             keys: self.shown.keys().to_vec(),
         })
     }
@@ -86,7 +96,10 @@ impl ProvenSync {
         nonce: [u8; 32],
         now: OffsetDateTime,
     ) -> Result<Vec<Certificate>, Error> {
-        let content = serde_json::to_vec(&self.report);
+        let content = serde_json::to_vec(&KeptReport {
+            report: self.report.clone(),
+            signed: Some(self.signed.clone()),
+        });
         let stored = StoredReport {
             host: self.host.name.clone(),
             joined: self.joined.index,
@@ -146,7 +159,7 @@ impl Claim<'_> {
         authority: &Authority,
         (verb, digest): (HostVerb, &[u8; 32]),
         now: OffsetDateTime,
-    ) -> Result<(HostRecord, Joined), Error> {
+    ) -> Result<(HostRecord, Joined, Vec<HostKey>), Error> {
         known(authority)?;
         let (store, texts) = (&authority.store, self.shown.texts()?);
         let find = |state: &LedgerState| reporting(state, self.host, &texts);
@@ -154,7 +167,7 @@ impl Claim<'_> {
             // It may have joined by another server a moment ago.
             store.follow().await?;
         }
-        let found = store.state(find).map_err(Error::Rejection)?;
+        let (host, joined) = store.state(find).map_err(Error::Rejection)?;
         let made = UnixSeconds(self.at / 1000);
         let now = UnixSeconds::from(now);
         let apart = Duration::from_secs(made.get().abs_diff(now.get()));
@@ -163,8 +176,8 @@ impl Claim<'_> {
                 "the report's time and the server's clock differ by more than five minutes: set the host's clock",
             ));
         }
-        self.shown.prove(&authority.server_name, verb, digest)?;
-        Ok(found)
+        let proven = self.shown.prove(&authority.server_name, verb, digest)?;
+        Ok((host, joined, proven))
     }
 }
 

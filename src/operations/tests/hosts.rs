@@ -32,7 +32,7 @@ impl World {
     /// The server, which knows hosts by this key.
     async fn knowing(key: Key) -> Self {
         let world = Self::new().await;
-        let ca = HostCa::new(vec![(key, KeyState::Active)], &world.authority.ca).unwrap();
+        let ca = HostCa::new(vec![(key, KeyState::Active)], &world.authority.ca()).unwrap();
         let settings = Settings {
             names: Some(vec!["web-*".to_owned()]),
             lifetime: Span::from_secs(14 * 24 * 3600),
@@ -78,7 +78,7 @@ impl World {
         let report = Report {
             at: u64::try_from(at.unix_timestamp()).unwrap() * 1000,
             host: name(number),
-            trusted_ca_keys: vec![fingerprint(self.authority.ca.active())],
+            trusted_ca_keys: vec![fingerprint(self.authority.ca().active())],
             krl_version: Some(u64::MAX),
             sshd_version: "OpenSSH_9.9p1".to_owned(),
             ..Report::default()

@@ -181,7 +181,7 @@ async fn anyone_may_know_keys_and_ledger() {
     assert_eq!(trust.server_name, "ca.example.com");
     assert_eq!(
         trust.keys,
-        [(world.authority.ca.active().clone(), KeyState::Active)]
+        [(world.authority.ca().active().clone(), KeyState::Active)]
     );
     assert_eq!(trust.verifier, world.authority.store.verifier());
     assert!(trust::health(&world.authority).store);

@@ -66,6 +66,10 @@ pub(in crate::server) fn preview_target(
         Some(Target::Before(time)) => Ok(order::Target::Before(before(*time)?)),
         Some(Target::Through(size)) => Ok(order::Target::Through(*size)),
         Some(Target::Host(name)) => Ok(order::Target::Host(super::hosts::name(name)?)),
+        Some(Target::CaKey(key)) => Ok(order::Target::CaKey {
+            key: fingerprint(key)?,
+            anyway: false,
+        }),
     }
 }
 
@@ -170,7 +174,7 @@ fn before(wire: u64) -> Result<UnixSeconds, Malformed> {
 }
 
 /// Checks a fingerprint. One of another form matches no key, so a lock on it would have no effect.
-fn fingerprint(wire: &str) -> Result<String, Malformed> {
+pub(super) fn fingerprint(wire: &str) -> Result<String, Malformed> {
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     match wire.strip_prefix("SHA256:") {
         Some(hash) if wire.len() == FINGERPRINT_BYTES && hash.bytes().all(is_base64) => {
@@ -178,7 +182,7 @@ fn fingerprint(wire: &str) -> Result<String, Malformed> {
         }
         _ => Err(malformed(
             "key",
-            "is no SHA-256 fingerprint (`SHA256:...`, as `ssh-keygen -l` prints it)",
+            "is not a SHA-256 fingerprint (`SHA256:...`, as `ssh-keygen -l` prints it)",
         )),
     }
 }

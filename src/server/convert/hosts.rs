@@ -61,7 +61,7 @@ fn named(field: &'static str, wire: &str) -> Result<String, Malformed> {
         true => Ok(wire.to_owned()),
         false => Err(malformed(
             field,
-            "is no exact host name or address in lower case",
+            "is not an exact host name or address in lower case",
         )),
     }
 }
@@ -74,7 +74,7 @@ pub(in crate::server) fn new_host(wire: &v1::AddHostRequest) -> Result<NewHost, 
     let aliases = wire.aliases.iter().map(|alias| named("aliases", alias));
     let aliases = aliases.collect::<Result<_, _>>()?;
     if wire.code_sha256.len() != 32 {
-        return Err(malformed("code_sha256", "is no SHA-256 hash"));
+        return Err(malformed("code_sha256", "is not a SHA-256 hash"));
     }
     if !wire.group.is_empty() && !principal::is_name(&wire.group) {
         return Err(malformed("group", "is not the name of a host group"));
@@ -126,12 +126,17 @@ pub(in crate::server) fn sync(wire: &v1::SyncHostRequest) -> Result<Sync, Malfor
         return Err(malformed("report", "is longer than 8 KiB"));
     }
     let report = v1::HostReport::decode(&*wire.report)
-        .map_err(|_| malformed("report", "is no encoded HostReport"))?;
+        .map_err(|_| malformed("report", "is not an encoded HostReport"))?;
     Ok(Sync {
         report: read(report)?,
-        digest: Sha256::digest(&wire.report).into(),
+        bytes: wire.report.clone(),
         shown: shown(&wire.keys)?,
     })
+}
+
+/// Converts a report that was kept as a host signed it.
+pub(in crate::server) fn kept(bytes: &[u8]) -> Option<Report> {
+    read(v1::HostReport::decode(bytes).ok()?).ok()
 }
 
 fn read(wire: v1::HostReport) -> Result<Report, Malformed> {
@@ -168,7 +173,7 @@ pub(in crate::server) fn logins(
         return Err(malformed("report", "is longer than 40 KiB"));
     }
     let report = v1::LoginReport::decode(&*wire.report)
-        .map_err(|_| malformed("report", "is no encoded LoginReport"))?;
+        .map_err(|_| malformed("report", "is not an encoded LoginReport"))?;
     if report.logins.len() > MOST_LOGINS {
         return Err(malformed("logins", "holds more than 100 logins"));
     }
@@ -192,7 +197,7 @@ pub(in crate::server) fn logins(
 
 fn login(wire: &v1::Login) -> Result<(Option<UnixSeconds>, ReportedLogin), Malformed> {
     let line = |field, value: &str| Ok(text(field, value, LOGIN_BYTES)?.unwrap_or_default());
-    let port = u16::try_from(wire.port).map_err(|_| malformed("port", "is no port"))?;
+    let port = u16::try_from(wire.port).map_err(|_| malformed("port", "is not a port"))?;
     let (login, from) = (line("login", &wire.login)?, line("from", &wire.from)?);
     let reported = match &wire.certificate {
         None => ReportedLogin::Unreadable(UnreadableLogin {

@@ -1,0 +1,129 @@
+//! The CA's keys on this server, in the states that the ledger gives them.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ssh_key::PublicKey;
+
+use crate::{
+    ca::{self, Ca, KeyState},
+    ledger::{LedgerState, event::CaKeyState, state::CaKeys},
+    ssh::key::fingerprint,
+    store::Store,
+};
+
+/// The keys of the configuration. Until the first order of an administrator they are in the
+/// configuration's states, from then on in the ledger's.
+#[derive(Debug)]
+pub(super) struct KeyRing {
+    own: Arc<Ca>,
+    /// The index of the order, and the keys since then.
+    current: ArcSwap<(u64, Arc<Ca>)>,
+}
+
+impl KeyRing {
+    pub(super) fn new(own: Ca) -> Self {
+        let own = Arc::new(own);
+        Self {
+            current: ArcSwap::from_pointee((0, own.clone())),
+            own,
+        }
+    }
+
+    /// The keys of the configuration.
+    pub(super) fn own(&self) -> &Arc<Ca> {
+        &self.own
+    }
+
+    /// The keys as the last order that this server knows left them.
+    pub(super) fn current(&self, store: &Store) -> Arc<Ca> {
+        let current = self.current.load();
+        let version = store.state(|state| state.ca_keys().version());
+        if version == current.0 {
+            return current.1.clone();
+        }
+        let (version, published) = store.state(|state| {
+            let keys = state.ca_keys();
+            (keys.version(), public_keys(keys))
+        });
+        match self.own.arranged(published) {
+            Ok(ca) => {
+                let ca = Arc::new(ca);
+                if let Err(error) = ca.expect_key() {
+                    tracing::error!(%error, "no pass is issued");
+                }
+                self.current.store(Arc::new((version, ca.clone())));
+                ca
+            }
+            // Cannot happen: the ledger admits no such order. It admits no pass by a key that does
+            // not sign, either.
+            Err(error) => {
+                tracing::error!(%error, "the CA keys of the ledger are unusable");
+                self.own.clone()
+            }
+        }
+    }
+
+    /// Says which states of the configuration the ledger contradicts, and refuses to start without
+    /// the key that signs.
+    ///
+    /// # Errors
+    /// Returns [`ca::Error::Absent`].
+    pub(super) fn expect_active(&self, store: &Store) -> Result<(), ca::Error> {
+        let current = self.current(store);
+        // One that another program keeps may answer later.
+        if let Err(error @ ca::Error::Absent { .. }) = current.expect_key() {
+            return Err(error);
+        }
+        for contradiction in store.state(|state| self.contradictions(state)) {
+            tracing::warn!("{contradiction}");
+        }
+        Ok(())
+    }
+
+    fn contradictions(&self, state: &LedgerState) -> Vec<String> {
+        let by_order = |key: &str| {
+            let mut keys = state.ca_keys().iter();
+            keys.find(|it| it.fingerprint == key).map(|it| it.state)
+        };
+        let contradiction = |(key, configured): (&PublicKey, KeyState)| {
+            let key = fingerprint(key);
+            let ordered = by_order(&key)?;
+            let is_same = match configured {
+                KeyState::Staged => ordered == CaKeyState::Staged,
+                KeyState::Active => ordered == CaKeyState::Active,
+                KeyState::Retired => {
+                    matches!(ordered, CaKeyState::Retiring | CaKeyState::Retired)
+                }
+            };
+            (!is_same).then(|| {
+                let configured = configured.as_str();
+                format!(
+                    "daypass.toml says that the CA key {key} is {configured}, and by the administrators' orders in the ledger \
+                     it is {ordered}: the orders count. Set its state in daypass.toml to match"
+                )
+            })
+        };
+        self.own.keys().filter_map(contradiction).collect()
+    }
+}
+
+/// The keys that are published, by the ledger's orders.
+pub(super) fn public_keys(keys: &CaKeys) -> Vec<(PublicKey, KeyState)> {
+    let keys = keys.iter().filter_map(|it| {
+        // The ledger admits only keys that read.
+        let key = PublicKey::from_openssh(&it.key).ok()?;
+        Some((key, published_as(it.state)?))
+    });
+    keys.collect()
+}
+
+/// The state in which hosts and users see a key; none if it is published no more.
+pub(super) fn published_as(state: CaKeyState) -> Option<KeyState> {
+    match state {
+        CaKeyState::Staged => Some(KeyState::Staged),
+        CaKeyState::Active => Some(KeyState::Active),
+        CaKeyState::Retiring => Some(KeyState::Retired),
+        CaKeyState::Retired => None,
+    }
+}

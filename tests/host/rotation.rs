@@ -1,0 +1,195 @@
+//! Rotation of the CA key over three hosts with real sshds, one of them behind: it waits, names
+//! that host and goes on, and users log in at every moment.
+
+use std::{
+    process::Stdio,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use super::{
+    host::Host,
+    sshd::{Sshd, log},
+    support::{command::Done, env::TestEnv, files, laptop::Laptop},
+    users::Site,
+};
+
+const NAMES: [&str; 3] = ["web-1", "web-2", "web-3"];
+
+/// How long a step may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// Logs in to a host with a new pass.
+async fn log_in(laptop: &Laptop, name: &str, host: &Host) {
+    let done = laptop
+        .sh(&format!("daypass ssh --fresh {name} -- id -un"))
+        .await;
+    assert_eq!(done.stdout, "deploy\n", "{name}: {done:?} {}", log(host));
+}
+
+/// Waits until so many more logins have worked.
+async fn more_logins(count: &AtomicUsize, more: usize) {
+    let (wanted, deadline) = (
+        count.load(Ordering::SeqCst) + more,
+        Instant::now() + PATIENCE,
+    );
+    while count.load(Ordering::SeqCst) < wanted {
+        assert!(Instant::now() < deadline, "no login works any more");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// `daypass admin keys ...` as the administrator.
+async fn keys(env: &TestEnv, words: &str) -> Done {
+    env.daypass("carol", format!("admin keys {words}")).await
+}
+
+/// The fingerprint of the key in this state.
+fn in_state(listed: &Value, state: &str) -> String {
+    let keys = listed["keys"].as_array().unwrap();
+    let key = keys.iter().find(|key| key["state"] == state);
+    let key = key.unwrap_or_else(|| panic!("none is {state}: {listed}"));
+    key["fingerprint"].as_str().unwrap().to_owned()
+}
+
+/// Three hosts, each with its sshd.
+async fn hosts(site: &Site) -> (Vec<Host>, Vec<Sshd>) {
+    let (mut hosts, mut sshds) = (Vec::new(), Vec::new());
+    for name in NAMES {
+        let host = site.host(name).await;
+        sshds.push(Sshd::start(&host));
+        hosts.push(host);
+    }
+    (hosts, sshds)
+}
+
+/// A laptop whose own file says where the hosts are.
+async fn laptop(site: &Site, sshds: &[Sshd]) -> Laptop {
+    let lines = NAMES.iter().zip(sshds).map(|(name, sshd)| {
+        let port = sshd.port();
+        format!("Host {name}\n    HostName 127.0.0.1\n    HostKeyAlias {name}\n    Port {port}\n")
+    });
+    site.laptop(&sshds[0], &lines.collect::<String>()).await
+}
+
+/// The steps of the rotation, up to the key that is retiring.
+async fn rotate(site: &Site, hosts: &[Host], count: &AtomicUsize, (old, new): (&str, &str)) {
+    let env = &site.env;
+    keys(env, &format!("stage {new}")).await.success();
+    more_logins(count, 3).await;
+    for host in &hosts[..2] {
+        let report = host.json(&["sync"]).await;
+        assert_eq!(report["added_keys"][0], *new, "{report}");
+    }
+    // web-3 is behind: the command that does not wait says so, and the other one waits.
+    let refused = keys(env, &format!("activate {new} --no-wait")).await;
+    let error = refused.exits("web-3 is behind", 5).error();
+    assert_eq!(error["reason"], "CA_KEY_UNTRUSTED");
+    let said = error["message"].as_str().unwrap();
+    assert!(
+        said.contains("1 known host:") && said.contains("web-3 (reported "),
+        "{said}"
+    );
+    let mut waiting = env.command("carol", &format!("admin keys activate {new}"), &[]);
+    let mut waiting = waiting.stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
+    let named = async {
+        loop {
+            let line = said.next_line().await.unwrap().expect("it still waits");
+            assert!(!line.contains("web-1") && !line.contains("web-2"), "{line}");
+            if line.contains("web-3") {
+                return line;
+            }
+        }
+    };
+    let named = tokio::time::timeout(PATIENCE, named).await.unwrap();
+    assert!(named.contains("it does not trust the key yet"), "{named}");
+    more_logins(count, 3).await;
+    let listed = keys(env, "").await.success();
+    assert_eq!(in_state(&listed, "active"), old, "it waits");
+    // It goes on by itself once web-3 has fetched the key.
+    hosts[2].json(&["sync"]).await;
+    let ended = tokio::time::timeout(PATIENCE, waiting.wait())
+        .await
+        .unwrap();
+    assert!(ended.unwrap().success());
+    let listed = keys(env, "").await.success();
+    assert_eq!(in_state(&listed, "active"), new);
+    assert_eq!(in_state(&listed, "retiring"), old);
+    more_logins(count, 4).await;
+    // Hosts take the list that the new key signs.
+    for host in hosts {
+        host.json(&["sync"]).await;
+    }
+    more_logins(count, 4).await;
+    let refused = keys(env, &format!("retire {old} --no-wait")).await;
+    let error = refused.exits("passes are valid", 5).error();
+    assert_eq!(error["reason"], "CA_KEY_IN_USE");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("is valid until 20"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_waits_for_the_host_that_is_behind_and_names_it_and_logins_work_at_every_moment()
+{
+    let mut site = Site::start().await;
+    let (hosts, sshds) = hosts(&site).await;
+    site.env.terminal("carol").sign_in("carol").await;
+    let laptop = laptop(&site, &sshds).await;
+    let old = in_state(&keys(&site.env, "").await.success(), "active");
+    let refused = keys(&site.env, "stage SHA256:unknown").await;
+    refused.exits("the server has no such key", 1);
+
+    // The server gets the key. Once orders decide, its state in the file does not matter.
+    let next = files::new_key();
+    let new = next.fingerprint(ssh_key::HashAlg::Sha256).to_string();
+    files::write_key(&site.env.folder().join("next_key"), &next);
+    let section = "[ledger]\n";
+    let more = format!("[[ca.key]]\nfile = \"../next_key\"\nstate = \"staged\"\n\n{section}");
+    site.env.edit("daypass.toml", section, &more);
+    site.env.restart().await;
+
+    let (stop, count) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let logins = async {
+        while !stop.load(Ordering::SeqCst) {
+            for (name, host) in NAMES.into_iter().zip(&hosts) {
+                log_in(&laptop, name, host).await;
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    };
+    let steps = async {
+        rotate(&site, &hosts, &count, (&old, &new)).await;
+        stop.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(steps, logins);
+
+    // The end of the last pass by the old key is brought about by a revocation.
+    let revoke = site.env.daypass("carol", "admin revoke --before now").await;
+    revoke.success();
+    keys(&site.env, &format!("retire {old} --no-wait"))
+        .await
+        .success();
+    for (name, host) in NAMES.into_iter().zip(&hosts) {
+        let report = host.json(&["sync"]).await;
+        assert_eq!(report["removed_keys"][0], old, "{report}");
+        log_in(&laptop, name, host).await;
+    }
+    // The server starts again with the new key, although its file says that the old one is active.
+    site.env.restart().await;
+    log_in(&laptop, NAMES[0], &hosts[0]).await;
+    let listed = keys(&site.env, "").await.success();
+    assert_eq!(in_state(&listed, "retired"), old);
+    assert_eq!(listed["known_hosts"], 3);
+    site.env.assert_verifies().await;
+    drop(sshds);
+    site.env.close().await;
+}

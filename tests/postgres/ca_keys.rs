@@ -1,0 +1,105 @@
+//! Rotation of CA keys at two servers of one ledger: one order counts, both sign with the new key,
+//! and a server that lacks it issues nothing.
+
+use std::fs;
+
+use daypass::{ledger::event::CaKeyStep, proto::v1::ca_key::State};
+use ssh_key::Certificate;
+
+use super::{
+    cluster::Cluster,
+    daemons::{Daemon, pair_with},
+    support::{api::ask, files},
+};
+
+const NEXT: &str = "[[ca.key]]\nfile = \"next_key\"\nstate = \"staged\"\n";
+
+fn carol(daemon: &Daemon) -> super::support::user::TestUser {
+    daemon.user("carol", &["security"])
+}
+
+/// The fingerprint of the key that signs a new pass, or the reason why there is none.
+async fn signs(daemon: &Daemon) -> Result<String, String> {
+    let pass = daemon.user("alice", &["sre"]).issue(ask("shell")).await;
+    let pass = pass.map_err(|refusal| refusal.reason)?;
+    let certificate = Certificate::from_openssh(&pass.certificate).unwrap();
+    let key = certificate.signature_key();
+    Ok(key.fingerprint(ssh_key::HashAlg::Sha256).to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_agree_on_the_key_that_signs_and_one_that_lacks_it_issues_nothing_and_says_which() {
+    let database = Cluster::shared().database().await;
+    let addresses = [database.address(), database.address()];
+    let next = files::new_key();
+    let text = next.to_openssh(ssh_key::LineEnding::LF).unwrap();
+    let daemons = pair_with(&addresses, NEXT, &[("next_key", &text)]).await;
+    let [first, mut second] = daemons;
+    let new = next.fingerprint(ssh_key::HashAlg::Sha256).to_string();
+    let old = carol(&first).ca_key_in(State::Active).await;
+    assert_eq!(carol(&second).ca_key_in(State::Staged).await, new);
+    assert_eq!(signs(&first).await, Ok(old.clone()));
+
+    // Two administrators at once, at two servers: the same order counts once.
+    let (one_user, other_user) = (carol(&first), carol(&second));
+    let (a, b) = tokio::join!(
+        one_user.order_ca_key(CaKeyStep::Activate, &new, ""),
+        other_user.order_ca_key(CaKeyStep::Activate, &new, ""),
+    );
+    let refused = [&a, &b].into_iter().filter_map(|it| it.as_ref().err());
+    let refused: Vec<&str> = refused.map(|it| it.reason.as_str()).collect();
+    let is_known = |reason: &&str| ["ORDER_STALE", "CA_KEY_STATE"].contains(reason);
+    assert!(
+        refused.len() == 1 && refused.iter().all(is_known),
+        "{a:?} {b:?}"
+    );
+    for daemon in [&first, &second] {
+        assert_eq!(signs(daemon).await, Ok(new.clone()));
+        let keys = daemon.get("/ca.pub").await.1;
+        assert_eq!(keys, first.get("/ca.pub").await.1, "the same bytes");
+    }
+
+    // The other server starts without the key that signed before, which is fine, and then the way
+    // back names a key that it lacks.
+    let path = second.files.configuration();
+    let whole = fs::read_to_string(&path).unwrap();
+    let without = whole
+        .replace("\"ca_key\"", "\"next_key\"")
+        .replace(NEXT, "");
+    fs::write(&path, &without).unwrap();
+    second.process.kill();
+    second.again().await;
+    assert_eq!(signs(&second).await, Ok(new.clone()));
+    let administrator = carol(&first);
+    let back = administrator.order_ca_key(CaKeyStep::Activate, &old, "");
+    back.await.unwrap();
+    assert_eq!(signs(&first).await, Ok(old.clone()));
+    assert_eq!(signs(&second).await, Err("CA_UNAVAILABLE".to_owned()));
+    let (code, said) = second.get("/readyz").await;
+    let said = String::from_utf8(said).unwrap();
+    assert_eq!(code, 503);
+    let words =
+        format!("CA key {old}: administrators activated it, and this server does not have it");
+    assert!(said.contains(&words), "{said}");
+    // Hosts get no list from it that they could not trust.
+    assert_eq!(second.get("/ca.pub").await.0, 503);
+
+    // It does not start again without the key, and says what to do.
+    second.process.kill();
+    let mut process = second.files.spawn(&[]);
+    assert!(!process.ended().await.success());
+    let log = second.files.log();
+    let words = format!("this server does not have the CA key {old}");
+    assert!(log.contains(&words), "{log}");
+    assert!(log.contains("add its [[ca.key]] to daypass.toml"), "{log}");
+    fs::write(&path, &whole).unwrap();
+    second.again().await;
+    assert_eq!(signs(&second).await, Ok(old));
+    // Its configuration says that the same key is active, so there is nothing to warn of; the other
+    // one is said to be staged, and by the ledger it is retiring.
+    let log = second.files.log();
+    assert!(
+        log.contains("is staged, and by the administrators' orders"),
+        "{log}"
+    );
+}
